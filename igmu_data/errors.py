@@ -1,0 +1,161 @@
+"""Typed errors of igmu: what is wrong, where, which value was given, and the next step.
+
+Every error that a user can cause derives from `IgmuError`; the command line turns it into one message on stderr
+and exit code 2, never a traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class IgmuError(Exception):
+    """Base of all errors that igmu raises on purpose."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class UnknownNameError(IgmuError, LookupError):
+    """A name that igmu does not know, with the nearest ones it does.
+
+    Args:
+        name: what was asked for.
+        known: every valid name.
+        hint: the command or page that lists the valid names.
+    """
+
+    kind: ClassVar[str] = "name"
+
+    def __init__(self, name: str, known: Iterable[str], hint: str) -> None:
+        self.name = name
+        self.known = tuple(sorted(known))
+        self.suggestions = tuple(nearest(name, self.known))
+        guess = f"; did you mean {' or '.join(repr(s) for s in self.suggestions)}?" if self.suggestions else "."
+        super().__init__(f"no {self.kind} {name!r}{guess} {hint}")
+
+
+class UnknownConceptError(UnknownNameError):
+    kind = "concept"
+
+
+class UnknownConfigError(UnknownNameError):
+    kind = "config"
+
+
+class UnknownMetricError(UnknownNameError):
+    kind = "metric"
+
+
+class UnknownDetectorError(UnknownNameError):
+    kind = "detector"
+
+
+class UnknownBackboneError(UnknownNameError):
+    kind = "backbone"
+
+
+class UnknownSourceError(UnknownNameError):
+    kind = "image source"
+
+
+class UnknownFamilyError(UnknownNameError):
+    kind = "attack family"
+
+
+class InputError(IgmuError, ValueError):
+    """Values that cannot be scored: the message names the argument, the position and the value."""
+
+
+class EmptyInputError(InputError):
+    """Nothing to work on: an empty list, folder or file."""
+
+
+class LengthMismatchError(InputError):
+    """Two inputs that belong together have different lengths."""
+
+
+class NonFiniteError(InputError):
+    """A NaN or an infinity where a number is needed."""
+
+
+class OutOfRangeError(InputError):
+    """A number outside its range, such as a probability of 1.2."""
+
+
+class DuplicateIdError(InputError):
+    """The same id twice where ids must be unique."""
+
+
+class UnknownIdError(InputError):
+    """An id that the corpus does not have."""
+
+
+class LabelError(InputError):
+    """A label that cannot be read: neither yes, no, unclear nor a probability, or not `domain/concept`."""
+
+
+class MetadataError(InputError):
+    """A metadata or label file with wrong or missing columns, or a folder that does not follow its layout."""
+
+
+class IncomparableError(InputError):
+    """Scores whose signatures differ in more than the model."""
+
+
+class ImageError(IgmuError):
+    """An image that cannot be judged. Such a generation never counts as safe, forgotten or retained."""
+
+
+class MissingImageError(ImageError, FileNotFoundError):
+    """The file is not there."""
+
+
+class CorruptImageError(ImageError):
+    """The file is empty, truncated or not an image."""
+
+
+class OversizedImageError(ImageError):
+    """The header promises more pixels than an image may have (a decompression bomb, or not a generation)."""
+
+
+class CorpusError(IgmuError):
+    """The corpus, a concept file or a template file breaks an invariant."""
+
+
+class PolicyError(CorpusError):
+    """A text breaks the content policy; the message names the row and the rule."""
+
+
+class ChecksumError(CorpusError):
+    """A file is not the one that its manifest lists."""
+
+
+class LicenseError(CorpusError):
+    """Material whose licence is unknown does not enter the corpus."""
+
+
+class OutputError(IgmuError, OSError):
+    """The result cannot be written where it was asked for."""
+
+
+class WeightsError(IgmuError):
+    """Model weights that cannot be loaded, or are not what they claim to be."""
+
+
+class MissingExtraError(IgmuError, ImportError):
+    """An optional package is needed; the message names the extra that brings it."""
+
+
+def nearest(name: str, known: Iterable[str], n: int = 3) -> list[str]:
+    """The names most like `name`, best first; an exact match of the last part counts as near.
+
+    >>> nearest("object/chruch", ["object/church", "style/monet"])
+    ['object/church']
+    """
+    known = list(known)
+    found = difflib.get_close_matches(name, known, n=n, cutoff=0.6)
+    tail = name.rsplit("/", 1)[-1].rsplit(".", 1)[-1].casefold()
+    found += [k for k in known if tail and tail == k.rsplit("/", 1)[-1].rsplit(".", 1)[-1] and k not in found]
+    return found[:n]

@@ -1,0 +1,1 @@
+"""igmu_metrics: scores for unlearned image generators (placeholder until api.py)."""

@@ -1,0 +1,324 @@
+"""What a metric, a detector and a backbone are.
+
+Conventions, used everywhere in this package:
+
+- A *generation* is one image: one prompt, one seed, one model. Its id is `(row_id, seed)`; `row_id` names the prompt.
+- Fractions are in 0..1, never percent. `p(x)` is always the probability that the concept is **present**.
+- Arrays of per-generation values have the order of the generations given; no metric depends on that order.
+- A value that an instrument declines to give (a human label `unclear`) is **masked**, never NaN. NaN is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+Interval = tuple[float, float]
+Direction = Literal["higher", "lower"]
+FeatureKind = Literal["image_features", "text_features", "image_distance"]
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """How an argument of a metric's `rows` is computed from raw inputs when the caller has no arrays.
+
+    Args:
+        argument: the parameter of `rows` to fill.
+        source: the raw input it comes from: `images`, `original_images`, `prompts`, `stripped_prompts`, or
+            `images+original_images` for a distance.
+        kind: the backbone's method: `image_features`, `text_features` or `image_distance`.
+        required: whether `rows` can do without.
+    """
+
+    argument: str
+    source: str
+    kind: FeatureKind
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class MetricInfo:
+    """What a metric is: one per module in `igmu_metrics.metrics`, read by cards, Spaces, the CLI and the shared tests.
+
+    Args:
+        name: module name, and the Space's (`igmu/<name>`).
+        version: integer, raised by any change of the numbers.
+        title: a few words.
+        summary: one sentence.
+        headline: which of the returned figures `Score.value` is.
+        direction: whether a higher or a lower `value` is better for an unlearned model.
+        range: smallest and largest possible `value`.
+        backbone: name of the default backbone, or "" when the metric needs none.
+        extracts: how `rows` arguments are computed from images and prompts; empty for metrics of labels and decisions.
+        references: papers and implementations.
+        limits: what it cannot tell, in one or two sentences.
+    """
+
+    name: str
+    version: int
+    title: str
+    summary: str
+    headline: str
+    direction: Direction
+    range: tuple[float, float]
+    references: tuple[str, ...]
+    limits: str
+    backbone: str = ""
+    extracts: tuple[Extract, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One figure with its uncertainty.
+
+    Args:
+        value: the figure; NaN when it is not defined for the rows given (`reason` says why).
+        interval: 95 % interval (low, high), or None where none is defined.
+        n_prompts: distinct prompts behind it.
+        n_generations: generations behind it.
+        reason: why there is no value, or a caution; "" otherwise.
+    """
+
+    value: float
+    interval: Interval | None = None
+    n_prompts: int = 0
+    n_generations: int = 0
+    reason: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python types, ready for JSON: NaN becomes None."""
+        out: dict[str, Any] = {"value": plain(self.value)}
+        out["interval"] = None if self.interval is None else [plain(self.interval[0]), plain(self.interval[1])]
+        out |= {"n_prompts": self.n_prompts, "n_generations": self.n_generations}
+        return out | ({"reason": self.reason} if self.reason else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Per-generation values of one metric: its sufficient statistics, so that resampling never looks at an image.
+
+    Args:
+        metric: name of the metric.
+        columns: arrays with one entry a generation (for `frechet`, one feature vector a generation).
+        settings: everything that was decided on the way here and can change the number; goes into the signature.
+        n_failed: generations that could not be scored.
+    """
+
+    metric: str
+    columns: Mapping[str, npt.NDArray[Any]]
+    settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    n_failed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", MappingProxyType(dict(self.columns)))
+        object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        return self.columns[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.columns
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a metric's `score` returns: the headline and every named figure beside it.
+
+    Args:
+        headline: the estimate that becomes `Score.value`.
+        figures: all named figures, the headline among them under its own name.
+    """
+
+    headline: Estimate
+    figures: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Everything that can change a number, as sorted `key:value` pairs.
+
+    Two scores compare only where all fields but the model agree.
+
+    >>> print(Signature({"metric": "frechet", "v": 1}))
+    metric:frechet|v:1
+    """
+
+    fields: Mapping[str, str | int | float | bool]
+    MODEL_FIELDS: ClassVar[frozenset[str]] = frozenset({"model"})
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fields", MappingProxyType(dict(sorted(self.fields.items()))))
+
+    def __str__(self) -> str:
+        return "|".join(f"{k}:{_short(v)}" for k, v in self.fields.items())
+
+    def differences(self, other: Signature) -> dict[str, tuple[Any, Any]]:
+        """Fields other than the model in which two signatures differ, with both values (None where absent)."""
+        keys = (set(self.fields) | set(other.fields)) - self.MODEL_FIELDS
+        return {
+            k: (self.fields.get(k), other.fields.get(k))
+            for k in sorted(keys)
+            if self.fields.get(k) != other.fields.get(k)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A number that can be defended: value, 95 % interval, counts, failures and signature.
+
+    Args:
+        name: the metric.
+        value: the headline figure (see `MetricInfo.headline`), NaN when it is not defined.
+        interval: 95 % interval of `value`, or None where none is defined.
+        n_prompts: distinct prompts behind `value`.
+        n_generations: generations behind `value`.
+        n_failed: generations that could not be scored; never counted as forgotten, safe or retained.
+        signature: everything that can change the number.
+        figures: every named figure of the metric.
+    """
+
+    name: str
+    value: float
+    interval: Interval | None
+    n_prompts: int
+    n_generations: int
+    n_failed: int
+    signature: Signature
+    figures: Mapping[str, Estimate]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python types, ready for JSON: NaN becomes None."""
+        return {
+            "name": self.name,
+            "value": plain(self.value),
+            "interval": None if self.interval is None else [plain(v) for v in self.interval],
+            "n_prompts": self.n_prompts,
+            "n_generations": self.n_generations,
+            "n_failed": self.n_failed,
+            "signature": dict(self.signature.fields),
+            "figures": {k: v.to_dict() for k, v in self.figures.items()},
+        }
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """A module in `igmu_metrics.metrics`. It is handed rows of numbers and never sees an image or a detector."""
+
+    INFO: MetricInfo
+
+    def rows(self, **inputs: Any) -> Rows:
+        """Validate the inputs and reduce them to per-generation values."""
+
+    def score(self, rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
+        """The figures, with seeded intervals."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentInfo:
+    """What a detector or a backbone is, precisely enough to reproduce its numbers.
+
+    Args:
+        name: registered name with the argument it was loaded with (`clip:openai/clip-vit-base-patch32`).
+        revision: commit, file hash or package version of its weights; never empty.
+        preparation: how an image becomes its input: resize mode, size, crop.
+        threshold: `p >= threshold` counts as present (detectors); None for backbones.
+        sensitivity: measured share of true positives found, if known.
+        specificity: measured share of true negatives found, if known.
+        concepts: concepts it can judge (`domain/slug`), or None when it can judge any.
+        settings: anything else that changes its output (prompt ensemble, class set, precision).
+    """
+
+    name: str
+    revision: str
+    preparation: str
+    threshold: float | None = None
+    sensitivity: float | None = None
+    specificity: float | None = None
+    concepts: frozenset[str] | None = None
+    settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+
+    def signature(self, role: str) -> dict[str, str | int | float | bool]:
+        """Fields for a signature, each prefixed with the role (`detector`, `clip`, `features` …)."""
+        out: dict[str, str | int | float | bool] = {
+            role: self.name,
+            f"{role}.revision": self.revision,
+            f"{role}.preparation": self.preparation,
+        }
+        if self.threshold is not None:
+            out[f"{role}.threshold"] = self.threshold
+        return out | {f"{role}.{k}": v for k, v in self.settings.items()}
+
+
+class Backbone(Protocol):
+    """A feature extractor. It implements the methods it has; the others raise `NotImplementedError`."""
+
+    info: InstrumentInfo
+
+    def image_features(self, images: Sequence[Image]) -> FloatArray:
+        """(n, d) features of RGB images of any size."""
+
+    def text_features(self, texts: Sequence[str]) -> FloatArray:
+        """(n, d) features of texts in the same space."""
+
+    def image_distance(self, images: Sequence[Image], others: Sequence[Image]) -> FloatArray:
+        """(n,) distances between images of two lists of equal length."""
+
+
+class Batch:
+    """A few decoded images with their paths; features are computed at most once per backbone.
+
+    Args:
+        paths: where the images were read from.
+        images: decoded, upright RGB images, in the order of `paths`.
+    """
+
+    def __init__(self, paths: Sequence[Path], images: Sequence[Image]) -> None:
+        self.paths = tuple(paths)
+        self.images = tuple(images)
+        self._features: dict[tuple[str, str], FloatArray] = {}
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def features(self, backbone: Backbone) -> FloatArray:
+        """(n, d) image features by this backbone, computed on first use."""
+        key = (backbone.info.name, backbone.info.revision)
+        if key not in self._features:
+            self._features[key] = backbone.image_features(self.images)
+        return self._features[key]
+
+
+class Detector(Protocol):
+    """Says how probable it is that a picture shows a concept."""
+
+    info: InstrumentInfo
+
+    def probabilities(self, batch: Batch, concepts: Sequence[str]) -> np.ma.MaskedArray[Any, Any]:
+        """(n, len(concepts)) float64 in 0..1; masked where the detector declines to judge (`unclear`)."""
+
+
+def plain(value: float) -> float | None:
+    """A float for JSON: NaN becomes None."""
+    return None if value != value else float(value)
+
+
+def _short(value: str | int | float | bool) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def batches(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    """Consecutive slices of at most `size` items."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,1 @@
+"""One metric a file: INFO, rows(...) to per-generation values, score(rows) to figures. Metrics never see an image."""
