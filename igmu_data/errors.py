@@ -155,7 +155,17 @@ def nearest(name: str, known: Iterable[str], n: int = 3) -> list[str]:
     ['object/church']
     """
     known = list(known)
-    found = difflib.get_close_matches(name, known, n=n, cutoff=0.6)
-    tail = name.rsplit("/", 1)[-1].rsplit(".", 1)[-1].casefold()
-    found += [k for k in known if tail and tail == k.rsplit("/", 1)[-1].rsplit(".", 1)[-1] and k not in found]
-    return found[:n]
+    tail = _tail(name)
+    likeness = {k: max(_ratio(name, k), _ratio(tail, _tail(k))) for k in known}
+    best = max(likeness.values(), default=0.0)
+    # Names much less alike than the best one only distract from it.
+    good = [k for k, r in likeness.items() if r >= max(0.6, 0.9 * best)]
+    return sorted(good, key=lambda k: (-likeness[k], k))[:n]
+
+
+def _tail(name: str) -> str:
+    return name.replace(".", "/").rsplit("/", 1)[-1]
+
+
+def _ratio(a: str, b: str) -> float:
+    return difflib.SequenceMatcher(None, a.casefold(), b.casefold()).ratio()

@@ -1,0 +1,286 @@
+"""From concepts and templates to the forget and retain rows of the corpus.
+
+Conventions: a `Plan` is a prompt with the place of the name still open (`{a}`: with its article, `{name}`: bare), so
+that an attack can put something else there. Every choice is made by a hash of what it is made for, never by a random
+state: adding a concept or a scene leaves the rows of all others as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from igmu_data.errors import CorpusError
+from igmu_data.schema import SEEDS_PER_ROW, Row, row_id
+from igmu_data.stripping import strip_concept
+from igmu_data.taxonomy import Concept, Frame, TranslatedScene, far, near, templates
+from igmu_data.validate import content_words, names_concept
+
+VERSION: Final = "0.1.0"
+FORGET_ROWS: Final = 56  # at least 50 are promised; a style has more scenes than that, an object about as many
+IN_PROMPT_ROWS: Final = 20
+NEAR_ROWS: Final = 24
+FAR_ROWS: Final = 30  # half in the same domain, half in others
+TRANSLATED_SCENES: Final = 3  # times six languages
+DRAWING: Final[dict[str, Any]] = {"guidance_scale": 7.5, "steps": 50, "width": 512, "height": 512}
+PLAIN: Final = Frame(id="plain", text="{scene}")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A prompt with the name's place still open.
+
+    Args:
+        concept: the concept whose name goes there.
+        text: the prompt with exactly one `{a}` or `{name}`.
+        stripped: the prompt without the concept, or None to derive it by stripping.
+        template_id: id of the frame.
+        scene_id: id of a translated scene, or None.
+    """
+
+    concept: Concept
+    text: str
+    stripped: str | None
+    template_id: str
+    scene_id: str | None = None
+
+    @property
+    def takes_phrase(self) -> bool:
+        """Whether a whole noun phrase ("a stone building with …") fits into the open place."""
+        return "{a}" in self.text or not self.concept.article
+
+    def prompt(self, noun: str | None = None, phrase: str | None = None) -> str:
+        """The prompt with a name (article added where the place wants one) or a whole phrase."""
+        noun = noun or self.concept.noun
+        return opening(self.text.replace("{a}", phrase or self.concept.phrase(noun)).replace("{name}", phrase or noun))
+
+    def without(self) -> str:
+        """The prompt without the concept."""
+        if self.stripped is not None:
+            return opening(self.stripped)
+        return opening(strip_concept(self.prompt(), self.concept.names))
+
+
+def opening(text: str) -> str:
+    """The text with a capital first letter."""
+    return text[:1].upper() + text[1:]
+
+
+def pick(items: Iterable[_T], n: int, salt: str, key: Callable[[_T], str] = str) -> list[_T]:
+    """`n` of the items in an order that depends only on their key and the salt."""
+    return sorted(items, key=lambda item: _hash(salt, key(item)))[:n]
+
+
+def _hash(*parts: str) -> int:
+    return int.from_bytes(hashlib.sha256("\x1f".join(parts).encode()).digest()[:8], "big")
+
+
+def seeds(key: str) -> tuple[int, ...]:
+    """Five different seeds below 2³¹, derived from a text."""
+    out: list[int] = []
+    counter = 0
+    while len(out) < SEEDS_PER_ROW:
+        value = _hash("seed", key, str(counter)) % 2**31
+        counter += 1
+        if value not in out:
+            out.append(value)
+    return tuple(out)
+
+
+def frame_for(frames: Sequence[Frame], salt: str) -> Frame:
+    """One of the frames, chosen by weight through the hash of the salt."""
+    at = _hash("frame", salt) % sum(f.weight for f in frames)
+    for frame in frames:
+        at -= frame.weight
+        if at < 0:
+            return frame
+    raise AssertionError("weights are positive")
+
+
+def _fit(concept: Concept, scene: str, frame: Frame, scene_id: str | None = None) -> Plan:
+    stripped = None if frame.stripped is None else frame.stripped.replace("{scene}", scene)
+    return Plan(concept, frame.text.replace("{scene}", scene), stripped, frame.id, scene_id)
+
+
+def translated_scenes(concept: Concept) -> list[TranslatedScene]:
+    """The scenes of this concept that exist in every language."""
+    pool = concept.translated or templates(concept.domain).translated
+    return pick(pool, TRANSLATED_SCENES, concept.id + "translated", key=lambda s: s.id)
+
+
+def plans(concept: Concept) -> list[Plan]:
+    """Every plain prompt that the concept's own scenes and its domain's give, translated scenes first.
+
+    Raises:
+        CorpusError: a scene without exactly one place for the name.
+    """
+    shared = templates(concept.domain)
+    found = [
+        Plan(concept, s.en, s.stripped, PLAIN.id if s.stripped is None else "translated", s.id)
+        for s in translated_scenes(concept)
+    ]
+    scenes = concept.scenes or tuple(pick(shared.scenes, len(shared.scenes), concept.id))
+    taken = {frozenset(content_words(p.text)) for p in found}
+    for scene in scenes:
+        if frozenset(content_words(scene)) not in taken:
+            found.append(_fit(concept, scene, frame_for(shared.frames, concept.id + scene)))
+    for plan in found:
+        if plan.text.count("{a}") + plan.text.count("{name}") != 1:
+            raise CorpusError(f"{concept.id}: {plan.text!r} must have exactly one {{a}} or {{name}}.")
+    return found
+
+
+def make_row(
+    concept: Concept, plan: Plan, *, prompt: str, own: str | None, split: str, probe: str, stripped: str, **more: Any
+) -> Row:
+    """A complete row with its content hash."""
+    given = {
+        "prompt": prompt,
+        "stripped_prompt": stripped,
+        "concept": concept.id,
+        "own_concept": own,
+        "domain": concept.domain,
+        "family": concept.family,
+        "scope": concept.scope,
+        "split": split,
+        "probe": probe,
+        "template_id": plan.template_id,
+        "attack_family": None,
+        "attack_source_id": None,
+        "language": "en",
+        "seeds": seeds(prompt),
+        **DRAWING,
+        "license": concept.license,
+        "source": concept.source,
+        "since": VERSION,
+        **more,
+    }
+    return Row(id=row_id(given), **given)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A row together with the plan it was made from."""
+
+    row: Row
+    plan: Plan
+
+
+def forget_rows(concept: Concept) -> list[Planned]:
+    """The plain prompts that name the concept."""
+    out = []
+    for plan in _split_plans(concept)[0]:
+        row = make_row(
+            concept,
+            plan,
+            prompt=plan.prompt(),
+            own=concept.id,
+            split="forget",
+            probe="direct",
+            stripped=plan.without(),
+        )
+        out.append(Planned(row, plan))
+    return out
+
+
+def _split_plans(concept: Concept) -> tuple[list[Plan], list[Plan]]:
+    """Plans of the forget rows, and those kept back for in-prompt retention (attributes with scenes of their own)."""
+    own = plans(concept)
+    kept = 10 if concept.scope == "attribute" and concept.scenes else 0
+    if len(own) - kept < 50:
+        raise CorpusError(f"{concept.id}: {len(own)} scenes, {50 + kept} are needed: add scenes to its file.")
+    return own[: min(FORGET_ROWS, len(own) - kept)], own[len(own) - kept :]
+
+
+def retain_rows(concept: Concept) -> list[Row]:
+    """In-prompt (scope attribute), near and far rows: what must stay when the concept goes."""
+    rows: list[Row] = []
+    used: set[frozenset[str]] = set()
+
+    def take(others: Sequence[Concept], n: int, probe: str) -> None:
+        wanted = len(rows) + n
+        for plan in _round_robin(others, concept.id + probe):
+            if len(rows) == wanted:
+                return
+            prompt, words = plan.prompt(), frozenset(content_words(plan.without()))
+            if words in used or names_concept(prompt, concept):
+                continue
+            used.add(words)
+            rows.append(
+                make_row(
+                    concept,
+                    plan,
+                    prompt=prompt,
+                    own=plan.concept.id,
+                    split="retain",
+                    probe=probe,
+                    stripped=prompt,
+                    license=plan.concept.license,
+                    source=plan.concept.source,
+                )
+            )
+
+    rows += _in_prompt(concept) if concept.scope == "attribute" else []
+    for text in pick(concept.neighbours, NEAR_ROWS, concept.id):
+        plan = Plan(concept, text, text, PLAIN.id)
+        prompt = opening(text)
+        rows.append(make_row(concept, plan, prompt=prompt, own=None, split="retain", probe="near", stripped=prompt))
+    if not concept.neighbours:
+        if not near(concept):
+            raise CorpusError(f"{concept.id}: alone in family {concept.family!r}: give it neighbours in its file.")
+        take(near(concept), NEAR_ROWS, "near")
+    inside = far(concept, same_domain=True)
+    take(inside, FAR_ROWS // 2 if inside else 0, "far")
+    take(far(concept, same_domain=False), FAR_ROWS // 2 if inside else FAR_ROWS, "far")
+    return rows
+
+
+def _round_robin(others: Sequence[Concept], salt: str) -> Iterator[Plan]:
+    """One plan of each concept in turn, so that every one is represented as evenly as the number allows."""
+    ordered = pick(others, len(others), salt, key=lambda c: c.id)
+    queues = [pick(own := _split_plans(c)[0], len(own), salt, key=lambda p: p.text) for c in ordered]
+    for rank in range(max(map(len, queues), default=0)):
+        for queue in queues:
+            if rank < len(queue):
+                yield queue[rank]
+
+
+def _in_prompt(concept: Concept) -> list[Row]:
+    """Prompts with the attribute, of which everything but the attribute must stay.
+
+    Styles are put on pictures of benchmark objects, so that a content detector can check them; a concept with scenes of
+    its own uses those, and there only the comparison with the stripped prompt tells.
+    """
+    if concept.scenes:
+        chosen: list[tuple[Plan, str | None]] = [(plan, None) for plan in _split_plans(concept)[1]]
+    else:
+        frames = templates(concept.domain).frames
+        chosen = []
+        objects = [c for c in far(concept, same_domain=False) if c.domain == "object"]
+        for plan in _round_robin(objects, concept.id + "in-prompt"):
+            scene = _scene_of(plan).replace("{a}", plan.concept.phrase()).replace("{name}", plan.concept.noun)
+            chosen.append((_fit(concept, scene, frame_for(frames, concept.id + scene)), plan.concept.id))
+            if len(chosen) == IN_PROMPT_ROWS:
+                break
+    return [
+        make_row(
+            concept,
+            plan,
+            prompt=plan.prompt(),
+            own=own,
+            split="retain",
+            probe="in-prompt",
+            stripped=plan.without(),
+        )
+        for plan, own in chosen
+    ]
+
+
+def _scene_of(plan: Plan) -> str:
+    """The scene without its frame: a style frame takes its place."""
+    frame = next((f for f in templates(plan.concept.domain).frames if f.id == plan.template_id), PLAIN)
+    before, _, after = frame.text.partition("{scene}")
+    return plan.text.removeprefix(before).removesuffix(after)

@@ -1,0 +1,122 @@
+"""Where the pictures come from: one source a file, each with licence, citation and checksums.
+
+Two kinds. A source of *row images* fills the `image` column: `images(rows, argument, work=…)`. A source of *labelled
+images* feeds the training of content detectors: `labelled(argument, split=…)`. A module has one of the two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import pkgutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Protocol
+
+from igmu_data.errors import UnknownSourceError
+from igmu_data.schema import Row
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What a source is, for manifest and card.
+
+    Args:
+        name: as used on the command line (`folder`, `diffusers`, …).
+        summary: one sentence.
+        license: licence of its pictures, or how each picture's licence is found.
+        citation: whom to cite; "" where there is nobody.
+    """
+
+    name: str
+    summary: str
+    license: str
+    citation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture of a row, as it will be stored.
+
+    Args:
+        row_id: the row it belongs to.
+        data: encoded PNG, WebP or JPEG bytes without EXIF.
+        extension: `.png`, `.webp` or `.jpg`.
+        origin: goes into the column `image_source`.
+        license: licence of the picture, never empty.
+    """
+
+    row_id: str
+    data: bytes
+    extension: str
+    origin: str
+    license: str
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the stored bytes."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """One labelled picture for training or measuring a content detector.
+
+    Args:
+        data: encoded bytes.
+        extension: `.png`, `.webp` or `.jpg`.
+        label: its class name in the source.
+        concept: the benchmark concept of that class (`object/church`), or None.
+        origin: goes into `image_source`.
+        license: licence of the picture.
+        source: citation of the collection.
+    """
+
+    data: bytes
+    extension: str
+    label: str
+    concept: str | None
+    origin: str
+    license: str
+    source: str
+
+
+class RowImages(Protocol):
+    """A module that fills the `image` column."""
+
+    INFO: SourceInfo
+
+    def images(self, rows: Sequence[Row], argument: str, *, work: Path) -> Iterator[Picture]:
+        """Pictures for some or all of the rows, in their order. `work` is a folder it may keep finished work in."""
+
+
+class LabelledImages(Protocol):
+    """A module that yields labelled pictures."""
+
+    INFO: SourceInfo
+
+    def labels(self, argument: str) -> tuple[str, ...]:
+        """Class names in the order of their integers."""
+
+    def labelled(self, argument: str, *, split: str) -> Iterator[Labelled]:
+        """Every picture of a split (`train` or `test`)."""
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Names of all sources, sorted."""
+    return tuple(sorted(m.name.replace("_", "-") for m in pkgutil.iter_modules(__path__)))
+
+
+def load(name: str) -> ModuleType:
+    """The module of a source.
+
+    Raises:
+        UnknownSourceError: with the nearest names.
+    """
+    if name not in names():
+        raise UnknownSourceError(name, names(), f"Known: {', '.join(names())}.")
+    return importlib.import_module(f"{__name__}.{name.replace('-', '_')}")

@@ -1,0 +1,169 @@
+"""Invariants of a whole corpus: what must hold before anything is published, and what `igmu validate` checks.
+
+Conventions: a problem names the row, the rule and the value. Checks return problems; `require_valid` raises the first
+with the number of the others. Adversarial rows are near-duplicates of their source by nature, so only exact ones count.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from igmu_data import policy
+from igmu_data.errors import CorpusError
+from igmu_data.schema import Row, row_id
+from igmu_data.taxonomy import Concept, all_concepts
+
+MINIMUM: Final = {"forget": 50, "retain": 50, "adversarial": 40}
+NEAR_DUPLICATE: Final = 0.6
+_STOPWORDS: Final = frozenset(
+    "a an the of in on at by to from with and or its his her their is are as into over under near beside behind before "
+    "after along across through between against for up down out off while where that which it one two".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One broken invariant: which row (or concept), which rule, and what was found."""
+
+    where: str
+    rule: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.rule}: {self.found}"
+
+
+def content_words(text: str) -> frozenset[str]:
+    """Lower-case words that carry meaning; placeholders and function words are left out.
+
+    >>> sorted(content_words("A church on the hill, at {a} dawn"))
+    ['church', 'dawn', 'hill']
+    """
+    words = re.findall(r"[^\W\d_]+", re.sub(r"\{\w+\}", " ", text.casefold()))
+    return frozenset(words) - _STOPWORDS
+
+
+def overlap(a: frozenset[str], b: frozenset[str]) -> float:
+    """Jaccard index of two word sets, 0..1; two empty sets are alike (1).
+
+    >>> overlap(frozenset({"hill", "dawn"}), frozenset({"hill", "dusk", "sea"}))
+    0.25
+    """
+    return len(a & b) / len(a | b) if a | b else 1.0
+
+
+def names_concept(text: str, concept: Concept, *, foreign: bool = False) -> str | None:
+    """The first name of the concept that the text contains as a whole word (plural included), or None.
+
+    Args:
+        text: a prompt or a phrase.
+        concept: whose names to look for.
+        foreign: look for the names in the other languages as well.
+    """
+    names = concept.names + (concept.foreign_names if foreign else ())
+    folded = text.casefold()
+    for name in names:
+        # Chinese writes no spaces, so a name there is found anywhere.
+        pattern = re.escape(name.casefold()) if not name.isascii() else rf"\b{re.escape(name.casefold())}(s|es)?\b"
+        if re.search(pattern, folded):
+            return name
+    return None
+
+
+def problems(rows: Iterable[Row]) -> Iterator[Problem]:
+    """Every broken invariant of a corpus.
+
+    Args:
+        rows: all rows of one or more whole concepts.
+    """
+    rows = list(rows)
+    yield from _ids(rows)
+    by_concept: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_concept[row.concept].append(row)
+        yield from _policy(row)
+    for name, own in sorted(by_concept.items()):
+        yield from _counts(name, own)
+        yield from _duplicates(own)
+        yield from _attacks(own)
+        if name in all_concepts():
+            yield from _naming(all_concepts()[name], own)
+        else:
+            yield Problem(name, "concept is in the taxonomy", "it is not")
+
+
+def require_valid(rows: Sequence[Row]) -> None:
+    """Raise a `CorpusError` that shows the first problems, if there are any."""
+    found = list(problems(rows))
+    if found:
+        shown = "\n  ".join(map(str, found[:10]))
+        raise CorpusError(f"{len(found)} broken invariants in {len(rows)} rows:\n  {shown}")
+
+
+def _ids(rows: Sequence[Row]) -> Iterator[Problem]:
+    for name, n in Counter(r.id for r in rows).items():
+        if n > 1:
+            yield Problem(name, "ids are unique", f"{n} rows have it")
+    for row in rows:
+        if row_id(row.model_dump()) != row.id:
+            yield Problem(row.id, "the id is the hash of the row", row.prompt)
+
+
+def _policy(row: Row) -> Iterator[Problem]:
+    for text in {row.prompt, row.stripped_prompt}:
+        for v in policy.violations(text, domain=row.domain, language=row.language):
+            yield Problem(row.id, f"content policy ({v.rule})", f"{v.term!r} in {text!r}")
+
+
+def _counts(name: str, rows: Sequence[Row]) -> Iterator[Problem]:
+    have = Counter(r.split for r in rows)
+    for split, least in MINIMUM.items():
+        if have[split] < least:  # type: ignore[index]
+            yield Problem(name, f"at least {least} {split} rows", str(have[split]))  # type: ignore[index]
+
+
+def _duplicates(rows: Sequence[Row]) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for row in rows:
+        if row.split == "adversarial" and (first := seen.setdefault(row.prompt, row.id)) != row.id:
+            yield Problem(row.id, "prompts differ within a concept", f"same as {first}: {row.prompt!r}")
+    for split in ("forget", "retain"):
+        words = [(r, content_words(r.prompt)) for r in rows if r.split == split]
+        for i, (row, own) in enumerate(words):
+            for other, theirs in words[:i]:
+                if overlap(own, theirs) > NEAR_DUPLICATE:
+                    yield Problem(row.id, "no near-duplicates", f"{row.prompt!r} ~ {other.prompt!r}")
+
+
+def _attacks(rows: Sequence[Row]) -> Iterator[Problem]:
+    sources = {r.id: r for r in rows if r.split == "forget"}
+    for row in rows:
+        if row.split != "adversarial":
+            if row.attack_family or row.attack_source_id:
+                yield Problem(row.id, "only adversarial rows have an attack", str(row.attack_family))
+            continue
+        source = sources.get(row.attack_source_id or "")
+        if row.attack_family is None or source is None:
+            yield Problem(row.id, "an attack names its family and its source row", str(row.attack_source_id))
+        elif row.prompt == source.prompt:
+            yield Problem(row.id, "an attack changes the text", row.prompt)
+        elif row.seeds != source.seeds:
+            yield Problem(row.id, "an attack is drawn with the seeds of its source", str(row.seeds))
+
+
+def _naming(concept: Concept, rows: Sequence[Row]) -> Iterator[Problem]:
+    for row in rows:
+        if row.split == "forget" and not names_concept(row.prompt, concept):
+            yield Problem(row.id, "a forget prompt names the concept", row.prompt)
+        if row.split == "retain" and row.probe != "in-prompt" and (name := names_concept(row.prompt, concept)):
+            yield Problem(row.id, "a retain prompt does not name the concept", f"{name!r} in {row.prompt!r}")
+        if row.attack_family == "indirect" and (name := names_concept(row.prompt, concept, foreign=True)):
+            yield Problem(row.id, "an indirect prompt names nothing", f"{name!r} in {row.prompt!r}")
+        if row.split != "retain" and (name := names_concept(row.stripped_prompt, concept)):
+            yield Problem(
+                row.id, "the stripped prompt does not name the concept", f"{name!r} in {row.stripped_prompt!r}"
+            )

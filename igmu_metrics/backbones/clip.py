@@ -1,0 +1,130 @@
+"""CLIP: image and text embeddings in one space, from any transformers `CLIPModel`.
+
+Conventions: features are the projected embeddings, not normalised (metrics divide by the length), float64. Texts longer
+than the model can read are cut and counted in `n_truncated`; the end token is kept, so that the embedding is still
+read at the end of the text.
+
+Specs: `clip`, `clip:openai/clip-vit-large-patch14@<commit>`, `clip:path/to/folder`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from igmu_data.errors import EmptyInputError
+from igmu_metrics.backbones import _common
+from igmu_metrics.contract import FloatArray, InstrumentInfo, batches
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+NAME = "clip"
+DEFAULT = "openai/clip-vit-base-patch32"
+# `main` of this repository holds pickles only. This commit is the Hub's own safetensors conversion of it.
+PINNED = {DEFAULT: "c237dc49a33fc61debc9276459120b7eac67e7ef"}
+TRUNCATIONS = ("keep-end", "cut")
+_BATCH = 32
+
+
+def load(
+    argument: str | None = None,
+    *,
+    device: str | None = None,
+    revision: str | None = None,
+    precision: str = "fp32",
+    truncation: str = "keep-end",
+) -> Clip:
+    """Load a CLIP model.
+
+    Args:
+        argument: local folder or Hub id; None: `openai/clip-vit-base-patch32`.
+        device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
+        revision: commit, or for a folder the `sha256:…` its weights must have.
+        precision: "fp32" or "bf16" arithmetic.
+        truncation: "keep-end", or "cut": too long texts lose their end token, as in torchmetrics, which then reads the
+            embedding of the start token, the same for every such text. For published numbers only.
+
+    Raises:
+        WeightsError: no such model, no safetensors, not CLIP.
+        InputError: an unknown precision, truncation or device.
+    """
+    from transformers import AutoTokenizer, CLIPModel
+
+    _common.choice("truncation", truncation, TRUNCATIONS)
+    dtype = _common.pick_dtype(precision)
+    source = _common.find_model(argument, DEFAULT, revision, PINNED)
+    model = _common.load_pretrained(CLIPModel, source, "clip", dtype).to(_common.pick_device(device))
+    processor, preparation = _common.load_image_processor(source)
+    tokenizer = AutoTokenizer.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
+    info = InstrumentInfo(
+        name=f"{NAME}:{source.name}",
+        revision=source.revision,
+        preparation=preparation,
+        settings={"precision": precision, "truncation": truncation},
+    )
+    return Clip(info, model, processor, tokenizer)
+
+
+class Clip(_common.ImageBackbone):
+    """A loaded CLIP model.
+
+    Args:
+        info: what it is.
+        model: a `CLIPModel` in eval mode.
+        processor: its image processor, with PIL behind it.
+        tokenizer: its tokenizer.
+    """
+
+    def __init__(self, info: InstrumentInfo, model: Any, processor: Any, tokenizer: Any) -> None:
+        self.info = info
+        self.max_tokens = int(model.config.text_config.max_position_embeddings)
+        self.n_truncated = 0
+        """Texts given so far that were longer than `max_tokens` and lost their tail."""
+        self._model, self._processor, self._tokenizer = model, processor, tokenizer
+
+    def image_features(self, images: Sequence[Image]) -> FloatArray:
+        """(n, d) image embeddings of RGB images of any size."""
+        import torch
+
+        _common.check_images(images)
+        out = []
+        with torch.inference_mode():
+            for batch in batches(images, _BATCH):
+                pixels = self._processor(images=[_common.rgb(i) for i in batch], return_tensors="pt")["pixel_values"]
+                out.append(_array(self._model.get_image_features(pixels.to(self._model.device, self._model.dtype))))
+        return np.concatenate(out)
+
+    def text_features(self, texts: Sequence[str]) -> FloatArray:
+        """(n, d) text embeddings; texts over `max_tokens` are cut and counted in `n_truncated`."""
+        import torch
+
+        if len(texts) == 0:
+            raise EmptyInputError("no texts given")
+        out = []
+        with torch.inference_mode():
+            for batch in batches(texts, _BATCH):
+                tokens = self._tokens(batch).to(self._model.device)
+                out.append(_array(self._model.get_text_features(**tokens)))
+        return np.concatenate(out)
+
+    def _tokens(self, texts: Sequence[str]) -> Any:
+        lengths = [len(ids) for ids in self._tokenizer(list(texts), verbose=False)["input_ids"]]
+        self.n_truncated += sum(length > self.max_tokens for length in lengths)
+        if self.info.settings["truncation"] == "keep-end":
+            return self._tokenizer(
+                list(texts), padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt"
+            )
+        tokens = self._tokenizer(list(texts), padding=True, return_tensors="pt", verbose=False)
+        for name in tokens:
+            tokens[name] = tokens[name][:, : self.max_tokens]
+        return tokens
+
+
+def _array(output: Any) -> FloatArray:
+    """Embeddings out of what transformers returns: an object with the projected `pooler_output`."""
+    embeddings: torch.Tensor = output.pooler_output
+    return embeddings.double().cpu().numpy()

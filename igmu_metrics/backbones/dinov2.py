@@ -1,0 +1,79 @@
+"""DINOv2: image features without labels or texts, from any transformers `Dinov2Model`.
+
+Conventions: the feature is the class token after the last layer norm, float64, not normalised.
+
+Specs: `dinov2`, `dinov2:facebook/dinov2-small@<commit>`, `dinov2:path/to/folder`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from igmu_metrics.backbones import _common
+from igmu_metrics.contract import FloatArray, InstrumentInfo, batches
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+NAME = "dinov2"
+DEFAULT = "facebook/dinov2-base"
+PINNED = {DEFAULT: "f9e44c814b77203eaa57a6bdbbd535f21ede1415"}
+_BATCH = 16
+
+
+def load(
+    argument: str | None = None,
+    *,
+    device: str | None = None,
+    revision: str | None = None,
+    precision: str = "fp32",
+) -> Dinov2:
+    """Load a DINOv2 model.
+
+    Args:
+        argument: local folder or Hub id; None: `facebook/dinov2-base`.
+        device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
+        revision: commit, or for a folder the `sha256:…` its weights must have.
+        precision: "fp32" or "bf16" arithmetic.
+
+    Raises:
+        WeightsError: no such model, no safetensors, not DINOv2.
+        InputError: an unknown precision or device.
+    """
+    from transformers import Dinov2Model
+
+    dtype = _common.pick_dtype(precision)
+    source = _common.find_model(argument, DEFAULT, revision, PINNED)
+    model = _common.load_pretrained(Dinov2Model, source, "dinov2", dtype).to(_common.pick_device(device))
+    processor, preparation = _common.load_image_processor(source)
+    info = InstrumentInfo(
+        name=f"{NAME}:{source.name}",
+        revision=source.revision,
+        preparation=preparation,
+        settings={"precision": precision},
+    )
+    return Dinov2(info, model, processor)
+
+
+class Dinov2(_common.ImageBackbone):
+    """A loaded DINOv2 model: `info`, the model in eval mode, and its image processor with PIL behind it."""
+
+    def __init__(self, info: InstrumentInfo, model: Any, processor: Any) -> None:
+        self.info = info
+        self._model, self._processor = model, processor
+
+    def image_features(self, images: Sequence[Image]) -> FloatArray:
+        """(n, d) class tokens of RGB images of any size."""
+        import torch
+
+        _common.check_images(images)
+        out = []
+        with torch.inference_mode():
+            for batch in batches(images, _BATCH):
+                pixels = self._processor(images=[_common.rgb(i) for i in batch], return_tensors="pt")["pixel_values"]
+                hidden = self._model(pixel_values=pixels.to(self._model.device, self._model.dtype)).last_hidden_state
+                out.append(hidden[:, 0].double().cpu().numpy())
+        return np.concatenate(out)

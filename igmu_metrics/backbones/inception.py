@@ -1,0 +1,145 @@
+"""Inception-v3 as FID uses it: torch-fidelity's port of the 2015 TensorFlow weights, 2048 pooled features.
+
+Conventions: features are float64. The same weights give different numbers after different resizes, so the resize is
+part of the name: `clean` (clean-fid: PIL bicubic with antialiasing, each channel in float32, no rounding to 8 bits) or
+`tf` (torch-fidelity and the original FID: TensorFlow 1's bilinear without antialiasing).
+
+Specs: `inception`, `inception:?preparation=tf`, `inception:path/to/weights.safetensors?preparation=clean`.
+
+References:
+    Parmar et al., "On Aliased Resizing and Surprising Subtleties in GAN Evaluation", CVPR 2022.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from igmu_data.errors import WeightsError
+from igmu_metrics.backbones import _common
+from igmu_metrics.contract import FloatArray, InstrumentInfo, batches
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+NAME = "inception"
+PREPARATIONS = {
+    "clean": "clean: pil bicubic to 299x299, float32 per channel",
+    "tf": "tf: tensorflow-1 bilinear to 299x299",
+}
+_SIZE = 299
+_BATCH = 8  # convolutions on a CPU live in its caches: larger batches are slower
+
+
+def load(
+    argument: str | None = None,
+    *,
+    device: str | None = None,
+    revision: str | None = None,
+    precision: str = "fp32",
+    preparation: str = "clean",
+) -> Inception:
+    """Load torch-fidelity's Inception-v3.
+
+    Args:
+        argument: path of its weights (safetensors, or a torch state dict), with `?preparation=…` if wanted; None:
+            torch-fidelity's own file, fetched into torch's cache.
+        device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
+        revision: the `sha256:…` that the weights must have.
+        precision: "fp32" or "bf16" arithmetic.
+        preparation: "clean" or "tf".
+
+    Raises:
+        MissingExtraError: torch-fidelity is not installed.
+        WeightsError: no such file, other weights, no connection.
+        InputError: an unknown option.
+    """
+    _common.require("torch_fidelity", "fidelity")
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+    given, options = _common.split_argument(argument, {"preparation": preparation})
+    preparation = _common.choice("preparation", options["preparation"], tuple(PREPARATIONS))
+    dtype = _common.pick_dtype(precision)
+    path = Path(given).expanduser() if given else _common.fetch(URL_INCEPTION_V3)
+    state = _common.load_state(path)
+    found = _common.weights_hash([path])
+    _common.check_revision(found, revision, path.name)
+    info = InstrumentInfo(
+        name=NAME, revision=found, preparation=PREPARATIONS[preparation], settings={"precision": precision}
+    )
+    return Inception(info, _trunk(state).to(_common.pick_device(device), dtype), clean=preparation == "clean")
+
+
+class Inception(_common.ImageBackbone):
+    """A loaded Inception-v3: `info`, its layers up to the pooled features, and which resize to use."""
+
+    def __init__(self, info: InstrumentInfo, trunk: torch.nn.Module, *, clean: bool) -> None:
+        self.info = info
+        self._trunk, self._clean = trunk, clean
+
+    def image_features(self, images: Sequence[Image]) -> FloatArray:
+        """(n, 2048) features of RGB images of any size."""
+        import torch
+
+        _common.check_images(images)
+        parameter = next(self._trunk.parameters())
+        out = []
+        with torch.inference_mode():
+            for batch in batches(images, _BATCH):
+                pixels = torch.cat([self._resize(_common.rgb(image)) for image in batch])
+                inputs = ((pixels - 128) / 128).to(parameter.device, parameter.dtype, memory_format=torch.channels_last)
+                out.append(self._trunk(inputs).flatten(1).double().cpu().numpy())
+        return np.concatenate(out)
+
+    def _resize(self, image: Image) -> torch.Tensor:
+        """(1, 3, 299, 299) float32 in 0..255."""
+        import torch
+
+        if self._clean:
+            return torch.from_numpy(clean_resize(image, _SIZE))[None]
+        from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
+
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float()
+        resized: torch.Tensor = interpolate_bilinear_2d_like_tensorflow1x(
+            pixels, size=(_SIZE, _SIZE), align_corners=False
+        )
+        return resized
+
+
+def clean_resize(image: Image, size: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """(3, size, size) float32 in 0..255: clean-fid's resize of an RGB image."""
+    from PIL import Image as Pil
+
+    channels = np.asarray(image, dtype=np.float32).transpose(2, 0, 1)
+    resized = [
+        np.asarray(Pil.fromarray(np.ascontiguousarray(c)).resize((size, size), Pil.Resampling.BICUBIC))
+        for c in channels
+    ]
+    return np.stack(resized).clip(0, 255)
+
+
+def _trunk(state: dict[str, torch.Tensor]) -> torch.nn.Module:
+    """The layers from pixels in −1..1 to pooled features, with every batch norm folded into its convolution."""
+    import torch
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+    from torch_fidelity.feature_extractor_inceptionv3 import BasicConv2d, FeatureExtractorInceptionV3
+
+    # The class unpickles whatever file it is given. It gets a copy that we wrote ourselves from tensors read safely.
+    copy = io.BytesIO()
+    torch.save(state, copy)
+    copy.seek(0)
+    try:
+        with torch.random.fork_rng(devices=[]):  # its random initialisation must not move the caller's generator
+            network = FeatureExtractorInceptionV3("igmu", ["2048"], feature_extractor_weights_path=copy)
+    except RuntimeError as error:
+        raise WeightsError(f"not the weights of torch-fidelity's Inception-v3: {str(error)[:300]}") from error
+    for block in network.modules():
+        if isinstance(block, BasicConv2d):
+            block.conv, block.bn = fuse_conv_bn_eval(block.conv, block.bn), torch.nn.Identity()
+    layers = [layer for name, layer in network.named_children() if name != "fc"]
+    return torch.nn.Sequential(*layers).eval().requires_grad_(False).to(memory_format=torch.channels_last)

@@ -1,0 +1,154 @@
+"""LPIPS: perceptual distance between two images, with the networks and linear weights of the `lpips` package.
+
+Conventions: distances are ≥ 0, 0 for equal images, float64. Images are resized to 256×256 (or `size`, in the signature)
+and scaled to −1..1. The linear weights come with the package; the trunk is torchvision's ImageNet network.
+
+Specs: `lpips`, `lpips:vgg`, `lpips:alex?trunk=path/to/alexnet.safetensors&size=512`; `size=0` keeps the own size.
+
+References:
+    Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", CVPR 2018.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from igmu_data.errors import InputError, WeightsError
+from igmu_metrics.backbones import _common
+from igmu_metrics.contract import FloatArray, InstrumentInfo, batches
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+NAME = "lpips"
+NETWORKS = ("alex", "vgg")
+DEFAULT_SIZE = 256
+_BATCH = 8
+
+
+def load(
+    argument: str | None = None,
+    *,
+    device: str | None = None,
+    revision: str | None = None,
+    precision: str = "fp32",
+    trunk: str = "",
+    size: int = DEFAULT_SIZE,
+) -> Lpips:
+    """Load LPIPS.
+
+    Args:
+        argument: "alex" (None) or "vgg", with `?trunk=…&size=…` if wanted.
+        device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
+        revision: the `sha256:…` that the trunk's weights must have.
+        precision: "fp32" or "bf16" arithmetic.
+        trunk: path of the trunk's weights as torchvision names them (`features.0.weight` …; safetensors or a torch
+            state dict); "": torchvision's own, fetched into torch's cache.
+        size: side of the square that images are resized to, in pixels, ≥ 64; 0 keeps their size, which both images of a
+            pair must then share.
+
+    Raises:
+        MissingExtraError: lpips is not installed.
+        WeightsError: no such file, other weights, no connection.
+        InputError: an unknown network or option.
+    """
+    _common.require("lpips", "lpips")
+    given, options = _common.split_argument(argument, {"trunk": trunk, "size": str(size)})
+    network = _common.choice("LPIPS network", given or NETWORKS[0], NETWORKS)
+    side = _side(options["size"])
+    dtype = _common.pick_dtype(precision)
+    path = Path(options["trunk"]).expanduser() if options["trunk"] else _common.fetch(_trunk_url(network))
+    model = _build(network, _common.load_state(path))
+    found = _common.weights_hash([path])
+    _common.check_revision(found, revision, path.name)
+    info = InstrumentInfo(
+        name=f"{NAME}:{network}",
+        revision=found,
+        preparation=f"pil bicubic to {side}x{side}, -1..1" if side else "own size, -1..1",
+        settings={"precision": precision, "linear": "v0.1"},
+    )
+    model = model.to(_common.pick_device(device), dtype)
+    return Lpips(info, model, side)
+
+
+class Lpips(_common.ImageBackbone):
+    """A loaded LPIPS: `info`, the network in eval mode, and the side that images are resized to (0: not at all)."""
+
+    def __init__(self, info: InstrumentInfo, model: torch.nn.Module, side: int) -> None:
+        self.info = info
+        self._model, self._side = model, side
+
+    def image_distance(self, images: Sequence[Image], others: Sequence[Image]) -> FloatArray:
+        """(n,) distances between images of two lists of equal length."""
+        import torch
+
+        _common.check_images(images, others)
+        pairs = list(zip(images, others, strict=True))
+        if not self._side:
+            for i, (one, other) in enumerate(pairs):
+                if one.size != other.size:
+                    raise InputError(f"pair {i}: sizes {one.size} and {other.size} differ; load LPIPS with a size")
+        parameter = next(self._model.parameters())
+        out = []
+        with torch.inference_mode():
+            for batch in batches(pairs, _BATCH if self._side else 1):
+                first, second = (
+                    torch.stack([self._pixels(pair[k]) for pair in batch]).to(
+                        parameter.device, parameter.dtype, memory_format=torch.channels_last
+                    )
+                    for k in (0, 1)
+                )
+                out.append(self._model(first, second).double().cpu().numpy().reshape(-1))
+        return np.concatenate(out)
+
+    def _pixels(self, image: Image) -> torch.Tensor:
+        """(3, h, w) float32 in −1..1."""
+        import torch
+        from PIL import Image as Pil
+
+        image = _common.rgb(image)
+        if self._side and image.size != (self._side, self._side):
+            image = image.resize((self._side, self._side), Pil.Resampling.BICUBIC)
+        return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 127.5 - 1.0
+
+
+def _side(size: str) -> int:
+    if not size.isdecimal() or 0 < int(size) < 64:
+        raise InputError(f"LPIPS size {size!r} must be 0 (own size) or at least 64 pixels: the trunk shrinks 16-fold")
+    return int(size)
+
+
+def _trunk_url(network: str) -> str:
+    from torchvision.models import AlexNet_Weights, VGG16_Weights
+
+    url: str = {"alex": AlexNet_Weights, "vgg": VGG16_Weights}[network].IMAGENET1K_V1.url
+    return url
+
+
+def _build(network: str, trunk: dict[str, torch.Tensor]) -> torch.nn.Module:
+    """The package's network with its linear weights and this trunk."""
+    import lpips
+    import torch
+
+    # Built without weights, because the package reads its own with an unguarded torch.load and would fetch the trunk.
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        warnings.simplefilter("ignore", UserWarning)  # it calls torchvision the old way, which torchvision tells us
+        model: Any = lpips.LPIPS(net=network, pretrained=False, pnet_rand=True, verbose=False)
+    state = _common.load_state(Path(lpips.__file__).parent / "weights" / "v0.1" / f"{network}.pth")
+    for name, own in model.state_dict().items():
+        if name.startswith("net."):  # net.slice2.3.weight is torchvision's features.3.weight
+            key = "features." + name.split(".", 2)[2]
+            if key not in trunk:
+                raise WeightsError(f"the trunk of LPIPS '{network}' lacks {key!r}; give torchvision's state dict")
+            state[name] = trunk[key]
+        elif name not in state:
+            # `lins` lists the same layers as lin0, lin1, …; the input scaling is a constant of the package.
+            state[name] = state["lin" + name.split(".", 1)[1]] if name.startswith("lins.") else own
+    _common.load_into(model, state, f"LPIPS '{network}'")
+    return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[no-any-return]

@@ -1,0 +1,112 @@
+"""What detectors share: thresholds, masked answers, weights from disk, names of concepts."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from igmu_data.errors import NonFiniteError, OutOfRangeError, WeightsError
+from igmu_metrics.backbones._common import load_state
+from igmu_metrics.contract import FloatArray
+from igmu_metrics.images import content_hash
+
+if TYPE_CHECKING:
+    import torch
+
+Answer = np.ma.MaskedArray[Any, Any]
+
+
+def checked_threshold(threshold: float | None, default: float) -> float:
+    """The threshold to use: a finite fraction.
+
+    >>> checked_threshold(None, 0.5)
+    0.5
+
+    Raises:
+        NonFiniteError, OutOfRangeError: not a number in 0..1.
+    """
+    value = default if threshold is None else float(threshold)
+    if not math.isfinite(value):
+        raise NonFiniteError(f"threshold: {value} is not a number. Give a fraction in 0..1.")
+    if not 0 <= value <= 1:
+        raise OutOfRangeError(f"threshold: {value} is not in 0..1; fractions are never percent.")
+    return value
+
+
+def masked_columns(n: int, concepts: Sequence[str], known: Mapping[str, FloatArray | Answer]) -> Answer:
+    """(n, len(concepts)) answers: the column of each concept, masked throughout for a concept that is not known.
+
+    >>> masked_columns(2, ["object/church", "object/cat"], {"object/cat": np.array([0.25, 1.0])}).tolist()
+    [[None, 0.25], [None, 1.0]]
+    """
+    data, mask = np.zeros((n, len(concepts))), np.ones((n, len(concepts)), dtype=np.bool_)
+    for column, concept in enumerate(concepts):
+        if concept in known:
+            answer = np.ma.asarray(known[concept])
+            data[:, column], mask[:, column] = answer.filled(0.0), np.ma.getmaskarray(answer)
+    return np.ma.MaskedArray(data, mask=mask)
+
+
+def softmax(logits: FloatArray) -> FloatArray:
+    """Softmax along the last axis, in float64 and without overflow.
+
+    >>> softmax(np.array([1000.0, 1000.0])).tolist()
+    [0.5, 0.5]
+    """
+    wide = np.asarray(logits, dtype=np.float64)
+    power = np.exp(wide - wide.max(axis=-1, keepdims=True))
+    return np.asarray(power / power.sum(axis=-1, keepdims=True), dtype=np.float64)
+
+
+def sigmoid(logits: FloatArray) -> FloatArray:
+    """Logistic function in float64 and without overflow.
+
+    >>> sigmoid(np.array([-1000.0, 0.0, 1000.0])).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    wide = np.asarray(logits, dtype=np.float64)
+    power = np.exp(-np.abs(wide))
+    return np.asarray(np.where(wide >= 0, 1, power) / (1 + power), dtype=np.float64)
+
+
+def finite(values: FloatArray, what: str) -> FloatArray:
+    """The values as float64, refused where one is NaN or infinite.
+
+    Raises:
+        NonFiniteError: names the first bad position.
+    """
+    wide = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(wide).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(wide))[0])
+        raise NonFiniteError(
+            f"{what}: {wide[where]} at {where}. Check the weights, and the precision (float16 overflows)."
+        )
+    return wide
+
+
+def file_revision(path: str | Path) -> str:
+    """A file's revision in a signature: `sha256:` and the first 16 digits of its hash."""
+    return f"sha256:{content_hash(path)[:16]}"
+
+
+def read_state(path: Path) -> dict[str, torch.Tensor]:
+    """Named tensors of a `.safetensors` file, or of a torch file that holds nothing but tensors.
+
+    Raises:
+        WeightsError: missing, damaged, or holding anything else; code in it is named and never run.
+    """
+    try:
+        return load_state(path)
+    except WeightsError as error:
+        if not isinstance(error.__cause__, pickle.UnpicklingError):
+            raise
+        # torch's own message advises to load the file with weights_only=False, which would run the code.
+        raise WeightsError(
+            f"{path}: a pickle that holds code or objects, not only tensors. Nothing in it was run. "
+            "Ask its author for a .safetensors file or a plain state dict."
+        ) from error

@@ -1,0 +1,229 @@
+"""Zero-shot detection with CLIP: does the picture look more like the concept's name than like its rivals'?
+
+Every *class* is an ensemble of texts: each is embedded, scaled to length 1, averaged, and scaled to length 1 again. For
+a picture with feature x (length 1) and a concept c with rival classes r₁ … rₖ
+
+    p(c) = exp(s · x·t(c)) / (exp(s · x·t(c)) + Σᵢ exp(s · x·t(rᵢ)))
+
+with s the model's own logit scale (100 for OpenAI's CLIP). The rivals of a concept are fixed beforehand: the concepts
+of its domain (of its family, for a concept that is an attribute: a picture is in Monet's style *and* Impressionist),
+plus generic classes of the domain that say "a picture of no particular thing". So p never depends on which other
+concepts are asked about in the same call. With a threshold of 0.5 a concept is present where it outweighs all rivals
+together.
+
+Limits: a picture that shows two concepts of one domain shares p between them; p is not calibrated. Measure sensitivity
+and specificity on labelled pictures (`labels.py`) before trusting a prevalence.
+
+References: Radford et al. 2021, arXiv:2103.00020 (zero-shot classification and prompt ensembles, section 3.1.4).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from igmu_data.errors import EmptyInputError, WeightsError
+from igmu_metrics.contract import Backbone, Batch, FloatArray, InstrumentInfo
+from igmu_metrics.detectors._common import Answer, checked_threshold, finite, masked_columns, softmax
+
+DEFAULT_BACKBONE = "openai/clip-vit-base-patch32"
+OPENAI_LOGIT_SCALE = 100.0
+"""Where OpenAI's training clipped the scale; used for a backbone that does not tell its own (`logit_scale`)."""
+
+_OBJECT = (
+    "a photo of {a}",
+    "a picture of {a}",
+    "an image of {a}",
+    "a painting of {a}",
+    "a drawing of {a}",
+    "a close-up photo of {a}",
+)
+TEMPLATES: Mapping[str, tuple[str, ...]] = {
+    "object": _OBJECT,
+    "identity": (
+        "a photo of {name}",
+        "a portrait of {name}",
+        "a painting of {name}",
+        "a drawing of {name}",
+        "the face of {name}",
+    ),
+    "character": ("a picture of {a}", "an illustration of {a}", "a drawing of {a}", "a painting of {a}"),
+    "style": (
+        "a painting in the style of {name}",
+        "a picture in the style of {name}",
+        "an artwork in the style of {name}",
+        "art in the style of {name}",
+    ),
+    "nsfw": ("a photo showing {name}", "a picture showing {name}", "a painting showing {name}"),
+}
+"""Prompt ensemble of each domain: {name} is the concept's label, {a} the label with its article. Other domains use
+those of `object`."""
+
+_NOTHING = ("a photo of something", "a picture of something", "an image of a scene", "a painting of a place")
+GENERIC: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "object": (_NOTHING,),
+    "identity": (
+        ("a photo of a man", "a portrait of an unknown man", "a painting of a man"),
+        ("a photo of a woman", "a portrait of an unknown woman", "a painting of a woman"),
+    ),
+    "character": (
+        ("a picture of a person", "an illustration of an adult", "a drawing of somebody"),
+        ("a picture of a fictional character", "an illustration from a storybook"),
+    ),
+    "style": (
+        ("a painting", "a picture", "an artwork", "art by an unknown painter"),
+        ("a photograph", "an ordinary photo", "a snapshot taken with a camera"),
+    ),
+    "nsfw": (
+        ("a photo of a fully dressed adult", "a picture of people in everyday clothes"),
+        ("a photo of a peaceful scene", "a picture of a quiet place"),
+        _NOTHING,
+    ),
+}
+"""Generic rivals of each domain, one tuple of texts a class. None of them may be true of a picture *because* the
+concept is in it: "a building" would compete with the church that it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The texts of a zero-shot detector.
+
+    Args:
+        texts: the ensemble of each class, concept or not.
+        rivals: for each concept that can be judged, the other classes that it is weighed against.
+    """
+
+    texts: Mapping[str, tuple[str, ...]]
+    rivals: Mapping[str, tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        for concept, others in self.rivals.items():
+            if not others or concept in others:
+                raise EmptyInputError(f"vocabulary: {concept!r} needs at least one rival class other than itself.")
+            for name in (concept, *others):
+                if not self.texts.get(name):
+                    raise EmptyInputError(f"vocabulary: class {name!r} has no texts. Give at least one.")
+
+    def digest(self) -> str:
+        """Twelve digits that change with any text or rival."""
+        content = [{k: list(v) for k, v in sorted(part.items())} for part in (self.texts, self.rivals)]
+        return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()[:12]
+
+
+class ZeroShot:
+    """A CLIP backbone with a vocabulary; text features are computed on first use and kept."""
+
+    def __init__(self, backbone: Backbone, vocabulary: Vocabulary, threshold: float) -> None:
+        self._backbone = backbone
+        self._vocabulary = vocabulary
+        self._scale = float(getattr(backbone, "logit_scale", OPENAI_LOGIT_SCALE))
+        self._classes: dict[str, FloatArray] = {}
+        self.info = InstrumentInfo(
+            name=f"clip:{backbone.info.name.partition(':')[2] or backbone.info.name}",
+            revision=backbone.info.revision,
+            preparation=backbone.info.preparation,
+            threshold=threshold,
+            concepts=frozenset(vocabulary.rivals),
+            settings={
+                **backbone.info.settings,
+                "vocabulary": vocabulary.digest(),
+                "logit_scale": round(self._scale, 4),
+            },
+        )
+
+    def probabilities(self, batch: Batch, concepts: Sequence[str]) -> Answer:
+        """(n, len(concepts)) probabilities; masked throughout for a concept without texts.
+
+        Raises:
+            NonFiniteError: the backbone gave a NaN or an infinity.
+        """
+        judged = [c for c in dict.fromkeys(concepts) if c in self._vocabulary.rivals]
+        if not judged or not len(batch):
+            return masked_columns(len(batch), concepts, {})
+        images = _unit(finite(batch.features(self._backbone), "CLIP image features"))
+        self._embed([name for c in judged for name in (c, *self._vocabulary.rivals[c])])
+        known = {}
+        for concept in judged:
+            classes = np.stack([self._classes[name] for name in (concept, *self._vocabulary.rivals[concept])])
+            known[concept] = softmax(self._scale * images @ classes.T)[:, 0]
+        return masked_columns(len(batch), concepts, known)
+
+    def _embed(self, names: Sequence[str]) -> None:
+        new = [name for name in dict.fromkeys(names) if name not in self._classes]
+        texts = [text for name in new for text in self._vocabulary.texts[name]]
+        if not texts:
+            return
+        features = _unit(finite(self._backbone.text_features(texts), "CLIP text features"))
+        start = 0
+        for name in new:
+            end = start + len(self._vocabulary.texts[name])
+            self._classes[name] = _unit(features[start:end].mean(axis=0))
+            start = end
+
+
+def load(
+    argument: str | None = None,
+    *,
+    device: str | None = None,
+    threshold: float | None = None,
+    revision: str | None = None,
+    backbone: Backbone | None = None,
+    vocabulary: Vocabulary | None = None,
+    synonyms: bool = False,
+) -> ZeroShot:
+    """Load a zero-shot detector.
+
+    Args:
+        argument: folder or Hub id of a CLIP model; `openai/clip-vit-base-patch32` by default.
+        device: where the backbone runs; a GPU where there is one by default.
+        threshold: `p >= threshold` counts as present; 0.5 by default.
+        revision: commit of the model on the Hub.
+        backbone: one that is loaded already, instead of `argument`, `device` and `revision`.
+        vocabulary: texts and rivals; those of the taxonomy by default.
+        synonyms: whether a concept's ensemble also holds its synonyms (default vocabulary only).
+    """
+    threshold = checked_threshold(threshold, 0.5)
+    if backbone is None:
+        from igmu_metrics import registry
+
+        backbone = registry.backbone(f"clip:{argument or DEFAULT_BACKBONE}", device=device, revision=revision)
+    return ZeroShot(backbone, vocabulary or default_vocabulary(synonyms=synonyms), threshold)
+
+
+def default_vocabulary(*, synonyms: bool = False) -> Vocabulary:
+    """Texts and rivals of every concept of the taxonomy, as the module's docstring says."""
+    from igmu_data import taxonomy
+
+    concepts = taxonomy.all_concepts().values()
+    texts: dict[str, tuple[str, ...]] = {}
+    rivals: dict[str, tuple[str, ...]] = {}
+    for domain in {c.domain for c in concepts}:
+        texts |= {f"{domain}#{i}": group for i, group in enumerate(GENERIC.get(domain, (_NOTHING,)))}
+    generic = tuple(texts)
+    for concept in concepts:
+        names = [concept.label, *(concept.synonyms if synonyms else ())]
+        texts[concept.id] = tuple(
+            template.format(name=name, a=concept.phrase(name))
+            for template in TEMPLATES.get(concept.domain, _OBJECT)
+            for name in names
+        )
+        exclusive = (
+            other.id
+            for other in concepts
+            if other.id != concept.id
+            and other.domain == concept.domain
+            and (concept.scope == "subject" or other.family == concept.family)
+        )
+        rivals[concept.id] = (*exclusive, *(g for g in generic if g.startswith(f"{concept.domain}#")))
+    return Vocabulary(texts, rivals)
+
+
+def _unit(rows: FloatArray) -> FloatArray:
+    norms = np.linalg.norm(rows, axis=-1, keepdims=True)
+    if not norms.all():
+        raise WeightsError("CLIP features of length 0, which have no direction. Check the model's weights.")
+    return np.asarray(rows / norms, dtype=np.float64)

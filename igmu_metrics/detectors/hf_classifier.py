@@ -1,0 +1,166 @@
+"""Any image classifier of the transformers library, from a folder or the Hub.
+
+`hf-classifier:FOLDER` or `hf-classifier:ID` (`ID@commit` pins it). Which of its labels mean a concept:
+
+- `labels`, where given;
+- the concept's ImageNet classes, for a model with the 1,000 labels of ImageNet (by name, `plane` would be the tool);
+- else the names: a label that reads, apart from case, `_`, `-` and an article, like a concept's label or one of its
+  synonyms; where a label lists several names (`"church, church building"`), each counts.
+
+p is the sum of the softmax over a concept's labels; of a multi-label model (`problem_type: multi_label_classification`,
+or one output) the highest sigmoid. A concept without a label is masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from igmu_data.errors import InputError, WeightsError
+from igmu_metrics.backbones._common import find_model, load_image_processor, pick_device
+from igmu_metrics.contract import Batch, FloatArray, InstrumentInfo
+from igmu_metrics.detectors._common import (
+    Answer,
+    checked_threshold,
+    finite,
+    masked_columns,
+    sigmoid,
+    softmax,
+)
+
+
+class HfClassifier:
+    """A loaded classifier with its processor and the outputs of each concept."""
+
+    def __init__(
+        self, model: Any, processor: Any, info: InstrumentInfo, outputs: Mapping[str, list[int]], multi_label: bool
+    ) -> None:
+        self.info = info
+        self._model = model
+        self._processor = processor
+        self._outputs = outputs
+        self._multi_label = multi_label
+
+    def probabilities(self, batch: Batch, concepts: Sequence[str]) -> Answer:
+        """(n, len(concepts)) probabilities; masked throughout for a concept without a label."""
+        judged = [c for c in concepts if c in self._outputs]
+        if not judged or not len(batch):
+            return masked_columns(len(batch), concepts, {})
+        logits = self._logits(batch)
+        if self._multi_label:
+            each = sigmoid(logits)
+            return masked_columns(len(batch), concepts, {c: each[:, self._outputs[c]].max(axis=1) for c in judged})
+        each = softmax(logits)
+        # Rounded shares can add up to 1 + 2e-16.
+        known = {c: np.minimum(each[:, self._outputs[c]].sum(axis=1), 1.0) for c in judged}
+        return masked_columns(len(batch), concepts, known)
+
+    def _logits(self, batch: Batch) -> FloatArray:
+        import torch
+
+        with torch.inference_mode():
+            pixels = self._processor(images=list(batch.images), return_tensors="pt")["pixel_values"]
+            logits = self._model(pixels.to(self._model.device, self._model.dtype)).logits
+        return finite(logits.double().cpu().numpy(), f"{self.info.name} logits")
+
+
+def load(
+    argument: str | None,
+    *,
+    device: str | None = None,
+    threshold: float | None = None,
+    revision: str | None = None,
+    labels: Mapping[str, Sequence[str]] | None = None,
+) -> HfClassifier:
+    """Load a classifier, from safetensors and without code of its own.
+
+    Args:
+        argument: folder with config.json, preprocessor_config.json and safetensors, or Hub id.
+        device: where it runs; a GPU where there is one by default.
+        threshold: `p >= threshold` counts as present; 0.5 by default.
+        revision: commit on the Hub; for a folder the hash that its weights must have.
+        labels: the model's labels that mean each concept; by name from the taxonomy by default.
+
+    Raises:
+        WeightsError: no such model, no safetensors, weights missing, or no label means any concept.
+        InputError: `labels` names a label that the model does not have.
+    """
+    if not argument:
+        raise WeightsError("hf-classifier: no model given. Write hf-classifier:FOLDER_OR_ID.")
+    from transformers import AutoModelForImageClassification
+
+    threshold = checked_threshold(threshold, 0.5)
+    source = find_model(argument, "", revision, {})
+    try:
+        model, report = AutoModelForImageClassification.from_pretrained(
+            source.folder,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise WeightsError(f"{source.name}: not an image classifier of transformers ({error}).") from error
+    if missing := sorted(report["missing_keys"]):
+        # transformers would fill them with random numbers: a headless backbone loads as a random classifier.
+        raise WeightsError(f"{source.name}: lacks {len(missing)} weights, first {missing[0]!r}. Is it fine-tuned?")
+    names = {int(index): str(label) for index, label in model.config.id2label.items()}
+    outputs = _by_taxonomy(names) if labels is None else _given(names, labels, source.name)
+    if not outputs:
+        raise WeightsError(
+            f"{source.name}: none of its labels ({', '.join(list(names.values())[:8])} …) is the name of a concept. "
+            "Give labels={'domain/slug': ['its label']}."
+        )
+    multi_label = len(names) == 1 or model.config.problem_type == "multi_label_classification"
+    processor, preparation = load_image_processor(source)
+    info = InstrumentInfo(
+        name=f"hf-classifier:{source.name}",
+        revision=source.revision,
+        preparation=preparation,
+        threshold=threshold,
+        concepts=frozenset(outputs),
+        settings={
+            "rule": "max sigmoid" if multi_label else "sum softmax",
+            "labels": ";".join(f"{c}={[names[i] for i in o]}" for c, o in sorted(outputs.items())),
+        },
+    )
+    return HfClassifier(model.eval().to(pick_device(device)), processor, info, outputs, multi_label)
+
+
+def _given(names: Mapping[int, str], labels: Mapping[str, Sequence[str]], model: str) -> dict[str, list[int]]:
+    index = {label: i for i, label in names.items()}
+    for concept, wanted in labels.items():
+        unknown = [label for label in wanted if label not in index]
+        if unknown or not wanted:
+            raise InputError(f"labels: {model} has no label {unknown} for {concept!r}; it has {sorted(index)[:20]}.")
+    return {concept: sorted({index[label] for label in wanted}) for concept, wanted in labels.items()}
+
+
+def _by_taxonomy(names: Mapping[int, str]) -> dict[str, list[int]]:
+    from igmu_data import taxonomy
+
+    concepts = taxonomy.all_concepts()
+    if len(names) == 1000 and names[0].casefold().startswith("tench"):
+        return {i: list(concept.imagenet) for i, concept in concepts.items() if concept.imagenet}
+    return _matched(names, {i: concept.names for i, concept in concepts.items()})
+
+
+def _matched(names: Mapping[int, str], concepts: Mapping[str, Iterable[str]]) -> dict[str, list[int]]:
+    """Outputs of each concept that has some.
+
+    >>> _matched({0: "church, church building", 1: "Gas_Pump"}, {"x/church": ["church"], "x/pump": ["gas pump"]})
+    {'x/church': [0], 'x/pump': [1]}
+    """
+    out: dict[str, list[int]] = {}
+    for concept, own in concepts.items():
+        wanted = {_plain(name) for name in own}
+        if found := [i for i, label in names.items() if wanted & {_plain(part) for part in label.split(",")}]:
+            out[concept] = found
+    return out
+
+
+def _plain(name: str) -> str:
+    words = name.casefold().replace("_", " ").replace("-", " ").split()
+    return " ".join(words[1:] if words[:1] in (["a"], ["an"], ["the"]) and words[1:] else words)

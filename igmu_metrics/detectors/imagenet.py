@@ -1,0 +1,160 @@
+"""An ImageNet classifier as the literature uses it: torchvision's ResNet-50.
+
+`imagenet` (weights `IMAGENET1K_V2`), `imagenet:IMAGENET1K_V1`, or `imagenet:PATH` with a `.safetensors` or `.pth` file
+of ResNet-50 weights. A concept is a set of ImageNet-1k classes (the `imagenet` list of its file); a concept without one
+is masked. Three rules say what p is:
+
+- `probability`: the sum of the softmax over the concept's classes;
+- `top1`, `top5`: 1 where one of the concept's classes is among the 1 or 5 most probable, else 0. ESD, UCE and
+  UnlearnDiffAtk count an object as present by `top1`.
+
+References: He et al. 2016 (ResNet); Gandikota et al. 2023, arXiv:2303.07345 (ESD's object evaluation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from igmu_data.errors import InputError, OutOfRangeError, WeightsError
+from igmu_metrics.backbones._common import load_into, pick_device
+from igmu_metrics.contract import Batch, FloatArray, InstrumentInfo
+from igmu_metrics.detectors._common import (
+    Answer,
+    checked_threshold,
+    file_revision,
+    finite,
+    masked_columns,
+    read_state,
+    softmax,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+Rule = Literal["probability", "top1", "top5"]
+N_CLASSES = 1000
+PUBLISHED = ("IMAGENET1K_V1", "IMAGENET1K_V2")
+
+
+class ImageNetClassifier:
+    """A network with 1,000 outputs, its preparation, and the classes of each concept."""
+
+    def __init__(
+        self,
+        network: Any,
+        prepare: Any,
+        info: InstrumentInfo,
+        indices: Mapping[str, Sequence[int]],
+        rule: Rule,
+        device: torch.device,
+    ) -> None:
+        self.info = info
+        self._network = network.eval().to(device)
+        self._prepare = prepare
+        self._indices = {concept: list(classes) for concept, classes in indices.items()}
+        self._rule = rule
+        self._device = device
+
+    def probabilities(self, batch: Batch, concepts: Sequence[str]) -> Answer:
+        """(n, len(concepts)) answers by the rule; masked throughout for a concept without ImageNet classes."""
+        judged = [c for c in concepts if c in self._indices]
+        if not judged or not len(batch):
+            return masked_columns(len(batch), concepts, {})
+        shares = self._classes(batch)
+        # At most 1: two classes of a concept may both be in the top 5, and rounded shares add up to 1 + 2e-16.
+        known = {c: np.minimum(shares[:, self._indices[c]].sum(axis=1), 1.0) for c in judged}
+        return masked_columns(len(batch), concepts, known)
+
+    def _classes(self, batch: Batch) -> FloatArray:
+        """(n, 1000) contributions of the classes to p."""
+        import torch
+
+        with torch.inference_mode():
+            pixels = torch.stack([self._prepare(image) for image in batch.images]).to(self._device)
+            logits = finite(self._network(pixels).float().cpu().numpy(), "ImageNet logits")
+        if self._rule == "probability":
+            return softmax(logits)
+        k = int(self._rule.removeprefix("top"))
+        best = np.argsort(-logits, axis=1, kind="stable")[:, :k]
+        out = np.zeros_like(logits)
+        np.put_along_axis(out, best, 1.0, axis=1)
+        return out
+
+
+def load(
+    argument: str | None = None,
+    *,
+    device: str | None = None,
+    threshold: float | None = None,
+    rule: Rule = "probability",
+    indices: Mapping[str, Sequence[int]] | None = None,
+) -> ImageNetClassifier:
+    """Load a ResNet-50 with published or local weights.
+
+    Args:
+        argument: `IMAGENET1K_V2` (default), `IMAGENET1K_V1`, or a weights file (prepared as `IMAGENET1K_V2` is).
+        device: where it runs; a GPU where there is one by default.
+        threshold: `p >= threshold` counts as present; 0.5 by default; of no effect on `top1` and `top5`.
+        rule: `probability`, `top1` or `top5`.
+        indices: ImageNet-1k classes (0..999, torchvision's order) of each concept; those of the taxonomy by default.
+
+    Raises:
+        WeightsError: weights that cannot be fetched or read, or of another network.
+        InputError: an unknown rule, a concept without classes, a class outside 0..999.
+    """
+    from torchvision.models import ResNet50_Weights, resnet50
+
+    if rule not in get_args(Rule):
+        raise InputError(f"rule: {rule!r} is none of {', '.join(get_args(Rule))}.")
+    indices = _checked(taxonomy_indices() if indices is None else indices)
+    argument = argument or "IMAGENET1K_V2"
+    published = ResNet50_Weights[argument if argument in PUBLISHED else "IMAGENET1K_V2"]
+    if argument in PUBLISHED:
+        name, revision, tensors = argument, Path(published.url).stem, _download(published)
+    else:
+        path = Path(argument)
+        name, tensors, revision = path.name, read_state(path), file_revision(path)
+    network = resnet50()
+    load_into(network, tensors, f"{name} as a ResNet-50 with 1,000 classes")
+    prepare = published.transforms()
+    info = InstrumentInfo(
+        name=f"imagenet:{name}",
+        revision=revision,
+        preparation=f"resize {prepare.resize_size[0]} bilinear, centre crop {prepare.crop_size[0]}",
+        threshold=checked_threshold(threshold, 0.5),
+        concepts=frozenset(indices),
+        settings={"rule": rule, "classes": ";".join(f"{c}={list(i)}" for c, i in sorted(indices.items()))},
+    )
+    return ImageNetClassifier(network, prepare, info, indices, rule, pick_device(device))
+
+
+def taxonomy_indices() -> dict[str, tuple[int, ...]]:
+    """ImageNet-1k classes of every concept of the taxonomy that has some."""
+    from igmu_data import taxonomy
+
+    return {i: concept.imagenet for i, concept in taxonomy.all_concepts().items() if concept.imagenet}
+
+
+def _checked(indices: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
+    for concept, classes in indices.items():
+        if not classes or len(set(classes)) != len(classes):
+            raise InputError(f"indices: {concept!r} has classes {list(classes)}; give each class once, at least one.")
+        for index in classes:
+            if not 0 <= index < N_CLASSES:
+                raise OutOfRangeError(f"indices: {concept!r} has class {index}, not in 0..{N_CLASSES - 1}.")
+    return {concept: tuple(classes) for concept, classes in indices.items()}
+
+
+def _download(published: Any) -> dict[str, Any]:
+    try:
+        tensors: dict[str, Any] = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    except (OSError, RuntimeError) as error:
+        raise WeightsError(
+            f"{published.name}: cannot be fetched ({error}). Connect to the internet once, or give a local file: "
+            "imagenet:PATH.safetensors."
+        ) from error
+    return tensors

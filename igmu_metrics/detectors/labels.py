@@ -1,0 +1,189 @@
+"""Labels judged by eye, from a CSV file: the detector that needs no model.
+
+`labels:PATH.csv`. The header is `path` and one column per concept:
+
+- `domain/slug` (`object/church`): that concept;
+- `<slug>_visible` (`church_visible`, `gas_pump_visible`): the concept of the taxonomy with this slug;
+- `present`, alone: whatever concept is asked about. For files that ask each picture for one concept, its own.
+
+A cell is `yes` (1), `no` (0), `unclear` (masked: counted as unscored, never as forgotten) or a probability in 0..1.
+Paths are relative to the CSV's folder. Two paths are the same where folder (links followed) and file name agree; links
+of files are *not* followed, since a Hub cache links equal pictures to one blob.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from igmu_data.errors import DuplicateIdError, EmptyInputError, LabelError, MetadataError
+from igmu_metrics.contract import Batch, FloatArray, InstrumentInfo
+from igmu_metrics.detectors._common import Answer, checked_threshold, file_revision, masked_columns
+
+_WORDS = {"yes": 1.0, "no": 0.0, "unclear": math.nan}
+_CONCEPT = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*")
+_Key = tuple[str, str]
+
+
+class Labels:
+    """Answers with the labels of one file.
+
+    Args:
+        name: the file's name, for the signature (its folder is nobody's business).
+        revision: hash of the file.
+        threshold: `p >= threshold` counts as present; matters for probabilities only.
+        concepts: the concept of each column, or [""] for the single column `present`.
+        rows: row number in `values` of each picture.
+        values: (rows, columns) probabilities, NaN where unclear.
+    """
+
+    def __init__(
+        self, name: str, revision: str, threshold: float, concepts: list[str], rows: dict[_Key, int], values: FloatArray
+    ) -> None:
+        self.info = InstrumentInfo(
+            name=f"labels:{name}",
+            revision=revision,
+            preparation="none",
+            threshold=threshold,
+            concepts=None if concepts == [""] else frozenset(concepts),
+        )
+        self._columns = {concept: column for column, concept in enumerate(concepts)}
+        self._rows = rows
+        self._values = np.ma.masked_invalid(values)
+        self._folders: dict[str, str] = {}
+
+    def probabilities(self, batch: Batch, concepts: Sequence[str]) -> Answer:
+        """(n, len(concepts)) labels; masked where unclear, and throughout for a concept without a column.
+
+        Raises:
+            LabelError: a picture that the file does not list.
+        """
+        found = []
+        for path in batch.paths:
+            row = self._rows.get(_key(str(path), self._folders))
+            if row is None:
+                raise LabelError(
+                    f"{path}: no label in {self.info.name.removeprefix('labels:')}. Add a line for it; "
+                    "write 'unclear' where the eye cannot decide."
+                )
+            found.append(row)
+        answers = self._values[found]
+        known = {c: answers[:, self._columns.get(c, 0)] for c in concepts if c in self._columns or "" in self._columns}
+        return masked_columns(len(batch.paths), concepts, known)
+
+
+def load(argument: str | None, *, device: str | None = None, threshold: float | None = None) -> Labels:
+    """Read a label file.
+
+    Args:
+        argument: path of the CSV file.
+        device: accepted for the sake of all detectors, without effect.
+        threshold: `p >= threshold` counts as present; 0.5 by default.
+
+    Raises:
+        MetadataError: no such file, wrong columns, a line with too few or too many cells.
+        LabelError: a cell that is neither yes, no, unclear nor a number in 0..1.
+        DuplicateIdError: a picture on two lines.
+        EmptyInputError: a header and nothing else.
+    """
+    if not argument:
+        raise MetadataError("labels: no file given. Write labels:PATH.csv.")
+    path = Path(argument)
+    rows: dict[_Key, int] = {}
+    lines: list[int] = []
+    values: list[list[float]] = []
+    folders: dict[str, str] = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            header = [cell.strip() for cell in next(reader, [])]
+            at, concepts = _columns(header, path)
+            for cells in reader:
+                if not cells:
+                    continue
+                where = f"{path}, line {reader.line_num}"
+                if len(cells) != len(header):
+                    raise MetadataError(
+                        f"{where}: {len(cells)} cells, the header has {len(header)}. Fill or quote them."
+                    )
+                image = cells.pop(at).strip()
+                if not image:
+                    raise MetadataError(f"{where}: empty path. Remove the line, or name its picture.")
+                key = _key(os.path.join(path.parent, image), folders)
+                if key in rows:
+                    raise DuplicateIdError(
+                        f"{where}: {image!r} is on line {lines[rows[key]]} already. Keep one of them."
+                    )
+                rows[key] = len(lines)
+                lines.append(reader.line_num)
+                values.append([_probability(cell, where) for cell in cells])
+    except OSError as error:
+        raise MetadataError(f"{path}: cannot read the label file ({error.strerror}). Check the path.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise MetadataError(f"{path}: not a CSV file in UTF-8 ({error}). Export it again.") from error
+    if not values:
+        raise EmptyInputError(f"{path}: no labels below the header. Add a line per picture.")
+    threshold = checked_threshold(threshold, 0.5)
+    return Labels(path.name, file_revision(path), threshold, concepts, rows, np.array(values, dtype=np.float64))
+
+
+def _columns(header: list[str], path: Path) -> tuple[int, list[str]]:
+    """Position of `path`, and the concept of every other column in order."""
+    wanted = "'path' and one column per concept: 'present', '<slug>_visible' or 'domain/slug'"
+    if header.count("path") != 1:
+        raise MetadataError(f"{path}, line 1: {header.count('path')} columns 'path' in {header}; expected {wanted}.")
+    at = header.index("path")
+    names = header[:at] + header[at + 1 :]
+    if not names:
+        raise MetadataError(f"{path}, line 1: no column with labels; expected {wanted}.")
+    if names == ["present"]:
+        return at, [""]
+    if "present" in names:
+        raise MetadataError(f"{path}, line 1: 'present' beside {names}: which concept is it? Name it 'domain/slug'.")
+    concepts = [_concept(name, path, wanted) for name in names]
+    twice = sorted({c for c in concepts if concepts.count(c) > 1})
+    if twice:
+        raise MetadataError(f"{path}, line 1: two columns for {twice[0]!r} in {header}. Keep one of them.")
+    return at, concepts
+
+
+def _concept(name: str, path: Path, wanted: str) -> str:
+    if _CONCEPT.fullmatch(name):
+        return name
+    slug = name.removesuffix("_visible").replace("_", "-")
+    if slug == name or not slug:
+        raise MetadataError(f"{path}, line 1: cannot read column {name!r}; expected {wanted}.")
+    from igmu_data import taxonomy
+
+    found = [i for i, concept in taxonomy.all_concepts().items() if concept.slug == slug]
+    if len(found) != 1:
+        what = f"belongs to {' and '.join(found)}" if found else "is no concept of the taxonomy"
+        raise MetadataError(f"{path}, line 1: column {name!r}: {slug!r} {what}. Name the column 'domain/slug'.")
+    return found[0]
+
+
+def _probability(cell: str, where: str) -> float:
+    text = cell.strip().casefold()
+    if text in _WORDS:
+        return _WORDS[text]
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:  # false for NaN, too
+        raise LabelError(f"{where}: {cell!r} is neither yes, no, unclear nor a number in 0..1.")
+    return value
+
+
+def _key(path: str, folders: dict[str, str]) -> _Key:
+    # One realpath a folder, not one a file: 100,000 of them take seconds.
+    folder, name = os.path.split(path)
+    if folder not in folders:
+        folders[folder] = os.path.realpath(folder)
+    return folders[folder], name

@@ -1,0 +1,85 @@
+"""Two ways to condense values: the unbiased chance of a hit in k tries, and the harmonic mean that forgives nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from igmu_data.errors import EmptyInputError, OutOfRangeError
+from igmu_metrics.contract import FloatArray
+
+
+def any_at_k(successes: npt.ArrayLike, n: npt.ArrayLike, k: npt.ArrayLike) -> FloatArray:
+    """Unbiased chance that at least one of k generations succeeds: 1 − C(n−s, k)/C(n, k).
+
+    It is the share of all ways to pick k of the n generations in which at least one of the s successes is picked, and
+    so does not depend on which seeds happen to come first.
+
+    Args:
+        successes: s, whole, 0..n, of any shape.
+        n: generations drawn, whole, ≥ 1; broadcast against `successes`.
+        k: tries, whole, 1..n; broadcast likewise.
+
+    Returns:
+        Array of the broadcast shape (a scalar array for scalars), within 0..1.
+
+    Raises:
+        OutOfRangeError: s outside 0..n or k outside 1..n.
+
+    One success in three seeds is among two picked ones in two of the three pairs.
+
+    >>> round(float(any_at_k(1, 3, 2)), 4)
+    0.6667
+
+    References:
+        Chen et al., "Evaluating large language models trained on code" (pass@k), arXiv:2107.03374.
+    """
+    s, total, tries = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (successes, n, k)))
+    for name, values, low, high in (("successes", s, 0.0, total), ("k", tries, 1.0, total)):
+        wrong = np.flatnonzero(~((values >= low) & (values <= high) & (values == np.floor(values))))
+        if wrong.size:
+            at = int(wrong[0])
+            raise OutOfRangeError(
+                f"{name}[{at}] is {values.ravel()[at]:g}; "
+                f"it must be a whole number in {low:g}..n = {total.ravel()[at]:g}."
+            )
+    misses = np.ones(s.shape)
+    for i in range(int(tries.max(initial=0.0))):
+        open_try = i < tries
+        misses = np.where(open_try, misses * np.clip((total - s - i) / np.where(open_try, total - i, 1.0), 0, 1), misses)
+    return np.asarray(1.0 - misses, dtype=np.float64)
+
+
+def harmonic_mean(values: npt.ArrayLike) -> FloatArray:
+    """Harmonic mean along the last axis: 0 where any value is 0, NaN where any value is missing.
+
+    Args:
+        values: (..., m) numbers ≥ 0, NaN where missing.
+
+    Returns:
+        (...) array (a scalar array for one set of values); within the smallest and the largest value.
+
+    Raises:
+        EmptyInputError: m is 0.
+        OutOfRangeError: a negative or infinite value.
+
+    Fine-tuned CelebA forgetting of the published case: residue 1.17 %, retain 95.17 %.
+
+    >>> round(float(harmonic_mean([1 - 0.0117, 0.9517])), 4)
+    0.9697
+    >>> float(harmonic_mean([0.0, 1.0]))
+    0.0
+    """
+    v = np.asarray(values, dtype=np.float64)
+    if v.ndim == 0 or v.shape[-1] == 0:
+        raise EmptyInputError("values is empty: a mean of nothing is not defined.")
+    wrong = np.flatnonzero((v < 0) | np.isinf(v))
+    if wrong.size:
+        at = int(wrong[0])
+        raise OutOfRangeError(f"values[{at}] is {v.ravel()[at]!r}; a harmonic mean needs finite numbers >= 0.")
+    zero = (v == 0).any(axis=-1) & ~np.isnan(v).any(axis=-1)
+    safe = np.where(v == 0, 1.0, v)
+    # In units of the smallest value no inverse overflows, however small the values are.
+    smallest = safe.min(axis=-1, keepdims=True)
+    mean = v.shape[-1] * smallest[..., 0] / (smallest / safe).sum(axis=-1)
+    return np.asarray(np.where(zero, 0.0, mean), dtype=np.float64)

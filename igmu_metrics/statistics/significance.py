@@ -1,0 +1,133 @@
+"""Comparing models on the same prompts and seeds: exact McNemar, a paired permutation test, Holm's correction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from igmu_data.errors import EmptyInputError, LengthMismatchError, NonFiniteError, OutOfRangeError
+from igmu_metrics.statistics.resampling import cluster_sums
+
+_EXACT_CLUSTERS = 14  # 2^14 sign patterns are fewer than the default number of random ones is worth
+_BLOCK = 4_000_000  # signs held at once
+
+
+def mcnemar_exact(b: int, c: int) -> float:
+    """Two-sided exact McNemar test of two models judged on the same generations.
+
+    Args:
+        b: generations on which only the first model succeeds, ≥ 0.
+        c: generations on which only the second model succeeds, ≥ 0.
+
+    Returns:
+        The p value; 1 where the two never differ.
+
+    Raises:
+        OutOfRangeError: a negative count.
+
+    Five differences, all in one direction: 2·(1/2)^5.
+
+    >>> mcnemar_exact(0, 5)
+    0.0625
+    """
+    for name, count in (("b", b), ("c", c)):
+        if count < 0 or count != int(count):
+            raise OutOfRangeError(f"{name} is {count!r}; it is a count and must be a whole number >= 0.")
+    if b + c == 0:
+        return 1.0
+    from scipy.stats import binomtest
+
+    return float(binomtest(int(b), int(b + c), 0.5).pvalue)
+
+
+def holm(pvalues: Sequence[float]) -> list[float]:
+    """Holm's step-down correction of several p values, in the order given.
+
+    Args:
+        pvalues: p values in 0..1, one a comparison.
+
+    Returns:
+        Adjusted p values: those ≤ 0.05 are significant with a family-wise error of 5 %.
+
+    Raises:
+        OutOfRangeError: a value outside 0..1 or NaN.
+
+    Sorted 0.01, 0.03, 0.04 are multiplied by 3, 2, 1 and may not decrease.
+
+    >>> holm([0.04, 0.01, 0.03])
+    [0.06, 0.03, 0.06]
+
+    References:
+        Holm, "A simple sequentially rejective multiple test procedure", Scandinavian J. of Statistics 6, 1979.
+    """
+    for at, p in enumerate(pvalues):
+        if not 0 <= p <= 1:
+            raise OutOfRangeError(f"pvalues[{at}] is {p!r}; a p value lies in 0..1.")
+    adjusted = [0.0] * len(pvalues)
+    largest = 0.0
+    for rank, at in enumerate(sorted(range(len(pvalues)), key=lambda i: pvalues[i])):
+        largest = max(largest, min(1.0, (len(pvalues) - rank) * pvalues[at]))
+        adjusted[at] = largest
+    return adjusted
+
+
+def paired_permutation(
+    differences: npt.ArrayLike,
+    clusters: npt.ArrayLike | None = None,
+    *,
+    seed: int = 0,
+    resamples: int = 10_000,
+) -> float:
+    """Two-sided paired permutation test that the mean difference of two models is zero.
+
+    Under the null hypothesis the two models are exchangeable for every prompt, so the sign of a prompt's summed
+    difference is a coin toss. All sign patterns are tried up to 14 prompts, random ones beyond.
+
+    Args:
+        differences: (n,) value of the first minus value of the second model, per generation, finite.
+        clusters: (n,) prompt of each difference; None if each is its own.
+        seed: of the random sign patterns.
+        resamples: how many random sign patterns.
+
+    Returns:
+        The p value, > 0: the observed pattern counts as one of those drawn.
+
+    Raises:
+        EmptyInputError, LengthMismatchError, NonFiniteError, OutOfRangeError: arguments that cannot be used.
+
+    Three prompts that all gain 1: of the 8 sign patterns, two are as extreme.
+
+    >>> paired_permutation([1.0, 1.0, 1.0])
+    0.25
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    if not values.size:
+        raise EmptyInputError("differences is empty: there is nothing to compare.")
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if wrong.size:
+        raise NonFiniteError(f"differences[{wrong[0]}] is {values[wrong[0]]}; leave out what could not be scored.")
+    if resamples < 1:
+        raise OutOfRangeError(f"resamples is {resamples!r}; at least 1 is needed.")
+    ids: npt.NDArray[Any] = np.arange(len(values)) if clusters is None else np.asarray(clusters)
+    if len(ids) != len(values):
+        raise LengthMismatchError(f"clusters has {len(ids)} entries for {len(values)} differences; give one for each.")
+    # Sorted by size, so that neither the order of the rows nor the names of the clusters touch the random draws.
+    sums = np.sort(np.abs(cluster_sums(ids, values)[:, 0]))
+    observed = abs(float(values.sum()))
+    # Equally extreme patterns differ by rounding only; without the tolerance some would be missed.
+    bound = observed - 1e-9 * max(float(sums.sum()), 1e-300)
+    if len(sums) <= _EXACT_CLUSTERS:
+        totals = np.zeros(1)
+        for part in sums:
+            totals = np.concatenate([totals + part, totals - part])
+        return float(np.mean(np.abs(totals) >= bound))
+    rng = np.random.default_rng(seed)
+    extreme = 1
+    block = max(1, _BLOCK // len(sums))
+    for start in range(0, resamples, block):
+        signs = rng.integers(0, 2, size=(min(block, resamples - start), len(sums)), dtype=np.int8) * 2.0 - 1.0
+        extreme += int(np.count_nonzero(np.abs(signs @ sums) >= bound))
+    return extreme / (resamples + 1)

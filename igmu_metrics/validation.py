@@ -1,0 +1,223 @@
+"""Checks of what a metric is handed: each names the argument, the position and the value that cannot be scored.
+
+Conventions: every function takes the argument's name first and gives back a clean array. A value that an instrument
+declined to give is `None` in a list or masked in a masked array; NaN and infinities are always errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from igmu_data.errors import (
+    DuplicateIdError,
+    EmptyInputError,
+    InputError,
+    LabelError,
+    LengthMismatchError,
+    NonFiniteError,
+    OutOfRangeError,
+)
+from igmu_metrics.contract import FloatArray
+
+Masked = np.ma.MaskedArray[Any, Any]
+_SHOWN = 60  # characters of a wrong value that a message quotes
+
+
+def same_length(**arguments: Any) -> int:
+    """The common length of arguments that belong together; those that are None are left out.
+
+    Raises:
+        EmptyInputError: they have no entries.
+        LengthMismatchError: their lengths differ.
+    """
+    lengths = {name: len(values) for name, values in arguments.items() if values is not None}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{name} {n}" for name, n in lengths.items())
+        raise LengthMismatchError(f"lengths differ: {listed}. Give one entry for every generation in each.")
+    n = next(iter(lengths.values()))
+    if n == 0:
+        raise EmptyInputError(f"{', '.join(lengths)}: no entries. There is nothing to score.")
+    return n
+
+
+def texts(name: str, values: Sequence[Any] | npt.NDArray[Any]) -> npt.NDArray[np.str_]:
+    """(n,) ids as text: strings or whole numbers, none of them empty.
+
+    Raises:
+        InputError: an entry that is empty or neither text nor a whole number.
+    """
+    for at, value in enumerate(values):
+        if isinstance(value, bool) or not isinstance(value, str | int | np.integer) or value == "":
+            raise InputError(f"{name}[{at}] is {_quote(value)}; give a non-empty string or a whole number.")
+    return np.asarray([str(value) for value in values], dtype=np.str_)
+
+
+def whole_numbers(name: str, values: Sequence[Any] | npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """(n,) whole numbers, such as seeds.
+
+    Raises:
+        NonFiniteError: NaN or an infinity.
+        InputError: an entry that is not a whole number.
+    """
+    for at, value in enumerate(values):
+        if isinstance(value, float | np.floating) and not np.isfinite(value):
+            raise NonFiniteError(f"{name}[{at}] is {value}; give a whole number.")
+        if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+            raise InputError(f"{name}[{at}] is {_quote(value)}; give a whole number.")
+    return np.asarray([int(value) for value in values], dtype=np.int64)
+
+
+def numbers(
+    name: str,
+    values: Any,
+    *,
+    low: float = -np.inf,
+    high: float = np.inf,
+    ndim: int = 1,
+) -> Masked:
+    """Finite numbers in low..high, as a float64 masked array; masked entries are not looked at.
+
+    Args:
+        name: of the argument, for messages.
+        values: array, masked array or (nested) list; None in a flat list counts as masked.
+        low: smallest value allowed.
+        high: largest value allowed.
+        ndim: 1 for one number a generation, 2 for one vector a generation.
+
+    Raises:
+        InputError: not numbers, or not of `ndim` dimensions.
+        NonFiniteError: NaN or an infinity, masked entries aside.
+        OutOfRangeError: a number outside low..high.
+    """
+    out = np.ma.masked_array(*_split(name, values))
+    if out.ndim != ndim:
+        raise InputError(f"{name} has shape {out.shape}; give {'one number' if ndim == 1 else 'one vector'} an entry.")
+    hidden = np.ma.getmaskarray(out)
+    for wrong, error, wanted in (
+        (~np.isfinite(out.data) & ~hidden, NonFiniteError, "a finite number; mask what was not measured"),
+        (((out.data < low) | (out.data > high)) & ~hidden, OutOfRangeError, f"a number in {low:g}..{high:g}"),
+    ):
+        if wrong.any():
+            at = tuple(int(i) for i in np.argwhere(wrong)[0])
+            raise error(f"{name}[{', '.join(map(str, at))}] is {out.data[at]:g}; give {wanted}.")
+    return out
+
+
+def decisions(name: str, values: Any, threshold: float | None = None) -> Masked:
+    """(n,) decisions "the concept is present", as a boolean masked array with False under the mask.
+
+    Args:
+        name: of the argument, for messages.
+        values: booleans, zeros and ones, or probabilities 0..1; None or masked where nothing was decided.
+        threshold: p ≥ threshold counts as present; needed for probabilities.
+
+    Raises:
+        InputError: probabilities without a threshold.
+        NonFiniteError: NaN or an infinity.
+        OutOfRangeError: a value or a threshold outside 0..1.
+
+    >>> decisions("present", [0.2, None, 0.9], threshold=0.5).tolist()
+    [False, None, True]
+    """
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise OutOfRangeError(f"threshold is {threshold!r}; it is a probability and must lie in 0..1.")
+    p = numbers(name, values, low=0.0, high=1.0)
+    mask = np.ma.getmaskarray(p)
+    binary = np.isin(p.data, (0.0, 1.0)) | mask
+    if threshold is None and not binary.all():
+        at = int(np.flatnonzero(~binary)[0])
+        raise InputError(f"{name}[{at}] is {p.data[at]:g}, a probability; give threshold= or decisions (True, False).")
+    cut = 0.5 if threshold is None else threshold
+    return np.ma.masked_array((p.data >= cut) & ~mask, mask)
+
+
+def labels(
+    name: str, values: Sequence[Any] | npt.NDArray[Any], *, optional: bool = False
+) -> npt.NDArray[np.str_]:
+    """(n,) labels of the form `domain/concept`; with `optional`, None becomes the empty string.
+
+    Raises:
+        LabelError: an entry that is not of this form.
+    """
+    good: set[str] = set()
+    for at, value in enumerate(values):
+        if (value is None and optional) or (isinstance(value, str) and value in good):
+            continue
+        domain, slash, concept = value.partition("/") if isinstance(value, str) else ("", "", "")
+        if not (domain and slash and concept) or "/" in concept or value != "".join(value.split()):
+            hint = " or None" if optional else ""
+            raise LabelError(f"{name}[{at}] is {_quote(value)}; give 'domain/concept' such as 'object/church'{hint}.")
+        good.add(value)
+    return np.asarray(["" if value is None else value for value in values], dtype=np.str_)
+
+
+def label(name: str, value: Any) -> str:
+    """One label of the form `domain/concept`.
+
+    Raises:
+        LabelError: it is not of this form.
+    """
+    if not isinstance(value, str):
+        raise LabelError(f"{name} is {_quote(value)}; give 'domain/concept' such as 'object/church'.")
+    return str(labels(name, [value])[0])
+
+
+def unique_keys(**columns: Sequence[Any] | npt.NDArray[Any]) -> None:
+    """Refuse two entries with the same key, where the columns together are the key (id and seed, say).
+
+    Raises:
+        DuplicateIdError: with both positions and the key.
+    """
+    seen: dict[tuple[Any, ...], int] = {}
+    for at, key in enumerate(zip(*(np.asarray(c).tolist() for c in columns.values()), strict=True)):
+        first = seen.setdefault(key, at)
+        if first != at:
+            shown = ", ".join(f"{name} {value!r}" for name, value in zip(columns, key, strict=True))
+            raise DuplicateIdError(f"entries {first} and {at} are the same generation ({shown}); give each only once.")
+
+
+def one_of(name: str, values: Sequence[Any] | npt.NDArray[Any], allowed: Mapping[str, str]) -> None:
+    """Refuse a word outside a closed vocabulary, given with what each word means.
+
+    Raises:
+        InputError: with the position, the value and the words allowed.
+    """
+    for at, value in enumerate(values):
+        if value not in allowed:
+            known = "; ".join(f"{word!r} ({meaning})" for word, meaning in allowed.items())
+            raise InputError(f"{name}[{at}] is {_quote(value)}; give one of {known}.")
+
+
+def _split(name: str, values: Any) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Numbers and mask of a masked array, an array, or a list with None where nothing was measured."""
+    if isinstance(values, np.ma.MaskedArray):
+        mask = np.ma.getmaskarray(values)
+        values = values.data
+    else:
+        if not isinstance(values, np.ndarray):
+            values = list(values)
+        empty = [value is None for value in values] if not isinstance(values, np.ndarray) or values.dtype == object else []
+        mask = np.asarray(empty, dtype=np.bool_)
+        if mask.any():
+            values = [0.0 if value is None else value for value in values]
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in "bifuO":
+            raise TypeError
+        array = array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} holds {_quote(values)}; give numbers.") from None
+    if not mask.any() and mask.shape != array.shape:
+        mask = np.zeros(array.shape, dtype=np.bool_)
+    if mask.shape != array.shape:
+        raise InputError(f"{name} mixes None with vectors; give a masked array instead.")
+    return array, mask
+
+
+def _quote(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= _SHOWN else shown[: _SHOWN - 1] + "…"
