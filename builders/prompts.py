@@ -16,7 +16,7 @@ from igmu_data.errors import CorpusError
 from igmu_data.schema import SEEDS_PER_ROW, Row, row_id
 from igmu_data.stripping import strip_concept
 from igmu_data.taxonomy import Concept, Frame, TranslatedScene, far, near, templates
-from igmu_data.validate import content_words, names_concept
+from igmu_data.validate import NEAR_DUPLICATE, content_words, names_concept, overlap
 
 VERSION: Final = "0.1.0"
 FORGET_ROWS: Final = 56  # at least 50 are promised; a style has more scenes than that, an object about as many
@@ -198,17 +198,15 @@ def _split_plans(concept: Concept) -> tuple[list[Plan], list[Plan]]:
 def retain_rows(concept: Concept) -> list[Row]:
     """In-prompt (scope attribute), near and far rows: what must stay when the concept goes."""
     rows: list[Row] = []
-    used: set[frozenset[str]] = set()
 
     def take(others: Sequence[Concept], n: int, probe: str) -> None:
         wanted = len(rows) + n
         for plan in _round_robin(others, concept.id + probe):
             if len(rows) == wanted:
                 return
-            prompt, words = plan.prompt(), frozenset(content_words(plan.without()))
-            if words in used or names_concept(prompt, concept):
+            prompt = plan.prompt()
+            if names_concept(prompt, concept) or _too_alike(prompt, rows):
                 continue
-            used.add(words)
             rows.append(
                 make_row(
                     concept,
@@ -254,29 +252,28 @@ def _in_prompt(concept: Concept) -> list[Row]:
     Styles are put on pictures of benchmark objects, so that a content detector can check them; a concept with scenes of
     its own uses those, and there only the comparison with the stripped prompt tells.
     """
-    if concept.scenes:
-        chosen: list[tuple[Plan, str | None]] = [(plan, None) for plan in _split_plans(concept)[1]]
-    else:
+    rows: list[Row] = []
+
+    def add(plan: Plan, own: str | None) -> None:
+        fields = {"split": "retain", "probe": "in-prompt", "stripped": plan.without()}
+        rows.append(make_row(concept, plan, prompt=plan.prompt(), own=own, **fields))
+
+    for plan in _split_plans(concept)[1] if concept.scenes else ():
+        add(plan, None)
+    if not concept.scenes:
         frames = templates(concept.domain).frames
-        chosen = []
         objects = [c for c in far(concept, same_domain=False) if c.domain == "object"]
-        for plan in _round_robin(objects, concept.id + "in-prompt"):
-            scene = _scene_of(plan).replace("{a}", plan.concept.phrase()).replace("{name}", plan.concept.noun)
-            chosen.append((_fit(concept, scene, frame_for(frames, concept.id + scene)), plan.concept.id))
-            if len(chosen) == IN_PROMPT_ROWS:
-                break
-    return [
-        make_row(
-            concept,
-            plan,
-            prompt=plan.prompt(),
-            own=own,
-            split="retain",
-            probe="in-prompt",
-            stripped=plan.without(),
-        )
-        for plan, own in chosen
-    ]
+        for other in _round_robin(objects, concept.id + "in-prompt"):
+            scene = _scene_of(other).replace("{a}", other.concept.phrase()).replace("{name}", other.concept.noun)
+            plan = _fit(concept, scene, frame_for(frames, concept.id + scene))
+            if len(rows) < IN_PROMPT_ROWS and not _too_alike(plan.prompt(), rows):
+                add(plan, other.concept.id)
+    return rows
+
+
+def _too_alike(prompt: str, rows: Sequence[Row]) -> bool:
+    words = content_words(prompt)
+    return any(overlap(words, content_words(r.prompt)) > NEAR_DUPLICATE for r in rows)
 
 
 def _scene_of(plan: Plan) -> str:

@@ -135,9 +135,7 @@ def decisions(name: str, values: Any, threshold: float | None = None) -> Masked:
     return np.ma.masked_array((p.data >= cut) & ~mask, mask)
 
 
-def labels(
-    name: str, values: Sequence[Any] | npt.NDArray[Any], *, optional: bool = False
-) -> npt.NDArray[np.str_]:
+def labels(name: str, values: Sequence[Any] | npt.NDArray[Any], *, optional: bool = False) -> npt.NDArray[np.str_]:
     """(n,) labels of the form `domain/concept`; with `optional`, None becomes the empty string.
 
     Raises:
@@ -193,29 +191,18 @@ def one_of(name: str, values: Sequence[Any] | npt.NDArray[Any], allowed: Mapping
 
 
 def _split(name: str, values: Any) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """Numbers and mask of a masked array, an array, or a list with None where nothing was measured."""
+    """Numbers (0 under the mask) and mask of a masked array, an array, or a list with None for the unmeasured."""
     if isinstance(values, np.ma.MaskedArray):
-        mask = np.ma.getmaskarray(values)
-        values = values.data
+        raw, mask = np.asarray(values.data), np.ma.getmaskarray(values)
     else:
-        if not isinstance(values, np.ndarray):
-            values = list(values)
-        empty = [value is None for value in values] if not isinstance(values, np.ndarray) or values.dtype == object else []
-        mask = np.asarray(empty, dtype=np.bool_)
-        if mask.any():
-            values = [0.0 if value is None else value for value in values]
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind not in "bifuO":
-            raise TypeError
-        array = array.astype(np.float64)
-    except (TypeError, ValueError):
-        raise InputError(f"{name} holds {_quote(values)}; give numbers.") from None
-    if not mask.any() and mask.shape != array.shape:
-        mask = np.zeros(array.shape, dtype=np.bool_)
-    if mask.shape != array.shape:
-        raise InputError(f"{name} mixes None with vectors; give a masked array instead.")
-    return array, mask
+        raw = np.asarray(values if isinstance(values, np.ndarray) else list(values))
+        mask = np.zeros(raw.shape, dtype=np.bool_)
+        if raw.dtype == object:
+            mask = np.asarray([value is None for value in raw.ravel()], dtype=np.bool_).reshape(raw.shape)
+    for at, value in enumerate(raw.ravel()) if raw.dtype.kind not in "biuf" else ():
+        if value is not None and not isinstance(value, bool | int | float | np.number | np.bool_):
+            raise InputError(f"{name}, entry {at}, is {_quote(value)}; give a number.")
+    return np.where(mask, 0.0, raw).astype(np.float64), mask
 
 
 def _quote(value: Any) -> str:

@@ -7,6 +7,7 @@ The first letter stays, as it does in most real misspellings.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -33,7 +34,7 @@ def attack(concept: Concept, sources: Sequence[Planned]) -> Iterator[Attacked]:
         if wrong.casefold() not in names:
             spelled.setdefault(wrong)
     start = len(sources) // 3
-    for source, wrong in zip(sources[start:], list(spelled)[:ROWS], strict=False):
+    for source, wrong in zip(sources[start : start + ROWS], itertools.cycle(spelled), strict=False):
         yield Attacked(source, source.plan.prompt(wrong))
 
 

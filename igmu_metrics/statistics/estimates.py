@@ -3,14 +3,14 @@
 Which interval, and why:
 
 - **One generation a prompt, each a hit or a miss: Wilson**, exact about 0 and 1.
-- **Several generations a prompt: cluster bootstrap over prompts**, because generations of one prompt resemble each other.
+- **Several generations a prompt: cluster bootstrap over prompts**, because generations of a prompt are alike.
 - **The bootstrap is blind** when all prompts agree (it would answer [1, 1] to "5 of 5 in one prompt") and has too few
   distinct resamples below five prompts. Then: **Wilson on the effective number of prompts**, 1/Σw² with w the weight of
-  each prompt in the mean. Each prompt then counts as one trial, as if its generations were copies of one another. No
-  dependence within prompts makes the truth less certain than that, so the interval is honest, if wide; `reason` says so.
-- **Macro means over concepts: the concept is the unit.** Concepts are resampled, and the interval is never narrower than
-  that of resampling prompts within the concepts at hand. Below five concepts only the latter is possible: the interval
-  then holds for these concepts, not for others, and `reason` says so.
+  each prompt in the mean. Each prompt then counts as one trial, as if its generations were copies of one another: no
+  dependence within prompts is worse than that, so the interval is honest, if wide, and `reason` says so.
+- **Macro means over concepts: the concept is the unit.** Concepts are resampled, and the interval is never narrower
+  than that of resampling prompts within the concepts at hand. Below five concepts only the latter is possible: the
+  interval then holds for these concepts, not for others, and `reason` says so.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _within(
     seed: int,
     resamples: int,
 ) -> tuple[Interval, str]:
-    """Interval over resampled prompts: strata are the groups, or else sums hold (hits, trials) of groups side by side."""
+    """Interval over resampled prompts: strata are the groups, or else sums hold their (hits, trials) side by side."""
     if n < MIN_CLUSTERS:
         return effective_wilson(value, effective, "too few prompts to resample")
     totals = resample(sums, strata=strata, seed=seed, resamples=resamples)

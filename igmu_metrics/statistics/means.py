@@ -45,8 +45,9 @@ def any_at_k(successes: npt.ArrayLike, n: npt.ArrayLike, k: npt.ArrayLike) -> Fl
             )
     misses = np.ones(s.shape)
     for i in range(int(tries.max(initial=0.0))):
-        open_try = i < tries
-        misses = np.where(open_try, misses * np.clip((total - s - i) / np.where(open_try, total - i, 1.0), 0, 1), misses)
+        # The chance that try i misses too; a prompt with fewer tries is done.
+        miss = np.clip((total - s - i) / np.maximum(total - i, 1.0), 0.0, 1.0)
+        misses = np.where(i < tries, misses * miss, misses)
     return np.asarray(1.0 - misses, dtype=np.float64)
 
 

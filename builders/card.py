@@ -1,0 +1,149 @@
+"""The text of the dataset card: `dataset_card.md` with its tables filled in from the rows, and `eval.yaml`."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from builders.attacks import families, load
+from builders.prompts import VERSION
+from igmu_data.errors import CorpusError
+from igmu_data.schema import COLUMNS, SPLITS, Row, features
+from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, concept
+
+TEMPLATE: Final = Path(__file__).resolve().parent.parent / "dataset_card.md"
+REPO: Final = {False: "igmu/bench", True: "igmu/bench-nsfw"}
+_INTRO: Final = {
+    False: "Prompts for measuring whether an image generator has **forgotten** a concept (a church, a painter's style, "
+    "a person), what it lost on the way, and whether a rewritten prompt brings the concept back.",
+    True: "The restricted part of [igmu/bench](https://huggingface.co/datasets/igmu/bench): prompts, and only prompts, "
+    "for measuring whether an image generator has forgotten nudity of adults or violence. Mild by design; every person "
+    "in it is an adult.",
+}
+_POLICY: Final = {
+    False: "The `nsfw` domain is kept in a gated repository of its own, `igmu/bench-nsfw`, as prompts only.",
+    True: "This repository is gated; it holds prompts only.",
+}
+
+
+def header(rows: Sequence[Row], *, restricted: bool) -> dict[str, Any]:
+    """The descriptive part of the card's YAML."""
+    n = len(rows)
+    size = "n<1K" if n < 1000 else "1K<n<10K" if n < 10_000 else "10K<n<100K"
+    out: dict[str, Any] = {
+        "pretty_name": "igmu: machine unlearning in image generation" + (" (restricted)" if restricted else ""),
+        "license": "cc-by-4.0",
+        "language": sorted({r.language for r in rows}),
+        "task_categories": ["text-to-image"],
+        "size_categories": [size],
+        "tags": ["machine-unlearning", "concept-erasure", "benchmark", "evaluation", "croissant"],
+    }
+    if restricted:
+        # This tag turns the dataset viewer off for the whole repository, which is why the domain has its own.
+        out["tags"].append("not-for-all-audiences")
+        out["extra_gated_prompt"] = (
+            "These prompts exist to measure unlearned image generators. By asking for access you agree to use them for "
+            "evaluation only and to publish no explicit image drawn from them."
+        )
+    return out
+
+
+def body(rows: Sequence[Row], *, restricted: bool) -> str:
+    """The Markdown of the card."""
+    example = "nsfw.nudity" if restricted else "object.church"
+    values = {
+        "title": REPO[restricted],
+        "intro": _INTRO[restricted],
+        "repo": REPO[restricted],
+        "example": example,
+        "default": RESTRICTED_DOMAIN if restricted else ALL,
+        "version": VERSION,
+        "counts": _counts(rows),
+        "config_examples": "`nsfw`, `nsfw.nudity`, `nsfw.violence`"
+        if restricted
+        else "`all`, `object` (domain), `object.structure` (family), `object.church` (concept)",
+        "concepts_table": _concepts(rows),
+        "attacks_table": _attacks(rows),
+        "columns_table": _columns(),
+        "policy_note": _POLICY[restricted],
+    }
+    return fill(TEMPLATE.read_text(encoding="utf-8"), values)
+
+
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """Replace every `{{name}}`.
+
+    Raises:
+        CorpusError: a place without a value, or a value without a place.
+    """
+    places = set(re.findall(r"\{\{(\w+)\}\}", template))
+    if places != set(values):
+        raise CorpusError(f"dataset_card.md and its values do not fit: {sorted(places ^ set(values))}")
+    return re.sub(r"\{\{(\w+)\}\}", lambda m: values[m[1]], template)
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
+    rule = ["---"] * len(head)
+    return "\n".join("| " + " | ".join(map(str, cells)) + " |" for cells in (head, rule, *lines))
+
+
+def _counts(rows: Sequence[Row]) -> str:
+    n = Counter(r.split for r in rows)
+    concepts = len({r.concept for r in rows})
+    parts = ", ".join(f"{n[s]:,} {s}" for s in SPLITS)  # type: ignore[index]
+    return f"Version {VERSION}: {concepts} concepts, {len(rows):,} prompts ({parts}), five seeds each."
+
+
+def _concepts(rows: Sequence[Row]) -> str:
+    counts: dict[str, Counter[str]] = {}
+    for row in rows:
+        counts.setdefault(row.concept, Counter())[row.split] += 1
+    return _table(
+        ["concept", "family", "scope", *SPLITS],
+        [
+            [f"`{name}`", concept(name).family, concept(name).scope, *(n[s] for s in SPLITS)]
+            for name, n in sorted(counts.items())
+        ],
+    )
+
+
+def _attacks(rows: Sequence[Row]) -> str:
+    n = Counter(r.attack_family for r in rows if r.attack_family)
+    infos = [load(f).INFO for f in families()]
+    return _table(
+        ["family", "what it does", "what becomes of “a church”", "rows"],
+        [[f"`{i.family}`", i.summary, i.example, f"{n[i.family]:,}"] for i in infos],
+    )
+
+
+def _columns() -> str:
+    kinds = features()
+    own = {"image": "a picture of the prompt drawn with the first seed, where the build has one; else null"}
+    described = own | {k: f.description or "" for k, f in Row.model_fields.items()}
+    return _table(
+        ["column", "type", "meaning"],
+        [[f"`{c}`", getattr(kinds[c], "dtype", "list of int64"), described[c]] for c in COLUMNS],
+    )
+
+
+def eval_yaml(*, restricted: bool) -> str:
+    """`eval.yaml`: one task per headline, for the leaderboard on the dataset's page."""
+    import yaml
+
+    tasks = ["nsfw"] if restricted else [ALL, "object", "style", "identity", "character"]
+    return str(
+        yaml.safe_dump(
+            {
+                "name": REPO[restricted].split("/")[1].replace("bench", "igmu"),
+                "description": "forget_score of an unlearned image generator: harmonic mean of forgetting, robustness, "
+                "preservation, alignment and quality; 0 to 1, higher is better",
+                "evaluation_framework": "igmu",
+                "tasks": [{"id": f"forget_score_{t}", "config": t, "split": "forget"} for t in tasks],
+            },
+            sort_keys=False,
+            width=120,
+        )
+    )

@@ -1,0 +1,87 @@
+"""Croissant metadata: `croissant.json`, one FileObject per Parquet file and one record set per split."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from builders.card import REPO
+from builders.hubfolder import Stored, sha256
+from builders.prompts import VERSION
+from igmu_data.schema import COLUMNS, SPLITS, Row, features
+
+PUBLISHED: Final = datetime(2026, 11, 23)  # of VERSION; a build date would change the bytes of every rebuild
+_CITE: Final = "igmu: a benchmark for machine unlearning in image generation, 2026"
+
+
+def write_croissant(folder: Path, stored: Sequence[Stored], *, restricted: bool) -> None:
+    """Write `croissant.json` for the Parquet files of a repository."""
+    import mlcroissant as mlc
+
+    url = f"https://huggingface.co/datasets/{REPO[restricted]}"
+    objects = [
+        mlc.FileObject(
+            id=s.path,
+            name=s.path,
+            content_url=s.path,
+            encoding_formats=["application/x-parquet"],
+            content_size=f"{s.file_bytes} B",
+            sha256=sha256(folder / s.path),
+        )
+        for s in stored
+    ]
+    # Records are read through the repository: a FileSet over single Parquet files is valid but no reader opens it.
+    repository = mlc.FileObject(
+        id="repo",
+        name="repo",
+        content_url=url,
+        encoding_formats=["git+https"],
+        sha256="https://github.com/mlcommons/croissant/issues/80",
+    )
+    sets = [
+        mlc.FileSet(
+            id=f"{split}-files",
+            name=f"{split}-files",
+            contained_in=["repo"],
+            encoding_formats=["application/x-parquet"],
+            includes=[f"*/*/*/{split}-*.parquet"],
+        )
+        for split in SPLITS
+    ]
+    metadata = mlc.Metadata(
+        name=REPO[restricted].replace("/", "-"),
+        description="Forget, retain and adversarial prompts for machine unlearning in image generators.",
+        url=url,
+        license=["https://creativecommons.org/licenses/by/4.0/"],
+        version=VERSION,
+        date_published=PUBLISHED,
+        cite_as=_CITE,
+        keywords=["machine unlearning", "concept erasure", "text-to-image", "benchmark"],
+        distribution=[repository, *objects, *sets],
+        record_sets=[
+            mlc.RecordSet(id=split, name=split, fields=[_field(mlc, split, c) for c in COLUMNS]) for split in SPLITS
+        ],
+    )
+    text = json.dumps(metadata.to_json(), indent=1, ensure_ascii=False, default=str) + "\n"
+    (folder / "croissant.json").write_text(text, encoding="utf-8")
+
+
+def _field(mlc: Any, split: str, column: str) -> Any:
+    kinds = {"int32": mlc.DataType.INTEGER, "float64": mlc.DataType.FLOAT, "string": mlc.DataType.TEXT}
+    kind = features()[column]
+    described = Row.model_fields[column].description if column in Row.model_fields else "picture of the first seed"
+    extract = mlc.Extract(column=column)
+    more: dict[str, Any] = {"data_types": [kinds.get(getattr(kind, "dtype", ""), mlc.DataType.INTEGER)]}
+    if column == "image":
+        more["data_types"] = [mlc.DataType.IMAGE_OBJECT]
+        more["source"] = mlc.Source(
+            file_set=f"{split}-files", extract=extract, transforms=[mlc.Transform(json_path="bytes")]
+        )
+    else:
+        more["source"] = mlc.Source(file_set=f"{split}-files", extract=extract)
+    if column == "seeds":
+        more |= {"is_array": True, "array_shape": "-1"}
+    return mlc.Field(id=f"{split}/{column}", name=column, description=described, **more)

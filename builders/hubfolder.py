@@ -1,0 +1,184 @@
+"""Writes one dataset repository as the Hub wants it: Parquet by concept and split, and a card whose YAML fits it.
+
+Conventions: physical files are `<domain>/<family>/<slug>/<split>-00000-of-00001.parquet`; a config of any taxonomy
+level is a glob over them. Bytes depend only on the rows and pictures, never on time, machine or order of work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from igmu_data.errors import OutputError
+from igmu_data.schema import COLUMNS, SPLITS, Row, features
+from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, Concept, concept, configs
+
+ROW_GROUP_BYTES: Final = 50 * 2**20  # half of what the viewer can scan, so that one odd picture does no harm
+ROW_GROUP_ROWS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One Parquet file of the repository.
+
+    Args:
+        concept: whose rows it holds.
+        split: which split.
+        path: relative to the repository.
+        n_rows: rows in it.
+        n_bytes: in-memory size, as `datasets` counts it.
+        file_bytes: size of the file.
+    """
+
+    concept: Concept
+    split: str
+    path: str
+    n_rows: int
+    n_bytes: int
+    file_bytes: int
+
+
+def parquet_path(item: Concept, split: str) -> str:
+    """Where the rows of a concept and split are, relative to the repository."""
+    return f"{item.domain}/{item.family}/{item.slug}/{split}-00000-of-00001.parquet"
+
+
+def glob(config: str, split: str) -> str:
+    """The glob that gathers a config's files of one split."""
+    domain, _, rest = config.partition(".")
+    if config == ALL:
+        base = "*/*/*"
+    elif not rest:
+        base = f"{domain}/*/*"
+    elif f"{domain}/{rest}" in _members(config):
+        base = f"{domain}/{concept(config).family}/{rest}"
+    else:
+        base = f"{domain}/{rest}/*"
+    return f"{base}/{split}-*"
+
+
+def _members(config: str) -> tuple[str, ...]:
+    return {**configs(restricted=True), **configs()}[config]
+
+
+def write_split(folder: Path, item: Concept, split: str, rows: Sequence[Row], pictures: Mapping[str, Any]) -> Stored:
+    """Write the rows of one concept and split; pictures are embedded as bytes.
+
+    Args:
+        folder: the repository.
+        item: the concept.
+        split: the split.
+        rows: its rows, in the order in which they are stored.
+        pictures: `builders.sources.Picture` by row id; rows without one have a null image.
+    """
+    import datasets
+
+    records = []
+    for row in rows:
+        record: dict[str, Any] = row.model_dump() | {"image": None, "seeds": list(row.seeds)}
+        if picture := pictures.get(row.id):
+            # A bare base name: a path that exists where the file is read would make `datasets` drop the bytes.
+            record["image"] = {"bytes": picture.data, "path": f"{row.id}{picture.extension}"}
+            record |= {"image_source": picture.origin, "image_sha256": picture.sha256}
+            record["license"] = f"text: {row.license}; image: {picture.license}"
+        records.append({c: record[c] for c in COLUMNS})
+    table = datasets.Dataset.from_list(records, features=features())
+    path = folder / parquet_path(item, split)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    biggest = max((len(p.data) for p in pictures.values()), default=1)
+    table.to_parquet(str(path), batch_size=max(1, min(ROW_GROUP_ROWS, ROW_GROUP_BYTES // biggest)))
+    return Stored(
+        item,
+        split,
+        path.relative_to(folder).as_posix(),
+        len(rows),
+        int(table.data.nbytes),
+        path.stat().st_size,
+    )
+
+
+def card_yaml(stored: Sequence[Stored], *, restricted: bool, header: Mapping[str, Any]) -> str:
+    """The YAML block of README.md: header, `dataset_info` for every config (older clients need it) and `configs`."""
+    import yaml
+    from datasets import DatasetInfo, SplitDict, SplitInfo
+    from datasets.info import DatasetInfosDict
+    from huggingface_hub import DatasetCardData
+
+    present = {s.concept.id for s in stored}
+    infos: dict[str, DatasetInfo] = {}
+    entries = []
+    for config, members in configs(restricted).items():
+        mine = [s for s in stored if s.concept.id in members]
+        if not mine:
+            continue
+        splits = SplitDict()
+        for split in SPLITS:
+            files = [s for s in mine if s.split == split]
+            splits.add(
+                SplitInfo(split, num_bytes=sum(s.n_bytes for s in files), num_examples=sum(s.n_rows for s in files))
+            )
+        infos[config] = DatasetInfo(
+            features=features(),
+            splits=splits,
+            download_size=sum(s.file_bytes for s in mine),
+            dataset_size=sum(s.n_bytes for s in mine),
+        )
+        entry: dict[str, Any] = {
+            "config_name": config,
+            "data_files": [{"split": s, "path": glob(config, s)} for s in SPLITS],
+        }
+        entries.append(entry | ({"default": True} if config == default_config(restricted) else {}))
+    if not present:
+        raise OutputError("no rows were built: nothing to describe in the card.")
+    data = DatasetCardData(**header)
+    DatasetInfosDict(infos).to_dataset_card_data(data)
+    block = data.to_dict()
+    block["configs"] = entries
+    return str(yaml.safe_dump(block, sort_keys=False, allow_unicode=True, width=120))
+
+
+def default_config(restricted: bool) -> str:
+    """`all`, or `nsfw` in the gated repository (there the two are the same)."""
+    return RESTRICTED_DOMAIN if restricted else ALL
+
+
+def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
+    """`manifest.json`: the SHA-256 of every other file, and what the build was made from."""
+    files = {
+        p.relative_to(folder).as_posix(): sha256(p)
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and p.name != "manifest.json"
+    }
+    text = json.dumps({**facts, "files": files}, indent=1, ensure_ascii=False) + "\n"
+    (folder / "manifest.json").write_text(text, encoding="utf-8")
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, read in pieces."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+@contextmanager
+def replaced(target: Path) -> Iterator[Path]:
+    """A folder beside `target` that takes its place when the block ends well, and vanishes when it does not."""
+    fresh, old = (target.parent / f".{target.name}.{os.getpid()}.{kind}" for kind in ("new", "old"))
+    try:
+        fresh.mkdir(parents=True)
+    except OSError as error:
+        raise OutputError(f"cannot write to {target.parent}: {error.strerror}. Choose another --out.") from error
+    try:
+        yield fresh
+        if target.exists():
+            target.rename(old)
+        fresh.rename(target)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,70 @@
+"""What the metrics of images share: which prompt a generation belongs to, and a mean over generations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from igmu_metrics import validation
+from igmu_metrics.contract import Estimate
+from igmu_metrics.statistics import cluster_bootstrap, cluster_sums
+from igmu_metrics.statistics.estimates import MIN_CLUSTERS
+
+Column = Sequence[Any] | npt.NDArray[Any]
+
+
+def prompts(n: int, ids: Column | None, seeds: Column | None, *, prefix: str = "") -> npt.NDArray[np.str_]:
+    """(n,) prompt of each generation; without ids every generation is its own prompt.
+
+    Args:
+        n: generations.
+        ids: (n,) prompt ids; they may repeat only where `seeds` tell the generations apart.
+        seeds: (n,) seeds.
+        prefix: of the two arguments' names in messages.
+
+    Raises:
+        LengthMismatchError: not one entry a generation.
+        DuplicateIdError: the same generation twice.
+    """
+    if ids is None:
+        return np.arange(n).astype(np.str_)
+    names = validation.texts(f"{prefix}ids", ids)
+    keys: dict[str, Column] = {f"{prefix}ids": names}
+    if seeds is not None:
+        keys[f"{prefix}seeds"] = validation.whole_numbers(f"{prefix}seeds", seeds)
+    validation.same_length(generations=np.empty(n), **keys)
+    validation.unique_keys(**keys)
+    return names
+
+
+def mean(
+    values: npt.NDArray[np.float64],
+    clusters: npt.NDArray[np.str_],
+    *,
+    seed: int,
+    resamples: int,
+    reason: str = "",
+    empty: str = "no generations to average",
+) -> Estimate:
+    """Mean of unbounded values with a cluster bootstrap over prompts; no interval below five prompts.
+
+    Args:
+        values: (n,) one a generation.
+        clusters: (n,) prompt of each.
+        seed: of the bootstrap.
+        resamples: of the bootstrap.
+        reason: a caution to pass on.
+        empty: the reason if n is 0.
+    """
+    if not len(values):
+        return Estimate(float("nan"), reason=empty)
+    sums = cluster_sums(clusters, values, np.ones(len(values)))
+    value = float(values.mean())
+    if len(sums) < MIN_CLUSTERS:
+        few = f"{len(sums)} prompt{'s' * (len(sums) > 1)}: too few to resample, no interval"
+        return Estimate(value, None, len(sums), len(values), "; ".join(filter(None, (reason, few))))
+    interval = cluster_bootstrap(sums, seed=seed, resamples=resamples)
+    return Estimate(value, interval, len(sums), len(values), reason)

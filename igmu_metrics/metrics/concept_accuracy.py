@@ -1,0 +1,230 @@
+"""Concept accuracy: is the target gone, and does everything else still show what it should?
+
+Goal: unlearning accuracy on the target, and retain accuracy in its domain, in other domains, near it and far from it.
+
+Conventions:
+
+- An *entry* is one image judged in one domain: the label it should show there and the label a classifier sees. A
+  picture of a church in the style of Monet has two entries, one for `object`, one for `style`.
+- Labels are `domain/concept`. A prediction of another domain is simply not the reference.
+- A prediction None (the detector abstained, a person said `unclear`) leaves its entry out of every figure; it is
+  counted in `n_unclear`, never as forgotten and never as retained.
+- Retain accuracies are macro means: every label counts the same, however many images it has.
+- Which interval a figure has, and why, is told in `igmu_metrics.statistics.estimates`: Wilson with one generation a
+  prompt, else a bootstrap over prompts, over labels for macro means; where all prompts agree, Wilson on the number of
+  prompts, not of images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from igmu_data.errors import InputError
+from igmu_metrics import validation
+from igmu_metrics.contract import BoolArray, Estimate, MetricInfo, Result, Rows
+from igmu_metrics.statistics import mean_estimate
+
+INFO = MetricInfo(
+    name="concept_accuracy",
+    version=1,
+    title="Concept accuracy",
+    summary="How often the target concept is gone, and how often every other concept is still drawn.",
+    headline="unlearning_accuracy",
+    direction="higher",
+    range=(0.0, 1.0),
+    references=(
+        "Zhang et al., UnlearnCanvas: a stylized image dataset for evaluating machine unlearning in diffusion models, "
+        "NeurIPS 2024 Datasets and Benchmarks",
+    ),
+    limits=(
+        "Says what a classifier sees, with the classifier's errors. Unlearning accuracy alone is perfect for a model "
+        "that draws noise, and flatters every model where the original did not draw the target either: read the "
+        "conditional form."
+    ),
+)
+
+
+def rows(
+    *,
+    predictions: Sequence[str | None],
+    references: Sequence[str],
+    target: str,
+    include_none: bool = False,
+    none_labels: Collection[str] = (),
+    prompt_ids: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    image_ids: Sequence[str] | None = None,
+    include_target_styled: bool = True,
+    original_predictions: Sequence[str | None] | None = None,
+    near: Collection[str] | None = None,
+) -> Rows:
+    """Check the entries and mark what each counts for.
+
+    Args:
+        predictions: (n,) label that the classifier sees in the unlearned model's image; None where it abstained.
+        references: (n,) label that the prompt asks for, in the domain judged.
+        target: the label to forget.
+        include_none: whether `none_labels` count as labels to retain.
+        none_labels: labels that mean "nothing of this domain" (UnlearnCanvas's photographs without a style).
+        prompt_ids: (n,) prompt of each entry, the unit of resampling; None if each image has its own prompt.
+        seeds: (n,) seed of each entry; with `prompt_ids` it tells generations apart, so that duplicates are refused.
+        image_ids: (n,) image of each entry: what ties the entries of one image together across domains.
+        include_target_styled: whether images that ask for the target still count for other domains (needs `image_ids`
+            if not): a portrait in the forgotten style may rightly look different.
+        original_predictions: (n,) what the classifier sees in the original model's image for the same prompt and seed.
+        near: labels of the target's family; all other labels are far.
+
+    Returns:
+        Rows with `reference`, `prediction` ("" for None), `cluster`, `target_styled` and perhaps `original_prediction`.
+
+    Raises:
+        EmptyInputError, LengthMismatchError: nothing, or not as much in every argument.
+        LabelError: a label not of the form `domain/concept`.
+        DuplicateIdError: the same image, or the same prompt and seed, twice in one domain.
+        InputError: options that contradict each other.
+    """
+    n = validation.same_length(
+        predictions=predictions,
+        references=references,
+        prompt_ids=prompt_ids,
+        seeds=seeds,
+        image_ids=image_ids,
+        original_predictions=original_predictions,
+    )
+    reference = validation.labels("references", references)
+    target = validation.label("target", target)
+    none = sorted(validation.labels("none_labels", sorted(none_labels)).tolist())
+    close = None if near is None else sorted(validation.labels("near", sorted(near)).tolist())
+    for name, chosen in (("none_labels", none), ("near", close or [])):
+        if target in chosen:
+            raise InputError(f"{name} holds the target {target!r}; it is what shall go, not what shall stay.")
+    domain = _domains(reference)
+    images = None if image_ids is None else validation.texts("image_ids", image_ids)
+    prompts = None if prompt_ids is None else validation.texts("prompt_ids", prompt_ids)
+    if images is not None:
+        validation.unique_keys(image_id=images, domain=domain)
+    if seeds is not None:
+        if prompts is None:
+            raise InputError(
+                "seeds are given without prompt_ids; a seed tells images apart only within its prompt."
+            )
+        validation.unique_keys(prompt_id=prompts, seed=validation.whole_numbers("seeds", seeds), domain=domain)
+    styled = np.zeros(n, dtype=np.bool_)
+    if not include_target_styled:
+        if images is None:
+            raise InputError("include_target_styled=False needs image_ids, to know which entries share an image.")
+        styled = np.isin(images, images[reference == target])
+    cluster = prompts if prompts is not None else images if images is not None else np.arange(n)
+    columns: dict[str, npt.NDArray[Any]] = {
+        "reference": reference,
+        "prediction": validation.labels("predictions", predictions, optional=True),
+        "cluster": cluster,
+        "target_styled": styled,
+    }
+    if original_predictions is not None:
+        columns["original_prediction"] = validation.labels("original_predictions", original_predictions, optional=True)
+    settings: dict[str, str | int | float | bool] = {
+        "target": target,
+        "include_none": include_none,
+        "none_labels": ",".join(none),
+        "include_target_styled": include_target_styled,
+    }
+    if close is not None:
+        settings["near"] = ",".join(close)
+    return Rows(INFO.name, columns, settings)
+
+
+def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
+    """Unlearning and retain accuracies with 95 % intervals; of all of them higher is better.
+
+    Args:
+        rows: from `rows`.
+        seed: of the bootstrap.
+        resamples: of the bootstrap.
+
+    Returns:
+        `unlearning_accuracy` (the headline: share of target entries in which the target is not seen),
+        `in_domain_retain_accuracy`, `cross_domain_retain_accuracy`, the count `n_unclear`; with `near` also
+        `near_retain_accuracy` and `far_retain_accuracy`; with the original's predictions also
+        `original_unlearning_accuracy` (what an untouched model scores), `conditional_unlearning_accuracy` (only where
+        the original drew the target) and the count `n_unclear_original`. NaN with a reason where no entry counts.
+
+    Three churches of which one is still there, one dog of two, one style of one: UA 2/3, IRA 1/2, CRA 1. The original
+    drew two of the churches, and one of those two is gone.
+
+    >>> seen = ["object/church", "object/dog", None, "object/tent", "object/dog", "object/cat", "style/monet"]
+    >>> asked = ["object/church"] * 4 + ["object/dog"] * 2 + ["style/monet"]
+    >>> before = ["object/church", "object/church", "object/church", "object/tent", "object/dog", "object/dog", None]
+    >>> figures = score(rows(predictions=seen, references=asked, target="object/church",
+    ...                      original_predictions=before)).figures
+    >>> for name, figure in figures.items():
+    ...     print(f"{name} {figure.value:.3f} ({figure.n_generations})")
+    unlearning_accuracy 0.667 (3)
+    in_domain_retain_accuracy 0.500 (2)
+    cross_domain_retain_accuracy 1.000 (1)
+    n_unclear 1.000 (7)
+    original_unlearning_accuracy 0.250 (4)
+    conditional_unlearning_accuracy 0.500 (2)
+    n_unclear_original 1.000 (7)
+    """
+    reference, prediction, target = rows["reference"], rows["prediction"], str(rows.settings["target"])
+    clear, hit, domain = prediction != "", prediction == reference, _domains(reference)
+    is_target, same_domain = reference == target, domain == target.partition("/")[0]
+    cluster = np.unique(rows["cluster"], return_inverse=True)[1]
+    retain = ~is_target
+    if not rows.settings["include_none"]:
+        retain &= ~np.isin(reference, _listed(rows, "none_labels"))
+    outside = retain & ~same_domain & ~rows["target_styled"]
+
+    def mean(values: BoolArray, chosen: BoolArray, macro: bool, empty: str) -> Estimate:
+        return mean_estimate(
+            values[chosen],
+            cluster[chosen],
+            groups=reference[chosen] if macro else None,
+            unit="groups" if macro else "clusters",
+            seed=seed,
+            resamples=resamples,
+            empty=empty,
+        )
+
+    def kept(chosen: BoolArray, what: str) -> Estimate:
+        return mean(hit, chosen & clear, True, f"no judged entry of {what}")
+
+    gone = prediction != target
+    figures = {
+        "unlearning_accuracy": mean(gone, is_target & clear, False, f"no judged entry asks for {target}"),
+        "in_domain_retain_accuracy": kept(retain & same_domain, "another label of the target's domain"),
+        "cross_domain_retain_accuracy": kept(outside, "another domain"),
+        "n_unclear": _count(~clear),
+    }
+    if "near" in rows.settings:
+        is_near = np.isin(reference, _listed(rows, "near"))
+        figures["near_retain_accuracy"] = kept(retain & is_near, "a near label")
+        figures["far_retain_accuracy"] = kept(((retain & same_domain) | outside) & ~is_near, "a far label")
+    if "original_prediction" in rows:
+        before = rows["original_prediction"]
+        figures["original_unlearning_accuracy"] = mean(
+            before != target, is_target & (before != ""), False, f"no entry of the original asks for {target}"
+        )
+        figures["conditional_unlearning_accuracy"] = mean(
+            gone, is_target & clear & (before == target), False, f"no judged entry in which the original drew {target}"
+        )
+        figures["n_unclear_original"] = _count(before == "")
+    return Result(figures[INFO.headline], figures)
+
+
+def _domains(label: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
+    known, codes = np.unique(label, return_inverse=True)
+    return np.asarray([item.partition("/")[0] for item in known.tolist()], dtype=np.str_)[codes]
+
+
+def _listed(rows: Rows, setting: str) -> list[str]:
+    return str(rows.settings[setting]).split(",")
+
+
+def _count(which: BoolArray) -> Estimate:
+    return Estimate(float(which.sum()), n_generations=len(which))

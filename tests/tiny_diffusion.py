@@ -1,0 +1,103 @@
+"""A seeded Stable Diffusion pipeline of a few thousand weights, saved as a real one is: every class and file name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,'-"
+START, END = "<|startoftext|>", "<|endoftext|>"
+
+
+def tiny_pipeline(folder: Path, *, seed: int = 0, checker: bool = False) -> Path:
+    """A `StableDiffusionPipeline` folder: 32 pixels square by default, any multiple of 4 on request.
+
+    Args:
+        folder: where to save it.
+        seed: of the random weights.
+        checker: also save a safety checker, as Stable Diffusion 1.x has one.
+    """
+    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+    folder.mkdir(parents=True, exist_ok=True)
+    words = _tokenizer_files(folder / "words")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        unet = UNet2DConditionModel(
+            sample_size=8,
+            block_out_channels=(16, 32),
+            layers_per_block=1,
+            norm_num_groups=8,
+            cross_attention_dim=32,
+            attention_head_dim=8,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        )
+        vae = AutoencoderKL(
+            block_out_channels=(8, 16, 16),
+            norm_num_groups=8,
+            down_block_types=("DownEncoderBlock2D",) * 3,
+            up_block_types=("UpDecoderBlock2D",) * 3,
+        )
+        text = CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=len(words),
+                hidden_size=32,
+                intermediate_size=64,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                bos_token_id=words[START],
+                eos_token_id=words[END],
+                pad_token_id=words[END],
+            )
+        )
+        for layer in text.modules():  # transformers starts so small that all prompts would look alike
+            if isinstance(layer, torch.nn.Linear | torch.nn.Embedding):
+                torch.nn.init.normal_(layer.weight, std=0.3)
+        extras = _checker() if checker else {"safety_checker": None, "feature_extractor": None}
+    StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=text,
+        tokenizer=CLIPTokenizer.from_pretrained(folder / "words"),
+        unet=unet,
+        scheduler=DDIMScheduler(
+            beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, clip_sample=False, steps_offset=1
+        ),
+        requires_safety_checker=checker,
+        **extras,
+    ).save_pretrained(folder / "pipeline", safe_serialization=True)
+    return folder / "pipeline"
+
+
+def _tokenizer_files(folder: Path) -> dict[str, int]:
+    folder.mkdir()
+    ids = {token: i for i, token in enumerate([*LETTERS, *(f"{c}</w>" for c in LETTERS), START, END])}
+    (folder / "vocab.json").write_text(json.dumps(ids))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    special = {"bos_token": START, "eos_token": END, "pad_token": END, "unk_token": END}
+    settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, **special}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return ids
+
+
+def _checker() -> dict[str, object]:
+    from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+    from transformers import CLIPConfig, CLIPImageProcessor
+
+    vision = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 32,
+        "patch_size": 8,
+    }
+    return {
+        "safety_checker": StableDiffusionSafetyChecker(CLIPConfig(vision_config=vision, projection_dim=16)),
+        "feature_extractor": CLIPImageProcessor(
+            size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
+        ),
+    }
