@@ -139,7 +139,7 @@ def card_yaml(stored: Sequence[Stored], *, restricted: bool, header: Mapping[str
         raise OutputError("no rows were built: nothing to describe in the card.")
     data = DatasetCardData(**header)
     DatasetInfosDict(infos).to_dataset_card_data(data)
-    block = data.to_dict()
+    block: dict[str, Any] = data.to_dict()  # type: ignore[no-untyped-call] # upstream has no annotation
     block["configs"] = entries
     return str(yaml.safe_dump(block, sort_keys=False, allow_unicode=True, width=120))
 

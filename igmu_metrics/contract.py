@@ -26,7 +26,7 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 Interval = tuple[float, float]
 Direction = Literal["higher", "lower"]
-FeatureKind = Literal["image_features", "text_features", "image_distance"]
+FeatureKind = Literal["image_features", "text_features", "image_distance", "backbone_name"]
 _T = TypeVar("_T")
 
 
@@ -38,7 +38,8 @@ class Extract:
         argument: the parameter of `rows` to fill.
         source: the raw input it comes from: `images`, `original_images`, `prompts`, `stripped_prompts`, or
             `images+original_images` for a distance.
-        kind: the backbone's method: `image_features`, `text_features` or `image_distance`.
+        kind: the backbone's method: `image_features`, `text_features` or `image_distance`; or `backbone_name` for a
+            metric that must know whose features it gets.
         required: whether `rows` can do without.
     """
 
@@ -287,14 +288,14 @@ class Batch:
     def __init__(self, paths: Sequence[Path], images: Sequence[Image]) -> None:
         self.paths = tuple(paths)
         self.images = tuple(images)
-        self._features: dict[tuple[str, str], FloatArray] = {}
+        self._features: dict[str, FloatArray] = {}
 
     def __len__(self) -> int:
         return len(self.images)
 
     def features(self, backbone: Backbone) -> FloatArray:
         """(n, d) image features by this backbone, computed on first use."""
-        key = (backbone.info.name, backbone.info.revision)
+        key = str(backbone.info.signature("backbone"))
         if key not in self._features:
             self._features[key] = backbone.image_features(self.images)
         return self._features[key]

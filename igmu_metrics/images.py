@@ -96,7 +96,7 @@ def as_rgb(image: Image, *, name: str = "") -> Image:
         raise InputError(f"expected a PIL image, found {type(image).__name__}. Pass a path to read_image instead.")
     name = name or str(getattr(image, "filename", "")) or f"image ({image.mode}, {image.width}×{image.height})"
     _check_size(image.size, name)
-    return _guarded(lambda: _rgb(image.copy(), name), name)
+    return _guarded(lambda: _rgb(image, name), name)
 
 
 def content_hash(path: str | os.PathLike[str]) -> str:
@@ -246,7 +246,7 @@ def _rgb(image: Image, name: str) -> Image:
     from PIL import ImageOps
 
     png = image.format == "PNG"
-    image = ImageOps.exif_transpose(image)
+    image = ImageOps.exif_transpose(image)  # a copy, also of an upright image: without `filename`
     # Older Pillow opens a 16-bit greyscale PNG in the 32-bit mode.
     if image.mode.startswith("I;16") or (image.mode == "I" and png):
         image = _scaled_to_8_bits(image)

@@ -6,7 +6,7 @@ declined to give is `None` in a list or masked in a masked array; NaN and infini
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -143,25 +143,28 @@ def labels(name: str, values: Sequence[Any] | npt.NDArray[Any], *, optional: boo
     """
     good: set[str] = set()
     for at, value in enumerate(values):
-        if (value is None and optional) or (isinstance(value, str) and value in good):
-            continue
-        domain, slash, concept = value.partition("/") if isinstance(value, str) else ("", "", "")
-        if not (domain and slash and concept) or "/" in concept or value != "".join(value.split()):
-            hint = " or None" if optional else ""
-            raise LabelError(f"{name}[{at}] is {_quote(value)}; give 'domain/concept' such as 'object/church'{hint}.")
-        good.add(value)
+        if not ((value is None and optional) or (isinstance(value, str) and value in good)):
+            good.add(label(f"{name}[{at}]", value, optional=optional))
     return np.asarray(["" if value is None else value for value in values], dtype=np.str_)
 
 
-def label(name: str, value: Any) -> str:
+def label(name: str, value: Any, *, optional: bool = False) -> str:
     """One label of the form `domain/concept`.
+
+    Args:
+        name: of the argument, with its position if it is one of several.
+        value: what was given.
+        optional: whether the message offers None.
 
     Raises:
         LabelError: it is not of this form.
     """
-    if not isinstance(value, str):
-        raise LabelError(f"{name} is {_quote(value)}; give 'domain/concept' such as 'object/church'.")
-    return str(labels(name, [value])[0])
+    if isinstance(value, str):
+        domain, _, concept = value.partition("/")
+        if domain and concept and "/" not in concept and value == "".join(value.split()):
+            return str(value)
+    hint = " or None" if optional else ""
+    raise LabelError(f"{name} is {_quote(value)}; give 'domain/concept' such as 'object/church'{hint}.")
 
 
 def unique_keys(**columns: Sequence[Any] | npt.NDArray[Any]) -> None:
@@ -178,16 +181,36 @@ def unique_keys(**columns: Sequence[Any] | npt.NDArray[Any]) -> None:
             raise DuplicateIdError(f"entries {first} and {at} are the same generation ({shown}); give each only once.")
 
 
-def one_of(name: str, values: Sequence[Any] | npt.NDArray[Any], allowed: Mapping[str, str]) -> None:
-    """Refuse a word outside a closed vocabulary, given with what each word means.
+def constant_within(ids: npt.NDArray[Any], **columns: npt.NDArray[Any]) -> None:
+    """Refuse a property of a prompt that changes between its generations.
+
+    Args:
+        ids: (n,) prompt of each generation.
+        columns: (n,) properties, by the name of the argument they came in.
+
+    Raises:
+        InputError: with both positions and values.
+    """
+    first, of = np.unique(ids, return_index=True, return_inverse=True)[1:]
+    for name, column in columns.items():
+        wrong = np.flatnonzero(column != column[first][of])
+        if wrong.size:
+            at, other = int(wrong[0]), int(first[of[wrong[0]]])
+            raise InputError(
+                f"{name}[{other}] is {column[other].item()!r} and {name}[{at}] is {column[at].item()!r}, but both "
+                f"belong to prompt {ids[at].item()!r}; give all generations of a prompt the same."
+            )
+
+
+def one_of(name: str, values: Sequence[Any] | npt.NDArray[Any], allowed: Collection[str]) -> None:
+    """Refuse a word outside a closed vocabulary.
 
     Raises:
         InputError: with the position, the value and the words allowed.
     """
     for at, value in enumerate(values):
         if value not in allowed:
-            known = "; ".join(f"{word!r} ({meaning})" for word, meaning in allowed.items())
-            raise InputError(f"{name}[{at}] is {_quote(value)}; give one of {known}.")
+            raise InputError(f"{name}[{at}] is {_quote(value)}; give one of {', '.join(map(repr, allowed))}.")
 
 
 def _split(name: str, values: Any) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
@@ -206,5 +229,5 @@ def _split(name: str, values: Any) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
 
 
 def _quote(value: Any) -> str:
-    shown = repr(value)
+    shown = repr(value.item() if isinstance(value, np.generic) else value)
     return shown if len(shown) <= _SHOWN else shown[: _SHOWN - 1] + "…"

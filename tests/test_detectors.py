@@ -85,7 +85,7 @@ def resnet(folder: Path) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = resnet50(weights=None)
-        network.fc.weight.data *= 20  # shares far from 1/1000
+        network.fc.weight.data *= 0.15  # shares far from 1/1000, and from 1
         path = folder / "resnet.safetensors"
         save_file(network.state_dict(), path)
     return path
@@ -118,6 +118,15 @@ def tiny_vit(folder: Path, names: Sequence[str], **config: Any) -> Path:
 @pytest.fixture(scope="session")
 def vit(folder: Path) -> Path:
     return tiny_vit(folder / "vit", ["church, church building", "Gas_Pump", "an aquarium", "chapel"])
+
+
+def text_model(folder: Path) -> Path:
+    """A folder with weights of something that classifies no images."""
+    from transformers import BertConfig, BertModel
+
+    sizes = {"vocab_size": 8, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    BertModel(BertConfig(**sizes, intermediate_size=8, max_position_embeddings=8)).save_pretrained(folder)
+    return folder
 
 
 def head_weights(seed: int = 0) -> dict[str, torch.Tensor]:
@@ -444,7 +453,8 @@ def test_imagenet_agrees_with_torchvision(resnet: Path) -> None:
 
     expected = np.stack([shares[:, i].sum(axis=1) for i in indices.values()], axis=1)
     np.testing.assert_allclose(answers().data, expected, atol=1e-6)
-    assert expected[0, 0] > 0.01  # not 1/1000: a wrong class would show
+    assert 0.01 < expected[0, 0] < 0.9  # so that another class or preparation would show
+    assert np.ptp(expected[:, 0]) > 1e-4
     assert answers(rule="top1").data[0].tolist() == [1.0, 1.0, 0.0]
     assert answers(rule="top5").data[0].tolist() == [1.0, 1.0, 0.0]
     fifth_alone = imagenet.load(str(resnet), device="cpu", indices={"x/f": [fifth]}, rule="top5")
@@ -637,7 +647,7 @@ def test_hf_classifier_with_the_labels_of_imagenet_goes_by_class() -> None:
     assert found["object/church"] == [497]
 
 
-def test_hf_classifier_refuses_what_is_none(vit: Path, clip_folder: Path, tmp_path: Path) -> None:
+def test_hf_classifier_refuses_what_is_none(tmp_path: Path) -> None:
     from transformers import ViTConfig, ViTModel
 
     with pytest.raises(WeightsError, match="no model given"):
@@ -659,8 +669,10 @@ def test_hf_classifier_refuses_what_is_none(vit: Path, clip_folder: Path, tmp_pa
         hf_classifier.load(str(tmp_path / "headless"))
     unprepared = tiny_vit(tmp_path / "unprepared", ["church", "cat"])
     (unprepared / "preprocessor_config.json").unlink()
-    with pytest.raises(WeightsError, match="not an image classifier"):
+    with pytest.raises(WeightsError, match=r"preprocessor_config\.json"):
         hf_classifier.load(str(unprepared))
+    with pytest.raises(WeightsError, match="not an image classifier"):
+        hf_classifier.load(str(text_model(tmp_path / "text")))
     (tmp_path / "pickled").mkdir()
     torch.save({}, tmp_path / "pickled" / "pytorch_model.bin")
     with pytest.raises(WeightsError, match="no safetensors"):

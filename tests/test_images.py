@@ -98,6 +98,7 @@ def test_exif_orientation_is_applied_once(tmp_path: Path, kind: str, orientation
     seen = read_image(written(tmp_path, encoded(stored, kind, exif=exif, **options)))
     assert seen.size == (24, 16)
     assert np.abs(np.asarray(seen).astype(int) - CORNERS).max() <= 6
+    assert not seen.info  # nothing left that another library could apply a second time
     again = as_rgb(seen)
     assert np.array_equal(np.asarray(again), np.asarray(seen))
 

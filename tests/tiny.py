@@ -47,9 +47,9 @@ def tiny_clip(folder: Path, *, size: int = 32, seed: int = 0) -> Path:
         model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=16))
         _spread(model)
     model.save_pretrained(folder)
-    CLIPImageProcessorPil(
-        size={"shortest_edge": size}, crop_size={"height": size, "width": size}
-    ).save_pretrained(folder)
+    CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size={"height": size, "width": size}).save_pretrained(
+        folder
+    )
     (folder / "vocab.json").write_text(json.dumps(ids))
     (folder / "merges.txt").write_text("#version: 0.2\n")
     special = {"bos_token": START, "eos_token": END, "pad_token": END, "unk_token": END}
@@ -113,15 +113,21 @@ def tiny_trunk(path: Path, network: str = "alex", *, seed: int = 0) -> Path:
     """Seeded weights of torchvision's AlexNet or VGG16 features, the trunk of LPIPS, as a state dict."""
     from torchvision.models import alexnet, vgg16
 
+    with torch.device("meta"):  # the classifier's hundred million random numbers are not needed
+        layers = (alexnet if network == "alex" else vgg16)(weights=None).features
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = (alexnet if network == "alex" else vgg16)(weights=None)
-        features = {f"features.{k}": v for k, v in model.features.state_dict().items()}
+        features = {}
+        for name, parameter in layers.named_parameters():
+            tensor = torch.empty(parameter.shape)
+            features[f"features.{name}"] = (
+                torch.nn.init.kaiming_normal_(tensor) if tensor.dim() > 1 else tensor.normal_(std=0.1)
+            )
     return _save(features, path)
 
 
 def pictures(n: int, size: int | tuple[int, int] = 48, *, seed: int = 0) -> list[Image.Image]:
-    """`n` seeded RGB images: smooth colour blobs with some noise, so that resizing has something to keep and to lose."""
+    """`n` seeded RGB images: colour blobs with some noise, so that resizing has something to keep and to lose."""
     rng = np.random.default_rng(seed)
     width, height = (size, size) if isinstance(size, int) else size
     out = []

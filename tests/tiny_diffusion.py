@@ -97,7 +97,5 @@ def _checker() -> dict[str, object]:
     }
     return {
         "safety_checker": StableDiffusionSafetyChecker(CLIPConfig(vision_config=vision, projection_dim=16)),
-        "feature_extractor": CLIPImageProcessor(
-            size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
-        ),
+        "feature_extractor": CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}),
     }

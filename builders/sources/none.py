@@ -1,17 +1,25 @@
-"""No pictures: the `image` column stays null."""
+"""No pictures: the `image` column stays empty."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
 
 from builders.sources import Picture, SourceInfo
+from igmu_data.errors import InputError
 from igmu_data.schema import Row
 
-INFO: Final = SourceInfo("none", "No pictures: the corpus is published as prompts only.", "none")
+INFO = SourceInfo(name="none", summary="No pictures; the corpus is its prompts.", license="none needed")
 
 
 def images(rows: Sequence[Row], argument: str, *, work: Path) -> Iterator[Picture]:
-    """No picture for any row."""
+    """Nothing, for any rows.
+
+    Raises:
+        InputError: an argument, which this source has no use for.
+    """
+    if argument:
+        raise InputError(
+            f"image source 'none' takes no argument, found {argument!r}. Did you mean 'folder:{argument}'?"
+        )
     return iter(())

@@ -195,13 +195,13 @@ def fetch(url: str) -> Path:
 
 
 def load_into(module: torch.nn.Module, state: Mapping[str, torch.Tensor], what: str) -> None:
-    """Load a state dict that must match name by name.
+    """Put a state dict that must match name by name in the place of a module's tensors.
 
     Raises:
         WeightsError: names that are missing, unknown or of another shape.
     """
     try:
-        module.load_state_dict(dict(state))
+        module.load_state_dict(dict(state), assign=True)
     except RuntimeError as error:
         raise WeightsError(f"{what}: these are not its weights: {str(error)[:300]}") from error
 

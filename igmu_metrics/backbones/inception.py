@@ -4,7 +4,7 @@ Conventions: features are float64. The same weights give different numbers after
 part of the name: `clean` (clean-fid: PIL bicubic with antialiasing, each channel in float32, no rounding to 8 bits) or
 `tf` (torch-fidelity and the original FID: TensorFlow 1's bilinear without antialiasing).
 
-Specs: `inception`, `inception:?preparation=tf`, `inception:path/to/weights.safetensors?preparation=clean`.
+Specs: `inception` (clean), `inception:tf`, `inception:tf?weights=path/to/file.safetensors`, `inception:path/to/file`.
 
 References:
     Parmar et al., "On Aliased Resizing and Surprising Subtleties in GAN Evaluation", CVPR 2022.
@@ -43,16 +43,18 @@ def load(
     revision: str | None = None,
     precision: str = "fp32",
     preparation: str = "clean",
+    weights: str = "",
 ) -> Inception:
     """Load torch-fidelity's Inception-v3.
 
     Args:
-        argument: path of its weights (safetensors, or a torch state dict), with `?preparation=…` if wanted; None:
-            torch-fidelity's own file, fetched into torch's cache.
+        argument: "clean" or "tf", with `?weights=…` if wanted; or a path of weights, with `?preparation=…` if wanted.
         device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
         revision: the `sha256:…` that the weights must have.
         precision: "fp32" or "bf16" arithmetic.
         preparation: "clean" or "tf".
+        weights: path of its weights (safetensors, or a torch state dict); "": torch-fidelity's own file, fetched into
+            torch's cache.
 
     Raises:
         MissingExtraError: torch-fidelity is not installed.
@@ -62,15 +64,22 @@ def load(
     _common.require("torch_fidelity", "fidelity")
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
-    given, options = _common.split_argument(argument, {"preparation": preparation})
+    given, options = _common.split_argument(argument, {"preparation": preparation, "weights": weights})
+    if given in PREPARATIONS:
+        options["preparation"] = given
+    elif given:
+        options["weights"] = given
     preparation = _common.choice("preparation", options["preparation"], tuple(PREPARATIONS))
     dtype = _common.pick_dtype(precision)
-    path = Path(given).expanduser() if given else _common.fetch(URL_INCEPTION_V3)
+    path = Path(options["weights"]).expanduser() if options["weights"] else _common.fetch(URL_INCEPTION_V3)
     state = _common.load_state(path)
     found = _common.weights_hash([path])
     _common.check_revision(found, revision, path.name)
     info = InstrumentInfo(
-        name=NAME, revision=found, preparation=PREPARATIONS[preparation], settings={"precision": precision}
+        name=f"{NAME}:{preparation}",
+        revision=found,
+        preparation=PREPARATIONS[preparation],
+        settings={"precision": precision},
     )
     return Inception(info, _trunk(state).to(_common.pick_device(device), dtype), clean=preparation == "clean")
 

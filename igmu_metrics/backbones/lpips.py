@@ -136,10 +136,12 @@ def _build(network: str, trunk: dict[str, torch.Tensor]) -> torch.nn.Module:
     import lpips
     import torch
 
-    # Built without weights, because the package reads its own with an unguarded torch.load and would fetch the trunk.
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+    # Built without weights, because the package reads its own with an unguarded torch.load and would fetch the trunk;
+    # on the meta device, because random numbers for VGG take seconds and would move the caller's generator.
+    with warnings.catch_warnings(), torch.device("meta"):
         warnings.simplefilter("ignore", UserWarning)  # it calls torchvision the old way, which torchvision tells us
         model: Any = lpips.LPIPS(net=network, pretrained=False, pnet_rand=True, verbose=False)
+    model.scaling_layer = lpips.ScalingLayer()  # constants of the package, lost on the meta device
     state = _common.load_state(Path(lpips.__file__).parent / "weights" / "v0.1" / f"{network}.pth")
     for name, own in model.state_dict().items():
         if name.startswith("net."):  # net.slice2.3.weight is torchvision's features.3.weight
@@ -147,8 +149,9 @@ def _build(network: str, trunk: dict[str, torch.Tensor]) -> torch.nn.Module:
             if key not in trunk:
                 raise WeightsError(f"the trunk of LPIPS '{network}' lacks {key!r}; give torchvision's state dict")
             state[name] = trunk[key]
-        elif name not in state:
-            # `lins` lists the same layers as lin0, lin1, …; the input scaling is a constant of the package.
-            state[name] = state["lin" + name.split(".", 1)[1]] if name.startswith("lins.") else own
+        elif name.startswith("lins."):  # the same layers as lin0, lin1, … a second time
+            state[name] = state["lin" + name.removeprefix("lins.")]
+        elif name.startswith("scaling_layer."):
+            state[name] = own
     _common.load_into(model, state, f"LPIPS '{network}'")
     return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[no-any-return]

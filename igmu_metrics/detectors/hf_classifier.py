@@ -101,7 +101,6 @@ def load(
             trust_remote_code=False,
             output_loading_info=True,
         )
-        processor, preparation = load_image_processor(source)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(f"{source.name}: not an image classifier of transformers ({error}).") from error
     if missing := sorted(report["missing_keys"]):
@@ -115,6 +114,10 @@ def load(
             "Give labels={'domain/slug': ['its label']}."
         )
     multi_label = len(names) == 1 or model.config.problem_type == "multi_label_classification"
+    try:
+        processor, preparation = load_image_processor(source)
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{source.name}: no usable preprocessor_config.json ({error}). Copy it there.") from error
     info = InstrumentInfo(
         name=f"hf-classifier:{source.name}",
         revision=source.revision,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from igmu_data.errors import InputError
 from igmu_metrics import validation
 from igmu_metrics.contract import Estimate
 from igmu_metrics.statistics import cluster_bootstrap, cluster_sums
@@ -21,22 +22,24 @@ def prompts(n: int, ids: Column | None, seeds: Column | None, *, prefix: str = "
 
     Args:
         n: generations.
-        ids: (n,) prompt ids; they may repeat only where `seeds` tell the generations apart.
-        seeds: (n,) seeds.
+        ids: (n,) prompt ids.
+        seeds: (n,) seeds; with ids they tell generations apart, so that duplicates are refused.
         prefix: of the two arguments' names in messages.
 
     Raises:
         LengthMismatchError: not one entry a generation.
-        DuplicateIdError: the same generation twice.
+        DuplicateIdError: the same prompt and seed twice.
+        InputError: seeds without ids.
     """
+    id_name, seed_name = f"{prefix}ids", f"{prefix}seeds"
+    validation.same_length(**{"generations": range(n), id_name: ids, seed_name: seeds})
     if ids is None:
+        if seeds is not None:
+            raise InputError(f"{seed_name} are given without {id_name}; a seed tells images apart within its prompt.")
         return np.arange(n).astype(np.str_)
-    names = validation.texts(f"{prefix}ids", ids)
-    keys: dict[str, Column] = {f"{prefix}ids": names}
+    names = validation.texts(id_name, ids)
     if seeds is not None:
-        keys[f"{prefix}seeds"] = validation.whole_numbers(f"{prefix}seeds", seeds)
-    validation.same_length(generations=np.empty(n), **keys)
-    validation.unique_keys(**keys)
+        validation.unique_keys(**{id_name: names, seed_name: validation.whole_numbers(seed_name, seeds)})
     return names
 
 

@@ -109,9 +109,7 @@ def rows(
         validation.unique_keys(image_id=images, domain=domain)
     if seeds is not None:
         if prompts is None:
-            raise InputError(
-                "seeds are given without prompt_ids; a seed tells images apart only within its prompt."
-            )
+            raise InputError("seeds are given without prompt_ids; a seed tells images apart only within its prompt.")
         validation.unique_keys(prompt_id=prompts, seed=validation.whole_numbers("seeds", seeds), domain=domain)
     styled = np.zeros(n, dtype=np.bool_)
     if not include_target_styled:

@@ -10,14 +10,15 @@ upward (measured: 63.7 around 53.2). KID and CMMD are resampled by prompt.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from igmu_data.errors import InputError
 from igmu_metrics import gaussian
-from igmu_metrics.contract import Estimate, Extract, FloatArray, Interval, MetricInfo, Result, Rows
+from igmu_metrics.contract import Estimate, Extract, Interval, MetricInfo, Result, Rows
 from igmu_metrics.metrics._rows import Column, prompts
 from igmu_metrics.statistics.estimates import MIN_CLUSTERS
 
@@ -33,6 +34,7 @@ INFO = MetricInfo(
     extracts=(
         Extract("features", "images", "image_features"),
         Extract("original_features", "original_images", "image_features"),
+        Extract("feature_name", "images", "backbone_name"),
     ),
     references=(
         "Heusel et al., GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium, 2017",
@@ -76,15 +78,15 @@ def rows(
     gaussian.check_pair("features", x, "original_features", y)
     if not feature_name:
         raise InputError("feature_name is empty; name the backbone that the features come from.")
-    columns = {
-        "features": x,
-        "original_features": y,
-        "prompt": prompts(len(x), ids, seeds),
-        "original_prompt": prompts(len(y), original_ids, original_seeds, prefix="original_"),
-    }
-    # Prompts that were not given must not pair up by accident of their numbers.
-    settings = {"features": feature_name, "paired_prompts": ids is not None and original_ids is not None}
-    return Rows(INFO.name, columns, settings)
+    columns: dict[str, npt.NDArray[Any]] = {"features": x, "original_features": y}
+    for prefix, n, given, given_seeds in (
+        ("", len(x), ids, seeds),
+        ("original_", len(y), original_ids, original_seeds),
+    ):
+        prompt = prompts(n, given, given_seeds, prefix=prefix)
+        if given is not None:
+            columns[f"{prefix}prompt"] = prompt
+    return Rows(INFO.name, columns, {"features": feature_name})
 
 
 def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
@@ -106,19 +108,36 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
     11.0
     """
     x, y = rows["features"], rows["original_features"]
-    n, n_prompts = len(x), len(np.unique(rows["prompt"]))
+    x_ids, y_ids = rows.columns.get("prompt"), rows.columns.get("original_prompt")
+    n_prompts, n_original = (len(np.unique(i)) if i is not None else len(f) for i, f in ((x_ids, x), (y_ids, y)))
     backbone = str(rows.settings["features"]).partition(":")[0]
-    distance = Estimate(gaussian.frechet_distance(x, y), None, n_prompts, n, _caution(n, len(y)))
-    figures = {"frechet_distance": distance}
+    resampled = min(n_prompts, n_original) >= MIN_CLUSTERS
+
+    def kernel_figure(value: float, interval: Callable[..., Interval]) -> Estimate:
+        if not resampled:
+            return Estimate(value, None, n_prompts, len(x), "too few prompts to resample, no interval")
+        ends = interval(x, y, x_ids=x_ids, y_ids=y_ids, resamples=resamples, seed=seed)
+        return Estimate(value, ends, n_prompts, len(x))
+
+    distance = Estimate(gaussian.frechet_distance(x, y), None, n_prompts, len(x), _caution(len(x), len(y), backbone))
+    figures = {INFO.headline: distance}
     if backbone == "inception":
         figures["fid"] = distance
-    ids = _resampled_ids(rows)
-    interval, reason = None, ""
-    if min(len(np.unique(rows["prompt"])), len(np.unique(rows["original_prompt"]))) < MIN_CLUSTERS:
-        reason = "too few prompts to resample, no interval"
-    else:
-        interval = gaussian.kid_interval(x, y, **ids, resamples=resamples, seed=seed)
-    figures["kid"] = Estimate(gaussian.kid(x, y), interval, n_prompts, n, reason)
+    figures["kid"] = kernel_figure(gaussian.kid(x, y), gaussian.kid_interval)
     if backbone == "clip":
-        figures |= _cmmd(x, y, ids, None if reason else (resamples, seed), n_prompts, reason)
+        published = "as published, biased upward: 'cmmd_unbiased' has the interval"
+        figures["cmmd"] = Estimate(gaussian.cmmd(x, y), None, n_prompts, len(x), published)
+        figures["cmmd_unbiased"] = kernel_figure(gaussian.cmmd(x, y, unbiased=True), gaussian.cmmd_interval)
     return Result(distance, figures)
+
+
+def _caution(n: int, n_original: int, backbone: str) -> str:
+    """What to know about a Fréchet distance of so few generations; "" from 5,000 on."""
+    if min(n, n_original) >= ENOUGH:
+        return ""
+    unbiased = "'kid' or 'cmmd_unbiased'" if backbone == "clip" else "'kid'"
+    unequal = f" The sets differ in size ({n} and {n_original}), which alone moves it." if n != n_original else ""
+    return (
+        f"biased upward at {min(n, n_original)} < {ENOUGH} generations: compare at equal n only; {unbiased} beside it "
+        f"is unbiased.{unequal}"
+    )

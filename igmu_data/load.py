@@ -1,0 +1,108 @@
+"""Loads the corpus, from the Hub or from a folder that `python -m builders.bench` wrote, in one call.
+
+Conventions: a *bench* is either a dataset repository (`igmu/bench`) or a local folder of the same shape. Configs of the
+`nsfw` domain live in a gated repository of their own, and are found there without being asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from igmu_data.errors import CorpusError, EmptyInputError, InputError
+from igmu_data.schema import SPLITS, Row
+from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, config_concepts
+
+if TYPE_CHECKING:
+    import datasets
+
+BENCH: Final = "igmu/bench"
+RESTRICTED: Final = "igmu/bench-nsfw"
+ENVIRONMENT: Final = "IGMU_BENCH"
+
+
+def load_bench(
+    config: str = ALL,
+    split: str | None = None,
+    *,
+    bench: str | os.PathLike[str] | None = None,
+    revision: str | None = None,
+    streaming: bool = False,
+) -> datasets.DatasetDict | datasets.Dataset | datasets.IterableDataset | datasets.IterableDatasetDict:
+    """The prompts (and pictures, where the build has them) of a config.
+
+    Args:
+        config: `all`, a domain (`object`), a family (`object.structure`) or a concept (`object.church`).
+        split: `forget`, `retain` or `adversarial`; None for all three.
+        bench: dataset repository or local folder; default the environment variable IGMU_BENCH, else `igmu/bench`
+            (`igmu/bench-nsfw` for the configs of that domain).
+        revision: commit or tag of the Hub repository.
+        streaming: do not download whole files first.
+
+    Raises:
+        UnknownConfigError: with the nearest configs.
+        InputError: a split that does not exist.
+        CorpusError: a local folder that is not a bench.
+    """
+    import datasets
+
+    config_concepts(config)
+    if split is not None and split not in SPLITS:
+        raise InputError(f"no split {split!r}; the splits are {', '.join(SPLITS)}.")
+    place = locate(config, bench)
+    if Path(place).is_dir() and not (Path(place) / "README.md").is_file():
+        raise CorpusError(
+            f"{place}: no README.md, so not a bench folder. Build one: python -m builders.bench --out DIR."
+        )
+    return datasets.load_dataset(place, config, split=split, revision=revision, streaming=streaming)
+
+
+def locate(config: str, bench: str | os.PathLike[str] | None = None) -> str:
+    """The repository or folder that holds a config.
+
+    >>> locate("nsfw.nudity", "igmu/bench")
+    'igmu/bench-nsfw'
+    """
+    place = str(bench or os.environ.get(ENVIRONMENT) or BENCH)
+    restricted = config.split(".")[0] == RESTRICTED_DOMAIN
+    return f"{place.rstrip('/')}-nsfw" if restricted and not place.rstrip("/").endswith("-nsfw") else place
+
+
+def identity(place: str) -> str:
+    """What a bench calls itself: the name and version in a folder's manifest, or the repository's id."""
+    path = Path(place) / "manifest.json"
+    if not path.is_file():
+        return Path(place).name if Path(place).is_dir() else place
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    return f"{manifest['name']} {manifest['version']}"
+
+
+def bench_rows(
+    config: str, *, bench: str | os.PathLike[str] | None = None, revision: str | None = None
+) -> dict[str, Row]:
+    """The rows of a config by id, without pictures.
+
+    Raises:
+        EmptyInputError: the config has no rows there.
+    """
+    loaded: Any = load_bench(config, bench=bench, revision=revision)
+    rows = {}
+    for split in SPLITS:
+        for record in loaded[split].remove_columns("image"):
+            rows[record["id"]] = Row(**record)
+    if not rows:
+        raise EmptyInputError(f"config {config!r} has no rows in {locate(config, bench)}.")
+    return rows
+
+
+def digest(ids: Iterable[str]) -> str:
+    """12 hex digits that name a set of rows: the ids are content hashes, so equal digests mean equal prompts.
+
+    >>> digest(["b", "a"]) == digest(["a", "b"])
+    True
+    """
+    return hashlib.sha256("\\n".join(sorted(set(ids))).encode()).hexdigest()[:12]

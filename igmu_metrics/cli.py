@@ -1,0 +1,159 @@
+"""The command line: `igmu concepts | metrics | validate | score | compare`.
+
+Thin on purpose: it reads arguments, calls the package and prints. Everything heavy is imported inside the commands.
+Tables go to stdout, progress and errors to stderr; an error of the user's ends with exit code 2 and no traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from igmu_data.errors import IgmuError
+
+if TYPE_CHECKING:
+    from igmu_metrics.scorecard import Scorecard
+
+app = typer.Typer(
+    name="igmu",
+    help="Measure whether an image generator has forgotten a concept, how robustly, and what it lost on the way.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def main() -> None:
+    """Entry point: user errors become one message and exit code 2."""
+    try:
+        app()
+    except IgmuError as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; nothing was written.\n")
+        sys.exit(130)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        from igmu_data import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def concepts(
+    name: Annotated[str | None, typer.Argument(help="A concept (object/church) to show in full, or a domain.")] = None,
+) -> None:
+    """List the taxonomy, or show one concept."""
+    from igmu_data import taxonomy
+    from igmu_metrics import tables
+
+    if name is None or name in taxonomy.domains():
+        tables.show(tables.concepts(name))
+    else:
+        tables.show(tables.concept(taxonomy.concept(name)))
+
+
+@app.command()
+def metrics() -> None:
+    """List metrics, detectors and backbones."""
+    from igmu_metrics import tables
+
+    tables.show(tables.metrics(), tables.instruments())
+
+
+@app.command()
+def validate(
+    folder: Annotated[Path, typer.Argument(help="A dataset folder as python -m builders.bench writes it.")],
+) -> None:
+    """Check a corpus: schema, manifest, counts, near-duplicates, naming, content policy."""
+    from igmu_data.errors import CorpusError
+    from igmu_data.folder import check_folder, parquet_files
+
+    found = check_folder(folder)
+    for problem in found[:50]:
+        typer.echo(str(problem))
+    if found:
+        raise CorpusError(f"{folder}: {len(found)} problems.")
+    typer.echo(f"{folder}: {len(parquet_files(folder))} Parquet files, no problems.")
+
+
+@app.command()
+def score(
+    original: Annotated[Path, typer.Option(help="Folder of what the original model drew.")],
+    unlearned: Annotated[list[Path], typer.Option(help="Folder of what an unlearned model drew; repeat for several.")],
+    config: Annotated[str, typer.Option(help="Concept config, such as object.church.")],
+    detector: Annotated[
+        str, typer.Option(help="clip[:MODEL], labels:FILE.csv, imagenet, nudenet, hf-classifier:MODEL, igmu-head:FILE")
+    ] = "clip",
+    out: Annotated[Path | None, typer.Option(help="Scorecard file, or a folder for several models.")] = None,
+    layout: Annotated[str, typer.Option(help="metadata (metadata.jsonl), igmu or flat.")] = "metadata",
+    bench: Annotated[str | None, typer.Option(help="Corpus: Hub repository or folder; default igmu/bench.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Revision of the corpus on the Hub.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Probability from which the concept counts as present.")
+    ] = None,
+    clip: Annotated[
+        str | None, typer.Option(help="CLIP for alignment and CSDR; the detector's own by default.")
+    ] = None,
+    features: Annotated[str | None, typer.Option(help="Backbone for distances: inception, clip:MODEL, dinov2.")] = None,
+    lpips: Annotated[bool, typer.Option(help="Also measure LPIPS between the pairs.")] = False,
+    on_error: Annotated[str, typer.Option(help="Unreadable images: raise, or skip and count them.")] = "raise",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, …; default a GPU where there is one.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images in memory at once.")] = 16,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+) -> None:
+    """Score unlearned models against the original on the same prompts and seeds."""
+    from igmu_metrics import tables
+    from igmu_metrics.evaluate import Evaluation, output_paths
+    from igmu_metrics.progress import bars
+    from igmu_metrics.scorecard import write
+
+    paths = output_paths(out, unlearned)
+    evaluation = Evaluation(
+        config=config,
+        layout=layout,
+        bench=bench,
+        revision=revision,
+        detector=detector,
+        threshold=threshold,
+        clip=clip,
+        features=features,
+        lpips=lpips,
+        on_error=on_error,
+        device=device,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    cards: list[Scorecard] = []
+    with bars() as advance:
+        for card, path in zip(evaluation.run(original, unlearned, advance), paths, strict=True):
+            cards.append(card)
+            if path is not None:
+                write(card, path)
+    tables.show(*tables.scores(cards))
+
+
+@app.command()
+def compare(
+    cards: Annotated[list[Path], typer.Argument(help="Scorecards of models scored alike.")],
+) -> None:
+    """Say which differences are real: every model against the original, and against each other."""
+    from igmu_metrics import tables
+    from igmu_metrics.compare import against_original, pairwise, require_comparable
+    from igmu_metrics.scorecard import read_all
+
+    read = read_all(cards)
+    require_comparable(read)
+    first, others = against_original(read), pairwise(read)
+    tables.show(tables.ranking(read, first))
+    for found in (*first, *others):
+        typer.echo(found.sentence())

@@ -1,0 +1,188 @@
+"""One whole evaluation: find the pictures, load the instruments, look, judge, score; the original is looked at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from igmu_data.errors import InputError, OutputError
+from igmu_data.load import bench_rows, identity, locate
+from igmu_data.schema import Row
+from igmu_data.taxonomy import concept, config_concepts
+from igmu_metrics import assemble, registry, scorecard
+from igmu_metrics.contract import Backbone, Detector
+from igmu_metrics.engine import BATCH_SIZE, Observed
+from igmu_metrics.generations import Generation, find, paired
+
+ON_ERROR: Final = ("raise", "skip")
+# Detectors made of CLIP features: alignment and CMMD then come for the price of one forward pass.
+_CLIP_DETECTORS: Final = ("clip", "igmu-head")
+Advance = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How models are scored; two models scored by one Evaluation can be compared.
+
+    Args:
+        config: config of one concept (`object.church`).
+        layout: `metadata`, `igmu` or `flat` (see `igmu_metrics.generations`).
+        bench: dataset repository or folder; needed by layout `metadata`.
+        revision: of the Hub repository.
+        detector: spec of the detector.
+        threshold: `p >= threshold` counts as present; the detector's own by default.
+        clip: CLIP model for alignment and CSDR; with a CLIP detector its own by default, else none.
+        features: backbone spec for distribution distances; CLIP, where there is one, by default.
+        lpips: whether to measure LPIPS as well.
+        on_error: `raise`, or `skip` and count unreadable and unpaired pictures.
+        device: where models run; a GPU where there is one by default.
+        batch_size: pictures in memory at once; no influence on the numbers.
+        seed: of the bootstraps.
+    """
+
+    config: str
+    layout: str = "metadata"
+    bench: str | None = None
+    revision: str | None = None
+    detector: str = "clip"
+    threshold: float | None = None
+    clip: str | None = None
+    features: str | None = None
+    lpips: bool = False
+    on_error: str = "raise"
+    device: str | None = None
+    batch_size: int = BATCH_SIZE
+    seed: int = 0
+
+    def run(
+        self, original: Path, unlearned: Sequence[Path], advance: Advance = lambda what, done, total: None
+    ) -> Iterator[scorecard.Scorecard]:
+        """Score each unlearned model's folder against the original's, one card after the other.
+
+        Raises:
+            InputError: options that do not exist, or a config of more than one concept.
+            IgmuError: whatever is wrong with folders, labels, weights or pictures.
+        """
+        target = self._target()
+        if self.on_error not in ON_ERROR:
+            raise InputError(f"no on_error {self.on_error!r}; it is {' or '.join(ON_ERROR)}.")
+        rows = self._rows()
+        # Every folder is looked through before the first picture is: a typing error should not cost an hour.
+        drawn = find(original, self.layout, rows)
+        others = [find(folder, self.layout, rows) for folder in unlearned]
+        for other in others:
+            paired(drawn, other, skip=self.on_error == "skip")
+        tools = self._instruments()
+        before = self._look(drawn, target, tools, original.name, advance)
+        for folder, other in zip(unlearned, others, strict=True):
+            seen = self._look(other, target, tools, folder.name, advance)
+            yield self._card(folder, original, (drawn, before), (other, seen), target, tools)
+
+    def _target(self) -> str:
+        members = config_concepts(self.config)
+        if len(members) != 1 or self.config != concept(members[0]).config:
+            raise InputError(
+                f"config {self.config!r} gathers {len(members)} concepts; a model is scored on the one it was told to "
+                f"forget, such as {concept(members[0]).config!r}."
+            )
+        return members[0]
+
+    def _rows(self) -> dict[str, Row]:
+        if self.layout != "metadata":
+            return {}
+        return bench_rows(self.config, bench=self.bench, revision=self.revision)
+
+    def _instruments(self) -> assemble.Instruments:
+        name, _, argument = self.detector.partition(":")
+        registry.module("detectors", name)  # a wrong name should not wait for a model to load
+        clip: Backbone | None = None
+        if name == "clip" or self.clip:
+            spec = f"clip:{self.clip or argument}".removesuffix(":")
+            clip = registry.backbone(spec, device=self.device)
+        options: dict[str, Any] = {"device": self.device, "threshold": self.threshold}
+        if name in _CLIP_DETECTORS and (self.clip is None or (name == "clip" and self.clip == argument)):
+            options |= {"backbone": clip} if clip is not None else {}
+        detector: Detector = registry.detector(self.detector, **options)
+        features = registry.backbone(self.features, device=self.device) if self.features else clip
+        lpips = registry.backbone("lpips", device=self.device) if self.lpips else None
+        return assemble.Instruments(detector, clip, features, lpips)
+
+    def _look(
+        self, drawn: Sequence[Generation], target: str, tools: assemble.Instruments, what: str, advance: Advance
+    ) -> Observed:
+        return assemble.look(
+            drawn,
+            target,
+            tools,
+            on_error="skip" if self.on_error == "skip" else "raise",
+            batch_size=self.batch_size,
+            tick=lambda n: advance(what, n, len(drawn)),
+        )
+
+    def _card(
+        self,
+        folder: Path,
+        original: Path,
+        before: tuple[list[Generation], Observed],
+        after: tuple[list[Generation], Observed],
+        target: str,
+        tools: assemble.Instruments,
+    ) -> scorecard.Scorecard:
+        first, second, missing = paired(before[0], after[0], skip=self.on_error == "skip")
+        judged = assemble.judge(
+            target,
+            tools,
+            (first, _ordered(first, *before)),
+            (second, _ordered(second, *after)),
+            missing,
+        )
+        fields = {
+            "model": folder.name,
+            "original": original.name,
+            "config": self.config,
+            "dataset": identity(locate(self.config, self.bench))
+            if self.layout == "metadata"
+            else f"layout {self.layout}",
+            "dataset.revision": self.revision or "default",
+            "on_error": self.on_error,
+        }
+        found = assemble.scores(judged, tools, fields=fields, seed=self.seed)
+        return scorecard.build(judged, found, model=folder.name, original_model=original.name, config=self.config)
+
+
+def _ordered(wanted: Sequence[Generation], drawn: Sequence[Generation], seen: Observed) -> Observed:
+    """What was seen, in the order of the wanted generations."""
+    at = {g.key: i for i, g in enumerate(drawn)}
+    index = [at[g.key] for g in wanted]
+    place = {i: k for k, i in enumerate(index)}
+    return Observed(
+        seen.ok[index],
+        None if seen.probabilities is None else seen.probabilities[index],
+        {role: values[index] for role, values in seen.features.items()},
+        tuple((place[i], reason) for i, reason in seen.failures if i in place),
+    )
+
+
+def output_paths(out: Path | None, models: Sequence[Path]) -> list[Path | None]:
+    """Where each model's card goes: the file itself for one model, `<out>/<model>.json` for several.
+
+    Raises:
+        InputError: two models of the same folder name.
+        OutputError: a place that cannot be written to; found out before any work is done.
+    """
+    if out is None:
+        return [None] * len(models)
+    names = [m.name for m in models]
+    if len(set(names)) != len(names):
+        raise InputError(f"two unlearned folders are called {max(names, key=names.count)!r}; rename one of them.")
+    single = len(models) == 1 and out.suffix == ".json"
+    paths: list[Path | None] = [out] if single else [out / f"{name}.json" for name in names]
+    nearest = out.parent if single else out
+    while not nearest.exists():
+        nearest = nearest.parent
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise OutputError(f"cannot write to {nearest}: not a writable folder. Choose another --out.")
+    return paths

@@ -1,0 +1,129 @@
+"""From sums over prompts to the aspects of the forget score: one function for the value and for every resample.
+
+A prompt belongs to one *stratum*, resampled by itself: the forget rows, each attack family, each retain concept of the
+near and far probes, and the remaining retain rows. Its sums are the columns below, so that the aspects of 2,000
+resamples are a few divisions of (resamples, strata) arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from igmu_metrics.contract import BoolArray, FloatArray, Rows
+from igmu_metrics.metrics._attack_table import chances
+from igmu_metrics.statistics import cluster_sums
+
+# Columns of the sums. Forget rows: concept gone, generations. Attacked prompts: chance that all k tries fail, prompts.
+# Retain rows: own concept drawn by the unlearned model, generations, own concept drawn by the original.
+GOOD, COUNT, BEFORE, LOSS, PAIRS = range(5)
+FORGET, ATTACK, NEAR, FAR, OTHER = "forget", "adversarial", "near", "far", "retain"
+PROBES = (NEAR, FAR)
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Sums over each prompt that says something, and what it belongs to.
+
+    Args:
+        sums: (prompts, 5) columns as named in this module.
+        kind: (prompts,) one of forget, adversarial, near, far, retain.
+        part: (prompts,) attack family or own concept, "" where there is none.
+    """
+
+    sums: FloatArray
+    kind: npt.NDArray[np.str_]
+    part: npt.NDArray[np.str_]
+
+    @property
+    def strata(self) -> npt.NDArray[np.str_]:
+        """(prompts,) name of the stratum."""
+        return np.char.add(np.char.add(self.kind, "|"), self.part)
+
+    @property
+    def layout(self) -> npt.NDArray[np.str_]:
+        """(strata,) kind of each stratum, in sorted order of their names."""
+        first = np.unique(self.strata, return_index=True)[1]
+        return self.kind[first]
+
+    def totals(self) -> FloatArray:
+        """(1, strata, 5) sums over everything: the sample that was not resampled."""
+        return cluster_sums(self.strata, *self.sums.T)[None]
+
+    def effective(self, kinds: Sequence[str]) -> float:
+        """Effective number of prompts behind a mean over kinds of macro means, 1/Σw²; 0 where there are none."""
+        squares = 0.0
+        present = [k for k in kinds if self.sums[self.kind == k, COUNT].any()]
+        for kind in present:
+            here = (self.kind == kind) & (self.sums[:, COUNT] > 0)
+            count, names = self.sums[here, COUNT], np.unique(self.part[here], return_inverse=True)[1]
+            per_part = np.bincount(names, count)
+            weight = count / per_part[names] / (len(per_part) * len(present))
+            squares += float(np.square(weight).sum())
+        return 1.0 / squares if squares else 0.0
+
+
+def prompt_sums(rows: Rows) -> Sums:
+    """The sums of every prompt; prompts that say nothing (the original never drew the concept, say) are left out."""
+    ids, first, prompt = np.unique(rows["id"], return_index=True, return_inverse=True)
+    split, probe, own = rows["split"][first], rows["probe"][first], rows["own_concept"][first]
+    present, drawn = rows["present"], rows["drawn"]
+
+    def total(values: npt.NDArray[np.float64] | BoolArray) -> FloatArray:
+        return np.bincount(prompt, values, minlength=len(ids)).astype(np.float64)
+
+    forget, attacked, retain = (split == s for s in (FORGET, ATTACK, OTHER))
+    # Judged in both models and, where something is to be gone, drawn by the original.
+    counts = rows["judged"] & rows["judged_before"] & np.where(rows["split"] == OTHER, rows["own_concept"] != "", drawn)
+    n, seen = total(counts), total(counts & present)
+    chance = chances(seen, n, int(rows.settings["k"]))
+    sums = np.zeros((len(ids), 5))
+    sums[:, GOOD] = np.select([forget, attacked, retain], [n - seen, (n > 0) * (1.0 - chance), seen])
+    sums[:, COUNT] = np.where(attacked, n > 0, n)
+    sums[:, BEFORE] = np.where(retain, total(counts & drawn), 0.0)
+    if "loss" in rows:
+        pairs = rows["paired"] & (rows["split"] == OTHER)
+        sums[:, LOSS], sums[:, PAIRS] = total(np.where(pairs, rows["loss"], 0.0)), total(pairs)
+    probed = retain & np.isin(probe, PROBES) & (own != "")
+    kind = np.where(probed, probe, split)
+    part = np.select([attacked, probed], [rows["family"][first], own], "")
+    says = (sums[:, COUNT] > 0) | (sums[:, PAIRS] > 0)
+    return Sums(sums[says], kind[says], part[says])
+
+
+def aspects(totals: FloatArray, layout: npt.NDArray[np.str_], probes: Sequence[str]) -> dict[str, FloatArray]:
+    """Forgetting, robustness, preservation (also near and far alone) and alignment of each resample.
+
+    Args:
+        totals: (resamples, strata, 5) sums.
+        layout: (strata,) kind of each stratum.
+        probes: which of near and far preservation is the mean of.
+
+    Returns:
+        By name, (resamples,) values in 0..1, NaN where an aspect is not defined.
+    """
+    count = totals[..., COUNT]
+    good = _ratio(totals[..., GOOD], count)
+    before = _ratio(totals[..., BEFORE], count)
+    out = {name: _mean(good[:, layout == kind]) for name, kind in (("forgetting", FORGET), ("robustness", ATTACK))}
+    for probe in PROBES:
+        here = layout == probe
+        out[f"preservation_{probe}"] = np.minimum(1.0, _ratio(_mean(good[:, here]), _mean(before[:, here])))
+    kept = [out[f"preservation_{probe}"] for probe in probes]
+    out["preservation"] = np.mean(kept, axis=0) if kept else np.full(len(totals), np.nan)
+    loss = _ratio(totals[..., LOSS].sum(axis=1), totals[..., PAIRS].sum(axis=1))
+    out["alignment"] = np.clip(1.0 - loss, 0.0, 1.0)
+    return out
+
+
+def _ratio(a: FloatArray, b: FloatArray) -> FloatArray:
+    return np.asarray(np.divide(a, b, out=np.full(a.shape, np.nan), where=b > 0))
+
+
+def _mean(values: FloatArray) -> FloatArray:
+    """Mean along the last axis of what is defined; NaN where nothing is."""
+    defined = ~np.isnan(values)
+    return _ratio(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1).astype(np.float64))

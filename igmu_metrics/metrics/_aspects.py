@@ -1,0 +1,188 @@
+"""The aspects of the forget score as figures with intervals, and their harmonic mean with its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from igmu_data.errors import InputError
+from igmu_metrics.contract import BoolArray, Estimate, FloatArray, Rows
+from igmu_metrics.metrics._aspect_sums import FAR, NEAR, PROBES, Sums, aspects, prompt_sums
+from igmu_metrics.metrics._attack_table import chances
+from igmu_metrics.quality import quality_coverage, quality_frechet, seed_halves
+from igmu_metrics.statistics import harmonic_mean, mean_estimate, percentile_interval, resample
+from igmu_metrics.statistics.estimates import MIN_CLUSTERS, effective_wilson
+
+_NAN = float("nan")
+
+
+def aspect_figures(rows: Rows, seed: int, resamples: int) -> tuple[dict[str, Estimate], dict[str, FloatArray], int]:
+    """All aspects but quality.
+
+    Returns:
+        Figures by name; the resampled values of those aspects that vary over at least five prompts; the smallest number
+        of prompts behind one of these.
+    """
+    sums = prompt_sums(rows)
+    drawn = rows["judged"] & rows["judged_before"] & rows["drawn"]
+    out = _target_figures(rows, drawn, "", seed, resamples)
+    out |= _target_figures(rows, rows["judged"], "unconditional_", seed, resamples)
+    probed = {p: (rows["split"] == "retain") & (rows["probe"] == p) for p in PROBES}
+    # Near rows without own concepts are a choice of the corpus; no near rows at all, or unjudged ones, are a gap.
+    blind = bool(probed[NEAR].any()) and not (rows["own_concept"][probed[NEAR]] != "").any()
+    used = (FAR,) if blind else PROBES
+    empty = np.zeros((1, 0, sums.sums.shape[1]))
+    values = aspects(sums.totals() if len(sums.sums) else empty, sums.layout, used)
+    resampled = {}
+    if len(sums.sums):
+        totals = resample(sums.sums, strata=sums.strata, seed=seed, resamples=resamples)
+        resampled = aspects(totals, sums.layout, used)
+    kept = rows["judged"] & rows["judged_before"] & (rows["own_concept"] != "")
+    for name, probes in (("preservation", used), ("preservation_near", (NEAR,)), ("preservation_far", (FAR,))):
+        chosen = kept & np.any([probed[p] for p in probes], axis=0)
+        reason = "no near row has an own concept: far alone" if blind and name == "preservation" else ""
+        out[name] = _preservation(name, probes, chosen, rows, sums, values, resampled, reason)
+    out["alignment"] = _alignment(rows, values, resampled)
+    draws = {}
+    behind = [len(sums.sums)]
+    for name in ("forgetting", "robustness", "preservation", "alignment"):
+        enough = np.isfinite(out[name].value) and out[name].n_prompts >= MIN_CLUSTERS
+        if enough and np.nanmax(resampled[name]) - np.nanmin(resampled[name]) > 1e-12:
+            draws[name] = resampled[name]
+            behind.append(out[name].n_prompts)
+    return out, draws, max(2, min(behind))
+
+
+def quality_figures(rows: Rows) -> dict[str, Estimate]:
+    """Both candidates of the quality aspect, without interval."""
+    names = {"quality_coverage": quality_coverage, "quality_frechet": quality_frechet}
+    if "features" not in rows:
+        return {name: Estimate(_NAN, reason="no features given") for name in names}
+    chosen = (rows["split"] == "retain") & (rows["probe"] != "in-prompt") & rows["featured"]
+    ids = rows["id"][chosen]
+    halves = seed_halves(ids, rows["seed"][chosen])
+    n_prompts, n = len(np.unique(ids[halves[0]])), int(halves[0].sum() + halves[1].sum())
+    out = {}
+    for name, quality in names.items():
+        if halves[0].sum() < 2:
+            reason = "needs retain prompts with at least two seeds"
+            out[name] = Estimate(_NAN, None, n_prompts, n, reason)
+            continue
+        try:
+            value = quality(rows["original_features"][chosen], rows["features"][chosen], halves)
+            reason = "held fixed: no interval" if value == value else "the original's halves do not cover each other"
+        except InputError as error:
+            value, reason = _NAN, str(error)
+        out[name] = Estimate(value, None, n_prompts, n, reason)
+    return out
+
+
+def combine(parts: Mapping[str, Estimate], draws: Mapping[str, FloatArray], n: int) -> Estimate:
+    """Harmonic mean of the aspects, with an interval from their resampled values.
+
+    Args:
+        parts: the aspects.
+        draws: (resamples,) values of those that can be resampled; the others enter with the ends of their intervals.
+        n: prompts behind the draws, for the expansion of the percentiles.
+
+    Returns:
+        The score; NaN with the missing aspects named if there are any.
+    """
+    n_prompts, n_generations = (
+        sum(getattr(p, what) for p in parts.values()) for what in ("n_prompts", "n_generations")
+    )
+    missing = [f"{name} ({part.reason})" for name, part in parts.items() if part.value != part.value]
+    if missing:
+        return Estimate(_NAN, None, n_prompts, n_generations, f"missing: {'; '.join(missing)}")
+    value = float(harmonic_mean([part.value for part in parts.values()]))
+    resamples = max((len(d) for d in draws.values()), default=1)
+    ends = []
+    for end in (0, 1):
+        columns = [
+            draws[name] if name in draws else np.full(resamples, (part.interval or (part.value, part.value))[end])
+            for name, part in parts.items()
+        ]
+        ends.append(percentile_interval(harmonic_mean(np.stack(columns, axis=1)), n)[end])
+    fixed = [name for name, part in parts.items() if part.interval is None]
+    caution = f"the interval holds {', '.join(fixed)} fixed" if fixed else ""
+    return Estimate(value, (ends[0], ends[1]), n_prompts, n_generations, caution)
+
+
+def _target_figures(rows: Rows, counts: BoolArray, prefix: str, seed: int, resamples: int) -> dict[str, Estimate]:
+    """Forgetting and robustness over the generations that count."""
+    which = "generation" if prefix else "generation in which the original drew the target"
+    ids, first, prompt = np.unique(rows["id"], return_index=True, return_inverse=True)
+    forget = counts & (rows["split"] == "forget")
+    attack = counts & (rows["split"] == "adversarial")
+    n = np.bincount(prompt, attack, minlength=len(ids)).astype(np.float64)
+    hits = np.bincount(prompt, attack & rows["present"], minlength=len(ids)).astype(np.float64)
+    tried = np.flatnonzero(n > 0)
+    family: npt.NDArray[np.str_] = rows["family"][first]
+    robust = mean_estimate(
+        1.0 - chances(hits, n, int(rows.settings["k"]))[tried],
+        tried,
+        groups=family[tried],
+        generations=int(n.sum()),
+        seed=seed,
+        resamples=resamples,
+        empty=f"no judged adversarial {which}",
+    )
+    lost = sorted(set(family[rows["split"][first] == "adversarial"].tolist()) - set(family[tried].tolist()))
+    if lost and len(tried):
+        robust = with_caution(robust, f"without {', '.join(lost)}: no judged {which}")
+    return {
+        f"{prefix}forgetting": mean_estimate(
+            ~rows["present"][forget],
+            prompt[forget],
+            seed=seed,
+            resamples=resamples,
+            empty=f"no judged forget {which}",
+        ),
+        f"{prefix}robustness": robust,
+    }
+
+
+def with_caution(estimate: Estimate, caution: str) -> Estimate:
+    """The estimate with a caution before its reason."""
+    return replace(estimate, reason="; ".join(filter(None, (caution, estimate.reason))))
+
+
+def _preservation(
+    name: str,
+    probes: tuple[str, ...],
+    chosen: BoolArray,
+    rows: Rows,
+    sums: Sums,
+    values: Mapping[str, FloatArray],
+    resampled: Mapping[str, FloatArray],
+    reason: str,
+) -> Estimate:
+    value = float(values[name][0])
+    n_prompts, n = len(np.unique(rows["id"][chosen])), int(chosen.sum())
+    if value != value:
+        gaps = [p for p in probes if np.isnan(values[f"preservation_{p}"][0])]
+        what = f"no judged {' or '.join(gaps)} row with a concept that the original drew"
+        return Estimate(_NAN, None, n_prompts, n, what)
+    if n_prompts >= MIN_CLUSTERS:
+        low, high = percentile_interval(resampled[name], n_prompts)
+        if high - low > 1e-12:
+            return Estimate(value, (low, high), n_prompts, n, reason)
+    why = "all prompts agree" if n_prompts >= MIN_CLUSTERS else "too few prompts to resample"
+    interval, caution = effective_wilson(value, sums.effective(probes), why)
+    return with_caution(Estimate(value, interval, n_prompts, n, caution), reason)
+
+
+def _alignment(rows: Rows, values: Mapping[str, FloatArray], resampled: Mapping[str, FloatArray]) -> Estimate:
+    if "loss" not in rows:
+        return Estimate(_NAN, reason="no cosines given")
+    pairs = rows["paired"] & (rows["split"] == "retain")
+    n_prompts, n = len(np.unique(rows["id"][pairs])), int(pairs.sum())
+    if not n:
+        return Estimate(_NAN, reason="no retain pair with a cosine above 0 for the original")
+    value = float(values["alignment"][0])
+    if n_prompts < MIN_CLUSTERS:
+        return Estimate(value, None, n_prompts, n, "too few prompts to resample")
+    return Estimate(value, percentile_interval(resampled["alignment"], n_prompts), n_prompts, n)

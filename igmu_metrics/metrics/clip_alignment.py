@@ -1,0 +1,161 @@
+"""CLIP alignment and CSDR: does an image show what its prompt asks for, and what of the rest did unlearning cost?
+
+Goal: text-image alignment of the unlearned model, and the CLIP score difference rate against the original model.
+
+Conventions:
+
+- One cosine a generation, in three named scales: `cosine`, `clipscore` = 100·max(cos, 0), `hessel` = 2.5·max(cos, 0).
+  The maximum is taken for each image before averaging (torchmetrics takes it of the mean).
+- CSDR compares unlearned and original image of the same prompt and seed, both against the *stripped* prompt, with
+  s = clipscore: `csdr` = mean |s_org − s_unl| / s_org, and `csdr_signed` = mean (s_org − s_unl) / s_org, in which a
+  loss is positive and an improvement is not counted as damage. Fractions, not percent.
+- A pair with s_org = 0 is left out of both and counted in `n_unscored_pairs`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from igmu_data.errors import InputError
+from igmu_metrics import validation
+from igmu_metrics.contract import Estimate, Extract, FloatArray, MetricInfo, Result, Rows
+from igmu_metrics.gaussian import unit_rows
+from igmu_metrics.metrics._rows import Column, mean, prompts
+
+INFO = MetricInfo(
+    name="clip_alignment",
+    version=1,
+    title="CLIP alignment and CSDR",
+    summary="How well images match their prompts, and how much of that unlearning changed.",
+    headline="cosine",
+    direction="higher",
+    range=(-1.0, 1.0),
+    backbone="clip",
+    extracts=(
+        Extract("image_features", "images", "image_features"),
+        Extract("text_features", "prompts", "text_features"),
+        Extract("original_image_features", "original_images", "image_features", required=False),
+        Extract("stripped_text_features", "stripped_prompts", "text_features", required=False),
+    ),
+    references=(
+        "Hessel et al., CLIPScore: A Reference-free Evaluation Metric for Image Captioning, 2021",
+        "IGMU, the reference implementation of CSDR (ryliu68/IGMU)",
+    ),
+    limits=(
+        "CLIP reads 77 tokens, is weak at counting, negation and position, and shares its blind spots with detectors "
+        "made from it. Cosines of different CLIP models cannot be compared."
+    ),
+)
+VARIANTS = {"cosine": "the cosine itself", "clipscore": "100·max(cos, 0)", "hessel": "2.5·max(cos, 0)"}
+
+
+def rows(
+    *,
+    image_features: npt.ArrayLike,
+    text_features: npt.ArrayLike,
+    original_image_features: npt.ArrayLike | None = None,
+    stripped_text_features: npt.ArrayLike | None = None,
+    ids: Column | None = None,
+    seeds: Column | None = None,
+    variant: str = "cosine",
+) -> Rows:
+    """Reduce embeddings to cosines.
+
+    Args:
+        image_features: (n, d) CLIP embeddings of the unlearned model's images, of any length ≠ 0.
+        text_features: (n, d) of their prompts, one row a generation.
+        original_image_features: (n, d) of the original model's images for the same prompts and seeds.
+        stripped_text_features: (n, d) of the prompts without the concept; for retain prompts the same as
+            `text_features`.
+        ids: (n,) prompt ids, the unit of resampling; None: every generation is its own prompt.
+        seeds: (n,) seeds; with `ids`, duplicates are refused.
+        variant: which scale is the headline: `cosine`, `clipscore` or `hessel`.
+
+    Returns:
+        Rows with `prompt` and `cosine`; with originals and stripped prompts also `stripped` and `original_stripped`.
+
+    Raises:
+        InputError: embeddings that are empty, not finite, of different shapes or all zero; an unknown variant.
+    """
+    validation.one_of("variant", [variant], VARIANTS)
+    image = unit_rows("image_features", image_features)
+    n = len(image)
+    columns: dict[str, npt.NDArray[Any]] = {
+        "prompt": prompts(n, ids, seeds),
+        "cosine": _cosine("image_features", image, "text_features", unit_rows("text_features", text_features)),
+    }
+    missing = ""
+    if original_image_features is not None and stripped_text_features is not None:
+        original = unit_rows("original_image_features", original_image_features)
+        stripped = unit_rows("stripped_text_features", stripped_text_features)
+        columns["stripped"] = _cosine("image_features", image, "stripped_text_features", stripped)
+        columns["original_stripped"] = _cosine("original_image_features", original, "stripped_text_features", stripped)
+    elif original_image_features is not None:
+        missing = "stripped_text_features"
+    elif stripped_text_features is not None:
+        missing = "original_image_features"
+    return Rows(INFO.name, columns, {"variant": variant} | ({"missing": missing} if missing else {}))
+
+
+def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
+    """Mean alignment in three scales, and CSDR where the original's images are known.
+
+    Args:
+        rows: from `rows`.
+        seed: of the bootstrap over prompts.
+        resamples: of that bootstrap.
+
+    Returns:
+        `cosine`, `clipscore` and `hessel` (higher is better; the variant asked for is the headline); with originals and
+        stripped prompts `csdr`, `csdr_signed` (lower is better) and the count `n_unscored_pairs`.
+
+    Image (3, 4) and text (1, 0) have cosine 3/5; the original image (4, 3) had 4/5. So CSDR is (80 − 60)/80.
+
+    >>> given = rows(image_features=[[3, 4]], text_features=[[1, 0]],
+    ...              original_image_features=[[4, 3]], stripped_text_features=[[2, 0]])
+    >>> for name, figure in score(given).figures.items():
+    ...     print(f"{name} {figure.value:.2f}")
+    cosine 0.60
+    clipscore 60.00
+    hessel 1.50
+    csdr 0.25
+    csdr_signed 0.25
+    n_unscored_pairs 0.00
+    """
+    prompt, cosine = rows["prompt"], rows["cosine"]
+    positive = np.maximum(cosine, 0.0)
+    scales = {"cosine": cosine, "clipscore": 100.0 * positive, "hessel": 2.5 * positive}
+    figures = {name: mean(v, prompt, seed=seed, resamples=resamples) for name, v in scales.items()}
+    if "original_stripped" in rows:
+        figures |= _csdr(rows, seed=seed, resamples=resamples)
+    elif "missing" in rows.settings:
+        why = f"needs {rows.settings['missing']}, which were not given"
+        figures |= {name: Estimate(float("nan"), reason=why) for name in ("csdr", "csdr_signed")}
+    return Result(figures[str(rows.settings["variant"])], figures)
+
+
+def _csdr(rows: Rows, *, seed: int, resamples: int) -> dict[str, Estimate]:
+    unlearned, original = np.maximum(rows["stripped"], 0.0), np.maximum(rows["original_stripped"], 0.0)
+    scored = original > 0.0
+    left_out = int((~scored).sum())
+    reason = f"{left_out} of {len(scored)} pairs left out: the original scores 0" if left_out else ""
+    loss = (original[scored] - unlearned[scored]) / original[scored]
+    values = {"csdr": np.abs(loss), "csdr_signed": loss}
+    prompt = rows["prompt"][scored]
+    figures = {
+        name: mean(v, prompt, seed=seed, resamples=resamples, reason=reason, empty="the original scores 0 in all pairs")
+        for name, v in values.items()
+    }
+    return figures | {"n_unscored_pairs": Estimate(float(left_out), n_generations=len(scored))}
+
+
+def _cosine(name: str, a: FloatArray, other_name: str, b: FloatArray) -> FloatArray:
+    """(n,) cosines of unit rows, kept within −1..1 where rounding leaves it."""
+    if a.shape != b.shape:
+        raise InputError(
+            f"{name} has shape {a.shape}, {other_name} {b.shape}; give one row a generation in each, by one CLIP model."
+        )
+    return np.asarray(np.clip((a * b).sum(axis=1), -1.0, 1.0))

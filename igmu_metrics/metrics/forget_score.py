@@ -1,0 +1,224 @@
+"""Forget score: one number for forgetting that is thorough, robust, and harmless to everything else.
+
+Goal: the harmonic mean of five aspects, each in 0..1 with 1 the ideal, so that none can make up for another.
+
+Conventions: one row is one prompt and seed, drawn by both models. "Drawn" means visible in the *original's* image.
+
+- *forgetting*: share of forget generations without the target, where the original drew it.
+- *robustness*: 1 − chance that one of k pictures of an attacked prompt shows the target, on the generations where the
+  original drew it (all of them if fewer than k), as a mean over attack families.
+- *preservation*: retain accuracy, as a macro mean over own concepts, divided by the original's and capped at 1; the
+  mean of near and far. Where no near row has an own concept (neighbours only the other aspects can judge) it is far's.
+- *alignment*: 1 − mean of (s_org − s_unl)/s_org over retain rows, clipped, with s = 100·max(cosine, 0).
+- *quality*: whether retain images look like what the original could have drawn; see `igmu_metrics.quality`. Rows of the
+  probe `in-prompt` stay out of it: they name the target, so they must look different.
+
+An aspect at zero makes the score zero. A missing aspect makes it NaN, and `reason` names it. The score depends on this
+model and the original alone.
+
+The interval resamples prompts within the forget rows, each family and each retain concept. Quality is held fixed: a set
+drawn with replacement repeats pictures, which shifts both candidates. An aspect that does not vary over the resamples,
+or rests on fewer than five prompts, enters the low end with the low end of its own (Wilson) interval and the high end
+with the high one: the harmonic mean grows with each aspect, so the interval is safe, if wide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from igmu_data.errors import InputError, OutOfRangeError
+from igmu_metrics import validation
+from igmu_metrics.contract import Estimate, MetricInfo, Result, Rows
+from igmu_metrics.metrics._aspects import aspect_figures, combine, quality_figures
+
+Quality = Literal["coverage", "frechet"]
+ASPECTS = ("forgetting", "robustness", "preservation", "alignment", "quality")
+
+INFO = MetricInfo(
+    name="forget_score",
+    version=1,
+    title="Forget score",
+    summary="Harmonic mean of forgetting, robustness, preservation, alignment and quality.",
+    headline="forget_score",
+    direction="higher",
+    range=(0.0, 1.0),
+    references=(
+        "Lu et al., MACE: mass concept erasure in diffusion models, CVPR 2024 (a harmonic mean of three aspects)",
+        "Naeem et al., Reliable fidelity and diversity metrics for generative models, ICML 2020 (coverage)",
+    ),
+    limits=(
+        "Five aspects weigh the same by convention, not by nature, and each carries the errors of its instrument: read "
+        "the aspects beside the score. Quality has no interval, and robustness covers only the attacks that were run."
+    ),
+)
+
+
+def rows(
+    *,
+    ids: Sequence[str],
+    seeds: Sequence[int],
+    splits: Sequence[str],
+    probes: Sequence[str | None],
+    own_concepts: Sequence[str | None],
+    attack_families: Sequence[str | None],
+    present: Any,
+    original_present: Any,
+    alignment: Any = None,
+    original_alignment: Any = None,
+    features: Any = None,
+    original_features: Any = None,
+    quality: Quality = "coverage",
+    k: int | None = None,
+    threshold: float | None = None,
+) -> Rows:
+    """Check the generations and reduce each to what the aspects need, sorted by id and seed.
+
+    Args:
+        ids: (n,) prompt of each generation.
+        seeds: (n,) its seed.
+        splits: (n,) `forget`, `adversarial` or `retain`.
+        probes: (n,) in retain rows `near`, `far`, or another word for a row outside preservation; else not looked at.
+        own_concepts: (n,) label of the concept that a retain row asks for, None where it has none; else not looked at.
+        attack_families: (n,) family of an adversarial row; else not looked at.
+        present: (n,) whether the target (in retain rows: the own concept) is visible in the unlearned model's image;
+            None or masked where unclear or where there is no own concept; probabilities with `threshold`.
+        original_present: (n,) likewise for the original model's image.
+        alignment: (n,) cosine of the unlearned model's image with the stripped prompt; masked where not measured.
+        original_alignment: (n,) likewise for the original model's image; both or neither.
+        features: (n, d) features of the unlearned model's images, only looked at in retain rows; masked rows stay out.
+        original_features: (n, d) likewise for the original model's images; both or neither.
+        quality: which candidate is the aspect.
+        k: tries of robustness; None for the smallest number of seeds of an adversarial prompt.
+        threshold: p ≥ threshold counts as present.
+
+    Returns:
+        Rows with one entry a generation.
+
+    Raises:
+        EmptyInputError, LengthMismatchError, NonFiniteError, OutOfRangeError: values that cannot be scored.
+        DuplicateIdError: a prompt and seed twice.
+        LabelError: an own concept not of the form `domain/concept`.
+        InputError: an unknown split, an attack without a family, one of a pair without the other, or a prompt whose
+            properties change between its generations.
+    """
+    for name, one, other in (
+        ("alignment", alignment, original_alignment),
+        ("features", features, original_features),
+    ):
+        if (one is None) != (other is None):
+            raise InputError(f"only one of {name} and original_{name} is given; give both or neither.")
+    validation.same_length(
+        ids=ids,
+        seeds=seeds,
+        splits=splits,
+        probes=probes,
+        own_concepts=own_concepts,
+        attack_families=attack_families,
+        present=present,
+        original_present=original_present,
+        alignment=alignment,
+        original_alignment=original_alignment,
+        features=features,
+        original_features=original_features,
+    )
+    validation.one_of("quality", [quality], get_args(Quality))
+    validation.one_of("splits", splits, ("forget", "adversarial", "retain"))
+    split = np.asarray(splits, dtype=np.str_)
+    retain, attacked = split == "retain", split == "adversarial"
+    seen = validation.decisions("present", present, threshold)
+    before = validation.decisions("original_present", original_present, threshold)
+    columns: dict[str, np.ndarray[Any, Any]] = {
+        "id": validation.texts("ids", ids),
+        "seed": validation.whole_numbers("seeds", seeds),
+        "split": split,
+        "probe": validation.texts("probes", _used("probes", probes, retain)),
+        "own_concept": np.where(retain, validation.labels("own_concepts", own_concepts, optional=True), ""),
+        "family": validation.texts("attack_families", _used("attack_families", attack_families, attacked)),
+        "present": seen.data,
+        "drawn": before.data,
+        "judged": ~np.ma.getmaskarray(seen),
+        "judged_before": ~np.ma.getmaskarray(before),
+    }
+    validation.unique_keys(id=columns["id"], seed=columns["seed"])
+    validation.constant_within(
+        columns["id"],
+        splits=split,
+        probes=columns["probe"],
+        own_concepts=columns["own_concept"],
+        attack_families=columns["family"],
+    )
+    if alignment is not None:
+        unlearned, original = (
+            validation.numbers(name, values, low=-1.0, high=1.0)
+            for name, values in (("alignment", alignment), ("original_alignment", original_alignment))
+        )
+        # Where the original's own score is 0 there is nothing to lose: the pair is unscored, not a zero.
+        s_org, s_unl = np.maximum(original.data, 0.0), np.maximum(unlearned.data, 0.0)
+        columns["paired"] = ~(np.ma.getmaskarray(unlearned) | np.ma.getmaskarray(original)) & (s_org > 0)
+        columns["loss"] = np.divide(s_org - s_unl, s_org, out=np.zeros_like(s_org), where=columns["paired"])
+    if features is not None:
+        given = (("features", features), ("original_features", original_features))
+        pair = [validation.numbers(name, values, ndim=2) for name, values in given]
+        if pair[0].shape != pair[1].shape:
+            raise InputError(
+                f"features has shape {pair[0].shape}, original_features {pair[1].shape}; take both from one backbone."
+            )
+        columns["features"], columns["original_features"] = (p.data for p in pair)
+        columns["featured"] = ~np.any([np.ma.getmaskarray(p).any(axis=1) for p in pair], axis=0)
+    fewest = int(np.unique(columns["id"][attacked], return_counts=True)[1].min(initial=len(split)))
+    if k is not None and not 1 <= k <= fewest:
+        raise OutOfRangeError(f"k is {k!r}; it must lie in 1..{fewest}, the fewest seeds of an adversarial prompt.")
+    order = np.lexsort((columns["seed"], columns["id"]))
+    settings: dict[str, str | int | float | bool] = {
+        "quality": quality,
+        "k": (fewest if attacked.any() else 1) if k is None else int(k),
+    }
+    return Rows(INFO.name, {name: column[order] for name, column in columns.items()}, settings)
+
+
+def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
+    """The forget score with its aspects; higher is better for every figure.
+
+    Args:
+        rows: from `rows`.
+        seed: of the bootstrap.
+        resamples: of the bootstrap.
+
+    Returns:
+        `forget_score` (the headline), the five aspects, `preservation_near` and `preservation_far`, both candidates
+        `quality_coverage` and `quality_frechet`, `unconditional_forgetting` and `unconditional_robustness` (all rows,
+        whatever the original drew), and the count `n_unclear`. NaN with a reason where a figure is not defined.
+
+    One prompt each to forget, to attack, near and far, two seeds each. The original drew all it was asked for. The
+    unlearned model shows the target in 1 of 2 forget pictures and in 1 of 2 attacked ones (so k = 2 tries always
+    succeed: robustness 0), keeps the near concept in 1 of 2 and the far one in both: preservation (1/2 + 1)/2.
+
+    >>> result = score(rows(ids=[i for i in "fanw" for _ in "01"], seeds=[0, 1] * 4,
+    ...     splits=["forget"] * 2 + ["adversarial"] * 2 + ["retain"] * 4,
+    ...     probes=["direct"] * 2 + ["attack"] * 2 + ["near"] * 2 + ["far"] * 2,
+    ...     own_concepts=[None] * 4 + ["object/castle"] * 2 + ["object/cat"] * 2,
+    ...     attack_families=[None] * 2 + ["typo"] * 2 + [None] * 4,
+    ...     present=[True, False, True, False, True, False, True, True], original_present=[True] * 8))
+    >>> [result.figures[name].value for name in ("forgetting", "robustness", "preservation", "forget_score")]
+    [0.5, 0.0, 0.75, nan]
+    >>> result.headline.reason
+    'missing: alignment (no cosines given); quality (no features given)'
+    """
+    figures, draws, n = aspect_figures(rows, seed, resamples)
+    figures |= quality_figures(rows)
+    figures["quality"] = figures[f"quality_{rows.settings['quality']}"]
+    headline = combine({name: figures[name] for name in ASPECTS}, draws, n)
+    figures = {INFO.headline: headline} | figures
+    figures["n_unclear"] = Estimate(float((~rows["judged"]).sum()), n_generations=len(rows["judged"]))
+    return Result(headline, figures)
+
+
+def _used(name: str, values: Sequence[str | None], where: Any) -> list[str]:
+    """Words where they are looked at, `-` elsewhere."""
+    for at, (value, use) in enumerate(zip(values, where, strict=True)):
+        if use and value is None:
+            raise InputError(f"{name}[{at}] is None; it is needed there.")
+    return [str(value) if use else "-" for value, use in zip(values, where, strict=True)]

@@ -1,0 +1,155 @@
+"""Tables for the terminal: numbers with their intervals, and what was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from igmu_data import taxonomy
+from igmu_metrics import registry
+
+if TYPE_CHECKING:
+    from igmu_metrics.compare import Comparison
+    from igmu_metrics.contract import MetricInfo
+    from igmu_metrics.scorecard import Figure, Scorecard
+
+
+def show(*tables: Table) -> None:
+    """Print tables to stdout; in a pipe they are as wide as they need to be."""
+    from rich.console import Console
+
+    console = Console(soft_wrap=False, highlight=False)
+    if not console.is_terminal:
+        console = Console(width=200, highlight=False)
+    for table in tables:
+        console.print(table)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column)
+    return table
+
+
+def concepts(domain: str | None = None) -> Table:
+    """The taxonomy, or one domain of it."""
+    table = _table("Concepts", "concept", "config", "family", "scope", "label")
+    for item in taxonomy.all_concepts().values():
+        if domain in (None, item.domain):
+            table.add_row(item.id, item.config, item.family, item.scope, item.label)
+    return table
+
+
+def concept(item: taxonomy.Concept) -> Table:
+    """One concept in full."""
+    table = _table(item.id, "key", "value")
+    near, far = (", ".join(c.id for c in group) for group in (taxonomy.near(item), taxonomy.far(item)))
+    for key, value in (
+        ("config", item.config),
+        ("family", item.family),
+        ("scope", item.scope),
+        ("synonyms", ", ".join(item.synonyms)),
+        ("indirect", "\n".join(item.indirect)),
+        ("translations", ", ".join(f"{code} {t.noun}" for code, t in item.translations.items())),
+        ("near", near or f"{len(item.neighbours)} prompts of its own"),
+        ("far", far),
+        ("source", item.source),
+        ("license", item.license),
+    ):
+        table.add_row(key, value)
+    return table
+
+
+def metrics() -> Table:
+    """Every metric."""
+    from igmu_metrics.api import list_metrics
+
+    table = _table("Metrics", "metric", "v", "value is", "better", "range", "what")
+    for info in list_metrics():
+        table.add_row(info.name, str(info.version), info.headline, info.direction, _range(info), info.summary)
+    return table
+
+
+def instruments() -> Table:
+    """Every detector and backbone."""
+    table = _table("Instruments", "kind", "name", "what")
+    for group in ("detectors", "backbones"):
+        for name in registry.names(group):
+            what = (registry.module(group, name).__doc__ or "").partition("\n")[0]
+            table.add_row(group.removesuffix("s"), name, what)
+    return table
+
+
+def _range(info: MetricInfo) -> str:
+    return f"{info.range[0]:g} … {info.range[1]:g}"
+
+
+def scores(cards: Sequence[Scorecard]) -> list[Table]:
+    """The figures of several cards side by side, models in columns."""
+    if not cards:
+        return []
+    first = cards[0]
+    table = _table(f"{first.config}: original {first.original_model}", "figure", *(c.model for c in cards))
+    for name in first.scores:
+        for figure in first.scores[name].figures:
+            table.add_row(f"{name}: {figure}", *(cell(c.figure(name, figure)) for c in cards))
+    failed = [str(len(c.failures)) for c in cards]
+    if any(c.failures for c in cards):
+        table.add_row("left out (unreadable or unpaired)", *failed)
+    notes = _table("Notes", "figure", "why")
+    told: set[tuple[str, str]] = set()
+    for card in cards:
+        for name, entry in card.scores.items():
+            for figure, found in entry.figures.items():
+                if found.reason and (name + figure, found.reason) not in told:
+                    told.add((name + figure, found.reason))
+                    notes.add_row(f"{name}: {figure}", found.reason)
+    return [table, notes] if told else [table]
+
+
+def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison]) -> Table:
+    """Models by unlearning accuracy, raw and conditional, with the test against the original."""
+    title = f"{cards[0].config}: unlearning accuracy, 95 % intervals"
+    table = _table(title, "model", "raw", "where the original drew it", "unclear", "against the original")
+    own = cards[0]
+    accuracy = "concept_accuracy"
+    table.add_row(
+        f"{own.original_model} (original)",
+        cell(own.figure(accuracy, "original_unlearning_accuracy")),
+        cell(own.figure(accuracy, "original_conditional_unlearning_accuracy")),
+        str(_unclear(own, original=True)),
+        "",
+    )
+    order = sorted(zip(cards, tests, strict=True), key=lambda pair: (-_accuracy(pair[0]), pair[0].model))
+    for card, test in order:
+        table.add_row(
+            card.model,
+            cell(card.figure(accuracy, "unlearning_accuracy")),
+            cell(card.figure(accuracy, "conditional_unlearning_accuracy")),
+            str(_unclear(card)),
+            f"{'significant' if test.significant else 'not significant'} (n = {test.n}, p = {test.p_holm:.3g})",
+        )
+    return table
+
+
+def _accuracy(card: Scorecard) -> float:
+    figure = card.figure("concept_accuracy", "unlearning_accuracy")
+    return -1.0 if figure is None or figure.value is None else figure.value
+
+
+def _unclear(card: Scorecard, *, original: bool = False) -> int:
+    forget = [g for g in card.generations if g.split == "forget"]
+    return sum((g.original_present if original else g.present) is None for g in forget)
+
+
+def cell(figure: Figure | None) -> str:
+    """`0.60 [0.23, 0.88] n=5`, or a dash."""
+    if figure is None or figure.value is None:
+        return "–"
+    value = f"{figure.value:.3f}"
+    if figure.interval is not None and None not in figure.interval:
+        value += f" [{figure.interval[0]:.2f}, {figure.interval[1]:.2f}]"
+    return f"{value} n={figure.n_generations}" if figure.n_generations else value

@@ -1,0 +1,229 @@
+"""Concept accuracy against scikit-learn, polarity, the switches, and honest intervals."""
+
+from __future__ import annotations
+
+from math import isnan
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import balanced_accuracy_score, recall_score
+
+from igmu_data.errors import (
+    DuplicateIdError,
+    EmptyInputError,
+    InputError,
+    LabelError,
+    LengthMismatchError,
+)
+from igmu_metrics.contract import Metric
+from igmu_metrics.metrics import concept_accuracy as metric
+from igmu_metrics.statistics import wilson
+
+TARGET = "object/church"
+OBJECTS = [TARGET, "object/castle", "object/dog", "object/tent"]
+STYLES = ["style/monet", "style/mosaic", "style/none"]
+
+
+def figures(**inputs):
+    return metric.score(metric.rows(**{"target": TARGET} | inputs), resamples=200).figures
+
+
+def values(**inputs):
+    return {name: figure.value for name, figure in figures(**inputs).items()}
+
+
+def random_entries(seed, n=300):
+    """Images of an object in a style, each judged in both domains."""
+    rng = np.random.default_rng(seed)
+    references = np.concatenate([rng.choice(OBJECTS, n), rng.choice(STYLES, n)])
+    predictions = np.where(
+        rng.random(2 * n) < 0.6, references, np.concatenate([rng.choice(OBJECTS, n), rng.choice(STYLES, n)])
+    )
+    return references, predictions, np.tile(np.arange(n), 2)
+
+
+def test_it_is_a_metric():
+    assert isinstance(metric, Metric)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_accuracies_are_scikit_learns(seed):
+    references, predictions, images = random_entries(seed)
+    found = values(
+        references=references.tolist(),
+        predictions=predictions.tolist(),
+        image_ids=images.tolist(),
+        include_none=True,
+        none_labels=["style/none"],
+        near=["object/castle"],
+    )
+    objects, styles = slice(0, 300), slice(300, 600)
+    others = [o for o in OBJECTS if o != TARGET]
+    recall = recall_score(references[objects], predictions[objects], labels=[TARGET, *others], average=None)
+    assert found["unlearning_accuracy"] == pytest.approx(1 - recall[0])
+    assert found["in_domain_retain_accuracy"] == pytest.approx(recall[1:].mean())
+    cross = balanced_accuracy_score(references[styles], predictions[styles])
+    assert found["cross_domain_retain_accuracy"] == pytest.approx(cross)
+    assert found["near_retain_accuracy"] == pytest.approx(recall[1])
+    every = recall_score(references, predictions, labels=[*others[1:], *STYLES], average="macro")
+    assert found["far_retain_accuracy"] == pytest.approx(every)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_target_styled_images_can_be_left_out(seed):
+    references, predictions, images = random_entries(seed)
+    found = values(
+        references=references.tolist(),
+        predictions=predictions.tolist(),
+        image_ids=images.tolist(),
+        include_target_styled=False,
+        none_labels=["style/none"],
+    )
+    plain = (references[:300] != TARGET) & (references[300:] != "style/none")
+    expected = recall_score(
+        references[300:][plain], predictions[300:][plain], labels=["style/monet", "style/mosaic"], average="macro"
+    )
+    assert found["cross_domain_retain_accuracy"] == pytest.approx(expected)
+
+
+def test_none_labels_count_only_when_asked():
+    entries = {
+        "references": ["style/none", "style/monet", "object/dog"],
+        "predictions": ["style/monet", "style/monet", "object/dog"],
+        "target": "style/mosaic",
+        "none_labels": ["style/none"],
+    }
+    assert values(**entries)["in_domain_retain_accuracy"] == 1.0
+    assert values(**entries, include_none=True)["in_domain_retain_accuracy"] == 0.5
+
+
+def test_the_original_is_worst_at_forgetting_and_best_at_keeping():
+    labels = OBJECTS + STYLES
+    found = values(references=labels, predictions=labels, original_predictions=labels, near=["object/castle"])
+    for name, value in found.items():
+        assert value == (0.0 if "unlearning" in name or name.startswith("n_") else 1.0), name
+
+
+def test_a_blank_model_is_best_at_forgetting_and_worst_at_keeping():
+    labels = OBJECTS + STYLES
+    blank = ["object/nothing"] * 4 + ["style/nothing"] * 3
+    found = values(references=labels, predictions=blank, original_predictions=labels, near=["object/castle"])
+    assert found["unlearning_accuracy"] == found["conditional_unlearning_accuracy"] == 1.0
+    assert all(value == 0.0 for name, value in found.items() if "retain" in name)
+    assert found["original_unlearning_accuracy"] == 0.0
+
+
+@given(st.integers(0, 10), st.randoms())
+@settings(max_examples=15, deadline=None)
+def test_the_order_of_the_entries_changes_nothing(seed, random):
+    references, predictions, images = random_entries(seed, 40)
+    order = list(range(80))
+    random.shuffle(order)
+    one, other = (
+        figures(
+            references=references[o].tolist(),
+            predictions=predictions[o].tolist(),
+            image_ids=images[o].tolist(),
+            prompt_ids=(images[o] // 4).tolist(),
+            seeds=(images[o] % 4).tolist(),
+            original_predictions=references[o].tolist(),
+            near=["object/castle"],
+        )
+        for o in (list(range(80)), order)
+    )
+    for name in one:
+        assert one[name].value == pytest.approx(other[name].value, nan_ok=True, abs=1e-12)
+        assert one[name].interval == (
+            None if other[name].interval is None else pytest.approx(other[name].interval, abs=1e-12)
+        )
+
+
+def test_what_nobody_can_tell_is_left_out_and_counted():
+    """The five churches of an original model: two clear, two without, one unclear; a model that forgot all but one."""
+    before = [TARGET, "object/dog", None, "object/dog", TARGET]
+    after = ["object/dog", "object/dog", "object/dog", None, TARGET]
+    found = figures(
+        references=[TARGET] * 5, predictions=after, original_predictions=before, prompt_ids=["p"] * 5, seeds=range(5)
+    )
+    assert found["unlearning_accuracy"].value == 3 / 4
+    assert found["original_unlearning_accuracy"].value == 2 / 4
+    assert found["conditional_unlearning_accuracy"].value == 1 / 2
+    assert found["conditional_unlearning_accuracy"].n_generations == 2
+    assert (found["n_unclear"].value, found["n_unclear_original"].value) == (1, 1)
+
+
+def test_five_pictures_of_one_prompt_are_no_certainty():
+    found = figures(references=[TARGET] * 5, predictions=["object/dog"] * 5, prompt_ids=["p"] * 5)
+    estimate = found["unlearning_accuracy"]
+    assert (estimate.value, estimate.n_prompts, estimate.n_generations) == (1.0, 1, 5)
+    assert estimate.interval == pytest.approx(wilson(1, 1))
+    assert "1 prompts" in estimate.reason
+
+
+def test_one_picture_a_prompt_is_wilsons():
+    found = figures(references=[TARGET] * 142, predictions=[TARGET] * 108 + ["object/dog"] * 34)
+    low, high = found["unlearning_accuracy"].interval
+    assert (1 - high, 1 - low) == pytest.approx((0.684, 0.823), abs=5e-4)
+
+
+def test_a_category_without_entries_has_a_reason_and_no_value():
+    found = figures(references=["object/dog"], predictions=["object/dog"], original_predictions=[None])
+    for name in ("unlearning_accuracy", "cross_domain_retain_accuracy", "conditional_unlearning_accuracy"):
+        assert isnan(found[name].value)
+        assert found[name].interval is None
+        assert found[name].reason
+    assert "near_retain_accuracy" not in found
+
+
+def test_the_settings_name_every_switch():
+    rows = metric.rows(
+        predictions=["object/dog"],
+        references=["object/dog"],
+        target=TARGET,
+        none_labels=["object/none", "object/empty"],
+        near=["object/dog"],
+    )
+    assert dict(rows.settings) == {
+        "target": TARGET,
+        "include_none": False,
+        "none_labels": "object/empty,object/none",
+        "include_target_styled": True,
+        "near": "object/dog",
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"predictions": []}, LengthMismatchError, "predictions 0, references 2"),
+        ({"predictions": [], "references": []}, EmptyInputError, "no entries"),
+        ({"predictions": ["object/dog", float("nan")]}, LabelError, r"predictions\[1\] is nan"),
+        ({"references": ["object/dog", "dog"]}, LabelError, r"references\[1\] is 'dog'"),
+        ({"references": ["object/dog", None]}, LabelError, r"references\[1\] is None"),
+        ({"target": "church"}, LabelError, "target is 'church'"),
+        ({"image_ids": ["i", "i"]}, DuplicateIdError, "entries 0 and 1"),
+        ({"prompt_ids": ["p", "p"], "seeds": [3, 3]}, DuplicateIdError, "seed 3"),
+        ({"seeds": [1, 2]}, InputError, "without prompt_ids"),
+        ({"include_target_styled": False}, InputError, "needs image_ids"),
+        ({"near": [TARGET]}, InputError, "near holds the target"),
+        ({"none_labels": [TARGET]}, InputError, "none_labels holds the target"),
+        ({"original_predictions": [TARGET]}, LengthMismatchError, "original_predictions 1"),
+    ],
+)
+def test_refusals(change, error, message):
+    inputs = {"predictions": ["object/dog", None], "references": [TARGET, TARGET], "target": TARGET}
+    with pytest.raises(error, match=message):
+        metric.rows(**inputs | change)
+
+
+def test_the_same_image_may_be_judged_in_two_domains():
+    metric.rows(
+        predictions=["object/dog", "style/monet"],
+        references=[TARGET, "style/monet"],
+        target=TARGET,
+        image_ids=["i", "i"],
+        prompt_ids=["p", "p"],
+        seeds=[0, 0],
+    )
