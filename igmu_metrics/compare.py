@@ -53,15 +53,15 @@ class Comparison:
         """Whether the difference stands after the correction, at 5 %."""
         return self.p_holm <= ALPHA
 
+    @property
+    def verdict(self) -> str:
+        """Significant or not, with the number of units that the test rests on."""
+        units = f"{self.n} generations" if self.test == "mcnemar" else f"{self.n_prompts} prompts"
+        return f"{'' if self.significant else 'not '}significant at n = {units} (p = {self.p_holm:.3g} after Holm)"
+
     def sentence(self) -> str:
         """The comparison in words."""
-        verdict = "significant" if self.significant else "not significant"
-        unit = "generations" if self.test == "mcnemar" else "prompts"
-        count = self.n if self.test == "mcnemar" else self.n_prompts
-        return (
-            f"{self.first} against {self.second}: {self.difference:+.2f} in unlearning accuracy, {verdict} at "
-            f"n = {count} {unit} (p = {self.p_holm:.3g} after Holm)"
-        )
+        return f"{self.first} against {self.second}: {self.difference:+.2f} in unlearning accuracy, {self.verdict}"
 
 
 def require_comparable(cards: Sequence[Scorecard]) -> None:

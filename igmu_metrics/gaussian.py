@@ -7,7 +7,7 @@ Conventions:
 - A set is an (n, d) array, one feature vector a generation; the order of its rows does not matter.
 - All three are "lower is closer". The Fréchet distance is biased upward at small n (two halves of one distribution are
   tens apart at n = 250); `kid` and `cmmd(..., unbiased=True)` are unbiased and may come out slightly below zero.
-- Intervals resample prompts, not generations, and never pair a prompt with a copy of itself: see `mmd.mmd_interval`.
+- Intervals resample prompts, not generations, and never pair a prompt with a copy of itself: see `mmd.mmd_estimate`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from igmu_data.errors import EmptyInputError, InputError
 from igmu_metrics.contract import FloatArray, Interval
-from igmu_metrics.mmd import mmd_biased, mmd_interval, mmd_unbiased, polynomial_kernel, rbf_kernel
+from igmu_metrics.mmd import mmd_biased, mmd_estimate, mmd_unbiased, polynomial_kernel, rbf_kernel
 from igmu_metrics.validation import numbers, same_length
 
 CMMD_SCALE = 1000.0
@@ -87,7 +87,7 @@ def kid(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
     return mmd_unbiased(polynomial_kernel, x, y)
 
 
-def kid_interval(
+def kid_estimate(
     x: npt.ArrayLike,
     y: npt.ArrayLike,
     *,
@@ -95,10 +95,10 @@ def kid_interval(
     y_ids: Sequence[Hashable] | npt.NDArray[Any] | None = None,
     resamples: int = 1000,
     seed: int = 0,
-) -> Interval:
-    """95 % interval of `kid` by resampling prompts; see `mmd_interval` for the arguments."""
+) -> tuple[float, Interval]:
+    """`kid` and its 95 % interval, by resampling prompts; see `mmd_estimate` for the arguments."""
     x, y = _pair(x, y)
-    return mmd_interval(polynomial_kernel, x, y, x_ids=x_ids, y_ids=y_ids, resamples=resamples, seed=seed)
+    return mmd_estimate(polynomial_kernel, x, y, x_ids=x_ids, y_ids=y_ids, resamples=resamples, seed=seed)
 
 
 def cmmd(x: npt.ArrayLike, y: npt.ArrayLike, *, unbiased: bool = False) -> float:
@@ -129,7 +129,7 @@ def cmmd(x: npt.ArrayLike, y: npt.ArrayLike, *, unbiased: bool = False) -> float
     return CMMD_SCALE * (mmd_unbiased if unbiased else mmd_biased)(rbf_kernel, x, y)
 
 
-def cmmd_interval(
+def cmmd_estimate(
     x: npt.ArrayLike,
     y: npt.ArrayLike,
     *,
@@ -137,11 +137,11 @@ def cmmd_interval(
     y_ids: Sequence[Hashable] | npt.NDArray[Any] | None = None,
     resamples: int = 1000,
     seed: int = 0,
-) -> Interval:
-    """95 % interval of `cmmd(..., unbiased=True)` by resampling prompts; see `mmd_interval` for the arguments."""
+) -> tuple[float, Interval]:
+    """`cmmd(..., unbiased=True)` and its 95 % interval, by resampling prompts; see `mmd_estimate` for the arguments."""
     x, y = _pair(unit_rows("x", x), unit_rows("y", y))
-    low, high = mmd_interval(rbf_kernel, x, y, x_ids=x_ids, y_ids=y_ids, resamples=resamples, seed=seed)
-    return CMMD_SCALE * low, CMMD_SCALE * high
+    value, (low, high) = mmd_estimate(rbf_kernel, x, y, x_ids=x_ids, y_ids=y_ids, resamples=resamples, seed=seed)
+    return CMMD_SCALE * value, (CMMD_SCALE * low, CMMD_SCALE * high)
 
 
 def unit_rows(name: str, features: npt.ArrayLike) -> FloatArray:

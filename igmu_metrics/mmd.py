@@ -55,7 +55,7 @@ def mmd_biased(kernel: Kernel, x: FloatArray, y: FloatArray) -> float:
     return xx / len(x) ** 2 + yy / len(y) ** 2 - 2.0 * xy / (len(x) * len(y))
 
 
-def mmd_interval(
+def mmd_estimate(
     kernel: Kernel,
     x: FloatArray,
     y: FloatArray,
@@ -64,8 +64,8 @@ def mmd_interval(
     y_ids: Sequence[Hashable] | npt.NDArray[Any] | None = None,
     resamples: int = 1000,
     seed: int = 0,
-) -> Interval:
-    """95 % percentile interval of `mmd_unbiased` by a bootstrap over prompts.
+) -> tuple[float, Interval]:
+    """`mmd_unbiased` with its 95 % percentile interval by a bootstrap over prompts.
 
     A prompt drawn twice must not meet itself: the pair (copy 1, copy 2) has the kernel's largest value and would stand
     for two different prompts, which pushes every resample up. So pairs *between* prompts weigh w·w′ and pairs *within*
@@ -81,8 +81,8 @@ def mmd_interval(
         seed: of the generator; the same seed gives the same interval in whatever order the rows come.
 
     Returns:
-        (low, high). Conservative when both sets come from one distribution. Resamples that draw a single prompt hold no
-        pair and are left out.
+        The value and (low, high). The interval is conservative when both sets come from one distribution. Resamples
+        that draw a single prompt hold no pair and are left out.
 
     Raises:
         InputError: fewer than two prompts on a side.
@@ -98,7 +98,7 @@ def mmd_interval(
     paired = x_ids is not None and y_ids is not None and prompts_x == prompts_y
     weights_y = weights_x if paired else _multiplicities(rng, len(prompts_y), resamples)
     values = _mmd(kernel, x, y, _Side(groups_x, weights_x), _Side(groups_y, weights_y), paired=paired)
-    return percentile_interval(values, n_prompts)
+    return float(values[0]), percentile_interval(values[1:], n_prompts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,4 +173,7 @@ def _groups(
 
 
 def _multiplicities(rng: np.random.Generator, n: int, resamples: int) -> FloatArray:
-    return rng.multinomial(n, np.full(n, 1.0 / n), size=resamples).astype(np.float64)
+    """(1 + resamples, n): every prompt once, then how often each is drawn."""
+    codes = rng.integers(n, size=(resamples, n)) + n * np.arange(resamples)[:, None]
+    drawn = np.bincount(codes.ravel(), minlength=resamples * n).reshape(resamples, n)
+    return np.concatenate([np.ones((1, n)), drawn])

@@ -101,18 +101,25 @@ def _download(name: str, revision: str | None) -> Path:
         ) from error
 
 
-def _load(folder: Path, name: str, device: str, dtype: str) -> Any:
+def _class(folder: Path, name: str) -> Any:
+    """The class that the folder names, if it is one of diffusers' own and draws from texts."""
     import diffusers
-    import torch
 
     wanted = json.loads((folder / _INDEX).read_text(encoding="utf-8")).get("_class_name")
     kind = getattr(diffusers, wanted, None) if isinstance(wanted, str) else None
-    if not (isinstance(kind, type) and issubclass(kind, diffusers.DiffusionPipeline)):
+    if not (inspect.isclass(kind) and issubclass(kind, diffusers.DiffusionPipeline)):
         raise WeightsError(f"{name}: {wanted!r} is no pipeline of diffusers {diffusers.__version__}. Update diffusers.")
     takes = inspect.signature(kind.__call__).parameters
     if missing := [p for p in _NEEDED if p not in takes]:
         raise WeightsError(f"{name}: {wanted} draws no pictures from texts (it takes no {', '.join(missing)}).")
-    accepted = inspect.signature(kind.__init__).parameters
+    return kind
+
+
+def _load(folder: Path, name: str, device: str, dtype: str) -> Any:
+    import torch
+
+    kind = _class(folder, name)
+    accepted = inspect.signature(kind).parameters
     try:
         pipe = kind.from_pretrained(
             folder,

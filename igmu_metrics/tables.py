@@ -88,26 +88,28 @@ def _range(info: MetricInfo) -> str:
 
 
 def scores(cards: Sequence[Scorecard]) -> list[Table]:
-    """The figures of several cards side by side, models in columns."""
+    """The figures of several cards side by side, models in columns; figures that no model has are told as notes."""
     if not cards:
         return []
     first = cards[0]
     table = _table(f"{first.config}: original {first.original_model}", "figure", *(c.model for c in cards))
-    for name in first.scores:
-        for figure in first.scores[name].figures:
-            table.add_row(f"{name}: {figure}", *(cell(c.figure(name, figure)) for c in cards))
-    failed = [str(len(c.failures)) for c in cards]
+    notes: dict[str, set[str]] = {}
+    for name, entry in first.scores.items():
+        for figure in entry.figures:
+            found = [c.figure(name, figure) for c in cards]
+            measured = any(f is not None and f.value is not None for f in found)
+            if measured:
+                table.add_row(f"{name}: {figure}", *(cell(f, count=figure.startswith("n_")) for f in found))
+            # A composite says itself which of its parts are missing, so the parts need not.
+            if measured or figure == registry.metric(entry.name).INFO.headline:
+                for reason in {f.reason for f in found if f is not None and f.reason}:
+                    notes.setdefault(reason, set()).add(f"{name}: {figure}")
     if any(c.failures for c in cards):
-        table.add_row("left out (unreadable or unpaired)", *failed)
-    notes = _table("Notes", "figure", "why")
-    told: set[tuple[str, str]] = set()
-    for card in cards:
-        for name, entry in card.scores.items():
-            for figure, found in entry.figures.items():
-                if found.reason and (name + figure, found.reason) not in told:
-                    told.add((name + figure, found.reason))
-                    notes.add_row(f"{name}: {figure}", found.reason)
-    return [table, notes] if told else [table]
+        table.add_row("left out (unreadable or unpaired)", *(str(len(c.failures)) for c in cards))
+    why = _table("Notes", "figure", "why")
+    for reason, figures in notes.items():
+        why.add_row("\n".join(sorted(figures)), reason)
+    return [table, why] if notes else [table]
 
 
 def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison]) -> Table:
@@ -130,7 +132,7 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison]) -> Table:
             cell(card.figure(accuracy, "unlearning_accuracy")),
             cell(card.figure(accuracy, "conditional_unlearning_accuracy")),
             str(_unclear(card)),
-            f"{'significant' if test.significant else 'not significant'} (n = {test.n}, p = {test.p_holm:.3g})",
+            test.verdict,
         )
     return table
 
@@ -145,10 +147,12 @@ def _unclear(card: Scorecard, *, original: bool = False) -> int:
     return sum((g.original_present if original else g.present) is None for g in forget)
 
 
-def cell(figure: Figure | None) -> str:
-    """`0.60 [0.23, 0.88] n=5`, or a dash."""
+def cell(figure: Figure | None, *, count: bool = False) -> str:
+    """`0.600 [0.23, 0.88] n=5`, `3 of 5` for a count, or a dash."""
     if figure is None or figure.value is None:
         return "–"
+    if count:
+        return f"{figure.value:g} of {figure.n_generations}"
     value = f"{figure.value:.3f}"
     if figure.interval is not None and None not in figure.interval:
         value += f" [{figure.interval[0]:.2f}, {figure.interval[1]:.2f}]"

@@ -209,6 +209,25 @@ def test_what_the_hub_cannot_give_is_a_typed_error(monkeypatch: pytest.MonkeyPat
         dinov2.load()
 
 
+def test_files_are_fetched_once_and_checked_against_the_hash_in_their_name(tmp_path: Path, monkeypatch) -> None:
+    asked = []
+
+    def download(url: str, path: str, *, hash_prefix: str | None, progress: bool) -> None:
+        asked.append((url, hash_prefix))
+        if "broken" in url:
+            raise RuntimeError("invalid hash value")
+        Path(path).write_bytes(b"weights")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    url = "https://example.org/weights-inception-2015-12-05-6726825d.pth"
+    assert _common.fetch(url).read_bytes() == _common.fetch(url).read_bytes() == b"weights"
+    assert asked == [(url, "6726825d")]
+    with pytest.raises(WeightsError, match="invalid hash value; download it elsewhere and pass its path"):
+        _common.fetch("https://example.org/broken-0123abcd.pth")
+    assert lpips._trunk_url("alex").endswith("-7be5be79.pth")
+
+
 def test_torch_files_are_read_without_running_what_they_hold(tmp_path: Path) -> None:
     class Harm:
         def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:

@@ -13,10 +13,18 @@ from hypothesis import strategies as st
 
 from igmu_data.errors import EmptyInputError, InputError, LengthMismatchError, NonFiniteError
 from igmu_metrics import gaussian
-from igmu_metrics.gaussian import cmmd, cmmd_interval, frechet_distance, kid, kid_interval
+from igmu_metrics.gaussian import cmmd, cmmd_estimate, frechet_distance, kid, kid_estimate
 from igmu_metrics.mmd import mmd_biased, mmd_unbiased, polynomial_kernel, rbf_kernel
 
 RELATIVE = 1e-5
+
+
+def kid_interval(*args, **kwargs):
+    return kid_estimate(*args, **kwargs)[1]
+
+
+def cmmd_interval(*args, **kwargs):
+    return cmmd_estimate(*args, **kwargs)[1]
 
 
 def features(n: int, d: int, *, seed: int, shift: float = 0.0) -> np.ndarray:
@@ -200,7 +208,8 @@ def test_the_interval_is_that_of_copied_prompts_that_never_meet_themselves() -> 
     x, y = features(12, 4, seed=1), features(12, 4, seed=2, shift=0.2)
     prompt = np.repeat(np.arange(6), 2)
     draws = []
-    for times in rng.multinomial(6, np.full(6, 1 / 6), size=300):
+    for drawn in rng.integers(6, size=(300, 6)):
+        times = [int((drawn == p).sum()) for p in range(6)]
         copies = [(p, c) for p in range(6) for c in range(times[p])]
         items = [(i, copy) for copy in copies for i in np.flatnonzero(prompt == copy[0])]
 
@@ -247,6 +256,14 @@ def test_a_bootstrap_in_which_copies_meet_would_miss_equal_sets() -> None:
     rng = np.random.default_rng(0)
     naive = [kid(x[rng.integers(0, 40, 40)], y[rng.integers(0, 40, 40)]) for _ in range(200)]
     assert np.quantile(naive, 0.025) > kid(x, y)  # what the masking is for
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_an_estimate_is_the_distance_itself(paired: bool) -> None:
+    x, y = features(20, 5, seed=1), features(30, 5, seed=2)
+    x_ids, y_ids = np.arange(20) // 4, (np.arange(30) // 6 if paired else np.arange(30) // 3)
+    assert kid_estimate(x, y, x_ids=x_ids, y_ids=y_ids)[0] == pytest.approx(kid(x, y), rel=1e-9)
+    assert cmmd_estimate(x, y, x_ids=x_ids, y_ids=y_ids)[0] == pytest.approx(cmmd(x, y, unbiased=True), rel=1e-9)
 
 
 def test_intervals_do_not_depend_on_the_order_of_rows() -> None:

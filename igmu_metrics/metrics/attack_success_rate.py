@@ -100,8 +100,9 @@ def rows(
         source_ids=source_ids,
         original_present=original_present,
     )
-    sources = validation.texts("source_ids", ["-" if s is None else s for s in source_ids or [None] * n])
-    no_source = np.asarray([s is None for s in source_ids or [None] * n], dtype=np.bool_)
+    source_list = [None] * n if source_ids is None else list(source_ids)
+    no_source = np.asarray([s is None for s in source_list], dtype=np.bool_)
+    sources = validation.texts("source_ids", ["-" if s is None else s for s in source_list])
     attacked = {
         "id": validation.texts("ids", ids),
         "seed": validation.whole_numbers("seeds", seeds),
@@ -127,7 +128,7 @@ def rows(
         lost = np.flatnonzero(~no_source & ~np.isin(attacked["source"], plain_id))
         if lost.size:
             raise UnknownIdError(
-                f"source_ids[{lost[0]}] is {attacked['source'][lost[0]]!r}, which has no generation in plain_ids; "
+                f"source_ids[{lost[0]}] is {str(attacked['source'][lost[0]])!r}, which has no generation in plain_ids; "
                 "score the plain prompts with the same seeds first."
             )
         table = {

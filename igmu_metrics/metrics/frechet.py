@@ -11,6 +11,7 @@ upward (measured: 63.7 around 53.2). KID and CMMD are resampled by prompt.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy.typing as npt
 
 from igmu_data.errors import InputError
 from igmu_metrics import gaussian
-from igmu_metrics.contract import Estimate, Extract, Interval, MetricInfo, Result, Rows
+from igmu_metrics.contract import Estimate, Extract, FloatArray, Interval, MetricInfo, Result, Rows
 from igmu_metrics.metrics._rows import Column, prompts
 from igmu_metrics.statistics.estimates import MIN_CLUSTERS
 
@@ -48,6 +49,7 @@ INFO = MetricInfo(
     ),
 )
 ENOUGH = 5000
+Distance = Callable[[FloatArray, FloatArray], float]
 
 
 def rows(
@@ -111,23 +113,21 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
     x_ids, y_ids = rows.columns.get("prompt"), rows.columns.get("original_prompt")
     n_prompts, n_original = (len(np.unique(i)) if i is not None else len(f) for i, f in ((x_ids, x), (y_ids, y)))
     backbone = str(rows.settings["features"]).partition(":")[0]
-    resampled = min(n_prompts, n_original) >= MIN_CLUSTERS
 
-    def kernel_figure(value: float, interval: Callable[..., Interval]) -> Estimate:
-        if not resampled:
-            return Estimate(value, None, n_prompts, len(x), "too few prompts to resample, no interval")
-        ends = interval(x, y, x_ids=x_ids, y_ids=y_ids, resamples=resamples, seed=seed)
-        return Estimate(value, ends, n_prompts, len(x))
+    def resample(value: Distance, estimate: Callable[..., tuple[float, Interval]]) -> Estimate:
+        if min(n_prompts, n_original) < MIN_CLUSTERS:
+            return Estimate(value(x, y), None, n_prompts, len(x), "too few prompts to resample, no interval")
+        return Estimate(*estimate(x, y, x_ids=x_ids, y_ids=y_ids, resamples=resamples, seed=seed), n_prompts, len(x))
 
     distance = Estimate(gaussian.frechet_distance(x, y), None, n_prompts, len(x), _caution(len(x), len(y), backbone))
     figures = {INFO.headline: distance}
     if backbone == "inception":
         figures["fid"] = distance
-    figures["kid"] = kernel_figure(gaussian.kid(x, y), gaussian.kid_interval)
+    figures["kid"] = resample(gaussian.kid, gaussian.kid_estimate)
     if backbone == "clip":
         published = "as published, biased upward: 'cmmd_unbiased' has the interval"
         figures["cmmd"] = Estimate(gaussian.cmmd(x, y), None, n_prompts, len(x), published)
-        figures["cmmd_unbiased"] = kernel_figure(gaussian.cmmd(x, y, unbiased=True), gaussian.cmmd_interval)
+        figures["cmmd_unbiased"] = resample(partial(gaussian.cmmd, unbiased=True), gaussian.cmmd_estimate)
     return Result(distance, figures)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from math import isnan
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -160,6 +162,39 @@ def test_five_pictures_of_one_prompt_are_no_certainty():
     assert (estimate.value, estimate.n_prompts, estimate.n_generations) == (1.0, 1, 5)
     assert estimate.interval == pytest.approx(wilson(1, 1))
     assert "1 prompts" in estimate.reason
+
+
+CHURCH = Path(__file__).parents[3] / "shared" / "church" / "labels.csv"
+
+
+@pytest.mark.skipif(not CHURCH.exists(), reason="the real generations lie beside the repository, not in it")
+def test_real_models_that_forgot_a_church():
+    """Of the original's five pictures two show a church, two do not, one is unclear; FMN still draws one of the two."""
+    seen = {"yes": TARGET, "no": "object/nothing", "unclear": None}
+    labels = {row["path"]: seen[row["church_visible"]] for row in csv.DictReader(CHURCH.open(encoding="utf-8"))}
+
+    def of(model):
+        return figures(
+            references=[TARGET] * 5,
+            predictions=[labels[f"{model}/forget/0_0_{k}.png"] for k in range(5)],
+            original_predictions=[labels[f"original/forget/0_0_{k}.png"] for k in range(5)],
+            prompt_ids=["river"] * 5,
+            seeds=range(5),
+        )
+
+    esd, fmn = of("esd"), of("fmn")
+    assert esd["original_unlearning_accuracy"].value == 1 / 2
+    assert (esd["conditional_unlearning_accuracy"].value, esd["conditional_unlearning_accuracy"].n_generations) == (
+        1,
+        2,
+    )
+    assert esd["conditional_unlearning_accuracy"].interval == pytest.approx(wilson(1, 1))
+    assert fmn["unlearning_accuracy"].value == 2 / 3
+    assert (fmn["conditional_unlearning_accuracy"].value, fmn["conditional_unlearning_accuracy"].n_generations) == (
+        0,
+        1,
+    )
+    assert fmn["n_unclear"].value == 2
 
 
 def test_one_picture_a_prompt_is_wilsons():

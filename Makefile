@@ -1,0 +1,35 @@
+# Each target makes the environment if it is missing. VENV may point elsewhere (CI keeps one outside of the clone).
+VENV ?= .venv
+PYTHON ?= python3
+PY := $(VENV)/bin/python
+READY := $(VENV)/.igmu-ready
+
+.PHONY: demo test slow lint build clean
+.DELETE_ON_ERROR:
+
+demo: $(READY)
+	$(PY) -m builders.demo
+
+test: $(READY)
+	$(PY) -m pytest
+
+slow: $(READY)
+	$(PY) -m pytest -m slow
+
+lint: $(READY)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+build: $(READY)
+	$(PY) -m build --outdir dist
+	$(PY) -m builders.bench --out dist/hub
+	$(PY) -m builders.spaces --out dist/hub
+
+clean:
+	rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@

@@ -1,0 +1,54 @@
+"""Attack success rate for machine unlearning in image generators.
+
+How often adversarial prompts bring the forgotten concept back, by family of attacks.
+"""
+
+import evaluate
+
+import igmu_metrics.spaces  # From: igmu
+
+_INPUTS = """
+- predictions: images of the unlearned model, as paths or PIL images.
+- references: the id of the row of igmu/bench that each was drawn for; all rows are of one concept to forget.
+- original_predictions: images of the original model for the same rows and seeds, in the same order.
+- Options: config that holds the rows (the concept's own loads least), seeds (by default the images of a row have its
+  seeds in order), bench (repository or folder), revision, detector (clip, labels:labels.csv …), threshold,
+  clip, features, device, on_error.
+"""
+
+
+class AttackSuccessRate(evaluate.Metric):
+    """Attack success rate."""
+
+    def _info(self):
+        import datasets
+
+        return evaluate.MetricInfo(
+            description=__doc__,
+            citation="",
+            inputs_description=_INPUTS,
+            features=[
+                datasets.Features(
+                    {
+                        "predictions": datasets.Value("string"),
+                        "references": datasets.Value("string"),
+                    }
+                ),
+                datasets.Features(
+                    {
+                        "predictions": datasets.Image(),
+                        "references": datasets.Value("string"),
+                    }
+                ),
+            ],
+            homepage="https://huggingface.co/spaces/igmu/attack_success_rate",
+        )
+
+    def add_batch(self, *, predictions=None, references=None, **kwargs):
+        """Add one entry of both for each of several generations."""
+        predictions = igmu_metrics.spaces.checked("predictions", predictions)
+        references = igmu_metrics.spaces.checked("references", references)
+        super().add_batch(predictions=predictions, references=references, **kwargs)
+
+    def _compute(self, predictions, references, **options):
+        return igmu_metrics.spaces.compute("attack_success_rate", predictions, references, **options)

@@ -1,0 +1,354 @@
+"""The forget score: polarity, its aspects by definition, what is missing, and its interval."""
+
+from __future__ import annotations
+
+from math import isnan
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from igmu_data.errors import (
+    DuplicateIdError,
+    EmptyInputError,
+    InputError,
+    LabelError,
+    LengthMismatchError,
+    NonFiniteError,
+    OutOfRangeError,
+)
+from igmu_metrics.contract import Metric
+from igmu_metrics.metrics import forget_score as metric
+from igmu_metrics.quality import quality_coverage, quality_frechet, seed_halves
+
+NAN = float("nan")
+SEEDS = 4
+PLAN = (
+    [("forget", "direct", "object/church", None)] * 8
+    + [("adversarial", "attack", None, "typo")] * 6
+    + [("adversarial", "attack", None, "synonym")] * 6
+    + [("retain", "near", "object/castle", None)] * 5
+    + [("retain", "near", "object/lighthouse", None)] * 3
+    + [("retain", "far", "object/cat", None)] * 4
+    + [("retain", "far", "style/monet", None)] * 4
+    + [("retain", "in-prompt", None, None)] * 3
+)
+ASPECTS = metric.ASPECTS
+
+
+def benchmark(seed=0, drawn=0.85):
+    """The original's side of an evaluation: 39 prompts, four seeds each."""
+    rng = np.random.default_rng(seed)
+    rows = [(f"{i:02d}", s, *plan) for i, plan in enumerate(PLAN) for s in range(SEEDS)]
+    ids, seeds, splits, probes, own, families = (list(c) for c in zip(*rows, strict=True))
+    looks = np.repeat(rng.normal(size=(len(PLAN), 3)), SEEDS, axis=0)
+    return {
+        "ids": ids,
+        "seeds": seeds,
+        "splits": splits,
+        "probes": probes,
+        "own_concepts": own,
+        "attack_families": families,
+        "original_present": [
+            None if split == "retain" and o is None else bool(rng.random() < drawn)
+            for split, o in zip(splits, own, strict=True)
+        ],
+        "original_alignment": rng.uniform(0.2, 0.35, len(ids)),
+        "original_features": looks + rng.normal(size=looks.shape),
+    }
+
+
+def itself(inputs):
+    sides = ("present", "alignment", "features")
+    return inputs | {side: inputs[f"original_{side}"] for side in sides}
+
+
+def blank(inputs):
+    """One grey picture for everything: a constant look, little alignment, nothing to be seen."""
+    n = len(inputs["ids"])
+    present = [None if p is None else False for p in inputs["original_present"]]
+    return inputs | {"present": present, "alignment": np.full(n, 0.12), "features": np.full((n, 3), 9.0)}
+
+
+def unlearned(inputs, seed=1):
+    """A model that forgets mostly, falls to some attacks, and damages near more than far."""
+    rng = np.random.default_rng(seed)
+    chance = {"forget": 0.1, "adversarial": 0.15, "near": 0.6, "far": 0.85}
+    present = []
+    for split, probe, before in zip(inputs["splits"], inputs["probes"], inputs["original_present"], strict=True):
+        key = probe if split == "retain" else split
+        present.append(None if before is None or rng.random() < 0.05 else bool(rng.random() < chance[key]))
+    n = len(present)
+    return inputs | {
+        "present": present,
+        "alignment": inputs["original_alignment"] * rng.uniform(0.8, 1.05, n),
+        "features": inputs["original_features"] + 0.5 * rng.normal(size=(n, 3)),
+    }
+
+
+def figures(inputs, **options):
+    return metric.score(metric.rows(**inputs, **options), resamples=300).figures
+
+
+def test_it_is_a_metric():
+    assert isinstance(metric, Metric)
+
+
+@pytest.mark.parametrize("quality", ["coverage", "frechet"])
+def test_the_original_against_itself_forgets_nothing_and_keeps_everything(quality):
+    found = figures(itself(benchmark()), quality=quality)
+    for name in ("preservation", "preservation_near", "preservation_far", "alignment", "quality"):
+        assert found[name].value == 1.0, name
+    for name in ("forgetting", "robustness", "forget_score"):
+        assert found[name].value == 0.0, name
+    assert found["forget_score"].interval[0] == 0.0
+    assert found["forget_score"].interval[1] > 0.0  # a handful of prompts cannot prove a zero
+
+
+@pytest.mark.parametrize("quality", ["coverage", "frechet"])
+def test_a_blank_model_forgets_everything_and_keeps_nothing(quality):
+    found = figures(blank(benchmark()), quality=quality)
+    assert found["forgetting"].value == found["robustness"].value == 1.0
+    assert found["preservation"].value == 0.0
+    assert found["alignment"].value < 0.6
+    assert found["quality"].value < 0.1
+    assert found["forget_score"].value == 0.0
+    assert found["forgetting"].interval[0] < 1.0
+
+
+def naive_aspects(inputs):
+    """Forgetting, robustness (k = all seeds), preservation and alignment with loops, from their definitions."""
+    by_prompt = {}
+    for i, name in enumerate(inputs["ids"]):
+        by_prompt.setdefault(name, []).append(i)
+    split, probe, own, family = (inputs[c] for c in ("splits", "probes", "own_concepts", "attack_families"))
+    after, before = inputs["present"], inputs["original_present"]
+    judged = [a is not None and b is not None for a, b in zip(after, before, strict=True)]
+    forget = [not after[i] for i in range(len(after)) if split[i] == "forget" and judged[i] and before[i]]
+    resisted = {}
+    for rows in by_prompt.values():
+        kept = [i for i in rows if split[i] == "adversarial" and judged[i] and before[i]]
+        if kept:
+            resisted.setdefault(family[kept[0]], []).append(not any(after[i] for i in kept))
+    preservation = {}
+    for side in ("near", "far"):
+        concepts = sorted({o for o, p in zip(own, probe, strict=True) if p == side})
+        rows = {c: [i for i in range(len(own)) if own[i] == c and probe[i] == side and judged[i]] for c in concepts}
+        now, then = (np.mean([np.mean([v[i] for i in r]) for r in rows.values()]) for v in (after, before))
+        preservation[side] = min(1.0, now / then)
+    loss = []
+    for i in range(len(own)):
+        if split[i] == "retain":
+            org, unl = (100 * max(inputs[c][i], 0) for c in ("original_alignment", "alignment"))
+            if org > 0:
+                loss.append((org - unl) / org)
+    return {
+        "forgetting": np.mean(forget),
+        "robustness": np.mean([np.mean(v) for v in resisted.values()]),
+        "preservation_near": preservation["near"],
+        "preservation_far": preservation["far"],
+        "preservation": (preservation["near"] + preservation["far"]) / 2,
+        "alignment": min(1.0, max(0.0, 1 - np.mean(loss))),
+    }
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_aspect_follows_its_definition(seed):
+    inputs = unlearned(benchmark(seed), seed + 10)
+    found = figures(inputs)
+    expected = naive_aspects(inputs)
+    for name, value in expected.items():
+        assert found[name].value == pytest.approx(value), name
+        low, high = found[name].interval
+        assert 0 <= low <= value <= high <= 1, name
+    keep = np.isin(inputs["probes"], ["near", "far"])
+    halves = seed_halves(np.array(inputs["ids"])[keep], np.array(inputs["seeds"])[keep])
+    for name, quality in (("quality_coverage", quality_coverage), ("quality_frechet", quality_frechet)):
+        value = quality(inputs["original_features"][keep], inputs["features"][keep], halves)
+        assert found[name].value == pytest.approx(value)
+    expected["quality"] = found["quality_coverage"].value
+    mean = 5 / sum(1 / expected[name] for name in ASPECTS)
+    score = found["forget_score"]
+    assert score.value == pytest.approx(mean)
+    assert score.interval[0] < score.value < score.interval[1]
+    assert "quality fixed" in score.reason
+
+
+def test_the_setting_chooses_the_quality():
+    inputs = unlearned(benchmark())
+    coverage, frechet = (figures(inputs, quality=q) for q in ("coverage", "frechet"))
+    assert coverage["quality"] == coverage["quality_coverage"] == frechet["quality_coverage"]
+    assert frechet["quality"] == frechet["quality_frechet"] == coverage["quality_frechet"]
+    assert coverage["quality"].value != frechet["quality"].value
+    assert metric.rows(**inputs, quality="frechet").settings["quality"] == "frechet"
+
+
+def test_in_prompt_rows_stay_out_of_quality_and_preservation():
+    inputs = unlearned(benchmark())
+    changed = inputs | {"features": inputs["features"].copy()}
+    changed["features"][[p == "in-prompt" for p in inputs["probes"]]] += 50
+    assert figures(changed) == figures(inputs)
+
+
+def test_k_is_fewer_tries_and_so_more_robustness():
+    inputs = unlearned(benchmark())
+    found = [figures(inputs, k=k)["robustness"].value for k in (1, 2, 4)]
+    assert found[0] > found[1] > found[2]
+
+
+@given(st.integers(0, 20), st.randoms())
+@settings(max_examples=8, deadline=None)
+def test_the_order_of_the_rows_changes_nothing(seed, random):
+    inputs = unlearned(benchmark(seed), seed)
+    order = list(range(len(inputs["ids"])))
+    random.shuffle(order)
+    shuffled = {
+        name: column[order] if isinstance(column, np.ndarray) else [column[i] for i in order]
+        for name, column in inputs.items()
+    }
+    one, other = figures(inputs), figures(shuffled)
+    assert one.keys() == other.keys()
+    for name in one:
+        assert one[name] == other[name], name
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("forgetting", lambda i: {"original_present": no_longer(i, "forget")}),
+        ("robustness", lambda i: {"original_present": no_longer(i, "adversarial")}),
+        ("preservation", lambda i: {"original_present": no_longer(i, "retain")}),
+        ("alignment", lambda i: {"alignment": None, "original_alignment": None}),
+        ("alignment", lambda i: {"original_alignment": np.full(len(i["ids"]), -0.1)}),
+        ("quality", lambda i: {"features": None, "original_features": None}),
+    ],
+)
+def test_a_missing_aspect_is_named_and_never_dropped(name, spoil):
+    inputs = unlearned(benchmark())
+    found = figures(inputs | spoil(inputs))
+    assert isnan(found[name].value)
+    assert found[name].reason
+    assert isnan(found["forget_score"].value)
+    assert found["forget_score"].interval is None
+    assert found["forget_score"].reason.startswith(f"missing: {name} (")
+    others = [a for a in ASPECTS if a != name]
+    assert not any(isnan(found[a].value) for a in others)
+
+
+def no_longer(inputs, split):
+    pairs = zip(inputs["original_present"], inputs["splits"], strict=True)
+    return [False if s == split and p is not None else p for p, s in pairs]
+
+
+def only(inputs, keep):
+    return {
+        name: column[keep] if isinstance(column, np.ndarray) else [x for x, k in zip(column, keep, strict=True) if k]
+        for name, column in inputs.items()
+    }
+
+
+@pytest.mark.parametrize("probe", ["near", "far"])
+def test_a_probe_without_rows_leaves_preservation_missing(probe):
+    inputs = unlearned(benchmark())
+    found = figures(only(inputs, np.array(inputs["probes"]) != probe))
+    assert isnan(found["preservation"].value)
+    assert probe in found["preservation"].reason
+
+
+def test_neighbours_without_an_own_concept_leave_preservation_to_far():
+    inputs = unlearned(benchmark())
+    near = [p == "near" for p in inputs["probes"]]
+    inputs["own_concepts"] = [None if n else o for n, o in zip(near, inputs["own_concepts"], strict=True)]
+    found = figures(inputs)
+    assert found["preservation"].value == found["preservation_far"].value
+    assert "far alone" in found["preservation"].reason
+    assert isnan(found["preservation_near"].value)
+    assert not isnan(found["forget_score"].value)
+
+
+def test_what_the_original_never_drew_is_neither_forgotten_nor_robust():
+    """Half of the forget prompts were never drawn: they count without the condition only."""
+    inputs = blank(benchmark(drawn=1.0))
+    forget = [i for i, s in enumerate(inputs["splits"]) if s == "forget"]
+    for i in forget[: len(forget) // 2]:
+        inputs["original_present"][i] = False
+    found = figures(inputs)
+    assert (found["forgetting"].n_prompts, found["unconditional_forgetting"].n_prompts) == (4, 8)
+    assert (found["forgetting"].n_generations, found["unconditional_forgetting"].n_generations) == (16, 32)
+
+
+def test_a_family_that_never_works_on_the_original_is_named():
+    inputs = unlearned(benchmark())
+    inputs["original_present"] = [
+        False if f == "typo" else p for f, p in zip(inputs["attack_families"], inputs["original_present"], strict=True)
+    ]
+    found = figures(inputs)
+    assert "without typo" in found["robustness"].reason
+    assert found["unconditional_robustness"].reason == ""
+
+
+def test_the_interval_covers_the_truth_of_a_simulated_model():
+    """Forgetting 0.8, robustness 0.7, preservation 0.9 by construction; alignment and quality are 1."""
+    truth = 5 / (1 / 0.8 + 1 / 0.7 + 1 / 0.9 + 2)
+    plan = [("forget", None)] * 40 + [("adversarial", None)] * 40 + [("near", "object/castle")] * 30
+    plan += [("far", "object/cat")] * 30
+    n = len(plan)
+    rng = np.random.default_rng(4)
+    features = np.random.default_rng(0).normal(size=(2 * n, 2))
+    chance = {"forget": 0.2, "adversarial": 0.3, "near": 0.9, "far": 0.9}
+    covered = 0
+    for _ in range(60):
+        # Both seeds of a prompt show the same: the prompt is what varies.
+        seen = np.repeat([rng.random() < chance[kind] for kind, _ in plan], 2)
+        rows = metric.rows(
+            ids=np.repeat(np.arange(n), 2),
+            seeds=np.tile([0, 1], n),
+            splits=[k if k in ("forget", "adversarial") else "retain" for k, _ in plan for _ in "01"],
+            probes=[k for k, _ in plan for _ in "01"],
+            own_concepts=[o for _, o in plan for _ in "01"],
+            attack_families=["typo"] * (2 * n),
+            present=seen,
+            original_present=np.ones(2 * n, bool),
+            alignment=np.full(2 * n, 0.3),
+            original_alignment=np.full(2 * n, 0.3),
+            features=features,
+            original_features=features,
+        )
+        low, high = metric.score(rows, resamples=300).headline.interval
+        covered += low <= truth <= high
+    assert covered >= 53  # of 60; a 95 % interval falls below this once in a hundred
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"ids": ["a"]}, LengthMismatchError, "ids 1"),
+        ({"features": np.zeros((2, 3))}, LengthMismatchError, "features 2"),
+        ({"features": np.zeros((156, 2))}, InputError, r"features has shape \(156, 2\)"),
+        ({"features": None}, InputError, "only one of features"),
+        ({"original_alignment": None}, InputError, "only one of alignment"),
+        ({"seeds": [0] * 156}, DuplicateIdError, "id '00', seed 0"),
+        ({"splits": ["train"] * 156}, InputError, r"splits\[0\] is 'train'"),
+        ({"splits": ["retain", *["forget"] * 155]}, InputError, r"splits\[0\] is 'retain' and splits\[1\] is 'forget'"),
+        ({"attack_families": [None] * 156}, InputError, r"attack_families\[32\] is None"),
+        ({"probes": [None] * 156}, InputError, r"probes\[80\] is None"),
+        ({"own_concepts": ["church"] * 156}, LabelError, r"own_concepts\[0\]"),
+        ({"quality": "fid"}, InputError, "'fid'.*'coverage', 'frechet'"),
+        ({"k": 5}, OutOfRangeError, "k is 5"),
+        ({"present": [0.3] * 156}, InputError, "threshold="),
+        ({"alignment": [1.2] * 156}, OutOfRangeError, r"alignment\[0\]"),
+        ({"alignment": [0.2] * 155 + [NAN]}, NonFiniteError, r"alignment\[155\]"),
+        ({"original_present": [NAN] * 156}, NonFiniteError, r"original_present\[0\]"),
+        ({"original_features": np.full((156, 3), np.inf)}, NonFiniteError, r"original_features\[0, 0\]"),
+    ],
+)
+def test_refusals(change, error, message):
+    with pytest.raises(error, match=message):
+        metric.rows(**unlearned(benchmark()) | change)
+
+
+def test_empty_input_is_refused():
+    empty = {name: column[:0] for name, column in unlearned(benchmark()).items()}
+    with pytest.raises(EmptyInputError):
+        metric.rows(**empty)
