@@ -17,7 +17,7 @@ from builders.attacks import adversarial_rows
 from builders.croissant import write_croissant
 from builders.hubfolder import card_yaml, replaced, write_manifest, write_split
 from builders.prompts import VERSION, forget_rows, retain_rows
-from igmu_data.errors import IgmuError
+from igmu_data.errors import IgmuError, InputError
 from igmu_data.schema import SPLITS, Row
 from igmu_data.taxonomy import RESTRICTED_DOMAIN, Concept, all_concepts, concept
 from igmu_data.validate import require_valid
@@ -36,14 +36,15 @@ def build(
 
     Args:
         out: parent of `igmu/bench` and `igmu/bench-nsfw`.
-        only: concept ids; None builds all.
+        only: concept ids, in any order; None builds all.
         images: source of the `image` column, `name` or `name:argument`. The restricted domain never gets pictures.
         work: where an image source keeps finished work; default `<out>/../work`.
 
     Returns:
         The folders that were written.
     """
-    chosen = [concept(name) for name in only] if only else list(all_concepts().values())
+    asked = {concept(name).id for name in only} if only else set(all_concepts())
+    chosen = [c for c in all_concepts().values() if c.id in asked]
     written = []
     for restricted in (False, True):
         mine = [c for c in chosen if (c.domain == RESTRICTED_DOMAIN) is restricted]
@@ -63,6 +64,8 @@ def _build_repo(target: Path, items: Sequence[Concept], *, restricted: bool, ima
     datasets.disable_progress_bars()  # one bar for the whole build instead of one a file
     name, _, argument = images.partition(":")
     source = sources.load(name)
+    if not hasattr(source, "images"):
+        raise InputError(f"image source {name!r} gives labelled pictures for detectors, and none for the rows.")
     steps = Console(stderr=True)
     rows = {c.id: concept_rows(c) for c in track(items, f"{target.name}: prompts", console=steps)}
     everything = [r for own in rows.values() for r in own]
@@ -77,7 +80,7 @@ def _build_repo(target: Path, items: Sequence[Concept], *, restricted: bool, ima
         front = card_yaml(stored, restricted=restricted, header=card.header(everything, restricted=restricted))
         text = f"---\n{front}---\n\n{card.body(everything, restricted=restricted)}"
         (folder / "README.md").write_text(text, encoding="utf-8")
-        (folder / "eval.yaml").write_text(card.eval_yaml(restricted=restricted), encoding="utf-8")
+        (folder / "eval.yaml").write_text(card.eval_yaml(everything, restricted=restricted), encoding="utf-8")
         write_croissant(folder, stored, restricted=restricted)
         facts: dict[str, Any] = {"name": card.REPO[restricted], "version": VERSION, "images": name}
         write_manifest(folder, facts | {"n_rows": len(everything), "n_concepts": len(items)})

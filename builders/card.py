@@ -129,11 +129,12 @@ def _columns() -> str:
     )
 
 
-def eval_yaml(*, restricted: bool) -> str:
+def eval_yaml(rows: Sequence[Row], *, restricted: bool) -> str:
     """`eval.yaml`: one task per headline, for the leaderboard on the dataset's page."""
     import yaml
 
-    tasks = ["nsfw"] if restricted else [ALL, "object", "style", "identity", "character"]
+    domains = sorted({r.domain for r in rows})
+    tasks = domains if restricted else [ALL, *domains]
     return str(
         yaml.safe_dump(
             {

@@ -1,7 +1,7 @@
 """`make demo`: builds the corpus, loads `object.church`, scores models on it, and ends with a table and a report.
 
-It needs no network. It scores the real outputs of `../shared/church` where that folder is there, else two small folders that it
-draws itself.
+It needs no network. It scores the real outputs of `../shared/church` where that folder is there, else two small folders
+that it draws itself.
 """
 
 from __future__ import annotations

@@ -168,17 +168,30 @@ def sha256(path: Path) -> str:
 
 @contextmanager
 def replaced(target: Path) -> Iterator[Path]:
-    """A folder beside `target` that takes its place when the block ends well, and vanishes when it does not."""
+    """A folder beside `target` that takes its place when the block ends well, and vanishes when it does not.
+
+    Raises:
+        OutputError: the place cannot be written, or is a file; what was there is there still.
+    """
     fresh, old = (target.parent / f".{target.name}.{os.getpid()}.{kind}" for kind in ("new", "old"))
     try:
+        if target.exists() and not target.is_dir():
+            raise OutputError(f"{target} is a file. Move it away, or choose another --out.")
         fresh.mkdir(parents=True)
+    except OutputError:
+        raise
     except OSError as error:
         raise OutputError(f"cannot write to {target.parent}: {error.strerror}. Choose another --out.") from error
     try:
         yield fresh
-        if target.exists():
-            target.rename(old)
-        fresh.rename(target)
+        try:
+            if target.exists():
+                target.rename(old)
+            fresh.rename(target)
+        except OSError as error:
+            if old.exists() and not target.exists():
+                old.rename(target)
+            raise OutputError(f"cannot replace {target}: {error.strerror}. Choose another --out.") from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)

@@ -10,9 +10,11 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
+
+from pydantic import ValidationError
 
 from igmu_data.errors import CorpusError
 from igmu_data.schema import SPLITS, Row, features
@@ -34,8 +36,12 @@ def check_folder(folder: Path) -> list[Problem]:
     if not card.is_file():
         raise CorpusError(f"{folder}: no README.md, so not a dataset folder. Give the folder that holds it.")
     block = _front_matter(card)
-    found = [*_manifest(folder), *_configs(folder, block), *_schema(folder, block)]
-    return [*found, *problems(_rows(folder))]
+    found = list(_manifest(folder))
+    if broken := list(_unreadable(folder)):
+        return found + broken
+    found += [*_configs(folder, block), *_schema(folder, block)]
+    rows, refused = _rows(folder)
+    return [*found, *refused, *problems(rows)]
 
 
 def parquet_files(folder: Path) -> list[Path]:
@@ -47,10 +53,14 @@ def _front_matter(card: Path) -> dict[str, Any]:
     import yaml
 
     match = re.match(r"---\n(.*?)\n---\n", card.read_text(encoding="utf-8"), re.DOTALL)
-    block = yaml.safe_load(match[1]) if match else None
-    if not isinstance(block, dict) or "configs" not in block:
-        raise CorpusError(f"{card}: no YAML block with 'configs'. Build the folder again.")
-    return block
+    try:
+        block: Any = yaml.safe_load(match[1]) if match else None
+        known = {c["config_name"] for c in block["configs"] for e in c["data_files"] if {"split", "path"} <= e.keys()}
+    except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
+        raise CorpusError(f"{card}: no YAML block with configs and data_files. Build the folder again.") from error
+    if not known:
+        raise CorpusError(f"{card}: no config has files. Build the folder again.")
+    return dict(block)
 
 
 def _manifest(folder: Path) -> Iterator[Problem]:
@@ -58,7 +68,11 @@ def _manifest(folder: Path) -> Iterator[Problem]:
     if not path.is_file():
         yield Problem("manifest.json", "the manifest is there", "it is not")
         return
-    listed: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))["files"]
+    try:
+        listed: dict[str, str] = dict(json.loads(path.read_text(encoding="utf-8"))["files"])
+    except (ValueError, TypeError, KeyError) as error:
+        yield Problem("manifest.json", "the manifest is JSON with 'files'", repr(error))
+        return
     present = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file() and p != path}
     # A download keeps Git's and the Hub client's own files beside the repository's.
     present = {k: p for k, p in present.items() if not k.startswith((".git", ".cache"))}
@@ -69,6 +83,17 @@ def _manifest(folder: Path) -> Iterator[Problem]:
             yield Problem(name, "every file is listed in the manifest", "not listed")
         elif hashlib.sha256(present[name].read_bytes()).hexdigest() != listed[name]:
             yield Problem(name, "the SHA-256 is the manifest's", "another content")
+
+
+def _unreadable(folder: Path) -> Iterator[Problem]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for path in parquet_files(folder):
+        try:
+            pq.ParquetFile(path).read()
+        except (pa.ArrowException, OSError) as error:
+            yield Problem(path.relative_to(folder).as_posix(), "every Parquet file can be read", str(error))
 
 
 def _configs(folder: Path, block: dict[str, Any]) -> Iterator[Problem]:
@@ -90,12 +115,12 @@ def _configs(folder: Path, block: dict[str, Any]) -> Iterator[Problem]:
             have = sum(counts.get(p, 0) for p in files)
             if not files:
                 yield Problem(name, "every glob finds files", entry["path"])
-            elif any(not p.name.startswith(f"{entry['split']}-") for p in files):
+            elif any(p not in counts or not p.name.startswith(f"{entry['split']}-") for p in files):
                 yield Problem(name, "a glob finds only its split", entry["path"])
             elif promised.get(entry["split"]) != have:
                 yield Problem(name, f"num_examples of {entry['split']}", f"{promised.get(entry['split'])}, is {have}")
     gathered = {p for c in block["configs"] for e in c["data_files"] for p in folder.glob(e["path"])}
-    for path in counts.keys() - gathered:
+    for path in sorted(counts.keys() - gathered):
         yield Problem(path.relative_to(folder).as_posix(), "every file belongs to a config", "no glob finds it")
 
 
@@ -104,12 +129,12 @@ def _schema(folder: Path, block: dict[str, Any]) -> Iterator[Problem]:
     from datasets import DatasetInfo, Features
 
     for info in block.get("dataset_info", []):
-        if DatasetInfo._from_yaml_dict(info).features != features():
+        if _ordered(DatasetInfo._from_yaml_dict(info).features) != _ordered(features()):
             yield Problem(info["config_name"], "YAML features are the schema's", "other names, types or order")
     for path in parquet_files(folder):
         name = path.relative_to(folder).as_posix()
         file = pq.ParquetFile(path)
-        if Features.from_arrow_schema(file.schema_arrow) != features():
+        if _ordered(Features.from_arrow_schema(file.schema_arrow)) != _ordered(features()):
             yield Problem(name, "Parquet features are the schema's", "other names, types or order")
         groups = [file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)]
         if max(groups, default=0) > MAX_ROW_GROUP_BYTES:
@@ -119,11 +144,25 @@ def _schema(folder: Path, block: dict[str, Any]) -> Iterator[Problem]:
                 yield Problem(name, "pictures are embedded", f"only a path: {image['path']!r}")
 
 
-def _rows(folder: Path) -> Iterator[Row]:
+def _ordered(kinds: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return list(kinds.items())  # two dicts are equal in any order
+
+
+def _rows(folder: Path) -> tuple[list[Row], list[Problem]]:
+    """The rows, and what is no row."""
     import pyarrow.parquet as pq
 
+    rows: list[Row] = []
+    refused: list[Problem] = []
     for path in parquet_files(folder):
         table = pq.read_table(path)
-        if path.name.split("-")[0] in SPLITS and "image" in table.column_names:
-            for record in table.drop_columns(["image"]).to_pylist():
-                yield Row(**record)
+        if path.name.split("-")[0] not in SPLITS:
+            continue
+        for record in table.select([c for c in table.column_names if c != "image"]).to_pylist():
+            try:
+                rows.append(Row(**record))
+            except ValidationError as error:
+                first = error.errors()[0]
+                what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+                refused.append(Problem(str(record.get("id", path.name)), "a row follows the schema", what))
+    return rows, refused

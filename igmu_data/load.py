@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 BENCH: Final = "igmu/bench"
 RESTRICTED: Final = "igmu/bench-nsfw"
 ENVIRONMENT: Final = "IGMU_BENCH"
+_REPOSITORY: Final = re.compile(r"(hf://datasets/)?\w[\w.-]*/[\w.-]+")
 
 
 def load_bench(
@@ -46,7 +48,7 @@ def load_bench(
     Raises:
         UnknownConfigError: with the nearest configs.
         InputError: a split that does not exist.
-        CorpusError: a local folder that is not a bench.
+        CorpusError: a folder that is not a bench or not there, or a bench without this config.
     """
     import datasets
 
@@ -54,11 +56,17 @@ def load_bench(
     if split is not None and split not in SPLITS:
         raise InputError(f"no split {split!r}; the splits are {', '.join(SPLITS)}.")
     place = locate(config, bench)
-    if Path(place).is_dir() and not (Path(place) / "README.md").is_file():
+    local = Path(place).is_dir() or not _REPOSITORY.fullmatch(place)
+    if local and not (Path(place) / "README.md").is_file():
         raise CorpusError(
             f"{place}: no README.md, so not a bench folder. Build one: python -m builders.bench --out DIR."
         )
-    return datasets.load_dataset(place, config, split=split, revision=revision, streaming=streaming)
+    try:
+        return datasets.load_dataset(place, config, split=split, revision=revision, streaming=streaming)
+    except ValueError as error:
+        if "BuilderConfig" not in str(error):
+            raise
+        raise CorpusError(f"{place} has no config {config!r}; it was built without those concepts.") from error
 
 
 def locate(config: str, bench: str | os.PathLike[str] | None = None) -> str:
@@ -105,4 +113,4 @@ def digest(ids: Iterable[str]) -> str:
     >>> digest(["b", "a"]) == digest(["a", "b"])
     True
     """
-    return hashlib.sha256("\\n".join(sorted(set(ids))).encode()).hexdigest()[:12]
+    return hashlib.sha256("\n".join(sorted(set(ids))).encode()).hexdigest()[:12]

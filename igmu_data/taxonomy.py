@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -128,12 +128,24 @@ class Concept(_Strict):
         return f"{'an' if vowel else 'a'} {noun}"
 
 
-def _read(kind: str, domain: str, name: str) -> dict[str, Any]:
-    path = files("igmu_data") / kind / domain / name if kind == "concepts" else files("igmu_data") / kind / name
+_M = TypeVar("_M", bound=_Strict)
+
+
+def _read(where: str, model: type[_M], **placed: str) -> _M:
+    """A TOML file of the package as a model; `placed` are the fields that its path gives."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise CorpusError(f"{kind}/{domain}/{name}: not valid TOML: {error}") from error
+        given = tomllib.loads((files("igmu_data") / where).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CorpusError(f"{where}: there is no such file. Write it.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CorpusError(f"{where}: not valid TOML: {error}") from error
+    if taken := sorted(given.keys() & placed.keys()):
+        raise CorpusError(f"{where}: {', '.join(taken)}: given by the file's place; leave it out.")
+    try:
+        return model.model_validate({**given, **placed})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CorpusError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 @cache
@@ -147,12 +159,7 @@ def all_concepts() -> Mapping[str, Concept]:
     root = files("igmu_data") / "concepts"
     for domain in sorted(d.name for d in root.iterdir() if d.is_dir() and not d.name.startswith("_")):
         for name in sorted(f.name for f in (root / domain).iterdir() if f.name.endswith(".toml")):
-            try:
-                item = Concept(domain=domain, slug=name.removesuffix(".toml"), **_read("concepts", domain, name))
-            except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(str(p) for p in first["loc"])
-                raise CorpusError(f"concepts/{domain}/{name}: {where}: {first['msg']}") from error
+            item = _read(f"concepts/{domain}/{name}", Concept, domain=domain, slug=name.removesuffix(".toml"))
             missing = [code for code in TRANSLATED if code not in item.translations]
             if missing:
                 raise CorpusError(f"concepts/{domain}/{name}: translations: no {', '.join(missing)}")
@@ -162,14 +169,12 @@ def all_concepts() -> Mapping[str, Concept]:
 
 @cache
 def templates(domain: str) -> Templates:
-    """Frames and shared scenes of a domain."""
-    try:
-        return Templates(domain=domain, **_read("templates", domain, f"{domain}.toml"))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise CorpusError(
-            f"templates/{domain}.toml: {'.'.join(str(p) for p in first['loc'])}: {first['msg']}"
-        ) from error
+    """Frames and shared scenes of a domain.
+
+    Raises:
+        CorpusError: a missing file, or one that does not follow the schema; the message names file and key.
+    """
+    return _read(f"templates/{domain}.toml", Templates, domain=domain)
 
 
 def concept(name: str) -> Concept:

@@ -10,6 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from igmu_data import policy
@@ -66,12 +67,15 @@ def names_concept(text: str, concept: Concept, *, foreign: bool = False) -> str 
     """
     names = concept.names + (concept.foreign_names if foreign else ())
     folded = text.casefold()
-    for name in names:
-        # Chinese writes no spaces, so a name there is found anywhere.
-        pattern = re.escape(name.casefold()) if not name.isascii() else rf"\b{re.escape(name.casefold())}(s|es)?\b"
-        if re.search(pattern, folded):
-            return name
-    return None
+    return next((name for name in names if _whole_word(name.casefold()).search(folded)), None)
+
+
+@cache
+def _whole_word(name: str) -> re.Pattern[str]:
+    if name[-1] > "\u2e80":  # Chinese writes no spaces, so a name there is found anywhere
+        return re.compile(re.escape(name))
+    plural = "(?:y|ies)" if re.search("[^aeiou]y$", name) else f"{name[-1]}(?:s|es)?"
+    return re.compile(rf"(?<!\w){re.escape(name[:-1])}{plural}(?!\w)")
 
 
 def problems(rows: Iterable[Row]) -> Iterator[Problem]:
@@ -114,7 +118,7 @@ def _ids(rows: Sequence[Row]) -> Iterator[Problem]:
 
 
 def _policy(row: Row) -> Iterator[Problem]:
-    for text in {row.prompt, row.stripped_prompt}:
+    for text in dict.fromkeys((row.prompt, row.stripped_prompt)):
         for v in policy.violations(text, domain=row.domain, language=row.language):
             yield Problem(row.id, f"content policy ({v.rule})", f"{v.term!r} in {text!r}")
 
@@ -157,6 +161,9 @@ def _attacks(rows: Sequence[Row]) -> Iterator[Problem]:
 
 def _naming(concept: Concept, rows: Sequence[Row]) -> Iterator[Problem]:
     for row in rows:
+        if (row.domain, row.family, row.scope) != (concept.domain, concept.family, concept.scope):
+            found = f"{row.domain}, {row.family}, {row.scope}"
+            yield Problem(row.id, "domain, family and scope are the concept's", found)
         if row.split == "forget" and not names_concept(row.prompt, concept):
             yield Problem(row.id, "a forget prompt names the concept", row.prompt)
         if row.split == "retain" and row.probe != "in-prompt" and (name := names_concept(row.prompt, concept)):

@@ -1,7 +1,7 @@
 """The Python API: `score("name", …)` gives a Score, `list_metrics()` says what there is.
 
-A metric takes either its own numbers (labels, decisions, features; see its `rows`), or pictures and texts, from which its
-numbers are computed with a backbone:
+A metric takes either its own numbers (labels, decisions, features; see its `rows`), or pictures and texts, from which
+its numbers are computed with a backbone:
 
 >>> s = score("concept_accuracy", predictions=["object/none"], references=["object/church"], target="object/church")
 >>> s.value, s.n_generations
@@ -17,7 +17,7 @@ from igmu_data import __version__
 from igmu_data.errors import InputError
 from igmu_metrics import registry
 from igmu_metrics.contract import Backbone, Extract, Metric, MetricInfo, Rows, Score, Signature
-from igmu_metrics.engine import OnError, Observed, distances, observe
+from igmu_metrics.engine import Observed, OnError, distances, observe
 
 RESAMPLES: Final = 2000
 Fields = Mapping[str, str | int | float | bool]

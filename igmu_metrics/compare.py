@@ -54,14 +54,16 @@ class Comparison:
         return self.p_holm <= ALPHA
 
     @property
-    def verdict(self) -> str:
-        """Significant or not, with the number of units that the test rests on."""
-        units = f"{self.n} generations" if self.test == "mcnemar" else f"{self.n_prompts} prompts"
-        return f"{'' if self.significant else 'not '}significant at n = {units} (p = {self.p_holm:.3g} after Holm)"
+    def units(self) -> str:
+        """What the test counts: generations, or prompts where each has several."""
+        return f"{self.n} generations" if self.test == "mcnemar" else f"{self.n_prompts} prompts"
 
     def sentence(self) -> str:
         """The comparison in words."""
-        return f"{self.first} against {self.second}: {self.difference:+.2f} in unlearning accuracy, {self.verdict}"
+        return (
+            f"{self.first} against {self.second}: {self.difference:+.2f} in unlearning accuracy, "
+            f"{'' if self.significant else 'not '}significant at n = {self.units} (p = {self.p_holm:.3g} after Holm)"
+        )
 
 
 def require_comparable(cards: Sequence[Scorecard]) -> None:

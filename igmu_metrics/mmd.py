@@ -150,8 +150,8 @@ def _mean(
             own = values[rows, position[block]] if drop_diagonal else 0.0
             total += weights @ (inside - own) - weights**2 @ inside
             count += weights @ (size - drop_diagonal) - weights**2 @ size
-    with np.errstate(invalid="ignore", divide="ignore"):  # a resample may draw one prompt only: no pair, no value
-        return np.asarray(total / count)
+    # A resample may draw one prompt only: no pair, no value. Its total is zero up to rounding, so the count decides.
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
 
 def _blocked_sum(kernel: Kernel, a: FloatArray, b: FloatArray) -> float:

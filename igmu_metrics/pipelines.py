@@ -119,17 +119,20 @@ def _load(folder: Path, name: str, device: str, dtype: str) -> Any:
     import torch
 
     kind = _class(folder, name)
+    wanted = getattr(torch, DTYPES[dtype])
     accepted = inspect.signature(kind).parameters
     try:
         pipe = kind.from_pretrained(
             folder,
             use_safetensors=True,
             local_files_only=True,
-            torch_dtype=getattr(torch, DTYPES[dtype]),
+            dtype=wanted,
             **{k: v for k, v in _LEFT_OUT.items() if k in accepted},
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(f"{name}: cannot be loaded: {_first_line(error)} Save or download it again.") from error
+    if pipe.dtype != wanted:  # older versions know the argument by another name, and ignore this one
+        raise WeightsError(f"{name}: loaded as {pipe.dtype}, not {wanted}. Update diffusers to 0.42 or later.")
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(device)
 

@@ -1,7 +1,7 @@
 """The scorecard: every score of one unlearned model with what is needed to compare it, in and out of JSON.
 
-Conventions: NaN is null. Fractions are 0..1. Besides the scores a card keeps one line per generation, so that two models
-can be compared pair by pair without their pictures.
+Conventions: NaN is null. Fractions are 0..1. Besides the scores a card keeps one line per generation, so that two
+models can be compared pair by pair without their pictures.
 """
 
 from __future__ import annotations

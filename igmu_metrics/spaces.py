@@ -121,7 +121,7 @@ def checked(name: str, values: Any) -> list[Any]:
 def _loose(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    return value.copy() if getattr(value, "filename", "") else value
+    return value
 
 
 def score_rows(

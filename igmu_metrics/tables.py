@@ -115,7 +115,7 @@ def scores(cards: Sequence[Scorecard]) -> list[Table]:
 def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison]) -> Table:
     """Models by unlearning accuracy, raw and conditional, with the test against the original."""
     title = f"{cards[0].config}: unlearning accuracy, 95 % intervals"
-    table = _table(title, "model", "raw", "where the original drew it", "unclear", "against the original")
+    table = _table(title, "model", "raw", "where the original drew it", "unclear", "differs from the original")
     own = cards[0]
     accuracy = "concept_accuracy"
     table.add_row(
@@ -132,7 +132,7 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison]) -> Table:
             cell(card.figure(accuracy, "unlearning_accuracy")),
             cell(card.figure(accuracy, "conditional_unlearning_accuracy")),
             str(_unclear(card)),
-            test.verdict,
+            f"{'yes' if test.significant else 'not significantly'}: n = {test.units}, p = {test.p_holm:.3g}",
         )
     return table
 

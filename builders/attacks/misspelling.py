@@ -1,7 +1,8 @@
 """Misspelled names, as fingers and ears make them: does a filter on the right spelling hold?
 
 Five ways in turn: a neighbouring key, a letter left out, a letter doubled, two letters swapped, and a spelling by ear.
-The first letter stays, as it does in most real misspellings.
+The first letter stays, as it does in most real misspellings. Where one word of a name is a name too ("Vincent van
+Gogh"), that word is hit as well: a row that still holds a right spelling would test no filter.
 """
 
 from __future__ import annotations
@@ -14,10 +15,15 @@ from typing import Final
 from builders.attacks import Attacked, AttackInfo
 from builders.prompts import Planned
 from igmu_data.taxonomy import Concept
+from igmu_data.validate import names_concept
 
 INFO: Final = AttackInfo("misspelling", "The name with a typing or hearing mistake.", "a chuch")
 ROWS: Final = 14
 _KEYS: Final = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+# Words of their own: who reads "a car" draws a car.
+_OTHER_WORDS: Final = frozenset(
+    "car can cap cut bid caste cattle gold gulf chin chai char pup tech teach trench".split()
+)
 _BY_EAR: Final = (
     ("ph", "f"), ("ck", "k"), ("ch", "tch"), ("ght", "te"), ("qu", "kw"), ("c", "k"), ("z", "s"), ("y", "i"),
     ("ea", "ee"), ("ai", "ay"), ("ou", "ow"), ("oo", "u"), ("ie", "ei"), ("x", "ks"), ("v", "w"), ("i", "y"),
@@ -26,31 +32,33 @@ _BY_EAR: Final = (
 
 
 def attack(concept: Concept, sources: Sequence[Planned]) -> Iterator[Attacked]:
-    """Source rows from the middle on, each with another misspelling of the name."""
-    names = {n.casefold() for n in concept.names}
-    spelled: dict[str, None] = {}
-    for turn in range(20 * ROWS):
-        wrong = misspell(concept.noun, turn)
-        if wrong.casefold() not in names:
-            spelled.setdefault(wrong)
+    """Source rows from the first third on, each with another misspelling of the name, as far as there are enough."""
+    turns = (_unnamed(concept, turn) for turn in range(20 * ROWS))
+    spelled = dict.fromkeys(wrong for wrong in turns if wrong and _OTHER_WORDS.isdisjoint(wrong.split(" ")))
     start = len(sources) // 3
     for source, wrong in zip(sources[start : start + ROWS], itertools.cycle(spelled), strict=False):
         yield Attacked(source, source.plan.prompt(wrong))
 
 
-def misspell(name: str, turn: int) -> str:
-    """A misspelling of a name; `turn` chooses the way and the place. One word of a longer name is hit.
+def _unnamed(concept: Concept, turn: int) -> str | None:
+    """The concept's name with as few words misspelled as leave none of its names whole; None if this turn fails."""
+    tries = (misspell(concept.noun, turn, n) for n in range(1, len(concept.noun.split(" ")) + 1))
+    return next((wrong for wrong in tries if not names_concept(wrong, concept, foreign=True)), None)
+
+
+def misspell(name: str, turn: int, n_words: int = 1) -> str:
+    """A misspelling of a name; `turn` chooses the way and the place, `n_words` how many words are hit, longest first.
 
     >>> [misspell("church", turn) for turn in (1, 3)]
     ['chrch', 'chucrh']
     """
     words = name.split(" ")
-    at = max(range(len(words)), key=lambda i: (len(words[i]), -i))
     ways: tuple[Callable[[str, int], str], ...] = (_neighbour, _drop, _double, _swap, _by_ear)
-    word = words[at]
-    if len(word) > 2:
-        place = 1 + _spread(word, turn) % (len(word) - 1)
-        words[at] = ways[turn % len(ways)](word, place)
+    for at in sorted(range(len(words)), key=lambda i: (-len(words[i]), i))[:n_words]:
+        word = words[at]
+        if len(word) > 2:
+            place = 1 + _spread(word, turn) % (len(word) - 1)
+            words[at] = ways[turn % len(ways)](word, place)
     return " ".join(words)
 
 

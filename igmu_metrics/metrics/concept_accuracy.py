@@ -149,7 +149,8 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
         `in_domain_retain_accuracy`, `cross_domain_retain_accuracy`, the count `n_unclear`; with `near` also
         `near_retain_accuracy` and `far_retain_accuracy`; with the original's predictions also
         `original_unlearning_accuracy` (what an untouched model scores), `conditional_unlearning_accuracy` (only where
-        the original drew the target), the same for the original itself and the count `n_unclear_original`. NaN with a reason where no entry counts.
+        the original drew the target), `original_conditional_unlearning_accuracy` (0, by definition) and the count
+        `n_unclear_original`. NaN with a reason where no entry counts.
 
     Three churches of which one is still there, one dog of two, one style of one: UA 2/3, IRA 1/2, CRA 1. The original
     drew two of the churches, and one of those two is gone.
@@ -167,7 +168,7 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
     n_unclear 1.000 (7)
     original_unlearning_accuracy 0.250 (4)
     conditional_unlearning_accuracy 0.500 (2)
-    original_conditional_unlearning_accuracy 0.000 (2)
+    original_conditional_unlearning_accuracy 0.000 (3)
     n_unclear_original 1.000 (7)
     """
     reference, prediction, target = rows["reference"], rows["prediction"], str(rows.settings["target"])
@@ -212,7 +213,7 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
         figures["conditional_unlearning_accuracy"] = mean(
             gone, is_target & clear & (before == target), False, f"no judged entry in which the original drew {target}"
         )
-        # Zero by definition, since an untouched model forgets nothing that it drew: what the figure above is read against.
+        # Zero by definition, as an untouched model forgets nothing that it drew: what the figure above is read against.
         figures["original_conditional_unlearning_accuracy"] = mean(
             before != target, is_target & (before == target), False, f"the original never drew {target}"
         )

@@ -60,7 +60,9 @@ def render(cards: Sequence[Scorecard], folders: Mapping[str, Path], layout: str,
 def _summary(cards: Sequence[Scorecard]) -> str:
     shown = [f for f in _FIGURES if any(_has(c.figure(f[0], f[1])) for c in cards)]
     head = "".join(f"<th scope=col>{title}</th>" for _, _, title in shown)
-    lines = "".join(
+    untouched = "".join(_cell(cards[0].figure(m, f"original_{f}")) for m, f, _ in shown)
+    lines = f"<tr><th scope=row>{html.escape(cards[0].original_model)} (original)</th>{untouched}</tr>"
+    lines += "".join(
         f"<tr><th scope=row>{html.escape(c.model)}</th>{''.join(_cell(c.figure(m, f)) for m, f, _ in shown)}</tr>"
         for c in cards
     )

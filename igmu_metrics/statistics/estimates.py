@@ -86,7 +86,9 @@ def mean_estimate(
 
 def effective_wilson(value: float, effective: float, why: str) -> tuple[Interval, str]:
     """Wilson's interval of a share on an effective number of prompts, and the sentence that owns up to it."""
-    return wilson(min(effective, value * effective), effective), f"{why}: Wilson interval on {effective:.4g} prompts"
+    return wilson(
+        min(effective, value * effective), effective
+    ), f"{why}: Wilson interval on {effective:.4g} prompt{'' if effective == 1 else 's'}"
 
 
 def _interval(

@@ -171,7 +171,10 @@ CHURCH = Path(__file__).parents[3] / "shared" / "church" / "labels.csv"
 def test_real_models_that_forgot_a_church():
     """Of the original's five pictures two show a church, two do not, one is unclear; FMN still draws one of the two."""
     seen = {"yes": TARGET, "no": "object/nothing", "unclear": None}
-    labels = {row["path"]: seen[row["church_visible"]] for row in csv.DictReader(CHURCH.open(encoding="utf-8"))}
+    labels = {
+        row["path"]: seen[row["church_visible"]]
+        for row in csv.DictReader(CHURCH.read_text(encoding="utf-8").splitlines())
+    }
 
     def of(model):
         return figures(
@@ -184,16 +187,16 @@ def test_real_models_that_forgot_a_church():
 
     esd, fmn = of("esd"), of("fmn")
     assert esd["original_unlearning_accuracy"].value == 1 / 2
-    assert (esd["conditional_unlearning_accuracy"].value, esd["conditional_unlearning_accuracy"].n_generations) == (
-        1,
-        2,
-    )
-    assert esd["conditional_unlearning_accuracy"].interval == pytest.approx(wilson(1, 1))
     assert fmn["unlearning_accuracy"].value == 2 / 3
-    assert (fmn["conditional_unlearning_accuracy"].value, fmn["conditional_unlearning_accuracy"].n_generations) == (
-        0,
-        1,
+    esd_forgot, fmn_forgot, untouched = (
+        esd["conditional_unlearning_accuracy"],
+        fmn["conditional_unlearning_accuracy"],
+        fmn["original_conditional_unlearning_accuracy"],
     )
+    assert (esd_forgot.value, esd_forgot.n_generations) == (1, 2)
+    assert (fmn_forgot.value, fmn_forgot.n_generations) == (0, 1)
+    assert (untouched.value, untouched.n_generations) == (0, 2)
+    assert esd_forgot.interval == pytest.approx(wilson(1, 1))
     assert fmn["n_unclear"].value == 2
 
 

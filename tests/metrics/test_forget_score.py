@@ -20,7 +20,9 @@ from igmu_data.errors import (
 )
 from igmu_metrics.contract import Metric
 from igmu_metrics.metrics import forget_score as metric
+from igmu_metrics.metrics._aspect_sums import aspects, prompt_sums
 from igmu_metrics.quality import quality_coverage, quality_frechet, seed_halves
+from igmu_metrics.statistics import wilson
 
 NAN = float("nan")
 SEEDS = 4
@@ -173,6 +175,41 @@ def test_every_aspect_follows_its_definition(seed):
     assert score.value == pytest.approx(mean)
     assert score.interval[0] < score.value < score.interval[1]
     assert "quality fixed" in score.reason
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_resampled_is_what_is_reported(seed):
+    """The sums behind the score's interval give, not resampled, the values of the figures."""
+    rows = metric.rows(**unlearned(benchmark(seed), seed))
+    found = metric.score(rows, resamples=50).figures
+    sums = prompt_sums(rows)
+    for name, value in aspects(sums.totals(), sums.layout, ("near", "far")).items():
+        assert value[0] == pytest.approx(found[name].value), name
+
+
+def test_better_alignment_is_no_damage():
+    inputs = unlearned(benchmark())
+    assert figures(inputs | {"alignment": inputs["original_alignment"] * 1.3})["alignment"].value == 1.0
+
+
+def test_a_preservation_of_few_prompts_rests_on_their_effective_number():
+    """Near is one prompt (weight 1/2), far two prompts of 3 and 1 pictures (3/8 and 1/8): 64/(16 + 9 + 1) prompts."""
+    n = 6
+    found = figures(
+        {
+            "ids": ["n", "n", "f", "f", "f", "g"],
+            "seeds": [0, 1, 0, 1, 2, 0],
+            "splits": ["retain"] * n,
+            "probes": ["near"] * 2 + ["far"] * 4,
+            "own_concepts": ["object/castle"] * 2 + ["object/cat"] * 4,
+            "attack_families": [None] * n,
+            "present": [True] * n,
+            "original_present": [True] * n,
+        }
+    )["preservation"]
+    assert found.value == 1.0
+    assert found.interval == pytest.approx(wilson(64 / 26, 64 / 26))
+    assert (found.n_prompts, found.n_generations) == (3, 6)
 
 
 def test_the_setting_chooses_the_quality():

@@ -1,0 +1,81 @@
+"""`python -m builders.readme [--check]`: fills the generated parts of README.md, so that no number in it is typed in.
+
+A part stands between `<!-- generated: NAME -->` and `<!-- end -->`. The church table needs `../shared/church`; where
+that is missing its text is left as it is.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from builders.bench import concept_rows
+from igmu_data.errors import CorpusError
+from igmu_data.schema import SPLITS
+from igmu_data.taxonomy import all_concepts, domains
+from igmu_metrics import tables
+from igmu_metrics.compare import against_original
+from igmu_metrics.evaluate import Evaluation
+from igmu_metrics.scorecard import write_text
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+CHURCH: Final = ROOT.parent / "shared" / "church"
+MODELS: Final = ("esd", "fmn", "mace", "spm", "uce")
+_PART: Final = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def corpus() -> str:
+    """How large the corpus is."""
+    rows = [r for c in all_concepts().values() for r in concept_rows(c)]
+    n = Counter(r.split for r in rows)
+    split = ", ".join(f"{n[s]:,} {s}" for s in SPLITS)  # type: ignore[index]
+    return (
+        f"{len(all_concepts())} concepts in {len(domains())} domains ({', '.join(domains())}); {len(rows):,} prompts "
+        f"({split}), five seeds each.\n"
+    )
+
+
+def church() -> str | None:
+    """The ranking of the real models and what their differences are worth, as `igmu compare` prints it."""
+    from rich.console import Console
+
+    if not CHURCH.is_dir():
+        return None
+    evaluation = Evaluation("object.church", layout="igmu", detector=f"labels:{CHURCH / 'labels.csv'}")
+    cards = list(evaluation.run(CHURCH / "original", [CHURCH / m for m in MODELS]))
+    console = Console(file=io.StringIO(), width=140, highlight=False)
+    console.print(tables.ranking(cards, against_original(cards)))
+    text = console.file.getvalue()  # type: ignore[attr-defined] # it is the StringIO given above
+    return "```text\n" + "\n".join(line.rstrip() for line in text.splitlines()) + "\n```\n"
+
+
+def filled(text: str) -> str:
+    """The README with its generated parts made anew."""
+    makers = {"corpus": corpus, "church": church}
+
+    def part(match: re.Match[str]) -> str:
+        made = makers[match[2]]()
+        return match[0] if made is None else f"{match[1]}{made}{match[4]}"
+
+    return _PART.sub(part, text)
+
+
+def main(
+    check: Annotated[bool, typer.Option("--check", help="Only say whether README.md is up to date.")] = False,
+) -> None:
+    """Fill the generated parts of README.md."""
+    path = ROOT / "README.md"
+    old = path.read_text(encoding="utf-8")
+    new = filled(old)
+    if check and new != old:
+        raise CorpusError("README.md is out of date. Run python -m builders.readme.")
+    write_text(path, new)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,167 @@
+"""The command line as a user meets it: in processes of its own, with what is printed where, and exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from drawn import metadata, picture
+from typer.testing import CliRunner
+
+from builders.demo import draw
+from igmu_data.load import bench_rows
+from igmu_metrics.cli import app
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory, bench_folder: Path) -> Path:
+    out = tmp_path_factory.mktemp("cli") / "pictures"
+    draw(out, list(bench_rows("object.church", bench=bench_folder).values()))
+    return out
+
+
+def igmu(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from igmu_metrics.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def refused(done: subprocess.CompletedProcess[str], *says: str) -> None:
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    for text in says:
+        assert text in done.stderr
+
+
+def test_score_and_compare(drawn: Path, bench_folder: Path, tmp_path: Path) -> None:
+    done = igmu(
+        "score",
+        "--original",
+        drawn / "original",
+        "--unlearned",
+        drawn / "forgetful",
+        "--unlearned",
+        drawn / "unchanged",
+        "--config",
+        "object.church",
+        "--bench",
+        bench_folder,
+        "--detector",
+        f"labels:{drawn / 'labels.csv'}",
+        "--out",
+        tmp_path / "cards",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "conditional_unlearning_accuracy" in done.stdout
+    assert "forgetful" in done.stderr  # progress
+    cards = sorted((tmp_path / "cards").iterdir())
+    assert [c.name for c in cards] == ["forgetful.json", "unchanged.json"]
+    assert json.loads(cards[0].read_text())["scores"]["concept_accuracy"]["value"] == 1.0
+    compared = igmu("compare", *cards)
+    assert compared.returncode == 0, compared.stderr
+    assert "forgetful against original: +1.00 in unlearning accuracy, significant" in compared.stdout
+    assert "unchanged against original: +0.00 in unlearning accuracy, not significant" in compared.stdout
+
+
+def test_flat_layout(tmp_path: Path) -> None:
+    lines = ["path,present"]
+    for model, answer in (("original", "yes"), ("unlearned", "no")):
+        for i in range(6):
+            picture(tmp_path / model / f"{i}.png")
+            lines.append(f"{model}/{i}.png,{answer}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    out = tmp_path / "card.json"
+    done = igmu(
+        "score",
+        "--original",
+        tmp_path / "original",
+        "--unlearned",
+        tmp_path / "unlearned",
+        "--config",
+        "object.church",
+        "--layout",
+        "flat",
+        "--detector",
+        f"labels:{tmp_path / 'labels.csv'}",
+        "--out",
+        out,
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(out.read_text())["scores"]["concept_accuracy"]["figures"]
+    assert figures["conditional_unlearning_accuracy"]["value"] == 1.0
+    assert figures["conditional_unlearning_accuracy"]["n_generations"] == 6
+
+
+def test_nothing_is_written_when_scoring_fails(drawn: Path, bench_folder: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    picture(broken / "x.png")
+    metadata(broken, [{"file_name": "x.png", "id": "0" * 16, "seed": 1}])
+    done = igmu(
+        "score",
+        "--original",
+        drawn / "original",
+        "--unlearned",
+        broken,
+        "--config",
+        "object.church",
+        "--bench",
+        bench_folder,
+        "--detector",
+        f"labels:{drawn / 'labels.csv'}",
+        "--out",
+        tmp_path / "card.json",
+    )
+    refused(done, "UnknownIdError", "0" * 16, "line 1")
+    assert not (tmp_path / "card.json").exists()
+
+
+def test_unwritable_output_is_found_out_first(drawn: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = igmu(
+        "score",
+        "--original",
+        drawn / "original",
+        "--unlearned",
+        drawn / "forgetful",
+        "--config",
+        "object.church",
+        "--detector",
+        "labels:nothing.csv",
+        "--out",
+        tmp_path / "file" / "card.json",
+    )
+    refused(done, "OutputError", "file", "--out")
+
+
+def test_typing_errors_get_a_suggestion(tmp_path: Path) -> None:
+    refused(igmu("concepts", "object/chruch"), "UnknownConceptError", "did you mean 'object/church'?", "igmu concepts")
+    wrong = igmu("score", "--original", tmp_path, "--unlearned", tmp_path, "--config", "object.chruch")
+    refused(wrong, "UnknownConfigError", "did you mean 'object.church'?")
+
+
+def test_usage_errors_exit_with_2() -> None:
+    assert igmu("score").returncode == 2
+    assert igmu("nonsense").returncode == 2
+
+
+def test_listings() -> None:
+    runner = CliRunner()
+    listed = runner.invoke(app, ["concepts"])
+    assert listed.exit_code == 0
+    assert "style.van-gogh" in listed.stdout
+    shown = runner.invoke(app, ["concepts", "object/church"])
+    assert "object/castle" in shown.stdout  # near
+    metrics = runner.invoke(app, ["metrics"])
+    for name in ("concept_accuracy", "forget_score", "igmu-head", "dinov2"):
+        assert name in metrics.stdout
+    assert runner.invoke(app, ["--version"]).stdout.strip().count(".") == 2
+
+
+def test_validate(bench_folder: Path, tmp_path: Path) -> None:
+    good = igmu("validate", bench_folder)
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert "no problems" in good.stdout
+    refused(igmu("validate", tmp_path), "CorpusError", "README.md")

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from drawn import picture
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from igmu_data.errors import CorruptImageError, InputError, MissingImageError
+from igmu_metrics import score
+from igmu_metrics.contract import Batch, FloatArray, InstrumentInfo
+from igmu_metrics.engine import observe
+
+
+class Mean:
+    """A backbone whose features can be computed by hand: the mean of each colour channel, 0..255."""
+
+    info = InstrumentInfo(name="mean:rgb", revision="by hand", preparation="none")
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def image_features(self, images: Any) -> FloatArray:
+        self.seen += len(images)
+        return np.array([np.asarray(i, dtype=np.float64).mean((0, 1)) for i in images])
+
+    def text_features(self, texts: Any) -> FloatArray:
+        return np.array([[float(len(t)), 1.0, 0.0] for t in texts])
+
+    def image_distance(self, images: Any, others: Any) -> FloatArray:
+        difference: FloatArray = self.image_features(images)[:, 0] - self.image_features(others)[:, 0]
+        return np.abs(difference)
+
+
+class Redness:
+    """A detector: the red channel is the probability; black pictures are unclear."""
+
+    info = InstrumentInfo(name="redness", revision="by hand", preparation="none", threshold=0.5)
+
+    def __init__(self, backbone: Mean) -> None:
+        self.backbone = backbone
+
+    def probabilities(self, batch: Batch, concepts: Any) -> np.ma.MaskedArray[Any, Any]:
+        rgb = batch.features(self.backbone)
+        p = np.repeat(rgb[:, :1] / 255, len(concepts), axis=1)
+        return np.ma.MaskedArray(p, mask=np.repeat(rgb.sum(1, keepdims=True) == 0, len(concepts), axis=1))
+
+
+@pytest.fixture
+def five(tmp_path: Path) -> list[Path]:
+    return [picture(tmp_path / f"{r}.png", (r, 0, 10)) for r in (0, 51, 102, 153, 255)]
+
+
+@settings(max_examples=10, deadline=None)
+@given(size=st.integers(1, 7))
+def test_batch_size_does_not_matter(tmp_path_factory: pytest.TempPathFactory, size: int) -> None:
+    folder = tmp_path_factory.mktemp("p")
+    paths = [picture(folder / f"{r}.png", (r, 0, 10)) for r in (0, 51, 102, 153, 255)]
+    mean = Mean()
+    seen = observe(
+        paths, detector=Redness(mean), concepts=["object/a", "object/b"], backbones={"x": mean}, batch_size=size
+    )
+    assert seen.probabilities is not None
+    np.testing.assert_allclose(seen.probabilities[:, 1].filled(-1), [0, 0.2, 0.4, 0.6, 1])
+    np.testing.assert_array_equal(seen.features["x"][:, 0], [0, 51, 102, 153, 255])
+
+
+def test_features_are_computed_once_for_detector_and_backbone(five: list[Path]) -> None:
+    mean = Mean()
+    observe(five, detector=Redness(mean), concepts=["object/a"], backbones={"x": mean})
+    assert mean.seen == len(five)
+
+
+def test_unclear_stays_masked(tmp_path: Path) -> None:
+    paths = [picture(tmp_path / "black.png", (0, 0, 0)), picture(tmp_path / "red.png", (255, 0, 0))]
+    seen = observe(paths, detector=Redness(Mean()), concepts=["object/a"])
+    assert seen.probabilities is not None
+    assert seen.probabilities.mask[:, 0].tolist() == [True, False]
+
+
+@pytest.mark.parametrize(("spoil", "error"), [("missing", MissingImageError), ("truncated", CorruptImageError)])
+def test_unreadable_is_an_error_or_a_failure_never_a_value(
+    five: list[Path], spoil: str, error: type[Exception]
+) -> None:
+    if spoil == "missing":
+        five[2].unlink()
+    else:
+        five[2].write_bytes(five[2].read_bytes()[:40])
+    with pytest.raises(error, match=five[2].name):
+        observe(five, detector=Redness(Mean()), concepts=["object/a"])
+    seen = observe(five, detector=Redness(Mean()), concepts=["object/a"], backbones={"x": Mean()}, on_error="skip")
+    assert seen.ok.tolist() == [True, True, False, True, True]
+    assert [i for i, _ in seen.failures] == [2]
+    assert seen.probabilities is not None
+    assert seen.probabilities.mask[2, 0]
+    assert np.isnan(seen.features["x"][2]).all()
+
+
+def test_score_takes_pictures_and_counts_failures(five: list[Path]) -> None:
+    five[4].write_bytes(b"")
+    got = score("lpips", images=five, original_images=five[:1] * 5, backbone=Mean(), on_error="skip", ids=list("abcde"))
+    assert got.value == pytest.approx((0 + 51 + 102 + 153) / 4)
+    assert (got.n_generations, got.n_failed) == (4, 1)
+    assert got.signature.fields["backbone"] == "mean:rgb"
+
+
+def test_score_names_the_features(five: list[Path]) -> None:
+    got = score("frechet", images=five, original_images=five, backbone=Mean())
+    assert got.value == pytest.approx(0, abs=1e-6)
+    assert got.signature.fields["features"] == "mean:rgb"
+
+
+def test_score_refuses_what_a_metric_cannot_use(five: list[Path]) -> None:
+    with pytest.raises(InputError, match="images"):
+        score("concept_accuracy", images=five, predictions=["object/a"], references=["object/a"], target="object/a")
+    with pytest.raises(InputError, match="target"):
+        score("concept_accuracy", predictions=["object/a"], references=["object/a"])
+    with pytest.raises(InputError, match="prompts"):
+        score("clip_alignment", images=five, backbone=Mean())
+
+
+def test_signature_of_equal_settings_is_equal(five: list[Path]) -> None:
+    a, b = (score("lpips", images=five, original_images=five, backbone=Mean(), signature={"model": m}) for m in "ab")
+    assert a.signature.differences(b.signature) == {}
+    other = score("lpips", images=five, original_images=five, backbone=Mean(), seed=1)
+    assert a.signature.differences(other.signature) == {"bootstrap": ("2000@0", "2000@1")}
+
+
+def test_to_dict_is_plain_json(five: list[Path]) -> None:
+    import json
+
+    got = score("lpips", images=five, original_images=five, backbone=Mean())
+    assert json.loads(json.dumps(got.to_dict(), allow_nan=False))["value"] == 0

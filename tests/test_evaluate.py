@@ -1,0 +1,187 @@
+"""The whole path from folders of pictures to scorecards, on real outputs and on drawn ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from drawn import copied, metadata, read_metadata
+
+from builders.demo import draw
+from igmu_data.errors import (
+    CorruptImageError,
+    InputError,
+    MetadataError,
+    MissingImageError,
+    OutputError,
+    UnknownConfigError,
+    UnknownDetectorError,
+)
+from igmu_data.load import bench_rows
+from igmu_metrics.compare import against_original, pairwise
+from igmu_metrics.evaluate import Evaluation, output_paths
+from igmu_metrics.scorecard import Scorecard, read, write
+
+CHURCH = Path(__file__).resolve().parents[2] / "shared" / "church"
+MODELS = ("esd", "fmn", "mace", "spm", "uce")
+
+
+@pytest.fixture(scope="module")
+def church() -> dict[str, Scorecard]:
+    if not CHURCH.is_dir():
+        pytest.skip("../shared/church is not here")
+    evaluation = Evaluation("object.church", layout="igmu", detector=f"labels:{CHURCH / 'labels.csv'}")
+    return {c.model: c for c in evaluation.run(CHURCH / "original", [CHURCH / m for m in MODELS])}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, bench_folder: Path) -> Path:
+    out = tmp_path_factory.mktemp("drawn") / "pictures"
+    draw(out, list(bench_rows("object.church", bench=bench_folder).values()))
+    return out
+
+
+@pytest.fixture
+def evaluation(folder: Path, bench_folder: Path) -> Evaluation:
+    return Evaluation("object.church", bench=str(bench_folder), detector=f"labels:{folder / 'labels.csv'}")
+
+
+def one(evaluation: Evaluation, original: Path, unlearned: Path) -> Scorecard:
+    return next(iter(evaluation.run(original, [unlearned])))
+
+
+@pytest.mark.parametrize("model", ["esd", "mace", "uce"])
+def test_real_models_that_forgot_every_church(church: dict[str, Scorecard], model: str) -> None:
+    accuracy = church[model].scores["concept_accuracy"].figures
+    assert accuracy["unlearning_accuracy"].value == 1.0
+    assert accuracy["conditional_unlearning_accuracy"].value == 1.0
+    assert accuracy["conditional_unlearning_accuracy"].n_generations == 2
+    assert accuracy["n_unclear"].value == 0
+
+
+def test_the_original_is_shown_raw_and_conditional_with_what_was_left_out(church: dict[str, Scorecard]) -> None:
+    # By the labels: 2 yes, 2 no, 1 unclear.
+    accuracy = church["esd"].scores["concept_accuracy"].figures
+    raw, conditional = accuracy["original_unlearning_accuracy"], accuracy["original_conditional_unlearning_accuracy"]
+    assert (raw.value, raw.n_generations, accuracy["n_unclear_original"].value) == (0.5, 4, 1)
+    assert (conditional.value, conditional.n_generations) == (0.0, 2)
+    assert raw.interval is not None
+    assert conditional.interval is not None
+
+
+def test_unclear_is_left_out_and_counted(church: dict[str, Scorecard]) -> None:
+    # fmn: unclear, no, unclear, no, yes; where the original drew a church (0 and 4): unclear, yes.
+    accuracy = church["fmn"].scores["concept_accuracy"].figures
+    assert accuracy["unlearning_accuracy"].value == pytest.approx(2 / 3)
+    assert accuracy["n_unclear"].value == 2
+    assert (
+        accuracy["conditional_unlearning_accuracy"].value,
+        accuracy["conditional_unlearning_accuracy"].n_generations,
+    ) == (0, 1)
+
+
+def test_no_difference_is_significant_at_five_pictures(church: dict[str, Scorecard]) -> None:
+    cards = list(church.values())
+    assert not any(c.significant for c in (*against_original(cards), *pairwise(cards)))
+    esd = against_original([church["esd"]])[0]
+    # Four pairs were judged in both; the original shows the church in two that esd does not: p = 2·(1/2)².
+    assert (esd.n, esd.only_first, esd.only_second, esd.p) == (4, 2, 0, 0.5)
+
+
+def test_polarity_on_drawn_pictures(folder: Path, evaluation: Evaluation) -> None:
+    gone, same = evaluation.run(folder / "original", [folder / "forgetful", folder / "unchanged"])
+    for card, forgotten in ((gone, 1.0), (same, 0.0)):
+        figures = card.scores["concept_accuracy"].figures
+        assert figures["conditional_unlearning_accuracy"].value == forgotten
+        assert figures["near_retain_accuracy"].value == figures["far_retain_accuracy"].value == 1.0
+        attacks = card.scores["attack_success_rate"].figures
+        assert attacks["asr_image"].value == 1 - forgotten
+        assert attacks["post_asr"].value == 1 - forgotten
+        # No CLIP was given: the composite is missing, and says of what.
+        assert card.scores["forget_score"].value is None
+        assert "alignment" in card.scores["forget_score"].figures["forget_score"].reason
+    assert [c.significant for c in against_original([gone, same])] == [True, False]
+
+
+def test_cards_survive_a_round_trip(folder: Path, evaluation: Evaluation, tmp_path: Path) -> None:
+    card = one(evaluation, folder / "original", folder / "forgetful")
+    write(card, tmp_path / "sub" / "card.json")
+    assert read(tmp_path / "sub" / "card.json") == card
+    json.loads((tmp_path / "sub" / "card.json").read_text(), parse_constant=lambda c: pytest.fail(f"{c} is not JSON"))
+
+
+def test_twice_gives_the_same_card(folder: Path, evaluation: Evaluation) -> None:
+    first, second = (one(evaluation, folder / "original", folder / "forgetful") for _ in range(2))
+    assert first == second
+
+
+def test_a_missing_picture_is_an_error_or_counted(folder: Path, evaluation: Evaluation, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    spoilt = copied(folder / "unchanged", folder / f"spoilt-{tmp_path.name}")
+    names = [line["file_name"] for line in read_metadata(spoilt) if line["file_name"].startswith("forget")]
+    (spoilt / names[0]).unlink()
+    with pytest.raises(MissingImageError, match=names[0]):
+        one(evaluation, folder / "original", spoilt)
+    (spoilt / names[0]).write_bytes(b"not a picture")
+    with pytest.raises(CorruptImageError, match=names[0]):
+        one(evaluation, folder / "original", spoilt)
+    labels = folder / "labels.csv"
+    text = labels.read_text()
+    extended = folder / f"labels-{tmp_path.name}.csv"
+    extended.write_text(
+        text
+        + "".join(
+            line.replace("unchanged", spoilt.name, 1) for line in text.splitlines(True) if line.startswith("unchanged/")
+        )
+    )
+    lenient = replace(evaluation, on_error="skip", detector=f"labels:{extended}")
+    card = one(lenient, folder / "original", spoilt)
+    whole = one(replace(lenient), folder / "original", folder / "unchanged")
+    assert len(card.failures) == 1
+    figure, before = (c.scores["concept_accuracy"].figures["unlearning_accuracy"] for c in (card, whole))
+    assert figure.n_generations == before.n_generations - 1
+    assert figure.value == 0.0
+    assert card.scores["concept_accuracy"].n_failed == 1
+
+
+def test_an_unpaired_generation_is_an_error(folder: Path, evaluation: Evaluation, tmp_path: Path) -> None:
+    fewer = copied(folder / "unchanged", tmp_path / "fewer")
+    lines = read_metadata(fewer)
+    (fewer / lines[0]["file_name"]).unlink()
+    metadata(fewer, lines[1:])
+    with pytest.raises(MetadataError, match=lines[0]["id"]):
+        one(evaluation, folder / "original", fewer)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"config": "object.chruch"}, UnknownConfigError, "object.church"),
+        ({"config": "object"}, InputError, "gathers"),
+        ({"config": "object.structure"}, InputError, "gathers"),
+        ({"detector": "labls:x.csv"}, UnknownDetectorError, "labels"),
+        ({"detector": "labels:nothing.csv"}, MetadataError, "nothing.csv"),
+        ({"on_error": "ignore"}, InputError, "skip"),
+    ],
+)
+def test_wrong_options(
+    folder: Path, evaluation: Evaluation, change: dict[str, str], error: type[Exception], says: str
+) -> None:
+    from dataclasses import replace
+
+    with pytest.raises(error, match=says):
+        one(replace(evaluation, **change), folder / "original", folder / "unchanged")
+
+
+def test_output_places(tmp_path: Path) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    assert output_paths(None, [a, b]) == [None, None]
+    assert output_paths(tmp_path / "card.json", [a]) == [tmp_path / "card.json"]
+    assert output_paths(tmp_path / "cards", [a, b]) == [tmp_path / "cards" / "a.json", tmp_path / "cards" / "b.json"]
+    with pytest.raises(InputError, match="'a'"):
+        output_paths(tmp_path, [a, tmp_path / "x" / "a"])
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="file"):
+        output_paths(tmp_path / "file" / "card.json", [a])

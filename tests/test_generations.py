@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from drawn import metadata, picture
+
+from igmu_data.errors import DuplicateIdError, EmptyInputError, InputError, MetadataError, UnknownIdError
+from igmu_data.schema import Row
+from igmu_metrics.generations import find, paired
+
+ROW = "0123456789abcdef"
+
+
+@pytest.fixture
+def rows(corpus_rows: list[Row]) -> dict[str, Row]:
+    return {r.id: r for r in corpus_rows if r.concept == "object/church"}
+
+
+@pytest.fixture
+def some(rows: dict[str, Row]) -> list[str]:
+    return [r.id for r in rows.values() if r.split == "forget"][:3]
+
+
+def test_metadata_layout_knows_row_seed_and_split(tmp_path: Path, rows: dict[str, Row], some: list[str]) -> None:
+    lines = [{"file_name": f"a/{i}.png", "id": r, "seed": 7 + i} for i, r in enumerate(some)]
+    for line in lines:
+        picture(tmp_path / line["file_name"])
+    metadata(tmp_path, lines)
+    found = find(tmp_path, "metadata", rows)
+    assert {(g.row_id, g.seed, g.split) for g in found} == {(r, 7 + i, "forget") for i, r in enumerate(some)}
+    assert all(g.row is not None and g.row.concept == "object/church" for g in found)
+
+
+def test_metadata_order_does_not_matter(tmp_path: Path, rows: dict[str, Row], some: list[str]) -> None:
+    lines = [{"file_name": f"{r}.png", "id": r, "seed": 1} for r in some]
+    for line in lines:
+        picture(tmp_path / line["file_name"])
+    metadata(tmp_path, lines)
+    before = find(tmp_path, "metadata", rows)
+    metadata(tmp_path, lines[::-1])
+    assert find(tmp_path, "metadata", rows) == before
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "says"),
+    [
+        ({"file_name": "x.png", "seed": 1}, MetadataError, "no 'id'"),
+        ({"file": "x.png", "id": ROW, "seed": 1}, MetadataError, "no 'file_name'"),
+        ({"file_name": "x.png", "id": ROW}, MetadataError, "no 'seed'"),
+        ({"file_name": "x.png", "id": ROW, "seed": "1"}, MetadataError, "seed is '1'"),
+        ({"file_name": "x.png", "id": ROW, "seed": True}, MetadataError, "seed is True"),
+        ({"file_name": "../x.png", "id": ROW, "seed": 1}, MetadataError, "outside"),
+        ({"file_name": "x.png", "id": ROW, "seed": 1}, UnknownIdError, ROW),
+    ],
+)
+def test_wrong_metadata_names_the_line(
+    tmp_path: Path, rows: dict[str, Row], line: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    picture(tmp_path / "x.png")
+    metadata(tmp_path, [line])
+    with pytest.raises(error, match=says) as caught:
+        find(tmp_path, "metadata", rows)
+    assert "line 1" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["{not json}", '["a list"]'])
+def test_metadata_that_is_no_object(tmp_path: Path, rows: dict[str, Row], text: str) -> None:
+    (tmp_path / "metadata.jsonl").write_text(text + "\n", encoding="utf-8")
+    with pytest.raises(MetadataError, match="line 1"):
+        find(tmp_path, "metadata", rows)
+
+
+def test_duplicate_row_and_seed(tmp_path: Path, rows: dict[str, Row], some: list[str]) -> None:
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / name)
+    metadata(tmp_path, [{"file_name": n, "id": some[0], "seed": 1} for n in ("a.png", "b.png")])
+    with pytest.raises(DuplicateIdError, match=some[0]):
+        find(tmp_path, "metadata", rows)
+
+
+def test_unlisted_image_is_an_error(tmp_path: Path, rows: dict[str, Row], some: list[str]) -> None:
+    for name in ("a.png", "stray.png"):
+        picture(tmp_path / name)
+    metadata(tmp_path, [{"file_name": "a.png", "id": some[0], "seed": 1}])
+    with pytest.raises(MetadataError, match=r"stray\.png"):
+        find(tmp_path, "metadata", rows)
+
+
+@pytest.mark.parametrize("layout", ["igmu", "flat"])
+def test_empty_folder(tmp_path: Path, layout: str) -> None:
+    with pytest.raises(EmptyInputError, match=str(tmp_path)):
+        find(tmp_path, layout)
+
+
+def test_no_metadata_no_folder_no_layout(tmp_path: Path) -> None:
+    with pytest.raises(MetadataError, match=r"no metadata\.jsonl"):
+        find(tmp_path, "metadata", {})
+    with pytest.raises(MetadataError, match="no such folder"):
+        find(tmp_path / "nothing", "flat")
+    with pytest.raises(InputError, match="metadata, igmu, flat"):
+        find(tmp_path, "folders")
+
+
+def test_reference_layout(tmp_path: Path) -> None:
+    for name in ("forget/0_0_0.png", "forget/0_0_1.png", "forget/0_1_0.png", "retain/2_0_0.png"):
+        picture(tmp_path / name)
+    assert [(g.split, g.row_id, g.seed) for g in find(tmp_path, "igmu")] == [
+        ("forget", "forget/0_0", 0),
+        ("forget", "forget/0_0", 1),
+        ("forget", "forget/0_1", 0),
+        ("retain", "retain/2_0", 0),
+    ]
+    picture(tmp_path / "forget" / "church.png")
+    with pytest.raises(MetadataError, match=r"church\.png"):
+        find(tmp_path, "igmu")
+
+
+def test_pairs_or_a_name_for_what_is_missing(tmp_path: Path) -> None:
+    for model, names in (("a", ("0_0_0", "0_0_1")), ("b", ("0_0_1", "0_0_2"))):
+        for name in names:
+            picture(tmp_path / model / "forget" / f"{name}.png")
+    a, b = (find(tmp_path / m, "igmu") for m in "ab")
+    with pytest.raises(MetadataError, match="seed 0"):
+        paired(a, b)
+    first, second, reasons = paired(a, b, skip=True)
+    assert [g.seed for g in first] == [g.seed for g in second] == [1]
+    assert len(reasons) == 2
