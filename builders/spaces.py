@@ -119,7 +119,7 @@ def _fill(template: str, values: Mapping[str, str]) -> str:
     return Template((TEMPLATES / f"{template}.tmpl").read_text(encoding="utf-8")).substitute(values)
 
 
-def stale(kept: Path = RENDERED) -> list[str]:
+def stale(kept: Path) -> list[str]:
     """Files under `kept` that are missing, different from what would be rendered, or no longer rendered."""
     wanted = {f"{name}/{path}": text for name in registry.names("metrics") for path, text in render(name).items()}
     found = {p.relative_to(kept).as_posix() for p in kept.rglob("*") if p.is_file() and p.suffix != ".pyc"}
@@ -151,7 +151,7 @@ def main(
 ) -> None:
     """Render the Space of every metric."""
     try:
-        if check and (wrong := stale()):
+        if check and (wrong := stale(RENDERED)):
             raise StaleSpacesError(
                 f"{RENDERED / wrong[0]} is not what the metric says now ({len(wrong)} such files). "
                 "Run 'python -m builders.spaces' and commit what it changes."

@@ -75,7 +75,7 @@ class Evaluation:
         others = [find(folder, self.layout, rows) for folder in unlearned]
         for other in others:
             paired(drawn, other, skip=self.on_error == "skip")
-        tools = self._instruments()
+        tools = self.instruments()
         before = self._look(drawn, target, tools, original.name, advance)
         for folder, other in zip(unlearned, others, strict=True):
             seen = self._look(other, target, tools, folder.name, advance)
@@ -95,7 +95,8 @@ class Evaluation:
             return {}
         return bench_rows(self.config, bench=self.bench, revision=self.revision)
 
-    def _instruments(self) -> assemble.Instruments:
+    def instruments(self) -> assemble.Instruments:
+        """Load detector and backbones; a CLIP that several of them use is loaded once."""
         name, _, argument = self.detector.partition(":")
         registry.module("detectors", name)  # a wrong name should not wait for a model to load
         clip: Backbone | None = None

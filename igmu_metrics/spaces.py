@@ -121,7 +121,7 @@ def checked(name: str, values: Any) -> list[Any]:
 def _loose(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    return value
+    return value.copy() if getattr(value, "filename", "") else value
 
 
 def score_rows(
@@ -190,7 +190,7 @@ def score_rows(
         )
     tools = Evaluation(
         config, detector=detector, threshold=threshold, clip=clip, features=features, device=device
-    )._instruments()
+    ).instruments()
     before, after = (
         assemble.look(drawn, targets[0], tools, on_error=on_error, batch_size=batch_size)
         for drawn in (original, unlearned)

@@ -14,8 +14,8 @@ ROW = "0123456789abcdef"
 
 
 @pytest.fixture
-def rows(corpus_rows: list[Row]) -> dict[str, Row]:
-    return {r.id: r for r in corpus_rows if r.concept == "object/church"}
+def rows(corpus_rows: dict[str, list[Row]]) -> dict[str, Row]:
+    return {r.id: r for r in corpus_rows["object/church"]}
 
 
 @pytest.fixture

@@ -156,7 +156,8 @@ def _open(argument: str) -> _Opened:
 
 def _place(collection: Collection, copy: str) -> tuple[str, dict[str, str] | None, str | None, str]:
     """Path or id, Parquet files, revision, and the origin that names them all."""
-    repo, _, revision = (copy or f"{collection.repo}@{collection.revision}").partition("@")
+    repo, _, revision = (copy or collection.repo).partition("@")
+    revision = revision or (collection.revision if repo == collection.repo else "")
     patterns = dict(collection.data_files) or None
     folder = Path(repo).expanduser()
     if copy and folder.is_dir():
@@ -183,7 +184,8 @@ def _commit(repo: str, revision: str) -> str:
     try:
         return str(HfApi().dataset_info(repo, revision=revision or None).sha)
     except (OSError, HfHubHTTPError, ValueError) as error:
-        raise InputError(f"{repo}: no revision {revision or 'main'!r} to be had from the Hub ({error}).") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{repo}: no revision {revision or 'main'!r} to be had from the Hub ({reason}).") from error
 
 
 def _rows(opened: _Opened, split: str) -> Iterator[tuple[str, dict[str, Any]]]:

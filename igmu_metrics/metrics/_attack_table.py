@@ -139,5 +139,6 @@ class AttackTable:
         )
         if not sample.short.any():
             return found
-        caution = f"{int(sample.short.sum())} prompts judged on fewer than k = {self.k} generations"
+        short = int(sample.short.sum())
+        caution = f"{short} prompt{'s' * (short > 1)} judged on fewer than k = {self.k} generations"
         return replace(found, reason="; ".join(filter(None, (caution, found.reason))))

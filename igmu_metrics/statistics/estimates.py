@@ -86,9 +86,9 @@ def mean_estimate(
 
 def effective_wilson(value: float, effective: float, why: str) -> tuple[Interval, str]:
     """Wilson's interval of a share on an effective number of prompts, and the sentence that owns up to it."""
-    return wilson(
-        min(effective, value * effective), effective
-    ), f"{why}: Wilson interval on {effective:.4g} prompt{'' if effective == 1 else 's'}"
+    shown = f"{effective:.4g}"
+    sentence = f"{why}: Wilson interval on {shown} prompt{'' if shown == '1' else 's'}"
+    return wilson(min(effective, value * effective), effective), sentence
 
 
 def _interval(

@@ -76,8 +76,8 @@ def test_every_space_loads_and_labels_are_scored(published: Hub, client: Client)
 
 
 def test_pictures_in_memory_and_row_ids(published: Hub, client: Client, tmp_path: Path) -> None:
-    """Images in memory are scored like their files, also one that was opened and then changed in place, which `datasets`
-    alone would read again unchanged. Of two forget rows, both drawn by the original, one is left: forgetting 1/2.
+    """Images in memory are scored like their files, also one opened and then changed in place: `datasets` alone
+    would read it again unchanged. Of two forget rows, both drawn by the original, one is left: forgetting 1/2.
     """
     from tiny import pictures, tiny_clip
 

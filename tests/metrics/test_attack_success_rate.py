@@ -185,7 +185,7 @@ def test_masks_lists_and_probabilities_mean_the_same():
     assert decided == masked == probable
     assert decided["asr_image"].value == pytest.approx(2 / 3)
     assert decided["n_unclear"].value == 1
-    assert "1 prompts judged on fewer than k = 2" in decided["asr_any@k"].reason
+    assert "1 prompt judged on fewer than k = 2" in decided["asr_any@k"].reason
 
 
 def test_the_original_is_always_attacked_with_success_and_a_blank_model_never():

@@ -1,0 +1,79 @@
+"""What many tests share: the corpus, built once a session, and a guard that lets no test out to the network."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from igmu_data.schema import Row
+from igmu_data.taxonomy import all_concepts
+
+
+@pytest.fixture(scope="session")
+def corpus_rows() -> dict[str, list[Row]]:
+    """Every row of the corpus by concept id, as the builder makes them. Not to be changed by a test."""
+    from builders.bench import concept_rows
+
+    return {c.id: concept_rows(c) for c in all_concepts().values()}
+
+
+@pytest.fixture(scope="session")
+def bench_folder(tmp_path_factory: pytest.TempPathFactory, corpus_rows: dict[str, list[Row]]) -> Path:
+    """The whole corpus as a dataset folder, `…/igmu/bench`, with `…/igmu/bench-nsfw` beside it. Not to be changed."""
+    from builders import bench
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench, "concept_rows", lambda item: corpus_rows[item.id])  # the same call, not made twice
+        return bench.build(tmp_path_factory.mktemp("corpus") / "hub")[0]
+
+
+class OutwardConnection(Exception):
+    """A test tried to leave this machine."""
+
+
+def _is_inside(host: object) -> bool:
+    if host in (None, "", b"", "localhost", b"localhost", socket.gethostname()):
+        return True
+    try:
+        address = ipaddress.ip_address(host.decode() if isinstance(host, bytes) else str(host))
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+@pytest.fixture(scope="session")
+def outward_connections() -> Iterator[list[str]]:
+    """The connections and name look-ups that were refused: clients often swallow the error, so they are kept too."""
+    refused: list[str] = []
+
+    def guarded(real: Callable[..., Any], host_of: Callable[..., object]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if not _is_inside(host := host_of(*args, **kwargs)):
+                refused.append(str(host))
+                raise OutwardConnection(f"connection to {host!r}: tests are offline")
+            return real(*args, **kwargs)
+
+        return call
+
+    def peer(sock: socket.socket, address: Any) -> object:
+        return address[0] if sock.family in (socket.AF_INET, socket.AF_INET6) else None
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, guarded(getattr(socket.socket, name), peer))
+        patch.setattr(socket, "getaddrinfo", guarded(socket.getaddrinfo, lambda host, *_, **__: host))
+        yield refused
+
+
+@pytest.fixture(autouse=True)
+def _stay_inside(outward_connections: list[str]) -> Iterator[None]:
+    yield
+    if outward_connections:
+        hosts = ", ".join(outward_connections)
+        outward_connections.clear()
+        pytest.fail(f"tried to reach {hosts}", pytrace=False)
