@@ -198,15 +198,19 @@ def _split_plans(concept: Concept) -> tuple[list[Plan], list[Plan]]:
 def retain_rows(concept: Concept) -> list[Row]:
     """In-prompt (scope attribute), near and far rows: what must stay when the concept goes."""
     rows: list[Row] = []
+    scenes: list[frozenset[str]] = []  # styles share theirs, and a long name in it would hide that two are one scene
 
     def take(others: Sequence[Concept], n: int, probe: str) -> None:
         wanted = len(rows) + n
         for plan in _round_robin(others, concept.id + probe):
             if len(rows) == wanted:
                 return
-            prompt = plan.prompt()
+            prompt, scene = plan.prompt(), content_words(_scene_of(plan))
             if names_concept(prompt, concept) or _too_alike(prompt, rows):
                 continue
+            if any(overlap(scene, other) > NEAR_DUPLICATE for other in scenes):
+                continue
+            scenes.append(scene)
             rows.append(
                 make_row(
                     concept,

@@ -169,7 +169,7 @@ def score_rows(
         UnknownIdError: an id that the config does not have.
         InputError: rows of several concepts, no original images, or no rows that the metric counts.
     """
-    from igmu_data.load import bench_rows, locate
+    from igmu_data.load import bench_rows, identity, locate
     from igmu_metrics import assemble
     from igmu_metrics.evaluate import Evaluation
 
@@ -196,7 +196,7 @@ def score_rows(
         for drawn in (original, unlearned)
     )
     judged = assemble.judge(targets[0], tools, (original, before), (unlearned, after))
-    fields = {"dataset": locate(config, bench), "dataset.revision": revision or "default"}
+    fields = {"dataset": identity(locate(config, bench)), "dataset.revision": revision or "default"}
     found = assemble.scores(judged, tools, fields=fields, seed=seed, resamples=resamples)
     if name not in found:
         splits = sorted({g.split for g in unlearned})

@@ -156,19 +156,24 @@ def test_near_and_far_rows_show_near_and_far_concepts(corpus_rows: Corpus, name:
     assert probes["near"] >= 20
     assert probes["far"] >= 20
     assert (probes["in-prompt"] >= 10) == (item.scope == "attribute")
-    allowed = {"near": {c.id for c in near(item)}, "far": {c.id for c in far(item)}}
-    shown: dict[str, Counter[str]] = {"near": Counter(), "far": Counter()}
+    groups = {
+        "near": [c.id for c in near(item)],
+        "far, same domain": [c.id for c in far(item, same_domain=True)],
+        "far, other domains": [c.id for c in far(item, same_domain=False)],
+    }
+    shown: dict[str, Counter[str]] = {g: Counter() for g in groups}
     for row in of(corpus_rows, name, "retain"):
-        if row.probe in allowed and row.own_concept is not None:
-            assert row.own_concept in allowed[row.probe]
-            assert mentions(row.prompt, concept(row.own_concept).noun)
-            shown[row.probe][row.own_concept] += 1
-    for probe, counts in shown.items():
-        if not (probe == "near" and item.neighbours):  # written for the concept, and of no benchmark concept
-            assert set(counts) == allowed[probe] or sum(counts.values()) < len(allowed[probe]) + 10
-            assert max(counts.values()) <= -(-sum(counts.values()) // min(len(allowed[probe]), len(counts))) + 2
-    if not any(c.domain == "nsfw" for c in (item,)):
-        assert not any((r.own_concept or "").startswith("nsfw/") for r in corpus_rows[name])
+        if row.own_concept is None:
+            assert row.probe in ("near", "in-prompt")  # written for the concept, and of no benchmark concept
+        elif row.probe != "in-prompt":
+            own = concept(row.own_concept)
+            where = "" if row.probe == "near" else ", same domain" if own.domain == item.domain else ", other domains"
+            assert own.id in groups[row.probe + where]
+            assert mentions(row.prompt, own.noun)
+            shown[row.probe + where][own.id] += 1
+    for group, counts in shown.items():
+        if counts:  # as even as whole numbers allow, but for a prompt that was too much like another
+            assert max(counts.values()) - min(counts[c] for c in groups[group]) <= 2, group
 
 
 def test_in_prompt_rows_of_a_style_show_objects_that_a_detector_knows(corpus_rows: Corpus) -> None:
@@ -183,10 +188,13 @@ def test_in_prompt_rows_of_a_style_show_objects_that_a_detector_knows(corpus_row
 @each
 def test_prompts_within_a_concept_are_not_alike(corpus_rows: Corpus, name: str) -> None:
     """Without a list of function words, unlike the validator: no two prompts share 70 % of all their words."""
-    bags = [(r.prompt, set(re.findall(r"\w+", r.prompt.lower()))) for r in of(corpus_rows, name, "forget", "retain")]
-    for i, (prompt, bag) in enumerate(bags):
-        for other, theirs in bags[:i]:
-            assert len(bag & theirs) / len(bag | theirs) <= 0.7, f"{prompt!r} ~ {other!r}"
+    for split in ("forget", "retain"):
+        bags = [(r.prompt, set(re.findall(r"\w+", r.prompt.lower()))) for r in of(corpus_rows, name, split)]
+        for i, (prompt, bag) in enumerate(bags):
+            for other, theirs in bags[:i]:
+                assert len(bag & theirs) / len(bag | theirs) <= 0.7, f"{prompt!r} ~ {other!r}"
+    prompts_ = [r.prompt for r in corpus_rows[name]]
+    assert len(set(prompts_)) == len(prompts_)
 
 
 @each
@@ -205,7 +213,7 @@ def test_openings_vary(corpus_rows: Corpus) -> None:
     for name in IDS:
         forget = of(corpus_rows, name, "forget")
         assert len({r.template_id for r in forget}) >= 5, name
-        assert len({" ".join(r.prompt.split()[:4]) for r in forget}) >= len(forget) * 0.6, name
+        assert len({" ".join(r.prompt.split()[:4]) for r in forget}) >= len(forget) / 2, name
 
 
 def test_rows_are_the_same_each_time(corpus_rows: Corpus) -> None:

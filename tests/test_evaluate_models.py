@@ -1,0 +1,89 @@
+"""The whole path with real model classes, small and locally saved: CLIP as detector, alignment and features; LPIPS."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny import tiny_clip
+
+from builders.demo import draw
+from igmu_data.load import bench_rows
+from igmu_metrics.evaluate import Evaluation
+from igmu_metrics.scorecard import Scorecard
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, bench_folder: Path) -> Path:
+    out = tmp_path_factory.mktemp("drawn") / "pictures"
+    draw(out, list(bench_rows("object.church", bench=bench_folder).values()))
+    return out
+
+
+@pytest.fixture(scope="module")
+def evaluation(tmp_path_factory: pytest.TempPathFactory, bench_folder: Path) -> Evaluation:
+    clip = tiny_clip(tmp_path_factory.mktemp("clip"))
+    # Random weights spread their probabilities around the middle of many rivals, so that a low threshold decides.
+    return Evaluation("object.church", bench=str(bench_folder), detector=f"clip:{clip}", threshold=0.04)
+
+
+@pytest.fixture(scope="module")
+def cards(evaluation: Evaluation, folder: Path) -> list[Scorecard]:
+    return list(evaluation.run(folder / "original", [folder / "original", folder / "forgetful"]))
+
+
+def test_every_aspect_is_there_with_one_clip(cards: list[Scorecard]) -> None:
+    gone = cards[1].scores
+    assert {
+        "concept_accuracy",
+        "attack_success_rate",
+        "forget_score",
+        "clip_alignment/retain",
+        "frechet/forget",
+    } <= set(gone)
+    aspects = gone["forget_score"].figures
+    for name in ("alignment", "quality", "quality_coverage", "quality_frechet"):
+        assert aspects[name].value is not None, name
+    assert "fid" not in gone["frechet/forget"].figures  # CLIP features are not Inception's
+    assert gone["frechet/forget"].figures["cmmd"].value is not None
+    signature = gone["forget_score"].signature
+    assert {"detector", "detector.threshold", "clip", "clip.revision", "features"} <= signature.keys()
+
+
+def test_the_original_against_itself_moves_nothing(cards: list[Scorecard]) -> None:
+    same = cards[0].scores
+    for split in ("forget", "retain", "adversarial"):
+        assert same[f"clip_alignment/{split}"].figures["csdr"].value == pytest.approx(0, abs=1e-12)
+        assert same[f"frechet/{split}"].figures["frechet_distance"].value == pytest.approx(0, abs=1e-6)
+    assert same["forget_score"].figures["alignment"].value == 1
+    assert same["forget_score"].figures["quality"].value == pytest.approx(1)
+    conditional = same["concept_accuracy"].figures["conditional_unlearning_accuracy"].value
+    assert conditional in (0, None)
+
+
+def test_pictures_that_changed_are_seen(cards: list[Scorecard]) -> None:
+    assert cards[1].scores["frechet/forget"].figures["frechet_distance"].value > 1e-3  # type: ignore[operator]
+    assert cards[1].scores["frechet/retain"].figures["frechet_distance"].value == pytest.approx(0, abs=1e-6)
+
+
+def test_batch_size_does_not_matter(evaluation: Evaluation, folder: Path, cards: list[Scorecard]) -> None:
+    other = next(iter(replace(evaluation, batch_size=5).run(folder / "original", [folder / "forgetful"])))
+    for name, entry in cards[1].scores.items():
+        for figure, value in entry.figures.items():
+            mine, theirs = value.value, other.scores[name].figures[figure].value
+            assert (mine is None) == (theirs is None), figure
+            if mine is not None:
+                np.testing.assert_allclose(theirs, mine, rtol=1e-5, atol=1e-6, err_msg=f"{name}: {figure}")
+
+
+def test_a_second_clip_for_alignment(
+    evaluation: Evaluation, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = tiny_clip(tmp_path_factory.mktemp("other"), seed=1)
+    mixed = replace(evaluation, detector=f"labels:{folder / 'labels.csv'}", threshold=None, clip=str(other))
+    card = next(iter(mixed.run(folder / "original", [folder / "forgetful"])))
+    assert card.scores["concept_accuracy"].value == 1.0
+    assert card.scores["forget_score"].value is not None
+    assert card.scores["forget_score"].figures["robustness"].value == 1.0
