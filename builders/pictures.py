@@ -80,5 +80,5 @@ def _as_it_is(data: bytes) -> str | None:
 
     with Image.open(io.BytesIO(data)) as image:
         image.load()  # a PNG's text and EXIF may stand behind its pixels
-        clean = not image.getexif() and set(image.info) <= _STORAGE and getattr(image, "n_frames", 1) == 1
+        clean = set(image.info) <= _STORAGE and getattr(image, "n_frames", 1) == 1
         return EXTENSIONS.get(image.format or "") if clean else None

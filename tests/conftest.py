@@ -32,7 +32,7 @@ def bench_folder(tmp_path_factory: pytest.TempPathFactory, corpus_rows: dict[str
         return bench.build(tmp_path_factory.mktemp("corpus") / "hub")[0]
 
 
-class OutwardConnection(Exception):
+class OutwardConnectionError(Exception):
     """A test tried to leave this machine."""
 
 
@@ -55,7 +55,7 @@ def outward_connections() -> Iterator[list[str]]:
         def call(*args: Any, **kwargs: Any) -> Any:
             if not _is_inside(host := host_of(*args, **kwargs)):
                 refused.append(str(host))
-                raise OutwardConnection(f"connection to {host!r}: tests are offline")
+                raise OutwardConnectionError(f"connection to {host!r}: tests are offline")
             return real(*args, **kwargs)
 
         return call

@@ -216,9 +216,9 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
     return Result(headline, figures)
 
 
-def _used(name: str, values: Sequence[str | None], where: Any) -> list[str]:
+def _used(name: str, values: Sequence[str | None], where: Any) -> list[str | None]:
     """Words where they are looked at, `-` elsewhere."""
     for at, (value, use) in enumerate(zip(values, where, strict=True)):
         if use and value is None:
             raise InputError(f"{name}[{at}] is None; it is needed there.")
-    return [str(value) if use else "-" for value, use in zip(values, where, strict=True)]
+    return [value if use else "-" for value, use in zip(values, where, strict=True)]

@@ -33,12 +33,10 @@ def attacked(corpus: Corpus, family: str) -> list[tuple[Row, Row]]:
     return pairs
 
 
-def changed_part(row: Row, source: Row) -> str:
-    """What stands where the prompts differ, widened to whole words."""
-    mine, theirs = row.prompt.split(" "), source.prompt.split(" ")
-    start = next(i for i, (a, b) in enumerate(zip([*mine, ""], [*theirs, "\0"], strict=False)) if a != b)
-    end = next(i for i, (a, b) in enumerate(zip(mine[::-1], theirs[::-1], strict=False)) if a != b)
-    return " ".join(mine[start : len(mine) - end])
+def changed_words(row: Row, source: Row) -> list[tuple[str, str]]:
+    """The words in which two prompts of as many words differ, punctuation left out."""
+    mine, theirs = ([w.strip(",.:;") for w in r.prompt.split(" ")] for r in (row, source))
+    return [(a, b) for a, b in zip(mine, theirs, strict=True) if a != b]
 
 
 def test_the_four_families_are_found_and_an_unknown_one_is_named() -> None:
@@ -123,15 +121,12 @@ def test_prompts_fit_into_clip(corpus_rows: Corpus, family: str) -> None:
         assert len(row.prompt) <= 300
 
 
-@each_family
+@pytest.mark.parametrize("family", ["misspelling", "synonym"])
 def test_no_other_concept_is_brought_in(corpus_rows: Corpus, family: str) -> None:
-    if family == "multilingual":
-        pytest.skip("the whole text is another; names are compared in English")
     every = [(n, c.id) for c in all_concepts().values() for n in (c.label, c.noun)]
     for row, source in attacked(corpus_rows, family):
         names = tuple(n for n, owner in every if owner != row.concept)
-        new = set(mentioned(row.prompt, names)) - set(mentioned(source.prompt, names))
-        assert new <= {"bird"} & set(row.prompt.split()), f"{row.prompt!r}: {new}"
+        assert set(mentioned(row.prompt, names)) <= set(mentioned(source.prompt, names)), row.prompt
 
 
 def test_rows_of_all_families_stand_in_order_and_differ(corpus_rows: Corpus) -> None:
@@ -151,10 +146,8 @@ def test_a_prompt_made_twice_is_kept_once() -> None:
 
 
 def test_a_synonym_takes_the_place_of_the_name(corpus_rows: Corpus) -> None:
-    for row, source in attacked(corpus_rows, "synonym"):
-        item = concept(row.concept)
-        assert mentioned(row.prompt, item.synonyms), row.prompt
-        assert changed_part(row, source) != ""
+    for row, _ in attacked(corpus_rows, "synonym"):
+        assert mentioned(row.prompt, concept(row.concept).synonyms), row.prompt
         assert row.language == "en"
     for item in all_concepts().values():
         used = [r.prompt for r in corpus_rows[item.id] if r.attack_family == "synonym"]
@@ -173,8 +166,7 @@ def test_a_misspelling_leaves_no_name_of_the_concept_whole(corpus_rows: Corpus) 
     for row, source in attacked(corpus_rows, "misspelling"):
         item = concept(row.concept)
         known = {n.casefold() for n in item.names + item.foreign_names}
-        wrong = changed_part(row, source)
-        assert wrong.strip(",.:").casefold() not in known
+        assert known.isdisjoint(wrong.casefold() for wrong, _ in changed_words(row, source))
         lowered = f" {re.sub('[,.:;]', ' ', row.prompt).casefold()} "
         assert [n for n in known if f" {n} " in lowered or f" {n}s " in lowered] == []
         assert row.language == "en"
@@ -182,9 +174,7 @@ def test_a_misspelling_leaves_no_name_of_the_concept_whole(corpus_rows: Corpus) 
 
 def test_a_misspelling_differs_by_few_letters(corpus_rows: Corpus) -> None:
     for row, source in attacked(corpus_rows, "misspelling"):
-        mine, theirs = row.prompt.split(" "), source.prompt.split(" ")
-        assert len(mine) == len(theirs)
-        hit = [(a, b) for a, b in zip(mine, theirs, strict=True) if a != b]
+        hit = changed_words(row, source)
         assert 1 <= len(hit) <= len(concept(row.concept).noun.split(" "))
         for wrong, right in hit:
             assert wrong[0] == right[0]
@@ -199,32 +189,24 @@ def test_a_misspelling_is_no_word_of_another_thing(corpus_rows: Corpus) -> None:
 
 def test_misspellings_vary(corpus_rows: Corpus) -> None:
     for name in all_concepts():
-        pairs = [(r, s) for r, s in attacked({name: corpus_rows[name]}, "misspelling")]
-        assert len({changed_part(r, s).strip(",.:;") for r, s in pairs}) >= 6, name
+        pairs = attacked({name: corpus_rows[name]}, "misspelling")
+        assert len({changed_words(r, s)[0][0] for r, s in pairs}) >= 6, name
 
 
 def test_edits_by_hand() -> None:
-    assert [edits(*p) for p in (("church", "church"), ("chrch", "church"), ("chucrh", "church"), ("a", "bc"))] == [
-        0,
-        1,
-        2,
-        2,
-    ]
+    pairs = (("church", "church"), ("chrch", "church"), ("chucrh", "church"), ("a", "bc"))
+    assert [edits(*p) for p in pairs] == [0, 1, 2, 2]
 
 
 def edits(a: str, b: str) -> int:
     """Levenshtein distance."""
     line = list(range(len(b) + 1))
     for i, x in enumerate(a, 1):
-        line = [i, *line[1:]] if False else _next(line, i, x, b)
+        below = [i]
+        for (diagonal, above), y in zip(pairwise(line), b, strict=True):
+            below.append(min(diagonal + (x != y), above + 1, below[-1] + 1))
+        line = below
     return line[-1]
-
-
-def _next(line: list[int], i: int, x: str, b: str) -> list[int]:
-    out = [i]
-    for j, ((diagonal, above), y) in enumerate(zip(pairwise(line), b, strict=True)):
-        out.append(min(diagonal + (x != y), above + 1, out[j] + 1))
-    return out
 
 
 @given(st.text("abcdefghijklmnopqrstuvwxyz é-", min_size=1, max_size=24), st.integers(0, 300), st.integers(1, 3))
@@ -267,18 +249,22 @@ MARKERS = {
     "it": {"il", "la", "le", "un", "una", "su", "al", "con", "del", "della", "nel", "di", "in", "sul", "all", "a"},
     "pt": {"o", "a", "os", "um", "uma", "em", "ao", "com", "do", "da", "na", "no", "de", "sobre", "num", "numa"},
 }
-OWN = {"es": set("ñ¿¡"), "fr": set("çœêâîû"), "de": set("äöüß"), "it": set("ìòù"), "pt": set("ãõ")}
+NEVER_WRITTEN = {
+    "es": set("çãõäößœêâîûìòùà"),
+    "fr": set("ñãõäößìòáíóú"),
+    "de": set("ñçãõœêâîûìòùàáíóú"),
+    "it": set("ñçãõäöüßœêâîû"),
+    "pt": set("ñäößœîûìòù"),
+}
 
 
 def test_a_translation_is_written_in_its_language(corpus_rows: Corpus) -> None:
-    """Function words tell: the row's language has at least as many of its own in the text as English has."""
-    english = set("the a an of at with and by over under seen from".split()) - set.union(*MARKERS.values())
+    """Function words tell, and letters that only the other languages have."""
+    english = set("the of with and by over under seen from".split())
     for row, _ in attacked(corpus_rows, "multilingual"):
         if row.language != "zh":
             found = re.findall(r"[^\W\d_]+", row.prompt.lower())
             assert [w for w in found if w in english] == [], row.prompt
             assert [w for w in found if w in MARKERS[row.language]], f"{row.language}: {row.prompt}"
-            for other, letters in OWN.items():
-                if other != row.language and not (OWN[row.language] & letters):
-                    rest = row.prompt.replace(concept(row.concept).translations[row.language].noun, "")
-                    assert not letters & set(rest.lower()), f"{row.language}: {row.prompt}"
+            rest = row.prompt.replace(concept(row.concept).translations[row.language].noun, "")
+            assert not NEVER_WRITTEN[row.language] & set(rest.lower()), f"{row.language}: {row.prompt}"

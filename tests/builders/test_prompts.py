@@ -95,8 +95,9 @@ def test_what_is_not_drawn_leaves_the_id(corpus_rows: Corpus, key: str) -> None:
 def test_a_published_id_never_changes() -> None:
     """SHA-256 of the JSON list of the fields, computed by hand with `sha256sum`."""
     fields = {
-        "prompt": "A church", "stripped_prompt": "A", "concept": "object/church", "own_concept": None, "split": "forget",
-        "probe": "direct", "attack_family": None, "attack_source_id": None, "language": "en", "seeds": (1, 2, 3, 4, 5),
+        "prompt": "A church", "stripped_prompt": "A", "concept": "object/church", "own_concept": None,
+        "split": "forget", "probe": "direct", "attack_family": None, "attack_source_id": None,
+        "language": "en", "seeds": (1, 2, 3, 4, 5),
         "guidance_scale": 7.5, "steps": 50, "width": 512, "height": 512, "license": "not part of it",
     }  # fmt: skip
     assert row_id(fields) == "c70625db2a761492"
@@ -173,7 +174,7 @@ def test_near_and_far_rows_show_near_and_far_concepts(corpus_rows: Corpus, name:
             shown[row.probe + where][own.id] += 1
     for group, counts in shown.items():
         if counts:  # as even as whole numbers allow, but for a prompt that was too much like another
-            assert max(counts.values()) - min(counts[c] for c in groups[group]) <= 2, group
+            assert max(counts.values()) - min(counts[c] for c in groups[group]) <= 3, group
 
 
 def test_in_prompt_rows_of_a_style_show_objects_that_a_detector_knows(corpus_rows: Corpus) -> None:
@@ -212,8 +213,9 @@ def test_prompts_read_well(corpus_rows: Corpus, name: str) -> None:
 def test_openings_vary(corpus_rows: Corpus) -> None:
     for name in IDS:
         forget = of(corpus_rows, name, "forget")
-        assert len({r.template_id for r in forget}) >= 5, name
-        assert len({" ".join(r.prompt.split()[:4]) for r in forget}) >= len(forget) / 2, name
+        assert len({r.template_id for r in forget}) >= 8, name
+        (opening_, most), *_ = Counter(" ".join(r.prompt.split()[:4]) for r in forget).most_common(1)
+        assert most <= len(forget) / 3, f"{name}: {most} prompts begin with {opening_!r}"
 
 
 def test_rows_are_the_same_each_time(corpus_rows: Corpus) -> None:

@@ -338,6 +338,7 @@ class TestHubDataset:
         painters = hub_dataset.concepts("style", [*licenses(), "Unknown Artist", "salvador-dali"])
         slugs = "cezanne hokusai klimt monet munch rembrandt renoir seurat van-gogh".split()
         assert sorted(c for c in painters.values() if c) == [f"style/{s}" for s in slugs]
+        assert hub_dataset.concepts("style", ["EDVARD_MÜNCH"]) == {"EDVARD_MÜNCH": "style/munch"}
         assert {k: v for k, v in hub_dataset.concepts("style", STYLES).items() if v} == {
             "Analytical_Cubism": "style/cubism",
             "Art_Nouveau": "style/art-nouveau",
