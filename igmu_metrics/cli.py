@@ -1,4 +1,4 @@
-"""The command line: `igmu concepts | metrics | validate | score | compare`.
+"""The command line: `igmu concepts | metrics | validate | generate | score | compare`.
 
 Thin on purpose: it reads arguments, calls the package and prints. Everything heavy is imported inside the commands.
 Tables go to stdout, progress and errors to stderr; an error of the user's ends with exit code 2 and no traceback.
@@ -84,6 +84,45 @@ def validate(
     if found:
         raise CorpusError(f"{folder}: {len(found)} problems.")
     typer.echo(f"{folder}: {len(parquet_files(folder))} Parquet files, no problems.")
+
+
+@app.command()
+def generate(
+    model: Annotated[str, typer.Option(help="diffusers pipeline: folder, Hub id or id@revision.")],
+    config: Annotated[str, typer.Option(help="Concept config, such as object.church.")],
+    out: Annotated[Path, typer.Option(help="Folder for the pictures and their metadata.jsonl; a restart resumes.")],
+    split: Annotated[list[str] | None, typer.Option(help="forget, retain, adversarial; repeat; default all.")] = None,
+    seeds_per_row: Annotated[int | None, typer.Option(min=1, max=5, help="Only the first seeds of a row.")] = None,
+    bench: Annotated[str | None, typer.Option(help="Corpus: Hub repository or folder; default igmu/bench.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Revision of the corpus on the Hub.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures a call on an accelerator.")] = 4,
+    steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps instead of the rows' own.")] = None,
+    guidance_scale: Annotated[float | None, typer.Option(help="Guidance scale instead of the rows' own.")] = None,
+    size: Annotated[int | None, typer.Option(min=1, help="Width and height in pixels, likewise.")] = None,
+    dtype: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, …; default a GPU where there is one.")] = None,
+) -> None:
+    """Draw the prompts of a config with a model, ready for igmu score."""
+    from igmu_data.load import bench_rows
+    from igmu_data.schema import SPLITS
+    from igmu_metrics.drawing import draw, requests_for
+    from igmu_metrics.pipelines import find_pipeline
+    from igmu_metrics.validation import one_of
+
+    wanted = split or list(SPLITS)
+    one_of("split", wanted, SPLITS)
+    rows = [r for r in bench_rows(config, bench=bench, revision=revision).values() if r.split in wanted]
+    drawing = draw(
+        requests_for(rows, seeds_per_row=seeds_per_row),
+        find_pipeline(model, device=device, dtype=dtype),
+        out,
+        batch_size=batch_size,
+        steps=steps,
+        guidance_scale=guidance_scale,
+        width=size,
+        height=size,
+    )
+    typer.echo(f"{out}: {len(drawing.files)} pictures, {drawing.n_drawn} of them new, {len(drawing.failures)} failed.")
 
 
 @app.command()

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from drawn import metadata, picture
+from drawn import copied, metadata, picture
 from typer.testing import CliRunner
 
 from builders.demo import draw
@@ -161,7 +161,45 @@ def test_listings() -> None:
 
 
 def test_validate(bench_folder: Path, tmp_path: Path) -> None:
-    good = igmu("validate", bench_folder)
+    good = igmu("validate", bench_folder.parent / "bench-nsfw")
     assert good.returncode == 0, good.stdout + good.stderr
     assert "no problems" in good.stdout
     refused(igmu("validate", tmp_path), "CorpusError", "README.md")
+
+
+def test_generate_and_score(bench_folder: Path, tmp_path: Path) -> None:
+    """In this process: importing diffusers in each of three would take most of a minute."""
+    from tiny import tiny_clip
+    from tiny_diffusion import tiny_pipeline
+
+    model, corpus = tiny_pipeline(tmp_path / "model"), ["--config", "object.church", "--bench", str(bench_folder)]
+    small = ["--split", "forget", "--seeds-per-row", "1", "--steps", "1", "--size", "16", "--device", "cpu"]
+    draw_again = ["generate", "--model", str(model), *corpus, "--out", str(tmp_path / "drawn"), *small]
+    runner = CliRunner()
+    first, second = runner.invoke(app, draw_again), runner.invoke(app, draw_again)
+    assert "56 pictures, 56 of them new" in first.stdout, first.output
+    assert "56 pictures, 0 of them new" in second.stdout, second.output
+    folders = ["--original", str(tmp_path / "drawn"), "--unlearned", str(copied(tmp_path / "drawn", tmp_path / "same"))]
+    detector = ["--detector", f"clip:{tiny_clip(tmp_path / 'clip')}", "--device", "cpu"]
+    done = runner.invoke(app, ["score", *folders, *corpus, *detector, "--out", str(tmp_path / "card.json")])
+    assert done.exit_code == 0, done.output
+    figures = json.loads((tmp_path / "card.json").read_text())["scores"]["clip_alignment/forget"]["figures"]
+    assert figures["cosine"]["n_generations"] == 56
+    assert figures["csdr"]["value"] == 0
+
+
+def test_generate_refuses_an_unknown_split(bench_folder: Path, tmp_path: Path) -> None:
+    done = igmu(
+        "generate",
+        "--model",
+        tmp_path,
+        "--config",
+        "object.church",
+        "--bench",
+        bench_folder,
+        "--out",
+        tmp_path / "out",
+        "--split",
+        "forgot",
+    )
+    refused(done, "forgot", "forget")

@@ -191,9 +191,14 @@ class TestMetadata:
             "sha256": hashlib.sha256((drawn / f"{row.id}-{row.seeds[1]}.png").read_bytes()).hexdigest(),
         }
 
-    def test_is_read_by_datasets_and_by_igmu_score(self, drawn: Path, tmp_path: Path) -> None:
+    def test_is_read_by_datasets_and_by_igmu_score(
+        self, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         import datasets
 
+        monkeypatch.setattr(
+            datasets.config, "HF_UPDATE_DOWNLOAD_COUNTS", False
+        )  # it reports each load of an imagefolder
         loaded = datasets.load_dataset("imagefolder", data_dir=str(drawn), split="train", cache_dir=str(tmp_path))
         assert {(r["id"], r["seed"]) for r in loaded} == {r.key for r in REQUESTS}
         assert loaded[0]["image"].size == (32, 32)
@@ -246,11 +251,11 @@ class TestResume:
         script.write_text(KILL)
         requests = tmp_path / "requests.json"
         requests.write_text(json.dumps([dataclasses.asdict(r) for r in REQUESTS[:4]]))
-        env = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        root = Path(__file__).parents[2]
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONPATH": str(root)}
         done = subprocess.run(
             [sys.executable, str(script), str(model), str(requests), str(tmp_path / "out")],
             env=env,
-            cwd=Path(__file__).parents[2],
             capture_output=True,
             text=True,
             timeout=200,

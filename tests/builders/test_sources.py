@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import logging
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,14 +117,14 @@ class TestFolder:
         secret = "a prompt that nobody should publish"
         text = PngImagePlugin.PngInfo()
         text.add_text("parameters", secret)
-        behind = PngImagePlugin.PngInfo()
-        behind.add(b"tEXt", b"parameters\0" + secret.encode(), after_idat=True)
+        body = b"tEXtparameters\0" + secret.encode()
+        chunk = (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
         other = Image.fromarray(pixels(picture(9)))
         data = {
             "text": lambda: picture(0, pnginfo=text),
             "comment": lambda: picture(0, "JPEG", comment=secret.encode()),
             "xmp": lambda: picture(0, "WEBP", lossless=True, xmp=secret.encode()),
-            "behind the pixels": lambda: picture(0, pnginfo=behind),
+            "behind the pixels": lambda: picture(0)[:-12] + chunk + picture(0)[-12:],
             "bmp": lambda: picture(0, "BMP"),
             "frames": lambda: picture(0, "WEBP", lossless=True, save_all=True, append_images=[other]),
         }[place]()
