@@ -6,7 +6,8 @@ A folder appears complete or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,10 +71,11 @@ def _build_repo(target: Path, items: Sequence[Concept], *, restricted: bool, ima
     rows = {c.id: concept_rows(c) for c in track(items, f"{target.name}: prompts", console=steps)}
     everything = [r for own in rows.values() for r in own]
     require_valid(everything)
+    found = _by_concept(source.images(everything, argument, work=work), {r.id: r.concept for r in everything})
     with replaced(target) as folder:
         stored = []
         for item in track(items, f"{target.name}: files", console=steps):
-            pictures = {p.row_id: p for p in source.images(rows[item.id], argument, work=work)}
+            pictures = found(item.id)
             for split in SPLITS:
                 own = [r for r in rows[item.id] if r.split == split]
                 stored.append(write_split(folder, item, split, own, pictures))
@@ -84,6 +86,21 @@ def _build_repo(target: Path, items: Sequence[Concept], *, restricted: bool, ima
         write_croissant(folder, stored, restricted=restricted)
         facts: dict[str, Any] = {"name": card.REPO[restricted], "version": VERSION, "images": name}
         write_manifest(folder, facts | {"n_rows": len(everything), "n_concepts": len(items)})
+
+
+def _by_concept(
+    pictures: Iterator[sources.Picture], concept_of: Mapping[str, str]
+) -> Callable[[str], dict[str, sources.Picture]]:
+    """Pictures by row id, concept by concept in the order of the rows: only one concept's are in memory."""
+    groups = groupby(pictures, key=lambda p: concept_of[p.row_id])
+    waiting: list[tuple[str, dict[str, sources.Picture]]] = []
+
+    def take(name: str) -> dict[str, sources.Picture]:
+        if not waiting:
+            waiting.extend((k, {p.row_id: p for p in group}) for k, group in islice(groups, 1))
+        return waiting.pop()[1] if waiting and waiting[0][0] == name else {}
+
+    return take
 
 
 def main(

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from igmu_data.errors import OutputError
+from igmu_data.load import files_of
 from igmu_data.schema import COLUMNS, SPLITS, Row, features
-from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, Concept, concept, configs
+from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, Concept, configs
 
 ROW_GROUP_BYTES: Final = 50 * 2**20  # half of what the viewer can scan, so that one odd picture does no harm
 ROW_GROUP_ROWS: Final = 100
@@ -48,24 +49,6 @@ class Stored:
 def parquet_path(item: Concept, split: str) -> str:
     """Where the rows of a concept and split are, relative to the repository."""
     return f"{item.domain}/{item.family}/{item.slug}/{split}-00000-of-00001.parquet"
-
-
-def glob(config: str, split: str) -> str:
-    """The glob that gathers a config's files of one split."""
-    domain, _, rest = config.partition(".")
-    if config == ALL:
-        base = "*/*/*"
-    elif not rest:
-        base = f"{domain}/*/*"
-    elif f"{domain}/{rest}" in _members(config):
-        base = f"{domain}/{concept(config).family}/{rest}"
-    else:
-        base = f"{domain}/{rest}/*"
-    return f"{base}/{split}-*"
-
-
-def _members(config: str) -> tuple[str, ...]:
-    return {**configs(restricted=True), **configs()}[config]
 
 
 def write_split(folder: Path, item: Concept, split: str, rows: Sequence[Row], pictures: Mapping[str, Any]) -> Stored:
@@ -132,7 +115,7 @@ def card_yaml(stored: Sequence[Stored], *, restricted: bool, header: Mapping[str
         )
         entry: dict[str, Any] = {
             "config_name": config,
-            "data_files": [{"split": s, "path": glob(config, s)} for s in SPLITS],
+            "data_files": [{"split": s, "path": files_of(config, s)} for s in SPLITS],
         }
         entries.append(entry | ({"default": True} if config == default_config(restricted) else {}))
     if not present:

@@ -49,8 +49,11 @@ class Plan:
 
     @property
     def takes_phrase(self) -> bool:
-        """Whether a whole noun phrase ("a stone building with …") fits into the open place."""
-        return "{a}" in self.text or not self.concept.article
+        """Whether a whole phrase ("a stone building with …") fits into the open place.
+
+        A subject's bare name may stand behind an article or an adjective; an attribute's never does.
+        """
+        return "{a}" in self.text or self.concept.scope == "attribute"
 
     def prompt(self, noun: str | None = None, phrase: str | None = None) -> str:
         """The prompt with a name (article added where the place wants one) or a whole phrase."""

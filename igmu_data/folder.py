@@ -17,6 +17,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from igmu_data.errors import CorpusError
+from igmu_data.load import read_records
 from igmu_data.schema import SPLITS, Row, features
 from igmu_data.validate import Problem, problems
 
@@ -150,15 +151,12 @@ def _ordered(kinds: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def _rows(folder: Path) -> tuple[list[Row], list[Problem]]:
     """The rows, and what is no row."""
-    import pyarrow.parquet as pq
-
     rows: list[Row] = []
     refused: list[Problem] = []
     for path in parquet_files(folder):
-        table = pq.read_table(path)
         if path.name.split("-")[0] not in SPLITS:
             continue
-        for record in table.select([c for c in table.column_names if c != "image"]).to_pylist():
+        for record in read_records(path):
             try:
                 rows.append(Row(**record))
             except ValidationError as error:

@@ -10,13 +10,13 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from igmu_data.errors import CorpusError, EmptyInputError, InputError
 from igmu_data.schema import SPLITS, Row
-from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, config_concepts
+from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, concept, config_concepts
 
 if TYPE_CHECKING:
     import datasets
@@ -89,22 +89,52 @@ def identity(place: str) -> str:
     return f"{manifest['name']} {manifest['version']}"
 
 
+def files_of(config: str, split: str) -> str:
+    """The glob that gathers a config's Parquet files of one split, relative to the repository.
+
+    >>> files_of("object.structure", "forget"), files_of("object.church", "retain")
+    ('object/structure/*/forget-*', 'object/structure/church/retain-*')
+    """
+    members = config_concepts(config)
+    domain, _, rest = config.partition(".")
+    if config == ALL:
+        base = "*/*/*"
+    elif not rest:
+        base = f"{domain}/*/*"
+    else:
+        base = f"{domain}/{concept(config).family}/{rest}" if f"{domain}/{rest}" in members else f"{domain}/{rest}/*"
+    return f"{base}/{split}-*"
+
+
 def bench_rows(
     config: str, *, bench: str | os.PathLike[str] | None = None, revision: str | None = None
 ) -> dict[str, Row]:
-    """The rows of a config by id, without pictures.
+    """The rows of a config by id, without pictures; a local folder's files are read as they are.
 
     Raises:
         EmptyInputError: the config has no rows there.
     """
-    loaded: Any = load_bench(config, bench=bench, revision=revision)
-    rows = {}
+    place = Path(locate(config, bench))
+    rows: dict[str, Row] = {}
     for split in SPLITS:
-        for record in loaded[split].remove_columns("image"):
-            rows[record["id"]] = Row(**record)
+        if place.is_dir():
+            records = (r for path in sorted(place.glob(files_of(config, split))) for r in read_records(path))
+        else:
+            loaded: Any = load_bench(config, split, bench=bench, revision=revision)
+            records = iter(loaded.remove_columns("image"))
+        rows |= {r["id"]: Row(**r) for r in records}
     if not rows:
-        raise EmptyInputError(f"config {config!r} has no rows in {locate(config, bench)}.")
+        raise EmptyInputError(f"config {config!r} has no rows in {place}.")
     return rows
+
+
+def read_records(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of one Parquet file of the corpus as plain dictionaries, without pictures."""
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path)
+    columns = [name for name in file.schema_arrow.names if name != "image"]
+    yield from file.read(columns).to_pylist()
 
 
 def digest(ids: Iterable[str]) -> str:

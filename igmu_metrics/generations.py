@@ -102,7 +102,7 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> list[Generation]:
             f"{folder}: no {METADATA}. Write one line {{file_name, id, seed}} per image, or give --layout igmu or flat."
         )
     found, listed = [], set()
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
         if not line.strip():
             continue
         record = _record(line, f"{path}, line {number}")

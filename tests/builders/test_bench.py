@@ -1,0 +1,543 @@
+"""The whole build: the same bytes everywhere, loadable by name, complete or not there at all."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import typer
+import yaml
+from datasets import DatasetInfo, Features, load_dataset
+from PIL import Image
+from typer.testing import CliRunner
+
+from builders import bench, card, hubfolder, sources
+from builders.hubfolder import replaced
+from builders.sources import Picture
+from igmu_data import policy
+from igmu_data.errors import CorpusError, InputError, OutputError, UnknownSourceError
+from igmu_data.load import files_of
+from igmu_data.schema import COLUMNS, SPLITS, Row, features
+from igmu_data.taxonomy import all_concepts, concept, configs
+
+ROOT = Path(__file__).resolve().parents[2]
+CHURCH = "object/church"
+FEW = (CHURCH, "style/van-gogh", "nsfw/nudity")
+Corpus = dict[str, list[Row]]
+
+
+def environment(tmp: Path, **more: str) -> dict[str, str]:
+    """A process of its own: offline, own caches, this checkout."""
+    own = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp / "hf"), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return os.environ | own | more
+
+
+def start(command: Sequence[str], cwd: Path, env: dict[str, str]) -> subprocess.Popen[str]:
+    cwd.mkdir(parents=True, exist_ok=True)
+    return subprocess.Popen(
+        command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err[-4000:]
+    return out
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below a folder."""
+    return {
+        p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
+
+
+def front(folder: Path) -> dict[str, Any]:
+    match = re.match(r"---\n(.*?)\n---\n", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert match
+    return dict(yaml.load(match[1], yaml.CSafeLoader))
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
+    """Three concepts, built at the same time by two processes that differ in all that must not matter."""
+    where = tmp_path_factory.mktemp("few")
+    command = [sys.executable, "-m", "builders.bench", "--out"]
+    one = start(
+        [*command, str(where / "one"), *(a for c in FEW for a in ("--only", c))],
+        ROOT,
+        environment(where / "env1", PYTHONHASHSEED="1", TZ="Asia/Tokyo", LC_ALL="C.UTF-8"),
+    )
+    two = start(
+        [*command, "deep/two", *(a for c in (*reversed(FEW), CHURCH) for a in ("--only", c))],
+        where / "elsewhere",
+        environment(where / "env2", PYTHONHASHSEED="4242", TZ="America/Lima", LC_ALL="C"),
+    )
+    assert finish(one).split() == [str(where / "one/igmu/bench"), str(where / "one/igmu/bench-nsfw")]
+    finish(two)
+    yield where / "one", where / "elsewhere/deep/two"
+    shutil.rmtree(where)
+
+
+def test_two_builds_are_the_same_to_the_byte(few: tuple[Path, Path]) -> None:
+    one, two = (tree(f) for f in few)
+    assert one == two
+    assert {"igmu/bench/manifest.json", "igmu/bench/README.md", "igmu/bench-nsfw/croissant.json"} <= set(one)
+    assert sum(name.endswith(".parquet") for name in one) == 9
+
+
+def test_the_manifest_lists_every_other_file(few: tuple[Path, Path]) -> None:
+    for repo, n_concepts in (("igmu/bench", 2), ("igmu/bench-nsfw", 1)):
+        folder = few[0] / repo
+        manifest = json.loads((folder / "manifest.json").read_text())
+        present = tree(folder)
+        del present["manifest.json"]
+        assert manifest["files"] == present
+        assert (manifest["name"], manifest["n_concepts"], manifest["images"]) == (repo, n_concepts, "none")
+        assert manifest["n_rows"] == sum(pq.ParquetFile(p).metadata.num_rows for p in folder.rglob("*.parquet"))
+
+
+def test_no_path_of_the_machine_is_in_a_file(few: tuple[Path, Path]) -> None:
+    for path in few[0].rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            assert str(few[0]).encode() not in data, path
+            assert str(ROOT).encode() not in data, path
+
+
+LOAD = """
+import sys, json
+import yaml
+yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the card is parsed again for every config
+import datasets
+from datasets import load_dataset
+datasets.disable_progress_bars()
+wanted = json.loads(open(sys.argv[1]).read())
+from igmu_data.schema import features
+for repo, config, expected in wanted:
+    loaded = load_dataset(repo, config)
+    assert list(loaded) == ["forget", "retain", "adversarial"], (config, list(loaded))
+    for split, table in loaded.items():
+        assert list(table.features.items()) == list(features().items()), (config, split)
+        ids = sorted(table["id"])
+        assert ids == expected[split], (config, split, len(ids), len(expected[split]))
+        assert set(table["split"]) == {split}
+print("loaded", len(wanted))
+"""
+STREAM = """
+import sys
+import datasets
+from datasets import load_dataset
+datasets.disable_progress_bars()
+from igmu_data.schema import COLUMNS
+for config in ("all", "style", "object.structure", "object.church"):
+    first = next(iter(load_dataset("igmu/bench", config, split="retain", streaming=True)))
+    assert tuple(first) == COLUMNS, first
+    assert first["split"] == "retain"
+rows = list(load_dataset("igmu/bench", "object.church", split="adversarial", streaming=True))
+assert {r["concept"] for r in rows} == {"object/church"}
+assert all(len(r["seeds"]) == 5 for r in rows)
+assert next(iter(load_dataset("igmu/bench", split="forget", streaming=True)))["concept"] == "character/count-dracula"
+print("streamed", len(rows))
+"""
+
+
+def test_every_config_and_split_loads_by_relative_folder(
+    bench_folder: Path, corpus_rows: Corpus, tmp_path: Path
+) -> None:
+    hub = bench_folder.parents[1]
+    jobs: list[list[Any]] = []
+    for restricted, repo in card.REPO.items():
+        for config, members in configs(restricted).items():
+            ids = {s: sorted(r.id for m in members for r in corpus_rows[m] if r.split == s) for s in SPLITS}
+            jobs.append([repo, config, ids])
+    assert len(jobs) == len(configs()) + len(configs(True))
+    processes = []
+    for i in range(2):
+        (tmp_path / f"{i}.json").write_text(json.dumps(jobs[i::2]))
+        command = [sys.executable, "-c", LOAD, str(tmp_path / f"{i}.json")]
+        processes.append(start(command, hub, environment(tmp_path / str(i))))
+    streamed = start([sys.executable, "-c", STREAM], hub, environment(tmp_path / "s"))
+    n = sum(r.split == "adversarial" for r in corpus_rows[CHURCH])
+    assert [finish(p).strip() for p in processes] == [f"loaded {len(jobs[i::2])}" for i in range(2)]
+    assert finish(streamed).strip() == f"streamed {n}"
+
+
+def test_features_are_the_same_in_code_yaml_and_parquet(bench_folder: Path) -> None:
+    wanted = list(features().items())
+    assert [name for name, _ in wanted] == list(COLUMNS)
+    block = front(bench_folder)
+    assert [i["config_name"] for i in block["dataset_info"]] == [c["config_name"] for c in block["configs"]]
+    for info in block["dataset_info"]:
+        assert [f["name"] for f in info["features"]] == list(COLUMNS)
+        assert list(DatasetInfo._from_yaml_dict(info).features.items()) == wanted
+    for path in bench_folder.rglob("*.parquet"):
+        schema = pq.read_schema(path)
+        assert list(Features.from_arrow_schema(schema).items()) == wanted
+        assert schema.names == list(COLUMNS)
+
+
+def test_row_groups_are_small(bench_folder: Path) -> None:
+    for path in bench_folder.rglob("*.parquet"):
+        meta = pq.ParquetFile(path).metadata
+        for i in range(meta.num_row_groups):
+            assert meta.row_group(i).total_byte_size <= 100 * 1024**2
+            assert meta.row_group(i).num_rows <= 100
+
+
+def test_the_card_has_every_config_once(bench_folder: Path) -> None:
+    for restricted, folder in ((False, bench_folder), (True, bench_folder.with_name("bench-nsfw"))):
+        block = front(folder)
+        names = [c["config_name"] for c in block["configs"]]
+        assert names == list(configs(restricted))
+        assert [c["config_name"] for c in block["configs"] if c.get("default")] == ["nsfw" if restricted else "all"]
+        # This tag turns the viewer off for the whole repository.
+        assert ("not-for-all-audiences" in block["tags"]) is restricted
+        assert "nsfw" not in block["tags"]
+        assert block["license"] == "cc-by-4.0"
+        assert block["language"] == ["de", "en", "es", "fr", "it", "pt", "zh"]
+        text = (folder / "README.md").read_text(encoding="utf-8")
+        assert "{{" not in text
+        assert all(f"| `{c}` |" in text for c in COLUMNS)
+        for item in all_concepts().values():
+            assert (f"| `{item.id}` |" in text) is ((item.domain == "nsfw") is restricted)
+        assert not (folder / f"{folder.name}.py").exists()  # a script of that name breaks loading
+
+
+def test_sizes_in_the_card_are_those_of_the_files(bench_folder: Path) -> None:
+    for info in front(bench_folder)["dataset_info"]:
+        files = [f for s in SPLITS for f in bench_folder.glob(files_of(info["config_name"], s))]
+        assert len(files) == len(set(files))
+        assert info["download_size"] == sum(f.stat().st_size for f in files)
+        assert info["dataset_size"] == sum(s["num_bytes"] for s in info["splits"])
+        n = {s["name"]: s["num_examples"] for s in info["splits"]}
+        assert list(n) == list(SPLITS)
+        for split in SPLITS:
+            mine = [f for f in files if f.name.startswith(split)]
+            assert n[split] == sum(pq.ParquetFile(f).metadata.num_rows for f in mine)
+
+
+def test_every_row_passes_the_policy(corpus_rows: Corpus) -> None:
+    every = [r for rows in corpus_rows.values() for r in rows]
+    texts = {(t, r.domain, r.language) for r in every for t in (r.prompt, r.stripped_prompt)}
+    assert len(texts) > 5000
+    broken = [(t, v) for t, d, lang in texts for v in policy.violations(t, domain=d, language=lang)]
+    assert broken == []
+
+
+def test_eval_yaml_has_one_task_for_each_headline(bench_folder: Path, few: tuple[Path, Path]) -> None:
+    def tasks(folder: Path) -> list[str]:
+        block = yaml.safe_load((folder / "eval.yaml").read_text(encoding="utf-8"))
+        assert set(block) == {"name", "description", "evaluation_framework", "tasks"}
+        known = {c["config_name"] for c in front(folder)["configs"]}
+        assert len({t["id"] for t in block["tasks"]}) == len(block["tasks"])
+        for task in block["tasks"]:
+            assert set(task) == {"id", "config", "split"}
+            assert task["config"] in known
+            assert task["split"] == "forget"  # left out it would be `test`, which is not there
+            assert task["id"] == f"forget_score_{task['config']}"
+        return [t["config"] for t in block["tasks"]]
+
+    assert tasks(bench_folder) == ["all", "character", "identity", "object", "style"]
+    assert tasks(bench_folder.with_name("bench-nsfw")) == ["nsfw"]
+    assert tasks(few[0] / "igmu/bench") == ["all", "object", "style"]
+
+
+# --- Croissant ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore")  # rdflib and pandas deprecate what mlcroissant calls
+def test_croissant_is_valid_and_gives_the_records(few: tuple[Path, Path]) -> None:
+    import mlcroissant
+
+    folder = few[0] / "igmu/bench"
+    loaded = mlcroissant.Dataset(jsonld=str(folder / "croissant.json"), mapping={"repo": str(folder)})
+    issues = loaded.metadata.issues
+    assert (list(issues.errors), list(issues.warnings)) == ([], [])
+    for split in SPLITS:
+        records = list(loaded.records(split))
+        stored = [r for p in folder.rglob(f"{split}-*.parquet") for r in pq.read_table(p).to_pylist()]
+        key = f"{split}/id"
+        assert sorted(r[key].decode() for r in records) == sorted(r["id"] for r in stored)
+        one = records[0]
+        own = next(r for r in stored if r["id"] == one[key].decode())
+        assert one[f"{split}/prompt"].decode() == own["prompt"]
+        assert list(one[f"{split}/seeds"]) == own["seeds"]
+        assert one[f"{split}/image"] is None
+        assert [k.removeprefix(f"{split}/") for k in one] == list(COLUMNS)
+
+
+def test_croissant_describes_every_file(few: tuple[Path, Path]) -> None:
+    folder = few[0] / "igmu/bench"
+    described = json.loads((folder / "croissant.json").read_text(encoding="utf-8"))
+    for key in ("license", "version", "datePublished", "citeAs", "url", "description"):
+        assert described[key]
+    files = {d["contentUrl"]: d for d in described["distribution"] if d.get("contentUrl", "").endswith(".parquet")}
+    assert set(files) == {p.relative_to(folder).as_posix() for p in folder.rglob("*.parquet")}
+    for name, entry in files.items():
+        data = (folder / name).read_bytes()
+        assert entry["sha256"] == hashlib.sha256(data).hexdigest()
+        assert entry["contentSize"] == f"{len(data)} B"
+
+
+# --- pictures -----------------------------------------------------------------------------------------------------
+
+
+def png(row: Row) -> bytes:
+    """A picture of 48×32 noise-like pixels that only this row has."""
+    pixels = b"".join(hashlib.sha256(f"{row.id}{i}".encode()).digest() for i in range(144))
+    buffer = io.BytesIO()
+    Image.frombytes("RGB", (48, 32), pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def pictured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A source `stub` that has a picture for every second row; the list says which sources were asked for."""
+    asked: list[str] = []
+
+    def images(rows: Sequence[Row], argument: str, *, work: Path) -> Iterator[Picture]:
+        assert argument == "shelf"
+        for row in rows[::2]:
+            yield Picture(row.id, png(row), ".png", f"stub:{argument}/{row.id}.png", "CC0-1.0")
+
+    def load(name: str) -> Any:
+        asked.append(name)
+        return SimpleNamespace(images=images) if name == "stub" else SimpleNamespace(images=lambda *_, **__: iter(()))
+
+    monkeypatch.setattr(sources, "load", load)
+    return asked
+
+
+def test_pictures_are_embedded(pictured: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hubfolder, "ROW_GROUP_BYTES", 20_000)  # about four of these pictures
+    (folder,) = bench.build(tmp_path / "hub", only=[CHURCH], images="stub:shelf", work=tmp_path / "work")
+    moved = tmp_path / "moved"
+    folder.rename(moved)
+    for leftover in tmp_path.iterdir():
+        if leftover != moved:
+            shutil.rmtree(leftover)
+    loaded: Any = load_dataset(str(moved), "object.church", cache_dir=str(tmp_path / "cache"))
+    rows = bench.concept_rows(concept(CHURCH))
+    expected = {r.id: png(r) for r in rows[::2]}
+    seen = 0
+    for split in SPLITS:
+        raw = loaded[split].cast_column("image", loaded[split].features["image"].__class__(decode=False))
+        for row, stored in zip(loaded[split], raw, strict=True):
+            if row["id"] not in expected:
+                assert (row["image"], row["image_source"], row["image_sha256"]) == (None, None, None)
+                assert row["license"] == "CC-BY-4.0"
+                continue
+            seen += 1
+            data = expected[row["id"]]
+            assert stored["image"] == {"bytes": data, "path": f"{row['id']}.png"}
+            assert row["image"].size == (48, 32)
+            assert row["image"].tobytes() == Image.open(io.BytesIO(data)).tobytes()
+            assert row["image_sha256"] == hashlib.sha256(data).hexdigest()
+            assert row["image_source"] == f"stub:shelf/{row['id']}.png"
+            assert row["license"] == "text: CC-BY-4.0; image: CC0-1.0"
+    assert seen == len(expected) > 50
+    for path in moved.rglob("*.parquet"):
+        meta = pq.ParquetFile(path).metadata
+        assert max(meta.row_group(i).num_rows for i in range(meta.num_row_groups)) <= 4
+    assert json.loads((moved / "manifest.json").read_text())["images"] == "stub"
+
+
+@pytest.mark.parametrize("shown", [{"object/castle"}, {CHURCH}, {"object/castle", CHURCH}, set()])
+def test_pictures_reach_the_concept_that_they_belong_to(
+    shown: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def images(rows: Sequence[Row], argument: str, *, work: Path) -> Iterator[Picture]:
+        for row in rows:
+            if row.concept in shown and row.split == "forget":
+                yield Picture(row.id, row.id.encode(), ".png", "stub", "CC0-1.0")
+
+    monkeypatch.setattr(sources, "load", lambda _: SimpleNamespace(images=images))
+    monkeypatch.setattr(bench, "require_valid", lambda _: None)
+    (folder,) = bench.build(tmp_path / "hub", only=["object/castle", CHURCH], images="stub")
+    for path in folder.rglob("*.parquet"):
+        for row in pq.read_table(path).to_pylist():
+            data = row["id"].encode() if row["concept"] in shown and row["split"] == "forget" else None
+            assert (row["image"] or {}).get("bytes") == data
+
+
+@pytest.mark.filterwarnings("ignore")  # as above
+def test_croissant_gives_the_pictures(pictured: list[str], tmp_path: Path) -> None:
+    import mlcroissant
+
+    (folder,) = bench.build(tmp_path / "hub", only=[CHURCH], images="stub:shelf", work=tmp_path / "work")
+    loaded = mlcroissant.Dataset(jsonld=str(folder / "croissant.json"), mapping={"repo": str(folder)})
+    rows = {r.id: r for r in bench.concept_rows(concept(CHURCH))[::2]}
+    records = list(loaded.records("forget"))
+    for record in records:
+        row = rows.get(record["forget/id"].decode())
+        picture = record["forget/image"]
+        assert (picture is None) == (row is None)
+        assert row is None or picture.tobytes() == Image.open(io.BytesIO(png(row))).tobytes()
+    assert any(r["forget/image"] is not None for r in records)
+
+
+def test_the_restricted_domain_gets_no_pictures(pictured: list[str], tmp_path: Path) -> None:
+    (folder,) = bench.build(tmp_path / "hub", only=["nsfw/nudity"], images="stub:shelf")
+    assert folder.name == "bench-nsfw"
+    assert pictured == ["none"]
+    for path in folder.rglob("*.parquet"):
+        assert pq.read_table(path)["image"].null_count == pq.ParquetFile(path).metadata.num_rows
+
+
+def test_a_source_that_is_unknown_or_has_no_row_images_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UnknownSourceError, match="no image source 'foldr'; did you mean 'folder'"):
+        bench.build(tmp_path / "hub", only=[CHURCH], images="foldr:x")
+    monkeypatch.setattr(sources, "load", lambda _: SimpleNamespace(labelled=None))
+    with pytest.raises(InputError, match="image source 'hub-dataset' gives labelled pictures"):
+        bench.build(tmp_path / "hub", only=[CHURCH], images="hub-dataset:imagenette")
+    assert not (tmp_path / "hub").exists()
+
+
+# --- complete or not at all ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of a church without the check of all of them: what happens around them is tested."""
+    rows = bench.concept_rows(concept(CHURCH))
+    monkeypatch.setattr(bench, "concept_rows", lambda _: rows)
+    monkeypatch.setattr(bench, "require_valid", lambda _: None)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("boom"), KeyboardInterrupt()])
+def test_an_interrupted_build_leaves_the_old_folder_whole(
+    fake: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    (folder,) = bench.build(tmp_path, only=[CHURCH])
+    before = tree(tmp_path)
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(bench, "write_croissant", fail)
+    with pytest.raises(type(error)):
+        bench.build(tmp_path, only=[CHURCH])
+    assert tree(tmp_path) == before
+    assert [p.name for p in folder.parent.iterdir()] == ["bench"]
+
+
+def test_a_rebuild_takes_the_place_of_the_old_folder(fake: None, tmp_path: Path) -> None:
+    (folder,) = bench.build(tmp_path, only=[CHURCH])
+    before = tree(tmp_path)
+    (folder / "stale.txt").write_text("from an older version")
+    bench.build(tmp_path, only=[CHURCH])
+    assert tree(tmp_path) == before
+    assert [p.name for p in folder.parent.iterdir()] == ["bench"]
+
+
+def test_rows_that_break_the_rules_are_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = bench.concept_rows(concept(CHURCH))
+    monkeypatch.setattr(bench, "concept_rows", lambda _: rows[1:])
+    with pytest.raises(CorpusError, match="broken invariants"):
+        bench.build(tmp_path / "hub", only=[CHURCH])
+    assert not (tmp_path / "hub").exists()
+
+
+def test_what_was_there_comes_back_when_the_new_folder_cannot_move_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "bench"
+    target.mkdir()
+    (target / "old.txt").write_text("old")
+    rename = Path.rename
+
+    def busy(self: Path, to: Path) -> Path:
+        if self.name.endswith(".new"):
+            raise OSError(16, "Device or resource busy")
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", busy)
+    with (
+        pytest.raises(OutputError, match=r"cannot replace .*bench: Device or resource busy"),
+        replaced(target) as fresh,
+    ):
+        (fresh / "new.txt").write_text("new")
+    assert [p.relative_to(tmp_path).as_posix() for p in sorted(tmp_path.rglob("*"))] == ["bench", "bench/old.txt"]
+
+
+def test_a_target_that_is_a_file_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "bench").write_text("a letter")
+    with pytest.raises(OutputError, match="bench is a file"), replaced(tmp_path / "bench"):
+        pytest.fail("nothing may be written")
+    assert (tmp_path / "bench").read_text() == "a letter"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+# --- the command line ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def command() -> Callable[..., Any]:
+    app = typer.Typer()
+    app.command()(bench.main)
+    return lambda *arguments: CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def test_an_output_that_cannot_be_written_ends_with_two(
+    fake: None, command: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    done = command("--out", tmp_path / "file/hub", "--only", CHURCH)
+    assert done.exit_code == 2
+    assert (
+        f"OutputError: cannot write to {tmp_path / 'file/hub/igmu'}: Not a directory. Choose another --out."
+        in done.stderr
+    )
+    assert done.stdout == ""
+
+
+def test_a_build_prints_its_folders_and_shows_progress_on_stderr(
+    fake: None, command: Callable[..., Any], tmp_path: Path
+) -> None:
+    done = command("--out", tmp_path / "hub", "--only", CHURCH)
+    assert done.exit_code == 0
+    assert done.stdout.strip() == str(tmp_path / "hub/igmu/bench")
+    assert "bench: prompts" in done.stderr
+    assert "bench: files" in done.stderr
+
+
+def test_a_misspelled_concept_gets_a_suggestion_and_no_traceback(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "builders.bench", "--only", "object/chruch", "--out", str(tmp_path / "hub")],
+        cwd=ROOT,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == (
+        "UnknownConceptError: no concept 'object/chruch'; did you mean 'object/church'? Run 'igmu concepts'.\n"
+    )
+    assert not (tmp_path / "hub").exists()
+
+
+def test_the_card_template_and_its_values_must_fit() -> None:
+    assert card.fill("{{a}} and {{a}}", {"a": "x"}) == "x and x"
+    for template, values in (("{{a}}", {}), ("a", {"a": "x"})):
+        with pytest.raises(CorpusError, match=r"do not fit: \['a'\]"):
+            card.fill(template, values)

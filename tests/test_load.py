@@ -1,0 +1,111 @@
+"""Loading the corpus: what is found where, and what a wrong name or place says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+
+from igmu_data.errors import CorpusError, EmptyInputError, InputError, UnknownConfigError
+from igmu_data.load import bench_rows, digest, files_of, identity, load_bench, locate
+from igmu_data.schema import Row
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.delenv("IGMU_BENCH", raising=False)
+
+
+def test_a_config_is_loaded_from_a_folder(bench_folder: Path) -> None:
+    loaded: Any = load_bench("object.church", bench=bench_folder)
+    assert list(loaded) == ["forget", "retain", "adversarial"]
+    one: Any = load_bench("object.church", "retain", bench=str(bench_folder))
+    assert set(one["split"]) == {"retain"}
+    stream: Any = load_bench("object.church", "forget", bench=bench_folder, streaming=True)
+    assert next(iter(stream))["concept"] == "object/church"
+
+
+def test_rows_come_back_as_they_were_made(bench_folder: Path, corpus_rows: dict[str, list[Row]]) -> None:
+    rows = bench_rows("object.structure", bench=bench_folder)
+    made = [r for c in ("castle", "church", "gas-pump", "lighthouse") for r in corpus_rows[f"object/{c}"]]
+    assert rows == {r.id: r for r in made}
+    assert Counter(type(r) for r in rows.values()) == {Row: len(made)}
+
+
+def test_the_restricted_domain_is_found_beside_the_other(bench_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IGMU_BENCH", f"{bench_folder}/")
+    rows = bench_rows("nsfw.violence")
+    assert {r.concept for r in rows.values()} == {"nsfw/violence"}
+    assert identity(locate("nsfw")) == "igmu/bench-nsfw 0.1.0"
+    assert identity(locate("all")) == "igmu/bench 0.1.0"
+
+
+@pytest.mark.parametrize(
+    ("config", "bench", "place"),
+    [
+        ("all", None, "igmu/bench"),
+        ("nsfw", None, "igmu/bench-nsfw"),
+        ("nsfw.nudity", "me/bench/", "me/bench-nsfw"),
+        ("nsfw.nudity", "me/bench-nsfw", "me/bench-nsfw"),
+        ("object.church", "me/bench", "me/bench"),
+        ("style", Path("/data/bench"), "/data/bench"),
+    ],
+)
+def test_where_a_config_is(config: str, bench: Any, place: str) -> None:
+    assert locate(config, bench) == place
+
+
+def test_identity_of_a_repository_and_of_a_folder_without_manifest(tmp_path: Path) -> None:
+    assert identity("igmu/bench") == "igmu/bench"
+    assert identity(str(tmp_path)) == tmp_path.name
+
+
+def test_an_unknown_config_or_split_is_refused(bench_folder: Path) -> None:
+    with pytest.raises(UnknownConfigError, match=r"no config 'object\.chruch'; did you mean 'object\.church'"):
+        load_bench("object.chruch", bench=bench_folder)
+    with pytest.raises(InputError, match="no split 'train'; the splits are forget, retain, adversarial"):
+        load_bench("object.church", "train", bench=bench_folder)
+
+
+@pytest.mark.parametrize("place", [".", "./dist/hub/igmu/bench", "/nowhere/bench", "bench", "a/b/c"])
+def test_a_folder_that_is_no_bench_is_refused(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CorpusError, match=r"so not a bench folder\. Build one: python -m builders\.bench"):
+        load_bench("object.church", bench=place)
+
+
+def test_a_bench_built_without_the_concept_is_refused(tmp_path: Path) -> None:
+    from builders.bench import build
+
+    (folder,) = build(tmp_path / "hub", only=["object/church"])
+    assert len(bench_rows("object.church", bench=folder)) > 140
+    with pytest.raises(CorpusError, match=r"has no config 'style'; it was built without those concepts"):
+        load_bench("style", bench=folder)
+    with pytest.raises(EmptyInputError, match="config 'style' has no rows in "):
+        bench_rows("style", bench=folder)
+    with pytest.raises(UnknownConfigError):
+        bench_rows("stile", bench=folder)
+
+
+@pytest.mark.parametrize(
+    ("config", "path"),
+    [
+        ("all", "*/*/*/forget-*"),
+        ("object", "object/*/*/forget-*"),
+        ("object.structure", "object/structure/*/forget-*"),
+        ("object.church", "object/structure/church/forget-*"),
+        ("nsfw.nudity", "nsfw/body/nudity/forget-*"),
+    ],
+)
+def test_the_files_of_a_config_by_hand(config: str, path: str) -> None:
+    assert files_of(config, "forget") == path
+
+
+def test_a_digest_names_a_set() -> None:
+    # printf 'a\nb' | sha256sum
+    assert digest(["b", "a", "b"]) == digest(iter(["a", "b"])) == "7e18f737311b"
+    assert digest([]) != digest(["a"])
