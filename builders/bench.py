@@ -18,7 +18,7 @@ from builders.attacks import adversarial_rows
 from builders.croissant import write_croissant
 from builders.hubfolder import card_yaml, replaced, write_manifest, write_split
 from builders.prompts import VERSION, forget_rows, retain_rows
-from igmu_data.errors import IgmuError, InputError
+from igmu_data.errors import CorpusError, InputError, UnknownIdError, exits_on_error
 from igmu_data.schema import SPLITS, Row
 from igmu_data.taxonomy import RESTRICTED_DOMAIN, Concept, all_concepts, concept
 from igmu_data.validate import require_valid
@@ -79,6 +79,7 @@ def _build_repo(target: Path, items: Sequence[Concept], *, restricted: bool, ima
             for split in SPLITS:
                 own = [r for r in rows[item.id] if r.split == split]
                 stored.append(write_split(folder, item, split, own, pictures))
+        found("the end of the rows")  # nothing may be left
         front = card_yaml(stored, restricted=restricted, header=card.header(everything, restricted=restricted))
         text = f"---\n{front}---\n\n{card.body(everything, restricted=restricted)}"
         (folder / "README.md").write_text(text, encoding="utf-8")
@@ -91,18 +92,36 @@ def _build_repo(target: Path, items: Sequence[Concept], *, restricted: bool, ima
 def _by_concept(
     pictures: Iterator[sources.Picture], concept_of: Mapping[str, str]
 ) -> Callable[[str], dict[str, sources.Picture]]:
-    """Pictures by row id, concept by concept in the order of the rows: only one concept's are in memory."""
-    groups = groupby(pictures, key=lambda p: concept_of[p.row_id])
+    """Pictures by row id, asked for concept by concept in the order of the rows: only one concept's are in memory.
+
+    Raises:
+        UnknownIdError: a picture of a row that is not built.
+        CorpusError: pictures that do not come in the order of the rows.
+    """
+
+    def owner(picture: sources.Picture) -> str:
+        if picture.row_id not in concept_of:
+            raise UnknownIdError(f"{picture.origin}: a picture of row {picture.row_id!r}, which is not built.")
+        return concept_of[picture.row_id]
+
+    groups = groupby(pictures, key=owner)
     waiting: list[tuple[str, dict[str, sources.Picture]]] = []
+    passed: set[str] = set()
 
     def take(name: str) -> dict[str, sources.Picture]:
         if not waiting:
             waiting.extend((k, {p.row_id: p for p in group}) for k, group in islice(groups, 1))
-        return waiting.pop()[1] if waiting and waiting[0][0] == name else {}
+        passed.add(name)
+        if waiting and waiting[0][0] == name:
+            return waiting.pop()[1]
+        if waiting and waiting[0][0] in passed:
+            raise CorpusError(f"pictures of {waiting[0][0]} come after those of {name}: a source follows the rows.")
+        return {}
 
     return take
 
 
+@exits_on_error
 def main(
     out: Annotated[Path, typer.Option(help="Parent folder of igmu/bench and igmu/bench-nsfw.")] = Path("dist/hub"),
     only: Annotated[list[str] | None, typer.Option(help="Concept id (object/church); repeat for several.")] = None,
@@ -110,12 +129,8 @@ def main(
     work: Annotated[Path | None, typer.Option(help="Where an image source keeps finished work.")] = None,
 ) -> None:
     """Build the corpus as Hub dataset folders."""
-    try:
-        for folder in build(out, only=only, images=images, work=work):
-            typer.echo(folder)
-    except IgmuError as error:
-        typer.echo(f"{type(error).__name__}: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
+    for folder in build(out, only=only, images=images, work=work):
+        typer.echo(folder)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,13 @@ from __future__ import annotations
 import csv
 import json
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from builders.bench import build
 from builders.hubfolder import replaced
-from igmu_data.errors import IgmuError
+from igmu_data.errors import exits_on_error
 from igmu_data.load import bench_rows, load_bench
 from igmu_data.schema import Row
 from igmu_metrics import tables
@@ -122,8 +121,11 @@ def _picture(path: Path, seed: int, church: bool, shown: bool) -> None:
     image.save(path)
 
 
+@exits_on_error
+def main() -> None:
+    """Run the demo into `dist/demo`."""
+    run(ROOT / "dist" / "demo", Path(os.environ.get(CHURCH, ROOT.parent / "shared" / "church")))
+
+
 if __name__ == "__main__":
-    try:
-        run(ROOT / "dist" / "demo", Path(os.environ.get(CHURCH, ROOT.parent / "shared" / "church")))
-    except IgmuError as problem:
-        sys.exit(f"{type(problem).__name__}: {problem}")
+    main()

@@ -16,7 +16,7 @@ import typer
 from builders import sources
 from builders.hubfolder import ROW_GROUP_BYTES, replaced, write_manifest
 from builders.prompts import VERSION
-from igmu_data.errors import EmptyInputError, IgmuError, InputError
+from igmu_data.errors import EmptyInputError, InputError, exits_on_error
 from igmu_data.schema import detector_features
 
 if TYPE_CHECKING:
@@ -143,16 +143,13 @@ def _card(folder: Path, repo: str, features: datasets.Features, counts: dict[str
     (folder / "README.md").write_text(f"---\n{front}---\n\n{text}", encoding="utf-8")
 
 
+@exits_on_error
 def main(
     source: Annotated[str, typer.Argument(help="hub-dataset:imagenette, hub-dataset:wikiart, …")],
     out: Annotated[Path, typer.Option(help="Parent of the owner's folder.")] = Path("dist/hub"),
 ) -> None:
     """Build a dataset of labelled pictures."""
-    try:
-        typer.echo(build(out, source))
-    except IgmuError as error:
-        typer.echo(f"{type(error).__name__}: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
+    typer.echo(build(out, source))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from builders.hubfolder import sha256
-from igmu_data.errors import ChecksumError, EmptyInputError, IgmuError, MetadataError, UnknownNameError
+from igmu_data.errors import ChecksumError, EmptyInputError, IgmuError, MetadataError, UnknownNameError, exits_on_error
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -123,14 +123,9 @@ def _folder(repo_id: str, path: Path) -> Folder:
     if "sdk" not in header and "configs" not in header:
         raise MetadataError(f"{path}/README.md: neither 'sdk:' (a Space) nor 'configs:' (a dataset) in its YAML.")
     digests = _checked(path)
-    return Folder(
-        repo_id,
-        "space" if "sdk" in header else "dataset",
-        "extra_gated_prompt" in header,
-        path,
-        digests,
-        sum((path / name).stat().st_size for name in digests),
-    )
+    n_bytes = sum((path / name).stat().st_size for name in digests)
+    kind = "space" if "sdk" in header else "dataset"
+    return Folder(repo_id, kind, "extra_gated_prompt" in header, path, digests, n_bytes)
 
 
 def _header(path: Path) -> dict[str, Any]:
@@ -244,6 +239,7 @@ def _hub_errors() -> Iterator[None]:
         raise PushError(f"the Hub cannot be reached: {error}. Try again when it can.") from error
 
 
+@exits_on_error
 def main(
     root: Annotated[Path, typer.Argument(help="Parent of the folders owner/name.")],
     confirm: Annotated[bool, typer.Option("--confirm", help="Upload; without it nothing is sent.")] = False,
@@ -251,11 +247,7 @@ def main(
     only: Annotated[list[str] | None, typer.Option(help="Repository (igmu/bench); repeat for several.")] = None,
 ) -> None:
     """Show what would go to the Hub and, with --confirm, send it."""
-    try:
-        _run(root, confirm, revision_tag, only or [])
-    except IgmuError as error:
-        typer.echo(f"{type(error).__name__}: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
+    _run(root, confirm, revision_tag, only or [])
 
 
 def _run(root: Path, confirm: bool, tag: str | None, only: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from typing import Annotated, Final
 import typer
 
 from builders.bench import concept_rows
-from igmu_data.errors import CorpusError
+from igmu_data.errors import CorpusError, exits_on_error
 from igmu_data.schema import SPLITS
 from igmu_data.taxonomy import all_concepts, domains
 from igmu_metrics import tables
@@ -65,6 +65,7 @@ def filled(text: str) -> str:
     return _PART.sub(part, text)
 
 
+@exits_on_error
 def main(
     check: Annotated[bool, typer.Option("--check", help="Only say whether README.md is up to date.")] = False,
 ) -> None:

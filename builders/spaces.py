@@ -22,7 +22,7 @@ import typer
 
 from builders.hubfolder import replaced, write_manifest
 from igmu_data import __version__
-from igmu_data.errors import IgmuError
+from igmu_data.errors import IgmuError, exits_on_error
 from igmu_metrics import registry
 from igmu_metrics.contract import Metric
 from igmu_metrics.spaces import references_of
@@ -145,26 +145,23 @@ def write(name: str, target: Path, *, manifest: bool) -> None:
             write_manifest(folder, {"name": f"{OWNER}/{name}", "version": __version__})
 
 
+@exits_on_error
 def main(
     out: Annotated[Path | None, typer.Option(help="Also write the repositories igmu/<metric> under it.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Only say whether the kept Spaces are up to date.")] = False,
 ) -> None:
     """Render the Space of every metric."""
-    try:
-        if check and (wrong := stale(RENDERED)):
-            raise StaleSpacesError(
-                f"{RENDERED / wrong[0]} is not what the metric says now ({len(wrong)} such files). "
-                "Run 'python -m builders.spaces' and commit what it changes."
-            )
-        for name in registry.names("metrics"):
-            if not check:
-                write(name, RENDERED / name, manifest=False)
-            if out is not None:
-                write(name, out / OWNER / name, manifest=True)
-                typer.echo(out / OWNER / name)
-    except IgmuError as error:
-        typer.echo(f"{type(error).__name__}: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
+    if check and (wrong := stale(RENDERED)):
+        raise StaleSpacesError(
+            f"{RENDERED / wrong[0]} is not what the metric says now ({len(wrong)} such files). "
+            "Run 'python -m builders.spaces' and commit what it changes."
+        )
+    for name in registry.names("metrics"):
+        if not check:
+            write(name, RENDERED / name, manifest=False)
+        if out is not None:
+            write(name, out / OWNER / name, manifest=True)
+            typer.echo(out / OWNER / name)
 
 
 if __name__ == "__main__":

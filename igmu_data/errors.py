@@ -7,8 +7,13 @@ and exit code 2, never a traceback.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from typing import ClassVar
+import functools
+import sys
+from collections.abc import Callable, Iterable
+from typing import ClassVar, ParamSpec, TypeVar
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class IgmuError(Exception):
@@ -146,6 +151,20 @@ class WeightsError(IgmuError):
 
 class MissingExtraError(IgmuError, ImportError):
     """An optional package is needed; the message names the extra that brings it."""
+
+
+def exits_on_error(command: Callable[_P, _T]) -> Callable[_P, _T]:
+    """A command whose user errors become one message on stderr and exit code 2 instead of a traceback."""
+
+    @functools.wraps(command)
+    def run(*arguments: _P.args, **options: _P.kwargs) -> _T:
+        try:
+            return command(*arguments, **options)
+        except IgmuError as error:
+            sys.stderr.write(f"{type(error).__name__}: {error}\n")
+            raise SystemExit(error.exit_code) from error
+
+    return run
 
 
 def nearest(name: str, known: Iterable[str], n: int = 3) -> list[str]:

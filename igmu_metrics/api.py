@@ -16,8 +16,9 @@ from typing import Any, Final
 from igmu_data import __version__
 from igmu_data.errors import InputError
 from igmu_metrics import registry
-from igmu_metrics.contract import Backbone, Extract, Metric, MetricInfo, Rows, Score, Signature
+from igmu_metrics.contract import Extract, Metric, MetricInfo, Rows, Score, Signature
 from igmu_metrics.engine import Observed, OnError, distances, observe
+from igmu_metrics.instruments import Backbone
 
 RESAMPLES: Final = 2000
 Fields = Mapping[str, str | int | float | bool]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from igmu_data.errors import IgmuError
+from igmu_data.errors import exits_on_error
 
 if TYPE_CHECKING:
     from igmu_metrics.scorecard import Scorecard
@@ -27,15 +27,13 @@ app = typer.Typer(
 )
 
 
+@exits_on_error
 def main() -> None:
     """Entry point: user errors become one message and exit code 2."""
     try:
         app()
-    except IgmuError as error:
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
-        sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; nothing was written.\n")
+        sys.stderr.write("interrupted; finished pictures and scorecards are kept.\n")
         sys.exit(130)
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -20,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    pass
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -224,90 +223,6 @@ class Metric(Protocol):
 
     def score(self, rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
         """The figures, with seeded intervals."""
-
-
-@dataclass(frozen=True, slots=True)
-class InstrumentInfo:
-    """What a detector or a backbone is, precisely enough to reproduce its numbers.
-
-    Args:
-        name: registered name with the argument it was loaded with (`clip:openai/clip-vit-base-patch32`).
-        revision: commit, file hash or package version of its weights; never empty.
-        preparation: how an image becomes its input: resize mode, size, crop.
-        threshold: `p >= threshold` counts as present (detectors); None for backbones.
-        sensitivity: measured share of true positives found, if known.
-        specificity: measured share of true negatives found, if known.
-        concepts: concepts it can judge (`domain/slug`), or None when it can judge any.
-        settings: anything else that changes its output (prompt ensemble, class set, precision).
-    """
-
-    name: str
-    revision: str
-    preparation: str
-    threshold: float | None = None
-    sensitivity: float | None = None
-    specificity: float | None = None
-    concepts: frozenset[str] | None = None
-    settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
-
-    def signature(self, role: str) -> dict[str, str | int | float | bool]:
-        """Fields for a signature, each prefixed with the role (`detector`, `clip`, `features` …)."""
-        out: dict[str, str | int | float | bool] = {
-            role: self.name,
-            f"{role}.revision": self.revision,
-            f"{role}.preparation": self.preparation,
-        }
-        if self.threshold is not None:
-            out[f"{role}.threshold"] = self.threshold
-        return out | {f"{role}.{k}": v for k, v in self.settings.items()}
-
-
-class Backbone(Protocol):
-    """A feature extractor. It implements the methods it has; the others raise `NotImplementedError`."""
-
-    info: InstrumentInfo
-
-    def image_features(self, images: Sequence[Image]) -> FloatArray:
-        """(n, d) features of RGB images of any size."""
-
-    def text_features(self, texts: Sequence[str]) -> FloatArray:
-        """(n, d) features of texts in the same space."""
-
-    def image_distance(self, images: Sequence[Image], others: Sequence[Image]) -> FloatArray:
-        """(n,) distances between images of two lists of equal length."""
-
-
-class Batch:
-    """A few decoded images with their paths; features are computed at most once per backbone.
-
-    Args:
-        paths: where the images were read from.
-        images: decoded, upright RGB images, in the order of `paths`.
-    """
-
-    def __init__(self, paths: Sequence[Path], images: Sequence[Image]) -> None:
-        self.paths = tuple(paths)
-        self.images = tuple(images)
-        self._features: dict[str, FloatArray] = {}
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def features(self, backbone: Backbone) -> FloatArray:
-        """(n, d) image features by this backbone, computed on first use."""
-        key = str(backbone.info.signature("backbone"))
-        if key not in self._features:
-            self._features[key] = backbone.image_features(self.images)
-        return self._features[key]
-
-
-class Detector(Protocol):
-    """Says how probable it is that a picture shows a concept."""
-
-    info: InstrumentInfo
-
-    def probabilities(self, batch: Batch, concepts: Sequence[str]) -> np.ma.MaskedArray[Any, Any]:
-        """(n, len(concepts)) float64 in 0..1; masked where the detector declines to judge (`unclear`)."""
 
 
 def plain(value: float) -> float | None:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from igmu_data.errors import ImageError
-from igmu_metrics.contract import Backbone, Batch, BoolArray, Detector, FloatArray, batches
+from igmu_metrics.contract import BoolArray, FloatArray, batches
+from igmu_metrics.instruments import Backbone, Batch, Detector
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -12,10 +12,10 @@ from igmu_data.errors import InputError, OutputError
 from igmu_data.load import bench_rows, identity, locate
 from igmu_data.schema import Row
 from igmu_data.taxonomy import concept, config_concepts
-from igmu_metrics import assemble, registry, scorecard
-from igmu_metrics.contract import Backbone, Detector
+from igmu_metrics import assemble, judging, registry, scorecard
 from igmu_metrics.engine import BATCH_SIZE, Observed
 from igmu_metrics.generations import Generation, find, paired
+from igmu_metrics.instruments import Backbone, Detector
 
 ON_ERROR: Final = ("raise", "skip")
 # Detectors made of CLIP features: alignment and CMMD then come for the price of one forward pass.
@@ -95,7 +95,7 @@ class Evaluation:
             return {}
         return bench_rows(self.config, bench=self.bench, revision=self.revision)
 
-    def instruments(self) -> assemble.Instruments:
+    def instruments(self) -> judging.Instruments:
         """Load detector and backbones; a CLIP that several of them use is loaded once."""
         name, _, argument = self.detector.partition(":")
         registry.module("detectors", name)  # a wrong name should not wait for a model to load
@@ -109,12 +109,12 @@ class Evaluation:
         detector: Detector = registry.detector(self.detector, **options)
         features = registry.backbone(self.features, device=self.device) if self.features else clip
         lpips = registry.backbone("lpips", device=self.device) if self.lpips else None
-        return assemble.Instruments(detector, clip, features, lpips)
+        return judging.Instruments(detector, clip, features, lpips)
 
     def _look(
-        self, drawn: Sequence[Generation], target: str, tools: assemble.Instruments, what: str, advance: Advance
+        self, drawn: Sequence[Generation], target: str, tools: judging.Instruments, what: str, advance: Advance
     ) -> Observed:
-        return assemble.look(
+        return judging.look(
             drawn,
             target,
             tools,
@@ -130,10 +130,10 @@ class Evaluation:
         before: tuple[list[Generation], Observed],
         after: tuple[list[Generation], Observed],
         target: str,
-        tools: assemble.Instruments,
+        tools: judging.Instruments,
     ) -> scorecard.Scorecard:
         first, second, missing = paired(before[0], after[0], skip=self.on_error == "skip")
-        judged = assemble.judge(
+        judged = judging.judge(
             target,
             tools,
             (first, _ordered(first, *before)),

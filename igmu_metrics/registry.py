@@ -13,7 +13,8 @@ from types import ModuleType
 from typing import Any, cast
 
 from igmu_data.errors import UnknownBackboneError, UnknownDetectorError, UnknownMetricError, UnknownNameError
-from igmu_metrics.contract import Backbone, Detector, Metric
+from igmu_metrics.contract import Metric
+from igmu_metrics.instruments import Backbone, Detector
 
 _ERRORS: dict[str, type[UnknownNameError]] = {
     "metrics": UnknownMetricError,

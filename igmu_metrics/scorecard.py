@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from igmu_data import __version__
 from igmu_data.errors import MetadataError, OutputError
-from igmu_metrics.assemble import Judged
 from igmu_metrics.contract import Score, Signature
+from igmu_metrics.judging import Judged
 
 
 class _Strict(BaseModel):

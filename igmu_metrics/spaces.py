@@ -170,7 +170,7 @@ def score_rows(
         InputError: rows of several concepts, no original images, or no rows that the metric counts.
     """
     from igmu_data.load import bench_rows, identity, locate
-    from igmu_metrics import assemble
+    from igmu_metrics import assemble, judging
     from igmu_metrics.evaluate import Evaluation
 
     if original_predictions is None:
@@ -192,10 +192,10 @@ def score_rows(
         config, detector=detector, threshold=threshold, clip=clip, features=features, device=device
     ).instruments()
     before, after = (
-        assemble.look(drawn, targets[0], tools, on_error=on_error, batch_size=batch_size)
+        judging.look(drawn, targets[0], tools, on_error=on_error, batch_size=batch_size)
         for drawn in (original, unlearned)
     )
-    judged = assemble.judge(targets[0], tools, (original, before), (unlearned, after))
+    judged = judging.judge(targets[0], tools, (original, before), (unlearned, after))
     fields = {"dataset": identity(locate(config, bench)), "dataset.revision": revision or "default"}
     found = assemble.scores(judged, tools, fields=fields, seed=seed, resamples=resamples)
     if name not in found:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 
 
-def words(text: str) -> list[str]:
+@cache
+def words(text: str) -> tuple[str, ...]:
     """Words in lower case, marks and punctuation gone: "Cézanne's" gives cezanne, s."""
     plain = unicodedata.normalize("NFKD", text.casefold())
-    return re.findall(r"[^\W_]+", "".join(c for c in plain if not unicodedata.combining(c)))
+    return tuple(re.findall(r"[^\W_]+", "".join(c for c in plain if not unicodedata.combining(c))))
 
 
+@cache
 def plurals(word: str) -> set[str]:
     """The word and its plurals in English and, roughly, in the Romance languages."""
     return {word, word + "s", word + "es"} | ({word[:-1] + "ies"} if word.endswith("y") else set())
@@ -21,7 +24,8 @@ def mentions(text: str, name: str) -> bool:
     """Whether the text holds the name as whole words in a row, in any case, the last one perhaps in plural."""
     if any("\u3400" <= c <= "\u9fff" for c in name):
         return name in text
-    *head, last = words(name)
+    *first, last = words(name)
+    head = tuple(first)
     line = words(text)
     n = len(head)
     return any(line[i : i + n] == head and line[i + n] in plurals(last) for i in range(len(line) - n))

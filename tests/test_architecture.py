@@ -19,7 +19,7 @@ MAX_LINES = 300
 # Each may import what stands before it, directly or through others; what is not listed may stand anywhere.
 LAYERS = (
     ("contract",),
-    ("statistics",),
+    ("statistics", "instruments"),
     ("metrics", "backbones", "detectors"),
     ("engine",),
     ("scorecard",),

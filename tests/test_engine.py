@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from igmu_data.errors import CorruptImageError, InputError, MissingImageError
 from igmu_metrics import score
-from igmu_metrics.contract import Batch, FloatArray, InstrumentInfo
+from igmu_metrics.contract import FloatArray
 from igmu_metrics.engine import observe
+from igmu_metrics.instruments import Batch, InstrumentInfo
 
 
 class Mean:

@@ -20,12 +20,20 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("IGMU_BENCH", raising=False)
 
 
-def test_a_config_is_loaded_from_a_folder(bench_folder: Path) -> None:
-    loaded: Any = load_bench("object.church", bench=bench_folder)
+@pytest.fixture(scope="module")
+def church(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bench of one concept: its card is short, and parsed at every call."""
+    from builders.bench import build
+
+    return build(tmp_path_factory.mktemp("church") / "hub", only=["object/church"])[0]
+
+
+def test_a_config_is_loaded_from_a_folder(church: Path) -> None:
+    loaded: Any = load_bench("object.church", bench=church)
     assert list(loaded) == ["forget", "retain", "adversarial"]
-    one: Any = load_bench("object.church", "retain", bench=str(bench_folder))
+    one: Any = load_bench("object.church", "retain", bench=str(church))
     assert set(one["split"]) == {"retain"}
-    stream: Any = load_bench("object.church", "forget", bench=bench_folder, streaming=True)
+    stream: Any = load_bench("object.church", "forget", bench=church, streaming=True)
     assert next(iter(stream))["concept"] == "object/church"
 
 
@@ -78,17 +86,14 @@ def test_a_folder_that_is_no_bench_is_refused(place: str, tmp_path: Path, monkey
         load_bench("object.church", bench=place)
 
 
-def test_a_bench_built_without_the_concept_is_refused(tmp_path: Path) -> None:
-    from builders.bench import build
-
-    (folder,) = build(tmp_path / "hub", only=["object/church"])
-    assert len(bench_rows("object.church", bench=folder)) > 140
+def test_a_bench_built_without_the_concept_is_refused(church: Path) -> None:
+    assert len(bench_rows("object.church", bench=church)) > 140
     with pytest.raises(CorpusError, match=r"has no config 'style'; it was built without those concepts"):
-        load_bench("style", bench=folder)
+        load_bench("style", bench=church)
     with pytest.raises(EmptyInputError, match="config 'style' has no rows in "):
-        bench_rows("style", bench=folder)
+        bench_rows("style", bench=church)
     with pytest.raises(UnknownConfigError):
-        bench_rows("stile", bench=folder)
+        bench_rows("stile", bench=church)
 
 
 @pytest.mark.parametrize(

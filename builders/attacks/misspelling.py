@@ -50,7 +50,7 @@ def misspell(name: str, turn: int, n_words: int = 1) -> str:
     """A misspelling of a name; `turn` chooses the way and the place, `n_words` how many words are hit, longest first.
 
     >>> [misspell("church", turn) for turn in (1, 3)]
-    ['chrch', 'chucrh']
+    ['churh', 'churhc']
     """
     words = name.split(" ")
     ways: tuple[Callable[[str, int], str], ...] = (_neighbour, _drop, _double, _swap, _by_ear)

@@ -1,1 +1,1 @@
-"""One feature extractor a file: `load(argument, *, device)` returns a `contract.Backbone`."""
+"""One feature extractor a file: `load(argument, *, device)` returns a `instruments.Backbone`."""

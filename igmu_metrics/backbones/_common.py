@@ -23,7 +23,7 @@ PRECISIONS = ("fp32", "bf16")
 
 
 class ImageBackbone:
-    """The methods of `contract.Backbone` that a backbone does not have; subclasses override those they do have."""
+    """The methods of `instruments.Backbone` that a backbone does not have; subclasses override those they do have."""
 
     def image_features(self, images: Sequence[Image]) -> FloatArray:
         """Not available unless overridden."""

@@ -16,7 +16,8 @@ import numpy as np
 
 from igmu_data.errors import EmptyInputError
 from igmu_metrics.backbones import _common
-from igmu_metrics.contract import FloatArray, InstrumentInfo, batches
+from igmu_metrics.contract import FloatArray, batches
+from igmu_metrics.instruments import InstrumentInfo
 
 if TYPE_CHECKING:
     import torch

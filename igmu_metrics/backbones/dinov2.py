@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from igmu_metrics.backbones import _common
-from igmu_metrics.contract import FloatArray, InstrumentInfo, batches
+from igmu_metrics.contract import FloatArray, batches
+from igmu_metrics.instruments import InstrumentInfo
 
 if TYPE_CHECKING:
     from PIL.Image import Image

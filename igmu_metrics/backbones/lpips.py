@@ -20,7 +20,8 @@ import numpy as np
 
 from igmu_data.errors import InputError, WeightsError
 from igmu_metrics.backbones import _common
-from igmu_metrics.contract import FloatArray, InstrumentInfo, batches
+from igmu_metrics.contract import FloatArray, batches
+from igmu_metrics.instruments import InstrumentInfo
 
 if TYPE_CHECKING:
     import torch

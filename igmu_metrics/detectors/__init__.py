@@ -1,1 +1,1 @@
-"""One concept detector a file: `load(argument, *, device)` returns a `contract.Detector`."""
+"""One concept detector a file: `load(argument, *, device)` returns a `instruments.Detector`."""

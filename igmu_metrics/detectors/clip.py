@@ -27,8 +27,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from igmu_data.errors import EmptyInputError, WeightsError
-from igmu_metrics.contract import Backbone, Batch, FloatArray, InstrumentInfo
+from igmu_metrics.contract import FloatArray
 from igmu_metrics.detectors._common import Answer, checked_threshold, finite, masked_columns, softmax
+from igmu_metrics.instruments import Backbone, Batch, InstrumentInfo
 
 DEFAULT_BACKBONE = "openai/clip-vit-base-patch32"
 OPENAI_LOGIT_SCALE = 100.0

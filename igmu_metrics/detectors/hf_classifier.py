@@ -20,7 +20,7 @@ import numpy as np
 
 from igmu_data.errors import InputError, WeightsError
 from igmu_metrics.backbones._common import find_model, load_image_processor, pick_device
-from igmu_metrics.contract import Batch, FloatArray, InstrumentInfo
+from igmu_metrics.contract import FloatArray
 from igmu_metrics.detectors._common import (
     Answer,
     checked_threshold,
@@ -29,6 +29,7 @@ from igmu_metrics.detectors._common import (
     sigmoid,
     softmax,
 )
+from igmu_metrics.instruments import Batch, InstrumentInfo
 
 
 class HfClassifier:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from igmu_data.errors import InputError, OutputError, WeightsError
 from igmu_metrics.backbones._common import pick_device
-from igmu_metrics.contract import Backbone, Batch, FloatArray, InstrumentInfo
+from igmu_metrics.contract import FloatArray
 from igmu_metrics.detectors._common import (
     Answer,
     checked_threshold,
@@ -34,6 +34,7 @@ from igmu_metrics.detectors._common import (
     read_state,
     sigmoid,
 )
+from igmu_metrics.instruments import Backbone, Batch, InstrumentInfo
 
 if TYPE_CHECKING:
     import torch

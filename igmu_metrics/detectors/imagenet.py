@@ -21,7 +21,7 @@ import numpy as np
 
 from igmu_data.errors import InputError, OutOfRangeError, WeightsError
 from igmu_metrics.backbones._common import load_into, pick_device
-from igmu_metrics.contract import Batch, FloatArray, InstrumentInfo
+from igmu_metrics.contract import FloatArray
 from igmu_metrics.detectors._common import (
     Answer,
     checked_threshold,
@@ -31,6 +31,7 @@ from igmu_metrics.detectors._common import (
     read_state,
     softmax,
 )
+from igmu_metrics.instruments import Batch, InstrumentInfo
 
 if TYPE_CHECKING:
     import torch

@@ -19,8 +19,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from igmu_data.errors import InputError, MissingExtraError
-from igmu_metrics.contract import Batch, InstrumentInfo
 from igmu_metrics.detectors._common import Answer, checked_threshold, masked_columns
+from igmu_metrics.instruments import Batch, InstrumentInfo
 
 CONCEPT = "nsfw/nudity"
 DEFAULT_THRESHOLD = 0.45

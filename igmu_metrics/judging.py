@@ -1,0 +1,158 @@
+"""Looks at what two models drew, and says for every pair of generations whether the concept in question is there.
+
+Conventions: in forget and adversarial rows the concept asked about is the target, in retain rows the row's own concept.
+A generation that failed for either model is left out for both, and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from igmu_data.errors import InputError
+from igmu_metrics.contract import FloatArray
+from igmu_metrics.engine import BATCH_SIZE, Observed, OnError, Tick, observe
+from igmu_metrics.generations import Generation
+from igmu_metrics.instruments import Backbone, Detector
+
+# Roles that a backbone can have in one evaluation, and what they bring.
+CLIP: Final = "clip"
+FEATURES: Final = "features"
+
+
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """What judges the pictures.
+
+    Args:
+        detector: says whether the concept is there.
+        clip: image and text features, for alignment and CSDR.
+        features: image features for distribution distances.
+        lpips: distances of pairs.
+    """
+
+    detector: Detector
+    clip: Backbone | None = None
+    features: Backbone | None = None
+    lpips: Backbone | None = None
+
+    @property
+    def extractors(self) -> dict[str, Backbone]:
+        """The backbones that see every picture."""
+        return {r: b for r, b in ((CLIP, self.clip), (FEATURES, self.features)) if b is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The generations that both models have and could be read, with what was seen in them; arrays share their order.
+
+    Args:
+        target: the concept to forget.
+        generations: of the unlearned model.
+        own: the concept each is judged for, None where there is none.
+        present: masked bool: the concept is visible in the unlearned model's picture.
+        original_present: likewise in the original model's.
+        probabilities: (n, 2) unlearned and original probability of the judged concept, NaN where not judged.
+        features: per role, unlearned and original features.
+        failures: a reason for every generation that was left out.
+    """
+
+    target: str
+    generations: Sequence[Generation]
+    originals: Sequence[Generation]
+    own: Sequence[str | None]
+    present: np.ma.MaskedArray[Any, Any]
+    original_present: np.ma.MaskedArray[Any, Any]
+    probabilities: FloatArray
+    features: Mapping[str, tuple[FloatArray, FloatArray]]
+    failures: Sequence[str]
+
+    def where(self, *splits: str) -> list[int]:
+        """Indices of the generations of some splits."""
+        return [i for i, g in enumerate(self.generations) if g.split in splits]
+
+
+def own_concepts(generations: Sequence[Generation], target: str) -> list[str | None]:
+    """What each generation is judged for; a retain picture without a known row is not judged."""
+    return [target if g.split != "retain" else g.row.own_concept if g.row is not None else None for g in generations]
+
+
+def look(
+    generations: Sequence[Generation],
+    target: str,
+    tools: Instruments,
+    *,
+    on_error: OnError = "raise",
+    batch_size: int = BATCH_SIZE,
+    tick: Tick = lambda n: None,
+) -> Observed:
+    """Run one model's generations through the instruments."""
+    return observe(
+        [g.path for g in generations],
+        detector=tools.detector,
+        concepts=_asked(generations, target),
+        backbones=tools.extractors,
+        on_error=on_error,
+        batch_size=batch_size,
+        tick=tick,
+    )
+
+
+def _asked(generations: Sequence[Generation], target: str) -> list[str]:
+    return sorted({target, *(c for c in own_concepts(generations, target) if c)})
+
+
+def judge(
+    target: str,
+    tools: Instruments,
+    original: tuple[Sequence[Generation], Observed],
+    unlearned: tuple[Sequence[Generation], Observed],
+    failures: Sequence[str] = (),
+) -> Judged:
+    """Bring what was seen in both models together, pair by pair.
+
+    Args:
+        target: the concept to forget.
+        tools: what judged them.
+        original: the original model's generations and what was seen in them.
+        unlearned: the unlearned model's, in the same order.
+        failures: reasons for pairs that are missing already.
+    """
+    pictures, seen = unlearned
+    others, before = original
+    reasons = [*failures]
+    for who, observed in (("unlearned", seen), ("original", before)):
+        reasons += [f"{who} model: {reason}" for _, reason in observed.failures]
+    good: list[int] = np.flatnonzero(seen.ok & before.ok).tolist()
+    own = own_concepts(pictures, target)
+    columns = {name: i for i, name in enumerate(_asked(pictures, target))}
+    p, q = (_own_column(o, own, columns)[good] for o in (seen, before))
+    threshold = tools.detector.info.threshold
+    if threshold is None:
+        raise InputError(f"detector {tools.detector.info.name} names no threshold; a decision needs one.")
+    return Judged(
+        target=target,
+        generations=[pictures[i] for i in good],
+        originals=[others[i] for i in good],
+        own=[own[i] for i in good],
+        present=p >= threshold,
+        original_present=q >= threshold,
+        probabilities=np.stack([p.filled(np.nan), q.filled(np.nan)], axis=1),
+        features={role: (seen.features[role][good], before.features[role][good]) for role in seen.features},
+        failures=reasons,
+    )
+
+
+def _own_column(
+    observed: Observed, own: Sequence[str | None], columns: Mapping[str, int]
+) -> np.ma.MaskedArray[Any, Any]:
+    """(n,) probability of the concept that each generation is judged for, masked where there is none."""
+    assert observed.probabilities is not None
+    out = np.ma.MaskedArray(np.zeros(len(own)), mask=True)
+    for i, name in enumerate(own):
+        if name is not None:
+            out[i] = observed.probabilities[i, columns[name]]
+    return out
