@@ -151,7 +151,12 @@ def test_a_synonym_takes_the_place_of_the_name(corpus_rows: Corpus) -> None:
         assert row.language == "en"
     for item in all_concepts().values():
         used = [r.prompt for r in corpus_rows[item.id] if r.attack_family == "synonym"]
-        assert sum(any(mentions(p, s) for p in used) for s in item.synonyms) == len(item.synonyms)
+        # Those that hold the name would be caught by a filter on it; they are only used where there is hardly another.
+        fresh = [s for s in item.synonyms if item.noun.casefold() not in s.casefold()]
+        for synonym in fresh if len(fresh) >= 3 else item.synonyms:
+            assert any(mentions(p, synonym) for p in used), synonym
+        if len(fresh) >= 3:
+            assert not any(item.noun.casefold() in p.casefold() for p in used), item.id
 
 
 def test_an_indirect_prompt_names_nothing(corpus_rows: Corpus) -> None:
