@@ -30,9 +30,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from igmu_data.errors import DuplicateIdError, EmptyInputError, InputError, OutOfRangeError
 from igmu_data.schema import Row
-from igmu_metrics.backbones._common import choice
 from igmu_metrics.contract import batches
 from igmu_metrics.drawn import Folder
+from igmu_metrics.loading import choice
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from igmu_data.errors import WeightsError
-from igmu_metrics.backbones import _common
+from igmu_metrics import loading
 
 DTYPES: Final = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 _INDEX: Final = "model_index.json"
@@ -60,15 +60,15 @@ def find_pipeline(
         WeightsError: no pipeline there, no safetensors, or not the revision asked for.
         InputError: an unknown device or dtype.
     """
-    _common.require("diffusers", "diffusers")
-    _common.choice("dtype", dtype, tuple(DTYPES))
-    where = str(_common.pick_device(device))
+    loading.require("diffusers", "diffusers")
+    loading.choice("dtype", dtype, tuple(DTYPES))
+    where = str(loading.pick_device(device))
     name, _, inline = spec.partition("@")
     revision = revision or inline or None
     folder = Path(name).expanduser()
     if folder.is_dir():
-        found = _common.weights_hash(_files(folder))
-        _common.check_revision(found, revision, name)
+        found = loading.weights_hash(_files(folder))
+        loading.check_revision(found, revision, name)
         name = folder.resolve().name
     else:
         if name.startswith((".", "~", "/", "\\")) or name.count("/") != 1:

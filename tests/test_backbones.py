@@ -15,8 +15,8 @@ from PIL import Image
 from tiny import pictures, tiny_clip, tiny_dinov2, tiny_inception, tiny_trunk
 
 from igmu_data.errors import EmptyInputError, InputError, LengthMismatchError, MissingExtraError, WeightsError
-from igmu_metrics import registry
-from igmu_metrics.backbones import _common, clip, dinov2, inception, lpips
+from igmu_metrics import loading, registry
+from igmu_metrics.backbones import clip, dinov2, inception, lpips
 from igmu_metrics.metrics import clip_alignment
 
 LONG = "many words that fill the text encoder and then some more, " * 3
@@ -92,7 +92,7 @@ def test_what_a_backbone_is_can_be_reproduced_from_its_info(loaded: dict, models
     info = loaded[name].info
     weights = models[name] / "model.safetensors" if models[name].is_dir() else models[name]
     assert info.name.startswith(f"{name}:")
-    assert info.revision == _common.weights_hash([weights])
+    assert info.revision == loading.weights_hash([weights])
     assert len(info.revision) == len("sha256:") + 16
     assert str(models[name].parent) not in str(info)  # where the file lies says nothing about the numbers
     assert info.preparation
@@ -221,10 +221,10 @@ def test_files_are_fetched_once_and_checked_against_the_hash_in_their_name(tmp_p
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)
     url = "https://example.org/weights-inception-2015-12-05-6726825d.pth"
-    assert _common.fetch(url).read_bytes() == _common.fetch(url).read_bytes() == b"weights"
+    assert loading.fetch(url).read_bytes() == loading.fetch(url).read_bytes() == b"weights"
     assert asked == [(url, "6726825d")]
     with pytest.raises(WeightsError, match="invalid hash value; download it elsewhere and pass its path"):
-        _common.fetch("https://example.org/broken-0123abcd.pth")
+        loading.fetch("https://example.org/broken-0123abcd.pth")
     assert lpips._trunk_url("alex").endswith("-7be5be79.pth")
 
 
@@ -267,7 +267,7 @@ def test_weights_of_something_else_are_refused(models: dict, tmp_path: Path) -> 
         (lambda: lpips.load("alex?size=large"), "size 'large'"),
         (lambda: clip.load("x", precision="int8"), "precision 'int8'"),
         (lambda: clip.load("x", truncation="head"), "truncation 'head'"),
-        (lambda: _common.pick_device("abacus"), "device 'abacus'"),
+        (lambda: loading.pick_device("abacus"), "device 'abacus'"),
     ],
 )
 def test_options_that_do_not_exist_are_refused(call: Callable[[], object], message: str) -> None:
@@ -276,7 +276,7 @@ def test_options_that_do_not_exist_are_refused(call: Callable[[], object], messa
 
 
 def test_a_missing_package_names_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_common, "find_spec", lambda name: None)
+    monkeypatch.setattr(loading, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"igmu\[fidelity\]"):
         inception.load()
     with pytest.raises(MissingExtraError, match=r"igmu\[lpips\]"):

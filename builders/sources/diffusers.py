@@ -23,8 +23,8 @@ from builders.pictures import known_license, require_unrestricted
 from builders.sources import Picture, SourceInfo
 from igmu_data.errors import InputError
 from igmu_data.schema import Row
-from igmu_metrics.backbones._common import choice, split_argument
 from igmu_metrics.drawing import draw, requests_for
+from igmu_metrics.loading import choice, split_argument
 from igmu_metrics.pipelines import find_pipeline
 
 INFO = SourceInfo(

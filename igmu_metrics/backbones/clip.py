@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from igmu_data.errors import EmptyInputError
-from igmu_metrics.backbones import _common
+from igmu_metrics import loading
 from igmu_metrics.contract import FloatArray, batches
 from igmu_metrics.instruments import InstrumentInfo
 
@@ -55,11 +55,11 @@ def load(
     """
     from transformers import AutoTokenizer, CLIPModel
 
-    _common.choice("truncation", truncation, TRUNCATIONS)
-    dtype = _common.pick_dtype(precision)
-    source = _common.find_model(argument, DEFAULT, revision, PINNED)
-    model = _common.load_pretrained(CLIPModel, source, "clip", dtype).to(_common.pick_device(device))
-    processor, preparation = _common.load_image_processor(source)
+    loading.choice("truncation", truncation, TRUNCATIONS)
+    dtype = loading.pick_dtype(precision)
+    source = loading.find_model(argument, DEFAULT, revision, PINNED)
+    model = loading.load_pretrained(CLIPModel, source, "clip", dtype).to(loading.pick_device(device))
+    processor, preparation = loading.load_image_processor(source)
     tokenizer = AutoTokenizer.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
     info = InstrumentInfo(
         name=f"{NAME}:{source.name}",
@@ -70,7 +70,7 @@ def load(
     return Clip(info, model, processor, tokenizer)
 
 
-class Clip(_common.ImageBackbone):
+class Clip(loading.ImageBackbone):
     """A loaded CLIP model.
 
     Args:
@@ -91,11 +91,11 @@ class Clip(_common.ImageBackbone):
         """(n, d) image embeddings of RGB images of any size."""
         import torch
 
-        _common.check_images(images)
+        loading.check_images(images)
         out = []
         with torch.inference_mode():
             for batch in batches(images, _BATCH):
-                pixels = self._processor(images=[_common.rgb(i) for i in batch], return_tensors="pt")["pixel_values"]
+                pixels = self._processor(images=[loading.rgb(i) for i in batch], return_tensors="pt")["pixel_values"]
                 out.append(_array(self._model.get_image_features(pixels.to(self._model.device, self._model.dtype))))
         return np.concatenate(out)
 

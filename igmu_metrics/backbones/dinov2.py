@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from igmu_metrics.backbones import _common
+from igmu_metrics import loading
 from igmu_metrics.contract import FloatArray, batches
 from igmu_metrics.instruments import InstrumentInfo
 
@@ -46,10 +46,10 @@ def load(
     """
     from transformers import Dinov2Model
 
-    dtype = _common.pick_dtype(precision)
-    source = _common.find_model(argument, DEFAULT, revision, PINNED)
-    model = _common.load_pretrained(Dinov2Model, source, "dinov2", dtype).to(_common.pick_device(device))
-    processor, preparation = _common.load_image_processor(source)
+    dtype = loading.pick_dtype(precision)
+    source = loading.find_model(argument, DEFAULT, revision, PINNED)
+    model = loading.load_pretrained(Dinov2Model, source, "dinov2", dtype).to(loading.pick_device(device))
+    processor, preparation = loading.load_image_processor(source)
     info = InstrumentInfo(
         name=f"{NAME}:{source.name}",
         revision=source.revision,
@@ -59,7 +59,7 @@ def load(
     return Dinov2(info, model, processor)
 
 
-class Dinov2(_common.ImageBackbone):
+class Dinov2(loading.ImageBackbone):
     """A loaded DINOv2 model: `info`, the model in eval mode, and its image processor with PIL behind it."""
 
     def __init__(self, info: InstrumentInfo, model: Any, processor: Any) -> None:
@@ -70,11 +70,11 @@ class Dinov2(_common.ImageBackbone):
         """(n, d) class tokens of RGB images of any size."""
         import torch
 
-        _common.check_images(images)
+        loading.check_images(images)
         out = []
         with torch.inference_mode():
             for batch in batches(images, _BATCH):
-                pixels = self._processor(images=[_common.rgb(i) for i in batch], return_tensors="pt")["pixel_values"]
+                pixels = self._processor(images=[loading.rgb(i) for i in batch], return_tensors="pt")["pixel_values"]
                 hidden = self._model(pixel_values=pixels.to(self._model.device, self._model.dtype)).last_hidden_state
                 out.append(hidden[:, 0].double().cpu().numpy())
         return np.concatenate(out)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from igmu_data.errors import WeightsError
-from igmu_metrics.backbones import _common
+from igmu_metrics import loading
 from igmu_metrics.contract import FloatArray, batches
 from igmu_metrics.instruments import InstrumentInfo
 
@@ -62,30 +62,30 @@ def load(
         WeightsError: no such file, other weights, no connection.
         InputError: an unknown option.
     """
-    _common.require("torch_fidelity", "fidelity")
+    loading.require("torch_fidelity", "fidelity")
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
-    given, options = _common.split_argument(argument, {"preparation": preparation, "weights": weights})
+    given, options = loading.split_argument(argument, {"preparation": preparation, "weights": weights})
     if given in PREPARATIONS:
         options["preparation"] = given
     elif given:
         options["weights"] = given
-    preparation = _common.choice("preparation", options["preparation"], tuple(PREPARATIONS))
-    dtype = _common.pick_dtype(precision)
-    path = Path(options["weights"]).expanduser() if options["weights"] else _common.fetch(URL_INCEPTION_V3)
-    state = _common.load_state(path)
-    found = _common.weights_hash([path])
-    _common.check_revision(found, revision, path.name)
+    preparation = loading.choice("preparation", options["preparation"], tuple(PREPARATIONS))
+    dtype = loading.pick_dtype(precision)
+    path = Path(options["weights"]).expanduser() if options["weights"] else loading.fetch(URL_INCEPTION_V3)
+    state = loading.load_state(path)
+    found = loading.weights_hash([path])
+    loading.check_revision(found, revision, path.name)
     info = InstrumentInfo(
         name=f"{NAME}:{preparation}",
         revision=found,
         preparation=PREPARATIONS[preparation],
         settings={"precision": precision},
     )
-    return Inception(info, _trunk(state).to(_common.pick_device(device), dtype), clean=preparation == "clean")
+    return Inception(info, _trunk(state).to(loading.pick_device(device), dtype), clean=preparation == "clean")
 
 
-class Inception(_common.ImageBackbone):
+class Inception(loading.ImageBackbone):
     """A loaded Inception-v3: `info`, its layers up to the pooled features, and which resize to use."""
 
     def __init__(self, info: InstrumentInfo, trunk: torch.nn.Module, *, clean: bool) -> None:
@@ -96,12 +96,12 @@ class Inception(_common.ImageBackbone):
         """(n, 2048) features of RGB images of any size."""
         import torch
 
-        _common.check_images(images)
+        loading.check_images(images)
         parameter = next(self._trunk.parameters())
         out = []
         with torch.inference_mode():
             for batch in batches(images, _BATCH):
-                pixels = torch.cat([self._resize(_common.rgb(image)) for image in batch])
+                pixels = torch.cat([self._resize(loading.rgb(image)) for image in batch])
                 inputs = ((pixels - 128) / 128).to(parameter.device, parameter.dtype, memory_format=torch.channels_last)
                 out.append(self._trunk(inputs).flatten(1).double().cpu().numpy())
         return np.concatenate(out)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from igmu_data.errors import InputError, WeightsError
-from igmu_metrics.backbones import _common
+from igmu_metrics import loading
 from igmu_metrics.contract import FloatArray, batches
 from igmu_metrics.instruments import InstrumentInfo
 
@@ -59,26 +59,26 @@ def load(
         WeightsError: no such file, other weights, no connection.
         InputError: an unknown network or option.
     """
-    _common.require("lpips", "lpips")
-    given, options = _common.split_argument(argument, {"trunk": trunk, "size": str(size)})
-    network = _common.choice("LPIPS network", given or NETWORKS[0], NETWORKS)
+    loading.require("lpips", "lpips")
+    given, options = loading.split_argument(argument, {"trunk": trunk, "size": str(size)})
+    network = loading.choice("LPIPS network", given or NETWORKS[0], NETWORKS)
     side = _side(options["size"])
-    dtype = _common.pick_dtype(precision)
-    path = Path(options["trunk"]).expanduser() if options["trunk"] else _common.fetch(_trunk_url(network))
-    model = _build(network, _common.load_state(path))
-    found = _common.weights_hash([path])
-    _common.check_revision(found, revision, path.name)
+    dtype = loading.pick_dtype(precision)
+    path = Path(options["trunk"]).expanduser() if options["trunk"] else loading.fetch(_trunk_url(network))
+    model = _build(network, loading.load_state(path))
+    found = loading.weights_hash([path])
+    loading.check_revision(found, revision, path.name)
     info = InstrumentInfo(
         name=f"{NAME}:{network}",
         revision=found,
         preparation=f"pil bicubic to {side}x{side}, -1..1" if side else "own size, -1..1",
         settings={"precision": precision, "linear": "v0.1"},
     )
-    model = model.to(_common.pick_device(device), dtype)
+    model = model.to(loading.pick_device(device), dtype)
     return Lpips(info, model, side)
 
 
-class Lpips(_common.ImageBackbone):
+class Lpips(loading.ImageBackbone):
     """A loaded LPIPS: `info`, the network in eval mode, and the side that images are resized to (0: not at all)."""
 
     def __init__(self, info: InstrumentInfo, model: torch.nn.Module, side: int) -> None:
@@ -89,7 +89,7 @@ class Lpips(_common.ImageBackbone):
         """(n,) distances between images of two lists of equal length."""
         import torch
 
-        _common.check_images(images, others)
+        loading.check_images(images, others)
         pairs = list(zip(images, others, strict=True))
         if not self._side:
             for i, (one, other) in enumerate(pairs):
@@ -113,7 +113,7 @@ class Lpips(_common.ImageBackbone):
         import torch
         from PIL import Image as Pil
 
-        image = _common.rgb(image)
+        image = loading.rgb(image)
         if self._side and image.size != (self._side, self._side):
             image = image.resize((self._side, self._side), Pil.Resampling.BICUBIC)
         return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 127.5 - 1.0
@@ -143,7 +143,7 @@ def _build(network: str, trunk: dict[str, torch.Tensor]) -> torch.nn.Module:
         warnings.simplefilter("ignore", UserWarning)  # it calls torchvision the old way, which torchvision tells us
         model: Any = lpips.LPIPS(net=network, pretrained=False, pnet_rand=True, verbose=False)
     model.scaling_layer = lpips.ScalingLayer()  # constants of the package, lost on the meta device
-    state = _common.load_state(Path(lpips.__file__).parent / "weights" / "v0.1" / f"{network}.pth")
+    state = loading.load_state(Path(lpips.__file__).parent / "weights" / "v0.1" / f"{network}.pth")
     for name, own in model.state_dict().items():
         if name.startswith("net."):  # net.slice2.3.weight is torchvision's features.3.weight
             key = "features." + name.split(".", 2)[2]
@@ -154,5 +154,5 @@ def _build(network: str, trunk: dict[str, torch.Tensor]) -> torch.nn.Module:
             state[name] = state["lin" + name.removeprefix("lins.")]
         elif name.startswith("scaling_layer."):
             state[name] = own
-    _common.load_into(model, state, f"LPIPS '{network}'")
+    loading.load_into(model, state, f"LPIPS '{network}'")
     return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[no-any-return]

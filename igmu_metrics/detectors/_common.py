@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from igmu_data.errors import NonFiniteError, OutOfRangeError, WeightsError
-from igmu_metrics.backbones._common import load_state
 from igmu_metrics.contract import FloatArray
 from igmu_metrics.images import content_hash
+from igmu_metrics.loading import load_state
 
 if TYPE_CHECKING:
     import torch

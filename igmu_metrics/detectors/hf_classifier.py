@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from igmu_data.errors import InputError, WeightsError
-from igmu_metrics.backbones._common import find_model, load_image_processor, pick_device
 from igmu_metrics.contract import FloatArray
 from igmu_metrics.detectors._common import (
     Answer,
@@ -30,6 +29,7 @@ from igmu_metrics.detectors._common import (
     softmax,
 )
 from igmu_metrics.instruments import Batch, InstrumentInfo
+from igmu_metrics.loading import find_model, load_image_processor, pick_device
 
 
 class HfClassifier:

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from igmu_data.errors import InputError, OutputError, WeightsError
-from igmu_metrics.backbones._common import pick_device
 from igmu_metrics.contract import FloatArray
 from igmu_metrics.detectors._common import (
     Answer,
@@ -35,6 +34,7 @@ from igmu_metrics.detectors._common import (
     sigmoid,
 )
 from igmu_metrics.instruments import Backbone, Batch, InstrumentInfo
+from igmu_metrics.loading import pick_device
 
 if TYPE_CHECKING:
     import torch

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from igmu_data.errors import InputError, OutOfRangeError, WeightsError
-from igmu_metrics.backbones._common import load_into, pick_device
 from igmu_metrics.contract import FloatArray
 from igmu_metrics.detectors._common import (
     Answer,
@@ -32,6 +31,7 @@ from igmu_metrics.detectors._common import (
     softmax,
 )
 from igmu_metrics.instruments import Batch, InstrumentInfo
+from igmu_metrics.loading import load_into, pick_device
 
 if TYPE_CHECKING:
     import torch

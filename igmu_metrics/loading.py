@@ -1,4 +1,4 @@
-"""What the backbones share: where weights come from, which bytes they are, and on what they run."""
+"""What everything that loads a model shares: where weights come from, which bytes they are, on what they run."""
 
 from __future__ import annotations
 
