@@ -54,7 +54,8 @@ def score(
         resamples: of the bootstrap.
         signature: further fields of the signature, such as `config` or `model`.
         **inputs: the arguments of the metric's `rows`; or `images`, `original_images` (paths or PIL images), `prompts`
-            and `stripped_prompts` (texts), from which those are computed.
+            and `stripped_prompts` (texts), from which those are computed; or `images` with `row_ids` of the corpus,
+            `original_images` and a `detector`, for metrics of whole models (`igmu_metrics.row_images.score_rows`).
 
     Returns:
         The Score; what its value means and which direction is better stands in the metric's INFO.
@@ -66,6 +67,23 @@ def score(
     """
     metric = registry.metric(name)
     fields: dict[str, str | int | float | bool] = dict(signature or {})
+    if "row_ids" in inputs:
+        from igmu_metrics.row_images import check_options, score_rows
+
+        images, row_ids = inputs.pop("images", ()), inputs.pop("row_ids")
+        check_options(name, inputs)
+        return score_rows(
+            name,
+            images,
+            row_ids,
+            device=device,
+            on_error=on_error,
+            batch_size=batch_size,
+            seed=seed,
+            resamples=resamples,
+            signature=fields,
+            **inputs,
+        )
     n_failed = 0
     wanted = [e for e in metric.INFO.extracts if e.argument not in inputs and _available(e, inputs)]
     if wanted:

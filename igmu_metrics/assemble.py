@@ -22,7 +22,12 @@ from igmu_metrics.judging import CLIP, FEATURES, Instruments, Judged
 
 
 def scores(
-    judged: Judged, tools: Instruments, *, fields: Mapping[str, str], seed: int = 0, resamples: int = RESAMPLES
+    judged: Judged,
+    tools: Instruments,
+    *,
+    fields: Mapping[str, str | int | float | bool],
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> dict[str, Score]:
     """Every score that the pictures and instruments allow, by `metric` or `metric/split`.
 

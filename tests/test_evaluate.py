@@ -17,8 +17,10 @@ from igmu_data.errors import (
     OutputError,
     UnknownConfigError,
     UnknownDetectorError,
+    UnknownIdError,
 )
 from igmu_data.load import bench_rows
+from igmu_metrics import score
 from igmu_metrics.compare import against_original, pairwise
 from igmu_metrics.evaluate import Evaluation, output_paths
 from igmu_metrics.scorecard import Scorecard, read, write
@@ -185,3 +187,26 @@ def test_output_places(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="file"):
         output_paths(tmp_path / "file" / "card.json", [a])
+
+
+def test_score_of_pictures_by_row(folder: Path, evaluation: Evaluation) -> None:
+    """The Python call gives what the evaluation of the folders gives."""
+    lines = read_metadata(folder / "original")
+    given = {
+        "row_ids": [line["id"] for line in lines],
+        "seeds": [line["seed"] for line in lines],
+        "original_images": [str(folder / "original" / line["file_name"]) for line in lines],
+        "config": "object.church",
+        "bench": evaluation.bench,
+        "detector": evaluation.detector,
+    }
+    pictures = [str(folder / "forgetful" / line["file_name"]) for line in lines]
+    got = score("attack_success_rate", images=pictures, **given)
+    card = one(evaluation, folder / "original", folder / "forgetful").scores["attack_success_rate"]
+    assert {k: f.value for k, f in got.figures.items()} == {k: f.value for k, f in card.figures.items()}
+    with pytest.raises(InputError, match="detektor"):
+        score("forget_score", images=pictures, detektor="clip", **given)
+    with pytest.raises(InputError, match="original"):
+        score("forget_score", images=pictures, **{k: v for k, v in given.items() if k != "original_images"})
+    with pytest.raises(UnknownIdError, match="nothing"):
+        score("forget_score", images=pictures, **(given | {"row_ids": ["nothing"] * len(pictures)}))
