@@ -70,7 +70,7 @@ def score_rows(
     """
     if original_images is None:
         raise InputError(
-            f"{name} needs original_images: the original model's images for the same rows and seeds. Whether a "
+            f"{name} needs original_images (in a Space: original_predictions): the original model's images for the same rows and seeds. Whether a "
             "concept was forgotten can only be told where the original drew it."
         )
     if len(original_images) != len(images):

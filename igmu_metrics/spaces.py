@@ -14,7 +14,7 @@ import inspect
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
-from igmu_data.errors import EmptyInputError, InputError, LengthMismatchError
+from igmu_data.errors import EmptyInputError, LengthMismatchError
 
 if TYPE_CHECKING:
     from igmu_metrics.contract import Score
@@ -79,10 +79,9 @@ def compute(name: str, predictions: Any, references: Any, **options: Any) -> dic
     if kind == "labels":
         result = api.score(name, predictions=predictions, references=references, **options)
     elif kind == "row_ids":
-        if options.get("original_predictions") is None:
-            raise InputError(f"{name} needs original_predictions: the original model's images for the same rows.")
-        originals = checked("original_predictions", options.pop("original_predictions"))
-        result = api.score(name, images=predictions, row_ids=references, original_images=originals, **options)
+        if "original_predictions" in options:
+            options["original_images"] = checked("original_predictions", options.pop("original_predictions"))
+        result = api.score(name, images=predictions, row_ids=references, **options)
     else:
         result = api.score(name, images=predictions, **{kind: references}, **options)
     return flat(result)
