@@ -11,17 +11,14 @@ its numbers are computed with a backbone:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
-from igmu_data import __version__
 from igmu_data.errors import InputError
 from igmu_metrics import registry
-from igmu_metrics.contract import Extract, Metric, MetricInfo, Rows, Score, Signature
+from igmu_metrics.contract import Extract, MetricInfo, Score
 from igmu_metrics.engine import Observed, OnError, distances, observe
 from igmu_metrics.instruments import Backbone
-
-RESAMPLES: Final = 2000
-Fields = Mapping[str, str | int | float | bool]
+from igmu_metrics.signing import RESAMPLES, Fields, finish
 
 
 def list_metrics() -> tuple[MetricInfo, ...]:
@@ -101,32 +98,6 @@ def score(
     except TypeError as error:  # a missing or unknown keyword: say it in the user's terms
         raise InputError(f"{name}: {error}. See igmu_metrics.metrics.{name}.rows.") from error
     return finish(metric, rows, fields, n_failed=n_failed, seed=seed, resamples=resamples)
-
-
-def finish(
-    metric: Metric, rows: Rows, fields: Fields, *, n_failed: int = 0, seed: int = 0, resamples: int = RESAMPLES
-) -> Score:
-    """Score rows and sign the result."""
-    result = metric.score(rows, seed=seed, resamples=resamples)
-    signed = {
-        "metric": metric.INFO.name,
-        "v": metric.INFO.version,
-        "igmu": __version__,
-        "bootstrap": f"{resamples}@{seed}",
-        **fields,
-        **rows.settings,
-    }
-    headline = result.headline
-    return Score(
-        name=metric.INFO.name,
-        value=headline.value,
-        interval=headline.interval,
-        n_prompts=headline.n_prompts,
-        n_generations=headline.n_generations,
-        n_failed=rows.n_failed + n_failed,
-        signature=Signature(signed),
-        figures=dict(result.figures),
-    )
 
 
 def _available(extract: Extract, inputs: Mapping[str, Any]) -> bool:

@@ -14,18 +14,18 @@ import numpy as np
 from igmu_data.load import digest
 from igmu_data.taxonomy import concept, near
 from igmu_metrics import registry
-from igmu_metrics.api import RESAMPLES, finish
 from igmu_metrics.contract import FloatArray, Score
 from igmu_metrics.engine import distances
 from igmu_metrics.instruments import Backbone
 from igmu_metrics.judging import CLIP, FEATURES, Instruments, Judged
+from igmu_metrics.signing import RESAMPLES, Fields, finish
 
 
 def scores(
     judged: Judged,
     tools: Instruments,
     *,
-    fields: Mapping[str, str | int | float | bool],
+    fields: Fields,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> dict[str, Score]:

@@ -70,8 +70,8 @@ def score_rows(
     """
     if original_images is None:
         raise InputError(
-            f"{name} needs original_images (in a Space: original_predictions): the original model's images for the same rows and seeds. Whether a "
-            "concept was forgotten can only be told where the original drew it."
+            f"{name} needs original_images (in a Space: original_predictions), the original model's pictures of the "
+            "same rows and seeds. Whether a concept was forgotten can only be told where the original drew it."
         )
     if len(original_images) != len(images):
         raise LengthMismatchError(f"{len(images)} images and {len(original_images)} original_images.")
