@@ -50,7 +50,7 @@ def scores(
             metric, metric.rows(**given), marked, n_failed=len(judged.failures), seed=seed, resamples=resamples
         )
 
-    add("concept_accuracy", _accuracy(judged), detector)
+    add("concept_accuracy", _accuracy(judged) | _known_errors(tools), detector)
     if judged.where("adversarial"):
         add("attack_success_rate", _attacks(judged), detector)
     for split in ("forget", "retain", "adversarial"):
@@ -93,6 +93,12 @@ def _accuracy(judged: Judged) -> dict[str, Any]:
         "original_predictions": labels(judged.original_present),
         "near": [c.id for c in near(concept(judged.target))],
     }
+
+
+def _known_errors(tools: Instruments) -> dict[str, Any]:
+    """How often the detector errs, if it is known."""
+    names = ("sensitivity", "specificity", "n_positives", "n_negatives")
+    return {name: getattr(tools.detector.info, name) for name in names}
 
 
 def _attacks(judged: Judged) -> dict[str, Any]:

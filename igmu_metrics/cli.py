@@ -138,6 +138,12 @@ def score(
     threshold: Annotated[
         float | None, typer.Option(help="Probability from which the concept counts as present.")
     ] = None,
+    sensitivity: Annotated[
+        float | None, typer.Option(help="Of the detector, 0..1; with specificity also gives corrected accuracy.")
+    ] = None,
+    specificity: Annotated[float | None, typer.Option(help="Likewise; both or neither.")] = None,
+    n_positives: Annotated[int | None, typer.Option(help="Pictures that sensitivity was measured on.")] = None,
+    n_negatives: Annotated[int | None, typer.Option(help="Pictures that specificity was measured on.")] = None,
     clip: Annotated[
         str | None, typer.Option(help="CLIP for alignment and CSDR; the detector's own by default.")
     ] = None,
@@ -162,6 +168,10 @@ def score(
         revision=revision,
         detector=detector,
         threshold=threshold,
+        sensitivity=sensitivity,
+        specificity=specificity,
+        n_positives=n_positives,
+        n_negatives=n_negatives,
         clip=clip,
         features=features,
         lpips=lpips,

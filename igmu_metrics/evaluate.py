@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +34,10 @@ class Evaluation:
         revision: of the Hub repository.
         detector: spec of the detector.
         threshold: `p >= threshold` counts as present; the detector's own by default.
+        sensitivity: the detector's, measured for this concept; with `specificity`, corrected accuracies are given.
+        specificity: likewise.
+        n_positives: on how many pictures `sensitivity` was measured.
+        n_negatives: on how many `specificity` was.
         clip: CLIP model for alignment and CSDR; with a CLIP detector its own by default, else none.
         features: backbone spec for distribution distances; CLIP, where there is one, by default.
         lpips: whether to measure LPIPS as well.
@@ -49,6 +53,10 @@ class Evaluation:
     revision: str | None = None
     detector: str = "clip"
     threshold: float | None = None
+    sensitivity: float | None = None
+    specificity: float | None = None
+    n_positives: int | None = None
+    n_negatives: int | None = None
     clip: str | None = None
     features: str | None = None
     lpips: bool = False
@@ -107,6 +115,10 @@ class Evaluation:
         if name in _CLIP_DETECTORS and (self.clip is None or (name == "clip" and self.clip == argument)):
             options |= {"backbone": clip} if clip is not None else {}
         detector: Detector = registry.detector(self.detector, **options)
+        measured = ("sensitivity", "specificity", "n_positives", "n_negatives")
+        given = {name: getattr(self, name) for name in measured if getattr(self, name) is not None}
+        if given:
+            detector.info = replace(detector.info, **given)
         features = registry.backbone(self.features, device=self.device) if self.features else clip
         lpips = registry.backbone("lpips", device=self.device) if self.lpips else None
         return judging.Instruments(detector, clip, features, lpips)

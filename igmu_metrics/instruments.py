@@ -30,6 +30,8 @@ class InstrumentInfo:
         threshold: `p >= threshold` counts as present (detectors); None for backbones.
         sensitivity: measured share of true positives found, if known.
         specificity: measured share of true negatives found, if known.
+        n_positives: positives that `sensitivity` was measured on, if known.
+        n_negatives: negatives that `specificity` was measured on, if known.
         concepts: concepts it can judge (`domain/slug`), or None when it can judge any.
         settings: anything else that changes its output (prompt ensemble, class set, precision).
     """
@@ -40,6 +42,8 @@ class InstrumentInfo:
     threshold: float | None = None
     sensitivity: float | None = None
     specificity: float | None = None
+    n_positives: int | None = None
+    n_negatives: int | None = None
     concepts: frozenset[str] | None = None
     settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
 
@@ -50,8 +54,9 @@ class InstrumentInfo:
             f"{role}.revision": self.revision,
             f"{role}.preparation": self.preparation,
         }
-        if self.threshold is not None:
-            out[f"{role}.threshold"] = self.threshold
+        for name in ("threshold", "sensitivity", "specificity", "n_positives", "n_negatives"):
+            if (value := getattr(self, name)) is not None:
+                out[f"{role}.{name}"] = value
         return out | {f"{role}.{k}": v for k, v in self.settings.items()}
 
 

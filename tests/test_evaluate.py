@@ -210,3 +210,13 @@ def test_score_of_pictures_by_row(folder: Path, evaluation: Evaluation) -> None:
         score("forget_score", images=pictures, **{k: v for k, v in given.items() if k != "original_images"})
     with pytest.raises(UnknownIdError, match="nothing"):
         score("forget_score", images=pictures, **(given | {"row_ids": ["nothing"] * len(pictures)}))
+
+
+def test_a_detector_whose_errors_are_known(folder: Path, evaluation: Evaluation) -> None:
+    from dataclasses import replace
+
+    card = one(replace(evaluation, sensitivity=0.9, specificity=0.9), folder / "original", folder / "unchanged")
+    entry = card.scores["concept_accuracy"]
+    # Every church is called one: 1 / 0.8 is clipped to all, so nothing was forgotten.
+    assert entry.figures["corrected_unlearning_accuracy"].value == 0.0
+    assert (entry.signature["sensitivity"], entry.signature["detector.specificity"]) == (0.9, 0.9)

@@ -26,7 +26,7 @@ import numpy.typing as npt
 from igmu_data.errors import InputError
 from igmu_metrics import validation
 from igmu_metrics.contract import BoolArray, Estimate, MetricInfo, Result, Rows
-from igmu_metrics.statistics import mean_estimate
+from igmu_metrics.statistics import mean_estimate, rogan_gladen
 
 INFO = MetricInfo(
     name="concept_accuracy",
@@ -61,6 +61,10 @@ def rows(
     include_target_styled: bool = True,
     original_predictions: Sequence[str | None] | None = None,
     near: Collection[str] | None = None,
+    sensitivity: float | None = None,
+    specificity: float | None = None,
+    n_positives: int | None = None,
+    n_negatives: int | None = None,
 ) -> Rows:
     """Check the entries and mark what each counts for.
 
@@ -77,6 +81,10 @@ def rows(
             if not): a portrait in the forgotten style may rightly look different.
         original_predictions: (n,) what the classifier sees in the original model's image for the same prompt and seed.
         near: labels of the target's family; all other labels are far.
+        sensitivity: the classifier's for the target, 0..1; with `specificity`, accuracies corrected for it are given.
+        specificity: likewise.
+        n_positives: on how many pictures `sensitivity` was measured.
+        n_negatives: on how many `specificity` was.
 
     Returns:
         Rows with `reference`, `prediction` ("" for None), `cluster`, `target_styled` and perhaps `original_prediction`.
@@ -133,6 +141,15 @@ def rows(
     }
     if close is not None:
         settings["near"] = ",".join(close)
+    if (sensitivity is None) != (specificity is None):
+        raise InputError("only one of sensitivity and specificity is given; a correction needs both.")
+    quality = {
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "n_positives": n_positives,
+        "n_negatives": n_negatives,
+    }
+    settings |= {k: v for k, v in quality.items() if v is not None}
     return Rows(INFO.name, columns, settings)
 
 
@@ -150,7 +167,8 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
         `near_retain_accuracy` and `far_retain_accuracy`; with the original's predictions also
         `original_unlearning_accuracy` (what an untouched model scores), `conditional_unlearning_accuracy` (only where
         the original drew the target), `original_conditional_unlearning_accuracy` (0, by definition) and the count
-        `n_unclear_original`. NaN with a reason where no entry counts.
+        `n_unclear_original`; with sensitivity and specificity also `corrected_unlearning_accuracy` and, for the
+        original, `corrected_original_unlearning_accuracy`. NaN with a reason where no entry counts.
 
     Three churches of which one is still there, one dog of two, one style of one: UA 2/3, IRA 1/2, CRA 1. The original
     drew two of the churches, and one of those two is gone.
@@ -218,7 +236,22 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
             before != target, is_target & (before == target), False, f"the original never drew {target}"
         )
         figures["n_unclear_original"] = _count(before == "")
+    if "sensitivity" in rows.settings:
+        for name in ("unlearning_accuracy", "original_unlearning_accuracy"):
+            if name in figures:
+                figures[f"corrected_{name}"] = _corrected(figures[name], rows)
     return Result(figures[INFO.headline], figures)
+
+
+def _corrected(raw: Estimate, rows: Rows) -> Estimate:
+    """The accuracy of a classifier that does not err, after Rogan and Gladen; prompts count as what is independent."""
+    if raw.value != raw.value:
+        return raw
+    found = rows.settings
+    counts = [None if found.get(name) is None else int(found[name]) for name in ("n_positives", "n_negatives")]
+    quality = float(found["sensitivity"]), float(found["specificity"])
+    seen, (low, high) = rogan_gladen(1 - raw.value, raw.n_prompts, *quality, n_sens=counts[0], n_spec=counts[1])
+    return Estimate(1 - seen, (1 - high, 1 - low), raw.n_prompts, raw.n_generations)
 
 
 def _domains(label: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:

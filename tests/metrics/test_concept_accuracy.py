@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from math import isnan
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -265,3 +266,27 @@ def test_the_same_image_may_be_judged_in_two_domains():
         prompt_ids=["p", "p"],
         seeds=[0, 0],
     )
+
+
+def test_correction_for_a_detector_that_errs() -> None:
+    # 4 of 10 pictures called a church; sensitivity 0.8, specificity 0.9: (0.4 + 0.9 - 1) / (0.8 + 0.9 - 1) = 3/7.
+    seen = ["object/church"] * 4 + ["object/none"] * 6
+    inputs: dict[str, Any] = {"predictions": seen, "references": ["object/church"] * 10, "target": "object/church"}
+    known = metric.score(metric.rows(**inputs, sensitivity=0.8, specificity=0.9)).figures[
+        "corrected_unlearning_accuracy"
+    ]
+    assert known.value == pytest.approx(4 / 7)
+    doubtful = metric.score(
+        metric.rows(**inputs, sensitivity=0.8, specificity=0.9, n_positives=20, n_negatives=20)
+    ).figures
+    wide = doubtful["corrected_unlearning_accuracy"]
+    assert wide.value == pytest.approx(4 / 7)
+    assert wide.interval is not None
+    assert known.interval is not None
+    assert wide.interval[0] <= known.value <= wide.interval[1]
+    assert wide.interval[1] - wide.interval[0] > known.interval[1] - known.interval[0]
+    assert "corrected_unlearning_accuracy" not in metric.score(metric.rows(**inputs)).figures
+    perfect = metric.score(metric.rows(**inputs, sensitivity=1.0, specificity=1.0)).figures
+    assert perfect["corrected_unlearning_accuracy"].value == pytest.approx(perfect["unlearning_accuracy"].value)
+    with pytest.raises(InputError, match="both"):
+        metric.rows(**inputs, sensitivity=0.8)
