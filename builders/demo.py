@@ -67,9 +67,9 @@ def run(out: Path, church: Path) -> list[Scorecard]:
     report = out / "report.html"
     write_text(report, page.render(cards, pictures, evaluation.layout, evaluation.bench))
     print(f"report: {report}")
-    print("Your own model: draw the prompts of load_dataset('igmu/bench', 'object.church') with the seeds they name,")
-    print("  write a metadata.jsonl {file_name, id, seed} beside the images of each model, and run")
-    print("  igmu score --original DIR --unlearned DIR --config object.church --detector clip --out card.json")
+    print("Your own model, against the one it was made from:")
+    print("  igmu generate --model MODEL --config object.church --out drawn/NAME     (once for each of the two)")
+    print("  igmu score --original drawn/A --unlearned drawn/B --config object.church --detector clip --out card.json")
     return cards
 
 

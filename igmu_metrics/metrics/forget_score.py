@@ -212,7 +212,9 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
     figures["quality"] = figures[f"quality_{rows.settings['quality']}"]
     headline = combine({name: figures[name] for name in ASPECTS}, draws, n)
     figures = {INFO.headline: headline} | figures
-    figures["n_unclear"] = Estimate(float((~rows["judged"]).sum()), n_generations=len(rows["judged"]))
+    # A retain row without a concept of its own is not unclear: nobody was asked about it.
+    asked = (rows["split"] != "retain") | (rows["own_concept"] != "")
+    figures["n_unclear"] = Estimate(float((asked & ~rows["judged"]).sum()), n_generations=int(asked.sum()))
     return Result(headline, figures)
 
 

@@ -18,6 +18,7 @@ from igmu_data.errors import (
     NonFiniteError,
     OutOfRangeError,
 )
+from igmu_metrics import score as api_score
 from igmu_metrics.contract import Metric
 from igmu_metrics.metrics import forget_score as metric
 from igmu_metrics.metrics._aspect_sums import aspects, prompt_sums
@@ -389,3 +390,20 @@ def test_empty_input_is_refused():
     empty = {name: column[:0] for name, column in unlearned(benchmark()).items()}
     with pytest.raises(EmptyInputError):
         metric.rows(**empty)
+
+
+def test_unclear_counts_only_what_was_asked_about() -> None:
+    """Five generations: one unclear forget row, one retain row without a concept, one unclear retain row with one."""
+    got = api_score(
+        "forget_score",
+        ids=list("abcde"),
+        seeds=[0] * 5,
+        splits=["forget", "forget", "retain", "retain", "retain"],
+        probes=["direct", "direct", "near", "near", "far"],
+        own_concepts=[None, None, None, "object/cat", "object/cat"],
+        attack_families=[None] * 5,
+        present=[None, True, None, None, True],
+        original_present=[True] * 5,
+        resamples=20,
+    ).figures["n_unclear"]
+    assert (got.value, got.n_generations) == (2, 4)
