@@ -148,7 +148,7 @@ def score(
         str | None, typer.Option(help="CLIP for alignment and CSDR; the detector's own by default.")
     ] = None,
     features: Annotated[str | None, typer.Option(help="Backbone for distances: inception, clip:MODEL, dinov2.")] = None,
-    lpips: Annotated[bool, typer.Option(help="Also measure LPIPS between the pairs.")] = False,
+    lpips: Annotated[str | None, typer.Option(help="LPIPS between the pairs: alex, vgg, alex?trunk=FILE.")] = None,
     on_error: Annotated[str, typer.Option(help="Unreadable images: raise, or skip and count them.")] = "raise",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, …; default a GPU where there is one.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images in memory at once.")] = 16,

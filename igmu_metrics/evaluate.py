@@ -40,7 +40,7 @@ class Evaluation:
         n_negatives: on how many `specificity` was.
         clip: CLIP model for alignment and CSDR; with a CLIP detector its own by default, else none.
         features: backbone spec for distribution distances; CLIP, where there is one, by default.
-        lpips: whether to measure LPIPS as well.
+        lpips: network for LPIPS (`alex`, `vgg`, `alex?trunk=FILE`); None not to measure it.
         on_error: `raise`, or `skip` and count unreadable and unpaired pictures.
         device: where models run; a GPU where there is one by default.
         batch_size: pictures in memory at once; no influence on the numbers.
@@ -59,7 +59,7 @@ class Evaluation:
     n_negatives: int | None = None
     clip: str | None = None
     features: str | None = None
-    lpips: bool = False
+    lpips: str | None = None
     on_error: str = "raise"
     device: str | None = None
     batch_size: int = BATCH_SIZE
@@ -120,7 +120,7 @@ class Evaluation:
         if given:
             detector.info = replace(detector.info, **given)
         features = registry.backbone(self.features, device=self.device) if self.features else clip
-        lpips = registry.backbone("lpips", device=self.device) if self.lpips else None
+        lpips = registry.backbone(f"lpips:{self.lpips}", device=self.device) if self.lpips else None
         return judging.Instruments(detector, clip, features, lpips)
 
     def _look(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import tiny_clip
+from tiny import tiny_clip, tiny_trunk
 
 from builders.demo import draw
 from igmu_data.load import bench_rows
@@ -87,3 +87,13 @@ def test_a_second_clip_for_alignment(
     assert card.scores["concept_accuracy"].value == 1.0
     assert card.scores["forget_score"].value is not None
     assert card.scores["forget_score"].figures["robustness"].value == 1.0
+
+
+def test_lpips_between_the_pairs(evaluation: Evaluation, folder: Path, tmp_path: Path) -> None:
+    trunk = tiny_trunk(tmp_path / "trunk.safetensors", "alex")
+    labels = replace(evaluation, detector=f"labels:{folder / 'labels.csv'}", threshold=None)
+    measured = replace(labels, lpips=f"alex?trunk={trunk}&size=64")
+    card = next(iter(measured.run(folder / "original", [folder / "forgetful"])))
+    assert card.scores["lpips/retain"].value == 0  # the same pictures
+    assert card.scores["lpips/forget"].value > 0  # type: ignore[operator]
+    assert card.scores["lpips/forget"].signature["lpips"].startswith("lpips:alex")  # type: ignore[union-attr]
