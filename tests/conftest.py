@@ -8,10 +8,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from igmu_data.schema import Row
 from igmu_data.taxonomy import all_concepts
+
+# A busy machine is no defect, and a red run must be repeatable: no time limit per example, the same examples each time.
+hypothesis.settings.register_profile("igmu", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("igmu")
 
 
 @pytest.fixture(scope="session")
