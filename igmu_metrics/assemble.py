@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from igmu_data.load import digest
+from igmu_data.stripping import strip_concept, strip_reference
 from igmu_data.taxonomy import concept, near
 from igmu_metrics import registry
 from igmu_metrics.contract import FloatArray, Score
@@ -56,8 +57,9 @@ def scores(
     for split in ("forget", "retain", "adversarial"):
         at = judged.where(split)
         keys = {"ids": [judged.generations[i].row_id for i in at], "seeds": [judged.generations[i].seed for i in at]}
-        if tools.clip is not None and at and all(judged.generations[i].row for i in at):
-            add("clip_alignment", _alignment(judged, tools.clip, at) | keys, tools.clip.info.signature("clip"), split)
+        if tools.clip is not None and at and all(judged.generations[i].text for i in at):
+            signature = tools.clip.info.signature("clip") | {"strip": tools.strip}
+            add("clip_alignment", _alignment(judged, tools.clip, at, tools.strip) | keys, signature, split)
         if tools.features is not None and len(at) > 1:
             x, y = judged.features[FEATURES]
             given = {"features": x[at], "original_features": y[at], "feature_name": tools.features.info.name}
@@ -68,7 +70,7 @@ def scores(
             given = {"distances": distances(mine, theirs, tools.lpips), "splits": [split] * len(at)}
             add("lpips", given | keys, tools.lpips.info.signature("lpips"), split)
     instruments = detector | {k: v for role, b in tools.extractors.items() for k, v in b.info.signature(role).items()}
-    add("forget_score", _forget_score(judged, tools), instruments)
+    add("forget_score", _forget_score(judged, tools), instruments | {"strip": tools.strip})
     return out
 
 
@@ -123,9 +125,13 @@ def _attacks(judged: Judged) -> dict[str, Any]:
     return given
 
 
-def _texts(judged: Judged, at: Sequence[int]) -> tuple[list[str], list[str]]:
-    rows = [judged.generations[i].row for i in at]
-    return [r.prompt for r in rows if r], [r.stripped_prompt for r in rows if r]
+def _texts(judged: Judged, at: Sequence[int], strip: str) -> tuple[list[str], list[str]]:
+    chosen = [judged.generations[i] for i in at]
+    prompts = [g.text or "" for g in chosen]
+    if strip == "reference":
+        return prompts, [strip_reference(prompt) for prompt in prompts]
+    names = concept(judged.target).names
+    return prompts, [g.row.stripped_prompt if g.row else strip_concept(g.text or "", names) for g in chosen]
 
 
 def _embedded(clip: Backbone, texts: Sequence[str]) -> FloatArray:
@@ -134,8 +140,8 @@ def _embedded(clip: Backbone, texts: Sequence[str]) -> FloatArray:
     return clip.text_features(list(distinct))[[distinct[t] for t in texts]]
 
 
-def _alignment(judged: Judged, clip: Backbone, at: Sequence[int]) -> dict[str, Any]:
-    prompts, stripped = _texts(judged, at)
+def _alignment(judged: Judged, clip: Backbone, at: Sequence[int], strip: str) -> dict[str, Any]:
+    prompts, stripped = _texts(judged, at, strip)
     unlearned, original = judged.features[CLIP]
     return {
         "image_features": unlearned[list(at)],
@@ -158,8 +164,8 @@ def _forget_score(judged: Judged, tools: Instruments) -> dict[str, Any]:
         "present": judged.present,
         "original_present": judged.original_present,
     }
-    if tools.clip is not None and all(rows):
-        stripped = _embedded(tools.clip, _texts(judged, range(len(rows)))[1])
+    if tools.clip is not None and all(g.text for g in generations):
+        stripped = _embedded(tools.clip, _texts(judged, range(len(rows)), tools.strip)[1])
         unlearned, original = judged.features[CLIP]
         given["alignment"] = _cosine(unlearned, stripped)
         given["original_alignment"] = _cosine(original, stripped)

@@ -133,6 +133,7 @@ def score(
     ] = "clip",
     out: Annotated[Path | None, typer.Option(help="Scorecard file, or a folder for several models.")] = None,
     layout: Annotated[str, typer.Option(help="metadata (metadata.jsonl), igmu or flat.")] = "metadata",
+    prompt: Annotated[str | None, typer.Option(help="The one prompt of layout flat, for alignment and CSDR.")] = None,
     bench: Annotated[str | None, typer.Option(help="Corpus: Hub repository or folder; default igmu/bench.")] = None,
     revision: Annotated[str | None, typer.Option(help="Revision of the corpus on the Hub.")] = None,
     threshold: Annotated[
@@ -149,6 +150,7 @@ def score(
     ] = None,
     features: Annotated[str | None, typer.Option(help="Backbone for distances: inception, clip:MODEL, dinov2.")] = None,
     lpips: Annotated[str | None, typer.Option(help="LPIPS between the pairs: alex, vgg, alex?trunk=FILE.")] = None,
+    strip: Annotated[str, typer.Option(help="What CSDR reads: corpus, or reference (IGMU's way).")] = "corpus",
     on_error: Annotated[str, typer.Option(help="Unreadable images: raise, or skip and count them.")] = "raise",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, …; default a GPU where there is one.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images in memory at once.")] = 16,
@@ -164,6 +166,7 @@ def score(
     evaluation = Evaluation(
         config=config,
         layout=layout,
+        prompt=prompt,
         bench=bench,
         revision=revision,
         detector=detector,
@@ -175,6 +178,7 @@ def score(
         clip=clip,
         features=features,
         lpips=lpips,
+        strip=strip,
         on_error=on_error,
         device=device,
         batch_size=batch_size,

@@ -30,6 +30,7 @@ class Evaluation:
     Args:
         config: config of one concept (`object.church`).
         layout: `metadata`, `igmu` or `flat` (see `igmu_metrics.generations`).
+        prompt: the one prompt of layout `flat`, for alignment and CSDR.
         bench: dataset repository or folder; needed by layout `metadata`.
         revision: of the Hub repository.
         detector: spec of the detector.
@@ -41,6 +42,7 @@ class Evaluation:
         clip: CLIP model for alignment and CSDR; with a CLIP detector its own by default, else none.
         features: backbone spec for distribution distances; CLIP, where there is one, by default.
         lpips: network for LPIPS (`alex`, `vgg`, `alex?trunk=FILE`); None not to measure it.
+        strip: what CSDR compares with: `corpus`, or `reference` for comparing with published numbers only.
         on_error: `raise`, or `skip` and count unreadable and unpaired pictures.
         device: where models run; a GPU where there is one by default.
         batch_size: pictures in memory at once; no influence on the numbers.
@@ -49,6 +51,7 @@ class Evaluation:
 
     config: str
     layout: str = "metadata"
+    prompt: str | None = None
     bench: str | None = None
     revision: str | None = None
     detector: str = "clip"
@@ -60,6 +63,7 @@ class Evaluation:
     clip: str | None = None
     features: str | None = None
     lpips: str | None = None
+    strip: str = "corpus"
     on_error: str = "raise"
     device: str | None = None
     batch_size: int = BATCH_SIZE
@@ -75,12 +79,14 @@ class Evaluation:
             IgmuError: whatever is wrong with folders, labels, weights or pictures.
         """
         target = self._target()
-        if self.on_error not in ON_ERROR:
-            raise InputError(f"no on_error {self.on_error!r}; it is {' or '.join(ON_ERROR)}.")
+        if self.prompt is not None and self.layout != "flat":
+            raise InputError(f"a prompt is given for layout {self.layout!r}; only 'flat' has one prompt for all.")
+        for name, known in (("on_error", ON_ERROR), ("strip", judging.STRIPS)):
+            if getattr(self, name) not in known:
+                raise InputError(f"no {name} {getattr(self, name)!r}; it is {' or '.join(known)}.")
         rows = self._rows()
         # Every folder is looked through before the first picture is: a typing error should not cost an hour.
-        drawn = find(original, self.layout, rows)
-        others = [find(folder, self.layout, rows) for folder in unlearned]
+        drawn, *others = (find(f, self.layout, rows, prompt=self.prompt) for f in (original, *unlearned))
         for other in others:
             paired(drawn, other, skip=self.on_error == "skip")
         tools = self.instruments()
@@ -110,7 +116,9 @@ class Evaluation:
         clip: Backbone | None = None
         if name == "clip" or self.clip:
             spec = f"clip:{self.clip or argument}".removesuffix(":")
-            clip = registry.backbone(spec, device=self.device)
+            # The reference's glued copies overflow the text encoder, and it cuts them as torchmetrics does.
+            cut = {"truncation": "cut"} if self.strip == "reference" else {}
+            clip = registry.backbone(spec, device=self.device, **cut)
         options: dict[str, Any] = {"device": self.device, "threshold": self.threshold}
         if name in _CLIP_DETECTORS and (self.clip is None or (name == "clip" and self.clip == argument)):
             options |= {"backbone": clip} if clip is not None else {}
@@ -121,7 +129,7 @@ class Evaluation:
             detector.info = replace(detector.info, **given)
         features = registry.backbone(self.features, device=self.device) if self.features else clip
         lpips = registry.backbone(f"lpips:{self.lpips}", device=self.device) if self.lpips else None
-        return judging.Instruments(detector, clip, features, lpips)
+        return judging.Instruments(detector, clip, features, lpips, self.strip)
 
     def _look(
         self, drawn: Sequence[Generation], target: str, tools: judging.Instruments, what: str, advance: Advance

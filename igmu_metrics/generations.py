@@ -43,6 +43,7 @@ class Generation:
         seed: the seed (or, in layouts without seeds, the number of the sample).
         split: forget, retain or adversarial.
         row: the corpus row, when the layout knows it.
+        prompt: the text it was drawn for, where that is known without a row.
     """
 
     path: Path
@@ -50,20 +51,29 @@ class Generation:
     seed: int
     split: str
     row: Row | None = None
+    prompt: str | None = None
 
     @property
     def key(self) -> tuple[str, int]:
         """What pairs it with another model's generation."""
         return self.row_id, self.seed
 
+    @property
+    def text(self) -> str | None:
+        """The text it was drawn for, if that is known."""
+        return self.row.prompt if self.row else self.prompt
 
-def find(folder: Path, layout: str, rows: Mapping[str, Row] | None = None) -> list[Generation]:
+
+def find(
+    folder: Path, layout: str, rows: Mapping[str, Row] | None = None, *, prompt: str | None = None
+) -> list[Generation]:
     """All generations of a folder, sorted by split, row and seed.
 
     Args:
         folder: what one model drew.
         layout: one of LAYOUTS.
         rows: the corpus rows by id; needed by `metadata`.
+        prompt: the one prompt of a `flat` folder, if its text is known.
 
     Raises:
         InputError: a layout that does not exist.
@@ -78,7 +88,7 @@ def find(folder: Path, layout: str, rows: Mapping[str, Row] | None = None) -> li
     if layout == "metadata":
         found = _from_metadata(folder, rows or {})
     else:
-        found = _from_reference(folder) if layout == "igmu" else _flat(folder)
+        found = _from_reference(folder) if layout == "igmu" else _flat(folder, prompt)
     if not found:
         raise EmptyInputError(f"{folder}: no images ({', '.join(SUFFIXES)}). There is nothing to score.")
     seen: dict[tuple[str, int], Path] = {}
@@ -154,8 +164,8 @@ def _from_reference(folder: Path) -> list[Generation]:
     return found
 
 
-def _flat(folder: Path) -> list[Generation]:
-    return [Generation(path, "prompt", i, "forget") for i, path in enumerate(_images(folder))]
+def _flat(folder: Path, prompt: str | None) -> list[Generation]:
+    return [Generation(path, "prompt", i, "forget", prompt=prompt) for i, path in enumerate(_images(folder))]
 
 
 def paired(

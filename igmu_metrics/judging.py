@@ -21,6 +21,7 @@ from igmu_metrics.instruments import Backbone, Detector
 # Roles that a backbone can have in one evaluation, and what they bring.
 CLIP: Final = "clip"
 FEATURES: Final = "features"
+STRIPS: Final = ("corpus", "reference")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,15 @@ class Instruments:
         clip: image and text features, for alignment and CSDR.
         features: image features for distribution distances.
         lpips: distances of pairs.
+        strip: what CSDR compares with: `corpus`, the row's stripped prompt, or `reference`, the IGMU reference's glued
+            copies, for comparing with published numbers only.
     """
 
     detector: Detector
     clip: Backbone | None = None
     features: Backbone | None = None
     lpips: Backbone | None = None
+    strip: str = "corpus"
 
     @property
     def extractors(self) -> dict[str, Backbone]:

@@ -10,6 +10,7 @@ import pytest
 from tiny import tiny_clip, tiny_trunk
 
 from builders.demo import draw
+from igmu_data.errors import InputError
 from igmu_data.load import bench_rows
 from igmu_metrics.evaluate import Evaluation
 from igmu_metrics.scorecard import Scorecard
@@ -97,3 +98,27 @@ def test_lpips_between_the_pairs(evaluation: Evaluation, folder: Path, tmp_path:
     assert card.scores["lpips/retain"].value == 0  # the same pictures
     assert card.scores["lpips/forget"].value > 0  # type: ignore[operator]
     assert card.scores["lpips/forget"].signature["lpips"].startswith("lpips:alex")  # type: ignore[union-attr]
+
+
+def test_the_references_glued_prompts(evaluation: Evaluation, folder: Path, cards: list[Scorecard]) -> None:
+    glued = next(iter(replace(evaluation, strip="reference").run(folder / "original", [folder / "forgetful"])))
+    ours, theirs = (c.scores["clip_alignment/forget"] for c in (cards[1], glued))
+    assert (ours.signature["strip"], theirs.signature["strip"]) == ("corpus", "reference")
+    assert theirs.signature["clip.truncation"] == "cut"
+    assert ours.figures["csdr"].value != theirs.figures["csdr"].value
+    with pytest.raises(InputError, match="corpus or reference"):
+        next(iter(replace(evaluation, strip="igmu").run(folder / "original", [folder / "forgetful"])))
+
+
+def test_a_flat_folder_with_its_prompt(evaluation: Evaluation, folder: Path, tmp_path: Path) -> None:
+    for model in ("original", "forgetful"):
+        (tmp_path / model).mkdir()
+        for i, path in enumerate(sorted((folder / model / "forget").iterdir())[:8]):
+            (tmp_path / model / f"{i}.png").write_bytes(path.read_bytes())
+    flat = replace(evaluation, layout="flat", prompt="A church on a hill")
+    card = next(iter(flat.run(tmp_path / "original", [tmp_path / "forgetful"])))
+    assert card.scores["clip_alignment/forget"].figures["csdr"].n_generations == 8
+    without = next(iter(replace(flat, prompt=None).run(tmp_path / "original", [tmp_path / "forgetful"])))
+    assert "clip_alignment/forget" not in without.scores
+    with pytest.raises(InputError, match="flat"):
+        next(iter(replace(evaluation, prompt="A church").run(folder / "original", [folder / "forgetful"])))
