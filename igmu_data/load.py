@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import datasets
 
 BENCH: Final = "igmu/bench"
-RESTRICTED: Final = "igmu/bench-nsfw"
 ENVIRONMENT: Final = "IGMU_BENCH"
 _REPOSITORY: Final = re.compile(r"(hf://datasets/)?\w[\w.-]*/[\w.-]+")
 

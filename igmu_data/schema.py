@@ -23,7 +23,6 @@ Probe = Literal["direct", "near", "far", "in-prompt", "attack"]
 Language = Literal["en", "es", "fr", "de", "it", "pt", "zh"]
 
 SPLITS: Final[tuple[str, ...]] = get_args(Split)
-SCOPES: Final[tuple[str, ...]] = get_args(Scope)
 PROBES: Final[tuple[str, ...]] = get_args(Probe)
 LANGUAGES: Final[tuple[str, ...]] = get_args(Language)
 SEEDS_PER_ROW: Final = 5

@@ -1,4 +1,4 @@
-"""The command line: `igmu concepts | metrics | validate | generate | score | compare`.
+"""The command line: `igmu concepts | metrics | validate | generate | score | import-head | compare`.
 
 Thin on purpose: it reads arguments, calls the package and prints. Everything heavy is imported inside the commands.
 Tables go to stdout, progress and errors to stderr; an error of the user's ends with exit code 2 and no traceback.
@@ -191,6 +191,23 @@ def score(
             if path is not None:
                 write(card, path)
     tables.show(*tables.scores(cards))
+
+
+@app.command()
+def import_head(
+    path: Annotated[Path, typer.Argument(help="A classifier_head.pth of the IGMU reference.")],
+    concept: Annotated[str, typer.Option(help="What it judges, such as object/church.")],
+    out: Annotated[Path, typer.Option(help="The .safetensors file to write, for --detector igmu-head:FILE.")],
+    present_class: Annotated[
+        int | None, typer.Option(help="0 or 1: the class that means present, if not known.")
+    ] = None,
+) -> None:
+    """Convert a published IGMU detector head once, without running anything that it may hold."""
+    from igmu_data import taxonomy
+    from igmu_metrics.detectors.igmu_head import import_pth
+
+    import_pth(path, out, concept=taxonomy.concept(concept).id, present_class=present_class)
+    typer.echo(out)
 
 
 @app.command()

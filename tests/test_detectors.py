@@ -806,3 +806,18 @@ def test_head_files_that_cannot_be_used(tmp_path: Path, head: Path) -> None:
         igmu_head.import_pth(good, tmp_path / "o.bin", concept="object/church")
     with pytest.raises(OutputError, match="cannot be written"):
         igmu_head.import_pth(good, tmp_path / "no" / "o.safetensors", concept="object/church")
+
+
+def test_a_head_is_converted_on_the_command_line(folder: Path, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from igmu_data.errors import UnknownConceptError
+    from igmu_metrics.cli import app
+
+    out = tmp_path / "head.safetensors"
+    arguments = ["import-head", str(folder / "head.pth"), "--out", str(out), "--concept"]
+    done = CliRunner().invoke(app, [*arguments, "object.church"])
+    assert done.exit_code == 0, done.output
+    assert igmu_head.load(str(out), device="cpu", backbone=Fixed(np.ones((1, 512)))).info.concepts == {"object/church"}
+    assert [p.name for p in tmp_path.iterdir()] == ["head.safetensors"]
+    assert isinstance(CliRunner().invoke(app, [*arguments, "object/chruch"]).exception, UnknownConceptError)

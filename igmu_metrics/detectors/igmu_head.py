@@ -18,6 +18,7 @@ References: Liu et al., IGMU (github.com/ryliu68/IGMU), heads `Weights/*/classif
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,8 +58,8 @@ SHAPES: Mapping[str, tuple[int, ...]] = {
 }
 """The tensors of a head, under the names that published files give them."""
 
-PRESENT_CLASS: Mapping[str, int] = {"nsfw/nudity": 0, "object/church": 0, "object/parachute": 1}
-"""Which class of a published head means that the concept is present (van Gogh's: 1)."""
+PRESENT_CLASS: Mapping[str, int] = {"nsfw/nudity": 0, "object/church": 0, "object/parachute": 1, "style/van-gogh": 1}
+"""Which class of a published head means that the concept is present."""
 
 
 class IgmuHead:
@@ -190,12 +191,14 @@ def import_pth(path: str | Path, out: str | Path, *, concept: str, present_class
     weights = _checked(read_state(Path(path)), Path(path))
     from safetensors.torch import save_file
 
+    beside = out.with_name(f".{out.name}.{os.getpid()}.new")
     try:
         save_file(
             {name: tensor.contiguous() for name, tensor in weights.items()},
-            out,
+            beside,
             metadata={"format": "igmu-head", "concept": concept, "present_class": str(present_class)},
         )
+        beside.replace(out)
     except Exception as error:  # safetensors has an error of its own for what is an OSError
         raise OutputError(f"{out}: cannot be written ({error}). Check the folder.") from error
 
