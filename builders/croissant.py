@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from builders.card import REPO
-from builders.hubfolder import Stored, sha256
+from builders.hubfolder import Stored
 from builders.prompts import VERSION
+from igmu_data.files import sha256
 from igmu_data.schema import COLUMNS, SPLITS, Row, features
 
 PUBLISHED: Final = datetime(2026, 11, 23)  # of VERSION; a build date would change the bytes of every rebuild

@@ -6,7 +6,6 @@ level is a glob over them. Bytes depend only on the rows and pictures, never on 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from igmu_data.errors import OutputError
+from igmu_data.files import sha256
 from igmu_data.load import files_of
 from igmu_data.schema import COLUMNS, SPLITS, Row, features
 from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, Concept, configs
@@ -141,12 +141,6 @@ def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
     }
     text = json.dumps({**facts, "files": files}, indent=1, ensure_ascii=False) + "\n"
     (folder / "manifest.json").write_text(text, encoding="utf-8")
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, read in pieces."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 @contextmanager

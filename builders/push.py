@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from builders.hubfolder import sha256
 from igmu_data.errors import ChecksumError, EmptyInputError, IgmuError, MetadataError, UnknownNameError, exits_on_error
+from igmu_data.files import sha256
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

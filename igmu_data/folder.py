@@ -6,7 +6,6 @@ it: YAML, Parquet and manifest must tell the same story as `igmu_data.schema`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections import Counter
@@ -17,6 +16,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from igmu_data.errors import CorpusError
+from igmu_data.files import sha256
 from igmu_data.load import read_records
 from igmu_data.schema import SPLITS, Row, features
 from igmu_data.validate import Problem, problems
@@ -82,7 +82,7 @@ def _manifest(folder: Path) -> Iterator[Problem]:
             yield Problem(name, "every listed file is there", "missing")
         elif name not in listed:
             yield Problem(name, "every file is listed in the manifest", "not listed")
-        elif hashlib.sha256(present[name].read_bytes()).hexdigest() != listed[name]:
+        elif sha256(present[name]) != listed[name]:
             yield Problem(name, "the SHA-256 is the manifest's", "another content")
 
 

@@ -18,8 +18,6 @@ from igmu_metrics.generations import Generation, find, paired
 from igmu_metrics.instruments import Backbone, Detector
 
 ON_ERROR: Final = ("raise", "skip")
-# Detectors made of CLIP features: alignment and CMMD then come for the price of one forward pass.
-_CLIP_DETECTORS: Final = ("clip", "igmu-head")
 Advance = Callable[[str, int, int], None]
 
 
@@ -120,8 +118,8 @@ class Evaluation:
             cut = {"truncation": "cut"} if self.strip == "reference" else {}
             clip = registry.backbone(spec, device=self.device, **cut)
         options: dict[str, Any] = {"device": self.device, "threshold": self.threshold}
-        if name in _CLIP_DETECTORS and (self.clip is None or (name == "clip" and self.clip == argument)):
-            options |= {"backbone": clip} if clip is not None else {}
+        if name == "clip" and self.clip in (None, argument):
+            options["backbone"] = clip
         detector: Detector = registry.detector(self.detector, **options)
         measured = ("sensitivity", "specificity", "n_positives", "n_negatives")
         given = {name: getattr(self, name) for name in measured if getattr(self, name) is not None}

@@ -7,7 +7,6 @@ models can be compared pair by pair without their pictures.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from igmu_data import __version__
 from igmu_data.errors import MetadataError, OutputError
+from igmu_data.files import beside
 from igmu_metrics.contract import Score, Signature
 from igmu_metrics.judging import Judged
 
@@ -124,16 +124,12 @@ def write(card: Scorecard, path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file beside its place and rename it into it."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
+        with beside(path) as part:
+            part.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}. Choose another --out.") from error
-    finally:
-        if beside.is_file():
-            beside.unlink(missing_ok=True)
 
 
 def read(path: Path) -> Scorecard:

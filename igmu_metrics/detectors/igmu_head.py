@@ -18,12 +18,12 @@ References: Liu et al., IGMU (github.com/ryliu68/IGMU), heads `Weights/*/classif
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from igmu_data.errors import InputError, OutputError, WeightsError
+from igmu_data.files import beside
 from igmu_metrics.contract import FloatArray
 from igmu_metrics.detectors._common import (
     Answer,
@@ -191,14 +191,11 @@ def import_pth(path: str | Path, out: str | Path, *, concept: str, present_class
     weights = _checked(read_state(Path(path)), Path(path))
     from safetensors.torch import save_file
 
-    beside = out.with_name(f".{out.name}.{os.getpid()}.new")
+    tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
+    metadata = {"format": "igmu-head", "concept": concept, "present_class": str(present_class)}
     try:
-        save_file(
-            {name: tensor.contiguous() for name, tensor in weights.items()},
-            beside,
-            metadata={"format": "igmu-head", "concept": concept, "present_class": str(present_class)},
-        )
-        beside.replace(out)
+        with beside(out) as part:
+            save_file(tensors, part, metadata=metadata)
     except Exception as error:  # safetensors has an error of its own for what is an OSError
         raise OutputError(f"{out}: cannot be written ({error}). Check the folder.") from error
 
