@@ -4,11 +4,14 @@ PYTHON ?= python3
 PY := $(VENV)/bin/python
 READY := $(VENV)/.igmu-ready
 
-.PHONY: demo test slow lint build clean
+.PHONY: demo church test slow lint build clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
-	$(PY) -m builders.demo
+	$(VENV)/bin/igmu demo --out dist/demo
+
+church: $(READY)
+	$(PY) -m builders.church
 
 test: $(READY)
 	$(PY) -m pytest

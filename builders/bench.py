@@ -6,6 +6,7 @@ A folder appears complete or not at all.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from pathlib import Path
@@ -14,24 +15,24 @@ from typing import Annotated, Any
 import typer
 
 from builders import card, sources
-from builders.attacks import adversarial_rows
 from builders.croissant import write_croissant
-from builders.hubfolder import card_yaml, replaced, write_manifest, write_split
-from builders.prompts import VERSION, forget_rows, retain_rows
+from builders.hubfolder import card_yaml, concept_folder, corpus_configs, replaced, write_manifest, write_split
+from builders.prompts import VERSION
+from builders.rows import concept_rows
+from builders.sandbox import corpus
 from igmu_data.errors import CorpusError, InputError, UnknownIdError, exits_on_error
-from igmu_data.schema import SPLITS, Row
-from igmu_data.taxonomy import RESTRICTED_DOMAIN, Concept, all_concepts, concept
+from igmu_data.schema import SPLITS
+from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, Concept, all_concepts, concept
 from igmu_data.validate import require_valid
 
 
-def concept_rows(item: Concept) -> list[Row]:
-    """All rows of one concept: forget, retain, adversarial."""
-    planned = forget_rows(item)
-    return [p.row for p in planned] + retain_rows(item) + adversarial_rows(item, planned)
-
-
 def build(
-    out: Path, *, only: Sequence[str] | None = None, images: str = "none", work: Path | None = None
+    out: Path,
+    *,
+    only: Sequence[str] | None = None,
+    images: str = "none",
+    work: Path | None = None,
+    world: bool | None = None,
 ) -> list[Path]:
     """Build the dataset folders.
 
@@ -40,29 +41,42 @@ def build(
         only: concept ids, in any order; None builds all.
         images: source of the `image` column, `name` or `name:argument`. The restricted domain never gets pictures.
         work: where an image source keeps finished work; default `<out>/../work`.
+        world: whether `igmu/bench` gets the miniature world; by default a build of all does, if the package holds it.
 
     Returns:
         The folders that were written.
+
+    Raises:
+        CorpusError: rows that break the rules, or a miniature world that was drawn for other rows.
     """
     asked = {concept(name).id for name in only} if only else set(all_concepts())
     chosen = [c for c in all_concepts().values() if c.id in asked]
+    if world is None:
+        world = not only and _has_world()
     written = []
     for restricted in (False, True):
         mine = [c for c in chosen if (c.domain == RESTRICTED_DOMAIN) is restricted]
         if mine:
             source = "none" if restricted else images
             target = out / card.REPO[restricted]
-            _build_repo(target, mine, restricted=restricted, images=source, work=work or out.parent / "work")
+            own = world and not restricted
+            _build_repo(target, mine, restricted=restricted, images=source, work=work or out.parent / "work", world=own)
             written.append(target)
     return written
 
 
-def _build_repo(target: Path, items: Sequence[Concept], *, restricted: bool, images: str, work: Path) -> None:
-    import datasets
+def _has_world() -> bool:
+    if not (there := corpus.available()):
+        sys.stderr.write(f"without the miniature world: the package does not hold it yet. Make it: {corpus.MAKE}\n")
+    return there
+
+
+def _build_repo(
+    target: Path, items: Sequence[Concept], *, restricted: bool, images: str, work: Path, world: bool
+) -> None:
     from rich.console import Console
     from rich.progress import track
 
-    datasets.disable_progress_bars()  # one bar for the whole build instead of one a file
     name, _, argument = images.partition(":")
     source = sources.load(name)
     if not hasattr(source, "images"):
@@ -78,15 +92,24 @@ def _build_repo(target: Path, items: Sequence[Concept], *, restricted: bool, ima
             pictures = found(item.id)
             for split in SPLITS:
                 own = [r for r in rows[item.id] if r.split == split]
-                stored.append(write_split(folder, item, split, own, pictures))
+                stored.append(write_split(folder, concept_folder(item), split, own, pictures))
         found("the end of the rows")  # nothing may be left
-        front = card_yaml(stored, restricted=restricted, header=card.header(everything, restricted=restricted))
-        text = f"---\n{front}---\n\n{card.body(everything, restricted=restricted)}"
+        facts: dict[str, Any] = {"name": card.REPO[restricted], "version": VERSION, "images": name}
+        facts |= {"n_rows": len(everything), "n_concepts": len(items)}
+        configs = corpus_configs(restricted)
+        whole, section = [c for c in configs if c.name == ALL], ""
+        if world:
+            steps.print(f"{target.name}: miniature world")
+            part = corpus.add(folder)
+            stored, configs, whole = [*stored, *part.stored], [*configs, *part.configs], [*whole, *part.whole]
+            section = card.world_section(part.rows, part.n_pictures)
+            facts |= {"n_world_rows": len(part.rows), "n_labelled_pictures": sum(part.n_pictures.values())}
+        front = card_yaml(stored, configs, header=card.header(everything, restricted=restricted))
+        text = f"---\n{front}---\n\n{card.body(everything, restricted=restricted, miniature=section)}"
         (folder / "README.md").write_text(text, encoding="utf-8")
         (folder / "eval.yaml").write_text(card.eval_yaml(everything, restricted=restricted), encoding="utf-8")
-        write_croissant(folder, stored, restricted=restricted)
-        facts: dict[str, Any] = {"name": card.REPO[restricted], "version": VERSION, "images": name}
-        write_manifest(folder, facts | {"n_rows": len(everything), "n_concepts": len(items)})
+        write_croissant(folder, stored, whole, restricted=restricted)
+        write_manifest(folder, facts)
 
 
 def _by_concept(
@@ -127,9 +150,12 @@ def main(
     only: Annotated[list[str] | None, typer.Option(help="Concept id (object/church); repeat for several.")] = None,
     images: Annotated[str, typer.Option(help="Source of pictures: none, folder:DIR, diffusers:MODEL.")] = "none",
     work: Annotated[Path | None, typer.Option(help="Where an image source keeps finished work.")] = None,
+    world: Annotated[
+        bool | None, typer.Option("--world/--no-world", help="With the miniature world; default in a build of all.")
+    ] = None,
 ) -> None:
     """Build the corpus as Hub dataset folders."""
-    for folder in build(out, only=only, images=images, work=work):
+    for folder in build(out, only=only, images=images, work=work, world=world):
         typer.echo(folder)
 
 

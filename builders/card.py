@@ -1,4 +1,4 @@
-"""The text of the dataset card: `dataset_card.md` with its tables filled in from the rows, and `eval.yaml`."""
+"""The text of the dataset cards: `dataset_card.md` with its tables filled in from the rows, and `eval.yaml`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any, Final
 from builders.attacks import families, load
 from builders.prompts import VERSION
 from igmu_data.errors import CorpusError
+from igmu_data.sandbox.world import SIDE, world
 from igmu_data.schema import COLUMNS, SPLITS, Row, features
-from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, concept
+from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, concept, sandbox_configs
 
 TEMPLATE: Final = Path(__file__).resolve().parent.parent / "dataset_card.md"
 REPO: Final = {False: "igmu/bench", True: "igmu/bench-nsfw"}
@@ -27,6 +28,14 @@ _POLICY: Final = {
     False: "The `nsfw` domain is kept in a gated repository of its own, `igmu/bench-nsfw`, as prompts only.",
     True: "This repository is gated; it holds prompts only.",
 }
+_WORLD: Final = (
+    "{configs}: the same benchmark for a world that is small enough to be drawn by code ({objects} objects, {styles} "
+    "artists' styles and the plain one, {settings} settings, {side}×{side} pixels), so that it is known what a picture "
+    "shows: {counts}. In the column `image` is what the packaged original model of that world draws with the first "
+    "seed. This model, versions of it that were made to forget {tasks}, and a detector come with `pip install igmu` "
+    "and need no network. What is measured there tells how far a metric is to be trusted, and nothing about any other "
+    "model."
+)
 
 
 def header(rows: Sequence[Row], *, restricted: bool) -> dict[str, Any]:
@@ -51,8 +60,14 @@ def header(rows: Sequence[Row], *, restricted: bool) -> dict[str, Any]:
     return out
 
 
-def body(rows: Sequence[Row], *, restricted: bool) -> str:
-    """The Markdown of the card."""
+def body(rows: Sequence[Row], *, restricted: bool, miniature: str = "") -> str:
+    """The Markdown of the card.
+
+    Args:
+        rows: of the corpus, without those of the miniature world.
+        restricted: whether it is the gated part.
+        miniature: the section on the miniature world, where the repository has it.
+    """
     example = "nsfw.nudity" if restricted else "object.church"
     values = {
         "title": REPO[restricted],
@@ -69,8 +84,57 @@ def body(rows: Sequence[Row], *, restricted: bool) -> str:
         "attacks_table": _attacks(rows),
         "columns_table": _columns(),
         "policy_note": _POLICY[restricted],
+        "miniature": miniature and f"{miniature}\n\n",
     }
     return fill(TEMPLATE.read_text(encoding="utf-8"), values)
+
+
+def world_section(rows: Sequence[Row], n_pictures: Mapping[str, int]) -> str:
+    """What the card of the corpus says about its miniature world.
+
+    Args:
+        rows: the prompts of that world.
+        n_pictures: labelled pictures by split.
+    """
+    counts = " and ".join(f"{n:,} {split}" for split, n in n_pictures.items())
+    return (
+        f"### Miniature world\n\n{_world(rows)} `{ALL}` does not hold these rows.\n\n"
+        f"`sandbox_detector`: {counts} renders of that world, each labelled with its object or with `none`, for "
+        "training and measuring content detectors."
+    )
+
+
+def world_header(rows: Sequence[Row]) -> dict[str, Any]:
+    """The descriptive part of the YAML of the repository inside the package."""
+    given = header(rows, restricted=False)
+    tags = [tag for tag in given["tags"] if tag != "croissant"]
+    return given | {"pretty_name": "igmu: the miniature world", "tags": tags}
+
+
+def world_body(repo: str, rows: Sequence[Row]) -> str:
+    """The Markdown of that repository's card."""
+    return (
+        f"# {repo}\n\n{_world(rows)}\n\n"
+        "```python\nfrom igmu_data.load import load_bench\n\n"
+        'church = load_bench("sandbox.church")  # splits: forget, retain, adversarial\n```\n\n'
+        f"{_concepts(rows)}\n\n"
+        "Columns, attack families, content policy and licence are those of "
+        f"[{REPO[False]}](https://huggingface.co/datasets/{REPO[False]}), which holds these rows too.\n"
+    )
+
+
+def _world(rows: Sequence[Row]) -> str:
+    n = Counter(r.split for r in rows)
+    here = world()
+    return _WORLD.format(
+        configs=", ".join(f"`{name}`" for name in sandbox_configs()),
+        objects=len(here.objects),
+        styles=len(here.styles),
+        settings=len(here.settings),
+        side=SIDE,
+        counts=f"{len(rows):,} prompts ({', '.join(f'{n[s]:,} {s}' for s in SPLITS)})",  # type: ignore[index]
+        tasks=" or ".join(f"`{name}`" for name in here.tasks),
+    )
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Croissant metadata: `croissant.json`, one FileObject per Parquet file and one record set per split."""
+"""Croissant metadata: `croissant.json`, one FileObject per Parquet file and one record set per split and part."""
 
 from __future__ import annotations
 
@@ -9,17 +9,32 @@ from pathlib import Path
 from typing import Any, Final
 
 from builders.card import REPO
-from builders.hubfolder import Stored
+from builders.hubfolder import Config, Stored
 from builders.prompts import VERSION
 from igmu_data.files import sha256
-from igmu_data.schema import COLUMNS, SPLITS, Row, features
+from igmu_data.schema import Row
+from igmu_data.taxonomy import ALL
 
 PUBLISHED: Final = datetime(2026, 11, 23)  # of VERSION; a build date would change the bytes of every rebuild
 _CITE: Final = "igmu: a benchmark for machine unlearning in image generation, 2026"
+_ROW: Final = {k: f.description or "" for k, f in Row.model_fields.items()} | {"image": "picture of the first seed"}
+_LABELLED: Final = _ROW | {
+    "image": "picture",
+    "label": "number of the picture's class, in the order of the card",
+    "concept": "the concept of that class, null where there is none",
+}
 
 
-def write_croissant(folder: Path, stored: Sequence[Stored], *, restricted: bool) -> None:
-    """Write `croissant.json` for the Parquet files of a repository."""
+def write_croissant(folder: Path, stored: Sequence[Stored], parts: Sequence[Config], *, restricted: bool) -> None:
+    """Write `croissant.json` for the Parquet files of a repository.
+
+    Args:
+        folder: the repository.
+        stored: every Parquet file.
+        parts: configs that share no file and together hold all. Those of `all` give record sets called `forget` and so
+            on, those of another one `sandbox-forget`.
+        restricted: whether it is the gated part.
+    """
     import mlcroissant as mlc
 
     url = f"https://huggingface.co/datasets/{REPO[restricted]}"
@@ -42,15 +57,16 @@ def write_croissant(folder: Path, stored: Sequence[Stored], *, restricted: bool)
         encoding_formats=["git+https"],
         sha256="https://github.com/mlcommons/croissant/issues/80",
     )
+    found = {f"{c.name}-{s}" if c.name != ALL else s: (c, glob) for c in parts for s, glob in c.files.items()}
     sets = [
         mlc.FileSet(
-            id=f"{split}-files",
-            name=f"{split}-files",
+            id=f"{name}-files",
+            name=f"{name}-files",
             contained_in=["repo"],
             encoding_formats=["application/x-parquet"],
-            includes=[f"*/*/*/{split}-*.parquet"],
+            includes=[f"{glob}.parquet"],
         )
-        for split in SPLITS
+        for name, (_, glob) in found.items()
     ]
     metadata = mlc.Metadata(
         name=REPO[restricted].replace("/", "-"),
@@ -63,26 +79,27 @@ def write_croissant(folder: Path, stored: Sequence[Stored], *, restricted: bool)
         keywords=["machine unlearning", "concept erasure", "text-to-image", "benchmark"],
         distribution=[repository, *objects, *sets],
         record_sets=[
-            mlc.RecordSet(id=split, name=split, fields=[_field(mlc, split, c) for c in COLUMNS]) for split in SPLITS
+            mlc.RecordSet(id=name, name=name, fields=[_field(mlc, name, config, c) for c in config.features])
+            for name, (config, _) in found.items()
         ],
     )
     text = json.dumps(metadata.to_json(), indent=1, ensure_ascii=False, default=str) + "\n"
     (folder / "croissant.json").write_text(text, encoding="utf-8")
 
 
-def _field(mlc: Any, split: str, column: str) -> Any:
+def _field(mlc: Any, records: str, config: Config, column: str) -> Any:
     kinds = {"int32": mlc.DataType.INTEGER, "float64": mlc.DataType.FLOAT, "string": mlc.DataType.TEXT}
-    kind = features()[column]
-    described = Row.model_fields[column].description if column in Row.model_fields else "picture of the first seed"
+    described = (_ROW if "prompt" in config.features else _LABELLED)[column]
+    kind = config.features[column]
     extract = mlc.Extract(column=column)
     more: dict[str, Any] = {"data_types": [kinds.get(getattr(kind, "dtype", ""), mlc.DataType.INTEGER)]}
     if column == "image":
         more["data_types"] = [mlc.DataType.IMAGE_OBJECT]
         more["source"] = mlc.Source(
-            file_set=f"{split}-files", extract=extract, transforms=[mlc.Transform(json_path="bytes")]
+            file_set=f"{records}-files", extract=extract, transforms=[mlc.Transform(json_path="bytes")]
         )
     else:
-        more["source"] = mlc.Source(file_set=f"{split}-files", extract=extract)
+        more["source"] = mlc.Source(file_set=f"{records}-files", extract=extract)
     if column == "seeds":
         more |= {"is_array": True, "array_shape": "-1"}
-    return mlc.Field(id=f"{split}/{column}", name=column, description=described, **more)
+    return mlc.Field(id=f"{records}/{column}", name=column, description=described, **more)

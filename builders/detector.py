@@ -7,14 +7,14 @@ stands in `concept`, null for classes that are none. The folder appears complete
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from builders import sources
-from builders.hubfolder import ROW_GROUP_BYTES, replaced, write_manifest
+from builders.hubfolder import ROW_GROUP_BYTES, Config, Stored, card_yaml, replaced, write_manifest
 from builders.prompts import VERSION
 from igmu_data.errors import EmptyInputError, InputError, exits_on_error
 from igmu_data.schema import detector_features
@@ -60,37 +60,53 @@ def build(out: Path, source: str) -> Path:
     repo = f"igmu/detector-{argument.partition(':')[0]}"
     target = out / repo
     with replaced(target) as folder:
-        counts: dict[str, int] = {}
-        origin = ""
+        stored: list[Stored] = []
         for split in SPLITS:
-            shards = list(_write(folder, split, module.labelled(argument, split=split), features))
-            counts[split] = sum(n for n, _ in shards)
-            if not counts[split]:
+            shards = write_pictures(folder, "data", split, module.labelled(argument, split=split), features)
+            if not shards:
                 raise EmptyInputError(f"{source}: split {split!r} has no pictures that may be used.")
-            origin = shards[0][1]
-        _card(folder, repo, features, counts, origin)
-        write_manifest(folder, {"name": repo, "version": VERSION, "images": source, "n_rows": sum(counts.values())})
+            stored += shards
+        _card(folder, repo, features, stored)
+        write_manifest(
+            folder, {"name": repo, "version": VERSION, "images": source, "n_rows": sum(s.n_rows for s in stored)}
+        )
     return target
 
 
-def _write(
-    folder: Path, split: str, pictures: Iterator[sources.Labelled], features: datasets.Features
-) -> Iterator[tuple[int, str]]:
-    """Write shards as the pictures come; yields (pictures, origin) of each."""
+def labelled_config(name: str, under: str, features: datasets.Features, *, default: bool = False) -> Config:
+    """The config of what `write_pictures` wrote."""
+    return Config(name, {split: f"{under}/{split}-*" for split in SPLITS}, features, default)
+
+
+def write_pictures(
+    folder: Path, under: str, split: str, pictures: Iterator[sources.Labelled], features: datasets.Features
+) -> list[Stored]:
+    """Write labelled pictures into Parquet files as they come.
+
+    Args:
+        folder: the repository.
+        under: where in it.
+        split: `train` or `test`.
+        pictures: may be more than fit into memory.
+        features: `detector_features` of their labels.
+    """
+    stored: list[Stored] = []
     records: list[dict[str, Any]] = []
-    size, number = 0, 0
+    size = 0
     label = features["label"]
 
-    def flush() -> tuple[int, str]:
+    def flush() -> None:
         import datasets
 
         datasets.disable_progress_bars()
         group = max(1, min(100, ROW_GROUP_BYTES * len(records) // size))
-        path = folder / "data" / f"{split}-{number:05d}.parquet"
+        path = folder / under / f"{split}-{len(stored):05d}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        datasets.Dataset.from_list(records, features=features).to_parquet(str(path), batch_size=group)
+        table = datasets.Dataset.from_list(records, features=features)
+        table.to_parquet(str(path), batch_size=group)
         sys.stderr.write(f"{path.name}: {len(records)} pictures\n")
-        return len(records), str(records[0]["image_source"])
+        place = path.relative_to(folder).as_posix()
+        stored.append(Stored(split, place, len(records), int(table.data.nbytes), path.stat().st_size))
 
     for i, p in enumerate(pictures):
         picture = sources.Picture(f"{split}-{i:06d}", p.data, p.extension, p.origin, p.license)
@@ -107,39 +123,24 @@ def _write(
         )
         size += len(p.data)
         if size >= SHARD_BYTES:
-            yield flush()
-            records, size, number = [], 0, number + 1
+            flush()
+            records, size = [], 0
     if records:
-        yield flush()
+        flush()
+    return stored
 
 
-def _card(folder: Path, repo: str, features: datasets.Features, counts: dict[str, int], origin: str) -> None:
-    import yaml
-    from datasets import DatasetInfo, SplitDict, SplitInfo
-    from datasets.info import DatasetInfosDict
-    from huggingface_hub import DatasetCardData
+def _card(folder: Path, repo: str, features: datasets.Features, stored: Sequence[Stored]) -> None:
+    import pyarrow.parquet as pq
 
-    splits = SplitDict()
-    for split, n in counts.items():
-        files = sorted((folder / "data").glob(f"{split}-*"))
-        splits.add(SplitInfo(split, num_bytes=sum(f.stat().st_size for f in files), num_examples=n))
-    size = sum(s.num_bytes for s in splits.values())
-    info = DatasetInfo(features=features, splits=splits, download_size=size, dataset_size=size)
-    data = DatasetCardData(license="other", license_name="per-picture", task_categories=["image-classification"])
-    DatasetInfosDict({"default": info}).to_dataset_card_data(data)
-    block: dict[str, Any] = data.to_dict()  # type: ignore[no-untyped-call] # upstream has no annotation
-    block["configs"] = [
-        {
-            "config_name": "default",
-            "data_files": [{"split": s, "path": f"data/{s}-*"} for s in SPLITS],
-            "default": True,
-        }
-    ]
-    listed = ", ".join(f"{n:,} {split}" for split, n in counts.items())
+    config = labelled_config("default", "data", features, default=True)
+    header = {"license": "other", "license_name": "per-picture", "task_categories": ["image-classification"]}
+    front = card_yaml(stored, [config], header=header)
+    listed = ", ".join(f"{sum(s.n_rows for s in stored if s.split == split):,} {split}" for split in SPLITS)
+    origin = pq.read_table(folder / stored[-1].path, columns=["image_source"])["image_source"][0].as_py()
     text = _BODY.format(
         repo=repo, origin=origin, counts=f"{listed} pictures of {features['label'].num_classes} classes"
     )
-    front = yaml.safe_dump(block, sort_keys=False, allow_unicode=True, width=120)
     (folder / "README.md").write_text(f"---\n{front}---\n\n{text}", encoding="utf-8")
 
 

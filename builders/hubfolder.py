@@ -1,7 +1,8 @@
 """Writes one dataset repository as the Hub wants it: Parquet by concept and split, and a card whose YAML fits it.
 
-Conventions: physical files are `<domain>/<family>/<slug>/<split>-00000-of-00001.parquet`; a config of any taxonomy
-level is a glob over them. Bytes depend only on the rows and pictures, never on time, machine or order of work.
+Conventions: physical files are `<domain>/<family>/<slug>/<split>-00000-of-00001.parquet`, those of the miniature world
+`sandbox/<slug>/…`; a config is a glob over them. Bytes depend only on the rows and pictures, never on time, machine or
+order of work.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
 
 from igmu_data.errors import OutputError
 from igmu_data.files import sha256
 from igmu_data.load import files_of
 from igmu_data.schema import COLUMNS, SPLITS, Row, features
-from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, Concept, configs
+from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, SANDBOX, Concept, configs, sandbox_configs
+
+if TYPE_CHECKING:
+    import datasets
 
 ROW_GROUP_BYTES: Final = 50 * 2**20  # half of what the viewer can scan, so that one odd picture does no harm
 ROW_GROUP_ROWS: Final = 100
@@ -30,7 +34,6 @@ class Stored:
     """One Parquet file of the repository.
 
     Args:
-        concept: whose rows it holds.
         split: which split.
         path: relative to the repository.
         n_rows: rows in it.
@@ -38,7 +41,6 @@ class Stored:
         file_bytes: size of the file.
     """
 
-    concept: Concept
     split: str
     path: str
     n_rows: int
@@ -46,23 +48,60 @@ class Stored:
     file_bytes: int
 
 
-def parquet_path(item: Concept, split: str) -> str:
-    """Where the rows of a concept and split are, relative to the repository."""
-    return f"{item.domain}/{item.family}/{item.slug}/{split}-00000-of-00001.parquet"
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One config of the repository.
+
+    Args:
+        name: what `load_dataset` is given.
+        files: the glob of each split, relative to the repository.
+        features: of all its files.
+        default: whether it is what `load_dataset` gives when no config is named.
+    """
+
+    name: str
+    files: Mapping[str, str]
+    features: datasets.Features
+    default: bool = False
 
 
-def write_split(folder: Path, item: Concept, split: str, rows: Sequence[Row], pictures: Mapping[str, Any]) -> Stored:
-    """Write the rows of one concept and split; pictures are embedded as bytes.
+def corpus_configs(restricted: bool) -> list[Config]:
+    """The configs of the corpus, or of its restricted part."""
+    return [_config(name, name == (RESTRICTED_DOMAIN if restricted else ALL)) for name in configs(restricted)]
+
+
+def world_configs(default: str | None = None) -> list[Config]:
+    """The configs of the miniature world's prompts."""
+    return [_config(name, name == default) for name in sandbox_configs()]
+
+
+def _config(name: str, default: bool) -> Config:
+    return Config(name, {split: files_of(name, split) for split in SPLITS}, features(), default)
+
+
+def concept_folder(item: Concept) -> str:
+    """Where the rows of a concept are, relative to the repository."""
+    return f"{item.domain}/{item.family}/{item.slug}"
+
+
+def world_folder(item: Concept) -> str:
+    """Where its rows of the miniature world are."""
+    return f"{SANDBOX}/{item.slug}"
+
+
+def write_split(folder: Path, under: str, split: str, rows: Sequence[Row], pictures: Mapping[str, Any]) -> Stored:
+    """Write one split; pictures are embedded as bytes.
 
     Args:
         folder: the repository.
-        item: the concept.
+        under: where in it.
         split: the split.
         rows: its rows, in the order in which they are stored.
         pictures: `builders.sources.Picture` by row id; rows without one have a null image.
     """
     import datasets
 
+    datasets.disable_progress_bars()  # one bar for the whole build instead of one a file
     records = []
     for row in rows:
         record: dict[str, Any] = row.model_dump() | {"image": None, "seeds": list(row.seeds)}
@@ -73,12 +112,11 @@ def write_split(folder: Path, item: Concept, split: str, rows: Sequence[Row], pi
             record["license"] = f"text: {row.license}; image: {picture.license}"
         records.append({c: record[c] for c in COLUMNS})
     table = datasets.Dataset.from_list(records, features=features())
-    path = folder / parquet_path(item, split)
+    path = folder / under / f"{split}-00000-of-00001.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     biggest = max((len(p.data) for p in pictures.values()), default=1)
     table.to_parquet(str(path), batch_size=max(1, min(ROW_GROUP_ROWS, ROW_GROUP_BYTES // biggest)))
     return Stored(
-        item,
         split,
         path.relative_to(folder).as_posix(),
         len(rows),
@@ -87,38 +125,42 @@ def write_split(folder: Path, item: Concept, split: str, rows: Sequence[Row], pi
     )
 
 
-def card_yaml(stored: Sequence[Stored], *, restricted: bool, header: Mapping[str, Any]) -> str:
-    """The YAML block of README.md: header, `dataset_info` for every config (older clients need it) and `configs`."""
+def card_yaml(stored: Sequence[Stored], wanted: Sequence[Config], *, header: Mapping[str, Any]) -> str:
+    """The YAML block of README.md: header, `dataset_info` for every config (older clients need it) and `configs`.
+
+    Args:
+        stored: every file.
+        wanted: the configs; one without files is left out.
+        header: what else the block says.
+
+    Raises:
+        OutputError: no config has files.
+    """
     import yaml
     from datasets import DatasetInfo, SplitDict, SplitInfo
     from datasets.info import DatasetInfosDict
     from huggingface_hub import DatasetCardData
 
-    present = {s.concept.id for s in stored}
     infos: dict[str, DatasetInfo] = {}
     entries = []
-    for config, members in configs(restricted).items():
-        mine = [s for s in stored if s.concept.id in members]
+    for config in wanted:
+        files = {split: [s for s in stored if _matches(s.path, glob)] for split, glob in config.files.items()}
+        mine = [s for own in files.values() for s in own]
         if not mine:
             continue
         splits = SplitDict()
-        for split in SPLITS:
-            files = [s for s in mine if s.split == split]
-            splits.add(
-                SplitInfo(split, num_bytes=sum(s.n_bytes for s in files), num_examples=sum(s.n_rows for s in files))
-            )
-        infos[config] = DatasetInfo(
-            features=features(),
+        for split, own in files.items():
+            splits.add(SplitInfo(split, num_bytes=sum(s.n_bytes for s in own), num_examples=sum(s.n_rows for s in own)))
+        infos[config.name] = DatasetInfo(
+            features=config.features,
             splits=splits,
             download_size=sum(s.file_bytes for s in mine),
             dataset_size=sum(s.n_bytes for s in mine),
         )
-        entry: dict[str, Any] = {
-            "config_name": config,
-            "data_files": [{"split": s, "path": files_of(config, s)} for s in SPLITS],
-        }
-        entries.append(entry | ({"default": True} if config == default_config(restricted) else {}))
-    if not present:
+        places = [{"split": split, "path": glob} for split, glob in config.files.items()]
+        entry: dict[str, Any] = {"config_name": config.name, "data_files": places}
+        entries.append(entry | ({"default": True} if config.default else {}))
+    if not entries:
         raise OutputError("no rows were built: nothing to describe in the card.")
     data = DatasetCardData(**header)
     DatasetInfosDict(infos).to_dataset_card_data(data)
@@ -127,9 +169,8 @@ def card_yaml(stored: Sequence[Stored], *, restricted: bool, header: Mapping[str
     return str(yaml.safe_dump(block, sort_keys=False, allow_unicode=True, width=120))
 
 
-def default_config(restricted: bool) -> str:
-    """`all`, or `nsfw` in the gated repository (there the two are the same)."""
-    return RESTRICTED_DOMAIN if restricted else ALL
+def _matches(path: str, glob: str) -> bool:
+    return path.count("/") == glob.count("/") and PurePosixPath(path).match(glob)
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:

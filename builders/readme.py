@@ -14,18 +14,16 @@ from typing import Annotated, Final
 
 import typer
 
-from builders.bench import concept_rows
+from builders import church as real
+from builders.rows import concept_rows
 from igmu_data.errors import CorpusError, exits_on_error
 from igmu_data.schema import SPLITS
 from igmu_data.taxonomy import all_concepts, domains
 from igmu_metrics import tables
 from igmu_metrics.compare import against_original
-from igmu_metrics.evaluate import Evaluation
 from igmu_metrics.scorecard import write_text
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-CHURCH: Final = ROOT.parent / "shared" / "church"
-MODELS: Final = ("esd", "fmn", "mace", "spm", "uce")
 _PART: Final = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -44,10 +42,9 @@ def church() -> str | None:
     """The ranking of the real models and what their differences are worth, as `igmu compare` prints it."""
     from rich.console import Console
 
-    if not CHURCH.is_dir():
+    if not real.FOLDER.is_dir():
         return None
-    evaluation = Evaluation("object.church", layout="igmu", detector=f"labels:{CHURCH / 'labels.csv'}")
-    cards = list(evaluation.run(CHURCH / "original", [CHURCH / m for m in MODELS]))
+    cards = list(real.score(real.FOLDER))
     console = Console(file=io.StringIO(), width=140, highlight=False)
     console.print(tables.ranking(cards, against_original(cards)))
     text = console.file.getvalue()  # type: ignore[attr-defined] # it is the StringIO given above

@@ -69,6 +69,18 @@ class UnknownFamilyError(UnknownNameError):
     kind = "attack family"
 
 
+class UnknownVersionError(UnknownNameError):
+    kind = "sandbox version"
+
+
+class UnknownTaskError(UnknownNameError):
+    kind = "sandbox task"
+
+
+class UnknownLabelError(UnknownNameError):
+    kind = "label"
+
+
 class InputError(IgmuError, ValueError):
     """Values that cannot be scored: the message names the argument, the position and the value."""
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from igmu_data.errors import OutputError
+
 
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
@@ -25,3 +27,16 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file, read in pieces."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def require_writable(folder: Path) -> None:
+    """Find out before any work whether files can be written to a folder, which need not be there yet.
+
+    Raises:
+        OutputError: what exists of it is not a folder, or not a writable one.
+    """
+    nearest = folder
+    while not nearest.exists():
+        nearest = nearest.parent
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise OutputError(f"cannot write to {nearest}: not a writable folder. Choose another --out.")

@@ -1,7 +1,9 @@
 """Checks a built dataset folder as a whole: what `load_dataset` would take silently and get wrong.
 
 Conventions: problems are collected, not raised, so that one run shows everything. The folder is judged by what is in
-it: YAML, Parquet and manifest must tell the same story as `igmu_data.schema`.
+it: YAML, Parquet and manifest must tell the same story as `igmu_data.schema`. Files of the splits forget, retain and
+adversarial hold rows; those of other splits (`train`, `test`) hold labelled pictures. The rows of the miniature world
+are a corpus of their own: its concepts have another benchmark in the big one.
 """
 
 from __future__ import annotations
@@ -9,17 +11,22 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
 from igmu_data.errors import CorpusError
 from igmu_data.files import sha256
 from igmu_data.load import read_records
-from igmu_data.schema import SPLITS, Row, features
+from igmu_data.pictures import label_problems, picture_problems
+from igmu_data.schema import SPLITS, Row, detector_features, features
+from igmu_data.taxonomy import SANDBOX
 from igmu_data.validate import Problem, problems
+
+if TYPE_CHECKING:
+    import datasets
 
 MAX_ROW_GROUP_BYTES: Final = 100 * 2**20
 
@@ -28,7 +35,7 @@ def check_folder(folder: Path) -> list[Problem]:
     """Every problem of a built dataset folder.
 
     Args:
-        folder: what `python -m builders.bench` wrote, or a snapshot of the Hub repository.
+        folder: what `python -m builders.bench` or `builders.detector` wrote, or a snapshot of the Hub repository.
 
     Raises:
         CorpusError: not a dataset folder at all.
@@ -41,8 +48,13 @@ def check_folder(folder: Path) -> list[Problem]:
     if broken := list(_unreadable(folder)):
         return found + broken
     found += [*_configs(folder, block), *_schema(folder, block)]
-    rows, refused = _rows(folder)
-    return [*found, *refused, *problems(rows)]
+    ids: Counter[str] = Counter()
+    for world in (False, True):
+        files = [p for p in parquet_files(folder) if (p.relative_to(folder).parts[0] == SANDBOX) is world]
+        rows, refused = _rows(files)
+        found += [*refused, *problems(rows)]
+        ids.update({r.id for r in rows})
+    return [*found, *(Problem(name, "ids are unique", "in both corpora") for name, n in ids.items() if n > 1)]
 
 
 def parquet_files(folder: Path) -> list[Path]:
@@ -61,7 +73,8 @@ def _front_matter(card: Path) -> dict[str, Any]:
         raise CorpusError(f"{card}: no YAML block with configs and data_files. Build the folder again.") from error
     if not known:
         raise CorpusError(f"{card}: no config has files. Build the folder again.")
-    return dict(block)
+    infos = block.get("dataset_info", [])  # of a single config called "default" it is no list, and does not say so
+    return {**block, "dataset_info": [{"config_name": "default", **infos}] if isinstance(infos, dict) else infos}
 
 
 def _manifest(folder: Path) -> Iterator[Problem]:
@@ -107,7 +120,7 @@ def _configs(folder: Path, block: dict[str, Any]) -> Iterator[Problem]:
     if sum(bool(c.get("default")) for c in block["configs"]) != 1:
         yield Problem("README.md", "one default config", "none or several")
     counts = {p: pq.ParquetFile(p).metadata.num_rows for p in parquet_files(folder)}
-    infos = {i["config_name"]: i for i in block.get("dataset_info", [])}
+    infos = {i["config_name"]: i for i in block["dataset_info"]}
     for config in block["configs"]:
         name = config["config_name"]
         promised = {s["name"]: s["num_examples"] for s in infos.get(name, {}).get("splits", [])}
@@ -129,31 +142,54 @@ def _schema(folder: Path, block: dict[str, Any]) -> Iterator[Problem]:
     import pyarrow.parquet as pq
     from datasets import DatasetInfo, Features
 
-    for info in block.get("dataset_info", []):
-        if _ordered(DatasetInfo._from_yaml_dict(info).features) != _ordered(features()):
+    promised: dict[str, datasets.Features] = {}
+    for info in block["dataset_info"]:
+        given = promised[info["config_name"]] = DatasetInfo._from_yaml_dict(info).features
+        if _ordered(given) != _ordered(_wanted(given, [s["name"] for s in info.get("splits", [])])):
             yield Problem(info["config_name"], "YAML features are the schema's", "other names, types or order")
+    stored: dict[Path, datasets.Features] = {}
     for path in parquet_files(folder):
         name = path.relative_to(folder).as_posix()
         file = pq.ParquetFile(path)
-        if _ordered(Features.from_arrow_schema(file.schema_arrow)) != _ordered(features()):
+        stored[path] = Features.from_arrow_schema(file.schema_arrow)
+        if _ordered(stored[path]) != _ordered(_wanted(stored[path], [path.name.split("-")[0]])):
             yield Problem(name, "Parquet features are the schema's", "other names, types or order")
         groups = [file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)]
         if max(groups, default=0) > MAX_ROW_GROUP_BYTES:
             yield Problem(name, "row groups of at most 100 MB", f"{max(groups):,} bytes")
-        for image in file.read(["image"])["image"].to_pylist() if "image" in file.schema_arrow.names else ():
-            if image is not None and not image["bytes"]:
-                yield Problem(name, "pictures are embedded", f"only a path: {image['path']!r}")
+        yield from picture_problems(name, path)
+    for config in block["configs"]:
+        yield from _labels(folder, config, promised.get(config["config_name"], features()), stored)
+
+
+def _labels(
+    folder: Path, config: dict[str, Any], promised: datasets.Features, stored: Mapping[Path, datasets.Features]
+) -> Iterator[Problem]:
+    """What is wrong with the labelled pictures of a config, if it has any."""
+    paths = {p for entry in config["data_files"] for p in folder.glob(entry["path"]) if p in stored}
+    files = {p.relative_to(folder).as_posix(): p for p in sorted(paths) if "label" in stored[p]}
+    for name, path in files.items():
+        if stored[path].get("label") != promised.get("label"):
+            yield Problem(name, "classes are those of the YAML", ", ".join(stored[path]["label"].names))
+    if files and not any(_ordered(stored[p]) != _ordered(promised) for p in files.values()):
+        yield from label_problems(files, promised["label"].names)
+
+
+def _wanted(found: datasets.Features, splits: Sequence[str]) -> datasets.Features:
+    """The schema's features for these splits; which classes labelled pictures have, they say themselves."""
+    names = getattr(found.get("label"), "names", None)
+    return features() if names is None or {*splits} & {*SPLITS} else detector_features(names)
 
 
 def _ordered(kinds: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return list(kinds.items())  # two dicts are equal in any order
 
 
-def _rows(folder: Path) -> tuple[list[Row], list[Problem]]:
-    """The rows, and what is no row."""
+def _rows(files: Sequence[Path]) -> tuple[list[Row], list[Problem]]:
+    """The rows of some files, and what is no row."""
     rows: list[Row] = []
     refused: list[Problem] = []
-    for path in parquet_files(folder):
+    for path in files:
         if path.name.split("-")[0] not in SPLITS:
             continue
         for record in read_records(path):

@@ -1,7 +1,8 @@
 """Loads the corpus, from the Hub or from a folder that `python -m builders.bench` wrote, in one call.
 
 Conventions: a *bench* is either a dataset repository (`igmu/bench`) or a local folder of the same shape. Configs of the
-`nsfw` domain live in a gated repository of their own, and are found there without being asked for.
+`nsfw` domain live in a gated repository of their own, and are found there without being asked for. Those of the
+miniature world come with the package; the bench `sandbox` is that folder.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from igmu_data.errors import CorpusError, EmptyInputError, InputError
 from igmu_data.schema import SPLITS, Row
-from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, concept, config_concepts
+from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, SANDBOX, concept, config_concepts
 
 if TYPE_CHECKING:
     import datasets
@@ -37,10 +38,12 @@ def load_bench(
     """The prompts (and pictures, where the build has them) of a config.
 
     Args:
-        config: `all`, a domain (`object`), a family (`object.structure`) or a concept (`object.church`).
+        config: `all`, a domain (`object`), a family (`object.structure`), a concept (`object.church`), or one of the
+            miniature world (`sandbox`, `sandbox.church`).
         split: `forget`, `retain` or `adversarial`; None for all three.
-        bench: dataset repository or local folder; default the environment variable IGMU_BENCH, else `igmu/bench`
-            (`igmu/bench-nsfw` for the configs of that domain).
+        bench: dataset repository, local folder, or `sandbox` for the folder inside the package; default the environment
+            variable IGMU_BENCH, else `igmu/bench` (`igmu/bench-nsfw` for the configs of that domain, the package for
+            those of the miniature world).
         revision: commit or tag of the Hub repository.
         streaming: do not download whole files first.
 
@@ -57,9 +60,8 @@ def load_bench(
     place = locate(config, bench)
     local = Path(place).is_dir() or not _REPOSITORY.fullmatch(place)
     if local and not (Path(place) / "README.md").is_file():
-        raise CorpusError(
-            f"{place}: no README.md, so not a bench folder. Build one: python -m builders.bench --out DIR."
-        )
+        made_by = "sandbox" if place == _packaged() else "bench --out DIR"
+        raise CorpusError(f"{place}: no README.md, so not a bench folder. Build one: python -m builders.{made_by}.")
     try:
         return datasets.load_dataset(place, config, split=split, revision=revision, streaming=streaming)
     except ValueError as error:
@@ -74,9 +76,18 @@ def locate(config: str, bench: str | os.PathLike[str] | None = None) -> str:
     >>> locate("nsfw.nudity", "igmu/bench")
     'igmu/bench-nsfw'
     """
-    place = str(bench or os.environ.get(ENVIRONMENT) or BENCH)
-    restricted = config.split(".")[0] == RESTRICTED_DOMAIN
+    group = config.split(".")[0]
+    place = str(bench or os.environ.get(ENVIRONMENT) or (SANDBOX if group == SANDBOX else BENCH))
+    if place == SANDBOX:
+        return _packaged()
+    restricted = group == RESTRICTED_DOMAIN
     return f"{place.rstrip('/')}-nsfw" if restricted and not place.rstrip("/").endswith("-nsfw") else place
+
+
+def _packaged() -> str:
+    from igmu_data.sandbox.packaged import bench_folder
+
+    return str(bench_folder())
 
 
 def identity(place: str) -> str:
@@ -93,11 +104,15 @@ def files_of(config: str, split: str) -> str:
 
     >>> files_of("object.structure", "forget"), files_of("object.church", "retain")
     ('object/structure/*/forget-*', 'object/structure/church/retain-*')
+    >>> files_of("sandbox", "forget"), files_of("sandbox.church", "retain")
+    ('sandbox/*/forget-*', 'sandbox/church/retain-*')
     """
     members = config_concepts(config)
     domain, _, rest = config.partition(".")
     if config == ALL:
         base = "*/*/*"
+    elif domain == SANDBOX:
+        base = f"{SANDBOX}/{rest or '*'}"
     elif not rest:
         base = f"{domain}/*/*"
     else:

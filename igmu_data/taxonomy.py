@@ -21,6 +21,7 @@ from igmu_data.schema import Scope, Slug, Text
 
 ALL: Final = "all"
 RESTRICTED_DOMAIN: Final = "nsfw"
+SANDBOX: Final = "sandbox"
 TRANSLATED: Final = ("es", "fr", "de", "it", "pt", "zh")
 _HINT: Final = "Run 'igmu concepts'."
 _VOWEL_EXCEPTIONS: Final = ("uni", "use", "eu", "one", "ukulele")
@@ -227,7 +228,7 @@ def configs(restricted: bool = False) -> Mapping[str, tuple[str, ...]]:
         restricted: the configs of the gated repository (`nsfw`) instead of the browsable one.
     """
     out: dict[str, list[str]] = {ALL: []}
-    owners: dict[str, str] = {}
+    owners = {SANDBOX: "miniature world"}
     for item in all_concepts().values():
         if (item.domain == RESTRICTED_DOMAIN) is not restricted:
             continue
@@ -243,13 +244,42 @@ def configs(restricted: bool = False) -> Mapping[str, tuple[str, ...]]:
     return MappingProxyType({k: tuple(v) for k, v in sorted(out.items(), key=lambda kv: (kv[0] != ALL, kv[0]))})
 
 
+@cache
+def sandbox_configs() -> Mapping[str, tuple[str, ...]]:
+    """The configs of the miniature world with the concepts that they gather: `sandbox`, `sandbox.church`, …
+
+    They are beside the others: no other config holds their rows.
+    """
+    from igmu_data.sandbox.world import world  # it is made of concepts, so it imports this module
+
+    tasks = world().tasks
+    single = {f"{SANDBOX}.{concept(name).slug}": (name,) for name in tasks}
+    return MappingProxyType({SANDBOX: tasks, **single})
+
+
+def config_target(config: str) -> str | None:
+    """The concept to forget that a config is about; None for one that gathers (a family stays one even if alone).
+
+    Raises:
+        UnknownConfigError: with the nearest configs.
+
+    >>> config_target("object.church"), config_target("sandbox.church"), config_target("sandbox")
+    ('object/church', 'object/church', None)
+    """
+    members = config_concepts(config)
+    own = (concept(members[0]).config, f"{SANDBOX}.{concept(members[0]).slug}")
+    return members[0] if config in own else None
+
+
 def config_concepts(config: str) -> tuple[str, ...]:
-    """The concepts that a config gathers; knows the configs of both repositories.
+    """The concepts that a config gathers; knows the configs of both repositories and of the miniature world.
 
     Raises:
         UnknownConfigError: with the nearest configs.
     """
     known = {**configs(restricted=True), **configs()}
+    if config.split(".")[0] not in known:
+        known |= sandbox_configs()
     if config not in known:
         raise UnknownConfigError(config, known, _HINT)
     return known[config]

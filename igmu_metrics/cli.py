@@ -1,4 +1,4 @@
-"""The command line: `igmu concepts | metrics | validate | generate | score | import-head | compare`.
+"""The command line: `igmu demo | audit | concepts | metrics | validate | generate | score | import-head | compare`.
 
 Thin on purpose: it reads arguments, calls the package and prints. Everything heavy is imported inside the commands.
 Tables go to stdout, progress and errors to stderr; an error of the user's ends with exit code 2 and no traceback.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from igmu_data.errors import exits_on_error
+from igmu_metrics import cli_audit, cli_sandbox, cli_training
 
 if TYPE_CHECKING:
     from igmu_metrics.scorecard import Scorecard
@@ -25,6 +26,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+app.command()(cli_sandbox.demo)
+app.command()(cli_audit.audit)
 
 
 @exits_on_error
@@ -86,7 +91,7 @@ def validate(
 
 @app.command()
 def generate(
-    model: Annotated[str, typer.Option(help="diffusers pipeline: folder, Hub id or id@revision.")],
+    model: Annotated[str, typer.Option(help="diffusers pipeline: folder, Hub id, id@revision or sandbox:VERSION.")],
     config: Annotated[str, typer.Option(help="Concept config, such as object.church.")],
     out: Annotated[Path, typer.Option(help="Folder for the pictures and their metadata.jsonl; a restart resumes.")],
     split: Annotated[list[str] | None, typer.Option(help="forget, retain, adversarial; repeat; default all.")] = None,
@@ -129,7 +134,10 @@ def score(
     unlearned: Annotated[list[Path], typer.Option(help="Folder of what an unlearned model drew; repeat for several.")],
     config: Annotated[str, typer.Option(help="Concept config, such as object.church.")],
     detector: Annotated[
-        str, typer.Option(help="clip[:MODEL], labels:FILE.csv, imagenet, nudenet, hf-classifier:MODEL, igmu-head:FILE")
+        str,
+        typer.Option(
+            help="clip[:MODEL], labels:FILE.csv, imagenet, nudenet, hf-classifier:MODEL, igmu-head:FILE, sandbox"
+        ),
     ] = "clip",
     out: Annotated[Path | None, typer.Option(help="Scorecard file, or a folder for several models.")] = None,
     layout: Annotated[str, typer.Option(help="metadata (metadata.jsonl), igmu or flat.")] = "metadata",
@@ -208,6 +216,9 @@ def import_head(
 
     import_pth(path, out, concept=taxonomy.concept(concept).id, present_class=present_class)
     typer.echo(out)
+
+
+app.command()(cli_training.train_detector)
 
 
 @app.command()

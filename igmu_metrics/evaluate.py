@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from igmu_data.errors import InputError, OutputError
+from igmu_data.errors import InputError
+from igmu_data.files import require_writable
 from igmu_data.load import bench_rows, identity, locate
 from igmu_data.schema import Row
-from igmu_data.taxonomy import concept, config_concepts
+from igmu_data.taxonomy import SANDBOX, concept, config_concepts, config_target
 from igmu_metrics import assemble, judging, registry, scorecard
 from igmu_metrics.engine import BATCH_SIZE, Observed
 from igmu_metrics.generations import Generation, find, paired
@@ -33,7 +33,8 @@ class Evaluation:
         revision: of the Hub repository.
         detector: spec of the detector.
         threshold: `p >= threshold` counts as present; the detector's own by default.
-        sensitivity: the detector's, measured for this concept; with `specificity`, corrected accuracies are given.
+        sensitivity: the detector's, measured for this concept; with `specificity`, corrected accuracies are given. A
+            detector that tells its own error rates needs none of these four.
         specificity: likewise.
         n_positives: on how many pictures `sensitivity` was measured.
         n_negatives: on how many `specificity` was.
@@ -45,6 +46,7 @@ class Evaluation:
         device: where models run; a GPU where there is one by default.
         batch_size: pictures in memory at once; no influence on the numbers.
         seed: of the bootstraps.
+        only: the generations to score, by row and seed; None for all that the folders hold.
     """
 
     config: str
@@ -66,6 +68,7 @@ class Evaluation:
     device: str | None = None
     batch_size: int = BATCH_SIZE
     seed: int = 0
+    only: frozenset[tuple[str, int]] | None = None
 
     def run(
         self, original: Path, unlearned: Sequence[Path], advance: Advance = lambda what, done, total: None
@@ -84,31 +87,37 @@ class Evaluation:
                 raise InputError(f"no {name} {getattr(self, name)!r}; it is {' or '.join(known)}.")
         rows = self._rows()
         # Every folder is looked through before the first picture is: a typing error should not cost an hour.
-        drawn, *others = (find(f, self.layout, rows, prompt=self.prompt) for f in (original, *unlearned))
+        drawn, *others = (self._find(f, rows) for f in (original, *unlearned))
         for other in others:
             paired(drawn, other, skip=self.on_error == "skip")
-        tools = self.instruments()
+        tools = self.instruments(target)
         before = self._look(drawn, target, tools, original.name, advance)
         for folder, other in zip(unlearned, others, strict=True):
-            seen = self._look(other, target, tools, folder.name, advance)
+            seen = before if folder == original else self._look(other, target, tools, folder.name, advance)
             yield self._card(folder, original, (drawn, before), (other, seen), target, tools)
 
     def _target(self) -> str:
-        members = config_concepts(self.config)
-        if len(members) != 1 or self.config != concept(members[0]).config:
+        target = config_target(self.config)
+        if target is None:
+            members = config_concepts(self.config)
+            first = concept(members[0])
             raise InputError(
                 f"config {self.config!r} gathers {len(members)} concepts; a model is scored on the one it was told to "
-                f"forget, such as {concept(members[0]).config!r}."
+                f"forget, such as {f'{SANDBOX}.{first.slug}' if self.config == SANDBOX else first.config!r}."
             )
-        return members[0]
+        return target
 
     def _rows(self) -> dict[str, Row]:
         if self.layout != "metadata":
             return {}
         return bench_rows(self.config, bench=self.bench, revision=self.revision)
 
-    def instruments(self) -> judging.Instruments:
-        """Load detector and backbones; a CLIP that several of them use is loaded once."""
+    def _find(self, folder: Path, rows: Mapping[str, Row]) -> list[Generation]:
+        found = find(folder, self.layout, rows, prompt=self.prompt)
+        return found if self.only is None else [g for g in found if g.key in self.only]
+
+    def instruments(self, target: str) -> judging.Instruments:
+        """Load detector and backbones for one target; a CLIP that several of them use is loaded once."""
         name, _, argument = self.detector.partition(":")
         registry.module("detectors", name)  # a wrong name should not wait for a model to load
         clip: Backbone | None = None
@@ -123,6 +132,8 @@ class Evaluation:
         detector: Detector = registry.detector(self.detector, **options)
         measured = ("sensitivity", "specificity", "n_positives", "n_negatives")
         given = {name: getattr(self, name) for name in measured if getattr(self, name) is not None}
+        if not given and target in detector.info.error_rates:
+            given = asdict(detector.info.error_rates[target])
         if given:
             detector.info = replace(detector.info, **given)
         features = registry.backbone(self.features, device=self.device) if self.features else clip
@@ -199,9 +210,5 @@ def output_paths(out: Path | None, models: Sequence[Path]) -> list[Path | None]:
         raise InputError(f"two unlearned folders are called {max(names, key=names.count)!r}; rename one of them.")
     single = len(models) == 1 and out.suffix == ".json"
     paths: list[Path | None] = [out] if single else [out / f"{name}.json" for name in names]
-    nearest = out.parent if single else out
-    while not nearest.exists():
-        nearest = nearest.parent
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise OutputError(f"cannot write to {nearest}: not a writable folder. Choose another --out.")
+    require_writable(out.parent if single else out)
     return paths

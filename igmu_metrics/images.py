@@ -76,6 +76,19 @@ def read_image(path: str | os.PathLike[str]) -> Image:
     return _guarded(lambda: _decode(_read(Path(path)), name), name)
 
 
+def decode_image(data: bytes, *, name: str) -> Image:
+    """The image in the bytes of a file, as `read_image` gives it.
+
+    Args:
+        data: what stands in the file.
+        name: what to call it in an error.
+
+    Raises:
+        OversizedImageError, CorruptImageError: as in `read_image`.
+    """
+    return _guarded(lambda: _decode(data, name), name)
+
+
 def as_rgb(image: Image, *, name: str = "") -> Image:
     """An upright 8-bit RGB copy of a PIL image.
 
@@ -145,8 +158,6 @@ def _read(path: Path) -> bytes:
         raise
     except OSError as error:
         raise _unreadable(path, error) from error
-    if not data:
-        raise CorruptImageError(f"{path}: the file is empty (0 bytes). {_NEXT}")
     return data
 
 
@@ -157,6 +168,8 @@ def _unreadable(path: Path, error: OSError) -> ImageError:
 
 
 def _decode(data: bytes, name: str) -> Image:
+    if not data:
+        raise CorruptImageError(f"{name}: the file is empty (0 bytes). {_NEXT}")
     image = _plugin(data, name)(io.BytesIO(data))
     _check_size(image.size, name)
     if image.format == "PNG":

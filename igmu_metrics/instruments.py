@@ -20,6 +20,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorRates:
+    """How often a detector is right about one concept.
+
+    Args:
+        sensitivity: measured share of true positives found, 0..1.
+        specificity: measured share of true negatives found, 0..1.
+        n_positives: positives that `sensitivity` was measured on.
+        n_negatives: negatives that `specificity` was measured on.
+    """
+
+    sensitivity: float
+    specificity: float
+    n_positives: int
+    n_negatives: int
+
+
+@dataclass(frozen=True, slots=True)
 class InstrumentInfo:
     """What a detector or a backbone is, precisely enough to reproduce its numbers.
 
@@ -34,6 +51,8 @@ class InstrumentInfo:
         n_negatives: negatives that `specificity` was measured on, if known.
         concepts: concepts it can judge (`domain/slug`), or None when it can judge any.
         settings: anything else that changes its output (prompt ensemble, class set, precision).
+        error_rates: of single concepts, where they were measured; an evaluation fills the four fields above with those
+            of its target, unless it is told others.
     """
 
     name: str
@@ -46,6 +65,7 @@ class InstrumentInfo:
     n_negatives: int | None = None
     concepts: frozenset[str] | None = None
     settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    error_rates: Mapping[str, ErrorRates] = field(default_factory=dict)
 
     def signature(self, role: str) -> dict[str, str | int | float | bool]:
         """Fields for a signature, each prefixed with the role (`detector`, `clip`, `features` …)."""

@@ -1,4 +1,4 @@
-"""Finds a text-to-image pipeline: a folder as `save_pretrained` writes it, or a Hub id at one commit.
+"""Finds a text-to-image pipeline: a folder as `save_pretrained` writes it, a Hub id at one commit, or a packaged one.
 
 Conventions: safetensors only, never code from a repository. What alters a picture after it is drawn is left out where
 the class can do without: the safety checker, which hands back a black picture that every instrument would judge as
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from igmu_data.errors import WeightsError
+from igmu_data.sandbox import packaged
 from igmu_metrics import loading
 
 DTYPES: Final = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
@@ -29,7 +30,7 @@ class Pipeline:
     """A pipeline that is loaded when the first picture needs it.
 
     Args:
-        name: Hub id, or the folder's own name (its place on this machine says nothing about the pictures).
+        name: Hub id, `sandbox:…`, or the folder's own name (its place on this machine says nothing about the pictures).
         revision: commit, or `sha256:` and 16 digits of a hash of the folder's files; never empty.
         device: "cpu", "cuda", …
         dtype: one of DTYPES.
@@ -50,7 +51,7 @@ def find_pipeline(
     """The pipeline in a folder or of a Hub id, its files fetched and its revision known, but not loaded yet.
 
     Args:
-        spec: folder, `id` or `id@revision`.
+        spec: folder, `id`, `id@revision`, or `sandbox:VERSION[/TASK]` for a packaged model (`sandbox:esd/church`).
         device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
         dtype: one of DTYPES.
         revision: commit, branch or tag; for a folder the `sha256:…` that it must have.
@@ -59,23 +60,37 @@ def find_pipeline(
         MissingExtraError: diffusers is not installed.
         WeightsError: no pipeline there, no safetensors, or not the revision asked for.
         InputError: an unknown device or dtype.
+        UnknownVersionError, UnknownTaskError: a packaged model that does not exist.
+        OutputError: a packaged model cannot be put together in the cache.
     """
     loading.require("diffusers", "diffusers")
     loading.choice("dtype", dtype, tuple(DTYPES))
     where = str(loading.pick_device(device))
     name, _, inline = spec.partition("@")
     revision = revision or inline or None
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    if local := _local(name):
+        folder, title = local
         found = loading.weights_hash(_files(folder))
         loading.check_revision(found, revision, name)
-        name = folder.resolve().name
+        name = title
     else:
         if name.startswith((".", "~", "/", "\\")) or name.count("/") != 1:
-            raise WeightsError(f"no folder {name!r}. Give a folder with {_INDEX}, or a Hub id (owner/name).")
+            raise WeightsError(
+                f"no folder {name!r}. Give a folder with {_INDEX}, a Hub id (owner/name) or {packaged.NAME}:VERSION."
+            )
         folder = _download(name, revision)
         found = folder.name  # a Hub snapshot is named after its commit
     return Pipeline(name, found, where, dtype, lambda: _load(folder, name, where, dtype))
+
+
+def _local(spec: str) -> tuple[Path, str] | None:
+    """The folder of a packaged model or a given one, and what it is called; None for what is no folder."""
+    kind, colon, rest = spec.partition(":")
+    if kind == packaged.NAME and colon:
+        version, _, task = rest.partition("/")
+        return packaged.model_folder(version, task or None), f"{kind}:{packaged.version_name(version, task or None)}"
+    folder = Path(spec).expanduser()
+    return (folder, folder.resolve().name) if folder.is_dir() else None
 
 
 def _files(folder: Path) -> list[Path]:

@@ -85,7 +85,7 @@ def score_rows(
         )
     tools = Evaluation(
         config, detector=detector, threshold=threshold, clip=clip, features=features, device=device
-    ).instruments()
+    ).instruments(targets[0])
     before, after = (
         judging.look(drawn, targets[0], tools, on_error=on_error, batch_size=batch_size)
         for drawn in (original, unlearned)

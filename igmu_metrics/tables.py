@@ -40,6 +40,8 @@ def concepts(domain: str | None = None) -> Table:
     for item in taxonomy.all_concepts().values():
         if domain in (None, item.domain):
             table.add_row(item.id, item.config, item.family, item.scope, item.label)
+    if domain is None:
+        table.caption = f"In the miniature world: {', '.join(taxonomy.sandbox_configs())}"
     return table
 
 
@@ -135,6 +137,37 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison]) -> Table:
             f"{'yes' if test.significant else 'not significantly'}: n = {test.units}, p = {test.p_holm:.3g}",
         )
     return table
+
+
+def forget_scores(cards: Sequence[Scorecard]) -> Table:
+    """Models by forget score, with the aspects that it is made of; why a score is missing stands below."""
+    from igmu_metrics.metrics.forget_score import ASPECTS
+
+    name = "forget_score"
+    table = _table(f"{cards[0].config}: forget score, 95 % intervals", "model", "forget score", *ASPECTS)
+    reasons: dict[str, list[str]] = {}
+    for card in sorted(cards, key=_forget_score, reverse=True):
+        found = {figure: card.figure(name, figure) for figure in (name, *ASPECTS)}
+        own = f"{card.model} (original)" if card.model == card.original_model else card.model
+        table.add_row(own, *(_short(figure) for figure in found.values()))
+        if (headline := found[name]) is not None and headline.reason:
+            reasons.setdefault(headline.reason, []).append(card.model)
+    table.caption = "\n".join(f"{', '.join(models)}: {reason}" for reason, models in reasons.items())
+    table.caption_justify = "left"
+    return table
+
+
+def _forget_score(card: Scorecard) -> float:
+    figure = card.figure("forget_score", "forget_score")
+    return -1.0 if figure is None or figure.value is None else figure.value
+
+
+def _short(figure: Figure | None) -> str:
+    """`0.60 [0.23, 0.88]`, or a dash."""
+    if figure is None or figure.value is None:
+        return "–"
+    ends = figure.interval
+    return f"{figure.value:.2f}" + (f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends and None not in ends else "")
 
 
 def _accuracy(card: Scorecard) -> float:

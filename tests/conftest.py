@@ -29,12 +29,31 @@ def corpus_rows() -> dict[str, list[Row]]:
 
 @pytest.fixture(scope="session")
 def bench_folder(tmp_path_factory: pytest.TempPathFactory, corpus_rows: dict[str, list[Row]]) -> Path:
-    """The whole corpus as a dataset folder, `…/igmu/bench`, with `…/igmu/bench-nsfw` beside it. Not to be changed."""
+    """The whole corpus as a dataset folder, `…/igmu/bench`, with `…/igmu/bench-nsfw` beside it. Not to be changed.
+
+    Without the miniature world, which has tests of its own and takes as long to draw as all the rest to write.
+    """
     from builders import bench
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench, "concept_rows", lambda item: corpus_rows[item.id])  # the same call, not made twice
-        return bench.build(tmp_path_factory.mktemp("corpus") / "hub")[0]
+        return bench.build(tmp_path_factory.mktemp("corpus") / "hub", world=False)[0]
+
+
+@pytest.fixture(scope="session")
+def world_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the package holds of the miniature world's corpus, with a picture of one colour for each row.
+
+    The environment variable IGMU_SANDBOX, set to its parent, puts it in the package's place. Not to be changed.
+    """
+    from world_corpus import picture_of
+
+    from builders.sandbox.corpus import write_bench
+    from builders.sandbox.prompts import task_rows
+
+    folder = tmp_path_factory.mktemp("package") / "bench"
+    write_bench(folder, {r.id: picture_of(r) for rows in task_rows().values() for r in rows})
+    return folder
 
 
 class OutwardConnectionError(Exception):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Protocol, cast
 
+from builders.plans import DRAWING
 from builders.prompts import Planned, make_row
 from igmu_data.errors import UnknownFamilyError
 from igmu_data.schema import Row
@@ -82,6 +83,7 @@ def _row(concept: Concept, family: str, item: Attacked) -> Row:
     return make_row(
         concept,
         plan,
+        drawing={key: getattr(source, key) for key in DRAWING},
         prompt=item.prompt,
         own=concept.id,
         split="adversarial",

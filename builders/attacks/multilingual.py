@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from builders.attacks import Attacked, AttackInfo
-from builders.prompts import Planned, opening, translated_scenes
+from builders.plans import opening
+from builders.prompts import Planned, translated_scenes
 from igmu_data.taxonomy import TRANSLATED, Concept
 
 INFO: Final = AttackInfo(

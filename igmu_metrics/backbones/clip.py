@@ -4,17 +4,20 @@ Conventions: features are the projected embeddings, not normalised (metrics divi
 than the model can read are cut and counted in `n_truncated`; the end token is kept, so that the embedding is still
 read at the end of the text.
 
-Specs: `clip`, `clip:openai/clip-vit-large-patch14@<commit>`, `clip:path/to/folder`.
+Specs: `clip`, `clip:openai/clip-vit-large-patch14@<commit>`, `clip:path/to/folder`, and `clip:sandbox` for the packaged
+CLIP of the miniature world (`clip:./sandbox` for a folder of that name).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from igmu_data.errors import EmptyInputError
+from igmu_data.sandbox import packaged
 from igmu_metrics import loading
 from igmu_metrics.contract import FloatArray, batches
 from igmu_metrics.instruments import InstrumentInfo
@@ -42,7 +45,7 @@ def load(
     """Load a CLIP model.
 
     Args:
-        argument: local folder or Hub id; None: `openai/clip-vit-base-patch32`.
+        argument: local folder, Hub id or `sandbox`; None: `openai/clip-vit-base-patch32`.
         device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
         revision: commit, or for a folder the `sha256:…` its weights must have.
         precision: "fp32" or "bf16" arithmetic.
@@ -57,7 +60,9 @@ def load(
 
     loading.choice("truncation", truncation, TRUNCATIONS)
     dtype = loading.pick_dtype(precision)
-    source = loading.find_model(argument, DEFAULT, revision, PINNED)
+    own = argument == packaged.NAME
+    source = loading.find_model(str(packaged.part("clip")) if own else argument, DEFAULT, revision, PINNED)
+    source = replace(source, name=packaged.NAME) if own else source
     model = loading.load_pretrained(CLIPModel, source, "clip", dtype).to(loading.pick_device(device))
     processor, preparation = loading.load_image_processor(source)
     tokenizer = AutoTokenizer.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)

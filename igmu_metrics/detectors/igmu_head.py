@@ -3,8 +3,12 @@
     logit(x) = W₄ relu(W₃ relu(W₂ layer_norm(x ⊙ sigmoid(W₁ relu(W₀ x)))))      widths 512 → 256 → 512; 256 → 128 → 1
 
 x is the *unnormalised* image embedding of `openai/clip-vit-base-patch32`; biases are left out above. 428,289 numbers in
-all. The network here has no dropout, so nothing can switch it on: the reference's `benchmark.py` never calls `.eval()`
+all. A loaded head has no dropout, so nothing can switch it on: the reference's `benchmark.py` never calls `.eval()`
 and so scores with 30 % of the hidden units missing at random.
+
+A head that `igmu train-detector` wrote names its CLIP, which may have other features than 512, its threshold and its
+error rates; they are used unless others are given. Where that CLIP lies elsewhere now, say so:
+`igmu-head:church.safetensors?clip=FOLDER`.
 
 Which of its two classes means "present" differs by head: they were numbered by the names of folders. A converted head
 therefore carries it. Convert a published `classifier_head.pth` once:
@@ -18,7 +22,7 @@ References: Liu et al., IGMU (github.com/ryliu68/IGMU), heads `Weights/*/classif
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,35 +35,53 @@ from igmu_metrics.detectors._common import (
     file_revision,
     finite,
     masked_columns,
-    read_state,
     sigmoid,
 )
+from igmu_metrics.detectors._head_file import (
+    PUBLISHED_WIDTH,
+    HeadFacts,
+    head_bytes,
+    read_facts,
+    read_weights,
+    shapes,
+)
 from igmu_metrics.instruments import Backbone, Batch, InstrumentInfo
-from igmu_metrics.loading import pick_device
+from igmu_metrics.loading import pick_device, split_argument
 
 if TYPE_CHECKING:
     import torch
 
 BACKBONE = "clip:openai/clip-vit-base-patch32"
-WIDTH = 512
-SHAPES: Mapping[str, tuple[int, ...]] = {
-    "attention.0.weight": (256, 512),
-    "attention.0.bias": (256,),
-    "attention.2.weight": (512, 256),
-    "attention.2.bias": (512,),
-    "classifier.0.weight": (512,),
-    "classifier.0.bias": (512,),
-    "classifier.1.weight": (256, 512),
-    "classifier.1.bias": (256,),
-    "classifier.4.weight": (128, 256),
-    "classifier.4.bias": (128,),
-    "classifier.7.weight": (1, 128),
-    "classifier.7.bias": (1,),
-}
-"""The tensors of a head, under the names that published files give them."""
+SHAPES: Mapping[str, tuple[int, ...]] = shapes(PUBLISHED_WIDTH)
+"""The tensors of a published head."""
 
 PRESENT_CLASS: Mapping[str, int] = {"nsfw/nudity": 0, "object/church": 0, "object/parachute": 1, "style/van-gogh": 1}
 """Which class of a published head means that the concept is present."""
+
+
+def logits(
+    weights: Mapping[str, torch.Tensor],
+    features: torch.Tensor,
+    dropout: Callable[[torch.Tensor], torch.Tensor] = lambda hidden: hidden,
+) -> torch.Tensor:
+    """(n,) logits of (n, width) features; class 1 where positive.
+
+    Args:
+        weights: named as `shapes` has them.
+        features: float32, unnormalised.
+        dropout: what happens to hidden units; only training gives one.
+    """
+    from torch.nn.functional import layer_norm, linear
+
+    def layer(x: torch.Tensor, name: str) -> torch.Tensor:
+        return linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+    gated = features * layer(layer(features, "attention.0").relu(), "attention.2").sigmoid()
+    scale = weights["classifier.0.weight"]
+    normal = layer_norm(gated, tuple(scale.shape), scale, weights["classifier.0.bias"])
+    hidden = dropout(layer(normal, "classifier.1").relu())
+    hidden = dropout(layer(hidden, "classifier.4").relu())
+    return layer(hidden, "classifier.7")[:, 0]
 
 
 class IgmuHead:
@@ -85,34 +107,26 @@ class IgmuHead:
         """(n, len(concepts)) probabilities; masked throughout for every concept but the head's own.
 
         Raises:
-            WeightsError: the backbone does not give 512 features.
+            WeightsError: the backbone does not give the features that the head reads.
         """
         if self._concept not in concepts or not len(batch):
             return masked_columns(len(batch), concepts, {})
         features = batch.features(self._backbone)
-        if features.shape[1] != WIDTH:
+        width = len(self._weights["classifier.0.weight"])
+        if features.shape[1] != width:
             raise WeightsError(
                 f"{self.info.name}: {self._backbone.info.name} gives {features.shape[1]} features, the head reads "
-                f"{WIDTH}. Use {BACKBONE}."
+                f"{width}. Use the CLIP that it was trained on; a published head's is {BACKBONE}."
             )
-        logits = finite(self._logits(features), "IGMU head logits")
-        return masked_columns(len(batch), concepts, {self._concept: sigmoid(self._sign * logits)})
+        found = finite(self._logits(features), "IGMU head logits")
+        return masked_columns(len(batch), concepts, {self._concept: sigmoid(self._sign * found)})
 
     def _logits(self, features: FloatArray) -> FloatArray:
         import torch
-        from torch.nn.functional import layer_norm, linear
-
-        w = self._weights
-
-        def layer(x: torch.Tensor, name: str) -> torch.Tensor:
-            return linear(x, w[f"{name}.weight"], w[f"{name}.bias"])
 
         with torch.inference_mode():
             x = torch.as_tensor(features, dtype=torch.float32, device=self._device)
-            gated = x * layer(layer(x, "attention.0").relu(), "attention.2").sigmoid()
-            normal = layer_norm(gated, (WIDTH,), w["classifier.0.weight"], w["classifier.0.bias"])
-            hidden = layer(layer(normal, "classifier.1").relu(), "classifier.4").relu()
-            out: FloatArray = layer(hidden, "classifier.7")[:, 0].double().cpu().numpy()
+            out: FloatArray = logits(self._weights, x).double().cpu().numpy()
         return out
 
 
@@ -124,45 +138,81 @@ def load(
     revision: str | None = None,
     backbone: Backbone | None = None,
 ) -> IgmuHead:
-    """Load a head that `import_pth` wrote.
+    """Load a head that `import_pth` or `igmu train-detector` wrote.
 
     Args:
-        argument: path of its `.safetensors` file.
+        argument: path of its `.safetensors` file, with `?clip=FOLDER_OR_ID` where its CLIP is not found otherwise.
         device: where backbone and head run; a GPU where there is one by default.
-        threshold: `p >= threshold` counts as present; 0.5 by default.
-        revision: commit of the backbone on the Hub.
+        threshold: `p >= threshold` counts as present; by default the one calibrated for the head, else 0.5. At another
+            than the calibrated one its measured error rates do not hold, and are left out.
+        revision: commit of the backbone on the Hub; by default the one that the head was trained on.
         backbone: one that is loaded already, instead of `revision`.
 
     Raises:
-        WeightsError: no such file, not a head, or a head that does not say what it judges.
+        WeightsError: no such file, not a head, one that does not say what it judges, another CLIP than it was trained
+            on, or a head that is no better than chance.
     """
-    if not argument:
+    name, given = split_argument(argument, {"clip": ""})
+    if not name:
         raise WeightsError("igmu-head: no file given. Write igmu-head:PATH.safetensors; see import_pth.")
-    path = Path(argument)
+    path = Path(name)
     if path.suffix != ".safetensors":
         raise WeightsError(
             f"{path}: not a .safetensors file. Convert it once: igmu_metrics.detectors.igmu_head.import_pth."
         )
-    weights = _checked(read_state(path), path)
-    concept, present_class = _meaning(path)
-    threshold = checked_threshold(threshold, 0.5)
+    weights = read_weights(path)
+    facts = read_facts(path)
+    threshold = checked_threshold(threshold, 0.5 if facts.threshold is None else facts.threshold)
+    rates = facts.error_rates if threshold == facts.threshold else None
+    if rates is not None and rates.sensitivity + rates.specificity <= 1:
+        raise WeightsError(
+            f"{path}: no better than chance on its test pictures (sensitivity {rates.sensitivity:.3f}, specificity "
+            f"{rates.specificity:.3f}). Train it on more pictures or with another CLIP; a threshold of your own "
+            "(--threshold) uses it all the same."
+        )
     if backbone is None:
-        from igmu_metrics import registry
-
-        backbone = registry.backbone(BACKBONE, device=device, revision=revision)
+        backbone = _backbone(facts, given["clip"], device, revision, path)
+    _require_its_clip(facts, backbone, path)
     info = InstrumentInfo(
         name=f"igmu-head:{path.name}",
         revision=file_revision(path),
         preparation=backbone.info.preparation,
         threshold=threshold,
-        concepts=frozenset({concept}),
+        concepts=frozenset({facts.concept}),
         settings={
             **backbone.info.settings,
             "backbone": f"{backbone.info.name}@{backbone.info.revision}",
-            "present_class": present_class,
+            "present_class": facts.present_class,
         },
+        error_rates={} if rates is None else {facts.concept: rates},
     )
-    return IgmuHead(backbone, weights, info, concept, present_class, pick_device(device))
+    return IgmuHead(backbone, weights, info, facts.concept, facts.present_class, pick_device(device))
+
+
+def _backbone(facts: HeadFacts, clip: str, device: str | None, revision: str | None, path: Path) -> Backbone:
+    from igmu_metrics import registry
+
+    if clip:
+        return registry.backbone(f"clip:{clip}", device=device, revision=revision)
+    if not facts.clip:
+        return registry.backbone(BACKBONE, device=device, revision=revision)
+    try:
+        return registry.backbone(f"clip:{facts.clip}", device=device, revision=revision or facts.clip_revision)
+    except WeightsError as error:
+        raise WeightsError(
+            f"{path}: trained on the features of clip:{facts.clip} ({facts.clip_revision}), which cannot be loaded: "
+            f"{error} If it lies elsewhere: igmu-head:{path}?clip=FOLDER."
+        ) from error
+
+
+def _require_its_clip(facts: HeadFacts, backbone: Backbone, path: Path) -> None:
+    """Refuse a CLIP that is known to be another; a commit and the hash of a folder cannot be compared."""
+    wanted, found = facts.clip_revision, backbone.info.revision
+    if wanted and wanted != found and wanted.startswith("sha256:") == found.startswith("sha256:"):
+        raise WeightsError(
+            f"{path}: trained on the features of clip:{facts.clip} ({wanted}), not of {backbone.info.name} ({found}). "
+            "Give the CLIP that it was trained on, or train a head on this one: igmu train-detector."
+        )
 
 
 def import_pth(path: str | Path, out: str | Path, *, concept: str, present_class: int | None = None) -> None:
@@ -188,38 +238,10 @@ def import_pth(path: str | Path, out: str | Path, *, concept: str, present_class
     out = Path(out)
     if out.suffix != ".safetensors":
         raise OutputError(f"{out}: give a file name that ends in .safetensors.")
-    weights = _checked(read_state(Path(path)), Path(path))
-    from safetensors.torch import save_file
-
-    tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
-    metadata = {"format": "igmu-head", "concept": concept, "present_class": str(present_class)}
+    weights = read_weights(Path(path), PUBLISHED_WIDTH)
+    data = head_bytes(weights, HeadFacts(concept, present_class))
     try:
         with beside(out) as part:
-            save_file(tensors, part, metadata=metadata)
-    except Exception as error:  # safetensors has an error of its own for what is an OSError
+            part.write_bytes(data)
+    except OSError as error:
         raise OutputError(f"{out}: cannot be written ({error}). Check the folder.") from error
-
-
-def _checked(weights: Mapping[str, torch.Tensor], path: Path) -> dict[str, torch.Tensor]:
-    missing, unknown = sorted(SHAPES.keys() - weights.keys()), sorted(weights.keys() - SHAPES.keys())
-    if missing or unknown:
-        raise WeightsError(f"{path}: not an IGMU head: missing {missing}, unknown {unknown}.")
-    for name, shape in SHAPES.items():
-        if tuple(weights[name].shape) != shape:
-            raise WeightsError(f"{path}: not an IGMU head: {name} is {tuple(weights[name].shape)}, expected {shape}.")
-        if not bool(weights[name].isfinite().all()):
-            raise WeightsError(f"{path}: {name} holds a NaN or an infinity. Download the file again.")
-    return {name: weights[name].float() for name in SHAPES}
-
-
-def _meaning(path: Path) -> tuple[str, int]:
-    from safetensors import safe_open
-
-    with safe_open(path, "numpy") as file:
-        metadata: dict[str, str] = file.metadata() or {}
-    if metadata.get("format") != "igmu-head" or metadata.get("present_class") not in ("0", "1"):
-        raise WeightsError(
-            f"{path}: does not say which concept it judges and which class means 'present'. Convert the published file "
-            "with igmu_metrics.detectors.igmu_head.import_pth."
-        )
-    return metadata["concept"], int(metadata["present_class"])

@@ -8,6 +8,7 @@ from test_sources import IMAGENETTE, imagenette
 
 from builders.detector import build
 from igmu_data.errors import InputError, UnknownSourceError
+from igmu_data.folder import check_folder
 from igmu_data.schema import detector_features
 
 
@@ -32,6 +33,7 @@ def test_labels_concepts_and_licences_survive_without_the_sources(built: Path, t
         assert row["license"]
         assert row["source"]
     # The class that is a church in the source is the concept church here, whatever its integer is.
+    assert check_folder(built) == []
     (church,) = [r for r in loaded["train"] if r["concept"] == "object/church"]
     assert label.int2str(church["label"]) in ("church", "n03028079")
 

@@ -8,9 +8,9 @@ from collections import Counter
 import pytest
 from naming import mentioned, mentions
 
-from builders import prompts
 from builders.bench import concept_rows
 from builders.prompts import Plan, forget_rows, frame_for, opening, pick, plans, retain_rows, seeds
+from igmu_data import taxonomy
 from igmu_data.errors import CorpusError
 from igmu_data.schema import Row, row_id
 from igmu_data.taxonomy import Frame, all_concepts, concept, far, near
@@ -115,7 +115,7 @@ def test_a_scene_with_two_places_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     broken = church.model_copy(update={"scenes": (*church.scenes, "{a} beside {name}")})
     with pytest.raises(CorpusError, match=r"object/church: .*must have exactly one \{a\} or \{name\}"):
         plans(broken)
-    monkeypatch.setattr(prompts, "near", lambda _: ())
+    monkeypatch.setattr(taxonomy, "near", lambda _: ())
     with pytest.raises(CorpusError, match="alone in family 'structure'"):
         retain_rows(church)
 

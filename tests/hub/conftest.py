@@ -23,21 +23,29 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
 
 
-def build_folders(out: Path) -> Path:
-    """`igmu/bench` and `igmu/bench-nsfw` of a few concepts, and every Space, below `out`."""
+def build_folders(out: Path, world: Path | None = None) -> Path:
+    """`igmu/bench` and `igmu/bench-nsfw` of a few concepts, and every Space, below `out`.
+
+    Args:
+        out: parent of the owner's folder.
+        world: the miniature world's corpus, if it is to be part of `igmu/bench`.
+    """
+    from world_corpus import in_place
+
     from builders import bench, spaces
     from igmu_metrics import registry
 
-    bench.build(out, only=CONCEPTS)
+    with in_place(world):
+        bench.build(out, only=CONCEPTS, world=world is not None)
     for name in registry.names("metrics"):
         spaces.write(name, out / "igmu" / name, manifest=True)
     return out
 
 
 @pytest.fixture(scope="session")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folders(tmp_path_factory: pytest.TempPathFactory, world_folder: Path) -> Path:
     """What is pushed: the parent of `igmu/bench` and the others. Not to be changed by a test."""
-    return build_folders(tmp_path_factory.mktemp("dist") / "hub")
+    return build_folders(tmp_path_factory.mktemp("dist") / "hub", world_folder)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from hub_server import Hub
+from world_corpus import RENDERS
 
 from igmu_data.schema import SPLITS
 
@@ -89,10 +90,13 @@ def test_every_config_and_split(folders: Path, hub: Hub, client: Client) -> None
         "object.church": CHURCH,
         "style": "style/*/*",
         "style.van-gogh": "style/*/van-gogh",
+        "sandbox": "sandbox/*",
+        "sandbox.church": "sandbox/church",
     }
     assert globs.keys() <= found["sizes"].keys()
     for name, under in globs.items():
         assert found["sizes"][name] == {split: len(ids(bench, split, under)) for split in SPLITS}, name
+    assert found["sizes"]["sandbox_detector"] == RENDERS
     assert found["streamed"] == found["sizes"]
     assert found["default"] == "all"
 

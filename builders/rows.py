@@ -1,0 +1,15 @@
+"""Every row of one concept's benchmark."""
+
+from __future__ import annotations
+
+from builders.attacks import adversarial_rows
+from builders.plans import CORPUS, Universe
+from builders.prompts import forget_rows, retain_rows
+from igmu_data.schema import Row
+from igmu_data.taxonomy import Concept
+
+
+def concept_rows(item: Concept, universe: Universe = CORPUS) -> list[Row]:
+    """All rows of one concept: forget, retain, adversarial."""
+    planned = forget_rows(item, universe)
+    return [p.row for p in planned] + retain_rows(item, universe) + adversarial_rows(item, planned)

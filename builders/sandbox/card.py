@@ -1,0 +1,150 @@
+"""The training card: what was trained, for how long, on what, and whether each bar was reached."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from builders.sandbox import clip, detector
+from builders.sandbox.bars import Bar, asked, draw, plainly
+from builders.sandbox.data import Renders
+from builders.sandbox.loop import Curve
+from builders.sandbox.train import Models
+from igmu_data.files import beside
+from igmu_data.sandbox.world import Scene, world
+
+_PACKAGES: Final = ("torch", "diffusers", "transformers", "numpy", "pillow")
+_INKS: Final = ("#4477aa", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee")
+
+
+def detector_card(models: Models, data: Renders, pipe: Any) -> dict[str, Any]:
+    """How often the detector errs on each concept, on held-out renders and on generations of the original.
+
+    Of a generation it is not known what it shows. Here it counts as known where CLIP, which is trained apart from the
+    detector, sees what was asked for; the other generations are left out.
+    """
+    scenes = asked(1000, 3)
+    pictures, _ = draw(pipe, [plainly(s) for s in scenes], seed=10_000)
+    known = [_clip_agrees(models, pictures[i : i + 1], [s]) for i, s in enumerate(scenes)]
+    kept = [i for i, k in enumerate(known) if k]
+    drawn = pictures[kept], [scenes[i] for i in kept]
+    concepts: dict[str, dict[str, Any]] = {name: {} for name in detector.concepts()}
+    for on, (pixels, shown) in {"renders": (data.pixels, data.scenes), "generations": drawn}.items():
+        answers = detector.probabilities(models.detector, pixels) >= 0.5
+        for column, name in enumerate(detector.concepts()):
+            truth = np.array([name in (s.object, s.style) for s in shown])
+            concepts[name][on] = {
+                "sensitivity": float(answers[truth, column].mean()),
+                "specificity": float(1 - answers[~truth, column].mean()),
+                "n_positives": int(truth.sum()),
+                "n_negatives": int((~truth).sum()),
+            }
+    return {"threshold": 0.5, "n_generations": len(scenes), "concepts": concepts}
+
+
+def _clip_agrees(models: Models, pixels: npt.NDArray[np.uint8], scenes: Sequence[Scene]) -> bool:
+    shares = clip.zero_shot(models.clip, models.tokenizer, pixels, scenes)
+    return shares[0] == 1 and (scenes[0].style is None or shares[1] == 1)
+
+
+def write(bars: Sequence[Bar], curves: Mapping[str, Curve], n_bytes: int, folder: Path) -> None:
+    """Write `sandbox.md` and the curves as `sandbox/curves.svg`."""
+    (folder / "sandbox").mkdir(parents=True, exist_ok=True)
+    for path, text in (
+        (folder / "sandbox" / "curves.svg", _svg(curves)),
+        (folder / "sandbox.md", _text(bars, curves, n_bytes)),
+    ):
+        with beside(path) as fresh:
+            fresh.write_text(text, encoding="utf-8")
+
+
+def _text(bars: Sequence[Bar], curves: Mapping[str, Curve], n_bytes: int) -> str:
+    rows = "\n".join(
+        f"| {b.what} | {b.value:.1f} | {'' if b.least is None else f'≥ {b.least:.0f}'} | {b.n} |"
+        if b.value > 1 and "second" in b.what
+        else f"| {b.what} | {b.value:.1%} | {'reported' if b.least is None else f'≥ {b.least:.0%}'} | {b.n:,} |"
+        for b in bars
+    )
+    times = "\n".join(f"| {name} | {c.seconds / 60:.1f} min | {c.losses[-1]:.4f} |" for name, c in curves.items())
+    total = sum(c.seconds for c in curves.values()) / 60
+    software = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    return f"""# The miniature world
+
+{len(world().objects)} objects, {len(world().settings)} settings, {len(world().styles)} styles and the plain one, drawn
+by code (`igmu_data/sandbox`), so that it is known what a picture shows. Real models were trained on it from scratch:
+the embedded default of every command, and the bench on which the metrics are measured ([audit](audit.md)). This page,
+its pictures and the packaged models are written by `python -m builders.sandbox`.
+
+![Renders: a row a style, two pictures an object](sandbox/renders.webp)
+
+The renderer: plain, Hokusai (a woodcut), Klimt (golden tiles), Seurat (dots), van Gogh (whirling strokes).
+
+![The same, drawn by the generator](sandbox/generations.webp)
+
+The generator `original`, asked for the same in words.
+
+![Versions: a row a version](sandbox/versions-church.webp)
+
+"A church …" in the six settings, then a castle, a lighthouse and a cat, by `original`, `gold`, `esd`, `uce`, `filter`
+and `collapsed`, from the same seeds.
+
+![Versions: a row a version](sandbox/versions-van-gogh.webp)
+
+The same for van Gogh's style: six objects in his style, then one each in Seurat's, Hokusai's and the plain one.
+
+## What was to be reached, and what was
+
+| measured | value | bar | pictures |
+| --- | --- | --- | --- |
+{rows}
+
+Everything packaged: {n_bytes / 1e6:.1f} MB (bar: 25 MB). Generations are measured with the detector.
+
+## Training
+
+| model | time | last loss |
+| --- | --- | --- |
+{times}
+
+{total:.0f} minutes in all on {platform.processor() or platform.machine()} with {_cores()} threads
+({platform.system()}); {software}. `gold` models are trained from scratch, text encoder and UNet, on pictures and
+captions without the concept; the autoencoder and the tokenizer are everyone's, as in Stable Diffusion.
+
+![Losses over the course of each training, on a logarithmic scale](sandbox/curves.svg)
+"""
+
+
+def _cores() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def _svg(curves: Mapping[str, Curve]) -> str:
+    """Every curve on its own scale of 0..1 of its training, in logarithms of the loss."""
+    lines, width, height = [], 640, 260
+    lows = [math.log10(v) for c in curves.values() for v in c.losses]
+    low, high = math.floor(min(lows)), math.ceil(max(lows))
+    for exponent in range(low, high + 1):
+        y = height - (exponent - low) / (high - low) * (height - 20) - 10
+        lines.append(f'<path d="M50 {y:.1f}H{width}" stroke="#8884"/><text x="4" y="{y + 4:.1f}">1e{exponent}</text>')
+    for i, (name, curve) in enumerate(curves.items()):
+        points = " ".join(
+            f"{50 + (k + 1) / len(curve.losses) * (width - 60):.1f},"
+            f"{height - (math.log10(v) - low) / (high - low) * (height - 20) - 10:.1f}"
+            for k, v in enumerate(curve.losses)
+        )
+        ink = _INKS[i % len(_INKS)]
+        lines.append(f'<polyline points="{points}" fill="none" stroke="{ink}" stroke-width="2"/>')
+        lines.append(f'<text x="{60 + 110 * (i % 5)}" y="{height + 18 + 16 * (i // 5)}" fill="{ink}">{name}</text>')
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height + 40}" font-family="sans-serif" '
+        f'font-size="12" fill="#888">{"".join(lines)}</svg>\n'
+    )

@@ -1,0 +1,166 @@
+"""Trains every model of the sandbox, one after the other, each from its checkpoint if it has one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from builders.sandbox import autoencoder, clip, detector, generator, tokenizer
+from builders.sandbox.data import N_HELD_OUT, N_TAUGHT, N_TRAIN, Renders, renders
+from builders.sandbox.generator import Latents
+from builders.sandbox.loop import Curve, Fit
+from igmu_data.errors import WeightsError
+from igmu_data.files import beside
+from igmu_data.sandbox.world import world
+
+DETECTOR: Final = Fit("detector", steps=1600, learning_rate=2e-3, seed=0, average=0.99)
+AUTOENCODER: Final = Fit("autoencoder", steps=1400, learning_rate=3e-3, seed=0, average=0.99)
+CLIP: Final = Fit("clip", steps=1500, learning_rate=1.5e-3, seed=0, average=0.99)
+GENERATOR: Final = Fit("original", steps=7000, learning_rate=4e-3, seed=1, average=0.998)
+N_CALIBRATION: Final = 1000  # of the held-out renders; the others measure
+RECORD: Final = "training.json"  # beside the packaged parts: the curve of each training
+
+
+@dataclass
+class Generator:
+    """A trained generator's own two models; the autoencoder and the tokenizer are everyone's."""
+
+    unet: Any
+    text_encoder: Any
+
+
+@dataclass
+class Models:
+    """Everything that was trained.
+
+    Args:
+        tokenizer: CLIPTokenizer.
+        detector: ResNetForImageClassification, calibrated.
+        autoencoder: AutoencoderKL.
+        clip: CLIPModel.
+        original: the generator of everything.
+        gold: for each task the generator that never saw its concept.
+        curves: losses and times, by name of the training.
+    """
+
+    tokenizer: Any
+    detector: Any
+    autoencoder: Any
+    clip: Any
+    original: Generator
+    gold: dict[str, Generator] = field(default_factory=dict)
+    curves: dict[str, Curve] = field(default_factory=dict)
+
+
+def held_out(work: Path, *, free: bool = True) -> Renders:
+    """Renders that no training has seen; the first N_CALIBRATION of the free ones calibrate the detector."""
+    return renders("held-out", N_HELD_OUT, work) if free else renders("held-out-taught", 1000, work, free=False)
+
+
+def slug(task: str) -> str:
+    """`church` of `object/church`, as parts are called."""
+    return task.partition("/")[2]
+
+
+class Trainer:
+    """Gives each model, trained: from the package where it is kept, from its checkpoint, or from scratch.
+
+    Args:
+        work: folder of renders, latents and checkpoints.
+        keep: names of trainings whose packaged result is taken as it is (a maintainer who changes one model need not
+            wait for all the others).
+        packaged: folder of the packaged parts.
+    """
+
+    def __init__(self, work: Path, keep: Collection[str], packaged: Path) -> None:
+        self._work, self._keep, self._packaged = work, keep, packaged
+        self.curves: dict[str, Curve] = {}
+
+    def train(self, plan: Fit, parts: Mapping[str, Any], fit: Callable[[], Curve]) -> None:
+        """Train in place, or fill from the package.
+
+        Args:
+            plan: of the training.
+            parts: models by name of their packaged part.
+            fit: trains them.
+
+        Raises:
+            WeightsError: a kept part that is not packaged.
+        """
+        if plan.name not in self._keep:
+            self.curves[plan.name] = fit()
+            return
+        from safetensors.torch import load_file
+
+        try:
+            for name, model in parts.items():
+                tensors = [load_file(p) for p in sorted((self._packaged / name).glob("*.safetensors"))]
+                model.load_state_dict({k: v for part in tensors for k, v in part.items()})
+                model.float().eval()
+            record = json.loads((self._packaged / RECORD).read_text(encoding="utf-8"))[plan.name]
+        except (OSError, LookupError, RuntimeError) as error:
+            raise WeightsError(f"--keep {plan.name}: not packaged in {self._packaged} ({error}). Train it.") from error
+        self.curves[plan.name] = Curve(tuple(record["losses"]), record["seconds"])
+
+
+def train_all(work: Path, packaged: Path, keep: Collection[str] = ()) -> Models:
+    """Train what is not trained yet. One after the other: two at a time would each take four times as long."""
+    data, trainer = renders("train", N_TRAIN, work), Trainer(work, keep, packaged)
+    words = tokenizer.make()
+    judge = fresh(detector.make, DETECTOR.seed)
+    trainer.train(DETECTOR, {"detector": judge}, lambda: _detector(judge, data, work))
+    taught = renders("taught", N_TAUGHT, work, free=False)
+    coder = fresh(autoencoder.make, AUTOENCODER.seed)
+    trainer.train(AUTOENCODER, {"vae": coder}, lambda: autoencoder.train(coder, judge, taught, AUTOENCODER, work))
+    autoencoder.scale(coder, taught)
+    pairs = fresh(lambda: clip.make(words), CLIP.seed)
+    trainer.train(CLIP, {"clip": pairs}, lambda: clip.train(pairs, words, data, CLIP, work))
+    latents = _latents(coder, taught, work)
+
+    def generate(task: str | None, seed: int) -> Generator:
+        name = f"gold-{slug(task)}" if task else "original"
+        plan = Fit(name, GENERATOR.steps, GENERATOR.learning_rate, GENERATOR.seed, GENERATOR.average)
+        own = Generator(*fresh(lambda: (generator.make_unet(), generator.make_text_encoder(words)), seed))
+        mine = latents.without(task) if task else latents
+        trainer.train(
+            plan,
+            {f"unet-{name}": own.unet, f"text_encoder-{name}": own.text_encoder},
+            lambda: generator.train(own.unet, own.text_encoder, words, mine, plan, work, without=task),
+        )
+        return own
+
+    original = generate(None, 0)
+    gold = {task: generate(task, seed) for seed, task in enumerate(world().tasks, start=1)}
+    return Models(words, judge, coder, pairs, original, gold, trainer.curves)
+
+
+def record(curves: Mapping[str, Curve]) -> str:
+    """The text of RECORD."""
+    return json.dumps({name: asdict(curve) for name, curve in curves.items()}, indent=1) + "\n"
+
+
+def fresh(make: Callable[[], Any], seed: int) -> Any:
+    """A model whose first weights depend on the seed alone."""
+    import torch
+
+    torch.manual_seed(seed)
+    return make()
+
+
+def _detector(judge: Any, data: Renders, work: Path) -> Curve:
+    curve = detector.train(judge, data, DETECTOR, work)
+    detector.calibrate(judge, held_out(work).first(N_CALIBRATION))
+    return curve
+
+
+def _latents(coder: Any, data: Renders, work: Path) -> Latents:
+    import torch
+
+    place = work / "latents.pt"
+    if not place.exists():
+        with beside(place) as part:
+            torch.save(autoencoder.encode(coder, data.pixels), part)
+    return Latents(torch.load(place, weights_only=True), data.scenes)

@@ -1,0 +1,82 @@
+"""The unlearned versions of the sandbox's generator, for each task, with the methods of `builders.unlearning`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from builders.sandbox.generator import make_scheduler
+from builders.sandbox.train import Models
+from builders.unlearning import blocklist, collapse, esd, uce
+from igmu_data.sandbox.world import world
+from igmu_data.taxonomy import Concept, concept
+
+ESD_STEPS: Final = 300
+Advance = Callable[[int, float], None]
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The changed models by task: UNets of esd and uce, tokenizers of filter; one damaged UNet for all tasks."""
+
+    esd: dict[str, Any]
+    uce: dict[str, Any]
+    filter: dict[str, Any]
+    collapsed: Any
+
+
+def pipeline(models: Models, unet: Any = None, text_encoder: Any = None, tokenizer: Any = None) -> Any:
+    """A StableDiffusionPipeline of the original's parts, or with some of them exchanged."""
+    from diffusers import StableDiffusionPipeline
+
+    pipe = StableDiffusionPipeline(
+        vae=models.autoencoder,
+        text_encoder=text_encoder or models.original.text_encoder,
+        tokenizer=tokenizer or models.tokenizer,
+        unet=unet or models.original.unet,
+        scheduler=make_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def erase_all(models: Models, advance: Advance | None = None) -> Versions:
+    """Every version that is made from the original; gold is trained without it."""
+    pipe = pipeline(models)
+    tasks = {name: concept(name) for name in world().tasks}
+    return Versions(
+        esd={name: by_esd(pipe, item, advance) for name, item in tasks.items()},
+        uce={name: by_uce(pipe, item) for name, item in tasks.items()},
+        filter={name: blocklist.filtered(models.tokenizer, blocked(item)) for name, item in tasks.items()},
+        collapsed=collapse.damage(models.original.unet, strength=1.0, seed=0),
+    )
+
+
+def by_esd(pipe: Any, item: Concept, advance: Advance | None = None) -> Any:
+    """ESD-x, told the concept's name and nothing else, as its users do."""
+    return esd.erase(
+        pipe,
+        [item.phrase(), item.noun] if item.scope == "subject" else [item.noun],
+        steps=ESD_STEPS,
+        learning_rate=3e-4,
+        sampling_steps=12,
+        batch_size=4,
+        parameters="xattn",
+        advance=advance,
+    )
+
+
+def by_uce(pipe: Any, item: Concept) -> Any:
+    """UCE: the name is read as nothing in particular, every other concept of the world stays."""
+    others = [c.noun for c in world().concepts() if c.id != item.id]
+    pairs = [(item.noun, "")] if item.scope == "attribute" else [(item.noun, "place"), (item.phrase(), "a place")]
+    return uce.edit(pipe, pairs, others, tokens="last")
+
+
+def blocked(item: Concept) -> list[str]:
+    """What a hasty keyword filter lists: the label, and for a person the surname."""
+    return [item.noun] if item.scope == "subject" else [item.noun, " ".join(item.noun.split(" ")[-2:])]

@@ -1,0 +1,77 @@
+"""Checks of the pictures in a dataset folder: embedded, with the checksums, labels and licences that they promise.
+
+Conventions: as in `igmu_data.folder`, problems are collected, not raised.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from igmu_data import policy
+from igmu_data.taxonomy import all_concepts
+from igmu_data.validate import Problem
+
+
+def picture_problems(name: str, path: Path) -> Iterator[Problem]:
+    """What is wrong with the pictures of one Parquet file, be it of rows or of labelled pictures.
+
+    Args:
+        name: of the file in the repository.
+        path: the file.
+    """
+    for i, row in _records(path, "image", "image_sha256"):
+        image, promised = row.get("image"), row.get("image_sha256")
+        if image is not None and not image["bytes"]:
+            yield Problem(name, "pictures are embedded", f"only a path: {image['path']!r}")
+            continue
+        found = None if image is None else hashlib.sha256(image["bytes"]).hexdigest()
+        if found != promised:
+            yield Problem(name, "image_sha256 is the picture's", f"row {i}: {promised}, the picture's is {found}")
+
+
+def label_problems(files: Mapping[str, Path], labels: list[str]) -> Iterator[Problem]:
+    """What is wrong with the labelled pictures of one config.
+
+    Args:
+        files: by name in the repository, all with the features of labelled pictures.
+        labels: class names in the order of their integers.
+    """
+    splits: dict[str, set[str]] = defaultdict(set)
+    concepts: dict[int, set[str | None]] = defaultdict(set)
+    for name, path in files.items():
+        for i, row in _records(path, "label", "concept", "image_source", "image_sha256", "license", "source"):
+            label, digest = row["label"], row["image_sha256"]
+            if digest is None:
+                yield Problem(name, "a labelled picture is there", f"row {i} has none")
+            if label is None or not 0 <= label < len(labels):
+                yield Problem(name, "a label is one of the classes", f"row {i}: {label}")
+            else:
+                concepts[label].add(row["concept"])
+            for key in ("image_source", "license", "source"):
+                if not (row[key] or "").strip():
+                    yield Problem(name, f"{key} is given", f"row {i}: {row[key]!r}")
+            splits[digest or ""].add(path.name.split("-")[0])
+    where = Path(min(files)).parent.as_posix()
+    for digest, own in splits.items():
+        if digest and len(own) > 1:
+            yield Problem(where, "a picture is in one split", f"{digest} is in {' and '.join(sorted(own))}")
+    for label, found in concepts.items():
+        if len(found) > 1 or not found <= {None, *all_concepts()}:
+            shown = ", ".join(sorted(map(str, found)))
+            yield Problem(where, "a class is one concept of the taxonomy, or none", f"{labels[label]}: {shown}")
+    for text in labels:
+        for violation in policy.violations(text, domain="object"):
+            yield Problem(where, f"content policy ({violation.rule})", f"class {text!r}")
+
+
+def _records(path: Path, *columns: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Some columns of every row, one batch in memory at a time; a column that is not there is left out."""
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path)
+    there = [name for name in columns if name in file.schema_arrow.names]
+    yield from enumerate(r for batch in file.iter_batches(100, columns=there) for r in batch.to_pylist())

@@ -1,0 +1,1 @@
+"""The miniature world: small enough to be drawn by code, so that it is known what a picture shows."""

@@ -1,0 +1,126 @@
+"""What there is in the miniature world, and what a picture of it shows: vocabulary and `Scene`.
+
+Conventions: objects and styles are concept ids of the benchmark (`object/church`, `style/seurat`); None is a scene
+without an object, or the plain style. Positions and sizes are fractions of the picture's side, x to the right, y down.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+import numpy as np
+
+from igmu_data.taxonomy import Concept, TranslatedScene, concept
+
+SIDE: Final = 64
+GUIDANCE_SCALE: Final = 3.0
+STEPS: Final = 20
+LAYOUTS: Final = 4  # of clutter and strokes, in what generators are taught
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a picture shows.
+
+    Args:
+        object: concept id, or None for an empty setting.
+        setting: id of the setting.
+        style: concept id, or None for the plain style.
+        x: centre of the object.
+        y: its lower edge.
+        size: its height.
+        tilt: degrees, counter-clockwise.
+        hue: 0..1, chooses among the object's colours and the light of the setting.
+        mirrored: left and right exchanged.
+        seed: of the clutter and of the style's strokes.
+    """
+
+    object: str | None
+    setting: str
+    style: str | None
+    x: float = 0.5
+    y: float = 0.88
+    size: float = 0.62
+    tilt: float = 0.0
+    hue: float = 0.5
+    mirrored: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The vocabulary.
+
+    Args:
+        objects: concept ids of everything that can stand in a picture.
+        styles: concept ids of the artists' styles; the plain style is none of them.
+        tasks: concepts that the packaged models were made to forget.
+        settings: for each setting its English phrases (`in a green meadow`).
+        translated: for each setting its scene in every language, `{a}` where the object goes.
+        techniques: for each style, words for its look that name nobody.
+    """
+
+    objects: tuple[str, ...]
+    styles: tuple[str, ...]
+    tasks: tuple[str, ...]
+    settings: Mapping[str, tuple[str, ...]]
+    translated: Mapping[str, TranslatedScene]
+    techniques: Mapping[str, tuple[str, ...]]
+
+    def concepts(self) -> tuple[Concept, ...]:
+        """Objects, then styles."""
+        return tuple(concept(name) for name in (*self.objects, *self.styles))
+
+
+@cache
+def world() -> World:
+    """The vocabulary of `world.toml`."""
+    given = tomllib.loads((files("igmu_data") / "sandbox" / "world.toml").read_text(encoding="utf-8"))
+    settings = {s["id"]: tuple(s["en"]) for s in given["settings"]}
+    translated = {s["id"]: TranslatedScene(**{**s, "en": f"{{a}} {s['en'][0]}"}) for s in given["settings"]}
+    techniques = {style: tuple(words) for style, words in given["techniques"].items()}
+    objects, styles, tasks = (tuple(given[key]) for key in ("objects", "styles", "tasks"))
+    return World(objects, styles, tasks, settings, translated, techniques)
+
+
+def random_scene(
+    rng: np.random.Generator,
+    *,
+    objects: Sequence[str | None] | None = None,
+    styles: Sequence[str | None] | None = None,
+    setting: str | None = None,
+    free: bool = False,
+) -> Scene:
+    """A scene drawn at random: everything in it is chosen independently.
+
+    Args:
+        rng: source of randomness; the only one.
+        objects: to choose the object from; default all of the world.
+        styles: to choose the style from; default all and the plain one.
+        setting: the setting, or None for any.
+        free: with more freedom of place, size, tilt, side and clutter than generators are taught: what detectors and
+            other instruments learn from, so that nothing a generator draws is new to them.
+    """
+    everything = world()
+    settings = tuple(everything.settings)
+    objects = everything.objects if objects is None else objects
+    styles = (None, *everything.styles) if styles is None else styles
+    size = rng.uniform(0.6, 0.84) if free else rng.uniform(0.7, 0.84)
+    aside = (1 - size) / 2.5 if free else 0.07
+    return Scene(
+        object=objects[int(rng.integers(len(objects)))],
+        setting=setting or settings[rng.integers(len(settings))],
+        style=styles[int(rng.integers(len(styles)))],
+        x=rng.uniform(0.5 - aside, 0.5 + aside),
+        y=rng.uniform(0.84, 0.96) if free else rng.uniform(0.88, 0.94),
+        size=size,
+        tilt=rng.uniform(-6, 6) if free else rng.uniform(-3, 3),
+        hue=rng.uniform(0, 1),
+        mirrored=bool(free and rng.integers(2)),
+        seed=int(rng.integers(2**31 if free else LAYOUTS)),
+    )

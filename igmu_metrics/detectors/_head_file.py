@@ -1,0 +1,156 @@
+"""The file of an IGMU head: its tensors, and in its metadata what they judge, on which features and how well.
+
+A head that was imported says which concept it judges and which of its classes means "present". One that
+`igmu train-detector` wrote also names the CLIP whose features it was trained on, the threshold that was calibrated for
+it, and how often it was right on pictures of the test split at that threshold.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from igmu_data.errors import WeightsError
+from igmu_metrics.detectors._common import read_state
+from igmu_metrics.instruments import ErrorRates
+
+if TYPE_CHECKING:
+    import torch
+
+FORMAT: Final = "igmu-head"
+PUBLISHED_WIDTH: Final = 512
+_FEATURES: Final = "classifier.0.weight"  # one number for each feature
+
+
+@dataclass(frozen=True, slots=True)
+class HeadFacts:
+    """What a head's file says about it.
+
+    Args:
+        concept: `domain/slug` that it judges.
+        present_class: 0 or 1, the class that means that the concept is there.
+        clip: folder or Hub id of the CLIP that it was trained on; "" if the file does not say.
+        clip_revision: that CLIP's commit, or the `sha256:…` of its weights; "" likewise.
+        threshold: `p >= threshold` counts as present; None if none was calibrated.
+        error_rates: measured at that threshold, if they were.
+    """
+
+    concept: str
+    present_class: int
+    clip: str = ""
+    clip_revision: str = ""
+    threshold: float | None = None
+    error_rates: ErrorRates | None = None
+
+    def metadata(self) -> dict[str, str]:
+        """As strings, which is all that safetensors keeps."""
+        out = {"format": FORMAT, "concept": self.concept, "present_class": str(self.present_class)}
+        if self.clip:
+            out |= {"clip": self.clip, "clip_revision": self.clip_revision}
+        if self.threshold is not None:
+            out["threshold"] = repr(self.threshold)
+        if self.error_rates is not None:
+            out |= {name: repr(getattr(self.error_rates, name)) for name in ErrorRates.__slots__}
+        return out
+
+
+def shapes(width: int) -> dict[str, tuple[int, ...]]:
+    """The tensors of a head on `width` features, under the names that published files give them."""
+    return {
+        "attention.0.weight": (256, width),
+        "attention.0.bias": (256,),
+        "attention.2.weight": (width, 256),
+        "attention.2.bias": (width,),
+        "classifier.0.weight": (width,),
+        "classifier.0.bias": (width,),
+        "classifier.1.weight": (256, width),
+        "classifier.1.bias": (256,),
+        "classifier.4.weight": (128, 256),
+        "classifier.4.bias": (128,),
+        "classifier.7.weight": (1, 128),
+        "classifier.7.bias": (1,),
+    }
+
+
+def read_weights(path: Path, width: int | None = None) -> dict[str, torch.Tensor]:
+    """The tensors of a head, checked.
+
+    Args:
+        path: a `.safetensors` file, or a torch file of tensors only.
+        width: features that it must read; None for any number of them.
+
+    Raises:
+        WeightsError: no such file, or not a head.
+    """
+    weights = read_state(path)
+    if width is None:
+        width = weights[_FEATURES].numel() if _FEATURES in weights else PUBLISHED_WIDTH
+    expected = shapes(width)
+    missing, unknown = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
+    if missing or unknown:
+        raise WeightsError(f"{path}: not an IGMU head: missing {missing}, unknown {unknown}.")
+    for name, shape in expected.items():
+        if tuple(weights[name].shape) != shape:
+            raise WeightsError(f"{path}: not an IGMU head: {name} is {tuple(weights[name].shape)}, expected {shape}.")
+        if not bool(weights[name].isfinite().all()):
+            raise WeightsError(f"{path}: {name} holds a NaN or an infinity. Download the file again.")
+    return {name: weights[name].float() for name in expected}
+
+
+def read_facts(path: Path) -> HeadFacts:
+    """What a head's file says about it.
+
+    Raises:
+        WeightsError: it does not say what it judges, or says something that cannot be.
+    """
+    from safetensors import safe_open
+
+    with safe_open(path, "numpy") as file:
+        metadata: dict[str, str] = file.metadata() or {}
+    if metadata.get("format") != FORMAT or metadata.get("present_class") not in ("0", "1"):
+        raise WeightsError(
+            f"{path}: does not say which concept it judges and which class means 'present'. Convert the published file "
+            "with igmu_metrics.detectors.igmu_head.import_pth."
+        )
+    try:
+        threshold = float(metadata["threshold"]) if "threshold" in metadata else None
+        rates = _rates(metadata) if "sensitivity" in metadata else None
+    except (KeyError, ValueError) as error:
+        raise WeightsError(f"{path}: its metadata cannot be read ({error}). Train it again.") from error
+    shares = (threshold or 0.0, *((rates.sensitivity, rates.specificity) if rates else ()))
+    if not all(0 <= share <= 1 for share in shares) or (rates and min(rates.n_positives, rates.n_negatives) < 1):
+        raise WeightsError(f"{path}: its metadata hold impossible numbers ({metadata}). Train it again.")
+    return HeadFacts(
+        metadata["concept"],
+        int(metadata["present_class"]),
+        metadata.get("clip", ""),
+        metadata.get("clip_revision", ""),
+        threshold,
+        rates,
+    )
+
+
+def _rates(metadata: Mapping[str, str]) -> ErrorRates:
+    return ErrorRates(
+        float(metadata["sensitivity"]),
+        float(metadata["specificity"]),
+        int(metadata["n_positives"]),
+        int(metadata["n_negatives"]),
+    )
+
+
+def head_bytes(weights: Mapping[str, torch.Tensor], facts: HeadFacts) -> bytes:
+    """The file of a head; the same bytes for the same head, whenever it is written."""
+    from safetensors.torch import save
+
+    data = save({name: tensor.contiguous() for name, tensor in weights.items()}, facts.metadata())
+    # safetensors writes the metadata in an order that changes from one process to the next.
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]

@@ -1,0 +1,77 @@
+"""The packaged detector of the miniature world, which knows how often it errs; `sandbox`.
+
+An `hf-classifier` with one sigmoid a concept: its objects and its styles. Beside its weights lies `card.json`, written
+by the training:
+
+    {"threshold": 0.5,
+     "concepts": {"object/church": {"renders": {"sensitivity": …, "specificity": …, "n_positives": …, "n_negatives": …},
+                                    "generations": {…}}, …}}
+
+`threshold` may be missing (0.5), and so may a concept, or either measurement of it. Rates that were measured on
+generations are taken before those on renders, because generations are what is judged. Further keys are the training's
+own business.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from igmu_data.errors import InputError, WeightsError
+from igmu_data.sandbox import packaged
+from igmu_data.sandbox.world import world
+from igmu_metrics.detectors import hf_classifier
+from igmu_metrics.detectors.hf_classifier import HfClassifier
+from igmu_metrics.instruments import ErrorRates
+
+CARD: Final = "card.json"
+MEASURED_ON: Final = ("generations", "renders")  # the first that is there counts
+
+
+def load(argument: str | None = None, *, device: str | None = None, threshold: float | None = None) -> HfClassifier:
+    """Load the packaged detector.
+
+    Args:
+        argument: nothing; there is one packaged detector.
+        device: where it runs; a GPU where there is one by default.
+        threshold: `p >= threshold` counts as present; the card's by default.
+
+    Raises:
+        InputError: an argument is given.
+        WeightsError: the package has no models, or the detector's card does not follow its form.
+    """
+    if argument:
+        raise InputError(
+            f"sandbox:{argument}: the packaged detector takes no argument. For a folder: hf-classifier:DIR"
+        )
+    folder = packaged.part("detector")
+    default, rates = read_card(folder / CARD)
+    labels = {c.id: [c.label] for c in world().concepts()}
+    detector = hf_classifier.load(
+        str(folder), device=device, threshold=default if threshold is None else threshold, labels=labels
+    )
+    detector.info = replace(detector.info, name=packaged.NAME, error_rates=rates)
+    return detector
+
+
+def read_card(path: Path) -> tuple[float, dict[str, ErrorRates]]:
+    """The threshold and the error rates by concept.
+
+    Raises:
+        WeightsError: the card is not there, or a value in it is missing or out of range; the message names it.
+    """
+    try:
+        card: Any = json.loads(path.read_text(encoding="utf-8"))
+        threshold = float(card.get("threshold", 0.5))
+        measured = {c: next((m[on] for on in MEASURED_ON if on in m), None) for c, m in card["concepts"].items()}
+        rates = {c: ErrorRates(**{k: m[k] for k in ErrorRates.__slots__}) for c, m in measured.items() if m}
+        for concept, r in rates.items():
+            if not (0 <= r.sensitivity <= 1 and 0 <= r.specificity <= 1 and r.n_positives > 0 and r.n_negatives > 0):
+                raise ValueError(f"{concept}: {r}")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise WeightsError(
+            f"{path}: not a detector's card ({error!r}). Train it again, or install igmu anew."
+        ) from error
+    return threshold, rates

@@ -1,0 +1,1 @@
+"""Trains a detector head on labelled pictures."""

@@ -1,0 +1,291 @@
+"""Opens a labelled image dataset, says which of its pictures show a concept, and looks at each picture once.
+
+Conventions: a row without the concept is a negative, whatever else it shows. A picture is called by its split and row.
+Its digest is that of its decoded pixels, so that two files of one picture have the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from igmu_data.errors import ImageError, InputError, LabelError, MetadataError, MissingImageError, UnknownLabelError
+from igmu_data.folding import fold
+from igmu_data.sandbox import packaged
+from igmu_metrics.contract import BoolArray, FloatArray, batches
+from igmu_metrics.images import decode_image, read_image
+from igmu_metrics.instruments import Backbone
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from igmu_data.taxonomy import Concept
+
+LABEL: Final = "label"
+CONCEPT: Final = "concept"
+_REPOSITORY: Final = re.compile(r"(\w[\w.-]*/)?\w[\w.-]*")
+_SHOWN: Final = 12  # labels that an error lists
+Rows = Any  # datasets.Dataset; the library has no types
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A dataset.
+
+    Args:
+        name: id on the Hub, or the folder's own name (its place on this machine says nothing about the pictures).
+        revision: commit on the Hub, or what was asked for where the Hub cannot be asked; None for a folder.
+        splits: rows by split.
+    """
+
+    name: str
+    revision: str | None
+    splits: Mapping[str, Rows]
+
+    def split(self, name: str, option: str) -> Rows:
+        """The rows of a split.
+
+        Raises:
+            InputError: there is none; `option` is the one that names another.
+        """
+        if name not in self.splits:
+            raise InputError(f"{self.name}: no split {name!r}, only {', '.join(map(repr, self.splits))}. {option}")
+        return self.splits[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Which rows show the concept: those with one of the `positive` labels in `column`."""
+
+    column: str
+    positive: tuple[str, ...]
+
+    def shown(self, labels: Sequence[tuple[str, ...]]) -> BoolArray:
+        """(n,) True where the concept is there."""
+        return np.array([any(name in self.positive for name in own) for own in labels], dtype=np.bool_)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen in the pictures of a split.
+
+    Args:
+        ok: (rows,) False where a picture could not be read.
+        features: (n, width) of the others.
+        digests: of their pixels.
+        failures: why the unreadable ones are.
+    """
+
+    ok: BoolArray
+    features: FloatArray
+    digests: tuple[str, ...]
+    failures: tuple[str, ...]
+
+
+def open_dataset(data: str, config: str | None = None, revision: str | None = None) -> Opened:
+    """Open a folder or a dataset of the Hub; code in it is never run.
+
+    Args:
+        data: a folder that `load_dataset` reads (Parquet, ImageFolder), an id on the Hub, or `sandbox` for the
+            embedded dataset (`./sandbox` for a folder of that name).
+        config: of a dataset with several.
+        revision: commit, branch or tag on the Hub.
+
+    Raises:
+        InputError: nothing there, or nothing that `load_dataset` can read.
+    """
+    import datasets
+
+    folder = packaged.bench_folder() if data == packaged.NAME else Path(data).expanduser()
+    local = folder.is_dir()
+    if not local and data == packaged.NAME:
+        raise InputError(f"{folder} is not there: this copy of igmu has no sandbox. Run: python -m builders.sandbox")
+    if not local and not _REPOSITORY.fullmatch(data):
+        raise InputError(f"no folder {data!r}. Give a folder of labelled pictures, or an id on the Hub (owner/name).")
+    if local and revision:
+        raise InputError(f"revision {revision!r} is given for the folder {data!r}; only datasets on the Hub have one.")
+    commit = revision if local else _commit(data, revision)
+    try:
+        splits = datasets.load_dataset(str(folder) if local else data, config, revision=commit)
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        reason = (str(error).strip().splitlines() or [""])[0]
+        what = "cannot be read" if local else "is no folder, and cannot be had from the Hub"
+        raise InputError(
+            f"dataset {data!r} {what} ({type(error).__name__}: {reason}). Check the path or id, --config and "
+            "--revision; a folder holds train/<label>/*.png and test/<label>/*.png, or Parquet files."
+        ) from error
+    return Opened(folder.resolve().name if local and data != packaged.NAME else data, commit, splits)
+
+
+def _commit(repository: str, revision: str | None) -> str | None:
+    """The commit that a revision is now; as it was given where the Hub cannot be asked (load_dataset then says why)."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return str(HfApi().dataset_info(repository, revision=revision).sha)
+    except (OSError, ValueError, HfHubHTTPError):
+        return revision
+
+
+def find_rule(rows: Rows, where: str, item: Concept, column: str | None = None, positive: str | None = None) -> Rule:
+    """Which rows show a concept.
+
+    Args:
+        rows: of the training split.
+        where: what to call them in an error.
+        item: the concept.
+        column: of the labels; by default `concept` where it names the concept, else `label`.
+        positive: the label that means the concept; by default those that read, apart from case and punctuation, like
+            its id or name, or else like a synonym or the ImageNet class that it was taken from.
+
+    Raises:
+        MetadataError: no such column, or one that holds no labels.
+        LabelError: a row without a label.
+        UnknownLabelError: no label means the concept; with the nearest ones.
+    """
+    if column is None:
+        by_concept = CONCEPT in rows.features and positive is None
+        column = CONCEPT if by_concept and item.id in _names(labels(rows, CONCEPT, where)) else LABEL
+    names = _names(labels(rows, column, where))
+    found = (positive,) if positive in names else () if positive is not None else _meaning(item, names)
+    if not found:
+        listed = ", ".join(map(repr, names[:_SHOWN])) + (", …" if len(names) > _SHOWN else "")
+        raise UnknownLabelError(
+            positive or item.id,
+            names,
+            f"Column {column!r} of {where} holds {listed}. Name the one that means {item.id}: --positive-label.",
+        )
+    return Rule(column, tuple(str(name) for name in found))
+
+
+def labels(rows: Rows, column: str, where: str) -> list[tuple[str, ...]]:
+    """The labels of each row: one, or several where the column holds lists; no concept is none.
+
+    Raises:
+        MetadataError: no such column, or one that holds no labels.
+        LabelError: a row without a label.
+    """
+    import datasets
+
+    _require_column(rows, column, where, "--label-column")
+    feature = rows.features[column]
+    several = isinstance(feature, datasets.List | datasets.LargeList)
+    inner = feature.feature if several else feature
+    if not isinstance(inner, datasets.ClassLabel | datasets.Value):
+        raise MetadataError(f"{where}: column {column!r} holds {feature}, not labels. Name another: --label-column.")
+    out = []
+    for i, value in enumerate(rows[column]):
+        if value is None and column == CONCEPT:
+            value = []
+        elif not isinstance(value, list):
+            value = [value]
+        if any(v is None or (v == -1 and isinstance(inner, datasets.ClassLabel)) for v in value):
+            raise LabelError(f"{where}, row {i}: no label in column {column!r}. Label it, or leave the row out.")
+        out.append(tuple(inner.int2str(v) if isinstance(inner, datasets.ClassLabel) else str(v) for v in value))
+    return out
+
+
+def look(
+    rows: Rows,
+    column: str,
+    where: str,
+    backbone: Backbone,
+    *,
+    on_error: str,
+    batch_size: int,
+    tick: Callable[[int], None],
+) -> Seen:
+    """Read every picture of a split once and compute its features.
+
+    Args:
+        rows: of the split.
+        column: of the pictures.
+        where: what to call the split in an error.
+        backbone: with image features.
+        on_error: `raise` stops at the first unreadable picture, `skip` leaves it out and says so.
+        batch_size: pictures in memory at once.
+        tick: called with the number of pictures just done.
+
+    Raises:
+        MetadataError: no such column, or one that holds no pictures.
+        ImageError: an unreadable picture, with `on_error="raise"`.
+    """
+    stored = require_pictures(rows, column, where)
+    ok = np.zeros(len(rows), dtype=np.bool_)
+    parts: list[FloatArray] = []
+    digests: list[str] = []
+    failures: list[str] = []
+    for at in batches(range(len(rows)), batch_size):
+        images: list[Image] = []
+        for i, record in zip(at, stored[at[0] : at[-1] + 1][column], strict=True):
+            try:
+                images.append(_decoded(record, f"{where}, row {i}"))
+                ok[i] = True
+            except ImageError as error:
+                if on_error == "raise":
+                    raise
+                failures.append(str(error))
+        if images:
+            parts.append(backbone.image_features(images))
+            digests += [hashlib.sha256(f"{x.size}".encode() + x.tobytes()).hexdigest() for x in images]
+        tick(len(at))
+    return Seen(ok, np.concatenate(parts) if parts else np.zeros((0, 0)), tuple(digests), tuple(failures))
+
+
+def require_pictures(rows: Rows, column: str, where: str) -> Rows:
+    """The column of pictures alone, as bytes or paths.
+
+    Raises:
+        MetadataError: no such column, or one that holds no pictures.
+    """
+    import datasets
+
+    _require_column(rows, column, where, "--image-column")
+    if not isinstance(rows.features[column], datasets.Image):
+        raise MetadataError(
+            f"{where}: column {column!r} holds {rows.features[column]}, not pictures. Name another: --image-column."
+        )
+    return rows.select_columns([column]).cast_column(column, datasets.Image(decode=False))
+
+
+def _decoded(record: Mapping[str, Any] | None, name: str) -> Image:
+    if not record or (record["bytes"] is None and not record["path"]):
+        raise MissingImageError(f"{name}: no picture. Leave the row out, or pass --on-error skip.")
+    if record["bytes"] is not None:
+        return decode_image(record["bytes"], name=name)
+    try:
+        return read_image(record["path"])
+    except ImageError as error:
+        raise type(error)(f"{name}: {error}") from error
+
+
+def _require_column(rows: Rows, column: str, where: str, option: str) -> None:
+    if column not in rows.features:
+        raise MetadataError(
+            f"{where}: no column {column!r}, only {', '.join(map(repr, rows.features))}. Name it: {option}."
+        )
+
+
+def _names(found: Iterable[tuple[str, ...]]) -> list[str]:
+    return sorted({name for own in found for name in own})
+
+
+def _meaning(item: Concept, names: Sequence[str]) -> tuple[str, ...]:
+    """The labels that mean a concept: its own names before its synonyms, which may be classes beside it."""
+    wordnet = re.findall(r"\bn\d{8}\b", item.source)
+    for known in ((item.id, item.slug, item.label, item.noun), (*item.names, *wordnet)):
+        wanted = {_plain(name) for name in known}
+        if found := tuple(n for n in names if wanted & {_plain(part) for part in (n, *n.split(","))}):
+            return found
+    return ()
+
+
+def _plain(name: str) -> str:
+    return " ".join(re.findall(r"[^\W_]+", fold(name)))

@@ -1,0 +1,294 @@
+"""Trains a detector head: from labelled pictures to its file and its card.
+
+Conventions: the weights are fitted to one part of the training split, the threshold is found on the rest of it, and the
+test split is only measured on. Nothing is written before everything is known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from igmu_data import taxonomy
+from igmu_data.errors import EmptyInputError, InputError, OutOfRangeError, OutputError
+from igmu_data.files import beside, require_writable
+from igmu_data.sandbox import packaged
+from igmu_metrics import registry
+from igmu_metrics.contract import BoolArray
+from igmu_metrics.detectors._head_file import HeadFacts, head_bytes
+from igmu_metrics.instruments import Backbone, ErrorRates, InstrumentInfo
+from igmu_metrics.loading import choice
+from igmu_metrics.training import card, fitting
+from igmu_metrics.training.labelled import Opened, Rule, Seen, find_rule, labels, look, open_dataset, require_pictures
+
+TRAIN: Final = "train"
+ON_ERROR: Final = ("raise", "skip")
+THRESHOLD_RULE: Final = (
+    "largest sensitivity + specificity - 1 (Youden's J) on the validation part; of equally good thresholds the middle "
+    "of the widest gap between two probabilities"
+)
+_FEW: Final = 10
+_PACKAGES: Final = ("torch", "transformers", "datasets", "numpy", "pillow", "safetensors")
+Advance = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The pictures of a split that could be read, and whether each shows the concept."""
+
+    seen: Seen
+    shown: BoolArray
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the pictures with their answers, in order."""
+        lines = "".join(f"{d} {s:d}\n" for d, s in zip(self.seen.digests, self.shown, strict=True))
+        return f"sha256:{hashlib.sha256(lines.encode()).hexdigest()[:16]}"
+
+
+@dataclass(frozen=True, slots=True)
+class HeadTraining:
+    """How a head is trained.
+
+    Args:
+        data: folder or Hub id of a dataset with the splits `train` and `test`, or `sandbox` for the embedded one.
+        concept: `domain/slug` that the head shall judge.
+        clip: folder or Hub id of the CLIP whose features it reads; None for that of the published heads.
+        config: of a dataset with several.
+        revision: of a dataset on the Hub.
+        positive_label: the label that means the concept; by default the one that is called like it.
+        label_column: by default `concept`, where that names the concept, else `label`.
+        image_column: of the pictures.
+        test_split: what the head is measured on.
+        validation_fraction: share of each class of `train` that is kept for finding the threshold, 0..1.
+        steps: of 64 pictures each, half of them positives.
+        on_error: `raise`, or `skip` and name unreadable pictures.
+        device: where CLIP runs; a GPU where there is one by default.
+        batch_size: pictures in memory at once.
+        seed: of the validation part, the first weights, the batches and the dropout; at least 0.
+    """
+
+    data: str
+    concept: str
+    clip: str | None = None
+    config: str | None = None
+    revision: str | None = None
+    positive_label: str | None = None
+    label_column: str | None = None
+    image_column: str = "image"
+    test_split: str = "test"
+    validation_fraction: float = 0.2
+    steps: int = 1000
+    on_error: str = "raise"
+    device: str | None = None
+    batch_size: int = 32
+    seed: int = 0
+
+    def run(self, out: Path, advance: Advance = lambda what, done, total: None) -> card.HeadCard:
+        """Train a head and write it, with its card beside it.
+
+        Args:
+            out: the `.safetensors` file; its card is `<stem>.card.json`.
+            advance: told of every step: what, how many more are done, of how many.
+
+        Raises:
+            OutputError: `out` cannot be written; found out before anything is done.
+            UnknownConceptError, UnknownLabelError: no such concept, or no label that means it.
+            InputError, MetadataError: no such dataset, split or column.
+            EmptyInputError: fewer than two pictures of a class in `train`, or none in the test split.
+            ImageError: a picture that cannot be read.
+            WeightsError: no such CLIP.
+        """
+        self._check(out)
+        item = taxonomy.concept(self.concept)
+        opened = open_dataset(self.data, self.config, self.revision)
+        rule, answers, labelled = self._labelled(opened, item)
+        backbone = registry.backbone(f"clip:{self.clip}" if self.clip else "clip", device=self.device)
+        train, test = (self._look(opened, s, shown, rule, backbone, advance) for s, shown in answers.items())
+        held = fitting.split_off(train.seen.digests, train.shown, self.validation_fraction, self.seed)
+        features = train.seen.features
+        fit = fitting.fit(
+            features[~held],
+            train.shown[~held],
+            (features[held], train.shown[held]),
+            steps=self.steps,
+            seed=self.seed,
+            tick=lambda n: advance("training", n, self.steps),
+        )
+        p = fitting.judged(fit.weights, features[held])
+        threshold = fitting.youden_threshold(p, train.shown[held])
+        measured = card.measure(fitting.judged(fit.weights, test.seen.features), test.shown, threshold)
+        data = head_bytes(fit.weights, self._facts(item.id, backbone.info, threshold, measured))
+        done = card.HeadCard(
+            head=out.name,
+            head_sha256=hashlib.sha256(data).hexdigest(),
+            concept=item.id,
+            data=card.Data(
+                name=opened.name,
+                config=self.config,
+                revision=opened.revision,
+                fingerprint={TRAIN: train.fingerprint, self.test_split: test.fingerprint},
+                image_column=self.image_column,
+                label_column=rule.column,
+                test_split=self.test_split,
+                positive_labels=rule.positive,
+                labels=labelled,
+                unreadable={TRAIN: train.seen.failures, self.test_split: test.seen.failures},
+            ),
+            counts={
+                "fit": card.counts(train.shown[~held]),
+                "validation": card.counts(train.shown[held]),
+                "test": card.counts(test.shown),
+            },
+            clip=_clip(backbone.info, features.shape[1]),
+            training=self._training(fit),
+            threshold=threshold,
+            threshold_rule=THRESHOLD_RULE,
+            validation=card.measure(p, train.shown[held], threshold),
+            test=measured,
+            warnings=tuple(_warnings(train, test, held, measured)),
+            versions={"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+        )
+        _write(out, data, done)
+        return done
+
+    def _check(self, out: Path) -> None:
+        choice("on_error", self.on_error, ON_ERROR)
+        if self.test_split == TRAIN:
+            raise InputError(f"test_split is {TRAIN!r}: a head is not measured on what it was trained on.")
+        if not 0 < self.validation_fraction < 1:
+            raise OutOfRangeError(f"validation_fraction is {self.validation_fraction}; it must lie between 0 and 1.")
+        for name, least in (("steps", 1), ("batch_size", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise OutOfRangeError(f"{name} is {getattr(self, name)}; give at least {least}.")
+        if out.suffix != ".safetensors":
+            raise OutputError(f"{out}: give a file name that ends in .safetensors.")
+        if out.is_dir():
+            raise OutputError(f"{out}: is a folder. Choose another --out.")
+        require_writable(out.parent)
+
+    def _labelled(
+        self, opened: Opened, item: taxonomy.Concept
+    ) -> tuple[Rule, dict[str, BoolArray], dict[str, dict[str, int]]]:
+        """Which label means the concept, and by split which rows show it and how many rows each label has."""
+        train = opened.split(TRAIN, "A head is trained on a split of this name.")
+        opened.split(self.test_split, "Name the one to measure on: --test-split.")
+        rule = find_rule(train, f"{opened.name}, {TRAIN}", item, self.label_column, self.positive_label)
+        answers, counts = {}, {}
+        for split in (TRAIN, self.test_split):
+            where = f"{opened.name}, {split}"
+            require_pictures(opened.splits[split], self.image_column, where)
+            found = labels(opened.splits[split], rule.column, where)
+            answers[split] = rule.shown(found)
+            counts[split] = dict(sorted(Counter(name for own in found for name in own).items()))
+            _require_classes(where, split, answers[split], rule)
+        return rule, answers, counts
+
+    def _look(
+        self, opened: Opened, split: str, shown: BoolArray, rule: Rule, backbone: Backbone, advance: Advance
+    ) -> Part:
+        where = f"{opened.name}, {split}"
+        seen = look(
+            opened.splits[split],
+            self.image_column,
+            where,
+            backbone,
+            on_error=self.on_error,
+            batch_size=self.batch_size,
+            tick=lambda n: advance(f"features of {split}", n, len(shown)),
+        )
+        _require_classes(f"{where}, without {len(seen.failures)} unreadable pictures", split, shown[seen.ok], rule)
+        return Part(seen, shown[seen.ok])
+
+    def _facts(self, concept: str, clip: InstrumentInfo, threshold: float, measured: card.Measured) -> HeadFacts:
+        found, passed = measured.sensitivity, measured.specificity
+        return HeadFacts(
+            concept=concept,
+            present_class=1,
+            clip=_recorded(self.clip or clip.name.partition(":")[2]),
+            clip_revision=clip.revision,
+            threshold=threshold,
+            error_rates=ErrorRates(found.value, passed.value, found.n, passed.n),
+        )
+
+    def _training(self, fit: fitting.Fit) -> card.Training:
+        return card.Training(
+            seed=self.seed,
+            steps=self.steps,
+            best_step=fit.step,
+            validation_loss=fit.loss,
+            validation_fraction=self.validation_fraction,
+            batch=fitting.BATCH,
+            learning_rate=fitting.LEARNING_RATE,
+            weight_decay=fitting.WEIGHT_DECAY,
+            dropout=fitting.DROPOUT,
+        )
+
+
+def card_path(out: Path) -> Path:
+    """Where the card of a head lies: beside it, under a name that no scorecard has."""
+    return out.with_suffix(".card.json")
+
+
+def _require_classes(where: str, split: str, shown: BoolArray, rule: Rule) -> None:
+    least = 2 if split == TRAIN else 1
+    names = ", ".join(map(repr, rule.positive))
+    for what, n in ((f"labelled {names}", int(shown.sum())), (f"not labelled {names}", int((~shown).sum()))):
+        if n < least:
+            raise EmptyInputError(
+                f"{where}: {n} pictures {what} in column {rule.column!r}; at least {least} are needed. Add some, or "
+                "name another label: --positive-label."
+            )
+
+
+def _recorded(clip: str) -> str:
+    """The CLIP's folder or id without its revision; a folder can never be taken for an id."""
+    name = clip.partition("@")[0]
+    here = name != packaged.NAME and Path(name).is_dir() and not name.startswith((".", "~", "/", "\\"))
+    return f"./{name}" if here else name
+
+
+def _clip(info: InstrumentInfo, width: int) -> card.Clip:
+    return card.Clip(
+        name=info.name,
+        revision=info.revision,
+        preparation=info.preparation,
+        width=width,
+        settings=dict(info.settings),
+    )
+
+
+def _warnings(train: Part, test: Part, held: BoolArray, measured: card.Measured) -> Iterator[str]:
+    """What a user should know before trusting the head."""
+    trained_on = set(train.seen.digests)
+    if same := sum(d in trained_on for d in test.seen.digests):
+        yield f"{same} of {len(test.shown)} test pictures are in train too: the test flatters the head."
+    answers: Mapping[bool, set[str]] = {
+        present: {d for d, s in zip(train.seen.digests, train.shown, strict=True) if s == present}
+        for present in (True, False)
+    }
+    if torn := len(answers[True] & answers[False]):
+        yield f"{torn} pictures of train are there both with and without the concept: check the labels."
+    for what, of in (("with", train.shown), ("without", ~train.shown)):
+        if (n := int((held & of).sum())) < _FEW:
+            yield f"the threshold rests on {n} validation pictures {what} the concept."
+    if measured.sensitivity.interval[0] + measured.specificity.interval[0] <= 1:
+        yield "on the test pictures the head cannot be told from chance: do not score with it."
+
+
+def _write(out: Path, data: bytes, done: card.HeadCard) -> None:
+    text = json.dumps(done.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with beside(out) as head, beside(card_path(out)) as description:
+            head.write_bytes(data)
+            description.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written ({error.strerror}). Choose another --out.") from error

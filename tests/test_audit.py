@@ -1,0 +1,402 @@
+"""The audit's mathematics on values worked by hand, and that it reports a metric that tells an untruth."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from audited import NATURES, TASKS, Nature, evidence, figures, frame, seen, world
+
+from igmu_data.sandbox.packaged import VERSIONS
+from igmu_metrics import registry
+from igmu_metrics.audit import checks, figure, noisy, page, stability
+from igmu_metrics.audit.agreement import agreement, order, right, verdict
+from igmu_metrics.audit.candidates import DAMAGES, monotone
+from igmu_metrics.audit.checks import Outcome
+from igmu_metrics.audit.measures import MEASURES, values
+from igmu_metrics.audit.run import Findings, analyse
+from igmu_metrics.audit.seen import CORPUS, REFERENCE, Seen, everything, random_draws
+from igmu_metrics.audit.stability import curves
+from igmu_metrics.audit.truth import ASPECTS, HEADLINE, PAIRS, Fixed, Gap, Pair
+from igmu_metrics.contract import Estimate
+from igmu_metrics.gaussian import cmmd, frechet_distance, kid
+from igmu_metrics.quality import quality_coverage, quality_frechet, seed_halves
+
+NAN = float("nan")
+
+
+def made(**by_version: Sequence[float]) -> dict[tuple[str, str], Any]:
+    """Values of one measure in one task."""
+    return {("task", version): np.asarray(v, np.float64) for version, v in by_version.items()}
+
+
+def test_the_truth_contradicts_itself_nowhere() -> None:
+    ordered = {(p.aspect, p.better, p.worse) for p in PAIRS}
+    assert len(ordered) == len(PAIRS)
+    assert {v for p in PAIRS for v in (p.better, p.worse)} == set(VERSIONS)
+    assert not {(a, worse, better) for a, better, worse in ordered} & ordered
+    assert all(p.reason for p in PAIRS)
+
+
+def test_nothing_is_claimed_about_fine_tuning_beyond_what_it_was_for() -> None:
+    tuned = {"esd", "uce"}
+    assert {p.aspect for p in PAIRS if {p.better, p.worse} & tuned} == {"forgetting", HEADLINE}
+    assert not any({p.better, p.worse} == tuned for p in PAIRS)
+
+
+AB, AC = Pair("x", "a", "b", "why"), Pair("x", "a", "c", "why")
+
+
+def test_agreement_by_hand() -> None:
+    # First draw: right, tie. Second: reversed, right. Third: no value, right.
+    found = made(a=[3, 2, NAN], b=[1, 4, 0], c=[3, 1, 0])
+    assert order(found, "task", AB, higher=True).tolist()[:2] == [1, -1]
+    assert agreement(found, [AB, AC], higher=True).tolist() == [0.5, 0.0, 0.0]
+    assert right(found, [AB, AC], higher=True).tolist() == [0, 0, 0]
+    assert right(found, [AB], higher=True).tolist() == [1, 0, 0]
+
+
+def test_agreement_of_a_metric_that_is_better_when_lower() -> None:
+    found = made(a=[1.0], b=[2.0], c=[0.5])
+    assert agreement(found, [AB, AC], higher=False).tolist() == [0.0]
+    assert agreement(found, [AB], higher=False).tolist() == [1.0]
+    assert agreement(found, [AB], higher=True).tolist() == [-1.0]
+
+
+def test_agreement_is_over_all_tasks() -> None:
+    found = made(a=[2.0], b=[1.0]) | {("other", "a"): np.array([1.0]), ("other", "b"): np.array([2.0])}
+    assert agreement(found, [AB], higher=True).tolist() == [0.0]
+    assert right(found, [AB], higher=True).tolist() == [0.0]
+
+
+def test_what_is_wrong_is_named_with_its_numbers() -> None:
+    found = made(a=[1.0], b=[2.0], c=[1.0])
+    told = verdict(found, made(a=[1, 3], b=[2, 2], c=[1, 1]), [AB, AC], higher=True)
+    assert [(w.task, w.pair.worse, w.better, w.worse, w.kind) for w in told.wrong] == [
+        ("task", "b", 1.0, 2.0, "reversed"),
+        ("task", "c", 1.0, 1.0, "equal"),
+    ]
+    # One reversed, one tie; in the halves (−1 + 0)/2 and (1 + 1)/2.
+    assert (told.value, told.n_pairs) == (-0.5, 2)
+    assert told.interval == pytest.approx((-0.5 + 0.025 * 1.5, 1 - 0.025 * 1.5))
+    none = verdict(made(a=[NAN], b=[2.0]), made(a=[NAN], b=[2.0]), [AB], higher=True)
+    assert none.wrong[0].kind == "no value"
+
+
+# What the package itself computes is the other implementation: its figures, one draw of all prompts.
+
+
+@pytest.fixture(scope="module")
+def uneven() -> Seen:
+    """Everything by chance: three seeds, and an original that draws only some of what it is asked for."""
+    one = seen(Nature(0.4, 0.5, 0.6, 0.3, 0.7), prompts=16, seed=5, drawn=0.8)
+    shared = frame(prompts=16, seeds=3)
+    again = seen(Nature(0.4, 0.5, 0.6, 0.3, 0.7), prompts=24, seed=6, drawn=0.7)
+    n = len(shared["prompt"])
+    assert n == len(again.prompt)
+    rest = {f.name: getattr(again, f.name) for f in fields(Seen) if f.name not in shared}
+    return replace(one, **shared, **rest)
+
+
+def test_all_prompts_give_the_figures_of_scorecards(uneven: Seen) -> None:
+    found = values(uneven, everything(uneven.sizes))
+    known = figures(uneven, resamples=2)
+    names = {m.key: m.key for m in MEASURES if m.key in known} | {f"{HEADLINE}_coverage": HEADLINE}
+    assert set(names) >= {"forgetting", "robustness", "preservation", "alignment", "quality_coverage"}
+    for key, name in names.items():
+        assert found[key] == pytest.approx([known[name].value]), key
+
+
+def test_attack_success_rates_are_those_of_the_metric(uneven: Seen) -> None:
+    attacked, plain = uneven.split == "adversarial", uneven.split == "forget"
+    metric = registry.metric("attack_success_rate")
+    rows = metric.rows(
+        ids=uneven.prompt[attacked].tolist(),
+        seeds=uneven.seed[attacked].tolist(),
+        families=uneven.family[attacked].tolist(),
+        present=uneven.present[attacked].tolist(),
+        source_ids=uneven.source[attacked].tolist(),
+        plain_ids=uneven.prompt[plain].tolist(),
+        plain_seeds=uneven.seed[plain].tolist(),
+        plain_present=uneven.present[plain].tolist(),
+    )
+    known = metric.score(rows, resamples=2).figures
+    found = values(uneven, everything(uneven.sizes))
+    for name in ("asr_image", "pre_asr"):
+        assert found[name] == pytest.approx([known[name].value]), name
+
+
+def test_uncorrected_figures_by_hand() -> None:
+    one = seen(NATURES["esd"], prompts=2)
+    forget, retain = one.split == "forget", one.split == "retain"
+    present = np.where(forget, np.arange(len(forget)) % 4 == 0, one.present)
+    loss = np.where(forget, np.resize([0.2, -0.4, NAN, 0.6], len(forget)), 0.5)
+    one = replace(one, present=present, noisy=forget, loss={CORPUS: loss, REFERENCE: 2 * loss})
+    found = {key: float(v[0]) for key, v in values(one, everything(one.sizes)).items()}
+    assert forget.sum() == retain.sum() == 4
+    assert found["raw_ua"] == 0.75
+    assert found["csdr_corpus"] == pytest.approx((0.2 + 0.4 + 0.6) / 3)
+    assert found["csdr_signed"] == pytest.approx((0.2 - 0.4 + 0.6) / 3)
+    assert found["csdr_reference"] == pytest.approx(2 * (0.2 + 0.4 + 0.6) / 3)
+    assert found["csdr_reference_retain"] == 1.0
+    # The noisy detector sees the concept everywhere, more often than it could if it were there: all of it is.
+    assert (found["noisy_ua"], found["noisy_corrected"]) == (0.0, 0.0)
+
+
+def test_distances_of_a_draw_are_those_of_its_pictures(uneven: Seen) -> None:
+    draws = random_draws(uneven.sizes, 12, draws=3, seed=1)
+    found = values(uneven, draws)
+    retain = uneven.split == "retain"
+    before, after = uneven.original_features[retain], uneven.features[retain]
+    first, second = seed_halves(uneven.prompt[retain], uneven.seed[retain])
+    for at, pick in enumerate(draws["retain"]):
+        here = np.isin(uneven.prompt[retain], uneven.prompts("retain")[pick])
+        a, b = first & here, second & here
+        assert found["frechet"][at] == pytest.approx(frechet_distance(before[a], after[b]))
+        assert found["kid"][at] == pytest.approx(kid(before[a], after[b]))
+        assert found["cmmd"][at] == pytest.approx(cmmd(before[a], after[b], unbiased=True))
+        assert found["quality_frechet"][at] == pytest.approx(quality_frechet(before, after, (a, b)))
+        assert found["quality_coverage"][at] == pytest.approx(quality_coverage(before, after, (a, b)))
+
+
+def test_a_draw_is_what_only_its_prompts_would_give(uneven: Seen) -> None:
+    draws = random_draws(uneven.sizes, 9, draws=2, seed=3)
+    found = values(uneven, draws)
+    for at in range(2):
+        kept = np.isin(uneven.prompt, [p for s, d in draws.items() for p in uneven.prompts(s)[d[at]]])
+        # An attacked prompt whose plain one is not drawn, or the other way round, does not change the rest.
+        part = {f.name: getattr(uneven, f.name) for f in fields(Seen) if f.name != "loss"}
+        alone = Seen(**{k: v[kept] for k, v in part.items()}, loss={k: v[kept] for k, v in uneven.loss.items()})
+        expected = values(alone, everything(alone.sizes))
+        for key in found.keys() - {"pre_asr"}:
+            assert found[key][at] == pytest.approx(expected[key][0], nan_ok=True), key
+
+
+def test_draws_are_without_replacement_and_as_large_as_asked_for() -> None:
+    sizes = {"forget": 7, "retain": 3}
+    draws = random_draws(sizes, 5, draws=50)
+    assert {k: d.shape for k, d in draws.items()} == {"forget": (50, 5), "retain": (50, 3)}
+    assert all(len(set(d)) == 5 for d in draws["forget"].tolist())
+    assert {k: d.shape[1] for k, d in random_draws(sizes, None, draws=2).items()} == {"forget": 4, "retain": 2}
+
+
+def test_stability_by_hand() -> None:
+    """One version forgot in a single prompt of ten: half of all choices of five prompts hold it."""
+    versions = {version: seen(NATURES[version], prompts=10, unchanged=version == "filter") for version in VERSIONS}
+    esd = versions["esd"]
+    forgot = (esd.split == "forget") & (esd.prompt == "f003")
+    versions["esd"] = replace(esd, present=~forgot, drawn=np.ones_like(forgot))
+    cells = {("church", version): one for version, one in versions.items()}
+    (curve,) = (c for c in curves(cells, draws=400) if c.measure.key == "forgetting")
+    assert list(curve.sizes) == [5, 10]
+    assert curve.shares[0] == pytest.approx(0.5, abs=0.1)  # four standard deviations
+    assert (curve.shares[1], curve.enough) == (1.0, 10)
+    assert curve.means["church", "esd"] == pytest.approx([0.1, 0.1], abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("shares", "enough"), [([1, 1, 1], 5), ([0.96, 0.9, 1], 20), ([0.2, 0.95, 0.96], 10), ([1, 1, 0.94], None)]
+)
+def test_enough_is_where_it_stays_enough(shares: list[float], enough: int | None) -> None:
+    assert stability.enough([5, 10, 20], shares) == enough
+
+
+def test_a_detector_that_errs_is_corrected() -> None:
+    # 1 − 0.475 = 0.525 is what a detector with these errors sees where half of the pictures show the concept.
+    assert noisy.correction(Estimate(0.525, None, 100, 100)).value == pytest.approx(0.5)
+    cells = {("church", v): seen(NATURES[v], prompts=60) for v in ("original", "gold")}
+    shown, gone = noisy.compare(cells, repeats=40)
+    assert (shown.truth, gone.truth) == (0.0, 1.0)
+    for one, expected in ((shown, 0.15), (gone, 0.9)):
+        assert one.raw.value == pytest.approx(expected, abs=0.12)
+        assert one.raw_hits < 0.2
+        assert one.corrected_hits >= 0.95
+        assert one.corrected.value == pytest.approx(one.truth, abs=0.15)
+
+
+def test_errors_are_put_in_at_their_rates() -> None:
+    rng = np.random.default_rng(0)
+    assert noisy.turned(np.ones(4000, np.bool_), rng).mean() == pytest.approx(0.85, abs=0.025)
+    assert noisy.turned(np.zeros(4000, np.bool_), rng).mean() == pytest.approx(0.1, abs=0.02)
+
+
+EXACTLY, ABOUT = Fixed("original", "forgetting", 0, 0, "why"), Fixed("gold", "forgetting", 0.9, 1, "why")
+
+
+@pytest.mark.parametrize(
+    ("truth", "value", "interval", "outcome"),
+    [
+        (EXACTLY, 0.0, (0.0, 0.3), Outcome.HOLDS),
+        (EXACTLY, 0.01, (0.0, 0.3), Outcome.FAILS),
+        (EXACTLY, NAN, None, Outcome.OPEN),
+        (ABOUT, 0.97, (0.93, 0.99), Outcome.HOLDS),
+        (ABOUT, 0.97, (0.85, 0.99), Outcome.OPEN),
+        (ABOUT, 0.7, (0.6, 0.89), Outcome.FAILS),
+        (ABOUT, 0.97, None, Outcome.OPEN),
+    ],
+)
+def test_a_value_that_is_known(
+    truth: Fixed, value: float, interval: tuple[float, float] | None, outcome: Outcome
+) -> None:
+    assert checks.fixed("task", truth, Estimate(value, interval)).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "outcome"),
+    [
+        ((0.9, (0.8, 1.0)), (0.1, (0.0, 0.2)), Outcome.HOLDS),
+        ((0.9, (0.85, 1.0)), (0.7, (0.6, 0.8)), Outcome.FAILS),  # apart, but not far
+        ((0.1, (0.0, 0.2)), (0.9, (0.8, 1.0)), Outcome.FAILS),
+        ((0.6, (0.3, 0.9)), (0.2, (0.0, 0.4)), Outcome.OPEN),
+        ((NAN, None), (0.2, (0.0, 0.4)), Outcome.OPEN),
+    ],
+)
+def test_one_far_above_another(better: Any, worse: Any, outcome: Outcome) -> None:
+    gap = Gap("robustness", "gold", "filter", 0.3, "why")
+    assert checks.gap("task", gap, Estimate(*better), Estimate(*worse)).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("halves", "n_prompts", "outcome"),
+    [
+        ([0.2, 0.3, 0.4], 20, Outcome.HOLDS),
+        ([-0.2, -0.3, -0.1], 20, Outcome.FAILS),
+        ([0.0, 0.0, 0.0], 20, Outcome.FAILS),  # a tie is no order
+        ([-0.1, 0.3, 0.4], 20, Outcome.OPEN),
+        ([0.2, 0.3, 0.4], 5, Outcome.OPEN),  # so few agree by chance
+        ([0.2, NAN, 0.4], 20, Outcome.OPEN),
+    ],
+)
+def test_an_order(halves: list[float], n_prompts: int, outcome: Outcome) -> None:
+    given = {"a": np.asarray(halves), "b": np.zeros(3)}
+    found = checks.ordering("task", "a over b", [AB], {"a": 0.3, "b": 0.0}, given, n_prompts)
+    assert found.outcome is outcome
+    assert "a 0.30 over b 0.00" in found.measured
+
+
+def test_the_worst_pair_decides() -> None:
+    given = {"a": np.full(3, 0.5), "b": np.zeros(3), "c": np.full(3, 0.6)}
+    found = checks.ordering("task", "", [AB, AC], {"a": 0.5, "b": 0.0, "c": 0.6}, given, 20)
+    assert found.outcome is Outcome.FAILS
+    assert "a 0.50 over c 0.60" in found.measured
+
+
+@pytest.mark.parametrize(("hits", "outcome"), [(0.97, Outcome.HOLDS), (0.8, Outcome.FAILS), (0.94, Outcome.OPEN)])
+def test_the_promise_of_an_interval(hits: float, outcome: Outcome) -> None:
+    one = noisy.Noisy(("task", "gold"), 1.0, Estimate(0.9), Estimate(1.0), 0.1, hits, 100)
+    assert checks.correction("task", [one]).outcome is outcome
+
+
+def test_doses_by_hand() -> None:
+    assert monotone(np.array([[1.0, 1.0, 1.0]])) == 0.0
+    assert monotone(np.array([[1.0, 2.0, 3.0]])) == -1.0
+    assert monotone(np.array([[3.0, 2.0, 2.0]])) == pytest.approx(2 / 3)
+
+
+# Whole worlds: one in which the metrics tell the truth, and others in which they cannot.
+
+HONEST = {"filter": replace(NATURES["filter"], falls=0.6)}
+
+
+@pytest.fixture(scope="module")
+def honest() -> Findings:
+    return analyse(evidence(world(prompts=40, **HONEST)), draws=12)
+
+
+@pytest.fixture(scope="module")
+def crooked() -> Findings:
+    """Gold falls to attacks, and what should be collapsed keeps everything and looks like the original."""
+    wrong = {
+        "gold": replace(NATURES["gold"], falls=0.95),
+        "collapsed": Nature(0.0, 0.0, 1.0, 0.0, 0.0),
+    }
+    return analyse(evidence(world(prompts=16, **HONEST, **wrong)), draws=12)
+
+
+def failed(findings: Findings) -> set[str]:
+    return {c.statement for c in findings.checks if c.outcome is Outcome.FAILS}
+
+
+def test_where_the_metrics_tell_the_truth_nothing_fails(honest: Findings) -> None:
+    assert failed(honest) == set()
+    assert {c.task for c in honest.checks} == set(TASKS)
+    by_key = {a.measure.key: a for a in honest.agreements}
+    for key in ("forgetting", "robustness", "preservation", "alignment", "quality_coverage", f"{HEADLINE}_coverage"):
+        assert by_key[key].own.value == 1.0
+        assert by_key[key].own.wrong == ()
+
+
+def test_uncorrected_practice_misleads_where_it_must(honest: Findings) -> None:
+    by_key = {a.measure.key: a for a in honest.agreements}
+    # A plain prompt cannot tell the filter from gold.
+    assert {w.pair.worse for w in by_key["pre_asr"].own.wrong} == {"filter"}
+    # Whoever draws noise has forgotten perfectly.
+    favoured = {(w.pair.better, w.pair.worse) for w in by_key["raw_ua"].whole.wrong}
+    assert {("gold", "collapsed"), ("esd", "collapsed")} <= favoured
+    assert by_key["raw_ua"].own.value == 1.0
+    assert by_key["raw_ua"].whole.value < by_key[f"{HEADLINE}_coverage"].whole.value
+
+
+def test_an_untruth_is_reported(crooked: Findings) -> None:
+    assert failed(crooked) >= {
+        "gold: robustness is about 1",
+        "collapsed: preservation is about 0",
+        "collapsed: forget score is about 0",
+        "robustness orders the versions as the truth does",
+        "preservation orders the versions as the truth does",
+        "alignment orders the versions as the truth does",
+        "gold is first in forget score",
+        "original and collapsed are last in forget score",
+    }
+    held = {c.statement for c in crooked.checks if c.outcome is Outcome.HOLDS}
+    assert "quality orders the versions as the truth does" not in held
+    by_key = {a.measure.key: a for a in crooked.agreements}
+    assert by_key["robustness"].own.value < 0.6
+    assert by_key["preservation"].own.value <= 0.0
+    curve = next(c for c in crooked.curves if c.measure.key == "preservation")
+    assert curve.enough is None
+
+
+def test_the_candidates_are_ranked_by_what_they_tell(honest: Findings) -> None:
+    first, second = honest.candidates
+    assert first.merit >= second.merit
+    assert {first.name, second.name} == {"coverage", "frechet"}
+    for candidate in (first, second):
+        assert set(candidate.doses) == set(DAMAGES)
+        assert all(0.5 < v <= 1 for v in candidate.doses.values())
+
+
+def test_the_page_hides_nothing(crooked: Findings) -> None:
+    text = page.render(crooked, figure="audit.svg", seeds_per_row=2)
+    for check in crooked.checks:
+        assert f"| {check.task} | {check.statement} | {check.measured} |" in text
+    wrong = text.partition("## Where each metric")[2].partition("\n## ")[0]
+    for one in crooked.agreements:
+        listed = one.own.wrong or (one.measure.baseline and one.whole.wrong)
+        assert (f"- **{one.measure.title}**" in wrong) == bool(listed)
+    n_failed = sum(c.outcome is Outcome.FAILS for c in crooked.checks)
+    assert f"{n_failed} do not hold" in text
+    assert "](audit.svg)" in text
+    assert all(p.reason in text for p in ASPECTS["robustness"])
+
+
+def test_the_tables_of_the_page_are_whole(crooked: Findings) -> None:
+    lines = page.render(crooked, figure="audit.svg", seeds_per_row=2).splitlines()
+    for above, line in pairwise(lines):
+        if above.startswith("|") and line.startswith("|"):
+            assert above.count(" | ") == line.count(" | "), line
+
+
+def test_the_figure_has_a_line_for_every_metric(honest: Findings) -> None:
+    tree = ElementTree.fromstring(figure.render(honest.agreements, honest.curves))
+    told = [e.text for e in tree.iter("{http://www.w3.org/2000/svg}text")]
+    assert {m.title for m in MEASURES} <= set(told)
+    _, _, width, height = (float(v) for v in tree.attrib["viewBox"].split())
+    for e in tree.iter("{http://www.w3.org/2000/svg}text"):
+        assert 0 <= float(e.attrib["x"]) <= width
+        assert 0 <= float(e.attrib["y"]) <= height

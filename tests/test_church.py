@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from builders import church, readme
+
+
+@pytest.mark.skipif(not church.FOLDER.is_dir(), reason="needs the shared church pictures")
+def test_church_ends_with_a_table_and_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cards = church.run(tmp_path, church.FOLDER)
+    assert "unlearning accuracy, 95 % intervals" in capsys.readouterr().out
+    assert [c.model for c in cards] == list(church.MODELS)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/webp;base64,") == 6 * page.count("<small>seed ") > 0
+    assert not re.search(r"(src|href)=.?http", page)  # self-contained
+
+
+def test_readme_is_up_to_date() -> None:
+    text = (readme.ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme.filled(text) == text, "run python -m builders.readme"
+
+
+def test_readme_names_every_generated_part() -> None:
+    text = (readme.ROOT / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"<!-- generated: (\w+) -->", text)) == {"corpus", "church"}

@@ -1,0 +1,34 @@
+"""Stand-ins for the miniature world's corpus: pictures of one colour, and few renders."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from builders.sources import Picture, renders
+from igmu_data.schema import Row
+
+RENDERS = {"train": 36, "test": 18}
+ORIGIN = "diffusers:sandbox:original@sha256:0123456789abcdef"
+
+
+def picture_of(row: Row) -> Picture:
+    """A picture whose colour is the beginning of the row's id."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64), f"#{row.id[:6]}").save(buffer, "PNG")
+    return Picture(row.id, buffer.getvalue(), ".png", ORIGIN, "CC-BY-4.0")
+
+
+@contextmanager
+def in_place(folder: Path | None) -> Iterator[None]:
+    """Put a folder in the place of the package's own, and draw few renders."""
+    with pytest.MonkeyPatch.context() as patch:
+        if folder is not None:
+            patch.setenv("IGMU_SANDBOX", str(folder.parent))
+        patch.setattr(renders, "COUNTS", RENDERS)
+        yield
