@@ -8,7 +8,7 @@ READY := $(VENV)/.igmu-ready
 .DELETE_ON_ERROR:
 
 demo: $(READY)
-	$(VENV)/bin/igmu demo --out dist/demo
+	$(PY) -m builders.demo  # `igmu demo` takes its place once the sandbox's models are packaged
 
 church: $(READY)
 	$(PY) -m builders.church

@@ -88,7 +88,9 @@ def test_the_card_is_read(package: Path) -> None:
     detector = registry.detector("sandbox", device="cpu")
     assert detector.info.threshold == 0.25
     assert detector.info.error_rates == rates
-    assert registry.detector("sandbox", device="cpu", threshold=0.75).info.threshold == 0.75
+    assert registry.detector("sandbox", device="cpu", threshold=0.25).info.error_rates == rates
+    other_threshold = registry.detector("sandbox", device="cpu", threshold=0.75).info
+    assert (other_threshold.threshold, other_threshold.error_rates) == (0.75, {})
     write_card(package, concepts)
     assert read_card(package / "card.json")[0] == 0.5
 

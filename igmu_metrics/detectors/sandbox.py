@@ -36,7 +36,7 @@ def load(argument: str | None = None, *, device: str | None = None, threshold: f
     Args:
         argument: nothing; there is one packaged detector.
         device: where it runs; a GPU where there is one by default.
-        threshold: `p >= threshold` counts as present; the card's by default.
+        threshold: `p >= threshold` counts as present; the card's by default, and the error rates hold for no other.
 
     Raises:
         InputError: an argument is given.
@@ -47,11 +47,12 @@ def load(argument: str | None = None, *, device: str | None = None, threshold: f
             f"sandbox:{argument}: the packaged detector takes no argument. For a folder: hf-classifier:DIR"
         )
     folder = packaged.part("detector")
-    default, rates = read_card(folder / CARD)
+    measured_at, rates = read_card(folder / CARD)
+    if threshold is not None and threshold != measured_at:
+        rates = {}  # at another threshold it errs otherwise
     labels = {c.id: [c.label] for c in world().concepts()}
-    detector = hf_classifier.load(
-        str(folder), device=device, threshold=default if threshold is None else threshold, labels=labels
-    )
+    threshold = measured_at if threshold is None else threshold
+    detector = hf_classifier.load(str(folder), device=device, threshold=threshold, labels=labels)
     detector.info = replace(detector.info, name=packaged.NAME, error_rates=rates)
     return detector
 
