@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from builders.sandbox.muon import make, split
 from igmu_data.files import beside
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Fit:
         learning_rate: the highest; warmed up, then decayed along a cosine.
         seed: of data order and noise.
         average: decay of the running mean of the weights that is kept in the end; 0 keeps the last weights.
+        muon: learning rate of the hidden layers' matrices under Muon; 0 leaves them to AdamW.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Fit:
     learning_rate: float
     seed: int = 0
     average: float = 0.0
+    muon: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -63,34 +66,36 @@ def fit(model: torch.nn.Module, loss: Loss, plan: Fit, work: Path) -> Curve:
     from rich.progress import track
 
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, plan.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, plan.steps))
+    matrices, others = split(model) if plan.muon else ([], parameters)
+    optimizers = [torch.optim.AdamW(others, plan.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)]
+    optimizers += [make(matrices, plan.muon)] if matrices else []
+    schedules = [torch.optim.lr_scheduler.LambdaLR(o, lambda step: _rate(step, plan.steps)) for o in optimizers]
     mean = copy.deepcopy(model.state_dict())
     done, seconds, losses = 0, 0.0, list[float]()
     place = work / f"{plan.name}.checkpoint"
     if place.exists():
         kept = torch.load(place, weights_only=True)
         model.load_state_dict(kept["model"])
-        optimizer.load_state_dict(kept["optimizer"])
-        schedule.load_state_dict(kept["schedule"])
+        for part, state in zip([*optimizers, *schedules], kept["state"], strict=True):
+            part.load_state_dict(state)
         mean, done, seconds, losses = kept["mean"], kept["done"], kept["seconds"], kept["losses"]
     model.train()
     total, since = 0.0, time.monotonic()
     steps = range(done, plan.steps)
     for step in track(steps, plan.name, total=plan.steps, completed=done, console=Console(stderr=True)):
         value = loss(np.random.default_rng([plan.seed, step]), torch.Generator().manual_seed(plan.seed * 10**6 + step))
-        optimizer.zero_grad()
+        model.zero_grad()
         value.backward()  # type: ignore[no-untyped-call] # upstream has no annotation
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        schedule.step()
+        for part in (*optimizers, *schedules):
+            part.step()
         _average(mean, model, min(plan.average, (1 + step) / (10 + step)))
         total += value.item()
         if (step + 1) % _EVERY == 0 or step + 1 == plan.steps:
             losses.append(total / ((step % _EVERY) + 1))
             seconds, total, since = seconds + time.monotonic() - since, 0.0, time.monotonic()
-            kept = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "mean": mean}
-            kept |= {"schedule": schedule.state_dict(), "done": step + 1, "seconds": seconds, "losses": losses}
+            kept = {"model": model.state_dict(), "mean": mean, "done": step + 1, "seconds": seconds, "losses": losses}
+            kept["state"] = [part.state_dict() for part in (*optimizers, *schedules)]
             with beside(place) as fresh:
                 torch.save(kept, fresh)
             print(f"{plan.name} {step + 1}/{plan.steps}: loss {losses[-1]:.4f}, {seconds:.0f} s", flush=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from igmu_data.sandbox.world import world
 DETECTOR: Final = Fit("detector", steps=1600, learning_rate=2e-3, seed=0, average=0.99)
 AUTOENCODER: Final = Fit("autoencoder", steps=1400, learning_rate=3e-3, seed=0, average=0.99)
 CLIP: Final = Fit("clip", steps=1500, learning_rate=1.5e-3, seed=0, average=0.99)
-GENERATOR: Final = Fit("original", steps=7000, learning_rate=4e-3, seed=1, average=0.998)
+GENERATOR: Final = Fit("original", steps=6000, learning_rate=3e-3, seed=1, average=0.998, muon=1e-2)
 N_CALIBRATION: Final = 1000  # of the held-out renders; the others measure
 RECORD: Final = "training.json"  # beside the packaged parts: the curve of each training
 
@@ -122,7 +122,7 @@ def train_all(work: Path, packaged: Path, keep: Collection[str] = ()) -> Models:
 
     def generate(task: str | None, seed: int) -> Generator:
         name = f"gold-{slug(task)}" if task else "original"
-        plan = Fit(name, GENERATOR.steps, GENERATOR.learning_rate, GENERATOR.seed, GENERATOR.average)
+        plan = replace(GENERATOR, name=name)
         own = Generator(*fresh(lambda: (generator.make_unet(), generator.make_text_encoder(words)), seed))
         mine = latents.without(task) if task else latents
         trainer.train(
