@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -67,16 +67,19 @@ def fit(model: torch.nn.Module, loss: Loss, plan: Fit, work: Path) -> Curve:
 
     parameters = [p for p in model.parameters() if p.requires_grad]
     matrices, others = split(model) if plan.muon else ([], parameters)
-    optimizers = [torch.optim.AdamW(others, plan.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)]
+    optimizers: list[Any] = [
+        torch.optim.AdamW(others, plan.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)
+    ]
     optimizers += [make(matrices, plan.muon)] if matrices else []
     schedules = [torch.optim.lr_scheduler.LambdaLR(o, lambda step: _rate(step, plan.steps)) for o in optimizers]
+    moving: list[Any] = [*optimizers, *schedules]
     mean = copy.deepcopy(model.state_dict())
     done, seconds, losses = 0, 0.0, list[float]()
     place = work / f"{plan.name}.checkpoint"
     if place.exists():
         kept = torch.load(place, weights_only=True)
         model.load_state_dict(kept["model"])
-        for part, state in zip([*optimizers, *schedules], kept["state"], strict=True):
+        for part, state in zip(moving, kept["state"], strict=True):
             part.load_state_dict(state)
         mean, done, seconds, losses = kept["mean"], kept["done"], kept["seconds"], kept["losses"]
     model.train()
@@ -87,7 +90,7 @@ def fit(model: torch.nn.Module, loss: Loss, plan: Fit, work: Path) -> Curve:
         model.zero_grad()
         value.backward()  # type: ignore[no-untyped-call] # upstream has no annotation
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        for part in (*optimizers, *schedules):
+        for part in moving:
             part.step()
         _average(mean, model, min(plan.average, (1 + step) / (10 + step)))
         total += value.item()
@@ -95,7 +98,7 @@ def fit(model: torch.nn.Module, loss: Loss, plan: Fit, work: Path) -> Curve:
             losses.append(total / ((step % _EVERY) + 1))
             seconds, total, since = seconds + time.monotonic() - since, 0.0, time.monotonic()
             kept = {"model": model.state_dict(), "mean": mean, "done": step + 1, "seconds": seconds, "losses": losses}
-            kept["state"] = [part.state_dict() for part in (*optimizers, *schedules)]
+            kept["state"] = [part.state_dict() for part in moving]
             with beside(place) as fresh:
                 torch.save(kept, fresh)
             print(f"{plan.name} {step + 1}/{plan.steps}: loss {losses[-1]:.4f}, {seconds:.0f} s", flush=True)

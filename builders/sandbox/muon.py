@@ -28,7 +28,7 @@ def split(model: torch.nn.Module) -> tuple[list[torch.nn.Parameter], list[torch.
 def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
     """(n, rows, columns) with singular values brought near 1, by five Newton–Schulz iterations."""
     a, b, c = _NEWTON_SCHULZ
-    x = matrices / (matrices.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    x: torch.Tensor = matrices / (matrices.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
     for _ in range(5):
@@ -46,7 +46,7 @@ def make(parameters: list[torch.nn.Parameter], rate: float) -> Any:
             super().__init__(parameters, {"lr": rate})
 
         @torch.no_grad()
-        def step(self, closure: Any = None) -> None:
+        def step(self, closure: Any = None) -> None:  # type: ignore[override] # without the closure of upstream's
             for group in self.param_groups:
                 # Matrices of one shape are orthogonalised together: many small products would cost more.
                 alike: dict[torch.Size, list[tuple[torch.nn.Parameter, torch.Tensor]]] = {}
