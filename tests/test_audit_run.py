@@ -24,6 +24,8 @@ from igmu_metrics.audit.run import run
 from igmu_metrics.audit.seen import CORPUS, REFERENCE
 from igmu_metrics.cli import app
 
+pytestmark = pytest.mark.slow  # it draws with six pipelines and looks at every picture
+
 
 @pytest.fixture(scope="module", autouse=True)
 def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
