@@ -134,7 +134,7 @@ def _texts(judged: Judged, at: Sequence[int], strip: str) -> tuple[list[str], li
     return prompts, [g.row.stripped_prompt if g.row else strip_concept(g.text or "", names) for g in chosen]
 
 
-def _embedded(clip: Backbone, texts: Sequence[str]) -> FloatArray:
+def embedded(clip: Backbone, texts: Sequence[str]) -> FloatArray:
     """(n, d) text features; every distinct text is run once."""
     distinct = {t: i for i, t in enumerate(dict.fromkeys(texts))}
     return clip.text_features(list(distinct))[[distinct[t] for t in texts]]
@@ -146,8 +146,8 @@ def _alignment(judged: Judged, clip: Backbone, at: Sequence[int], strip: str) ->
     return {
         "image_features": unlearned[list(at)],
         "original_image_features": original[list(at)],
-        "text_features": _embedded(clip, prompts),
-        "stripped_text_features": _embedded(clip, stripped),
+        "text_features": embedded(clip, prompts),
+        "stripped_text_features": embedded(clip, stripped),
     }
 
 
@@ -165,17 +165,18 @@ def _forget_score(judged: Judged, tools: Instruments) -> dict[str, Any]:
         "original_present": judged.original_present,
     }
     if tools.clip is not None and all(g.text for g in generations):
-        stripped = _embedded(tools.clip, _texts(judged, range(len(rows)), tools.strip)[1])
+        stripped = embedded(tools.clip, _texts(judged, range(len(rows)), tools.strip)[1])
         unlearned, original = judged.features[CLIP]
-        given["alignment"] = _cosine(unlearned, stripped)
-        given["original_alignment"] = _cosine(original, stripped)
+        given["alignment"] = cosines(unlearned, stripped)
+        given["original_alignment"] = cosines(original, stripped)
     role = FEATURES if tools.features is not None else CLIP if tools.clip is not None else ""
     if role:
         given["features"], given["original_features"] = judged.features[role]
     return given
 
 
-def _cosine(x: FloatArray, y: FloatArray) -> FloatArray:
+def cosines(x: FloatArray, y: FloatArray) -> FloatArray:
+    """(n,) cosines of the rows of two (n, d) arrays."""
     norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
     cosine: FloatArray = np.sum(x * y, axis=1) / norms
     return cosine

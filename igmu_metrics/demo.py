@@ -11,21 +11,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from igmu_data.files import require_writable
 from igmu_data.load import load_bench
 from igmu_data.sandbox import packaged
 from igmu_data.sandbox.world import world
 from igmu_data.schema import Row
+from igmu_data.taxonomy import SANDBOX, config_concepts
 from igmu_metrics import tables
 from igmu_metrics.compare import against_original
 from igmu_metrics.drawing import Request, draw, requests_for
 from igmu_metrics.evaluate import Evaluation
-from igmu_metrics.pipelines import find_pipeline
+from igmu_metrics.pipelines import Pipeline, find_pipeline
 from igmu_metrics.progress import bars
 from igmu_metrics.report import page
 from igmu_metrics.scorecard import Scorecard, write, write_text
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 ORIGINAL: Final = packaged.VERSIONS[0]
 REPORT: Final = "report.html"
@@ -58,7 +62,12 @@ class Task:
     @property
     def config(self) -> str:
         """The config of its prompts."""
-        return f"{packaged.NAME}.{self.slug}"
+        return f"{SANDBOX}.{self.slug}"
+
+    @property
+    def target(self) -> str:
+        """The concept that its versions forgot."""
+        return config_concepts(self.config)[0]
 
     @property
     def folders(self) -> dict[str, Path]:
@@ -102,9 +111,7 @@ def run(
         jobs.append(plan(out, slug, rows, full=full, seeds_per_row=seeds_per_row))
         console.print(f"load_dataset('{packaged.bench_folder()}', '{jobs[-1].config}'): {len(rows)} prompts")
     for job in jobs:
-        for number, (version, folder) in enumerate(job.folders.items(), 1):
-            console.print(f"{job.slug} {number}/{len(job.folders)}: {len(job.requests)} pictures by {version}")
-            draw(job.requests, find_pipeline(f"{packaged.NAME}:{version}/{job.slug}"), folder)
+        draw_versions(job, console)
     cards, sections = {}, []
     for job in jobs:
         cards[job.slug] = own, *others = _score(job)
@@ -115,10 +122,20 @@ def run(
     return cards
 
 
+def draw_versions(task: Task, console: Console) -> list[Pipeline]:
+    """Draw what is missing of every version; the pipelines, in the order of the versions."""
+    pipelines = []
+    for number, (version, folder) in enumerate(task.folders.items(), 1):
+        console.print(f"{task.slug} {number}/{len(task.folders)}: {len(task.requests)} pictures by {version}")
+        pipelines.append(find_pipeline(f"{SANDBOX}:{version}/{task.slug}"))
+        draw(task.requests, pipelines[-1], folder)
+    return pipelines
+
+
 def load_rows(slug: str) -> list[Row]:
     """The prompts of a task, from the embedded dataset."""
     # Streamed, so that nothing is written to the cache of `datasets`.
-    loaded: Any = load_bench(f"{packaged.NAME}.{slug}", bench=packaged.bench_folder(), streaming=True)
+    loaded: Any = load_bench(f"{SANDBOX}.{slug}", bench=packaged.bench_folder(), streaming=True)
     return [Row(**record) for split in loaded.values() for record in split.remove_columns("image")]
 
 
@@ -160,8 +177,8 @@ def _score(job: Task) -> list[Scorecard]:
     evaluation = Evaluation(
         job.config,
         bench=str(packaged.bench_folder()),
-        detector=packaged.NAME,
-        clip=packaged.NAME,
+        detector=SANDBOX,
+        clip=SANDBOX,
         only=frozenset(r.key for r in job.requests),
     )
     found = []

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from igmu_data.errors import WeightsError
 from igmu_data.sandbox import packaged
+from igmu_data.taxonomy import SANDBOX
 from igmu_metrics import loading
 
 DTYPES: Final = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
@@ -76,7 +77,7 @@ def find_pipeline(
     else:
         if name.startswith((".", "~", "/", "\\")) or name.count("/") != 1:
             raise WeightsError(
-                f"no folder {name!r}. Give a folder with {_INDEX}, a Hub id (owner/name) or {packaged.NAME}:VERSION."
+                f"no folder {name!r}. Give a folder with {_INDEX}, a Hub id (owner/name) or {SANDBOX}:VERSION."
             )
         folder = _download(name, revision)
         found = folder.name  # a Hub snapshot is named after its commit
@@ -86,7 +87,7 @@ def find_pipeline(
 def _local(spec: str) -> tuple[Path, str] | None:
     """The folder of a packaged model or a given one, and what it is called; None for what is no folder."""
     kind, colon, rest = spec.partition(":")
-    if kind == packaged.NAME and colon:
+    if kind == SANDBOX and colon:
         version, _, task = rest.partition("/")
         return packaged.model_folder(version, task or None), f"{kind}:{packaged.version_name(version, task or None)}"
     folder = Path(spec).expanduser()

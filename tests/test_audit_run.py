@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_sandbox import tiny_bench, tiny_package
+from tiny_sandbox import installed, tiny_bench, tiny_package
 from typer.testing import CliRunner
 
 from builders.bench import concept_rows
@@ -33,10 +33,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     tiny_package(root)
     for task in ("object/church", "style/van-gogh"):
         tiny_bench(root, [r for r in concept_rows(concept(task)) if r.attack_family in (None, "synonym")])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IGMU_SANDBOX", str(root))
-        patch.setenv("IGMU_CACHE", str(root / "cache"))
-        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with installed(root):
         yield root
 
 

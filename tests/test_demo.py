@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_sandbox import tiny_bench, tiny_package
+from tiny_sandbox import installed, tiny_bench, tiny_package
 from typer.testing import CliRunner
 
 from builders.bench import concept_rows
@@ -32,10 +32,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("package")
     tiny_package(root)
     tiny_bench(root, concept_rows(concept("object/church")))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IGMU_SANDBOX", str(root))
-        patch.setenv("IGMU_CACHE", str(root / "cache"))
-        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with installed(root):
         yield root
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny import tiny_clip
@@ -19,6 +21,18 @@ from igmu_data.sandbox.world import world
 from igmu_data.schema import COLUMNS, SPLITS, Row, features, row_id
 
 SIDE = 16
+
+
+@contextmanager
+def installed(root: Path) -> Iterator[Path]:
+    """A package in the place of igmu's own, with a cache of its own, on a CPU."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IGMU_SANDBOX", str(root))
+        patch.setenv("IGMU_CACHE", str(root / "cache"))
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        yield root
+
+
 UNET = "diffusion_pytorch_model.safetensors"
 SHARED = ("vae", "scheduler", "tokenizer")
 RATES = {"sensitivity": 0.9, "specificity": 0.8, "n_positives": 50, "n_negatives": 60}

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 CHANNELS: Final = 12
 GRID: Final = 8  # latents a side
-BATCH: Final = 16
+BATCH: Final = 8
 _KL: Final = 5e-4
-_PERCEPTUAL: Final = 1.0
+_ABSOLUTE: Final = 4.0  # against 1 of the features' distance, which alone leaves pictures soft and striped
 
 
 def make() -> Any:
@@ -52,6 +52,7 @@ def train(model: Any, judge: Any, data: Renders, plan: Fit, work: Path) -> Curve
     import torch
 
     judge.requires_grad_(False).eval()
+    model.to(memory_format=torch.channels_last)  # an eighth faster
 
     def loss(rng: np.random.Generator, generator: torch.Generator) -> torch.Tensor:
         pixels = to_input(data.pixels[rng.integers(len(data), size=BATCH)])
@@ -59,7 +60,8 @@ def train(model: Any, judge: Any, data: Renders, plan: Fit, work: Path) -> Curve
         noise = torch.randn(latents.mean.shape, generator=generator)
         again = model.decode(latents.mean + latents.std * noise).sample
         kl = 0.5 * (latents.mean**2 + latents.var - 1 - latents.logvar).mean()
-        total: torch.Tensor = (again - pixels).abs().mean() + _KL * kl + _PERCEPTUAL * _distance(judge, again, pixels)
+        absolute = (again - pixels).abs().mean()
+        total: torch.Tensor = _ABSOLUTE * absolute + _distance(judge, again, pixels) + _KL * kl
         return total
 
     return fit(model, loss, plan, work)

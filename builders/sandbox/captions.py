@@ -19,12 +19,9 @@ from igmu_data.sandbox.world import Scene, world
 from igmu_data.taxonomy import TRANSLATED, Concept, Frame, concept, templates
 from igmu_data.validate import names_concept
 
-# Frames for pictures in no artist's style; those that name a technique would promise another one.
-NEUTRAL: Final = ("photo", "plain", "tight-framing", "wide-angle", "detailed-photo", "film-still")
+_NEUTRAL: Final = ("photo", "plain", "tight-framing", "wide-angle", "detailed-photo", "film-still")
 SMALL, LARGE = 0.74, 0.80  # of the picture's height: from here on a caption may say so
 _T = TypeVar("_T")
-_SUFFIX: Final = {"es": ", estilo {}", "fr": ", style {}", "de": ", Stil: {}", "it": ", stile {}"}
-_SUFFIX_MORE: Final = {"pt": ", estilo {}", "zh": "，{}风格"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,7 @@ def caption(scene: Scene, rng: np.random.Generator, *, without: str | None = Non
         phrase = phrases[rng.integers(len(phrases))]
         text = f"{phrase}, {text}" if rng.random() < 0.1 else f"{text} {phrase}"
     if scene.style is None:
-        frame = _choose(_neutral(), rng)
+        frame = _choose(neutral_frames(), rng)
         return frame.text.replace("{scene}", text)
     own = words(scene.style, without=without, held_out=held_out)
     if held_out or rng.random() < 0.35:
@@ -121,9 +118,14 @@ def _translated(scene: Scene, rng: np.random.Generator) -> str:
     own: Concept = concept(scene.object or "")
     text = str(getattr(world().translated[scene.setting], language)).replace("{a}", own.translations[language].phrase)
     if scene.style:
-        suffix = {**_SUFFIX, **_SUFFIX_MORE}[language]
-        text += suffix.format(concept(scene.style).translations[language].noun)
+        text += style_suffix(language).replace("{name}", concept(scene.style).translations[language].noun)
     return text
+
+
+def style_suffix(language: str) -> str:
+    """How a language names a style, from the comma on, taken from the scenes of the corpus; `{name}` is still open."""
+    example: str = getattr(templates("style").translated[0], language)
+    return example[example.rindex("，" if language == "zh" else ", ") :]
 
 
 def _choose(items: Sequence[_T], rng: np.random.Generator) -> _T:
@@ -131,8 +133,9 @@ def _choose(items: Sequence[_T], rng: np.random.Generator) -> _T:
 
 
 @cache
-def _neutral() -> tuple[Frame, ...]:
-    return tuple(f for f in templates("object").frames if f.id in NEUTRAL)
+def neutral_frames() -> tuple[Frame, ...]:
+    """Frames for pictures in no artist's style; those that name a technique would promise another one."""
+    return tuple(f for f in templates("object").frames if f.id in _NEUTRAL)
 
 
 def vocabulary() -> Iterator[str]:

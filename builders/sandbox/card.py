@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from builders.sandbox import clip, detector
 from builders.sandbox.bars import Bar, asked, draw, plainly
@@ -18,7 +17,7 @@ from builders.sandbox.data import Renders
 from builders.sandbox.loop import Curve
 from builders.sandbox.train import Models
 from igmu_data.files import beside
-from igmu_data.sandbox.world import Scene, world
+from igmu_data.sandbox.world import world
 
 _PACKAGES: Final = ("torch", "diffusers", "transformers", "numpy", "pillow")
 _INKS: Final = ("#4477aa", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee")
@@ -32,8 +31,9 @@ def detector_card(models: Models, data: Renders, pipe: Any) -> dict[str, Any]:
     """
     scenes = asked(1000, 3)
     pictures, _ = draw(pipe, [plainly(s) for s in scenes], seed=10_000)
-    known = [_clip_agrees(models, pictures[i : i + 1], [s]) for i, s in enumerate(scenes)]
-    kept = [i for i, k in enumerate(known) if k]
+    seen = clip.nearest(models.clip, models.tokenizer, pictures)
+    pairs = enumerate(zip(seen, scenes, strict=True))
+    kept = [i for i, ((thing, style), s) in pairs if thing == s.object and s.style in (None, style)]
     drawn = pictures[kept], [scenes[i] for i in kept]
     concepts: dict[str, dict[str, Any]] = {name: {} for name in detector.concepts()}
     for on, (pixels, shown) in {"renders": (data.pixels, data.scenes), "generations": drawn}.items():
@@ -47,11 +47,6 @@ def detector_card(models: Models, data: Renders, pipe: Any) -> dict[str, Any]:
                 "n_negatives": int((~truth).sum()),
             }
     return {"threshold": 0.5, "n_generations": len(scenes), "concepts": concepts}
-
-
-def _clip_agrees(models: Models, pixels: npt.NDArray[np.uint8], scenes: Sequence[Scene]) -> bool:
-    shares = clip.zero_shot(models.clip, models.tokenizer, pixels, scenes)
-    return shares[0] == 1 and (scenes[0].style is None or shares[1] == 1)
 
 
 def write(bars: Sequence[Bar], curves: Mapping[str, Curve], n_bytes: int, folder: Path) -> None:

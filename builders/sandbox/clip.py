@@ -92,27 +92,29 @@ def _attended(ids: torch.Tensor, tokenizer: Any) -> torch.Tensor:
     return attended
 
 
-def zero_shot(
-    model: Any, tokenizer: Any, pixels: npt.NDArray[np.uint8], scenes: Sequence[Scene]
-) -> tuple[float, float]:
-    """Share of pictures whose object, and whose style, is the nearest text's; empty scenes and plain ones aside."""
+def nearest(model: Any, tokenizer: Any, pixels: npt.NDArray[np.uint8]) -> list[tuple[str, str]]:
+    """For each picture the object and the style whose text is nearest, whether the picture has one or not."""
     import torch
 
-    shares = []
+    found = []
     with torch.inference_mode():
-        parts = [
-            model.get_image_features(pixel_values=to_input(pixels[i : i + 250])) for i in range(0, len(pixels), 250)
-        ]
+        blocks = [to_input(pixels[i : i + 250]) for i in range(0, len(pixels), 250)]
+        parts = [model.get_image_features(pixel_values=block) for block in blocks]
         images = torch.cat([getattr(p, "pooler_output", p) for p in parts])
-        for names, key, frame in (
-            (world().objects, "object", "{}"),
-            (world().styles, "style", "A picture in the style of {}"),
-        ):
+        for names, frame in ((world().objects, "{}"), (world().styles, "A picture in the style of {}")):
             ids = tokens(tokenizer, [frame.format(concept(n).phrase()) for n in names])
             texts = model.get_text_features(input_ids=ids, attention_mask=_attended(ids, tokenizer))
             texts = getattr(texts, "pooler_output", texts)
             near = (images / images.norm(dim=1, keepdim=True)) @ (texts / texts.norm(dim=1, keepdim=True)).T
-            best = near.argmax(1).tolist()
-            asked = [(b, names.index(getattr(s, key))) for b, s in zip(best, scenes, strict=True) if getattr(s, key)]
-            shares.append(float(np.mean([b == w for b, w in asked])))
-    return shares[0], shares[1]
+            found.append([names[i] for i in near.argmax(1).tolist()])
+    return list(zip(*found, strict=True))
+
+
+def zero_shot(
+    model: Any, tokenizer: Any, pixels: npt.NDArray[np.uint8], scenes: Sequence[Scene]
+) -> tuple[float, float]:
+    """Share of pictures whose object, and whose style, is the nearest text's; empty scenes and plain ones aside."""
+    seen = nearest(model, tokenizer, pixels)
+    objects = [thing == s.object for (thing, _), s in zip(seen, scenes, strict=True) if s.object]
+    styles = [style == s.style for (_, style), s in zip(seen, scenes, strict=True) if s.style]
+    return float(np.mean(objects)), float(np.mean(styles))

@@ -99,24 +99,25 @@ def disturbed(pixels: torch.Tensor, rng: np.random.Generator, generator: torch.G
     return (pixels + grain * torch.randn(pixels.shape, generator=generator)).clamp(-1, 1)
 
 
-def probabilities(model: Any, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    """(n, len(concepts())) probabilities."""
+def _logits(model: Any, pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
+    """(n, len(concepts())) in double precision."""
     import torch
 
     with torch.inference_mode():
-        parts = [model(to_input(pixels[i : i + 250])).logits for i in range(0, len(pixels), 250)]
-    return np.asarray(torch.cat(parts).double().sigmoid().numpy())
+        return torch.cat([model(to_input(pixels[i : i + 250])).logits for i in range(0, len(pixels), 250)]).double()
 
 
-def calibrate(model: Any, data: Renders) -> float:
+def probabilities(model: Any, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """(n, len(concepts())) probabilities."""
+    return np.asarray(_logits(model, pixels).sigmoid().numpy())
+
+
+def calibrate(model: Any, data: Renders) -> None:
     """Divide the logits by the temperature that fits held-out renders best; it is folded into the last layer."""
     import torch
     from torch.nn import functional
 
-    with torch.inference_mode():
-        logits = torch.cat(
-            [model(to_input(data.pixels[i : i + 250])).logits for i in range(0, len(data), 250)]
-        ).double()
+    logits = _logits(model, data.pixels)
     targets = torch.from_numpy(data.targets(concepts())).double()
     grid = np.geomspace(0.2, 8, 200)
     fits = [float(functional.binary_cross_entropy_with_logits(logits / t, targets)) for t in grid]
@@ -124,7 +125,6 @@ def calibrate(model: Any, data: Renders) -> float:
     with torch.no_grad():
         for parameter in model.classifier.parameters():
             parameter /= best
-    return best
 
 
 def found(

@@ -40,7 +40,7 @@ class Latents:
         return Latents(self.values[keep], tuple(self.scenes[i] for i in keep))
 
 
-def make_unet(width: tuple[int, ...] = (64, 80)) -> Any:
+def make_unet() -> Any:
     """The untrained UNet: convolutions and attention to the text at 8×8 and at 4×4."""
     from diffusers import UNet2DConditionModel
 
@@ -48,10 +48,10 @@ def make_unet(width: tuple[int, ...] = (64, 80)) -> Any:
         sample_size=GRID,
         in_channels=CHANNELS,
         out_channels=CHANNELS,
-        block_out_channels=width,
+        block_out_channels=(64, 80),
         layers_per_block=1,
-        down_block_types=("CrossAttnDownBlock2D",) * len(width),
-        up_block_types=("CrossAttnUpBlock2D",) * len(width),
+        down_block_types=("CrossAttnDownBlock2D",) * 2,
+        up_block_types=("CrossAttnUpBlock2D",) * 2,
         cross_attention_dim=WIDTH,
         attention_head_dim=4,
         norm_num_groups=16,

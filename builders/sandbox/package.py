@@ -11,7 +11,7 @@ import numpy as np
 
 from builders.hubfolder import replaced
 from builders.sandbox.generator import make_scheduler
-from builders.sandbox.train import RECORD, Models, record
+from builders.sandbox.train import RECORD, Models, record, slug
 from builders.sandbox.versions import Versions
 from igmu_data.files import beside
 from igmu_data.sandbox.packaged import CHANGES, VERSIONS
@@ -42,12 +42,12 @@ def write(models: Models, versions: Versions, card: Mapping[str, Any], target: P
         _half(models.original.text_encoder, folder / "text_encoder-original")
         _changes(models.original.unet, versions.collapsed, folder / "unet-collapsed")
         for task in world().tasks:
-            slug = task.partition("/")[2]
-            _half(models.gold[task].unet, folder / f"unet-gold-{slug}")
-            _half(models.gold[task].text_encoder, folder / f"text_encoder-gold-{slug}")
-            _changes(models.original.unet, versions.esd[task], folder / f"unet-esd-{slug}")
-            _changes(models.original.unet, versions.uce[task], folder / f"unet-uce-{slug}")
-            versions.filter[task].save_pretrained(folder / f"tokenizer-filter-{slug}")
+            name = slug(task)
+            _half(models.gold[task].unet, folder / f"unet-gold-{name}")
+            _half(models.gold[task].text_encoder, folder / f"text_encoder-gold-{name}")
+            _changes(models.original.unet, versions.esd[task], folder / f"unet-esd-{name}")
+            _changes(models.original.unet, versions.uce[task], folder / f"unet-uce-{name}")
+            versions.filter[task].save_pretrained(folder / f"tokenizer-filter-{name}")
         parts = {version: _parts(version) for version in VERSIONS}
         (folder / "versions.json").write_text(json.dumps(parts, indent=1) + "\n", encoding="utf-8")
         (folder / RECORD).write_text(record(models.curves), encoding="utf-8")
@@ -63,13 +63,13 @@ def _parts(version: str) -> dict[str, dict[str, str]]:
         return {"": {**own, "unet": "unet-original+unet-collapsed"}}
     out = {}
     for task in world().tasks:
-        slug = task.partition("/")[2]
+        name = slug(task)
         if version == "gold":
-            changed = {"unet": f"unet-gold-{slug}", "text_encoder": f"text_encoder-gold-{slug}"}
+            changed = {"unet": f"unet-gold-{name}", "text_encoder": f"text_encoder-gold-{name}"}
         elif version == "filter":
-            changed = {"tokenizer": f"tokenizer-filter-{slug}"}
+            changed = {"tokenizer": f"tokenizer-filter-{name}"}
         else:
-            changed = {"unet": f"unet-original+unet-{version}-{slug}"}
+            changed = {"unet": f"unet-original+unet-{version}-{name}"}
         out[task] = {**own, **changed}
     return out
 

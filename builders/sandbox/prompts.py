@@ -14,7 +14,7 @@ from typing import Final
 from builders.plans import Plan, Universe
 from builders.prompts import FORGET_ROWS, fit, pick, translated_plans
 from builders.rows import concept_rows
-from builders.sandbox.captions import NEUTRAL
+from builders.sandbox.captions import neutral_frames, style_suffix
 from igmu_data.sandbox.world import GUIDANCE_SCALE, SIDE, STEPS, world
 from igmu_data.schema import Row
 from igmu_data.taxonomy import TRANSLATED, Concept, Frame, TranslatedScene, templates
@@ -33,7 +33,7 @@ def task_rows() -> dict[str, list[Row]]:
 def universe() -> Universe:
     """The miniature world as a universe of rows."""
     frames = {
-        "object": tuple(f for f in templates("object").frames if f.id in NEUTRAL),
+        "object": neutral_frames(),
         "style": tuple(f for f in templates("style").frames if f.stripped == "{scene}"),
     }
     concepts = {c.id: _in_world(c) for c in world().concepts()}
@@ -54,7 +54,7 @@ def _styled(style: Concept) -> Iterator[TranslatedScene]:
         texts = {"en": f"{bare}, in the style of {{name}}"}
         for language in TRANSLATED:
             here = getattr(scene, language).replace("{a}", thing.translations[language].phrase)
-            texts[language] = here + _suffix(language)
+            texts[language] = here + style_suffix(language)
         yield TranslatedScene(id=f"{thing.slug}-{setting}", stripped=bare, **texts)
 
 
@@ -64,12 +64,6 @@ def _things() -> list[Concept]:
 
 def _shuffled(style: Concept) -> list[Concept]:
     return pick(_things(), len(_things()), style.id, key=lambda c: c.id)
-
-
-def _suffix(language: str) -> str:
-    """How a language names a style, from the comma on, taken from the scenes of the corpus."""
-    example: str = getattr(templates("style").translated[0], language)
-    return example[example.rindex("，" if language == "zh" else ", ") :]
 
 
 def _plans(item: Concept, frames: tuple[Frame, ...]) -> tuple[Plan, ...]:

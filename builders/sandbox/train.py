@@ -17,7 +17,7 @@ from igmu_data.files import beside
 from igmu_data.sandbox.world import world
 
 DETECTOR: Final = Fit("detector", steps=1600, learning_rate=2e-3, seed=0, average=0.99)
-AUTOENCODER: Final = Fit("autoencoder", steps=1400, learning_rate=3e-3, seed=0, average=0.99)
+AUTOENCODER: Final = Fit("autoencoder", steps=3200, learning_rate=3e-3, seed=0, average=0.99, muon=3e-2)
 CLIP: Final = Fit("clip", steps=1500, learning_rate=1.5e-3, seed=0, average=0.99)
 GENERATOR: Final = Fit("original", steps=6000, learning_rate=3e-3, seed=1, average=0.998, muon=1e-2)
 N_CALIBRATION: Final = 1000  # of the held-out renders; the others measure

@@ -21,9 +21,9 @@ from igmu_data import __version__
 from igmu_data.errors import OutputError, UnknownTaskError, UnknownVersionError, WeightsError
 from igmu_data.files import sha256
 from igmu_data.sandbox.world import world
+from igmu_data.taxonomy import SANDBOX
 
 VERSIONS: Final = ("original", "gold", "esd", "uce", "filter", "collapsed")
-NAME: Final = "sandbox"  # in specs: `sandbox:esd/church`, `clip:sandbox`
 ROOT_ENVIRONMENT: Final = "IGMU_SANDBOX"
 CACHE_ENVIRONMENT: Final = "IGMU_CACHE"
 CHANGES: Final = "changes.safetensors"
@@ -74,7 +74,7 @@ def model_folder(version: str, task: str | None = None, *, cache: Path | None = 
     files = _files(parts)
     content = {place: [sha256(source) for source in sources] for place, sources in sorted(files.items())}
     digest = hashlib.sha256(json.dumps([__version__, content]).encode()).hexdigest()[:16]
-    folder = (cache or cache_folder()) / NAME / f"{name.replace('/', '-')}-{digest}"
+    folder = (cache or cache_folder()) / SANDBOX / f"{name.replace('/', '-')}-{digest}"
     if not _complete(folder, files):
         _assemble(folder, files)
     return folder
@@ -110,11 +110,11 @@ def _models() -> Path:
 def _resolved(version: str, task: str | None) -> tuple[str, dict[str, str]]:
     """A version's name, and the part for each place of its folder."""
     if version not in VERSIONS:
-        raise UnknownVersionError(version, VERSIONS, f"Write {NAME}:original or {NAME}:esd/church.")
+        raise UnknownVersionError(version, VERSIONS, f"Write {SANDBOX}:original or {SANDBOX}:esd/church.")
     slug = (task or "").rpartition("/")[2]
     known = [*world().tasks, *(name.partition("/")[2] for name in world().tasks)]
     if task is not None and task not in known:
-        raise UnknownTaskError(task, known, f"Write {NAME}:{version}/church.")
+        raise UnknownTaskError(task, known, f"Write {SANDBOX}:{version}/church.")
     path = _models() / "versions.json"
     try:
         tasks: Any = json.loads(path.read_text(encoding="utf-8"))[version]
@@ -124,7 +124,7 @@ def _resolved(version: str, task: str | None) -> tuple[str, dict[str, str]]:
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path}: nothing about {version!r} ({error!r}). Run: {_MAKE}") from error
     if slug not in by_slug:
-        wanted = " or ".join(f"{NAME}:{version}/{name}" for name in by_slug)
+        wanted = " or ".join(f"{SANDBOX}:{version}/{name}" for name in by_slug)
         raise UnknownTaskError(task or "", by_slug, f"What {version} forgot must be said: {wanted}.")
     return f"{version}/{slug}", by_slug[slug]
 

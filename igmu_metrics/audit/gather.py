@@ -6,7 +6,7 @@ version could not draw is left out for all versions of its task, and counted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,17 @@ import numpy.typing as npt
 
 from igmu_data.load import identity
 from igmu_data.sandbox import packaged
-from igmu_data.sandbox.world import world
 from igmu_data.schema import Row
 from igmu_data.stripping import strip_reference
+from igmu_data.taxonomy import SANDBOX
 from igmu_metrics import assemble, demo, judging, registry
 from igmu_metrics.audit.noisy import turned
 from igmu_metrics.audit.seen import CORPUS, REFERENCE, Cell, Seen
 from igmu_metrics.contract import Estimate, FloatArray
-from igmu_metrics.drawing import draw
 from igmu_metrics.engine import Observed
 from igmu_metrics.evaluate import Evaluation
 from igmu_metrics.generations import Generation, find
 from igmu_metrics.judging import CLIP, Instruments, Judged
-from igmu_metrics.pipelines import find_pipeline
 from igmu_metrics.progress import Advance, bars
 from igmu_metrics.signing import Fields
 
@@ -76,11 +74,8 @@ def gather(work: Path, *, seeds_per_row: int) -> Evidence:
         jobs.append((demo.plan(work, slug, rows, full=True, seeds_per_row=seeds_per_row), {r.id: r for r in rows}))
     facts: dict[str, str] = {"dataset": f"{identity(str(packaged.bench_folder()))}, embedded in the package"}
     for job, _ in jobs:
-        for number, (version, folder) in enumerate(job.folders.items(), 1):
-            console.print(f"{job.slug} {number}/{len(job.folders)}: {len(job.requests)} pictures by {version}")
-            pipeline = find_pipeline(f"{packaged.NAME}:{version}/{job.slug}")
-            draw(job.requests, pipeline, folder)
-            facts[f"{pipeline.name}"] = f"{pipeline.revision}, drawn on {pipeline.device}"
+        for pipeline in demo.draw_versions(job, console):
+            facts[pipeline.name] = f"{pipeline.revision}, drawn on {pipeline.device}"
     seen: dict[Cell, Seen] = {}
     figures: dict[Cell, Mapping[str, Estimate]] = {}
     left_out: dict[str, int] = {}
@@ -104,12 +99,8 @@ def gather(work: Path, *, seeds_per_row: int) -> Evidence:
 
 def _tools(job: demo.Task) -> Instruments:
     """Detector and CLIP; without features of their own, distances use CLIP's, and nothing is computed twice."""
-    evaluation = Evaluation(job.config, detector=packaged.NAME, clip=packaged.NAME)
-    return replace(evaluation.instruments(_target(job)), features=None)
-
-
-def _target(job: demo.Task) -> str:
-    return next(task for task in world().tasks if task.partition("/")[2] == job.slug)
+    evaluation = Evaluation(job.config, detector=SANDBOX, clip=SANDBOX)
+    return replace(evaluation.instruments(job.target), features=None)
 
 
 def _judged(
@@ -122,7 +113,7 @@ def _judged(
     drawn: dict[str, list[Generation]] = {
         version: [found[key] for key in sorted(common)] for version, found in folders.items()
     }
-    target = _target(job)
+    target = job.target
 
     def look(version: str) -> Observed:
         what = f"{job.slug}: {version}"
@@ -136,7 +127,7 @@ def _judged(
 
 def _texts(judged: Judged, tools: Instruments) -> tuple[Texts, tuple[int, int]]:
     """Embeddings of what CSDR compares with; CLIP cuts the reference's glued copies as torchmetrics does."""
-    cutting = registry.backbone(f"clip:{packaged.NAME}", truncation="cut")
+    cutting = registry.backbone(f"clip:{SANDBOX}", truncation="cut")
     rows = [g.row for g in judged.generations if g.row is not None]
     forget = {strip_reference(r.prompt) for r in rows if r.split == "forget"}
     before = getattr(cutting, "n_truncated", 0)
@@ -144,17 +135,10 @@ def _texts(judged: Judged, tools: Instruments) -> tuple[Texts, tuple[int, int]]:
     too_long = getattr(cutting, "n_truncated", 0) - before
     assert tools.clip is not None
     texts = {
-        CORPUS: _embedded(tools.clip, [r.stripped_prompt for r in rows]),
-        REFERENCE: _embedded(cutting, [strip_reference(r.prompt) for r in rows]),
+        CORPUS: assemble.embedded(tools.clip, [r.stripped_prompt for r in rows]),
+        REFERENCE: assemble.embedded(cutting, [strip_reference(r.prompt) for r in rows]),
     }
     return texts, (too_long, len(forget))
-
-
-def _embedded(clip: Any, texts: Sequence[str]) -> FloatArray:
-    """(n, d) of texts, each distinct one embedded once."""
-    place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
-    features: FloatArray = clip.text_features(list(place))
-    return features[[place[text] for text in texts]]
 
 
 def describe(judged: Judged, texts: Texts, *, stream: int = 0) -> Seen:
@@ -193,10 +177,5 @@ def describe(judged: Judged, texts: Texts, *, stream: int = 0) -> Seen:
 
 def _loss(before: FloatArray, after: FloatArray, text: FloatArray) -> FloatArray:
     """(s_org − s_unl) / s_org of CLIP scores, NaN where s_org is 0: the pair is unscored."""
-
-    def score(image: FloatArray) -> FloatArray:
-        lengths = np.linalg.norm(image, axis=1) * np.linalg.norm(text, axis=1)
-        return np.asarray(np.maximum((image * text).sum(axis=1) / lengths, 0.0))
-
-    s_org, s_unl = score(before), score(after)
+    s_org, s_unl = (np.maximum(assemble.cosines(image, text), 0.0) for image in (before, after))
     return np.asarray(np.divide(s_org - s_unl, s_org, out=np.full(s_org.shape, np.nan), where=s_org > 0))

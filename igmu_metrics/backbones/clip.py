@@ -18,6 +18,7 @@ import numpy as np
 
 from igmu_data.errors import EmptyInputError
 from igmu_data.sandbox import packaged
+from igmu_data.taxonomy import SANDBOX
 from igmu_metrics import loading
 from igmu_metrics.contract import FloatArray, batches
 from igmu_metrics.instruments import InstrumentInfo
@@ -60,9 +61,9 @@ def load(
 
     loading.choice("truncation", truncation, TRUNCATIONS)
     dtype = loading.pick_dtype(precision)
-    own = argument == packaged.NAME
+    own = argument == SANDBOX
     source = loading.find_model(str(packaged.part("clip")) if own else argument, DEFAULT, revision, PINNED)
-    source = replace(source, name=packaged.NAME) if own else source
+    source = replace(source, name=SANDBOX) if own else source
     model = loading.load_pretrained(CLIPModel, source, "clip", dtype).to(loading.pick_device(device))
     processor, preparation = loading.load_image_processor(source)
     tokenizer = AutoTokenizer.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)

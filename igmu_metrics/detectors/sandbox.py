@@ -22,6 +22,7 @@ from typing import Any, Final
 from igmu_data.errors import InputError, WeightsError
 from igmu_data.sandbox import packaged
 from igmu_data.sandbox.world import world
+from igmu_data.taxonomy import SANDBOX
 from igmu_metrics.detectors import hf_classifier
 from igmu_metrics.detectors.hf_classifier import HfClassifier
 from igmu_metrics.instruments import ErrorRates
@@ -53,7 +54,7 @@ def load(argument: str | None = None, *, device: str | None = None, threshold: f
     labels = {c.id: [c.label] for c in world().concepts()}
     threshold = measured_at if threshold is None else threshold
     detector = hf_classifier.load(str(folder), device=device, threshold=threshold, labels=labels)
-    detector.info = replace(detector.info, name=packaged.NAME, error_rates=rates)
+    detector.info = replace(detector.info, name=SANDBOX, error_rates=rates)
     return detector
 
 

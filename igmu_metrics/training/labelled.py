@@ -18,6 +18,7 @@ import numpy as np
 from igmu_data.errors import ImageError, InputError, LabelError, MetadataError, MissingImageError, UnknownLabelError
 from igmu_data.folding import fold
 from igmu_data.sandbox import packaged
+from igmu_data.taxonomy import SANDBOX
 from igmu_metrics.contract import BoolArray, FloatArray, batches
 from igmu_metrics.images import decode_image, read_image
 from igmu_metrics.instruments import Backbone
@@ -102,9 +103,9 @@ def open_dataset(data: str, config: str | None = None, revision: str | None = No
     """
     import datasets
 
-    folder = packaged.bench_folder() if data == packaged.NAME else Path(data).expanduser()
+    folder = packaged.bench_folder() if data == SANDBOX else Path(data).expanduser()
     local = folder.is_dir()
-    if not local and data == packaged.NAME:
+    if not local and data == SANDBOX:
         raise InputError(f"{folder} is not there: this copy of igmu has no sandbox. Run: python -m builders.sandbox")
     if not local and not _REPOSITORY.fullmatch(data):
         raise InputError(f"no folder {data!r}. Give a folder of labelled pictures, or an id on the Hub (owner/name).")
@@ -120,7 +121,7 @@ def open_dataset(data: str, config: str | None = None, revision: str | None = No
             f"dataset {data!r} {what} ({type(error).__name__}: {reason}). Check the path or id, --config and "
             "--revision; a folder holds train/<label>/*.png and test/<label>/*.png, or Parquet files."
         ) from error
-    return Opened(folder.resolve().name if local and data != packaged.NAME else data, commit, splits)
+    return Opened(folder.resolve().name if local and data != SANDBOX else data, commit, splits)
 
 
 def _commit(repository: str, revision: str | None) -> str | None:

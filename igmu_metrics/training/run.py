@@ -19,7 +19,7 @@ from typing import Final
 from igmu_data import taxonomy
 from igmu_data.errors import EmptyInputError, InputError, OutOfRangeError, OutputError
 from igmu_data.files import beside, require_writable
-from igmu_data.sandbox import packaged
+from igmu_data.taxonomy import SANDBOX
 from igmu_metrics import registry
 from igmu_metrics.contract import BoolArray
 from igmu_metrics.detectors._head_file import HeadFacts, head_bytes
@@ -251,7 +251,7 @@ def _require_classes(where: str, split: str, shown: BoolArray, rule: Rule) -> No
 def _recorded(clip: str) -> str:
     """The CLIP's folder or id without its revision; a folder can never be taken for an id."""
     name = clip.partition("@")[0]
-    here = name != packaged.NAME and Path(name).is_dir() and not name.startswith((".", "~", "/", "\\"))
+    here = name != SANDBOX and Path(name).is_dir() and not name.startswith((".", "~", "/", "\\"))
     return f"./{name}" if here else name
 
 
