@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from igmu_metrics.pipelines import Pipeline
 
 FORMATS: Final = (".png", ".webp")
+_SMALL: Final = 64 * 64  # pixels
+_TOGETHER: Final = 16  # small pictures in a call on a CPU
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ def draw(
         requests: what to draw; each generation once.
         pipeline: with what (`igmu_metrics.pipelines.find_pipeline`).
         out: folder of the pictures; may hold some of them, and others of the same model, already.
-        batch_size: images a call on an accelerator; on a CPU always one (see the head of this file).
+        batch_size: images a call on an accelerator; on a CPU it changes nothing (see the head of this file).
         steps, guidance_scale, width, height: instead of those of every request.
         extension: one of FORMATS, both lossless and without EXIF.
         progress: show a bar on stderr, if that is a terminal.
@@ -138,11 +140,14 @@ def draw(
     folder = Folder.open(out, _facts(pipeline), {r.key: _fields(r, extension) for r in wanted})
     pipe: Any = None
     n_drawn = 0
-    for batch in _watched(list(_plan(wanted, 1 if pipeline.device == "cpu" else batch_size)), progress):
+    size = _cpu_size if pipeline.device == "cpu" else lambda _: batch_size
+    for batch in _watched(list(_plan(wanted, size)), progress):
         if all(r.key in folder for r in batch):
             continue
         pipe = pipe or pipeline.load()
-        for request, (pixels, reason) in zip(batch, _call(pipe, batch, pipeline.name), strict=True):
+        filling = [batch[-1]] * (_cpu_size(batch[0]) - len(batch)) if pipeline.device == "cpu" else []
+        drawn = _call(pipe, [*batch, *filling], pipeline.name)
+        for request, (pixels, reason) in zip(batch, drawn[: len(batch)], strict=True):
             if request.key in folder:
                 continue
             n_drawn += 1
@@ -194,13 +199,17 @@ def _fields(r: Request, extension: str) -> dict[str, Any]:
     }
 
 
-def _plan(requests: Sequence[Request], size: int) -> Iterator[Sequence[Request]]:
+def _cpu_size(request: Request) -> int:
+    return _TOGETHER if request.width * request.height <= _SMALL else 1
+
+
+def _plan(requests: Sequence[Request], size: Callable[[Request], int]) -> Iterator[Sequence[Request]]:
     """All requests in batches of equal settings; made from the whole list, so that resuming changes no batch."""
     groups: dict[tuple[Any, ...], list[Request]] = {}
     for r in requests:
         groups.setdefault((r.steps, r.guidance_scale, r.width, r.height), []).append(r)
     for group in groups.values():
-        yield from batches(group, size)
+        yield from batches(group, size(group[0]))
 
 
 def _watched(batches_: Sequence[Sequence[Request]], progress: bool) -> Iterator[Sequence[Request]]:

@@ -51,7 +51,7 @@ def main(
     / "sandbox",
     keep: Annotated[
         list[str] | None,
-        typer.Option(help="Take this packaged model as it is: detector, autoencoder, clip, original, gold-church, …"),
+        typer.Option(help="Take this packaged model as it is: detector, autoencoder, noise (the detector's second lesson), clip, …"),
     ] = None,
     docs: Annotated[Path, typer.Option(help="Folder of the training card and the contact sheets.")] = ROOT / "docs",
 ) -> None:

@@ -108,3 +108,13 @@ def scale(model: Any, data: Renders) -> None:
     model.register_to_config(scaling_factor=1.0)
     means = encode(model.eval(), data.pixels[:2000])[:, :CHANNELS]
     model.register_to_config(scaling_factor=float(1 / means.std()))
+
+
+def noise(model: Any, n: int, *, seed: int) -> npt.NDArray[np.uint8]:
+    """(n, 64, 64, 3) pictures of latents that mean nothing, faint to garish: what a broken generator may draw."""
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    strength = 0.2 + 3.0 * torch.rand(n, 1, 1, 1, generator=generator)
+    fine = torch.randn(n, CHANNELS, GRID, GRID, generator=generator)
+    return decode(model, strength * fine)

@@ -72,11 +72,13 @@ def renders(name: str, n: int, work: Path, *, free: bool = True) -> Renders:
     """
     place = work / f"renders-{name}-{n}.npz"
     if not place.exists():
+        from rich.console import Console
         from rich.progress import track
 
         with ProcessPoolExecutor() as pool:
             jobs = [(name, i, free) for i in range(n // _PART)]
-            parts = list(track(pool.map(_part, jobs), f"rendering {name}", total=len(jobs)))
+            drawn = pool.map(_part, jobs)
+            parts = list(track(drawn, f"rendering {name}", total=len(jobs), console=Console(stderr=True)))
         scenes = json.dumps([dataclasses.asdict(s) for _, own in parts for s in own])
         with beside(place) as fresh, fresh.open("wb") as handle:
             np.savez(handle, pixels=np.concatenate([p for p, _ in parts]), scenes=np.array(scenes))

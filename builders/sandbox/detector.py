@@ -51,8 +51,18 @@ def to_input(pixels: npt.NDArray[np.uint8] | Sequence[npt.NDArray[np.uint8]]) ->
     return torch.from_numpy(np.asarray(pixels)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def train(model: Any, data: Renders, plan: Fit, work: Path) -> Curve:
-    """Train on renders, shifted, dimmed, blurred and with noise, among them pictures of nothing."""
+def train(
+    model: Any, data: Renders, plan: Fit, work: Path, *, nothing: npt.NDArray[np.uint8] | None = None
+) -> Curve:
+    """Train on renders, shifted, dimmed, blurred and with noise, among them pictures of nothing.
+
+    Args:
+        model: from `make`, or one that has learned already.
+        data: renders.
+        plan: how.
+        work: folder of the checkpoints.
+        nothing: (n, 64, 64, 3) further pictures that show no concept, beside those that `junk` makes.
+    """
     import torch
     from torch.nn import functional
 
@@ -64,6 +74,9 @@ def train(model: Any, data: Renders, plan: Fit, work: Path) -> Curve:
         n_junk = int(BATCH * _JUNK)
         pixels[:n_junk] = junk(n_junk, rng, generator)
         wanted[:n_junk] = 0
+        if nothing is not None:
+            pixels[n_junk : 3 * n_junk] = to_input(nothing[rng.integers(len(nothing), size=2 * n_junk)])
+            wanted[n_junk : 3 * n_junk] = 0
         return functional.binary_cross_entropy_with_logits(model(disturbed(pixels, rng, generator)).logits, wanted)
 
     return fit(model, loss, plan, work)

@@ -1,8 +1,12 @@
-"""The sandbox's generator: text encoder and UNet, trained together from scratch on latents of renders and captions."""
+"""The sandbox's generator: text encoder and UNet, trained from scratch on latents of renders and captions.
+
+The text encoder first learns to read: what a caption says about object, style and setting. That takes a minute and
+spares the UNet, which costs much more a step, to wait until words mean something. Then both learn to draw together.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,13 +16,15 @@ from builders.sandbox.autoencoder import CHANNELS, GRID
 from builders.sandbox.captions import caption
 from builders.sandbox.clip import text_config, tokens
 from builders.sandbox.loop import Curve, Fit, fit
-from igmu_data.sandbox.world import Scene
+from igmu_data.sandbox.world import Scene, world
 
 if TYPE_CHECKING:
     import torch
 
 BATCH: Final = 32
 WIDTH: Final = 96
+READING: Final = 500  # steps
+_READ: Final = 128  # captions a step
 _UNCONDITIONAL: Final = 0.1  # of the captions are empty, for classifier-free guidance
 
 
@@ -81,7 +87,7 @@ def make_scheduler() -> Any:
 def train(
     unet: Any, text_encoder: Any, tokenizer: Any, data: Latents, plan: Fit, work: Path, *, without: str | None = None
 ) -> Curve:
-    """Train both from scratch.
+    """Train both from scratch: the text encoder on captions alone, then both on latents.
 
     Args:
         unet: from `make_unet`.
@@ -94,6 +100,7 @@ def train(
     """
     import torch
 
+    reading = _read(text_encoder, tokenizer, data, plan, work, without)
     scheduler = make_scheduler()
 
     def loss(rng: np.random.Generator, generator: torch.Generator) -> torch.Tensor:
@@ -112,4 +119,26 @@ def train(
         return torch.nn.functional.mse_loss(unet(noisy, times, hidden).sample, wanted)
 
     both = torch.nn.ModuleDict({"unet": unet, "text_encoder": text_encoder})
-    return fit(both, loss, plan, work)
+    drawing = fit(both, loss, plan, work)
+    return replace(drawing, seconds=reading.seconds + drawing.seconds)
+
+
+def _read(text_encoder: Any, tokenizer: Any, data: Latents, plan: Fit, work: Path, without: str | None) -> Curve:
+    """Train the text encoder to tell from a caption what the picture shows."""
+    import torch
+
+    kinds = ((None, *world().objects), (None, *world().styles), tuple(world().settings))
+    shown = [(s.object, s.style, s.setting) for s in data.scenes]
+    wanted = torch.tensor([[kind.index(x) for kind, x in zip(kinds, s, strict=True)] for s in shown])
+    heads = torch.nn.ModuleList([torch.nn.Linear(WIDTH, len(kind)) for kind in kinds])
+
+    def loss(rng: np.random.Generator, generator: torch.Generator) -> torch.Tensor:
+        chosen = rng.integers(len(data.scenes), size=_READ)
+        texts = [caption(data.scenes[i], rng, without=without) for i in chosen]
+        read = text_encoder(tokens(tokenizer, texts)).last_hidden_state.mean(1)
+        losses = [torch.nn.functional.cross_entropy(head(read), wanted[chosen, i]) for i, head in enumerate(heads)]
+        return torch.stack(losses).sum()
+
+    both = torch.nn.ModuleDict({"text_encoder": text_encoder, "heads": heads})
+    own = replace(plan, name=f"{plan.name}-words", steps=READING, learning_rate=2e-3, average=0.99, muon=0.0)
+    return fit(both, loss, own, work)

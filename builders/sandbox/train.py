@@ -17,10 +17,13 @@ from igmu_data.files import beside
 from igmu_data.sandbox.world import world
 
 DETECTOR: Final = Fit("detector", steps=1600, learning_rate=2e-3, seed=0, average=0.99)
+NOISE: Final = Fit("noise", steps=300, learning_rate=1e-3, seed=4, average=0.98)  # the detector's second lesson
 AUTOENCODER: Final = Fit("autoencoder", steps=3200, learning_rate=3e-3, seed=0, average=0.99, muon=3e-2)
 CLIP: Final = Fit("clip", steps=1500, learning_rate=1.5e-3, seed=0, average=0.99)
-GENERATOR: Final = Fit("original", steps=6000, learning_rate=3e-3, seed=1, average=0.998, muon=1e-2)
+GENERATOR: Final = Fit("original", steps=5000, learning_rate=3e-3, seed=1, average=0.998, muon=1e-2)
+GOLD_STEPS: Final = 4000  # there is less to learn, and two are to be trained
 N_CALIBRATION: Final = 1000  # of the held-out renders; the others measure
+N_NOTHING: Final = 2000  # pictures of noise
 RECORD: Final = "training.json"  # beside the packaged parts: the curve of each training
 
 
@@ -111,18 +114,19 @@ def train_all(work: Path, packaged: Path, keep: Collection[str] = ()) -> Models:
     data, trainer = renders("train", N_TRAIN, work), Trainer(work, keep, packaged)
     words = tokenizer.make()
     judge = fresh(detector.make, DETECTOR.seed)
-    trainer.train(DETECTOR, {"detector": judge}, lambda: _detector(judge, data, work))
+    trainer.train(DETECTOR, {"detector": judge}, lambda: detector.train(judge, data, DETECTOR, work))
     taught = renders("taught", N_TAUGHT, work, free=False)
     coder = fresh(autoencoder.make, AUTOENCODER.seed)
     trainer.train(AUTOENCODER, {"vae": coder}, lambda: autoencoder.train(coder, judge, taught, AUTOENCODER, work))
     autoencoder.scale(coder, taught)
+    trainer.train(NOISE, {"detector": judge}, lambda: _against_noise(judge, coder, data, work))
     pairs = fresh(lambda: clip.make(words), CLIP.seed)
     trainer.train(CLIP, {"clip": pairs}, lambda: clip.train(pairs, words, data, CLIP, work))
     latents = _latents(coder, taught, work)
 
     def generate(task: str | None, seed: int) -> Generator:
         name = f"gold-{slug(task)}" if task else "original"
-        plan = replace(GENERATOR, name=name)
+        plan = replace(GENERATOR, name=name, steps=GOLD_STEPS) if task else GENERATOR
         own = Generator(*fresh(lambda: (generator.make_unet(), generator.make_text_encoder(words)), seed))
         mine = latents.without(task) if task else latents
         trainer.train(
@@ -150,8 +154,11 @@ def fresh(make: Callable[[], Any], seed: int) -> Any:
     return make()
 
 
-def _detector(judge: Any, data: Renders, work: Path) -> Curve:
-    curve = detector.train(judge, data, DETECTOR, work)
+def _against_noise(judge: Any, coder: Any, data: Renders, work: Path) -> Curve:
+    """What the autoencoder makes of noise shows no concept: to the detector, saturated blots would be a woodcut."""
+    nothing = autoencoder.noise(coder, N_NOTHING, seed=NOISE.seed)
+    judge.requires_grad_(True)
+    curve = detector.train(judge, data, NOISE, work, nothing=nothing)
     detector.calibrate(judge, held_out(work).first(N_CALIBRATION))
     return curve
 

@@ -19,7 +19,7 @@ from igmu_data.taxonomy import Concept, TranslatedScene, concept
 
 SIDE: Final = 64
 GUIDANCE_SCALE: Final = 3.0
-STEPS: Final = 20
+STEPS: Final = 16
 LAYOUTS: Final = 4  # of clutter and strokes, in what generators are taught
 
 
