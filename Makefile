@@ -8,7 +8,7 @@ READY := $(VENV)/.igmu-ready
 .DELETE_ON_ERROR:
 
 demo: $(READY)
-	$(PY) -m builders.demo  # `igmu demo` takes its place once the sandbox's models are packaged
+	$(VENV)/bin/igmu demo --out dist/demo
 
 church: $(READY)
 	$(PY) -m builders.church

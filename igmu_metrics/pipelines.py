@@ -58,13 +58,11 @@ def find_pipeline(
         revision: commit, branch or tag; for a folder the `sha256:…` that it must have.
 
     Raises:
-        MissingExtraError: diffusers is not installed.
         WeightsError: no pipeline there, no safetensors, or not the revision asked for.
         InputError: an unknown device or dtype.
         UnknownVersionError, UnknownTaskError: a packaged model that does not exist.
         OutputError: a packaged model cannot be put together in the cache.
     """
-    loading.require("diffusers", "diffusers")
     loading.choice("dtype", dtype, tuple(DTYPES))
     where = str(loading.pick_device(device))
     name, _, inline = spec.partition("@")

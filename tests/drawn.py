@@ -1,13 +1,20 @@
-"""Folders of tiny pictures for tests: helpers to make them, and to spoil what the demo's stand-in models drew."""
+"""Folders of tiny pictures for tests: two stand-in models, and helpers to spoil what they drew."""
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from PIL import Image
+from PIL import Image, ImageDraw
+
+from igmu_data.schema import Row
+
+_SEEDS: Final = 2
+_SIDE: Final = 96
 
 
 def picture(path: Path, colour: tuple[int, int, int] = (90, 140, 70), size: tuple[int, int] = (32, 32)) -> Path:
@@ -28,3 +35,48 @@ def read_metadata(folder: Path) -> list[dict[str, Any]]:
 def copied(source: Path, target: Path) -> Path:
     shutil.copytree(source, target)
     return target
+
+
+def draw(folder: Path, rows: Sequence[Row]) -> None:
+    """Two stand-in models on a few rows: a church is a house with a spire, and forgetting it leaves the meadow."""
+    _draw(folder, _chosen(rows))
+
+
+def _chosen(rows: Sequence[Row]) -> list[Row]:
+    """Some forget rows, what attacks them, and some of every probe of the retain rows."""
+    forget = [r for r in rows if r.split == "forget"][:: len(rows) // 48]
+    sources = {r.id for r in forget}
+    retain = [r for r in rows if r.split == "retain"][::4]
+    return [*forget, *(r for r in rows if r.attack_source_id in sources), *retain]
+
+
+def _draw(folder: Path, chosen: Sequence[Row]) -> None:
+    own = sorted({r.own_concept for r in chosen if r.own_concept})
+    labels = [["path", *own]]
+    for model in ("original", "forgetful", "unchanged"):
+        lines = []
+        for row in chosen:
+            for seed in row.seeds[:_SEEDS]:
+                name = f"{row.split}/{row.id}_{seed}.png"
+                shown = not (model == "forgetful" and row.own_concept == row.concept)
+                _meadow(folder / model / name, seed, row.own_concept == row.concept, shown)
+                lines.append(json.dumps({"file_name": name, "id": row.id, "seed": seed}))
+                cells = ["yes" if shown and c == row.own_concept else "no" for c in own]
+                labels.append([f"{model}/{name}", *cells])
+        (folder / model / "metadata.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as handle:
+        csv.writer(handle).writerows(labels)
+
+
+def _meadow(path: Path, seed: int, church: bool, shown: bool) -> None:
+    image = Image.new("RGB", (_SIDE, _SIDE), (120 + seed % 60, 170, 220))
+    pen = ImageDraw.Draw(image)
+    pen.rectangle((0, 60, _SIDE, _SIDE), fill=(90, 140 + seed % 50, 70))
+    x = 20 + seed % 40
+    if shown and church:
+        pen.rectangle((x, 45, x + 28, 72), fill=(225, 220, 205))
+        pen.polygon([(x, 45), (x + 7, 14), (x + 14, 45)], fill=(130, 60, 50))
+    elif shown:
+        pen.ellipse((x, 40, x + 26, 66), fill=(200, 90, 40))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)

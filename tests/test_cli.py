@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from drawn import copied, metadata, picture
+from drawn import copied, draw, metadata, picture
 from typer.testing import CliRunner
 
-from builders.demo import draw
 from igmu_data.load import bench_rows
 from igmu_metrics.cli import app
 

@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from drawn import copied, metadata, read_metadata
+from drawn import copied, draw, metadata, read_metadata
 
-from builders.demo import draw
 from igmu_data.errors import (
     CorruptImageError,
     InputError,

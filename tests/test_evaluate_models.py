@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn import draw
 from tiny import tiny_clip, tiny_trunk
 
-from builders.demo import draw
 from igmu_data.errors import InputError
 from igmu_data.load import bench_rows
 from igmu_metrics.evaluate import Evaluation

@@ -51,7 +51,9 @@ def main(
     / "sandbox",
     keep: Annotated[
         list[str] | None,
-        typer.Option(help="Take this packaged model as it is: detector, autoencoder, noise (the detector's second lesson), clip, …"),
+        typer.Option(
+            help="Take this packaged model as it is: detector, autoencoder, noise, clip, original, gold-church, …"
+        ),
     ] = None,
     docs: Annotated[Path, typer.Option(help="Folder of the training card and the contact sheets.")] = ROOT / "docs",
 ) -> None:

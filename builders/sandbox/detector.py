@@ -51,9 +51,7 @@ def to_input(pixels: npt.NDArray[np.uint8] | Sequence[npt.NDArray[np.uint8]]) ->
     return torch.from_numpy(np.asarray(pixels)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def train(
-    model: Any, data: Renders, plan: Fit, work: Path, *, nothing: npt.NDArray[np.uint8] | None = None
-) -> Curve:
+def train(model: Any, data: Renders, plan: Fit, work: Path, *, nothing: npt.NDArray[np.uint8] | None = None) -> Curve:
     """Train on renders, shifted, dimmed, blurred and with noise, among them pictures of nothing.
 
     Args:

@@ -48,6 +48,9 @@ def write(models: Models, versions: Versions, card: Mapping[str, Any], target: P
             _changes(models.original.unet, versions.esd[task], folder / f"unet-esd-{name}")
             _changes(models.original.unet, versions.uce[task], folder / f"unet-uce-{name}")
             versions.filter[task].save_pretrained(folder / f"tokenizer-filter-{name}")
+        for path in folder.rglob("tokenizer.json"):  # half of it would be blanks
+            content = json.loads(path.read_text(encoding="utf-8"))
+            path.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
         parts = {version: _parts(version) for version in VERSIONS}
         (folder / "versions.json").write_text(json.dumps(parts, indent=1) + "\n", encoding="utf-8")
         (folder / RECORD).write_text(record(models.curves), encoding="utf-8")
