@@ -81,6 +81,7 @@ def make_scheduler() -> Any:
         clip_sample=False,
         set_alpha_to_one=True,
         timestep_spacing="trailing",
+        steps_offset=1,  # not used by this spacing; diffusers warns about any other value
     )
 
 

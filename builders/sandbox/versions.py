@@ -71,12 +71,16 @@ def by_esd(pipe: Any, item: Concept, advance: Advance | None = None) -> Any:
 
 
 def by_uce(pipe: Any, item: Concept) -> Any:
-    """UCE: the name is read as nothing in particular, every other concept of the world stays."""
+    """UCE: the name is read as nothing in particular, every other concept of the world stays.
+
+    The ridge is as large as leaves a rest of the concept: on big models UCE is not perfect either, and metrics are to
+    be asked about versions of every grade.
+    """
     others = [c.noun for c in world().concepts() if c.id != item.id]
-    pairs = [(item.noun, "")] if item.scope == "attribute" else [(item.noun, "place"), (item.phrase(), "a place")]
-    return uce.edit(pipe, pairs, others, tokens="last")
+    instead, lamb = ("", 0.5) if item.scope == "attribute" else ("place", 16.0)
+    return uce.edit(pipe, [(item.noun, instead)], others, tokens="last", lamb=lamb)
 
 
 def blocked(item: Concept) -> list[str]:
-    """What a hasty keyword filter lists: the label, and for a person the surname."""
-    return [item.noun] if item.scope == "subject" else [item.noun, " ".join(item.noun.split(" ")[-2:])]
+    """What a hasty keyword filter lists: the name and the two synonyms that come to mind, for a person the surname."""
+    return [item.noun, *item.synonyms[:2]] if item.scope == "subject" else [item.noun, item.synonyms[0]]
