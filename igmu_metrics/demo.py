@@ -109,7 +109,9 @@ def run(
     for slug in tasks:
         rows = load_rows(slug)
         jobs.append(plan(out, slug, rows, full=full, seeds_per_row=seeds_per_row))
-        console.print(f"load_dataset('{packaged.bench_folder()}', '{jobs[-1].config}'): {len(rows)} prompts")
+        console.print(
+            f"load_dataset('{packaged.bench_folder()}', '{jobs[-1].config}'): {len(rows)} prompts", soft_wrap=True
+        )
     for job in jobs:
         draw_versions(job, console)
     cards, sections = {}, []

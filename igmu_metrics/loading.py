@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from igmu_data.errors import EmptyInputError, InputError, LengthMismatchError, MissingExtraError, WeightsError
 from igmu_metrics.contract import FloatArray
+from igmu_metrics.progress import quiet_loading
 
 if TYPE_CHECKING:
     import torch
@@ -217,14 +218,15 @@ def load_pretrained(model_class: Any, source: Source, model_type: str, dtype: to
     config = AutoConfig.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
     if config.model_type != model_type:
         raise WeightsError(f"{source.name} is a {config.model_type!r} model; this backbone needs {model_type!r}")
-    model, info = model_class.from_pretrained(
-        source.folder,
-        use_safetensors=True,
-        local_files_only=True,
-        trust_remote_code=False,
-        output_loading_info=True,
-        dtype=dtype,
-    )
+    with quiet_loading():
+        model, info = model_class.from_pretrained(
+            source.folder,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            dtype=dtype,
+        )
     if missing := sorted(info["missing_keys"]):
         raise WeightsError(f"{source.name} lacks {len(missing)} weights, first {missing[0]!r}; download it again")
     loaded: torch.nn.Module = model.eval().requires_grad_(False)

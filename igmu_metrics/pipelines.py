@@ -18,6 +18,7 @@ from igmu_data.errors import WeightsError
 from igmu_data.sandbox import packaged
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics import loading
+from igmu_metrics.progress import quiet_loading
 
 DTYPES: Final = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 _INDEX: Final = "model_index.json"
@@ -136,13 +137,14 @@ def _load(folder: Path, name: str, device: str, dtype: str) -> Any:
     wanted = getattr(torch, DTYPES[dtype])
     accepted = inspect.signature(kind).parameters
     try:
-        pipe = kind.from_pretrained(
-            folder,
-            use_safetensors=True,
-            local_files_only=True,
-            dtype=wanted,
-            **{k: v for k, v in _LEFT_OUT.items() if k in accepted},
-        )
+        with quiet_loading():
+            pipe = kind.from_pretrained(
+                folder,
+                use_safetensors=True,
+                local_files_only=True,
+                dtype=wanted,
+                **{k: v for k, v in _LEFT_OUT.items() if k in accepted},
+            )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(f"{name}: cannot be loaded: {_first_line(error)} Save or download it again.") from error
     if pipe.dtype != wanted:  # older versions know the argument by another name, and ignore this one

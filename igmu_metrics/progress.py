@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -24,3 +25,17 @@ def bars() -> Iterator[Advance]:
             progress.advance(tasks[what], done)
 
         yield advance
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Without the bars that transformers and diffusers, if imported, show for each part of a model on disk."""
+    logs = [sys.modules.get(f"{name}.utils.logging") for name in ("transformers", "diffusers")]
+    shown = [log for log in logs if log is not None and log.is_progress_bar_enabled()]
+    for log in shown:
+        log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for log in shown:
+            log.enable_progress_bar()

@@ -30,6 +30,7 @@ from igmu_metrics.detectors._common import (
 )
 from igmu_metrics.instruments import Batch, InstrumentInfo
 from igmu_metrics.loading import find_model, load_image_processor, pick_device
+from igmu_metrics.progress import quiet_loading
 
 
 class HfClassifier:
@@ -95,13 +96,14 @@ def load(
     threshold = checked_threshold(threshold, 0.5)
     source = find_model(argument, "", revision, {})
     try:
-        model, report = AutoModelForImageClassification.from_pretrained(
-            source.folder,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        with quiet_loading():
+            model, report = AutoModelForImageClassification.from_pretrained(
+                source.folder,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(f"{source.name}: not an image classifier of transformers ({error}).") from error
     if missing := sorted(report["missing_keys"]):
