@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from builders.sandbox import questions
 from builders.sandbox.autoencoder import CHANNELS, GRID
 from builders.sandbox.captions import caption
 from builders.sandbox.clip import text_config, tokens
 from builders.sandbox.loop import Curve, Fit, fit
-from igmu_data.sandbox.world import Scene, world
+from igmu_data.sandbox.world import Scene
 
 if TYPE_CHECKING:
     import torch
@@ -128,17 +129,13 @@ def _read(text_encoder: Any, tokenizer: Any, data: Latents, plan: Fit, work: Pat
     """Train the text encoder to tell from a caption what the picture shows."""
     import torch
 
-    kinds = ((None, *world().objects), (None, *world().styles), tuple(world().settings))
-    shown = [(s.object, s.style, s.setting) for s in data.scenes]
-    wanted = torch.tensor([[kind.index(x) for kind, x in zip(kinds, s, strict=True)] for s in shown])
-    heads = torch.nn.ModuleList([torch.nn.Linear(WIDTH, len(kind)) for kind in kinds])
+    wanted, heads = questions.answers(data.scenes), questions.heads(WIDTH)
 
     def loss(rng: np.random.Generator, generator: torch.Generator) -> torch.Tensor:
         chosen = rng.integers(len(data.scenes), size=_READ)
         texts = [caption(data.scenes[i], rng, without=without) for i in chosen]
         read = text_encoder(tokens(tokenizer, texts)).last_hidden_state.mean(1)
-        losses = [torch.nn.functional.cross_entropy(head(read), wanted[chosen, i]) for i, head in enumerate(heads)]
-        return torch.stack(losses).sum()
+        return questions.loss(heads, read, wanted[chosen])
 
     both = torch.nn.ModuleDict({"text_encoder": text_encoder, "heads": heads})
     own = replace(plan, name=f"{plan.name}-words", steps=READING, learning_rate=2e-3, average=0.99, muon=0.0)

@@ -19,7 +19,7 @@ from igmu_data.sandbox.world import world
 DETECTOR: Final = Fit("detector", steps=1600, learning_rate=2e-3, seed=0, average=0.99)
 NOISE: Final = Fit("noise", steps=300, learning_rate=1e-3, seed=4, average=0.98)  # the detector's second lesson
 AUTOENCODER: Final = Fit("autoencoder", steps=3200, learning_rate=3e-3, seed=0, average=0.99, muon=3e-2)
-CLIP: Final = Fit("clip", steps=1500, learning_rate=1.5e-3, seed=0, average=0.99, muon=1e-2)
+CLIP: Final = Fit("clip", steps=2400, learning_rate=1.5e-3, seed=0, average=0.99, muon=1e-2)
 GENERATOR: Final = Fit("original", steps=5000, learning_rate=3e-3, seed=1, average=0.998, muon=1e-2)
 GOLD_STEPS: Final = 4000  # there is less to learn, and two are to be trained
 N_CALIBRATION: Final = 1000  # of the held-out renders; the others measure
