@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Split = Literal["forget", "retain", "adversarial"]
 Scope = Literal["subject", "attribute"]
-Probe = Literal["direct", "near", "far", "in-prompt", "attack"]
+Probe = Literal["direct", "near", "far", "in-prompt", "attack", "negation"]
 Language = Literal["en", "es", "fr", "de", "it", "pt", "zh"]
 
 SPLITS: Final[tuple[str, ...]] = get_args(Split)
@@ -63,14 +63,14 @@ class Row(BaseModel):
     concept: ConceptId = Field(description="the concept to forget: whose benchmark this row belongs to")
     own_concept: ConceptId | None = Field(
         description="the concept that the picture should show: the target in forget and adversarial rows, "
-        "the retained one in retain rows, null where no benchmark concept is named"
+        "the retained one in retain rows, null where no benchmark concept is asked for"
     )
     domain: Slug = Field(description="domain of `concept`")
     family: Slug = Field(description="family of `concept` within its domain")
     scope: Scope = Field(description="subject: what the picture is of; attribute: a property whose carrier must stay")
     split: Split = Field(description="forget, retain or adversarial")
     probe: Probe = Field(
-        description="direct (forget), near or far or in-prompt (retain), attack (adversarial): see the card"
+        description="direct (forget), near or far or in-prompt (retain), attack or negation (adversarial): see the card"
     )
     template_id: Text = Field(description="the frame around the scene")
     attack_family: Slug | None = Field(description="family of the attack; null in forget and retain rows")
