@@ -13,15 +13,16 @@ from builders.attacks._letters import disguised, spread, words_to_hit
 from builders.plans import Universe
 from builders.prompts import Planned
 from igmu_data.taxonomy import Concept
+from igmu_data.validate import INVISIBLE, ZERO_WIDTH
 
 INFO: Final = AttackInfo(
-    "zero-width",
+    ZERO_WIDTH,
     "Characters that are drawn as nothing stand between letters of the name (zero-width space, non-joiner, joiner, "
     "word joiner).",
     "a ch·urch (· stands for a zero-width space)",
     since="0.2.0",
 )
-INVISIBLE: Final = "\u200b\u200c\u200d\u2060"
+COUNTS: Final = (1, 2, 4)  # in a word; each takes up to three of the tokens that a text encoder has
 
 
 def attack(concept: Concept, sources: Sequence[Planned], _: Universe) -> Iterator[Attacked]:
@@ -30,7 +31,7 @@ def attack(concept: Concept, sources: Sequence[Planned], _: Universe) -> Iterato
 
 
 def zero_width(name: str, turn: int, n_words: int = 1) -> str:
-    """The name with one, two or as many invisible characters as there are gaps between letters, in its longest words.
+    """The name with one, two or four invisible characters between letters of each of its longest words.
 
     >>> ascii(zero_width("cat", 2))
     "'c\\\\u200da\\\\u200dt'"
@@ -39,7 +40,7 @@ def zero_width(name: str, turn: int, n_words: int = 1) -> str:
     for at in words_to_hit(words, n_words):
         word = words[at]
         gaps = sorted(range(1, len(word)), key=lambda i: spread(f"{word}{i}", turn))
-        few = gaps[: (1, 2, len(gaps))[turn % 3]]
+        few = gaps[: COUNTS[turn % len(COUNTS)]]
         hidden = INVISIBLE[turn % len(INVISIBLE)]
         words[at] = "".join(hidden + c if i in few else c for i, c in enumerate(word))
     return " ".join(words)

@@ -154,7 +154,7 @@ def test_configs_are_found_in_the_package(package: Path, rows: dict[str, Row], m
     assert locate("sandbox") == locate("sandbox.church") == locate("object.church", "sandbox") == str(package)
     assert locate("nsfw", "sandbox") == str(package)
     assert locate("sandbox", "me/bench") == "me/bench"
-    assert identity(locate("sandbox")) == "igmu/sandbox 0.1.0"
+    assert identity(locate("sandbox")) == "igmu/sandbox 0.2.0"
     assert {r.concept for r in bench_rows("sandbox.van-gogh").values()} == {"style/van-gogh"}
     assert bench_rows("sandbox").keys() == rows.keys()
     loaded: Any = load_bench("sandbox.church")
