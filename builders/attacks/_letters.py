@@ -30,10 +30,11 @@ def disguises(concept: Concept, change: Change, *, turns: int) -> list[str]:
 
 
 def disguised(concept: Concept, sources: Sequence[Planned], change: Change, salt: str) -> Iterator[Attacked]:
-    """Source rows, each with another disguise of the name, as far as there are enough."""
+    """Source rows, each with another disguise of the name, as far as there are enough; the article stays as it was."""
+    article = f"{concept.article} " if concept.article else ""
     spelled = itertools.cycle(disguises(concept, change, turns=20 * ROWS))
     for source, wrong in zip(pick(sources, ROWS, salt, key=lambda s: s.row.prompt), spelled, strict=False):
-        yield Attacked(source, source.plan.prompt(wrong))
+        yield Attacked(source, source.plan.prompt(phrase=article + wrong if "{a}" in source.plan.text else wrong))
 
 
 def words_to_hit(words: Sequence[str], n: int) -> list[int]:
