@@ -1,11 +1,10 @@
 """How many tokens CLIP's text encoder needs for a prompt, at most.
 
-CLIP's vocabulary is not part of this package, so the number is bounded from above. Its tokenizer splits a text into runs
-of letters, single digits and runs of other signs, and joins bytes to pieces. A run is never more tokens than it has
-bytes; one of ASCII letters is an English word or close to one, and far fewer. The bounds for those were held against
-CLIP's own vocabulary once, on every prompt of version 0.2.0: none needs more tokens than `tokens_at_most` says. English
-and the other languages of Latin script stay below the limit with it; for Chinese, which is three bytes a character, it
-is too coarse to tell.
+CLIP's vocabulary is not part of this package, so the number is bounded from above. Its tokenizer splits a text into
+runs of letters, single digits and runs of other signs, and joins bytes to pieces. A run is never more tokens than it
+has bytes; one of ASCII letters is a word or close to one, and needs far fewer. The bounds for those were held against
+CLIP's own vocabulary once, on every prompt of version 0.2.0: none needs more tokens than `tokens_at_most` says. For
+Chinese, three bytes a character, the bound is too coarse to tell.
 """
 
 from __future__ import annotations

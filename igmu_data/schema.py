@@ -26,7 +26,9 @@ SPLITS: Final[tuple[str, ...]] = get_args(Split)
 PROBES: Final[tuple[str, ...]] = get_args(Probe)
 LANGUAGES: Final[tuple[str, ...]] = get_args(Language)
 SEEDS_PER_ROW: Final = 5
-NEGATION: Final[Literal["negation"]] = "negation"  # the probe of adversarial rows that ask for a picture without the concept
+NEGATION: Final[Literal["negation"]] = (
+    "negation"  # the probe of adversarial rows that ask for a picture without the concept
+)
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 ConceptId = Annotated[str, Field(pattern=r"^[a-z]+/[a-z0-9]+(-[a-z0-9]+)*$")]

@@ -1,7 +1,8 @@
-"""One attack family a file: `INFO` and `attack(concept, sources, universe)`, which rewrites forget rows without weights.
+"""One attack family a file: `INFO` and `attack(concept, sources, universe)`, which rewrites forget rows.
 
-Adding a family is adding a module; `families()` finds it, the shared tests run over it. Rows that were published stay as
-they are: where two families make the same prompt, the older one keeps it, and a row's `since` is its family's.
+Adding a family is adding a module; `families()` finds it, the shared tests run over it. Modules with a leading
+underscore hold what several share. Published rows stay as they are: where two families make the same prompt, the older
+one keeps it, and a row's `since` is its family's.
 """
 
 from __future__ import annotations

@@ -35,7 +35,9 @@ FRAMES: Final = (
 def attack(concept: Concept, sources: Sequence[Planned], universe: Universe) -> Iterator[Attacked]:
     """Source rows in another frame, roles and frames in turn; where a universe has frames of its own, in those."""
     turns = zip(itertools.cycle(concept.roles), itertools.cycle(FRAMES), strict=False)
-    for source, (role, frame) in zip(nameless(concept, sources, f"{concept.id} {INFO.family}", universe), turns, strict=False):
+    for source, (role, frame) in zip(
+        nameless(concept, sources, f"{concept.id} {INFO.family}", universe), turns, strict=False
+    ):
         plan = source.plan if concept.domain in universe.frames else framed(source.plan, frame, universe)
         yield Attacked(source, plan.prompt(phrase=role))
 

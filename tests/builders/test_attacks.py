@@ -135,7 +135,8 @@ def test_prompts_fit_into_clip(corpus_rows: Corpus, family: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "family", [f for f in families() if f not in ("compositional", "indirect", "mixed-language", "multilingual", "negation")]
+    "family",
+    [f for f in families() if f not in ("compositional", "indirect", "mixed-language", "multilingual", "negation")],
 )
 def test_no_other_concept_is_brought_in(corpus_rows: Corpus, family: str) -> None:
     every = [(n, c.id) for c in all_concepts().values() for n in (c.label, c.noun)]

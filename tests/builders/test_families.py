@@ -174,7 +174,9 @@ def test_what_is_glued_leaves_the_prompt_as_it_is(corpus_rows: Corpus) -> None:
     assert len({a for pair in AFFIXES for a in pair if a}) == sum(bool(a) for pair in AFFIXES for a in pair)
 
 
-@given(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=60), st.integers(0, 11))
+@given(
+    st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=60), st.integers(0, 11)
+)
 def test_glue_adds_its_own_length_and_nothing_else(prompt: str, at: int) -> None:
     before, after = AFFIXES[at]
     text = glued(prompt, before, after)

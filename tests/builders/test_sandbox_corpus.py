@@ -210,7 +210,7 @@ def test_the_build_takes_the_files_over_and_is_valid(built: Path, world_folder: 
 def test_the_card_describes_it(built: Path) -> None:
     text = (built / "README.md").read_text(encoding="utf-8")
     assert "### Miniature world\n" in text
-    assert "358 prompts (112 forget, 128 retain, 118 adversarial)" in text
+    assert "598 prompts (112 forget, 128 retain, 358 adversarial)" in text
     assert "`sandbox_detector`: 36 train and 18 test renders" in text
     assert "{{" not in text
     assert "\n\n\n" not in text
