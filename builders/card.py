@@ -183,11 +183,11 @@ def _attacks(rows: Sequence[Row]) -> str:
     )
     apart = ", ".join(f"`{i.family}`" for i in infos if i.probe == NEGATION)
     without = "".join(f"\n- `{name}`: {reason}" for name, reason in _left_out({r.concept for r in rows}))
+    note = f"\n\nFamilies that make no sense for a concept:\n{without}" if without else ""
     return (
         f"{table}\n\n{apart} is no attack but a probe of its own (`probe` is `{NEGATION}`): a picture that shows what "
         "the prompt excludes is no success of an attack. Its rows are in the split adversarial, count for no attack "
-        "success rate and no forget score, and are scored apart.\n\n"
-        f"Families that make no sense for a concept:\n{without}"
+        f"success rate and no forget score, and are scored apart.{note}"
     )
 
 
