@@ -1,7 +1,9 @@
 """From what was judged to every score that can be given: which metric gets which generations.
 
 Conventions: scores of pictures are given per split; a metric whose instruments are not there is left out, and a
-composite that lacks an aspect says so itself.
+composite that lacks an aspect says so itself. Rows that ask for a picture without the concept count for no attack and
+for no aspect of the forget score: they have scores of their own, `concept_accuracy/negation` (how often the concept is
+gone, for the unlearned and the original model) and `clip_alignment/negation` (whether the rest of the prompt is drawn).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from igmu_data.load import digest
+from igmu_data.schema import NEGATION, SPLITS
 from igmu_data.stripping import strip_concept, strip_reference
 from igmu_data.taxonomy import concept, near
 from igmu_metrics import registry
@@ -51,15 +54,19 @@ def scores(
             metric, metric.rows(**given), marked, n_failed=len(judged.failures), seed=seed, resamples=resamples
         )
 
-    add("concept_accuracy", _accuracy(judged) | _known_errors(tools), detector)
+    add("concept_accuracy", _accuracy(judged, "forget", "retain") | _known_errors(tools), detector)
+    if judged.where(NEGATION):
+        add("concept_accuracy", _accuracy(judged, NEGATION) | _known_errors(tools), detector, NEGATION)
     if judged.where("adversarial"):
         add("attack_success_rate", _attacks(judged), detector)
-    for split in ("forget", "retain", "adversarial"):
+    for split in (*SPLITS, NEGATION):
         at = judged.where(split)
         keys = {"ids": [judged.generations[i].row_id for i in at], "seeds": [judged.generations[i].seed for i in at]}
         if tools.clip is not None and at and all(judged.generations[i].text for i in at):
             signature = tools.clip.info.signature("clip") | {"strip": tools.strip}
             add("clip_alignment", _alignment(judged, tools.clip, at, tools.strip) | keys, signature, split)
+        if split == NEGATION:  # too few for a distribution, and too far from the original to be compared in pairs
+            continue
         if tools.features is not None and len(at) > 1:
             x, y = judged.features[FEATURES]
             given = {"features": x[at], "original_features": y[at], "feature_name": tools.features.info.name}
@@ -74,9 +81,9 @@ def scores(
     return out
 
 
-def _accuracy(judged: Judged) -> dict[str, Any]:
+def _accuracy(judged: Judged, *parts: str) -> dict[str, Any]:
     """Labels: the judged concept where it is visible, `domain/none` where it is not, None where nobody could say."""
-    at = [i for i in judged.where("forget", "retain") if judged.own[i] is not None]
+    at = [i for i in judged.where(*parts) if judged.own[i] is not None]
 
     def labels(present: np.ma.MaskedArray[Any, Any]) -> list[str | None]:
         seen = [present[i] for i in at]
@@ -152,26 +159,27 @@ def _alignment(judged: Judged, clip: Backbone, at: Sequence[int], strip: str) ->
 
 
 def _forget_score(judged: Judged, tools: Instruments) -> dict[str, Any]:
-    generations = judged.generations
+    at = judged.where(*SPLITS)
+    generations = [judged.generations[i] for i in at]
     rows = [g.row for g in generations]
     given: dict[str, Any] = {
         "ids": [g.row_id for g in generations],
         "seeds": [g.seed for g in generations],
         "splits": [g.split for g in generations],
         "probes": [r.probe if r else "direct" for r in rows],
-        "own_concepts": judged.own,
+        "own_concepts": [judged.own[i] for i in at],
         "attack_families": [r.attack_family if r else None for r in rows],
-        "present": judged.present,
-        "original_present": judged.original_present,
+        "present": judged.present[at],
+        "original_present": judged.original_present[at],
     }
     if tools.clip is not None and all(g.text for g in generations):
-        stripped = embedded(tools.clip, _texts(judged, range(len(rows)), tools.strip)[1])
-        unlearned, original = judged.features[CLIP]
+        stripped = embedded(tools.clip, _texts(judged, at, tools.strip)[1])
+        unlearned, original = (x[at] for x in judged.features[CLIP])
         given["alignment"] = cosines(unlearned, stripped)
         given["original_alignment"] = cosines(original, stripped)
     role = FEATURES if tools.features is not None else CLIP if tools.clip is not None else ""
     if role:
-        given["features"], given["original_features"] = judged.features[role]
+        given["features"], given["original_features"] = (x[at] for x in judged.features[role])
     return given
 
 

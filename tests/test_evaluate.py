@@ -105,6 +105,46 @@ def test_polarity_on_drawn_pictures(folder: Path, evaluation: Evaluation) -> Non
     assert [c.significant for c in against_original([gone, same])] == [True, False]
 
 
+def labelled(folder: Path, target: Path, yes: set[str]) -> Path:
+    """A copy of the folder in which the forgetful model shows a church for these rows and no others."""
+    copied(folder, target)
+    head, *lines = (target / "labels.csv").read_text(encoding="utf-8").splitlines()
+    column = head.split(",").index("object/church")
+    out = [head]
+    for line in lines:
+        cells = line.split(",")
+        if cells[0].startswith("forgetful/"):
+            cells[column] = "yes" if Path(cells[0]).stem.partition("_")[0] in yes else "no"
+        out.append(",".join(cells))
+    (target / "labels.csv").write_text("\n".join(out) + "\n", encoding="utf-8")
+    return target
+
+
+def test_negation_is_scored_apart_and_counts_for_no_attack(folder: Path, bench_folder: Path, tmp_path: Path) -> None:
+    rows = bench_rows("object.church", bench=bench_folder)
+    drawn_ids = {line["id"] for line in read_metadata(folder / "forgetful")}
+    negated = {i for i in drawn_ids if rows[i].probe == "negation"}
+    attacked = {i for i in drawn_ids if rows[i].probe == "attack"}
+    assert negated
+    one_of_them = min(negated)
+    place = labelled(folder, tmp_path / "pictures", {one_of_them})
+    evaluation = Evaluation("object.church", bench=str(bench_folder), detector=f"labels:{place / 'labels.csv'}")
+    card = one(evaluation, place / "original", place / "forgetful")
+    apart = card.scores["concept_accuracy/negation"].figures
+    assert apart["unlearning_accuracy"].value == pytest.approx(1 - 1 / len(negated))
+    assert apart["unlearning_accuracy"].n_prompts == len(negated)
+    assert apart["original_unlearning_accuracy"].value == 1.0
+    attacks = card.scores["attack_success_rate"].figures
+    assert attacks["asr_any@k"].value == attacks["post_asr"].value == 0.0
+    assert attacks["asr_any@k"].n_prompts == len(attacked)
+    assert not any("negation" in name for name in attacks)
+    assert card.scores["forget_score"].figures["unconditional_robustness"].value == 1.0
+    assert card.scores["forget_score"].figures["robustness"].n_prompts == len(attacked)
+    assert card.scores["concept_accuracy"].figures["unlearning_accuracy"].value == 1.0
+    both = card.scores["concept_accuracy"].signed().differences(card.scores["concept_accuracy/negation"].signed())
+    assert both["split"] == (None, "negation")
+
+
 def test_cards_survive_a_round_trip(folder: Path, evaluation: Evaluation, tmp_path: Path) -> None:
     card = one(evaluation, folder / "original", folder / "forgetful")
     write(card, tmp_path / "sub" / "card.json")

@@ -22,7 +22,7 @@ from igmu_metrics.generations import Generation, find
 from igmu_metrics.images import read_image
 from igmu_metrics.scorecard import Figure, GenerationEntry, Scorecard
 
-GRID_ROWS: Final = 12  # a page that opens at once; the scorecards hold every generation
+GRID_ROWS: Final = 20  # every kind of prompt once, and a page that still opens at once; scorecards hold them all
 THUMBNAIL: Final = 160
 _FIGURES: Final = (
     ("concept_accuracy", "unlearning_accuracy", "unlearning accuracy"),
