@@ -55,13 +55,19 @@ def concept(item: taxonomy.Concept) -> Table:
         ("scope", item.scope),
         ("synonyms", ", ".join(item.synonyms)),
         ("indirect", "\n".join(item.indirect)),
+        ("superclasses", "\n".join(item.superclasses)),
+        ("subclasses", "\n".join(item.subclasses)),
+        ("roles", "\n".join(item.roles)),
+        ("places", "\n".join(item.places)),
+        ("without families", "\n".join(f"{k}: {v}" for k, v in item.without_families.items())),
         ("translations", ", ".join(f"{code} {t.noun}" for code, t in item.translations.items())),
         ("near", near or f"{len(item.neighbours)} prompts of its own"),
         ("far", far),
         ("source", item.source),
         ("license", item.license),
     ):
-        table.add_row(key, value)
+        if value:
+            table.add_row(key, value)
     return table
 
 
