@@ -73,8 +73,8 @@ def _summary(out: Path, found: Imported) -> Iterator[str]:
     if found.n_seeds_left_out:
         yield f"seeds beyond the fifth of a prompt, left out: {found.n_seeds_left_out}"
     yield f"naming {first.concept}: {found.n_naming} of {len(found.rows)} rows"
-    seeds = ", ".join(f"{k} in {count} rows" for k, count in found.n_published_seeds.items())
-    yield f"published seeds: {seeds}; the others of each row's five follow from its text"
+    seeds = ", ".join(f"{k} ({count} rows)" for k, count in found.n_published_seeds.items())
+    yield f"published seeds of a row: {seeds}; the others of its five follow from the text"
     config = first.concept.replace("/", ".")
     only = next(iter(found.n_published_seeds)) if len(found.n_published_seeds) == 1 else 0
     draw = f" --seeds-per-row {only}" if 0 < only < len(first.seeds) else ""

@@ -21,6 +21,7 @@ from igmu_metrics.evaluate import Evaluation
 from igmu_metrics.generations import METADATA, Generation, listed
 
 ATTACKS: Final = "attack_success_rate"
+_LEVELS: Final = 3  # folders above a picture that are searched for its metadata
 
 
 def score_rows(
@@ -165,10 +166,11 @@ def _drawn_beside(picture: Any, known: dict[Path, dict[tuple[str, int], Path]]) 
     """What the metadata of a picture's folder lists, by row and seed; nothing for a picture in memory."""
     if not isinstance(picture, Path):
         return {}
-    folder = picture.parent
-    if folder not in known:
-        known[folder] = listed(folder) if (folder / METADATA).is_file() else {}
-    return known[folder]
+    if picture.parent not in known:
+        # A folder may sort its pictures by split; its metadata stands above them.
+        above = next((f for f in list(picture.parents)[:_LEVELS] if (f / METADATA).is_file()), None)
+        known[picture.parent] = {} if above is None else listed(above)
+    return known[picture.parent]
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:

@@ -30,6 +30,8 @@ from igmu_data.stripping import strip_concept
 from igmu_data.taxonomy import RESTRICTED_DOMAIN, Concept, concept
 from igmu_data.validate import names_concept
 
+# What is asked for by a prompt that names the concept and nothing else, without the concept.
+BARE: Final = "an image"
 _SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -48,8 +50,8 @@ class Imported:
 
     Args:
         rows: those that the policy lets through.
-        refused: prompts that are left out, by reason: a rule of the policy (a prompt may break both), `blank`, `only
-            the concept` (nothing is left without its name), `plain prompt refused` (an attack without its source).
+        refused: prompts that are left out, by reason: a rule of the policy (a prompt may break both), `blank`, or
+            `plain prompt refused` (an attack without its source).
         n_refused: prompts that are left out for any of them.
         n_read: prompts of the list.
         n_unselected: records that `where` left out; they are not read.
@@ -213,13 +215,13 @@ class _Import:
     def _refused(self, text: str, prompt: Prompt) -> list[str]:
         if not text:
             return ["blank"]
-        stripped = strip_concept(prompt.plain or text, self.item.names)
-        rules = {
-            v.rule
-            for t, language in ((text, prompt.language), (stripped, "en"))
-            for v in policy.violations(t, domain=RESTRICTED_DOMAIN, language=language)
-        }
-        return sorted(rules) or ([] if stripped.strip() else ["only the concept"])
+        # What is left of an attack without the concept is its plain prompt's, which is looked at by itself.
+        texts = dict.fromkeys((text, text if prompt.plain else self._stripped(text)))
+        found = (v for t in texts for v in policy.violations(t, domain=RESTRICTED_DOMAIN, language=prompt.language))
+        return sorted({v.rule for v in found})
+
+    def _stripped(self, text: str) -> str:
+        return strip_concept(text, self.item.names) or BARE
 
     def _row(self, group: _Group, plain: Mapping[str, Row]) -> Row | None:
         prompt = group.prompt
@@ -236,7 +238,7 @@ class _Import:
         family = prompt.family or self.attack_family
         given: dict[str, Any] = {
             "prompt": text,
-            "stripped_prompt": origin.stripped_prompt if origin else strip_concept(text, self.item.names),
+            "stripped_prompt": origin.stripped_prompt if origin else self._stripped(text),
             "concept": self.item.id,
             "own_concept": self.item.id,
             "domain": self.item.domain,
