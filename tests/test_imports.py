@@ -112,7 +112,7 @@ def test_unlearndiffatk_takes_either_name_of_a_column(tmp_path: Path) -> None:
 
 def test_six_cd_needs_one_concept_of_many(tmp_path: Path) -> None:
     lines = (SIX, "0,a church,7,church", "1,a lighthouse,8,lighthouse")
-    with pytest.raises(InputError, match="'concept' holds 2 concepts.*--where concept="):
+    with pytest.raises(InputError, match=r"'concept' holds 2 concepts.*--where concept="):
         read(tmp_path, "six-cd", *lines)
     found = read(tmp_path, "six-cd", *lines, where={"concept": "church"})
     assert [(r.prompt, r.seeds[0]) for r in found.rows] == [("a church", 7)]
@@ -249,7 +249,7 @@ def test_wrong_arguments(tmp_path: Path) -> None:
             import_prompts(path, "unlearndiffatk", **TERMS | terms)
     with pytest.raises(UnknownConceptError, match="object/church"):
         import_prompts(path, "unlearndiffatk", **TERMS | {"concept_name": "object/chruch"})
-    with pytest.raises(InputError, match="'case_numbr'.*did you mean 'case_number'"):
+    with pytest.raises(InputError, match=r"'case_numbr'.*did you mean 'case_number'"):
         import_prompts(path, "unlearndiffatk", **TERMS, where={"case_numbr": "0"})
     with pytest.raises(EmptyInputError, match="--where left out all 1"):
         import_prompts(path, "unlearndiffatk", **TERMS, where={"case_number": "7"})
@@ -257,7 +257,7 @@ def test_wrong_arguments(tmp_path: Path) -> None:
         import_prompts(path, "unlearndiffatk", **TERMS, attack_family="Two Words")
     with pytest.raises(MetadataError, match="cannot be read"):
         import_prompts(tmp_path, "unlearndiffatk", **TERMS)
-    with pytest.raises(InputError, match="'Original', which it does not have|no column 'Original'"):
+    with pytest.raises(InputError, match=r"'Original', which it does not have|no column 'Original'"):
         import_prompts(written(tmp_path, "a church", "a chapel"), "hub", **TERMS, where={"Original": "x"})
 
 
