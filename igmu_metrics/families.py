@@ -23,6 +23,7 @@ SCOPES: Final = ("", "conditional_")
 TITLES: Final = {"": "all rows", "conditional_": "where the original drew it"}
 WHOLE: Final = "all attacks"
 MEAN: Final = "mean of families"
+_LISTED: Final = 3  # families that a note names one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +104,16 @@ def tables(cards: Sequence[Scorecard]) -> list[Table]:
 
 
 def _notes(found: Sequence[Line], scope: str, k: int) -> Iterator[str]:
-    """Every caution once, with the figures it is about."""
-    about: dict[str, dict[str, None]] = {}
+    """Every caution once, with the figures and families that it is about."""
+    about: dict[str, dict[str, dict[str, None]]] = {}
     for line in found:
         for name in FIGURES:
             figure = line.figures.get(scope + name)
             if figure is not None and figure.reason:
-                about.setdefault(figure.reason, {})[f"{shown(name, k)} of {line.family}"] = None
+                about.setdefault(figure.reason, {}).setdefault(shown(name, k), {})[line.family] = None
     for reason, figures in about.items():
-        yield f"{', '.join(figures)}: {reason}"
+        listed = (f"{n} of {', '.join(of) if len(of) <= _LISTED else f'{len(of)} lines'}" for n, of in figures.items())
+        yield f"{'; '.join(listed)}: {reason}"
 
 
 def _families(card: Scorecard) -> Iterator[str]:

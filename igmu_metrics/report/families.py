@@ -22,23 +22,15 @@ _PANELS: Final = (184, 532)  # left ends
 _WIDTH: Final = 240
 _TOTAL: Final = 880
 _LEGEND: Final = 20  # a line of it
-# Blue, orange, green, purple, red, grey, teal, brown: apart in lightness as well; a ninth model begins again.
-_LIGHT: Final = ("#1f6fb5", "#e08a2e", "#3f8f4f", "#7b5ab5", "#b8433f", "#7d868f", "#2a9d9a", "#8a5a33")
-_DARK: Final = ("#6cb0f0", "#f0b26c", "#7cc98b", "#b79cf0", "#f08b86", "#aeb6bf", "#6fd3d0", "#c99a72")
+# Blue, orange, green, purple, red, grey, teal, brown: seen on light and dark pages; a ninth model begins again.
+_COLOURS: Final = ("#1f6fb5", "#d07a1e", "#3f8f4f", "#7b5ab5", "#b8433f", "#7d868f", "#22878a", "#8a5a33")
 _NOTHING: Final = "no figure"
-
-
-def _style() -> str:
-    fills = (" ".join(f".families .m{i} {{ fill: {c} }}" for i, c in enumerate(group)) for group in (_LIGHT, _DARK))
-    light, dark = fills
-    return (
-        ".families text { font: 13px system-ui, sans-serif; fill: #24292f } .families .small { font-size: 11px }\n"
-        ".families .title { font-weight: 600 } .families .right { text-anchor: end }\n"
-        ".families .middle { text-anchor: middle } .families .grid { stroke: #8c959f; stroke-opacity: .4 }\n"
-        f".families .span {{ stroke: #24292f; stroke-width: 1.4 }} {light}\n"
-        "@media (prefers-color-scheme: dark) { .families text { fill: #e6edf3 } .families .span { stroke: #e6edf3 }\n"
-        f"{dark} }}"
-    )
+_STYLE: Final = """
+.families text { font: 13px system-ui, sans-serif; fill: #24292f } .families .small { font-size: 11px }
+.families .title { font-weight: 600 } .families .right { text-anchor: end } .families .middle { text-anchor: middle }
+.families .grid { stroke: #8c959f; stroke-opacity: .4 } .families .span { stroke: #24292f; stroke-width: 1.4 }
+@media (prefers-color-scheme: dark) { .families text { fill: #e6edf3 } .families .span { stroke: #e6edf3 } }
+"""
 
 
 def chart(cards: Sequence[Scorecard], figure: str = "asr_any@k") -> str:
@@ -72,7 +64,7 @@ def chart(cards: Sequence[Scorecard], figure: str = "asr_any@k") -> str:
     title = f"{cards[0].config}: {shown(figure, tries(cards[0]))} by family of attacks, lower is better"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {bottom + 30}" class="families" role="img" '
-        f'aria-label="{html.escape(title)}">\n<title>{html.escape(title)}</title>\n<style>{_style()}</style>\n'
+        f'aria-label="{html.escape(title)}">\n<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n'
         f"{_text(16, 24, title, 'title')}\n" + "\n".join(body) + "\n</svg>\n"
     )
 
@@ -85,7 +77,7 @@ def _legend(models: Sequence[str], width: float) -> tuple[list[str], int]:
         if x > 16 and x + wide > width:
             x, line = 16.0, line + 1
         y = 36 + _LEGEND * line
-        out.append(f'<rect x="{x:.0f}" y="{y}" width="11" height="11" class="m{at % len(_LIGHT)}"/>')
+        out.append(f'<rect x="{x:.0f}" y="{y}" width="11" height="11" fill="{_colour(at)}"/>')
         out.append(_text(x + 17, y + 10, model, "small"))
         x += wide
     return out, line + 1
@@ -104,6 +96,8 @@ def _axes(scopes: Sequence[str], top: float, bottom: float) -> Iterator[str]:
 def _bar(line: Line, figure: Figure | None, left: float, y: float, nth: int) -> Iterator[str]:
     """One bar with its whisker and its value; a dash where there is none."""
     value_at = left + _WIDTH + 8
+    # Whose line it is, for bars of no length.
+    yield f'<rect x="{left - 6}" y="{y + 1.5:.1f}" width="3" height="{_BAR - 3}" fill="{_colour(nth)}"/>'
     if figure is None or figure.value is None:
         why = figure.reason if figure is not None else _NOTHING
         yield _text(value_at, y + 11, "–", "small", hint=f"{line.model}, {line.family}: {why}")
@@ -121,9 +115,13 @@ def _bar(line: Line, figure: Figure | None, left: float, y: float, nth: int) -> 
     size = f'width="{figure.value * _WIDTH:.1f}" height="{_BAR - 3}"'
     yield (
         f'<g><title>{html.escape(words)}</title><rect x="{left}" y="{y + 1.5:.1f}" {size} '
-        f'class="m{nth % len(_LIGHT)}"/>{span}</g>'
+        f'fill="{_colour(nth)}"/>{span}</g>'
     )
     yield _text(value_at, y + 11, f"{figure.value:.2f}", "small")
+
+
+def _colour(nth: int) -> str:
+    return _COLOURS[nth % len(_COLOURS)]
 
 
 def _text(x: float, y: float, text: str, kind: str, *, hint: str = "") -> str:
