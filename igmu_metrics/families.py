@@ -6,6 +6,7 @@ attacks` counts every prompt the same, `mean of families` every family.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -24,6 +25,7 @@ TITLES: Final = {"": "all rows", "conditional_": "where the original drew it"}
 WHOLE: Final = "all attacks"
 MEAN: Final = "mean of families"
 _LISTED: Final = 3  # families that a note names one by one
+_COUNT: Final = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?= prompts?\b)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +106,20 @@ def tables(cards: Sequence[Scorecard]) -> list[Table]:
 
 
 def _notes(found: Sequence[Line], scope: str, k: int) -> Iterator[str]:
-    """Every caution once, with the figures and families that it is about."""
+    """Every caution once, with the figures and families that it is about and the range of prompts that it counts."""
     about: dict[str, dict[str, dict[str, None]]] = {}
+    counts: dict[str, list[str]] = {}
     for line in found:
         for name in FIGURES:
             figure = line.figures.get(scope + name)
-            if figure is not None and figure.reason:
-                about.setdefault(figure.reason, {}).setdefault(shown(name, k), {})[line.family] = None
-    for reason, figures in about.items():
+            for reason in figure.reason.split("; ") if figure is not None and figure.reason else ():
+                kind = _COUNT.sub("#", reason, count=1)
+                about.setdefault(kind, {}).setdefault(shown(name, k), {})[line.family] = None
+                counts.setdefault(kind, []).extend(_COUNT.findall(reason)[:1])
+    for kind, figures in about.items():
         listed = (f"{n} of {', '.join(of) if len(of) <= _LISTED else f'{len(of)} lines'}" for n, of in figures.items())
-        yield f"{'; '.join(listed)}: {reason}"
+        low, high = min(counts[kind], key=float, default=""), max(counts[kind], key=float, default="")
+        yield f"{'; '.join(listed)}: {kind.replace('#', low if low == high else f'{low} to {high}')}"
 
 
 def _families(card: Scorecard) -> Iterator[str]:

@@ -134,7 +134,8 @@ def _write_rows(path: Path, rows: Sequence[Row]) -> None:
     bars = datasets.is_progress_bar_enabled()
     datasets.disable_progress_bars()
     try:
-        records = [{c: (r.model_dump() | {"image": None, "seeds": list(r.seeds)})[c] for c in COLUMNS} for r in rows]
+        given: list[dict[str, Any]] = [r.model_dump() | {"image": None, "seeds": list(r.seeds)} for r in rows]
+        records = [{c: record[c] for c in COLUMNS} for record in given]
         path.parent.mkdir(parents=True, exist_ok=True)
         datasets.Dataset.from_list(records, features=features()).to_parquet(str(path))
     finally:
