@@ -57,7 +57,8 @@ def scores(
             metric, metric.rows(**given), marked, n_failed=len(judged.failures), seed=seed, resamples=resamples
         )
 
-    add("concept_accuracy", _accuracy(judged) | _known_errors(tools), detector)
+    if judged.where("forget", "retain"):  # a folder of attacks alone has no accuracy
+        add("concept_accuracy", _accuracy(judged) | _known_errors(tools), detector)
     if judged.where("adversarial"):
         add("attack_success_rate", _attacks(judged, k, budgets or {}), detector)
     for split in ("forget", "retain", "adversarial"):
