@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -86,8 +87,9 @@ class _Sample:
     attacks: _Codes | None = None  # attacked prompts behind each value, where any of them counts
 
     def where(self, chosen: BoolArray) -> _Sample:
-        columns = (getattr(self, name) for name in self.__slots__)
-        return _Sample(*(None if column is None else column[chosen] for column in columns))
+        columns: list[Any] = [getattr(self, name) for name in self.__slots__]
+        chosen_ones: list[Any] = [None if column is None else column[chosen] for column in columns]
+        return _Sample(*chosen_ones)
 
 
 @dataclass(frozen=True, slots=True)
