@@ -104,13 +104,13 @@ def _bar(line: Line, figure: Figure | None, left: float, y: float, nth: int) -> 
         return
     words = f"{line.model}, {line.family}: {figure.value:.3f}"
     span = ""
-    ends = figure.interval
-    if ends is not None and ends[0] is not None and ends[1] is not None:
-        low, high = (left + min(1.0, max(0.0, e)) * _WIDTH for e in ends)
+    low, high = figure.interval or (None, None)
+    if low is not None and high is not None:
+        start, end = (left + min(1.0, max(0.0, share)) * _WIDTH for share in (low, high))
         middle = y + _BAR / 2
-        caps = "".join(f"M{x:.1f} {middle - 3:.1f}V{middle + 3:.1f}" for x in (low, high))
-        span = f'<path d="M{low:.1f} {middle:.1f}H{high:.1f}{caps}" class="span"/>'
-        words += f" [{ends[0]:.3f}, {ends[1]:.3f}]"
+        caps = "".join(f"M{x:.1f} {middle - 3:.1f}V{middle + 3:.1f}" for x in (start, end))
+        span = f'<path d="M{start:.1f} {middle:.1f}H{end:.1f}{caps}" class="span"/>'
+        words += f" [{low:.3f}, {high:.3f}]"
     words += f", {figure.n_prompts} prompts, {figure.n_generations} pictures"
     size = f'width="{figure.value * _WIDTH:.1f}" height="{_BAR - 3}"'
     yield (
