@@ -69,6 +69,10 @@ class UnknownFamilyError(UnknownNameError):
     kind = "attack family"
 
 
+class UnknownFormatError(UnknownNameError):
+    kind = "format of prompt lists"
+
+
 class UnknownVersionError(UnknownNameError):
     kind = "sandbox version"
 
@@ -119,6 +123,10 @@ class MetadataError(InputError):
 
 class IncomparableError(InputError):
     """Scores whose signatures differ in more than the model."""
+
+
+class BudgetError(IncomparableError):
+    """Attacks that were tried unequally often, or with unequal effort: one rate of them all would mean nothing."""
 
 
 class ImageError(IgmuError):

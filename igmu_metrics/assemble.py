@@ -8,6 +8,7 @@ gone, for the unlearned and the original model) and `clip_alignment/negation` (w
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,8 @@ def scores(
     tools: Instruments,
     *,
     fields: Fields,
+    k: int | None = None,
+    budgets: Mapping[str, str | int] | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> dict[str, Score]:
@@ -39,6 +42,9 @@ def scores(
         judged: from `judge`.
         tools: the instruments.
         fields: of the signature: model, config, dataset …
+        k: tries of the attacks; None for all seeds, if all prompts have as many. Where pictures failed, that is what
+            every prompt has left.
+        budgets: effort that adversarial prompts were searched with, by row id.
         seed: of every bootstrap.
         resamples: of every bootstrap.
     """
@@ -54,11 +60,12 @@ def scores(
             metric, metric.rows(**given), marked, n_failed=len(judged.failures), seed=seed, resamples=resamples
         )
 
-    add("concept_accuracy", _accuracy(judged, "forget", "retain") | _known_errors(tools), detector)
+    if judged.where("forget", "retain"):  # a folder of attacks alone has no accuracy
+        add("concept_accuracy", _accuracy(judged, "forget", "retain") | _known_errors(tools), detector)
     if judged.where(NEGATION):
         add("concept_accuracy", _accuracy(judged, NEGATION) | _known_errors(tools), detector, NEGATION)
     if judged.where("adversarial"):
-        add("attack_success_rate", _attacks(judged), detector)
+        add("attack_success_rate", _attacks(judged, k, budgets or {}), detector)
     for split in (*SPLITS, NEGATION):
         at = judged.where(split)
         keys = {"ids": [judged.generations[i].row_id for i in at], "seeds": [judged.generations[i].seed for i in at]}
@@ -77,7 +84,7 @@ def scores(
             given = {"distances": distances(mine, theirs, tools.lpips), "splits": [split] * len(at)}
             add("lpips", given | keys, tools.lpips.info.signature("lpips"), split)
     instruments = detector | {k: v for role, b in tools.extractors.items() for k, v in b.info.signature(role).items()}
-    add("forget_score", _forget_score(judged, tools), instruments | {"strip": tools.strip})
+    add("forget_score", _forget_score(judged, tools, k), instruments | {"strip": tools.strip})
     return out
 
 
@@ -110,26 +117,35 @@ def _known_errors(tools: Instruments) -> dict[str, Any]:
     return {name: getattr(tools.detector.info, name) for name in names}
 
 
-def _attacks(judged: Judged) -> dict[str, Any]:
+def _attacks(judged: Judged, k: int | None, budgets: Mapping[str, str | int]) -> dict[str, Any]:
     at, plain = judged.where("adversarial"), judged.where("forget")
     rows = [judged.generations[i].row for i in at]
+    ids = [judged.generations[i].row_id for i in at]
     given: dict[str, Any] = {
-        "ids": [judged.generations[i].row_id for i in at],
+        "ids": ids,
         "seeds": [judged.generations[i].seed for i in at],
         "families": [(r.attack_family if r else None) or "unknown" for r in rows],
         "present": judged.present[at],
         "original_present": judged.original_present[at],
+        "source_ids": [r.attack_source_id if r else None for r in rows],
+        "budgets": [budgets.get(i) for i in ids] if budgets else None,
     }
-    sources = {r.attack_source_id for r in rows if r}
+    sources = set(given["source_ids"]) - {None}
+    # Only where all sources were drawn: rates before and after the attack must be about the same prompts.
     if sources and sources <= {judged.generations[i].row_id for i in plain}:
         given |= {
-            "source_ids": [r.attack_source_id if r else None for r in rows],
             "plain_ids": [judged.generations[i].row_id for i in plain],
             "plain_seeds": [judged.generations[i].seed for i in plain],
             "plain_present": judged.present[plain],
             "plain_original_present": judged.original_present[plain],
         }
-    return given
+        ids = [*ids, *(i for i in given["plain_ids"] if i in sources)]
+    return given | {"k": _left(judged, ids) if k is None else k}
+
+
+def _left(judged: Judged, ids: Sequence[str]) -> int | None:
+    """What every prompt has left where pictures failed; None where none did, so that unequal numbers are refused."""
+    return min(Counter(ids).values(), default=None) if judged.failures else None
 
 
 def _texts(judged: Judged, at: Sequence[int], strip: str) -> tuple[list[str], list[str]]:
@@ -158,9 +174,10 @@ def _alignment(judged: Judged, clip: Backbone, at: Sequence[int], strip: str) ->
     }
 
 
-def _forget_score(judged: Judged, tools: Instruments) -> dict[str, Any]:
+def _forget_score(judged: Judged, tools: Instruments, k: int | None) -> dict[str, Any]:
     at = judged.where(*SPLITS)
     generations = [judged.generations[i] for i in at]
+    attacked = [judged.generations[i].row_id for i in judged.where("adversarial")]
     rows = [g.row for g in generations]
     given: dict[str, Any] = {
         "ids": [g.row_id for g in generations],
@@ -171,6 +188,7 @@ def _forget_score(judged: Judged, tools: Instruments) -> dict[str, Any]:
         "attack_families": [r.attack_family if r else None for r in rows],
         "present": judged.present[at],
         "original_present": judged.original_present[at],
+        "k": _left(judged, attacked) if k is None else k,
     }
     if tools.clip is not None and all(g.text for g in generations):
         stripped = embedded(tools.clip, _texts(judged, at, tools.strip)[1])

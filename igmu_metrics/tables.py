@@ -155,7 +155,7 @@ def forget_scores(cards: Sequence[Scorecard]) -> Table:
     for card in sorted(cards, key=_forget_score, reverse=True):
         found = {figure: card.figure(name, figure) for figure in (name, *ASPECTS)}
         own = f"{card.model} (original)" if card.model == card.original_model else card.model
-        table.add_row(own, *(_short(figure) for figure in found.values()))
+        table.add_row(own, *(short(figure) for figure in found.values()))
         if (headline := found[name]) is not None and headline.reason:
             reasons.setdefault(headline.reason, []).append(card.model)
     table.caption = "\n".join(f"{', '.join(models)}: {reason}" for reason, models in reasons.items())
@@ -168,7 +168,7 @@ def _forget_score(card: Scorecard) -> float:
     return -1.0 if figure is None or figure.value is None else figure.value
 
 
-def _short(figure: Figure | None) -> str:
+def short(figure: Figure | None) -> str:
     """`0.60 [0.23, 0.88]`, or a dash."""
     if figure is None or figure.value is None:
         return "–"

@@ -17,9 +17,11 @@ from string import Template
 from typing import Final
 
 from igmu_data.load import bench_rows
+from igmu_metrics import families
 from igmu_metrics.compare import against_original
 from igmu_metrics.generations import Generation, find
 from igmu_metrics.images import read_image
+from igmu_metrics.report.families import chart
 from igmu_metrics.scorecard import Figure, GenerationEntry, Scorecard
 
 GRID_ROWS: Final = 20  # every kind of prompt once, and a page that still opens at once; scorecards hold them all
@@ -76,6 +78,7 @@ def _section(section: Section) -> str:
         config=html.escape(first.config),
         target=html.escape(first.target),
         summary=_summary(cards),
+        families=_families(cards),
         sentences="".join(f"<li>{html.escape(c.sentence())}</li>" for c in against_original(cards)),
         grid=_grid(cards, drawn),
         signature=html.escape(str(first.scores["concept_accuracy"].signed())),
@@ -92,6 +95,13 @@ def _summary(cards: Sequence[Scorecard]) -> str:
         for c in cards
     )
     return f"<table><thead><tr><th scope=col>model</th>{head}</tr></thead><tbody>{lines}</tbody></table>"
+
+
+def _families(cards: Sequence[Scorecard]) -> str:
+    """The chart of attack success by family; nothing where no attacks were drawn."""
+    if any(families.METRIC not in c.scores for c in cards):
+        return ""
+    return f"<h2>Attack by attack</h2><figure>{chart(cards)}</figure>"
 
 
 def _has(figure: Figure | None) -> bool:
