@@ -409,6 +409,6 @@ def test_intervals_cover_the_truth(prompts, lowest):
     covered = 0
     for _ in range(300):
         hits = rng.random((prompts, 5)) < rng.beta(2, 1, prompts)[:, None]
-        low, high = mean_estimate(hits.ravel(), np.repeat(np.arange(prompts), 5), resamples=300).interval
+        low, high = mean_estimate(hits.ravel(), np.repeat(np.arange(prompts), 5)).interval
         covered += low <= 2 / 3 <= high
     assert covered / 300 >= lowest
