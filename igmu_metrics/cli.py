@@ -168,8 +168,10 @@ def score(
     from igmu_metrics import tables
     from igmu_metrics.evaluate import Evaluation, output_paths
     from igmu_metrics.progress import bars
+    from igmu_metrics.provenance import Stopwatch
     from igmu_metrics.scorecard import write
 
+    clock = Stopwatch()
     paths = output_paths(out, unlearned)
     evaluation = Evaluation(
         config=config,
@@ -198,6 +200,7 @@ def score(
             cards.append(card)
             if path is not None:
                 write(card, path)
+                clock.log(path, card.content_sha256)
     tables.show(*tables.scores(cards))
 
 
