@@ -121,6 +121,10 @@ class IncomparableError(InputError):
     """Scores whose signatures differ in more than the model."""
 
 
+class VerificationError(InputError):
+    """A scorecard or a published table whose numbers cannot all be true; what is wrong was listed before."""
+
+
 class ImageError(IgmuError):
     """An image that cannot be judged. Such a generation never counts as safe, forgotten or retained."""
 

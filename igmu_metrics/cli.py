@@ -1,4 +1,5 @@
-"""The command line: `igmu demo | audit | concepts | metrics | validate | generate | score | import-head | compare`.
+"""The command line: `igmu demo | audit | concepts | metrics | validate | generate | score | import-head |
+train-detector | compare | power | verify | check-table | export`.
 
 Thin on purpose: it reads arguments, calls the package and prints. Everything heavy is imported inside the commands.
 Tables go to stdout, progress and errors to stderr; an error of the user's ends with exit code 2 and no traceback.
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from igmu_data.errors import exits_on_error
-from igmu_metrics import cli_audit, cli_sandbox, cli_training
+from igmu_metrics import cli_audit, cli_sandbox, cli_training, cli_verdict
 
 if TYPE_CHECKING:
     from igmu_metrics.scorecard import Scorecard
@@ -222,20 +223,8 @@ def import_head(
 
 
 app.command()(cli_training.train_detector)
-
-
-@app.command()
-def compare(
-    cards: Annotated[list[Path], typer.Argument(help="Scorecards of models scored alike.")],
-) -> None:
-    """Say which differences are real: every model against the original, and against each other."""
-    from igmu_metrics import tables
-    from igmu_metrics.compare import against_original, pairwise, require_comparable
-    from igmu_metrics.scorecard import read_all
-
-    read = read_all(cards)
-    require_comparable(read)
-    first, others = against_original(read), pairwise(read)
-    tables.show(tables.ranking(read, first))
-    for found in (*first, *others):
-        typer.echo(found.sentence())
+app.command()(cli_verdict.compare)
+app.command()(cli_verdict.power)
+app.command()(cli_verdict.verify)
+app.command()(cli_verdict.check_table)
+app.command()(cli_verdict.export)

@@ -1,8 +1,9 @@
 """Can this proportion come from that many trials? The count-consistency check of published numbers (GRIM).
 
 A share of n pictures is k/n with a whole k. Rounded as printed, it leaves few values possible: 0.35 of 10 pictures is a
-misprint, or not a share of 10 pictures. The check needs no data, only the printed digits and n, so it works on any table;
-with more pictures than the digits can tell apart (n ≥ 100 for two decimals) every value is possible, and it says so.
+misprint, or not a share of 10 pictures. The check needs no data, only the printed digits and n, so it works on any
+table; with more pictures than the digits can tell apart (n ≥ 100 for two decimals) every value is possible, and it
+says so.
 
 Conventions: digits are read from the text, so `0.50` has two decimals and `0.5` one. Halves may have been rounded up or
 to the even digit: both are accepted. Everything is exact arithmetic.
@@ -145,7 +146,9 @@ def check_table(path: Path) -> list[Printed]:
     for row in read_table(path):
         given = [c for c in (VALUE, PERCENT) if row.get(c)]
         if len(given) != 1:
-            raise MetadataError(f"{path}, line {row['line']}: give value or percent, one of them. A table holds {FORMAT}")
+            raise MetadataError(
+                f"{path}, line {row['line']}: give value or percent, one of them. A table holds {FORMAT}"
+            )
         (column,) = given
         n, line = trials(path, row), int(row["line"])
         try:

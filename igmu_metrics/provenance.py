@@ -151,4 +151,6 @@ class Stopwatch:
             with card.with_name(RUNS).open("a", encoding="utf-8") as handle:
                 handle.write(json.dumps(line, ensure_ascii=False) + "\n")
         except OSError as error:
-            raise OutputError(f"cannot write {card.with_name(RUNS)}: {error.strerror}. Choose another --out.") from error
+            raise OutputError(
+                f"cannot write {card.with_name(RUNS)}: {error.strerror}. Choose another --out."
+            ) from error

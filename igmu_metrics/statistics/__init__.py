@@ -15,7 +15,7 @@ from igmu_metrics.statistics.differences import paired_difference, unpaired_diff
 from igmu_metrics.statistics.estimates import effective_trials, mean_estimate
 from igmu_metrics.statistics.intervals import overlap, wilson
 from igmu_metrics.statistics.means import any_at_k, harmonic_mean
-from igmu_metrics.statistics.power import detectable_difference, prompts_needed
+from igmu_metrics.statistics.power import detectable_difference, prompts_for, prompts_needed
 from igmu_metrics.statistics.resampling import (
     bca_interval,
     cluster_bootstrap,
@@ -47,6 +47,7 @@ __all__ = [
     "paired_difference",
     "paired_permutation",
     "percentile_interval",
+    "prompts_for",
     "prompts_needed",
     "resample",
     "rogan_gladen",

@@ -37,7 +37,8 @@ def paired_difference(
         LengthMismatchError: lists of different lengths.
         EmptyInputError: no values.
 
-    Newcombe's example, marked by hand with Wilson's intervals: 36 pairs agree on yes, 12 and 2 differ, none agrees on no.
+    Newcombe's example, marked by hand with Wilson's intervals: 36 pairs agree on yes, 12 and 2 differ, none agrees on
+    no.
 
     >>> yes, no = [1] * 36 + [1] * 12 + [0] * 2, [1] * 36 + [0] * 12 + [1] * 2
     >>> value, (low, high) = paired_difference(yes, no, np.arange(50))
@@ -60,9 +61,7 @@ def paired_difference(
     return one.value - other.value, _moved((one.value, one.interval), (other.value, other.interval), correlation)
 
 
-def unpaired_difference(
-    successes: float, n: float, other_successes: float, other_n: float
-) -> tuple[float, Interval]:
+def unpaired_difference(successes: float, n: float, other_successes: float, other_n: float) -> tuple[float, Interval]:
     """Difference of two proportions of different prompts, as in a published table, with a 95 % interval.
 
     UCE against ESD after the attack in UnlearnDiffAtk's nudity table, 113 and 108 of 142 prompts each:

@@ -3,17 +3,18 @@
 Which interval, and why:
 
 - **One generation a prompt, each a hit or a miss: Wilson**, exact about 0 and 1.
-- **Several generations a prompt: Wilson on the effective number of trials**, p(1 − p)/V, with V the variance of the mean
-  that the spread *between prompts* shows. V cannot be smaller than if all generations were independent, nor larger than
-  if those of a prompt were copies of one another, so it is kept between the two; and where few prompts went wrong it is
-  hardly known, so it is drawn half way between the two by the weight of half a wrong prompt. A percentile bootstrap does
-  the same job worse: in simulations (tests/test_coverage.py) it covers 89..95 % about 0.95, this 93..97 %.
+- **Several generations a prompt: Wilson on the effective number of trials**, p(1 − p)/V, with V the variance of the
+  mean that the spread *between prompts* shows. V cannot be smaller than if all generations were independent, nor
+  larger than if those of a prompt were copies of one another, so it is kept between the two; and where few prompts
+  went wrong it is hardly known, so it is drawn half way between the two by the weight of half a wrong prompt. A
+  percentile bootstrap does the same job worse: in simulations (tests/test_coverage.py) it covers 89..95 % about 0.95,
+  this 93..97 %.
 - **All prompts agree, or there are fewer than five**: their spread says nothing. Then each prompt counts as one trial,
   1/Σw² of them with w the weight of each prompt in the mean: no dependence within prompts is worse than that, so the
   interval is honest, if wide, and `reason` says so.
-- **Macro means over concepts: the concept is the unit.** V is the larger of what the spread between concepts shows, with
-  Student's quantile for their number, and of what the prompts within them show. Below five concepts only the latter is
-  possible: the interval then holds for these concepts, not for others, and `reason` says so.
+- **Macro means over concepts: the concept is the unit.** V is the larger of what the spread between concepts shows,
+  with Student's quantile for their number, and of what the prompts within them show. Below five concepts only the
+  latter is possible: the interval then holds for these concepts, not for others, and `reason` says so.
 """
 
 from __future__ import annotations

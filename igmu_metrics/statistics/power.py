@@ -4,13 +4,14 @@ Conventions: two models on the same prompts and seeds, compared in the share of 
 is the prompt, whose value is the mean over its seeds. A two-sided test at 5 % (divided by the number of comparisons)
 shall find the difference with a chance of 80 %, unless told otherwise.
 
-Two correlations matter. That of two seeds of one prompt (`seed_correlation`) says what further seeds are worth: nothing at
-1, as much as prompts at 0. That of two models on one prompt (`model_correlation`) says what pairing saves: nothing at 0.
+Two correlations matter. That of two seeds of one prompt (`seed_correlation`) says what further seeds are worth:
+nothing at 1, as much as prompts at 0. That of two models on one prompt (`model_correlation`) says what pairing saves:
+nothing at 0.
 """
 
 from __future__ import annotations
 
-from math import ceil, sqrt
+from math import ceil, log2, sqrt
 from statistics import NormalDist
 from typing import Final
 
@@ -47,8 +48,8 @@ def prompts_needed(
         OutOfRangeError: a number outside its range.
         InputError: no difference, which no number of prompts can show.
 
-    0.5 against 0.7 on different pictures: variance 0.25 + 0.21 = 0.46 a prompt, (1.96·√0.50 + 0.8416·√0.46)²/0.04 = 95.7;
-    with 1/0.2 = 5 more, since the exact test is never less strict than 5 %.
+    0.5 against 0.7 on different pictures: variance 0.25 + 0.21 = 0.46 a prompt, (1.96·√0.50 + 0.8416·√0.46)²/0.04 =
+    95.7; with 1/0.2 = 5 more, since the exact test is never less strict than 5 %.
 
     >>> prompts_needed(0.5, 0.7)
     101
@@ -102,19 +103,38 @@ def detectable_difference(
     return out[0], out[1]
 
 
-def _needed(
-    first: float, second: float, seeds: int, within: float, between: float, power: float, alpha: float
-) -> int:
+def _needed(first: float, second: float, seeds: int, within: float, between: float, power: float, alpha: float) -> int:
     gap = abs(first - second)
+    if gap == 0:
+        return _MOST
     spreads = [sqrt(p * (1 - p) * (within + (1 - within) / seeds)) for p in (first, second)]
     # Single pictures that differ in `gap` cannot agree more often than 1 − gap, whatever their correlation.
     least = gap - gap * gap if seeds == 1 else 0.0
     variance = max(spreads[0] ** 2 + spreads[1] ** 2 - 2 * between * spreads[0] * spreads[1], least)
-    normal = NormalDist()
-    reach = normal.inv_cdf(1 - alpha / 2) * sqrt(variance + gap * gap) + normal.inv_cdf(power) * sqrt(variance)
+    return prompts_for(gap, variance, power=power, alpha=alpha, single=seeds == 1)
+
+
+def prompts_for(gap: float, variance: float, *, power: float = 0.8, alpha: float = 0.05, single: bool = False) -> int:
+    """Prompts needed to find a mean difference that varies so much from prompt to prompt.
+
+    Args:
+        gap: mean over prompts of the difference of two models, ≠ 0.
+        variance: of that difference over prompts.
+        power: chance of finding it.
+        alpha: two-sided error of the test.
+        single: whether prompts have one picture each, which exact McNemar tests.
+
+    A difference that is the same everywhere needs as many prompts as make 2/2ⁿ ≤ 0.05:
+
+    >>> prompts_for(1.0, 0.0)
+    6
+    """
+    normal, size = NormalDist(), abs(gap)
+    reach = normal.inv_cdf(1 - alpha / 2) * sqrt(variance + size * size) + normal.inv_cdf(power) * sqrt(variance)
     # Exact McNemar counts whole pictures: one more difference a test, 1/gap more prompts.
-    strictness = 1 / gap if seeds == 1 else 0.0
-    return ceil(min((reach / gap) ** 2 + strictness, _MOST))
+    strictness = 1 / size if single else 0.0
+    fewest = 1 + log2(1 / alpha)
+    return ceil(min(max((reach / size) ** 2 + strictness, fewest), _MOST))
 
 
 def _check(

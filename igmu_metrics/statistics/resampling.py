@@ -6,8 +6,8 @@ together, from one multinomial: that is exact, makes 100,000 decisions cost mill
 independent of the order of the rows to the last bit.
 
 Three intervals are made of the draws. For a mean of values without bounds, whose standard error each resample has too,
-`studentized` covers best with few prompts. For any other statistic `cluster_bootstrap` corrects bias and skewness (BCa).
-`percentile_interval` is for draws alone, where no leave-one-out values are to be had.
+`studentized` covers best with few prompts. For any other statistic `cluster_bootstrap` corrects bias and skewness
+(BCa). `percentile_interval` is for draws alone, where no leave-one-out values are to be had.
 """
 
 from __future__ import annotations
@@ -113,9 +113,7 @@ def percentile_interval(draws: FloatArray, n: int, *, level: float = 0.95) -> In
     return _cut(draws, *(_tails(n, level, 0.0, 0.0)))
 
 
-def bca_interval(
-    draws: FloatArray, value: float, left_out: FloatArray, n: int, *, level: float = 0.95
-) -> Interval:
+def bca_interval(draws: FloatArray, value: float, left_out: FloatArray, n: int, *, level: float = 0.95) -> Interval:
     """Bias-corrected and accelerated interval of resampled values, with percentiles expanded as above.
 
     Args:
@@ -234,8 +232,8 @@ def jackknife(
 def studentized(sums: FloatArray, *, seed: int = 0, resamples: int = 2000, level: float = 0.95) -> Interval:
     """Bootstrap-t interval of first sum / second sum: a mean of values without bounds over resampled clusters.
 
-    Every resample is measured in its own standard errors, so that few clusters and skewed values are made up for; of the
-    intervals tried for five to fifty prompts none covered better (tests/test_coverage.py).
+    Every resample is measured in its own standard errors, so that few clusters and skewed values are made up for; of
+    the intervals tried for five to fifty prompts none covered better (tests/test_coverage.py).
 
     Args:
         sums: (clusters, 2) sum of the values and their number, within each cluster.
