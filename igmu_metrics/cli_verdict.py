@@ -48,7 +48,7 @@ def compare(
     points = front(read)
     if len(points) > 1:
         tables.show(tables.pareto(points))
-    for found in (*first, *others):
+    for found in first:
         typer.echo(found.sentence())
 
 

@@ -95,7 +95,8 @@ def model_index(cards: Sequence[Scorecard]) -> str:
                         metric_type=f"igmu/{entry.name}",
                         metric_name=name,
                         metric_value=figure.value,
-                        metric_config=str(entry.signed()),
+                        metric_config=f"igmu {card.igmu_version}, v{entry.signature['v']}, scorecard "
+                        f"{card.content_sha256[:12]}",
                     )
                 )
     return ModelCardData(model_name=cards[0].model, eval_results=results).to_yaml() + "\n"

@@ -83,7 +83,7 @@ def inputs_sha256(generations: Iterable[GenerationEntry]) -> str:
 
 
 def _public(name: str, value: str | int | float | bool) -> str | int | float | bool:
-    """An option without the user's folders: `labels:/home/me/x.csv` is `labels:x.csv`, the package's bench `sandbox`."""
+    """An option without the user's folders: `labels:/me/x.csv` is `labels:x.csv`, the package's bench `sandbox`."""
     if not isinstance(value, str) or name == "prompt":
         return value
     if name == "bench":

@@ -21,8 +21,8 @@ from igmu_metrics.statistics import holm, overlap, unpaired_difference, wilson
 ALPHA: Final = 0.05
 MODEL, MEASURE = "model", "measure"
 FORMAT: Final = (
-    "a header and one line a model: model, n, and successes (a count), value (0..1) or percent; a column measure groups "
-    "the lines of a table that holds several."
+    "a header and one line a model: model, n, and successes (a count), value (0..1) or percent; a column measure "
+    "groups the lines of a table that holds several."
 )
 
 
