@@ -7,6 +7,7 @@ make (forgetting, robustness, preservation). Alignment, distances and quality ne
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -46,8 +47,7 @@ def figures(card: Scorecard) -> dict[str, dict[str, Estimate]]:
             }
     for name in ("preservation", "preservation_near", "preservation_far"):
         if name in out.get(FORGET, {}):
-            found = out[FORGET][name]
-            out[FORGET][name] = Estimate(found.value, None, found.n_prompts, found.n_generations)
+            out[FORGET][name] = replace(out[FORGET][name], interval=None)
     return out
 
 

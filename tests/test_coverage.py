@@ -83,7 +83,7 @@ def test_share_over_prompts(prompts: int, seeds: int) -> None:
 def test_share_over_prompts_for_each_truth(truth: float, correlation: float) -> None:
     rng = np.random.default_rng(int(100 * truth))
     for prompts in (16, 50, 142):
-        estimates = (mean_estimate(*prompts_of_seeds(rng, truth, correlation, prompts, 5)) for _ in range(REPEATS))
+        estimates = (mean_estimate(*prompts_of_seeds(rng, truth, correlation, prompts, 5)) for _ in range(1000))
         assert 0.91 <= share((e.interval, truth) for e in estimates) <= 0.99, prompts
 
 
@@ -267,7 +267,7 @@ def test_distances(kind: str) -> None:
         return shared + rng.normal(size=shared.shape), shared + rng.normal(size=shared.shape) + shift
 
     truth = float(np.mean([exact(*(part[::seeds] for part in pictures(2500))) for _ in range(4)]))
-    found = (estimate(*pictures(prompts), x_ids=ids, y_ids=ids, resamples=500, seed=i)[1] for i in range(400))
+    found = (estimate(*pictures(prompts), x_ids=ids, y_ids=ids)[1] for _ in range(400))
     assert 0.92 <= share((e, truth) for e in found) <= 0.98  # 400 repeats: ± 1 %
 
 
@@ -336,18 +336,23 @@ def test_forget_score_and_its_aspects(prompts: int) -> None:
 def test_the_planned_number_of_prompts_has_the_planned_power(
     first: float, second: float, seeds: int, within: float, between: float
 ) -> None:
-    n = prompts_needed(first, second, seeds=seeds, seed_correlation=within, model_correlation=between)
-    rng = np.random.default_rng(n)
-    found = 0
-    for i in range(400):
-        # Gaussian copula for the chances of two models; a little less correlated than the normals that make them.
+    rng = np.random.default_rng(int(100 * first) + seeds)
+
+    def drawn(n: int) -> list[np.ndarray]:
+        """Hits of two models whose chances for a prompt are tied by a normal copula."""
         normals = rng.multivariate_normal([0, 0], [[1, between], [between, 1]], n)
         scale = 1 / within - 1
         each = [
-            stats.beta.ppf(stats.norm.cdf(normals[:, m]), p * scale, (1 - p) * scale) if within < 1 else None
+            stats.beta.ppf(stats.norm.cdf(normals[:, m]), p * scale, (1 - p) * scale)
             for m, p in enumerate((first, second))
         ]
-        hits = [rng.random((n, seeds)) < chance[:, None] for chance in each]
+        return [rng.random((n, seeds)) < chance[:, None] for chance in each]
+
+    shared = float(np.corrcoef(*(hits.mean(axis=1) for hits in drawn(200_000)))[0, 1])
+    n = prompts_needed(first, second, seeds=seeds, seed_correlation=within, model_correlation=shared)
+    found = 0
+    for i in range(400):
+        hits = drawn(n)
         if seeds == 1:
             b, c = (int((x & ~y).sum()) for x, y in (hits, hits[::-1]))
             p_value = mcnemar_exact(b, c)

@@ -173,7 +173,8 @@ def _preservation(
         return Estimate(_NAN, None, n_prompts, n, what)
     if n_prompts >= MIN_CLUSTERS:
         left_out = jackknife(sums.sums, lambda t: aspects(t, sums.layout, used)[name], strata=sums.strata)[1]
-        low, high = bca_interval(resampled[name], value, left_out, n_prompts)
+        n_strata = len(np.unique(sums.strata[np.isin(sums.kind, probes)]))
+        low, high = bca_interval(resampled[name], value, left_out, n_prompts, strata=n_strata)
         if high - low > 1e-12:
             return Estimate(value, (low, high), n_prompts, n, reason)
     why = "all prompts agree" if n_prompts >= MIN_CLUSTERS else "too few prompts to resample"

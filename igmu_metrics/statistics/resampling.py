@@ -90,15 +90,17 @@ def resample(
     return out
 
 
-def percentile_interval(draws: FloatArray, n: int, *, level: float = 0.95) -> Interval:
+def percentile_interval(draws: FloatArray, n: int, *, strata: int = 1, level: float = 0.95) -> Interval:
     """The expanded percentile interval of resampled values.
 
     Plain percentiles are too narrow for few clusters, like a normal interval that divides by n where Student's divides
-    by n − 1. Moving the percentiles out to Φ(−√(n/(n−1))·t) makes up for it; for many clusters it changes nothing.
+    by n − 1. Moving the percentiles out to Φ(−√(n/(n − strata))·t) makes up for it; for many clusters it changes
+    nothing.
 
     Args:
         draws: (resamples,) values; NaN (a resample in which the statistic is not defined) is left out.
         n: clusters behind each draw, ≥ 2.
+        strata: in how many strata they were drawn, each of which costs a degree of freedom.
         level: confidence level.
 
     Returns:
@@ -110,17 +112,20 @@ def percentile_interval(draws: FloatArray, n: int, *, level: float = 0.95) -> In
     References:
         Hesterberg, "What teachers should know about the bootstrap", The American Statistician 69, 2015.
     """
-    return _cut(draws, *(_tails(n, level, 0.0, 0.0)))
+    return _cut(draws, *(_tails(n, strata, level, 0.0, 0.0)))
 
 
-def bca_interval(draws: FloatArray, value: float, left_out: FloatArray, n: int, *, level: float = 0.95) -> Interval:
+def bca_interval(
+    draws: FloatArray, value: float, left_out: FloatArray, n: int, *, strata: int = 1, level: float = 0.95
+) -> Interval:
     """Bias-corrected and accelerated interval of resampled values, with percentiles expanded as above.
 
     Args:
         draws: (resamples,) values; NaN is left out.
         value: the statistic of the sample itself.
         left_out: (clusters,) the statistic without each cluster in turn, in any order; NaN is left out.
-        n: clusters behind each draw, less one for every stratum but the first, ≥ 2.
+        n: clusters behind each draw, ≥ 2.
+        strata: in how many strata they were drawn.
         level: confidence level.
 
     Returns:
@@ -141,17 +146,18 @@ def bca_interval(draws: FloatArray, value: float, left_out: FloatArray, n: int, 
     pull = without.mean() - without if len(without) else np.zeros(1)
     spread = float(np.square(pull).sum())
     skew = float((pull**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
-    return _cut(defined, *_tails(n, level, bias, skew))
+    return _cut(defined, *_tails(n, strata, level, bias, skew))
 
 
-def _tails(n: int, level: float, bias: float, skew: float) -> tuple[float, float]:
+def _tails(n: int, strata: int, level: float, bias: float, skew: float) -> tuple[float, float]:
     """The percentiles to read: expanded for n clusters, moved for bias and skewness."""
     if n < 2:
         raise InputError(f"n is {n!r}: a bootstrap needs at least two clusters. Use `wilson` on an effective count.")
     from scipy.special import ndtr, stdtrit
 
     z_value(level)  # refuses a level outside 0..1
-    z = float(np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 + level) / 2))
+    freedom = max(n - strata, 1)
+    z = float(np.sqrt(n / freedom) * stdtrit(freedom, (1 + level) / 2))
     ends = []
     for end in (bias - z, bias + z):
         # Beyond 1/skew the correction has a pole: a strongly skewed statistic is read at its extremes.
@@ -204,11 +210,10 @@ def cluster_bootstrap(
     draws = statistic(resample(sums, strata=strata, seed=seed, resamples=resamples))
     codes = np.zeros(len(sums), np.intp) if strata is None else np.unique(strata, return_inverse=True)[1]
     n_strata = int(codes.max()) + 1
-    n = len(sums) - n_strata + 1
     if method == "percentile":
-        return percentile_interval(draws, n, level=level)
+        return percentile_interval(draws, len(sums), strata=n_strata, level=level)
     value, left_out = jackknife(sums, statistic, strata=strata)
-    return bca_interval(draws, value, left_out, n, level=level)
+    return bca_interval(draws, value, left_out, len(sums), strata=n_strata, level=level)
 
 
 def jackknife(
