@@ -212,7 +212,7 @@ def test_the_interval_is_that_of_leaving_out_prompts(paired: bool) -> None:
     y_ids = np.minimum(np.arange(15) // 2, 5) if paired else np.arange(15) // 3 + 100
 
     def root(a: np.ndarray, b: np.ndarray) -> float:
-        return sqrt(max(0.0, kid(a, b)))
+        return float(np.sign(kid(a, b)) * sqrt(abs(kid(a, b))))
 
     if paired:
         groups = [[root(x[x_ids != p], y[y_ids != p]) for p in range(6)]]
@@ -220,7 +220,8 @@ def test_the_interval_is_that_of_leaving_out_prompts(paired: bool) -> None:
         groups = [[root(x[x_ids != p], y) for p in range(4)], [root(x, y[y_ids != p]) for p in range(100, 105)]]
     error = sqrt(sum((len(g) - 1) / len(g) * ((np.array(g) - np.mean(g)) ** 2).sum() for g in groups))
     half = stats.t.ppf(0.975, 5 if paired else 3) * error
-    expected = (max(0.0, root(x, y) - half) ** 2, (root(x, y) + half) ** 2)
+    assert root(x, y) > 0
+    expected = ((root(x, y) - half) * abs(root(x, y) - half), (root(x, y) + half) ** 2)
     assert kid_interval(x, y, x_ids=x_ids, y_ids=y_ids) == pytest.approx(expected, rel=1e-6)
 
 
