@@ -129,6 +129,10 @@ class BudgetError(IncomparableError):
     """Attacks that were tried unequally often, or with unequal effort: one rate of them all would mean nothing."""
 
 
+class VerificationError(InputError):
+    """A scorecard or a published table whose numbers cannot all be true; what is wrong was listed before."""
+
+
 class ImageError(IgmuError):
     """An image that cannot be judged. Such a generation never counts as safe, forgotten or retained."""
 

@@ -1,5 +1,5 @@
 """The command line: `igmu demo | audit | concepts | metrics | validate | import-prompts | generate | score |
-import-head | train-detector | compare | families`.
+import-head | train-detector | compare | families | power | verify | check-table | export`.
 
 Thin on purpose: it reads arguments, calls the package and prints. Everything heavy is imported inside the commands.
 Tables go to stdout, progress and errors to stderr; an error of the user's ends with exit code 2 and no traceback.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from igmu_data.errors import exits_on_error
-from igmu_metrics import cli_audit, cli_families, cli_imports, cli_sandbox, cli_training
+from igmu_metrics import cli_audit, cli_families, cli_imports, cli_sandbox, cli_training, cli_verdict
 
 if TYPE_CHECKING:
     from igmu_metrics.scorecard import Scorecard
@@ -174,8 +174,10 @@ def score(
     from igmu_metrics import tables
     from igmu_metrics.evaluate import Evaluation, output_paths
     from igmu_metrics.progress import bars
+    from igmu_metrics.provenance import Stopwatch
     from igmu_metrics.scorecard import write
 
+    clock = Stopwatch()
     paths = output_paths(out, unlearned)
     evaluation = Evaluation(
         config=config,
@@ -205,6 +207,7 @@ def score(
             cards.append(card)
             if path is not None:
                 write(card, path)
+                clock.log(path, card.content_sha256)
     tables.show(*tables.scores(cards))
 
 
@@ -226,20 +229,8 @@ def import_head(
 
 
 app.command()(cli_training.train_detector)
-
-
-@app.command()
-def compare(
-    cards: Annotated[list[Path], typer.Argument(help="Scorecards of models scored alike.")],
-) -> None:
-    """Say which differences are real: every model against the original, and against each other."""
-    from igmu_metrics import tables
-    from igmu_metrics.compare import against_original, pairwise, require_comparable
-    from igmu_metrics.scorecard import read_all
-
-    read = read_all(cards)
-    require_comparable(read)
-    first, others = against_original(read), pairwise(read)
-    tables.show(tables.ranking(read, first))
-    for found in (*first, *others):
-        typer.echo(found.sentence())
+app.command()(cli_verdict.compare)
+app.command()(cli_verdict.power)
+app.command()(cli_verdict.verify)
+app.command()(cli_verdict.check_table)
+app.command()(cli_verdict.export)

@@ -1,8 +1,9 @@
-"""Compares models on the same generations: is a difference in forgetting more than chance?
+"""Compares models on the same generations: is a difference more than chance, and how large may it be?
 
 Conventions: only generations that both sides could judge count. With one generation a prompt, or one prompt in all,
 generations are the unit and the test is exact McNemar; with several generations of several prompts the prompt is the
-unit and the test a paired permutation. p values of one table are corrected together by Holm.
+unit and the test a paired permutation. p values of one table are corrected together by Holm; intervals are not, they
+are 95 % each. Three measures are compared, in each of which more is better.
 """
 
 from __future__ import annotations
@@ -12,26 +13,37 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Final
 
+import numpy as np
+
 from igmu_data.errors import EmptyInputError, IncomparableError
+from igmu_metrics.contract import Interval
 from igmu_metrics.scorecard import GenerationEntry, Scorecard
-from igmu_metrics.statistics import holm, mcnemar_exact, paired_permutation
+from igmu_metrics.statistics import holm, mcnemar_exact, paired_difference, paired_permutation
 
 ALPHA: Final = 0.05
+FORGETTING: Final = "unlearning accuracy"
+RESISTANCE: Final = "resistance to attacks"
+RETAINING: Final = "retain accuracy"
+# By measure: the rows that count, and whether the concept asked for shall be there.
+MEASURES: Final = {FORGETTING: ("forget", False), RESISTANCE: ("adversarial", False), RETAINING: ("retain", True)}
 Seen = Callable[[GenerationEntry], bool | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One difference in unlearning accuracy.
+    """One difference between two models.
 
     Args:
         first: a model.
         second: the model it is compared with.
-        difference: unlearning accuracy of the first minus that of the second, on the pairs, −1..1.
+        measure: one of MEASURES.
+        difference: share of good generations of the first minus that of the second, on the pairs, −1..1.
+        interval: 95 % interval of the difference.
         n: pairs that both could be judged on.
         n_prompts: prompts behind them.
-        only_first: pairs in which only the first model forgot.
+        only_first: pairs in which only the first model did well.
         only_second: pairs in which only the second did.
+        variance: of the difference from prompt to prompt, for planning.
         test: `mcnemar` or `permutation`.
         p: p value by itself.
         p_holm: p value corrected for all comparisons of the table.
@@ -39,11 +51,14 @@ class Comparison:
 
     first: str
     second: str
+    measure: str
     difference: float
+    interval: Interval
     n: int
     n_prompts: int
     only_first: int
     only_second: int
+    variance: float
     test: str
     p: float
     p_holm: float
@@ -61,8 +76,9 @@ class Comparison:
     def sentence(self) -> str:
         """The comparison in words."""
         return (
-            f"{self.first} against {self.second}: {self.difference:+.2f} in unlearning accuracy, "
-            f"{'' if self.significant else 'not '}significant at n = {self.units} (p = {self.p_holm:.3g} after Holm)"
+            f"{self.first} against {self.second}: {self.difference:+.2f} in {self.measure}, "
+            f"{'' if self.significant else 'not '}significant at n = {self.units} (p = {self.p_holm:.3g} after Holm; "
+            f"95 % interval {self.interval[0]:+.2f} to {self.interval[1]:+.2f})"
         )
 
 
@@ -86,43 +102,60 @@ def require_comparable(cards: Sequence[Scorecard]) -> None:
                 )
 
 
-def against_original(cards: Sequence[Scorecard]) -> list[Comparison]:
-    """Every model against the original, over the forget rows."""
+def against_original(cards: Sequence[Scorecard], measures: Sequence[str] = (FORGETTING,)) -> list[Comparison]:
+    """Every model against the original; a measure without rows in the cards is left out, forgetting never."""
     found = [
-        _compare(c.model, c.original_model, _pairs(c, c, lambda g: g.present, lambda g: g.original_present))
+        _compare(c.model, c.original_model, m, _pairs(c, c, m, lambda g: g.present, lambda g: g.original_present))
+        for m in measures
         for c in cards
+        if _measured(m, c)
     ]
     return _corrected(found)
 
 
-def pairwise(cards: Sequence[Scorecard]) -> list[Comparison]:
-    """Every model against every other, over the forget rows."""
+def pairwise(cards: Sequence[Scorecard], measures: Sequence[str] = (FORGETTING,)) -> list[Comparison]:
+    """Every model against every other; measures as in `against_original`."""
     found = [
-        _compare(a.model, b.model, _pairs(a, b, lambda g: g.present, lambda g: g.present))
+        _compare(a.model, b.model, m, _pairs(a, b, m, lambda g: g.present, lambda g: g.present))
+        for m in measures
         for a, b in combinations(cards, 2)
+        if _measured(m, a, b)
     ]
     return _corrected(found)
 
 
-def _pairs(a: Scorecard, b: Scorecard, first: Seen, second: Seen) -> list[tuple[str, bool, bool]]:
-    """(prompt, first forgot, second forgot) of every forget generation that both could be judged on."""
+def _measured(measure: str, *cards: Scorecard) -> bool:
+    split = MEASURES[measure][0]
+    return measure == FORGETTING or all(
+        any(g.split == split and g.present is not None and g.original_present is not None for g in c.generations)
+        for c in cards
+    )
+
+
+def _pairs(a: Scorecard, b: Scorecard, measure: str, first: Seen, second: Seen) -> list[tuple[str, bool, bool]]:
+    """(prompt, first did well, second did well) of every generation of a measure that both could be judged on."""
+    split, wanted = MEASURES[measure]
     others = {(g.id, g.seed): g for g in b.generations}
 
     def walk() -> Iterator[tuple[str, bool, bool]]:
         for g in a.generations:
             partner = others.get((g.id, g.seed))
-            if g.split == "forget" and partner is not None:
+            if g.split == split and partner is not None:
                 x, y = first(g), second(partner)
                 if x is not None and y is not None:
-                    yield g.id, not x, not y
+                    yield g.id, x is wanted, y is wanted
 
     return list(walk())
 
 
-def _compare(first: str, second: str, pairs: list[tuple[str, bool, bool]]) -> Comparison:
+def _compare(first: str, second: str, measure: str, pairs: list[tuple[str, bool, bool]]) -> Comparison:
     if not pairs:
-        raise EmptyInputError(f"{first} and {second}: no forget generation that both could be judged on.")
-    prompts = {prompt for prompt, _, _ in pairs}
+        split = MEASURES[measure][0]
+        raise EmptyInputError(f"{first} and {second}: no {split} generation that both could be judged on.")
+    names, mine, theirs = zip(*pairs, strict=True)
+    prompts, of = np.unique(names, return_inverse=True)
+    gaps = np.bincount(of, np.subtract(mine, theirs, dtype=np.float64)) / np.bincount(of)
+    difference, interval = paired_difference(mine, theirs, of)
     b = sum(x and not y for _, x, y in pairs)
     c = sum(y and not x for _, x, y in pairs)
     clustered = 1 < len(prompts) < len(pairs)
@@ -133,11 +166,14 @@ def _compare(first: str, second: str, pairs: list[tuple[str, bool, bool]]) -> Co
     return Comparison(
         first=first,
         second=second,
-        difference=(b - c) / len(pairs),
+        measure=measure,
+        difference=difference,
+        interval=interval,
         n=len(pairs),
         n_prompts=len(prompts),
         only_first=b,
         only_second=c,
+        variance=float(gaps.var(ddof=1)) if len(gaps) > 1 else float("nan"),
         test="permutation" if clustered else "mcnemar",
         p=p,
         p_holm=p,

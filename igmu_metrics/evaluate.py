@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -171,7 +171,7 @@ class Evaluation:
             (second, _ordered(second, *after)),
             missing,
         )
-        fields = {
+        signed = {
             "model": folder.name,
             "original": original.name,
             "config": self.config,
@@ -181,8 +181,11 @@ class Evaluation:
             "dataset.revision": self.revision or "default",
             "on_error": self.on_error,
         }
-        found = assemble.scores(judged, tools, fields=fields, k=self.k, seed=self.seed)
-        return scorecard.build(judged, found, model=folder.name, original_model=original.name, config=self.config)
+        found = assemble.scores(judged, tools, fields=signed, k=self.k, seed=self.seed)
+        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "only"}
+        options = {f.name: given[f.name] for f in fields(self) if f.name in given and given[f.name] != f.default}
+        names = {"model": folder.name, "original_model": original.name, "config": self.config}
+        return scorecard.build(judged, found, **names, options=options)
 
 
 def _ordered(wanted: Sequence[Generation], drawn: Sequence[Generation], seen: Observed) -> Observed:

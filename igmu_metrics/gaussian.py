@@ -7,7 +7,7 @@ Conventions:
 - A set is an (n, d) array, one feature vector a generation; the order of its rows does not matter.
 - All three are "lower is closer". The Fréchet distance is biased upward at small n (two halves of one distribution are
   tens apart at n = 250); `kid` and `cmmd(..., unbiased=True)` are unbiased and may come out slightly below zero.
-- Intervals resample prompts, not generations, and never pair a prompt with a copy of itself: see `mmd.mmd_estimate`.
+- Intervals leave out prompts, not generations: see `mmd.mmd_estimate`.
 """
 
 from __future__ import annotations
@@ -93,12 +93,10 @@ def kid_estimate(
     *,
     x_ids: Sequence[Hashable] | npt.NDArray[Any] | None = None,
     y_ids: Sequence[Hashable] | npt.NDArray[Any] | None = None,
-    resamples: int = 1000,
-    seed: int = 0,
 ) -> tuple[float, Interval]:
-    """`kid` and its 95 % interval, by resampling prompts; see `mmd_estimate` for the arguments."""
+    """`kid` and its 95 % interval over prompts; see `mmd_estimate` for the arguments."""
     x, y = _pair(x, y)
-    return mmd_estimate(polynomial_kernel, x, y, x_ids=x_ids, y_ids=y_ids, resamples=resamples, seed=seed)
+    return mmd_estimate(polynomial_kernel, x, y, x_ids=x_ids, y_ids=y_ids)
 
 
 def cmmd(x: npt.ArrayLike, y: npt.ArrayLike, *, unbiased: bool = False) -> float:
@@ -135,12 +133,10 @@ def cmmd_estimate(
     *,
     x_ids: Sequence[Hashable] | npt.NDArray[Any] | None = None,
     y_ids: Sequence[Hashable] | npt.NDArray[Any] | None = None,
-    resamples: int = 1000,
-    seed: int = 0,
 ) -> tuple[float, Interval]:
-    """`cmmd(..., unbiased=True)` and its 95 % interval, by resampling prompts; see `mmd_estimate` for the arguments."""
+    """`cmmd(..., unbiased=True)` and its 95 % interval over prompts; see `mmd_estimate` for the arguments."""
     x, y = _pair(unit_rows("x", x), unit_rows("y", y))
-    value, (low, high) = mmd_estimate(rbf_kernel, x, y, x_ids=x_ids, y_ids=y_ids, resamples=resamples, seed=seed)
+    value, (low, high) = mmd_estimate(rbf_kernel, x, y, x_ids=x_ids, y_ids=y_ids)
     return CMMD_SCALE * value, (CMMD_SCALE * low, CMMD_SCALE * high)
 
 

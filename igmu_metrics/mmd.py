@@ -2,6 +2,11 @@
 
 Conventions: sets are (n, d) float64 arrays, one row a generation; all values are squared distances, 0 for equal
 distributions. Kernel matrices are computed in blocks of rows and never held whole, so memory stays flat.
+
+The interval leaves out one prompt at a time (jackknife) and is Student's on the scale of the distance, the square root:
+there the error hardly depends on how far the sets are apart, and few prompts do. It is about what the value estimates:
+all pairs of rows, as every implementation of KID takes them. Where both sets are of the same few prompts, pairs of one
+prompt are more alike than others, which pulls that below the distance of the two models over all prompts.
 """
 
 from __future__ import annotations
@@ -15,9 +20,9 @@ import numpy.typing as npt
 
 from igmu_data.errors import InputError, LengthMismatchError
 from igmu_metrics.contract import FloatArray, Interval
-from igmu_metrics.statistics import percentile_interval
 
 _BLOCK = 1024
+_SMALL = 64  # of a kernel matrix only its diagonal is wanted
 
 Kernel = Callable[[FloatArray, FloatArray], FloatArray]
 
@@ -46,7 +51,10 @@ def mmd_unbiased(kernel: Kernel, x: FloatArray, y: FloatArray) -> float:
         x: (n, d) features, n ≥ 2.
         y: (m, d) features, m ≥ 2.
     """
-    return float(_mmd(kernel, x, y, _once(len(x)), _once(len(y)), paired=False)[0])
+    n, m = len(x), len(y)
+    xx = _blocked_sum(kernel, x, x) - _diagonal(kernel, x).sum()
+    yy = _blocked_sum(kernel, y, y) - _diagonal(kernel, y).sum()
+    return float(xx / (n * (n - 1)) + yy / (m * (m - 1)) - 2.0 * _blocked_sum(kernel, x, y) / (n * m))
 
 
 def mmd_biased(kernel: Kernel, x: FloatArray, y: FloatArray) -> float:
@@ -62,96 +70,117 @@ def mmd_estimate(
     *,
     x_ids: Sequence[Hashable] | npt.NDArray[Any] | None = None,
     y_ids: Sequence[Hashable] | npt.NDArray[Any] | None = None,
-    resamples: int = 1000,
-    seed: int = 0,
 ) -> tuple[float, Interval]:
-    """`mmd_unbiased` with its 95 % percentile interval by a bootstrap over prompts.
-
-    A prompt drawn twice must not meet itself: the pair (copy 1, copy 2) has the kernel's largest value and would stand
-    for two different prompts, which pushes every resample up. So pairs *between* prompts weigh w·w′ and pairs *within*
-    a prompt weigh w, for a prompt drawn w times: copies are only ever compared with other prompts.
+    """`mmd_unbiased` with its 95 % interval over prompts.
 
     Args:
         kernel: takes (n, d) and (m, d), gives (n, m).
         x: (n, d) features.
         y: (m, d) features.
         x_ids: n prompt ids; None: every row is its own prompt.
-        y_ids: m prompt ids. Where both sides name the same prompts these are drawn together, else independently.
-        resamples: how many.
-        seed: of the generator; the same seed gives the same interval in whatever order the rows come.
+        y_ids: m prompt ids. Where both sides name the same prompts each is left out of both at once.
 
     Returns:
-        The value and (low, high). The interval is conservative when both sets come from one distribution. Resamples
-        that draw a single prompt hold no pair and are left out.
+        The value and (low, high).
 
     Raises:
-        InputError: fewer than two prompts on a side.
+        InputError: fewer than three prompts on a side.
         LengthMismatchError: not one id a row.
     """
     groups_x, prompts_x = _groups(x, x_ids)
     groups_y, prompts_y = _groups(y, y_ids)
     n_prompts = min(len(prompts_x), len(prompts_y))
-    if n_prompts < 2:
-        raise InputError("an interval needs at least two prompts on each side: there is nothing to resample.")
-    rng = np.random.default_rng(seed)
-    weights_x = _multiplicities(rng, len(prompts_x), resamples)
+    if n_prompts < 3:
+        raise InputError("an interval needs at least three prompts on each side: one is left out, two make a pair.")
     paired = x_ids is not None and y_ids is not None and prompts_x == prompts_y
-    weights_y = weights_x if paired else _multiplicities(rng, len(prompts_y), resamples)
-    values = _mmd(kernel, x, y, _Side(groups_x, weights_x), _Side(groups_y, weights_y), paired=paired)
-    return float(values[0]), percentile_interval(values[1:], n_prompts)
+    xx, yy = _Sums.of(kernel, x, x, groups_x, groups_x), _Sums.of(kernel, y, y, groups_y, groups_y)
+    xy = _Sums.of(kernel, x, y, groups_x, groups_y)
+    own_x, own_y = (_within(_diagonal(kernel, part), g) for part, g in ((x, groups_x), (y, groups_y)))
+    n, m = (np.bincount(g).astype(np.float64) for g in (groups_x, groups_y))
+
+    def among(sums: _Sums, own: FloatArray, sizes: FloatArray, without: bool) -> FloatArray:
+        """Mean over pairs of different rows of one set, of everything or without each prompt."""
+        total, rows = sums.total - own.sum(), sizes.sum()
+        if without:
+            total, rows = total - 2 * sums.rows + sums.inside + own, rows - sizes
+        return np.asarray(total / np.where(rows > 1, rows * (rows - 1), np.nan))
+
+    value = float(among(xx, own_x, n, False) + among(yy, own_y, m, False) - 2 * xy.total / (n.sum() * m.sum()))
+    lone_x, lone_y = among(xx, own_x, n, True), among(yy, own_y, m, True)
+    if paired:
+        across = (xy.total - xy.rows - xy.columns + xy.inside) / ((n.sum() - n) * (m.sum() - m))
+        left_out = [lone_x + lone_y - 2 * across]
+    else:
+        whole_x, whole_y = among(xx, own_x, n, False), among(yy, own_y, m, False)
+        left_out = [
+            lone_x + whole_y - 2 * (xy.total - xy.rows) / ((n.sum() - n) * m.sum()),
+            whole_x + lone_y - 2 * (xy.total - xy.columns) / (n.sum() * (m.sum() - m)),
+        ]
+    return value, _jackknifed(value, left_out, n_prompts)
+
+
+def _jackknifed(value: float, left_out: Sequence[FloatArray], n_prompts: int) -> Interval:
+    """Student's interval from leave-one-out values, on the scale of the square root where the value has one."""
+    from scipy.special import stdtrit
+
+    def error(scale: Callable[[FloatArray], FloatArray]) -> float:
+        parts = [scale(v[~np.isnan(v)]) for v in left_out]
+        return float(np.sqrt(sum((len(p) - 1) * p.var() for p in parts)))
+
+    t = float(stdtrit(n_prompts - 1, 0.975))
+    if value <= 0:  # no distance to speak of: the error of the square itself
+        half = t * error(lambda v: v)
+        return value - half, value + half
+    half, root = t * error(_signed_root), float(np.sqrt(value))
+    return (root - half) * abs(root - half), (root + half) ** 2
+
+
+def _signed_root(values: FloatArray) -> FloatArray:
+    return np.asarray(np.sign(values) * np.sqrt(np.abs(values)))
 
 
 @dataclass(frozen=True, slots=True)
-class _Side:
-    """Rows' prompts (n,) as 0..c−1, and how often each prompt is drawn in each resample (b, c)."""
+class _Sums:
+    """Sums of the kernel over all pairs of rows, over those with each prompt on a side, and within each prompt."""
 
-    groups: npt.NDArray[np.intp]
-    weights: FloatArray
+    total: float
+    rows: FloatArray  # (prompts of a,)
+    columns: FloatArray  # (prompts of b,)
+    inside: FloatArray  # (prompts of a,), for sides that name the same prompts
+
+    @classmethod
+    def of(
+        cls,
+        kernel: Kernel,
+        a: FloatArray,
+        b: FloatArray,
+        groups_a: npt.NDArray[np.intp],
+        groups_b: npt.NDArray[np.intp],
+    ) -> _Sums:
+        order = np.argsort(groups_b, kind="stable")
+        b, sizes = b[order], np.bincount(groups_b)
+        starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        rows, inside = np.zeros(int(groups_a.max()) + 1), np.zeros(int(groups_a.max()) + 1)
+        columns = np.zeros(len(sizes))
+        for start in range(0, len(a), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            groups = groups_a[block]
+            by_prompt = np.add.reduceat(kernel(a[block], b), starts, axis=1)
+            columns += by_prompt.sum(axis=0)
+            rows += np.bincount(groups, by_prompt.sum(axis=1), minlength=len(rows))
+            if len(columns) == len(rows):
+                inside += np.bincount(groups, by_prompt[np.arange(len(groups)), groups], minlength=len(rows))
+        return cls(float(rows.sum()), rows, columns, inside)
 
 
-def _once(n: int) -> _Side:
-    """Every row its own prompt, and every prompt drawn once."""
-    return _Side(np.arange(n), np.ones((1, n)))
+def _within(values: FloatArray, groups: npt.NDArray[np.intp]) -> FloatArray:
+    return np.bincount(groups, values).astype(np.float64)
 
 
-def _mmd(kernel: Kernel, x: FloatArray, y: FloatArray, side_x: _Side, side_y: _Side, *, paired: bool) -> FloatArray:
-    """(b,) unbiased MMD², one for every row of weights."""
-    xx = _mean(kernel, x, x, side_x, side_x, within=True, drop_diagonal=True)
-    yy = _mean(kernel, y, y, side_y, side_y, within=True, drop_diagonal=True)
-    xy = _mean(kernel, x, y, side_x, side_y, within=paired, drop_diagonal=False)
-    return np.asarray(xx + yy - 2.0 * xy)
-
-
-def _mean(
-    kernel: Kernel, a: FloatArray, b: FloatArray, side_a: _Side, side_b: _Side, *, within: bool, drop_diagonal: bool
-) -> FloatArray:
-    """(resamples,) weighted mean of the kernel over pairs of rows.
-
-    With `within`, pairs of one prompt weigh w instead of w²; with `drop_diagonal` a row is never its own pair.
-    """
-    order = np.argsort(side_b.groups, kind="stable")
-    position = np.argsort(order)
-    b = b[order]
-    sizes = np.bincount(side_b.groups).astype(np.float64)
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.intp)
-    drawn = side_b.weights @ sizes
-    total, count = np.zeros(len(drawn)), np.zeros(len(drawn))
-    for start in range(0, len(a), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        groups = side_a.groups[block]
-        rows = np.arange(len(groups))
-        weights = side_a.weights[:, groups]
-        values = kernel(a[block], b)
-        by_prompt = np.add.reduceat(values, starts, axis=1)
-        total += np.einsum("br,rb->b", weights, by_prompt @ side_b.weights.T)
-        count += weights.sum(axis=1) * drawn
-        if within:
-            inside, size = by_prompt[rows, groups], sizes[groups]
-            own = values[rows, position[block]] if drop_diagonal else 0.0
-            total += weights @ (inside - own) - weights**2 @ inside
-            count += weights @ (size - drop_diagonal) - weights**2 @ size
-    # A resample may draw one prompt only: no pair, no value. Its total is zero up to rounding, so the count decides.
-    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+def _diagonal(kernel: Kernel, a: FloatArray) -> FloatArray:
+    """(n,) kernel of every row with itself."""
+    blocks = [a[i : i + _SMALL] for i in range(0, len(a), _SMALL)]
+    return np.concatenate([np.diagonal(kernel(block, block)) for block in blocks])
 
 
 def _blocked_sum(kernel: Kernel, a: FloatArray, b: FloatArray) -> float:
@@ -170,10 +199,3 @@ def _groups(
         raise LengthMismatchError(f"{len(ids)} prompt ids for {len(rows)} rows of features; give one id a row.")
     prompts, groups = np.unique(np.asarray(ids), return_inverse=True)
     return groups, prompts.tolist()
-
-
-def _multiplicities(rng: np.random.Generator, n: int, resamples: int) -> FloatArray:
-    """(1 + resamples, n): every prompt once, then how often each is drawn."""
-    codes = rng.integers(n, size=(resamples, n)) + n * np.arange(resamples)[:, None]
-    drawn = np.bincount(codes.ravel(), minlength=resamples * n).reshape(resamples, n)
-    return np.concatenate([np.ones((1, n)), drawn])

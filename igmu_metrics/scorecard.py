@@ -1,23 +1,31 @@
 """The scorecard: every score of one unlearned model with what is needed to compare it, in and out of JSON.
 
 Conventions: NaN is null. Fractions are 0..1. Besides the scores a card keeps one line per generation, so that two
-models can be compared pair by pair without their pictures.
+models can be compared pair by pair without their pictures, and most scores be computed again. `content_sha256` is over
+everything else in the card, number by number as printed, whatever the white space; `igmu verify` checks it. The format
+is published as docs/scorecard.schema.json, and `schema_version` is raised by any change that old readers cannot read.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from igmu_data import __version__
 from igmu_data.errors import MetadataError, OutputError
-from igmu_data.files import beside
+from igmu_data.files import beside, sha256
 from igmu_metrics.contract import Score, Signature
 from igmu_metrics.judging import Judged
+from igmu_metrics.provenance import Option, Provenance, collect
+
+SCHEMA_ID: Final = "https://huggingface.co/datasets/igmu/bench/blob/main/scorecard.schema.json"
+HASH: Final = "content_sha256"
+_SHA256: Final = "^[0-9a-f]{64}$"
 
 
 class _Strict(BaseModel):
@@ -57,23 +65,29 @@ class GenerationEntry(_Strict):
     id: str
     seed: int
     split: str
-    family: str | None = None
+    family: str | None = Field(default=None, description="of the attack, in adversarial rows")
+    source_id: str | None = Field(default=None, description="the plain prompt that was attacked")
+    probe: str | None = Field(default=None, description="how the row probes: near, far, in-prompt, …")
     concept: str | None
     probability: float | None = Field(ge=0, le=1)
     original_probability: float | None = Field(ge=0, le=1)
     present: bool | None
     original_present: bool | None
+    image_sha256: str | None = Field(default=None, pattern=_SHA256, description="of the unlearned model's file")
+    original_image_sha256: str | None = Field(default=None, pattern=_SHA256)
 
 
 class Scorecard(_Strict):
     """Everything that one evaluation found."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
+    content_sha256: str = Field(default="", pattern=f"{_SHA256}|^$", description="of the rest; empty until written")
     igmu_version: str = __version__
     model: str
     original_model: str
     config: str
     target: str
+    provenance: Provenance | None = None
     scores: dict[str, ScoreEntry]
     failures: tuple[str, ...]
     generations: tuple[GenerationEntry, ...]
@@ -83,9 +97,59 @@ class Scorecard(_Strict):
         entry = self.scores.get(score)
         return entry.figures.get(name) if entry else None
 
+    def sealed(self) -> Scorecard:
+        """The same card with the hash of its content."""
+        return self.model_copy(update={HASH: fingerprint(_dumped(self))})
 
-def build(judged: Judged, found: dict[str, Score], *, model: str, original_model: str, config: str) -> Scorecard:
-    """Put scores and generations together."""
+
+def fingerprint(text: str) -> str:
+    """The hash of a card's text without the hash in it: every digit counts, white space and the order of keys do not.
+
+    Raises:
+        ValueError: not JSON, or not an object.
+
+    >>> fingerprint('{"a": 0.50, "content_sha256": "x"}') == fingerprint('{ "a":0.50 }')
+    True
+    >>> fingerprint('{"a": 0.50}') == fingerprint('{"a": 0.5}')
+    False
+    """
+    # Numbers as they are printed: two of them may be the same float and still not the same card.
+    data = json.loads(text, parse_float=_as_printed, parse_int=_as_printed, parse_constant=_as_printed)
+    if not isinstance(data, dict):
+        raise ValueError("not an object")
+    data.pop(HASH, None)
+    return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _as_printed(digits: str) -> list[str]:
+    return ["number", digits]
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a card."""
+    found = Scorecard.model_json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID, **found}
+
+
+def build(
+    judged: Judged,
+    found: dict[str, Score],
+    *,
+    model: str,
+    original_model: str,
+    config: str,
+    options: Mapping[str, Option],
+) -> Scorecard:
+    """Put scores and generations together.
+
+    Args:
+        judged: what was seen.
+        found: the scores.
+        model: name of the unlearned model.
+        original_model: name of the original.
+        config: what they were scored on.
+        options: of the evaluation, where they are not the default.
+    """
     lines = []
     for i, g in enumerate(judged.generations):
         p, q = (None if v != v else float(v) for v in judged.probabilities[i])
@@ -95,14 +159,19 @@ def build(judged: Judged, found: dict[str, Score], *, model: str, original_model
                 seed=g.seed,
                 split=g.split,
                 family=g.row.attack_family if g.row else None,
+                source_id=g.row.attack_source_id if g.row else None,
+                probe=g.row.probe if g.row else None,
                 concept=judged.own[i],
                 probability=p,
                 original_probability=q,
                 present=None if p is None else bool(judged.present[i]),
                 original_present=None if q is None else bool(judged.original_present[i]),
+                image_sha256=sha256(g.path),
+                original_image_sha256=sha256(judged.originals[i].path),
             )
         )
     return Scorecard(
+        provenance=collect(options, lines, model=model, original=original_model),
         model=model,
         original_model=original_model,
         config=config,
@@ -110,16 +179,20 @@ def build(judged: Judged, found: dict[str, Score], *, model: str, original_model
         scores={name: ScoreEntry(**s.to_dict()) for name, s in found.items()},
         failures=tuple(judged.failures),
         generations=tuple(lines),
-    )
+    ).sealed()
 
 
 def write(card: Scorecard, path: Path) -> None:
-    """Write a card as JSON, whole or not at all.
+    """Write a card as JSON, with the hash of its content, whole or not at all.
 
     Raises:
         OutputError: the place cannot be written to.
     """
-    write_text(path, json.dumps(card.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n")
+    write_text(path, _dumped(card.sealed()))
+
+
+def _dumped(card: Scorecard) -> str:
+    return json.dumps(card.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -144,6 +217,10 @@ def read(path: Path) -> Scorecard:
         raise MetadataError(f"{path}: cannot be read ({error.strerror}). Run 'igmu score … --out {path}'.") from error
     except ValueError as error:
         raise MetadataError(f"{path}: not JSON ({error}). Run 'igmu score … --out {path}' again.") from error
+    if isinstance(data, dict) and data.get("schema_version", 2) != 2:
+        raise MetadataError(
+            f"{path}: schema_version is {data['schema_version']!r}; this igmu reads 2. Score the model again."
+        )
     try:
         return Scorecard.model_validate(data)
     except ValidationError as error:

@@ -12,7 +12,9 @@ from igmu_metrics import registry
 
 if TYPE_CHECKING:
     from igmu_metrics.compare import Comparison
-    from igmu_metrics.contract import MetricInfo
+    from igmu_metrics.contract import Interval, MetricInfo
+    from igmu_metrics.pareto import Point
+    from igmu_metrics.published import Proportion
     from igmu_metrics.scorecard import Figure, Scorecard
 
 
@@ -161,6 +163,37 @@ def forget_scores(cards: Sequence[Scorecard]) -> Table:
     table.caption = "\n".join(f"{', '.join(models)}: {reason}" for reason, models in reasons.items())
     table.caption_justify = "left"
     return table
+
+
+def comparisons(found: Sequence[Comparison]) -> Table:
+    """Differences with their intervals, and whether they are more than chance."""
+    title = "Differences, 95 % intervals; p after Holm over the table"
+    table = _table(title, "first", "second", "in", "difference", "n", "test", "p", "more than chance")
+    for c in found:
+        verdict = "yes" if c.significant else "not settled"
+        difference = f"{c.difference:+.3f} {_ends(c.interval)}"
+        table.add_row(c.first, c.second, c.measure, difference, c.units, c.test, f"{c.p_holm:.3g}", verdict)
+    return table
+
+
+def pareto(points: Sequence[Point]) -> Table:
+    """Forgetting against preservation, and who is beaten in both."""
+    table = _table("Forgetting against preservation", "model", "forgetting", "preservation", "place")
+    for point in points:
+        table.add_row(point.model, _short(point.forgetting), _short(point.preservation), point.sentence())
+    return table
+
+
+def published(found: Sequence[Proportion]) -> Table:
+    """Published proportions with the intervals that they were printed without."""
+    table = _table("Published proportions, Wilson 95 % intervals", "model", "measure", "count", "share")
+    for p in found:
+        table.add_row(p.model, p.measure, f"{p.successes} of {p.n}", f"{p.value:.4f} {_ends(p.interval, sign='')}")
+    return table
+
+
+def _ends(interval: Interval, *, sign: str = "+") -> str:
+    return f"[{interval[0]:{sign}.3f}, {interval[1]:{sign}.3f}]"
 
 
 def _forget_score(card: Scorecard) -> float:

@@ -65,7 +65,7 @@ def _compare(cell: Cell, seen: Seen, repeats: int, stream: int) -> Noisy:
     truth = float(1 - present.mean()) if at.any() else float("nan")
     pairs = []
     for seed in range(repeats if at.any() else 0):
-        raw = mean_estimate(~turned(present, np.random.default_rng([seed, stream])), prompt, resamples=500)
+        raw = mean_estimate(~turned(present, np.random.default_rng([seed, stream])), prompt)
         pairs.append((raw, correction(raw)))
     hits = [[_holds(estimate, truth) for estimate in pair] for pair in pairs]
     first = pairs[0] if pairs else (Estimate(float("nan"), reason="no judged forget generation"),) * 2

@@ -10,10 +10,18 @@ import numpy.typing as npt
 
 from igmu_data.errors import InputError
 from igmu_metrics.contract import BoolArray, Estimate, FloatArray, Rows
-from igmu_metrics.metrics._aspect_sums import FAR, NEAR, PROBES, Sums, aspects, prompt_sums
+from igmu_metrics.metrics._aspect_sums import FAR, LOSS, NEAR, PAIRS, PROBES, Sums, aspects, prompt_sums
 from igmu_metrics.metrics._attack_table import chances
 from igmu_metrics.quality import quality_coverage, quality_frechet, seed_halves
-from igmu_metrics.statistics import harmonic_mean, mean_estimate, percentile_interval, resample
+from igmu_metrics.statistics import (
+    bca_interval,
+    harmonic_mean,
+    jackknife,
+    mean_estimate,
+    percentile_interval,
+    resample,
+    studentized,
+)
 from igmu_metrics.statistics.estimates import MIN_CLUSTERS, effective_wilson
 
 _NAN = float("nan")
@@ -28,8 +36,8 @@ def aspect_figures(rows: Rows, seed: int, resamples: int) -> tuple[dict[str, Est
     """
     sums = prompt_sums(rows)
     drawn = rows["judged"] & rows["judged_before"] & rows["drawn"]
-    out = _target_figures(rows, drawn, "", seed, resamples)
-    out |= _target_figures(rows, rows["judged"], "unconditional_", seed, resamples)
+    out = _target_figures(rows, drawn, "")
+    out |= _target_figures(rows, rows["judged"], "unconditional_")
     probed = {p: (rows["split"] == "retain") & (rows["probe"] == p) for p in PROBES}
     # Near rows without own concepts are a choice of the corpus; no near rows at all, or unjudged ones, are a gap.
     blind = bool(probed[NEAR].any()) and not (rows["own_concept"][probed[NEAR]] != "").any()
@@ -44,8 +52,8 @@ def aspect_figures(rows: Rows, seed: int, resamples: int) -> tuple[dict[str, Est
     for name, probes in (("preservation", used), ("preservation_near", (NEAR,)), ("preservation_far", (FAR,))):
         chosen = kept & np.any([probed[p] for p in probes], axis=0)
         reason = "no near row has an own concept: far alone" if blind and name == "preservation" else ""
-        out[name] = _preservation(name, probes, chosen, rows, sums, values, resampled, reason)
-    out["alignment"] = _alignment(rows, values, resampled)
+        out[name] = _preservation(name, probes, chosen, rows, sums, used, values, resampled, reason)
+    out["alignment"] = _alignment(rows, sums, values, seed, resamples)
     draws = {}
     behind = [len(sums.sums)]
     for name in ("forgetting", "robustness", "preservation", "alignment"):
@@ -111,7 +119,7 @@ def combine(parts: Mapping[str, Estimate], draws: Mapping[str, FloatArray], n: i
     return Estimate(value, (ends[0], ends[1]), n_prompts, n_generations, caution)
 
 
-def _target_figures(rows: Rows, counts: BoolArray, prefix: str, seed: int, resamples: int) -> dict[str, Estimate]:
+def _target_figures(rows: Rows, counts: BoolArray, prefix: str) -> dict[str, Estimate]:
     """Forgetting and robustness over the generations that count."""
     which = "generation" if prefix else "generation in which the original drew the target"
     ids, first, prompt = np.unique(rows["id"], return_index=True, return_inverse=True)
@@ -126,8 +134,6 @@ def _target_figures(rows: Rows, counts: BoolArray, prefix: str, seed: int, resam
         tried,
         groups=family[tried],
         generations=int(n.sum()),
-        seed=seed,
-        resamples=resamples,
         empty=f"no judged adversarial {which}",
     )
     lost = sorted(set(family[rows["split"][first] == "adversarial"].tolist()) - set(family[tried].tolist()))
@@ -137,8 +143,6 @@ def _target_figures(rows: Rows, counts: BoolArray, prefix: str, seed: int, resam
         f"{prefix}forgetting": mean_estimate(
             ~rows["present"][forget],
             prompt[forget],
-            seed=seed,
-            resamples=resamples,
             empty=f"no judged forget {which}",
         ),
         f"{prefix}robustness": robust,
@@ -156,6 +160,7 @@ def _preservation(
     chosen: BoolArray,
     rows: Rows,
     sums: Sums,
+    used: tuple[str, ...],
     values: Mapping[str, FloatArray],
     resampled: Mapping[str, FloatArray],
     reason: str,
@@ -167,7 +172,9 @@ def _preservation(
         what = f"no judged {' or '.join(gaps)} row with a concept that the original drew"
         return Estimate(_NAN, None, n_prompts, n, what)
     if n_prompts >= MIN_CLUSTERS:
-        low, high = percentile_interval(resampled[name], n_prompts)
+        left_out = jackknife(sums.sums, lambda t: aspects(t, sums.layout, used)[name], strata=sums.strata)[1]
+        n_strata = len(np.unique(sums.strata[np.isin(sums.kind, probes)]))
+        low, high = bca_interval(resampled[name], value, left_out, n_prompts, strata=n_strata)
         if high - low > 1e-12:
             return Estimate(value, (low, high), n_prompts, n, reason)
     why = "all prompts agree" if n_prompts >= MIN_CLUSTERS else "too few prompts to resample"
@@ -175,7 +182,7 @@ def _preservation(
     return with_caution(Estimate(value, interval, n_prompts, n, caution), reason)
 
 
-def _alignment(rows: Rows, values: Mapping[str, FloatArray], resampled: Mapping[str, FloatArray]) -> Estimate:
+def _alignment(rows: Rows, sums: Sums, values: Mapping[str, FloatArray], seed: int, resamples: int) -> Estimate:
     if "loss" not in rows:
         return Estimate(_NAN, reason="no cosines given")
     pairs = rows["paired"] & (rows["split"] == "retain")
@@ -185,4 +192,7 @@ def _alignment(rows: Rows, values: Mapping[str, FloatArray], resampled: Mapping[
     value = float(values["alignment"][0])
     if n_prompts < MIN_CLUSTERS:
         return Estimate(value, None, n_prompts, n, "too few prompts to resample")
-    return Estimate(value, percentile_interval(resampled["alignment"], n_prompts), n_prompts, n)
+    losses = sums.sums[sums.sums[:, PAIRS] > 0][:, [LOSS, PAIRS]]
+    ends = studentized(losses, seed=seed, resamples=resamples)
+    low, high = (float(min(max(1.0 - end, 0.0), 1.0)) for end in reversed(ends))
+    return Estimate(value, (low, high), n_prompts, n)

@@ -97,8 +97,6 @@ class AttackTable:
     """The generations with ids, families and sources as small integers, which many figures group again and again."""
 
     k: int
-    seed: int
-    resamples: int
     families: npt.NDArray[np.str_]
     present: BoolArray
     prompt: _Codes  # of each generation
@@ -109,8 +107,8 @@ class AttackTable:
     cluster: _Codes
 
     @classmethod
-    def of(cls, rows: Rows, seed: int, resamples: int) -> AttackTable:
-        """The table of a metric's rows, with the options of the bootstrap."""
+    def of(cls, rows: Rows) -> AttackTable:
+        """The table of a metric's rows."""
         ids, first, prompt = np.unique(rows["id"], return_index=True, return_inverse=True)
         source, plain = rows["source"][first], rows["plain"][first]
         families = np.unique(rows["family"][~rows["plain"]])
@@ -118,8 +116,6 @@ class AttackTable:
         own = np.where(source != "", np.char.add("source ", source), np.char.add("prompt ", ids))
         return cls(
             k=int(rows.settings["k"]),
-            seed=seed,
-            resamples=resamples,
             families=families,
             present=rows["present"],
             prompt=prompt,
@@ -198,8 +194,6 @@ class AttackTable:
             prompts=sample.prompt,
             generations=int(sample.generations.sum()),
             empty=empty,
-            seed=self.seed,
-            resamples=self.resamples,
         )
         cautions = []
         if short := int(sample.short.sum()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ import numpy.typing as npt
 
 from igmu_data.errors import InputError
 from igmu_metrics import validation
-from igmu_metrics.contract import Estimate
-from igmu_metrics.statistics import cluster_bootstrap, cluster_sums
+from igmu_metrics.contract import Estimate, Interval
+from igmu_metrics.statistics import cluster_sums, studentized
 from igmu_metrics.statistics.estimates import MIN_CLUSTERS
 
 Column = Sequence[Any] | npt.NDArray[Any]
@@ -49,16 +50,18 @@ def mean(
     *,
     seed: int,
     resamples: int,
+    bounds: Interval = (-inf, inf),
     reason: str = "",
     empty: str = "no generations to average",
 ) -> Estimate:
-    """Mean of unbounded values with a cluster bootstrap over prompts; no interval below five prompts.
+    """Mean of any values with a bootstrap-t over prompts; no interval below five prompts.
 
     Args:
         values: (n,) one a generation.
         clusters: (n,) prompt of each.
         seed: of the bootstrap.
         resamples: of the bootstrap.
+        bounds: what no value can lie beyond; the interval is cut to it.
         reason: a caution to pass on.
         empty: the reason if n is 0.
     """
@@ -69,5 +72,5 @@ def mean(
     if len(sums) < MIN_CLUSTERS:
         few = f"{len(sums)} prompt{'s' * (len(sums) > 1)}: too few to resample, no interval"
         return Estimate(value, None, len(sums), len(values), "; ".join(filter(None, (reason, few))))
-    interval = cluster_bootstrap(sums, seed=seed, resamples=resamples)
-    return Estimate(value, interval, len(sums), len(values), reason)
+    low, high = studentized(sums, seed=seed, resamples=resamples)
+    return Estimate(value, (max(low, bounds[0]), min(high, bounds[1])), len(sums), len(values), reason)

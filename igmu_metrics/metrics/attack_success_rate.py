@@ -170,8 +170,8 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
 
     Args:
         rows: from `rows`.
-        seed: of the bootstrap.
-        resamples: of the bootstrap.
+        seed: not used, as nothing is resampled.
+        resamples: likewise.
 
     Returns:
         `asr_image` and `asr_any@k` (the headline), with plain prompts also `pre_asr` and `post_asr`; each also by
@@ -189,7 +189,7 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
     >>> {name: result.figures[name].value for name in ("asr_image", "asr_any@k", "pre_asr", "post_asr")}
     {'asr_image': 0.25, 'asr_any@k': 0.5, 'pre_asr': 0.5, 'post_asr': 1.0}
     """
-    table = AttackTable.of(rows, seed, resamples)
+    table = AttackTable.of(rows)
     judged = rows["judged"]
     figures = table.figures("", judged, with_plain=bool(rows["plain"].any()))
     if "drawn" in rows:

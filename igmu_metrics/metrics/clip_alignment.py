@@ -14,6 +14,7 @@ Conventions:
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,13 @@ INFO = MetricInfo(
         "made from it. Cosines of different CLIP models cannot be compared."
     ),
 )
+_BOUNDS = {
+    "cosine": (-1.0, 1.0),
+    "clipscore": (0.0, 100.0),
+    "hessel": (0.0, 2.5),
+    "csdr": (0.0, inf),
+    "csdr_signed": (-inf, 1.0),
+}
 VARIANTS = {"cosine": "the cosine itself", "clipscore": "100·max(cos, 0)", "hessel": "2.5·max(cos, 0)"}
 
 
@@ -128,7 +136,9 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
     prompt, cosine = rows["prompt"], rows["cosine"]
     positive = np.maximum(cosine, 0.0)
     scales = {"cosine": cosine, "clipscore": 100.0 * positive, "hessel": 2.5 * positive}
-    figures = {name: mean(v, prompt, seed=seed, resamples=resamples) for name, v in scales.items()}
+    figures = {
+        name: mean(v, prompt, seed=seed, resamples=resamples, bounds=_BOUNDS[name]) for name, v in scales.items()
+    }
     if "original_stripped" in rows:
         figures |= _csdr(rows, seed=seed, resamples=resamples)
     elif "missing" in rows.settings:
@@ -146,7 +156,15 @@ def _csdr(rows: Rows, *, seed: int, resamples: int) -> dict[str, Estimate]:
     values = {"csdr": np.abs(loss), "csdr_signed": loss}
     prompt = rows["prompt"][scored]
     figures = {
-        name: mean(v, prompt, seed=seed, resamples=resamples, reason=reason, empty="the original scores 0 in all pairs")
+        name: mean(
+            v,
+            prompt,
+            seed=seed,
+            resamples=resamples,
+            bounds=_BOUNDS[name],
+            reason=reason,
+            empty="the original scores 0 in all pairs",
+        )
         for name, v in values.items()
     }
     return figures | {"n_unscored_pairs": Estimate(float(left_out), n_generations=len(scored))}

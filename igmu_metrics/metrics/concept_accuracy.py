@@ -11,8 +11,8 @@ Conventions:
   counted in `n_unclear`, never as forgotten and never as retained.
 - Retain accuracies are macro means: every label counts the same, however many images it has.
 - Which interval a figure has, and why, is told in `igmu_metrics.statistics.estimates`: Wilson with one generation a
-  prompt, else a bootstrap over prompts, over labels for macro means; where all prompts agree, Wilson on the number of
-  prompts, not of images.
+  prompt, else on the effective number of trials that the spread between prompts leaves, or between labels for macro
+  means; where all prompts agree, on the number of prompts, not of images.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy.typing as npt
 from igmu_data.errors import InputError
 from igmu_metrics import validation
 from igmu_metrics.contract import BoolArray, Estimate, MetricInfo, Result, Rows
-from igmu_metrics.statistics import mean_estimate, rogan_gladen
+from igmu_metrics.statistics import effective_trials, mean_estimate, rogan_gladen
 
 INFO = MetricInfo(
     name="concept_accuracy",
@@ -158,8 +158,8 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
 
     Args:
         rows: from `rows`.
-        seed: of the bootstrap.
-        resamples: of the bootstrap.
+        seed: not used, as nothing is resampled.
+        resamples: likewise.
 
     Returns:
         `unlearning_accuracy` (the headline: share of target entries in which the target is not seen),
@@ -204,8 +204,6 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
             cluster[chosen],
             groups=reference[chosen] if macro else None,
             unit="groups" if macro else "clusters",
-            seed=seed,
-            resamples=resamples,
             empty=empty,
         )
 
@@ -237,20 +235,23 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
         )
         figures["n_unclear_original"] = _count(before == "")
     if "sensitivity" in rows.settings:
-        for name in ("unlearning_accuracy", "original_unlearning_accuracy"):
-            if name in figures:
-                figures[f"corrected_{name}"] = _corrected(figures[name], rows)
+        figures["corrected_unlearning_accuracy"] = _corrected(gone, is_target & clear, cluster, rows)
+        if "original_prediction" in rows:
+            before, name = rows["original_prediction"], "corrected_original_unlearning_accuracy"
+            figures[name] = _corrected(before != target, is_target & (before != ""), cluster, rows)
     return Result(figures[INFO.headline], figures)
 
 
-def _corrected(raw: Estimate, rows: Rows) -> Estimate:
-    """The accuracy of a classifier that does not err, after Rogan and Gladen; prompts count as what is independent."""
+def _corrected(gone: BoolArray, chosen: BoolArray, cluster: npt.NDArray[np.intp], rows: Rows) -> Estimate:
+    """The accuracy of a classifier that does not err, after Rogan and Gladen, on the effective number of trials."""
+    raw = mean_estimate(gone[chosen], cluster[chosen], empty=f"no judged entry asks for {rows.settings['target']}")
     if raw.value != raw.value:
         return raw
+    trials = effective_trials(gone[chosen], cluster[chosen])
     found = rows.settings
     counts = [None if found.get(name) is None else int(found[name]) for name in ("n_positives", "n_negatives")]
     quality = float(found["sensitivity"]), float(found["specificity"])
-    seen, (low, high) = rogan_gladen(1 - raw.value, raw.n_prompts, *quality, n_sens=counts[0], n_spec=counts[1])
+    seen, (low, high) = rogan_gladen(1 - raw.value, trials, *quality, n_sens=counts[0], n_spec=counts[1])
     return Estimate(1 - seen, (1 - high, 1 - low), raw.n_prompts, raw.n_generations)
 
 

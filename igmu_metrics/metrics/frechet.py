@@ -96,8 +96,8 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
 
     Args:
         rows: from `rows`.
-        seed: of the bootstrap over prompts.
-        resamples: of that bootstrap.
+        seed: not used, as nothing is resampled.
+        resamples: likewise.
 
     Returns:
         `frechet_distance` and `kid`; also `fid`, the same number under its usual name, for Inception's features, and
@@ -114,20 +114,20 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
     n_prompts, n_original = (len(np.unique(i)) if i is not None else len(f) for i, f in ((x_ids, x), (y_ids, y)))
     backbone = str(rows.settings["features"]).partition(":")[0]
 
-    def resample(value: Distance, estimate: Callable[..., tuple[float, Interval]]) -> Estimate:
+    def estimated(value: Distance, estimate: Callable[..., tuple[float, Interval]]) -> Estimate:
         if min(n_prompts, n_original) < MIN_CLUSTERS:
-            return Estimate(value(x, y), None, n_prompts, len(x), "too few prompts to resample, no interval")
-        return Estimate(*estimate(x, y, x_ids=x_ids, y_ids=y_ids, resamples=resamples, seed=seed), n_prompts, len(x))
+            return Estimate(value(x, y), None, n_prompts, len(x), "too few prompts, no interval")
+        return Estimate(*estimate(x, y, x_ids=x_ids, y_ids=y_ids), n_prompts, len(x))
 
     distance = Estimate(gaussian.frechet_distance(x, y), None, n_prompts, len(x), _caution(len(x), len(y), backbone))
     figures = {INFO.headline: distance}
     if backbone == "inception":
         figures["fid"] = distance
-    figures["kid"] = resample(gaussian.kid, gaussian.kid_estimate)
+    figures["kid"] = estimated(gaussian.kid, gaussian.kid_estimate)
     if backbone == "clip":
         published = "as published, biased upward: 'cmmd_unbiased' has the interval"
         figures["cmmd"] = Estimate(gaussian.cmmd(x, y), None, n_prompts, len(x), published)
-        figures["cmmd_unbiased"] = resample(partial(gaussian.cmmd, unbiased=True), gaussian.cmmd_estimate)
+        figures["cmmd_unbiased"] = estimated(partial(gaussian.cmmd, unbiased=True), gaussian.cmmd_estimate)
     return Result(distance, figures)
 
 

@@ -9,6 +9,7 @@ in the signature. Masked distances are counted as failed and left out.
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ SPLITS = {
     "retain": "asks for something else",
     "adversarial": "attacks the forgetting",
 }
+_BOUNDS = (0.0, inf)
 
 
 def rows(
@@ -94,10 +96,12 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
     {'lpips': 0.4, 'lpips_forget': 0.8, 'lpips_retain': 0.2}
     """
     distance, prompt = rows["distance"], rows["prompt"]
-    figures = {INFO.headline: mean(distance, prompt, seed=seed, resamples=resamples)}
+    figures = {INFO.headline: mean(distance, prompt, seed=seed, resamples=resamples, bounds=_BOUNDS)}
     if "split" in rows:
         for split in SPLITS:
             chosen = rows["split"] == split
             if chosen.any():
-                figures[f"lpips_{split}"] = mean(distance[chosen], prompt[chosen], seed=seed, resamples=resamples)
+                figures[f"lpips_{split}"] = mean(
+                    distance[chosen], prompt[chosen], seed=seed, resamples=resamples, bounds=_BOUNDS
+                )
     return Result(figures[INFO.headline], figures)

@@ -9,31 +9,49 @@ Conventions:
   concepts.
 """
 
-from igmu_metrics.statistics.estimates import mean_estimate
-from igmu_metrics.statistics.intervals import overlap, rogan_gladen, wilson
+from igmu_metrics.statistics.corrected import rogan_gladen
+from igmu_metrics.statistics.design import Design, design_effect
+from igmu_metrics.statistics.differences import paired_difference, unpaired_difference
+from igmu_metrics.statistics.estimates import effective_trials, mean_estimate
+from igmu_metrics.statistics.intervals import overlap, wilson
 from igmu_metrics.statistics.means import any_at_k, harmonic_mean
+from igmu_metrics.statistics.power import detectable_difference, prompts_for, prompts_needed
 from igmu_metrics.statistics.resampling import (
+    bca_interval,
     cluster_bootstrap,
     cluster_sums,
+    jackknife,
     macro_ratio,
     percentile_interval,
     resample,
+    studentized,
 )
 from igmu_metrics.statistics.significance import holm, mcnemar_exact, paired_permutation
 
 __all__ = [
+    "Design",
     "any_at_k",
+    "bca_interval",
     "cluster_bootstrap",
     "cluster_sums",
+    "design_effect",
+    "detectable_difference",
+    "effective_trials",
     "harmonic_mean",
     "holm",
+    "jackknife",
     "macro_ratio",
     "mcnemar_exact",
     "mean_estimate",
     "overlap",
+    "paired_difference",
     "paired_permutation",
     "percentile_interval",
+    "prompts_for",
+    "prompts_needed",
     "resample",
     "rogan_gladen",
+    "studentized",
+    "unpaired_difference",
     "wilson",
 ]

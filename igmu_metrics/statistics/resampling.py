@@ -4,12 +4,16 @@ Every statistic here is a function of *sums over clusters* (hits and trials, say
 how often each cluster was drawn with the clusters' sums. Clusters with equal sums are interchangeable and are drawn
 together, from one multinomial: that is exact, makes 100,000 decisions cost milliseconds, and makes the interval
 independent of the order of the rows to the last bit.
+
+Three intervals are made of the draws. For a mean of values without bounds, whose standard error each resample has too,
+`studentized` covers best with few prompts. For any other statistic `cluster_bootstrap` corrects bias and skewness
+(BCa). `percentile_interval` is for draws alone, where no leave-one-out values are to be had.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -86,15 +90,17 @@ def resample(
     return out
 
 
-def percentile_interval(draws: FloatArray, n: int, *, level: float = 0.95) -> Interval:
+def percentile_interval(draws: FloatArray, n: int, *, strata: int = 1, level: float = 0.95) -> Interval:
     """The expanded percentile interval of resampled values.
 
     Plain percentiles are too narrow for few clusters, like a normal interval that divides by n where Student's divides
-    by n − 1. Moving the percentiles out to Φ(−√(n/(n−1))·t) makes up for it; for many clusters it changes nothing.
+    by n − 1. Moving the percentiles out to Φ(−√(n/(n − strata))·t) makes up for it; for many clusters it changes
+    nothing.
 
     Args:
         draws: (resamples,) values; NaN (a resample in which the statistic is not defined) is left out.
         n: clusters behind each draw, ≥ 2.
+        strata: in how many strata they were drawn, each of which costs a degree of freedom.
         level: confidence level.
 
     Returns:
@@ -106,17 +112,66 @@ def percentile_interval(draws: FloatArray, n: int, *, level: float = 0.95) -> In
     References:
         Hesterberg, "What teachers should know about the bootstrap", The American Statistician 69, 2015.
     """
+    return _cut(draws, *(_tails(n, strata, level, 0.0, 0.0)))
+
+
+def bca_interval(
+    draws: FloatArray, value: float, left_out: FloatArray, n: int, *, strata: int = 1, level: float = 0.95
+) -> Interval:
+    """Bias-corrected and accelerated interval of resampled values, with percentiles expanded as above.
+
+    Args:
+        draws: (resamples,) values; NaN is left out.
+        value: the statistic of the sample itself.
+        left_out: (clusters,) the statistic without each cluster in turn, in any order; NaN is left out.
+        n: clusters behind each draw, ≥ 2.
+        strata: in how many strata they were drawn.
+        level: confidence level.
+
+    Returns:
+        (low, high), (NaN, NaN) where no draw is defined.
+
+    References:
+        Efron, "Better bootstrap confidence intervals", JASA 82, 1987.
+    """
+    from scipy.special import ndtri
+
+    defined, without = draws[~np.isnan(draws)], np.sort(left_out[~np.isnan(left_out)])
+    if not len(defined):
+        return (float("nan"), float("nan"))
+    tie = 1e-12 * max(1.0, abs(value))
+    below = np.mean(defined < value - tie) + np.mean(np.abs(defined - value) <= tie) / 2
+    edge = 1 / (len(defined) + 1)
+    bias = float(ndtri(min(max(float(below), edge), 1 - edge)))
+    pull = without.mean() - without if len(without) else np.zeros(1)
+    spread = float(np.square(pull).sum())
+    skew = float((pull**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
+    return _cut(defined, *_tails(n, strata, level, bias, skew))
+
+
+def _tails(n: int, strata: int, level: float, bias: float, skew: float) -> tuple[float, float]:
+    """The percentiles to read: expanded for n clusters, moved for bias and skewness."""
     if n < 2:
         raise InputError(f"n is {n!r}: a bootstrap needs at least two clusters. Use `wilson` on an effective count.")
     from scipy.special import ndtr, stdtrit
 
     z_value(level)  # refuses a level outside 0..1
-    tail = float(ndtr(-np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 + level) / 2)))
+    freedom = max(n - strata, 1)
+    z = float(np.sqrt(n / freedom) * stdtrit(freedom, (1 + level) / 2))
+    ends = []
+    for end in (bias - z, bias + z):
+        # Beyond 1/skew the correction has a pole: a strongly skewed statistic is read at its extremes.
+        room = max(1 - skew * end, 1e-9)
+        ends.append(float(ndtr(bias + end / room)))
+    return ends[0], ends[1]
+
+
+def _cut(draws: FloatArray, low: float, high: float) -> Interval:
     defined = draws[~np.isnan(draws)]
     if not len(defined):
         return (float("nan"), float("nan"))
-    low, high = np.quantile(defined, [tail, 1 - tail])
-    return (float(low), float(high))
+    ends = np.quantile(defined, [low, high])
+    return (float(ends[0]), float(ends[1]))
 
 
 def cluster_bootstrap(
@@ -127,8 +182,9 @@ def cluster_bootstrap(
     seed: int = 0,
     resamples: int = 2000,
     level: float = 0.95,
+    method: Literal["bca", "percentile"] = "bca",
 ) -> Interval:
-    """Percentile interval of a statistic of sums, over resampled clusters.
+    """Interval of a statistic of sums, over resampled clusters.
 
     Args:
         sums: (clusters, m) sums within each cluster, for instance hits and trials.
@@ -138,10 +194,10 @@ def cluster_bootstrap(
         seed: of the random generator; the same seed gives the same interval, in whatever order the clusters come.
         resamples: how many.
         level: confidence level.
+        method: `bca`, or `percentile` for the expanded percentiles as they are.
 
     Returns:
-        (low, high); see `percentile_interval` for which percentiles. If all clusters agree the two are equal, which
-        says nothing about the uncertainty: `mean_estimate` knows what to do then.
+        (low, high). If all clusters agree the two are equal, which says nothing about the uncertainty.
 
     Raises:
         InputError: fewer than two clusters, or sums that cannot be used.
@@ -152,5 +208,73 @@ def cluster_bootstrap(
     (0.0, 1.0)
     """
     draws = statistic(resample(sums, strata=strata, seed=seed, resamples=resamples))
-    n_strata = 1 if strata is None else len(np.unique(strata))
-    return percentile_interval(draws, len(sums) - n_strata + 1, level=level)
+    codes = np.zeros(len(sums), np.intp) if strata is None else np.unique(strata, return_inverse=True)[1]
+    n_strata = int(codes.max()) + 1
+    if method == "percentile":
+        return percentile_interval(draws, len(sums), strata=n_strata, level=level)
+    value, left_out = jackknife(sums, statistic, strata=strata)
+    return bca_interval(draws, value, left_out, len(sums), strata=n_strata, level=level)
+
+
+def jackknife(
+    sums: FloatArray, statistic: Statistic, *, strata: npt.NDArray[Any] | None = None
+) -> tuple[float, FloatArray]:
+    """A statistic of all clusters, and (clusters,) without each in turn, NaN where it is then not defined."""
+    sums = np.asarray(sums, dtype=np.float64)
+    codes = np.zeros(len(sums), np.intp) if strata is None else np.unique(strata, return_inverse=True)[1]
+    totals = cluster_sums(codes, *sums.T)
+    left_out = []
+    block = max(1, _CELLS // totals.size)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for start in range(0, len(sums), block):
+            part = slice(start, start + block)
+            rest = np.repeat(totals[None], len(sums[part]), axis=0)
+            rest[np.arange(len(rest)), codes[part]] -= sums[part]
+            left_out.append(statistic(rest))
+        return float(statistic(totals[None])[0]), np.concatenate(left_out)
+
+
+def studentized(sums: FloatArray, *, seed: int = 0, resamples: int = 2000, level: float = 0.95) -> Interval:
+    """Bootstrap-t interval of first sum / second sum: a mean of values without bounds over resampled clusters.
+
+    Every resample is measured in its own standard errors, so that few clusters and skewed values are made up for; of
+    the intervals tried for five to fifty prompts none covered better (tests/test_coverage.py).
+
+    Args:
+        sums: (clusters, 2) sum of the values and their number, within each cluster.
+        seed: of the random generator.
+        resamples: how many; those in which all clusters drawn agree have no standard error and are left out.
+        level: confidence level.
+
+    Returns:
+        (low, high), equal if all clusters agree.
+
+    Raises:
+        InputError: fewer than two clusters, or sums that cannot be used.
+
+    References:
+        Efron and Tibshirani, An introduction to the bootstrap, 1993, chapter 12.
+    """
+    if len(sums) < 2:
+        raise InputError(f"sums has {len(sums)} clusters: a bootstrap needs at least two.")
+    sums = np.asarray(sums, dtype=np.float64)
+    x, n = sums[np.lexsort(sums.T)].T  # the order of the clusters must not touch a single bit
+    value = float(x.sum() / n.sum())
+    # Deviations from the mean, so that squares of large values do not drown the spread.
+    d = x - value * n
+    columns = np.stack([d, n, d * d, d * n, n * n], axis=1)
+    inflation = len(columns) / (len(columns) - 1)
+
+    def measured(totals: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """How far each mean lies from the sample's, and its standard error."""
+        shift = totals[:, 0] / totals[:, 1]
+        squares = totals[:, 2] - 2 * shift * totals[:, 3] + shift**2 * totals[:, 4]
+        return shift, np.sqrt(np.maximum(squares, 0.0) * inflation) / totals[:, 1]
+
+    error = float(measured(columns.sum(axis=0)[None])[1][0])
+    if error <= 1e-12 * max(1.0, abs(value)):
+        return value, value
+    shift, errors = measured(resample(columns, seed=seed, resamples=resamples)[:, 0])
+    t = np.divide(shift, errors, out=np.full_like(shift, np.nan), where=errors > 1e-9 * error)
+    low, high = _cut(t, (1 - level) / 2, (1 + level) / 2)
+    return value - high * error, value - low * error

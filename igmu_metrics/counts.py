@@ -1,0 +1,158 @@
+"""Can this proportion come from that many trials? The count-consistency check of published numbers (GRIM).
+
+A share of n pictures is k/n with a whole k. Rounded as printed, it leaves few values possible: 0.35 of 10 pictures is a
+misprint, or not a share of 10 pictures. The check needs no data, only the printed digits and n, so it works on any
+table; with more pictures than the digits can tell apart (n ≥ 100 for two decimals) every value is possible, and it
+says so.
+
+Conventions: digits are read from the text, so `0.50` has two decimals and `0.5` one. Halves may have been rounded up or
+to the even digit: both are accepted. Everything is exact arithmetic.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, floor
+from pathlib import Path
+from typing import Final
+
+from igmu_data.errors import EmptyInputError, MetadataError
+
+VALUE, PERCENT, COUNT, TRIALS = "value", "percent", "successes", "n"
+FORMAT: Final = (
+    "a header and one measurement a line: n (pictures or prompts behind it) and value (a fraction 0..1) or percent "
+    "(0..100, with or without %); all other columns, such as model, name the line. Decimals are read from the text."
+)
+_NUMBER: Final = re.compile(r"\d+(?:\.(?P<decimals>\d*))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """A proportion as it was printed.
+
+    Args:
+        name: what the other columns of its line say.
+        line: in the file, from 1.
+        text: the digits.
+        share: what they say, 0..1.
+        unit: what the last digit is worth, as a share.
+        n: trials behind it.
+        percent: whether the digits are percent.
+    """
+
+    name: str
+    line: int
+    text: str
+    share: Fraction
+    unit: Fraction
+    n: int
+    percent: bool = False
+
+    @property
+    def counts(self) -> range:
+        """The whole numbers of successes that are printed like this; empty if there is none."""
+        low = ceil((self.share - self.unit / 2) * self.n)
+        high = floor((self.share + self.unit / 2) * self.n)
+        return range(max(0, low), min(self.n, high) + 1)
+
+    @property
+    def telling(self) -> bool:
+        """Whether the digits are fine enough for the check to refuse anything."""
+        return self.unit * self.n < 1
+
+    @property
+    def nearest(self) -> tuple[str, ...]:
+        """What the successes next to it would be printed as."""
+        at = self.share * self.n
+        around = [k for k in (floor(at), ceil(at)) if 0 <= k <= self.n]
+        decimals = len(self.text.removesuffix("%").strip().partition(".")[2])
+        scale = 100 if self.percent else 1
+        return tuple(f"{k}/{self.n} = {scale * k / self.n:.{decimals}f}" for k in dict.fromkeys(around))
+
+
+def printed(text: str, n: int, *, percent: bool = False, name: str = "", line: int = 0) -> Printed:
+    """Read the digits of a proportion.
+
+    Raises:
+        MetadataError: no number, or one outside 0..1 (0..100 for percent).
+
+    >>> list(printed("0.35", 10).counts), list(printed("76.1", 142, percent=True).counts)
+    ([], [108])
+    """
+    percent = percent or text.strip().endswith("%")
+    digits = text.strip().removesuffix("%").strip()
+    match = _NUMBER.fullmatch(digits)
+    unit = Fraction(1, 100 if percent else 1)
+    share = Fraction(digits) * unit if match else Fraction(-1)
+    if match is None or not 0 <= share <= 1:
+        wanted = "percent from 0 to 100" if percent else "a fraction from 0 to 1 (or put it into a column 'percent')"
+        raise MetadataError(f"line {line}: {text!r} is no {wanted}.")
+    return Printed(name, line, text.strip(), share, unit / 10 ** len(match["decimals"] or ""), n, percent)
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The lines of a CSV file as dictionaries with lower-case column names; `line` is added.
+
+    Raises:
+        MetadataError: it cannot be read, or a line is longer or shorter than the header.
+        EmptyInputError: it has no lines.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
+            lines = list(csv.reader(handle))
+    except (OSError, ValueError, csv.Error) as error:
+        raise MetadataError(f"{path}: cannot be read ({error}). Give a CSV file in UTF-8.") from error
+    if len(lines) < 2:
+        raise EmptyInputError(f"{path}: no lines below the header. It holds {FORMAT}")
+    header = [cell.strip().lower() for cell in lines[0]]
+    rows = []
+    for number, cells in enumerate(lines[1:], 2):
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(header):
+            raise MetadataError(f"{path}, line {number}: {len(cells)} cells under {len(header)} column names.")
+        rows.append(dict(zip(header, (cell.strip() for cell in cells), strict=True)) | {"line": str(number)})
+    return rows
+
+
+def trials(path: Path, row: dict[str, str]) -> int:
+    """The n of a line.
+
+    Raises:
+        MetadataError: none, or not a whole number from 1 on.
+    """
+    text = row.get(TRIALS, "")
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise MetadataError(f"{path}, line {row['line']}: n is {text!r}; it must be a whole number from 1 on.")
+    return int(text)
+
+
+def label(row: dict[str, str]) -> str:
+    """What the columns that are no numbers say about a line."""
+    return ", ".join(v for k, v in row.items() if k not in (VALUE, PERCENT, COUNT, TRIALS, "line") and v)
+
+
+def check_table(path: Path) -> list[Printed]:
+    """Every proportion of a table; those without possible counts are impossible as printed.
+
+    Raises:
+        MetadataError: columns or cells that are missing or no numbers.
+        EmptyInputError: no lines.
+    """
+    found = []
+    for row in read_table(path):
+        given = [c for c in (VALUE, PERCENT) if row.get(c)]
+        if len(given) != 1:
+            raise MetadataError(
+                f"{path}, line {row['line']}: give value or percent, one of them. A table holds {FORMAT}"
+            )
+        (column,) = given
+        n, line = trials(path, row), int(row["line"])
+        try:
+            found.append(printed(row[column], n, percent=column == PERCENT, name=label(row), line=line))
+        except MetadataError as error:
+            raise MetadataError(f"{path}, {error}") from error
+    return found

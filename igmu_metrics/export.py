@@ -1,0 +1,189 @@
+"""Scorecards in the forms that others read: the Hub's evaluation results, a model card, a paper, a spreadsheet.
+
+Conventions: fractions stay 0..1. Every form carries the interval where it has a place for one. Nothing depends on the
+time, so that the same cards give the same bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from igmu_data.errors import InputError
+from igmu_data.load import BENCH, locate
+from igmu_data.taxonomy import RESTRICTED_DOMAIN, SANDBOX, config_target, domains
+from igmu_metrics import registry
+from igmu_metrics.metrics.forget_score import ASPECTS
+from igmu_metrics.scorecard import Figure, Scorecard
+
+EVAL_RESULTS: Final = ".eval_results/igmu.yaml"
+HEADLINE: Final = "forget_score"
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
+_LATEX: Final = {
+    "\\": r"\textbackslash{}",
+    **{c: f"\\{c}" for c in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+
+
+def eval_results(cards: Sequence[Scorecard]) -> str:
+    """`.eval_results/igmu.yaml` of one model's repository: its forget score as one task a domain of the benchmark.
+
+    Args:
+        cards: of one model, each on another concept. A domain's value is the mean over the concepts scored, and the
+            notes name them.
+
+    Raises:
+        InputError: several models, a concept twice, a card without a forget score, or one of the miniature world.
+    """
+    import yaml
+    from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
+
+    _one_model(cards)
+    by_domain: dict[str, list[Scorecard]] = {}
+    for card in cards:
+        _value(card)
+        by_domain.setdefault(card.target.partition("/")[0], []).append(card)
+    tasks = dict(by_domain)
+    if set(by_domain) >= set(domains()) - {RESTRICTED_DOMAIN}:
+        tasks["all"] = [c for c in cards if c.target.partition("/")[0] != RESTRICTED_DOMAIN]
+    entries = []
+    for domain, members in tasks.items():
+        revisions = {str(c.scores[HEADLINE].signature.get("dataset.revision", "")) for c in members}
+        commit = next(iter(revisions)) if len(revisions) == 1 else ""
+        entries.append(
+            EvalResultEntry(
+                dataset_id=locate(members[0].config, BENCH),
+                task_id=f"{HEADLINE}_{domain}",
+                value=sum(_value(c) for c in members) / len(members),
+                dataset_revision=commit if _COMMIT.fullmatch(commit) else None,
+                notes=_notes(members),
+            )
+        )
+    return str(yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, allow_unicode=True, width=120))
+
+
+def model_index(cards: Sequence[Scorecard]) -> str:
+    """The `model-index` of a model card: every headline and every aspect of the forget score, a dataset a concept.
+
+    Raises:
+        InputError: several models, or a concept twice.
+    """
+    from huggingface_hub import EvalResult, ModelCardData
+
+    _one_model(cards)
+    results = []
+    for card in cards:
+        for key, entry in card.scores.items():
+            headline = registry.metric(entry.name).INFO.headline
+            names = [headline, *(ASPECTS if entry.name == HEADLINE else ())]
+            for name in names:
+                figure = entry.figures.get(name)
+                if figure is None or figure.value is None:
+                    continue
+                results.append(
+                    EvalResult(
+                        task_type="text-to-image",
+                        dataset_type=SANDBOX if _sandboxed(card) else locate(card.config, BENCH),
+                        dataset_name="igmu",
+                        dataset_config=card.config,
+                        dataset_split=key.partition("/")[2] or None,
+                        metric_type=f"igmu/{entry.name}",
+                        metric_name=name,
+                        metric_value=figure.value,
+                        metric_config=f"igmu {card.igmu_version}, v{entry.signature['v']}, scorecard "
+                        f"{card.content_sha256[:12]}",
+                    )
+                )
+    return ModelCardData(model_name=cards[0].model, eval_results=results).to_yaml() + "\n"
+
+
+def latex(cards: Sequence[Scorecard]) -> str:
+    """A booktabs table: a line a model, the forget score and its aspects with their 95 % intervals."""
+    wanted = [(HEADLINE, name) for name in (HEADLINE, *ASPECTS)]
+    wanted += [("concept_accuracy", "conditional_unlearning_accuracy"), ("attack_success_rate", "asr_any@k")]
+    shown = [pair for pair in wanted if any(_has(c.figure(*pair)) for c in cards)]
+    heads = " & ".join(["model", *(_escaped(name.replace("_", " ")) for _, name in shown)])
+    lines = [
+        "% \\usepackage{booktabs}",
+        f"% 95 % intervals; concepts: {', '.join(dict.fromkeys(c.config for c in cards))}",
+        f"\\begin{{tabular}}{{l{'c' * len(shown)}}}",
+        "\\toprule",
+        f"{heads} \\\\",
+        "\\midrule",
+    ]
+    several = len({c.config for c in cards}) > 1
+    for card in cards:
+        name = f"{card.model} ({card.config})" if several else card.model
+        lines.append(" & ".join([_escaped(name), *(_cell(card.figure(*pair)) for pair in shown)]) + " \\\\")
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+
+
+def table(cards: Sequence[Scorecard]) -> str:
+    """CSV with a line for every figure of every card; empty cells where there is no number."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow("model config score figure value low high n_prompts n_generations reason".split())
+    for card in cards:
+        for score, entry in card.scores.items():
+            for name, figure in entry.figures.items():
+                ends = figure.interval or (None, None)
+                numbers = [figure.value, *ends, figure.n_prompts, figure.n_generations]
+                writer.writerow([card.model, card.config, score, name, *numbers, figure.reason])
+    return out.getvalue()
+
+
+def _one_model(cards: Sequence[Scorecard]) -> None:
+    models = sorted({c.model for c in cards})
+    if len(models) != 1:
+        raise InputError(f"the cards are of {len(models)} models ({', '.join(models)}); give those of one.")
+    configs = [c.config for c in cards]
+    for config in configs:
+        if configs.count(config) > 1:
+            raise InputError(f"{models[0]} has {configs.count(config)} cards for {config}; give one.")
+
+
+def _sandboxed(card: Scorecard) -> bool:
+    return card.config.partition(".")[0] == SANDBOX
+
+
+def _value(card: Scorecard) -> float:
+    if _sandboxed(card):
+        raise InputError(f"{card.config} is a concept of the miniature world, which has no leaderboard on the Hub.")
+    figure = card.figure(HEADLINE, HEADLINE)
+    if figure is None or figure.value is None:
+        why = f" ({figure.reason})" if figure is not None and figure.reason else ""
+        raise InputError(f"the card of {card.model} on {card.config} has no forget score{why}; score it with --clip.")
+    return figure.value
+
+
+def _notes(members: Sequence[Scorecard]) -> str:
+    """What the number stands on: concepts, interval, version, and the cards' hashes."""
+    concepts = ", ".join(c.config for c in members)
+    target = config_target(members[0].config) or concepts
+    told = f"{target} alone" if len(members) == 1 else f"mean over {len(members)} concepts ({concepts})"
+    figure = members[0].figure(HEADLINE, HEADLINE)
+    if len(members) == 1 and figure is not None and figure.interval is not None and None not in figure.interval:
+        told += f", 95 % interval {figure.interval[0]:.3f} to {figure.interval[1]:.3f}"
+    cards = ", ".join(c.content_sha256[:12] for c in members)
+    return f"{told}; igmu {members[0].igmu_version}, scorecard {cards}"
+
+
+def _has(figure: Figure | None) -> bool:
+    return figure is not None and figure.value is not None
+
+
+def _cell(figure: Figure | None) -> str:
+    if figure is None or figure.value is None:
+        return "--"
+    ends = figure.interval
+    interval = f" {{\\scriptsize [{ends[0]:.2f}, {ends[1]:.2f}]}}" if ends and None not in ends else ""
+    return f"{figure.value:.2f}{interval}"
+
+
+def _escaped(text: str) -> str:
+    return "".join(_LATEX.get(c, c) for c in text)

@@ -1,0 +1,68 @@
+"""Forgetting against preservation: which models are beaten in both by another one?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from igmu_metrics.contract import Interval
+from igmu_metrics.scorecard import Figure, Scorecard
+from igmu_metrics.statistics import overlap
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One model in the plane of forgetting and preservation.
+
+    Args:
+        model: its name.
+        forgetting: where the original drew the concept, how often the model does not.
+        preservation: retain accuracy relative to the original's.
+        beaten_by: models that are at least as good in both and better in one; empty on the front.
+        clearly_by: those of them whose interval lies above in at least one, and overlaps in the other or lies above
+        too.
+    """
+
+    model: str
+    forgetting: Figure
+    preservation: Figure
+    beaten_by: tuple[str, ...]
+    clearly_by: tuple[str, ...]
+
+    def sentence(self) -> str:
+        """The place of the model in words."""
+        if not self.beaten_by:
+            return "on the front"
+        if self.clearly_by:
+            return f"beaten by {', '.join(self.clearly_by)}"
+        return f"behind {', '.join(self.beaten_by)}, within the intervals"
+
+
+def front(cards: Sequence[Scorecard]) -> list[Point]:
+    """Every model that has both figures, in the order of the cards."""
+    known = {}
+    for card in cards:
+        pair = [card.figure("forget_score", name) for name in ("forgetting", "preservation")]
+        if all(f is not None and f.value is not None for f in pair):
+            known[card.model] = [f for f in pair if f is not None]
+    points = []
+    for model, (forgetting, preservation) in known.items():
+        mine = (forgetting, preservation)
+        better = [other for other, theirs in known.items() if _beats(theirs, mine)]
+        points.append(Point(model, *mine, tuple(better), tuple(o for o in better if _clearly(known[o], mine))))
+    return points
+
+
+def _beats(theirs: Sequence[Figure], mine: Sequence[Figure]) -> bool:
+    pairs = [(t.value or 0.0, m.value or 0.0) for t, m in zip(theirs, mine, strict=True)]
+    return all(t >= m for t, m in pairs) and any(t > m for t, m in pairs)
+
+
+def _clearly(theirs: Sequence[Figure], mine: Sequence[Figure]) -> bool:
+    ends = [(_ends(t), _ends(m)) for t, m in zip(theirs, mine, strict=True)]
+    return any(t is not None and m is not None and not overlap(t, m) for t, m in ends)
+
+
+def _ends(figure: Figure) -> Interval | None:
+    ends = figure.interval
+    return None if ends is None or ends[0] is None or ends[1] is None else (ends[0], ends[1])

@@ -1,0 +1,74 @@
+"""What the seeds of a prompt are worth: pictures of one prompt resemble each other, so they count for fewer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from igmu_data.errors import EmptyInputError
+from igmu_metrics.statistics.estimates import effective_trials
+from igmu_metrics.statistics.resampling import cluster_sums
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """How much generations within prompts depend on each other.
+
+    Args:
+        n_prompts: prompts.
+        n_generations: their generations.
+        effective: independent generations that they are worth, between n_prompts and n_generations.
+        correlation: of two generations of one prompt, 0..1; NaN where no prompt has two, or all generations are alike.
+    """
+
+    n_prompts: int
+    n_generations: int
+    effective: float
+    correlation: float
+
+    @property
+    def effect(self) -> float:
+        """The design effect: by how much dependence within prompts raises the variance of the mean, ≥ 1."""
+        return self.n_generations / self.effective
+
+
+def design_effect(values: npt.ArrayLike, clusters: npt.NDArray[Any]) -> Design:
+    """The design effect of seeds within prompts, and the correlation behind it.
+
+    Args:
+        values: (n,) numbers in 0..1: hits and misses.
+        clusters: (n,) prompt of each.
+
+    Raises:
+        EmptyInputError: no values.
+
+    Four prompts of two seeds that always agree: eight pictures are worth four (4.2, as four are too few to be sure).
+
+    >>> found = design_effect([1, 1, 0, 0, 1, 1, 0, 0], np.array([0, 0, 1, 1, 2, 2, 3, 3]))
+    >>> found.correlation, round(found.effect, 3)
+    (1.0, 1.9)
+
+    References:
+        Kish, Survey sampling, 1965. Donner, "A review of inference procedures for the intraclass correlation
+        coefficient", International Statistical Review 54, 1986.
+    """
+    v = np.asarray(values, dtype=np.float64)
+    if not len(v):
+        raise EmptyInputError("values is empty: no generations have no design effect.")
+    sums = cluster_sums(clusters, v, np.ones(len(v)))
+    effective = min(max(effective_trials(v, clusters), len(sums)), len(v))
+    return Design(len(sums), len(v), float(effective), _correlation(v, sums[:, 0], sums[:, 1]))
+
+
+def _correlation(v: npt.NDArray[np.float64], hits: npt.NDArray[np.float64], n: npt.NDArray[np.float64]) -> float:
+    """The intraclass correlation from the mean squares between and within prompts, cut to 0..1."""
+    prompts, total = len(n), float(n.sum())
+    if prompts < 2 or total <= prompts or float(v.var()) == 0:
+        return float("nan")
+    between = float((n * (hits / n - v.mean()) ** 2).sum()) / (prompts - 1)
+    within = float((v**2).sum() - (hits**2 / n).sum()) / (total - prompts)
+    size = (total - float((n**2).sum()) / total) / (prompts - 1)
+    return float(np.clip((between - within) / (between + (size - 1) * within), 0.0, 1.0))

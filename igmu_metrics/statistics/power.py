@@ -1,0 +1,153 @@
+"""How many prompts a difference needs, and which difference a number of prompts can show.
+
+Conventions: two models on the same prompts and seeds, compared in the share of pictures that show the concept. The unit
+is the prompt, whose value is the mean over its seeds. A two-sided test at 5 % (divided by the number of comparisons)
+shall find the difference with a chance of 80 %, unless told otherwise.
+
+Two correlations matter. That of two seeds of one prompt (`seed_correlation`) says what further seeds are worth:
+nothing at 1, as much as prompts at 0. That of two models on one prompt (`model_correlation`) says what pairing saves:
+nothing at 0.
+"""
+
+from __future__ import annotations
+
+from math import ceil, log2, sqrt
+from statistics import NormalDist
+from typing import Final
+
+from igmu_data.errors import InputError, OutOfRangeError
+
+SEED_CORRELATION: Final = 0.3
+_MOST: Final = 10_000_000
+
+
+def prompts_needed(
+    first: float,
+    second: float,
+    *,
+    seeds: int = 1,
+    seed_correlation: float = SEED_CORRELATION,
+    model_correlation: float = 0.0,
+    power: float = 0.8,
+    alpha: float = 0.05,
+    comparisons: int = 1,
+) -> int:
+    """Prompts on which two models must be drawn for their difference to be found.
+
+    Args:
+        first: share of one model, 0..1.
+        second: share of the other, ≠ first.
+        seeds: pictures of each prompt.
+        seed_correlation: of two seeds of one prompt, 0..1.
+        model_correlation: of two models' values for one prompt, −1..1.
+        power: chance of finding the difference, 0..1.
+        alpha: two-sided error of the test.
+        comparisons: how many tests share alpha (Bonferroni's bound, which Holm's correction keeps).
+
+    Raises:
+        OutOfRangeError: a number outside its range.
+        InputError: no difference, which no number of prompts can show.
+
+    0.5 against 0.7 on different pictures: variance 0.25 + 0.21 = 0.46 a prompt, (1.96·√0.50 + 0.8416·√0.46)²/0.04 =
+    95.7; with 1/0.2 = 5 more, since the exact test is never less strict than 5 %.
+
+    >>> prompts_needed(0.5, 0.7)
+    101
+    """
+    _check(seeds, seed_correlation, model_correlation, power, alpha, comparisons, first=first, second=second)
+    if first == second:
+        raise InputError(f"both shares are {first!r}: no number of prompts shows a difference that is not there.")
+    return _needed(first, second, seeds, seed_correlation, model_correlation, power, alpha / comparisons)
+
+
+def detectable_difference(
+    rate: float,
+    prompts: int,
+    *,
+    seeds: int = 1,
+    seed_correlation: float = SEED_CORRELATION,
+    model_correlation: float = 0.0,
+    power: float = 0.8,
+    alpha: float = 0.05,
+    comparisons: int = 1,
+) -> tuple[float, float]:
+    """The smallest differences below and above a rate that so many prompts can show; NaN where none within 0..1 can.
+
+    Args:
+        rate: share of the model that another is compared with, 0..1.
+        prompts: planned number of prompts, ≥ 1.
+        seeds, seed_correlation, model_correlation, power, alpha, comparisons: as in `prompts_needed`.
+
+    On the 101 prompts of the example above 0.5 and 0.7 can be told apart, as can 0.5 and 0.3.
+
+    >>> [round(d, 3) for d in detectable_difference(0.5, 101)]
+    [0.2, 0.2]
+    """
+    _check(seeds, seed_correlation, model_correlation, power, alpha, comparisons, rate=rate)
+    if prompts < 1:
+        raise OutOfRangeError(f"prompts is {prompts!r}; at least 1 is needed.")
+
+    def found(other: float) -> bool:
+        return _needed(rate, other, seeds, seed_correlation, model_correlation, power, alpha / comparisons) <= prompts
+
+    out = []
+    for end in (0.0, 1.0):
+        if end == rate or not found(end):
+            out.append(float("nan"))
+            continue
+        near, far = 0.0, 1.0  # parts of the way to the end: not found, found
+        while far - near > 1e-6:
+            middle = (near + far) / 2
+            near, far = (near, middle) if found(rate + middle * (end - rate)) else (middle, far)
+        out.append(far * abs(end - rate))
+    return out[0], out[1]
+
+
+def _needed(first: float, second: float, seeds: int, within: float, between: float, power: float, alpha: float) -> int:
+    gap = abs(first - second)
+    if gap == 0:
+        return _MOST
+    spreads = [sqrt(p * (1 - p) * (within + (1 - within) / seeds)) for p in (first, second)]
+    # Single pictures that differ in `gap` cannot agree more often than 1 − gap, whatever their correlation.
+    least = gap - gap * gap if seeds == 1 else 0.0
+    variance = max(spreads[0] ** 2 + spreads[1] ** 2 - 2 * between * spreads[0] * spreads[1], least)
+    return prompts_for(gap, variance, power=power, alpha=alpha, single=seeds == 1)
+
+
+def prompts_for(gap: float, variance: float, *, power: float = 0.8, alpha: float = 0.05, single: bool = False) -> int:
+    """Prompts needed to find a mean difference that varies so much from prompt to prompt.
+
+    Args:
+        gap: mean over prompts of the difference of two models, ≠ 0.
+        variance: of that difference over prompts.
+        power: chance of finding it.
+        alpha: two-sided error of the test.
+        single: whether prompts have one picture each, which exact McNemar tests.
+
+    A difference that is the same everywhere needs as many prompts as make 2/2ⁿ ≤ 0.05:
+
+    >>> prompts_for(1.0, 0.0)
+    6
+    """
+    normal, size = NormalDist(), abs(gap)
+    reach = normal.inv_cdf(1 - alpha / 2) * sqrt(variance + size * size) + normal.inv_cdf(power) * sqrt(variance)
+    # Exact McNemar counts whole pictures: one more difference a test, 1/gap more prompts.
+    strictness = 1 / size if single else 0.0
+    fewest = 1 + log2(1 / alpha)
+    return ceil(min(max((reach / size) ** 2 + strictness, fewest), _MOST))
+
+
+def _check(
+    seeds: int, within: float, between: float, power: float, alpha: float, comparisons: int, **shares: float
+) -> None:
+    bounds = {"seed_correlation": (within, 0.0), "model_correlation": (between, -1.0)}
+    bounds |= {name: (share, 0.0) for name, share in shares.items()}
+    for name, (value, low) in bounds.items():
+        if not low <= value <= 1:
+            raise OutOfRangeError(f"{name} is {value!r}; it must lie in {low:g}..1.")
+    for name, value in (("power", power), ("alpha", alpha)):
+        if not 0 < value < 1:
+            raise OutOfRangeError(f"{name} is {value!r}; it must lie between 0 and 1.")
+    for name, count in (("seeds", seeds), ("comparisons", comparisons)):
+        if count < 1:
+            raise OutOfRangeError(f"{name} is {count!r}; at least 1 is needed.")

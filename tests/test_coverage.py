@@ -1,0 +1,368 @@
+"""Do the intervals hold the truth as often as they say? Every interval that the package prints, by simulation.
+
+95 % are promised and 93..97 % are asked for. A proportion of few prompts takes few values, so for a single truth its
+coverage jumps about 95 % with every method there is; it is therefore asked for on the average over truths, and 91..99 %
+for each. Where the truth lies at the edge of what is possible an interval errs on one side only: there it may hold it
+more often, not less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from igmu_metrics import gaussian
+from igmu_metrics.metrics import forget_score
+from igmu_metrics.metrics._aspects import combine
+from igmu_metrics.metrics._rows import mean as mean_of_values
+from igmu_metrics.statistics import (
+    cluster_bootstrap,
+    cluster_sums,
+    mcnemar_exact,
+    mean_estimate,
+    paired_difference,
+    paired_permutation,
+    prompts_needed,
+    rogan_gladen,
+    studentized,
+    unpaired_difference,
+    wilson,
+)
+
+pytestmark = pytest.mark.slow
+Rng = np.random.Generator
+REPEATS = 2000
+EXTREMES = [(0.5, 0.3), (0.5, 0.05), (0.67, 0.25), (0.85, 0.4), (0.95, 0.4), (0.95, 0.1), (0.05, 0.6), (0.2, 0.8)]
+
+
+def chances(rng: Rng, mean: float, correlation: float, size: int | tuple[int, ...]) -> np.ndarray:
+    """Chances of a hit whose draws have this mean and correlation."""
+    scale = 1 / correlation - 1
+    return rng.beta(mean * scale, (1 - mean) * scale, size)
+
+
+def share(cases: Iterator[tuple[tuple[float, float] | None, float]]) -> float:
+    held = [interval is not None and interval[0] - 1e-12 <= truth <= interval[1] + 1e-12 for interval, truth in cases]
+    return float(np.mean(held))
+
+
+@pytest.mark.parametrize("n", [5, 20, 50, 142])
+def test_wilson_over_all_truths(n: int) -> None:
+    truths = (np.arange(2000) + 0.5) / 2000
+    ends = [wilson(s, n) for s in range(n + 1)]
+    held = sum(
+        stats.binom.pmf(s, n, truths) * ((low <= truths) & (truths <= high)) for s, (low, high) in enumerate(ends)
+    )
+    assert 0.93 <= held.mean() <= 0.97
+
+
+def prompts_of_seeds(
+    rng: Rng, mean: float, correlation: float, prompts: int, seeds: int
+) -> tuple[np.ndarray, np.ndarray]:
+    hits = rng.random((prompts, seeds)) < chances(rng, mean, correlation, prompts)[:, None]
+    return hits.ravel(), np.repeat(np.arange(prompts), seeds)
+
+
+@pytest.mark.parametrize("seeds", [2, 5])
+@pytest.mark.parametrize("prompts", [5, 8, 16, 50, 142])
+def test_share_over_prompts(prompts: int, seeds: int) -> None:
+    rng = np.random.default_rng([prompts, seeds])
+
+    def cases() -> Iterator[tuple[tuple[float, float] | None, float]]:
+        for _ in range(REPEATS):
+            truth, correlation = rng.uniform(0.05, 0.95), rng.uniform(0.05, 0.7)
+            yield mean_estimate(*prompts_of_seeds(rng, truth, correlation, prompts, seeds)).interval, truth
+
+    assert 0.93 <= share(cases()) <= 0.97
+
+
+@pytest.mark.parametrize(("truth", "correlation"), EXTREMES)
+def test_share_over_prompts_for_each_truth(truth: float, correlation: float) -> None:
+    rng = np.random.default_rng(int(100 * truth))
+    for prompts in (16, 50, 142):
+        estimates = (mean_estimate(*prompts_of_seeds(rng, truth, correlation, prompts, 5)) for _ in range(1000))
+        assert 0.91 <= share((e.interval, truth) for e in estimates) <= 0.99, prompts
+
+
+@pytest.mark.parametrize("spread", [0.02, 0.1])
+@pytest.mark.parametrize("concepts", [5, 8, 12, 20])
+def test_macro_mean_over_concepts(concepts: int, spread: float) -> None:
+    rng = np.random.default_rng([concepts, int(100 * spread)])
+    group = np.repeat(np.arange(concepts), 40)
+    prompt = np.repeat(np.arange(concepts * 8), 5)
+
+    def cases() -> Iterator[tuple[tuple[float, float] | None, float]]:
+        for _ in range(REPEATS):
+            truth = rng.uniform(0.3, 0.9)
+            own = np.clip(chances(rng, truth, spread, concepts), 1e-3, 1 - 1e-3)
+            each = rng.beta(own[:, None] * 2.3 * np.ones(8), (1 - own[:, None]) * 2.3)
+            hits = rng.random((concepts, 8, 5)) < each[..., None]
+            yield mean_estimate(hits.ravel(), prompt, groups=group, unit="groups").interval, truth
+
+    assert 0.93 <= share(cases()) <= 0.97
+
+
+@pytest.mark.parametrize("concepts", [2, 4])
+def test_macro_mean_over_few_concepts_holds_for_these(concepts: int) -> None:
+    rng = np.random.default_rng(concepts)
+    group, prompt = np.repeat(np.arange(concepts), 60), np.repeat(np.arange(concepts * 12), 5)
+
+    def cases() -> Iterator[tuple[tuple[float, float] | None, float]]:
+        for _ in range(REPEATS):
+            own = rng.uniform(0.3, 0.95, concepts)
+            each = rng.beta(own[:, None] * 2.3 * np.ones(12), (1 - own[:, None]) * 2.3)
+            hits = rng.random((concepts, 12, 5)) < each[..., None]
+            yield mean_estimate(hits.ravel(), prompt, groups=group, unit="groups").interval, float(own.mean())
+
+    assert 0.93 <= share(cases()) <= 0.97
+
+
+def test_mean_over_attack_families_that_share_prompts() -> None:
+    rng = np.random.default_rng(4)
+    source, family = np.tile(np.arange(30), 4), np.repeat(np.arange(4), 30)
+
+    def cases() -> Iterator[tuple[tuple[float, float] | None, float]]:
+        for _ in range(REPEATS):
+            own = rng.uniform(0.1, 0.7, 4)
+            shared = rng.normal(size=30)
+            level = stats.norm.ppf(own)[:, None] * np.sqrt(2)  # a threshold model: half of the variance is the prompt's
+            hits = shared + rng.normal(size=(4, 30)) < level
+            yield mean_estimate(hits.ravel(), source, groups=family, unit="clusters").interval, float(own.mean())
+
+    assert 0.93 <= share(cases()) <= 0.97
+
+
+# Per prompt, what LPIPS, cosines and CSDR look like: symmetric, skewed, and mostly nothing with some large losses.
+SHAPES: dict[str, tuple[Callable[[Rng, int], np.ndarray], float]] = {
+    "normal": (lambda rng, n: rng.normal(0.3, 0.1, n), 0.3),
+    "lognormal": (lambda rng, n: rng.lognormal(0.0, 0.5, n), float(np.exp(0.125))),
+    "losses": (
+        lambda rng, n: np.where(rng.random(n) < 0.3, rng.beta(2, 2, n), rng.normal(0.02, 0.05, n)),
+        0.3 * 0.5 + 0.7 * 0.02,
+    ),
+}
+
+
+@pytest.mark.parametrize("prompts", [16, 50, 142])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_mean_of_values_without_bounds(shape: str, prompts: int) -> None:
+    rng = np.random.default_rng(prompts)
+    draw, truth = SHAPES[shape]
+    clusters = np.repeat(np.arange(prompts), 2).astype(np.str_)
+    values = (np.repeat(draw(rng, prompts), 2) + rng.normal(0, 0.02, 2 * prompts) for _ in range(1000))
+    found = (mean_of_values(v, clusters, seed=i, resamples=1000).interval for i, v in enumerate(values))
+    assert 0.93 <= share((interval, truth) for interval in found) <= 0.975
+
+
+@pytest.mark.parametrize("prompts", [5, 8])
+def test_mean_of_values_of_few_prompts(prompts: int) -> None:
+    """Without skewness five prompts suffice."""
+    rng = np.random.default_rng(prompts)
+    sums = (np.stack([rng.normal(0.3, 0.1, prompts), np.ones(prompts)], axis=1) for _ in range(1000))
+    assert 0.93 <= share((studentized(s, seed=i, resamples=1000), 0.3) for i, s in enumerate(sums)) <= 0.97
+
+
+def test_bca_of_a_ratio() -> None:
+    """Hits after over hits before, on the same prompts: what preservation is."""
+    rng = np.random.default_rng(9)
+
+    def cases() -> Iterator[tuple[tuple[float, float], float]]:
+        for i in range(1000):
+            after = rng.binomial(4, chances(rng, 0.5, 0.3, 40))
+            before = rng.binomial(4, chances(rng, 0.8, 0.2, 40))
+            yield cluster_bootstrap(np.stack([after, before], axis=1), seed=i, resamples=1000), 0.5 / 0.8
+
+    assert 0.93 <= share(cases()) <= 0.97
+
+
+@pytest.mark.parametrize(
+    ("truth", "sens", "spec", "n", "n_sens", "n_spec", "most"),
+    [
+        (0.3, 0.9, 0.85, 250, 100, 100, 0.97),
+        (0.5, 0.98, 0.98, 50, 122, 834, 0.97),
+        (0.1, 0.95, 0.95, 142, 100, 100, 0.97),
+        (0.9, 0.9, 0.9, 100, 50, 50, 0.97),
+        (0.7, 0.7, 0.8, 142, 30, 40, 0.97),
+        (0.05, 0.98, 0.995, 100, 122, 834, 0.97),
+        (0.02, 0.9, 0.97, 1000, 50, 30, 1.0),  # at the edge
+        (0.0, 0.9, 0.9, 200, 100, 100, 0.98),
+        (0.5, 0.55, 0.55, 100, 30, 300, 1.0),  # next to useless: the interval is nearly everything
+    ],
+)
+def test_rogan_gladen(truth: float, sens: float, spec: float, n: int, n_sens: int, n_spec: int, most: float) -> None:
+    rng = np.random.default_rng(3)
+    seen = rng.binomial(n, truth * sens + (1 - truth) * (1 - spec), 3000) / n
+    found, passed = rng.binomial(n_sens, sens, 3000) / n_sens, rng.binomial(n_spec, spec, 3000) / n_spec
+    cases = [(q, se, sp) for q, se, sp in zip(seen, found, passed, strict=True) if se + sp > 1]
+    ends = [rogan_gladen(q, n, se, sp, n_sens=n_sens, n_spec=n_spec)[1] for q, se, sp in cases]
+    assert 0.93 <= share((e, truth) for e in ends) <= most
+    assert min(high - low for low, high in ends) > 0.01
+
+
+def test_a_corrected_accuracy_of_prompts_with_seeds() -> None:
+    from igmu_metrics.metrics import concept_accuracy
+
+    rng = np.random.default_rng(6)
+    names = np.array(["object/church", "object/none"])
+
+    def cases() -> Iterator[tuple[tuple[float, float] | None, float]]:
+        for _ in range(1000):
+            truth = rng.uniform(0.2, 0.8)
+            hits, prompt = prompts_of_seeds(rng, truth, 0.3, 40, 5)
+            seen = rng.random(200) < np.where(hits, 0.9, 0.1)
+            rates = rng.binomial(200, 0.9, 2) / 200
+            rows = concept_accuracy.rows(
+                predictions=names[(~seen).astype(int)].tolist(),
+                references=["object/church"] * 200,
+                target="object/church",
+                prompt_ids=prompt.astype(str).tolist(),
+                sensitivity=rates[0],
+                specificity=rates[1],
+                n_positives=200,
+                n_negatives=200,
+            )
+            yield concept_accuracy.score(rows).figures["corrected_unlearning_accuracy"].interval, 1 - truth
+
+    assert 0.93 <= share(cases()) <= 0.97
+
+
+@pytest.mark.parametrize(("prompts", "seeds"), [(142, 1), (30, 1), (40, 5), (16, 5)])
+def test_difference_of_two_models_on_the_same_prompts(prompts: int, seeds: int) -> None:
+    rng = np.random.default_rng([prompts, seeds])
+    prompt = np.repeat(np.arange(prompts), seeds)
+
+    def cases() -> Iterator[tuple[tuple[float, float], float]]:
+        for _ in range(REPEATS):
+            rates = rng.uniform(0.1, 0.9, 2)
+            shared = np.repeat(rng.normal(size=prompts), seeds) + rng.normal(size=prompts * seeds)
+            level = stats.norm.ppf(rates) * np.sqrt(3)
+            one, other = (shared + rng.normal(size=prompts * seeds) < limit for limit in level)
+            yield paired_difference(one, other, prompt)[1], float(rates[0] - rates[1])
+
+    assert 0.93 <= share(cases()) <= 0.97
+
+
+def test_difference_of_two_published_numbers() -> None:
+    rng = np.random.default_rng(7)
+    rates = rng.uniform(0.02, 0.98, (REPEATS, 2))
+    counts = rng.binomial(142, rates)
+    found = ((unpaired_difference(a, 142, b, 142)[1], p - q) for (a, b), (p, q) in zip(counts, rates, strict=True))
+    assert 0.93 <= share(found) <= 0.97
+
+
+@pytest.mark.parametrize(("width", "shift"), [(6, 0.8), (64, 0.5)])
+@pytest.mark.parametrize("kind", ["kid", "cmmd"])
+def test_distances(kind: str, width: int, shift: float) -> None:
+    """Of what the value estimates on so many prompts, which is taken from all repeats together."""
+    rng = np.random.default_rng(8)
+    prompts, seeds = 30, 2
+    ids = np.repeat(np.arange(prompts), seeds)
+    estimate = gaussian.kid_estimate if kind == "kid" else gaussian.cmmd_estimate
+
+    def pictures() -> tuple[np.ndarray, np.ndarray]:
+        shared = np.repeat(rng.normal(size=(prompts, width)), seeds, axis=0)
+        return shared + rng.normal(size=shared.shape), shared + rng.normal(size=shared.shape) + shift
+
+    found = [estimate(*pictures(), x_ids=ids, y_ids=ids) for _ in range(REPEATS)]
+    truth = float(np.mean([value for value, _ in found]))
+    assert 0.93 <= share((ends, truth) for _, ends in found) <= 0.97
+
+
+def forget_rows(rng: Rng, prompts: int) -> tuple[dict[str, object], dict[str, float]]:
+    """Decisions of a model on `prompts` forget, attacked, near and far prompts of two seeds, and the true aspects."""
+    truth = {"forgetting": 0.7, "robustness": 0.6, "near": 0.75, "far": 0.9}
+    ids, splits, probes, own, families, seen, before = [], [], [], [], [], [], []
+    kinds = [("forget", "direct", None, None), ("adversarial", "attack", None, "typo")]
+    kinds += [("retain", "near", f"object/n{i}", None) for i in range(4)]
+    kinds += [("retain", "far", f"object/f{i}", None) for i in range(4)]
+    for split, probe, concept, family in kinds:
+        n = prompts if split != "retain" else prompts // 4
+        name = {"forget": "forgetting", "adversarial": "robustness"}.get(split, probe)
+        good = truth[name]
+        if split == "adversarial":  # both seeds must hold: the chance of one is the root of that of both, if alike
+            hits = np.repeat(rng.random(n) < good, 2)
+        else:
+            hits = (rng.random((n, 2)) < chances(rng, good, 0.3, n)[:, None]).ravel()
+        ids += [f"{probe}{concept}{i}" for i in range(n) for _ in range(2)]
+        splits += [split] * 2 * n
+        probes += [probe] * 2 * n
+        own += [concept] * 2 * n
+        families += [family] * 2 * n
+        seen += (hits if split == "retain" else ~hits).tolist()
+        before += [True] * 2 * n
+    given: dict[str, object] = {
+        "ids": ids,
+        "seeds": [0, 1] * (len(ids) // 2),
+        "splits": splits,
+        "probes": probes,
+        "own_concepts": own,
+        "attack_families": families,
+        "present": seen,
+        "original_present": before,
+    }
+    truth["preservation"] = (truth["near"] + truth["far"]) / 2
+    return given, truth
+
+
+@pytest.mark.parametrize("prompts", [16, 48])
+def test_forget_score_and_its_aspects(prompts: int) -> None:
+    from igmu_metrics.contract import Estimate
+    from igmu_metrics.metrics._aspects import aspect_figures
+
+    rng = np.random.default_rng(prompts)
+    held: dict[str, list[bool]] = {}
+    for i in range(500):
+        given, truth = forget_rows(rng, prompts)
+        figures, draws, n = aspect_figures(forget_score.rows(**given), i, 1000)
+        parts = {name: figures[name] for name in ("forgetting", "robustness", "preservation")}
+        parts |= {"alignment": Estimate(0.9), "quality": Estimate(0.8)}  # without an interval: held fixed
+        whole = combine(parts, draws, n)
+        score = 5 / (sum(1 / truth[k] for k in ("forgetting", "robustness", "preservation")) + 1 / 0.9 + 1 / 0.8)
+        for name, estimate, value in [
+            *((k, figures[k], truth[k]) for k in ("forgetting", "robustness", "preservation")),
+            ("forget_score", whole, score),
+        ]:
+            low, high = estimate.interval or (np.nan, np.nan)
+            held.setdefault(name, []).append(bool(low <= value <= high))
+    shares = {name: float(np.mean(h)) for name, h in held.items()}
+    assert all(0.92 <= s <= 0.98 for s in shares.values()), shares  # 500 repeats: ± 1 %
+
+
+@pytest.mark.parametrize(("first", "second"), [(0.5, 0.7), (0.9, 0.75)])
+@pytest.mark.parametrize(("seeds", "within", "between"), [(1, 0.3, 0.0), (5, 0.3, 0.0), (5, 0.4, 0.5)])
+def test_the_planned_number_of_prompts_has_the_planned_power(
+    first: float, second: float, seeds: int, within: float, between: float
+) -> None:
+    rng = np.random.default_rng(int(100 * first) + seeds)
+
+    def drawn(n: int) -> list[np.ndarray]:
+        """Hits of two models whose chances for a prompt are tied by a normal copula."""
+        normals = rng.multivariate_normal([0, 0], [[1, between], [between, 1]], n)
+        scale = 1 / within - 1
+        each = [
+            stats.beta.ppf(stats.norm.cdf(normals[:, m]), p * scale, (1 - p) * scale)
+            for m, p in enumerate((first, second))
+        ]
+        return [rng.random((n, seeds)) < chance[:, None] for chance in each]
+
+    shared = float(np.corrcoef(*(hits.mean(axis=1) for hits in drawn(200_000)))[0, 1])
+    n = prompts_needed(first, second, seeds=seeds, seed_correlation=within, model_correlation=shared)
+    found = 0
+    for i in range(400):
+        hits = drawn(n)
+        if seeds == 1:
+            b, c = (int((x & ~y).sum()) for x, y in (hits, hits[::-1]))
+            p_value = mcnemar_exact(b, c)
+        else:
+            gaps = (hits[0].astype(float) - hits[1]).ravel()
+            p_value = paired_permutation(gaps, np.repeat(np.arange(n), seeds), seed=i, resamples=1000)
+        found += p_value <= 0.05
+    assert 0.74 <= found / 400 <= 0.88  # 400 repeats: ± 2 %
+
+
+def test_sums_are_what_the_bootstrap_sees() -> None:
+    """The simulations above would prove little if clusters were mixed up."""
+    assert cluster_sums(np.array([0, 1, 0]), [1, 2, 3]).tolist() == [[4.0], [2.0]]

@@ -1,0 +1,265 @@
+"""Comparing, planning and handing on: what the commands say about cards and published numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+import yaml
+from scored import scored
+from test_compare import card as lines
+from typer.testing import CliRunner
+
+from igmu_data.errors import DuplicateIdError, EmptyInputError, InputError, MetadataError
+from igmu_metrics import export
+from igmu_metrics.cli import app
+from igmu_metrics.compare import MEASURES, against_original, pairwise
+from igmu_metrics.pareto import front
+from igmu_metrics.planning import detectable, plans
+from igmu_metrics.published import compare_published, read_published
+from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry, read_all
+from igmu_metrics.statistics import prompts_for
+
+NUDITY = "SalUn,2,16 AdvUnlearn,11,30 ESD,29,108 UCE,31,113 FMN,125,139 SPM,78,130 ED,0,3 SH,0,10".split()
+
+
+@pytest.fixture(scope="module")
+def cards(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return sorted((scored(tmp_path_factory.mktemp("verdict")) / "cards").glob("*.json"))
+
+
+def run(*arguments: str | Path) -> str:
+    done = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+    assert done.exit_code == 0
+    return done.output
+
+
+def published(tmp_path: Path) -> Path:
+    path = tmp_path / "nudity.csv"
+    rows = [
+        f"{m},{when},142,{k}"
+        for m, *ks in (line.split(",") for line in NUDITY)
+        for when, k in zip(("before", "after"), ks, strict=True)
+    ]
+    path.write_text("model,measure,n,successes\n" + "\n".join(rows) + "\n")
+    return path
+
+
+# --- published numbers ----------------------------------------------------------------------------------------------
+
+
+def test_published_case_1_esd_and_uce_overlap(tmp_path: Path) -> None:
+    found = {
+        (c.first.model, c.second.model): c
+        for c in compare_published(read_published(published(tmp_path)))
+        if c.first.measure == "after"
+    }
+    esd_uce = found["ESD", "UCE"]
+    assert esd_uce.first.value == pytest.approx(0.76056, abs=5e-6)
+    assert esd_uce.first.interval == pytest.approx((0.684, 0.823), abs=5e-4)
+    assert esd_uce.second.interval == pytest.approx((0.722, 0.854), abs=5e-4)
+    assert esd_uce.overlap
+    assert not esd_uce.significant
+    assert not found["AdvUnlearn", "ESD"].overlap
+    assert found["AdvUnlearn", "ESD"].significant
+    assert len(found) == 8 * 7 // 2
+    printed = run("compare", "--published", published(tmp_path))
+    assert "ESD against UCE in after: -0.035 [-0.131, +0.062], the intervals overlap, not significant" in printed
+
+
+def test_published_shares_become_counts(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("Model,N,percent\nESD,142,76.06\nUCE,142,79.58\n")
+    assert [p.successes for p in read_published(path)] == [108, 113]
+    path.write_text("model,n,value\nESD,142,0.7606\nESD,142,0.7606\n")
+    with pytest.raises(DuplicateIdError, match="line 3"):
+        read_published(path)
+    for line, says in (
+        ("ESD,142,0.7601", "no count out of 142"),
+        ("ESD,142,", "needs a model"),
+        ("ESD,142,x", "fraction"),
+    ):
+        path.write_text(f"model,n,value\n{line}\n")
+        with pytest.raises(MetadataError, match=says):
+            read_published(path)
+    path.write_text("model,n,successes\nESD,142,143\n")
+    with pytest.raises(MetadataError, match="0 to n = 142"):
+        read_published(path)
+
+
+# --- cards ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_measure_is_compared_with_an_interval(cards: list[Path]) -> None:
+    read = read_all(cards)
+    found = pairwise(read, list(MEASURES))
+    assert [c.measure for c in found] == list(MEASURES)
+    for c in found:
+        assert c.interval[0] <= c.difference <= c.interval[1]
+    assert found[0].difference > 0.3
+    assert found[0].significant
+    assert found[0].p_holm >= found[0].p
+    assert {c.measure for c in against_original(read)} == {"unlearning accuracy"}
+
+
+def test_a_measure_without_rows_is_left_out() -> None:
+    both = [lines("a", [("p", False, True), ("q", False, True)]), lines("b", [("p", True, True), ("q", False, True)])]
+    assert [c.measure for c in pairwise(both, list(MEASURES))] == ["unlearning accuracy"]
+
+
+def test_compare_prints_differences_and_front(cards: list[Path]) -> None:
+    printed = run("compare", *cards)
+    assert "Differences, 95 % intervals" in printed
+    assert "resistance to attacks" in printed
+    assert "Forgetting against preservation" in printed
+    with pytest.raises(EmptyInputError):
+        run("compare")
+    with pytest.raises(InputError, match="not both"):
+        run("compare", cards[0], "--published", "x.csv")
+
+
+def placed(model: str, forgetting: tuple[float, float, float], preservation: tuple[float, float, float]) -> Scorecard:
+    """A card with (value, low, high) of the two figures."""
+    base = lines(model, [("p", False, True)])
+    figures = {
+        name: Figure(value=v, interval=(low, high), n_prompts=50, n_generations=100)
+        for name, (v, low, high) in (("forgetting", forgetting), ("preservation", preservation))
+    }
+    entry = ScoreEntry(
+        name="forget_score",
+        value=None,
+        interval=None,
+        n_prompts=0,
+        n_generations=0,
+        n_failed=0,
+        signature={},
+        figures=figures,
+    )
+    return base.model_copy(update={"scores": base.scores | {"forget_score": entry}})
+
+
+def test_front() -> None:
+    best = placed("best", (0.9, 0.85, 0.95), (0.8, 0.7, 0.9))
+    bold = placed("bold", (1.0, 0.95, 1.0), (0.3, 0.2, 0.4))
+    close = placed("close", (0.88, 0.8, 0.93), (0.8, 0.7, 0.9))
+    poor = placed("poor", (0.5, 0.4, 0.6), (0.7, 0.6, 0.8))
+    places = {p.model: p.sentence() for p in front([best, bold, close, poor])}
+    assert places == {
+        "best": "on the front",
+        "bold": "on the front",
+        "close": "behind best, within the intervals",
+        "poor": "beaten by best, close",
+    }
+    assert front([lines("a", [("p", False, True)])]) == []
+
+
+# --- planning -------------------------------------------------------------------------------------------------------
+
+
+def test_how_many_more_prompts_would_settle_it() -> None:
+    """20 prompts of one seed: a forgets 14, b 10 of them, differing in 8 to 4."""
+    seen = [(True, False)] * 8 + [(False, True)] * 4 + [(False, False)] * 2 + [(True, True)] * 6
+    a = lines("a", [(f"p{i}", y, True) for i, (_, y) in enumerate(seen)])
+    b = lines("b", [(f"p{i}", x, True) for i, (x, _) in enumerate(seen)])
+    (plan,) = [p for p in plans([a, b]) if p.comparison.second == "b"]
+    assert plan.comparison.difference == pytest.approx(0.2)
+    variance = (12 - 20 * 0.2**2) / 19
+    assert plan.needed == prompts_for(0.2, variance, single=True)
+    assert plan.more == plan.needed - 20
+    assert "would take about" in plan.sentence()
+
+
+def test_power_as_a_user_meets_it(cards: list[Path]) -> None:
+    assert "0.5 against 0.7: 101 prompts" in run("power", "--rate", "0.5", "--rate", "0.7")
+    assert "0.2" in run("power", "--rate", "0.5", "--prompts", "101")
+    printed = run("power", *cards)
+    assert "forgetful against original" in printed
+    assert "design effect" in printed
+    more = detectable(read_all(cards)[0], 1000)
+    assert more is not None
+    assert more[0] < 0.1
+    with pytest.raises(InputError, match="scorecards, or assumed rates"):
+        run("power")
+    with pytest.raises(InputError, match="give two rates"):
+        run("power", "--rate", "0.5")
+
+
+# --- export ---------------------------------------------------------------------------------------------------------
+
+
+def on_the_hub(card: Scorecard, config: str, value: float | None) -> Scorecard:
+    entry = card.scores["forget_score"]
+    figure = entry.figures["forget_score"].model_copy(update={"value": value, "interval": (0.5, 0.7)})
+    changed = entry.model_copy(update={"figures": entry.figures | {"forget_score": figure}})
+    return card.model_copy(
+        update={"config": config, "target": config.replace(".", "/"), "scores": card.scores | {"forget_score": changed}}
+    )
+
+
+def test_eval_results_are_one_task_a_domain(cards: list[Path]) -> None:
+    read = read_all(cards)[0]
+    given = [on_the_hub(read, c, v) for c, v in (("object.church", 0.6), ("object.cat", 0.8), ("style.van-gogh", 0.5))]
+    found = yaml.safe_load(export.eval_results(given))
+    assert [(e["dataset"]["id"], e["dataset"]["task_id"], e["value"]) for e in found] == [
+        ("igmu/bench", "forget_score_object", pytest.approx(0.7)),
+        ("igmu/bench", "forget_score_style", 0.5),
+    ]
+    assert "object.church, object.cat" in found[0]["notes"]
+    assert "0.500 to 0.700" in found[1]["notes"]
+    restricted = yaml.safe_load(export.eval_results([on_the_hub(read, "nsfw.nudity", 0.5)]))
+    assert restricted[0]["dataset"] == {"id": "igmu/bench-nsfw", "task_id": "forget_score_nsfw"}
+
+
+def test_tasks_are_those_of_the_benchmark(cards: list[Path]) -> None:
+    from builders.bench import concept_rows
+    from builders.card import eval_yaml
+    from igmu_data.taxonomy import concept
+
+    found = yaml.safe_load(export.eval_results([on_the_hub(read_all(cards)[0], "object.church", 0.6)]))
+    tasks = yaml.safe_load(eval_yaml(concept_rows(concept("object/church")), restricted=False))["tasks"]
+    assert found[0]["dataset"]["task_id"] in {t["id"] for t in tasks}
+
+
+def test_what_has_no_place_on_a_leaderboard(cards: list[Path]) -> None:
+    mine, other = read_all(cards)
+    with pytest.raises(InputError, match="miniature world"):
+        export.eval_results([mine])
+    with pytest.raises(InputError, match="2 models"):
+        export.eval_results([mine, other])
+    with pytest.raises(InputError, match="no forget score"):
+        export.eval_results([on_the_hub(mine, "object.church", None)])
+    with pytest.raises(InputError, match="2 cards"):
+        export.model_index([mine, mine])
+
+
+def test_forms_for_people(cards: list[Path], tmp_path: Path) -> None:
+    read = read_all(cards)
+    index = yaml.safe_load(run("export", cards[0], "--model-index"))
+    metrics = [m for r in index["model-index"][0]["results"] for m in r["metrics"]]
+    accuracy = read[0].figure("concept_accuracy", "unlearning_accuracy")
+    assert accuracy is not None
+    assert {m["name"]: m["value"] for m in metrics}["unlearning_accuracy"] == accuracy.value
+    latex = run("export", *cards, "--latex")
+    assert latex.count("\\toprule") == latex.count("\\bottomrule") == 1
+    assert "forgetful & " in latex
+    figure = read[0].figure("forget_score", "forgetting")
+    assert figure is not None
+    assert figure.interval is not None
+    assert f"{figure.value:.2f} {{\\scriptsize [{figure.interval[0]:.2f}, {figure.interval[1]:.2f}]}}" in latex
+    rows = list(csv.DictReader(io.StringIO(run("export", *cards, "--csv"))))
+    assert len(rows) == sum(len(e.figures) for c in read for e in c.scores.values())
+    assert float(rows[0]["value"]) == accuracy.value
+    out = tmp_path / "t.tex"
+    run("export", cards[0], "--latex", "--out", out)
+    assert out.read_text().startswith("%")
+    with pytest.raises(InputError, match="one of"):
+        run("export", cards[0])
+    with pytest.raises(InputError, match="one of"):
+        run("export", cards[0], "--csv", "--latex")
+
+
+def test_latex_survives_a_models_name(cards: list[Path]) -> None:
+    named = read_all(cards)[0].model_copy(update={"model": "my_model & 50%"})
+    assert r"my\_model \& 50\%" in export.latex([named])

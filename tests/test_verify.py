@@ -1,0 +1,287 @@
+"""A card that was changed is caught, whatever was changed; one that was not is left in peace."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from drawn import copied, picture
+from hypothesis import given
+from hypothesis import strategies as st
+from scored import CONFIG, scored
+from typer.testing import CliRunner
+
+from igmu_data.errors import EmptyInputError, MetadataError, VerificationError
+from igmu_metrics import recompute
+from igmu_metrics.cli import app
+from igmu_metrics.counts import check_table, printed
+from igmu_metrics.evaluate import Evaluation
+from igmu_metrics.provenance import RUNS
+from igmu_metrics.scorecard import Scorecard, fingerprint, read, schema, write
+from igmu_metrics.verify import verify
+from igmu_metrics.verify_images import verify_images
+
+ROOT = Path(__file__).resolve().parents[1]
+Change = Callable[[dict[str, Any]], None]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return scored(tmp_path_factory.mktemp("scored"))
+
+
+@pytest.fixture(scope="module")
+def card(folder: Path) -> Path:
+    return folder / "cards" / "forgetful.json"
+
+
+def test_a_card_that_was_written_holds_together(folder: Path) -> None:
+    for path in sorted((folder / "cards").glob("*.json")):
+        found, problems = verify(path)
+        assert problems == []
+        assert found == read(path)
+
+
+def test_most_of_a_card_follows_from_its_lines(card: Path) -> None:
+    found = recompute.figures(read(card))
+    assert set(found) == {"concept_accuracy", "attack_success_rate", "forget_score"}
+    assert {"forgetting", "robustness", "preservation"} <= set(found["forget_score"])
+    assert len(found["attack_success_rate"]) > 20
+
+
+def test_any_digit(card: Path, tmp_path: Path) -> None:
+    text = card.read_text()
+    at = [m.start() for m in re.finditer(r"\d", text)]
+    copy = tmp_path / "card.json"
+    for position in at[:: len(at) // 60]:
+        digit = str((int(text[position]) + 1) % 10)
+        copy.write_text(text[:position] + digit + text[position + 1 :])
+        try:
+            problems = verify(copy)[1]
+        except MetadataError:  # no JSON any more
+            continue
+        assert problems, text[position - 40 : position + 20]
+
+
+def test_a_digit_beyond_what_a_float_holds(tmp_path: Path, card: Path) -> None:
+    text = card.read_text()
+    number = next(m for m in re.finditer(r"0\.\d{16}", text))
+    longer = text[: number.end()] + "1" + text[number.end() :]
+    assert json.loads(longer) == json.loads(text)
+    (tmp_path / "card.json").write_text(longer)
+    assert verify(tmp_path / "card.json")[1]
+
+
+def test_white_space_and_the_order_of_keys_are_no_content(card: Path, tmp_path: Path) -> None:
+    data = json.loads(card.read_text())
+    (tmp_path / "card.json").write_text(json.dumps(dict(reversed(data.items()))))
+    assert verify(tmp_path / "card.json")[1] == []
+
+
+def _bump(score: str, figure: str, by: float) -> Change:
+    def change(data: dict[str, Any]) -> None:
+        data["scores"][score]["figures"][figure]["value"] += by
+
+    return change
+
+
+def _set(*path: Any, to: Any) -> Change:
+    def change(data: dict[str, Any]) -> None:
+        for key in path[:-1]:
+            data = data[key]
+        data[path[-1]] = to
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (_bump("concept_accuracy", "unlearning_accuracy", -0.001), "no whole number"),
+        (_bump("concept_accuracy", "in_domain_retain_accuracy", -0.001), "in_domain_retain_accuracy"),
+        (_bump("attack_success_rate", "asr_any@k", 0.001), "its headline figure"),
+        (_bump("forget_score", "robustness", 1e-7), "forget_score.figures.robustness"),
+        (_set("scores", "forget_score", "figures", "preservation", "value", to=1.5), "no fraction"),
+        (_set("scores", "concept_accuracy", "figures", "n_unclear", "value", to=0.5), "no count"),
+        (_set("scores", "concept_accuracy", "figures", "unlearning_accuracy", "interval", to=[0.9, 0.1]), "lies above"),
+        (_set("scores", "concept_accuracy", "figures", "unlearning_accuracy", "n_generations", to=3), "generations"),
+        (_set("scores", "attack_success_rate", "signature", "model", to="other"), "the card says 'forgetful'"),
+        (_set("scores", "attack_success_rate", "signature", "rows", to="0" * 12), "signature.rows"),
+        (_set("model", to="other"), "signature.model"),
+        (_set("scores", "forget_score", "n_failed", to=2), "failures are listed"),
+        (_set("generations", 0, "present", to=True), "generations.0.present"),
+        (_set("generations", 3, "image_sha256", to="0" * 64), "inputs_sha256"),
+        (_set("generations", 0, "probability", to=1.2), "generations.0.probability"),
+        (_set("surprise", to=1), "surprise"),
+        (lambda data: data["generations"].append(data["generations"][0]), "stands there 2 times"),
+        (lambda data: data["generations"].pop(), "inputs_sha256"),
+    ],
+)
+def test_a_forger_who_computes_the_hash_anew(card: Path, tmp_path: Path, change: Change, where: str) -> None:
+    data = json.loads(card.read_text())
+    change(data)
+    data["content_sha256"] = fingerprint(json.dumps(data))
+    (tmp_path / "card.json").write_text(json.dumps(data))
+    problems = verify(tmp_path / "card.json")[1]
+    assert any(where in str(p) for p in problems), problems
+    assert not any(p.where == "content_sha256" for p in problems)
+
+
+@pytest.mark.parametrize(("text", "says"), [("[]", "JSON object"), ('{"a": NaN}', "NaN"), ("{", "JSON")])
+def test_what_is_no_card_at_all(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "card.json").write_text(text)
+    with pytest.raises(MetadataError, match=says):
+        verify(tmp_path / "card.json")
+    with pytest.raises(MetadataError, match="cannot be read"):
+        verify(tmp_path / "nothing.json")
+
+
+def test_an_older_card_is_refused_with_its_version(card: Path, tmp_path: Path) -> None:
+    data = json.loads(card.read_text()) | {"schema_version": 1}
+    (tmp_path / "card.json").write_text(json.dumps(data))
+    with pytest.raises(MetadataError, match="schema_version is 1"):
+        read(tmp_path / "card.json")
+
+
+# --- pictures -------------------------------------------------------------------------------------------------------
+
+
+def test_pictures_give_the_same_scores(folder: Path, card: Path) -> None:
+    labels = f"labels:{folder / 'labels.csv'}"
+    assert list(verify_images(read(card), folder / "forgetful", folder / "original", detector=labels)) == []
+
+
+def test_changed_pictures_are_named(folder: Path, card: Path, tmp_path: Path) -> None:
+    other = copied(folder / "forgetful", tmp_path / "forgetful")
+    first = sorted(other.rglob("*.png"))[0]
+    picture(first, (1, 2, 3))
+    labels = f"labels:{folder / 'labels.csv'}"
+    (problem,) = verify_images(read(card), other, folder / "original", detector=labels)
+    assert str(first) in problem.what
+
+
+def test_other_answers_give_other_scores(folder: Path, card: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "copy")
+    labels = tmp_path / "copy" / "labels.csv"
+    labels.write_text(labels.read_text().replace("yes", "?").replace("no", "yes").replace("?", "no"))
+    copy = tmp_path / "copy"
+    problems = list(verify_images(read(card), copy / "forgetful", copy / "original", detector=f"labels:{labels}"))
+    assert any("unlearning_accuracy" in p.where for p in problems)
+
+
+# --- what a card is made of -----------------------------------------------------------------------------------------
+
+
+def test_a_card_says_how_to_make_it_again_without_the_users_folders(card: Path, folder: Path) -> None:
+    found = read(card).provenance
+    assert found is not None
+    assert (
+        found.command
+        == f"igmu score --original original --unlearned forgetful --config {CONFIG} --detector labels:labels.csv"
+    )
+    assert {"python", "igmu", "numpy", "scipy", "pillow"} <= set(found.versions)
+    assert {"system", "machine", "cpu"} <= set(found.hardware)
+    assert str(folder) not in found.model_dump_json()
+
+
+def test_two_runs_give_the_same_bytes_and_a_log_keeps_their_times(folder: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        arguments = ["score", "--original", folder / "original", "--unlearned", folder / "forgetful"]
+        arguments += ["--config", CONFIG, "--detector", f"labels:{folder / 'labels.csv'}", "--out", tmp_path / name]
+        done = CliRunner().invoke(app, [str(a) for a in arguments])
+        assert done.exit_code == 0, done.output
+    one, other = ((tmp_path / name / "forgetful.json").read_bytes() for name in ("a", "b"))
+    assert one == other == (folder / "cards" / "forgetful.json").read_bytes()
+    (line,) = [json.loads(text) for text in (tmp_path / "a" / RUNS).read_text().splitlines()]
+    assert line["content_sha256"] == json.loads(one)["content_sha256"]
+    assert line["card"] == "forgetful.json"
+    assert line["seconds"] >= 0
+
+
+def test_the_published_schema_is_the_models() -> None:
+    text = (ROOT / "docs" / "scorecard.schema.json").read_text(encoding="utf-8")
+    assert json.loads(text) == schema(), "run: igmu verify --schema > docs/scorecard.schema.json"
+
+
+def test_writing_seals_what_was_changed_in_memory(card: Path, tmp_path: Path) -> None:
+    changed = read(card).model_copy(update={"igmu_version": "9"})
+    write(changed, tmp_path / "card.json")
+    assert fingerprint((tmp_path / "card.json").read_text()) == read(tmp_path / "card.json").content_sha256
+
+
+# --- counts of published tables -------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.integers(0, 4))
+def test_every_count_is_possible_as_printed(case: tuple[int, int], decimals: int) -> None:
+    k, n = case
+    assert k in printed(f"{k / n:.{decimals}f}", n).counts
+    assert k in printed(f"{100 * k / n:.{decimals}f}%", n).counts
+
+
+@given(st.integers(1, 40), st.integers(0, 100))
+def test_possible_counts_are_those_that_print_alike(n: int, hundredths: int) -> None:
+    """Against trying all counts, with halves rounded either way."""
+    text = f"{hundredths / 100:.2f}"
+    tried = [k for k in range(n + 1) if abs(100 * k - hundredths * n) * 2 <= n]
+    assert list(printed(text, n).counts) == tried
+
+
+def table(tmp_path: Path, *lines: str) -> Path:
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_check_table(tmp_path: Path) -> None:
+    path = table(tmp_path, "model,percent,n", "ESD,76.06,142", "UCE,79.60,142", "X,35%,10", "Y,61,500")
+    esd, uce, x, y = check_table(path)
+    assert list(esd.counts) == [108]
+    assert list(uce.counts) == []  # 113 of 142 are 79.58 %
+    assert uce.nearest == ("113/142 = 79.58", "114/142 = 80.28")
+    assert list(x.counts) == []
+    assert not y.telling
+    done = CliRunner().invoke(app, ["check-table", str(path)])
+    assert isinstance(done.exception, VerificationError)
+    assert "line 3 (UCE): 79.60 of n = 142 is impossible" in done.output
+    assert "percent" in CliRunner().invoke(app, ["check-table", "--help"]).output
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (("model,n", "a,3"), "value or percent"),
+        (("value,n", "0.5,x"), "n is 'x'"),
+        (("value,n", "1.5,3"), "fraction from 0 to 1"),
+        (("percent,n", "150,3"), "percent from 0 to 100"),
+        (("value,n", "-0.5,3"), "no a fraction|no .*fraction"),
+        (("value,n", "0.5"), "1 cells under 2"),
+    ],
+)
+def test_tables_that_cannot_be_checked(tmp_path: Path, lines: tuple[str, ...], says: str) -> None:
+    with pytest.raises(MetadataError, match=says):
+        check_table(table(tmp_path, *lines))
+    with pytest.raises(EmptyInputError):
+        check_table(table(tmp_path, "value,n"))
+
+
+def test_verify_as_a_user_meets_it(card: Path, tmp_path: Path) -> None:
+    runner = CliRunner()
+    assert "hold together" in runner.invoke(app, ["verify", str(card)]).output
+    (tmp_path / "card.json").write_text(card.read_text().replace('"n_prompts": 1', '"n_prompts": 2', 1))
+    done = runner.invoke(app, ["verify", str(tmp_path / "card.json")])
+    assert isinstance(done.exception, VerificationError)
+    assert "content_sha256" in done.output
+    assert json.loads(runner.invoke(app, ["verify", "--schema"]).output)["title"] == "Scorecard"
+
+
+def test_evaluations_in_memory_are_sealed_too(folder: Path) -> None:
+    evaluation = Evaluation(CONFIG, detector=f"labels:{folder / 'labels.csv'}")
+    made = next(iter(evaluation.run(folder / "original", [folder / "unchanged"])))
+    assert isinstance(made, Scorecard)
+    assert made == read(folder / "cards" / "unchanged.json")
