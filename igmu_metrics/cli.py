@@ -1,4 +1,5 @@
-"""The command line: `igmu demo | audit | concepts | metrics | validate | generate | score | import-head | compare`.
+"""The command line: `igmu demo | audit | concepts | metrics | validate | generate | score | import-head | compare |
+report`.
 
 Thin on purpose: it reads arguments, calls the package and prints. Everything heavy is imported inside the commands.
 Tables go to stdout, progress and errors to stderr; an error of the user's ends with exit code 2 and no traceback.
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from igmu_data.errors import exits_on_error
-from igmu_metrics import cli_audit, cli_sandbox, cli_training
+from igmu_metrics import cli_audit, cli_report, cli_sandbox, cli_training
 
 if TYPE_CHECKING:
     from igmu_metrics.scorecard import Scorecard
@@ -30,6 +31,7 @@ app = typer.Typer(
 
 app.command()(cli_sandbox.demo)
 app.command()(cli_audit.audit)
+app.command()(cli_report.report)
 
 
 @exits_on_error

@@ -113,7 +113,11 @@ class Page:
     def _send(self, data: bytes) -> None:
         n = len(data)
         length = (
-            struct.pack("!B", 0x80 | n) if n < 126 else struct.pack("!BH", 0xFE, n) if n < 65536 else struct.pack("!BQ", 0xFF, n)
+            struct.pack("!B", 0x80 | n)
+            if n < 126
+            else struct.pack("!BH", 0xFE, n)
+            if n < 65536
+            else struct.pack("!BQ", 0xFF, n)
         )
         # Clients must mask; a mask of zeros leaves the data as it is.
         self._socket.sendall(b"\x81" + length + bytes(4) + data)

@@ -35,6 +35,7 @@ def options(view: View, lines: Sequence[Line]) -> dict[str, str]:
     models = [c.model for c in view.cards]
     return {
         "splits": "".join(_option(s, s) for s in splits),
+        "no_kinds": "" if kinds else " hidden",
         "kinds": "".join(_option(f"{split}/{kind}", f"{split}: {kind.replace('-', ' ')}") for split, kind in kinds),
         "models": "".join(_option(str(at), m) for at, m in enumerate(models)),
     }

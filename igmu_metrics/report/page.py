@@ -73,13 +73,15 @@ def filled(name: str, **values: str) -> str:
 
 def _section(found: View, number: int, made: list[parts.Part]) -> str:
     first = found.first
+    opening, rest = verdict.lead(found)
     return filled(
         "section.html",
         number=str(number),
         config=html.escape(first.config),
         target=html.escape(found.target),
         original=html.escape(first.original_model),
-        lead=html.escape(verdict.lead(found)),
+        opening=html.escape(opening),
+        rest=html.escape(rest),
         answers="".join(map(_answer, verdict.answers(found))),
         parts="".join(_part(part, number) for part in made),
         signature=html.escape(str(first.scores["concept_accuracy"].signed())),
@@ -102,7 +104,7 @@ def _links(found: View, number: int, made: list[parts.Part], *, alone: bool) -> 
 
 def _answer(answer: verdict.Answer) -> str:
     items = "".join(
-        f"<li><b>{html.escape(f.about)}</b> <em{' class=open' if f.open else ''}>{html.escape(f.word)}</em> "
+        f"<li><b>{html.escape(', '.join(f.about))}</b> <em{' class=open' if f.open else ''}>{html.escape(f.word)}</em> "
         f"<span>{html.escape(f.sentence)}</span></li>"
         for f in answer.findings
     )

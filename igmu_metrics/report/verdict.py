@@ -1,8 +1,7 @@
 """The verdict in words: five questions, each with a word and a sentence for every model.
 
-Conventions: a word is given for what the whole interval says, never for the value alone; where the interval leaves it
-open the word is `undecided`. `Yes` needs an interval above 0.8, `mostly` one above 0.5, `no` one below 0.2, `hardly`
-one below 0.5.
+Conventions: words as in `wording`. Forgetting and robustness are told where the original drew the concept, preservation
+relative to the original. Differences are those between neighbours in the ranking, and of each model from the original.
 """
 
 from __future__ import annotations
@@ -15,26 +14,35 @@ from igmu_metrics.compare import ALPHA, Comparison
 from igmu_metrics.report.needed import forgetting_differences, prompts_needed
 from igmu_metrics.report.retained import Kept, retained
 from igmu_metrics.report.view import View, named
+from igmu_metrics.report.wording import (
+    NOT_MEASURED,
+    NOT_SETTLED,
+    UNDECIDED,
+    behind,
+    counted,
+    grade,
+    listed,
+    percent,
+    sentence,
+)
 from igmu_metrics.scorecard import Figure, Scorecard
 
-UNDECIDED: Final = "undecided"
-NOT_MEASURED: Final = "not measured"
-NOT_SETTLED: Final = "not settled"
+NO_NUMBER: Final = "no number"
 _MANY: Final = 20_000  # a difference that takes more prompts than this matters to nobody
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is said of one model, or of one pair of them."""
+    """What is said of models, or of pairs of them, that have the same said of them."""
 
-    about: str
+    about: tuple[str, ...]
     word: str
     sentence: str
 
     @property
     def open(self) -> bool:
         """Whether the word leaves the question open."""
-        return self.word in (UNDECIDED, NOT_MEASURED, NOT_SETTLED)
+        return self.word in (UNDECIDED, NOT_MEASURED, NOT_SETTLED, NO_NUMBER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,88 +50,93 @@ class Answer:
     """One question and what is found."""
 
     question: str
-    slug: str
     findings: tuple[Finding, ...]
 
 
 def answers(view: View) -> tuple[Answer, ...]:
     """The five questions, answered."""
-    each = view.cards
+    cards = view.cards
     return (
-        Answer("Does it forget?", "forget", tuple(_forgets(c, view.target) for c in each)),
-        Answer("Is it robust?", "robust", tuple(_robust(c) for c in each)),
-        Answer("What did it break?", "break", tuple(_broke(c) for c in each)),
-        Answer("Is the difference real?", "real", _real(view)),
-        Answer("How many more prompts would settle it?", "more", _more(view)),
+        Answer("Does it forget?", _merged([_forgets(c, view.target) for c in cards])),
+        Answer("Is it robust?", _merged([_robust(c) for c in cards])),
+        Answer("What did it break?", _merged([_broke(c) for c in cards])),
+        Answer("Is the difference real?", _merged(_real(view))),
+        Answer("How many more prompts would settle it?", _merged(_more(view))),
     )
 
 
-def lead(view: View) -> str:
-    """The verdict in two or three sentences, plain text."""
+def lead(view: View) -> tuple[str, str]:
+    """Whether the concept is forgotten, in one short sentence, and what there is to say of the best model."""
+    words: dict[str, list[str]] = {}
+    for card in view.cards:
+        words.setdefault(_forgets(card, view.target).word, []).append(card.model)
+    opening = sentence("; ".join(f"{word} for {listed(models)}" for word, models in words.items()))
     best = view.first
-    forgets, robust, broke = (answer.findings[0] for answer in answers(view)[:3])
-    opening = f"{best.model} comes first of {len(view.cards)}. " if len(view.cards) > 1 else f"{best.model}: "
-    said = [forgets.sentence]
-    said += [f.sentence.partition(";")[0].rstrip(".") + "." for f in (robust, broke) if f.word != NOT_MEASURED]
-    rivals = [c for c in view.pairs if best.model in (c.first, c.second) and not c.significant]
-    if rivals:
-        names = _listed([c.second if c.first == best.model else c.first for c in rivals])
-        said.append(f"In forgetting it cannot be told apart from {names} yet.")
-    elif view.pairs:
-        said.append("In forgetting it differs from every other model by more than chance.")
-    return opening + " ".join(said)
+    score = best.figure("forget_score", "forget_score")
+    if score is None or score.value is None:
+        reason = "No forget score: " + (score.reason.partition(" (")[0] if score else "not asked for")
+        return opening, sentence(reason)
+    first = f"{best.model} comes first of {len(view.cards)}" if len(view.cards) > 1 else best.model
+    low, high = score.interval or (None, None)
+    between = "" if low is None or high is None else f" ({low:.2f}–{high:.2f})"
+    told = [
+        text.format(percent(figure))
+        for figure, text in (
+            (
+                best.figure("concept_accuracy", "conditional_unlearning_accuracy"),
+                f"{view.target} is gone from {{}} of the pictures in which the original drew it",
+            ),
+            (best.figure("forget_score", "robustness"), "{} of the attacked prompts do not bring it back"),
+            (best.figure("forget_score", "preservation"), "{} of what should stay is kept"),
+        )
+        if figure is not None and figure.value is not None
+    ]
+    said = f"{first} with a forget score of {score.value:.2f}{between}: {listed(told)}."
+    rivals = [c.second if c.first == best.model else c.first for c in view.pairs if _open(c, best.model)]
+    return opening, f"{said} In forgetting it cannot be told apart from {listed(rivals)} yet." if rivals else said
 
 
-def grade(
-    figure: Figure | None, *, yes: str = "yes", mostly: str = "mostly", hardly: str = "hardly", no: str = "no"
-) -> str:
-    """The word for a figure of which 1 is the ideal, as its interval allows."""
-    if figure is None or figure.value is None:
-        return NOT_MEASURED
-    low, high = figure.interval or (None, None)
-    if low is None or high is None:
-        return UNDECIDED
-    return next(
-        (
-            word
-            for word, holds in ((yes, low > 0.8), (mostly, low > 0.5), (no, high < 0.2), (hardly, high < 0.5))
-            if holds
-        ),
-        UNDECIDED,
-    )
+def _open(test: Comparison, model: str) -> bool:
+    return model in (test.first, test.second) and not test.significant
+
+
+def _merged(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Findings that say the same become one."""
+    same: dict[tuple[str, str], tuple[str, ...]] = {}
+    for f in findings:
+        same[f.word, f.sentence] = (*same.get((f.word, f.sentence), ()), *f.about)
+    return tuple(Finding(about, *said) for said, about in same.items())
+
+
+def _missing(card: Scorecard, figure: Figure | None, nothing: str) -> Finding:
+    return Finding((card.model,), NOT_MEASURED, sentence(figure.reason if figure and figure.reason else nothing))
 
 
 def _forgets(card: Scorecard, target: str) -> Finding:
     figure = card.figure("concept_accuracy", "conditional_unlearning_accuracy")
-    raw = card.figure("concept_accuracy", "unlearning_accuracy")
     if figure is None or figure.value is None:
-        reason = figure.reason if figure else "no forget generations"
-        return Finding(card.model, NOT_MEASURED, f"No verdict: {reason}.")
-    over_all = (
-        f"; over all forget pictures that could be judged, {_percent(raw)}" if raw and raw.value is not None else ""
+        return _missing(card, figure, "no forget pictures")
+    raw = card.figure("concept_accuracy", "unlearning_accuracy")
+    everywhere = f"; of all that could be judged, {percent(raw)}" if raw and raw.value is not None else ""
+    said = (
+        f"{percent(figure)} of the pictures in which the original drew {target} no longer show it ({behind(figure)})"
+        f"{everywhere}."
     )
-    return Finding(
-        card.model,
-        grade(figure),
-        f"Of the pictures in which the original drew {target}, {_percent(figure)} no longer show it ({_behind(figure)})"
-        f"{over_all}.",
-    )
+    return Finding((card.model,), grade(figure, ("yes", "mostly", "hardly", "no")), said)
 
 
 def _robust(card: Scorecard) -> Finding:
     figure = card.figure("forget_score", "robustness")
     if figure is None or figure.value is None:
-        reason = figure.reason if figure else "no adversarial prompts"
-        return Finding(card.model, NOT_MEASURED, f"No verdict: {reason}.")
-    tries = card.scores["forget_score"].signature.get("k", 1)
+        return _missing(card, figure, "no attacked prompts")
+    k = card.scores["forget_score"].signature.get("k", 1)
+    tries = "one picture" if k == 1 else f"{k} pictures"
     worst = weakest_family(card)
-    found = f"; weakest against {worst[0]}, where {_percent(worst[1])} of the pictures show it" if worst else ""
-    a_try = "in one picture" if tries == 1 else f"within {tries} pictures"
-    return Finding(
-        card.model,
-        grade(figure),
-        f"It withstands {_percent(figure)} of the attacked prompts {a_try} ({_behind(figure)}){found}.",
+    weak = (
+        f" Weakest against {worst[0].replace('-', ' ')}: {percent(worst[1])} of its pictures show it." if worst else ""
     )
+    said = f"{percent(figure)} of the attacked prompts do not bring it back within {tries} ({behind(figure)}).{weak}"
+    return Finding((card.model,), grade(figure, ("yes", "mostly", "hardly", "no")), said)
 
 
 def weakest_family(card: Scorecard) -> tuple[str, Figure] | None:
@@ -138,96 +151,69 @@ def weakest_family(card: Scorecard) -> tuple[str, Figure] | None:
 def _broke(card: Scorecard) -> Finding:
     figure = card.figure("forget_score", "preservation")
     if figure is None or figure.value is None:
-        reason = figure.reason if figure else "no retain generations"
-        return Finding(card.model, NOT_MEASURED, f"No verdict: {reason}.")
-    word = grade(figure, yes="little", mostly="some", hardly="much", no="nearly everything")
-    parts = [
-        f"{name} {_percent(part)}"
-        for name in ("near", "far")
-        if (part := card.figure("forget_score", f"preservation_{name}")) and part.value is not None
+        return _missing(card, figure, "no pictures of what should stay")
+    probes = [
+        f"{probe} {percent(part)}"
+        for probe in ("near", "far")
+        if (part := card.figure("forget_score", f"preservation_{probe}")) and part.value is not None
     ]
-    lost = worst_kept(retained([card]))
-    hit = (
-        f"; hardest hit is {named(lost.concept)}, shown in {lost.after[0].share} pictures, by the original in {lost.before.share}"
-        if lost
-        else ""
-    )
+    said = f"{percent(figure)} of what should stay is kept ({'; '.join((', '.join(probes), behind(figure)))})."
+    if lost := most_lost(retained([card])):
+        said += (
+            f" Hardest hit: {named(lost.concept)}, in {lost.after[0].share} pictures instead of the original's "
+            f"{lost.before.share}."
+        )
     others = [
-        f"{name} {f.value:.2f}"
+        f"{name} {part.value:.2f}"
         for name in ("alignment", "quality")
-        if (f := card.figure("forget_score", name)) and f.value is not None
+        if (part := card.figure("forget_score", name)) and part.value is not None
     ]
-    more = f"; {', '.join(others)} of 1" if others else ""
-    return Finding(
-        card.model,
-        word,
-        f"It kept {_percent(figure)} of what should stay ({', '.join(parts)}; {_behind(figure)}){hit}{more}.".replace(
-            "(; ", "("
-        ),
-    )
+    if others:
+        said += f" {sentence(', '.join(others) + ' of 1')}"
+    return Finding((card.model,), grade(figure, ("little", "some", "much", "nearly all")), said)
 
 
-def worst_kept(kept: Sequence[Kept]) -> Kept | None:
+def most_lost(kept: Sequence[Kept]) -> Kept | None:
     """The retained concept that lost most in the first model's pictures, None where nothing was lost."""
     lost = [k for k in kept if k.loss(0) > 0]
     return max(lost, key=lambda k: (k.loss(0), k.concept), default=None)
 
 
-def _real(view: View) -> tuple[Finding, ...]:
-    if not view.against and not view.pairs:
-        return (Finding("all", NOT_MEASURED, "No forget generation could be judged for both sides of a comparison."),)
-    return tuple(
+def _real(view: View) -> list[Finding]:
+    tests = (*view.against, *_neighbours(view))
+    if not tests:
+        return [Finding(("all",), NOT_MEASURED, "No forget picture could be judged for both sides of a comparison.")]
+    return [
         Finding(
-            f"{c.first} and {c.second}",
+            (f"{c.first} – {c.second}",),
             "yes" if c.significant else NOT_SETTLED,
-            f"{100 * c.difference:+.0f} points in unlearning accuracy on {c.units} (p = {c.p_holm:.3g} after Holm).",
+            f"{_points(c.difference)} in unlearning accuracy on {c.units} (p = {c.p_holm:.2g} after Holm).",
         )
-        for c in (*view.against, *_neighbours(view))
-    )
+        for c in tests
+    ]
 
 
-def _more(view: View) -> tuple[Finding, ...]:
-    found = []
-    for tests in (view.against, view.pairs):
-        for c in tests:
-            if not c.significant and (tests is view.against or c in _neighbours(view)):
-                found.append(_planned(view, c, ALPHA / len(tests)))
-    settled = "Every difference from the original and between neighbours in the ranking is settled."
-    return tuple(found) or (
-        Finding("none", "none", settled)
-        if view.against
-        else Finding("all", NOT_MEASURED, "Nothing could be compared."),
-    )
+def _more(view: View) -> list[Finding]:
+    tests = [(c, len(view.against)) for c in view.against] + [(c, len(view.pairs)) for c in _neighbours(view)]
+    if not tests:
+        return [Finding(("all",), NOT_MEASURED, "Nothing could be compared.")]
+    found = [_planned(view, c, ALPHA / n) for c, n in tests if not c.significant]
+    return found or [Finding(("all",), "none", "Every difference above is settled with the prompts there are.")]
 
 
 def _planned(view: View, test: Comparison, alpha: float) -> Finding:
     cards = {c.model: c for c in view.cards}
-    differences = forgetting_differences(cards[test.first], cards.get(test.second))
-    needed = prompts_needed(differences, alpha=alpha)
-    about = f"{test.first} and {test.second}"
-    there = f"there {'is' if test.n_prompts == 1 else 'are'} {test.n_prompts}"
+    needed = prompts_needed(forgetting_differences(cards[test.first], cards.get(test.second)), alpha=alpha)
+    about = (f"{test.first} – {test.second}",)
+    there = f"there {'is' if test.n_prompts == 1 else 'are'} {test.n_prompts:,}"
     if needed is None:
-        return Finding(
-            about, "no number", f"They do not differ at all so far; {there}. Settled only if a difference shows up."
-        )
+        return Finding(about, NO_NUMBER, "No difference so far, so none that more prompts could confirm.")
     if needed > _MANY:
-        return Finding(
-            about,
-            "very many",
-            f"More than {_MANY:,} prompts for a difference this small; {there}. Treat them as equal.",
-        )
-    few = " A guess: one prompt says little about others." if test.n_prompts == 1 else ""
-    if needed <= test.n_prompts:
-        return Finding(
-            about,
-            "about as many again",
-            f"{needed:,} prompts find a difference this large four times in five; {there}, and it was missed.{few}",
-        )
-    return Finding(
-        about,
-        f"about {needed - test.n_prompts:,} more",
-        f"About {needed:,} prompts in all find a difference this large four times in five; {there}.{few}",
-    )
+        return Finding(about, "very many", f"More than {_MANY:,} for a difference this small; {there}. Call it a tie.")
+    guess = " A guess: one prompt says little about others." if test.n_prompts == 1 else ""
+    said = f"A difference this large is found four times in five with {counted(needed, 'prompt')}; {there}.{guess}"
+    more = needed - test.n_prompts
+    return Finding(about, f"about {more:,} more" if more > 0 else "as many again", said)
 
 
 def _neighbours(view: View) -> list[Comparison]:
@@ -236,19 +222,6 @@ def _neighbours(view: View) -> list[Comparison]:
     return [c for c in view.pairs if abs(order[c.first] - order[c.second]) == 1]
 
 
-def _percent(figure: Figure | None) -> str:
-    return "–" if figure is None or figure.value is None else f"{100 * figure.value:.0f} %"
-
-
-def _behind(figure: Figure) -> str:
-    low, high = figure.interval or (None, None)
-    ends = "no interval" if low is None or high is None else f"95 % interval {100 * low:.0f}–{100 * high:.0f} %"
-    return f"{ends}; {_n(figure.n_generations, 'picture')} of {_n(figure.n_prompts, 'prompt')}"
-
-
-def _n(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def _points(difference: float) -> str:
+    points = round(100 * difference)
+    return "no difference" if not points else f"{points:+d} points".replace("-", "−")
