@@ -118,7 +118,7 @@ def run(
     for job in jobs:
         cards[job.slug] = own, *others = _score(job)
         tables.show(tables.forget_scores([own, *others]), tables.ranking(others, against_original(others)))
-        sections.append(page.Section(others, job.folders, "metadata", str(packaged.bench_folder())))
+        sections.append(page.Section([own, *others], job.folders, "metadata", str(packaged.bench_folder())))
     with bars() as advance:
         text = page.render(*sections, advance=advance)
     write_text(out / REPORT, text)

@@ -21,7 +21,7 @@ def prompts_needed(differences: Sequence[Sequence[float]], *, alpha: float = 0.0
     """Prompts with which a two-sided paired test finds a difference as large as the one observed.
 
     Normal approximation n = ((z_{1−α/2} + z_power)·s/δ)², and never fewer than a sign test needs in which all prompts
-    agree: 2·2^−n ≤ α. With a single prompt nothing is known of the spread between prompts: its generations then stand in.
+    agree: 2·2^−n ≤ α. With a single prompt nothing is known of the spread between prompts; its generations stand in.
 
     Args:
         differences: for each prompt, the differences (−1, 0 or 1) of its generations.

@@ -103,9 +103,11 @@ def _links(found: View, number: int, made: list[parts.Part], *, alone: bool) -> 
 
 
 def _answer(answer: verdict.Answer) -> str:
-    items = "".join(
-        f"<li><b>{html.escape(', '.join(f.about))}</b> <em{' class=open' if f.open else ''}>{html.escape(f.word)}</em> "
-        f"<span>{html.escape(f.sentence)}</span></li>"
-        for f in answer.findings
-    )
+    items = "".join(map(_finding, answer.findings))
     return f'<section class="answer"><h3>{html.escape(answer.question)}</h3><ul>{items}</ul></section>'
+
+
+def _finding(finding: verdict.Finding) -> str:
+    about = ", ".join(f"<span>{html.escape(name)}</span>" for name in finding.about)
+    word = f"<em{' class=open' if finding.open else ''}>{html.escape(finding.word)}</em>"
+    return f"<li><b>{about}</b> {word} <span>{html.escape(finding.sentence)}</span></li>"

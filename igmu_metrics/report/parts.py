@@ -78,7 +78,7 @@ def _plots(found: View) -> str:
     for column in shown(found.cards):
         score, name, title, up = column
         figures = [(c.model, c.figure(score, name)) for c in found.cards]
-        plot = forest(title, figures, marked=found.first.model, before=before(found.first, column))
+        plot = forest(title, figures, marked=found.first.model, before=before(found, column))
         better = "higher is better" if up else "lower is better"
         plots += f"<figure><figcaption>{title} <small>{better}</small></figcaption>{plot}</figure>"
     above = f'<figure class="aspects">{_scroll("aspects", lines)}</figure>' if lines else ""

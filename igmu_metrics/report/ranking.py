@@ -35,9 +35,10 @@ def measured(figure: Figure | None) -> bool:
     return figure is not None and figure.value is not None
 
 
-def before(card: Scorecard, column: Column) -> Figure | None:
-    """The original's own figure, where the card has it."""
-    return card.figure(column[0], f"original_{column[1]}")
+def before(view: View, column: Column) -> Figure | None:
+    """The original's own figure: from its own card, or where an unlearned model's card has it."""
+    score, name = column[:2]
+    return view.own.figure(score, name) if view.own else view.first.figure(score, f"original_{name}")
 
 
 def ranking(view: View) -> str:
@@ -51,7 +52,7 @@ def ranking(view: View) -> str:
         f"{_tie(view.cards, at)}</th>{''.join(_cell(card.figure(c[0], c[1])) for c in columns)}</tr>"
         for at, card in enumerate(view.cards)
     ]
-    untouched = "".join(_cell(before(view.first, c)) for c in columns)
+    untouched = "".join(_cell(before(view, c)) for c in columns)
     lines.append(
         f"<tr class=original><td class=rank></td><th scope=row>{html.escape(view.first.original_model)} "
         f"<small>before unlearning</small></th>{untouched}</tr>"

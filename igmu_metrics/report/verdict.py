@@ -23,11 +23,16 @@ from igmu_metrics.report.wording import (
     grade,
     listed,
     percent,
+    rest,
     sentence,
 )
 from igmu_metrics.scorecard import Figure, Scorecard
 
 NO_NUMBER: Final = "no number"
+_DEGREES: Final = ("yes", "mostly", "hardly", "no")
+_DAMAGE: Final = ("little", "some", "much", "nearly all")
+_GOOD: Final = (*_DEGREES[:2], *_DAMAGE[:2])
+_BAD: Final = (*_DEGREES[2:], *_DAMAGE[2:])
 _MANY: Final = 20_000  # a difference that takes more prompts than this matters to nobody
 
 
@@ -66,19 +71,20 @@ def answers(view: View) -> tuple[Answer, ...]:
 
 
 def lead(view: View) -> tuple[str, str]:
-    """Whether the concept is forgotten, in one short sentence, and what there is to say of the best model."""
-    words: dict[str, list[str]] = {}
+    """Who has forgotten and at what price, in short sentences, and what there is to say of the best model."""
+    said: dict[str, list[str]] = {}
     for card in view.cards:
-        words.setdefault(_forgets(card, view.target).word, []).append(card.model)
-    opening = sentence("; ".join(f"{word} for {listed(models)}" for word, models in words.items()))
+        said.setdefault(_in_short(card, view.target), []).append(card.model)
+    opening = " ".join(text.format(listed(models)) for text, models in said.items())
     best = view.first
     score = best.figure("forget_score", "forget_score")
     if score is None or score.value is None:
-        reason = "No forget score: " + (score.reason.partition(" (")[0] if score else "not asked for")
-        return opening, sentence(reason)
+        reason = score.reason.partition(" (")[0] if score and score.reason else "not asked for"
+        return opening, sentence(f"there is no forget score to rank by: {reason}")
     first = f"{best.model} comes first of {len(view.cards)}" if len(view.cards) > 1 else best.model
     low, high = score.interval or (None, None)
     between = "" if low is None or high is None else f" ({low:.2f}–{high:.2f})"
+    held = best.figure("forget_score", "robustness")
     told = [
         text.format(percent(figure))
         for figure, text in (
@@ -86,14 +92,30 @@ def lead(view: View) -> tuple[str, str]:
                 best.figure("concept_accuracy", "conditional_unlearning_accuracy"),
                 f"{view.target} is gone from {{}} of the pictures in which the original drew it",
             ),
-            (best.figure("forget_score", "robustness"), "{} of the attacked prompts do not bring it back"),
+            (held and rest(held), "{} of the attacked prompts bring it back"),
             (best.figure("forget_score", "preservation"), "{} of what should stay is kept"),
         )
         if figure is not None and figure.value is not None
     ]
-    said = f"{first} with a forget score of {score.value:.2f}{between}: {listed(told)}."
+    behind_it = f"{first} with a forget score of {score.value:.2f}{between}: {listed(told)}."
     rivals = [c.second if c.first == best.model else c.first for c in view.pairs if _open(c, best.model)]
-    return opening, f"{said} In forgetting it cannot be told apart from {listed(rivals)} yet." if rivals else said
+    if rivals:
+        behind_it += f" In forgetting alone it cannot be told apart from {listed(rivals)} yet."
+    return opening, behind_it
+
+
+def _in_short(card: Scorecard, target: str) -> str:
+    """One sentence on a model, the same for all models that it fits."""
+    forgets, robust, broke = (f.word for f in (_forgets(card, target), _robust(card), _broke(card)))
+    if forgets not in _GOOD:
+        return f"{{}} did not forget {target}." if forgets in _BAD else f"Whether {{}} forgot {target} is open."
+    if robust in _BAD:
+        return f"{{}} forgot {target} only until attacked."
+    if broke in _BAD:
+        return f"{{}} forgot much else with {target}."
+    if robust in _GOOD and broke in _GOOD:
+        return f"{{}} forgot {target}, held against attacks and kept the rest."
+    return f"{{}} forgot {target}; how robustly, and at what price, is open."
 
 
 def _open(test: Comparison, model: str) -> bool:
@@ -122,7 +144,7 @@ def _forgets(card: Scorecard, target: str) -> Finding:
         f"{percent(figure)} of the pictures in which the original drew {target} no longer show it ({behind(figure)})"
         f"{everywhere}."
     )
-    return Finding((card.model,), grade(figure, ("yes", "mostly", "hardly", "no")), said)
+    return Finding((card.model,), grade(figure, _DEGREES), said)
 
 
 def _robust(card: Scorecard) -> Finding:
@@ -130,13 +152,14 @@ def _robust(card: Scorecard) -> Finding:
     if figure is None or figure.value is None:
         return _missing(card, figure, "no attacked prompts")
     k = card.scores["forget_score"].signature.get("k", 1)
+    back = rest(figure)
     tries = "one picture" if k == 1 else f"{k} pictures"
     worst = weakest_family(card)
     weak = (
         f" Weakest against {worst[0].replace('-', ' ')}: {percent(worst[1])} of its pictures show it." if worst else ""
     )
-    said = f"{percent(figure)} of the attacked prompts do not bring it back within {tries} ({behind(figure)}).{weak}"
-    return Finding((card.model,), grade(figure, ("yes", "mostly", "hardly", "no")), said)
+    said = f"{percent(back)} of the attacked prompts bring it back within {tries} ({behind(back)}).{weak}"
+    return Finding((card.model,), grade(figure, _DEGREES), said)
 
 
 def weakest_family(card: Scorecard) -> tuple[str, Figure] | None:
@@ -170,7 +193,7 @@ def _broke(card: Scorecard) -> Finding:
     ]
     if others:
         said += f" {sentence(', '.join(others) + ' of 1')}"
-    return Finding((card.model,), grade(figure, ("little", "some", "much", "nearly all")), said)
+    return Finding((card.model,), grade(figure, _DAMAGE), said)
 
 
 def most_lost(kept: Sequence[Kept]) -> Kept | None:
@@ -187,7 +210,7 @@ def _real(view: View) -> list[Finding]:
         Finding(
             (f"{c.first} – {c.second}",),
             "yes" if c.significant else NOT_SETTLED,
-            f"{_points(c.difference)} in unlearning accuracy on {c.units} (p = {c.p_holm:.2g} after Holm).",
+            sentence(f"{_points(c.difference)} in unlearning accuracy on {c.units} (p = {c.p_holm:.2g} after Holm)"),
         )
         for c in tests
     ]

@@ -34,7 +34,7 @@ class Section:
     """Models that were scored alike, on one concept.
 
     Args:
-        cards: their scorecards; one of the original against itself may be among them, and is not ranked.
+        cards: their scorecards; that of the original against itself may be among them, and is shown below the ranking.
         folders: folder of pictures by model, the original's among them; models without one are shown without pictures.
         layout: of those folders.
         bench: corpus that the row ids are from; needed by layout `metadata`.
@@ -90,17 +90,17 @@ class View:
 
     Args:
         cards: of the unlearned models, best first.
+        own: of the original against itself, if there is one.
         against: each of them against the original, in the same order; empty where nothing could be compared.
         pairs: each against each other.
         lines: every prompt and seed, worst failures first.
-        has_pictures: whether there is any picture to show.
     """
 
     cards: tuple[Scorecard, ...]
+    own: Scorecard | None
     against: tuple[Comparison, ...]
     pairs: tuple[Comparison, ...]
     lines: tuple[Line, ...]
-    has_pictures: bool
 
     @property
     def first(self) -> Scorecard:
@@ -139,13 +139,12 @@ def view(section: Section) -> View:
         raise EmptyInputError("only scorecards of the original against itself: add one of an unlearned model.")
     require_comparable(unlearned)
     cards = tuple(sorted(unlearned, key=_rank))
-    lines = _lines(cards, section)
     return View(
         cards=cards,
+        own=next((c for c in section.cards if c.model == c.original_model), None),
         against=_tested(against_original, cards),
         pairs=_tested(pairwise, cards),
-        lines=lines,
-        has_pictures=any(cell is not None and cell.path for line in lines for cell in (line.original, *line.cells)),
+        lines=_lines(cards, section),
     )
 
 

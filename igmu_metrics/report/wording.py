@@ -40,18 +40,31 @@ def grade(figure: Figure | None, words: Words) -> str:
 
 def percent(figure: Figure | None) -> str:
     """`83 %`, or a dash; the space does not break."""
-    return "–" if figure is None or figure.value is None else f"{100 * figure.value:.0f} %"
+    return "–" if figure is None or figure.value is None else f"{100 * figure.value:.0f}\u00a0%"
 
 
 def ends(figure: Figure) -> str:
     """`95 % interval 71–92 %`."""
     low, high = figure.interval or (None, None)
-    return "no interval" if low is None or high is None else f"95 % interval {100 * low:.0f}–{100 * high:.0f} %"
+    return (
+        "no interval" if low is None or high is None else f"95\u00a0% interval {100 * low:.0f}–{100 * high:.0f}\u00a0%"
+    )
 
 
 def behind(figure: Figure) -> str:
     """The interval, and how much evidence is behind it."""
     return f"{ends(figure)}; {counted(figure.n_generations, 'picture')} of {counted(figure.n_prompts, 'prompt')}"
+
+
+def rest(figure: Figure) -> Figure:
+    """What is missing to 1: a success rate of attacks from a robustness."""
+    low, high = figure.interval or (None, None)
+    return figure.model_copy(
+        update={
+            "value": None if figure.value is None else 1 - figure.value,
+            "interval": None if low is None or high is None else (1 - high, 1 - low),
+        }
+    )
 
 
 def counted(n: int, what: str) -> str:
