@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from statistics import NormalDist
 
@@ -331,7 +332,7 @@ def test_a_forest_plot_places_value_and_interval() -> None:
 def test_names_never_cover_each_other(values: Sequence[float]) -> None:
     heights = _spread(values)
     ordered = sorted(heights)
-    assert all(b - a >= 18 - 1e-6 for a, b in zip(ordered, ordered[1:], strict=False))
+    assert all(b - a >= 18 - 1e-6 for a, b in pairwise(ordered))
     order = sorted(range(len(values)), key=lambda i: (-values[i], i))
     assert [heights[i] for i in order] == ordered  # the best one on top
 
