@@ -45,6 +45,10 @@ class Page:
         self._number = 0
         self.events: list[dict[str, Any]] = []
 
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         """One command and its result; what happens meanwhile goes into `events`."""
         self._number += 1
@@ -161,9 +165,13 @@ def chromium(home: Path) -> Iterator[Page]:
         stderr=subprocess.DEVNULL,
         env={**os.environ, "HOME": str(home)},
     )
+    page = None
     try:
-        yield _connected(profile, home)
+        page = _connected(profile, home)
+        yield page
     finally:
+        if page is not None:
+            page.close()
         process.terminate()
         process.wait(30)
 

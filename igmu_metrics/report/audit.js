@@ -102,11 +102,17 @@ for (const held of document.querySelectorAll("script.sample")) {
     if (yes.length && no.length) {
       const code = document.createElement("code");
       code.textContent = `--sensitivity ${(found / yes.length).toFixed(3)} --specificity ${(passed / no.length).toFixed(3)} --n-positives ${yes.length} --n-negatives ${no.length}`;
-      said.push(paragraph("To correct the accuracies for these errors, give igmu score ", code, "."));
+      said.push(paragraph("To correct the accuracies for these errors, give igmu score", code));
     }
     const code = document.createElement("code");
     code.textContent = `--detector labels:${root ? `${root}/` : ""}audit.csv`;
-    said.push(paragraph(root ? `Save the labels in the folder ${root}, beside the models' folders, and score by them with ` : "Score by the labels with ", code, "; pictures that you have not judged count as unclear."));
+    said.push(
+      paragraph(
+        root ? `Save the labels in the folder ${root}, beside the models' folders, and score by them with` : "Score by the labels with",
+        code,
+        "Pictures that you have not judged count as unclear.",
+      ),
+    );
     return said;
   }
 
