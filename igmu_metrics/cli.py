@@ -1,5 +1,5 @@
 """The command line: `igmu demo | audit | concepts | metrics | validate | generate | score | import-head | compare |
-report`.
+report | leaderboard`.
 
 Thin on purpose: it reads arguments, calls the package and prints. Everything heavy is imported inside the commands.
 Tables go to stdout, progress and errors to stderr; an error of the user's ends with exit code 2 and no traceback.
@@ -32,6 +32,7 @@ app = typer.Typer(
 app.command()(cli_sandbox.demo)
 app.command()(cli_audit.audit)
 app.command()(cli_report.report)
+app.command()(cli_report.leaderboard)
 
 
 @exits_on_error

@@ -1,4 +1,4 @@
-"""The command `igmu report`."""
+"""The commands that write pages: `igmu report` and `igmu leaderboard`."""
 
 from __future__ import annotations
 
@@ -57,3 +57,20 @@ def report(
         text = page.render(*found, most_lines=lines, advance=advance)
     write_text(out, text)
     typer.echo(f"{out}: {len(text.encode()) / 1e6:.1f} MB")
+
+
+def leaderboard(
+    folder: Annotated[Path, typer.Argument(help="Folder of scorecards, one a model and concept.")],
+    out: Annotated[Path, typer.Option(help="The page to write: one file, which needs no network.")] = Path(
+        "leaderboard.html"
+    ),
+) -> None:
+    """Write a leaderboard of every scorecard in a folder, a table for each set of models that were scored alike."""
+    from igmu_data.files import require_writable
+    from igmu_metrics.report.leaderboard import read_folder, render
+    from igmu_metrics.scorecard import write_text
+
+    require_writable(out.parent)
+    cards = read_folder(folder)
+    write_text(out, render(cards))
+    typer.echo(f"{out}: {len(cards)} scorecards")

@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 from typing import Final
 
-from igmu_metrics.report.view import View
+from igmu_metrics.report.view import RANKED_BY, View
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics import overlap
 
@@ -65,13 +65,16 @@ def ranking(view: View) -> str:
 
 
 def _tie(cards: Sequence[Scorecard], at: int) -> str:
-    """A remark where a model's forget score cannot be told from that of the one above it by their intervals."""
+    """A remark where the intervals leave open whether a model stands below the one above it."""
     if not at:
         return ""
-    ends = [_ends(c.figure("forget_score", "forget_score")) for c in cards[at - 1 : at + 1]]
+    above, own = cards[at - 1 : at + 1]
+    pairs = ((above.figure(score, name), own.figure(score, name)) for score, name in RANKED_BY)
+    ranked = next(((a, b) for a, b in pairs if measured(a) and measured(b)), (None, None))
+    ends = [_ends(figure) for figure in ranked]
     if ends[0] is None or ends[1] is None or not overlap(ends[0], ends[1]):
         return ""
-    return f" <small>overlaps {html.escape(cards[at - 1].model)}</small>"
+    return f" <small>overlaps {html.escape(above.model)}</small>"
 
 
 def _ends(figure: Figure | None) -> tuple[float, float] | None:

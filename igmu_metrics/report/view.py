@@ -22,7 +22,7 @@ from igmu_metrics.scorecard import Figure, GenerationEntry, Scorecard
 
 RETAIN: Final = "retain"
 _SPLITS: Final = ("forget", "adversarial", RETAIN)
-_ORDER: Final = (
+RANKED_BY: Final = (
     ("forget_score", "forget_score"),
     ("concept_accuracy", "conditional_unlearning_accuracy"),
     ("concept_accuracy", "unlearning_accuracy"),
@@ -154,7 +154,7 @@ def value(figure: Figure | None) -> float | None:
 
 
 def _rank(card: Scorecard) -> tuple[float | str, ...]:
-    found = [value(card.figure(score, name)) for score, name in _ORDER]
+    found = [value(card.figure(score, name)) for score, name in RANKED_BY]
     return (*(1.0 if v is None else -v for v in found), card.model)
 
 
@@ -185,7 +185,7 @@ def _lines(cards: Sequence[Scorecard], section: Section) -> tuple[Line, ...]:
                     _path(drawn, first.original_model, key), entry.original_present, entry.original_probability
                 ),
                 cells=tuple(
-                    Cell(_path(drawn, c.model, key), g.present, g.probability) if (g := each.get(key)) else None
+                    Cell(_path(drawn, c.model, key), e.present, e.probability) if (e := each.get(key)) else None
                     for c, each in zip(cards, seen, strict=True)
                 ),
             )

@@ -64,7 +64,7 @@ def _spread(values: Sequence[float]) -> list[float]:
     """Heights of the names beside their last points, moved apart so that none covers another."""
     order = sorted(range(len(values)), key=lambda i: (-values[i], i))
     heights = [0.0] * len(values)
-    lowest = _TOP - _GAP
+    lowest = float(_TOP - _GAP)
     for i in order:
         lowest = heights[i] = max(_y(values[i]), lowest + _GAP)
     over = lowest - max(_BOTTOM, _TOP + _GAP * (len(values) - 1))
