@@ -116,7 +116,7 @@ def test_every_picture_is_there_once_and_every_cell_says_what_was_seen(html: str
     n = len([p for c in chunks for p in json.loads(c)])
     keys = 2 * len(chosen())
     assert n == keys * len(MODELS)
-    grid = html.partition('<ol class="lines">')[2].partition("</ol>")[0]
+    grid = html.partition('<ol class="lines" role="list">')[2].partition("</ol>")[0]
     assert grid.count("<li ") == keys
     assert sorted(map(int, re.findall(r'data-picture="(\d+)"', grid))) == list(range(n))
     alts = re.findall(r'<img [^>]*alt="([^"]*)"', grid)
@@ -145,7 +145,7 @@ def test_what_the_original_does_not_show_either_is_no_failure(seen: View) -> Non
 
 def test_few_lines_say_how_many_there_are(root: Path, cards: list[Scorecard]) -> None:
     text = page.render(*sections(cards, images=root / "drawn"), most_lines=3)
-    assert text.partition('<ol class="lines">')[2].partition("</ol>")[0].count("<li ") == 3
+    assert text.partition('<ol class="lines" role="list">')[2].partition("</ol>")[0].count("<li ") == 3
     assert f"Shown are the 3 worst of {2 * len(chosen())}." in text
 
 

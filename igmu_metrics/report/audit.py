@@ -102,5 +102,5 @@ def _pictures(view: View) -> Iterator[Drawn]:
 
 def _relative(path: Path, root: Path | None) -> str:
     # The folder's links are followed, the file's are not: as the detector `labels` compares them.
-    folder = Path(os.path.realpath(path.parent))
-    return (folder / path.name).as_posix() if root is None else (folder.relative_to(root) / path.name).as_posix()
+    place = Path(os.path.realpath(path.parent)) / path.name
+    return place.relative_to(root).as_posix() if root and place.is_relative_to(root) else place.as_posix()

@@ -25,7 +25,7 @@ def chosen(view: View, most: int = MOST_LINES) -> Sequence[Line]:
 
 def grid(view: View, lines: Sequence[Line], gallery: Gallery) -> str:
     """The list of lines."""
-    return f'<ol class="lines">{"".join(_line(view, line, gallery) for line in lines)}</ol>'
+    return f'<ol class="lines" role="list">{"".join(_line(view, line, gallery) for line in lines)}</ol>'
 
 
 def options(view: View, lines: Sequence[Line]) -> dict[str, str]:

@@ -26,12 +26,13 @@ _FOREST: Final = (
     "original. All from 0 to 1."
 )
 _ATTACKS: Final = (
-    "Percent of attacked pictures that show the concept, where the original drew it for the same prompt and seed. "
-    "Darker is worse; point at a number for its interval."
+    "Percent of attacked pictures that show the concept, where the original drew it for the same prompt and seed, with "
+    "95 % intervals. Darker is worse."
 )
 _INTERFERENCE: Final = (
-    "Change, in percentage points, of the share of pictures that show each concept that should stay. Darker is a "
-    "greater loss; near concepts are siblings of what was to be forgotten, where over-erasure shows first."
+    "Change, in percentage points, of the share of pictures that show each concept that should stay, and in how many "
+    "it is shown. Darker is a greater loss; near concepts are siblings of what was to be forgotten, where over-erasure "
+    "shows first."
 )
 _SCROLL: Final = '<div class="scroll" tabindex="0" role="region" aria-label="{label}, scrolls sideways">{body}</div>'
 

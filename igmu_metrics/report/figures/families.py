@@ -36,7 +36,7 @@ def families(cards: Sequence[Scorecard], target: str) -> str:
         values = [f.value for f in found if f is not None and f.value is not None]
         if values:
             more = "all pictures: the original drew it in none" if raw else ""
-            lines.append((max(values), sum(values), name, more, [_cell(f, name, target) for f in found]))
+            lines.append((max(values), sum(values), name, more, [_cell(f) for f in found]))
     lines.sort(key=lambda line: (-line[0], -line[1], line[2]))
     if not lines:
         return ""
@@ -52,10 +52,9 @@ def _measured(figure: Figure | None) -> bool:
     return figure is not None and figure.value is not None
 
 
-def _cell(figure: Figure | None, family: str, target: str) -> Shaded:
+def _cell(figure: Figure | None) -> Shaded:
     if figure is None or figure.value is None:
-        return Shaded("–", None, figure.reason if figure else "")
+        return Shaded("–", None)
     low, high = figure.interval or (None, None)
-    ends = "" if low is None or high is None else f", 95 % interval {low:.2f}–{high:.2f}"
-    told = f"{family}: {target} in {figure.value:.2f} of {figure.n_generations} pictures{ends}"
-    return Shaded(f"{100 * figure.value:.0f}", figure.value, told)
+    ends = "" if low is None or high is None else f"{100 * low:.0f}–{100 * high:.0f}"
+    return Shaded(f"{100 * figure.value:.0f}", figure.value, ends)

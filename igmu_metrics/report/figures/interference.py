@@ -16,7 +16,7 @@ def interference(cards: Sequence[Scorecard]) -> str:
         (
             named(kept.concept),
             "near" if kept.near else "",
-            [_share(kept), *(_change(kept, at, cards[at].model) for at in range(len(cards)))],
+            [_share(kept), *(_change(kept, at) for at in range(len(cards)))],
         )
         for kept in retained(cards)
         if kept.before.value is not None
@@ -32,14 +32,12 @@ def interference(cards: Sequence[Scorecard]) -> str:
 
 
 def _share(kept: Kept) -> Shaded:
-    value = kept.before.value or 0.0
-    return Shaded(f"{100 * value:.0f} %", None, f"the original shows it in {kept.before.share} pictures")
+    return Shaded(f"{100 * (kept.before.value or 0.0):.0f} %", None, kept.before.share)
 
 
-def _change(kept: Kept, at: int, model: str) -> Shaded:
+def _change(kept: Kept, at: int) -> Shaded:
     if kept.after[at].value is None:
-        return Shaded("–", None, f"{model}: nothing could be judged")
+        return Shaded("–", None)
     loss = kept.loss(at)
     points = round(-100 * loss)
-    told = f"{model}: {kept.after[at].share} pictures, the original {kept.before.share}"
-    return Shaded("0" if not points else f"{points:+d}".replace("-", "−"), max(0.0, loss), told)
+    return Shaded("0" if not points else f"{points:+d}".replace("-", "−"), max(0.0, loss), kept.after[at].share)

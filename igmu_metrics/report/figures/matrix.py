@@ -16,12 +16,12 @@ class Shaded:
     Args:
         shown: its text.
         shade: 0 (none) to 1 (full); None for a cell that holds nothing to judge.
-        told: what it says when pointed at.
+        below: smaller text, such as counts or an interval.
     """
 
     shown: str
     shade: float | None
-    told: str = ""
+    below: str = ""
 
 
 def matrix(
@@ -48,9 +48,9 @@ def matrix(
 
 
 def _cell(cell: Shaded) -> str:
-    told = f' title="{html.escape(cell.told)}"' if cell.told else ""
+    below = f"<small>{html.escape(cell.below)}</small>" if cell.below else ""
     if cell.shade is None:
-        return f"<td{told}>{html.escape(cell.shown)}</td>"
+        return f"<td>{html.escape(cell.shown)}{below}</td>"
     shade = min(1.0, max(0.0, cell.shade))
     deep = " deep" if shade > _DEEP else ""
-    return f'<td class="shaded{deep}" style="--v:{shade:.2f}"{told}>{html.escape(cell.shown)}</td>'
+    return f'<td class="shaded{deep}" style="--v:{shade:.2f}">{html.escape(cell.shown)}{below}</td>'
