@@ -6,7 +6,9 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_DEEP = 0.55  # from this shade on, text in the page's own colour could no longer be read
+# From these shades on, text in the page's own colour is harder to read than in the one that stands on the accent: on
+# dark pages, whose accent is light, and on light ones.
+_MIDDLE, _DEEP = 0.6, 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,5 +54,5 @@ def _cell(cell: Shaded) -> str:
     if cell.shade is None:
         return f"<td>{html.escape(cell.shown)}{below}</td>"
     shade = min(1.0, max(0.0, cell.shade))
-    deep = " deep" if shade > _DEEP else ""
+    deep = " deep" if shade > _DEEP else " middle" if shade > _MIDDLE else ""
     return f'<td class="shaded{deep}" style="--v:{shade:.2f}">{html.escape(cell.shown)}{below}</td>'
