@@ -1,5 +1,5 @@
 """The command line: `igmu demo | audit | concepts | metrics | validate | import-prompts | generate | score |
-import-head | train-detector | compare | families | power | verify | check-table | export`.
+import-head | train-detector | compare | families | report | leaderboard | power | verify | check-table | export`.
 
 Thin on purpose: it reads arguments, calls the package and prints. Everything heavy is imported inside the commands.
 Tables go to stdout, progress and errors to stderr; an error of the user's ends with exit code 2 and no traceback.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from igmu_data.errors import exits_on_error
-from igmu_metrics import cli_audit, cli_families, cli_imports, cli_sandbox, cli_training, cli_verdict
+from igmu_metrics import cli_audit, cli_families, cli_imports, cli_report, cli_sandbox, cli_training, cli_verdict
 
 if TYPE_CHECKING:
     from igmu_metrics.scorecard import Scorecard
@@ -33,6 +33,8 @@ app.command()(cli_sandbox.demo)
 app.command()(cli_audit.audit)
 app.command()(cli_imports.import_prompts)
 app.command()(cli_families.families)
+app.command()(cli_report.report)
+app.command()(cli_report.leaderboard)
 
 
 @exits_on_error
