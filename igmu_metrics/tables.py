@@ -180,7 +180,7 @@ def pareto(points: Sequence[Point]) -> Table:
     """Forgetting against preservation, and who is beaten in both."""
     table = _table("Forgetting against preservation", "model", "forgetting", "preservation", "place")
     for point in points:
-        table.add_row(point.model, _short(point.forgetting), _short(point.preservation), point.sentence())
+        table.add_row(point.model, short(point.forgetting), short(point.preservation), point.sentence())
     return table
 
 
