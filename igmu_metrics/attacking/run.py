@@ -104,7 +104,7 @@ class AttackRun:
         figures = result.attack_figures(
             list(attempts.values()), keys, plain.decisions(keys), {k: first.present(k) for k in keys}
         )
-        level = self.level(plan, first, plain) if self.weight_free else None
+        level = weight_free_level(plan, first, plain) if self.weight_free else None
         return result.Outcome(list(attempts.values()), figures, level, result.chance(detector.info, plan.item.id))
 
     def plan(self, rows: Mapping[str, Row]) -> Plan:
@@ -119,17 +119,6 @@ class AttackRun:
             n_targets=self.n_targets,
             seeds=self.seeds_per_row,
         )
-
-    def level(self, plan: Plan, original: Sight, victim: Sight) -> result.Level | None:
-        """The weight-free level; None for a config without adversarial rows."""
-        requests = plan.published()
-        if not requests:
-            return None
-        for sight in (original, victim):
-            sight.look(requests)
-        keys = [r.key for r in requests]
-        by_id = {r.id: r for r in plan.weight_free}
-        return result.level(by_id, keys, victim.decisions(keys), original.decisions(keys))
 
     @cached_property
     def _attack(self) -> Attack:
@@ -198,3 +187,15 @@ class AttackRun:
                 ),
             )
         return out
+
+
+def weight_free_level(plan: Plan, original: Sight, victim: Sight) -> result.Level | None:
+    """Success of the config's adversarial rows, which know nothing of the victim; None where there are none."""
+    requests = plan.published()
+    if not requests:
+        return None
+    for sight in (original, victim):
+        sight.look(requests)
+    keys = [r.key for r in requests]
+    rows = {r.id: r for r in plan.weight_free}
+    return result.level(rows, keys, victim.decisions(keys), original.decisions(keys))

@@ -93,6 +93,6 @@ def greedy(
             found = loss(victim.hidden([[*t, *suffix] for t in readable]))
         at = int(found.argmin())
         words = readable[at]
-        losses.append(float(found[at]))
+        losses.append(found[at].item())
         tick(1)
     return words, losses

@@ -61,6 +61,6 @@ def search(
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
         tick(1)
     return Found(tuple(losses), embedding=soft.detach().cpu())

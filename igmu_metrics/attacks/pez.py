@@ -64,7 +64,7 @@ def search(
         loss.backward()  # type: ignore[no-untyped-call]
         free.grad = hard.grad
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
         # A prompt that is read otherwise when it is typed is no result.
         if victim.survives(words):
             seen.setdefault(tuple(words), []).append(losses[-1])
