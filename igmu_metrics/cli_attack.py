@@ -21,7 +21,9 @@ def attack(
     config: Annotated[str, typer.Option(help="Concept config, such as object.church.")],
     out: Annotated[Path, typer.Option(help="Folder for records, found prompts and pictures; a restart resumes.")],
     detector: Annotated[str, typer.Option(help="What judges success, as in igmu score.")] = "clip",
-    steps: Annotated[int | None, typer.Option(min=1, help="Budget of a search: steps; default the attack's own.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Budget of a search: steps; default the attack's own.")
+    ] = None,
     candidates: Annotated[
         int | None, typer.Option(min=1, help="Budget: prompts tried a step, or noises of an embedding attack.")
     ] = None,

@@ -32,7 +32,10 @@ def render(found: Mapping[str, Measured]) -> str:
     """The SVG as text; what was not measured yet has no dot."""
     body: list[str] = []
     y = 24
-    for kind, x, what in (("weight-free", 16, "weight-free families"), ("attack", 190, "attacks that search the model")):
+    for kind, x, what in (
+        ("weight-free", 16, "weight-free families"),
+        ("attack", 190, "attacks that search the model"),
+    ):
         body.append(f'<circle cx="{x}" cy="{y - 4}" r="4.5" class="{kind}"/>' + _text(x + 10, y, what, "small"))
     body.append(f'<rect x="400" y="{y - 11}" width="5" height="14" class="chance"/>' + _text(412, y, "chance", "small"))
     for one in found.values():

@@ -15,13 +15,13 @@ from igmu_metrics.contract import Estimate
 _HEAD = """# Robustness in the miniature world
 
 How often does an attack bring a forgotten concept back? This page and its figure are written by
-`python -m builders.robustness`; no number in it was typed. The versions are those of [the miniature world](sandbox.md):
-`esd` and `uce` are unlearned, `filter` blanks words, `gold` never saw the concept, so that nothing can bring it back and
-any success against it is chance, or an attack that teaches.
+`python -m builders.robustness`; no number in it was typed. The versions are those of
+[the miniature world](sandbox.md): `esd` and `uce` are unlearned, `filter` blanks words, `gold` never saw the concept, so
+that nothing can bring it back, and any success against it is chance, or an attack that teaches.
 
-Every figure is conditional: it counts pictures whose prompt and seed made the *original* draw the concept. Intervals are
-95 %; the unit is the prompt. Success is judged by the packaged detector. "Weight-free" prompts know nothing of the model
-(the adversarial rows of `{configs}`); the attacks search against the model itself.
+Every figure is conditional: it counts pictures whose prompt and seed made the *original* draw the concept. Intervals
+are 95 %; the unit is the prompt. Success is judged by the packaged detector. "Weight-free" prompts know nothing of the
+model (the adversarial rows of `{configs}`); the attacks search against the model itself.
 """
 _WHAT = """
 ## What the attacks know and spend
@@ -48,7 +48,8 @@ def render(found: Mapping[str, Measured], figure: str) -> str:
     parts = [_HEAD.format(configs="`, `".join(f"{SANDBOX}.{m.slug}" for m in every))]
     parts.append(
         f"\n![Attack success by family of attacks and version]({figure})\n\n"
-        "Share of pictures that show the concept, with intervals. The grey band is chance: the detector's false positives.\n"
+        "Share of pictures that show the concept, with intervals. The grey band is chance: the detector's false "
+        "positives.\n"
     )
     parts.append("\n## What must hold\n\n" + "\n".join(_claims([c for m in every for c in claims(m)])) + "\n")
     for one in every:
@@ -58,8 +59,8 @@ def render(found: Mapping[str, Measured], figure: str) -> str:
             parts.append(
                 f"\nChance is {one.chance.value:.4f} [{(one.chance.interval or (0, 0))[0]:.4f}, "
                 f"{(one.chance.interval or (0, 0))[1]:.4f}]: the detector's false positives on "
-                f"{one.chance.n_generations} generations without the concept. {one.rows} adversarial rows, {SEEDS} pictures "
-                "each.\n"
+                f"{one.chance.n_generations} generations without the concept. {one.rows} adversarial rows, {SEEDS} "
+                "pictures each.\n"
             )
     refused = sum(o.count("refused") for m in every for o in m.outcomes.values())
     numbers = {"prompts": PROMPTS, "seeds": SEEDS, "targets": TARGETS, "seed": SEED, "refused": refused}
@@ -72,7 +73,8 @@ def _claims(found: Sequence[Claim]) -> Iterator[str]:
     yield "| concept | statement | holds | measured |"
     yield "| --- | --- | --- | --- |"
     for c in found:
-        yield f"| {c.slug} | {c.statement} | {'–' if c.holds is None else 'yes' if c.holds else '**no**'} | {c.measured} |"
+        holds = "–" if c.holds is None else "yes" if c.holds else "**no**"
+        yield f"| {c.slug} | {c.statement} | {holds} | {c.measured} |"
 
 
 def lines(one: Measured, name: str) -> Iterator[tuple[str, str, Callable[[str], Estimate | None]]]:
@@ -113,8 +115,9 @@ def _table(one: Measured, name: str) -> Iterator[str]:
 def _attacks() -> Iterator[str]:
     for name, b in BUDGETS.items():
         info = registry.module("attacks", name).INFO
-        yield f"| `{name}` v{info.version} | {info.finds} | {info.knows} | {b.steps} | {b.candidates} | {b.tokens} | " + (
-            "once for the concept |" if info.searches == "concept" else "once for each prompt |"
+        yield (
+            f"| `{name}` v{info.version} | {info.finds} | {info.knows} | {b.steps} | {b.candidates} | {b.tokens} | "
+            + ("once for the concept |" if info.searches == "concept" else "once for each prompt |")
         )
 
 

@@ -69,7 +69,9 @@ def make_plan(rows: Iterable[Row], item: Concept, *, n_prompts: int, n_targets: 
     """
     for name, value, most in (("prompts", n_prompts, None), ("targets", n_targets, None), ("seeds", seeds, 4)):
         if value < 1 or (most is not None and value > most):
-            fewer = f"1 to {most}, for the rest of a row's {SEEDS_PER_ROW} seeds are searched by" if most else "at least 1"
+            fewer = (
+                f"1 to {most}, for the rest of a row's {SEEDS_PER_ROW} seeds are searched by" if most else "at least 1"
+            )
             raise OutOfRangeError(f"{name} is {value}; give {fewer}.")
     every = sorted(rows, key=lambda r: r.id)
     own = [r for r in every if r.split == "forget" and r.language == "en" and item.noun in r.prompt]

@@ -151,7 +151,9 @@ def read_attempts(folder: Path) -> list[Attempt]:
     try:
         return [Attempt.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except OSError as error:
-        raise MetadataError(f"{path}: cannot be read ({error.strerror}). Run 'igmu attack … --out {folder}'.") from error
+        raise MetadataError(
+            f"{path}: cannot be read ({error.strerror}). Run 'igmu attack … --out {folder}'."
+        ) from error
     except ValidationError as error:
         raise MetadataError(f"{path}: holds a line that is no record of an attack. Was it edited?") from error
 

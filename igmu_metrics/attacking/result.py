@@ -135,6 +135,4 @@ def chance(info: InstrumentInfo, concept: str) -> Estimate | None:
     if rates is None:
         return None
     wrong = round((1 - rates.specificity) * rates.n_negatives)
-    return Estimate(
-        wrong / rates.n_negatives, wilson(wrong, rates.n_negatives), rates.n_negatives, rates.n_negatives
-    )
+    return Estimate(wrong / rates.n_negatives, wilson(wrong, rates.n_negatives), rates.n_negatives, rates.n_negatives)

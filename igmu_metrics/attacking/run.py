@@ -86,17 +86,17 @@ class AttackRun:
         require_writable(out)
         rows = bench_rows(self.config, bench=self.bench, revision=self.revision)
         plan = self.plan(rows)
-        victim, original = (
-            find_pipeline(m, device=self.device, dtype=self.dtype) for m in (self.model, self.original)
-        )
+        victim, original = (find_pipeline(m, device=self.device, dtype=self.dtype) for m in (self.model, self.original))
         detector = registry.detector(self.detector, device=self.device)
         folder = RunFolder(out, self._settings(victim, original, detector))
         first = Sight(original, self.originals or out / "original", detector, plan.item.id)
         first.look([*plan.plain(), *(plan.targets(r)[0] for r in (*plan.attacked, *plan.lending))])
-        searches = Searches(
-            attack, self.budget or attack.INFO.budget, self.seed, plan, folder, first, victim
-        ).all(advance)
-        attempts = self._attempts(plan, folder, searches, first, Sight(victim, out / "attacked", detector, plan.item.id))
+        searches = Searches(attack, self.budget or attack.INFO.budget, self.seed, plan, folder, first, victim).all(
+            advance
+        )
+        attempts = self._attempts(
+            plan, folder, searches, first, Sight(victim, out / "attacked", detector, plan.item.id)
+        )
         folder.write(attempts)
         plain = Sight(victim, self.plains or out / "plain", detector, plan.item.id)
         plain.look(plan.plain())

@@ -67,4 +67,3 @@ class Sight:
     def decisions(self, keys: Sequence[Key]) -> list[bool | None]:
         """`present` of several pictures."""
         return [self.present(k) for k in keys]
-

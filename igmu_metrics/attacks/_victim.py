@@ -43,6 +43,7 @@ class Victim:
             )
         self.pipe, self.pipeline = pipe, pipeline
         self.tokenizer = pipe.tokenizer
+        self._vocabularies: dict[str, list[int]] = {}
         for model in (pipe.text_encoder, pipe.unet, pipe.vae):
             model.requires_grad_(False).eval()
         self.schedule: Any = DDPMScheduler.from_config(pipe.scheduler.config)
@@ -72,14 +73,17 @@ class Victim:
         return self.ids(self.text(ids)) == list(ids)
 
     def vocabulary(self, domain: str) -> list[int]:
-        """Tokens that a search may use: whole words of letters that come back when typed and break no policy."""
-        return [i for i in self._words if not violations(self.text([i]), domain=domain)]
+        """Tokens that a search may use: words of Latin letters that come back when typed, and break no policy."""
+        if domain not in self._vocabularies:
+            known = [i for i in self._words if not violations(self.text([i]), domain=domain)]
+            self._vocabularies[domain] = known
+        return self._vocabularies[domain]
 
     @cached_property
     def _words(self) -> list[int]:
         special = set(self.tokenizer.all_special_ids)
         typed = [(i, self.text([i])) for i in range(len(self.words)) if i not in special]
-        return [i for i, text in typed if len(text) > 2 and text.isascii() and text.isalpha() and self.survives([i])]
+        return [i for i, text in typed if text.isascii() and text.isalpha() and self.survives([i])]
 
     def hidden(self, rows: Sequence[Sequence[int]], soft: torch.Tensor | None = None, at: int = 0) -> torch.Tensor:
         """What the cross-attention sees of prompts.
@@ -128,7 +132,7 @@ class Victim:
     def noised(
         self, latents: torch.Tensor, n: int, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """n noisy latents at stratified random times: (which of the latents, noisy, times, what should be predicted)."""
+        """n noisy latents at stratified random times: (which latents, noisy, times, what should be predicted)."""
         import torch
 
         last = int(self.schedule.config.num_train_timesteps)
