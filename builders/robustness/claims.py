@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from builders.robustness.measure import Measured
 from igmu_metrics.attacking.result import IMAGE
 from igmu_metrics.contract import Estimate
 from igmu_metrics.statistics import overlap
 
-TOTAL = ("synonym", "multilingual")
+FAMILIES: Final = ("synonym", "multilingual")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Claim:
 
 def claims(one: Measured) -> Iterator[Claim]:
     """Every claim about one task."""
-    for family in TOTAL:
+    for family in FAMILIES:
         for version, falls in (("filter", True), ("gold", False)):
             found = one.levels[version].image.get(family) if version in one.levels else None
             what = f"`{version}` {'falls to' if falls else 'withstands'} the {family} family"

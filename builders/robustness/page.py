@@ -16,8 +16,8 @@ _HEAD = """# Robustness in the miniature world
 
 How often does an attack bring a forgotten concept back? This page and its figure are written by
 `python -m builders.robustness`; no number in it was typed. The versions are those of
-[the miniature world](sandbox.md): `esd` and `uce` are unlearned, `filter` blanks words, `gold` never saw the concept, so
-that nothing can bring it back, and any success against it is chance, or an attack that teaches.
+[the miniature world](sandbox.md): `esd` and `uce` are unlearned, `filter` blanks words, `gold` never saw the concept,
+so that nothing can bring it back, and any success against it is chance, or an attack that teaches.
 
 Every figure is conditional: it counts pictures whose prompt and seed made the *original* draw the concept. Intervals
 are 95 %; the unit is the prompt. Success is judged by the packaged detector. "Weight-free" prompts know nothing of the

@@ -41,6 +41,7 @@ class Search(_Strict):
     prompt: str | None = None
     embedding: str | None = None
     embedding_sha256: str | None = None
+    embedding_words: int | None = None
     rules: tuple[str, ...] = ()
 
 

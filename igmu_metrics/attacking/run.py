@@ -90,7 +90,8 @@ class AttackRun:
         detector = registry.detector(self.detector, device=self.device)
         folder = RunFolder(out, self._settings(victim, original, detector))
         first = Sight(original, self.originals or out / "original", detector, plan.item.id)
-        first.look([*plan.plain(), *(plan.targets(r)[0] for r in (*plan.attacked, *plan.lending))])
+        shown = plan.lending if attack.INFO.searches == "concept" else plan.attacked
+        first.look([*plan.plain(), *(plan.targets(r)[0] for r in shown if attack.INFO.sees)])
         searches = Searches(attack, self.budget or attack.INFO.budget, self.seed, plan, folder, first, victim).all(
             advance
         )
@@ -144,7 +145,8 @@ class AttackRun:
             "seed": self.seed,
             "dtype": self.dtype,
             "device": victim.device,
-            **{k: v for k, v in detector.info.signature("detector").items() if "." not in k or "revision" in k},
+            "detector": detector.info.name,
+            "detector.revision": detector.info.revision,
             "detector.threshold": float(detector.info.threshold or 0.0),
         }
 
@@ -158,11 +160,10 @@ class AttackRun:
             if search.prompt is not None:
                 prompts[row.id] = search.prompt
             elif search.embedding is not None:
-                width = int(folder.settings["budget.tokens"])
                 file = folder.path / search.embedding
                 attacked.pipeline = with_embedding(attacked.pipeline, file, search.embedding_sha256 or "")
                 before, behind = plan.context(row)
-                prompts[row.id] = " ".join(filter(None, (before, placeholder(width), behind)))
+                prompts[row.id] = " ".join(filter(None, (before, placeholder(search.embedding_words or 0), behind)))
         own = {r.row_id: r for r in plan.plain()}
         wanted = [r for r in plan.plain() if r.row_id in prompts]
         attacked.look([new for r in wanted for new in with_prompt([r], prompts[r.row_id])])

@@ -66,8 +66,9 @@ class Searches:
         if found is not None:
             advance(what, self.budget.steps, n * self.budget.steps)
             return found
-        pictures = {r.id: p for r in rows if (p := self._target(r)) is not None}
-        if not pictures:
+        sees = self.attack.INFO.sees
+        pictures = {r.id: p for r in rows if (p := self._target(r)) is not None} if sees else {}
+        if sees and not pictures:
             if name == CONCEPT:
                 raise EmptyInputError(
                     f"{self.original.pipeline.name} drew {self.plan.item.id} in none of {len(rows)} pictures: there is "
@@ -79,7 +80,7 @@ class Searches:
 
         shown = [r for r in rows if r.id in pictures]
         goal = Goal(
-            prompt=shown[0].prompt,
+            prompt=(shown or rows)[0].prompt,
             domain=self.plan.item.domain,
             pictures=[pictures[r.id] for r in shown],
             contexts=[self.plan.context(r) for r in shown],
@@ -92,7 +93,14 @@ class Searches:
         if got.embedding is not None:
             file, digest = self.folder.keep_embedding(name, got.embedding)
             return self.folder.keep(
-                name, Search(status="found", losses=got.losses, embedding=file, embedding_sha256=digest)
+                name,
+                Search(
+                    status="found",
+                    losses=got.losses,
+                    embedding=file,
+                    embedding_sha256=digest,
+                    embedding_words=len(got.embedding),
+                ),
             )
         broken = violations(got.prompt or "", domain=self.plan.item.domain)
         if broken:  # the text goes nowhere

@@ -55,6 +55,7 @@ class AttackInfo:
         summary: one sentence.
         budget: the default, of the order of the papers' on Stable Diffusion.
         references: papers.
+        sees: whether it is shown pictures that the original drew.
     """
 
     name: str
@@ -65,6 +66,7 @@ class AttackInfo:
     summary: str
     budget: Budget
     references: tuple[str, ...]
+    sees: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Goal:
     Args:
         prompt: the plain prompt; for a search of the concept, that of the first picture.
         domain: of the concept, for the policy.
-        pictures: RGB pictures of the concept that the original drew.
+        pictures: RGB pictures of the concept that the original drew, where the attack sees any.
         contexts: the prompt of each picture around the name of the concept: (before, behind).
         pairs: prompts with the concept and without it, for an attack that wants the difference.
     """

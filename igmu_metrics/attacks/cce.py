@@ -40,21 +40,21 @@ def search(
     import torch
 
     latents = victim.latents(goal.pictures)
-    width = min(budget.tokens, victim.room)
+    texts = [(victim.ids(before), victim.ids(after)) for before, after in goal.contexts]
+    width = max(1, min(budget.tokens, victim.room - max(len(b) + len(a) for b, a in texts)))
     usual = victim.words.float()
     length = float(usual.norm(dim=1).mean())
     # The mean word means nothing in particular; noise tells the new words apart.
     noise = torch.randn((width, usual.shape[1]), generator=generator).to(usual)
     soft = (usual.mean(dim=0) + 0.1 * usual.std(dim=0) * noise).requires_grad_()
     optimizer = torch.optim.Adam([soft], lr=LEARNING_RATE * length)
-    texts = [(victim.ids(before), victim.ids(behind)) for before, behind in goal.contexts]
     losses: list[float] = []
     for _ in range(budget.steps):
         which, noisy, times, wanted = victim.noised(latents, budget.candidates, generator)
         hidden = torch.cat(
             [
-                victim.hidden([[*before, *[0] * width, *behind][: victim.room]], soft, at=len(before))
-                for before, behind in texts
+                victim.hidden([[*before, *[0] * width, *after][: victim.room]], soft, at=len(before))
+                for before, after in texts
             ]
         )
         loss = (victim.predict(noisy, times, hidden[which.to(hidden.device)]) - wanted).square().mean()
