@@ -45,7 +45,6 @@ def attack(
 
     from igmu_metrics import registry, tables
     from igmu_metrics.attacking.run import AttackRun
-    from igmu_metrics.progress import bars
 
     given = {"steps": steps, "candidates": candidates, "tokens": tokens}
     budget = registry.module("attacks", attack).INFO.budget
@@ -66,8 +65,7 @@ def attack(
         dtype=dtype,
         device=device,
     )
-    with bars() as advance:
-        outcome = run.run(out, advance)
+    outcome = run.run(out)
     tables.show(_table(outcome, f"{config}: {model} under {attack}, where the original drew it"))
     refused, lacking = outcome.count("refused"), outcome.count("no target")
     typer.echo(

@@ -15,7 +15,6 @@ from builders.robustness import figure, page
 from builders.robustness.measure import BUDGETS, VERSIONS, measure, slugs
 from igmu_data.errors import exits_on_error
 from igmu_data.files import require_writable
-from igmu_metrics.progress import bars
 from igmu_metrics.scorecard import write_text
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
@@ -33,10 +32,9 @@ def main(
     """Measure the robustness of the sandbox's versions against every attack."""
     for folder in (work, out):
         require_writable(folder)
-    with bars() as advance:
-        for found in measure(work, task or slugs(), attack or list(BUDGETS), VERSIONS, advance):
-            write_text(out / FIGURE, figure.render(found))
-            write_text(out / PAGE, page.render(found, FIGURE))
+    for found in measure(work, task or slugs(), attack or list(BUDGETS), VERSIONS):
+        write_text(out / FIGURE, figure.render(found))
+        write_text(out / PAGE, page.render(found, FIGURE))
     typer.echo(out / PAGE)
 
 

@@ -22,7 +22,6 @@ from igmu_metrics.attacking.sight import Sight
 from igmu_metrics.attacks._contract import Budget
 from igmu_metrics.contract import Estimate
 from igmu_metrics.pipelines import find_pipeline
-from igmu_metrics.progress import Advance
 
 VERSIONS: Final = ("esd", "uce", "filter", "gold")
 BUDGETS: Final[Mapping[str, Budget]] = {
@@ -70,7 +69,7 @@ def slugs() -> tuple[str, ...]:
 
 
 def measure(
-    work: Path, tasks: Sequence[str], attacks: Sequence[str], versions: Sequence[str], advance: Advance
+    work: Path, tasks: Sequence[str], attacks: Sequence[str], versions: Sequence[str]
 ) -> Iterator[dict[str, Measured]]:
     """Measure cell after cell; what is known is handed out after each, so that a page can be written at any time.
 
@@ -79,7 +78,6 @@ def measure(
         tasks: some of `slugs()`.
         attacks: some of BUDGETS.
         versions: some of VERSIONS.
-        advance: of the searches.
     """
     detector = registry.detector(SANDBOX)
     found = {slug: Measured(slug) for slug in tasks}
@@ -102,7 +100,7 @@ def measure(
         for slug, one in found.items():
             for version in versions:
                 run = _run(slug, version, attack, work)
-                one.outcomes[version, attack] = run.run(work / slug / f"{version}-{attack}", advance)
+                one.outcomes[version, attack] = run.run(work / slug / f"{version}-{attack}")
                 yield found
 
 

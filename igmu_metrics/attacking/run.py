@@ -28,7 +28,7 @@ from igmu_metrics.attacking.sight import Sight
 from igmu_metrics.attacks._contract import Attack, Budget
 from igmu_metrics.instruments import Detector
 from igmu_metrics.pipelines import Pipeline, find_pipeline
-from igmu_metrics.progress import Advance
+from igmu_metrics.progress import bars
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class AttackRun:
     originals: Path | None = None
     plains: Path | None = None
 
-    def run(self, out: Path, advance: Advance = lambda what, done, total: None) -> result.Outcome:
+    def run(self, out: Path) -> result.Outcome:
         """Attack, and write records into `out`.
 
         Raises:
@@ -92,12 +92,11 @@ class AttackRun:
         first = Sight(original, self.originals or out / "original", detector, plan.item.id)
         shown = plan.lending if attack.INFO.searches == "concept" else plan.attacked
         first.look([*plan.plain(), *(plan.targets(r)[0] for r in shown if attack.INFO.sees)])
-        searches = Searches(attack, self.budget or attack.INFO.budget, self.seed, plan, folder, first, victim).all(
-            advance
-        )
-        attempts = self._attempts(
-            plan, folder, searches, first, Sight(victim, out / "attacked", detector, plan.item.id)
-        )
+        searching = Searches(attack, self.budget or attack.INFO.budget, self.seed, plan, folder, first, victim)
+        with bars() as advance:
+            searches = searching.all(advance)
+        attacked = Sight(victim, out / "attacked", detector, plan.item.id)
+        attempts = self._attempts(plan, folder, searches, first, attacked)
         folder.write(attempts)
         plain = Sight(victim, self.plains or out / "plain", detector, plan.item.id)
         plain.look(plan.plain())

@@ -111,7 +111,7 @@ class Searches:
     def _target(self, row: Row) -> object | None:
         """A picture of a row in which the original drew the concept, from a seed that is not judged."""
         for request in self.plan.targets(row):
-            self.original.look([request])
+            self.original.look([request], progress=False)
             if self.original.present(request.key):
                 return read_image(self.original.files[request.key])
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from igmu_metrics.instruments import Detector
 from igmu_metrics.pipelines import Pipeline
 
 Key = tuple[str, int]
-Tick = Callable[[int], None]
 
 
 @dataclass
@@ -38,16 +37,14 @@ class Sight:
     files: dict[Key, Path] = field(default_factory=dict)
     probabilities: dict[Key, float | None] = field(default_factory=dict)
 
-    def look(self, requests: Sequence[Request], tick: Tick = lambda n: None) -> None:
+    def look(self, requests: Sequence[Request], *, progress: bool = True) -> None:
         """Draw what is missing, and judge it; a picture that could not be drawn has no answer."""
         wanted = [r for r in requests if r.key not in self.probabilities]
         if not wanted:
             return
-        drawn = draw(wanted, self.pipeline, self.folder, batch_size=self.batch_size)
+        drawn = draw(wanted, self.pipeline, self.folder, batch_size=self.batch_size, progress=progress)
         keys = [k for k in drawn.files if k not in self.probabilities]
-        seen = observe(
-            [drawn.files[k] for k in keys], detector=self.detector, concepts=[self.concept], tick=tick
-        ).probabilities
+        seen = observe([drawn.files[k] for k in keys], detector=self.detector, concepts=[self.concept]).probabilities
         assert seen is not None
         self.files.update(drawn.files)
         self.probabilities.update(dict.fromkeys(drawn.failures))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from igmu_data.errors import InputError
 from igmu_data.policy import violations
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import torch
 
     from igmu_metrics.pipelines import Pipeline
+
+_AT_ONCE: Final = 48  # latents that the UNet is given together: many candidates of a big model would not fit
 
 
 class Victim:
@@ -157,6 +159,13 @@ class Victim:
         self, noisy: torch.Tensor, times: torch.Tensor, hidden: torch.Tensor, wanted: torch.Tensor
     ) -> torch.Tensor:
         """(prompts,) mean squared error of each prompt's predictions, all on the same noisy latents."""
-        n, m = len(hidden), len(noisy)
-        predicted = self.predict(noisy.repeat(n, 1, 1, 1), times.repeat(n), hidden.repeat_interleave(m, dim=0))
-        return (predicted - wanted.repeat(n, 1, 1, 1)).square().flatten(1).mean(dim=1).view(n, m).mean(dim=1)
+        import torch
+
+        m = len(noisy)
+        parts = []
+        for some in hidden.split(max(1, _AT_ONCE // m)):
+            n = len(some)
+            predicted = self.predict(noisy.repeat(n, 1, 1, 1), times.repeat(n), some.repeat_interleave(m, dim=0))
+            off = (predicted - wanted.repeat(n, 1, 1, 1)).square().flatten(1).mean(dim=1)
+            parts.append(off.view(n, m).mean(dim=1))
+        return torch.cat(parts)
