@@ -327,7 +327,7 @@ RUN = AttackRun(
     "unlearndiffatk",
     "sandbox.church",
     budget=Budget(steps=1, candidates=2, tokens=2),
-    n_prompts=3,
+    n_prompts=2,
     n_targets=2,
     bench="sandbox",
     weight_free=False,
@@ -350,7 +350,7 @@ def done(tmp_path_factory: pytest.TempPathFactory, package: Path) -> Path:
 
 def test_a_record_says_everything(done: Path) -> None:
     attempts = read_attempts(done)
-    assert len(attempts) == 3
+    assert len(attempts) == 2
     for one in attempts:
         assert one.settings["victim"] == "sandbox:esd/church"
         assert str(one.settings["victim.revision"]).startswith("sha256:")
@@ -402,10 +402,10 @@ def test_killed_and_started_again(
     with pytest.raises(KeyboardInterrupt):
         RUN.run(tmp_path)
     kept = len(list((tmp_path / "searches").glob("*.json")))
-    assert kept == (3 if fatal == "drawing" else 1)
+    assert kept == (2 if fatal == "drawing" else 1)
     assert not (tmp_path / "attempts.jsonl").exists()
     RUN.run(tmp_path)
-    assert len(searched) == (3 if fatal == "drawing" else 4)  # finished searches are not made again
+    assert len(searched) == (2 if fatal == "drawing" else 3)  # finished searches are not made again
     assert contents(tmp_path) == contents(done)
 
 
@@ -425,11 +425,11 @@ def test_a_found_prompt_that_breaks_the_policy_is_nowhere(tmp_path: Path, monkey
 
     monkeypatch.setattr(searching, "violations", violations)
     outcome = RUN.run(tmp_path)
-    assert (outcome.count("refused"), outcome.count("found")) == (1, 2)
+    assert (outcome.count("refused"), outcome.count("found")) == (1, 1)
     (refused,) = (a for a in outcome.attempts if a.search.status == "refused")
     assert (refused.search.prompt, refused.search.rules, refused.generations) == (None, ("explicit",), ())
     assert not any(seen[0].encode() in data for data in contents(tmp_path).values())
-    assert outcome.figures["asr_image"].n_prompts == 2
+    assert outcome.figures["asr_image"].n_prompts == 1
 
 
 def test_without_a_picture_to_search_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -438,7 +438,7 @@ def test_without_a_picture_to_search_by(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(registry, "detector", lambda spec, **options: Blind())
     outcome = RUN.run(tmp_path / "prompts")
-    assert outcome.count("no target") == 3
+    assert outcome.count("no target") == 2
     assert np.isnan(outcome.figures["asr_image"].value)
     with pytest.raises(EmptyInputError, match="drew object/church in none of"):
         replace(RUN, attack="cce").run(tmp_path / "concept")
@@ -447,12 +447,12 @@ def test_without_a_picture_to_search_by(tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_command(tmp_path: Path) -> None:
     arguments = ["attack", "--model", "sandbox:filter/church", "--original", "sandbox:original", "--attack", "cce"]
     arguments += ["--config", "sandbox.church", "--bench", "sandbox", "--detector", "sandbox", "--out", str(tmp_path)]
-    arguments += ["--steps", "1", "--candidates", "2", "--tokens", "2", "--prompts", "3", "--device", "cpu"]
+    arguments += ["--steps", "1", "--candidates", "2", "--tokens", "2", "--prompts", "2", "--device", "cpu"]
     shown = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert shown.exit_code == 0
     for text in ("none: the plain prompts", "weight-free: synonym", "weight-free: all", "this attack (by embedding)"):
         assert text in shown.stdout
-    assert "3 prompts attacked, 0 found prompts refused" in shown.stdout
+    assert "2 prompts attacked, 0 found prompts refused" in shown.stdout
     (one, *others) = read_attempts(tmp_path)
     assert one.search.prompt is None
     assert one.search == others[0].search  # one search for the concept

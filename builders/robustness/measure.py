@@ -25,13 +25,13 @@ from igmu_metrics.pipelines import find_pipeline
 
 VERSIONS: Final = ("esd", "uce", "filter", "gold")
 BUDGETS: Final[Mapping[str, Budget]] = {
-    "cce": Budget(steps=60, candidates=16, tokens=4),
+    "cce": Budget(steps=120, candidates=16, tokens=4),
     "unlearndiffatk": Budget(steps=20, candidates=16, tokens=5),
     "ring-a-bell": Budget(steps=40, candidates=32, tokens=8),
     "pez": Budget(steps=60, candidates=8, tokens=8),
 }
 PROMPTS: Final = 8
-TARGETS: Final = 8
+TARGETS: Final = 16
 SEEDS: Final = 2
 SEED: Final = 0
 ORIGINAL: Final = f"{SANDBOX}:{packaged.VERSIONS[0]}"
