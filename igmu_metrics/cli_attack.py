@@ -34,6 +34,10 @@ def attack(
     weight_free: Annotated[
         bool, typer.Option(help="Also draw the config's adversarial rows, to compare with what knows no weights.")
     ] = True,
+    original_pictures: Annotated[
+        Path | None, typer.Option(help="What igmu generate drew with the original; more is added to it.")
+    ] = None,
+    model_pictures: Annotated[Path | None, typer.Option(help="Likewise of the victim, without this attack.")] = None,
     bench: Annotated[str | None, typer.Option(help="Corpus: Hub repository or folder; default igmu/bench.")] = None,
     revision: Annotated[str | None, typer.Option(help="Revision of the corpus on the Hub.")] = None,
     dtype: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
@@ -64,6 +68,8 @@ def attack(
         revision=revision,
         dtype=dtype,
         device=device,
+        originals=original_pictures,
+        plains=model_pictures,
     )
     outcome = run.run(out)
     tables.show(_table(outcome, f"{config}: {model} under {attack}, where the original drew it"))

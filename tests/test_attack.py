@@ -364,6 +364,10 @@ def test_a_record_says_everything(done: Path) -> None:
         assert one.search.prompt is not None
         assert len(one.search.losses) == 1
         assert [(g.present, g.original_present) for g in one.generations] == [(True, True)] * 2
+    stored = json.loads((done / "result.json").read_text())
+    assert stored["settings"] == attempts[0].settings
+    assert stored["searches"] == {"found": 2, "refused": 0, "no target": 0}
+    assert stored["attack"]["asr_image"]["value"] == 1
     drawn = [json.loads(line) for line in (done / "attacked" / "metadata.jsonl").read_text().splitlines()]
     assert {d["prompt"] for d in drawn} == {a.search.prompt for a in attempts}
 

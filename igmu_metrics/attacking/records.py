@@ -2,8 +2,8 @@
 
 Conventions: `settings.json` says what must not change between two runs into one folder. `searches/<id>.json` appears
 when a search is finished, beside its place and renamed, so that a killed run goes on with the next search.
-`attempts.jsonl` has one line a prompt, written whole at the end. A found prompt that breaks the content policy is
-`refused`: it is counted, and neither written nor drawn.
+`attempts.jsonl` has one line a prompt, `result.json` the figures; both are written whole at the end. A found prompt
+that breaks the content policy is `refused`: it is counted, and neither written nor drawn.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from igmu_metrics.scorecard import write_text
 
 SETTINGS: Final = "settings.json"
 ATTEMPTS: Final = "attempts.jsonl"
+RESULT: Final = "result.json"
 SEARCHES: Final = "searches"
 Facts = dict[str, str | int | float | bool]
 
@@ -137,6 +138,11 @@ class RunFolder:
         """Write all records, in the order of the rows' ids."""
         lines = [json.dumps(attempts[key].model_dump(mode="json")) + "\n" for key in sorted(attempts)]
         write_text(self.path / ATTEMPTS, "".join(lines))
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write the figures, with the settings that they hold for."""
+        text = json.dumps({"settings": self.settings, **result}, indent=1, ensure_ascii=False)
+        write_text(self.path / RESULT, text + "\n")
 
     def _place(self, name: str) -> Path:
         return self.path / SEARCHES / f"{name}.json"

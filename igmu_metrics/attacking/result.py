@@ -56,6 +56,20 @@ class Outcome:
         """How many searches ended so."""
         return sum(a.search.status == status for a in self.attempts)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python types, ready for JSON."""
+        level = self.level and {
+            name: {family or "all": e.to_dict() for family, e in figures.items()}
+            for name, figures in ((IMAGE, self.level.image), (ANY, self.level.any_at_k))
+        }
+        return {
+            "attack": {name: e.to_dict() for name, e in self.figures.items()},
+            "weight_free": level,
+            "chance": self.chance and self.chance.to_dict(),
+            "searches": {s: self.count(s) for s in ("found", "refused", "no target")},
+            "verdict": self.verdict(),
+        }
+
     def verdict(self) -> str:
         """One sentence: whether the attack brings more back than what knows nothing of the victim."""
         own = self.figures[IMAGE]

@@ -105,7 +105,10 @@ class AttackRun:
             list(attempts.values()), keys, plain.decisions(keys), {k: first.present(k) for k in keys}
         )
         level = weight_free_level(plan, first, plain) if self.weight_free else None
-        return result.Outcome(list(attempts.values()), figures, level, result.chance(detector.info, plan.item.id))
+        chance = result.chance(detector.info, plan.item.id)
+        outcome = result.Outcome(list(attempts.values()), figures, level, chance)
+        folder.write_result(outcome.to_dict())
+        return outcome
 
     def plan(self, rows: Mapping[str, Row]) -> Plan:
         """What is attacked."""
