@@ -48,10 +48,7 @@ class Sight:
         assert seen is not None
         self.files.update(drawn.files)
         self.probabilities.update(dict.fromkeys(drawn.failures))
-        self.probabilities.update(
-            (k, None if hidden else float(p))
-            for k, p, hidden in zip(keys, seen.data[:, 0], seen.mask[:, 0], strict=True)
-        )
+        self.probabilities.update(zip(keys, seen[:, 0].tolist(), strict=True))  # a masked value is None in the list
 
     def present(self, key: Key) -> bool | None:
         """Whether the concept is in a picture; None where nobody can say."""

@@ -80,7 +80,7 @@ def greedy(
         chosen = torch.zeros(width, len(vocabulary), device=table.device, dtype=table.dtype)
         chosen[torch.arange(width), torch.tensor([place[w] for w in words])] = 1
         chosen.requires_grad_()
-        loss(victim.hidden([[*words, *suffix]], chosen @ table)).sum().backward()
+        loss(victim.hidden([[*words, *suffix]], chosen @ table)).sum().backward()  # type: ignore[no-untyped-call]
         assert chosen.grad is not None
         best = vocabulary[chosen.grad.neg().topk(n_best, dim=1).indices.cpu()]
         tried = [words]

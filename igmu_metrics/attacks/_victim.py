@@ -163,7 +163,7 @@ class Victim:
 
         m = len(noisy)
         parts = []
-        for some in hidden.split(max(1, _AT_ONCE // m)):
+        for some in torch.split(hidden, max(1, _AT_ONCE // m)):
             n = len(some)
             predicted = self.predict(noisy.repeat(n, 1, 1, 1), times.repeat(n), some.repeat_interleave(m, dim=0))
             off = (predicted - wanted.repeat(n, 1, 1, 1)).square().flatten(1).mean(dim=1)
