@@ -61,6 +61,10 @@ class UnknownBackboneError(UnknownNameError):
     kind = "backbone"
 
 
+class UnknownAttackError(UnknownNameError):
+    kind = "attack"
+
+
 class UnknownSourceError(UnknownNameError):
     kind = "image source"
 

@@ -1,4 +1,4 @@
-"""The command line: `igmu demo | audit | concepts | metrics | validate | import-prompts | generate | score |
+"""The command line: `igmu demo | audit | concepts | metrics | validate | import-prompts | generate | attack | score |
 import-head | train-detector | compare | families | report | leaderboard | power | verify | check-table | export`.
 
 Thin on purpose: it reads arguments, calls the package and prints. Everything heavy is imported inside the commands.
@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from igmu_data.errors import exits_on_error
-from igmu_metrics import cli_audit, cli_families, cli_imports, cli_report, cli_sandbox, cli_training, cli_verdict
+from igmu_metrics import (
+    cli_attack,
+    cli_audit,
+    cli_families,
+    cli_imports,
+    cli_report,
+    cli_sandbox,
+    cli_training,
+    cli_verdict,
+)
 
 if TYPE_CHECKING:
     from igmu_metrics.scorecard import Scorecard
@@ -35,6 +44,7 @@ app.command()(cli_imports.import_prompts)
 app.command()(cli_families.families)
 app.command()(cli_report.report)
 app.command()(cli_report.leaderboard)
+app.command()(cli_attack.attack)
 
 
 @exits_on_error
@@ -72,7 +82,7 @@ def concepts(
 
 @app.command()
 def metrics() -> None:
-    """List metrics, detectors and backbones."""
+    """List metrics, detectors, backbones and attacks."""
     from igmu_metrics import tables
 
     tables.show(tables.metrics(), tables.instruments())

@@ -84,9 +84,9 @@ def metrics() -> Table:
 
 
 def instruments() -> Table:
-    """Every detector and backbone."""
+    """Every detector, backbone and attack."""
     table = _table("Instruments", "kind", "name", "what")
-    for group in ("detectors", "backbones"):
+    for group in ("detectors", "backbones", "attacks"):
         for name in registry.names(group):
             what = (registry.module(group, name).__doc__ or "").partition("\n")[0]
             table.add_row(group.removesuffix("s"), name, what)
