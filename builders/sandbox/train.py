@@ -114,7 +114,9 @@ class Trainer:
 def train_all(work: Path, packaged: Path, keep: Collection[str] = ()) -> Models:
     """Train what is not trained yet. One after the other: two at a time would each take four times as long."""
     data, trainer = renders("train", N_TRAIN, work), Trainer(work, keep, packaged)
-    words = tokenizer.make()
+    # Embeddings belong to the tokenizer that they were trained with.
+    reading = [name for name in keep if name not in (DETECTOR.name, AUTOENCODER.name, NOISE.name)]
+    words = tokenizer.packaged(packaged / "tokenizer") if reading else tokenizer.make()
     judge = fresh(detector.make, DETECTOR.seed)
     trainer.train(DETECTOR, {"detector": judge}, lambda: detector.train(judge, data, DETECTOR, work))
     taught = renders("taught", N_TAUGHT, work, free=False)

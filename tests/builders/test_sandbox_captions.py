@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -11,6 +15,7 @@ from igmu_data.sandbox.world import random_scene, world
 from igmu_data.taxonomy import all_concepts
 from igmu_data.validate import names_concept
 
+ROOT = Path(__file__).resolve().parents[2]
 WORLD = world()
 CONCEPTS = all_concepts()
 
@@ -70,3 +75,11 @@ def test_most_captions_fit_into_the_text_encoder() -> None:
     made = tokenizer.make()
     lengths = [len(made.tokenize(caption(random_scene(rng), rng))) + 2 for _ in range(600)]
     assert np.mean(np.array(lengths) <= tokenizer.LENGTH) > 0.97
+
+
+def test_every_process_makes_the_same_tokenizer() -> None:
+    """Ties between merges once fell by chance, and trained embeddings met other tokens' numbers."""
+    code = "from builders.sandbox import tokenizer; print(tokenizer.make().backend_tokenizer.to_str())"
+    run = [sys.executable, "-W", "ignore", "-c", code]
+    made = {subprocess.run(run, capture_output=True, text=True, check=True, cwd=ROOT).stdout for _ in range(2)}
+    assert len(made) == 1
