@@ -93,6 +93,8 @@ def require_comparable(cards: Sequence[Scorecard]) -> None:
         raise EmptyInputError("no scorecards to compare.")
     first = cards[0]
     for other in cards[1:]:
+        if not first.scores.keys() & other.scores.keys():
+            raise IncomparableError(f"{first.model} and {other.model} have no score in common. Score them alike.")
         for name in sorted(first.scores.keys() & other.scores.keys()):
             differing = first.scores[name].signed().differences(other.scores[name].signed())
             if differing:
