@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from builders.attacks import families, load
 from builders.prompts import VERSION
 from igmu_data.errors import CorpusError
 from igmu_data.sandbox.world import SIDE, world
-from igmu_data.schema import COLUMNS, SPLITS, Row, features
+from igmu_data.schema import COLUMNS, NEGATION, SPLITS, Row, features
 from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, concept, sandbox_configs
 
 TEMPLATE: Final = Path(__file__).resolve().parent.parent / "dataset_card.md"
@@ -177,10 +177,27 @@ def _concepts(rows: Sequence[Row]) -> str:
 def _attacks(rows: Sequence[Row]) -> str:
     n = Counter(r.attack_family for r in rows if r.attack_family)
     infos = [load(f).INFO for f in families()]
-    return _table(
+    table = _table(
         ["family", "what it does", "what becomes of “a church”", "rows"],
-        [[f"`{i.family}`", i.summary, i.example, f"{n[i.family]:,}"] for i in infos],
+        [[f"`{i.family}`", i.summary, i.example.replace("|", "\\|"), f"{n[i.family]:,}"] for i in infos],
     )
+    apart = ", ".join(f"`{i.family}`" for i in infos if i.probe == NEGATION)
+    without = "".join(f"\n- `{name}`: {reason}" for name, reason in _left_out({r.concept for r in rows}))
+    note = f"\n\nFamilies that make no sense for a concept:\n{without}" if without else ""
+    return (
+        f"{table}\n\n{apart} is no attack but a probe of its own (`probe` is `{NEGATION}`): a picture that shows what "
+        "the prompt excludes is no success of an attack. Its rows are in the split adversarial, count for no attack "
+        f"success rate and no forget score, and are scored apart.{note}"
+    )
+
+
+def _left_out(concepts: Collection[str]) -> list[tuple[str, str]]:
+    """Which families make no sense for which concepts, with the reason."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name in sorted(concepts):
+        for family, reason in concept(name).without_families.items():
+            found.setdefault((family, reason), []).append(name)
+    return [(f"{family}` for `{'`, `'.join(names)}", reason) for (family, reason), names in sorted(found.items())]
 
 
 def _columns() -> str:

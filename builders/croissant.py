@@ -15,7 +15,7 @@ from igmu_data.files import sha256
 from igmu_data.schema import Row
 from igmu_data.taxonomy import ALL
 
-PUBLISHED: Final = datetime(2026, 11, 23)  # of VERSION; a build date would change the bytes of every rebuild
+PUBLISHED: Final = datetime(2026, 11, 25)  # of VERSION; a build date would change the bytes of every rebuild
 _CITE: Final = "igmu: a benchmark for machine unlearning in image generation, 2026"
 _ROW: Final = {k: f.description or "" for k, f in Row.model_fields.items()} | {"image": "picture of the first seed"}
 _LABELLED: Final = _ROW | {

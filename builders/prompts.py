@@ -18,7 +18,7 @@ from igmu_data.schema import SEEDS_PER_ROW, Row, row_id
 from igmu_data.taxonomy import Concept, Frame, TranslatedScene, templates
 from igmu_data.validate import NEAR_DUPLICATE, content_words, names_concept, overlap
 
-VERSION: Final = "0.1.0"
+VERSION: Final = "0.2.0"
 FORGET_ROWS: Final = 56  # at least 50 are promised; a style has more scenes than that, an object about as many
 IN_PROMPT_ROWS: Final = 20
 NEAR_ROWS: Final = 24
@@ -131,7 +131,7 @@ def make_row(
         **drawing,
         "license": concept.license,
         "source": concept.source,
-        "since": VERSION,
+        "since": concept.since,
         **more,
     }
     return Row(id=row_id(given), **given)
@@ -183,7 +183,7 @@ def retain_rows(concept: Concept, universe: Universe = CORPUS) -> list[Row]:
             if len(rows) == wanted:
                 return
             named = universe.few_scenes and plan.concept.scope == "subject"
-            prompt, scene = plan.prompt(), content_words(_scene_of(plan, universe, named=named))
+            prompt, scene = plan.prompt(), content_words(scene_of(plan, universe, named=named))
             if names_concept(prompt, concept) or _too_alike(prompt, rows):
                 continue
             if any(overlap(scene, other) > NEAR_DUPLICATE for other in scenes):
@@ -255,7 +255,7 @@ def _in_prompt(concept: Concept, universe: Universe) -> list[Row]:
         frames = universe.frames_of(concept.domain)
         objects = [c for c in universe.far(concept, same_domain=False) if c.domain == "object"]
         for other in _round_robin(objects, concept.id + "in-prompt", universe):
-            scene = _scene_of(other, universe, named=True)
+            scene = scene_of(other, universe, named=True)
             plan = fit(concept, scene, frame_for(frames, concept.id + scene))
             if len(rows) < IN_PROMPT_ROWS and plan.without() not in taken and not _too_alike(plan.prompt(), rows):
                 add(plan, other.concept.id)
@@ -267,7 +267,7 @@ def _too_alike(prompt: str, rows: Sequence[Row]) -> bool:
     return any(overlap(words, content_words(r.prompt)) > NEAR_DUPLICATE for r in rows)
 
 
-def _scene_of(plan: Plan, universe: Universe, *, named: bool) -> str:
+def scene_of(plan: Plan, universe: Universe, *, named: bool) -> str:
     """The scene without its frame, for a style frame to take its place; with the name in it if wanted."""
     frame = next((f for f in universe.frames_of(plan.concept.domain) if f.id == plan.template_id), PLAIN)
     before, _, after = frame.text.partition("{scene}")

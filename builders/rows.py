@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from builders.attacks import adversarial_rows
+from builders.attacks import adversarial_rows, require_enough
 from builders.plans import CORPUS, Universe
 from builders.prompts import forget_rows, retain_rows
 from igmu_data.schema import Row
@@ -10,6 +10,12 @@ from igmu_data.taxonomy import Concept
 
 
 def concept_rows(item: Concept, universe: Universe = CORPUS) -> list[Row]:
-    """All rows of one concept: forget, retain, adversarial."""
+    """All rows of one concept: forget, retain, adversarial.
+
+    Raises:
+        CorpusError: too few scenes, siblings or attacked rows.
+    """
     planned = forget_rows(item, universe)
-    return [p.row for p in planned] + retain_rows(item, universe) + adversarial_rows(item, planned)
+    attacked = adversarial_rows(item, planned, universe)
+    require_enough(item, attacked)
+    return [p.row for p in planned] + retain_rows(item, universe) + attacked

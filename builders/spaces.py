@@ -64,6 +64,7 @@ def _values(name: str, metric: Metric, kind: Mapping[str, Any]) -> dict[str, str
     info = metric.INFO
     low, high = (f"{end:g}".replace("inf", "∞") for end in info.range)
     inputs = Template(kind["inputs"]).substitute(name=name).strip()
+    inputs = f"{inputs}\n{kind.get('more', {}).get(name, '').strip()}".rstrip()
     extra = _EXTRAS.get(info.backbone)
     return {
         "name": name,

@@ -61,12 +61,20 @@ class UnknownBackboneError(UnknownNameError):
     kind = "backbone"
 
 
+class UnknownAttackError(UnknownNameError):
+    kind = "attack"
+
+
 class UnknownSourceError(UnknownNameError):
     kind = "image source"
 
 
 class UnknownFamilyError(UnknownNameError):
     kind = "attack family"
+
+
+class UnknownFormatError(UnknownNameError):
+    kind = "format of prompt lists"
 
 
 class UnknownVersionError(UnknownNameError):
@@ -119,6 +127,10 @@ class MetadataError(InputError):
 
 class IncomparableError(InputError):
     """Scores whose signatures differ in more than the model."""
+
+
+class BudgetError(IncomparableError):
+    """Attacks that were tried unequally often, or with unequal effort: one rate of them all would mean nothing."""
 
 
 class VerificationError(InputError):

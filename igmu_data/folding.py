@@ -16,7 +16,7 @@ from typing import Any, Final
 
 # Not of category Cf or Mn, yet drawn as nothing: Hangul fillers and the empty braille pattern.
 _BLANKS: Final = frozenset("\u115f\u1160\u3164\uffa0\u2800")
-_LEET: Final = str.maketrans({**dict(zip("03456789@$+€", "oeasgtbgaste", strict=True)), "2": "z"})
+_LEET: Final = str.maketrans({**dict(zip("03456789@$+€#", "oeasgtbgasteh", strict=True)), "2": "z"})
 _EITHER: Final = re.compile(r"[1!|]")
 
 

@@ -80,7 +80,8 @@ def locate(config: str, bench: str | os.PathLike[str] | None = None) -> str:
     place = str(bench or os.environ.get(ENVIRONMENT) or (SANDBOX if group == SANDBOX else BENCH))
     if place == SANDBOX:
         return _packaged()
-    restricted = group == RESTRICTED_DOMAIN
+    # A folder of imported prompts holds whatever it holds by itself.
+    restricted = group == RESTRICTED_DOMAIN and not Path(place, RESTRICTED_DOMAIN).is_dir()
     return f"{place.rstrip('/')}-nsfw" if restricted and not place.rstrip("/").endswith("-nsfw") else place
 
 

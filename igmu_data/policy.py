@@ -36,7 +36,7 @@ ADULT_AGE: Final = 18
 
 _HAN: Final = re.compile(r"[\u3400-\u9fff]")
 _TOKEN: Final = re.compile(r"[^\W_]+")
-_LEET_TOKEN: Final = re.compile(r"[@$]*[^\W_]+(?:[@$!|+€]+[^\W_]+)*[@$]*")
+_LEET_TOKEN: Final = re.compile(r"[@$]*[^\W_]+(?:[@$!|+€#]+[^\W_]+)*[@$#]*")
 # An age may be the upper end of a range ("12 to 19 years old"): both ends count.
 _N: Final = r"(?<!\d)(?:(\d{1,3}) (?:to|or|and|bis|und|a|o|ou|e|y) )?(\d{1,3})"
 _AGES: Final = tuple(

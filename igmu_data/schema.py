@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 
 Split = Literal["forget", "retain", "adversarial"]
 Scope = Literal["subject", "attribute"]
-Probe = Literal["direct", "near", "far", "in-prompt", "attack"]
+Probe = Literal["direct", "near", "far", "in-prompt", "attack", "negation"]
 Language = Literal["en", "es", "fr", "de", "it", "pt", "zh"]
 
 SPLITS: Final[tuple[str, ...]] = get_args(Split)
 PROBES: Final[tuple[str, ...]] = get_args(Probe)
 LANGUAGES: Final[tuple[str, ...]] = get_args(Language)
 SEEDS_PER_ROW: Final = 5
+NEGATION: Final[Literal["negation"]] = (
+    "negation"  # the probe of adversarial rows that ask for a picture without the concept
+)
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 ConceptId = Annotated[str, Field(pattern=r"^[a-z]+/[a-z0-9]+(-[a-z0-9]+)*$")]
@@ -63,14 +66,14 @@ class Row(BaseModel):
     concept: ConceptId = Field(description="the concept to forget: whose benchmark this row belongs to")
     own_concept: ConceptId | None = Field(
         description="the concept that the picture should show: the target in forget and adversarial rows, "
-        "the retained one in retain rows, null where no benchmark concept is named"
+        "the retained one in retain rows, null where no benchmark concept is asked for"
     )
     domain: Slug = Field(description="domain of `concept`")
     family: Slug = Field(description="family of `concept` within its domain")
     scope: Scope = Field(description="subject: what the picture is of; attribute: a property whose carrier must stay")
     split: Split = Field(description="forget, retain or adversarial")
     probe: Probe = Field(
-        description="direct (forget), near or far or in-prompt (retain), attack (adversarial): see the card"
+        description="direct (forget), near or far or in-prompt (retain), attack or negation (adversarial): see the card"
     )
     template_id: Text = Field(description="the frame around the scene")
     attack_family: Slug | None = Field(description="family of the attack; null in forget and retain rows")

@@ -73,7 +73,13 @@ class Templates(_Strict):
 
 
 class Concept(_Strict):
-    """Something that a model can be asked to forget."""
+    """Something that a model can be asked to forget.
+
+    Beside what stands in a prompt: `superclasses` ("a religious building"), `subclasses` ("a Gothic abbey") and `roles`
+    ("the building where a Sunday service is held") are phrases with their articles that name nothing; `places` are
+    where it is expected and may be missing ("a mountain village"); `without_families` gives the attack families that
+    make no sense for it, each with the reason.
+    """
 
     domain: Slug
     slug: Slug
@@ -88,6 +94,11 @@ class Concept(_Strict):
     imagenet: tuple[Annotated[int, Field(ge=0, lt=1000)], ...] = ()
     synonyms: Annotated[Texts, Field(min_length=3)]
     indirect: Annotated[Texts, Field(min_length=10)]
+    superclasses: Texts = ()
+    subclasses: Texts = ()
+    roles: Texts = ()
+    places: Texts = ()
+    without_families: Mapping[Slug, Text] = Field(default_factory=dict)
     translations: Mapping[str, Translation]
     scenes: Texts = ()
     neighbours: Texts = ()

@@ -7,6 +7,7 @@ with the number of the others. Adversarial rows are near-duplicates of their sou
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,11 +16,20 @@ from typing import Final
 
 from igmu_data import policy
 from igmu_data.errors import CorpusError
-from igmu_data.schema import Row, row_id
+from igmu_data.lengths import LIMIT, is_too_long, tokens_at_most
+from igmu_data.schema import NEGATION, Row, row_id
 from igmu_data.taxonomy import Concept, all_concepts
 
 MINIMUM: Final = {"forget": 50, "retain": 50, "adversarial": 40}
 NEAR_DUPLICATE: Final = 0.6
+# Families of attacks that leave no name of the concept whole, in any language.
+NAMELESS: Final = frozenset(
+    "homoglyph indirect leetspeak misspelling role-frame subclass superclass zero-width".split()
+)
+# The family that is about characters which are drawn as nothing, and those that it may use.
+ZERO_WIDTH: Final = "zero-width"
+INVISIBLE: Final = "\u200b\u200c\u200d\u2060"
+_UNSEEN: Final = ("Cc", "Cf", "Cs", "Co", "Cn")
 _STOPWORDS: Final = frozenset(
     "a an the of in on at by to from with and or its his her their is are as into over under near beside behind before "
     "after along across through between against for up down out off while where that which it one two".split()
@@ -87,6 +97,7 @@ def problems(rows: Iterable[Row]) -> Iterator[Problem]:
     rows = list(rows)
     yield from _ids(rows)
     yield from _policy(rows)
+    yield from _texts(rows)
     by_concept: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_concept[row.concept].append(row)
@@ -125,6 +136,17 @@ def _policy(rows: Sequence[Row]) -> Iterator[Problem]:
                 yield Problem(row.id, f"content policy ({v.rule})", f"{v.term!r} in {text!r}")
 
 
+def _texts(rows: Sequence[Row]) -> Iterator[Problem]:
+    for row in rows:
+        allowed = INVISIBLE if row.attack_family == ZERO_WIDTH else ""
+        found = sorted({c for c in row.prompt if unicodedata.category(c) in _UNSEEN and c not in allowed})
+        if found:
+            yield Problem(row.id, "no invisible or control character", ", ".join(f"U+{ord(c):04X}" for c in found))
+        if is_too_long(row.prompt, row.language):
+            n = tokens_at_most(row.prompt, row.language)
+            yield Problem(row.id, f"a text encoder reads {LIMIT} tokens", f"up to {n} in {row.prompt!r}")
+
+
 def _counts(name: str, rows: Sequence[Row]) -> Iterator[Problem]:
     have = Counter(r.split for r in rows)
     for split, least in MINIMUM.items():
@@ -155,6 +177,8 @@ def _attacks(rows: Sequence[Row]) -> Iterator[Problem]:
         source = sources.get(row.attack_source_id or "")
         if row.attack_family is None or source is None:
             yield Problem(row.id, "an attack names its family and its source row", str(row.attack_source_id))
+        elif row.probe not in ("attack", NEGATION):
+            yield Problem(row.id, "an adversarial row probes an attack or negation", row.probe)
         elif row.prompt == source.prompt:
             yield Problem(row.id, "an attack changes the text", row.prompt)
         elif row.seeds != source.seeds:
@@ -170,8 +194,11 @@ def _naming(concept: Concept, rows: Sequence[Row]) -> Iterator[Problem]:
             yield Problem(row.id, "a forget prompt names the concept", row.prompt)
         if row.split == "retain" and row.probe != "in-prompt" and (name := names_concept(row.prompt, concept)):
             yield Problem(row.id, "a retain prompt does not name the concept", f"{name!r} in {row.prompt!r}")
-        if row.attack_family == "indirect" and (name := names_concept(row.prompt, concept, foreign=True)):
-            yield Problem(row.id, "an indirect prompt names nothing", f"{name!r} in {row.prompt!r}")
+        if row.attack_family in NAMELESS and (name := names_concept(row.prompt, concept, foreign=True)):
+            rule = f"{'an' if row.attack_family[0] in 'aeiou' else 'a'} {row.attack_family} prompt names nothing"
+            yield Problem(row.id, rule, f"{name!r} in {row.prompt!r}")
+        if row.probe == NEGATION and not names_concept(row.prompt, concept):
+            yield Problem(row.id, "a negation names what is not to be there", row.prompt)
         if row.split != "retain" and (name := names_concept(row.stripped_prompt, concept)):
             yield Problem(
                 row.id, "the stripped prompt does not name the concept", f"{name!r} in {row.stripped_prompt!r}"

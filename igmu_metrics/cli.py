@@ -1,5 +1,5 @@
-"""The command line: `igmu demo | audit | concepts | metrics | validate | generate | score | import-head |
-train-detector | compare | power | verify | check-table | export`.
+"""The command line: `igmu demo | audit | concepts | metrics | validate | import-prompts | generate | attack | score |
+import-head | train-detector | compare | families | report | leaderboard | power | verify | check-table | export`.
 
 Thin on purpose: it reads arguments, calls the package and prints. Everything heavy is imported inside the commands.
 Tables go to stdout, progress and errors to stderr; an error of the user's ends with exit code 2 and no traceback.
@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from igmu_data.errors import exits_on_error
-from igmu_metrics import cli_audit, cli_sandbox, cli_training, cli_verdict
+from igmu_metrics import (
+    cli_attack,
+    cli_audit,
+    cli_families,
+    cli_imports,
+    cli_report,
+    cli_sandbox,
+    cli_training,
+    cli_verdict,
+)
 
 if TYPE_CHECKING:
     from igmu_metrics.scorecard import Scorecard
@@ -31,6 +40,11 @@ app = typer.Typer(
 
 app.command()(cli_sandbox.demo)
 app.command()(cli_audit.audit)
+app.command()(cli_imports.import_prompts)
+app.command()(cli_families.families)
+app.command()(cli_report.report)
+app.command()(cli_report.leaderboard)
+app.command()(cli_attack.attack)
 
 
 @exits_on_error
@@ -68,7 +82,7 @@ def concepts(
 
 @app.command()
 def metrics() -> None:
-    """List metrics, detectors and backbones."""
+    """List metrics, detectors, backbones and attacks."""
     from igmu_metrics import tables
 
     tables.show(tables.metrics(), tables.instruments())
@@ -160,6 +174,9 @@ def score(
     features: Annotated[str | None, typer.Option(help="Backbone for distances: inception, clip:MODEL, dinov2.")] = None,
     lpips: Annotated[str | None, typer.Option(help="LPIPS between the pairs: alex, vgg, alex?trunk=FILE.")] = None,
     strip: Annotated[str, typer.Option(help="What CSDR reads: corpus, or reference (IGMU's way).")] = "corpus",
+    k: Annotated[
+        int | None, typer.Option("--k", min=1, help="Tries of an attack; needed where prompts have unequal seeds.")
+    ] = None,
     on_error: Annotated[str, typer.Option(help="Unreadable images: raise, or skip and count them.")] = "raise",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, …; default a GPU where there is one.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images in memory at once.")] = 16,
@@ -190,6 +207,7 @@ def score(
         features=features,
         lpips=lpips,
         strip=strip,
+        k=k,
         on_error=on_error,
         device=device,
         batch_size=batch_size,

@@ -42,7 +42,7 @@ OWN_MODEL: Final = """\
 The same with your own model, against the one it was made from:
   igmu generate --model MODEL --config object.church --out drawn/NAME     (once for each of the two)
   igmu score --original drawn/A --unlearned drawn/B --config object.church --detector clip --out cards/B.json
-  igmu compare cards/B.json"""
+  igmu report cards/B.json --images drawn"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +118,10 @@ def run(
     for job in jobs:
         cards[job.slug] = own, *others = _score(job)
         tables.show(tables.forget_scores([own, *others]), tables.ranking(others, against_original(others)))
-        sections.append(page.Section(others, job.folders, "metadata", str(packaged.bench_folder())))
-    write_text(out / REPORT, page.render(*sections))
+        sections.append(page.Section([own, *others], job.folders, "metadata", str(packaged.bench_folder())))
+    with bars() as advance:
+        text = page.render(*sections, advance=advance)
+    write_text(out / REPORT, text)
     print(f"report: {out / REPORT}", *(f"scorecards: {job.place / 'cards'}" for job in jobs), OWN_MODEL, sep="\n")
     return cards
 

@@ -42,6 +42,7 @@ class Evaluation:
         features: backbone spec for distribution distances; CLIP, where there is one, by default.
         lpips: network for LPIPS (`alex`, `vgg`, `alex?trunk=FILE`); None not to measure it.
         strip: what CSDR compares with: `corpus`, or `reference` for comparing with published numbers only.
+        k: tries of the attacks (`asr_any@k`); None for all seeds, if all prompts have as many.
         on_error: `raise`, or `skip` and count unreadable and unpaired pictures.
         device: where models run; a GPU where there is one by default.
         batch_size: pictures in memory at once; no influence on the numbers.
@@ -64,6 +65,7 @@ class Evaluation:
     features: str | None = None
     lpips: str | None = None
     strip: str = "corpus"
+    k: int | None = None
     on_error: str = "raise"
     device: str | None = None
     batch_size: int = BATCH_SIZE
@@ -179,7 +181,7 @@ class Evaluation:
             "dataset.revision": self.revision or "default",
             "on_error": self.on_error,
         }
-        found = assemble.scores(judged, tools, fields=signed, seed=self.seed)
+        found = assemble.scores(judged, tools, fields=signed, k=self.k, seed=self.seed)
         given = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "only"}
         options = {f.name: given[f.name] for f in fields(self) if f.name in given and given[f.name] != f.default}
         names = {"model": folder.name, "original_model": original.name, "config": self.config}

@@ -135,6 +135,21 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> list[Generation]:
     return found
 
 
+def listed(folder: Path) -> dict[tuple[str, int], Path]:
+    """The images that a folder's `metadata.jsonl` lists, by row and seed, whatever rows they are of.
+
+    Raises:
+        MetadataError: a line that does not follow the layout.
+    """
+    out: dict[tuple[str, int], Path] = {}
+    path = folder / METADATA
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+        if line.strip():
+            record = _record(line, f"{path}, line {number}")
+            out[record["id"], record["seed"]] = folder / record["file_name"]
+    return out
+
+
 def _record(line: str, where: str) -> dict[str, Any]:
     try:
         record = json.loads(line)

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from igmu_data.errors import InputError
+from igmu_data.schema import NEGATION
 from igmu_metrics.contract import FloatArray
 from igmu_metrics.engine import BATCH_SIZE, Observed, OnError, Tick, observe
 from igmu_metrics.generations import Generation
@@ -74,9 +75,17 @@ class Judged:
     features: Mapping[str, tuple[FloatArray, FloatArray]]
     failures: Sequence[str]
 
-    def where(self, *splits: str) -> list[int]:
-        """Indices of the generations of some splits."""
-        return [i for i, g in enumerate(self.generations) if g.split in splits]
+    def where(self, *parts: str) -> list[int]:
+        """Indices of the generations of some parts: the splits, and `negation`, which is no part of `adversarial` here.
+
+        A picture that shows what the prompt excluded is no success of an attack, so it is scored by itself.
+        """
+        return [i for i, g in enumerate(self.generations) if _part(g) in parts]
+
+
+def _part(generation: Generation) -> str:
+    row = generation.row
+    return NEGATION if row is not None and row.probe == NEGATION else generation.split
 
 
 def own_concepts(generations: Sequence[Generation], target: str) -> list[str | None]:

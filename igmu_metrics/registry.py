@@ -1,6 +1,6 @@
-"""Finds metrics, detectors and backbones by module: adding one is adding a file, there is no list to edit.
+"""Finds metrics, detectors, backbones and attacks by module: adding one is adding a file, there is no list to edit.
 
-A module `igmu_metrics/<group>/<name>.py` registers as `<name>` with `_` written as `-` for detectors and backbones.
+A module `igmu_metrics/<group>/<name>.py` registers as `<name>` with `_` written as `-`, metrics excepted.
 A *spec* names an instrument and its argument: `clip`, `clip:openai/clip-vit-base-patch32`, `labels:path/labels.csv`.
 """
 
@@ -12,7 +12,13 @@ from functools import cache
 from types import ModuleType
 from typing import Any, cast
 
-from igmu_data.errors import UnknownBackboneError, UnknownDetectorError, UnknownMetricError, UnknownNameError
+from igmu_data.errors import (
+    UnknownAttackError,
+    UnknownBackboneError,
+    UnknownDetectorError,
+    UnknownMetricError,
+    UnknownNameError,
+)
 from igmu_metrics.contract import Metric
 from igmu_metrics.instruments import Backbone, Detector
 
@@ -20,12 +26,13 @@ _ERRORS: dict[str, type[UnknownNameError]] = {
     "metrics": UnknownMetricError,
     "detectors": UnknownDetectorError,
     "backbones": UnknownBackboneError,
+    "attacks": UnknownAttackError,
 }
 
 
 @cache
 def names(group: str) -> tuple[str, ...]:
-    """Registered names of a group (`metrics`, `detectors`, `backbones`), sorted; imports none of them."""
+    """Registered names of a group (`metrics`, `detectors`, `backbones`, `attacks`), sorted; imports none of them."""
     package = importlib.import_module(f"igmu_metrics.{group}")
     found = (m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
     return tuple(sorted(n if group == "metrics" else n.replace("_", "-") for n in found))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from igmu_data.errors import InputError, LengthMismatchError, UnknownIdError
 from igmu_data.load import bench_rows, identity, locate
@@ -18,7 +18,10 @@ from igmu_metrics import assemble, judging
 from igmu_metrics.contract import Score
 from igmu_metrics.engine import OnError
 from igmu_metrics.evaluate import Evaluation
-from igmu_metrics.generations import Generation
+from igmu_metrics.generations import METADATA, Generation, listed
+
+ATTACKS: Final = "attack_success_rate"
+_LEVELS: Final = 3  # folders above a picture that are searched for its metadata
 
 
 def score_rows(
@@ -34,6 +37,8 @@ def score_rows(
     detector: str = "clip",
     clip: str | None = None,
     features: str | None = None,
+    k: int | None = None,
+    budgets: Mapping[str, str | int] | None = None,
     threshold: float | None = None,
     on_error: OnError = "raise",
     device: str | None = None,
@@ -56,6 +61,8 @@ def score_rows(
         detector: spec of the detector (`clip`, `labels:labels.csv` …).
         clip: CLIP model for alignment and quality; that of a CLIP detector by default.
         features: backbone spec for quality; CLIP, where there is one, by default.
+        k: tries of an attack; by default all seeds, if all prompts have as many.
+        budgets: effort (steps, queries) that adversarial prompts were searched with, by row id.
         threshold: `p >= threshold` counts as present; the detector's own by default.
         on_error: what an unreadable image means: `raise`, or `skip` and count the pair in `n_failed`.
         device: where models run.
@@ -83,6 +90,8 @@ def score_rows(
         raise InputError(
             f"rows of {' and '.join(targets)}: a model is scored on the one concept it was told to forget."
         )
+    if name == ATTACKS:
+        unlearned, original = with_sources(unlearned, original, rows)
     tools = Evaluation(
         config, detector=detector, threshold=threshold, clip=clip, features=features, device=device
     ).instruments(targets[0])
@@ -96,7 +105,7 @@ def score_rows(
         "dataset.revision": revision or "default",
         **(signature or {}),
     }
-    found = assemble.scores(judged, tools, fields=fields, seed=seed, resamples=resamples)
+    found = assemble.scores(judged, tools, fields=fields, k=k, budgets=budgets, seed=seed, resamples=resamples)
     if name not in found:
         splits = sorted({g.split for g in unlearned})
         raise InputError(f"{name} has nothing to count among rows of the split {' and '.join(splits)}.")
@@ -121,6 +130,47 @@ def _generations(
         place: Any = Path(image) if isinstance(image, str) else image
         out.append(Generation(place, row_id, row.seeds[nth] if seeds is None else int(seeds[at]), row.split, row))
     return out
+
+
+def with_sources(
+    unlearned: Sequence[Generation], original: Sequence[Generation], rows: Mapping[str, Row]
+) -> tuple[list[Generation], list[Generation]]:
+    """The generations of both models, and those of the plain prompts that the attacked ones were made from.
+
+    A picture of a plain prompt that was not given is looked for in the folder of each model's attacked picture, by row
+    and seed, in the `metadata.jsonl` that `igmu generate` writes. What either model has not is added for neither.
+
+    Args:
+        unlearned: of the unlearned model.
+        original: of the original model, in the same order.
+        rows: of the config by id.
+    """
+    given = {g.key for g in unlearned}
+    drawn: dict[Path, dict[tuple[str, int], Path]] = {}
+    found: dict[tuple[str, int], tuple[Path, Path]] = {}
+    for one, other in zip(unlearned, original, strict=True):
+        key = ((one.row.attack_source_id if one.row else None) or "", one.seed)
+        if key[0] not in rows or key in given or key in found:
+            continue
+        pictures = [_drawn_beside(g.path, drawn).get(key) for g in (one, other)]
+        if pictures[0] is not None and pictures[1] is not None:
+            found[key] = (pictures[0], pictures[1])
+    added = [
+        [Generation(pair[at], row, seed, rows[row].split, rows[row]) for (row, seed), pair in found.items()]
+        for at in (0, 1)
+    ]
+    return [*unlearned, *added[0]], [*original, *added[1]]
+
+
+def _drawn_beside(picture: Any, known: dict[Path, dict[tuple[str, int], Path]]) -> dict[tuple[str, int], Path]:
+    """What the metadata of a picture's folder lists, by row and seed; nothing for a picture in memory."""
+    if not isinstance(picture, Path):
+        return {}
+    if picture.parent not in known:
+        # A folder may sort its pictures by split; its metadata stands above them.
+        above = next((f for f in list(picture.parents)[:_LEVELS] if (f / METADATA).is_file()), None)
+        known[picture.parent] = {} if above is None else listed(above)
+    return known[picture.parent]
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:

@@ -57,13 +57,19 @@ def concept(item: taxonomy.Concept) -> Table:
         ("scope", item.scope),
         ("synonyms", ", ".join(item.synonyms)),
         ("indirect", "\n".join(item.indirect)),
+        ("superclasses", "\n".join(item.superclasses)),
+        ("subclasses", "\n".join(item.subclasses)),
+        ("roles", "\n".join(item.roles)),
+        ("places", "\n".join(item.places)),
+        ("without families", "\n".join(f"{k}: {v}" for k, v in item.without_families.items())),
         ("translations", ", ".join(f"{code} {t.noun}" for code, t in item.translations.items())),
         ("near", near or f"{len(item.neighbours)} prompts of its own"),
         ("far", far),
         ("source", item.source),
         ("license", item.license),
     ):
-        table.add_row(key, value)
+        if value:
+            table.add_row(key, value)
     return table
 
 
@@ -78,9 +84,9 @@ def metrics() -> Table:
 
 
 def instruments() -> Table:
-    """Every detector and backbone."""
+    """Every detector, backbone and attack."""
     table = _table("Instruments", "kind", "name", "what")
-    for group in ("detectors", "backbones"):
+    for group in ("detectors", "backbones", "attacks"):
         for name in registry.names(group):
             what = (registry.module(group, name).__doc__ or "").partition("\n")[0]
             table.add_row(group.removesuffix("s"), name, what)
@@ -151,7 +157,7 @@ def forget_scores(cards: Sequence[Scorecard]) -> Table:
     for card in sorted(cards, key=_forget_score, reverse=True):
         found = {figure: card.figure(name, figure) for figure in (name, *ASPECTS)}
         own = f"{card.model} (original)" if card.model == card.original_model else card.model
-        table.add_row(own, *(_short(figure) for figure in found.values()))
+        table.add_row(own, *(short(figure) for figure in found.values()))
         if (headline := found[name]) is not None and headline.reason:
             reasons.setdefault(headline.reason, []).append(card.model)
     table.caption = "\n".join(f"{', '.join(models)}: {reason}" for reason, models in reasons.items())
@@ -174,7 +180,7 @@ def pareto(points: Sequence[Point]) -> Table:
     """Forgetting against preservation, and who is beaten in both."""
     table = _table("Forgetting against preservation", "model", "forgetting", "preservation", "place")
     for point in points:
-        table.add_row(point.model, _short(point.forgetting), _short(point.preservation), point.sentence())
+        table.add_row(point.model, short(point.forgetting), short(point.preservation), point.sentence())
     return table
 
 
@@ -195,7 +201,7 @@ def _forget_score(card: Scorecard) -> float:
     return -1.0 if figure is None or figure.value is None else figure.value
 
 
-def _short(figure: Figure | None) -> str:
+def short(figure: Figure | None) -> str:
     """`0.60 [0.23, 0.88]`, or a dash."""
     if figure is None or figure.value is None:
         return "–"

@@ -44,7 +44,7 @@ def draw(folder: Path, rows: Sequence[Row]) -> None:
 
 def _chosen(rows: Sequence[Row]) -> list[Row]:
     """Some forget rows, what attacks them, and some of every probe of the retain rows."""
-    forget = [r for r in rows if r.split == "forget"][:: len(rows) // 48]
+    forget = [r for r in rows if r.split == "forget"][::3]
     sources = {r.id for r in forget}
     retain = [r for r in rows if r.split == "retain"][::4]
     return [*forget, *(r for r in rows if r.attack_source_id in sources), *retain]

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ import pytest
 from audited import NATURES, TASKS, Nature, evidence, figures, frame, seen, world
 
 from igmu_data.sandbox.packaged import VERSIONS
+from igmu_data.schema import Row
 from igmu_metrics import registry
 from igmu_metrics.audit import checks, figure, noisy, page, stability
 from igmu_metrics.audit.agreement import agreement, order, right, verdict
 from igmu_metrics.audit.candidates import DAMAGES, monotone
 from igmu_metrics.audit.checks import Outcome
+from igmu_metrics.audit.gather import describe
 from igmu_metrics.audit.measures import MEASURES, values
 from igmu_metrics.audit.run import Findings, analyse
 from igmu_metrics.audit.seen import CORPUS, REFERENCE, Seen, everything, random_draws
@@ -25,6 +28,8 @@ from igmu_metrics.audit.stability import curves
 from igmu_metrics.audit.truth import ASPECTS, HEADLINE, PAIRS, Fixed, Gap, Pair
 from igmu_metrics.contract import Estimate
 from igmu_metrics.gaussian import cmmd, frechet_distance, kid
+from igmu_metrics.generations import Generation
+from igmu_metrics.judging import Judged
 from igmu_metrics.quality import quality_coverage, quality_frechet, seed_halves
 
 NAN = float("nan")
@@ -400,3 +405,30 @@ def test_the_figure_has_a_line_for_every_metric(honest: Findings) -> None:
     for e in tree.iter("{http://www.w3.org/2000/svg}text"):
         assert 0 <= float(e.attrib["x"]) <= width
         assert 0 <= float(e.attrib["y"]) <= height
+
+
+def test_what_probes_negation_is_no_part_of_an_audit(corpus_rows: dict[str, list[Row]]) -> None:
+    church = corpus_rows["object/church"]
+    rows = [next(r for r in church if r.probe == p) for p in ("near", "negation", "direct", "attack")]
+    generations = [Generation(Path(f"{r.id}.png"), r.id, r.seeds[0], r.split, r) for r in rows]
+    features = np.arange(1.0, 9.0).reshape(4, 2)
+    present = np.ma.array([True, True, False, False])
+    judged = Judged(
+        target="object/church",
+        generations=generations,
+        originals=generations,
+        own=["object/castle", "object/church", "object/church", "object/church"],
+        present=present,
+        original_present=~present,
+        probabilities=np.zeros((4, 2)),
+        features={"clip": (features, features)},
+        failures=[],
+    )
+    found = describe(judged, {"corpus": features})
+    kept = sorted([rows[0], rows[2], rows[3]], key=lambda r: r.id)
+    assert found.prompt.tolist() == [r.id for r in kept]
+    assert found.split.tolist() == [r.split for r in kept]
+    assert found.features.tolist() == [features[rows.index(r)].tolist() for r in kept]
+    assert found.present.tolist() == [bool(present[rows.index(r)]) for r in kept]
+    assert judged.where("adversarial") == [3]
+    assert judged.where("negation") == [1]

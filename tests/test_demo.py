@@ -55,16 +55,15 @@ def test_it_ends_with_tables_scorecards_and_a_page(done: tuple[Path, str]) -> No
     assert "sandbox.church: unlearning accuracy, 95 % intervals" in printed
     assert f"report: {out / 'report.html'}" in printed
     assert [line.split()[:2] for line in printed.splitlines()[-3:]] == [
-        ["igmu", command] for command in ("generate", "score", "compare")
+        ["igmu", command] for command in ("generate", "score", "report")
     ]
     assert {p.stem for p in (out / "church" / "cards").iterdir()} == set(VERSIONS)
     html = (out / "report.html").read_text(encoding="utf-8")
-    (grid,) = re.findall(r"<table class=grid>(.*?)</table>", html, re.DOTALL)
-    assert re.findall(r"<th scope=col>(.*?)</th>", grid) == ["prompt", *VERSIONS]
-    rows = re.findall(r"<tr><th scope=row>(.*?)</tr>", grid)
-    assert len(rows) == page.GRID_ROWS
-    assert all(row.count("data:image/webp;base64,") == len(VERSIONS) for row in rows)
-    kinds = {row.removeprefix("<small>").partition("<")[0] for row in rows}
+    lines = re.findall(r"<li data-split=.*?</li>", html, re.DOTALL)
+    assert len(lines) == 112
+    assert all(line.count("data-picture=") == len(VERSIONS) for line in lines)
+    assert {tuple(sorted(re.findall(r"<figcaption><b>(.*?)</b>", line))) for line in lines} == {tuple(sorted(VERSIONS))}
+    kinds = {re.findall(r'<span class="tag">(.*?)</span>', line)[0] for line in lines}
     assert kinds >= {"forget", "adversarial: synonym", "adversarial: misspelling", "retain: near", "retain: far"}
     assert not re.search(r"(src|href)=.?http", html)  # self-contained
 
@@ -161,11 +160,12 @@ def test_two_tasks_are_two_sections_of_one_page(done: tuple[Path, str], package:
     first = page.Section(cards, folders, "metadata", str(package / "bench"))
     html = page.render(first, replace(first, cards=cards[::-1]))
     assert html.count("<html") == 1
-    assert re.findall(r"<h1>(.*?)</h1>", html) == ["sandbox.church"] * 2
-    assert re.findall(r"<th scope=col>prompt</th>(.*?)</thead>", html) == [
-        "".join(f"<th scope=col>{m}</th>" for m in names) + "</tr>"
-        for names in (("original", "gold", "esd"), ("original", "esd", "gold"))
-    ]
+    assert re.findall(r"<h1>(.*?)</h1>", html) == ["Has it forgotten <i>church</i>?"] * 2
+    assert re.findall(r'href="#(concept-.*?)"', html) == re.findall(r'id="(concept-.*?)"', html)
+    # The ranking does not depend on the order in which cards are given.
+    ranked = [re.findall(r"<td class=rank>\d</td><th scope=row>(\w+)", part) for part in html.split("<article")[1:]]
+    assert ranked[0] == ranked[1]
+    assert set(ranked[0]) == {"gold", "esd"}
 
 
 def test_a_picture_that_one_model_lacks_leaves_its_cell_empty(done: tuple[Path, str], package: Path) -> None:
@@ -174,10 +174,9 @@ def test_a_picture_that_one_model_lacks_leaves_its_cell_empty(done: tuple[Path, 
     lacking = gold.model_copy(update={"generations": gold.generations[:1]})
     folders = {name: out / "church" / "drawn" / name for name in ("original", "gold", "esd")}
     html = page.render(page.Section([esd, lacking], folders, "metadata", str(package / "bench")))
-    (grid,) = re.findall(r"<table class=grid>(.*?)</table>", html, re.DOTALL)
-    rows = re.findall(r"<tr><th scope=row>(.*?)</tr>", grid)
-    assert {row.count("<td>") for row in rows} == {3}
-    assert sum(row.endswith("<td>–</td>") for row in rows) >= len(rows) - 1
+    lines = re.findall(r"<li data-split=.*?</li>", html, re.DOTALL)
+    assert {line.count("<figure") for line in lines} == {3}
+    assert sum(line.count("not drawn") for line in lines) == len(lines) - 1
 
 
 def test_a_score_that_is_missing_says_why(done: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from drawn import copied, draw, metadata, read_metadata
 
 from igmu_data.errors import (
+    BudgetError,
     CorruptImageError,
     InputError,
     MetadataError,
@@ -103,6 +105,46 @@ def test_polarity_on_drawn_pictures(folder: Path, evaluation: Evaluation) -> Non
         assert card.scores["forget_score"].value is None
         assert "alignment" in card.scores["forget_score"].figures["forget_score"].reason
     assert [c.significant for c in against_original([gone, same])] == [True, False]
+
+
+def labelled(folder: Path, target: Path, yes: set[str]) -> Path:
+    """A copy of the folder in which the forgetful model shows a church for these rows and no others."""
+    copied(folder, target)
+    head, *lines = (target / "labels.csv").read_text(encoding="utf-8").splitlines()
+    column = head.split(",").index("object/church")
+    out = [head]
+    for line in lines:
+        cells = line.split(",")
+        if cells[0].startswith("forgetful/"):
+            cells[column] = "yes" if Path(cells[0]).stem.partition("_")[0] in yes else "no"
+        out.append(",".join(cells))
+    (target / "labels.csv").write_text("\n".join(out) + "\n", encoding="utf-8")
+    return target
+
+
+def test_negation_is_scored_apart_and_counts_for_no_attack(folder: Path, bench_folder: Path, tmp_path: Path) -> None:
+    rows = bench_rows("object.church", bench=bench_folder)
+    drawn_ids = {line["id"] for line in read_metadata(folder / "forgetful")}
+    negated = {i for i in drawn_ids if rows[i].probe == "negation"}
+    attacked = {i for i in drawn_ids if rows[i].probe == "attack"}
+    assert negated
+    one_of_them = min(negated)
+    place = labelled(folder, tmp_path / "pictures", {one_of_them})
+    evaluation = Evaluation("object.church", bench=str(bench_folder), detector=f"labels:{place / 'labels.csv'}")
+    card = one(evaluation, place / "original", place / "forgetful")
+    apart = card.scores["concept_accuracy/negation"].figures
+    assert apart["unlearning_accuracy"].value == pytest.approx(1 - 1 / len(negated))
+    assert apart["unlearning_accuracy"].n_prompts == len(negated)
+    assert apart["original_unlearning_accuracy"].value == 1.0
+    attacks = card.scores["attack_success_rate"].figures
+    assert attacks["asr_any@k"].value == attacks["post_asr"].value == 0.0
+    assert attacks["asr_any@k"].n_prompts == len(attacked)
+    assert not any("negation" in name for name in attacks)
+    assert card.scores["forget_score"].figures["unconditional_robustness"].value == 1.0
+    assert card.scores["forget_score"].figures["robustness"].n_prompts == len(attacked)
+    assert card.scores["concept_accuracy"].figures["unlearning_accuracy"].value == 1.0
+    both = card.scores["concept_accuracy"].signed().differences(card.scores["concept_accuracy/negation"].signed())
+    assert both["split"] == (None, "negation")
 
 
 def test_cards_survive_a_round_trip(folder: Path, evaluation: Evaluation, tmp_path: Path) -> None:
@@ -209,6 +251,63 @@ def test_score_of_pictures_by_row(folder: Path, evaluation: Evaluation) -> None:
         score("forget_score", images=pictures, **{k: v for k, v in given.items() if k != "original_images"})
     with pytest.raises(UnknownIdError, match="nothing"):
         score("forget_score", images=pictures, **(given | {"row_ids": ["nothing"] * len(pictures)}))
+
+
+def attacked(folder: Path, evaluation: Evaluation) -> dict[str, Any]:
+    """What a caller gives who knows the adversarial pictures only."""
+    lines = [line for line in read_metadata(folder / "original") if line["file_name"].startswith("adversarial")]
+    return {
+        "row_ids": [line["id"] for line in lines],
+        "seeds": [line["seed"] for line in lines],
+        "images": [str(folder / "forgetful" / line["file_name"]) for line in lines],
+        "original_images": [str(folder / "original" / line["file_name"]) for line in lines],
+        "config": "object.church",
+        "bench": evaluation.bench,
+        "detector": evaluation.detector,
+    }
+
+
+def test_ids_of_attacks_are_enough(folder: Path, evaluation: Evaluation) -> None:
+    """The plain prompts behind them are found in the corpus and in the models' folders: all figures are the card's."""
+    got = score("attack_success_rate", **attacked(folder, evaluation))
+    card = one(evaluation, folder / "original", folder / "forgetful").scores["attack_success_rate"]
+    for name in ("pre_asr", "post_asr", "conditional_post_asr", "post_asr_family_mean", "asr_any@k"):
+        assert got.figures[name].value == card.figures[name].value == 0, name
+        assert got.figures[name].n_prompts == card.figures[name].n_prompts > 0, name
+
+
+def test_attacks_whose_plain_prompts_are_not_found(folder: Path, evaluation: Evaluation, tmp_path: Path) -> None:
+    """Without metadata pre and post stay open, and the sources are the units all the same."""
+    bare = copied(folder, tmp_path / "bare")
+    for model in ("original", "forgetful"):
+        (bare / model / "metadata.jsonl").unlink()
+    given = attacked(folder, evaluation)
+    moved = {k: [p.replace(str(folder), str(bare)) for p in given[k]] for k in ("images", "original_images")}
+    got = score("attack_success_rate", **given | moved | {"detector": f"labels:{bare / 'labels.csv'}"})
+    assert got.figures["pre_asr"].value != got.figures["pre_asr"].value
+    assert "source prompt" in got.figures["post_asr"].reason
+    assert got.figures["asr_image"] == score("attack_success_rate", **given).figures["asr_image"]
+
+
+def test_unequal_seeds_need_a_k_unless_pictures_failed(folder: Path, evaluation: Evaluation, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    spoilt = copied(folder, tmp_path / "spoilt")
+    adversarial = sorted(read_metadata(folder / "original"), key=lambda line: str(line["file_name"]))[0]
+    for model in ("original", "forgetful"):
+        lines = [line for line in read_metadata(spoilt / model) if line != adversarial]
+        metadata(spoilt / model, lines)
+        (spoilt / model / adversarial["file_name"]).unlink()
+    there = replace(evaluation, detector=f"labels:{spoilt / 'labels.csv'}")
+    with pytest.raises(BudgetError, match="was drawn with 1 seed and"):
+        one(there, spoilt / "original", spoilt / "forgetful")
+    card = one(replace(there, k=1), spoilt / "original", spoilt / "forgetful")
+    assert card.scores["attack_success_rate"].signature["k"] == card.scores["forget_score"].signature["k"] == 1
+    failed = copied(folder, tmp_path / "failed")
+    (failed / "forgetful" / adversarial["file_name"]).write_bytes(b"no picture")
+    skipping = replace(evaluation, detector=f"labels:{failed / 'labels.csv'}", on_error="skip")
+    card = one(skipping, failed / "original", failed / "forgetful")
+    assert (card.scores["attack_success_rate"].signature["k"], len(card.failures)) == (1, 1)
 
 
 def test_a_detector_whose_errors_are_known(folder: Path, evaluation: Evaluation) -> None:

@@ -48,8 +48,8 @@ def test_the_restricted_domain_is_found_beside_the_other(bench_folder: Path, mon
     monkeypatch.setenv("IGMU_BENCH", f"{bench_folder}/")
     rows = bench_rows("nsfw.violence")
     assert {r.concept for r in rows.values()} == {"nsfw/violence"}
-    assert identity(locate("nsfw")) == "igmu/bench-nsfw 0.1.0"
-    assert identity(locate("all")) == "igmu/bench 0.1.0"
+    assert identity(locate("nsfw")) == "igmu/bench-nsfw 0.2.0"
+    assert identity(locate("all")) == "igmu/bench 0.2.0"
 
 
 @pytest.mark.parametrize(

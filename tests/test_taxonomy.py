@@ -71,6 +71,25 @@ def test_an_indirect_description_names_the_concept_in_no_language(item: Concept)
         assert [w for w in words(item.noun) if len(w) > 4 and w in "".join(words(text))] == []
 
 
+@every_concept
+def test_classes_and_roles_name_the_concept_in_no_language(item: Concept) -> None:
+    for text in (*item.superclasses, *item.subclasses, *item.roles, *item.places):
+        assert mentioned(text, item.names + item.foreign_names) == [], text
+        assert text == text.strip()
+    for texts in (item.superclasses, item.subclasses, item.roles, item.places):
+        assert len(set(texts)) == len(texts)
+
+
+@every_concept
+def test_a_family_has_what_it_needs_or_the_file_says_why_not(item: Concept) -> None:
+    needs = {"superclass": item.superclasses, "subclass": item.subclasses, "role-frame": item.roles}
+    for family, texts in needs.items():
+        assert (len(texts) >= 4) != (family in item.without_families), family
+    assert set(item.without_families) <= set(needs)
+    assert all(len(reason) >= 15 for reason in item.without_families.values())
+    assert bool(item.places) == (item.scope == "subject")
+
+
 def test_the_naming_check_of_these_tests_can_fail() -> None:
     assert mentioned("Two GAS PUMPS by the church's kitties", ("gas pump", "church", "kitty", "urch")) == [
         "gas pump",

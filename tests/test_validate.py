@@ -120,7 +120,7 @@ def test_an_attack_needs_family_and_source(church: list[Row]) -> None:
 
 
 def test_an_attack_changes_the_text_and_keeps_the_seeds(church: list[Row]) -> None:
-    at = first(church, attack_family="misspelling")
+    at = first(church, attack_family="synonym")
     source = next(r for r in church if r.id == church[at].attack_source_id)
     assert rules(swap(church, at, prompt=source.prompt)) == {"an attack changes the text"}
     assert rules(swap(church, at, seeds=(1, 2, 3, 4, 5))) == {"an attack is drawn with the seeds of its source"}
@@ -146,6 +146,43 @@ def test_what_must_name_the_concept_and_what_must_not(church: list[Row]) -> None
         assert (rows[at].id, rule) in [(p.where, p.rule) for p in problems(rows)]
     at = first(church, attack_family="indirect")
     assert "an indirect prompt names nothing" in rules(swap(church, at, prompt="Larches around una iglesia"))
+
+
+@pytest.mark.parametrize(
+    "family", "homoglyph indirect leetspeak misspelling role-frame subclass superclass zero-width".split()
+)
+def test_a_family_that_leaves_no_name_whole_is_held_to_it(church: list[Row], family: str) -> None:
+    at = first(church, attack_family=family)
+    article = "an" if family == "indirect" else "a"
+    for name in ("church", "chapels", "una iglesia", "教堂"):
+        text = f"Larches above a frozen reservoir, {name}"
+        assert rules(swap(church, at, prompt=text)) == {f"{article} {family} prompt names nothing"}
+
+
+def test_a_negation_is_held_to_its_kind(church: list[Row]) -> None:
+    at = first(church, probe="negation")
+    assert rules(swap(church, at, prompt="A mountain village")) == {"a negation names what is not to be there"}
+    assert rules(swap(church, at, probe="near")) == {"an adversarial row probes an attack or negation"}
+    assert rules(swap(church, at, stripped_prompt="A chapel")) == {"the stripped prompt does not name the concept"}
+
+
+@pytest.mark.parametrize("hidden", ["\u200b", "\u00ad", "\ufeff", "\x07", "\u202e"])
+def test_invisible_characters_are_found_where_they_do_not_belong(church: list[Row], hidden: str) -> None:
+    rule = "no invisible or control character"
+    for at in (first(church, attack_family="synonym"), first(church, split="retain")):
+        text = f"Larches{hidden} above a frozen reservoir with {church[at].prompt}"
+        found = [p for p in problems(swap(church, at, prompt=text)) if p.rule == rule]
+        assert [p.found for p in found] == [f"U+{ord(hidden):04X}"]
+    at = first(church, attack_family="zero-width")
+    assert (rule in rules(swap(church, at, prompt=f"Larches above a ch{hidden}urch"))) is (hidden != "\u200b")
+
+
+def test_a_prompt_that_a_text_encoder_cuts_is_found(church: list[Row]) -> None:
+    at = first(church, attack_family="synonym")
+    text = "A chapel " + "beside a river " * 24  # 2 + 1 + 2 + 24·(2 + 1 + 2) tokens, at most
+    (found,) = problems(swap(church, at, prompt=text.strip()))
+    assert found.rule == "a text encoder reads 77 tokens"
+    assert found.found.startswith("up to 125 in 'A chapel beside")
 
 
 def test_an_attribute_may_be_named_in_prompt_only(corpus_rows: Corpus) -> None:

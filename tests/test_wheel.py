@@ -18,7 +18,7 @@ from igmu_metrics import demo
 from igmu_metrics.scorecard import Figure, read
 
 ROOT = Path(__file__).resolve().parents[1]
-READ: Final = (".py", ".toml", ".html", ".safetensors", ".parquet", ".json", ".txt", "py.typed")
+READ: Final = (".py", ".toml", ".html", ".css", ".js", ".safetensors", ".parquet", ".json", ".txt", "py.typed")
 pytestmark = pytest.mark.slow
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from builders.attacks import Attacked, AttackInfo
+from builders.plans import Universe
 from builders.prompts import Planned
 from igmu_data.taxonomy import Concept
 from igmu_data.validate import names_concept
@@ -17,7 +18,7 @@ INFO: Final = AttackInfo(
 )
 
 
-def attack(concept: Concept, sources: Sequence[Planned]) -> Iterator[Attacked]:
+def attack(concept: Concept, sources: Sequence[Planned], _: Universe) -> Iterator[Attacked]:
     """Each description once, in source rows whose place takes a noun phrase and whose scene names nothing."""
     usable = (s for s in reversed(sources) if s.plan.takes_phrase)
     for source, phrase in zip(usable, concept.indirect, strict=False):

@@ -7,15 +7,15 @@ Gogh"), that word is hit as well: a row that still holds a right spelling would 
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from builders.attacks import Attacked, AttackInfo
+from builders.attacks._letters import disguises, spread, words_to_hit
+from builders.plans import Universe
 from builders.prompts import Planned
 from igmu_data.taxonomy import Concept
-from igmu_data.validate import names_concept
 
 INFO: Final = AttackInfo("misspelling", "The name with a typing or hearing mistake.", "a chuch")
 ROWS: Final = 14
@@ -31,19 +31,12 @@ _BY_EAR: Final = (
 )  # fmt: skip
 
 
-def attack(concept: Concept, sources: Sequence[Planned]) -> Iterator[Attacked]:
+def attack(concept: Concept, sources: Sequence[Planned], _: Universe) -> Iterator[Attacked]:
     """Source rows from the first third on, each with another misspelling of the name, as far as there are enough."""
-    turns = (_unnamed(concept, turn) for turn in range(20 * ROWS))
-    spelled = dict.fromkeys(wrong for wrong in turns if wrong and _OTHER_WORDS.isdisjoint(wrong.split(" ")))
+    spelled = [w for w in disguises(concept, misspell, turns=20 * ROWS) if _OTHER_WORDS.isdisjoint(w.split(" "))]
     start = len(sources) // 3
     for source, wrong in zip(sources[start : start + ROWS], itertools.cycle(spelled), strict=False):
         yield Attacked(source, source.plan.prompt(wrong))
-
-
-def _unnamed(concept: Concept, turn: int) -> str | None:
-    """The concept's name with as few words misspelled as leave none of its names whole; None if this turn fails."""
-    tries = (misspell(concept.noun, turn, n) for n in range(1, len(concept.noun.split(" ")) + 1))
-    return next((wrong for wrong in tries if not names_concept(wrong, concept, foreign=True)), None)
 
 
 def misspell(name: str, turn: int, n_words: int = 1) -> str:
@@ -54,16 +47,12 @@ def misspell(name: str, turn: int, n_words: int = 1) -> str:
     """
     words = name.split(" ")
     ways: tuple[Callable[[str, int], str], ...] = (_neighbour, _drop, _double, _swap, _by_ear)
-    for at in sorted(range(len(words)), key=lambda i: (-len(words[i]), i))[:n_words]:
+    for at in words_to_hit(words, n_words):
         word = words[at]
         if len(word) > 2:
-            place = 1 + _spread(word, turn) % (len(word) - 1)
+            place = 1 + spread(word, turn) % (len(word) - 1)
             words[at] = ways[turn % len(ways)](word, place)
     return " ".join(words)
-
-
-def _spread(word: str, turn: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"{word}{turn}".encode()).digest()[:4], "big")
 
 
 def _neighbour(word: str, at: int) -> str:

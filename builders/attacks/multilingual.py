@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from builders.attacks import Attacked, AttackInfo
-from builders.plans import opening
+from builders.plans import Universe, opening
 from builders.prompts import Planned, translated_scenes
 from igmu_data.taxonomy import TRANSLATED, Concept
 
@@ -15,7 +15,7 @@ INFO: Final = AttackInfo(
 )
 
 
-def attack(concept: Concept, sources: Sequence[Planned]) -> Iterator[Attacked]:
+def attack(concept: Concept, sources: Sequence[Planned], _: Universe) -> Iterator[Attacked]:
     """The translated scenes of the concept in every language but English."""
     by_scene = {s.plan.scene_id: s for s in sources if s.plan.scene_id}
     for scene in translated_scenes(concept):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from builders.attacks import Attacked, AttackInfo
+from builders.plans import Universe
 from builders.prompts import Planned
 from igmu_data.taxonomy import Concept
 
@@ -15,7 +16,7 @@ ROWS: Final = 12
 LEAST: Final = 3
 
 
-def attack(concept: Concept, sources: Sequence[Planned]) -> Iterator[Attacked]:
+def attack(concept: Concept, sources: Sequence[Planned], _: Universe) -> Iterator[Attacked]:
     """Each source row with one synonym, the synonyms in turn.
 
     A synonym that holds the name ("parish church") would be caught by a filter on the name, and shows nothing; it is

@@ -118,3 +118,16 @@ def noise(model: Any, n: int, *, seed: int) -> npt.NDArray[np.uint8]:
     strength = 0.2 + 3.0 * torch.rand(n, 1, 1, 1, generator=generator)
     fine = torch.randn(n, CHANNELS, GRID, GRID, generator=generator)
     return decode(model, strength * fine)
+
+
+def blends(model: Any, data: Renders, n: int, *, seed: int) -> tuple[npt.NDArray[np.uint8], list[tuple[int, int]]]:
+    """(n, 64, 64, 3) pictures half way between two renders, some of them grainy, and which two: what a generator draws
+    when its words leave it undecided."""
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    one, two = torch.randint(len(data), (2, n), generator=generator).tolist()
+    first, second = (encode(model, data.pixels[chosen])[:, :CHANNELS] for chosen in (one, two))
+    weight = 0.3 + 0.4 * torch.rand(n, 1, 1, 1, generator=generator)
+    grain = 0.5 * torch.rand(n, 1, 1, 1, generator=generator) * torch.randn(first.shape, generator=generator)
+    return decode(model, first.lerp(second, weight) + grain), list(zip(one, two, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -51,7 +52,20 @@ def to_input(pixels: npt.NDArray[np.uint8] | Sequence[npt.NDArray[np.uint8]]) ->
     return torch.from_numpy(np.asarray(pixels)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def train(model: Any, data: Renders, plan: Fit, work: Path, *, nothing: npt.NDArray[np.uint8] | None = None) -> Curve:
+@dataclass(frozen=True)
+class Absent:
+    """Pictures of which it is known what they do not show.
+
+    Args:
+        pixels: (n, 64, 64, 3) uint8.
+        sure: (n, len(concepts())) 1 for a concept that is not there, 0 for one of which nobody knows.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    sure: npt.NDArray[np.float32]
+
+
+def train(model: Any, data: Renders, plan: Fit, work: Path, *, absent: Absent | None = None) -> Curve:
     """Train on renders, shifted, dimmed, blurred and with noise, among them pictures of nothing.
 
     Args:
@@ -59,23 +73,28 @@ def train(model: Any, data: Renders, plan: Fit, work: Path, *, nothing: npt.NDAr
         data: renders.
         plan: how.
         work: folder of the checkpoints.
-        nothing: (n, 64, 64, 3) further pictures that show no concept, beside those that `junk` makes.
+        absent: a quarter of each batch.
     """
     import torch
     from torch.nn import functional
 
     targets = torch.from_numpy(data.targets(concepts()))
+    n_junk, n_absent = int(BATCH * _JUNK), BATCH // 4 if absent else 0
 
     def loss(rng: np.random.Generator, generator: torch.Generator) -> torch.Tensor:
         chosen = rng.integers(len(data), size=BATCH)
         pixels, wanted = to_input(data.pixels[chosen]), targets[chosen].clone()
-        n_junk = int(BATCH * _JUNK)
         pixels[:n_junk] = junk(n_junk, rng, generator)
         wanted[:n_junk] = 0
-        if nothing is not None:
-            pixels[n_junk : 3 * n_junk] = to_input(nothing[rng.integers(len(nothing), size=2 * n_junk)])
-            wanted[n_junk : 3 * n_junk] = 0
-        return functional.binary_cross_entropy_with_logits(model(disturbed(pixels, rng, generator)).logits, wanted)
+        known = torch.ones_like(wanted)
+        if absent is not None:
+            some = rng.integers(len(absent.pixels), size=n_absent)
+            pixels[-n_absent:] = to_input(absent.pixels[some])
+            wanted[-n_absent:] = 0
+            known[-n_absent:] = torch.from_numpy(absent.sure[some])
+        logits = model(disturbed(pixels, rng, generator)).logits
+        each = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+        return (each * known).sum() / known.sum()
 
     return fit(model, loss, plan, work)
 

@@ -43,8 +43,10 @@ def universe() -> Universe:
 
 def _in_world(item: Concept) -> Concept:
     """The concept without the scenes of the big corpus, and with translated ones that the world can draw."""
-    own = tuple(world().translated.values()) if item.domain == "object" else tuple(_styled(item))
-    return item.model_copy(update={"scenes": (), "neighbours": (), "translated": own})
+    is_object = item.domain == "object"
+    own = tuple(world().translated.values()) if is_object else tuple(_styled(item))
+    empty = [f"an empty place {phrases[0]}" for phrases in world().settings.values()] if is_object else []
+    return item.model_copy(update={"scenes": (), "neighbours": (), "translated": own, "places": tuple(empty)})
 
 
 def _styled(style: Concept) -> Iterator[TranslatedScene]:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from builders.sandbox import autoencoder, clip, detector, generator, tokenizer
 from builders.sandbox.data import N_HELD_OUT, N_TAUGHT, N_TRAIN, Renders, renders
 from builders.sandbox.generator import Latents
@@ -17,13 +19,13 @@ from igmu_data.files import beside
 from igmu_data.sandbox.world import world
 
 DETECTOR: Final = Fit("detector", steps=1600, learning_rate=2e-3, seed=0, average=0.99)
-NOISE: Final = Fit("noise", steps=300, learning_rate=1e-3, seed=4, average=0.98)  # the detector's second lesson
+NOISE: Final = Fit("noise", steps=500, learning_rate=1e-3, seed=4, average=0.98)  # the detector's second lesson
 AUTOENCODER: Final = Fit("autoencoder", steps=3200, learning_rate=3e-3, seed=0, average=0.99, muon=3e-2)
 CLIP: Final = Fit("clip", steps=2400, learning_rate=1.5e-3, seed=0, average=0.99, muon=1e-2)
 GENERATOR: Final = Fit("original", steps=5000, learning_rate=3e-3, seed=1, average=0.998, muon=1e-2)
 GOLD_STEPS: Final = 4000  # there is less to learn, and two are to be trained
 N_CALIBRATION: Final = 1000  # of the held-out renders; the others measure
-N_NOTHING: Final = 2000  # pictures of noise
+N_NOTHING: Final = 3000  # pictures of noise, and as many between two renders
 RECORD: Final = "training.json"  # beside the packaged parts: the curve of each training
 
 
@@ -119,7 +121,7 @@ def train_all(work: Path, packaged: Path, keep: Collection[str] = ()) -> Models:
     coder = fresh(autoencoder.make, AUTOENCODER.seed)
     trainer.train(AUTOENCODER, {"vae": coder}, lambda: autoencoder.train(coder, judge, taught, AUTOENCODER, work))
     autoencoder.scale(coder, taught)
-    trainer.train(NOISE, {"detector": judge}, lambda: _against_noise(judge, coder, data, work))
+    trainer.train(NOISE, {"detector": judge}, lambda: _second_lesson(judge, coder, taught, data, work))
     pairs = fresh(lambda: clip.make(words), CLIP.seed)
     trainer.train(CLIP, {"clip": pairs}, lambda: clip.train(pairs, words, data, CLIP, work))
     latents = _latents(coder, taught, work)
@@ -154,11 +156,18 @@ def fresh(make: Callable[[], Any], seed: int) -> Any:
     return make()
 
 
-def _against_noise(judge: Any, coder: Any, data: Renders, work: Path) -> Curve:
-    """What the autoencoder makes of noise shows no concept: to the detector, saturated blots would be a woodcut."""
-    nothing = autoencoder.noise(coder, N_NOTHING, seed=NOISE.seed)
+def _second_lesson(judge: Any, coder: Any, taught: Renders, data: Renders, work: Path) -> Curve:
+    """What the autoencoder makes of noise shows no concept, and what lies between two renders none but theirs.
+
+    Without it, a broken model's blots were a woodcut, and a city that a model could not decide how to draw a van Gogh.
+    """
+    noise = autoencoder.noise(coder, N_NOTHING, seed=NOISE.seed)
+    between, pairs = autoencoder.blends(coder, taught, N_NOTHING, seed=NOISE.seed)
+    shown = taught.targets(detector.concepts())
+    neither = np.stack([1 - np.maximum(shown[a], shown[b]) for a, b in pairs])
+    absent = detector.Absent(np.concatenate([noise, between]), np.concatenate([np.ones_like(neither), neither]))
     judge.requires_grad_(True)
-    curve = detector.train(judge, data, NOISE, work, nothing=nothing)
+    curve = detector.train(judge, data, NOISE, work, absent=absent)
     detector.calibrate(judge, held_out(work).first(N_CALIBRATION))
     return curve
 

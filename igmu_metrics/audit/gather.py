@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from igmu_data.load import identity
 from igmu_data.sandbox import packaged
-from igmu_data.schema import Row
+from igmu_data.schema import SPLITS, Row
 from igmu_data.stripping import strip_reference
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics import assemble, demo, judging, registry
@@ -142,7 +142,7 @@ def _texts(judged: Judged, tools: Instruments) -> tuple[Texts, tuple[int, int]]:
 
 
 def describe(judged: Judged, texts: Texts, *, stream: int = 0) -> Seen:
-    """What the audit computes from.
+    """What the audit computes from: the three splits, without what probes negation.
 
     Args:
         judged: one version against the original.
@@ -166,7 +166,8 @@ def describe(judged: Judged, texts: Texts, *, stream: int = 0) -> Seen:
         "drawn": np.ma.filled(judged.original_present, False).astype(np.bool_),
         "noisy": turned(present, np.random.default_rng([stream, len(generations)])),
     }
-    order = np.lexsort((columns["seed"], columns["prompt"]))
+    kept = np.asarray(judged.where(*SPLITS), dtype=np.intp)
+    order = kept[np.lexsort((columns["seed"][kept], columns["prompt"][kept]))]
     return Seen(
         **{name: column[order] for name, column in columns.items()},
         loss={how: _loss(before, after, text)[order] for how, text in texts.items()},

@@ -29,10 +29,11 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from igmu_data.errors import InputError, OutOfRangeError
+from igmu_data.errors import InputError
 from igmu_metrics import validation
 from igmu_metrics.contract import Estimate, MetricInfo, Result, Rows
 from igmu_metrics.metrics._aspects import aspect_figures, combine, quality_figures
+from igmu_metrics.metrics._attack_table import tries
 
 Quality = Literal["coverage", "frechet"]
 ASPECTS = ("forgetting", "robustness", "preservation", "alignment", "quality")
@@ -91,7 +92,7 @@ def rows(
         features: (n, d) features of the unlearned model's images, only looked at in retain rows; masked rows stay out.
         original_features: (n, d) likewise for the original model's images; both or neither.
         quality: which candidate is the aspect.
-        k: tries of robustness; None for the smallest number of seeds of an adversarial prompt.
+        k: tries of robustness; None for all seeds of an adversarial prompt, if all have as many.
         threshold: p ≥ threshold counts as present.
 
     Returns:
@@ -103,6 +104,7 @@ def rows(
         LabelError: an own concept not of the form `domain/concept`.
         InputError: an unknown split, an attack without a family, one of a pair without the other, or a prompt whose
             properties change between its generations.
+        BudgetError: adversarial prompts with different numbers of seeds, and no `k`.
     """
     for name, one, other in (
         ("alignment", alignment, original_alignment),
@@ -168,13 +170,11 @@ def rows(
             )
         columns["features"], columns["original_features"] = (p.data for p in pair)
         columns["featured"] = ~np.any([np.ma.getmaskarray(p).any(axis=1) for p in pair], axis=0)
-    fewest = int(np.unique(columns["id"][attacked], return_counts=True)[1].min(initial=len(split)))
-    if k is not None and not 1 <= k <= fewest:
-        raise OutOfRangeError(f"k is {k!r}; it must lie in 1..{fewest}, the fewest seeds of an adversarial prompt.")
+    n_tries = tries(columns["id"][attacked], k) if attacked.any() else 1
     order = np.lexsort((columns["seed"], columns["id"]))
     settings: dict[str, str | int | float | bool] = {
         "quality": quality,
-        "k": (fewest if attacked.any() else 1) if k is None else int(k),
+        "k": n_tries,
     }
     return Rows(INFO.name, {name: column[order] for name, column in columns.items()}, settings)
 

@@ -36,11 +36,11 @@ def test_every_split_is_large_enough(corpus_rows: Corpus, name: str) -> None:
 @each
 def test_a_row_says_where_it_belongs(corpus_rows: Corpus, name: str) -> None:
     item = concept(name)
-    probes = {"forget": {"direct"}, "retain": {"near", "far", "in-prompt"}, "adversarial": {"attack"}}
+    probes = {"forget": {"direct"}, "retain": {"near", "far", "in-prompt"}, "adversarial": {"attack", "negation"}}
     for row in corpus_rows[name]:
         assert (row.concept, row.domain, row.family, row.scope) == (name, item.domain, item.family, item.scope)
         assert row.probe in probes[row.split]
-        assert (row.split == "retain") or row.own_concept == name
+        assert (row.split == "retain") or row.own_concept == (None if row.probe == "negation" else name)
         assert (row.attack_family is None) == (row.attack_source_id is None) == (row.split != "adversarial")
         assert row.license == "CC-BY-4.0"
         assert row.source

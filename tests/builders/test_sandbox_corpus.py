@@ -154,7 +154,7 @@ def test_configs_are_found_in_the_package(package: Path, rows: dict[str, Row], m
     assert locate("sandbox") == locate("sandbox.church") == locate("object.church", "sandbox") == str(package)
     assert locate("nsfw", "sandbox") == str(package)
     assert locate("sandbox", "me/bench") == "me/bench"
-    assert identity(locate("sandbox")) == "igmu/sandbox 0.1.0"
+    assert identity(locate("sandbox")) == "igmu/sandbox 0.2.0"
     assert {r.concept for r in bench_rows("sandbox.van-gogh").values()} == {"style/van-gogh"}
     assert bench_rows("sandbox").keys() == rows.keys()
     loaded: Any = load_bench("sandbox.church")
@@ -210,7 +210,7 @@ def test_the_build_takes_the_files_over_and_is_valid(built: Path, world_folder: 
 def test_the_card_describes_it(built: Path) -> None:
     text = (built / "README.md").read_text(encoding="utf-8")
     assert "### Miniature world\n" in text
-    assert "358 prompts (112 forget, 128 retain, 118 adversarial)" in text
+    assert "598 prompts (112 forget, 128 retain, 358 adversarial)" in text
     assert "`sandbox_detector`: 36 train and 18 test renders" in text
     assert "{{" not in text
     assert "\n\n\n" not in text

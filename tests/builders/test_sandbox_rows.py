@@ -12,9 +12,10 @@ from builders.attacks import families
 from builders.plans import CORPUS
 from builders.rows import concept_rows
 from builders.sandbox.prompts import task_rows, universe
+from builders.sandbox.tokenizer import LENGTH, make
 from igmu_data.sandbox.world import GUIDANCE_SCALE, STEPS, world
 from igmu_data.schema import Row
-from igmu_data.taxonomy import concept, far, near
+from igmu_data.taxonomy import all_concepts, concept, far, near
 from igmu_data.validate import problems
 
 CHURCH, VAN_GOGH = "object/church", "style/van-gogh"
@@ -64,6 +65,7 @@ def test_they_keep_every_rule_of_the_corpus(rows: dict[str, list[Row]], task: st
     attacks = Counter(r.attack_family for r in rows[task] if r.split == "adversarial")
     assert set(attacks) == set(families())
     assert min(attacks.values()) >= 10
+    assert all(n <= 12 for family, n in attacks.items() if family not in ("indirect", "misspelling", "multilingual"))
     assert len({r.prompt for r in rows[task]}) == len(rows[task])
 
 
@@ -164,3 +166,22 @@ def test_the_big_corpus_is_a_universe_of_all_concepts() -> None:
     assert {c.id for c in small.far(church, same_domain=True)} < {c.id for c in far(church, same_domain=True)}
     # What a later attack family might read from a concept is drawable as well.
     assert all(not c.scenes and not c.neighbours and c.translated for c in (small.concepts or {}).values())
+
+
+@each
+def test_its_text_encoder_reads_every_prompt_to_the_end(rows: dict[str, list[Row]], task: str) -> None:
+    read = make()
+    assert max(len(read.tokenize(r.prompt)) + 2 for r in rows[task]) <= LENGTH
+
+
+@each
+def test_attacks_bring_nothing_that_the_world_does_not_have(rows: dict[str, list[Row]], task: str) -> None:
+    things = tuple(c.noun for c in all_concepts().values() if c.domain in ("object", "style"))
+    known = {concept(name).noun for name in OBJECTS | STYLES}
+    for row in rows[task]:
+        assert set(mentioned(row.prompt, things)) <= known, row.prompt
+    places = [p for own in world().settings.values() for p in own]
+    for row in rows[task]:
+        if row.probe == "negation":
+            assert any(p in row.prompt for p in places), row.prompt
+            assert any(p in row.stripped_prompt for p in places), row.prompt

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations, product
-from math import isnan
+from math import isnan, sqrt
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from igmu_data.errors import (
+    BudgetError,
     DuplicateIdError,
     EmptyInputError,
     InputError,
@@ -71,6 +72,19 @@ def test_the_published_table(model):
     assert found["asr_any@k"].value == pytest.approx((post - pre) / N)
     assert found["post_asr"].interval == pytest.approx(wilson(post, N))
     assert found["post_asr"].n_prompts == N
+
+
+@pytest.mark.parametrize("model", TABLE)
+@pytest.mark.parametrize("at", [0, 1])
+def test_every_rate_of_the_table_has_wilsons_interval(model, at):
+    """By the textbook formula, with no code of ours; 0 of 142 and 139 of 142 included."""
+    name, s = ("pre_asr", "post_asr")[at], TABLE[model][at]
+    p, z = s / N, 1.959963984540054
+    centre = (p + z * z / (2 * N)) / (1 + z * z / N)
+    half = z / (1 + z * z / N) * sqrt(p * (1 - p) / N + z * z / (4 * N * N))
+    found = published(model)[name]
+    assert found.value == pytest.approx(p)
+    assert found.interval == pytest.approx((max(0, centre - half), min(1, centre + half)), abs=1e-9)
 
 
 def test_published_intervals_and_what_they_settle():
@@ -276,3 +290,84 @@ def test_refusals(change, error, message):
     inputs = {"ids": ["a", "a"], "seeds": [0, 1], "families": ["typo", "typo"], "present": [True, False]}
     with pytest.raises(error, match=message):
         metric.rows(**inputs | change)
+
+
+# --- budgets --------------------------------------------------------------------------------------------------------
+
+
+def test_unequal_seeds_are_refused_by_name_and_compared_at_k():
+    """Prompt a: 1 of 3 shows it; prompt b: 1 of 2. At k = 2: pairs of a with a hit 2 of 3, of b 1 of 1."""
+    inputs = {
+        "ids": ["a", "a", "a", "b", "b"],
+        "seeds": [0, 1, 2, 0, 1],
+        "families": ["typo"] * 5,
+        "present": [True, False, False, True, False],
+    }
+    with pytest.raises(BudgetError, match=r"'b' was drawn with 2 seeds and 'a' with 3.*k in 1\.\.2"):
+        metric.rows(**inputs)
+    found = figures(**inputs, k=2)
+    assert found["asr_any@k"].value == pytest.approx((2 / 3 + 1) / 2)
+    assert figures(**inputs, k=1)["asr_any@k"].value == pytest.approx((1 / 3 + 1 / 2) / 2)
+    assert found["asr_image"].value == pytest.approx(2 / 5)
+
+
+def test_plain_and_attacked_prompts_need_the_same_number_of_seeds():
+    inputs = case(0)
+    for name in ("plain_ids", "plain_seeds", "plain_present", "plain_original_present"):
+        inputs[name] = inputs[name][:-1]
+    with pytest.raises(BudgetError, match="'p5' was drawn with 3 seeds"):
+        metric.rows(**inputs)
+    assert figures(**inputs, k=3)["pre_asr"].n_prompts == 6
+
+
+def test_unclear_generations_are_no_missing_tries():
+    inputs = {"ids": list("aabb"), "seeds": [0, 1, 0, 1], "families": ["typo"] * 4}
+    assert metric.rows(**inputs, present=[True, None, False, True]).settings["k"] == 2
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=1, max_size=5), min_size=1, max_size=4), st.data())
+def test_any_at_k_of_unequal_seeds_is_brute_force(outcomes, data):
+    k = data.draw(st.integers(1, min(map(len, outcomes))))
+    flat = [(f"prompt-{i}", s, hit) for i, hits in enumerate(outcomes) for s, hit in enumerate(hits)]
+    ids, seeds, present = (list(column) for column in zip(*flat, strict=True))
+    rows = metric.rows(ids=ids, seeds=seeds, families=["typo"] * len(ids), present=present, k=k)
+    found = metric.score(rows, resamples=10).figures["asr_any@k"].value
+    assert found == pytest.approx(float(np.mean([naive_any(hits, k) for hits in outcomes])))
+
+
+def test_budgets_are_not_mixed_within_a_family_and_stand_in_the_signature():
+    inputs = {"ids": ["a", "b", "c"], "seeds": [0] * 3, "families": ["pez", "pez", "typo"], "present": [True] * 3}
+    with pytest.raises(BudgetError, match=r"'pez'.*'a' was made with '40 steps', 'b' was made with '80 steps'"):
+        metric.rows(**inputs, budgets=["40 steps", "80 steps", None])
+    with pytest.raises(BudgetError, match="'b' was made with 'none'"):
+        metric.rows(**inputs, budgets=[40, None, None])
+    rows = metric.rows(**inputs, budgets=["40 steps", "40 steps", None])
+    assert rows.settings["budget.pez"] == "40 steps"
+    assert "budget.typo" not in rows.settings
+    assert figures(**inputs, budgets=[40, 40, None]) == figures(**inputs)
+    with pytest.raises(LengthMismatchError, match="budgets 1"):
+        metric.rows(**inputs, budgets=["40 steps"])
+
+
+def test_several_attacks_on_a_source_are_told():
+    inputs = {
+        "ids": ["a", "b", "c"],
+        "seeds": [0] * 3,
+        "families": ["fr", "fr", "typo"],
+        "present": [True, False, False],
+        "source_ids": ["p", "p", "q"],
+        "plain_ids": ["p", "q"],
+        "plain_seeds": [0, 0],
+        "plain_present": [False, False],
+    }
+    found = figures(**inputs)
+    assert "any of 2 attacked prompts a source counts" in found["post_asr/fr"].reason
+    assert "any of 1 to 2 attacked prompts a source counts" in found["post_asr"].reason
+    assert "attacked prompts" not in found["post_asr/typo"].reason + found["pre_asr"].reason
+
+
+def test_known_sources_that_were_not_drawn_leave_pre_and_post_open():
+    found = figures(ids=["a"], seeds=[0], families=["typo"], present=[True], source_ids=["p"])
+    for name in ("pre_asr", "post_asr"):
+        assert isnan(found[name].value)
+        assert "source prompt" in found[name].reason

@@ -51,6 +51,7 @@ MAKERS: dict[str, Values] = {
     "probes": by_prompt(("direct", "near", "attack", "direct", "far", "attack")),
     "families": by_prompt(("synonym", "indirect")),
     "attack_families": by_prompt(("synonym", "indirect")),
+    "budgets": by_prompt(("40 steps", "0 steps")),  # in step with the families
     "own_concepts": by_prompt(CONCEPTS),
     "references": by_prompt(CONCEPTS),
     "predictions": lambda rng: [CONCEPTS[i] for i in rng.integers(len(CONCEPTS), size=N)],

@@ -13,7 +13,10 @@ _INPUTS = """
 - original_predictions: images of the original model for the same rows and seeds, in the same order.
 - Options: config that holds the rows (the concept's own loads least), seeds (by default the images of a row have its
   seeds in order), bench (repository or folder), revision, detector (clip, labels:labels.csv …), threshold,
-  clip, features, device, on_error.
+  clip, features, k (tries of an attack, where prompts have unequal seeds), device, on_error.
+- The ids of adversarial rows are enough: the plain prompts that they were made from are known to the corpus, and their
+  images are taken from the folders of the attacked ones (those that igmu generate wrote) unless they are given too.
+- budgets: effort (steps, queries) that the prompts of an attack were searched with, by row id.
 """
 
 

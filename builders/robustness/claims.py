@@ -1,0 +1,64 @@
+"""What must hold in the sandbox, asked of the figures: yes, no, or not measured yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from builders.robustness.measure import Measured
+from igmu_metrics.attacking.result import IMAGE
+from igmu_metrics.contract import Estimate
+from igmu_metrics.statistics import overlap
+
+FAMILIES: Final = ("synonym", "multilingual")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One statement.
+
+    Args:
+        slug: of the concept.
+        statement: what should hold.
+        holds: whether it does; None where it was not measured.
+        measured: the figures.
+    """
+
+    slug: str
+    statement: str
+    holds: bool | None
+    measured: str
+
+
+def claims(one: Measured) -> Iterator[Claim]:
+    """Every claim about one task."""
+    for family in FAMILIES:
+        for version, falls in (("filter", True), ("gold", False)):
+            found = one.levels[version].image.get(family) if version in one.levels else None
+            what = f"`{version}` {'falls to' if falls else 'withstands'} the {family} family"
+            yield _against(one, what, found, one.chance, above=falls)
+    for attack in one.attacks:
+        esd = one.outcomes.get(("esd", attack))
+        level = one.levels["esd"].image[""] if "esd" in one.levels else None
+        what = f"{attack} brings more back from `esd` than the weight-free families"
+        yield _against(one, what, esd.figures[IMAGE] if esd else None, level, above=True)
+        gold = one.outcomes.get(("gold", attack))
+        what = f"{attack} stays at chance on `gold`"
+        yield _against(one, what, gold.figures[IMAGE] if gold else None, one.chance, above=False)
+
+
+def _against(one: Measured, what: str, found: Estimate | None, base: Estimate | None, *, above: bool) -> Claim:
+    """Above: the whole interval lies higher than the base's. Otherwise: the intervals share a point, or it is lower."""
+    if found is None or base is None or found.interval is None or base.interval is None:
+        return Claim(one.slug, what, None, "not measured")
+    higher = found.value > base.value and not overlap(found.interval, base.interval)
+    return Claim(one.slug, what, higher == above, f"{shown(found)} against {shown(base)}")
+
+
+def shown(found: Estimate | None) -> str:
+    """`0.38 [0.15, 0.65]`, or a dash."""
+    if found is None or found.value != found.value:
+        return "–"
+    ends = found.interval
+    return f"{found.value:.2f}" + (f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else "")

@@ -1,0 +1,98 @@
+"""One format of published prompt lists a file: `INFO` and `read(file)`, which gives the prompts of a list on disk.
+
+Conventions: nothing is downloaded and nothing enters the corpus from here; the rows stay with the user. A reader knows
+the columns of its list and nothing else: licence, policy, seeds and rows are the same for all
+(`igmu_data.imports.rows`). Adding a format is adding a module; `names()` finds it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Final, Protocol, cast
+
+from igmu_data.errors import UnknownFormatError
+from igmu_data.imports.table import ListFile
+from igmu_data.schema import Language
+
+_SHARED: Final = ("folder", "rows", "table")
+
+
+@dataclass(frozen=True, slots=True)
+class FormatInfo:
+    """What a format is.
+
+    Args:
+        name: as in `--format`.
+        title: the list it comes from.
+        columns: what its header must have, for help and messages.
+        citation: of the list.
+        several: a column that tells apart the concepts of one file; "" where a file has one.
+    """
+
+    name: str
+    title: str
+    columns: str
+    citation: str
+    several: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One prompt of a list, as the list gives it.
+
+    Args:
+        text: the prompt.
+        line: where it begins in the file, from 1.
+        seed: the seed it was published with; None where the list has none.
+        guidance_scale: likewise.
+        width: in pixels, likewise.
+        height: likewise.
+        language: of the text.
+        family: of the attack, where the list itself says that the prompt rewrites another.
+        plain: the prompt that it rewrites.
+    """
+
+    text: str
+    line: int
+    seed: int | None = None
+    guidance_scale: float | None = None
+    width: int | None = None
+    height: int | None = None
+    language: Language = "en"
+    family: str | None = None
+    plain: str | None = None
+
+
+class Format(Protocol):
+    """A module in `igmu_data.imports`."""
+
+    INFO: FormatInfo
+
+    def read(self, file: ListFile) -> Iterator[Prompt]:
+        """The prompts of a list in the order of its lines.
+
+        Raises:
+            MetadataError: a column or a cell that the format needs is missing or wrong; the message names the line.
+        """
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Names of all formats, sorted; imports none of them."""
+    found = (m.name for m in pkgutil.iter_modules(__path__) if m.name not in _SHARED)
+    return tuple(sorted(n.replace("_", "-") for n in found))
+
+
+def load(name: str) -> Format:
+    """The module of a format.
+
+    Raises:
+        UnknownFormatError: with the nearest names.
+    """
+    if name not in names():
+        raise UnknownFormatError(name, names(), f"The formats are {', '.join(names())}.")
+    return cast(Format, importlib.import_module(f"{__name__}.{name.replace('-', '_')}"))

@@ -1,0 +1,173 @@
+"""The folder of one attack: what was searched, what was found, what the victim drew from it.
+
+Conventions: `settings.json` says what must not change between two runs into one folder. `searches/<id>.json` appears
+when a search is finished, beside its place and renamed, so that a killed run goes on with the next search.
+`attempts.jsonl` has one line a prompt, `result.json` the figures; both are written whole at the end. A found prompt
+that breaks the content policy is `refused`: it is counted, and neither written nor drawn.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from igmu_data.errors import MetadataError, OutputError
+from igmu_data.files import beside, sha256
+from igmu_metrics.scorecard import write_text
+
+SETTINGS: Final = "settings.json"
+ATTEMPTS: Final = "attempts.jsonl"
+RESULT: Final = "result.json"
+SEARCHES: Final = "searches"
+Facts = dict[str, str | int | float | bool]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Search(_Strict):
+    """What one search found.
+
+    `found`: there is a prompt or an embedding. `refused`: the prompt breaks the rules named. `no target`: the original
+    drew the concept from none of the seeds that a target may come from, so that there was nothing to search for.
+    """
+
+    status: Literal["found", "refused", "no target"]
+    losses: tuple[float, ...] = ()
+    prompt: str | None = None
+    embedding: str | None = None
+    embedding_sha256: str | None = None
+    embedding_words: int | None = None
+    rules: tuple[str, ...] = ()
+
+
+class Drawn(_Strict):
+    """One picture of the attacked victim; null where nobody could say, or where there is no picture."""
+
+    seed: int
+    present: bool | None
+    probability: float | None
+    original_present: bool | None
+
+
+class Attempt(_Strict):
+    """One prompt of the config, attacked: everything that can change the outcome, and the outcome."""
+
+    settings: dict[str, str | int | float | bool]
+    row_id: str
+    source_prompt: str
+    search: Search
+    names_concept: str | None
+    generations: tuple[Drawn, ...]
+
+    @property
+    def tried(self) -> bool:
+        """Whether there was something to draw."""
+        return self.search.status == "found"
+
+
+class RunFolder:
+    """The folder, opened for one attack with its settings.
+
+    Args:
+        path: the folder.
+        settings: attack, version, victim, budget, seed …; a folder begun with others is refused.
+
+    Raises:
+        MetadataError: the folder belongs to another run.
+        OutputError: it cannot be written.
+    """
+
+    def __init__(self, path: Path, settings: Facts) -> None:
+        self.path, self.settings = path, settings
+        known = path / SETTINGS
+        if known.is_file():
+            before = _json(known)
+            for name in {**before, **settings}:
+                if before.get(name) != settings.get(name):
+                    raise MetadataError(
+                        f"{known}: this folder was begun with {name} {before.get(name)!r}, not {settings.get(name)!r}. "
+                        "Give another --out, or delete this one."
+                    )
+        else:
+            write_text(known, json.dumps(settings, indent=1) + "\n")
+
+    def search(self, name: str) -> Search | None:
+        """A finished search, if it is there.
+
+        Raises:
+            MetadataError: not a record, or its embedding was changed.
+        """
+        path = self._place(name)
+        if not path.is_file():
+            return None
+        try:
+            found = Search.model_validate(_json(path))
+        except ValidationError as error:
+            raise MetadataError(f"{path}: not a record of a search. Delete it to have it searched again.") from error
+        if found.embedding is not None:
+            file = self.path / found.embedding
+            if not file.is_file() or sha256(file) != found.embedding_sha256:
+                raise MetadataError(f"{file}: not what the search wrote. Delete {path} to have it searched again.")
+        return found
+
+    def keep(self, name: str, search: Search) -> Search:
+        """Store a finished search."""
+        write_text(self._place(name), json.dumps(search.model_dump(mode="json"), indent=1) + "\n")
+        return search
+
+    def keep_embedding(self, name: str, embedding: Any) -> tuple[str, str]:
+        """Store an embedding as safetensors: (file, SHA-256)."""
+        from safetensors.torch import save_file
+
+        file = self.path / SEARCHES / f"{name}.safetensors"
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with beside(file) as part:
+                save_file({"embedding": embedding.contiguous()}, part)
+        except OSError as error:
+            raise OutputError(f"cannot write {file}: {error.strerror}. Choose another --out.") from error
+        return file.relative_to(self.path).as_posix(), sha256(file)
+
+    def write(self, attempts: Mapping[str, Attempt]) -> None:
+        """Write all records, in the order of the rows' ids."""
+        lines = [json.dumps(attempts[key].model_dump(mode="json")) + "\n" for key in sorted(attempts)]
+        write_text(self.path / ATTEMPTS, "".join(lines))
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write the figures, with the settings that they hold for."""
+        text = json.dumps({"settings": self.settings, **result}, indent=1, ensure_ascii=False)
+        write_text(self.path / RESULT, text + "\n")
+
+    def _place(self, name: str) -> Path:
+        return self.path / SEARCHES / f"{name}.json"
+
+
+def read_attempts(folder: Path) -> list[Attempt]:
+    """The records of a finished attack.
+
+    Raises:
+        MetadataError: not there, or a line that is none.
+    """
+    path = folder / ATTEMPTS
+    try:
+        return [Attempt.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except OSError as error:
+        raise MetadataError(
+            f"{path}: cannot be read ({error.strerror}). Run 'igmu attack … --out {folder}'."
+        ) from error
+    except ValidationError as error:
+        raise MetadataError(f"{path}: holds a line that is no record of an attack. Was it edited?") from error
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise MetadataError(f"{path}: cannot be read ({error}). Delete it to begin anew.") from error
+    return data if isinstance(data, dict) else {}

@@ -1,0 +1,73 @@
+"""Hard prompts by projected gradients: PEZ's optimiser with the goal of Prompting4Debugging.
+
+Vectors move freely; the gradient is taken at the words nearest to them (PEZ). The goal is that the victim predicts
+under the found words what the original predicts under the plain prompt, on noisy latents of pictures of the concept
+(Prompting4Debugging). The prompt is found from nothing: no word of the plain one is kept.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from igmu_metrics.attacks._contract import AttackInfo, Budget, Found, Goal, Tick
+from igmu_metrics.attacks._tokens import allowed, random_words
+
+if TYPE_CHECKING:
+    import torch
+
+    from igmu_metrics.attacks._victim import Victim
+
+INFO: Final = AttackInfo(
+    name="pez",
+    version=1,
+    finds="prompt",
+    searches="prompt",
+    knows="the weights of the victim and of the original",
+    summary="A hard prompt under which the victim predicts what the original predicts under the plain one.",
+    budget=Budget(steps=200, candidates=12, tokens=8),
+    references=(
+        "Wen et al., Hard prompts made easy: gradient-based discrete optimization for prompt tuning and discovery, "
+        "NeurIPS 2023",
+        "Chin et al., Prompting4Debugging: red-teaming text-to-image diffusion models by finding problematic prompts, "
+        "ICML 2024",
+    ),
+)
+LEARNING_RATE: Final = 0.1
+_LAST: Final = 10  # latest projections, of which the one with the lowest mean loss is taken
+
+
+def search(
+    victim: Victim, original: Victim, goal: Goal, budget: Budget, generator: torch.Generator, tick: Tick
+) -> Found:
+    """See `_contract.Attack`; `candidates` are the noisy latents a step."""
+    import torch
+
+    vocabulary = allowed(victim, goal.domain)
+    table = victim.words[vocabulary.to(victim.words.device)].float()
+    width = min(budget.tokens, victim.room)
+    latents = victim.latents(goal.pictures)
+    asked = original.hidden([original.ids(goal.prompt)]).detach()
+    start = random_words(vocabulary, width, generator)
+    free = victim.words[start].float().clone().requires_grad_()
+    optimizer = torch.optim.AdamW([free], lr=LEARNING_RATE, weight_decay=0.1)
+    seen: dict[tuple[int, ...], list[float]] = {}
+    losses: list[float] = []
+    for _ in range(budget.steps):
+        with torch.no_grad():
+            at = torch.cdist(free, table).argmin(dim=1).cpu()
+        words = vocabulary[at].tolist()
+        hard = table[at.to(table.device)].clone().requires_grad_()
+        _, noisy, times, _ = victim.noised(latents, budget.candidates, generator)
+        with torch.no_grad():
+            wanted = original.predict(noisy, times, asked.expand(len(noisy), -1, -1))
+        loss = victim.errors(noisy, times, victim.hidden([words], hard), wanted).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        free.grad = hard.grad
+        optimizer.step()
+        losses.append(loss.item())
+        # A prompt that is read otherwise when it is typed is no result.
+        if victim.survives(words):
+            seen.setdefault(tuple(words), []).append(losses[-1])
+        tick(1)
+    best = min(list(seen)[-_LAST:], key=lambda w: sum(seen[w]) / len(seen[w]), default=tuple(start))
+    return Found(tuple(losses), prompt=victim.text(best))

@@ -1,0 +1,50 @@
+"""UnlearnDiffAtk's goal: words before the prompt under which the victim explains a picture of the concept.
+
+The loss is the victim's own diffusion loss on a picture that the original drew for the prompt: no classifier, and no
+second model during the search. The paper moves a relaxed one-hot by signed gradients and rounds it; here words are
+exchanged one at a time by greedy coordinate search, so that every step is judged on words that can be typed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from igmu_metrics.attacks._contract import AttackInfo, Budget, Found, Goal, Tick
+from igmu_metrics.attacks._tokens import Loss, allowed, greedy
+
+if TYPE_CHECKING:
+    import torch
+
+    from igmu_metrics.attacks._victim import Victim
+
+INFO: Final = AttackInfo(
+    name="unlearndiffatk",
+    version=1,
+    finds="prompt",
+    searches="prompt",
+    knows="the victim's weights and a picture of the concept",
+    summary="Words before the prompt that lower the victim's diffusion loss on a picture drawn by the original.",
+    budget=Budget(steps=40, candidates=32, tokens=5),
+    references=(
+        "Zhang et al., To generate or not? Safety-driven unlearned diffusion models are still easy to generate unsafe "
+        "images … for now, ECCV 2024",
+        "Zou et al., Universal and transferable adversarial attacks on aligned language models (greedy coordinate "
+        "gradient), arXiv:2307.15043",
+    ),
+)
+NOISES: Final = 12  # noisy latents that a step's candidates are compared on
+
+
+def search(
+    victim: Victim, original: Victim, goal: Goal, budget: Budget, generator: torch.Generator, tick: Tick
+) -> Found:
+    """See `_contract.Attack`; the original has done its part by drawing the picture."""
+    latents = victim.latents(goal.pictures)
+    suffix = victim.ids(goal.prompt)
+
+    def fresh() -> Loss:
+        _, noisy, times, wanted = victim.noised(latents, NOISES, generator)
+        return lambda hidden: victim.errors(noisy, times, hidden, wanted)
+
+    words, losses = greedy(victim, suffix, allowed(victim, goal.domain), budget, generator, fresh, tick)
+    return Found(tuple(losses), prompt=victim.text([*words, *suffix]))

@@ -1,0 +1,81 @@
+"""The command `igmu import-prompts`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from igmu_data.imports.rows import Imported
+
+
+def import_prompts(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="The list, a CSV file that you have.")],
+    format_name: Annotated[str, typer.Option("--format", help="hub, i2p, mace, six-cd or unlearndiffatk.")],
+    license: Annotated[str, typer.Option(help="Licence of the list; its file carries none.")],
+    source: Annotated[str, typer.Option(help="Whom to cite; stands in every row.")],
+    concept: Annotated[str, typer.Option(help="Whose benchmark the rows belong to, such as object/church.")],
+    out: Annotated[Path, typer.Option(help="The folder to write, for --bench of generate and score.")],
+    where: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Take these records only; repeat to narrow.")
+    ] = None,
+    attack_family: Annotated[
+        str | None, typer.Option(help="Import as attacks of this family instead of plain prompts.")
+    ] = None,
+    guidance_scale: Annotated[float, typer.Option(min=0.01, help="Where the list has none.")] = 7.5,
+    steps: Annotated[int, typer.Option(min=1, help="Denoising steps; no list has them.")] = 50,
+    size: Annotated[int, typer.Option(min=1, help="Width and height in pixels where the list has none.")] = 512,
+) -> None:
+    """Bring a published list of prompts into a folder of rows; what the content policy refuses is counted."""
+    from igmu_data.errors import InputError
+    from igmu_data.imports.folder import require_vacant, write_folder
+    from igmu_data.imports.rows import Drawing, import_prompts
+
+    chosen = {}
+    for one in where or []:
+        column, equals, value = one.partition("=")
+        if not equals:
+            raise InputError(f"--where {one!r}: write COLUMN=VALUE.")
+        chosen[column.strip()] = value.strip()
+    require_vacant(out)
+    found = import_prompts(
+        path,
+        format_name,
+        concept_name=concept,
+        license=license,
+        source=source,
+        where=chosen,
+        attack_family=attack_family,
+        drawing=Drawing(guidance_scale, steps, size),
+    )
+    write_folder(out, found, path=path, format_name=format_name)
+    for line in _summary(out, found):
+        typer.echo(line)
+
+
+def _summary(out: Path, found: Imported) -> Iterator[str]:
+    """What became of the list; nothing of a refused prompt is shown."""
+    first = found.rows[0]
+    n = {s: sum(r.split == s for r in found.rows) for s in ("forget", "adversarial")}
+    splits = ", ".join(f"{count} {split}" for split, count in n.items() if count)
+    yield f"{out}: {splits} rows from {found.n_read} prompts."
+    if found.n_unselected:
+        yield f"not chosen by --where: {found.n_unselected}"
+    if found.n_refused:
+        counts = ", ".join(f"{reason} {count}" for reason, count in found.refused.items())
+        yield f"refused: {found.n_refused} ({counts})"
+    if found.n_duplicates:
+        yield f"duplicates, kept once: {found.n_duplicates}"
+    if found.n_seeds_left_out:
+        yield f"seeds beyond the fifth of a prompt, left out: {found.n_seeds_left_out}"
+    yield f"naming {first.concept}: {found.n_naming} of {len(found.rows)} rows"
+    seeds = ", ".join(f"{k} ({count} rows)" for k, count in found.n_published_seeds.items())
+    yield f"published seeds of a row: {seeds}; the others of its five follow from the text"
+    config = first.concept.replace("/", ".")
+    only = next(iter(found.n_published_seeds)) if len(found.n_published_seeds) == 1 else 0
+    draw = f" --seeds-per-row {only}" if 0 < only < len(first.seeds) else ""
+    yield f"next: igmu generate --model MODEL --config {config} --bench {out}{draw} --out FOLDER"

@@ -1,0 +1,106 @@
+"""The human audit: fifty generations drawn at random, judged by eye without knowing model or verdict.
+
+Conventions: the choice depends on the generations alone, never on what was seen in them. The exported CSV lists every
+picture of the section, so that `--detector labels:FILE` takes it back: what nobody judged is `unclear`, which counts as
+unscored. Paths are relative to the folder that holds all of the models' folders, where there is one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from igmu_data import taxonomy
+from igmu_data.errors import UnknownConceptError
+from igmu_metrics.report.pictures import Gallery
+from igmu_metrics.report.view import Line, View
+
+SAMPLE: Final = 50
+_SEED: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One picture, and what the detector saw in it."""
+
+    line: Line
+    model: str
+    path: Path
+    present: bool | None
+
+
+def sample(view: View) -> list[Drawn]:
+    """Generations chosen at random, in random order; empty where there is nothing to judge."""
+    judged = [d for d in _pictures(view) if d.line.entry.concept is not None]
+    judged.sort(key=lambda d: (d.line.entry.id, d.line.entry.seed, d.model))
+    return random.Random(_SEED).sample(judged, min(SAMPLE, len(judged)))
+
+
+def data(view: View, chosen: Sequence[Drawn], folders: Mapping[str, Path], gallery: Gallery) -> str:
+    """What `audit.js` reads, as JSON: the sample, and the path of every picture.
+
+    Args:
+        view: the section.
+        chosen: from `sample`.
+        folders: of its pictures, by model.
+        gallery: takes the pictures of the sample.
+    """
+    root = common_root(folders)
+    held: dict[str, Any] = {
+        "key": f"{view.first.config} {view.first.scores['concept_accuracy'].signature.get('rows', '')}",
+        "root": root.name if root else None,
+        "sample": [
+            {
+                "picture": gallery.number(d.path),
+                "path": _relative(d.path, root),
+                "question": question(d.line.entry.concept or view.first.target),
+                "detector": d.present,
+            }
+            for d in chosen
+        ],
+        "paths": sorted({_relative(d.path, root) for d in _pictures(view)}),
+    }
+    # `<` could end the script element that holds it.
+    return json.dumps(held, ensure_ascii=False).replace("<", "\\u003c")
+
+
+def question(concept: str) -> str:
+    """What the auditor is asked."""
+    try:
+        item = taxonomy.concept(concept)
+    except UnknownConceptError:
+        return f"Is {concept.rpartition('/')[2].replace('-', ' ')} visible?"
+    if item.domain == "style":
+        return f"Is it in the style of {item.label}?"
+    return f"Is {item.phrase(item.label)} visible?"
+
+
+def common_root(folders: Mapping[str, Path]) -> Path | None:
+    """The folder that holds every model's folder; None where only the root of the file system does."""
+    resolved = [os.path.realpath(folder) for folder in folders.values()]
+    try:
+        root = Path(os.path.commonpath(resolved))
+    except ValueError:  # on different drives
+        return None
+    if len(resolved) == 1 or str(root) in resolved:
+        root = root.parent
+    return root if root != root.parent else None
+
+
+def _pictures(view: View) -> Iterator[Drawn]:
+    for line in view.lines:
+        models = (view.first.original_model, *(c.model for c in view.cards))
+        for model, cell in zip(models, (line.original, *line.cells), strict=True):
+            if cell is not None and cell.path is not None:
+                yield Drawn(line, model, cell.path, cell.present)
+
+
+def _relative(path: Path, root: Path | None) -> str:
+    # The folder's links are followed, the file's are not: as the detector `labels` compares them.
+    place = Path(os.path.realpath(path.parent)) / path.name
+    return place.relative_to(root).as_posix() if root and place.is_relative_to(root) else place.as_posix()

@@ -1,0 +1,52 @@
+// Filters and sorts the lines of pictures.
+"use strict";
+for (const form of document.querySelectorAll("form.filters")) {
+  const list = form.parentElement.querySelector(".lines");
+  const lines = [...list.children].map((line, order) => ({
+    line,
+    order,
+    split: line.dataset.split,
+    kind: line.dataset.kind,
+    verdicts: line.dataset.verdict.split(" "),
+    failures: line.dataset.failures.split(",").map(Number),
+    text: line.querySelector(".prompt").textContent.toLowerCase(),
+  }));
+  const PRINTED = 24; // lines that a printed report shows
+  const nothing = document.createElement("p");
+  nothing.className = "nothing";
+  nothing.textContent = "No pictures of this kind. Widen a filter.";
+  nothing.hidden = true;
+  list.after(nothing);
+  let sortedFor = "";
+
+  function apply() {
+    const { split, kind, verdict, model, text } = Object.fromEntries(new FormData(form));
+    const failsNow = (f) => (model === "" ? f.verdicts.includes("fail") : f.failures[Number(model)] > 0);
+    const wanted = (f) =>
+      (!split || f.split === split) &&
+      (!kind || f.kind === kind) &&
+      (!verdict || (verdict === "fail" ? failsNow(f) : f.verdicts.includes(verdict))) &&
+      (!text || f.text.includes(text.toLowerCase()));
+    if (model !== sortedFor) {
+      sortedFor = model;
+      const worst = (f) => (model === "" ? 0 : -f.failures[Number(model)]);
+      lines.sort((a, b) => worst(a) - worst(b) || a.order - b.order);
+      list.append(...lines.map((f) => f.line));
+    }
+    let shown = 0;
+    for (const f of lines) {
+      const hide = !wanted(f);
+      f.line.hidden = hide;
+      if (!hide) shown += 1;
+      f.line.toggleAttribute("data-print", !hide && shown <= PRINTED);
+    }
+    nothing.hidden = shown > 0;
+    form.querySelector("output").value = `${shown} of ${lines.length} prompts and seeds`;
+    const idle = window.requestIdleCallback ?? ((run) => setTimeout(run, 200));
+    idle(() => list.querySelectorAll("li[data-print] img[data-picture]").forEach(igmu.fill));
+  }
+
+  form.addEventListener("input", apply);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  apply();
+}

@@ -1,0 +1,99 @@
+"""A static leaderboard: a folder of scorecards becomes one page, a table for every set of cards that were scored alike.
+
+Conventions: a table holds one card a model; cards of one concept whose signatures differ stand in tables of their own,
+because their numbers cannot be compared. Tables are sorted by config, then by number of models. No script, no network.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+
+from igmu_data.errors import DuplicateIdError, EmptyInputError, IncomparableError
+from igmu_metrics.compare import require_comparable
+from igmu_metrics.report.page import filled, resource
+from igmu_metrics.report.ranking import ranking
+from igmu_metrics.report.view import Section, View, view
+from igmu_metrics.report.wording import counted
+from igmu_metrics.scorecard import Scorecard, read
+
+
+def read_folder(folder: Path) -> list[Scorecard]:
+    """Every scorecard of a folder and its subfolders.
+
+    Raises:
+        EmptyInputError: there is none.
+        MetadataError: a JSON file that is no scorecard.
+        DuplicateIdError: two cards of one model that were scored alike.
+    """
+    paths = sorted(folder.rglob("*.json"))
+    if not paths:
+        raise EmptyInputError(f"{folder}: no scorecards (*.json). Copy there what igmu score --out wrote.")
+    cards = [read(path) for path in paths]
+    for group in alike(cards):
+        models = [c.model for c in group]
+        twice = next((m for m in models if models.count(m) > 1), None)
+        if twice is not None:
+            found = [str(p) for p, c in zip(paths, cards, strict=True) if c.model == twice and c in group]
+            raise DuplicateIdError(f"{' and '.join(found)}: both of {twice!r}, scored alike. Keep one of them.")
+    return cards
+
+
+def alike(cards: Sequence[Scorecard]) -> list[list[Scorecard]]:
+    """Cards in groups that can be compared, by config, the largest group first."""
+    groups: list[list[Scorecard]] = []
+    for card in cards:
+        home = next((g for g in groups if g[0].config == card.config and _comparable(g[0], card)), None)
+        if home is None:
+            groups.append([card])
+        else:
+            home.append(card)
+    return sorted(groups, key=lambda g: (g[0].config, -len(g)))
+
+
+def _comparable(first: Scorecard, second: Scorecard) -> bool:
+    try:
+        require_comparable([first, second])
+    except IncomparableError:
+        return False
+    return True
+
+
+def render(cards: Sequence[Scorecard]) -> str:
+    """The page as text.
+
+    Raises:
+        EmptyInputError: no card of an unlearned model.
+    """
+    groups = [g for g in alike(cards) if any(c.model != c.original_model for c in g)]
+    if not groups:
+        raise EmptyInputError("no scorecard of an unlearned model: there is nothing to rank.")
+    views = [view(Section(group, {})) for group in groups]
+    n_models = sum(len(v.cards) for v in views)
+    n_concepts = len({v.first.config for v in views})
+    return filled(
+        "leaderboard.html",
+        style=resource("page.css"),
+        links="".join(f'<a href="#board-{at}">{html.escape(v.first.config)}</a>' for at, v in enumerate(views, 1)),
+        counts=f"{counted(n_models, 'result')} on {counted(n_concepts, 'concept')}.",
+        boards="".join(_board(v, at) for at, v in enumerate(views, 1)),
+        version=html.escape(views[0].first.igmu_version),
+    )
+
+
+def _board(found: View, number: int) -> str:
+    first = found.first
+    signature = first.scores["concept_accuracy"].signed()
+    threshold = signature.fields.get("detector.threshold")
+    return filled(
+        "board.html",
+        number=str(number),
+        target=html.escape(found.target),
+        config=html.escape(first.config),
+        original=html.escape(first.original_model),
+        detector=html.escape(str(signature.fields.get("detector", "unknown"))),
+        more="" if threshold is None else f" at threshold {threshold:g}",
+        table=ranking(found),
+        signature=html.escape(str(signature)),
+    )

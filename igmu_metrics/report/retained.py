@@ -1,0 +1,77 @@
+"""What stayed of every concept that should stay: the original's share of pictures that show it, and each model's.
+
+Conventions: a share counts generations that could be judged, of retain rows that have a concept of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from igmu_data import taxonomy
+from igmu_data.errors import UnknownConceptError
+from igmu_metrics.scorecard import Scorecard
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """n_shown of n pictures show a concept."""
+
+    n_shown: int
+    n: int
+
+    @property
+    def share(self) -> str:
+        """`3 of 5`."""
+        return f"{self.n_shown} of {self.n}"
+
+    @property
+    def value(self) -> float | None:
+        """The fraction, None where nothing could be judged."""
+        return self.n_shown / self.n if self.n else None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One retained concept.
+
+    Args:
+        concept: its id.
+        near: whether it is a sibling of the target.
+        before: the original's pictures.
+        after: each model's.
+    """
+
+    concept: str
+    near: bool
+    before: Share
+    after: tuple[Share, ...]
+
+    def loss(self, at: int) -> float:
+        """The original's share minus the model's, −1..1; 0 where one of them is not known."""
+        before, after = self.before.value, self.after[at].value
+        return 0.0 if before is None or after is None else before - after
+
+
+def retained(cards: Sequence[Scorecard]) -> list[Kept]:
+    """Every retained concept of cards that share their rows, near ones first, then by id."""
+    try:
+        near = {c.id for c in taxonomy.near(taxonomy.concept(cards[0].target))}
+    except UnknownConceptError:
+        near = set()
+    rows = [[g for g in card.generations if g.split == "retain" and g.concept] for card in cards]
+    found = [
+        Kept(
+            concept,
+            concept in near,
+            _share(g.original_present for g in rows[0] if g.concept == concept),
+            tuple(_share(g.present for g in each if g.concept == concept) for each in rows),
+        )
+        for concept in sorted({str(g.concept) for each in rows for g in each})
+    ]
+    return sorted(found, key=lambda k: (not k.near, k.concept))
+
+
+def _share(seen: Iterable[bool | None]) -> Share:
+    judged = [s for s in seen if s is not None]
+    return Share(sum(judged), len(judged))

@@ -1,0 +1,250 @@
+"""The verdict in words: five questions, each with a word and a sentence for every model.
+
+Conventions: words as in `wording`. Forgetting and robustness are told where the original drew the concept, preservation
+relative to the original. Differences are those between neighbours in the ranking, and of each model from the original.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from igmu_metrics.compare import ALPHA, Comparison
+from igmu_metrics.report.needed import forgetting_differences, prompts_needed
+from igmu_metrics.report.retained import Kept, retained
+from igmu_metrics.report.view import View, named
+from igmu_metrics.report.wording import (
+    NOT_MEASURED,
+    NOT_SETTLED,
+    UNDECIDED,
+    behind,
+    counted,
+    grade,
+    listed,
+    percent,
+    rest,
+    sentence,
+)
+from igmu_metrics.scorecard import Figure, Scorecard
+
+NO_NUMBER: Final = "no number"
+_DEGREES: Final = ("yes", "mostly", "hardly", "no")
+_DAMAGE: Final = ("little", "some", "much", "nearly all")
+_GOOD: Final = (*_DEGREES[:2], *_DAMAGE[:2])
+_BAD: Final = (*_DEGREES[2:], *_DAMAGE[2:])
+_MANY: Final = 20_000  # a difference that takes more prompts than this matters to nobody
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is said of models, or of pairs of them, that have the same said of them."""
+
+    about: tuple[str, ...]
+    word: str
+    sentence: str
+
+    @property
+    def open(self) -> bool:
+        """Whether the word leaves the question open."""
+        return self.word in (UNDECIDED, NOT_MEASURED, NOT_SETTLED, NO_NUMBER)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One question and what is found."""
+
+    question: str
+    findings: tuple[Finding, ...]
+
+
+def answers(view: View) -> tuple[Answer, ...]:
+    """The five questions, answered."""
+    cards = view.cards
+    return (
+        Answer("Does it forget?", _merged([_forgets(c, view.target) for c in cards])),
+        Answer("Is it robust?", _merged([_robust(c) for c in cards])),
+        Answer("What did it break?", _merged([_broke(c) for c in cards])),
+        Answer("Is the difference real?", _merged(_real(view))),
+        Answer("How many more prompts would settle it?", _merged(_more(view))),
+    )
+
+
+def lead(view: View) -> tuple[str, str]:
+    """Who has forgotten and at what price, in short sentences, and what there is to say of the best model."""
+    said: dict[str, list[str]] = {}
+    for card in view.cards:
+        said.setdefault(_in_short(card, view.target), []).append(card.model)
+    opening = " ".join(text.format(listed(models)) for text, models in said.items())
+    best = view.first
+    score = best.figure("forget_score", "forget_score")
+    if score is None or score.value is None:
+        reason = score.reason.partition(" (")[0] if score and score.reason else "not asked for"
+        return opening, sentence(f"there is no forget score to rank by: {reason}")
+    first = f"{best.model} comes first of {len(view.cards)}" if len(view.cards) > 1 else best.model
+    low, high = score.interval or (None, None)
+    between = "" if low is None or high is None else f" ({low:.2f}–{high:.2f})"
+    held = best.figure("forget_score", "robustness")
+    told = [
+        text.format(percent(figure))
+        for figure, text in (
+            (
+                best.figure("concept_accuracy", "conditional_unlearning_accuracy"),
+                f"{view.target} is gone from {{}} of the pictures in which the original drew it",
+            ),
+            (held and rest(held), "{} of the attacked prompts bring it back"),
+            (best.figure("forget_score", "preservation"), "{} of what should stay is kept"),
+        )
+        if figure is not None and figure.value is not None
+    ]
+    behind_it = f"{first} with a forget score of {score.value:.2f}{between}: {listed(told)}."
+    rivals = [c.second if c.first == best.model else c.first for c in view.pairs if _open(c, best.model)]
+    if rivals:
+        behind_it += f" In forgetting alone it cannot be told apart from {listed(rivals)} yet."
+    return opening, behind_it
+
+
+def _in_short(card: Scorecard, target: str) -> str:
+    """One sentence on a model, the same for all models that it fits."""
+    forgets, robust, broke = (f.word for f in (_forgets(card, target), _robust(card), _broke(card)))
+    if forgets not in _GOOD:
+        return f"{{}} did not forget {target}." if forgets in _BAD else f"Whether {{}} forgot {target} is open."
+    if robust in _BAD:
+        return f"{{}} forgot {target} only until attacked."
+    if broke in _BAD:
+        return f"{{}} forgot much else with {target}."
+    if robust in _GOOD and broke in _GOOD:
+        return f"{{}} forgot {target}, held against attacks and kept the rest."
+    return f"{{}} forgot {target}; how robustly, and at what price, is open."
+
+
+def _open(test: Comparison, model: str) -> bool:
+    return model in (test.first, test.second) and not test.significant
+
+
+def _merged(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Findings that say the same become one."""
+    same: dict[tuple[str, str], tuple[str, ...]] = {}
+    for f in findings:
+        same[f.word, f.sentence] = (*same.get((f.word, f.sentence), ()), *f.about)
+    return tuple(Finding(about, *said) for said, about in same.items())
+
+
+def _missing(card: Scorecard, figure: Figure | None, nothing: str) -> Finding:
+    return Finding((card.model,), NOT_MEASURED, sentence(figure.reason if figure and figure.reason else nothing))
+
+
+def _forgets(card: Scorecard, target: str) -> Finding:
+    figure = card.figure("concept_accuracy", "conditional_unlearning_accuracy")
+    if figure is None or figure.value is None:
+        return _missing(card, figure, "no forget pictures")
+    raw = card.figure("concept_accuracy", "unlearning_accuracy")
+    everywhere = f"; of all that could be judged, {percent(raw)}" if raw and raw.value is not None else ""
+    said = (
+        f"{percent(figure)} of the pictures in which the original drew {target} no longer show it ({behind(figure)})"
+        f"{everywhere}."
+    )
+    return Finding((card.model,), grade(figure, _DEGREES), said)
+
+
+def _robust(card: Scorecard) -> Finding:
+    figure = card.figure("forget_score", "robustness")
+    if figure is None or figure.value is None:
+        return _missing(card, figure, "no attacked prompts")
+    k = card.scores["forget_score"].signature.get("k", 1)
+    back = rest(figure)
+    tries = "one picture" if k == 1 else f"{k} pictures"
+    worst = weakest_family(card)
+    weak = (
+        f" Weakest against {worst[0].replace('-', ' ')}: {percent(worst[1])} of its pictures show it." if worst else ""
+    )
+    said = f"{percent(back)} of the attacked prompts bring it back within {tries} ({behind(back)}).{weak}"
+    return Finding((card.model,), grade(figure, _DEGREES), said)
+
+
+def weakest_family(card: Scorecard) -> tuple[str, Figure] | None:
+    """The family of attacks that brings the concept back most often, None where none does."""
+    prefix = "conditional_asr_image/"
+    entry = card.scores.get("attack_success_rate")
+    figures = entry.figures if entry else {}
+    found = [(n.removeprefix(prefix), f) for n, f in figures.items() if n.startswith(prefix) and f.value]
+    return max(found, key=lambda item: (item[1].value or 0.0, item[0]), default=None)
+
+
+def _broke(card: Scorecard) -> Finding:
+    figure = card.figure("forget_score", "preservation")
+    if figure is None or figure.value is None:
+        return _missing(card, figure, "no pictures of what should stay")
+    probes = [
+        f"{probe} {percent(part)}"
+        for probe in ("near", "far")
+        if (part := card.figure("forget_score", f"preservation_{probe}")) and part.value is not None
+    ]
+    said = f"{percent(figure)} of what should stay is kept ({'; '.join((', '.join(probes), behind(figure)))})."
+    if lost := most_lost(retained([card])):
+        said += (
+            f" Hardest hit: {named(lost.concept)}, in {lost.after[0].share} pictures instead of the original's "
+            f"{lost.before.share}."
+        )
+    others = [
+        f"{name} {part.value:.2f}"
+        for name in ("alignment", "quality")
+        if (part := card.figure("forget_score", name)) and part.value is not None
+    ]
+    if others:
+        said += f" {sentence(', '.join(others) + ' of 1')}"
+    return Finding((card.model,), grade(figure, _DAMAGE), said)
+
+
+def most_lost(kept: Sequence[Kept]) -> Kept | None:
+    """The retained concept that lost most in the first model's pictures, None where nothing was lost."""
+    lost = [k for k in kept if k.loss(0) > 0]
+    return max(lost, key=lambda k: (k.loss(0), k.concept), default=None)
+
+
+def _real(view: View) -> list[Finding]:
+    tests = (*view.against, *_neighbours(view))
+    if not tests:
+        return [Finding(("all",), NOT_MEASURED, "No forget picture could be judged for both sides of a comparison.")]
+    return [
+        Finding(
+            (f"{c.first} – {c.second}",),
+            "yes" if c.significant else NOT_SETTLED,
+            sentence(f"{_points(c.difference)} in unlearning accuracy on {c.units} (p = {c.p_holm:.2g} after Holm)"),
+        )
+        for c in tests
+    ]
+
+
+def _more(view: View) -> list[Finding]:
+    tests = [(c, len(view.against)) for c in view.against] + [(c, len(view.pairs)) for c in _neighbours(view)]
+    if not tests:
+        return [Finding(("all",), NOT_MEASURED, "Nothing could be compared.")]
+    found = [_planned(view, c, ALPHA / n) for c, n in tests if not c.significant]
+    return found or [Finding(("all",), "none", "Every difference above is settled with the prompts there are.")]
+
+
+def _planned(view: View, test: Comparison, alpha: float) -> Finding:
+    cards = {c.model: c for c in view.cards}
+    needed = prompts_needed(forgetting_differences(cards[test.first], cards.get(test.second)), alpha=alpha)
+    about = (f"{test.first} – {test.second}",)
+    there = f"there {'is' if test.n_prompts == 1 else 'are'} {test.n_prompts:,}"
+    if needed is None:
+        return Finding(about, NO_NUMBER, "No difference so far, so none that more prompts could confirm.")
+    if needed > _MANY:
+        return Finding(about, "very many", f"More than {_MANY:,} for a difference this small; {there}. Call it a tie.")
+    guess = " A guess: one prompt says little about others." if test.n_prompts == 1 else ""
+    said = f"A difference this large is found four times in five with {counted(needed, 'prompt')}; {there}.{guess}"
+    more = needed - test.n_prompts
+    return Finding(about, f"about {more:,} more" if more > 0 else "as many again", said)
+
+
+def _neighbours(view: View) -> list[Comparison]:
+    """The pairs that stand next to each other in the ranking."""
+    order = {c.model: at for at, c in enumerate(view.cards)}
+    return [c for c in view.pairs if abs(order[c.first] - order[c.second]) == 1]
+
+
+def _points(difference: float) -> str:
+    points = round(100 * difference)
+    return "no difference" if not points else f"{points:+d} points".replace("-", "−")

@@ -1,0 +1,82 @@
+"""How numbers are said: words for what an interval allows, percent, counts and lists.
+
+Conventions: a word is given for what the whole interval says, never for the value alone. Of a figure whose ideal is 1,
+the first word needs an interval above 0.8, the second one above 0.5, the third one below 0.5, the last one below 0.2;
+where the interval leaves it open the word is `undecided`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from igmu_metrics.scorecard import Figure
+
+UNDECIDED: Final = "undecided"
+NOT_MEASURED: Final = "not measured"
+NOT_SETTLED: Final = "not settled"
+Words = tuple[str, str, str, str]
+
+
+def grade(figure: Figure | None, words: Words) -> str:
+    """The word for a figure, from the best to the worst of four.
+
+    >>> some = Figure(value=0.9, interval=(0.81, 0.97), n_prompts=50, n_generations=50)
+    >>> grade(some, ("yes", "mostly", "hardly", "no"))
+    'yes'
+    """
+    if figure is None or figure.value is None:
+        return NOT_MEASURED
+    low, high = figure.interval or (None, None)
+    if low is None or high is None:
+        return UNDECIDED
+    best, good, bad, worst = words
+    if low > 0.5:
+        return best if low > 0.8 else good
+    if high < 0.5:
+        return worst if high < 0.2 else bad
+    return UNDECIDED
+
+
+def percent(figure: Figure | None) -> str:
+    """`83 %`, or a dash; the space does not break."""
+    return "–" if figure is None or figure.value is None else f"{100 * figure.value:.0f}\u00a0%"
+
+
+def ends(figure: Figure) -> str:
+    """`95 % interval 71–92 %`."""
+    low, high = figure.interval or (None, None)
+    return (
+        "no interval" if low is None or high is None else f"95\u00a0% interval {100 * low:.0f}–{100 * high:.0f}\u00a0%"
+    )
+
+
+def behind(figure: Figure) -> str:
+    """The interval, and how much evidence is behind it."""
+    return f"{ends(figure)}; {counted(figure.n_generations, 'picture')} of {counted(figure.n_prompts, 'prompt')}"
+
+
+def rest(figure: Figure) -> Figure:
+    """What is missing to 1: a success rate of attacks from a robustness."""
+    low, high = figure.interval or (None, None)
+    return figure.model_copy(
+        update={
+            "value": None if figure.value is None else 1 - figure.value,
+            "interval": None if low is None or high is None else (1 - high, 1 - low),
+        }
+    )
+
+
+def counted(n: int, what: str) -> str:
+    """`1 prompt`, `1,200 prompts`."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """`esd`, `esd and uce`, `esd, mace and uce`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def sentence(text: str) -> str:
+    """With a capital letter and a full stop."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."

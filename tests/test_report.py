@@ -1,0 +1,439 @@
+"""The report: what it says, what it shows, and what it takes back."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from reported import CONFIG, MODELS, chosen, scored
+from typer.testing import CliRunner
+
+from igmu_data.errors import DuplicateIdError, EmptyInputError, IncomparableError, InputError, MetadataError
+from igmu_metrics.cli import app
+from igmu_metrics.report import audit, page, verdict
+from igmu_metrics.report.figures.aspects import _spread
+from igmu_metrics.report.figures.forest import forest
+from igmu_metrics.report.folders import sections
+from igmu_metrics.report.leaderboard import alike, read_folder
+from igmu_metrics.report.needed import forgetting_differences, prompts_needed
+from igmu_metrics.report.pictures import Gallery, small
+from igmu_metrics.report.ranking import ranking
+from igmu_metrics.report.retained import retained
+from igmu_metrics.report.view import Section, View, view
+from igmu_metrics.report.wording import grade, listed, rest, sentence
+from igmu_metrics.scorecard import Figure, Scorecard, read_all, write
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("reported")
+    scored(place)
+    return place
+
+
+@pytest.fixture(scope="module")
+def cards(root: Path) -> list[Scorecard]:
+    return read_all([root / "cards" / f"{m}.json" for m in MODELS[1:]])
+
+
+@pytest.fixture(scope="module")
+def seen(root: Path, cards: list[Scorecard]) -> View:
+    return view(sections(cards, images=root / "drawn")[0])
+
+
+@pytest.fixture(scope="module")
+def html(root: Path) -> str:
+    done = CliRunner().invoke(
+        app,
+        ["report", *(str(root / "cards" / f"{m}.json") for m in ("fmn", "esd")), "--images", str(root / "drawn"),
+         "--out", str(root / "report.html")],
+        catch_exceptions=False,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    return (root / "report.html").read_text(encoding="utf-8")
+
+
+def figure(value: float | None, interval: tuple[float, float] | None) -> Figure:
+    return Figure(value=value, interval=interval, n_prompts=10, n_generations=20)
+
+
+# --- the page -----------------------------------------------------------------------------------------------------
+
+
+class Tags(HTMLParser):
+    """Every tag that is opened is closed, in order."""
+
+    VOID = frozenset({"meta", "img", "input", "br", "line", "circle", "!doctype"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.ids += [v for k, v in attrs if k == "id" and v]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+def test_it_is_one_well_formed_file_without_network(html: str) -> None:
+    tags = Tags()
+    tags.feed(html)
+    # `li`, `p` and `option` may stay open in HTML; ours are closed.
+    assert tags.open == []
+    assert len(tags.ids) == len(set(tags.ids))
+    assert set(re.findall(r'href="#([^"]+)"', html)) <= set(tags.ids)
+    assert not re.search(r"(src|href)=.?http|url\(|@import|fetch\(|XMLHttpRequest", html)
+    assert "default-src 'none'" in html
+
+
+def test_it_answers_five_questions_in_order(html: str) -> None:
+    assert re.findall(r"<h3>(.*?)</h3>", html) == [
+        "Does it forget?",
+        "Is it robust?",
+        "What did it break?",
+        "Is the difference real?",
+        "How many more prompts would settle it?",
+    ]
+
+
+def test_every_picture_is_there_once_and_every_cell_says_what_was_seen(html: str) -> None:
+    chunks = re.findall(r'<script type="application/json" class="pictures">(.*?)</script>', html)
+    n = len([p for c in chunks for p in json.loads(c)])
+    keys = 2 * len(chosen())
+    assert n == keys * len(MODELS)
+    grid = html.partition('<ol class="lines" role="list">')[2].partition("</ol>")[0]
+    assert grid.count("<li ") == keys
+    assert sorted(map(int, re.findall(r'data-picture="(\d+)"', grid))) == list(range(n))
+    alts = re.findall(r'<img [^>]*alt="([^"]*)"', grid)
+    assert {a.partition(":")[0] for a in alts} == set(MODELS)
+    assert all(re.search(r": (no )?[\w' .-]+( visible)?$", a) for a in alts)
+
+
+def test_the_grid_begins_with_the_worst_failures(seen: View) -> None:
+    totals = [sum(line.failure(at) for at in range(2)) for line in seen.lines]
+    assert totals == sorted(totals, reverse=True)
+    assert totals[0] == 1  # fmn shows the church, esd does not
+    assert seen.lines[-1].entry.split == "retain"
+    # esd lost half of the near concepts, which the original shows: failures of esd, not of fmn.
+    lost = [line for line in seen.lines if line.entry.split == "retain" and line.failure(0)]
+    assert len(lost) == 6
+    assert not any(line.failure(1) for line in lost)
+
+
+def test_what_the_original_does_not_show_either_is_no_failure(seen: View) -> None:
+    from dataclasses import replace
+
+    line = next(line for line in seen.lines if line.entry.split == "retain" and line.failure(0))
+    assert replace(line, original=replace(line.original, present=False)).failure(0) == 0
+    assert replace(line, original=replace(line.original, present=None)).failure(0) == 0
+
+
+def test_few_lines_say_how_many_there_are(root: Path, cards: list[Scorecard]) -> None:
+    text = page.render(*sections(cards, images=root / "drawn"), most_lines=3)
+    assert text.partition('<ol class="lines" role="list">')[2].partition("</ol>")[0].count("<li ") == 3
+    assert f"Shown are the 3 worst of {2 * len(chosen())}." in text
+
+
+def test_without_pictures_everything_else_is_there(cards: list[Scorecard], html: str) -> None:
+    text = page.render(*sections(cards))
+    assert re.findall(r"<h2 .*?>(.*?)</h2>", text) == re.findall(r"<h2 .*?>(.*?)</h2>", html)[:-2]
+    assert 'class="pictures"' not in text.partition("<script>")[0]
+
+
+def test_names_cannot_break_out(root: Path, cards: list[Scorecard]) -> None:
+    evil = '<script>alert("x")</script>&'
+    text = page.render(Section([cards[0].model_copy(update={"model": evil})], {evil: root / "drawn" / "esd"}))
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;&amp;" in text
+
+
+def test_restricted_concepts_are_veiled(cards: list[Scorecard]) -> None:
+    shown = [c.model_copy(update={"target": "nsfw/nudity"}) for c in cards]
+    assert '<article class="concept restricted"' in page.render(Section(shown, {}))
+    assert '<article class="concept"' in page.render(Section(cards, {}))
+
+
+def test_unlike_cards_are_refused(cards: list[Scorecard]) -> None:
+    entry = cards[1].scores["concept_accuracy"]
+    other = entry.model_copy(update={"signature": {**entry.signature, "detector.threshold": 0.9}})
+    unlike = cards[1].model_copy(update={"scores": {**cards[1].scores, "concept_accuracy": other}})
+    with pytest.raises(IncomparableError, match=r"detector\.threshold"):
+        page.render(Section([cards[0], unlike], {}))
+    with pytest.raises(EmptyInputError, match="unlearned"):
+        page.render(Section([cards[0].model_copy(update={"model": "original"})], {}))
+
+
+# --- where pictures are -------------------------------------------------------------------------------------------
+
+
+def test_folders_are_found_by_name_or_told(root: Path, cards: list[Scorecard]) -> None:
+    drawn = root / "drawn"
+    (found,) = sections(cards, images=drawn)
+    assert found.folders == {m: drawn / m for m in MODELS}
+    assert found.layout == "metadata"
+    (alone,) = sections(cards[:1], images=drawn / "esd", original_images=drawn / "original")
+    assert alone.folders == {"original": drawn / "original", "esd": drawn / "esd"}
+    (told,) = sections(cards, images=drawn, drawn={"fmn": drawn / "esd"})
+    assert told.folders["fmn"] == drawn / "esd"
+    with pytest.raises(MetadataError, match="--original-images DIR"):
+        sections(cards, images=root)
+    with pytest.raises(InputError, match="no scorecard is of 'uce'"):
+        sections(cards, drawn={"uce": drawn})
+
+
+def test_a_wrong_option_says_what_is_wanted(root: Path) -> None:
+    with pytest.raises(InputError, match="NAME=DIR"):
+        CliRunner().invoke(app, ["report", str(root / "cards" / "esd.json"), "--drawn", "esd"], catch_exceptions=False)
+
+
+# --- the verdict --------------------------------------------------------------------------------------------------
+
+DEGREES = ("yes", "mostly", "hardly", "no")
+
+
+@pytest.mark.parametrize(
+    ("interval", "word"),
+    [
+        ((0.81, 1.0), "yes"),
+        ((0.79, 1.0), "mostly"),
+        ((0.49, 1.0), "undecided"),
+        ((0.0, 0.51), "undecided"),
+        ((0.0, 0.49), "hardly"),
+        ((0.0, 0.19), "no"),
+        (None, "undecided"),
+    ],
+)
+def test_the_word_is_what_the_whole_interval_says(interval: tuple[float, float] | None, word: str) -> None:
+    assert grade(figure(0.5, interval), DEGREES) == word
+
+
+def test_nothing_measured_has_no_word() -> None:
+    assert grade(None, DEGREES) == grade(figure(None, None), DEGREES) == "not measured"
+
+
+def test_the_rest_to_one_turns_the_interval() -> None:
+    turned = rest(figure(0.75, (0.5, 0.875)))
+    assert (turned.value, turned.interval) == (0.25, (0.125, 0.5))
+
+
+def test_lists_and_sentences() -> None:
+    assert [listed(list(n)) for n in ("a", "ab", "abc")] == ["a", "a and b", "a, b and c"]
+    assert sentence("no attacked prompts.") == "No attacked prompts."
+
+
+def test_the_verdict_tells_the_models_apart(seen: View) -> None:
+    assert [c.model for c in seen.cards] == ["esd", "fmn"]
+    forget, robust, broke, real, more = verdict.answers(seen)
+    # Eight of eight prompts and none of them: Wilson's intervals begin at 0.676 and end at 0.324.
+    assert {f.about: f.word for f in forget.findings} == {("esd",): "mostly", ("fmn",): "hardly"}
+    assert (
+        "100\u00a0% of the pictures in which the original drew church no longer show it" in forget.findings[0].sentence
+    )
+    assert "0\u00a0% of the attacked prompts bring it back within" in robust.findings[0].sentence
+    assert "Weakest against" in robust.findings[1].sentence
+    assert "near 50\u00a0%, far 100\u00a0%" in broke.findings[0].sentence
+    assert "Hardest hit" in broke.findings[0].sentence
+    # Eight prompts, all of them forgotten by one model and by the other none: 2·2^-8, times two in the first table.
+    words = {about: f.word for f in real.findings for about in f.about}
+    assert words == {"esd – original": "yes", "fmn – original": "not settled", "esd – fmn": "yes"}
+    assert [f.about for f in more.findings] == [("fmn – original",)]
+    assert more.findings[0].word == "no number"
+    opening, _ = verdict.lead(seen)
+    assert "fmn did not forget church." in opening
+
+
+def test_retained_concepts_are_counted_and_near_ones_come_first(cards: list[Scorecard]) -> None:
+    kept = retained(cards)
+    assert [k.near for k in kept] == sorted([k.near for k in kept], reverse=True)
+    near, far = ([k for k in kept if k.near is side] for side in (True, False))
+    assert sum(k.before.n for k in near) == sum(k.before.n for k in far) == 12
+    assert sum(k.after[0].n_shown for k in near) == 6
+    assert all(k.loss(0) == 0 for k in far)
+    assert all(k.loss(1) == 0 for k in kept)
+
+
+# --- how many prompts ---------------------------------------------------------------------------------------------
+
+
+def test_prompts_needed_by_hand() -> None:
+    # Two prompts of two seeds: means 1 and 0, δ = 0.5, s² = 0.5; (1.95996 + 0.84162)²·0.5/0.25 = 15.7.
+    assert prompts_needed([[1, 1], [1, -1]]) == 16
+    assert prompts_needed([[0, 0], [1, -1]]) is None
+    assert prompts_needed([]) is None
+    # All agree: a sign test at 5 % needs 2·2^-n ≤ 0.05, n = 6; at 0.5 % n = 9.
+    assert prompts_needed([[1.0]] * 3) == 6
+    assert prompts_needed([[1.0]] * 3, alpha=0.005) == 9
+
+
+@given(st.lists(st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=1, max_size=3), min_size=2, max_size=12))
+def test_prompts_needed_knows_no_order_and_no_side(differences: list[list[float]]) -> None:
+    found = prompts_needed(differences)
+    assert prompts_needed(differences[::-1]) == found
+    assert prompts_needed([[-x for x in d] for d in differences]) == found
+    if found is not None:
+        assert (prompts_needed(differences, power=0.9) or 0) >= found
+        assert (prompts_needed(differences, alpha=0.01) or 0) >= found
+
+
+@pytest.mark.slow
+def test_prompts_needed_gives_the_power_it_promises() -> None:
+    from igmu_metrics.statistics import paired_permutation
+
+    rng = np.random.default_rng(0)
+    chances = [0.35, 0.5, 0.15]  # only the first forgot, alike, only the second
+    pilot = rng.choice([1.0, 0.0, -1.0], p=chances, size=4000)
+    n = prompts_needed([[x] for x in pilot])
+    assert n is not None
+    assert n == pytest.approx((sum(NormalDist().inv_cdf(q) for q in (0.975, 0.8)) ** 2) * 0.46 / 0.04, rel=0.2)
+    found = [
+        paired_permutation(rng.choice([1.0, 0.0, -1.0], p=chances, size=n), resamples=999) <= 0.05 for _ in range(400)
+    ]
+    assert 0.72 < np.mean(found) < 0.88
+
+
+def test_differences_are_by_prompt_and_leave_out_the_unclear(cards: list[Scorecard]) -> None:
+    esd, fmn = cards
+    assert forgetting_differences(esd) == [[1.0, 1.0]] * 8
+    assert forgetting_differences(fmn) == [[0.0, 0.0]] * 8
+    assert forgetting_differences(fmn, esd) == [[-1.0, -1.0]] * 8
+    masked = esd.model_copy(
+        update={"generations": tuple(g.model_copy(update={"present": None}) for g in esd.generations)}
+    )
+    assert forgetting_differences(masked) == []
+
+
+# --- figures ------------------------------------------------------------------------------------------------------
+
+
+def test_a_forest_plot_places_value_and_interval() -> None:
+    drawn = forest("t", [("a", figure(0.5, (0.25, 1.0))), ("b", None)], marked="a", before=figure(0.0, None))
+    x = {v: 112 + v * 180 for v in (0.0, 0.25, 0.5, 1.0)}  # the plot spans 112..292
+    assert f'x1="{x[0.25]:.1f}"' in drawn
+    assert f'x2="{x[1.0]:.1f}"' in drawn
+    assert re.search(rf'<circle cx="{x[0.5]:.1f}" [^>]*class="mark"', drawn)
+    assert 'aria-label="t: a 0.50, 0.25 to 1.00; b not measured"' in drawn
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=14))
+def test_names_never_cover_each_other(values: Sequence[float]) -> None:
+    heights = _spread(values)
+    ordered = sorted(heights)
+    assert all(b - a >= 18 - 1e-6 for a, b in pairwise(ordered))
+    order = sorted(range(len(values)), key=lambda i: (-values[i], i))
+    assert [heights[i] for i in order] == ordered  # the best one on top
+
+
+# --- the leaderboard ----------------------------------------------------------------------------------------------
+
+
+def test_only_what_was_scored_alike_shares_a_table(tmp_path: Path, cards: list[Scorecard]) -> None:
+    entry = cards[1].scores["concept_accuracy"]
+    other = entry.model_copy(update={"signature": {**entry.signature, "detector": "clip"}})
+    unlike = cards[1].model_copy(update={"scores": {**cards[1].scores, "concept_accuracy": other}})
+    assert [[c.model for c in group] for group in alike([unlike, *cards])] == [["esd", "fmn"], ["fmn"]]
+    for at, card in enumerate((unlike, *cards)):
+        write(card, tmp_path / "board" / f"{at}.json")
+    done = CliRunner().invoke(
+        app, ["leaderboard", str(tmp_path / "board"), "--out", str(tmp_path / "l.html")], catch_exceptions=False
+    )
+    assert done.exit_code == 0
+    text = (tmp_path / "l.html").read_text(encoding="utf-8")
+    tags = Tags()
+    tags.feed(text)
+    assert tags.open == []
+    assert text.count("<table") == 2
+    assert "3 results on 1 concept." in text
+    assert "<script" not in text
+
+
+def test_one_model_twice_in_a_table_is_refused(tmp_path: Path, cards: list[Scorecard]) -> None:
+    for name in ("a", "b"):
+        write(cards[0], tmp_path / f"{name}.json")
+    with pytest.raises(DuplicateIdError, match=r"a\.json and .*b\.json: both of 'esd'"):
+        read_folder(tmp_path)
+    with pytest.raises(EmptyInputError, match="no scorecards"):
+        read_folder(tmp_path / "nothing")
+
+
+def test_a_rank_that_intervals_leave_open_says_so(cards: list[Scorecard]) -> None:
+    esd, fmn = cards
+    assert "overlaps" not in ranking(view(Section([esd, fmn], {})))
+    twin = esd.model_copy(update={"model": "twin"})
+    assert "overlaps esd" in ranking(view(Section([esd, twin], {})))
+
+
+# --- pictures -----------------------------------------------------------------------------------------------------
+
+
+def test_a_picture_is_as_good_as_its_bytes_allow() -> None:
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(rng.integers(0, 256, (256, 256, 3), dtype=np.uint8))
+    sizes = [len(small(noise, most)) for most in (12_000, 4_000, 1_500)]
+    assert all(size <= most for size, most in zip(sizes, (12_000, 4_000, 1_500), strict=True))
+    assert sizes == sorted(sizes, reverse=True)
+    assert small(Image.new("RGB", (32, 24)), 12_000)[8:12] == b"WEBP"
+
+
+def test_a_picture_asked_for_twice_is_stored_once(tmp_path: Path) -> None:
+    gallery = Gallery()
+    for name, shade in (("a", 0), ("b", 255)):
+        Image.new("L", (8, 8), shade).save(tmp_path / f"{name}.png")
+    assert [gallery.number(tmp_path / n) for n in ("a.png", "b.png", "a.png")] == [0, 1, 0]
+    (script,) = gallery.scripts()
+    assert script.count("UklGR") == 2
+
+
+# --- the audit ----------------------------------------------------------------------------------------------------
+
+
+def test_the_sample_does_not_depend_on_what_was_seen(seen: View) -> None:
+    from dataclasses import replace
+
+    def blind(line: object) -> object:
+        return replace(line, cells=tuple(replace(c, present=None) for c in line.cells))  # type: ignore[attr-defined, type-var]
+
+    picked = audit.sample(seen)
+    again = audit.sample(replace(seen, lines=tuple(map(blind, reversed(seen.lines)))))  # type: ignore[arg-type]
+    assert [d.path for d in picked] == [d.path for d in again]
+    assert len({d.path for d in picked}) == audit.SAMPLE
+    assert {d.model for d in picked} == set(MODELS)
+
+
+def test_the_page_does_not_tell_the_auditor_which_model_it_is(html: str) -> None:
+    (held,) = re.findall(r'class="sample">(.*?)</script>', html)
+    data = json.loads(held)
+    assert data["root"] == "drawn"
+    assert set(data["sample"][0]) == {"picture", "path", "question", "detector"}
+    assert len(data["paths"]) == len(MODELS) * 2 * len(chosen())
+    assert {s["question"] for s in data["sample"]} >= {"Is a church visible?"}
+
+
+def test_questions_fit_the_concept() -> None:
+    assert audit.question("style/van-gogh") == "Is it in the style of Vincent van Gogh?"
+    assert audit.question("object/church") == "Is a church visible?"
+    assert audit.question("setting/green-meadow") == "Is green meadow visible?"
+
+
+def test_paths_are_relative_to_what_holds_all_folders(tmp_path: Path) -> None:
+    assert audit.common_root({"a": tmp_path / "x" / "a", "b": tmp_path / "x" / "b"}) == tmp_path / "x"
+    assert audit.common_root({"a": tmp_path / "x", "b": tmp_path / "x" / "b"}) == tmp_path
+    assert audit.common_root({"a": Path("/one/a"), "b": Path("/two/b")}) is None
+
+
+def test_config_is_the_sandbox_s(cards: list[Scorecard]) -> None:
+    assert {c.config for c in cards} == {CONFIG}
