@@ -14,8 +14,10 @@ from igmu_data.schema import Row
 from igmu_data.taxonomy import SANDBOX, concept, config_concepts, config_target
 from igmu_metrics import assemble, judging, registry, scorecard
 from igmu_metrics.engine import BATCH_SIZE, Observed
+from igmu_metrics.engine.store import open_store
 from igmu_metrics.generations import Generation, find, paired
 from igmu_metrics.instruments import Backbone, Detector
+from igmu_metrics.loading import PRECISIONS, choice
 
 ON_ERROR: Final = ("raise", "skip")
 Advance = Callable[[str, int, int], None]
@@ -44,8 +46,10 @@ class Evaluation:
         strip: what CSDR compares with: `corpus`, or `reference` for comparing with published numbers only.
         on_error: `raise`, or `skip` and count unreadable and unpaired pictures.
         device: where models run; a GPU where there is one by default.
-        batch_size: pictures in memory at once; no influence on the numbers.
+        batch_size: pictures read ahead at once; no influence on the numbers.
         seed: of the bootstraps.
+        precision: "fp32", or "bf16" for networks in half precision, which moves features by up to a hundredth.
+        cache: keep what networks made of a picture between runs (`igmu_metrics.engine.store`).
         only: the generations to score, by row and seed; None for all that the folders hold.
     """
 
@@ -68,6 +72,8 @@ class Evaluation:
     device: str | None = None
     batch_size: int = BATCH_SIZE
     seed: int = 0
+    precision: str = "fp32"
+    cache: bool = True
     only: frozenset[tuple[str, int]] | None = None
 
     def run(
@@ -91,10 +97,16 @@ class Evaluation:
         for other in others:
             paired(drawn, other, skip=self.on_error == "skip")
         tools = self.instruments(target)
-        before = self._look(drawn, target, tools, original.name, advance)
-        for folder, other in zip(unlearned, others, strict=True):
-            seen = before if folder == original else self._look(other, target, tools, folder.name, advance)
-            yield self._card(folder, original, (drawn, before), (other, seen), target, tools)
+        store = open_store() if self.cache else None
+        try:
+            tools = replace(tools, store=store)
+            before = self._look(drawn, target, tools, original.name, advance)
+            for folder, other in zip(unlearned, others, strict=True):
+                seen = before if folder == original else self._look(other, target, tools, folder.name, advance)
+                yield self._card(folder, original, (drawn, before), (other, seen), target, tools)
+        finally:
+            if store is not None:
+                store.close()
 
     def _target(self) -> str:
         target = config_target(self.config)
@@ -120,13 +132,14 @@ class Evaluation:
         """Load detector and backbones for one target; a CLIP that several of them use is loaded once."""
         name, _, argument = self.detector.partition(":")
         registry.module("detectors", name)  # a wrong name should not wait for a model to load
+        how: dict[str, Any] = {"device": self.device, "precision": choice("precision", self.precision, PRECISIONS)}
         clip: Backbone | None = None
         if name == "clip" or self.clip:
             spec = f"clip:{self.clip or argument}".removesuffix(":")
             # The reference's glued copies overflow the text encoder, and it cuts them as torchmetrics does.
             cut = {"truncation": "cut"} if self.strip == "reference" else {}
-            clip = registry.backbone(spec, device=self.device, **cut)
-        options: dict[str, Any] = {"device": self.device, "threshold": self.threshold}
+            clip = registry.backbone(spec, **how, **cut)
+        options: dict[str, Any] = {"threshold": self.threshold, **how}
         if name == "clip" and self.clip in (None, argument):
             options["backbone"] = clip
         detector: Detector = registry.detector(self.detector, **options)
@@ -136,8 +149,8 @@ class Evaluation:
             given = asdict(detector.info.error_rates[target])
         if given:
             detector.info = replace(detector.info, **given)
-        features = registry.backbone(self.features, device=self.device) if self.features else clip
-        lpips = registry.backbone(f"lpips:{self.lpips}", device=self.device) if self.lpips else None
+        features = registry.backbone(self.features, **how) if self.features else clip
+        lpips = registry.backbone(f"lpips:{self.lpips}", **how) if self.lpips else None
         return judging.Instruments(detector, clip, features, lpips, self.strip)
 
     def _look(
@@ -193,6 +206,7 @@ def _ordered(wanted: Sequence[Generation], drawn: Sequence[Generation], seen: Ob
         None if seen.probabilities is None else seen.probabilities[index],
         {role: values[index] for role, values in seen.features.items()},
         tuple((place[i], reason) for i, reason in seen.failures if i in place),
+        tuple(seen.hashes[i] for i in index),
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from igmu_data.errors import InputError
 from igmu_metrics.contract import FloatArray
 from igmu_metrics.engine import BATCH_SIZE, Observed, OnError, Tick, observe
+from igmu_metrics.engine.store import Store
 from igmu_metrics.generations import Generation
 from igmu_metrics.instruments import Backbone, Detector
 
@@ -35,6 +36,7 @@ class Instruments:
         lpips: distances of pairs.
         strip: what CSDR compares with: `corpus`, the row's stripped prompt, or `reference`, the IGMU reference's glued
             copies, for comparing with published numbers only.
+        store: keeps what was seen, by content; None not to keep it.
     """
 
     detector: Detector
@@ -42,6 +44,7 @@ class Instruments:
     features: Backbone | None = None
     lpips: Backbone | None = None
     strip: str = "corpus"
+    store: Store | None = None
 
     @property
     def extractors(self) -> dict[str, Backbone]:
@@ -102,6 +105,7 @@ def look(
         on_error=on_error,
         batch_size=batch_size,
         tick=tick,
+        store=tools.store,
     )
 
 
