@@ -1,4 +1,5 @@
-"""The command line: `igmu demo | audit | concepts | metrics | validate | generate | score | import-head | compare`.
+"""The command line: `igmu demo | audit | concepts | metrics | validate | generate | score | import-head | compare |
+cache`.
 
 Thin on purpose: it reads arguments, calls the package and prints. Everything heavy is imported inside the commands.
 Tables go to stdout, progress and errors to stderr; an error of the user's ends with exit code 2 and no traceback.
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from igmu_data.errors import exits_on_error
-from igmu_metrics import cli_audit, cli_sandbox, cli_training
+from igmu_metrics import cli_audit, cli_cache, cli_sandbox, cli_training
 
 if TYPE_CHECKING:
     from igmu_metrics.scorecard import Scorecard
@@ -30,6 +31,7 @@ app = typer.Typer(
 
 app.command()(cli_sandbox.demo)
 app.command()(cli_audit.audit)
+app.add_typer(cli_cache.cache, name="cache")
 
 
 @exits_on_error
@@ -161,7 +163,9 @@ def score(
     strip: Annotated[str, typer.Option(help="What CSDR reads: corpus, or reference (IGMU's way).")] = "corpus",
     on_error: Annotated[str, typer.Option(help="Unreadable images: raise, or skip and count them.")] = "raise",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, …; default a GPU where there is one.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in memory at once.")] = 16,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images read ahead at once.")] = 16,
+    precision: Annotated[str, typer.Option(help="fp32, or bf16: faster, features off by up to 1 %.")] = "fp32",
+    cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Keep what networks saw, for later runs.")] = True,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
 ) -> None:
     """Score unlearned models against the original on the same prompts and seeds."""
@@ -190,6 +194,8 @@ def score(
         on_error=on_error,
         device=device,
         batch_size=batch_size,
+        precision=precision,
+        cache=cache,
         seed=seed,
     )
     cards: list[Scorecard] = []

@@ -23,6 +23,7 @@ from igmu_metrics import loading
 from igmu_metrics.contract import FloatArray, batches
 from igmu_metrics.extraction import Extracting, Pixels, filled, processor_key
 from igmu_metrics.instruments import InstrumentInfo
+from igmu_metrics.packed import pack
 
 if TYPE_CHECKING:
     import torch
@@ -94,6 +95,9 @@ class Clip(Extracting):
         self.n_truncated = 0
         """Texts given so far that were longer than `max_tokens` and lost their tail."""
         self._model, self._processor, self._tokenizer = model, processor, tokenizer
+        vision = model.config.vision_config
+        pack(model.vision_model, _BATCH * (1 + (vision.image_size // vision.patch_size) ** 2))
+        pack(model.text_model, _BATCH * _LENGTHS[1])
 
     def prepare(self, image: Image) -> Pixels:
         """(3, h, w) float32: the model's own resize, crop and scale."""

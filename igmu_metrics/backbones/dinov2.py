@@ -14,6 +14,7 @@ import numpy as np
 from igmu_metrics import loading
 from igmu_metrics.extraction import Extracting, Pixels, processor_key
 from igmu_metrics.instruments import InstrumentInfo
+from igmu_metrics.packed import pack
 
 if TYPE_CHECKING:
     import torch
@@ -65,6 +66,7 @@ class Dinov2(Extracting):
     def __init__(self, info: InstrumentInfo, model: Any, processor: Any) -> None:
         super().__init__(info, processor_key(processor), model.device, model.dtype, _BATCH)
         self._model, self._processor = model, processor
+        pack(model, _BATCH * (1 + (model.config.image_size // model.config.patch_size) ** 2))
 
     def prepare(self, image: Image) -> Pixels:
         """(3, h, w) float32: the model's own resize, crop and scale."""

@@ -218,7 +218,8 @@ def bound() -> int:
 
 def _encoded(value: FloatArray) -> bytes:
     """The numbers as float32 where that loses nothing (networks compute in it), else as float64."""
-    short = value.astype("<f4")
+    with np.errstate(over="ignore", under="ignore"):
+        short = value.astype("<f4")
     if np.array_equal(short.astype(np.float64), value):
         return b"f" + short.tobytes()
     return b"d" + value.astype("<f8").tobytes()
