@@ -16,7 +16,7 @@ from igmu_data.stripping import strip_concept, strip_reference
 from igmu_data.taxonomy import concept, near
 from igmu_metrics import registry
 from igmu_metrics.contract import FloatArray, Score
-from igmu_metrics.engine import distances, embedded
+from igmu_metrics.engine import embedded
 from igmu_metrics.judging import CLIP, FEATURES, Instruments, Judged
 from igmu_metrics.signing import RESAMPLES, Fields, finish
 
@@ -64,9 +64,8 @@ def scores(
             given = {"features": x[at], "original_features": y[at], "feature_name": tools.features.info.name}
             both = {f"original_{k}": v for k, v in keys.items()}
             add("frechet", given | keys | both, tools.features.info.signature("features"), split)
-        if tools.lpips is not None and at:
-            mine, theirs = ([group[i].path for i in at] for group in (judged.generations, judged.originals))
-            given = {"distances": distances(mine, theirs, tools.lpips, store=tools.store), "splits": [split] * len(at)}
+        if tools.lpips is not None and judged.distances is not None and at:
+            given = {"distances": judged.distances[at], "splits": [split] * len(at)}
             add("lpips", given | keys, tools.lpips.info.signature("lpips"), split)
     instruments = detector | {k: v for role, b in tools.extractors.items() for k, v in b.info.signature(role).items()}
     add("forget_score", _forget_score(judged, tools), instruments | {"strip": tools.strip})

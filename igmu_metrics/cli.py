@@ -1,5 +1,5 @@
-"""The command line: `igmu demo | audit | concepts | metrics | validate | generate | score | import-head | compare |
-cache`.
+"""The command line: `igmu demo | audit | concepts | metrics | validate | generate | score | merge |
+import-head | compare | cache`.
 
 Thin on purpose: it reads arguments, calls the package and prints. Everything heavy is imported inside the commands.
 Tables go to stdout, progress and errors to stderr; an error of the user's ends with exit code 2 and no traceback.
@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from igmu_data.errors import exits_on_error
-from igmu_metrics import cli_audit, cli_cache, cli_sandbox, cli_training
-
-if TYPE_CHECKING:
-    from igmu_metrics.scorecard import Scorecard
+from igmu_metrics import cli_audit, cli_cache, cli_sandbox, cli_scoring, cli_training
 
 app = typer.Typer(
     name="igmu",
@@ -167,14 +164,13 @@ def score(
     precision: Annotated[str, typer.Option(help="fp32, or bf16: faster, features off by up to 1 %.")] = "fp32",
     cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Keep what networks saw, for later runs.")] = True,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    shard: Annotated[
+        str | None, typer.Option(help="i/n: look at this part only and write tables to --out, for igmu merge.")
+    ] = None,
 ) -> None:
     """Score unlearned models against the original on the same prompts and seeds."""
-    from igmu_metrics import tables
-    from igmu_metrics.evaluate import Evaluation, output_paths
-    from igmu_metrics.progress import bars
-    from igmu_metrics.scorecard import write
+    from igmu_metrics.evaluate import Evaluation
 
-    paths = output_paths(out, unlearned)
     evaluation = Evaluation(
         config=config,
         layout=layout,
@@ -198,13 +194,10 @@ def score(
         cache=cache,
         seed=seed,
     )
-    cards: list[Scorecard] = []
-    with bars() as advance:
-        for card, path in zip(evaluation.run(original, unlearned, advance), paths, strict=True):
-            cards.append(card)
-            if path is not None:
-                write(card, path)
-    tables.show(*tables.scores(cards))
+    cli_scoring.run(evaluation, original, unlearned, out, shard)
+
+
+app.command()(cli_scoring.merge)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -85,30 +86,47 @@ class Evaluation:
             InputError: options that do not exist, or a config of more than one concept.
             IgmuError: whatever is wrong with folders, labels, weights or pictures.
         """
-        target = self._target()
+        target = self.target()
+        drawn, *others = self.drawn(original, unlearned)
+        with self.opened(target) as tools:
+            before = self.look(drawn, target, tools, original.name, advance)
+            for folder, other in zip(unlearned, others, strict=True):
+                seen = before if folder == original else self.look(other, target, tools, folder.name, advance)
+                yield self.card((folder.name, original.name), (drawn, before), (other, seen), target, tools)
+
+    def drawn(self, original: Path, unlearned: Sequence[Path]) -> list[list[Generation]]:
+        """The generations of the original and of every unlearned model.
+
+        Every folder is looked through before the first picture is: a typing error should not cost an hour.
+        """
         if self.prompt is not None and self.layout != "flat":
             raise InputError(f"a prompt is given for layout {self.layout!r}; only 'flat' has one prompt for all.")
         for name, known in (("on_error", ON_ERROR), ("strip", judging.STRIPS)):
             if getattr(self, name) not in known:
                 raise InputError(f"no {name} {getattr(self, name)!r}; it is {' or '.join(known)}.")
-        rows = self._rows()
-        # Every folder is looked through before the first picture is: a typing error should not cost an hour.
-        drawn, *others = (self._find(f, rows) for f in (original, *unlearned))
+        rows = self.rows()
+        first, *others = (self._find(f, rows) for f in (original, *unlearned))
         for other in others:
-            paired(drawn, other, skip=self.on_error == "skip")
+            paired(first, other, skip=self.on_error == "skip")
+        return [first, *others]
+
+    @contextmanager
+    def opened(self, target: str) -> Iterator[judging.Instruments]:
+        """The instruments, with the cache that they share."""
         tools = self.instruments(target)
         store = open_store() if self.cache else None
         try:
-            tools = replace(tools, store=store)
-            before = self._look(drawn, target, tools, original.name, advance)
-            for folder, other in zip(unlearned, others, strict=True):
-                seen = before if folder == original else self._look(other, target, tools, folder.name, advance)
-                yield self._card(folder, original, (drawn, before), (other, seen), target, tools)
+            yield replace(tools, store=store)
         finally:
             if store is not None:
                 store.close()
 
-    def _target(self) -> str:
+    def target(self) -> str:
+        """The one concept of the config.
+
+        Raises:
+            InputError: a config of more than one.
+        """
         target = config_target(self.config)
         if target is None:
             members = config_concepts(self.config)
@@ -119,7 +137,8 @@ class Evaluation:
             )
         return target
 
-    def _rows(self) -> dict[str, Row]:
+    def rows(self) -> dict[str, Row]:
+        """The corpus rows by id; none for a layout that does not know them."""
         if self.layout != "metadata":
             return {}
         return bench_rows(self.config, bench=self.bench, revision=self.revision)
@@ -153,9 +172,10 @@ class Evaluation:
         lpips = registry.backbone(f"lpips:{self.lpips}", **how) if self.lpips else None
         return judging.Instruments(detector, clip, features, lpips, self.strip)
 
-    def _look(
+    def look(
         self, drawn: Sequence[Generation], target: str, tools: judging.Instruments, what: str, advance: Advance
     ) -> Observed:
+        """Run one model's generations through the instruments."""
         return judging.look(
             drawn,
             target,
@@ -165,15 +185,24 @@ class Evaluation:
             tick=lambda n: advance(what, n, len(drawn)),
         )
 
-    def _card(
+    def card(
         self,
-        folder: Path,
-        original: Path,
+        names: tuple[str, str],
         before: tuple[list[Generation], Observed],
         after: tuple[list[Generation], Observed],
         target: str,
         tools: judging.Instruments,
     ) -> scorecard.Scorecard:
+        """Score what was seen.
+
+        Args:
+            names: of the unlearned and of the original model.
+            before: the original's generations and what was seen in them.
+            after: the unlearned model's.
+            target: the concept to forget.
+            tools: what looked.
+        """
+        model, original = names
         first, second, missing = paired(before[0], after[0], skip=self.on_error == "skip")
         judged = judging.judge(
             target,
@@ -183,8 +212,8 @@ class Evaluation:
             missing,
         )
         fields = {
-            "model": folder.name,
-            "original": original.name,
+            "model": model,
+            "original": original,
             "config": self.config,
             "dataset": identity(locate(self.config, self.bench))
             if self.layout == "metadata"
@@ -193,7 +222,7 @@ class Evaluation:
             "on_error": self.on_error,
         }
         found = assemble.scores(judged, tools, fields=fields, seed=self.seed)
-        return scorecard.build(judged, found, model=folder.name, original_model=original.name, config=self.config)
+        return scorecard.build(judged, found, model=model, original_model=original, config=self.config)
 
 
 def _ordered(wanted: Sequence[Generation], drawn: Sequence[Generation], seen: Observed) -> Observed:
@@ -207,6 +236,7 @@ def _ordered(wanted: Sequence[Generation], drawn: Sequence[Generation], seen: Ob
         {role: values[index] for role, values in seen.features.items()},
         tuple((place[i], reason) for i, reason in seen.failures if i in place),
         tuple(seen.hashes[i] for i in index),
+        None if seen.distances is None else seen.distances[index],
     )
 
 

@@ -34,6 +34,8 @@ class Observed:
         features: (n, d) per backbone role; NaN rows where not `ok` (never handed to a metric).
         failures: (index, reason) of every failed generation.
         hashes: (n,) SHA-256 of the files; "" where there is no file or it could not be read.
+        distances: (n,) distance to the original model's picture of the same generation, NaN where there is none; None
+            where they were not measured yet.
     """
 
     ok: BoolArray
@@ -41,6 +43,7 @@ class Observed:
     features: Mapping[str, FloatArray]
     failures: tuple[tuple[int, str], ...]
     hashes: tuple[str, ...] = ()
+    distances: FloatArray | None = None
 
 
 def observe(
