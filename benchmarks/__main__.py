@@ -1,4 +1,4 @@
-"""Measure everything and write the page: `python -m benchmarks` (about two hours), or `--quick` (minutes, to try it)."""
+"""Measure everything and write the page: `python -m benchmarks` (hours), or with `--quick` (minutes, to try it)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How memory and time grow with the number of pictures: one process for each number, its own peak as the system saw it."""
+"""How memory and time grow with the number of pictures: a process for each number, with its peak as the system saw it."""
 
 from __future__ import annotations
 
@@ -80,10 +80,7 @@ def starts(n: int = 5) -> str:
     empty = seconds("pass")
     helps = seconds("import sys; sys.argv = ['igmu', '--help']; from igmu_metrics.cli import main; main()")
     imports = seconds("import igmu_metrics")
-    return (
-        f"`igmu --help`: {helps:.2f} s; `import igmu_metrics`: {imports:.2f} s (an empty Python process: {empty:.2f} s)."
-        "\n"
-    )
+    return f"`igmu --help`: {helps:.2f} s; `import igmu_metrics`: {imports:.2f} s (an empty Python: {empty:.2f} s).\n"
 
 
 def page(path: Path, text: str) -> None:

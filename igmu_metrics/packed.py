@@ -1,8 +1,8 @@
-"""Linear layers for a CPU with weights in the layout its kernels like: the same fp32 arithmetic, about 1.6 times as fast.
+"""Linear layers for a CPU, with weights in the layout its kernels like: fp32 as before, about 1.6 times as fast.
 
 Conventions: oneDNN multiplies in true fp32 here; `torch.set_float32_matmul_precision("medium")` takes the same kernels
 for some shapes, but would let another CPU or version round to bfloat16 without a word. A layer is exchanged only where
-its results agree with the ordinary one's to a rounding error; where they do not, or torch has no such kernels, it stays.
+its results agree with the ordinary one's to a rounding error; otherwise, or without such kernels in torch, it stays.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from igmu_metrics.contract import FloatArray
 from igmu_metrics.engine import Observed, distances
 from igmu_metrics.engine import table as tables
 from igmu_metrics.evaluate import Advance, Evaluation
-from igmu_metrics.generations import Generation, paired
+from igmu_metrics.generations import Generation
 from igmu_metrics.scorecard import Scorecard
 
 _SPEC: Final = re.compile(r"(\d+)/(\d+)")

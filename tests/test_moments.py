@@ -65,10 +65,12 @@ def test_the_interval_does_not_depend_on_the_order_of_rows() -> None:
     rng = np.random.default_rng(3)
     x, y, ids = rng.normal(size=(90, 20)), rng.normal(0.5, 1, (90, 20)), np.repeat(np.arange(30), 3)
     order = rng.permutation(90)
-    for given in (ids, None):
-        whole = gaussian.frechet_estimate(x, y, x_ids=given, y_ids=given)
-        turned = None if given is None else given[order]
-        assert gaussian.frechet_estimate(x[order], y, x_ids=turned, y_ids=given)[1] == pytest.approx(whole[1], rel=1e-9)
+    for prompts in (ids, None):
+        whole = gaussian.frechet_estimate(x, y, x_ids=prompts, y_ids=prompts)
+        turned = None if prompts is None else prompts[order]
+        assert gaussian.frechet_estimate(x[order], y, x_ids=turned, y_ids=prompts)[1] == pytest.approx(
+            whole[1], rel=1e-9
+        )
 
 
 def test_the_interval_holds_the_distance_of_other_prompts_of_the_same_models() -> None:

@@ -20,22 +20,20 @@ N = 3
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, bench_folder: Path) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("drawn") / "pictures"
-    rows = sorted(bench_rows("object.church", bench=bench_folder).values(), key=lambda r: r.id)
-    kept = {r.id for r in rows[::3]} | {r.attack_source_id for r in rows[::3]}
-    draw(out, [r for r in rows if r.id in kept])
+    draw(out, sorted(bench_rows("sandbox.church", bench="sandbox").values(), key=lambda r: r.id))
     return out
 
 
 @pytest.fixture(scope="module")
-def evaluation(tmp_path_factory: pytest.TempPathFactory, bench_folder: Path) -> Evaluation:
+def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     place = tmp_path_factory.mktemp("networks")
     trunk = tiny_trunk(place / "trunk.safetensors")
     clip = tiny_clip(place / "clip")
     return Evaluation(
-        "object.church",
-        bench=str(bench_folder),
+        "sandbox.church",
+        bench="sandbox",
         detector=f"clip:{clip}",
         threshold=0.04,
         lpips=f"alex?trunk={trunk}&size=64",
@@ -110,7 +108,13 @@ def test_a_table_comes_back_to_the_last_bit(tmp_path: Path) -> None:
     seen = Observed(
         np.array([True, False, True]), probabilities, features, ((1, "broken"),), ("a", "", "c"), rng.random(3)
     )
-    keys = {"id": list("xyz"), "seed": [1, 2, 3], "split": ["forget"] * 3, "prompt": ["p", None, "q"], "file": list("abc")}
+    keys = {
+        "id": list("xyz"),
+        "seed": [1, 2, 3],
+        "split": ["forget"] * 3,
+        "prompt": ["p", None, "q"],
+        "file": list("abc"),
+    }
     table.write(table.Table(keys, ["object/a", "object/b"], seen, {"x": [1]}), tmp_path / "t.parquet")
     got = table.read(tmp_path / "t.parquet")
     assert (got.keys, list(got.concepts), got.facts) == (keys, ["object/a", "object/b"], {"x": [1]})

@@ -224,7 +224,8 @@ from igmu_metrics.evaluate import Evaluation
 from igmu_metrics.scorecard import write
 original, unlearned, out = map(Path, sys.argv[1:])
 print("ready", flush=True)
-for card in Evaluation("sandbox.church", detector="sandbox", clip="sandbox", bench="sandbox").run(original, [unlearned]):
+evaluation = Evaluation("sandbox.church", detector="sandbox", clip="sandbox", bench="sandbox")
+for card in evaluation.run(original, [unlearned]):
     write(card, out)
 """
 

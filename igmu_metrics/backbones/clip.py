@@ -139,7 +139,9 @@ class Clip(Extracting):
         padded = {"padding": "max_length", "max_length": width, "return_tensors": "pt"}
         if self.info.settings["truncation"] == "keep-end":
             return self._tokenizer(list(texts), truncation=True, **padded)
-        tokens = self._tokenizer(list(texts), verbose=False, padding=True, return_tensors="pt", pad_to_multiple_of=width)
+        tokens = self._tokenizer(
+            list(texts), verbose=False, padding=True, return_tensors="pt", pad_to_multiple_of=width
+        )
         for name in tokens:
             tokens[name] = tokens[name][:, :width]
         return tokens

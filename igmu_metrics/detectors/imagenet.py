@@ -148,7 +148,11 @@ def load(
         preparation=f"resize {prepare.resize_size[0]} bilinear, centre crop {prepare.crop_size[0]}",
         threshold=checked_threshold(threshold, 0.5),
         concepts=frozenset(indices),
-        settings={**unusual(precision), "rule": rule, "classes": ";".join(f"{c}={list(i)}" for c, i in sorted(indices.items()))},
+        settings={
+            **unusual(precision),
+            "rule": rule,
+            "classes": ";".join(f"{c}={list(i)}" for c, i in sorted(indices.items())),
+        },
     )
     own = InstrumentInfo(f"{info.name}/logits", info.revision, info.preparation, settings={"precision": precision})
     logits = ImageNetLogits(network, prepare, own, pick_device(device), dtype)

@@ -131,7 +131,9 @@ class Store:
         limit = time.time() - older_than if older_than is not None else float("-inf")
         with self._guarded(), self._lock:
             with self._transaction():
-                rows = self._db.execute("SELECT id, LENGTH(value), used FROM features ORDER BY used DESC, id").fetchall()
+                rows = self._db.execute(
+                    "SELECT id, LENGTH(value), used FROM features ORDER BY used DESC, id"
+                ).fetchall()
                 kept, total = 0, 0
                 for _, size, used in rows:
                     total += size + _OVERHEAD
@@ -191,7 +193,9 @@ class Store:
                 step = f"Make room, set {CACHE_ENVIRONMENT} to another folder, or pass --no-cache"
             else:
                 step = "Delete the file, it is only a cache"
-            raise OutputError(f"{self.path}: cache cannot be used ({reason}). {step}; finished work is kept.") from error
+            raise OutputError(
+                f"{self.path}: cache cannot be used ({reason}). {step}; finished work is kept."
+            ) from error
 
 
 def open_store(folder: Path | None = None) -> Store:

@@ -79,7 +79,9 @@ def write(table: Table, path: Path) -> None:
         with beside(path) as part:
             pq.write_table(whole, part, compression="zstd")
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}. Make room, or choose another --out.") from error
+        raise OutputError(
+            f"cannot write {path}: {error.strerror or error}. Make room, or choose another --out."
+        ) from error
 
 
 def read(path: Path) -> Table:

@@ -25,7 +25,8 @@ def embedded(backbone: Backbone, texts: Sequence[str], store: Store | None = Non
     found: dict[str, FloatArray] = {}
     if store is not None:
         for text, sha in distinct.items():
-            found |= {text: row for row in store.get(sha, [key]).values()}
+            if (row := store.get(sha, [key]).get(key)) is not None:
+                found[text] = row
     missing = [text for text in distinct if text not in found]
     if missing:
         fresh = backbone.text_features(missing)
