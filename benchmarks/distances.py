@@ -41,7 +41,7 @@ def measure(sizes: list[int], width: int, n_rounds: int, eval_unlearn: Path | No
         text += f"\nFID, n = {n}\n\n" + table(["by", "seconds", "igmu is faster by", "relative error"], rows)
     if eval_unlearn is None:
         text += (
-            "\neval-unlearn: not measured. Its evaluations fetch models and data sets from the Hub; its distance alone is "
+            "\neval-unlearn: not measured. Its evaluations fetch models and data from the Hub; its distance alone is "
             "measured with --eval-unlearn PYTHON, a Python that has it installed.\n"
         )
     return text + _intervals(min(sizes[-1], 1000), width, n_rounds)

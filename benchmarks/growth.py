@@ -1,4 +1,4 @@
-"""How memory and time grow with the number of pictures: a process for each number, with its peak as the system saw it."""
+"""How memory and time grow with the number of pictures: a process for each number, with its own peak."""
 
 from __future__ import annotations
 

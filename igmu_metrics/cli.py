@@ -167,6 +167,10 @@ def score(
     shard: Annotated[
         str | None, typer.Option(help="i/n: look at this part only and write tables to --out, for igmu merge.")
     ] = None,
+    engine: Annotated[
+        str, typer.Option(help="local, or ray: shards over a cluster, tables in --out/tables.")
+    ] = "local",
+    workers: Annotated[int | None, typer.Option(min=1, help="Workers of ray; as many as there is room for.")] = None,
 ) -> None:
     """Score unlearned models against the original on the same prompts and seeds."""
     from igmu_metrics.evaluate import Evaluation
@@ -194,7 +198,7 @@ def score(
         cache=cache,
         seed=seed,
     )
-    cli_scoring.run(evaluation, original, unlearned, out, shard)
+    cli_scoring.run(evaluation, original, unlearned, out, shard=shard, engine=engine, workers=workers)
 
 
 app.command()(cli_scoring.merge)

@@ -12,12 +12,26 @@ if TYPE_CHECKING:
     from igmu_metrics.evaluate import Evaluation
 
 
-def run(evaluation: Evaluation, original: Path, unlearned: Sequence[Path], out: Path | None, shard: str | None) -> None:
+ENGINES = ("local", "ray")
+TABLES = "tables"
+
+
+def run(
+    evaluation: Evaluation,
+    original: Path,
+    unlearned: Sequence[Path],
+    out: Path | None,
+    *,
+    shard: str | None,
+    engine: str,
+    workers: int | None,
+) -> None:
     """Score everything and write cards, or look at one part and write tables."""
     from igmu_data.errors import InputError
     from igmu_data.files import require_writable
-    from igmu_metrics import sharding, tables
+    from igmu_metrics import distributed, sharding, tables
     from igmu_metrics.evaluate import output_paths
+    from igmu_metrics.loading import choice
     from igmu_metrics.progress import bars
     from igmu_metrics.scorecard import write
 
@@ -33,7 +47,14 @@ def run(evaluation: Evaluation, original: Path, unlearned: Sequence[Path], out: 
     paths = output_paths(out, unlearned)
     cards = []
     with bars() as advance:
-        for card, path in zip(evaluation.run(original, unlearned, advance), paths, strict=True):
+        if choice("engine", engine, ENGINES) == "ray":
+            if out is None or out.suffix == ".json":
+                raise InputError("--engine ray needs --out, a folder for scorecards and for the tables of the workers.")
+            paths = sorted(paths)  # merged cards come by name
+            run_ = distributed.run(evaluation, original, unlearned, out / TABLES, workers=workers, advance=advance)
+        else:
+            run_ = evaluation.run(original, unlearned, advance)
+        for card, path in zip(run_, paths, strict=True):
             cards.append(card)
             if path is not None:
                 write(card, path)

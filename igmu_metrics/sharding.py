@@ -94,7 +94,7 @@ def look(
     facts = {
         "format": 1,
         "igmu": __version__,
-        "evaluation": {k: v for k, v in asdict(evaluation).items() if k not in _LOCAL},
+        "evaluation": options(evaluation),
         "instruments": _instruments(tools),
         "original": original.name,
         "shard": list(shard),
@@ -134,10 +134,24 @@ def _write(
         "file": [g.path.name for g in generations],
     }
     i, n = facts["shard"]
-    path = out / f"{model}-{i:05d}-of-{n:05d}.parquet"
+    path = out / file_name(model, i, n)
     concepts = judging.asked(generations, target)
     tables.write(tables.Table(keys, concepts, seen, {**facts, "model": model}), path)
     return path
+
+
+def file_name(model: str, i: int, n: int) -> str:
+    """What the table of a model's part is called.
+
+    >>> file_name("esd", 2, 8)
+    'esd-00002-of-00008.parquet'
+    """
+    return f"{model}-{i:05d}-of-{n:05d}.parquet"
+
+
+def options(evaluation: Evaluation) -> dict[str, Any]:
+    """What of an evaluation must be equal in all parts, as plain JSON."""
+    return {k: v for k, v in asdict(evaluation).items() if k not in _LOCAL}
 
 
 def _instruments(tools: judging.Instruments) -> dict[str, Any]:
@@ -170,8 +184,7 @@ def merge(folder: Path, *, device: str | None = None) -> Iterator[Scorecard]:
                 raise MetadataError(f"{path}: made with other {name} than {paths[0].name}. Run that part again alike.")
         models.setdefault(one.facts["model"], []).append(one)
     assert first is not None
-    options = first.facts["evaluation"]
-    evaluation = Evaluation(**options, device=device)
+    evaluation = Evaluation(**first.facts["evaluation"], device=device)
     original, target = first.facts["original"], evaluation.target()
     rows = evaluation.rows()
     with evaluation.opened(target) as tools:

@@ -16,12 +16,13 @@ import numpy as np
 from igmu_metrics.contract import BoolArray, FloatArray
 from igmu_metrics.engine.ahead import Loaded, ahead, load
 from igmu_metrics.engine.store import READABLE, Store
+from igmu_metrics.extraction import filled
 from igmu_metrics.instruments import Backbone, Batch, Detector, Extractor, feature_key, features_of
 
 OnError = Literal["raise", "skip"]
 BATCH_SIZE: Final = 16
 Tick = Callable[[int], None]
-_AT_ONCE: Final = 1024  # rows that a detector judges at once
+_AT_ONCE: Final = 64  # pictures that a detector judges in one call, always as many: see `igmu_metrics.extraction`
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +112,9 @@ def observe(
         probabilities = np.ma.MaskedArray(np.zeros((len(images), len(concepts))), mask=True)
         good = np.flatnonzero(seen.ok).tolist() if looks is None else []
         for at in (good[k : k + _AT_ONCE] for k in range(0, len(good), _AT_ONCE)):
-            probabilities[at] = detector.probabilities(
-                Batch([_path(images, i) for i in at], known=seen.rows(at)), concepts
-            )
+            full = filled(at, _AT_ONCE)
+            batch = Batch([_path(images, i) for i in full], known=seen.rows(full))
+            probabilities[at] = detector.probabilities(batch, concepts)[: len(at)]
         for i, row in answers.items():
             probabilities[i] = row
     features = {role: seen.features(backbone) for role, backbone in roles.items()}
