@@ -167,9 +167,7 @@ def score(
     shard: Annotated[
         str | None, typer.Option(help="i/n: look at this part only and write tables to --out, for igmu merge.")
     ] = None,
-    engine: Annotated[
-        str, typer.Option(help="local, or ray: shards over a cluster, tables in --out/tables.")
-    ] = "local",
+    engine: Annotated[str, typer.Option(help="local, or ray: shards over a cluster.")] = "local",
     workers: Annotated[int | None, typer.Option(min=1, help="Workers of ray; as many as there is room for.")] = None,
 ) -> None:
     """Score unlearned models against the original on the same prompts and seeds."""

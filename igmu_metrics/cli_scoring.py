@@ -44,19 +44,18 @@ def run(
             files = sharding.look(evaluation, original, unlearned, which, out, advance)
         typer.echo("\n".join(map(str, files)))
         return
-    paths = output_paths(out, unlearned)
+    paths = {folder.name: path for folder, path in zip(unlearned, output_paths(out, unlearned), strict=True)}
     cards = []
     with bars() as advance:
         if choice("engine", engine, ENGINES) == "ray":
             if out is None or out.suffix == ".json":
                 raise InputError("--engine ray needs --out, a folder for scorecards and for the tables of the workers.")
-            paths = sorted(paths)  # merged cards come by name
-            run_ = distributed.run(evaluation, original, unlearned, out / TABLES, workers=workers, advance=advance)
+            found = distributed.run(evaluation, original, unlearned, out / TABLES, workers=workers, advance=advance)
         else:
-            run_ = evaluation.run(original, unlearned, advance)
-        for card, path in zip(run_, paths, strict=True):
+            found = evaluation.run(original, unlearned, advance)
+        for card in found:
             cards.append(card)
-            if path is not None:
+            if (path := paths[card.model]) is not None:
                 write(card, path)
     tables.show(*tables.scores(cards))
 

@@ -1,10 +1,10 @@
 """One evaluation over many machines with Ray Data: shards go to workers, tables come back, and merging gives the cards.
 
-Conventions: workers are processes that hold the networks and look at one shard after the other (`igmu_metrics.sharding`);
-pictures must lie under the same paths on every machine. A shard whose worker dies is looked at again by another one. The
-driver writes each table under its own name, whole or not at all, so that a shard that comes twice is there once; tables
-that are there already are not made again, so that a restart goes on. The cards are those of one machine, as far as the
-machines' arithmetic agrees (same kind of processor, same number of threads).
+Conventions: workers are processes that hold the networks and look at one shard after another (see `sharding`); pictures
+must lie under the same paths on every machine. A shard whose worker dies is looked at again by another one.
+The driver writes each table under its own name, whole or not at all, so that a shard that comes twice is there once;
+tables that are there already are not made again, so that a restart goes on. The cards are those of one machine, as far
+as the machines' arithmetic agrees (same kind of processor, same number of threads).
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ def run(
         if not all(_there(out / sharding.file_name(name, i, n), evaluation) for name in names)
     ]
     if missing:
+        if not ray.is_initialized():
+            ray.init(include_dashboard=False, log_to_driver=False)
         folders = [str(folder.resolve()) for folder in (original, *unlearned)]
         looked = ray.data.from_items([{"shard": i} for i in missing], override_num_blocks=len(missing)).map_batches(
             _Looker,
