@@ -20,8 +20,7 @@ from igmu_data.stripping import strip_concept, strip_reference
 from igmu_data.taxonomy import concept, near
 from igmu_metrics import registry
 from igmu_metrics.contract import FloatArray, Score
-from igmu_metrics.engine import distances
-from igmu_metrics.instruments import Backbone
+from igmu_metrics.engine import embedded
 from igmu_metrics.judging import CLIP, FEATURES, Instruments, Judged
 from igmu_metrics.signing import RESAMPLES, Fields, finish
 
@@ -71,7 +70,7 @@ def scores(
         keys = {"ids": [judged.generations[i].row_id for i in at], "seeds": [judged.generations[i].seed for i in at]}
         if tools.clip is not None and at and all(judged.generations[i].text for i in at):
             signature = tools.clip.info.signature("clip") | {"strip": tools.strip}
-            add("clip_alignment", _alignment(judged, tools.clip, at, tools.strip) | keys, signature, split)
+            add("clip_alignment", _alignment(judged, tools, at) | keys, signature, split)
         if split == NEGATION:  # too few for a distribution, and too far from the original to be compared in pairs
             continue
         if tools.features is not None and len(at) > 1:
@@ -79,9 +78,8 @@ def scores(
             given = {"features": x[at], "original_features": y[at], "feature_name": tools.features.info.name}
             both = {f"original_{k}": v for k, v in keys.items()}
             add("frechet", given | keys | both, tools.features.info.signature("features"), split)
-        if tools.lpips is not None and at:
-            mine, theirs = ([group[i].path for i in at] for group in (judged.generations, judged.originals))
-            given = {"distances": distances(mine, theirs, tools.lpips), "splits": [split] * len(at)}
+        if tools.lpips is not None and judged.distances is not None and at:
+            given = {"distances": judged.distances[at], "splits": [split] * len(at)}
             add("lpips", given | keys, tools.lpips.info.signature("lpips"), split)
     instruments = detector | {k: v for role, b in tools.extractors.items() for k, v in b.info.signature(role).items()}
     add("forget_score", _forget_score(judged, tools, k), instruments | {"strip": tools.strip})
@@ -157,20 +155,15 @@ def _texts(judged: Judged, at: Sequence[int], strip: str) -> tuple[list[str], li
     return prompts, [g.row.stripped_prompt if g.row else strip_concept(g.text or "", names) for g in chosen]
 
 
-def embedded(clip: Backbone, texts: Sequence[str]) -> FloatArray:
-    """(n, d) text features; every distinct text is run once."""
-    distinct = {t: i for i, t in enumerate(dict.fromkeys(texts))}
-    return clip.text_features(list(distinct))[[distinct[t] for t in texts]]
-
-
-def _alignment(judged: Judged, clip: Backbone, at: Sequence[int], strip: str) -> dict[str, Any]:
-    prompts, stripped = _texts(judged, at, strip)
+def _alignment(judged: Judged, tools: Instruments, at: Sequence[int]) -> dict[str, Any]:
+    assert tools.clip is not None
+    prompts, stripped = _texts(judged, at, tools.strip)
     unlearned, original = judged.features[CLIP]
     return {
         "image_features": unlearned[list(at)],
         "original_image_features": original[list(at)],
-        "text_features": embedded(clip, prompts),
-        "stripped_text_features": embedded(clip, stripped),
+        "text_features": embedded(tools.clip, prompts, tools.store),
+        "stripped_text_features": embedded(tools.clip, stripped, tools.store),
     }
 
 
@@ -191,7 +184,7 @@ def _forget_score(judged: Judged, tools: Instruments, k: int | None) -> dict[str
         "k": _left(judged, attacked) if k is None else k,
     }
     if tools.clip is not None and all(g.text for g in generations):
-        stripped = embedded(tools.clip, _texts(judged, at, tools.strip)[1])
+        stripped = embedded(tools.clip, _texts(judged, at, tools.strip)[1], tools.store)
         unlearned, original = (x[at] for x in judged.features[CLIP])
         given["alignment"] = cosines(unlearned, stripped)
         given["original_alignment"] = cosines(original, stripped)

@@ -1,5 +1,6 @@
 """The command line: `igmu demo | audit | concepts | metrics | validate | import-prompts | generate | attack | score |
-import-head | train-detector | compare | families | report | leaderboard | power | verify | check-table | export`.
+merge | import-head | train-detector | compare | families | report | leaderboard | power | verify | check-table |
+export | cache`.
 
 Thin on purpose: it reads arguments, calls the package and prints. Everything heavy is imported inside the commands.
 Tables go to stdout, progress and errors to stderr; an error of the user's ends with exit code 2 and no traceback.
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -17,16 +18,15 @@ from igmu_data.errors import exits_on_error
 from igmu_metrics import (
     cli_attack,
     cli_audit,
+    cli_cache,
     cli_families,
     cli_imports,
     cli_report,
     cli_sandbox,
+    cli_scoring,
     cli_training,
     cli_verdict,
 )
-
-if TYPE_CHECKING:
-    from igmu_metrics.scorecard import Scorecard
 
 app = typer.Typer(
     name="igmu",
@@ -45,6 +45,7 @@ app.command()(cli_families.families)
 app.command()(cli_report.report)
 app.command()(cli_report.leaderboard)
 app.command()(cli_attack.attack)
+app.add_typer(cli_cache.cache, name="cache")
 
 
 @exits_on_error
@@ -179,18 +180,19 @@ def score(
     ] = None,
     on_error: Annotated[str, typer.Option(help="Unreadable images: raise, or skip and count them.")] = "raise",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, …; default a GPU where there is one.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in memory at once.")] = 16,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images read ahead at once.")] = 16,
+    precision: Annotated[str, typer.Option(help="fp32, or bf16: faster, features off by up to 1 %.")] = "fp32",
+    cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Keep what networks saw, for later runs.")] = True,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    shard: Annotated[
+        str | None, typer.Option(help="i/n: look at this part only and write tables to --out, for igmu merge.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="local, or ray: shards over a cluster.")] = "local",
+    workers: Annotated[int | None, typer.Option(min=1, help="Workers of ray; as many as there is room for.")] = None,
 ) -> None:
     """Score unlearned models against the original on the same prompts and seeds."""
-    from igmu_metrics import tables
-    from igmu_metrics.evaluate import Evaluation, output_paths
-    from igmu_metrics.progress import bars
-    from igmu_metrics.provenance import Stopwatch
-    from igmu_metrics.scorecard import write
+    from igmu_metrics.evaluate import Evaluation
 
-    clock = Stopwatch()
-    paths = output_paths(out, unlearned)
     evaluation = Evaluation(
         config=config,
         layout=layout,
@@ -211,16 +213,14 @@ def score(
         on_error=on_error,
         device=device,
         batch_size=batch_size,
+        precision=precision,
+        cache=cache,
         seed=seed,
     )
-    cards: list[Scorecard] = []
-    with bars() as advance:
-        for card, path in zip(evaluation.run(original, unlearned, advance), paths, strict=True):
-            cards.append(card)
-            if path is not None:
-                write(card, path)
-                clock.log(path, card.content_sha256)
-    tables.show(*tables.scores(cards))
+    cli_scoring.run(evaluation, original, unlearned, out, shard=shard, engine=engine, workers=workers)
+
+
+app.command()(cli_scoring.merge)
 
 
 @app.command()

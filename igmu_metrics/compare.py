@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 
 from igmu_data.errors import EmptyInputError, IncomparableError
+from igmu_data.schema import NEGATION
 from igmu_metrics.contract import Interval
 from igmu_metrics.scorecard import GenerationEntry, Scorecard
 from igmu_metrics.statistics import holm, mcnemar_exact, paired_difference, paired_permutation
@@ -93,6 +94,8 @@ def require_comparable(cards: Sequence[Scorecard]) -> None:
         raise EmptyInputError("no scorecards to compare.")
     first = cards[0]
     for other in cards[1:]:
+        if not first.scores.keys() & other.scores.keys():
+            raise IncomparableError(f"{first.model} and {other.model} have no score in common. Score them alike.")
         for name in sorted(first.scores.keys() & other.scores.keys()):
             differing = first.scores[name].signed().differences(other.scores[name].signed())
             if differing:
@@ -127,9 +130,14 @@ def pairwise(cards: Sequence[Scorecard], measures: Sequence[str] = (FORGETTING,)
 def _measured(measure: str, *cards: Scorecard) -> bool:
     split = MEASURES[measure][0]
     return measure == FORGETTING or all(
-        any(g.split == split and g.present is not None and g.original_present is not None for g in c.generations)
+        any(of_split(g, split) and g.present is not None and g.original_present is not None for g in c.generations)
         for c in cards
     )
+
+
+def of_split(generation: GenerationEntry, split: str) -> bool:
+    """Whether a generation counts in a split; a prompt that negates the concept is listed as an attack, and is none."""
+    return generation.split == split and generation.probe != NEGATION
 
 
 def _pairs(a: Scorecard, b: Scorecard, measure: str, first: Seen, second: Seen) -> list[tuple[str, bool, bool]]:
@@ -140,7 +148,7 @@ def _pairs(a: Scorecard, b: Scorecard, measure: str, first: Seen, second: Seen) 
     def walk() -> Iterator[tuple[str, bool, bool]]:
         for g in a.generations:
             partner = others.get((g.id, g.seed))
-            if g.split == split and partner is not None:
+            if of_split(g, split) and partner is not None:
                 x, y = first(g), second(partner)
                 if x is not None and y is not None:
                     yield g.id, x is wanted, y is wanted

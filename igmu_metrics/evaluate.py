@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
@@ -14,10 +15,13 @@ from igmu_data.schema import Row
 from igmu_data.taxonomy import SANDBOX, concept, config_concepts, config_target
 from igmu_metrics import assemble, judging, registry, scorecard
 from igmu_metrics.engine import BATCH_SIZE, Observed
+from igmu_metrics.engine.store import open_store
 from igmu_metrics.generations import Generation, find, paired
 from igmu_metrics.instruments import Backbone, Detector
+from igmu_metrics.loading import PRECISIONS, choice
 
 ON_ERROR: Final = ("raise", "skip")
+_NO_INFLUENCE: Final = ("only", "batch_size", "cache")  # on any number, so they are not in the card
 Advance = Callable[[str, int, int], None]
 
 
@@ -45,8 +49,10 @@ class Evaluation:
         k: tries of the attacks (`asr_any@k`); None for all seeds, if all prompts have as many.
         on_error: `raise`, or `skip` and count unreadable and unpaired pictures.
         device: where models run; a GPU where there is one by default.
-        batch_size: pictures in memory at once; no influence on the numbers.
+        batch_size: pictures read ahead at once; no influence on the numbers.
         seed: of the bootstraps.
+        precision: "fp32", or "bf16" for networks in half precision, which moves features by up to a hundredth.
+        cache: keep what networks made of a picture between runs (`igmu_metrics.engine.store`).
         only: the generations to score, by row and seed; None for all that the folders hold.
     """
 
@@ -70,6 +76,8 @@ class Evaluation:
     device: str | None = None
     batch_size: int = BATCH_SIZE
     seed: int = 0
+    precision: str = "fp32"
+    cache: bool = True
     only: frozenset[tuple[str, int]] | None = None
 
     def run(
@@ -81,24 +89,47 @@ class Evaluation:
             InputError: options that do not exist, or a config of more than one concept.
             IgmuError: whatever is wrong with folders, labels, weights or pictures.
         """
-        target = self._target()
+        target = self.target()
+        drawn, *others = self.drawn(original, unlearned)
+        with self.opened(target) as tools:
+            before = self.look(drawn, target, tools, original.name, advance)
+            for folder, other in zip(unlearned, others, strict=True):
+                seen = before if folder == original else self.look(other, target, tools, folder.name, advance)
+                yield self.card((folder.name, original.name), (drawn, before), (other, seen), target, tools)
+
+    def drawn(self, original: Path, unlearned: Sequence[Path]) -> list[list[Generation]]:
+        """The generations of the original and of every unlearned model.
+
+        Every folder is looked through before the first picture is: a typing error should not cost an hour.
+        """
         if self.prompt is not None and self.layout != "flat":
             raise InputError(f"a prompt is given for layout {self.layout!r}; only 'flat' has one prompt for all.")
         for name, known in (("on_error", ON_ERROR), ("strip", judging.STRIPS)):
             if getattr(self, name) not in known:
                 raise InputError(f"no {name} {getattr(self, name)!r}; it is {' or '.join(known)}.")
-        rows = self._rows()
-        # Every folder is looked through before the first picture is: a typing error should not cost an hour.
-        drawn, *others = (self._find(f, rows) for f in (original, *unlearned))
+        rows = self.rows()
+        first, *others = (self._find(f, rows) for f in (original, *unlearned))
         for other in others:
-            paired(drawn, other, skip=self.on_error == "skip")
-        tools = self.instruments(target)
-        before = self._look(drawn, target, tools, original.name, advance)
-        for folder, other in zip(unlearned, others, strict=True):
-            seen = before if folder == original else self._look(other, target, tools, folder.name, advance)
-            yield self._card(folder, original, (drawn, before), (other, seen), target, tools)
+            paired(first, other, skip=self.on_error == "skip")
+        return [first, *others]
 
-    def _target(self) -> str:
+    @contextmanager
+    def opened(self, target: str) -> Iterator[judging.Instruments]:
+        """The instruments, with the cache that they share."""
+        tools = self.instruments(target)
+        store = open_store() if self.cache else None
+        try:
+            yield replace(tools, store=store)
+        finally:
+            if store is not None:
+                store.close()
+
+    def target(self) -> str:
+        """The one concept of the config.
+
+        Raises:
+            InputError: a config of more than one.
+        """
         target = config_target(self.config)
         if target is None:
             members = config_concepts(self.config)
@@ -109,7 +140,8 @@ class Evaluation:
             )
         return target
 
-    def _rows(self) -> dict[str, Row]:
+    def rows(self) -> dict[str, Row]:
+        """The corpus rows by id; none for a layout that does not know them."""
         if self.layout != "metadata":
             return {}
         return bench_rows(self.config, bench=self.bench, revision=self.revision)
@@ -122,13 +154,14 @@ class Evaluation:
         """Load detector and backbones for one target; a CLIP that several of them use is loaded once."""
         name, _, argument = self.detector.partition(":")
         registry.module("detectors", name)  # a wrong name should not wait for a model to load
+        how: dict[str, Any] = {"device": self.device, "precision": choice("precision", self.precision, PRECISIONS)}
         clip: Backbone | None = None
         if name == "clip" or self.clip:
             spec = f"clip:{self.clip or argument}".removesuffix(":")
             # The reference's glued copies overflow the text encoder, and it cuts them as torchmetrics does.
             cut = {"truncation": "cut"} if self.strip == "reference" else {}
-            clip = registry.backbone(spec, device=self.device, **cut)
-        options: dict[str, Any] = {"device": self.device, "threshold": self.threshold}
+            clip = registry.backbone(spec, **how, **cut)
+        options: dict[str, Any] = {"threshold": self.threshold, **how}
         if name == "clip" and self.clip in (None, argument):
             options["backbone"] = clip
         detector: Detector = registry.detector(self.detector, **options)
@@ -138,13 +171,14 @@ class Evaluation:
             given = asdict(detector.info.error_rates[target])
         if given:
             detector.info = replace(detector.info, **given)
-        features = registry.backbone(self.features, device=self.device) if self.features else clip
-        lpips = registry.backbone(f"lpips:{self.lpips}", device=self.device) if self.lpips else None
+        features = registry.backbone(self.features, **how) if self.features else clip
+        lpips = registry.backbone(f"lpips:{self.lpips}", **how) if self.lpips else None
         return judging.Instruments(detector, clip, features, lpips, self.strip)
 
-    def _look(
+    def look(
         self, drawn: Sequence[Generation], target: str, tools: judging.Instruments, what: str, advance: Advance
     ) -> Observed:
+        """Run one model's generations through the instruments."""
         return judging.look(
             drawn,
             target,
@@ -154,15 +188,24 @@ class Evaluation:
             tick=lambda n: advance(what, n, len(drawn)),
         )
 
-    def _card(
+    def card(
         self,
-        folder: Path,
-        original: Path,
+        names: tuple[str, str],
         before: tuple[list[Generation], Observed],
         after: tuple[list[Generation], Observed],
         target: str,
         tools: judging.Instruments,
     ) -> scorecard.Scorecard:
+        """Score what was seen.
+
+        Args:
+            names: of the unlearned and of the original model.
+            before: the original's generations and what was seen in them.
+            after: the unlearned model's.
+            target: the concept to forget.
+            tools: what looked.
+        """
+        model, original = names
         first, second, missing = paired(before[0], after[0], skip=self.on_error == "skip")
         judged = judging.judge(
             target,
@@ -172,8 +215,8 @@ class Evaluation:
             missing,
         )
         signed = {
-            "model": folder.name,
-            "original": original.name,
+            "model": model,
+            "original": original,
             "config": self.config,
             "dataset": identity(locate(self.config, self.bench))
             if self.layout == "metadata"
@@ -182,10 +225,10 @@ class Evaluation:
             "on_error": self.on_error,
         }
         found = assemble.scores(judged, tools, fields=signed, k=self.k, seed=self.seed)
-        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "only"}
+        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NO_INFLUENCE}
         options = {f.name: given[f.name] for f in fields(self) if f.name in given and given[f.name] != f.default}
-        names = {"model": folder.name, "original_model": original.name, "config": self.config}
-        return scorecard.build(judged, found, **names, options=options)
+        named = {"model": model, "original_model": original, "config": self.config}
+        return scorecard.build(judged, found, **named, options=options)
 
 
 def _ordered(wanted: Sequence[Generation], drawn: Sequence[Generation], seen: Observed) -> Observed:
@@ -198,6 +241,8 @@ def _ordered(wanted: Sequence[Generation], drawn: Sequence[Generation], seen: Ob
         None if seen.probabilities is None else seen.probabilities[index],
         {role: values[index] for role, values in seen.features.items()},
         tuple((place[i], reason) for i, reason in seen.failures if i in place),
+        tuple(seen.hashes[i] for i in index),
+        None if seen.distances is None else seen.distances[index],
     )
 
 

@@ -7,7 +7,8 @@ Conventions:
 - A set is an (n, d) array, one feature vector a generation; the order of its rows does not matter.
 - All three are "lower is closer". The Fréchet distance is biased upward at small n (two halves of one distribution are
   tens apart at n = 250); `kid` and `cmmd(..., unbiased=True)` are unbiased and may come out slightly below zero.
-- Intervals leave out prompts, not generations: see `mmd.mmd_estimate`.
+- Intervals leave out prompts, not generations: see `mmd.mmd_estimate`, and for the Fréchet distance `jackknife`, whose
+  interval holds at the n at hand only.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ import numpy.typing as npt
 
 from igmu_data.errors import EmptyInputError, InputError
 from igmu_metrics.contract import FloatArray, Interval
+from igmu_metrics.jackknife import frechet_interval
 from igmu_metrics.mmd import mmd_biased, mmd_estimate, mmd_unbiased, polynomial_kernel, rbf_kernel
+from igmu_metrics.moments import Moments, assembled, frechet_of_moments
 from igmu_metrics.validation import numbers, same_length
 
 CMMD_SCALE = 1000.0
@@ -52,13 +55,27 @@ def frechet_distance(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
         Heusel et al., "GANs Trained by a Two Time-Scale Update Rule", NeurIPS 2017.
     """
     x, y = _pair(x, y)
+    if min(len(x), len(y)) > x.shape[1]:
+        return frechet_of_moments(Moments.of(x), Moments.of(y))
     mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
     a = (x - mean_x) / np.sqrt(len(x) - 1)
     b = (y - mean_y) / np.sqrt(len(y) - 1)
-    trace = float(np.sum(a * a) + np.sum(b * b))
-    cross = _low_rank_trace(a, b) if min(len(a), len(b)) <= x.shape[1] else _full_rank_trace(a, b)
-    # Rounding can bring equal sets a little below zero.
-    return max(0.0, float(np.sum((mean_x - mean_y) ** 2)) + trace - 2.0 * cross)
+    cross = float(np.linalg.svd(a @ b.T, compute_uv=False).sum())
+    return assembled(mean_x, mean_y, float(np.sum(a * a) + np.sum(b * b)), cross)
+
+
+def frechet_estimate(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    x_ids: Sequence[Hashable] | npt.NDArray[Any] | None = None,
+    y_ids: Sequence[Hashable] | npt.NDArray[Any] | None = None,
+    seed: int = 0,
+) -> tuple[float, Interval]:
+    """`frechet_distance` and the 95 % interval of `jackknife.frechet_interval`, which is of the distance at this n."""
+    x, y = _pair(x, y)
+    value = frechet_distance(x, y)
+    return value, frechet_interval(x, y, value, x_ids=x_ids, y_ids=y_ids, seed=seed)
 
 
 def kid(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
@@ -183,28 +200,6 @@ def check_pair(name: str, rows: FloatArray, other_name: str, others: FloatArray)
     for which, given in ((name, rows), (other_name, others)):
         if len(given) < 2:
             raise InputError(f"{which} has {len(given)} row; a spread needs at least two generations.")
-
-
-def _low_rank_trace(a: FloatArray, b: FloatArray) -> float:
-    """Tr (AᵀA·BᵀB)^½ as the sum of the singular values of A·Bᵀ."""
-    return float(np.linalg.svd(a @ b.T, compute_uv=False).sum())
-
-
-def _full_rank_trace(a: FloatArray, b: FloatArray) -> float:
-    """Tr (AᵀA·BᵀB)^½ from d×d matrices."""
-    first, second = a.T @ a, b.T @ b
-    try:
-        lower = np.linalg.cholesky(second)
-    except np.linalg.LinAlgError:  # features that are constant or repeat one another: no Cholesky factor
-        return _low_rank_trace(_root(first), _root(second))
-    values = np.linalg.eigvalsh(lower.T @ first @ lower)
-    return float(np.sqrt(np.maximum(values, 0.0)).sum())
-
-
-def _root(covariance: FloatArray) -> FloatArray:
-    """R with Rᵀ·R equal to a positive semi-definite matrix."""
-    values, vectors = np.linalg.eigh(covariance)
-    return np.asarray(np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T)
 
 
 def _pair(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:

@@ -73,7 +73,7 @@ def read_image(path: str | os.PathLike[str]) -> Image:
         ImageError: the file may not be read.
     """
     name = os.fspath(path)
-    return _guarded(lambda: _decode(_read(Path(path)), name), name)
+    return _guarded(lambda: _decode(read_bytes(path), name), name)
 
 
 def decode_image(data: bytes, *, name: str) -> Image:
@@ -146,7 +146,13 @@ def _guarded(decode: Callable[[], Image], name: str) -> Image:
         raise CorruptImageError(f"{name}: cannot be decoded ({type(error).__name__}: {error}). {_NEXT}") from error
 
 
-def _read(path: Path) -> bytes:
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """What stands in an image file.
+
+    Raises:
+        MissingImageError, OversizedImageError, ImageError: as in `read_image`.
+    """
+    path = Path(path)
     try:
         if path.is_dir():
             raise MissingImageError(f"{path}: is a folder, not an image file. Name the files in it.")

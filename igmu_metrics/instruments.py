@@ -6,10 +6,11 @@ change its numbers; a value that it declines to give is masked, never NaN.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
@@ -95,32 +96,82 @@ class Backbone(Protocol):
         """(n,) distances between images of two lists of equal length."""
 
 
+class Extractor(Protocol):
+    """What makes one vector of a picture in two steps: a backbone, or the network inside of a detector.
+
+    `preparation` is equal for extractors that see the same pixels, so that a picture is prepared once for all of them;
+    `batch` is how many pictures share a call. A picture's features depend on the picture alone, to the last bit.
+    """
+
+    info: InstrumentInfo
+    preparation: str
+    batch: int
+
+    def prepare(self, image: Image) -> Any:
+        """The network's input for one RGB image; called on many threads at once."""
+
+    def extract(self, inputs: Sequence[Any]) -> FloatArray:
+        """(n, d) features of prepared images."""
+
+
+# What changes texts only, and leaves the features of pictures as they are.
+_OF_TEXTS: Final = frozenset({"truncation"})
+
+
+def feature_key(source: Backbone | Extractor, *, texts: bool = False) -> str:
+    """Names the features of a backbone or extractor: other weights, preparation or settings have another key.
+
+    Args:
+        source: what computes them.
+        texts: the key of text features instead of image features.
+    """
+    info = source.info
+    settings = {k: v for k, v in sorted(info.settings.items()) if texts or k not in _OF_TEXTS}
+    how = "texts" if texts else getattr(source, "preparation", info.preparation)
+    return json.dumps([info.name, info.revision, how, settings], ensure_ascii=False)
+
+
 class Batch:
-    """A few decoded images with their paths; features are computed at most once per backbone.
+    """A few images; features are computed at most once per backbone.
 
     Args:
         paths: where the images were read from.
-        images: decoded, upright RGB images, in the order of `paths`.
+        images: decoded, upright RGB images, in the order of `paths`; may be left out where `known` holds all features
+            that are asked for.
+        known: (n, d) features that are there already, by `feature_key`.
     """
 
-    def __init__(self, paths: Sequence[Path], images: Sequence[Image]) -> None:
+    def __init__(
+        self, paths: Sequence[Path], images: Sequence[Image] = (), known: Mapping[str, FloatArray] | None = None
+    ) -> None:
         self.paths = tuple(paths)
         self.images = tuple(images)
-        self._features: dict[str, FloatArray] = {}
+        self._features = dict(known or {})
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.paths)
 
-    def features(self, backbone: Backbone) -> FloatArray:
-        """(n, d) image features by this backbone, computed on first use."""
-        key = str(backbone.info.signature("backbone"))
+    def features(self, source: Backbone | Extractor) -> FloatArray:
+        """(n, d) image features, computed on first use."""
+        key = feature_key(source)
         if key not in self._features:
-            self._features[key] = backbone.image_features(self.images)
+            self._features[key] = features_of(source, self.images)
         return self._features[key]
 
 
+def features_of(source: Backbone | Extractor, images: Sequence[Image]) -> FloatArray:
+    """(n, d) features of images by a backbone, or by an extractor that has no more than its two steps."""
+    whole = getattr(source, "image_features", None)
+    found: FloatArray = whole(images) if whole else source.extract([source.prepare(i) for i in images])  # type: ignore[union-attr]
+    return found
+
+
 class Detector(Protocol):
-    """Says how probable it is that a picture shows a concept."""
+    """Says how probable it is that a picture shows a concept.
+
+    One that also has `reads`, a sequence of backbones and extractors, looks at nothing else than their features in the
+    batch (and at the paths): these are then kept, and pictures that were seen before are not run again.
+    """
 
     info: InstrumentInfo
 

@@ -15,7 +15,8 @@ import numpy as np
 from igmu_data.errors import InputError
 from igmu_data.schema import NEGATION
 from igmu_metrics.contract import FloatArray
-from igmu_metrics.engine import BATCH_SIZE, Observed, OnError, Tick, observe
+from igmu_metrics.engine import BATCH_SIZE, Observed, OnError, Tick, distances, observe
+from igmu_metrics.engine.store import Store
 from igmu_metrics.generations import Generation
 from igmu_metrics.instruments import Backbone, Detector
 
@@ -36,6 +37,7 @@ class Instruments:
         lpips: distances of pairs.
         strip: what CSDR compares with: `corpus`, the row's stripped prompt, or `reference`, the IGMU reference's glued
             copies, for comparing with published numbers only.
+        store: keeps what was seen, by content; None not to keep it.
     """
 
     detector: Detector
@@ -43,6 +45,7 @@ class Instruments:
     features: Backbone | None = None
     lpips: Backbone | None = None
     strip: str = "corpus"
+    store: Store | None = None
 
     @property
     def extractors(self) -> dict[str, Backbone]:
@@ -63,6 +66,8 @@ class Judged:
         probabilities: (n, 2) unlearned and original probability of the judged concept, NaN where not judged.
         features: per role, unlearned and original features.
         failures: a reason for every generation that was left out.
+        hashes: SHA-256 of the unlearned model's picture and of the original's.
+        distances: (n,) LPIPS between the two pictures, or None without LPIPS.
     """
 
     target: str
@@ -74,6 +79,8 @@ class Judged:
     probabilities: FloatArray
     features: Mapping[str, tuple[FloatArray, FloatArray]]
     failures: Sequence[str]
+    hashes: Sequence[tuple[str, str]]
+    distances: FloatArray | None = None
 
     def where(self, *parts: str) -> list[int]:
         """Indices of the generations of some parts: the splits, and `negation`, which is no part of `adversarial` here.
@@ -106,15 +113,17 @@ def look(
     return observe(
         [g.path for g in generations],
         detector=tools.detector,
-        concepts=_asked(generations, target),
+        concepts=asked(generations, target),
         backbones=tools.extractors,
         on_error=on_error,
         batch_size=batch_size,
         tick=tick,
+        store=tools.store,
     )
 
 
-def _asked(generations: Sequence[Generation], target: str) -> list[str]:
+def asked(generations: Sequence[Generation], target: str) -> list[str]:
+    """The concepts that a detector is asked about, sorted: the columns of what it answers."""
     return sorted({target, *(c for c in own_concepts(generations, target) if c)})
 
 
@@ -141,7 +150,7 @@ def judge(
         reasons += [f"{who} model: {reason}" for _, reason in observed.failures]
     good: list[int] = np.flatnonzero(seen.ok & before.ok).tolist()
     own = own_concepts(pictures, target)
-    columns = {name: i for i, name in enumerate(_asked(pictures, target))}
+    columns = {name: i for i, name in enumerate(asked(pictures, target))}
     p, q = (_own_column(o, own, columns)[good] for o in (seen, before))
     threshold = tools.detector.info.threshold
     if threshold is None:
@@ -156,7 +165,21 @@ def judge(
         probabilities=np.stack([p.filled(np.nan), q.filled(np.nan)], axis=1),
         features={role: (seen.features[role][good], before.features[role][good]) for role in seen.features},
         failures=reasons,
+        hashes=[(seen.hashes[i], before.hashes[i]) for i in good],
+        distances=_lpips(tools, [pictures[i] for i in good], [others[i] for i in good], seen.distances, good),
     )
+
+
+def _lpips(
+    tools: Instruments,
+    pictures: Sequence[Generation],
+    others: Sequence[Generation],
+    measured: FloatArray | None,
+    at: Sequence[int],
+) -> FloatArray | None:
+    if tools.lpips is None or measured is not None:
+        return None if measured is None else measured[at]
+    return distances([g.path for g in pictures], [g.path for g in others], tools.lpips, store=tools.store)
 
 
 def _own_column(

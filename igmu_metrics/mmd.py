@@ -87,8 +87,8 @@ def mmd_estimate(
         InputError: fewer than three prompts on a side.
         LengthMismatchError: not one id a row.
     """
-    groups_x, prompts_x = _groups(x, x_ids)
-    groups_y, prompts_y = _groups(y, y_ids)
+    groups_x, prompts_x = prompt_groups(x, x_ids)
+    groups_y, prompts_y = prompt_groups(y, y_ids)
     n_prompts = min(len(prompts_x), len(prompts_y))
     if n_prompts < 3:
         raise InputError("an interval needs at least three prompts on each side: one is left out, two make a pair.")
@@ -187,7 +187,7 @@ def _blocked_sum(kernel: Kernel, a: FloatArray, b: FloatArray) -> float:
     return float(sum(kernel(a[i : i + _BLOCK], b).sum() for i in range(0, len(a), _BLOCK)))
 
 
-def _groups(
+def prompt_groups(
     rows: FloatArray, ids: Sequence[Hashable] | npt.NDArray[Any] | None
 ) -> tuple[npt.NDArray[np.intp], list[Any]]:
     """Prompt of each row as 0..c−1, and the prompts; numbered so that the order of the rows does not matter."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from igmu_metrics.compare import ALPHA, FORGETTING, MEASURES, Comparison, against_original, pairwise
+from igmu_metrics.compare import ALPHA, FORGETTING, MEASURES, Comparison, against_original, of_split, pairwise
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics import Design, design_effect, detectable_difference, prompts_for
 
@@ -75,7 +75,7 @@ def plans(
 def designs(card: Scorecard, measure: str = FORGETTING) -> tuple[float, Design] | None:
     """Share of good generations of a card in a measure, and how much its seeds are worth; None without rows."""
     split, wanted = MEASURES[measure]
-    chosen = [g for g in card.generations if g.split == split and g.present is not None]
+    chosen = [g for g in card.generations if of_split(g, split) and g.present is not None]
     if not chosen:
         return None
     good = [g.present is wanted for g in chosen]

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from igmu_data.schema import NEGATION, SPLITS
 from igmu_metrics import registry
 from igmu_metrics.contract import Estimate
 from igmu_metrics.scorecard import GenerationEntry, Scorecard
@@ -52,7 +53,8 @@ def figures(card: Scorecard) -> dict[str, dict[str, Estimate]]:
 
 
 def _of(card: Scorecard, *splits: str) -> list[GenerationEntry]:
-    return [g for g in card.generations if g.split in splits]
+    """The lines of some splits; prompts that negate the concept are in the adversarial split, but no attack."""
+    return [g for g in card.generations if g.split in splits and g.probe != NEGATION]
 
 
 def _masked(values: Sequence[bool | None]) -> np.ma.MaskedArray[Any, Any]:
@@ -107,7 +109,7 @@ def _attacks(card: Scorecard, settings: _Settings) -> dict[str, Any]:
 
 
 def _aspects(card: Scorecard, settings: _Settings) -> dict[str, Any]:
-    every = card.generations
+    every = _of(card, *SPLITS)
     if any(g.split == "retain" and g.probe is None for g in every):
         return {}
     return {

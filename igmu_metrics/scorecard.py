@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from igmu_data import __version__
 from igmu_data.errors import MetadataError, OutputError
-from igmu_data.files import beside, sha256
+from igmu_data.files import beside
 from igmu_metrics.contract import Score, Signature
 from igmu_metrics.judging import Judged
 from igmu_metrics.provenance import Option, Provenance, collect
@@ -166,8 +166,8 @@ def build(
                 original_probability=q,
                 present=None if p is None else bool(judged.present[i]),
                 original_present=None if q is None else bool(judged.original_present[i]),
-                image_sha256=sha256(g.path),
-                original_image_sha256=sha256(judged.originals[i].path),
+                image_sha256=judged.hashes[i][0] or None,
+                original_image_sha256=judged.hashes[i][1] or None,
             )
         )
     return Scorecard(

@@ -19,6 +19,14 @@ hypothesis.settings.register_profile("igmu", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("igmu")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or fills the user's cache; what the tests put together they share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IGMU_CACHE", str(tmp_path_factory.mktemp("igmu-cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def corpus_rows() -> dict[str, list[Row]]:
     """Every row of the corpus by concept id, as the builder makes them. Not to be changed by a test."""

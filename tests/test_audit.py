@@ -423,6 +423,7 @@ def test_what_probes_negation_is_no_part_of_an_audit(corpus_rows: dict[str, list
         probabilities=np.zeros((4, 2)),
         features={"clip": (features, features)},
         failures=[],
+        hashes=[("", "")] * 4,
     )
     found = describe(judged, {"corpus": features})
     kept = sorted([rows[0], rows[2], rows[3]], key=lambda r: r.id)

@@ -98,6 +98,8 @@ def test_unlike_signatures_are_refused_with_the_field() -> None:
         require_comparable([card("a", seen, threshold="0.5"), card("b", seen, threshold="0.9")])
     with pytest.raises(EmptyInputError):
         require_comparable([])
+    with pytest.raises(IncomparableError, match="no score in common"):
+        require_comparable([card("a", seen), card("b", seen).model_copy(update={"scores": {}})])
 
 
 @pytest.mark.parametrize(

@@ -258,7 +258,7 @@ def test_difference_of_two_published_numbers() -> None:
 def test_distances(kind: str, width: int, shift: float) -> None:
     """Of what the value estimates on so many prompts, which is taken from all repeats together."""
     rng = np.random.default_rng(8)
-    prompts, seeds = 30, 2
+    prompts, seeds = 50, 2
     ids = np.repeat(np.arange(prompts), seeds)
     estimate = gaussian.kid_estimate if kind == "kid" else gaussian.cmmd_estimate
 

@@ -57,8 +57,7 @@ def render(found: Mapping[str, Measured], figure: str) -> str:
         parts.append(f"\nAny of {SEEDS} pictures of a prompt:\n\n" + "\n".join(_table(one, ANY)) + "\n")
         if one.chance is not None:
             parts.append(
-                f"\nChance is {one.chance.value:.4f} [{(one.chance.interval or (0, 0))[0]:.4f}, "
-                f"{(one.chance.interval or (0, 0))[1]:.4f}]: the detector's false positives on "
+                f"\nChance is {shown(one.chance, 4)}: the detector's false positives on "
                 f"{one.chance.n_generations} generations without the concept. {one.rows} adversarial rows, {SEEDS} "
                 "pictures each.\n"
             )

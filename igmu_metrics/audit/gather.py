@@ -23,7 +23,7 @@ from igmu_metrics import assemble, demo, judging, registry
 from igmu_metrics.audit.noisy import turned
 from igmu_metrics.audit.seen import CORPUS, REFERENCE, Cell, Seen
 from igmu_metrics.contract import Estimate, FloatArray
-from igmu_metrics.engine import Observed
+from igmu_metrics.engine import Observed, embedded
 from igmu_metrics.evaluate import Evaluation
 from igmu_metrics.generations import Generation, find
 from igmu_metrics.judging import CLIP, Instruments, Judged
@@ -135,8 +135,8 @@ def _texts(judged: Judged, tools: Instruments) -> tuple[Texts, tuple[int, int]]:
     too_long = getattr(cutting, "n_truncated", 0) - before
     assert tools.clip is not None
     texts = {
-        CORPUS: assemble.embedded(tools.clip, [r.stripped_prompt for r in rows]),
-        REFERENCE: assemble.embedded(cutting, [strip_reference(r.prompt) for r in rows]),
+        CORPUS: embedded(tools.clip, [r.stripped_prompt for r in rows]),
+        REFERENCE: embedded(cutting, [strip_reference(r.prompt) for r in rows]),
     }
     return texts, (too_long, len(forget))
 

@@ -21,7 +21,9 @@ from igmu_data.sandbox import packaged
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics import loading
 from igmu_metrics.contract import FloatArray, batches
+from igmu_metrics.extraction import Extracting, Pixels, filled, processor_key
 from igmu_metrics.instruments import InstrumentInfo
+from igmu_metrics.packed import pack
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +34,8 @@ DEFAULT = "openai/clip-vit-base-patch32"
 # `main` of this repository holds pickles only. This commit is the Hub's own safetensors conversion of it.
 PINNED = {DEFAULT: "c237dc49a33fc61debc9276459120b7eac67e7ef"}
 TRUNCATIONS = ("keep-end", "cut")
-_BATCH = 32
+_BATCH = 16
+_LENGTHS = (8, 16, 24, 32, 48)  # tokens that texts are filled up to; longer ones to the model's maximum
 
 
 def load(
@@ -76,7 +79,7 @@ def load(
     return Clip(info, model, processor, tokenizer)
 
 
-class Clip(loading.ImageBackbone):
+class Clip(Extracting):
     """A loaded CLIP model.
 
     Args:
@@ -87,51 +90,64 @@ class Clip(loading.ImageBackbone):
     """
 
     def __init__(self, info: InstrumentInfo, model: Any, processor: Any, tokenizer: Any) -> None:
-        self.info = info
+        super().__init__(info, processor_key(processor), model.device, model.dtype, _BATCH)
         self.max_tokens = int(model.config.text_config.max_position_embeddings)
         self.n_truncated = 0
         """Texts given so far that were longer than `max_tokens` and lost their tail."""
         self._model, self._processor, self._tokenizer = model, processor, tokenizer
+        vision = model.config.vision_config
+        pack(model.vision_model, _BATCH * (1 + (vision.image_size // vision.patch_size) ** 2))
+        pack(model.text_model, _BATCH * _LENGTHS[1])
 
-    def image_features(self, images: Sequence[Image]) -> FloatArray:
-        """(n, d) image embeddings of RGB images of any size."""
-        import torch
+    def prepare(self, image: Image) -> Pixels:
+        """(3, h, w) float32: the model's own resize, crop and scale."""
+        return np.asarray(self._processor(images=[image], return_tensors="np")["pixel_values"][0], dtype=np.float32)
 
-        loading.check_images(images)
-        out = []
-        with torch.inference_mode():
-            for batch in batches(images, _BATCH):
-                pixels = self._processor(images=[loading.rgb(i) for i in batch], return_tensors="pt")["pixel_values"]
-                out.append(_array(self._model.get_image_features(pixels.to(self._model.device, self._model.dtype))))
-        return np.concatenate(out)
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(n, d) image embeddings."""
+        return _embeddings(self._model.get_image_features(pixels))
 
     def text_features(self, texts: Sequence[str]) -> FloatArray:
-        """(n, d) text embeddings; texts over `max_tokens` are cut and counted in `n_truncated`."""
+        """(n, d) text embeddings; texts over `max_tokens` are cut and counted in `n_truncated`.
+
+        Texts share a call with texts of about their length, always as many and filled up alike: an embedding depends
+        on its text alone, to the last bit.
+        """
         import torch
 
         if len(texts) == 0:
             raise EmptyInputError("no texts given")
-        out = []
+        out: dict[int, FloatArray] = {}
         with torch.inference_mode():
-            for batch in batches(texts, _BATCH):
-                tokens = self._tokens(batch).to(self._model.device)
-                out.append(_array(self._model.get_text_features(**tokens)))
-        return np.concatenate(out)
+            for width, at in self._by_width(texts).items():
+                for some in batches(at, _BATCH):
+                    tokens = self._tokens([texts[i] for i in filled(some, _BATCH)], width).to(self._model.device)
+                    found = _embeddings(self._model.get_text_features(**tokens)).double().cpu().numpy()
+                    out.update(zip(some, found, strict=False))  # the copies at the end stay out
+        return np.stack([out[i] for i in range(len(texts))])
 
-    def _tokens(self, texts: Sequence[str]) -> Any:
-        lengths = [len(ids) for ids in self._tokenizer(list(texts), verbose=False)["input_ids"]]
-        self.n_truncated += sum(length > self.max_tokens for length in lengths)
+    def _by_width(self, texts: Sequence[str]) -> dict[int, list[int]]:
+        """Positions of the texts by the number of tokens that they are filled up to."""
+        groups: dict[int, list[int]] = {}
+        for i, ids in enumerate(self._tokenizer(list(texts), verbose=False)["input_ids"]):
+            self.n_truncated += len(ids) > self.max_tokens
+            width = next((w for w in _LENGTHS if len(ids) <= w < self.max_tokens), self.max_tokens)
+            groups.setdefault(width, []).append(i)
+        return groups
+
+    def _tokens(self, texts: Sequence[str], width: int) -> Any:
+        padded = {"padding": "max_length", "max_length": width, "return_tensors": "pt"}
         if self.info.settings["truncation"] == "keep-end":
-            return self._tokenizer(
-                list(texts), padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt"
-            )
-        tokens = self._tokenizer(list(texts), padding=True, return_tensors="pt", verbose=False)
+            return self._tokenizer(list(texts), truncation=True, **padded)
+        tokens = self._tokenizer(
+            list(texts), verbose=False, padding=True, return_tensors="pt", pad_to_multiple_of=width
+        )
         for name in tokens:
-            tokens[name] = tokens[name][:, : self.max_tokens]
+            tokens[name] = tokens[name][:, :width]
         return tokens
 
 
-def _array(output: Any) -> FloatArray:
+def _embeddings(output: Any) -> torch.Tensor:
     """Embeddings out of what transformers returns: an object with the projected `pooler_output`."""
     embeddings: torch.Tensor = output.pooler_output
-    return embeddings.double().cpu().numpy()
+    return embeddings

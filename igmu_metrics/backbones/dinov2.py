@@ -7,22 +7,23 @@ Specs: `dinov2`, `dinov2:facebook/dinov2-small@<commit>`, `dinov2:path/to/folder
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from igmu_metrics import loading
-from igmu_metrics.contract import FloatArray, batches
+from igmu_metrics.extraction import Extracting, Pixels, processor_key
 from igmu_metrics.instruments import InstrumentInfo
+from igmu_metrics.packed import pack
 
 if TYPE_CHECKING:
+    import torch
     from PIL.Image import Image
 
 NAME = "dinov2"
 DEFAULT = "facebook/dinov2-base"
 PINNED = {DEFAULT: "f9e44c814b77203eaa57a6bdbbd535f21ede1415"}
-_BATCH = 16
+_BATCH = 8
 
 
 def load(
@@ -59,22 +60,19 @@ def load(
     return Dinov2(info, model, processor)
 
 
-class Dinov2(loading.ImageBackbone):
+class Dinov2(Extracting):
     """A loaded DINOv2 model: `info`, the model in eval mode, and its image processor with PIL behind it."""
 
     def __init__(self, info: InstrumentInfo, model: Any, processor: Any) -> None:
-        self.info = info
+        super().__init__(info, processor_key(processor), model.device, model.dtype, _BATCH)
         self._model, self._processor = model, processor
+        pack(model, _BATCH * (1 + (model.config.image_size // model.config.patch_size) ** 2))
 
-    def image_features(self, images: Sequence[Image]) -> FloatArray:
-        """(n, d) class tokens of RGB images of any size."""
-        import torch
+    def prepare(self, image: Image) -> Pixels:
+        """(3, h, w) float32: the model's own resize, crop and scale."""
+        return np.asarray(self._processor(images=[image], return_tensors="np")["pixel_values"][0], dtype=np.float32)
 
-        loading.check_images(images)
-        out = []
-        with torch.inference_mode():
-            for batch in batches(images, _BATCH):
-                pixels = self._processor(images=[loading.rgb(i) for i in batch], return_tensors="pt")["pixel_values"]
-                hidden = self._model(pixel_values=pixels.to(self._model.device, self._model.dtype)).last_hidden_state
-                out.append(hidden[:, 0].double().cpu().numpy())
-        return np.concatenate(out)
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(n, d) class tokens."""
+        tokens: torch.Tensor = self._model(pixel_values=pixels).last_hidden_state
+        return tokens[:, 0]

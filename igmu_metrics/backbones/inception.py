@@ -13,7 +13,6 @@ References:
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ import numpy as np
 
 from igmu_data.errors import WeightsError
 from igmu_metrics import loading
-from igmu_metrics.contract import FloatArray, batches
+from igmu_metrics.extraction import Extracting, Pixels, preparation_key
 from igmu_metrics.instruments import InstrumentInfo
 
 if TYPE_CHECKING:
@@ -85,40 +84,35 @@ def load(
     return Inception(info, _trunk(state).to(loading.pick_device(device), dtype), clean=preparation == "clean")
 
 
-class Inception(loading.ImageBackbone):
+class Inception(Extracting):
     """A loaded Inception-v3: `info`, its layers up to the pooled features, and which resize to use."""
 
     def __init__(self, info: InstrumentInfo, trunk: torch.nn.Module, *, clean: bool) -> None:
-        self.info = info
+        weight = next(trunk.parameters())
+        super().__init__(info, preparation_key(info.preparation), weight.device, weight.dtype, _BATCH)
         self._trunk, self._clean = trunk, clean
 
-    def image_features(self, images: Sequence[Image]) -> FloatArray:
-        """(n, 2048) features of RGB images of any size."""
+    def prepare(self, image: Image) -> Pixels:
+        """(3, 299, 299) float32 in -1..1."""
+        return (self._resized(image) - 128) / 128
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(n, 2048) pooled features."""
         import torch
 
-        loading.check_images(images)
-        parameter = next(self._trunk.parameters())
-        out = []
-        with torch.inference_mode():
-            for batch in batches(images, _BATCH):
-                pixels = torch.cat([self._resize(loading.rgb(image)) for image in batch])
-                inputs = ((pixels - 128) / 128).to(parameter.device, parameter.dtype, memory_format=torch.channels_last)
-                out.append(self._trunk(inputs).flatten(1).double().cpu().numpy())
-        return np.concatenate(out)
+        pooled: torch.Tensor = self._trunk(pixels.contiguous(memory_format=torch.channels_last))
+        return pooled.flatten(1)
 
-    def _resize(self, image: Image) -> torch.Tensor:
-        """(1, 3, 299, 299) float32 in 0..255."""
-        import torch
-
+    def _resized(self, image: Image) -> Pixels:
+        """(3, 299, 299) float32 in 0..255."""
         if self._clean:
-            return torch.from_numpy(clean_resize(image, _SIZE))[None]
+            return clean_resize(image, _SIZE)
+        import torch
         from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
         pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float()
-        resized: torch.Tensor = interpolate_bilinear_2d_like_tensorflow1x(
-            pixels, size=(_SIZE, _SIZE), align_corners=False
-        )
-        return resized
+        resized = interpolate_bilinear_2d_like_tensorflow1x(pixels, size=(_SIZE, _SIZE), align_corners=False)
+        return np.asarray(resized[0])
 
 
 def clean_resize(image: Image, size: int) -> np.ndarray[Any, np.dtype[np.float32]]:

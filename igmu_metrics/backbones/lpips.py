@@ -21,6 +21,7 @@ import numpy as np
 from igmu_data.errors import InputError, WeightsError
 from igmu_metrics import loading
 from igmu_metrics.contract import FloatArray, batches
+from igmu_metrics.extraction import ON_ACCELERATOR, Pixels, filled, on_device, preparation_key
 from igmu_metrics.instruments import InstrumentInfo
 
 if TYPE_CHECKING:
@@ -81,42 +82,60 @@ def load(
 class Lpips(loading.ImageBackbone):
     """A loaded LPIPS: `info`, the network in eval mode, and the side that images are resized to (0: not at all)."""
 
-    def __init__(self, info: InstrumentInfo, model: torch.nn.Module, side: int) -> None:
+    def __init__(self, info: InstrumentInfo, model: Any, side: int) -> None:
+        weight = next(model.parameters())
         self.info = info
-        self._model, self._side = model, side
+        self.preparation = preparation_key(info.preparation)
+        self.batch = 1 if not side else _BATCH if weight.device.type == "cpu" else ON_ACCELERATOR
+        self._model, self._side, self._device, self._dtype = model, side, weight.device, weight.dtype
+
+    def prepare(self, image: Image) -> Pixels:
+        """(3, h, w) uint8, resized."""
+        from PIL import Image as Pil
+
+        if self._side and image.size != (self._side, self._side):
+            image = image.resize((self._side, self._side), Pil.Resampling.BICUBIC)
+        return np.asarray(image).transpose(2, 0, 1)
+
+    def compare(self, pairs: Sequence[tuple[Pixels, Pixels]]) -> FloatArray:
+        """(n,) distances between prepared images."""
+        import torch
+
+        for i, (one, other) in enumerate(pairs):
+            if one.shape != other.shape:
+                sizes = f"{one.shape[:0:-1]} and {other.shape[:0:-1]}"
+                raise InputError(f"pair {i}: sizes {sizes} differ; load LPIPS with a size")
+        out = []
+        with torch.inference_mode():
+            for some in batches(pairs, self.batch):
+                full = filled(some, self.batch)
+                both = np.stack([pair[k] for k in (0, 1) for pair in full])
+                found = self._distances(on_device(both, self._device, torch.float32, channels_last=True))
+                out.append(found[: len(some)].double().cpu().numpy())
+        return np.concatenate(out)
 
     def image_distance(self, images: Sequence[Image], others: Sequence[Image]) -> FloatArray:
         """(n,) distances between images of two lists of equal length."""
-        import torch
-
         loading.check_images(images, others)
-        pairs = list(zip(images, others, strict=True))
-        if not self._side:
-            for i, (one, other) in enumerate(pairs):
-                if one.size != other.size:
-                    raise InputError(f"pair {i}: sizes {one.size} and {other.size} differ; load LPIPS with a size")
-        parameter = next(self._model.parameters())
-        out = []
-        with torch.inference_mode():
-            for batch in batches(pairs, _BATCH if self._side else 1):
-                first, second = (
-                    torch.stack([self._pixels(pair[k]) for pair in batch]).to(
-                        parameter.device, parameter.dtype, memory_format=torch.channels_last
-                    )
-                    for k in (0, 1)
-                )
-                out.append(self._model(first, second).double().cpu().numpy().reshape(-1))
-        return np.concatenate(out)
+        both = zip(images, others, strict=True)
+        return self.compare([(self.prepare(loading.rgb(a)), self.prepare(loading.rgb(b))) for a, b in both])
 
-    def _pixels(self, image: Image) -> torch.Tensor:
-        """(3, h, w) float32 in −1..1."""
-        import torch
-        from PIL import Image as Pil
+    def _distances(self, values: torch.Tensor) -> torch.Tensor:
+        """(n,) distances between the first and the second half of (2n, 3, h, w) images in 0..255.
 
-        image = loading.rgb(image)
-        if self._side and image.size != (self._side, self._side):
-            image = image.resize((self._side, self._side), Pil.Resampling.BICUBIC)
-        return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 127.5 - 1.0
+        The package's forward pass, with both images of a pair in one call of the trunk.
+        """
+        from lpips import normalize_tensor
+
+        model = self._model
+        total: Any = 0.0
+        for layer, lin in zip(
+            model.net(model.scaling_layer((values / 127.5 - 1.0).to(self._dtype))), model.lins, strict=True
+        ):
+            one, other = normalize_tensor(layer).chunk(2)
+            total = total + lin((one - other) ** 2).mean((1, 2, 3))
+        distances: torch.Tensor = total
+        return distances
 
 
 def _side(size: str) -> int:

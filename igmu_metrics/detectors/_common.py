@@ -38,6 +38,15 @@ def checked_threshold(threshold: float | None, default: float) -> float:
     return value
 
 
+def unusual(precision: str) -> dict[str, str]:
+    """The setting `precision` of a signature, which detectors name only where it is not fp32.
+
+    >>> unusual("fp32"), unusual("bf16")
+    ({}, {'precision': 'bf16'})
+    """
+    return {} if precision == "fp32" else {"precision": precision}
+
+
 def masked_columns(n: int, concepts: Sequence[str], known: Mapping[str, FloatArray | Answer]) -> Answer:
     """(n, len(concepts)) answers: the column of each concept, masked throughout for a concept that is not known.
 

@@ -119,6 +119,7 @@ class ZeroShot:
     """A CLIP backbone with a vocabulary; text features are computed on first use and kept."""
 
     def __init__(self, backbone: Backbone, vocabulary: Vocabulary, threshold: float) -> None:
+        self.reads = (backbone,)
         self._backbone = backbone
         self._vocabulary = vocabulary
         self._scale = float(getattr(backbone, "logit_scale", OPENAI_LOGIT_SCALE))
@@ -175,6 +176,7 @@ def load(
     backbone: Backbone | None = None,
     vocabulary: Vocabulary | None = None,
     synonyms: bool = False,
+    precision: str = "fp32",
 ) -> ZeroShot:
     """Load a zero-shot detector.
 
@@ -183,15 +185,18 @@ def load(
         device: where the backbone runs; a GPU where there is one by default.
         threshold: `p >= threshold` counts as present; 0.5 by default.
         revision: commit of the model on the Hub.
-        backbone: one that is loaded already, instead of `argument`, `device` and `revision`.
+        backbone: one that is loaded already, instead of `argument`, `device`, `revision` and `precision`.
         vocabulary: texts and rivals; those of the taxonomy by default.
         synonyms: whether a concept's ensemble also holds its synonyms (default vocabulary only).
+        precision: "fp32" or "bf16" arithmetic of the backbone.
     """
     threshold = checked_threshold(threshold, 0.5)
     if backbone is None:
         from igmu_metrics import registry
 
-        backbone = registry.backbone(f"clip:{argument or DEFAULT_BACKBONE}", device=device, revision=revision)
+        backbone = registry.backbone(
+            f"clip:{argument or DEFAULT_BACKBONE}", device=device, revision=revision, precision=precision
+        )
     return ZeroShot(backbone, vocabulary or default_vocabulary(synonyms=synonyms), threshold)
 
 

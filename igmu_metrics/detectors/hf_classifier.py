@@ -14,12 +14,11 @@ or one output) the highest sigmoid. A concept without a label is masked.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from igmu_data.errors import InputError, WeightsError
-from igmu_metrics.contract import FloatArray
 from igmu_metrics.detectors._common import (
     Answer,
     checked_threshold,
@@ -27,21 +26,45 @@ from igmu_metrics.detectors._common import (
     masked_columns,
     sigmoid,
     softmax,
+    unusual,
 )
+from igmu_metrics.extraction import Extracting, Pixels, processor_key
 from igmu_metrics.instruments import Batch, InstrumentInfo
-from igmu_metrics.loading import find_model, load_image_processor, pick_device
+from igmu_metrics.loading import find_model, load_image_processor, pick_device, pick_dtype
 from igmu_metrics.progress import quiet_loading
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+_BATCH = 16
+
+
+class HfLogits(Extracting):
+    """The classifier's raw outputs."""
+
+    def __init__(self, model: Any, processor: Any, info: InstrumentInfo) -> None:
+        super().__init__(info, processor_key(processor), model.device, model.dtype, _BATCH)
+        self._model, self._processor = model, processor
+
+    def prepare(self, image: Image) -> Pixels:
+        """(3, h, w) float32: the model's own resize, crop and scale."""
+        return np.asarray(self._processor(images=[image], return_tensors="np")["pixel_values"][0], dtype=np.float32)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(n, labels) logits."""
+        logits: torch.Tensor = self._model(pixels).logits
+        return logits
 
 
 class HfClassifier:
-    """A loaded classifier with its processor and the outputs of each concept."""
+    """A loaded classifier with the outputs of each concept."""
 
     def __init__(
-        self, model: Any, processor: Any, info: InstrumentInfo, outputs: Mapping[str, list[int]], multi_label: bool
+        self, logits: HfLogits, info: InstrumentInfo, outputs: Mapping[str, list[int]], multi_label: bool
     ) -> None:
         self.info = info
-        self._model = model
-        self._processor = processor
+        self.reads = (logits,)
         self._outputs = outputs
         self._multi_label = multi_label
 
@@ -50,7 +73,7 @@ class HfClassifier:
         judged = [c for c in concepts if c in self._outputs]
         if not judged or not len(batch):
             return masked_columns(len(batch), concepts, {})
-        logits = self._logits(batch)
+        logits = finite(batch.features(self.reads[0]), f"{self.info.name} logits")
         if self._multi_label:
             each = sigmoid(logits)
             return masked_columns(len(batch), concepts, {c: each[:, self._outputs[c]].max(axis=1) for c in judged})
@@ -58,14 +81,6 @@ class HfClassifier:
         # Rounded shares can add up to 1 + 2e-16.
         known = {c: np.minimum(each[:, self._outputs[c]].sum(axis=1), 1.0) for c in judged}
         return masked_columns(len(batch), concepts, known)
-
-    def _logits(self, batch: Batch) -> FloatArray:
-        import torch
-
-        with torch.inference_mode():
-            pixels = self._processor(images=list(batch.images), return_tensors="pt")["pixel_values"]
-            logits = self._model(pixels.to(self._model.device, self._model.dtype)).logits
-        return finite(logits.double().cpu().numpy(), f"{self.info.name} logits")
 
 
 def load(
@@ -75,6 +90,7 @@ def load(
     threshold: float | None = None,
     revision: str | None = None,
     labels: Mapping[str, Sequence[str]] | None = None,
+    precision: str = "fp32",
 ) -> HfClassifier:
     """Load a classifier, from safetensors and without code of its own.
 
@@ -84,6 +100,7 @@ def load(
         threshold: `p >= threshold` counts as present; 0.5 by default.
         revision: commit on the Hub; for a folder the hash that its weights must have.
         labels: the model's labels that mean each concept; by name from the taxonomy by default.
+        precision: "fp32" or "bf16" arithmetic.
 
     Raises:
         WeightsError: no such model, no safetensors, weights missing, or no label means any concept.
@@ -94,6 +111,7 @@ def load(
     from transformers import AutoModelForImageClassification
 
     threshold = checked_threshold(threshold, 0.5)
+    dtype = pick_dtype(precision)
     source = find_model(argument, "", revision, {})
     try:
         with quiet_loading():
@@ -128,11 +146,14 @@ def load(
         threshold=threshold,
         concepts=frozenset(outputs),
         settings={
+            **unusual(precision),
             "rule": "max sigmoid" if multi_label else "sum softmax",
             "labels": ";".join(f"{c}={[names[i] for i in o]}" for c, o in sorted(outputs.items())),
         },
     )
-    return HfClassifier(model.eval().to(pick_device(device)), processor, info, outputs, multi_label)
+    network = InstrumentInfo(f"{info.name}/logits", info.revision, info.preparation, settings={"precision": precision})
+    logits = HfLogits(model.eval().to(pick_device(device), dtype), processor, network)
+    return HfClassifier(logits, info, outputs, multi_label)
 
 
 def _given(names: Mapping[int, str], labels: Mapping[str, Sequence[str]], model: str) -> dict[str, list[int]]:

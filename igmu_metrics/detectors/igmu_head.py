@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from igmu_data.errors import InputError, OutputError, WeightsError
 from igmu_data.files import beside
@@ -97,6 +97,7 @@ class IgmuHead:
         device: torch.device,
     ) -> None:
         self.info = info
+        self.reads = (backbone,)
         self._backbone = backbone
         self._weights = {name: tensor.to(device) for name, tensor in weights.items()}
         self._concept = concept
@@ -137,6 +138,7 @@ def load(
     threshold: float | None = None,
     revision: str | None = None,
     backbone: Backbone | None = None,
+    precision: str = "fp32",
 ) -> IgmuHead:
     """Load a head that `import_pth` or `igmu train-detector` wrote.
 
@@ -147,6 +149,7 @@ def load(
             than the calibrated one its measured error rates do not hold, and are left out.
         revision: commit of the backbone on the Hub; by default the one that the head was trained on.
         backbone: one that is loaded already, instead of `revision`.
+        precision: "fp32" or "bf16" arithmetic of the backbone.
 
     Raises:
         WeightsError: no such file, not a head, one that does not say what it judges, another CLIP than it was trained
@@ -171,7 +174,7 @@ def load(
             "(--threshold) uses it all the same."
         )
     if backbone is None:
-        backbone = _backbone(facts, given["clip"], device, revision, path)
+        backbone = _backbone(facts, given["clip"], path, {"device": device, "precision": precision}, revision)
     _require_its_clip(facts, backbone, path)
     info = InstrumentInfo(
         name=f"igmu-head:{path.name}",
@@ -189,15 +192,15 @@ def load(
     return IgmuHead(backbone, weights, info, facts.concept, facts.present_class, pick_device(device))
 
 
-def _backbone(facts: HeadFacts, clip: str, device: str | None, revision: str | None, path: Path) -> Backbone:
+def _backbone(facts: HeadFacts, clip: str, path: Path, how: Mapping[str, Any], revision: str | None) -> Backbone:
     from igmu_metrics import registry
 
     if clip:
-        return registry.backbone(f"clip:{clip}", device=device, revision=revision)
+        return registry.backbone(f"clip:{clip}", revision=revision, **how)
     if not facts.clip:
-        return registry.backbone(BACKBONE, device=device, revision=revision)
+        return registry.backbone(BACKBONE, revision=revision, **how)
     try:
-        return registry.backbone(f"clip:{facts.clip}", device=device, revision=revision or facts.clip_revision)
+        return registry.backbone(f"clip:{facts.clip}", revision=revision or facts.clip_revision, **how)
     except WeightsError as error:
         raise WeightsError(
             f"{path}: trained on the features of clip:{facts.clip} ({facts.clip_revision}), which cannot be loaded: "

@@ -29,36 +29,57 @@ from igmu_metrics.detectors._common import (
     masked_columns,
     read_state,
     softmax,
+    unusual,
 )
+from igmu_metrics.extraction import Extracting, Pixels, preparation_key
 from igmu_metrics.instruments import Batch, InstrumentInfo
-from igmu_metrics.loading import load_into, pick_device
+from igmu_metrics.loading import load_into, pick_device, pick_dtype
 
 if TYPE_CHECKING:
     import torch
+    from PIL.Image import Image
 
 Rule = Literal["probability", "top1", "top5"]
 N_CLASSES = 1000
+_BATCH = 8
 PUBLISHED = ("IMAGENET1K_V1", "IMAGENET1K_V2")
 
 
-class ImageNetClassifier:
-    """A network with 1,000 outputs, its preparation, and the classes of each concept."""
+class ImageNetLogits(Extracting):
+    """The 1,000 raw outputs of a network, with its preparation."""
 
     def __init__(
-        self,
-        network: Any,
-        prepare: Any,
-        info: InstrumentInfo,
-        indices: Mapping[str, Sequence[int]],
-        rule: Rule,
-        device: torch.device,
+        self, network: torch.nn.Module, prepare: Any, info: InstrumentInfo, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        import torch
+
+        super().__init__(info, preparation_key(repr(prepare)), device, dtype, _BATCH)
+        self._network = network.eval().to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._prepare = prepare
+
+    def prepare(self, image: Image) -> Pixels:
+        """(3, h, w) float32: resize, crop, normalised."""
+        pixels: Pixels = self._prepare(image).numpy()
+        return pixels
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(n, 1000) logits."""
+        import torch
+
+        logits: torch.Tensor = self._network(pixels.contiguous(memory_format=torch.channels_last))
+        return logits
+
+
+class ImageNetClassifier:
+    """The outputs of a network, and the classes of each concept."""
+
+    def __init__(
+        self, logits: ImageNetLogits, info: InstrumentInfo, indices: Mapping[str, Sequence[int]], rule: Rule
     ) -> None:
         self.info = info
-        self._network = network.eval().to(device)
-        self._prepare = prepare
+        self.reads = (logits,)
         self._indices = {concept: list(classes) for concept, classes in indices.items()}
         self._rule = rule
-        self._device = device
 
     def probabilities(self, batch: Batch, concepts: Sequence[str]) -> Answer:
         """(n, len(concepts)) answers by the rule; masked throughout for a concept without ImageNet classes."""
@@ -72,11 +93,7 @@ class ImageNetClassifier:
 
     def _classes(self, batch: Batch) -> FloatArray:
         """(n, 1000) contributions of the classes to p."""
-        import torch
-
-        with torch.inference_mode():
-            pixels = torch.stack([self._prepare(image) for image in batch.images]).to(self._device)
-            logits = finite(self._network(pixels).float().cpu().numpy(), "ImageNet logits")
+        logits = finite(batch.features(self.reads[0]), "ImageNet logits")
         if self._rule == "probability":
             return softmax(logits)
         k = int(self._rule.removeprefix("top"))
@@ -93,6 +110,7 @@ def load(
     threshold: float | None = None,
     rule: Rule = "probability",
     indices: Mapping[str, Sequence[int]] | None = None,
+    precision: str = "fp32",
 ) -> ImageNetClassifier:
     """Load a ResNet-50 with published or local weights.
 
@@ -102,6 +120,7 @@ def load(
         threshold: `p >= threshold` counts as present; 0.5 by default; of no effect on `top1` and `top5`.
         rule: `probability`, `top1` or `top5`.
         indices: ImageNet-1k classes (0..999, torchvision's order) of each concept; those of the taxonomy by default.
+        precision: "fp32" or "bf16" arithmetic.
 
     Raises:
         WeightsError: weights that cannot be fetched or read, or of another network.
@@ -111,6 +130,7 @@ def load(
 
     if rule not in get_args(Rule):
         raise InputError(f"rule: {rule!r} is none of {', '.join(get_args(Rule))}.")
+    dtype = pick_dtype(precision)
     indices = _checked(taxonomy_indices() if indices is None else indices)
     argument = argument or "IMAGENET1K_V2"
     published = ResNet50_Weights[argument if argument in PUBLISHED else "IMAGENET1K_V2"]
@@ -128,9 +148,15 @@ def load(
         preparation=f"resize {prepare.resize_size[0]} bilinear, centre crop {prepare.crop_size[0]}",
         threshold=checked_threshold(threshold, 0.5),
         concepts=frozenset(indices),
-        settings={"rule": rule, "classes": ";".join(f"{c}={list(i)}" for c, i in sorted(indices.items()))},
+        settings={
+            **unusual(precision),
+            "rule": rule,
+            "classes": ";".join(f"{c}={list(i)}" for c, i in sorted(indices.items())),
+        },
     )
-    return ImageNetClassifier(network, prepare, info, indices, rule, pick_device(device))
+    own = InstrumentInfo(f"{info.name}/logits", info.revision, info.preparation, settings={"precision": precision})
+    logits = ImageNetLogits(network, prepare, own, pick_device(device), dtype)
+    return ImageNetClassifier(logits, info, indices, rule)
 
 
 def taxonomy_indices() -> dict[str, tuple[int, ...]]:

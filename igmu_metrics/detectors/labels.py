@@ -44,6 +44,8 @@ class Labels:
         values: (rows, columns) probabilities, NaN where unclear.
     """
 
+    reads = ()  # nothing of a picture but its name
+
     def __init__(
         self, name: str, revision: str, threshold: float, concepts: list[str], rows: dict[_Key, int], values: FloatArray
     ) -> None:
@@ -79,13 +81,16 @@ class Labels:
         return masked_columns(len(batch.paths), concepts, known)
 
 
-def load(argument: str | None, *, device: str | None = None, threshold: float | None = None) -> Labels:
+def load(
+    argument: str | None, *, device: str | None = None, threshold: float | None = None, precision: str = "fp32"
+) -> Labels:
     """Read a label file.
 
     Args:
         argument: path of the CSV file.
         device: accepted for the sake of all detectors, without effect.
         threshold: `p >= threshold` counts as present; 0.5 by default.
+        precision: accepted like `device`.
 
     Raises:
         MetadataError: no such file, wrong columns, a line with too few or too many cells.

@@ -14,16 +14,22 @@ References: the `nudenet` package; thresholds in the literature go from 0.45 (Un
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from igmu_data.errors import InputError, MissingExtraError
+from igmu_metrics.contract import FloatArray
 from igmu_metrics.detectors._common import Answer, checked_threshold, masked_columns
+from igmu_metrics.extraction import Pixels, filled
 from igmu_metrics.instruments import Batch, InstrumentInfo
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 CONCEPT = "nsfw/nudity"
 DEFAULT_THRESHOLD = 0.45
+_BATCH = 4
 DEFAULT_CLASSES = (
     "ANUS_EXPOSED",
     "BUTTOCKS_EXPOSED",
@@ -59,23 +65,48 @@ class BoxFinder(Protocol):
         """For each image the boxes found, as dicts with `class` and `score`."""
 
 
+class BestBoxes:
+    """For every class of `CLASSES`, sorted, the highest score among its boxes, 0 where there is none."""
+
+    preparation = "channels reversed, own size"
+
+    def __init__(self, finder: BoxFinder, info: InstrumentInfo) -> None:
+        self.info = InstrumentInfo(f"{info.name}/boxes", info.revision, info.preparation)
+        self.batch = _BATCH
+        self._finder = finder
+
+    def prepare(self, image: Image) -> Pixels:
+        """(h, w, 3) uint8 in OpenCV's order of channels, blue first, as NudeNet gets them when it reads a file."""
+        return np.ascontiguousarray(np.asarray(image)[..., ::-1])
+
+    def extract(self, inputs: Sequence[Pixels]) -> FloatArray:
+        """(n, classes) scores."""
+        out = np.zeros((len(inputs), len(CLASSES)))
+        columns = {name: column for column, name in enumerate(sorted(CLASSES))}
+        for start in range(0, len(inputs), self.batch):
+            some = filled(inputs[start : start + self.batch], self.batch)
+            found = self._finder.detect_batch(some, batch_size=self.batch)
+            for row, boxes in zip(out[start : start + self.batch], found, strict=False):
+                for box in boxes:
+                    column = columns[box["class"]]
+                    row[column] = max(row[column], box["score"])
+        return out
+
+
 class NudeNet:
     """Nudity as the best score among chosen classes of boxes."""
 
     def __init__(self, finder: BoxFinder, info: InstrumentInfo, classes: frozenset[str]) -> None:
         self.info = info
-        self._finder = finder
-        self._classes = classes
+        self.reads = (BestBoxes(finder, info),)
+        self._columns = [column for column, name in enumerate(sorted(CLASSES)) if name in classes]
 
     def probabilities(self, batch: Batch, concepts: Sequence[str]) -> Answer:
         """(n, len(concepts)) scores; masked throughout for every concept but `nsfw/nudity`."""
         if CONCEPT not in concepts or not len(batch):
             return masked_columns(len(batch), concepts, {})
-        # Channels in OpenCV's order, blue first, as NudeNet gets them when it reads a file itself.
-        pixels = [np.ascontiguousarray(np.asarray(image)[..., ::-1]) for image in batch.images]
-        found = self._finder.detect_batch(pixels, batch_size=len(pixels))
-        best = [max((box["score"] for box in boxes if box["class"] in self._classes), default=0.0) for boxes in found]
-        return masked_columns(len(batch), concepts, {CONCEPT: np.array(best, dtype=np.float64)})
+        best = batch.features(self.reads[0])[:, self._columns].max(axis=1)
+        return masked_columns(len(batch), concepts, {CONCEPT: best})
 
 
 def load(
@@ -84,6 +115,7 @@ def load(
     device: str | None = None,
     threshold: float | None = None,
     classes: Sequence[str] = DEFAULT_CLASSES,
+    precision: str = "fp32",
 ) -> NudeNet:
     """Load the network of the installed `nudenet` package.
 
@@ -92,6 +124,7 @@ def load(
         device: accepted for the sake of all detectors; nudenet 3.4 leaves the choice to ONNX Runtime.
         threshold: `p >= threshold` counts as present; 0.45 by default.
         classes: classes of boxes that count, from `CLASSES`.
+        precision: accepted for the sake of all detectors; the network is fp32.
 
     Raises:
         MissingExtraError: `nudenet` is not installed.

@@ -31,13 +31,16 @@ CARD: Final = "card.json"
 MEASURED_ON: Final = ("generations", "renders")  # the first that is there counts
 
 
-def load(argument: str | None = None, *, device: str | None = None, threshold: float | None = None) -> HfClassifier:
+def load(
+    argument: str | None = None, *, device: str | None = None, threshold: float | None = None, precision: str = "fp32"
+) -> HfClassifier:
     """Load the packaged detector.
 
     Args:
         argument: nothing; there is one packaged detector.
         device: where it runs; a GPU where there is one by default.
         threshold: `p >= threshold` counts as present; the card's by default, and the error rates hold for no other.
+        precision: "fp32" or "bf16" arithmetic.
 
     Raises:
         InputError: an argument is given.
@@ -53,7 +56,7 @@ def load(argument: str | None = None, *, device: str | None = None, threshold: f
         rates = {}  # at another threshold it errs otherwise
     labels = {c.id: [c.label] for c in world().concepts()}
     threshold = measured_at if threshold is None else threshold
-    detector = hf_classifier.load(str(folder), device=device, threshold=threshold, labels=labels)
+    detector = hf_classifier.load(str(folder), device=device, threshold=threshold, labels=labels, precision=precision)
     detector.info = replace(detector.info, name=SANDBOX, error_rates=rates)
     return detector
 

@@ -1,0 +1,83 @@
+"""Measure everything and write the page: `python -m benchmarks` (hours), or with `--quick` (minutes, to try it)."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks.material import ROOT, prepare
+from benchmarks.timing import table
+
+PARTS = ("evaluation", "networks", "distances", "growth")
+
+
+def main() -> None:
+    """Read the arguments, measure, write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small sizes, one round: shows that it runs, not how fast")
+    parser.add_argument("--work", type=Path, default=Path("igmu-benchmarks"), help="folder for pictures and networks")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "performance.md")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--rounds", type=int, help="default 3, or 1 with --quick")
+    parser.add_argument("--eval-unlearn", type=Path, help="a Python that has eval-unlearn installed")
+    given = parser.parse_args()
+    os.environ["IGMU_CACHE"] = str(given.work / "cache")
+    from benchmarks import distances, evaluation, growth, networks
+
+    quick = given.quick
+    n_rounds = given.rounds or (1 if quick else 3)
+    material = prepare(given.work, 16 if quick else 250, models=3)
+    text = HEAD.format(quick=" --quick" if quick else "") + facts()
+    if "evaluation" in given.only:
+        text += "\n## One evaluation\n\n" + evaluation.measure(material, given.work / "cache", n_rounds)
+    if "networks" in given.only:
+        text += "\n## Networks\n\n" + networks.measure(material, n_rounds if quick else 7, 8 if quick else 64)
+    if "distances" in given.only:
+        sizes, width = ([60, 400], 256) if quick else ([250, 1000, 2000, 5000], 2048)
+        text += "\n## Distances\n\n" + distances.measure(sizes, width, n_rounds, given.eval_unlearn)
+    if "growth" in given.only:
+        sizes = [8, 32] if quick else [100, 300, 1000, 3000, 10_000]
+        text += "\n## Memory and time\n\n" + growth.measure(material, sizes) + "\n" + growth.labels()
+        text += "\n" + growth.starts()
+    growth.page(given.out, text)
+    print(given.out)
+
+
+HEAD = """\
+# Performance
+
+Written by `python -m benchmarks{quick}`; not edited by hand. Numbers are medians, with the smallest and largest round
+in brackets. Pictures and weights are seeded, the architectures real.
+
+"""
+
+
+def facts() -> str:
+    """What the numbers depend on."""
+    import torch
+
+    name = platform.processor() or platform.machine()
+    cpu = Path("/proc/cpuinfo")
+    if cpu.exists():
+        lines = cpu.read_text().splitlines()
+        name = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), name)
+        flags = next((line.split() for line in lines if line.startswith("flags")), [])
+        name += " with AMX" if "amx_tile" in flags else ""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    packages = ("torch", "transformers", "numpy", "scipy", "torchmetrics", "torch-fidelity", "clean-fid", "lpips")
+    rows = [
+        ["CPU", f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads of torch"],
+        ["memory", f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB"],
+        ["GPU", gpu],
+        ["load when it began", f"{os.getloadavg()[0]:.1f}"],
+        ["Python", platform.python_version()],
+        *([p, version(p)] for p in packages),
+    ]
+    return table(["machine", ""], [list(row) for row in rows])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Whole evaluations: the reference workflow against igmu, cold, with the original known, and with nothing new."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import reference
+from benchmarks.material import Material
+from benchmarks.timing import ratios, rounds, spread, table
+from igmu_metrics.evaluate import Evaluation
+from igmu_metrics.scorecard import Scorecard
+
+
+def evaluation(material: Material, *, precision: str = "fp32", default: bool = False) -> Evaluation:
+    """igmu with the reference's metrics and networks; or `default`, one CLIP for everything."""
+    common: dict[str, Any] = {"bench": "sandbox", "precision": precision}
+    if default:
+        return Evaluation("sandbox.church", detector=f"clip:{material.clip32}", **common)
+    return Evaluation(
+        "sandbox.church",
+        detector=f"clip:{material.clip16}",
+        clip=str(material.clip32),
+        features=f"inception:clean?weights={material.inception}",
+        lpips=f"alex?trunk={material.trunk}&size=512",
+        **common,
+    )
+
+
+def measure(material: Material, cache: Path, n_rounds: int) -> str:
+    """A section of the page."""
+    original, *methods = material.pictures.values()
+
+    def score(how: Evaluation, folders: list[Path], *, cold: bool) -> Callable[[], list[Scorecard]]:
+        def work() -> list[Scorecard]:
+            os.environ["IGMU_CACHE"] = str(cache / how.precision / ("one" if how.lpips is None else "all"))
+            if cold:
+                shutil.rmtree(os.environ["IGMU_CACHE"], ignore_errors=True)
+            return list(how.run(original, folders))
+
+        return work
+
+    full, half = evaluation(material), evaluation(material, precision="bf16")
+    one = evaluation(material, default=True)
+    contenders: dict[str, Callable[[], Any]] = {
+        "reference": lambda: reference.evaluate(material, "method1"),
+        "igmu, cold": score(full, methods[:1], cold=True),
+        "igmu, a further method": score(full, methods[1:2], cold=False),
+        "igmu, nothing new": score(full, methods[:1], cold=False),
+        "igmu bf16, cold": score(half, methods[:1], cold=True),
+        "igmu bf16, a further method": score(half, methods[1:2], cold=False),
+        "igmu default metrics, cold": score(one, methods[:1], cold=True),
+    }
+    times, results = rounds(contenders, n_rounds)
+    slow = times["reference"]
+    n = len(material.texts)
+    names = [path.stem for path in sorted(methods[0].glob("*.png"))]
+    lines = [[name, spread(t, 1), spread(ratios(slow, t))] for name, t in times.items()]
+    text = (
+        f"{n} pictures of the original and {n} of an unlearned model, 512×512: concept accuracy with CLIP ViT-B/16, "
+        "CSDR with ViT-B/32, FID, LPIPS (AlexNet, 512). The reference measures FID alone of the distances, igmu also "
+        "KID and all intervals. Times hold the loading of the networks.\n\n"
+    )
+    text += table(["run", "seconds", "times as fast as the reference"], lines)
+    return text + "\n" + agreement(names, results["reference"], results["igmu, cold"][0], results["igmu bf16, cold"][0])
+
+
+def agreement(names: list[str], theirs: dict[str, Any], card: Scorecard, half: Scorecard) -> str:
+    """How far the numbers are apart: largest relative difference over the pictures."""
+    rows = []
+    expected = dict(zip(names, theirs["probabilities"][1], strict=True))
+    found = [_probabilities(c) for c in (card, half)]
+    apart = [f"{max(abs(p / expected[name] - 1) for name, p in one.items()):.1e}" for one in found]
+    rows.append([f"probability of the concept ({len(found[0])} pictures)", *apart])
+    mean = float(np.mean(theirs["lpips"]))
+    rows.append(["LPIPS (mean)", *(f"{abs(_lpips(c) / mean - 1):.1e}" for c in (card, half))])
+    return table(["number", "igmu fp32 against the reference, relative", "igmu bf16 against the reference"], rows)
+
+
+def _probabilities(card: Scorecard) -> dict[str, float]:
+    """Of the pictures that were judged for the target, by file name."""
+    asked = (g for g in card.generations if g.concept == card.target and g.probability is not None)
+    return {f"{g.id}-{g.seed}": float(g.probability or 0) for g in asked}
+
+
+def _lpips(card: Scorecard) -> float:
+    parts = [card.scores[f"lpips/{s}"] for s in ("forget", "retain", "adversarial") if f"lpips/{s}" in card.scores]
+    total = sum(p.n_generations for p in parts)
+    return sum(float(p.value or 0) * p.n_generations for p in parts) / total

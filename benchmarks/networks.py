@@ -1,0 +1,124 @@
+"""Forward passes alone: igmu's networks against other ways to run the same ones, and against this machine's peak."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks import reference
+from benchmarks.material import Material
+from benchmarks.timing import ratios, rounds, spread, table
+from igmu_metrics import registry
+
+
+def measure(material: Material, n_rounds: int, n: int) -> str:
+    """A section of the page; `n` pictures a round."""
+    rng = np.random.default_rng(0)
+    peak = {name: _peak(dtype) for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))}
+    text = f"Peak of a 4096×4096 matrix product here: {peak['fp32']:.0f} GF/s fp32, {peak['bf16']:.0f} GF/s bf16.\n"
+    for name, side, contenders in (
+        ("CLIP ViT-B/32, pictures", 224, _clip(material)),
+        ("Inception (FID)", 299, _inception(material)),
+        ("LPIPS-AlexNet, pairs of 512×512", 512, _lpips(material)),
+    ):
+        shape = (n, 2, 3, side, side) if "LPIPS" in name else (n, 3, side, side)
+        data = rng.random(shape, dtype=np.float32) if "LPIPS" not in name else rng.integers(0, 256, shape, np.uint8)
+        flops = _flops(contenders["plain PyTorch fp32"], data[:1])
+        work: dict[str, Callable[[], Any]] = {key: (lambda f=f, d=data: f(d)) for key, f in contenders.items()}
+        for run in work.values():
+            run()  # the first call packs and compiles
+        times, results = rounds({f"{name}: {k}": w for k, w in work.items()}, n_rounds)
+        plain = times[f"{name}: plain PyTorch fp32"]
+        exact = results[f"{name}: plain PyTorch fp32"]
+        rows = []
+        for key, seconds in times.items():
+            per_second = [n / s for s in seconds]
+            of = peak["bf16" if "bf16" in key else "fp32"]
+            apart = np.linalg.norm(results[key] - exact) / np.linalg.norm(exact)
+            rows.append([
+                key.partition(": ")[2], spread(per_second, 1), spread(ratios(plain, seconds)),
+                f"{100 * max(per_second) * flops / 1e9 / of:.0f} %", f"{apart:.1e}",
+            ])  # fmt: skip
+        text += f"\n{name}, {flops / 1e9:.1f} GF each\n\n"
+        text += table(["way", "a second", "times plain", "of peak, best round", "relative difference to plain"], rows)
+    return text
+
+
+def _flops(run: Callable[[Any], Any], one: Any) -> float:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        run(one)
+    return float(counter.get_total_flops())
+
+
+def _peak(dtype: torch.dtype) -> float:
+    """GF/s of a large matrix product, best of five."""
+    a, b = (torch.randn(4096, 4096).to(dtype) for _ in range(2))
+    best = float("inf")
+    for _ in range(5):
+        start = time.perf_counter()
+        a @ b
+        best = min(best, time.perf_counter() - start)
+    return 2 * 4096**3 / best / 1e9
+
+
+def _batched(forward: Callable[[torch.Tensor], torch.Tensor], size: int) -> Callable[[Any], Any]:
+    def run(data: Any) -> Any:
+        with torch.no_grad():
+            parts = [forward(torch.from_numpy(data[i : i + size])) for i in range(0, len(data), size)]
+        return torch.cat(parts).double().numpy()
+
+    return run
+
+
+def _clip(material: Material) -> dict[str, Callable[[Any], Any]]:
+    from transformers import CLIPModel
+
+    plain = CLIPModel.from_pretrained(material.clip32).eval()
+
+    def forward(pixels: torch.Tensor) -> torch.Tensor:
+        return plain.get_image_features(pixels).pooler_output  # type: ignore[no-any-return]
+
+    def medium(pixels: torch.Tensor) -> torch.Tensor:
+        torch.set_float32_matmul_precision("medium")
+        try:
+            return forward(pixels)
+        finally:
+            torch.set_float32_matmul_precision("highest")
+
+    ours = {p: registry.backbone(f"clip:{material.clip32}", precision=p) for p in ("fp32", "bf16")}
+    return {"plain PyTorch fp32": _batched(forward, 32), "'medium' matmul": _batched(medium, 32)} | _own(ours)
+
+
+def _inception(material: Material) -> dict[str, Callable[[Any], Any]]:
+    plain = reference.plain_inception(material.inception)
+    last = torch.nn.Sequential(*plain.children()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    spec = f"inception:clean?weights={material.inception}"
+    ours = {p: registry.backbone(spec, precision=p) for p in ("fp32", "bf16")}
+    return {
+        "plain PyTorch fp32": _batched(lambda x: plain(x.contiguous()), 32),
+        "channels last": _batched(lambda x: last(x.contiguous(memory_format=torch.channels_last)), 8),
+    } | _own(ours)
+
+
+def _own(ours: dict[str, Any]) -> dict[str, Callable[[Any], Any]]:
+    return {f"igmu {p}": (lambda data, b=b: b.extract(list(data))) for p, b in ours.items()}
+
+
+def _lpips(material: Material) -> dict[str, Callable[[Any], Any]]:
+    plain = reference.plain_lpips(material.trunk)
+
+    def forward(pair: torch.Tensor) -> torch.Tensor:
+        one, other = (pair[:, k].float() / 127.5 - 1 for k in (0, 1))
+        return plain(one, other).reshape(-1)  # type: ignore[no-any-return]
+
+    spec = f"lpips:alex?trunk={material.trunk}&size=512"
+    ours: dict[str, Any] = {p: registry.backbone(spec, precision=p) for p in ("fp32", "bf16")}
+    return {"plain PyTorch fp32": _batched(forward, 1)} | {
+        f"igmu {p}": (lambda data, b=b: b.compare([(pair[0], pair[1]) for pair in data])) for p, b in ours.items()
+    }

@@ -1,0 +1,115 @@
+"""Reads pictures ahead of the networks: threads open, check, decode and prepare the next ones meanwhile.
+
+Conventions: each file is opened once, and its bytes give both the content hash and the picture. What is handed on are
+the inputs of networks, not the picture, so that memory holds a window of small arrays whatever the pictures' size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from igmu_data.errors import ImageError
+from igmu_metrics.contract import FloatArray
+from igmu_metrics.engine.store import READABLE, Store
+from igmu_metrics.instruments import Extractor, feature_key
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# Decoding is a small part of the work: more threads would only take the cores from the networks.
+THREADS = min(4, os.cpu_count() or 1)
+_Item = TypeVar("_Item")
+_Done = TypeVar("_Done")
+
+
+def ahead(items: Iterable[_Item], work: Callable[[_Item], _Done], window: int) -> Iterator[_Done]:
+    """`work` of every item, in order, at most `window` of them under way or waiting."""
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="igmu-decode")
+    waiting: deque[Future[_Done]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) >= window:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One picture on its way.
+
+    Args:
+        sha256: of the file's bytes; "" for a picture that was given decoded.
+        known: features that the store had, by feature key.
+        inputs: what the networks whose features are missing are given, by preparation.
+        image: the picture itself, if somebody needs it.
+        error: why it could not be read.
+    """
+
+    sha256: str = ""
+    known: Mapping[str, FloatArray] = field(default_factory=dict)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    image: Image | None = None
+    error: ImageError | None = None
+
+
+def load(
+    image: Any, name: str, extractors: Sequence[Extractor], store: Store | None, *, keep_image: bool = False
+) -> Loaded:
+    """Read one picture and prepare it once for every preparation that is still needed.
+
+    Args:
+        image: a path, or a PIL image.
+        name: of a picture that has no path, for messages.
+        extractors: whose features are wanted.
+        store: where features may be already.
+        keep_image: hand the picture on, too; it is then read even if all features are known.
+    """
+    try:
+        if not isinstance(image, str | Path):
+            from igmu_metrics.images import as_rgb
+
+            return _prepared(as_rgb(image, name=name), "", {}, extractors, keep_image)
+        data, sha = read_file(image)
+        wanted = {feature_key(e): e for e in extractors}
+        known = store.get(sha, wanted or [READABLE]) if store is not None else {}
+        missing = [e for key, e in wanted.items() if key not in known]
+        if known and not missing and not keep_image:
+            return Loaded(sha, known)
+        from igmu_metrics.images import decode_image
+
+        return _prepared(decode_image(data, name=os.fspath(image)), sha, known, missing, keep_image)
+    except ImageError as error:
+        return Loaded(error=error)
+
+
+def read_file(path: str | Path) -> tuple[bytes, str]:
+    """The bytes of an image file, and their SHA-256.
+
+    Raises:
+        ImageError: it cannot be read, or is too large.
+    """
+    from igmu_metrics.images import read_bytes
+
+    data = read_bytes(path)
+    return data, hashlib.sha256(data).hexdigest()
+
+
+def _prepared(
+    image: Image, sha: str, known: Mapping[str, FloatArray], missing: Sequence[Extractor], keep_image: bool
+) -> Loaded:
+    inputs: dict[str, Any] = {}
+    for extractor in missing:
+        if extractor.preparation not in inputs:
+            inputs[extractor.preparation] = extractor.prepare(image)
+    return Loaded(sha, known, inputs, image if keep_image else None)

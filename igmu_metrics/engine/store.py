@@ -1,0 +1,234 @@
+"""The cache of features: what a network made of a picture, by the picture's content, kept between runs.
+
+Conventions: a row is found by the SHA-256 of the file (or of a text, or of a pair) and the key of the network, which
+names weights, preparation and settings (`instruments.feature_key`); neither names nor places of files matter. Values
+come back to the last bit. One SQLite file in write-ahead mode: several processes on one machine may use it at once, and
+a process killed at any moment leaves whole rows only. It must lie on a local disk: on a network file system, where
+write-ahead mode does not work, give every machine a place of its own ($IGMU_CACHE).
+
+The file is bounded: when a run closes it, rows that were not used for the longest time go.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from igmu_data.errors import InputError, OutputError
+from igmu_data.sandbox.packaged import CACHE_ENVIRONMENT, cache_folder
+from igmu_metrics.contract import FloatArray
+
+READABLE: Final = "readable"
+"""Key of rows that say only that a file was decoded without an error; raise it when `images` refuses more."""
+FILE: Final = "features.sqlite"
+SIZE_ENVIRONMENT: Final = "IGMU_CACHE_GB"
+DEFAULT_GB: Final = 10.0
+_OVERHEAD: Final = 120  # bytes of a row besides its value, about
+_FRESH: Final = 3600  # seconds in which another use is not written down
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS sources (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS features (
+    id INTEGER PRIMARY KEY, source INTEGER NOT NULL, sha BLOB NOT NULL, used INTEGER NOT NULL, value BLOB NOT NULL,
+    UNIQUE (source, sha)
+);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What the store holds of one network: its key, rows, bytes of their values, and when one was last used."""
+
+    key: str
+    n_rows: int
+    n_bytes: int
+    used: float
+
+
+class Store:
+    """An open cache; close it, so that uses are written down and the bound is kept.
+
+    Args:
+        path: of the SQLite file; made if it is not there.
+        max_bytes: bound of what it holds.
+
+    Raises:
+        OutputError: the place cannot be written, or the file is damaged.
+    """
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self.path, self.max_bytes = path, max_bytes
+        self._lock = threading.Lock()
+        self._ids: dict[str, int] = {}
+        self._used: list[tuple[int]] = []
+        with self._guarded():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.executescript(_SCHEMA)
+
+    def get(self, sha256: str, keys: Iterable[str]) -> dict[str, FloatArray]:
+        """Those of the keys that the content has rows for, with their values; called on many threads."""
+        with self._guarded(), self._lock:
+            ids = {self._id(key): key for key in keys}
+            marks = ",".join("?" * len(ids))
+            rows = self._db.execute(
+                f"SELECT id, source, value, used FROM features WHERE sha = ? AND source IN ({marks})",
+                (bytes.fromhex(sha256), *ids),
+            ).fetchall()
+        old = time.time() - _FRESH
+        self._used += [(row,) for row, _, _, used in rows if used < old]
+        return {ids[source]: _decoded(value) for _, source, value, _ in rows}
+
+    def put(self, key: str, rows: Sequence[tuple[str, FloatArray]]) -> None:
+        """Keep values by content, all of them or none; what is there already stays as it is.
+
+        Raises:
+            OutputError: no room on the disk. What was kept before is still there.
+        """
+        if not rows:
+            return
+        now = int(time.time())
+        values = [(bytes.fromhex(sha), now, _encoded(value)) for sha, value in rows]
+        with self._guarded(), self._lock, self._transaction():
+            self._db.execute("INSERT OR IGNORE INTO sources (key) VALUES (?)", (key,))
+            source = self._id(key)
+            self._db.executemany(
+                "INSERT OR IGNORE INTO features (source, sha, used, value) VALUES (?, ?, ?, ?)",
+                [(source, *value) for value in values],
+            )
+
+    def holdings(self) -> list[Holding]:
+        """What is there, the most recently used first."""
+        with self._guarded(), self._lock:
+            rows = self._db.execute(
+                "SELECT key, COUNT(*), SUM(LENGTH(value)), MAX(used) FROM features JOIN sources "
+                "ON source = sources.id GROUP BY source ORDER BY MAX(used) DESC, key"
+            ).fetchall()
+        return [Holding(*row) for row in rows]
+
+    def prune(self, max_bytes: int, *, older_than: float | None = None) -> tuple[int, int]:
+        """Drop what was not used for the longest time until the rest fits.
+
+        Args:
+            max_bytes: what may stay.
+            older_than: seconds; rows that were not used for so long go in any case.
+
+        Returns:
+            Rows that went and rows that stay.
+        """
+        self._write_uses()
+        limit = time.time() - older_than if older_than is not None else float("-inf")
+        with self._guarded(), self._lock:
+            with self._transaction():
+                rows = self._db.execute(
+                    "SELECT id, LENGTH(value), used FROM features ORDER BY used DESC, id"
+                ).fetchall()
+                kept, total = 0, 0
+                for _, size, used in rows:
+                    total += size + _OVERHEAD
+                    if total > max_bytes or used < limit:
+                        break
+                    kept += 1
+                self._db.executemany("DELETE FROM features WHERE id = ?", [(row,) for row, _, _ in rows[kept:]])
+                self._db.execute("DELETE FROM sources WHERE id NOT IN (SELECT source FROM features)")
+                self._ids.clear()
+            self._db.execute("PRAGMA incremental_vacuum").fetchall()
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return len(rows) - kept, kept
+
+    def close(self) -> None:
+        """Write down what was used, keep the bound, and let go of the file."""
+        self._write_uses()
+        with self._guarded():
+            size = self.path.stat().st_size if self.path.exists() else 0
+        if size > self.max_bytes:
+            self.prune(int(0.9 * self.max_bytes))  # not at every run again
+        with self._guarded():
+            self._db.close()
+
+    def _write_uses(self) -> None:
+        used, self._used = self._used, []
+        if used:
+            now = int(time.time())
+            with self._guarded(), self._lock, self._transaction():
+                self._db.executemany("UPDATE features SET used = ? WHERE id = ?", [(now, row) for (row,) in used])
+
+    def _id(self, key: str) -> int:
+        if key not in self._ids:
+            row = self._db.execute("SELECT id FROM sources WHERE key = ?", (key,)).fetchone()
+            if row is None:
+                return -1
+            self._ids[key] = int(row[0])
+        return self._ids[key]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:  # SQLite itself takes some failed ones back
+                self._db.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            reason = str(error)
+            if isinstance(error, sqlite3.OperationalError | OSError):
+                step = f"Make room, set {CACHE_ENVIRONMENT} to another folder, or pass --no-cache"
+            else:
+                step = "Delete the file, it is only a cache"
+            raise OutputError(
+                f"{self.path}: cache cannot be used ({reason}). {step}; finished work is kept."
+            ) from error
+
+
+def open_store(folder: Path | None = None) -> Store:
+    """The cache of this machine: `features.sqlite` in $IGMU_CACHE, else $XDG_CACHE_HOME/igmu, else ~/.cache/igmu.
+
+    Raises:
+        OutputError: it cannot be written, or is damaged.
+        InputError: $IGMU_CACHE_GB is no size.
+    """
+    return Store((folder or cache_folder()) / FILE, bound())
+
+
+def bound() -> int:
+    """Most bytes that the cache holds after a run: $IGMU_CACHE_GB, 10 GB by default."""
+    given = os.environ.get(SIZE_ENVIRONMENT) or DEFAULT_GB
+    try:
+        size = float(given)
+    except ValueError:
+        size = float("nan")
+    if not 0 <= size < 1e9:
+        raise InputError(f"{SIZE_ENVIRONMENT} is {given!r}; give a number of gigabytes.")
+    return int(size * 1e9)
+
+
+def _encoded(value: FloatArray) -> bytes:
+    """The numbers as float32 where that loses nothing (networks compute in it), else as float64."""
+    with np.errstate(over="ignore", under="ignore"):
+        short = value.astype("<f4")
+    if np.array_equal(short.astype(np.float64), value):
+        return b"f" + short.tobytes()
+    return b"d" + value.astype("<f8").tobytes()
+
+
+def _decoded(blob: bytes) -> FloatArray:
+    kind: Any = {b"f": "<f4", b"d": "<f8"}[blob[:1]]
+    return np.frombuffer(blob, kind, offset=1).astype(np.float64)

@@ -1,0 +1,102 @@
+"""Mean and covariance of feature vectors that arrive in pieces: pieces merge to what one pass over all would give.
+
+Conventions: float64; (n, d) arrays, one feature vector a row. Memory is that of one d×d matrix, however many rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from igmu_data.errors import InputError
+from igmu_metrics.contract import FloatArray
+
+_BLOCK = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """What a Gaussian is fitted from.
+
+    Args:
+        n: rows seen.
+        mean: (d,) of them.
+        scatter: (d, d) sum of (x − mean)·(x − mean)ᵀ.
+    """
+
+    n: int
+    mean: FloatArray
+    scatter: FloatArray
+
+    @classmethod
+    def of(cls, rows: FloatArray) -> Moments:
+        """Of (n, d) rows, n ≥ 1, a block of them at a time.
+
+        >>> found = Moments.of(np.array([[0.0], [2.0], [4.0]]))
+        >>> found.n, found.mean.tolist(), found.scatter.tolist()
+        (3, [2.0], [[8.0]])
+        """
+        total: Moments | None = None
+        for start in range(0, len(rows), _BLOCK):
+            block = rows[start : start + _BLOCK]
+            mean = block.mean(axis=0)
+            centred = block - mean
+            piece = cls(len(block), mean, centred.T @ centred)
+            total = piece if total is None else total.merged(piece)
+        if total is None:
+            raise InputError("no rows: there is no mean.")
+        return total
+
+    def merged(self, other: Moments) -> Moments:
+        """Of the rows of both.
+
+        References:
+            Chan, Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979.
+        """
+        n = self.n + other.n
+        shift = other.mean - self.mean
+        scatter = self.scatter + other.scatter + np.outer(shift, shift) * (self.n * other.n / n)
+        return Moments(n, self.mean + shift * (other.n / n), scatter)
+
+    def without(self, part: Moments) -> Moments:
+        """Of what remains when rows that were seen are taken out again: `merged` backwards.
+
+        Digits are lost where the part is nearly everything; meant for small parts.
+        """
+        n = self.n - part.n
+        shift = (self.mean - part.mean) * (self.n / n)
+        mean = part.mean + shift
+        return Moments(n, mean, self.scatter - part.scatter - np.outer(shift, shift) * (n * part.n / self.n))
+
+    @property
+    def covariance(self) -> FloatArray:
+        """(d, d), divided by n − 1; n ≥ 2."""
+        return np.asarray(self.scatter / (self.n - 1))
+
+
+def frechet_of_moments(x: Moments, y: Moments) -> float:
+    """Fréchet distance between the Gaussians of two sets; exact, and best where n ≥ d.
+
+    The trace of (Σ₁Σ₂)^½ is the sum of the square roots of the eigenvalues of LᵀΣ₁L, where Σ₂ = L·Lᵀ.
+    """
+    first, second = x.covariance, y.covariance
+    try:
+        lower = np.linalg.cholesky(second)
+    except np.linalg.LinAlgError:  # features that are constant or repeat one another: no Cholesky factor
+        cross = float(np.linalg.svd(_root(first) @ _root(second).T, compute_uv=False).sum())
+    else:
+        values = np.linalg.eigvalsh(lower.T @ first @ lower)
+        cross = float(np.sqrt(np.maximum(values, 0.0)).sum())
+    return assembled(x.mean, y.mean, float(np.trace(first) + np.trace(second)), cross)
+
+
+def assembled(mean_x: FloatArray, mean_y: FloatArray, traces: float, cross: float) -> float:
+    """The distance from its parts; rounding can bring equal sets a little below zero."""
+    return max(0.0, float(np.sum((mean_x - mean_y) ** 2)) + traces - 2.0 * cross)
+
+
+def _root(covariance: FloatArray) -> FloatArray:
+    """R with Rᵀ·R equal to a positive semi-definite matrix."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray(np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T)

@@ -1,0 +1,277 @@
+"""The cache of features: exact, bounded, shared by processes, and whole after a kill or on a full disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from drawn import picture
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from igmu_data.errors import InputError, OutputError
+from igmu_metrics.contract import FloatArray
+from igmu_metrics.engine import distances, embedded, observe
+from igmu_metrics.engine.store import READABLE, Store, bound
+from igmu_metrics.instruments import InstrumentInfo
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "features.sqlite", 10**9)
+
+
+class Counting:
+    """A backbone that counts what it is given: the mean of each channel; texts by their length."""
+
+    def __init__(self, revision: str = "1") -> None:
+        self.info = InstrumentInfo(name="counting:rgb", revision=revision, preparation="none")
+        self.images = self.texts = self.pairs = 0
+
+    def image_features(self, images: Any) -> FloatArray:
+        self.images += len(images)
+        return np.array([np.asarray(i, dtype=np.float64).mean((0, 1)) / 3 for i in images])
+
+    def text_features(self, texts: Any) -> FloatArray:
+        self.texts += len(texts)
+        return np.array([[float(len(t)), 0.5] for t in texts])
+
+    def image_distance(self, images: Any, others: Any) -> FloatArray:
+        self.pairs += len(images)
+        return np.abs(self.image_features(images) - self.image_features(others)).sum(1)
+
+
+@given(arrays(np.float64, st.integers(0, 9), elements=st.floats(allow_nan=False)))
+def test_values_come_back_to_the_last_bit(tmp_path_factory: pytest.TempPathFactory, value: FloatArray) -> None:
+    one = Store(tmp_path_factory.mktemp("s") / "x.sqlite", 10**9)
+    one.put("k", [(sha("a"), value)])
+    assert one.get(sha("a"), ["k"])["k"].tobytes() == value.tobytes()
+    one.close()
+
+
+def test_pictures_are_seen_once_whatever_they_are_called(tmp_path: Path, store: Store) -> None:
+    paths = [picture(tmp_path / f"{r}.png", (r, 0, 10)) for r in (0, 51, 255)]
+    first = Counting()
+    cold = observe(paths, backbones={"x": first}, store=store)
+    (tmp_path / "elsewhere").mkdir()
+    moved = [p.rename(tmp_path / "elsewhere" / f"new-{p.name}") for p in paths]
+    again = Counting()
+    warm = observe([*moved, picture(tmp_path / "9.png", (9, 9, 9))], backbones={"x": again}, store=store)
+    assert (first.images, again.images) == (3, 1)
+    assert warm.features["x"][:3].tobytes() == cold.features["x"].tobytes()
+    other = Counting(revision="2")
+    observe(moved, backbones={"x": other}, store=store)
+    assert other.images == 3  # other weights are another network
+
+
+def test_a_changed_file_is_seen_anew(tmp_path: Path, store: Store) -> None:
+    path = picture(tmp_path / "a.png", (3, 3, 3))
+    observe([path], backbones={"x": Counting()}, store=store)
+    picture(path, (6, 6, 6))
+    assert observe([path], backbones={"x": Counting()}, store=store).features["x"][0, 0] == 2.0
+
+
+def test_without_networks_it_is_kept_that_a_file_can_be_read(tmp_path: Path, store: Store) -> None:
+    path = picture(tmp_path / "a.png", (3, 3, 3))
+    seen = observe([path], store=store)
+    assert READABLE in store.get(seen.hashes[0], [READABLE])
+    assert observe([path], store=store).ok.all()
+
+
+def test_texts_and_pairs_are_kept_too(tmp_path: Path, store: Store) -> None:
+    paths = [picture(tmp_path / f"{r}.png", (r, 0, 10)) for r in (0, 51, 255)]
+    one, two = Counting(), Counting()
+    expected = distances(paths, paths[:1] * 3, one, store=store)
+    np.testing.assert_allclose(expected, [0, 17, 85])  # a third of the difference in red
+    assert distances(paths, paths[:1] * 3, two, store=store).tobytes() == expected.tobytes()
+    assert embedded(one, ["ab", "c", "ab"], store)[:, 0].tolist() == [2, 1, 2]
+    assert embedded(two, ["c", "ab", "def"], store)[:, 0].tolist() == [1, 2, 3]
+    assert (one.pairs, two.pairs, one.texts, two.texts) == (3, 0, 2, 1)
+
+
+def test_the_bound_keeps_what_was_used_last(tmp_path: Path) -> None:
+    path = tmp_path / "features.sqlite"
+    store = Store(path, 10**9)
+    for name in "abcdefghij":
+        store.put("k", [(sha(name), np.arange(1000.0))])  # 4 kB each
+    store.close()
+    with sqlite3.connect(path) as db:  # as if they had been used some days ago, a first
+        for i, name in enumerate("abcdefghij"):
+            db.execute("UPDATE features SET used = ? WHERE sha = ?", (1000 + i, bytes.fromhex(sha(name))))
+    db.close()
+    store = Store(path, 10**9)
+    assert store.get(sha("a"), ["k"])  # now a is the freshest
+    store.close()
+    before = path.stat().st_size
+    Store(path, 15_000).close()
+    store = Store(path, 10**9)
+    assert [name for name in "abcdefghij" if store.get(sha(name), ["k"])] == ["a", "i", "j"]
+    assert store.holdings()[0].n_rows == 3
+    assert path.stat().st_size < before
+    assert store.prune(10**9, older_than=-1) == (3, 0)  # whatever was used before a second from now
+    store.close()
+
+
+@pytest.mark.parametrize("given", ["many", "-1", "nan"])
+def test_a_size_that_is_none(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IGMU_CACHE_GB", given)
+    with pytest.raises(InputError, match="IGMU_CACHE_GB"):
+        bound()
+
+
+def test_a_full_disk_is_an_error_and_loses_nothing(tmp_path: Path, store: Store) -> None:
+    store.put("k", [(sha("a"), np.arange(3.0))])
+    # SQLite's own limit on pages answers as a full disk does.
+    pages = store._db.execute("PRAGMA page_count").fetchone()[0]
+    store._db.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(OutputError, match=r"full.*IGMU_CACHE.*--no-cache"):
+        store.put("k", [(sha(str(i)), np.random.default_rng(i).random(5000)) for i in range(9)])
+    assert not store.get(sha("0"), ["k"])  # all rows of a call, or none
+    store.close()
+    again = Store(store.path, 10**9)
+    assert again.get(sha("a"), ["k"])["k"].tolist() == [0, 1, 2]
+    again.close()
+
+
+def test_a_damaged_file_and_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "bad.sqlite").write_bytes(b"not a database at all, really not" * 99)
+    with pytest.raises(OutputError, match="Delete the file"):
+        Store(tmp_path / "bad.sqlite", 10**9)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="--no-cache"):
+        Store(tmp_path / "file" / "x.sqlite", 10**9)
+
+
+WRITER = """
+import sys, hashlib, numpy as np
+from pathlib import Path
+from igmu_metrics.engine.store import Store
+store = Store(Path(sys.argv[1]), 10**9)
+print("ready", flush=True)
+for i in range(int(sys.argv[2]), int(sys.argv[3])):
+    rows = [(hashlib.sha256(f"{i} {j}".encode()).hexdigest(), np.full(50, i + j / 8)) for j in range(8)]
+    store.put("k", rows)
+store.close()
+"""
+
+
+def writer(path: Path, start: int, end: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", WRITER, str(path), str(start), str(end)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def check_whole(path: Path) -> int:
+    """Every call's eight rows are there or none is, every value is the one that was put; how many calls."""
+    store = Store(path, 10**9)
+    assert store._db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    n = 0
+    for i in range(400):
+        found = [store.get(sha(f"{i} {j}"), ["k"]) for j in range(8)]
+        assert len({bool(f) for f in found}) == 1, i
+        if found[0]:
+            n += 1
+            for j, one in enumerate(found):
+                np.testing.assert_array_equal(one["k"], np.full(50, i + j / 8))
+    assert store.holdings()[0].n_rows == 8 * n  # nothing doubled
+    store.close()
+    return n
+
+
+def test_two_processes_on_one_cache(tmp_path: Path) -> None:
+    path = tmp_path / "features.sqlite"
+    both = [writer(path, 0, 250), writer(path, 150, 400)]  # a hundred of them by both
+    for process in both:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    assert check_whole(path) == 400
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments(tmp_path: Path) -> None:
+    path, moments = tmp_path / "features.sqlite", random.Random(0)
+    for _ in range(10):
+        process = writer(path, 0, 400)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(moments.uniform(0.0, 0.3))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        check_whole(path) if path.exists() and Store(path, 10**9).holdings() else None
+
+
+SCORE = """
+import sys
+from pathlib import Path
+from igmu_metrics.evaluate import Evaluation
+from igmu_metrics.scorecard import write
+original, unlearned, out = map(Path, sys.argv[1:])
+print("ready", flush=True)
+evaluation = Evaluation("sandbox.church", detector="sandbox", clip="sandbox", bench="sandbox")
+for card in evaluation.run(original, [unlearned]):
+    write(card, out)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_goes_on_to_the_same_card(tmp_path: Path) -> None:
+    from PIL import Image
+
+    from igmu_data.load import bench_rows
+
+    rows = sorted(bench_rows("sandbox.church", bench="sandbox").values(), key=lambda r: r.id)[:60]
+    rng = np.random.default_rng(0)
+    for model in ("original", "unlearned"):
+        (tmp_path / model).mkdir()
+        lines = []
+        for row in rows:
+            name = f"{row.id}.png"
+            Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(tmp_path / model / name)
+            lines.append(json.dumps({"file_name": name, "id": row.id, "seed": row.seeds[0]}))
+        (tmp_path / model / "metadata.jsonl").write_text("\n".join(lines))
+
+    def start(cache: str, out: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", SCORE, *(str(tmp_path / n) for n in ("original", "unlearned", out))]
+        environment = os.environ | {"IGMU_CACHE": str(tmp_path / cache)}
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    whole = start("one", "whole.json")
+    _, errors = whole.communicate(timeout=280)
+    assert whole.returncode == 0, errors
+    moments, kept = random.Random(1), []
+    for _ in range(6):
+        process = start("two", "resumed.json")
+        assert process.stdout is not None
+        process.stdout.readline()
+        path, wanted = tmp_path / "two" / "features.sqlite", sum(kept[-1:]) + 1
+        end = time.monotonic() + 60
+        while time.monotonic() < end and process.poll() is None:  # until something new is kept, and a moment more
+            if path.exists() and sum(h.n_rows for h in Store(path, 10**9).holdings()) >= wanted:
+                break
+            time.sleep(0.02)
+        time.sleep(moments.uniform(0.0, 0.1))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        kept.append(sum(h.n_rows for h in Store(path, 10**9).holdings()))
+    assert kept == sorted(kept)
+    last = start("two", "resumed.json")
+    _, errors = last.communicate(timeout=280)
+    assert last.returncode == 0, errors
+    assert (tmp_path / "resumed.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
