@@ -68,7 +68,8 @@ def run(
         looked = ray.data.from_items([{"shard": i} for i in missing], override_num_blocks=len(missing)).map_batches(
             _Looker,
             batch_size=1,
-            concurrency=workers or (1, max(1, int(ray.cluster_resources().get("CPU", 1)))),
+            compute=ray.data.ActorPoolStrategy(size=workers or max(1, int(ray.cluster_resources().get("CPU", 1)))),
+            num_cpus=1,
             num_gpus=1 if ray.cluster_resources().get("GPU") else 0,
             fn_constructor_args=(evaluation, folders, n),
         )

@@ -45,7 +45,7 @@ def _has_kernels() -> bool:
     import torch
 
     own: Any = torch.ops.mkldnn
-    return bool(torch.backends.mkldnn.is_available()) and all(
+    return bool(torch.backends.mkldnn.is_available()) and all(  # type: ignore[no-untyped-call]
         hasattr(own, name) for name in ("_reorder_linear_weight", "_linear_pointwise")
     )
 

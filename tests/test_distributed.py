@@ -62,6 +62,7 @@ def test_a_worker_that_dies_costs_no_row_and_doubles_none(tmp_path: Path) -> Non
     command = [sys.executable, "-c", SCRIPT, *map(str, (folder, tmp_path / "tables", tmp_path / "out.json"))]
     # One thread everywhere: the order of summation depends on their number.
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "IGMU_CACHE": str(tmp_path / "cache")}
+    environment["RAY_worker_niceness"] = "0"  # a busy machine would starve them
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     killed, cards = json.loads((tmp_path / "out.json").read_text())

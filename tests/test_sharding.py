@@ -22,7 +22,10 @@ N = 3
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("drawn") / "pictures"
-    draw(out, sorted(bench_rows("sandbox.church", bench="sandbox").values(), key=lambda r: r.id))
+    rows = sorted(bench_rows("sandbox.church", bench="sandbox").values(), key=lambda r: r.id)
+    forget, attacks, retain = ([r for r in rows if r.split == s] for s in ("forget", "adversarial", "retain"))
+    sources = {r.id for r in forget[:16]}
+    draw(out, [*forget[:16], *[r for r in attacks if r.attack_source_id in sources], *retain[:32]])
     return out
 
 

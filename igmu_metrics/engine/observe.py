@@ -126,7 +126,9 @@ class _Pass:
 
     def __init__(self, n: int, sources: Sequence[Backbone | Extractor], store: Store | None) -> None:
         distinct = {feature_key(s): s for s in sources}
-        self.extractors = [s if hasattr(s, "extract") else _Whole(cast(Backbone, s)) for s in distinct.values()]
+        self.extractors: list[Extractor] = [
+            cast(Extractor, s) if hasattr(s, "extract") else _Whole(cast(Any, s)) for s in distinct.values()
+        ]
         self.ok = np.zeros(n, dtype=np.bool_)
         self.hashes = [""] * n
         self.failures: list[tuple[int, str]] = []
