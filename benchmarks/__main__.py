@@ -34,7 +34,7 @@ def main() -> None:
     if "evaluation" in given.only:
         text += "\n## One evaluation\n\n" + evaluation.measure(material, given.work / "cache", n_rounds)
     if "networks" in given.only:
-        text += "\n## Networks\n\n" + networks.measure(material, n_rounds if quick else 7, 8 if quick else 64)
+        text += "\n## Networks\n\n" + networks.measure(material, n_rounds if quick else 7, 32 if quick else 64)
     if "distances" in given.only:
         sizes, width = ([60, 400], 256) if quick else ([250, 1000, 2000, 5000], 2048)
         text += "\n## Distances\n\n" + distances.measure(sizes, width, n_rounds, given.eval_unlearn)

@@ -72,7 +72,7 @@ def test_image_features_do_not_depend_on_the_batch(
 def test_text_features_do_not_depend_on_the_batch(loaded: dict, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = loaded["clip"].text_features(TEXTS)
     assert whole.shape == (5, 16)
-    monkeypatch.setattr(clip, "_BATCH", 2)  # other padding too
+    monkeypatch.setattr(clip, "_TEXTS", 2)
     close(loaded["clip"].text_features(TEXTS), whole, 2e-6)
 
 

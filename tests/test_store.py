@@ -275,3 +275,22 @@ def test_a_run_that_is_killed_goes_on_to_the_same_card(tmp_path: Path) -> None:
     _, errors = last.communicate(timeout=280)
     assert last.returncode == 0, errors
     assert (tmp_path / "resumed.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+
+
+def test_the_commands_say_what_is_there_and_drop_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from igmu_metrics import cli_cache
+
+    monkeypatch.setenv("IGMU_CACHE", str(tmp_path))
+    store = Store(tmp_path / "features.sqlite", 10**9)
+    key = json.dumps(["clip:mine", "sha256:abc", "x", {}])
+    store.put(key, [(sha("a"), np.arange(3.0)), (sha("b"), np.arange(3.0))])
+    store.put(READABLE, [(sha("a"), np.zeros(0))])
+    store.close()
+    cli_cache.info()
+    said = capsys.readouterr().out
+    assert "clip:mine" in said
+    assert "readable" in said
+    cli_cache.prune(max_gb=0)
+    assert "3 rows dropped, 0 kept" in capsys.readouterr().out.replace("\n", " ")

@@ -34,7 +34,8 @@ DEFAULT = "openai/clip-vit-base-patch32"
 # `main` of this repository holds pickles only. This commit is the Hub's own safetensors conversion of it.
 PINNED = {DEFAULT: "c237dc49a33fc61debc9276459120b7eac67e7ef"}
 TRUNCATIONS = ("keep-end", "cut")
-_BATCH = 16
+_BATCH = 32  # on two cores a fifth faster than 16, in fp32
+_TEXTS = 16
 _LENGTHS = (8, 16, 24, 32, 48)  # tokens that texts are filled up to; longer ones to the model's maximum
 
 
@@ -97,7 +98,7 @@ class Clip(Extracting):
         self._model, self._processor, self._tokenizer = model, processor, tokenizer
         vision = model.config.vision_config
         pack(model.vision_model, _BATCH * (1 + (vision.image_size // vision.patch_size) ** 2))
-        pack(model.text_model, _BATCH * _LENGTHS[1])
+        pack(model.text_model, _TEXTS * _LENGTHS[1])
 
     def prepare(self, image: Image) -> Pixels:
         """(3, h, w) float32: the model's own resize, crop and scale."""
@@ -120,8 +121,8 @@ class Clip(Extracting):
         out: dict[int, FloatArray] = {}
         with torch.inference_mode():
             for width, at in self._by_width(texts).items():
-                for some in batches(at, _BATCH):
-                    tokens = self._tokens([texts[i] for i in filled(some, _BATCH)], width).to(self._model.device)
+                for some in batches(at, _TEXTS):
+                    tokens = self._tokens([texts[i] for i in filled(some, _TEXTS)], width).to(self._model.device)
                     found = _embeddings(self._model.get_text_features(**tokens)).double().cpu().numpy()
                     out.update(zip(some, found, strict=False))  # the copies at the end stay out
         return np.stack([out[i] for i in range(len(texts))])
