@@ -25,7 +25,7 @@ def tokens_at_most(text: str, language: str = "en") -> int:
         language: its language; words of other languages than English are cut into more pieces.
 
     >>> tokens_at_most("a church at dawn"), tokens_at_most("c4t")
-    (9, 5)
+    (8, 5)
     """
     letters = 4 if language == "en" else 3
     runs = _RUN.findall(text.casefold())

@@ -175,10 +175,10 @@ def test_a_package_without_it_says_how_to_make_it(tmp_path: Path, monkeypatch: p
 
 
 def test_a_config_of_one_concept_can_be_evaluated() -> None:
-    assert Evaluation("sandbox.church")._target() == CHURCH
-    assert Evaluation("sandbox.van-gogh")._target() == "style/van-gogh"
+    assert Evaluation("sandbox.church").target() == CHURCH
+    assert Evaluation("sandbox.van-gogh").target() == "style/van-gogh"
     with pytest.raises(InputError, match=r"'sandbox' gathers 2 concepts; .* such as 'sandbox\.church'"):
-        Evaluation("sandbox")._target()
+        Evaluation("sandbox").target()
 
 
 def test_no_config_reaches_into_another_part(built: Path) -> None:
