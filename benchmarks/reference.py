@@ -23,9 +23,10 @@ def evaluate(material: Material, model: str) -> dict[str, Any]:
     folders = [material.pictures[name] for name in ("original", model)]
     files = [sorted(folder.glob("*.png")) for folder in folders]
     csdr = [alignment(material.clip32, f, material.texts) for f in files]
+    scored = csdr[0] > 0  # random weights give some negative cosines, which count as 0
     return {
         "probabilities": [accuracy(material.clip16, f) for f in files],
-        "csdr": float(np.mean(np.abs(csdr[0] - csdr[1]) / csdr[0])),
+        "csdr": float(np.mean(np.abs(csdr[0] - csdr[1])[scored] / csdr[0][scored])),
         "fid": sqrtm_distance(*(inception_features(material.inception, f) for f in files)),
         "lpips": lpips_distances(material.trunk, *files),
     }
