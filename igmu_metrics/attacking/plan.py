@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from igmu_data.errors import EmptyInputError, OutOfRangeError
-from igmu_data.schema import SEEDS_PER_ROW, Row
+from igmu_data.schema import NEGATION, SEEDS_PER_ROW, Row
 from igmu_data.taxonomy import Concept
 from igmu_metrics.drawing import Request, requests_for
 
@@ -25,7 +25,7 @@ class Plan:
         item: the concept.
         attacked: rows whose prompts are attacked.
         lending: rows that attacks on the concept learn from.
-        weight_free: the adversarial rows of the config.
+        weight_free: the adversarial rows of the config that are attacks.
         seeds: pictures of a prompt that are judged, 1..4.
     """
 
@@ -82,7 +82,7 @@ def make_plan(rows: Iterable[Row], item: Concept, *, n_prompts: int, n_targets: 
         item,
         own[:n_prompts],
         own[n_prompts : n_prompts + n_targets],
-        [r for r in every if r.split == "adversarial"],
+        [r for r in every if r.split == "adversarial" and r.probe != NEGATION],
         seeds,
     )
 
