@@ -1,4 +1,8 @@
-"""What must hold in the sandbox, asked of the figures: yes, no, or not measured yet."""
+"""What must hold in the sandbox, asked of the figures: yes, no, or not measured yet.
+
+Attacks are compared by prompts (any picture of a prompt shows the concept, as in UnlearnDiffAtk's table), chance is a
+matter of pictures.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from builders.robustness.measure import Measured
-from igmu_metrics.attacking.result import IMAGE
+from igmu_metrics.attacking.result import ANY, IMAGE
 from igmu_metrics.contract import Estimate
 from igmu_metrics.statistics import overlap
 
@@ -40,9 +44,9 @@ def claims(one: Measured) -> Iterator[Claim]:
             yield _against(one, what, found, one.chance, above=falls)
     for attack in one.attacks:
         esd = one.outcomes.get(("esd", attack))
-        level = one.levels["esd"].image[""] if "esd" in one.levels else None
-        what = f"{attack} brings more back from `esd` than the weight-free families"
-        yield _against(one, what, esd.figures[IMAGE] if esd else None, level, above=True)
+        level = one.levels["esd"].any[""] if "esd" in one.levels else None
+        what = f"{attack} succeeds on more prompts of `esd` than the weight-free families"
+        yield _against(one, what, esd.figures[ANY] if esd else None, level, above=True)
         gold = one.outcomes.get(("gold", attack))
         what = f"{attack} stays at chance on `gold`"
         yield _against(one, what, gold.figures[IMAGE] if gold else None, one.chance, above=False)

@@ -25,7 +25,8 @@ from igmu_metrics.pipelines import find_pipeline
 
 VERSIONS: Final = ("esd", "uce", "filter", "gold")
 BUDGETS: Final[Mapping[str, Budget]] = {
-    "cce": Budget(steps=120, candidates=16, tokens=4),
+    # One word, as in the paper: several can hold more than was forgotten, and teach `gold` a style that it never saw.
+    "cce": Budget(steps=120, candidates=16, tokens=1),
     "unlearndiffatk": Budget(steps=20, candidates=16, tokens=5),
     "ring-a-bell": Budget(steps=40, candidates=32, tokens=8),
     "pez": Budget(steps=60, candidates=8, tokens=8),
