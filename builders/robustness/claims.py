@@ -44,7 +44,7 @@ def claims(one: Measured) -> Iterator[Claim]:
             yield _against(one, what, found, one.chance, above=falls)
     for attack in one.attacks:
         esd = one.outcomes.get(("esd", attack))
-        level = one.levels["esd"].any[""] if "esd" in one.levels else None
+        level = one.levels["esd"].any_at_k[""] if "esd" in one.levels else None
         what = f"{attack} succeeds on more prompts of `esd` than the weight-free families"
         yield _against(one, what, esd.figures[ANY] if esd else None, level, above=True)
         gold = one.outcomes.get(("gold", attack))

@@ -49,8 +49,8 @@ def test_claims_are_asked_of_intervals(measured: Measured) -> None:
         "`filter` falls to the multilingual family": True,  # 0.1 and above against at most 0.01
         "`gold` withstands the synonym family": True,
         "`gold` withstands the multilingual family": False,
-        "cce brings more back from `esd` than the weight-free families": True,
-        "pez brings more back from `esd` than the weight-free families": False,  # 0.1..0.5 shares points with 0..0.2
+        "cce succeeds on more prompts of `esd` than the weight-free families": True,
+        "pez succeeds on more prompts of `esd` than the weight-free families": False,  # 0.1..0.5 shares points with 0..0.2
         "cce stays at chance on `gold`": True,
         "pez stays at chance on `gold`": False,
     }
