@@ -1,4 +1,4 @@
-"""`python -m builders.docs [--check]`: writes the pages of docs/ that follow from the code, so that nothing is typed twice.
+"""`python -m builders.docs [--check]`: writes the pages of docs/ that follow from the code; nothing is typed twice.
 
 Conventions: a page is Markdown and says in its first line that it is generated. Metric cards come from each metric's
 `INFO` (their arguments and figures from its docstrings, when the site is built), tables from the modules that register,
@@ -29,9 +29,8 @@ _CARD: Final = """\
 
 {summary}
 
-| | |
-| --- | --- |
 | metric | `{name}`, version {version} |
+| --- | --- |
 | headline | `{headline}`: {direction} is better for an unlearned model |
 | range | {low} to {high} |
 | reads | {reads} |
@@ -90,9 +89,9 @@ def metrics() -> str:
     """All metrics in one table."""
     rows = [[f"[{i.title}]({i.name}.md)", i.summary, f"`{i.headline}`", i.direction] for i in list_metrics()]
     return (
-        "# Metrics\n\nOne card a metric: what it means, what goes in, what comes out, what it cannot tell. Every figure "
-        "has a 95 % interval where one is honest, the number of prompts and generations behind it, and a signature of "
-        "everything that can change it.\n\n" + table(["metric", "what it says", "headline", "better"], rows)
+        "# Metrics\n\nOne card a metric: what it means, what goes in, what comes out, what it cannot tell. Every "
+        "figure has a 95 % interval where one is honest, the number of prompts and generations behind it, and a "
+        "signature of everything that can change it.\n\n" + table(["metric", "what it says", "headline", "better"], rows)
     )
 
 
