@@ -91,7 +91,8 @@ def metrics() -> str:
     return (
         "# Metrics\n\nOne card a metric: what it means, what goes in, what comes out, what it cannot tell. Every "
         "figure has a 95 % interval where one is honest, the number of prompts and generations behind it, and a "
-        "signature of everything that can change it.\n\n" + table(["metric", "what it says", "headline", "better"], rows)
+        "signature of everything that can change it.\n\n"
+        + table(["metric", "what it says", "headline", "better"], rows)
     )
 
 
