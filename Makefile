@@ -4,7 +4,7 @@ PYTHON ?= python3
 PY := $(VENV)/bin/python
 READY := $(VENV)/.igmu-ready
 
-.PHONY: demo church test slow lint build clean
+.PHONY: demo church test slow lint docs build clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -23,6 +23,10 @@ lint: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+
+docs: $(READY)
+	$(PY) -m builders.docs
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 build: $(READY)
 	$(PY) -m build --outdir dist

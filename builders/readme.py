@@ -14,6 +14,7 @@ from typing import Annotated, Final
 
 import typer
 
+from builders import attacks
 from builders import church as real
 from builders.rows import concept_rows
 from igmu_data.errors import CorpusError, exits_on_error
@@ -28,13 +29,17 @@ _PART: Final = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)(<!-- end -->)", r
 
 
 def corpus() -> str:
-    """How large the corpus is."""
+    """How large the corpus is, and what is in its adversarial split."""
     rows = [r for c in all_concepts().values() for r in concept_rows(c)]
     n = Counter(r.split for r in rows)
     split = ", ".join(f"{n[s]:,} {s}" for s in SPLITS)  # type: ignore[index]
+    infos = [attacks.load(name).INFO for name in attacks.families()]
+    families = [i.family for i in infos if i.probe == "attack"]
+    probes = [i.family for i in infos if i.probe != "attack"]
     return (
         f"{len(all_concepts())} concepts in {len(domains())} domains ({', '.join(domains())}); {len(rows):,} prompts "
-        f"({split}), five seeds each.\n"
+        f"({split}), five seeds each.\n{len(families)} families of attacks ({', '.join(families)}) and a probe that is "
+        f"none ({', '.join(probes)}).\n"
     )
 
 

@@ -119,8 +119,8 @@ def test_metrics_are_handed_rows(name: str) -> None:
     assert heavy == set()
 
 
-def test_nothing_imports_the_command_line() -> None:
-    assert [m for m, p in MODULES.items() if "igmu_metrics.cli" in imported(p)] == []
+def test_nothing_but_its_documentation_imports_the_command_line() -> None:
+    assert [m for m, p in MODULES.items() if "igmu_metrics.cli" in imported(p)] == ["builders.docs"]
 
 
 def test_detectors_and_backbones_know_no_metric() -> None:

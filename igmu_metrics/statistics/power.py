@@ -76,7 +76,12 @@ def detectable_difference(
     Args:
         rate: share of the model that another is compared with, 0..1.
         prompts: planned number of prompts, ≥ 1.
-        seeds, seed_correlation, model_correlation, power, alpha, comparisons: as in `prompts_needed`.
+        seeds: pictures of a prompt, ≥ 1; this and what follows as in `prompts_needed`.
+        seed_correlation: of two pictures of a prompt.
+        model_correlation: of two models on a prompt.
+        power: chance of finding a difference that is there.
+        alpha: two-sided error of the test.
+        comparisons: tests that share alpha.
 
     On the 101 prompts of the example above 0.5 and 0.7 can be told apart, as can 0.5 and 0.3.
 
