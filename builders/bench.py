@@ -81,7 +81,7 @@ def _build_repo(
     source = sources.load(name)
     if not hasattr(source, "images"):
         raise InputError(f"image source {name!r} gives labelled pictures for detectors, and none for the rows.")
-    steps = Console(stderr=True, force_jupyter=False)  # in a notebook its bars would need one more package
+    steps = Console(stderr=True)
     rows = {c.id: concept_rows(c) for c in track(items, f"{target.name}: prompts", console=steps)}
     everything = [r for own in rows.values() for r in own]
     require_valid(everything)
