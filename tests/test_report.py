@@ -18,7 +18,14 @@ from PIL import Image
 from reported import CONFIG, MODELS, chosen, scored
 from typer.testing import CliRunner
 
-from igmu_data.errors import DuplicateIdError, EmptyInputError, IncomparableError, InputError, MetadataError
+from igmu_data.errors import (
+    DuplicateIdError,
+    EmptyInputError,
+    IncomparableError,
+    InputError,
+    MetadataError,
+    VerificationError,
+)
 from igmu_metrics.cli import app
 from igmu_metrics.report import audit, page, verdict
 from igmu_metrics.report.figures.aspects import _spread
@@ -368,6 +375,23 @@ def test_one_model_twice_in_a_table_is_refused(tmp_path: Path, cards: list[Score
         read_folder(tmp_path)
     with pytest.raises(EmptyInputError, match="no scorecards"):
         read_folder(tmp_path / "nothing")
+
+
+def test_a_card_that_does_not_verify_is_refused_with_its_problems(tmp_path: Path, cards: list[Scorecard]) -> None:
+    for card in cards:
+        write(card, tmp_path / f"{card.model}.json")
+    (tmp_path / "other.json").write_text('{"name": "igmu/bench"}', encoding="utf-8")
+    text = (tmp_path / "esd.json").read_text(encoding="utf-8")
+    forged = json.loads(text)
+    forged["scores"]["concept_accuracy"]["figures"]["unlearning_accuracy"]["value"] = 0.987
+    (tmp_path / "esd.json").write_text(json.dumps(forged), encoding="utf-8")
+    with pytest.raises(VerificationError, match=r"2 scorecards of 3 refused") as refused:
+        read_folder(tmp_path)
+    said = str(refused.value)
+    assert "esd.json:\n  content_sha256: the content was changed" in said
+    assert "figures.unlearning_accuracy: 0.987 of 16 generations are 15.7920: no whole number" in said
+    assert "other.json:\n  " in said
+    assert "fmn.json" not in said
 
 
 def test_a_rank_that_intervals_leave_open_says_so(cards: list[Scorecard]) -> None:

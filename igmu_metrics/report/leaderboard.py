@@ -9,14 +9,18 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
-from igmu_data.errors import DuplicateIdError, EmptyInputError, IncomparableError
+from igmu_data.errors import DuplicateIdError, EmptyInputError, IncomparableError, VerificationError
 from igmu_metrics.compare import require_comparable
 from igmu_metrics.report.page import filled, resource
 from igmu_metrics.report.ranking import ranking
 from igmu_metrics.report.view import Section, View, view
 from igmu_metrics.report.wording import counted
-from igmu_metrics.scorecard import Scorecard, read
+from igmu_metrics.scorecard import Scorecard
+from igmu_metrics.verify import verify
+
+_SHOWN: Final = 5
 
 
 def read_folder(folder: Path) -> list[Scorecard]:
@@ -24,19 +28,35 @@ def read_folder(folder: Path) -> list[Scorecard]:
 
     Raises:
         EmptyInputError: there is none.
-        MetadataError: a JSON file that is no scorecard.
+        MetadataError: a file that is not JSON.
+        VerificationError: a card that cannot be true, or a file that is no scorecard; each is named with its problems.
         DuplicateIdError: two cards of one model that were scored alike.
     """
     paths = sorted(folder.rglob("*.json"))
     if not paths:
         raise EmptyInputError(f"{folder}: no scorecards (*.json). Copy there what igmu score --out wrote.")
-    cards = [read(path) for path in paths]
+    cards = _verified(paths)
     for group in alike(cards):
         models = [c.model for c in group]
         twice = next((m for m in models if models.count(m) > 1), None)
         if twice is not None:
             found = [str(p) for p, c in zip(paths, cards, strict=True) if c.model == twice and c in group]
             raise DuplicateIdError(f"{' and '.join(found)}: both of {twice!r}, scored alike. Keep one of them.")
+    return cards
+
+
+def _verified(paths: Sequence[Path]) -> list[Scorecard]:
+    cards, refused = [], []
+    for path in paths:
+        card, problems = verify(path)
+        if card is not None and not problems:
+            cards.append(card)
+            continue
+        more = [f"… and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+        refused.append("\n  ".join([f"{path}:", *map(str, problems[:_SHOWN]), *more]))
+    if refused:
+        n = counted(len(refused), "scorecard")
+        raise VerificationError("\n".join([f"{n} of {len(paths)} refused. Score again, or take it out.", *refused]))
     return cards
 
 
