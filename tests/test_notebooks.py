@@ -33,7 +33,7 @@ SAYS: dict[str, tuple[str, ...]] = {
     "03_compare_and_report": (
         "after Holm",
         "report.html: ",
-        "esd.json\n   holds together",
+        "holds together",
         "content_sha256",
         "toprule",
     ),
