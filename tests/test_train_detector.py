@@ -37,6 +37,7 @@ from igmu_data.errors import (
     UnknownLabelError,
     WeightsError,
 )
+from igmu_data.sandbox import labelled
 from igmu_data.schema import detector_features
 from igmu_metrics import registry
 from igmu_metrics.cli import app
@@ -451,20 +452,21 @@ def test_a_dataset_of_the_hub_is_named_with_its_commit(
     assert (card.data.name, card.data.config, card.data.revision) == ("me/pictures", "big", commit)
 
 
-def test_the_embedded_dataset_and_clip(
-    training: HeadTraining, pictures: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_renders_of_the_sandbox_and_its_clip(
+    training: HeadTraining, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embedded = tmp_path / "embedded"
     monkeypatch.setenv("IGMU_SANDBOX", str(embedded))
+    monkeypatch.setattr(labelled, "COUNTS", {"train": 90, "test": 27})
     monkeypatch.chdir(tmp_path)
     training = replace(training, data="sandbox", clip="sandbox", steps=1)
-    with pytest.raises(InputError, match="no sandbox"):
-        training.run(tmp_path / "x.safetensors")
-    shutil.copytree(pictures, embedded / "bench")
     shutil.copytree(clip, embedded / "models" / "clip")
     (tmp_path / "sandbox").mkdir()  # a folder of that name does not count
     card = training.run(tmp_path / "x.safetensors")
     assert (card.data.name, card.clip.name) == ("sandbox", "clip:sandbox")
+    assert card.test.sensitivity.n == 3  # every ninth render of the test split shows a church
+    with pytest.raises(InputError, match="has config 'sandbox_detector' and no revisions, not 'other'"):
+        replace(training, config="other").run(tmp_path / "y.safetensors")
     (tmp_path / "sandbox").rmdir()
     assert registry.detector("igmu-head:x.safetensors", threshold=0.5, device="cpu").info.threshold == 0.5
 

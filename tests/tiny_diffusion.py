@@ -72,6 +72,66 @@ def tiny_pipeline(folder: Path, *, seed: int = 0, checker: bool = False) -> Path
     return folder / "pipeline"
 
 
+def tiny_xl_pipeline(folder: Path, *, seed: int = 0) -> Path:
+    """A `StableDiffusionXLPipeline` folder: two text encoders, pooled text and size conditioning, 32 pixels square."""
+    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+    folder.mkdir(parents=True, exist_ok=True)
+    words = _tokenizer_files(folder / "words")
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "words")
+    text = CLIPTextConfig(
+        vocab_size=len(words),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=3,  # the last but one is read
+        num_attention_heads=4,
+        projection_dim=32,
+        bos_token_id=words[START],
+        eos_token_id=words[END],
+        pad_token_id=words[END],
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        unet = UNet2DConditionModel(
+            sample_size=8,
+            block_out_channels=(16, 32),
+            layers_per_block=1,
+            norm_num_groups=8,
+            cross_attention_dim=64,
+            attention_head_dim=8,
+            use_linear_projection=True,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=6 * 8 + 32,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        )
+        vae = AutoencoderKL(
+            block_out_channels=(8, 16, 16),
+            norm_num_groups=8,
+            down_block_types=("DownEncoderBlock2D",) * 3,
+            up_block_types=("UpDecoderBlock2D",) * 3,
+        )
+        encoders = CLIPTextModel(text), CLIPTextModelWithProjection(text)
+        for layer in (layer for encoder in encoders for layer in encoder.modules()):
+            if isinstance(layer, torch.nn.Linear | torch.nn.Embedding):
+                torch.nn.init.normal_(layer.weight, std=0.3)
+    StableDiffusionXLPipeline(
+        vae=vae,
+        text_encoder=encoders[0],
+        text_encoder_2=encoders[1],
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer,
+        unet=unet,
+        scheduler=DDIMScheduler(
+            beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, clip_sample=False, steps_offset=1
+        ),
+        add_watermarker=False,
+    ).save_pretrained(folder / "pipeline", safe_serialization=True)
+    return folder / "pipeline"
+
+
 def _tokenizer_files(folder: Path) -> dict[str, int]:
     folder.mkdir()
     ids = {token: i for i, token in enumerate([*LETTERS, *(f"{c}</w>" for c in LETTERS), START, END])}

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from builders.sources import Picture, renders
+from builders.sources import Picture
+from igmu_data.sandbox import labelled
 from igmu_data.schema import Row
 
 RENDERS = {"train": 36, "test": 18}
@@ -30,5 +31,5 @@ def in_place(folder: Path | None) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         if folder is not None:
             patch.setenv("IGMU_SANDBOX", str(folder.parent))
-        patch.setattr(renders, "COUNTS", RENDERS)
+        patch.setattr(labelled, "COUNTS", RENDERS)
         yield

@@ -17,11 +17,11 @@ import numpy as np
 
 from igmu_data.errors import ImageError, InputError, LabelError, MetadataError, MissingImageError, UnknownLabelError
 from igmu_data.folding import fold
-from igmu_data.sandbox import packaged
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics.contract import BoolArray, FloatArray, batches
 from igmu_metrics.images import decode_image, read_image
 from igmu_metrics.instruments import Backbone
+from igmu_metrics.training import renders
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -93,8 +93,8 @@ def open_dataset(data: str, config: str | None = None, revision: str | None = No
     """Open a folder or a dataset of the Hub; code in it is never run.
 
     Args:
-        data: a folder that `load_dataset` reads (Parquet, ImageFolder), an id on the Hub, or `sandbox` for the
-            embedded dataset (`./sandbox` for a folder of that name).
+        data: a folder that `load_dataset` reads (Parquet, ImageFolder), an id on the Hub, or `sandbox` for labelled
+            renders of the miniature world (`./sandbox` for a folder of that name).
         config: of a dataset with several.
         revision: commit, branch or tag on the Hub.
 
@@ -103,10 +103,12 @@ def open_dataset(data: str, config: str | None = None, revision: str | None = No
     """
     import datasets
 
-    folder = packaged.bench_folder() if data == SANDBOX else Path(data).expanduser()
+    if data == SANDBOX:
+        if revision or config not in (None, renders.CONFIG):
+            raise InputError(f"{SANDBOX} has config {renders.CONFIG!r} and no revisions, not {config or revision!r}.")
+        return Opened(data, None, renders.splits())
+    folder = Path(data).expanduser()
     local = folder.is_dir()
-    if not local and data == SANDBOX:
-        raise InputError(f"{folder} is not there: this copy of igmu has no sandbox. Run: python -m builders.sandbox")
     if not local and not _REPOSITORY.fullmatch(data):
         raise InputError(f"no folder {data!r}. Give a folder of labelled pictures, or an id on the Hub (owner/name).")
     if local and revision:
@@ -121,7 +123,7 @@ def open_dataset(data: str, config: str | None = None, revision: str | None = No
             f"dataset {data!r} {what} ({type(error).__name__}: {reason}). Check the path or id, --config and "
             "--revision; a folder holds train/<label>/*.png and test/<label>/*.png, or Parquet files."
         ) from error
-    return Opened(folder.resolve().name if local and data != SANDBOX else data, commit, splits)
+    return Opened(folder.resolve().name if local else data, commit, splits)
 
 
 def _commit(repository: str, revision: str | None) -> str | None:

@@ -58,7 +58,7 @@ class HeadTraining:
     """How a head is trained.
 
     Args:
-        data: folder or Hub id of a dataset with the splits `train` and `test`, or `sandbox` for the embedded one.
+        data: folder or Hub id of a dataset with the splits `train` and `test`, or `sandbox` for the renders.
         concept: `domain/slug` that the head shall judge.
         clip: folder or Hub id of the CLIP whose features it reads; None for that of the published heads.
         config: of a dataset with several.

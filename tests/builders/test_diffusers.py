@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_diffusion import tiny_pipeline
+from tiny_diffusion import tiny_pipeline, tiny_xl_pipeline
 
 from builders.prompts import forget_rows
 from builders.sources import diffusers as source
@@ -127,6 +127,28 @@ class TestPictures:
                 assert np.abs(np.asarray(found).astype(int) - np.asarray(expected)).max() <= 1
                 seen.add(found.tobytes())
         assert len(seen) == len(REQUESTS)  # rows and seeds differ
+
+    def test_a_pipeline_in_the_shape_of_sdxl_draws_likewise(self, tmp_path: Path) -> None:
+        found = find_pipeline(str(tiny_xl_pipeline(tmp_path / "xl")), device="cpu")
+        pipe = found.load()
+        assert type(pipe).__name__ == "StableDiffusionXLPipeline"
+        drawing = draw(REQUESTS, dataclasses.replace(found, load=lambda: pipe), tmp_path / "out", batch_size=1)
+        assert (drawing.n_drawn, drawing.failures) == (len(REQUESTS), {})
+        request = REQUESTS[-1]
+        # On a CPU small pictures share a call of sixteen; the last ones fill it up.
+        alone = pipe(
+            prompt=[*(r.prompt for r in REQUESTS), *[request.prompt] * (16 - len(REQUESTS))],
+            generator=[torch.Generator("cpu").manual_seed(r.seed) for r in [*REQUESTS, *[request] * 10]],
+            num_inference_steps=2,
+            guidance_scale=request.guidance_scale,
+            width=32,
+            height=32,
+            output_type="np",
+        ).images[len(REQUESTS) - 1]
+        pixels = np.asarray(Image.open(drawing.files[request.key]))
+        assert np.array_equal(pixels, (alone * 255).round().astype(np.uint8))
+        again = draw(REQUESTS, found, tmp_path / "out")
+        assert again.n_drawn == 0
 
     def test_bytes_depend_on_nothing_but_row_and_seed(self, pipeline: Pipeline, drawn: Path, tmp_path: Path) -> None:
         # At 64 pixels, the size of a call does show in the bytes (see the next test).

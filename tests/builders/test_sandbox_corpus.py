@@ -28,7 +28,7 @@ from builders.sources import Picture, renders
 from igmu_data.errors import CorpusError, InputError, UnknownConfigError
 from igmu_data.folder import check_folder
 from igmu_data.load import bench_rows, files_of, identity, load_bench, locate
-from igmu_data.sandbox import packaged
+from igmu_data.sandbox import labelled, packaged
 from igmu_data.sandbox.render import render
 from igmu_data.sandbox.world import random_scene, world
 from igmu_data.schema import SPLITS, Row, detector_features, features
@@ -290,9 +290,9 @@ def test_a_build_of_all_has_the_world_if_the_package_does(
 
 
 def test_renders_are_those_of_the_renderer_and_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert renders.COUNTS == {"train": 1600, "test": 800}
+    assert labelled.COUNTS == {"train": 1600, "test": 800}
     assert list(renders.labels("sandbox")) == LABELS
-    monkeypatch.setattr(renders, "COUNTS", {"train": 12, "test": 3})
+    monkeypatch.setattr(labelled, "COUNTS", {"train": 12, "test": 3})
     first, again = (list(renders.labelled("sandbox", split="train")) for _ in range(2))
     assert first == again
     assert [p.label for p in first] == [*LABELS, *LABELS[:3]]

@@ -1,0 +1,50 @@
+"""Labelled scenes of the miniature world, for training detectors: the same ones in every process.
+
+Each label as often as the others: the objects of the world, and `none` for a setting without one, since a detector that
+has never seen an empty place cannot tell that something is gone. Everything else in a picture, its style among it, is
+chosen by a random state of its own, so that any picture can be drawn again alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from igmu_data.errors import InputError
+from igmu_data.sandbox.world import Scene, random_scene, world
+from igmu_data.taxonomy import concept
+
+NOTHING: Final = "none"
+COUNTS: Final = {"train": 1600, "test": 800}
+_STREAM: Final = "renders"  # names the random states
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledScene:
+    """A scene with the slug of its object, or `none`."""
+
+    label: str
+    scene: Scene
+
+
+def labels() -> tuple[str, ...]:
+    """The objects' slugs in the order of the world, then `none`."""
+    return (*(concept(name).slug for name in world().objects), NOTHING)
+
+
+def scenes(split: str) -> Iterator[LabelledScene]:
+    """The scenes of a split, the labels in turn.
+
+    Raises:
+        InputError: a split that does not exist.
+    """
+    if split not in COUNTS:
+        raise InputError(f"split {split!r}: give {' or '.join(COUNTS)}.")
+    names, shown = labels(), [*world().objects, None]
+    for i in range(COUNTS[split]):
+        at = i % len(names)
+        rng = np.random.default_rng([*f"{_STREAM}/{split}".encode(), i])
+        yield LabelledScene(names[at], random_scene(rng, objects=[shown[at]], free=True))

@@ -1,0 +1,37 @@
+"""Labelled renders of the miniature world as a dataset, drawn where they are asked for: nothing to download."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from igmu_data.sandbox import labelled
+from igmu_data.sandbox.render import render
+
+CONFIG: Final = "sandbox_detector"  # of the published dataset; the same pictures
+
+
+def splits() -> Any:
+    """A DatasetDict of `train` and `test` with columns image, label and concept, as config `sandbox_detector` has."""
+    import datasets
+
+    features = datasets.Features(
+        {
+            "image": datasets.Image(),
+            "label": datasets.ClassLabel(names=list(labelled.labels())),
+            "concept": datasets.Value("string"),
+        }
+    )
+    return datasets.DatasetDict({split: _drawn(split, features) for split in labelled.COUNTS})
+
+
+def _drawn(split: str, features: Any) -> Any:
+    import datasets
+    from PIL import Image
+
+    found = list(labelled.scenes(split))
+    columns = {
+        "image": [Image.fromarray(render(item.scene)) for item in found],
+        "label": [item.label for item in found],
+        "concept": [item.scene.object for item in found],
+    }
+    return datasets.Dataset.from_dict(columns, features=features)
