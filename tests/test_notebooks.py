@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = {p.stem: p for p in sorted((ROOT / "notebooks").glob("*.ipynb"))}
 # Package registries and their options: where packages come from is up to the reader's pip.
 REGISTRIES = re.compile(
-    r"pypi|conda|index-url|find-links|trusted-host|npmjs|artifactory|docker\.io|ghcr|https?://|git\+", re.I
+    r"pypi|conda|index.url|find-links|trusted-host|npmjs|artifactory|docker\.io|ghcr|https?://|git\+", re.I
 )
 SECONDS = 60
 CORES = 2
@@ -33,8 +33,8 @@ SAYS: dict[str, tuple[str, ...]] = {
     "03_compare_and_report": (
         "after Holm",
         "report.html: ",
-        "esd.json\n   holds together",
-        "content_sha256",
+        "uce.json\n   holds together",
+        "content_sha256: the content was changed",
         "toprule",
     ),
     "04_add_a_concept": (
