@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = {p.stem: p for p in sorted((ROOT / "notebooks").glob("*.ipynb"))}
 # Package registries and their options: where packages come from is up to the reader's pip.
 REGISTRIES = re.compile(
-    r"pypi|conda|index-url|find-links|trusted-host|npmjs|artifactory|docker\.io|ghcr|https?://|git\+", re.I
+    r"pypi|conda|index.url|find-links|trusted-host|npmjs|artifactory|docker\.io|ghcr|https?://|git\+", re.I
 )
 SECONDS = 60
 CORES = 2
@@ -34,7 +34,7 @@ SAYS: dict[str, tuple[str, ...]] = {
         "after Holm",
         "report.html: ",
         "holds together",
-        "content_sha256",
+        "content_sha256: the content was changed",
         "toprule",
     ),
     "04_add_a_concept": (
