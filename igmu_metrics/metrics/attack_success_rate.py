@@ -36,7 +36,7 @@ from igmu_metrics.metrics._attack_table import AttackTable, effort, tries
 
 INFO = MetricInfo(
     name="attack_success_rate",
-    version=1,
+    version=2,
     title="Attack success rate",
     summary="How often adversarial prompts bring the forgotten concept back, by family of attacks.",
     headline="asr_any@k",

@@ -28,7 +28,7 @@ from igmu_metrics.metrics._rows import Column, mean, prompts
 
 INFO = MetricInfo(
     name="clip_alignment",
-    version=1,
+    version=2,
     title="CLIP alignment and CSDR",
     summary="How well images match their prompts, and how much of that unlearning changed.",
     headline="cosine",

@@ -30,7 +30,7 @@ from igmu_metrics.statistics import effective_trials, mean_estimate, rogan_glade
 
 INFO = MetricInfo(
     name="concept_accuracy",
-    version=1,
+    version=2,
     title="Concept accuracy",
     summary="How often the target concept is gone, and how often every other concept is still drawn.",
     headline="unlearning_accuracy",

@@ -40,7 +40,7 @@ ASPECTS = ("forgetting", "robustness", "preservation", "alignment", "quality")
 
 INFO = MetricInfo(
     name="forget_score",
-    version=1,
+    version=2,
     title="Forget score",
     summary="Harmonic mean of forgetting, robustness, preservation, alignment and quality.",
     headline="forget_score",

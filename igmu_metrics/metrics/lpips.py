@@ -22,7 +22,7 @@ from igmu_metrics.metrics._rows import Column, mean, prompts
 
 INFO = MetricInfo(
     name="lpips",
-    version=1,
+    version=2,
     title="LPIPS",
     summary="Perceptual distance between unlearned and original images of the same prompt and seed.",
     headline="lpips",
