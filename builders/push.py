@@ -4,7 +4,8 @@ The only file of igmu that asks for a token (`huggingface_hub.get_token`: `HF_TO
 login`). A folder `dist/hub/<owner>/<name>` becomes the repository `<owner>/<name>`; what it is, its README says: `sdk:`
 makes it a Space, `configs:` a dataset, `extra_gated_prompt:` a gated one. A folder goes up only if every file is what
 its manifest says. What the folder no longer has is removed from the repository as well, since configs are globs and
-would gather files left over from an older build; only submitted scorecards stay. Pushing what is there already makes no commit.
+would gather files left over from an older build; submitted scorecards stay. Pushing what is there already makes no
+commit.
 """
 
 from __future__ import annotations

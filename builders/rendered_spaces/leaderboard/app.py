@@ -1,5 +1,6 @@
 """The page of this Space: the cards in `scorecards/` ranked, and a check of a card before it is submitted."""
 
+import base64
 import html
 import re
 import shlex
@@ -13,8 +14,8 @@ from igmu_metrics.verify import verify
 
 FOLDER = Path(__file__).parent / "scorecards"
 INTRODUCTION = """
-A submission is one scorecard, as `igmu score --out cards/` writes it. Check it here or with `igmu verify CARD.json`, which
-is the same check; then open the pull request with the command that you get. The card is not kept here.
+A submission is one scorecard, as `igmu score --out cards` writes it. Check it here, or with `igmu verify CARD.json`,
+which is the same check; then open the pull request with the command that you get. The check submits nothing.
 """
 
 
@@ -27,8 +28,10 @@ def ranked(folder):
         return [], "<p>No results yet. Yours can be the first.</p>"
     except IgmuError as error:
         return [], f"<p>Nothing is ranked until this is mended:</p><pre>{html.escape(str(error))}</pre>"
+    # A data address and no srcdoc, in which a link to a table would load this Space within itself.
+    source = "data:text/html;charset=utf-8;base64," + base64.b64encode(page.encode()).decode()
     style = "width: 100%; height: 85vh; border: 0"
-    return cards, f'<iframe title="Leaderboard" sandbox srcdoc="{html.escape(page)}" style="{style}"></iframe>'
+    return cards, f'<iframe title="Leaderboard" sandbox src="{source}" style="{style}"></iframe>'
 
 
 def checked(path, cards):
@@ -75,8 +78,8 @@ with gr.Blocks(title="igmu leaderboard") as demo:
     with gr.Tab("Submit"):
         gr.Markdown(INTRODUCTION)
         card = gr.File(label="Scorecard", file_types=[".json"], type="filepath")
-        answer = gr.Textbox(label="Answer", lines=8, interactive=False)
-        gr.Button("Check").click(check, [card], answer)
+        button = gr.Button("Check")
+        button.click(check, card, gr.Textbox(label="Answer", lines=6, interactive=False))
 
 if __name__ == "__main__":
     demo.launch(max_file_size="50mb")
