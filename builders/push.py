@@ -268,11 +268,10 @@ def _run(root: Path, confirm: bool, tag: str | None, only: Sequence[str]) -> Non
         with _hub_errors():
             api.whoami()
     plan = [(folder, _compared(api, folder, must=confirm)) for folder in chosen]
-    if tag:
-        for folder, changes in plan:
-            if folder.repo_type == "dataset" and isinstance(changes, Difference):
-                with _hub_errors():
-                    check_published(api, folder, changes, tag)
+    for folder, changes in plan:
+        if tag and folder.repo_type == "dataset" and isinstance(changes, Difference):
+            with _hub_errors():
+                check_published(api, folder, changes, tag)
     table = Table("repository", "type", "files", "bytes", "done" if confirm else "would change")
     for folder, changes in plan:
         outcome = str(changes) if isinstance(changes, Difference) else f"not compared: {changes}"
