@@ -110,7 +110,7 @@ def test_a_good_card_gets_its_command(page: ModuleType, root: Path, cards: list[
     own = page.checked(str(path), [])
     assert own.startswith(f"{len(esd.scores)} scores of {n} generations hold together.\n")
     assert "esd would stand in a table of its own" in own
-    assert own.endswith(f"hf upload igmu/leaderboard esd.json scorecards/{CONFIG}/esd.json --type space --create-pr")
+    assert own.endswith(f"hf upload igmu/leaderboard esd.json scorecards/{CONFIG}/esd.json --repo-type space --create-pr")
     assert "in a table with 1 other.\n" in page.checked(str(path), [fmn])
     assert "in place of the card that is there already" in page.checked(str(path), [esd, fmn])
 
@@ -119,7 +119,7 @@ def test_a_name_becomes_a_path(page: ModuleType, cards: list[Scorecard], monkeyp
     named = cards[0].model_copy(update={"model": "org/my model; rm -r"})
     monkeypatch.setattr(page, "verify", lambda _: (named, []))
     command = page.checked("/tmp/my card.json", []).splitlines()[-1]
-    assert f" 'my card.json' scorecards/{CONFIG}/org-my-model-rm--r.json --type space" in command
+    assert f" 'my card.json' scorecards/{CONFIG}/org-my-model-rm--r.json --repo-type space" in command
 
 
 def test_what_igmu_verify_refuses_is_refused(page: ModuleType, root: Path, tmp_path: Path) -> None:

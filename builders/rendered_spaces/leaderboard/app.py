@@ -55,7 +55,7 @@ def checked(path, cards):
     beside = len(table) - 1
     where = f"in a table with {beside} other{'s' * (beside > 1)}" if beside else "in a table of its own"
     place = f"scorecards/{card.config}/{re.sub(r'[^A-Za-z0-9._-]+', '-', card.model)}.json"
-    command = f"hf upload igmu/leaderboard {shlex.quote(Path(path).name)} {place} --type space --create-pr"
+    command = f"hf upload igmu/leaderboard {shlex.quote(Path(path).name)} {place} --repo-type space --create-pr"
     if any(other is not card and other.model == card.model for other in table):
         where = "in place of the card that is there already: replace that file, a model is ranked once"
     return (
