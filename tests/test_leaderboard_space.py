@@ -110,7 +110,9 @@ def test_a_good_card_gets_its_command(page: ModuleType, root: Path, cards: list[
     own = page.checked(str(path), [])
     assert own.startswith(f"{len(esd.scores)} scores of {n} generations hold together.\n")
     assert "esd would stand in a table of its own" in own
-    assert own.endswith(f"hf upload igmu/leaderboard esd.json scorecards/{CONFIG}/esd.json --repo-type space --create-pr")
+    assert own.endswith(
+        f"hf upload igmu/leaderboard esd.json scorecards/{CONFIG}/esd.json --repo-type space --create-pr"
+    )
     assert "in a table with 1 other.\n" in page.checked(str(path), [fmn])
     assert "in place of the card that is there already" in page.checked(str(path), [esd, fmn])
 
