@@ -4,11 +4,12 @@ The only file of igmu that asks for a token (`huggingface_hub.get_token`: `HF_TO
 login`). A folder `dist/hub/<owner>/<name>` becomes the repository `<owner>/<name>`; what it is, its README says: `sdk:`
 makes it a Space, `configs:` a dataset, `extra_gated_prompt:` a gated one. A folder goes up only if every file is what
 its manifest says. What the folder no longer has is removed from the repository as well, since configs are globs and
-would gather files left over from an older build. Pushing what is there already makes no commit.
+would gather files left over from an older build; submitted scorecards stay. Pushing the same again makes no commit.
 """
 
 from __future__ import annotations
 
+import glob
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 MANIFEST: Final = "manifest.json"
-# The Hub writes it when it creates a repository; it says which files are LFS and is not ours to remove.
-_HUBS_OWN: Final = ".gitattributes"
+# Not ours to remove: what the Hub writes about LFS in a new repository; what others submit to the leaderboard's Space.
+_NOT_OURS: Final = (".gitattributes", "scorecards/")
 _PATIENCE: Final = 10.0  # seconds
 _EVALUATE_TAG: Final = re.compile(r"v0\.4\.\d+.*")
 
@@ -166,7 +167,7 @@ def difference(api: HfApi, folder: Folder) -> Difference:
         items = list(api.list_repo_tree(folder.repo_id, recursive=True, repo_type=folder.repo_type))
     except RepositoryNotFoundError:
         return Difference(False, new=tuple(folder.digests))
-    remote = {item.path: item for item in items if isinstance(item, RepoFile) and item.path != _HUBS_OWN}
+    remote = {item.path: item for item in items if isinstance(item, RepoFile) and not item.path.startswith(_NOT_OURS)}
     new = tuple(path for path in folder.digests if path not in remote)
     changed = tuple(path for path in folder.digests if path in remote and not _same(folder, path, remote[path]))
     return Difference(True, new, changed, tuple(path for path in remote if path not in folder.digests))
@@ -210,8 +211,9 @@ def push(api: HfApi, folder: Folder, changes: Difference, tag: str | None) -> st
     if folder.gated and not api.repo_info(name, repo_type=kind).gated:
         api.update_repo_settings(name, repo_type=kind, gated="auto")  # before there is a file to be read
     if changes:
+        gone = [glob.escape(path) for path in changes.gone]
         api.upload_folder(
-            repo_id=name, repo_type=kind, folder_path=folder.path, commit_message="igmu: update", delete_patterns="*"
+            repo_id=name, repo_type=kind, folder_path=folder.path, commit_message="igmu: update", delete_patterns=gone
         )
     if tag is None or kind != "dataset" or tag in _tags(api, folder):
         return str(changes)
@@ -266,11 +268,10 @@ def _run(root: Path, confirm: bool, tag: str | None, only: Sequence[str]) -> Non
         with _hub_errors():
             api.whoami()
     plan = [(folder, _compared(api, folder, must=confirm)) for folder in chosen]
-    if tag:
-        for folder, changes in plan:
-            if folder.repo_type == "dataset" and isinstance(changes, Difference):
-                with _hub_errors():
-                    check_published(api, folder, changes, tag)
+    for folder, changes in plan:
+        if tag and folder.repo_type == "dataset" and isinstance(changes, Difference):
+            with _hub_errors():
+                check_published(api, folder, changes, tag)
     table = Table("repository", "type", "files", "bytes", "done" if confirm else "would change")
     for folder, changes in plan:
         outcome = str(changes) if isinstance(changes, Difference) else f"not compared: {changes}"

@@ -1,4 +1,4 @@
-"""`python -m builders.spaces`: renders the Hub Space of every metric from its INFO and docstrings.
+"""`python -m builders.spaces`: renders the Hub Spaces: one a metric, from its INFO and docstrings, and the leaderboard.
 
 Rendered Spaces are kept in `builders/rendered_spaces/<name>/`, so that a change of a metric shows what it does to its
 page; `--check` says whether they are up to date, `--out dist/hub` writes them as repositories to push. A metric needs
@@ -30,6 +30,7 @@ from igmu_metrics.spaces import references_of
 TEMPLATES: Final = Path(__file__).parent / "spaces_templates"
 RENDERED: Final = Path(__file__).parent / "rendered_spaces"
 OWNER: Final = "igmu"
+LEADERBOARD: Final = "leaderboard"
 GRADIO: Final = "6.31.0"
 # Backbones whose package an extra of igmu brings.
 _EXTRAS: Final = {"inception": "fidelity", "lpips": "lpips"}
@@ -40,12 +41,20 @@ class StaleSpacesError(IgmuError):
     """The kept Spaces are not what would be rendered now."""
 
 
+def names() -> tuple[str, ...]:
+    """Every Space."""
+    return (*registry.names("metrics"), LEADERBOARD)
+
+
 def render(name: str) -> dict[str, str]:
-    """The files of a metric's Space: path → text.
+    """The files of a Space: path → text.
 
     Args:
-        name: of the metric.
+        name: of the metric, or `leaderboard`.
     """
+    if name == LEADERBOARD:
+        values = {"version": __version__, "sdk_version": GRADIO}
+        return {path: _fill(f"{name}/{path}", values) for path in ("README.md", "app.py", "requirements.txt")}
     metric = registry.metric(name)
     kind = references_of(name)
     values = _values(name, metric, _kinds()[kind])
@@ -122,7 +131,7 @@ def _fill(template: str, values: Mapping[str, str]) -> str:
 
 def stale(kept: Path) -> list[str]:
     """Files under `kept` that are missing, different from what would be rendered, or no longer rendered."""
-    wanted = {f"{name}/{path}": text for name in registry.names("metrics") for path, text in render(name).items()}
+    wanted = {f"{name}/{path}": text for name in names() for path, text in render(name).items()}
     found = {p.relative_to(kept).as_posix() for p in kept.rglob("*") if p.is_file() and p.suffix != ".pyc"}
     different = {path for path in found & wanted.keys() if (kept / path).read_text(encoding="utf-8") != wanted[path]}
     return sorted(different | (found ^ wanted.keys()))
@@ -132,7 +141,7 @@ def write(name: str, target: Path, *, manifest: bool) -> None:
     """Write one Space.
 
     Args:
-        name: of the metric.
+        name: of the metric, or `leaderboard`.
         target: the folder; what was there before goes.
         manifest: whether to add `manifest.json`, which `builders.push` wants to see.
 
@@ -148,16 +157,16 @@ def write(name: str, target: Path, *, manifest: bool) -> None:
 
 @exits_on_error
 def main(
-    out: Annotated[Path | None, typer.Option(help="Also write the repositories igmu/<metric> under it.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the repositories igmu/<name> under it.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Only say whether the kept Spaces are up to date.")] = False,
 ) -> None:
-    """Render the Space of every metric."""
+    """Render the Space of every metric and that of the leaderboard."""
     if check and (wrong := stale(RENDERED)):
         raise StaleSpacesError(
-            f"{RENDERED / wrong[0]} is not what the metric says now ({len(wrong)} such files). "
+            f"{RENDERED / wrong[0]} is not what would be rendered now ({len(wrong)} such files). "
             "Run 'python -m builders.spaces' and commit what it changes."
         )
-    for name in registry.names("metrics"):
+    for name in names():
         if not check:
             write(name, RENDERED / name, manifest=False)
         if out is not None:

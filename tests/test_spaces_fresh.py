@@ -38,7 +38,7 @@ def test_kept_spaces_are_up_to_date() -> None:
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
     """Spaces as they would be rendered now."""
-    for name in NAMES:
+    for name in spaces.names():
         spaces.write(name, tmp_path / "kept" / name, manifest=False)
     return tmp_path / "kept"
 

@@ -33,11 +33,10 @@ def build_folders(out: Path, world: Path | None = None) -> Path:
     from world_corpus import in_place
 
     from builders import bench, spaces
-    from igmu_metrics import registry
 
     with in_place(world):
         bench.build(out, only=CONCEPTS, world=world is not None)
-    for name in registry.names("metrics"):
+    for name in spaces.names():
         spaces.write(name, out / "igmu" / name, manifest=True)
     return out
 

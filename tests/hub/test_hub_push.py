@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from hub_server import Hub
 
+from builders import spaces
 from igmu_data.errors import ChecksumError
-from igmu_metrics import registry
 
 pytestmark = pytest.mark.hub
 Push = Callable[..., subprocess.CompletedProcess[str]]
@@ -33,9 +33,9 @@ def bench_only(folders: Path, tmp_path: Path) -> Path:
 def test_dry_run_then_confirm_then_nothing_left_to_do(folders: Path, hub: Hub, push: Push) -> None:
     dry = push(hub, folders)
     assert dry.returncode == 0, dry.stderr
-    for name in ("bench", "bench-nsfw", *registry.names("metrics")):
+    for name in ("bench", "bench-nsfw", *spaces.names()):
         assert f"igmu/{name} " in dry.stdout
-    assert dry.stdout.count("new repository") == 2 + len(registry.names("metrics"))
+    assert dry.stdout.count("new repository") == 2 + len(spaces.names())
     assert "Nothing was sent" in dry.stdout
     assert hub.log
     assert hub.writes == []
@@ -45,8 +45,7 @@ def test_dry_run_then_confirm_then_nothing_left_to_do(folders: Path, hub: Hub, p
     assert sent.returncode == 0, sent.stderr
     datasets = {"bench", "bench-nsfw"}
     assert set(hub.repos) == {
-        ("datasets" if name in datasets else "spaces", f"igmu/{name}")
-        for name in (*datasets, *registry.names("metrics"))
+        ("datasets" if name in datasets else "spaces", f"igmu/{name}") for name in (*datasets, *spaces.names())
     }
     for kind, name in hub.repos:
         repo = hub.repos[kind, name]
@@ -87,6 +86,22 @@ def test_only_what_changed_is_sent(bench_only: Path, hub: Hub, push: Push) -> No
     assert hub.files("dataset", "igmu/bench") == contents(bench)
     assert set(hub.blobs) == blobs, "no Parquet file is sent twice"
     assert "object/structure/castle/forget-00000-of-00001.parquet" in hub.files("dataset", "igmu/bench", "v0.1.0")
+
+
+def test_submitted_scorecards_stay(hub: Hub, push: Push, tmp_path: Path) -> None:
+    """Cards come by pull request into the Space itself; another old file goes, whatever its name means as a pattern."""
+    space = tmp_path / "dist/igmu/leaderboard"
+    spaces.write("leaderboard", space, manifest=True)
+    submitted = {"scorecards/object.church/esd.json": b"{}"}
+    shutil.copytree(space, tmp_path / "there")
+    for name in (*submitted, "old[a-z].py"):
+        (tmp_path / "there" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "there" / name).write_bytes(b"{}")
+    hub.add_folder("space", "igmu/leaderboard", tmp_path / "there")
+    assert "1 removed" in push(hub, tmp_path / "dist").stdout
+    assert push(hub, tmp_path / "dist", "--confirm").returncode == 0
+    assert hub.files("space", "igmu/leaderboard") == contents(space) | submitted
+    assert "unchanged" in push(hub, tmp_path / "dist", "--confirm").stdout
 
 
 @pytest.mark.parametrize("how", ["changed", "missing", "extra", "no manifest"])

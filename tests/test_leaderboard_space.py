@@ -1,0 +1,182 @@
+"""The leaderboard's Space: what it ranks, what it refuses, and what it tells who wants to submit."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from unittest.mock import MagicMock
+
+import pytest
+import yaml
+from reported import CONFIG, MODELS, scored
+from typer.testing import CliRunner
+
+from builders import spaces
+from igmu_data import __version__
+from igmu_metrics.cli import app as igmu
+from igmu_metrics.evaluate import Evaluation
+from igmu_metrics.scorecard import Scorecard, read_all, write
+
+ROOT = Path(__file__).resolve().parent.parent
+SPACE = spaces.RENDERED / spaces.LEADERBOARD
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("submitted")
+    scored(place)
+    return place
+
+
+@pytest.fixture(scope="module")
+def cards(root: Path) -> list[Scorecard]:
+    return read_all([root / "cards" / f"{m}.json" for m in MODELS[1:]])
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """`app.py` without gradio: its widgets are stand-ins, its functions the real ones."""
+    monkeypatch.setitem(sys.modules, "gradio", MagicMock())
+    spec = importlib.util.spec_from_file_location("page_of_leaderboard", SPACE / "app.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_front_matter_and_requirements() -> None:
+    text = (SPACE / "README.md").read_text(encoding="utf-8")
+    header = yaml.safe_load(text.split("---\n")[1])
+    assert (header["sdk"], header["sdk_version"], header["app_file"]) == ("gradio", spaces.GRADIO, "app.py")
+    assert header["python_version"] == "3.11"
+    assert len(header["short_description"]) <= 60
+    assert (SPACE / "requirements.txt").read_text(encoding="utf-8") == f"igmu=={__version__}\n"
+
+
+def test_commands_of_the_readme_exist() -> None:
+    """Every option that it gives to a command of igmu is one."""
+    text = (SPACE / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^igmu (\w+) (.*)$", text, re.MULTILINE)
+    assert {name for name, _ in commands} == {"score", "verify", "leaderboard"}
+    for name, rest in commands:
+        told = CliRunner().invoke(igmu, [name, "--help"], env={"COLUMNS": "200"}).output
+        for option in re.findall(r"--[\w-]+", rest):
+            assert option in told, f"igmu {name} {option}"
+
+
+def test_without_cards_nothing_is_ranked(page: ModuleType, tmp_path: Path) -> None:
+    cards, shown = page.ranked(tmp_path)
+    assert cards == []
+    assert "No results yet" in shown
+    assert shown == page.BOARD, "the Space starts empty"
+
+
+def test_the_cards_of_the_folder_are_ranked(page: ModuleType, root: Path) -> None:
+    cards, shown = page.ranked(root / "cards")
+    assert sorted(c.model for c in cards) == ["esd", "fmn"]
+    frame = re.fullmatch(
+        r'<iframe title="Leaderboard" sandbox src="data:text/html;charset=utf-8;base64,([\w+/=]+)" style="[^"]+">'
+        r"</iframe>",
+        shown,
+    )
+    assert frame is not None
+    done = CliRunner().invoke(igmu, ["leaderboard", str(root / "cards"), "--out", str(root / "page.html")])
+    assert done.exit_code == 0
+    assert base64.b64decode(frame[1]) == (root / "page.html").read_bytes(), "the static page, to the byte"
+
+
+def test_one_wrong_card_and_nothing_is_ranked(page: ModuleType, root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root / "cards", tmp_path / "cards")
+    (tmp_path / "cards" / "a<b>.json").write_text("{}", encoding="utf-8")
+    cards, shown = page.ranked(tmp_path / "cards")
+    assert cards == []
+    assert "iframe" not in shown
+    assert "1 scorecard of 3 refused" in shown
+    assert "a&lt;b&gt;.json" in shown
+
+
+def test_a_good_card_gets_its_command(page: ModuleType, root: Path, cards: list[Scorecard]) -> None:
+    esd, fmn = cards
+    path = root / "cards/esd.json"
+    n = len(esd.generations)
+    own = page.checked(str(path), [])
+    assert own.startswith(f"{len(esd.scores)} scores of {n} generations hold together.\n")
+    assert "esd would stand in a table of its own" in own
+    assert own.endswith(
+        f"hf upload igmu/leaderboard esd.json scorecards/{CONFIG}/esd.json --repo-type space --create-pr"
+    )
+    assert "in a table with 1 other.\n" in page.checked(str(path), [fmn])
+    assert "in place of the card that is there already" in page.checked(str(path), [esd, fmn])
+
+
+def test_a_name_becomes_a_path(page: ModuleType, cards: list[Scorecard], monkeypatch: pytest.MonkeyPatch) -> None:
+    named = cards[0].model_copy(update={"model": "org/my model; rm -r"})
+    monkeypatch.setattr(page, "verify", lambda _: (named, []))
+    command = page.checked("/tmp/my card.json", []).splitlines()[-1]
+    assert f" 'my card.json' scorecards/{CONFIG}/org-my-model-rm--r.json --repo-type space" in command
+
+
+def test_what_igmu_verify_refuses_is_refused(page: ModuleType, root: Path, tmp_path: Path) -> None:
+    text = (root / "cards/esd.json").read_text(encoding="utf-8")
+    changed = text.replace('"value": 1.0', '"value": 0.9', 1)
+    assert changed != text
+    wrong = tmp_path / "esd.json"
+    wrong.write_text(changed, encoding="utf-8")
+    said = CliRunner().invoke(igmu, ["verify", str(wrong)])
+    assert said.exit_code != 0
+    shown = page.checked(str(wrong), [])
+    assert shown.startswith("Refused")
+    assert "content_sha256" in shown
+    assert [line for line in said.output.splitlines() if line] == shown.splitlines()[1:], "the same words"
+    for name, text in {"list": "[1]", "text": "hello", "other": '{"name": 1}'}.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        assert page.checked(str(tmp_path / name), []).startswith("Refused"), name
+    assert page.checked(None, []) == "Choose a scorecard first."
+
+
+def test_the_original_is_no_submission(page: ModuleType, root: Path, tmp_path: Path) -> None:
+    original = root / "drawn/original"
+    (card,) = Evaluation(CONFIG, detector=f"labels:{root / 'drawn/labels.csv'}").run(original, [original])
+    write(card, tmp_path / "original.json")
+    assert "original model" in page.checked(str(tmp_path / "original.json"), [])
+
+
+@pytest.fixture
+def space(root: Path, tmp_path: Path) -> Path:
+    """The Space with one card."""
+    shutil.copytree(SPACE, tmp_path / "space")
+    (tmp_path / "space/scorecards").mkdir()
+    shutil.copy(root / "cards/fmn.json", tmp_path / "space/scorecards")
+    return tmp_path / "space"
+
+
+@pytest.mark.slow
+def test_with_gradio(space: Path, root: Path) -> None:
+    """The real page is served, and its button answers over HTTP."""
+    if importlib.util.find_spec("gradio") is None:
+        pytest.skip("needs gradio: pip install 'igmu[spaces]'")
+    code = f"""
+import json, app
+from gradio_client import Client, handle_file
+_, url, _ = app.demo.launch(prevent_thread_lock=True, quiet=True)
+answer = Client(url, verbose=False).predict(handle_file({str(root / "cards/esd.json")!r}), api_name="/check")
+shown = [c["props"].get("value") for c in app.demo.config["components"] if c["type"] == "html"]
+app.demo.close()
+print(json.dumps([answer, shown]))
+"""
+    env = {"PATH": "", "PYTHONPATH": str(ROOT), "GRADIO_ANALYTICS_ENABLED": "False", "HOME": str(space)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=space, env=env, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    answer, (shown,) = json.loads(done.stdout.splitlines()[-1])
+    assert "in a table with 1 other" in answer
+    assert shown.startswith("<iframe")
