@@ -13,8 +13,9 @@ demo: $(READY)
 church: $(READY)
 	$(PY) -m builders.church
 
+# Two processes of one thread each: twice as fast as one of two. A file's tests stay together, for they share fixtures.
 test: $(READY)
-	$(PY) -m pytest
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
 
 slow: $(READY)
 	$(PY) -m pytest -m slow
