@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,'-"
 START, END = "<|startoftext|>", "<|endoftext|>"
+_NOISE = {
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "clip_sample": False,
+    "steps_offset": 1,
+}
 
 
 def tiny_pipeline(folder: Path, *, seed: int = 0, checker: bool = False) -> Path:
@@ -19,7 +27,7 @@ def tiny_pipeline(folder: Path, *, seed: int = 0, checker: bool = False) -> Path
         seed: of the random weights.
         checker: also save a safety checker, as Stable Diffusion 1.x has one.
     """
-    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -36,12 +44,7 @@ def tiny_pipeline(folder: Path, *, seed: int = 0, checker: bool = False) -> Path
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
             up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         )
-        vae = AutoencoderKL(
-            block_out_channels=(8, 16, 16),
-            norm_num_groups=8,
-            down_block_types=("DownEncoderBlock2D",) * 3,
-            up_block_types=("UpDecoderBlock2D",) * 3,
-        )
+        vae = _vae()
         text = CLIPTextModel(
             CLIPTextConfig(
                 vocab_size=len(words),
@@ -54,18 +57,14 @@ def tiny_pipeline(folder: Path, *, seed: int = 0, checker: bool = False) -> Path
                 pad_token_id=words[END],
             )
         )
-        for layer in text.modules():  # transformers starts so small that all prompts would look alike
-            if isinstance(layer, torch.nn.Linear | torch.nn.Embedding):
-                torch.nn.init.normal_(layer.weight, std=0.3)
+        _tell_apart(text)
         extras = _checker() if checker else {"safety_checker": None, "feature_extractor": None}
     StableDiffusionPipeline(
         vae=vae,
         text_encoder=text,
         tokenizer=CLIPTokenizer.from_pretrained(folder / "words"),
         unet=unet,
-        scheduler=DDIMScheduler(
-            beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, clip_sample=False, steps_offset=1
-        ),
+        scheduler=DDIMScheduler(**_NOISE),
         requires_safety_checker=checker,
         **extras,
     ).save_pretrained(folder / "pipeline", safe_serialization=True)
@@ -74,7 +73,7 @@ def tiny_pipeline(folder: Path, *, seed: int = 0, checker: bool = False) -> Path
 
 def tiny_xl_pipeline(folder: Path, *, seed: int = 0) -> Path:
     """A `StableDiffusionXLPipeline` folder: two text encoders, pooled text and size conditioning, 32 pixels square."""
-    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
+    from diffusers import DDIMScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,16 +106,10 @@ def tiny_xl_pipeline(folder: Path, *, seed: int = 0) -> Path:
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
             up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         )
-        vae = AutoencoderKL(
-            block_out_channels=(8, 16, 16),
-            norm_num_groups=8,
-            down_block_types=("DownEncoderBlock2D",) * 3,
-            up_block_types=("UpDecoderBlock2D",) * 3,
-        )
+        vae = _vae()
         encoders = CLIPTextModel(text), CLIPTextModelWithProjection(text)
-        for layer in (layer for encoder in encoders for layer in encoder.modules()):
-            if isinstance(layer, torch.nn.Linear | torch.nn.Embedding):
-                torch.nn.init.normal_(layer.weight, std=0.3)
+        for encoder in encoders:
+            _tell_apart(encoder)
     StableDiffusionXLPipeline(
         vae=vae,
         text_encoder=encoders[0],
@@ -124,12 +117,28 @@ def tiny_xl_pipeline(folder: Path, *, seed: int = 0) -> Path:
         tokenizer=tokenizer,
         tokenizer_2=tokenizer,
         unet=unet,
-        scheduler=DDIMScheduler(
-            beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, clip_sample=False, steps_offset=1
-        ),
+        scheduler=DDIMScheduler(**_NOISE),
         add_watermarker=False,
     ).save_pretrained(folder / "pipeline", safe_serialization=True)
     return folder / "pipeline"
+
+
+def _vae() -> Any:
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        block_out_channels=(8, 16, 16),
+        norm_num_groups=8,
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+    )
+
+
+def _tell_apart(encoder: torch.nn.Module) -> None:
+    """Larger weights: transformers starts so small that all prompts would look alike."""
+    for layer in encoder.modules():
+        if isinstance(layer, torch.nn.Linear | torch.nn.Embedding):
+            torch.nn.init.normal_(layer.weight, std=0.3)
 
 
 def _tokenizer_files(folder: Path) -> dict[str, int]:
