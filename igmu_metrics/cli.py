@@ -181,7 +181,7 @@ def score(
     on_error: Annotated[str, typer.Option(help="Unreadable images: raise, or skip and count them.")] = "raise",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, …; default a GPU where there is one.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images read ahead at once.")] = 16,
-    precision: Annotated[str, typer.Option(help="fp32, or bf16: faster, features off by up to 1 %.")] = "fp32",
+    precision: Annotated[str, typer.Option(help="fp32, or bf16: faster, features off by up to 2 %.")] = "fp32",
     cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Keep what networks saw, for later runs.")] = True,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     shard: Annotated[

@@ -51,7 +51,7 @@ class Evaluation:
         device: where models run; a GPU where there is one by default.
         batch_size: pictures read ahead at once; no influence on the numbers.
         seed: of the bootstraps.
-        precision: "fp32", or "bf16" for networks in half precision, which moves features by up to a hundredth.
+        precision: "fp32", or "bf16" for networks in half precision, which moves features by up to two hundredths.
         cache: keep what networks made of a picture between runs (`igmu_metrics.engine.store`).
         only: the generations to score, by row and seed; None for all that the folders hold.
     """
