@@ -30,7 +30,8 @@ def main() -> None:
     quick = given.quick
     n_rounds = given.rounds or (1 if quick else 3)
     material = prepare(given.work, 16 if quick else 250, models=3)
-    text = HEAD.format(quick=" --quick" if quick else "") + facts()
+    options = " --quick" * quick + (f" --only {' '.join(given.only)}" if set(given.only) < set(PARTS) else "")
+    text = HEAD.format(options=options) + facts()
     if "evaluation" in given.only:
         text += "\n## One evaluation\n\n" + evaluation.measure(material, given.work / "cache", n_rounds)
     if "networks" in given.only:
@@ -49,7 +50,7 @@ def main() -> None:
 HEAD = """\
 # Performance
 
-Written by `python -m benchmarks{quick}`; not edited by hand. Numbers are medians, with the smallest and largest round
+Written by `python -m benchmarks{options}`; not edited by hand. Numbers are medians, with the smallest and largest round
 in brackets. Pictures and weights are seeded, the architectures real.
 
 """
