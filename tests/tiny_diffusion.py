@@ -27,23 +27,14 @@ def tiny_pipeline(folder: Path, *, seed: int = 0, checker: bool = False) -> Path
         seed: of the random weights.
         checker: also save a safety checker, as Stable Diffusion 1.x has one.
     """
-    from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from diffusers import DDIMScheduler, StableDiffusionPipeline
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
     folder.mkdir(parents=True, exist_ok=True)
     words = _tokenizer_files(folder / "words")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        unet = UNet2DConditionModel(
-            sample_size=8,
-            block_out_channels=(16, 32),
-            layers_per_block=1,
-            norm_num_groups=8,
-            cross_attention_dim=32,
-            attention_head_dim=8,
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        )
+        unet = _unet(cross_attention_dim=32)
         vae = _vae()
         text = CLIPTextModel(
             CLIPTextConfig(
@@ -73,7 +64,7 @@ def tiny_pipeline(folder: Path, *, seed: int = 0, checker: bool = False) -> Path
 
 def tiny_xl_pipeline(folder: Path, *, seed: int = 0) -> Path:
     """A `StableDiffusionXLPipeline` folder: two text encoders, pooled text and size conditioning, 32 pixels square."""
-    from diffusers import DDIMScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
+    from diffusers import DDIMScheduler, StableDiffusionXLPipeline
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -92,19 +83,12 @@ def tiny_xl_pipeline(folder: Path, *, seed: int = 0) -> Path:
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        unet = UNet2DConditionModel(
-            sample_size=8,
-            block_out_channels=(16, 32),
-            layers_per_block=1,
-            norm_num_groups=8,
+        unet = _unet(
             cross_attention_dim=64,
-            attention_head_dim=8,
             use_linear_projection=True,
             addition_embed_type="text_time",
             addition_time_embed_dim=8,
             projection_class_embeddings_input_dim=6 * 8 + 32,
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         )
         vae = _vae()
         encoders = CLIPTextModel(text), CLIPTextModelWithProjection(text)
@@ -121,6 +105,21 @@ def tiny_xl_pipeline(folder: Path, *, seed: int = 0) -> Path:
         add_watermarker=False,
     ).save_pretrained(folder / "pipeline", safe_serialization=True)
     return folder / "pipeline"
+
+
+def _unet(**more: Any) -> Any:
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        norm_num_groups=8,
+        attention_head_dim=8,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        **more,
+    )
 
 
 def _vae() -> Any:

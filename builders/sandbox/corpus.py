@@ -29,13 +29,13 @@ from builders.sandbox.prompts import task_rows
 from builders.sources import Picture, diffusers, renders
 from igmu_data.errors import CorpusError
 from igmu_data.load import read_records
+from igmu_data.sandbox.labelled import CONFIG as DETECTOR
 from igmu_data.sandbox.packaged import bench_folder
 from igmu_data.schema import SPLITS, Row, detector_features
 from igmu_data.taxonomy import SANDBOX, concept
 from igmu_data.validate import require_valid
 
 REPO: Final = "igmu/sandbox"
-DETECTOR: Final = "sandbox_detector"
 MAKE: Final = "python -m builders.sandbox"
 _ORIGINAL: Final = f"{SANDBOX}:original?license=CC-BY-4.0&seeds=first"
 

@@ -37,10 +37,10 @@ def labelled(argument: str, *, split: str) -> Iterator[Labelled]:
         InputError: as `labels`; a split that does not exist.
     """
     labels(argument)
-    for i, item in enumerate(world_labelled.scenes(split)):
+    for i, scene in enumerate(world_labelled.scenes(split)):
         origin = f"{INFO.name}:{argument}/{split}/{i:06d}"
-        scene = item.scene
-        yield Labelled(_png(scene), ".png", item.label, scene.object, origin, INFO.license, _told(scene))
+        label = world_labelled.label(scene)
+        yield Labelled(_png(scene), ".png", label, scene.object, origin, INFO.license, _told(scene))
 
 
 def _told(scene: Scene) -> str:

@@ -8,7 +8,6 @@ chosen by a random state of its own, so that any picture can be drawn again alon
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -17,17 +16,10 @@ from igmu_data.errors import InputError
 from igmu_data.sandbox.world import Scene, random_scene, world
 from igmu_data.taxonomy import concept
 
+CONFIG: Final = "sandbox_detector"  # of the published dataset that holds the pictures
 NOTHING: Final = "none"
 COUNTS: Final = {"train": 1600, "test": 800}
 _STREAM: Final = "renders"  # names the random states
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledScene:
-    """A scene with the slug of its object, or `none`."""
-
-    label: str
-    scene: Scene
 
 
 def labels() -> tuple[str, ...]:
@@ -35,7 +27,12 @@ def labels() -> tuple[str, ...]:
     return (*(concept(name).slug for name in world().objects), NOTHING)
 
 
-def scenes(split: str) -> Iterator[LabelledScene]:
+def label(scene: Scene) -> str:
+    """The label of a scene."""
+    return concept(scene.object).slug if scene.object else NOTHING
+
+
+def scenes(split: str) -> Iterator[Scene]:
     """The scenes of a split, the labels in turn.
 
     Raises:
@@ -43,8 +40,7 @@ def scenes(split: str) -> Iterator[LabelledScene]:
     """
     if split not in COUNTS:
         raise InputError(f"split {split!r}: give {' or '.join(COUNTS)}.")
-    names, shown = labels(), [*world().objects, None]
+    shown = [*world().objects, None]
     for i in range(COUNTS[split]):
-        at = i % len(names)
         rng = np.random.default_rng([*f"{_STREAM}/{split}".encode(), i])
-        yield LabelledScene(names[at], random_scene(rng, objects=[shown[at]], free=True))
+        yield random_scene(rng, objects=[shown[i % len(shown)]], free=True)

@@ -17,6 +17,7 @@ import numpy as np
 
 from igmu_data.errors import ImageError, InputError, LabelError, MetadataError, MissingImageError, UnknownLabelError
 from igmu_data.folding import fold
+from igmu_data.sandbox.labelled import CONFIG
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics.contract import BoolArray, FloatArray, batches
 from igmu_metrics.images import decode_image, read_image
@@ -104,8 +105,8 @@ def open_dataset(data: str, config: str | None = None, revision: str | None = No
     import datasets
 
     if data == SANDBOX:
-        if revision or config not in (None, renders.CONFIG):
-            raise InputError(f"{SANDBOX} has config {renders.CONFIG!r} and no revisions, not {config or revision!r}.")
+        if revision or config not in (None, CONFIG):
+            raise InputError(f"{SANDBOX} has config {CONFIG!r} and no revisions, not {config or revision!r}.")
         return Opened(data, None, renders.splits())
     folder = Path(data).expanduser()
     local = folder.is_dir()

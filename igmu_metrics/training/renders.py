@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from igmu_data.sandbox import labelled
 from igmu_data.sandbox.render import render
 
-CONFIG: Final = "sandbox_detector"  # of the published dataset; the same pictures
-
 
 def splits() -> Any:
-    """A DatasetDict of `train` and `test` with columns image, label and concept, as config `sandbox_detector` has."""
+    """A DatasetDict of `train` and `test` with columns image, label and concept, as the published config has."""
     import datasets
 
     features = datasets.Features(
@@ -30,8 +28,8 @@ def _drawn(split: str, features: Any) -> Any:
 
     found = list(labelled.scenes(split))
     columns = {
-        "image": [Image.fromarray(render(item.scene)) for item in found],
-        "label": [item.label for item in found],
-        "concept": [item.scene.object for item in found],
+        "image": [Image.fromarray(render(scene)) for scene in found],
+        "label": [labelled.label(scene) for scene in found],
+        "concept": [scene.object for scene in found],
     }
     return datasets.Dataset.from_dict(columns, features=features)
