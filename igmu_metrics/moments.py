@@ -12,7 +12,7 @@ import numpy as np
 from igmu_data.errors import InputError
 from igmu_metrics.contract import FloatArray
 
-_BLOCK = 1024
+_BLOCK = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +37,16 @@ class Moments:
         >>> found.n, found.mean.tolist(), found.scatter.tolist()
         (3, [2.0], [[8.0]])
         """
-        total: Moments | None = None
-        for start in range(0, len(rows), _BLOCK):
-            block = rows[start : start + _BLOCK]
-            mean = block.mean(axis=0)
-            centred = block - mean
-            piece = cls(len(block), mean, centred.T @ centred)
-            total = piece if total is None else total.merged(piece)
-        if total is None:
+        if len(rows) == 0:
             raise InputError("no rows: there is no mean.")
-        return total
+        mean = rows.mean(axis=0)
+        scatter: FloatArray | None = None
+        for start in range(0, len(rows), _BLOCK):
+            centred = rows[start : start + _BLOCK] - mean
+            product = centred.T @ centred
+            scatter = product if scatter is None else np.add(scatter, product, out=scatter)
+        assert scatter is not None
+        return cls(len(rows), mean, scatter)
 
     def merged(self, other: Moments) -> Moments:
         """Of the rows of both.
@@ -86,7 +86,11 @@ def frechet_of_moments(x: Moments, y: Moments) -> float:
     except np.linalg.LinAlgError:  # features that are constant or repeat one another: no Cholesky factor
         cross = float(np.linalg.svd(_root(first) @ _root(second).T, compute_uv=False).sum())
     else:
-        values = np.linalg.eigvalsh(lower.T @ first @ lower)
+        from scipy.linalg.blas import dtrmm  # half of an ordinary product's work: L is a triangle
+
+        upper = lower.T
+        half = dtrmm(1.0, upper, first.T)  # symmetric, and so laid out as BLAS reads it
+        values = np.linalg.eigvalsh(dtrmm(1.0, upper, half, side=1, trans_a=1, overwrite_b=1))
         cross = float(np.sqrt(np.maximum(values, 0.0)).sum())
     return assembled(x.mean, y.mean, float(np.trace(first) + np.trace(second)), cross)
 

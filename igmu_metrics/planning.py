@@ -46,6 +46,15 @@ class Plan:
         return f"{start} would take about {self.more} more ({self.needed} in all)"
 
 
+def plan(comparison: Comparison, *, power: float = 0.8, alpha: float = ALPHA) -> Plan:
+    """What one comparison still needs, at a power and a two-sided error that are its own; see `plans`."""
+    c, needed = comparison, None
+    if c.difference and c.variance == c.variance:
+        single = c.n == c.n_prompts
+        needed = prompts_for(c.difference, c.variance, power=power, alpha=alpha, single=single)
+    return Plan(c, needed)
+
+
 def plans(
     cards: Sequence[Scorecard],
     measures: Sequence[str] = (FORGETTING,),
@@ -61,14 +70,9 @@ def plans(
         power: chance with which a difference as large as the measured one shall be found.
         alpha: two-sided error of the test, shared by the comparisons of each kind.
     """
-    out = []
+    out: list[Plan] = []
     for found in (against_original(cards, measures), pairwise(cards, measures)):
-        for c in found:
-            needed = None
-            if c.difference and c.variance == c.variance:
-                single = c.n == c.n_prompts
-                needed = prompts_for(c.difference, c.variance, power=power, alpha=alpha / len(found), single=single)
-            out.append(Plan(c, needed))
+        out += [plan(c, power=power, alpha=alpha / len(found)) for c in found]
     return out
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
-from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -27,12 +27,13 @@ from igmu_data.errors import (
     VerificationError,
 )
 from igmu_metrics.cli import app
+from igmu_metrics.compare import ALPHA
+from igmu_metrics.planning import plan
 from igmu_metrics.report import audit, page, verdict
 from igmu_metrics.report.figures.aspects import _spread
 from igmu_metrics.report.figures.forest import forest
 from igmu_metrics.report.folders import sections
 from igmu_metrics.report.leaderboard import alike, read_folder
-from igmu_metrics.report.needed import forgetting_differences, prompts_needed
 from igmu_metrics.report.pictures import Gallery, small
 from igmu_metrics.report.ranking import ranking
 from igmu_metrics.report.retained import retained
@@ -143,7 +144,6 @@ def test_the_grid_begins_with_the_worst_failures(seen: View) -> None:
 
 
 def test_what_the_original_does_not_show_either_is_no_failure(seen: View) -> None:
-    from dataclasses import replace
 
     line = next(line for line in seen.lines if line.entry.split == "retain" and line.failure(0))
     assert replace(line, original=replace(line.original, present=False)).failure(0) == 0
@@ -277,51 +277,21 @@ def test_retained_concepts_are_counted_and_near_ones_come_first(cards: list[Scor
 # --- how many prompts ---------------------------------------------------------------------------------------------
 
 
-def test_prompts_needed_by_hand() -> None:
-    # Two prompts of two seeds: means 1 and 0, δ = 0.5, s² = 0.5; (1.95996 + 0.84162)²·0.5/0.25 = 15.7.
-    assert prompts_needed([[1, 1], [1, -1]]) == 16
-    assert prompts_needed([[0, 0], [1, -1]]) is None
-    assert prompts_needed([]) is None
-    # All agree: a sign test at 5 % needs 2·2^-n ≤ 0.05, n = 6; at 0.5 % n = 9.
-    assert prompts_needed([[1.0]] * 3) == 6
-    assert prompts_needed([[1.0]] * 3, alpha=0.005) == 9
+def test_the_report_calls_for_as_many_prompts_as_igmu_power_plans(seen: View) -> None:
+    open_ones = [replace(c, difference=0.2, variance=0.3, n=20, n_prompts=20, p_holm=0.2) for c in seen.against]
+    wider = replace(seen, against=tuple(open_ones), pairs=())
+    said = verdict.answers(wider)[4].findings
+    expected = plan(open_ones[0], alpha=ALPHA / len(open_ones)).more
+    assert expected
+    assert {f.word for f in said} == {f"about {expected:,} more"}
 
 
-@given(st.lists(st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=1, max_size=3), min_size=2, max_size=12))
-def test_prompts_needed_knows_no_order_and_no_side(differences: list[list[float]]) -> None:
-    found = prompts_needed(differences)
-    assert prompts_needed(differences[::-1]) == found
-    assert prompts_needed([[-x for x in d] for d in differences]) == found
-    if found is not None:
-        assert (prompts_needed(differences, power=0.9) or 0) >= found
-        assert (prompts_needed(differences, alpha=0.01) or 0) >= found
-
-
-@pytest.mark.slow
-def test_prompts_needed_gives_the_power_it_promises() -> None:
-    from igmu_metrics.statistics import paired_permutation
-
-    rng = np.random.default_rng(0)
-    chances = [0.35, 0.5, 0.15]  # only the first forgot, alike, only the second
-    pilot = rng.choice([1.0, 0.0, -1.0], p=chances, size=4000)
-    n = prompts_needed([[x] for x in pilot])
-    assert n is not None
-    assert n == pytest.approx((sum(NormalDist().inv_cdf(q) for q in (0.975, 0.8)) ** 2) * 0.46 / 0.04, rel=0.2)
-    found = [
-        paired_permutation(rng.choice([1.0, 0.0, -1.0], p=chances, size=n), resamples=999) <= 0.05 for _ in range(400)
-    ]
-    assert 0.72 < np.mean(found) < 0.88
-
-
-def test_differences_are_by_prompt_and_leave_out_the_unclear(cards: list[Scorecard]) -> None:
-    esd, fmn = cards
-    assert forgetting_differences(esd) == [[1.0, 1.0]] * 8
-    assert forgetting_differences(fmn) == [[0.0, 0.0]] * 8
-    assert forgetting_differences(fmn, esd) == [[-1.0, -1.0]] * 8
-    masked = esd.model_copy(
-        update={"generations": tuple(g.model_copy(update={"present": None}) for g in esd.generations)}
-    )
-    assert forgetting_differences(masked) == []
+def test_a_single_prompt_and_no_difference_give_no_number(seen: View) -> None:
+    for changed, words in (({"variance": float("nan")}, "One prompt"), ({"difference": 0.0}, "No difference")):
+        one = replace(seen.against[0], difference=0.2, n_prompts=1, p_holm=0.2)
+        found = verdict.answers(replace(seen, against=(replace(one, **changed),), pairs=()))[4].findings
+        assert [f.word for f in found] == [verdict.NO_NUMBER]
+        assert words in found[0].sentence
 
 
 # --- figures ------------------------------------------------------------------------------------------------------
@@ -426,7 +396,6 @@ def test_a_picture_asked_for_twice_is_stored_once(tmp_path: Path) -> None:
 
 
 def test_the_sample_does_not_depend_on_what_was_seen(seen: View) -> None:
-    from dataclasses import replace
 
     def blind(line: object) -> object:
         return replace(line, cells=tuple(replace(c, present=None) for c in line.cells))  # type: ignore[attr-defined, type-var]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from igmu_metrics.compare import ALPHA, Comparison
-from igmu_metrics.report.needed import forgetting_differences, prompts_needed
+from igmu_metrics.planning import plan
 from igmu_metrics.report.retained import Kept, retained
 from igmu_metrics.report.view import View, named
 from igmu_metrics.report.wording import (
@@ -220,23 +220,22 @@ def _more(view: View) -> list[Finding]:
     tests = [(c, len(view.against)) for c in view.against] + [(c, len(view.pairs)) for c in _neighbours(view)]
     if not tests:
         return [Finding(("all",), NOT_MEASURED, "Nothing could be compared.")]
-    found = [_planned(view, c, ALPHA / n) for c, n in tests if not c.significant]
+    found = [_planned(c, ALPHA / n) for c, n in tests if not c.significant]
     return found or [Finding(("all",), "none", "Every difference above is settled with the prompts there are.")]
 
 
-def _planned(view: View, test: Comparison, alpha: float) -> Finding:
-    cards = {c.model: c for c in view.cards}
-    needed = prompts_needed(forgetting_differences(cards[test.first], cards.get(test.second)), alpha=alpha)
+def _planned(test: Comparison, alpha: float) -> Finding:
     about = (f"{test.first} – {test.second}",)
     there = f"there {'is' if test.n_prompts == 1 else 'are'} {test.n_prompts:,}"
-    if needed is None:
+    if not test.difference:
         return Finding(about, NO_NUMBER, "No difference so far, so none that more prompts could confirm.")
-    if needed > _MANY:
+    found = plan(test, alpha=alpha)
+    if found.needed is None or found.more is None:
+        return Finding(about, NO_NUMBER, "One prompt does not show how much prompts differ: draw a few more first.")
+    if found.needed > _MANY:
         return Finding(about, "very many", f"More than {_MANY:,} for a difference this small; {there}. Call it a tie.")
-    guess = " A guess: one prompt says little about others." if test.n_prompts == 1 else ""
-    said = f"A difference this large is found four times in five with {counted(needed, 'prompt')}; {there}.{guess}"
-    more = needed - test.n_prompts
-    return Finding(about, f"about {more:,} more" if more > 0 else "as many again", said)
+    said = f"A difference this large is found four times in five with {counted(found.needed, 'prompt')}; {there}."
+    return Finding(about, f"about {found.more:,} more", said)
 
 
 def _neighbours(view: View) -> list[Comparison]:
