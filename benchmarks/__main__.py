@@ -29,13 +29,16 @@ def main() -> None:
 
     quick = given.quick
     n_rounds = given.rounds or (1 if quick else 3)
-    material = prepare(given.work, 16 if quick else 250, models=3)
+    material = prepare(given.work, 15 if quick else 250, models=3)
     options = " --quick" * quick + (f" --only {' '.join(given.only)}" if set(given.only) < set(PARTS) else "")
+    options += f" --rounds {given.rounds}" if given.rounds else ""
     text = HEAD.format(options=options) + facts()
     if "evaluation" in given.only:
         text += "\n## One evaluation\n\n" + evaluation.measure(material, given.work / "cache", n_rounds)
     if "networks" in given.only:
-        text += "\n## Networks\n\n" + networks.measure(material, n_rounds if quick else 7, 32 if quick else 64)
+        text += "\n## Networks\n\n" + networks.measure(
+            material, given.rounds or (1 if quick else 7), 32 if quick else 64
+        )
     if "distances" in given.only:
         sizes, width = ([60, 400], 256) if quick else ([250, 1000, 2000, 5000], 2048)
         text += "\n## Distances\n\n" + distances.measure(sizes, width, n_rounds, given.eval_unlearn)

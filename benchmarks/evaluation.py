@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import reference
+from benchmarks import networks, reference
 from benchmarks.material import Material
 from benchmarks.timing import ratios, rounds, spread, table
 from igmu_metrics.evaluate import Evaluation
@@ -80,7 +80,28 @@ def measure(material: Material, cache: Path, n_rounds: int) -> str:
         "KID and all intervals. Times hold the loading of the networks.\n\n"
     )
     text += table(["run", "seconds", "times as fast as the reference"], lines)
+    text += "\n" + bounds(material, n, times)
     return text + "\n" + agreement(names, results["reference"], results["igmu, cold"][0], results["igmu bf16, cold"][0])
+
+
+def bounds(material: Material, n: int, times: dict[str, list[float]]) -> str:
+    """Ten methods as the rows give them, and what the networks' arithmetic leaves to gain in fp32."""
+    slow = times["reference"]
+    rows = []
+    for name in ("igmu", "igmu bf16"):
+        first, later = times[f"{name}, cold"], times[f"{name}, a further method"]
+        ten = [a + 9 * b for a, b in zip(first, later, strict=True)]
+        rows.append([name, spread(ten, 0), spread(ratios([10 * s for s in slow], ten))])
+    work, peak = networks.arithmetic(material, n), networks.peaks()["fp32"]
+    least = work / peak
+    text = "Ten methods against one original, as the rows above add up (one cold, nine further):\n\n"
+    text += table(["run", "seconds", "times as fast as ten references"], rows)
+    return text + (
+        f"\nThe forward passes of one cold evaluation are {work / 1000:.1f} TF. At the fp32 peak measured here, "
+        f"{peak:.0f} GF/s, they take {least:.0f} s: no fp32 evaluation of these metrics with these networks can be more "
+        f"than {spread([s / least for s in slow])} times as fast as the reference here; igmu's cold one takes "
+        f"{spread([t / least for t in times['igmu, cold']])} times that bound.\n"
+    )
 
 
 def agreement(names: list[str], theirs: dict[str, Any], card: Scorecard, half: Scorecard) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from igmu_metrics import registry
 def measure(material: Material, n_rounds: int, n: int) -> str:
     """A section of the page; `n` pictures a round."""
     rng = np.random.default_rng(0)
-    peak = {name: _peak(dtype) for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))}
+    peak = peaks()
     text = f"Peak of a 4096×4096 matrix product here: {peak['fp32']:.0f} GF/s fp32, {peak['bf16']:.0f} GF/s bf16.\n"
     for name, side, contenders in (
         ("CLIP ViT-B/32, pictures", 224, _clip(material)),
@@ -46,6 +47,21 @@ def measure(material: Material, n_rounds: int, n: int) -> str:
         text += f"\n{name}, {flops / 1e9:.1f} GF each\n\n"
         text += table(["way", "a second", "times plain", "of peak, best round", "relative difference to plain"], rows)
     return text
+
+
+def peaks() -> dict[str, float]:
+    """GF/s of a large matrix product on this machine, by precision."""
+    return {name: _peak(dtype) for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))}
+
+
+def arithmetic(material: Material, n: int) -> float:
+    """GF of the forward passes of one evaluation: n pictures and the original's n, through every network."""
+    pixels = {side: np.zeros((1, 3, side, side), np.float32) for side in (224, 299)}
+    pair = np.zeros((1, 2, 3, 512, 512), np.uint8)
+    single = [_flops(_plain_clip(folder), pixels[224]) for folder in (material.clip16, material.clip32)]
+    inception = reference.plain_inception(material.inception)
+    single.append(_flops(_batched(inception, 1), pixels[299]))
+    return n * (2 * sum(single) + _flops(_plain_lpips(material), pair)) / 1e9
 
 
 def _flops(run: Callable[[Any], Any], one: Any) -> float:
@@ -77,22 +93,24 @@ def _batched(forward: Callable[[torch.Tensor], torch.Tensor], size: int) -> Call
 
 
 def _clip(material: Material) -> dict[str, Callable[[Any], Any]]:
-    from transformers import CLIPModel
+    plain = _plain_clip(material.clip32)
 
-    plain = CLIPModel.from_pretrained(material.clip32).eval()
-
-    def forward(pixels: torch.Tensor) -> torch.Tensor:
-        return plain.get_image_features(pixels).pooler_output  # type: ignore[no-any-return]
-
-    def medium(pixels: torch.Tensor) -> torch.Tensor:
+    def medium(data: Any) -> Any:
         torch.set_float32_matmul_precision("medium")
         try:
-            return forward(pixels)
+            return plain(data)
         finally:
             torch.set_float32_matmul_precision("highest")
 
     ours = {p: registry.backbone(f"clip:{material.clip32}", precision=p) for p in ("fp32", "bf16")}
-    return {"plain PyTorch fp32": _batched(forward, 32), "'medium' matmul": _batched(medium, 32)} | _own(ours)
+    return {"plain PyTorch fp32": plain, "'medium' matmul": medium} | _own(ours)
+
+
+def _plain_clip(folder: Path) -> Callable[[Any], Any]:
+    from transformers import CLIPModel
+
+    network = CLIPModel.from_pretrained(folder).eval()
+    return _batched(lambda pixels: network.get_image_features(pixels).pooler_output, 32)
 
 
 def _inception(material: Material) -> dict[str, Callable[[Any], Any]]:
@@ -111,14 +129,18 @@ def _own(ours: dict[str, Any]) -> dict[str, Callable[[Any], Any]]:
 
 
 def _lpips(material: Material) -> dict[str, Callable[[Any], Any]]:
+    spec = f"lpips:alex?trunk={material.trunk}&size=512"
+    ours: dict[str, Any] = {p: registry.backbone(spec, precision=p) for p in ("fp32", "bf16")}
+    return {"plain PyTorch fp32": _plain_lpips(material)} | {
+        f"igmu {p}": (lambda data, b=b: b.compare([(pair[0], pair[1]) for pair in data])) for p, b in ours.items()
+    }
+
+
+def _plain_lpips(material: Material) -> Callable[[Any], Any]:
     plain = reference.plain_lpips(material.trunk)
 
     def forward(pair: torch.Tensor) -> torch.Tensor:
         one, other = (pair[:, k].float() / 127.5 - 1 for k in (0, 1))
         return plain(one, other).reshape(-1)  # type: ignore[no-any-return]
 
-    spec = f"lpips:alex?trunk={material.trunk}&size=512"
-    ours: dict[str, Any] = {p: registry.backbone(spec, precision=p) for p in ("fp32", "bf16")}
-    return {"plain PyTorch fp32": _batched(forward, 1)} | {
-        f"igmu {p}": (lambda data, b=b: b.compare([(pair[0], pair[1]) for pair in data])) for p, b in ours.items()
-    }
+    return _batched(forward, 1)
