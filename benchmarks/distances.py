@@ -75,7 +75,7 @@ def _intervals(n: int, width: int, n_rounds: int) -> str:
     x, y = rng.normal(size=(n, width)), rng.normal(0.1, 1, (n, width))
     ids = np.repeat(np.arange(n // 5), 5)
     x, y = x[: len(ids)], y[: len(ids)]
-    both = {"x_ids": ids, "y_ids": ids}
+    both: dict[str, Any] = {"x_ids": ids, "y_ids": ids}
     times, _ = rounds(
         {
             "igmu: KID with interval": lambda: gaussian.kid_estimate(x, y, **both),
@@ -95,7 +95,8 @@ def _exact(x: Any, y: Any) -> float:
     if len(a) <= a.shape[1]:
         cross = np.linalg.svd(a @ b.T, compute_uv=False).sum()
     else:  # the singular values of A·Bᵀ are those of R₁·R₂ᵀ of the QR forms
-        cross = np.linalg.svd(np.linalg.qr(a, "r") @ np.linalg.qr(b, "r").T, compute_uv=False).sum()
+        first, second = (np.asarray(np.linalg.qr(z, mode="r")) for z in (a, b))
+        cross = np.linalg.svd(first @ second.T, compute_uv=False).sum()
     return float(np.sum((x.mean(axis=0) - y.mean(axis=0)) ** 2) + np.sum(a * a) + np.sum(b * b) - 2 * cross)
 
 

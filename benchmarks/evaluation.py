@@ -97,9 +97,10 @@ def bounds(material: Material, n: int, times: dict[str, list[float]]) -> str:
     text = "Ten methods against one original, as the rows above add up (one cold, nine further):\n\n"
     text += table(["run", "seconds", "times as fast as ten references"], rows)
     return text + (
-        f"\nThe forward passes of one cold evaluation are {work / 1000:.1f} TF. At the fp32 peak measured here, "
-        f"{peak:.0f} GF/s, they take {least:.0f} s: no fp32 evaluation of these metrics with these networks can be more "
-        f"than {spread([s / least for s in slow])} times as fast as the reference here; igmu's cold one takes "
+        f"\nThe forward passes of one cold evaluation are {work / 1000:.1f} TF. At the fp32 peak measured beside, "
+        f"{peak:.0f} GF/s (it drifts by a tenth), they take {least:.0f} s: about "
+        f"{spread([t / least for t in slow])} times as fast as the reference is what an fp32 evaluation of these "
+        f"metrics with these networks can reach here; igmu's cold one takes "
         f"{spread([t / least for t in times['igmu, cold']])} times that bound.\n"
     )
 

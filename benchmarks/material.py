@@ -44,7 +44,7 @@ def prepare(work: Path, n: int, *, models: int = 2, side: int = 512) -> Material
         tiny_inception(inception)
     if not trunk.exists():
         tiny_trunk(trunk, "alex")
-    clips = [_clip(work / f"clip-vit-b-{patch}", patch) for patch in (16, 32)]
+    clip16, clip32 = (_clip(work / f"clip-vit-b-{patch}", patch) for patch in (16, 32))
     names = ["original", *(f"method{i}" for i in range(1, models))]
     rows = _rows(n)
     folders = {name: work / f"{name}-{n}" for name in names}
@@ -52,13 +52,15 @@ def prepare(work: Path, n: int, *, models: int = 2, side: int = 512) -> Material
         if not (folder / "metadata.jsonl").exists():
             _draw(folder, rows, side, number)
     texts = [prompt for _, _, prompt in sorted(rows, key=lambda row: f"{row[0]}-{row[1]}")]
-    return Material(folders, *clips, inception, trunk, texts)
+    return Material(folders, clip16, clip32, inception, trunk, texts)
 
 
 def _rows(n: int) -> list[tuple[str, int, str]]:
     from igmu_data.load import bench_rows
+    from igmu_data.schema import NEGATION
 
-    rows = sorted(bench_rows("sandbox.church", bench="sandbox").values(), key=lambda r: r.id)
+    every = bench_rows("sandbox.church", bench="sandbox").values()
+    rows = sorted((r for r in every if r.probe != NEGATION), key=lambda r: r.id)  # scored apart, not in any mean
     return [(r.id, seed, r.prompt) for r in rows for seed in r.seeds][:n]
 
 

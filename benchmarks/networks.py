@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def measure(material: Material, n_rounds: int, n: int) -> str:
         shape = (n, 2, 3, side, side) if "LPIPS" in name else (n, 3, side, side)
         data = rng.random(shape, dtype=np.float32) if "LPIPS" not in name else rng.integers(0, 256, shape, np.uint8)
         flops = _flops(contenders["plain PyTorch fp32"], data[:1])
-        work: dict[str, Callable[[], Any]] = {key: (lambda f=f, d=data: f(d)) for key, f in contenders.items()}
+        work: dict[str, Callable[[], Any]] = {key: partial(f, data) for key, f in contenders.items()}
         for run in work.values():
             run()  # the first call packs and compiles
         times, results = rounds({f"{name}: {k}": w for k, w in work.items()}, n_rounds)
@@ -115,7 +116,7 @@ def _plain_clip(folder: Path) -> Callable[[Any], Any]:
 
 def _inception(material: Material) -> dict[str, Callable[[Any], Any]]:
     plain = reference.plain_inception(material.inception)
-    last = torch.nn.Sequential(*plain.children()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    last = torch.nn.Sequential(*plain.children()).to(memory_format=torch.channels_last)
     spec = f"inception:clean?weights={material.inception}"
     ours = {p: registry.backbone(spec, precision=p) for p in ("fp32", "bf16")}
     return {
@@ -125,15 +126,21 @@ def _inception(material: Material) -> dict[str, Callable[[Any], Any]]:
 
 
 def _own(ours: dict[str, Any]) -> dict[str, Callable[[Any], Any]]:
-    return {f"igmu {p}": (lambda data, b=b: b.extract(list(data))) for p, b in ours.items()}
+    def run(backbone: Any, data: Any) -> Any:
+        return backbone.extract(list(data))
+
+    return {f"igmu {p}": partial(run, backbone) for p, backbone in ours.items()}
 
 
 def _lpips(material: Material) -> dict[str, Callable[[Any], Any]]:
     spec = f"lpips:alex?trunk={material.trunk}&size=512"
     ours: dict[str, Any] = {p: registry.backbone(spec, precision=p) for p in ("fp32", "bf16")}
-    return {"plain PyTorch fp32": _plain_lpips(material)} | {
-        f"igmu {p}": (lambda data, b=b: b.compare([(pair[0], pair[1]) for pair in data])) for p, b in ours.items()
-    }
+
+    def run(backbone: Any, data: Any) -> Any:
+        return backbone.compare([(pair[0], pair[1]) for pair in data])
+
+    plain: dict[str, Callable[[Any], Any]] = {"plain PyTorch fp32": _plain_lpips(material)}
+    return plain | {f"igmu {p}": partial(run, backbone) for p, backbone in ours.items()}
 
 
 def _plain_lpips(material: Material) -> Callable[[Any], Any]:
