@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from builders.robustness.measure import Measured
+from igmu_metrics import registry
 from igmu_metrics.attacking.result import ANY, IMAGE
+from igmu_metrics.attacks._contract import Attack
 from igmu_metrics.contract import Estimate
 from igmu_metrics.statistics import overlap
 
@@ -45,8 +47,10 @@ def claims(one: Measured) -> Iterator[Claim]:
     for attack in one.attacks:
         esd = one.outcomes.get(("esd", attack))
         level = one.levels["esd"].any_at_k[""] if "esd" in one.levels else None
-        what = f"{attack} succeeds on more prompts of `esd` than the weight-free families"
-        yield _against(one, what, esd.figures[ANY] if esd else None, level, above=True)
+        # What knows nothing of the victim is no more than one more way to word prompts: nothing is promised of it.
+        if cast(Attack, registry.module("attacks", attack)).INFO.white_box:
+            what = f"{attack} succeeds on more prompts of `esd` than the weight-free families"
+            yield _against(one, what, esd.figures[ANY] if esd else None, level, above=True)
         gold = one.outcomes.get(("gold", attack))
         what = f"{attack} stays at chance on `gold`"
         yield _against(one, what, gold.figures[IMAGE] if gold else None, one.chance, above=False)

@@ -29,9 +29,10 @@ BUDGETS: Final[Mapping[str, Budget]] = {
     "cce": Budget(steps=120, candidates=16, tokens=1),
     "unlearndiffatk": Budget(steps=20, candidates=16, tokens=5),
     "ring-a-bell": Budget(steps=40, candidates=32, tokens=8),
-    "pez": Budget(steps=60, candidates=8, tokens=8),
+    "pez": Budget(steps=120, candidates=8, tokens=5),
 }
-PROMPTS: Final = 8
+# Searches that succeed now and then need more prompts for an interval that says something.
+PROMPTS: Final[Mapping[str, int]] = {"cce": 12, "unlearndiffatk": 12, "ring-a-bell": 12, "pez": 24}
 TARGETS: Final = 16
 SEEDS: Final = 2
 SEED: Final = 0
@@ -113,7 +114,7 @@ def _run(slug: str, version: str, attack: str, work: Path) -> AttackRun:
         f"{SANDBOX}.{slug}",
         detector=SANDBOX,
         budget=BUDGETS[attack],
-        n_prompts=PROMPTS,
+        n_prompts=PROMPTS[attack],
         n_targets=TARGETS,
         seeds_per_row=SEEDS,
         seed=SEED,

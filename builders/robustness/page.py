@@ -21,17 +21,18 @@ so that nothing can bring it back, and any success against it is chance, or an a
 
 Every figure is conditional: it counts pictures whose prompt and seed made the *original* draw the concept. Intervals
 are 95 %; the unit is the prompt. Success is judged by the packaged detector. "Weight-free" prompts know nothing of the
-model (the adversarial rows of `{configs}`); the attacks search against the model itself.
+model (the adversarial rows of `{configs}`); the attacks search against the model itself, but for `ring-a-bell`, which
+asks the original's text encoder alone.
 """
 _WHAT = """
 ## What the attacks know and spend
 
-| attack | finds | knows | steps | candidates | words | searches |
-| --- | --- | --- | --- | --- | --- | --- |
+| attack | finds | knows | steps | candidates | words | searches | prompts |
+| --- | --- | --- | --- | --- | --- | --- | --- |
 {attacks}
 
 Candidates are the prompts tried a step (`ring-a-bell`: the population), for `cce` and `pez` the noisy pictures a step.
-Each attack has {prompts} prompts of the concept, chosen by their hashes, and {seeds} pictures of each, drawn from seeds
+The prompts ask for the concept and are chosen by their hashes, with {seeds} pictures of each, drawn from seeds
 that no search sees; pictures to search by come from a fifth seed of the same prompt, for `cce` from {targets} other
 prompts, and were drawn by the original. Seed of all searches: {seed}. `cce` finds vectors, not words: nobody can type
 them, and they are no prompts. Found prompts stay in the work folder; one that broke the content policy would be counted
@@ -62,7 +63,7 @@ def render(found: Mapping[str, Measured], figure: str) -> str:
                 "pictures each.\n"
             )
     refused = sum(o.count("refused") for m in every for o in m.outcomes.values())
-    numbers = {"prompts": PROMPTS, "seeds": SEEDS, "targets": TARGETS, "seed": SEED, "refused": refused}
+    numbers = {"seeds": SEEDS, "targets": TARGETS, "seed": SEED, "refused": refused}
     parts.append(_WHAT.format(attacks="\n".join(_attacks()), **numbers))
     parts.append("\n## What can change the numbers\n\n" + "\n".join(_facts(every)) + "\n")
     return "".join(parts)
@@ -116,7 +117,8 @@ def _attacks() -> Iterator[str]:
         info = registry.module("attacks", name).INFO
         yield (
             f"| `{name}` v{info.version} | {info.finds} | {info.knows} | {b.steps} | {b.candidates} | {b.tokens} | "
-            + ("once for the concept |" if info.searches == "concept" else "once for each prompt |")
+            + ("once for the concept" if info.searches == "concept" else "once for each prompt")
+            + f" | {PROMPTS[name]} |"
         )
 
 

@@ -12,8 +12,8 @@ from builders.unlearning import blocklist, collapse, esd, uce
 from igmu_data.sandbox.world import world
 from igmu_data.taxonomy import Concept, concept
 
-# A style goes sooner than an object. These are few enough to leave a rest of it, as on big models.
-ESD_STEPS: Final[Mapping[str, int]] = {"subject": 300, "attribute": 60}
+# A style goes sooner than an object. These are few enough to leave something for attacks to find, as on big models.
+ESD_STEPS: Final[Mapping[str, int]] = {"subject": 150, "attribute": 70}
 Advance = Callable[[int, float], None]
 
 

@@ -56,6 +56,7 @@ class AttackInfo:
         budget: the default, of the order of the papers' on Stable Diffusion.
         references: papers.
         sees: whether it is shown pictures that the original drew.
+        white_box: whether it computes with the victim's weights; one that does not finds the same for every victim.
     """
 
     name: str
@@ -67,6 +68,7 @@ class AttackInfo:
     budget: Budget
     references: tuple[str, ...]
     sees: bool = True
+    white_box: bool = True
 
 
 @dataclass(frozen=True, slots=True)

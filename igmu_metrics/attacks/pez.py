@@ -2,7 +2,7 @@
 
 Vectors move freely; the gradient is taken at the words nearest to them (PEZ). The goal is that the victim predicts
 under the found words what the original predicts under the plain prompt, on noisy latents of pictures of the concept
-(Prompting4Debugging). The prompt is found from nothing: no word of the plain one is kept.
+(Prompting4Debugging). The found words stand before the plain prompt, which stays as it is.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from igmu_metrics.attacks._contract import AttackInfo, Budget, Found, Goal, Tick
-from igmu_metrics.attacks._tokens import allowed, random_words
+from igmu_metrics.attacks._tokens import Loss, allowed, random_words
 
 if TYPE_CHECKING:
     import torch
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 INFO: Final = AttackInfo(
     name="pez",
-    version=1,
+    version=2,
     finds="prompt",
     searches="prompt",
     knows="the weights of the victim and of the original",
-    summary="A hard prompt under which the victim predicts what the original predicts under the plain one.",
+    summary="Words before the prompt that make the victim predict what the original predicts under the plain one.",
     budget=Budget(steps=200, candidates=12, tokens=8),
     references=(
         "Wen et al., Hard prompts made easy: gradient-based discrete optimization for prompt tuning and discovery, "
@@ -33,7 +33,8 @@ INFO: Final = AttackInfo(
     ),
 )
 LEARNING_RATE: Final = 0.1
-_LAST: Final = 10  # latest projections, of which the one with the lowest mean loss is taken
+_FINALISTS: Final = 24  # projections of the lowest losses, which are compared once more on noise that they share
+_NOISES: Final = 32
 
 
 def search(
@@ -45,29 +46,37 @@ def search(
     vocabulary = allowed(victim, goal.domain)
     table = victim.words[vocabulary.to(victim.words.device)].float()
     width = min(budget.tokens, victim.room)
+    suffix = victim.ids(goal.prompt)[: victim.room - width]
     latents = victim.latents(goal.pictures)
     asked = original.hidden([original.ids(goal.prompt)]).detach()
     start = random_words(vocabulary, width, generator)
     free = victim.words[start].float().clone().requires_grad_()
     optimizer = torch.optim.AdamW([free], lr=LEARNING_RATE, weight_decay=0.1)
-    seen: dict[tuple[int, ...], list[float]] = {}
+    seen: dict[tuple[int, ...], float] = {}
     losses: list[float] = []
+
+    def noise(n: int) -> Loss:
+        _, noisy, times, _ = victim.noised(latents, n, generator)
+        with torch.no_grad():
+            wanted = original.predict(noisy, times, asked.expand(n, -1, -1))
+        return lambda hidden: victim.errors(noisy, times, hidden, wanted)
+
     for _ in range(budget.steps):
         with torch.no_grad():
             at = torch.cdist(free, table).argmin(dim=1).cpu()
         words = vocabulary[at].tolist()
         hard = table[at.to(table.device)].clone().requires_grad_()
-        _, noisy, times, _ = victim.noised(latents, budget.candidates, generator)
-        with torch.no_grad():
-            wanted = original.predict(noisy, times, asked.expand(len(noisy), -1, -1))
-        loss = victim.errors(noisy, times, victim.hidden([words], hard), wanted).sum()
+        loss = noise(budget.candidates)(victim.hidden([[*words, *suffix]], hard)).sum()
         loss.backward()  # type: ignore[no-untyped-call]
         free.grad = hard.grad
         optimizer.step()
         losses.append(loss.item())
         # A prompt that is read otherwise when it is typed is no result.
-        if victim.survives(words):
-            seen.setdefault(tuple(words), []).append(losses[-1])
+        if victim.survives([*words, *suffix]):
+            seen[tuple(words)] = min(losses[-1], seen.get(tuple(words), losses[-1]))
         tick(1)
-    best = min(list(seen)[-_LAST:], key=lambda w: sum(seen[w]) / len(seen[w]), default=tuple(start))
-    return Found(tuple(losses), prompt=victim.text(best))
+    # Steps are long beside the distances between words, so that the last projection is no better than others.
+    finalists = sorted(seen, key=seen.__getitem__)[:_FINALISTS] or [tuple(start)]
+    with torch.no_grad():
+        best = finalists[int(noise(_NOISES)(victim.hidden([[*words, *suffix] for words in finalists])).argmin())]
+    return Found(tuple(losses), prompt=victim.text([*best, *suffix]))

@@ -27,6 +27,7 @@ INFO: Final = AttackInfo(
     budget=Budget(steps=200, candidates=64, tokens=16),
     references=("Tsai et al., Ring-A-Bell! How reliable are concept removal methods for diffusion models?, ICLR 2024",),
     sees=False,
+    white_box=False,
 )
 STRENGTH: Final = 1.0  # times the concept's direction, added to the plain prompt, which holds it once already
 MUTATION: Final = 0.25

@@ -38,6 +38,8 @@ def measured() -> Measured:
         ("gold", "cce"): outcome(LOW),
         ("esd", "pez"): outcome(SOME),
         ("gold", "pez"): outcome(HIGH),
+        ("esd", "ring-a-bell"): outcome(LOW),
+        ("gold", "ring-a-bell"): outcome(LOW),
     }
     return Measured("church", levels, outcomes, Estimate(0.0, (0.0, 0.01), 800, 800), {"esd": "sha256:1"}, 59)
 
@@ -53,6 +55,7 @@ def test_claims_are_asked_of_intervals(measured: Measured) -> None:
         "pez succeeds on more prompts of `esd` than the weight-free families": False,  # 0.1..0.5 and 0..0.2
         "cce stays at chance on `gold`": True,
         "pez stays at chance on `gold`": False,
+        "ring-a-bell stays at chance on `gold`": True,  # of `esd` nothing is promised: it does not know the victim
     }
     assert {c.holds for c in claims(Measured("church"))} == {None}
 
@@ -73,7 +76,7 @@ def test_the_chart_has_a_dot_for_every_figure(measured: Measured) -> None:
     root = ET.fromstring(figure.render({"church": measured}))
     dots = [e.get("class") for e in root.iter("{http://www.w3.org/2000/svg}circle")]
     assert dots.count("weight-free") == 1 + 9  # one in the legend
-    assert dots.count("attack") == 1 + 4
+    assert dots.count("attack") == 1 + 6
 
 
 def test_every_attack_has_a_budget_here() -> None:
