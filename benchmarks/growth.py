@@ -15,10 +15,10 @@ import json, resource, sys, time
 from pathlib import Path
 from igmu_metrics import registry
 from igmu_metrics.engine import observe
-clip, weights, n, folder = sys.argv[1:]
+n, folder, *specs = sys.argv[1:]
 files = sorted(Path(folder).glob("*.png"))
 paths = [files[i % len(files)] for i in range(int(n))]
-tools = {"clip": registry.backbone(f"clip:{clip}"), "features": registry.backbone(f"inception:clean?weights={weights}")}
+tools = {spec: registry.backbone(spec) for spec in specs}
 start = time.perf_counter()
 observe(paths, backbones=tools)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
@@ -28,18 +28,22 @@ print(json.dumps([time.perf_counter() - start, peak]))
 
 def measure(material: Material, sizes: list[int]) -> str:
     """A section of the page."""
-    rows = []
-    folder = material.pictures["original"]
-    for n in sizes:
-        command = [sys.executable, "-c", _CODE, str(material.clip32), str(material.inception), str(n), str(folder)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        seconds, peak = json.loads(done.stdout.splitlines()[-1])
-        sys.stderr.write(f"{n} pictures: {seconds:.1f} s, {peak:.2f} GB\n")
-        rows.append([f"{n:,}", f"{seconds:.1f}", f"{1000 * seconds / n:.1f}", f"{peak:.2f}"])
+    clip = f"clip:{material.clip32}"
+    every = [clip, f"clip:{material.clip16}", f"inception:clean?weights={material.inception}"]
+    rows = [_row("CLIP ViT-B/32", material, n, [clip]) for n in sizes]
+    rows += [_row("ViT-B/32, ViT-B/16, Inception", material, n, every) for n in sizes[: len(sizes) // 2 + 1 : 2]]
     return (
-        "CLIP ViT-B/32 and Inception on n pictures of 512×512 without a cache, each n in a process of its own. What "
-        "grows are the features themselves, 20 KB a picture.\n\n"
-    ) + table(["pictures", "seconds", "ms a picture", "peak memory, GB"], rows)
+        "n pictures of 512×512 without a cache, each n in a process of its own. What grows are the features "
+        "themselves, 4 to 24 KB a picture.\n\n"
+    ) + table(["networks", "pictures", "seconds", "ms a picture", "peak memory, GB"], rows)
+
+
+def _row(name: str, material: Material, n: int, specs: list[str]) -> list[str]:
+    command = [sys.executable, "-c", _CODE, str(n), str(material.pictures["original"]), *specs]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    seconds, peak = json.loads(done.stdout.splitlines()[-1])
+    sys.stderr.write(f"{name}, {n} pictures: {seconds:.1f} s, {peak:.2f} GB\n")
+    return [name, f"{n:,}", f"{seconds:.1f}", f"{1000 * seconds / n:.1f}", f"{peak:.2f}"]
 
 
 def labels(n: int = 100_000) -> str:
