@@ -2,7 +2,10 @@
 
 Why not a bootstrap: drawing with replacement makes a set look narrower than it is, which moves this distance up (from
 53.2 to 63.7 at n = 250). A jackknife leaves out and never doubles. Deviations are taken from the mean of the left-out
-distances, so that the bias in n, which all of them share, cancels.
+distances, so that the bias in n, which all of them share, cancels. The interval is Student's on the scale of the
+logarithm: a distance of few prompts is skewed to the right, and its error grows with it. Where few directions carry the
+features, as in networks, it holds the distance in 92 to 98 % of cases (tests/test_coverage.py); where hundreds vary
+alike, leaving out prompts moves the distance more than other prompts would, and it holds it in up to all.
 
 Conventions: the interval is of the distance *at this n*. It says how much it would move with other prompts, not how far
 it is from its value at n = ∞: a distance between equal models keeps an interval away from zero.
@@ -41,8 +44,7 @@ def frechet_interval(
         seed: of dealing the prompts out to groups; the order of the rows does not matter.
 
     Returns:
-        (low, high), not below 0. With fewer prompts than GROUPS there are as many groups as prompts, and the interval
-        is a little too narrow.
+        (low, high), above 0 unless the distance is. With fewer prompts than GROUPS there are as many groups as prompts.
 
     References:
         Kott, "The Delete-a-Group Jackknife", Journal of Official Statistics 17, 2001.
@@ -55,7 +57,10 @@ def frechet_interval(
         dealt_y = _dealt(groups_y, len(prompts_y), seed)
         variance = _variance(_left_out(x, y, dealt_x, _nobody(y))) + _variance(_left_out(y, x, dealt_y, _nobody(x)))
     half = _T * float(np.sqrt(variance))
-    return max(0.0, value - half), value + half
+    if value <= half * 1e-3:  # next to no distance, for which a ratio says nothing
+        return 0.0, value + half
+    factor = float(np.exp(half / value))
+    return value / factor, value * factor
 
 
 def _nobody(rows: FloatArray) -> Groups:

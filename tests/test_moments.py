@@ -51,14 +51,14 @@ def test_the_interval_is_that_of_distances_without_each_group(width: int) -> Non
     value = gaussian.frechet_distance(x, y)
     without = [gaussian.frechet_distance(x[ids != g], y[ids != g]) for g in range(GROUPS)]
     half = 2.093024054 * np.sqrt((GROUPS - 1) / GROUPS * np.sum((without - np.mean(without)) ** 2))
-    expected = (max(0.0, value - half), value + half)
+    expected = (value * np.exp(-half / value), value * np.exp(half / value))
     assert frechet_interval(x, y, value, x_ids=ids, y_ids=ids) == pytest.approx(expected, rel=1e-6)
     # Other prompts on the other side: one side at a time, and the variances add up.
     sides = [[gaussian.frechet_distance(x[ids != g], y) for g in range(GROUPS)],
              [gaussian.frechet_distance(x, y[ids != g]) for g in range(GROUPS)]]  # fmt: skip
     variance = sum((GROUPS - 1) / GROUPS * np.sum((s - np.mean(s)) ** 2) for s in map(np.array, sides))
     low, high = frechet_interval(x, y, value, x_ids=ids, y_ids=ids + 100)
-    assert (high - low) / 2 == pytest.approx(2.093024054 * np.sqrt(variance), rel=1e-6)
+    assert np.log(high / low) / 2 == pytest.approx(2.093024054 * np.sqrt(variance) / value, rel=1e-6)
 
 
 def test_the_interval_does_not_depend_on_the_order_of_rows() -> None:

@@ -53,18 +53,6 @@ class Sums:
         """(1, strata, 5) sums over everything: the sample that was not resampled."""
         return cluster_sums(self.strata, *self.sums.T)[None]
 
-    def effective(self, kinds: Sequence[str]) -> float:
-        """Effective number of prompts behind a mean over kinds of macro means, 1/Σw²; 0 where there are none."""
-        squares = 0.0
-        present = [k for k in kinds if self.sums[self.kind == k, COUNT].any()]
-        for kind in present:
-            here = (self.kind == kind) & (self.sums[:, COUNT] > 0)
-            count, names = self.sums[here, COUNT], np.unique(self.part[here], return_inverse=True)[1]
-            per_part = np.bincount(names, count)
-            weight = count / per_part[names] / (len(per_part) * len(present))
-            squares += float(np.square(weight).sum())
-        return 1.0 / squares if squares else 0.0
-
 
 def prompt_sums(rows: Rows) -> Sums:
     """The sums of every prompt; prompts that say nothing (the original never drew the concept, say) are left out."""

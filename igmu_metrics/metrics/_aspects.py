@@ -14,25 +14,27 @@ from igmu_metrics.metrics._aspect_sums import FAR, LOSS, NEAR, PAIRS, PROBES, Su
 from igmu_metrics.metrics._attack_table import chances
 from igmu_metrics.quality import quality_coverage, quality_frechet, seed_halves
 from igmu_metrics.statistics import (
-    bca_interval,
     harmonic_mean,
-    jackknife,
     mean_estimate,
+    mean_of_ratios,
+    paired_ratio,
     percentile_interval,
     resample,
     studentized,
 )
-from igmu_metrics.statistics.estimates import MIN_CLUSTERS, effective_wilson
+from igmu_metrics.statistics.estimates import MIN_CLUSTERS
+from igmu_metrics.statistics.resampling import MIN_STUDENTIZED
 
 _NAN = float("nan")
+_TAILS = (0.025, 0.975)
 
 
 def aspect_figures(rows: Rows, seed: int, resamples: int) -> tuple[dict[str, Estimate], dict[str, FloatArray], int]:
     """All aspects but quality.
 
     Returns:
-        Figures by name; the resampled values of those aspects that vary over at least five prompts; the smallest number
-        of prompts behind one of these.
+        Figures by name; the resampled values of those aspects that have an interval and vary over at least five
+        prompts, stretched to that interval; the smallest number of prompts behind one of these.
     """
     sums = prompt_sums(rows)
     drawn = rows["judged"] & rows["judged_before"] & rows["drawn"]
@@ -52,14 +54,14 @@ def aspect_figures(rows: Rows, seed: int, resamples: int) -> tuple[dict[str, Est
     for name, probes in (("preservation", used), ("preservation_near", (NEAR,)), ("preservation_far", (FAR,))):
         chosen = kept & np.any([probed[p] for p in probes], axis=0)
         reason = "no near row has an own concept: far alone" if blind and name == "preservation" else ""
-        out[name] = _preservation(name, probes, chosen, rows, sums, used, values, resampled, reason)
+        out[name] = _preservation(name, probes, chosen, rows, values, reason)
     out["alignment"] = _alignment(rows, sums, values, seed, resamples)
     draws = {}
     behind = [len(sums.sums)]
     for name in ("forgetting", "robustness", "preservation", "alignment"):
-        enough = np.isfinite(out[name].value) and out[name].n_prompts >= MIN_CLUSTERS
+        enough = out[name].interval is not None and out[name].n_prompts >= MIN_CLUSTERS
         if enough and np.nanmax(resampled[name]) - np.nanmin(resampled[name]) > 1e-12:
-            draws[name] = resampled[name]
+            draws[name] = _stretched(resampled[name], out[name])
             behind.append(out[name].n_prompts)
     return out, draws, max(2, min(behind))
 
@@ -119,6 +121,18 @@ def combine(parts: Mapping[str, Estimate], draws: Mapping[str, FloatArray], n: i
     return Estimate(value, (ends[0], ends[1]), n_prompts, n_generations, caution)
 
 
+def _stretched(draws: FloatArray, estimate: Estimate) -> FloatArray:
+    """Resampled values moved so that the middle 95 % of them are the aspect's own interval, which knows small n."""
+    assert estimate.interval is not None
+    low, high = np.nanquantile(draws, _TAILS)
+    value = estimate.value
+    below, above = (
+        (end - value) / (tail - value) if abs(tail - value) > 1e-12 else 1.0
+        for end, tail in zip(estimate.interval, (low, high), strict=True)
+    )
+    return np.asarray(np.clip(value + np.where(draws < value, below, above) * (draws - value), 0.0, 1.0))
+
+
 def _target_figures(rows: Rows, counts: BoolArray, prefix: str) -> dict[str, Estimate]:
     """Forgetting and robustness over the generations that count."""
     which = "generation" if prefix else "generation in which the original drew the target"
@@ -159,10 +173,7 @@ def _preservation(
     probes: tuple[str, ...],
     chosen: BoolArray,
     rows: Rows,
-    sums: Sums,
-    used: tuple[str, ...],
     values: Mapping[str, FloatArray],
-    resampled: Mapping[str, FloatArray],
     reason: str,
 ) -> Estimate:
     value = float(values[name][0])
@@ -171,15 +182,15 @@ def _preservation(
         gaps = [p for p in probes if np.isnan(values[f"preservation_{p}"][0])]
         what = f"no judged {' or '.join(gaps)} row with a concept that the original drew"
         return Estimate(_NAN, None, n_prompts, n, what)
-    if n_prompts >= MIN_CLUSTERS:
-        left_out = jackknife(sums.sums, lambda t: aspects(t, sums.layout, used)[name], strata=sums.strata)[1]
-        n_strata = len(np.unique(sums.strata[np.isin(sums.kind, probes)]))
-        low, high = bca_interval(resampled[name], value, left_out, n_prompts, strata=n_strata)
-        if high - low > 1e-12:
-            return Estimate(value, (low, high), n_prompts, n, reason)
-    why = "all prompts agree" if n_prompts >= MIN_CLUSTERS else "too few prompts to resample"
-    interval, caution = effective_wilson(value, sums.effective(probes), why)
-    return with_caution(Estimate(value, interval, n_prompts, n, caution), reason)
+    ratios = [
+        paired_ratio(rows["present"][at], rows["drawn"][at], rows["id"][at], rows["own_concept"][at])
+        for at in (chosen & (rows["probe"] == p) for p in probes)
+    ]
+    said = [
+        f"{p}: {r.reason}" if len(probes) > 1 else r.reason for p, r in zip(probes, ratios, strict=True) if r.reason
+    ]
+    interval = mean_of_ratios(ratios)[1]
+    return Estimate(value, interval, n_prompts, n, "; ".join(filter(None, (reason, *said))))
 
 
 def _alignment(rows: Rows, sums: Sums, values: Mapping[str, FloatArray], seed: int, resamples: int) -> Estimate:
@@ -190,8 +201,8 @@ def _alignment(rows: Rows, sums: Sums, values: Mapping[str, FloatArray], seed: i
     if not n:
         return Estimate(_NAN, reason="no retain pair with a cosine above 0 for the original")
     value = float(values["alignment"][0])
-    if n_prompts < MIN_CLUSTERS:
-        return Estimate(value, None, n_prompts, n, "too few prompts to resample")
+    if n_prompts < MIN_STUDENTIZED:
+        return Estimate(value, None, n_prompts, n, f"fewer than {MIN_STUDENTIZED} prompts: no interval")
     losses = sums.sums[sums.sums[:, PAIRS] > 0][:, [LOSS, PAIRS]]
     ends = studentized(losses, seed=seed, resamples=resamples)
     low, high = (float(min(max(1.0 - end, 0.0), 1.0)) for end in reversed(ends))

@@ -13,7 +13,7 @@ from igmu_data.errors import InputError
 from igmu_metrics import validation
 from igmu_metrics.contract import Estimate, Interval
 from igmu_metrics.statistics import cluster_sums, studentized
-from igmu_metrics.statistics.estimates import MIN_CLUSTERS
+from igmu_metrics.statistics.resampling import MIN_STUDENTIZED
 
 Column = Sequence[Any] | npt.NDArray[Any]
 
@@ -54,7 +54,7 @@ def mean(
     reason: str = "",
     empty: str = "no generations to average",
 ) -> Estimate:
-    """Mean of any values with a bootstrap-t over prompts; no interval below five prompts.
+    """Mean of any values with a bootstrap-t over prompts; no interval below ten prompts.
 
     Args:
         values: (n,) one a generation.
@@ -69,8 +69,8 @@ def mean(
         return Estimate(float("nan"), reason=empty)
     sums = cluster_sums(clusters, values, np.ones(len(values)))
     value = float(values.mean())
-    if len(sums) < MIN_CLUSTERS:
-        few = f"{len(sums)} prompt{'s' * (len(sums) > 1)}: too few to resample, no interval"
+    if len(sums) < MIN_STUDENTIZED:
+        few = f"{len(sums)} prompt{'s' * (len(sums) > 1)}: fewer than {MIN_STUDENTIZED}, no interval"
         return Estimate(value, None, len(sums), len(values), "; ".join(filter(None, (reason, few))))
     low, high = studentized(sums, seed=seed, resamples=resamples)
     return Estimate(value, (max(low, bounds[0]), min(high, bounds[1])), len(sums), len(values), reason)

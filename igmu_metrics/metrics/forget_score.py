@@ -16,10 +16,11 @@ Conventions: one row is one prompt and seed, drawn by both models. "Drawn" means
 An aspect at zero makes the score zero. A missing aspect makes it NaN, and `reason` names it. The score depends on this
 model and the original alone.
 
-The interval resamples prompts within the forget rows, each family and each retain concept. Quality is held fixed: a set
-drawn with replacement repeats pictures, which shifts both candidates. An aspect that does not vary over the resamples,
-or rests on fewer than five prompts, enters the low end with the low end of its own (Wilson) interval and the high end
-with the high one: the harmonic mean grows with each aspect, so the interval is safe, if wide.
+The interval resamples prompts within the forget rows, each family and each retain concept, and stretches what comes out
+to the intervals of the single aspects. Quality is held fixed: a set drawn with replacement repeats pictures, which
+shifts both candidates. An aspect that does not vary over the resamples, or rests on fewer than five prompts, enters the
+low end with the low end of its own interval and the high end with the high one: the harmonic mean grows with each
+aspect, so the interval is safe, if wide.
 """
 
 from __future__ import annotations

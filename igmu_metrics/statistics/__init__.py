@@ -16,6 +16,7 @@ from igmu_metrics.statistics.estimates import effective_trials, mean_estimate
 from igmu_metrics.statistics.intervals import overlap, wilson
 from igmu_metrics.statistics.means import any_at_k, harmonic_mean
 from igmu_metrics.statistics.power import detectable_difference, prompts_for, prompts_needed
+from igmu_metrics.statistics.ratios import mean_of_ratios, paired_ratio
 from igmu_metrics.statistics.resampling import (
     bca_interval,
     cluster_bootstrap,
@@ -43,9 +44,11 @@ __all__ = [
     "macro_ratio",
     "mcnemar_exact",
     "mean_estimate",
+    "mean_of_ratios",
     "overlap",
     "paired_difference",
     "paired_permutation",
+    "paired_ratio",
     "percentile_interval",
     "prompts_for",
     "prompts_needed",

@@ -13,8 +13,9 @@ Which interval, and why:
   1/Σw² of them with w the weight of each prompt in the mean: no dependence within prompts is worse than that, so the
   interval is honest, if wide, and `reason` says so.
 - **Macro means over concepts: the concept is the unit.** V is the larger of what the spread between concepts shows,
-  with Student's quantile for their number, and of what the prompts within them show. Below five concepts only the
-  latter is possible: the interval then holds for these concepts, not for others, and `reason` says so.
+  with Student's quantile for their number, and of what the prompts within them show. Fewer than ten concepts can look
+  alike by chance where concepts differ much (88..93 % with five to eight of them), so only the latter counts: the
+  interval then holds for these concepts, not for others, and `reason` says so.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from igmu_metrics.contract import Estimate, FloatArray, Interval
 from igmu_metrics.statistics.intervals import score_interval, wilson, z_value
 from igmu_metrics.statistics.resampling import cluster_sums
 
-MIN_CLUSTERS = 5  # fewer units say next to nothing about how much they differ
+MIN_CLUSTERS = 5  # fewer prompts say next to nothing about how much they differ
+MIN_CONCEPTS = 10  # fewer concepts say too little about concepts that are not among them
 LEVEL = 0.95
 _PRIOR = 0.5  # wrong prompts' worth of belief that the truth lies half way between independence and copies
 Unit = Literal["clusters", "groups"]
@@ -123,10 +125,17 @@ class _Mean:
         self.least = float((weight**2 * spread[group]).sum()) / per_value
         self.most = float(np.square(cluster_sums(cluster, weight * np.sqrt(spread[group]))).sum())
         # Clusters that lie each in one group lose a degree of freedom to the mean of every group.
-        lost = self.n_groups if len(parts) == self.n_clusters else 1
-        self.freedom = self.n_clusters - lost
-        influence = cluster_sums(cluster, weight * (v - self.means[group]))
-        shown = float(np.square(influence).sum()) * self.n_clusters / self.freedom if self.freedom else self.most
+        nested = len(parts) == self.n_clusters
+        self.freedom = self.n_clusters - (self.n_groups if nested else 1)
+        influence, total = cluster_sums(cluster, weight * (v - self.means[group]), weight).T
+        if not self.freedom:
+            shown = self.most
+        elif nested and self.n_groups > 1:
+            shown = _within_groups(
+                influence / total, total, parts[np.argsort(parts % self.n_clusters)] // self.n_clusters
+            )
+        else:
+            shown = float(np.square(influence).sum()) * self.n_clusters / self.freedom
         self.variance = self._believed(shown)
 
     def _believed(self, shown: float) -> float:
@@ -145,13 +154,24 @@ class _Mean:
         return self.prompts if self.agrees else self.value * (1 - self.value) / self.variance
 
 
+def _within_groups(apart: FloatArray, weight: FloatArray, group: _Codes) -> float:
+    """Variance of a weighted mean whose clusters lie each in one group, from how far they are from their group's mean.
+
+    A group of few clusters is believed to vary like the others, by two clusters; one of a single cluster shows nothing.
+    """
+    n, squares = np.bincount(group), np.bincount(group, np.square(apart))
+    pooled = float(squares.sum()) / (len(apart) - len(n))
+    each = (squares + 2 * pooled) / (n - 1 + 2)
+    return float((weight**2 * each[group]).sum())
+
+
 def _interval(
     v: FloatArray, cluster: _Codes, group: _Codes, unit: Unit, generations: int
 ) -> tuple[float, Interval, str]:
     mean = _Mean(v, cluster, group, generations)
     if mean.n_groups == 1 and mean.n_clusters == len(v) and np.isin(v, (0.0, 1.0)).all():
         return mean.value, wilson(float(v.sum()), len(v)), ""
-    of_these = unit == "groups" and 1 < mean.n_groups < MIN_CLUSTERS
+    of_these = unit == "groups" and 1 < mean.n_groups < MIN_CONCEPTS
     caution = f"{mean.n_groups} concepts: the interval holds for these, not for others" if of_these else ""
     few = mean.n_clusters < MIN_CLUSTERS or mean.freedom + 1 < MIN_CLUSTERS
     if few or mean.agrees:
@@ -159,7 +179,7 @@ def _interval(
         interval, reason = effective_wilson(mean.value, mean.prompts, why)
         return mean.value, interval, "; ".join(filter(None, (caution, reason)))
     variance, z = mean.variance, z_value(LEVEL)
-    if unit == "groups" and mean.n_groups >= MIN_CLUSTERS:
+    if unit == "groups" and mean.n_groups >= MIN_CONCEPTS:
         among = min(float(mean.means.var(ddof=1)), mean.value * (1 - mean.value)) / mean.n_groups
         if among > variance:
             from scipy.special import stdtrit

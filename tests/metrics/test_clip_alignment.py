@@ -97,10 +97,10 @@ def test_prompts_are_resampled_not_generations() -> None:
     assert naive.interval[1] - naive.interval[0] < 0.6 * (clustered.interval[1] - clustered.interval[0])
 
 
-def test_below_five_prompts_there_is_no_interval() -> None:
+def test_below_ten_prompts_there_is_no_interval() -> None:
     found = score(rows(image_features=TEXT, text_features=TEXT, ids=["a", "a", "b", "c"])).headline
     assert found.interval is None
-    assert "3 prompts: too few" in found.reason
+    assert "3 prompts: fewer than 10" in found.reason
 
 
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 12))

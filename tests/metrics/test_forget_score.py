@@ -194,7 +194,7 @@ def test_better_alignment_is_no_damage():
 
 
 def test_a_preservation_of_few_prompts_rests_on_their_effective_number():
-    """Near is one prompt (weight 1/2), far two prompts of 3 and 1 pictures (3/8 and 1/8): 64/(16 + 9 + 1) prompts."""
+    """Near is one prompt, far two of 3 and 1 pictures, 16/(9 + 1) prompts; what both lack adds up like errors."""
     n = 6
     found = figures(
         {
@@ -209,7 +209,8 @@ def test_a_preservation_of_few_prompts_rests_on_their_effective_number():
         }
     )["preservation"]
     assert found.value == 1.0
-    assert found.interval == pytest.approx(wilson(64 / 26, 64 / 26))
+    lacking = [1 - wilson(n, n)[0] for n in (1, 1.6)]
+    assert found.interval == pytest.approx((1 - np.hypot(*lacking) / 2, 1.0))
     assert (found.n_prompts, found.n_generations) == (3, 6)
 
 

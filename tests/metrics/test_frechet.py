@@ -67,7 +67,7 @@ def test_prompts_are_the_unit() -> None:
     assert (found.figures["kid"].n_prompts, found.figures["kid"].n_generations) == (10, 20)
     few = scored(ids=["a", "b"] * 10).figures["kid"]
     assert few.interval is None
-    assert "too few prompts" in few.reason
+    assert "fewer than 20 prompts" in few.reason
 
 
 def test_the_original_against_itself_is_as_near_as_can_be() -> None:

@@ -30,13 +30,13 @@ def test_what_could_not_be_measured_is_counted_and_left_out() -> None:
 
 
 def test_the_interval_holds_the_mean_and_resamples_prompts() -> None:
-    distances = np.repeat(np.linspace(0.1, 0.9, 9), 4)
-    ids = [f"p{i // 4}" for i in range(36)]
-    clustered = score(rows(distances=distances, ids=ids, seeds=[0, 1, 2, 3] * 9)).headline
+    distances = np.repeat(np.linspace(0.1, 0.9, 11), 4)
+    ids = [f"p{i // 4}" for i in range(44)]
+    clustered = score(rows(distances=distances, ids=ids, seeds=[0, 1, 2, 3] * 11)).headline
     assert clustered.interval[0] < 0.5 < clustered.interval[1]
-    assert (clustered.n_prompts, clustered.n_generations) == (9, 36)
+    assert (clustered.n_prompts, clustered.n_generations) == (11, 44)
     assert clustered.interval == score(rows(distances=distances[::4])).headline.interval
-    order = np.random.default_rng(0).permutation(36)
+    order = np.random.default_rng(0).permutation(44)
     again = score(rows(distances=distances[order], ids=np.array(ids)[order])).headline
     assert again.interval == pytest.approx(clustered.interval)
 
