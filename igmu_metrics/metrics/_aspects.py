@@ -127,7 +127,7 @@ def _stretched(draws: FloatArray, estimate: Estimate) -> FloatArray:
     low, high = np.nanquantile(draws, _TAILS)
     value = estimate.value
     below, above = (
-        (end - value) / (tail - value) if abs(tail - value) > 1e-12 else 1.0
+        max(0.0, (end - value) / (tail - value)) if abs(tail - value) > 1e-12 else 1.0
         for end, tail in zip(estimate.interval, (low, high), strict=True)
     )
     return np.asarray(np.clip(value + np.where(draws < value, below, above) * (draws - value), 0.0, 1.0))
