@@ -1,4 +1,4 @@
-"""Measure everything and write the page: `python -m benchmarks` (hours), or with `--quick` (minutes, to try it)."""
+"""Measure and write the page: `python -m benchmarks` (an hour and more), with `--quick` minutes."""
 
 from __future__ import annotations
 
@@ -32,28 +32,40 @@ def main() -> None:
     material = prepare(given.work, 15 if quick else 250, models=3)
     options = " --quick" * quick + (f" --only {' '.join(given.only)}" if set(given.only) < set(PARTS) else "")
     options += f" --rounds {given.rounds}" if given.rounds else ""
-    text = HEAD.format(options=options) + facts()
+    command = f"python -m benchmarks{options}"
+    sections: dict[str, str] = {}
     if "evaluation" in given.only:
-        text += "\n## One evaluation\n\n" + evaluation.measure(material, given.work / "cache", n_rounds)
+        sections["One evaluation"] = evaluation.measure(material, given.work / "cache", n_rounds)
     if "networks" in given.only:
-        text += "\n## Networks\n\n" + networks.measure(
-            material, given.rounds or (1 if quick else 7), 32 if quick else 64
-        )
+        n_calls = given.rounds or (1 if quick else 7)
+        sections["Networks"] = networks.measure(material, n_calls, 32 if quick else 64)
     if "distances" in given.only:
         sizes, width = ([60, 400], 256) if quick else ([250, 1000, 2000, 5000], 2048)
-        text += "\n## Distances\n\n" + distances.measure(sizes, width, n_rounds, given.eval_unlearn)
+        sections["Distances"] = distances.measure(sizes, width, n_rounds, given.eval_unlearn)
     if "growth" in given.only:
         sizes = [8, 32] if quick else [100, 300, 1000, 3000, 10_000]
-        text += "\n## Memory and time\n\n" + growth.measure(material, sizes) + "\n" + growth.labels()
-        text += "\n" + growth.starts()
-    growth.page(given.out, text)
+        parts = (growth.measure(material, sizes), growth.labels(), growth.starts())
+        sections["Memory and time"] = "\n".join(parts)
+    growth.page(given.out, assembled(command, sections, given.out, whole=set(given.only) == set(PARTS)))
     print(given.out)
+
+
+def assembled(command: str, sections: dict[str, str], out: Path, *, whole: bool) -> str:
+    """The page. Where not everything was measured, the other sections stay as they were, if on such a machine."""
+    fresh = HEAD.format(command=command) + facts() + "".join(f"\n## {k}\n\n{v}" for k, v in sections.items())
+    old = out.read_text() if out.exists() and not whole else ""
+    if facts().splitlines()[2] not in old.splitlines():
+        return fresh
+    head, *kept = old.split("\n## ")
+    known = dict(part.split("\n\n", 1) for part in kept)
+    known |= {title: f"Measured apart by `{command}`.\n\n{text}" for title, text in sections.items()}
+    return head + "".join(f"\n## {title}\n\n{text.rstrip()}\n" for title, text in known.items())
 
 
 HEAD = """\
 # Performance
 
-Written by `python -m benchmarks{options}`; not edited by hand. Numbers are medians, with the smallest and largest round
+Written by `{command}`; not edited by hand. Numbers are medians, with the smallest and largest round
 in brackets. Pictures and weights are seeded, the architectures real.
 
 """
