@@ -9,8 +9,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks import networks, reference
 from benchmarks.material import Material
 from benchmarks.timing import ratios, rounds, spread, table
@@ -69,10 +67,9 @@ def measure(material: Material, cache: Path, n_rounds: int) -> str:
 
         look()
         contenders["igmu, looking again with the networks loaded"] = look
-        times, results = rounds(contenders, n_rounds)
+        times, _ = rounds(contenders, n_rounds)
     slow = times["reference"]
     n = len(material.texts)
-    names = [path.stem for path in sorted(methods[0].glob("*.png"))]
     lines = [[name, spread(t, 1), spread(ratios(slow, t))] for name, t in times.items()]
     text = (
         f"{n} pictures of the original and {n} of an unlearned model, 512×512: concept accuracy with CLIP ViT-B/16, "
@@ -80,8 +77,7 @@ def measure(material: Material, cache: Path, n_rounds: int) -> str:
         "KID and all intervals. Times hold the loading of the networks.\n\n"
     )
     text += table(["run", "seconds", "times as fast as the reference"], lines)
-    text += "\n" + bounds(material, n, times)
-    return text + "\n" + agreement(names, results["reference"], results["igmu, cold"][0], results["igmu bf16, cold"][0])
+    return text + "\n" + bounds(material, n, times)
 
 
 def bounds(material: Material, n: int, times: dict[str, list[float]]) -> str:
@@ -103,27 +99,3 @@ def bounds(material: Material, n: int, times: dict[str, list[float]]) -> str:
         f"metrics with these networks can reach here; igmu's cold one takes "
         f"{spread([t / least for t in times['igmu, cold']])} times that bound.\n"
     )
-
-
-def agreement(names: list[str], theirs: dict[str, Any], card: Scorecard, half: Scorecard) -> str:
-    """How far the numbers are apart: largest relative difference over the pictures."""
-    rows = []
-    expected = dict(zip(names, theirs["probabilities"][1], strict=True))
-    found = [_probabilities(c) for c in (card, half)]
-    apart = [f"{max(abs(p / expected[name] - 1) for name, p in one.items()):.1e}" for one in found]
-    rows.append([f"probability of the concept ({len(found[0])} pictures)", *apart])
-    mean = float(np.mean(theirs["lpips"]))
-    rows.append(["LPIPS (mean)", *(f"{abs(_lpips(c) / mean - 1):.1e}" for c in (card, half))])
-    return table(["number", "igmu fp32 against the reference, relative", "igmu bf16 against the reference"], rows)
-
-
-def _probabilities(card: Scorecard) -> dict[str, float]:
-    """Of the pictures that were judged for the target, by file name."""
-    asked = (g for g in card.generations if g.concept == card.target and g.probability is not None)
-    return {f"{g.id}-{g.seed}": float(g.probability or 0) for g in asked}
-
-
-def _lpips(card: Scorecard) -> float:
-    parts = [card.scores[f"lpips/{s}"] for s in ("forget", "retain", "adversarial") if f"lpips/{s}" in card.scores]
-    total = sum(p.n_generations for p in parts)
-    return sum(float(p.value or 0) * p.n_generations for p in parts) / total

@@ -57,10 +57,8 @@ def prepare(work: Path, n: int, *, models: int = 2, side: int = 512) -> Material
 
 def _rows(n: int) -> list[tuple[str, int, str]]:
     from igmu_data.load import bench_rows
-    from igmu_data.schema import NEGATION
 
-    every = bench_rows("sandbox.church", bench="sandbox").values()
-    rows = sorted((r for r in every if r.probe != NEGATION), key=lambda r: r.id)  # scored apart, not in any mean
+    rows = sorted(bench_rows("sandbox.church", bench="sandbox").values(), key=lambda r: r.id)
     return [(r.id, seed, r.prompt) for r in rows for seed in r.seeds][:n]
 
 

@@ -87,11 +87,14 @@ class Page:
         self.call("Input.dispatchKeyEvent", type="keyUp", **given)
 
     def click(self, selector: str) -> None:
-        """Click with the mouse on the middle of an element."""
+        """Click with the mouse on the middle of an element, once it has stopped moving."""
         at = self.run(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{block: 'center',"
-            " behavior: 'instant'}); const r = e.getBoundingClientRect();"
-            " return [r.x + r.width / 2, r.y + r.height / 2]; })()"
+            f"(async () => {{ const e = document.querySelector({json.dumps(selector)});"
+            " const frame = () => new Promise((done) => requestAnimationFrame(done));"
+            " for (let before = '', at; ; before = String(at)) {"
+            " e.scrollIntoView({block: 'center', behavior: 'instant'}); await frame(); await frame();"
+            " const r = e.getBoundingClientRect(); at = [r.x + r.width / 2, r.y + r.height / 2];"
+            " if (String(at) === before) return at; } })()"
         )
         where = {"x": at[0], "y": at[1], "button": "left", "clickCount": 1}
         for kind in ("mousePressed", "mouseReleased"):

@@ -142,8 +142,9 @@ def test_the_audit_by_keyboard_and_its_export(shown: Page, root: Path, browser: 
 
 def test_buttons_do_what_keys_do(shown: Page) -> None:
     shown.click(".begin")
-    shown.click("[data-answer=no]")
-    shown.click("[data-answer=yes]")
+    for n, answer in enumerate(("no", "yes"), 1):
+        shown.click(f"[data-answer={answer}]")
+        shown.wait(f"document.querySelector('meter').value === {n}")
     shown.click("[data-back]")
     assert shown.run("document.querySelector('[data-answer=yes]').getAttribute('aria-pressed')") == "true"
     shown.click(".restart")
