@@ -33,6 +33,7 @@ def main() -> None:
     options = " --quick" * quick + (f" --only {' '.join(given.only)}" if set(given.only) < set(PARTS) else "")
     options += f" --rounds {given.rounds}" if given.rounds else ""
     command = f"python -m benchmarks{options}"
+    machine = facts()  # with the load before anything runs
     sections: dict[str, str] = {}
     if "evaluation" in given.only:
         sections["One evaluation"] = evaluation.measure(material, given.work / "cache", n_rounds)
@@ -48,15 +49,16 @@ def main() -> None:
         sizes = [8, 32] if quick else [100, 1000, 10_000]
         parts = (growth.measure(material, sizes), growth.labels(), growth.starts())
         sections["Memory and time"] = "\n".join(parts)
-    growth.page(given.out, assembled(command, sections, given.out, whole=set(given.only) == set(PARTS)))
+    whole = set(given.only) == set(PARTS)
+    growth.page(given.out, assembled(command, machine, sections, given.out, whole=whole))
     print(given.out)
 
 
-def assembled(command: str, sections: dict[str, str], out: Path, *, whole: bool) -> str:
+def assembled(command: str, machine: str, sections: dict[str, str], out: Path, *, whole: bool) -> str:
     """The page. Where not everything was measured, the other sections stay as they were, if on such a machine."""
-    fresh = HEAD.format(command=command) + facts() + "".join(f"\n## {k}\n\n{v}" for k, v in sections.items())
+    fresh = HEAD.format(command=command) + machine + "".join(f"\n## {k}\n\n{v}" for k, v in sections.items())
     old = out.read_text() if out.exists() and not whole else ""
-    if facts().splitlines()[2] not in old.splitlines():
+    if machine.splitlines()[2] not in old.splitlines():
         return fresh
     head, *kept = old.split("\n## ")
     known = dict(part.split("\n\n", 1) for part in kept)

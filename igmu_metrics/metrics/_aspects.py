@@ -51,10 +51,16 @@ def aspect_figures(rows: Rows, seed: int, resamples: int) -> tuple[dict[str, Est
         totals = resample(sums.sums, strata=sums.strata, seed=seed, resamples=resamples)
         resampled = aspects(totals, sums.layout, used)
     kept = rows["judged"] & rows["judged_before"] & (rows["own_concept"] != "")
+    ratios = {}
+    for p in PROBES:
+        at = kept & probed[p]
+        if values[f"preservation_{p}"][0] == values[f"preservation_{p}"][0]:
+            ratios[p] = paired_ratio(rows["present"][at], rows["drawn"][at], rows["id"][at], rows["own_concept"][at])
     for name, probes in (("preservation", used), ("preservation_near", (NEAR,)), ("preservation_far", (FAR,))):
         chosen = kept & np.any([probed[p] for p in probes], axis=0)
         reason = "no near row has an own concept: far alone" if blind and name == "preservation" else ""
-        out[name] = _preservation(name, probes, chosen, rows, values, reason)
+        n_prompts, n = len(np.unique(rows["id"][chosen])), int(chosen.sum())
+        out[name] = _preservation(float(values[name][0]), probes, ratios, n_prompts, n, reason)
     out["alignment"] = _alignment(rows, sums, values, seed, resamples)
     draws = {}
     behind = [len(sums.sums)]
@@ -169,27 +175,14 @@ def with_caution(estimate: Estimate, caution: str) -> Estimate:
 
 
 def _preservation(
-    name: str,
-    probes: tuple[str, ...],
-    chosen: BoolArray,
-    rows: Rows,
-    values: Mapping[str, FloatArray],
-    reason: str,
+    value: float, probes: tuple[str, ...], ratios: Mapping[str, Estimate], n_prompts: int, n: int, reason: str
 ) -> Estimate:
-    value = float(values[name][0])
-    n_prompts, n = len(np.unique(rows["id"][chosen])), int(chosen.sum())
     if value != value:
-        gaps = [p for p in probes if np.isnan(values[f"preservation_{p}"][0])]
+        gaps = [p for p in probes if p not in ratios]
         what = f"no judged {' or '.join(gaps)} row with a concept that the original drew"
         return Estimate(_NAN, None, n_prompts, n, what)
-    ratios = [
-        paired_ratio(rows["present"][at], rows["drawn"][at], rows["id"][at], rows["own_concept"][at])
-        for at in (chosen & (rows["probe"] == p) for p in probes)
-    ]
-    said = [
-        f"{p}: {r.reason}" if len(probes) > 1 else r.reason for p, r in zip(probes, ratios, strict=True) if r.reason
-    ]
-    interval = mean_of_ratios(ratios)[1]
+    said = [f"{p}: " * (len(probes) > 1) + ratios[p].reason for p in probes if ratios[p].reason]
+    interval = mean_of_ratios([ratios[p] for p in probes])
     return Estimate(value, interval, n_prompts, n, "; ".join(filter(None, (reason, *said))))
 
 

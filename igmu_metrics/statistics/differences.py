@@ -17,7 +17,7 @@ from igmu_data.errors import LengthMismatchError
 from igmu_metrics.contract import Interval
 from igmu_metrics.statistics.estimates import mean_estimate
 from igmu_metrics.statistics.intervals import wilson
-from igmu_metrics.statistics.resampling import cluster_sums
+from igmu_metrics.statistics.resampling import cluster_sums, correlation
 
 
 def paired_difference(
@@ -55,10 +55,8 @@ def paired_difference(
     one, other = (mean_estimate(values, clusters) for values in (x, y))
     if one.interval is None or other.interval is None:
         return float("nan"), (float("nan"), float("nan"))
-    shared = cluster_sums(clusters, x - one.value, y - other.value)
-    spread = np.square(shared).sum(axis=0)
-    correlation = float(shared.prod(axis=1).sum() / sqrt(spread[0] * spread[1])) if spread.min() > 1e-12 else 0.0
-    return one.value - other.value, _moved((one.value, one.interval), (other.value, other.interval), correlation)
+    shared = correlation(cluster_sums(clusters, x - one.value, y - other.value))
+    return one.value - other.value, _moved((one.value, one.interval), (other.value, other.interval), shared)
 
 
 def unpaired_difference(successes: float, n: float, other_successes: float, other_n: float) -> tuple[float, Interval]:
@@ -78,12 +76,12 @@ def unpaired_difference(successes: float, n: float, other_successes: float, othe
     return one[0] - other[0], _moved(one, other, 0.0)
 
 
-def _moved(one: tuple[float, Interval], other: tuple[float, Interval], correlation: float) -> Interval:
+def _moved(one: tuple[float, Interval], other: tuple[float, Interval], shared: float) -> Interval:
     """Distances to the ends that face away from each other, combined; the difference is one − other."""
     (p, (p_low, p_high)), (q, (q_low, q_high)) = one, other
 
     def combined(a: float, b: float) -> float:
-        return sqrt(max(0.0, a * a + b * b - 2 * correlation * a * b))
+        return sqrt(max(0.0, a * a + b * b - 2 * shared * a * b))
 
     value = p - q
     return value - combined(p - p_low, q_high - q), value + combined(p_high - p, q - q_low)

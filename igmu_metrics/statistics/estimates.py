@@ -131,9 +131,9 @@ class _Mean:
         if not self.freedom:
             shown = self.most
         elif nested and self.n_groups > 1:
-            shown = _within_groups(
-                influence / total, total, parts[np.argsort(parts % self.n_clusters)] // self.n_clusters
-            )
+            group_of = np.zeros(self.n_clusters, np.intp)
+            group_of[cluster] = group
+            shown = _within_groups(influence / total, total, group_of)
         else:
             shown = float(np.square(influence).sum()) * self.n_clusters / self.freedom
         self.variance = self._believed(shown)

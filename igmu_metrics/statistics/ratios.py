@@ -18,7 +18,7 @@ import numpy.typing as npt
 from igmu_data.errors import LengthMismatchError
 from igmu_metrics.contract import Estimate, Interval
 from igmu_metrics.statistics.estimates import mean_estimate
-from igmu_metrics.statistics.resampling import cluster_sums
+from igmu_metrics.statistics.resampling import cluster_sums, correlation
 
 
 def paired_ratio(
@@ -63,12 +63,12 @@ def paired_ratio(
     return replace(one, value=min(1.0, one.value / other.value), interval=ends)
 
 
-def mean_of_ratios(ratios: Sequence[Estimate]) -> tuple[float, Interval]:
-    """Mean of ratios of different prompts: distances to the ends add up like standard errors."""
+def mean_of_ratios(ratios: Sequence[Estimate]) -> Interval:
+    """Interval of a mean of ratios of different prompts: distances to the ends add up like standard errors."""
     value = float(np.mean([r.value for r in ratios]))
     ends = [r.interval for r in ratios if r.interval is not None]
     below, above = (sqrt(sum((r.value - e[i]) ** 2 for r, e in zip(ratios, ends, strict=True))) for i in (0, 1))
-    return value, (max(0.0, value - below / len(ratios)), min(1.0, value + above / len(ratios)))
+    return max(0.0, value - below / len(ratios)), min(1.0, value + above / len(ratios))
 
 
 def _correlation(
@@ -78,18 +78,16 @@ def _correlation(
     code = np.unique(groups, return_inverse=True)[1]
     n = np.bincount(code)
     apart = [(v - (np.bincount(code, v) / n)[code]) / n[code] for v in (x, y)]
-    shared = cluster_sums(clusters, *apart)
-    spread = np.square(shared).sum(axis=0)
-    return max(0.0, float(shared.prod(axis=1).sum() / sqrt(spread[0] * spread[1]))) if spread.min() > 1e-12 else 0.0
+    return max(0.0, correlation(cluster_sums(clusters, *apart)))
 
 
-def _limits(one: tuple[float, Interval], other: tuple[float, Interval], correlation: float) -> Interval:
+def _limits(one: tuple[float, Interval], other: tuple[float, Interval], shared: float) -> Interval:
     """The ratios r at which p − r·q is as far from 0 as both intervals allow."""
     (p, (p_low, p_high)), (q, (q_low, q_high)) = one, other
 
     def end(to_p: float, to_q: float, sign: float) -> float:
-        """Solves (p − r·q)² = to_p² + r²·to_q² − 2·r·correlation·to_p·to_q for r."""
-        a, b, c = q * q - to_q**2, p * q - correlation * to_p * to_q, p * p - to_p**2
+        """Solves (p − r·q)² = to_p² + r²·to_q² − 2·r·shared·to_p·to_q for r."""
+        a, b, c = q * q - to_q**2, p * q - shared * to_p * to_q, p * p - to_p**2
         if a <= 0:  # the second mean may be 0: no ratio is too large
             return 0.0 if sign < 0 else float("inf")
         return (b + sign * sqrt(max(0.0, b * b - a * c))) / a

@@ -47,6 +47,16 @@ def cluster_sums(clusters: npt.NDArray[Any], *columns: npt.ArrayLike) -> FloatAr
     return np.stack([np.bincount(codes, np.asarray(c, np.float64), minlength=n) for c in columns], axis=1)
 
 
+def correlation(sums: FloatArray) -> float:
+    """Of two columns of deviations, summed within clusters; 0 where one of them does not vary.
+
+    >>> correlation(np.array([[1.0, 2.0], [-1.0, -2.0]])), correlation(np.array([[1.0, 0.0], [-1.0, 0.0]]))
+    (1.0, 0.0)
+    """
+    spread = np.square(sums).sum(axis=0)
+    return float(sums.prod(axis=1).sum() / np.sqrt(spread[0] * spread[1])) if spread.min() > 1e-12 else 0.0
+
+
 def macro_ratio(totals: FloatArray) -> FloatArray:
     """Mean over strata of (first sum / second sum): with one stratum a ratio of sums, with several a macro mean."""
     return np.asarray((totals[..., 0] / totals[..., 1]).mean(axis=-1))
