@@ -44,7 +44,8 @@ def frechet_interval(
         seed: of dealing the prompts out to groups; the order of the rows does not matter.
 
     Returns:
-        (low, high), above 0 unless the distance is. With fewer prompts than GROUPS there are as many groups as prompts.
+        (low, high), above 0 unless the distance is 0. With fewer prompts than GROUPS there are as many groups as
+        prompts.
 
     References:
         Kott, "The Delete-a-Group Jackknife", Journal of Official Statistics 17, 2001.
