@@ -77,7 +77,7 @@ def _draw(folder: Path, rows: list[tuple[str, int, str]], side: int, number: int
 
 
 def _clip(folder: Path, patch: int) -> Path:
-    """OpenAI's ViT-B in size and preparation, seeded; its tokenizer knows single characters."""
+    """OpenAI's ViT-B in size and preparation, seeded; a text has about as many tokens as with OpenAI's."""
     if (folder / "model.safetensors").exists():
         return folder
     import torch
@@ -85,6 +85,7 @@ def _clip(folder: Path, patch: int) -> Path:
     from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
     tiny_clip(folder)
+    _learn_words(folder)
     text = json.loads((folder / "config.json").read_text())["text_config"]
     ids = {k: text[k] for k in ("bos_token_id", "eos_token_id", "pad_token_id")}
     torch.manual_seed(patch)
@@ -96,3 +97,29 @@ def _clip(folder: Path, patch: int) -> Path:
     model.save_pretrained(folder)
     CLIPImageProcessorPil().save_pretrained(folder)
     return folder
+
+
+def _learn_words(folder: Path) -> None:
+    """Give a tokenizer of single characters the pairs that the texts of an evaluation are made of."""
+    from transformers import AutoTokenizer
+
+    from igmu_data.load import bench_rows
+    from igmu_metrics.detectors.clip import default_vocabulary
+
+    texts = [text for group in default_vocabulary().texts.values() for text in group]
+    texts += [
+        text for r in bench_rows("sandbox.church", bench="sandbox").values() for text in (r.prompt, r.stripped_prompt)
+    ]
+    learned = AutoTokenizer.from_pretrained(folder).train_new_from_iterator(texts, 4000, show_progress=False)
+    model = json.loads(learned.backend_tokenizer.to_str())["model"]
+    special = set(learned.all_special_tokens)
+    ids = json.loads((folder / "vocab.json").read_text())
+    words = [token for token in model["vocab"] if token not in special]
+    # The end token keeps the highest id, where CLIP looks for a text's embedding.
+    tokens = words + sorted(special, key=ids.__getitem__)
+    (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
+    merges = "\n".join(" ".join(pair) for pair in model["merges"])
+    (folder / "merges.txt").write_text(f"#version: 0.2\n{merges}\n")
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"] |= {"bos_token_id": len(words), "pad_token_id": len(words) + 1}
+    (folder / "config.json").write_text(json.dumps(config))

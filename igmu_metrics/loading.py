@@ -230,6 +230,8 @@ def load_pretrained(model_class: Any, source: Source, model_type: str, dtype: to
     if missing := sorted(info["missing_keys"]):
         raise WeightsError(f"{source.name} lacks {len(missing)} weights, first {missing[0]!r}; download it again")
     loaded: torch.nn.Module = model.eval().requires_grad_(False)
+    for parameter in loaded.parameters():  # their file would stay in memory beside them, whole, while one is left
+        parameter.data = parameter.data.clone()
     return loaded
 
 

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 NAME = "lpips"
 NETWORKS = ("alex", "vgg")
 DEFAULT_SIZE = 256
-_BATCH = 8
+_BATCH = 4  # pairs; on two cores a tenth faster than 8, as more leave the caches
+_EPSILON = 1e-10  # added to the length of a feature, as in the package
 
 
 def load(
@@ -88,6 +89,8 @@ class Lpips(loading.ImageBackbone):
         self.preparation = preparation_key(info.preparation)
         self.batch = 1 if not side else _BATCH if weight.device.type == "cpu" else ON_ACCELERATOR
         self._model, self._side, self._device, self._dtype = model, side, weight.device, weight.dtype
+        linear = [m for lin in model.lins for m in lin.modules() if hasattr(m, "weight")]
+        self._weights = [m.weight.reshape(-1).float() for m in linear]
 
     def prepare(self, image: Image) -> Pixels:
         """(3, h, w) uint8, resized."""
@@ -123,17 +126,21 @@ class Lpips(loading.ImageBackbone):
     def _distances(self, values: torch.Tensor) -> torch.Tensor:
         """(n,) distances between the first and the second half of (2n, 3, h, w) images in 0..255.
 
-        The package's forward pass, with both images of a pair in one call of the trunk.
+        The package's forward pass with both images of a pair in one call of the trunk. Its 1×1 convolution and mean
+        over pixels change places, so that what is as large as the features is read and written once a step, in place.
         """
-        from lpips import normalize_tensor
+        import torch
 
         model = self._model
+        shift, scale = model.scaling_layer.shift, model.scaling_layer.scale
+        scaled = torch.addcmul(-(1 + shift) / scale, values, 1 / (127.5 * scale))
         total: Any = 0.0
-        for layer, lin in zip(
-            model.net(model.scaling_layer((values / 127.5 - 1.0).to(self._dtype))), model.lins, strict=True
+        for layer, weights in zip(
+            model.net(scaled.to(self._dtype, memory_format=torch.channels_last)), self._weights, strict=True
         ):
-            one, other = normalize_tensor(layer).chunk(2)
-            total = total + lin((one - other) ** 2).mean((1, 2, 3))
+            length = torch.linalg.vector_norm(layer, dim=1, keepdim=True)
+            one, other = layer.div_(length.add_(_EPSILON)).chunk(2)
+            total = total + one.sub_(other).square_().mean((2, 3), dtype=torch.float32) @ weights
         distances: torch.Tensor = total
         return distances
 
