@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from functools import partial
@@ -78,7 +79,7 @@ def _peak(dtype: torch.dtype) -> float:
     """GF/s of a large matrix product, the best of five as it comes and of five with packed weights."""
     rows = torch.randn(4096, 4096).to(dtype)
     layer = torch.nn.Sequential(torch.nn.Linear(4096, 4096, bias=False).to(dtype)).eval().requires_grad_(False)
-    plain = layer[0].weight
+    plain: Any = layer[0].weight
     pack(layer, len(rows))
     best = float("inf")
     with torch.inference_mode():
@@ -98,6 +99,21 @@ def _batched(forward: Callable[[torch.Tensor], torch.Tensor], size: int) -> Call
     return run
 
 
+def _frozen(forward: Callable[[torch.Tensor], torch.Tensor], size: int) -> dict[str, Callable[[Any], Any]]:
+    """The same through torch.compile with constant weights, the fastest that torch offers; none without a compiler."""
+    import torch._inductor.config as inductor
+
+    if shutil.which("g++") is None:
+        return {}
+    run = _batched(torch.compile(forward, dynamic=False), size)
+
+    def call(data: Any) -> Any:
+        with inductor.patch(freezing=True):
+            return run(data)
+
+    return {"compiled, weights frozen": call}
+
+
 def _clip(material: Material) -> dict[str, Callable[[Any], Any]]:
     plain = _plain_clip(material.clip32)
 
@@ -109,14 +125,22 @@ def _clip(material: Material) -> dict[str, Callable[[Any], Any]]:
             torch.set_float32_matmul_precision("highest")
 
     ours = {p: registry.backbone(f"clip:{material.clip32}", precision=p) for p in ("fp32", "bf16")}
-    return {"plain PyTorch fp32": plain, "'medium' matmul": medium} | _own(ours)
+    return (
+        {"plain PyTorch fp32": plain, "'medium' matmul": medium}
+        | _frozen(_clip_forward(material.clip32), 32)
+        | _own(ours)
+    )
 
 
 def _plain_clip(folder: Path) -> Callable[[Any], Any]:
+    return _batched(_clip_forward(folder), 32)
+
+
+def _clip_forward(folder: Path) -> Callable[[torch.Tensor], torch.Tensor]:
     from transformers import CLIPModel
 
     network = CLIPModel.from_pretrained(folder).eval()
-    return _batched(lambda pixels: network.get_image_features(pixels).pooler_output, 32)
+    return lambda pixels: network.get_image_features(pixels).pooler_output
 
 
 def _inception(material: Material) -> dict[str, Callable[[Any], Any]]:
@@ -124,10 +148,12 @@ def _inception(material: Material) -> dict[str, Callable[[Any], Any]]:
     last = torch.nn.Sequential(*plain.children()).to(memory_format=torch.channels_last)
     spec = f"inception:clean?weights={material.inception}"
     ours = {p: registry.backbone(spec, precision=p) for p in ("fp32", "bf16")}
-    return {
-        "plain PyTorch fp32": _batched(lambda x: plain(x.contiguous()), 32),
-        "channels last": _batched(lambda x: last(x.contiguous(memory_format=torch.channels_last)), 8),
-    } | _own(ours)
+
+    def in_order(x: torch.Tensor) -> torch.Tensor:
+        return last(x.contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
+
+    ways = {"plain PyTorch fp32": _batched(lambda x: plain(x.contiguous()), 32), "channels last": _batched(in_order, 8)}
+    return ways | _frozen(in_order, 8) | _own(ours)
 
 
 def _own(ours: dict[str, Any]) -> dict[str, Callable[[Any], Any]]:
@@ -145,14 +171,22 @@ def _lpips(material: Material) -> dict[str, Callable[[Any], Any]]:
         return backbone.compare([(pair[0], pair[1]) for pair in data])
 
     plain: dict[str, Callable[[Any], Any]] = {"plain PyTorch fp32": _plain_lpips(material)}
-    return plain | {f"igmu {p}": partial(run, backbone) for p, backbone in ours.items()}
+    return (
+        plain
+        | _frozen(_lpips_forward(material, torch.channels_last), 4)
+        | {f"igmu {p}": partial(run, backbone) for p, backbone in ours.items()}
+    )
 
 
 def _plain_lpips(material: Material) -> Callable[[Any], Any]:
-    plain = reference.plain_lpips(material.trunk)
+    return _batched(_lpips_forward(material, torch.contiguous_format), 1)
+
+
+def _lpips_forward(material: Material, form: torch.memory_format) -> Callable[[torch.Tensor], torch.Tensor]:
+    plain = reference.plain_lpips(material.trunk).to(memory_format=form)
 
     def forward(pair: torch.Tensor) -> torch.Tensor:
-        one, other = (pair[:, k].float() / 127.5 - 1 for k in (0, 1))
+        one, other = ((pair[:, k].float() / 127.5 - 1).contiguous(memory_format=form) for k in (0, 1))
         return plain(one, other).reshape(-1)  # type: ignore[no-any-return]
 
-    return _batched(forward, 1)
+    return forward

@@ -478,3 +478,12 @@ def test_lpips_resizes_to_its_size_and_says_so(models: dict, loaded: dict) -> No
     assert native.image_distance(mixed, mixed).tolist() == [0.0, 0.0]
     with pytest.raises(InputError, match=r"pair 0: sizes \(300, 200\) and \(96, 96\) differ"):
         native.image_distance(images, pictures(1, 96))
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="tells what is mapped into memory on Linux only")
+def test_the_file_of_weights_is_let_go(tmp_path: Path) -> None:
+    """It would stay in memory beside the weights, whole."""
+    folder = tiny_clip(tmp_path / "unmapped")
+    clip = registry.backbone(f"clip:{folder}")
+    assert str(folder) not in Path("/proc/self/maps").read_text()
+    assert clip.text_features(["a church"]).shape == (1, 16)

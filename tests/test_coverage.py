@@ -309,6 +309,21 @@ def test_distances(kind: str, width: int, decay: float, shift: float, prompts: i
     assert least <= share((ends, truth) for _, ends in found) <= most
 
 
+@pytest.mark.parametrize("prompts", [20, 50])
+@pytest.mark.parametrize(("width", "decay", "shift"), [(6, 0.0, 0.2), (64, 0.5, 0.15), (64, 1.0, 0.3), (64, 1.0, 0.0)])
+@pytest.mark.parametrize("kind", ["kid", "cmmd"])
+def test_distances_of_models_that_hardly_differ(
+    kind: str, width: int, decay: float, shift: float, prompts: int
+) -> None:
+    """At or within what so few prompts leave to chance, near the edge at 0: it may hold it more often, not less."""
+    rng = np.random.default_rng(8)
+    ids = np.repeat(np.arange(prompts), 2)
+    estimate = gaussian.kid_estimate if kind == "kid" else gaussian.cmmd_estimate
+    found = [estimate(*two_models(rng, prompts, width, decay, shift), x_ids=ids, y_ids=ids) for _ in range(1000)]
+    truth = float(np.mean([value for value, _ in found]))
+    assert 0.925 <= share((ends, truth) for _, ends in found) <= 0.99
+
+
 @pytest.mark.parametrize("kind", ["kid", "cmmd"])
 def test_distances_between_models_on_other_prompts(kind: str) -> None:
     """The hardest case found: one direction carries most, and the prompts of both sides have nothing in common."""

@@ -211,17 +211,27 @@ def test_the_interval_is_that_of_leaving_out_prompts(paired: bool) -> None:
     x_ids = np.arange(12) // 2 if paired else np.arange(12) // 3
     y_ids = np.minimum(np.arange(15) // 2, 5) if paired else np.arange(15) // 3 + 100
 
-    def root(a: np.ndarray, b: np.ndarray) -> float:
-        return float(np.sign(kid(a, b)) * sqrt(abs(kid(a, b))))
+    def chance(a: np.ndarray, b: np.ndarray, a_ids: np.ndarray, b_ids: np.ndarray) -> float:
+        """Of every prompt's own pairs, how much more they are alike than pairs of others, by its share of all pairs."""
+        kernel, same = polynomial_kernel(a, b), a_ids[:, None] == b_ids[None, :]
+        return float((kernel[same].sum() - same.sum() * kernel[~same].mean()) / same.size)
 
     if paired:
-        groups = [[root(x[x_ids != p], y[y_ids != p]) for p in range(6)]]
+        groups = [[kid(x[x_ids != p], y[y_ids != p]) for p in range(6)]]
     else:
-        groups = [[root(x[x_ids != p], y) for p in range(4)], [root(x, y[y_ids != p]) for p in range(100, 105)]]
-    error = sqrt(sum((len(g) - 1) / len(g) * ((np.array(g) - np.mean(g)) ** 2).sum() for g in groups))
-    half = stats.t.ppf(0.975, 5 if paired else 3) * error
-    assert root(x, y) > 0
-    expected = ((root(x, y) - half) * abs(root(x, y) - half), (root(x, y) + half) ** 2)
+        groups = [[kid(x[x_ids != p], y) for p in range(4)], [kid(x, y[y_ids != p]) for p in range(100, 105)]]
+    noise = chance(x, x, x_ids, x_ids) + chance(y, y, y_ids, y_ids)
+    noise -= 2 * chance(x, y, x_ids, y_ids) if paired else 0.0
+    assert kid(x, y) > 0
+    assert noise > 0
+    ends = []
+    for power, offset in ((0.5, 0.0), (0.25, 2 * noise)):
+        scaled = [np.sign(np.array(g) + offset) * np.abs(np.array(g) + offset) ** power for g in groups]
+        error = sqrt(sum((len(g) - 1) / len(g) * ((g - g.mean()) ** 2).sum() for g in scaled))
+        half = stats.t.ppf(0.975, 5 if paired else 3) * error
+        low, high = (kid(x, y) + offset) ** power + np.array([-half, half])
+        ends.append((np.sign(low) * abs(low) ** (1 / power) - offset, high ** (1 / power) - offset))
+    expected = (min(low for low, _ in ends), max(high for _, high in ends))
     assert kid_interval(x, y, x_ids=x_ids, y_ids=y_ids) == pytest.approx(expected, rel=1e-6)
 
 
