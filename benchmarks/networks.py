@@ -79,11 +79,12 @@ def _peak(dtype: torch.dtype) -> float:
     """GF/s of a large matrix product, the best of five as it comes and of five with packed weights."""
     rows = torch.randn(4096, 4096).to(dtype)
     layer = torch.nn.Sequential(torch.nn.Linear(4096, 4096, bias=False).to(dtype)).eval().requires_grad_(False)
-    plain: Any = layer[0].weight
+    plain = next(layer.parameters())
     pack(layer, len(rows))
     best = float("inf")
+    ways: list[Callable[[], object]] = [lambda: rows @ plain.T, lambda: layer(rows)]
     with torch.inference_mode():
-        for way in 5 * (lambda: rows @ plain.T, lambda: layer(rows)):
+        for way in 5 * ways:
             start = time.perf_counter()
             way()
             best = min(best, time.perf_counter() - start)
