@@ -62,8 +62,8 @@ def measure(material: Material, cache: Path, n_rounds: int) -> str:
         drawn = full.drawn(original, methods[:1])
 
         def look() -> None:
-            for folder, generations in zip((original, methods[0]), drawn, strict=True):
-                full.look(generations, target, tools, folder.name, lambda what, done, total: None)
+            before = full.look(drawn[0], target, tools, original.name)
+            full.look(drawn[1], target, tools, methods[0].name, original=(drawn[0], before))
 
         look()
         contenders["igmu, looking again with the networks loaded"] = look

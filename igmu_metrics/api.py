@@ -16,7 +16,7 @@ from typing import Any
 from igmu_data.errors import InputError
 from igmu_metrics import registry
 from igmu_metrics.contract import Extract, MetricInfo, Score
-from igmu_metrics.engine import Observed, OnError, distances, observe
+from igmu_metrics.engine import Observed, OnError, observe
 from igmu_metrics.instruments import Backbone
 from igmu_metrics.signing import RESAMPLES, Fields, finish
 
@@ -113,13 +113,16 @@ def _extract(
     """The metric's own arguments computed from pictures and texts, and how many generations could not be read."""
     given = dict(inputs)
     lists = {s: list(given.pop(s)) for s in sorted({s for e in wanted for s in e.source.split("+")})}
+    compared = any(e.kind == "image_distance" for e in wanted)
     seen: dict[str, Observed] = {}
     for source in ("images", "original_images"):
-        if source in lists:
-            backbones = (
-                {"x": backbone} if any(e.kind == "image_features" and e.source == source for e in wanted) else {}
-            )
-            seen[source] = observe(lists[source], backbones=backbones, on_error=on_error, batch_size=batch_size)
+        extracted = any(e.kind == "image_features" and e.source == source for e in wanted)
+        if source not in lists or (source == "original_images" and compared and not extracted):
+            continue  # in the latter case read as partners
+        how: dict[str, Any] = {"backbones": {"x": backbone}} if extracted else {}
+        if source == "images" and compared:
+            how |= {"partners": lists["original_images"], "distance": backbone}
+        seen[source] = observe(lists[source], on_error=on_error, batch_size=batch_size, **how)
     n = len(lists.get("images", ()))
     good = list(range(n))
     # Lists of one length are about the same generations, so that one unreadable picture takes its partners with it.
@@ -131,8 +134,8 @@ def _extract(
         if extract.kind == "backbone_name":
             given[extract.argument] = backbone.info.name
         elif extract.kind == "image_distance":
-            pair = [[lists[p][i] for i in good] for p in parts]
-            given[extract.argument] = distances(pair[0], pair[1], backbone, batch_size=batch_size)
+            measured = seen[parts[0]].distances
+            given[extract.argument] = None if measured is None else measured[good]
         elif extract.kind == "text_features":
             texts = lists[parts[0]]
             given[extract.argument] = backbone.text_features([texts[i] for i in good] if len(texts) == n else texts)

@@ -94,7 +94,9 @@ class Evaluation:
         with self.opened(target) as tools:
             before = self.look(drawn, target, tools, original.name, advance)
             for folder, other in zip(unlearned, others, strict=True):
-                seen = before if folder == original else self.look(other, target, tools, folder.name, advance)
+                known = folder == original and tools.lpips is None
+                first = (drawn, before)
+                seen = before if known else self.look(other, target, tools, folder.name, advance, first)
                 yield self.card((folder.name, original.name), (drawn, before), (other, seen), target, tools)
 
     def drawn(self, original: Path, unlearned: Sequence[Path]) -> list[list[Generation]]:
@@ -176,13 +178,20 @@ class Evaluation:
         return judging.Instruments(detector, clip, features, lpips, self.strip)
 
     def look(
-        self, drawn: Sequence[Generation], target: str, tools: judging.Instruments, what: str, advance: Advance
+        self,
+        drawn: Sequence[Generation],
+        target: str,
+        tools: judging.Instruments,
+        what: str,
+        advance: Advance = lambda what, done, total: None,
+        original: tuple[Sequence[Generation], Observed] | None = None,
     ) -> Observed:
-        """Run one model's generations through the instruments."""
+        """Run one model's generations through the instruments; with an `original`, LPIPS, too, if it is wanted."""
         return judging.look(
             drawn,
             target,
             tools,
+            original=original,
             on_error="skip" if self.on_error == "skip" else "raise",
             batch_size=self.batch_size,
             tick=lambda n: advance(what, n, len(drawn)),

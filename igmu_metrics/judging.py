@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from igmu_data.errors import InputError
 from igmu_data.schema import NEGATION
 from igmu_metrics.contract import FloatArray
-from igmu_metrics.engine import BATCH_SIZE, Observed, OnError, Tick, distances, observe
+from igmu_metrics.engine import BATCH_SIZE, Observed, OnError, Tick, observe
 from igmu_metrics.engine.store import Store
 from igmu_metrics.generations import Generation
 from igmu_metrics.instruments import Backbone, Detector
@@ -105,16 +106,32 @@ def look(
     target: str,
     tools: Instruments,
     *,
+    original: tuple[Sequence[Generation], Observed] | None = None,
     on_error: OnError = "raise",
     batch_size: int = BATCH_SIZE,
     tick: Tick = lambda n: None,
 ) -> Observed:
-    """Run one model's generations through the instruments."""
+    """Run one model's generations through the instruments.
+
+    Args:
+        generations: of the model.
+        target: the concept to forget.
+        tools: the instruments.
+        original: the original model's generations and what was seen in them, for distances between pictures.
+        on_error: what an unreadable picture means: `raise`, or `skip` and count it.
+        batch_size: pictures read ahead at once; no influence on the results.
+        tick: called with the number of pictures just looked at.
+    """
+    partners: dict[tuple[str, int], Path] = {}
+    if original is not None:
+        partners = {g.key: g.path for g, ok in zip(original[0], original[1].ok, strict=True) if ok}
     return observe(
         [g.path for g in generations],
         detector=tools.detector,
         concepts=asked(generations, target),
         backbones=tools.extractors,
+        partners=None if original is None else [partners.get(g.key) for g in generations],
+        distance=tools.lpips,
         on_error=on_error,
         batch_size=batch_size,
         tick=tick,
@@ -166,20 +183,8 @@ def judge(
         features={role: (seen.features[role][good], before.features[role][good]) for role in seen.features},
         failures=reasons,
         hashes=[(seen.hashes[i], before.hashes[i]) for i in good],
-        distances=_lpips(tools, [pictures[i] for i in good], [others[i] for i in good], seen.distances, good),
+        distances=None if seen.distances is None else seen.distances[good],
     )
-
-
-def _lpips(
-    tools: Instruments,
-    pictures: Sequence[Generation],
-    others: Sequence[Generation],
-    measured: FloatArray | None,
-    at: Sequence[int],
-) -> FloatArray | None:
-    if tools.lpips is None or measured is not None:
-        return None if measured is None else measured[at]
-    return distances([g.path for g in pictures], [g.path for g in others], tools.lpips, store=tools.store)
 
 
 def _own_column(

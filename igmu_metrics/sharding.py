@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from igmu_data import __version__
 from igmu_data.errors import InputError, MetadataError
 from igmu_metrics import judging
 from igmu_metrics.contract import FloatArray
-from igmu_metrics.engine import Observed, distances
+from igmu_metrics.engine import Observed
 from igmu_metrics.engine import table as tables
 from igmu_metrics.evaluate import Advance, Evaluation
 from igmu_metrics.generations import Generation
@@ -102,25 +102,9 @@ def look(
     files = [_write(out, facts | {"n_total": len(drawn)}, original.name, mine, before, target)]
     for folder, whole in zip(unlearned, others, strict=True):
         theirs = part(whole, *shard)
-        seen = evaluation.look(theirs, target, tools, folder.name, advance)
-        if tools.lpips is not None:
-            seen = replace(seen, distances=_distances(tools, (mine, before), (theirs, seen)))
+        seen = evaluation.look(theirs, target, tools, folder.name, advance, (mine, before))
         files.append(_write(out, facts | {"n_total": len(whole)}, folder.name, theirs, seen, target))
     return files
-
-
-def _distances(
-    tools: judging.Instruments, before: tuple[list[Generation], Observed], after: tuple[list[Generation], Observed]
-) -> FloatArray:
-    """(n,) of the unlearned model's generations; NaN where either picture is missing."""
-    assert tools.lpips is not None
-    first, second = ({g.key: i for i, g in enumerate(gs) if seen.ok[i]} for gs, seen in (before, after))
-    both = [key for key in second if key in first]
-    out = np.full(len(after[0]), np.nan)
-    mine, theirs = [second[key] for key in both], [first[key] for key in both]
-    pictures, others = [after[0][i].path for i in mine], [before[0][i].path for i in theirs]
-    out[mine] = distances(pictures, others, tools.lpips, store=tools.store)
-    return out
 
 
 def _write(

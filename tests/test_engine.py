@@ -9,8 +9,8 @@ from drawn import picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from igmu_data.errors import CorruptImageError, InputError, MissingImageError
-from igmu_metrics import score
+from igmu_data.errors import CorruptImageError, InputError, LengthMismatchError, MissingImageError
+from igmu_metrics import images, score
 from igmu_metrics.contract import FloatArray
 from igmu_metrics.engine import observe
 from igmu_metrics.instruments import Batch, InstrumentInfo
@@ -98,6 +98,35 @@ def test_unreadable_is_an_error_or_a_failure_never_a_value(
     assert seen.probabilities is not None
     assert seen.probabilities.mask[2, 0]
     assert np.isnan(seen.features["x"][2]).all()
+
+
+def test_pictures_are_decoded_once_for_features_and_distances(
+    five: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[str] = []
+    whole = images.decode_image
+
+    def counting(data: bytes, *, name: str) -> Any:
+        decoded.append(Path(name).name)
+        return whole(data, name=name)
+
+    monkeypatch.setattr(images, "decode_image", counting)
+    seen = observe(five[1:], partners=[five[0], None, five[0], five[3]], distance=Mean(), backbones={"x": Mean()})
+    assert seen.distances is not None
+    np.testing.assert_array_equal(seen.distances, [51, np.nan, 153, 102])
+    assert sorted(decoded) == ["0.png", "0.png", "102.png", "153.png", "153.png", "255.png", "51.png"]
+    assert observe(five, backbones={"x": Mean()}).distances is None
+
+
+def test_a_pair_needs_both_pictures(five: list[Path]) -> None:
+    five[0].write_bytes(b"")
+    with pytest.raises(CorruptImageError, match=five[0].name):
+        observe(five[1:3], partners=[five[3], five[0]], distance=Mean())
+    seen = observe(five[1:3], partners=[five[3], five[0]], distance=Mean(), on_error="skip")
+    assert seen.ok.tolist() == [True, False]
+    assert [i for i, _ in seen.failures] == [1]
+    with pytest.raises(LengthMismatchError, match="2 images against 1"):
+        observe(five[1:3], partners=[five[3]], distance=Mean())
 
 
 def test_score_takes_pictures_and_counts_failures(five: list[Path]) -> None:

@@ -23,7 +23,7 @@ from hypothesis.extra.numpy import arrays
 
 from igmu_data.errors import InputError, OutputError
 from igmu_metrics.contract import FloatArray
-from igmu_metrics.engine import distances, embedded, observe
+from igmu_metrics.engine import embedded, observe
 from igmu_metrics.engine.store import READABLE, Store, bound
 from igmu_metrics.instruments import InstrumentInfo
 
@@ -99,9 +99,12 @@ def test_without_networks_it_is_kept_that_a_file_can_be_read(tmp_path: Path, sto
 def test_texts_and_pairs_are_kept_too(tmp_path: Path, store: Store) -> None:
     paths = [picture(tmp_path / f"{r}.png", (r, 0, 10)) for r in (0, 51, 255)]
     one, two = Counting(), Counting()
-    expected = distances(paths, paths[:1] * 3, one, store=store)
+    expected = observe(paths, partners=paths[:1] * 3, distance=one, store=store).distances
+    assert expected is not None
     np.testing.assert_allclose(expected, [0, 17, 85])  # a third of the difference in red
-    assert distances(paths, paths[:1] * 3, two, store=store).tobytes() == expected.tobytes()
+    again = observe(paths, partners=paths[:1] * 3, distance=two, store=store).distances
+    assert again is not None
+    assert again.tobytes() == expected.tobytes()
     assert embedded(one, ["ab", "c", "ab"], store)[:, 0].tolist() == [2, 1, 2]
     assert embedded(two, ["c", "ab", "def"], store)[:, 0].tolist() == [1, 2, 3]
     assert (one.pairs, two.pairs, one.texts, two.texts) == (3, 0, 2, 1)

@@ -11,12 +11,13 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from igmu_data.errors import ImageError
 from igmu_metrics.contract import FloatArray
+from igmu_metrics.engine.pairs import Pair, Pairs
 from igmu_metrics.engine.store import READABLE, Store
 from igmu_metrics.instruments import Extractor, feature_key
 
@@ -53,18 +54,27 @@ class Loaded:
         known: features that the store had, by feature key.
         inputs: what the networks whose features are missing are given, by preparation.
         image: the picture itself, if somebody needs it.
-        error: why it could not be read.
+        pair: it and its partner, if they are compared.
+        error: why it, or its partner, could not be read.
     """
 
     sha256: str = ""
     known: Mapping[str, FloatArray] = field(default_factory=dict)
     inputs: Mapping[str, Any] = field(default_factory=dict)
     image: Image | None = None
+    pair: Pair | None = None
     error: ImageError | None = None
 
 
 def load(
-    image: Any, name: str, extractors: Sequence[Extractor], store: Store | None, *, keep_image: bool = False
+    image: Any,
+    name: str,
+    extractors: Sequence[Extractor],
+    store: Store | None,
+    *,
+    keep_image: bool = False,
+    pairs: Pairs | None = None,
+    partner: Any = None,
 ) -> Loaded:
     """Read one picture and prepare it once for every preparation that is still needed.
 
@@ -74,42 +84,50 @@ def load(
         extractors: whose features are wanted.
         store: where features may be already.
         keep_image: hand the picture on, too; it is then read even if all features are known.
+        pairs: what measures its distance to the partner.
+        partner: a path, or a PIL image; None where there is none.
     """
     try:
-        if not isinstance(image, str | Path):
-            from igmu_metrics.images import as_rgb
-
-            return _prepared(as_rgb(image, name=name), "", {}, extractors, keep_image)
-        data, sha = read_file(image)
+        one = _Opened.of(image, name)
         wanted = {feature_key(e): e for e in extractors}
-        known = store.get(sha, wanted or [READABLE]) if store is not None else {}
+        known = store.get(one.sha256, wanted or [READABLE]) if store is not None and one.sha256 else {}
         missing = [e for key, e in wanted.items() if key not in known]
-        if known and not missing and not keep_image:
-            return Loaded(sha, known)
-        from igmu_metrics.images import decode_image
-
-        return _prepared(decode_image(data, name=os.fspath(image)), sha, known, missing, keep_image)
+        other = _Opened.of(partner, f"partner of {name}") if pairs is not None and partner is not None else None
+        pair = pairs.known(one.sha256, other.sha256) if pairs is not None and other is not None else None
+        measured = pair is None or pair.known is not None
+        if known and not missing and not keep_image and measured:
+            return Loaded(one.sha256, known, pair=pair)
+        picture = one.decoded()
+        inputs: dict[str, Any] = {}
+        for extractor in missing:
+            if extractor.preparation not in inputs:
+                inputs[extractor.preparation] = extractor.prepare(picture)
+        if pairs is not None and other is not None and pair is not None and not measured:
+            pair = replace(pair, inputs=(pairs.prepared(picture), pairs.prepared(other.decoded())))
+        return Loaded(one.sha256, known, inputs, picture if keep_image else None, pair)
     except ImageError as error:
         return Loaded(error=error)
 
 
-def read_file(path: str | Path) -> tuple[bytes, str]:
-    """The bytes of an image file, and their SHA-256.
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """The bytes of a file with their SHA-256, or a picture that was given decoded, and its name."""
 
-    Raises:
-        ImageError: it cannot be read, or is too large.
-    """
-    from igmu_metrics.images import read_bytes
+    content: Any
+    sha256: str
+    name: str
 
-    data = read_bytes(path)
-    return data, hashlib.sha256(data).hexdigest()
+    @classmethod
+    def of(cls, image: Any, name: str) -> _Opened:
+        if not isinstance(image, str | Path):
+            return cls(image, "", name)
+        from igmu_metrics.images import read_bytes
 
+        data = read_bytes(image)
+        return cls(data, hashlib.sha256(data).hexdigest(), os.fspath(image))
 
-def _prepared(
-    image: Image, sha: str, known: Mapping[str, FloatArray], missing: Sequence[Extractor], keep_image: bool
-) -> Loaded:
-    inputs: dict[str, Any] = {}
-    for extractor in missing:
-        if extractor.preparation not in inputs:
-            inputs[extractor.preparation] = extractor.prepare(image)
-    return Loaded(sha, known, inputs, image if keep_image else None)
+    def decoded(self) -> Image:
+        from igmu_metrics.images import as_rgb, decode_image
+
+        whole = isinstance(self.content, bytes)
+        return decode_image(self.content, name=self.name) if whole else as_rgb(self.content, name=self.name)

@@ -13,8 +13,10 @@ from typing import Any, Final, Literal, cast
 
 import numpy as np
 
+from igmu_data.errors import LengthMismatchError
 from igmu_metrics.contract import BoolArray, FloatArray
 from igmu_metrics.engine.ahead import Loaded, ahead, load
+from igmu_metrics.engine.pairs import Pairs
 from igmu_metrics.engine.store import READABLE, Store
 from igmu_metrics.extraction import filled
 from igmu_metrics.instruments import Backbone, Batch, Detector, Extractor, feature_key, features_of
@@ -36,7 +38,7 @@ class Observed:
         failures: (index, reason) of every failed generation.
         hashes: (n,) SHA-256 of the files; "" where there is no file or it could not be read.
         distances: (n,) distance to the original model's picture of the same generation, NaN where there is none; None
-            where they were not measured yet.
+            where they were not asked for.
     """
 
     ok: BoolArray
@@ -53,6 +55,8 @@ def observe(
     detector: Detector | None = None,
     concepts: Sequence[str] = (),
     backbones: Mapping[str, Backbone] | None = None,
+    partners: Sequence[Any] | None = None,
+    distance: Backbone | None = None,
     on_error: OnError = "raise",
     batch_size: int = BATCH_SIZE,
     tick: Tick = lambda n: None,
@@ -65,15 +69,22 @@ def observe(
         detector: says how probable each of `concepts` is.
         concepts: `domain/slug` ids to ask for.
         backbones: feature extractors by role (`clip`, `features`).
-        on_error: `raise` stops at the first unreadable image, `skip` counts it.
+        partners: (n,) paths or PIL images of another model to compare each image with; None where there is none.
+        distance: compares them.
+        on_error: `raise` stops at the first unreadable image, `skip` counts it; so does an unreadable partner.
         batch_size: images read ahead at once; no influence on the results.
         tick: called with the number of images just looked at.
         store: keeps features by the content of the files; what it holds is not computed again.
 
     Raises:
         ImageError: an unreadable image, with `on_error="raise"`.
+        InputError: a pair that `distance` cannot compare.
+        LengthMismatchError: not one partner an image.
         OutputError: the store cannot be written.
     """
+    if partners is not None and len(partners) != len(images):
+        raise LengthMismatchError(f"{len(images)} images against {len(partners)} partners; a distance needs pairs.")
+    pairs = Pairs(partners, distance, store) if partners is not None and distance is not None else None
     roles = dict(backbones or {})
     reads: Sequence[Backbone | Extractor] | None = getattr(detector, "reads", None)
     looks = detector if reads is None else None  # a detector that wants the pictures themselves
@@ -91,7 +102,10 @@ def observe(
             pending.clear()
 
     def read(i: int) -> Loaded:
-        return load(images[i], f"images[{i}]", seen.extractors, store, keep_image=looks is not None)
+        options: dict[str, Any] = {"keep_image": looks is not None}
+        if pairs is not None:
+            options |= {"pairs": pairs, "partner": pairs.partners[i]}
+        return load(images[i], f"images[{i}]", seen.extractors, store, **options)
 
     for i, one in enumerate(ahead(range(len(images)), read, max(1, batch_size))):
         if one.error is not None:
@@ -100,6 +114,8 @@ def observe(
             seen.failures.append((i, str(one.error)))
         else:
             seen.add(i, one)
+            if pairs is not None and one.pair is not None:
+                pairs.add(i, one.pair)
             if looks is not None:
                 pending.append((i, one))
                 if len(pending) >= batch_size:
@@ -107,6 +123,8 @@ def observe(
         tick(1)
     look()
     seen.flush()
+    if pairs is not None:
+        pairs.flush()
     probabilities = None
     if detector is not None:
         probabilities = np.ma.MaskedArray(np.zeros((len(images), len(concepts))), mask=True)
@@ -118,7 +136,8 @@ def observe(
         for i, row in answers.items():
             probabilities[i] = row
     features = {role: seen.features(backbone) for role, backbone in roles.items()}
-    return Observed(seen.ok, probabilities, features, tuple(seen.failures), tuple(seen.hashes))
+    distances = None if pairs is None else pairs.distances
+    return Observed(seen.ok, probabilities, features, tuple(seen.failures), tuple(seen.hashes), distances)
 
 
 class _Pass:

@@ -4,87 +4,92 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from igmu_metrics.contract import FloatArray
-from igmu_metrics.engine.ahead import ahead, read_file
-from igmu_metrics.engine.observe import BATCH_SIZE, Tick
 from igmu_metrics.engine.store import Store
 from igmu_metrics.instruments import Backbone, feature_key
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
-def distances(
-    images: Sequence[Any],
-    others: Sequence[Any],
-    backbone: Backbone,
-    *,
-    batch_size: int = BATCH_SIZE,
-    store: Store | None = None,
-    tick: Tick = lambda n: None,
-) -> FloatArray:
-    """(n,) distances between the images of two lists, pair by pair.
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A picture and its partner on their way.
 
     Args:
-        images: (n,) paths or PIL images.
-        others: (n,) their partners.
-        backbone: measures.
-        batch_size: pairs read ahead at once; no influence on the results.
-        store: keeps distances by the content of both files.
-        tick: called with the number of pairs just read.
-
-    Raises:
-        ImageError: an unreadable image.
-        InputError: a pair that the backbone cannot compare.
+        sha256: of the hashes of both files; "" where one of them is no file.
+        known: their distance, if the store had it.
+        inputs: what the network is given of both, if not.
     """
-    key = feature_key(backbone)
-    prepare = getattr(backbone, "prepare", lambda image: image)
-    compare = getattr(backbone, "compare", None) or (
-        lambda pairs: backbone.image_distance([a for a, _ in pairs], [b for _, b in pairs])
-    )
-    size: int = getattr(backbone, "batch", batch_size)
 
-    def read(i: int) -> tuple[str, FloatArray | None, Any]:
-        one, other = _opened(images[i]), _opened(others[i])
-        sha = hashlib.sha256(f"{one[1]} {other[1]}".encode()).hexdigest() if one[1] and other[1] else ""
-        known = store.get(sha, [key]).get(key) if store is not None and sha else None
-        return sha, known, None if known is not None else (prepare(_decoded(*one)), prepare(_decoded(*other)))
+    sha256: str = ""
+    known: float | None = None
+    inputs: tuple[Any, Any] | None = None
 
-    out = np.full(len(images), np.nan)
-    waiting: dict[int, tuple[str, Any]] = {}
 
-    def run() -> None:
-        if not waiting:
+class Pairs:
+    """The pairs of one pass: a distance each, and those waiting until they fill a call.
+
+    Args:
+        partners: (n,) paths or PIL images of the other model, None where there is none.
+        backbone: measures distances.
+        store: keeps them.
+    """
+
+    def __init__(self, partners: Sequence[Any], backbone: Backbone, store: Store | None) -> None:
+        self.partners = partners
+        self.distances: FloatArray = np.full(len(partners), np.nan)
+        self._backbone, self._store = backbone, store
+        self._key = feature_key(backbone)
+        self._size: int = getattr(backbone, "batch", 1)
+        self._waiting: dict[int, Pair] = {}
+
+    def known(self, sha256: str, other: str) -> Pair:
+        """The pair of two contents, with its distance if that is kept; on any thread."""
+        sha = hashlib.sha256(f"{sha256} {other}".encode()).hexdigest() if sha256 and other else ""
+        found = self._store.get(sha, [self._key]).get(self._key) if self._store is not None and sha else None
+        return Pair(sha, None if found is None else float(found[0]))
+
+    def prepared(self, image: Image) -> Any:
+        """What the network is given of one picture; on any thread."""
+        prepare = getattr(self._backbone, "prepare", None)
+        return image if prepare is None else prepare(image)
+
+    def add(self, i: int, pair: Pair) -> None:
+        """Take in one pair; run the network if it has a full batch.
+
+        Raises:
+            InputError: a pair that the backbone cannot compare.
+        """
+        if pair.known is not None:
+            self.distances[i] = pair.known
             return
-        found = compare([pair for _, pair in waiting.values()])
-        out[list(waiting)] = found
-        if store is not None:
-            rows = zip(waiting.values(), found, strict=True)
-            store.put(key, [(sha, np.array([value])) for (sha, _), value in rows if sha])
-        waiting.clear()
+        self._waiting[i] = pair
+        if len(self._waiting) >= self._size:
+            self.flush()
 
-    for i, (sha, known, pair) in enumerate(ahead(range(len(images)), read, max(1, batch_size))):
-        if known is not None:
-            out[i] = known[0]
-        else:
-            waiting[i] = sha, pair
-            if len(waiting) >= size:
-                run()
-        tick(1)
-    run()
-    return out
+    def flush(self) -> None:
+        """Run the network on what is left."""
+        if not self._waiting:
+            return
+        pairs = list(self._waiting.values())
+        found = self._compare([pair.inputs for pair in pairs if pair.inputs is not None])
+        self.distances[list(self._waiting)] = found
+        if self._store is not None:
+            rows = zip(pairs, found, strict=True)
+            self._store.put(self._key, [(pair.sha256, np.array([value])) for pair, value in rows if pair.sha256])
+        self._waiting.clear()
 
-
-def _opened(image: Any) -> tuple[Any, str, str]:
-    """The picture or its bytes, its content hash, its name."""
-    if isinstance(image, str | Path):
-        return *read_file(image), str(image)
-    return image, "", ""
-
-
-def _decoded(content: Any, _sha: str, name: str) -> Any:
-    from igmu_metrics.images import as_rgb, decode_image
-
-    return decode_image(content, name=name) if isinstance(content, bytes) else as_rgb(content)
+    def _compare(self, inputs: Sequence[tuple[Any, Any]]) -> FloatArray:
+        compare = getattr(self._backbone, "compare", None)
+        found: FloatArray = (
+            compare(inputs)
+            if compare is not None
+            else self._backbone.image_distance([one for one, _ in inputs], [other for _, other in inputs])
+        )
+        return found
