@@ -25,6 +25,7 @@ from igmu_metrics.contract import FloatArray, Interval
 
 MIN_PROMPTS = 20
 """Fewer prompts have no interval of a distance: where few directions carry the features, ten hold it in 86..92 %."""
+_FEW_DIRECTIONS = 0.4  # how much wider an interval is where one direction carries everything
 _BLOCK = 1024
 _SMALL = 64  # of a kernel matrix only its diagonal is wanted
 
@@ -121,7 +122,9 @@ def mmd_estimate(
             whole_x + lone_y - 2 * (xy.total - xy.columns) / (n.sum() * (m.sum() - m)),
         ]
     chance = _chance(xx, n, n) + _chance(yy, m, m) - (2 * _chance(xy, n, m) if paired else 0.0)
-    return value, _jackknifed(value, left_out, n_prompts, max(0.0, chance))
+    scattered = [1 / _directions(sums, float(own.sum())) for sums, own in ((xx, own_x), (yy, own_y))]
+    wider = 1 + _FEW_DIRECTIONS * float(np.mean(scattered))
+    return value, _jackknifed(value, left_out, n_prompts, max(0.0, chance), wider)
 
 
 def _chance(sums: _Sums, n: FloatArray, m: FloatArray) -> float:
@@ -131,15 +134,28 @@ def _chance(sums: _Sums, n: FloatArray, m: FloatArray) -> float:
     return float((inside - own * (sums.total - inside) / (pairs - own)) / pairs)
 
 
-def _jackknifed(value: float, left_out: Sequence[FloatArray], n_prompts: int, chance: float) -> Interval:
+def _directions(sums: _Sums, own: float) -> float:
+    """Along how many directions a set scatters, 1..rows: (Σλ)²/Σλ² of its centred kernel matrix.
+
+    Args:
+        sums: of the kernel of the set with itself.
+        own: sum of the kernel of every row with itself.
+    """
+    mean = sums.total / sums.n_rows
+    squares = sums.squares - 2 * sums.row_squares / sums.n_rows + mean**2
+    return (own - mean) ** 2 / squares if squares > 1e-12 * sums.squares else np.inf
+
+
+def _jackknifed(value: float, left_out: Sequence[FloatArray], n_prompts: int, chance: float, wider: float) -> Interval:
     """Student's interval from leave-one-out values: what those on two scales span.
 
     The square root of the value; and the fourth root of the value and twice the chance, which is nearer to a logarithm
-    and has no seam at 0. Powers, offset and the span were chosen by simulation (tests/test_coverage.py).
+    and has no seam at 0. Where few directions carry the scatter the value is skewed, and both are made wider. Powers,
+    offset, span and width were chosen by simulation (tests/test_coverage.py).
     """
     from scipy.special import stdtrit
 
-    t = float(stdtrit(n_prompts - 1, 0.975))
+    t = wider * float(stdtrit(n_prompts - 1, 0.975))
     ends = []
     for power, offset in ((0.5, 0.0), (0.25, 2 * chance)):
         if value + offset <= 0:  # no distance to speak of: the error of the square itself
@@ -163,6 +179,9 @@ class _Sums:
     rows: FloatArray  # (prompts of a,)
     columns: FloatArray  # (prompts of b,)
     inside: FloatArray  # (prompts of a,), for sides that name the same prompts
+    squares: float  # of the kernel
+    row_squares: float  # of its sums over the rows of b
+    n_rows: int  # of a
 
     @classmethod
     def of(
@@ -178,15 +197,20 @@ class _Sums:
         starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         rows, inside = np.zeros(int(groups_a.max()) + 1), np.zeros(int(groups_a.max()) + 1)
         columns = np.zeros(len(sizes))
+        squares = row_squares = 0.0
         for start in range(0, len(a), _BLOCK):
             block = slice(start, start + _BLOCK)
             groups = groups_a[block]
-            by_prompt = np.add.reduceat(kernel(a[block], b), starts, axis=1)
+            values = kernel(a[block], b)
+            by_prompt = np.add.reduceat(values, starts, axis=1)
+            of_rows = by_prompt.sum(axis=1)
+            squares += float(np.vdot(values, values))
+            row_squares += float(np.vdot(of_rows, of_rows))
             columns += by_prompt.sum(axis=0)
-            rows += np.bincount(groups, by_prompt.sum(axis=1), minlength=len(rows))
+            rows += np.bincount(groups, of_rows, minlength=len(rows))
             if len(columns) == len(rows):
                 inside += np.bincount(groups, by_prompt[np.arange(len(groups)), groups], minlength=len(rows))
-        return cls(float(rows.sum()), rows, columns, inside)
+        return cls(float(rows.sum()), rows, columns, inside, squares, row_squares, len(a))
 
 
 def _within(values: FloatArray, groups: npt.NDArray[np.intp]) -> FloatArray:

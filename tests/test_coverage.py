@@ -305,8 +305,7 @@ def test_distances(kind: str, width: int, decay: float, shift: float, prompts: i
     pairs = (two_models(rng, prompts, width, decay, shift) for _ in range(REPEATS))
     found = [estimate(*pair, x_ids=ids, y_ids=ids) for pair in pairs]
     truth = float(np.mean([value for value, _ in found]))
-    least, most = (0.93, 0.97) if prompts == 50 and not decay else (0.92, 0.98)
-    assert least <= share((ends, truth) for _, ends in found) <= most
+    assert 0.93 <= share((ends, truth) for _, ends in found) <= 0.98
 
 
 @pytest.mark.parametrize("prompts", [20, 50])
@@ -321,19 +320,23 @@ def test_distances_of_models_that_hardly_differ(
     estimate = gaussian.kid_estimate if kind == "kid" else gaussian.cmmd_estimate
     found = [estimate(*two_models(rng, prompts, width, decay, shift), x_ids=ids, y_ids=ids) for _ in range(1000)]
     truth = float(np.mean([value for value, _ in found]))
-    assert 0.925 <= share((ends, truth) for _, ends in found) <= 0.99
+    assert 0.93 <= share((ends, truth) for _, ends in found) <= 0.995
 
 
+@pytest.mark.parametrize("prompts", [20, 50])
+@pytest.mark.parametrize(("width", "decay", "shift"), [(64, 0.5, 0.5), (64, 1.0, 0.3), (64, 1.0, 0.5), (64, 1.0, 1.0)])
 @pytest.mark.parametrize("kind", ["kid", "cmmd"])
-def test_distances_between_models_on_other_prompts(kind: str) -> None:
-    """The hardest case found: one direction carries most, and the prompts of both sides have nothing in common."""
+def test_distances_between_models_on_other_prompts(
+    kind: str, width: int, decay: float, shift: float, prompts: int
+) -> None:
+    """The prompts of both sides have nothing in common, and few directions carry the features."""
     rng = np.random.default_rng(8)
-    one, other = np.repeat(np.arange(50), 2), np.repeat(np.arange(50, 100), 2)
+    one, other = np.repeat(np.arange(prompts), 2), np.repeat(np.arange(prompts, 2 * prompts), 2)
     estimate = gaussian.kid_estimate if kind == "kid" else gaussian.cmmd_estimate
-    pairs = (two_models(rng, 50, 64, 1.0, 0.5, same=False) for _ in range(1000))
+    pairs = (two_models(rng, prompts, width, decay, shift, same=False) for _ in range(1000))
     found = [estimate(*pair, x_ids=one, y_ids=other) for pair in pairs]
     truth = float(np.mean([value for value, _ in found]))
-    assert 0.90 <= share((ends, truth) for _, ends in found) <= 0.97
+    assert 0.93 <= share((ends, truth) for _, ends in found) <= 0.98
 
 
 @pytest.mark.parametrize("prompts", [20, 50, 142])
