@@ -135,7 +135,8 @@ def _extract(
             given[extract.argument] = backbone.info.name
         elif extract.kind == "image_distance":
             measured = seen[parts[0]].distances
-            given[extract.argument] = None if measured is None else measured[good]
+            assert measured is not None  # they were asked for above
+            given[extract.argument] = measured[good]
         elif extract.kind == "text_features":
             texts = lists[parts[0]]
             given[extract.argument] = backbone.text_features([texts[i] for i in good] if len(texts) == n else texts)

@@ -92,12 +92,11 @@ class Evaluation:
         target = self.target()
         drawn, *others = self.drawn(original, unlearned)
         with self.opened(target) as tools:
-            before = self.look(drawn, target, tools, original.name, advance)
+            before = drawn, self.look(drawn, target, tools, original.name, advance)
             for folder, other in zip(unlearned, others, strict=True):
-                known = folder == original and tools.lpips is None
-                first = (drawn, before)
-                seen = before if known else self.look(other, target, tools, folder.name, advance, first)
-                yield self.card((folder.name, original.name), (drawn, before), (other, seen), target, tools)
+                known = folder == original and tools.lpips is None  # all but its distance to itself
+                seen = before[1] if known else self.look(other, target, tools, folder.name, advance, before)
+                yield self.card((folder.name, original.name), before, (other, seen), target, tools)
 
     def drawn(self, original: Path, unlearned: Sequence[Path]) -> list[list[Generation]]:
         """The generations of the original and of every unlearned model.

@@ -294,61 +294,49 @@ def two_models(
     return one * scale, (other + shift) * scale
 
 
-@pytest.mark.parametrize("prompts", [20, 50])
-@pytest.mark.parametrize(("width", "decay", "shift"), FEATURES)
-@pytest.mark.parametrize("kind", ["kid", "cmmd"])
-def test_distances(kind: str, width: int, decay: float, shift: float, prompts: int) -> None:
-    """Of what the value estimates on so many prompts, which is taken from all repeats together."""
+DISTANCES = {"kid": gaussian.kid_estimate, "cmmd": gaussian.cmmd_estimate, "frechet": gaussian.frechet_estimate}
+
+
+def distances_held(
+    kind: str, prompts: int, shape: tuple[int, float, float], repeats: int, *, same: bool = True
+) -> float:
+    """Share of the intervals that hold what the value estimates on so many prompts: its mean over all repeats."""
     rng = np.random.default_rng(8)
     ids = np.repeat(np.arange(prompts), 2)
-    estimate = gaussian.kid_estimate if kind == "kid" else gaussian.cmmd_estimate
-    pairs = (two_models(rng, prompts, width, decay, shift) for _ in range(REPEATS))
-    found = [estimate(*pair, x_ids=ids, y_ids=ids) for pair in pairs]
+    pairs = (two_models(rng, prompts, *shape, same=same) for _ in range(repeats))
+    found = [DISTANCES[kind](*pair, x_ids=ids, y_ids=ids if same else ids + prompts) for pair in pairs]
     truth = float(np.mean([value for value, _ in found]))
-    assert 0.93 <= share((ends, truth) for _, ends in found) <= 0.98
+    return share((ends, truth) for _, ends in found)
 
 
 @pytest.mark.parametrize("prompts", [20, 50])
-@pytest.mark.parametrize(("width", "decay", "shift"), [(6, 0.0, 0.2), (64, 0.5, 0.15), (64, 1.0, 0.3), (64, 1.0, 0.0)])
+@pytest.mark.parametrize("shape", FEATURES)
 @pytest.mark.parametrize("kind", ["kid", "cmmd"])
-def test_distances_of_models_that_hardly_differ(
-    kind: str, width: int, decay: float, shift: float, prompts: int
-) -> None:
+def test_distances(kind: str, shape: tuple[int, float, float], prompts: int) -> None:
+    assert 0.93 <= distances_held(kind, prompts, shape, REPEATS) <= 0.98
+
+
+@pytest.mark.parametrize("prompts", [20, 50])
+@pytest.mark.parametrize("shape", [(6, 0.0, 0.2), (64, 0.5, 0.15), (64, 1.0, 0.3), (64, 1.0, 0.0)])
+@pytest.mark.parametrize("kind", ["kid", "cmmd"])
+def test_distances_of_models_that_hardly_differ(kind: str, shape: tuple[int, float, float], prompts: int) -> None:
     """At or within what so few prompts leave to chance, near the edge at 0: it may hold it more often, not less."""
-    rng = np.random.default_rng(8)
-    ids = np.repeat(np.arange(prompts), 2)
-    estimate = gaussian.kid_estimate if kind == "kid" else gaussian.cmmd_estimate
-    found = [estimate(*two_models(rng, prompts, width, decay, shift), x_ids=ids, y_ids=ids) for _ in range(1000)]
-    truth = float(np.mean([value for value, _ in found]))
-    assert 0.93 <= share((ends, truth) for _, ends in found) <= 0.995
+    assert 0.93 <= distances_held(kind, prompts, shape, 1000) <= 0.995
 
 
 @pytest.mark.parametrize("prompts", [20, 50])
-@pytest.mark.parametrize(("width", "decay", "shift"), [(64, 0.5, 0.5), (64, 1.0, 0.3), (64, 1.0, 0.5), (64, 1.0, 1.0)])
+@pytest.mark.parametrize("shape", [(64, 0.5, 0.5), (64, 1.0, 0.3), (64, 1.0, 0.5), (64, 1.0, 1.0)])
 @pytest.mark.parametrize("kind", ["kid", "cmmd"])
-def test_distances_between_models_on_other_prompts(
-    kind: str, width: int, decay: float, shift: float, prompts: int
-) -> None:
+def test_distances_between_models_on_other_prompts(kind: str, shape: tuple[int, float, float], prompts: int) -> None:
     """The prompts of both sides have nothing in common, and few directions carry the features."""
-    rng = np.random.default_rng(8)
-    one, other = np.repeat(np.arange(prompts), 2), np.repeat(np.arange(prompts, 2 * prompts), 2)
-    estimate = gaussian.kid_estimate if kind == "kid" else gaussian.cmmd_estimate
-    pairs = (two_models(rng, prompts, width, decay, shift, same=False) for _ in range(1000))
-    found = [estimate(*pair, x_ids=one, y_ids=other) for pair in pairs]
-    truth = float(np.mean([value for value, _ in found]))
-    assert 0.93 <= share((ends, truth) for _, ends in found) <= 0.98
+    assert 0.93 <= distances_held(kind, prompts, shape, 1000, same=False) <= 0.98
 
 
 @pytest.mark.parametrize("prompts", [20, 50, 142])
-@pytest.mark.parametrize(("width", "decay", "shift"), [(6, 0.0, 0.8), (64, 0.7, 0.3), (64, 1.0, 0.3), (64, 1.5, 0.3)])
-def test_frechet_where_few_directions_carry_the_features(width: int, decay: float, shift: float, prompts: int) -> None:
+@pytest.mark.parametrize("shape", [(6, 0.0, 0.8), (64, 0.7, 0.3), (64, 1.0, 0.3), (64, 1.5, 0.3)])
+def test_frechet_where_few_directions_carry_the_features(shape: tuple[int, float, float], prompts: int) -> None:
     """Of the distance at this n; with as many equal directions as prompts it holds it in up to all cases."""
-    rng = np.random.default_rng(8)
-    ids = np.repeat(np.arange(prompts), 2)
-    pairs = (two_models(rng, prompts, width, decay, shift) for _ in range(500))
-    found = [gaussian.frechet_estimate(*pair, x_ids=ids, y_ids=ids) for pair in pairs]
-    truth = float(np.mean([value for value, _ in found]))
-    assert 0.92 <= share((ends, truth) for _, ends in found) <= 0.98
+    assert 0.92 <= distances_held("frechet", prompts, shape, 500) <= 0.98
 
 
 def forget_rows(rng: Rng, prompts: int) -> tuple[dict[str, object], dict[str, float]]:

@@ -84,7 +84,7 @@ def observe(
     """
     if partners is not None and len(partners) != len(images):
         raise LengthMismatchError(f"{len(images)} images against {len(partners)} partners; a distance needs pairs.")
-    pairs = Pairs(partners, distance, store) if partners is not None and distance is not None else None
+    pairs = Pairs(len(images), distance, store) if partners is not None and distance is not None else None
     roles = dict(backbones or {})
     reads: Sequence[Backbone | Extractor] | None = getattr(detector, "reads", None)
     looks = detector if reads is None else None  # a detector that wants the pictures themselves
@@ -102,10 +102,11 @@ def observe(
             pending.clear()
 
     def read(i: int) -> Loaded:
-        options: dict[str, Any] = {"keep_image": looks is not None}
-        if pairs is not None:
-            options |= {"pairs": pairs, "partner": pairs.partners[i]}
-        return load(images[i], f"images[{i}]", seen.extractors, store, **options)
+        partner = None if partners is None else partners[i]
+        wanted = seen.extractors
+        return load(
+            images[i], f"images[{i}]", wanted, store, keep_image=looks is not None, pairs=pairs, partner=partner
+        )
 
     for i, one in enumerate(ahead(range(len(images)), read, max(1, batch_size))):
         if one.error is not None:

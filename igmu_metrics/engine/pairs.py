@@ -36,14 +36,13 @@ class Pairs:
     """The pairs of one pass: a distance each, and those waiting until they fill a call.
 
     Args:
-        partners: (n,) paths or PIL images of the other model, None where there is none.
+        n: of pictures, with a partner or without.
         backbone: measures distances.
         store: keeps them.
     """
 
-    def __init__(self, partners: Sequence[Any], backbone: Backbone, store: Store | None) -> None:
-        self.partners = partners
-        self.distances: FloatArray = np.full(len(partners), np.nan)
+    def __init__(self, n: int, backbone: Backbone, store: Store | None) -> None:
+        self.distances: FloatArray = np.full(n, np.nan)
         self._backbone, self._store = backbone, store
         self._key = feature_key(backbone)
         self._size: int = getattr(backbone, "batch", 1)
