@@ -81,7 +81,7 @@ def _intervals(n: int, width: int, n_rounds: int) -> str:
             "igmu: KID with interval": lambda: gaussian.kid_estimate(x, y, **both),
             "torch-fidelity: KID, 100 subsets": lambda: _subsets(x, y),
             "igmu: CMMD with interval": lambda: gaussian.cmmd_estimate(x, y, **both),
-            "igmu: FID, jackknife of 20 groups": lambda: gaussian.frechet_estimate(x, y, **both),
+            "igmu: FID with interval": lambda: gaussian.frechet_estimate(x, y, **both),
         },
         n_rounds,
     )

@@ -7,7 +7,7 @@ Conventions:
 - A set is an (n, d) array, one feature vector a generation; the order of its rows does not matter.
 - All three are "lower is closer". The Fréchet distance is biased upward at small n (two halves of one distribution are
   tens apart at n = 250); `kid` and `cmmd(..., unbiased=True)` are unbiased and may come out slightly below zero.
-- Intervals leave out prompts, not generations: see `mmd.mmd_estimate`, and for the Fréchet distance `jackknife`, whose
+- Intervals are over prompts, not generations: see `mmd_interval`, and for the Fréchet distance `jackknife`, whose
   interval holds at the n at hand only.
 """
 
@@ -22,7 +22,8 @@ import numpy.typing as npt
 from igmu_data.errors import EmptyInputError, InputError
 from igmu_metrics.contract import FloatArray, Interval
 from igmu_metrics.jackknife import frechet_interval
-from igmu_metrics.mmd import mmd_biased, mmd_estimate, mmd_unbiased, polynomial_kernel, rbf_kernel
+from igmu_metrics.mmd import mmd_biased, mmd_unbiased, polynomial_kernel, rbf_kernel
+from igmu_metrics.mmd_interval import mmd_estimate
 from igmu_metrics.moments import Moments, assembled, frechet_of_moments
 from igmu_metrics.validation import numbers, same_length
 
@@ -111,7 +112,7 @@ def kid_estimate(
     x_ids: Sequence[Hashable] | npt.NDArray[Any] | None = None,
     y_ids: Sequence[Hashable] | npt.NDArray[Any] | None = None,
 ) -> tuple[float, Interval]:
-    """`kid` and its 95 % interval over prompts; see `mmd_estimate` for the arguments."""
+    """`kid` and its 95 % interval over prompts; arguments as of `mmd_interval.mmd_estimate`."""
     x, y = _pair(x, y)
     return mmd_estimate(polynomial_kernel, x, y, x_ids=x_ids, y_ids=y_ids)
 
@@ -151,7 +152,7 @@ def cmmd_estimate(
     x_ids: Sequence[Hashable] | npt.NDArray[Any] | None = None,
     y_ids: Sequence[Hashable] | npt.NDArray[Any] | None = None,
 ) -> tuple[float, Interval]:
-    """`cmmd(..., unbiased=True)` and its 95 % interval over prompts; see `mmd_estimate` for the arguments."""
+    """`cmmd(..., unbiased=True)` and its 95 % interval over prompts; arguments as of `mmd_interval.mmd_estimate`."""
     x, y = _pair(unit_rows("x", x), unit_rows("y", y))
     value, (low, high) = mmd_estimate(rbf_kernel, x, y, x_ids=x_ids, y_ids=y_ids)
     return CMMD_SCALE * value, (CMMD_SCALE * low, CMMD_SCALE * high)

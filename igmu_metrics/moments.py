@@ -59,16 +59,6 @@ class Moments:
         scatter = self.scatter + other.scatter + np.outer(shift, shift) * (self.n * other.n / n)
         return Moments(n, self.mean + shift * (other.n / n), scatter)
 
-    def without(self, part: Moments) -> Moments:
-        """Of what remains when rows that were seen are taken out again: `merged` backwards.
-
-        Digits are lost where the part is nearly everything; meant for small parts.
-        """
-        n = self.n - part.n
-        shift = (self.mean - part.mean) * (self.n / n)
-        mean = part.mean + shift
-        return Moments(n, mean, self.scatter - part.scatter - np.outer(shift, shift) * (n * part.n / self.n))
-
     @property
     def covariance(self) -> FloatArray:
         """(d, d), divided by n − 1; n ≥ 2."""

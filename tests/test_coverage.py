@@ -280,8 +280,27 @@ def test_difference_of_two_published_numbers() -> None:
     assert 0.93 <= share(found) <= 0.97
 
 
-# How many dimensions, how much narrower one is than the one before (power), how far the models are apart.
-FEATURES = [(6, 0.0, 0.8), (64, 0.0, 0.5), (64, 0.5, 0.5), (64, 1.0, 0.5)]
+# Prompts, how many dimensions, how much narrower one is than the one before (power), how far the models are apart.
+Shape = tuple[int, int, float, float]
+APART = [
+    (20, 6, 0.0, 0.8),
+    (20, 64, 0.0, 0.5),
+    (50, 64, 0.0, 0.5),
+    (50, 64, 0.5, 0.5),
+    (20, 64, 1.0, 0.5),
+    (50, 64, 1.0, 0.5),
+]
+NEAR = [
+    (20, 6, 0.0, 0.2),
+    (50, 64, 0.0, 0.1),
+    (50, 64, 0.5, 0.15),
+    (142, 64, 0.7, 0.3),
+    (20, 64, 1.0, 0.3),
+    (50, 64, 1.5, 0.3),
+]
+EQUAL = [(20, 64, 0.5, 0.0), (50, 64, 0.5, 0.0), (50, 64, 1.0, 0.0), (142, 64, 1.0, 0.0)]
+OTHERS = [(50, 64, 0.5, 0.5), (20, 64, 1.0, 0.3), (50, 64, 1.0, 0.3), (50, 64, 1.0, 1.0), (20, 64, 1.5, 0.5)]
+CASES = [(shape, True) for shape in APART + NEAR + EQUAL] + [(shape, False) for shape in OTHERS]
 
 
 def two_models(
@@ -297,46 +316,23 @@ def two_models(
 DISTANCES = {"kid": gaussian.kid_estimate, "cmmd": gaussian.cmmd_estimate, "frechet": gaussian.frechet_estimate}
 
 
-def distances_held(
-    kind: str, prompts: int, shape: tuple[int, float, float], repeats: int, *, same: bool = True
-) -> float:
-    """Share of the intervals that hold what the value estimates on so many prompts: its mean over all repeats."""
-    rng = np.random.default_rng(8)
-    ids = np.repeat(np.arange(prompts), 2)
-    pairs = (two_models(rng, prompts, *shape, same=same) for _ in range(repeats))
-    found = [DISTANCES[kind](*pair, x_ids=ids, y_ids=ids if same else ids + prompts) for pair in pairs]
-    truth = float(np.mean([value for value, _ in found]))
-    return share((ends, truth) for _, ends in found)
+@pytest.mark.parametrize("kind", DISTANCES)
+def test_distances(kind: str) -> None:
+    """Of what the value estimates on so many prompts, bias included: its mean over all repeats.
 
-
-@pytest.mark.parametrize("prompts", [20, 50])
-@pytest.mark.parametrize("shape", FEATURES)
-@pytest.mark.parametrize("kind", ["kid", "cmmd"])
-def test_distances(kind: str, shape: tuple[int, float, float], prompts: int) -> None:
-    assert 0.93 <= distances_held(kind, prompts, shape, REPEATS) <= 0.98
-
-
-@pytest.mark.parametrize("prompts", [20, 50])
-@pytest.mark.parametrize("shape", [(6, 0.0, 0.2), (64, 0.5, 0.15), (64, 1.0, 0.3), (64, 1.0, 0.0)])
-@pytest.mark.parametrize("kind", ["kid", "cmmd"])
-def test_distances_of_models_that_hardly_differ(kind: str, shape: tuple[int, float, float], prompts: int) -> None:
-    """At or within what so few prompts leave to chance, near the edge at 0: it may hold it more often, not less."""
-    assert 0.93 <= distances_held(kind, prompts, shape, 1000) <= 0.995
-
-
-@pytest.mark.parametrize("prompts", [20, 50])
-@pytest.mark.parametrize("shape", [(64, 0.5, 0.5), (64, 1.0, 0.3), (64, 1.0, 0.5), (64, 1.0, 1.0)])
-@pytest.mark.parametrize("kind", ["kid", "cmmd"])
-def test_distances_between_models_on_other_prompts(kind: str, shape: tuple[int, float, float], prompts: int) -> None:
-    """The prompts of both sides have nothing in common, and few directions carry the features."""
-    assert 0.93 <= distances_held(kind, prompts, shape, 1000, same=False) <= 0.98
-
-
-@pytest.mark.parametrize("prompts", [20, 50, 142])
-@pytest.mark.parametrize("shape", [(6, 0.0, 0.8), (64, 0.7, 0.3), (64, 1.0, 0.3), (64, 1.5, 0.3)])
-def test_frechet_where_few_directions_carry_the_features(shape: tuple[int, float, float], prompts: int) -> None:
-    """Of the distance at this n; with as many equal directions as prompts it holds it in up to all cases."""
-    assert 0.92 <= distances_held("frechet", prompts, shape, 500) <= 0.98
+    From models far apart to equal ones, features of many directions and of hardly more than one, the same prompts and
+    others: on the average over all, and a little less strictly in each (600 repeats: ± 1 %).
+    """
+    held = {}
+    for shape, same in CASES:
+        rng = np.random.default_rng(8)
+        ids = np.repeat(np.arange(shape[0]), 2)
+        pairs = (two_models(rng, *shape, same=same) for _ in range(600))
+        found = [DISTANCES[kind](*pair, x_ids=ids, y_ids=ids if same else ids + shape[0]) for pair in pairs]
+        truth = float(np.mean([value for value, _ in found]))
+        held[shape, same] = share((ends, truth) for _, ends in found)
+    assert 0.93 <= np.mean(list(held.values())) <= 0.97, held
+    assert all(0.91 <= each <= 0.985 for each in held.values()), held
 
 
 def forget_rows(rng: Rng, prompts: int) -> tuple[dict[str, object], dict[str, float]]:

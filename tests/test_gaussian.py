@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from functools import partial
-from math import sqrt
 
 import numpy as np
 import pytest
@@ -198,28 +198,45 @@ def test_blocks_do_not_change_an_mmd(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = features(50, 8, seed=1), features(30, 8, seed=2)
     ids = [i // 3 for i in range(50)]
     whole = (mmd_unbiased(polynomial_kernel, x, y), mmd_biased(rbf_kernel, x, y), kid_interval(x, y, x_ids=ids))
-    monkeypatch.setattr("igmu_metrics.mmd._BLOCK", 7)
+    monkeypatch.setattr("igmu_metrics.mmd.BLOCK", 7)
     parts = (mmd_unbiased(polynomial_kernel, x, y), mmd_biased(rbf_kernel, x, y), kid_interval(x, y, x_ids=ids))
     assert parts[:2] == pytest.approx(whole[:2], rel=1e-10)
     assert parts[2] == pytest.approx(whole[2], rel=1e-10)
 
 
 @pytest.mark.parametrize("paired", [False, True])
-def test_the_interval_is_that_of_leaving_out_prompts(paired: bool) -> None:
-    """Sums over prompts against scoring anew without each prompt."""
-    x, y = features(12, 4, seed=1), features(15, 4, seed=2, shift=0.6)
+@pytest.mark.parametrize("shift", [0.0, 0.6, 2.0])
+def test_the_interval_is_that_of_leaving_out_prompts_and_of_their_pairs(paired: bool, shift: float) -> None:
+    """Blocks of sums against whole matrices, and scoring anew without each prompt."""
+    x, y = features(12, 4, seed=1), features(15, 4, seed=2, shift=shift)
     x_ids = np.arange(12) // 2 if paired else np.arange(12) // 3
     y_ids = np.minimum(np.arange(15) // 2, 5) if paired else np.arange(15) // 3 + 100
 
-    def chance(a: np.ndarray, b: np.ndarray, a_ids: np.ndarray, b_ids: np.ndarray) -> float:
-        """Of every prompt's own pairs, how much more they are alike than pairs of others, by its share of all pairs."""
-        kernel, same = polynomial_kernel(a, b), a_ids[:, None] == b_ids[None, :]
-        return float((kernel[same].sum() - same.sum() * kernel[~same].mean()) / same.size)
+    def jackknifed(distance: Callable[[np.ndarray, np.ndarray], float]) -> float:
+        if paired:
+            groups = [[distance(x[x_ids != p], y[y_ids != p]) for p in range(6)]]
+        else:
+            groups = [
+                [distance(x[x_ids != p], y) for p in range(4)],
+                [distance(x, y[y_ids != p]) for p in np.unique(y_ids)],
+            ]
+        return float(sum((len(g) - 1) * np.var(g) for g in groups))
 
-    if paired:
-        groups = [[kid(x[x_ids != p], y[y_ids != p]) for p in range(6)]]
-    else:
-        groups = [[kid(x[x_ids != p], y) for p in range(4)], [kid(x, y[y_ids != p]) for p in range(100, 105)]]
+    def shares(ids: np.ndarray) -> np.ndarray:
+        """What each row adds to the error of its set's mean, one line a prompt."""
+        own = (np.unique(ids)[:, None] == ids[None, :]) / len(ids)
+        return own - own.sum(axis=1, keepdims=True) / len(ids)
+
+    both = np.concatenate([x, y])
+    signed = [np.pad(shares(x_ids), ((0, 0), (0, 15))), -np.pad(shares(y_ids), ((0, 0), (12, 0)))]
+    sides = [signed[0] + signed[1]] if paired else signed
+    inner = np.concatenate(sides) @ polynomial_kernel(both, both) @ np.concatenate(sides).T
+    side = np.repeat(np.arange(len(sides)), [len(s) for s in sides])
+    p = np.bincount(side)[side]
+    alone = float((np.diagonal(inner) * p / (p - 1)).sum())
+    weights = np.where(side[:, None] == side[None, :], (p / (p - 1))[:, None], 1.0)
+    np.fill_diagonal(weights, 0.0)
+    pairs = 2 * float((weights * inner**2).sum())
 
     def directions(a: np.ndarray) -> float:
         """From the eigenvalues of the centred kernel matrix."""
@@ -227,20 +244,17 @@ def test_the_interval_is_that_of_leaving_out_prompts(paired: bool) -> None:
         spread = np.linalg.eigvalsh(centre @ polynomial_kernel(a, a) @ centre)
         return float(spread.sum() ** 2 / (spread**2).sum())
 
-    wider = 1 + 0.2 / directions(x) + 0.2 / directions(y)
-    noise = chance(x, x, x_ids, x_ids) + chance(y, y, y_ids, y_ids)
-    noise -= 2 * chance(x, y, x_ids, y_ids) if paired else 0.0
-    assert kid(x, y) > 0
-    assert noise > 0
-    ends = []
-    for power, offset in ((0.5, 0.0), (0.25, 2 * noise)):
-        scaled = [np.sign(np.array(g) + offset) * np.abs(np.array(g) + offset) ** power for g in groups]
-        error = sqrt(sum((len(g) - 1) / len(g) * ((g - g.mean()) ** 2).sum() for g in scaled))
-        half = wider * stats.t.ppf(0.975, 5 if paired else 3) * error
-        low, high = (kid(x, y) + offset) ** power + np.array([-half, half])
-        ends.append((np.sign(low) * abs(low) ** (1 / power) - offset, high ** (1 / power) - offset))
-    expected = (min(low for low, _ in ends), max(high for _, high in ends))
-    assert kid_interval(x, y, x_ids=x_ids, y_ids=y_ids) == pytest.approx(expected, rel=1e-6)
+    t = (1 + 0.15 / directions(x) + 0.15 / directions(y)) * stats.t.ppf(0.975, 5 if paired else 3)
+    biased, errors = mmd_biased(polynomial_kernel, x, y), jackknifed(partial(mmd_biased, polynomial_kernel))
+    square = biased - alone
+    far = np.clip(square / np.sqrt(pairs) / 4 - 1, 0, 1)
+    fixed = pairs + far * max(0.0, errors * (1 - max(square, 0) / biased) - 2 * pairs)
+    fixed += max(0.0, jackknifed(kid) - errors)
+    low, high = np.array(kid_interval(x, y, x_ids=x_ids, y_ids=y_ids)) - kid(x, y) + square
+    for end in (low, high):  # t standard errors of an estimate whose variance is that at the end
+        error = np.sqrt(errors / biased * max(end, 0.0) + fixed)
+        assert abs(end - square) == pytest.approx(t * error, rel=1e-6)
+    assert low < square < high
 
 
 @pytest.mark.parametrize("per_prompt", [1, 4])

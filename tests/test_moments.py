@@ -1,4 +1,4 @@
-"""Moments that merge, the Fréchet distance from them, and the interval that leaves prompts out."""
+"""Moments that merge, the Fréchet distance from them, and its interval over prompts."""
 
 from __future__ import annotations
 
@@ -9,21 +9,18 @@ from hypothesis import strategies as st
 
 from igmu_data.errors import InputError
 from igmu_metrics import gaussian
-from igmu_metrics.jackknife import GROUPS, frechet_interval
+from igmu_metrics.jackknife import _derivatives, frechet_interval
 from igmu_metrics.moments import Moments, frechet_of_moments
 
 
 @given(st.integers(2, 40), st.integers(1, 39), st.integers(0, 99))
-def test_pieces_merge_to_the_whole_and_come_apart_again(n: int, cut: int, seed: int) -> None:
+def test_pieces_merge_to_the_whole(n: int, cut: int, seed: int) -> None:
     rows = np.random.default_rng(seed).normal(1e3, 2.0, (n, 3))
     cut = min(cut, n - 1)
     merged = Moments.of(rows[:cut]).merged(Moments.of(rows[cut:]))
     assert merged.n == n
     np.testing.assert_allclose(merged.mean, rows.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(merged.covariance, np.cov(rows.T), rtol=1e-9, atol=1e-9)
-    rest = merged.without(Moments.of(rows[:cut]))
-    np.testing.assert_allclose(rest.mean, rows[cut:].mean(axis=0), rtol=1e-9)
-    np.testing.assert_allclose(rest.scatter, Moments.of(rows[cut:]).scatter, atol=1e-7 * n)
 
 
 def test_more_rows_than_a_block_and_none() -> None:
@@ -42,23 +39,67 @@ def test_both_forms_give_the_same_distance() -> None:
     assert frechet_of_moments(Moments.of(x), Moments.of(y)) == pytest.approx(exact, rel=1e-7)  # singular: by roots
 
 
-@pytest.mark.parametrize("width", [30, 6])  # both forms
-def test_the_interval_is_that_of_distances_without_each_group(width: int) -> None:
+def half_width(interval: tuple[float, float]) -> float:
+    """On the scale of the logarithm."""
+    return float(np.log(interval[1] / interval[0]) / 2)
+
+
+@pytest.mark.parametrize("apart", [0, 1000])  # the same prompts on both sides, or others
+def test_with_many_prompts_the_interval_is_that_of_leaving_each_out(apart: int) -> None:
+    """Where pairs of prompts have next to nothing to say, every jackknife agrees."""
     rng = np.random.default_rng(2)
-    ids = np.repeat(np.arange(GROUPS), 2)  # as many prompts as groups: every group is one prompt
-    x = rng.normal(size=(2 * GROUPS, width)) + rng.normal(size=(GROUPS, width))[ids]
-    y = rng.normal(0.3, 1.2, size=(2 * GROUPS, width))
-    value = gaussian.frechet_distance(x, y)
-    without = [gaussian.frechet_distance(x[ids != g], y[ids != g]) for g in range(GROUPS)]
-    half = 2.093024054 * np.sqrt((GROUPS - 1) / GROUPS * np.sum((without - np.mean(without)) ** 2))
-    expected = (value * np.exp(-half / value), value * np.exp(half / value))
-    assert frechet_interval(x, y, value, x_ids=ids, y_ids=ids) == pytest.approx(expected, rel=1e-6)
-    # Other prompts on the other side: one side at a time, and the variances add up.
-    sides = [[gaussian.frechet_distance(x[ids != g], y) for g in range(GROUPS)],
-             [gaussian.frechet_distance(x, y[ids != g]) for g in range(GROUPS)]]  # fmt: skip
-    variance = sum((GROUPS - 1) / GROUPS * np.sum((s - np.mean(s)) ** 2) for s in map(np.array, sides))
-    low, high = frechet_interval(x, y, value, x_ids=ids, y_ids=ids + 100)
-    assert np.log(high / low) / 2 == pytest.approx(2.093024054 * np.sqrt(variance) / value, rel=1e-6)
+    ids = np.repeat(np.arange(400), 2)
+    prompt = rng.normal(size=(400, 24))[ids]
+    x, y = prompt + rng.normal(size=prompt.shape), prompt + rng.normal(0.6, 1.2, prompt.shape)
+    value, interval = gaussian.frechet_estimate(x, y, x_ids=ids, y_ids=ids + apart)
+    ways = [(True, True)] if not apart else [(True, False), (False, True)]
+    sides = [
+        [gaussian.frechet_distance(x[ids != g] if of_x else x, y[ids != g] if of_y else y) for g in range(400)]
+        for of_x, of_y in ways
+    ]
+    variance = 399 * sum(np.var(side) for side in sides)
+    assert half_width(interval) == pytest.approx(1.966 * np.sqrt(variance) / value, rel=0.05)
+
+
+@pytest.mark.parametrize(("n", "width"), [(30, 40), (40, 6), (30, 24)])  # fewer rows than columns, more, one side each
+def test_derivatives_by_the_weights_of_rows(n: int, width: int) -> None:
+    rng = np.random.default_rng(4)
+    x, y = rng.normal(size=(n, width)), rng.normal(0.3, 1.2, size=(20, width))
+    weights = rng.uniform(0.5, 1.5, n), rng.uniform(0.5, 1.5, 20)
+
+    def distance(of_x: np.ndarray, of_y: np.ndarray) -> float:
+        moments = []
+        for rows, w in ((x, of_x), (y, of_y)):
+            w = w / w.sum()
+            centred = rows - w @ rows
+            moments.append(Moments(len(rows), w @ rows, len(rows) * (centred.T * w) @ centred))
+        return frechet_of_moments(*moments)
+
+    given = [w / w.mean() for w in weights]
+    step = 1e-4 * rng.normal(size=n), 1e-4 * rng.normal(size=20)
+    ahead, behind = (distance(*(w + sign * s for w, s in zip(given, step, strict=True))) for sign in (1, -1))
+    found = sum(float(d @ s) for d, s in zip(_derivatives(x, y, *given), step, strict=True))
+    assert found == pytest.approx((ahead - behind) / 2, rel=2e-4)  # singular covariances: half the digits
+
+
+def test_pairs_of_prompts_are_counted_once() -> None:
+    """Two equal models in many directions: the distance is all pairs, and leaving prompts out sees them doubly."""
+    values, halves = [], []
+    for seed in range(80):
+        rng = np.random.default_rng(seed)
+        ids, x, y = np.repeat(np.arange(40), 2), *rng.normal(size=(2, 80, 60))
+        value, interval = gaussian.frechet_estimate(x, y, x_ids=ids, y_ids=ids)
+        values.append(value)
+        halves.append(half_width(interval) * value / 2.023)
+    assert np.mean(halves) == pytest.approx(np.std(values), rel=0.25)  # leaving out groups: 1.9 times as much
+
+
+def test_sets_without_spread_and_single_prompts() -> None:
+    ones = np.ones((30, 3))
+    assert gaussian.frechet_estimate(ones, ones) == (0.0, (0.0, 0.0))
+    assert gaussian.frechet_estimate(ones, 0 * ones) == (3.0, (3.0, 3.0))
+    with pytest.raises(InputError, match="two prompts"):
+        frechet_interval(ones, ones, 0.0, x_ids=["a"] * 30)
 
 
 def test_the_interval_does_not_depend_on_the_order_of_rows() -> None:

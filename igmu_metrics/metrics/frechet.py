@@ -4,9 +4,9 @@ Goal: notice damage to what should be retained (or how far forget images have mo
 
 Conventions: one feature vector a generation, from one named backbone for both sets. `fid` is reported only for
 Inception's features, `cmmd` only for CLIP's. All figures are 0 for equal distributions, lower is closer. KID is not
-scaled by 1000; CMMD is, as published. KID and CMMD leave out one prompt after the other. The Fréchet distance gets a
-jackknife that leaves out groups of prompts, because a bootstrap with replacement moves it upward (measured: 63.7 around
-53.2); its interval is of the distance at this n, and does not cover the bias in n.
+scaled by 1000; CMMD is, as published. Intervals are over prompts (`mmd_interval`, `jackknife`); no bootstrap, because
+drawing with replacement moves a Fréchet distance upward (measured: 63.7 around 53.2), whose interval is of the distance
+at this n and does not cover the bias in n.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from igmu_data.errors import InputError
 from igmu_metrics import gaussian
 from igmu_metrics.contract import Estimate, Extract, FloatArray, Interval, MetricInfo, Result, Rows
 from igmu_metrics.metrics._rows import Column, prompts
-from igmu_metrics.mmd import MIN_PROMPTS
+from igmu_metrics.mmd_interval import MIN_PROMPTS
 
 INFO = MetricInfo(
     name="frechet",
