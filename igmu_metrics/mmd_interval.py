@@ -101,7 +101,7 @@ def _scatter(centred: FloatArray, inside: FloatArray) -> tuple[float, float]:
         inside: of every prompt with itself.
     """
     p, k = len(inside), len(centred)
-    off = float(np.vdot(centred, centred)) - float(np.sum(np.diagonal(centred) ** 2))
+    off = max(0.0, float(np.vdot(centred, centred)) - float(np.sum(np.diagonal(centred) ** 2)))
     return float(inside.sum()) * p / (p - 1), 2 * off * p / (p - 1) * (p * (p - 1)) / (k * (k - 1))
 
 

@@ -204,6 +204,17 @@ def test_blocks_do_not_change_an_mmd(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parts[2] == pytest.approx(whole[2], rel=1e-10)
 
 
+@pytest.mark.parametrize("apart", [0, 1000])
+def test_pairs_of_some_prompts_speak_for_all(monkeypatch: pytest.MonkeyPatch, apart: int) -> None:
+    """Between equal models there is nothing but pairs; of many prompts only some are looked at."""
+    x, y, ids = features(400, 8, seed=1), features(400, 8, seed=2), np.repeat(np.arange(200), 2)
+    low, high = kid_interval(x, y, x_ids=ids, y_ids=ids + apart)
+    monkeypatch.setattr("igmu_metrics.mmd_interval._MATRIX", 70)  # every third
+    of_some = kid_interval(x, y, x_ids=ids, y_ids=ids + apart)
+    assert of_some == pytest.approx((low, high), abs=0.15 * (high - low))
+    assert of_some != (low, high)
+
+
 @pytest.mark.parametrize("paired", [False, True])
 @pytest.mark.parametrize("shift", [0.0, 0.6, 2.0])
 def test_the_interval_is_that_of_leaving_out_prompts_and_of_their_pairs(paired: bool, shift: float) -> None:
