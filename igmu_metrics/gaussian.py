@@ -13,14 +13,12 @@ Conventions:
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from igmu_data.errors import EmptyInputError, InputError
 from igmu_metrics.contract import FloatArray, Interval
+from igmu_metrics.distance_interval import Ids
 from igmu_metrics.jackknife import frechet_interval
 from igmu_metrics.mmd import mmd_biased, mmd_unbiased, polynomial_kernel, rbf_kernel
 from igmu_metrics.mmd_interval import mmd_estimate
@@ -69,8 +67,8 @@ def frechet_estimate(
     x: npt.ArrayLike,
     y: npt.ArrayLike,
     *,
-    x_ids: Sequence[Hashable] | npt.NDArray[Any] | None = None,
-    y_ids: Sequence[Hashable] | npt.NDArray[Any] | None = None,
+    x_ids: Ids = None,
+    y_ids: Ids = None,
     seed: int = 0,
 ) -> tuple[float, Interval]:
     """`frechet_distance` and the 95 % interval of `jackknife.frechet_interval`, which is of the distance at this n."""
@@ -109,8 +107,8 @@ def kid_estimate(
     x: npt.ArrayLike,
     y: npt.ArrayLike,
     *,
-    x_ids: Sequence[Hashable] | npt.NDArray[Any] | None = None,
-    y_ids: Sequence[Hashable] | npt.NDArray[Any] | None = None,
+    x_ids: Ids = None,
+    y_ids: Ids = None,
 ) -> tuple[float, Interval]:
     """`kid` and its 95 % interval over prompts; arguments as of `mmd_interval.mmd_estimate`."""
     x, y = _pair(x, y)
@@ -149,8 +147,8 @@ def cmmd_estimate(
     x: npt.ArrayLike,
     y: npt.ArrayLike,
     *,
-    x_ids: Sequence[Hashable] | npt.NDArray[Any] | None = None,
-    y_ids: Sequence[Hashable] | npt.NDArray[Any] | None = None,
+    x_ids: Ids = None,
+    y_ids: Ids = None,
 ) -> tuple[float, Interval]:
     """`cmmd(..., unbiased=True)` and its 95 % interval over prompts; arguments as of `mmd_interval.mmd_estimate`."""
     x, y = _pair(unit_rows("x", x), unit_rows("y", y))

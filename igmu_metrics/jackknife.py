@@ -15,21 +15,18 @@ it is from its value at n = ∞: a distance between equal models keeps an interv
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from igmu_data.errors import InputError
 from igmu_metrics.contract import FloatArray, Interval
-from igmu_metrics.mmd import prompt_groups
+from igmu_metrics.distance_interval import Ids, Prompts, within_errors
 
 _PROBES: Final = 4  # random weightings
 _STEP: Final = 0.01  # by which they move each weight
 _FEW_DIRECTIONS: Final = 0.4  # how much wider an interval is where one direction carries everything
 _NEGLIGIBLE: Final = 1e-7  # of the largest singular value: half the digits, as they come from their squares
-Ids = Sequence[Hashable] | npt.NDArray[Any] | None
 
 
 def frechet_interval(
@@ -58,20 +55,17 @@ def frechet_interval(
     """
     from scipy.special import stdtrit
 
-    (groups_x, prompts_x), (groups_y, prompts_y) = prompt_groups(x, x_ids), prompt_groups(y, y_ids)
-    if min(len(prompts_x), len(prompts_y)) < 2:
+    prompts = Prompts.of(x, y, x_ids, y_ids)
+    if min(prompts.counts) < 2:
         raise InputError("an interval needs at least two prompts on each side.")
-    sizes = [len(prompts_x), len(prompts_y)]
-    if x_ids is not None and y_ids is not None and prompts_x == prompts_y:
-        sizes = sizes[:1]
-    else:
-        groups_y = groups_y + len(prompts_x)
+    sizes = prompts.counts[:1] if prompts.shared else prompts.counts
+    of_x, of_y = prompts.of_x, prompts.of_y + sum(sizes[:-1])
 
     def slopes(weights: FloatArray) -> FloatArray:
         """Derivative of the distance by the weight of each prompt."""
-        of_x, of_y = _derivatives(x, y, weights[groups_x], weights[groups_y])
+        by_x, by_y = _derivatives(x, y, weights[of_x], weights[of_y])
         k = len(weights)
-        return np.asarray(np.bincount(groups_x, of_x, k) + np.bincount(groups_y, of_y, k), dtype=np.float64)
+        return np.asarray(np.bincount(of_x, by_x, k) + np.bincount(of_y, by_y, k), dtype=np.float64)
 
     ones = np.ones(sum(sizes))
     plain = slopes(ones)
@@ -90,12 +84,8 @@ def _interval(value: float, alone: float, pairs: float, t: float) -> Interval:
     """All distances m with |value − m| ≤ t·√(alone·m/value − pairs), whose variance is at least that of pairs."""
     if value <= t * np.sqrt(alone) * 1e-2:  # next to no distance, for which a ratio says nothing
         return 0.0, value + t * float(np.sqrt(alone))
-    middle = value + t**2 * alone / value / 2
-    half = float(np.sqrt(middle**2 - value**2 - t**2 * pairs))
-    low = middle - half
-    if alone * low / value < 2 * pairs:
-        low = value - t * float(np.sqrt(pairs))
-    return max(0.0, low), middle + half
+    low, high = within_errors(value, alone / value, -pairs, pairs, t)
+    return max(0.0, low), high
 
 
 def _derivatives(x: FloatArray, y: FloatArray, of_x: FloatArray, of_y: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -1,4 +1,4 @@
-"""Maximum mean discrepancy between two sets of feature vectors, and who shares a prompt.
+"""Maximum mean discrepancy between two sets of feature vectors.
 
 Conventions: sets are (n, d) float64 arrays, one row a generation; all values are squared distances, 0 for equal
 distributions. Kernel matrices are computed in blocks of rows and never held whole, so memory stays flat.
@@ -6,13 +6,10 @@ distributions. Kernel matrices are computed in blocks of rows and never held who
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
-from igmu_data.errors import LengthMismatchError
 from igmu_metrics.contract import FloatArray
 
 BLOCK = 1024
@@ -65,17 +62,3 @@ def diagonal(kernel: Kernel, a: FloatArray) -> FloatArray:
 
 def _blocked_sum(kernel: Kernel, a: FloatArray, b: FloatArray) -> float:
     return float(sum(kernel(a[i : i + BLOCK], b).sum() for i in range(0, len(a), BLOCK)))
-
-
-def prompt_groups(
-    rows: FloatArray, ids: Sequence[Hashable] | npt.NDArray[Any] | None
-) -> tuple[npt.NDArray[np.intp], list[Any]]:
-    """Prompt of each row as 0..c−1, and the prompts; numbered so that the order of the rows does not matter."""
-    if ids is None:
-        groups = np.empty(len(rows), np.intp)
-        groups[np.argsort(rows.sum(axis=1), kind="stable")] = np.arange(len(rows))
-        return groups, list(range(len(rows)))
-    if len(ids) != len(rows):
-        raise LengthMismatchError(f"{len(ids)} prompt ids for {len(rows)} rows of features; give one id a row.")
-    prompts, groups = np.unique(np.asarray(ids), return_inverse=True)
-    return groups, prompts.tolist()

@@ -15,22 +15,20 @@ below the distance of the two models over all prompts. Kernel matrices are compu
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from igmu_data.errors import InputError
 from igmu_metrics import mmd
 from igmu_metrics.contract import FloatArray, Interval
+from igmu_metrics.distance_interval import Groups, Ids, Prompts, within_errors
 
 MIN_PROMPTS = 20
 """Fewer prompts have no interval of a distance: where few directions carry the features, ten hold it in 86..92 %."""
 _FEW_DIRECTIONS: Final = 0.3  # how much wider an interval is where one direction carries everything
 _MATRIX: Final = 1024  # prompts among which pairs are looked at; of more, as many evenly
-Groups = npt.NDArray[np.intp]
 
 
 def mmd_estimate(
@@ -38,8 +36,8 @@ def mmd_estimate(
     x: FloatArray,
     y: FloatArray,
     *,
-    x_ids: Sequence[Hashable] | npt.NDArray[Any] | None = None,
-    y_ids: Sequence[Hashable] | npt.NDArray[Any] | None = None,
+    x_ids: Ids = None,
+    y_ids: Ids = None,
 ) -> tuple[float, Interval]:
     """`mmd_unbiased` with its 95 % interval over prompts.
 
@@ -59,35 +57,35 @@ def mmd_estimate(
     """
     from scipy.special import stdtrit
 
-    groups_x, prompts_x = mmd.prompt_groups(x, x_ids)
-    groups_y, prompts_y = mmd.prompt_groups(y, y_ids)
-    n_prompts = min(len(prompts_x), len(prompts_y))
-    if n_prompts < 3:
+    prompts = Prompts.of(x, y, x_ids, y_ids)
+    if min(prompts.counts) < 3:
         raise InputError("an interval needs at least three prompts on each side: one is left out, two make a pair.")
-    paired = x_ids is not None and y_ids is not None and prompts_x == prompts_y
-    xx, yy = _Sums.of(kernel, x, x, groups_x, groups_x), _Sums.of(kernel, y, y, groups_y, groups_y)
-    xy = _Sums.of(kernel, x, y, groups_x, groups_y)
-    own_x, own_y = (_sums(mmd.diagonal(kernel, rows), g) for rows, g in ((x, groups_x), (y, groups_y)))
+    (x, of_x), (y, of_y) = _by_prompt(x, prompts.of_x), _by_prompt(y, prompts.of_y)
+    xx = _Sums.of(kernel, x, x, of_x, of_x)
+    yy = _Sums.of(kernel, y, y, of_y, of_y)
+    xy = _Sums.of(kernel, x, y, of_x, of_y)
+    own_x, own_y = (np.bincount(g, mmd.diagonal(kernel, rows)).astype(float) for rows, g in ((x, of_x), (y, of_y)))
     value = xx.among(own_x) + yy.among(own_y) - 2 * xy.mean
     biased = xx.mean + yy.mean - 2 * xy.mean
-    if paired:
-        whole = [xx.without_both() + yy.without_both() - 2 * xy.without_both()]
-        fair = [xx.among_others(own_x) + yy.among_others(own_y) - 2 * xy.without_both()]
+    whole_x, whole_y, across = xx.without_both(), yy.without_both(), xy.centred()
+    fair_x, fair_y = xx.among_others(own_x), yy.among_others(own_y)
+    if prompts.shared:
+        cross = 2 * xy.without_both()
+        whole, fair = [whole_x + whole_y - cross], [fair_x + fair_y - cross]
         alone, pairs = _scatter(
-            xx.centred() + yy.centred() - xy.centred() - xy.centred().T,
+            xx.centred() + yy.centred() - across - across.T,
             xx.centred_inside() + yy.centred_inside() - 2 * xy.centred_inside(),
         )
     else:
-        whole = [xx.without_both() - 2 * xy.without_rows(), yy.without_both() - 2 * xy.without_columns()]
-        fair = [xx.among_others(own_x) - 2 * xy.without_rows(), yy.among_others(own_y) - 2 * xy.without_columns()]
+        cross_x, cross_y = 2 * xy.without_rows(), 2 * xy.without_columns()
+        whole, fair = [whole_x - cross_x, whole_y - cross_y], [fair_x - cross_x, fair_y - cross_y]
         alone_x, pairs_x = _scatter(xx.centred(), xx.centred_inside())
         alone_y, pairs_y = _scatter(yy.centred(), yy.centred_inside())
-        across = xy.centred()
-        thinned = len(prompts_x) * len(prompts_y) / across.size
+        thinned = prompts.counts[0] * prompts.counts[1] / across.size
         alone, pairs = alone_x + alone_y, pairs_x + pairs_y + 4 * thinned * float(np.vdot(across, across))
     errors, all_errors = (sum((len(v) - 1) * float(v.var()) for v in left_out) for left_out in (whole, fair))
     few = (xx.concentration(own_x) + yy.concentration(own_y)) / 2
-    t = float(stdtrit(n_prompts - 1, 0.975)) * (1 + _FEW_DIRECTIONS * few)
+    t = float(stdtrit(min(prompts.counts) - 1, 0.975)) * (1 + _FEW_DIRECTIONS * few)
     low, high = _interval(biased, alone, errors, pairs, max(0.0, all_errors - errors), t)
     offset = value - (biased - alone)
     return value, (low + offset, high + offset)
@@ -123,12 +121,7 @@ def _interval(biased: float, alone: float, errors: float, pairs: float, others: 
         # them its noise is as large as what it says.
         far = min(1.0, max(0.0, square / float(np.sqrt(pairs)) / 4 - 1))
         fixed += far * max(0.0, errors * (1 - max(0.0, square) / biased) - 2 * pairs)
-    middle = square + 2 * t**2 * along
-    half = t * float(np.sqrt(max(0.0, 4 * along * square + (2 * t * along) ** 2 + fixed)))
-    without = t * float(np.sqrt(fixed))  # the error where there is no distance
-    low = middle - half if square > without else square - without
-    high = middle + half if square > -without else square + without
-    return low, high
+    return within_errors(square, 4 * along, fixed, fixed, t)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,17 +133,16 @@ class _Sums:
     rows: FloatArray  # (prompts of a,)
     columns: FloatArray  # (prompts of b,)
     inside: FloatArray  # (prompts of a,), for sides that name the same prompts
-    every: tuple[int, int]  # which prompts of a, and of b, the matrix keeps
-    matrix: FloatArray  # (kept prompts of a, kept prompts of b)
+    matrix: FloatArray  # (prompts of a, of b), thinned to every `_every`-th
     squares: float  # of the kernel
     row_squares: float  # of its sums over the rows of b
 
     @classmethod
     def of(cls, kernel: mmd.Kernel, a: FloatArray, b: FloatArray, of_a: Groups, of_b: Groups) -> _Sums:
-        """of_a, of_b: prompt of each row, 0..c−1."""
-        (a, of_a, sizes_a), (b, of_b, sizes_b) = _by_prompt(a, of_a), _by_prompt(b, of_b)
+        """Of rows in the order of their prompts, which are of_a and of_b."""
+        sizes_a, sizes_b = (np.bincount(g).astype(np.float64) for g in (of_a, of_b))
         starts = np.concatenate([[0], np.cumsum(sizes_b)[:-1]]).astype(np.intp)
-        every_a, every_b = every = -(-len(sizes_a) // _MATRIX), -(-len(sizes_b) // _MATRIX)
+        every_a, every_b = _every(sizes_a), _every(sizes_b)
         rows, columns, inside = np.zeros(len(sizes_a)), np.zeros(len(sizes_b)), np.zeros(len(sizes_a))
         matrix = np.zeros((-(-len(sizes_a) // every_a), -(-len(sizes_b) // every_b)))
         squares = row_squares = 0.0
@@ -169,7 +161,7 @@ class _Sums:
                 inside[prompts] += values[np.arange(len(prompts)), prompts]
             kept = prompts % every_a == 0
             matrix[prompts[kept] // every_a] += values[kept][:, ::every_b]
-        return cls((sizes_a, sizes_b), float(rows.sum()), rows, columns, inside, every, matrix, squares, row_squares)
+        return cls((sizes_a, sizes_b), float(rows.sum()), rows, columns, inside, matrix, squares, row_squares)
 
     @property
     def counts(self) -> tuple[float, float]:
@@ -210,7 +202,8 @@ class _Sums:
 
     def centred(self) -> FloatArray:
         """(k, l) inner products of what each kept prompt of a, and of b, adds to the error of its set's mean."""
-        (n, m), (step, stride) = self.counts, self.every
+        n, m = self.counts
+        step, stride = _every(self.sizes[0]), _every(self.sizes[1])
         of_a, of_b = self.sizes[0][::step] / n, self.sizes[1][::stride] / m
         outer = np.outer(of_a, self.columns[::stride]) + np.outer(self.rows[::step], of_b)
         return np.asarray((self.matrix - outer + self.total * np.outer(of_a, of_b)) / (n * m))
@@ -230,11 +223,12 @@ class _Sums:
         return squares / (float(own.sum()) - mean) ** 2 if squares > 1e-12 * self.squares else 0.0
 
 
-def _sums(values: FloatArray, groups: Groups) -> FloatArray:
-    return np.bincount(groups, values).astype(np.float64)
+def _every(prompts: FloatArray) -> int:
+    """Every which prompt the matrix of pairs keeps."""
+    return -(-len(prompts) // _MATRIX)
 
 
-def _by_prompt(rows: FloatArray, groups: Groups) -> tuple[FloatArray, Groups, FloatArray]:
-    """Rows and their prompts in the order of prompts, and how many rows each has."""
+def _by_prompt(rows: FloatArray, groups: Groups) -> tuple[FloatArray, Groups]:
+    """Rows and their prompts, in the order of prompts."""
     order = np.argsort(groups, kind="stable")
-    return rows[order], groups[order], np.bincount(groups).astype(np.float64)
+    return rows[order], groups[order]

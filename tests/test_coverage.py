@@ -280,27 +280,16 @@ def test_difference_of_two_published_numbers() -> None:
     assert 0.93 <= share(found) <= 0.97
 
 
-# Prompts, how many dimensions, how much narrower one is than the one before (power), how far the models are apart.
-Shape = tuple[int, int, float, float]
-APART = [
-    (20, 6, 0.0, 0.8),
-    (20, 64, 0.0, 0.5),
-    (50, 64, 0.0, 0.5),
-    (50, 64, 0.5, 0.5),
-    (20, 64, 1.0, 0.5),
-    (50, 64, 1.0, 0.5),
-]
-NEAR = [
-    (20, 6, 0.0, 0.2),
-    (50, 64, 0.0, 0.1),
-    (50, 64, 0.5, 0.15),
-    (142, 64, 0.7, 0.3),
-    (20, 64, 1.0, 0.3),
-    (50, 64, 1.5, 0.3),
-]
-EQUAL = [(20, 64, 0.5, 0.0), (50, 64, 0.5, 0.0), (50, 64, 1.0, 0.0), (142, 64, 1.0, 0.0)]
+# Prompts, how many dimensions, how much narrower one is than the one before (power), how far the models are apart:
+# from far apart to equal, on the same prompts, and on others.
+SAME = [
+    (20, 6, 0.0, 0.8), (20, 64, 0.0, 0.5), (50, 64, 0.0, 0.5), (50, 64, 0.5, 0.5), (20, 64, 1.0, 0.5),
+    (50, 64, 1.0, 0.5), (20, 6, 0.0, 0.2), (50, 64, 0.0, 0.1), (50, 64, 0.5, 0.15), (142, 64, 0.7, 0.3),
+    (20, 64, 1.0, 0.3), (50, 64, 1.5, 0.3), (20, 64, 0.5, 0.0), (50, 64, 0.5, 0.0), (50, 64, 1.0, 0.0),
+    (142, 64, 1.0, 0.0),
+]  # fmt: skip
 OTHERS = [(50, 64, 0.5, 0.5), (20, 64, 1.0, 0.3), (50, 64, 1.0, 0.3), (50, 64, 1.0, 1.0), (20, 64, 1.5, 0.5)]
-CASES = [(shape, True) for shape in APART + NEAR + EQUAL] + [(shape, False) for shape in OTHERS]
+CASES = [(shape, True) for shape in SAME] + [(shape, False) for shape in OTHERS]
 
 
 def two_models(
@@ -332,7 +321,7 @@ def test_distances(kind: str) -> None:
         truth = float(np.mean([value for value, _ in found]))
         held[shape, same] = share((ends, truth) for _, ends in found)
     assert 0.93 <= np.mean(list(held.values())) <= 0.97, held
-    assert all(0.91 <= each <= 0.985 for each in held.values()), held
+    assert all(0.915 <= each <= 0.985 for each in held.values()), held
 
 
 def forget_rows(rng: Rng, prompts: int) -> tuple[dict[str, object], dict[str, float]]:

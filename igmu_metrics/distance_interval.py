@@ -1,0 +1,64 @@
+"""What the intervals of all distances between two sets share: who shares a prompt, and errors that grow.
+
+Conventions: a set is an (n, d) float64 array, one feature vector a generation, with one prompt id a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from igmu_data.errors import LengthMismatchError
+from igmu_metrics.contract import FloatArray, Interval
+
+Ids = Sequence[Hashable] | npt.NDArray[Any] | None
+"""Prompt of each row; None: every row is its own."""
+Groups = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """The prompts of two sets, numbered 0..c−1 on each side."""
+
+    of_x: Groups  # (n,)
+    of_y: Groups  # (m,)
+    counts: tuple[int, int]
+    shared: bool  # both sides name the same ones, by the same numbers
+
+    @classmethod
+    def of(cls, x: FloatArray, y: FloatArray, x_ids: Ids, y_ids: Ids) -> Prompts:
+        """Raises LengthMismatchError: not one id a row."""
+        (of_x, names_x), (of_y, names_y) = _numbered(x, x_ids), _numbered(y, y_ids)
+        shared = x_ids is not None and y_ids is not None and names_x == names_y
+        return cls(of_x, of_y, (len(names_x), len(names_y)), shared)
+
+
+def within_errors(value: float, slope: float, base: float, least: float, t: float) -> Interval:
+    """All m with |value − m| ≤ t·√(variance at m), which is slope·m + base, and at least `least`: Wilson's way.
+
+    >>> within_errors(1.0, 0.0, 0.25, 0.0, 2.0)
+    (0.0, 2.0)
+    """
+    middle = value + t**2 * slope / 2
+    half = t * float(np.sqrt(max(0.0, slope * value + (t * slope) ** 2 / 4 + base)))
+    flat = t * float(np.sqrt(least))
+    bend = (least - base) / slope if slope > 0 else -np.inf  # where the variance begins to grow
+    low = middle - half if value > bend + flat else value - flat
+    high = middle + half if value > bend - flat else value + flat
+    return low, high
+
+
+def _numbered(rows: FloatArray, ids: Ids) -> tuple[Groups, list[Any]]:
+    """Prompt of each row as 0..c−1, and the prompts; numbered so that the order of the rows does not matter."""
+    if ids is None:
+        groups = np.empty(len(rows), np.intp)
+        groups[np.argsort(rows.sum(axis=1), kind="stable")] = np.arange(len(rows))
+        return groups, list(range(len(rows)))
+    if len(ids) != len(rows):
+        raise LengthMismatchError(f"{len(ids)} prompt ids for {len(rows)} rows of features; give one id a row.")
+    prompts, groups = np.unique(np.asarray(ids), return_inverse=True)
+    return groups, prompts.tolist()
