@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from igmu_data.errors import exits_on_error
-from igmu_metrics import tables
-from igmu_metrics.compare import against_original
 from igmu_metrics.evaluate import Evaluation
 from igmu_metrics.report import page
+from igmu_metrics.report import terminal as tables
 from igmu_metrics.scorecard import Scorecard, write, write_text
+from igmu_metrics.verdict.compare import against_original
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 ENVIRONMENT: Final = "IGMU_CHURCH"

@@ -10,7 +10,7 @@ from typing import Final
 from igmu_data.errors import LicenseError, PolicyError
 from igmu_data.schema import Row
 from igmu_data.taxonomy import RESTRICTED_DOMAIN
-from igmu_metrics.images import read_image
+from igmu_metrics.images.files import read_image
 
 EXTENSIONS: Final = {"PNG": ".png", "WEBP": ".webp", "JPEG": ".jpg"}
 _NO_LICENSE: Final = frozenset({"", "unknown", "none", "null", "n/a", "na", "other", "tbd", "todo", "?", "-"})

@@ -20,9 +20,9 @@ from builders.rows import concept_rows
 from igmu_data.errors import CorpusError, exits_on_error
 from igmu_data.schema import SPLITS
 from igmu_data.taxonomy import all_concepts, domains
-from igmu_metrics import tables
-from igmu_metrics.compare import against_original
+from igmu_metrics.report import terminal as tables
 from igmu_metrics.scorecard import write_text
+from igmu_metrics.verdict.compare import against_original
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 _PART: Final = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)

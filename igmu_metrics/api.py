@@ -16,8 +16,8 @@ from typing import Any
 from igmu_data.errors import InputError
 from igmu_metrics import registry
 from igmu_metrics.contract import Extract, MetricInfo, Score
-from igmu_metrics.engine import Observed, OnError, observe
-from igmu_metrics.instruments import Backbone
+from igmu_metrics.networks.instruments import Backbone
+from igmu_metrics.networks.observe import Observed, OnError, observe
 from igmu_metrics.signing import RESAMPLES, Fields, finish
 
 

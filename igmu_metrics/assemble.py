@@ -20,8 +20,8 @@ from igmu_data.stripping import strip_concept, strip_reference
 from igmu_data.taxonomy import concept, near
 from igmu_metrics import registry
 from igmu_metrics.contract import FloatArray, Score
-from igmu_metrics.engine import embedded
 from igmu_metrics.judging import CLIP, FEATURES, Instruments, Judged
+from igmu_metrics.networks.texts import embedded
 from igmu_metrics.signing import RESAMPLES, Fields, finish
 
 

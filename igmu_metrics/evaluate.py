@@ -14,11 +14,11 @@ from igmu_data.load import bench_rows, identity, locate
 from igmu_data.schema import Row
 from igmu_data.taxonomy import SANDBOX, concept, config_concepts, config_target
 from igmu_metrics import assemble, judging, registry, scorecard
-from igmu_metrics.engine import BATCH_SIZE, Observed
-from igmu_metrics.engine.store import open_store
-from igmu_metrics.generations import Generation, find, paired
-from igmu_metrics.instruments import Backbone, Detector
-from igmu_metrics.loading import PRECISIONS, choice
+from igmu_metrics.images.layouts import Generation, find, paired
+from igmu_metrics.networks.instruments import Backbone, Detector
+from igmu_metrics.networks.loading import PRECISIONS, choice
+from igmu_metrics.networks.observe import BATCH_SIZE, Observed
+from igmu_metrics.networks.store import open_store
 
 ON_ERROR: Final = ("raise", "skip")
 _NO_INFLUENCE: Final = ("only", "batch_size", "cache")  # on any number, so they are not in the card
@@ -31,7 +31,7 @@ class Evaluation:
 
     Args:
         config: config of one concept (`object.church`).
-        layout: `metadata`, `igmu` or `flat` (see `igmu_metrics.generations`).
+        layout: `metadata`, `igmu` or `flat` (see `igmu_metrics.images.layouts`).
         prompt: the one prompt of layout `flat`, for alignment and CSDR.
         bench: dataset repository or folder; needed by layout `metadata`.
         revision: of the Hub repository.
@@ -52,7 +52,7 @@ class Evaluation:
         batch_size: pictures read ahead at once; no influence on the numbers.
         seed: of the bootstraps.
         precision: "fp32", or "bf16" for networks in half precision, which moves features by up to two hundredths.
-        cache: keep what networks made of a picture between runs (`igmu_metrics.engine.store`).
+        cache: keep what networks made of a picture between runs (`igmu_metrics.networks.store`).
         only: the generations to score, by row and seed; None for all that the folders hold.
     """
 

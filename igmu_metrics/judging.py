@@ -16,10 +16,10 @@ import numpy as np
 from igmu_data.errors import InputError
 from igmu_data.schema import NEGATION
 from igmu_metrics.contract import FloatArray
-from igmu_metrics.engine import BATCH_SIZE, Observed, OnError, Tick, observe
-from igmu_metrics.engine.store import Store
-from igmu_metrics.generations import Generation
-from igmu_metrics.instruments import Backbone, Detector
+from igmu_metrics.images.layouts import Generation
+from igmu_metrics.networks.instruments import Backbone, Detector
+from igmu_metrics.networks.observe import BATCH_SIZE, Observed, OnError, Tick, observe
+from igmu_metrics.networks.store import Store
 
 # Roles that a backbone can have in one evaluation, and what they bring.
 CLIP: Final = "clip"

@@ -20,7 +20,7 @@ from igmu_data.errors import (
     UnknownNameError,
 )
 from igmu_metrics.contract import Metric
-from igmu_metrics.instruments import Backbone, Detector
+from igmu_metrics.networks.instruments import Backbone, Detector
 
 _ERRORS: dict[str, type[UnknownNameError]] = {
     "metrics": UnknownMetricError,
@@ -34,7 +34,7 @@ _ERRORS: dict[str, type[UnknownNameError]] = {
 def names(group: str) -> tuple[str, ...]:
     """Registered names of a group (`metrics`, `detectors`, `backbones`, `attacks`), sorted; imports none of them."""
     package = importlib.import_module(f"igmu_metrics.{group}")
-    found = (m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
+    found = (m.name for m in pkgutil.iter_modules(package.__path__) if not (m.name.startswith("_") or m.ispkg))
     return tuple(sorted(n if group == "metrics" else n.replace("_", "-") for n in found))
 
 

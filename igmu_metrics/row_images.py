@@ -16,9 +16,9 @@ from igmu_data.load import bench_rows, identity, locate
 from igmu_data.schema import Row
 from igmu_metrics import assemble, judging
 from igmu_metrics.contract import Score
-from igmu_metrics.engine import OnError
 from igmu_metrics.evaluate import Evaluation
-from igmu_metrics.generations import METADATA, Generation, listed
+from igmu_metrics.images.layouts import METADATA, Generation, listed
+from igmu_metrics.networks.observe import OnError
 
 ATTACKS: Final = "attack_success_rate"
 _LEVELS: Final = 3  # folders above a picture that are searched for its metadata

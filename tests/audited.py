@@ -10,10 +10,10 @@ import numpy as np
 
 from igmu_data.sandbox.packaged import VERSIONS
 from igmu_metrics import registry
-from igmu_metrics.audit.gather import Evidence
-from igmu_metrics.audit.noisy import turned
-from igmu_metrics.audit.seen import CORPUS, REFERENCE, Cell, Seen
 from igmu_metrics.contract import Estimate
+from igmu_metrics.sandbox.audit.gather import Evidence
+from igmu_metrics.sandbox.audit.noisy import turned
+from igmu_metrics.sandbox.audit.seen import CORPUS, REFERENCE, Cell, Seen
 
 TASKS = ("church", "van-gogh")
 FAMILIES = ("synonym", "misspelling")

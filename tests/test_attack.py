@@ -22,18 +22,18 @@ from igmu_data.errors import EmptyInputError, InputError, MetadataError, OutOfRa
 from igmu_data.policy import Violation
 from igmu_data.taxonomy import concept
 from igmu_metrics import registry
-from igmu_metrics.attacking import result, searching
-from igmu_metrics.attacking.embedded import placeholder, with_embedding
-from igmu_metrics.attacking.plan import make_plan, own_seed
-from igmu_metrics.attacking.records import Attempt, Drawn, Search, read_attempts
-from igmu_metrics.attacking.run import AttackRun
 from igmu_metrics.attacks._contract import Budget, Goal
 from igmu_metrics.attacks._tokens import allowed, greedy
 from igmu_metrics.attacks._victim import Victim
+from igmu_metrics.attacks.running import result, searching
+from igmu_metrics.attacks.running.embedded import placeholder, with_embedding
+from igmu_metrics.attacks.running.plan import make_plan, own_seed
+from igmu_metrics.attacks.running.records import Attempt, Drawn, Search, read_attempts
+from igmu_metrics.attacks.running.run import AttackRun
 from igmu_metrics.cli import app
 from igmu_metrics.contract import FloatArray
-from igmu_metrics.instruments import Batch, ErrorRates, InstrumentInfo
-from igmu_metrics.pipelines import Pipeline, find_pipeline
+from igmu_metrics.images.pipelines import Pipeline, find_pipeline
+from igmu_metrics.networks.instruments import Batch, ErrorRates, InstrumentInfo
 
 NAMES = registry.names("attacks")
 SMALL = Budget(steps=2, candidates=3, tokens=3)
@@ -382,8 +382,8 @@ def test_killed_and_started_again(
     fatal: int | str, done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped in the second search, or when all searches are done and a picture is drawn."""
-    from igmu_metrics.attacking import sight
     from igmu_metrics.attacks import unlearndiffatk
+    from igmu_metrics.attacks.running import sight
 
     searched, drew = [], []
     search, draw = unlearndiffatk.search, sight.draw

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from igmu_metrics.attacking.result import IMAGE
-from igmu_metrics.attacking.run import AttackRun
 from igmu_metrics.attacks._contract import Budget
+from igmu_metrics.attacks.running.result import IMAGE
+from igmu_metrics.attacks.running.run import AttackRun
 from igmu_metrics.statistics import overlap
 
 

@@ -16,13 +16,13 @@ from builders.bench import concept_rows
 from igmu_data.errors import WeightsError
 from igmu_data.sandbox.packaged import VERSIONS
 from igmu_data.taxonomy import concept
-from igmu_metrics import pipelines
-from igmu_metrics.audit.checks import Outcome
-from igmu_metrics.audit.gather import Evidence, gather
-from igmu_metrics.audit.measures import MEASURES
-from igmu_metrics.audit.run import run
-from igmu_metrics.audit.seen import CORPUS, REFERENCE
 from igmu_metrics.cli import app
+from igmu_metrics.images.files import pipelines
+from igmu_metrics.sandbox.audit.checks import Outcome
+from igmu_metrics.sandbox.audit.gather import Evidence, gather
+from igmu_metrics.sandbox.audit.measures import MEASURES
+from igmu_metrics.sandbox.audit.run import run
+from igmu_metrics.sandbox.audit.seen import CORPUS, REFERENCE
 
 pytestmark = pytest.mark.slow  # it draws with six pipelines and looks at every picture
 

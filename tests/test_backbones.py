@@ -15,9 +15,10 @@ from PIL import Image
 from tiny import pictures, tiny_clip, tiny_dinov2, tiny_inception, tiny_trunk
 
 from igmu_data.errors import EmptyInputError, InputError, LengthMismatchError, MissingExtraError, WeightsError
-from igmu_metrics import loading, registry
+from igmu_metrics import registry
 from igmu_metrics.backbones import clip, dinov2, inception, lpips
 from igmu_metrics.metrics import clip_alignment
+from igmu_metrics.networks import loading
 
 LONG = "many words that fill the text encoder and then some more, " * 3
 TEXTS = ["a church by a river", "boats", "an old harbour, at dusk", LONG, "x"]

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from igmu_data.errors import EmptyInputError, IncomparableError, MetadataError
-from igmu_metrics.compare import against_original, pairwise, require_comparable
 from igmu_metrics.scorecard import GenerationEntry, Scorecard, ScoreEntry, read
+from igmu_metrics.verdict.compare import against_original, pairwise, require_comparable
 
 Seen = list[tuple[str, bool | None, bool | None]]
 

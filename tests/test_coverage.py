@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from igmu_metrics import gaussian
+from igmu_metrics.distances import gaussian
 from igmu_metrics.metrics import forget_score
 from igmu_metrics.metrics._aspects import combine
 from igmu_metrics.metrics._rows import mean as mean_of_values

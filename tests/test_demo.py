@@ -21,9 +21,11 @@ from igmu_data.errors import OutputError, UnknownTaskError, WeightsError
 from igmu_data.sandbox.packaged import VERSIONS
 from igmu_data.schema import Row
 from igmu_data.taxonomy import concept
-from igmu_metrics import demo, drawn, pipelines
 from igmu_metrics.cli import app
+from igmu_metrics.images.files import folder as drawn
+from igmu_metrics.images.files import pipelines
 from igmu_metrics.report import page
+from igmu_metrics.sandbox import demo
 from igmu_metrics.scorecard import Figure, read
 
 
@@ -180,7 +182,7 @@ def test_a_picture_that_one_model_lacks_leaves_its_cell_empty(done: tuple[Path, 
 
 
 def test_a_score_that_is_missing_says_why(done: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
-    from igmu_metrics import tables
+    from igmu_metrics.report import terminal as tables
 
     card = read(done[0] / "church" / "cards" / "gold.json")
     entry = card.scores["forget_score"]

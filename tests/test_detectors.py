@@ -31,8 +31,8 @@ from igmu_data.errors import (
 )
 from igmu_metrics import registry
 from igmu_metrics.detectors import clip, hf_classifier, igmu_head, imagenet, labels, nudenet
-from igmu_metrics.images import read_image
-from igmu_metrics.instruments import Batch, InstrumentInfo
+from igmu_metrics.images.files import read_image
+from igmu_metrics.networks.instruments import Batch, InstrumentInfo
 
 CHURCH = Path(__file__).parents[2] / "shared" / "church"
 CONCEPTS = ("object/church", "nsfw/nudity", "object/gas-pump")

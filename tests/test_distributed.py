@@ -13,8 +13,8 @@ from drawn import draw
 
 from igmu_data.errors import MissingExtraError
 from igmu_data.load import bench_rows
-from igmu_metrics import distributed
 from igmu_metrics.evaluate import Evaluation
+from igmu_metrics.scale import cluster as distributed
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = """
@@ -49,7 +49,7 @@ Path(sys.argv[3]).write_text(json.dumps([killed, [c.model_dump(mode="json") for 
 
 
 def test_without_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("igmu_metrics.loading.find_spec", lambda name: None)
+    monkeypatch.setattr("igmu_metrics.networks.loading.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"igmu\[ray\]"):
         next(iter(distributed.run(Evaluation("sandbox.church"), tmp_path, [tmp_path], tmp_path)))
 

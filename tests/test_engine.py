@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from igmu_data.errors import CorruptImageError, InputError, LengthMismatchError, MissingImageError
-from igmu_metrics import images, score
+from igmu_metrics import score
 from igmu_metrics.contract import FloatArray
-from igmu_metrics.engine import observe
-from igmu_metrics.instruments import Batch, InstrumentInfo
+from igmu_metrics.images.files import files as images
+from igmu_metrics.networks.instruments import Batch, InstrumentInfo
+from igmu_metrics.networks.observe import observe
 
 
 class Mean:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from igmu_data.errors import EmptyInputError, InputError, LengthMismatchError, NonFiniteError
-from igmu_metrics import gaussian
-from igmu_metrics.gaussian import cmmd, cmmd_estimate, frechet_distance, kid, kid_estimate
-from igmu_metrics.mmd import mmd_biased, mmd_unbiased, polynomial_kernel, rbf_kernel
+from igmu_metrics.distances import gaussian
+from igmu_metrics.distances.gaussian import cmmd, cmmd_estimate, frechet_distance, kid, kid_estimate
+from igmu_metrics.distances.mmd import mmd_biased, mmd_unbiased, polynomial_kernel, rbf_kernel
 
 RELATIVE = 1e-5
 
@@ -198,7 +198,7 @@ def test_blocks_do_not_change_an_mmd(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = features(50, 8, seed=1), features(30, 8, seed=2)
     ids = [i // 3 for i in range(50)]
     whole = (mmd_unbiased(polynomial_kernel, x, y), mmd_biased(rbf_kernel, x, y), kid_interval(x, y, x_ids=ids))
-    monkeypatch.setattr("igmu_metrics.mmd.BLOCK", 7)
+    monkeypatch.setattr("igmu_metrics.distances.mmd.BLOCK", 7)
     parts = (mmd_unbiased(polynomial_kernel, x, y), mmd_biased(rbf_kernel, x, y), kid_interval(x, y, x_ids=ids))
     assert parts[:2] == pytest.approx(whole[:2], rel=1e-10)
     assert parts[2] == pytest.approx(whole[2], rel=1e-10)
@@ -209,7 +209,7 @@ def test_pairs_of_some_prompts_speak_for_all(monkeypatch: pytest.MonkeyPatch, ap
     """Between equal models there is nothing but pairs; of many prompts only some are looked at."""
     x, y, ids = features(400, 8, seed=1), features(400, 8, seed=2), np.repeat(np.arange(200), 2)
     low, high = kid_interval(x, y, x_ids=ids, y_ids=ids + apart)
-    monkeypatch.setattr("igmu_metrics.mmd_interval._MATRIX", 70)  # every third
+    monkeypatch.setattr("igmu_metrics.distances.mmd_interval._MATRIX", 70)  # every third
     of_some = kid_interval(x, y, x_ids=ids, y_ids=ids + apart)
     assert of_some == pytest.approx((low, high), abs=0.15 * (high - low))
     assert of_some != (low, high)

@@ -8,7 +8,7 @@ from drawn import metadata, picture
 
 from igmu_data.errors import DuplicateIdError, EmptyInputError, InputError, MetadataError, UnknownIdError
 from igmu_data.schema import Row
-from igmu_metrics.generations import find, paired
+from igmu_metrics.images.layouts import find, paired
 
 ROW = "0123456789abcdef"
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from igmu_data.errors import InputError
-from igmu_metrics import gaussian
-from igmu_metrics.jackknife import _derivatives, frechet_interval
-from igmu_metrics.moments import Moments, frechet_of_moments
+from igmu_metrics.distances import gaussian
+from igmu_metrics.distances.jackknife import _derivatives, frechet_interval
+from igmu_metrics.distances.moments import Moments, frechet_of_moments
 
 
 @given(st.integers(2, 40), st.integers(1, 39), st.integers(0, 99))

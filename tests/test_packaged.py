@@ -20,8 +20,8 @@ from tiny_sandbox import UNET, tiny_package
 from igmu_data.errors import OutputError, UnknownTaskError, UnknownVersionError, WeightsError
 from igmu_data.sandbox import packaged
 from igmu_metrics import registry
-from igmu_metrics.drawing import Request, draw
-from igmu_metrics.pipelines import find_pipeline
+from igmu_metrics.images.generate import Request, draw
+from igmu_metrics.images.pipelines import find_pipeline
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers.activations import ACT2FN
 
-from igmu_metrics import packed
+from igmu_metrics.networks import packed
 
 
 def network() -> torch.nn.Module:

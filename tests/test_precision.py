@@ -14,10 +14,11 @@ from tiny import tiny_clip, tiny_inception, tiny_trunk
 
 from igmu_data.sandbox import packaged
 from igmu_data.taxonomy import SANDBOX
-from igmu_metrics import demo, registry
-from igmu_metrics.compare import MEASURES, pairwise
+from igmu_metrics import registry
 from igmu_metrics.evaluate import Evaluation
+from igmu_metrics.sandbox import demo
 from igmu_metrics.scorecard import Scorecard
+from igmu_metrics.verdict.compare import MEASURES, pairwise
 
 pytestmark = pytest.mark.slow
 
@@ -84,7 +85,7 @@ def test_inception(tmp_path: Path, pictures: list[Image.Image]) -> None:
 
 
 def test_lpips(tmp_path: Path, pictures: list[Image.Image]) -> None:
-    from benchmarks.reference import plain_lpips
+    from builders.benchmarks.reference import plain_lpips
 
     trunk = tiny_trunk(tmp_path / "alex.safetensors", "alex")
     fine, rough = (registry.backbone(f"lpips:alex?trunk={trunk}", device="cpu", precision=p) for p in ("fp32", "bf16"))

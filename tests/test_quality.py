@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from igmu_data.errors import InputError
-from igmu_metrics.quality import manifold_coverage, quality_coverage, quality_frechet, seed_halves
+from igmu_metrics.distances.quality import manifold_coverage, quality_coverage, quality_frechet, seed_halves
 
 IDS, SEEDS = np.repeat(np.arange(60).astype(str), 4), np.tile(np.arange(4), 60)
 HALVES = seed_halves(IDS, SEEDS)

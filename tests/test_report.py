@@ -27,8 +27,6 @@ from igmu_data.errors import (
     VerificationError,
 )
 from igmu_metrics.cli import app
-from igmu_metrics.compare import ALPHA
-from igmu_metrics.planning import plan
 from igmu_metrics.report import audit, page, verdict
 from igmu_metrics.report.figures.aspects import _spread
 from igmu_metrics.report.figures.forest import forest
@@ -40,6 +38,8 @@ from igmu_metrics.report.retained import retained
 from igmu_metrics.report.view import Section, View, view
 from igmu_metrics.report.wording import grade, listed, rest, sentence
 from igmu_metrics.scorecard import Figure, Scorecard, read_all, write
+from igmu_metrics.verdict.compare import ALPHA
+from igmu_metrics.verdict.planning import plan
 
 
 @pytest.fixture(scope="module")

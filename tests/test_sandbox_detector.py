@@ -19,7 +19,7 @@ from igmu_data.sandbox.world import world
 from igmu_metrics import registry
 from igmu_metrics.detectors.sandbox import read_card
 from igmu_metrics.evaluate import Evaluation
-from igmu_metrics.instruments import Batch, ErrorRates
+from igmu_metrics.networks.instruments import Batch, ErrorRates
 
 
 @pytest.fixture(scope="module")

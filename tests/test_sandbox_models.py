@@ -13,7 +13,7 @@ from builders.sandbox import bars, detector, train
 from builders.sandbox.package import size
 from igmu_data.sandbox import packaged
 from igmu_data.sandbox.world import world
-from igmu_metrics.pipelines import find_pipeline
+from igmu_metrics.images.pipelines import find_pipeline
 
 MODELS = packaged.part("vae").parent
 

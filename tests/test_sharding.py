@@ -12,9 +12,10 @@ from tiny import tiny_clip, tiny_trunk
 
 from igmu_data.errors import InputError, MetadataError
 from igmu_data.load import bench_rows
-from igmu_metrics import sharding
-from igmu_metrics.engine import Observed, table
 from igmu_metrics.evaluate import Evaluation
+from igmu_metrics.networks import table
+from igmu_metrics.networks.observe import Observed
+from igmu_metrics.scale import shards as sharding
 
 N = 3
 

@@ -23,9 +23,10 @@ from hypothesis.extra.numpy import arrays
 
 from igmu_data.errors import InputError, OutputError
 from igmu_metrics.contract import FloatArray
-from igmu_metrics.engine import embedded, observe
-from igmu_metrics.engine.store import READABLE, Store, bound
-from igmu_metrics.instruments import InstrumentInfo
+from igmu_metrics.networks.instruments import InstrumentInfo
+from igmu_metrics.networks.observe import observe
+from igmu_metrics.networks.store import READABLE, Store, bound
+from igmu_metrics.networks.texts import embedded
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -166,7 +167,7 @@ def test_a_damaged_file_and_a_place_that_cannot_be_written(tmp_path: Path) -> No
 WRITER = """
 import sys, hashlib, numpy as np
 from pathlib import Path
-from igmu_metrics.engine.store import Store
+from igmu_metrics.networks.store import Store
 store = Store(Path(sys.argv[1]), 10**9)
 print("ready", flush=True)
 for i in range(int(sys.argv[2]), int(sys.argv[3])):
@@ -283,7 +284,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_card(tmp_path: Path) -> None:
 def test_the_commands_say_what_is_there_and_drop_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from igmu_metrics import cli_cache
+    from igmu_metrics.cli import cache as cli_cache
 
     monkeypatch.setenv("IGMU_CACHE", str(tmp_path))
     store = Store(tmp_path / "features.sqlite", 10**9)

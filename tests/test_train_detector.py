@@ -44,8 +44,8 @@ from igmu_metrics.cli import app
 from igmu_metrics.detectors import igmu_head
 from igmu_metrics.detectors._head_file import HeadFacts, head_bytes, shapes
 from igmu_metrics.evaluate import Evaluation
-from igmu_metrics.images import read_image
-from igmu_metrics.instruments import Batch, ErrorRates
+from igmu_metrics.images.files import read_image
+from igmu_metrics.networks.instruments import Batch, ErrorRates
 from igmu_metrics.training import fitting, run
 from igmu_metrics.training.card import HeadCard
 from igmu_metrics.training.run import HeadTraining, card_path
@@ -222,7 +222,7 @@ def test_another_process_writes_the_same_bytes() -> None:
     code = (
         "import hashlib, torch\n"
         "from igmu_metrics.detectors._head_file import HeadFacts, head_bytes, shapes\n"
-        "from igmu_metrics.instruments import ErrorRates\n"
+        "from igmu_metrics.networks.instruments import ErrorRates\n"
         "facts = HeadFacts('object/church', 1, 'clip', 'main', 0.5, ErrorRates(0.9, 0.8, 10, 20))\n"
         "data = head_bytes({name: torch.ones(shape) for name, shape in shapes(8).items()}, facts)\n"
         "print(hashlib.sha256(data).hexdigest())"

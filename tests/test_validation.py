@@ -14,7 +14,7 @@ from igmu_data.errors import (
     NonFiniteError,
     OutOfRangeError,
 )
-from igmu_metrics import validation as v
+from igmu_metrics.statistics import validation as v
 
 NAN = float("nan")
 

@@ -17,14 +17,14 @@ from scored import CONFIG, scored
 from typer.testing import CliRunner
 
 from igmu_data.errors import EmptyInputError, MetadataError, VerificationError
-from igmu_metrics import recompute
 from igmu_metrics.cli import app
-from igmu_metrics.counts import check_table, printed
 from igmu_metrics.evaluate import Evaluation
 from igmu_metrics.provenance import RUNS
 from igmu_metrics.scorecard import Scorecard, fingerprint, read, schema, write
-from igmu_metrics.verify import verify
-from igmu_metrics.verify_images import verify_images
+from igmu_metrics.verdict import recompute
+from igmu_metrics.verdict.counts import check_table, printed
+from igmu_metrics.verdict.verify import verify
+from igmu_metrics.verdict.verify_images import verify_images
 
 ROOT = Path(__file__).resolve().parents[1]
 Change = Callable[[dict[str, Any]], None]

@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from igmu_data.sandbox.packaged import VERSIONS
-from igmu_metrics import demo
+from igmu_metrics.sandbox import demo
 from igmu_metrics.scorecard import Figure, read
 
 ROOT = Path(__file__).resolve().parents[1]

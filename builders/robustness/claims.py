@@ -12,8 +12,8 @@ from typing import Final, cast
 
 from builders.robustness.measure import Measured
 from igmu_metrics import registry
-from igmu_metrics.attacking.result import ANY, IMAGE
 from igmu_metrics.attacks._contract import Attack
+from igmu_metrics.attacks.running.result import ANY, IMAGE
 from igmu_metrics.contract import Estimate
 from igmu_metrics.statistics import overlap
 

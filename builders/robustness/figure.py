@@ -11,7 +11,7 @@ from typing import Final
 
 from builders.robustness.measure import VERSIONS, Measured
 from builders.robustness.page import lines
-from igmu_metrics.attacking.result import IMAGE
+from igmu_metrics.attacks.running.result import IMAGE
 
 _LINE: Final = 22
 _NAMES: Final = 176  # right end of the names

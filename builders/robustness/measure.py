@@ -16,12 +16,12 @@ from igmu_data.sandbox import packaged
 from igmu_data.sandbox.world import world
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics import registry
-from igmu_metrics.attacking.result import Level, Outcome, chance
-from igmu_metrics.attacking.run import AttackRun, weight_free_level
-from igmu_metrics.attacking.sight import Sight
 from igmu_metrics.attacks._contract import Budget
+from igmu_metrics.attacks.running.result import Level, Outcome, chance
+from igmu_metrics.attacks.running.run import AttackRun, weight_free_level
+from igmu_metrics.attacks.running.sight import Sight
 from igmu_metrics.contract import Estimate
-from igmu_metrics.pipelines import find_pipeline
+from igmu_metrics.images.pipelines import find_pipeline
 
 VERSIONS: Final = ("esd", "uce", "filter", "gold")
 BUDGETS: Final[Mapping[str, Budget]] = {

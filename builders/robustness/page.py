@@ -9,7 +9,7 @@ from builders.robustness.claims import Claim, claims, shown
 from builders.robustness.measure import BUDGETS, PROMPTS, SEED, SEEDS, TARGETS, VERSIONS, Measured
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics import registry
-from igmu_metrics.attacking.result import ANY, IMAGE, PRE
+from igmu_metrics.attacks.running.result import ANY, IMAGE, PRE
 from igmu_metrics.contract import Estimate
 
 _HEAD = """# Robustness in the miniature world

@@ -1,11 +1,11 @@
 """Pictures drawn by a text-to-image pipeline: `diffusers:FOLDER_OR_HUB_ID?license=…`.
 
-Each row is drawn with each of its seeds into `<work>/diffusers/…` (resumable, see `igmu_metrics.drawing`); the picture
-of the first seed goes into the `image` column. A generation's licence is what the model's licence says of its outputs,
-which no file of the model states in a form that can be trusted: `license` must be given. Further options, separated by
-`&`: `seeds=first` (draw no others), `batch_size=4`, `format=png` or `webp`, `dtype=fp32`, `bf16` or `fp16`,
-`device=auto`, and `steps`, `guidance_scale`, `width`, `height` instead of the rows' own. A Hub id may name a commit:
-`diffusers:owner/name@<commit>?license=openrail`.
+Each row is drawn with each of its seeds into `<work>/diffusers/…` (resumable, see `igmu_metrics.images.generate`);
+the picture of the first seed goes into the `image` column. A generation's licence is what the model's licence says of
+its outputs, which no file of the model states in a form that can be trusted: `license` must be given. Further options,
+separated by `&`: `seeds=first` (draw no others), `batch_size=4`, `format=png` or `webp`, `dtype=fp32`, `bf16` or
+`fp16`, `device=auto`, and `steps`, `guidance_scale`, `width`, `height` instead of the rows' own. A Hub id may name a
+commit: `diffusers:owner/name@<commit>?license=openrail`.
 
 The safety checker is not loaded: it hands back black pictures. Where one is there all the same and flags a picture,
 this is recorded in `failed.jsonl`, and the row stays without a picture.
@@ -23,9 +23,9 @@ from builders.pictures import known_license, require_unrestricted
 from builders.sources import Picture, SourceInfo
 from igmu_data.errors import InputError
 from igmu_data.schema import Row
-from igmu_metrics.drawing import draw, requests_for
-from igmu_metrics.loading import choice, split_argument
-from igmu_metrics.pipelines import find_pipeline
+from igmu_metrics.images.generate import draw, requests_for
+from igmu_metrics.images.pipelines import find_pipeline
+from igmu_metrics.networks.loading import choice, split_argument
 
 INFO = SourceInfo(
     name="diffusers",
@@ -65,7 +65,7 @@ def images(rows: Sequence[Row], argument: str, *, work: Path) -> Iterator[Pictur
         LicenseError: no licence is given.
         InputError: an unknown option or value.
         PolicyError: a row of the restricted domain.
-        WeightsError, MetadataError, ChecksumError, OutputError: as in `igmu_metrics.drawing.draw`.
+        WeightsError, MetadataError, ChecksumError, OutputError: as in `igmu_metrics.images.generate.draw`.
     """
     spec, options = split_argument(argument, _OPTIONS)
     if not spec:

@@ -36,7 +36,7 @@ from builders.pictures import known_license, stored
 from builders.sources import Labelled, SourceInfo
 from igmu_data.errors import ImageError, InputError, LicenseError, MetadataError, UnknownSourceError
 from igmu_data.taxonomy import all_concepts
-from igmu_metrics.loading import weights_hash
+from igmu_metrics.networks.loading import weights_hash
 
 INFO = SourceInfo(
     name="hub-dataset",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from igmu_data.errors import EmptyInputError, OutOfRangeError
-from igmu_metrics.loading import choice
+from igmu_metrics.networks.loading import choice
 
 if TYPE_CHECKING:
     import torch

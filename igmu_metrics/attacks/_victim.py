@@ -17,7 +17,7 @@ from igmu_data.policy import violations
 if TYPE_CHECKING:
     import torch
 
-    from igmu_metrics.pipelines import Pipeline
+    from igmu_metrics.images.pipelines import Pipeline
 
 _AT_ONCE: Final = 48  # latents that the UNet is given together: many candidates of a big model would not fit
 

@@ -19,11 +19,11 @@ import numpy as np
 from igmu_data.errors import EmptyInputError
 from igmu_data.sandbox import packaged
 from igmu_data.taxonomy import SANDBOX
-from igmu_metrics import loading
 from igmu_metrics.contract import FloatArray, batches
-from igmu_metrics.extraction import Extracting, Pixels, filled, processor_key
-from igmu_metrics.instruments import InstrumentInfo
-from igmu_metrics.packed import pack
+from igmu_metrics.networks import loading
+from igmu_metrics.networks.extraction import Extracting, Pixels, filled, processor_key
+from igmu_metrics.networks.instruments import InstrumentInfo
+from igmu_metrics.networks.packed import pack
 
 if TYPE_CHECKING:
     import torch

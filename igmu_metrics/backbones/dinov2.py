@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from igmu_metrics import loading
-from igmu_metrics.extraction import Extracting, Pixels, processor_key
-from igmu_metrics.instruments import InstrumentInfo
-from igmu_metrics.packed import pack
+from igmu_metrics.networks import loading
+from igmu_metrics.networks.extraction import Extracting, Pixels, processor_key
+from igmu_metrics.networks.instruments import InstrumentInfo
+from igmu_metrics.networks.packed import pack
 
 if TYPE_CHECKING:
     import torch

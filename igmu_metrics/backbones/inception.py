@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from igmu_data.errors import WeightsError
-from igmu_metrics import loading
-from igmu_metrics.extraction import Extracting, Pixels, preparation_key
-from igmu_metrics.instruments import InstrumentInfo
+from igmu_metrics.networks import loading
+from igmu_metrics.networks.extraction import Extracting, Pixels, preparation_key
+from igmu_metrics.networks.instruments import InstrumentInfo
 
 if TYPE_CHECKING:
     import torch

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from igmu_data.errors import InputError, WeightsError
-from igmu_metrics import loading
 from igmu_metrics.contract import FloatArray, batches
-from igmu_metrics.extraction import ON_ACCELERATOR, Pixels, filled, on_device, preparation_key
-from igmu_metrics.instruments import InstrumentInfo
+from igmu_metrics.networks import loading
+from igmu_metrics.networks.extraction import ON_ACCELERATOR, Pixels, filled, on_device, preparation_key
+from igmu_metrics.networks.instruments import InstrumentInfo
 
 if TYPE_CHECKING:
     import torch

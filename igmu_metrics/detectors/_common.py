@@ -12,8 +12,8 @@ import numpy as np
 
 from igmu_data.errors import NonFiniteError, OutOfRangeError, WeightsError
 from igmu_metrics.contract import FloatArray
-from igmu_metrics.images import content_hash
-from igmu_metrics.loading import load_state
+from igmu_metrics.images.files import content_hash
+from igmu_metrics.networks.loading import load_state
 
 if TYPE_CHECKING:
     import torch

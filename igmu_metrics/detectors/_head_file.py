@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from igmu_data.errors import WeightsError
 from igmu_metrics.detectors._common import read_state
-from igmu_metrics.instruments import ErrorRates
+from igmu_metrics.networks.instruments import ErrorRates
 
 if TYPE_CHECKING:
     import torch

@@ -29,7 +29,7 @@ import numpy as np
 from igmu_data.errors import EmptyInputError, WeightsError
 from igmu_metrics.contract import FloatArray
 from igmu_metrics.detectors._common import Answer, checked_threshold, finite, masked_columns, softmax
-from igmu_metrics.instruments import Backbone, Batch, InstrumentInfo
+from igmu_metrics.networks.instruments import Backbone, Batch, InstrumentInfo
 
 DEFAULT_BACKBONE = "openai/clip-vit-base-patch32"
 OPENAI_LOGIT_SCALE = 100.0

@@ -28,10 +28,10 @@ from igmu_metrics.detectors._common import (
     softmax,
     unusual,
 )
-from igmu_metrics.extraction import Extracting, Pixels, processor_key
-from igmu_metrics.instruments import Batch, InstrumentInfo
-from igmu_metrics.loading import find_model, load_image_processor, pick_device, pick_dtype
-from igmu_metrics.progress import quiet_loading
+from igmu_metrics.networks.extraction import Extracting, Pixels, processor_key
+from igmu_metrics.networks.instruments import Batch, InstrumentInfo
+from igmu_metrics.networks.loading import find_model, load_image_processor, pick_device, pick_dtype
+from igmu_metrics.networks.progress import quiet_loading
 
 if TYPE_CHECKING:
     import torch

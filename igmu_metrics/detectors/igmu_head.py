@@ -45,8 +45,8 @@ from igmu_metrics.detectors._head_file import (
     read_weights,
     shapes,
 )
-from igmu_metrics.instruments import Backbone, Batch, InstrumentInfo
-from igmu_metrics.loading import pick_device, split_argument
+from igmu_metrics.networks.instruments import Backbone, Batch, InstrumentInfo
+from igmu_metrics.networks.loading import pick_device, split_argument
 
 if TYPE_CHECKING:
     import torch

@@ -31,9 +31,9 @@ from igmu_metrics.detectors._common import (
     softmax,
     unusual,
 )
-from igmu_metrics.extraction import Extracting, Pixels, preparation_key
-from igmu_metrics.instruments import Batch, InstrumentInfo
-from igmu_metrics.loading import load_into, pick_device, pick_dtype
+from igmu_metrics.networks.extraction import Extracting, Pixels, preparation_key
+from igmu_metrics.networks.instruments import Batch, InstrumentInfo
+from igmu_metrics.networks.loading import load_into, pick_device, pick_dtype
 
 if TYPE_CHECKING:
     import torch

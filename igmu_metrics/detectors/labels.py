@@ -25,7 +25,7 @@ import numpy as np
 from igmu_data.errors import DuplicateIdError, EmptyInputError, LabelError, MetadataError
 from igmu_metrics.contract import FloatArray
 from igmu_metrics.detectors._common import Answer, checked_threshold, file_revision, masked_columns
-from igmu_metrics.instruments import Batch, InstrumentInfo
+from igmu_metrics.networks.instruments import Batch, InstrumentInfo
 
 _WORDS = {"yes": 1.0, "no": 0.0, "unclear": math.nan}
 _CONCEPT = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*")

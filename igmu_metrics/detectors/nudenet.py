@@ -21,8 +21,8 @@ import numpy as np
 from igmu_data.errors import InputError, MissingExtraError
 from igmu_metrics.contract import FloatArray
 from igmu_metrics.detectors._common import Answer, checked_threshold, masked_columns
-from igmu_metrics.extraction import Pixels, filled
-from igmu_metrics.instruments import Batch, InstrumentInfo
+from igmu_metrics.networks.extraction import Pixels, filled
+from igmu_metrics.networks.instruments import Batch, InstrumentInfo
 
 if TYPE_CHECKING:
     from PIL.Image import Image

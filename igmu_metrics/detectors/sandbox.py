@@ -25,7 +25,7 @@ from igmu_data.sandbox.world import world
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics.detectors import hf_classifier
 from igmu_metrics.detectors.hf_classifier import HfClassifier
-from igmu_metrics.instruments import ErrorRates
+from igmu_metrics.networks.instruments import ErrorRates
 
 CARD: Final = "card.json"
 MEASURED_ON: Final = ("generations", "renders")  # the first that is there counts

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from igmu_data.errors import InputError
 from igmu_metrics.contract import BoolArray, Estimate, FloatArray, Rows
+from igmu_metrics.distances.quality import quality_coverage, quality_frechet, seed_halves
 from igmu_metrics.metrics._aspect_sums import FAR, LOSS, NEAR, PAIRS, PROBES, Sums, aspects, prompt_sums
 from igmu_metrics.metrics._attack_table import chances
-from igmu_metrics.quality import quality_coverage, quality_frechet, seed_halves
 from igmu_metrics.statistics import (
     harmonic_mean,
     mean_estimate,

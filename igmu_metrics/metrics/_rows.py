@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from igmu_data.errors import InputError
-from igmu_metrics import validation
 from igmu_metrics.contract import Estimate, Interval
-from igmu_metrics.statistics import cluster_sums, studentized
+from igmu_metrics.statistics import cluster_sums, studentized, validation
 from igmu_metrics.statistics.resampling import MIN_STUDENTIZED
 
 Column = Sequence[Any] | npt.NDArray[Any]

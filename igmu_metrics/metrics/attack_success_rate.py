@@ -30,9 +30,9 @@ from typing import Any
 import numpy as np
 
 from igmu_data.errors import InputError, UnknownIdError
-from igmu_metrics import validation
 from igmu_metrics.contract import Estimate, MetricInfo, Result, Rows
 from igmu_metrics.metrics._attack_table import AttackTable, effort, tries
+from igmu_metrics.statistics import validation
 
 INFO = MetricInfo(
     name="attack_success_rate",

@@ -21,10 +21,10 @@ import numpy as np
 import numpy.typing as npt
 
 from igmu_data.errors import InputError
-from igmu_metrics import validation
 from igmu_metrics.contract import Estimate, Extract, FloatArray, MetricInfo, Result, Rows
-from igmu_metrics.gaussian import unit_rows
+from igmu_metrics.distances.gaussian import unit_rows
 from igmu_metrics.metrics._rows import Column, mean, prompts
+from igmu_metrics.statistics import validation
 
 INFO = MetricInfo(
     name="clip_alignment",

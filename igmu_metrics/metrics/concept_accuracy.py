@@ -24,9 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from igmu_data.errors import InputError
-from igmu_metrics import validation
 from igmu_metrics.contract import BoolArray, Estimate, MetricInfo, Result, Rows
-from igmu_metrics.statistics import effective_trials, mean_estimate, rogan_gladen
+from igmu_metrics.statistics import effective_trials, mean_estimate, rogan_gladen, validation
 
 INFO = MetricInfo(
     name="concept_accuracy",

@@ -10,8 +10,9 @@ Conventions: one row is one prompt and seed, drawn by both models. "Drawn" means
 - *preservation*: retain accuracy, as a macro mean over own concepts, divided by the original's and capped at 1; the
   mean of near and far. Where no near row has an own concept (neighbours only the other aspects can judge) it is far's.
 - *alignment*: 1 − mean of (s_org − s_unl)/s_org over retain rows, clipped, with s = 100·max(cosine, 0).
-- *quality*: whether retain images look like what the original could have drawn; see `igmu_metrics.quality`. Rows of the
-  probe `in-prompt` stay out of it: they name the target, so they must look different.
+- *quality*: whether retain images look like what the original could have drawn; see
+  `igmu_metrics.distances.quality`. Rows of the probe `in-prompt` stay out of it: they name the target, so they must
+  look different.
 
 An aspect at zero makes the score zero. A missing aspect makes it NaN, and `reason` names it. The score depends on this
 model and the original alone.
@@ -31,10 +32,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from igmu_data.errors import InputError
-from igmu_metrics import validation
 from igmu_metrics.contract import Estimate, MetricInfo, Result, Rows
 from igmu_metrics.metrics._aspects import aspect_figures, combine, quality_figures
 from igmu_metrics.metrics._attack_table import tries
+from igmu_metrics.statistics import validation
 
 Quality = Literal["coverage", "frechet"]
 ASPECTS = ("forgetting", "robustness", "preservation", "alignment", "quality")

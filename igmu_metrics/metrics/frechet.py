@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from igmu_data.errors import InputError
-from igmu_metrics import gaussian
 from igmu_metrics.contract import Estimate, Extract, FloatArray, Interval, MetricInfo, Result, Rows
+from igmu_metrics.distances import gaussian
+from igmu_metrics.distances.mmd_interval import MIN_PROMPTS
 from igmu_metrics.metrics._rows import Column, prompts
-from igmu_metrics.mmd_interval import MIN_PROMPTS
 
 INFO = MetricInfo(
     name="frechet",

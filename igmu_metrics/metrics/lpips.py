@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from igmu_data.errors import EmptyInputError
-from igmu_metrics import validation
 from igmu_metrics.contract import Extract, MetricInfo, Result, Rows
 from igmu_metrics.metrics._rows import Column, mean, prompts
+from igmu_metrics.statistics import validation
 
 INFO = MetricInfo(
     name="lpips",

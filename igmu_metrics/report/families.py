@@ -12,8 +12,8 @@ from itertools import groupby
 from typing import Final
 
 from igmu_data.errors import InputError
-from igmu_metrics.families import FIGURES, SCOPES, TITLES, Line, lines, shown, tries
 from igmu_metrics.scorecard import Figure, Scorecard
+from igmu_metrics.verdict.families import FIGURES, SCOPES, TITLES, Line, lines, shown, tries
 
 _BAR: Final = 15
 _GAP: Final = 16  # between families
@@ -42,7 +42,7 @@ def chart(cards: Sequence[Scorecard], figure: str = "asr_any@k") -> str:
 
     Raises:
         InputError: another figure.
-        EmptyInputError, IncomparableError: see `igmu_metrics.families.lines`.
+        EmptyInputError, IncomparableError: see `igmu_metrics.verdict.families.lines`.
     """
     if figure not in FIGURES:
         raise InputError(f"no figure {figure!r}; the figures are {', '.join(FIGURES)}.")

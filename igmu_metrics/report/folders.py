@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from igmu_data.errors import InputError, MetadataError
-from igmu_metrics.generations import LAYOUTS
+from igmu_metrics.images.layouts import LAYOUTS
 from igmu_metrics.report.view import Section
 from igmu_metrics.scorecard import Scorecard
 

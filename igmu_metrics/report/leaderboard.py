@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Final
 
 from igmu_data.errors import DuplicateIdError, EmptyInputError, IncomparableError, VerificationError
-from igmu_metrics.compare import require_comparable
 from igmu_metrics.report.page import filled, resource
 from igmu_metrics.report.ranking import ranking
 from igmu_metrics.report.view import Section, View, view
 from igmu_metrics.report.wording import counted
 from igmu_metrics.scorecard import Scorecard
-from igmu_metrics.verify import verify
+from igmu_metrics.verdict.compare import require_comparable
+from igmu_metrics.verdict.verify import verify
 
 _SHOWN: Final = 5
 

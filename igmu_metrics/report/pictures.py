@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from igmu_metrics.images import read_image
+from igmu_metrics.images.files import read_image
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from igmu_metrics.compare import ALPHA, Comparison
-from igmu_metrics.planning import plan
 from igmu_metrics.report.retained import Kept, retained
 from igmu_metrics.report.view import View, named
 from igmu_metrics.report.wording import (
@@ -27,6 +25,8 @@ from igmu_metrics.report.wording import (
     sentence,
 )
 from igmu_metrics.scorecard import Figure, Scorecard
+from igmu_metrics.verdict.compare import ALPHA, Comparison
+from igmu_metrics.verdict.planning import plan
 
 NO_NUMBER: Final = "no number"
 _DEGREES: Final = ("yes", "mostly", "hardly", "no")

@@ -16,9 +16,9 @@ from igmu_data import taxonomy
 from igmu_data.errors import EmptyInputError, UnknownConceptError
 from igmu_data.load import bench_rows
 from igmu_data.taxonomy import RESTRICTED_DOMAIN
-from igmu_metrics.compare import Comparison, against_original, pairwise, require_comparable
-from igmu_metrics.generations import Generation, find
+from igmu_metrics.images.layouts import Generation, find
 from igmu_metrics.scorecard import Figure, GenerationEntry, Scorecard
+from igmu_metrics.verdict.compare import Comparison, against_original, pairwise, require_comparable
 
 RETAIN: Final = "retain"
 _SPLITS: Final = ("forget", "adversarial", RETAIN)

@@ -20,8 +20,8 @@ from igmu_data.folding import fold
 from igmu_data.sandbox.labelled import CONFIG
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics.contract import BoolArray, FloatArray, batches
-from igmu_metrics.images import decode_image, read_image
-from igmu_metrics.instruments import Backbone
+from igmu_metrics.images.files import decode_image, read_image
+from igmu_metrics.networks.instruments import Backbone
 from igmu_metrics.training import renders
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from igmu_data.taxonomy import SANDBOX
 from igmu_metrics import registry
 from igmu_metrics.contract import BoolArray
 from igmu_metrics.detectors._head_file import HeadFacts, head_bytes
-from igmu_metrics.instruments import Backbone, ErrorRates, InstrumentInfo
-from igmu_metrics.loading import choice
+from igmu_metrics.networks.instruments import Backbone, ErrorRates, InstrumentInfo
+from igmu_metrics.networks.loading import choice
 from igmu_metrics.training import card, fitting
 from igmu_metrics.training.labelled import Opened, Rule, Seen, find_rule, labels, look, open_dataset, require_pictures
 

@@ -35,9 +35,9 @@ from igmu_data.errors import (
 )
 from igmu_data.schema import Row
 from igmu_data.taxonomy import concept
-from igmu_metrics.drawing import Drawing, Request, draw, requests_for
-from igmu_metrics.generations import find
-from igmu_metrics.pipelines import Pipeline, find_pipeline
+from igmu_metrics.images.generate import Drawing, Request, draw, requests_for
+from igmu_metrics.images.layouts import find
+from igmu_metrics.images.pipelines import Pipeline, find_pipeline
 
 SMALL = {"steps": 2, "width": 32, "height": 32}
 ROWS = [p.row.model_copy(update=SMALL) for p in forget_rows(concept("object/church"))[:3]]
@@ -358,8 +358,8 @@ from pathlib import Path
 
 import torch
 from igmu_metrics import drawn
-from igmu_metrics.drawing import Request, draw
-from igmu_metrics.pipelines import find_pipeline
+from igmu_metrics.images.generate import Request, draw
+from igmu_metrics.images.pipelines import find_pipeline
 import dataclasses
 
 torch.set_num_threads(1)

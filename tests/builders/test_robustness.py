@@ -11,7 +11,7 @@ from builders.robustness import figure, page
 from builders.robustness.claims import claims
 from builders.robustness.measure import BUDGETS, VERSIONS, Measured
 from igmu_metrics import registry
-from igmu_metrics.attacking.result import ANY, IMAGE, POST, PRE, Level, Outcome
+from igmu_metrics.attacks.running.result import ANY, IMAGE, POST, PRE, Level, Outcome
 from igmu_metrics.contract import Estimate
 
 LOW, SOME, HIGH = (Estimate(v, i, 8, 16) for v, i in ((0.0, (0.0, 0.2)), (0.3, (0.1, 0.5)), (0.9, (0.7, 1.0))))

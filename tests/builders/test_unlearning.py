@@ -353,7 +353,7 @@ class TestBlocklist:
 
     def test_pictures_are_those_of_the_prompt_without_the_word(self, folder: Path, saved: Path) -> None:
         """As igmu loads and draws it: no code but diffusers' and transformers'."""
-        from igmu_metrics.pipelines import find_pipeline
+        from igmu_metrics.images.pipelines import find_pipeline
 
         def draw(place: Path, prompt: str) -> Any:
             pipe = find_pipeline(str(place), device="cpu").load()

@@ -20,9 +20,9 @@ from igmu_data.errors import (
 )
 from igmu_metrics import score as api_score
 from igmu_metrics.contract import Metric
+from igmu_metrics.distances.quality import quality_coverage, quality_frechet, seed_halves
 from igmu_metrics.metrics import forget_score as metric
 from igmu_metrics.metrics._aspect_sums import aspects, prompt_sums
-from igmu_metrics.quality import quality_coverage, quality_frechet, seed_halves
 from igmu_metrics.statistics import wilson
 
 NAN = float("nan")

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from igmu_data.errors import DuplicateIdError, EmptyInputError, InputError, LengthMismatchError, NonFiniteError
-from igmu_metrics import gaussian
 from igmu_metrics.contract import Result
+from igmu_metrics.distances import gaussian
 from igmu_metrics.metrics import frechet
 
 

@@ -10,7 +10,7 @@ import gradio as gr
 
 from igmu_data.errors import EmptyInputError, IgmuError
 from igmu_metrics.report.leaderboard import alike, read_folder, render
-from igmu_metrics.verify import verify
+from igmu_metrics.verdict.verify import verify
 
 FOLDER = Path(__file__).parent / "scorecards"
 INTRODUCTION = """

@@ -1,6 +1,0 @@
-"""How fast and how large: `python -m benchmarks [--quick]` measures on this machine and writes docs/performance.md.
-
-Conventions: what is compared gets the same pictures and the same seeded random weights in the real architectures (speed
-is the same as with published weights), and runs in turn within one process; every round gives one ratio, and the page
-shows the median with the smallest and largest. Absolute times drift from machine to machine, ratios less so.
-"""

@@ -1,0 +1,204 @@
+"""One attack against one model: draw what it needs, search, draw what was found, judge, write it down.
+
+Conventions: searches come first, each stored when it is finished; then pictures, which `draw` resumes itself; records
+and figures last. Where a run is stopped the next one goes on, and ends with the same files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import cast
+
+from igmu_data.errors import InputError
+from igmu_data.files import require_writable
+from igmu_data.load import bench_rows, identity, locate
+from igmu_data.schema import Row
+from igmu_data.taxonomy import concept, config_target
+from igmu_data.validate import names_concept
+from igmu_metrics import registry
+from igmu_metrics.attacks._contract import Attack, Budget
+from igmu_metrics.attacks.running import result
+from igmu_metrics.attacks.running.embedded import placeholder, with_embedding
+from igmu_metrics.attacks.running.plan import Plan, make_plan, with_prompt
+from igmu_metrics.attacks.running.records import Attempt, Drawn, Facts, RunFolder, Search
+from igmu_metrics.attacks.running.searching import Searches
+from igmu_metrics.attacks.running.sight import Sight
+from igmu_metrics.images.pipelines import Pipeline, find_pipeline
+from igmu_metrics.networks.instruments import Detector
+from igmu_metrics.networks.progress import bars
+
+
+@dataclass(frozen=True)
+class AttackRun:
+    """How a model is attacked.
+
+    Args:
+        model: the victim: folder, Hub id or `sandbox:…`.
+        original: the model that it was made from: draws the pictures to search by, and says which prompts and seeds
+            count.
+        attack: name of a module in `igmu_metrics.attacks`.
+        config: config of one concept.
+        detector: spec of what judges success.
+        budget: of each search; the attack's own by default.
+        n_prompts: how many prompts are attacked.
+        n_targets: further prompts whose pictures and texts an attack on the concept learns from.
+        seeds_per_row: pictures of a prompt, 1..4.
+        seed: of every search.
+        weight_free: also draw the adversarial rows of the config, to compare with.
+        bench: dataset repository or folder.
+        revision: of the repository.
+        dtype: fp32, bf16 or fp16.
+        device: where models run; a GPU where there is one by default.
+        originals: folder of the original's pictures, to be shared by several runs; in `out` by default.
+        plains: likewise of what the victim draws without this attack.
+    """
+
+    model: str
+    original: str
+    attack: str
+    config: str
+    detector: str = "clip"
+    budget: Budget | None = None
+    n_prompts: int = 16
+    n_targets: int = 8
+    seeds_per_row: int = 2
+    seed: int = 0
+    weight_free: bool = True
+    bench: str | None = None
+    revision: str | None = None
+    dtype: str = "fp32"
+    device: str | None = None
+    originals: Path | None = None
+    plains: Path | None = None
+
+    def run(self, out: Path) -> result.Outcome:
+        """Attack, and write records into `out`.
+
+        Raises:
+            UnknownAttackError: with the nearest names.
+            MetadataError: `out` belongs to another run.
+            IgmuError: whatever is wrong with models, rows, detector or folders.
+        """
+        attack = self._attack  # a wrong name should not wait for a model
+        require_writable(out)
+        rows = bench_rows(self.config, bench=self.bench, revision=self.revision)
+        plan = self.plan(rows)
+        victim, original = (find_pipeline(m, device=self.device, dtype=self.dtype) for m in (self.model, self.original))
+        detector = registry.detector(self.detector, device=self.device)
+        folder = RunFolder(out, self._settings(victim, original, detector))
+        first = Sight(original, self.originals or out / "original", detector, plan.item.id)
+        shown = plan.lending if attack.INFO.searches == "concept" else plan.attacked
+        first.look([*plan.plain(), *(plan.targets(r)[0] for r in shown if attack.INFO.sees)])
+        searching = Searches(attack, self.budget or attack.INFO.budget, self.seed, plan, folder, first, victim)
+        with bars() as advance:
+            searches = searching.all(advance)
+        attacked = Sight(victim, out / "attacked", detector, plan.item.id)
+        attempts = self._attempts(plan, folder, searches, first, attacked)
+        folder.write(attempts)
+        plain = Sight(victim, self.plains or out / "plain", detector, plan.item.id)
+        plain.look(plan.plain())
+        keys = [r.key for r in plan.plain()]
+        figures = result.attack_figures(
+            list(attempts.values()), keys, plain.decisions(keys), {k: first.present(k) for k in keys}
+        )
+        level = weight_free_level(plan, first, plain) if self.weight_free else None
+        chance = result.chance(detector.info, plan.item.id)
+        outcome = result.Outcome(list(attempts.values()), figures, level, chance)
+        folder.write_result(outcome.to_dict())
+        return outcome
+
+    def plan(self, rows: Mapping[str, Row]) -> Plan:
+        """What is attacked."""
+        target = config_target(self.config)
+        if target is None:
+            raise InputError(f"config {self.config!r} gathers several concepts; give that of one, as object.church.")
+        return make_plan(
+            rows.values(),
+            concept(target),
+            n_prompts=self.n_prompts,
+            n_targets=self.n_targets,
+            seeds=self.seeds_per_row,
+        )
+
+    @cached_property
+    def _attack(self) -> Attack:
+        return cast(Attack, registry.module("attacks", self.attack))
+
+    def _settings(self, victim: Pipeline, original: Pipeline, detector: Detector) -> Facts:
+        info, budget = self._attack.INFO, self.budget or self._attack.INFO.budget
+        return {
+            "attack": info.name,
+            "attack.version": info.version,
+            "attack.finds": info.finds,
+            "victim": victim.name,
+            "victim.revision": victim.revision,
+            "original": original.name,
+            "original.revision": original.revision,
+            "config": self.config,
+            "dataset": identity(locate(self.config, self.bench)),
+            "dataset.revision": self.revision or "default",
+            **{f"budget.{name}": getattr(budget, name) for name in Budget.__slots__},
+            "targets": self.n_targets,
+            "prompts": self.n_prompts,
+            "seeds_per_row": self.seeds_per_row,
+            "seed": self.seed,
+            "dtype": self.dtype,
+            "device": victim.device,
+            "detector": detector.info.name,
+            "detector.revision": detector.info.revision,
+            "detector.threshold": float(detector.info.threshold or 0.0),
+        }
+
+    def _attempts(
+        self, plan: Plan, folder: RunFolder, searches: Mapping[str, Search], original: Sight, attacked: Sight
+    ) -> dict[str, Attempt]:
+        """Draw what was found, judge it, and make a record for each prompt."""
+        prompts: dict[str, str] = {}
+        for row in plan.attacked:
+            search = searches[row.id]
+            if search.prompt is not None:
+                prompts[row.id] = search.prompt
+            elif search.embedding is not None:
+                file = folder.path / search.embedding
+                attacked.pipeline = with_embedding(attacked.pipeline, file, search.embedding_sha256 or "")
+                before, behind = plan.context(row)
+                prompts[row.id] = " ".join(filter(None, (before, placeholder(search.embedding_words or 0), behind)))
+        own = {r.row_id: r for r in plan.plain()}
+        wanted = [r for r in plan.plain() if r.row_id in prompts]
+        attacked.look([new for r in wanted for new in with_prompt([r], prompts[r.row_id])])
+        out = {}
+        for row in plan.attacked:
+            drawn = [(row.id, s) for s in row.seeds[: plan.seeds]] if row.id in prompts else []
+            found = searches[row.id].prompt
+            out[row.id] = Attempt(
+                settings=folder.settings,
+                row_id=row.id,
+                source_prompt=own[row.id].prompt,
+                search=searches[row.id],
+                names_concept=None if found is None else names_concept(found, plan.item, foreign=True),
+                generations=tuple(
+                    Drawn(
+                        seed=key[1],
+                        present=attacked.present(key),
+                        probability=attacked.probabilities[key],
+                        original_present=original.present(key),
+                    )
+                    for key in drawn
+                ),
+            )
+        return out
+
+
+def weight_free_level(plan: Plan, original: Sight, victim: Sight) -> result.Level | None:
+    """Success of the config's adversarial rows, which know nothing of the victim; None where there are none."""
+    requests = plan.published()
+    if not requests:
+        return None
+    for sight in (original, victim):
+        sight.look(requests)
+    keys = [r.key for r in requests]
+    rows = {r.id: r for r in plan.weight_free}
+    return result.level(rows, keys, victim.decisions(keys), original.decisions(keys))

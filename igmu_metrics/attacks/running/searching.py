@@ -1,0 +1,117 @@
+"""The searches of an attack, one a prompt or one for the concept, each stored when it is finished."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from igmu_data.errors import EmptyInputError
+from igmu_data.policy import violations
+from igmu_data.schema import Row
+from igmu_metrics.attacks._contract import Attack, Budget, Goal
+from igmu_metrics.attacks.running.plan import Plan, own_seed
+from igmu_metrics.attacks.running.records import RunFolder, Search
+from igmu_metrics.attacks.running.sight import Sight
+from igmu_metrics.images.files import read_image
+from igmu_metrics.images.pipelines import Pipeline
+from igmu_metrics.networks.progress import Advance
+
+if TYPE_CHECKING:
+    from igmu_metrics.attacks._victim import Victim
+
+CONCEPT = "concept"  # name of the one search of an attack on the concept
+
+
+@dataclass
+class Searches:
+    """The searches of one run; models are loaded when the first search that is missing needs them.
+
+    Args:
+        attack: the module.
+        budget: of each search.
+        seed: of the run.
+        plan: what is attacked.
+        folder: where finished searches are.
+        original: draws the pictures to search by.
+        victim: what is attacked.
+    """
+
+    attack: Attack
+    budget: Budget
+    seed: int
+    plan: Plan
+    folder: RunFolder
+    original: Sight
+    victim: Pipeline
+
+    @cached_property
+    def _models(self) -> tuple[Victim, Victim]:
+        from igmu_metrics.attacks._victim import Victim
+
+        return Victim(self.victim.load(), self.victim), Victim(self.original.pipeline.load(), self.original.pipeline)
+
+    def all(self, advance: Advance) -> dict[str, Search]:
+        """The search behind each attacked row."""
+        rows = self.plan.attacked
+        if self.attack.INFO.searches == "concept":
+            shared = self._search(CONCEPT, self.plan.lending or rows, advance, 1)
+            return {r.id: shared for r in rows}
+        return {r.id: self._search(r.id, [r], advance, len(rows)) for r in rows}
+
+    def _search(self, name: str, rows: Sequence[Row], advance: Advance, n: int) -> Search:
+        found = self.folder.search(name)
+        what = f"{self.attack.INFO.name} on {self.victim.name}"
+        if found is not None:
+            advance(what, self.budget.steps, n * self.budget.steps)
+            return found
+        sees = self.attack.INFO.sees
+        pictures = {r.id: p for r in rows if (p := self._target(r)) is not None} if sees else {}
+        if sees and not pictures:
+            if name == CONCEPT:
+                raise EmptyInputError(
+                    f"{self.original.pipeline.name} drew {self.plan.item.id} in none of {len(rows)} pictures: there is "
+                    "nothing to learn from. Is it the original, and does the detector know the concept?"
+                )
+            advance(what, self.budget.steps, n * self.budget.steps)
+            return self.folder.keep(name, Search(status="no target"))
+        import torch
+
+        shown = [r for r in rows if r.id in pictures]
+        goal = Goal(
+            prompt=(shown or rows)[0].prompt,
+            domain=self.plan.item.domain,
+            pictures=[pictures[r.id] for r in shown],
+            contexts=[self.plan.context(r) for r in shown],
+            pairs=[(r.prompt, r.stripped_prompt) for r in self.plan.lending],
+        )
+        generator = torch.Generator().manual_seed(own_seed(self.seed, self.attack.INFO.name, name))
+        got = self.attack.search(
+            *self._models, goal, self.budget, generator, lambda done: advance(what, done, n * self.budget.steps)
+        )
+        if got.embedding is not None:
+            file, digest = self.folder.keep_embedding(name, got.embedding)
+            return self.folder.keep(
+                name,
+                Search(
+                    status="found",
+                    losses=got.losses,
+                    embedding=file,
+                    embedding_sha256=digest,
+                    embedding_words=len(got.embedding),
+                ),
+            )
+        broken = violations(got.prompt or "", domain=self.plan.item.domain)
+        if broken:  # the text goes nowhere
+            rules = tuple(sorted({v.rule for v in broken}))
+            return self.folder.keep(name, Search(status="refused", losses=got.losses, rules=rules))
+        return self.folder.keep(name, Search(status="found", losses=got.losses, prompt=got.prompt))
+
+    def _target(self, row: Row) -> object | None:
+        """A picture of a row in which the original drew the concept, from a seed that is not judged."""
+        for request in self.plan.targets(row):
+            self.original.look([request], progress=False)
+            if self.original.present(request.key):
+                return read_image(self.original.files[request.key])
+        return None

@@ -1,0 +1,50 @@
+"""Commands of the cache of features: `igmu cache info` and `igmu cache prune`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+cache = typer.Typer(help="What networks made of pictures, kept between runs.", no_args_is_help=True)
+
+
+@cache.command()
+def info() -> None:
+    """Say where the cache is, how large it may grow, and what it holds of which network."""
+    import json
+    import time
+
+    from rich.table import Table
+
+    from igmu_metrics.networks.store import open_store
+    from igmu_metrics.report import terminal as tables
+
+    store = open_store()
+    held = store.holdings()
+    size = store.path.stat().st_size
+    table = Table("network", "revision", "of", "rows", "MB", "last used", title=str(store.path))
+    for one in held:
+        # "readable" rows have no network behind them.
+        name, revision, how, _ = json.loads(one.key) if one.key.startswith("[") else (one.key, "", "", None)
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.used))
+        kind = "texts" if how == "texts" else "pictures"
+        table.add_row(name, revision[:19], kind, str(one.n_rows), f"{one.n_bytes / 1e6:.1f}", used)
+    tables.show(table)
+    typer.echo(f"{size / 1e6:.1f} MB on disk, at most {store.max_bytes / 1e6:.0f} MB ($IGMU_CACHE_GB).")
+    store.close()
+
+
+@cache.command()
+def prune(
+    max_gb: Annotated[float | None, typer.Option(min=0, help="What may stay; default the cache's bound.")] = None,
+    older_than_days: Annotated[float | None, typer.Option(min=0, help="Drop what was not used for so long.")] = None,
+) -> None:
+    """Drop what was not used for the longest time."""
+    from igmu_metrics.networks.store import open_store
+
+    store = open_store()
+    allowed = store.max_bytes if max_gb is None else int(max_gb * 1e9)
+    dropped, kept = store.prune(allowed, older_than=None if older_than_days is None else older_than_days * 86400)
+    store.close()
+    typer.echo(f"{store.path}: {dropped} rows dropped, {kept} kept.")

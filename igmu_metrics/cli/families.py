@@ -1,0 +1,29 @@
+"""The command `igmu families`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def families(
+    cards: Annotated[list[Path], typer.Argument(help="Scorecards of models scored alike.")],
+    chart: Annotated[Path | None, typer.Option(metavar="FILE.svg", help="Also draw the chart.")] = None,
+    figure: Annotated[
+        str, typer.Option(help="What the chart shows: asr_image, asr_any@k, pre_asr or post_asr.")
+    ] = "asr_any@k",
+) -> None:
+    """Attack success by family of attacks: all figures with intervals, and a chart."""
+    from igmu_metrics.report.families import chart as draw
+    from igmu_metrics.report.terminal import show
+    from igmu_metrics.scorecard import read_all, write_text
+    from igmu_metrics.verdict.families import tables
+
+    read = read_all(cards)
+    drawn = None if chart is None else draw(read, figure)
+    show(*tables(read))
+    if chart is not None and drawn is not None:
+        write_text(chart, drawn)
+        typer.echo(chart)

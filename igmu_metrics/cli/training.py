@@ -1,0 +1,86 @@
+"""The command `igmu train-detector`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from igmu_metrics.training.card import HeadCard
+
+
+def train_detector(
+    data: Annotated[str, typer.Option(help="Labelled pictures: folder (ImageFolder, Parquet), Hub id or sandbox.")],
+    concept: Annotated[str, typer.Option(help="What the detector shall judge, such as object/church.")],
+    out: Annotated[Path, typer.Option(help="The .safetensors file to write, for --detector igmu-head:FILE.")],
+    clip: Annotated[
+        str | None, typer.Option(help="CLIP whose features it reads: folder, Hub id or sandbox; default ViT-B/32.")
+    ] = None,
+    config: Annotated[str | None, typer.Option(help="Config of a dataset with several.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Revision of a dataset on the Hub.")] = None,
+    positive_label: Annotated[
+        str | None, typer.Option(help="The label that means the concept, if it is not called like it.")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="Default: concept where that names the concept, else label.")
+    ] = None,
+    image_column: Annotated[str, typer.Option(help="Column of the pictures.")] = "image",
+    test_split: Annotated[str, typer.Option(help="What it is measured on; never trained on.")] = "test",
+    validation_fraction: Annotated[
+        float, typer.Option(help="Share of train that is kept for finding the threshold.")
+    ] = 0.2,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of 64 pictures, half of them positives.")] = 1000,
+    on_error: Annotated[str, typer.Option(help="Unreadable pictures: raise, or skip and name them.")] = "raise",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, …; default a GPU where there is one.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures in memory at once.")] = 32,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same file.")] = 0,
+) -> None:
+    """Train a detector for a concept on labelled pictures: threshold, sensitivity and specificity come with it."""
+    from igmu_metrics.networks.progress import bars
+    from igmu_metrics.report import terminal as tables
+    from igmu_metrics.training.run import HeadTraining
+
+    training = HeadTraining(
+        data=data,
+        concept=concept,
+        clip=clip,
+        config=config,
+        revision=revision,
+        positive_label=positive_label,
+        label_column=label_column,
+        image_column=image_column,
+        test_split=test_split,
+        validation_fraction=validation_fraction,
+        steps=steps,
+        on_error=on_error,
+        device=device,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    with bars() as advance:
+        card = training.run(out, advance)
+    for split, failures in card.data.unreadable.items():
+        for failure in failures:
+            sys.stderr.write(f"left out of {split}: {failure}\n")
+    for warning in card.warnings:
+        sys.stderr.write(f"warning: {warning}\n")
+    tables.show(_summary(card))
+    typer.echo(out)
+
+
+def _summary(card: HeadCard) -> Table:
+    from rich.table import Table
+
+    table = Table("on test", "share", "95 % interval", "pictures", title=f"{card.head}: {card.concept}")
+    for name in ("accuracy", "sensitivity", "specificity"):
+        share = getattr(card.test, name)
+        low, high = share.interval
+        table.add_row(name, f"{share.value:.3f}", f"[{low:.3f}, {high:.3f}]", str(share.n))
+    table.add_row("auroc", f"{card.test.auroc:.3f}", "", "")
+    table.add_row("threshold", f"{card.threshold:.3f}", "", "")
+    return table

@@ -1,0 +1,207 @@
+"""Distances between two sets of feature vectors: Fréchet, KID and CMMD, each a pure function in float64.
+
+Goal: say how far the images of an unlearned model are, as a set, from those of the original model.
+
+Conventions:
+
+- A set is an (n, d) array, one feature vector a generation; the order of its rows does not matter.
+- All three are "lower is closer". The Fréchet distance is biased upward at small n (two halves of one distribution are
+  tens apart at n = 250); `kid` and `cmmd(..., unbiased=True)` are unbiased and may come out slightly below zero.
+- Intervals are over prompts, not generations: see `mmd_interval`, and for the Fréchet distance `jackknife`, whose
+  interval holds at the n at hand only.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from igmu_data.errors import EmptyInputError, InputError
+from igmu_metrics.contract import FloatArray, Interval
+from igmu_metrics.distances.intervals import Ids
+from igmu_metrics.distances.jackknife import frechet_interval
+from igmu_metrics.distances.mmd import mmd_biased, mmd_unbiased, polynomial_kernel, rbf_kernel
+from igmu_metrics.distances.mmd_interval import mmd_estimate
+from igmu_metrics.distances.moments import Moments, assembled, frechet_of_moments
+from igmu_metrics.statistics.validation import numbers, same_length
+
+CMMD_SCALE = 1000.0
+
+
+def frechet_distance(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
+    """Fréchet distance ‖μ₁−μ₂‖² + Tr(Σ₁+Σ₂−2(Σ₁Σ₂)^½) between Gaussians fitted to two sets.
+
+    With A = (X−μ₁)/√(n−1) and B likewise, Σ₁Σ₂ = AᵀA·BᵀB has the squared singular values of A·Bᵀ as its non-zero
+    eigenvalues. While a set has no more rows than columns this is exact and small (n×m); with more rows the same trace
+    comes from the eigenvalues of LᵀΣ₁L, where Σ₂ = L·Lᵀ.
+
+    Args:
+        x: (n, d) features, n ≥ 2.
+        y: (m, d) features, m ≥ 2.
+
+    Returns:
+        The distance, ≥ 0; lower is closer. It is biased upward: compare at equal n only.
+
+    Raises:
+        InputError: a set with fewer than two rows, different widths, or a value that is not finite.
+
+    Two points each, on a line, so means 1 and 4, variances 2 and 8: (1−4)² + 2 + 8 − 2·√16 = 11.
+
+    >>> round(frechet_distance([[0.0], [2.0]], [[2.0], [6.0]]), 9)
+    11.0
+
+    References:
+        Heusel et al., "GANs Trained by a Two Time-Scale Update Rule", NeurIPS 2017.
+    """
+    x, y = _pair(x, y)
+    if min(len(x), len(y)) > x.shape[1]:
+        return frechet_of_moments(Moments.of(x), Moments.of(y))
+    mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
+    a = (x - mean_x) / np.sqrt(len(x) - 1)
+    b = (y - mean_y) / np.sqrt(len(y) - 1)
+    cross = float(np.linalg.svd(a @ b.T, compute_uv=False).sum())
+    return assembled(mean_x, mean_y, float(np.sum(a * a) + np.sum(b * b)), cross)
+
+
+def frechet_estimate(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    x_ids: Ids = None,
+    y_ids: Ids = None,
+    seed: int = 0,
+) -> tuple[float, Interval]:
+    """`frechet_distance` and the 95 % interval of `jackknife.frechet_interval`, which is of the distance at this n."""
+    x, y = _pair(x, y)
+    value = frechet_distance(x, y)
+    return value, frechet_interval(x, y, value, x_ids=x_ids, y_ids=y_ids, seed=seed)
+
+
+def kid(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
+    """Kernel distance: the unbiased MMD² with kernel (xᵀy/d + 1)³, as one full U-statistic.
+
+    Args:
+        x: (n, d) features, n ≥ 2.
+        y: (m, d) features, m ≥ 2; m may differ from n.
+
+    Returns:
+        The distance, not scaled by 1000; lower is closer. Unbiased, so slightly negative values are normal for sets
+        from one distribution. No random subsets: the value is that of one subset that holds every row.
+
+    Raises:
+        InputError: a set with fewer than two rows, different widths, or a value that is not finite.
+
+    Kernel values 1·1→8, 0·0→1, 1·0→1: with x = {0, 1} and y = {1, 1} this is 1 + 8 − 2·(1+1+8+8)/4 = 0.
+
+    >>> kid([[0.0], [1.0]], [[1.0], [1.0]])
+    0.0
+
+    References:
+        Bińkowski et al., "Demystifying MMD GANs", ICLR 2018.
+    """
+    x, y = _pair(x, y)
+    return mmd_unbiased(polynomial_kernel, x, y)
+
+
+def kid_estimate(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    x_ids: Ids = None,
+    y_ids: Ids = None,
+) -> tuple[float, Interval]:
+    """`kid` and its 95 % interval over prompts; arguments as of `mmd_interval.mmd_estimate`."""
+    x, y = _pair(x, y)
+    return mmd_estimate(polynomial_kernel, x, y, x_ids=x_ids, y_ids=y_ids)
+
+
+def cmmd(x: npt.ArrayLike, y: npt.ArrayLike, *, unbiased: bool = False) -> float:
+    """CLIP-MMD: 1000 times the RBF MMD² (σ = 10) of L2-normalised CLIP embeddings.
+
+    Args:
+        x: (n, d) CLIP embeddings of any length ≠ 0, n ≥ 2.
+        y: (m, d) likewise.
+        unbiased: leave the diagonal out. False is what the reference implementation computes (the V-statistic, which
+            counts every image as a pair with itself and is therefore too large by about 1000·(1−mean k)·(1/n + 1/m)).
+
+    Returns:
+        The distance; lower is closer. Unbiased, it may be slightly negative.
+
+    Raises:
+        InputError: a set with fewer than two rows, different widths, an embedding of length 0, or a value that is not
+            finite.
+
+    Opposite unit vectors have ‖x−y‖² = 4, so with two equal rows on each side this is 1000·(2 − 2·exp(−0.02)):
+
+    >>> round(cmmd([[1.0], [3.0]], [[-1.0], [-0.5]]), 6)
+    39.602653
+
+    References:
+        Jayasumana et al., "Rethinking FID: Towards a Better Evaluation Metric for Image Generation", CVPR 2024.
+    """
+    x, y = _pair(unit_rows("x", x), unit_rows("y", y))
+    return CMMD_SCALE * (mmd_unbiased if unbiased else mmd_biased)(rbf_kernel, x, y)
+
+
+def cmmd_estimate(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    x_ids: Ids = None,
+    y_ids: Ids = None,
+) -> tuple[float, Interval]:
+    """`cmmd(..., unbiased=True)` and its 95 % interval over prompts; arguments as of `mmd_interval.mmd_estimate`."""
+    x, y = _pair(unit_rows("x", x), unit_rows("y", y))
+    value, (low, high) = mmd_estimate(rbf_kernel, x, y, x_ids=x_ids, y_ids=y_ids)
+    return CMMD_SCALE * value, (CMMD_SCALE * low, CMMD_SCALE * high)
+
+
+def unit_rows(name: str, features: npt.ArrayLike) -> FloatArray:
+    """Rows divided by their length.
+
+    Raises:
+        InputError: a row of length 0, which has no direction; or features that `matrix` refuses.
+    """
+    rows = matrix(name, features)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    if not lengths.all():
+        at = int(np.argmin(lengths))
+        raise InputError(f"{name}[{at}] is all zeros and has no direction; check the image and the backbone.")
+    return np.asarray(rows / lengths)
+
+
+def matrix(name: str, features: npt.ArrayLike) -> FloatArray:
+    """Features as a finite (n, d) float64 array without masked entries.
+
+    Raises:
+        EmptyInputError: no rows or no columns.
+        InputError: not numbers, not two-dimensional, masked.
+        NonFiniteError: a NaN or an infinity, with its place.
+    """
+    same_length(**{name: features})
+    rows = numbers(name, features, ndim=2)
+    if np.ma.getmaskarray(rows).any():
+        raise InputError(f"{name} has masked entries; leave generations without features out.")
+    if rows.shape[1] == 0:
+        raise EmptyInputError(f"{name} has shape {rows.shape}: vectors without entries.")
+    return np.asarray(rows.data)
+
+
+def check_pair(name: str, rows: FloatArray, other_name: str, others: FloatArray) -> None:
+    """Refuse sets of different widths, and sets too small to have a spread.
+
+    Raises:
+        InputError: with the names and sizes.
+    """
+    if rows.shape[1] != others.shape[1]:
+        widths = f"{name} {rows.shape[1]}, {other_name} {others.shape[1]}"
+        raise InputError(f"features of different widths: {widths}. Use one backbone for both sets.")
+    for which, given in ((name, rows), (other_name, others)):
+        if len(given) < 2:
+            raise InputError(f"{which} has {len(given)} row; a spread needs at least two generations.")
+
+
+def _pair(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    x, y = matrix("x", x), matrix("y", y)
+    check_pair("x", x, "y", y)
+    return x, y

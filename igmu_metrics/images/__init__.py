@@ -1,0 +1,1 @@
+"""Image files: how models' outputs are found, read, written and generated."""

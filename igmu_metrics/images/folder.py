@@ -1,0 +1,162 @@
+"""The folder that pictures are drawn into: what is finished, what failed, and nothing half written.
+
+Conventions: a picture is finished when its line is in `metadata.jsonl`; a failure has a line in `failed.jsonl`. Lines
+are appended while drawing (a torn last line is ignored) and sorted by file name at the end, so that the finished folder
+does not show whether it was interrupted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from igmu_data.errors import ChecksumError, MetadataError, OutputError
+from igmu_metrics.images.files import content_hash
+
+METADATA: Final = "metadata.jsonl"
+FAILED: Final = "failed.jsonl"
+_PART: Final = ".part"
+Key = tuple[str, int]
+Record = dict[str, Any]
+
+
+class Folder:
+    """Finished pictures and failures of one model; made by `Folder.open`.
+
+    Args:
+        path: the folder.
+        wanted: the metadata of every generation asked for, without its checksum.
+        drawn: metadata of finished pictures, asked for or not.
+        failed: failures, asked for or not.
+    """
+
+    def __init__(
+        self, path: Path, wanted: Mapping[Key, Record], drawn: dict[Key, Record], failed: dict[Key, Record]
+    ) -> None:
+        self.path = path
+        self._wanted, self._drawn, self._failed = wanted, drawn, failed
+
+    @classmethod
+    def open(cls, path: Path, facts: Mapping[str, str], wanted: Mapping[Key, Record]) -> Folder:
+        """Read a folder, or make it.
+
+        Args:
+            path: the folder.
+            facts: what must hold for every picture in it (model, revision, dtype).
+            wanted: the metadata of every generation asked for, without its checksum.
+
+        Raises:
+            MetadataError: a line that is no metadata, or pictures of another model or with other settings.
+            ChecksumError: a finished picture that was changed.
+            OutputError: the folder cannot be written.
+        """
+        wanted = {key: fields | dict(facts) for key, fields in wanted.items()}
+        with _writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+            for rest in path.glob(f"*{_PART}"):
+                rest.unlink()
+        drawn = _read(path / METADATA, facts, wanted)
+        failed = _read(path / FAILED, facts, wanted)
+        for key in [k for k, record in drawn.items() if not (path / record["file_name"]).is_file()]:
+            del drawn[key]
+        for key in wanted.keys() & drawn.keys():
+            file = path / drawn[key]["file_name"]
+            if content_hash(file) != drawn[key].get("sha256"):
+                raise ChecksumError(f"{file}: changed since it was drawn. Delete it to have it drawn again.")
+        folder = cls(path, wanted, drawn, failed)
+        folder.close()
+        return folder
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._drawn or key in self._failed
+
+    @property
+    def files(self) -> dict[Key, Path]:
+        """The finished pictures."""
+        return {key: self.path / record["file_name"] for key, record in self._drawn.items()}
+
+    @property
+    def failures(self) -> dict[Key, str]:
+        """Why a generation has no picture."""
+        return {key: str(record["reason"]) for key, record in self._failed.items()}
+
+    def add(self, key: Key, data: bytes) -> None:
+        """Store a picture, then its line."""
+        record = self._wanted[key] | {"sha256": hashlib.sha256(data).hexdigest()}
+        _replace(self.path / record["file_name"], data)
+        self._append(METADATA, record)
+        self._drawn[key] = record
+
+    def fail(self, key: Key, reason: str) -> None:
+        """Store that there is no picture."""
+        record = self._wanted[key] | {"reason": reason}
+        self._append(FAILED, record)
+        self._failed[key] = record
+
+    def close(self) -> None:
+        """Write both lists whole, sorted; a list without entries is no file."""
+        for name, records in ((METADATA, self._drawn), (FAILED, self._failed)):
+            lines = [_line(r) for r in sorted(records.values(), key=lambda r: str(r["file_name"]))]
+            if lines:
+                _replace(self.path / name, "".join(lines).encode())
+            else:
+                with _writing(self.path / name):
+                    (self.path / name).unlink(missing_ok=True)
+
+    def _append(self, name: str, record: Record) -> None:
+        with _writing(self.path / name), (self.path / name).open("a", encoding="utf-8") as file:
+            file.write(_line(record))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _read(path: Path, facts: Mapping[str, str], wanted: Mapping[Key, Record]) -> dict[Key, Record]:
+    if not path.is_file():
+        return {}
+    *lines, _torn = path.read_bytes().split(b"\n")
+    out: dict[Key, Record] = {}
+    for number, line in enumerate(lines, 1):
+        where = f"{path}, line {number}"
+        try:
+            record = json.loads(line)
+            key = (record["id"], record["seed"])
+            file_name = Path(record["file_name"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise MetadataError(f"{where}: not a line that drawing wrote ({error!r}). Use another folder.") from error
+        if file_name.name != str(file_name):
+            raise MetadataError(f"{where}: {str(file_name)!r} is not in this folder. Use another folder.")
+        for name, value in wanted.get(key, facts).items():
+            if record.get(name) != value:
+                raise MetadataError(
+                    f"{where}: {file_name} was drawn with {name} {record.get(name)!r}, not {value!r}. "
+                    "Give another folder, or delete this one to draw it again."
+                )
+        out[key] = record
+    return out
+
+
+def _line(record: Record) -> str:
+    return json.dumps(record) + "\n"  # ASCII: some readers take U+2028 in a prompt for the end of the line
+
+
+def _replace(path: Path, data: bytes) -> None:
+    part = path.with_name(path.name + _PART)
+    with _writing(path):
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}). Choose another folder.") from error

@@ -1,0 +1,157 @@
+"""Finds a text-to-image pipeline: a folder as `save_pretrained` writes it, a Hub id at one commit, or a packaged one.
+
+Conventions: safetensors only, never code from a repository. What alters a picture after it is drawn is left out where
+the class can do without: the safety checker, which hands back a black picture that every instrument would judge as
+forgotten, and SDXL's invisible watermark, which depends on what else is installed.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from igmu_data.errors import WeightsError
+from igmu_data.sandbox import packaged
+from igmu_data.taxonomy import SANDBOX
+from igmu_metrics.networks import loading
+from igmu_metrics.networks.progress import quiet_loading
+
+DTYPES: Final = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+_INDEX: Final = "model_index.json"
+_DESCRIBING: Final = (".safetensors", ".json", ".txt", ".model")  # weights, schedules, vocabularies
+_LEFT_OUT: Final = {"safety_checker": None, "requires_safety_checker": False, "add_watermarker": False}
+_NEEDED: Final = ("prompt", "num_inference_steps", "guidance_scale", "width", "height", "generator", "output_type")
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A pipeline that is loaded when the first picture needs it.
+
+    Args:
+        name: Hub id, `sandbox:…`, or the folder's own name (its place on this machine says nothing about the pictures).
+        revision: commit, or `sha256:` and 16 digits of a hash of the folder's files; never empty.
+        device: "cpu", "cuda", …
+        dtype: one of DTYPES.
+        load: gives the diffusers pipeline, ready on its device. A model that was changed in memory is drawn with by
+            giving its own function here.
+    """
+
+    name: str
+    revision: str
+    device: str
+    dtype: str
+    load: Callable[[], Any]
+
+
+def find_pipeline(
+    spec: str, *, device: str | None = None, dtype: str = "fp32", revision: str | None = None
+) -> Pipeline:
+    """The pipeline in a folder or of a Hub id, its files fetched and its revision known, but not loaded yet.
+
+    Args:
+        spec: folder, `id`, `id@revision`, or `sandbox:VERSION[/TASK]` for a packaged model (`sandbox:esd/church`).
+        device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
+        dtype: one of DTYPES.
+        revision: commit, branch or tag; for a folder the `sha256:…` that it must have.
+
+    Raises:
+        WeightsError: no pipeline there, no safetensors, or not the revision asked for.
+        InputError: an unknown device or dtype.
+        UnknownVersionError, UnknownTaskError: a packaged model that does not exist.
+        OutputError: a packaged model cannot be put together in the cache.
+    """
+    loading.choice("dtype", dtype, tuple(DTYPES))
+    where = str(loading.pick_device(device))
+    name, _, inline = spec.partition("@")
+    revision = revision or inline or None
+    if local := _local(name):
+        folder, title = local
+        found = loading.weights_hash(_files(folder))
+        loading.check_revision(found, revision, name)
+        name = title
+    else:
+        if name.startswith((".", "~", "/", "\\")) or name.count("/") != 1:
+            raise WeightsError(
+                f"no folder {name!r}. Give a folder with {_INDEX}, a Hub id (owner/name) or {SANDBOX}:VERSION."
+            )
+        folder = _download(name, revision)
+        found = folder.name  # a Hub snapshot is named after its commit
+    return Pipeline(name, found, where, dtype, lambda: _load(folder, name, where, dtype))
+
+
+def _local(spec: str) -> tuple[Path, str] | None:
+    """The folder of a packaged model or a given one, and what it is called; None for what is no folder."""
+    kind, colon, rest = spec.partition(":")
+    if kind == SANDBOX and colon:
+        version, _, task = rest.partition("/")
+        return packaged.model_folder(version, task or None), f"{kind}:{packaged.version_name(version, task or None)}"
+    folder = Path(spec).expanduser()
+    return (folder, folder.resolve().name) if folder.is_dir() else None
+
+
+def _files(folder: Path) -> list[Path]:
+    if not (folder / _INDEX).is_file():
+        raise WeightsError(f"{folder}: no {_INDEX}. Give a folder written by a diffusers pipeline's save_pretrained.")
+    found = [p for p in folder.rglob("*") if p.suffix in _DESCRIBING and p.is_file()]
+    if not any(p.suffix == ".safetensors" for p in found):
+        raise WeightsError(
+            f"{folder}: no safetensors, and igmu reads no pickles. Save it with safe_serialization=True."
+        )
+    return found
+
+
+def _download(name: str, revision: str | None) -> Path:
+    from diffusers import DiffusionPipeline
+
+    try:
+        return Path(DiffusionPipeline.download(name, revision=revision, use_safetensors=True))
+    except (OSError, ValueError) as error:
+        raise WeightsError(
+            f"cannot get {name!r} at {revision or 'main'} from the Hub: {_first_line(error)} Check the id and the "
+            "connection, or give a local folder."
+        ) from error
+
+
+def _class(folder: Path, name: str) -> Any:
+    """The class that the folder names, if it is one of diffusers' own and draws from texts."""
+    import diffusers
+
+    wanted = json.loads((folder / _INDEX).read_text(encoding="utf-8")).get("_class_name")
+    kind = getattr(diffusers, wanted, None) if isinstance(wanted, str) else None
+    if not (inspect.isclass(kind) and issubclass(kind, diffusers.DiffusionPipeline)):
+        raise WeightsError(f"{name}: {wanted!r} is no pipeline of diffusers {diffusers.__version__}. Update diffusers.")
+    takes = inspect.signature(kind.__call__).parameters
+    if missing := [p for p in _NEEDED if p not in takes]:
+        raise WeightsError(f"{name}: {wanted} draws no pictures from texts (it takes no {', '.join(missing)}).")
+    return kind
+
+
+def _load(folder: Path, name: str, device: str, dtype: str) -> Any:
+    import torch
+
+    kind = _class(folder, name)
+    wanted = getattr(torch, DTYPES[dtype])
+    accepted = inspect.signature(kind).parameters
+    try:
+        with quiet_loading():
+            pipe = kind.from_pretrained(
+                folder,
+                use_safetensors=True,
+                local_files_only=True,
+                dtype=wanted,
+                **{k: v for k, v in _LEFT_OUT.items() if k in accepted},
+            )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise WeightsError(f"{name}: cannot be loaded: {_first_line(error)} Save or download it again.") from error
+    if pipe.dtype != wanted:  # older versions know the argument by another name, and ignore this one
+        raise WeightsError(f"{name}: loaded as {pipe.dtype}, not {wanted}. Update diffusers to 0.42 or later.")
+    pipe.set_progress_bar_config(disable=True)
+    return pipe.to(device)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,133 @@
+"""Reads pictures ahead of the networks: threads open, check, decode and prepare the next ones meanwhile.
+
+Conventions: each file is opened once, and its bytes give both the content hash and the picture. What is handed on are
+the inputs of networks, not the picture, so that memory holds a window of small arrays whatever the pictures' size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from igmu_data.errors import ImageError
+from igmu_metrics.contract import FloatArray
+from igmu_metrics.networks.instruments import Extractor, feature_key
+from igmu_metrics.networks.pairs import Pair, Pairs
+from igmu_metrics.networks.store import READABLE, Store
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# Decoding is a small part of the work: more threads would only take the cores from the networks.
+THREADS = min(4, os.cpu_count() or 1)
+_Item = TypeVar("_Item")
+_Done = TypeVar("_Done")
+
+
+def ahead(items: Iterable[_Item], work: Callable[[_Item], _Done], window: int) -> Iterator[_Done]:
+    """`work` of every item, in order, at most `window` of them under way or waiting."""
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="igmu-decode")
+    waiting: deque[Future[_Done]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) >= window:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One picture on its way.
+
+    Args:
+        sha256: of the file's bytes; "" for a picture that was given decoded.
+        known: features that the store had, by feature key.
+        inputs: what the networks whose features are missing are given, by preparation.
+        image: the picture itself, if somebody needs it.
+        pair: it and its partner, if they are compared.
+        error: why it, or its partner, could not be read.
+    """
+
+    sha256: str = ""
+    known: Mapping[str, FloatArray] = field(default_factory=dict)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    image: Image | None = None
+    pair: Pair | None = None
+    error: ImageError | None = None
+
+
+def load(
+    image: Any,
+    name: str,
+    extractors: Sequence[Extractor],
+    store: Store | None,
+    *,
+    keep_image: bool = False,
+    pairs: Pairs | None = None,
+    partner: Any = None,
+) -> Loaded:
+    """Read one picture and prepare it once for every preparation that is still needed.
+
+    Args:
+        image: a path, or a PIL image.
+        name: of a picture that has no path, for messages.
+        extractors: whose features are wanted.
+        store: where features may be already.
+        keep_image: hand the picture on, too; it is then read even if all features are known.
+        pairs: what measures its distance to the partner.
+        partner: a path, or a PIL image; None where there is none.
+    """
+    try:
+        one = _Opened.of(image, name)
+        wanted = {feature_key(e): e for e in extractors}
+        known = store.get(one.sha256, wanted or [READABLE]) if store is not None and one.sha256 else {}
+        missing = [e for key, e in wanted.items() if key not in known]
+        other = _Opened.of(partner, f"partner of {name}") if pairs is not None and partner is not None else None
+        pair = pairs.known(one.sha256, other.sha256) if pairs is not None and other is not None else None
+        measured = pair is None or pair.known is not None
+        if known and not missing and not keep_image and measured:
+            return Loaded(one.sha256, known, pair=pair)
+        picture = one.decoded()
+        inputs: dict[str, Any] = {}
+        for extractor in missing:
+            if extractor.preparation not in inputs:
+                inputs[extractor.preparation] = extractor.prepare(picture)
+        if pairs is not None and other is not None and pair is not None and not measured:
+            pair = replace(pair, inputs=(pairs.prepared(picture), pairs.prepared(other.decoded())))
+        return Loaded(one.sha256, known, inputs, picture if keep_image else None, pair)
+    except ImageError as error:
+        return Loaded(error=error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """The bytes of a file with their SHA-256, or a picture that was given decoded, and its name."""
+
+    content: Any
+    sha256: str
+    name: str
+
+    @classmethod
+    def of(cls, image: Any, name: str) -> _Opened:
+        if not isinstance(image, str | Path):
+            return cls(image, "", name)
+        from igmu_metrics.images.files import read_bytes
+
+        data = read_bytes(image)
+        return cls(data, hashlib.sha256(data).hexdigest(), os.fspath(image))
+
+    def decoded(self) -> Image:
+        from igmu_metrics.images.files import as_rgb, decode_image
+
+        whole = isinstance(self.content, bytes)
+        return decode_image(self.content, name=self.name) if whole else as_rgb(self.content, name=self.name)

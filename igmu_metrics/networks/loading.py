@@ -1,0 +1,299 @@
+"""What everything that loads a model shares: where weights come from, which bytes they are, on what they run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from igmu_data.errors import EmptyInputError, InputError, LengthMismatchError, MissingExtraError, WeightsError
+from igmu_metrics.contract import FloatArray
+from igmu_metrics.networks.progress import quiet_loading
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+# Configuration, tokenizer and safetensors only: pickles never reach this machine.
+_HUB_PATTERNS = ["*.json", "*.txt", "*.model", "*.safetensors"]
+PRECISIONS = ("fp32", "bf16")
+
+
+class ImageBackbone:
+    """The methods of `instruments.Backbone` that a backbone does not have; subclasses override those they do have."""
+
+    def image_features(self, images: Sequence[Image]) -> FloatArray:
+        """Not available unless overridden."""
+        raise NotImplementedError(f"{type(self).__name__} has no image features")
+
+    def text_features(self, texts: Sequence[str]) -> FloatArray:
+        """Not available unless overridden."""
+        raise NotImplementedError(f"{type(self).__name__} has no text features; use the 'clip' backbone")
+
+    def image_distance(self, images: Sequence[Image], others: Sequence[Image]) -> FloatArray:
+        """Not available unless overridden."""
+        raise NotImplementedError(f"{type(self).__name__} has no image distance; use the 'lpips' backbone")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A folder of a model with the name and the revision that go into signatures.
+
+    Args:
+        folder: holds config.json and safetensors.
+        name: Hub id, or the folder's own name (its place on this machine says nothing about the numbers).
+        revision: 40-digit commit, or `sha256:` and 16 digits of the weight files' hash.
+    """
+
+    folder: Path
+    name: str
+    revision: str
+
+
+def split_argument(argument: str | None, options: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Take `path?key=value&key=value` apart; keys the spec leaves out keep their value in `options`.
+
+    >>> split_argument("alex?trunk=a/b.safetensors", {"trunk": "", "size": "256"})
+    ('alex', {'trunk': 'a/b.safetensors', 'size': '256'})
+
+    Raises:
+        InputError: a key that the backbone does not know.
+    """
+    head, _, query = (argument or "").partition("?")
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    if unknown := sorted(set(given) - set(options)):
+        raise InputError(f"unknown option {unknown[0]!r} in {argument!r}; known: {', '.join(sorted(options))}")
+    return head, dict(options) | given
+
+
+def choice(what: str, value: str, known: Sequence[str]) -> str:
+    """`value`, if it is one of `known`.
+
+    Raises:
+        InputError: it is not.
+    """
+    if value not in known:
+        raise InputError(f"{what} {value!r} is not one of {', '.join(known)}")
+    return value
+
+
+def pick_device(device: str | None) -> torch.device:
+    """The device asked for; None or "auto": the first GPU if there is one, else the CPU."""
+    import torch
+
+    if device in (None, "auto"):
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.device(str(device))
+    except RuntimeError as error:
+        raise InputError(f"device {device!r} is not one that torch knows; use 'cpu', 'cuda' or 'auto'") from error
+
+
+def pick_dtype(precision: str) -> torch.dtype:
+    """Torch's type for "fp32" or "bf16"."""
+    import torch
+
+    choice("precision", precision, PRECISIONS)
+    return torch.float32 if precision == "fp32" else torch.bfloat16
+
+
+def require(package: str, extra: str) -> None:
+    """Raise `MissingExtraError` unless an optional package is installed."""
+    if find_spec(package) is None:
+        raise MissingExtraError(f"'{package}' is not installed; run: pip install 'igmu[{extra}]'")
+
+
+def weights_hash(paths: Sequence[Path]) -> str:
+    """`sha256:` and the first 16 digits of the hash of these files, in the order of their names."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    return f"sha256:{digest.hexdigest()[:16]}"
+
+
+def find_model(argument: str | None, default: str, revision: str | None, pinned: Mapping[str, str]) -> Source:
+    """A transformers model: a local folder, or a Hub id (`id` or `id@revision`) fetched at one commit.
+
+    The Hub's files are downloaded first and loaded from the folder, because `from_pretrained` on an id without
+    safetensors quietly takes them from a pull request that anybody can change.
+
+    Args:
+        argument: folder or Hub id; None: `default`.
+        default: Hub id.
+        revision: commit, branch or tag; for a folder the hash that its weights must have. None: pinned, else main.
+        pinned: commits of ids that we know.
+
+    Raises:
+        WeightsError: nothing there, no safetensors, or not the revision asked for.
+    """
+    name, _, inline = (argument or default).partition("@")
+    revision = revision or inline or None
+    path = Path(name).expanduser()
+    if path.is_dir():
+        source = Source(path, path.resolve().name, weights_hash(_safetensors(path, name)))
+        check_revision(source.revision, revision, name)
+        return source
+    if name.startswith((".", "~", "/", "\\")) or name.count("/") > 1:
+        raise WeightsError(f"no folder {name!r}; give a folder with config.json and safetensors, or a Hub id")
+    folder = _download(name, revision or pinned.get(name))
+    _safetensors(folder, f"{name} at {folder.name}")
+    return Source(folder, name, folder.name)
+
+
+def check_revision(found: str, wanted: str | None, name: str) -> None:
+    """Raise `WeightsError` when a revision is wanted and the weights are others."""
+    if wanted is not None and wanted != found:
+        raise WeightsError(f"{name}: its weights are {found}, not {wanted}")
+
+
+def load_state(path: str | Path) -> dict[str, torch.Tensor]:
+    """A state dict from safetensors, or from a torch file read without running any code that it may hold.
+
+    Raises:
+        WeightsError: no such file, or not tensors.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise WeightsError(f"no weight file {str(path)!r}; check the path")
+    try:
+        state: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except Exception as error:  # safetensors, pickle and zip each have errors of their own
+        raise WeightsError(f"{path.name} is neither safetensors nor a plain torch state dict: {error}") from error
+    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise WeightsError(f"{path.name} does not hold a state dict (names to tensors)")
+    return state
+
+
+def fetch(url: str) -> Path:
+    """A file from torch's own cache, downloaded and checked against the hash in its name if it is not there yet.
+
+    Raises:
+        WeightsError: no connection, or the file has another hash.
+    """
+    import re
+
+    import torch
+
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    if path.is_file():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found = re.search(r"-([0-9a-f]{8,})\.", path.name)
+    try:
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=found[1] if found else None, progress=False)
+    except (OSError, RuntimeError) as error:
+        raise WeightsError(f"cannot fetch {url}: {error}; download it elsewhere and pass its path") from error
+    return path
+
+
+def load_into(module: torch.nn.Module, state: Mapping[str, torch.Tensor], what: str) -> None:
+    """Put a state dict that must match name by name in the place of a module's tensors.
+
+    Raises:
+        WeightsError: names that are missing, unknown or of another shape.
+    """
+    try:
+        module.load_state_dict(dict(state), assign=True)
+    except RuntimeError as error:
+        raise WeightsError(f"{what}: these are not its weights: {str(error)[:300]}") from error
+
+
+def load_pretrained(model_class: Any, source: Source, model_type: str, dtype: torch.dtype) -> torch.nn.Module:
+    """A transformers model in eval mode, from safetensors, with every weight present.
+
+    Raises:
+        WeightsError: another architecture, or weights missing (transformers would fill them with random numbers).
+    """
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
+    if config.model_type != model_type:
+        raise WeightsError(f"{source.name} is a {config.model_type!r} model; this backbone needs {model_type!r}")
+    with quiet_loading():
+        model, info = model_class.from_pretrained(
+            source.folder,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            dtype=dtype,
+        )
+    if missing := sorted(info["missing_keys"]):
+        raise WeightsError(f"{source.name} lacks {len(missing)} weights, first {missing[0]!r}; download it again")
+    loaded: torch.nn.Module = model.eval().requires_grad_(False)
+    for parameter in loaded.parameters():  # their file would stay in memory beside them, whole, while one is left
+        parameter.data = parameter.data.clone()
+    return loaded
+
+
+def load_image_processor(source: Source) -> tuple[Any, str]:
+    """The model's own image processor with PIL behind it, and what it does in words.
+
+    Without a named backend transformers takes torchvision where it is installed, and its resize differs in the last
+    bit of many pixels: the numbers would depend on the environment.
+    """
+    from PIL import Image as Pil
+    from transformers import AutoImageProcessor
+
+    processor = AutoImageProcessor.from_pretrained(
+        source.folder, backend="pil", local_files_only=True, trust_remote_code=False
+    )
+    if processor.backend != "pil":
+        raise WeightsError(f"{source.name}: its image processor has no PIL backend (got {processor.backend!r})")
+    steps = []
+    if processor.do_resize:
+        steps.append(f"pil {Pil.Resampling(processor.resample).name.lower()} to {_size(processor.size)}")
+    if processor.do_center_crop:
+        steps.append(f"center crop {_size(processor.crop_size)}")
+    return processor, ", ".join(steps)
+
+
+def check_images(images: Sequence[Image], others: Sequence[Image] | None = None) -> None:
+    """Refuse an empty list, and two lists of unequal length."""
+    if len(images) == 0:
+        raise EmptyInputError("no images given")
+    if others is not None and len(images) != len(others):
+        raise LengthMismatchError(f"{len(images)} images against {len(others)}; a distance needs pairs")
+
+
+def rgb(image: Image) -> Image:
+    """The image as RGB; unchanged if it is."""
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _size(size: Any) -> str:
+    given = {k: v for k, v in dict(size).items() if v is not None}
+    if set(given) == {"height", "width"}:
+        return f"{given['width']}x{given['height']}"
+    return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in given.items())
+
+
+def _safetensors(folder: Path, name: str) -> list[Path]:
+    if found := sorted(folder.glob("*.safetensors")):
+        return found
+    raise WeightsError(
+        f"{name} has no safetensors, and igmu reads no pickles; convert it (save_pretrained writes safetensors) or "
+        "name a revision that has them, as 'id@revision'"
+    )
+
+
+def _download(name: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_HUB_PATTERNS))
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        at = f" at {revision}" if revision else ""
+        raise WeightsError(
+            f"cannot get {name!r}{at} from the Hub: {reason} Check the id and the connection, or give a local folder."
+        ) from error

@@ -1,0 +1,231 @@
+"""Tables for the terminal: numbers with their intervals, and what was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from igmu_data import taxonomy
+from igmu_metrics import registry
+
+if TYPE_CHECKING:
+    from igmu_metrics.contract import Interval, MetricInfo
+    from igmu_metrics.scorecard import Figure, Scorecard
+    from igmu_metrics.verdict.compare import Comparison
+    from igmu_metrics.verdict.pareto import Point
+    from igmu_metrics.verdict.published import Proportion
+
+
+def show(*tables: Table) -> None:
+    """Print tables to stdout; in a pipe they are as wide as they need to be."""
+    from rich.console import Console
+
+    console = Console(soft_wrap=False, highlight=False)
+    if not console.is_terminal:
+        console = Console(width=200, highlight=False)
+    for table in tables:
+        console.print(table)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column)
+    return table
+
+
+def concepts(domain: str | None = None) -> Table:
+    """The taxonomy, or one domain of it."""
+    table = _table("Concepts", "concept", "config", "family", "scope", "label")
+    for item in taxonomy.all_concepts().values():
+        if domain in (None, item.domain):
+            table.add_row(item.id, item.config, item.family, item.scope, item.label)
+    if domain is None:
+        table.caption = f"In the miniature world: {', '.join(taxonomy.sandbox_configs())}"
+    return table
+
+
+def concept(item: taxonomy.Concept) -> Table:
+    """One concept in full."""
+    table = _table(item.id, "key", "value")
+    near, far = (", ".join(c.id for c in group) for group in (taxonomy.near(item), taxonomy.far(item)))
+    for key, value in (
+        ("config", item.config),
+        ("family", item.family),
+        ("scope", item.scope),
+        ("synonyms", ", ".join(item.synonyms)),
+        ("indirect", "\n".join(item.indirect)),
+        ("superclasses", "\n".join(item.superclasses)),
+        ("subclasses", "\n".join(item.subclasses)),
+        ("roles", "\n".join(item.roles)),
+        ("places", "\n".join(item.places)),
+        ("without families", "\n".join(f"{k}: {v}" for k, v in item.without_families.items())),
+        ("translations", ", ".join(f"{code} {t.noun}" for code, t in item.translations.items())),
+        ("near", near or f"{len(item.neighbours)} prompts of its own"),
+        ("far", far),
+        ("source", item.source),
+        ("license", item.license),
+    ):
+        if value:
+            table.add_row(key, value)
+    return table
+
+
+def metrics() -> Table:
+    """Every metric."""
+    from igmu_metrics.api import list_metrics
+
+    table = _table("Metrics", "metric", "v", "value is", "better", "range", "what")
+    for info in list_metrics():
+        table.add_row(info.name, str(info.version), info.headline, info.direction, _range(info), info.summary)
+    return table
+
+
+def instruments() -> Table:
+    """Every detector, backbone and attack."""
+    table = _table("Instruments", "kind", "name", "what")
+    for group in ("detectors", "backbones", "attacks"):
+        for name in registry.names(group):
+            what = (registry.module(group, name).__doc__ or "").partition("\n")[0]
+            table.add_row(group.removesuffix("s"), name, what)
+    return table
+
+
+def _range(info: MetricInfo) -> str:
+    return f"{info.range[0]:g} … {info.range[1]:g}"
+
+
+def scores(cards: Sequence[Scorecard]) -> list[Table]:
+    """The figures of several cards side by side, models in columns; figures that no model has are told as notes."""
+    if not cards:
+        return []
+    first = cards[0]
+    table = _table(f"{first.config}: original {first.original_model}", "figure", *(c.model for c in cards))
+    notes: dict[str, set[str]] = {}
+    for name, entry in first.scores.items():
+        for figure in entry.figures:
+            found = [c.figure(name, figure) for c in cards]
+            measured = any(f is not None and f.value is not None for f in found)
+            if measured:
+                table.add_row(f"{name}: {figure}", *(cell(f, count=figure.startswith("n_")) for f in found))
+            # A composite says itself which of its parts are missing, so the parts need not.
+            if measured or figure == registry.metric(entry.name).INFO.headline:
+                for reason in {f.reason for f in found if f is not None and f.reason}:
+                    notes.setdefault(reason, set()).add(f"{name}: {figure}")
+    if any(c.failures for c in cards):
+        table.add_row("left out (unreadable or unpaired)", *(str(len(c.failures)) for c in cards))
+    why = _table("Notes", "figure", "why")
+    for reason, figures in notes.items():
+        why.add_row("\n".join(sorted(figures)), reason)
+    return [table, why] if notes else [table]
+
+
+def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison]) -> Table:
+    """Models by unlearning accuracy, raw and conditional, with the test against the original."""
+    title = f"{cards[0].config}: unlearning accuracy, 95 % intervals"
+    table = _table(title, "model", "raw", "where the original drew it", "unclear", "differs from the original")
+    own = cards[0]
+    accuracy = "concept_accuracy"
+    table.add_row(
+        f"{own.original_model} (original)",
+        cell(own.figure(accuracy, "original_unlearning_accuracy")),
+        cell(own.figure(accuracy, "original_conditional_unlearning_accuracy")),
+        str(_unclear(own, original=True)),
+        "",
+    )
+    order = sorted(zip(cards, tests, strict=True), key=lambda pair: (-_accuracy(pair[0]), pair[0].model))
+    for card, test in order:
+        table.add_row(
+            card.model,
+            cell(card.figure(accuracy, "unlearning_accuracy")),
+            cell(card.figure(accuracy, "conditional_unlearning_accuracy")),
+            str(_unclear(card)),
+            f"{'yes' if test.significant else 'not significantly'}: n = {test.units}, p = {test.p_holm:.3g}",
+        )
+    return table
+
+
+def forget_scores(cards: Sequence[Scorecard]) -> Table:
+    """Models by forget score, with the aspects that it is made of; why a score is missing stands below."""
+    from igmu_metrics.metrics.forget_score import ASPECTS
+
+    name = "forget_score"
+    table = _table(f"{cards[0].config}: forget score, 95 % intervals", "model", "forget score", *ASPECTS)
+    reasons: dict[str, list[str]] = {}
+    for card in sorted(cards, key=_forget_score, reverse=True):
+        found = {figure: card.figure(name, figure) for figure in (name, *ASPECTS)}
+        own = f"{card.model} (original)" if card.model == card.original_model else card.model
+        table.add_row(own, *(short(figure) for figure in found.values()))
+        if (headline := found[name]) is not None and headline.reason:
+            reasons.setdefault(headline.reason, []).append(card.model)
+    table.caption = "\n".join(f"{', '.join(models)}: {reason}" for reason, models in reasons.items())
+    table.caption_justify = "left"
+    return table
+
+
+def comparisons(found: Sequence[Comparison]) -> Table:
+    """Differences with their intervals, and whether they are more than chance."""
+    title = "Differences, 95 % intervals; p after Holm over the table"
+    table = _table(title, "first", "second", "in", "difference", "n", "test", "p", "more than chance")
+    for c in found:
+        verdict = "yes" if c.significant else "not settled"
+        difference = f"{c.difference:+.3f} {_ends(c.interval)}"
+        table.add_row(c.first, c.second, c.measure, difference, c.units, c.test, f"{c.p_holm:.3g}", verdict)
+    return table
+
+
+def pareto(points: Sequence[Point]) -> Table:
+    """Forgetting against preservation, and who is beaten in both."""
+    table = _table("Forgetting against preservation", "model", "forgetting", "preservation", "place")
+    for point in points:
+        table.add_row(point.model, short(point.forgetting), short(point.preservation), point.sentence())
+    return table
+
+
+def published(found: Sequence[Proportion]) -> Table:
+    """Published proportions with the intervals that they were printed without."""
+    table = _table("Published proportions, Wilson 95 % intervals", "model", "measure", "count", "share")
+    for p in found:
+        table.add_row(p.model, p.measure, f"{p.successes} of {p.n}", f"{p.value:.4f} {_ends(p.interval, sign='')}")
+    return table
+
+
+def _ends(interval: Interval, *, sign: str = "+") -> str:
+    return f"[{interval[0]:{sign}.3f}, {interval[1]:{sign}.3f}]"
+
+
+def _forget_score(card: Scorecard) -> float:
+    figure = card.figure("forget_score", "forget_score")
+    return -1.0 if figure is None or figure.value is None else figure.value
+
+
+def short(figure: Figure | None) -> str:
+    """`0.60 [0.23, 0.88]`, or a dash."""
+    if figure is None or figure.value is None:
+        return "–"
+    ends = figure.interval
+    return f"{figure.value:.2f}" + (f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends and None not in ends else "")
+
+
+def _accuracy(card: Scorecard) -> float:
+    figure = card.figure("concept_accuracy", "unlearning_accuracy")
+    return -1.0 if figure is None or figure.value is None else figure.value
+
+
+def _unclear(card: Scorecard, *, original: bool = False) -> int:
+    forget = [g for g in card.generations if g.split == "forget"]
+    return sum((g.original_present if original else g.present) is None for g in forget)
+
+
+def cell(figure: Figure | None, *, count: bool = False) -> str:
+    """`0.600 [0.23, 0.88] n=5`, `3 of 5` for a count, or a dash."""
+    if figure is None or figure.value is None:
+        return "–"
+    if count:
+        return f"{figure.value:g} of {figure.n_generations}"
+    value = f"{figure.value:.3f}"
+    if figure.interval is not None and None not in figure.interval:
+        value += f" [{figure.interval[0]:.2f}, {figure.interval[1]:.2f}]"
+    return f"{value} n={figure.n_generations}" if figure.n_generations else value

@@ -1,0 +1,215 @@
+"""What must hold by construction, asked one statement at a time: it holds, it does not, or n is too small to tell.
+
+A check never hides what it found: `measured` has the numbers, and a statement that does not hold is a fact about the
+metric (or about the models), which the page shows like all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+
+from igmu_metrics.contract import Estimate, FloatArray
+from igmu_metrics.metrics.forget_score import ASPECTS as SCORED
+from igmu_metrics.sandbox.audit.measures import Table
+from igmu_metrics.sandbox.audit.noisy import Noisy
+from igmu_metrics.sandbox.audit.truth import ASPECTS, FIXED, GAPS, HEADLINE, Fixed, Gap, Pair
+from igmu_metrics.statistics import overlap, wilson
+
+Figures = Mapping[str, Estimate]
+FEWEST: Final = 6  # prompts: that all of them agree is chance in 2·½⁶ = 3 % of cases, of five in 6 %
+EXACT: Final = 1e-9
+PROMISED: Final = 0.95
+
+
+class Outcome(StrEnum):
+    """What became of a statement."""
+
+    HOLDS = "holds"
+    FAILS = "does not hold"
+    OPEN = "cannot be told at this n"
+
+    @property
+    def counted(self) -> str:
+        """After a number: `hold`."""
+        return {"holds": "hold", "does not hold": "do not hold"}.get(self, "cannot be told at this n")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One statement about one task.
+
+    Args:
+        task: the task.
+        statement: what must hold.
+        measured: the numbers, with intervals.
+        outcome: whether it does.
+        reason: why it must.
+    """
+
+    task: str
+    statement: str
+    measured: str
+    outcome: Outcome
+    reason: str
+
+
+def fixed(task: str, truth: Fixed, estimate: Estimate) -> Check:
+    """A value that is known."""
+    statement = f"{truth.version}: {_named(truth.aspect)} is {truth.words}"
+    return Check(task, statement, shown(estimate), _within(estimate, truth.low, truth.high), truth.reason)
+
+
+def _within(estimate: Estimate, low: float, high: float) -> Outcome:
+    """An exact value is compared by itself, a range with the interval."""
+    if estimate.value != estimate.value:
+        return Outcome.OPEN
+    if low == high:
+        return Outcome.HOLDS if abs(estimate.value - low) <= EXACT else Outcome.FAILS
+    if estimate.interval is None:
+        return Outcome.OPEN
+    if low <= estimate.interval[0] and estimate.interval[1] <= high:
+        return Outcome.HOLDS
+    return Outcome.OPEN if overlap(estimate.interval, (low, high)) else Outcome.FAILS
+
+
+def gap(task: str, truth: Gap, better: Estimate, worse: Estimate) -> Check:
+    """One version far above another: intervals apart, and the values by so much."""
+    statement = (
+        f"{truth.better} is far above {truth.worse} in {_named(truth.aspect)} (by {truth.by:g}, intervals apart)"
+    )
+    measured = f"{truth.better} {shown(better)}, {truth.worse} {shown(worse)}"
+    if better.interval is None or worse.interval is None or overlap(better.interval, worse.interval):
+        outcome = Outcome.OPEN
+    else:
+        outcome = Outcome.HOLDS if better.value - worse.value >= truth.by else Outcome.FAILS
+    return Check(task, statement, measured, outcome, truth.reason)
+
+
+def ordering(
+    task: str,
+    statement: str,
+    pairs: Sequence[Pair],
+    values: Mapping[str, float],
+    halves: Mapping[str, FloatArray],
+    n_prompts: int,
+    reason: str = "",
+) -> Check:
+    """Several pairs in the right order, each by the interval of its difference over random halves of the prompts.
+
+    Args:
+        task: the task.
+        statement: what must hold.
+        pairs: what is true.
+        values: of each version on all prompts, higher is better.
+        halves: of each version, (draws,) on the same random halves; see `agreement.verdict`.
+        n_prompts: prompts behind the values; below FEWEST nothing can be told.
+        reason: why it must hold.
+    """
+    found: dict[Outcome, list[str]] = {outcome: [] for outcome in (Outcome.FAILS, Outcome.OPEN, Outcome.HOLDS)}
+    for pair in pairs:
+        low, high = np.quantile(halves[pair.better] - halves[pair.worse], [0.025, 0.975])
+        outcome = _ordered(float(low), float(high), n_prompts)
+        better, worse = (f"{v} {number(values[v])}" for v in (pair.better, pair.worse))
+        found[outcome].append(f"{better} over {worse} (by {number(float(low))} to {number(float(high))})")
+    told = [f"{outcome}: {'; '.join(lines)}" for outcome, lines in found.items() if lines and outcome != Outcome.HOLDS]
+    held = found[Outcome.HOLDS]
+    told += [f"{len(held)} of {len(pairs)} pairs hold"] if told else [f"all {len(pairs)} pairs: {'; '.join(held)}"]
+    return Check(task, statement, ". ".join(told), next(o for o, lines in found.items() if lines), reason)
+
+
+def _ordered(low: float, high: float, n_prompts: int) -> Outcome:
+    """A tie in every half is no order, so it does not hold."""
+    if np.isnan(low) or np.isnan(high) or n_prompts < FEWEST:
+        return Outcome.OPEN
+    if low > EXACT:
+        return Outcome.HOLDS
+    return Outcome.FAILS if high <= EXACT else Outcome.OPEN
+
+
+def correction(task: str, found: Sequence[Noisy]) -> Check:
+    """The corrected interval of a detector that errs holds the truth as often as it promises."""
+    statement = "the corrected interval of a detector with errors holds the truth in 95 % of all cases"
+    reason = "the errors were put in, so their rates are known"
+    repeats = sum(n.repeats for n in found)
+    if not repeats:
+        return Check(task, statement, "–", Outcome.OPEN, reason)
+    raw = sum(round(n.raw_hits * n.repeats) for n in found if n.repeats)
+    hits = sum(round(n.corrected_hits * n.repeats) for n in found if n.repeats)
+    outcome = Outcome.HOLDS if hits >= PROMISED * repeats else Outcome.OPEN
+    if wilson(hits, repeats)[1] < PROMISED:
+        outcome = Outcome.FAILS
+    measured = f"{hits / repeats:.0%} of {repeats} (uncorrected {raw / repeats:.0%})"
+    return Check(task, statement, measured, outcome, reason)
+
+
+def checks(
+    figures: Mapping[tuple[str, str], Figures], full: Table, halves: Table, noisy: Sequence[Noisy], quality: str
+) -> Iterator[Check]:
+    """Every check of every task.
+
+    Args:
+        figures: of the forget score, by task and version.
+        full: every measure on all prompts.
+        halves: every measure on random halves of them.
+        noisy: what a detector that errs made of every version.
+        quality: the candidate that is the aspect.
+    """
+    whole = ASPECTS[HEADLINE]
+    first = [p for p in whole if p.better == "gold"]
+    last = [p for p in whole if p.worse in ("original", "collapsed")]
+    for task in dict.fromkeys(task for task, _ in figures):
+        for one in FIXED:
+            yield fixed(task, one, figures[task, one.version][one.aspect])
+        for one_gap in GAPS:
+            better, worse = (figures[task, v][one_gap.aspect] for v in (one_gap.better, one_gap.worse))
+            yield gap(task, one_gap, better, worse)
+        for aspects, key, pairs, statement, reason in (
+            *(
+                ((a,), _key(a, quality), ASPECTS[a], f"{a} orders the versions as the truth does", _BELOW)
+                for a in SCORED
+            ),
+            (SCORED, f"{HEADLINE}_{quality}", first, "gold is first in forget score", _BELOW),
+            (SCORED, f"{HEADLINE}_{quality}", last, "original and collapsed are last in forget score", _LAST),
+        ):
+            versions = {v for p in pairs for v in (p.better, p.worse)}
+            yield ordering(
+                task,
+                statement,
+                pairs,
+                {v: float(full[key][task, v][0]) for v in versions},
+                {v: halves[key][task, v] for v in versions},
+                min(figures[task, v][a].n_prompts for v in versions for a in aspects),
+                reason,
+            )
+        yield correction(task, [n for n in noisy if n.cell[0] == task])
+
+
+_BELOW: Final = "pair by pair at the end of this page"
+_LAST: Final = f"{_BELOW}; the score is a harmonic mean, so that a version with any aspect at 0 is level with them at 0"
+
+
+def _key(aspect: str, quality: str) -> str:
+    """The measure that is an aspect of the score."""
+    return f"quality_{quality}" if aspect == "quality" else aspect
+
+
+def _named(aspect: str) -> str:
+    return aspect.replace("_", " ")
+
+
+def shown(estimate: Estimate) -> str:
+    """`0.93 [0.88, 0.97]`, or a dash."""
+    if estimate.value != estimate.value:
+        return "–"
+    ends = estimate.interval
+    return number(estimate.value) + (f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else "")
+
+
+def number(value: float) -> str:
+    """`0.93`, or a dash."""
+    return "–" if value != value else f"{round(value, 2) + 0.0:.2f}"  # no −0.00

@@ -1,0 +1,276 @@
+"""The page of the audit, as Markdown: every number on it is computed, none is typed in."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Final
+
+from igmu_data import __version__
+from igmu_data.sandbox.packaged import VERSIONS
+from igmu_data.schema import SPLITS
+from igmu_metrics.metrics.forget_score import ASPECTS
+from igmu_metrics.sandbox.audit.agreement import Agreement, Verdict
+from igmu_metrics.sandbox.audit.candidates import DEFAULT, DOSES
+from igmu_metrics.sandbox.audit.checks import Outcome, shown
+from igmu_metrics.sandbox.audit.noisy import SENSITIVITY, SPECIFICITY
+from igmu_metrics.sandbox.audit.stability import WANTED, Curve
+from igmu_metrics.sandbox.audit.truth import HEADLINE, PAIRS, REST
+
+if TYPE_CHECKING:
+    from igmu_metrics.sandbox.audit.run import Findings
+
+_LIBRARIES: Final = ("torch", "diffusers", "transformers", "numpy", "scipy")
+_INTRODUCTION: Final = """\
+The miniature world holds models of which it is known what they forgot and kept, because of how they were made. So a
+metric can be right or wrong there. This page asks every one: ours, and the practices of the field as they are, without
+our corrections. It is written by `{command}` and never by hand; what does not hold is shown like all the rest."""
+_TRUTH: Final = """\
+A pair is listed only where it follows from how the two versions were made. `esd` and `uce` are therefore not ordered
+among themselves, and nothing is said here about how gentle or robust they are."""
+_AGREEMENT: Final = """\
+Agreement is (pairs in the right order − pairs reversed) / all pairs that the truth orders, over both tasks; a tie, or a
+missing value, is half wrong and counts as 0. 1 is the truth, −1 its reverse. The interval is that over random halves of
+the prompts. "What it is for" asks each metric about the aspect that it is meant to measure; "the whole" asks what it
+would do if models were ranked by it alone, as is done with unlearning accuracy."""
+_STABILITY: Final = """\
+For each number n of prompts (of every split that the metric looks at, each with all its seeds) {draws} choices without
+replacement were made; the share is that in which every known pair of both tasks came in the right order. "Enough" is
+the number from which on that is so in {wanted:.0%} of the choices."""
+_FRECHET: Final = """\
+Fréchet distance between a half of the original's retain pictures and, at the other half's seeds, those of a version;
+mean over the choices of prompts. Between two samples of the original the truth is 0 at every n, and no version can be
+nearer to the original than that."""
+_NOISY: Final = """\
+Of the packaged detector's answers, which count as the truth here, a seeded share is turned around: sensitivity {sens},
+specificity {spec}. "Holds it" says whether the 95 % interval contains the truth for the first seed, and in how many of
+{repeats} seeds it does. The correction is that of Rogan and Gladen with these rates."""
+_QUALITY: Final = """\
+Which candidate should be the aspect *quality*? Asked first about the versions, then about damage in known doses: from
+none to all of the original's pictures, in steps of {step:.0%}, exchanged for noise (what `collapsed` drew) or for one
+and the same picture. Agreement as above; last, how many prompts the order of the versions takes. The value of `gold`,
+which kept everything but was trained anew, does not decide; it says how much of the scale a new training costs."""
+
+
+def render(findings: Findings, *, figure: str, seeds_per_row: int) -> str:
+    """The page as text.
+
+    Args:
+        findings: what was found.
+        figure: file name of the figure beside the page.
+        seeds_per_row: what the command was called with.
+    """
+    command = f"igmu audit --seeds-per-row {seeds_per_row}"
+    counts = ", ".join(f"{sum(c.outcome is o for c in findings.checks)} {o.counted}" for o in Outcome)
+    draws = findings.draws
+    parts: Iterable[Iterable[str]] = (
+        ["# The metric audit: do the metrics tell the truth?", _INTRODUCTION.format(command=command)],
+        [f"**Of {len(findings.checks)} statements that must hold, {counts}.** {_in_short(findings)}"],
+        [f"![Agreement of each metric with the truth, and how many prompts it takes]({figure})"],
+        ["## The versions", *_versions(findings)],
+        ["## What must hold", _table(("task", "statement", "measured", "verdict", "because"), _checks(findings))],
+        ["## Agreement with the truth", _AGREEMENT, _table(_AGREES, map(_agrees, findings.agreements))],
+        ["## Where each metric orders the versions wrongly", *_misorders(findings)],
+        [
+            "## How many prompts it takes",
+            _STABILITY.format(draws=draws, wanted=WANTED),
+            _stability(findings.curves, seeds_per_row),
+        ],
+        ["## Fréchet distances and the number of pictures", _FRECHET, *_frechet(findings)],
+        [
+            "## A detector that errs",
+            _NOISY.format(sens=SENSITIVITY, spec=SPECIFICITY, repeats=max(n.repeats for n in findings.noisy)),
+            _noisy(findings),
+        ],
+        ["## Two candidates for quality", _QUALITY.format(step=DOSES[1]), *_quality(findings)],
+        ["## What is true, and why", _TRUTH, _table(("aspect", "better", "worse", "because"), _truths())],
+        ["## How this page was made", *_facts(findings, command)],
+    )
+    return "\n\n".join(paragraph for part in parts for paragraph in part) + "\n"
+
+
+def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+
+
+def _value(value: float) -> str:
+    """Three digits, for figures of any scale."""
+    return "–" if value != value else f"{value:.3g}"
+
+
+def _in_short(findings: Findings) -> str:
+    """Which practices would mislead, in one sentence each."""
+    wrong = [a for a in findings.agreements if a.measure.baseline and a.own.wrong]
+    ranked = [a for a in findings.agreements if a.measure.baseline and a.whole.wrong]
+    own = [a for a in findings.agreements if not a.measure.baseline and a.own.wrong]
+    n = sum(a.measure.baseline for a in findings.agreements)
+    told = [
+        f"Of the {n} uncorrected practices, {len(wrong)} order the versions wrongly in what they are meant to measure, "
+        f"and {len(ranked)} if models are ranked by them alone."
+    ]
+    names = "; ".join(a.measure.title for a in own)
+    return " ".join([*told, f"Of igmu's own metrics so do: {names}." if own else "Of igmu's own metrics none does."])
+
+
+def _versions(findings: Findings) -> Iterator[str]:
+    figures = findings.evidence.figures
+    for task in dict.fromkeys(task for task, _ in figures):
+        lines = [[f"`{v}`", *(shown(figures[task, v][name]) for name in (HEADLINE, *ASPECTS))] for v in VERSIONS]
+        yield f"### {task}\n\n" + _table(("version", "forget score", *ASPECTS), lines)
+        every = [
+            [a.measure.title, *(_value(float(findings.full[a.measure.key][task, v][0])) for v in VERSIONS)]
+            for a in findings.agreements
+        ]
+        yield f"Every metric under audit ({task}):\n\n" + _table(("metric", *(f"`{v}`" for v in VERSIONS)), every)
+
+
+def _checks(findings: Findings) -> Iterator[Sequence[str]]:
+    bold = {Outcome.HOLDS: "{}", Outcome.FAILS: "**{}**", Outcome.OPEN: "*{}*"}
+    for check in findings.checks:
+        yield check.task, check.statement, check.measured, bold[check.outcome].format(check.outcome), check.reason
+
+
+_AGREES: Final = ("metric", "practice", "what it is for", "agreement", "pairs not in order", "the whole")
+
+
+def _agrees(one: Agreement) -> Sequence[str]:
+    practice = "uncorrected" if one.measure.baseline else "igmu"
+    aspect = "the rest of the prompt" if one.measure.aspect == REST else one.measure.aspect.replace("_", " ")
+    missed = f"{len(one.own.wrong)} of {one.own.n_pairs}"
+    return one.measure.title, practice, aspect, _agreed(one.own), missed, _agreed(one.whole)
+
+
+def _agreed(verdict: Verdict) -> str:
+    return f"{verdict.value:.2f} [{verdict.interval[0]:.2f}, {verdict.interval[1]:.2f}]"
+
+
+def _misorders(findings: Findings) -> Iterator[str]:
+    """For every metric what it is for, and for what the field ranks models by also the whole."""
+    raw = [f"{_value(float(v[0]))} ({task})" for (task, who), v in findings.full["raw_ua"].items() if who == "original"]
+    yield f"The untouched original has a raw unlearning accuracy of {' and '.join(raw)}; it forgot nothing."
+    lines = []
+    for one in findings.agreements:
+        told = [f"in what it is for, {_wrongs(one.own)}"] if one.own.wrong else []
+        if one.measure.baseline and one.whole.wrong:
+            told.append(f"as the verdict on the whole, {_wrongs(one.whole)}")
+        if told:
+            lines.append(f"- **{one.measure.title}**: {'. '.join(told)}.")
+    yield "\n".join(lines) or "Nowhere."
+
+
+def _wrongs(verdict: Verdict) -> str:
+    """`church: collapsed (1) before esd (0.83), level with gold (1)`: by task, and by the version that gains."""
+    told: dict[str, dict[str, dict[str, list[str]]]] = {}
+    for wrong in verdict.wrong:
+        gains = told.setdefault(wrong.task, {}).setdefault(f"`{wrong.pair.worse}` ({_value(wrong.worse)})", {})
+        gains.setdefault(_KINDS[wrong.kind], []).append(f"`{wrong.pair.better}` ({_value(wrong.better)})")
+    return "; ".join(
+        f"{task}: " + "; ".join(f"{who} " + ", ".join(f"{how} {', '.join(whom)}" for how, whom in kinds.items())
+        for who, kinds in gains.items())
+        for task, gains in told.items()
+    )  # fmt: skip
+
+
+_KINDS: Final = {"reversed": "before", "equal": "level with", "no value": "not comparable with"}
+
+
+def _stability(curves: Sequence[Curve], seeds_per_row: int) -> str:
+    steps = sorted({n for c in curves for n in c.sizes[:-1]})
+    lines = []
+    for curve in curves:
+        shares = dict(zip(curve.sizes[:-1], curve.shares[:-1], strict=True))
+        cells = [f"{shares[n]:.0%}" if n in shares else "" for n in steps]
+        enough = f"not with {curve.sizes[-1]}"
+        if curve.enough:
+            pictures = curve.enough * seeds_per_row * (1 if curve.measure.split else len(SPLITS))
+            enough = f"{curve.enough} ({pictures} pictures)"
+        lines.append([curve.measure.title, *cells, f"{curve.shares[-1]:.0%} (n = {curve.sizes[-1]})", enough])
+    return _table(("metric", *(f"n = {n}" for n in steps), "all", "enough"), lines)
+
+
+def _frechet(findings: Findings) -> Iterator[str]:
+    curves = {c.measure.key: c for c in findings.curves}
+    frechet = curves["frechet"]
+    tasks = list(dict.fromkeys(task for task, _ in frechet.means))
+    lines = [
+        [task, curves[key].measure.title.partition(" on ")[0], f"`{v}`", *map(_value, curves[key].means[task, v])]
+        for task in tasks
+        for key in ("frechet", "kid", "cmmd")
+        for v in ("original", "gold", "collapsed")
+    ]
+    yield _table(("task", "distance", "version", *(f"n = {n}" for n in frechet.sizes)), lines)
+    for task in tasks:
+        own = frechet.means[task, "original"]
+        told = (
+            f"{task}: the original is {_value(own[0])} from itself at n = {frechet.sizes[0]}, and {_value(own[-1])} at "
+        )
+        told += f"n = {frechet.sizes[-1]}."
+        others = [v for v in VERSIONS if v not in ("original", "filter")]  # filter's pictures are the original's
+        nearer = [f"`{v}` ({_value(x)})" for v in others if (x := frechet.means[task, v][-1]) < own[0]]
+        if nearer:
+            told += f" So at unequal n it would rank behind {', '.join(nearer)}, measured with {frechet.sizes[-1]}."
+        yield told
+
+
+def _noisy(findings: Findings) -> str:
+    def held(estimate: tuple[float, float] | None, truth: float) -> str:
+        return "yes" if estimate and estimate[0] - 1e-12 <= truth <= estimate[1] + 1e-12 else "no"
+
+    lines = []
+    for n in findings.noisy:
+        line = [n.cell[0], f"`{n.cell[1]}`", _value(n.truth)]
+        for estimate, hits in ((n.raw, n.raw_hits), (n.corrected, n.corrected_hits)):
+            share = f"{hits:.0%}" if hits == hits else "–"
+            line += [shown(estimate), f"{held(estimate.interval, n.truth)}, {share}"]
+        lines.append(line)
+    head = ("task", "version", "true unlearning accuracy", "uncorrected", "holds it", "corrected", "holds it")
+    return _table(head, lines)
+
+
+def _quality(findings: Findings) -> Iterator[str]:
+    lines = []
+    for c in findings.candidates:
+        doses = [f"{_value(c.doses[d])} (half damaged: {_value(c.halfway[d])})" for d in c.doses]
+        gold = [float(v[0]) for (_, who), v in findings.full[f"quality_{c.name}"].items() if who == "gold"]
+        values = ", ".join(map(_value, gold))
+        lines.append([c.name, f"{c.agreement:.2f}", *doses, str(c.enough or "–"), values])
+    damages = [f"doses of {d}" for d in findings.candidates[0].doses]
+    yield _table(("candidate", "versions", *damages, "prompts needed", "value of `gold`"), lines)
+    best, other = findings.candidates
+    if best.merit == other.merit:
+        yield f"Nothing tells them apart here; the default stays `{DEFAULT}`."
+    else:
+        now = "which is the default" if best.name == DEFAULT else f"the default is `{DEFAULT}`"
+        yield f"`{best.name}` orders better: recommended as the default ({now})."
+
+
+def _truths() -> Iterator[Sequence[str]]:
+    for pair in PAIRS:
+        yield pair.aspect.replace("_", " "), f"`{pair.better}`", f"`{pair.worse}`", pair.reason
+
+
+def _facts(findings: Findings, command: str) -> Iterator[str]:
+    evidence = findings.evidence
+    lines = [f"- command: `{command}`, igmu {__version__}"]
+    for task in dict.fromkeys(task for task, _ in evidence.seen):
+        seen = evidence.seen[task, "original"]
+        counts = ", ".join(f"{n} {split}" for split, n in seen.sizes.items())
+        long, glued = evidence.glued[task]
+        lines.append(
+            f"- {task}: {len(seen.prompt)} generations of each version on {counts} prompts; {evidence.left_out[task]} "
+            f"left out, because not every version has them; {long} of {glued} glued prompts overflow the text encoder"
+        )
+    lines += [f"- {name}: {value}" for name, value in evidence.facts.items()]
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    lines.append(f"- machine: {machine}; " + ", ".join(f"{name} {_installed(name)}" for name in _LIBRARIES))
+    yield "\n".join(lines)
+
+
+def _installed(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

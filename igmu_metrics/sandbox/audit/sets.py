@@ -1,0 +1,113 @@
+"""Quality and distances of sets of pictures for many choices of prompts at once.
+
+The same numbers as `igmu_metrics.distances.quality` and `.gaussian` give for each choice by itself (a test holds them
+together), from matrices that are computed once: which pictures count in a draw is a row of zeros and ones.
+
+Distances are those from a half of the original's pictures to the version's at the other half's seeds. Two models on the
+same seeds would be paired, and the original no distance from itself; the field compares two samples.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from igmu_metrics.contract import BoolArray, FloatArray
+from igmu_metrics.distances.gaussian import CMMD_SCALE, unit_rows
+from igmu_metrics.distances.mmd import Kernel, polynomial_kernel, rbf_kernel
+from igmu_metrics.distances.quality import NEIGHBOURS, seed_halves
+from igmu_metrics.sandbox.audit.seen import Seen
+
+_BLOCK = 50  # draws whose matrices are held at once
+
+
+def of_sets(seen: Seen, draws: npt.NDArray[np.intp]) -> dict[str, FloatArray]:
+    """Both candidates for quality, Fréchet distance, KID and unbiased CMMD.
+
+    Args:
+        seen: one version.
+        draws: (draws, prompts) places among the retain prompts.
+
+    Returns:
+        By name, (draws,) values; NaN where too few pictures are drawn.
+    """
+    chosen = np.flatnonzero((seen.split == "retain") & (seen.probe != "in-prompt"))
+    before, after = seen.original_features[chosen], seen.features[chosen]
+    a, b = seed_halves(seen.prompt[chosen], seen.seed[chosen])
+    place = np.searchsorted(seen.prompts("retain"), seen.prompt[chosen])
+    parts = [_of_block(before, after, a, b, place, draws[i : i + _BLOCK]) for i in range(0, len(draws), _BLOCK)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _of_block(
+    before: FloatArray,
+    after: FloatArray,
+    a: BoolArray,
+    b: BoolArray,
+    place: npt.NDArray[np.intp],
+    draws: npt.NDArray[np.intp],
+) -> dict[str, FloatArray]:
+    drawn = np.zeros((len(draws), int(max(place.max(), draws.max())) + 1), dtype=np.bool_)
+    np.put_along_axis(drawn, draws, True, axis=1)
+    in_a, in_b = drawn[:, place[a]], drawn[:, place[b]]
+    n = in_a.sum(axis=1)  # as many as in the other half
+    distances = {
+        "frechet": _frechet(before[a], after[b], in_a, in_b),
+        "kid": _mmd(polynomial_kernel, before[a], after[b], in_a, in_b),
+        "cmmd": CMMD_SCALE * _mmd(rbf_kernel, unit_rows("before", before)[a], unit_rows("after", after)[b], in_a, in_b),
+    }
+    base = 2 * _frechet(before[a], before[b], in_a, in_b)
+    got = distances["frechet"] + _frechet(before[b], after[a], in_b, in_a)
+    near = 1.0 * (got <= base) + np.divide(base, got, out=np.zeros_like(got), where=got > base)
+    covered = [_coverage(before[x], y, in_x, in_y) for x, y, in_x, in_y in (
+        (a, before[b], in_a, in_b), (b, before[a], in_b, in_a), (a, after[b], in_a, in_b), (b, after[a], in_b, in_a)
+    )]  # fmt: skip
+    of_itself, of_version = covered[0] + covered[1], covered[2] + covered[3]
+    share = np.divide(of_version, of_itself, out=np.full(len(draws), np.nan), where=of_itself > 0)
+    out = {name: np.where(n > 1, values, np.nan) for name, values in (distances | {"quality_frechet": near}).items()}
+    return out | {"quality_coverage": np.where(n > NEIGHBOURS, np.minimum(share, 1.0), np.nan)}
+
+
+def _frechet(x: FloatArray, y: FloatArray, in_x: BoolArray, in_y: BoolArray) -> FloatArray:
+    """(draws,) Fréchet distances; pictures that are not drawn are rows of zeros, which change no singular value."""
+    (mean_x, rows_x), (mean_y, rows_y) = (_centred(v, w) for v, w in ((x, in_x), (y, in_y)))
+    trace = np.square(rows_x).sum(axis=(1, 2)) + np.square(rows_y).sum(axis=(1, 2))
+    cross = np.linalg.svd(rows_x @ rows_y.transpose(0, 2, 1), compute_uv=False).sum(axis=1)
+    return np.asarray(np.maximum(np.square(mean_x - mean_y).sum(axis=1) + trace - 2 * cross, 0.0))
+
+
+def _centred(x: FloatArray, drawn: BoolArray) -> tuple[FloatArray, FloatArray]:
+    """Means (draws, d), and rows (draws, n, d) whose squares sum to the variances."""
+    count = np.maximum(drawn.sum(axis=1), 2)
+    mean = drawn @ x / count[:, None]
+    rows = (x[None] - mean[:, None]) * drawn[:, :, None] / np.sqrt(count - 1)[:, None, None]
+    return mean, np.asarray(rows)
+
+
+def _mmd(kernel: Kernel, x: FloatArray, y: FloatArray, in_x: BoolArray, in_y: BoolArray) -> FloatArray:
+    """(draws,) unbiased MMD²: no picture is paired with itself."""
+    m, n = (np.maximum(w.sum(axis=1), 2).astype(np.float64) for w in (in_x, in_y))
+    within = []
+    for values, drawn, count in ((kernel(x, x), in_x, m), (kernel(y, y), in_y, n)):
+        np.fill_diagonal(values, 0.0)
+        within.append(((drawn @ values) * drawn).sum(axis=1) / (count * (count - 1)))
+    between = ((in_x @ kernel(x, y)) * in_y).sum(axis=1) / (m * n)
+    return np.asarray(within[0] + within[1] - 2 * between)
+
+
+def _coverage(real: FloatArray, drawn: FloatArray, in_real: BoolArray, in_drawn: BoolArray) -> FloatArray:
+    """(draws,) share of the real pictures with a drawn one as near as their k-th real neighbour."""
+    if len(real) <= NEIGHBOURS:
+        return np.full(len(in_real), np.nan)
+    among = _squared(real, real)
+    np.fill_diagonal(among, np.inf)
+    neighbours = np.where(in_real[:, None, :], among[None], np.inf)
+    radius = np.partition(neighbours, NEIGHBOURS - 1, axis=2)[:, :, NEIGHBOURS - 1]
+    nearest = np.where(in_drawn[:, None, :], _squared(real, drawn)[None], np.inf).min(axis=2)
+    hit = (nearest <= radius) & in_real & np.isfinite(nearest)
+    return np.asarray(hit.sum(axis=1) / np.maximum(in_real.sum(axis=1), 1))
+
+
+def _squared(x: FloatArray, y: FloatArray) -> FloatArray:
+    """(n, m) squared distances, from differences: exact zeros for equal rows."""
+    return np.asarray(np.square(x[:, None, :] - y[None, :, :]).sum(axis=2))

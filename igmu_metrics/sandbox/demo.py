@@ -1,0 +1,193 @@
+"""`igmu demo`: the whole way on the miniature world, offline: load, draw, score, rank, report.
+
+Conventions: what is drawn depends on the rows alone (their ids are content hashes, so the smallest ids are a random
+choice that never changes). Pictures of a choice and of everything share a folder; whatever was drawn before is not
+drawn again, and only what was chosen is scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from igmu_data.files import require_writable
+from igmu_data.load import load_bench
+from igmu_data.sandbox import packaged
+from igmu_data.sandbox.world import world
+from igmu_data.schema import Row
+from igmu_data.taxonomy import SANDBOX, config_concepts
+from igmu_metrics.evaluate import Evaluation
+from igmu_metrics.images.generate import Request, draw, requests_for
+from igmu_metrics.images.pipelines import Pipeline, find_pipeline
+from igmu_metrics.networks.progress import bars
+from igmu_metrics.report import page
+from igmu_metrics.report import terminal as tables
+from igmu_metrics.scorecard import Scorecard, write, write_text
+from igmu_metrics.verdict.compare import against_original
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+ORIGINAL: Final = packaged.VERSIONS[0]
+REPORT: Final = "report.html"
+# 56 prompts with two seeds each, six versions: 672 pictures, about a minute at ten pictures a second.
+SEEDS: Final = 2  # quality compares the seeds of a prompt with each other
+_FORGET: Final = 16
+_ATTACKS: Final = 16
+_RETAIN: Final = 24
+OWN_MODEL: Final = """\
+The same with your own model, against the one it was made from:
+  igmu generate --model MODEL --config object.church --out drawn/NAME     (once for each of the two)
+  igmu score --original drawn/A --unlearned drawn/B --config object.church --detector clip --out cards/B.json
+  igmu report cards/B.json --images drawn"""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One concept, with everything of the demo that is its own.
+
+    Args:
+        slug: `church`, `van-gogh`.
+        place: folder of its pictures and scorecards.
+        requests: what every version draws.
+    """
+
+    slug: str
+    place: Path
+    requests: Sequence[Request]
+
+    @property
+    def config(self) -> str:
+        """The config of its prompts."""
+        return f"{SANDBOX}.{self.slug}"
+
+    @property
+    def target(self) -> str:
+        """The concept that its versions forgot."""
+        return config_concepts(self.config)[0]
+
+    @property
+    def folders(self) -> dict[str, Path]:
+        """Where each version's pictures are."""
+        return {version: self.place / "drawn" / version for version in packaged.VERSIONS}
+
+
+def slugs() -> tuple[str, ...]:
+    """What the packaged models have forgotten: `church`, `van-gogh`."""
+    return tuple(task.partition("/")[2] for task in world().tasks)
+
+
+def run(
+    out: Path, tasks: Sequence[str], *, full: bool = False, seeds_per_row: int | None = None
+) -> dict[str, list[Scorecard]]:
+    """Draw with every version, score all of them, print the tables, write scorecards and the page.
+
+    Args:
+        out: folder of everything; a second run draws only what is missing in it.
+        tasks: some of `slugs()`.
+        full: every row (and seed, unless told otherwise), not a choice of them.
+        seeds_per_row: pictures of a prompt, 1..5; default 2, or all with `full`. Quality, and with it the forget score,
+            needs two.
+
+    Returns:
+        The scorecards of every version by task, the original's against itself first.
+
+    Raises:
+        WeightsError: the package has no models.
+        OutputError: `out` or the cache cannot be written.
+        MetadataError, ChecksumError: `out` holds pictures of other models or settings, or changed ones.
+    """
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False, markup=False)
+    require_writable(out)
+    packaged.part("detector")  # without models nothing else matters
+    jobs = []
+    for slug in tasks:
+        rows = load_rows(slug)
+        jobs.append(plan(out, slug, rows, full=full, seeds_per_row=seeds_per_row))
+        console.print(
+            f"load_dataset('{packaged.bench_folder()}', '{jobs[-1].config}'): {len(rows)} prompts", soft_wrap=True
+        )
+    for job in jobs:
+        draw_versions(job, console)
+    cards, sections = {}, []
+    for job in jobs:
+        cards[job.slug] = own, *others = _score(job)
+        tables.show(tables.forget_scores([own, *others]), tables.ranking(others, against_original(others)))
+        sections.append(page.Section([own, *others], job.folders, "metadata", str(packaged.bench_folder())))
+    with bars() as advance:
+        text = page.render(*sections, advance=advance)
+    write_text(out / REPORT, text)
+    print(f"report: {out / REPORT}", *(f"scorecards: {job.place / 'cards'}" for job in jobs), OWN_MODEL, sep="\n")
+    return cards
+
+
+def draw_versions(task: Task, console: Console) -> list[Pipeline]:
+    """Draw what is missing of every version; the pipelines, in the order of the versions."""
+    pipelines = []
+    for number, (version, folder) in enumerate(task.folders.items(), 1):
+        console.print(f"{task.slug} {number}/{len(task.folders)}: {len(task.requests)} pictures by {version}")
+        pipelines.append(find_pipeline(f"{SANDBOX}:{version}/{task.slug}"))
+        draw(task.requests, pipelines[-1], folder)
+    return pipelines
+
+
+def load_rows(slug: str) -> list[Row]:
+    """The prompts of a task, from the embedded dataset."""
+    # Streamed, so that nothing is written to the cache of `datasets`.
+    loaded: Any = load_bench(f"{SANDBOX}.{slug}", bench=packaged.bench_folder(), streaming=True)
+    return [Row(**record) for split in loaded.values() for record in split.remove_columns("image")]
+
+
+def plan(out: Path, slug: str, rows: Sequence[Row], *, full: bool = False, seeds_per_row: int | None = None) -> Task:
+    """What every version draws for a task; see `run`."""
+    chosen = rows if full else choose(rows)
+    return Task(slug, out / slug, requests_for(chosen, seeds_per_row=seeds_per_row or (None if full else SEEDS)))
+
+
+def choose(rows: Sequence[Row]) -> list[Row]:
+    """A part of the rows that every kind of question can be asked on: splits, probes, concepts and attack families.
+
+    Every attacked prompt comes with the plain one that it rewrites. The order is that of the rows given.
+    """
+    attacks = _in_turn((r for r in rows if r.split == "adversarial"), lambda r: r.attack_family, _ATTACKS)
+    sources = {r.attack_source_id for r in attacks}
+    # Sources come first, so that none is left out.
+    plain = sorted((r for r in rows if r.split == "forget"), key=lambda r: (r.id not in sources, r.id))
+    retain = [r for r in rows if r.split == "retain"]
+    probes = sorted({r.probe for r in retain})
+    kept = [
+        row
+        for probe in probes
+        for row in _in_turn((r for r in retain if r.probe == probe), lambda r: r.own_concept, _RETAIN // len(probes))
+    ]
+    chosen = {r.id for r in (*attacks, *plain[: max(_FORGET, len(sources))], *kept)}
+    return [r for r in rows if r.id in chosen]
+
+
+def _in_turn(rows: Iterable[Row], kind: Any, n: int) -> list[Row]:
+    """Up to n rows, one of each kind in turn, those with the smallest ids first."""
+    kinds: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=lambda r: r.id):
+        kinds.setdefault(str(kind(row)), []).append(row)
+    return [row for turn in zip_longest(*kinds.values()) for row in turn if row is not None][:n]
+
+
+def _score(job: Task) -> list[Scorecard]:
+    evaluation = Evaluation(
+        job.config,
+        bench=str(packaged.bench_folder()),
+        detector=SANDBOX,
+        clip=SANDBOX,
+        only=frozenset(r.key for r in job.requests),
+    )
+    found = []
+    with bars() as advance:
+        for card in evaluation.run(job.folders[ORIGINAL], list(job.folders.values()), advance):
+            write(card, job.place / "cards" / f"{card.model}.json")
+            found.append(card)
+    return found

@@ -1,0 +1,1 @@
+"""One evaluation on many machines: shards, Ray."""

@@ -1,0 +1,125 @@
+"""One evaluation over many machines with Ray Data: shards go to workers, tables come back, and merging gives the cards.
+
+Conventions: workers are processes that hold the networks and look at one shard after another (see `sharding`); pictures
+must lie under the same paths on every machine. A shard whose worker dies is looked at again by another one.
+The driver writes each table under its own name, whole or not at all, so that a shard that comes twice is there once;
+tables that are there already are not made again, so that a restart goes on. The cards are those of one machine, as far
+as the machines' arithmetic agrees (same kind of processor, same number of threads).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from igmu_data.errors import MetadataError, OutputError
+from igmu_data.files import beside
+from igmu_metrics.evaluate import Advance, Evaluation
+from igmu_metrics.networks import table as tables
+from igmu_metrics.networks.loading import require
+from igmu_metrics.scale import shards as sharding
+from igmu_metrics.scorecard import Scorecard
+
+PER_SHARD: Final = 256  # generations a model, about: a few seconds to a minute that a dead worker costs
+
+
+def run(
+    evaluation: Evaluation,
+    original: Path,
+    unlearned: Sequence[Path],
+    out: Path,
+    *,
+    workers: int | None = None,
+    per_shard: int = PER_SHARD,
+    advance: Advance = lambda what, done, total: None,
+) -> Iterator[Scorecard]:
+    """Look with Ray, then merge.
+
+    Args:
+        evaluation: how.
+        original: folder of the original model.
+        unlearned: folders of the unlearned models.
+        out: folder of the tables.
+        workers: processes that look; as many as the cluster has room for by default.
+        per_shard: generations of a model in a shard, about.
+        advance: told about progress.
+
+    Raises:
+        MissingExtraError: ray is not installed.
+        IgmuError: as `Evaluation.run` and `sharding.merge`.
+    """
+    require("ray", "ray")
+    import ray
+
+    drawn = evaluation.drawn(original, unlearned)[0]
+    n = max(1, round(len(drawn) / per_shard))
+    names = [original.name, *(folder.name for folder in unlearned)]
+    missing = [
+        i
+        for i in range(1, n + 1)
+        if not all(_there(out / sharding.file_name(name, i, n), evaluation) for name in names)
+    ]
+    if missing:
+        if not ray.is_initialized():
+            ray.init(include_dashboard=False, log_to_driver=False)
+        folders = [str(folder.resolve()) for folder in (original, *unlearned)]
+        looked = ray.data.from_items([{"shard": i} for i in missing], override_num_blocks=len(missing)).map_batches(
+            _Looker,
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(size=workers or max(1, int(ray.cluster_resources().get("CPU", 1)))),
+            num_cpus=1,
+            num_gpus=1 if ray.cluster_resources().get("GPU") else 0,
+            fn_constructor_args=(evaluation, folders, n),
+        )
+        for row in looked.iter_rows():
+            _write(out / row["name"], row["data"])
+            advance("shards", 1, len(missing) * len(names))
+    yield from sharding.merge(out, device=evaluation.device)
+
+
+class _Looker:
+    """One worker: the networks, loaded once."""
+
+    def __init__(self, evaluation: Evaluation, folders: Sequence[str], n: int) -> None:
+        self._evaluation, self._n = evaluation, n
+        self._original, *self._unlearned = map(Path, folders)
+        # Never closed: the worker is killed at the end, which the cache survives.
+        self._opened = evaluation.opened(evaluation.target())
+        self._tools = self._opened.__enter__()
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
+        names, data = [], []
+        for i in batch["shard"]:
+            with tempfile.TemporaryDirectory() as place:
+                files = sharding.look(
+                    self._evaluation,
+                    self._original,
+                    self._unlearned,
+                    (int(i), self._n),
+                    Path(place),
+                    tools=self._tools,
+                )
+                names += [file.name for file in files]
+                data += [file.read_bytes() for file in files]
+        return {"name": names, "data": data}
+
+
+def _there(path: Path, evaluation: Evaluation) -> bool:
+    """Whether a table of an earlier run can be taken."""
+    if not path.exists():
+        return False
+    try:
+        return bool(tables.read(path).facts["evaluation"] == sharding.options(evaluation))
+    except MetadataError:
+        return False
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside(path) as part:
+            part.write_bytes(data)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}. Make room, or choose another --out.") from error

@@ -1,0 +1,147 @@
+"""Compares proportions from a published table: no pictures, no pairs, only counts. Do the intervals settle a ranking?
+
+Conventions: models in one table are taken as measured on different prompts, for a table does not say who failed on
+which: Wilson intervals, Fisher's exact test, Newcombe's interval of the difference. Pairs would tell more (`igmu
+compare` with scorecards). p values are corrected together by Holm, within a measure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Final
+
+from igmu_data.errors import DuplicateIdError, MetadataError
+from igmu_metrics.contract import Interval
+from igmu_metrics.statistics import holm, overlap, unpaired_difference, wilson
+from igmu_metrics.verdict.counts import COUNT, PERCENT, TRIALS, VALUE, printed, read_table, trials
+
+ALPHA: Final = 0.05
+MODEL, MEASURE = "model", "measure"
+FORMAT: Final = (
+    "a header and one line a model: model, n, and successes (a count), value (0..1) or percent; a column measure "
+    "groups the lines of a table that holds several."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Proportion:
+    """One published number.
+
+    Args:
+        model: whose.
+        measure: of what; "" where the table has no such column.
+        successes: the count, as printed or as the printed share gives it.
+        n: out of how many.
+    """
+
+    model: str
+    measure: str
+    successes: int
+    n: int
+
+    @property
+    def value(self) -> float:
+        """The share."""
+        return self.successes / self.n
+
+    @property
+    def interval(self) -> Interval:
+        """Its 95 % interval (Wilson)."""
+        return wilson(self.successes, self.n)
+
+
+@dataclass(frozen=True, slots=True)
+class Unpaired:
+    """Two published numbers beside each other.
+
+    Args:
+        first: one.
+        second: the other.
+        difference: first minus second.
+        interval: 95 % interval of the difference.
+        p: Fisher's exact test, by itself.
+        p_holm: corrected for all comparisons of the measure.
+    """
+
+    first: Proportion
+    second: Proportion
+    difference: float
+    interval: Interval
+    p: float
+    p_holm: float
+
+    @property
+    def overlap(self) -> bool:
+        """Whether the intervals of the two numbers share a point, so that they do not settle the ranking."""
+        return overlap(self.first.interval, self.second.interval)
+
+    @property
+    def significant(self) -> bool:
+        """Whether the difference stands after the correction, at 5 %."""
+        return self.p_holm <= ALPHA
+
+    def sentence(self) -> str:
+        """The comparison in words."""
+        of = f" in {self.first.measure}" if self.first.measure else ""
+        intervals = "the intervals overlap" if self.overlap else "the intervals do not overlap"
+        return (
+            f"{self.first.model} against {self.second.model}{of}: {self.difference:+.3f} "
+            f"[{self.interval[0]:+.3f}, {self.interval[1]:+.3f}], {intervals}, "
+            f"{'' if self.significant else 'not '}significant (p = {self.p_holm:.3g} after Holm)"
+        )
+
+
+def read_published(path: Path) -> list[Proportion]:
+    """The numbers of a table.
+
+    Raises:
+        MetadataError: a column or cell that is missing or no number, or a share that no count gives.
+        EmptyInputError: no lines.
+        DuplicateIdError: a model twice in one measure.
+    """
+    found: dict[tuple[str, str], Proportion] = {}
+    for row in read_table(path):
+        place = f"{path}, line {row['line']}"
+        given = [c for c in (COUNT, VALUE, PERCENT) if row.get(c)]
+        if not row.get(MODEL) or len(given) != 1:
+            raise MetadataError(f"{place}: needs a model and one of successes, value and percent. It holds {FORMAT}")
+        n, key = trials(path, row), (row.get(MEASURE, ""), row[MODEL])
+        if key in found:
+            raise DuplicateIdError(
+                f"{place}: {row[MODEL]!r} stands there twice; tell them apart in a column 'measure'."
+            )
+        found[key] = Proportion(row[MODEL], key[0], _count(place, row, given[0], n), n)
+    return list(found.values())
+
+
+def _count(place: str, row: dict[str, str], column: str, n: int) -> int:
+    text = row[column]
+    if column == COUNT:
+        if not (text.isascii() and text.isdigit() and int(text) <= n):
+            raise MetadataError(f"{place}: successes is {text!r}; it must be a whole number from 0 to {TRIALS} = {n}.")
+        return int(text)
+    try:
+        share = printed(text, n, percent=column == PERCENT, line=int(row["line"]))
+    except MetadataError as error:
+        raise MetadataError(f"{place}: {error}") from error
+    if not share.counts:
+        raise MetadataError(f"{place}: no count out of {n} is printed as {text} (nearest: {', '.join(share.nearest)}).")
+    return min(share.counts, key=lambda k: abs(k - share.share * n))
+
+
+def compare_published(found: Sequence[Proportion]) -> list[Unpaired]:
+    """Every model against every other, within each measure."""
+    from scipy.stats import fisher_exact
+
+    out = []
+    for measure in dict.fromkeys(p.measure for p in found):
+        pairs = []
+        for a, b in combinations([p for p in found if p.measure == measure], 2):
+            p = float(fisher_exact([[a.successes, a.n - a.successes], [b.successes, b.n - b.successes]]).pvalue)
+            difference, interval = unpaired_difference(a.successes, a.n, b.successes, b.n)
+            pairs.append(Unpaired(a, b, difference, interval, min(p, 1.0), 1.0))
+        out += [replace(c, p_holm=p) for c, p in zip(pairs, holm([c.p for c in pairs]), strict=True)]
+    return out

@@ -1,0 +1,228 @@
+"""Can this scorecard be true? Everything that can be found out without its pictures, and with them.
+
+What is checked, from the outside in: the hash over the content (any digit changed by hand); the schema; ranges; that
+every share is a whole number of its generations (GRIM); that the parts agree with each other (headlines, signatures,
+counts, decisions and threshold, the hash over the pictures' hashes); and the scores themselves, computed again from
+the lines. A forger can compute the hash anew, but then has to change the lines too, until they no longer fit the
+pictures' hashes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isclose
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from igmu_data.errors import IgmuError, MetadataError
+from igmu_data.load import digest
+from igmu_metrics import registry
+from igmu_metrics.contract import Estimate
+from igmu_metrics.provenance import inputs_sha256
+from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry, fingerprint
+from igmu_metrics.verdict import recompute
+
+# Shares whose value times generations is a whole number: no mean over prompts, groups or families.
+_SHARES: Final = {
+    recompute.ACCURACY: tuple(
+        f"{prefix}unlearning_accuracy" for prefix in ("", "original_", "conditional_", "original_conditional_")
+    ),
+    recompute.ATTACKS: ("asr_image", "conditional_asr_image"),
+    recompute.FORGET: ("forgetting", "unconditional_forgetting"),
+}
+_EXACT: Final = 1e-9  # of a value that was computed in another order
+_SHOWN: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that cannot be.
+
+    Args:
+        where: the field, as a path of names.
+        what: what is wrong, with the values.
+    """
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+def verify(path: Path) -> tuple[Scorecard | None, list[Problem]]:
+    """Check a card's file.
+
+    Returns:
+        The card, or None where it cannot be read as one; and what is wrong with it.
+
+    Raises:
+        MetadataError: the file is not there, or not JSON.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        data: Any = json.loads(text, parse_constant=_no_number)
+        found = fingerprint(text)
+    except OSError as error:
+        raise MetadataError(f"{path}: cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise MetadataError(f"{path}: not a JSON object ({error}).") from error
+    problems = []
+    if data.get("content_sha256") != found:
+        what = "the content was changed after the card was written: its hash is another"
+        problems.append(Problem("content_sha256", what))
+    try:
+        card = Scorecard.model_validate(data)
+    except ValidationError as error:
+        listed = error.errors()
+        problems += [Problem(".".join(map(str, e["loc"])), e["msg"]) for e in listed[:_SHOWN]]
+        return None, problems
+    for check in (_lines, _signatures, _ranges, _shares, _composite, _again):
+        problems += check(card)
+    return card, problems
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _lines(card: Scorecard) -> Iterator[Problem]:
+    """The generations by themselves."""
+    keys = Counter((g.id, g.seed) for g in card.generations)
+    for (row, seed), times in keys.items():
+        if times > 1:
+            yield Problem("generations", f"row {row!r} with seed {seed} stands there {times} times")
+    if card.provenance is not None and inputs_sha256(card.generations) != card.provenance.inputs_sha256:
+        yield Problem("provenance.inputs_sha256", "it is not the hash of the generations' ids, seeds and pictures")
+    entry = card.scores.get(recompute.ACCURACY)
+    threshold = entry.signature.get("detector.threshold") if entry else None
+    if not isinstance(threshold, int | float):
+        return
+    for at, g in enumerate(card.generations):
+        for name, p, seen in (
+            ("present", g.probability, g.present),
+            ("original_present", g.original_probability, g.original_present),
+        ):
+            if seen != (None if p is None else p >= threshold):
+                what = f"{seen} with a probability of {p} and a threshold of {threshold:g}"
+                yield Problem(f"generations.{at}.{name}", what)
+
+
+def _signatures(card: Scorecard) -> Iterator[Problem]:
+    """What the scores say about themselves, against what the card says."""
+    rows = digest(g.id for g in card.generations)
+    for name, entry in card.scores.items():
+        told = {"model": card.model, "original": card.original_model, "config": card.config, "rows": rows}
+        told |= {"igmu": card.igmu_version, "metric": entry.name}
+        for field, value in told.items():
+            if entry.signature.get(field, value) != value:
+                yield Problem(
+                    f"scores.{name}.signature.{field}", f"{entry.signature[field]!r}, the card says {value!r}"
+                )
+        if entry.n_failed != len(card.failures):
+            yield Problem(f"scores.{name}.n_failed", f"{entry.n_failed}, but {len(card.failures)} failures are listed")
+        for figure in _headlines(entry):
+            own = (entry.value, entry.interval, entry.n_prompts, entry.n_generations)
+            if (figure.value, figure.interval, figure.n_prompts, figure.n_generations) != own:
+                yield Problem(f"scores.{name}", "its value, interval or counts are not those of its headline figure")
+
+
+def _headlines(entry: ScoreEntry) -> Iterator[Figure]:
+    info = registry.metric(entry.name).INFO
+    variant = str(entry.signature.get("variant", info.headline))
+    for name in (variant, info.headline):
+        if name in entry.figures:
+            yield entry.figures[name]
+            return
+
+
+def _ranges(card: Scorecard) -> Iterator[Problem]:
+    for name, entry in card.scores.items():
+        low, high = registry.metric(entry.name).INFO.range
+        fractions = (low, high) == (0.0, 1.0)
+        for key, figure in entry.figures.items():
+            where = f"scores.{name}.figures.{key}"
+            yield from _interval(where, figure)
+            if figure.value is None:
+                continue
+            if key.startswith("n_"):
+                if figure.value != int(figure.value) or not 0 <= figure.value <= figure.n_generations:
+                    yield Problem(where, f"{figure.value:g} is no count out of {figure.n_generations}")
+            elif fractions and not 0 <= figure.value <= 1:
+                yield Problem(where, f"{figure.value} is no fraction")
+            if figure.n_prompts > figure.n_generations:
+                yield Problem(where, f"{figure.n_prompts} prompts with {figure.n_generations} generations")
+
+
+def _interval(where: str, figure: Figure) -> Iterator[Problem]:
+    ends = figure.interval
+    if ends is None or ends[0] is None or ends[1] is None:
+        return
+    if not ends[0] <= ends[1]:
+        yield Problem(f"{where}.interval", f"{ends[0]} lies above {ends[1]}")
+
+
+def _shares(card: Scorecard) -> Iterator[Problem]:
+    """GRIM: a share of n generations is a whole number of them."""
+    for name, shares in _SHARES.items():
+        for key, figure in (card.scores[name].figures if name in card.scores else {}).items():
+            base = key.partition("/")[0]
+            if base not in shares or figure.value is None:
+                continue
+            count = figure.value * figure.n_generations
+            if not isclose(count, round(count), rel_tol=_EXACT, abs_tol=1e-6):
+                what = f"{figure.value} of {figure.n_generations} generations are {count:.4f}: no whole number"
+                yield Problem(f"scores.{name}.figures.{key}", what)
+
+
+def _composite(card: Scorecard) -> Iterator[Problem]:
+    """The forget score is the harmonic mean of its aspects."""
+    from igmu_metrics.metrics.forget_score import ASPECTS
+    from igmu_metrics.statistics import harmonic_mean
+
+    entry = card.scores.get(recompute.FORGET)
+    if entry is None or entry.value is None or not set(ASPECTS) <= set(entry.figures):
+        return
+    parts = [entry.figures[name].value for name in ASPECTS]
+    known = [p for p in parts if p is not None and p >= 0]
+    if len(known) < len(parts) or not isclose(float(harmonic_mean(known)), entry.value, rel_tol=_EXACT, abs_tol=_EXACT):
+        yield Problem(f"scores.{recompute.FORGET}.value", f"{entry.value} is not the harmonic mean of its aspects")
+
+
+def _again(card: Scorecard) -> Iterator[Problem]:
+    """The scores from the lines."""
+    try:
+        found = recompute.figures(card)
+    except IgmuError as error:
+        yield Problem("generations", f"no score can be computed from them: {error}")
+        return
+    for name, estimates in found.items():
+        figures = card.scores[name].figures
+        for key, estimate in estimates.items():
+            if key in figures:
+                yield from differences(f"scores.{name}.figures.{key}", figures[key], estimate)
+            else:
+                yield Problem(f"scores.{name}.figures.{key}", "missing, although the generations give it")
+
+
+def differences(where: str, told: Figure, found: Estimate, *, tolerance: float = _EXACT) -> Iterator[Problem]:
+    """What a card tells of a figure, against what was found."""
+    value = None if found.value != found.value else found.value
+    if (told.n_prompts, told.n_generations) != (found.n_prompts, found.n_generations):
+        what = f"{told.n_prompts} prompts and {told.n_generations} generations, {found.n_prompts} and"
+        yield Problem(where, f"the card tells {what} {found.n_generations} were found")
+    if not _alike(told.value, value, tolerance):
+        yield Problem(where, f"the card tells {told.value}, {value} was found")
+    if found.interval is not None and value is not None:
+        ends = told.interval or (None, None)
+        if not all(_alike(a, b, max(tolerance, 1e-6)) for a, b in zip(ends, found.interval, strict=True)):
+            yield Problem(f"{where}.interval", f"the card tells {told.interval}, {found.interval} was found")
+
+
+def _alike(a: float | None, b: float | None, tolerance: float) -> bool:
+    return a == b if a is None or b is None else isclose(a, b, rel_tol=tolerance, abs_tol=tolerance)

@@ -1,0 +1,88 @@
+"""A scorecard against its pictures: are they the ones that were scored, and do they give the same scores?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from igmu_data.errors import IgmuError, MetadataError
+from igmu_data.files import sha256
+from igmu_data.load import bench_rows
+from igmu_metrics.contract import Estimate
+from igmu_metrics.evaluate import Evaluation
+from igmu_metrics.images.layouts import find
+from igmu_metrics.scorecard import Scorecard
+from igmu_metrics.verdict.verify import Problem, differences
+
+# Other versions, processors and accelerators round differently; a decision that flips is found by its count.
+TOLERANCE = 1e-4
+Advance = Callable[[str, int, int], None]
+
+
+def verify_images(
+    card: Scorecard,
+    images: Path,
+    original_images: Path,
+    *,
+    advance: Advance = lambda what, done, total: None,
+    **changed: Any,
+) -> Iterator[Problem]:
+    """Compare the hashes of all pictures, and where they agree score them again as the card says it was done.
+
+    Args:
+        card: the card.
+        images: folder of the unlearned model's pictures.
+        original_images: folder of the original's.
+        advance: told about progress.
+        **changed: options of `Evaluation` that differ here, such as where the bench or the labels lie.
+
+    Raises:
+        MetadataError: the card does not say how it was made.
+        IgmuError: the pictures cannot be scored.
+    """
+    if card.provenance is None:
+        raise MetadataError(f"the card of {card.model} does not say how it was made (no provenance); score again.")
+    keys = frozenset((g.id, g.seed) for g in card.generations)
+    known = {f.name for f in fields(Evaluation)}
+    options: dict[str, Any] = {k: v for k, v in card.provenance.options.items() if k in known}
+    evaluation = Evaluation(**(options | {k: v for k, v in changed.items() if v is not None}), only=keys)
+    other = list(_pictures(card, evaluation, images, original_images))
+    yield from other
+    if other:
+        return
+    (again,) = evaluation.run(original_images, [images], advance)
+    for name, entry in card.scores.items():
+        for key, figure in entry.figures.items():
+            found = again.figure(name, key)
+            where = f"scores.{name}.figures.{key}"
+            if found is None:
+                yield Problem(where, "the pictures do not give it; score with the same instruments")
+                continue
+            ends = found.interval
+            interval = None if ends is None or ends[0] is None or ends[1] is None else (ends[0], ends[1])
+            value = float("nan") if found.value is None else found.value
+            estimate = Estimate(value, interval, found.n_prompts, found.n_generations)
+            yield from differences(where, figure, estimate, tolerance=TOLERANCE)
+
+
+def _pictures(card: Scorecard, evaluation: Evaluation, images: Path, original_images: Path) -> Iterator[Problem]:
+    rows = {}
+    if evaluation.layout == "metadata":
+        rows = bench_rows(evaluation.config, bench=evaluation.bench, revision=evaluation.revision)
+    folders = {"image": images, "original_image": original_images}
+    paths = {name: {g.key: g.path for g in find(folder, evaluation.layout, rows)} for name, folder in folders.items()}
+    for at, g in enumerate(card.generations):
+        for name, told in (("image", g.image_sha256), ("original_image", g.original_image_sha256)):
+            path = paths[name].get((g.id, g.seed))
+            where = f"generations.{at}.{name}"
+            if path is None:
+                yield Problem(where, f"no picture for row {g.id!r}, seed {g.seed} in {folders[name]}")
+                continue
+            try:
+                found = sha256(path)
+            except OSError as error:
+                raise IgmuError(f"{path}: cannot be read ({error.strerror}).") from error
+            if told != found:
+                yield Problem(where, f"{path} is not the picture that was scored")
