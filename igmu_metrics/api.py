@@ -10,15 +10,28 @@ its numbers are computed with a backbone:
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
-from igmu_data.errors import InputError
+import numpy as np
+
+from igmu_data.errors import InputError, LengthMismatchError, UnknownIdError
+from igmu_data.load import identity, locate
+from igmu_data.schema import Row
 from igmu_metrics import registry
-from igmu_metrics.contract import Extract, MetricInfo, Score
+from igmu_metrics.contract import RESAMPLES, Extract, Metric, MetricInfo, Score, Setting, scored
+from igmu_metrics.evaluation import Evaluation, Fields, asked, both, scores
+from igmu_metrics.generations import FAILED, Array, Generations, joined
+from igmu_metrics.images.layouts import METADATA, listed, of_rows
 from igmu_metrics.networks.instruments import Backbone
-from igmu_metrics.networks.observe import Observed, OnError, observe
-from igmu_metrics.signing import RESAMPLES, Fields, finish
+from igmu_metrics.networks.observe import OnError, observe
+
+ATTACKS: Final = "attack_success_rate"
+_LEVELS: Final = 3  # folders above an image that are searched for its metadata
+# Options of an evaluation that images of rows cannot have: they say how folders are read.
+_OF_FOLDERS: Final = ("layout", "prompt", "cache", "only", "lpips")
 
 
 def list_metrics() -> tuple[MetricInfo, ...]:
@@ -52,7 +65,7 @@ def score(
         signature: further fields of the signature, such as `config` or `model`.
         **inputs: the arguments of the metric's `rows`; or `images`, `original_images` (paths or PIL images), `prompts`
             and `stripped_prompts` (texts), from which those are computed; or `images` with `row_ids` of the corpus,
-            `original_images` and a `detector`, for metrics of whole models (`igmu_metrics.row_images.score_rows`).
+            `original_images` and a `detector`, for metrics of whole models (`score_rows`).
 
     Returns:
         The Score; what its value means and which direction is better stands in the metric's INFO.
@@ -63,24 +76,12 @@ def score(
         ImageError: an unreadable picture, with `on_error="raise"`.
     """
     metric = registry.metric(name)
-    fields: dict[str, str | int | float | bool] = dict(signature or {})
+    fields: dict[str, Setting] = dict(signature or {})
+    how: dict[str, Any] = {"seed": seed, "resamples": resamples}
     if "row_ids" in inputs:
-        from igmu_metrics.row_images import check_options, score_rows
-
         images, row_ids = inputs.pop("images", ()), inputs.pop("row_ids")
-        check_options(name, inputs)
-        return score_rows(
-            name,
-            images,
-            row_ids,
-            device=device,
-            on_error=on_error,
-            batch_size=batch_size,
-            seed=seed,
-            resamples=resamples,
-            signature=fields,
-            **inputs,
-        )
+        how |= {"device": device, "on_error": on_error, "batch_size": batch_size, "signature": fields}
+        return score_rows(name, images, row_ids, **how, **inputs)
     n_failed = 0
     wanted = [e for e in metric.INFO.extracts if e.argument not in inputs and _available(e, inputs)]
     if wanted:
@@ -94,10 +95,23 @@ def score(
                 f"{name} has no use for {source!r}. See igmu_metrics.metrics.{name}.rows for its arguments."
             )
     try:
-        rows = metric.rows(**inputs)
+        table = _table(metric, inputs)
     except TypeError as error:  # a missing or unknown keyword: say it in the user's terms
         raise InputError(f"{name}: {error}. See igmu_metrics.metrics.{name}.rows.") from error
-    return finish(metric, rows, fields, n_failed=n_failed, seed=seed, resamples=resamples)
+    found = scored(metric, table, fields, n_failed=n_failed, **how)
+    if found is None:
+        raise InputError(f"{name} has nothing to count in what was given.")
+    return found
+
+
+def _table(metric: Metric, inputs: Mapping[str, Any]) -> Generations:
+    """The table of a metric's arguments; a metric without arguments of its own takes columns and facts by name."""
+    rows = getattr(metric, "rows", None)
+    if rows is not None:
+        found: Generations = rows(**inputs)
+        return found
+    facts = {name: value for name, value in inputs.items() if isinstance(value, str | int | float | bool)}
+    return Generations({name: value for name, value in inputs.items() if name not in facts}, facts)
 
 
 def _available(extract: Extract, inputs: Mapping[str, Any]) -> bool:
@@ -114,35 +128,34 @@ def _extract(
     given = dict(inputs)
     lists = {s: list(given.pop(s)) for s in sorted({s for e in wanted for s in e.source.split("+")})}
     compared = any(e.kind == "image_distance" for e in wanted)
-    seen: dict[str, Observed] = {}
+    seen: dict[str, Mapping[str, Array]] = {}
     for source in ("images", "original_images"):
         extracted = any(e.kind == "image_features" and e.source == source for e in wanted)
         if source not in lists or (source == "original_images" and compared and not extracted):
             continue  # in the latter case read as partners
-        how: dict[str, Any] = {"backbones": {"x": backbone}} if extracted else {}
+        how: dict[str, Any] = {"backbones": {"features": backbone}} if extracted else {}
         if source == "images" and compared:
             how |= {"partners": lists["original_images"], "distance": backbone}
         seen[source] = observe(lists[source], on_error=on_error, batch_size=batch_size, **how)
+    ok = {source: ~np.char.startswith(columns["status"], FAILED) for source, columns in seen.items()}
     n = len(lists.get("images", ()))
     good = list(range(n))
-    # Lists of one length are about the same generations, so that one unreadable picture takes its partners with it.
-    for observed in seen.values():
-        if len(observed.ok) == n:
-            good = [i for i in good if observed.ok[i]]
+    # Lists of one length are about the same generations, so that one unreadable image takes its partners with it.
+    for readable in ok.values():
+        if len(readable) == n:
+            good = [i for i in good if readable[i]]
     for extract in wanted:
         parts = extract.source.split("+")
         if extract.kind == "backbone_name":
             given[extract.argument] = backbone.info.name
         elif extract.kind == "image_distance":
-            measured = seen[parts[0]].distances
-            assert measured is not None  # they were asked for above
-            given[extract.argument] = measured[good]
+            given[extract.argument] = seen[parts[0]]["lpips"][good]
         elif extract.kind == "text_features":
             texts = lists[parts[0]]
             given[extract.argument] = backbone.text_features([texts[i] for i in good] if len(texts) == n else texts)
         else:
-            features, ok = seen[parts[0]].features["x"], seen[parts[0]].ok
-            given[extract.argument] = features[good] if len(ok) == n else features[ok]
+            features, readable = seen[parts[0]]["features"], ok[parts[0]]
+            given[extract.argument] = features[good] if len(readable) == n else features[readable]
     for name, value in given.items():  # ids, seeds, splits: one entry a generation
         if (
             name not in {e.argument for e in wanted}
@@ -151,3 +164,133 @@ def _extract(
         ):
             given[name] = [value[i] for i in good]
     return given, n - len(good)
+
+
+def score_rows(
+    name: str,
+    images: Sequence[Any],
+    row_ids: Sequence[str],
+    *,
+    original_images: Sequence[Any] | None = None,
+    seeds: Sequence[int] | None = None,
+    budgets: Mapping[str, str | int] | None = None,
+    resamples: int = RESAMPLES,
+    signature: Fields | None = None,
+    **options: Any,
+) -> Score:
+    """Score a metric of whole models (`attack_success_rate`, `forget_score`) on images of corpus rows.
+
+    Images belong to rows by id; the k-th image of a row was generated with the row's k-th seed unless seeds are given.
+
+    Args:
+        name: the metric.
+        images: (n,) images of the unlearned model, paths or PIL images.
+        row_ids: (n,) corpus row that each was generated for; all of one concept to forget.
+        original_images: (n,) images of the original model for the same rows and seeds, in the same order.
+        seeds: (n,) seed of each image; by default the images of a row have its seeds in the order given.
+        budgets: effort (steps, queries) that adversarial prompts were searched with, by row id.
+        resamples: of the bootstrap.
+        signature: further fields of the signature.
+        **options: of `Evaluation`: `detector`, `clip`, `features`, `k`, `threshold`, `on_error` …; `config` (all by
+            default) holds the rows, and naming the concept's (`object.church`) loads less.
+
+    Raises:
+        UnknownIdError: an id that the config does not have.
+        InputError: rows of several concepts, no original images, or no rows that the metric counts.
+    """
+    known = [f.name for f in dataclasses.fields(Evaluation) if f.name not in _OF_FOLDERS]
+    if unknown := sorted(options.keys() - set(known)):
+        own = ("original_images", "seeds", "budgets", "resamples", "signature")
+        raise InputError(f"{name} has no option {unknown[0]!r}; it has {', '.join((*own, *known))}.")
+    if original_images is None:
+        raise InputError(
+            f"{name} needs original_images (in a Space: original_predictions), the original model's images of the "
+            "same rows and seeds. Whether a concept was forgotten can only be told where the original drew it."
+        )
+    if len(original_images) != len(images):
+        raise LengthMismatchError(f"{len(images)} images and {len(original_images)} original_images.")
+    evaluation = Evaluation(**({"config": "all"} | options))
+    rows = evaluation.rows()
+    after, before = (_of_rows(each, row_ids, seeds, rows, evaluation.config) for each in (images, original_images))
+    targets = sorted(set(after["concept"].tolist()))
+    if len(targets) > 1:
+        raise InputError(
+            f"rows of {' and '.join(targets)}: a model is scored on the one concept it was told to forget."
+        )
+    if name == ATTACKS:
+        after, before = with_sources(after, before, rows)
+    tools = evaluation.instruments(targets[0])
+    before, after = (evaluation.measured(asked(table, targets[0]), tools, name) for table in (before, after))
+    table, failures = both(before, after, tools)
+    if budgets is not None:
+        table = table.with_columns(budget=[None if (b := budgets.get(i)) is None else str(b) for i in table["id"]])
+    fields = {
+        "dataset": identity(locate(evaluation.config, evaluation.bench)),
+        "dataset.revision": evaluation.revision or "default",
+        **(signature or {}),
+    }
+    how: dict[str, Any] = {"k": evaluation.k, "seed": evaluation.seed, "resamples": resamples}
+    found = scores(table, tools, fields=fields, n_failed=len(failures), **how)
+    if name not in found:
+        splits = sorted(set(after["split"].tolist()))
+        raise InputError(f"{name} has nothing to count among rows of the split {' and '.join(splits)}.")
+    return found[name]
+
+
+def _of_rows(
+    images: Sequence[Any], row_ids: Sequence[str], seeds: Sequence[int] | None, rows: Mapping[str, Row], config: str
+) -> Generations:
+    if seeds is not None and len(seeds) != len(images):
+        raise LengthMismatchError(f"{len(images)} images and {len(seeds)} seeds.")
+    found: list[tuple[Row, int, Any]] = []
+    n_seen: dict[str, int] = {}
+    for at, (image, row_id) in enumerate(zip(images, row_ids, strict=True)):
+        if row_id not in rows:
+            raise UnknownIdError(f"row_ids[{at}] is {row_id!r}, no row of config {config!r} ({len(rows)} rows).")
+        row, nth = rows[row_id], n_seen.get(row_id, 0)
+        n_seen[row_id] = nth + 1
+        if seeds is None and nth >= len(row.seeds):
+            raise InputError(f"row_ids[{at}]: row {row_id} has {len(row.seeds)} seeds, this is image {nth + 1} of it.")
+        seed = row.seeds[nth] if seeds is None else int(seeds[at])
+        found.append((row, seed, Path(image) if isinstance(image, str) else image))
+    return of_rows(found)
+
+
+def with_sources(
+    unlearned: Generations, original: Generations, rows: Mapping[str, Row]
+) -> tuple[Generations, Generations]:
+    """The generations of both models, and those of the plain prompts that the attacked ones were made from.
+
+    An image of a plain prompt that was not given is looked for in the folder of each model's attacked image, by row and
+    seed, in the `metadata.jsonl` that `igmu generate` writes. What either model has not is added for neither.
+
+    Args:
+        unlearned: of the unlearned model.
+        original: of the original model, in the same order.
+        rows: of the config by id.
+    """
+    given = set(unlearned.keys)
+    beside: dict[Path, dict[tuple[str, int], Path]] = {}
+    found: dict[tuple[str, int], tuple[Path, Path]] = {}
+    sources, seeds = unlearned["attack_source_id"].tolist(), unlearned["seed"].tolist()
+    for key, one, other in zip(zip(sources, seeds, strict=True), unlearned["path"], original["path"], strict=True):
+        if key[0] not in rows or key in given or key in found:
+            continue
+        images = [_listed_beside(path, beside).get(key) for path in (one, other)]
+        if images[0] is not None and images[1] is not None:
+            found[key] = (images[0], images[1])
+    if not found:
+        return unlearned, original
+    added = [of_rows([(rows[row], seed, pair[at]) for (row, seed), pair in found.items()]) for at in (0, 1)]
+    return joined([unlearned, added[0]]), joined([original, added[1]])
+
+
+def _listed_beside(image: Any, known: dict[Path, dict[tuple[str, int], Path]]) -> dict[tuple[str, int], Path]:
+    """What the metadata of an image's folder lists, by row and seed; nothing for an image in memory."""
+    if not isinstance(image, Path):
+        return {}
+    if image.parent not in known:
+        # A folder may sort its images by split; its metadata stands above them.
+        above = next((f for f in list(image.parents)[:_LEVELS] if (f / METADATA).is_file()), None)
+        known[image.parent] = {} if above is None else listed(above)
+    return known[image.parent]

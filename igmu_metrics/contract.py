@@ -1,4 +1,4 @@
-"""What a metric, a detector and a backbone are.
+"""What a metric is, and what it gives back.
 
 Conventions, used everywhere in this package:
 
@@ -13,19 +13,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Final, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    pass
+from igmu_data import __version__
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 Interval = tuple[float, float]
 Direction = Literal["higher", "lower"]
 FeatureKind = Literal["image_features", "text_features", "image_distance", "backbone_name"]
+RESAMPLES: Final = 2000
+Setting = str | int | float | bool
+WHOLE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({"": ("forget", "retain", "adversarial")})
+"""The parts of a metric that is scored once, on everything but the prompts that negate the concept."""
 _T = TypeVar("_T")
 
 
@@ -60,6 +63,8 @@ class MetricInfo:
         headline: which of the returned figures `Score.value` is.
         direction: whether a higher or a lower `value` is better for an unlearned model.
         range: smallest and largest possible `value`.
+        parts: which generations of an evaluation it is scored on: by name of the part ("" for a score that is called
+            like the metric), the splits that belong to it. `negation` is a split of its own here.
         backbone: name of the default backbone, or "" when the metric needs none.
         extracts: how `rows` arguments are computed from images and prompts; empty for metrics of labels and decisions.
         references: papers and implementations.
@@ -75,6 +80,7 @@ class MetricInfo:
     range: tuple[float, float]
     references: tuple[str, ...]
     limits: str
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: WHOLE)
     backbone: str = ""
     extracts: tuple[Extract, ...] = ()
 
@@ -105,31 +111,19 @@ class Estimate:
         return out | ({"reason": self.reason} if self.reason else {})
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Per-generation values of one metric: its sufficient statistics, so that resampling never looks at an image.
+class Table(Protocol):
+    """What a metric is handed: columns by name, one entry a generation, and facts that hold for all of them.
 
-    Args:
-        metric: name of the metric.
-        columns: arrays with one entry a generation (for `frechet`, one feature vector a generation).
-        settings: everything that was decided on the way here and can change the number; goes into the signature.
-        n_failed: generations that could not be scored.
+    `igmu_metrics.generations.Generations` is one; a metric needs no more of it than this.
     """
 
-    metric: str
-    columns: Mapping[str, npt.NDArray[Any]]
-    settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
-    n_failed: int = 0
+    facts: Mapping[str, Setting]
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "columns", MappingProxyType(dict(self.columns)))
-        object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
+    def __len__(self) -> int: ...
 
-    def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        return self.columns[name]
+    def __contains__(self, name: str) -> bool: ...
 
-    def __contains__(self, name: str) -> bool:
-        return name in self.columns
+    def __getitem__(self, name: str) -> npt.NDArray[Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +133,14 @@ class Result:
     Args:
         headline: the estimate that becomes `Score.value`.
         figures: all named figures, the headline among them under its own name.
+        settings: everything that was decided on the way and can change a number; goes into the signature.
+        n_failed: generations of the table that could not be scored.
     """
 
     headline: Estimate
     figures: Mapping[str, Estimate]
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    n_failed: int = 0
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,7 @@ class Signature:
     metric:frechet|v:1
     """
 
-    fields: Mapping[str, str | int | float | bool]
+    fields: Mapping[str, Setting]
     MODEL_FIELDS: ClassVar[frozenset[str]] = frozenset({"model"})
 
     def __post_init__(self) -> None:
@@ -214,15 +212,63 @@ class Score:
 
 @runtime_checkable
 class Metric(Protocol):
-    """A module in `igmu_metrics.metrics`. It is handed rows of numbers and never sees an image or a detector."""
+    """A module in `igmu_metrics.metrics`, or of another package. It is handed a table and never sees an image.
+
+    It is scored on every part of an evaluation that has generations and all columns of `NEEDS`; what else it can use it
+    looks for itself. A module may also have `rows(**arguments)`, which makes the table from arguments of its own.
+    """
 
     INFO: MetricInfo
+    NEEDS: tuple[str, ...]
 
-    def rows(self, **inputs: Any) -> Rows:
-        """Validate the inputs and reduce them to per-generation values."""
+    def score(self, table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | None:
+        """The figures, with seeded intervals; None where the table has nothing that it counts."""
 
-    def score(self, rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
-        """The figures, with seeded intervals."""
+
+def scored(
+    metric: Metric,
+    table: Table,
+    fields: Mapping[str, Setting],
+    *,
+    n_failed: int = 0,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Score | None:
+    """Score a table and sign the result: the number, and everything that can change it.
+
+    Args:
+        metric: the module.
+        table: what it is scored on.
+        fields: of the signature: model, config, dataset, instruments …
+        n_failed: generations that failed before the table was made.
+        seed: of the bootstrap.
+        resamples: of the bootstrap.
+
+    Returns:
+        The score; None where the table has nothing that the metric counts.
+    """
+    result = metric.score(table, seed=seed, resamples=resamples)
+    if result is None:
+        return None
+    signed = {
+        "metric": metric.INFO.name,
+        "v": metric.INFO.version,
+        "igmu": __version__,
+        "bootstrap": f"{resamples}@{seed}",
+        **fields,
+        **result.settings,
+    }
+    headline = result.headline
+    return Score(
+        name=metric.INFO.name,
+        value=headline.value,
+        interval=headline.interval,
+        n_prompts=headline.n_prompts,
+        n_generations=headline.n_generations,
+        n_failed=result.n_failed + n_failed,
+        signature=Signature(signed),
+        figures=dict(result.figures),
+    )
 
 
 def plain(value: float) -> float | None:
@@ -230,7 +276,7 @@ def plain(value: float) -> float | None:
     return None if value != value else float(value)
 
 
-def _short(value: str | int | float | bool) -> str:
+def _short(value: Setting) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -54,6 +54,11 @@ def metric(name: str) -> Metric:
     return cast(Metric, module("metrics", name))
 
 
+def columns(metric: Metric) -> tuple[str, ...]:
+    """The columns that a metric reads: those that it needs, and those that it uses where they are there."""
+    return (*metric.NEEDS, *getattr(metric, "USES", ()))
+
+
 def detector(spec: str, **options: Any) -> Detector:
     """Load the detector of a spec such as `labels:labels.csv` or `clip`; options go to its `load`."""
     name, _, argument = spec.partition(":")

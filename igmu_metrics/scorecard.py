@@ -1,31 +1,56 @@
 """The scorecard: every score of one unlearned model with what is needed to compare it, in and out of JSON.
 
-Conventions: NaN is null. Fractions are 0..1. Besides the scores a card keeps one line per generation, so that two
-models can be compared pair by pair without their pictures, and most scores be computed again. `content_sha256` is over
-everything else in the card, number by number as printed, whatever the white space; `igmu verify` checks it. The format
-is published as docs/scorecard.schema.json, and `schema_version` is raised by any change that old readers cannot read.
+Conventions: NaN is null. Fractions are 0..1. Besides the scores a card keeps one line per generation, a projection of
+the table of generations (`igmu_metrics.generations.COLUMNS` says what each field is; one that is missing is left out),
+so that two models can be compared pair by pair without their images, and most scores be computed again.
+`content_sha256` is over everything else in the card, number by number as printed, whatever the white space; `igmu
+verify` checks it. The format is published as docs/scorecard.schema.json, and `schema_version` is raised by any change
+that old readers cannot read: cards of schema 2 are read and converted.
+
+Two runs of one command on one machine give the same bytes. So nothing here depends on the time, on the folder that
+things lie in, or on how the command was started; when a card was made, and by what, stands in `runs.jsonl` beside it.
+No path of the user's machine enters a card, only the last part of it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import platform
+import re
+import shlex
+import sys
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError, WithJsonSchema
 
 from igmu_data import __version__
 from igmu_data.errors import MetadataError, OutputError
 from igmu_data.files import beside
-from igmu_metrics.contract import Score, Signature
-from igmu_metrics.judging import Judged
-from igmu_metrics.provenance import Option, Provenance, collect
+from igmu_metrics.contract import Score, Setting, Signature
+from igmu_metrics.generations import ORIGINAL, SHA256, Column, Generations, column, line_schema, of_records
 
 SCHEMA_ID: Final = "https://huggingface.co/datasets/igmu/bench/blob/main/scorecard.schema.json"
 HASH: Final = "content_sha256"
-_SHA256: Final = "^[0-9a-f]{64}$"
+RUNS: Final = "runs.jsonl"
+_PACKAGES: Final = (
+    "numpy",
+    "scipy",
+    "pillow",
+    "torch",
+    "torchvision",
+    "transformers",
+    "safetensors",
+    "datasets",
+    "torch-fidelity",
+    "lpips",
+    "nudenet",
+)
 
 
 class _Strict(BaseModel):
@@ -59,29 +84,69 @@ class ScoreEntry(_Strict):
         return Signature(self.signature)
 
 
-class GenerationEntry(_Strict):
-    """One pair of generations and what was seen in them; probabilities are null where nobody could say."""
+class Provenance(_Strict):
+    """How a card came about."""
 
-    id: str
-    seed: int
-    split: str
-    family: str | None = Field(default=None, description="of the attack, in adversarial rows")
-    source_id: str | None = Field(default=None, description="the plain prompt that was attacked")
-    probe: str | None = Field(default=None, description="how the row probes: near, far, in-prompt, …")
-    concept: str | None
-    probability: float | None = Field(ge=0, le=1)
-    original_probability: float | None = Field(ge=0, le=1)
-    present: bool | None
-    original_present: bool | None
-    image_sha256: str | None = Field(default=None, pattern=_SHA256, description="of the unlearned model's file")
-    original_image_sha256: str | None = Field(default=None, pattern=_SHA256)
+    command: str = Field(description="what gives this card again, with the folders' own names")
+    options: dict[str, str | int | float | bool] = Field(description="of igmu score that differ from their defaults")
+    inputs_sha256: str = Field(pattern=SHA256, description="of all generations' ids, seeds and image hashes, in order")
+    versions: dict[str, str] = Field(description="python, igmu and the packages that can change a number")
+    hardware: dict[str, str]
+
+
+def _lines(value: Any) -> Generations:
+    """The table of a card's lines; every value is checked against its column."""
+    if isinstance(value, Generations):
+        return value
+    if not isinstance(value, list | tuple):
+        raise ValueError("not a list of generations")
+    for at, line in enumerate(value):
+        if not isinstance(line, dict) or not {"id", "seed", "split"} <= line.keys():
+            raise ValueError(f"{at}: not an object with id, seed and split")
+        for name, given in line.items():
+            if given is not None and (wrong := _wrong(column(name), given)):
+                raise ValueError(f"{at}.{name}: {given!r} is {wrong}")
+    return of_records([*value])
+
+
+_TYPES: Final[Mapping[str, Any]] = {"text": str, "whole": int, "flag": bool, "number": (int, float)}
+
+
+def _wrong(known: Column | None, given: Any) -> str:
+    """What is wrong with a value of a line; "" if nothing is."""
+    if known is None:
+        return "" if isinstance(given, str | int | float | bool) else "no plain value"
+    kind = _TYPES.get(known.kind)
+    if kind is None or not isinstance(given, kind) or (isinstance(given, bool) and kind is not bool):
+        return f"no {known.kind}"
+    if known.pattern and not re.search(known.pattern, given):
+        return f"not of the form {known.pattern}"
+    if isinstance(given, str):
+        return ""
+    if (known.low is not None and given < known.low) or (known.high is not None and given > known.high):
+        return f"not in {known.low}..{'' if known.high is None else known.high}"
+    return ""
+
+
+def _records(table: Generations) -> list[dict[str, Any]]:
+    return [{k: v for k, v in record.items() if v is not None} for record in table.records()]
+
+
+Lines = Annotated[
+    Generations,
+    PlainValidator(_lines),
+    PlainSerializer(_records),
+    WithJsonSchema({"type": "array", "items": line_schema()}),
+]
 
 
 class Scorecard(_Strict):
     """Everything that one evaluation found."""
 
-    schema_version: Literal[2] = 2
-    content_sha256: str = Field(default="", pattern=f"{_SHA256}|^$", description="of the rest; empty until written")
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    schema_version: Literal[3] = 3
+    content_sha256: str = Field(default="", pattern=f"{SHA256}|^$", description="of the rest; empty until written")
     igmu_version: str = __version__
     model: str
     original_model: str
@@ -90,7 +155,7 @@ class Scorecard(_Strict):
     provenance: Provenance | None = None
     scores: dict[str, ScoreEntry]
     failures: tuple[str, ...]
-    generations: tuple[GenerationEntry, ...]
+    generations: Lines = Field(description="a line for each pair of images; what is missing or unclear is left out")
 
     def figure(self, score: str, name: str) -> Figure | None:
         """A figure of a score, or None when the card has no such score."""
@@ -132,53 +197,38 @@ def schema() -> dict[str, Any]:
 
 
 def build(
-    judged: Judged,
-    found: dict[str, Score],
+    table: Generations,
+    found: Mapping[str, Score],
     *,
     model: str,
     original_model: str,
     config: str,
-    options: Mapping[str, Option],
+    target: str,
+    failures: Sequence[str],
+    options: Mapping[str, Setting | None],
 ) -> Scorecard:
     """Put scores and generations together.
 
     Args:
-        judged: what was seen.
+        table: both models' generations, measured.
         found: the scores.
         model: name of the unlearned model.
         original_model: name of the original.
         config: what they were scored on.
+        target: the concept to forget.
+        failures: why pairs are missing from the table.
         options: of the evaluation, where they are not the default.
     """
-    lines = []
-    for i, g in enumerate(judged.generations):
-        p, q = (None if v != v else float(v) for v in judged.probabilities[i])
-        lines.append(
-            GenerationEntry(
-                id=g.row_id,
-                seed=g.seed,
-                split=g.split,
-                family=g.row.attack_family if g.row else None,
-                source_id=g.row.attack_source_id if g.row else None,
-                probe=g.row.probe if g.row else None,
-                concept=judged.own[i],
-                probability=p,
-                original_probability=q,
-                present=None if p is None else bool(judged.present[i]),
-                original_present=None if q is None else bool(judged.original_present[i]),
-                image_sha256=judged.hashes[i][0] or None,
-                original_image_sha256=judged.hashes[i][1] or None,
-            )
-        )
+    lines = of_records(list(table.records()))
     return Scorecard(
-        provenance=collect(options, lines, model=model, original=original_model),
+        provenance=_provenance(options, lines, model=model, original=original_model),
         model=model,
         original_model=original_model,
         config=config,
-        target=judged.target,
+        target=target,
         scores={name: ScoreEntry(**s.to_dict()) for name, s in found.items()},
-        failures=tuple(judged.failures),
-        generations=tuple(lines),
+        failures=tuple(failures),
+        generations=lines,
     ).sealed()
 
 
@@ -217,12 +267,12 @@ def read(path: Path) -> Scorecard:
         raise MetadataError(f"{path}: cannot be read ({error.strerror}). Run 'igmu score … --out {path}'.") from error
     except ValueError as error:
         raise MetadataError(f"{path}: not JSON ({error}). Run 'igmu score … --out {path}' again.") from error
-    if isinstance(data, dict) and data.get("schema_version", 2) != 2:
+    if isinstance(data, dict) and data.get("schema_version", 2) not in (2, 3):
         raise MetadataError(
-            f"{path}: schema_version is {data['schema_version']!r}; this igmu reads 2. Score the model again."
+            f"{path}: schema_version is {data['schema_version']!r}; this igmu reads 2 and 3. Score the model again."
         )
     try:
-        return Scorecard.model_validate(data)
+        return Scorecard.model_validate(converted(data))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(p) for p in first["loc"])
@@ -232,3 +282,125 @@ def read(path: Path) -> Scorecard:
 def read_all(paths: Sequence[Path]) -> list[Scorecard]:
     """Read several cards, in order."""
     return [read(p) for p in paths]
+
+
+# Fields of schema 2 that are called otherwise now. `concept` was what the image was judged for, `family` the attack's.
+_SCHEMA_2: Final = {
+    "concept": "own_concept",
+    "family": "attack_family",
+    "source_id": "attack_source_id",
+    "image_sha256": "sha256",
+    "original_image_sha256": "sha256" + ORIGINAL,
+    "original_probability": "probability" + ORIGINAL,
+    "original_present": "present" + ORIGINAL,
+}
+
+
+def converted(data: Any) -> Any:
+    """The data of a card in the present schema; what is no card of schema 2 stays as it is."""
+    if not isinstance(data, dict) or data.get("schema_version", 2) != 2:
+        return data
+    given = data.get("generations")
+    if not isinstance(given, list) or not all(isinstance(line, dict) for line in given):
+        return data
+    lines: list[dict[str, Any]] = [
+        {"concept": data.get("target"), **{_SCHEMA_2.get(name, name): value for name, value in line.items()}}
+        for line in given
+    ]
+    return {**data, "schema_version": 3, "generations": lines}
+
+
+def _provenance(options: Mapping[str, Setting | None], lines: Generations, *, model: str, original: str) -> Provenance:
+    """The provenance of a card that is being made."""
+    given = {name: _public(name, value) for name, value in options.items() if value is not None}
+    folders = {"original": original, "unlearned": model}
+    words = [w for name, value in (folders | given).items() for w in (f"--{name.replace('_', '-')}", str(value))]
+    return Provenance(
+        command=shlex.join(["igmu", "score", *words]),
+        options=given,
+        inputs_sha256=inputs_sha256(lines),
+        versions=_versions(),
+        hardware=_hardware(),
+    )
+
+
+def inputs_sha256(lines: Generations) -> str:
+    """One hash of everything that was looked at."""
+    digest = hashlib.sha256()
+    for g in lines.records("id", "seed", "sha256", "sha256" + ORIGINAL):
+        digest.update(("\t".join(str(value) for value in g.values()) + "\n").encode())
+    return digest.hexdigest()
+
+
+def _public(name: str, value: Setting) -> Setting:
+    """An option without the user's folders: `labels:/me/x.csv` is `labels:x.csv`, the package's bench `sandbox`."""
+    if not isinstance(value, str) or name == "prompt":
+        return value
+    if name == "bench":
+        from igmu_data.sandbox.packaged import bench_folder
+        from igmu_data.taxonomy import SANDBOX
+
+        if value == str(bench_folder()):
+            return SANDBOX
+    spec, colon, argument = value.partition(":")
+    path = Path(argument if colon else value)
+    if not path.is_absolute():
+        return value
+    return f"{spec}:{path.name}" if colon else path.name
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "igmu": __version__}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _hardware() -> dict[str, str]:
+    found = {"system": platform.system(), "machine": platform.machine(), "cpu": _cpu()}
+    torch: Any = sys.modules.get("torch")  # an evaluation that needed no model has not loaded it
+    if torch is not None and torch.cuda.is_available():
+        found["gpu"] = torch.cuda.get_device_name()
+        found["cuda"] = str(torch.version.cuda)
+    return found
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown"
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """When a run began, by the clock, and how long it took."""
+
+    started: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+    _begin: float = field(default_factory=time.monotonic)
+
+    def log(self, card: Path, content_sha256: str) -> None:
+        """Add a line about a card to the `runs.jsonl` beside it: when, how long, and by which command.
+
+        Raises:
+            OutputError: the place cannot be written to.
+        """
+        line = {
+            "card": card.name,
+            "content_sha256": content_sha256,
+            "started": self.started,
+            "seconds": round(time.monotonic() - self._begin, 1),
+            "arguments": sys.argv[1:],
+        }
+        try:
+            with card.with_name(RUNS).open("a", encoding="utf-8") as handle:
+                handle.write(json.dumps(line, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {card.with_name(RUNS)}: {error.strerror}. Choose another --out."
+            ) from error

@@ -51,7 +51,7 @@ def compute(name: str, predictions: Any, references: Any, **options: Any) -> dic
             images.
         references: (n,) see `references_of`.
         **options: for labels and images those of `igmu_metrics.score`; for row ids those of
-            `igmu_metrics.row_images.score_rows`, and `original_predictions`, the original model's images.
+            `igmu_metrics.api.score_rows`, and `original_predictions`, the original model's images.
 
     Returns:
         Every figure under its name, the ends of its 95 % interval as `<figure>_low` and `<figure>_high` where it has

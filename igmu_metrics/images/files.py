@@ -89,6 +89,20 @@ def decode_image(data: bytes, *, name: str) -> Image:
     return _guarded(lambda: _decode(data, name), name)
 
 
+def stored_as(data: bytes, *, name: str) -> tuple[str, int, int, str]:
+    """What the header of an image file says: format, width and height in pixels, mode; nothing is decoded.
+
+    Raises:
+        CorruptImageError: not the header of an image.
+    """
+
+    def head() -> Image:
+        return _plugin(data, name)(io.BytesIO(data))
+
+    image = _guarded(head, name)
+    return str(image.format), *image.size, image.mode
+
+
 def as_rgb(image: Image, *, name: str = "") -> Image:
     """An upright 8-bit RGB copy of a PIL image.
 

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +25,7 @@ from igmu_data.errors import (
     UnknownIdError,
 )
 from igmu_data.schema import SPLITS, Row
+from igmu_metrics.generations import Generations, of_records
 
 LAYOUTS: Final = ("metadata", "igmu", "flat")
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -33,41 +33,35 @@ METADATA: Final = "metadata.jsonl"
 _REFERENCE_NAME: Final = re.compile(r"(?P<prompt>\d+_\d+)_(?P<sample>\d+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """One image of one model.
+# What the table takes from a row of the corpus.
+_OF_ROW: Final = (
+    "split",
+    "probe",
+    "concept",
+    "own_concept",
+    "family",
+    "attack_family",
+    "attack_source_id",
+    "prompt",
+    "stripped_prompt",
+)
+
+
+def of_rows(generations: Iterable[tuple[Row, int, Any]]) -> Generations:
+    """The table of images of corpus rows.
 
     Args:
-        path: the file.
-        row_id: the prompt it was drawn for.
-        seed: the seed (or, in layouts without seeds, the number of the sample).
-        split: forget, retain or adversarial.
-        row: the corpus row, when the layout knows it.
-        prompt: the text it was drawn for, where that is known without a row.
+        generations: row, seed and image (a file, or a PIL image) of each.
     """
-
-    path: Path
-    row_id: str
-    seed: int
-    split: str
-    row: Row | None = None
-    prompt: str | None = None
-
-    @property
-    def key(self) -> tuple[str, int]:
-        """What pairs it with another model's generation."""
-        return self.row_id, self.seed
-
-    @property
-    def text(self) -> str | None:
-        """The text it was drawn for, if that is known."""
-        return self.row.prompt if self.row else self.prompt
+    found = [
+        {"id": row.id, "seed": seed, "path": path} | {name: getattr(row, name) for name in _OF_ROW}
+        for row, seed, path in generations
+    ]
+    return of_records(found)
 
 
-def find(
-    folder: Path, layout: str, rows: Mapping[str, Row] | None = None, *, prompt: str | None = None
-) -> list[Generation]:
-    """All generations of a folder, sorted by split, row and seed.
+def find(folder: Path, layout: str, rows: Mapping[str, Row] | None = None, *, prompt: str | None = None) -> Generations:
+    """All generations of a folder, sorted by split, row and seed: what is known of them before they are looked at.
 
     Args:
         folder: what one model drew.
@@ -89,23 +83,30 @@ def find(
         found = _from_metadata(folder, rows or {})
     else:
         found = _from_reference(folder) if layout == "igmu" else _flat(folder, prompt)
-    if not found:
+    if not len(found):
         raise EmptyInputError(f"{folder}: no images ({', '.join(SUFFIXES)}). There is nothing to score.")
     seen: dict[tuple[str, int], Path] = {}
-    for g in found:
-        if g.key in seen:
+    for key, path in zip(found.keys, found["path"], strict=True):
+        if key in seen:
             raise DuplicateIdError(
-                f"{g.path}: row {g.row_id!r} with seed {g.seed} is in {seen[g.key]} already. Keep one of them."
+                f"{path}: row {key[0]!r} with seed {key[1]} is in {seen[key]} already. Keep one of them."
             )
-        seen[g.key] = g.path
-    return sorted(found, key=lambda g: (SPLITS.index(g.split), g.row_id, g.seed))
+        seen[key] = path
+    return ordered(found)
+
+
+def ordered(table: Generations) -> Generations:
+    """The table sorted by split (as the corpus has them), row and seed."""
+    ranks = [SPLITS.index(split) for split in table["split"].tolist()]
+    keys = table.keys
+    return table.where(sorted(range(len(table)), key=lambda i: (ranks[i], *keys[i])))
 
 
 def _images(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
-def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> list[Generation]:
+def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
     path = folder / METADATA
     if not path.is_file():
         raise MetadataError(
@@ -126,13 +127,13 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> list[Generation]:
                 "Check --config and the corpus version."
             )
         listed.add(image.resolve())
-        found.append(Generation(image, row.id, record["seed"], row.split, row))
+        found.append((row, record["seed"], image))
     stray = [p for p in _images(folder) if p.resolve() not in listed]
     if stray:
         raise MetadataError(
             f"{stray[0]}: not listed in {path} ({len(stray)} such images). Add a line, or move it away."
         )
-    return found
+    return of_rows(found)
 
 
 def listed(folder: Path) -> dict[tuple[str, int], Path]:
@@ -165,7 +166,7 @@ def _record(line: str, where: str) -> dict[str, Any]:
     return record
 
 
-def _from_reference(folder: Path) -> list[Generation]:
+def _from_reference(folder: Path) -> Generations:
     found = []
     for path in _images(folder):
         match = _REFERENCE_NAME.fullmatch(path.stem)
@@ -175,40 +176,12 @@ def _from_reference(folder: Path) -> list[Generation]:
             )
         inside = path.relative_to(folder).parts[:-1]
         split = next((part for part in inside if part in SPLITS), "forget")
-        found.append(Generation(path, f"{split}/{match['prompt']}", int(match["sample"]), split))
-    return found
+        found.append({"id": f"{split}/{match['prompt']}", "seed": int(match["sample"]), "split": split, "path": path})
+    return of_records(found)
 
 
-def _flat(folder: Path, prompt: str | None) -> list[Generation]:
-    return [Generation(path, "prompt", i, "forget", prompt=prompt) for i, path in enumerate(_images(folder))]
-
-
-def paired(
-    original: list[Generation], unlearned: list[Generation], *, skip: bool = False
-) -> tuple[list[Generation], list[Generation], list[str]]:
-    """Both lists in the same order of keys.
-
-    Args:
-        original: the original model's generations.
-        unlearned: the unlearned model's.
-        skip: leave out generations that only one of the models has, instead of raising.
-
-    Returns:
-        The two lists, and a reason for every generation that was left out.
-
-    Raises:
-        MetadataError: a generation that only one of the models has.
-    """
-    first, second = {g.key: g for g in original}, {g.key: g for g in unlearned}
-    reasons = []
-    for mine, theirs, name in ((first, second, "unlearned"), (second, first, "original")):
-        missing = sorted(mine.keys() - theirs.keys())
-        reasons += [f"row {row!r}, seed {seed}: no image of the {name} model" for row, seed in missing]
-        if missing and not skip:
-            row, seed = missing[0]
-            raise MetadataError(
-                f"the {name} model has no image for row {row!r}, seed {seed} ({len(missing)} missing), the partner of "
-                f"{mine[missing[0]].path}. Draw it, or leave unpaired images out with --on-error skip."
-            )
-    keys = [g.key for g in original if g.key in second]
-    return [first[k] for k in keys], [second[k] for k in keys], reasons
+def _flat(folder: Path, prompt: str | None) -> Generations:
+    given = {} if prompt is None else {"prompt": prompt}
+    return of_records(
+        [{"id": "prompt", "seed": i, "split": "forget", "path": p} | given for i, p in enumerate(_images(folder))]
+    )

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from igmu_metrics.contract import BoolArray, FloatArray, Rows
+from igmu_metrics.contract import BoolArray, FloatArray
+from igmu_metrics.generations import Generations
 from igmu_metrics.metrics._attack_table import chances
 from igmu_metrics.statistics import cluster_sums
 
@@ -54,11 +55,11 @@ class Sums:
         return cluster_sums(self.strata, *self.sums.T)[None]
 
 
-def prompt_sums(rows: Rows) -> Sums:
+def prompt_sums(rows: Generations) -> Sums:
     """The sums of every prompt; prompts that say nothing (the original never drew the concept, say) are left out."""
     ids, first, prompt = np.unique(rows["id"], return_index=True, return_inverse=True)
     split, probe, own = rows["split"][first], rows["probe"][first], rows["own_concept"][first]
-    present, drawn = rows["present"], rows["drawn"]
+    present, drawn = rows["shown"], rows["drawn"]
 
     def total(values: npt.NDArray[np.float64] | BoolArray) -> FloatArray:
         return np.bincount(prompt, values, minlength=len(ids)).astype(np.float64)
@@ -67,7 +68,7 @@ def prompt_sums(rows: Rows) -> Sums:
     # Judged in both models and, where something is to be gone, drawn by the original.
     counts = rows["judged"] & rows["judged_before"] & np.where(rows["split"] == OTHER, rows["own_concept"] != "", drawn)
     n, seen = total(counts), total(counts & present)
-    chance = chances(seen, n, int(rows.settings["k"]))
+    chance = chances(seen, n, int(rows.facts["k"]))
     sums = np.zeros((len(ids), 5))
     sums[:, GOOD] = np.select([forget, attacked, retain], [n - seen, (n > 0) * (1.0 - chance), seen])
     sums[:, COUNT] = np.where(attacked, n > 0, n)
@@ -77,7 +78,7 @@ def prompt_sums(rows: Rows) -> Sums:
         sums[:, LOSS], sums[:, PAIRS] = total(np.where(pairs, rows["loss"], 0.0)), total(pairs)
     probed = retain & np.isin(probe, PROBES) & (own != "")
     kind = np.where(probed, probe, split)
-    part = np.select([attacked, probed], [rows["family"][first], own], "")
+    part = np.select([attacked, probed], [rows["attack_family"][first], own], "")
     says = (sums[:, COUNT] > 0) | (sums[:, PAIRS] > 0)
     return Sums(sums[says], kind[says], part[says])
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from igmu_data.errors import InputError
-from igmu_metrics.contract import BoolArray, Estimate, FloatArray, Rows
+from igmu_metrics.contract import BoolArray, Estimate, FloatArray, Table
 from igmu_metrics.distances.quality import quality_coverage, quality_frechet, seed_halves
+from igmu_metrics.generations import ORIGINAL, Generations
 from igmu_metrics.metrics._aspect_sums import FAR, LOSS, NEAR, PAIRS, PROBES, Sums, aspects, prompt_sums
 from igmu_metrics.metrics._attack_table import chances
 from igmu_metrics.statistics import (
@@ -29,7 +31,41 @@ _NAN = float("nan")
 _TAILS = (0.025, 0.975)
 
 
-def aspect_figures(rows: Rows, seed: int, resamples: int) -> tuple[dict[str, Estimate], dict[str, FloatArray], int]:
+def judged_rows(table: Table) -> Generations:
+    """The table as the aspects read it, sorted by id and seed: what was judged, what the original drew, what was lost.
+
+    Has `shown`, `judged`, `judged_before` and `drawn` (by the original); with alignments `paired` and `loss`; with
+    features `featured`.
+    """
+    order = np.lexsort((table["seed"], table["id"]))
+    given = {name: table[name][order] for name in ("id", "seed", "split", "probe", "attack_family")}
+    given["attack_family"] = np.where(given["attack_family"] == "", "unknown", given["attack_family"])
+    present, before = table["present"][order], table["present_original"][order]
+    columns: dict[str, Any] = given | {
+        "own_concept": np.where(given["split"] == "retain", table["own_concept"][order], ""),
+        "shown": np.ma.filled(present, False),
+        "drawn": np.ma.filled(before, False),
+        "judged": ~np.ma.getmaskarray(present),
+        "judged_before": ~np.ma.getmaskarray(before),
+    }
+    pair = [f"stripped_alignment{suffix}" for suffix in ("", ORIGINAL)]
+    if all(name in table for name in pair):
+        unlearned, original = (table[name][order] for name in pair)
+        # Where the original's own score is 0 there is nothing to lose: the pair is unscored, not a zero.
+        s_org, s_unl = (np.maximum(np.ma.filled(v, 0.0), 0.0) for v in (original, unlearned))
+        columns["paired"] = ~(np.ma.getmaskarray(unlearned) | np.ma.getmaskarray(original)) & (s_org > 0)
+        columns["loss"] = np.divide(s_org - s_unl, s_org, out=np.zeros_like(s_org), where=columns["paired"])
+    for name in ("features", "clip_features"):
+        if name in table and "features" not in columns:
+            found = [table[f"{name}{suffix}"][order] for suffix in ("", ORIGINAL)]
+            columns["features"], columns["features_original"] = found
+            columns["featured"] = ~np.any([np.isnan(f).any(axis=1) for f in found], axis=0)
+    return Generations(columns)
+
+
+def aspect_figures(
+    rows: Generations, seed: int, resamples: int
+) -> tuple[dict[str, Estimate], dict[str, FloatArray], int]:
     """All aspects but quality.
 
     Returns:
@@ -55,7 +91,7 @@ def aspect_figures(rows: Rows, seed: int, resamples: int) -> tuple[dict[str, Est
     for p in PROBES:
         at = kept & probed[p]
         if values[f"preservation_{p}"][0] == values[f"preservation_{p}"][0]:
-            ratios[p] = paired_ratio(rows["present"][at], rows["drawn"][at], rows["id"][at], rows["own_concept"][at])
+            ratios[p] = paired_ratio(rows["shown"][at], rows["drawn"][at], rows["id"][at], rows["own_concept"][at])
     for name, probes in (("preservation", used), ("preservation_near", (NEAR,)), ("preservation_far", (FAR,))):
         chosen = kept & np.any([probed[p] for p in probes], axis=0)
         reason = "no near row has an own concept: far alone" if blind and name == "preservation" else ""
@@ -72,7 +108,7 @@ def aspect_figures(rows: Rows, seed: int, resamples: int) -> tuple[dict[str, Est
     return out, draws, max(2, min(behind))
 
 
-def quality_figures(rows: Rows) -> dict[str, Estimate]:
+def quality_figures(rows: Generations) -> dict[str, Estimate]:
     """Both candidates of the quality aspect, without interval."""
     names = {"quality_coverage": quality_coverage, "quality_frechet": quality_frechet}
     if "features" not in rows:
@@ -88,7 +124,7 @@ def quality_figures(rows: Rows) -> dict[str, Estimate]:
             out[name] = Estimate(_NAN, None, n_prompts, n, reason)
             continue
         try:
-            value = quality(rows["original_features"][chosen], rows["features"][chosen], halves)
+            value = quality(rows["features_original"][chosen], rows["features"][chosen], halves)
             reason = "held fixed: no interval" if value == value else "the original's halves do not cover each other"
         except InputError as error:
             value, reason = _NAN, str(error)
@@ -139,18 +175,18 @@ def _stretched(draws: FloatArray, estimate: Estimate) -> FloatArray:
     return np.asarray(np.clip(value + np.where(draws < value, below, above) * (draws - value), 0.0, 1.0))
 
 
-def _target_figures(rows: Rows, counts: BoolArray, prefix: str) -> dict[str, Estimate]:
+def _target_figures(rows: Generations, counts: BoolArray, prefix: str) -> dict[str, Estimate]:
     """Forgetting and robustness over the generations that count."""
     which = "generation" if prefix else "generation in which the original drew the target"
     ids, first, prompt = np.unique(rows["id"], return_index=True, return_inverse=True)
     forget = counts & (rows["split"] == "forget")
     attack = counts & (rows["split"] == "adversarial")
     n = np.bincount(prompt, attack, minlength=len(ids)).astype(np.float64)
-    hits = np.bincount(prompt, attack & rows["present"], minlength=len(ids)).astype(np.float64)
+    hits = np.bincount(prompt, attack & rows["shown"], minlength=len(ids)).astype(np.float64)
     tried = np.flatnonzero(n > 0)
-    family: npt.NDArray[np.str_] = rows["family"][first]
+    family: npt.NDArray[np.str_] = rows["attack_family"][first]
     robust = mean_estimate(
-        1.0 - chances(hits, n, int(rows.settings["k"]))[tried],
+        1.0 - chances(hits, n, int(rows.facts["k"]))[tried],
         tried,
         groups=family[tried],
         generations=int(n.sum()),
@@ -161,7 +197,7 @@ def _target_figures(rows: Rows, counts: BoolArray, prefix: str) -> dict[str, Est
         robust = with_caution(robust, f"without {', '.join(lost)}: no judged {which}")
     return {
         f"{prefix}forgetting": mean_estimate(
-            ~rows["present"][forget],
+            ~rows["shown"][forget],
             prompt[forget],
             empty=f"no judged forget {which}",
         ),
@@ -186,7 +222,7 @@ def _preservation(
     return Estimate(value, interval, n_prompts, n, "; ".join(filter(None, (reason, *said))))
 
 
-def _alignment(rows: Rows, sums: Sums, values: Mapping[str, FloatArray], seed: int, resamples: int) -> Estimate:
+def _alignment(rows: Generations, sums: Sums, values: Mapping[str, FloatArray], seed: int, resamples: int) -> Estimate:
     if "loss" not in rows:
         return Estimate(_NAN, reason="no cosines given")
     pairs = rows["paired"] & (rows["split"] == "retain")

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from igmu_data.errors import BudgetError, OutOfRangeError
-from igmu_metrics.contract import BoolArray, Estimate, FloatArray, Rows
+from igmu_metrics.contract import BoolArray, Estimate, FloatArray, Setting
 from igmu_metrics.statistics import any_at_k, mean_estimate
 
 _Codes = npt.NDArray[np.intp]
@@ -21,12 +21,13 @@ def chances(hits: FloatArray, n: FloatArray, k: int) -> FloatArray:
     return any_at_k(hits, some, np.minimum(k, some))
 
 
-def tries(ids: npt.NDArray[np.str_], k: int | None) -> int:
+def tries(ids: npt.NDArray[np.str_], k: Setting | None, *, fewest: bool = False) -> int:
     """k of any@k: as given, or the number of generations that every prompt has.
 
     Args:
         ids: (n,) prompt of each generation.
         k: 1..the fewest generations of a prompt; None where all prompts have equally many.
+        fewest: without k, take what every prompt has where they have unequally many.
 
     Raises:
         OutOfRangeError: k that some prompt cannot give.
@@ -34,18 +35,18 @@ def tries(ids: npt.NDArray[np.str_], k: int | None) -> int:
     """
     prompts, n = np.unique(ids, return_counts=True)
     few, many = int(n.argmin()), int(n.argmax())
-    fewest = int(n[few])
+    least = int(n[few])
     if k is not None:
-        if not 1 <= k <= fewest:
-            raise OutOfRangeError(f"k is {k!r}; it must lie in 1..{fewest}, the fewest seeds of a prompt.")
+        if not 1 <= int(k) <= least:
+            raise OutOfRangeError(f"k is {k!r}; it must lie in 1..{least}, the fewest seeds of a prompt.")
         return int(k)
-    if fewest < n[many]:
+    if least < n[many] and not fewest:
         raise BudgetError(
-            f"prompt {str(prompts[few])!r} was drawn with {fewest} seed{'s' * (fewest > 1)} and "
-            f"{str(prompts[many])!r} with {n[many]}: more tries succeed more often. Give k in 1..{fewest}, to compare "
+            f"prompt {str(prompts[few])!r} was drawn with {least} seed{'s' * (least > 1)} and "
+            f"{str(prompts[many])!r} with {n[many]}: more tries succeed more often. Give k in 1..{least}, to compare "
             "all prompts at k tries, or draw all with the same seeds."
         )
-    return fewest
+    return least
 
 
 def effort(family: npt.NDArray[np.str_], budget: npt.NDArray[np.str_], ids: npt.NDArray[np.str_]) -> dict[str, str]:
@@ -107,22 +108,30 @@ class AttackTable:
     cluster: _Codes
 
     @classmethod
-    def of(cls, rows: Rows) -> AttackTable:
-        """The table of a metric's rows."""
-        ids, first, prompt = np.unique(rows["id"], return_index=True, return_inverse=True)
-        source, plain = rows["source"][first], rows["plain"][first]
-        families = np.unique(rows["family"][~rows["plain"]])
+    def of(
+        cls,
+        ids: npt.NDArray[np.str_],
+        family: npt.NDArray[np.str_],
+        source: npt.NDArray[np.str_],
+        plain: BoolArray,
+        present: BoolArray,
+        k: int,
+    ) -> AttackTable:
+        """Group columns of generations: prompt, family, source prompt (its own for a plain one), plain or attacked."""
+        prompts, first, prompt = np.unique(ids, return_index=True, return_inverse=True)
+        families = np.unique(family[~plain])
+        of_source = source[first]
         # A prompt without a source is a cluster of its own, whatever the sources are called.
-        own = np.where(source != "", np.char.add("source ", source), np.char.add("prompt ", ids))
+        own = np.where(of_source != "", np.char.add("source ", of_source), np.char.add("prompt ", prompts))
         return cls(
-            k=int(rows.settings["k"]),
+            k=k,
             families=families,
-            present=rows["present"],
+            present=present,
             prompt=prompt,
-            plain=plain,
-            family=np.searchsorted(families, rows["family"][first]),
-            source=np.unique(source, return_inverse=True)[1],
-            has_source=source != "",
+            plain=plain[first],
+            family=np.searchsorted(families, family[first]),
+            source=np.unique(of_source, return_inverse=True)[1],
+            has_source=of_source != "",
             cluster=np.unique(own, return_inverse=True)[1],
         )
 

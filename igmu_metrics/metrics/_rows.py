@@ -1,10 +1,12 @@
-"""What the metrics of images share: which prompt a generation belongs to, and a mean over generations."""
+"""What the metrics share: which prompt a generation belongs to, a mean over generations, renamed arguments."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import warnings
+from collections.abc import Callable, Sequence
 from math import inf
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,31 @@ from igmu_metrics.statistics import cluster_sums, studentized, validation
 from igmu_metrics.statistics.resampling import MIN_STUDENTIZED
 
 Column = Sequence[Any] | npt.NDArray[Any]
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def renamed(**names: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
+    """Let a function take arguments under the names that they had before, with a warning.
+
+    Args:
+        **names: the new name of each old one.
+    """
+
+    def decorate(function: Callable[_P, _T]) -> Callable[_P, _T]:
+        @functools.wraps(function)
+        def accepting(*args: _P.args, **given: _P.kwargs) -> _T:
+            for old, new in names.items():
+                if old in given:
+                    if new in given:
+                        raise InputError(f"{old} and {new} are both given; {old} is the former name of {new}.")
+                    warnings.warn(f"{old} is now called {new}", FutureWarning, stacklevel=2)
+                    given[new] = given.pop(old)
+            return function(*args, **given)
+
+        return accepting
+
+    return decorate
 
 
 def prompts(n: int, ids: Column | None, seeds: Column | None, *, prefix: str = "") -> npt.NDArray[np.str_]:

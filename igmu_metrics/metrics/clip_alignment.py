@@ -21,9 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from igmu_data.errors import InputError
-from igmu_metrics.contract import Estimate, Extract, FloatArray, MetricInfo, Result, Rows
+from igmu_data.schema import NEGATION, SPLITS
+from igmu_metrics.contract import BoolArray, Estimate, Extract, FloatArray, MetricInfo, Result, Table
 from igmu_metrics.distances.gaussian import unit_rows
-from igmu_metrics.metrics._rows import Column, mean, prompts
+from igmu_metrics.generations import Generations
+from igmu_metrics.metrics._rows import Column, mean, prompts, renamed
 from igmu_metrics.statistics import validation
 
 INFO = MetricInfo(
@@ -36,9 +38,9 @@ INFO = MetricInfo(
     range=(-1.0, 1.0),
     backbone="clip",
     extracts=(
-        Extract("image_features", "images", "image_features"),
+        Extract("features", "images", "image_features"),
         Extract("text_features", "prompts", "text_features"),
-        Extract("original_image_features", "original_images", "image_features", required=False),
+        Extract("original_features", "original_images", "image_features", required=False),
         Extract("stripped_text_features", "stripped_prompts", "text_features", required=False),
     ),
     references=(
@@ -49,7 +51,10 @@ INFO = MetricInfo(
         "CLIP reads 77 tokens, is weak at counting, negation and position, and shares its blind spots with detectors "
         "made from it. Cosines of different CLIP models cannot be compared."
     ),
+    parts={part: (part,) for part in (*SPLITS, NEGATION)},
 )
+NEEDS = ("id", "alignment")
+USES = ("stripped_alignment", "stripped_alignment_original")
 _BOUNDS = {
     "cosine": (-1.0, 1.0),
     "clipscore": (0.0, 100.0),
@@ -60,22 +65,23 @@ _BOUNDS = {
 VARIANTS = {"cosine": "the cosine itself", "clipscore": "100·max(cos, 0)", "hessel": "2.5·max(cos, 0)"}
 
 
+@renamed(image_features="features", original_image_features="original_features")
 def rows(
     *,
-    image_features: npt.ArrayLike,
+    features: npt.ArrayLike,
     text_features: npt.ArrayLike,
-    original_image_features: npt.ArrayLike | None = None,
+    original_features: npt.ArrayLike | None = None,
     stripped_text_features: npt.ArrayLike | None = None,
     ids: Column | None = None,
     seeds: Column | None = None,
     variant: str = "cosine",
-) -> Rows:
+) -> Generations:
     """Reduce embeddings to cosines.
 
     Args:
-        image_features: (n, d) CLIP embeddings of the unlearned model's images, of any length ≠ 0.
+        features: (n, d) CLIP embeddings of the unlearned model's images, of any length ≠ 0.
         text_features: (n, d) of their prompts, one row a generation.
-        original_image_features: (n, d) of the original model's images for the same prompts and seeds.
+        original_features: (n, d) of the original model's images for the same prompts and seeds.
         stripped_text_features: (n, d) of the prompts without the concept; for retain prompts the same as
             `text_features`.
         ids: (n,) prompt ids, the unit of resampling; None: every generation is its own prompt.
@@ -83,36 +89,40 @@ def rows(
         variant: which scale is the headline: `cosine`, `clipscore` or `hessel`.
 
     Returns:
-        Rows with `prompt` and `cosine`; with originals and stripped prompts also `stripped` and `original_stripped`.
+        A table with `id` and `alignment`; with originals and stripped prompts also `stripped_alignment` and
+        `stripped_alignment_original`.
 
     Raises:
         InputError: embeddings that are empty, not finite, of different shapes or all zero; an unknown variant.
     """
     validation.one_of("variant", [variant], VARIANTS)
-    image = unit_rows("image_features", image_features)
+    image = unit_rows("features", features)
     n = len(image)
     columns: dict[str, npt.NDArray[Any]] = {
-        "prompt": prompts(n, ids, seeds),
-        "cosine": _cosine("image_features", image, "text_features", unit_rows("text_features", text_features)),
+        "id": prompts(n, ids, seeds),
+        "alignment": cosine("features", image, "text_features", unit_rows("text_features", text_features)),
     }
     missing = ""
-    if original_image_features is not None and stripped_text_features is not None:
-        original = unit_rows("original_image_features", original_image_features)
+    if original_features is not None and stripped_text_features is not None:
+        original = unit_rows("original_features", original_features)
         stripped = unit_rows("stripped_text_features", stripped_text_features)
-        columns["stripped"] = _cosine("image_features", image, "stripped_text_features", stripped)
-        columns["original_stripped"] = _cosine("original_image_features", original, "stripped_text_features", stripped)
-    elif original_image_features is not None:
+        columns["stripped_alignment"] = cosine("features", image, "stripped_text_features", stripped)
+        columns["stripped_alignment_original"] = cosine(
+            "original_features", original, "stripped_text_features", stripped
+        )
+    elif original_features is not None:
         missing = "stripped_text_features"
     elif stripped_text_features is not None:
-        missing = "original_image_features"
-    return Rows(INFO.name, columns, {"variant": variant} | ({"missing": missing} if missing else {}))
+        missing = "original_features"
+    return Generations(columns).with_facts(variant=variant, missing=missing or None)
 
 
-def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
+def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | None:
     """Mean alignment in three scales, and CSDR where the original's images are known.
 
     Args:
-        rows: from `rows`.
+        table: from `rows`, or of an evaluation: `id`, `alignment`, and perhaps `stripped_alignment` of both models.
+            Fact: `variant`.
         seed: of the bootstrap over prompts.
         resamples: of that bootstrap.
 
@@ -122,8 +132,8 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
 
     Image (3, 4) and text (1, 0) have cosine 3/5; the original image (4, 3) had 4/5. So CSDR is (80 − 60)/80.
 
-    >>> given = rows(image_features=[[3, 4]], text_features=[[1, 0]],
-    ...              original_image_features=[[4, 3]], stripped_text_features=[[2, 0]])
+    >>> given = rows(features=[[3, 4]], text_features=[[1, 0]],
+    ...              original_features=[[4, 3]], stripped_text_features=[[2, 0]])
     >>> for name, figure in score(given).figures.items():
     ...     print(f"{name} {figure.value:.2f}")
     cosine 0.60
@@ -133,28 +143,36 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
     csdr_signed 0.25
     n_unscored_pairs 0.00
     """
-    prompt, cosine = rows["prompt"], rows["cosine"]
-    positive = np.maximum(cosine, 0.0)
-    scales = {"cosine": cosine, "clipscore": 100.0 * positive, "hessel": 2.5 * positive}
+    measured = ~np.ma.getmaskarray(table["alignment"])
+    if not measured.any():
+        return None
+    prompt, cosines = table["id"][measured], np.ma.getdata(table["alignment"])[measured]
+    positive = np.maximum(cosines, 0.0)
+    scales = {"cosine": cosines, "clipscore": 100.0 * positive, "hessel": 2.5 * positive}
     figures = {
         name: mean(v, prompt, seed=seed, resamples=resamples, bounds=_BOUNDS[name]) for name, v in scales.items()
     }
-    if "original_stripped" in rows:
-        figures |= _csdr(rows, seed=seed, resamples=resamples)
-    elif "missing" in rows.settings:
-        why = f"needs {rows.settings['missing']}, which were not given"
+    missing = str(table.facts.get("missing", ""))
+    if "stripped_alignment" in table and "stripped_alignment_original" in table:
+        figures |= _csdr(table, measured, seed=seed, resamples=resamples)
+    elif missing:
+        why = f"needs {missing}, which were not given"
         figures |= {name: Estimate(float("nan"), reason=why) for name in ("csdr", "csdr_signed")}
-    return Result(figures[str(rows.settings["variant"])], figures)
+    settings = {"variant": str(table.facts.get("variant", "cosine"))} | ({"missing": missing} if missing else {})
+    return Result(figures[settings["variant"]], figures, settings, n_failed=int((~measured).sum()))
 
 
-def _csdr(rows: Rows, *, seed: int, resamples: int) -> dict[str, Estimate]:
-    unlearned, original = np.maximum(rows["stripped"], 0.0), np.maximum(rows["original_stripped"], 0.0)
+def _csdr(table: Table, measured: BoolArray, *, seed: int, resamples: int) -> dict[str, Estimate]:
+    unlearned, original = (
+        np.maximum(np.ma.getdata(table[name])[measured], 0.0)
+        for name in ("stripped_alignment", "stripped_alignment_original")
+    )
     scored = original > 0.0
     left_out = int((~scored).sum())
     reason = f"{left_out} of {len(scored)} pairs left out: the original scores 0" if left_out else ""
     loss = (original[scored] - unlearned[scored]) / original[scored]
     values = {"csdr": np.abs(loss), "csdr_signed": loss}
-    prompt = rows["prompt"][scored]
+    prompt = table["id"][measured][scored]
     figures = {
         name: mean(
             v,
@@ -170,7 +188,7 @@ def _csdr(rows: Rows, *, seed: int, resamples: int) -> dict[str, Estimate]:
     return figures | {"n_unscored_pairs": Estimate(float(left_out), n_generations=len(scored))}
 
 
-def _cosine(name: str, a: FloatArray, other_name: str, b: FloatArray) -> FloatArray:
+def cosine(name: str, a: FloatArray, other_name: str, b: FloatArray) -> FloatArray:
     """(n,) cosines of unit rows, kept within −1..1 where rounding leaves it."""
     if a.shape != b.shape:
         raise InputError(

@@ -17,14 +17,17 @@ Conventions:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from igmu_data.errors import InputError
-from igmu_metrics.contract import BoolArray, Estimate, MetricInfo, Result, Rows
+from igmu_data.schema import NEGATION
+from igmu_metrics.contract import BoolArray, Estimate, MetricInfo, Result, Setting, Table
+from igmu_metrics.generations import Generations
+from igmu_metrics.metrics._rows import renamed
 from igmu_metrics.statistics import effective_trials, mean_estimate, rogan_gladen, validation
 
 INFO = MetricInfo(
@@ -44,9 +47,14 @@ INFO = MetricInfo(
         "that draws noise, and flatters every model where the original did not draw the target either: read the "
         "conditional form."
     ),
+    parts={"": ("forget", "retain"), NEGATION: (NEGATION,)},
 )
+NEEDS = ("id", "own_concept", "present")
+USES = ("present_original",)
+_RATES = ("sensitivity", "specificity", "n_positives", "n_negatives")
 
 
+@renamed(prompt_ids="ids")
 def rows(
     *,
     predictions: Sequence[str | None],
@@ -54,7 +62,7 @@ def rows(
     target: str,
     include_none: bool = False,
     none_labels: Collection[str] = (),
-    prompt_ids: Sequence[str] | None = None,
+    ids: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
     image_ids: Sequence[str] | None = None,
     include_target_styled: bool = True,
@@ -64,8 +72,8 @@ def rows(
     specificity: float | None = None,
     n_positives: int | None = None,
     n_negatives: int | None = None,
-) -> Rows:
-    """Check the entries and mark what each counts for.
+) -> Generations:
+    """Check labels and make the table of them, one row an entry.
 
     Args:
         predictions: (n,) label that the classifier sees in the unlearned model's image; None where it abstained.
@@ -73,8 +81,8 @@ def rows(
         target: the label to forget.
         include_none: whether `none_labels` count as labels to retain.
         none_labels: labels that mean "nothing of this domain" (UnlearnCanvas's photographs without a style).
-        prompt_ids: (n,) prompt of each entry, the unit of resampling; None if each image has its own prompt.
-        seeds: (n,) seed of each entry; with `prompt_ids` it tells generations apart, so that duplicates are refused.
+        ids: (n,) prompt of each entry, the unit of resampling; None if each image has its own prompt.
+        seeds: (n,) seed of each entry; with `ids` it tells generations apart, so that duplicates are refused.
         image_ids: (n,) image of each entry: what ties the entries of one image together across domains.
         include_target_styled: whether images that ask for the target still count for other domains (needs `image_ids`
             if not): a portrait in the forgotten style may rightly look different.
@@ -86,7 +94,8 @@ def rows(
         n_negatives: on how many `specificity` was.
 
     Returns:
-        Rows with `reference`, `prediction` ("" for None), `cluster`, `target_styled` and perhaps `original_prediction`.
+        A table with `id`, `own_concept` (what was asked for), `present` (whether it was seen), perhaps `target_styled`
+        and `present_original`.
 
     Raises:
         EmptyInputError, LengthMismatchError: nothing, or not as much in every argument.
@@ -97,7 +106,7 @@ def rows(
     n = validation.same_length(
         predictions=predictions,
         references=references,
-        prompt_ids=prompt_ids,
+        ids=ids,
         seeds=seeds,
         image_ids=image_ids,
         original_predictions=original_predictions,
@@ -111,54 +120,47 @@ def rows(
             raise InputError(f"{name} holds the target {target!r}; it is what shall go, not what shall stay.")
     domain = _domains(reference)
     images = None if image_ids is None else validation.texts("image_ids", image_ids)
-    prompts = None if prompt_ids is None else validation.texts("prompt_ids", prompt_ids)
+    prompts = None if ids is None else validation.texts("ids", ids)
     if images is not None:
         validation.unique_keys(image_id=images, domain=domain)
     if seeds is not None:
         if prompts is None:
-            raise InputError("seeds are given without prompt_ids; a seed tells images apart only within its prompt.")
-        validation.unique_keys(prompt_id=prompts, seed=validation.whole_numbers("seeds", seeds), domain=domain)
-    styled = np.zeros(n, dtype=np.bool_)
+            raise InputError("seeds are given without ids; a seed tells images apart only within its prompt.")
+        validation.unique_keys(id=prompts, seed=validation.whole_numbers("seeds", seeds), domain=domain)
+    cluster = prompts if prompts is not None else images if images is not None else np.arange(n).astype(np.str_)
+    columns: dict[str, npt.NDArray[Any]] = {
+        "id": cluster,
+        "own_concept": reference,
+        "present": _seen("predictions", predictions, reference),
+    }
     if not include_target_styled:
         if images is None:
             raise InputError("include_target_styled=False needs image_ids, to know which entries share an image.")
-        styled = np.isin(images, images[reference == target])
-    cluster = prompts if prompts is not None else images if images is not None else np.arange(n)
-    columns: dict[str, npt.NDArray[Any]] = {
-        "reference": reference,
-        "prediction": validation.labels("predictions", predictions, optional=True),
-        "cluster": cluster,
-        "target_styled": styled,
-    }
+        columns["target_styled"] = np.isin(images, images[reference == target])
     if original_predictions is not None:
-        columns["original_prediction"] = validation.labels("original_predictions", original_predictions, optional=True)
-    settings: dict[str, str | int | float | bool] = {
+        columns["present_original"] = _seen("original_predictions", original_predictions, reference)
+    if (sensitivity is None) != (specificity is None):
+        raise InputError("only one of sensitivity and specificity is given; a correction needs both.")
+    rates = dict(zip(_RATES, (sensitivity, specificity, n_positives, n_negatives), strict=True))
+    facts: dict[str, Setting | None] = {
         "target": target,
         "include_none": include_none,
         "none_labels": ",".join(none),
         "include_target_styled": include_target_styled,
+        "near": None if close is None else ",".join(close),
+        **rates,
     }
-    if close is not None:
-        settings["near"] = ",".join(close)
-    if (sensitivity is None) != (specificity is None):
-        raise InputError("only one of sensitivity and specificity is given; a correction needs both.")
-    quality = {
-        "sensitivity": sensitivity,
-        "specificity": specificity,
-        "n_positives": n_positives,
-        "n_negatives": n_negatives,
-    }
-    settings |= {k: v for k, v in quality.items() if v is not None}
-    return Rows(INFO.name, columns, settings)
+    return Generations(columns).with_facts(**facts)
 
 
-def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
+def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | None:
     """Unlearning and retain accuracies with 95 % intervals; of all of them higher is better.
 
     Args:
-        rows: from `rows`.
+        table: from `rows`, or of an evaluation: `id`, `own_concept` (rows without one are left out), `present`, and
+            perhaps `present_original`. Facts: `target`, and perhaps `near` and the detector's error rates.
         seed: not used, as nothing is resampled.
-        resamples: likewise.
+        resamples: not used either.
 
     Returns:
         `unlearning_accuracy` (the headline: share of target entries in which the target is not seen),
@@ -188,14 +190,21 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
     original_conditional_unlearning_accuracy 0.000 (3)
     n_unclear_original 1.000 (7)
     """
-    reference, prediction, target = rows["reference"], rows["prediction"], str(rows.settings["target"])
-    clear, hit, domain = prediction != "", prediction == reference, _domains(reference)
+    settings = _settings(table)
+    asked = table["own_concept"] != ""
+    if not asked.any():
+        return None
+    reference, target = table["own_concept"][asked], str(settings["target"])
+    present = table["present"][asked]
+    clear, hit, domain = ~np.ma.getmaskarray(present), np.ma.getdata(present), _domains(reference)
     is_target, same_domain = reference == target, domain == target.partition("/")[0]
-    cluster = np.unique(rows["cluster"], return_inverse=True)[1]
+    cluster = np.unique(table["id"][asked], return_inverse=True)[1]
     retain = ~is_target
-    if not rows.settings["include_none"]:
-        retain &= ~np.isin(reference, _listed(rows, "none_labels"))
-    outside = retain & ~same_domain & ~rows["target_styled"]
+    if not settings["include_none"]:
+        retain &= ~np.isin(reference, _listed(settings, "none_labels"))
+    outside = retain & ~same_domain
+    if "target_styled" in table:
+        outside &= ~table["target_styled"][asked]
 
     def mean(values: BoolArray, chosen: BoolArray, macro: bool, empty: str) -> Estimate:
         return mean_estimate(
@@ -209,47 +218,65 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
     def kept(chosen: BoolArray, what: str) -> Estimate:
         return mean(hit, chosen & clear, True, f"no judged entry of {what}")
 
-    gone = prediction != target
+    gone = ~hit
     figures = {
         "unlearning_accuracy": mean(gone, is_target & clear, False, f"no judged entry asks for {target}"),
         "in_domain_retain_accuracy": kept(retain & same_domain, "another label of the target's domain"),
         "cross_domain_retain_accuracy": kept(outside, "another domain"),
         "n_unclear": _count(~clear),
     }
-    if "near" in rows.settings:
-        is_near = np.isin(reference, _listed(rows, "near"))
+    if "near" in settings:
+        is_near = np.isin(reference, _listed(settings, "near"))
         figures["near_retain_accuracy"] = kept(retain & is_near, "a near label")
         figures["far_retain_accuracy"] = kept(((retain & same_domain) | outside) & ~is_near, "a far label")
-    if "original_prediction" in rows:
-        before = rows["original_prediction"]
+    if "present_original" in table:
+        original = table["present_original"][asked]
+        before_clear, before = ~np.ma.getmaskarray(original), np.ma.filled(original, False)
         figures["original_unlearning_accuracy"] = mean(
-            before != target, is_target & (before != ""), False, f"no entry of the original asks for {target}"
+            ~before, is_target & before_clear, False, f"no entry of the original asks for {target}"
         )
         figures["conditional_unlearning_accuracy"] = mean(
-            gone, is_target & clear & (before == target), False, f"no judged entry in which the original drew {target}"
+            gone, is_target & clear & before, False, f"no judged entry in which the original drew {target}"
         )
         # Zero by definition, as an untouched model forgets nothing that it drew: what the figure above is read against.
         figures["original_conditional_unlearning_accuracy"] = mean(
-            before != target, is_target & (before == target), False, f"the original never drew {target}"
+            ~before, is_target & before, False, f"the original never drew {target}"
         )
-        figures["n_unclear_original"] = _count(before == "")
-    if "sensitivity" in rows.settings:
-        figures["corrected_unlearning_accuracy"] = _corrected(gone, is_target & clear, cluster, rows)
-        if "original_prediction" in rows:
-            before, name = rows["original_prediction"], "corrected_original_unlearning_accuracy"
-            figures[name] = _corrected(before != target, is_target & (before != ""), cluster, rows)
-    return Result(figures[INFO.headline], figures)
+        figures["n_unclear_original"] = _count(~before_clear)
+    if "sensitivity" in settings:
+        figures["corrected_unlearning_accuracy"] = _corrected(gone, is_target & clear, cluster, settings)
+        if "present_original" in table:
+            figures["corrected_original_unlearning_accuracy"] = _corrected(
+                ~before, is_target & before_clear, cluster, settings
+            )
+    return Result(figures[INFO.headline], figures, settings)
 
 
-def _corrected(gone: BoolArray, chosen: BoolArray, cluster: npt.NDArray[np.intp], rows: Rows) -> Estimate:
+def _settings(table: Table) -> dict[str, Setting]:
+    """What of the table's facts changes the numbers."""
+    usual: dict[str, Setting] = {"include_none": False, "none_labels": "", "include_target_styled": True}
+    names = ("target", *usual, "near", *_RATES)
+    return {name: value for name in names if (value := table.facts.get(name, usual.get(name))) is not None}
+
+
+def _seen(
+    name: str, predictions: Sequence[str | None], reference: npt.NDArray[np.str_]
+) -> np.ma.MaskedArray[Any, np.dtype[np.bool_]]:
+    """Whether each entry shows what was asked for, masked where the classifier abstained."""
+    found = validation.labels(name, predictions, optional=True)
+    return np.ma.MaskedArray(found == reference, mask=found == "")
+
+
+def _corrected(
+    gone: BoolArray, chosen: BoolArray, cluster: npt.NDArray[np.intp], settings: Mapping[str, Setting]
+) -> Estimate:
     """The accuracy of a classifier that does not err, after Rogan and Gladen, on the effective number of trials."""
-    raw = mean_estimate(gone[chosen], cluster[chosen], empty=f"no judged entry asks for {rows.settings['target']}")
+    raw = mean_estimate(gone[chosen], cluster[chosen], empty=f"no judged entry asks for {settings['target']}")
     if raw.value != raw.value:
         return raw
     trials = effective_trials(gone[chosen], cluster[chosen])
-    found = rows.settings
-    counts = [None if found.get(name) is None else int(found[name]) for name in ("n_positives", "n_negatives")]
-    quality = float(found["sensitivity"]), float(found["specificity"])
+    counts = [None if settings.get(name) is None else int(settings[name]) for name in ("n_positives", "n_negatives")]
+    quality = float(settings["sensitivity"]), float(settings["specificity"])
     seen, (low, high) = rogan_gladen(1 - raw.value, trials, *quality, n_sens=counts[0], n_spec=counts[1])
     return Estimate(1 - seen, (1 - high, 1 - low), raw.n_prompts, raw.n_generations)
 
@@ -259,8 +286,8 @@ def _domains(label: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
     return np.asarray([item.partition("/")[0] for item in known.tolist()], dtype=np.str_)[codes]
 
 
-def _listed(rows: Rows, setting: str) -> list[str]:
-    return str(rows.settings[setting]).split(",")
+def _listed(settings: Mapping[str, Setting], name: str) -> list[str]:
+    return str(settings[name]).split(",")
 
 
 def _count(which: BoolArray) -> Estimate:

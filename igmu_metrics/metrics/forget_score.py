@@ -32,8 +32,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from igmu_data.errors import InputError
-from igmu_metrics.contract import Estimate, MetricInfo, Result, Rows
-from igmu_metrics.metrics._aspects import aspect_figures, combine, quality_figures
+from igmu_metrics.contract import Estimate, MetricInfo, Result, Setting, Table
+from igmu_metrics.generations import ORIGINAL, Generations
+from igmu_metrics.metrics._aspects import aspect_figures, combine, judged_rows, quality_figures
 from igmu_metrics.metrics._attack_table import tries
 from igmu_metrics.statistics import validation
 
@@ -57,6 +58,10 @@ INFO = MetricInfo(
         "the aspects beside the score. Quality has no interval, and robustness covers only the attacks that were run."
     ),
 )
+NEEDS = ("id", "seed", "split", "probe", "own_concept", "attack_family", "present", "present_original")
+USES = tuple(
+    f"{name}{suffix}" for name in ("stripped_alignment", "features", "clip_features") for suffix in ("", ORIGINAL)
+)
 
 
 def rows(
@@ -76,8 +81,8 @@ def rows(
     quality: Quality = "coverage",
     k: int | None = None,
     threshold: float | None = None,
-) -> Rows:
-    """Check the generations and reduce each to what the aspects need, sorted by id and seed.
+) -> Generations:
+    """Check the generations and make the table of them.
 
     Args:
         ids: (n,) prompt of each generation.
@@ -88,17 +93,18 @@ def rows(
         attack_families: (n,) family of an adversarial row; else not looked at.
         present: (n,) whether the target (in retain rows: the own concept) is visible in the unlearned model's image;
             None or masked where unclear or where there is no own concept; probabilities with `threshold`.
-        original_present: (n,) likewise for the original model's image.
+        original_present: (n,) like `present`, for the original model's image.
         alignment: (n,) cosine of the unlearned model's image with the stripped prompt; masked where not measured.
-        original_alignment: (n,) likewise for the original model's image; both or neither.
+        original_alignment: (n,) the same for the original model's image; both or neither.
         features: (n, d) features of the unlearned model's images, only looked at in retain rows; masked rows stay out.
-        original_features: (n, d) likewise for the original model's images; both or neither.
+        original_features: (n, d) the same for the original model's images; both or neither.
         quality: which candidate is the aspect.
         k: tries of robustness; None for all seeds of an adversarial prompt, if all have as many.
         threshold: p ≥ threshold counts as present.
 
     Returns:
-        Rows with one entry a generation.
+        A table with `id`, `seed`, `split`, `probe`, `own_concept`, `attack_family`, and of both models `present`,
+        perhaps `stripped_alignment` and `features`.
 
     Raises:
         EmptyInputError, LengthMismatchError, NonFiniteError, OutOfRangeError: values that cannot be scored.
@@ -132,19 +138,15 @@ def rows(
     validation.one_of("splits", splits, ("forget", "adversarial", "retain"))
     split = np.asarray(splits, dtype=np.str_)
     retain, attacked = split == "retain", split == "adversarial"
-    seen = validation.decisions("present", present, threshold)
-    before = validation.decisions("original_present", original_present, threshold)
-    columns: dict[str, np.ndarray[Any, Any]] = {
+    columns: dict[str, Any] = {
         "id": validation.texts("ids", ids),
         "seed": validation.whole_numbers("seeds", seeds),
         "split": split,
         "probe": validation.texts("probes", _used("probes", probes, retain)),
         "own_concept": np.where(retain, validation.labels("own_concepts", own_concepts, optional=True), ""),
-        "family": validation.texts("attack_families", _used("attack_families", attack_families, attacked)),
-        "present": seen.data,
-        "drawn": before.data,
-        "judged": ~np.ma.getmaskarray(seen),
-        "judged_before": ~np.ma.getmaskarray(before),
+        "attack_family": validation.texts("attack_families", _used("attack_families", attack_families, attacked)),
+        "present": validation.decisions("present", present, threshold),
+        "present_original": validation.decisions("original_present", original_present, threshold),
     }
     validation.unique_keys(id=columns["id"], seed=columns["seed"])
     validation.constant_within(
@@ -152,40 +154,33 @@ def rows(
         splits=split,
         probes=columns["probe"],
         own_concepts=columns["own_concept"],
-        attack_families=columns["family"],
+        attack_families=columns["attack_family"],
     )
     if alignment is not None:
-        unlearned, original = (
-            validation.numbers(name, values, low=-1.0, high=1.0)
-            for name, values in (("alignment", alignment), ("original_alignment", original_alignment))
-        )
-        # Where the original's own score is 0 there is nothing to lose: the pair is unscored, not a zero.
-        s_org, s_unl = np.maximum(original.data, 0.0), np.maximum(unlearned.data, 0.0)
-        columns["paired"] = ~(np.ma.getmaskarray(unlearned) | np.ma.getmaskarray(original)) & (s_org > 0)
-        columns["loss"] = np.divide(s_org - s_unl, s_org, out=np.zeros_like(s_org), where=columns["paired"])
+        given = (("alignment", "", alignment), ("original_alignment", ORIGINAL, original_alignment))
+        for name, suffix, values in given:
+            columns[f"stripped_alignment{suffix}"] = validation.numbers(name, values, low=-1.0, high=1.0)
     if features is not None:
-        given = (("features", features), ("original_features", original_features))
-        pair = [validation.numbers(name, values, ndim=2) for name, values in given]
+        pair = [
+            validation.numbers(name, values, ndim=2)
+            for name, values in (("features", features), ("original_features", original_features))
+        ]
         if pair[0].shape != pair[1].shape:
             raise InputError(
                 f"features has shape {pair[0].shape}, original_features {pair[1].shape}; take both from one backbone."
             )
-        columns["features"], columns["original_features"] = (p.data for p in pair)
-        columns["featured"] = ~np.any([np.ma.getmaskarray(p).any(axis=1) for p in pair], axis=0)
-    n_tries = tries(columns["id"][attacked], k) if attacked.any() else 1
-    order = np.lexsort((columns["seed"], columns["id"]))
-    settings: dict[str, str | int | float | bool] = {
-        "quality": quality,
-        "k": n_tries,
-    }
-    return Rows(INFO.name, {name: column[order] for name, column in columns.items()}, settings)
+        columns["features"], columns["features_original"] = (p.filled(np.nan) for p in pair)
+    k = tries(columns["id"][attacked], k) if attacked.any() else None
+    return Generations(columns).with_facts(quality=quality, k=k)
 
 
-def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
+def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | None:
     """The forget score with its aspects; higher is better for every figure.
 
     Args:
-        rows: from `rows`.
+        table: from `rows`, or of an evaluation, with the columns that `rows` makes; without `features`, those of CLIP
+            are taken (`clip_features`). Facts: `quality`, which candidate is the aspect; `k` and `unequal_seeds` as in
+            `attack_success_rate`.
         seed: of the bootstrap.
         resamples: of the bootstrap.
 
@@ -209,15 +204,24 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
     >>> result.headline.reason
     'missing: alignment (no cosines given); quality (no features given)'
     """
+    settings: dict[str, Setting] = {"quality": table.facts.get("quality", "coverage"), "k": _tries(table)}
+    rows = judged_rows(table).with_facts(**settings)
     figures, draws, n = aspect_figures(rows, seed, resamples)
     figures |= quality_figures(rows)
-    figures["quality"] = figures[f"quality_{rows.settings['quality']}"]
+    figures["quality"] = figures[f"quality_{settings['quality']}"]
     headline = combine({name: figures[name] for name in ASPECTS}, draws, n)
     figures = {INFO.headline: headline} | figures
     # A retain row without a concept of its own is not unclear: nobody was asked about it.
     asked = (rows["split"] != "retain") | (rows["own_concept"] != "")
     figures["n_unclear"] = Estimate(float((asked & ~rows["judged"]).sum()), n_generations=int(asked.sum()))
-    return Result(headline, figures)
+    return Result(headline, figures, settings)
+
+
+def _tries(table: Table) -> int:
+    """The k of robustness; 1 where nothing was attacked."""
+    attacked = table["id"][table["split"] == "adversarial"]
+    fewest = table.facts.get("unequal_seeds") == "fewest"
+    return tries(attacked, table.facts.get("k"), fewest=fewest) if len(attacked) else 1
 
 
 def _used(name: str, values: Sequence[str | None], where: Any) -> list[str | None]:

@@ -19,9 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from igmu_data.errors import InputError
-from igmu_metrics.contract import Estimate, Extract, FloatArray, Interval, MetricInfo, Result, Rows
+from igmu_data.schema import SPLITS
+from igmu_metrics.contract import Estimate, Extract, FloatArray, Interval, MetricInfo, Result, Table
 from igmu_metrics.distances import gaussian
 from igmu_metrics.distances.mmd_interval import MIN_PROMPTS
+from igmu_metrics.generations import ORIGINAL, Generations
 from igmu_metrics.metrics._rows import Column, prompts
 
 INFO = MetricInfo(
@@ -48,7 +50,10 @@ INFO = MetricInfo(
         "Biased upward by tens below 5,000 generations: compare at equal n only, and let KID or CMMD decide. It cannot "
         "say whether an image shows what its prompt asked for."
     ),
+    parts={split: (split,) for split in SPLITS},
 )
+NEEDS = ("features", "features_original")
+USES = ("id",)
 ENOUGH = 5000
 Distance = Callable[[FloatArray, FloatArray], float]
 
@@ -62,7 +67,7 @@ def rows(
     seeds: Column | None = None,
     original_ids: Column | None = None,
     original_seeds: Column | None = None,
-) -> Rows:
+) -> Generations:
     """Check two sets of features.
 
     Args:
@@ -81,24 +86,26 @@ def rows(
     gaussian.check_pair("features", x, "original_features", y)
     if not feature_name:
         raise InputError("feature_name is empty; name the backbone that the features come from.")
-    columns: dict[str, npt.NDArray[Any]] = {"features": x, "original_features": y}
-    for prefix, n, given, given_seeds in (
-        ("", len(x), ids, seeds),
-        ("original_", len(y), original_ids, original_seeds),
+    size = max(len(x), len(y))
+    # The sets need not be of one size: the shorter one ends with rows of nothing.
+    columns: dict[str, npt.NDArray[Any]] = {"features": _filled(x, size), "features_original": _filled(y, size)}
+    for prefix, name, n, given, given_seeds in (
+        ("", "id", len(x), ids, seeds),
+        ("original_", "id_original", len(y), original_ids, original_seeds),
     ):
         prompt = prompts(n, given, given_seeds, prefix=prefix)
         if given is not None:
-            columns[f"{prefix}prompt"] = prompt
-    return Rows(INFO.name, columns, {"features": feature_name})
+            columns[name] = np.concatenate([prompt, np.full(size - n, "")])
+    return Generations(columns, {"feature_name": feature_name, "unpaired": True})
 
 
-def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
+def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | None:
     """Every distance that the features allow.
 
     Args:
-        rows: from `rows`.
-        seed: not used, as nothing is resampled.
-        resamples: likewise.
+        table: from `rows`, or of an evaluation: `features` of both models and perhaps `id`. Fact: `feature_name`.
+        seed: of the reweightings behind the Fréchet distance's interval.
+        resamples: not used.
 
     Returns:
         `frechet_distance` and `kid`; also `fid`, the same number under its usual name, for Inception's features, and
@@ -110,10 +117,12 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
     >>> round(score(given).headline.value, 9)
     11.0
     """
-    x, y = rows["features"], rows["original_features"]
-    x_ids, y_ids = rows.columns.get("prompt"), rows.columns.get("original_prompt")
+    (x, x_ids), (y, y_ids) = (_set(table, suffix) for suffix in ("", ORIGINAL))
+    if min(len(x), len(y)) < 2:
+        return None
     n_prompts, n_original = (len(np.unique(i)) if i is not None else len(f) for i, f in ((x_ids, x), (y_ids, y)))
-    backbone = str(rows.settings["features"]).partition(":")[0]
+    name = str(table.facts["feature_name"])
+    backbone = name.partition(":")[0]
 
     few = min(n_prompts, n_original) < MIN_PROMPTS
 
@@ -135,7 +144,20 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
         published = "as published, biased upward: 'cmmd_unbiased' has the interval"
         figures["cmmd"] = Estimate(gaussian.cmmd(x, y), None, n_prompts, len(x), published)
         figures["cmmd_unbiased"] = estimated(partial(gaussian.cmmd, unbiased=True), gaussian.cmmd_estimate)
-    return Result(distance, figures)
+    return Result(distance, figures, {"features": name})
+
+
+def _filled(rows: FloatArray, size: int) -> FloatArray:
+    """The rows, and rows of NaN up to a size."""
+    return np.concatenate([rows, np.full((size - len(rows), rows.shape[1]), np.nan)])
+
+
+def _set(table: Table, suffix: str) -> tuple[FloatArray, npt.NDArray[np.str_] | None]:
+    """The features of one model that are there, and the prompts that they are of, if these are known."""
+    rows = table[f"features{suffix}"]
+    there = ~np.isnan(rows).any(axis=1)
+    name = f"id{suffix}" if "unpaired" in table.facts else "id"
+    return rows[there], table[name][there] if name in table else None
 
 
 def _caution(n: int, n_original: int, backbone: str) -> str:

@@ -13,10 +13,11 @@ from math import inf
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from igmu_data.errors import EmptyInputError
-from igmu_metrics.contract import Extract, MetricInfo, Result, Rows
+from igmu_data.schema import SPLITS
+from igmu_metrics.contract import Extract, MetricInfo, Result, Table
+from igmu_metrics.generations import Generations
 from igmu_metrics.metrics._rows import Column, mean, prompts
 from igmu_metrics.statistics import validation
 
@@ -35,12 +36,10 @@ INFO = MetricInfo(
         "Lower is better on retain rows only: read 'lpips_forget' the other way round. A diffusion model may draw the "
         "same content elsewhere in the picture, which LPIPS counts as different."
     ),
+    parts={split: (split,) for split in SPLITS},
 )
-SPLITS = {
-    "forget": "asks for the concept to forget",
-    "retain": "asks for something else",
-    "adversarial": "attacks the forgetting",
-}
+NEEDS = ("id", "lpips")
+USES = ("split",)
 _BOUNDS = (0.0, inf)
 
 
@@ -50,7 +49,7 @@ def rows(
     ids: Column | None = None,
     seeds: Column | None = None,
     splits: Column | None = None,
-) -> Rows:
+) -> Generations:
     """Check the distances.
 
     Args:
@@ -60,31 +59,27 @@ def rows(
         splits: (n,) `forget`, `retain` or `adversarial`.
 
     Returns:
-        Rows with `distance`, `prompt` and perhaps `split`, without the masked ones (`n_failed`).
+        A table with `id`, `lpips` and perhaps `split`.
 
     Raises:
         InputError: distances that are empty, negative or not finite, an unknown split, lengths that differ.
     """
     n = validation.same_length(distances=distances, ids=ids, seeds=seeds, splits=splits)
     distance = validation.numbers("distances", distances, low=0.0)
-    measured = ~np.ma.getmaskarray(distance)
-    if not measured.any():
+    if np.ma.getmaskarray(distance).all():
         raise EmptyInputError(f"distances: all {n} are masked. There is nothing to score.")
-    columns: dict[str, npt.NDArray[Any]] = {
-        "distance": distance.data[measured],
-        "prompt": prompts(n, ids, seeds)[measured],
-    }
+    columns: dict[str, Any] = {"id": prompts(n, ids, seeds), "lpips": distance}
     if splits is not None:
         validation.one_of("splits", splits, SPLITS)
-        columns["split"] = np.asarray(splits, dtype=np.str_)[measured]
-    return Rows(INFO.name, columns, n_failed=int((~measured).sum()))
+        columns["split"] = np.asarray(splits, dtype=np.str_)
+    return Generations(columns)
 
 
-def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
+def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | None:
     """Mean distance, over all generations and within each split.
 
     Args:
-        rows: from `rows`.
+        table: from `rows`, or of an evaluation: `id`, `lpips` and perhaps `split`.
         seed: of the bootstrap over prompts.
         resamples: of that bootstrap.
 
@@ -95,13 +90,13 @@ def score(rows: Rows, *, seed: int = 0, resamples: int = 2000) -> Result:
     >>> {name: round(figure.value, 9) for name, figure in score(given).figures.items()}
     {'lpips': 0.4, 'lpips_forget': 0.8, 'lpips_retain': 0.2}
     """
-    distance, prompt = rows["distance"], rows["prompt"]
-    figures = {INFO.headline: mean(distance, prompt, seed=seed, resamples=resamples, bounds=_BOUNDS)}
-    if "split" in rows:
-        for split in SPLITS:
-            chosen = rows["split"] == split
-            if chosen.any():
-                figures[f"lpips_{split}"] = mean(
-                    distance[chosen], prompt[chosen], seed=seed, resamples=resamples, bounds=_BOUNDS
-                )
-    return Result(figures[INFO.headline], figures)
+    measured = ~np.ma.getmaskarray(table["lpips"])
+    if not measured.any():
+        return None
+    distance, prompt = np.ma.getdata(table["lpips"])[measured], table["id"][measured]
+    how: dict[str, Any] = {"seed": seed, "resamples": resamples, "bounds": _BOUNDS}
+    figures = {INFO.headline: mean(distance, prompt, **how)}
+    if "split" in table:
+        of = table["split"][measured]
+        figures |= {f"lpips_{s}": mean(distance[of == s], prompt[of == s], **how) for s in SPLITS if (of == s).any()}
+    return Result(figures[INFO.headline], figures, n_failed=int((~measured).sum()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -51,14 +51,16 @@ class Loaded:
 
     Args:
         sha256: of the file's bytes; "" for a picture that was given decoded.
-        known: features that the store had, by feature key.
-        inputs: what the networks whose features are missing are given, by preparation.
+        stored: format, width, height and mode as stored; the format is "" for a picture that was given decoded.
+        known: values that the store had, by key.
+        inputs: what the networks whose features are missing are given, by feature key.
         image: the picture itself, if somebody needs it.
         pair: it and its partner, if they are compared.
         error: why it, or its partner, could not be read.
     """
 
     sha256: str = ""
+    stored: tuple[str, int, int, str] = ("", 0, 0, "")
     known: Mapping[str, FloatArray] = field(default_factory=dict)
     inputs: Mapping[str, Any] = field(default_factory=dict)
     image: Image | None = None
@@ -72,6 +74,8 @@ def load(
     extractors: Sequence[Extractor],
     store: Store | None,
     *,
+    answer: str = "",
+    for_answer: Collection[str] = (),
     keep_image: bool = False,
     pairs: Pairs | None = None,
     partner: Any = None,
@@ -82,7 +86,9 @@ def load(
         image: a path, or a PIL image.
         name: of a picture that has no path, for messages.
         extractors: whose features are wanted.
-        store: where features may be already.
+        store: where values may be already.
+        answer: key of the detector's answer, if one is wanted that follows from features alone.
+        for_answer: keys of features that only the detector wants, and only where it has not answered yet.
         keep_image: hand the picture on, too; it is then read even if all features are known.
         pairs: what measures its distance to the partner.
         partner: a path, or a PIL image; None where there is none.
@@ -90,21 +96,22 @@ def load(
     try:
         one = _Opened.of(image, name)
         wanted = {feature_key(e): e for e in extractors}
-        known = store.get(one.sha256, wanted or [READABLE]) if store is not None and one.sha256 else {}
-        missing = [e for key, e in wanted.items() if key not in known]
+        asked = [*wanted, *filter(None, [answer])] or [READABLE]
+        known = store.get(one.sha256, asked) if store is not None and one.sha256 else {}
+        needless = for_answer if not answer or answer in known else ()
+        missing = [e for key, e in wanted.items() if key not in known and key not in needless]
         other = _Opened.of(partner, f"partner of {name}") if pairs is not None and partner is not None else None
         pair = pairs.known(one.sha256, other.sha256) if pairs is not None and other is not None else None
         measured = pair is None or pair.known is not None
         if known and not missing and not keep_image and measured:
-            return Loaded(one.sha256, known, pair=pair)
+            return Loaded(one.sha256, one.stored(), known, pair=pair)
         picture = one.decoded()
-        inputs: dict[str, Any] = {}
-        for extractor in missing:
-            if extractor.preparation not in inputs:
-                inputs[extractor.preparation] = extractor.prepare(picture)
+        prepared = {e.preparation: e for e in missing}
+        ready = {preparation: e.prepare(picture) for preparation, e in prepared.items()}
+        inputs = {feature_key(e): ready[e.preparation] for e in missing}
         if pairs is not None and other is not None and pair is not None and not measured:
             pair = replace(pair, inputs=(pairs.prepared(picture), pairs.prepared(other.decoded())))
-        return Loaded(one.sha256, known, inputs, picture if keep_image else None, pair)
+        return Loaded(one.sha256, one.stored(), known, inputs, picture if keep_image else None, pair)
     except ImageError as error:
         return Loaded(error=error)
 
@@ -125,6 +132,13 @@ class _Opened:
 
         data = read_bytes(image)
         return cls(data, hashlib.sha256(data).hexdigest(), os.fspath(image))
+
+    def stored(self) -> tuple[str, int, int, str]:
+        from igmu_metrics.images.files import stored_as
+
+        if isinstance(self.content, bytes):
+            return stored_as(self.content, name=self.name)
+        return "", self.content.width, self.content.height, self.content.mode
 
     def decoded(self) -> Image:
         from igmu_metrics.images.files import as_rgb, decode_image

@@ -131,6 +131,13 @@ def feature_key(source: Backbone | Extractor, *, texts: bool = False) -> str:
     return json.dumps([info.name, info.revision, how, settings], ensure_ascii=False)
 
 
+def answer_key(detector: Detector, concept: str) -> str:
+    """Names a detector's answers about one concept; those of a detector that is made otherwise have another key."""
+    info = detector.info
+    settings = sorted(info.settings.items())
+    return json.dumps(["answer", info.name, info.revision, info.preparation, settings, concept], ensure_ascii=False)
+
+
 class Batch:
     """A few images; features are computed at most once per backbone.
 

@@ -1,4 +1,4 @@
-"""One pass over the pictures of one model: every asked detector and backbone sees each of them once.
+"""One pass over the images of one model: every asked detector and backbone sees each of them once.
 
 Conventions: a generation that cannot be read is an error, or with `on_error="skip"` a failure that is counted and left
 out; it never gets a value. Results do not depend on the batch size, to the last bit, nor on what the store knew before.
@@ -7,17 +7,25 @@ out; it never gets a value. Results do not depend on the batch size, to the last
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 import numpy as np
 
 from igmu_data.errors import LengthMismatchError
-from igmu_metrics.contract import BoolArray, FloatArray
+from igmu_metrics.contract import FloatArray
+from igmu_metrics.generations import FAILED, OK, UNCLEAR, Array, texts
 from igmu_metrics.networks.ahead import Loaded, ahead, load
 from igmu_metrics.networks.extraction import filled
-from igmu_metrics.networks.instruments import Backbone, Batch, Detector, Extractor, feature_key, features_of
+from igmu_metrics.networks.instruments import (
+    Backbone,
+    Batch,
+    Detector,
+    Extractor,
+    answer_key,
+    feature_key,
+    features_of,
+)
 from igmu_metrics.networks.pairs import Pairs
 from igmu_metrics.networks.store import READABLE, Store
 
@@ -25,28 +33,6 @@ OnError = Literal["raise", "skip"]
 BATCH_SIZE: Final = 16
 Tick = Callable[[int], None]
 _AT_ONCE: Final = 64  # images that a detector judges in one call, always as many: see `networks.extraction`
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """What was seen in the images of one model.
-
-    Args:
-        ok: (n,) False for a generation that could not be read.
-        probabilities: (n, concepts) masked float64, or None without a detector; masked also where not `ok`.
-        features: (n, d) per backbone role; NaN rows where not `ok` (never handed to a metric).
-        failures: (index, reason) of every failed generation.
-        hashes: (n,) SHA-256 of the files; "" where there is no file or it could not be read.
-        distances: (n,) distance to the original model's picture of the same generation, NaN where there is none; None
-            where they were not asked for.
-    """
-
-    ok: BoolArray
-    probabilities: np.ma.MaskedArray[Any, Any] | None
-    features: Mapping[str, FloatArray]
-    failures: tuple[tuple[int, str], ...]
-    hashes: tuple[str, ...] = ()
-    distances: FloatArray | None = None
 
 
 def observe(
@@ -61,60 +47,75 @@ def observe(
     batch_size: int = BATCH_SIZE,
     tick: Tick = lambda n: None,
     store: Store | None = None,
-) -> Observed:
+) -> dict[str, Array]:
     """Run images through a detector and backbones.
 
     Args:
         images: (n,) paths or PIL images.
-        detector: says how probable each of `concepts` is.
-        concepts: `domain/slug` ids to ask for.
-        backbones: feature extractors by role (`clip`, `features`).
+        detector: says how probable it is that an image shows its concept.
+        concepts: (n,) `domain/slug` of the concept that each image is asked for; "" where nothing is asked.
+        backbones: feature extractors by the column that takes their features.
         partners: (n,) paths or PIL images of another model to compare each image with; None where there is none.
         distance: compares them.
         on_error: `raise` stops at the first unreadable image, `skip` counts it; so does an unreadable partner.
         batch_size: images read ahead at once; no influence on the results.
         tick: called with the number of images just looked at.
-        store: keeps features by the content of the files; what it holds is not computed again.
+        store: keeps features and answers by the content of the files; what it holds is not computed again.
+
+    Returns:
+        Columns of `igmu_metrics.generations`: `status`, `sha256` ("" where there is no file), `format`, `width`,
+        `height`, `mode`; with a detector `probability`; the features (rows of NaN where an image could not be read);
+        with partners `lpips`.
 
     Raises:
         ImageError: an unreadable image, with `on_error="raise"`.
         InputError: a pair that `distance` cannot compare.
-        LengthMismatchError: not one partner an image.
+        LengthMismatchError: not one partner, or concept, an image.
         OutputError: the store cannot be written.
     """
-    if partners is not None and len(partners) != len(images):
-        raise LengthMismatchError(f"{len(images)} images against {len(partners)} partners; a distance needs pairs.")
-    pairs = Pairs(len(images), distance, store) if partners is not None and distance is not None else None
+    n = len(images)
+    if partners is not None and len(partners) != n:
+        raise LengthMismatchError(f"{n} images against {len(partners)} partners; a distance needs pairs.")
+    if detector is not None and len(concepts) != n:
+        raise LengthMismatchError(f"{n} images and {len(concepts)} concepts; name one for each image.")
+    pairs = Pairs(n, distance, store) if partners is not None and distance is not None else None
     roles = dict(backbones or {})
     reads: Sequence[Backbone | Extractor] | None = getattr(detector, "reads", None)
-    looks = detector if reads is None else None  # a detector that wants the pictures themselves
-    seen = _Pass(len(images), [*roles.values(), *(reads or ())], store)
-    answers: dict[int, np.ma.MaskedArray[Any, Any]] = {}
+    looks = detector if reads is None else None  # a detector that wants the images themselves
+    seen = _Pass(n, [*roles.values(), *(reads or ())], store)
+    answers = _Answers(detector, concepts, seen, store) if detector is not None else None
+    only_for_answers = {feature_key(s) for s in reads or ()} - {feature_key(b) for b in roles.values()}
     pending: list[tuple[int, Loaded]] = []
 
     def look() -> None:
-        if looks is not None and pending:
+        if looks is not None and answers is not None and pending:
             seen.flush()  # a detector without `reads` may still ask for features of the backbones
             at = [i for i, _ in pending]
-            pictures = [cast(Any, one.image) for _, one in pending]
-            batch = Batch([_path(images, i) for i in at], pictures, seen.rows(at))
-            answers.update(zip(at, looks.probabilities(batch, concepts), strict=True))
+            answers.judge(at, Batch([_path(images, i) for i in at], [cast(Any, one.image) for _, one in pending]))
             pending.clear()
 
     def read(i: int) -> Loaded:
-        partner = None if partners is None else partners[i]
-        wanted = seen.extractors
         return load(
-            images[i], f"images[{i}]", wanted, store, keep_image=looks is not None, pairs=pairs, partner=partner
+            images[i],
+            f"images[{i}]",
+            seen.extractors,
+            store,
+            answer=answers.key(i) if answers is not None and reads else "",
+            for_answer=only_for_answers,
+            keep_image=looks is not None,
+            pairs=pairs,
+            partner=None if partners is None else partners[i],
         )
 
-    for i, one in enumerate(ahead(range(len(images)), read, max(1, batch_size))):
+    for i, one in enumerate(ahead(range(n), read, max(1, batch_size))):
         if one.error is not None:
             if on_error == "raise":
                 raise one.error
-            seen.failures.append((i, str(one.error)))
+            seen.status[i] = f"{FAILED}{one.error}"
         else:
             seen.add(i, one)
+            if answers is not None:
+                answers.take(i, one)
             if pairs is not None and one.pair is not None:
                 pairs.add(i, one.pair)
             if looks is not None:
@@ -126,19 +127,64 @@ def observe(
     seen.flush()
     if pairs is not None:
         pairs.flush()
-    probabilities = None
-    if detector is not None:
-        probabilities = np.ma.MaskedArray(np.zeros((len(images), len(concepts))), mask=True)
-        good = np.flatnonzero(seen.ok).tolist() if looks is None else []
-        for at in (good[k : k + _AT_ONCE] for k in range(0, len(good), _AT_ONCE)):
-            full = filled(at, _AT_ONCE)
-            batch = Batch([_path(images, i) for i in full], known=seen.rows(full))
-            probabilities[at] = detector.probabilities(batch, concepts)[: len(at)]
-        for i, row in answers.items():
-            probabilities[i] = row
-    features = {role: seen.features(backbone) for role, backbone in roles.items()}
-    distances = None if pairs is None else pairs.distances
-    return Observed(seen.ok, probabilities, features, tuple(seen.failures), tuple(seen.hashes), distances)
+    out = seen.columns()
+    if answers is not None:
+        if looks is None:
+            open_ = [i for i in np.flatnonzero(seen.ok).tolist() if not answers.known[i]]
+            for at in (open_[k : k + _AT_ONCE] for k in range(0, len(open_), _AT_ONCE)):
+                full = filled(at, _AT_ONCE)
+                answers.judge(at, Batch([_path(images, i) for i in full]), full)
+        out["probability"] = answers.values
+        asked = np.asarray([bool(c) for c in concepts], dtype=np.bool_)
+        unclear = seen.ok & asked & np.ma.getmaskarray(answers.values)
+        out["status"] = np.where(unclear, UNCLEAR, out["status"])
+    out |= {name: seen.features(backbone) for name, backbone in roles.items()}
+    return out if pairs is None else out | {"lpips": pairs.distances}
+
+
+class _Answers:
+    """The detector's answers, each about the image's own concept."""
+
+    def __init__(self, detector: Detector, concepts: Sequence[str], seen: _Pass, store: Store | None) -> None:
+        self.values = np.ma.MaskedArray(np.zeros(len(concepts)), mask=True)
+        self.known = np.zeros(len(concepts), dtype=np.bool_)
+        self._detector, self._concepts, self._seen = detector, concepts, seen
+        # Answers that follow from an image's content alone are kept; a person's label follows from its name.
+        self._store = store if getattr(detector, "reads", ()) else None
+        self._keys = {c: answer_key(detector, c) for c in set(concepts) if c}
+
+    def key(self, i: int) -> str:
+        """Where the store keeps the answer about an image; "" where nothing is asked."""
+        return self._keys.get(self._concepts[i], "")
+
+    def take(self, i: int, one: Loaded) -> None:
+        """Take in an answer that the store had."""
+        found = one.known.get(self.key(i))
+        if found is not None:
+            self.known[i] = True
+            if not np.isnan(found[0]):
+                self.values[i] = found[0]
+
+    def judge(self, at: Sequence[int], batch: Batch, full: Sequence[int] | None = None) -> None:
+        """Ask the detector about some images; `full` holds copies that fill the call up."""
+        distinct = sorted({self._concepts[i] for i in at} - {""})
+        if not distinct:
+            return
+        batch = Batch(batch.paths, batch.images, self._seen.rows(full or at))
+        found = self._detector.probabilities(batch, distinct)
+        column = {concept: k for k, concept in enumerate(distinct)}
+        fresh: dict[str, list[tuple[str, FloatArray]]] = {}
+        for row, i in enumerate(at):
+            concept = self._concepts[i]
+            if not concept:
+                continue
+            value = found[row, column[concept]]
+            self.values[i] = value
+            answer = np.array([np.nan if value is np.ma.masked else float(value)])
+            fresh.setdefault(self._keys[concept], []).append((self._seen.hashes[i], answer))
+        if self._store is not None:
+            for key, rows in fresh.items():
+                self._store.put(key, [(sha, answer) for sha, answer in rows if sha])
 
 
 class _Pass:
@@ -151,16 +197,16 @@ class _Pass:
         ]
         self.ok = np.zeros(n, dtype=np.bool_)
         self.hashes = [""] * n
-        self.failures: list[tuple[int, str]] = []
+        self.status = [OK] * n
+        self._stored: list[tuple[str, int, int, str]] = [("", 0, 0, "")] * n
         self._store = store
         self._arrays: dict[str, FloatArray] = {}
         self._waiting: dict[str, dict[int, Any]] = {feature_key(e): {} for e in self.extractors}
-        self._same: dict[str, dict[str, int]] = {key: {} for key in self._waiting}
 
     def add(self, i: int, one: Loaded) -> None:
         """Take in one picture; run every network that has a full batch."""
         self.ok[i] = True
-        self.hashes[i] = one.sha256
+        self.hashes[i], self._stored[i] = one.sha256, one.stored
         if self._store is not None and not self.extractors and not one.known:
             self._store.put(READABLE, [(one.sha256, np.zeros(0))])
         for extractor in self.extractors:
@@ -168,10 +214,24 @@ class _Pass:
             if key in one.known:
                 self._keep(key, i, one.known[key])
                 continue
+            if key not in one.inputs:
+                continue  # only the detector wanted it, and has answered before
             waiting = self._waiting[key]
-            waiting[i] = one.inputs[extractor.preparation]
+            waiting[i] = one.inputs[key]
             if len(waiting) >= extractor.batch:
                 self._run(extractor)
+
+    def columns(self) -> dict[str, Array]:
+        """What became of every image, and what its file is."""
+        formats, widths, heights, modes = zip(*self._stored, strict=True) if self._stored else ((),) * 4
+        return {
+            "status": texts(self.status),
+            "sha256": texts(self.hashes),
+            "format": texts(formats),
+            "width": np.asarray(widths, dtype=np.int64),
+            "height": np.asarray(heights, dtype=np.int64),
+            "mode": texts(modes),
+        }
 
     def flush(self) -> None:
         """Run the networks on what is left."""

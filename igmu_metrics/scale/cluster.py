@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from igmu_data.errors import MetadataError, OutputError
 from igmu_data.files import beside
-from igmu_metrics.evaluate import Advance, Evaluation
-from igmu_metrics.networks import table as tables
+from igmu_metrics import generations
+from igmu_metrics.evaluation import Advance, Evaluation
 from igmu_metrics.networks.loading import require
 from igmu_metrics.scale import shards as sharding
 from igmu_metrics.scorecard import Scorecard
@@ -53,7 +53,7 @@ def run(
     require("ray", "ray")
     import ray
 
-    drawn = evaluation.drawn(original, unlearned)[0]
+    drawn = evaluation.found(original, unlearned)[0]
     n = max(1, round(len(drawn) / per_shard))
     names = [original.name, *(folder.name for folder in unlearned)]
     missing = [
@@ -86,7 +86,7 @@ class _Looker:
         self._evaluation, self._n = evaluation, n
         self._original, *self._unlearned = map(Path, folders)
         # Never closed: the worker is killed at the end, which the cache survives.
-        self._opened = evaluation.opened(evaluation.target())
+        self._opened = evaluation.opened()
         self._tools = self._opened.__enter__()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
@@ -111,7 +111,7 @@ def _there(path: Path, evaluation: Evaluation) -> bool:
     if not path.exists():
         return False
     try:
-        return bool(tables.read(path).facts["evaluation"] == sharding.options(evaluation))
+        return bool(generations.read(path)[1]["evaluation"] == sharding.options(evaluation))
     except MetadataError:
         return False
 

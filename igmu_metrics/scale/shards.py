@@ -15,20 +15,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from igmu_data import __version__
 from igmu_data.errors import InputError, MetadataError
-from igmu_metrics import judging
-from igmu_metrics.contract import FloatArray
-from igmu_metrics.evaluate import Advance, Evaluation
-from igmu_metrics.images.layouts import Generation
-from igmu_metrics.networks import table as tables
-from igmu_metrics.networks.observe import Observed
+from igmu_metrics import generations
+from igmu_metrics.evaluation import Advance, Evaluation, Instruments
+from igmu_metrics.generations import Generations, joined
+from igmu_metrics.images.layouts import ordered
 from igmu_metrics.scorecard import Scorecard
 
 _SPEC: Final = re.compile(r"(\d+)/(\d+)")
 # Options that say where and how fast, not what.
+_Part = tuple[Generations, dict[str, Any]]
 _LOCAL: Final = ("device", "batch_size", "cache", "only")
 
 
@@ -48,13 +45,13 @@ def parsed(shard: str) -> tuple[int, int]:
     return i, n
 
 
-def part(generations: Sequence[Generation], i: int, n: int) -> list[Generation]:
+def part(table: Generations, i: int, n: int) -> Generations:
     """The generations of part i of n, in their order."""
-    return [g for g in generations if _home(g, n) == i]
+    return table.where([_home(row, seed, n) == i for row, seed in table.keys])
 
 
-def _home(g: Generation, n: int) -> int:
-    return 1 + int.from_bytes(hashlib.sha256(f"{g.row_id}\n{g.seed}".encode()).digest()[:8], "big") % n
+def _home(row: str, seed: int, n: int) -> int:
+    return 1 + int.from_bytes(hashlib.sha256(f"{row}\n{seed}".encode()).digest()[:8], "big") % n
 
 
 def look(
@@ -64,7 +61,7 @@ def look(
     shard: tuple[int, int],
     out: Path,
     advance: Advance = lambda what, done, total: None,
-    tools: judging.Instruments | None = None,
+    tools: Instruments | None = None,
 ) -> list[Path]:
     """Look at one part of every model, and write its tables.
 
@@ -85,42 +82,28 @@ def look(
         IgmuError: as `Evaluation.run`.
     """
     if tools is None:
-        with evaluation.opened(evaluation.target()) as opened:
+        with evaluation.opened() as opened:
             return look(evaluation, original, unlearned, shard, out, advance, opened)
-    target = evaluation.target()
-    drawn, *others = evaluation.drawn(original, unlearned)
-    mine = part(drawn, *shard)
-    before = evaluation.look(mine, target, tools, original.name, advance)
+    whole, *others = evaluation.found(original, unlearned)
     facts = {
-        "format": 1,
+        "format": 2,
         "igmu": __version__,
         "evaluation": options(evaluation),
-        "instruments": _instruments(tools),
+        "instruments": _signed(tools),
         "original": original.name,
         "shard": list(shard),
     }
-    files = [_write(out, facts | {"n_total": len(drawn)}, original.name, mine, before, target)]
-    for folder, whole in zip(unlearned, others, strict=True):
-        theirs = part(whole, *shard)
-        seen = evaluation.look(theirs, target, tools, folder.name, advance, (mine, before))
-        files.append(_write(out, facts | {"n_total": len(whole)}, folder.name, theirs, seen, target))
+    before = evaluation.measured(part(whole, *shard), tools, original.name, advance)
+    files = [_write(out, facts | {"n_total": len(whole)}, original.name, before)]
+    for folder, table in zip(unlearned, others, strict=True):
+        seen = evaluation.measured(part(table, *shard), tools, folder.name, advance, before)
+        files.append(_write(out, facts | {"n_total": len(table)}, folder.name, seen))
     return files
 
 
-def _write(
-    out: Path, facts: Mapping[str, Any], model: str, generations: Sequence[Generation], seen: Observed, target: str
-) -> Path:
-    keys: dict[str, Sequence[Any]] = {
-        "id": [g.row_id for g in generations],
-        "seed": [g.seed for g in generations],
-        "split": [g.split for g in generations],
-        "prompt": [g.text for g in generations],
-        "file": [g.path.name for g in generations],
-    }
-    i, n = facts["shard"]
-    path = out / file_name(model, i, n)
-    concepts = judging.asked(generations, target)
-    tables.write(tables.Table(keys, concepts, seen, {**facts, "model": model}), path)
+def _write(out: Path, facts: Mapping[str, Any], model: str, table: Generations) -> Path:
+    path = out / file_name(model, *facts["shard"])
+    generations.write(table, path, {**facts, "model": model})
     return path
 
 
@@ -138,10 +121,8 @@ def options(evaluation: Evaluation) -> dict[str, Any]:
     return {k: v for k, v in asdict(evaluation).items() if k not in _LOCAL}
 
 
-def _instruments(tools: judging.Instruments) -> dict[str, Any]:
-    found = {"detector": tools.detector.info.signature("detector")}
-    roles: Mapping[str, Any] = {"clip": tools.clip, "features": tools.features, "lpips": tools.lpips}
-    return found | {role: one.info.signature(role) for role, one in roles.items() if one is not None}
+def _signed(tools: Instruments) -> dict[str, Any]:
+    return {role: info.signature(role) for role, info in tools}
 
 
 def merge(folder: Path, *, device: str | None = None) -> Iterator[Scorecard]:
@@ -158,83 +139,38 @@ def merge(folder: Path, *, device: str | None = None) -> Iterator[Scorecard]:
     paths = sorted(folder.glob("*-of-*.parquet"))
     if not paths:
         raise MetadataError(f"{folder}: no tables. Run igmu score … --shard i/n --out {folder} for every i.")
-    models: dict[str, list[tables.Table]] = {}
-    first: tables.Table | None = None
+    models: dict[str, list[_Part]] = {}
+    first: dict[str, Any] = {}
     for path in paths:
-        one = tables.read(path)
-        first = first or one
+        table, facts = generations.read(path)
+        first = first or facts
         for name in ("evaluation", "instruments", "original", "igmu"):
-            if one.facts[name] != first.facts[name]:
+            if facts.get(name) != first.get(name):
                 raise MetadataError(f"{path}: made with other {name} than {paths[0].name}. Run that part again alike.")
-        models.setdefault(one.facts["model"], []).append(one)
-    assert first is not None
-    evaluation = Evaluation(**first.facts["evaluation"], device=device)
-    original, target = first.facts["original"], evaluation.target()
-    rows = evaluation.rows()
-    with evaluation.opened(target) as tools:
-        if _instruments(tools) != first.facts["instruments"]:
+        models.setdefault(facts["model"], []).append((table, facts))
+    evaluation = Evaluation(**first["evaluation"], device=device)
+    original = first["original"]
+    with evaluation.opened() as tools:
+        if _signed(tools) != first["instruments"]:
             raise MetadataError(f"{folder}: the networks here are not those that looked. Use the same weights.")
-        whole = {name: _joined(folder, name, parts, target, rows) for name, parts in models.items()}
+        whole = {name: _whole(folder, name, parts) for name, parts in models.items()}
         if original not in whole:
             raise MetadataError(f"{folder}: no tables of the original model {original!r}. Copy them there.")
         for name in sorted(whole.keys() - {original}) or [original]:
-            yield evaluation.card((name, original), whole[original], whole[name], target, tools)
+            yield evaluation.card((name, original), whole[original], whole[name], tools)
 
 
-def _joined(
-    folder: Path, model: str, parts: Sequence[tables.Table], target: str, rows: Mapping[str, Any]
-) -> tuple[list[Generation], Observed]:
-    """All generations of one model in the order of one run, and what was seen in them."""
-    n = parts[0].facts["shard"][1]
-    there = sorted(p.facts["shard"][0] for p in parts)
-    if any(p.facts["shard"][1] != n for p in parts) or there != list(range(1, n + 1)):
+def _whole(folder: Path, model: str, parts: Sequence[_Part]) -> Generations:
+    """All generations of one model in the order of one run."""
+    n, n_total = parts[0][1]["shard"][1], parts[0][1]["n_total"]
+    there = sorted(facts["shard"][0] for _, facts in parts)
+    if any(facts["shard"][1] != n for _, facts in parts) or there != list(range(1, n + 1)):
         missing = [f"{i}/{n}" for i in range(1, n + 1) if i not in there]
         raise MetadataError(f"{folder}: {model} lacks the shards {', '.join(missing) or 'of one n'}. Run them.")
-    found = [
-        (Generation(Path(file), row_id, seed, split, rows.get(row_id), prompt), at, i)
-        for at, one in enumerate(parts)
-        for i, (row_id, seed, split, prompt, file) in enumerate(
-            zip(*(one.keys[k] for k in ("id", "seed", "split", "prompt", "file")), strict=True)
-        )
-    ]
-    if len(found) != parts[0].facts["n_total"] or len({g.key for g, _, _ in found}) != len(found):
+    table = joined([table for table, _ in parts])
+    if len(table) != n_total or len(set(table.keys)) != len(table):
         raise MetadataError(
-            f"{folder}: {model} has {len(found)} generations of {parts[0].facts['n_total']}. The folder of pictures "
-            "changed between the shards; run them again."
+            f"{folder}: {model} has {len(table)} generations of {n_total}. The folder of images changed between the "
+            "shards; run them again."
         )
-    splits = ("forget", "retain", "adversarial")
-    found.sort(key=lambda f: (splits.index(f[0].split), f[0].row_id, f[0].seed))
-    generations = [g for g, _, _ in found]
-    starts = np.cumsum([0, *(len(one.seen.ok) for one in parts)])
-    order = np.array([starts[at] + i for _, at, i in found], dtype=np.intp)
-    return generations, _reordered(parts, judging.asked(generations, target), order)
-
-
-def _reordered(parts: Sequence[tables.Table], concepts: Sequence[str], order: Any) -> Observed:
-    seen = [one.seen for one in parts]
-    answers = np.ma.MaskedArray(np.zeros((len(order), len(concepts))), mask=True)
-    start = 0
-    for one in parts:
-        end = start + len(one.seen.ok)
-        for k, concept in enumerate(one.concepts):
-            assert one.seen.probabilities is not None
-            answers[start:end, concepts.index(concept)] = one.seen.probabilities[:, k]
-        start = end
-    failures = [reason for s in seen for i in range(len(s.ok)) for reason in [dict(s.failures).get(i)]]
-    hashes = [sha for s in seen for sha in s.hashes]
-    measured = [s.distances for s in seen if s.distances is not None]
-    return Observed(
-        np.concatenate([s.ok for s in seen])[order],
-        answers[order],
-        {role: _stacked(seen, role)[order] for role in sorted({r for s in seen for r in s.features})},
-        tuple((i, str(failures[k])) for i, k in enumerate(order) if failures[k] is not None),
-        tuple(hashes[k] for k in order),
-        np.concatenate(measured)[order] if measured else None,
-    )
-
-
-def _stacked(seen: Sequence[Observed], role: str) -> FloatArray:
-    """Features of all parts; a part without a readable picture has none."""
-    width = max(s.features[role].shape[1] for s in seen if role in s.features)
-    empty = [np.full((len(s.ok), width), np.nan) for s in seen]
-    return np.concatenate([s.features.get(role, e) if s.ok.any() else e for s, e in zip(seen, empty, strict=True)])
+    return ordered(table)

@@ -8,7 +8,7 @@ are 95 % each. Three measures are compared, in each of which more is better.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Final
@@ -16,9 +16,9 @@ from typing import Final
 import numpy as np
 
 from igmu_data.errors import EmptyInputError, IncomparableError
-from igmu_data.schema import NEGATION
 from igmu_metrics.contract import Interval
-from igmu_metrics.scorecard import GenerationEntry, Scorecard
+from igmu_metrics.generations import ORIGINAL
+from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics import holm, mcnemar_exact, paired_difference, paired_permutation
 
 ALPHA: Final = 0.05
@@ -27,7 +27,6 @@ RESISTANCE: Final = "resistance to attacks"
 RETAINING: Final = "retain accuracy"
 # By measure: the rows that count, and whether the concept asked for shall be there.
 MEASURES: Final = {FORGETTING: ("forget", False), RESISTANCE: ("adversarial", False), RETAINING: ("retain", True)}
-Seen = Callable[[GenerationEntry], bool | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ def require_comparable(cards: Sequence[Scorecard]) -> None:
 def against_original(cards: Sequence[Scorecard], measures: Sequence[str] = (FORGETTING,)) -> list[Comparison]:
     """Every model against the original; a measure without rows in the cards is left out, forgetting never."""
     found = [
-        _compare(c.model, c.original_model, m, _pairs(c, c, m, lambda g: g.present, lambda g: g.original_present))
+        _compare(c.model, c.original_model, m, _pairs(c, c, m, "present" + ORIGINAL))
         for m in measures
         for c in cards
         if _measured(m, c)
@@ -119,7 +118,7 @@ def against_original(cards: Sequence[Scorecard], measures: Sequence[str] = (FORG
 def pairwise(cards: Sequence[Scorecard], measures: Sequence[str] = (FORGETTING,)) -> list[Comparison]:
     """Every model against every other; measures as in `against_original`."""
     found = [
-        _compare(a.model, b.model, m, _pairs(a, b, m, lambda g: g.present, lambda g: g.present))
+        _compare(a.model, b.model, m, _pairs(a, b, m, "present"))
         for m in measures
         for a, b in combinations(cards, 2)
         if _measured(m, a, b)
@@ -130,30 +129,29 @@ def pairwise(cards: Sequence[Scorecard], measures: Sequence[str] = (FORGETTING,)
 def _measured(measure: str, *cards: Scorecard) -> bool:
     split = MEASURES[measure][0]
     return measure == FORGETTING or all(
-        any(of_split(g, split) and g.present is not None and g.original_present is not None for g in c.generations)
+        any(None not in g.values() for g in c.generations.part(split).records("present", "present" + ORIGINAL))
         for c in cards
     )
 
 
-def of_split(generation: GenerationEntry, split: str) -> bool:
-    """Whether a generation counts in a split; a prompt that negates the concept is listed as an attack, and is none."""
-    return generation.split == split and generation.probe != NEGATION
+def _pairs(a: Scorecard, b: Scorecard, measure: str, second: str) -> list[tuple[str, bool, bool]]:
+    """(prompt, first did well, second did well) of every generation of a measure that both could be judged on.
 
-
-def _pairs(a: Scorecard, b: Scorecard, measure: str, first: Seen, second: Seen) -> list[tuple[str, bool, bool]]:
-    """(prompt, first did well, second did well) of every generation of a measure that both could be judged on."""
+    Args:
+        a: the card whose model comes first.
+        b: the card that the second model is in.
+        measure: one of MEASURES.
+        second: the column of `b` that says what the second model's images show.
+    """
     split, wanted = MEASURES[measure]
-    others = {(g.id, g.seed): g for g in b.generations}
-
-    def walk() -> Iterator[tuple[str, bool, bool]]:
-        for g in a.generations:
-            partner = others.get((g.id, g.seed))
-            if of_split(g, split) and partner is not None:
-                x, y = first(g), second(partner)
-                if x is not None and y is not None:
-                    yield g.id, x is wanted, y is wanted
-
-    return list(walk())
+    mine, theirs = (c.generations.part(split) for c in (a, b))
+    others = {key: g[second] for key, g in zip(theirs.keys, theirs.records(second), strict=True)}
+    out = []
+    for key, g in zip(mine.keys, mine.records("present"), strict=True):
+        x, y = g["present"], others.get(key)
+        if x is not None and y is not None:
+            out.append((key[0], x is wanted, y is wanted))
+    return out
 
 
 def _compare(first: str, second: str, measure: str, pairs: list[tuple[str, bool, bool]]) -> Comparison:

@@ -13,7 +13,7 @@ import numpy as np
 
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics import Design, design_effect, detectable_difference, prompts_for
-from igmu_metrics.verdict.compare import ALPHA, FORGETTING, MEASURES, Comparison, against_original, of_split, pairwise
+from igmu_metrics.verdict.compare import ALPHA, FORGETTING, MEASURES, Comparison, against_original, pairwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +79,12 @@ def plans(
 def designs(card: Scorecard, measure: str = FORGETTING) -> tuple[float, Design] | None:
     """Share of good generations of a card in a measure, and how much its seeds are worth; None without rows."""
     split, wanted = MEASURES[measure]
-    chosen = [g for g in card.generations if of_split(g, split) and g.present is not None]
+    table = card.generations.part(split)
+    chosen = [(g["id"], g["present"]) for g in table.records("id", "present") if g["present"] is not None]
     if not chosen:
         return None
-    good = [g.present is wanted for g in chosen]
-    return float(np.mean(good)), design_effect(good, np.asarray([g.id for g in chosen]))
+    good = [present is wanted for _, present in chosen]
+    return float(np.mean(good)), design_effect(good, np.asarray([row for row, _ in chosen]))
 
 
 def detectable(

@@ -23,16 +23,16 @@ from igmu_data.errors import IgmuError, MetadataError
 from igmu_data.load import digest
 from igmu_metrics import registry
 from igmu_metrics.contract import Estimate
-from igmu_metrics.provenance import inputs_sha256
-from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry, fingerprint
+from igmu_metrics.generations import ORIGINAL
+from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry, converted, fingerprint, inputs_sha256
 from igmu_metrics.verdict import recompute
 
 # Shares whose value times generations is a whole number: no mean over prompts, groups or families.
 _SHARES: Final = {
-    recompute.ACCURACY: tuple(
+    "concept_accuracy": tuple(
         f"{prefix}unlearning_accuracy" for prefix in ("", "original_", "conditional_", "original_conditional_")
     ),
-    recompute.ATTACKS: ("asr_image", "conditional_asr_image"),
+    "attack_success_rate": ("asr_image", "conditional_asr_image"),
     recompute.FORGET: ("forgetting", "unconditional_forgetting"),
 }
 _EXACT: Final = 1e-9  # of a value that was computed in another order
@@ -77,7 +77,7 @@ def verify(path: Path) -> tuple[Scorecard | None, list[Problem]]:
         what = "the content was changed after the card was written: its hash is another"
         problems.append(Problem("content_sha256", what))
     try:
-        card = Scorecard.model_validate(data)
+        card = Scorecard.model_validate(converted(data))
     except ValidationError as error:
         listed = error.errors()
         problems += [Problem(".".join(map(str, e["loc"])), e["msg"]) for e in listed[:_SHOWN]]
@@ -93,29 +93,27 @@ def _no_number(text: str) -> float:
 
 def _lines(card: Scorecard) -> Iterator[Problem]:
     """The generations by themselves."""
-    keys = Counter((g.id, g.seed) for g in card.generations)
+    keys = Counter(card.generations.keys)
     for (row, seed), times in keys.items():
         if times > 1:
             yield Problem("generations", f"row {row!r} with seed {seed} stands there {times} times")
     if card.provenance is not None and inputs_sha256(card.generations) != card.provenance.inputs_sha256:
         yield Problem("provenance.inputs_sha256", "it is not the hash of the generations' ids, seeds and pictures")
-    entry = card.scores.get(recompute.ACCURACY)
+    entry = card.scores.get("concept_accuracy")
     threshold = entry.signature.get("detector.threshold") if entry else None
     if not isinstance(threshold, int | float):
         return
-    for at, g in enumerate(card.generations):
-        for name, p, seen in (
-            ("present", g.probability, g.present),
-            ("original_present", g.original_probability, g.original_present),
-        ):
+    for suffix in ("", ORIGINAL):
+        for at, g in enumerate(card.generations.records(f"present{suffix}", f"probability{suffix}")):
+            seen, p = g.values()
             if seen != (None if p is None else p >= threshold):
                 what = f"{seen} with a probability of {p} and a threshold of {threshold:g}"
-                yield Problem(f"generations.{at}.{name}", what)
+                yield Problem(f"generations.{at}.present{suffix}", what)
 
 
 def _signatures(card: Scorecard) -> Iterator[Problem]:
     """What the scores say about themselves, against what the card says."""
-    rows = digest(g.id for g in card.generations)
+    rows = digest(row for row, _ in card.generations.keys)
     for name, entry in card.scores.items():
         told = {"model": card.model, "original": card.original_model, "config": card.config, "rows": rows}
         told |= {"igmu": card.igmu_version, "metric": entry.name}

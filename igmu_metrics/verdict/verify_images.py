@@ -11,7 +11,8 @@ from igmu_data.errors import IgmuError, MetadataError
 from igmu_data.files import sha256
 from igmu_data.load import bench_rows
 from igmu_metrics.contract import Estimate
-from igmu_metrics.evaluate import Evaluation
+from igmu_metrics.evaluation import Evaluation
+from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.images.layouts import find
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.verdict.verify import Problem, differences
@@ -44,7 +45,7 @@ def verify_images(
     """
     if card.provenance is None:
         raise MetadataError(f"the card of {card.model} does not say how it was made (no provenance); score again.")
-    keys = frozenset((g.id, g.seed) for g in card.generations)
+    keys = frozenset(card.generations.keys)
     known = {f.name for f in fields(Evaluation)}
     options: dict[str, Any] = {k: v for k, v in card.provenance.options.items() if k in known}
     evaluation = Evaluation(**(options | {k: v for k, v in changed.items() if v is not None}), only=keys)
@@ -71,18 +72,19 @@ def _pictures(card: Scorecard, evaluation: Evaluation, images: Path, original_im
     rows = {}
     if evaluation.layout == "metadata":
         rows = bench_rows(evaluation.config, bench=evaluation.bench, revision=evaluation.revision)
-    folders = {"image": images, "original_image": original_images}
-    paths = {name: {g.key: g.path for g in find(folder, evaluation.layout, rows)} for name, folder in folders.items()}
-    for at, g in enumerate(card.generations):
-        for name, told in (("image", g.image_sha256), ("original_image", g.original_image_sha256)):
-            path = paths[name].get((g.id, g.seed))
-            where = f"generations.{at}.{name}"
+    folders = {"": images, ORIGINAL: original_images}
+    tables = {suffix: find(folder, evaluation.layout, rows) for suffix, folder in folders.items()}
+    paths = {suffix: dict(zip(table.keys, table["path"], strict=True)) for suffix, table in tables.items()}
+    for at, g in enumerate(card.generations.records("id", "seed", "sha256", "sha256" + ORIGINAL)):
+        for suffix, told in (("", g["sha256"]), (ORIGINAL, g["sha256" + ORIGINAL])):
+            path = paths[suffix].get((g["id"], g["seed"]))
+            where = f"generations.{at}.sha256{suffix}"
             if path is None:
-                yield Problem(where, f"no picture for row {g.id!r}, seed {g.seed} in {folders[name]}")
+                yield Problem(where, f"no image for row {g['id']!r}, seed {g['seed']} in {folders[suffix]}")
                 continue
             try:
                 found = sha256(path)
             except OSError as error:
                 raise IgmuError(f"{path}: cannot be read ({error.strerror}).") from error
             if told != found:
-                yield Problem(where, f"{path} is not the picture that was scored")
+                yield Problem(where, f"{path} is not the image that was scored")

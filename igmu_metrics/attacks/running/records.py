@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from igmu_data.errors import MetadataError, OutputError
 from igmu_data.files import beside, sha256
-from igmu_metrics.scorecard import write_text
+from igmu_metrics.scorecard import Lines, write_text
 
 SETTINGS: Final = "settings.json"
 ATTEMPTS: Final = "attempts.jsonl"
@@ -46,24 +46,21 @@ class Search(_Strict):
     rules: tuple[str, ...] = ()
 
 
-class Drawn(_Strict):
-    """One picture of the attacked victim; null where nobody could say, or where there is no picture."""
-
-    seed: int
-    present: bool | None
-    probability: float | None
-    original_present: bool | None
-
-
 class Attempt(_Strict):
-    """One prompt of the config, attacked: everything that can change the outcome, and the outcome."""
+    """One prompt of the config, attacked: everything that can change the outcome, and the outcome.
+
+    `generations` are the victim's images of the found prompt beside the original's of the plain one, as a scorecard has
+    them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     settings: dict[str, str | int | float | bool]
     row_id: str
     source_prompt: str
     search: Search
     names_concept: str | None
-    generations: tuple[Drawn, ...]
+    generations: Lines
 
     @property
     def tried(self) -> bool:

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from igmu_data.schema import Row
+import numpy as np
+
 from igmu_metrics import registry
 from igmu_metrics.attacks.running.records import Attempt
-from igmu_metrics.attacks.running.sight import Key
 from igmu_metrics.contract import Estimate
+from igmu_metrics.generations import Generations, joined
 from igmu_metrics.networks.instruments import InstrumentInfo
 from igmu_metrics.statistics import overlap, wilson
 
@@ -80,65 +81,42 @@ class Outcome:
         return f"{'above' if own.value > base.value else 'below'} the weight-free level: the intervals do not overlap."
 
 
-def attack_figures(
-    attempts: Sequence[Attempt], plain: Sequence[Key], plain_present: Sequence[bool | None], original: Mapping[Key, Any]
-) -> dict[str, Estimate]:
+def attack_figures(attempts: Sequence[Attempt], plain: Generations) -> dict[str, Estimate]:
     """The figures of one attack on one victim.
 
     Args:
         attempts: the records.
-        plain: row and seed of every plain picture of the victim.
-        plain_present: whether the concept is in it.
-        original: whether it is in the original's picture, by row and seed.
+        plain: the victim's images of the plain prompts beside the original's.
     """
-    pictures = [(a, g) for a in attempts if a.tried for g in a.generations]
-    if not pictures:
+    tried = [a.generations for a in attempts if a.tried and len(a.generations)]
+    if not tried:
         return dict.fromkeys((IMAGE, ANY, PRE, POST), _NOTHING)
-    metric = registry.metric(METRIC)
-    rows = metric.rows(
-        ids=[f"{a.row_id} attacked" for a, _ in pictures],
-        seeds=[g.seed for _, g in pictures],
-        families=[str(a.settings["attack"]) for a, _ in pictures],
-        present=[g.present for _, g in pictures],
-        source_ids=[a.row_id for a, _ in pictures],
-        original_present=[g.original_present for _, g in pictures],
-        plain_ids=[row for row, _ in plain],
-        plain_seeds=[seed for _, seed in plain],
-        plain_present=list(plain_present),
-        plain_original_present=[original[key] for key in plain],
-    )
-    figures = metric.score(rows).figures
+    attacked = joined(tried)
+    attacked = attacked.with_columns(id=np.char.add(attacked["id"], " attacked"))
+    figures = _figures(joined([attacked, plain]))
     return {name: figures[f"conditional_{name}"] for name in (IMAGE, ANY, PRE, POST)}
 
 
-def level(
-    rows: Mapping[str, Row], keys: Sequence[Key], present: Sequence[bool | None], original: Sequence[bool | None]
-) -> Level:
+def level(table: Generations) -> Level:
     """The weight-free level.
 
     Args:
-        rows: the adversarial rows by id.
-        keys: row and seed of every picture.
-        present: whether the concept is in the victim's picture.
-        original: whether it is in the original's.
+        table: the victim's images of the config's adversarial rows beside the original's.
     """
-    metric = registry.metric(METRIC)
-    table = metric.rows(
-        ids=[row for row, _ in keys],
-        seeds=[seed for _, seed in keys],
-        families=[str(rows[row].attack_family) for row, _ in keys],
-        present=list(present),
-        source_ids=[rows[row].attack_source_id for row, _ in keys],
-        original_present=list(original),
-    )
-    figures = metric.score(table).figures
-    families = sorted({str(rows[row].attack_family) for row, _ in keys})
+    figures = _figures(table)
+    families = np.unique(table["attack_family"]).tolist()
 
     def by_family(name: str) -> dict[str, Estimate]:
         whole = f"conditional_{name}"
         return {"": figures[whole], **{f: figures[f"{whole}/{f}"] for f in families}}
 
     return Level(by_family(IMAGE), by_family(ANY))
+
+
+def _figures(table: Generations) -> Mapping[str, Estimate]:
+    result = registry.metric(METRIC).score(table)
+    assert result is not None  # there are attacked rows
+    return result.figures
 
 
 def chance(info: InstrumentInfo, concept: str) -> Estimate | None:

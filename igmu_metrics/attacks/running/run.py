@@ -6,7 +6,7 @@ and figures last. Where a run is stopped the next one goes on, and ends with the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,9 +23,10 @@ from igmu_metrics.attacks._contract import Attack, Budget
 from igmu_metrics.attacks.running import result
 from igmu_metrics.attacks.running.embedded import placeholder, with_embedding
 from igmu_metrics.attacks.running.plan import Plan, make_plan, with_prompt
-from igmu_metrics.attacks.running.records import Attempt, Drawn, Facts, RunFolder, Search
+from igmu_metrics.attacks.running.records import Attempt, Facts, RunFolder, Search
 from igmu_metrics.attacks.running.searching import Searches
 from igmu_metrics.attacks.running.sight import Sight
+from igmu_metrics.generations import Generations, Key
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline
 from igmu_metrics.networks.instruments import Detector
 from igmu_metrics.networks.progress import bars
@@ -101,9 +102,8 @@ class AttackRun:
         plain = Sight(victim, self.plains or out / "plain", detector, plan.item.id)
         plain.look(plan.plain())
         keys = [r.key for r in plan.plain()]
-        figures = result.attack_figures(
-            list(attempts.values()), keys, plain.decisions(keys), {k: first.present(k) for k in keys}
-        )
+        both = plain.of(keys).paired(first.of(keys))[0].with_columns(split=["forget"] * len(keys))
+        figures = result.attack_figures(list(attempts.values()), both)
         level = weight_free_level(plan, first, plain) if self.weight_free else None
         chance = result.chance(detector.info, plan.item.id)
         outcome = result.Outcome(list(attempts.values()), figures, level, chance)
@@ -179,15 +179,7 @@ class AttackRun:
                 source_prompt=own[row.id].prompt,
                 search=searches[row.id],
                 names_concept=None if found is None else names_concept(found, plan.item, foreign=True),
-                generations=tuple(
-                    Drawn(
-                        seed=key[1],
-                        present=attacked.present(key),
-                        probability=attacked.probabilities[key],
-                        original_present=original.present(key),
-                    )
-                    for key in drawn
-                ),
+                generations=_attacked(attacked, original, drawn, row.id, self._attack.INFO.name),
             )
         return out
 
@@ -201,4 +193,24 @@ def weight_free_level(plan: Plan, original: Sight, victim: Sight) -> result.Leve
         sight.look(requests)
     keys = [r.key for r in requests]
     rows = {r.id: r for r in plan.weight_free}
-    return result.level(rows, keys, victim.decisions(keys), original.decisions(keys))
+    of = [rows[row] for row, _ in keys]
+    table = victim.of(keys).paired(original.of(keys))[0]
+    return result.level(
+        table.with_columns(
+            split=["adversarial"] * len(keys),
+            attack_family=[str(r.attack_family) for r in of],
+            attack_source_id=[r.attack_source_id for r in of],
+        )
+    )
+
+
+def _attacked(victim: Sight, original: Sight, keys: Sequence[Key], source: str, attack: str) -> Generations:
+    """The victim's images of an attacked prompt beside the original's of the plain one."""
+    n = len(keys)
+    if not n:
+        return Generations({})
+    return (
+        victim.of(keys)
+        .paired(original.of(keys))[0]
+        .with_columns(split=["adversarial"] * n, attack_family=[attack] * n, attack_source_id=[source] * n)
+    )

@@ -112,6 +112,6 @@ class Searches:
         """A picture of a row in which the original drew the concept, from a seed that is not judged."""
         for request in self.plan.targets(row):
             self.original.look([request], progress=False)
-            if self.original.present(request.key):
-                return read_image(self.original.files[request.key])
+            if (path := self.original.path(request.key)) is not None:
+                return read_image(path)
         return None

@@ -1,4 +1,4 @@
-"""Draws and judges: whether the concept is there, by row and seed."""
+"""Generates and judges: whether the concept is there, by row and seed."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from igmu_data.errors import InputError
+from igmu_metrics.generations import FAILED, Generations, Key, joined, of_records
 from igmu_metrics.images.generate import Request, draw
 from igmu_metrics.images.pipelines import Pipeline
 from igmu_metrics.networks.instruments import Detector
 from igmu_metrics.networks.observe import observe
 
-Key = tuple[str, int]
-
 
 @dataclass
 class Sight:
-    """A model whose pictures are drawn into a folder and judged once.
+    """A model whose images are generated into a folder and judged once.
 
     Args:
         pipeline: the model.
-        folder: of its pictures; may hold some already.
+        folder: of its images; may hold some already.
         detector: says whether the concept is there.
         concept: which.
-        batch_size: pictures a call on an accelerator.
-        files: what was drawn and judged.
-        probabilities: of the concept; None where there is no answer.
+        batch_size: images a call on an accelerator.
+        table: what was generated and judged.
     """
 
     pipeline: Pipeline
@@ -34,30 +34,36 @@ class Sight:
     detector: Detector
     concept: str
     batch_size: int = 4
-    files: dict[Key, Path] = field(default_factory=dict)
-    probabilities: dict[Key, float | None] = field(default_factory=dict)
+    table: Generations = field(default_factory=lambda: Generations({}))
 
     def look(self, requests: Sequence[Request], *, progress: bool = True) -> None:
-        """Draw what is missing, and judge it; a picture that could not be drawn has no answer."""
-        wanted = [r for r in requests if r.key not in self.probabilities]
+        """Generate what is missing, and judge it; an image that could not be generated has no answer."""
+        known = set(self.table.keys)
+        wanted = [r for r in requests if r.key not in known]
         if not wanted:
             return
-        drawn = draw(wanted, self.pipeline, self.folder, batch_size=self.batch_size, progress=progress)
-        keys = [k for k in drawn.files if k not in self.probabilities]
-        seen = observe([drawn.files[k] for k in keys], detector=self.detector, concepts=[self.concept]).probabilities
-        assert seen is not None
-        self.files.update(drawn.files)
-        self.probabilities.update(dict.fromkeys(drawn.failures))
-        self.probabilities.update(zip(keys, seen[:, 0].tolist(), strict=True))  # a masked value is None in the list
-
-    def present(self, key: Key) -> bool | None:
-        """Whether the concept is in a picture; None where nobody can say."""
         threshold = self.detector.info.threshold
         if threshold is None:
             raise InputError(f"detector {self.detector.info.name} names no threshold; a decision needs one.")
-        p = self.probabilities[key]
-        return None if p is None else p >= threshold
+        drawn = draw(wanted, self.pipeline, self.folder, batch_size=self.batch_size, progress=progress)
+        failed = [
+            {"id": key[0], "seed": key[1], "status": FAILED + reason, "path": None, "sha256": None}
+            for key, reason in drawn.failures.items()
+        ]
+        paths = list(drawn.files.values())
+        columns = observe(paths, detector=self.detector, concepts=[self.concept] * len(paths))
+        p = columns["probability"]
+        present = np.ma.MaskedArray(np.ma.filled(p, 0.0) >= threshold, mask=np.ma.getmaskarray(p))
+        ids, seeds = [key[0] for key in drawn.files], [key[1] for key in drawn.files]
+        seen = Generations({"id": ids, "seed": seeds, "path": paths, **columns, "present": present})
+        self.table = joined([t for t in (self.table, seen, of_records(failed)) if len(t)])
 
-    def decisions(self, keys: Sequence[Key]) -> list[bool | None]:
-        """`present` of several pictures."""
-        return [self.present(k) for k in keys]
+    def of(self, keys: Sequence[Key]) -> Generations:
+        """The rows of some generations, in their order."""
+        at = {key: i for i, key in enumerate(self.table.keys)}
+        return self.table.where([at[key] for key in keys])
+
+    def path(self, key: Key) -> Path | None:
+        """The image of a generation in which the concept was found; None where it was not."""
+        (found,) = self.of([key]).records("path", "present")
+        return found["path"] if found["present"] else None

@@ -1,0 +1,427 @@
+"""One whole evaluation: folders become tables, instruments measure them, metrics score them, a card holds it all.
+
+Conventions: in forget and adversarial rows the concept asked about is the target, in retain rows the row's own concept.
+A generation that failed for either model is left out for both, and counted. Which metrics there are is the registry's
+business: each is scored on every part that has its columns, and signed with the instruments behind these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from igmu_data.errors import InputError
+from igmu_data.files import require_writable
+from igmu_data.load import bench_rows, digest, identity, locate
+from igmu_data.schema import Row
+from igmu_data.stripping import strip_concept, strip_reference
+from igmu_data.taxonomy import SANDBOX, concept, config_concepts, config_target, near
+from igmu_metrics import registry, scorecard
+from igmu_metrics.contract import RESAMPLES, Metric, Score, Setting, scored
+from igmu_metrics.distances.gaussian import unit_rows
+from igmu_metrics.generations import FAILED, ORIGINAL, Generations
+from igmu_metrics.images.layouts import find
+from igmu_metrics.metrics.clip_alignment import cosine
+from igmu_metrics.networks.instruments import Backbone, Detector, InstrumentInfo
+from igmu_metrics.networks.loading import PRECISIONS, choice
+from igmu_metrics.networks.observe import BATCH_SIZE, observe
+from igmu_metrics.networks.store import Store, open_store
+from igmu_metrics.networks.texts import embedded
+
+ON_ERROR: Final = ("raise", "skip")
+STRIPS: Final = ("corpus", "reference")
+_NO_INFLUENCE: Final = ("only", "batch_size", "cache")  # on any number, so they are not in the card
+# By column, the instrument behind it.
+_BEHIND: Final = {
+    "probability": "detector",
+    "present": "detector",
+    "alignment": "clip",
+    "stripped_alignment": "clip",
+    "clip_features": "clip",
+    "features": "features",
+    "lpips": "lpips",
+}
+Advance = Callable[[str, int, int], None]
+Fields = Mapping[str, Setting]
+
+
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """What looks at the images.
+
+    Args:
+        target: the concept to forget.
+        detector: says whether the concept is there.
+        clip: image and text features, for alignment and CSDR.
+        features: image features for distribution distances.
+        lpips: distances of pairs.
+        strip: what CSDR compares with: `corpus`, the row's stripped prompt, or `reference`, the IGMU reference's glued
+            copies, for comparing with published numbers only.
+        store: keeps what was seen, by content; None not to keep it.
+    """
+
+    target: str
+    detector: Detector
+    clip: Backbone | None = None
+    features: Backbone | None = None
+    lpips: Backbone | None = None
+    strip: str = "corpus"
+    store: Store | None = None
+
+    def __iter__(self) -> Iterator[tuple[str, InstrumentInfo]]:
+        """Role and description of every instrument that there is."""
+        for role in ("detector", "clip", "features", "lpips"):
+            if (one := getattr(self, role)) is not None:
+                yield role, one.info
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How models are scored; two models scored by one Evaluation can be compared.
+
+    Args:
+        config: config of one concept (`object.church`).
+        layout: `metadata`, `igmu` or `flat` (see `igmu_metrics.images.layouts`).
+        prompt: the one prompt of layout `flat`, for alignment and CSDR.
+        bench: dataset repository or folder; needed by layout `metadata`.
+        revision: of the Hub repository.
+        detector: spec of the detector.
+        threshold: `p >= threshold` counts as present; the detector's own by default.
+        sensitivity: the detector's, measured for this concept; with `specificity`, corrected accuracies are given. A
+            detector that tells its own error rates needs none of these four.
+        specificity: likewise.
+        n_positives: on how many pictures `sensitivity` was measured.
+        n_negatives: on how many `specificity` was.
+        clip: CLIP model for alignment and CSDR; with a CLIP detector its own by default, else none.
+        features: backbone spec for distribution distances; CLIP, where there is one, by default.
+        lpips: network for LPIPS (`alex`, `vgg`, `alex?trunk=FILE`); None not to measure it.
+        strip: what CSDR compares with: `corpus`, or `reference` for comparing with published numbers only.
+        k: tries of the attacks (`asr_any@k`); None for all seeds, if all prompts have as many.
+        on_error: `raise`, or `skip` and count unreadable and unpaired pictures.
+        device: where models run; a GPU where there is one by default.
+        batch_size: pictures read ahead at once; no influence on the numbers.
+        seed: of the bootstraps.
+        precision: "fp32", or "bf16" for networks in half precision, which moves features by up to two hundredths.
+        cache: keep what networks made of a picture between runs (`igmu_metrics.networks.store`).
+        only: the generations to score, by row and seed; None for all that the folders hold.
+    """
+
+    config: str
+    layout: str = "metadata"
+    prompt: str | None = None
+    bench: str | None = None
+    revision: str | None = None
+    detector: str = "clip"
+    threshold: float | None = None
+    sensitivity: float | None = None
+    specificity: float | None = None
+    n_positives: int | None = None
+    n_negatives: int | None = None
+    clip: str | None = None
+    features: str | None = None
+    lpips: str | None = None
+    strip: str = "corpus"
+    k: int | None = None
+    on_error: str = "raise"
+    device: str | None = None
+    batch_size: int = BATCH_SIZE
+    seed: int = 0
+    precision: str = "fp32"
+    cache: bool = True
+    only: frozenset[tuple[str, int]] | None = None
+
+    def run(
+        self, original: Path, unlearned: Sequence[Path], advance: Advance = lambda what, done, total: None
+    ) -> Iterator[scorecard.Scorecard]:
+        """Score each unlearned model's folder against the original's, one card after the other.
+
+        Raises:
+            InputError: options that do not exist, or a config of more than one concept.
+            IgmuError: whatever is wrong with folders, labels, weights or images.
+        """
+        first, *others = self.found(original, unlearned)
+        with self.opened() as tools:
+            before = self.measured(first, tools, original.name, advance)
+            for folder, other in zip(unlearned, others, strict=True):
+                known = folder == original and tools.lpips is None  # all but its distance to itself
+                after = before if known else self.measured(other, tools, folder.name, advance, before)
+                yield self.card((folder.name, original.name), before, after, tools)
+
+    def found(self, original: Path, unlearned: Sequence[Path]) -> list[Generations]:
+        """The generations of the original and of every unlearned model.
+
+        Every folder is looked through before the first image is: a typing error should not cost an hour.
+        """
+        if self.prompt is not None and self.layout != "flat":
+            raise InputError(f"a prompt is given for layout {self.layout!r}; only 'flat' has one prompt for all.")
+        for name, known in (("on_error", ON_ERROR), ("strip", STRIPS)):
+            if getattr(self, name) not in known:
+                raise InputError(f"no {name} {getattr(self, name)!r}; it is {' or '.join(known)}.")
+        target, rows = self.target(), self.rows()
+        first, *others = (self._found(f, rows, target) for f in (original, *unlearned))
+        for other in others:
+            other.paired(first, skip=self.on_error == "skip")
+        return [first, *others]
+
+    def _found(self, folder: Path, rows: Mapping[str, Row], target: str) -> Generations:
+        table = asked(find(folder, self.layout, rows, prompt=self.prompt), target)
+        return table if self.only is None else table.where([key in self.only for key in table.keys])
+
+    def target(self) -> str:
+        """The one concept of the config.
+
+        Raises:
+            InputError: a config of more than one.
+        """
+        target = config_target(self.config)
+        if target is None:
+            members = config_concepts(self.config)
+            first = concept(members[0])
+            raise InputError(
+                f"config {self.config!r} gathers {len(members)} concepts; a model is scored on the one it was told to "
+                f"forget, such as {f'{SANDBOX}.{first.slug}' if self.config == SANDBOX else first.config!r}."
+            )
+        return target
+
+    def rows(self) -> dict[str, Row]:
+        """The corpus rows by id; none for a layout that does not know them."""
+        if self.layout != "metadata":
+            return {}
+        return bench_rows(self.config, bench=self.bench, revision=self.revision)
+
+    @contextmanager
+    def opened(self) -> Iterator[Instruments]:
+        """The instruments, with the cache that they share."""
+        tools = self.instruments(self.target())
+        store = open_store() if self.cache else None
+        try:
+            yield replace(tools, store=store)
+        finally:
+            if store is not None:
+                store.close()
+
+    def instruments(self, target: str) -> Instruments:
+        """Load detector and backbones for one target; a CLIP that several of them use is loaded once."""
+        name, _, argument = self.detector.partition(":")
+        registry.module("detectors", name)  # a wrong name should not wait for a model to load
+        how: dict[str, Any] = {"device": self.device, "precision": choice("precision", self.precision, PRECISIONS)}
+        clip: Backbone | None = None
+        if name == "clip" or self.clip:
+            spec = f"clip:{self.clip or argument}".removesuffix(":")
+            # The reference's glued copies overflow the text encoder, and it cuts them as torchmetrics does.
+            cut = {"truncation": "cut"} if self.strip == "reference" else {}
+            clip = registry.backbone(spec, **how, **cut)
+        options: dict[str, Any] = {"threshold": self.threshold, **how}
+        if name == "clip" and self.clip in (None, argument):
+            options["backbone"] = clip
+        detector: Detector = registry.detector(self.detector, **options)
+        measured = ("sensitivity", "specificity", "n_positives", "n_negatives")
+        given = {name: getattr(self, name) for name in measured if getattr(self, name) is not None}
+        if not given and target in detector.info.error_rates:
+            given = asdict(detector.info.error_rates[target])
+        if given:
+            detector.info = replace(detector.info, **given)
+        features = registry.backbone(self.features, **how) if self.features else clip
+        lpips = registry.backbone(f"lpips:{self.lpips}", **how) if self.lpips else None
+        return Instruments(target, detector, clip, features, lpips, self.strip)
+
+    def measured(
+        self,
+        table: Generations,
+        tools: Instruments,
+        what: str,
+        advance: Advance = lambda what, done, total: None,
+        original: Generations | None = None,
+    ) -> Generations:
+        """Run one model's generations through the instruments; with an `original`, LPIPS, too, if it is wanted."""
+        partners = None
+        if original is not None:
+            there = dict(zip(original.keys, original["path"], strict=True))
+            failed = {key for key, ok in zip(original.keys, original.ok, strict=True) if not ok}
+            partners = [None if key in failed else there.get(key) for key in table.keys]
+        backbones = {"clip_features": tools.clip, "features": tools.features}
+        columns = observe(
+            table["path"].tolist(),
+            detector=tools.detector,
+            concepts=table["own_concept"].tolist(),
+            backbones={name: one for name, one in backbones.items() if one is not None},
+            partners=partners,
+            distance=tools.lpips,
+            on_error="skip" if self.on_error == "skip" else "raise",
+            batch_size=self.batch_size,
+            tick=lambda n: advance(what, n, len(table)),
+            store=tools.store,
+        )
+        threshold = tools.detector.info.threshold
+        if threshold is None:
+            raise InputError(f"detector {tools.detector.info.name} names no threshold; a decision needs one.")
+        present = np.ma.filled(columns["probability"], 0.0) >= threshold
+        columns["present"] = np.ma.MaskedArray(present, mask=np.ma.getmaskarray(columns["probability"]))
+        return table.with_columns(**columns)
+
+    def card(
+        self, names: tuple[str, str], before: Generations, after: Generations, tools: Instruments
+    ) -> scorecard.Scorecard:
+        """Score what was measured.
+
+        Args:
+            names: of the unlearned and of the original model.
+            before: the original's generations.
+            after: the unlearned model's.
+            tools: what measured them.
+        """
+        model, original = names
+        table, failures = both(before, after, tools, skip=self.on_error == "skip")
+        bench = identity(locate(self.config, self.bench)) if self.layout == "metadata" else f"layout {self.layout}"
+        signed = {
+            "model": model,
+            "original": original,
+            "config": self.config,
+            "dataset": bench,
+            "dataset.revision": self.revision or "default",
+            "on_error": self.on_error,
+        }
+        found = scores(table, tools, fields=signed, n_failed=len(failures), k=self.k, seed=self.seed)
+        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NO_INFLUENCE}
+        options = {f.name: given[f.name] for f in fields(self) if f.name in given and given[f.name] != f.default}
+        named = {"model": model, "original_model": original, "config": self.config, "target": tools.target}
+        return scorecard.build(table, found, failures=failures, options=options, **named)
+
+
+def asked(table: Generations, target: str) -> Generations:
+    """The table with the concept that each generation is judged for; a retain row that names none is not judged."""
+    nothing = np.full(len(table), "")  # layouts that know no rows know no probes and families
+    known = {name: table.columns.get(name, nothing) for name in ("probe", "own_concept", "attack_family")}
+    item = concept(target)
+    own = np.where(table["split"] == "retain", known.pop("own_concept"), item.id)
+    ours = {"concept": np.full(len(table), item.id), "family": np.full(len(table), item.family), "own_concept": own}
+    return table.with_columns(**known, **ours)
+
+
+def both(
+    before: Generations, after: Generations, tools: Instruments, *, skip: bool = False
+) -> tuple[Generations, list[str]]:
+    """What was seen in both models, pair by pair, with the alignment of prompts and images.
+
+    Args:
+        before: the original model's generations, measured.
+        after: the unlearned model's.
+        tools: what measured them.
+        skip: leave out generations that only one of the models has, instead of raising.
+
+    Returns:
+        The pairs that can be scored, and why the others cannot.
+    """
+    table, reasons = after.paired(before, skip=skip)
+    for who, name in (("unlearned", "status"), ("original", "status" + ORIGINAL)):
+        failed = [s for s in table[name].tolist() if s.startswith(FAILED)]
+        reasons += [f"{who} model: {status.removeprefix(FAILED)}" for status in failed]
+    table = table.where(table.ok)
+    if tools.clip is None or "prompt" not in table or not len(table) or not (table["prompt"] != "").all():
+        return table, reasons
+    prompts = table["prompt"].tolist()
+    images = {suffix: unit_rows("clip_features", table[f"clip_features{suffix}"]) for suffix in ("", ORIGINAL)}
+    for name, texts in (("alignment", prompts), ("stripped_alignment", _stripped(table, tools))):
+        words = unit_rows("text_features", embedded(tools.clip, texts, tools.store))
+        columns = {f"{name}{s}": cosine("clip_features", x, "text_features", words) for s, x in images.items()}
+        table = table.with_columns(**columns)
+    return table, reasons
+
+
+def _stripped(table: Generations, tools: Instruments) -> list[str]:
+    """What CSDR compares an image with."""
+    prompts: list[str] = table["prompt"].tolist()
+    if tools.strip == "reference":
+        return [strip_reference(prompt) for prompt in prompts]
+    names = concept(tools.target).names
+    known = table["stripped_prompt"].tolist() if "stripped_prompt" in table else [""] * len(table)
+    return [text or strip_concept(prompt, names) for text, prompt in zip(known, prompts, strict=True)]
+
+
+def scores(
+    table: Generations,
+    tools: Instruments,
+    *,
+    fields: Fields,
+    n_failed: int = 0,
+    k: int | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> dict[str, Score]:
+    """Every score that the table allows, by `metric` or `metric/part`.
+
+    Args:
+        table: from `both`.
+        tools: what measured it.
+        fields: of the signature: model, config, dataset …
+        n_failed: pairs that are not in the table.
+        k: tries of the attacks; None for all seeds, if all prompts have as many. Where images failed, that is what
+            every prompt has left.
+        seed: of every bootstrap.
+        resamples: of every bootstrap.
+    """
+    table = table.with_facts(**facts(tools), k=k, unequal_seeds="fewest" if n_failed else None)
+    out: dict[str, Score] = {}
+    for name in registry.names("metrics"):
+        metric = registry.metric(name)
+        signed = {**fields, "rows": digest(table["id"].tolist()), **_instruments(metric, tools)}
+        for part, seen in parts(metric, table):
+            marked = signed | ({"split": part} if part else {})
+            score = scored(metric, seen, marked, n_failed=n_failed, seed=seed, resamples=resamples)
+            if score is not None:
+                out[f"{name}/{part}" if part else name] = score
+    return out
+
+
+def facts(tools: Instruments) -> dict[str, Setting]:
+    """What holds for every generation and metrics want to know."""
+    info = tools.detector.info
+    rates = {n: getattr(info, n) for n in ("sensitivity", "specificity", "n_positives", "n_negatives")}
+    known = {n: v for n, v in rates.items() if v is not None}
+    if tools.features is not None:
+        known["feature_name"] = tools.features.info.name
+    return {"target": tools.target, "near": ",".join(c.id for c in near(concept(tools.target))), **known}
+
+
+def parts(metric: Metric, table: Generations) -> Iterator[tuple[str, Generations]]:
+    """The parts of a table that a metric is scored on, each with the columns that the metric declares and no others."""
+    wanted = registry.columns(metric)
+    if not set(metric.NEEDS) <= set(table.columns):
+        return
+    for part, splits in metric.INFO.parts.items():
+        seen = table.part(*splits)
+        if len(seen):
+            yield part, Generations({n: v for n, v in seen.columns.items() if n in wanted}, table.facts)
+
+
+def _instruments(metric: Metric, tools: Instruments) -> dict[str, Setting]:
+    """Signature of the instruments behind the columns that a metric reads."""
+    behind = {_BEHIND.get(name.removesuffix(ORIGINAL)) for name in registry.columns(metric)}
+    found: dict[str, Setting] = {"strip": tools.strip} if "clip" in behind else {}
+    for role, info in tools:
+        if role in behind:
+            found |= info.signature(role)
+    return found
+
+
+def output_paths(out: Path | None, models: Sequence[Path]) -> list[Path | None]:
+    """Where each model's card goes: the file itself for one model, `<out>/<model>.json` for several.
+
+    Raises:
+        InputError: two models of the same folder name.
+        OutputError: a place that cannot be written to; found out before any work is done.
+    """
+    if out is None:
+        return [None] * len(models)
+    names = [m.name for m in models]
+    if len(set(names)) != len(names):
+        raise InputError(f"two unlearned folders are called {max(names, key=names.count)!r}; rename one of them.")
+    single = len(models) == 1 and out.suffix == ".json"
+    paths: list[Path | None] = [out] if single else [out / f"{name}.json" for name in names]
+    require_writable(out.parent if single else out)
+    return paths

@@ -1,0 +1,417 @@
+"""THE table: one row a generation, with everything that is known about it, from the folder of images to the scorecard.
+
+Conventions: a generation is one prompt and one seed, `(id, seed)`. Columns are named as in the corpus (`id`, `prompt`,
+`split`, `own_concept`, …); a column of the *other* model, the original, has the suffix `_original`. There are columns
+that were *given* (what the corpus says of the row), of the *file* (`sha256`, `format`, `width` …), and *measured* ones
+(`probability`, features, distances); `status` says what happened. `COLUMNS` defines them all; a metric or detector of
+another package may add its own.
+
+Missing is "" in texts, masked in numbers and decisions, a row of NaN in features. `failed` and `unclear` are never the
+same as absent: a failed generation has a status that says why, an unclear one a masked decision.
+
+Folders, shards, scorecards, reports, the audit and attacks read and write this table and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from igmu_data.errors import LengthMismatchError, MetadataError, OutputError
+from igmu_data.files import beside
+from igmu_data.schema import NEGATION
+from igmu_metrics.contract import FloatArray, Setting
+
+Kind = Literal["text", "whole", "flag", "number", "vector", "object"]
+Array = npt.NDArray[Any]
+Key = tuple[str, int]
+ORIGINAL: Final = "_original"
+OK: Final = "ok"
+UNCLEAR: Final = "unclear"
+FAILED: Final = "failed: "
+SHA256: Final = "^[0-9a-f]{64}$"
+_FACTS: Final = b"igmu"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What a column of the table is.
+
+    Args:
+        kind: text, whole number, decision (flag), number, vector of features, or any object.
+        about: one sentence.
+        both: whether there is one of the original model as well, with the suffix `_original`.
+        published: whether it is part of a scorecard's lines.
+        low: smallest value allowed.
+        high: largest value allowed.
+        pattern: regular expression that a text must match.
+    """
+
+    kind: Kind
+    about: str
+    both: bool = False
+    published: bool = True
+    low: float | None = None
+    high: float | None = None
+    pattern: str = ""
+
+
+COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
+    {
+        "id": Column("text", "id of the corpus row; names the prompt"),
+        "seed": Column("whole", "seed of the starting noise"),
+        "split": Column("text", "forget, retain or adversarial"),
+        "probe": Column("text", "how the row probes: direct, near, far, in-prompt, attack or negation"),
+        "concept": Column("text", "the concept to forget: whose benchmark the row belongs to"),
+        "own_concept": Column("text", "the concept that the image should show, and that the detector was asked about"),
+        "family": Column("text", "family of `concept` within its domain"),
+        "attack_family": Column("text", "family of the attack, in adversarial rows"),
+        "attack_source_id": Column("text", "the forget row that the attack rewrites"),
+        "prompt": Column("text", "the text given to the image generator", published=False),
+        "stripped_prompt": Column("text", "the prompt without the concept", published=False),
+        "path": Column("object", "the image: a file, or a PIL image", both=True, published=False),
+        "status": Column("text", "ok, unclear, or failed and why", both=True),
+        "sha256": Column("text", "SHA-256 of the image file", both=True, pattern=SHA256),
+        "format": Column("text", "file format: PNG, JPEG, WEBP, BMP, GIF or TIFF", both=True),
+        "width": Column("whole", "pixels", both=True, low=1),
+        "height": Column("whole", "pixels", both=True, low=1),
+        "mode": Column("text", "pixel format as stored: RGB, L, RGBA …", both=True),
+        "probability": Column("number", "that the image shows `own_concept`", both=True, low=0, high=1),
+        "present": Column("flag", "whether the probability reaches the detector's threshold", both=True),
+        "alignment": Column("number", "cosine of image and prompt in CLIP", both=True, low=-1, high=1),
+        "stripped_alignment": Column(
+            "number", "cosine of image and prompt without the concept in CLIP", both=True, low=-1, high=1
+        ),
+        "lpips": Column("number", "LPIPS between the images of both models", low=0),
+        "clip_features": Column("vector", "CLIP's embedding of the image", both=True, published=False),
+        "features": Column("vector", "features that distances are computed from", both=True, published=False),
+    }
+)
+
+
+def column(name: str) -> Column | None:
+    """The definition of a column, with or without the suffix; None for one that another package brought."""
+    base = name.removesuffix(ORIGINAL)
+    found = COLUMNS.get(base)
+    return found if found is None or base == name or found.both else None
+
+
+class Generations:
+    """A table of generations. It cannot be changed; what changes it gives a new table.
+
+    Args:
+        columns: by name, (n,) or (n, d) arrays; lists become arrays of the column's kind.
+        facts: what holds for all rows (target, settings of instruments …), plain JSON values.
+
+    Raises:
+        LengthMismatchError: columns of different lengths.
+
+    >>> table = Generations({"id": ["a", "a"], "seed": [0, 1], "present": [True, None]})
+    >>> len(table), table["present"].tolist(), table.keys
+    (2, [True, None], [('a', 0), ('a', 1)])
+    """
+
+    def __init__(self, columns: Mapping[str, Any], facts: Mapping[str, Setting] | None = None) -> None:
+        arrays = {name: _array(name, values) for name, values in columns.items()}
+        lengths = {name: len(values) for name, values in arrays.items()}
+        if len(set(lengths.values())) > 1:
+            listed = ", ".join(f"{name} {n}" for name, n in lengths.items())
+            raise LengthMismatchError(f"lengths differ: {listed}. Give one entry for every generation in each.")
+        self.columns: Mapping[str, Array] = MappingProxyType(arrays)
+        self.facts: Mapping[str, Setting] = MappingProxyType(dict(facts or {}))
+        self._n = next(iter(lengths.values()), 0)
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.columns
+
+    def __getitem__(self, name: str) -> Array:
+        return self.columns[name]
+
+    def __repr__(self) -> str:
+        return f"Generations({len(self)} rows: {', '.join(self.columns)})"
+
+    @property
+    def keys(self) -> list[Key]:
+        """`(id, seed)` of every row: what pairs it with another model's."""
+        return list(zip(self["id"].tolist(), self["seed"].tolist(), strict=True)) if len(self) else []
+
+    def with_columns(self, **columns: Any) -> Generations:
+        """The same table with further columns, or others of the same name."""
+        return Generations({**self.columns, **columns}, self.facts)
+
+    def with_facts(self, **facts: Setting | None) -> Generations:
+        """The same table with further facts; those that are None go."""
+        return Generations(self.columns, {k: v for k, v in {**self.facts, **facts}.items() if v is not None})
+
+    def without(self, *names: str) -> Generations:
+        """The same table without some columns."""
+        return Generations({k: v for k, v in self.columns.items() if k not in names}, self.facts)
+
+    def where(self, chosen: npt.ArrayLike) -> Generations:
+        """Some rows: by a mask, or by their places in the order wanted."""
+        at = np.asarray(chosen)
+        at = at if at.size else at.astype(np.intp)
+        return Generations({name: values[at] for name, values in self.columns.items()}, self.facts)
+
+    def part(self, *splits: str) -> Generations:
+        """The rows of some splits. `negation` is one of its own here, and no part of `adversarial`: an image of what
+        its prompt excluded is no success of an attack.
+        """
+        if not len(self):
+            return self
+        split = self["split"]
+        if "probe" in self:
+            split = np.where(self["probe"] == NEGATION, NEGATION, split)
+        return self.where(np.isin(split, splits))
+
+    @property
+    def ok(self) -> npt.NDArray[np.bool_]:
+        """(n,) whether nothing failed, in either model."""
+        good = np.ones(len(self), dtype=np.bool_)
+        for name in ("status", "status" + ORIGINAL):
+            if name in self:
+                good &= ~np.char.startswith(self[name], FAILED)
+        return good
+
+    def failures(self) -> list[str]:
+        """Why each generation that failed did, in the order of the rows."""
+        failed = np.char.startswith(self["status"], FAILED)
+        return [status.removeprefix(FAILED) for status in self["status"][failed].tolist()]
+
+    def paired(self, original: Generations, *, skip: bool = False) -> tuple[Generations, list[str]]:
+        """Both models in one table, in the order of the original's rows.
+
+        Args:
+            original: the original model's generations.
+            skip: leave out generations that only one of the models has, instead of raising.
+
+        Returns:
+            The table, and a reason for every generation that was left out.
+
+        Raises:
+            MetadataError: a generation that only one of the models has.
+        """
+        mine, theirs = ({key: at for at, key in enumerate(table.keys)} for table in (self, original))
+        reasons = []
+        for one, other, table, name in ((theirs, mine, original, "unlearned"), (mine, theirs, self, "original")):
+            missing = sorted(one.keys() - other.keys())
+            reasons += [f"row {row!r}, seed {seed}: no image of the {name} model" for row, seed in missing]
+            if missing and not skip:
+                row, seed = missing[0]
+                partner = table["path"][one[missing[0]]] if "path" in table else "an image"
+                raise MetadataError(
+                    f"the {name} model has no image for row {row!r}, seed {seed} ({len(missing)} missing), the partner "
+                    f"of {partner}. Generate it, or leave unpaired images out with --on-error skip."
+                )
+        common = [key for key in theirs if key in mine]
+        before = original.where([theirs[key] for key in common])
+        others = {
+            name + ORIGINAL: values
+            for name, values in before.columns.items()
+            if (known := column(name)) is None or known.both
+        }
+        return self.where([mine[key] for key in common]).with_columns(**others), reasons
+
+    def records(self, *names: str) -> Iterator[dict[str, Any]]:
+        """Rows as dictionaries of plain Python values, None where something is missing.
+
+        Args:
+            names: of the columns; those that the table has not are None. All that are published by default.
+        """
+        wanted = names or tuple(n for n in self.columns if (known := column(n)) is None or known.published)
+        plain = {n: _plain(n, self[n]) if n in self else [None] * len(self) for n in wanted}
+        for values in zip(*plain.values(), strict=True):
+            yield dict(zip(plain, values, strict=True))
+
+
+def joined(tables: Sequence[Generations]) -> Generations:
+    """The rows of several tables below each other, with the columns that any of them has and the facts of the first.
+
+    A column that a table lacks is missing in its rows; features of a table in which nothing could be read are NaN.
+    """
+    names = dict.fromkeys(name for table in tables for name in table.columns)
+    columns: dict[str, Any] = {}
+    for name in names:
+        parts = [table[name] if name in table else _missing(name, len(table)) for table in tables]
+        if any(part.ndim == 2 for part in parts):
+            width = max(part.shape[1] for part in parts if part.ndim == 2)
+            parts = [p if p.ndim == 2 and p.shape[1] == width else np.full((len(p), width), np.nan) for p in parts]
+        masked = any(isinstance(part, np.ma.MaskedArray) for part in parts)
+        columns[name] = np.ma.concatenate(parts) if masked else np.concatenate(parts)  # type: ignore[no-untyped-call]
+    return Generations(columns, tables[0].facts)
+
+
+def of_records(records: Sequence[Mapping[str, Any]], facts: Mapping[str, Setting] | None = None) -> Generations:
+    """The table of rows given as dictionaries; a key that a row lacks, or None, is missing there."""
+    names = dict.fromkeys(name for record in records for name in record)
+    return Generations({name: [record.get(name) for record in records] for name in names}, facts)
+
+
+def write(table: Generations, path: Path, facts: Mapping[str, Any]) -> None:
+    """Write a table as Parquet, whole or not at all.
+
+    Args:
+        table: what to write; images are written as the names of their files.
+        path: of the file.
+        facts: whatever holds for all rows, plain JSON; stands beside the table's own.
+
+    Raises:
+        OutputError: the place cannot be written to.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {name: _arrow(name, values) for name, values in table.columns.items() if values.shape[1:] != (0,)}
+    metadata = {_FACTS: json.dumps({"table": dict(table.facts), **facts})}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside(path) as part:
+            pq.write_table(pa.table(columns).replace_schema_metadata(metadata), part, compression="zstd")
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror or error}. Make room, or choose another --out."
+        ) from error
+
+
+def read(path: Path) -> tuple[Generations, dict[str, Any]]:
+    """Read a table and the facts beside it.
+
+    Raises:
+        MetadataError: not there, or not a table that `write` wrote.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        whole = pq.read_table(path)
+        facts = json.loads(whole.schema.metadata[_FACTS])
+        columns = {name: _numpy(name, whole.column(name).combine_chunks()) for name in whole.column_names}
+        return Generations(columns, facts.pop("table")), facts
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise MetadataError(f"{path}: not a table of igmu score --shard ({error}). Run that shard again.") from error
+
+
+def line_schema() -> dict[str, Any]:
+    """The JSON Schema of a scorecard's line: the published columns, of both models."""
+    kinds = {"text": "string", "whole": "integer", "flag": "boolean", "number": "number"}
+    properties = {}
+    for base, known in COLUMNS.items():
+        if not known.published:
+            continue
+        bounds: dict[str, Any] = {"minimum": known.low, "maximum": known.high, "pattern": known.pattern or None}
+        for name in (base, base + ORIGINAL) if known.both else (base,):
+            about = known.about + (", of the original model" if name != base else "")
+            properties[name] = {"type": kinds[known.kind], "description": about, **_given(bounds)}
+    # Columns that another package's metrics or detectors brought are allowed.
+    return {"type": "object", "properties": properties, "required": ["id", "seed", "split"]}
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def texts(values: Iterable[str | None]) -> npt.NDArray[np.str_]:
+    """(n,) texts, "" for None."""
+    return np.asarray(["" if v is None else str(v) for v in values], dtype=np.str_)
+
+
+def _kind(name: str, values: Array) -> Kind:
+    """The kind of a column: as defined, or as its array tells."""
+    known = column(name)
+    if known is not None:
+        return known.kind
+    kinds: dict[str, Kind] = {"U": "text", "b": "flag", "i": "whole", "u": "whole", "f": "number"}
+    return "vector" if values.ndim == 2 else kinds.get(values.dtype.kind, "object")
+
+
+def _array(name: str, values: Any) -> Array:
+    """A column as the array of its kind; arrays of a column that is not defined stay as they are."""
+    known = column(name)
+    if isinstance(values, np.ndarray) and values.dtype != object:
+        return values if known is None else _as_kind(known.kind, values)
+    given = list(values)
+    if known is None:
+        some = next((v for v in given if v is not None), None)
+        kind: Kind = (
+            "text" if isinstance(some, str) else "flag" if isinstance(some, bool | np.bool_) else
+            "number" if isinstance(some, int | float | np.number) else "object"
+        )  # fmt: skip
+    else:
+        kind = known.kind
+    if kind == "text":
+        return texts(given)
+    if kind == "object":
+        out = np.empty(len(given), dtype=object)
+        out[:] = given
+        return out
+    if kind == "vector":
+        return np.asarray(given, dtype=np.float64)
+    mask = [v is None or v is np.ma.masked for v in given]
+    filler: Any = 0
+    return _as_kind(kind, np.ma.MaskedArray([filler if m else v for v, m in zip(given, mask, strict=True)], mask=mask))
+
+
+def _as_kind(kind: Kind, values: Array) -> Array:
+    if kind in ("flag", "number"):
+        dtype = np.bool_ if kind == "flag" else np.float64
+        data: Array = np.ma.getdata(values).astype(dtype)
+        hidden = np.ma.getmaskarray(values)
+        if kind == "number":
+            hidden = hidden | np.isnan(data)
+            data = np.where(hidden, 0.0, data)
+        return np.ma.MaskedArray(data, mask=hidden)
+    if kind == "whole":
+        return values.filled(0).astype(np.int64) if isinstance(values, np.ma.MaskedArray) else values.astype(np.int64)
+    return values
+
+
+def _missing(name: str, n: int) -> Array:
+    known = column(name)
+    return np.full((n, 0), np.nan) if known is not None and known.kind == "vector" else _array(name, [None] * n)
+
+
+def _plain(name: str, values: Array) -> list[Any]:
+    kind = _kind(name, values)
+    found: list[Any] = values.tolist()
+    if kind == "text":
+        return [v or None for v in found]
+    if kind == "whole" and name != "seed":
+        return [v or None for v in found]
+    return found
+
+
+def _arrow(name: str, values: Array) -> Any:
+    import pyarrow as pa
+
+    kind = _kind(name, values)
+    if kind == "vector":
+        with np.errstate(over="ignore", under="ignore"):
+            short = values.astype(np.float32)  # where that loses nothing
+        kept = short if np.array_equal(short.astype(np.float64), values, equal_nan=True) else values
+        return pa.FixedSizeListArray.from_arrays(pa.array(kept.reshape(-1)), values.shape[1])
+    if kind == "object":
+        return pa.array([Path(v).name if isinstance(v, str | Path) else None for v in values], pa.string())
+    types = {"text": pa.string(), "whole": pa.int64(), "flag": pa.bool_(), "number": pa.float64()}
+    return pa.array(_plain(name, values), types[kind])
+
+
+def _numpy(name: str, values: Any) -> Any:
+    import pyarrow as pa
+
+    if pa.types.is_fixed_size_list(values.type):
+        flat: FloatArray = np.asarray(values.flatten()).astype(np.float64)
+        return flat.reshape(len(values), values.type.list_size)
+    known = column(name)
+    if known is not None and known.kind == "object":
+        return [None if v is None else Path(v) for v in values.to_pylist()]
+    return values.to_pylist()
