@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import json
 import pickle
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -173,6 +175,40 @@ def test_page_of_a_space(name: str, gradio: ModuleType) -> None:
         gradio.Error, match="Choose a CSV file" if references_of(name) == "labels" else "no predictions"
     ):
         Widget.behind(*[None] * len(Widget.inputs))
+
+
+@pytest.mark.slow
+def test_pages_with_gradio(tmp_path: Path) -> None:
+    """The real pages are served, and their buttons answer over HTTP: with figures, or with what is missing."""
+    if importlib.util.find_spec("gradio") is None:
+        pytest.skip("needs gradio: pip install 'igmu[spaces]'")
+    (tmp_path / "labels.csv").write_text("predictions,references\nstyle/none,style/monet\n", encoding="utf-8")
+    code = f"""
+import json, runpy
+from gradio_client import Client, handle_file
+labels = handle_file({str(tmp_path / "labels.csv")!r})
+given = {{"concept_accuracy": (labels, "style/monet"), "lpips": ([], []), "clip_alignment": ([], ""),
+         "forget_score": ([], [], "", "all")}}
+out = {{}}
+for name, values in given.items():
+    demo = runpy.run_path(f"{spaces.RENDERED}/{{name}}/app.py")["demo"]
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True)
+    try:
+        out[name] = Client(url, verbose=False).predict(*values, api_name="/score")["data"][0]
+    except Exception as error:
+        out[name] = str(error)
+    demo.close()
+print(json.dumps(out))
+"""
+    root = Path(spaces.__file__).parents[1]
+    env = {"PATH": "", "PYTHONPATH": str(root), "GRADIO_ANALYTICS_ENABLED": "False", "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=250, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
+    assert found.pop("concept_accuracy") == ["unlearning_accuracy", "1.0"]
+    assert set(found.values()) == {"no predictions: give one entry a generation."}
 
 
 def test_labels_on_a_page(tmp_path: Path) -> None:
