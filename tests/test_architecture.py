@@ -33,9 +33,9 @@ LAYERS = {
         ("metrics",),
         ("registry",),
         ("scorecard", "evaluation"),
-        ("scale", "attacks", "training", "verdict", "api", "spaces", "testing"),
+        ("scale", "attacks", "training", "verdict", "api", "testing"),
         ("report",),
-        ("sandbox",),
+        ("sandbox", "spaces"),
         ("cli",),
     ),
     "builders": (("",),),
@@ -51,6 +51,7 @@ HEAVY = (
     "pandas",
     "pyarrow",
     "diffusers",
+    "gradio",
 )
 
 
@@ -154,7 +155,9 @@ def test_the_check_of_heavy_modules_can_fail() -> None:
     assert "PIL" in loaded_after("import PIL")
 
 
-@pytest.mark.parametrize("name", ["igmu_metrics", "igmu_data", "igmu_data.taxonomy", "igmu_metrics.registry"])
+@pytest.mark.parametrize(
+    "name", ["igmu_metrics", "igmu_data", "igmu_data.taxonomy", "igmu_metrics.registry", "igmu_metrics.spaces"]
+)
 def test_importing_is_light(name: str) -> None:
     assert loaded_after(f"import {name}") == set()
 
@@ -171,7 +174,7 @@ def test_help_is_light(argument: str) -> None:
 
 def test_heavy_modules_are_not_imported_at_the_top() -> None:
     """At module level only contracts of types may name them, so that no file makes another one slow."""
-    heavy = {"torch", "torchvision", "transformers", "datasets", "evaluate", "diffusers", "scipy"}
+    heavy = {"torch", "torchvision", "transformers", "datasets", "evaluate", "diffusers", "scipy", "gradio"}
     wrong = []
     for name, path in MODULES.items():
         for node in ast.parse(path.read_text(encoding="utf-8")).body:

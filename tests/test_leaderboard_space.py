@@ -6,11 +6,11 @@ import base64
 import importlib.util
 import json
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from unittest.mock import MagicMock
 
 import pytest
@@ -23,6 +23,7 @@ from igmu_data import __version__
 from igmu_metrics.cli import app as igmu
 from igmu_metrics.evaluate import Evaluation
 from igmu_metrics.scorecard import Scorecard, read_all, write
+from igmu_metrics.spaces import leaderboard
 
 ROOT = Path(__file__).resolve().parent.parent
 SPACE = spaces.RENDERED / spaces.LEADERBOARD
@@ -38,18 +39,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def cards(root: Path) -> list[Scorecard]:
     return read_all([root / "cards" / f"{m}.json" for m in MODELS[1:]])
-
-
-@pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """`app.py` without gradio: its widgets are stand-ins, its functions the real ones."""
-    monkeypatch.setitem(sys.modules, "gradio", MagicMock())
-    spec = importlib.util.spec_from_file_location("page_of_leaderboard", SPACE / "app.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_front_matter_and_requirements() -> None:
@@ -72,15 +61,18 @@ def test_commands_of_the_readme_exist() -> None:
             assert option in told, f"igmu {name} {option}"
 
 
-def test_without_cards_nothing_is_ranked(page: ModuleType, tmp_path: Path) -> None:
-    cards, shown = page.ranked(tmp_path)
+def test_without_cards_nothing_is_ranked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    cards, shown = leaderboard.ranked(tmp_path)
     assert cards == []
     assert "No results yet" in shown
-    assert shown == page.BOARD, "the Space starts empty"
+    gradio = MagicMock()
+    monkeypatch.setitem(sys.modules, "gradio", gradio)
+    runpy.run_path(str(SPACE / "app.py"))
+    gradio.HTML.assert_called_once_with(shown)  # the Space starts empty
 
 
-def test_the_cards_of_the_folder_are_ranked(page: ModuleType, root: Path) -> None:
-    cards, shown = page.ranked(root / "cards")
+def test_the_cards_of_the_folder_are_ranked(root: Path) -> None:
+    cards, shown = leaderboard.ranked(root / "cards")
     assert sorted(c.model for c in cards) == ["esd", "fmn"]
     frame = re.fullmatch(
         r'<iframe title="Leaderboard" sandbox src="data:text/html;charset=utf-8;base64,([\w+/=]+)" style="[^"]+">'
@@ -93,38 +85,38 @@ def test_the_cards_of_the_folder_are_ranked(page: ModuleType, root: Path) -> Non
     assert base64.b64decode(frame[1]) == (root / "page.html").read_bytes(), "the static page, to the byte"
 
 
-def test_one_wrong_card_and_nothing_is_ranked(page: ModuleType, root: Path, tmp_path: Path) -> None:
+def test_one_wrong_card_and_nothing_is_ranked(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root / "cards", tmp_path / "cards")
     (tmp_path / "cards" / "a<b>.json").write_text("{}", encoding="utf-8")
-    cards, shown = page.ranked(tmp_path / "cards")
+    cards, shown = leaderboard.ranked(tmp_path / "cards")
     assert cards == []
     assert "iframe" not in shown
     assert "1 scorecard of 3 refused" in shown
     assert "a&lt;b&gt;.json" in shown
 
 
-def test_a_good_card_gets_its_command(page: ModuleType, root: Path, cards: list[Scorecard]) -> None:
+def test_a_good_card_gets_its_command(root: Path, cards: list[Scorecard]) -> None:
     esd, fmn = cards
     path = root / "cards/esd.json"
     n = len(esd.generations)
-    own = page.checked(str(path), [])
+    own = leaderboard.checked(str(path), [])
     assert own.startswith(f"{len(esd.scores)} scores of {n} generations hold together.\n")
     assert "esd would stand in a table of its own" in own
     assert own.endswith(
         f"hf upload igmu/leaderboard esd.json scorecards/{CONFIG}/esd.json --repo-type space --create-pr"
     )
-    assert "in a table with 1 other.\n" in page.checked(str(path), [fmn])
-    assert "in place of the card that is there already" in page.checked(str(path), [esd, fmn])
+    assert "in a table with 1 other.\n" in leaderboard.checked(str(path), [fmn])
+    assert "in place of the card that is there already" in leaderboard.checked(str(path), [esd, fmn])
 
 
-def test_a_name_becomes_a_path(page: ModuleType, cards: list[Scorecard], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_becomes_a_path(cards: list[Scorecard], monkeypatch: pytest.MonkeyPatch) -> None:
     named = cards[0].model_copy(update={"model": "org/my model; rm -r"})
-    monkeypatch.setattr(page, "verify", lambda _: (named, []))
-    command = page.checked("/tmp/my card.json", []).splitlines()[-1]
+    monkeypatch.setattr(leaderboard, "verify", lambda _: (named, []))
+    command = leaderboard.checked("/tmp/my card.json", []).splitlines()[-1]
     assert f" 'my card.json' scorecards/{CONFIG}/org-my-model-rm--r.json --repo-type space" in command
 
 
-def test_what_igmu_verify_refuses_is_refused(page: ModuleType, root: Path, tmp_path: Path) -> None:
+def test_what_igmu_verify_refuses_is_refused(root: Path, tmp_path: Path) -> None:
     text = (root / "cards/esd.json").read_text(encoding="utf-8")
     changed = text.replace('"value": 1.0', '"value": 0.9', 1)
     assert changed != text
@@ -132,21 +124,21 @@ def test_what_igmu_verify_refuses_is_refused(page: ModuleType, root: Path, tmp_p
     wrong.write_text(changed, encoding="utf-8")
     said = CliRunner().invoke(igmu, ["verify", str(wrong)])
     assert said.exit_code != 0
-    shown = page.checked(str(wrong), [])
+    shown = leaderboard.checked(str(wrong), [])
     assert shown.startswith("Refused")
     assert "content_sha256" in shown
     assert [line for line in said.output.splitlines() if line] == shown.splitlines()[1:], "the same words"
     for name, text in {"list": "[1]", "text": "hello", "other": '{"name": 1}'}.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-        assert page.checked(str(tmp_path / name), []).startswith("Refused"), name
-    assert page.checked(None, []) == "Choose a scorecard first."
+        assert leaderboard.checked(str(tmp_path / name), []).startswith("Refused"), name
+    assert leaderboard.checked(None, []) == "Choose a scorecard first."
 
 
-def test_the_original_is_no_submission(page: ModuleType, root: Path, tmp_path: Path) -> None:
+def test_the_original_is_no_submission(root: Path, tmp_path: Path) -> None:
     original = root / "drawn/original"
     (card,) = Evaluation(CONFIG, detector=f"labels:{root / 'drawn/labels.csv'}").run(original, [original])
     write(card, tmp_path / "original.json")
-    assert "original model" in page.checked(str(tmp_path / "original.json"), [])
+    assert "original model" in leaderboard.checked(str(tmp_path / "original.json"), [])
 
 
 @pytest.fixture

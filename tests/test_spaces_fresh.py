@@ -1,13 +1,17 @@
-"""The kept Spaces are what the metrics say now, complete, loadable, and right about their own cases."""
+"""The kept Spaces are what the metrics say now, complete, loadable, and so are those of other packages' metrics."""
 
 from __future__ import annotations
 
-import ast
 import importlib.util
+import inspect
+import json
+import pickle
+import runpy
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -17,7 +21,9 @@ from builders import spaces
 from igmu_data.errors import EmptyInputError, InputError, LengthMismatchError
 from igmu_metrics import registry
 from igmu_metrics.contract import Estimate, Score, Signature
-from igmu_metrics.spaces import checked, compute, flat, references_of
+from igmu_metrics.spaces import check, checked, compute, flat, metric_class, page, references_of
+from igmu_metrics.spaces.form import figures
+from igmu_metrics.spaces.inputs import arguments
 
 NAMES = registry.names("metrics")
 
@@ -76,93 +82,267 @@ def test_files_of_a_space(name: str) -> None:
     assert header["tags"] == ["evaluate", "metric"]
     assert {"emoji", "colorFrom", "colorTo", "sdk_version"} <= header.keys()
     info = registry.metric(name).INFO
-    for text in (info.summary, info.limits, info.headline, *info.references):
+    for text in (info.summary, info.limits, info.headline, *info.references, *(f"- `{a}`: " for a in arguments(name))):
         assert text in files["README.md"]
     assert files["requirements.txt"].startswith("igmu")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_script_of_a_space(name: str) -> None:
-    """evaluate loads the first Metric in the script's namespace, and asks pip for what is imported at its margin."""
-    text = spaces.render(name)[f"{name}.py"]
-    tree = ast.parse(text)
-    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    assert [ast.unparse(base) for node in classes for base in node.bases] == ["evaluate.Metric"]
-    snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in classes[0].name).lstrip("_")
-    assert snake == name
-    margin = [line for line in text.splitlines() if line.startswith(("import ", "from "))]
-    assert margin == ["import evaluate", "import igmu_metrics.spaces  # From: igmu"]
+def test_script_of_a_space(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """evaluate loads the first Metric in the script's namespace, names it after the class, and asks pip for imports."""
+    import evaluate
+    from evaluate.loading import get_imports
+    from evaluate.naming import camelcase_to_snakecase
+
+    path = spaces.RENDERED / name / f"{name}.py"
+    assert get_imports(str(path)) == [("library", "igmu_metrics", "igmu", None)]
+    script = module_at(path, f"script_of_{name}")
+    monkeypatch.setitem(sys.modules, script.__name__, script)
+    (found,) = (c for c in vars(script).values() if isinstance(c, type) and issubclass(c, evaluate.Metric))
+    assert camelcase_to_snakecase(found.__name__) == name
+    assert pickle.loads(pickle.dumps(found)) is found
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_page_of_a_space(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without gradio: its widgets are stand-ins, the function behind the button is the real one."""
+def test_no_metric_class_can_be_imported() -> None:
+    """A script may import all of igmu_metrics.spaces, and evaluate still finds its own class first."""
+    import evaluate
 
-    class Widget:
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            pass
+    import igmu_metrics.spaces
 
-        def __enter__(self) -> Widget:
-            return self
+    public = [vars(module).values() for module in (igmu_metrics, igmu_metrics.spaces, inspect.getmodule(metric_class))]
+    assert [c for found in public for c in found if isinstance(c, type) and issubclass(c, evaluate.Metric)] == []
 
-        def __exit__(self, *_: object) -> None:
-            pass
 
-        def click(self, function: Any, inputs: list[Any], output: Any) -> None:
-            assert len(inputs) == function.__code__.co_argcount
+def test_the_class_tells_of_its_metric(tmp_path: Path) -> None:
+    metric = metric_class("lpips", __name__, owner="somebody")(cache_dir=str(tmp_path))
+    info = registry.metric("lpips").INFO
+    assert (metric.name, metric.info.homepage) == ("lpips", "https://huggingface.co/spaces/somebody/lpips")
+    assert metric.citation == "\n".join(info.references)
+    assert info.title in metric.description
+    assert info.summary in metric.description
+    assert "\n- splits: (n,) forget, retain or adversarial.\n" in metric.inputs_description
+    assert metric.inputs_description in metric.compute.__doc__
 
-    gradio = ModuleType("gradio")
+
+def test_arguments_are_those_of_the_call() -> None:
+    """Arguments of a backbone's making are none of the Space's, and sources that a metric can do without are."""
+    assert list(arguments("clip_alignment"))[:7] == [
+        "predictions", "references", "original_images", "stripped_prompts", "ids", "seeds", "variant",
+    ]  # fmt: skip
+    assert {"config", "detector", "k", "original_predictions"} < arguments("forget_score").keys()
+    assert arguments("forget_score").keys().isdisjoint({"name", "images", "row_ids", "original_images", "signature"})
+    for name in NAMES:
+        assert all(arguments(name).values()), name
+
+
+class Widget:
+    """A stand-in for every widget of gradio: counts them, and runs the function behind the button."""
+
+    made: ClassVar[list[str]] = []
+    inputs: ClassVar[list[Any]] = []
+    behind: ClassVar[Any] = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        Widget.made += [kwargs["label"]] if "label" in kwargs else []
+
+    def __enter__(self) -> Widget:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def click(self, function: Any, inputs: list[Any], output: Any) -> None:
+        Widget.behind, Widget.inputs = staticmethod(function), inputs
+
+
+@pytest.fixture
+def gradio(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = ModuleType("gradio")
     for widget in ("Blocks", "Button", "Dataframe", "File", "Gallery", "Markdown", "Textbox"):
-        setattr(gradio, widget, Widget)
-    gradio.Error = type("Error", (Exception,), {})  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "gradio", gradio)
-    page = module_at(spaces.RENDERED / name / "app.py", f"page_of_{name}")
-    if references_of(name) == "labels":
-        table = tmp_path / "labels.csv"
-        table.write_text("predictions,references\nstyle/none,style/monet\n,style/monet\nobject/cat,object/cat\n")
-        shown = dict(page.score(str(table), "style/monet"))
-        assert (shown["unlearning_accuracy"], shown["n_unclear"]) == ("1.0", "1.0")
-        with pytest.raises(gradio.Error, match="church"):
-            page.score(str(table), "church")
-    else:
-        assert page.paths([("a.png", None), ("b.png", "caption")]) == ["a.png", "b.png"]
-        with pytest.raises(gradio.Error, match="no predictions"):
-            page.score(*[[]] * page.score.__code__.co_argcount)
-
-
-@pytest.fixture(scope="module")
-def offline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
-    """Options that let a Space's own tests run without a network: small weights, a small corpus."""
-    from tiny import tiny_clip, tiny_trunk
-
-    from builders import bench
-
-    out = tmp_path_factory.mktemp("offline")
-    bench.build(out, only=["object/church"])
-    clip = f"clip:{tiny_clip(out / 'clip')}"
-    corpus = {"bench": str(out / "igmu/bench"), "device": "cpu"}
-    trunk = tiny_trunk(out / "trunk.safetensors")
-    return {
-        "clip_alignment": {"backbone": clip, "device": "cpu"},
-        "frechet": {"backbone": clip, "device": "cpu"},
-        "lpips": {"backbone": f"lpips:alex?trunk={trunk}", "device": "cpu"},
-        "attack_success_rate": corpus,
-        "forget_score": corpus,
-    }
+        setattr(module, widget, Widget)
+    module.Error = type("Error", (Exception,), {})  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "gradio", module)
+    monkeypatch.setattr(Widget, "made", [])
+    return module
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_space_passes_its_own_tests(
-    name: str, offline: dict[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    import datasets
+def test_page_of_a_space(name: str, gradio: ModuleType) -> None:
+    """With no input there is one answer to whoever presses the button: what is missing."""
+    assert isinstance(runpy.run_path(str(spaces.RENDERED / name / "app.py"))["demo"], Widget)
+    assert len(Widget.made) == len(Widget.inputs)
+    with pytest.raises(
+        gradio.Error, match="Choose a CSV file" if references_of(name) == "labels" else "no predictions"
+    ):
+        Widget.behind(*[None] * len(Widget.inputs))
 
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
-    cases = vars(module_at(spaces.RENDERED / name / "tests.py", f"cases_of_{name}"))
-    tests = [function for case, function in cases.items() if case.startswith("test_")]
-    assert len(tests) >= 2
-    for test in tests:
-        test(**offline.get(name, {}))
+
+@pytest.mark.slow
+def test_pages_with_gradio(tmp_path: Path) -> None:
+    """The real pages are served, and their buttons answer over HTTP: with figures, or with what is missing."""
+    if importlib.util.find_spec("gradio") is None:
+        pytest.skip("needs gradio: pip install 'igmu[spaces]'")
+    (tmp_path / "labels.csv").write_text("predictions,references\nstyle/none,style/monet\n", encoding="utf-8")
+    code = f"""
+import json, runpy
+from gradio_client import Client, handle_file
+labels = handle_file({str(tmp_path / "labels.csv")!r})
+given = {{"concept_accuracy": (labels, "style/monet"), "lpips": ([], []), "clip_alignment": ([], ""),
+         "forget_score": ([], [], "", "all")}}
+out = {{}}
+for name, values in given.items():
+    demo = runpy.run_path(f"{spaces.RENDERED}/{{name}}/app.py")["demo"]
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True)
+    try:
+        out[name] = Client(url, verbose=False).predict(*values, api_name="/score")["data"][0]
+    except Exception as error:
+        out[name] = str(error)
+    demo.close()
+print(json.dumps(out))
+"""
+    root = Path(spaces.__file__).parents[1]
+    env = {"PATH": "", "PYTHONPATH": str(root), "GRADIO_ANALYTICS_ENABLED": "False", "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=250, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
+    assert found.pop("concept_accuracy") == ["unlearning_accuracy", "1.0"]
+    assert set(found.values()) == {"no predictions: give one entry a generation."}
+
+
+def test_labels_on_a_page(tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text("predictions,references\nstyle/none,style/monet\n,style/monet\nobject/cat,object/cat\n")
+    shown = dict(figures("concept_accuracy", str(table), "style/monet"))
+    assert (shown["unlearning_accuracy"], shown["n_unclear"]) == ("1.0", "1.0")
+    with pytest.raises(InputError, match="church"):
+        figures("concept_accuracy", str(table), "church")
+    with pytest.raises(InputError, match="target"):
+        figures("concept_accuracy", str(table), "")
+    table.write_text("predictions,reference\nstyle/none,style/monet\n")
+    with pytest.raises(InputError, match="no column 'references'"):
+        figures("concept_accuracy", str(table), "style/monet")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "given"),
+    [
+        ("clip_alignment", ([("a.png", None)], " a cat\n\n"), (["a.png"], ["a cat"], {})),
+        ("lpips", ([("a.png", None)], [("b.png", "caption")]), (["a.png"], ["b.png"], {})),
+        (
+            "forget_score",
+            ([("a.png", None)], [("b.png", None)], "0f3a", "all"),
+            (["a.png"], ["0f3a"], {"original_predictions": ["b.png"], "config": "all"}),
+        ),
+    ],
+)
+def test_pictures_on_a_page(name: str, values: Any, given: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def computed(metric: str, predictions: Any, references: Any, **options: Any) -> dict[str, float]:
+        assert (metric, (predictions, references, options)) == (name, given)
+        return {"figure": 0.5}
+
+    monkeypatch.setattr(sys.modules[figures.__module__], "compute", computed)
+    assert figures(name, *values) == [["figure", "0.5"]]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_space_passes_its_own_tests(name: str) -> None:
+    tests = [f for case, f in vars(module_at(spaces.RENDERED / name / "tests.py", f"cases_of_{name}")).items()
+             if case.startswith("test_")]  # fmt: skip
+    assert len(tests) == 1
+    tests[0]()
+
+
+FOREIGN = '''
+"""Share of red: how red pictures are.
+
+>>> score(None)
+0.5
+"""
+from igmu_metrics.contract import MetricInfo
+
+INFO = MetricInfo(
+    name="red_share", version=3, title="Share of red", summary="How red pictures are.", headline="red_share",
+    direction="lower", range=(0.0, 1.0), references=("Somebody, 2026",), limits="None.",
+)
+
+def rows(*, predictions, references, hue="red"):
+    """Count.
+
+    Args:
+        predictions: labels.
+        references: labels.
+        hue: what
+            red is.
+    """
+
+def score(rows, *, seed=0, resamples=0):
+    """The share.
+
+    Returns:
+        `red_share`.
+    """
+    return 0.5
+'''
+
+
+@pytest.fixture
+def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A metric of another package, `red-metrics`, that the registry knows."""
+    (tmp_path / "red_metrics.py").write_text(FOREIGN, encoding="utf-8")
+    (tmp_path / "red_metrics-1.2.dist-info").mkdir()
+    told = "Metadata-Version: 2.1\nName: red-metrics\nVersion: 1.2\n"
+    (tmp_path / "red_metrics-1.2.dist-info/METADATA").write_text(told, encoding="utf-8")
+    (tmp_path / "red_metrics-1.2.dist-info/top_level.txt").write_text("red_metrics\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module, own_names, own_metric = importlib.import_module("red_metrics"), registry.names, registry.metric
+    monkeypatch.setitem(sys.modules, "red_metrics", module)
+    monkeypatch.setattr(registry, "names", lambda group: (*own_names(group), "red_share"))
+    monkeypatch.setattr(registry, "metric", lambda name: module if name == "red_share" else own_metric(name))
+    return "red_share"
+
+
+def test_a_metric_of_another_package_has_a_space(foreign: str, gradio: ModuleType, tmp_path: Path) -> None:
+    from evaluate.loading import get_imports
+
+    assert foreign not in spaces.names(), "its Space is not kept here"
+    files = spaces.render(foreign, "somebody")
+    assert files["requirements.txt"].splitlines()[1:] == ["red-metrics>=1.2", "evaluate>=0.4.6"]
+    assert 'evaluate.load("somebody/red_share")' in files["README.md"]
+    assert "- `hue`: what red is.\n" in files["README.md"]
+    script = tmp_path / "red_share.py"
+    script.write_text(files["red_share.py"], encoding="utf-8")
+    assert get_imports(str(script))[1:] == [("library", "red_metrics", "red-metrics", None)]
+    found = module_at(script, "script_of_red_share").RedShare(cache_dir=str(tmp_path))
+    assert (found.name, found.info.homepage) == (foreign, "https://huggingface.co/spaces/somebody/red_share")
+    check(foreign)
+    assert isinstance(page(foreign), Widget)
+
+
+def test_check_says_what_is_wrong(foreign: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["red_metrics"], "__doc__", ">>> 1 + 1\n3\n")
+    with pytest.raises(AssertionError, match="1 of 1 lines of examples give something else"):
+        check(foreign)
+    monkeypatch.setattr(sys.modules["red_metrics"], "__doc__", "No example.")
+    with pytest.raises(AssertionError, match="no docstring works out an example"):
+        check(foreign)
+
+
+def test_named_spaces_are_written_for_their_owner(
+    foreign: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import typer
+
+    app = typer.Typer()
+    app.command()(spaces.main)
+    monkeypatch.setattr(spaces, "RENDERED", tmp_path / "kept")
+    done = CliRunner().invoke(app, [foreign, "--owner", "somebody", "--out", str(tmp_path / "hub")])
+    assert done.exit_code == 0, done.output
+    assert sorted(p.name for p in (tmp_path / "hub/somebody/red_share").iterdir()) == [
+        "README.md", "app.py", "manifest.json", "red_share.py", "requirements.txt", "tests.py",
+    ]  # fmt: skip
+    assert not (tmp_path / "kept").exists()
 
 
 def test_what_references_are() -> None:

@@ -32,6 +32,8 @@ def test_every_space_loads_and_labels_are_scored(published: Hub, client: Client)
     import evaluate
     from evaluate.loading import get_imports
     from igmu_data.errors import EmptyInputError
+    from igmu_metrics import score
+    from igmu_metrics.spaces import flat
 
     names = {list(registry.names("metrics"))}
     out = {{"names": [], "imports": []}}
@@ -55,19 +57,20 @@ def test_every_space_loads_and_labels_are_scored(published: Hub, client: Client)
         metric.compute(predictions=[], references=[], **case)
     except EmptyInputError as error:
         out["empty"] = str(error)
+    out["score"] = flat(score("concept_accuracy", predictions=seen, references=asked, **case))
     saved = evaluate.save("saved.json", **out["plain"])
     out["saved"] = json.load(open("saved.json"))["unlearning_accuracy"]
     print(json.dumps(out))
     """
     found = json.loads(client(code, published))
     assert found["names"] == [[name, "metric", True] for name in registry.names("metrics")]
-    lines = [["library", "evaluate", "evaluate", None], ["library", "igmu_metrics", "igmu", None]]
-    assert found["imports"] == [lines] * len(found["names"]), "this is what pip is told to install"
+    hint = ["library", "igmu_metrics", "igmu", None]
+    assert found["imports"] == [[hint]] * len(found["names"]), "this is what pip is told to install"
     # Gone in 3 of 4; Monet kept in 1 of 2, with the none label (1/2 + 1)/2; cats in 1 of 2.
     wanted = {"unlearning_accuracy": 0.75, "in_domain_retain_accuracy": 0.5, "cross_domain_retain_accuracy": 0.5}
     assert wanted.items() <= found["plain"].items()
     assert found["none"]["in_domain_retain_accuracy"] == 0.75
-    assert found["batches"] == found["plain"]
+    assert found["batches"] == found["plain"] == found["score"]
     assert found["abstained"] == found["plain"] | {"n_unclear": 1.0}
     assert found["empty"].startswith("no predictions")
     assert found["saved"] == 0.75
@@ -90,6 +93,8 @@ def test_pictures_in_memory_and_row_ids(published: Hub, client: Client, tmp_path
     import evaluate
     from datasets import load_dataset
     from PIL import Image
+    from igmu_metrics import score
+    from igmu_metrics.spaces import flat
 
     metric = evaluate.load("igmu/clip_alignment")
     paths = [f"{tmp_path}/{{i}}.png" for i in range(4)]
@@ -97,6 +102,15 @@ def test_pictures_in_memory_and_row_ids(published: Hub, client: Client, tmp_path
     opened = [Image.open(path) for path in paths]
     as_paths = metric.compute(predictions=paths, **more)
     as_images = metric.compute(predictions=opened, **more)
+    batched = []
+    for several in (paths, opened):
+        for at in (0, 2):
+            metric.add_batch(predictions=several[at : at + 2], references=more["references"][at : at + 2])
+        batched.append(metric.compute(backbone=more["backbone"], device="cpu"))
+    texts = more.pop("references")
+    scored = flat(score("clip_alignment", images=paths, prompts=texts, **more))
+    more["references"] = texts
+    evaluate.save("saved.json", **as_images)
     changed = Image.open(paths[0])
     changed.paste((255, 0, 0), (0, 0, 40, 40))
     after = metric.compute(predictions=[changed, *opened[1:]], **more)
@@ -111,10 +125,13 @@ def test_pictures_in_memory_and_row_ids(published: Hub, client: Client, tmp_path
         config="object.church",
         detector="labels:{tmp_path}/labels.csv",
     )
-    print(json.dumps({{"cosines": [r["cosine"] for r in (as_paths, as_images, after, stored)], "forget": forget}}))
+    cosines = [result["cosine"] for result in (as_paths, as_images, after, stored)]
+    same = [batched[0] == as_paths, as_paths == scored, batched[1]["cosine"] == as_images["cosine"]]
+    print(json.dumps({{"cosines": cosines, "same": same, "forget": forget}}))
     """
     found = json.loads(client(code, published))
     as_paths, as_images, after, stored = found["cosines"]
+    assert found["same"] == [True, True, True]
     assert as_images == pytest.approx(as_paths, abs=1e-6)
     assert after == pytest.approx(stored, abs=1e-6)
     assert abs(after - as_paths) > 1e-4

@@ -1,54 +1,5 @@
-"""Forget score for machine unlearning in image generators.
-
-Harmonic mean of forgetting, robustness, preservation, alignment and quality.
-"""
-
-import evaluate
+"""Forget score for machine unlearning in image generators."""
 
 import igmu_metrics.spaces  # From: igmu
 
-_INPUTS = """
-- predictions: images of the unlearned model, as paths or PIL images.
-- references: the id of the row of igmu/bench that each was drawn for; all rows are of one concept to forget.
-- original_predictions: images of the original model for the same rows and seeds, in the same order.
-- Options: config that holds the rows (the concept's own loads least), seeds (by default the images of a row have its
-  seeds in order), bench (repository or folder), revision, detector (clip, labels:labels.csv …), threshold,
-  clip, features, k (tries of an attack, where prompts have unequal seeds), device, on_error.
-"""
-
-
-class ForgetScore(evaluate.Metric):
-    """Forget score."""
-
-    def _info(self):
-        import datasets
-
-        return evaluate.MetricInfo(
-            description=__doc__,
-            citation="",
-            inputs_description=_INPUTS,
-            features=[
-                datasets.Features(
-                    {
-                        "predictions": datasets.Value("string"),
-                        "references": datasets.Value("string"),
-                    }
-                ),
-                datasets.Features(
-                    {
-                        "predictions": datasets.Image(),
-                        "references": datasets.Value("string"),
-                    }
-                ),
-            ],
-            homepage="https://huggingface.co/spaces/igmu/forget_score",
-        )
-
-    def add_batch(self, *, predictions=None, references=None, **kwargs):
-        """Add one entry of both for each of several generations."""
-        predictions = igmu_metrics.spaces.checked("predictions", predictions)
-        references = igmu_metrics.spaces.checked("references", references)
-        super().add_batch(predictions=predictions, references=references, **kwargs)
-
-    def _compute(self, predictions, references, **options):
-        return igmu_metrics.spaces.compute("forget_score", predictions, references, **options)
+ForgetScore = igmu_metrics.spaces.metric_class("forget_score", __name__)

@@ -1,85 +1,10 @@
 """The page of this Space: the cards in `scorecards/` ranked, and a check of a card before it is submitted."""
 
-import base64
-import html
-import re
-import shlex
 from pathlib import Path
 
-import gradio as gr
+from igmu_metrics.spaces import leaderboard
 
-from igmu_data.errors import EmptyInputError, IgmuError
-from igmu_metrics.report.leaderboard import alike, read_folder, render
-from igmu_metrics.verdict.verify import verify
-
-FOLDER = Path(__file__).parent / "scorecards"
-INTRODUCTION = """
-A submission is one scorecard, as `igmu score --out cards` writes it. Check it here, or with `igmu verify CARD.json`,
-which is the same check; then open the pull request with the command that you get. The check submits nothing.
-"""
-
-
-def ranked(folder):
-    """The cards of a folder and the HTML that ranks them; no cards and the reason where they cannot be ranked."""
-    try:
-        cards = read_folder(folder)
-        page = render(cards)
-    except EmptyInputError:
-        return [], "<p>No results yet. Yours can be the first.</p>"
-    except IgmuError as error:
-        return [], f"<p>Nothing is ranked until this is mended:</p><pre>{html.escape(str(error))}</pre>"
-    # A data address and no srcdoc, in which a link to a table would load this Space within itself.
-    source = "data:text/html;charset=utf-8;base64," + base64.b64encode(page.encode()).decode()
-    style = "width: 100%; height: 85vh; border: 0"
-    return cards, f'<iframe title="Leaderboard" sandbox src="{source}" style="{style}"></iframe>'
-
-
-def checked(path, cards):
-    """What is wrong with a card's file, or how to submit it.
-
-    Args:
-        path: of the file; None where there is none.
-        cards: those that are ranked already.
-    """
-    if path is None:
-        return "Choose a scorecard first."
-    try:
-        card, problems = verify(Path(path))
-    except IgmuError as error:
-        return f"Refused. {error}"
-    if card is None or problems:
-        return "\n".join(["Refused, as igmu verify would.", *map(str, problems)])
-    if card.model == card.original_model:
-        return "Refused. This is the card of the original model, which every table shows anyway."
-    table = next(group for group in alike([*cards, card]) if any(other is card for other in group))
-    beside = len(table) - 1
-    where = f"in a table with {beside} other{'s' * (beside > 1)}" if beside else "in a table of its own"
-    place = f"scorecards/{card.config}/{re.sub(r'[^A-Za-z0-9._-]+', '-', card.model)}.json"
-    command = f"hf upload igmu/leaderboard {shlex.quote(Path(path).name)} {place} --repo-type space --create-pr"
-    if any(other is not card and other.model == card.model for other in table):
-        where = "in place of the card that is there already: replace that file, a model is ranked once"
-    return (
-        f"{len(card.scores)} scores of {len(card.generations)} generations hold together.\n"
-        f"{card.model} would stand {where}.\n\n{command}"
-    )
-
-
-CARDS, BOARD = ranked(FOLDER)
-
-
-def check(path):
-    """What the button says."""
-    return checked(path, CARDS)
-
-
-with gr.Blocks(title="igmu leaderboard") as demo:
-    with gr.Tab("Leaderboard"):
-        gr.HTML(BOARD)
-    with gr.Tab("Submit"):
-        gr.Markdown(INTRODUCTION)
-        card = gr.File(label="Scorecard", file_types=[".json"], type="filepath")
-        button = gr.Button("Check")
-        button.click(check, card, gr.Textbox(label="Answer", lines=6, interactive=False))
+demo = leaderboard.page(Path(__file__).parent / "scorecards")
 
 if __name__ == "__main__":
     demo.launch(max_file_size="50mb")

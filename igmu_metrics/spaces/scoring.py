@@ -1,45 +1,15 @@
-"""What every metric Space calls: `evaluate`'s predictions and references in, plain numbers out.
-
-The Hub's Space `igmu/<name>` is a thin script around `compute`, so that `evaluate.load("igmu/<name>")` gives the same
-numbers as `igmu_metrics.score("<name>", …)`.
-
-Conventions: predictions belong to the unlearned model, one entry a generation. What references are depends on the
-metric (`references_of`): `labels` that were asked for, `prompts`, `original_images` of the same prompts and seeds, or
-`row_ids` of the corpus, which bring everything else that the metric wants to know about a generation.
-"""
+"""`evaluate`'s predictions and references in, plain numbers out: the same as `igmu_metrics.score` gives."""
 
 from __future__ import annotations
 
-import inspect
 import os
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from igmu_data.errors import EmptyInputError, LengthMismatchError
+from igmu_metrics.spaces.inputs import references_of
 
 if TYPE_CHECKING:
     from igmu_metrics.contract import Score
-
-References = Literal["labels", "prompts", "original_images", "row_ids"]
-
-
-def references_of(name: str) -> References:
-    """What a metric is given as references, told by what its `rows` needs.
-
-    >>> references_of("concept_accuracy"), references_of("lpips")
-    ('labels', 'original_images')
-
-    Raises:
-        UnknownMetricError: with the nearest names.
-    """
-    from igmu_metrics import registry
-
-    metric = registry.metric(name)
-    if "predictions" in inspect.signature(metric.rows).parameters:
-        return "labels"
-    sources = {s for e in metric.INFO.extracts if e.required for s in e.source.split("+")} - {"images"}
-    if sources == {"prompts"}:
-        return "prompts"
-    return "original_images" if sources == {"original_images"} else "row_ids"
 
 
 def compute(name: str, predictions: Any, references: Any, **options: Any) -> dict[str, float | int | str]:

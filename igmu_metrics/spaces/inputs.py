@@ -1,0 +1,165 @@
+"""What a metric's Space takes, told from what the metric needs and from the docstrings of what it calls."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+References = Literal["labels", "prompts", "original_images", "row_ids"]
+Column = Literal["large_string", "string", "image"]
+"""A Hub column: text, text that may be missing, or a picture in memory."""
+
+_IMAGES: Final = "images of the unlearned model, as paths or PIL images"
+_SOURCES: Final = {
+    "original_images": "images of the original model for the same prompts and seeds, in the same order",
+    "prompts": "the prompt of each",
+    "stripped_prompts": "the prompts without the concept; for retain prompts the prompts themselves",
+}
+_OF_SCORE: Final = ("backbone", "device", "on_error", "batch_size", "seed", "resamples")
+# Named otherwise in a Space, or not to be given there.
+_NOT_OF_ROWS: Final = ("name", "images", "row_ids", "original_images", "signature")
+# What holds for one metric alone.
+_NOTES: Final = {
+    "attack_success_rate": (
+        "The ids of adversarial rows are enough: the plain prompts that they were made from are known to the corpus, "
+        "and their images are taken from the folders of the attacked ones (those that `igmu generate` wrote) unless "
+        "they are given too."
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What all Spaces with one kind of references have in common.
+
+    Args:
+        predictions: what they are.
+        references: what they are.
+        columns: of both, every way in which they may be given.
+        example: arguments of `metric.compute` to show.
+    """
+
+    predictions: str
+    references: str
+    columns: tuple[tuple[Column, Column], ...]
+    example: str
+
+
+KINDS: Final[Mapping[References, Kind]] = MappingProxyType(
+    {
+        # evaluate looks at the first entry of a "string" column and refuses None there, which is a valid label here.
+        "labels": Kind(
+            "label that a classifier sees in the unlearned model's image, `domain/concept`; None where it abstained",
+            "label that was asked for, in the domain judged. An image judged in two domains is two entries",
+            (("large_string", "large_string"),),
+            """\
+predictions=["style/monet", "style/none", "object/cat"],  # what a classifier sees in the unlearned model's images
+references=["style/van-gogh", "style/van-gogh", "object/cat"],  # what was asked for
+target="style/van-gogh",""",
+        ),
+        "prompts": Kind(
+            _IMAGES,
+            _SOURCES["prompts"],
+            (("string", "string"), ("image", "string")),
+            """\
+predictions=["unlearned/0.png", "unlearned/1.png"],  # paths, or PIL images
+references=["a photo of a church", "a dog in the rain"],  # their prompts""",
+        ),
+        "original_images": Kind(
+            _IMAGES,
+            _SOURCES["original_images"],
+            (("string", "string"), ("image", "image")),
+            """\
+predictions=["unlearned/0.png", "unlearned/1.png"],  # paths, or PIL images
+references=["original/0.png", "original/1.png"],  # the original model's, for the same prompts and seeds""",
+        ),
+        "row_ids": Kind(
+            _IMAGES,
+            "id of the row of `igmu/bench` that each was drawn for; all rows are of one concept to forget",
+            (("string", "string"), ("image", "string")),
+            """\
+predictions=["unlearned/0.png", "unlearned/1.png"],  # paths, or PIL images
+references=["0f3a5c7e9b1d2f40", "0f3a5c7e9b1d2f40"],  # ids of the rows of igmu/bench they were drawn for
+original_predictions=["original/0.png", "original/1.png"],
+config="object.church",
+detector="clip",""",
+        ),
+    }
+)
+
+
+def references_of(name: str) -> References:
+    """What a metric is given as references, told by what it needs.
+
+    >>> references_of("concept_accuracy"), references_of("lpips")
+    ('labels', 'original_images')
+
+    Raises:
+        UnknownMetricError: with the nearest names.
+    """
+    from igmu_metrics import registry
+
+    metric = registry.metric(name)
+    if "predictions" in _parameters(metric):
+        return "labels"
+    sources = {s for e in metric.INFO.extracts if e.required for s in e.source.split("+")} - {"images"}
+    if sources == {"prompts"}:
+        return "prompts"
+    return "original_images" if sources == {"original_images"} else "row_ids"
+
+
+def arguments(name: str) -> dict[str, str]:
+    """Every argument of `metric.compute` and what it is, as the docstrings say.
+
+    >>> list(arguments("lpips"))[:5]
+    ['predictions', 'references', 'ids', 'seeds', 'splits']
+
+    Args:
+        name: the metric.
+    """
+    from igmu_metrics import registry
+    from igmu_metrics.api import score
+    from igmu_metrics.row_images import score_rows
+
+    metric, kind = registry.metric(name), references_of(name)
+    given = {"predictions": KINDS[kind].predictions, "references": KINDS[kind].references}
+    own = _documented(getattr(metric, "rows", None))
+    if kind == "labels":
+        return own | given
+    if kind == "row_ids":
+        given["original_predictions"] = _SOURCES["original_images"].replace("prompts", "rows")
+        return given | {k: text for k, text in _documented(score_rows).items() if k not in _NOT_OF_ROWS}
+    optional = {s for e in metric.INFO.extracts if not e.required for s in e.source.split("+")} - {"images", kind}
+    given |= {source: f"{_SOURCES[source]} (optional)" for source in sorted(optional)}
+    computed = {e.argument for e in metric.INFO.extracts}
+    given |= {k: text for k, text in own.items() if k not in computed}
+    return given | {k: text for k, text in _documented(score).items() if k in _OF_SCORE}
+
+
+def described(name: str) -> str:
+    """The arguments as a list in Markdown."""
+    lines = [f"- `{argument}`: {text.rstrip('.')}." for argument, text in arguments(name).items()]
+    return "\n".join([*lines, *([f"- {_NOTES[name]}"] if name in _NOTES else [])])
+
+
+def usage(name: str, owner: str) -> str:
+    """A call of the metric, to copy."""
+    example = "".join(f"    {line}\n" for line in KINDS[references_of(name)].example.splitlines())
+    return f'import evaluate\n\nmetric = evaluate.load("{owner}/{name}")\nmetric.compute(\n{example})'
+
+
+def _parameters(metric: Any) -> Mapping[str, inspect.Parameter]:
+    rows = getattr(metric, "rows", None)
+    return inspect.signature(rows).parameters if rows is not None else {}
+
+
+def _documented(function: Callable[..., Any] | None) -> dict[str, str]:
+    """Arguments by name, with their text in one line, from the section "Args" of a docstring."""
+    text = (function is not None and inspect.getdoc(function)) or ""
+    section = re.search(r"^Args:\n((?:    .*\n?)+)", text, re.MULTILINE)
+    found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section[1] if section else "", re.MULTILINE)
+    return {name: " ".join(line.strip() for line in told.splitlines()) for name, told in found}
