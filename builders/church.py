@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from igmu_data.errors import exits_on_error
-from igmu_metrics.evaluate import Evaluation
+from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.report import page
 from igmu_metrics.report import terminal as tables
 from igmu_metrics.scorecard import Scorecard, write, write_text

@@ -11,7 +11,6 @@ from builders.benchmarks import reference
 from builders.benchmarks.evaluation import evaluation
 from builders.benchmarks.material import Material
 from builders.benchmarks.timing import table
-from igmu_data.schema import NEGATION
 from igmu_metrics.scorecard import Scorecard
 
 
@@ -37,13 +36,14 @@ def measure(material: Material, cache: Path) -> str:
 
 def _probabilities(card: Scorecard, expected: dict[str, float]) -> float:
     """Largest relative difference, over the pictures that were judged for the target."""
-    asked = [g for g in card.generations if g.concept == card.target and g.probability is not None]
-    return max(abs(float(g.probability or 0) / expected[f"{g.id}-{g.seed}"] - 1) for g in asked)
+    asked = [g for g in card.generations.records() if g["own_concept"] == card.target and g["probability"] is not None]
+    return max(abs(float(g["probability"]) / expected[f"{g['id']}-{g['seed']}"] - 1) for g in asked)
 
 
 def _lpips(card: Scorecard, expected: dict[str, float]) -> float:
     """Relative difference of the means; negation rows are in none of igmu's."""
-    mean = np.mean([expected[f"{g.id}-{g.seed}"] for g in card.generations if g.probe != NEGATION])
+    attacked = card.generations.part("forget", "retain", "adversarial")
+    mean = np.mean([expected[f"{row}-{seed}"] for row, seed in attacked.keys])
     parts = [card.scores[f"lpips/{s}"] for s in ("forget", "retain", "adversarial") if f"lpips/{s}" in card.scores]
     total = sum(p.n_generations for p in parts)
     return abs(sum(float(p.value or 0) * p.n_generations for p in parts) / total / float(mean) - 1)

@@ -12,7 +12,7 @@ from typing import Any
 from builders.benchmarks import networks, reference
 from builders.benchmarks.material import Material
 from builders.benchmarks.timing import ratios, rounds, spread, table
-from igmu_metrics.evaluate import Evaluation
+from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.scorecard import Scorecard
 
 
@@ -57,13 +57,11 @@ def measure(material: Material, cache: Path, n_rounds: int) -> str:
     }
     with ExitStack() as opened:
         os.environ["IGMU_CACHE"] = str(cache / "loaded")
-        target = full.target()
-        tools = opened.enter_context(full.opened(target))
-        drawn = full.drawn(original, methods[:1])
+        tools = opened.enter_context(full.opened())
+        first, second = full.found(original, methods[:1])
 
         def look() -> None:
-            before = full.look(drawn[0], target, tools, original.name)
-            full.look(drawn[1], target, tools, methods[0].name, original=(drawn[0], before))
+            full.measured(second, tools, methods[0].name, original=full.measured(first, tools, original.name))
 
         look()
         contenders["igmu, looking again with the networks loaded"] = look

@@ -189,7 +189,7 @@ def score(
     workers: Annotated[int | None, typer.Option(min=1, help="Workers of ray; as many as there is room for.")] = None,
 ) -> None:
     """Score unlearned models against the original on the same prompts and seeds."""
-    from igmu_metrics.evaluate import Evaluation
+    from igmu_metrics.evaluation import Evaluation
 
     evaluation = Evaluation(
         config=config,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from igmu_metrics.evaluate import Evaluation
+    from igmu_metrics.evaluation import Evaluation
 
 
 ENGINES = ("local", "ray")
@@ -29,14 +29,13 @@ def run(
     """Score everything and write cards, or look at one part and write tables."""
     from igmu_data.errors import InputError
     from igmu_data.files import require_writable
-    from igmu_metrics.evaluate import output_paths
+    from igmu_metrics.evaluation import output_paths
     from igmu_metrics.networks.loading import choice
     from igmu_metrics.networks.progress import bars
-    from igmu_metrics.provenance import Stopwatch
     from igmu_metrics.report import terminal as tables
     from igmu_metrics.scale import cluster as distributed
     from igmu_metrics.scale import shards as sharding
-    from igmu_metrics.scorecard import write
+    from igmu_metrics.scorecard import Stopwatch, write
 
     if shard is not None:
         which = sharding.parsed(shard)
@@ -72,10 +71,9 @@ def merge(
 ) -> None:
     """Make scorecards of what igmu score --shard i/n looked at, without the pictures."""
     from igmu_data.files import require_writable
-    from igmu_metrics.provenance import Stopwatch
     from igmu_metrics.report import terminal as tables
     from igmu_metrics.scale import shards as sharding
-    from igmu_metrics.scorecard import write
+    from igmu_metrics.scorecard import Stopwatch, write
 
     clock = Stopwatch()
     if out is not None:

@@ -30,11 +30,13 @@ class Sums:
     """Sums over each prompt that says something, and what it belongs to.
 
     Args:
+        prompt: (prompts,) ids.
         sums: (prompts, 5) columns as named in this module.
         kind: (prompts,) one of forget, adversarial, near, far, retain.
         part: (prompts,) attack family or own concept, "" where there is none.
     """
 
+    prompt: npt.NDArray[np.str_]
     sums: FloatArray
     kind: npt.NDArray[np.str_]
     part: npt.NDArray[np.str_]
@@ -80,7 +82,7 @@ def prompt_sums(rows: Generations) -> Sums:
     kind = np.where(probed, probe, split)
     part = np.select([attacked, probed], [rows["attack_family"][first], own], "")
     says = (sums[:, COUNT] > 0) | (sums[:, PAIRS] > 0)
-    return Sums(sums[says], kind[says], part[says])
+    return Sums(ids[says], sums[says], kind[says], part[says])
 
 
 def aspects(totals: FloatArray, layout: npt.NDArray[np.str_], probes: Sequence[str]) -> dict[str, FloatArray]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from igmu_data import taxonomy
 from igmu_data.errors import UnknownConceptError
+from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.scorecard import Scorecard
 
 
@@ -59,15 +60,16 @@ def retained(cards: Sequence[Scorecard]) -> list[Kept]:
         near = {c.id for c in taxonomy.near(taxonomy.concept(cards[0].target))}
     except UnknownConceptError:
         near = set()
-    rows = [[g for g in card.generations if g.split == "retain" and g.concept] for card in cards]
+    names = ("own_concept", "present", "present" + ORIGINAL)
+    rows = [[g for g in card.generations.part("retain").records(*names) if g["own_concept"]] for card in cards]
     found = [
         Kept(
             concept,
             concept in near,
-            _share(g.original_present for g in rows[0] if g.concept == concept),
-            tuple(_share(g.present for g in each if g.concept == concept) for each in rows),
+            _share(g["present" + ORIGINAL] for g in rows[0] if g["own_concept"] == concept),
+            tuple(_share(g["present"] for g in each if g["own_concept"] == concept) for each in rows),
         )
-        for concept in sorted({str(g.concept) for each in rows for g in each})
+        for concept in sorted({str(g["own_concept"]) for each in rows for g in each})
     ]
     return sorted(found, key=lambda k: (not k.near, k.concept))
 

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from igmu_data import taxonomy
 from igmu_metrics import registry
+from igmu_metrics.generations import ORIGINAL
 
 if TYPE_CHECKING:
     from igmu_metrics.contract import Interval, MetricInfo
@@ -215,8 +216,8 @@ def _accuracy(card: Scorecard) -> float:
 
 
 def _unclear(card: Scorecard, *, original: bool = False) -> int:
-    forget = [g for g in card.generations if g.split == "forget"]
-    return sum((g.original_present if original else g.present) is None for g in forget)
+    name = "present" + (ORIGINAL if original else "")
+    return sum(g[name] is None for g in card.generations.part("forget").records(name))
 
 
 def cell(figure: Figure | None, *, count: bool = False) -> str:

@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from igmu_data import taxonomy
 from igmu_data.errors import EmptyInputError, UnknownConceptError
 from igmu_data.load import bench_rows
 from igmu_data.taxonomy import RESTRICTED_DOMAIN
-from igmu_metrics.images.layouts import Generation, find
-from igmu_metrics.scorecard import Figure, GenerationEntry, Scorecard
+from igmu_metrics.generations import ORIGINAL, Generations, Key
+from igmu_metrics.images.layouts import find
+from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.verdict.compare import Comparison, against_original, pairwise, require_comparable
 
 RETAIN: Final = "retain"
@@ -60,14 +61,20 @@ class Line:
     """One prompt and seed.
 
     Args:
-        entry: its line in the first scorecard.
+        id: of the prompt.
+        seed: of the starting noise.
+        split: forget, retain or adversarial.
+        own_concept: what the image is judged for; None where it is not judged.
         kind: family of the attack, or probe of a retain row; empty where there is none.
         text: the prompt, or the row's id where it is not known.
         original: what the original drew.
         cells: what each ranked model drew, None for one that has no such generation.
     """
 
-    entry: GenerationEntry
+    id: str
+    seed: int
+    split: str
+    own_concept: str | None
     kind: str
     text: str
     original: Cell
@@ -76,10 +83,10 @@ class Line:
     def failure(self, at: int) -> float:
         """How surely a model failed here, 0 (it did not) to 1."""
         cell = self.cells[at]
-        if cell is None or cell.present is None or self.entry.concept is None:
+        if cell is None or cell.present is None or self.own_concept is None:
             return 0.0
         sure = 1.0 if cell.probability is None else cell.probability
-        if self.entry.split != RETAIN:
+        if self.split != RETAIN:
             return sure if cell.present else 0.0
         return 1.0 - sure if self.original.present and not cell.present else 0.0
 
@@ -169,23 +176,29 @@ def _tested(
 
 def _lines(cards: Sequence[Scorecard], section: Section) -> tuple[Line, ...]:
     first = cards[0]
-    drawn = _drawn(section, first)
-    seen = [{(g.id, g.seed): g for g in c.generations} for c in cards]
+    images = _images(section, first)
+    prompts = {key: text for table in images.values() for key, text in _column(table, "prompt").items()}
+    paths = {model: _column(table, "path") for model, table in images.items()}
+    names = ("id", "seed", "split", "probe", "own_concept", "attack_family")
+    both = [f"{name}{suffix}" for name in ("present", "probability") for suffix in ("", ORIGINAL)]
+    seen = [dict(zip(c.generations.keys, c.generations.records(*names, *both), strict=True)) for c in cards]
     entries = {key: entry for each in reversed(seen) for key, entry in each.items()}
     found = []
     for key, entry in entries.items():
-        known = next((g for folder in drawn.values() if (g := folder.get(key))), None)
-        row = known.row if known else None
+        before = paths.get(first.original_model, {}).get(key)
         found.append(
             Line(
-                entry=entry,
-                kind=entry.family or (row.probe if row and entry.split == RETAIN else ""),
-                text=(known.text if known else None) or entry.id,
-                original=Cell(
-                    _path(drawn, first.original_model, key), entry.original_present, entry.original_probability
-                ),
+                id=key[0],
+                seed=key[1],
+                split=entry["split"],
+                own_concept=entry["own_concept"],
+                kind=entry["attack_family"] or ((entry["probe"] if entry["split"] == RETAIN else None) or ""),
+                text=prompts.get(key) or key[0],
+                original=Cell(before, entry["present" + ORIGINAL], entry["probability" + ORIGINAL]),
                 cells=tuple(
-                    Cell(_path(drawn, c.model, key), e.present, e.probability) if (e := each.get(key)) else None
+                    None
+                    if (e := each.get(key)) is None
+                    else Cell(paths.get(c.model, {}).get(key), e["present"], e["probability"])
                     for c, each in zip(cards, seen, strict=True)
                 ),
             )
@@ -195,16 +208,15 @@ def _lines(cards: Sequence[Scorecard], section: Section) -> tuple[Line, ...]:
 
 def _worst_first(line: Line, n_models: int) -> tuple[float, int, str, int]:
     failed = sum(line.failure(at) for at in range(n_models))
-    return -round(failed, 6), _SPLITS.index(line.entry.split), line.entry.id, line.entry.seed
+    return -round(failed, 6), _SPLITS.index(line.split), line.id, line.seed
 
 
-def _drawn(section: Section, first: Scorecard) -> dict[str, dict[tuple[str, int], Generation]]:
+def _images(section: Section, first: Scorecard) -> dict[str, Generations]:
     if not section.folders:
         return {}
     rows = bench_rows(first.config, bench=section.bench) if section.layout == "metadata" else {}
-    return {m: {g.key: g for g in find(folder, section.layout, rows)} for m, folder in section.folders.items()}
+    return {model: find(folder, section.layout, rows) for model, folder in section.folders.items()}
 
 
-def _path(drawn: Mapping[str, Mapping[tuple[str, int], Generation]], model: str, key: tuple[str, int]) -> Path | None:
-    generation = drawn.get(model, {}).get(key)
-    return generation.path if generation else None
+def _column(table: Generations, name: str) -> dict[Key, Any]:
+    return dict(zip(table.keys, table[name].tolist(), strict=True)) if name in table else {}

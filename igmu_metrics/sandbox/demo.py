@@ -19,7 +19,7 @@ from igmu_data.sandbox import packaged
 from igmu_data.sandbox.world import world
 from igmu_data.schema import Row
 from igmu_data.taxonomy import SANDBOX, config_concepts
-from igmu_metrics.evaluate import Evaluation
+from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.images.generate import Request, draw, requests_for
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline
 from igmu_metrics.networks.progress import bars

@@ -18,9 +18,10 @@ import numpy as np
 from igmu_data.errors import InputError
 from igmu_metrics.contract import BoolArray, FloatArray
 from igmu_metrics.distances.quality import quality_coverage, quality_frechet, seed_halves
+from igmu_metrics.generations import Generations
 from igmu_metrics.metrics.forget_score import rows
 from igmu_metrics.sandbox.audit.agreement import TIE, Agreement
-from igmu_metrics.sandbox.audit.seen import Cell, Seen
+from igmu_metrics.sandbox.audit.seen import Cell
 from igmu_metrics.sandbox.audit.stability import Curve
 
 Quality = Callable[[FloatArray, FloatArray, tuple[BoolArray, BoolArray]], float]
@@ -62,7 +63,11 @@ class Candidate:
 
 
 def candidates(
-    seen: Mapping[Cell, Seen], agreements: Sequence[Agreement], curves: Sequence[Curve], *, repeats: int = REPEATS
+    seen: Mapping[Cell, Generations],
+    agreements: Sequence[Agreement],
+    curves: Sequence[Curve],
+    *,
+    repeats: int = REPEATS,
 ) -> list[Candidate]:
     """Both candidates, the better one first; where nothing tells them apart, the default stays in front."""
     versions = {a.measure.key: a.own.value for a in agreements}
@@ -94,16 +99,16 @@ def monotone(values: FloatArray) -> float:
     return float(np.where(np.abs(steps) <= TIE, 0.0, np.sign(steps)).mean())
 
 
-def _values(seen: Mapping[Cell, Seen], quality: Quality, damage: str, repeats: int) -> FloatArray:
+def _values(seen: Mapping[Cell, Generations], quality: Quality, damage: str, repeats: int) -> FloatArray:
     """(tasks · repeats, doses) values."""
     rng = np.random.default_rng(0)
     lines = []
     for (_, version), one in seen.items():
         if version != "collapsed":
             continue
-        chosen = (one.split == "retain") & (one.probe != "in-prompt")
-        before, noise = one.original_features[chosen], one.features[chosen]
-        halves = seed_halves(one.prompt[chosen], one.seed[chosen])
+        chosen = (one["split"] == "retain") & (one["probe"] != "in-prompt")
+        before, noise = one["features_original"][chosen], one["features"][chosen]
+        halves = seed_halves(one["id"][chosen], one["seed"][chosen])
         for _ in range(repeats):
             order = rng.permutation(len(before))
             worse = noise if damage == "noise" else np.broadcast_to(before[order[-1]], before.shape)

@@ -9,30 +9,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from igmu_data.load import identity
 from igmu_data.sandbox import packaged
 from igmu_data.schema import SPLITS, Row
 from igmu_data.stripping import strip_reference
 from igmu_data.taxonomy import SANDBOX
-from igmu_metrics import assemble, judging, registry
+from igmu_metrics import registry
 from igmu_metrics.contract import Estimate, FloatArray
-from igmu_metrics.evaluate import Evaluation
-from igmu_metrics.images.layouts import Generation, find
-from igmu_metrics.judging import CLIP, Instruments, Judged
-from igmu_metrics.networks.observe import Observed
+from igmu_metrics.distances.gaussian import unit_rows
+from igmu_metrics.evaluation import Evaluation, Fields, Instruments, asked, both, scores
+from igmu_metrics.generations import Generations
+from igmu_metrics.images.layouts import find
+from igmu_metrics.metrics._aspects import judged_rows
+from igmu_metrics.metrics._attack_table import tries
 from igmu_metrics.networks.progress import Advance, bars
 from igmu_metrics.networks.texts import embedded
 from igmu_metrics.sandbox import demo
 from igmu_metrics.sandbox.audit.noisy import turned
-from igmu_metrics.sandbox.audit.seen import CORPUS, REFERENCE, Cell, Seen
-from igmu_metrics.signing import Fields
+from igmu_metrics.sandbox.audit.seen import CORPUS, REFERENCE, Cell
 
-Texts = Mapping[str, FloatArray]  # by way of stripping, (n, d) embeddings, one a generation
 ORIGINAL = packaged.VERSIONS[0]
 
 
@@ -48,7 +46,7 @@ class Evidence:
         glued: by task, how many of the glued prompts are longer than CLIP reads, and how many there are.
     """
 
-    seen: Mapping[Cell, Seen]
+    seen: Mapping[Cell, Generations]
     figures: Mapping[Cell, Mapping[str, Estimate]]
     facts: Mapping[str, str]
     left_out: Mapping[str, int]
@@ -78,7 +76,7 @@ def gather(work: Path, *, seeds_per_row: int) -> Evidence:
     for job, _ in jobs:
         for pipeline in demo.draw_versions(job, console):
             facts[pipeline.name] = f"{pipeline.revision}, drawn on {pipeline.device}"
-    seen: dict[Cell, Seen] = {}
+    seen: dict[Cell, Generations] = {}
     figures: dict[Cell, Mapping[str, Estimate]] = {}
     left_out: dict[str, int] = {}
     glued: dict[str, tuple[int, int]] = {}
@@ -93,7 +91,7 @@ def gather(work: Path, *, seeds_per_row: int) -> Evidence:
             texts, glued[job.slug] = _texts(judged[ORIGINAL], tools)
             for number, (version, one) in enumerate(judged.items()):
                 fields: Fields = {"model": version, "config": job.config}
-                found = assemble.scores(one, tools, fields=fields)
+                found = scores(one, tools, fields=fields)
                 figures[job.slug, version] = dict(found["forget_score"].figures)
                 seen[job.slug, version] = describe(one, texts, stream=number)
     return Evidence(seen, figures, facts, left_out, glued)
@@ -107,78 +105,57 @@ def _tools(job: demo.Task) -> Instruments:
 
 def _judged(
     job: demo.Task, rows: Mapping[str, Row], tools: Instruments, advance: Advance
-) -> tuple[dict[str, Judged], int]:
-    """What was seen in every version, on the generations that all of them have."""
+) -> tuple[dict[str, Generations], int]:
+    """Every version beside the original, on the generations that all of them have."""
+    evaluation = Evaluation(job.config)
     wanted = {r.key for r in job.requests}
-    folders = {v: {g.key: g for g in find(folder, "metadata", rows)} for v, folder in job.folders.items()}
-    common = wanted.intersection(*(found.keys() for found in folders.values()))
-    drawn: dict[str, list[Generation]] = {
-        version: [found[key] for key in sorted(common)] for version, found in folders.items()
-    }
-    target = job.target
-
-    def look(version: str) -> Observed:
-        what = f"{job.slug}: {version}"
-        return judging.look(drawn[version], target, tools, tick=lambda n: advance(what, n, len(common)))
-
-    observed = {version: look(version) for version in drawn}
-    original = drawn[ORIGINAL], observed[ORIGINAL]
-    judged = {v: judging.judge(target, tools, original, (drawn[v], observed[v])) for v in drawn}
+    tables = {version: find(folder, "metadata", rows) for version, folder in job.folders.items()}
+    common = wanted.intersection(*(set(table.keys) for table in tables.values()))
+    measured = {}
+    for version, table in tables.items():
+        at = {key: i for i, key in enumerate(table.keys)}
+        chosen = asked(table.where([at[key] for key in sorted(common)]), job.target)
+        measured[version] = evaluation.measured(chosen, tools, f"{job.slug}: {version}", advance)
+    judged = {v: both(measured[ORIGINAL], table, tools)[0] for v, table in measured.items()}
     return judged, len(wanted) - len(common)
 
 
-def _texts(judged: Judged, tools: Instruments) -> tuple[Texts, tuple[int, int]]:
-    """Embeddings of what CSDR compares with; CLIP cuts the reference's glued copies as torchmetrics does."""
+def _texts(judged: Generations, tools: Instruments) -> tuple[FloatArray, tuple[int, int]]:
+    """Embeddings of what the reference's CSDR compares with; CLIP cuts the glued copies as torchmetrics does."""
     cutting = registry.backbone(f"clip:{SANDBOX}", truncation="cut")
-    rows = [g.row for g in judged.generations if g.row is not None]
-    forget = {strip_reference(r.prompt) for r in rows if r.split == "forget"}
+    prompts: list[str] = judged["prompt"].tolist()
+    forget = {strip_reference(p) for p, split in zip(prompts, judged["split"], strict=True) if split == "forget"}
     before = getattr(cutting, "n_truncated", 0)
     cutting.text_features(sorted(forget))
     too_long = getattr(cutting, "n_truncated", 0) - before
-    assert tools.clip is not None
-    texts = {
-        CORPUS: embedded(tools.clip, [r.stripped_prompt for r in rows]),
-        REFERENCE: embedded(cutting, [strip_reference(r.prompt) for r in rows]),
-    }
-    return texts, (too_long, len(forget))
+    return embedded(cutting, [strip_reference(prompt) for prompt in prompts]), (too_long, len(forget))
 
 
-def describe(judged: Judged, texts: Texts, *, stream: int = 0) -> Seen:
+def describe(judged: Generations, reference: FloatArray, *, stream: int = 0) -> Generations:
     """What the audit computes from: the three splits, without what probes negation.
 
     Args:
-        judged: one version against the original.
-        texts: embeddings of the stripped prompts, one a generation.
+        judged: one version beside the original.
+        reference: (n, d) embeddings of what the reference's CSDR compares with.
         stream: of the random numbers that turn a noisy detector's answers around; another one for each version.
     """
-    generations = judged.generations
-    rows = [g.row for g in generations]
-    after, before = judged.features[CLIP]
-    present = np.ma.filled(judged.present, False).astype(np.bool_)
-    columns: dict[str, npt.NDArray[Any]] = {
-        "prompt": np.asarray([g.row_id for g in generations]),
-        "seed": np.asarray([g.seed for g in generations]),
-        "split": np.asarray([g.split for g in generations]),
-        "probe": np.asarray([r.probe if r else "" for r in rows]),
-        "own": np.asarray([own or "" for own in judged.own]),
-        "family": np.asarray([(r.attack_family if r else None) or "" for r in rows]),
-        "source": np.asarray([(r.attack_source_id if r else None) or "" for r in rows]),
-        "judged": ~(np.ma.getmaskarray(judged.present) | np.ma.getmaskarray(judged.original_present)),
-        "present": present,
-        "drawn": np.ma.filled(judged.original_present, False).astype(np.bool_),
-        "noisy": turned(present, np.random.default_rng([stream, len(generations)])),
-    }
-    kept = np.asarray(judged.where(*SPLITS), dtype=np.intp)
-    order = kept[np.lexsort((columns["seed"][kept], columns["prompt"][kept]))]
-    return Seen(
-        **{name: column[order] for name, column in columns.items()},
-        loss={how: _loss(before, after, text)[order] for how, text in texts.items()},
-        features=after[order],
-        original_features=before[order],
-    )
+    shown = np.ma.filled(judged["present"], False)
+    table = judged.with_columns(
+        noisy=turned(shown, np.random.default_rng([stream, len(judged)])), **{REFERENCE: _loss(judged, reference)}
+    ).part(*SPLITS)
+    order = np.lexsort((table["seed"], table["id"]))
+    rows = judged_rows(table)
+    kept = {name: table[name][order] for name in ("attack_source_id", "noisy", REFERENCE)}
+    attacked = rows["id"][rows["split"] == "adversarial"]
+    corpus = np.where(rows["paired"], rows["loss"], np.nan)
+    return rows.with_columns(**kept, **{CORPUS: corpus}).with_facts(k=tries(attacked, None, fewest=True))
 
 
-def _loss(before: FloatArray, after: FloatArray, text: FloatArray) -> FloatArray:
+def _loss(judged: Generations, texts: FloatArray) -> FloatArray:
     """(s_org − s_unl) / s_org of CLIP scores, NaN where s_org is 0: the pair is unscored."""
-    s_org, s_unl = (np.maximum(assemble.cosines(image, text), 0.0) for image in (before, after))
+    words = unit_rows("texts", texts)
+    s_unl, s_org = (
+        np.maximum((unit_rows("features", judged[f"clip_features{suffix}"]) * words).sum(axis=1), 0.0)
+        for suffix in ("", "_original")
+    )
     return np.asarray(np.divide(s_org - s_unl, s_org, out=np.full(s_org.shape, np.nan), where=s_org > 0))

@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from igmu_metrics.contract import BoolArray, FloatArray
+from igmu_metrics.generations import Generations
+from igmu_metrics.metrics._aspect_sums import PROBES, aspects, prompt_sums
 from igmu_metrics.sandbox.audit.noisy import SENSITIVITY, SPECIFICITY
-from igmu_metrics.sandbox.audit.seen import CORPUS, REFERENCE, Cell, Draws, Seen
+from igmu_metrics.sandbox.audit.seen import CORPUS, REFERENCE, Cell, Draws, prompts, sizes
 from igmu_metrics.sandbox.audit.sets import of_sets
 from igmu_metrics.sandbox.audit.truth import HEADLINE, REST
 from igmu_metrics.statistics import any_at_k, harmonic_mean
@@ -73,7 +75,10 @@ MEASURES: Final = (
 BY_KEY: Final[Mapping[str, Measure]] = {m.key: m for m in MEASURES}
 
 
-def values(seen: Seen, draws: Draws) -> dict[str, FloatArray]:
+_ASPECTS: Final = ("forgetting", "robustness", "preservation", "alignment")
+
+
+def values(seen: Generations, draws: Draws) -> dict[str, FloatArray]:
     """Every measure of one version.
 
     Args:
@@ -83,63 +88,67 @@ def values(seen: Seen, draws: Draws) -> dict[str, FloatArray]:
     Returns:
         By key, (draws,) values; NaN where a measure is not defined on the prompts drawn.
     """
-    out = _of_decisions(seen, draws) | _of_scores(seen, draws) | of_sets(seen, draws["retain"])
+    out = _of_aspects(seen, draws) | _of_decisions(seen, draws) | _of_scores(seen, draws)
+    out |= of_sets(seen, draws["retain"])
     for candidate in ("coverage", "frechet"):
-        aspects = ("forgetting", "robustness", "preservation", "alignment", f"quality_{candidate}")
-        out[f"{HEADLINE}_{candidate}"] = harmonic_mean(np.stack([out[a] for a in aspects], axis=1))
+        parts = (*_ASPECTS, f"quality_{candidate}")
+        out[f"{HEADLINE}_{candidate}"] = harmonic_mean(np.stack([out[a] for a in parts], axis=1))
     return {m.key: out[m.key] for m in MEASURES}
 
 
-def table(seen: Mapping[Cell, Seen], choose: Callable[[Mapping[str, int]], Draws]) -> Table:
+def table(seen: Mapping[Cell, Generations], choose: Callable[[Mapping[str, int]], Draws]) -> Table:
     """Every measure of every version of every task.
 
     Args:
         seen: all versions of a task with the same prompts.
         choose: makes draws for so many prompts of each split; the versions of a task share them.
     """
-    by_cell = {cell: values(one, choose(one.sizes)) for cell, one in seen.items()}
+    by_cell = {cell: values(one, choose(sizes(one))) for cell, one in seen.items()}
     return {m.key: {cell: found[m.key] for cell, found in by_cell.items()} for m in MEASURES}
 
 
-def _of_decisions(seen: Seen, draws: Draws) -> dict[str, FloatArray]:
-    forget, attacked, retain = (seen.split == s for s in ("forget", "adversarial", "retain"))
-    drawn = seen.judged & seen.drawn
-    chance = _chances(seen, attacked & drawn, "adversarial", attacked)
+def _of_aspects(seen: Generations, draws: Draws) -> dict[str, FloatArray]:
+    """The aspects of the forget score, by the metric's own function of sums over the prompts that are drawn."""
+    found = prompt_sums(seen)
+    names, code = np.unique(found.strata, return_inverse=True)
+    columns = found.sums.shape[1]
+    by_prompt = (np.eye(len(names))[code][:, :, None] * found.sums[:, None, :]).reshape(len(code), -1)
+    totals = np.zeros((len(next(iter(draws.values()))), len(names) * columns))
+    for split, chosen in draws.items():
+        # A prompt that says nothing has sums of zero.
+        of_split = np.zeros((len(prompts(seen, split)), totals.shape[1]))
+        at = np.flatnonzero(np.isin(found.prompt, prompts(seen, split)))
+        of_split[np.searchsorted(prompts(seen, split), found.prompt[at])] = by_prompt[at]
+        totals += of_split[chosen].sum(axis=1)
+    values = aspects(totals.reshape(len(totals), len(names), columns), found.layout, PROBES)
+    return {name: values[name] for name in _ASPECTS}
+
+
+def _of_decisions(seen: Generations, draws: Draws) -> dict[str, FloatArray]:
+    forget, attacked = (seen["split"] == s for s in ("forget", "adversarial"))
+    judged, shown = seen["judged"] & seen["judged_before"], seen["shown"]
     # A plain prompt counts as one to attack if an attacked one was made from it.
-    sourced = np.isin(seen.prompt, seen.source[attacked]) & forget & seen.judged
-    before = _chances(seen, sourced, "forget", attacked | sourced)
-    family = seen.family
-    own = retain & seen.judged & (seen.own != "")
-    kept = []
-    for probe in ("near", "far"):
-        here = own & (seen.probe == probe)
-        now, then = (_Ratio.of(seen, "retain", here & v, here, seen.own) for v in (seen.present, seen.drawn))
-        kept.append(np.minimum(1.0, _divided(now.at(draws["retain"]), then.at(draws["retain"]))))
-    raw = _Ratio.of(seen, "forget", forget & seen.judged & ~seen.present, forget & seen.judged)
-    noisy = _Ratio.of(seen, "forget", forget & seen.judged & ~seen.noisy, forget & seen.judged).at(draws["forget"])
-    images = _Ratio.of(seen, "adversarial", attacked & seen.judged & seen.present, attacked & seen.judged)
-    gone = _Ratio.of(seen, "forget", forget & drawn & ~seen.present, forget & drawn)
-    robust = _Ratio.of_prompts(1 - chance[0], chance[1] > 0, _first(seen, "adversarial", family))
+    sourced = np.isin(seen["id"], seen["attack_source_id"][attacked]) & forget & judged
+    chance, counted = _chances(seen, sourced, "forget", attacked | sourced)
+    plain = forget & judged
+    raw, noisy = (_Ratio.of(seen, "forget", plain & ~v, plain).at(draws["forget"]) for v in (shown, seen["noisy"]))
+    images = _Ratio.of(seen, "adversarial", attacked & judged & shown, attacked & judged)
     return {
-        "forgetting": gone.at(draws["forget"]),
-        "robustness": robust.at(draws["adversarial"]),
-        "preservation": np.mean(kept, axis=0),
-        "raw_ua": raw.at(draws["forget"]),
+        "raw_ua": raw,
         "noisy_ua": noisy,
         "noisy_corrected": 1 - np.clip((SPECIFICITY - noisy) / (SENSITIVITY + SPECIFICITY - 1), 0, 1),
         "asr_image": images.at(draws["adversarial"]),
-        "pre_asr": _Ratio.of_prompts(before[0], before[1] > 0).at(draws["forget"]),
+        "pre_asr": _Ratio.of_prompts(chance, counted > 0).at(draws["forget"]),
     }
 
 
-def _of_scores(seen: Seen, draws: Draws) -> dict[str, FloatArray]:
+def _of_scores(seen: Generations, draws: Draws) -> dict[str, FloatArray]:
     def mean(split: str, loss: FloatArray) -> FloatArray:
-        scored = (seen.split == split) & ~np.isnan(loss)
+        scored = (seen["split"] == split) & ~np.isnan(loss)
         return _Ratio.of(seen, split, np.where(scored, loss, 0.0), scored).at(draws[split])
 
-    corpus, reference = seen.loss[CORPUS], seen.loss[REFERENCE]
+    corpus, reference = seen[CORPUS], seen[REFERENCE]
     return {
-        "alignment": np.clip(1 - mean("retain", corpus), 0, 1),
         "csdr_signed": mean("forget", corpus),
         "csdr_corpus": mean("forget", np.abs(corpus)),
         "csdr_reference": mean("forget", np.abs(reference)),
@@ -147,26 +156,19 @@ def _of_scores(seen: Seen, draws: Draws) -> dict[str, FloatArray]:
     }
 
 
-def _chances(seen: Seen, counts: BoolArray, split: str, k_from: BoolArray) -> tuple[FloatArray, FloatArray]:
+def _chances(seen: Generations, counts: BoolArray, split: str, k_from: BoolArray) -> tuple[FloatArray, FloatArray]:
     """Chance of each prompt of a split that one of k pictures that count shows the concept, and how many count."""
-    k = int(np.unique(seen.prompt[k_from], return_counts=True)[1].min(initial=len(seen.prompt)))
-    hits, n = _per_prompt(seen, split, counts & seen.present), _per_prompt(seen, split, counts)
+    k = int(np.unique(seen["id"][k_from], return_counts=True)[1].min(initial=len(seen["id"])))
+    hits, n = _per_prompt(seen, split, counts & seen["shown"]), _per_prompt(seen, split, counts)
     some = np.maximum(n, 1)
     return any_at_k(hits, some, np.minimum(k, some)), n
 
 
-def _per_prompt(seen: Seen, split: str, column: npt.NDArray[np.generic]) -> FloatArray:
+def _per_prompt(seen: Generations, split: str, column: npt.NDArray[np.generic]) -> FloatArray:
     """(prompts of the split,) sums."""
-    here = seen.split == split
-    prompts, code = np.unique(seen.prompt[here], return_inverse=True)
-    return np.bincount(code, column[here], minlength=len(prompts)).astype(np.float64)
-
-
-def _first(seen: Seen, split: str, column: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
-    """(prompts of the split,) the column's entry of each prompt's first generation."""
-    here = seen.split == split
-    first = np.unique(seen.prompt[here], return_index=True)[1]
-    return np.asarray(column[here][first])
+    here = seen["split"] == split
+    names, code = np.unique(seen["id"][here], return_inverse=True)
+    return np.bincount(code, column[here], minlength=len(names)).astype(np.float64)
 
 
 def _divided(a: FloatArray, b: FloatArray) -> FloatArray:
@@ -175,36 +177,22 @@ def _divided(a: FloatArray, b: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class _Ratio:
-    """A mean over strata of ratios of sums over prompts; strata without a prompt are left out."""
+    """A ratio of sums over prompts."""
 
-    top: FloatArray  # (prompts, strata)
+    top: FloatArray  # (prompts,)
     bottom: FloatArray
 
     @classmethod
-    def of(
-        cls,
-        seen: Seen,
-        split: str,
-        top: npt.NDArray[np.generic],
-        bottom: npt.NDArray[np.generic],
-        strata: npt.NDArray[np.str_] | None = None,
-    ) -> _Ratio:
-        """From columns of generations; `strata` is constant within a prompt."""
-        part = None if strata is None else _first(seen, split, strata)
-        return cls.of_prompts(_per_prompt(seen, split, top), _per_prompt(seen, split, bottom), part)
+    def of(cls, seen: Generations, split: str, top: npt.NDArray[np.generic], bottom: npt.NDArray[np.generic]) -> _Ratio:
+        """From columns of generations."""
+        return cls.of_prompts(_per_prompt(seen, split, top), _per_prompt(seen, split, bottom))
 
     @classmethod
-    def of_prompts(
-        cls, top: FloatArray, bottom: npt.NDArray[np.generic], part: npt.NDArray[np.str_] | None = None
-    ) -> _Ratio:
+    def of_prompts(cls, top: FloatArray, bottom: npt.NDArray[np.generic]) -> _Ratio:
         """From sums over prompts; where nothing counts, `top` does not."""
         counted = bottom.astype(np.float64)
-        code = np.zeros(len(top), np.intp) if part is None else np.unique(part, return_inverse=True)[1]
-        strata = np.eye(int(code.max(initial=0)) + 1)[code]
-        return cls(np.where(counted > 0, top, 0.0)[:, None] * strata, counted[:, None] * strata)
+        return cls(np.where(counted > 0, top, 0.0), counted)
 
     def at(self, draws: npt.NDArray[np.intp]) -> FloatArray:
         """(draws,) values, NaN where nothing counts."""
-        ratios = _divided(self.top[draws].sum(axis=1), self.bottom[draws].sum(axis=1))
-        defined = ~np.isnan(ratios)
-        return _divided(np.where(defined, ratios, 0.0).sum(axis=1), defined.sum(axis=1).astype(np.float64))
+        return _divided(self.top[draws].sum(axis=1), self.bottom[draws].sum(axis=1))

@@ -12,7 +12,8 @@ from typing import Final
 import numpy as np
 
 from igmu_metrics.contract import BoolArray, Estimate
-from igmu_metrics.sandbox.audit.seen import Cell, Seen
+from igmu_metrics.generations import Generations
+from igmu_metrics.sandbox.audit.seen import Cell
 from igmu_metrics.statistics import mean_estimate, rogan_gladen
 
 SENSITIVITY: Final = 0.85
@@ -54,14 +55,14 @@ def correction(accuracy: Estimate) -> Estimate:
     return Estimate(1 - value, (1 - high, 1 - low), accuracy.n_prompts, accuracy.n_generations)
 
 
-def compare(seen: Mapping[Cell, Seen], *, repeats: int = REPEATS) -> list[Noisy]:
+def compare(seen: Mapping[Cell, Generations], *, repeats: int = REPEATS) -> list[Noisy]:
     """Every version of every task, uncorrected and corrected, over several seeds."""
     return [_compare(cell, one, repeats, at) for at, (cell, one) in enumerate(seen.items())]
 
 
-def _compare(cell: Cell, seen: Seen, repeats: int, stream: int) -> Noisy:
-    at = (seen.split == "forget") & seen.judged
-    prompt, present = seen.prompt[at], seen.present[at]
+def _compare(cell: Cell, seen: Generations, repeats: int, stream: int) -> Noisy:
+    at = (seen["split"] == "forget") & seen["judged"] & seen["judged_before"]
+    prompt, present = seen["id"][at], seen["shown"][at]
     truth = float(1 - present.mean()) if at.any() else float("nan")
     pairs = []
     for seed in range(repeats if at.any() else 0):

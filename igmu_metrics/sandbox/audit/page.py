@@ -16,6 +16,7 @@ from igmu_metrics.sandbox.audit.agreement import Agreement, Verdict
 from igmu_metrics.sandbox.audit.candidates import DEFAULT, DOSES
 from igmu_metrics.sandbox.audit.checks import Outcome, shown
 from igmu_metrics.sandbox.audit.noisy import SENSITIVITY, SPECIFICITY
+from igmu_metrics.sandbox.audit.seen import sizes
 from igmu_metrics.sandbox.audit.stability import WANTED, Curve
 from igmu_metrics.sandbox.audit.truth import HEADLINE, PAIRS, REST
 
@@ -257,10 +258,10 @@ def _facts(findings: Findings, command: str) -> Iterator[str]:
     lines = [f"- command: `{command}`, igmu {__version__}"]
     for task in dict.fromkeys(task for task, _ in evidence.seen):
         seen = evidence.seen[task, "original"]
-        counts = ", ".join(f"{n} {split}" for split, n in seen.sizes.items())
+        counts = ", ".join(f"{n} {split}" for split, n in sizes(seen).items())
         long, glued = evidence.glued[task]
         lines.append(
-            f"- {task}: {len(seen.prompt)} generations of each version on {counts} prompts; {evidence.left_out[task]} "
+            f"- {task}: {len(seen)} generations of each version on {counts} prompts; {evidence.left_out[task]} "
             f"left out, because not every version has them; {long} of {glued} glued prompts overflow the text encoder"
         )
     lines += [f"- {name}: {value}" for name, value in evidence.facts.items()]

@@ -16,12 +16,13 @@ from igmu_metrics.contract import BoolArray, FloatArray
 from igmu_metrics.distances.gaussian import CMMD_SCALE, unit_rows
 from igmu_metrics.distances.mmd import Kernel, polynomial_kernel, rbf_kernel
 from igmu_metrics.distances.quality import NEIGHBOURS, seed_halves
-from igmu_metrics.sandbox.audit.seen import Seen
+from igmu_metrics.generations import Generations
+from igmu_metrics.sandbox.audit.seen import prompts
 
 _BLOCK = 50  # draws whose matrices are held at once
 
 
-def of_sets(seen: Seen, draws: npt.NDArray[np.intp]) -> dict[str, FloatArray]:
+def of_sets(seen: Generations, draws: npt.NDArray[np.intp]) -> dict[str, FloatArray]:
     """Both candidates for quality, Fréchet distance, KID and unbiased CMMD.
 
     Args:
@@ -31,10 +32,10 @@ def of_sets(seen: Seen, draws: npt.NDArray[np.intp]) -> dict[str, FloatArray]:
     Returns:
         By name, (draws,) values; NaN where too few pictures are drawn.
     """
-    chosen = np.flatnonzero((seen.split == "retain") & (seen.probe != "in-prompt"))
-    before, after = seen.original_features[chosen], seen.features[chosen]
-    a, b = seed_halves(seen.prompt[chosen], seen.seed[chosen])
-    place = np.searchsorted(seen.prompts("retain"), seen.prompt[chosen])
+    chosen = np.flatnonzero((seen["split"] == "retain") & (seen["probe"] != "in-prompt"))
+    before, after = seen["features_original"][chosen], seen["features"][chosen]
+    a, b = seed_halves(seen["id"][chosen], seen["seed"][chosen])
+    place = np.searchsorted(prompts(seen, "retain"), seen["id"][chosen])
     parts = [_of_block(before, after, a, b, place, draws[i : i + _BLOCK]) for i in range(0, len(draws), _BLOCK)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

@@ -9,9 +9,11 @@ from typing import Final
 
 import numpy as np
 
+from igmu_metrics.generations import Generations
 from igmu_metrics.sandbox.audit.agreement import right
 from igmu_metrics.sandbox.audit.measures import BY_KEY, Measure, table
-from igmu_metrics.sandbox.audit.seen import Cell, Seen, random_draws
+from igmu_metrics.sandbox.audit.seen import Cell, random_draws
+from igmu_metrics.sandbox.audit.seen import sizes as prompts_of
 from igmu_metrics.sandbox.audit.truth import ASPECTS
 
 WANTED: Final = 0.95
@@ -65,7 +67,7 @@ def steps(largest: int) -> list[int]:
     return [*out, largest]
 
 
-def curves(seen: Mapping[Cell, Seen], *, draws: int, seed: int = 0) -> list[Curve]:
+def curves(seen: Mapping[Cell, Generations], *, draws: int, seed: int = 0) -> list[Curve]:
     """Every measure at every size. A split with fewer prompts gives all that it has."""
     largest = {key: _largest(seen, measure.split) for key, measure in BY_KEY.items()}
     sizes = sorted({n for size in largest.values() for n in steps(size)})
@@ -80,9 +82,9 @@ def curves(seen: Mapping[Cell, Seen], *, draws: int, seed: int = 0) -> list[Curv
     return out
 
 
-def _largest(seen: Mapping[Cell, Seen], split: str) -> int:
+def _largest(seen: Mapping[Cell, Generations], split: str) -> int:
     """Prompts of a split, of the largest one where a measure looks at all, in the task that has most of them."""
-    return max(one.sizes[split] if split else max(one.sizes.values()) for one in seen.values())
+    return max(prompts_of(one)[split] if split else max(prompts_of(one).values()) for one in seen.values())
 
 
 def _mean(values: np.typing.NDArray[np.float64]) -> float:
