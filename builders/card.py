@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from builders.attacks import families, load
 from builders.prompts import VERSION
+from igmu_data.configs import sandbox_configs
 from igmu_data.errors import CorpusError
 from igmu_data.sandbox.world import SIDE, world
 from igmu_data.schema import COLUMNS, NEGATION, SPLITS, Row, features
-from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, concept, sandbox_configs
+from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, concept
 
 TEMPLATE: Final = Path(__file__).resolve().parent.parent / "dataset_card.md"
 REPO: Final = {False: "igmu/bench", True: "igmu/bench-nsfw"}

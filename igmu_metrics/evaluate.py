@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
+from igmu_data.configs import config_concepts, config_target
 from igmu_data.errors import InputError
 from igmu_data.files import require_writable
 from igmu_data.load import bench_rows, identity, locate
 from igmu_data.schema import Row
-from igmu_data.taxonomy import SANDBOX, concept, config_concepts, config_target
+from igmu_data.taxonomy import SANDBOX, concept
 from igmu_metrics import assemble, judging, registry, scorecard
 from igmu_metrics.images.layouts import Generation, find, paired
 from igmu_metrics.networks.instruments import Backbone, Detector

@@ -25,9 +25,9 @@ from igmu_metrics.sandbox.audit import checks, figure, noisy, page, stability
 from igmu_metrics.sandbox.audit.agreement import agreement, order, right, verdict
 from igmu_metrics.sandbox.audit.candidates import DAMAGES, monotone
 from igmu_metrics.sandbox.audit.checks import Outcome
+from igmu_metrics.sandbox.audit.findings import Findings, analyse
 from igmu_metrics.sandbox.audit.gather import describe
 from igmu_metrics.sandbox.audit.measures import MEASURES, values
-from igmu_metrics.sandbox.audit.run import Findings, analyse
 from igmu_metrics.sandbox.audit.seen import CORPUS, REFERENCE, Seen, everything, random_draws
 from igmu_metrics.sandbox.audit.stability import curves
 from igmu_metrics.sandbox.audit.truth import ASPECTS, HEADLINE, PAIRS, Fixed, Gap, Pair

@@ -25,6 +25,7 @@ from builders import bench
 from builders.sandbox import corpus
 from builders.sandbox.prompts import task_rows
 from builders.sources import Picture, renders
+from igmu_data.configs import configs, sandbox_configs
 from igmu_data.errors import CorpusError, InputError, UnknownConfigError
 from igmu_data.folder import check_folder
 from igmu_data.load import bench_rows, files_of, identity, load_bench, locate
@@ -32,7 +33,7 @@ from igmu_data.sandbox import labelled, packaged
 from igmu_data.sandbox.render import render
 from igmu_data.sandbox.world import random_scene, world
 from igmu_data.schema import SPLITS, Row, detector_features, features
-from igmu_data.taxonomy import concept, configs, sandbox_configs
+from igmu_data.taxonomy import concept
 from igmu_metrics.evaluate import Evaluation
 
 CHURCH = "object/church"

@@ -6,7 +6,7 @@ import os
 import platform
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from igmu_data import __version__
 from igmu_data.sandbox.packaged import VERSIONS
@@ -15,12 +15,10 @@ from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.sandbox.audit.agreement import Agreement, Verdict
 from igmu_metrics.sandbox.audit.candidates import DEFAULT, DOSES
 from igmu_metrics.sandbox.audit.checks import Outcome, shown
+from igmu_metrics.sandbox.audit.findings import Findings
 from igmu_metrics.sandbox.audit.noisy import SENSITIVITY, SPECIFICITY
 from igmu_metrics.sandbox.audit.stability import WANTED, Curve
 from igmu_metrics.sandbox.audit.truth import HEADLINE, PAIRS, REST
-
-if TYPE_CHECKING:
-    from igmu_metrics.sandbox.audit.run import Findings
 
 _LIBRARIES: Final = ("torch", "diffusers", "transformers", "numpy", "scipy")
 _INTRODUCTION: Final = """\
