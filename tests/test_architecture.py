@@ -20,7 +20,7 @@ MAX_LINES = 300
 # layer and those before it. CONTRIBUTING.md draws them.
 LAYERS = {
     "igmu_data": (
-        ("", "errors", "files", "schema", "folding", "lengths", "stripping"),
+        ("", "errors", "files", "schema", "folding", "lengths", "markdown", "modules", "stripping"),
         ("policy", "taxonomy"),
         ("sandbox", "validate", "pictures"),
         ("configs",),

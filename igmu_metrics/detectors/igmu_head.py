@@ -44,7 +44,6 @@ from igmu_metrics.detectors._head_file import (
     head_bytes,
     read_facts,
     read_weights,
-    shapes,
 )
 from igmu_metrics.networks.instruments import Backbone, Batch, InstrumentInfo
 from igmu_metrics.networks.loading import pick_device, split_argument
@@ -54,9 +53,6 @@ if TYPE_CHECKING:
 
 CLIP = "openai/clip-vit-base-patch32"
 """The CLIP that the published heads were trained on."""
-SHAPES: Mapping[str, tuple[int, ...]] = shapes(PUBLISHED_WIDTH)
-"""The tensors of a published head."""
-
 PRESENT_CLASS: Mapping[str, int] = {"nsfw/nudity": 0, "object/church": 0, "object/parachute": 1, "style/van-gogh": 1}
 """Which class of a published head means that the concept is present."""
 
