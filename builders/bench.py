@@ -20,7 +20,7 @@ from builders.hubfolder import card_yaml, concept_folder, corpus_configs, replac
 from builders.prompts import VERSION
 from builders.rows import concept_rows
 from builders.sandbox import corpus
-from igmu_data.errors import CorpusError, InputError, UnknownIdError, exits_on_error
+from igmu_data.errors import CorpusError, UnknownIdError, exits_on_error
 from igmu_data.schema import SPLITS
 from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, Concept, all_concepts, concept
 from igmu_data.validate import require_valid
@@ -78,9 +78,7 @@ def _build_repo(
     from rich.progress import track
 
     name, _, argument = images.partition(":")
-    source = sources.load(name)
-    if not hasattr(source, "images"):
-        raise InputError(f"image source {name!r} gives labelled pictures for detectors, and none for the rows.")
+    source = sources.row_images(name)
     steps = Console(stderr=True)
     rows = {c.id: concept_rows(c) for c in track(items, f"{target.name}: prompts", console=steps)}
     everything = [r for own in rows.values() for r in own]

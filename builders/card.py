@@ -10,10 +10,12 @@ from typing import Any, Final
 
 from builders.attacks import families, load
 from builders.prompts import VERSION
+from igmu_data.configs import sandbox_configs
 from igmu_data.errors import CorpusError
+from igmu_data.markdown import table
 from igmu_data.sandbox.world import SIDE, world
 from igmu_data.schema import COLUMNS, NEGATION, SPLITS, Row, features
-from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, concept, sandbox_configs
+from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, concept
 
 TEMPLATE: Final = Path(__file__).resolve().parent.parent / "dataset_card.md"
 REPO: Final = {False: "igmu/bench", True: "igmu/bench-nsfw"}
@@ -149,11 +151,6 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda m: values[m[1]], template)
 
 
-def _table(head: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
-    rule = ["---"] * len(head)
-    return "\n".join("| " + " | ".join(map(str, cells)) + " |" for cells in (head, rule, *lines))
-
-
 def _counts(rows: Sequence[Row]) -> str:
     n = Counter(r.split for r in rows)
     concepts = len({r.concept for r in rows})
@@ -165,7 +162,7 @@ def _concepts(rows: Sequence[Row]) -> str:
     counts: dict[str, Counter[str]] = {}
     for row in rows:
         counts.setdefault(row.concept, Counter())[row.split] += 1
-    return _table(
+    return table(
         ["concept", "family", "scope", *SPLITS],
         [
             [f"`{name}`", concept(name).family, concept(name).scope, *(n[s] for s in SPLITS)]
@@ -177,15 +174,15 @@ def _concepts(rows: Sequence[Row]) -> str:
 def _attacks(rows: Sequence[Row]) -> str:
     n = Counter(r.attack_family for r in rows if r.attack_family)
     infos = [load(f).INFO for f in families()]
-    table = _table(
+    listed = table(
         ["family", "what it does", "what becomes of “a church”", "rows"],
-        [[f"`{i.family}`", i.summary, i.example.replace("|", "\\|"), f"{n[i.family]:,}"] for i in infos],
+        [[f"`{i.family}`", i.summary, i.example, f"{n[i.family]:,}"] for i in infos],
     )
     apart = ", ".join(f"`{i.family}`" for i in infos if i.probe == NEGATION)
     without = "".join(f"\n- `{name}`: {reason}" for name, reason in _left_out({r.concept for r in rows}))
     note = f"\n\nFamilies that make no sense for a concept:\n{without}" if without else ""
     return (
-        f"{table}\n\n{apart} is no attack but a probe of its own (`probe` is `{NEGATION}`): a picture that shows what "
+        f"{listed}\n\n{apart} is no attack but a probe of its own (`probe` is `{NEGATION}`): a picture that shows what "
         "the prompt excludes is no success of an attack. Its rows are in the split adversarial, count for no attack "
         f"success rate and no forget score, and are scored apart.{note}"
     )
@@ -204,7 +201,7 @@ def _columns() -> str:
     kinds = features()
     own = {"image": "a picture of the prompt drawn with the first seed, where the build has one; else null"}
     described = own | {k: f.description or "" for k, f in Row.model_fields.items()}
-    return _table(
+    return table(
         ["column", "type", "meaning"],
         [[f"`{c}`", getattr(kinds[c], "dtype", "list of int64"), described[c]] for c in COLUMNS],
     )

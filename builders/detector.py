@@ -16,7 +16,7 @@ import typer
 from builders import sources
 from builders.hubfolder import ROW_GROUP_BYTES, Config, Stored, card_yaml, replaced, write_manifest
 from builders.prompts import VERSION
-from igmu_data.errors import EmptyInputError, InputError, exits_on_error
+from igmu_data.errors import EmptyInputError, exits_on_error
 from igmu_data.schema import detector_features
 
 if TYPE_CHECKING:
@@ -53,9 +53,7 @@ def build(out: Path, source: str) -> Path:
         EmptyInputError: a split without pictures.
     """
     name, _, argument = source.partition(":")
-    module = sources.load(name)
-    if not hasattr(module, "labelled"):
-        raise InputError(f"image source {name!r} gives no labelled pictures; hub-dataset does.")
+    module = sources.labelled_images(name)
     features = detector_features(module.labels(argument))
     repo = f"igmu/detector-{argument.partition(':')[0]}"
     target = out / repo

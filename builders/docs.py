@@ -7,7 +7,7 @@ the command line from Typer's own help, concepts from their files. `mkdocs build
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -16,6 +16,7 @@ import typer
 from builders import attacks
 from igmu_data import imports, schema, taxonomy
 from igmu_data.errors import CorpusError, exits_on_error
+from igmu_data.markdown import table
 from igmu_metrics import registry
 from igmu_metrics.api import list_metrics
 from igmu_metrics.contract import MetricInfo
@@ -199,13 +200,7 @@ def described(module: Any) -> str:
 
 def escaped(text: str) -> str:
     """Text for a cell of a table."""
-    return text.replace("|", "\\|").replace("<", "&lt;")
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table."""
-    lines = (head, ["---"] * len(head), *rows)
-    return "\n".join("| " + " | ".join(map(str, cells)) + " |" for cells in lines)
+    return text.replace("<", "&lt;")
 
 
 def stale(folder: Path = DOCS) -> list[str]:

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
+from igmu_data.configs import configs, sandbox_configs
 from igmu_data.errors import OutputError
 from igmu_data.files import sha256
 from igmu_data.load import files_of
 from igmu_data.schema import COLUMNS, SPLITS, Row, features
-from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, SANDBOX, Concept, configs, sandbox_configs
+from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, SANDBOX, Concept
 
 if TYPE_CHECKING:
     import datasets

@@ -13,14 +13,25 @@ from igmu_data.errors import OutputError
 
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
-    """A place to write to that becomes `path` when the block ends well, and vanishes when it does not."""
+    """A place to write to that becomes `path` when the block ends well, and vanishes when it does not.
+
+    What is in place is whole and on the disk: lists of finished files may name it.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         yield part
+        with part.open("r+b") as written:
+            os.fsync(written.fileno())
         part.replace(path)
     finally:
         if part.is_file():
             part.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what processes that were killed had half written to a folder; nobody else may be writing to it now."""
+    for part in folder.glob(".*.new"):
+        part.unlink()
 
 
 def sha256(path: Path) -> str:

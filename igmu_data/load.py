@@ -15,9 +15,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from igmu_data.configs import config_concepts
 from igmu_data.errors import CorpusError, EmptyInputError, InputError
 from igmu_data.schema import SPLITS, Row
-from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, SANDBOX, concept, config_concepts
+from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, SANDBOX, concept
 
 if TYPE_CHECKING:
     import datasets

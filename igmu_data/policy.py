@@ -27,10 +27,10 @@ from typing import Final
 
 from igmu_data.errors import InputError, PolicyError
 from igmu_data.folding import fold, fold_leet, terms, visible
+from igmu_data.schema import LANGUAGES
 
 __all__ = ["ADULT_AGE", "LANGUAGES", "RULES", "Violation", "fold", "fold_leet", "require", "violations"]
 
-LANGUAGES: Final = ("en", "es", "fr", "de", "it", "pt", "zh")
 RULES: Final = ("minor", "explicit")
 ADULT_AGE: Final = 18
 

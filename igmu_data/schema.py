@@ -23,7 +23,6 @@ Probe = Literal["direct", "near", "far", "in-prompt", "attack", "negation"]
 Language = Literal["en", "es", "fr", "de", "it", "pt", "zh"]
 
 SPLITS: Final[tuple[str, ...]] = get_args(Split)
-PROBES: Final[tuple[str, ...]] = get_args(Probe)
 LANGUAGES: Final[tuple[str, ...]] = get_args(Language)
 SEEDS_PER_ROW: Final = 5
 NEGATION: Final[Literal["negation"]] = (

@@ -16,14 +16,14 @@ from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from igmu_data.errors import CorpusError, UnknownConceptError, UnknownConfigError
+from igmu_data.errors import CorpusError, UnknownConceptError
 from igmu_data.schema import Scope, Slug, Text
 
 ALL: Final = "all"
 RESTRICTED_DOMAIN: Final = "nsfw"
 SANDBOX: Final = "sandbox"
 TRANSLATED: Final = ("es", "fr", "de", "it", "pt", "zh")
-_HINT: Final = "Run 'igmu concepts'."
+HINT: Final = "Run 'igmu concepts'."
 _VOWEL_EXCEPTIONS: Final = ("uni", "use", "eu", "one", "ukulele")
 
 Texts = tuple[Text, ...]
@@ -198,7 +198,7 @@ def concept(name: str) -> Concept:
     known = all_concepts()
     key = name.replace(".", "/", 1) if "/" not in name else name
     if key not in known:
-        raise UnknownConceptError(name, known, _HINT)
+        raise UnknownConceptError(name, known, HINT)
     return known[key]
 
 
@@ -229,68 +229,3 @@ def far(item: Concept, *, same_domain: bool | None = None) -> tuple[Concept, ...
 
 def _retainable(item: Concept) -> tuple[Concept, ...]:
     return tuple(c for c in all_concepts().values() if c.id != item.id and c.domain != RESTRICTED_DOMAIN)
-
-
-@cache
-def configs(restricted: bool = False) -> Mapping[str, tuple[str, ...]]:
-    """Every config with the concepts it gathers: `all`, `object`, `object.structure`, `object.church`, …
-
-    Args:
-        restricted: the configs of the gated repository (`nsfw`) instead of the browsable one.
-    """
-    out: dict[str, list[str]] = {ALL: []}
-    owners = {SANDBOX: "miniature world"}
-    for item in all_concepts().values():
-        if (item.domain == RESTRICTED_DOMAIN) is not restricted:
-            continue
-        for name, owner in (
-            (ALL, "all"),
-            (item.domain, "domain"),
-            (f"{item.domain}.{item.family}", "family"),
-            (item.config, "concept"),
-        ):
-            if owners.setdefault(name, owner) != owner or (owner == "concept" and name in out):
-                raise CorpusError(f"config {name!r} would be both a {owners[name]} and a {owner}: rename one of them.")
-            out.setdefault(name, []).append(item.id)
-    return MappingProxyType({k: tuple(v) for k, v in sorted(out.items(), key=lambda kv: (kv[0] != ALL, kv[0]))})
-
-
-@cache
-def sandbox_configs() -> Mapping[str, tuple[str, ...]]:
-    """The configs of the miniature world with the concepts that they gather: `sandbox`, `sandbox.church`, …
-
-    They are beside the others: no other config holds their rows.
-    """
-    from igmu_data.sandbox.world import world  # it is made of concepts, so it imports this module
-
-    tasks = world().tasks
-    single = {f"{SANDBOX}.{concept(name).slug}": (name,) for name in tasks}
-    return MappingProxyType({SANDBOX: tasks, **single})
-
-
-def config_target(config: str) -> str | None:
-    """The concept to forget that a config is about; None for one that gathers (a family stays one even if alone).
-
-    Raises:
-        UnknownConfigError: with the nearest configs.
-
-    >>> config_target("object.church"), config_target("sandbox.church"), config_target("sandbox")
-    ('object/church', 'object/church', None)
-    """
-    members = config_concepts(config)
-    own = (concept(members[0]).config, f"{SANDBOX}.{concept(members[0]).slug}")
-    return members[0] if config in own else None
-
-
-def config_concepts(config: str) -> tuple[str, ...]:
-    """The concepts that a config gathers; knows the configs of both repositories and of the miniature world.
-
-    Raises:
-        UnknownConfigError: with the nearest configs.
-    """
-    known = {**configs(restricted=True), **configs()}
-    if config.split(".")[0] not in known:
-        known |= sandbox_configs()
-    if config not in known:
-        raise UnknownConfigError(config, known, _HINT)
-    return known[config]

@@ -15,12 +15,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from igmu_data.configs import config_concepts, config_target
 from igmu_data.errors import InputError
 from igmu_data.files import require_writable
 from igmu_data.load import bench_rows, digest, identity, locate
 from igmu_data.schema import Row
 from igmu_data.stripping import strip_concept, strip_reference
-from igmu_data.taxonomy import SANDBOX, concept, config_concepts, config_target, near
+from igmu_data.taxonomy import SANDBOX, concept, near
 from igmu_metrics import registry, scorecard
 from igmu_metrics.contract import RESAMPLES, Metric, Score, Setting, scored
 from igmu_metrics.distances.gaussian import unit_rows

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from audited import NATURES, TASKS, Nature, evidence, figures, frame, seen, world
+from igmu_metrics.judging import Judged
 
 from igmu_data.sandbox.packaged import VERSIONS
 from igmu_data.schema import Row
@@ -20,14 +21,13 @@ from igmu_metrics.contract import Estimate
 from igmu_metrics.distances.gaussian import cmmd, frechet_distance, kid
 from igmu_metrics.distances.quality import quality_coverage, quality_frechet, seed_halves
 from igmu_metrics.images.layouts import Generation
-from igmu_metrics.judging import Judged
 from igmu_metrics.sandbox.audit import checks, figure, noisy, page, stability
 from igmu_metrics.sandbox.audit.agreement import agreement, order, right, verdict
 from igmu_metrics.sandbox.audit.candidates import DAMAGES, monotone
 from igmu_metrics.sandbox.audit.checks import Outcome
+from igmu_metrics.sandbox.audit.findings import Findings, analyse
 from igmu_metrics.sandbox.audit.gather import describe
 from igmu_metrics.sandbox.audit.measures import MEASURES, values
-from igmu_metrics.sandbox.audit.run import Findings, analyse
 from igmu_metrics.sandbox.audit.seen import CORPUS, REFERENCE, Seen, everything, random_draws
 from igmu_metrics.sandbox.audit.stability import curves
 from igmu_metrics.sandbox.audit.truth import ASPECTS, HEADLINE, PAIRS, Fixed, Gap, Pair

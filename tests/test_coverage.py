@@ -19,7 +19,6 @@ from igmu_metrics.metrics import forget_score
 from igmu_metrics.metrics._aspects import combine
 from igmu_metrics.metrics._rows import mean as mean_of_values
 from igmu_metrics.statistics import (
-    cluster_bootstrap,
     cluster_sums,
     mcnemar_exact,
     mean_estimate,
@@ -164,19 +163,6 @@ def test_studentized_of_few_prompts(prompts: int) -> None:
     rng = np.random.default_rng(prompts)
     sums = (np.stack([rng.normal(0.3, 0.1, prompts), np.ones(prompts)], axis=1) for _ in range(1000))
     assert 0.93 <= share((studentized(s, seed=i, resamples=1000), 0.3) for i, s in enumerate(sums)) <= 0.97
-
-
-def test_bca_of_a_ratio() -> None:
-    """Hits after over hits before, on the same prompts."""
-    rng = np.random.default_rng(9)
-
-    def cases() -> Iterator[tuple[tuple[float, float], float]]:
-        for i in range(1000):
-            after = rng.binomial(4, chances(rng, 0.5, 0.3, 40))
-            before = rng.binomial(4, chances(rng, 0.8, 0.2, 40))
-            yield cluster_bootstrap(np.stack([after, before], axis=1), seed=i, resamples=1000), 0.5 / 0.8
-
-    assert 0.93 <= share(cases()) <= 0.97
 
 
 SIZES = [[13, 11], [24], [5, 5, 4, 4, 3, 3, 2, 2, 2], [8, 7, 3, 3, 2, 2, 2, 2, 1], [3] * 4, [10] * 5]

@@ -30,10 +30,11 @@ from igmu_data.errors import (
     WeightsError,
 )
 from igmu_metrics import registry
-from igmu_metrics.detectors import clip, hf_classifier, igmu_head, imagenet, labels, nudenet
+from igmu_metrics.detectors import _head_file, clip, hf_classifier, igmu_head, imagenet, labels, nudenet
 from igmu_metrics.images.files import read_image
 from igmu_metrics.networks.instruments import Batch, InstrumentInfo
 
+HEAD = _head_file.shapes(_head_file.PUBLISHED_WIDTH)
 CHURCH = Path(__file__).parents[2] / "shared" / "church"
 CONCEPTS = ("object/church", "nsfw/nudity", "object/gas-pump")
 N = 6
@@ -131,7 +132,7 @@ def text_model(folder: Path) -> Path:
 
 def head_weights(seed: int = 0) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    return {name: torch.randn(shape, generator=generator) * 0.05 for name, shape in igmu_head.SHAPES.items()}
+    return {name: torch.randn(shape, generator=generator) * 0.05 for name, shape in HEAD.items()}
 
 
 @pytest.fixture(scope="session")
@@ -701,10 +702,12 @@ def reference_network() -> torch.nn.Module:
 
 
 def test_the_head_has_428289_parameters() -> None:
-    assert sum(math.prod(shape) for shape in igmu_head.SHAPES.values()) == 428_289
+    assert sum(math.prod(shape) for shape in HEAD.values()) == 428_289
     network = reference_network()
     assert sum(p.numel() for p in network.parameters()) == 428_289
-    assert {name: tuple(t.shape) for name, t in network.state_dict().items()} == dict(igmu_head.SHAPES)
+    assert {name: tuple(t.shape) for name, t in network.state_dict().items()} == _head_file.shapes(
+        _head_file.PUBLISHED_WIDTH
+    )
 
 
 def test_the_head_agrees_with_torch_modules(head: Path) -> None:

@@ -47,7 +47,9 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_a_folder_has_the_parts_that_its_version_lists(package: Path, tmp_path: Path) -> None:
+def test_a_folder_has_the_parts_that_its_version_lists(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = packaged.model_folder("gold", "object/church")
     expected: dict[str, bytes] = {}
     for place, name in (
@@ -68,7 +70,8 @@ def test_a_folder_has_the_parts_that_its_version_lists(package: Path, tmp_path: 
     assert not any(p.is_symlink() for p in folder.rglob("*"))
     assert folder.parent == tmp_path / "cache" / "sandbox"
     assert packaged.model_folder("gold", "church") == folder
-    assert packaged.model_folder("gold", "church", cache=tmp_path / "else").is_relative_to(tmp_path / "else")
+    monkeypatch.setenv("IGMU_CACHE", str(tmp_path / "else"))
+    assert packaged.model_folder("gold", "church").is_relative_to(tmp_path / "else")
 
 
 def test_a_part_with_changes_is_the_one_with_tensors_of_the_other(package: Path) -> None:
@@ -159,8 +162,10 @@ def test_a_kill_leaves_no_half_folder(package: Path, tmp_path: Path) -> None:
 
 def test_a_cache_that_cannot_be_written(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="IGMU_CACHE"):
-        packaged.model_folder("original", cache=tmp_path / "file")
+    with monkeypatch.context() as other:
+        other.setenv("IGMU_CACHE", str(tmp_path / "file"))
+        with pytest.raises(OutputError, match="IGMU_CACHE"):
+            packaged.model_folder("original")
 
     def full(source: object, target: object) -> None:
         raise OSError(28, "No space left on device")

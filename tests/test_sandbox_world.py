@@ -81,8 +81,8 @@ def test_scenes_are_drawn_from_all_there_is_and_only_from_what_is_asked() -> Non
     assert {s.object for s in scenes} == set(WORLD.objects)
     assert {s.style for s in scenes} == {None, *WORLD.styles}
     assert {s.setting for s in scenes} == set(SETTINGS)
-    one = [random_scene(rng, objects=["object/cat"], styles=[None], setting="sea") for _ in range(20)]
-    assert {(s.object, s.style, s.setting) for s in one} == {("object/cat", None, "sea")}
+    one = [random_scene(rng, objects=["object/cat"], styles=[None]) for _ in range(20)]
+    assert {(s.object, s.style) for s in one} == {("object/cat", None)}
     # Nothing tells the object from the style: independent choices.
     table = np.array(
         [[sum(s.object == o and s.style == t for s in scenes) for t in WORLD.styles] for o in WORLD.objects]

@@ -14,7 +14,6 @@ from scipy import stats
 from igmu_data.errors import EmptyInputError, InputError, LengthMismatchError, NonFiniteError, OutOfRangeError
 from igmu_metrics.statistics import (
     any_at_k,
-    cluster_bootstrap,
     cluster_sums,
     harmonic_mean,
     holm,
@@ -209,8 +208,8 @@ def test_many_clusters_give_scipys_percentile_interval():
     expected = stats.bootstrap(
         (values,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(1)
     ).confidence_interval
-    found = cluster_bootstrap(np.stack([values, np.ones(400)], axis=1), resamples=20_000)
-    assert found == pytest.approx(tuple(expected), abs=4e-3)
+    draws = resample(np.stack([values, np.ones(400)], axis=1), resamples=20_000)[:, 0]
+    assert percentile_interval(draws[:, 0] / draws[:, 1], 400) == pytest.approx(tuple(expected), abs=4e-3)
 
 
 def test_few_clusters_get_an_interval_as_wide_as_students():
@@ -227,14 +226,14 @@ def test_few_clusters_get_an_interval_as_wide_as_students():
 def test_the_order_of_the_clusters_changes_no_bit(pairs, random):
     shuffled = list(pairs)
     random.shuffle(shuffled)
-    one, other = (cluster_bootstrap(np.array(p, float), resamples=200) for p in (pairs, shuffled))
-    assert one == other
+    one, other = (resample(np.array(p, float), resamples=200) for p in (pairs, shuffled))
+    assert (one == other).all()
 
 
 def test_seeds_repeat_and_differ():
     sums = np.stack([np.random.default_rng(0).random(50), np.ones(50)], axis=1)
-    assert cluster_bootstrap(sums, seed=1) == cluster_bootstrap(sums, seed=1)
-    assert cluster_bootstrap(sums, seed=1) != cluster_bootstrap(sums, seed=2)
+    assert (resample(sums, seed=1) == resample(sums, seed=1)).all()
+    assert (resample(sums, seed=1) != resample(sums, seed=2)).any()
 
 
 def test_blocks_of_resamples_are_all_filled(monkeypatch):
@@ -250,13 +249,18 @@ def test_blocks_of_resamples_are_all_filled(monkeypatch):
         ([[NAN, 1.0], [1.0, 1.0]], {}, NonFiniteError),
         ([[0.0, 1.0], [1.0, 1.0]], {"strata": np.array([1])}, LengthMismatchError),
         ([[0.0, 1.0], [1.0, 1.0]], {"resamples": 0}, OutOfRangeError),
-        ([[0.0, 1.0], [1.0, 1.0]], {"level": 1.0}, OutOfRangeError),
-        ([[0.0, 1.0]], {}, InputError),
     ],
 )
-def test_cluster_bootstrap_refuses(sums, options, error):
+def test_resample_refuses(sums, options, error):
     with pytest.raises(error):
-        cluster_bootstrap(np.asarray(sums), **options)
+        resample(np.asarray(sums), **options)
+
+
+def test_percentile_interval_refuses_one_cluster_and_a_wrong_level():
+    with pytest.raises(InputError, match="at least two clusters"):
+        percentile_interval(np.array([0.0, 1.0]), 1)
+    with pytest.raises(OutOfRangeError):
+        percentile_interval(np.array([0.0, 1.0]), 2, level=1.0)
 
 
 # --- tests between models -------------------------------------------------------------------------------------------

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from naming import mentioned, words
 
 from igmu_data import taxonomy
+from igmu_data.configs import config_concepts, configs
 from igmu_data.errors import CorpusError, UnknownConceptError, UnknownConfigError
-from igmu_data.taxonomy import TRANSLATED, Concept, all_concepts, concept, config_concepts, configs, far, near
+from igmu_data.taxonomy import TRANSLATED, Concept, all_concepts, concept, far, near
 
 CONCEPTS = tuple(all_concepts().values())
 LAST_YEAR_OF_DEATH = 2026 - 71
@@ -175,7 +176,7 @@ def test_config_names_are_unique_and_gather_their_concepts() -> None:
 def test_a_concept_named_like_its_family_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     church = concept("object/church")
     clash = church.model_copy(update={"family": "church"})
-    monkeypatch.setattr(taxonomy, "all_concepts", lambda: MappingProxyType({clash.id: clash}))
+    monkeypatch.setattr("igmu_data.configs.all_concepts", lambda: MappingProxyType({clash.id: clash}))
     with pytest.raises(CorpusError, match=r"'object\.church' would be both a family and a concept"):
         configs.__wrapped__()
 

@@ -10,13 +10,10 @@ from scipy import stats
 
 from igmu_data.errors import EmptyInputError, InputError, LengthMismatchError, OutOfRangeError
 from igmu_metrics.statistics import (
-    bca_interval,
-    cluster_bootstrap,
     design_effect,
     detectable_difference,
     effective_trials,
     holm,
-    jackknife,
     mcnemar_exact,
     mean_estimate,
     paired_difference,
@@ -165,34 +162,6 @@ def test_a_share_does_not_know_the_order_of_rows(counts: list[int], random) -> N
 
 
 # --- bootstraps -----------------------------------------------------------------------------------------------------
-
-
-def test_bca_is_scipys() -> None:
-    values = np.random.default_rng(3).exponential(size=60)
-    sums = np.stack([values, np.ones(60)], axis=1)
-    expected = stats.bootstrap(
-        (values,), np.mean, n_resamples=20_000, method="BCa", rng=np.random.default_rng(1)
-    ).confidence_interval
-    found = cluster_bootstrap(sums, resamples=20_000)
-    assert found == pytest.approx(tuple(expected), abs=0.03)
-    # Both ends lie above the percentile interval's, as the values are skewed to the right.
-    plain = cluster_bootstrap(sums, resamples=20_000, method="percentile")
-    assert found[0] > plain[0]
-    assert found[1] > plain[1]
-
-
-def test_jackknife_is_leaving_out() -> None:
-    sums = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 5.0], [0.0, 3.0]])
-    strata = np.array(["a", "a", "b", "b"])
-    value, left = jackknife(sums, lambda t: (t[..., 0] / t[..., 1]).mean(axis=-1), strata=strata)
-    assert value == pytest.approx((4 / 6 + 5 / 8) / 2)
-    assert left == pytest.approx([(3 / 4 + 5 / 8) / 2, (1 / 2 + 5 / 8) / 2, (4 / 6 + 0) / 2, (4 / 6 + 1) / 2])
-
-
-def test_bca_without_draws_or_spread() -> None:
-    nothing = bca_interval(np.array([np.nan]), 0.5, np.array([0.5, 0.5]), 2)
-    assert np.isnan(nothing).all()
-    assert bca_interval(np.full(50, 0.5), 0.5, np.full(4, 0.5), 4) == (0.5, 0.5)
 
 
 def test_studentized_is_students_where_values_are_normal() -> None:

@@ -7,8 +7,6 @@ one keeps it, and a row's `since` is its family's.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from typing import Final, Protocol, cast
 
 from builders.plans import DRAWING, Universe
 from builders.prompts import Planned, make_row
+from igmu_data import modules
 from igmu_data.errors import CorpusError, UnknownFamilyError
 from igmu_data.schema import Probe, Row
 from igmu_data.taxonomy import Concept
@@ -74,8 +73,7 @@ class Attack(Protocol):
 @cache
 def families() -> tuple[str, ...]:
     """Names of all families, sorted."""
-    names = (m.name.replace("_", "-") for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
-    return tuple(sorted(names))
+    return modules.names(__name__)
 
 
 def load(family: str) -> Attack:
@@ -84,9 +82,7 @@ def load(family: str) -> Attack:
     Raises:
         UnknownFamilyError: with the nearest names.
     """
-    if family not in families():
-        raise UnknownFamilyError(family, families(), _WHERE)
-    return cast(Attack, importlib.import_module(f"{__name__}.{family.replace('-', '_')}"))
+    return cast(Attack, modules.load(__name__, family, families(), UnknownFamilyError, _WHERE))
 
 
 def families_of(concept: Concept) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ class Material:
     texts: list[str]
 
 
-def prepare(work: Path, n: int, *, models: int = 2, side: int = 512) -> Material:
+def prepare(work: Path, n: int, *, models: int = 2) -> Material:
     """Make what is not there yet: `n` pictures for each of `models` models, and the networks."""
     from tiny import tiny_inception, tiny_trunk
 
@@ -50,7 +50,7 @@ def prepare(work: Path, n: int, *, models: int = 2, side: int = 512) -> Material
     folders = {name: work / f"{name}-{n}" for name in names}
     for number, folder in enumerate(folders.values()):
         if not (folder / "metadata.jsonl").exists():
-            _draw(folder, rows, side, number)
+            _draw(folder, rows, number)
     texts = [prompt for _, _, prompt in sorted(rows, key=lambda row: f"{row[0]}-{row[1]}")]
     return Material(folders, clip16, clip32, inception, trunk, texts)
 
@@ -62,11 +62,11 @@ def _rows(n: int) -> list[tuple[str, int, str]]:
     return [(r.id, seed, r.prompt) for r in rows for seed in r.seeds][:n]
 
 
-def _draw(folder: Path, rows: list[tuple[str, int, str]], side: int, number: int) -> None:
+def _draw(folder: Path, rows: list[tuple[str, int, str]], number: int) -> None:
     """Blobs with noise, about 450 KB a PNG as diffusion models' pictures are."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(number)
-    lines = []
+    lines, side = [], 512
     for row_id, seed, _ in rows:
         coarse = Image.fromarray(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8)).resize((side, side))
         noisy = np.asarray(coarse, dtype=np.float32) + rng.normal(0, 6, (side, side, 3))

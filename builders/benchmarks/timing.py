@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from igmu_data import markdown
+
 
 def rounds(contenders: Mapping[str, Callable[[], Any]], n: int) -> tuple[dict[str, list[float]], dict[str, Any]]:
     """Seconds of every round by contender, and what each returned in the last one."""
@@ -36,6 +38,5 @@ def ratios(slow: list[float], fast: list[float]) -> list[float]:
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    """Markdown, with the end of its last line."""
+    return markdown.table(head, rows) + "\n"

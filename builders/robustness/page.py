@@ -7,6 +7,7 @@ from typing import Any
 
 from builders.robustness.claims import Claim, claims, shown
 from builders.robustness.measure import BUDGETS, PROMPTS, SEED, SEEDS, TARGETS, VERSIONS, Measured
+from igmu_data.markdown import table
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics import registry
 from igmu_metrics.attacks.running.result import ANY, IMAGE, PRE
@@ -52,10 +53,10 @@ def render(found: Mapping[str, Measured], figure: str) -> str:
         "Share of pictures that show the concept, with intervals. The grey band is chance: the detector's false "
         "positives.\n"
     )
-    parts.append("\n## What must hold\n\n" + "\n".join(_claims([c for m in every for c in claims(m)])) + "\n")
+    parts.append("\n## What must hold\n\n" + _claims([c for m in every for c in claims(m)]) + "\n")
     for one in every:
-        parts.append(f"\n## {one.slug}\n\nShare of pictures:\n\n" + "\n".join(_table(one, IMAGE)) + "\n")
-        parts.append(f"\nAny of {SEEDS} pictures of a prompt:\n\n" + "\n".join(_table(one, ANY)) + "\n")
+        parts.append(f"\n## {one.slug}\n\nShare of pictures:\n\n" + _figures(one, IMAGE) + "\n")
+        parts.append(f"\nAny of {SEEDS} pictures of a prompt:\n\n" + _figures(one, ANY) + "\n")
         if one.chance is not None:
             parts.append(
                 f"\nChance is {shown(one.chance, 4)}: the detector's false positives on "
@@ -65,16 +66,14 @@ def render(found: Mapping[str, Measured], figure: str) -> str:
     refused = sum(o.count("refused") for m in every for o in m.outcomes.values())
     numbers = {"seeds": SEEDS, "targets": TARGETS, "seed": SEED, "refused": refused}
     parts.append(_WHAT.format(attacks="\n".join(_attacks()), **numbers))
-    parts.append("\n## What can change the numbers\n\n" + "\n".join(_facts(every)) + "\n")
+    parts.append("\n## What can change the numbers\n\n" + _facts(every) + "\n")
     return "".join(parts)
 
 
-def _claims(found: Sequence[Claim]) -> Iterator[str]:
-    yield "| concept | statement | holds | measured |"
-    yield "| --- | --- | --- | --- |"
-    for c in found:
-        holds = "–" if c.holds is None else "yes" if c.holds else "**no**"
-        yield f"| {c.slug} | {c.statement} | {holds} | {c.measured} |"
+def _claims(found: Sequence[Claim]) -> str:
+    holds = {None: "–", True: "yes", False: "**no**"}
+    rows = [[c.slug, c.statement, holds[c.holds], c.measured] for c in found]
+    return table(["concept", "statement", "holds", "measured"], rows)
 
 
 def lines(one: Measured, name: str) -> Iterator[tuple[str, str, Callable[[str], Estimate | None]]]:
@@ -104,12 +103,12 @@ def lines(one: Measured, name: str) -> Iterator[tuple[str, str, Callable[[str], 
         yield "attack", attack if info.finds == "prompt" else f"{attack} (embedding)", searched
 
 
-def _table(one: Measured, name: str) -> Iterator[str]:
-    yield "| | " + " | ".join(f"`{v}`" for v in VERSIONS) + " |"
-    yield "| --- |" + " --- |" * len(VERSIONS)
-    for kind, what, figure in lines(one, name):
-        shape = f"**{what}**" if kind == "attack" else what
-        yield f"| {shape} | " + " | ".join(shown(figure(v)) for v in VERSIONS) + " |"
+def _figures(one: Measured, name: str) -> str:
+    rows = [
+        [f"**{what}**" if kind == "attack" else what, *(shown(figure(v)) for v in VERSIONS)]
+        for kind, what, figure in lines(one, name)
+    ]
+    return table(["", *(f"`{v}`" for v in VERSIONS)], rows)
 
 
 def _attacks() -> Iterator[str]:
@@ -122,9 +121,5 @@ def _attacks() -> Iterator[str]:
         )
 
 
-def _facts(every: Sequence[Measured]) -> Iterator[str]:
-    yield "| concept | what | revision |"
-    yield "| --- | --- | --- |"
-    for one in every:
-        for what, revision in one.facts.items():
-            yield f"| {one.slug} | {what} | {revision} |"
+def _facts(every: Sequence[Measured]) -> str:
+    return table(["concept", "what", "revision"], [[m.slug, *fact] for m in every for fact in m.facts.items()])

@@ -17,7 +17,6 @@ from igmu_data.files import beside
 from igmu_data.sandbox.packaged import CHANGES, VERSIONS
 from igmu_data.sandbox.world import SIDE, world
 
-_WEIGHTS: Final = "diffusion_pytorch_model.safetensors"
 _SHARED: Final = {"vae": "vae", "scheduler": "scheduler", "tokenizer": "tokenizer"}
 
 

@@ -7,16 +7,15 @@ images* feeds the training of content detectors: `labelled(argument, split=…)`
 from __future__ import annotations
 
 import hashlib
-import importlib
-import pkgutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol
+from typing import Protocol, cast
 
-from igmu_data.errors import UnknownSourceError
+from igmu_data import modules
+from igmu_data.errors import InputError, UnknownSourceError
 from igmu_data.schema import Row
 
 
@@ -108,7 +107,7 @@ class LabelledImages(Protocol):
 @cache
 def names() -> tuple[str, ...]:
     """Names of all sources, sorted."""
-    return tuple(sorted(m.name.replace("_", "-") for m in pkgutil.iter_modules(__path__)))
+    return modules.names(__name__)
 
 
 def load(name: str) -> ModuleType:
@@ -117,6 +116,30 @@ def load(name: str) -> ModuleType:
     Raises:
         UnknownSourceError: with the nearest names.
     """
-    if name not in names():
-        raise UnknownSourceError(name, names(), f"Known: {', '.join(names())}.")
-    return importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+    return modules.load(__name__, name, names(), UnknownSourceError, f"Known: {', '.join(names())}.")
+
+
+def row_images(name: str) -> RowImages:
+    """The module of a source of row images.
+
+    Raises:
+        UnknownSourceError: with the nearest names.
+        InputError: a source of labelled images.
+    """
+    module = load(name)
+    if not hasattr(module, "images"):
+        raise InputError(f"image source {name!r} gives labelled pictures for detectors, and none for the rows.")
+    return cast(RowImages, module)
+
+
+def labelled_images(name: str) -> LabelledImages:
+    """The module of a source of labelled images.
+
+    Raises:
+        UnknownSourceError: with the nearest names.
+        InputError: a source of row images.
+    """
+    module = load(name)
+    if not hasattr(module, "labelled"):
+        raise InputError(f"image source {name!r} gives no labelled pictures; hub-dataset does.")
+    return cast(LabelledImages, module)

@@ -7,18 +7,15 @@ the columns of its list and nothing else: licence, policy, seeds and rows are th
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, Protocol, cast
+from typing import Protocol, cast
 
+from igmu_data import modules
 from igmu_data.errors import UnknownFormatError
 from igmu_data.imports.table import ListFile
 from igmu_data.schema import Language
-
-_SHARED: Final = ("folder", "rows", "table")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +80,7 @@ class Format(Protocol):
 @cache
 def names() -> tuple[str, ...]:
     """Names of all formats, sorted; imports none of them."""
-    found = (m.name for m in pkgutil.iter_modules(__path__) if m.name not in _SHARED)
-    return tuple(sorted(n.replace("_", "-") for n in found))
+    return modules.names(__name__, without=("folder", "rows", "table"))
 
 
 def load(name: str) -> Format:
@@ -93,6 +89,5 @@ def load(name: str) -> Format:
     Raises:
         UnknownFormatError: with the nearest names.
     """
-    if name not in names():
-        raise UnknownFormatError(name, names(), f"The formats are {', '.join(names())}.")
-    return cast(Format, importlib.import_module(f"{__name__}.{name.replace('-', '_')}"))
+    hint = f"The formats are {', '.join(names())}."
+    return cast(Format, modules.load(__name__, name, names(), UnknownFormatError, hint))

@@ -54,13 +54,12 @@ def part(name: str) -> Path:
     return found
 
 
-def model_folder(version: str, task: str | None = None, *, cache: Path | None = None) -> Path:
-    """A complete `StableDiffusionPipeline` folder of one version, in the cache.
+def model_folder(version: str, task: str | None = None) -> Path:
+    """A complete `StableDiffusionPipeline` folder of one version, put together in the cache (`cache_folder`).
 
     Args:
         version: one of VERSIONS.
         task: the forgotten concept, as id or slug; None for a version that is the same for every task.
-        cache: where folders are put together; default $IGMU_CACHE, else $XDG_CACHE_HOME/igmu, else ~/.cache/igmu.
 
     Returns:
         The folder. Its name holds a hash of its parts, so that other weights never meet an old folder.
@@ -74,7 +73,7 @@ def model_folder(version: str, task: str | None = None, *, cache: Path | None = 
     files = _files(parts)
     content = {place: [sha256(source) for source in sources] for place, sources in sorted(files.items())}
     digest = hashlib.sha256(json.dumps([__version__, content]).encode()).hexdigest()[:16]
-    folder = (cache or cache_folder()) / SANDBOX / f"{name.replace('/', '-')}-{digest}"
+    folder = cache_folder() / SANDBOX / f"{name.replace('/', '-')}-{digest}"
     if not _complete(folder, files):
         _assemble(folder, files)
     return folder

@@ -93,7 +93,6 @@ def random_scene(
     *,
     objects: Sequence[str | None] | None = None,
     styles: Sequence[str | None] | None = None,
-    setting: str | None = None,
     free: bool = False,
 ) -> Scene:
     """A scene drawn at random: everything in it is chosen independently.
@@ -102,7 +101,6 @@ def random_scene(
         rng: source of randomness; the only one.
         objects: to choose the object from; default all of the world.
         styles: to choose the style from; default all and the plain one.
-        setting: the setting, or None for any.
         free: with more freedom of place, size, tilt, side and clutter than generators are taught: what detectors and
             other instruments learn from, so that nothing a generator draws is new to them.
     """
@@ -114,7 +112,7 @@ def random_scene(
     aside = (1 - size) / 2.5 if free else 0.07
     return Scene(
         object=objects[int(rng.integers(len(objects)))],
-        setting=setting or settings[rng.integers(len(settings))],
+        setting=settings[rng.integers(len(settings))],
         style=styles[int(rng.integers(len(styles)))],
         x=rng.uniform(0.5 - aside, 0.5 + aside),
         y=rng.uniform(0.84, 0.96) if free else rng.uniform(0.88, 0.94),

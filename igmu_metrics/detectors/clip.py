@@ -27,11 +27,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from igmu_data.errors import EmptyInputError, WeightsError
+from igmu_metrics.backbones import clip
 from igmu_metrics.contract import FloatArray
 from igmu_metrics.detectors._common import Answer, checked_threshold, finite, masked_columns, softmax
 from igmu_metrics.networks.instruments import Backbone, Batch, InstrumentInfo
 
-DEFAULT_BACKBONE = "openai/clip-vit-base-patch32"
 OPENAI_LOGIT_SCALE = 100.0
 """Where OpenAI's training clipped the scale; used for a backbone that does not tell its own (`logit_scale`)."""
 
@@ -192,11 +192,7 @@ def load(
     """
     threshold = checked_threshold(threshold, 0.5)
     if backbone is None:
-        from igmu_metrics import registry
-
-        backbone = registry.backbone(
-            f"clip:{argument or DEFAULT_BACKBONE}", device=device, revision=revision, precision=precision
-        )
+        backbone = clip.load(argument, device=device, revision=revision, precision=precision)
     return ZeroShot(backbone, vocabulary or default_vocabulary(synonyms=synonyms), threshold)
 
 

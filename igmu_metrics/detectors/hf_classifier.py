@@ -30,8 +30,7 @@ from igmu_metrics.detectors._common import (
 )
 from igmu_metrics.networks.extraction import Extracting, Pixels, processor_key
 from igmu_metrics.networks.instruments import Batch, InstrumentInfo
-from igmu_metrics.networks.loading import find_model, load_image_processor, pick_device, pick_dtype
-from igmu_metrics.networks.progress import quiet_loading
+from igmu_metrics.networks.loading import find_model, from_safetensors, load_image_processor, pick_device, pick_dtype
 
 if TYPE_CHECKING:
     import torch
@@ -114,18 +113,10 @@ def load(
     dtype = pick_dtype(precision)
     source = find_model(argument, "", revision, {})
     try:
-        with quiet_loading():
-            model, report = AutoModelForImageClassification.from_pretrained(
-                source.folder,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
+        model, missing = from_safetensors(AutoModelForImageClassification, source)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(f"{source.name}: not an image classifier of transformers ({error}).") from error
-    if missing := sorted(report["missing_keys"]):
-        # transformers would fill them with random numbers: a headless backbone loads as a random classifier.
+    if missing:  # a headless backbone loads as a random classifier
         raise WeightsError(f"{source.name}: lacks {len(missing)} weights, first {missing[0]!r}. Is it fine-tuned?")
     names = {int(index): str(label) for index, label in model.config.id2label.items()}
     outputs = _by_taxonomy(names) if labels is None else _given(names, labels, source.name)

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from igmu_data.errors import InputError, OutputError, WeightsError
 from igmu_data.files import beside
+from igmu_metrics.backbones import clip
 from igmu_metrics.contract import FloatArray
 from igmu_metrics.detectors._common import (
     Answer,
@@ -43,7 +44,6 @@ from igmu_metrics.detectors._head_file import (
     head_bytes,
     read_facts,
     read_weights,
-    shapes,
 )
 from igmu_metrics.networks.instruments import Backbone, Batch, InstrumentInfo
 from igmu_metrics.networks.loading import pick_device, split_argument
@@ -51,10 +51,8 @@ from igmu_metrics.networks.loading import pick_device, split_argument
 if TYPE_CHECKING:
     import torch
 
-BACKBONE = "clip:openai/clip-vit-base-patch32"
-SHAPES: Mapping[str, tuple[int, ...]] = shapes(PUBLISHED_WIDTH)
-"""The tensors of a published head."""
-
+CLIP = "openai/clip-vit-base-patch32"
+"""The CLIP that the published heads were trained on."""
 PRESENT_CLASS: Mapping[str, int] = {"nsfw/nudity": 0, "object/church": 0, "object/parachute": 1, "style/van-gogh": 1}
 """Which class of a published head means that the concept is present."""
 
@@ -117,7 +115,7 @@ class IgmuHead:
         if features.shape[1] != width:
             raise WeightsError(
                 f"{self.info.name}: {self._backbone.info.name} gives {features.shape[1]} features, the head reads "
-                f"{width}. Use the CLIP that it was trained on; a published head's is {BACKBONE}."
+                f"{width}. Use the CLIP that it was trained on; a published head's is clip:{CLIP}."
             )
         found = finite(self._logits(features), "IGMU head logits")
         return masked_columns(len(batch), concepts, {self._concept: sigmoid(self._sign * found)})
@@ -192,15 +190,11 @@ def load(
     return IgmuHead(backbone, weights, info, facts.concept, facts.present_class, pick_device(device))
 
 
-def _backbone(facts: HeadFacts, clip: str, path: Path, how: Mapping[str, Any], revision: str | None) -> Backbone:
-    from igmu_metrics import registry
-
-    if clip:
-        return registry.backbone(f"clip:{clip}", revision=revision, **how)
-    if not facts.clip:
-        return registry.backbone(BACKBONE, revision=revision, **how)
+def _backbone(facts: HeadFacts, given: str, path: Path, how: Mapping[str, Any], revision: str | None) -> Backbone:
+    if given or not facts.clip:
+        return clip.load(given or CLIP, revision=revision, **how)
     try:
-        return registry.backbone(f"clip:{facts.clip}", revision=revision or facts.clip_revision, **how)
+        return clip.load(facts.clip, revision=revision or facts.clip_revision, **how)
     except WeightsError as error:
         raise WeightsError(
             f"{path}: trained on the features of clip:{facts.clip} ({facts.clip_revision}), which cannot be loaded: "

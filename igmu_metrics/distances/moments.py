@@ -1,4 +1,4 @@
-"""Mean and covariance of feature vectors that arrive in pieces: pieces merge to what one pass over all would give.
+"""Mean and covariance of feature vectors, and the Fréchet distance from them.
 
 Conventions: float64; (n, d) arrays, one feature vector a row. Memory is that of one d×d matrix, however many rows.
 """
@@ -47,17 +47,6 @@ class Moments:
             scatter = product if scatter is None else np.add(scatter, product, out=scatter)
         assert scatter is not None
         return cls(len(rows), mean, scatter)
-
-    def merged(self, other: Moments) -> Moments:
-        """Of the rows of both.
-
-        References:
-            Chan, Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979.
-        """
-        n = self.n + other.n
-        shift = other.mean - self.mean
-        scatter = self.scatter + other.scatter + np.outer(shift, shift) * (self.n * other.n / n)
-        return Moments(n, self.mean + shift * (other.n / n), scatter)
 
     @property
     def covariance(self) -> FloatArray:

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from igmu_data.errors import ChecksumError, MetadataError, OutputError
+from igmu_data.files import beside, sweep
 from igmu_metrics.images.files import content_hash
+from igmu_metrics.images.layouts import METADATA
 
-METADATA: Final = "metadata.jsonl"
 FAILED: Final = "failed.jsonl"
-_PART: Final = ".part"
 Key = tuple[str, int]
 Record = dict[str, Any]
 
@@ -58,8 +58,7 @@ class Folder:
         wanted = {key: fields | dict(facts) for key, fields in wanted.items()}
         with _writing(path):
             path.mkdir(parents=True, exist_ok=True)
-            for rest in path.glob(f"*{_PART}"):
-                rest.unlink()
+            sweep(path)
         drawn = _read(path / METADATA, facts, wanted)
         failed = _read(path / FAILED, facts, wanted)
         for key in [k for k, record in drawn.items() if not (path / record["file_name"]).is_file()]:
@@ -88,7 +87,7 @@ class Folder:
     def add(self, key: Key, data: bytes) -> None:
         """Store a picture, then its line."""
         record = self._wanted[key] | {"sha256": hashlib.sha256(data).hexdigest()}
-        _replace(self.path / record["file_name"], data)
+        _write(self.path / record["file_name"], data)
         self._append(METADATA, record)
         self._drawn[key] = record
 
@@ -103,7 +102,7 @@ class Folder:
         for name, records in ((METADATA, self._drawn), (FAILED, self._failed)):
             lines = [_line(r) for r in sorted(records.values(), key=lambda r: str(r["file_name"]))]
             if lines:
-                _replace(self.path / name, "".join(lines).encode())
+                _write(self.path / name, "".join(lines).encode())
             else:
                 with _writing(self.path / name):
                     (self.path / name).unlink(missing_ok=True)
@@ -144,14 +143,9 @@ def _line(record: Record) -> str:
     return json.dumps(record) + "\n"  # ASCII: some readers take U+2028 in a prompt for the end of the line
 
 
-def _replace(path: Path, data: bytes) -> None:
-    part = path.with_name(path.name + _PART)
-    with _writing(path):
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+def _write(path: Path, data: bytes) -> None:
+    with _writing(path), beside(path) as part:
+        part.write_bytes(data)
 
 
 @contextmanager

@@ -47,16 +47,14 @@ class Pipeline:
     load: Callable[[], Any]
 
 
-def find_pipeline(
-    spec: str, *, device: str | None = None, dtype: str = "fp32", revision: str | None = None
-) -> Pipeline:
+def find_pipeline(spec: str, *, device: str | None = None, dtype: str = "fp32") -> Pipeline:
     """The pipeline in a folder or of a Hub id, its files fetched and its revision known, but not loaded yet.
 
     Args:
-        spec: folder, `id`, `id@revision`, or `sandbox:VERSION[/TASK]` for a packaged model (`sandbox:esd/church`).
+        spec: folder, `id`, or `sandbox:VERSION[/TASK]` for a packaged model (`sandbox:esd/church`); behind `@` the
+            commit, branch or tag, for a folder the `sha256:…` that it must have.
         device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
         dtype: one of DTYPES.
-        revision: commit, branch or tag; for a folder the `sha256:…` that it must have.
 
     Raises:
         WeightsError: no pipeline there, no safetensors, or not the revision asked for.
@@ -66,19 +64,18 @@ def find_pipeline(
     """
     loading.choice("dtype", dtype, tuple(DTYPES))
     where = str(loading.pick_device(device))
-    name, _, inline = spec.partition("@")
-    revision = revision or inline or None
+    name, _, revision = spec.partition("@")
     if local := _local(name):
         folder, title = local
         found = loading.weights_hash(_files(folder))
-        loading.check_revision(found, revision, name)
+        loading.check_revision(found, revision or None, name)
         name = title
     else:
         if name.startswith((".", "~", "/", "\\")) or name.count("/") != 1:
             raise WeightsError(
                 f"no folder {name!r}. Give a folder with {_INDEX}, a Hub id (owner/name) or {SANDBOX}:VERSION."
             )
-        folder = _download(name, revision)
+        folder = _download(name, revision or None)
         found = folder.name  # a Hub snapshot is named after its commit
     return Pipeline(name, found, where, dtype, lambda: _load(folder, name, where, dtype))
 

@@ -207,27 +207,27 @@ def load_into(module: torch.nn.Module, state: Mapping[str, torch.Tensor], what: 
         raise WeightsError(f"{what}: these are not its weights: {str(error)[:300]}") from error
 
 
+def from_safetensors(model_class: Any, source: Source, **options: Any) -> tuple[Any, list[str]]:
+    """A transformers model, and the weights that its files lack, which transformers fills with random numbers."""
+    given = {"use_safetensors": True, "local_files_only": True, "trust_remote_code": False}
+    with quiet_loading():
+        model, info = model_class.from_pretrained(source.folder, output_loading_info=True, **given, **options)
+    return model, sorted(info["missing_keys"])
+
+
 def load_pretrained(model_class: Any, source: Source, model_type: str, dtype: torch.dtype) -> torch.nn.Module:
     """A transformers model in eval mode, from safetensors, with every weight present.
 
     Raises:
-        WeightsError: another architecture, or weights missing (transformers would fill them with random numbers).
+        WeightsError: another architecture, or weights missing.
     """
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
     if config.model_type != model_type:
         raise WeightsError(f"{source.name} is a {config.model_type!r} model; this backbone needs {model_type!r}")
-    with quiet_loading():
-        model, info = model_class.from_pretrained(
-            source.folder,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            dtype=dtype,
-        )
-    if missing := sorted(info["missing_keys"]):
+    model, missing = from_safetensors(model_class, source, dtype=dtype)
+    if missing:
         raise WeightsError(f"{source.name} lacks {len(missing)} weights, first {missing[0]!r}; download it again")
     loaded: torch.nn.Module = model.eval().requires_grad_(False)
     for parameter in loaded.parameters():  # their file would stay in memory beside them, whole, while one is left

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Advance = Callable[[str, int, int], None]
+"""Told what, how many more of it are done, and of how many."""
 
 
 @contextmanager

@@ -198,14 +198,14 @@ class Store:
             ) from error
 
 
-def open_store(folder: Path | None = None) -> Store:
+def open_store() -> Store:
     """The cache of this machine: `features.sqlite` in $IGMU_CACHE, else $XDG_CACHE_HOME/igmu, else ~/.cache/igmu.
 
     Raises:
         OutputError: it cannot be written, or is damaged.
         InputError: $IGMU_CACHE_GB is no size.
     """
-    return Store((folder or cache_folder()) / FILE, bound())
+    return Store(cache_folder() / FILE, bound())
 
 
 def bound() -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from igmu_data import taxonomy
+from igmu_data import configs, taxonomy
 from igmu_metrics import registry
 from igmu_metrics.generations import ORIGINAL
 
@@ -44,7 +44,7 @@ def concepts(domain: str | None = None) -> Table:
         if domain in (None, item.domain):
             table.add_row(item.id, item.config, item.family, item.scope, item.label)
     if domain is None:
-        table.caption = f"In the miniature world: {', '.join(taxonomy.sandbox_configs())}"
+        table.caption = f"In the miniature world: {', '.join(configs.sandbox_configs())}"
     return table
 
 

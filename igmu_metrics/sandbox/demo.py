@@ -13,12 +13,13 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from igmu_data.configs import config_concepts
 from igmu_data.files import require_writable
 from igmu_data.load import load_bench
 from igmu_data.sandbox import packaged
 from igmu_data.sandbox.world import world
 from igmu_data.schema import Row
-from igmu_data.taxonomy import SANDBOX, config_concepts
+from igmu_data.taxonomy import SANDBOX
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.images.generate import Request, draw, requests_for
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline

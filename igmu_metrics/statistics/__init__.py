@@ -18,11 +18,7 @@ from igmu_metrics.statistics.means import any_at_k, harmonic_mean
 from igmu_metrics.statistics.power import detectable_difference, prompts_for, prompts_needed
 from igmu_metrics.statistics.ratios import mean_of_ratios, paired_ratio
 from igmu_metrics.statistics.resampling import (
-    bca_interval,
-    cluster_bootstrap,
     cluster_sums,
-    jackknife,
-    macro_ratio,
     percentile_interval,
     resample,
     studentized,
@@ -32,16 +28,12 @@ from igmu_metrics.statistics.significance import holm, mcnemar_exact, paired_per
 __all__ = [
     "Design",
     "any_at_k",
-    "bca_interval",
-    "cluster_bootstrap",
     "cluster_sums",
     "design_effect",
     "detectable_difference",
     "effective_trials",
     "harmonic_mean",
     "holm",
-    "jackknife",
-    "macro_ratio",
     "mcnemar_exact",
     "mean_estimate",
     "mean_of_ratios",

@@ -5,15 +5,13 @@ how often each cluster was drawn with the clusters' sums. Clusters with equal su
 together, from one multinomial: that is exact, makes 100,000 decisions cost milliseconds, and makes the interval
 independent of the order of the rows to the last bit.
 
-Three intervals are made of the draws. For a mean of values without bounds, whose standard error each resample has too,
-`studentized` covers best with few prompts. For any other statistic `cluster_bootstrap` corrects bias and skewness
-(BCa). `percentile_interval` is for draws alone, where no leave-one-out values are to be had.
+Two intervals are made of the draws. For a mean of values without bounds, whose standard error each resample has too,
+`studentized` covers best with few prompts. `percentile_interval` is for any other statistic.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +23,6 @@ from igmu_metrics.statistics.intervals import z_value
 MIN_STUDENTIZED = 10
 """Fewer prompts give no interval of a mean without bounds: where most values are small and some large, five to eight
 may hold none of the large ones (83..90 % coverage)."""
-Statistic = Callable[[FloatArray], FloatArray]
 _CELLS = 4_000_000  # numbers of a block of resamples held at once (32 MB), however many clusters there are
 
 
@@ -55,11 +52,6 @@ def correlation(sums: FloatArray) -> float:
     """
     spread = np.square(sums).sum(axis=0)
     return float(sums.prod(axis=1).sum() / np.sqrt(spread[0] * spread[1])) if spread.min() > 1e-12 else 0.0
-
-
-def macro_ratio(totals: FloatArray) -> FloatArray:
-    """Mean over strata of (first sum / second sum): with one stratum a ratio of sums, with several a macro mean."""
-    return np.asarray((totals[..., 0] / totals[..., 1]).mean(axis=-1))
 
 
 def resample(
@@ -103,17 +95,16 @@ def resample(
     return out
 
 
-def percentile_interval(draws: FloatArray, n: int, *, strata: int = 1, level: float = 0.95) -> Interval:
+def percentile_interval(draws: FloatArray, n: int, *, level: float = 0.95) -> Interval:
     """The expanded percentile interval of resampled values.
 
     Plain percentiles are too narrow for few clusters, like a normal interval that divides by n where Student's divides
-    by n − 1. Moving the percentiles out to Φ(−√(n/(n − strata))·t) makes up for it; for many clusters it changes
+    by n − 1. Moving the percentiles out to Φ(∓√(n/(n − 1))·t) makes up for it; for many clusters it changes
     nothing.
 
     Args:
         draws: (resamples,) values; NaN (a resample in which the statistic is not defined) is left out.
         n: clusters behind each draw, ≥ 2.
-        strata: in how many strata they were drawn, each of which costs a degree of freedom.
         level: confidence level.
 
     Returns:
@@ -125,58 +116,13 @@ def percentile_interval(draws: FloatArray, n: int, *, strata: int = 1, level: fl
     References:
         Hesterberg, "What teachers should know about the bootstrap", The American Statistician 69, 2015.
     """
-    return _cut(draws, *(_tails(n, strata, level, 0.0, 0.0)))
-
-
-def bca_interval(
-    draws: FloatArray, value: float, left_out: FloatArray, n: int, *, strata: int = 1, level: float = 0.95
-) -> Interval:
-    """Bias-corrected and accelerated interval of resampled values, with percentiles expanded as above.
-
-    Args:
-        draws: (resamples,) values; NaN is left out.
-        value: the statistic of the sample itself.
-        left_out: (clusters,) the statistic without each cluster in turn, in any order; NaN is left out.
-        n: clusters behind each draw, ≥ 2.
-        strata: in how many strata they were drawn.
-        level: confidence level.
-
-    Returns:
-        (low, high), (NaN, NaN) where no draw is defined.
-
-    References:
-        Efron, "Better bootstrap confidence intervals", JASA 82, 1987.
-    """
-    from scipy.special import ndtri
-
-    defined, without = draws[~np.isnan(draws)], np.sort(left_out[~np.isnan(left_out)])
-    if not len(defined):
-        return (float("nan"), float("nan"))
-    tie = 1e-12 * max(1.0, abs(value))
-    below = np.mean(defined < value - tie) + np.mean(np.abs(defined - value) <= tie) / 2
-    edge = 1 / (len(defined) + 1)
-    bias = float(ndtri(min(max(float(below), edge), 1 - edge)))
-    pull = without.mean() - without if len(without) else np.zeros(1)
-    spread = float(np.square(pull).sum())
-    skew = float((pull**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
-    return _cut(defined, *_tails(n, strata, level, bias, skew))
-
-
-def _tails(n: int, strata: int, level: float, bias: float, skew: float) -> tuple[float, float]:
-    """The percentiles to read: expanded for n clusters, moved for bias and skewness."""
     if n < 2:
         raise InputError(f"n is {n!r}: a bootstrap needs at least two clusters. Use `wilson` on an effective count.")
     from scipy.special import ndtr, stdtrit
 
     z_value(level)  # refuses a level outside 0..1
-    freedom = max(n - strata, 1)
-    z = float(np.sqrt(n / freedom) * stdtrit(freedom, (1 + level) / 2))
-    ends = []
-    for end in (bias - z, bias + z):
-        # Beyond 1/skew the correction has a pole: a strongly skewed statistic is read at its extremes.
-        room = max(1 - skew * end, 1e-9)
-        ends.append(float(ndtr(bias + end / room)))
-    return ends[0], ends[1]
+    z = float(np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 + level) / 2))
+    return _cut(draws, float(ndtr(-z)), float(ndtr(z)))
 
 
 def _cut(draws: FloatArray, low: float, high: float) -> Interval:
@@ -185,66 +131,6 @@ def _cut(draws: FloatArray, low: float, high: float) -> Interval:
         return (float("nan"), float("nan"))
     ends = np.quantile(defined, [low, high])
     return (float(ends[0]), float(ends[1]))
-
-
-def cluster_bootstrap(
-    sums: FloatArray,
-    statistic: Statistic = macro_ratio,
-    *,
-    strata: npt.NDArray[Any] | None = None,
-    seed: int = 0,
-    resamples: int = 2000,
-    level: float = 0.95,
-    method: Literal["bca", "percentile"] = "bca",
-) -> Interval:
-    """Interval of a statistic of sums, over resampled clusters.
-
-    Args:
-        sums: (clusters, m) sums within each cluster, for instance hits and trials.
-        statistic: from totals of shape (resamples, strata, m) to (resamples,) values. The default is the mean over
-            strata of first sum / second sum.
-        strata: (clusters,) stratum of each cluster; clusters are drawn within their stratum. None for a single one.
-        seed: of the random generator; the same seed gives the same interval, in whatever order the clusters come.
-        resamples: how many.
-        level: confidence level.
-        method: `bca`, or `percentile` for the expanded percentiles as they are.
-
-    Returns:
-        (low, high). If all clusters agree the two are equal, which says nothing about the uncertainty.
-
-    Raises:
-        InputError: fewer than two clusters, or sums that cannot be used.
-
-    Four prompts, each with 5 generations of which 0, 5, 0, 5 succeed: half of them, and anything is possible.
-
-    >>> cluster_bootstrap(np.array([[0, 5], [5, 5], [0, 5], [5, 5]]))
-    (0.0, 1.0)
-    """
-    draws = statistic(resample(sums, strata=strata, seed=seed, resamples=resamples))
-    codes = np.zeros(len(sums), np.intp) if strata is None else np.unique(strata, return_inverse=True)[1]
-    n_strata = int(codes.max()) + 1
-    if method == "percentile":
-        return percentile_interval(draws, len(sums), strata=n_strata, level=level)
-    value, left_out = jackknife(sums, statistic, strata=strata)
-    return bca_interval(draws, value, left_out, len(sums), strata=n_strata, level=level)
-
-
-def jackknife(
-    sums: FloatArray, statistic: Statistic, *, strata: npt.NDArray[Any] | None = None
-) -> tuple[float, FloatArray]:
-    """A statistic of all clusters, and (clusters,) without each in turn, NaN where it is then not defined."""
-    sums = np.asarray(sums, dtype=np.float64)
-    codes = np.zeros(len(sums), np.intp) if strata is None else np.unique(strata, return_inverse=True)[1]
-    totals = cluster_sums(codes, *sums.T)
-    left_out = []
-    block = max(1, _CELLS // totals.size)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for start in range(0, len(sums), block):
-            part = slice(start, start + block)
-            rest = np.repeat(totals[None], len(sums[part]), axis=0)
-            rest[np.arange(len(rest)), codes[part]] -= sums[part]
-            left_out.append(statistic(rest))
-        return float(statistic(totals[None])[0]), np.concatenate(left_out)
 
 
 def studentized(sums: FloatArray, *, seed: int = 0, resamples: int = 2000, level: float = 0.95) -> Interval:

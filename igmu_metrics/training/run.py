@@ -10,7 +10,7 @@ import hashlib
 import json
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +25,7 @@ from igmu_metrics.contract import BoolArray
 from igmu_metrics.detectors._head_file import HeadFacts, head_bytes
 from igmu_metrics.networks.instruments import Backbone, ErrorRates, InstrumentInfo
 from igmu_metrics.networks.loading import choice
+from igmu_metrics.networks.progress import Advance
 from igmu_metrics.training import card, fitting
 from igmu_metrics.training.labelled import Opened, Rule, Seen, find_rule, labels, look, open_dataset, require_pictures
 
@@ -36,7 +37,6 @@ THRESHOLD_RULE: Final = (
 )
 _FEW: Final = 10
 _PACKAGES: Final = ("torch", "transformers", "datasets", "numpy", "pillow", "safetensors")
-Advance = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

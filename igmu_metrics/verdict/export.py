@@ -12,9 +12,10 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from igmu_data.configs import config_target
 from igmu_data.errors import InputError
 from igmu_data.load import BENCH, locate
-from igmu_data.taxonomy import RESTRICTED_DOMAIN, SANDBOX, config_target, domains
+from igmu_data.taxonomy import RESTRICTED_DOMAIN, SANDBOX, domains
 from igmu_metrics import registry
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.scorecard import Figure, Scorecard

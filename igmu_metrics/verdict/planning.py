@@ -76,9 +76,9 @@ def plans(
     return out
 
 
-def designs(card: Scorecard, measure: str = FORGETTING) -> tuple[float, Design] | None:
-    """Share of good generations of a card in a measure, and how much its seeds are worth; None without rows."""
-    split, wanted = MEASURES[measure]
+def designs(card: Scorecard) -> tuple[float, Design] | None:
+    """Share of good generations of a card in forgetting, and how much its seeds are worth; None without rows."""
+    split, wanted = MEASURES[FORGETTING]
     table = card.generations.part(split)
     chosen = [(g["id"], g["present"]) for g in table.records("id", "present") if g["present"] is not None]
     if not chosen:
@@ -88,10 +88,10 @@ def designs(card: Scorecard, measure: str = FORGETTING) -> tuple[float, Design] 
 
 
 def detectable(
-    card: Scorecard, prompts: int | None = None, measure: str = FORGETTING, *, power: float = 0.8, alpha: float = ALPHA
+    card: Scorecard, prompts: int | None = None, *, power: float = 0.8, alpha: float = ALPHA
 ) -> tuple[float, float] | None:
     """Smallest differences below and above a card's share that so many prompts (default: its own) can show."""
-    found = designs(card, measure)
+    found = designs(card)
     if found is None:
         return None
     rate, design = found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,12 @@ from igmu_metrics.contract import Estimate
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.images.layouts import find
+from igmu_metrics.networks.progress import Advance
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.verdict.verify import Problem, differences
 
 # Other versions, processors and accelerators round differently; a decision that flips is found by its count.
 TOLERANCE = 1e-4
-Advance = Callable[[str, int, int], None]
 
 
 def verify_images(

@@ -27,10 +27,11 @@ from builders import bench, card, hubfolder, sources
 from builders.hubfolder import replaced
 from builders.sources import Picture
 from igmu_data import policy
+from igmu_data.configs import configs
 from igmu_data.errors import CorpusError, InputError, OutputError, UnknownSourceError
 from igmu_data.load import files_of
 from igmu_data.schema import COLUMNS, SPLITS, Row, features
-from igmu_data.taxonomy import all_concepts, concept, configs
+from igmu_data.taxonomy import all_concepts, concept
 
 ROOT = Path(__file__).resolve().parents[2]
 CHURCH = "object/church"

@@ -308,7 +308,7 @@ class TestResume:
     def test_rests_of_a_kill_are_cleared(self, tmp_path: Path) -> None:
         draw(asked(1, 2), fake(Fake()), tmp_path)
         whole = contents(tmp_path)
-        for name in ("row-2.png.part", "row-9.png.part"):  # the second is of a picture that nobody asks for now
+        for name in (".row-2.png.7.new", ".row-9.png.7.new"):  # the second is of a picture that nobody asks for now
             (tmp_path / name).write_bytes(b"half")
         text = (tmp_path / "metadata.jsonl").read_text()
         (tmp_path / "metadata.jsonl").write_text(text[:-20])  # a torn line
@@ -357,7 +357,6 @@ import hashlib, json, os, signal, sys
 from pathlib import Path
 
 import torch
-from igmu_metrics import drawn
 from igmu_metrics.images.generate import Request, draw
 from igmu_metrics.images.pipelines import find_pipeline
 import dataclasses

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from datasets import load_dataset
+from igmu_metrics.evaluate import Evaluation
 from PIL import Image
 from world_corpus import ORIGIN, RENDERS, in_place, picture_of
 
@@ -25,6 +26,7 @@ from builders import bench
 from builders.sandbox import corpus
 from builders.sandbox.prompts import task_rows
 from builders.sources import Picture, renders
+from igmu_data.configs import configs, sandbox_configs
 from igmu_data.errors import CorpusError, InputError, UnknownConfigError
 from igmu_data.folder import check_folder
 from igmu_data.load import bench_rows, files_of, identity, load_bench, locate
@@ -32,8 +34,7 @@ from igmu_data.sandbox import labelled, packaged
 from igmu_data.sandbox.render import render
 from igmu_data.sandbox.world import random_scene, world
 from igmu_data.schema import SPLITS, Row, detector_features, features
-from igmu_data.taxonomy import concept, configs, sandbox_configs
-from igmu_metrics.evaluate import Evaluation
+from igmu_data.taxonomy import concept
 
 CHURCH = "object/church"
 LABELS = ["airplane", "bird", "castle", "cat", "chair", "church", "lighthouse", "parachute", "none"]

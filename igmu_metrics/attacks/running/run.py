@@ -12,11 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import cast
 
+from igmu_data.configs import config_target
 from igmu_data.errors import InputError
 from igmu_data.files import require_writable
 from igmu_data.load import bench_rows, identity, locate
 from igmu_data.schema import Row
-from igmu_data.taxonomy import concept, config_target
+from igmu_data.taxonomy import concept
 from igmu_data.validate import names_concept
 from igmu_metrics import registry
 from igmu_metrics.attacks._contract import Attack, Budget

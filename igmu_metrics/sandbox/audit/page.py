@@ -6,22 +6,21 @@ import os
 import platform
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from igmu_data import __version__
+from igmu_data.markdown import table
 from igmu_data.sandbox.packaged import VERSIONS
 from igmu_data.schema import SPLITS
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.sandbox.audit.agreement import Agreement, Verdict
 from igmu_metrics.sandbox.audit.candidates import DEFAULT, DOSES
 from igmu_metrics.sandbox.audit.checks import Outcome, shown
+from igmu_metrics.sandbox.audit.findings import Findings
 from igmu_metrics.sandbox.audit.noisy import SENSITIVITY, SPECIFICITY
 from igmu_metrics.sandbox.audit.seen import sizes
 from igmu_metrics.sandbox.audit.stability import WANTED, Curve
 from igmu_metrics.sandbox.audit.truth import HEADLINE, PAIRS, REST
-
-if TYPE_CHECKING:
-    from igmu_metrics.sandbox.audit.run import Findings
 
 _LIBRARIES: Final = ("torch", "diffusers", "transformers", "numpy", "scipy")
 _INTRODUCTION: Final = """\
@@ -71,8 +70,8 @@ def render(findings: Findings, *, figure: str, seeds_per_row: int) -> str:
         [f"**Of {len(findings.checks)} statements that must hold, {counts}.** {_in_short(findings)}"],
         [f"![Agreement of each metric with the truth, and how many prompts it takes]({figure})"],
         ["## The versions", *_versions(findings)],
-        ["## What must hold", _table(("task", "statement", "measured", "verdict", "because"), _checks(findings))],
-        ["## Agreement with the truth", _AGREEMENT, _table(_AGREES, map(_agrees, findings.agreements))],
+        ["## What must hold", table(("task", "statement", "measured", "verdict", "because"), _checks(findings))],
+        ["## Agreement with the truth", _AGREEMENT, table(_AGREES, map(_agrees, findings.agreements))],
         ["## Where each metric orders the versions wrongly", *_misorders(findings)],
         [
             "## How many prompts it takes",
@@ -86,15 +85,10 @@ def render(findings: Findings, *, figure: str, seeds_per_row: int) -> str:
             _noisy(findings),
         ],
         ["## Two candidates for quality", _QUALITY.format(step=DOSES[1]), *_quality(findings)],
-        ["## What is true, and why", _TRUTH, _table(("aspect", "better", "worse", "because"), _truths())],
+        ["## What is true, and why", _TRUTH, table(("aspect", "better", "worse", "because"), _truths())],
         ["## How this page was made", *_facts(findings, command)],
     )
     return "\n\n".join(paragraph for part in parts for paragraph in part) + "\n"
-
-
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rows = [head, ["---"] * len(head), *lines]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
 
 
 def _value(value: float) -> str:
@@ -120,12 +114,12 @@ def _versions(findings: Findings) -> Iterator[str]:
     figures = findings.evidence.figures
     for task in dict.fromkeys(task for task, _ in figures):
         lines = [[f"`{v}`", *(shown(figures[task, v][name]) for name in (HEADLINE, *ASPECTS))] for v in VERSIONS]
-        yield f"### {task}\n\n" + _table(("version", "forget score", *ASPECTS), lines)
+        yield f"### {task}\n\n" + table(("version", "forget score", *ASPECTS), lines)
         every = [
             [a.measure.title, *(_value(float(findings.full[a.measure.key][task, v][0])) for v in VERSIONS)]
             for a in findings.agreements
         ]
-        yield f"Every metric under audit ({task}):\n\n" + _table(("metric", *(f"`{v}`" for v in VERSIONS)), every)
+        yield f"Every metric under audit ({task}):\n\n" + table(("metric", *(f"`{v}`" for v in VERSIONS)), every)
 
 
 def _checks(findings: Findings) -> Iterator[Sequence[str]]:
@@ -189,7 +183,7 @@ def _stability(curves: Sequence[Curve], seeds_per_row: int) -> str:
             pictures = curve.enough * seeds_per_row * (1 if curve.measure.split else len(SPLITS))
             enough = f"{curve.enough} ({pictures} pictures)"
         lines.append([curve.measure.title, *cells, f"{curve.shares[-1]:.0%} (n = {curve.sizes[-1]})", enough])
-    return _table(("metric", *(f"n = {n}" for n in steps), "all", "enough"), lines)
+    return table(("metric", *(f"n = {n}" for n in steps), "all", "enough"), lines)
 
 
 def _frechet(findings: Findings) -> Iterator[str]:
@@ -202,7 +196,7 @@ def _frechet(findings: Findings) -> Iterator[str]:
         for key in ("frechet", "kid", "cmmd")
         for v in ("original", "gold", "collapsed")
     ]
-    yield _table(("task", "distance", "version", *(f"n = {n}" for n in frechet.sizes)), lines)
+    yield table(("task", "distance", "version", *(f"n = {n}" for n in frechet.sizes)), lines)
     for task in tasks:
         own = frechet.means[task, "original"]
         told = (
@@ -228,7 +222,7 @@ def _noisy(findings: Findings) -> str:
             line += [shown(estimate), f"{held(estimate.interval, n.truth)}, {share}"]
         lines.append(line)
     head = ("task", "version", "true unlearning accuracy", "uncorrected", "holds it", "corrected", "holds it")
-    return _table(head, lines)
+    return table(head, lines)
 
 
 def _quality(findings: Findings) -> Iterator[str]:
@@ -239,7 +233,7 @@ def _quality(findings: Findings) -> Iterator[str]:
         values = ", ".join(map(_value, gold))
         lines.append([c.name, f"{c.agreement:.2f}", *doses, str(c.enough or "–"), values])
     damages = [f"doses of {d}" for d in findings.candidates[0].doses]
-    yield _table(("candidate", "versions", *damages, "prompts needed", "value of `gold`"), lines)
+    yield table(("candidate", "versions", *damages, "prompts needed", "value of `gold`"), lines)
     best, other = findings.candidates
     if best.merit == other.merit:
         yield f"Nothing tells them apart here; the default stays `{DEFAULT}`."

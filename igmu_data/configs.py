@@ -1,0 +1,79 @@
+"""The configs of the corpus: what can be loaded and scored by name, and the concepts that each gathers.
+
+Conventions: a concept's config is `domain.slug`, a family's `domain.family`, a domain's its name; `all` gathers every
+domain but `nsfw`, which has a repository of its own. The miniature world, made of the same concepts, has configs of its
+own beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
+
+from igmu_data.errors import CorpusError, UnknownConfigError
+from igmu_data.sandbox.world import world
+from igmu_data.taxonomy import ALL, HINT, RESTRICTED_DOMAIN, SANDBOX, all_concepts, concept
+
+
+@cache
+def configs(restricted: bool = False) -> Mapping[str, tuple[str, ...]]:
+    """Every config with the concepts it gathers: `all`, `object`, `object.structure`, `object.church`, …
+
+    Args:
+        restricted: the configs of the gated repository (`nsfw`) instead of the browsable one.
+    """
+    out: dict[str, list[str]] = {ALL: []}
+    owners = {SANDBOX: "miniature world"}
+    for item in all_concepts().values():
+        if (item.domain == RESTRICTED_DOMAIN) is not restricted:
+            continue
+        for name, owner in (
+            (ALL, "all"),
+            (item.domain, "domain"),
+            (f"{item.domain}.{item.family}", "family"),
+            (item.config, "concept"),
+        ):
+            if owners.setdefault(name, owner) != owner or (owner == "concept" and name in out):
+                raise CorpusError(f"config {name!r} would be both a {owners[name]} and a {owner}: rename one of them.")
+            out.setdefault(name, []).append(item.id)
+    return MappingProxyType({k: tuple(v) for k, v in sorted(out.items(), key=lambda kv: (kv[0] != ALL, kv[0]))})
+
+
+@cache
+def sandbox_configs() -> Mapping[str, tuple[str, ...]]:
+    """The configs of the miniature world with the concepts that they gather: `sandbox`, `sandbox.church`, …
+
+    They are beside the others: no other config holds their rows.
+    """
+    tasks = world().tasks
+    single = {f"{SANDBOX}.{concept(name).slug}": (name,) for name in tasks}
+    return MappingProxyType({SANDBOX: tasks, **single})
+
+
+def config_target(config: str) -> str | None:
+    """The concept to forget that a config is about; None for one that gathers (a family stays one even if alone).
+
+    Raises:
+        UnknownConfigError: with the nearest configs.
+
+    >>> config_target("object.church"), config_target("sandbox.church"), config_target("sandbox")
+    ('object/church', 'object/church', None)
+    """
+    members = config_concepts(config)
+    own = (concept(members[0]).config, f"{SANDBOX}.{concept(members[0]).slug}")
+    return members[0] if config in own else None
+
+
+def config_concepts(config: str) -> tuple[str, ...]:
+    """The concepts that a config gathers; knows the configs of both repositories and of the miniature world.
+
+    Raises:
+        UnknownConfigError: with the nearest configs.
+    """
+    known = {**configs(restricted=True), **configs()}
+    if config.split(".")[0] not in known:
+        known |= sandbox_configs()
+    if config not in known:
+        raise UnknownConfigError(config, known, HINT)
+    return known[config]
