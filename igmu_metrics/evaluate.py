@@ -17,8 +17,9 @@ from igmu_metrics import assemble, judging, registry, scorecard
 from igmu_metrics.images.layouts import Generation, find, paired
 from igmu_metrics.networks.instruments import Backbone, Detector
 from igmu_metrics.networks.loading import PRECISIONS, choice
-from igmu_metrics.networks.observe import BATCH_SIZE, Observed
+from igmu_metrics.networks.observe import Observed
 from igmu_metrics.networks.store import open_store
+from igmu_metrics.settings import Settings
 
 ON_ERROR: Final = ("raise", "skip")
 _NO_INFLUENCE: Final = ("only", "batch_size", "cache")  # on any number, so they are not in the card
@@ -26,59 +27,11 @@ Advance = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
-    """How models are scored; two models scored by one Evaluation can be compared.
+class Evaluation(Settings):
+    """Scores models; its fields are the settings (`igmu_metrics.settings.Settings`), which say how.
 
-    Args:
-        config: config of one concept (`object.church`).
-        layout: `metadata`, `igmu` or `flat` (see `igmu_metrics.images.layouts`).
-        prompt: the one prompt of layout `flat`, for alignment and CSDR.
-        bench: dataset repository or folder; needed by layout `metadata`.
-        revision: of the Hub repository.
-        detector: spec of the detector.
-        threshold: `p >= threshold` counts as present; the detector's own by default.
-        sensitivity: the detector's, measured for this concept; with `specificity`, corrected accuracies are given. A
-            detector that tells its own error rates needs none of these four.
-        specificity: likewise.
-        n_positives: on how many pictures `sensitivity` was measured.
-        n_negatives: on how many `specificity` was.
-        clip: CLIP model for alignment and CSDR; with a CLIP detector its own by default, else none.
-        features: backbone spec for distribution distances; CLIP, where there is one, by default.
-        lpips: network for LPIPS (`alex`, `vgg`, `alex?trunk=FILE`); None not to measure it.
-        strip: what CSDR compares with: `corpus`, or `reference` for comparing with published numbers only.
-        k: tries of the attacks (`asr_any@k`); None for all seeds, if all prompts have as many.
-        on_error: `raise`, or `skip` and count unreadable and unpaired pictures.
-        device: where models run; a GPU where there is one by default.
-        batch_size: pictures read ahead at once; no influence on the numbers.
-        seed: of the bootstraps.
-        precision: "fp32", or "bf16" for networks in half precision, which moves features by up to two hundredths.
-        cache: keep what networks made of a picture between runs (`igmu_metrics.networks.store`).
-        only: the generations to score, by row and seed; None for all that the folders hold.
+    Two models scored by one Evaluation can be compared.
     """
-
-    config: str
-    layout: str = "metadata"
-    prompt: str | None = None
-    bench: str | None = None
-    revision: str | None = None
-    detector: str = "clip"
-    threshold: float | None = None
-    sensitivity: float | None = None
-    specificity: float | None = None
-    n_positives: int | None = None
-    n_negatives: int | None = None
-    clip: str | None = None
-    features: str | None = None
-    lpips: str | None = None
-    strip: str = "corpus"
-    k: int | None = None
-    on_error: str = "raise"
-    device: str | None = None
-    batch_size: int = BATCH_SIZE
-    seed: int = 0
-    precision: str = "fp32"
-    cache: bool = True
-    only: frozenset[tuple[str, int]] | None = None
 
     def run(
         self, original: Path, unlearned: Sequence[Path], advance: Advance = lambda what, done, total: None
