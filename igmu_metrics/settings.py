@@ -1,8 +1,8 @@
 """Every setting of an evaluation, once: the options of `igmu score`, the fields of `Evaluation` and the page of the
 documentation follow from `Settings`.
 
-Conventions: a setting is a field with a type, a default and, in its metadata, an `Option` that says the rest. Values are
-checked when the settings are made, before any network is loaded. Importing this module is light.
+Conventions: a setting is a field with a type, a default and, in its metadata, an `Option` that says the rest. Values
+are checked when the settings are made, before any network is loaded. Importing this module is light.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class Settings:
     k: int | None = field(
         default=None,
         metadata=_about(
-            "Images per attacked prompt that asr_any@k counts; default all, required where prompts have unequal seeds.",
+            "Images per attacked prompt, the k of asr_any@k; default all, required where prompts have unequal seeds.",
             minimum=1,
         ),
     )
