@@ -54,6 +54,12 @@ class Option:
     default: Any = Parameter.empty
 
     @property
+    def flag(self) -> str:
+        """How it is written on the command line."""
+        words = self.name.replace("_", "-")
+        return f"--{words}/--no-{words}" if self.type is bool else f"--{words}"
+
+    @property
     def required(self) -> bool:
         """Whether a value must be given."""
         return self.default is Parameter.empty

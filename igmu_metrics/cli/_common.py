@@ -25,9 +25,8 @@ def option(name: str, help: str | None = None) -> Any:
         help: what to say of it where it means something else than in `igmu score`.
     """
     setting = options()[name]
-    flag = f"--{name.replace('_', '-')}"
     return typer.Option(
-        f"{flag}/--no-{flag[2:]}" if setting.type is bool else flag,
+        setting.flag,
         help=help or setting.help,
         min=setting.minimum,
         metavar="|".join(setting.choices) or None,

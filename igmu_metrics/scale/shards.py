@@ -26,10 +26,9 @@ from igmu_metrics.images.layouts import Generation
 from igmu_metrics.networks import table as tables
 from igmu_metrics.networks.observe import Observed
 from igmu_metrics.scorecard import Scorecard
+from igmu_metrics.settings import local
 
 _SPEC: Final = re.compile(r"(\d+)/(\d+)")
-# Options that say where and how fast, not what.
-_LOCAL: Final = ("device", "batch_size", "cache", "only")
 
 
 def parsed(shard: str) -> tuple[int, int]:
@@ -135,7 +134,7 @@ def file_name(model: str, i: int, n: int) -> str:
 
 def options(evaluation: Evaluation) -> dict[str, Any]:
     """What of an evaluation must be equal in all parts, as plain JSON."""
-    return {k: v for k, v in asdict(evaluation).items() if k not in _LOCAL}
+    return {k: v for k, v in asdict(evaluation).items() if k not in local()}
 
 
 def _instruments(tools: judging.Instruments) -> dict[str, Any]:
