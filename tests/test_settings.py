@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -131,6 +133,12 @@ def test_an_unknown_keyword_is_named_with_those_that_there_are() -> None:
 def test_a_missing_config_is_named() -> None:
     with pytest.raises(InputError, match="forget_score needs config"):
         Settings.from_keywords("forget_score", {"k": 5})
+
+
+def test_importing_settings_is_light() -> None:
+    script = "import sys, igmu_metrics.settings; print(*{'numpy', 'pydantic', 'torch', 'typer'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
 
 
 def test_influence() -> None:
