@@ -21,7 +21,7 @@ SCRIPT = """
 import json, sys, threading, time
 from pathlib import Path
 import psutil, ray
-from igmu_metrics import distributed
+from igmu_metrics.scale import cluster as distributed
 from igmu_metrics.evaluate import Evaluation
 
 folder, out = Path(sys.argv[1]), Path(sys.argv[2])
