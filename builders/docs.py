@@ -8,6 +8,7 @@ the command line from Typer's own help, concepts from their files. `mkdocs build
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -18,6 +19,7 @@ from igmu_data import imports, schema, taxonomy
 from igmu_data.errors import CorpusError, exits_on_error
 from igmu_data.markdown import table
 from igmu_metrics import registry
+from igmu_metrics import settings as definition
 from igmu_metrics.api import list_metrics
 from igmu_metrics.contract import MetricInfo
 from igmu_metrics.scorecard import write_text
@@ -63,6 +65,7 @@ def pages() -> dict[str, str]:
     found["reference/concepts.md"] = concepts()
     found["reference/columns.md"] = columns()
     found["reference/cli.md"] = command_line()
+    found["reference/settings.md"] = settings()
     return {path: _MARK + text.rstrip() + "\n" for path, text in found.items()}
 
 
@@ -173,6 +176,23 @@ def columns() -> str:
     return (
         "# Columns of the corpus\n\nOne row is one prompt of one concept's benchmark. `image` holds a picture where "
         "the build has one.\n\n" + table(["column", "meaning"], rows)
+    )
+
+
+def settings() -> str:
+    """Every setting of an evaluation, as `igmu score` and Python take it."""
+    types = {f.name: str(f.type).removesuffix(" | None") for f in fields(definition.Settings)}
+    rows = []
+    for o in definition.options().values():
+        allowed = ", ".join(f"`{c}`" for c in o.choices) or types[o.name]
+        default = "required" if o.required else "" if o.default is None else f"`{o.default}`"
+        flag = f"`{o.flag}`" if o.command_line else ""
+        rows.append([f"`{o.name}`", flag, allowed, default, escaped(o.help), o.influence])
+    return (
+        "# Settings\n\nWhat can be set when models are scored: options of `igmu score`, fields of "
+        "`igmu_metrics.evaluate.Evaluation` and keywords in Python are these, with the same names, defaults and "
+        "meanings. The last column says whether a setting can change a number; where it can, the scorecard records it."
+        "\n\n" + table(["setting", "option", "values", "default", "meaning", "changes numbers"], rows)
     )
 
 

@@ -10,7 +10,6 @@ its numbers are computed with a backbone:
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -30,8 +29,8 @@ from igmu_metrics.networks.observe import OnError, observe
 
 ATTACKS: Final = "attack_success_rate"
 _LEVELS: Final = 3  # folders above an image that are searched for its metadata
-# Options of an evaluation that images of rows cannot have: they say how folders are read.
-_OF_FOLDERS: Final = ("layout", "prompt", "cache", "only", "lpips")
+OF_FOLDERS: Final = ("layout", "prompt", "cache", "only", "lpips")
+"""Settings of an evaluation that images of rows cannot have: they say how folders are read."""
 
 
 def list_metrics() -> tuple[MetricInfo, ...]:
@@ -191,17 +190,17 @@ def score_rows(
         budgets: effort (steps, queries) that adversarial prompts were searched with, by row id.
         resamples: of the bootstrap.
         signature: further fields of the signature.
-        **options: of `Evaluation`: `detector`, `clip`, `features`, `k`, `threshold`, `on_error` …; `config` (all by
-            default) holds the rows, and naming the concept's (`object.church`) loads less.
+        **options: settings (`igmu_metrics.settings.Settings`): `detector`, `clip`, `features`, `k`, `threshold` …;
+            `config` (all by default) holds the rows, and naming the concept's (`object.church`) loads less.
 
     Raises:
         UnknownIdError: an id that the config does not have.
         InputError: rows of several concepts, no original images, or no rows that the metric counts.
     """
-    known = [f.name for f in dataclasses.fields(Evaluation) if f.name not in _OF_FOLDERS]
-    if unknown := sorted(options.keys() - set(known)):
-        own = ("original_images", "seeds", "budgets", "resamples", "signature")
-        raise InputError(f"{name} has no option {unknown[0]!r}; it has {', '.join((*own, *known))}.")
+    if wrong := sorted(options.keys() & set(OF_FOLDERS)):
+        raise InputError(f"{name} has no option {wrong[0]!r} for images of rows; it says how folders are read.")
+    own = ("original_images", "seeds", "budgets", "resamples", "signature")
+    evaluation = Evaluation.from_keywords(name, {"config": "all"} | options, also=own)
     if original_images is None:
         raise InputError(
             f"{name} needs original_images (in a Space: original_predictions), the original model's images of the "
@@ -209,7 +208,6 @@ def score_rows(
         )
     if len(original_images) != len(images):
         raise LengthMismatchError(f"{len(images)} images and {len(original_images)} original_images.")
-    evaluation = Evaluation(**({"config": "all"} | options))
     rows = evaluation.rows()
     after, before = (_of_rows(each, row_ids, seeds, rows, evaluation.config) for each in (images, original_images))
     targets = sorted(set(after["concept"].tolist()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,14 +29,11 @@ from igmu_metrics.generations import FAILED, ORIGINAL, Generations
 from igmu_metrics.images.layouts import find
 from igmu_metrics.metrics.clip_alignment import cosine
 from igmu_metrics.networks.instruments import Backbone, Detector, InstrumentInfo
-from igmu_metrics.networks.loading import PRECISIONS, choice
-from igmu_metrics.networks.observe import BATCH_SIZE, observe
+from igmu_metrics.networks.observe import observe
 from igmu_metrics.networks.store import Store, open_store
 from igmu_metrics.networks.texts import embedded
+from igmu_metrics.settings import Settings, options, unrecorded
 
-ON_ERROR: Final = ("raise", "skip")
-STRIPS: Final = ("corpus", "reference")
-_NO_INFLUENCE: Final = ("only", "batch_size", "cache")  # on any number, so they are not in the card
 # By column, the instrument behind it.
 _BEHIND: Final = {
     "probability": "detector",
@@ -82,59 +79,11 @@ class Instruments:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
-    """How models are scored; two models scored by one Evaluation can be compared.
+class Evaluation(Settings):
+    """Scores models; its fields are the settings (`igmu_metrics.settings.Settings`), which say how.
 
-    Args:
-        config: config of one concept (`object.church`).
-        layout: `metadata`, `igmu` or `flat` (see `igmu_metrics.images.layouts`).
-        prompt: the one prompt of layout `flat`, for alignment and CSDR.
-        bench: dataset repository or folder; needed by layout `metadata`.
-        revision: of the Hub repository.
-        detector: spec of the detector.
-        threshold: `p >= threshold` counts as present; the detector's own by default.
-        sensitivity: the detector's, measured for this concept; with `specificity`, corrected accuracies are given. A
-            detector that tells its own error rates needs none of these four.
-        specificity: likewise.
-        n_positives: on how many pictures `sensitivity` was measured.
-        n_negatives: on how many `specificity` was.
-        clip: CLIP model for alignment and CSDR; with a CLIP detector its own by default, else none.
-        features: backbone spec for distribution distances; CLIP, where there is one, by default.
-        lpips: network for LPIPS (`alex`, `vgg`, `alex?trunk=FILE`); None not to measure it.
-        strip: what CSDR compares with: `corpus`, or `reference` for comparing with published numbers only.
-        k: tries of the attacks (`asr_any@k`); None for all seeds, if all prompts have as many.
-        on_error: `raise`, or `skip` and count unreadable and unpaired pictures.
-        device: where models run; a GPU where there is one by default.
-        batch_size: pictures read ahead at once; no influence on the numbers.
-        seed: of the bootstraps.
-        precision: "fp32", or "bf16" for networks in half precision, which moves features by up to two hundredths.
-        cache: keep what networks made of a picture between runs (`igmu_metrics.networks.store`).
-        only: the generations to score, by row and seed; None for all that the folders hold.
+    Two models scored by one Evaluation can be compared.
     """
-
-    config: str
-    layout: str = "metadata"
-    prompt: str | None = None
-    bench: str | None = None
-    revision: str | None = None
-    detector: str = "clip"
-    threshold: float | None = None
-    sensitivity: float | None = None
-    specificity: float | None = None
-    n_positives: int | None = None
-    n_negatives: int | None = None
-    clip: str | None = None
-    features: str | None = None
-    lpips: str | None = None
-    strip: str = "corpus"
-    k: int | None = None
-    on_error: str = "raise"
-    device: str | None = None
-    batch_size: int = BATCH_SIZE
-    seed: int = 0
-    precision: str = "fp32"
-    cache: bool = True
-    only: frozenset[tuple[str, int]] | None = None
 
     def run(
         self, original: Path, unlearned: Sequence[Path], advance: Advance = lambda what, done, total: None
@@ -160,9 +109,6 @@ class Evaluation:
         """
         if self.prompt is not None and self.layout != "flat":
             raise InputError(f"a prompt is given for layout {self.layout!r}; only 'flat' has one prompt for all.")
-        for name, known in (("on_error", ON_ERROR), ("strip", STRIPS)):
-            if getattr(self, name) not in known:
-                raise InputError(f"no {name} {getattr(self, name)!r}; it is {' or '.join(known)}.")
         target, rows = self.target(), self.rows()
         first, *others = (self._found(f, rows, target) for f in (original, *unlearned))
         for other in others:
@@ -210,17 +156,17 @@ class Evaluation:
         """Load detector and backbones for one target; a CLIP that several of them use is loaded once."""
         name, _, argument = self.detector.partition(":")
         registry.module("detectors", name)  # a wrong name should not wait for a model to load
-        how: dict[str, Any] = {"device": self.device, "precision": choice("precision", self.precision, PRECISIONS)}
+        how: dict[str, Any] = {"device": self.device, "precision": self.precision}
         clip: Backbone | None = None
         if name == "clip" or self.clip:
             spec = f"clip:{self.clip or argument}".removesuffix(":")
             # The reference's glued copies overflow the text encoder, and it cuts them as torchmetrics does.
             cut = {"truncation": "cut"} if self.strip == "reference" else {}
             clip = registry.backbone(spec, **how, **cut)
-        options: dict[str, Any] = {"threshold": self.threshold, **how}
+        wanted: dict[str, Any] = {"threshold": self.threshold, **how}
         if name == "clip" and self.clip in (None, argument):
-            options["backbone"] = clip
-        detector: Detector = registry.detector(self.detector, **options)
+            wanted["backbone"] = clip
+        detector: Detector = registry.detector(self.detector, **wanted)
         measured = ("sensitivity", "specificity", "n_positives", "n_negatives")
         given = {name: getattr(self, name) for name in measured if getattr(self, name) is not None}
         if not given and target in detector.info.error_rates:
@@ -288,10 +234,10 @@ class Evaluation:
             "on_error": self.on_error,
         }
         found = scores(table, tools, fields=signed, n_failed=len(failures), k=self.k, seed=self.seed)
-        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NO_INFLUENCE}
-        options = {f.name: given[f.name] for f in fields(self) if f.name in given and given[f.name] != f.default}
+        recorded = [option for option in options().values() if option.name not in unrecorded()]
+        given = {o.name: value for o in recorded if (value := getattr(self, o.name)) != o.default}
         named = {"model": model, "original_model": original, "config": self.config, "target": tools.target}
-        return scorecard.build(table, found, failures=failures, options=options, **named)
+        return scorecard.build(table, found, failures=failures, options=given, **named)
 
 
 def asked(table: Generations, target: str) -> Generations:

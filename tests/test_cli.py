@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from drawn import copied, draw, metadata, picture
 from typer.testing import CliRunner
 
 from igmu_data.load import bench_rows
+from igmu_metrics import cli
 from igmu_metrics.cli import app
 
 
@@ -176,8 +178,8 @@ def test_generate_and_score(bench_folder: Path, tmp_path: Path) -> None:
     draw_again = ["generate", "--model", str(model), *corpus, "--out", str(tmp_path / "drawn"), *small]
     runner = CliRunner()
     first, second = runner.invoke(app, draw_again), runner.invoke(app, draw_again)
-    assert "56 pictures, 56 of them new" in first.stdout, first.output
-    assert "56 pictures, 0 of them new" in second.stdout, second.output
+    assert "56 images, 56 of them new" in first.stdout, first.output
+    assert "56 images, 0 of them new" in second.stdout, second.output
     folders = ["--original", str(tmp_path / "drawn"), "--unlearned", str(copied(tmp_path / "drawn", tmp_path / "same"))]
     detector = ["--detector", f"clip:{tiny_clip(tmp_path / 'clip')}", "--device", "cpu"]
     done = runner.invoke(app, ["score", *folders, *corpus, *detector, "--out", str(tmp_path / "card.json")])
@@ -202,3 +204,9 @@ def test_generate_refuses_an_unknown_split(bench_folder: Path, tmp_path: Path) -
         "forgot",
     )
     refused(done, "forgot", "forget")
+
+
+def test_every_module_is_one_command() -> None:
+    folder = Path(cli.__file__).parent
+    modules = {p.stem.replace("_", "-") for p in folder.glob("*.py") if not p.stem.startswith("_")}
+    assert set(typer.main.get_command(app).commands) == modules  # type: ignore[attr-defined]

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from drawn import draw
+from igmu_metrics.evaluate import Evaluation
 
 from igmu_data.errors import MissingExtraError
 from igmu_data.load import bench_rows
-from igmu_metrics.evaluate import Evaluation
 from igmu_metrics.scale import cluster as distributed
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,7 +21,7 @@ SCRIPT = """
 import json, sys, threading, time
 from pathlib import Path
 import psutil, ray
-from igmu_metrics import distributed
+from igmu_metrics.scale import cluster as distributed
 from igmu_metrics.evaluate import Evaluation
 
 folder, out = Path(sys.argv[1]), Path(sys.argv[2])

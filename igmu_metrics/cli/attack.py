@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from igmu_metrics.cli._common import Bench, Config, Device, Revision, option
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -15,36 +17,55 @@ if TYPE_CHECKING:
 
 
 def attack(
-    model: Annotated[str, typer.Option(help="The victim: diffusers folder, Hub id[@revision] or sandbox:VERSION.")],
-    attack: Annotated[str, typer.Option(help="ring-a-bell, pez, unlearndiffatk or cce (see igmu metrics).")],
-    original: Annotated[str, typer.Option(help="The model that it was made from, likewise.")],
-    config: Annotated[str, typer.Option(help="Concept config, such as object.church.")],
-    out: Annotated[Path, typer.Option(help="Folder for records, found prompts and pictures; a restart resumes.")],
-    detector: Annotated[str, typer.Option(help="What judges success, as in igmu score.")] = "clip",
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Budget of a search: steps; default the attack's own.")
-    ] = None,
+    model: Annotated[
+        str, typer.Option(help="Unlearned model to attack: diffusers folder, Hub id[@revision] or sandbox:VERSION.")
+    ],
+    attack: Annotated[
+        str, typer.Option(help="Attack to run: ring-a-bell, pez, unlearndiffatk or cce (igmu metrics lists them).")
+    ],
+    original: Annotated[
+        str, typer.Option(help="Original model, before unlearning: diffusers folder, Hub id[@revision] or sandbox.")
+    ],
+    config: Config,
+    out: Annotated[Path, typer.Option(help="Folder for records, found prompts and images; a restart resumes.")],
+    detector: Annotated[str, option("detector")] = "clip",
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps per search; default the attack's own.")] = None,
     candidates: Annotated[
-        int | None, typer.Option(min=1, help="Budget: prompts tried a step, or noises of an embedding attack.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Candidates per step (prompt attacks) or noise samples (embedding attacks); default the attack's own.",
+        ),
     ] = None,
-    tokens: Annotated[int | None, typer.Option(min=1, help="Budget: words of the found prompt or embedding.")] = None,
-    prompts: Annotated[int, typer.Option(min=1, help="How many prompts are attacked.")] = 16,
-    targets: Annotated[int, typer.Option(min=1, help="Further prompts that attacks on the concept learn from.")] = 8,
-    seeds_per_row: Annotated[int, typer.Option(min=1, max=4, help="Pictures of a prompt that are judged.")] = 2,
+    tokens: Annotated[
+        int | None,
+        typer.Option(min=1, help="Tokens of the found prompt or embedding; default the attack's own."),
+    ] = None,
+    prompts: Annotated[int, typer.Option(min=1, help="Number of prompts to attack.")] = 16,
+    targets: Annotated[int, typer.Option(min=1, help="Extra prompts used as training targets.")] = 8,
+    seeds_per_row: Annotated[int, typer.Option(min=1, max=4, help="Images judged per prompt.")] = 2,
     weight_free: Annotated[
-        bool, typer.Option(help="Also draw the config's adversarial rows, to compare with what knows no weights.")
+        bool,
+        typer.Option(
+            help="Also generate the config's adversarial rows, as a baseline that needs no access to weights."
+        ),
     ] = True,
     original_pictures: Annotated[
-        Path | None, typer.Option(help="What igmu generate drew with the original; more is added to it.")
+        Path | None,
+        typer.Option(help="Folder of the original model's images from igmu generate; missing images are added."),
     ] = None,
-    model_pictures: Annotated[Path | None, typer.Option(help="Likewise of the victim, without this attack.")] = None,
-    bench: Annotated[str | None, typer.Option(help="Corpus: Hub repository or folder; default igmu/bench.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Revision of the corpus on the Hub.")] = None,
-    dtype: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, …; default a GPU where there is one.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed finds the same, on a CPU to the last byte.")] = 0,
+    model_pictures: Annotated[
+        Path | None, typer.Option(help="Folder of the attacked model's un-attacked images; missing images are added.")
+    ] = None,
+    bench: Bench = None,
+    revision: Revision = None,
+    dtype: Annotated[str, typer.Option(help="Number format of the models: fp32, bf16 or fp16.")] = "fp32",
+    device: Device = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the searches; on a CPU the same seed repeats them to the last byte.")
+    ] = 0,
 ) -> None:
-    """Attack your own model: search prompts or an embedding that bring the concept back, and say how often they do."""
+    """Attack your own model: search for prompts or an embedding that bring the concept back, and report how often."""
     from dataclasses import replace
 
     from igmu_metrics import registry
@@ -73,11 +94,11 @@ def attack(
         plains=model_pictures,
     )
     outcome = run.run(out)
-    tables.show(_table(outcome, f"{config}: {model} under {attack}, where the original drew it"))
+    tables.show(_table(outcome, f"{config}: {model} under {attack}, where the original shows it"))
     refused, lacking = outcome.count("refused"), outcome.count("no target")
     typer.echo(
         f"{len(outcome.attempts)} prompts attacked, {refused} found prompts refused by the content policy, "
-        f"{lacking} without a picture to search by."
+        f"{lacking} without an image to search by."
     )
     typer.echo(f"{attack}: {outcome.verdict()}")
     typer.echo(out)
@@ -88,7 +109,7 @@ def _table(outcome: Outcome, title: str) -> Table:
 
     from igmu_metrics.attacks.running.result import ANY, IMAGE, POST, PRE
 
-    table = Table("attack", "success per picture", "any of k", "prompts", "pictures", title=title, title_justify="left")
+    table = Table("attack", "success per image", "any of k", "prompts", "images", title=title, title_justify="left")
 
     def line(name: str, image: Estimate | None, some: Estimate | None) -> None:
         of = image or some

@@ -1,4 +1,4 @@
-"""Command of the metric audit: `igmu audit`."""
+"""The command `igmu audit`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import typer
 
 
 def audit(
-    out: Annotated[Path, typer.Option(help="Folder for audit.md and its figure.")] = Path("docs"),
-    work: Annotated[Path, typer.Option(help="Folder for the pictures; a restart resumes.")] = Path("igmu-audit"),
-    seeds_per_row: Annotated[int, typer.Option(min=2, max=5, help="Pictures of a prompt; quality needs two.")] = 2,
+    out: Annotated[Path, typer.Option(help="Folder to write audit.md and its figure to.")] = Path("docs"),
+    work: Annotated[Path, typer.Option(help="Folder for the images; a restart resumes.")] = Path("igmu-audit"),
+    seeds_per_row: Annotated[
+        int, typer.Option(min=2, max=5, help="Images per prompt; the quality metrics need at least two.")
+    ] = 2,
 ) -> None:
-    """Do the metrics tell the truth? Score packaged models whose truth is known, and write down what was found."""
+    """Audit the metrics on packaged models whose ground truth is known, and write down the findings."""
     from igmu_metrics.sandbox.audit.checks import Outcome
     from igmu_metrics.sandbox.audit.run import PAGE, run
 

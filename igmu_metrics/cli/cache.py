@@ -1,4 +1,4 @@
-"""Commands of the cache of features: `igmu cache info` and `igmu cache prune`."""
+"""The commands `igmu cache info` and `igmu cache prune`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-cache = typer.Typer(help="What networks made of pictures, kept between runs.", no_args_is_help=True)
+cache = typer.Typer(help="Inspect or prune the feature cache.", no_args_is_help=True)
 
 
 @cache.command()
 def info() -> None:
-    """Say where the cache is, how large it may grow, and what it holds of which network."""
+    """Show where the cache is, how large it may grow, and what it holds per network."""
     import json
     import time
 
@@ -28,7 +28,7 @@ def info() -> None:
         # "readable" rows have no network behind them.
         name, revision, how, _ = json.loads(one.key) if one.key.startswith("[") else (one.key, "", "", None)
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.used))
-        kind = "texts" if how == "texts" else "pictures"
+        kind = "texts" if how == "texts" else "images"
         table.add_row(name, revision[:19], kind, str(one.n_rows), f"{one.n_bytes / 1e6:.1f}", used)
     tables.show(table)
     typer.echo(f"{size / 1e6:.1f} MB on disk, at most {store.max_bytes / 1e6:.0f} MB ($IGMU_CACHE_GB).")
@@ -37,10 +37,14 @@ def info() -> None:
 
 @cache.command()
 def prune(
-    max_gb: Annotated[float | None, typer.Option(min=0, help="What may stay; default the cache's bound.")] = None,
-    older_than_days: Annotated[float | None, typer.Option(min=0, help="Drop what was not used for so long.")] = None,
+    max_gb: Annotated[
+        float | None, typer.Option(min=0, help="Size to prune the cache to, in GB; default its usual limit.")
+    ] = None,
+    older_than_days: Annotated[
+        float | None, typer.Option(min=0, help="Also drop entries that were not used for this many days.")
+    ] = None,
 ) -> None:
-    """Drop what was not used for the longest time."""
+    """Drop the least recently used entries."""
     from igmu_metrics.networks.store import open_store
 
     store = open_store()

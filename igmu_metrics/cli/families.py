@@ -7,15 +7,17 @@ from typing import Annotated
 
 import typer
 
+from igmu_metrics.cli._common import Cards
+
 
 def families(
-    cards: Annotated[list[Path], typer.Argument(help="Scorecards of models scored alike.")],
-    chart: Annotated[Path | None, typer.Option(metavar="FILE.svg", help="Also draw the chart.")] = None,
+    cards: Cards,
+    chart: Annotated[Path | None, typer.Option(metavar="FILE.svg", help="Also write a chart, as SVG.")] = None,
     figure: Annotated[
-        str, typer.Option(help="What the chart shows: asr_image, asr_any@k, pre_asr or post_asr.")
+        str, typer.Option(help="Figure that the chart shows: asr_image, asr_any@k, pre_asr or post_asr.")
     ] = "asr_any@k",
 ) -> None:
-    """Attack success by family of attacks: all figures with intervals, and a chart."""
+    """Show attack success by attack family: all figures with intervals, and a chart."""
     from igmu_metrics.report.families import chart as draw
     from igmu_metrics.report.terminal import show
     from igmu_metrics.scorecard import read_all, write_text

@@ -1,4 +1,4 @@
-"""The commands that write pages: `igmu report` and `igmu leaderboard`."""
+"""The command `igmu report`."""
 
 from __future__ import annotations
 
@@ -7,30 +7,39 @@ from typing import Annotated
 
 import typer
 
+from igmu_metrics.cli._common import Bench, option
+
 
 def report(
-    cards: Annotated[list[Path], typer.Argument(help="Scorecards of models scored alike, of one concept or several.")],
+    cards: Annotated[
+        list[Path],
+        typer.Argument(metavar="CARD.json...", help="Scorecards of models scored alike, of one concept or several."),
+    ],
     images: Annotated[
-        Path | None, typer.Option(help="Folder that holds the models' folders of pictures, each named like its model.")
+        Path | None, typer.Option(help="Folder that holds one folder of images per model, named like the model.")
     ] = None,
     drawn: Annotated[
-        list[str] | None, typer.Option(help="NAME=DIR: pictures of a model that are elsewhere; repeat for several.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=DIR", help="Folder of one model's images, if not in --images; repeat for several models."
+        ),
     ] = None,
     original_images: Annotated[
-        Path | None, typer.Option(help="Pictures of the original model, if they are elsewhere.")
+        Path | None, typer.Option(help="Folder of the original model's images, if not in --images.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="The page to write: one file, which needs no network.")] = Path(
-        "report.html"
-    ),
+    out: Annotated[Path, typer.Option(help="HTML file to write; self-contained.")] = Path("report.html"),
     lines: Annotated[
-        int, typer.Option(min=1, help="Most prompts and seeds of a concept to show pictures of, worst failures first.")
+        int,
+        typer.Option(
+            min=1, help="Maximum number of prompts and seeds per concept to show images of, worst failures first."
+        ),
     ] = 500,
     layout: Annotated[
-        str | None, typer.Option(help="metadata, igmu or flat; default what the models were scored with.")
+        str | None, option("layout", "Layout of the image folders; default the one that the models were scored with.")
     ] = None,
-    bench: Annotated[str | None, typer.Option(help="Corpus: Hub repository or folder, as for igmu score.")] = None,
+    bench: Bench = None,
 ) -> None:
-    """Write a page: does it forget, is it robust, what did it break, is the difference real, what would settle it."""
+    """Write a report page: does a model forget, is it robust, what did it break, and are the differences real?"""
     from igmu_data.errors import InputError
     from igmu_data.files import require_writable
     from igmu_metrics.networks.progress import bars
@@ -57,20 +66,3 @@ def report(
         text = page.render(*found, most_lines=lines, advance=advance)
     write_text(out, text)
     typer.echo(f"{out}: {len(text.encode()) / 1e6:.1f} MB")
-
-
-def leaderboard(
-    folder: Annotated[Path, typer.Argument(help="Folder of scorecards, one a model and concept.")],
-    out: Annotated[Path, typer.Option(help="The page to write: one file, which needs no network.")] = Path(
-        "leaderboard.html"
-    ),
-) -> None:
-    """Write a leaderboard of every scorecard in a folder, a table for each set of models that were scored alike."""
-    from igmu_data.files import require_writable
-    from igmu_metrics.report.leaderboard import read_folder, render
-    from igmu_metrics.scorecard import write_text
-
-    require_writable(out.parent)
-    cards = read_folder(folder)
-    write_text(out, render(cards))
-    typer.echo(f"{out}: {len(cards)} scorecards")

@@ -22,11 +22,10 @@ from igmu_metrics.evaluation import Advance, Evaluation, Instruments
 from igmu_metrics.generations import Generations, joined
 from igmu_metrics.images.layouts import ordered
 from igmu_metrics.scorecard import Scorecard
+from igmu_metrics.settings import local
 
 _SPEC: Final = re.compile(r"(\d+)/(\d+)")
-# Options that say where and how fast, not what.
 _Part = tuple[Generations, dict[str, Any]]
-_LOCAL: Final = ("device", "batch_size", "cache", "only")
 
 
 def parsed(shard: str) -> tuple[int, int]:
@@ -118,7 +117,7 @@ def file_name(model: str, i: int, n: int) -> str:
 
 def options(evaluation: Evaluation) -> dict[str, Any]:
     """What of an evaluation must be equal in all parts, as plain JSON."""
-    return {k: v for k, v in asdict(evaluation).items() if k not in _LOCAL}
+    return {k: v for k, v in asdict(evaluation).items() if k not in local()}
 
 
 def _signed(tools: Instruments) -> dict[str, Any]:

@@ -21,7 +21,7 @@ _SOURCES: Final = {
 }
 _OF_SCORE: Final = ("backbone", "device", "on_error", "batch_size", "seed", "resamples")
 # Named otherwise in a Space, or not to be given there.
-_NOT_OF_ROWS: Final = ("name", "images", "row_ids", "original_images", "signature")
+_NOT_OF_ROWS: Final = ("name", "images", "row_ids", "original_images", "signature", "options")
 # What holds for one metric alone.
 _NOTES: Final = {
     "attack_success_rate": (
@@ -122,8 +122,8 @@ def arguments(name: str) -> dict[str, str]:
         name: the metric.
     """
     from igmu_metrics import registry
-    from igmu_metrics.api import score
-    from igmu_metrics.row_images import score_rows
+    from igmu_metrics.api import OF_FOLDERS, score, score_rows
+    from igmu_metrics.settings import options
 
     metric, kind = registry.metric(name), references_of(name)
     given = {"predictions": KINDS[kind].predictions, "references": KINDS[kind].references}
@@ -132,7 +132,8 @@ def arguments(name: str) -> dict[str, str]:
         return own | given
     if kind == "row_ids":
         given["original_predictions"] = _SOURCES["original_images"].replace("prompts", "rows")
-        return given | {k: text for k, text in _documented(score_rows).items() if k not in _NOT_OF_ROWS}
+        own = {k: text for k, text in _documented(score_rows).items() if k not in _NOT_OF_ROWS}
+        return given | own | {name: o.help for name, o in options().items() if name not in OF_FOLDERS}
     optional = {s for e in metric.INFO.extracts if not e.required for s in e.source.split("+")} - {"images", kind}
     given |= {source: f"{_SOURCES[source]} (optional)" for source in sorted(optional)}
     computed = {e.argument for e in metric.INFO.extracts}

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from igmu_metrics.cli._common import Device, option
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -15,32 +17,36 @@ if TYPE_CHECKING:
 
 
 def train_detector(
-    data: Annotated[str, typer.Option(help="Labelled pictures: folder (ImageFolder, Parquet), Hub id or sandbox.")],
-    concept: Annotated[str, typer.Option(help="What the detector shall judge, such as object/church.")],
+    data: Annotated[str, typer.Option(help="Labelled images: folder (ImageFolder, Parquet), Hub id or sandbox.")],
+    concept: Annotated[str, typer.Option(help="Concept to detect, such as object/church.")],
     out: Annotated[Path, typer.Option(help="The .safetensors file to write, for --detector igmu-head:FILE.")],
     clip: Annotated[
-        str | None, typer.Option(help="CLIP whose features it reads: folder, Hub id or sandbox; default ViT-B/32.")
+        str | None,
+        typer.Option(help="CLIP model that gives the features: folder, Hub id or sandbox; default ViT-B/32."),
     ] = None,
-    config: Annotated[str | None, typer.Option(help="Config of a dataset with several.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Revision of a dataset on the Hub.")] = None,
+    config: Annotated[str | None, typer.Option(help="Config of the dataset, if it has several.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Commit, tag or branch of the dataset on the Hub.")] = None,
     positive_label: Annotated[
-        str | None, typer.Option(help="The label that means the concept, if it is not called like it.")
+        str | None, typer.Option(help="Label that means the concept; default the label named like it.")
     ] = None,
     label_column: Annotated[
-        str | None, typer.Option(help="Default: concept where that names the concept, else label.")
+        str | None,
+        typer.Option(help="Column of the labels; default concept where that column names the concept, else label."),
     ] = None,
-    image_column: Annotated[str, typer.Option(help="Column of the pictures.")] = "image",
-    test_split: Annotated[str, typer.Option(help="What it is measured on; never trained on.")] = "test",
+    image_column: Annotated[str, typer.Option(help="Column of the images.")] = "image",
+    test_split: Annotated[str, typer.Option(help="Split to measure on; never trained on.")] = "test",
     validation_fraction: Annotated[
-        float, typer.Option(help="Share of train that is kept for finding the threshold.")
+        float, typer.Option(help="Fraction of the train split kept for choosing the threshold, 0..1.")
     ] = 0.2,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of 64 pictures, half of them positives.")] = 1000,
-    on_error: Annotated[str, typer.Option(help="Unreadable pictures: raise, or skip and name them.")] = "raise",
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, …; default a GPU where there is one.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures in memory at once.")] = 32,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same file.")] = 0,
+    steps: Annotated[
+        int, typer.Option(min=1, help="Training steps, each of 64 images, half of them positives.")
+    ] = 1000,
+    on_error: Annotated[str, option("on_error", "Unreadable images: raise an error, or skip and name them.")] = "raise",
+    device: Device = None,
+    batch_size: Annotated[int, option("batch_size", "Images in memory at once.")] = 32,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the training; the same seed gives the same file.")] = 0,
 ) -> None:
-    """Train a detector for a concept on labelled pictures: threshold, sensitivity and specificity come with it."""
+    """Train a detector for a concept on labelled images; its file also holds threshold, sensitivity and specificity."""
     from igmu_metrics.networks.progress import bars
     from igmu_metrics.report import terminal as tables
     from igmu_metrics.training.run import HeadTraining
@@ -76,7 +82,7 @@ def train_detector(
 def _summary(card: HeadCard) -> Table:
     from rich.table import Table
 
-    table = Table("on test", "share", "95 % interval", "pictures", title=f"{card.head}: {card.concept}")
+    table = Table("on test", "share", "95 % interval", "images", title=f"{card.head}: {card.concept}")
     for name in ("accuracy", "sensitivity", "specificity"):
         share = getattr(card.test, name)
         low, high = share.interval

@@ -14,23 +14,28 @@ if TYPE_CHECKING:
 
 
 def import_prompts(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="The list, a CSV file that you have.")],
-    format_name: Annotated[str, typer.Option("--format", help="hub, i2p, mace, six-cd or unlearndiffatk.")],
-    license: Annotated[str, typer.Option(help="Licence of the list; its file carries none.")],
-    source: Annotated[str, typer.Option(help="Whom to cite; stands in every row.")],
-    concept: Annotated[str, typer.Option(help="Whose benchmark the rows belong to, such as object/church.")],
-    out: Annotated[Path, typer.Option(help="The folder to write, for --bench of generate and score.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV file with the list, in the form in which it was published.")
+    ],
+    format_name: Annotated[
+        str, typer.Option("--format", help="The list's format: hub, i2p, mace, six-cd or unlearndiffatk.")
+    ],
+    license: Annotated[str, typer.Option(help="Licence of the list, which its file does not state.")],
+    source: Annotated[str, typer.Option(help="Citation of the list; recorded in every row.")],
+    concept: Annotated[str, typer.Option(help="Concept whose benchmark the rows belong to, such as object/church.")],
+    out: Annotated[Path, typer.Option(help="Folder to write, for --bench of igmu generate and igmu score.")],
     where: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Take these records only; repeat to narrow.")
+        list[str] | None,
+        typer.Option(metavar="COLUMN=VALUE", help="Import only records with this value; repeat to narrow further."),
     ] = None,
     attack_family: Annotated[
-        str | None, typer.Option(help="Import as attacks of this family instead of plain prompts.")
+        str | None, typer.Option(help="Attack family to import the prompts as; default plain prompts.")
     ] = None,
-    guidance_scale: Annotated[float, typer.Option(min=0.01, help="Where the list has none.")] = 7.5,
-    steps: Annotated[int, typer.Option(min=1, help="Denoising steps; no list has them.")] = 50,
-    size: Annotated[int, typer.Option(min=1, help="Width and height in pixels where the list has none.")] = 512,
+    guidance_scale: Annotated[float, typer.Option(min=0.01, help="Guidance scale where the list has none.")] = 7.5,
+    steps: Annotated[int, typer.Option(min=1, help="Denoising steps, which no list states.")] = 50,
+    size: Annotated[int, typer.Option(min=1, help="Image width and height in pixels where the list has none.")] = 512,
 ) -> None:
-    """Bring a published list of prompts into a folder of rows; what the content policy refuses is counted."""
+    """Import a published list of prompts as a corpus folder; prompts that the content policy refuses are counted."""
     from igmu_data.errors import InputError
     from igmu_data.imports.folder import require_vacant, write_folder
     from igmu_data.imports.rows import Drawing, import_prompts

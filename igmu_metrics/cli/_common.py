@@ -1,0 +1,96 @@
+"""What several commands share: options that follow from the settings, and writing scorecards."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+from igmu_metrics.settings import options
+
+if TYPE_CHECKING:
+    from igmu_metrics.scorecard import Scorecard
+
+_Command = TypeVar("_Command", bound=Callable[..., None])
+
+
+def option(name: str, help: str | None = None) -> Any:
+    """The command-line option of a setting.
+
+    Args:
+        name: of the setting.
+        help: what to say of it where it means something else than in `igmu score`.
+    """
+    setting = options()[name]
+    return typer.Option(
+        setting.flag,
+        help=help or setting.help,
+        min=setting.minimum,
+        metavar="|".join(setting.choices) or None,
+    )
+
+
+Config = Annotated[str, option("config")]
+Bench = Annotated[str | None, option("bench")]
+Revision = Annotated[str | None, option("revision")]
+Device = Annotated[str | None, option("device")]
+Cards = Annotated[list[Path], typer.Argument(metavar="CARD.json...", help="Scorecards of models scored alike.")]
+OptionalCards = Annotated[
+    list[Path] | None, typer.Argument(metavar="[CARD.json...]", help="Scorecards of models scored alike.")
+]
+
+
+def with_settings(command: _Command) -> _Command:
+    """Give a command that takes `**settings` an option for each of them, behind the options that it requires itself."""
+    hints = get_type_hints(command, include_extras=True)
+    own = [
+        p.replace(annotation=hints[p.name], kind=p.KEYWORD_ONLY)
+        for p in inspect.signature(command).parameters.values()
+        if p.kind is not p.VAR_KEYWORD
+    ]
+    settings = [
+        inspect.Parameter(
+            o.name, inspect.Parameter.KEYWORD_ONLY, default=o.default, annotation=Annotated[o.type, option(o.name)]
+        )
+        for o in options().values()
+        if o.command_line
+    ]
+    required = [p for p in own if p.default is p.empty]
+    optional = [p for p in own if p.default is not p.empty]
+    signature = inspect.Signature([*required, *settings, *optional])
+    command.__signature__ = signature  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+    return command
+
+
+def version(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    """What `igmu` does before any command."""
+    if version:
+        from igmu_data import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def write_cards(cards: Iterable[Scorecard], place: Callable[[str], Path | None]) -> list[Scorecard]:
+    """Write every card as soon as it is there, and note the run beside it.
+
+    Args:
+        cards: as they are made.
+        place: model → file to write, or None.
+
+    Returns:
+        All cards.
+    """
+    from igmu_metrics.scorecard import Stopwatch, write
+
+    clock, done = Stopwatch(), []
+    for card in cards:
+        done.append(card)
+        if (path := place(card.model)) is not None:
+            write(card, path)
+            clock.log(path, card.content_sha256)
+    return done

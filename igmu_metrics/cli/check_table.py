@@ -1,0 +1,35 @@
+"""The command `igmu check-table`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def check_table(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE.csv",
+            help="A header, then one measurement per line: n (images or prompts behind it) and value (a fraction "
+            "0..1) or percent (0..100, with or without %). Other columns, such as model, name the line. Write numbers "
+            "as printed: 0.50 has two decimals.",
+        ),
+    ],
+) -> None:
+    """Check whether the printed proportions of a table can come from their counts (GRIM test)."""
+    from igmu_data.errors import VerificationError
+    from igmu_metrics.verdict.counts import check_table as check
+
+    found = check(path)
+    wrong = [p for p in found if not p.counts]
+    for p in wrong:
+        where = f"line {p.line}" + (f" ({p.name})" if p.name else "")
+        typer.echo(f"{where}: {p.text} of n = {p.n} is impossible; nearest: {', '.join(p.nearest)}")
+    blind = sum(not p.telling for p in found)
+    note = f" {blind} have more images than their digits can tell apart: nothing can be said of them." if blind else ""
+    if wrong:
+        raise VerificationError(f"{path}: {len(wrong)} of {len(found)} numbers are impossible as printed.{note}")
+    typer.echo(f"{path}: all {len(found)} numbers are possible.{note}")

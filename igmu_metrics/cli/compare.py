@@ -1,0 +1,57 @@
+"""The command `igmu compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from igmu_metrics.cli._common import OptionalCards
+
+
+def compare(
+    cards: OptionalCards = None,
+    published: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Compare published proportions instead of scorecards: columns model, n, and successes, value or "
+            "percent; an optional column measure groups them.",
+        ),
+    ] = None,
+) -> None:
+    """Test which differences are real: every model against the original, and against each other."""
+    from igmu_data.errors import EmptyInputError, InputError
+    from igmu_metrics.report import terminal as tables
+
+    if published is not None:
+        if cards:
+            raise InputError("give scorecards or --published, not both: published numbers have no pairs.")
+        _published(published)
+        return
+    if not cards:
+        raise EmptyInputError("no scorecards to compare; give some, or --published FILE.csv.")
+    from igmu_metrics.scorecard import read_all
+    from igmu_metrics.verdict.compare import MEASURES, against_original, pairwise, require_comparable
+    from igmu_metrics.verdict.pareto import front
+
+    read = read_all(cards)
+    require_comparable(read)
+    first, others = against_original(read), pairwise(read, list(MEASURES))
+    tables.show(tables.ranking(read, first), *([tables.comparisons(others)] if others else []))
+    points = front(read)
+    if len(points) > 1:
+        tables.show(tables.pareto(points))
+    for found in first:
+        typer.echo(found.sentence())
+
+
+def _published(path: Path) -> None:
+    from igmu_metrics.report import terminal as tables
+    from igmu_metrics.verdict.published import compare_published, read_published
+
+    found = read_published(path)
+    tables.show(tables.published(found))
+    for c in compare_published(found):
+        typer.echo(c.sentence())

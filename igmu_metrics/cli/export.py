@@ -1,0 +1,48 @@
+"""The command `igmu export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from igmu_metrics.cli._common import Cards
+
+
+def export(
+    cards: Cards,
+    eval_results: Annotated[
+        bool,
+        typer.Option(
+            "--eval-results",
+            help="Write .eval_results/igmu.yaml, the evaluation results of the model's Hub repository.",
+        ),
+    ] = False,
+    model_index: Annotated[
+        bool, typer.Option("--model-index", help="Write YAML for the metadata block of a model card.")
+    ] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="Write a LaTeX table (booktabs) with intervals.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Write every figure of every scorecard, one per line.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write, default stdout; with --eval-results the repository's folder, default here."),
+    ] = None,
+) -> None:
+    """Export scorecards: Hub results, model card, LaTeX or CSV."""
+    from igmu_data.errors import InputError
+    from igmu_metrics.scorecard import read_all, write_text
+    from igmu_metrics.verdict import export as forms
+
+    wanted = {"eval_results": eval_results, "model_index": model_index, "latex": latex, "table": csv}
+    chosen = [name for name, given in wanted.items() if given]
+    if len(chosen) != 1:
+        raise InputError("give one of --eval-results, --model-index, --latex and --csv.")
+    text: str = getattr(forms, chosen[0])(read_all(cards))
+    if eval_results:
+        out = (out or Path()) / forms.EVAL_RESULTS
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    write_text(out, text)
+    typer.echo(out)

@@ -1,0 +1,25 @@
+"""The command `igmu import-head`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def import_head(
+    path: Annotated[Path, typer.Argument(metavar="FILE.pth", help="A classifier_head.pth of the IGMU reference.")],
+    concept: Annotated[str, typer.Option(help="Concept that the head detects, such as object/church.")],
+    out: Annotated[Path, typer.Option(help="The .safetensors file to write, for --detector igmu-head:FILE.")],
+    present_class: Annotated[
+        int | None,
+        typer.Option(help="Class that means present, 0 or 1; required for concepts whose class is not known."),
+    ] = None,
+) -> None:
+    """Convert a published IGMU detector head to safetensors, without executing code that its file may contain."""
+    from igmu_data import taxonomy
+    from igmu_metrics.detectors.igmu_head import import_pth
+
+    import_pth(path, out, concept=taxonomy.concept(concept).id, present_class=present_class)
+    typer.echo(out)

@@ -1,0 +1,23 @@
+"""The command `igmu leaderboard`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def leaderboard(
+    folder: Annotated[Path, typer.Argument(help="Folder of scorecards, one per model and concept.")],
+    out: Annotated[Path, typer.Option(help="HTML file to write; self-contained.")] = Path("leaderboard.html"),
+) -> None:
+    """Write a leaderboard page of all scorecards in a folder, with one table per set of models scored alike."""
+    from igmu_data.files import require_writable
+    from igmu_metrics.report.leaderboard import read_folder, render
+    from igmu_metrics.scorecard import write_text
+
+    require_writable(out.parent)
+    cards = read_folder(folder)
+    write_text(out, render(cards))
+    typer.echo(f"{out}: {len(cards)} scorecards")

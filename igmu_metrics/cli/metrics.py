@@ -1,0 +1,10 @@
+"""The command `igmu metrics`."""
+
+from __future__ import annotations
+
+
+def metrics() -> None:
+    """List metrics, detectors, backbones and attacks."""
+    from igmu_metrics.report import terminal as tables
+
+    tables.show(tables.metrics(), tables.instruments())

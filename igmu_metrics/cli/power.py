@@ -1,0 +1,90 @@
+"""The command `igmu power`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from igmu_metrics.cli._common import OptionalCards
+
+
+def power(
+    cards: OptionalCards = None,
+    rate: Annotated[
+        list[float] | None, typer.Option(help="Assumed rate of a model, 0..1; give two, or one with --prompts.")
+    ] = None,
+    prompts: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of prompts planned; prints the smallest difference that they can detect."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Images per prompt; used with --rate.")] = 1,
+    seed_correlation: Annotated[
+        float,
+        typer.Option(
+            help="Correlation of two images of one prompt, 0..1 (at 1 more seeds add nothing); used with --rate."
+        ),
+    ] = 0.3,
+    model_correlation: Annotated[
+        float,
+        typer.Option(help="Correlation of two models on one prompt (at 0 pairing saves nothing); used with --rate."),
+    ] = 0.0,
+    chance: Annotated[float, typer.Option("--power", help="Probability of detecting a difference that exists.")] = 0.8,
+    alpha: Annotated[float, typer.Option(help="Two-sided significance level of the test.")] = 0.05,
+    comparisons: Annotated[int, typer.Option(min=1, help="Number of tests that share alpha; used with --rate.")] = 1,
+) -> None:
+    """Say how many prompts are needed, from scorecards or from assumed rates."""
+    from igmu_data.errors import InputError
+    from igmu_metrics.statistics import detectable_difference, prompts_needed
+
+    if bool(cards) == bool(rate):
+        raise InputError("give scorecards, or assumed rates: igmu power --rate 0.76 --rate 0.80.")
+    if cards:
+        _planned(cards, prompts, chance, alpha)
+        return
+    assumed = {
+        "seeds": seeds,
+        "seed_correlation": seed_correlation,
+        "model_correlation": model_correlation,
+        "power": chance,
+        "alpha": alpha,
+        "comparisons": comparisons,
+    }
+    rates = rate or []
+    if len(rates) == 2:
+        n = prompts_needed(rates[0], rates[1], **assumed)  # type: ignore[arg-type]
+        typer.echo(f"{rates[0]:g} against {rates[1]:g}: {n} prompts with {seeds} image{'s' * (seeds > 1)} each")
+    if prompts is not None and rates:
+        for value in rates:
+            below, above = detectable_difference(value, prompts, **assumed)  # type: ignore[arg-type]
+            typer.echo(_reach(f"{value:g}", prompts, below, above))
+    elif len(rates) != 2:
+        raise InputError(f"{len(rates)} rates and no --prompts; give two rates, or one with --prompts.")
+
+
+def _planned(cards: list[Path], prompts: int | None, chance: float, alpha: float) -> None:
+    from igmu_metrics.scorecard import read_all
+    from igmu_metrics.verdict.compare import MEASURES, require_comparable
+    from igmu_metrics.verdict.planning import designs, detectable, plans
+
+    read = read_all(cards)
+    require_comparable(read)
+    for plan in plans(read, list(MEASURES), power=chance, alpha=alpha):
+        typer.echo(plan.sentence())
+    for card in read:
+        found, reach = designs(card), detectable(card, prompts, power=chance, alpha=alpha)
+        if found is None or reach is None:
+            continue
+        share, design = found
+        typer.echo(_reach(f"{card.model}'s {share:.2f}", prompts or design.n_prompts, *reach))
+        typer.echo(
+            f"  its {design.n_generations} images of {design.n_prompts} prompts are worth {design.effective:.0f} "
+            f"independent ones (design effect {design.effect:.2f})"
+        )
+
+
+def _reach(what: str, prompts: int, below: float, above: float) -> str:
+    ends = [f"{sign}{d:.3f}" for sign, d in (("−", below), ("+", above)) if d == d]
+    told = " or ".join(ends) + " and more" if ends else "none within 0..1"
+    return f"differences from {what} that {prompts} prompts can show: {told}"

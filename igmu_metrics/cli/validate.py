@@ -1,0 +1,23 @@
+"""The command `igmu validate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def validate(
+    folder: Annotated[Path, typer.Argument(help="A dataset folder, as written by python -m builders.bench.")],
+) -> None:
+    """Check a corpus: schema, manifest, counts, near-duplicates, naming and content policy."""
+    from igmu_data.errors import CorpusError
+    from igmu_data.folder import check_folder, parquet_files
+
+    found = check_folder(folder)
+    for problem in found[:50]:
+        typer.echo(str(problem))
+    if found:
+        raise CorpusError(f"{folder}: {len(found)} problems.")
+    typer.echo(f"{folder}: {len(parquet_files(folder))} Parquet files, no problems.")

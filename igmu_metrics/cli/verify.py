@@ -1,0 +1,61 @@
+"""The command `igmu verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from igmu_metrics.cli._common import Device, option
+
+
+def verify(
+    card: Annotated[Path | None, typer.Argument(metavar="CARD.json", help="The scorecard to check.")] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the unlearned model's images, to score again; requires --original-images."),
+    ] = None,
+    original_images: Annotated[
+        Path | None, typer.Option(help="Folder of the original model's images, to score again; requires --images.")
+    ] = None,
+    bench: Annotated[
+        str | None, option("bench", "Corpus: Hub repository or folder; default the one that the scorecard names.")
+    ] = None,
+    detector: Annotated[
+        str | None,
+        option("detector", "Detector, such as labels:FILE.csv, if its file has moved; default the scorecard's."),
+    ] = None,
+    device: Device = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of scorecards and exit.")] = False,
+) -> None:
+    """Check that a scorecard is unchanged, possible and follows from its lines; with images, score them again."""
+    from igmu_data.errors import InputError, VerificationError
+    from igmu_metrics.verdict.verify import verify as check
+
+    if schema:
+        import json
+
+        from igmu_metrics.scorecard import schema as published
+
+        typer.echo(json.dumps(published(), indent=1, ensure_ascii=False))
+        return
+    if card is None:
+        raise InputError("no scorecard; give one, or --schema.")
+    if (images is None) != (original_images is None):
+        raise InputError("only one of --images and --original-images is given; a card is about pairs.")
+    found, problems = check(card)
+    again = ""
+    if not problems and found is not None and images is not None and original_images is not None:
+        from igmu_metrics.networks.progress import bars
+        from igmu_metrics.verdict.verify_images import verify_images
+
+        given = {"bench": bench, "detector": detector, "device": device}
+        with bars() as advance:
+            problems = list(verify_images(found, images, original_images, advance=advance, **given))
+        again = ", and its images give the same scores"
+    for problem in problems[:50]:
+        typer.echo(str(problem))
+    if problems or found is None:
+        raise VerificationError(f"{card}: {len(problems)} problem{'s' * (len(problems) > 1)}. Do not rely on it.")
+    typer.echo(f"{card}: {len(found.scores)} scores of {len(found.generations)} generations hold together{again}.")
