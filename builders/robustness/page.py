@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from builders.robustness.claims import Claim, claims, shown
+from builders.robustness.claims import Claim, claims
 from builders.robustness.measure import BUDGETS, PROMPTS, SEED, SEEDS, TARGETS, VERSIONS, Measured
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics import registry
 from igmu_metrics.attacks.running.result import ANY, IMAGE, PRE
 from igmu_metrics.contract import Estimate
+from igmu_metrics.statistics.formatting import formatted
 
+Drawn = tuple[str, str, Callable[[str], Estimate | None]]
 _HEAD = """# Robustness in the miniature world
 
 How often does an attack bring a forgotten concept back? This page and its figure are written by
@@ -58,7 +60,7 @@ def render(found: Mapping[str, Measured], figure: str) -> str:
         parts.append(f"\nAny of {SEEDS} pictures of a prompt:\n\n" + "\n".join(_table(one, ANY)) + "\n")
         if one.chance is not None:
             parts.append(
-                f"\nChance is {shown(one.chance, 4)}: the detector's false positives on "
+                f"\nChance is {formatted(one.chance, '.4f')}: the detector's false positives on "
                 f"{one.chance.n_generations} generations without the concept. {one.rows} adversarial rows, {SEEDS} "
                 "pictures each.\n"
             )
@@ -77,7 +79,7 @@ def _claims(found: Sequence[Claim]) -> Iterator[str]:
         yield f"| {c.slug} | {c.statement} | {holds} | {c.measured} |"
 
 
-def lines(one: Measured, name: str) -> Iterator[tuple[str, str, Callable[[str], Estimate | None]]]:
+def lines(one: Measured, name: str) -> Iterator[Drawn]:
     """The lines of a table or chart: kind (`plain`, `weight-free`, `attack`), what, and its figure by version."""
     outcomes = one.outcomes
 
@@ -109,7 +111,7 @@ def _table(one: Measured, name: str) -> Iterator[str]:
     yield "| --- |" + " --- |" * len(VERSIONS)
     for kind, what, figure in lines(one, name):
         shape = f"**{what}**" if kind == "attack" else what
-        yield f"| {shape} | " + " | ".join(shown(figure(v)) for v in VERSIONS) + " |"
+        yield f"| {shape} | " + " | ".join(formatted(figure(v)) for v in VERSIONS) + " |"
 
 
 def _attacks() -> Iterator[str]:

@@ -25,6 +25,7 @@ from igmu_metrics.report.wording import (
     sentence,
 )
 from igmu_metrics.scorecard import Figure, Scorecard
+from igmu_metrics.statistics.formatting import formatted
 from igmu_metrics.verdict.compare import ALPHA, Comparison
 from igmu_metrics.verdict.planning import plan
 
@@ -82,8 +83,6 @@ def lead(view: View) -> tuple[str, str]:
         reason = score.reason.partition(" (")[0] if score and score.reason else "not asked for"
         return opening, sentence(f"there is no forget score to rank by: {reason}")
     first = f"{best.model} comes first of {len(view.cards)}" if len(view.cards) > 1 else best.model
-    low, high = score.interval or (None, None)
-    between = "" if low is None or high is None else f" ({low:.2f}–{high:.2f})"
     held = best.figure("forget_score", "robustness")
     told = [
         text.format(percent(figure))
@@ -97,7 +96,7 @@ def lead(view: View) -> tuple[str, str]:
         )
         if figure is not None and figure.value is not None
     ]
-    behind_it = f"{first} with a forget score of {score.value:.2f}{between}: {listed(told)}."
+    behind_it = f"{first} with a forget score of {formatted(score, interval=' ({}–{})')}: {listed(told)}."
     rivals = [c.second if c.first == best.model else c.first for c in view.pairs if _open(c, best.model)]
     if rivals:
         behind_it += f" In forgetting alone it cannot be told apart from {listed(rivals)} yet."
