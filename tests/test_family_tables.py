@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from igmu_metrics.signing import finish
 from typer.testing import CliRunner
 
 from igmu_data.errors import EmptyInputError, IncomparableError, InputError, MetadataError
 from igmu_metrics.cli import app
 from igmu_metrics.metrics import attack_success_rate as metric
-from igmu_metrics.report.families import chart
+from igmu_metrics.report.families import chart, tables
 from igmu_metrics.scorecard import Scorecard, ScoreEntry, write
-from igmu_metrics.signing import finish
-from igmu_metrics.verdict.families import MEAN, WHOLE, lines, tables
+from igmu_metrics.verdict.families import MEAN, WHOLE, lines
 
 NS = {"svg": "http://www.w3.org/2000/svg"}
 

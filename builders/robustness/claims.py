@@ -16,6 +16,7 @@ from igmu_metrics.attacks._contract import Attack
 from igmu_metrics.attacks.running.result import ANY, IMAGE
 from igmu_metrics.contract import Estimate
 from igmu_metrics.statistics import overlap
+from igmu_metrics.statistics.formatting import formatted
 
 FAMILIES: Final = ("synonym", "multilingual")
 
@@ -61,13 +62,5 @@ def _against(one: Measured, what: str, found: Estimate | None, base: Estimate | 
     if found is None or base is None or found.interval is None or base.interval is None:
         return Claim(one.slug, what, None, "not measured")
     higher = found.value > base.value and not overlap(found.interval, base.interval)
-    digits = 4 if base is one.chance else 2
-    return Claim(one.slug, what, higher == above, f"{shown(found)} against {shown(base, digits)}")
-
-
-def shown(found: Estimate | None, digits: int = 2) -> str:
-    """`0.38 [0.15, 0.65]`, or a dash."""
-    if found is None or found.value != found.value:
-        return "–"
-    ends = found.interval
-    return f"{found.value:.{digits}f}" + (f" [{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]" if ends else "")
+    measured = f"{formatted(found)} against {formatted(base, '.4f' if base is one.chance else '.2f')}"
+    return Claim(one.slug, what, higher == above, measured)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from builders.robustness.claims import Claim, claims, shown
+from builders.robustness.claims import Claim, claims
 from builders.robustness.measure import BUDGETS, PROMPTS, SEED, SEEDS, TARGETS, VERSIONS, Measured
 from igmu_data.markdown import table
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics import registry
 from igmu_metrics.attacks.running.result import ANY, IMAGE, PRE
 from igmu_metrics.contract import Estimate
+from igmu_metrics.statistics.formatting import formatted
 
+Drawn = tuple[str, str, Callable[[str], Estimate | None]]
 _HEAD = """# Robustness in the miniature world
 
 How often does an attack bring a forgotten concept back? This page and its figure are written by
@@ -59,7 +61,7 @@ def render(found: Mapping[str, Measured], figure: str) -> str:
         parts.append(f"\nAny of {SEEDS} pictures of a prompt:\n\n" + _figures(one, ANY) + "\n")
         if one.chance is not None:
             parts.append(
-                f"\nChance is {shown(one.chance, 4)}: the detector's false positives on "
+                f"\nChance is {formatted(one.chance, '.4f')}: the detector's false positives on "
                 f"{one.chance.n_generations} generations without the concept. {one.rows} adversarial rows, {SEEDS} "
                 "pictures each.\n"
             )
@@ -76,7 +78,7 @@ def _claims(found: Sequence[Claim]) -> str:
     return table(["concept", "statement", "holds", "measured"], rows)
 
 
-def lines(one: Measured, name: str) -> Iterator[tuple[str, str, Callable[[str], Estimate | None]]]:
+def lines(one: Measured, name: str) -> Iterator[Drawn]:
     """The lines of a table or chart: kind (`plain`, `weight-free`, `attack`), what, and its figure by version."""
     outcomes = one.outcomes
 
@@ -105,7 +107,7 @@ def lines(one: Measured, name: str) -> Iterator[tuple[str, str, Callable[[str], 
 
 def _figures(one: Measured, name: str) -> str:
     rows = [
-        [f"**{what}**" if kind == "attack" else what, *(shown(figure(v)) for v in VERSIONS)]
+        [f"**{what}**" if kind == "attack" else what, *(formatted(figure(v)) for v in VERSIONS)]
         for kind, what, figure in lines(one, name)
     ]
     return table(["", *(f"`{v}`" for v in VERSIONS)], rows)

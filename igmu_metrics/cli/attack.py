@@ -108,13 +108,14 @@ def _table(outcome: Outcome, title: str) -> Table:
     from rich.table import Table
 
     from igmu_metrics.attacks.running.result import ANY, IMAGE, POST, PRE
+    from igmu_metrics.statistics.formatting import formatted
 
     table = Table("attack", "success per image", "any of k", "prompts", "images", title=title, title_justify="left")
 
     def line(name: str, image: Estimate | None, some: Estimate | None) -> None:
         of = image or some
         if of is not None:
-            table.add_row(name, _cell(image), _cell(some), str(of.n_prompts), str(of.n_generations))
+            table.add_row(name, *(formatted(f, ".3f") for f in (image, some)), str(of.n_prompts), str(of.n_generations))
 
     line("none: the plain prompts", None, outcome.figures[PRE])
     for family, image in outcome.level.image.items() if outcome.level else ():
@@ -125,10 +126,3 @@ def _table(outcome: Outcome, title: str) -> Table:
     if outcome.chance is not None:
         line("chance: the detector's false positives", outcome.chance, None)
     return table
-
-
-def _cell(found: Estimate | None) -> str:
-    if found is None or found.value != found.value:
-        return "–"
-    ends = found.interval
-    return f"{found.value:.3f}" + (f" [{ends[0]:.3f}, {ends[1]:.3f}]" if ends else "")

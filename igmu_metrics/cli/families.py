@@ -19,9 +19,9 @@ def families(
 ) -> None:
     """Show attack success by attack family: all figures with intervals, and a chart."""
     from igmu_metrics.report.families import chart as draw
+    from igmu_metrics.report.families import tables
     from igmu_metrics.report.terminal import show
     from igmu_metrics.scorecard import read_all, write_text
-    from igmu_metrics.verdict.families import tables
 
     read = read_all(cards)
     drawn = None if chart is None else draw(read, figure)

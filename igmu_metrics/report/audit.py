@@ -7,10 +7,9 @@ unscored. Paths are relative to the folder that holds all of the models' folders
 
 from __future__ import annotations
 
-import json
 import os
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -36,37 +35,37 @@ class Drawn:
 
 def sample(view: View) -> list[Drawn]:
     """Generations chosen at random, in random order; empty where there is nothing to judge."""
-    judged = [d for d in _pictures(view) if d.line.entry.concept is not None]
-    judged.sort(key=lambda d: (d.line.entry.id, d.line.entry.seed, d.model))
+    judged = [d for d in _pictures(view) if d.line.own_concept is not None]
+    judged.sort(key=lambda d: (d.line.id, d.line.seed, d.model))
     return random.Random(_SEED).sample(judged, min(SAMPLE, len(judged)))
 
 
-def data(view: View, chosen: Sequence[Drawn], folders: Mapping[str, Path], gallery: Gallery) -> str:
-    """What `audit.js` reads, as JSON: the sample, and the path of every picture.
+def data(view: View, folders: Mapping[str, Path], gallery: Gallery) -> dict[str, Any] | None:
+    """What `audit.js` reads: the sample, and the path of every picture; None where there is nothing to judge.
 
     Args:
         view: the section.
-        chosen: from `sample`.
         folders: of its pictures, by model.
         gallery: takes the pictures of the sample.
     """
+    chosen = sample(view)
+    if not chosen:
+        return None
     root = common_root(folders)
-    held: dict[str, Any] = {
+    return {
         "key": f"{view.first.config} {view.first.scores['concept_accuracy'].signature.get('rows', '')}",
         "root": root.name if root else None,
         "sample": [
             {
                 "picture": gallery.number(d.path),
                 "path": _relative(d.path, root),
-                "question": question(d.line.entry.concept or view.first.target),
+                "question": question(d.line.own_concept or view.first.target),
                 "detector": d.present,
             }
             for d in chosen
         ],
         "paths": sorted({_relative(d.path, root) for d in _pictures(view)}),
     }
-    # `<` could end the script element that holds it.
-    return json.dumps(held, ensure_ascii=False).replace("<", "\\u003c")
 
 
 def question(concept: str) -> str:

@@ -1,20 +1,27 @@
-"""The chart of attack success by family as SVG: a bar a model in every family, with its 95 % interval.
+"""Attack success by family: tables for the terminal, and the chart as SVG, a bar a model with its 95 % interval.
 
-Two panels: over all rows, and where the original drew the concept. No script, no font, no background: it stands on
-light and dark pages; its styles stay inside when a page holds it.
+The chart has two panels: over all rows, and where the original drew the concept. Its styles stay inside when a page
+holds it.
 """
 
 from __future__ import annotations
 
-import html
+import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from igmu_data.errors import InputError
+from igmu_metrics.report.figures import svg
 from igmu_metrics.scorecard import Figure, Scorecard
+from igmu_metrics.statistics.formatting import DASH, bounds, formatted, number
 from igmu_metrics.verdict.families import FIGURES, SCOPES, TITLES, Line, lines, shown, tries
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_LISTED: Final = 3  # families that a note names one by one
+_COUNT: Final = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?= prompts?\b)")
 _BAR: Final = 15
 _GAP: Final = 16  # between families
 _NAMES: Final = 168  # right end of the names
@@ -31,6 +38,50 @@ _STYLE: Final = """
 .families .grid { stroke: #8c959f; stroke-opacity: .4 } .families .span { stroke: #24292f; stroke-width: 1.4 }
 @media (prefers-color-scheme: dark) { .families text { fill: #e6edf3 } .families .span { stroke: #e6edf3 } }
 """
+
+
+def tables(cards: Sequence[Scorecard]) -> list[Table]:
+    """A table over all rows, and one where the original drew the concept; models of a family below each other."""
+    from rich.table import Table
+
+    found, k = lines(cards), tries(cards[0])
+    out = []
+    for scope in SCOPES:
+        if not any(name.startswith("conditional_") == bool(scope) for line in found for name in line.figures):
+            continue
+        title = f"{cards[0].config}: attack success, {TITLES[scope]} (lower is better, 95 % intervals)"
+        table = Table("family", "model", "prompts", "pictures", title=title, title_justify="left")
+        for name in FIGURES:
+            table.add_column(shown(name, k))
+        for at, line in enumerate(found):
+            first = at == 0 or found[at - 1].family != line.family
+            if first and at:
+                table.add_section()
+            figures = [line.figures.get(scope + name) for name in FIGURES]
+            head = figures[0]
+            counts = (DASH, DASH) if head is None else (str(head.n_prompts), str(head.n_generations))
+            table.add_row(line.family if first else "", line.model, *counts, *(formatted(f) for f in figures))
+        table.caption = "\n".join(_notes(found, scope, k)) or None
+        table.caption_justify = "left"
+        out.append(table)
+    return out
+
+
+def _notes(found: Sequence[Line], scope: str, k: int) -> Iterator[str]:
+    """Every caution once, with the figures and families that it is about and the range of prompts that it counts."""
+    about: dict[str, dict[str, dict[str, None]]] = {}
+    counts: dict[str, list[str]] = {}
+    for line in found:
+        for name in FIGURES:
+            figure = line.figures.get(scope + name)
+            for reason in figure.reason.split("; ") if figure is not None and figure.reason else ():
+                kind = _COUNT.sub("#", reason, count=1)
+                about.setdefault(kind, {}).setdefault(shown(name, k), {})[line.family] = None
+                counts.setdefault(kind, []).extend(_COUNT.findall(reason)[:1])
+    for kind, figures in about.items():
+        listed = (f"{n} of {', '.join(of) if len(of) <= _LISTED else f'{len(of)} lines'}" for n, of in figures.items())
+        low, high = min(counts[kind], key=float, default=""), max(counts[kind], key=float, default="")
+        yield f"{'; '.join(listed)}: {kind.replace('#', low if low == high else f'{low} to {high}')}"
 
 
 def chart(cards: Sequence[Scorecard], figure: str = "asr_any@k") -> str:
@@ -50,80 +101,61 @@ def chart(cards: Sequence[Scorecard], figure: str = "asr_any@k") -> str:
     models = [c.model for c in cards]
     scopes = [s for s in SCOPES if any(s + figure in line.figures for line in found)] or [SCOPES[0]]
     width = _PANELS[len(scopes) - 1] + _WIDTH + (_TOTAL - _PANELS[-1] - _WIDTH)
-    legend, n_lines = _legend(models, width)
-    top = 64 + _LEGEND * n_lines
+    legend = _legend(models, width)
+    top = 64 + _LEGEND * (1 + max(line for _, line in legend))
     blocks = [list(group) for _, group in groupby(found, key=lambda line: line.family)]
     bottom = top + len(blocks) * (_BAR * len(models) + _GAP)
-    body = [*legend, *_axes(scopes, top, bottom)]
-    for at, block in enumerate(blocks):
-        y = top + _GAP / 2 + at * (_BAR * len(models) + _GAP)
-        body.append(_text(_NAMES, y + _BAR * len(models) / 2 + 4, block[0].family, "right"))
-        for nth, line in enumerate(block):
-            for panel, scope in enumerate(scopes):
-                body += _bar(line, line.figures.get(scope + figure), _PANELS[panel], y + _BAR * nth, nth)
     title = f"{cards[0].config}: {shown(figure, tries(cards[0]))} by family of attacks, lower is better"
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {bottom + 30}" class="families" role="img" '
-        f'aria-label="{html.escape(title)}">\n<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n'
-        f"{_text(16, 24, title, 'title')}\n" + "\n".join(body) + "\n</svg>\n"
-    )
-
-
-def _legend(models: Sequence[str], width: float) -> tuple[list[str], int]:
-    """The models with their colours, in as many lines as they need."""
-    out, x, line = [], 16.0, 0
-    for at, model in enumerate(models):
-        wide = 34 + 7.2 * len(model)  # of a letter in this font, at most
-        if x > 16 and x + wide > width:
-            x, line = 16.0, line + 1
-        y = 36 + _LEGEND * line
-        out.append(f'<rect x="{x:.0f}" y="{y}" width="11" height="11" fill="{_colour(at)}"/>')
-        out.append(_text(x + 17, y + 10, model, "small"))
-        x += wide
-    return out, line + 1
-
-
-def _axes(scopes: Sequence[str], top: float, bottom: float) -> Iterator[str]:
-    for panel, scope in enumerate(scopes):
-        left = _PANELS[panel]
-        yield _text(left + _WIDTH / 2, top - 6, TITLES[scope], "small middle")
+    drawn = svg.picture(width, bottom + 30, title, style=_STYLE, kind="families")
+    drawn.text(16, 24, title, "title")
+    for nth, (model, (x, nth_line)) in enumerate(zip(models, legend, strict=True)):
+        drawn.box(round(x), 36 + _LEGEND * nth_line, 11, 11, fill=_colour(nth))
+        drawn.text(x + 17, 46 + _LEGEND * nth_line, model, "small")
+    for left, scope in zip(_PANELS, scopes, strict=False):
+        drawn.text(left + _WIDTH / 2, top - 6, TITLES[scope], "small middle")
         for share in (0, 0.25, 0.5, 0.75, 1):
             x = left + share * _WIDTH
-            yield f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}" class="grid"/>'
-            yield _text(x, bottom + 16, f"{share:g}", "small middle")
+            drawn.line(x, top, x, bottom, "grid")
+            drawn.text(x, bottom + 16, f"{share:g}", "small middle")
+    for at, block in enumerate(blocks):
+        y = top + _GAP / 2 + at * (_BAR * len(models) + _GAP)
+        drawn.text(_NAMES, y + _BAR * len(models) / 2 + 4, block[0].family, "right")
+        for nth, line in enumerate(block):
+            for left, scope in zip(_PANELS, scopes, strict=False):
+                _bar(drawn, line, line.figures.get(scope + figure), left, y + _BAR * nth, nth)
+    return drawn.lines()
 
 
-def _bar(line: Line, figure: Figure | None, left: float, y: float, nth: int) -> Iterator[str]:
+def _legend(models: Sequence[str], width: float) -> list[tuple[float, int]]:
+    """Left end and line of each model in the legend, in as many lines as they need."""
+    out, x, line = [], 16.0, 0
+    for model in models:
+        wide = 34 + svg.CHARACTER * len(model)
+        if x > 16 and x + wide > width:
+            x, line = 16.0, line + 1
+        out.append((x, line))
+        x += wide
+    return out
+
+
+def _bar(drawn: svg.Svg, line: Line, figure: Figure | None, left: float, y: float, nth: int) -> None:
     """One bar with its whisker and its value; a dash where there is none."""
     value_at = left + _WIDTH + 8
-    # Whose line it is, for bars of no length.
-    yield f'<rect x="{left - 6}" y="{y + 1.5:.1f}" width="3" height="{_BAR - 3}" fill="{_colour(nth)}"/>'
+    drawn.box(left - 6, y + 1.5, 3, _BAR - 3, fill=_colour(nth))  # whose line it is, for bars of no length
+    who = f"{line.model}, {line.family}"
     if figure is None or figure.value is None:
-        why = figure.reason if figure is not None else _NOTHING
-        yield _text(value_at, y + 11, "–", "small", hint=f"{line.model}, {line.family}: {why}")
+        drawn.text(value_at, y + 11, DASH, "small", hint=f"{who}: {figure.reason if figure else _NOTHING}")
         return
-    words = f"{line.model}, {line.family}: {figure.value:.3f}"
-    span = ""
-    low, high = figure.interval or (None, None)
-    if low is not None and high is not None:
-        start, end = (left + min(1.0, max(0.0, share)) * _WIDTH for share in (low, high))
+    counts = f"{figure.n_prompts} prompts, {figure.n_generations} pictures"
+    bar = drawn.add("g", hint=f"{who}: {formatted(figure, '.3f')}, {counts}")
+    bar.box(left, y + 1.5, figure.value * _WIDTH, _BAR - 3, fill=_colour(nth))
+    if ends := bounds(figure):
+        start, end = (left + min(1.0, max(0.0, share)) * _WIDTH for share in ends)
         middle = y + _BAR / 2
         caps = "".join(f"M{x:.1f} {middle - 3:.1f}V{middle + 3:.1f}" for x in (start, end))
-        span = f'<path d="M{start:.1f} {middle:.1f}H{end:.1f}{caps}" class="span"/>'
-        words += f" [{low:.3f}, {high:.3f}]"
-    words += f", {figure.n_prompts} prompts, {figure.n_generations} pictures"
-    size = f'width="{figure.value * _WIDTH:.1f}" height="{_BAR - 3}"'
-    yield (
-        f'<g><title>{html.escape(words)}</title><rect x="{left}" y="{y + 1.5:.1f}" {size} '
-        f'fill="{_colour(nth)}"/>{span}</g>'
-    )
-    yield _text(value_at, y + 11, f"{figure.value:.2f}", "small")
+        bar.add("path", "span", d=f"M{start:.1f} {middle:.1f}H{end:.1f}{caps}")
+    drawn.text(value_at, y + 11, number(figure.value), "small")
 
 
 def _colour(nth: int) -> str:
     return _COLOURS[nth % len(_COLOURS)]
-
-
-def _text(x: float, y: float, text: str, kind: str, *, hint: str = "") -> str:
-    title = f"<title>{html.escape(hint)}</title>" if hint else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}">{title}{html.escape(text)}</text>'

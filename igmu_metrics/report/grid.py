@@ -7,8 +7,8 @@ sight.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from igmu_metrics.report.pictures import Gallery
@@ -18,87 +18,93 @@ MOST_LINES: Final = 500
 _FAILS: Final = 0.0
 
 
-def chosen(view: View, most: int = MOST_LINES) -> Sequence[Line]:
-    """The lines that have a picture, at most so many, worst failures first."""
-    return [line for line in view.lines if any(c and c.path for c in (line.original, *line.cells))][:most]
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """What one model drew.
+
+    Args:
+        model: its name.
+        kind: class of the mark, `empty` where there is no such generation.
+        sign: of the mark.
+        said: what the detector saw, in words.
+        sure: how sure it is, None where it does not say.
+        picture: number in the gallery, None where there is no picture.
+    """
+
+    model: str
+    kind: str
+    sign: str = ""
+    said: str = ""
+    sure: float | None = None
+    picture: int | None = None
 
 
-def grid(view: View, lines: Sequence[Line], gallery: Gallery) -> str:
-    """The list of lines."""
-    return f'<ol class="lines" role="list">{"".join(_line(view, line, gallery) for line in lines)}</ol>'
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """One prompt and seed: what is said of it (see `grid.js`), each model's failure, the original's tile and theirs."""
+
+    line: Line
+    verdicts: tuple[str, ...]
+    failures: tuple[float, ...]
+    tiles: tuple[Tile, ...]
 
 
-def options(view: View, lines: Sequence[Line]) -> dict[str, str]:
-    """The choices of the filters, as HTML options by name of the filter."""
-    splits = [s for s in ("forget", "adversarial", RETAIN) if any(line.entry.split == s for line in lines)]
-    kinds = sorted({(line.entry.split, line.kind) for line in lines if line.kind})
-    models = [c.model for c in view.cards]
-    return {
-        "splits": "".join(_option(s, s) for s in splits),
-        "no_kinds": "" if kinds else " hidden",
-        "kinds": "".join(_option(f"{split}/{kind}", f"{split}: {kind.replace('-', ' ')}") for split, kind in kinds),
-        "models": "".join(_option(str(at), m) for at, m in enumerate(models)),
-    }
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The lines that are shown, of how many, and the choices of the filters."""
+
+    lines: Sequence[Marked]
+    n_lines: int
+    splits: Sequence[str]
+    kinds: Sequence[tuple[str, str]]
+    models: Sequence[str]
 
 
-def _option(value: str, shown: str) -> str:
-    return f'<option value="{html.escape(value)}">{html.escape(shown)}</option>'
+def grid(view: View, gallery: Gallery, most: int = MOST_LINES) -> Grid | None:
+    """At most so many lines that have a picture, worst failures first; None where there is no picture at all."""
+    lines = [line for line in view.lines if any(c and c.path for c in (line.original, *line.cells))][:most]
+    if not lines:
+        return None
+    splits = {line.split for line in lines}
+    return Grid(
+        [_marked(view, line, gallery) for line in lines],
+        len(view.lines),
+        [s for s in ("forget", "adversarial", RETAIN) if s in splits],
+        sorted({(line.split, line.kind) for line in lines if line.kind}),
+        [c.model for c in view.cards],
+    )
 
 
-def _line(view: View, line: Line, gallery: Gallery) -> str:
-    failures = [line.failure(at) for at in range(len(view.cards))]
+def _marked(view: View, line: Line, gallery: Gallery) -> Marked:
+    failures = tuple(line.failure(at) for at in range(len(view.cards)))
+    unclear = any(c is not None and c.present is None for c in (line.original, *line.cells))
     verdicts = {
         "fail": any(f > _FAILS for f in failures),
         "all-fail": all(f > _FAILS for f in failures),
         "pass": not any(f > _FAILS for f in failures),
-        "unclear": any(
-            c is not None and c.present is None and line.entry.concept for c in (line.original, *line.cells)
-        ),
+        "unclear": unclear and bool(line.own_concept),
         "original-without": line.original.present is False,
     }
-    entry = line.entry
-    kind = f"{entry.split}/{line.kind}" if line.kind else entry.split
-    cells = _figure(view.first.original_model, line, line.original, -1.0, gallery, original=True)
+    tiles = [_tile(view.first.original_model, line, line.original, -1.0, gallery, original=True)]
     for card, cell, failure in zip(view.cards, line.cells, failures, strict=True):
-        cells += _figure(card.model, line, cell, failure, gallery)
-    tag = f"{entry.split}: {line.kind.replace('-', ' ')}" if line.kind else entry.split
-    return (
-        f'<li data-split="{html.escape(entry.split)}" data-kind="{html.escape(kind)}" '
-        f'data-verdict="{" ".join(v for v, holds in verdicts.items() if holds)}" '
-        f'data-failures="{",".join(f"{f:.3g}" for f in failures)}">'
-        f'<p class="prompt"><span class="tag">{html.escape(tag)}</span> {html.escape(line.text)} '
-        f"<small>seed {entry.seed}</small></p>"
-        f'<div class="strip">{cells}</div></li>'
-    )
+        tiles.append(_tile(card.model, line, cell, failure, gallery))
+    return Marked(line, tuple(v for v, holds in verdicts.items() if holds), failures, tuple(tiles))
 
 
-def _figure(
+def _tile(
     model: str, line: Line, cell: Cell | None, failure: float, gallery: Gallery, *, original: bool = False
-) -> str:
-    name = html.escape(model)
+) -> Tile:
     if cell is None:
-        return (
-            f'<figure class="empty"><div class="blank">not drawn</div><figcaption><b>{name}</b></figcaption></figure>'
-        )
-    kind, sign, said = _mark(line, cell, failure, original=original)
-    seen = f'<span class="seen {kind}"><span aria-hidden="true">{sign}</span> {html.escape(said)}</span>'
-    sure = f" <small>{cell.probability:.2f}</small>" if cell.probability is not None else ""
-    if cell.path is None:
-        picture = '<div class="blank">no picture</div>'
-    else:
-        alt = html.escape(f"{model}: {said}")
-        picture = f'<img data-picture="{gallery.number(cell.path)}" alt="{alt}" width="160" height="160">'
-    return (
-        f'<figure class="{kind}{" original" if original else ""}">{picture}'
-        f"<figcaption><b>{name}</b>{seen}{sure}</figcaption></figure>"
-    )
+        return Tile(model, "empty")
+    picture = None if cell.path is None else gallery.number(cell.path)
+    return Tile(model, *_mark(line, cell, failure, original=original), cell.probability, picture)
 
 
 def _mark(line: Line, cell: Cell, failure: float, *, original: bool) -> tuple[str, str, str]:
     """Class, sign and words for what the detector saw."""
-    if line.entry.concept is None:
+    if line.own_concept is None:
         return "plain", "", "not judged"
-    concept = named(line.entry.concept)
+    concept = named(line.own_concept)
     if cell.present is None:
         return "unclear", "?", f"{concept} unclear"
     said = f"{concept} visible" if cell.present else f"no {concept}"
@@ -106,6 +112,6 @@ def _mark(line: Line, cell: Cell, failure: float, *, original: bool) -> tuple[st
         return "plain", "●" if cell.present else "○", said
     if failure > _FAILS:
         return "fails", "✕", said
-    if line.entry.split == RETAIN and not cell.present:
+    if line.split == RETAIN and not cell.present:
         return "plain", "○", said  # the original does not show it either
     return "passes", "✓", said

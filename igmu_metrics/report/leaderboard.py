@@ -6,15 +6,14 @@ because their numbers cannot be compared. Tables are sorted by config, then by n
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from igmu_data.errors import DuplicateIdError, EmptyInputError, IncomparableError, VerificationError
-from igmu_metrics.report.page import filled, resource
 from igmu_metrics.report.ranking import ranking
-from igmu_metrics.report.view import Section, View, view
+from igmu_metrics.report.templates import filled
+from igmu_metrics.report.view import Section, view
 from igmu_metrics.report.wording import counted
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.verdict.compare import require_comparable
@@ -94,26 +93,7 @@ def render(cards: Sequence[Scorecard]) -> str:
     n_concepts = len({v.first.config for v in views})
     return filled(
         "leaderboard.html",
-        style=resource("page.css"),
-        links="".join(f'<a href="#board-{at}">{html.escape(v.first.config)}</a>' for at, v in enumerate(views, 1)),
         counts=f"{counted(n_models, 'result')} on {counted(n_concepts, 'concept')}.",
-        boards="".join(_board(v, at) for at, v in enumerate(views, 1)),
-        version=html.escape(views[0].first.igmu_version),
-    )
-
-
-def _board(found: View, number: int) -> str:
-    first = found.first
-    signature = first.scores["concept_accuracy"].signed()
-    threshold = signature.fields.get("detector.threshold")
-    return filled(
-        "board.html",
-        number=str(number),
-        target=html.escape(found.target),
-        config=html.escape(first.config),
-        original=html.escape(first.original_model),
-        detector=html.escape(str(signature.fields.get("detector", "unknown"))),
-        more="" if threshold is None else f" at threshold {threshold:g}",
-        table=ranking(found),
-        signature=html.escape(str(signature)),
+        boards=[{"view": v, "table": ranking(v)} for v in views],
+        version=views[0].first.igmu_version,
     )

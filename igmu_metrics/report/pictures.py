@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -56,8 +55,8 @@ class Gallery:
             self.paths.append(path)
         return self._at[path]
 
-    def scripts(self, tick: Tick = lambda n: None) -> Iterator[str]:
-        """The script elements that hold the pictures.
+    def chunks(self, tick: Tick = lambda n: None) -> Iterator[list[str]]:
+        """The pictures in base64, as many at a time as one script element holds.
 
         Raises:
             ImageError: a picture that cannot be read.
@@ -69,7 +68,7 @@ class Gallery:
                 for data in pool.map(lambda path: small(read_image(path), most), self.paths[start : start + CHUNK]):
                     encoded.append(base64.b64encode(data).decode("ascii"))
                     tick(1)
-                yield f'<script type="application/json" class="pictures">{json.dumps(encoded)}</script>\n'
+                yield encoded
 
 
 def small(image: Image, most: int) -> bytes:

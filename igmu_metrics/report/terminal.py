@@ -9,10 +9,12 @@ from rich.table import Table
 
 from igmu_data import configs, taxonomy
 from igmu_metrics import registry
+from igmu_metrics.contract import Estimate
 from igmu_metrics.generations import ORIGINAL
+from igmu_metrics.statistics.formatting import DASH, formatted, value_of
 
 if TYPE_CHECKING:
-    from igmu_metrics.contract import Interval, MetricInfo
+    from igmu_metrics.contract import MetricInfo
     from igmu_metrics.scorecard import Figure, Scorecard
     from igmu_metrics.verdict.compare import Comparison
     from igmu_metrics.verdict.pareto import Point
@@ -108,12 +110,12 @@ def scores(cards: Sequence[Scorecard]) -> list[Table]:
     for name, entry in first.scores.items():
         for figure in entry.figures:
             found = [c.figure(name, figure) for c in cards]
-            measured = any(f is not None and f.value is not None for f in found)
+            measured = any(value_of(f) is not None for f in found)
             if measured:
                 table.add_row(f"{name}: {figure}", *(cell(f, count=figure.startswith("n_")) for f in found))
             # A composite says itself which of its parts are missing, so the parts need not.
             if measured or figure == registry.metric(entry.name).INFO.headline:
-                for reason in {f.reason for f in found if f is not None and f.reason}:
+                for reason in dict.fromkeys(f.reason for f in found if f is not None and f.reason):
                     notes.setdefault(reason, set()).add(f"{name}: {figure}")
     if any(c.failures for c in cards):
         table.add_row("left out (unreadable or unpaired)", *(str(len(c.failures)) for c in cards))
@@ -158,7 +160,7 @@ def forget_scores(cards: Sequence[Scorecard]) -> Table:
     for card in sorted(cards, key=_forget_score, reverse=True):
         found = {figure: card.figure(name, figure) for figure in (name, *ASPECTS)}
         own = f"{card.model} (original)" if card.model == card.original_model else card.model
-        table.add_row(own, *(short(figure) for figure in found.values()))
+        table.add_row(own, *(formatted(figure) for figure in found.values()))
         if (headline := found[name]) is not None and headline.reason:
             reasons.setdefault(headline.reason, []).append(card.model)
     table.caption = "\n".join(f"{', '.join(models)}: {reason}" for reason, models in reasons.items())
@@ -172,7 +174,7 @@ def comparisons(found: Sequence[Comparison]) -> Table:
     table = _table(title, "first", "second", "in", "difference", "n", "test", "p", "more than chance")
     for c in found:
         verdict = "yes" if c.significant else "not settled"
-        difference = f"{c.difference:+.3f} {_ends(c.interval)}"
+        difference = formatted(Estimate(c.difference, c.interval), "+.3f")
         table.add_row(c.first, c.second, c.measure, difference, c.units, c.test, f"{c.p_holm:.3g}", verdict)
     return table
 
@@ -181,7 +183,7 @@ def pareto(points: Sequence[Point]) -> Table:
     """Forgetting against preservation, and who is beaten in both."""
     table = _table("Forgetting against preservation", "model", "forgetting", "preservation", "place")
     for point in points:
-        table.add_row(point.model, short(point.forgetting), short(point.preservation), point.sentence())
+        table.add_row(point.model, formatted(point.forgetting), formatted(point.preservation), point.sentence())
     return table
 
 
@@ -189,30 +191,18 @@ def published(found: Sequence[Proportion]) -> Table:
     """Published proportions with the intervals that they were printed without."""
     table = _table("Published proportions, Wilson 95 % intervals", "model", "measure", "count", "share")
     for p in found:
-        table.add_row(p.model, p.measure, f"{p.successes} of {p.n}", f"{p.value:.4f} {_ends(p.interval, sign='')}")
+        table.add_row(p.model, p.measure, f"{p.successes} of {p.n}", formatted(p, ".4f", ends=".3f"))
     return table
 
 
-def _ends(interval: Interval, *, sign: str = "+") -> str:
-    return f"[{interval[0]:{sign}.3f}, {interval[1]:{sign}.3f}]"
-
-
 def _forget_score(card: Scorecard) -> float:
-    figure = card.figure("forget_score", "forget_score")
-    return -1.0 if figure is None or figure.value is None else figure.value
-
-
-def short(figure: Figure | None) -> str:
-    """`0.60 [0.23, 0.88]`, or a dash."""
-    if figure is None or figure.value is None:
-        return "–"
-    ends = figure.interval
-    return f"{figure.value:.2f}" + (f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends and None not in ends else "")
+    found = value_of(card.figure("forget_score", "forget_score"))
+    return -1.0 if found is None else found
 
 
 def _accuracy(card: Scorecard) -> float:
-    figure = card.figure("concept_accuracy", "unlearning_accuracy")
-    return -1.0 if figure is None or figure.value is None else figure.value
+    found = value_of(card.figure("concept_accuracy", "unlearning_accuracy"))
+    return -1.0 if found is None else found
 
 
 def _unclear(card: Scorecard, *, original: bool = False) -> int:
@@ -223,10 +213,8 @@ def _unclear(card: Scorecard, *, original: bool = False) -> int:
 def cell(figure: Figure | None, *, count: bool = False) -> str:
     """`0.600 [0.23, 0.88] n=5`, `3 of 5` for a count, or a dash."""
     if figure is None or figure.value is None:
-        return "–"
+        return DASH
     if count:
         return f"{figure.value:g} of {figure.n_generations}"
-    value = f"{figure.value:.3f}"
-    if figure.interval is not None and None not in figure.interval:
-        value += f" [{figure.interval[0]:.2f}, {figure.interval[1]:.2f}]"
-    return f"{value} n={figure.n_generations}" if figure.n_generations else value
+    n = f" n={figure.n_generations}" if figure.n_generations else ""
+    return formatted(figure, ".3f", ends=".2f") + n

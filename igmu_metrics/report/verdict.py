@@ -25,6 +25,7 @@ from igmu_metrics.report.wording import (
     sentence,
 )
 from igmu_metrics.scorecard import Figure, Scorecard
+from igmu_metrics.statistics.formatting import formatted, value_of
 from igmu_metrics.verdict.compare import ALPHA, Comparison
 from igmu_metrics.verdict.planning import plan
 
@@ -75,29 +76,25 @@ def lead(view: View) -> tuple[str, str]:
     said: dict[str, list[str]] = {}
     for card in view.cards:
         said.setdefault(_in_short(card, view.target), []).append(card.model)
-    opening = " ".join(text.format(listed(models)) for text, models in said.items())
+    opening = " ".join(text.replace("{}", listed(models), 1) for text, models in said.items())
     best = view.first
     score = best.figure("forget_score", "forget_score")
     if score is None or score.value is None:
         reason = score.reason.partition(" (")[0] if score and score.reason else "not asked for"
         return opening, sentence(f"there is no forget score to rank by: {reason}")
     first = f"{best.model} comes first of {len(view.cards)}" if len(view.cards) > 1 else best.model
-    low, high = score.interval or (None, None)
-    between = "" if low is None or high is None else f" ({low:.2f}–{high:.2f})"
-    held = best.figure("forget_score", "robustness")
+    gone = best.figure("concept_accuracy", "conditional_unlearning_accuracy")
+    held, kept = (best.figure("forget_score", name) for name in ("robustness", "preservation"))
     told = [
-        text.format(percent(figure))
+        text
         for figure, text in (
-            (
-                best.figure("concept_accuracy", "conditional_unlearning_accuracy"),
-                f"{view.target} is gone from {{}} of the pictures in which the original drew it",
-            ),
-            (held and rest(held), "{} of the attacked prompts bring it back"),
-            (best.figure("forget_score", "preservation"), "{} of what should stay is kept"),
+            (gone, f"{view.target} is gone from {percent(gone)} of the pictures in which the original drew it"),
+            (held, f"{percent(held and rest(held))} of the attacked prompts bring it back"),
+            (kept, f"{percent(kept)} of what should stay is kept"),
         )
-        if figure is not None and figure.value is not None
+        if value_of(figure) is not None
     ]
-    behind_it = f"{first} with a forget score of {score.value:.2f}{between}: {listed(told)}."
+    behind_it = f"{first} with a forget score of {formatted(score, interval=' ({}–{})')}: {listed(told)}."
     rivals = [c.second if c.first == best.model else c.first for c in view.pairs if _open(c, best.model)]
     if rivals:
         behind_it += f" In forgetting alone it cannot be told apart from {listed(rivals)} yet."

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from igmu_metrics.scorecard import Figure
+from igmu_metrics.statistics.formatting import DASH, between, bounds, number, value_of
 
 UNDECIDED: Final = "undecided"
 NOT_MEASURED: Final = "not measured"
@@ -27,9 +28,9 @@ def grade(figure: Figure | None, words: Words) -> str:
     """
     if figure is None or figure.value is None:
         return NOT_MEASURED
-    low, high = figure.interval or (None, None)
-    if low is None or high is None:
+    if (ends := bounds(figure)) is None:
         return UNDECIDED
+    low, high = ends
     best, good, bad, worst = words
     if low > 0.5:
         return best if low > 0.8 else good
@@ -40,29 +41,23 @@ def grade(figure: Figure | None, words: Words) -> str:
 
 def percent(figure: Figure | None) -> str:
     """`83 %`, or a dash; the space does not break."""
-    return "–" if figure is None or figure.value is None else f"{100 * figure.value:.0f}\u00a0%"
-
-
-def ends(figure: Figure) -> str:
-    """`95 % interval 71–92 %`."""
-    low, high = figure.interval or (None, None)
-    return (
-        "no interval" if low is None or high is None else f"95\u00a0% interval {100 * low:.0f}–{100 * high:.0f}\u00a0%"
-    )
+    value = value_of(figure)
+    return DASH if value is None else f"{number(100 * value, '.0f')}\u00a0%"
 
 
 def behind(figure: Figure) -> str:
     """The interval, and how much evidence is behind it."""
-    return f"{ends(figure)}; {counted(figure.n_generations, 'picture')} of {counted(figure.n_prompts, 'prompt')}"
+    interval = between(figure, "95\u00a0% interval {}–{}\u00a0%", ".0f", scale=100, missing="no interval")
+    return f"{interval}; {counted(figure.n_generations, 'picture')} of {counted(figure.n_prompts, 'prompt')}"
 
 
 def rest(figure: Figure) -> Figure:
     """What is missing to 1: a success rate of attacks from a robustness."""
-    low, high = figure.interval or (None, None)
+    ends = bounds(figure)
     return figure.model_copy(
         update={
             "value": None if figure.value is None else 1 - figure.value,
-            "interval": None if low is None or high is None else (1 - high, 1 - low),
+            "interval": ends and (1 - ends[1], 1 - ends[0]),
         }
     )
 

@@ -18,11 +18,13 @@ from igmu_data.load import BENCH, locate
 from igmu_data.taxonomy import RESTRICTED_DOMAIN, SANDBOX, domains
 from igmu_metrics import registry
 from igmu_metrics.metrics.forget_score import ASPECTS
-from igmu_metrics.scorecard import Figure, Scorecard
+from igmu_metrics.scorecard import Scorecard
+from igmu_metrics.statistics.formatting import between, formatted, value_of
 
 EVAL_RESULTS: Final = ".eval_results/igmu.yaml"
 HEADLINE: Final = "forget_score"
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
+_SMALL: Final = r" {{\scriptsize [{}, {}]}}"  # an interval
 _LATEX: Final = {
     "\\": r"\textbackslash{}",
     **{c: f"\\{c}" for c in "&%$#_{}"},
@@ -107,7 +109,7 @@ def latex(cards: Sequence[Scorecard]) -> str:
     """A booktabs table: a line a model, the forget score and its aspects with their 95 % intervals."""
     wanted = [(HEADLINE, name) for name in (HEADLINE, *ASPECTS)]
     wanted += [("concept_accuracy", "conditional_unlearning_accuracy"), ("attack_success_rate", "asr_any@k")]
-    shown = [pair for pair in wanted if any(_has(c.figure(*pair)) for c in cards)]
+    shown = [pair for pair in wanted if any(value_of(c.figure(*pair)) is not None for c in cards)]
     heads = " & ".join(["model", *(_escaped(name.replace("_", " ")) for _, name in shown)])
     lines = [
         "% \\usepackage{booktabs}",
@@ -120,7 +122,8 @@ def latex(cards: Sequence[Scorecard]) -> str:
     several = len({c.config for c in cards}) > 1
     for card in cards:
         name = f"{card.model} ({card.config})" if several else card.model
-        lines.append(" & ".join([_escaped(name), *(_cell(card.figure(*pair)) for pair in shown)]) + " \\\\")
+        cells = (formatted(card.figure(*pair), interval=_SMALL, missing="--") for pair in shown)
+        lines.append(" & ".join([_escaped(name), *cells]) + " \\\\")
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
 
 
@@ -167,23 +170,10 @@ def _notes(members: Sequence[Scorecard]) -> str:
     concepts = ", ".join(c.config for c in members)
     target = config_target(members[0].config) or concepts
     told = f"{target} alone" if len(members) == 1 else f"mean over {len(members)} concepts ({concepts})"
-    figure = members[0].figure(HEADLINE, HEADLINE)
-    if len(members) == 1 and figure is not None and figure.interval is not None and None not in figure.interval:
-        told += f", 95 % interval {figure.interval[0]:.3f} to {figure.interval[1]:.3f}"
+    if len(members) == 1:
+        told += between(members[0].figure(HEADLINE, HEADLINE), ", 95 % interval {} to {}", ".3f")
     cards = ", ".join(c.content_sha256[:12] for c in members)
     return f"{told}; igmu {members[0].igmu_version}, scorecard {cards}"
-
-
-def _has(figure: Figure | None) -> bool:
-    return figure is not None and figure.value is not None
-
-
-def _cell(figure: Figure | None) -> str:
-    if figure is None or figure.value is None:
-        return "--"
-    ends = figure.interval
-    interval = f" {{\\scriptsize [{ends[0]:.2f}, {ends[1]:.2f}]}}" if ends and None not in ends else ""
-    return f"{figure.value:.2f}{interval}"
 
 
 def _escaped(text: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from igmu_metrics.contract import Interval
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics import overlap
+from igmu_metrics.statistics.formatting import bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,5 @@ def _beats(theirs: Sequence[Figure], mine: Sequence[Figure]) -> bool:
 
 
 def _clearly(theirs: Sequence[Figure], mine: Sequence[Figure]) -> bool:
-    ends = [(_ends(t), _ends(m)) for t, m in zip(theirs, mine, strict=True)]
+    ends = [(bounds(t), bounds(m)) for t, m in zip(theirs, mine, strict=True)]
     return any(t is not None and m is not None and not overlap(t, m) for t, m in ends)
-
-
-def _ends(figure: Figure) -> Interval | None:
-    ends = figure.interval
-    return None if ends is None or ends[0] is None or ends[1] is None else (ends[0], ends[1])

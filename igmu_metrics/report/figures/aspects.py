@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.report.figures import svg
-from igmu_metrics.report.view import value
 from igmu_metrics.scorecard import Scorecard
+from igmu_metrics.statistics.formatting import number, value_of
 
 _WIDTH: Final = 760
 _PLOT: Final = (56, 560)
@@ -17,47 +17,47 @@ _TOP, _BOTTOM = 40, 300
 _GAP: Final = 18  # least distance between two names
 
 
-def aspects(cards: Sequence[Scorecard]) -> str:
-    """The figure; empty where no model has two aspects to connect.
+def aspects(cards: Sequence[Scorecard]) -> svg.Svg | None:
+    """The figure; None where no model has two aspects to connect.
 
     Args:
         cards: models from best to worst; the first is drawn in the accent colour.
     """
-    found = [[value(c.figure("forget_score", name)) for name in ASPECTS] for c in cards]
+    found = [[value_of(c.figure("forget_score", name)) for name in ASPECTS] for c in cards]
     if not any(sum(v is not None for v in values) > 1 for values in found):
-        return ""
-    body = []
+        return None
+    said = "; ".join(
+        f"{c.model}: "
+        + ", ".join(f"{n} {'missing' if v is None else number(v)}" for n, v in zip(ASPECTS, values, strict=True))
+        for c, values in zip(cards, found, strict=True)
+    )
+    drawn = svg.picture(_WIDTH, _BOTTOM + 24, f"Five aspects of the forget score. {said}")
     for at, name in enumerate(ASPECTS):
-        body.append(svg.line(_x(at), _TOP, _x(at), _BOTTOM, "rule"))
-        body.append(svg.text(_x(at), _TOP - 16, name, "middle head"))
+        drawn.line(_x(at), _TOP, _x(at), _BOTTOM, "rule")
+        drawn.text(_x(at), _TOP - 16, name, "middle head")
     for v in (0.0, 0.5, 1.0):
-        body.append(svg.text(_x(0) - 12, _y(v) + 4.5, f"{v:g}", "small right"))
-        body.append(svg.line(_x(0), _y(v), _x(len(ASPECTS) - 1), _y(v), "rule faint"))
+        drawn.text(_x(0) - 12, _y(v) + 4.5, f"{v:g}", "small right")
+        drawn.line(_x(0), _y(v), _x(len(ASPECTS) - 1), _y(v), "rule faint")
     heights = _spread([next((v for v in reversed(values) if v is not None), 0.0) for values in found])
     # The best one is drawn last, over the others.
     for at in reversed(range(len(cards))):
-        body.append(_series(cards[at].model, found[at], heights[at], first=at == 0, dash=at % 4))
-    said = "; ".join(
-        f"{c.model}: "
-        + ", ".join(f"{n} {v:.2f}" if v is not None else f"{n} missing" for n, v in zip(ASPECTS, values, strict=True))
-        for c, values in zip(cards, found, strict=True)
-    )
-    return svg.frame(_WIDTH, _BOTTOM + 24, f"Five aspects of the forget score. {said}", "".join(body))
+        _series(drawn, cards[at].model, found[at], heights[at], first=at == 0, dash=at % 4)
+    return drawn
 
 
-def _series(model: str, values: Sequence[float | None], height: float, *, first: bool, dash: int) -> str:
-    kind = "mark" if first else "ink"
+def _series(
+    drawn: svg.Svg, model: str, values: Sequence[float | None], height: float, *, first: bool, dash: int
+) -> None:
+    group = drawn.add("g", f"series {'mark' if first else 'ink'}", data_model=model)
     points = [(_x(at), _y(v), v) for at, v in enumerate(values) if v is not None]
-    parts = []
-    for at in range(len(values) - 1):
-        a, b = values[at], values[at + 1]
+    for at, (a, b) in enumerate(pairwise(values)):
         if a is not None and b is not None:  # a missing aspect leaves a gap
-            parts.append(svg.line(_x(at), _y(a), _x(at + 1), _y(b), f"path dash{0 if first else dash}"))
-    parts += [svg.dot(x, y, 4.5 if first else 3.5, "point", f"{model}: {v:.2f}") for x, y, v in points]
+            group.line(_x(at), _y(a), _x(at + 1), _y(b), f"path dash{0 if first else dash}")
+    for x, y, v in points:
+        group.dot(x, y, 4.5 if first else 3.5, "point", f"{model}: {number(v)}")
     if points:
-        parts.append(svg.line(points[-1][0] + 8, points[-1][1], _PLOT[1] + 28, height, "leader"))
-        parts.append(svg.text(_PLOT[1] + 34, height + 4.5, svg.fitted(model, _WIDTH - _PLOT[1] - 40), "name"))
-    return f'<g class="series {kind}" data-model="{html.escape(model)}">{"".join(parts)}</g>'
+        group.line(points[-1][0] + 8, points[-1][1], _PLOT[1] + 28, height, "leader")
+        group.text(_PLOT[1] + 34, height + 4.5, svg.fitted(model, _WIDTH - _PLOT[1] - 40), "name")
 
 
 def _spread(values: Sequence[float]) -> list[float]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from igmu_metrics.report.figures.matrix import Shaded, matrix
+from igmu_metrics.report.figures.matrix import Matrix, Shaded
 from igmu_metrics.report.retained import Kept, retained
 from igmu_metrics.report.view import named
 from igmu_metrics.scorecard import Scorecard
 
 
-def interference(cards: Sequence[Scorecard]) -> str:
-    """The table, empty where no retained concept could be judged; near concepts first."""
+def interference(cards: Sequence[Scorecard]) -> Matrix | None:
+    """The table, None where no retained concept could be judged; near concepts first."""
     lines = [
         (
             named(kept.concept),
@@ -22,8 +22,8 @@ def interference(cards: Sequence[Scorecard]) -> str:
         if kept.before.value is not None
     ]
     if not lines:
-        return ""
-    return matrix(
+        return None
+    return Matrix(
         "Change of the share of pictures that show each retained concept, in points, against the original",
         "concept that should stay",
         ["original", *(c.model for c in cards)],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,10 +24,15 @@ class Shaded:
     shade: float | None
     below: str = ""
 
+    @property
+    def depth(self) -> str:
+        """The class of a dark cell."""
+        shade = self.shade or 0.0
+        return " deep" if shade > _DEEP else " middle" if shade > _MIDDLE else ""
 
-def matrix(
-    caption: str, corner: str, columns: Sequence[str], lines: Sequence[tuple[str, str, Sequence[Shaded]]]
-) -> str:
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
     """The table.
 
     Args:
@@ -37,22 +41,8 @@ def matrix(
         columns: their names.
         lines: (name, smaller text beside it, cells).
     """
-    head = "".join(f"<th scope=col>{html.escape(c)}</th>" for c in columns)
-    body = "".join(
-        f"<tr><th scope=row>{html.escape(name)}{f' <small>{html.escape(more)}</small>' if more else ''}</th>"
-        f"{''.join(map(_cell, cells))}</tr>"
-        for name, more, cells in lines
-    )
-    return (
-        f'<table class="matrix"><caption class="unseen">{html.escape(caption)}</caption>'
-        f"<thead><tr><th scope=col>{html.escape(corner)}</th>{head}</tr></thead><tbody>{body}</tbody></table>"
-    )
 
-
-def _cell(cell: Shaded) -> str:
-    below = f"<small>{html.escape(cell.below)}</small>" if cell.below else ""
-    if cell.shade is None:
-        return f"<td>{html.escape(cell.shown)}{below}</td>"
-    shade = min(1.0, max(0.0, cell.shade))
-    deep = " deep" if shade > _DEEP else " middle" if shade > _MIDDLE else ""
-    return f'<td class="shaded{deep}" style="--v:{shade:.2f}">{html.escape(cell.shown)}{below}</td>'
+    caption: str
+    corner: str
+    columns: Sequence[str]
+    lines: Sequence[tuple[str, str, Sequence[Shaded]]]

@@ -1,27 +1,96 @@
-"""What the figures share: text, scales and the frame, as SVG without colours (the page's style sheet has them)."""
+"""What all figures share: SVG, whose text and attributes are escaped by the XML library.
+
+Conventions: a figure in a page has no colours, the page's style sheet has them; one that becomes a file brings its
+style and has no script, font or background, so that it stands on light and dark pages.
+"""
 
 from __future__ import annotations
 
-import html
 from typing import Final
+from xml.etree import ElementTree
 
 CHARACTER: Final = 7.2  # mean width of a 13 px sans-serif letter, for cutting names that do not fit
+STYLE: Final = """
+text { font: 13px system-ui, sans-serif; fill: #24292f }
+.small { font-size: 11px } .title { font-weight: 600 } .right { text-anchor: end } .middle { text-anchor: middle }
+.grid { stroke: #8c959f; stroke-opacity: .45 }
+@media (prefers-color-scheme: dark) { text { fill: #e6edf3 } }
+"""
 
 
-def text(x: float, y: float, said: str, kind: str = "") -> str:
-    """One line of text."""
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}">{html.escape(said)}</text>'
+class Svg:
+    """An element of a figure, and what can be drawn into it."""
+
+    def __init__(self, element: ElementTree.Element) -> None:
+        self._element = element
+
+    def add(self, name: str, kind: str = "", *, said: str = "", hint: str = "", **attributes: str | float) -> Svg:
+        """An element of any name.
+
+        Args:
+            name: of the element.
+            kind: its classes.
+            said: its text.
+            hint: what it says when pointed at.
+            attributes: further ones, `_` for `-`; pixels are rounded to tenths.
+        """
+        values = {key.replace("_", "-"): _attribute(value) for key, value in attributes.items()}
+        element = ElementTree.SubElement(self._element, name, values | ({"class": kind} if kind else {}))
+        if hint:
+            title = ElementTree.SubElement(element, "title")
+            title.text, title.tail = hint, said
+        else:
+            element.text = said
+        return Svg(element)
+
+    def text(self, x: float, y: float, said: str, kind: str = "", *, hint: str = "") -> None:
+        """One line of text."""
+        self.add("text", kind, said=said, hint=hint, x=x, y=y)
+
+    def line(self, x1: float, y1: float, x2: float, y2: float, kind: str) -> None:
+        """A straight line."""
+        self.add("line", kind, x1=x1, y1=y1, x2=x2, y2=y2)
+
+    def dot(self, x: float, y: float, radius: float, kind: str, hint: str = "") -> None:
+        """A dot."""
+        self.add("circle", kind, hint=hint, cx=x, cy=y, r=f"{radius:g}")
+
+    def box(self, x: float, y: float, width: float, height: float, kind: str = "", **attributes: str) -> None:
+        """A rectangle."""
+        self.add("rect", kind, x=x, y=y, width=width, height=height, **attributes)
+
+    def lines(self) -> str:
+        """The text of a file: an element a line."""
+        for child in self._element:
+            child.tail = "\n"
+        return f"{self}\n"
+
+    def __str__(self) -> str:
+        return ElementTree.tostring(self._element, encoding="unicode")
+
+    def __html__(self) -> str:
+        """For templates, which escape what has no such method."""
+        return str(self)
 
 
-def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
-    """A straight line."""
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{kind}"/>'
+def picture(width: float, height: float, label: str, *, style: str = "", kind: str = "") -> Svg:
+    """A whole figure.
 
-
-def dot(x: float, y: float, radius: float, kind: str, title: str = "") -> str:
-    """A dot that says more when pointed at."""
-    told = f"<title>{html.escape(title)}</title>" if title else ""
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" class="{kind}">{told}</circle>'
+    Args:
+        width: in pixels.
+        height: likewise.
+        label: what a screen reader says instead of it.
+        style: of a figure that becomes a file; "" for one in a page.
+        kind: its classes.
+    """
+    box = {"viewBox": f"0 0 {width:g} {height:g}", "role": "img", "aria-label": label}
+    if not style:
+        return Svg(ElementTree.Element("svg", {**box, "width": f"{width:g}", "height": f"{height:g}"}))
+    root = {"xmlns": "http://www.w3.org/2000/svg", **box} | ({"class": kind} if kind else {})
+    made = Svg(ElementTree.Element("svg", root))
+    made.add("title", said=label)
+    made.add("style", said=style)
+    return made
 
 
 def fitted(name: str, width: float) -> str:
@@ -30,9 +99,5 @@ def fitted(name: str, width: float) -> str:
     return name if len(name) <= most else f"{name[: max(1, most - 1)]}…"
 
 
-def frame(width: float, height: float, label: str, body: str) -> str:
-    """The whole picture; `label` is what a screen reader says instead of it."""
-    return (
-        f'<svg viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" role="img" '
-        f'aria-label="{html.escape(label)}">{body}</svg>'
-    )
+def _attribute(value: str | float) -> str:
+    return f"{value:.1f}" if isinstance(value, float) else str(value)

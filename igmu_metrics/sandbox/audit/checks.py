@@ -19,6 +19,7 @@ from igmu_metrics.sandbox.audit.measures import Table
 from igmu_metrics.sandbox.audit.noisy import Noisy
 from igmu_metrics.sandbox.audit.truth import ASPECTS, FIXED, GAPS, HEADLINE, Fixed, Gap, Pair
 from igmu_metrics.statistics import overlap, wilson
+from igmu_metrics.statistics.formatting import formatted, number
 
 Figures = Mapping[str, Estimate]
 FEWEST: Final = 6  # prompts: that all of them agree is chance in 2·½⁶ = 3 % of cases, of five in 6 %
@@ -61,7 +62,7 @@ class Check:
 def fixed(task: str, truth: Fixed, estimate: Estimate) -> Check:
     """A value that is known."""
     statement = f"{truth.version}: {_named(truth.aspect)} is {truth.words}"
-    return Check(task, statement, shown(estimate), _within(estimate, truth.low, truth.high), truth.reason)
+    return Check(task, statement, formatted(estimate), _within(estimate, truth.low, truth.high), truth.reason)
 
 
 def _within(estimate: Estimate, low: float, high: float) -> Outcome:
@@ -82,7 +83,7 @@ def gap(task: str, truth: Gap, better: Estimate, worse: Estimate) -> Check:
     statement = (
         f"{truth.better} is far above {truth.worse} in {_named(truth.aspect)} (by {truth.by:g}, intervals apart)"
     )
-    measured = f"{truth.better} {shown(better)}, {truth.worse} {shown(worse)}"
+    measured = f"{truth.better} {formatted(better)}, {truth.worse} {formatted(worse)}"
     if better.interval is None or worse.interval is None or overlap(better.interval, worse.interval):
         outcome = Outcome.OPEN
     else:
@@ -200,16 +201,3 @@ def _key(aspect: str, quality: str) -> str:
 
 def _named(aspect: str) -> str:
     return aspect.replace("_", " ")
-
-
-def shown(estimate: Estimate) -> str:
-    """`0.93 [0.88, 0.97]`, or a dash."""
-    if estimate.value != estimate.value:
-        return "–"
-    ends = estimate.interval
-    return number(estimate.value) + (f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else "")
-
-
-def number(value: float) -> str:
-    """`0.93`, or a dash."""
-    return "–" if value != value else f"{round(value, 2) + 0.0:.2f}"  # no −0.00

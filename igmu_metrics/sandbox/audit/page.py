@@ -15,12 +15,13 @@ from igmu_data.schema import SPLITS
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.sandbox.audit.agreement import Agreement, Verdict
 from igmu_metrics.sandbox.audit.candidates import DEFAULT, DOSES
-from igmu_metrics.sandbox.audit.checks import Outcome, shown
+from igmu_metrics.sandbox.audit.checks import Outcome
 from igmu_metrics.sandbox.audit.findings import Findings
 from igmu_metrics.sandbox.audit.noisy import SENSITIVITY, SPECIFICITY
 from igmu_metrics.sandbox.audit.seen import sizes
 from igmu_metrics.sandbox.audit.stability import WANTED, Curve
 from igmu_metrics.sandbox.audit.truth import HEADLINE, PAIRS, REST
+from igmu_metrics.statistics.formatting import DASH, formatted, number
 
 _LIBRARIES: Final = ("torch", "diffusers", "transformers", "numpy", "scipy")
 _INTRODUCTION: Final = """\
@@ -93,7 +94,7 @@ def render(findings: Findings, *, figure: str, seeds_per_row: int) -> str:
 
 def _value(value: float) -> str:
     """Three digits, for figures of any scale."""
-    return "–" if value != value else f"{value:.3g}"
+    return number(value, ".3g")
 
 
 def _in_short(findings: Findings) -> str:
@@ -113,7 +114,7 @@ def _in_short(findings: Findings) -> str:
 def _versions(findings: Findings) -> Iterator[str]:
     figures = findings.evidence.figures
     for task in dict.fromkeys(task for task, _ in figures):
-        lines = [[f"`{v}`", *(shown(figures[task, v][name]) for name in (HEADLINE, *ASPECTS))] for v in VERSIONS]
+        lines = [[f"`{v}`", *(formatted(figures[task, v][name]) for name in (HEADLINE, *ASPECTS))] for v in VERSIONS]
         yield f"### {task}\n\n" + table(("version", "forget score", *ASPECTS), lines)
         every = [
             [a.measure.title, *(_value(float(findings.full[a.measure.key][task, v][0])) for v in VERSIONS)]
@@ -135,11 +136,7 @@ def _agrees(one: Agreement) -> Sequence[str]:
     practice = "uncorrected" if one.measure.baseline else "igmu"
     aspect = "the rest of the prompt" if one.measure.aspect == REST else one.measure.aspect.replace("_", " ")
     missed = f"{len(one.own.wrong)} of {one.own.n_pairs}"
-    return one.measure.title, practice, aspect, _agreed(one.own), missed, _agreed(one.whole)
-
-
-def _agreed(verdict: Verdict) -> str:
-    return f"{verdict.value:.2f} [{verdict.interval[0]:.2f}, {verdict.interval[1]:.2f}]"
+    return one.measure.title, practice, aspect, formatted(one.own), missed, formatted(one.whole)
 
 
 def _misorders(findings: Findings) -> Iterator[str]:
@@ -218,8 +215,8 @@ def _noisy(findings: Findings) -> str:
     for n in findings.noisy:
         line = [n.cell[0], f"`{n.cell[1]}`", _value(n.truth)]
         for estimate, hits in ((n.raw, n.raw_hits), (n.corrected, n.corrected_hits)):
-            share = f"{hits:.0%}" if hits == hits else "–"
-            line += [shown(estimate), f"{held(estimate.interval, n.truth)}, {share}"]
+            share = f"{hits:.0%}" if hits == hits else DASH
+            line += [formatted(estimate), f"{held(estimate.interval, n.truth)}, {share}"]
         lines.append(line)
     head = ("task", "version", "true unlearning accuracy", "uncorrected", "holds it", "corrected", "holds it")
     return table(head, lines)
@@ -231,7 +228,7 @@ def _quality(findings: Findings) -> Iterator[str]:
         doses = [f"{_value(c.doses[d])} (half damaged: {_value(c.halfway[d])})" for d in c.doses]
         gold = [float(v[0]) for (_, who), v in findings.full[f"quality_{c.name}"].items() if who == "gold"]
         values = ", ".join(map(_value, gold))
-        lines.append([c.name, f"{c.agreement:.2f}", *doses, str(c.enough or "–"), values])
+        lines.append([c.name, f"{c.agreement:.2f}", *doses, str(c.enough or DASH), values])
     damages = [f"doses of {d}" for d in findings.candidates[0].doses]
     yield table(("candidate", "versions", *damages, "prompts needed", "value of `gold`"), lines)
     best, other = findings.candidates

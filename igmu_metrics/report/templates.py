@@ -1,0 +1,35 @@
+"""Templates: all HTML is made by Jinja from the files beside this one, which escapes every value."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from igmu_metrics.statistics.formatting import between, number
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def filled(name: str, **values: object) -> str:
+    """A template with its values; one that is missing is an error."""
+    return _environment().get_template(name).render(values)
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    made = Environment(
+        loader=FunctionLoader(_source), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    made.policies["json.dumps_kwargs"] = {"ensure_ascii": False}  # `tojson` escapes what could end a script element
+    made.filters |= {"number": number, "between": between}
+    made.globals["source"] = _source
+    return made
+
+
+def _source(name: str) -> str:
+    """A file that stands beside this one, as it is."""
+    return files("igmu_metrics.report").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,84 @@
+"""How a figure is written: its value, then its interval, and a dash for what there is not.
+
+Conventions: a figure is whatever has a `value` and an `interval` (a scorecard's figure, an estimate). A missing value
+is None or NaN, a missing interval None or a pair with a None in it. There is no minus zero.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from igmu_metrics.contract import Interval
+
+DASH: Final = "–"
+
+
+class HasInterval(Protocol):
+    """A value and its 95 % interval."""
+
+    @property
+    def value(self) -> float | None:
+        """The number, None or NaN where there is none."""
+
+    @property
+    def interval(self) -> tuple[float | None, float | None] | None:
+        """Its ends."""
+
+
+def value_of(figure: HasInterval | None) -> float | None:
+    """The number of a figure, None where there is none."""
+    value = None if figure is None else figure.value
+    return None if value is None or value != value else value
+
+
+def bounds(figure: HasInterval | None) -> Interval | None:
+    """The interval of a figure, None where an end is missing."""
+    low, high = (figure.interval if figure else None) or (None, None)
+    return None if low is None or high is None else (low, high)
+
+
+def number(value: float, spec: str = ".2f") -> str:
+    """A number; `spec` is as for `format`.
+
+    >>> number(-0.001), number(1234.5, ".3g"), number(float("nan"))
+    ('0.00', '1.23e+03', '–')
+    """
+    return DASH if value != value else format(float(format(value, spec)) or 0.0, spec)
+
+
+def between(
+    figure: HasInterval | None, form: str = "{}–{}", spec: str = ".2f", *, scale: float = 1.0, missing: str = ""
+) -> str:
+    """The interval of a figure.
+
+    >>> from igmu_metrics.contract import Estimate
+    >>> between(Estimate(0.6, (0.23, 0.88))), between(Estimate(0.6), missing="no interval")
+    ('0.23–0.88', 'no interval')
+    """
+    ends = bounds(figure)
+    return form.format(*(number(scale * end, spec) for end in ends)) if ends else missing
+
+
+def formatted(
+    figure: HasInterval | None,
+    spec: str = ".2f",
+    *,
+    ends: str = "",
+    interval: str = " [{}, {}]",
+    missing: str = DASH,
+) -> str:
+    """A figure with its interval.
+
+    Args:
+        figure: what to write.
+        spec: of the value, as for `format`.
+        ends: of both ends of the interval; by default `spec`.
+        interval: what stands around them; nothing is written where there is no interval.
+        missing: what stands for a figure without a value.
+
+    >>> from igmu_metrics.contract import Estimate
+    >>> formatted(Estimate(0.6, (0.23, 0.88))), formatted(Estimate(0.6), ".3f"), formatted(None)
+    ('0.60 [0.23, 0.88]', '0.600', '–')
+    """
+    value = value_of(figure)
+    return missing if value is None else number(value, spec) + between(figure, interval, ends or spec)
