@@ -46,7 +46,7 @@ def concepts(domain: str | None = None) -> Table:
         if domain in (None, item.domain):
             table.add_row(item.id, item.config, item.family, item.scope, item.label)
     if domain is None:
-        table.caption = f"In the miniature world: {', '.join(configs.sandbox_configs())}"
+        table.caption = f"In the sandbox: {', '.join(configs.sandbox_configs())}"
     return table
 
 
