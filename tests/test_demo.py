@@ -22,8 +22,8 @@ from igmu_data.sandbox.packaged import VERSIONS
 from igmu_data.schema import Row
 from igmu_data.taxonomy import concept
 from igmu_metrics.cli import app
-from igmu_metrics.images.files import folder as drawn
-from igmu_metrics.images.files import pipelines
+from igmu_metrics.images import folder as drawn
+from igmu_metrics.images import pipelines
 from igmu_metrics.report import page
 from igmu_metrics.sandbox import demo
 from igmu_metrics.scorecard import Figure, read
