@@ -130,9 +130,11 @@ class AttackRun:
 
     def _settings(self, victim: Pipeline, original: Pipeline, detector: Detector) -> Facts:
         info, budget = self._attack.INFO, self.budget or self._attack.INFO.budget
+        package = registry.origin("attacks", self.attack)
         return {
             "attack": info.name,
             "attack.version": info.version,
+            **({"attack.package": package} if package else {}),
             "attack.finds": info.finds,
             "victim": victim.name,
             "victim.revision": victim.revision,
