@@ -114,7 +114,7 @@ def module(group: str, name: str) -> ModuleType:
 
 def modules(group: str) -> dict[str, ModuleType]:
     """By name, every module of a group that can be used; imports them all."""
-    bad = {error.name for error in broken(group)}
+    bad = {error.name for error in broken(group)} - set(own(group))
     return {name: module(group, name) for name in names(group) if name not in bad}
 
 
