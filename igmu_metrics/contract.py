@@ -291,7 +291,7 @@ def faults(result: Any) -> list[str]:
     """What of a metric's result could not stand in a scorecard.
 
     >>> faults(Result(Estimate(0.5), {"mine": Estimate(float("nan"))}, {"ids": ["a"]}))
-    ["the headline is not among the figures", "figure 'mine': NaN without a reason", "setting 'ids' is a list"]
+    ['the headline is not among the figures', "figure 'mine': NaN without a reason", "setting 'ids' is a list"]
     """
     if not isinstance(result, Result):
         return [f"it is a {type(result).__name__}, neither Result nor None"]
