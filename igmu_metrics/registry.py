@@ -267,6 +267,8 @@ def faults(group: str, module: Any, name: str = "") -> list[str]:
     if group == "metrics":
         if not isinstance(about, MetricInfo):
             found.append("INFO is missing" if about is None else f"INFO is a {type(about).__name__}, no MetricInfo")
+        else:
+            found += _fields(about)
         for known in ("NEEDS", "USES"):
             given = getattr(module, known, () if known == "USES" else None)
             if (
@@ -293,6 +295,22 @@ def faults(group: str, module: Any, name: str = "") -> list[str]:
     told = getattr(about, "name", None) if group in ("metrics", "attacks") else getattr(module, "NAME", None)
     if name and told is not None and told != name:
         found.append(f"it registers as {name!r}, but calls itself {told!r}")
+    return found
+
+
+def _fields(info: MetricInfo) -> list[str]:
+    """What of a metric's INFO would stop an evaluation, a table or a check of cards."""
+    wanted: dict[str, type | tuple[type, ...]] = {"name": str, "version": int, "headline": str, "direction": str}
+    wanted |= {"title": str, "summary": str, "place": int, "parts": Mapping, "range": tuple}
+    found = [
+        f"INFO.{name} is {getattr(info, name)!r}"
+        for name, of in wanted.items()
+        if not isinstance(getattr(info, name), of)
+    ]
+    if not found and (len(info.range) != 2 or not all(isinstance(end, int | float) for end in info.range)):
+        found.append(f"INFO.range is {info.range!r}, no pair of numbers")
+    if not found and not all(isinstance(splits, tuple) for splits in info.parts.values()):
+        found.append(f"INFO.parts is {dict(info.parts)!r}; give a tuple of splits for each part")
     return found
 
 

@@ -251,6 +251,8 @@ def test_own_metrics_do_not_pass_for_somebody_elses(card: Path, tmp_path: Path) 
         ("def load(argument, *, device, precision, threshold): ...", "it holds nothing"),
         ("def score(): ...\ndef search(): ...", "metric and attack"),
         (EXAMPLES["agreement.py"].replace("INFO =", "ABOUT ="), "INFO is missing"),
+        (EXAMPLES["agreement.py"].replace("version=1,", "version=None,"), "INFO.version is None"),
+        (EXAMPLES["agreement.py"].replace("(0.0, 1.0)", "(0.0,)"), "no pair of numbers"),
         (
             EXAMPLES["agreement.py"].replace('("id", "present", "present_original")', '("id")'),
             "NEEDS is 'id', no tuple",
