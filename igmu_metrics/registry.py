@@ -20,7 +20,9 @@ from igmu_data.errors import (
     UnknownNameError,
 )
 from igmu_metrics.contract import Metric
+from igmu_metrics.networks import lazy
 from igmu_metrics.networks.instruments import Backbone, Detector
+from igmu_metrics.networks.store import Store
 
 _ERRORS: dict[str, type[UnknownNameError]] = {
     "metrics": UnknownMetricError,
@@ -59,13 +61,16 @@ def columns(metric: Metric) -> tuple[str, ...]:
     return (*metric.NEEDS, *getattr(metric, "USES", ()))
 
 
-def detector(spec: str, **options: Any) -> Detector:
-    """Load the detector of a spec such as `labels:labels.csv` or `clip`; options go to its `load`."""
+def detector(spec: str, *, store: Store | None = None, **options: Any) -> Detector:
+    """The detector of a spec such as `labels:labels.csv` or `clip`; options go to its `load`.
+
+    With a store that knows it, it is loaded when the first unknown picture needs it.
+    """
     name, _, argument = spec.partition(":")
-    return cast(Detector, module("detectors", name).load(argument or None, **options))
+    return cast(Detector, lazy.instrument(module("detectors", name), argument or None, options, store))
 
 
-def backbone(spec: str, **options: Any) -> Backbone:
-    """Load the backbone of a spec such as `clip:openai/clip-vit-base-patch32`; options go to its `load`."""
+def backbone(spec: str, *, store: Store | None = None, **options: Any) -> Backbone:
+    """The backbone of a spec such as `clip:openai/clip-vit-base-patch32`; options go to its `load`, store as above."""
     name, _, argument = spec.partition(":")
-    return cast(Backbone, module("backbones", name).load(argument or None, **options))
+    return cast(Backbone, lazy.instrument(module("backbones", name), argument or None, options, store))
