@@ -166,7 +166,7 @@ class Evaluation(Settings):
         if name == "clip" or self.clip:
             spec = f"clip:{self.clip or argument}".removesuffix(":")
             # The reference's glued copies overflow the text encoder, and it cuts them as torchmetrics does.
-            cut = {"truncation": "cut"} if self.strip == "reference" else {}
+            cut: dict[str, Any] = {"truncation": "cut"} if self.strip == "reference" else {}
             clip = registry.backbone(spec, **how, **cut)
         wanted: dict[str, Any] = {"threshold": self.threshold, **how}
         if name == "clip" and self.clip in (None, argument):

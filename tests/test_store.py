@@ -23,6 +23,7 @@ from hypothesis.extra.numpy import arrays
 
 from igmu_data.errors import InputError, OutputError
 from igmu_metrics.contract import FloatArray
+from igmu_metrics.generations import OK
 from igmu_metrics.networks.instruments import InstrumentInfo
 from igmu_metrics.networks.observe import observe
 from igmu_metrics.networks.store import READABLE, Store, bound
@@ -77,7 +78,7 @@ def test_pictures_are_seen_once_whatever_they_are_called(tmp_path: Path, store: 
     again = Counting()
     warm = observe([*moved, picture(tmp_path / "9.png", (9, 9, 9))], backbones={"x": again}, store=store)
     assert (first.images, again.images) == (3, 1)
-    assert warm.features["x"][:3].tobytes() == cold.features["x"].tobytes()
+    assert warm["x"][:3].tobytes() == cold["x"].tobytes()
     other = Counting(revision="2")
     observe(moved, backbones={"x": other}, store=store)
     assert other.images == 3  # other weights are another network
@@ -87,24 +88,22 @@ def test_a_changed_file_is_seen_anew(tmp_path: Path, store: Store) -> None:
     path = picture(tmp_path / "a.png", (3, 3, 3))
     observe([path], backbones={"x": Counting()}, store=store)
     picture(path, (6, 6, 6))
-    assert observe([path], backbones={"x": Counting()}, store=store).features["x"][0, 0] == 2.0
+    assert observe([path], backbones={"x": Counting()}, store=store)["x"][0, 0] == 2.0
 
 
 def test_without_networks_it_is_kept_that_a_file_can_be_read(tmp_path: Path, store: Store) -> None:
     path = picture(tmp_path / "a.png", (3, 3, 3))
     seen = observe([path], store=store)
-    assert READABLE in store.get(seen.hashes[0], [READABLE])
-    assert observe([path], store=store).ok.all()
+    assert READABLE in store.get(seen["sha256"][0], [READABLE])
+    assert observe([path], store=store)["status"].tolist() == [OK]
 
 
 def test_texts_and_pairs_are_kept_too(tmp_path: Path, store: Store) -> None:
     paths = [picture(tmp_path / f"{r}.png", (r, 0, 10)) for r in (0, 51, 255)]
     one, two = Counting(), Counting()
-    expected = observe(paths, partners=paths[:1] * 3, distance=one, store=store).distances
-    assert expected is not None
+    expected = observe(paths, partners=paths[:1] * 3, distance=one, store=store)["lpips"]
     np.testing.assert_allclose(expected, [0, 17, 85])  # a third of the difference in red
-    again = observe(paths, partners=paths[:1] * 3, distance=two, store=store).distances
-    assert again is not None
+    again = observe(paths, partners=paths[:1] * 3, distance=two, store=store)["lpips"]
     assert again.tobytes() == expected.tobytes()
     assert embedded(one, ["ab", "c", "ab"], store)[:, 0].tolist() == [2, 1, 2]
     assert embedded(two, ["c", "ab", "def"], store)[:, 0].tolist() == [1, 2, 3]
@@ -162,6 +161,25 @@ def test_a_damaged_file_and_a_place_that_cannot_be_written(tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="--no-cache"):
         Store(tmp_path / "file" / "x.sqlite", 10**9)
+
+
+def test_notes_are_kept_beside_the_values(tmp_path: Path) -> None:
+    path = tmp_path / "features.sqlite"
+    store = Store(path, 10**9)
+    assert store.note("a") is None
+    store.keep_note("a", "ä" * 10)
+    store.keep_note("a", "ö" * 10)
+    store.keep_note("b", "")
+    store.put("k", [(sha("a"), np.arange(3.0))])
+    store.close()
+    store = Store(path, 10**9)
+    assert (store.note("a"), store.note("b")) == ("ö" * 10, "")
+    store.drop_note("b")
+    assert store.prune(10**9) == (0, 1)
+    assert (store.note("a"), store.note("b")) == ("ö" * 10, None)
+    assert store.prune(0) == (1, 0)
+    assert store.note("a") is None  # all goes, and so does what is known of networks
+    store.close()
 
 
 WRITER = """
@@ -224,7 +242,7 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
 SCORE = """
 import sys
 from pathlib import Path
-from igmu_metrics.evaluate import Evaluation
+from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.scorecard import write
 original, unlearned, out = map(Path, sys.argv[1:])
 print("ready", flush=True)

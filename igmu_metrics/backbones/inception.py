@@ -28,9 +28,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 NAME = "inception"
-URL = (
-    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
-)
+URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
 PREPARATIONS = {
     "clean": "clean: pil bicubic to 299x299, float32 per channel",
     "tf": "tf: tensorflow-1 bilinear to 299x299",
@@ -81,9 +79,7 @@ def load(
     return Inception(info, _trunk(state).to(loading.pick_device(device), dtype), clean=preparation == "clean")
 
 
-def files(
-    argument: str | None = None, *, preparation: str = "clean", weights: str = "", **_: Any
-) -> list[Path]:
+def files(argument: str | None = None, *, preparation: str = "clean", weights: str = "", **_: Any) -> list[Path]:
     """The files that `load` reads."""
     given = _options(argument, preparation, weights)["weights"]
     return [Path(given).expanduser() if given else loading.fetched(URL)]

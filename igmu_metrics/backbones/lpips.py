@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,7 +72,7 @@ def load(
     dtype = loading.pick_dtype(precision)
     path = Path(options["trunk"]).expanduser() if options["trunk"] else loading.fetch(TRUNKS[network])
     model = _build(network, loading.load_state(path))
-    found = loading.weights_hash([path, _linear(network)])
+    found = loading.files_hash({"trunk": path, "linear": _linear(network)})
     loading.check_revision(found, revision, path.name)
     info = InstrumentInfo(
         name=f"{NAME}:{network}",
@@ -84,9 +84,7 @@ def load(
     return Lpips(info, model, side)
 
 
-def files(
-    argument: str | None = None, *, trunk: str = "", size: int = DEFAULT_SIZE, **_: Any
-) -> list[Path] | None:
+def files(argument: str | None = None, *, trunk: str = "", size: int = DEFAULT_SIZE, **_: Any) -> list[Path] | None:
     """The files that `load` reads; None without the package."""
     if find_spec("lpips") is None:
         return None

@@ -106,7 +106,9 @@ class Lazy:
 
     def __init__(self, known: Known, open_one: Callable[[], Any]) -> None:
         self.info = known.info
-        self.reads = None if known.reads is None else tuple(Lazy(k, partial(self._read, i)) for i, k in enumerate(known.reads))
+        self.reads = (
+            None if known.reads is None else tuple(Lazy(k, partial(self._read, i)) for i, k in enumerate(known.reads))
+        )
         self._known, self._open_one = known, open_one
         self._one: Any = None
 

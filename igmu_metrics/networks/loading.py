@@ -149,7 +149,7 @@ def find_model(argument: str | None, default: str, revision: str | None, pinned:
     path = Path(name).expanduser()
     if path.is_dir():
         _safetensors(path, name)
-        source = Source(path, path.resolve().name, folder_revision(path))
+        source = Source(path, path.resolve().name, files_hash({file.name: file for file in read_files(path)}))
         check_revision(source.revision, revision, name)
         return source
     if name.startswith((".", "~", "/", "\\")) or name.count("/") > 1:
@@ -182,9 +182,9 @@ def read_files(folder: Path) -> list[Path]:
     return sorted([*folder.glob("*.safetensors"), *(path for path in there if path.is_file())])
 
 
-def folder_revision(folder: Path) -> str:
-    """`sha256:` and the first 16 digits of a hash of names and contents of `read_files`."""
-    contents = [(path.name, sha256(path)) for path in read_files(folder)]
+def files_hash(files: Mapping[str, Path]) -> str:
+    """`sha256:` and the first 16 digits of a hash of what each file is for and holds, wherever it lies."""
+    contents = [(what, sha256(path)) for what, path in sorted(files.items())]
     return f"sha256:{hashlib.sha256(json.dumps(contents).encode()).hexdigest()[:16]}"
 
 
