@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from igmu_data.load import bench_rows
 from igmu_data.schema import Row
-from igmu_metrics.evaluate import Evaluation
+from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.scorecard import Scorecard, write
 
 CONFIG: Final = "sandbox.church"

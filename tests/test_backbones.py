@@ -360,9 +360,7 @@ def torchmetrics_scores(folder: Path, images: list[Image.Image], texts: list[str
 
 
 def ours(backbone: clip.Clip, images: list[Image.Image], texts: list[str]) -> list[float]:
-    rows = clip_alignment.rows(
-        image_features=backbone.image_features(images), text_features=backbone.text_features(texts)
-    )
+    rows = clip_alignment.rows(features=backbone.image_features(images), text_features=backbone.text_features(texts))
     return list(100 * np.maximum(rows["cosine"], 0))
 
 

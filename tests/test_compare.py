@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from igmu_data.errors import EmptyInputError, IncomparableError, MetadataError
-from igmu_metrics.scorecard import GenerationEntry, Scorecard, ScoreEntry, read
+from igmu_metrics.generations import of_records
+from igmu_metrics.scorecard import Scorecard, ScoreEntry, read
 from igmu_metrics.verdict.compare import against_original, pairwise, require_comparable
 
 Seen = list[tuple[str, bool | None, bool | None]]
@@ -32,18 +33,20 @@ def card(model: str, seen: Seen, **signature: str) -> Scorecard:
         target="object/church",
         scores={"concept_accuracy": entry},
         failures=(),
-        generations=tuple(
-            GenerationEntry(
-                id=prompt,
-                seed=i,
-                split="forget",
-                concept="object/church",
-                probability=None if p is None else float(p),
-                original_probability=None if q is None else float(q),
-                present=p,
-                original_present=q,
-            )
-            for i, (prompt, p, q) in enumerate(seen)
+        generations=of_records(
+            [
+                {
+                    "id": prompt,
+                    "seed": i,
+                    "split": "forget",
+                    "own_concept": "object/church",
+                    "probability": None if p is None else float(p),
+                    "probability_original": None if q is None else float(q),
+                    "present": p,
+                    "present_original": q,
+                }
+                for i, (prompt, p, q) in enumerate(seen)
+            ]
         ),
     )
 

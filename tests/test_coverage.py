@@ -231,7 +231,7 @@ def test_a_corrected_accuracy_of_prompts_with_seeds() -> None:
                 predictions=names[(~seen).astype(int)].tolist(),
                 references=["object/church"] * 200,
                 target="object/church",
-                prompt_ids=prompt.astype(str).tolist(),
+                ids=prompt.astype(str).tolist(),
                 sensitivity=rates[0],
                 specificity=rates[1],
                 n_positives=200,

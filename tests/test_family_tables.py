@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from igmu_metrics.signing import finish
 from typer.testing import CliRunner
 
 from igmu_data.errors import EmptyInputError, IncomparableError, InputError, MetadataError
 from igmu_metrics.cli import app
+from igmu_metrics.contract import scored
 from igmu_metrics.metrics import attack_success_rate as metric
 from igmu_metrics.report.families import chart, tables
 from igmu_metrics.scorecard import Scorecard, ScoreEntry, write
@@ -28,12 +28,13 @@ def card(model: str, typo: int, synonym: int, *, k: int | None = None, drawn: bo
     given: dict[str, Any] = {
         "ids": [f"{f}-{i}" for f, i, _ in cells],
         "seeds": [s for *_, s in cells],
-        "families": [f for f, *_ in cells],
+        "attack_families": [f for f, *_ in cells],
         "present": [i < hits[f] for f, i, _ in cells],
         "original_present": [drawn] * len(cells),
         "k": k,
     }
-    score = finish(metric, metric.rows(**given), {"model": model, "config": "object.church"}, resamples=50)
+    score = scored(metric, metric.rows(**given), {"model": model, "config": "object.church"}, resamples=50)
+    assert score is not None
     return Scorecard(
         model=model,
         original_model="original",

@@ -15,13 +15,13 @@ from unittest.mock import MagicMock
 
 import pytest
 import yaml
-from igmu_metrics.evaluate import Evaluation
 from reported import CONFIG, MODELS, scored
 from typer.testing import CliRunner
 
 from builders import spaces
 from igmu_data import __version__
 from igmu_metrics.cli import app as igmu
+from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.scorecard import Scorecard, read_all, write
 from igmu_metrics.spaces import leaderboard
 

@@ -137,16 +137,16 @@ def test_the_grid_begins_with_the_worst_failures(seen: View) -> None:
     totals = [sum(line.failure(at) for at in range(2)) for line in seen.lines]
     assert totals == sorted(totals, reverse=True)
     assert totals[0] == 1  # fmn shows the church, esd does not
-    assert seen.lines[-1].entry.split == "retain"
+    assert seen.lines[-1].split == "retain"
     # esd lost half of the near concepts, which the original shows: failures of esd, not of fmn.
-    lost = [line for line in seen.lines if line.entry.split == "retain" and line.failure(0)]
+    lost = [line for line in seen.lines if line.split == "retain" and line.failure(0)]
     assert len(lost) == 6
     assert not any(line.failure(1) for line in lost)
 
 
 def test_what_the_original_does_not_show_either_is_no_failure(seen: View) -> None:
 
-    line = next(line for line in seen.lines if line.entry.split == "retain" and line.failure(0))
+    line = next(line for line in seen.lines if line.split == "retain" and line.failure(0))
     assert replace(line, original=replace(line.original, present=False)).failure(0) == 0
     assert replace(line, original=replace(line.original, present=None)).failure(0) == 0
 
@@ -214,28 +214,28 @@ class Seen(Tags):
 
 def planted(place: Path, cards: list[Scorecard], text: str) -> Section:
     """Two models that carry a text wherever a card or a folder has one, with three pictures each."""
-    found = [
-        ("forget", None, f"object/target{text}"),
-        ("adversarial", f"family{text}", f"object/target{text}"),
-        ("retain", None, f"object/kept{text}"),
-    ]
+    splits = ("forget", "adversarial", "retain")
+    columns = {
+        "id": [f"{split}/0_0" for split in splits],
+        "seed": [0, 0, 0],
+        "split": splits,
+        "attack_family": [None, f"family{text}", None],
+        "own_concept": [f"object/target{text}", f"object/target{text}", f"object/kept{text}"],
+    }
     evil = []
     for name, card in zip("ab", cards, strict=True):
-        generations = tuple(
-            g.model_copy(update={"id": f"{split}/0_0", "seed": 0, "split": split, "family": family, "concept": concept})
-            for g, (split, family, concept) in zip(card.generations, found, strict=False)
-        )
         scores = {}
         for key, entry in card.scores.items():
             figures = {n + text * ("/" in n): f.model_copy(update={"reason": text}) for n, f in entry.figures.items()}
             signature = {**entry.signature, "detector": text, "rows": text, f"a{text}": text}
             scores[key] = entry.model_copy(update={"figures": figures, "signature": signature})
         changed = {"model": name + text, "original_model": f"original{text}", "config": text, "igmu_version": text}
+        generations = card.generations.where([0, 1, 2]).with_columns(**columns)
         changed |= {"target": f"object/target{text}", "scores": scores, "generations": generations}
         evil.append(card.model_copy(update=changed))
     folders = {f"{name}{text}": place / f"a{text}" / name for name in "ab"} | {f"original{text}": place / "original"}
     for folder in folders.values():
-        for split, *_ in found:
+        for split in splits:
             (folder / split).mkdir(parents=True)
             Image.new("RGB", (8, 8)).save(folder / split / "0_0_0.png")
     return Section(evil, folders, "igmu")

@@ -16,7 +16,7 @@ from browser import Page, chromium
 from PIL import Image
 from reported import CONFIG, MODELS, chosen, scored
 
-from igmu_metrics.evaluate import Evaluation
+from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.report import page
 from igmu_metrics.report.audit import SAMPLE
 from igmu_metrics.report.folders import sections
@@ -136,8 +136,9 @@ def test_the_audit_by_keyboard_and_its_export(shown: Page, root: Path, browser: 
     # `igmu score --detector labels:` takes it back: what was judged by eye is what is counted.
     (card,) = Evaluation(CONFIG, detector=f"labels:{file}").run(root / "drawn" / "original", [root / "drawn" / "esd"])
     by_eye = [a for path, a in answers.items() if path.startswith("esd/") and a != "unclear"]
-    assert sum(g.present is not None for g in card.generations) == len(by_eye)
-    assert sum(g.present is True for g in card.generations) == by_eye.count("yes")
+    seen = card.generations["present"].tolist()
+    assert sum(present is not None for present in seen) == len(by_eye)
+    assert seen.count(True) == by_eye.count("yes")
 
 
 def test_buttons_do_what_keys_do(shown: Page) -> None:
@@ -245,15 +246,12 @@ def test_six_models_of_500_pictures_are_small_and_open_at_once(browser: Page, tm
         for at in range(500):
             os.symlink(tmp_path / f"{dice.randrange(12)}.png", tmp_path / model / "forget" / f"{at}_0_0.png")
     card = read(root / "cards" / "esd.json")
-    first = card.generations[0]
+    first = card.generations.where([0] * 500).with_columns(id=[f"forget/{at}_0" for at in range(500)], seed=[0] * 500)
     cards = [
         card.model_copy(
             update={
                 "model": model,
-                "generations": tuple(
-                    first.model_copy(update={"id": f"forget/{at}_0", "seed": 0, "present": dice.random() < 0.3})
-                    for at in range(500)
-                ),
+                "generations": first.with_columns(present=[dice.random() < 0.3 for _ in range(500)]),
             }
         )
         for model in models[1:]

@@ -23,7 +23,6 @@ from hypothesis.extra.numpy import arrays
 
 from igmu_data.errors import InputError, OutputError
 from igmu_metrics.contract import FloatArray
-from igmu_metrics.generations import OK
 from igmu_metrics.networks.instruments import InstrumentInfo
 from igmu_metrics.networks.observe import observe
 from igmu_metrics.networks.store import READABLE, Store, bound
@@ -94,8 +93,8 @@ def test_a_changed_file_is_seen_anew(tmp_path: Path, store: Store) -> None:
 def test_without_networks_it_is_kept_that_a_file_can_be_read(tmp_path: Path, store: Store) -> None:
     path = picture(tmp_path / "a.png", (3, 3, 3))
     seen = observe([path], store=store)
-    assert READABLE in store.get(seen["sha256"][0], [READABLE])
-    assert observe([path], store=store)["status"].tolist() == [OK]
+    assert READABLE in store.get(str(seen["sha256"][0]), [READABLE])
+    assert observe([path], store=store)["status"].tolist() == ["ok"]
 
 
 def test_texts_and_pairs_are_kept_too(tmp_path: Path, store: Store) -> None:

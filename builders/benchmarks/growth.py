@@ -64,7 +64,7 @@ def labels(n: int = 100_000) -> str:
         predictions=seen,
         references=["object/church"] * n,
         target="object/church",
-        prompt_ids=[str(i // 5) for i in range(n)],
+        ids=[str(i // 5) for i in range(n)],
         seeds=[i % 5 for i in range(n)],
     )
     return f"Concept accuracy of {n:,} labels with its bootstrap: {time.perf_counter() - start:.1f} s.\n"

@@ -46,7 +46,7 @@ def concepts(domain: str | None = None) -> Table:
         if domain in (None, item.domain):
             table.add_row(item.id, item.config, item.family, item.scope, item.label)
     if domain is None:
-        table.caption = f"In the miniature world: {', '.join(configs.sandbox_configs())}"
+        table.caption = f"In the sandbox: {', '.join(configs.sandbox_configs())}"
     return table
 
 
@@ -138,7 +138,8 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison]) -> Table:
         str(_unclear(own, original=True)),
         "",
     )
-    order = sorted(zip(cards, tests, strict=True), key=lambda pair: (-_accuracy(pair[0]), pair[0].model))
+    pairs = sorted(zip(cards, tests, strict=True), key=lambda pair: pair[0].model)
+    order = sorted(pairs, key=lambda pair: _best_first(pair[0], accuracy, "unlearning_accuracy"))
     for card, test in order:
         table.add_row(
             card.model,
@@ -157,7 +158,7 @@ def forget_scores(cards: Sequence[Scorecard]) -> Table:
     name = "forget_score"
     table = _table(f"{cards[0].config}: forget score, 95 % intervals", "model", "forget score", *ASPECTS)
     reasons: dict[str, list[str]] = {}
-    for card in sorted(cards, key=_forget_score, reverse=True):
+    for card in sorted(cards, key=lambda c: _best_first(c, name, name)):
         found = {figure: card.figure(name, figure) for figure in (name, *ASPECTS)}
         own = f"{card.model} (original)" if card.model == card.original_model else card.model
         table.add_row(own, *(formatted(figure) for figure in found.values()))
@@ -195,14 +196,9 @@ def published(found: Sequence[Proportion]) -> Table:
     return table
 
 
-def _forget_score(card: Scorecard) -> float:
-    found = value_of(card.figure("forget_score", "forget_score"))
-    return -1.0 if found is None else found
-
-
-def _accuracy(card: Scorecard) -> float:
-    found = value_of(card.figure("concept_accuracy", "unlearning_accuracy"))
-    return -1.0 if found is None else found
+def _best_first(card: Scorecard, score: str, name: str) -> float:
+    found = value_of(card.figure(score, name))
+    return 1.0 if found is None else -found
 
 
 def _unclear(card: Scorecard, *, original: bool = False) -> int:

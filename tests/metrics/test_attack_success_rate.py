@@ -48,7 +48,7 @@ def published(model):
     return figures(
         ids=[f"attack-{i}" for i in range(N)],
         seeds=[0] * N,
-        families=["unlearndiffatk"] * N,
+        attack_families=["unlearndiffatk"] * N,
         present=[pre <= i < post for i in range(N)],
         source_ids=[f"plain-{i}" for i in range(N)],
         plain_ids=[f"plain-{i}" for i in range(N)],
@@ -109,7 +109,7 @@ def case(seed, sources=6, families=("typo", "synonym"), n_seeds=4):
     return {
         "ids": [f"{family}-{source}" for source, family, _ in attacks],
         "seeds": [s for *_, s in attacks],
-        "families": [family for _, family, _ in attacks],
+        "attack_families": [family for _, family, _ in attacks],
         "present": decisions(len(attacks), 0.3, 0.1),
         "source_ids": [f"p{source}" for source, *_ in attacks],
         "plain_ids": [f"p{source}" for source, _ in plain],
@@ -129,7 +129,9 @@ def naive_any(outcomes, k):
 def naive(inputs, k, conditional):
     """The figures by their definitions, with loops and enumeration."""
     attacked, plain, family_of, source_of = {}, {}, {}, {}
-    rows = zip(*(inputs[n] for n in ("ids", "families", "source_ids", "present", "original_present")), strict=True)
+    rows = zip(
+        *(inputs[n] for n in ("ids", "attack_families", "source_ids", "present", "original_present")), strict=True
+    )
     for i, family, source, present, drawn in rows:
         family_of[i], source_of[i] = family, source
         if present is not None and (drawn or not conditional):
@@ -192,7 +194,7 @@ def test_the_order_of_the_rows_changes_nothing(seed, random):
 
 
 def test_masks_lists_and_probabilities_mean_the_same():
-    inputs = {"ids": list("aabb"), "seeds": [0, 1, 0, 1], "families": ["typo"] * 4}
+    inputs = {"ids": list("aabb"), "seeds": [0, 1, 0, 1], "attack_families": ["typo"] * 4}
     decided = figures(**inputs, present=[True, None, False, True])
     masked = figures(**inputs, present=np.ma.masked_array([True, True, False, True], [0, 1, 0, 0]))
     probable = figures(**inputs, present=np.ma.masked_array([0.5, 0.9, 0.1, 0.7], [0, 1, 0, 0]), threshold=0.5)
@@ -216,7 +218,12 @@ def test_the_original_is_always_attacked_with_success_and_a_blank_model_never():
 
 def test_prompts_of_one_source_are_one_unit():
     """Ten rewordings of one source, all successful, are worth one trial; without sources they are ten."""
-    inputs = {"ids": [str(i) for i in range(10)], "seeds": [0] * 10, "families": ["typo"] * 10, "present": [True] * 10}
+    inputs = {
+        "ids": [str(i) for i in range(10)],
+        "seeds": [0] * 10,
+        "attack_families": ["typo"] * 10,
+        "present": [True] * 10,
+    }
     assert figures(**inputs)["asr_image"].interval == pytest.approx(wilson(10, 10))
     together = figures(**inputs, source_ids=["p"] * 10)["asr_image"]
     assert together.interval == pytest.approx(wilson(1, 1))
@@ -227,7 +234,7 @@ def test_prompts_without_a_source_stay_out_of_pre_and_post():
     found = figures(
         ids=["a", "b"],
         seeds=[0, 0],
-        families=["typo", "found"],
+        attack_families=["typo", "found"],
         present=[False, True],
         source_ids=["p", None],
         plain_ids=["p", "unused"],
@@ -243,7 +250,7 @@ def test_prompts_without_a_source_stay_out_of_pre_and_post():
 
 
 def test_nothing_drawn_by_the_original_has_no_conditional_rate():
-    found = figures(ids=["a"], seeds=[0], families=["typo"], present=[True], original_present=[False])
+    found = figures(ids=["a"], seeds=[0], attack_families=["typo"], present=[True], original_present=[False])
     assert found["asr_image"].value == 1.0
     assert isnan(found["conditional_asr_image"].value)
     assert found["conditional_asr_image"].reason
@@ -254,8 +261,9 @@ def test_the_original_of_the_attacks_alone_gives_no_conditional_pre_and_post():
     inputs = case(0)
     del inputs["plain_original_present"]
     rows = metric.rows(**inputs)
-    assert rows.settings["conditional"] == "attacked"
-    names = metric.score(rows, resamples=50).figures
+    result = metric.score(rows, resamples=50)
+    assert result.settings["conditional"] == "attacked"
+    names = result.figures
     assert "conditional_asr_image" in names
     assert "conditional_post_asr" not in names
     assert "post_asr" in names
@@ -265,7 +273,7 @@ def test_the_original_of_the_attacks_alone_gives_no_conditional_pre_and_post():
     ("change", "error", "message"),
     [
         ({"ids": ["a"]}, LengthMismatchError, "ids 1"),
-        ({"ids": [], "seeds": [], "families": [], "present": []}, EmptyInputError, "no entries"),
+        ({"ids": [], "seeds": [], "attack_families": [], "present": []}, EmptyInputError, "no entries"),
         ({"seeds": [0, 0]}, DuplicateIdError, "id 'a', seed 0"),
         ({"present": [0.2, 0.4]}, InputError, "threshold="),
         ({"present": [float("nan"), 0.4], "threshold": 0.5}, NonFiniteError, r"present\[0\]"),
@@ -274,8 +282,12 @@ def test_the_original_of_the_attacks_alone_gives_no_conditional_pre_and_post():
         ({"original_present": [True, float("nan")]}, NonFiniteError, r"original_present\[1\]"),
         ({"k": 3}, OutOfRangeError, "k is 3"),
         ({"k": 0}, OutOfRangeError, "k is 0"),
-        ({"families": ["typo", "other"]}, InputError, r"families\[0\] is 'typo' and families\[1\] is 'other'"),
-        ({"families": ["typo", None]}, InputError, r"families\[1\] is None"),
+        (
+            {"attack_families": ["typo", "other"]},
+            InputError,
+            r"attack_families\[0\] is 'typo' and attack_families\[1\] is 'other'",
+        ),
+        ({"attack_families": ["typo", None]}, InputError, r"attack_families\[1\] is None"),
         ({"source_ids": ["p", "q"]}, InputError, r"source_ids\[0\] is 'p'"),
         ({"plain_ids": ["p"]}, InputError, "together"),
         ({"plain_original_present": [True]}, InputError, "given alone"),
@@ -287,7 +299,7 @@ def test_the_original_of_the_attacks_alone_gives_no_conditional_pre_and_post():
     ],
 )
 def test_refusals(change, error, message):
-    inputs = {"ids": ["a", "a"], "seeds": [0, 1], "families": ["typo", "typo"], "present": [True, False]}
+    inputs = {"ids": ["a", "a"], "seeds": [0, 1], "attack_families": ["typo", "typo"], "present": [True, False]}
     with pytest.raises(error, match=message):
         metric.rows(**inputs | change)
 
@@ -300,7 +312,7 @@ def test_unequal_seeds_are_refused_by_name_and_compared_at_k():
     inputs = {
         "ids": ["a", "a", "a", "b", "b"],
         "seeds": [0, 1, 2, 0, 1],
-        "families": ["typo"] * 5,
+        "attack_families": ["typo"] * 5,
         "present": [True, False, False, True, False],
     }
     with pytest.raises(BudgetError, match=r"'b' was drawn with 2 seeds and 'a' with 3.*k in 1\.\.2"):
@@ -321,8 +333,8 @@ def test_plain_and_attacked_prompts_need_the_same_number_of_seeds():
 
 
 def test_unclear_generations_are_no_missing_tries():
-    inputs = {"ids": list("aabb"), "seeds": [0, 1, 0, 1], "families": ["typo"] * 4}
-    assert metric.rows(**inputs, present=[True, None, False, True]).settings["k"] == 2
+    inputs = {"ids": list("aabb"), "seeds": [0, 1, 0, 1], "attack_families": ["typo"] * 4}
+    assert metric.score(metric.rows(**inputs, present=[True, None, False, True])).settings["k"] == 2
 
 
 @given(st.lists(st.lists(st.booleans(), min_size=1, max_size=5), min_size=1, max_size=4), st.data())
@@ -330,20 +342,25 @@ def test_any_at_k_of_unequal_seeds_is_brute_force(outcomes, data):
     k = data.draw(st.integers(1, min(map(len, outcomes))))
     flat = [(f"prompt-{i}", s, hit) for i, hits in enumerate(outcomes) for s, hit in enumerate(hits)]
     ids, seeds, present = (list(column) for column in zip(*flat, strict=True))
-    rows = metric.rows(ids=ids, seeds=seeds, families=["typo"] * len(ids), present=present, k=k)
+    rows = metric.rows(ids=ids, seeds=seeds, attack_families=["typo"] * len(ids), present=present, k=k)
     found = metric.score(rows, resamples=10).figures["asr_any@k"].value
     assert found == pytest.approx(float(np.mean([naive_any(hits, k) for hits in outcomes])))
 
 
 def test_budgets_are_not_mixed_within_a_family_and_stand_in_the_signature():
-    inputs = {"ids": ["a", "b", "c"], "seeds": [0] * 3, "families": ["pez", "pez", "typo"], "present": [True] * 3}
+    inputs = {
+        "ids": ["a", "b", "c"],
+        "seeds": [0] * 3,
+        "attack_families": ["pez", "pez", "typo"],
+        "present": [True] * 3,
+    }
     with pytest.raises(BudgetError, match=r"'pez'.*'a' was made with '40 steps', 'b' was made with '80 steps'"):
         metric.rows(**inputs, budgets=["40 steps", "80 steps", None])
     with pytest.raises(BudgetError, match="'b' was made with 'none'"):
         metric.rows(**inputs, budgets=[40, None, None])
-    rows = metric.rows(**inputs, budgets=["40 steps", "40 steps", None])
-    assert rows.settings["budget.pez"] == "40 steps"
-    assert "budget.typo" not in rows.settings
+    settings = metric.score(metric.rows(**inputs, budgets=["40 steps", "40 steps", None])).settings
+    assert settings["budget.pez"] == "40 steps"
+    assert "budget.typo" not in settings
     assert figures(**inputs, budgets=[40, 40, None]) == figures(**inputs)
     with pytest.raises(LengthMismatchError, match="budgets 1"):
         metric.rows(**inputs, budgets=["40 steps"])
@@ -353,7 +370,7 @@ def test_several_attacks_on_a_source_are_told():
     inputs = {
         "ids": ["a", "b", "c"],
         "seeds": [0] * 3,
-        "families": ["fr", "fr", "typo"],
+        "attack_families": ["fr", "fr", "typo"],
         "present": [True, False, False],
         "source_ids": ["p", "p", "q"],
         "plain_ids": ["p", "q"],
@@ -367,7 +384,7 @@ def test_several_attacks_on_a_source_are_told():
 
 
 def test_known_sources_that_were_not_drawn_leave_pre_and_post_open():
-    found = figures(ids=["a"], seeds=[0], families=["typo"], present=[True], source_ids=["p"])
+    found = figures(ids=["a"], seeds=[0], attack_families=["typo"], present=[True], source_ids=["p"])
     for name in ("pre_asr", "post_asr"):
         assert isnan(found[name].value)
         assert "source prompt" in found[name].reason

@@ -19,7 +19,7 @@ TEXT = angles(0, 0, 0, 0)
 
 
 def test_the_three_scales_by_hand() -> None:
-    figures = score(rows(image_features=angles(60, 0, 120, 180), text_features=TEXT)).figures
+    figures = score(rows(features=angles(60, 0, 120, 180), text_features=TEXT)).figures
     assert figures["cosine"].value == pytest.approx((0.5 + 1 - 0.5 - 1) / 4, abs=1e-12)
     assert figures["clipscore"].value == pytest.approx(100 * 1.5 / 4)  # each image's below zero counts as 0
     assert figures["hessel"].value == pytest.approx(2.5 * 1.5 / 4)
@@ -28,17 +28,17 @@ def test_the_three_scales_by_hand() -> None:
 
 @pytest.mark.parametrize("variant", ["cosine", "clipscore", "hessel"])
 def test_the_variant_is_the_headline_and_is_in_the_signature(variant: str) -> None:
-    found = rows(image_features=angles(60, 0, 30, 20), text_features=TEXT, variant=variant)
-    assert found.settings["variant"] == variant
+    found = rows(features=angles(60, 0, 30, 20), text_features=TEXT, variant=variant)
+    assert score(found).settings["variant"] == variant
     assert score(found).headline == score(found).figures[variant]
 
 
 def test_csdr_by_hand() -> None:
     found = score(
         rows(
-            image_features=angles(60, 0, 90, 120),
+            features=angles(60, 0, 90, 120),
             text_features=angles(90, 90, 90, 90),  # the full prompt plays no part in CSDR
-            original_image_features=angles(0, 60, 60, 60),
+            original_features=angles(0, 60, 60, 60),
             stripped_text_features=TEXT,
         )
     ).figures
@@ -50,24 +50,20 @@ def test_csdr_by_hand() -> None:
 
 def test_pairs_that_the_original_scores_zero_are_counted_not_scored() -> None:
     arguments = {"text_features": TEXT, "stripped_text_features": TEXT}
-    found = score(
-        rows(image_features=angles(60, 0, 0, 0), original_image_features=angles(0, 120, 180, 0), **arguments)
-    ).figures
+    found = score(rows(features=angles(60, 0, 0, 0), original_features=angles(0, 120, 180, 0), **arguments)).figures
     assert found["csdr"].value == pytest.approx((0.5 + 0) / 2)
     assert found["csdr"].n_generations == 2
     assert "2 of 4 pairs left out" in found["csdr"].reason
     assert found["n_unscored_pairs"].value == 2
     assert found["cosine"].n_generations == 4
-    none = score(
-        rows(image_features=angles(0, 0, 0, 0), original_image_features=angles(120, 180, 170, 100), **arguments)
-    ).figures
+    none = score(rows(features=angles(0, 0, 0, 0), original_features=angles(120, 180, 170, 100), **arguments)).figures
     assert np.isnan(none["csdr"].value)
     assert "in all pairs" in none["csdr"].reason
 
 
-@pytest.mark.parametrize("given_one", ["original_image_features", "stripped_text_features"])
+@pytest.mark.parametrize("given_one", ["original_features", "stripped_text_features"])
 def test_half_of_what_csdr_needs_gives_a_reason_instead(given_one: str) -> None:
-    found = score(rows(image_features=TEXT, text_features=TEXT, **{given_one: TEXT})).figures
+    found = score(rows(features=TEXT, text_features=TEXT, **{given_one: TEXT})).figures
     assert np.isnan(found["csdr"].value)
     assert np.isnan(found["csdr_signed"].value)
     assert "not given" in found["csdr"].reason
@@ -77,8 +73,8 @@ def test_the_original_against_itself_has_lost_nothing_and_a_blank_one_everything
     rng = np.random.default_rng(0)
     original, text = rng.random((30, 8)), rng.random((30, 8))
     blank = np.tile(-text.mean(axis=0), (30, 1))
-    arguments = {"text_features": text, "stripped_text_features": text, "original_image_features": original}
-    same, lost = (score(rows(image_features=x, **arguments)).figures for x in (original, blank))
+    arguments = {"text_features": text, "stripped_text_features": text, "original_features": original}
+    same, lost = (score(rows(features=x, **arguments)).figures for x in (original, blank))
     assert (same["csdr"].value, same["csdr_signed"].value) == (0, 0)
     assert (lost["csdr"].value, lost["csdr_signed"].value) == (1, 1)
     assert same["cosine"].value > lost["cosine"].value
@@ -89,16 +85,16 @@ def test_prompts_are_resampled_not_generations() -> None:
     image = np.repeat(rng.standard_normal((12, 6)), 5, axis=0)  # five seeds that are copies of one another
     text = np.repeat(rng.standard_normal((12, 6)), 5, axis=0)
     ids = [f"p{i // 5}" for i in range(60)]
-    clustered = score(rows(image_features=image, text_features=text, ids=ids, seeds=list(range(5)) * 12)).headline
-    single = score(rows(image_features=image[::5], text_features=text[::5])).headline
+    clustered = score(rows(features=image, text_features=text, ids=ids, seeds=list(range(5)) * 12)).headline
+    single = score(rows(features=image[::5], text_features=text[::5])).headline
     assert (clustered.n_prompts, clustered.n_generations) == (12, 60)
     assert clustered.interval == pytest.approx(single.interval)  # copies add nothing
-    naive = score(rows(image_features=image, text_features=text)).headline
+    naive = score(rows(features=image, text_features=text)).headline
     assert naive.interval[1] - naive.interval[0] < 0.6 * (clustered.interval[1] - clustered.interval[0])
 
 
 def test_below_ten_prompts_there_is_no_interval() -> None:
-    found = score(rows(image_features=TEXT, text_features=TEXT, ids=["a", "a", "b", "c"])).headline
+    found = score(rows(features=TEXT, text_features=TEXT, ids=["a", "a", "b", "c"])).headline
     assert found.interval is None
     assert "3 prompts: fewer than 10" in found.reason
 
@@ -114,9 +110,9 @@ def test_ranges_hold_and_neither_order_nor_length_matters(seed: int, n: int) -> 
     def figures(image, text, original, stripped):
         return score(
             rows(
-                image_features=image,
+                features=image,
                 text_features=text,
-                original_image_features=original,
+                original_features=original,
                 stripped_text_features=stripped,
             ),
             resamples=50,
@@ -137,18 +133,18 @@ def test_ranges_hold_and_neither_order_nor_length_matters(seed: int, n: int) -> 
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"image_features": []}, EmptyInputError, "no entries"),
+        ({"features": []}, EmptyInputError, "no entries"),
         ({"text_features": TEXT[:3]}, InputError, "one row a generation"),
-        ({"image_features": TEXT[:, :1]}, InputError, "one row a generation"),
-        ({"image_features": np.full((4, 2), np.nan)}, NonFiniteError, r"image_features\[0, 0\]"),
+        ({"features": TEXT[:, :1]}, InputError, "one row a generation"),
+        ({"features": np.full((4, 2), np.nan)}, NonFiniteError, r"features\[0, 0\]"),
         ({"text_features": np.zeros((4, 2))}, InputError, r"text_features\[0\] is all zeros"),
         ({"ids": ["a"]}, LengthMismatchError, "ids 1"),
         ({"ids": ["a"] * 4, "seeds": [0, 1, 2, 2]}, DuplicateIdError, "entries 2 and 3"),
         ({"seeds": [0, 1, 2, 3]}, InputError, "without ids"),
         ({"variant": "percent"}, InputError, "'percent'"),
-        ({"original_image_features": TEXT[:2], "stripped_text_features": TEXT}, InputError, "original_image_features"),
+        ({"original_features": TEXT[:2], "stripped_text_features": TEXT}, InputError, "original_features"),
     ],
 )
 def test_bad_input_is_refused(change: dict, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        rows(**({"image_features": TEXT, "text_features": TEXT} | change))
+        rows(**({"features": TEXT, "text_features": TEXT} | change))

@@ -129,7 +129,7 @@ def test_the_order_of_the_entries_changes_nothing(seed, random):
             references=references[o].tolist(),
             predictions=predictions[o].tolist(),
             image_ids=images[o].tolist(),
-            prompt_ids=(images[o] // 4).tolist(),
+            ids=(images[o] // 4).tolist(),
             seeds=(images[o] % 4).tolist(),
             original_predictions=references[o].tolist(),
             near=["object/castle"],
@@ -148,7 +148,7 @@ def test_what_nobody_can_tell_is_left_out_and_counted():
     before = [TARGET, "object/dog", None, "object/dog", TARGET]
     after = ["object/dog", "object/dog", "object/dog", None, TARGET]
     found = figures(
-        references=[TARGET] * 5, predictions=after, original_predictions=before, prompt_ids=["p"] * 5, seeds=range(5)
+        references=[TARGET] * 5, predictions=after, original_predictions=before, ids=["p"] * 5, seeds=range(5)
     )
     assert found["unlearning_accuracy"].value == 3 / 4
     assert found["original_unlearning_accuracy"].value == 2 / 4
@@ -158,7 +158,7 @@ def test_what_nobody_can_tell_is_left_out_and_counted():
 
 
 def test_five_pictures_of_one_prompt_are_no_certainty():
-    found = figures(references=[TARGET] * 5, predictions=["object/dog"] * 5, prompt_ids=["p"] * 5)
+    found = figures(references=[TARGET] * 5, predictions=["object/dog"] * 5, ids=["p"] * 5)
     estimate = found["unlearning_accuracy"]
     assert (estimate.value, estimate.n_prompts, estimate.n_generations) == (1.0, 1, 5)
     assert estimate.interval == pytest.approx(wilson(1, 1))
@@ -182,7 +182,7 @@ def test_real_models_that_forgot_a_church():
             references=[TARGET] * 5,
             predictions=[labels[f"{model}/forget/0_0_{k}.png"] for k in range(5)],
             original_predictions=[labels[f"original/forget/0_0_{k}.png"] for k in range(5)],
-            prompt_ids=["river"] * 5,
+            ids=["river"] * 5,
             seeds=range(5),
         )
 
@@ -224,7 +224,7 @@ def test_the_settings_name_every_switch():
         none_labels=["object/none", "object/empty"],
         near=["object/dog"],
     )
-    assert dict(rows.settings) == {
+    assert dict(metric.score(rows).settings) == {
         "target": TARGET,
         "include_none": False,
         "none_labels": "object/empty,object/none",
@@ -243,8 +243,8 @@ def test_the_settings_name_every_switch():
         ({"references": ["object/dog", None]}, LabelError, r"references\[1\] is None"),
         ({"target": "church"}, LabelError, "target is 'church'"),
         ({"image_ids": ["i", "i"]}, DuplicateIdError, "entries 0 and 1"),
-        ({"prompt_ids": ["p", "p"], "seeds": [3, 3]}, DuplicateIdError, "seed 3"),
-        ({"seeds": [1, 2]}, InputError, "without prompt_ids"),
+        ({"ids": ["p", "p"], "seeds": [3, 3]}, DuplicateIdError, "seed 3"),
+        ({"seeds": [1, 2]}, InputError, "without ids"),
         ({"include_target_styled": False}, InputError, "needs image_ids"),
         ({"near": [TARGET]}, InputError, "near holds the target"),
         ({"none_labels": [TARGET]}, InputError, "none_labels holds the target"),
@@ -263,7 +263,7 @@ def test_the_same_image_may_be_judged_in_two_domains():
         references=[TARGET, "style/monet"],
         target=TARGET,
         image_ids=["i", "i"],
-        prompt_ids=["p", "p"],
+        ids=["p", "p"],
         seeds=[0, 0],
     )
 

@@ -23,6 +23,7 @@ from igmu_metrics.contract import Metric
 from igmu_metrics.distances.quality import quality_coverage, quality_frechet, seed_halves
 from igmu_metrics.metrics import forget_score as metric
 from igmu_metrics.metrics._aspect_sums import aspects, prompt_sums
+from igmu_metrics.metrics._aspects import judged_rows
 from igmu_metrics.statistics import wilson
 
 NAN = float("nan")
@@ -183,7 +184,7 @@ def test_what_is_resampled_is_what_is_reported(seed):
     """The sums behind the score's interval give, not resampled, the values of the figures."""
     rows = metric.rows(**unlearned(benchmark(seed), seed))
     found = metric.score(rows, resamples=50).figures
-    sums = prompt_sums(rows)
+    sums = prompt_sums(judged_rows(rows).with_facts(**rows.facts))
     for name, value in aspects(sums.totals(), sums.layout, ("near", "far")).items():
         assert value[0] == pytest.approx(found[name].value), name
 
@@ -220,7 +221,7 @@ def test_the_setting_chooses_the_quality():
     assert coverage["quality"] == coverage["quality_coverage"] == frechet["quality_coverage"]
     assert frechet["quality"] == frechet["quality_frechet"] == coverage["quality_frechet"]
     assert coverage["quality"].value != frechet["quality"].value
-    assert metric.rows(**inputs, quality="frechet").settings["quality"] == "frechet"
+    assert metric.score(metric.rows(**inputs, quality="frechet")).settings["quality"] == "frechet"
 
 
 def test_in_prompt_rows_stay_out_of_quality_and_preservation():

@@ -24,7 +24,7 @@ def test_a_split_without_rows_has_no_figure() -> None:
 
 def test_what_could_not_be_measured_is_counted_and_left_out() -> None:
     found = rows(distances=[0.2, None, 0.4], ids=["a", "b", "c"], splits=["forget", "retain", "forget"])
-    assert found.n_failed == 1
+    assert score(found).n_failed == 1
     assert score(found).headline.value == pytest.approx(0.3)
     assert "lpips_retain" not in score(found).figures
 
