@@ -175,7 +175,7 @@ def _noted(known: Known) -> str | None:
     """As a note that gives the same again; None where there is no such note."""
     try:
         text = known.text()
-        return text if repr(Known.parsed(text)._numbers()) == repr(known._numbers()) else None
+        return text if Known.parsed(text).same(known) else None
     except (TypeError, ValueError):
         return None
 
