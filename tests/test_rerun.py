@@ -15,7 +15,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from drawn import draw, picture
@@ -115,6 +114,11 @@ def scored(drawn: Path, **settings: Any) -> Scorecard:
     return card
 
 
+def content(card: Scorecard) -> str:
+    """Equal for equal cards, to the last digit."""
+    return card.sealed().content_sha256
+
+
 SCORE = """
 import sys
 from igmu_metrics.cli import app
@@ -142,10 +146,10 @@ def test_a_rerun_opens_nothing(package: Path, drawn: Path, opened: Counter[str])
     first = scored(drawn)
     assert opened == {"backbones.clip": 1, "detectors.sandbox": 1, "detectors.hf_classifier": 1}
     opened.clear()
-    assert scored(drawn) == first
-    assert scored(drawn, batch_size=3, on_error="raise") == first
+    assert content(scored(drawn)) == content(first)
+    assert content(scored(drawn, batch_size=3, on_error="raise")) == content(first)
     assert not opened
-    assert scored(drawn, cache=False) == first
+    assert content(scored(drawn, cache=False)) == content(first)
     assert opened["backbones.clip"] == opened["detectors.sandbox"] == 1
 
 
@@ -165,11 +169,11 @@ def test_a_new_picture_among_known_ones(package: Path, drawn: Path, tmp_path: Pa
     try:
         scored(drawn, only=frozenset(keys[1:]))
         opened.clear()
-        assert scored(drawn) == first
+        assert content(scored(drawn)) == content(first)
         # The detector's own opening is that of its classifier.
         assert opened == {"backbones.clip": 1, "detectors.sandbox": 1, "detectors.hf_classifier": 1}
         opened.clear()
-        assert scored(drawn) == first
+        assert content(scored(drawn)) == content(first)
         assert not opened
     finally:
         os.environ["IGMU_CACHE"] = str(tmp_path / "cache")
@@ -191,14 +195,14 @@ def test_touched_weights_are_read_again_and_values_stay(
     hashed = lazy.sha256
     first = scored(drawn)
     monkeypatch.setattr(lazy, "sha256", reading)
-    assert scored(drawn) == first
+    assert content(scored(drawn)) == content(first)
     assert read_again == []
     os.utime(package / "models" / "clip" / "model.safetensors")
     opened.clear()
-    assert scored(drawn) == first
+    assert content(scored(drawn)) == content(first)
     assert read_again == ["clip/model.safetensors"]
     assert not opened
-    assert scored(drawn) == first
+    assert content(scored(drawn)) == content(first)
     assert read_again == ["clip/model.safetensors"]
 
 
@@ -262,7 +266,7 @@ def test_a_changed_network_is_another(
         assert signed(again)["clip.revision"] == signed(first)["clip.revision"]
         assert not opened["backbones.clip"]
     monkeypatch.setenv("IGMU_CACHE", str(tmp_path / "fresh"))
-    assert scored(drawn) == again  # nothing of the old network is in it
+    assert content(scored(drawn)) == content(again)  # nothing of the old network is in it
 
 
 def test_changed_error_rates_of_the_detector(package: Path, drawn: Path, opened: Counter[str]) -> None:
@@ -285,7 +289,7 @@ def test_without_a_cache_nothing_is_believed(package: Path, drawn: Path, tmp_pat
             db.execute("UPDATE notes SET text = ? WHERE key = ?", (text.replace("sha256:", "sha512:"), key))
     db.close()
     opened.clear()
-    assert scored(drawn, cache=False) == first
+    assert content(scored(drawn, cache=False)) == content(first)
     card = read(tmp_path / "card.json")
     assert list(verify_images(card, drawn / "forgetful", drawn / "original")) == []
     assert list(verify_images(card, drawn / "forgetful", drawn / "original", cache=True)) == []
@@ -306,7 +310,7 @@ def test_a_network_that_is_not_what_was_noted(package: Path, drawn: Path, tmp_pa
             again = scored(drawn)
         except WeightsError:
             again = scored(drawn)
-    assert again == first
+    assert content(again) == content(first)
 
 
 @pytest.mark.slow
@@ -330,14 +334,14 @@ def test_distances_of_pairs_and_inception(package: Path, tmp_path: Path, opened:
     first = scored(tmp_path / "flat", **how)
     assert opened["backbones.inception"] == opened["backbones.lpips"] == 1
     opened.clear()
-    assert scored(tmp_path / "flat", **how) == first
+    assert content(scored(tmp_path / "flat", **how)) == content(first)
     assert not opened
     picture(tmp_path / "flat" / "original" / "9.png", (200, 0, 0), (64, 64))
     picture(tmp_path / "flat" / "forgetful" / "9.png", (0, 0, 200), (64, 64))
     longer = scored(tmp_path / "flat", **how)
     assert opened["backbones.inception"] == opened["backbones.lpips"] == opened["detectors.sandbox"] == 1
     assert len(longer.generations) == 5
-    assert longer.content_sha256 == scored(tmp_path / "flat", **how, cache=False).content_sha256
+    assert content(longer) == content(scored(tmp_path / "flat", **how, cache=False))
 
 
 # --- one instrument ---------------------------------------------------------------------------------------------------
@@ -434,7 +438,12 @@ def test_what_is_read_of_a_folder_is_listed(name: str, tmp_path: Path) -> None:
     read_here: set[Path] = set()
 
     def watch(event: str, given: tuple[Any, ...]) -> None:
-        if event == "open" and watching and isinstance(given[0], str | os.PathLike) and folder in Path(given[0]).parents:
+        if (
+            event == "open"
+            and watching
+            and isinstance(given[0], str | os.PathLike)
+            and folder in Path(given[0]).parents
+        ):
             read_here.add(Path(given[0]))
 
     watching = True
@@ -515,7 +524,12 @@ def test_what_cannot_be_listed_is_an_error_of_loading(tmp_path: Path, store: Sto
         with pytest.raises(IgmuError):
             registry.backbone(spec, store=store)
     (tmp_path / "no.safetensors").write_bytes(b"not one")
-    for spec in ("igmu-head:gone.safetensors", f"igmu-head:{tmp_path / 'no.safetensors'}", "hf-classifier", "sandbox:x"):
+    for spec in (
+        "igmu-head:gone.safetensors",
+        f"igmu-head:{tmp_path / 'no.safetensors'}",
+        "hf-classifier",
+        "sandbox:x",
+    ):
         with pytest.raises(IgmuError):
             registry.detector(spec, store=store)
     assert igmu_head.files(None) is None
