@@ -233,7 +233,8 @@ def test_files_are_fetched_once_and_checked_against_the_hash_in_their_name(tmp_p
 
 def test_files_in_torchs_cache_are_found_without_torch(tmp_path: Path) -> None:
     url = lpips.TRUNKS["alex"]
-    script = f"import sys; from igmu_metrics.networks import loading; print(loading.fetched({url!r}), 'torch' in sys.modules)"
+    found_by = f"from igmu_metrics.networks.loading import fetched; print(fetched({url!r}))"
+    script = f"import sys; {found_by}; print('torch' in sys.modules)"
     for given in ({"TORCH_HOME": str(tmp_path)}, {"XDG_CACHE_HOME": str(tmp_path)}):
         kept = {k: v for k, v in os.environ.items() if k not in ("TORCH_HOME", "XDG_CACHE_HOME")}
         run = partial(subprocess.check_output, env=kept | given, text=True)
