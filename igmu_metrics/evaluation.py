@@ -144,24 +144,29 @@ class Evaluation(Settings):
     @contextmanager
     def opened(self) -> Iterator[Instruments]:
         """The instruments, with the cache that they share."""
-        tools = self.instruments(self.target())
+        target = self.target()
         store = open_store() if self.cache else None
         try:
-            yield replace(tools, store=store)
+            yield self.instruments(target, store)
         finally:
             if store is not None:
                 store.close()
 
-    def instruments(self, target: str) -> Instruments:
-        """Load detector and backbones for one target; a CLIP that several of them use is loaded once."""
+    def instruments(self, target: str, store: Store | None = None) -> Instruments:
+        """Detector and backbones for one target; a CLIP that several of them use is loaded once.
+
+        Args:
+            target: the concept to forget.
+            store: cache that they share. Those that it knows are loaded when the first unknown picture needs them.
+        """
         name, _, argument = self.detector.partition(":")
         registry.module("detectors", name)  # a wrong name should not wait for a model to load
-        how: dict[str, Any] = {"device": self.device, "precision": self.precision}
+        how: dict[str, Any] = {"device": self.device, "precision": self.precision, "store": store}
         clip: Backbone | None = None
         if name == "clip" or self.clip:
             spec = f"clip:{self.clip or argument}".removesuffix(":")
             # The reference's glued copies overflow the text encoder, and it cuts them as torchmetrics does.
-            cut = {"truncation": "cut"} if self.strip == "reference" else {}
+            cut: dict[str, Any] = {"truncation": "cut"} if self.strip == "reference" else {}
             clip = registry.backbone(spec, **how, **cut)
         wanted: dict[str, Any] = {"threshold": self.threshold, **how}
         if name == "clip" and self.clip in (None, argument):
@@ -175,7 +180,7 @@ class Evaluation(Settings):
             detector.info = replace(detector.info, **given)
         features = registry.backbone(self.features, **how) if self.features else clip
         lpips = registry.backbone(f"lpips:{self.lpips}", **how) if self.lpips else None
-        return Instruments(target, detector, clip, features, lpips, self.strip)
+        return Instruments(target, detector, clip, features, lpips, self.strip, store)
 
     def measured(
         self,

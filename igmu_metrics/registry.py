@@ -38,7 +38,9 @@ from igmu_data.errors import (
     UnknownNameError,
 )
 from igmu_metrics.contract import Metric, MetricInfo, one_line
+from igmu_metrics.networks import lazy
 from igmu_metrics.networks.instruments import Backbone, Detector
+from igmu_metrics.networks.store import Store
 
 _ERRORS: Final[Mapping[str, type[UnknownNameError]]] = {
     "metrics": UnknownMetricError,
@@ -181,24 +183,27 @@ def columns(metric: Metric) -> tuple[str, ...]:
     return (*metric.NEEDS, *getattr(metric, "USES", ()))
 
 
-def detector(spec: str, **options: Any) -> Detector:
-    """Load the detector of a spec such as `labels:labels.csv` or `clip`; options go to its `load`."""
-    return cast(Detector, _loaded("detectors", spec, options))
+def detector(spec: str, *, store: Store | None = None, **options: Any) -> Detector:
+    """The detector of a spec such as `labels:labels.csv` or `clip`; options go to its `load`.
+
+    With a store that knows it, it is loaded when the first unknown image needs it.
+    """
+    return cast(Detector, _instrument("detectors", spec, options, store))
 
 
-def backbone(spec: str, **options: Any) -> Backbone:
-    """Load the backbone of a spec such as `clip:openai/clip-vit-base-patch32`; options go to its `load`."""
-    return cast(Backbone, _loaded("backbones", spec, options))
+def backbone(spec: str, *, store: Store | None = None, **options: Any) -> Backbone:
+    """The backbone of a spec such as `clip:openai/clip-vit-base-patch32`; options go to its `load`, store as above."""
+    return cast(Backbone, _instrument("backbones", spec, options, store))
 
 
-def _loaded(group: str, spec: str, options: Mapping[str, Any]) -> Any:
-    """Load an instrument; one of another package says so in its signature and in the keys of the cache."""
+def _instrument(group: str, spec: str, options: Mapping[str, Any], store: Store | None) -> Any:
+    """An instrument; one of another package says so in its signature and in the keys of the cache."""
     name, _, argument = spec.partition(":")
-    load, package = module(group, name).load, origin(group, name)
+    of, package = module(group, name), origin(group, name)
     if not package:
-        return load(argument or None, **options)
+        return lazy.instrument(of, argument or None, options, store)
     try:
-        found = load(argument or None, **options)
+        found = of.load(argument or None, **options)
         found.info = replace(found.info, settings={**found.info.settings, "package": package})
     except IgmuError:
         raise
