@@ -87,15 +87,14 @@ def test_scores_are_signed_with_every_instrument_that_they_read(table: Generatio
     tools = Instruments(TARGET, Eye(1.0), clip=Reader(), features=Reader())  # type: ignore[arg-type]
     seen = Evaluation("object.church", cache=False).measured(table, tools, "x")
     found = scores(both(seen, seen, tools)[0], tools, fields={})
-    roles = {
-        name: {k for k in s.signature.fields if k in ("detector", "clip", "features")} for name, s in found.items()
-    }
+    known = {"detector", "clip", "features"}
+    roles = {name: known & s.signature.fields.keys() for name, s in found.items()}
     assert roles["concept_accuracy"] == {"detector"}
     assert roles["clip_alignment/forget"] == {"clip"}
     assert roles["forget_score"] == {"detector", "clip", "features"}
     for score in found.values():
         fields = score.signature.fields
-        assert all(f"{role}.preparation" in fields for role in ("detector", "clip", "features") if role in fields)
+        assert all(f"{role}.preparation" in fields for role in known if role in fields)
 
 
 def test_cache_keys_differ_in_precision(tmp_path: Path) -> None:
