@@ -39,7 +39,6 @@ from igmu_metrics.report.retained import retained
 from igmu_metrics.report.view import Section, View, view
 from igmu_metrics.report.wording import grade, listed, rest, sentence
 from igmu_metrics.scorecard import Figure, Scorecard, read_all, write
-from igmu_metrics.verdict.compare import ALPHA
 from igmu_metrics.verdict.planning import plan
 
 
@@ -337,7 +336,7 @@ def test_the_verdict_tells_the_models_apart(seen: View) -> None:
     assert "Weakest against" in robust.findings[1].sentence
     assert "near 50\u00a0%, far 100\u00a0%" in broke.findings[0].sentence
     assert "Hardest hit" in broke.findings[0].sentence
-    # Eight prompts, all of them forgotten by one model and by the other none: 2·2^-8, times two in the first table.
+    # Eight prompts, all of them forgotten by one model and by the other none: 2·2^-8, times three tests.
     words = {about: f.word for f in real.findings for about in f.about}
     assert words == {"esd – original": "yes", "fmn – original": "not settled", "esd – fmn": "yes"}
     assert [f.about for f in more.findings] == [("fmn – original",)]
@@ -361,9 +360,9 @@ def test_retained_concepts_are_counted_and_near_ones_come_first(cards: list[Scor
 
 def test_the_report_calls_for_as_many_prompts_as_igmu_power_plans(seen: View) -> None:
     open_ones = [replace(c, difference=0.2, variance=0.3, n=20, n_prompts=20, p_holm=0.2) for c in seen.against]
-    wider = replace(seen, against=tuple(open_ones), pairs=())
+    wider = replace(seen, tests=tuple(open_ones))
     said = verdict.answers(wider)[4].findings
-    expected = plan(open_ones[0], alpha=ALPHA / len(open_ones)).more
+    expected = plan(open_ones[0]).more
     assert expected
     assert {f.word for f in said} == {f"about {expected:,} more"}
 
@@ -371,7 +370,7 @@ def test_the_report_calls_for_as_many_prompts_as_igmu_power_plans(seen: View) ->
 def test_a_single_prompt_and_no_difference_give_no_number(seen: View) -> None:
     for changed, words in (({"variance": float("nan")}, "One prompt"), ({"difference": 0.0}, "No difference")):
         one = replace(seen.against[0], difference=0.2, n_prompts=1, p_holm=0.2)
-        found = verdict.answers(replace(seen, against=(replace(one, **changed),), pairs=()))[4].findings
+        found = verdict.answers(replace(seen, tests=(replace(one, **changed),)))[4].findings
         assert [f.word for f in found] == [verdict.NO_NUMBER]
         assert words in found[0].sentence
 

@@ -126,9 +126,16 @@ def scores(cards: Sequence[Scorecard]) -> list[Table]:
 
 
 def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison]) -> Table:
-    """Models by unlearning accuracy, raw and conditional, with the test against the original."""
+    """Models by unlearning accuracy, raw and conditional, with the test of the latter against the original.
+
+    Args:
+        cards: of the models.
+        tests: all comparisons of the cards (`igmu_metrics.verdict.compare.compared`).
+    """
+    from igmu_metrics.verdict.compare import FORGETTING
+
     title = f"{cards[0].config}: unlearning accuracy, 95 % intervals"
-    table = _table(title, "model", "raw", "where the original drew it", "unclear", "differs from the original")
+    table = _table(title, "model", "raw", "where the original drew it", "unclear", "differs from the original there")
     own = cards[0]
     accuracy = "concept_accuracy"
     table.add_row(
@@ -138,15 +145,20 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison]) -> Table:
         str(_unclear(own, original=True)),
         "",
     )
-    order = sorted(zip(cards, tests, strict=True), key=lambda pair: (-_accuracy(pair[0]), pair[0].model))
-    for card, test in order:
+    of = {c.first: c for c in tests if c.original and c.measure == FORGETTING}
+    for card in sorted(cards, key=lambda c: (-_accuracy(c), c.model)):
+        if card.model not in of:  # the original against itself
+            continue
         table.add_row(
             card.model,
             cell(card.figure(accuracy, "unlearning_accuracy")),
             cell(card.figure(accuracy, "conditional_unlearning_accuracy")),
             str(_unclear(card)),
-            f"{'yes' if test.significant else 'not significantly'}: n = {test.units}, p = {test.p_holm:.3g}",
+            of[card.model].outcome(),
         )
+    if (n := max((c.tests for c in of.values()), default=0)) > 1:
+        table.caption = f"p after Holm over {n} tests: every model against the original and against every other"
+        table.caption_justify = "left"
     return table
 
 
@@ -170,12 +182,13 @@ def forget_scores(cards: Sequence[Scorecard]) -> Table:
 
 def comparisons(found: Sequence[Comparison]) -> Table:
     """Differences with their intervals, and whether they are more than chance."""
-    title = "Differences, 95 % intervals; p after Holm over the table"
-    table = _table(title, "first", "second", "in", "difference", "n", "test", "p", "more than chance")
+    title = "Differences where the original drew the concept, unadjusted 95 % intervals; p after Holm by measure"
+    table = _table(title, "first", "second", "in", "difference", "raw", "n", "test", "p", "more than chance")
     for c in found:
-        verdict = "yes" if c.significant else "not settled"
-        difference = formatted(Estimate(c.difference, c.interval), "+.3f")
-        table.add_row(c.first, c.second, c.measure, difference, c.units, c.test, f"{c.p_holm:.3g}", verdict)
+        verdict = f"no test: {c.why}" if c.p_holm is None else "yes" if c.significant else "not settled"
+        difference, raw = (formatted(Estimate(v, i), "+.3f") for v, i in ((c.difference, c.interval), (c.raw, None)))
+        p = DASH if c.p_holm is None else f"{c.p_holm:.3g}"
+        table.add_row(c.first, c.second, c.measure, difference, raw, c.units, c.test or DASH, p, verdict)
     return table
 
 

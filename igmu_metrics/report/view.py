@@ -7,7 +7,7 @@ drew the concept, then by unlearning accuracy; models without a figure come afte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,7 @@ from igmu_data.taxonomy import RESTRICTED_DOMAIN
 from igmu_metrics.generations import ORIGINAL, Generations, Key
 from igmu_metrics.images.layouts import find
 from igmu_metrics.scorecard import Figure, Scorecard
-from igmu_metrics.verdict.compare import Comparison, against_original, pairwise, require_comparable
+from igmu_metrics.verdict.compare import FORGETTING, Comparison, compared, require_comparable
 
 RETAIN: Final = "retain"
 _SPLITS: Final = ("forget", "adversarial", RETAIN)
@@ -98,16 +98,24 @@ class View:
     Args:
         cards: of the unlearned models, best first.
         own: of the original against itself, if there is one.
-        against: each of them against the original, in the same order; empty where nothing could be compared.
-        pairs: each against each other.
+        tests: every comparison of the cards, in all measures, corrected as one family.
         lines: every prompt and seed, worst failures first.
     """
 
     cards: tuple[Scorecard, ...]
     own: Scorecard | None
-    against: tuple[Comparison, ...]
-    pairs: tuple[Comparison, ...]
+    tests: tuple[Comparison, ...]
     lines: tuple[Line, ...]
+
+    @property
+    def against(self) -> tuple[Comparison, ...]:
+        """Forgetting of each model against the original, in the order of the cards."""
+        return tuple(c for c in self.tests if c.original and c.measure == FORGETTING)
+
+    @property
+    def pairs(self) -> tuple[Comparison, ...]:
+        """Forgetting of each model against each other."""
+        return tuple(c for c in self.tests if not c.original and c.measure == FORGETTING)
 
     @property
     def first(self) -> Scorecard:
@@ -149,8 +157,7 @@ def view(section: Section) -> View:
     return View(
         cards=cards,
         own=next((c for c in section.cards if c.model == c.original_model), None),
-        against=_tested(against_original, cards),
-        pairs=_tested(pairwise, cards),
+        tests=compared(cards),
         lines=_lines(cards, section),
     )
 
@@ -163,15 +170,6 @@ def value(figure: Figure | None) -> float | None:
 def _rank(card: Scorecard) -> tuple[float | str, ...]:
     found = [value(card.figure(score, name)) for score, name in RANKED_BY]
     return (*(1.0 if v is None else -v for v in found), card.model)
-
-
-def _tested(
-    test: Callable[[Sequence[Scorecard]], list[Comparison]], cards: Sequence[Scorecard]
-) -> tuple[Comparison, ...]:
-    try:
-        return tuple(test(cards))
-    except EmptyInputError:  # some model was judged nowhere; the verdict then says that nothing was compared
-        return ()
 
 
 def _lines(cards: Sequence[Scorecard], section: Section) -> tuple[Line, ...]:
