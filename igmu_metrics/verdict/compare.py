@@ -204,7 +204,7 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
     p: float | None = None
     test = why = ""
     if len(prompts) == 1:
-        why = "one prompt carries no evidence about prompts"
+        why = "one prompt is no evidence about prompts"
     elif len(prompts) < MIN_PROMPTS:
         why = f"below {MIN_PROMPTS} prompts ({len(prompts)} here) no two-sided test can reach {ALPHA:g}"
     elif len(prompts) < len(chosen):
