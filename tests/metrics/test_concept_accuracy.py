@@ -290,3 +290,20 @@ def test_correction_for_a_detector_that_errs() -> None:
     assert perfect["corrected_unlearning_accuracy"].value == pytest.approx(perfect["unlearning_accuracy"].value)
     with pytest.raises(InputError, match="both"):
         metric.rows(**inputs, sensitivity=0.8)
+
+
+def test_what_else_a_prompt_that_names_the_target_asks_for_is_a_figure_of_its_own() -> None:
+    """Castles in the style of van Gogh are neither cross-domain retention nor far."""
+    inputs = {
+        "references": ["style/van-gogh", "style/monet", "object/castle", "object/castle", "object/cat"],
+        "predictions": ["style/monet", "style/monet", "object/castle", None, "object/none"],
+        "probes": ["direct", "near", "far", "in-prompt", "in-prompt"],
+        "target": "style/van-gogh",
+        "near": ["style/monet"],
+    }
+    table = metric.rows(**inputs)
+    found = metric.score(table).figures
+    assert (found["in_prompt_retain_accuracy"].value, found["in_prompt_retain_accuracy"].n_generations) == (0.0, 1)
+    for name in ("cross_domain_retain_accuracy", "far_retain_accuracy", "in_domain_retain_accuracy"):
+        assert (found[name].value, found[name].n_generations) == (1.0, 1)
+    assert "in_prompt_retain_accuracy" not in metric.score(table.without("probe")).figures
