@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ import numpy as np
 from igmu_data.sandbox.packaged import VERSIONS
 from igmu_metrics import registry
 from igmu_metrics.contract import Estimate
+from igmu_metrics.generations import Generations
 from igmu_metrics.sandbox.audit.gather import Evidence
 from igmu_metrics.sandbox.audit.noisy import turned
-from igmu_metrics.sandbox.audit.seen import CORPUS, REFERENCE, Cell, Seen
+from igmu_metrics.sandbox.audit.seen import REFERENCE, Cell
 
 TASKS = ("church", "van-gogh")
 FAMILIES = ("synonym", "misspelling")
@@ -50,19 +51,22 @@ NATURES = {
 }
 
 
+_SHARED = ("id", "seed", "split", "probe", "own_concept", "attack_family", "attack_source_id")
+
+
 def frame(*, prompts: int = 12, seeds: int = 2) -> dict[str, Any]:
     """The columns that all versions share: as many prompts of each split."""
-    columns: dict[str, list[Any]] = {k: [] for k in ("prompt", "seed", "split", "probe", "own", "family", "source")}
+    columns: dict[str, list[Any]] = {k: [] for k in _SHARED}
     for split in ("adversarial", "forget", "retain"):
         for i in range(prompts):
             own = OWN[i % len(OWN)]
             line = {
-                "prompt": f"{split[0]}{i:03d}",
+                "id": f"{split[0]}{i:03d}",
                 "split": split,
                 "probe": PROBES[own] if split == "retain" else "attack" if split == "adversarial" else "direct",
-                "own": own if split == "retain" else "object/church",
-                "family": FAMILIES[i % 2] if split == "adversarial" else "",
-                "source": f"f{i:03d}" if split == "adversarial" else "",
+                "own_concept": own if split == "retain" else "object/church",
+                "attack_family": FAMILIES[i % 2] if split == "adversarial" else "",
+                "attack_source_id": f"f{i:03d}" if split == "adversarial" else "",
             }
             for seed in range(seeds):
                 for name, value in (line | {"seed": seed}).items():
@@ -70,10 +74,12 @@ def frame(*, prompts: int = 12, seeds: int = 2) -> dict[str, Any]:
     return {name: np.asarray(column) for name, column in columns.items()}
 
 
-def seen(nature: Nature, *, prompts: int = 12, seed: int = 0, drawn: float = 1.0, unchanged: bool = False) -> Seen:
+def seen(
+    nature: Nature, *, prompts: int = 12, seed: int = 0, drawn: float = 1.0, unchanged: bool = False
+) -> Generations:
     """A version of this nature; `unchanged` makes its retain pictures the original's."""
     shared = frame(prompts=prompts)
-    n = len(shared["prompt"])
+    n = len(shared["id"])
     common, own = np.random.default_rng(99), np.random.default_rng(seed)
     before = common.normal(size=(n, 4))
     has = common.random(n) < drawn
@@ -82,21 +88,34 @@ def seen(nature: Nature, *, prompts: int = 12, seed: int = 0, drawn: float = 1.0
     present = np.where(unchanged & retain, has, own.random(n) < chance).astype(np.bool_)
     after = before if unchanged else np.random.default_rng(98).normal(size=(n, 4)) + nature.drift
     loss = np.clip(own.normal(nature.loss, 0.02 * (nature.loss > 0), n), None, 1.0)
-    return Seen(
-        **shared,
-        judged=np.ones(n, dtype=np.bool_),
-        present=present,
-        drawn=has.astype(np.bool_),
-        noisy=turned(present, own),
-        loss={CORPUS: loss, REFERENCE: loss},
-        features=after,
-        original_features=before,
+    table = Generations(
+        {
+            **shared,
+            "judged": np.ones(n, dtype=np.bool_),
+            "judged_before": np.ones(n, dtype=np.bool_),
+            "shown": present,
+            "drawn": has.astype(np.bool_),
+            "noisy": turned(present, own),
+            "features": after,
+            "features_original": before,
+            "featured": np.ones(n, dtype=np.bool_),
+        },
+        {"k": 2},
     )
+    return with_loss(table, loss)
+
+
+def with_loss(one: Generations, loss: np.typing.NDArray[np.float64], reference: float = 1.0) -> Generations:
+    """The same version with other losses of CLIP scores, NaN for a pair that is not scored; `reference` times as large
+    where prompts are stripped as the reference does it.
+    """
+    known = ~np.isnan(loss)
+    return one.with_columns(paired=known, loss=np.where(known, loss, 0.0), **{REFERENCE: reference * loss})
 
 
 def world(
     natures: Mapping[str, Nature] = NATURES, *, prompts: int = 12, drawn: float = 1.0, **changes: Nature
-) -> dict[Cell, Seen]:
+) -> dict[Cell, Generations]:
     """Every version for both tasks; `changes` replace some of them."""
     return {
         (task, version): seen(
@@ -111,28 +130,28 @@ def world(
     }
 
 
-def figures(one: Seen, *, resamples: int = 500) -> dict[str, Estimate]:
+def figures(one: Generations, *, resamples: int = 500) -> dict[str, Estimate]:
     """What the package's own metric says of it, from the same decisions."""
     metric = registry.metric("forget_score")
-    score = np.full(len(one.prompt), 0.5)
+    score = np.full(len(one), 0.5)
     rows = metric.rows(
-        ids=one.prompt.tolist(),
-        seeds=one.seed.tolist(),
-        splits=one.split.tolist(),
-        probes=one.probe.tolist(),
-        own_concepts=[o or None for o in one.own.tolist()],
-        attack_families=[f or None for f in one.family.tolist()],
-        present=one.present.tolist(),
-        original_present=one.drawn.tolist(),
-        alignment=score * (1 - one.loss[CORPUS]),
+        ids=one["id"].tolist(),
+        seeds=one["seed"].tolist(),
+        splits=one["split"].tolist(),
+        probes=one["probe"].tolist(),
+        own_concepts=[o or None for o in one["own_concept"].tolist()],
+        attack_families=[f or None for f in one["attack_family"].tolist()],
+        present=one["shown"].tolist(),
+        original_present=one["drawn"].tolist(),
+        alignment=score * (1 - one["loss"]),
         original_alignment=score,
-        features=one.features,
-        original_features=one.original_features,
+        features=one["features"],
+        original_features=one["features_original"],
     )
     return dict(metric.score(rows, resamples=resamples).figures)
 
 
-def evidence(cells: Mapping[Cell, Seen]) -> Evidence:
+def evidence(cells: Mapping[Cell, Generations]) -> Evidence:
     """As `gather` would hand it over."""
     tasks = list(dict.fromkeys(task for task, _ in cells))
     return Evidence(
@@ -142,8 +161,3 @@ def evidence(cells: Mapping[Cell, Seen]) -> Evidence:
         left_out=dict.fromkeys(tasks, 0),
         glued=dict.fromkeys(tasks, (0, 12)),
     )
-
-
-def with_features(one: Seen, features: np.typing.NDArray[np.float64]) -> Seen:
-    """The same decisions with other features."""
-    return replace(one, features=features)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from audited import NATURES, TASKS, Nature, evidence, figures, frame, seen, world
-from igmu_metrics.judging import Judged
+from audited import NATURES, TASKS, Nature, evidence, figures, frame, seen, with_loss, world
 
 from igmu_data.sandbox.packaged import VERSIONS
 from igmu_data.schema import Row
@@ -20,7 +19,9 @@ from igmu_metrics import registry
 from igmu_metrics.contract import Estimate
 from igmu_metrics.distances.gaussian import cmmd, frechet_distance, kid
 from igmu_metrics.distances.quality import quality_coverage, quality_frechet, seed_halves
-from igmu_metrics.images.layouts import Generation
+from igmu_metrics.evaluation import asked
+from igmu_metrics.generations import Generations
+from igmu_metrics.images.layouts import of_rows
 from igmu_metrics.sandbox.audit import checks, figure, noisy, page, stability
 from igmu_metrics.sandbox.audit.agreement import agreement, order, right, verdict
 from igmu_metrics.sandbox.audit.candidates import DAMAGES, monotone
@@ -28,7 +29,7 @@ from igmu_metrics.sandbox.audit.checks import Outcome
 from igmu_metrics.sandbox.audit.findings import Findings, analyse
 from igmu_metrics.sandbox.audit.gather import describe
 from igmu_metrics.sandbox.audit.measures import MEASURES, values
-from igmu_metrics.sandbox.audit.seen import CORPUS, REFERENCE, Seen, everything, random_draws
+from igmu_metrics.sandbox.audit.seen import everything, prompts, random_draws, sizes
 from igmu_metrics.sandbox.audit.stability import curves
 from igmu_metrics.sandbox.audit.truth import ASPECTS, HEADLINE, PAIRS, Fixed, Gap, Pair
 
@@ -97,19 +98,16 @@ def test_what_is_wrong_is_named_with_its_numbers() -> None:
 
 
 @pytest.fixture(scope="module")
-def uneven() -> Seen:
+def uneven() -> Generations:
     """Everything by chance: three seeds, and an original that draws only some of what it is asked for."""
-    one = seen(Nature(0.4, 0.5, 0.6, 0.3, 0.7), prompts=16, seed=5, drawn=0.8)
     shared = frame(prompts=16, seeds=3)
     again = seen(Nature(0.4, 0.5, 0.6, 0.3, 0.7), prompts=24, seed=6, drawn=0.7)
-    n = len(shared["prompt"])
-    assert n == len(again.prompt)
-    rest = {f.name: getattr(again, f.name) for f in fields(Seen) if f.name not in shared}
-    return replace(one, **shared, **rest)
+    assert len(shared["id"]) == len(again)
+    return again.with_columns(**shared).with_facts(k=3)
 
 
-def test_all_prompts_give_the_figures_of_scorecards(uneven: Seen) -> None:
-    found = values(uneven, everything(uneven.sizes))
+def test_all_prompts_give_the_figures_of_scorecards(uneven: Generations) -> None:
+    found = values(uneven, everything(sizes(uneven)))
     known = figures(uneven, resamples=2)
     names = {m.key: m.key for m in MEASURES if m.key in known} | {f"{HEADLINE}_coverage": HEADLINE}
     assert set(names) >= {"forgetting", "robustness", "preservation", "alignment", "quality_coverage"}
@@ -117,32 +115,32 @@ def test_all_prompts_give_the_figures_of_scorecards(uneven: Seen) -> None:
         assert found[key] == pytest.approx([known[name].value]), key
 
 
-def test_attack_success_rates_are_those_of_the_metric(uneven: Seen) -> None:
-    attacked, plain = uneven.split == "adversarial", uneven.split == "forget"
+def test_attack_success_rates_are_those_of_the_metric(uneven: Generations) -> None:
+    attacked, plain = uneven["split"] == "adversarial", uneven["split"] == "forget"
     metric = registry.metric("attack_success_rate")
     rows = metric.rows(
-        ids=uneven.prompt[attacked].tolist(),
-        seeds=uneven.seed[attacked].tolist(),
-        families=uneven.family[attacked].tolist(),
-        present=uneven.present[attacked].tolist(),
-        source_ids=uneven.source[attacked].tolist(),
-        plain_ids=uneven.prompt[plain].tolist(),
-        plain_seeds=uneven.seed[plain].tolist(),
-        plain_present=uneven.present[plain].tolist(),
+        ids=uneven["id"][attacked].tolist(),
+        seeds=uneven["seed"][attacked].tolist(),
+        attack_families=uneven["attack_family"][attacked].tolist(),
+        present=uneven["shown"][attacked].tolist(),
+        source_ids=uneven["attack_source_id"][attacked].tolist(),
+        plain_ids=uneven["id"][plain].tolist(),
+        plain_seeds=uneven["seed"][plain].tolist(),
+        plain_present=uneven["shown"][plain].tolist(),
     )
     known = metric.score(rows, resamples=2).figures
-    found = values(uneven, everything(uneven.sizes))
+    found = values(uneven, everything(sizes(uneven)))
     for name in ("asr_image", "pre_asr"):
         assert found[name] == pytest.approx([known[name].value]), name
 
 
 def test_uncorrected_figures_by_hand() -> None:
     one = seen(NATURES["esd"], prompts=2)
-    forget, retain = one.split == "forget", one.split == "retain"
-    present = np.where(forget, np.arange(len(forget)) % 4 == 0, one.present)
+    forget, retain = one["split"] == "forget", one["split"] == "retain"
+    present = np.where(forget, np.arange(len(forget)) % 4 == 0, one["shown"])
     loss = np.where(forget, np.resize([0.2, -0.4, NAN, 0.6], len(forget)), 0.5)
-    one = replace(one, present=present, noisy=forget, loss={CORPUS: loss, REFERENCE: 2 * loss})
-    found = {key: float(v[0]) for key, v in values(one, everything(one.sizes)).items()}
+    one = with_loss(one.with_columns(shown=present, noisy=forget), loss, reference=2)
+    found = {key: float(v[0]) for key, v in values(one, everything(sizes(one))).items()}
     assert forget.sum() == retain.sum() == 4
     assert found["raw_ua"] == 0.75
     assert found["csdr_corpus"] == pytest.approx((0.2 + 0.4 + 0.6) / 3)
@@ -153,14 +151,14 @@ def test_uncorrected_figures_by_hand() -> None:
     assert (found["noisy_ua"], found["noisy_corrected"]) == (0.0, 0.0)
 
 
-def test_distances_of_a_draw_are_those_of_its_pictures(uneven: Seen) -> None:
-    draws = random_draws(uneven.sizes, 12, draws=3, seed=1)
+def test_distances_of_a_draw_are_those_of_its_pictures(uneven: Generations) -> None:
+    draws = random_draws(sizes(uneven), 12, draws=3, seed=1)
     found = values(uneven, draws)
-    retain = uneven.split == "retain"
-    before, after = uneven.original_features[retain], uneven.features[retain]
-    first, second = seed_halves(uneven.prompt[retain], uneven.seed[retain])
+    retain = uneven["split"] == "retain"
+    before, after = uneven["features_original"][retain], uneven["features"][retain]
+    first, second = seed_halves(uneven["id"][retain], uneven["seed"][retain])
     for at, pick in enumerate(draws["retain"]):
-        here = np.isin(uneven.prompt[retain], uneven.prompts("retain")[pick])
+        here = np.isin(uneven["id"][retain], prompts(uneven, "retain")[pick])
         a, b = first & here, second & here
         assert found["frechet"][at] == pytest.approx(frechet_distance(before[a], after[b]))
         assert found["kid"][at] == pytest.approx(kid(before[a], after[b]))
@@ -169,15 +167,14 @@ def test_distances_of_a_draw_are_those_of_its_pictures(uneven: Seen) -> None:
         assert found["quality_coverage"][at] == pytest.approx(quality_coverage(before, after, (a, b)))
 
 
-def test_a_draw_is_what_only_its_prompts_would_give(uneven: Seen) -> None:
-    draws = random_draws(uneven.sizes, 9, draws=2, seed=3)
+def test_a_draw_is_what_only_its_prompts_would_give(uneven: Generations) -> None:
+    draws = random_draws(sizes(uneven), 9, draws=2, seed=3)
     found = values(uneven, draws)
     for at in range(2):
-        kept = np.isin(uneven.prompt, [p for s, d in draws.items() for p in uneven.prompts(s)[d[at]]])
+        kept = np.isin(uneven["id"], [p for s, d in draws.items() for p in prompts(uneven, s)[d[at]]])
         # An attacked prompt whose plain one is not drawn, or the other way round, does not change the rest.
-        part = {f.name: getattr(uneven, f.name) for f in fields(Seen) if f.name != "loss"}
-        alone = Seen(**{k: v[kept] for k, v in part.items()}, loss={k: v[kept] for k, v in uneven.loss.items()})
-        expected = values(alone, everything(alone.sizes))
+        alone = uneven.where(kept)
+        expected = values(alone, everything(sizes(alone)))
         for key in found.keys() - {"pre_asr"}:
             assert found[key][at] == pytest.approx(expected[key][0], nan_ok=True), key
 
@@ -194,8 +191,8 @@ def test_stability_by_hand() -> None:
     """One version forgot in a single prompt of ten: half of all choices of five prompts hold it."""
     versions = {version: seen(NATURES[version], prompts=10, unchanged=version == "filter") for version in VERSIONS}
     esd = versions["esd"]
-    forgot = (esd.split == "forget") & (esd.prompt == "f003")
-    versions["esd"] = replace(esd, present=~forgot, drawn=np.ones_like(forgot))
+    forgot = (esd["split"] == "forget") & (esd["id"] == "f003")
+    versions["esd"] = esd.with_columns(shown=~forgot, drawn=np.ones_like(forgot))
     cells = {("church", version): one for version, one in versions.items()}
     (curve,) = (c for c in curves(cells, draws=400) if c.measure.key == "forgetting")
     assert list(curve.sizes) == [5, 10]
@@ -410,26 +407,21 @@ def test_the_figure_has_a_line_for_every_metric(honest: Findings) -> None:
 def test_what_probes_negation_is_no_part_of_an_audit(corpus_rows: dict[str, list[Row]]) -> None:
     church = corpus_rows["object/church"]
     rows = [next(r for r in church if r.probe == p) for p in ("near", "negation", "direct", "attack")]
-    generations = [Generation(Path(f"{r.id}.png"), r.id, r.seeds[0], r.split, r) for r in rows]
     features = np.arange(1.0, 9.0).reshape(4, 2)
-    present = np.ma.array([True, True, False, False])
-    judged = Judged(
-        target="object/church",
-        generations=generations,
-        originals=generations,
-        own=["object/castle", "object/church", "object/church", "object/church"],
+    present = np.array([True, True, False, False])
+    judged = asked(of_rows([(r, r.seeds[0], Path(f"{r.id}.png")) for r in rows]), "object/church").with_columns(
         present=present,
-        original_present=~present,
-        probabilities=np.zeros((4, 2)),
-        features={"clip": (features, features)},
-        failures=[],
-        hashes=[("", "")] * 4,
+        present_original=~present,
+        clip_features=features,
+        clip_features_original=features,
+        stripped_alignment=np.full(4, 0.5),
+        stripped_alignment_original=np.full(4, 0.5),
     )
-    found = describe(judged, {"corpus": features})
+    found = describe(judged, features)
     kept = sorted([rows[0], rows[2], rows[3]], key=lambda r: r.id)
-    assert found.prompt.tolist() == [r.id for r in kept]
-    assert found.split.tolist() == [r.split for r in kept]
-    assert found.features.tolist() == [features[rows.index(r)].tolist() for r in kept]
-    assert found.present.tolist() == [bool(present[rows.index(r)]) for r in kept]
-    assert judged.where("adversarial") == [3]
-    assert judged.where("negation") == [1]
+    assert found["id"].tolist() == [r.id for r in kept]
+    assert found["split"].tolist() == [r.split for r in kept]
+    assert found["features"].tolist() == [features[rows.index(r)].tolist() for r in kept]
+    assert found["shown"].tolist() == [bool(present[rows.index(r)]) for r in kept]
+    assert judged.part("adversarial")["id"].tolist() == [rows[3].id]
+    assert judged.part("negation")["id"].tolist() == [rows[1].id]

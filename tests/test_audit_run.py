@@ -22,7 +22,7 @@ from igmu_metrics.sandbox.audit.checks import Outcome
 from igmu_metrics.sandbox.audit.gather import Evidence, gather
 from igmu_metrics.sandbox.audit.measures import MEASURES
 from igmu_metrics.sandbox.audit.run import run
-from igmu_metrics.sandbox.audit.seen import CORPUS, REFERENCE
+from igmu_metrics.sandbox.audit.seen import REFERENCE
 
 pytestmark = pytest.mark.slow  # it draws with six pipelines and looks at every picture
 
@@ -116,15 +116,15 @@ def test_what_one_version_could_not_draw_is_left_out_for_all(done: tuple[Path, s
 
 def keys_of(evidence: Evidence, version: str) -> set[tuple[str, int]]:
     one = evidence.seen["church", version]
-    return set(zip(one.prompt.tolist(), one.seed.tolist(), strict=True))
+    return set(one.keys)
 
 
 def test_both_ways_of_stripping_are_looked_at(evidence: Evidence) -> None:
     one = evidence.seen["church", "esd"]
-    forget = one.split == "forget"
-    assert not (one.loss[CORPUS][forget] == one.loss[REFERENCE][forget]).any()
-    own = evidence.seen["church", "original"].loss
-    assert all((np.nan_to_num(own[how]) == 0).all() for how in (CORPUS, REFERENCE))
+    forget = one["split"] == "forget"
+    assert not (one["loss"][forget] == one[REFERENCE][forget]).any()
+    own = evidence.seen["church", "original"]
+    assert all((np.nan_to_num(own[how]) == 0).all() for how in ("loss", REFERENCE))
     # The tiny CLIP reads single characters: seven copies of any prompt are too long for it.
     assert all(too_long == n > 0 for too_long, n in evidence.glued.values())
 

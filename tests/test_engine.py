@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from igmu_data.errors import CorruptImageError, InputError, LengthMismatchError, MissingImageError
 from igmu_metrics import score
 from igmu_metrics.contract import FloatArray
-from igmu_metrics.images.files import files as images
+from igmu_metrics.images import files as images
 from igmu_metrics.networks.instruments import Batch, InstrumentInfo
 from igmu_metrics.networks.observe import observe
 
@@ -62,25 +62,24 @@ def test_batch_size_does_not_matter(tmp_path_factory: pytest.TempPathFactory, si
     folder = tmp_path_factory.mktemp("p")
     paths = [picture(folder / f"{r}.png", (r, 0, 10)) for r in (0, 51, 102, 153, 255)]
     mean = Mean()
-    seen = observe(
-        paths, detector=Redness(mean), concepts=["object/a", "object/b"], backbones={"x": mean}, batch_size=size
-    )
-    assert seen.probabilities is not None
-    np.testing.assert_allclose(seen.probabilities[:, 1].filled(-1), [0, 0.2, 0.4, 0.6, 1])
-    np.testing.assert_array_equal(seen.features["x"][:, 0], [0, 51, 102, 153, 255])
+    concepts = ["object/a", "object/b", "", "object/a", "object/b"]
+    seen = observe(paths, detector=Redness(mean), concepts=concepts, backbones={"x": mean}, batch_size=size)
+    np.testing.assert_allclose(seen["probability"].filled(-1), [0, 0.2, -1, 0.6, 1])
+    np.testing.assert_array_equal(seen["x"][:, 0], [0, 51, 102, 153, 255])
+    assert seen["status"].tolist() == ["ok"] * 5  # where nothing was asked, nothing is unclear
 
 
 def test_features_are_computed_once_for_detector_and_backbone(five: list[Path]) -> None:
     mean = Mean()
-    observe(five, detector=Redness(mean), concepts=["object/a"], backbones={"x": mean})
+    observe(five, detector=Redness(mean), concepts=["object/a"] * 5, backbones={"x": mean})
     assert mean.seen == len(five)
 
 
 def test_unclear_stays_masked(tmp_path: Path) -> None:
     paths = [picture(tmp_path / "black.png", (0, 0, 0)), picture(tmp_path / "red.png", (255, 0, 0))]
-    seen = observe(paths, detector=Redness(Mean()), concepts=["object/a"])
-    assert seen.probabilities is not None
-    assert seen.probabilities.mask[:, 0].tolist() == [True, False]
+    seen = observe(paths, detector=Redness(Mean()), concepts=["object/a"] * 2)
+    assert seen["probability"].mask.tolist() == [True, False]
+    assert seen["status"].tolist() == ["unclear", "ok"]
 
 
 @pytest.mark.parametrize(("spoil", "error"), [("missing", MissingImageError), ("truncated", CorruptImageError)])
@@ -92,13 +91,24 @@ def test_unreadable_is_an_error_or_a_failure_never_a_value(
     else:
         five[2].write_bytes(five[2].read_bytes()[:40])
     with pytest.raises(error, match=five[2].name):
-        observe(five, detector=Redness(Mean()), concepts=["object/a"])
-    seen = observe(five, detector=Redness(Mean()), concepts=["object/a"], backbones={"x": Mean()}, on_error="skip")
-    assert seen.ok.tolist() == [True, True, False, True, True]
-    assert [i for i, _ in seen.failures] == [2]
-    assert seen.probabilities is not None
-    assert seen.probabilities.mask[2, 0]
-    assert np.isnan(seen.features["x"][2]).all()
+        observe(five, detector=Redness(Mean()), concepts=["object/a"] * 5)
+    seen = observe(five, detector=Redness(Mean()), concepts=["object/a"] * 5, backbones={"x": Mean()}, on_error="skip")
+    assert [s.partition(":")[0] for s in seen["status"].tolist()] == ["ok", "ok", "failed", "ok", "ok"]
+    assert five[2].name in seen["status"][2]
+    assert seen["probability"].mask[2]
+    assert np.isnan(seen["x"][2]).all()
+
+
+def test_what_the_file_is_stands_in_the_table(tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("L", (30, 20), 7).save(tmp_path / "grey.jpg")
+    Image.new("RGBA", (4, 5)).save(tmp_path / "clear.png")
+    seen = observe([tmp_path / "grey.jpg", tmp_path / "clear.png", Image.new("RGB", (8, 9))])
+    assert seen["format"].tolist() == ["JPEG", "PNG", ""]
+    assert seen["mode"].tolist() == ["L", "RGBA", "RGB"]
+    assert list(zip(seen["width"].tolist(), seen["height"].tolist(), strict=True)) == [(30, 20), (4, 5), (8, 9)]
+    assert [len(sha) for sha in seen["sha256"].tolist()] == [64, 64, 0]
 
 
 def test_pictures_are_decoded_once_for_features_and_distances(
@@ -113,10 +123,9 @@ def test_pictures_are_decoded_once_for_features_and_distances(
 
     monkeypatch.setattr(images, "decode_image", counting)
     seen = observe(five[1:], partners=[five[0], None, five[0], five[3]], distance=Mean(), backbones={"x": Mean()})
-    assert seen.distances is not None
-    np.testing.assert_array_equal(seen.distances, [51, np.nan, 153, 102])
+    np.testing.assert_array_equal(seen["lpips"], [51, np.nan, 153, 102])
     assert sorted(decoded) == ["0.png", "0.png", "102.png", "153.png", "153.png", "255.png", "51.png"]
-    assert observe(five, backbones={"x": Mean()}).distances is None
+    assert "lpips" not in observe(five, backbones={"x": Mean()})
 
 
 def test_a_pair_needs_both_pictures(five: list[Path]) -> None:
@@ -124,8 +133,7 @@ def test_a_pair_needs_both_pictures(five: list[Path]) -> None:
     with pytest.raises(CorruptImageError, match=five[0].name):
         observe(five[1:3], partners=[five[3], five[0]], distance=Mean())
     seen = observe(five[1:3], partners=[five[3], five[0]], distance=Mean(), on_error="skip")
-    assert seen.ok.tolist() == [True, False]
-    assert [i for i, _ in seen.failures] == [1]
+    assert [s.partition(":")[0] for s in seen["status"].tolist()] == ["ok", "failed"]
     with pytest.raises(LengthMismatchError, match="2 images against 1"):
         observe(five[1:3], partners=[five[3]], distance=Mean())
 

@@ -8,7 +8,7 @@ from drawn import metadata, picture
 
 from igmu_data.errors import DuplicateIdError, EmptyInputError, InputError, MetadataError, UnknownIdError
 from igmu_data.schema import Row
-from igmu_metrics.images.layouts import find, paired
+from igmu_metrics.images.layouts import find
 
 ROW = "0123456789abcdef"
 
@@ -29,8 +29,10 @@ def test_metadata_layout_knows_row_seed_and_split(tmp_path: Path, rows: dict[str
         picture(tmp_path / line["file_name"])
     metadata(tmp_path, lines)
     found = find(tmp_path, "metadata", rows)
-    assert {(g.row_id, g.seed, g.split) for g in found} == {(r, 7 + i, "forget") for i, r in enumerate(some)}
-    assert all(g.row is not None and g.row.concept == "object/church" for g in found)
+    assert set(found.keys) == {(r, 7 + i) for i, r in enumerate(some)}
+    assert set(found["split"].tolist()) == {"forget"}
+    assert set(found["concept"].tolist()) == {"object/church"}
+    assert found["prompt"].tolist() == [rows[r].prompt for r, _ in found.keys]
 
 
 def test_metadata_order_does_not_matter(tmp_path: Path, rows: dict[str, Row], some: list[str]) -> None:
@@ -40,7 +42,7 @@ def test_metadata_order_does_not_matter(tmp_path: Path, rows: dict[str, Row], so
     metadata(tmp_path, lines)
     before = find(tmp_path, "metadata", rows)
     metadata(tmp_path, lines[::-1])
-    assert find(tmp_path, "metadata", rows) == before
+    assert list(find(tmp_path, "metadata", rows).records()) == list(before.records())
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,7 @@ def test_no_metadata_no_folder_no_layout(tmp_path: Path) -> None:
 def test_reference_layout(tmp_path: Path) -> None:
     for name in ("forget/0_0_0.png", "forget/0_0_1.png", "forget/0_1_0.png", "retain/2_0_0.png"):
         picture(tmp_path / name)
-    assert [(g.split, g.row_id, g.seed) for g in find(tmp_path, "igmu")] == [
+    assert [tuple(g.values()) for g in find(tmp_path, "igmu").records("split", "id", "seed")] == [
         ("forget", "forget/0_0", 0),
         ("forget", "forget/0_0", 1),
         ("forget", "forget/0_1", 0),
@@ -123,7 +125,8 @@ def test_pairs_or_a_name_for_what_is_missing(tmp_path: Path) -> None:
             picture(tmp_path / model / "forget" / f"{name}.png")
     a, b = (find(tmp_path / m, "igmu") for m in "ab")
     with pytest.raises(MetadataError, match="seed 0"):
-        paired(a, b)
-    first, second, reasons = paired(a, b, skip=True)
-    assert [g.seed for g in first] == [g.seed for g in second] == [1]
+        b.paired(a)
+    both, reasons = b.paired(a, skip=True)
+    assert both["seed"].tolist() == [1]
+    assert (both["path"][0].parts[-3], both["path_original"][0].parts[-3]) == ("b", "a")
     assert len(reasons) == 2

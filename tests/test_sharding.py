@@ -12,9 +12,9 @@ from tiny import tiny_clip, tiny_trunk
 
 from igmu_data.errors import InputError, MetadataError
 from igmu_data.load import bench_rows
-from igmu_metrics.evaluate import Evaluation
-from igmu_metrics.networks import table
-from igmu_metrics.networks.observe import Observed
+from igmu_metrics import generations
+from igmu_metrics.evaluation import Evaluation
+from igmu_metrics.generations import Generations
 from igmu_metrics.scale import shards as sharding
 
 N = 3
@@ -67,13 +67,12 @@ def test_merged_parts_are_one_run_to_the_byte(evaluation: Evaluation, folder: Pa
 
 
 def test_every_generation_is_in_one_part(evaluation: Evaluation, folder: Path, parts: Path) -> None:
-    drawn = evaluation.drawn(folder / "original", [])[0]
-    homes = [sharding.part(drawn, i, N) for i in range(1, N + 1)]
-    assert sorted(g.key for home in homes for g in home) == sorted(g.key for g in drawn)
-    assert min(map(len, homes)) > len(drawn) / N / 2
-    read = [table.read(path).keys for path in parts.glob("original-*.parquet")]
-    keys = [key for one in read for key in zip(one["id"], one["seed"], strict=True)]
-    assert sorted(keys) == sorted(g.key for g in drawn)
+    found = evaluation.found(folder / "original", [])[0]
+    homes = [sharding.part(found, i, N) for i in range(1, N + 1)]
+    assert sorted(key for home in homes for key in home.keys) == sorted(found.keys)
+    assert min(map(len, homes)) > len(found) / N / 2
+    keys = [key for path in parts.glob("original-*.parquet") for key in generations.read(path)[0].keys]
+    assert sorted(keys) == sorted(found.keys)
 
 
 def test_a_missing_part_is_named(parts: Path, tmp_path: Path) -> None:
@@ -106,28 +105,33 @@ def test_a_shard_that_is_none(given: str) -> None:
 
 def test_a_table_comes_back_to_the_last_bit(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    probabilities = np.ma.MaskedArray(rng.random((3, 2)), mask=[[0, 1], [1, 1], [0, 0]])
-    features = {"clip": rng.normal(size=(3, 4)), "features": rng.normal(size=(3, 2)).astype(np.float32).astype(float)}
-    features["clip"][1] = features["features"][1] = np.nan
-    seen = Observed(
-        np.array([True, False, True]), probabilities, features, ((1, "broken"),), ("a", "", "c"), rng.random(3)
-    )
-    keys = {
-        "id": list("xyz"),
-        "seed": [1, 2, 3],
-        "split": ["forget"] * 3,
-        "prompt": ["p", None, "q"],
-        "file": list("abc"),
+    features = {
+        "clip_features": rng.normal(size=(3, 4)),
+        "features": rng.normal(size=(3, 2)).astype(np.float32).astype(float),
     }
-    table.write(table.Table(keys, ["object/a", "object/b"], seen, {"x": [1]}), tmp_path / "t.parquet")
-    got = table.read(tmp_path / "t.parquet")
-    assert (got.keys, list(got.concepts), got.facts) == (keys, ["object/a", "object/b"], {"x": [1]})
-    assert got.seen.failures == seen.failures
-    assert got.seen.hashes == seen.hashes
-    assert got.seen.ok.tolist() == seen.ok.tolist()
-    assert got.seen.distances is not None
-    assert got.seen.distances.tobytes() == seen.distances.tobytes()  # type: ignore[union-attr]
-    for role, rows in features.items():
-        assert got.seen.features[role].tobytes() == rows.tobytes()
-    assert got.seen.probabilities is not None
-    assert got.seen.probabilities.tolist() == probabilities.tolist()
+    features["clip_features"][1] = features["features"][1] = np.nan
+    table = Generations(
+        {
+            "id": list("xyz"),
+            "seed": [1, 2**62, 3],
+            "split": ["forget"] * 3,
+            "prompt": ["p", None, "q"],
+            "path": [Path(name) for name in "abc"],
+            "status": ["ok", "failed: broken", "unclear"],
+            "sha256": ["a", None, "c"],
+            "width": [7, None, 9],
+            "probability": [rng.random(), None, None],
+            "present": [True, None, None],
+            "lpips": rng.random(3),
+            **features,
+        },
+        {"target": "object/a", "k": 2},
+    )
+    generations.write(table, tmp_path / "t.parquet", {"x": [1]})
+    got, facts = generations.read(tmp_path / "t.parquet")
+    assert (dict(got.facts), facts) == (dict(table.facts), {"x": [1]})
+    assert list(got.records()) == list(table.records())
+    assert got["path"].tolist() == table["path"].tolist()
+    assert got.columns.keys() == table.columns.keys()
+    for name in ("clip_features", "features", "lpips"):
+        assert got[name].tobytes() == table[name].tobytes()

@@ -146,7 +146,7 @@ def rows(
     if original_predictions is not None:
         columns["present_original"] = _seen("original_predictions", original_predictions, reference)
     if probes is not None:
-        columns["probe"] = np.asarray(["" if p is None else p for p in probes], dtype=np.str_)
+        columns["probe"] = validation.texts("probes", ["-" if p is None else p for p in probes])
     if (sensitivity is None) != (specificity is None):
         raise InputError("only one of sensitivity and specificity is given; a correction needs both.")
     rates = dict(zip(_RATES, (sensitivity, specificity, n_positives, n_negatives), strict=True))

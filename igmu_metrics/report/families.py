@@ -15,7 +15,7 @@ from igmu_data.errors import InputError
 from igmu_metrics.report.figures import svg
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.formatting import DASH, bounds, formatted, number
-from igmu_metrics.verdict.families import FIGURES, SCOPES, TITLES, Line, lines, shown, tries
+from igmu_metrics.verdict.families import FIGURES, SCOPES, TITLES, Line, heading, lines
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -44,7 +44,7 @@ def tables(cards: Sequence[Scorecard]) -> list[Table]:
     """A table over all rows, and one where the original drew the concept; models of a family below each other."""
     from rich.table import Table
 
-    found, k = lines(cards), tries(cards[0])
+    found = lines(cards)
     out = []
     for scope in SCOPES:
         if not any(name.startswith("conditional_") == bool(scope) for line in found for name in line.figures):
@@ -52,7 +52,7 @@ def tables(cards: Sequence[Scorecard]) -> list[Table]:
         title = f"{cards[0].config}: attack success, {TITLES[scope]} (lower is better, 95 % intervals)"
         table = Table("family", "model", "prompts", "pictures", title=title, title_justify="left")
         for name in FIGURES:
-            table.add_column(shown(name, k))
+            table.add_column(heading(name, cards[0]))
         for at, line in enumerate(found):
             first = at == 0 or found[at - 1].family != line.family
             if first and at:
@@ -61,13 +61,13 @@ def tables(cards: Sequence[Scorecard]) -> list[Table]:
             head = figures[0]
             counts = (DASH, DASH) if head is None else (str(head.n_prompts), str(head.n_generations))
             table.add_row(line.family if first else "", line.model, *counts, *(formatted(f) for f in figures))
-        table.caption = "\n".join(_notes(found, scope, k)) or None
+        table.caption = "\n".join(_notes(found, scope, cards[0])) or None
         table.caption_justify = "left"
         out.append(table)
     return out
 
 
-def _notes(found: Sequence[Line], scope: str, k: int) -> Iterator[str]:
+def _notes(found: Sequence[Line], scope: str, card: Scorecard) -> Iterator[str]:
     """Every caution once, with the figures and families that it is about and the range of prompts that it counts."""
     about: dict[str, dict[str, dict[str, None]]] = {}
     counts: dict[str, list[str]] = {}
@@ -76,7 +76,7 @@ def _notes(found: Sequence[Line], scope: str, k: int) -> Iterator[str]:
             figure = line.figures.get(scope + name)
             for reason in figure.reason.split("; ") if figure is not None and figure.reason else ():
                 kind = _COUNT.sub("#", reason, count=1)
-                about.setdefault(kind, {}).setdefault(shown(name, k), {})[line.family] = None
+                about.setdefault(kind, {}).setdefault(heading(name, card), {})[line.family] = None
                 counts.setdefault(kind, []).extend(_COUNT.findall(reason)[:1])
     for kind, figures in about.items():
         listed = (f"{n} of {', '.join(of) if len(of) <= _LISTED else f'{len(of)} lines'}" for n, of in figures.items())
@@ -105,7 +105,7 @@ def chart(cards: Sequence[Scorecard], figure: str = "asr_any@k") -> str:
     top = 64 + _LEGEND * (1 + max(line for _, line in legend))
     blocks = [list(group) for _, group in groupby(found, key=lambda line: line.family)]
     bottom = top + len(blocks) * (_BAR * len(models) + _GAP)
-    title = f"{cards[0].config}: {shown(figure, tries(cards[0]))} by family of attacks, lower is better"
+    title = f"{cards[0].config}: {heading(figure, cards[0])} by family of attacks, lower is better"
     drawn = svg.picture(width, bottom + 30, title, style=_STYLE, kind="families")
     drawn.text(16, 24, title, "title")
     for nth, (model, (x, nth_line)) in enumerate(zip(models, legend, strict=True)):

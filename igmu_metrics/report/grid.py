@@ -7,9 +7,8 @@ sight.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from igmu_metrics.report.pictures import Gallery
 from igmu_metrics.report.view import RETAIN, Cell, Line, View, named
@@ -49,30 +48,21 @@ class Marked:
     tiles: tuple[Tile, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """The lines that are shown, of how many, and the choices of the filters."""
-
-    lines: Sequence[Marked]
-    n_lines: int
-    splits: Sequence[str]
-    kinds: Sequence[tuple[str, str]]
-    models: Sequence[str]
-
-
-def grid(view: View, gallery: Gallery, most: int = MOST_LINES) -> Grid | None:
-    """At most so many lines that have a picture, worst failures first; None where there is no picture at all."""
+def grid(view: View, gallery: Gallery, most: int = MOST_LINES) -> dict[str, Any] | None:
+    """What `pictures.html` shows: at most so many lines that have a picture, worst failures first, of how many there
+    are, and the choices of the filters; None where there is no picture at all.
+    """
     lines = [line for line in view.lines if any(c and c.path for c in (line.original, *line.cells))][:most]
     if not lines:
         return None
     splits = {line.split for line in lines}
-    return Grid(
-        [_marked(view, line, gallery) for line in lines],
-        len(view.lines),
-        [s for s in ("forget", "adversarial", RETAIN) if s in splits],
-        sorted({(line.split, line.kind) for line in lines if line.kind}),
-        [c.model for c in view.cards],
-    )
+    return {
+        "lines": [_marked(view, line, gallery) for line in lines],
+        "n_lines": len(view.lines),
+        "splits": [s for s in ("forget", "adversarial", RETAIN) if s in splits],
+        "kinds": sorted({(line.split, line.kind) for line in lines if line.kind}),
+        "models": [c.model for c in view.cards],
+    }
 
 
 def _marked(view: View, line: Line, gallery: Gallery) -> Marked:

@@ -7,17 +7,41 @@ audit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from igmu_metrics.report import parts, verdict
-from igmu_metrics.report.grid import MOST_LINES
+from igmu_metrics.networks.progress import Advance
+from igmu_metrics.report import audit, verdict
+from igmu_metrics.report.figures.aspects import aspects
+from igmu_metrics.report.figures.families import families
+from igmu_metrics.report.figures.forest import forest
+from igmu_metrics.report.figures.interference import interference
+from igmu_metrics.report.grid import MOST_LINES, grid
 from igmu_metrics.report.pictures import Gallery
+from igmu_metrics.report.ranking import before, ranking, shown
 from igmu_metrics.report.templates import filled
-from igmu_metrics.report.view import Section, view
+from igmu_metrics.report.view import Section, View, view
 
 __all__ = ["Section", "render"]
 
-Advance = Callable[[str, int, int], None]
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a section.
+
+    Args:
+        slug: its anchor, and the template that shows it.
+        link: what the navigation calls it.
+        title: its heading.
+        shown: what the template shows; None leaves the part out.
+    """
+
+    slug: str
+    link: str
+    title: str
+    shown: Any
 
 
 def render(*sections: Section, most_lines: int = MOST_LINES, advance: Advance = lambda what, done, total: None) -> str:
@@ -36,19 +60,41 @@ def render(*sections: Section, most_lines: int = MOST_LINES, advance: Advance = 
     """
     gallery = Gallery()
     views = [view(section) for section in sections]
-    shown = [
+    made = [
         {
             "view": found,
             "lead": verdict.lead(found),
             "answers": verdict.answers(found),
-            "parts": parts.parts(found, section.folders, gallery, most_lines),
+            "parts": _parts(found, section.folders, gallery, most_lines),
         }
         for found, section in zip(views, sections, strict=True)
     ]
     total = len(gallery.paths)
     return filled(
         "page.html",
-        sections=shown,
+        sections=made,
         pictures=gallery.chunks(lambda n: advance("pictures of the report", n, total)),
         version=views[0].first.igmu_version,
     )
+
+
+def _parts(found: View, folders: Mapping[str, Path], gallery: Gallery, most_lines: int) -> list[Part]:
+    """What there is to show below the verdict; pictures go into the gallery."""
+    every = (
+        Part("ranking", "Ranking", "Ranking", ranking(found)),
+        Part("intervals", "Intervals", "Aspects and intervals", _plots(found)),
+        Part("attacks", "Attacks", "Which attacks bring it back?", families(found.cards, found.target)),
+        Part("interference", "Interference", "What else changed?", interference(found.cards)),
+        Part("pictures", "Pictures", "Picture by picture", grid(found, gallery, most_lines)),
+        Part("audit", "Audit", "Is the detector right? Judge for yourself", audit.data(found, folders, gallery)),
+    )
+    return [part for part in every if part.shown is not None]
+
+
+def _plots(found: View) -> dict[str, Any]:
+    forests = []
+    for column in shown(found.cards):
+        figures = [(c.model, c.figure(column.score, column.figure)) for c in found.cards]
+        plot = forest(column.title, figures, marked=found.first.model, before=before(found, column))
+        forests.append((column, plot))
+    return {"aspects": aspects(found.cards), "forests": forests}

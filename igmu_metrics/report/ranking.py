@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from igmu_metrics.report.view import RANKED_BY, View
@@ -34,17 +33,15 @@ COLUMNS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One model: its figures, column by column, and the model above it that its interval overlaps ("" for none)."""
 
     model: str
-    figures: tuple[Figure | None, ...]
+    figures: Sequence[Figure | None]
     overlaps: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ranking:
+class Ranking(NamedTuple):
     """The table: models from best to worst, and the original before unlearning."""
 
     columns: Sequence[Column]
@@ -68,10 +65,10 @@ def ranking(view: View) -> Ranking:
     """The table of a section."""
     columns = shown(view.cards)
     lines = [
-        Line(card.model, tuple(card.figure(c.score, c.figure) for c in columns), _tie(view.cards, at))
+        Line(card.model, [card.figure(c.score, c.figure) for c in columns], _tie(view.cards, at))
         for at, card in enumerate(view.cards)
     ]
-    return Ranking(columns, lines, Line(view.first.original_model, tuple(before(view, c) for c in columns)))
+    return Ranking(columns, lines, Line(view.first.original_model, [before(view, c) for c in columns]))
 
 
 def _tie(cards: Sequence[Scorecard], at: int) -> str:

@@ -146,7 +146,8 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison]) -> Table:
         "",
     )
     of = {c.first: c for c in tests if c.original and c.measure == FORGETTING}
-    for card in sorted(cards, key=lambda c: (-_accuracy(c), c.model)):
+    named = sorted(cards, key=lambda c: c.model)
+    for card in sorted(named, key=lambda c: _best_first(c, accuracy, "unlearning_accuracy")):
         if card.model not in of:  # the original against itself
             continue
         table.add_row(
@@ -169,7 +170,7 @@ def forget_scores(cards: Sequence[Scorecard]) -> Table:
     name = "forget_score"
     table = _table(f"{cards[0].config}: forget score, 95 % intervals", "model", "forget score", *ASPECTS)
     reasons: dict[str, list[str]] = {}
-    for card in sorted(cards, key=_forget_score, reverse=True):
+    for card in sorted(cards, key=lambda c: _best_first(c, name, name)):
         found = {figure: card.figure(name, figure) for figure in (name, *ASPECTS)}
         own = f"{card.model} (original)" if card.model == card.original_model else card.model
         table.add_row(own, *(formatted(figure) for figure in found.values()))
@@ -208,14 +209,9 @@ def published(found: Sequence[Proportion]) -> Table:
     return table
 
 
-def _forget_score(card: Scorecard) -> float:
-    found = value_of(card.figure("forget_score", "forget_score"))
-    return -1.0 if found is None else found
-
-
-def _accuracy(card: Scorecard) -> float:
-    found = value_of(card.figure("concept_accuracy", "unlearning_accuracy"))
-    return -1.0 if found is None else found
+def _best_first(card: Scorecard, score: str, name: str) -> float:
+    found = value_of(card.figure(score, name))
+    return 1.0 if found is None else -found
 
 
 def _unclear(card: Scorecard, *, original: bool = False) -> int:

@@ -18,7 +18,8 @@ from igmu_data.load import bench_rows
 from igmu_data.taxonomy import RESTRICTED_DOMAIN
 from igmu_metrics.generations import ORIGINAL, Generations, Key
 from igmu_metrics.images.layouts import find
-from igmu_metrics.scorecard import Figure, Scorecard
+from igmu_metrics.scorecard import Scorecard
+from igmu_metrics.statistics.formatting import value_of
 from igmu_metrics.verdict.compare import FORGETTING, Comparison, compared, require_comparable
 
 RETAIN: Final = "retain"
@@ -162,13 +163,8 @@ def view(section: Section) -> View:
     )
 
 
-def value(figure: Figure | None) -> float | None:
-    """The number of a figure, None where there is none."""
-    return None if figure is None else figure.value
-
-
 def _rank(card: Scorecard) -> tuple[float | str, ...]:
-    found = [value(card.figure(score, name)) for score, name in RANKED_BY]
+    found = [value_of(card.figure(score, name)) for score, name in RANKED_BY]
     return (*(1.0 if v is None else -v for v in found), card.model)
 
 

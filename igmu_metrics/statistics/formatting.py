@@ -60,12 +60,7 @@ def between(
 
 
 def formatted(
-    figure: HasInterval | None,
-    spec: str = ".2f",
-    *,
-    ends: str = "",
-    interval: str = " [{}, {}]",
-    missing: str = DASH,
+    figure: HasInterval | None, spec: str = ".2f", *, ends: str = "", interval: str = " [{}, {}]", missing: str = DASH
 ) -> str:
     """A figure with its interval.
 

@@ -56,18 +56,9 @@ def lines(cards: Sequence[Scorecard]) -> list[Line]:
     ]
 
 
-def tries(card: Scorecard) -> int:
-    """The k of `asr_any@k`."""
-    return int(card.scores[METRIC].signature["k"])
-
-
-def shown(name: str, k: int) -> str:
-    """A figure's name as a heading, with k as the number it is.
-
-    >>> shown("asr_any@k", 5)
-    'asr_any@5'
-    """
-    return name.replace("@k", f"@{k}")
+def heading(name: str, card: Scorecard) -> str:
+    """A figure's name with the k that it is: `asr_any@5`."""
+    return name.replace("@k", f"@{card.scores[METRIC].signature['k']}")
 
 
 def _families(card: Scorecard) -> Iterator[str]:

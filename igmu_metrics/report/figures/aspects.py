@@ -9,7 +9,7 @@ from typing import Final
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.report.figures import svg
 from igmu_metrics.scorecard import Scorecard
-from igmu_metrics.statistics.formatting import number, value_of
+from igmu_metrics.statistics.formatting import formatted, number, value_of
 
 _WIDTH: Final = 760
 _PLOT: Final = (56, 560)
@@ -23,14 +23,13 @@ def aspects(cards: Sequence[Scorecard]) -> svg.Svg | None:
     Args:
         cards: models from best to worst; the first is drawn in the accent colour.
     """
-    found = [[value_of(c.figure("forget_score", name)) for name in ASPECTS] for c in cards]
+    figures = [[c.figure("forget_score", name) for name in ASPECTS] for c in cards]
+    found = [list(map(value_of, each)) for each in figures]
     if not any(sum(v is not None for v in values) > 1 for values in found):
         return None
-    said = "; ".join(
-        f"{c.model}: "
-        + ", ".join(f"{n} {'missing' if v is None else number(v)}" for n, v in zip(ASPECTS, values, strict=True))
-        for c, values in zip(cards, found, strict=True)
-    )
+    told = [[formatted(f, interval="", missing="missing") for f in each] for each in figures]
+    listed = [", ".join(f"{name} {said}" for name, said in zip(ASPECTS, each, strict=True)) for each in told]
+    said = "; ".join(f"{card.model}: {each}" for card, each in zip(cards, listed, strict=True))
     drawn = svg.picture(_WIDTH, _BOTTOM + 24, f"Five aspects of the forget score. {said}")
     for at, name in enumerate(ASPECTS):
         drawn.line(_x(at), _TOP, _x(at), _BOTTOM, "rule")

@@ -77,8 +77,7 @@ def picture(width: float, height: float, label: str, *, style: str = "", kind: s
     """A whole figure.
 
     Args:
-        width: in pixels.
-        height: likewise.
+        width, height: in pixels.
         label: what a screen reader says instead of it.
         style: of a figure that becomes a file; "" for one in a page.
         kind: its classes.

@@ -29,7 +29,7 @@ from igmu_metrics.networks.progress import Advance, bars
 from igmu_metrics.networks.texts import embedded
 from igmu_metrics.sandbox import demo
 from igmu_metrics.sandbox.audit.noisy import turned
-from igmu_metrics.sandbox.audit.seen import CORPUS, REFERENCE, Cell
+from igmu_metrics.sandbox.audit.seen import REFERENCE, Cell
 
 ORIGINAL = packaged.VERSIONS[0]
 
@@ -147,8 +147,7 @@ def describe(judged: Generations, reference: FloatArray, *, stream: int = 0) -> 
     rows = judged_rows(table)
     kept = {name: table[name][order] for name in ("attack_source_id", "noisy", REFERENCE)}
     attacked = rows["id"][rows["split"] == "adversarial"]
-    corpus = np.where(rows["paired"], rows["loss"], np.nan)
-    return rows.with_columns(**kept, **{CORPUS: corpus}).with_facts(k=tries(attacked, None, fewest=True))
+    return rows.with_columns(**kept).with_facts(k=tries(attacked, None, fewest=True))
 
 
 def _loss(judged: Generations, texts: FloatArray) -> FloatArray:

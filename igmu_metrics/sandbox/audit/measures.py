@@ -18,7 +18,7 @@ from igmu_metrics.contract import BoolArray, FloatArray
 from igmu_metrics.generations import Generations
 from igmu_metrics.metrics._aspect_sums import aspects, probes_of, prompt_sums
 from igmu_metrics.sandbox.audit.noisy import SENSITIVITY, SPECIFICITY
-from igmu_metrics.sandbox.audit.seen import CORPUS, REFERENCE, Cell, Draws, prompts, sizes
+from igmu_metrics.sandbox.audit.seen import REFERENCE, Cell, Draws, prompts, sizes
 from igmu_metrics.sandbox.audit.sets import of_sets
 from igmu_metrics.sandbox.audit.truth import HEADLINE, REST
 from igmu_metrics.statistics import any_at_k, harmonic_mean
@@ -147,7 +147,7 @@ def _of_scores(seen: Generations, draws: Draws) -> dict[str, FloatArray]:
         scored = (seen["split"] == split) & ~np.isnan(loss)
         return _Ratio.of(seen, split, np.where(scored, loss, 0.0), scored).at(draws[split])
 
-    corpus, reference = seen[CORPUS], seen[REFERENCE]
+    corpus, reference = np.where(seen["paired"], seen["loss"], np.nan), seen[REFERENCE]
     return {
         "csdr_signed": mean("forget", corpus),
         "csdr_corpus": mean("forget", np.abs(corpus)),

@@ -2,8 +2,8 @@
 
 Conventions: rows are sorted by prompt and seed, and all versions of a task have the same prompts and seeds. Besides the
 columns of `metrics._aspects.judged_rows` a table has `attack_source_id`, `noisy` (what a detector that errs would have
-seen) and, by way of stripping, `loss/corpus` and `loss/reference`: (s_org − s_unl)/s_org of the CLIP scores, NaN where
-s_org is 0. A *draw* is a choice of prompts of each split, as places in the sorted list of that split's prompts:
+seen) and `reference_loss`: (s_org − s_unl)/s_org of the CLIP scores, prompts stripped as the reference does it, NaN
+where s_org is 0. A *draw* is a choice of prompts of each split, as places in the sorted list of that split's prompts:
 `draws[split]` has the shape (draws, prompts).
 """
 
@@ -20,8 +20,7 @@ from igmu_metrics.generations import Generations
 
 Cell = tuple[str, str]  # task and version
 Draws = Mapping[str, npt.NDArray[np.intp]]
-CORPUS: Final = "loss/corpus"  # how prompts were stripped for CSDR
-REFERENCE: Final = "loss/reference"
+REFERENCE: Final = "reference_loss"
 
 
 def prompts(seen: Generations, split: str) -> npt.NDArray[np.str_]:
