@@ -1,8 +1,8 @@
 """From sums over prompts to the aspects of the forget score: one function for the value and for every resample.
 
 A prompt belongs to one *stratum*, resampled by itself: the forget rows, each attack family, each retain concept of the
-near, far and in-prompt probes, and the remaining retain rows. Its sums are the columns below, so that the aspects of 2,000
-resamples are a few divisions of (resamples, strata) arrays.
+near, far and in-prompt probes, and the remaining retain rows. Its sums are the columns below, so that the aspects of
+2,000 resamples are a few divisions of (resamples, strata) arrays.
 """
 
 from __future__ import annotations

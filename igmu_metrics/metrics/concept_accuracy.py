@@ -25,11 +25,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from igmu_data.errors import InputError
+from igmu_data.errors import InputError, UnknownConceptError
 from igmu_data.schema import IN_PROMPT, NEGATION
+from igmu_data.taxonomy import all_concepts
 from igmu_metrics.contract import BoolArray, Estimate, MetricInfo, Result, Setting, Table
 from igmu_metrics.generations import Generations
-from igmu_metrics.metrics._rows import renamed
+from igmu_metrics.metrics._rows import renamed, unit
 from igmu_metrics.statistics import effective_trials, mean_estimate, rogan_gladen, validation
 
 INFO = MetricInfo(
@@ -104,6 +105,7 @@ def rows(
 
     Raises:
         EmptyInputError, LengthMismatchError: nothing, or not as much in every argument.
+        UnknownConceptError: a target that no reference asks for, and that is no concept of the taxonomy either.
         LabelError: a label not of the form `domain/concept`.
         DuplicateIdError: the same image, or the same prompt and seed, twice in one domain.
         InputError: options that contradict each other.
@@ -124,6 +126,9 @@ def rows(
     for name, chosen in (("none_labels", none), ("near", close or [])):
         if target in chosen:
             raise InputError(f"{name} holds the target {target!r}; it is what shall go, not what shall stay.")
+    asked = set(reference.tolist())
+    if target not in asked and target not in all_concepts():
+        raise UnknownConceptError(target, asked | set(all_concepts()), "No reference asks for it.")
     domain = _domains(reference)
     images = None if image_ids is None else validation.texts("image_ids", image_ids)
     prompts = None if ids is None else validation.texts("ids", ids)
@@ -157,6 +162,7 @@ def rows(
         "include_target_styled": include_target_styled,
         "near": None if close is None else ",".join(close),
         **rates,
+        **unit(ids),
     }
     return Generations(columns).with_facts(**facts)
 
@@ -174,9 +180,9 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
         `unlearning_accuracy` (the headline: share of target entries in which the target is not seen),
         `in_domain_retain_accuracy`, `cross_domain_retain_accuracy`, the count `n_unclear`; with `near` also
         `near_retain_accuracy` and `far_retain_accuracy`; with entries of the probe `in-prompt` also
-        `in_prompt_retain_accuracy` (macro mean of what else their prompts ask for); with the original's predictions also
-        `original_unlearning_accuracy` (what an untouched model scores), `conditional_unlearning_accuracy` (only where
-        the original drew the target), `original_conditional_unlearning_accuracy` (0, by definition) and the count
+        `in_prompt_retain_accuracy` (macro mean of what else their prompts ask for); with the original's predictions
+        also `original_unlearning_accuracy` (what an untouched model scores), `conditional_unlearning_accuracy` (only
+        where the original drew the target), `original_conditional_unlearning_accuracy` (0, by definition) and the count
         `n_unclear_original`; with sensitivity and specificity also `corrected_unlearning_accuracy` and, for the
         original, `corrected_original_unlearning_accuracy`. NaN with a reason where no entry counts.
 

@@ -90,7 +90,8 @@ def rows(
         ids: (n,) prompt of each generation.
         seeds: (n,) its seed.
         splits: (n,) `forget`, `adversarial` or `retain`.
-        probes: (n,) in retain rows `near`, `far`, `in-prompt`, or another word for a row outside preservation; else not looked at.
+        probes: (n,) in retain rows `near`, `far`, `in-prompt`, or another word for a row outside preservation; else not
+            looked at.
         own_concepts: (n,) label of the concept that a retain row asks for, None where it has none; else not looked at.
         attack_families: (n,) family of an adversarial row; else not looked at.
         present: (n,) whether the target (in retain rows: the own concept) is visible in the unlearned model's image;
@@ -188,8 +189,9 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
 
     Returns:
         `forget_score` (the headline), the five aspects, `preservation_near`, `preservation_far` and, where there are
-        such rows, `preservation_in_prompt`, both candidates `quality_coverage` and `quality_frechet`, `unconditional_forgetting` and `unconditional_robustness` (all rows,
-        whatever the original drew), and the count `n_unclear`. NaN with a reason where a figure is not defined.
+        such rows, `preservation_in_prompt`, both candidates `quality_coverage` and `quality_frechet`,
+        `unconditional_forgetting` and `unconditional_robustness` (all rows, whatever the original drew), and the count
+        `n_unclear`. NaN with a reason where a figure is not defined.
 
     One prompt each to forget, to attack, near and far, two seeds each. The original drew all it was asked for. The
     unlearned model shows the target in 1 of 2 forget pictures and in 1 of 2 attacked ones (so k = 2 tries always
