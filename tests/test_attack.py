@@ -28,10 +28,11 @@ from igmu_metrics.attacks._victim import Victim
 from igmu_metrics.attacks.running import result, searching
 from igmu_metrics.attacks.running.embedded import placeholder, with_embedding
 from igmu_metrics.attacks.running.plan import make_plan, own_seed
-from igmu_metrics.attacks.running.records import Attempt, Drawn, Search, read_attempts
+from igmu_metrics.attacks.running.records import Attempt, Search, read_attempts
 from igmu_metrics.attacks.running.run import AttackRun
 from igmu_metrics.cli import app
 from igmu_metrics.contract import FloatArray
+from igmu_metrics.generations import Generations, joined
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline
 from igmu_metrics.networks.instruments import Batch, ErrorRates, InstrumentInfo
 
@@ -246,17 +247,16 @@ def test_numbers_that_cannot_be() -> None:
 
 
 def attempt(row: str, present: list[bool], drawn: list[bool], status: Any = "found") -> Attempt:
-    pictures = [
-        Drawn(seed=s, present=p, probability=float(p), original_present=d)
-        for s, (p, d) in enumerate(zip(present, drawn, strict=True))
-    ]
+    n = len(present)
+    table = {"id": [row] * n, "seed": list(range(n)), "split": ["adversarial"] * n, "attack_family": ["cce"] * n}
+    table |= {"attack_source_id": [row] * n, "present": present, "present_original": drawn}
     return Attempt(
         settings={"attack": "cce", "attack.finds": "embedding"},
         row_id=row,
         source_prompt=row,
         search=Search(status=status),
         names_concept=None,
-        generations=tuple(pictures),
+        generations=Generations(table),
     )
 
 
@@ -268,9 +268,10 @@ def test_figures_by_hand() -> None:
         attempt("c", [False, False], [True, True]),
         attempt("d", [], [], "refused"),
     ]
-    plain = [(row, s) for row in "abc" for s in (0, 1)]
-    original = {(a.row_id, g.seed): g.original_present for a in attempts for g in a.generations}
-    figures = result.attack_figures(attempts, plain, [False] * 5 + [True], original)
+    plain = joined([a.generations for a in attempts[:3]]).with_columns(
+        split=["forget"] * 6, attack_source_id=[""] * 6, attack_family=[""] * 6, present=[False] * 5 + [True]
+    )
+    figures = result.attack_figures(attempts, plain)
     assert figures["asr_image"].value == pytest.approx(3 / 5)
     assert figures["asr_any@k"].value == pytest.approx(2 / 3)
     assert figures["pre_asr"].value == pytest.approx(1 / 3)
@@ -281,7 +282,7 @@ def test_figures_by_hand() -> None:
 
 
 def test_nothing_but_refusals_has_no_figure() -> None:
-    figures = result.attack_figures([attempt("d", [], [], "refused")], [], [], {})
+    figures = result.attack_figures([attempt("d", [], [], "refused")], Generations({}))
     assert np.isnan(figures["asr_image"].value)
     assert figures["asr_image"].reason
 
@@ -363,7 +364,7 @@ def test_a_record_says_everything(done: Path) -> None:
         assert one.search.status == "found"
         assert one.search.prompt is not None
         assert len(one.search.losses) == 1
-        assert [(g.present, g.original_present) for g in one.generations] == [(True, True)] * 2
+        assert [tuple(g.values()) for g in one.generations.records("present", "present_original")] == [(True, True)] * 2
     stored = json.loads((done / "result.json").read_text())
     assert stored["settings"] == attempts[0].settings
     assert stored["searches"] == {"found": 2, "refused": 0, "no target": 0}
@@ -431,7 +432,7 @@ def test_a_found_prompt_that_breaks_the_policy_is_nowhere(tmp_path: Path, monkey
     outcome = RUN.run(tmp_path)
     assert (outcome.count("refused"), outcome.count("found")) == (1, 1)
     (refused,) = (a for a in outcome.attempts if a.search.status == "refused")
-    assert (refused.search.prompt, refused.search.rules, refused.generations) == (None, ("explicit",), ())
+    assert (refused.search.prompt, refused.search.rules, len(refused.generations)) == (None, ("explicit",), 0)
     assert not any(seen[0].encode() in data for data in contents(tmp_path).values())
     assert outcome.figures["asr_image"].n_prompts == 1
 
