@@ -94,6 +94,7 @@ def render(cards: Sequence[Scorecard]) -> str:
     return filled(
         "leaderboard.html",
         counts=f"{counted(n_models, 'result')} on {counted(n_concepts, 'concept')}.",
+        ranked=any(v.winner for v in views),
         boards=[{"view": v, "table": ranking(v)} for v in views],
         version=views[0].first.igmu_version,
     )

@@ -95,6 +95,8 @@ def _plots(found: View) -> dict[str, Any]:
     forests = []
     for column in shown(found.cards):
         figures = [(c.model, c.figure(column.score, column.figure)) for c in found.cards]
-        plot = forest(column.title, figures, marked=found.first.model, before=before(found, column))
+        plot = forest(
+            column.title, figures, marked=found.winner.model if found.winner else "", before=before(found, column)
+        )
         forests.append((column, plot))
-    return {"aspects": aspects(found.cards), "forests": forests}
+    return {"aspects": aspects(found.cards, marked=found.winner is not None), "forests": forests}

@@ -126,7 +126,9 @@ def scores(cards: Sequence[Scorecard]) -> list[Table]:
 
 
 def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison]) -> Table:
-    """Models by unlearning accuracy, raw and conditional, with the test of the latter against the original.
+    """Unlearning accuracy of every model, raw and conditional, with the test of the latter against the original.
+
+    In the order of the forget score; without one nothing is ranked, and models stand by name.
 
     Args:
         cards: of the models.
@@ -146,8 +148,7 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison]) -> Table:
         "",
     )
     of = {c.first: c for c in tests if c.original and c.measure == FORGETTING}
-    named = sorted(cards, key=lambda c: c.model)
-    for card in sorted(named, key=lambda c: _best_first(c, accuracy, "unlearning_accuracy")):
+    for card in _ordered(cards):
         if card.model not in of:  # the original against itself
             continue
         table.add_row(
@@ -157,9 +158,12 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison]) -> Table:
             str(_unclear(card)),
             of[card.model].outcome(),
         )
+    said = []
+    if not any(value_of(c.figure("forget_score", "forget_score")) is not None for c in cards):
+        said.append("Not ranked, because no model has a forget score: by name.")
     if (n := max((c.tests for c in of.values()), default=0)) > 1:
-        table.caption = f"p after Holm over {n} tests: every model against the original and against every other"
-        table.caption_justify = "left"
+        said.append(f"p after Holm over {n} tests: every model against the original and against every other.")
+    table.caption, table.caption_justify = "\n".join(said), "left"
     return table
 
 
@@ -170,7 +174,7 @@ def forget_scores(cards: Sequence[Scorecard]) -> Table:
     name = "forget_score"
     table = _table(f"{cards[0].config}: forget score, 95 % intervals", "model", "forget score", *ASPECTS)
     reasons: dict[str, list[str]] = {}
-    for card in sorted(cards, key=lambda c: _best_first(c, name, name)):
+    for card in _ordered(cards):
         found = {figure: card.figure(name, figure) for figure in (name, *ASPECTS)}
         own = f"{card.model} (original)" if card.model == card.original_model else card.model
         table.add_row(own, *(formatted(figure) for figure in found.values()))
@@ -209,9 +213,11 @@ def published(found: Sequence[Proportion]) -> Table:
     return table
 
 
-def _best_first(card: Scorecard, score: str, name: str) -> float:
-    found = value_of(card.figure(score, name))
-    return 1.0 if found is None else -found
+def _ordered(cards: Sequence[Scorecard]) -> list[Scorecard]:
+    """By forget score, the best first; those without one last, by name."""
+    name = "forget_score"
+    found = {c.model: value_of(c.figure(name, name)) for c in cards}
+    return sorted(cards, key=lambda c: (1.0 if (v := found[c.model]) is None else -v, c.model))
 
 
 def _unclear(card: Scorecard, *, original: bool = False) -> int:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from igmu_metrics.metrics._aspect_sums import PROBES, preservation_of
+from igmu_metrics.report.ranking import unranked
 from igmu_metrics.report.retained import Kept, retained
 from igmu_metrics.report.view import View, named
 from igmu_metrics.report.wording import (
@@ -79,11 +81,10 @@ def lead(view: View) -> tuple[str, str]:
     for card in view.cards:
         said.setdefault(_in_short(card, view.target), []).append(card.model)
     opening = " ".join(text.replace("{}", listed(models), 1) for text, models in said.items())
-    best = view.first
+    best = view.winner
+    if best is None:
+        return opening, unranked(view.cards)
     score = best.figure("forget_score", "forget_score")
-    if score is None or score.value is None:
-        reason = score.reason.partition(" (")[0] if score and score.reason else "not asked for"
-        return opening, sentence(f"there is no forget score to rank by: {reason}")
     first = f"{best.model} comes first of {len(view.cards)}" if len(view.cards) > 1 else best.model
     gone = best.figure("concept_accuracy", "conditional_unlearning_accuracy")
     held, kept = (best.figure("forget_score", name) for name in ("robustness", "preservation"))
@@ -176,8 +177,8 @@ def _broke(card: Scorecard) -> Finding:
         return _missing(card, figure, "no pictures of what should stay")
     probes = [
         f"{probe} {percent(part)}"
-        for probe in ("near", "far")
-        if (part := card.figure("forget_score", f"preservation_{probe}")) and part.value is not None
+        for probe in PROBES
+        if (part := card.figure("forget_score", preservation_of(probe))) and part.value is not None
     ]
     said = f"{percent(figure)} of what should stay is kept ({'; '.join((', '.join(probes), behind(figure)))})."
     if lost := most_lost(retained([card])):
@@ -246,7 +247,9 @@ def _planned(test: Comparison) -> Finding:
 
 
 def _neighbours(view: View) -> list[Comparison]:
-    """The pairs that stand next to each other in the ranking."""
+    """The pairs that stand next to each other in the ranking; all where nothing is ranked."""
+    if view.winner is None:
+        return list(view.pairs)
     order = {c.model: at for at, c in enumerate(view.cards)}
     return [c for c in view.pairs if abs(order[c.first] - order[c.second]) == 1]
 

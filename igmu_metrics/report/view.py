@@ -1,7 +1,7 @@
 """What a page shows of one concept: ranked cards, tests, and every prompt and seed as each model drew it.
 
-Conventions: models keep one order throughout a page: by forget score, then by unlearning accuracy where the original
-drew the concept, then by unlearning accuracy; models without a figure come after those that have it. A generation
+Conventions: models keep one order throughout a page: by forget score; those without one are not ranked, and come last,
+by name. A generation
 *fails* where a forget or adversarial one shows the concept, and where a retain one lacks what the original's shows.
 """
 
@@ -24,11 +24,7 @@ from igmu_metrics.verdict.compare import FORGETTING, Comparison, compared, requi
 
 RETAIN: Final = "retain"
 _SPLITS: Final = ("forget", "adversarial", RETAIN)
-RANKED_BY: Final = (
-    ("forget_score", "forget_score"),
-    ("concept_accuracy", "conditional_unlearning_accuracy"),
-    ("concept_accuracy", "unlearning_accuracy"),
-)
+RANKED_BY: Final = ("forget_score", "forget_score")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +93,7 @@ class View:
     """Everything of one section, ready to be written down.
 
     Args:
-        cards: of the unlearned models, best first.
+        cards: of the unlearned models, best first; those that cannot be ranked are last, by name.
         own: of the original against itself, if there is one.
         tests: every comparison of the cards, in all measures, corrected as one family.
         lines: every prompt and seed, worst failures first.
@@ -120,8 +116,13 @@ class View:
 
     @property
     def first(self) -> Scorecard:
-        """The best card; what all cards share can be read off it."""
+        """The first card; what all cards share can be read off it."""
         return self.cards[0]
+
+    @property
+    def winner(self) -> Scorecard | None:
+        """The best card, None where no model can be ranked."""
+        return self.first if ranked(self.first) else None
 
     @property
     def target(self) -> str:
@@ -163,9 +164,14 @@ def view(section: Section) -> View:
     )
 
 
-def _rank(card: Scorecard) -> tuple[float | str, ...]:
-    found = [value_of(card.figure(score, name)) for score, name in RANKED_BY]
-    return (*(1.0 if v is None else -v for v in found), card.model)
+def ranked(card: Scorecard) -> bool:
+    """Whether there is a forget score to rank a model by: nothing else ranks it."""
+    return value_of(card.figure(*RANKED_BY)) is not None
+
+
+def _rank(card: Scorecard) -> tuple[float, str]:
+    found = value_of(card.figure(*RANKED_BY))
+    return 1.0 if found is None else -found, card.model
 
 
 def _lines(cards: Sequence[Scorecard], section: Section) -> tuple[Line, ...]:
