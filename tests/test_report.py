@@ -445,8 +445,56 @@ def test_a_card_that_does_not_verify_is_refused_with_its_problems(tmp_path: Path
     assert "fmn.json" not in said
 
 
-def test_a_rank_that_intervals_leave_open_says_so(cards: list[Scorecard]) -> None:
+def with_score(card: Scorecard, value: float | None, low: float, high: float) -> Scorecard:
+    """The card with a forget score, as if CLIP had been given."""
+    entry = card.scores["forget_score"]
+    told = entry.figures["forget_score"].model_copy(update={"value": value, "interval": (low, high), "reason": ""})
+    figures = dict(entry.figures) | {"forget_score": told}
+    for name in ("alignment", "quality"):
+        figures[name] = figures[name].model_copy(update={"value": value, "reason": ""})
+    changed = entry.model_copy(update={"value": value, "figures": figures})
+    return card.model_copy(update={"scores": {**card.scores, "forget_score": changed}})
+
+
+def test_without_a_forget_score_nothing_is_ranked(cards: list[Scorecard]) -> None:
+    """A model that draws noise was first, in the winner's colour, because it forgets everything."""
+    noise = cards[0].model_copy(update={"model": "zz-noise"})
+    seen = view(Section([noise, cards[1]], {}))
+    table = ranking(seen)
+    assert [(line.model, line.rank) for line in table.lines] == [("fmn", None), ("zz-noise", None)]
+    assert table.unranked.startswith("Not ranked: fmn and zz-noise. No forget score, because of missing alignment (")
+    assert table.unranked.endswith("score again with --clip.")
+    assert seen.winner is None
+    board, report = leaderboard.render([noise, cards[1]]), page.render(Section([noise, cards[1]], {}))
+    for text in (board, report):
+        assert "score again with --clip" in text
+        assert "class=best" not in text
+        assert "comes first" not in text
+    assert "Who has really forgotten?" not in board
+    assert 'class="span mark"' not in report
+
+
+def test_those_with_a_forget_score_are_ranked_before_those_without(cards: list[Scorecard]) -> None:
     esd, fmn = cards
+    best = with_score(fmn, 0.4, 0.3, 0.5)
+    table = ranking(view(Section([esd, best], {})))
+    assert [(line.model, line.rank) for line in table.lines] == [("fmn", 1), ("esd", None)]
+    assert table.unranked.startswith("Not ranked: esd. ")
+    text = leaderboard.render([esd, best])
+    assert text.count("class=best") == 1
+    assert "Who has really forgotten?" in text
+
+
+def test_all_that_a_rank_rests_on_is_in_the_table(cards: list[Scorecard]) -> None:
+    shown = [
+        column.title for column in ranking(view(Section([with_score(c, 0.4, 0.3, 0.5) for c in cards], {}))).columns
+    ]
+    assert shown[:2] == ["forget score", "forgotten where the original drew it"]
+    assert shown[2:6] == ["robustness", "preservation", "alignment", "quality"]
+
+
+def test_a_rank_that_intervals_leave_open_says_so(cards: list[Scorecard]) -> None:
+    esd, fmn = with_score(cards[0], 0.8, 0.7, 0.9), with_score(cards[1], 0.1, 0.0, 0.2)
     twin = esd.model_copy(update={"model": "twin"})
     assert [line.overlaps for line in ranking(view(Section([esd, fmn], {}))).lines] == ["", ""]
     assert [line.overlaps for line in ranking(view(Section([esd, twin], {}))).lines] == ["", "esd"]

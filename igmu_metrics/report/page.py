@@ -92,11 +92,9 @@ def _parts(found: View, folders: Mapping[str, Path], gallery: Gallery, most_line
 
 
 def _plots(found: View) -> dict[str, Any]:
-    forests = []
+    forests, marked = [], found.winner.model if found.winner else ""
     for column in shown(found.cards):
         figures = [(c.model, c.figure(column.score, column.figure)) for c in found.cards]
-        plot = forest(
-            column.title, figures, marked=found.winner.model if found.winner else "", before=before(found, column)
-        )
+        plot = forest(column.title, figures, marked=marked, before=before(found, column))
         forests.append((column, plot))
-    return {"aspects": aspects(found.cards, marked=found.winner is not None), "forests": forests}
+    return {"aspects": aspects(found.cards, marked=bool(marked)), "forests": forests}

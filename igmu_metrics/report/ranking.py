@@ -92,10 +92,7 @@ def unranked(cards: Sequence[Scorecard]) -> str:
     for card in cards:
         if not ranked(card):
             why.setdefault(_why(card), []).append(card.model)
-    return " ".join(
-        sentence(f"{listed(models)} {'is' if len(models) == 1 else 'are'} not ranked: {reason}")
-        for reason, models in why.items()
-    )
+    return " ".join(f"Not ranked: {listed(models)}. {sentence(reason)}" for reason, models in why.items())
 
 
 def _why(card: Scorecard) -> str:
