@@ -69,6 +69,7 @@ class MetricInfo:
         range: smallest and largest possible `value`.
         parts: which generations of an evaluation it is scored on: by name of the part ("" for a score that is called
             like the metric), the splits that belong to it. `negation` is a split of its own here.
+        place: where it stands on a card among the others, smaller numbers first.
         backbone: name of the default backbone, or "" when the metric needs none.
         extracts: how `rows` arguments are computed from images and prompts; empty for metrics of labels and decisions.
         references: papers and implementations.
@@ -85,6 +86,7 @@ class MetricInfo:
     references: tuple[str, ...]
     limits: str
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: WHOLE)
+    place: int = 60
     backbone: str = ""
     extracts: tuple[Extract, ...] = ()
 

@@ -314,8 +314,8 @@ def scores(
     """
     table = table.with_facts(**facts(tools), k=k, unequal_seeds="fewest" if n_failed else None)
     out: dict[str, Score] = {}
-    for name in registry.names("metrics"):
-        metric = registry.metric(name)
+    found = [(name, registry.metric(name)) for name in registry.names("metrics")]
+    for name, metric in sorted(found, key=lambda item: (item[1].INFO.place, item[0])):
         signed = {**fields, "rows": digest(table["id"].tolist()), **_instruments(metric, tools)}
         for part, seen in parts(metric, table):
             marked = signed | ({"split": part} if part else {})

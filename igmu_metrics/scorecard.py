@@ -219,7 +219,7 @@ def build(
         failures: why pairs are missing from the table.
         options: of the evaluation, where they are not the default.
     """
-    lines = of_records(list(table.records()))
+    lines = of_records(_records(table))  # what nobody knows of any generation is no column
     return Scorecard(
         provenance=_provenance(options, lines, model=model, original=original_model),
         model=model,
@@ -274,9 +274,18 @@ def read(path: Path) -> Scorecard:
     try:
         return Scorecard.model_validate(converted(data))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(p) for p in first["loc"])
-        raise MetadataError(f"{path}: not a scorecard: {where}: {first['msg']}. Was it edited?") from error
+        where, what = problems(error)[0]
+        raise MetadataError(f"{path}: not a scorecard: {where}: {what}. Was it edited?") from error
+
+
+def problems(error: ValidationError) -> list[tuple[str, str]]:
+    """Where and what is wrong with the data of a card."""
+    found = []
+    for one in error.errors():
+        where, what = ".".join(map(str, one["loc"])), str(one["msg"]).removeprefix("Value error, ")
+        inside, colon, rest = what.partition(": ")  # a line's own place
+        found.append((f"{where}.{inside}", rest) if where == "generations" and colon else (where, what))
+    return found
 
 
 def read_all(paths: Sequence[Path]) -> list[Scorecard]:

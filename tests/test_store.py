@@ -222,7 +222,7 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
 SCORE = """
 import sys
 from pathlib import Path
-from igmu_metrics.evaluate import Evaluation
+from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.scorecard import write
 original, unlearned, out = map(Path, sys.argv[1:])
 print("ready", flush=True)

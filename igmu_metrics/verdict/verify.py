@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from igmu_data.errors import IgmuError, MetadataError
 from igmu_data.load import digest
-from igmu_metrics import registry
+from igmu_metrics import registry, scorecard
 from igmu_metrics.contract import Estimate
 from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry, converted, fingerprint, inputs_sha256
@@ -79,9 +79,7 @@ def verify(path: Path) -> tuple[Scorecard | None, list[Problem]]:
     try:
         card = Scorecard.model_validate(converted(data))
     except ValidationError as error:
-        listed = error.errors()
-        problems += [Problem(".".join(map(str, e["loc"])), e["msg"]) for e in listed[:_SHOWN]]
-        return None, problems
+        return None, problems + [Problem(*found) for found in scorecard.problems(error)[:_SHOWN]]
     for check in (_lines, _signatures, _ranges, _shares, _composite, _again):
         problems += check(card)
     return card, problems
