@@ -33,14 +33,16 @@ def compare(
     if not cards:
         raise EmptyInputError("no scorecards to compare; give some, or --published FILE.csv.")
     from igmu_metrics.scorecard import read_all
-    from igmu_metrics.verdict.compare import compared, require_comparable
+    from igmu_metrics.verdict.compare import compared, in_common, require_comparable
     from igmu_metrics.verdict.pareto import front
 
     read = read_all(cards)
-    require_comparable(read)
+    require_comparable(read, ranked=False)
     found = compared(read)
     tables.show(tables.ranking(read, found), tables.comparisons(found))
-    points = front(read)
+    if unlike := in_common(read):
+        typer.echo(unlike)
+    points = [] if unlike else front(read)
     if len(points) > 1:
         tables.show(tables.pareto(points))
     for c in found:

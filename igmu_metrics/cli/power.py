@@ -69,7 +69,7 @@ def _planned(cards: list[Path], prompts: int | None, chance: float, alpha: float
     from igmu_metrics.verdict.planning import designs, detectable, plans
 
     read = read_all(cards)
-    require_comparable(read)
+    require_comparable(read, ranked=False)
     for plan in plans(read, power=chance, alpha=alpha):
         typer.echo(plan.sentence())
     for card in read:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from igmu_metrics.coverage import covering
 from igmu_metrics.networks.progress import Advance
 from igmu_metrics.report import audit, verdict
 from igmu_metrics.report.figures.aspects import aspects
@@ -63,6 +64,7 @@ def render(*sections: Section, most_lines: int = MOST_LINES, advance: Advance = 
     made = [
         {
             "view": found,
+            "coverage": covering(found.cards),
             "lead": verdict.lead(found),
             "answers": verdict.answers(found),
             "parts": _parts(found, section.folders, gallery, most_lines),

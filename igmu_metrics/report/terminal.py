@@ -10,6 +10,7 @@ from rich.table import Table
 from igmu_data import configs, taxonomy
 from igmu_metrics import registry
 from igmu_metrics.contract import Estimate
+from igmu_metrics.coverage import covering
 from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.statistics.formatting import DASH, formatted, value_of
 
@@ -117,6 +118,8 @@ def scores(cards: Sequence[Scorecard]) -> list[Table]:
             if measured or figure == registry.metric(entry.name).INFO.headline:
                 for reason in dict.fromkeys(f.reason for f in found if f is not None and f.reason):
                     notes.setdefault(reason, set()).add(f"{name}: {figure}")
+    for part in dict.fromkeys(part for c in cards for part in c.coverage or {}):
+        table.add_row(f"coverage: {part}", *(str((c.coverage or {}).get(part, DASH)) for c in cards))
     if any(c.failures for c in cards):
         table.add_row("left out (unreadable or unpaired)", *(str(len(c.failures)) for c in cards))
     why = _table("Notes", "figure", "why")
@@ -158,7 +161,7 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison]) -> Table:
             str(_unclear(card)),
             of[card.model].outcome(),
         )
-    said = []
+    said = [covering(cards)]
     if not any(value_of(c.figure("forget_score", "forget_score")) is not None for c in cards):
         said.append("Not ranked, because no model has a forget score: by name.")
     if (n := max((c.tests for c in of.values()), default=0)) > 1:
@@ -180,7 +183,8 @@ def forget_scores(cards: Sequence[Scorecard]) -> Table:
         table.add_row(own, *(formatted(figure) for figure in found.values()))
         if (headline := found[name]) is not None and headline.reason:
             reasons.setdefault(headline.reason, []).append(card.model)
-    table.caption = "\n".join(f"{', '.join(models)}: {reason}" for reason, models in reasons.items())
+    missing = (f"{', '.join(models)}: {reason}" for reason, models in reasons.items())
+    table.caption = "\n".join([*missing, covering(cards)])
     table.caption_justify = "left"
     return table
 

@@ -25,6 +25,7 @@ import numpy as np
 
 from igmu_data.errors import EmptyInputError, IncomparableError
 from igmu_metrics.contract import Interval
+from igmu_metrics.coverage import covered
 from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics import holm, mcnemar_exact, paired_difference, paired_permutation
@@ -37,6 +38,10 @@ RESISTANCE: Final = "conditional resistance to attacks"
 RETAINING: Final = "conditional retain accuracy"
 # By measure: the rows that count, and whether the concept asked for shall be there.
 MEASURES: Final = {FORGETTING: ("forget", False), RESISTANCE: ("adversarial", False), RETAINING: ("retain", True)}
+
+
+# Fields of a signature that follow from which prompts and seeds were drawn.
+_OF_COVERAGE: Final = ("rows", "k")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +124,17 @@ class Comparison:
         )
 
 
-def require_comparable(cards: Sequence[Scorecard]) -> None:
+def require_comparable(cards: Sequence[Scorecard], *, ranked: bool = True) -> None:
     """Refuse cards whose signatures differ in more than the model.
+
+    Args:
+        cards: of some models.
+        ranked: whether their figures are to stand beside each other, so that they must cover the same of the protocol;
+            otherwise they need only share generations, on which `compared` compares them.
 
     Raises:
         EmptyInputError: no card.
-        IncomparableError: with the fields that differ and both values.
+        IncomparableError: with the fields that differ and both values, or with both coverages.
     """
     if not cards:
         raise EmptyInputError("no scorecards to compare.")
@@ -132,13 +142,40 @@ def require_comparable(cards: Sequence[Scorecard]) -> None:
     for other in cards[1:]:
         if not first.scores.keys() & other.scores.keys():
             raise IncomparableError(f"{first.model} and {other.model} have no score in common. Score them alike.")
-        for name in sorted(first.scores.keys() & other.scores.keys()):
-            differing = first.scores[name].signed().differences(other.scores[name].signed())
-            if differing:
-                listed = "; ".join(f"{k}: {a!r} and {b!r}" for k, (a, b) in differing.items())
+        _require_alike(first, other, but=_OF_COVERAGE)
+        if ranked and first.coverage != other.coverage:
+            raise IncomparableError(
+                f"{first.model} and {other.model} cover the protocol unlike ({covered(first)}, and {covered(other)}). "
+                "Show them apart; igmu compare compares them on what both hold."
+            )
+        if ranked:
+            _require_alike(first, other)
+    if not ranked:
+        for a, b in combinations(cards, 2):
+            if not set(a.generations.keys) & set(b.generations.keys):
                 raise IncomparableError(
-                    f"{first.model} and {other.model} cannot be compared in {name}: {listed}. Score them alike."
+                    f"{a.model} and {b.model} have no prompt and seed in common ({covered(a)}, and {covered(b)}). Draw "
+                    "both with the same."
                 )
+
+
+def _require_alike(first: Scorecard, other: Scorecard, *, but: Sequence[str] = ()) -> None:
+    for name in sorted(first.scores.keys() & other.scores.keys()):
+        differing = first.scores[name].signed().differences(other.scores[name].signed())
+        listed = "; ".join(f"{k}: {a!r} and {b!r}" for k, (a, b) in differing.items() if k not in but)
+        if listed:
+            raise IncomparableError(
+                f"{first.model} and {other.model} cannot be compared in {name}: {listed}. Score them alike."
+            )
+
+
+def in_common(cards: Sequence[Scorecard]) -> str:
+    """On how many generations cards of unlike coverage are compared; "" where all hold the same."""
+    held = {c.model: set(c.generations.keys) for c in cards}
+    if all(keys == held[cards[0].model] for keys in held.values()):
+        return ""
+    pairs = ", ".join(f"{a} and {b} {len(held[a] & held[b])}" for a, b in combinations(held, 2))
+    return f"Coverage differs, so pairs are compared on the generations that both hold: {pairs}."
 
 
 def compared(cards: Sequence[Scorecard]) -> tuple[Comparison, ...]:
