@@ -100,13 +100,13 @@ def _why(card: Scorecard) -> str:
     if score is None:
         return "there is no forget score in the card"
     reasons = {name: f.reason for name in ASPECTS if (f := card.figure(RANKED_BY[0], name)) and f.value is None}
-    missing = "; ".join(f"{name} ({reason})" for name, reason in reasons.items())
-    options = dict.fromkeys(_OPTIONS[reason] for reason in reasons.values() if reason in _OPTIONS)
-    said = f"no forget score, because of missing {missing}" if missing else "no forget score"
-    if options:
-        # CLIP gives both cosines and features, so that naming it once will do.
-        return f"{said}; score again with {'--clip' if '--clip' in options else ' and '.join(options)}"
-    return said
+    missing = "; ".join(f"{name} ({reason}{_cure(reason)})" for name, reason in reasons.items())
+    return f"no forget score, because of missing {missing}" if missing else "no forget score"
+
+
+def _cure(reason: str) -> str:
+    option = _OPTIONS.get(reason)
+    return f": score again with {option}" if option else ""
 
 
 def _tie(cards: Sequence[Scorecard], at: int) -> str:

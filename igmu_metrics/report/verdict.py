@@ -217,7 +217,7 @@ def _difference(c: Comparison) -> str:
     """A difference with its interval, and what the test of it says."""
     if c.interval is None:
         return sentence(c.why)
-    low, high = (_points(end, zero="0 points") for end in c.interval)
+    low, high = (_points(end, zero="0").removesuffix(" points") for end in c.interval)
     said = f"{_points(c.difference)} in {c.measure} on {c.units} ({UNADJUSTED} {low} to {high}"
     if c.p_holm is None:
         return sentence(f"{said}): {c.why}")

@@ -99,7 +99,8 @@ class Comparison:
     @property
     def units(self) -> str:
         """What counts: generations, or prompts where each has several."""
-        return f"{self.n} generations" if self.n == self.n_prompts else f"{self.n_prompts} prompts"
+        n, what = (self.n, "generation") if self.n == self.n_prompts else (self.n_prompts, "prompt")
+        return f"{n} {what}{'' if n == 1 else 's'}"
 
     def outcome(self, yes: str = "yes", no: str = "not significantly") -> str:
         """What the test says, with its numbers; or why there is none."""
