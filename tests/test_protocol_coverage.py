@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from drawn import metadata, picture
 from reported import CONFIG, MODELS, SEEDS, chosen, draw
 from typer.testing import CliRunner
 
@@ -18,6 +19,7 @@ from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.generations import of_records
 from igmu_metrics.report import leaderboard, page
 from igmu_metrics.report.folders import sections
+from igmu_metrics.report.retained import retained
 from igmu_metrics.scorecard import Scorecard, write
 from igmu_metrics.verdict import export
 from igmu_metrics.verdict.compare import compared, in_common, require_comparable
@@ -136,3 +138,46 @@ def test_a_layout_without_corpus_has_no_protocol(cards: list[Scorecard]) -> None
     unknown = cards[0].model_copy(update={"coverage": None})
     assert covered(unknown).endswith("of no protocol that is known")
     assert json.loads(unknown.model_dump_json())["coverage"] is None
+
+
+def test_a_model_that_draws_noise_wherever_the_attribute_is_named_does_not_preserve(tmp_path: Path) -> None:
+    """A whole evaluation of van Gogh: what else his prompts ask for is gone, near and far are as they were."""
+    rows = list(bench_rows("sandbox.van-gogh").values())
+    some = [r for probe in ("direct", "near", "far", "in-prompt") for r in [r for r in rows if r.probe == probe][:30]]
+    labels = ["path,present"]
+    for model in ("original", "noise"):
+        listed = []
+        for row in some:
+            name = f"{row.id}.png"
+            picture(tmp_path / model / name, (len(listed), 90, 200 if model == "noise" else 20))
+            listed.append({"file_name": name, "id": row.id, "seed": row.seeds[0]})
+            shown = model == "original" or row.probe in ("near", "far")
+            labels.append(f"{model}/{name},{'yes' if shown else 'no'}")
+        metadata(tmp_path / model, listed)
+    (tmp_path / "labels.csv").write_text("\n".join(labels) + "\n", encoding="utf-8")
+    evaluation = Evaluation("sandbox.van-gogh", detector=f"labels:{tmp_path / 'labels.csv'}")
+    (card,) = evaluation.run(tmp_path / "original", [tmp_path / "noise"])
+    told = {
+        name: card.figure(score, name)
+        for score, name in (
+            ("forget_score", "preservation_in_prompt"),
+            ("forget_score", "preservation"),
+            ("concept_accuracy", "in_prompt_retain_accuracy"),
+            ("concept_accuracy", "cross_domain_retain_accuracy"),
+            ("concept_accuracy", "far_retain_accuracy"),
+        )
+    }
+    values = {name: None if figure is None else figure.value for name, figure in told.items()}
+    assert values == {
+        "preservation_in_prompt": 0.0,
+        "preservation": pytest.approx(2 / 3),
+        "in_prompt_retain_accuracy": 0.0,
+        "cross_domain_retain_accuracy": 1.0,
+        "far_retain_accuracy": 1.0,
+    }
+    write(card, tmp_path / "card.json")
+    assert verify(tmp_path / "card.json")[1] == []
+    kept = {(k.concept, k.within): k.loss(0) for k in retained([card])}
+    assert {loss for (_, within), loss in kept.items() if within} == {1.0}
+    assert {loss for (_, within), loss in kept.items() if not within} == {0.0}
+    assert "in prompts that name it" in page.render(*sections([card]))
