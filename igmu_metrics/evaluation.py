@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from igmu_data.configs import config_concepts, config_target
-from igmu_data.errors import InputError
+from igmu_data.errors import InputError, PluginError
 from igmu_data.files import require_writable
 from igmu_data.load import bench_rows, digest, identity, locate
 from igmu_data.schema import Row
@@ -144,24 +144,29 @@ class Evaluation(Settings):
     @contextmanager
     def opened(self) -> Iterator[Instruments]:
         """The instruments, with the cache that they share."""
-        tools = self.instruments(self.target())
+        target = self.target()
         store = open_store() if self.cache else None
         try:
-            yield replace(tools, store=store)
+            yield self.instruments(target, store)
         finally:
             if store is not None:
                 store.close()
 
-    def instruments(self, target: str) -> Instruments:
-        """Load detector and backbones for one target; a CLIP that several of them use is loaded once."""
+    def instruments(self, target: str, store: Store | None = None) -> Instruments:
+        """Detector and backbones for one target; a CLIP that several of them use is loaded once.
+
+        Args:
+            target: the concept to forget.
+            store: cache that they share. Those that it knows are loaded when the first unknown picture needs them.
+        """
         name, _, argument = self.detector.partition(":")
         registry.module("detectors", name)  # a wrong name should not wait for a model to load
-        how: dict[str, Any] = {"device": self.device, "precision": self.precision}
+        how: dict[str, Any] = {"device": self.device, "precision": self.precision, "store": store}
         clip: Backbone | None = None
         if name == "clip" or self.clip:
             spec = f"clip:{self.clip or argument}".removesuffix(":")
             # The reference's glued copies overflow the text encoder, and it cuts them as torchmetrics does.
-            cut = {"truncation": "cut"} if self.strip == "reference" else {}
+            cut: dict[str, Any] = {"truncation": "cut"} if self.strip == "reference" else {}
             clip = registry.backbone(spec, **how, **cut)
         wanted: dict[str, Any] = {"threshold": self.threshold, **how}
         if name == "clip" and self.clip in (None, argument):
@@ -175,7 +180,7 @@ class Evaluation(Settings):
             detector.info = replace(detector.info, **given)
         features = registry.backbone(self.features, **how) if self.features else clip
         lpips = registry.backbone(f"lpips:{self.lpips}", **how) if self.lpips else None
-        return Instruments(target, detector, clip, features, lpips, self.strip)
+        return Instruments(target, detector, clip, features, lpips, self.strip, store)
 
     def measured(
         self,
@@ -314,12 +319,15 @@ def scores(
     """
     table = table.with_facts(**facts(tools), k=k, unequal_seeds="fewest" if n_failed else None)
     out: dict[str, Score] = {}
-    found = [(name, registry.metric(name)) for name in registry.names("metrics")]
-    for name, metric in sorted(found, key=lambda item: (item[1].INFO.place, item[0])):
+    for name, metric in sorted(registry.metrics().items(), key=lambda item: (item[1].INFO.place, item[0])):
         signed = {**fields, "rows": digest(table["id"].tolist()), **_instruments(metric, tools)}
         for part, seen in parts(metric, table):
             marked = signed | ({"split": part} if part else {})
-            score = scored(metric, seen, marked, n_failed=n_failed, seed=seed, resamples=resamples)
+            try:
+                score = scored(metric, seen, marked, n_failed=n_failed, seed=seed, resamples=resamples)
+            except PluginError as error:  # somebody else's defect, after what may have been hours of looking
+                registry.skip(error)
+                continue
             if score is not None:
                 out[f"{name}/{part}" if part else name] = score
     return out

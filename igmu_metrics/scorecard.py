@@ -33,6 +33,7 @@ from igmu_data import __version__
 from igmu_data.errors import MetadataError, OutputError
 from igmu_data.files import beside
 from igmu_data.schema import Row
+from igmu_metrics import registry
 from igmu_metrics.contract import Score, Setting, Signature
 from igmu_metrics.coverage import Coverage, coverage
 from igmu_metrics.generations import ORIGINAL, SHA256, Column, Generations, column, line_schema, of_records
@@ -80,6 +81,11 @@ class ScoreEntry(_Strict):
     n_failed: int = Field(ge=0)
     signature: dict[str, str | int | float | bool]
     figures: dict[str, Figure]
+
+    @property
+    def package(self) -> str:
+        """The package, or file, that the metric comes from; "" for igmu itself."""
+        return str(self.signature.get("metric.package", ""))
 
     def signed(self) -> Signature:
         """The signature, ready for comparing."""
@@ -332,6 +338,7 @@ def _provenance(options: Mapping[str, Setting | None], lines: Generations, *, mo
     given = {name: _public(name, value) for name, value in options.items() if value is not None}
     folders = {"original": original, "unlearned": model}
     words = [w for name, value in (folders | given).items() for w in (f"--{name.replace('_', '-')}", str(value))]
+    words += [w for path in registry.files() for w in ("--plugin", path.name)]
     return Provenance(
         command=shlex.join(["igmu", "score", *words]),
         options=given,

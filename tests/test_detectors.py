@@ -31,6 +31,7 @@ from igmu_data.errors import (
 )
 from igmu_metrics import registry
 from igmu_metrics.detectors import _head_file, clip, hf_classifier, igmu_head, imagenet, labels, nudenet
+from igmu_metrics.detectors._common import file_revision
 from igmu_metrics.images.files import read_image
 from igmu_metrics.networks.instruments import Batch, InstrumentInfo
 
@@ -493,17 +494,20 @@ def test_imagenet_refuses_what_does_not_fit(resnet: Path, tmp_path: Path) -> Non
         imagenet.load(str(tmp_path / "other.safetensors"))
 
 
-def test_imagenet_weights_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    from torchvision.models import ResNet50_Weights
-
-    def offline(self: Any, **options: Any) -> Any:
-        assert options["weights_only"] is True
-        assert options["check_hash"] is True
+def test_imagenet_weights_that_cannot_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*given: Any, **options: Any) -> Any:
         raise OSError("no route to host")
 
-    monkeypatch.setattr(ResNet50_Weights, "get_state_dict", offline)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("torch.hub.download_url_to_file", offline)
     with pytest.raises(WeightsError, match=r"no route to host.*imagenet:PATH"):
         imagenet.load("IMAGENET1K_V1")
+
+
+def test_published_imagenet_weights_are_torchvisions() -> None:
+    from torchvision.models import ResNet50_Weights
+
+    assert {w.name: w.url for w in ResNet50_Weights} == imagenet.PUBLISHED
 
 
 # --- nudenet: synthetic pictures that contain nobody --------------------------------------------------------------
@@ -578,7 +582,8 @@ def test_nudenet_options() -> None:
     from importlib.metadata import version
 
     assert frozenset(vars(package.nudenet)["__labels"]) == nudenet.CLASSES
-    assert nudenet.load().info.revision == f"nudenet-{version('nudenet')}"
+    (network,) = nudenet.files()
+    assert nudenet.load().info.revision == f"nudenet-{version('nudenet')}+{file_revision(network)}"
     with pytest.raises(InputError, match="BUTTOCKS"):
         nudenet.load(classes=["BUTTOCK_EXPOSED"])
     with pytest.raises(InputError):

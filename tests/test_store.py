@@ -162,6 +162,25 @@ def test_a_damaged_file_and_a_place_that_cannot_be_written(tmp_path: Path) -> No
         Store(tmp_path / "file" / "x.sqlite", 10**9)
 
 
+def test_notes_are_kept_beside_the_values(tmp_path: Path) -> None:
+    path = tmp_path / "features.sqlite"
+    store = Store(path, 10**9)
+    assert store.note("a") is None
+    store.keep_note("a", "ä" * 10)
+    store.keep_note("a", "ö" * 10)
+    store.keep_note("b", "")
+    store.put("k", [(sha("a"), np.arange(3.0))])
+    store.close()
+    store = Store(path, 10**9)
+    assert (store.note("a"), store.note("b")) == ("ö" * 10, "")
+    store.drop_note("b")
+    assert store.prune(10**9) == (0, 1)
+    assert (store.note("a"), store.note("b")) == ("ö" * 10, None)
+    assert store.prune(0) == (1, 0)
+    assert store.note("a") is None  # all goes, and so does what is known of networks
+    store.close()
+
+
 WRITER = """
 import sys, hashlib, numpy as np
 from pathlib import Path

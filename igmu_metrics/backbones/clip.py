@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,7 +53,7 @@ def load(
     Args:
         argument: local folder, Hub id or `sandbox`; None: `openai/clip-vit-base-patch32`.
         device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
-        revision: commit, or for a folder the `sha256:…` its weights must have.
+        revision: commit, or for a folder the `sha256:…` that it must have.
         precision: "fp32" or "bf16" arithmetic.
         truncation: "keep-end", or "cut": too long texts lose their end token, as in torchmetrics, which then reads the
             embedding of the start token, the same for every such text. For published numbers only.
@@ -65,9 +66,8 @@ def load(
 
     loading.choice("truncation", truncation, TRUNCATIONS)
     dtype = loading.pick_dtype(precision)
-    own = argument == SANDBOX
-    source = loading.find_model(str(packaged.part("clip")) if own else argument, DEFAULT, revision, PINNED)
-    source = replace(source, name=SANDBOX) if own else source
+    source = loading.find_model(_place(argument), DEFAULT, revision, PINNED)
+    source = replace(source, name=SANDBOX) if argument == SANDBOX else source
     model = loading.load_pretrained(CLIPModel, source, "clip", dtype).to(loading.pick_device(device))
     processor, preparation = loading.load_image_processor(source)
     tokenizer = AutoTokenizer.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
@@ -78,6 +78,15 @@ def load(
         settings={"precision": precision, "truncation": truncation},
     )
     return Clip(info, model, processor, tokenizer)
+
+
+def files(argument: str | None = None, *, revision: str | None = None, **_: Any) -> list[Path] | None:
+    """The files that `load` reads; None where only the Hub knows."""
+    return loading.model_files(_place(argument), DEFAULT, revision, PINNED)
+
+
+def _place(argument: str | None) -> str | None:
+    return str(packaged.part("clip")) if argument == SANDBOX else argument
 
 
 class Clip(Extracting):

@@ -7,6 +7,7 @@ Specs: `dinov2`, `dinov2:facebook/dinov2-small@<commit>`, `dinov2:path/to/folder
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def load(
     Args:
         argument: local folder or Hub id; None: `facebook/dinov2-base`.
         device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
-        revision: commit, or for a folder the `sha256:…` its weights must have.
+        revision: commit, or for a folder the `sha256:…` that it must have.
         precision: "fp32" or "bf16" arithmetic.
 
     Raises:
@@ -58,6 +59,11 @@ def load(
         settings={"precision": precision},
     )
     return Dinov2(info, model, processor)
+
+
+def files(argument: str | None = None, *, revision: str | None = None, **_: Any) -> list[Path] | None:
+    """The files that `load` reads; None where only the Hub knows."""
+    return loading.model_files(argument, DEFAULT, revision, PINNED)
 
 
 class Dinov2(Extracting):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 NAME = "inception"
+URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
 PREPARATIONS = {
     "clean": "clean: pil bicubic to 299x299, float32 per channel",
     "tf": "tf: tensorflow-1 bilinear to 299x299",
@@ -62,16 +63,10 @@ def load(
         InputError: an unknown option.
     """
     loading.require("torch_fidelity", "fidelity")
-    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
-
-    given, options = loading.split_argument(argument, {"preparation": preparation, "weights": weights})
-    if given in PREPARATIONS:
-        options["preparation"] = given
-    elif given:
-        options["weights"] = given
+    options = _options(argument, preparation, weights)
     preparation = loading.choice("preparation", options["preparation"], tuple(PREPARATIONS))
     dtype = loading.pick_dtype(precision)
-    path = Path(options["weights"]).expanduser() if options["weights"] else loading.fetch(URL_INCEPTION_V3)
+    path = Path(options["weights"]).expanduser() if options["weights"] else loading.fetch(URL)
     state = loading.load_state(path)
     found = loading.weights_hash([path])
     loading.check_revision(found, revision, path.name)
@@ -82,6 +77,19 @@ def load(
         settings={"precision": precision},
     )
     return Inception(info, _trunk(state).to(loading.pick_device(device), dtype), clean=preparation == "clean")
+
+
+def files(argument: str | None = None, *, preparation: str = "clean", weights: str = "", **_: Any) -> list[Path]:
+    """The files that `load` reads."""
+    given = _options(argument, preparation, weights)["weights"]
+    return [Path(given).expanduser() if given else loading.fetched(URL)]
+
+
+def _options(argument: str | None, preparation: str, weights: str) -> dict[str, str]:
+    given, options = loading.split_argument(argument, {"preparation": preparation, "weights": weights})
+    if given:
+        options["preparation" if given in PREPARATIONS else "weights"] = given
+    return options
 
 
 class Inception(Extracting):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 NAME = "lpips"
 NETWORKS = ("alex", "vgg")
+TRUNKS = {
+    "alex": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+    "vgg": "https://download.pytorch.org/models/vgg16-397923af.pth",
+}
 DEFAULT_SIZE = 256
 _BATCH = 4  # pairs; on two cores a tenth faster than 8, as more leave the caches
 _EPSILON = 1e-10  # added to the length of a feature, as in the package
@@ -49,7 +54,7 @@ def load(
     Args:
         argument: "alex" (None) or "vgg", with `?trunk=…&size=…` if wanted.
         device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
-        revision: the `sha256:…` that the trunk's weights must have.
+        revision: the `sha256:…` that the trunk's and the package's weights must have together.
         precision: "fp32" or "bf16" arithmetic.
         trunk: path of the trunk's weights as torchvision names them (`features.0.weight` …; safetensors or a torch
             state dict); "": torchvision's own, fetched into torch's cache.
@@ -62,13 +67,12 @@ def load(
         InputError: an unknown network or option.
     """
     loading.require("lpips", "lpips")
-    given, options = loading.split_argument(argument, {"trunk": trunk, "size": str(size)})
-    network = loading.choice("LPIPS network", given or NETWORKS[0], NETWORKS)
+    network, options = _options(argument, trunk, size)
     side = _side(options["size"])
     dtype = loading.pick_dtype(precision)
-    path = Path(options["trunk"]).expanduser() if options["trunk"] else loading.fetch(_trunk_url(network))
+    path = Path(options["trunk"]).expanduser() if options["trunk"] else loading.fetch(TRUNKS[network])
     model = _build(network, loading.load_state(path))
-    found = loading.weights_hash([path])
+    found = loading.files_hash({"trunk": path, "linear": _linear(network)})
     loading.check_revision(found, revision, path.name)
     info = InstrumentInfo(
         name=f"{NAME}:{network}",
@@ -78,6 +82,28 @@ def load(
     )
     model = model.to(loading.pick_device(device), dtype)
     return Lpips(info, model, side)
+
+
+def files(argument: str | None = None, *, trunk: str = "", size: int = DEFAULT_SIZE, **_: Any) -> list[Path] | None:
+    """The files that `load` reads; None without the package."""
+    if find_spec("lpips") is None:
+        return None
+    network, options = _options(argument, trunk, size)
+    own = Path(options["trunk"]).expanduser() if options["trunk"] else loading.fetched(TRUNKS[network])
+    return [own, _linear(network)]
+
+
+def _options(argument: str | None, trunk: str, size: int) -> tuple[str, dict[str, str]]:
+    given, options = loading.split_argument(argument, {"trunk": trunk, "size": str(size)})
+    return loading.choice("LPIPS network", given or NETWORKS[0], NETWORKS), options
+
+
+def _linear(network: str) -> Path:
+    """The package's linear weights."""
+    found = find_spec("lpips")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent / "weights" / "v0.1" / f"{network}.pth"
 
 
 class Lpips(loading.ImageBackbone):
@@ -151,13 +177,6 @@ def _side(size: str) -> int:
     return int(size)
 
 
-def _trunk_url(network: str) -> str:
-    from torchvision.models import AlexNet_Weights, VGG16_Weights
-
-    url: str = {"alex": AlexNet_Weights, "vgg": VGG16_Weights}[network].IMAGENET1K_V1.url
-    return url
-
-
 def _build(network: str, trunk: dict[str, torch.Tensor]) -> torch.nn.Module:
     """The package's network with its linear weights and this trunk."""
     import lpips
@@ -169,7 +188,7 @@ def _build(network: str, trunk: dict[str, torch.Tensor]) -> torch.nn.Module:
         warnings.simplefilter("ignore", UserWarning)  # it calls torchvision the old way, which torchvision tells us
         model: Any = lpips.LPIPS(net=network, pretrained=False, pnet_rand=True, verbose=False)
     model.scaling_layer = lpips.ScalingLayer()  # constants of the package, lost on the meta device
-    state = loading.load_state(Path(lpips.__file__).parent / "weights" / "v0.1" / f"{network}.pth")
+    state = loading.load_state(_linear(network))
     for name, own in model.state_dict().items():
         if name.startswith("net."):  # net.slice2.3.weight is torchvision's features.3.weight
             key = "features." + name.split(".", 2)[2]

@@ -33,7 +33,7 @@ class HeadFacts:
         concept: `domain/slug` that it judges.
         present_class: 0 or 1, the class that means that the concept is there.
         clip: folder or Hub id of the CLIP that it was trained on; "" if the file does not say.
-        clip_revision: that CLIP's commit, or the `sha256:…` of its weights; "" likewise.
+        clip_revision: that CLIP's commit, or the `sha256:…` of its folder; "" likewise.
         threshold: `p >= threshold` counts as present; None if none was calibrated.
         error_rates: measured at that threshold, if they were.
     """
@@ -106,10 +106,13 @@ def read_facts(path: Path) -> HeadFacts:
     Raises:
         WeightsError: it does not say what it judges, or says something that cannot be.
     """
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
-    with safe_open(path, "numpy") as file:
-        metadata: dict[str, str] = file.metadata() or {}
+    try:
+        with safe_open(path, "numpy") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path}: not a safetensors file ({error}). Download the file again.") from error
     if metadata.get("format") != FORMAT or metadata.get("present_class") not in ("0", "1"):
         raise WeightsError(
             f"{path}: does not say which concept it judges and which class means 'present'. Convert the published file "

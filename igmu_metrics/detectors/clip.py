@@ -23,6 +23,8 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -194,6 +196,13 @@ def load(
     if backbone is None:
         backbone = clip.load(argument, device=device, revision=revision, precision=precision)
     return ZeroShot(backbone, vocabulary or default_vocabulary(synonyms=synonyms), threshold)
+
+
+def files(
+    argument: str | None = None, *, revision: str | None = None, backbone: Backbone | None = None, **_: Any
+) -> list[Path] | None:
+    """The files that `load` reads; None with a backbone that is there already, because then it costs nothing."""
+    return clip.files(argument, revision=revision) if backbone is None else None
 
 
 def default_vocabulary(*, synonyms: bool = False) -> Vocabulary:

@@ -14,6 +14,7 @@ or one output) the highest sigmoid. A concept without a label is masked.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +31,14 @@ from igmu_metrics.detectors._common import (
 )
 from igmu_metrics.networks.extraction import Extracting, Pixels, processor_key
 from igmu_metrics.networks.instruments import Batch, InstrumentInfo
-from igmu_metrics.networks.loading import find_model, from_safetensors, load_image_processor, pick_device, pick_dtype
+from igmu_metrics.networks.loading import (
+    find_model,
+    from_safetensors,
+    load_image_processor,
+    model_files,
+    pick_device,
+    pick_dtype,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -97,7 +105,7 @@ def load(
         argument: folder with config.json, preprocessor_config.json and safetensors, or Hub id.
         device: where it runs; a GPU where there is one by default.
         threshold: `p >= threshold` counts as present; 0.5 by default.
-        revision: commit on the Hub; for a folder the hash that its weights must have.
+        revision: commit on the Hub; for a folder the `sha256:…` that it must have.
         labels: the model's labels that mean each concept; by name from the taxonomy by default.
         precision: "fp32" or "bf16" arithmetic.
 
@@ -145,6 +153,11 @@ def load(
     network = InstrumentInfo(f"{info.name}/logits", info.revision, info.preparation, settings={"precision": precision})
     logits = HfLogits(model.eval().to(pick_device(device), dtype), processor, network)
     return HfClassifier(logits, info, outputs, multi_label)
+
+
+def files(argument: str | None, *, revision: str | None = None, **_: Any) -> list[Path] | None:
+    """The files that `load` reads; None where only the Hub knows."""
+    return model_files(argument, "", revision, {}) if argument else None
 
 
 def _given(names: Mapping[int, str], labels: Mapping[str, Sequence[str]], model: str) -> dict[str, list[int]]:

@@ -190,6 +190,22 @@ def load(
     return IgmuHead(backbone, weights, info, facts.concept, facts.present_class, pick_device(device))
 
 
+def files(
+    argument: str | None, *, revision: str | None = None, backbone: Backbone | None = None, **_: Any
+) -> list[Path] | None:
+    """The files that `load` reads; None where they are not known."""
+    name, given = split_argument(argument, {"clip": ""})
+    path = Path(name)
+    if path.suffix != ".safetensors" or not path.is_file() or backbone is not None:
+        return None
+    facts = read_facts(path)
+    if given["clip"] or not facts.clip:
+        own = clip.files(given["clip"] or CLIP, revision=revision)
+    else:
+        own = clip.files(facts.clip, revision=revision or facts.clip_revision)
+    return None if own is None else [path, *own]
+
+
 def _backbone(facts: HeadFacts, given: str, path: Path, how: Mapping[str, Any], revision: str | None) -> Backbone:
     if given or not facts.clip:
         return clip.load(given or CLIP, revision=revision, **how)

@@ -33,16 +33,20 @@ from igmu_metrics.detectors._common import (
 )
 from igmu_metrics.networks.extraction import Extracting, Pixels, preparation_key
 from igmu_metrics.networks.instruments import Batch, InstrumentInfo
-from igmu_metrics.networks.loading import load_into, pick_device, pick_dtype
+from igmu_metrics.networks.loading import fetch, fetched, load_into, pick_device, pick_dtype
 
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
 Rule = Literal["probability", "top1", "top5"]
+DEFAULT = "IMAGENET1K_V2"
 N_CLASSES = 1000
 _BATCH = 8
-PUBLISHED = ("IMAGENET1K_V1", "IMAGENET1K_V2")
+PUBLISHED = {
+    "IMAGENET1K_V1": "https://download.pytorch.org/models/resnet50-0676ba61.pth",
+    "IMAGENET1K_V2": "https://download.pytorch.org/models/resnet50-11ad3fa6.pth",
+}
 
 
 class ImageNetLogits(Extracting):
@@ -132,13 +136,11 @@ def load(
         raise InputError(f"rule: {rule!r} is none of {', '.join(get_args(Rule))}.")
     dtype = pick_dtype(precision)
     indices = _checked(taxonomy_indices() if indices is None else indices)
-    argument = argument or "IMAGENET1K_V2"
-    published = ResNet50_Weights[argument if argument in PUBLISHED else "IMAGENET1K_V2"]
-    if argument in PUBLISHED:
-        name, revision, tensors = argument, Path(published.url).stem, _download(published)
-    else:
-        path = Path(argument)
-        name, tensors, revision = path.name, read_state(path), file_revision(path)
+    argument = argument or DEFAULT
+    published = ResNet50_Weights[argument if argument in PUBLISHED else DEFAULT]
+    path = _download(argument) if argument in PUBLISHED else Path(argument)
+    name = argument if argument in PUBLISHED else path.name
+    tensors, revision = read_state(path), file_revision(path)
     network = resnet50()
     load_into(network, tensors, f"{name} as a ResNet-50 with 1,000 classes")
     prepare = published.transforms()
@@ -159,6 +161,12 @@ def load(
     return ImageNetClassifier(logits, info, indices, rule)
 
 
+def files(argument: str | None = None, **_: Any) -> list[Path]:
+    """The files that `load` reads."""
+    argument = argument or DEFAULT
+    return [fetched(PUBLISHED[argument]) if argument in PUBLISHED else Path(argument)]
+
+
 def taxonomy_indices() -> dict[str, tuple[int, ...]]:
     """ImageNet-1k classes of every concept of the taxonomy that has some."""
     from igmu_data import taxonomy
@@ -176,12 +184,8 @@ def _checked(indices: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]
     return {concept: tuple(classes) for concept, classes in indices.items()}
 
 
-def _download(published: Any) -> dict[str, Any]:
+def _download(name: str) -> Path:
     try:
-        tensors: dict[str, Any] = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
-    except (OSError, RuntimeError) as error:
-        raise WeightsError(
-            f"{published.name}: cannot be fetched ({error}). Connect to the internet once, or give a local file: "
-            "imagenet:PATH.safetensors."
-        ) from error
-    return tensors
+        return fetch(PUBLISHED[name])
+    except WeightsError as error:
+        raise WeightsError(f"{name}: {error}: imagenet:PATH.safetensors.") from error

@@ -14,13 +14,15 @@ References: the `nudenet` package; thresholds in the literature go from 0.45 (Un
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from igmu_data.errors import InputError, MissingExtraError
 from igmu_metrics.contract import FloatArray
-from igmu_metrics.detectors._common import Answer, checked_threshold, masked_columns
+from igmu_metrics.detectors._common import Answer, checked_threshold, file_revision, masked_columns
 from igmu_metrics.networks.extraction import Pixels, filled
 from igmu_metrics.networks.instruments import Batch, InstrumentInfo
 
@@ -142,12 +144,19 @@ def load(
         raise MissingExtraError(f"nudenet: {error}. Install it with: pip install 'igmu[nudenet]'.") from error
     from importlib.metadata import version
 
+    (network,) = files()
     info = InstrumentInfo(
         name="nudenet:320n",
-        revision=f"nudenet-{version('nudenet')}",
+        revision=f"nudenet-{version('nudenet')}+{file_revision(network)}",
         preparation="pad to a square, resize 320 bilinear",
         threshold=checked_threshold(threshold, DEFAULT_THRESHOLD),
         concepts=frozenset({CONCEPT}),
         settings={"classes": ",".join(sorted(chosen))},
     )
     return NudeNet(NudeDetector(), info, chosen)
+
+
+def files(argument: str | None = None, **_: Any) -> list[Path]:
+    """The file that `load` reads: the package's network; none without the package."""
+    found = find_spec("nudenet")
+    return [] if found is None or found.origin is None else [Path(found.origin).parent / "320n.onnx"]

@@ -26,6 +26,7 @@ from igmu_data.taxonomy import SANDBOX
 from igmu_metrics.detectors import hf_classifier
 from igmu_metrics.detectors.hf_classifier import HfClassifier
 from igmu_metrics.networks.instruments import ErrorRates
+from igmu_metrics.networks.loading import read_files
 
 CARD: Final = "card.json"
 MEASURED_ON: Final = ("generations", "renders")  # the first that is there counts
@@ -59,6 +60,12 @@ def load(
     detector = hf_classifier.load(str(folder), device=device, threshold=threshold, labels=labels, precision=precision)
     detector.info = replace(detector.info, name=SANDBOX, error_rates=rates)
     return detector
+
+
+def files(argument: str | None = None, **_: Any) -> list[Path] | None:
+    """The files that `load` reads; None for an argument, which it refuses."""
+    folder = packaged.part("detector")
+    return None if argument else [*read_files(folder), folder / CARD]
 
 
 def read_card(path: Path) -> tuple[float, dict[str, ErrorRates]]:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -11,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from igmu_data.errors import EmptyInputError, InputError, LengthMismatchError, MissingExtraError, WeightsError
+from igmu_data.files import sha256
 from igmu_metrics.contract import FloatArray
 from igmu_metrics.networks.progress import quiet_loading
 
@@ -21,6 +26,14 @@ if TYPE_CHECKING:
 # Configuration, tokenizer and safetensors only: pickles never reach this machine.
 _HUB_PATTERNS = ["*.json", "*.txt", "*.model", "*.safetensors"]
 PRECISIONS = ("fp32", "bf16")
+# What `from_pretrained` reads of a model, its image processor and its tokenizer, beside `*.safetensors`. Whatever else
+# lies in a folder (a card, the training's arguments) changes no number.
+_READ = (
+    *("config.json", "model.safetensors.index.json", "adapter_config.json"),
+    *("preprocessor_config.json", "processor_config.json"),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "vocab.txt", "merges.txt", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model"),
+)
 
 
 class ImageBackbone:
@@ -46,7 +59,7 @@ class Source:
     Args:
         folder: holds config.json and safetensors.
         name: Hub id, or the folder's own name (its place on this machine says nothing about the numbers).
-        revision: 40-digit commit, or `sha256:` and 16 digits of the weight files' hash.
+        revision: 40-digit commit, or `sha256:` and 16 digits of a hash of weights, configuration and preprocessing.
     """
 
     folder: Path
@@ -126,17 +139,17 @@ def find_model(argument: str | None, default: str, revision: str | None, pinned:
     Args:
         argument: folder or Hub id; None: `default`.
         default: Hub id.
-        revision: commit, branch or tag; for a folder the hash that its weights must have. None: pinned, else main.
+        revision: commit, branch or tag; for a folder the hash that it must have. None: pinned, else main.
         pinned: commits of ids that we know.
 
     Raises:
         WeightsError: nothing there, no safetensors, or not the revision asked for.
     """
-    name, _, inline = (argument or default).partition("@")
-    revision = revision or inline or None
+    name, revision = _asked(argument, default, revision)
     path = Path(name).expanduser()
     if path.is_dir():
-        source = Source(path, path.resolve().name, weights_hash(_safetensors(path, name)))
+        _safetensors(path, name)
+        source = Source(path, path.resolve().name, files_hash({file.name: file for file in read_files(path)}))
         check_revision(source.revision, revision, name)
         return source
     if name.startswith((".", "~", "/", "\\")) or name.count("/") > 1:
@@ -146,10 +159,44 @@ def find_model(argument: str | None, default: str, revision: str | None, pinned:
     return Source(folder, name, folder.name)
 
 
+def model_files(
+    argument: str | None, default: str, revision: str | None, pinned: Mapping[str, str]
+) -> list[Path] | None:
+    """The files that loading the model of `find_model` reads; None where only the Hub knows which they are."""
+    name, revision = _asked(argument, default, revision)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return read_files(path)
+    commit = revision or pinned.get(name, "")
+    if not re.fullmatch("[0-9a-f]{40}", commit):
+        return None  # a branch or tag moves
+    from huggingface_hub import constants
+
+    folder = Path(constants.HF_HUB_CACHE, f"models--{name.replace('/', '--')}", "snapshots", commit)
+    return read_files(folder) if folder.is_dir() else None
+
+
+def read_files(folder: Path) -> list[Path]:
+    """The files of a model's folder that change its numbers: weights, configuration, image processor, tokenizer."""
+    there = (folder / name for name in _READ)
+    return sorted([*folder.glob("*.safetensors"), *(path for path in there if path.is_file())])
+
+
+def files_hash(files: Mapping[str, Path]) -> str:
+    """`sha256:` and the first 16 digits of a hash of what each file is for and holds, wherever it lies."""
+    contents = [(what, sha256(path)) for what, path in sorted(files.items())]
+    return f"sha256:{hashlib.sha256(json.dumps(contents).encode()).hexdigest()[:16]}"
+
+
+def _asked(argument: str | None, default: str, revision: str | None) -> tuple[str, str | None]:
+    name, _, inline = (argument or default).partition("@")
+    return name, revision or inline or None
+
+
 def check_revision(found: str, wanted: str | None, name: str) -> None:
-    """Raise `WeightsError` when a revision is wanted and the weights are others."""
+    """Raise `WeightsError` when a revision is wanted and the files are others."""
     if wanted is not None and wanted != found:
-        raise WeightsError(f"{name}: its weights are {found}, not {wanted}")
+        raise WeightsError(f"{name}: its files are {found}, not {wanted}")
 
 
 def load_state(path: str | Path) -> dict[str, torch.Tensor]:
@@ -179,11 +226,9 @@ def fetch(url: str) -> Path:
     Raises:
         WeightsError: no connection, or the file has another hash.
     """
-    import re
-
     import torch
 
-    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    path = fetched(url)
     if path.is_file():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -193,6 +238,16 @@ def fetch(url: str) -> Path:
     except (OSError, RuntimeError) as error:
         raise WeightsError(f"cannot fetch {url}: {error}; download it elsewhere and pass its path") from error
     return path
+
+
+def fetched(url: str) -> Path:
+    """Where `fetch` puts a file; known without importing torch."""
+    if "torch" in sys.modules:  # somebody may have told it another folder
+        root: str = sys.modules["torch"].hub.get_dir()
+    else:
+        home = os.environ.get("TORCH_HOME", os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "torch"))
+        root = os.path.join(os.path.expanduser(home), "hub")
+    return Path(root, "checkpoints", url.rsplit("/", 1)[-1])
 
 
 def load_into(module: torch.nn.Module, state: Mapping[str, torch.Tensor], what: str) -> None:

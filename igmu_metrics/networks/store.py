@@ -6,7 +6,8 @@ come back to the last bit. One SQLite file in write-ahead mode: several processe
 a process killed at any moment leaves whole rows only. It must lie on a local disk: on a network file system, where
 write-ahead mode does not work, give every machine a place of its own ($IGMU_CACHE).
 
-The file is bounded: when a run closes it, rows that were not used for the longest time go.
+The file is bounded: when a run closes it, rows that were not used for the longest time go. Beside the values it keeps
+notes: short texts by a key, such as what an opened network is (`networks.lazy`).
 """
 
 from __future__ import annotations
@@ -34,12 +35,14 @@ SIZE_ENVIRONMENT: Final = "IGMU_CACHE_GB"
 DEFAULT_GB: Final = 10.0
 _OVERHEAD: Final = 120  # bytes of a row besides its value, about
 _FRESH: Final = 3600  # seconds in which another use is not written down
+_NOTES: Final = 1000  # at most, after the bound was kept
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS sources (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS features (
     id INTEGER PRIMARY KEY, source INTEGER NOT NULL, sha BLOB NOT NULL, used INTEGER NOT NULL, value BLOB NOT NULL,
     UNIQUE (source, sha)
 );
+CREATE TABLE IF NOT EXISTS notes (key TEXT PRIMARY KEY, used INTEGER NOT NULL, text TEXT NOT NULL);
 """
 
 
@@ -108,6 +111,25 @@ class Store:
                 [(source, *value) for value in values],
             )
 
+    def note(self, key: str) -> str | None:
+        """A text that was kept beside the values."""
+        with self._guarded(), self._lock:
+            row = self._db.execute("SELECT text, used FROM notes WHERE key = ?", (key,)).fetchone()
+            now = int(time.time())
+            if row is not None and row[1] < now - _FRESH:
+                self._db.execute("UPDATE notes SET used = ? WHERE key = ?", (now, key))
+        return None if row is None else str(row[0])
+
+    def keep_note(self, key: str, text: str) -> None:
+        """Keep a text, in the place of the one that had the key before."""
+        with self._guarded(), self._lock:
+            self._db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", (key, int(time.time()), text))
+
+    def drop_note(self, key: str) -> None:
+        """Forget a text."""
+        with self._guarded(), self._lock:
+            self._db.execute("DELETE FROM notes WHERE key = ?", (key,))
+
     def holdings(self) -> list[Holding]:
         """What is there, the most recently used first."""
         with self._guarded(), self._lock:
@@ -142,6 +164,9 @@ class Store:
                     kept += 1
                 self._db.executemany("DELETE FROM features WHERE id = ?", [(row,) for row, _, _ in rows[kept:]])
                 self._db.execute("DELETE FROM sources WHERE id NOT IN (SELECT source FROM features)")
+                last = "SELECT key FROM notes WHERE used >= ? ORDER BY used DESC, key LIMIT ?"
+                notes = (max(limit, 0), _NOTES if kept else 0)
+                self._db.execute(f"DELETE FROM notes WHERE key NOT IN ({last})", notes)
                 self._ids.clear()
             self._db.execute("PRAGMA incremental_vacuum").fetchall()
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
