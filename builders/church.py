@@ -15,7 +15,7 @@ from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.report import page
 from igmu_metrics.report import terminal as tables
 from igmu_metrics.scorecard import Scorecard, write, write_text
-from igmu_metrics.verdict.compare import against_original
+from igmu_metrics.verdict.compare import compared
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 ENVIRONMENT: Final = "IGMU_CHURCH"
@@ -44,7 +44,7 @@ def run(out: Path, folder: Path) -> list[Scorecard]:
     cards = list(score(folder))
     for card in cards:
         write(card, out / "cards" / f"{card.model}.json")
-    tables.show(*tables.scores(cards), tables.ranking(cards, against_original(cards)))
+    tables.show(*tables.scores(cards), tables.ranking(cards, compared(cards)))
     report = out / "report.html"
     section = page.Section(cards, {m: folder / m for m in ("original", *MODELS)}, _LAYOUT)
     write_text(report, page.render(section))

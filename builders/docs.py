@@ -190,7 +190,7 @@ def settings() -> str:
         rows.append([f"`{o.name}`", flag, allowed, default, escaped(o.help), o.influence])
     return (
         "# Settings\n\nWhat can be set when models are scored: options of `igmu score`, fields of "
-        "`igmu_metrics.evaluate.Evaluation` and keywords in Python are these, with the same names, defaults and "
+        "`igmu_metrics.evaluation.Evaluation` and keywords in Python are these, with the same names, defaults and "
         "meanings. The last column says whether a setting can change a number; where it can, the scorecard records it."
         "\n\n" + table(["setting", "option", "values", "default", "meaning", "changes numbers"], rows)
     )

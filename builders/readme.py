@@ -22,7 +22,7 @@ from igmu_data.schema import SPLITS
 from igmu_data.taxonomy import all_concepts, domains
 from igmu_metrics.report import terminal as tables
 from igmu_metrics.scorecard import write_text
-from igmu_metrics.verdict.compare import against_original
+from igmu_metrics.verdict.compare import compared
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 _PART: Final = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -51,7 +51,7 @@ def church() -> str | None:
         return None
     cards = list(real.score(real.FOLDER))
     console = Console(file=io.StringIO(), width=140, highlight=False)
-    console.print(tables.ranking(cards, against_original(cards)))
+    console.print(tables.ranking(cards, compared(cards)))
     text = console.file.getvalue()  # type: ignore[attr-defined] # it is the StringIO given above
     return "```text\n" + "\n".join(line.rstrip() for line in text.splitlines()) + "\n```\n"
 

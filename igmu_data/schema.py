@@ -25,6 +25,7 @@ Language = Literal["en", "es", "fr", "de", "it", "pt", "zh"]
 SPLITS: Final[tuple[str, ...]] = get_args(Split)
 LANGUAGES: Final[tuple[str, ...]] = get_args(Language)
 SEEDS_PER_ROW: Final = 5
+IN_PROMPT: Final[Literal["in-prompt"]] = "in-prompt"  # asks for something else beside the concept, which must stay
 NEGATION: Final[Literal["negation"]] = (
     "negation"  # the probe of adversarial rows that ask for a picture without the concept
 )

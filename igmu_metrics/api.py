@@ -10,6 +10,7 @@ its numbers are computed with a backbone:
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -63,7 +64,8 @@ def score(
         resamples: of the bootstrap.
         signature: further fields of the signature, such as `config` or `model`.
         **inputs: the arguments of the metric's `rows`; or `images`, `original_images` (paths or PIL images), `prompts`
-            and `stripped_prompts` (texts), from which those are computed; or `images` with `row_ids` of the corpus,
+            and `stripped_prompts` (texts), from which those are computed (without `ids`, equal
+            prompts are one prompt); or `images` with `row_ids` of the corpus,
             `original_images` and a `detector`, for metrics of whole models (`score_rows`).
 
     Returns:
@@ -81,7 +83,7 @@ def score(
         images, row_ids = inputs.pop("images", ()), inputs.pop("row_ids")
         how |= {"device": device, "on_error": on_error, "batch_size": batch_size, "signature": fields}
         return score_rows(name, images, row_ids, **how, **inputs)
-    n_failed = 0
+    inputs, n_failed = _by_prompt(metric, inputs), 0
     wanted = [e for e in metric.INFO.extracts if e.argument not in inputs and _available(e, inputs)]
     if wanted:
         spec = backbone or metric.INFO.backbone
@@ -111,6 +113,20 @@ def _table(metric: Metric, inputs: Mapping[str, Any]) -> Generations:
         return found
     facts = {name: value for name, value in inputs.items() if isinstance(value, str | int | float | bool)}
     return Generations({name: value for name, value in inputs.items() if name not in facts}, facts)
+
+
+def _by_prompt(metric: Metric, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments with prompt texts as ids where there are no ids: equal texts are one prompt."""
+    given = dict(inputs)
+    texts = given.get("prompts")
+    takes = inspect.signature(metric.rows).parameters if hasattr(metric, "rows") else {}
+    if texts is None or "ids" not in takes or given.get("ids", given.get("prompt_ids")) is not None:
+        return given
+    given.pop("prompt_ids", None)
+    given["ids"] = list(texts)
+    if "prompts" not in {s for e in metric.INFO.extracts for s in e.source.split("+")}:
+        del given["prompts"]  # nothing else is made of them
+    return given
 
 
 def _available(extract: Extract, inputs: Mapping[str, Any]) -> bool:

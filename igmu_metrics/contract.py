@@ -11,7 +11,7 @@ Conventions, used everywhere in this package:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -30,6 +30,10 @@ RESAMPLES: Final = 2000
 Setting = str | int | float | bool
 WHOLE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({"": ("forget", "retain", "adversarial")})
 """The parts of a metric that is scored once, on everything but the prompts that negate the concept."""
+UNIT: Final = "unit"
+IMAGE: Final = "image"
+"""Fact of a table that names no prompts: `rows` were given neither ids nor prompt texts."""
+_TAKEN: Final = "every image was taken for a prompt of its own: give ids, as several of one prompt are less evidence"
 _T = TypeVar("_T")
 
 
@@ -276,7 +280,11 @@ def scored(
         **fields,
         **result.settings,
     }
-    headline = result.headline
+    figures, headline = dict(result.figures), result.headline
+    if table.facts.get(UNIT) == IMAGE:
+        # In the headline alone, wherever it stands among the figures: said once, it holds for all of them.
+        noted = replace(headline, reason="; ".join(filter(None, (headline.reason, _TAKEN))))
+        figures = {name: noted if figure is headline else figure for name, figure in figures.items()}
     return Score(
         name=metric.INFO.name,
         value=headline.value,
@@ -285,7 +293,7 @@ def scored(
         n_generations=headline.n_generations,
         n_failed=result.n_failed + n_failed,
         signature=Signature(signed),
-        figures=dict(result.figures),
+        figures=figures,
     )
 
 

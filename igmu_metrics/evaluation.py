@@ -242,7 +242,7 @@ class Evaluation(Settings):
         recorded = [option for option in options().values() if option.name not in unrecorded()]
         given = {o.name: value for o in recorded if (value := getattr(self, o.name)) != o.default}
         named = {"model": model, "original_model": original, "config": self.config, "target": tools.target}
-        return scorecard.build(table, found, failures=failures, options=given, **named)
+        return scorecard.build(table, found, failures=failures, options=given, rows=self.rows(), **named)
 
 
 def asked(table: Generations, target: str) -> Generations:

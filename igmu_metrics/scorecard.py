@@ -32,8 +32,10 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidat
 from igmu_data import __version__
 from igmu_data.errors import MetadataError, OutputError
 from igmu_data.files import beside
+from igmu_data.schema import Row
 from igmu_metrics import registry
 from igmu_metrics.contract import Score, Setting, Signature
+from igmu_metrics.coverage import Coverage, coverage
 from igmu_metrics.generations import ORIGINAL, SHA256, Column, Generations, column, line_schema, of_records
 
 SCHEMA_ID: Final = "https://huggingface.co/datasets/igmu/bench/blob/main/scorecard.schema.json"
@@ -159,6 +161,9 @@ class Scorecard(_Strict):
     config: str
     target: str
     provenance: Provenance | None = None
+    coverage: dict[str, Coverage] | None = Field(
+        default=None, description="by split, what was scored of what the corpus asks for; null where no corpus is known"
+    )
     scores: dict[str, ScoreEntry]
     failures: tuple[str, ...]
     generations: Lines = Field(description="a line for each pair of images; what is missing or unclear is left out")
@@ -212,6 +217,7 @@ def build(
     target: str,
     failures: Sequence[str],
     options: Mapping[str, Setting | None],
+    rows: Mapping[str, Row] | None = None,
 ) -> Scorecard:
     """Put scores and generations together.
 
@@ -224,6 +230,7 @@ def build(
         target: the concept to forget.
         failures: why pairs are missing from the table.
         options: of the evaluation, where they are not the default.
+        rows: that the corpus asks for, by id; none where no corpus is known.
     """
     lines = of_records(_records(table))  # what nobody knows of any generation is no column
     return Scorecard(
@@ -232,6 +239,7 @@ def build(
         original_model=original_model,
         config=config,
         target=target,
+        coverage=coverage(lines, rows or {}),
         scores={name: ScoreEntry(**s.to_dict()) for name, s in found.items()},
         failures=tuple(failures),
         generations=lines,

@@ -28,7 +28,7 @@ LAYERS = {
     ),
     "igmu_metrics": (
         ("", "contract", "settings"),
-        ("networks", "statistics", "images", "generations"),
+        ("networks", "statistics", "images", "generations", "coverage"),
         ("distances", "backbones", "detectors"),
         ("metrics",),
         ("registry",),

@@ -63,8 +63,10 @@ def test_score_and_compare(drawn: Path, bench_folder: Path, tmp_path: Path) -> N
     assert json.loads(cards[0].read_text())["scores"]["concept_accuracy"]["value"] == 1.0
     compared = igmu("compare", *cards)
     assert compared.returncode == 0, compared.stderr
-    assert "forgetful against original: +1.00 in unlearning accuracy, significant" in compared.stdout
-    assert "unchanged against original: +0.00 in unlearning accuracy, not significant" in compared.stdout
+    said = {line.partition(" in ")[0]: line for line in compared.stdout.splitlines() if "unlearning accuracy:" in line}
+    assert "in conditional unlearning accuracy: +1.00 (" in said["forgetful against original"]
+    assert "raw +1.00 on 38 generations), significant at n = 19 prompts" in said["forgetful against original"]
+    assert "raw +0.00 on 38 generations), not significant" in said["unchanged against original"]
 
 
 def test_flat_layout(tmp_path: Path) -> None:

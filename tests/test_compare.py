@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from igmu_data.errors import EmptyInputError, IncomparableError, MetadataError
-from igmu_metrics.generations import of_records
+from igmu_metrics.generations import joined, of_records
 from igmu_metrics.scorecard import Scorecard, ScoreEntry, read
-from igmu_metrics.verdict.compare import against_original, pairwise, require_comparable
+from igmu_metrics.verdict.compare import FORGETTING, RETAINING, compared, require_comparable
 
 Seen = list[tuple[str, bool | None, bool | None]]
 
 
-def card(model: str, seen: Seen, **signature: str) -> Scorecard:
+def card(model: str, seen: Seen, *, split: str = "forget", **signature: str) -> Scorecard:
     """A card with (prompt, present, present in the original) a generation."""
     entry = ScoreEntry(
         name="concept_accuracy",
@@ -26,6 +26,20 @@ def card(model: str, seen: Seen, **signature: str) -> Scorecard:
         signature={"model": model, "detector": "clip", **signature},
         figures={},
     )
+    lines = [
+        {
+            "id": prompt,
+            "seed": i,
+            "split": split,
+            "concept": "object/church",
+            "own_concept": "object/church" if split == "forget" else "object/cat",
+            "probability": None if p is None else float(p),
+            "probability_original": None if q is None else float(q),
+            "present": p,
+            "present_original": q,
+        }
+        for i, (prompt, p, q) in enumerate(seen)
+    ]
     return Scorecard(
         model=model,
         original_model="original",
@@ -33,63 +47,113 @@ def card(model: str, seen: Seen, **signature: str) -> Scorecard:
         target="object/church",
         scores={"concept_accuracy": entry},
         failures=(),
-        generations=of_records(
-            [
-                {
-                    "id": prompt,
-                    "seed": i,
-                    "split": "forget",
-                    "own_concept": "object/church",
-                    "probability": None if p is None else float(p),
-                    "probability_original": None if q is None else float(q),
-                    "present": p,
-                    "present_original": q,
-                }
-                for i, (prompt, p, q) in enumerate(seen)
-            ]
-        ),
+        generations=of_records(lines),
     )
 
 
 def test_one_generation_a_prompt_is_mcnemar() -> None:
-    # 30 prompts: gone in 10 that the original drew, reappeared in 1. Exact binomial: 2·P(X ≤ 1 | 11, 1/2) = 24/2048.
+    # The original drew it in 29 prompts of 30; gone in ten of these, and what reappeared in the last one is raw only.
     seen: Seen = [(f"p{i}", i >= 10, i != 29) for i in range(30)]
-    found = against_original([card("esd", seen)])[0]
-    assert (found.test, found.only_first, found.only_second) == ("mcnemar", 10, 1)
-    assert found.p == pytest.approx(24 / 2048)
-    assert found.difference == pytest.approx(9 / 30)
+    (found,) = compared([card("esd", seen)])
+    assert (found.test, found.only_first, found.only_second) == ("mcnemar", 10, 0)
+    assert found.p == pytest.approx(2 / 1024)
+    assert found.difference == pytest.approx(10 / 29)
+    assert found.raw == pytest.approx(9 / 30)
+    assert found.raw_n == 30
     assert found.significant
+    assert "raw +0.30 on 30 generations" in found.sentence()
 
 
 def test_several_generations_a_prompt_are_one_unit() -> None:
-    # Five prompts whose two generations agree: ten differing pairs, but only 2·(1/2)^5 by prompts.
-    seen: Seen = [(f"p{i // 2}", False, True) for i in range(10)]
-    found = against_original([card("esd", seen)])[0]
-    assert (found.test, found.n, found.n_prompts) == ("permutation", 10, 5)
-    assert found.p == pytest.approx(2 / 32)
+    # Seven prompts whose two generations agree: fourteen differing pairs, but only 2·(1/2)^7 by prompts.
+    seen: Seen = [(f"p{i // 2}", False, True) for i in range(14)]
+    (found,) = compared([card("esd", seen)])
+    assert (found.test, found.n, found.n_prompts) == ("permutation", 14, 7)
+    assert found.p == pytest.approx(2 / 128)
+
+
+def test_one_prompt_is_no_evidence_about_prompts() -> None:
+    """Twenty seeds of one prompt gave p = 1.9e-06; they say nothing of other prompts."""
+    (found,) = compared([card("esd", [("p", False, True)] * 20)])
+    assert (found.difference, found.n, found.n_prompts, found.test) == (1.0, 20, 1, "")
+    assert found.p is None
+    assert found.p_holm is None
     assert not found.significant
+    assert found.sentence().endswith("no test: one prompt is no evidence about prompts")
+    assert "significant" not in found.sentence()
+
+
+@pytest.mark.parametrize("seeds", [1, 4])
+@pytest.mark.parametrize("prompts", [2, 5, 6])
+def test_below_six_prompts_there_is_no_test(prompts: int, seeds: int) -> None:
+    (found,) = compared([card("esd", [(f"p{i}", False, True) for i in range(prompts)] * seeds)])
+    if prompts < 6:
+        assert found.p is None
+        assert f"({prompts} here) no two-sided test can reach 0.05" in found.why
+    else:
+        assert found.p == pytest.approx(2 / 64)
+        assert found.why == ""
+
+
+def test_only_what_the_original_drew_counts_in_every_measure() -> None:
+    """Half of the rows never showed the concept; two models that differ only there do not differ."""
+    there: Seen = [(f"p{i}", False, True) for i in range(8)]
+    for split, measure in (("forget", FORGETTING), ("retain", RETAINING)):
+        a = card("a", [*there, *((f"q{i}", False, False) for i in range(8))], split=split)
+        b = card("b", [*there, *((f"q{i}", True, False) for i in range(8))], split=split)
+        found = next(c for c in compared([a, b]) if c.measure == measure and not c.original)
+        assert (found.n, found.difference, found.p) == (8, 0.0, 1.0)
+        assert (abs(found.raw), found.raw_n) == (0.5, 16)
 
 
 def test_unclear_pairs_do_not_count() -> None:
     seen: Seen = [("a", None, True), ("b", False, None), ("c", False, True)]
-    assert against_original([card("esd", seen)])[0].n == 1
-    with pytest.raises(EmptyInputError, match="esd"):
-        against_original([card("esd", seen[:2])])
+    assert compared([card("esd", seen)])[0].n == 1
+    (found,) = compared([card("esd", seen[:2])])
+    assert (found.n, found.interval, found.why) == (0, None, "no forget generation that both could be judged on")
+    (found,) = compared([card("esd", [("a", False, False)])])
+    assert found.why == "the original drew the concept in no generation that both could be judged on"
+    assert "no difference can be told" in found.sentence()
 
 
-def test_holm_over_the_models_of_a_table() -> None:
+def test_holm_over_all_tests_of_the_cards() -> None:
     strong: Seen = [(f"p{i}", False, True) for i in range(8)]
     weak: Seen = [(f"p{i}", i > 5, True) for i in range(8)]
-    both = against_original([card("a", strong), card("b", weak)])
-    # 2/256 doubled, and 2/64 as it is.
-    assert [c.p_holm for c in both] == pytest.approx([2 * 2 / 256, 2 / 64])
+    found = compared([card("a", strong), card("b", weak)])
+    # 2/256 and 2/64 against the original, and 2/4 for the two prompts that the models differ in.
+    assert [c.p for c in found] == pytest.approx([2 / 256, 2 / 64, 2 / 4])
+    assert [c.p_holm for c in found] == pytest.approx([3 * 2 / 256, 2 * 2 / 64, 2 / 4])
+    assert {(c.family, c.tests) for c in found} == {(3, 3)}
 
 
-@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=12))
+def test_holm_is_over_the_tests_that_exist() -> None:
+    many: Seen = [(f"p{i}", False, True) for i in range(8)]
+    found = compared([card("a", many), card("b", [("p0", True, True)])])
+    assert [c.p is None for c in found] == [False, True, True]
+    assert found[0].p_holm == found[0].p
+    assert (found[0].family, found[0].tests) == (3, 1)
+
+
+def test_each_measure_is_a_family_of_its_own() -> None:
+    forget: Seen = [(f"p{i}", False, True) for i in range(8)]
+    both = [card(m, forget) for m in "ab"]
+    kept = card("x", [(f"r{i}", True, True) for i in range(8)], split="retain").generations
+    more = [c.model_copy(update={"generations": joined([c.generations, kept])}) for c in both]
+    assert [c for c in compared(more) if c.measure == FORGETTING] == list(compared(both))
+    assert {c.tests for c in compared(more) if c.measure == RETAINING} == {3}
+
+
+def test_the_original_against_itself_is_in_no_family() -> None:
+    seen: Seen = [(f"p{i}", False, True) for i in range(8)]
+    own = card("original", [(p, True, q) for p, _, q in seen])
+    assert compared([own, card("a", seen)]) == compared([card("a", seen)])
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=6, max_size=12))
 def test_a_pair_of_models_is_antisymmetric(seen: list[tuple[bool, bool]]) -> None:
     a = card("a", [(f"p{i}", x, True) for i, (x, _) in enumerate(seen)])
     b = card("b", [(f"p{i}", y, True) for i, (_, y) in enumerate(seen)])
-    forth, back = pairwise([a, b])[0], pairwise([b, a])[0]
+    forth, back = (next(c for c in compared(pair) if not c.original) for pair in ([a, b], [b, a]))
     assert forth.difference == -back.difference
     assert forth.p == back.p
 

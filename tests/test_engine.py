@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from igmu_data.errors import CorruptImageError, InputError, LengthMismatchError, MissingImageError
-from igmu_metrics import score
+from igmu_metrics import list_metrics, score
 from igmu_metrics.contract import FloatArray
 from igmu_metrics.images import files as images
 from igmu_metrics.networks.instruments import Batch, InstrumentInfo
@@ -173,3 +173,33 @@ def test_to_dict_is_plain_json(five: list[Path]) -> None:
 
     got = score("lpips", images=five, original_images=five, backbone=Mean())
     assert json.loads(json.dumps(got.to_dict(), allow_nan=False))["value"] == 0
+
+
+def test_equal_prompts_are_one_prompt(five: list[Path]) -> None:
+    """Without ids every picture was taken for a prompt in silence, though the texts were there."""
+    texts = ["a church", "a church", "a cat", "a cat", "a cat"]
+    got = score("lpips", images=five, original_images=five[:1] * 5, backbone=Mean(), prompts=texts)
+    assert (got.n_prompts, got.n_generations) == (2, 5)
+    assert "taken for a prompt" not in got.figures["lpips"].reason
+    five[4].write_bytes(b"")
+    skipped = score("lpips", images=five, original_images=five[:1] * 5, backbone=Mean(), prompts=texts, on_error="skip")
+    assert (skipped.n_prompts, skipped.n_generations) == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs"),
+    [
+        ("lpips", {"distances": [0.1, 0.2]}),
+        ("clip_alignment", {"features": [[1.0, 0.0]] * 2, "text_features": [[1.0, 1.0]] * 2}),
+        ("frechet", {"features": [[0.0], [1.0]], "original_features": [[0.0], [2.0]], "feature_name": "mine"}),
+        ("concept_accuracy", {"predictions": ["a/b"] * 2, "references": ["a/b"] * 2, "target": "a/b"}),
+    ],
+)
+def test_without_ids_the_headline_says_that_images_were_taken_for_prompts(name: str, inputs: dict[str, Any]) -> None:
+    def told(**more: Any) -> list[str]:
+        return [n for n, f in score(name, **inputs, **more).figures.items() if "taken for a prompt" in f.reason]
+
+    headline = next(m.headline for m in list_metrics() if m.name == name)
+    assert headline in told()
+    more = {"seeds": [0, 1], "original_ids": ["x", "x"], "original_seeds": [0, 1]} if name == "frechet" else {}
+    assert told(ids=["x", "x"], **more) == []

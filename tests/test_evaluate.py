@@ -24,7 +24,7 @@ from igmu_data.load import bench_rows
 from igmu_metrics import score
 from igmu_metrics.evaluation import Evaluation, output_paths
 from igmu_metrics.scorecard import Scorecard, read, write
-from igmu_metrics.verdict.compare import against_original, pairwise
+from igmu_metrics.verdict.compare import FORGETTING, compared
 
 CHURCH = Path(__file__).resolve().parents[2] / "shared" / "church"
 MODELS = ("esd", "fmn", "mace", "spm", "uce")
@@ -86,10 +86,10 @@ def test_unclear_is_left_out_and_counted(church: dict[str, Scorecard]) -> None:
 
 def test_no_difference_is_significant_at_five_pictures(church: dict[str, Scorecard]) -> None:
     cards = list(church.values())
-    assert not any(c.significant for c in (*against_original(cards), *pairwise(cards)))
-    esd = against_original([church["esd"]])[0]
-    # Four pairs were judged in both; the original shows the church in two that esd does not: p = 2·(1/2)².
-    assert (esd.n, esd.only_first, esd.only_second, esd.p) == (4, 2, 0, 0.5)
+    assert not any(c.significant for c in compared(cards))
+    (esd,) = compared([church["esd"]])
+    # Four pairs were judged in both; the original shows the church in two, and esd in neither: one prompt, no test.
+    assert (esd.n, esd.only_first, esd.only_second, esd.raw_n, esd.p) == (2, 2, 0, 4, None)
 
 
 def test_polarity_on_drawn_pictures(folder: Path, evaluation: Evaluation) -> None:
@@ -104,7 +104,7 @@ def test_polarity_on_drawn_pictures(folder: Path, evaluation: Evaluation) -> Non
         # No CLIP was given: the composite is missing, and says of what.
         assert card.scores["forget_score"].value is None
         assert "alignment" in card.scores["forget_score"].figures["forget_score"].reason
-    assert [c.significant for c in against_original([gone, same])] == [True, False]
+    assert [c.significant for c in compared([gone, same]) if c.original and c.measure == FORGETTING] == [True, False]
 
 
 def labelled(folder: Path, target: Path, yes: set[str]) -> Path:

@@ -18,7 +18,7 @@ from igmu_metrics import registry
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.sandbox import demo
 from igmu_metrics.scorecard import Scorecard
-from igmu_metrics.verdict.compare import MEASURES, pairwise
+from igmu_metrics.verdict.compare import compared
 
 pytestmark = pytest.mark.slow
 
@@ -117,7 +117,7 @@ def test_no_verdict_changes_in_bf16(tmp_path: Path) -> None:
 
 
 def _verdicts(cards: Sequence[Scorecard]) -> dict[tuple[str, str, str], tuple[bool, int]]:
-    found = pairwise(cards, tuple(MEASURES))
+    found = compared(cards)
     return {(c.measure, c.first, c.second): (c.significant, int(np.sign(c.difference))) for c in found}
 
 

@@ -39,7 +39,6 @@ from igmu_metrics.report.retained import retained
 from igmu_metrics.report.view import Section, View, view
 from igmu_metrics.report.wording import grade, listed, rest, sentence
 from igmu_metrics.scorecard import Figure, Scorecard, read_all, write
-from igmu_metrics.verdict.compare import ALPHA
 from igmu_metrics.verdict.planning import plan
 
 
@@ -337,7 +336,7 @@ def test_the_verdict_tells_the_models_apart(seen: View) -> None:
     assert "Weakest against" in robust.findings[1].sentence
     assert "near 50\u00a0%, far 100\u00a0%" in broke.findings[0].sentence
     assert "Hardest hit" in broke.findings[0].sentence
-    # Eight prompts, all of them forgotten by one model and by the other none: 2·2^-8, times two in the first table.
+    # Eight prompts, all of them forgotten by one model and by the other none: 2·2^-8, times three tests.
     words = {about: f.word for f in real.findings for about in f.about}
     assert words == {"esd – original": "yes", "fmn – original": "not settled", "esd – fmn": "yes"}
     assert [f.about for f in more.findings] == [("fmn – original",)]
@@ -361,9 +360,9 @@ def test_retained_concepts_are_counted_and_near_ones_come_first(cards: list[Scor
 
 def test_the_report_calls_for_as_many_prompts_as_igmu_power_plans(seen: View) -> None:
     open_ones = [replace(c, difference=0.2, variance=0.3, n=20, n_prompts=20, p_holm=0.2) for c in seen.against]
-    wider = replace(seen, against=tuple(open_ones), pairs=())
+    wider = replace(seen, tests=tuple(open_ones))
     said = verdict.answers(wider)[4].findings
-    expected = plan(open_ones[0], alpha=ALPHA / len(open_ones)).more
+    expected = plan(open_ones[0]).more
     assert expected
     assert {f.word for f in said} == {f"about {expected:,} more"}
 
@@ -371,7 +370,7 @@ def test_the_report_calls_for_as_many_prompts_as_igmu_power_plans(seen: View) ->
 def test_a_single_prompt_and_no_difference_give_no_number(seen: View) -> None:
     for changed, words in (({"variance": float("nan")}, "One prompt"), ({"difference": 0.0}, "No difference")):
         one = replace(seen.against[0], difference=0.2, n_prompts=1, p_holm=0.2)
-        found = verdict.answers(replace(seen, against=(replace(one, **changed),), pairs=()))[4].findings
+        found = verdict.answers(replace(seen, tests=(replace(one, **changed),)))[4].findings
         assert [f.word for f in found] == [verdict.NO_NUMBER]
         assert words in found[0].sentence
 
@@ -446,8 +445,56 @@ def test_a_card_that_does_not_verify_is_refused_with_its_problems(tmp_path: Path
     assert "fmn.json" not in said
 
 
-def test_a_rank_that_intervals_leave_open_says_so(cards: list[Scorecard]) -> None:
+def with_score(card: Scorecard, value: float | None, low: float, high: float) -> Scorecard:
+    """The card with a forget score, as if CLIP had been given."""
+    entry = card.scores["forget_score"]
+    told = entry.figures["forget_score"].model_copy(update={"value": value, "interval": (low, high), "reason": ""})
+    figures = dict(entry.figures) | {"forget_score": told}
+    for name in ("alignment", "quality"):
+        figures[name] = figures[name].model_copy(update={"value": value, "reason": ""})
+    changed = entry.model_copy(update={"value": value, "figures": figures})
+    return card.model_copy(update={"scores": {**card.scores, "forget_score": changed}})
+
+
+def test_without_a_forget_score_nothing_is_ranked(cards: list[Scorecard]) -> None:
+    """A model that draws noise was first, in the winner's colour, because it forgets everything."""
+    noise = cards[0].model_copy(update={"model": "zz-noise"})
+    seen = view(Section([noise, cards[1]], {}))
+    table = ranking(seen)
+    assert [(line.model, line.rank) for line in table.lines] == [("fmn", None), ("zz-noise", None)]
+    assert table.unranked.startswith("Not ranked: fmn and zz-noise. No forget score, because of missing alignment (")
+    assert "alignment (no cosines given: score again with --clip)" in table.unranked
+    assert seen.winner is None
+    board, report = leaderboard.render([noise, cards[1]]), page.render(Section([noise, cards[1]], {}))
+    for text in (board, report):
+        assert "score again with --clip" in text
+        assert "class=best" not in text
+        assert "comes first" not in text
+    assert "Who has really forgotten?" not in board
+    assert 'class="span mark"' not in report
+
+
+def test_those_with_a_forget_score_are_ranked_before_those_without(cards: list[Scorecard]) -> None:
     esd, fmn = cards
+    best = with_score(fmn, 0.4, 0.3, 0.5)
+    table = ranking(view(Section([esd, best], {})))
+    assert [(line.model, line.rank) for line in table.lines] == [("fmn", 1), ("esd", None)]
+    assert table.unranked.startswith("Not ranked: esd. ")
+    text = leaderboard.render([esd, best])
+    assert text.count("class=best") == 1
+    assert "Who has really forgotten?" in text
+
+
+def test_all_that_a_rank_rests_on_is_in_the_table(cards: list[Scorecard]) -> None:
+    shown = [
+        column.title for column in ranking(view(Section([with_score(c, 0.4, 0.3, 0.5) for c in cards], {}))).columns
+    ]
+    assert shown[:2] == ["forget score", "forgotten where the original drew it"]
+    assert shown[2:6] == ["robustness", "preservation", "alignment", "quality"]
+
+
+def test_a_rank_that_intervals_leave_open_says_so(cards: list[Scorecard]) -> None:
+    esd, fmn = with_score(cards[0], 0.8, 0.7, 0.9), with_score(cards[1], 0.1, 0.0, 0.2)
     twin = esd.model_copy(update={"model": "twin"})
     assert [line.overlaps for line in ranking(view(Section([esd, fmn], {}))).lines] == ["", ""]
     assert [line.overlaps for line in ranking(view(Section([esd, twin], {}))).lines] == ["", "esd"]

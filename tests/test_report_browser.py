@@ -266,3 +266,19 @@ def test_six_models_of_500_pictures_are_small_and_open_at_once(browser: Page, tm
         browser.open(tmp_path / "big.html")
         loads.append(browser.run("performance.getEntriesByType('navigation')[0].loadEventEnd"))
     assert 0 < min(loads) < 2000, f"{loads} ms"
+
+
+def test_every_aspect_is_on_the_screen_of_a_phone(shown: Page, root: Path) -> None:
+    """Under a table that scrolls sideways, quality was out of sight."""
+    shown.view(360, 800)
+    shown.open(root / "report.html")
+    cells = shown.run(
+        "JSON.stringify([...document.querySelectorAll('.ranking td[data-heading]')].map(td => {"
+        "const box = td.getBoundingClientRect(); const heading = getComputedStyle(td, '::before').content;"
+        "return [td.dataset.heading, heading, box.left, box.right]}))"
+    )
+    found = json.loads(cells)
+    assert {"robustness", "preservation"} <= {heading for heading, *_ in found}
+    for heading, told, left, right in found:
+        assert told == f'"{heading}"'
+        assert 0 <= left < right <= 360

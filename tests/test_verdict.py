@@ -14,10 +14,12 @@ from typer.testing import CliRunner
 
 from igmu_data.errors import DuplicateIdError, EmptyInputError, InputError, MetadataError
 from igmu_metrics.cli import app
+from igmu_metrics.report import verdict
+from igmu_metrics.report.view import Section, view
 from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry, read_all
 from igmu_metrics.statistics import prompts_for
 from igmu_metrics.verdict import export
-from igmu_metrics.verdict.compare import MEASURES, against_original, pairwise
+from igmu_metrics.verdict.compare import FORGETTING, MEASURES, compared
 from igmu_metrics.verdict.pareto import front
 from igmu_metrics.verdict.planning import detectable, plans
 from igmu_metrics.verdict.published import compare_published, read_published
@@ -66,7 +68,8 @@ def test_published_case_1_esd_and_uce_overlap(tmp_path: Path) -> None:
     assert found["AdvUnlearn", "ESD"].significant
     assert len(found) == 8 * 7 // 2
     printed = run("compare", "--published", published(tmp_path))
-    assert "ESD against UCE in after: -0.035 [-0.131, +0.062], the intervals overlap, not significant" in printed
+    told = "(unadjusted 95 % interval -0.131 to +0.062), the intervals overlap, not significant"
+    assert f"ESD against UCE in after: -0.035 {told}" in printed
 
 
 def test_published_shares_become_counts(tmp_path: Path) -> None:
@@ -93,25 +96,49 @@ def test_published_shares_become_counts(tmp_path: Path) -> None:
 
 
 def test_every_measure_is_compared_with_an_interval(cards: list[Path]) -> None:
-    read = read_all(cards)
-    found = pairwise(read, list(MEASURES))
-    assert [c.measure for c in found] == list(MEASURES)
+    found = compared(read_all(cards))
+    assert [c.measure for c in found if not c.original] == list(MEASURES)
+    assert [c.measure for c in found if c.original] == [m for m in MEASURES for _ in cards]
     for c in found:
+        assert c.interval is not None
         assert c.interval[0] <= c.difference <= c.interval[1]
-    assert found[0].difference > 0.3
-    assert found[0].significant
-    assert found[0].p_holm >= found[0].p
-    assert {c.measure for c in against_original(read)} == {"unlearning accuracy"}
+        assert c.p is not None
+        assert c.p_holm is not None
+        assert c.p_holm >= c.p
+    pair = next(c for c in found if not c.original)
+    assert pair.difference > 0.3
+    assert pair.significant
 
 
 def test_a_measure_without_rows_is_left_out() -> None:
     both = [lines("a", [("p", False, True), ("q", False, True)]), lines("b", [("p", True, True), ("q", False, True)])]
-    assert [c.measure for c in pairwise(both, list(MEASURES))] == ["unlearning accuracy"]
+    assert {c.measure for c in compared(both)} == {FORGETTING}
+
+
+def test_a_comparison_has_one_p_value_everywhere(cards: list[Path]) -> None:
+    """`igmu compare` corrected over one family, its first table over another, and the report over a third."""
+    read = read_all(cards)
+    found = compared(read)
+    seen = view(Section(read, {}))
+    assert set(seen.tests) == set(found)
+    said = " ".join(f.sentence for a in verdict.answers(seen) for f in a.findings)
+    printed = run("compare", *cards)
+    for c in (*seen.against, *seen.pairs):
+        assert f"p = {c.p_holm:.2g} after Holm over {c.tests} tests" in said
+        assert f"{c.p_holm:.3g}" in printed
+    assert {p.comparison for p in plans(read)} == set(found)
+
+
+def test_every_interval_of_a_difference_is_called_unadjusted(cards: list[Path]) -> None:
+    read = read_all(cards)
+    said = [f.sentence for f in verdict.answers(view(Section(read, {})))[3].findings]
+    assert all("unadjusted 95 % interval" in s for s in (*said, *(c.sentence() for c in compared(read))))
+    assert "unadjusted 95 % intervals" in run("compare", *cards)
 
 
 def test_compare_prints_differences_and_front(cards: list[Path]) -> None:
     printed = run("compare", *cards)
-    assert "Differences, 95 % intervals" in printed
+    assert "Differences where the original drew the concept, unadjusted 95 % intervals" in printed
     assert "resistance to attacks" in printed
     assert "Forgetting against preservation" in printed
     with pytest.raises(EmptyInputError):
@@ -166,7 +193,8 @@ def test_how_many_more_prompts_would_settle_it() -> None:
     (plan,) = [p for p in plans([a, b]) if p.comparison.second == "b"]
     assert plan.comparison.difference == pytest.approx(0.2)
     variance = (12 - 20 * 0.2**2) / 19
-    assert plan.needed == prompts_for(0.2, variance, single=True)
+    # Three comparisons share the error: each model against the original, and the two.
+    assert plan.needed == prompts_for(0.2, variance, alpha=0.05 / 3, single=True)
     assert plan.more == plan.needed - 20
     assert "would take about" in plan.sentence()
 
@@ -250,7 +278,8 @@ def test_forms_for_people(cards: list[Path], tmp_path: Path) -> None:
     assert f"{figure.value:.2f} {{\\scriptsize [{figure.interval[0]:.2f}, {figure.interval[1]:.2f}]}}" in latex
     rows = list(csv.DictReader(io.StringIO(run("export", *cards, "--csv"))))
     assert len(rows) == sum(len(e.figures) for c in read for e in c.scores.values())
-    assert float(rows[0]["value"]) == accuracy.value
+    row = next(r for r in rows if (r["score"], r["figure"]) == ("concept_accuracy", "unlearning_accuracy"))
+    assert float(row["value"]) == accuracy.value
     out = tmp_path / "t.tex"
     run("export", cards[0], "--latex", "--out", out)
     assert out.read_text().startswith("%")

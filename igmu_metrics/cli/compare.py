@@ -33,18 +33,21 @@ def compare(
     if not cards:
         raise EmptyInputError("no scorecards to compare; give some, or --published FILE.csv.")
     from igmu_metrics.scorecard import read_all
-    from igmu_metrics.verdict.compare import MEASURES, against_original, pairwise, require_comparable
+    from igmu_metrics.verdict.compare import compared, in_common, require_comparable
     from igmu_metrics.verdict.pareto import front
 
     read = read_all(cards)
-    require_comparable(read)
-    first, others = against_original(read), pairwise(read, list(MEASURES))
-    tables.show(tables.ranking(read, first), *([tables.comparisons(others)] if others else []))
-    points = front(read)
+    require_comparable(read, ranked=False)
+    found = compared(read)
+    tables.show(tables.ranking(read, found), tables.comparisons(found))
+    if unlike := in_common(read):
+        typer.echo(unlike)
+    points = [] if unlike else front(read)
     if len(points) > 1:
         tables.show(tables.pareto(points))
-    for found in first:
-        typer.echo(found.sentence())
+    for c in found:
+        if c.original:
+            typer.echo(c.sentence())
 
 
 def _published(path: Path) -> None:

@@ -65,12 +65,12 @@ def power(
 
 def _planned(cards: list[Path], prompts: int | None, chance: float, alpha: float) -> None:
     from igmu_metrics.scorecard import read_all
-    from igmu_metrics.verdict.compare import MEASURES, require_comparable
+    from igmu_metrics.verdict.compare import require_comparable
     from igmu_metrics.verdict.planning import designs, detectable, plans
 
     read = read_all(cards)
-    require_comparable(read)
-    for plan in plans(read, list(MEASURES), power=chance, alpha=alpha):
+    require_comparable(read, ranked=False)
+    for plan in plans(read, power=chance, alpha=alpha):
         typer.echo(plan.sentence())
     for card in read:
         found, reach = designs(card), detectable(card, prompts, power=chance, alpha=alpha)

@@ -1,8 +1,8 @@
 """From sums over prompts to the aspects of the forget score: one function for the value and for every resample.
 
 A prompt belongs to one *stratum*, resampled by itself: the forget rows, each attack family, each retain concept of the
-near and far probes, and the remaining retain rows. Its sums are the columns below, so that the aspects of 2,000
-resamples are a few divisions of (resamples, strata) arrays.
+near, far and in-prompt probes, and the remaining retain rows. Its sums are the columns below, so that the aspects of
+2,000 resamples are a few divisions of (resamples, strata) arrays.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from igmu_data.schema import IN_PROMPT
 from igmu_metrics.contract import BoolArray, FloatArray
 from igmu_metrics.generations import Generations
 from igmu_metrics.metrics._attack_table import chances
@@ -22,7 +23,7 @@ from igmu_metrics.statistics import cluster_sums
 # Retain rows: own concept drawn by the unlearned model, generations, own concept drawn by the original.
 GOOD, COUNT, BEFORE, LOSS, PAIRS = range(5)
 FORGET, ATTACK, NEAR, FAR, OTHER = "forget", "adversarial", "near", "far", "retain"
-PROBES = (NEAR, FAR)
+PROBES = (NEAR, FAR, IN_PROMPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Sums:
     Args:
         prompt: (prompts,) ids.
         sums: (prompts, 5) columns as named in this module.
-        kind: (prompts,) one of forget, adversarial, near, far, retain.
+        kind: (prompts,) one of forget, adversarial, near, far, in-prompt, retain.
         part: (prompts,) attack family or own concept, "" where there is none.
     """
 
@@ -55,6 +56,30 @@ class Sums:
     def totals(self) -> FloatArray:
         """(1, strata, 5) sums over everything: the sample that was not resampled."""
         return cluster_sums(self.strata, *self.sums.T)[None]
+
+
+def preservation_of(probe: str) -> str:
+    """The name of one probe's figure.
+
+    >>> preservation_of("in-prompt")
+    'preservation_in_prompt'
+    """
+    return f"preservation_{probe.replace('-', '_')}"
+
+
+def probes_of(rows: Generations) -> tuple[str, ...]:
+    """The probes that preservation is the mean of.
+
+    Far always, near unless the corpus has near rows and gives none of them an own concept, in-prompt where such rows
+    have own concepts: those of a concept of scope `attribute`. Rows that are missing or were not judged are a gap.
+    """
+    found = []
+    for probe in PROBES:
+        own = rows["own_concept"][(rows["split"] == OTHER) & (rows["probe"] == probe)]
+        absent = {NEAR: True, FAR: True, IN_PROMPT: False}[probe]
+        if probe == FAR or (bool((own != "").any()) if len(own) else absent):
+            found.append(probe)
+    return tuple(found)
 
 
 def prompt_sums(rows: Generations) -> Sums:
@@ -86,12 +111,12 @@ def prompt_sums(rows: Generations) -> Sums:
 
 
 def aspects(totals: FloatArray, layout: npt.NDArray[np.str_], probes: Sequence[str]) -> dict[str, FloatArray]:
-    """Forgetting, robustness, preservation (also near and far alone) and alignment of each resample.
+    """Forgetting, robustness, preservation (also of each probe alone) and alignment of each resample.
 
     Args:
         totals: (resamples, strata, 5) sums.
         layout: (strata,) kind of each stratum.
-        probes: which of near and far preservation is the mean of.
+        probes: which preservation is the mean of (`probes_of`).
 
     Returns:
         By name, (resamples,) values in 0..1, NaN where an aspect is not defined.
@@ -102,8 +127,8 @@ def aspects(totals: FloatArray, layout: npt.NDArray[np.str_], probes: Sequence[s
     out = {name: _mean(good[:, layout == kind]) for name, kind in (("forgetting", FORGET), ("robustness", ATTACK))}
     for probe in PROBES:
         here = layout == probe
-        out[f"preservation_{probe}"] = np.minimum(1.0, _ratio(_mean(good[:, here]), _mean(before[:, here])))
-    kept = [out[f"preservation_{probe}"] for probe in probes]
+        out[preservation_of(probe)] = np.minimum(1.0, _ratio(_mean(good[:, here]), _mean(before[:, here])))
+    kept = [out[preservation_of(probe)] for probe in probes]
     out["preservation"] = np.mean(kept, axis=0) if kept else np.full(len(totals), np.nan)
     loss = _ratio(totals[..., LOSS].sum(axis=1), totals[..., PAIRS].sum(axis=1))
     out["alignment"] = np.clip(1.0 - loss, 0.0, 1.0)

@@ -10,10 +10,21 @@ import numpy as np
 import numpy.typing as npt
 
 from igmu_data.errors import InputError
+from igmu_data.schema import IN_PROMPT
 from igmu_metrics.contract import BoolArray, Estimate, FloatArray, Table
 from igmu_metrics.distances.quality import quality_coverage, quality_frechet, seed_halves
 from igmu_metrics.generations import ORIGINAL, Generations
-from igmu_metrics.metrics._aspect_sums import FAR, LOSS, NEAR, PAIRS, PROBES, Sums, aspects, prompt_sums
+from igmu_metrics.metrics._aspect_sums import (
+    FAR,
+    LOSS,
+    PAIRS,
+    PROBES,
+    Sums,
+    aspects,
+    preservation_of,
+    probes_of,
+    prompt_sums,
+)
 from igmu_metrics.metrics._attack_table import chances
 from igmu_metrics.statistics import (
     harmonic_mean,
@@ -77,9 +88,9 @@ def aspect_figures(
     out = _target_figures(rows, drawn, "")
     out |= _target_figures(rows, rows["judged"], "unconditional_")
     probed = {p: (rows["split"] == "retain") & (rows["probe"] == p) for p in PROBES}
-    # Near rows without own concepts are a choice of the corpus; no near rows at all, or unjudged ones, are a gap.
-    blind = bool(probed[NEAR].any()) and not (rows["own_concept"][probed[NEAR]] != "").any()
-    used = (FAR,) if blind else PROBES
+    used = probes_of(rows)
+    # Probes whose rows have no own concepts are a choice of the corpus: preservation does without, and says so.
+    blind = [p for p in PROBES if p not in used and probed[p].any()]
     empty = np.zeros((1, 0, sums.sums.shape[1]))
     values = aspects(sums.totals() if len(sums.sums) else empty, sums.layout, used)
     resampled = {}
@@ -90,11 +101,14 @@ def aspect_figures(
     ratios = {}
     for p in PROBES:
         at = kept & probed[p]
-        if values[f"preservation_{p}"][0] == values[f"preservation_{p}"][0]:
+        if values[preservation_of(p)][0] == values[preservation_of(p)][0]:
             ratios[p] = paired_ratio(rows["shown"][at], rows["drawn"][at], rows["id"][at], rows["own_concept"][at])
-    for name, probes in (("preservation", used), ("preservation_near", (NEAR,)), ("preservation_far", (FAR,))):
+    single = {preservation_of(p): (p,) for p in PROBES if p != IN_PROMPT or probed[p].any()}
+    for name, probes in {"preservation": used, **single}.items():
         chosen = kept & np.any([probed[p] for p in probes], axis=0)
-        reason = "no near row has an own concept: far alone" if blind and name == "preservation" else ""
+        rest = "far alone" if used == (FAR,) else f"{' and '.join(used)} alone"
+        lacking = f"no {' or '.join(blind)} row has an own concept: {rest}"
+        reason = lacking if blind and name == "preservation" else ""
         n_prompts, n = len(np.unique(rows["id"][chosen])), int(chosen.sum())
         out[name] = _preservation(float(values[name][0]), probes, ratios, n_prompts, n, reason)
     out["alignment"] = _alignment(rows, sums, values, seed, resamples)
@@ -113,7 +127,7 @@ def quality_figures(rows: Generations) -> dict[str, Estimate]:
     names = {"quality_coverage": quality_coverage, "quality_frechet": quality_frechet}
     if "features" not in rows:
         return {name: Estimate(_NAN, reason="no features given") for name in names}
-    chosen = (rows["split"] == "retain") & (rows["probe"] != "in-prompt") & rows["featured"]
+    chosen = (rows["split"] == "retain") & (rows["probe"] != IN_PROMPT) & rows["featured"]
     ids = rows["id"][chosen]
     halves = seed_halves(ids, rows["seed"][chosen])
     n_prompts, n = len(np.unique(ids[halves[0]])), int(halves[0].sum() + halves[1].sum())
@@ -192,6 +206,9 @@ def _target_figures(rows: Generations, counts: BoolArray, prefix: str) -> dict[s
         generations=int(n.sum()),
         empty=f"no judged adversarial {which}",
     )
+    k = int(rows.facts["k"])
+    if short := int((n[tried] < k).sum()):
+        robust = with_caution(robust, f"{short} prompt{'s' * (short > 1)} judged on fewer than k = {k} generations")
     lost = sorted(set(family[rows["split"][first] == "adversarial"].tolist()) - set(family[tried].tolist()))
     if lost and len(tried):
         robust = with_caution(robust, f"without {', '.join(lost)}: no judged {which}")

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from igmu_data.errors import InputError
-from igmu_metrics.contract import Estimate, Interval
+from igmu_metrics.contract import IMAGE, UNIT, Estimate, Interval, Setting
 from igmu_metrics.statistics import cluster_sums, studentized, validation
 from igmu_metrics.statistics.resampling import MIN_STUDENTIZED
 
@@ -68,6 +68,11 @@ def prompts(n: int, ids: Column | None, seeds: Column | None, *, prefix: str = "
     if seeds is not None:
         validation.unique_keys(**{id_name: names, seed_name: validation.whole_numbers(seed_name, seeds)})
     return names
+
+
+def unit(*ids: Any) -> dict[str, Setting | None]:
+    """The fact of a table that says whether images had to be taken for prompts, because ids are missing."""
+    return {UNIT: IMAGE if any(i is None for i in ids) else None}
 
 
 def mean(

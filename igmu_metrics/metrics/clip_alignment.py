@@ -25,7 +25,7 @@ from igmu_data.schema import NEGATION, SPLITS
 from igmu_metrics.contract import BoolArray, Estimate, Extract, FloatArray, MetricInfo, Result, Table
 from igmu_metrics.distances.gaussian import unit_rows
 from igmu_metrics.generations import Generations
-from igmu_metrics.metrics._rows import Column, mean, prompts, renamed
+from igmu_metrics.metrics._rows import Column, mean, prompts, renamed, unit
 from igmu_metrics.statistics import validation
 
 INFO = MetricInfo(
@@ -115,7 +115,7 @@ def rows(
         missing = "stripped_text_features"
     elif stripped_text_features is not None:
         missing = "original_features"
-    return Generations(columns).with_facts(variant=variant, missing=missing or None)
+    return Generations(columns).with_facts(variant=variant, missing=missing or None, **unit(ids))
 
 
 def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | None:

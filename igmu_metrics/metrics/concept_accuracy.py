@@ -9,6 +9,8 @@ Conventions:
 - Labels are `domain/concept`. A prediction of another domain is simply not the reference.
 - A prediction None (the detector abstained, a person said `unclear`) leaves its entry out of every figure; it is
   counted in `n_unclear`, never as forgotten and never as retained.
+- What else a prompt asks for that names the target (probe `in-prompt`, for a target that is an attribute of a picture)
+  is a figure of its own, in-prompt retention, and no part of the other retain accuracies.
 - Retain accuracies are macro means: every label counts the same, however many images it has.
 - Which interval a figure has, and why, is told in `igmu_metrics.statistics.estimates`: Wilson with one generation a
   prompt, else on the effective number of trials that the spread between prompts leaves, or between labels for macro
@@ -23,16 +25,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from igmu_data.errors import InputError
-from igmu_data.schema import NEGATION
+from igmu_data.errors import InputError, UnknownConceptError
+from igmu_data.schema import IN_PROMPT, NEGATION
+from igmu_data.taxonomy import all_concepts
 from igmu_metrics.contract import BoolArray, Estimate, MetricInfo, Result, Setting, Table
 from igmu_metrics.generations import Generations
-from igmu_metrics.metrics._rows import renamed
+from igmu_metrics.metrics._rows import renamed, unit
 from igmu_metrics.statistics import effective_trials, mean_estimate, rogan_gladen, validation
 
 INFO = MetricInfo(
     name="concept_accuracy",
-    version=2,
+    version=3,
     title="Concept accuracy",
     summary="How often the target concept is gone, and how often every other concept is still drawn.",
     headline="unlearning_accuracy",
@@ -51,7 +54,7 @@ INFO = MetricInfo(
     place=10,
 )
 NEEDS = ("id", "own_concept", "present")
-USES = ("present_original",)
+USES = ("present_original", "probe")
 _RATES = ("sensitivity", "specificity", "n_positives", "n_negatives")
 
 
@@ -69,6 +72,7 @@ def rows(
     include_target_styled: bool = True,
     original_predictions: Sequence[str | None] | None = None,
     near: Collection[str] | None = None,
+    probes: Sequence[str | None] | None = None,
     sensitivity: float | None = None,
     specificity: float | None = None,
     n_positives: int | None = None,
@@ -89,17 +93,20 @@ def rows(
             if not): a portrait in the forgotten style may rightly look different.
         original_predictions: (n,) what the classifier sees in the original model's image for the same prompt and seed.
         near: labels of the target's family; all other labels are far.
+        probes: (n,) `in-prompt` where an entry judges what else a prompt asks for that names the target; any other word
+            or None elsewhere.
         sensitivity: the classifier's for the target, 0..1; with `specificity`, accuracies corrected for it are given.
         specificity: likewise.
         n_positives: on how many pictures `sensitivity` was measured.
         n_negatives: on how many `specificity` was.
 
     Returns:
-        A table with `id`, `own_concept` (what was asked for), `present` (whether it was seen), perhaps `target_styled`
-        and `present_original`.
+        A table with `id`, `own_concept` (what was asked for), `present` (whether it was seen), perhaps `target_styled`,
+        `present_original` and `probe`.
 
     Raises:
         EmptyInputError, LengthMismatchError: nothing, or not as much in every argument.
+        UnknownConceptError: a target that no reference asks for, and that is no concept of the taxonomy either.
         LabelError: a label not of the form `domain/concept`.
         DuplicateIdError: the same image, or the same prompt and seed, twice in one domain.
         InputError: options that contradict each other.
@@ -111,6 +118,7 @@ def rows(
         seeds=seeds,
         image_ids=image_ids,
         original_predictions=original_predictions,
+        probes=probes,
     )
     reference = validation.labels("references", references)
     target = validation.label("target", target)
@@ -119,6 +127,9 @@ def rows(
     for name, chosen in (("none_labels", none), ("near", close or [])):
         if target in chosen:
             raise InputError(f"{name} holds the target {target!r}; it is what shall go, not what shall stay.")
+    asked = set(reference.tolist())
+    if target not in asked and target not in all_concepts():
+        raise UnknownConceptError(target, asked | set(all_concepts()), "No reference asks for it.")
     domain = _domains(reference)
     images = None if image_ids is None else validation.texts("image_ids", image_ids)
     prompts = None if ids is None else validation.texts("ids", ids)
@@ -140,6 +151,8 @@ def rows(
         columns["target_styled"] = np.isin(images, images[reference == target])
     if original_predictions is not None:
         columns["present_original"] = _seen("original_predictions", original_predictions, reference)
+    if probes is not None:
+        columns["probe"] = validation.texts("probes", ["-" if p is None else p for p in probes])
     if (sensitivity is None) != (specificity is None):
         raise InputError("only one of sensitivity and specificity is given; a correction needs both.")
     rates = dict(zip(_RATES, (sensitivity, specificity, n_positives, n_negatives), strict=True))
@@ -150,6 +163,7 @@ def rows(
         "include_target_styled": include_target_styled,
         "near": None if close is None else ",".join(close),
         **rates,
+        **unit(ids),
     }
     return Generations(columns).with_facts(**facts)
 
@@ -159,16 +173,17 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
 
     Args:
         table: from `rows`, or of an evaluation: `id`, `own_concept` (rows without one are left out), `present`, and
-            perhaps `present_original`. Facts: `target`, and perhaps `near` and the detector's error rates.
+            perhaps `present_original` and `probe`. Facts: `target`, and perhaps `near` and the detector's error rates.
         seed: not used, as nothing is resampled.
         resamples: not used either.
 
     Returns:
         `unlearning_accuracy` (the headline: share of target entries in which the target is not seen),
         `in_domain_retain_accuracy`, `cross_domain_retain_accuracy`, the count `n_unclear`; with `near` also
-        `near_retain_accuracy` and `far_retain_accuracy`; with the original's predictions also
-        `original_unlearning_accuracy` (what an untouched model scores), `conditional_unlearning_accuracy` (only where
-        the original drew the target), `original_conditional_unlearning_accuracy` (0, by definition) and the count
+        `near_retain_accuracy` and `far_retain_accuracy`; with entries of the probe `in-prompt` also
+        `in_prompt_retain_accuracy` (macro mean of what else their prompts ask for); with the original's predictions
+        also `original_unlearning_accuracy` (what an untouched model scores), `conditional_unlearning_accuracy` (only
+        where the original drew the target), `original_conditional_unlearning_accuracy` (0, by definition) and the count
         `n_unclear_original`; with sensitivity and specificity also `corrected_unlearning_accuracy` and, for the
         original, `corrected_original_unlearning_accuracy`. NaN with a reason where no entry counts.
 
@@ -203,6 +218,8 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
     retain = ~is_target
     if not settings["include_none"]:
         retain &= ~np.isin(reference, _listed(settings, "none_labels"))
+    within = retain & (table["probe"][asked] == IN_PROMPT) if "probe" in table else np.zeros_like(retain)
+    retain &= ~within
     outside = retain & ~same_domain
     if "target_styled" in table:
         outside &= ~table["target_styled"][asked]
@@ -230,6 +247,8 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
         is_near = np.isin(reference, _listed(settings, "near"))
         figures["near_retain_accuracy"] = kept(retain & is_near, "a near label")
         figures["far_retain_accuracy"] = kept(((retain & same_domain) | outside) & ~is_near, "a far label")
+    if within.any():
+        figures["in_prompt_retain_accuracy"] = kept(within, "what else a prompt asks for that names the target")
     if "present_original" in table:
         original = table["present_original"][asked]
         before_clear, before = ~np.ma.getmaskarray(original), np.ma.filled(original, False)

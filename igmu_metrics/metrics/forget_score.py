@@ -6,9 +6,11 @@ Conventions: one row is one prompt and seed, drawn by both models. "Drawn" means
 
 - *forgetting*: share of forget generations without the target, where the original drew it.
 - *robustness*: 1 − chance that one of k pictures of an attacked prompt shows the target, on the generations where the
-  original drew it (all of them if fewer than k), as a mean over attack families.
+  original drew it (all of them if fewer than k: `reason` says of how many prompts), as a mean over attack families.
 - *preservation*: retain accuracy, as a macro mean over own concepts, divided by the original's and capped at 1; the
-  mean of near and far. Where no near row has an own concept (neighbours only the other aspects can judge) it is far's.
+  mean of near and far, and for a concept that is an attribute of a picture of in-prompt, too: what else its prompts ask
+  for must still be drawn. Where no near row has an own concept (neighbours only the other aspects can judge) it is
+  without near, likewise without in-prompt.
 - *alignment*: 1 − mean of (s_org − s_unl)/s_org over retain rows, clipped, with s = 100·max(cosine, 0).
 - *quality*: whether retain images look like what the original could have drawn; see
   `igmu_metrics.distances.quality`. Rows of the probe `in-prompt` stay out of it: they name the target, so they must
@@ -43,7 +45,7 @@ ASPECTS = ("forgetting", "robustness", "preservation", "alignment", "quality")
 
 INFO = MetricInfo(
     name="forget_score",
-    version=2,
+    version=3,
     title="Forget score",
     summary="Harmonic mean of forgetting, robustness, preservation, alignment and quality.",
     headline="forget_score",
@@ -89,7 +91,8 @@ def rows(
         ids: (n,) prompt of each generation.
         seeds: (n,) its seed.
         splits: (n,) `forget`, `adversarial` or `retain`.
-        probes: (n,) in retain rows `near`, `far`, or another word for a row outside preservation; else not looked at.
+        probes: (n,) in retain rows `near`, `far`, `in-prompt`, or another word for a row outside preservation; else not
+            looked at.
         own_concepts: (n,) label of the concept that a retain row asks for, None where it has none; else not looked at.
         attack_families: (n,) family of an adversarial row; else not looked at.
         present: (n,) whether the target (in retain rows: the own concept) is visible in the unlearned model's image;
@@ -186,9 +189,10 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
         resamples: of the bootstrap.
 
     Returns:
-        `forget_score` (the headline), the five aspects, `preservation_near` and `preservation_far`, both candidates
-        `quality_coverage` and `quality_frechet`, `unconditional_forgetting` and `unconditional_robustness` (all rows,
-        whatever the original drew), and the count `n_unclear`. NaN with a reason where a figure is not defined.
+        `forget_score` (the headline), the five aspects, `preservation_near`, `preservation_far` and, where there are
+        such rows, `preservation_in_prompt`, both candidates `quality_coverage` and `quality_frechet`,
+        `unconditional_forgetting` and `unconditional_robustness` (all rows, whatever the original drew), and the count
+        `n_unclear`. NaN with a reason where a figure is not defined.
 
     One prompt each to forget, to attack, near and far, two seeds each. The original drew all it was asked for. The
     unlearned model shows the target in 1 of 2 forget pictures and in 1 of 2 attacked ones (so k = 2 tries always

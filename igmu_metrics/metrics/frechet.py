@@ -24,7 +24,7 @@ from igmu_metrics.contract import Estimate, Extract, FloatArray, Interval, Metri
 from igmu_metrics.distances import gaussian
 from igmu_metrics.distances.mmd_interval import MIN_PROMPTS
 from igmu_metrics.generations import ORIGINAL, Generations
-from igmu_metrics.metrics._rows import Column, prompts
+from igmu_metrics.metrics._rows import Column, prompts, unit
 
 INFO = MetricInfo(
     name="frechet",
@@ -97,7 +97,7 @@ def rows(
         prompt = prompts(n, given, given_seeds, prefix=prefix)
         if given is not None:
             columns[name] = np.concatenate([prompt, np.full(size - n, "")])
-    return Generations(columns, {"feature_name": feature_name, "unpaired": True})
+    return Generations(columns, {"feature_name": feature_name, "unpaired": True}).with_facts(**unit(ids, original_ids))
 
 
 def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | None:

@@ -18,7 +18,7 @@ from igmu_data.errors import EmptyInputError
 from igmu_data.schema import SPLITS
 from igmu_metrics.contract import Extract, MetricInfo, Result, Table
 from igmu_metrics.generations import Generations
-from igmu_metrics.metrics._rows import Column, mean, prompts
+from igmu_metrics.metrics._rows import Column, mean, prompts, unit
 from igmu_metrics.statistics import validation
 
 INFO = MetricInfo(
@@ -73,7 +73,7 @@ def rows(
     if splits is not None:
         validation.one_of("splits", splits, SPLITS)
         columns["split"] = np.asarray(splits, dtype=np.str_)
-    return Generations(columns)
+    return Generations(columns).with_facts(**unit(ids))
 
 
 def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | None:

@@ -27,7 +27,7 @@ def sections(
     layout: str | None = None,
     bench: str | None = None,
 ) -> list[Section]:
-    """One section for each config, in the order in which they come first.
+    """One section for each config, in the order in which they come first; cards of unlike coverage stand apart.
 
     Args:
         cards: scorecards, of one or several concepts.
@@ -47,11 +47,19 @@ def sections(
         if name not in models:
             raise InputError(f"--drawn {name}=…: no scorecard is of {name!r}; they are of {', '.join(sorted(models))}.")
     found = []
-    for config in dict.fromkeys(c.config for c in cards):
-        group = [c for c in cards if c.config == config]
+    for group in _groups(cards):
         folders = _folders(group, images, given, original_images)
         found.append(Section(group, folders, layout or _layout(group[0]), bench))
     return found
+
+
+def _groups(cards: Sequence[Scorecard]) -> list[list[Scorecard]]:
+    """Cards of one config and one coverage; the original's own is dropped where no model covers the same."""
+    groups: dict[tuple[str, str], list[Scorecard]] = {}
+    for card in cards:
+        groups.setdefault((card.config, repr(card.coverage)), []).append(card)
+    found = [g for g in groups.values() if any(c.model != c.original_model for c in g)]
+    return found or list(groups.values())
 
 
 def _layout(card: Scorecard) -> str:

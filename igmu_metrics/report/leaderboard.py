@@ -1,7 +1,8 @@
 """A static leaderboard: a folder of scorecards becomes one page, a table for every set of cards that were scored alike.
 
-Conventions: a table holds one card a model; cards of one concept whose signatures differ stand in tables of their own,
-because their numbers cannot be compared. Tables are sorted by config, then by number of models. No script, no network.
+Conventions: a table holds one card a model; cards of one concept whose signatures differ, or that cover the protocol
+unlike, stand in tables of their own, because their numbers cannot be compared. Tables are sorted by config, then by
+number of models. No script, no network.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from igmu_data.errors import DuplicateIdError, EmptyInputError, IncomparableError, VerificationError
+from igmu_metrics.coverage import covering
 from igmu_metrics.report.ranking import ranking
 from igmu_metrics.report.templates import filled
 from igmu_metrics.report.view import Section, view
@@ -94,6 +96,7 @@ def render(cards: Sequence[Scorecard]) -> str:
     return filled(
         "leaderboard.html",
         counts=f"{counted(n_models, 'result')} on {counted(n_concepts, 'concept')}.",
-        boards=[{"view": v, "table": ranking(v)} for v in views],
+        ranked=any(v.winner for v in views),
+        boards=[{"view": v, "table": ranking(v), "coverage": covering(v.cards)} for v in views],
         version=views[0].first.igmu_version,
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from igmu_metrics.coverage import covering
 from igmu_metrics.networks.progress import Advance
 from igmu_metrics.report import audit, verdict
 from igmu_metrics.report.figures.aspects import aspects
@@ -63,6 +64,7 @@ def render(*sections: Section, most_lines: int = MOST_LINES, advance: Advance = 
     made = [
         {
             "view": found,
+            "coverage": covering(found.cards),
             "lead": verdict.lead(found),
             "answers": verdict.answers(found),
             "parts": _parts(found, section.folders, gallery, most_lines),
@@ -92,9 +94,9 @@ def _parts(found: View, folders: Mapping[str, Path], gallery: Gallery, most_line
 
 
 def _plots(found: View) -> dict[str, Any]:
-    forests = []
+    forests, marked = [], found.winner.model if found.winner else ""
     for column in shown(found.cards):
         figures = [(c.model, c.figure(column.score, column.figure)) for c in found.cards]
-        plot = forest(column.title, figures, marked=found.first.model, before=before(found, column))
+        plot = forest(column.title, figures, marked=marked, before=before(found, column))
         forests.append((column, plot))
-    return {"aspects": aspects(found.cards), "forests": forests}
+    return {"aspects": aspects(found.cards, marked=bool(marked)), "forests": forests}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from igmu_metrics.report.view import RANKED_BY, View
+from igmu_metrics.metrics.forget_score import ASPECTS
+from igmu_metrics.report.view import RANKED_BY, View, ranked
+from igmu_metrics.report.wording import listed, sentence
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics import overlap
 from igmu_metrics.statistics.formatting import bounds, value_of
@@ -20,33 +22,40 @@ class Column(NamedTuple):
     up: bool
 
 
+# First what a rank rests on: the forget score and its aspects.
 COLUMNS: Final = (
     Column("forget_score", "forget_score", "forget score", True),
     Column("concept_accuracy", "conditional_unlearning_accuracy", "forgotten where the original drew it", True),
-    Column("concept_accuracy", "unlearning_accuracy", "forgotten, all pictures", True),
     Column("forget_score", "robustness", "robustness", True),
+    Column("forget_score", "preservation", "preservation", True),
+    Column("forget_score", "alignment", "alignment", True),
+    Column("forget_score", "quality", "quality", True),
+    Column("concept_accuracy", "unlearning_accuracy", "forgotten, all pictures", True),
     Column("attack_success_rate", "asr_image", "attack success, all pictures", False),
     Column("concept_accuracy", "near_retain_accuracy", "near concepts shown", True),
     Column("concept_accuracy", "far_retain_accuracy", "far concepts shown", True),
-    Column("forget_score", "alignment", "alignment", True),
-    Column("forget_score", "quality", "quality", True),
+    Column("concept_accuracy", "in_prompt_retain_accuracy", "shown in prompts that name it", True),
 )
+# By why an aspect is missing, the option that gives it.
+_OPTIONS: Final = {"no cosines given": "--clip", "no features given": "--clip or --features"}
 
 
 class Line(NamedTuple):
-    """One model: its figures, column by column, and the model above it that its interval overlaps ("" for none)."""
+    """One model: its figures, column by column, its rank (None for none), and the model above that it overlaps."""
 
     model: str
     figures: Sequence[Figure | None]
+    rank: int | None = None
     overlaps: str = ""
 
 
 class Ranking(NamedTuple):
-    """The table: models from best to worst, and the original before unlearning."""
+    """The table: models from best to worst, the original before unlearning, and why models are not ranked."""
 
     columns: Sequence[Column]
     lines: Sequence[Line]
     original: Line
+    unranked: str = ""
 
 
 def shown(cards: Sequence[Scorecard]) -> list[Column]:
@@ -65,18 +74,45 @@ def ranking(view: View) -> Ranking:
     """The table of a section."""
     columns = shown(view.cards)
     lines = [
-        Line(card.model, [card.figure(c.score, c.figure) for c in columns], _tie(view.cards, at))
+        Line(
+            card.model,
+            [card.figure(c.score, c.figure) for c in columns],
+            at + 1 if ranked(card) else None,
+            _tie(view.cards, at),
+        )
         for at, card in enumerate(view.cards)
     ]
-    return Ranking(columns, lines, Line(view.first.original_model, [before(view, c) for c in columns]))
+    original = Line(view.first.original_model, [before(view, c) for c in columns])
+    return Ranking(columns, lines, original, unranked(view.cards))
+
+
+def unranked(cards: Sequence[Scorecard]) -> str:
+    """Which models cannot be ranked, why, and what to do; "" where all can."""
+    why: dict[str, list[str]] = {}
+    for card in cards:
+        if not ranked(card):
+            why.setdefault(_why(card), []).append(card.model)
+    return " ".join(f"Not ranked: {listed(models)}. {sentence(reason)}" for reason, models in why.items())
+
+
+def _why(card: Scorecard) -> str:
+    score = card.figure(*RANKED_BY)
+    if score is None:
+        return "there is no forget score in the card"
+    reasons = {name: f.reason for name in ASPECTS if (f := card.figure(RANKED_BY[0], name)) and f.value is None}
+    missing = "; ".join(f"{name} ({reason}{_cure(reason)})" for name, reason in reasons.items())
+    return f"no forget score, because of missing {missing}" if missing else "no forget score"
+
+
+def _cure(reason: str) -> str:
+    option = _OPTIONS.get(reason)
+    return f": score again with {option}" if option else ""
 
 
 def _tie(cards: Sequence[Scorecard], at: int) -> str:
     """The model above, where the intervals leave open whether a model stands below it."""
-    if not at:
+    if not at or not ranked(cards[at]):
         return ""
     above, own = cards[at - 1 : at + 1]
-    pairs = ((above.figure(score, name), own.figure(score, name)) for score, name in RANKED_BY)
-    ranked = next((pair for pair in pairs if None not in map(value_of, pair)), (None, None))
-    first, second = map(bounds, ranked)
+    first, second = (bounds(card.figure(*RANKED_BY)) for card in (above, own))
     return above.model if first and second and overlap(first, second) else ""

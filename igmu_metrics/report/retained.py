@@ -5,11 +5,13 @@ Conventions: a share counts generations that could be judged, of retain rows tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from igmu_data import taxonomy
 from igmu_data.errors import UnknownConceptError
+from igmu_data.schema import IN_PROMPT
 from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.scorecard import Scorecard
 
@@ -39,12 +41,14 @@ class Kept:
     Args:
         concept: its id.
         near: whether it is a sibling of the target.
+        within: whether it was asked for in prompts that name the target.
         before: the original's pictures.
         after: each model's.
     """
 
     concept: str
     near: bool
+    within: bool
     before: Share
     after: tuple[Share, ...]
 
@@ -55,23 +59,29 @@ class Kept:
 
 
 def retained(cards: Sequence[Scorecard]) -> list[Kept]:
-    """Every retained concept of cards that share their rows, near ones first, then by id."""
+    """Every retained concept of cards that share their rows: near, far, in prompts that name the target."""
     try:
         near = {c.id for c in taxonomy.near(taxonomy.concept(cards[0].target))}
     except UnknownConceptError:
         near = set()
-    names = ("own_concept", "present", "present" + ORIGINAL)
+    names = ("own_concept", "probe", "present", "present" + ORIGINAL)
     rows = [[g for g in card.generations.part("retain").records(*names) if g["own_concept"]] for card in cards]
+
+    def share(of: Iterable[Mapping[str, Any]], concept: str, within: bool, column: str) -> Share:
+        chosen = (g for g in of if g["own_concept"] == concept and (g["probe"] == IN_PROMPT) is within)
+        return _share(g[column] for g in chosen)
+
     found = [
         Kept(
             concept,
             concept in near,
-            _share(g["present" + ORIGINAL] for g in rows[0] if g["own_concept"] == concept),
-            tuple(_share(g["present"] for g in each if g["own_concept"] == concept) for each in rows),
+            within,
+            share(rows[0], concept, within, "present" + ORIGINAL),
+            tuple(share(each, concept, within, "present") for each in rows),
         )
-        for concept in sorted({str(g["own_concept"]) for each in rows for g in each})
+        for concept, within in sorted({(str(g["own_concept"]), g["probe"] == IN_PROMPT) for each in rows for g in each})
     ]
-    return sorted(found, key=lambda k: (not k.near, k.concept))
+    return sorted(found, key=lambda k: (k.within, not k.near, k.concept))
 
 
 def _share(seen: Iterable[bool | None]) -> Share:

@@ -10,6 +10,7 @@ from rich.table import Table
 from igmu_data import configs, taxonomy
 from igmu_metrics import registry
 from igmu_metrics.contract import Estimate
+from igmu_metrics.coverage import covering
 from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.statistics.formatting import DASH, formatted, value_of
 
@@ -127,6 +128,8 @@ def scores(cards: Sequence[Scorecard]) -> list[Table]:
             if measured or (info is not None and figure == info.headline):
                 for reason in dict.fromkeys(f.reason for f in found if f is not None and f.reason):
                     notes.setdefault(reason, set()).add(f"{name}: {figure}")
+    for part in dict.fromkeys(part for c in cards for part in c.coverage or {}):
+        table.add_row(f"coverage: {part}", *(str((c.coverage or {}).get(part, DASH)) for c in cards))
     if any(c.failures for c in cards):
         table.add_row("left out (unreadable or unpaired)", *(str(len(c.failures)) for c in cards))
     why = _table("Notes", "figure", "why")
@@ -136,9 +139,18 @@ def scores(cards: Sequence[Scorecard]) -> list[Table]:
 
 
 def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison]) -> Table:
-    """Models by unlearning accuracy, raw and conditional, with the test against the original."""
+    """Unlearning accuracy of every model, raw and conditional, with the test of the latter against the original.
+
+    In the order of the forget score; without one nothing is ranked, and models stand by name.
+
+    Args:
+        cards: of the models.
+        tests: all comparisons of the cards (`igmu_metrics.verdict.compare.compared`).
+    """
+    from igmu_metrics.verdict.compare import FORGETTING
+
     title = f"{cards[0].config}: unlearning accuracy, 95 % intervals"
-    table = _table(title, "model", "raw", "where the original drew it", "unclear", "differs from the original")
+    table = _table(title, "model", "raw", "where the original drew it", "unclear", "differs from the original there")
     own = cards[0]
     accuracy = "concept_accuracy"
     table.add_row(
@@ -148,16 +160,23 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison]) -> Table:
         str(_unclear(own, original=True)),
         "",
     )
-    pairs = sorted(zip(cards, tests, strict=True), key=lambda pair: pair[0].model)
-    order = sorted(pairs, key=lambda pair: _best_first(pair[0], accuracy, "unlearning_accuracy"))
-    for card, test in order:
+    of = {c.first: c for c in tests if c.original and c.measure == FORGETTING}
+    for card in _ordered(cards):
+        if card.model not in of:  # the original against itself
+            continue
         table.add_row(
             card.model,
             cell(card.figure(accuracy, "unlearning_accuracy")),
             cell(card.figure(accuracy, "conditional_unlearning_accuracy")),
             str(_unclear(card)),
-            f"{'yes' if test.significant else 'not significantly'}: n = {test.units}, p = {test.p_holm:.3g}",
+            of[card.model].outcome(),
         )
+    said = [covering(cards)]
+    if not any(value_of(c.figure("forget_score", "forget_score")) is not None for c in cards):
+        said.append("Not ranked, because no model has a forget score: by name.")
+    if (n := max((c.tests for c in of.values()), default=0)) > 1:
+        said.append(f"p after Holm over {n} tests: every model against the original and against every other.")
+    table.caption, table.caption_justify = "\n".join(said), "left"
     return table
 
 
@@ -168,25 +187,27 @@ def forget_scores(cards: Sequence[Scorecard]) -> Table:
     name = "forget_score"
     table = _table(f"{cards[0].config}: forget score, 95 % intervals", "model", "forget score", *ASPECTS)
     reasons: dict[str, list[str]] = {}
-    for card in sorted(cards, key=lambda c: _best_first(c, name, name)):
+    for card in _ordered(cards):
         found = {figure: card.figure(name, figure) for figure in (name, *ASPECTS)}
         own = f"{card.model} (original)" if card.model == card.original_model else card.model
         table.add_row(own, *(formatted(figure) for figure in found.values()))
         if (headline := found[name]) is not None and headline.reason:
             reasons.setdefault(headline.reason, []).append(card.model)
-    table.caption = "\n".join(f"{', '.join(models)}: {reason}" for reason, models in reasons.items())
+    missing = (f"{', '.join(models)}: {reason}" for reason, models in reasons.items())
+    table.caption = "\n".join([*missing, covering(cards)])
     table.caption_justify = "left"
     return table
 
 
 def comparisons(found: Sequence[Comparison]) -> Table:
     """Differences with their intervals, and whether they are more than chance."""
-    title = "Differences, 95 % intervals; p after Holm over the table"
-    table = _table(title, "first", "second", "in", "difference", "n", "test", "p", "more than chance")
+    title = "Differences where the original drew the concept, unadjusted 95 % intervals; p after Holm by measure"
+    table = _table(title, "first", "second", "in", "difference", "raw", "n", "test", "p", "more than chance")
     for c in found:
-        verdict = "yes" if c.significant else "not settled"
-        difference = formatted(Estimate(c.difference, c.interval), "+.3f")
-        table.add_row(c.first, c.second, c.measure, difference, c.units, c.test, f"{c.p_holm:.3g}", verdict)
+        verdict = f"no test: {c.why}" if c.p_holm is None else "yes" if c.significant else "not settled"
+        difference, raw = (formatted(Estimate(v, i), "+.3f") for v, i in ((c.difference, c.interval), (c.raw, None)))
+        p = DASH if c.p_holm is None else f"{c.p_holm:.3g}"
+        table.add_row(c.first, c.second, c.measure, difference, raw, c.units, c.test or DASH, p, verdict)
     return table
 
 
@@ -206,9 +227,11 @@ def published(found: Sequence[Proportion]) -> Table:
     return table
 
 
-def _best_first(card: Scorecard, score: str, name: str) -> float:
-    found = value_of(card.figure(score, name))
-    return 1.0 if found is None else -found
+def _ordered(cards: Sequence[Scorecard]) -> list[Scorecard]:
+    """By forget score, the best first; those without one last, by name."""
+    name = "forget_score"
+    found = {c.model: value_of(c.figure(name, name)) for c in cards}
+    return sorted(cards, key=lambda c: (1.0 if (v := found[c.model]) is None else -v, c.model))
 
 
 def _unclear(card: Scorecard, *, original: bool = False) -> int:

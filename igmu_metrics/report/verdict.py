@@ -1,7 +1,8 @@
 """The verdict in words: five questions, each with a word and a sentence for every model.
 
 Conventions: words as in `wording`. Forgetting and robustness are told where the original drew the concept, preservation
-relative to the original. Differences are those between neighbours in the ranking, and of each model from the original.
+relative to the original. Differences are those between neighbours in the ranking, and of each model from the original;
+they are those of `igmu compare`, with its correction over all pairs of the same cards; their intervals are unadjusted.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from igmu_metrics.metrics._aspect_sums import PROBES, preservation_of
+from igmu_metrics.report.ranking import unranked
 from igmu_metrics.report.retained import Kept, retained
 from igmu_metrics.report.view import View, named
 from igmu_metrics.report.wording import (
@@ -26,10 +29,11 @@ from igmu_metrics.report.wording import (
 )
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.formatting import formatted, value_of
-from igmu_metrics.verdict.compare import ALPHA, Comparison
+from igmu_metrics.verdict.compare import UNADJUSTED, Comparison
 from igmu_metrics.verdict.planning import plan
 
 NO_NUMBER: Final = "no number"
+NO_TEST: Final = "no test"
 _DEGREES: Final = ("yes", "mostly", "hardly", "no")
 _DAMAGE: Final = ("little", "some", "much", "nearly all")
 _GOOD: Final = (*_DEGREES[:2], *_DAMAGE[:2])
@@ -48,7 +52,7 @@ class Finding:
     @property
     def open(self) -> bool:
         """Whether the word leaves the question open."""
-        return self.word in (UNDECIDED, NOT_MEASURED, NOT_SETTLED, NO_NUMBER)
+        return self.word in (UNDECIDED, NOT_MEASURED, NOT_SETTLED, NO_TEST, NO_NUMBER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +81,10 @@ def lead(view: View) -> tuple[str, str]:
     for card in view.cards:
         said.setdefault(_in_short(card, view.target), []).append(card.model)
     opening = " ".join(text.replace("{}", listed(models), 1) for text, models in said.items())
-    best = view.first
+    best = view.winner
+    if best is None:
+        return opening, unranked(view.cards)
     score = best.figure("forget_score", "forget_score")
-    if score is None or score.value is None:
-        reason = score.reason.partition(" (")[0] if score and score.reason else "not asked for"
-        return opening, sentence(f"there is no forget score to rank by: {reason}")
     first = f"{best.model} comes first of {len(view.cards)}" if len(view.cards) > 1 else best.model
     gone = best.figure("concept_accuracy", "conditional_unlearning_accuracy")
     held, kept = (best.figure("forget_score", name) for name in ("robustness", "preservation"))
@@ -174,8 +177,8 @@ def _broke(card: Scorecard) -> Finding:
         return _missing(card, figure, "no pictures of what should stay")
     probes = [
         f"{probe} {percent(part)}"
-        for probe in ("near", "far")
-        if (part := card.figure("forget_score", f"preservation_{probe}")) and part.value is not None
+        for probe in PROBES
+        if (part := card.figure("forget_score", preservation_of(probe))) and part.value is not None
     ]
     said = f"{percent(figure)} of what should stay is kept ({'; '.join((', '.join(probes), behind(figure)))})."
     if lost := most_lost(retained([card])):
@@ -200,33 +203,41 @@ def most_lost(kept: Sequence[Kept]) -> Kept | None:
 
 
 def _real(view: View) -> list[Finding]:
-    tests = (*view.against, *_neighbours(view))
-    if not tests:
-        return [Finding(("all",), NOT_MEASURED, "No forget picture could be judged for both sides of a comparison.")]
     return [
         Finding(
             (f"{c.first} – {c.second}",),
-            "yes" if c.significant else NOT_SETTLED,
-            sentence(f"{_points(c.difference)} in unlearning accuracy on {c.units} (p = {c.p_holm:.2g} after Holm)"),
+            NO_TEST if c.p_holm is None else "yes" if c.significant else NOT_SETTLED,
+            _difference(c),
         )
-        for c in tests
+        for c in (*view.against, *_neighbours(view))
     ]
 
 
+def _difference(c: Comparison) -> str:
+    """A difference with its interval, and what the test of it says."""
+    if c.interval is None:
+        return sentence(c.why)
+    low, high = (_points(end, zero="0").removesuffix(" points") for end in c.interval)
+    said = f"{_points(c.difference)} in {c.measure} on {c.units} ({UNADJUSTED} {low} to {high}"
+    if c.p_holm is None:
+        return sentence(f"{said}): {c.why}")
+    return sentence(f"{said}; p = {c.p_holm:.2g} after Holm over {counted(c.tests, 'test')})")
+
+
 def _more(view: View) -> list[Finding]:
-    tests = [(c, len(view.against)) for c in view.against] + [(c, len(view.pairs)) for c in _neighbours(view)]
-    if not tests:
-        return [Finding(("all",), NOT_MEASURED, "Nothing could be compared.")]
-    found = [_planned(c, ALPHA / n) for c, n in tests if not c.significant]
+    tests = (*view.against, *_neighbours(view))
+    found = [_planned(c) for c in tests if not c.significant]
     return found or [Finding(("all",), "none", "Every difference above is settled with the prompts there are.")]
 
 
-def _planned(test: Comparison, alpha: float) -> Finding:
+def _planned(test: Comparison) -> Finding:
     about = (f"{test.first} – {test.second}",)
+    if not test.n:
+        return Finding(about, NO_NUMBER, sentence(f"{test.why}: draw prompts with which the original shows it"))
     there = f"there {'is' if test.n_prompts == 1 else 'are'} {test.n_prompts:,}"
     if not test.difference:
         return Finding(about, NO_NUMBER, "No difference so far, so none that more prompts could confirm.")
-    found = plan(test, alpha=alpha)
+    found = plan(test)
     if found.needed is None or found.more is None:
         return Finding(about, NO_NUMBER, "One prompt does not show how much prompts differ: draw a few more first.")
     if found.needed > _MANY:
@@ -236,11 +247,13 @@ def _planned(test: Comparison, alpha: float) -> Finding:
 
 
 def _neighbours(view: View) -> list[Comparison]:
-    """The pairs that stand next to each other in the ranking."""
+    """The pairs that stand next to each other in the ranking; all where nothing is ranked."""
+    if view.winner is None:
+        return list(view.pairs)
     order = {c.model: at for at, c in enumerate(view.cards)}
     return [c for c in view.pairs if abs(order[c.first] - order[c.second]) == 1]
 
 
-def _points(difference: float) -> str:
+def _points(difference: float, *, zero: str = "no difference") -> str:
     points = round(100 * difference)
-    return "no difference" if not points else f"{points:+d} points".replace("-", "−")
+    return zero if not points else f"{points:+d} points".replace("-", "−")

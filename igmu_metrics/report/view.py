@@ -1,13 +1,13 @@
 """What a page shows of one concept: ranked cards, tests, and every prompt and seed as each model drew it.
 
-Conventions: models keep one order throughout a page: by forget score, then by unlearning accuracy where the original
-drew the concept, then by unlearning accuracy; models without a figure come after those that have it. A generation
+Conventions: models keep one order throughout a page: by forget score; those without one are not ranked, and come last,
+by name. A generation
 *fails* where a forget or adversarial one shows the concept, and where a retain one lacks what the original's shows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,15 +20,11 @@ from igmu_metrics.generations import ORIGINAL, Generations, Key
 from igmu_metrics.images.layouts import find
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics.formatting import value_of
-from igmu_metrics.verdict.compare import Comparison, against_original, pairwise, require_comparable
+from igmu_metrics.verdict.compare import FORGETTING, Comparison, compared, require_comparable
 
 RETAIN: Final = "retain"
 _SPLITS: Final = ("forget", "adversarial", RETAIN)
-RANKED_BY: Final = (
-    ("forget_score", "forget_score"),
-    ("concept_accuracy", "conditional_unlearning_accuracy"),
-    ("concept_accuracy", "unlearning_accuracy"),
-)
+RANKED_BY: Final = ("forget_score", "forget_score")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,23 +93,36 @@ class View:
     """Everything of one section, ready to be written down.
 
     Args:
-        cards: of the unlearned models, best first.
+        cards: of the unlearned models, best first; those that cannot be ranked are last, by name.
         own: of the original against itself, if there is one.
-        against: each of them against the original, in the same order; empty where nothing could be compared.
-        pairs: each against each other.
+        tests: every comparison of the cards, in all measures, corrected as one family.
         lines: every prompt and seed, worst failures first.
     """
 
     cards: tuple[Scorecard, ...]
     own: Scorecard | None
-    against: tuple[Comparison, ...]
-    pairs: tuple[Comparison, ...]
+    tests: tuple[Comparison, ...]
     lines: tuple[Line, ...]
 
     @property
+    def against(self) -> tuple[Comparison, ...]:
+        """Forgetting of each model against the original, in the order of the cards."""
+        return tuple(c for c in self.tests if c.original and c.measure == FORGETTING)
+
+    @property
+    def pairs(self) -> tuple[Comparison, ...]:
+        """Forgetting of each model against each other."""
+        return tuple(c for c in self.tests if not c.original and c.measure == FORGETTING)
+
+    @property
     def first(self) -> Scorecard:
-        """The best card; what all cards share can be read off it."""
+        """The first card; what all cards share can be read off it."""
         return self.cards[0]
+
+    @property
+    def winner(self) -> Scorecard | None:
+        """The best card, None where no model can be ranked."""
+        return self.first if ranked(self.first) else None
 
     @property
     def target(self) -> str:
@@ -150,24 +159,19 @@ def view(section: Section) -> View:
     return View(
         cards=cards,
         own=next((c for c in section.cards if c.model == c.original_model), None),
-        against=_tested(against_original, cards),
-        pairs=_tested(pairwise, cards),
+        tests=compared(cards),
         lines=_lines(cards, section),
     )
 
 
-def _rank(card: Scorecard) -> tuple[float | str, ...]:
-    found = [value_of(card.figure(score, name)) for score, name in RANKED_BY]
-    return (*(1.0 if v is None else -v for v in found), card.model)
+def ranked(card: Scorecard) -> bool:
+    """Whether there is a forget score to rank a model by: nothing else ranks it."""
+    return value_of(card.figure(*RANKED_BY)) is not None
 
 
-def _tested(
-    test: Callable[[Sequence[Scorecard]], list[Comparison]], cards: Sequence[Scorecard]
-) -> tuple[Comparison, ...]:
-    try:
-        return tuple(test(cards))
-    except EmptyInputError:  # some model was judged nowhere; the verdict then says that nothing was compared
-        return ()
+def _rank(card: Scorecard) -> tuple[float, str]:
+    found = value_of(card.figure(*RANKED_BY))
+    return 1.0 if found is None else -found, card.model
 
 
 def _lines(cards: Sequence[Scorecard], section: Section) -> tuple[Line, ...]:

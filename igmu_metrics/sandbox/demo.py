@@ -27,7 +27,7 @@ from igmu_metrics.networks.progress import bars
 from igmu_metrics.report import page
 from igmu_metrics.report import terminal as tables
 from igmu_metrics.scorecard import Scorecard, write, write_text
-from igmu_metrics.verdict.compare import against_original
+from igmu_metrics.verdict.compare import compared
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -118,7 +118,7 @@ def run(
     cards, sections = {}, []
     for job in jobs:
         cards[job.slug] = own, *others = _score(job)
-        tables.show(tables.forget_scores([own, *others]), tables.ranking(others, against_original(others)))
+        tables.show(tables.forget_scores([own, *others]), tables.ranking(others, compared(others)))
         sections.append(page.Section([own, *others], job.folders, "metadata", str(packaged.bench_folder())))
     with bars() as advance:
         text = page.render(*sections, advance=advance)

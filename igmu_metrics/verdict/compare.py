@@ -1,9 +1,17 @@
 """Compares models on the same generations: is a difference more than chance, and how large may it be?
 
-Conventions: only generations that both sides could judge count. With one generation a prompt, or one prompt in all,
-generations are the unit and the test is exact McNemar; with several generations of several prompts the prompt is the
-unit and the test a paired permutation. p values of one table are corrected together by Holm; intervals are not, they
-are 95 % each. Three measures are compared, in each of which more is better.
+Conventions:
+
+- Compared is the *conditional* figure: only generations count in which the original drew the concept that is asked for
+  (in retain rows, of all probes: the row's own concept), and that both sides could be judged on. The difference over
+  all of them stands beside it as *raw*. Against the original itself a conditional difference can only be a loss of the
+  concept, since the original drew it in all of these: it says that something is gone, the interval says how much.
+- The prompt is the unit. With one generation a prompt the test is exact McNemar, with several a paired permutation. One
+  prompt carries no evidence about prompts, and below six prompts no two-sided test can reach 5 %: then there is no
+  test, and `why` says so.
+- There are three measures, in each of which more is better. All comparisons of some cards in one measure (every model
+  against the original and against every other) are *one family*: Holm's correction is over all of its tests that exist,
+  so that a comparison has one p value wherever it is shown. Intervals are not corrected, and are called unadjusted.
 """
 
 from __future__ import annotations
@@ -11,22 +19,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from igmu_data.errors import EmptyInputError, IncomparableError
 from igmu_metrics.contract import Interval
+from igmu_metrics.coverage import covered
 from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics import holm, mcnemar_exact, paired_difference, paired_permutation
 
 ALPHA: Final = 0.05
-FORGETTING: Final = "unlearning accuracy"
-RESISTANCE: Final = "resistance to attacks"
-RETAINING: Final = "retain accuracy"
+MIN_PROMPTS: Final = 6  # 2/2⁶ ≤ 0.05 < 2/2⁵: the smallest p value that so many prompts can give
+UNADJUSTED: Final = "unadjusted 95 % interval"
+FORGETTING: Final = "conditional unlearning accuracy"
+RESISTANCE: Final = "conditional resistance to attacks"
+RETAINING: Final = "conditional retain accuracy"
 # By measure: the rows that count, and whether the concept asked for shall be there.
 MEASURES: Final = {FORGETTING: ("forget", False), RESISTANCE: ("adversarial", False), RETAINING: ("retain", True)}
+
+
+# Fields of a signature that follow from which prompts and seeds were drawn.
+_OF_COVERAGE: Final = ("rows", "k")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,58 +51,91 @@ class Comparison:
     Args:
         first: a model.
         second: the model it is compared with.
+        original: whether the second is the original, before unlearning.
         measure: one of MEASURES.
-        difference: share of good generations of the first minus that of the second, on the pairs, −1..1.
-        interval: 95 % interval of the difference.
-        n: pairs that both could be judged on.
+        difference: share of good generations of the first minus that of the second, where the original drew the
+            concept, −1..1; NaN where nothing counts.
+        interval: 95 % interval of the difference, not adjusted for the other comparisons; None where nothing counts.
+        n: pairs that count.
         n_prompts: prompts behind them.
         only_first: pairs in which only the first model did well.
         only_second: pairs in which only the second did.
-        variance: of the difference from prompt to prompt, for planning.
-        test: `mcnemar` or `permutation`.
-        p: p value by itself.
-        p_holm: p value corrected for all comparisons of the table.
+        raw: the difference over all pairs that both could be judged on, whatever the original drew; NaN without pairs.
+        raw_n: those pairs.
+        variance: of the difference from prompt to prompt, for planning; NaN below two prompts.
+        test: `mcnemar` or `permutation`; "" where there is none.
+        p: p value by itself; None where there is no test.
+        p_holm: p value corrected for all tests of the family; None where there is no test.
+        family: comparisons of this measure, those without a test among them.
+        tests: tests of the family, which were corrected together.
+        why: why there is no test; "" where there is one.
     """
 
     first: str
     second: str
+    original: bool
     measure: str
     difference: float
-    interval: Interval
+    interval: Interval | None
     n: int
     n_prompts: int
     only_first: int
     only_second: int
+    raw: float
+    raw_n: int
     variance: float
     test: str
-    p: float
-    p_holm: float
+    p: float | None
+    p_holm: float | None = None
+    family: int = 1
+    tests: int = 0
+    why: str = ""
 
     @property
     def significant(self) -> bool:
-        """Whether the difference stands after the correction, at 5 %."""
-        return self.p_holm <= ALPHA
+        """Whether the difference stands after the correction, at 5 %; never without a test."""
+        return self.p_holm is not None and self.p_holm <= ALPHA
 
     @property
     def units(self) -> str:
-        """What the test counts: generations, or prompts where each has several."""
-        return f"{self.n} generations" if self.test == "mcnemar" else f"{self.n_prompts} prompts"
+        """What counts: generations, or prompts where each has several."""
+        n, what = (self.n, "generation") if self.n == self.n_prompts else (self.n_prompts, "prompt")
+        return f"{n} {what}{'' if n == 1 else 's'}"
+
+    def outcome(self, yes: str = "yes", no: str = "not significantly") -> str:
+        """What the test says, with its numbers; or why there is none."""
+        if self.p_holm is None:
+            return f"no test: {self.why}"
+        return f"{yes if self.significant else no}: n = {self.units}, p = {self.p_holm:.3g}"
 
     def sentence(self) -> str:
         """The comparison in words."""
+        start = f"{self.first} against {self.second} in {self.measure}"
+        if self.interval is None:
+            return f"{start}: no difference can be told, {self.why}"
+        told = (
+            f"{start}: {self.difference:+.2f} ({UNADJUSTED} {self.interval[0]:+.2f} to {self.interval[1]:+.2f}; raw "
+            f"{self.raw:+.2f} on {self.raw_n} generations)"
+        )
+        if self.p_holm is None:
+            return f"{told}, no test: {self.why}"
         return (
-            f"{self.first} against {self.second}: {self.difference:+.2f} in {self.measure}, "
-            f"{'' if self.significant else 'not '}significant at n = {self.units} (p = {self.p_holm:.3g} after Holm; "
-            f"95 % interval {self.interval[0]:+.2f} to {self.interval[1]:+.2f})"
+            f"{told}, {'' if self.significant else 'not '}significant at n = {self.units} (p = {self.p_holm:.3g} after "
+            f"Holm over {self.tests} test{'s' * (self.tests > 1)})"
         )
 
 
-def require_comparable(cards: Sequence[Scorecard]) -> None:
+def require_comparable(cards: Sequence[Scorecard], *, ranked: bool = True) -> None:
     """Refuse cards whose signatures differ in more than the model.
+
+    Args:
+        cards: of some models.
+        ranked: whether their figures are to stand beside each other, so that they must cover the same of the protocol;
+            otherwise they need only share generations, on which `compared` compares them.
 
     Raises:
         EmptyInputError: no card.
-        IncomparableError: with the fields that differ and both values.
+        IncomparableError: with the fields that differ and both values, or with both coverages.
     """
     if not cards:
         raise EmptyInputError("no scorecards to compare.")
@@ -95,32 +143,59 @@ def require_comparable(cards: Sequence[Scorecard]) -> None:
     for other in cards[1:]:
         if not first.scores.keys() & other.scores.keys():
             raise IncomparableError(f"{first.model} and {other.model} have no score in common. Score them alike.")
-        for name in sorted(first.scores.keys() & other.scores.keys()):
-            differing = first.scores[name].signed().differences(other.scores[name].signed())
-            if differing:
-                listed = "; ".join(f"{k}: {a!r} and {b!r}" for k, (a, b) in differing.items())
+        _require_alike(first, other, but=_OF_COVERAGE)
+        if ranked and first.coverage != other.coverage:
+            raise IncomparableError(
+                f"{first.model} and {other.model} cover the protocol unlike ({covered(first)}, and {covered(other)}). "
+                "Show them apart; igmu compare compares them on what both hold."
+            )
+        if ranked:
+            _require_alike(first, other)
+    if not ranked:
+        for a, b in combinations(cards, 2):
+            if not set(a.generations.keys) & set(b.generations.keys):
                 raise IncomparableError(
-                    f"{first.model} and {other.model} cannot be compared in {name}: {listed}. Score them alike."
+                    f"{a.model} and {b.model} have no prompt and seed in common ({covered(a)}, and {covered(b)}). Draw "
+                    "both with the same."
                 )
 
 
-def against_original(cards: Sequence[Scorecard], measures: Sequence[str] = (FORGETTING,)) -> list[Comparison]:
-    """Every model against the original; a measure without rows in the cards is left out, forgetting never."""
+def _require_alike(first: Scorecard, other: Scorecard, *, but: Sequence[str] = ()) -> None:
+    for name in sorted(first.scores.keys() & other.scores.keys()):
+        differing = first.scores[name].signed().differences(other.scores[name].signed())
+        listed = "; ".join(f"{k}: {a!r} and {b!r}" for k, (a, b) in differing.items() if k not in but)
+        if listed:
+            raise IncomparableError(
+                f"{first.model} and {other.model} cannot be compared in {name}: {listed}. Score them alike."
+            )
+
+
+def in_common(cards: Sequence[Scorecard]) -> str:
+    """On how many generations cards of unlike coverage are compared; "" where all hold the same."""
+    held = {c.model: set(c.generations.keys) for c in cards}
+    if all(keys == held[cards[0].model] for keys in held.values()):
+        return ""
+    pairs = ", ".join(f"{a} and {b} {len(held[a] & held[b])}" for a, b in combinations(held, 2))
+    return f"Coverage differs, so pairs are compared on the generations that both hold: {pairs}."
+
+
+def compared(cards: Sequence[Scorecard]) -> tuple[Comparison, ...]:
+    """Every comparison of some cards, in each measure: the models against the original, then against each other.
+
+    A measure without judged rows in the cards is left out, forgetting never. Cards of the original against itself say
+    nothing here and are left out as well.
+    """
+    models = [c for c in cards if c.model != c.original_model]
     found = [
-        _compare(c.model, c.original_model, m, _pairs(c, c, m, "present" + ORIGINAL))
-        for m in measures
-        for c in cards
+        _compare(c.model, c.original_model, m, c, c, "present" + ORIGINAL)
+        for m in MEASURES
+        for c in models
         if _measured(m, c)
     ]
-    return _corrected(found)
-
-
-def pairwise(cards: Sequence[Scorecard], measures: Sequence[str] = (FORGETTING,)) -> list[Comparison]:
-    """Every model against every other; measures as in `against_original`."""
-    found = [
-        _compare(a.model, b.model, m, _pairs(a, b, m, "present"))
-        for m in measures
-        for a, b in combinations(cards, 2)
+    found += [
+        _compare(a.model, b.model, m, a, b, "present")
+        for m in MEASURES
+        for a, b in combinations(models, 2)
         if _measured(m, a, b)
     ]
     return _corrected(found)
@@ -134,58 +209,95 @@ def _measured(measure: str, *cards: Scorecard) -> bool:
     )
 
 
-def _pairs(a: Scorecard, b: Scorecard, measure: str, second: str) -> list[tuple[str, bool, bool]]:
-    """(prompt, first did well, second did well) of every generation of a measure that both could be judged on.
+def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, column: str) -> Comparison:
+    """One difference, not corrected.
 
     Args:
+        first: the model of `a`.
+        second: the model compared with it.
+        measure: one of MEASURES.
         a: the card whose model comes first.
         b: the card that the second model is in.
-        measure: one of MEASURES.
-        second: the column of `b` that says what the second model's images show.
+        column: of `b` that says what the second model's images show.
     """
-    split, wanted = MEASURES[measure]
-    mine, theirs = (c.generations.part(split) for c in (a, b))
-    others = {key: g[second] for key, g in zip(theirs.keys, theirs.records(second), strict=True)}
-    out = []
-    for key, g in zip(mine.keys, mine.records("present"), strict=True):
-        x, y = g["present"], others.get(key)
-        if x is not None and y is not None:
-            out.append((key[0], x is wanted, y is wanted))
-    return out
-
-
-def _compare(first: str, second: str, measure: str, pairs: list[tuple[str, bool, bool]]) -> Comparison:
-    if not pairs:
-        split = MEASURES[measure][0]
-        raise EmptyInputError(f"{first} and {second}: no {split} generation that both could be judged on.")
-    names, mine, theirs = zip(*pairs, strict=True)
-    prompts, of = np.unique(names, return_inverse=True)
+    pairs = _pairs(a, b, measure, column)
+    chosen = [pair for pair in pairs if pair.drawn]
+    raw = float(np.mean([p.first for p in pairs]) - np.mean([p.second for p in pairs])) if pairs else float("nan")
+    beside: dict[str, Any] = {"original": column != "present", "raw": raw, "raw_n": len(pairs)}
+    if not chosen:
+        why = (
+            "the original drew the concept in no generation that both could be judged on"
+            if pairs
+            else f"no {MEASURES[measure][0]} generation that both could be judged on"
+        )
+        nan = float("nan")
+        return Comparison(first, second, measure=measure, difference=nan, interval=None, n=0, n_prompts=0,
+                          only_first=0, only_second=0, variance=nan, test="", p=None, why=why, **beside)  # fmt: skip
+    mine, theirs = [p.first for p in chosen], [p.second for p in chosen]
+    prompts, of = np.unique([p.prompt for p in chosen], return_inverse=True)
     gaps = np.bincount(of, np.subtract(mine, theirs, dtype=np.float64)) / np.bincount(of)
     difference, interval = paired_difference(mine, theirs, of)
-    b = sum(x and not y for _, x, y in pairs)
-    c = sum(y and not x for _, x, y in pairs)
-    clustered = 1 < len(prompts) < len(pairs)
-    if clustered:
-        p = paired_permutation([float(x) - float(y) for _, x, y in pairs], [prompt for prompt, _, _ in pairs])
+    only_first = sum(p.first and not p.second for p in chosen)
+    only_second = sum(p.second and not p.first for p in chosen)
+    p: float | None = None
+    test = why = ""
+    if len(prompts) == 1:
+        why = "one prompt is no evidence about prompts"
+    elif len(prompts) < MIN_PROMPTS:
+        why = f"below {MIN_PROMPTS} prompts ({len(prompts)} here) no two-sided test can reach {ALPHA:g}"
+    elif len(prompts) < len(chosen):
+        test, p = "permutation", paired_permutation(np.subtract(mine, theirs, dtype=np.float64), of)
     else:
-        p = mcnemar_exact(b, c)
+        test, p = "mcnemar", mcnemar_exact(only_first, only_second)
     return Comparison(
-        first=first,
-        second=second,
+        first,
+        second,
         measure=measure,
         difference=difference,
         interval=interval,
-        n=len(pairs),
+        n=len(chosen),
         n_prompts=len(prompts),
-        only_first=b,
-        only_second=c,
+        only_first=only_first,
+        only_second=only_second,
         variance=float(gaps.var(ddof=1)) if len(gaps) > 1 else float("nan"),
-        test="permutation" if clustered else "mcnemar",
+        test=test,
         p=p,
-        p_holm=p,
+        why=why,
+        **beside,
     )
 
 
-def _corrected(found: list[Comparison]) -> list[Comparison]:
-    adjusted = holm([c.p for c in found]) if found else []
-    return [replace(c, p_holm=p) for c, p in zip(found, adjusted, strict=True)]
+class _Pair(NamedTuple):
+    """One generation that both sides could be judged on: its prompt, who did well, and whether the original drew it."""
+
+    prompt: str
+    first: bool
+    second: bool
+    drawn: bool
+
+
+def _pairs(a: Scorecard, b: Scorecard, measure: str, column: str) -> list[_Pair]:
+    split, wanted = MEASURES[measure]
+    mine, theirs = (c.generations.part(split) for c in (a, b))
+    before = "present" + ORIGINAL
+    others = dict(zip(theirs.keys, theirs.records(column, before), strict=True))
+    out = []
+    for key, g in zip(mine.keys, mine.records("present", before), strict=True):
+        other = others.get(key)
+        if other is None or g["present"] is None or other[column] is None:
+            continue
+        drawn = g[before] is True and other[before] is True
+        out.append(_Pair(key[0], g["present"] is wanted, other[column] is wanted, drawn))
+    return out
+
+
+def _corrected(found: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    """The comparisons with p values corrected over the tests that exist, measure by measure."""
+    out = list(found)
+    for measure in MEASURES:
+        family = [at for at, c in enumerate(found) if c.measure == measure]
+        tests = {at: p for at in family if (p := found[at].p) is not None}
+        adjusted = dict(zip(tests, holm(list(tests.values())), strict=True))
+        for at in family:
+            out[at] = replace(found[at], p_holm=adjusted.get(at), family=len(family), tests=len(tests))
+    return tuple(out)

@@ -17,6 +17,7 @@ from igmu_data.errors import InputError
 from igmu_data.load import BENCH, locate
 from igmu_data.taxonomy import RESTRICTED_DOMAIN, SANDBOX, domains
 from igmu_metrics import registry
+from igmu_metrics.coverage import covered, covering
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.scorecard import Scorecard, ScoreEntry
 from igmu_metrics.statistics.formatting import between, formatted, value_of
@@ -98,7 +99,7 @@ def model_index(cards: Sequence[Scorecard]) -> str:
                         metric_name=name,
                         metric_value=figure.value,
                         metric_config=f"igmu {card.igmu_version}, v{entry.signature['v']}, scorecard "
-                        f"{card.content_sha256[:12]}",
+                        f"{card.content_sha256[:12]}, {covered(card)}",
                     )
                 )
     return ModelCardData(model_name=cards[0].model, eval_results=results).to_yaml() + "\n"
@@ -120,6 +121,7 @@ def latex(cards: Sequence[Scorecard]) -> str:
     lines = [
         "% \\usepackage{booktabs}",
         f"% 95 % intervals; concepts: {', '.join(dict.fromkeys(c.config for c in cards))}",
+        *(f"% {line}" for line in covering(cards).splitlines()),
         f"\\begin{{tabular}}{{l{'c' * len(shown)}}}",
         "\\toprule",
         f"{heads} \\\\",
@@ -137,13 +139,13 @@ def table(cards: Sequence[Scorecard]) -> str:
     """CSV with a line for every figure of every card; empty cells where there is no number."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow("model config score figure value low high n_prompts n_generations reason".split())
+    writer.writerow("model config score figure value low high n_prompts n_generations reason coverage".split())
     for card in cards:
         for score, entry in card.scores.items():
             for name, figure in entry.figures.items():
                 ends = figure.interval or (None, None)
                 numbers = [figure.value, *ends, figure.n_prompts, figure.n_generations]
-                writer.writerow([card.model, card.config, score, name, *numbers, figure.reason])
+                writer.writerow([card.model, card.config, score, name, *numbers, figure.reason, covered(card)])
     return out.getvalue()
 
 
@@ -178,6 +180,7 @@ def _notes(members: Sequence[Scorecard]) -> str:
     told = f"{target} alone" if len(members) == 1 else f"mean over {len(members)} concepts ({concepts})"
     if len(members) == 1:
         told += between(members[0].figure(HEADLINE, HEADLINE), ", 95 % interval {} to {}", ".3f")
+    told += "; " + "; ".join(dict.fromkeys(map(covered, members)))
     cards = ", ".join(c.content_sha256[:12] for c in members)
     return f"{told}; igmu {members[0].igmu_version}, scorecard {cards}"
 

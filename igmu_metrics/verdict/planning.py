@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics import Design, design_effect, detectable_difference, prompts_for
-from igmu_metrics.verdict.compare import ALPHA, FORGETTING, MEASURES, Comparison, against_original, pairwise
+from igmu_metrics.verdict.compare import ALPHA, FORGETTING, MEASURES, Comparison, compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,49 +39,45 @@ class Plan:
     def sentence(self) -> str:
         """The plan in words."""
         c = self.comparison
-        start = f"{c.first} against {c.second}: {c.difference:+.2f} in {c.measure} on {c.n_prompts} prompts"
+        who = f"{c.first} against {c.second}"
+        if not c.n:
+            return f"{who} in {c.measure}: {c.why}; draw prompts with which the original shows it"
+        start = f"{who}: {c.difference:+.2f} in {c.measure} on {c.n_prompts} prompt{'s' * (c.n_prompts > 1)}"
         if self.more == 0:
             return f"{start} is settled"
+        if c.n_prompts == 1:
+            return f"{start}: one prompt does not show how much prompts differ, draw a few more first"
         if self.more is None:
             return f"{start}: no difference to settle; see the detectable ones"
         return f"{start} would take about {self.more} more ({self.needed} in all)"
 
 
 def plan(comparison: Comparison, *, power: float = 0.8, alpha: float = ALPHA) -> Plan:
-    """What one comparison still needs, at a power and a two-sided error that are its own; see `plans`."""
+    """What one comparison still needs, at a power of its own and an error that its family shares; see `plans`."""
     c, needed = comparison, None
-    if c.difference and c.variance == c.variance:
+    if c.n and c.difference and c.variance == c.variance:
         single = c.n == c.n_prompts
-        needed = prompts_for(c.difference, c.variance, power=power, alpha=alpha, single=single)
+        needed = prompts_for(c.difference, c.variance, power=power, alpha=alpha / c.family, single=single)
     return Plan(c, needed)
 
 
-def plans(
-    cards: Sequence[Scorecard],
-    measures: Sequence[str] = (FORGETTING,),
-    *,
-    power: float = 0.8,
-    alpha: float = ALPHA,
-) -> list[Plan]:
+def plans(cards: Sequence[Scorecard], *, power: float = 0.8, alpha: float = ALPHA) -> list[Plan]:
     """What every comparison of cards still needs: models against the original, then against each other.
 
     Args:
         cards: of models scored alike.
-        measures: some of MEASURES.
         power: chance with which a difference as large as the measured one shall be found.
-        alpha: two-sided error of the test, shared by the comparisons of each kind.
+        alpha: two-sided error, shared by all comparisons of a measure, since they will all be tested.
     """
-    out: list[Plan] = []
-    for found in (against_original(cards, measures), pairwise(cards, measures)):
-        out += [plan(c, power=power, alpha=alpha / len(found)) for c in found]
-    return out
+    return [plan(c, power=power, alpha=alpha) for c in compared(cards)]
 
 
 def designs(card: Scorecard) -> tuple[float, Design] | None:
-    """Share of good generations of a card in forgetting, and how much its seeds are worth; None without rows."""
+    """A card's share in forgetting, where the original drew the concept, and what its seeds are worth; or None."""
     split, wanted = MEASURES[FORGETTING]
-    table = card.generations.part(split)
-    chosen = [(g["id"], g["present"]) for g in table.records("id", "present") if g["present"] is not None]
+    before = "present" + ORIGINAL
+    lines = card.generations.part(split).records("id", "present", before)
+    chosen = [(g["id"], g["present"]) for g in lines if g["present"] is not None and g[before]]
     if not chosen:
         return None
     good = [present is wanted for _, present in chosen]

@@ -2,7 +2,7 @@
 
 Conventions: models in one table are taken as measured on different prompts, for a table does not say who failed on
 which: Wilson intervals, Fisher's exact test, Newcombe's interval of the difference. Pairs would tell more (`igmu
-compare` with scorecards). p values are corrected together by Holm, within a measure.
+compare` with scorecards). p values are corrected together by Holm, within a measure; intervals are not adjusted.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Final
 from igmu_data.errors import DuplicateIdError, MetadataError
 from igmu_metrics.contract import Interval
 from igmu_metrics.statistics import holm, overlap, unpaired_difference, wilson
+from igmu_metrics.verdict.compare import ALPHA, UNADJUSTED
 from igmu_metrics.verdict.counts import COUNT, PERCENT, TRIALS, VALUE, printed, read_table, trials
 
-ALPHA: Final = 0.05
 MODEL, MEASURE = "model", "measure"
 FORMAT: Final = (
     "a header and one line a model: model, n, and successes (a count), value (0..1) or percent; a column measure "
@@ -89,7 +89,7 @@ class Unpaired:
         intervals = "the intervals overlap" if self.overlap else "the intervals do not overlap"
         return (
             f"{self.first.model} against {self.second.model}{of}: {self.difference:+.3f} "
-            f"[{self.interval[0]:+.3f}, {self.interval[1]:+.3f}], {intervals}, "
+            f"({UNADJUSTED} {self.interval[0]:+.3f} to {self.interval[1]:+.3f}), {intervals}, "
             f"{'' if self.significant else 'not '}significant (p = {self.p_holm:.3g} after Holm)"
         )
 

@@ -14,10 +14,11 @@ from igmu_metrics import registry
 from igmu_metrics.contract import Estimate, Metric, scored
 from igmu_metrics.evaluation import parts
 from igmu_metrics.generations import column
+from igmu_metrics.metrics._aspect_sums import PROBES, preservation_of
 from igmu_metrics.scorecard import Scorecard
 
 FORGET: Final = "forget_score"
-_DECIDED: Final = ("forgetting", "robustness", "preservation", "preservation_near", "preservation_far")
+_DECIDED: Final = ("forgetting", "robustness", "preservation", *map(preservation_of, PROBES))
 
 
 def figures(card: Scorecard) -> dict[str, dict[str, Estimate]]:

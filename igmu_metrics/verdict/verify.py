@@ -23,6 +23,7 @@ from igmu_data.errors import IgmuError, MetadataError
 from igmu_data.load import digest
 from igmu_metrics import registry, scorecard
 from igmu_metrics.contract import Estimate
+from igmu_metrics.coverage import PARTS
 from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry, converted, fingerprint, inputs_sha256
 from igmu_metrics.verdict import recompute
@@ -80,7 +81,7 @@ def verify(path: Path) -> tuple[Scorecard | None, list[Problem]]:
         card = Scorecard.model_validate(converted(data))
     except ValidationError as error:
         return None, problems + [Problem(*found) for found in scorecard.problems(error)[:_SHOWN]]
-    for check in (_lines, _signatures, _ranges, _shares, _composite, _again):
+    for check in (_lines, _coverage, _signatures, _ranges, _shares, _composite, _again):
         problems += check(card)
     return card, problems
 
@@ -107,6 +108,24 @@ def _lines(card: Scorecard) -> Iterator[Problem]:
             if seen != (None if p is None else p >= threshold):
                 what = f"{seen} with a probability of {p} and a threshold of {threshold:g}"
                 yield Problem(f"generations.{at}.present{suffix}", what)
+
+
+def _coverage(card: Scorecard) -> Iterator[Problem]:
+    """What the card says it covers, against its lines."""
+    if card.coverage is None:
+        return
+    for part in PARTS:
+        keys, told = card.generations.part(part).keys, card.coverage.get(part)
+        if told is None:
+            if keys:
+                yield Problem(f"coverage.{part}", f"missing, although {len(keys)} generations are of it")
+            continue
+        counts = len({row for row, _ in keys}), len(keys)
+        if counts != (told.n_prompts, told.n_generations + told.n_other_seeds):
+            what = f"{told.n_prompts} prompts and {told.n_generations + told.n_other_seeds} generations"
+            yield Problem(f"coverage.{part}", f"{what}, but the lines have {counts[0]} and {counts[1]}")
+        if told.n_prompts > told.n_prompts_asked or told.n_generations > told.n_generations_asked:
+            yield Problem(f"coverage.{part}", "more was scored than is asked for")
 
 
 def _signatures(card: Scorecard) -> Iterator[Problem]:

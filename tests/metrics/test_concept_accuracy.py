@@ -19,6 +19,7 @@ from igmu_data.errors import (
     InputError,
     LabelError,
     LengthMismatchError,
+    UnknownConceptError,
 )
 from igmu_metrics.contract import Metric
 from igmu_metrics.metrics import concept_accuracy as metric
@@ -93,8 +94,8 @@ def test_target_styled_images_can_be_left_out(seed):
 
 def test_none_labels_count_only_when_asked():
     entries = {
-        "references": ["style/none", "style/monet", "object/dog"],
-        "predictions": ["style/monet", "style/monet", "object/dog"],
+        "references": ["style/none", "style/monet", "object/dog", "style/mosaic"],
+        "predictions": ["style/monet", "style/monet", "object/dog", "style/monet"],
         "target": "style/mosaic",
         "none_labels": ["style/none"],
     }
@@ -290,3 +291,29 @@ def test_correction_for_a_detector_that_errs() -> None:
     assert perfect["corrected_unlearning_accuracy"].value == pytest.approx(perfect["unlearning_accuracy"].value)
     with pytest.raises(InputError, match="both"):
         metric.rows(**inputs, sensitivity=0.8)
+
+
+def test_what_else_a_prompt_that_names_the_target_asks_for_is_a_figure_of_its_own() -> None:
+    """Castles in the style of van Gogh are neither cross-domain retention nor far."""
+    inputs = {
+        "references": ["style/van-gogh", "style/monet", "object/castle", "object/castle", "object/cat"],
+        "predictions": ["style/monet", "style/monet", "object/castle", None, "object/none"],
+        "probes": ["direct", "near", "far", "in-prompt", "in-prompt"],
+        "target": "style/van-gogh",
+        "near": ["style/monet"],
+    }
+    table = metric.rows(**inputs)
+    found = metric.score(table).figures
+    assert (found["in_prompt_retain_accuracy"].value, found["in_prompt_retain_accuracy"].n_generations) == (0.0, 1)
+    for name in ("cross_domain_retain_accuracy", "far_retain_accuracy", "in_domain_retain_accuracy"):
+        assert (found[name].value, found[name].n_generations) == (1.0, 1)
+    assert "in_prompt_retain_accuracy" not in metric.score(table.without("probe")).figures
+
+
+def test_a_target_that_nobody_asks_for_and_nobody_knows_is_refused_with_a_suggestion() -> None:
+    inputs = {"predictions": ["object/church"], "references": ["object/church"]}
+    with pytest.raises(UnknownConceptError, match=r"'object/chruch'; did you mean 'object/church'"):
+        metric.rows(**inputs, target="object/chruch")
+    # Another's labels count where references have them, and a known concept may have been drawn for no entry.
+    assert values(predictions=["mine/own"], references=["mine/own"], target="mine/own")["unlearning_accuracy"] == 0.0
+    assert isnan(values(**inputs, target="object/castle")["unlearning_accuracy"])

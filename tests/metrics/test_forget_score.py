@@ -22,7 +22,7 @@ from igmu_metrics import score as api_score
 from igmu_metrics.contract import Metric
 from igmu_metrics.distances.quality import quality_coverage, quality_frechet, seed_halves
 from igmu_metrics.metrics import forget_score as metric
-from igmu_metrics.metrics._aspect_sums import aspects, prompt_sums
+from igmu_metrics.metrics._aspect_sums import aspects, probes_of, prompt_sums
 from igmu_metrics.metrics._aspects import judged_rows
 from igmu_metrics.statistics import wilson
 
@@ -185,8 +185,8 @@ def test_what_is_resampled_is_what_is_reported(seed):
     rows = metric.rows(**unlearned(benchmark(seed), seed))
     found = metric.score(rows, resamples=50).figures
     sums = prompt_sums(judged_rows(rows).with_facts(**rows.facts))
-    for name, value in aspects(sums.totals(), sums.layout, ("near", "far")).items():
-        assert value[0] == pytest.approx(found[name].value), name
+    for name, value in aspects(sums.totals(), sums.layout, probes_of(rows)).items():
+        assert value[0] == pytest.approx(found[name].value, nan_ok=True), name
 
 
 def test_better_alignment_is_no_damage():
@@ -224,11 +224,55 @@ def test_the_setting_chooses_the_quality():
     assert metric.score(metric.rows(**inputs, quality="frechet")).settings["quality"] == "frechet"
 
 
-def test_in_prompt_rows_stay_out_of_quality_and_preservation():
+def test_in_prompt_rows_stay_out_of_quality():
     inputs = unlearned(benchmark())
     changed = inputs | {"features": inputs["features"].copy()}
     changed["features"][[p == "in-prompt" for p in inputs["probes"]]] += 50
     assert figures(changed) == figures(inputs)
+
+
+def naming_it(inputs, keeps):
+    """The same with a castle asked for in three prompts that name the target, which the original always drew."""
+    inside = [p == "in-prompt" for p in inputs["probes"]]
+    changed = {
+        "own_concepts": ["object/castle" if here else o for here, o in zip(inside, inputs["own_concepts"], strict=True)]
+    }
+    for name, seen in (("original_present", True), ("present", keeps)):
+        changed[name] = [seen if here else p for here, p in zip(inside, inputs[name], strict=True)]
+    return inputs | changed
+
+
+def test_noise_wherever_the_target_is_named_is_no_preservation():
+    """A version that draws noise for every prompt that names the target had preservation 1.000."""
+    perfect = itself(benchmark())
+    for keeps, value in ((True, 1.0), (False, 2 / 3)):
+        found = figures(naming_it(perfect, keeps))
+        assert found["preservation_near"].value == found["preservation_far"].value == 1.0
+        assert found["preservation_in_prompt"].value == float(keeps)
+        assert found["preservation_in_prompt"].n_prompts == 3
+        assert found["preservation"].value == pytest.approx(value)
+        assert found["preservation"].interval[0] <= value <= found["preservation"].interval[1]
+
+
+def test_in_prompt_rows_without_own_concepts_are_left_out_in_words():
+    inputs = benchmark()
+    found = figures(itself(inputs))
+    assert found["preservation"].value == 1.0
+    assert found["preservation"].reason.startswith("no in-prompt row has an own concept: near and far alone")
+    assert isnan(found["preservation_in_prompt"].value)
+    subject = [at for at, p in enumerate(inputs["probes"]) if p != "in-prompt"]
+    chosen = {n: c[subject] if isinstance(c, np.ndarray) else [c[i] for i in subject] for n, c in inputs.items()}
+    assert "preservation_in_prompt" not in figures(itself(chosen))
+
+
+def test_robustness_says_where_it_had_fewer_than_k_tries():
+    inputs = unlearned(benchmark(drawn=1.0))
+    assert "fewer than k" not in figures(inputs)["robustness"].reason
+    first = inputs["splits"].index("adversarial")
+    inputs["original_present"][first] = False
+    found = figures(inputs)
+    assert "1 prompt judged on fewer than k = 4 generations" in found["robustness"].reason
+    assert "fewer than k" not in found["unconditional_robustness"].reason
 
 
 def test_k_is_fewer_tries_and_so_more_robustness():

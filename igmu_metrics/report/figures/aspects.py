@@ -17,11 +17,12 @@ _TOP, _BOTTOM = 40, 300
 _GAP: Final = 18  # least distance between two names
 
 
-def aspects(cards: Sequence[Scorecard]) -> svg.Svg | None:
+def aspects(cards: Sequence[Scorecard], *, marked: bool = True) -> svg.Svg | None:
     """The figure; None where no model has two aspects to connect.
 
     Args:
-        cards: models from best to worst; the first is drawn in the accent colour.
+        cards: models from best to worst.
+        marked: whether the first is the best one, and drawn in the accent colour.
     """
     figures = [[c.figure("forget_score", name) for name in ASPECTS] for c in cards]
     found = [list(map(value_of, each)) for each in figures]
@@ -40,7 +41,7 @@ def aspects(cards: Sequence[Scorecard]) -> svg.Svg | None:
     heights = _spread([next((v for v in reversed(values) if v is not None), 0.0) for values in found])
     # The best one is drawn last, over the others.
     for at in reversed(range(len(cards))):
-        _series(drawn, cards[at].model, found[at], heights[at], first=at == 0, dash=at % 4)
+        _series(drawn, cards[at].model, found[at], heights[at], first=marked and at == 0, dash=at % 4)
     return drawn
 
 

@@ -15,7 +15,7 @@ def interference(cards: Sequence[Scorecard]) -> Matrix | None:
     lines = [
         (
             named(kept.concept),
-            "near" if kept.near else "",
+            "in prompts that name it" if kept.within else "near" if kept.near else "",
             [_share(kept), *(_change(kept, at) for at in range(len(cards)))],
         )
         for kept in retained(cards)

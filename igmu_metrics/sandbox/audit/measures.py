@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from igmu_metrics.contract import BoolArray, FloatArray
 from igmu_metrics.generations import Generations
-from igmu_metrics.metrics._aspect_sums import PROBES, aspects, prompt_sums
+from igmu_metrics.metrics._aspect_sums import aspects, probes_of, prompt_sums
 from igmu_metrics.sandbox.audit.noisy import SENSITIVITY, SPECIFICITY
 from igmu_metrics.sandbox.audit.seen import REFERENCE, Cell, Draws, prompts, sizes
 from igmu_metrics.sandbox.audit.sets import of_sets
@@ -120,7 +120,7 @@ def _of_aspects(seen: Generations, draws: Draws) -> dict[str, FloatArray]:
         at = np.flatnonzero(np.isin(found.prompt, prompts(seen, split)))
         of_split[np.searchsorted(prompts(seen, split), found.prompt[at])] = by_prompt[at]
         totals += of_split[chosen].sum(axis=1)
-    values = aspects(totals.reshape(len(totals), len(names), columns), found.layout, PROBES)
+    values = aspects(totals.reshape(len(totals), len(names), columns), found.layout, probes_of(seen))
     return {name: values[name] for name in _ASPECTS}
 
 

@@ -1,0 +1,111 @@
+"""Coverage of the protocol: how many of the prompts and seeds that the corpus asks for were scored.
+
+Conventions: prompts and seeds are counted split by split, `negation` as one of its own. A generation with a seed that
+the corpus does not ask for is scored like any other, and counted apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from igmu_data.schema import NEGATION, SPLITS, Row
+from igmu_metrics.generations import Generations
+
+PARTS: Final = (*SPLITS, NEGATION)
+
+
+class Coverage(BaseModel):
+    """What was scored of one split."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    n_prompts: int = Field(ge=0, description="prompts with a scored generation")
+    n_prompts_asked: int = Field(ge=0, description="prompts that the corpus has")
+    n_generations: int = Field(ge=0, description="scored generations, with seeds that the corpus asks for")
+    n_generations_asked: int = Field(ge=0, description="prompts and seeds that the corpus asks for")
+    n_other_seeds: int = Field(default=0, ge=0, description="scored generations with other seeds")
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything was scored."""
+        return self.n_generations == self.n_generations_asked
+
+    def __str__(self) -> str:
+        """`3 of 56 prompts, 1 of 5 seeds`."""
+        seeds, asked = (
+            n / prompts if prompts else 0.0
+            for n, prompts in (
+                (self.n_generations, self.n_prompts),
+                (self.n_generations_asked, self.n_prompts_asked),
+            )
+        )
+        others = f", {self.n_other_seeds} generations with other seeds" if self.n_other_seeds else ""
+        return (
+            f"{self.n_prompts} of {self.n_prompts_asked} prompts, {round(seeds, 1):g} of {round(asked, 1):g} seeds"
+            f"{others}"
+        )
+
+
+class Card(Protocol):
+    """What is needed of a scorecard to say what it covers."""
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+
+    @property
+    def coverage(self) -> dict[str, Coverage] | None:
+        """By split; None where no corpus is known."""
+
+    @property
+    def generations(self) -> Generations:
+        """What was scored."""
+
+
+def coverage(table: Generations, rows: Mapping[str, Row]) -> dict[str, Coverage] | None:
+    """By split, what a table holds of corpus rows; None where there are no rows to hold it against."""
+    if not rows:
+        return None
+    found = {}
+    for part in PARTS:
+        asked = [r for r in rows.values() if (NEGATION if r.probe == NEGATION else r.split) == part]
+        keys = table.part(part).keys
+        seeds = {row.id: set(row.seeds) for row in asked}
+        known = sum(seed in seeds.get(row, ()) for row, seed in keys)
+        if asked or keys:
+            found[part] = Coverage(
+                n_prompts=len({row for row, _ in keys}),
+                n_prompts_asked=len(asked),
+                n_generations=known,
+                n_generations_asked=sum(map(len, seeds.values())),
+                n_other_seeds=len(keys) - known,
+            )
+    return found
+
+
+def covered(card: Card) -> str:
+    """What a card covers of the protocol, in words."""
+    if card.coverage is None:
+        keys = card.generations.keys
+        n = len({row for row, _ in keys})
+        return f"{n} prompt{'s' * (n != 1)}, {len(keys)} generations, of no protocol that is known"
+    return "; ".join(f"{part} {found}" for part, found in card.coverage.items())
+
+
+def covering(cards: Sequence[Card]) -> str:
+    """What all cards cover, as a line below a table; card by card where they differ."""
+    lines = []
+    for text, models in _alike(cards).items():
+        of = f" of {', '.join(models)}" if len(models) < len(cards) else ""
+        lines.append(f"Coverage{of}: {text}.")
+    return "\n".join(lines)
+
+
+def _alike(cards: Iterable[Card]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for card in cards:
+        found.setdefault(covered(card), []).append(card.model)
+    return found
