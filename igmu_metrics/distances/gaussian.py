@@ -118,9 +118,7 @@ def kid_estimate(
     return mmd_estimate(polynomial_kernel, x, y, x_ids=x_ids, y_ids=y_ids)
 
 
-def cmmd(
-    x: npt.ArrayLike, y: npt.ArrayLike, *, unbiased: bool = False, x_ids: Ids = None, y_ids: Ids = None
-) -> float:
+def cmmd(x: npt.ArrayLike, y: npt.ArrayLike, *, unbiased: bool = False, x_ids: Ids = None, y_ids: Ids = None) -> float:
     """CLIP-MMD: 1000 times the RBF MMD² (σ = 10) of L2-normalised CLIP embeddings.
 
     Args:

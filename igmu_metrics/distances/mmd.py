@@ -104,7 +104,7 @@ def mmd_estimate(
         raise InputError("an interval needs at least four prompts on each side: of three, pairs have no spread.")
     pairs = _Pairs.of(kernel, x, y, prompts)
     value, variance, of_pairs, noise = pairs.value, pairs.jackknife(), pairs.second_order(), pairs.noise()
-    if min(of_pairs, noise) <= 0:  # all prompts tell the same
+    if min(of_pairs, noise, value + noise) <= 0:  # a copy, or all prompts tell the same
         return value, (value, value)
     t = float(stdtrit(min(prompts.counts) - 1, 0.975))
     here, of_equals = t**2 * (variance - of_pairs), t**2 * of_pairs
