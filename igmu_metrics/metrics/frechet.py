@@ -56,8 +56,8 @@ INFO = MetricInfo(
     ),
     limits=(
         "Biased upward by tens below 5,000 generations: compare at equal n only, and let KID or CMMD decide. It cannot "
-        "say whether an image shows what its prompt asked for. Without prompt ids, pairs of one prompt cannot be left out "
-        "of KID and CMMD, and two models on the same prompts seem closer than they are."
+        "say whether an image shows what its prompt asked for. Without prompt ids KID and CMMD cannot leave pairs of "
+        "one prompt out, and two models on the same prompts seem closer than they are."
     ),
     parts={split: (split,) for split in SPLITS},
 )

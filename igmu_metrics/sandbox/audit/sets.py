@@ -91,10 +91,10 @@ def _centred(x: FloatArray, drawn: BoolArray) -> tuple[FloatArray, FloatArray]:
 def _mmd(
     kernel: Kernel, x: FloatArray, y: FloatArray, in_x: BoolArray, in_y: BoolArray, apart: list[FloatArray]
 ) -> FloatArray:
-    """(draws,) unbiased MMD². apart: 1 for pairs of different prompts, of x with x, y with y, x with y; NaN for none."""
+    """(draws,) unbiased MMD². apart: 1 for pairs of different prompts, of x with x, y with y, x with y."""
     pairs = ((x, x, in_x, in_x), (y, y, in_y, in_y), (x, y, in_x, in_y))
     sums = [
-        [(((drawn @ values) * others).sum(axis=1)) for values in (kernel(p, q) * counted, counted)]
+        [((drawn @ values) * others).sum(axis=1) for values in (kernel(p, q) * counted, counted)]
         for (p, q, drawn, others), counted in zip(pairs, apart, strict=True)
     ]
     xx, yy, xy = (np.divide(of, n, out=np.full(len(n), np.nan), where=n > 0) for of, n in sums)
