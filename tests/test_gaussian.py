@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from igmu_data.errors import EmptyInputError, InputError, LengthMismatchError, NonFiniteError
 from igmu_metrics.distances import gaussian
 from igmu_metrics.distances.gaussian import cmmd, cmmd_estimate, frechet_distance, kid, kid_estimate
-from igmu_metrics.distances.mmd import mmd_biased, mmd_unbiased, polynomial_kernel, rbf_kernel
+from igmu_metrics.distances.intervals import Prompts
+from igmu_metrics.distances.mmd import _Pairs, mmd_biased, mmd_unbiased, polynomial_kernel, rbf_kernel
 
 RELATIVE = 1e-5
 
@@ -202,15 +203,71 @@ def test_blocks_do_not_change_an_mmd(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parts[2] == pytest.approx(whole[2], rel=1e-10)
 
 
-@pytest.mark.parametrize("apart", [0, 1000])
-def test_pairs_of_some_prompts_speak_for_all(monkeypatch: pytest.MonkeyPatch, apart: int) -> None:
-    """Between equal models there is nothing but pairs; of many prompts only some are looked at."""
-    x, y, ids = features(400, 8, seed=1), features(400, 8, seed=2), np.repeat(np.arange(200), 2)
-    low, high = kid_interval(x, y, x_ids=ids, y_ids=ids + apart)
-    monkeypatch.setattr("igmu_metrics.distances.mmd_interval._MATRIX", 70)  # every third
-    of_some = kid_interval(x, y, x_ids=ids, y_ids=ids + apart)
-    assert of_some == pytest.approx((low, high), abs=0.15 * (high - low))
-    assert of_some != (low, high)
+def different_prompts(kernel, x, y, x_ids, y_ids) -> float:
+    """The definition, pair by pair."""
+    means = []
+    for a, b, of_a, of_b in ((x, x, x_ids, x_ids), (y, y, y_ids, y_ids), (x, y, x_ids, y_ids)):
+        pairs = [(i, j) for i in range(len(a)) for j in range(len(b)) if of_a[i] != of_b[j]]
+        means.append(np.mean([kernel(a[[i]], b[[j]])[0, 0] for i, j in pairs]))
+    return float(means[0] + means[1] - 2 * means[2])
+
+
+# All prompts shared, in another order and with other seeds; some; none.
+SHARING = [list("ddccbbaaa"), list("aabceeeff"), list("vvwwxxyyz")]
+
+
+@pytest.mark.parametrize("y_ids", SHARING, ids="".join)
+def test_generations_of_one_prompt_are_never_paired(monkeypatch: pytest.MonkeyPatch, y_ids: list[str]) -> None:
+    x, y, x_ids = features(10, 5, seed=1), features(9, 5, seed=2), list("abcdabcdab")
+    expected = different_prompts(polynomial_kernel, x, y, x_ids, y_ids)
+    assert kid(x, y, x_ids=x_ids, y_ids=y_ids) == pytest.approx(expected, rel=1e-9)
+    a, b = gaussian.unit_rows("x", x), gaussian.unit_rows("y", y)
+    expected = 1000 * different_prompts(rbf_kernel, a, b, x_ids, y_ids)
+    assert cmmd(x, y, unbiased=True, x_ids=x_ids, y_ids=y_ids) == pytest.approx(expected, rel=1e-9)
+    whole = kid_estimate(x, y, x_ids=x_ids, y_ids=y_ids)
+    monkeypatch.setattr("igmu_metrics.distances.mmd.BLOCK", 2)
+    value, interval = kid_estimate(x, y, x_ids=x_ids, y_ids=y_ids)
+    assert (value, *interval) == pytest.approx((whole[0], *whole[1]), rel=1e-9)
+
+
+@pytest.mark.parametrize("y_ids", SHARING, ids="".join)
+def test_the_jackknife_leaves_out_one_prompt_at_a_time(y_ids: list[str]) -> None:
+    x, y, x_ids = features(10, 5, seed=1), features(9, 5, seed=2), np.array(list("abcdabcdab"))
+    of_y = np.array(y_ids)
+    names = sorted({*x_ids.tolist(), *y_ids})
+    left = [kid(x[x_ids != p], y[of_y != p], x_ids=x_ids[x_ids != p], y_ids=of_y[of_y != p]) for p in names]
+    pairs = _Pairs.of(polynomial_kernel, x, y, Prompts.of(x, y, x_ids, y_ids))
+    assert pairs.jackknife() == pytest.approx((len(names) - 1) * np.var(left), rel=1e-9)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_what_pairs_do_is_what_centring_leaves(shared: bool) -> None:
+    n = 9
+    x, y, ids = features(n, 4, seed=1), features(n, 4, seed=2, shift=0.3), np.arange(n)
+
+    def u_centred(k: np.ndarray) -> float:  # Székely and Rizzo (2014), definition 2, and their unbiased estimate
+        k = k - np.diag(np.diag(k))
+        each = k.sum(axis=1) / (n - 2)
+        k = k - each[:, None] - each + k.sum() / ((n - 1) * (n - 2))
+        return float(np.sum((k - np.diag(np.diag(k))) ** 2)) / (n * (n - 3))
+
+    xx, yy, xy = (polynomial_kernel(a, b) for a, b in ((x, x), (y, y), (x, y)))
+    if shared:
+        expected = 2 * u_centred(xx + yy - xy - xy.T) / (n * (n - 1))
+    else:
+        centred = xy - xy.mean(axis=0) - xy.mean(axis=1)[:, None] + xy.mean()
+        across = np.sum(centred**2) / (n - 1) ** 2
+        expected = 2 * (u_centred(xx) + u_centred(yy)) / (n * (n - 1)) + 4 * across / n**2
+    prompts = Prompts.of(x, y, ids, ids if shared else ids + n)
+    assert _Pairs.of(polynomial_kernel, x, y, prompts).second_order() == pytest.approx(expected, rel=1e-8)
+
+
+@pytest.mark.parametrize("estimate", [kid_estimate, cmmd_estimate])
+def test_a_copy_is_no_distance_away(estimate) -> None:
+    x, ids = features(60, 6, seed=1), np.repeat(np.arange(30), 2)
+    for y, y_ids in ((x.copy(), ids), (x[::-1], ids[::-1])):
+        value, interval = estimate(x, y, x_ids=ids, y_ids=y_ids)
+        assert (value, *interval) == pytest.approx((0, 0, 0), abs=1e-12)
 
 
 @pytest.mark.parametrize("per_prompt", [1, 4])
@@ -246,9 +303,9 @@ def test_equal_sets_are_not_told_apart() -> None:
 @pytest.mark.parametrize("paired", [False, True])
 def test_an_estimate_is_the_distance_itself(paired: bool) -> None:
     x, y = features(20, 5, seed=1), features(30, 5, seed=2)
-    x_ids, y_ids = np.arange(20) // 4, (np.arange(30) // 6 if paired else np.arange(30) // 3)
-    assert kid_estimate(x, y, x_ids=x_ids, y_ids=y_ids)[0] == pytest.approx(kid(x, y), rel=1e-9)
-    assert cmmd_estimate(x, y, x_ids=x_ids, y_ids=y_ids)[0] == pytest.approx(cmmd(x, y, unbiased=True), rel=1e-9)
+    ids = {"x_ids": np.arange(20) // 4, "y_ids": np.arange(30) // 6 + 100 * (not paired)}
+    assert kid_estimate(x, y, **ids)[0] == kid(x, y, **ids)
+    assert cmmd_estimate(x, y, **ids)[0] == cmmd(x, y, unbiased=True, **ids)
 
 
 def test_intervals_do_not_depend_on_the_order_of_rows() -> None:
@@ -299,5 +356,7 @@ def test_intervals_refuse_ids_that_do_not_fit() -> None:
     x = features(6, 3, seed=1)
     with pytest.raises(LengthMismatchError, match="5 prompt ids for 6 rows"):
         kid_interval(x, x, x_ids=list("abcde"))
-    with pytest.raises(InputError, match="at least three prompts"):
+    with pytest.raises(InputError, match="at least four prompts"):
         kid_interval(x, x, x_ids=["a"] * 6)
+    with pytest.raises(InputError, match="at least two prompts"):
+        kid(x, x, x_ids=["a"] * 6)

@@ -6,9 +6,10 @@ Conventions:
 
 - A set is an (n, d) array, one feature vector a generation; the order of its rows does not matter.
 - All three are "lower is closer". The Fréchet distance is biased upward at small n (two halves of one distribution are
-  tens apart at n = 250); `kid` and `cmmd(..., unbiased=True)` are unbiased and may come out slightly below zero.
-- Intervals are over prompts, not generations: see `mmd_interval`, and for the Fréchet distance `jackknife`, whose
-  interval holds at the n at hand only.
+  tens apart at n = 250); `kid` and `cmmd(..., unbiased=True)` are unbiased and may come out slightly below zero. Given
+  prompts, these two pair no generations of one prompt, on one side or across; without, no two rows share a prompt.
+- Intervals are over prompts, not generations: see `mmd`, and for the Fréchet distance `jackknife`, whose interval holds
+  at the n at hand only.
 """
 
 from __future__ import annotations
@@ -20,8 +21,7 @@ from igmu_data.errors import EmptyInputError, InputError
 from igmu_metrics.contract import FloatArray, Interval
 from igmu_metrics.distances.intervals import Ids
 from igmu_metrics.distances.jackknife import frechet_interval
-from igmu_metrics.distances.mmd import mmd_biased, mmd_unbiased, polynomial_kernel, rbf_kernel
-from igmu_metrics.distances.mmd_interval import mmd_estimate
+from igmu_metrics.distances.mmd import mmd_biased, mmd_estimate, mmd_unbiased, polynomial_kernel, rbf_kernel
 from igmu_metrics.distances.moments import Moments, assembled, frechet_of_moments
 from igmu_metrics.statistics.validation import numbers, same_length
 
@@ -77,19 +77,22 @@ def frechet_estimate(
     return value, frechet_interval(x, y, value, x_ids=x_ids, y_ids=y_ids, seed=seed)
 
 
-def kid(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
-    """Kernel distance: the unbiased MMD² with kernel (xᵀy/d + 1)³, as one full U-statistic.
+def kid(x: npt.ArrayLike, y: npt.ArrayLike, *, x_ids: Ids = None, y_ids: Ids = None) -> float:
+    """Kernel distance: the unbiased MMD² with kernel (xᵀy/d + 1)³, as one full U-statistic over prompts.
 
     Args:
         x: (n, d) features, n ≥ 2.
         y: (m, d) features, m ≥ 2; m may differ from n.
+        x_ids: n prompt ids; None: every row is its own prompt, which the other set does not have.
+        y_ids: m prompt ids; equal ids of both sides are one prompt.
 
     Returns:
         The distance, not scaled by 1000; lower is closer. Unbiased, so slightly negative values are normal for sets
-        from one distribution. No random subsets: the value is that of one subset that holds every row.
+        from one distribution. No random subsets: the value is that of one subset that holds every row. Without ids it
+        is the one published.
 
     Raises:
-        InputError: a set with fewer than two rows, different widths, or a value that is not finite.
+        InputError: a set with fewer than two rows or prompts, different widths, or a value that is not finite.
 
     Kernel values 1·1→8, 0·0→1, 1·0→1: with x = {0, 1} and y = {1, 1} this is 1 + 8 − 2·(1+1+8+8)/4 = 0.
 
@@ -100,7 +103,7 @@ def kid(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
         Bińkowski et al., "Demystifying MMD GANs", ICLR 2018.
     """
     x, y = _pair(x, y)
-    return mmd_unbiased(polynomial_kernel, x, y)
+    return mmd_unbiased(polynomial_kernel, x, y, x_ids=x_ids, y_ids=y_ids)
 
 
 def kid_estimate(
@@ -110,19 +113,22 @@ def kid_estimate(
     x_ids: Ids = None,
     y_ids: Ids = None,
 ) -> tuple[float, Interval]:
-    """`kid` and its 95 % interval over prompts; arguments as of `mmd_interval.mmd_estimate`."""
+    """`kid` and its 95 % interval over prompts; arguments as of `mmd.mmd_estimate`."""
     x, y = _pair(x, y)
     return mmd_estimate(polynomial_kernel, x, y, x_ids=x_ids, y_ids=y_ids)
 
 
-def cmmd(x: npt.ArrayLike, y: npt.ArrayLike, *, unbiased: bool = False) -> float:
+def cmmd(x: npt.ArrayLike, y: npt.ArrayLike, *, unbiased: bool = False, x_ids: Ids = None, y_ids: Ids = None) -> float:
     """CLIP-MMD: 1000 times the RBF MMD² (σ = 10) of L2-normalised CLIP embeddings.
 
     Args:
         x: (n, d) CLIP embeddings of any length ≠ 0, n ≥ 2.
         y: (m, d) likewise.
-        unbiased: leave the diagonal out. False is what the reference implementation computes (the V-statistic, which
-            counts every image as a pair with itself and is therefore too large by about 1000·(1−mean k)·(1/n + 1/m)).
+        unbiased: pair no generations of one prompt. False is what the reference implementation computes (the
+            V-statistic, which counts every image as a pair with itself and is therefore too large by about
+            1000·(1−mean k)·(1/n + 1/m), and knows no prompts).
+        x_ids: n prompt ids, as of `kid`.
+        y_ids: m prompt ids.
 
     Returns:
         The distance; lower is closer. Unbiased, it may be slightly negative.
@@ -140,7 +146,9 @@ def cmmd(x: npt.ArrayLike, y: npt.ArrayLike, *, unbiased: bool = False) -> float
         Jayasumana et al., "Rethinking FID: Towards a Better Evaluation Metric for Image Generation", CVPR 2024.
     """
     x, y = _pair(unit_rows("x", x), unit_rows("y", y))
-    return CMMD_SCALE * (mmd_unbiased if unbiased else mmd_biased)(rbf_kernel, x, y)
+    if unbiased:
+        return CMMD_SCALE * mmd_unbiased(rbf_kernel, x, y, x_ids=x_ids, y_ids=y_ids)
+    return CMMD_SCALE * mmd_biased(rbf_kernel, x, y)
 
 
 def cmmd_estimate(
@@ -150,7 +158,7 @@ def cmmd_estimate(
     x_ids: Ids = None,
     y_ids: Ids = None,
 ) -> tuple[float, Interval]:
-    """`cmmd(..., unbiased=True)` and its 95 % interval over prompts; arguments as of `mmd_interval.mmd_estimate`."""
+    """`cmmd(..., unbiased=True)` and its 95 % interval over prompts; arguments as of `mmd.mmd_estimate`."""
     x, y = _pair(unit_rows("x", x), unit_rows("y", y))
     value, (low, high) = mmd_estimate(rbf_kernel, x, y, x_ids=x_ids, y_ids=y_ids)
     return CMMD_SCALE * value, (CMMD_SCALE * low, CMMD_SCALE * high)

@@ -22,19 +22,32 @@ Groups = npt.NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """The prompts of two sets, numbered 0..c−1 on each side."""
+    """The prompts of two sets, numbered over both."""
 
     of_x: Groups  # (n,)
     of_y: Groups  # (m,)
-    counts: tuple[int, int]
-    shared: bool  # both sides name the same ones, by the same numbers
+    sizes: FloatArray  # (prompts, 2) how many rows of x, and of y
 
     @classmethod
     def of(cls, x: FloatArray, y: FloatArray, x_ids: Ids, y_ids: Ids) -> Prompts:
-        """Raises LengthMismatchError: not one id a row."""
-        (of_x, names_x), (of_y, names_y) = _numbered(x, x_ids), _numbered(y, y_ids)
-        shared = x_ids is not None and y_ids is not None and names_x == names_y
-        return cls(of_x, of_y, (len(names_x), len(names_y)), shared)
+        """Equal ids are one prompt; a side without ids shares none. Raises LengthMismatchError: not one id a row."""
+        for rows, ids in ((x, x_ids), (y, y_ids)):
+            if ids is not None and len(ids) != len(rows):
+                raise LengthMismatchError(f"{len(ids)} prompt ids for {len(rows)} rows of features; give one id a row.")
+        if x_ids is None or y_ids is None:
+            of_x, of_y = _numbered(x, x_ids), _numbered(y, y_ids)
+            of_y = of_y + of_x.max() + 1
+        else:
+            both = np.concatenate([np.asarray(x_ids), np.asarray(y_ids)])
+            of_x, of_y = np.split(np.unique(both, return_inverse=True)[1], [len(x)])
+        n = int(max(of_x.max(), of_y.max())) + 1
+        return cls(of_x, of_y, np.stack([np.bincount(of, minlength=n) for of in (of_x, of_y)], axis=1).astype(float))
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Prompts of x, and of y."""
+        of_x, of_y = (self.sizes > 0).sum(axis=0).tolist()
+        return of_x, of_y
 
 
 def within_errors(value: float, slope: float, base: float, least: float, t: float) -> Interval:
@@ -52,13 +65,10 @@ def within_errors(value: float, slope: float, base: float, least: float, t: floa
     return low, high
 
 
-def _numbered(rows: FloatArray, ids: Ids) -> tuple[Groups, list[Any]]:
-    """Prompt of each row as 0..c−1, and the prompts; numbered so that the order of the rows does not matter."""
-    if ids is None:
-        groups = np.empty(len(rows), np.intp)
-        groups[np.argsort(rows.sum(axis=1), kind="stable")] = np.arange(len(rows))
-        return groups, list(range(len(rows)))
-    if len(ids) != len(rows):
-        raise LengthMismatchError(f"{len(ids)} prompt ids for {len(rows)} rows of features; give one id a row.")
-    prompts, groups = np.unique(np.asarray(ids), return_inverse=True)
-    return groups, prompts.tolist()
+def _numbered(rows: FloatArray, ids: Ids) -> Groups:
+    """Prompt of each row as 0..c−1, numbered so that the order of the rows does not matter."""
+    if ids is not None:
+        return np.unique(np.asarray(ids), return_inverse=True)[1]
+    groups = np.empty(len(rows), np.intp)
+    groups[np.argsort(rows.sum(axis=1), kind="stable")] = np.arange(len(rows))
+    return groups

@@ -39,7 +39,7 @@ def frechet_interval(
         y: (m, d) features.
         value: their distance.
         x_ids: n prompt ids; None: every row is its own prompt.
-        y_ids: m prompt ids. Where both sides name the same prompts one weight serves both; else each side has its own.
+        y_ids: m prompt ids. A prompt of both sides has one weight.
         seed: of the random weights; the order of the rows does not matter.
 
     Returns:
@@ -58,8 +58,7 @@ def frechet_interval(
     prompts = Prompts.of(x, y, x_ids, y_ids)
     if min(prompts.counts) < 2:
         raise InputError("an interval needs at least two prompts on each side.")
-    sizes = prompts.counts[:1] if prompts.shared else prompts.counts
-    of_x, of_y = prompts.of_x, prompts.of_y + sum(sizes[:-1])
+    of_x, of_y = prompts.of_x, prompts.of_y
 
     def slopes(weights: FloatArray) -> FloatArray:
         """Derivative of the distance by the weight of each prompt."""
@@ -67,16 +66,16 @@ def frechet_interval(
         k = len(weights)
         return np.asarray(np.bincount(of_x, by_x, k) + np.bincount(of_y, by_y, k), dtype=np.float64)
 
-    ones = np.ones(sum(sizes))
+    ones = np.ones(len(prompts.sizes))
     plain = slopes(ones)
-    alone = float(np.repeat([p / (p - 1) for p in sizes], sizes) @ plain**2)
+    alone = float(plain**2 @ (1 / (1 - ((prompts.sizes > 0) / prompts.counts).max(axis=1))))
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], (_PROBES, len(ones)))
     # A sign times the answer of its own prompt is that prompt's curvature, the same in every probe, and the rest is
     # what others do to it: so the spread over probes is that of pairs.
     moved = np.stack([s * (slopes(1 + _STEP * s) - plain) / _STEP for s in signs])
     pairs = min(float(moved.var(axis=0, ddof=1).sum()) / 2, alone / 2)
     few = float(np.mean([_concentration(rows) for rows in (x, y)]))
-    t = float(stdtrit(min(sizes) - 1, 0.975)) * (1 + _FEW_DIRECTIONS * few)
+    t = float(stdtrit(min(prompts.counts) - 1, 0.975)) * (1 + _FEW_DIRECTIONS * few)
     return _interval(value, alone, pairs, t)
 
 

@@ -4,9 +4,16 @@ Goal: notice damage to what should be retained (or how far forget images have mo
 
 Conventions: one feature vector a generation, from one named backbone for both sets. `fid` is reported only for
 Inception's features, `cmmd` only for CLIP's. All figures are 0 for equal distributions, lower is closer. KID is not
-scaled by 1000; CMMD is, as published. Intervals are over prompts (`mmd_interval`, `jackknife`); no bootstrap, because
-drawing with replacement moves a Fréchet distance upward (measured: 63.7 around 53.2), whose interval is of the distance
-at this n and does not cover the bias in n.
+scaled by 1000; CMMD is, as published.
+
+Models are usually drawn for the same prompts. `kid` and `cmmd_unbiased` are Hoeffding's (1948) U-statistic over prompts
+of the squared MMD of Gretton et al. (2012): generations of one prompt are never paired, within a set or across, where
+they would pull the value below zero. Without prompts every generation is a prompt of its own and the sets share none;
+where only some are shared, only their pairs are left out. `cmmd` is as published: pairs of all kinds, each picture with
+itself too.
+
+Intervals are over prompts (`mmd`, `jackknife`); no bootstrap, because drawing with replacement moves a Fréchet distance
+upward (measured: 63.7 around 53.2), whose interval is of the distance at this n and does not cover the bias in n.
 """
 
 from __future__ import annotations
@@ -22,13 +29,13 @@ from igmu_data.errors import InputError
 from igmu_data.schema import SPLITS
 from igmu_metrics.contract import Estimate, Extract, FloatArray, Interval, MetricInfo, Result, Table
 from igmu_metrics.distances import gaussian
-from igmu_metrics.distances.mmd_interval import MIN_PROMPTS
+from igmu_metrics.distances.mmd import MIN_PROMPTS
 from igmu_metrics.generations import ORIGINAL, Generations
 from igmu_metrics.metrics._rows import Column, prompts, unit
 
 INFO = MetricInfo(
     name="frechet",
-    version=2,
+    version=3,
     title="Fréchet distance, KID and CMMD",
     summary="Distance between the feature distributions of unlearned and original images.",
     headline="frechet_distance",
@@ -43,12 +50,14 @@ INFO = MetricInfo(
     references=(
         "Heusel et al., GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium, 2017",
         "Bińkowski et al., Demystifying MMD GANs, 2018",
+        "Gretton et al., A Kernel Two-Sample Test, 2012",
         "Jayasumana et al., Rethinking FID: Towards a Better Evaluation Metric for Image Generation, 2024",
         "Parmar et al., On Aliased Resizing and Surprising Subtleties in GAN Evaluation (clean-fid), 2022",
     ),
     limits=(
         "Biased upward by tens below 5,000 generations: compare at equal n only, and let KID or CMMD decide. It cannot "
-        "say whether an image shows what its prompt asked for."
+        "say whether an image shows what its prompt asked for. Without prompt ids KID and CMMD cannot leave pairs of "
+        "one prompt out, and two models on the same prompts seem closer than they are."
     ),
     parts={split: (split,) for split in SPLITS},
     place=40,
@@ -56,7 +65,7 @@ INFO = MetricInfo(
 NEEDS = ("features", "features_original")
 USES = ("id",)
 ENOUGH = 5000
-Distance = Callable[[FloatArray, FloatArray], float]
+Distance = Callable[..., float]
 
 
 def rows(
@@ -75,9 +84,9 @@ def rows(
         features: (n, d) features of the unlearned model's images, n ≥ 2.
         original_features: (m, d) features of the original model's images, m ≥ 2.
         feature_name: name of the backbone both come from (`inception:clean`, `clip:openai/…`, `dinov2:…`).
-        ids: (n,) prompt ids; None: every generation is its own prompt.
+        ids: (n,) prompt ids; None: every generation is its own prompt, and shares none with the originals.
         seeds: (n,) seeds, needed where ids repeat.
-        original_ids: (m,) prompt ids of the originals.
+        original_ids: (m,) prompt ids of the originals; equal ids are one prompt.
         original_seeds: (m,) their seeds.
 
     Raises:
@@ -125,11 +134,15 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
     name = str(table.facts["feature_name"])
     backbone = name.partition(":")[0]
 
-    few = min(n_prompts, n_original) < MIN_PROMPTS
+    fewest = min(n_prompts, n_original)
+    few = fewest < MIN_PROMPTS
 
     def estimated(value: Distance, estimate: Callable[..., tuple[float, Interval]]) -> Estimate:
+        if fewest < 2:
+            return Estimate(float("nan"), None, n_prompts, len(x), "one prompt: no pairs of different prompts")
         if few:
-            return Estimate(value(x, y), None, n_prompts, len(x), f"fewer than {MIN_PROMPTS} prompts: no interval")
+            found = value(x, y, x_ids=x_ids, y_ids=y_ids)
+            return Estimate(found, None, n_prompts, len(x), f"fewer than {MIN_PROMPTS} prompts: no interval")
         return Estimate(*estimate(x, y, x_ids=x_ids, y_ids=y_ids), n_prompts, len(x))
 
     if few:

@@ -70,6 +70,22 @@ def test_prompts_are_the_unit() -> None:
     assert "fewer than 20 prompts" in few.reason
 
 
+def test_generations_of_one_prompt_are_not_paired() -> None:
+    ids, seeds = [f"p{i // 2}" for i in range(60)], [0, 1] * 30
+    shared = scored(n=60, ids=ids, seeds=seeds, original_ids=ids, original_seeds=seeds).figures["kid"]
+    x, y = features(60, seed=1), features(60, seed=2, shift=0.3)
+    value, interval = gaussian.kid_estimate(x, y, x_ids=ids, y_ids=ids)
+    assert (shared.value, shared.interval) == (value, interval)
+    assert value != pytest.approx(gaussian.kid(x, y))
+
+
+def test_one_prompt_has_no_pairs_of_different_prompts() -> None:
+    found = scored("clip", n=5, ids=["a"] * 5, seeds=range(5)).figures
+    assert found["kid"].value != found["kid"].value
+    assert "one prompt" in found["cmmd_unbiased"].reason
+    assert found["cmmd"].value > 0
+
+
 def test_the_original_against_itself_is_as_near_as_can_be() -> None:
     x = features()
     near = frechet.score(frechet.rows(features=x, original_features=x, feature_name="clip"), resamples=50)

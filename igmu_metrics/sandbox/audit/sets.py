@@ -4,7 +4,8 @@ The same numbers as `igmu_metrics.distances.quality` and `.gaussian` give for ea
 together), from matrices that are computed once: which pictures count in a draw is a row of zeros and ones.
 
 Distances are those from a half of the original's pictures to the version's at the other half's seeds. Two models on the
-same seeds would be paired, and the original no distance from itself; the field compares two samples.
+same seeds would be paired, and the original no distance from itself; the field compares two samples. Both halves are of
+the same prompts, so KID and CMMD leave pairs of one prompt out.
 """
 
 from __future__ import annotations
@@ -52,10 +53,12 @@ def _of_block(
     np.put_along_axis(drawn, draws, True, axis=1)
     in_a, in_b = drawn[:, place[a]], drawn[:, place[b]]
     n = in_a.sum(axis=1)  # as many as in the other half
+    apart = [1.0 * (p[:, None] != q) for p, q in ((place[a], place[a]), (place[b], place[b]), (place[a], place[b]))]
     distances = {
         "frechet": _frechet(before[a], after[b], in_a, in_b),
-        "kid": _mmd(polynomial_kernel, before[a], after[b], in_a, in_b),
-        "cmmd": CMMD_SCALE * _mmd(rbf_kernel, unit_rows("before", before)[a], unit_rows("after", after)[b], in_a, in_b),
+        "kid": _mmd(polynomial_kernel, before[a], after[b], in_a, in_b, apart),
+        "cmmd": CMMD_SCALE
+        * _mmd(rbf_kernel, unit_rows("before", before)[a], unit_rows("after", after)[b], in_a, in_b, apart),
     }
     base = 2 * _frechet(before[a], before[b], in_a, in_b)
     got = distances["frechet"] + _frechet(before[b], after[a], in_b, in_a)
@@ -85,15 +88,17 @@ def _centred(x: FloatArray, drawn: BoolArray) -> tuple[FloatArray, FloatArray]:
     return mean, np.asarray(rows)
 
 
-def _mmd(kernel: Kernel, x: FloatArray, y: FloatArray, in_x: BoolArray, in_y: BoolArray) -> FloatArray:
-    """(draws,) unbiased MMD²: no picture is paired with itself."""
-    m, n = (np.maximum(w.sum(axis=1), 2).astype(np.float64) for w in (in_x, in_y))
-    within = []
-    for values, drawn, count in ((kernel(x, x), in_x, m), (kernel(y, y), in_y, n)):
-        np.fill_diagonal(values, 0.0)
-        within.append(((drawn @ values) * drawn).sum(axis=1) / (count * (count - 1)))
-    between = ((in_x @ kernel(x, y)) * in_y).sum(axis=1) / (m * n)
-    return np.asarray(within[0] + within[1] - 2 * between)
+def _mmd(
+    kernel: Kernel, x: FloatArray, y: FloatArray, in_x: BoolArray, in_y: BoolArray, apart: list[FloatArray]
+) -> FloatArray:
+    """(draws,) unbiased MMD². apart: 1 for pairs of different prompts, of x with x, y with y, x with y."""
+    pairs = ((x, x, in_x, in_x), (y, y, in_y, in_y), (x, y, in_x, in_y))
+    sums = [
+        [((drawn @ values) * others).sum(axis=1) for values in (kernel(p, q) * counted, counted)]
+        for (p, q, drawn, others), counted in zip(pairs, apart, strict=True)
+    ]
+    xx, yy, xy = (np.divide(of, n, out=np.full(len(n), np.nan), where=n > 0) for of, n in sums)
+    return np.asarray(xx + yy - 2 * xy)
 
 
 def _coverage(real: FloatArray, drawn: FloatArray, in_real: BoolArray, in_drawn: BoolArray) -> FloatArray:
