@@ -108,7 +108,7 @@ def instruments() -> str:
     ]
     for group in ("detectors", "backbones"):
         parts.append(f"## {group.capitalize()}")
-        for name in registry.names(group):
+        for name in registry.own(group):
             parts.append(f"### `{name}`\n\n{described(registry.module(group, name))}")
     return "\n\n".join(parts)
 
@@ -120,7 +120,7 @@ def attack_tables() -> str:
     probes = [[f"`{i.family}`", i.summary, escaped(i.example), i.since] for i in infos if i.probe != "attack"]
     head = ["family", "what it does", "what becomes of “a church”", "since"]
     searches = []
-    for name in registry.names("attacks"):
+    for name in registry.own("attacks"):
         info = registry.module("attacks", name).INFO
         b = info.budget
         spent = f"{b.steps} steps, {b.candidates} candidates, {b.tokens} words"
@@ -135,7 +135,7 @@ def attack_tables() -> str:
         "Budgets are defaults; `--steps`, `--candidates` and `--tokens` change them, and stand in every record.",
         table(["attack", "finds", "what", "the attacker knows", "budget"], searches),
     ]
-    for name in registry.names("attacks"):
+    for name in registry.own("attacks"):
         module = registry.module("attacks", name)
         references = "\n".join(f"- {r}" for r in module.INFO.references)
         parts.append(f"### `{name}`\n\n{described(module)}\n\n{references}")

@@ -44,8 +44,7 @@ class StaleSpacesError(IgmuError):
 
 def names() -> tuple[str, ...]:
     """Every Space of igmu's own."""
-    own = (name for name in registry.names("metrics") if _package(registry.metric(name)) == "igmu_metrics")
-    return (*own, LEADERBOARD)
+    return (*registry.own("metrics"), LEADERBOARD)
 
 
 def render(name: str, owner: str = OWNER) -> dict[str, str]:

@@ -181,6 +181,20 @@ class MissingExtraError(IgmuError, ImportError):
     """An optional package is needed; the message names the extra that brings it."""
 
 
+class PluginError(IgmuError):
+    """A metric, detector, backbone or attack of another package, or of a file, that cannot be used.
+
+    Args:
+        name: of what it registers.
+        package: that it comes from, or the file.
+        why: what is wrong with it.
+    """
+
+    def __init__(self, name: str, package: str, why: str) -> None:
+        self.name, self.package, self.why = name, package, why
+        super().__init__(f"plugin {name} of {package}: {why}")
+
+
 def exits_on_error(command: Callable[_P, _T]) -> Callable[_P, _T]:
     """A command whose user errors become one message on stderr and exit code 2 instead of a traceback."""
 

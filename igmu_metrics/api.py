@@ -34,8 +34,8 @@ OF_FOLDERS: Final = ("layout", "prompt", "cache", "only", "lpips")
 
 
 def list_metrics() -> tuple[MetricInfo, ...]:
-    """What every metric is, sorted by name."""
-    return tuple(registry.metric(name).INFO for name in registry.names("metrics"))
+    """What every metric is, sorted by name, those of other packages among them."""
+    return tuple(metric.INFO for metric in registry.metrics().values())
 
 
 def score(

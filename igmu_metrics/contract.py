@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from igmu_data import __version__
+from igmu_data.errors import IgmuError, PluginError
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -65,6 +66,7 @@ class MetricInfo:
         range: smallest and largest possible `value`.
         parts: which generations of an evaluation it is scored on: by name of the part ("" for a score that is called
             like the metric), the splits that belong to it. `negation` is a split of its own here.
+        place: where it stands on a card among the others, smaller numbers first.
         backbone: name of the default backbone, or "" when the metric needs none.
         extracts: how `rows` arguments are computed from images and prompts; empty for metrics of labels and decisions.
         references: papers and implementations.
@@ -81,6 +83,7 @@ class MetricInfo:
     references: tuple[str, ...]
     limits: str
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: WHOLE)
+    place: int = 60
     backbone: str = ""
     extracts: tuple[Extract, ...] = ()
 
@@ -214,8 +217,9 @@ class Score:
 class Metric(Protocol):
     """A module in `igmu_metrics.metrics`, or of another package. It is handed a table and never sees an image.
 
-    It is scored on every part of an evaluation that has generations and all columns of `NEEDS`; what else it can use it
-    looks for itself. A module may also have `rows(**arguments)`, which makes the table from arguments of its own.
+    It is scored on every part of an evaluation that has generations and all columns of `NEEDS`; what else it can use
+    stands in an optional `USES`. A module may also have `rows(**arguments)`, which makes the table from arguments of
+    its own. In one of another package the registry sets `PACKAGE`, which every signature names.
     """
 
     INFO: MetricInfo
@@ -246,15 +250,29 @@ def scored(
 
     Returns:
         The score; None where the table has nothing that the metric counts.
+
+    Raises:
+        PluginError: a metric of another package failed, or gave back what is no result.
     """
-    result = metric.score(table, seed=seed, resamples=resamples)
+    package = str(getattr(metric, "PACKAGE", ""))
+    try:
+        result = metric.score(table, seed=seed, resamples=resamples)
+    except IgmuError:
+        raise
+    except Exception as error:
+        if not package:
+            raise
+        raise PluginError(metric.INFO.name, package, f"score failed ({one_line(error)})") from error
     if result is None:
         return None
+    if package and (wrong := faults(result)):
+        raise PluginError(metric.INFO.name, package, f"score gave no proper result: {'; '.join(wrong)}")
     signed = {
         "metric": metric.INFO.name,
         "v": metric.INFO.version,
         "igmu": __version__,
         "bootstrap": f"{resamples}@{seed}",
+        **({"metric.package": package} if package else {}),
         **fields,
         **result.settings,
     }
@@ -269,6 +287,42 @@ def scored(
         signature=Signature(signed),
         figures=dict(result.figures),
     )
+
+
+def faults(result: Any) -> list[str]:
+    """What of a metric's result could not stand in a scorecard.
+
+    >>> faults(Result(Estimate(0.5), {"mine": Estimate(float("nan"))}, {"ids": ["a"]}))
+    ['the headline is not among the figures', "figure 'mine': NaN without a reason", "setting 'ids' is a list"]
+    """
+    if not isinstance(result, Result):
+        return [f"it is a {type(result).__name__}, neither Result nor None"]
+    figures: Mapping[str, Any] = result.figures
+    found = []
+    if not any(f is result.headline or f == result.headline for f in figures.values()):
+        found.append("the headline is not among the figures")
+    for name, figure in figures.items():
+        if not isinstance(figure, Estimate):
+            found.append(f"figure {name!r} is a {type(figure).__name__}, no Estimate")
+            continue
+        numbers = (figure.value, *(figure.interval or ()))
+        if not all(isinstance(v, float | int) for v in numbers):
+            found.append(f"figure {name!r}: {numbers} are no Python floats")
+        elif figure.value != figure.value and not figure.reason:
+            found.append(f"figure {name!r}: NaN without a reason")
+        counts = (figure.n_prompts, figure.n_generations)
+        if not all(type(n) is int and n >= 0 for n in counts):
+            found.append(f"figure {name!r}: prompts and generations {counts} are no counts")
+    wrong = {k: v for k, v in result.settings.items() if type(v) not in (str, int, float, bool)}
+    found += [f"setting {name!r} is a {type(value).__name__}" for name, value in wrong.items()]
+    if type(result.n_failed) is not int or result.n_failed < 0:
+        found.append(f"n_failed {result.n_failed!r} is no count")
+    return found
+
+
+def one_line(error: BaseException) -> str:
+    """An error by its type and message, without line breaks."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def plain(value: float) -> float | None:

@@ -140,6 +140,17 @@ class Generations:
     def __repr__(self) -> str:
         return f"Generations({len(self)} rows: {', '.join(self.columns)})"
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Generations):
+            return NotImplemented
+        return (
+            self.facts == other.facts
+            and self.columns.keys() == other.columns.keys()
+            and all(_same(values, other[name]) for name, values in self.columns.items())
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
     @property
     def keys(self) -> list[Key]:
         """`(id, seed)` of every row: what pairs it with another model's."""
@@ -323,6 +334,12 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
 def texts(values: Iterable[str | None]) -> npt.NDArray[np.str_]:
     """(n,) texts, "" for None."""
     return np.asarray(["" if v is None else str(v) for v in values], dtype=np.str_)
+
+
+def _same(a: Array, b: Array) -> bool:
+    if a.shape != b.shape or not np.array_equal(np.ma.getmaskarray(a), np.ma.getmaskarray(b)):
+        return False
+    return np.array_equal(np.ma.filled(a, 0), np.ma.filled(b, 0), equal_nan=a.dtype.kind == b.dtype.kind == "f")
 
 
 def _kind(name: str, values: Array) -> Kind:

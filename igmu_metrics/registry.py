@@ -1,43 +1,99 @@
 """Finds metrics, detectors, backbones and attacks by module: adding one is adding a file, there is no list to edit.
 
-A module `igmu_metrics/<group>/<name>.py` registers as `<name>` with `_` written as `-`, metrics excepted.
+A module `igmu_metrics/<group>/<name>.py` registers as `<name>` with `_` written as `-`, metrics excepted. Another
+package registers a module of its own by an entry point of the group `igmu.<group>`; a single file by its path
+(`load_file`, `--plugin FILE.py`). Finding imports nothing: a plugin is imported when it is used.
 A *spec* names an instrument and its argument: `clip`, `clip:openai/clip-vit-base-patch32`, `labels:path/labels.csv`.
+
+Conventions: own names win, and no name means two things: what clashes, cannot be imported or lacks what its group needs
+is *broken*. A broken plugin is named and skipped, and an error only for who asks for it by name.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import importlib.util
+import inspect
+import logging
 import pkgutil
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from igmu_data.errors import (
+    IgmuError,
+    InputError,
+    PluginError,
     UnknownAttackError,
     UnknownBackboneError,
     UnknownDetectorError,
     UnknownMetricError,
     UnknownNameError,
 )
-from igmu_metrics.contract import Metric
+from igmu_metrics.contract import Metric, MetricInfo, one_line
 from igmu_metrics.networks import lazy
 from igmu_metrics.networks.instruments import Backbone, Detector
 from igmu_metrics.networks.store import Store
 
-_ERRORS: dict[str, type[UnknownNameError]] = {
+_ERRORS: Final[Mapping[str, type[UnknownNameError]]] = {
     "metrics": UnknownMetricError,
     "detectors": UnknownDetectorError,
     "backbones": UnknownBackboneError,
     "attacks": UnknownAttackError,
 }
+GROUPS: Final = tuple(_ERRORS)
+# What each group's function must accept.
+_CALLS: Final[Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...]]]] = {
+    "metrics": ("score", ("table",), ("seed", "resamples")),
+    "detectors": ("load", ("argument",), ("device", "precision", "threshold")),
+    "backbones": ("load", ("argument",), ("device", "precision")),
+    "attacks": ("search", ("victim", "original", "goal", "budget", "generator", "tick"), ()),
+}
+_ATTACK_INFO: Final = ("name", "version", "finds", "searches", "knows", "summary", "budget", "references")
+_FEATURES: Final = ("image_features", "text_features", "image_distance", "extract")
+_log = logging.getLogger("igmu")
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """What another package, or a file, registers.
+
+    Args:
+        group: `metrics`, `detectors`, `backbones` or `attacks`.
+        name: what it registers as.
+        module: dotted name.
+        package: name and version of the package, or name and hash of the file.
+    """
+
+    group: str
+    name: str
+    module: str
+    package: str
+
+
+_files: dict[Path, Plugin] = {}
+_tried: dict[Plugin, ModuleType | str] = {}  # what an import gave: the module, or why it cannot be used
+_told: set[str] = set()
 
 
 @cache
-def names(group: str) -> tuple[str, ...]:
-    """Registered names of a group (`metrics`, `detectors`, `backbones`, `attacks`), sorted; imports none of them."""
+def own(group: str) -> tuple[str, ...]:
+    """Names of a group that igmu itself brings, sorted; imports none of them."""
     package = importlib.import_module(f"igmu_metrics.{group}")
     found = (m.name for m in pkgutil.iter_modules(package.__path__) if not (m.name.startswith("_") or m.ispkg))
     return tuple(sorted(n if group == "metrics" else n.replace("_", "-") for n in found))
+
+
+def names(group: str) -> tuple[str, ...]:
+    """Registered names of a group (`metrics`, `detectors`, `backbones`, `attacks`), sorted; imports none of them."""
+    return tuple(sorted((*own(group), *_plugins(group)[0])))
 
 
 def module(group: str, name: str) -> ModuleType:
@@ -45,15 +101,81 @@ def module(group: str, name: str) -> ModuleType:
 
     Raises:
         UnknownNameError: the subclass of the group, with the nearest names.
+        PluginError: a plugin that is broken; it says why.
     """
-    if name not in names(group):
-        raise _ERRORS[group](name, names(group), "Run 'igmu metrics' for the list.")
-    return importlib.import_module(f"igmu_metrics.{group}.{name.replace('-', '_')}")
+    if name in own(group):
+        return importlib.import_module(f"igmu_metrics.{group}.{name.replace('-', '_')}")
+    usable, clashing = _plugins(group)
+    if name in usable:
+        return _imported(usable[name])
+    for error in clashing:
+        if error.name == name:
+            raise error
+    raise _ERRORS[group](name, names(group), "Run 'igmu metrics' for the list.")
+
+
+def modules(group: str) -> dict[str, ModuleType]:
+    """By name, every module of a group that can be used; imports them all."""
+    bad = {error.name for error in broken(group)} - set(own(group))
+    return {name: module(group, name) for name in names(group) if name not in bad}
+
+
+def broken(group: str) -> list[PluginError]:
+    """The plugins of a group that cannot be used, each with the reason; imports all of them."""
+    usable, found = _plugins(group)
+    for plugin in usable.values():
+        try:
+            _imported(plugin)
+        except PluginError as error:
+            found.append(error)
+    return found
+
+
+def origin(group: str, name: str) -> str:
+    """The package that a name comes from, with its version, or the file with its hash; "" for igmu itself."""
+    plugin = _plugins(group)[0].get(name)
+    return plugin.package if plugin else ""
 
 
 def metric(name: str) -> Metric:
     """The metric called `name` (`concept_accuracy`, …)."""
     return cast(Metric, module("metrics", name))
+
+
+def metrics() -> dict[str, Metric]:
+    """By name, every metric that can be used; those that cannot are named on stderr, once."""
+    for error in broken("metrics"):
+        skip(error)
+    return {name: cast(Metric, found) for name, found in modules("metrics").items()}
+
+
+def skip(error: PluginError) -> None:
+    """Say, once, that a plugin is left out."""
+    if str(error) not in _told:
+        _told.add(str(error))
+        _log.warning("skipped %s", error)  # on stderr, unless somebody set up logging otherwise
+
+
+def absent(name: str, package: str) -> str:
+    """Why the metric of a scorecard is not the one that is here; "" if it is.
+
+    Args:
+        name: of the metric.
+        package: that the score's signature names; "" for igmu itself.
+    """
+    try:
+        module("metrics", name)
+    except UnknownMetricError:
+        return f"metric not installed ({package or 'its signature names no package'})"
+    except PluginError as error:
+        return str(error)
+    here = origin("metrics", name)
+    return "" if here == package else f"scored by {package or 'igmu'}, and here is {here or 'igmu'}"
+
+
+def info(name: str, package: str) -> MetricInfo | None:
+    """What the metric of a scorecard is; None where it is not here."""
+    return None if absent(name, package) else metric(name).INFO
 
 
 def columns(metric: Metric) -> tuple[str, ...]:
@@ -64,13 +186,218 @@ def columns(metric: Metric) -> tuple[str, ...]:
 def detector(spec: str, *, store: Store | None = None, **options: Any) -> Detector:
     """The detector of a spec such as `labels:labels.csv` or `clip`; options go to its `load`.
 
-    With a store that knows it, it is loaded when the first unknown picture needs it.
+    With a store that knows it, it is loaded when the first unknown image needs it.
     """
-    name, _, argument = spec.partition(":")
-    return cast(Detector, lazy.instrument(module("detectors", name), argument or None, options, store))
+    return cast(Detector, _instrument("detectors", spec, options, store))
 
 
 def backbone(spec: str, *, store: Store | None = None, **options: Any) -> Backbone:
     """The backbone of a spec such as `clip:openai/clip-vit-base-patch32`; options go to its `load`, store as above."""
+    return cast(Backbone, _instrument("backbones", spec, options, store))
+
+
+def _instrument(group: str, spec: str, options: Mapping[str, Any], store: Store | None) -> Any:
+    """An instrument; one of another package says so in its signature and in the keys of the cache."""
     name, _, argument = spec.partition(":")
-    return cast(Backbone, lazy.instrument(module("backbones", name), argument or None, options, store))
+    of, package = module(group, name), origin(group, name)
+    if not package:
+        return lazy.instrument(of, argument or None, options, store)
+    try:
+        found = of.load(argument or None, **options)
+        found.info = replace(found.info, settings={**found.info.settings, "package": package})
+    except IgmuError:
+        raise
+    except Exception as error:
+        raise PluginError(name, package, f"cannot be loaded as {spec!r} ({one_line(error)})") from error
+    return found
+
+
+def load_file(path: Path) -> Plugin:
+    """Register the metric, detector, backbone or attack of a file: its code runs.
+
+    Which of them it is, is told by what it has: `score` is a metric, `search` an attack, `load` what its return
+    annotation names: a class with `probabilities` is a detector, one with features or distances a backbone. It is
+    called `INFO.name`, or `NAME`, or like the file.
+
+    Raises:
+        InputError: no such file.
+        PluginError: it cannot be imported, holds nothing of the kind or several things, or its name is taken.
+    """
+    path = path.resolve()
+    if path in _files:
+        return _files[path]
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"--plugin {path}: cannot be read ({error.strerror}). Name a Python file.") from error
+    package = f"{path.name} sha256:{digest[:16]}"
+    dotted = f"igmu_plugin_{re.sub(r'[^0-9a-zA-Z]', '_', path.stem)}_{digest[:16]}"
+    try:
+        found = _executed(path, dotted)
+    except (Exception, SystemExit) as error:
+        raise PluginError(path.stem, package, f"cannot be imported ({one_line(error)})") from error
+    groups = [group for group in GROUPS if _is(group, found)]
+    if len(groups) != 1:
+        what = "nothing: no `score`, no `search`, and no `load` whose return annotation is a detector or a backbone"
+        what = " and ".join(group.removesuffix("s") for group in groups) or what
+        raise PluginError(path.stem, package, f"it holds {what}; a file holds one")
+    name = getattr(getattr(found, "INFO", None), "name", None) or getattr(found, "NAME", path.stem.replace("_", "-"))
+    plugin = Plugin(groups[0], str(name), dotted, package)
+    if wrong := faults(plugin.group, found, plugin.name):
+        raise PluginError(plugin.name, package, "; ".join(wrong))
+    if taken := [p for p in (*_installed(), *_files.values()) if (p.group, p.name) == (plugin.group, plugin.name)]:
+        raise PluginError(plugin.name, package, f"{taken[0].package} has registered that name; choose another")
+    if plugin.name in own(plugin.group):
+        raise PluginError(plugin.name, package, "igmu has one of that name; choose another")
+    _files[path] = plugin
+    _tried[plugin] = _marked(found, package)
+    return plugin
+
+
+def files() -> tuple[Path, ...]:
+    """The files that are registered, in order."""
+    return tuple(_files)
+
+
+def faults(group: str, module: Any, name: str = "") -> list[str]:
+    """What a module lacks to be used as one of its group.
+
+    Args:
+        group: `metrics`, `detectors`, `backbones` or `attacks`.
+        module: the module.
+        name: what it registers as; "" not to look at it.
+    """
+    found = []
+    about = getattr(module, "INFO", None)
+    if group == "metrics":
+        if not isinstance(about, MetricInfo):
+            found.append("INFO is missing" if about is None else f"INFO is a {type(about).__name__}, no MetricInfo")
+        else:
+            found += _fields(about)
+        for known in ("NEEDS", "USES"):
+            given = getattr(module, known, () if known == "USES" else None)
+            if (
+                not isinstance(given, tuple)
+                or not all(isinstance(c, str) for c in given)
+                or (known == "NEEDS" and not given)
+            ):
+                found.append(f"{known} is {given!r}, no tuple of names of columns")
+    if group == "attacks" and (missing := [f for f in _ATTACK_INFO if not hasattr(about, f)]):
+        found.append("INFO is missing" if about is None else f"INFO lacks {', '.join(missing)}")
+    call, arguments, keywords = _CALLS[group]
+    function = getattr(module, call, None)
+    if not callable(function):
+        found.append(f"{call} is missing")
+    else:
+        try:
+            inspect.signature(function).bind(*arguments, **dict.fromkeys(keywords))
+        except TypeError as error:
+            wanted = ", ".join((*arguments, *(["*", *keywords] if keywords else [])))
+            found.append(f"{call}({wanted}) cannot be called: {error}")
+    pattern = r"[a-z][a-z0-9_]*" if group == "metrics" else r"[a-z][a-z0-9-]*"
+    if name and not re.fullmatch(pattern, name):
+        found.append(f"the name {name!r} is not of the form {pattern}")
+    told = getattr(about, "name", None) if group in ("metrics", "attacks") else getattr(module, "NAME", None)
+    if name and told is not None and told != name:
+        found.append(f"it registers as {name!r}, but calls itself {told!r}")
+    return found
+
+
+def _fields(info: MetricInfo) -> list[str]:
+    """What of a metric's INFO would stop an evaluation, a table or a check of cards."""
+    wanted: dict[str, type | tuple[type, ...]] = {"name": str, "version": int, "headline": str, "direction": str}
+    wanted |= {"title": str, "summary": str, "place": int, "parts": Mapping, "range": tuple}
+    found = [
+        f"INFO.{name} is {getattr(info, name)!r}"
+        for name, of in wanted.items()
+        if not isinstance(getattr(info, name), of)
+    ]
+    if not found and (len(info.range) != 2 or not all(isinstance(end, int | float) for end in info.range)):
+        found.append(f"INFO.range is {info.range!r}, no pair of numbers")
+    if not found and not all(isinstance(splits, tuple) for splits in info.parts.values()):
+        found.append(f"INFO.parts is {dict(info.parts)!r}; give a tuple of splits for each part")
+    return found
+
+
+@cache
+def _installed() -> tuple[Plugin, ...]:
+    """What packages register, without importing anything of it."""
+    found = []
+    for group in GROUPS:
+        for point in entry_points(group=f"igmu.{group}"):
+            package = f"{point.dist.name} {point.dist.version}" if point.dist is not None else "an unknown package"
+            found.append(Plugin(group, point.name, point.value.strip(), package))
+    return tuple(dict.fromkeys(found))
+
+
+def _plugins(group: str) -> tuple[dict[str, Plugin], list[PluginError]]:
+    """By name the plugins of a group, and those whose names clash."""
+    by_name: dict[str, list[Plugin]] = {}
+    for plugin in (*_installed(), *_files.values()):
+        if plugin.group == group:
+            by_name.setdefault(plugin.name, []).append(plugin)
+    usable, clashing = {}, []
+    for name, found in sorted(by_name.items()):
+        if name in own(group):
+            clashing += [PluginError(name, p.package, "igmu has one of that name, and its own win") for p in found]
+        elif len(found) > 1:
+            for plugin in found:
+                others = " and ".join(p.package for p in found if p is not plugin)
+                clashing.append(PluginError(name, plugin.package, f"{others} registers that name too; uninstall one"))
+        else:
+            usable[name] = found[0]
+    return usable, clashing
+
+
+def _imported(plugin: Plugin) -> ModuleType:
+    """The module of a plugin, imported on first use.
+
+    Raises:
+        PluginError: it cannot be imported, or lacks something.
+    """
+    if plugin not in _tried:
+        _tried[plugin] = _try(plugin)
+    found = _tried[plugin]
+    if isinstance(found, str):
+        raise PluginError(plugin.name, plugin.package, found)
+    return found
+
+
+def _try(plugin: Plugin) -> ModuleType | str:
+    if not all(part.isidentifier() for part in plugin.module.split(".")):
+        return f"its entry point is {plugin.module!r}, which names no module"
+    try:
+        found = importlib.import_module(plugin.module)
+    except (Exception, SystemExit) as error:  # whatever somebody else's code does is no reason to stop
+        return f"cannot be imported ({one_line(error)})"
+    return "; ".join(faults(plugin.group, found, plugin.name)) or _marked(found, plugin.package)
+
+
+def _marked(module: ModuleType, package: str) -> ModuleType:
+    """The module with the package it comes from, which signatures name (`contract.scored`)."""
+    vars(module)["PACKAGE"] = package
+    return module
+
+
+def _executed(path: Path, dotted: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(dotted, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path.name} is no Python file")
+    found = importlib.util.module_from_spec(spec)
+    sys.modules[dotted] = found  # dataclasses and pickle look there
+    try:
+        spec.loader.exec_module(found)
+    except BaseException:
+        del sys.modules[dotted]
+        raise
+    return found
+
+
+def _is(group: str, module: ModuleType) -> bool:
+    """Whether a file holds something of a group."""
+    if group not in ("detectors", "backbones"):
+        return hasattr(module, _CALLS[group][0])
+    made = getattr(getattr(module, "load", None), "__annotations__", {}).get("return")
+    made = getattr(module, made, None) if isinstance(made, str) else made
+    asked = hasattr(made, "probabilities")
+    return asked if group == "detectors" else not asked and any(hasattr(made, name) for name in _FEATURES)

@@ -32,6 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidat
 from igmu_data import __version__
 from igmu_data.errors import MetadataError, OutputError
 from igmu_data.files import beside
+from igmu_metrics import registry
 from igmu_metrics.contract import Score, Setting, Signature
 from igmu_metrics.generations import ORIGINAL, SHA256, Column, Generations, column, line_schema, of_records
 
@@ -78,6 +79,11 @@ class ScoreEntry(_Strict):
     n_failed: int = Field(ge=0)
     signature: dict[str, str | int | float | bool]
     figures: dict[str, Figure]
+
+    @property
+    def package(self) -> str:
+        """The package, or file, that the metric comes from; "" for igmu itself."""
+        return str(self.signature.get("metric.package", ""))
 
     def signed(self) -> Signature:
         """The signature, ready for comparing."""
@@ -219,7 +225,7 @@ def build(
         failures: why pairs are missing from the table.
         options: of the evaluation, where they are not the default.
     """
-    lines = of_records(list(table.records()))
+    lines = of_records(_records(table))  # what nobody knows of any generation is no column
     return Scorecard(
         provenance=_provenance(options, lines, model=model, original=original_model),
         model=model,
@@ -274,9 +280,18 @@ def read(path: Path) -> Scorecard:
     try:
         return Scorecard.model_validate(converted(data))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(p) for p in first["loc"])
-        raise MetadataError(f"{path}: not a scorecard: {where}: {first['msg']}. Was it edited?") from error
+        where, what = problems(error)[0]
+        raise MetadataError(f"{path}: not a scorecard: {where}: {what}. Was it edited?") from error
+
+
+def problems(error: ValidationError) -> list[tuple[str, str]]:
+    """Where and what is wrong with the data of a card."""
+    found = []
+    for one in error.errors():
+        where, what = ".".join(map(str, one["loc"])), str(one["msg"]).removeprefix("Value error, ")
+        inside, colon, rest = what.partition(": ")  # a line's own place
+        found.append((f"{where}.{inside}", rest) if where == "generations" and colon else (where, what))
+    return found
 
 
 def read_all(paths: Sequence[Path]) -> list[Scorecard]:
@@ -315,6 +330,7 @@ def _provenance(options: Mapping[str, Setting | None], lines: Generations, *, mo
     given = {name: _public(name, value) for name, value in options.items() if value is not None}
     folders = {"original": original, "unlearned": model}
     words = [w for name, value in (folders | given).items() for w in (f"--{name.replace('_', '-')}", str(value))]
+    words += [w for path in registry.files() for w in ("--plugin", path.name)]
     return Provenance(
         command=shlex.join(["igmu", "score", *words]),
         options=given,

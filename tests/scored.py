@@ -9,7 +9,7 @@ from pathlib import Path
 from drawn import draw
 
 from igmu_data.load import bench_rows
-from igmu_metrics.evaluate import Evaluation
+from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.scorecard import write
 
 CONFIG = "sandbox.church"

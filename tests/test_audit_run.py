@@ -17,7 +17,7 @@ from igmu_data.errors import WeightsError
 from igmu_data.sandbox.packaged import VERSIONS
 from igmu_data.taxonomy import concept
 from igmu_metrics.cli import app
-from igmu_metrics.images.files import pipelines
+from igmu_metrics.images import pipelines
 from igmu_metrics.sandbox.audit.checks import Outcome
 from igmu_metrics.sandbox.audit.gather import Evidence, gather
 from igmu_metrics.sandbox.audit.measures import MEASURES

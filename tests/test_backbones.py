@@ -362,7 +362,7 @@ def torchmetrics_scores(folder: Path, images: list[Image.Image], texts: list[str
 
 def ours(backbone: clip.Clip, images: list[Image.Image], texts: list[str]) -> list[float]:
     rows = clip_alignment.rows(features=backbone.image_features(images), text_features=backbone.text_features(texts))
-    return list(100 * np.maximum(rows["cosine"], 0))
+    return list(100 * np.maximum(rows["alignment"], 0))
 
 
 def test_clip_score_agrees_with_torchmetrics(models: dict, loaded: dict) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from drawn import draw
-from igmu_metrics.evaluate import Evaluation
 
 from igmu_data.errors import MissingExtraError
 from igmu_data.load import bench_rows
+from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.scale import cluster as distributed
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,7 +22,7 @@ import json, sys, threading, time
 from pathlib import Path
 import psutil, ray
 from igmu_metrics.scale import cluster as distributed
-from igmu_metrics.evaluate import Evaluation
+from igmu_metrics.evaluation import Evaluation
 
 folder, out = Path(sys.argv[1]), Path(sys.argv[2])
 killed = []
@@ -68,7 +68,7 @@ def test_a_worker_that_dies_costs_no_row_and_doubles_none(tmp_path: Path) -> Non
     killed, cards = json.loads((tmp_path / "out.json").read_text())
     assert len(killed) == 1
     code = (
-        "import sys, json; from pathlib import Path; from igmu_metrics.evaluate import Evaluation\n"
+        "import sys, json; from pathlib import Path; from igmu_metrics.evaluation import Evaluation\n"
         "e = Evaluation('sandbox.church', detector='sandbox', clip='sandbox', bench='sandbox', cache=False)\n"
         "f = Path(sys.argv[1]); c, = e.run(f / 'original', [f / 'forgetful'])\n"
         "Path(sys.argv[2]).write_text(json.dumps([c.model_dump(mode='json')]))"

@@ -22,7 +22,7 @@ from igmu_data.errors import (
 )
 from igmu_data.load import bench_rows
 from igmu_metrics import score
-from igmu_metrics.evaluate import Evaluation, output_paths
+from igmu_metrics.evaluation import Evaluation, output_paths
 from igmu_metrics.scorecard import Scorecard, read, write
 from igmu_metrics.verdict.compare import against_original, pairwise
 

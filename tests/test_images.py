@@ -22,8 +22,8 @@ from igmu_data.errors import (
     MissingImageError,
     OversizedImageError,
 )
+from igmu_metrics.images import files as images
 from igmu_metrics.images.files import as_rgb, content_hash, read_image
-from igmu_metrics.images.files import files as images
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 # A picture whose four corners differ, so that any rotation or mirroring shows.

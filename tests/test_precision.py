@@ -15,7 +15,7 @@ from tiny import tiny_clip, tiny_inception, tiny_trunk
 from igmu_data.sandbox import packaged
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics import registry
-from igmu_metrics.evaluate import Evaluation
+from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.sandbox import demo
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.verdict.compare import MEASURES, pairwise

@@ -18,7 +18,7 @@ from igmu_data.errors import InputError, WeightsError
 from igmu_data.sandbox.world import world
 from igmu_metrics import registry
 from igmu_metrics.detectors.sandbox import read_card
-from igmu_metrics.evaluate import Evaluation
+from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.networks.instruments import Batch, ErrorRates
 
 

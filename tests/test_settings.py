@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 import typer
-from igmu_metrics.evaluate import Evaluation
 from typer.testing import CliRunner
 
 from builders import docs
 from igmu_data.errors import InputError, OutOfRangeError
 from igmu_metrics import cli
 from igmu_metrics.cli import app
+from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.settings import Influence, Option, Settings, local, options, unrecorded
 
 CONFIG = "object.church"

@@ -43,7 +43,7 @@ from igmu_metrics import registry
 from igmu_metrics.cli import app
 from igmu_metrics.detectors import igmu_head
 from igmu_metrics.detectors._head_file import HeadFacts, head_bytes, shapes
-from igmu_metrics.evaluate import Evaluation
+from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.images.files import read_image
 from igmu_metrics.networks.instruments import Batch, ErrorRates
 from igmu_metrics.training import fitting, run

@@ -14,7 +14,7 @@ from typing import Final
 import typer
 
 from igmu_data.errors import exits_on_error
-from igmu_metrics.cli._common import version
+from igmu_metrics.cli._common import before, with_plugins
 
 # In --help in the order in which somebody meets them; a command that is not listed here comes after these.
 _ORDER: Final = (
@@ -25,7 +25,7 @@ _ORDER: Final = (
 app = typer.Typer(
     name="igmu",
     help="Measure whether an image generator has forgotten a concept, how robustly, and what it lost on the way.",
-    callback=version,
+    callback=before,
     invoke_without_command=True,
     no_args_is_help=True,
     add_completion=False,
@@ -39,7 +39,7 @@ for _name in (*_ORDER, *sorted(_FOUND - set(_ORDER))):
     if isinstance(_command, typer.Typer):
         app.add_typer(_command, name=_name.replace("_", "-"))
     else:
-        app.command(_name.replace("_", "-"))(_command)
+        app.command(_name.replace("_", "-"))(with_plugins(_command))
 
 
 @exits_on_error

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
@@ -66,8 +67,48 @@ def with_settings(command: _Command) -> _Command:
     return command
 
 
-def version(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE.py",
+        help="Use the metric, detector, backbone or attack of a Python file, whose code runs; repeat for several.",
+    ),
+]
+
+
+def with_plugins(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the option `--plugin`, behind its own."""
+    hints = get_type_hints(command, include_extras=True)
+    own = [p.replace(annotation=hints[p.name]) for p in inspect.signature(command).parameters.values()]
+    plugin = inspect.Parameter("plugin", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Plugins)
+
+    @functools.wraps(command)
+    def loading(plugin: Sequence[Path] | None = None, **given: Any) -> None:
+        load_plugins(plugin)
+        command(**given)
+
+    signature = inspect.Signature([*own, plugin])
+    loading.__signature__ = signature  # type: ignore[attr-defined]
+    loading.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+    return loading
+
+
+def load_plugins(paths: Sequence[Path] | None) -> None:
+    """Register the files of `--plugin`."""
+    if paths:
+        from igmu_metrics import registry
+
+        for path in paths:
+            registry.load_file(path)
+
+
+def before(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    plugin: Plugins = None,
+) -> None:
     """What `igmu` does before any command."""
+    load_plugins(plugin)
     if version:
         from igmu_data import __version__
 

@@ -31,6 +31,7 @@ def verify(
 ) -> None:
     """Check that a scorecard is unchanged, possible and follows from its lines; with images, score them again."""
     from igmu_data.errors import InputError, VerificationError
+    from igmu_metrics.verdict.recompute import notes
     from igmu_metrics.verdict.verify import verify as check
 
     if schema:
@@ -56,6 +57,8 @@ def verify(
         again = ", and its images give the same scores"
     for problem in problems[:50]:
         typer.echo(str(problem))
+    for note in notes(found) if found is not None else ():
+        typer.echo(f"note: {note}")
     if problems or found is None:
         raise VerificationError(f"{card}: {len(problems)} problem{'s' * (len(problems) > 1)}. Do not rely on it.")
     typer.echo(f"{card}: {len(found.scores)} scores of {len(found.generations)} generations hold together{again}.")

@@ -54,6 +54,7 @@ INFO = MetricInfo(
         "better. A model that draws noise is never attacked successfully; read it beside the retain accuracies."
     ),
     parts={"": ("forget", "adversarial")},
+    place=20,
 )
 NEEDS = ("id", "seed", "split", "attack_family", "present")
 USES = ("attack_source_id", "present_original", "budget")

@@ -52,6 +52,7 @@ INFO = MetricInfo(
         "made from it. Cosines of different CLIP models cannot be compared."
     ),
     parts={part: (part,) for part in (*SPLITS, NEGATION)},
+    place=30,
 )
 NEEDS = ("id", "alignment")
 USES = ("stripped_alignment", "stripped_alignment_original")

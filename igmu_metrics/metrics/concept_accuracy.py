@@ -48,6 +48,7 @@ INFO = MetricInfo(
         "conditional form."
     ),
     parts={"": ("forget", "retain"), NEGATION: (NEGATION,)},
+    place=10,
 )
 NEEDS = ("id", "own_concept", "present")
 USES = ("present_original",)

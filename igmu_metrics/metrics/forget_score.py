@@ -57,6 +57,7 @@ INFO = MetricInfo(
         "Five aspects weigh the same by convention, not by nature, and each carries the errors of its instrument: read "
         "the aspects beside the score. Quality has no interval, and robustness covers only the attacks that were run."
     ),
+    place=90,
 )
 NEEDS = ("id", "seed", "split", "probe", "own_concept", "attack_family", "present", "present_original")
 USES = tuple(

@@ -51,6 +51,7 @@ INFO = MetricInfo(
         "say whether an image shows what its prompt asked for."
     ),
     parts={split: (split,) for split in SPLITS},
+    place=40,
 )
 NEEDS = ("features", "features_original")
 USES = ("id",)

@@ -37,6 +37,7 @@ INFO = MetricInfo(
         "same content elsewhere in the picture, which LPIPS counts as different."
     ),
     parts={split: (split,) for split in SPLITS},
+    place=50,
 )
 NEEDS = ("id", "lpips")
 USES = ("split",)

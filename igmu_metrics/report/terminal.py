@@ -78,22 +78,31 @@ def concept(item: taxonomy.Concept) -> Table:
 
 def metrics() -> Table:
     """Every metric."""
-    from igmu_metrics.api import list_metrics
-
-    table = _table("Metrics", "metric", "v", "value is", "better", "range", "what")
-    for info in list_metrics():
-        table.add_row(info.name, str(info.version), info.headline, info.direction, _range(info), info.summary)
+    table = _table("Metrics", "metric", "from", "v", "value is", "better", "range", "what")
+    for name, module in registry.modules("metrics").items():
+        info: MetricInfo = module.INFO
+        told = (str(info.version), info.headline, info.direction, _range(info), info.summary)
+        table.add_row(name, registry.origin("metrics", name) or "igmu", *told)
     return table
 
 
 def instruments() -> Table:
     """Every detector, backbone and attack."""
-    table = _table("Instruments", "kind", "name", "what")
+    table = _table("Instruments", "kind", "name", "from", "what")
     for group in ("detectors", "backbones", "attacks"):
-        for name in registry.names(group):
-            what = (registry.module(group, name).__doc__ or "").partition("\n")[0]
-            table.add_row(group.removesuffix("s"), name, what)
+        for name, module in registry.modules(group).items():
+            what = (module.__doc__ or "").partition("\n")[0]
+            table.add_row(group.removesuffix("s"), name, registry.origin(group, name) or "igmu", what)
     return table
+
+
+def broken() -> list[Table]:
+    """Plugins that cannot be used, and why; no table where there are none."""
+    table = _table("Broken plugins", "kind", "name", "from", "why")
+    for group in registry.GROUPS:
+        for error in registry.broken(group):
+            table.add_row(group.removesuffix("s"), error.name, error.package, error.why)
+    return [table] if table.row_count else []
 
 
 def _range(info: MetricInfo) -> str:
@@ -114,7 +123,8 @@ def scores(cards: Sequence[Scorecard]) -> list[Table]:
             if measured:
                 table.add_row(f"{name}: {figure}", *(cell(f, count=figure.startswith("n_")) for f in found))
             # A composite says itself which of its parts are missing, so the parts need not.
-            if measured or figure == registry.metric(entry.name).INFO.headline:
+            info = registry.info(entry.name, entry.package)
+            if measured or (info is not None and figure == info.headline):
                 for reason in dict.fromkeys(f.reason for f in found if f is not None and f.reason):
                     notes.setdefault(reason, set()).add(f"{name}: {figure}")
     if any(c.failures for c in cards):

@@ -1,10 +1,10 @@
 """One evaluation over many machines with Ray Data: shards go to workers, tables come back, and merging gives the cards.
 
 Conventions: workers are processes that hold the networks and look at one shard after another (see `sharding`); pictures
-must lie under the same paths on every machine. A shard whose worker dies is looked at again by another one.
-The driver writes each table under its own name, whole or not at all, so that a shard that comes twice is there once;
-tables that are there already are not made again, so that a restart goes on. The cards are those of one machine, as far
-as the machines' arithmetic agrees (same kind of processor, same number of threads).
+and plugin files must lie under the same paths on every machine. A shard whose worker dies is looked at again by
+another one. The driver writes each table under its own name, whole or not at all, so that a shard that comes twice is
+there once; tables that are there already are not made again, so that a restart goes on. The cards are those of one
+machine, as far as the machines' arithmetic agrees (same kind of processor, same number of threads).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from igmu_data.errors import MetadataError, OutputError
 from igmu_data.files import beside
-from igmu_metrics import generations
+from igmu_metrics import generations, registry
 from igmu_metrics.evaluation import Advance, Evaluation
 from igmu_metrics.networks.loading import require
 from igmu_metrics.scale import shards as sharding
@@ -71,7 +71,7 @@ def run(
             compute=ray.data.ActorPoolStrategy(size=workers or max(1, int(ray.cluster_resources().get("CPU", 1)))),
             num_cpus=1,
             num_gpus=1 if ray.cluster_resources().get("GPU") else 0,
-            fn_constructor_args=(evaluation, folders, n),
+            fn_constructor_args=(evaluation, folders, n, registry.files()),
         )
         for row in looked.iter_rows():
             _write(out / row["name"], row["data"])
@@ -82,7 +82,9 @@ def run(
 class _Looker:
     """One worker: the networks, loaded once."""
 
-    def __init__(self, evaluation: Evaluation, folders: Sequence[str], n: int) -> None:
+    def __init__(self, evaluation: Evaluation, folders: Sequence[str], n: int, plugins: Sequence[Path]) -> None:
+        for path in plugins:
+            registry.load_file(path)
         self._evaluation, self._n = evaluation, n
         self._original, *self._unlearned = map(Path, folders)
         # Never closed: the worker is killed at the end, which the cache survives.

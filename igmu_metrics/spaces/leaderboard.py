@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from igmu_data.errors import EmptyInputError, IgmuError
 from igmu_metrics.report.leaderboard import alike, read_folder, render
+from igmu_metrics.verdict.recompute import notes
 from igmu_metrics.verdict.verify import verify
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ def checked(path: str | None, cards: Sequence[Scorecard]) -> str:
     command = f"hf upload igmu/leaderboard {shlex.quote(Path(path).name)} {place} --repo-type space --create-pr"
     if any(other is not card and other.model == card.model for other in table):
         where = "in place of the card that is there already: replace that file, a model is ranked once"
+    told = "".join(f"Note: {note}.\n" for note in notes(card))
     return (
-        f"{len(card.scores)} scores of {len(card.generations)} generations hold together.\n"
+        f"{len(card.scores)} scores of {len(card.generations)} generations hold together.\n{told}"
         f"{card.model} would stand {where}.\n\n{command}"
     )

@@ -18,7 +18,7 @@ from igmu_data.load import BENCH, locate
 from igmu_data.taxonomy import RESTRICTED_DOMAIN, SANDBOX, domains
 from igmu_metrics import registry
 from igmu_metrics.metrics.forget_score import ASPECTS
-from igmu_metrics.scorecard import Scorecard
+from igmu_metrics.scorecard import Scorecard, ScoreEntry
 from igmu_metrics.statistics.formatting import between, formatted, value_of
 
 EVAL_RESULTS: Final = ".eval_results/igmu.yaml"
@@ -82,8 +82,7 @@ def model_index(cards: Sequence[Scorecard]) -> str:
     results = []
     for card in cards:
         for key, entry in card.scores.items():
-            headline = registry.metric(entry.name).INFO.headline
-            names = [headline, *(ASPECTS if entry.name == HEADLINE else ())]
+            names = [_headline(entry), *(ASPECTS if entry.name == HEADLINE else ())]
             for name in names:
                 figure = entry.figures.get(name)
                 if figure is None or figure.value is None:
@@ -95,7 +94,7 @@ def model_index(cards: Sequence[Scorecard]) -> str:
                         dataset_name="igmu",
                         dataset_config=card.config,
                         dataset_split=key.partition("/")[2] or None,
-                        metric_type=f"igmu/{entry.name}",
+                        metric_type=entry.name if entry.package else f"igmu/{entry.name}",
                         metric_name=name,
                         metric_value=figure.value,
                         metric_config=f"igmu {card.igmu_version}, v{entry.signature['v']}, scorecard "
@@ -103,6 +102,13 @@ def model_index(cards: Sequence[Scorecard]) -> str:
                     )
                 )
     return ModelCardData(model_name=cards[0].model, eval_results=results).to_yaml() + "\n"
+
+
+def _headline(entry: ScoreEntry) -> str:
+    """The figure that stands for a score; of a metric that is not installed here, the one of the same value."""
+    if (info := registry.info(entry.name, entry.package)) is not None:
+        return info.headline
+    return next((name for name, figure in entry.figures.items() if figure.value == entry.value), entry.name)
 
 
 def latex(cards: Sequence[Scorecard]) -> str:

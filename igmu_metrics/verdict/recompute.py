@@ -27,13 +27,12 @@ def figures(card: Scorecard) -> dict[str, dict[str, Estimate]]:
         InputError: lines that no evaluation can have written.
     """
     out: dict[str, dict[str, Estimate]] = {}
-    for name in registry.names("metrics"):
-        metric = registry.metric(name)
+    for name, metric in registry.metrics().items():
         if name != FORGET and not _published(metric):
             continue
         for part, table in parts(metric, card.generations):
             key = f"{name}/{part}" if part else name
-            if (entry := card.scores.get(key)) is None:
+            if (entry := card.scores.get(key)) is None or registry.absent(name, entry.package):
                 continue
             # What was decided when the score was made stands in its signature.
             decided = {k: v for k, v in entry.signature.items() if "." not in k}
@@ -45,6 +44,12 @@ def figures(card: Scorecard) -> dict[str, dict[str, Estimate]]:
     if FORGET in out:
         out[FORGET] = _without_features(out[FORGET], aligned="stripped_alignment" in card.generations)
     return out
+
+
+def notes(card: Scorecard) -> list[str]:
+    """Which scores cannot be computed again here, as their metrics are of packages that are not here, or other ones."""
+    absent = {name: registry.absent(entry.name, entry.package) for name, entry in card.scores.items()}
+    return [f"score {name} cannot be recomputed: {why}" for name, why in absent.items() if why]
 
 
 def _published(metric: Metric) -> bool:

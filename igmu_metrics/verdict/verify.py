@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from igmu_data.errors import IgmuError, MetadataError
 from igmu_data.load import digest
-from igmu_metrics import registry
+from igmu_metrics import registry, scorecard
 from igmu_metrics.contract import Estimate
 from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry, converted, fingerprint, inputs_sha256
@@ -79,9 +79,7 @@ def verify(path: Path) -> tuple[Scorecard | None, list[Problem]]:
     try:
         card = Scorecard.model_validate(converted(data))
     except ValidationError as error:
-        listed = error.errors()
-        problems += [Problem(".".join(map(str, e["loc"])), e["msg"]) for e in listed[:_SHOWN]]
-        return None, problems
+        return None, problems + [Problem(*found) for found in scorecard.problems(error)[:_SHOWN]]
     for check in (_lines, _signatures, _ranges, _shares, _composite, _again):
         problems += check(card)
     return card, problems
@@ -122,6 +120,8 @@ def _signatures(card: Scorecard) -> Iterator[Problem]:
                 yield Problem(
                     f"scores.{name}.signature.{field}", f"{entry.signature[field]!r}, the card says {value!r}"
                 )
+        if entry.package and entry.name in registry.own("metrics"):
+            yield Problem(f"scores.{name}.signature.metric.package", f"{entry.package!r}, but the metric is igmu's own")
         if entry.n_failed != len(card.failures):
             yield Problem(f"scores.{name}.n_failed", f"{entry.n_failed}, but {len(card.failures)} failures are listed")
         for figure in _headlines(entry):
@@ -131,7 +131,9 @@ def _signatures(card: Scorecard) -> Iterator[Problem]:
 
 
 def _headlines(entry: ScoreEntry) -> Iterator[Figure]:
-    info = registry.metric(entry.name).INFO
+    info = registry.info(entry.name, entry.package)
+    if info is None:
+        return
     variant = str(entry.signature.get("variant", info.headline))
     for name in (variant, info.headline):
         if name in entry.figures:
@@ -141,8 +143,8 @@ def _headlines(entry: ScoreEntry) -> Iterator[Figure]:
 
 def _ranges(card: Scorecard) -> Iterator[Problem]:
     for name, entry in card.scores.items():
-        low, high = registry.metric(entry.name).INFO.range
-        fractions = (low, high) == (0.0, 1.0)
+        info = registry.info(entry.name, entry.package)
+        fractions = info is not None and info.range == (0.0, 1.0)
         for key, figure in entry.figures.items():
             where = f"scores.{name}.figures.{key}"
             yield from _interval(where, figure)

@@ -230,7 +230,7 @@ class TestMetadata:
         assert {(r["id"], r["seed"]) for r in loaded} == {r.key for r in REQUESTS}
         assert loaded[0]["image"].size == (32, 32)
         rows: dict[str, Row] = {r.id: r for r in ROWS}
-        assert {g.key for g in find(drawn, "metadata", rows)} == {r.key for r in REQUESTS}
+        assert set(find(drawn, "metadata", rows).keys) == {r.key for r in REQUESTS}
 
     def test_overrides_are_used_and_recorded(self, pipeline: Pipeline, tmp_path: Path) -> None:
         draw(REQUESTS[:1], pipeline, tmp_path, steps=1, guidance_scale=1.5, width=48, height=40)

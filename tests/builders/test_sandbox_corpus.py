@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from datasets import load_dataset
-from igmu_metrics.evaluate import Evaluation
 from PIL import Image
 from world_corpus import ORIGIN, RENDERS, in_place, picture_of
 
@@ -35,6 +34,7 @@ from igmu_data.sandbox.render import render
 from igmu_data.sandbox.world import random_scene, world
 from igmu_data.schema import SPLITS, Row, detector_features, features
 from igmu_data.taxonomy import concept
+from igmu_metrics.evaluation import Evaluation
 
 CHURCH = "object/church"
 LABELS = ["airplane", "bird", "castle", "cat", "chair", "church", "lighthouse", "parachute", "none"]

@@ -130,9 +130,14 @@ class AttackRun:
 
     def _settings(self, victim: Pipeline, original: Pipeline, detector: Detector) -> Facts:
         info, budget = self._attack.INFO, self.budget or self._attack.INFO.budget
+        packages = {
+            "attack": registry.origin("attacks", self.attack),
+            "detector": detector.info.settings.get("package"),
+        }
         return {
             "attack": info.name,
             "attack.version": info.version,
+            **{f"{what}.package": package for what, package in packages.items() if package},
             "attack.finds": info.finds,
             "victim": victim.name,
             "victim.revision": victim.revision,
