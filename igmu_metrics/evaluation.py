@@ -248,9 +248,17 @@ class Evaluation(Settings):
         found = scores(table, tools, fields=signed, n_failed=len(failures), k=self.k, seed=self.seed)
         recorded = [option for option in options().values() if option.name not in unrecorded()]
         given = {o.name: value for o in recorded if (value := getattr(self, o.name)) != o.default}
-        named = {"model": model, "original_model": original, "config": self.config, "target": tools.target}
         return scorecard.build(
-            table, found, failures=failures, options=given, notes=notes(table), rows=self.rows(), **named
+            table,
+            found,
+            model=model,
+            original_model=original,
+            config=self.config,
+            target=tools.target,
+            failures=failures,
+            options=given,
+            notes=notes(table),
+            rows=self.rows(),
         )
 
 
@@ -347,10 +355,12 @@ def notes(table: Generations) -> list[str]:
     """What a reader of the scores has to know about the images."""
     out = [f"the files of the two models differ: {told}" for told in images_differ(table).values()]
     for who, suffix in (("unlearned", ""), ("original", ORIGINAL)):
-        known = table[f"sha256{suffix}"]
-        known = known[known != ""]
-        if repeated := len(known) - len(np.unique(known)):
-            out.append(f"{repeated} images of the {who} model are copies, byte for byte, of other images of it")
+        # The same seed may give the same image for two prompts (a filter blanks what tells them apart); another cannot.
+        seeds: dict[str, set[int]] = {}
+        for sha, seed in zip(table[f"sha256{suffix}"].tolist(), table["seed"].tolist(), strict=True):
+            seeds.setdefault(sha, set()).add(seed)
+        if copies := sum(len(of) - 1 for sha, of in seeds.items() if sha):
+            out.append(f"copies, byte for byte, of an image with another seed: {copies} of the {who} model")
     return out
 
 

@@ -78,9 +78,7 @@ COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "stripped_prompt": Column("text", "the prompt without the concept", published=False),
         "path": Column("object", "the image: a file, or a PIL image", both=True, published=False),
         "recorded_sha256": Column("text", "SHA-256 that the folder's metadata gives the file", published=False),
-        "generated_with": Column(
-            "text", "steps, guidance and size, as the metadata has them", both=True, published=False
-        ),
+        "generated_with": Column("text", "steps, guidance and size by the metadata", both=True, published=False),
         "status": Column("text", "ok, unclear, or failed and why", both=True),
         "sha256": Column("text", "SHA-256 of the image file", both=True, pattern=SHA256),
         "format": Column("text", "file format: PNG, JPEG, WEBP, BMP, GIF or TIFF", both=True),

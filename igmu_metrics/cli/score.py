@@ -52,10 +52,8 @@ def score(
     if shard is not None:
         _score_shard(evaluation, original, unlearned, out, shard)
         return
-    paths = {
-        folder.name: path
-        for folder, path in zip(unlearned, output_paths(out, unlearned, evaluation.config), strict=True)
-    }
+    places = output_paths(out, unlearned, evaluation.config)
+    paths = {folder.name: path for folder, path in zip(unlearned, places, strict=True)}
     with bars() as advance:
         if choice("engine", engine, ENGINES) == "ray":
             if out is None or out.suffix == ".json":

@@ -3,8 +3,8 @@
 Conventions: workers are processes that hold the networks and look at one shard after another (see `sharding`); pictures
 and plugin files must lie under the same paths on every machine. A shard whose worker dies is looked at again by
 another one. The driver writes each table under its own name, whole or not at all, so that a shard that comes twice is
-there once; tables of the same images that are there already are not made again, so that a restart goes on. The cards are those of one
-machine, as far as the machines' arithmetic agrees (same kind of processor, same number of threads).
+there once; tables of the same images that are there already are not made again, so that a restart goes on. The cards
+are those of one machine, as far as the machines' arithmetic agrees (same kind of processor, same number of threads).
 """
 
 from __future__ import annotations

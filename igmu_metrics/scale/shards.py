@@ -184,8 +184,8 @@ def _whole(folder: Path, model: str, parts: Sequence[_Part]) -> Generations:
         raise MetadataError(f"{folder}: {model} lacks the shards {', '.join(missing) or 'of one n'}. Run them.")
     if len({facts.get("contents") for _, facts in parts}) > 1:
         raise MetadataError(
-            f"{folder}: the shards of {model} were made of other images than each other: the folder changed in between. "
-            "Run all of its shards again."
+            f"{folder}: the shards of {model} are of unlike images: its folder changed between them. Run all of them "
+            "again."
         )
     table = joined([table for table, _ in parts])
     if len(table) != n_total or len(set(table.keys)) != len(table):
