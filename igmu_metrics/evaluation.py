@@ -25,7 +25,7 @@ from igmu_data.taxonomy import SANDBOX, concept, near
 from igmu_metrics import registry, scorecard
 from igmu_metrics.contract import RESAMPLES, Metric, Score, Setting, scored
 from igmu_metrics.distances.gaussian import unit_rows
-from igmu_metrics.generations import FAILED, ORIGINAL, Array, Generations
+from igmu_metrics.generations import BLANK, FAILED, ORIGINAL, Array, Generations
 from igmu_metrics.images.layouts import find
 from igmu_metrics.metrics.clip_alignment import cosine
 from igmu_metrics.networks.instruments import Backbone, Detector, InstrumentInfo
@@ -210,6 +210,7 @@ class Evaluation(Settings):
             partners=partners,
             distance=tools.lpips,
             on_error="skip" if self.on_error == "skip" else "raise",
+            blank="keep" if self.blank == "keep" else "apart",
             batch_size=self.batch_size,
             tick=lambda n: advance(what, n, len(table)),
             store=tools.store,
@@ -244,7 +245,7 @@ class Evaluation(Settings):
             "dataset.revision": self.revision or "default",
             "on_error": self.on_error,
         }
-        signed |= images_differ(table)
+        signed |= images_differ(table) | ({"blank": self.blank} if self.blank != "apart" else {})
         found = scores(table, tools, fields=signed, n_failed=len(failures), k=self.k, seed=self.seed)
         recorded = [option for option in options().values() if option.name not in unrecorded()]
         given = {o.name: value for o in recorded if (value := getattr(self, o.name)) != o.default}
@@ -355,9 +356,12 @@ def notes(table: Generations) -> list[str]:
     """What a reader of the scores has to know about the images."""
     out = [f"the files of the two models differ: {told}" for told in images_differ(table).values()]
     for who, suffix in (("unlearned", ""), ("original", ORIGINAL)):
+        if blank := int((table[f"status{suffix}"] == BLANK).sum()):
+            out.append(f"of one colour, and neither forgotten nor retained: {blank} of {len(table)} of the {who} model")
         # The same seed may give the same image for two prompts (a filter blanks what tells them apart); another cannot.
         seeds: dict[str, set[int]] = {}
-        for sha, seed in zip(table[f"sha256{suffix}"].tolist(), table["seed"].tolist(), strict=True):
+        told = table.where(table[f"status{suffix}"] != BLANK)
+        for sha, seed in zip(told[f"sha256{suffix}"].tolist(), told["seed"].tolist(), strict=True):
             seeds.setdefault(sha, set()).add(seed)
         if copies := sum(len(of) - 1 for sha, of in seeds.items() if sha):
             out.append(f"copies, byte for byte, of an image with another seed: {copies} of the {who} model")

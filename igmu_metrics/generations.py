@@ -7,7 +7,7 @@ that were *given* (what the corpus says of the row), of the *file* (`sha256`, `f
 another package may add its own.
 
 Missing is "" in texts, masked in numbers and decisions, a row of NaN in features. `failed` and `unclear` are never the
-same as absent: a failed generation has a status that says why, an unclear one a masked decision.
+same as absent: a failed generation has a status that says why, an unclear or blank one a masked decision.
 
 Folders, shards, scorecards, reports, the audit and attacks read and write this table and nothing else.
 """
@@ -35,6 +35,7 @@ Key = tuple[str, int]
 ORIGINAL: Final = "_original"
 OK: Final = "ok"
 UNCLEAR: Final = "unclear"
+BLANK: Final = "blank"
 FAILED: Final = "failed: "
 SHA256: Final = "^[0-9a-f]{64}$"
 _FACTS: Final = b"igmu"
@@ -79,7 +80,7 @@ COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "path": Column("object", "the image: a file, or a PIL image", both=True, published=False),
         "recorded_sha256": Column("text", "SHA-256 that the folder's metadata gives the file", published=False),
         "generated_with": Column("text", "steps, guidance and size by the metadata", both=True, published=False),
-        "status": Column("text", "ok, unclear, or failed and why", both=True),
+        "status": Column("text", "ok, unclear, blank (of one colour), or failed and why", both=True),
         "sha256": Column("text", "SHA-256 of the image file", both=True, pattern=SHA256),
         "format": Column("text", "file format: PNG, JPEG, WEBP, BMP, GIF or TIFF", both=True),
         "width": Column("whole", "pixels", both=True, low=1),

@@ -226,3 +226,43 @@ def test_copies_are_said(drawn: Path, evaluation: Evaluation, tmp_path: Path) ->
 def test_a_model_called_like_the_original_is_refused(drawn: Path, evaluation: Evaluation) -> None:
     with pytest.raises(InputError, match="same last name"):
         card(evaluation, drawn / "original", drawn / "other" / "original")
+
+
+def test_images_of_one_colour_are_counted_apart(drawn: Path, evaluation: Evaluation, tmp_path: Path) -> None:
+    folder = copied(drawn / "unchanged", tmp_path / "unchanged")
+    forget = sorted((folder / "forget").glob("*.png"))
+    for path in forget[: len(forget) // 2]:
+        Image.new("RGB", (96, 96)).save(path)
+    answers = tmp_path / "labels.csv"  # a judge that sees no church in a black image
+    _labels(drawn, tmp_path, "unchanged")
+    blackened = {f"unchanged/forget/{path.name}" for path in forget[: len(forget) // 2]}
+    header, *lines = answers.read_text().splitlines()
+    changed = [line if line.split(",")[0] not in blackened else line.replace("yes", "no") for line in lines]
+    answers.write_text("\n".join([header, *changed]) + "\n")
+    labelled = replace(evaluation, detector=f"labels:{answers}")
+    found = card(labelled, drawn / "original", folder)
+    assert found.scores["concept_accuracy"].value == 0  # of what can be judged, all churches are there
+    assert found.figure("concept_accuracy", "n_unclear").value == len(forget) // 2  # type: ignore[union-attr]
+    assert any("of one colour" in note and f"{len(forget) // 2} of" in note for note in found.notes)
+    status = [g["status"] for g in found.generations.part("forget").records("status")]
+    assert status.count("blank") == len(forget) // 2
+    kept = card(replace(labelled, blank="keep"), drawn / "original", folder)
+    assert kept.scores["concept_accuracy"].value == pytest.approx(len(forget) // 2 / len(forget))
+    assert kept.scores["concept_accuracy"].signature["blank"] == "keep"
+    with pytest.raises(IncomparableError, match="blank"):
+        require_comparable([found, kept])
+
+
+def test_what_is_blank_is_known_from_the_cache_too(tmp_path: Path) -> None:
+    from igmu_metrics.networks.observe import observe
+    from igmu_metrics.networks.store import Store
+
+    paths = [picture(tmp_path / "black.png", (0, 0, 0)), tmp_path / "two.png"]
+    image = Image.new("RGB", (8, 8))
+    image.putpixel((3, 3), (0, 0, 1))
+    image.save(paths[1])
+    store = Store(tmp_path / "cache.sqlite", 10**8)
+    for _ in range(2):
+        assert observe(paths, blank="apart", store=store)["status"].tolist() == ["blank", "ok"]
+    assert observe(paths, store=store)["status"].tolist() == ["ok", "ok"]
+    store.close()
