@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, cast
 
 import numpy as np
 
-from igmu_data.errors import LengthMismatchError
+from igmu_data.errors import LengthMismatchError, NonFiniteError, OutOfRangeError
 from igmu_metrics.contract import FloatArray
 from igmu_metrics.generations import BLANK, FAILED, OK, UNCLEAR, Array, texts
 from igmu_metrics.networks.ahead import Loaded, ahead, load
@@ -33,6 +33,7 @@ OnError = Literal["raise", "skip"]
 Blank = Literal["apart", "keep"]
 BATCH_SIZE: Final = 16
 Tick = Callable[[int], None]
+_CHECK: Final = "Check the weights, and the precision (16 bits overflow)."
 _AT_ONCE: Final = 64  # images that a detector judges in one call, always as many: see `networks.extraction`
 
 
@@ -72,6 +73,7 @@ def observe(
 
     Raises:
         ImageError: an unreadable image, with `on_error="raise"`.
+        NonFiniteError, OutOfRangeError: a network gave what is no number, or a detector no probability.
         InputError: a pair that `distance` cannot compare.
         LengthMismatchError: not one partner, or concept, an image.
         OutputError: the store cannot be written.
@@ -85,7 +87,7 @@ def observe(
     roles = dict(backbones or {})
     reads: Sequence[Backbone | Extractor] | None = getattr(detector, "reads", None)
     looks = detector if reads is None else None  # a detector that wants the images themselves
-    seen = _Pass(n, [*roles.values(), *(reads or ())], store)
+    seen = _Pass(images, [*roles.values(), *(reads or ())], store)
     answers = _Answers(detector, concepts, seen, store) if detector is not None else None
     only_for_answers = {feature_key(s) for s in reads or ()} - {feature_key(b) for b in roles.values()}
     pending: list[tuple[int, Loaded]] = []
@@ -184,6 +186,9 @@ class _Answers:
             if not concept:
                 continue
             value = found[row, column[concept]]
+            if value is not np.ma.masked and not 0 <= value <= 1:  # false for NaN, too
+                error = OutOfRangeError if np.isfinite(value) else NonFiniteError
+                raise error(f"{self._detector.info.name}: {value} for {batch.paths[row]} is no probability. {_CHECK}")
             self.values[i] = value
             answer = np.array([np.nan if value is np.ma.masked else float(value)])
             fresh.setdefault(self._keys[concept], []).append((self._seen.hashes[i], answer))
@@ -195,7 +200,8 @@ class _Answers:
 class _Pass:
     """What has been found so far: a row of features a picture, and pictures waiting until they fill a call."""
 
-    def __init__(self, n: int, sources: Sequence[Backbone | Extractor], store: Store | None) -> None:
+    def __init__(self, images: Sequence[Any], sources: Sequence[Backbone | Extractor], store: Store | None) -> None:
+        n, self._images = len(images), images
         distinct = {feature_key(s): s for s in sources}
         self.extractors: list[Extractor] = [
             cast(Extractor, s) if hasattr(s, "extract") else _Whole(cast(Any, s)) for s in distinct.values()
@@ -278,6 +284,10 @@ class _Pass:
         waiting.clear()
 
     def _keep(self, key: str, i: int, row: FloatArray) -> None:
+        if not np.isfinite(row).all():
+            # Not a row of NaN, which says that there is no image: the set that distances are of would lack it.
+            name = next(e.info.name for e in self.extractors if feature_key(e) == key)
+            raise NonFiniteError(f"{name}: features of {_path(self._images, i)} are not finite. {_CHECK}")
         if key not in self._arrays:
             self._arrays[key] = np.full((len(self.ok), len(row)), np.nan)
         self._arrays[key][i] = row
