@@ -161,7 +161,7 @@ def test_distances_of_a_draw_are_those_of_its_pictures(uneven: Generations) -> N
         here = np.isin(uneven["id"][retain], prompts(uneven, "retain")[pick])
         a, b = first & here, second & here
         assert found["frechet"][at] == pytest.approx(frechet_distance(before[a], after[b]))
-        ids = {"x_ids": uneven.prompt[retain][a], "y_ids": uneven.prompt[retain][b]}  # both halves: the same prompts
+        ids = {"x_ids": uneven["id"][retain][a], "y_ids": uneven["id"][retain][b]}  # both halves: the same prompts
         assert found["kid"][at] == pytest.approx(kid(before[a], after[b], **ids))
         assert found["cmmd"][at] == pytest.approx(cmmd(before[a], after[b], unbiased=True, **ids))
         assert found["quality_frechet"][at] == pytest.approx(quality_frechet(before, after, (a, b)))

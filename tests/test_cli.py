@@ -89,6 +89,8 @@ def test_flat_layout(tmp_path: Path) -> None:
         "flat",
         "--detector",
         f"labels:{tmp_path / 'labels.csv'}",
+        "--blank",
+        "keep",  # these images are of one colour
         "--out",
         out,
     )
