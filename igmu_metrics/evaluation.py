@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from igmu_data.configs import config_concepts, config_target
-from igmu_data.errors import InputError, PluginError
+from igmu_data.errors import ChecksumError, InputError, MetadataError, PluginError
 from igmu_data.files import require_writable
 from igmu_data.load import bench_rows, digest, identity, locate
 from igmu_data.schema import Row
@@ -25,7 +25,7 @@ from igmu_data.taxonomy import SANDBOX, concept, near
 from igmu_metrics import registry, scorecard
 from igmu_metrics.contract import RESAMPLES, Metric, Score, Setting, scored
 from igmu_metrics.distances.gaussian import unit_rows
-from igmu_metrics.generations import FAILED, ORIGINAL, Generations
+from igmu_metrics.generations import BLANK, FAILED, ORIGINAL, Array, Generations
 from igmu_metrics.images.layouts import find
 from igmu_metrics.metrics.clip_alignment import cosine
 from igmu_metrics.networks.instruments import Backbone, Detector, InstrumentInfo
@@ -111,8 +111,13 @@ class Evaluation(Settings):
             raise InputError(f"a prompt is given for layout {self.layout!r}; only 'flat' has one prompt for all.")
         target, rows = self.target(), self.rows()
         first, *others = (self._found(f, rows, target) for f in (original, *unlearned))
-        for other in others:
-            other.paired(first, skip=self.on_error == "skip")
+        for folder, other in zip(unlearned, others, strict=True):
+            if folder.name == original.name and folder.resolve() != original.resolve():
+                raise InputError(
+                    f"{original} and {folder} have the same last name, which is the model's: cards could not tell them "
+                    "apart. Rename one of the folders."
+                )
+            _made_alike(other.paired(first, skip=self.on_error == "skip")[0])
         return [first, *others]
 
     def _found(self, folder: Path, rows: Mapping[str, Row], target: str) -> Generations:
@@ -205,10 +210,12 @@ class Evaluation(Settings):
             partners=partners,
             distance=tools.lpips,
             on_error="skip" if self.on_error == "skip" else "raise",
+            blank="keep" if self.blank == "keep" else "apart",
             batch_size=self.batch_size,
             tick=lambda n: advance(what, n, len(table)),
             store=tools.store,
         )
+        _as_recorded(table, columns["sha256"])
         threshold = tools.detector.info.threshold
         if threshold is None:
             raise InputError(f"detector {tools.detector.info.name} names no threshold; a decision needs one.")
@@ -238,11 +245,58 @@ class Evaluation(Settings):
             "dataset.revision": self.revision or "default",
             "on_error": self.on_error,
         }
+        signed |= images_differ(table) | ({"blank": self.blank} if self.blank != "apart" else {})
         found = scores(table, tools, fields=signed, n_failed=len(failures), k=self.k, seed=self.seed)
         recorded = [option for option in options().values() if option.name not in unrecorded()]
         given = {o.name: value for o in recorded if (value := getattr(self, o.name)) != o.default}
-        named = {"model": model, "original_model": original, "config": self.config, "target": tools.target}
-        return scorecard.build(table, found, failures=failures, options=given, rows=self.rows(), **named)
+        return scorecard.build(
+            table,
+            found,
+            model=model,
+            original_model=original,
+            config=self.config,
+            target=tools.target,
+            failures=failures,
+            options=given,
+            notes=notes(table),
+            rows=self.rows(),
+        )
+
+
+def _made_alike(table: Generations) -> None:
+    """Refuse pairs of which the metadata says that they were generated in different ways.
+
+    Raises:
+        MetadataError: with the first such pair and both ways.
+    """
+    name = "generated_with"
+    if name not in table or name + ORIGINAL not in table:
+        return
+    mine, theirs = table[name], table[name + ORIGINAL]
+    unlike = np.flatnonzero((mine != theirs) & (mine != "") & (theirs != ""))
+    if unlike.size:
+        at = int(unlike[0])
+        row, seed = table.keys[at]
+        raise MetadataError(
+            f"{table['path'][at]}: row {row!r}, seed {seed} was generated with {mine[at]}, the original's with "
+            f"{theirs[at]} ({unlike.size} such pairs). Generate both alike."
+        )
+
+
+def _as_recorded(table: Generations, sha256: Array) -> None:
+    """Refuse a file that is not the one that the metadata lists.
+
+    Raises:
+        ChecksumError: the file was changed or exchanged.
+    """
+    if "recorded_sha256" not in table:
+        return
+    wrong = np.flatnonzero((table["recorded_sha256"] != "") & (sha256 != "") & (table["recorded_sha256"] != sha256))
+    if wrong.size:
+        raise ChecksumError(
+            f"{table['path'][int(wrong[0])]}: not the file that its metadata lists, the sha256 is another "
+            f"({wrong.size} such files). Generate it again, or correct the metadata."
+        )
 
 
 def asked(table: Generations, target: str) -> Generations:
@@ -283,6 +337,35 @@ def both(
         columns = {f"{name}{s}": cosine("clip_features", x, "text_features", words) for s, x in images.items()}
         table = table.with_columns(**columns)
     return table, reasons
+
+
+def images_differ(table: Generations) -> dict[str, str]:
+    """For the signature: what the files of both models are, if these differ as a whole."""
+    told = [_files(table, suffix) for suffix in ("", ORIGINAL)]
+    return {} if len(set(told)) == 1 else {"images": f"{told[0]} against {told[1]}"}
+
+
+def _files(table: Generations, suffix: str) -> str:
+    """`PNG 512×512 RGB` if all files of a model are, else the kinds that there are."""
+    names = [f"{name}{suffix}" for name in ("format", "width", "height", "mode")]
+    kinds = sorted({tuple(g.values()) for g in table.records(*names)}, key=str)
+    return " and ".join(f"{form} {width}×{height} {mode}" for form, width, height, mode in kinds)
+
+
+def notes(table: Generations) -> list[str]:
+    """What a reader of the scores has to know about the images."""
+    out = [f"the files of the two models differ: {told}" for told in images_differ(table).values()]
+    for who, suffix in (("unlearned", ""), ("original", ORIGINAL)):
+        if blank := int((table[f"status{suffix}"] == BLANK).sum()):
+            out.append(f"of one colour, and neither forgotten nor retained: {blank} of {len(table)} of the {who} model")
+        # The same seed may give the same image for two prompts (a filter blanks what tells them apart); another cannot.
+        seeds: dict[str, set[int]] = {}
+        told = table.where(table[f"status{suffix}"] != BLANK)
+        for sha, seed in zip(told[f"sha256{suffix}"].tolist(), told["seed"].tolist(), strict=True):
+            seeds.setdefault(sha, set()).add(seed)
+        if copies := sum(len(of) - 1 for sha, of in seeds.items() if sha):
+            out.append(f"copies, byte for byte, of an image with another seed: {copies} of the {who} model")
+    return out
 
 
 def _stripped(table: Generations, tools: Instruments) -> list[str]:
@@ -364,8 +447,22 @@ def _instruments(metric: Metric, tools: Instruments) -> dict[str, Setting]:
     return found
 
 
-def output_paths(out: Path | None, models: Sequence[Path]) -> list[Path | None]:
-    """Where each model's card goes: the file itself for one model, `<out>/<model>.json` for several.
+def card_name(model: str, config: str) -> str:
+    """What the card of a model on a config is called in a folder of cards.
+
+    >>> card_name("esd", "object.church")
+    'esd.object.church.json'
+
+    Raises:
+        InputError: a model's name that is no file name.
+    """
+    if model != Path(model).name or model.startswith("."):
+        raise InputError(f"model {model!r} cannot be a file name. Rename its folder.")
+    return f"{model}.{config}.json"
+
+
+def output_paths(out: Path | None, models: Sequence[Path], config: str) -> list[Path | None]:
+    """Where each model's card goes: the file itself for one model, else `<out>/<model>.<config>.json`.
 
     Raises:
         InputError: two models of the same folder name.
@@ -377,6 +474,6 @@ def output_paths(out: Path | None, models: Sequence[Path]) -> list[Path | None]:
     if len(set(names)) != len(names):
         raise InputError(f"two unlearned folders are called {max(names, key=names.count)!r}; rename one of them.")
     single = len(models) == 1 and out.suffix == ".json"
-    paths: list[Path | None] = [out] if single else [out / f"{name}.json" for name in names]
+    paths: list[Path | None] = [out] if single else [out / card_name(name, config) for name in names]
     require_writable(out.parent if single else out)
     return paths

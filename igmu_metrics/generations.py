@@ -7,7 +7,7 @@ that were *given* (what the corpus says of the row), of the *file* (`sha256`, `f
 another package may add its own.
 
 Missing is "" in texts, masked in numbers and decisions, a row of NaN in features. `failed` and `unclear` are never the
-same as absent: a failed generation has a status that says why, an unclear one a masked decision.
+same as absent: a failed generation has a status that says why, an unclear or blank one a masked decision.
 
 Folders, shards, scorecards, reports, the audit and attacks read and write this table and nothing else.
 """
@@ -24,7 +24,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from igmu_data.errors import LengthMismatchError, MetadataError, OutputError
+from igmu_data.errors import InputError, LengthMismatchError, MetadataError, OutOfRangeError, OutputError
 from igmu_data.files import beside
 from igmu_data.schema import NEGATION
 from igmu_metrics.contract import FloatArray, Setting
@@ -35,6 +35,7 @@ Key = tuple[str, int]
 ORIGINAL: Final = "_original"
 OK: Final = "ok"
 UNCLEAR: Final = "unclear"
+BLANK: Final = "blank"
 FAILED: Final = "failed: "
 SHA256: Final = "^[0-9a-f]{64}$"
 _FACTS: Final = b"igmu"
@@ -77,7 +78,9 @@ COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "prompt": Column("text", "the text given to the image generator", published=False),
         "stripped_prompt": Column("text", "the prompt without the concept", published=False),
         "path": Column("object", "the image: a file, or a PIL image", both=True, published=False),
-        "status": Column("text", "ok, unclear, or failed and why", both=True),
+        "recorded_sha256": Column("text", "SHA-256 that the folder's metadata gives the file", published=False),
+        "generated_with": Column("text", "steps, guidance and size by the metadata", both=True, published=False),
+        "status": Column("text", "ok, unclear, blank (of one colour), or failed and why", both=True),
         "sha256": Column("text", "SHA-256 of the image file", both=True, pattern=SHA256),
         "format": Column("text", "file format: PNG, JPEG, WEBP, BMP, GIF or TIFF", both=True),
         "width": Column("whole", "pixels", both=True, low=1),
@@ -112,6 +115,7 @@ class Generations:
 
     Raises:
         LengthMismatchError: columns of different lengths.
+        InputError: values that are not of the column's kind; nothing is rounded, cut off or taken for true.
 
     >>> table = Generations({"id": ["a", "a"], "seed": [0, 1], "present": [True, None]})
     >>> len(table), table["present"].tolist(), table.keys
@@ -119,7 +123,7 @@ class Generations:
     """
 
     def __init__(self, columns: Mapping[str, Any], facts: Mapping[str, Setting] | None = None) -> None:
-        arrays = {name: _array(name, values) for name, values in columns.items()}
+        arrays = {name: _checked(name, values) for name, values in columns.items()}
         lengths = {name: len(values) for name, values in arrays.items()}
         if len(set(lengths.values())) > 1:
             listed = ", ".join(f"{name} {n}" for name, n in lengths.items())
@@ -249,13 +253,20 @@ def joined(tables: Sequence[Generations]) -> Generations:
     """The rows of several tables below each other, with the columns that any of them has and the facts of the first.
 
     A column that a table lacks is missing in its rows; features of a table in which nothing could be read are NaN.
+
+    Raises:
+        InputError: features of different widths, which are not of one network.
     """
     names = dict.fromkeys(name for table in tables for name in table.columns)
     columns: dict[str, Any] = {}
     for name in names:
         parts = [table[name] if name in table else _missing(name, len(table)) for table in tables]
         if any(part.ndim == 2 for part in parts):
-            width = max(part.shape[1] for part in parts if part.ndim == 2)
+            widths = sorted({part.shape[1] for part in parts if part.ndim == 2} - {0})
+            if len(widths) > 1:
+                listed = " and ".join(map(str, widths))
+                raise InputError(f"{name}: vectors of {listed} numbers in one column. Take all from one network.")
+            width = widths[0] if widths else 0
             parts = [p if p.ndim == 2 and p.shape[1] == width else np.full((len(p), width), np.nan) for p in parts]
         masked = any(isinstance(part, np.ma.MaskedArray) for part in parts)
         columns[name] = np.ma.concatenate(parts) if masked else np.concatenate(parts)  # type: ignore[no-untyped-call]
@@ -351,11 +362,21 @@ def _kind(name: str, values: Array) -> Kind:
     return "vector" if values.ndim == 2 else kinds.get(values.dtype.kind, "object")
 
 
+def _checked(name: str, values: Any) -> Array:
+    """`_array`, or an error that names the column."""
+    try:
+        return _array(name, values)
+    except InputError:
+        raise
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"{name}: not a column of values of one kind ({error}).") from error
+
+
 def _array(name: str, values: Any) -> Array:
     """A column as the array of its kind; arrays of a column that is not defined stay as they are."""
     known = column(name)
     if isinstance(values, np.ndarray) and values.dtype != object:
-        return values if known is None else _as_kind(known.kind, values)
+        return values if known is None else _as_kind(name, known.kind, values)
     given = list(values)
     if known is None:
         some = next((v for v in given if v is not None), None)
@@ -374,22 +395,40 @@ def _array(name: str, values: Any) -> Array:
     if kind == "vector":
         return np.asarray(given, dtype=np.float64)
     mask = [v is None or v is np.ma.masked for v in given]
-    filler: Any = 0
-    return _as_kind(kind, np.ma.MaskedArray([filler if m else v for v, m in zip(given, mask, strict=True)], mask=mask))
+    filled: list[Any] = [0 if m else v for v, m in zip(given, mask, strict=True)]
+    # Whole numbers stay what they are until `_whole` looks at them: numpy would make floats of large ones.
+    return _as_kind(name, kind, np.ma.MaskedArray(np.asarray(filled, object if kind == "whole" else None), mask=mask))
 
 
-def _as_kind(kind: Kind, values: Array) -> Array:
+def _as_kind(name: str, kind: Kind, values: Array) -> Array:
     if kind in ("flag", "number"):
-        dtype = np.bool_ if kind == "flag" else np.float64
-        data: Array = np.ma.getdata(values).astype(dtype)
-        hidden = np.ma.getmaskarray(values)
+        data, hidden = np.ma.getdata(values), np.ma.getmaskarray(values)
         if kind == "number":
+            data = data.astype(np.float64)
             hidden = hidden | np.isnan(data)
             data = np.where(hidden, 0.0, data)
-        return np.ma.MaskedArray(data, mask=hidden)
+        elif data.dtype != np.bool_:
+            wrong = np.flatnonzero(~hidden & (data != 0) & (data != 1))
+            if wrong.size:
+                raise InputError(f"{name}[{wrong[0]}] is {data[wrong[0]]}; give decisions: True, False or None.")
+            data = np.where(hidden, 0, data).astype(np.bool_)
+        return np.ma.MaskedArray(data, mask=hidden, copy=True)
     if kind == "whole":
-        return values.filled(0).astype(np.int64) if isinstance(values, np.ma.MaskedArray) else values.astype(np.int64)
-    return values
+        return _whole(name, np.ma.filled(values, 0))
+    return texts(values.tolist()) if kind == "text" and values.dtype.kind != "U" else values
+
+
+def _whole(name: str, values: Array) -> Array:
+    """As 64 bits, in which a seed beyond them would become another prompt's."""
+    if values.dtype.kind == "i":
+        return values.astype(np.int64)
+    given: list[Any] = values.tolist()
+    for at, value in enumerate(given):
+        if not isinstance(value, int | np.integer) or not -(2**63) <= value < 2**63:
+            shown = repr(value)
+            shown = shown if len(shown) <= 40 else f"{shown[:40]}…"
+            raise OutOfRangeError(f"{name}[{at}] is {shown}; give a whole number of at most 64 bits with its sign.")
+    return np.asarray(given, dtype=np.int64)
 
 
 def _missing(name: str, n: int) -> Array:

@@ -166,6 +166,7 @@ class Scorecard(_Strict):
     )
     scores: dict[str, ScoreEntry]
     failures: tuple[str, ...]
+    notes: tuple[str, ...] = Field(default=(), description="what a reader has to know about the images")
     generations: Lines = Field(description="a line for each pair of images; what is missing or unclear is left out")
 
     def figure(self, score: str, name: str) -> Figure | None:
@@ -217,6 +218,7 @@ def build(
     target: str,
     failures: Sequence[str],
     options: Mapping[str, Setting | None],
+    notes: Sequence[str] = (),
     rows: Mapping[str, Row] | None = None,
 ) -> Scorecard:
     """Put scores and generations together.
@@ -230,6 +232,7 @@ def build(
         target: the concept to forget.
         failures: why pairs are missing from the table.
         options: of the evaluation, where they are not the default.
+        notes: what a reader has to know about the images.
         rows: that the corpus asks for, by id; none where no corpus is known.
     """
     lines = of_records(_records(table))  # what nobody knows of any generation is no column
@@ -242,6 +245,7 @@ def build(
         coverage=coverage(lines, rows or {}),
         scores={name: ScoreEntry(**s.to_dict()) for name, s in found.items()},
         failures=tuple(failures),
+        notes=tuple(notes),
         generations=lines,
     ).sealed()
 
@@ -300,6 +304,26 @@ def problems(error: ValidationError) -> list[tuple[str, str]]:
         inside, colon, rest = what.partition(": ")  # a line's own place
         found.append((f"{where}.{inside}", rest) if where == "generations" and colon else (where, what))
     return found
+
+
+def replaces(card: Scorecard, path: Path) -> str:
+    """Why a card must not take the place of a file: what the file holds; "" where it is the same evaluation's card."""
+    try:
+        old = read(path)
+    except MetadataError:
+        return "holds no scorecard"
+    for name, mine, theirs in (
+        ("model", card.model, old.model),
+        ("original", card.original_model, old.original_model),
+        ("config", card.config, old.config),
+    ):
+        if mine != theirs:
+            return f"holds the card of {name} {theirs!r}"
+    for name in card.scores.keys() & old.scores.keys():
+        differing = card.scores[name].signed().differences(old.scores[name].signed())
+        if changed := sorted(differing.keys() - {"igmu", "v", "rows", "k", "images"}):
+            return f"holds a card with {changed[0]} {differing[changed[0]][1]!r}"
+    return ""
 
 
 def read_all(paths: Sequence[Path]) -> list[Scorecard]:

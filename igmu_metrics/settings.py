@@ -151,6 +151,13 @@ class Settings:
             "Unreadable or unpaired images: raise an error, or skip and count them.", choices=("raise", "skip")
         ),
     )
+    blank: str = field(
+        default="apart",
+        metadata=_about(
+            "Images of one colour (blackened, or failed in half precision): count them apart, or keep and judge them.",
+            choices=("apart", "keep"),
+        ),
+    )
     device: str | None = field(
         default=None,
         metadata=_about(

@@ -59,7 +59,7 @@ def test_score_and_compare(drawn: Path, bench_folder: Path, tmp_path: Path) -> N
     assert "conditional_unlearning_accuracy" in done.stdout
     assert "forgetful" in done.stderr  # progress
     cards = sorted((tmp_path / "cards").glob("*.json"))
-    assert [c.name for c in cards] == ["forgetful.json", "unchanged.json"]
+    assert [c.name for c in cards] == ["forgetful.object.church.json", "unchanged.object.church.json"]
     assert json.loads(cards[0].read_text())["scores"]["concept_accuracy"]["value"] == 1.0
     compared = igmu("compare", *cards)
     assert compared.returncode == 0, compared.stderr
@@ -89,6 +89,8 @@ def test_flat_layout(tmp_path: Path) -> None:
         "flat",
         "--detector",
         f"labels:{tmp_path / 'labels.csv'}",
+        "--blank",
+        "keep",  # these images are of one colour
         "--out",
         out,
     )

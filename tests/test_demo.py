@@ -165,7 +165,10 @@ def test_two_tasks_are_two_sections_of_one_page(done: tuple[Path, str], package:
     assert re.findall(r"<h1>(.*?)</h1>", html) == ["Has it forgotten <i>church</i>?"] * 2
     assert re.findall(r'href="#(concept-.*?)"', html) == re.findall(r'id="(concept-.*?)"', html)
     # The ranking does not depend on the order in which cards are given.
-    ranked = [re.findall(r"<td class=rank>\d</td><th scope=row>(\w+)", part) for part in html.split("<article")[1:]]
+    ranked = [
+        re.findall(r"<td class=rank role=cell>\d</td><th scope=row role=rowheader>(\w+)", part)
+        for part in html.split("<article")[1:]
+    ]
     assert ranked[0] == ranked[1]
     assert set(ranked[0]) == {"gold", "esd"}
 

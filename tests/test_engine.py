@@ -9,7 +9,14 @@ from drawn import picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from igmu_data.errors import CorruptImageError, InputError, LengthMismatchError, MissingImageError
+from igmu_data.errors import (
+    CorruptImageError,
+    InputError,
+    LengthMismatchError,
+    MissingImageError,
+    NonFiniteError,
+    OutOfRangeError,
+)
 from igmu_metrics import list_metrics, score
 from igmu_metrics.contract import FloatArray
 from igmu_metrics.images import files as images
@@ -73,6 +80,40 @@ def test_features_are_computed_once_for_detector_and_backbone(five: list[Path]) 
     mean = Mean()
     observe(five, detector=Redness(mean), concepts=["object/a"] * 5, backbones={"x": mean})
     assert mean.seen == len(five)
+
+
+class Broken(Mean):
+    """A network that overflows on the first image of a call."""
+
+    def image_features(self, images: Any) -> FloatArray:
+        found = super().image_features(images)
+        found[0, 0] = np.nan
+        return found
+
+
+class Says:
+    """A detector with one answer to everything."""
+
+    info = InstrumentInfo(name="says", revision="by hand", preparation="none", threshold=0.5)
+
+    def __init__(self, answer: float) -> None:
+        self.answer = answer
+
+    def probabilities(self, batch: Batch, concepts: Any) -> np.ma.MaskedArray[Any, Any]:
+        return np.ma.MaskedArray(np.full((len(batch), len(concepts)), self.answer))
+
+
+def test_what_a_network_gives_as_no_number_is_an_error_and_no_missing_value(five: list[Path]) -> None:
+    with pytest.raises(NonFiniteError, match=r"mean:rgb: features of .*0\.png"):
+        observe(five, backbones={"features": Broken()})
+    with pytest.raises(NonFiniteError, match="mean:rgb: a pair"):
+        observe(five, partners=five, distance=Broken())
+
+
+@pytest.mark.parametrize(("answer", "error"), [(np.nan, NonFiniteError), (1.5, OutOfRangeError)])
+def test_an_answer_that_is_no_probability_is_an_error(five: list[Path], answer: float, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"says: .* is no probability"):
+        observe(five, detector=Says(answer), concepts=["object/church"] * len(five))
 
 
 def test_unclear_stays_masked(tmp_path: Path) -> None:

@@ -220,14 +220,17 @@ def test_wrong_options(
 
 def test_output_places(tmp_path: Path) -> None:
     a, b = tmp_path / "a", tmp_path / "b"
-    assert output_paths(None, [a, b]) == [None, None]
-    assert output_paths(tmp_path / "card.json", [a]) == [tmp_path / "card.json"]
-    assert output_paths(tmp_path / "cards", [a, b]) == [tmp_path / "cards" / "a.json", tmp_path / "cards" / "b.json"]
+    church = "object.church"
+    assert output_paths(None, [a, b], church) == [None, None]
+    assert output_paths(tmp_path / "card.json", [a], church) == [tmp_path / "card.json"]
+    assert output_paths(tmp_path / "cards", [a, b], church) == [
+        tmp_path / "cards" / f"{name}.object.church.json" for name in "ab"
+    ]
     with pytest.raises(InputError, match="'a'"):
-        output_paths(tmp_path, [a, tmp_path / "x" / "a"])
+        output_paths(tmp_path, [a, tmp_path / "x" / "a"], church)
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="file"):
-        output_paths(tmp_path / "file" / "card.json", [a])
+        output_paths(tmp_path / "file" / "card.json", [a], church)
 
 
 def test_score_of_pictures_by_row(folder: Path, evaluation: Evaluation) -> None:

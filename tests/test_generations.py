@@ -3,11 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from drawn import metadata, picture
 
 from igmu_data.errors import DuplicateIdError, EmptyInputError, InputError, MetadataError, UnknownIdError
 from igmu_data.schema import Row
+from igmu_metrics.generations import Generations, joined
 from igmu_metrics.images.layouts import find
 
 ROW = "0123456789abcdef"
@@ -130,3 +132,37 @@ def test_pairs_or_a_name_for_what_is_missing(tmp_path: Path) -> None:
     assert both["seed"].tolist() == [1]
     assert (both["path"][0].parts[-3], both["path_original"][0].parts[-3]) == ("b", "a")
     assert len(reasons) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("seed", [1, 2**63]),  # numpy would make -2**63 of it, and floats of a list that has -1 beside it
+        ("seed", [2**64, 1]),
+        ("seed", [1.5, 1]),
+        ("seed", np.array([0.5, 1.0])),
+        ("width", [1, "2"]),
+        ("present", [0.2, 0.0]),  # a probability is no decision
+        ("present", np.array([np.nan, 1.0])),
+        ("probability", [1, "a"]),
+        ("of_a_plugin", [1.0, "a"]),
+        ("features", [[1.0], [1.0, 2.0]]),
+    ],
+)
+def test_values_of_another_kind_are_refused(name: str, values: Any) -> None:
+    with pytest.raises(InputError, match=name):
+        Generations({name: values})
+
+
+def test_large_seeds_and_numbers_as_ids_stay_what_they_are() -> None:
+    table = Generations({"id": np.array([7, 8]), "seed": [2**63 - 1, -1]})
+    assert table.keys == [("7", 2**63 - 1), ("8", -1)]
+
+
+def test_features_of_two_widths_are_not_joined() -> None:
+    """Those of the narrower network became NaN, as if its images had failed."""
+    tables = [Generations({"features": np.ones((2, width))}) for width in (3, 4)]
+    with pytest.raises(InputError, match="3 and 4"):
+        joined(tables)
+    nothing_read = Generations({"features": np.full((1, 0), np.nan)})
+    assert joined([tables[0], nothing_read])["features"].shape == (3, 3)

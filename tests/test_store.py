@@ -25,7 +25,7 @@ from igmu_data.errors import InputError, OutputError
 from igmu_metrics.contract import FloatArray
 from igmu_metrics.networks.instruments import InstrumentInfo
 from igmu_metrics.networks.observe import observe
-from igmu_metrics.networks.store import READABLE, Store, bound
+from igmu_metrics.networks.store import SEEN, Store, bound
 from igmu_metrics.networks.texts import embedded
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -93,7 +93,7 @@ def test_a_changed_file_is_seen_anew(tmp_path: Path, store: Store) -> None:
 def test_without_networks_it_is_kept_that_a_file_can_be_read(tmp_path: Path, store: Store) -> None:
     path = picture(tmp_path / "a.png", (3, 3, 3))
     seen = observe([path], store=store)
-    assert READABLE in store.get(str(seen["sha256"][0]), [READABLE])
+    assert SEEN in store.get(str(seen["sha256"][0]), [SEEN])
     assert observe([path], store=store)["status"].tolist() == ["ok"]
 
 
@@ -307,7 +307,7 @@ def test_the_commands_say_what_is_there_and_drop_it(
     store = Store(tmp_path / "features.sqlite", 10**9)
     key = json.dumps(["clip:mine", "sha256:abc", "x", {}])
     store.put(key, [(sha("a"), np.arange(3.0)), (sha("b"), np.arange(3.0))])
-    store.put(READABLE, [(sha("a"), np.zeros(0))])
+    store.put(SEEN, [(sha("a"), np.zeros(0))])
     store.close()
     cli_cache.info()
     said = capsys.readouterr().out

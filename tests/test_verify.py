@@ -194,11 +194,11 @@ def test_two_runs_give_the_same_bytes_and_a_log_keeps_their_times(folder: Path, 
         arguments += ["--config", CONFIG, "--detector", f"labels:{folder / 'labels.csv'}", "--out", tmp_path / name]
         done = CliRunner().invoke(app, [str(a) for a in arguments])
         assert done.exit_code == 0, done.output
-    one, other = ((tmp_path / name / "forgetful.json").read_bytes() for name in ("a", "b"))
+    one, other = ((tmp_path / name / f"forgetful.{CONFIG}.json").read_bytes() for name in ("a", "b"))
     assert one == other == (folder / "cards" / "forgetful.json").read_bytes()
     (line,) = [json.loads(text) for text in (tmp_path / "a" / RUNS).read_text().splitlines()]
     assert line["content_sha256"] == json.loads(one)["content_sha256"]
-    assert line["card"] == "forgetful.json"
+    assert line["card"] == f"forgetful.{CONFIG}.json"
     assert line["seconds"] >= 0
 
 

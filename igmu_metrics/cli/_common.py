@@ -116,22 +116,28 @@ def before(
         raise typer.Exit
 
 
-def write_cards(cards: Iterable[Scorecard], place: Callable[[str], Path | None]) -> list[Scorecard]:
+def write_cards(cards: Iterable[Scorecard], place: Callable[[Scorecard], Path | None]) -> list[Scorecard]:
     """Write every card as soon as it is there, and note the run beside it.
 
     Args:
         cards: as they are made.
-        place: model → file to write, or None.
+        place: card → file to write, or None.
 
     Returns:
         All cards.
+
+    Raises:
+        OutputError: the file holds something else than an earlier card of the same evaluation.
     """
-    from igmu_metrics.scorecard import Stopwatch, write
+    from igmu_data.errors import OutputError
+    from igmu_metrics.scorecard import Stopwatch, replaces, write
 
     clock, done = Stopwatch(), []
     for card in cards:
         done.append(card)
-        if (path := place(card.model)) is not None:
+        if (path := place(card)) is not None:
+            if path.exists() and (why := replaces(card, path)):
+                raise OutputError(f"{path}: {why}, which would be lost. Give another --out.")
             write(card, path)
             clock.log(path, card.content_sha256)
     return done

@@ -17,12 +17,14 @@ def merge(
 ) -> None:
     """Merge the tables of all shards into scorecards (images not needed)."""
     from igmu_data.files import require_writable
+    from igmu_metrics.evaluation import card_name
     from igmu_metrics.report import terminal as tables
     from igmu_metrics.scale import shards
 
     if out is not None:
         require_writable(out)
     cards = write_cards(
-        shards.merge(folder, device=device), lambda model: None if out is None else out / f"{model}.json"
+        shards.merge(folder, device=device),
+        lambda card: None if out is None else out / card_name(card.model, card.config),
     )
     tables.show(*tables.scores(cards))

@@ -52,7 +52,8 @@ def score(
     if shard is not None:
         _score_shard(evaluation, original, unlearned, out, shard)
         return
-    paths = {folder.name: path for folder, path in zip(unlearned, output_paths(out, unlearned), strict=True)}
+    places = output_paths(out, unlearned, evaluation.config)
+    paths = {folder.name: path for folder, path in zip(unlearned, places, strict=True)}
     with bars() as advance:
         if choice("engine", engine, ENGINES) == "ray":
             if out is None or out.suffix == ".json":
@@ -60,7 +61,7 @@ def score(
             found = cluster.run(evaluation, original, unlearned, out / _TABLES, workers=workers, advance=advance)
         else:
             found = evaluation.run(original, unlearned, advance)
-        cards = write_cards(found, paths.__getitem__)
+        cards = write_cards(found, lambda card: paths[card.model])
     tables.show(*tables.scores(cards))
 
 

@@ -6,11 +6,13 @@ file that the metadata lists is there and can be read is found out when it is re
 
 - `metadata`: a `metadata.jsonl` beside the images (the ImageFolder convention) with `file_name`, `id` and `seed`.
 - `igmu`: the IGMU reference's `<class>_<prompt>_<k>.png`, in folders `forget`, `retain` and `adversarial`.
-- `flat`: all images of the folder were drawn for one and the same prompt.
+- `flat`: all images of the folder were generated for one and the same prompt; two models' pair by the number at the end
+  of their names, or by the whole name where these are not all numbered alike.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -30,9 +32,13 @@ from igmu_metrics.generations import Generations, of_records
 LAYOUTS: Final = ("metadata", "igmu", "flat")
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 METADATA: Final = "metadata.jsonl"
+_NUMBER: Final = re.compile(r"(?P<before>.*?)(?P<number>\d{1,18})")
 _REFERENCE_NAME: Final = re.compile(r"(?P<prompt>\d+_\d+)_(?P<sample>\d+)")
 
 
+_SHOWN: Final = 60  # characters of a prompt that a message quotes
+_OF_MODEL: Final = ("model", "revision", "dtype")
+_OF_IMAGE: Final = ("steps", "guidance_scale", "width", "height")
 # What the table takes from a row of the corpus.
 _OF_ROW: Final = (
     "split",
@@ -112,7 +118,8 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
         raise MetadataError(
             f"{folder}: no {METADATA}. Write one line {{file_name, id, seed}} per image, or give --layout igmu or flat."
         )
-    found, listed = [], set()
+    found, listed, recorded = [], set(), []
+    makers: dict[tuple[str, ...], int] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
         if not line.strip():
             continue
@@ -126,14 +133,33 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
                 f"{path}, line {number}: id {record['id']!r} is no row of this config ({len(rows)} rows). "
                 "Check --config and the corpus version."
             )
+        if record.get("prompt", row.prompt) != row.prompt:
+            raise MetadataError(
+                f"{path}, line {number}: the prompt is {_short(record['prompt'])}, that of row {row.id!r} is "
+                f"{_short(row.prompt)}. Name the row that was generated, or leave the prompt out."
+            )
+        makers.setdefault(tuple(str(record.get(name, "")) for name in _OF_MODEL), number)
+        if len(makers) > 1:
+            told = " and ".join(f"{'@'.join(filter(None, m))} (line {at})" for m, at in makers.items())
+            raise MetadataError(f"{path}: images of more than one model: {told}. Keep each model's in its own folder.")
         listed.add(image.resolve())
         found.append((row, record["seed"], image))
+        recorded.append(record)
     stray = [p for p in _images(folder) if p.resolve() not in listed]
     if stray:
         raise MetadataError(
             f"{stray[0]}: not listed in {path} ({len(stray)} such images). Add a line, or move it away."
         )
-    return of_rows(found)
+    if not found:
+        return of_rows(found)
+    return of_rows(found).with_columns(
+        recorded_sha256=[r.get("sha256") for r in recorded],
+        generated_with=[", ".join(f"{name} {r[name]}" for name in _OF_IMAGE if name in r) for r in recorded],
+    )
+
+
+def _short(text: Any) -> str:
+    return repr(text) if len(repr(text)) <= _SHOWN else repr(text)[:_SHOWN] + "…"
 
 
 def listed(folder: Path) -> dict[tuple[str, int], Path]:
@@ -163,6 +189,8 @@ def _record(line: str, where: str) -> dict[str, Any]:
             raise MetadataError(f"{where}: no {name!r}, only {', '.join(sorted(record)) or 'nothing'}. Add it.")
         if not isinstance(record[name], kind) or isinstance(record[name], bool):
             raise MetadataError(f"{where}: {name} is {record[name]!r}; it must be a {kind.__name__}.")
+    if not 0 <= record["seed"] < 2**63:
+        raise MetadataError(f"{where}: seed is {record['seed']}; it must lie in 0..2^63-1.")
     return record
 
 
@@ -181,7 +209,18 @@ def _from_reference(folder: Path) -> Generations:
 
 
 def _flat(folder: Path, prompt: str | None) -> Generations:
+    """Images of one prompt; what pairs two models' is the number at the end of the name, or the whole name."""
+    images = _images(folder)
+    names = [path.relative_to(folder).with_suffix("").as_posix() for path in images]
+    numbered = [_NUMBER.fullmatch(name) for name in names]
+    if len({match and match["before"] for match in numbered}) == 1 and all(numbered):
+        seeds = [int(match["number"]) for match in numbered if match]
+    else:
+        seeds = [int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big") for name in names]
     given = {} if prompt is None else {"prompt": prompt}
     return of_records(
-        [{"id": "prompt", "seed": i, "split": "forget", "path": p} | given for i, p in enumerate(_images(folder))]
+        [
+            {"id": "prompt", "seed": seed, "split": "forget", "path": path} | given
+            for seed, path in zip(seeds, images, strict=True)
+        ]
     )

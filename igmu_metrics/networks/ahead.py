@@ -19,7 +19,7 @@ from igmu_data.errors import ImageError
 from igmu_metrics.contract import FloatArray
 from igmu_metrics.networks.instruments import Extractor, feature_key
 from igmu_metrics.networks.pairs import Pair, Pairs
-from igmu_metrics.networks.store import READABLE, Store
+from igmu_metrics.networks.store import SEEN, Store
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -52,6 +52,7 @@ class Loaded:
     Args:
         sha256: of the file's bytes; "" for a picture that was given decoded.
         stored: format, width, height and mode as stored; the format is "" for a picture that was given decoded.
+        blank: whether it is of one colour.
         known: values that the store had, by key.
         inputs: what the networks whose features are missing are given, by feature key.
         image: the picture itself, if somebody needs it.
@@ -61,6 +62,7 @@ class Loaded:
 
     sha256: str = ""
     stored: tuple[str, int, int, str] = ("", 0, 0, "")
+    blank: bool = False
     known: Mapping[str, FloatArray] = field(default_factory=dict)
     inputs: Mapping[str, Any] = field(default_factory=dict)
     image: Image | None = None
@@ -96,22 +98,24 @@ def load(
     try:
         one = _Opened.of(image, name)
         wanted = {feature_key(e): e for e in extractors}
-        asked = [*wanted, *filter(None, [answer])] or [READABLE]
+        asked = [*wanted, *filter(None, [answer]), SEEN]
         known = store.get(one.sha256, asked) if store is not None and one.sha256 else {}
         needless = for_answer if not answer or answer in known else ()
         missing = [e for key, e in wanted.items() if key not in known and key not in needless]
         other = _Opened.of(partner, f"partner of {name}") if pairs is not None and partner is not None else None
         pair = pairs.known(one.sha256, other.sha256) if pairs is not None and other is not None else None
         measured = pair is None or pair.known is not None
-        if known and not missing and not keep_image and measured:
-            return Loaded(one.sha256, one.stored(), known, pair=pair)
+        if SEEN in known and not missing and not keep_image and measured:
+            return Loaded(one.sha256, one.stored(), bool(known[SEEN][0]), known, pair=pair)
         picture = one.decoded()
+        extrema: Any = picture.getextrema()  # of each channel
+        blank = all(low == high for low, high in extrema)
         prepared = {e.preparation: e for e in missing}
         ready = {preparation: e.prepare(picture) for preparation, e in prepared.items()}
         inputs = {feature_key(e): ready[e.preparation] for e in missing}
         if pairs is not None and other is not None and pair is not None and not measured:
             pair = replace(pair, inputs=(pairs.prepared(picture), pairs.prepared(other.decoded())))
-        return Loaded(one.sha256, one.stored(), known, inputs, picture if keep_image else None, pair)
+        return Loaded(one.sha256, one.stored(), blank, known, inputs, picture if keep_image else None, pair)
     except ImageError as error:
         return Loaded(error=error)
 

@@ -12,9 +12,9 @@ from typing import Any, Final, Literal, cast
 
 import numpy as np
 
-from igmu_data.errors import LengthMismatchError
+from igmu_data.errors import LengthMismatchError, NonFiniteError, OutOfRangeError
 from igmu_metrics.contract import FloatArray
-from igmu_metrics.generations import FAILED, OK, UNCLEAR, Array, texts
+from igmu_metrics.generations import BLANK, FAILED, OK, UNCLEAR, Array, texts
 from igmu_metrics.networks.ahead import Loaded, ahead, load
 from igmu_metrics.networks.extraction import filled
 from igmu_metrics.networks.instruments import (
@@ -27,11 +27,13 @@ from igmu_metrics.networks.instruments import (
     features_of,
 )
 from igmu_metrics.networks.pairs import Pairs
-from igmu_metrics.networks.store import READABLE, Store
+from igmu_metrics.networks.store import SEEN, Store
 
 OnError = Literal["raise", "skip"]
+Blank = Literal["apart", "keep"]
 BATCH_SIZE: Final = 16
 Tick = Callable[[int], None]
+_CHECK: Final = "Check the weights, and the precision (16 bits overflow)."
 _AT_ONCE: Final = 64  # images that a detector judges in one call, always as many: see `networks.extraction`
 
 
@@ -44,6 +46,7 @@ def observe(
     partners: Sequence[Any] | None = None,
     distance: Backbone | None = None,
     on_error: OnError = "raise",
+    blank: Blank = "keep",
     batch_size: int = BATCH_SIZE,
     tick: Tick = lambda n: None,
     store: Store | None = None,
@@ -58,6 +61,7 @@ def observe(
         partners: (n,) paths or PIL images of another model to compare each image with; None where there is none.
         distance: compares them.
         on_error: `raise` stops at the first unreadable image, `skip` counts it; so does an unreadable partner.
+        blank: images of one colour: `apart` gives them a status of their own and no answer, `keep` judges them.
         batch_size: images read ahead at once; no influence on the results.
         tick: called with the number of images just looked at.
         store: keeps features and answers by the content of the files; what it holds is not computed again.
@@ -69,6 +73,7 @@ def observe(
 
     Raises:
         ImageError: an unreadable image, with `on_error="raise"`.
+        NonFiniteError, OutOfRangeError: a network gave what is no number, or a detector no probability.
         InputError: a pair that `distance` cannot compare.
         LengthMismatchError: not one partner, or concept, an image.
         OutputError: the store cannot be written.
@@ -82,7 +87,7 @@ def observe(
     roles = dict(backbones or {})
     reads: Sequence[Backbone | Extractor] | None = getattr(detector, "reads", None)
     looks = detector if reads is None else None  # a detector that wants the images themselves
-    seen = _Pass(n, [*roles.values(), *(reads or ())], store)
+    seen = _Pass(images, [*roles.values(), *(reads or ())], store)
     answers = _Answers(detector, concepts, seen, store) if detector is not None else None
     only_for_answers = {feature_key(s) for s in reads or ()} - {feature_key(b) for b in roles.values()}
     pending: list[tuple[int, Loaded]] = []
@@ -128,16 +133,18 @@ def observe(
     if pairs is not None:
         pairs.flush()
     out = seen.columns()
+    aside = seen.blank if blank == "apart" else np.zeros(n, dtype=np.bool_)
     if answers is not None:
         if looks is None:
             open_ = [i for i in np.flatnonzero(seen.ok).tolist() if not answers.known[i]]
             for at in (open_[k : k + _AT_ONCE] for k in range(0, len(open_), _AT_ONCE)):
                 full = filled(at, _AT_ONCE)
                 answers.judge(at, Batch([_path(images, i) for i in full]), full)
-        out["probability"] = answers.values
+        out["probability"] = np.ma.MaskedArray(answers.values, mask=np.ma.getmaskarray(answers.values) | aside)
         asked = np.asarray([bool(c) for c in concepts], dtype=np.bool_)
         unclear = seen.ok & asked & np.ma.getmaskarray(answers.values)
         out["status"] = np.where(unclear, UNCLEAR, out["status"])
+    out["status"] = np.where(aside, BLANK, out["status"])
     out |= {name: seen.features(backbone) for name, backbone in roles.items()}
     return out if pairs is None else out | {"lpips": pairs.distances}
 
@@ -179,6 +186,9 @@ class _Answers:
             if not concept:
                 continue
             value = found[row, column[concept]]
+            if value is not np.ma.masked and not 0 <= value <= 1:  # false for NaN, too
+                error = OutOfRangeError if np.isfinite(value) else NonFiniteError
+                raise error(f"{self._detector.info.name}: {value} for {batch.paths[row]} is no probability. {_CHECK}")
             self.values[i] = value
             answer = np.array([np.nan if value is np.ma.masked else float(value)])
             fresh.setdefault(self._keys[concept], []).append((self._seen.hashes[i], answer))
@@ -190,7 +200,8 @@ class _Answers:
 class _Pass:
     """What has been found so far: a row of features a picture, and pictures waiting until they fill a call."""
 
-    def __init__(self, n: int, sources: Sequence[Backbone | Extractor], store: Store | None) -> None:
+    def __init__(self, images: Sequence[Any], sources: Sequence[Backbone | Extractor], store: Store | None) -> None:
+        n, self._images = len(images), images
         distinct = {feature_key(s): s for s in sources}
         self.extractors: list[Extractor] = [
             cast(Extractor, s) if hasattr(s, "extract") else _Whole(cast(Any, s)) for s in distinct.values()
@@ -198,6 +209,8 @@ class _Pass:
         self.ok = np.zeros(n, dtype=np.bool_)
         self.hashes = [""] * n
         self.status = [OK] * n
+        self.blank = np.zeros(n, dtype=np.bool_)
+        self._fresh: list[tuple[str, FloatArray]] = []
         self._stored: list[tuple[str, int, int, str]] = [("", 0, 0, "")] * n
         self._store = store
         self._arrays: dict[str, FloatArray] = {}
@@ -207,8 +220,11 @@ class _Pass:
         """Take in one picture; run every network that has a full batch."""
         self.ok[i] = True
         self.hashes[i], self._stored[i] = one.sha256, one.stored
-        if self._store is not None and not self.extractors and not one.known:
-            self._store.put(READABLE, [(one.sha256, np.zeros(0))])
+        self.blank[i] = one.blank
+        if one.sha256 and SEEN not in one.known:
+            self._fresh.append((one.sha256, np.array([float(one.blank)])))
+            if len(self._fresh) >= _AT_ONCE:
+                self._note()
         for extractor in self.extractors:
             key = feature_key(extractor)
             if key in one.known:
@@ -235,8 +251,15 @@ class _Pass:
 
     def flush(self) -> None:
         """Run the networks on what is left."""
+        self._note()
         for extractor in self.extractors:
             self._run(extractor)
+
+    def _note(self) -> None:
+        """Keep what was seen of files whatever the networks are."""
+        if self._store is not None:
+            self._store.put(SEEN, self._fresh)
+        self._fresh.clear()
 
     def rows(self, at: Sequence[int]) -> dict[str, FloatArray]:
         """Features of some pictures by feature key."""
@@ -261,6 +284,10 @@ class _Pass:
         waiting.clear()
 
     def _keep(self, key: str, i: int, row: FloatArray) -> None:
+        if not np.isfinite(row).all():
+            # Not a row of NaN, which says that there is no image: the set that distances are of would lack it.
+            name = next(e.info.name for e in self.extractors if feature_key(e) == key)
+            raise NonFiniteError(f"{name}: features of {_path(self._images, i)} are not finite. {_CHECK}")
         if key not in self._arrays:
             self._arrays[key] = np.full((len(self.ok), len(row)), np.nan)
         self._arrays[key][i] = row

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from igmu_data.errors import NonFiniteError
 from igmu_metrics.contract import FloatArray
 from igmu_metrics.networks.instruments import Backbone, feature_key
 from igmu_metrics.networks.store import Store
@@ -63,7 +64,7 @@ class Pairs:
         """Take in one pair; run the network if it has a full batch.
 
         Raises:
-            InputError: a pair that the backbone cannot compare.
+            InputError: a pair that the backbone cannot compare, or a distance that is no number.
         """
         if pair.known is not None:
             self.distances[i] = pair.known
@@ -78,6 +79,11 @@ class Pairs:
             return
         pairs = list(self._waiting.values())
         found = self._compare([pair.inputs for pair in pairs if pair.inputs is not None])
+        if not (np.isfinite(found) & (np.asarray(found) >= 0)).all():
+            raise NonFiniteError(
+                f"{self._backbone.info.name}: a pair of images has no finite distance. "
+                "Check the weights, and the precision (16 bits overflow)."
+            )
         self.distances[list(self._waiting)] = found
         if self._store is not None:
             rows = zip(pairs, found, strict=True)

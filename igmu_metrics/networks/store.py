@@ -28,8 +28,9 @@ from igmu_data.errors import InputError, OutputError
 from igmu_data.sandbox.packaged import CACHE_ENVIRONMENT, cache_folder
 from igmu_metrics.contract import FloatArray
 
-READABLE: Final = "readable"
-"""Key of rows that say only that a file was decoded without an error; raise it when `images` refuses more."""
+SEEN: Final = "readable (1: of one colour)"
+"""Key of rows that say that a file was decoded without an error, and whether it is blank; change it when `images`
+refuses more."""
 FILE: Final = "features.sqlite"
 SIZE_ENVIRONMENT: Final = "IGMU_CACHE_GB"
 DEFAULT_GB: Final = 10.0

@@ -132,6 +132,9 @@ def scores(cards: Sequence[Scorecard]) -> list[Table]:
         table.add_row(f"coverage: {part}", *(str((c.coverage or {}).get(part, DASH)) for c in cards))
     if any(c.failures for c in cards):
         table.add_row("left out (unreadable or unpaired)", *(str(len(c.failures)) for c in cards))
+    for card in cards:
+        for note in card.notes:
+            notes.setdefault(note, set()).add(card.model)
     why = _table("Notes", "figure", "why")
     for reason, figures in notes.items():
         why.add_row("\n".join(sorted(figures)), reason)

@@ -3,8 +3,8 @@
 Conventions: workers are processes that hold the networks and look at one shard after another (see `sharding`); pictures
 and plugin files must lie under the same paths on every machine. A shard whose worker dies is looked at again by
 another one. The driver writes each table under its own name, whole or not at all, so that a shard that comes twice is
-there once; tables that are there already are not made again, so that a restart goes on. The cards are those of one
-machine, as far as the machines' arithmetic agrees (same kind of processor, same number of threads).
+there once; tables of the same images that are there already are not made again, so that a restart goes on. The cards
+are those of one machine, as far as the machines' arithmetic agrees (same kind of processor, same number of threads).
 """
 
 from __future__ import annotations
@@ -53,13 +53,17 @@ def run(
     require("ray", "ray")
     import ray
 
-    drawn = evaluation.found(original, unlearned)[0]
-    n = max(1, round(len(drawn) / per_shard))
+    tables = evaluation.found(original, unlearned)
+    n = max(1, round(len(tables[0]) / per_shard))
     names = [original.name, *(folder.name for folder in unlearned)]
+    known = [sharding.contents(table) for table in tables]
     missing = [
         i
         for i in range(1, n + 1)
-        if not all(_there(out / sharding.file_name(name, i, n), evaluation) for name in names)
+        if not all(
+            _there(out / sharding.file_name(name, i, n), evaluation, content)
+            for name, content in zip(names, known, strict=True)
+        )
     ]
     if missing:
         if not ray.is_initialized():
@@ -71,7 +75,7 @@ def run(
             compute=ray.data.ActorPoolStrategy(size=workers or max(1, int(ray.cluster_resources().get("CPU", 1)))),
             num_cpus=1,
             num_gpus=1 if ray.cluster_resources().get("GPU") else 0,
-            fn_constructor_args=(evaluation, folders, n, registry.files()),
+            fn_constructor_args=(evaluation, folders, n, registry.files(), known),
         )
         for row in looked.iter_rows():
             _write(out / row["name"], row["data"])
@@ -82,10 +86,12 @@ def run(
 class _Looker:
     """One worker: the networks, loaded once."""
 
-    def __init__(self, evaluation: Evaluation, folders: Sequence[str], n: int, plugins: Sequence[Path]) -> None:
+    def __init__(
+        self, evaluation: Evaluation, folders: Sequence[str], n: int, plugins: Sequence[Path], known: Sequence[str]
+    ) -> None:
         for path in plugins:
             registry.load_file(path)
-        self._evaluation, self._n = evaluation, n
+        self._evaluation, self._n, self._known = evaluation, n, known
         self._original, *self._unlearned = map(Path, folders)
         # Never closed: the worker is killed at the end, which the cache survives.
         self._opened = evaluation.opened()
@@ -102,19 +108,21 @@ class _Looker:
                     (int(i), self._n),
                     Path(place),
                     tools=self._tools,
+                    known=self._known,
                 )
                 names += [file.name for file in files]
                 data += [file.read_bytes() for file in files]
         return {"name": names, "data": data}
 
 
-def _there(path: Path, evaluation: Evaluation) -> bool:
-    """Whether a table of an earlier run can be taken."""
+def _there(path: Path, evaluation: Evaluation, content: str) -> bool:
+    """Whether a table of an earlier run can be taken: made alike, of the same images."""
     if not path.exists():
         return False
     try:
-        return bool(generations.read(path)[1]["evaluation"] == sharding.options(evaluation))
-    except MetadataError:
+        facts = generations.read(path)[1]
+        return bool(facts["evaluation"] == sharding.options(evaluation) and facts.get("contents") == content)
+    except (MetadataError, KeyError):
         return False
 
 

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from igmu_data import __version__
-from igmu_data.errors import InputError, MetadataError
+from igmu_data.errors import ImageError, InputError, MetadataError
 from igmu_metrics import generations
 from igmu_metrics.evaluation import Advance, Evaluation, Instruments
 from igmu_metrics.generations import Generations, joined
+from igmu_metrics.images.files import content_hash
 from igmu_metrics.images.layouts import ordered
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.settings import local
@@ -61,6 +62,7 @@ def look(
     out: Path,
     advance: Advance = lambda what, done, total: None,
     tools: Instruments | None = None,
+    known: Sequence[str] | None = None,
 ) -> list[Path]:
     """Look at one part of every model, and write its tables.
 
@@ -72,6 +74,7 @@ def look(
         out: folder of the tables of all parts.
         advance: told about progress.
         tools: instruments that are loaded already.
+        known: `contents` of every model's folder, the original's first, where somebody has read them already.
 
     Returns:
         The files, the original's first.
@@ -82,10 +85,11 @@ def look(
     """
     if tools is None:
         with evaluation.opened() as opened:
-            return look(evaluation, original, unlearned, shard, out, advance, opened)
+            return look(evaluation, original, unlearned, shard, out, advance, opened, known)
     whole, *others = evaluation.found(original, unlearned)
+    first, *rest = known or map(contents, (whole, *others))
     facts = {
-        "format": 2,
+        "format": 3,
         "igmu": __version__,
         "evaluation": options(evaluation),
         "instruments": _signed(tools),
@@ -93,11 +97,23 @@ def look(
         "shard": list(shard),
     }
     before = evaluation.measured(part(whole, *shard), tools, original.name, advance)
-    files = [_write(out, facts | {"n_total": len(whole)}, original.name, before)]
-    for folder, table in zip(unlearned, others, strict=True):
+    files = [_write(out, facts | {"n_total": len(whole), "contents": first}, original.name, before)]
+    for folder, table, content in zip(unlearned, others, rest, strict=True):
         seen = evaluation.measured(part(table, *shard), tools, folder.name, advance, before)
-        files.append(_write(out, facts | {"n_total": len(table)}, folder.name, seen))
+        files.append(_write(out, facts | {"n_total": len(table), "contents": content}, folder.name, seen))
     return files
+
+
+def contents(table: Generations) -> str:
+    """One hash over all images of a model, whichever part is looked at: parts of other images are not merged."""
+    digest = hashlib.sha256()
+    for (row, seed), path in zip(table.keys, table["path"], strict=True):
+        try:
+            content = content_hash(path)
+        except ImageError:
+            content = "unreadable"
+        digest.update(f"{row}\t{seed}\t{content}\n".encode())
+    return digest.hexdigest()
 
 
 def _write(out: Path, facts: Mapping[str, Any], model: str, table: Generations) -> Path:
@@ -166,6 +182,11 @@ def _whole(folder: Path, model: str, parts: Sequence[_Part]) -> Generations:
     if any(facts["shard"][1] != n for _, facts in parts) or there != list(range(1, n + 1)):
         missing = [f"{i}/{n}" for i in range(1, n + 1) if i not in there]
         raise MetadataError(f"{folder}: {model} lacks the shards {', '.join(missing) or 'of one n'}. Run them.")
+    if len({facts.get("contents") for _, facts in parts}) > 1:
+        raise MetadataError(
+            f"{folder}: the shards of {model} are of unlike images: its folder changed between them. Run all of them "
+            "again."
+        )
     table = joined([table for table, _ in parts])
     if len(table) != n_total or len(set(table.keys)) != len(table):
         raise MetadataError(

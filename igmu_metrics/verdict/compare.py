@@ -144,6 +144,7 @@ def require_comparable(cards: Sequence[Scorecard], *, ranked: bool = True) -> No
         if not first.scores.keys() & other.scores.keys():
             raise IncomparableError(f"{first.model} and {other.model} have no score in common. Score them alike.")
         _require_alike(first, other, but=_OF_COVERAGE)
+        require_one_original(first, other)
         if ranked and first.coverage != other.coverage:
             raise IncomparableError(
                 f"{first.model} and {other.model} cover the protocol unlike ({covered(first)}, and {covered(other)}). "
@@ -168,6 +169,23 @@ def _require_alike(first: Scorecard, other: Scorecard, *, but: Sequence[str] = (
             raise IncomparableError(
                 f"{first.model} and {other.model} cannot be compared in {name}: {listed}. Score them alike."
             )
+
+
+def require_one_original(first: Scorecard, other: Scorecard) -> None:
+    """Refuse cards that were scored against different images of an original, whatever it is called."""
+    mine, theirs = (
+        {key: g[name] for key, g in zip(c.generations.keys, c.generations.records(name), strict=True) if g[name]}
+        for c in (first, other)
+        for name in ("sha256" + ORIGINAL,)
+    )
+    shared = sorted(mine.keys() & theirs.keys())
+    if unlike := [key for key in shared if mine[key] != theirs[key]]:
+        row, seed = unlike[0]
+        raise IncomparableError(
+            f"{first.model} and {other.model} were scored against different originals: {len(unlike)} of the "
+            f"{len(shared)} images of {first.original_model!r} that both saw differ, such as that of row {row!r}, seed "
+            f"{seed}. Score both against the same folder."
+        )
 
 
 def in_common(cards: Sequence[Scorecard]) -> str:

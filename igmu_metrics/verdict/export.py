@@ -10,6 +10,7 @@ import csv
 import io
 import re
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Final
 
 from igmu_data.configs import config_target
@@ -21,6 +22,7 @@ from igmu_metrics.coverage import covered, covering
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.scorecard import Scorecard, ScoreEntry
 from igmu_metrics.statistics.formatting import between, formatted, value_of
+from igmu_metrics.verdict.compare import require_one_original
 
 EVAL_RESULTS: Final = ".eval_results/igmu.yaml"
 HEADLINE: Final = "forget_score"
@@ -113,7 +115,14 @@ def _headline(entry: ScoreEntry) -> str:
 
 
 def latex(cards: Sequence[Scorecard]) -> str:
-    """A booktabs table: a line a model, the forget score and its aspects with their 95 % intervals."""
+    """A booktabs table: a line a model, the forget score and its aspects with their 95 % intervals.
+
+    Raises:
+        IncomparableError: cards of one concept that were scored against different originals.
+    """
+    for a, b in combinations(cards, 2):
+        if a.config == b.config:
+            require_one_original(a, b)
     wanted = [(HEADLINE, name) for name in (HEADLINE, *ASPECTS)]
     wanted += [("concept_accuracy", "conditional_unlearning_accuracy"), ("attack_success_rate", "asr_any@k")]
     shown = [pair for pair in wanted if any(value_of(c.figure(*pair)) is not None for c in cards)]

@@ -15,7 +15,7 @@ from igmu_metrics.contract import Estimate, Metric, scored
 from igmu_metrics.evaluation import parts
 from igmu_metrics.generations import column
 from igmu_metrics.metrics._aspect_sums import PROBES, preservation_of
-from igmu_metrics.scorecard import Scorecard
+from igmu_metrics.scorecard import Scorecard, ScoreEntry
 
 FORGET: Final = "forget_score"
 _DECIDED: Final = ("forgetting", "robustness", "preservation", *map(preservation_of, PROBES))
@@ -33,7 +33,7 @@ def figures(card: Scorecard) -> dict[str, dict[str, Estimate]]:
             continue
         for part, table in parts(metric, card.generations):
             key = f"{name}/{part}" if part else name
-            if (entry := card.scores.get(key)) is None or registry.absent(name, entry.package):
+            if (entry := card.scores.get(key)) is None or _elsewhere(entry):
                 continue
             # What was decided when the score was made stands in its signature.
             decided = {k: v for k, v in entry.signature.items() if "." not in k}
@@ -48,9 +48,17 @@ def figures(card: Scorecard) -> dict[str, dict[str, Estimate]]:
 
 
 def notes(card: Scorecard) -> list[str]:
-    """Which scores cannot be computed again here, as their metrics are of packages that are not here, or other ones."""
-    absent = {name: registry.absent(entry.name, entry.package) for name, entry in card.scores.items()}
+    """Which scores cannot be computed again here, as their metrics are not here, or of another version."""
+    absent = {name: _elsewhere(entry) for name, entry in card.scores.items()}
     return [f"score {name} cannot be recomputed: {why}" for name, why in absent.items() if why]
+
+
+def _elsewhere(entry: ScoreEntry) -> str:
+    """Why a score cannot be computed again here; "" if it can."""
+    if why := registry.absent(entry.name, entry.package):
+        return why
+    here, made = registry.metric(entry.name).INFO.version, entry.signature.get("v", 0)
+    return "" if made == here else f"it was made by version {made} of {entry.name}, this is {here}"
 
 
 def _published(metric: Metric) -> bool:

@@ -51,7 +51,7 @@ class Sight:
             for key, reason in drawn.failures.items()
         ]
         paths = list(drawn.files.values())
-        columns = observe(paths, detector=self.detector, concepts=[self.concept] * len(paths))
+        columns = observe(paths, detector=self.detector, concepts=[self.concept] * len(paths), blank="apart")
         p = columns["probability"]
         present = np.ma.MaskedArray(np.ma.filled(p, 0.0) >= threshold, mask=np.ma.getmaskarray(p))
         ids, seeds = [key[0] for key in drawn.files], [key[1] for key in drawn.files]

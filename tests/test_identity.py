@@ -1,0 +1,268 @@
+"""Who is who is told by content: images, originals, shards, cards. Each case was once a wrong number without a word."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from drawn import copied, draw, metadata, picture, read_metadata
+from PIL import Image
+
+from igmu_data.errors import ChecksumError, IncomparableError, InputError, MetadataError, OutputError
+from igmu_data.load import bench_rows
+from igmu_metrics.cli._common import write_cards
+from igmu_metrics.evaluation import Evaluation
+from igmu_metrics.images.layouts import find
+from igmu_metrics.report.leaderboard import alike
+from igmu_metrics.report.view import Section, view
+from igmu_metrics.scale import cluster, shards
+from igmu_metrics.scorecard import Scorecard, read
+from igmu_metrics.verdict import export
+from igmu_metrics.verdict.compare import require_comparable
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory, bench_folder: Path) -> Path:
+    out = tmp_path_factory.mktemp("identity") / "images"
+    draw(out, list(bench_rows("object.church", bench=bench_folder).values()))
+    return out
+
+
+@pytest.fixture(scope="module")
+def evaluation(drawn: Path, bench_folder: Path) -> Evaluation:
+    lines = (drawn / "labels.csv").read_text().splitlines()
+    # The same answers wherever a copy of the folder lies, and for another original.
+    more = [line.replace("original/", "other/original/", 1) for line in lines[1:] if line.startswith("original/")]
+    (drawn / "labels.csv").write_text("\n".join([*lines, *more]) + "\n")
+    return Evaluation("object.church", bench=str(bench_folder), detector=f"labels:{drawn / 'labels.csv'}", cache=False)
+
+
+def card(evaluation: Evaluation, original: Path, unlearned: Path) -> Scorecard:
+    return next(iter(evaluation.run(original, [unlearned])))
+
+
+@pytest.fixture(scope="module")
+def two_originals(drawn: Path, evaluation: Evaluation) -> list[Scorecard]:
+    """Two models, each scored against another folder called `original`."""
+    other = copied(drawn / "original", drawn / "other" / "original")
+    for image in other.rglob("*.png"):
+        Image.open(image).convert("L").convert("RGB").save(image)
+    return [
+        card(evaluation, drawn / "original", drawn / "forgetful"),
+        card(evaluation, other, drawn / "unchanged"),
+    ]
+
+
+def test_cards_of_another_original_are_refused_and_named(two_originals: list[Scorecard]) -> None:
+    for judge in (
+        require_comparable,
+        lambda cards: require_comparable(cards, ranked=False),
+        export.latex,
+        lambda cards: view(Section(cards, {})),
+    ):
+        with pytest.raises(IncomparableError, match=r"different originals: .* images of 'original'"):
+            judge(two_originals)
+    assert len(alike(two_originals)) == 2
+
+
+def test_shards_of_other_images_are_not_merged(drawn: Path, evaluation: Evaluation, tmp_path: Path) -> None:
+    folder = copied(drawn / "unchanged", tmp_path / "unchanged")
+    labelled = replace(evaluation, detector=f"labels:{_labels(drawn, tmp_path, 'unchanged')}")
+    out = tmp_path / "tables"
+    for i in (1, 2):
+        shards.look(labelled, drawn / "original", [folder], (i, 2), out)
+    assert len(list(shards.merge(out))) == 1
+    _exchange(drawn / "forgetful", folder)
+    shards.look(labelled, drawn / "original", [folder], (1, 2), out)
+    with pytest.raises(MetadataError, match="the shards of unchanged are of unlike images"):
+        list(shards.merge(out))
+
+
+def test_a_table_of_other_images_is_no_earlier_work(drawn: Path, evaluation: Evaluation, tmp_path: Path) -> None:
+    folder = copied(drawn / "unchanged", tmp_path / "unchanged")
+    labelled = replace(evaluation, detector=f"labels:{_labels(drawn, tmp_path, 'unchanged')}")
+    path = shards.look(labelled, drawn / "original", [folder], (1, 1), tmp_path / "tables")[1]
+
+    def content() -> str:
+        return shards.contents(labelled.found(drawn / "original", [folder])[1])
+
+    assert cluster._there(path, labelled, content())
+    _exchange(drawn / "forgetful", folder)
+    assert not cluster._there(path, labelled, content())
+    path.write_bytes(b"half")
+    assert not cluster._there(path, labelled, content())
+
+
+def _labels(drawn: Path, folder: Path, model: str) -> Path:
+    """The labels of the drawn folder, for a copy of one model's images."""
+    header, *lines = (drawn / "labels.csv").read_text().splitlines()
+    own = [line for line in lines if line.startswith(f"{model}/")]
+    rest = [f"{drawn}/{line}" for line in lines if line.startswith("original/")]
+    (folder / "labels.csv").write_text("\n".join([header, *own, *rest]) + "\n")
+    return folder / "labels.csv"
+
+
+def _exchange(source: Path, target: Path) -> None:
+    for image in source.rglob("*.png"):
+        (target / image.relative_to(source)).write_bytes(image.read_bytes())
+
+
+def test_a_card_takes_no_other_cards_place(drawn: Path, evaluation: Evaluation, tmp_path: Path) -> None:
+    one = card(evaluation, drawn / "original", drawn / "forgetful")
+    path = tmp_path / "card.json"
+    write_cards([one], lambda _: path)
+    write_cards([one], lambda _: path)  # the same evaluation again
+    before = path.read_bytes()
+    for other, says in (
+        (one.model_copy(update={"config": "object.castle"}), "config 'object.church'"),
+        (one.model_copy(update={"model": "another"}), "model 'forgetful'"),
+        (card(replace(evaluation, threshold=0.9), drawn / "original", drawn / "forgetful"), "detector.threshold 0.5"),
+    ):
+        with pytest.raises(OutputError, match=says):
+            write_cards([other], lambda _: path)
+        assert path.read_bytes() == before
+    path.write_text("notes of mine")
+    with pytest.raises(OutputError, match="holds no scorecard"):
+        write_cards([one], lambda _: path)
+    assert path.read_text() == "notes of mine"
+
+
+def test_two_concepts_leave_two_cards(tmp_path: Path) -> None:
+    from igmu_metrics.evaluation import output_paths
+
+    names = {output_paths(tmp_path, [Path("esd")], config)[0] for config in ("object.church", "object.cat")}
+    assert len(names) == 2
+    with pytest.raises(InputError, match="cannot be a file name"):
+        output_paths(tmp_path, [Path("esd/..")], "object.church")
+
+
+def test_flat_folders_pair_by_number_or_by_name(tmp_path: Path) -> None:
+    for model, numbers in (("a", (1, 2, 3, 5)), ("b", (1, 2, 4, 5))):
+        for i in numbers:
+            picture(tmp_path / model / f"{model}_{i:03d}.png", (i, 0, 0))
+            picture(tmp_path / "named" / model / f"image {'abcdef'[i]}.png", (i, 0, 0))
+    for folder in (tmp_path, tmp_path / "named"):
+        original, unlearned = (find(folder / m, "flat") for m in "ab")
+        with pytest.raises(MetadataError, match="has no image for row 'prompt'"):
+            unlearned.paired(original)
+        both, reasons = unlearned.paired(original, skip=True)
+        assert (len(both), len(reasons)) == (3, 2)
+        for mine, theirs in zip(both["path"], both["path_original"], strict=True):
+            assert Image.open(mine).getpixel((0, 0)) == Image.open(theirs).getpixel((0, 0))
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"prompt": "a dog"}, MetadataError, "line 1: the prompt is 'a dog', that of row"),
+        ({"model": "another", "revision": "1"}, MetadataError, "more than one model"),
+        ({"sha256": "0" * 64}, ChecksumError, "not the file that its metadata lists"),
+        ({"steps": 7}, MetadataError, "was generated with steps 7, the original's with steps 50"),
+        ({"seed": -1}, MetadataError, "seed is -1"),
+        ({"seed": 2**63}, MetadataError, "seed is 9223372036854775808"),
+    ],
+)
+def test_all_that_metadata_says_is_checked(
+    drawn: Path, evaluation: Evaluation, tmp_path: Path, change: dict[str, object], error: type[Exception], says: str
+) -> None:
+    folders = [copied(drawn / name, tmp_path / name) for name in ("original", "forgetful")]
+    for folder in folders:
+        metadata(folder, [{**line, "steps": 50, "model": "m"} for line in read_metadata(folder)])
+    lines = read_metadata(folders[1])
+    metadata(folders[1], [{**lines[0], **change}, *lines[1:]])
+    labelled = replace(evaluation, detector=f"labels:{copied_labels(drawn, tmp_path)}")
+    with pytest.raises(error, match=says):
+        card(labelled, *folders)
+
+
+def copied_labels(drawn: Path, folder: Path) -> Path:
+    (folder / "labels.csv").write_text((drawn / "labels.csv").read_text())
+    return folder / "labels.csv"
+
+
+def test_files_of_another_kind_are_said_and_signed(drawn: Path, evaluation: Evaluation, tmp_path: Path) -> None:
+    folder = copied(drawn / "unchanged", tmp_path / "unchanged")
+    lines = read_metadata(folder)
+    for line in lines:
+        path = folder / line["file_name"]
+        Image.open(path).convert("L").resize((48, 48)).save(path.with_suffix(".jpg"))
+        path.unlink()
+        line["file_name"] = str(Path(line["file_name"]).with_suffix(".jpg"))
+    metadata(folder, lines)
+    labels = _labels(drawn, tmp_path, "unchanged")
+    labels.write_text(labels.read_text().replace(".png", ".jpg").replace("original/", "original/").replace("\r", ""))
+    text = labels.read_text().splitlines()
+    labels.write_text("\n".join(t.replace(".jpg", ".png") if str(drawn) in t else t for t in text) + "\n")
+    found = card(replace(evaluation, detector=f"labels:{labels}"), drawn / "original", folder)
+    told = "JPEG 48×48 L against PNG 96×96 RGB"
+    assert found.notes[0] == f"the files of the two models differ: {told}"
+    assert all(s.signature["images"] == told for s in found.scores.values())
+    alike = card(evaluation, drawn / "original", drawn / "unchanged")
+    assert all("images" not in s.signature for s in alike.scores.values())
+    with pytest.raises(IncomparableError, match="images"):
+        require_comparable([found, alike])
+
+
+def test_copies_are_said(drawn: Path, evaluation: Evaluation, tmp_path: Path) -> None:
+    folder = copied(drawn / "unchanged", tmp_path / "unchanged")
+    before = card(evaluation, drawn / "original", drawn / "unchanged").notes
+    lines = {line["seed"]: folder / line["file_name"] for line in read_metadata(folder)}
+    first, *others = lines.values()
+    for other in others[:3]:
+        other.write_bytes(first.read_bytes())
+    labelled = replace(evaluation, detector=f"labels:{_labels(drawn, tmp_path, 'unchanged')}")
+    found = card(labelled, drawn / "original", folder)
+    told = "copies, byte for byte, of an image with another seed: {} of the {} model"
+    assert before == (told.format(1, "unlearned"), told.format(1, "original"))  # these two seeds look alike
+    assert found.notes == (told.format(4, "unlearned"), told.format(1, "original"))
+    path = tmp_path / "card.json"
+    write_cards([found], lambda _: path)
+    assert read(path).notes == found.notes
+    assert json.loads(path.read_text())["notes"] == list(found.notes)
+
+
+def test_a_model_called_like_the_original_is_refused(drawn: Path, evaluation: Evaluation) -> None:
+    with pytest.raises(InputError, match="same last name"):
+        card(evaluation, drawn / "original", drawn / "other" / "original")
+
+
+def test_images_of_one_colour_are_counted_apart(drawn: Path, evaluation: Evaluation, tmp_path: Path) -> None:
+    folder = copied(drawn / "unchanged", tmp_path / "unchanged")
+    forget = sorted((folder / "forget").glob("*.png"))
+    for path in forget[: len(forget) // 2]:
+        Image.new("RGB", (96, 96)).save(path)
+    answers = tmp_path / "labels.csv"  # a judge that sees no church in a black image
+    _labels(drawn, tmp_path, "unchanged")
+    blackened = {f"unchanged/forget/{path.name}" for path in forget[: len(forget) // 2]}
+    header, *lines = answers.read_text().splitlines()
+    changed = [line if line.split(",")[0] not in blackened else line.replace("yes", "no") for line in lines]
+    answers.write_text("\n".join([header, *changed]) + "\n")
+    labelled = replace(evaluation, detector=f"labels:{answers}")
+    found = card(labelled, drawn / "original", folder)
+    assert found.scores["concept_accuracy"].value == 0  # of what can be judged, all churches are there
+    assert found.figure("concept_accuracy", "n_unclear").value == len(forget) // 2  # type: ignore[union-attr]
+    assert any("of one colour" in note and f"{len(forget) // 2} of" in note for note in found.notes)
+    status = [g["status"] for g in found.generations.part("forget").records("status")]
+    assert status.count("blank") == len(forget) // 2
+    kept = card(replace(labelled, blank="keep"), drawn / "original", folder)
+    assert kept.scores["concept_accuracy"].value == pytest.approx(len(forget) // 2 / len(forget))
+    assert kept.scores["concept_accuracy"].signature["blank"] == "keep"
+    with pytest.raises(IncomparableError, match="blank"):
+        require_comparable([found, kept])
+
+
+def test_what_is_blank_is_known_from_the_cache_too(tmp_path: Path) -> None:
+    from igmu_metrics.networks.observe import observe
+    from igmu_metrics.networks.store import Store
+
+    paths = [picture(tmp_path / "black.png", (0, 0, 0)), tmp_path / "two.png"]
+    image = Image.new("RGB", (8, 8))
+    image.putpixel((3, 3), (0, 0, 1))
+    image.save(paths[1])
+    store = Store(tmp_path / "cache.sqlite", 10**8)
+    for _ in range(2):
+        assert observe(paths, blank="apart", store=store)["status"].tolist() == ["blank", "ok"]
+    assert observe(paths, store=store)["status"].tolist() == ["ok", "ok"]
+    store.close()
