@@ -30,6 +30,7 @@ REACH = 0.9
 is that of the one that varies most, and halved contrast lies within it in one choice of sixteen prompts of three."""
 SLACK = 1e-3
 """By so much the radius is stretched: features of one picture may differ by what rounding does in another batch."""
+_AROUND = (0.8, 0.95)
 _BLOCK = 4096  # pairs whose features are held at once
 
 
@@ -93,8 +94,7 @@ class SeedPairs:
             within the radius, then how far the unlearned model's and the original's seeds lie apart, in medians of the
             original and at most one.
         """
-        code, counts = np.unique(self.prompt, return_inverse=True, return_counts=True)[1:]
-        weight = 1.0 / counts[code]
+        code, weight = self._weights()
         radius = (1 + SLACK) * _quantile(self.own, weight, REACH)
         varied = self.own > 0
         typical = _quantile(self.own[varied], weight[varied], 0.5) if varied.any() else np.inf
@@ -105,6 +105,25 @@ class SeedPairs:
             np.minimum(self.own / typical, 1.0),
         )
         return np.stack([np.bincount(code, column * weight) for column in columns], axis=1)
+
+    def slope(self) -> float:
+        """How much faster the unlearned model's share within the radius grows than the original's, where that is REACH.
+
+        The radius is an estimate, too: other prompts would have had another one. Their share would then differ by this
+        times what the original's differs by. From the shares at the radii of 0.8 and 0.95; NaN if those are equal.
+        """
+        _, weight = self._weights()
+        ends = [(1 + SLACK) * _quantile(self.own, weight, share) for share in _AROUND]
+        near, near_own = (
+            [float(np.average((distances <= radius).mean(axis=1), weights=weight)) for radius in ends]
+            for distances in (self.across, self.own[:, None])
+        )
+        return (near[1] - near[0]) / grown if (grown := near_own[1] - near_own[0]) else float("nan")
+
+    def _weights(self) -> tuple[npt.NDArray[np.intp], FloatArray]:
+        """(pairs,) place of the prompt among those that have pairs, and its weight: one for all pairs of a prompt."""
+        code, counts = np.unique(self.prompt, return_inverse=True, return_counts=True)[1:]
+        return code, 1.0 / counts[code]
 
 
 def fidelity_diversity(by_prompt: FloatArray) -> tuple[float, float]:

@@ -153,13 +153,17 @@ def quality_figures(rows: Generations, seed: int, resamples: int) -> dict[str, E
 
 
 def _within(pairs: SeedPairs, n: int, seed: int, resamples: int) -> dict[str, Estimate]:
-    """Quality within the prompt and its terms: ratios of means over prompts, radius and median held fixed."""
+    """Quality within the prompt and its terms: ratios of means over prompts."""
     near, near_own, apart, apart_own = pairs.by_prompt().T
-    terms = ((near, near_own), (apart, apart_own))
+    terms = [(near, near_own), (apart, apart_own)]
+    slopes = [pairs.slope(), _NAN]
     out = {}
-    for name, ratios in zip(_WITHIN, (terms, terms[:1], terms[1:]), strict=True):
+    for name, at in zip(_WITHIN, (slice(None), slice(1), slice(1, None)), strict=True):
+        ratios = terms[at]
         if all(own.any() for _, own in ratios):
-            out[name] = replace(product_of_ratios(ratios, seed=seed, resamples=resamples), n_generations=n)
+            out[name] = replace(
+                product_of_ratios(ratios, slopes=slopes[at], seed=seed, resamples=resamples), n_generations=n
+            )
         else:
             out[name] = Estimate(_NAN, None, len(near), n, "the original draws one picture for every seed")
     return out
