@@ -31,17 +31,27 @@ def renamed(**names: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
     def decorate(function: Callable[_P, _T]) -> Callable[_P, _T]:
         @functools.wraps(function)
         def accepting(*args: _P.args, **given: _P.kwargs) -> _T:
-            for old, new in names.items():
-                if old in given:
-                    if new in given:
-                        raise InputError(f"{old} and {new} are both given; {old} is the former name of {new}.")
-                    warnings.warn(f"{old} is now called {new}", FutureWarning, stacklevel=2)
-                    given[new] = given.pop(old)
+            present_names(accepting, given)
             return function(*args, **given)
 
+        accepting.former_names = names  # type: ignore[attr-defined]
         return accepting
 
     return decorate
+
+
+def present_names(function: Any, given: dict[str, Any]) -> None:
+    """Give arguments the names that they have now, with a warning for each that had its former one.
+
+    Raises:
+        InputError: an argument under both names.
+    """
+    for old, new in getattr(function, "former_names", {}).items():
+        if old in given:
+            if new in given:
+                raise InputError(f"{old} and {new} are both given; {old} is the former name of {new}.")
+            warnings.warn(f"{old} is now called {new}", FutureWarning, stacklevel=3)
+            given[new] = given.pop(old)
 
 
 def prompts(n: int, ids: Column | None, seeds: Column | None, *, prefix: str = "") -> npt.NDArray[np.str_]:

@@ -33,7 +33,7 @@ def test_the_former_name_works_with_a_warning(
     expected = score(metric, **rest, **{new: value})
     with pytest.warns(FutureWarning, match=f"{old} is now called {new}"):
         found = score(metric, **rest, **{old: value})
-    assert found == expected
+    assert found.to_dict() == expected.to_dict()
     with pytest.raises(InputError, match=f"{old} and {new} are both given"):
         score(metric, **rest, **{old: value, new: value})
 
