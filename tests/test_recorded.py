@@ -12,7 +12,7 @@ from recorded.record import CASES, HERE, figures
 
 from igmu_metrics import generations
 from igmu_metrics.scorecard import Scorecard, read, write
-from igmu_metrics.verdict.compare import against_original, pairwise
+from igmu_metrics.verdict.compare import compared
 from igmu_metrics.verdict.verify import verify
 
 OLD = sorted((HERE / "schema2").glob("*.json.gz"))
@@ -76,8 +76,8 @@ def test_old_and_new_cards_are_written_in_the_new_schema_and_compared(tmp_path: 
         again.append(read(tmp_path / "new.json"))
         assert verify(tmp_path / "new.json")[1] == []
     assert [c.generations for c in again] == [c.generations for c in cards]
-    assert against_original(again) == against_original(cards)
-    assert pairwise([cards[0], again[1]]) == pairwise(cards[:2])
+    assert compared(again) == compared(cards)
+    assert compared([cards[0], again[1]]) == compared(cards[:2])
 
 
 @pytest.mark.parametrize("version", [1, 4, "3", None])
