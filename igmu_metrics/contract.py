@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Final, Literal, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -311,8 +311,8 @@ def faults(result: Any, signed: Mapping[str, Setting] = MappingProxyType({})) ->
     """
     if not isinstance(result, Result):
         return [f"it is a {type(result).__name__}, neither Result nor None"]
-    figures: Mapping[str, Any] = result.figures
-    if not isinstance(figures, Mapping) or not isinstance(result.settings, Mapping):
+    figures: Any = result.figures
+    if not isinstance(figures, Mapping) or not isinstance(cast(Any, result.settings), Mapping):
         return ["its figures or settings are no mapping"]
     found = [f"a name is {name!r}, no text" for name in (*figures, *result.settings) if not _is_name(name)]
     if not any(f is result.headline or f == result.headline for f in figures.values()):

@@ -109,13 +109,16 @@ def _lines(value: Any) -> Generations:
         return value
     if not isinstance(value, list | tuple):
         raise ValueError("not a list of generations")
+    columns: dict[str, Column | None] = {}
     for at, line in enumerate(value):
         if not isinstance(line, dict) or not line.keys() >= _NEEDED:
             raise ValueError(f"{at}: not an object with id, seed and split")
         if not line["id"]:
             raise ValueError(f"{at}.id: {line['id']!r} names no prompt")
         for name, given in line.items():
-            known = column(name)
+            if name not in columns:
+                columns[name] = column(name)
+            known = columns[name]
             if given is None and name not in _NEEDED and (known is None or known.kind in _TYPES):
                 continue  # missing
             if wrong := _wrong(known, given):
