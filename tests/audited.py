@@ -14,7 +14,7 @@ from igmu_metrics.contract import Estimate
 from igmu_metrics.generations import Generations
 from igmu_metrics.sandbox.audit.gather import Evidence
 from igmu_metrics.sandbox.audit.noisy import turned
-from igmu_metrics.sandbox.audit.seen import REFERENCE, Cell
+from igmu_metrics.sandbox.audit.seen import PALE, REFERENCE, Cell
 
 TASKS = ("church", "van-gogh")
 FAMILIES = ("synonym", "misspelling")
@@ -99,6 +99,7 @@ def seen(
             "features": after,
             "features_original": before,
             "featured": np.ones(n, dtype=np.bool_),
+            PALE: before + 6.0,
         },
         {"k": 2},
     )

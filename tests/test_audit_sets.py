@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from igmu_metrics.distances.gaussian import cmmd, frechet_distance, kid
-from igmu_metrics.distances.quality import quality_coverage, quality_frechet, seed_halves
+from igmu_metrics.distances.quality import quality_coverage, quality_frechet, quality_within, seed_halves
 from igmu_metrics.generations import Generations
 from igmu_metrics.sandbox.audit.sets import of_sets
 
@@ -31,5 +31,6 @@ def test_each_draw_is_what_its_pictures_give() -> None:
             "cmmd": cmmd(before[a], after[b], unbiased=True, **of),
             "quality_frechet": quality_frechet(before, after, (a, b)),
             "quality_coverage": quality_coverage(before, after, (a, b)),
+            "quality_within": quality_within(before[here], after[here], ids[here], seeds[here]),
         }
         assert {name: found[name][at] for name in expected} == pytest.approx(expected)

@@ -1,8 +1,13 @@
-"""Do the pictures still look like what the original model could have drawn? Two candidates for one aspect.
+"""Do the pictures still look like what the original model could have drawn? Three candidates for one aspect.
 
-Both compare an unlearned model with the original *relative to how far the original is from itself*: the seeds of every
-prompt are dealt out to two halves, so that half against half of the original shows what a different seed alone does. A
-Fréchet distance by itself would not do: at n = 250 two samples of one distribution are tens apart.
+All compare an unlearned model with the original *relative to how far the original is from itself*: its seeds show that.
+
+- `quality_within` asks prompt by prompt: is a picture as near to the original's other seeds as those are to each other
+  (fidelity), and do the seeds differ as much (diversity)? Neither makes up for the other: quality is their product.
+- `quality_coverage` and `quality_frechet` look at all pictures at once; the seeds of every prompt are dealt out to two
+  halves, so that half against half of the original shows what a different seed alone does. A Fréchet distance by itself
+  would not do: at n = 250 two samples of one distribution are tens apart. Neighbourhoods that span all prompts are so
+  wide that halved contrast and noise in half of the pictures lie within them (docs/audit.md).
 
 Conventions: features are (n, d) arrays, one vector a generation, rows paired between the models. Results are in 0..1,
 1 where the unlearned model cannot be told from a second half of the original; the original against itself is exactly 1.
@@ -10,6 +15,7 @@ Conventions: features are (n, d) arrays, one vector a generation, rows paired be
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +25,195 @@ from igmu_data.errors import InputError
 from igmu_metrics.contract import BoolArray, FloatArray
 
 NEIGHBOURS = 5
+REACH = 0.9
+"""Of the original's seed-to-seed distances so many are within the radius of fidelity. At 0.95 the radius of few prompts
+is that of the one that varies most, and halved contrast lies within it in one choice of sixteen prompts of three."""
+SLACK = 1e-3
+"""By so much the radius is stretched: features of one picture may differ by what rounding does in another batch."""
+_BLOCK = 4096  # pairs whose features are held at once
+
+
+@dataclass(frozen=True, slots=True)
+class SeedPairs:
+    """Distances between pictures of one prompt at two seeds, for every two seeds that a prompt has.
+
+    Args:
+        prompt: (pairs,) place of its prompt among the sorted prompts.
+        own: (pairs,) from the original to the original.
+        across: (pairs, 2) from the original at one of the seeds to the unlearned model at the other.
+        unlearned: (pairs,) from the unlearned model to the unlearned model.
+    """
+
+    prompt: npt.NDArray[np.intp]
+    own: FloatArray
+    across: FloatArray
+    unlearned: FloatArray
+
+    @classmethod
+    def of(
+        cls, original: FloatArray, unlearned: FloatArray, ids: npt.NDArray[Any], seeds: npt.NDArray[Any]
+    ) -> SeedPairs:
+        """From features.
+
+        Args:
+            original: (n, d) features of the original model.
+            unlearned: (n, d) features of the unlearned model, same prompts and seeds.
+            ids: (n,) prompts.
+            seeds: (n,) seeds, unique within their prompt.
+
+        Raises:
+            InputError: no prompt has two seeds.
+        """
+        order = np.lexsort((seeds, ids))
+        before, after = original[order], unlearned[order]
+        code, counts = np.unique(ids[order], return_inverse=True, return_counts=True)[1:]
+        most = int(counts.max(initial=0))
+        found = [np.flatnonzero(code[lag:] == code[:-lag]) + np.array([[0], [lag]]) for lag in range(1, most)]
+        if not found:
+            raise InputError("no prompt has two seeds; fidelity and diversity within a prompt need that.")
+        first, second = np.concatenate(found, axis=1)
+        across = [_distances(before, after, first, second), _distances(before, after, second, first)]
+        return cls(
+            code[first],
+            _distances(before, before, first, second),
+            np.stack(across, axis=1),
+            _distances(after, after, first, second),
+        )
+
+    def among(self, prompts: npt.NDArray[np.intp]) -> SeedPairs:
+        """The pairs of these prompts."""
+        here = np.isin(self.prompt, prompts)
+        return SeedPairs(self.prompt[here], self.own[here], self.across[here], self.unlearned[here])
+
+    def by_prompt(self) -> FloatArray:
+        """What each prompt says, whatever the number of its seeds; see `fidelity_diversity` for what it comes to.
+
+        Returns:
+            (prompts with two seeds, 4) in 0..1: the share of the unlearned model's and of the original's pictures
+            within the radius, then how far the unlearned model's and the original's seeds lie apart, in medians of the
+            original and at most one.
+        """
+        code, counts = np.unique(self.prompt, return_inverse=True, return_counts=True)[1:]
+        weight = 1.0 / counts[code]
+        radius = (1 + SLACK) * _quantile(self.own, weight, REACH)
+        varied = self.own > 0
+        typical = _quantile(self.own[varied], weight[varied], 0.5) if varied.any() else np.inf
+        columns = (
+            (self.across <= radius).mean(axis=1),
+            self.own <= radius,
+            np.minimum(self.unlearned / typical, 1.0),
+            np.minimum(self.own / typical, 1.0),
+        )
+        return np.stack([np.bincount(code, column * weight) for column in columns], axis=1)
+
+
+def fidelity_diversity(by_prompt: FloatArray) -> tuple[float, float]:
+    """Both terms of `quality_within`, from the columns of `SeedPairs.by_prompt`; each in 0..1, higher is better.
+
+    >>> fidelity_diversity(np.array([[1.0, 1.0, 0.2, 0.8], [0.5, 1.0, 0.2, 0.8]]))
+    (0.75, 0.25)
+    """
+    near, near_own, apart, apart_own = (float(v) for v in by_prompt.mean(axis=0))
+    return min(1.0, near / near_own), min(1.0, apart / apart_own) if apart_own else float("nan")
+
+
+def prompt_fidelity(
+    original: FloatArray, unlearned: FloatArray, ids: npt.NDArray[Any], seeds: npt.NDArray[Any]
+) -> float:
+    """Share of pictures as near to the original's other seeds of their prompt as those are to each other.
+
+    The radius is what 90 % of the original's own seed-to-seed distances do not exceed, over all prompts, each with the
+    same weight; the share is relative to the original's own.
+
+    Args:
+        original: (n, d) features of the original model.
+        unlearned: (n, d) features of the unlearned model, same prompts and seeds.
+        ids: (n,) prompts.
+        seeds: (n,) seeds, unique within their prompt; prompts with a single one say nothing.
+
+    Returns:
+        0..1, higher is better; the original against itself is exactly 1.
+
+    Raises:
+        InputError: no prompt has two seeds.
+
+    On a line: the original draws 0 and 1 for one prompt, so the radius is 1. The unlearned model's 0.5 at the first
+    seed is within it of the original's 1; its 5 at the second is not, of the original's 0.
+
+    >>> prompt_fidelity(np.array([[0.0], [1.0]]), np.array([[0.5], [5.0]]), np.array(["a", "a"]), np.array([1, 2]))
+    0.5
+
+    References:
+        Kynkäänniemi et al., "Improved precision and recall metric for assessing generative models", NeurIPS 2019, for
+        fidelity as the share within a manifold of reference; here that is the prompt's, not the whole set's.
+    """
+    return fidelity_diversity(SeedPairs.of(original, unlearned, ids, seeds).by_prompt())[0]
+
+
+def prompt_diversity(
+    original: FloatArray, unlearned: FloatArray, ids: npt.NDArray[Any], seeds: npt.NDArray[Any]
+) -> float:
+    """How far the seeds of a prompt lie apart, relative to the original's, as a mean over prompts.
+
+    No distance counts for more than the median of the original's (of those that are not 0): pictures of noise, which
+    lie far from everything, cannot make up for prompts that give one picture for every seed.
+
+    Args:
+        original: (n, d) features of the original model.
+        unlearned: (n, d) features of the unlearned model, same prompts and seeds.
+        ids: (n,) prompts.
+        seeds: (n,) seeds, unique within their prompt; prompts with a single one say nothing.
+
+    Returns:
+        0..1, higher is better: 0 where every seed gives one picture, 1 for the original against itself; NaN if the
+        original gives one picture for every seed.
+
+    Raises:
+        InputError: no prompt has two seeds.
+
+    On a line: the original's seeds lie 2 apart in both prompts. The unlearned model's lie 1 apart in the first; in the
+    second 40, which counts as 2: (1 + 2)/(2 + 2).
+
+    >>> ids, seeds = np.array(["a", "a", "b", "b"]), np.array([1, 2, 1, 2])
+    >>> prompt_diversity(np.array([[0.0], [2.0], [5.0], [7.0]]), np.array([[0.0], [1.0], [0.0], [40.0]]), ids, seeds)
+    0.75
+
+    References:
+        Zhu et al., "Toward multimodal image-to-image translation", NeurIPS 2017 (the mean distance of pictures of one
+        input as diversity); Naeem et al., "Reliable fidelity and diversity metrics for generative models", ICML 2020,
+        for judging it relative to the reference.
+    """
+    return fidelity_diversity(SeedPairs.of(original, unlearned, ids, seeds).by_prompt())[1]
+
+
+def quality_within(
+    original: FloatArray, unlearned: FloatArray, ids: npt.NDArray[Any], seeds: npt.NDArray[Any]
+) -> float:
+    """Fidelity times diversity within the prompt: a share of the pictures is right, and a share of their variety left.
+
+    Args:
+        original: (n, d) features of the original model.
+        unlearned: (n, d) features of the unlearned model, same prompts and seeds.
+        ids: (n,) prompts.
+        seeds: (n,) seeds, unique within their prompt; prompts with a single one say nothing.
+
+    Returns:
+        0..1, higher is better; NaN if the original gives one picture for every seed.
+
+    Raises:
+        InputError: no prompt has two seeds.
+
+    The original's seeds lie 1 apart. The unlearned model's 0.5 is near enough to the original's 1, its 5 not to 0; they
+    lie 4.5 apart, which counts as 1: 1/2 · 1.
+
+    >>> quality_within(np.array([[0.0], [1.0]]), np.array([[0.5], [5.0]]), np.array(["a", "a"]), np.array([1, 2]))
+    0.5
+
+    References:
+        As for `prompt_fidelity` and `prompt_diversity`.
+    """
+    fidelity, diversity = fidelity_diversity(SeedPairs.of(original, unlearned, ids, seeds).by_prompt())
+    return fidelity * diversity
 
 
 def seed_halves(ids: npt.NDArray[Any], seeds: npt.NDArray[Any]) -> tuple[BoolArray, BoolArray]:
@@ -130,3 +325,16 @@ def quality_frechet(original: FloatArray, unlearned: FloatArray, halves: tuple[B
 def _squared_distances(x: FloatArray, y: FloatArray) -> FloatArray:
     squares = np.square(x).sum(axis=1)[:, None] + np.square(y).sum(axis=1)[None, :] - 2.0 * (x @ y.T)
     return np.asarray(np.maximum(squares, 0.0))
+
+
+def _distances(x: FloatArray, y: FloatArray, at: npt.NDArray[np.intp], to: npt.NDArray[np.intp]) -> FloatArray:
+    """(pairs,) distances from rows of x to rows of y; exact zeros for equal rows."""
+    blocks = range(0, len(at), _BLOCK)
+    return np.concatenate([np.linalg.norm(x[at[i : i + _BLOCK]] - y[to[i : i + _BLOCK]], axis=1) for i in blocks])
+
+
+def _quantile(values: FloatArray, weight: FloatArray, share: float) -> float:
+    """The smallest of the values that at least this share of the weight does not exceed."""
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weight[order])
+    return float(values[order][np.searchsorted(reached, share * reached[-1] * (1 - 1e-12))])

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from igmu_data.errors import InputError
 from igmu_data.schema import IN_PROMPT
 from igmu_metrics.contract import BoolArray, Estimate, FloatArray, Table
-from igmu_metrics.distances.quality import quality_coverage, quality_frechet, seed_halves
+from igmu_metrics.distances.quality import SeedPairs, quality_coverage, quality_frechet, seed_halves
 from igmu_metrics.generations import ORIGINAL, Generations
 from igmu_metrics.metrics._aspect_sums import (
     FAR,
@@ -32,6 +32,7 @@ from igmu_metrics.statistics import (
     mean_of_ratios,
     paired_ratio,
     percentile_interval,
+    product_of_ratios,
     resample,
     studentized,
 )
@@ -40,6 +41,7 @@ from igmu_metrics.statistics.resampling import MIN_STUDENTIZED
 
 _NAN = float("nan")
 _TAILS = (0.025, 0.975)
+_WITHIN = ("quality_within", "quality_fidelity", "quality_diversity")
 
 
 def judged_rows(table: Table) -> Generations:
@@ -122,27 +124,44 @@ def aspect_figures(
     return out, draws, max(2, min(behind))
 
 
-def quality_figures(rows: Generations) -> dict[str, Estimate]:
-    """Both candidates of the quality aspect, without interval."""
-    names = {"quality_coverage": quality_coverage, "quality_frechet": quality_frechet}
+def quality_figures(rows: Generations, seed: int, resamples: int) -> dict[str, Estimate]:
+    """The candidates of the quality aspect; `quality_within` and its two terms have an interval."""
+    whole = {"quality_coverage": quality_coverage, "quality_frechet": quality_frechet}
+    names = (*_WITHIN, *whole)
     if "features" not in rows:
         return {name: Estimate(_NAN, reason="no features given") for name in names}
     chosen = (rows["split"] == "retain") & (rows["probe"] != IN_PROMPT) & rows["featured"]
-    ids = rows["id"][chosen]
-    halves = seed_halves(ids, rows["seed"][chosen])
+    ids, seeds = rows["id"][chosen], rows["seed"][chosen]
+    before, after = rows["features_original"][chosen], rows["features"][chosen]
+    halves = seed_halves(ids, seeds)
     n_prompts, n = len(np.unique(ids[halves[0]])), int(halves[0].sum() + halves[1].sum())
-    out = {}
-    for name, quality in names.items():
+    if not n:
+        return {name: Estimate(_NAN, None, 0, 0, "needs retain prompts with at least two seeds") for name in names}
+    out = _within(SeedPairs.of(before, after, ids, seeds), int(np.isin(ids, ids[halves[0]]).sum()), seed, resamples)
+    for name, quality in whole.items():
         if halves[0].sum() < 2:
-            reason = "needs retain prompts with at least two seeds"
+            reason = "needs at least two retain prompts with two seeds, or one with four"
             out[name] = Estimate(_NAN, None, n_prompts, n, reason)
             continue
         try:
-            value = quality(rows["features_original"][chosen], rows["features"][chosen], halves)
+            value = quality(before, after, halves)
             reason = "held fixed: no interval" if value == value else "the original's halves do not cover each other"
         except InputError as error:
             value, reason = _NAN, str(error)
         out[name] = Estimate(value, None, n_prompts, n, reason)
+    return out
+
+
+def _within(pairs: SeedPairs, n: int, seed: int, resamples: int) -> dict[str, Estimate]:
+    """Quality within the prompt and its terms: ratios of means over prompts, radius and median held fixed."""
+    near, near_own, apart, apart_own = pairs.by_prompt().T
+    terms = ((near, near_own), (apart, apart_own))
+    out = {}
+    for name, ratios in zip(_WITHIN, (terms, terms[:1], terms[1:]), strict=True):
+        if all(own.any() for _, own in ratios):
+            out[name] = replace(product_of_ratios(ratios, seed=seed, resamples=resamples), n_generations=n)
+        else:
+            out[name] = Estimate(_NAN, None, len(near), n, "the original draws one picture for every seed")
     return out
 
 

@@ -12,18 +12,19 @@ Conventions: one row is one prompt and seed, drawn by both models. "Drawn" means
   for must still be drawn. Where no near row has an own concept (neighbours only the other aspects can judge) it is
   without near, likewise without in-prompt.
 - *alignment*: 1 − mean of (s_org − s_unl)/s_org over retain rows, clipped, with s = 100·max(cosine, 0).
-- *quality*: whether retain images look like what the original could have drawn; see
-  `igmu_metrics.distances.quality`. Rows of the probe `in-prompt` stay out of it: they name the target, so they must
-  look different.
+- *quality*: whether retain images look like what the original could have drawn, prompt by prompt: the share that is as
+  near to the original's other seeds as those are to each other (fidelity), times how far the seeds lie apart, relative
+  to the original's (diversity); see `igmu_metrics.distances.quality`. Rows of the probe `in-prompt` stay out of it:
+  they name the target, so they must look different. Prompts with a single seed stay out, too.
 
 An aspect at zero makes the score zero. A missing aspect makes it NaN, and `reason` names it. The score depends on this
 model and the original alone.
 
 The interval resamples prompts within the forget rows, each family and each retain concept, and stretches what comes out
-to the intervals of the single aspects. Quality is held fixed: a set drawn with replacement repeats pictures, which
-shifts both candidates. An aspect that does not vary over the resamples, or rests on fewer than five prompts, enters the
-low end with the low end of its own interval and the high end with the high one: the harmonic mean grows with each
-aspect, so the interval is safe, if wide.
+to the intervals of the single aspects. Quality, and an aspect that does not vary over the resamples or rests on fewer
+than five prompts, enters the low end with the low end of its own interval and the high end with the high one: the
+harmonic mean grows with each aspect, so the interval is safe, if wide. The candidates `coverage` and `frechet` have no
+interval and are held fixed: a set drawn with replacement repeats pictures, which shifts both.
 """
 
 from __future__ import annotations
@@ -40,12 +41,13 @@ from igmu_metrics.metrics._aspects import aspect_figures, combine, judged_rows, 
 from igmu_metrics.metrics._attack_table import tries
 from igmu_metrics.statistics import validation
 
-Quality = Literal["coverage", "frechet"]
+Quality = Literal["within", "coverage", "frechet"]
+DEFAULT: Quality = "within"  # what the audit recommends (docs/audit.md)
 ASPECTS = ("forgetting", "robustness", "preservation", "alignment", "quality")
 
 INFO = MetricInfo(
     name="forget_score",
-    version=3,
+    version=4,
     title="Forget score",
     summary="Harmonic mean of forgetting, robustness, preservation, alignment and quality.",
     headline="forget_score",
@@ -53,11 +55,17 @@ INFO = MetricInfo(
     range=(0.0, 1.0),
     references=(
         "Lu et al., MACE: mass concept erasure in diffusion models, CVPR 2024 (a harmonic mean of three aspects)",
-        "Naeem et al., Reliable fidelity and diversity metrics for generative models, ICML 2020 (coverage)",
+        "Kynkäänniemi et al., Improved precision and recall metric for assessing generative models, NeurIPS 2019 "
+        "(fidelity as the share within the reference's manifold; here within the prompt's)",
+        "Naeem et al., Reliable fidelity and diversity metrics for generative models, ICML 2020 (coverage; fidelity "
+        "and diversity relative to the reference)",
+        "Zhu et al., Toward multimodal image-to-image translation, NeurIPS 2017 (diversity as the distance of pictures "
+        "of one input)",
     ),
     limits=(
         "Five aspects weigh the same by convention, not by nature, and each carries the errors of its instrument: read "
-        "the aspects beside the score. Quality has no interval, and robustness covers only the attacks that were run."
+        "the aspects beside the score. Quality sees what its features see: damage that changes them less than another "
+        "seed does goes unseen. Robustness covers only the attacks that were run."
     ),
     place=90,
 )
@@ -81,7 +89,7 @@ def rows(
     original_alignment: Any = None,
     features: Any = None,
     original_features: Any = None,
-    quality: Quality = "coverage",
+    quality: Quality = DEFAULT,
     k: int | None = None,
     threshold: float | None = None,
 ) -> Generations:
@@ -190,9 +198,10 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
 
     Returns:
         `forget_score` (the headline), the five aspects, `preservation_near`, `preservation_far` and, where there are
-        such rows, `preservation_in_prompt`, both candidates `quality_coverage` and `quality_frechet`,
-        `unconditional_forgetting` and `unconditional_robustness` (all rows, whatever the original drew), and the count
-        `n_unclear`. NaN with a reason where a figure is not defined.
+        such rows, `preservation_in_prompt`, the candidates `quality_within` (with its terms `quality_fidelity` and
+        `quality_diversity`), `quality_coverage` and `quality_frechet`, `unconditional_forgetting` and
+        `unconditional_robustness` (all rows, whatever the original drew), and the count `n_unclear`. NaN with
+        a reason where a figure is not defined.
 
     One prompt each to forget, to attack, near and far, two seeds each. The original drew all it was asked for. The
     unlearned model shows the target in 1 of 2 forget pictures and in 1 of 2 attacked ones (so k = 2 tries always
@@ -209,10 +218,10 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
     >>> result.headline.reason
     'missing: alignment (no cosines given); quality (no features given)'
     """
-    settings: dict[str, Setting] = {"quality": table.facts.get("quality", "coverage"), "k": _tries(table)}
+    settings: dict[str, Setting] = {"quality": table.facts.get("quality", DEFAULT), "k": _tries(table)}
     rows = judged_rows(table).with_facts(**settings)
     figures, draws, n = aspect_figures(rows, seed, resamples)
-    figures |= quality_figures(rows)
+    figures |= quality_figures(rows, seed, resamples)
     figures["quality"] = figures[f"quality_{settings['quality']}"]
     headline = combine({name: figures[name] for name in ASPECTS}, draws, n)
     figures = {INFO.headline: headline} | figures

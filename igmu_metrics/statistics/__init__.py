@@ -16,7 +16,7 @@ from igmu_metrics.statistics.estimates import effective_trials, mean_estimate
 from igmu_metrics.statistics.intervals import overlap, wilson
 from igmu_metrics.statistics.means import any_at_k, harmonic_mean
 from igmu_metrics.statistics.power import detectable_difference, prompts_for, prompts_needed
-from igmu_metrics.statistics.ratios import mean_of_ratios, paired_ratio
+from igmu_metrics.statistics.ratios import mean_of_ratios, paired_ratio, product_of_ratios
 from igmu_metrics.statistics.resampling import (
     cluster_sums,
     percentile_interval,
@@ -42,6 +42,7 @@ __all__ = [
     "paired_permutation",
     "paired_ratio",
     "percentile_interval",
+    "product_of_ratios",
     "prompts_for",
     "prompts_needed",
     "resample",

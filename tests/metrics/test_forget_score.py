@@ -20,7 +20,7 @@ from igmu_data.errors import (
 )
 from igmu_metrics import score as api_score
 from igmu_metrics.contract import Metric
-from igmu_metrics.distances.quality import quality_coverage, quality_frechet, seed_halves
+from igmu_metrics.distances.quality import quality_coverage, quality_frechet, quality_within, seed_halves
 from igmu_metrics.metrics import forget_score as metric
 from igmu_metrics.metrics._aspect_sums import aspects, probes_of, prompt_sums
 from igmu_metrics.metrics._aspects import judged_rows
@@ -99,7 +99,7 @@ def test_it_is_a_metric():
     assert isinstance(metric, Metric)
 
 
-@pytest.mark.parametrize("quality", ["coverage", "frechet"])
+@pytest.mark.parametrize("quality", ["within", "coverage", "frechet"])
 def test_the_original_against_itself_forgets_nothing_and_keeps_everything(quality):
     found = figures(itself(benchmark()), quality=quality)
     for name in ("preservation", "preservation_near", "preservation_far", "alignment", "quality"):
@@ -110,7 +110,7 @@ def test_the_original_against_itself_forgets_nothing_and_keeps_everything(qualit
     assert found["forget_score"].interval[1] > 0.0  # a handful of prompts cannot prove a zero
 
 
-@pytest.mark.parametrize("quality", ["coverage", "frechet"])
+@pytest.mark.parametrize("quality", ["within", "coverage", "frechet"])
 def test_a_blank_model_forgets_everything_and_keeps_nothing(quality):
     found = figures(blank(benchmark()), quality=quality)
     assert found["forgetting"].value == found["robustness"].value == 1.0
@@ -171,7 +171,10 @@ def test_every_aspect_follows_its_definition(seed):
     for name, quality in (("quality_coverage", quality_coverage), ("quality_frechet", quality_frechet)):
         value = quality(inputs["original_features"][keep], inputs["features"][keep], halves)
         assert found[name].value == pytest.approx(value)
-    expected["quality"] = found["quality_coverage"].value
+    keys = (np.array(inputs[name])[keep] for name in ("ids", "seeds"))
+    within = quality_within(inputs["original_features"][keep], inputs["features"][keep], *keys)
+    assert found["quality_within"].value == pytest.approx(within)
+    expected["quality"] = within
     mean = 5 / sum(1 / expected[name] for name in ASPECTS)
     score = found["forget_score"]
     assert score.value == pytest.approx(mean)
@@ -217,6 +220,8 @@ def test_a_preservation_of_few_prompts_rests_on_their_effective_number():
 
 def test_the_setting_chooses_the_quality():
     inputs = unlearned(benchmark())
+    assert metric.DEFAULT == "within"
+    assert figures(inputs)["quality"] == figures(inputs, quality="within")["quality_within"]
     coverage, frechet = (figures(inputs, quality=q) for q in ("coverage", "frechet"))
     assert coverage["quality"] == coverage["quality_coverage"] == frechet["quality_coverage"]
     assert frechet["quality"] == frechet["quality_frechet"] == coverage["quality_frechet"]
@@ -418,7 +423,7 @@ def test_the_interval_covers_the_truth_of_a_simulated_model():
         ({"attack_families": [None] * 156}, InputError, r"attack_families\[32\] is None"),
         ({"probes": [None] * 156}, InputError, r"probes\[80\] is None"),
         ({"own_concepts": ["church"] * 156}, LabelError, r"own_concepts\[0\]"),
-        ({"quality": "fid"}, InputError, "'fid'.*'coverage', 'frechet'"),
+        ({"quality": "fid"}, InputError, "'fid'.*'within', 'coverage', 'frechet'"),
         ({"k": 5}, OutOfRangeError, "k is 5"),
         ({"present": [0.3] * 156}, InputError, "threshold="),
         ({"alignment": [1.2] * 156}, OutOfRangeError, r"alignment\[0\]"),

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from igmu_metrics.metrics.forget_score import DEFAULT
 from igmu_metrics.sandbox.audit import noisy, stability
 from igmu_metrics.sandbox.audit.agreement import Agreement, agreements
-from igmu_metrics.sandbox.audit.candidates import DEFAULT, Candidate, candidates
+from igmu_metrics.sandbox.audit.candidates import Candidate, candidates
 from igmu_metrics.sandbox.audit.checks import Check, checks
 from igmu_metrics.sandbox.audit.gather import Evidence
 from igmu_metrics.sandbox.audit.measures import Table, table

@@ -14,7 +14,7 @@ import numpy as np
 
 from igmu_data.load import identity
 from igmu_data.sandbox import packaged
-from igmu_data.schema import SPLITS, Row
+from igmu_data.schema import IN_PROMPT, SPLITS, Row
 from igmu_data.stripping import strip_reference
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics import registry
@@ -22,14 +22,16 @@ from igmu_metrics.contract import Estimate, FloatArray
 from igmu_metrics.distances.gaussian import unit_rows
 from igmu_metrics.evaluation import Evaluation, Fields, Instruments, asked, both, scores
 from igmu_metrics.generations import Generations
+from igmu_metrics.images.files import read_image
 from igmu_metrics.images.layouts import find
 from igmu_metrics.metrics._aspects import judged_rows
 from igmu_metrics.metrics._attack_table import tries
+from igmu_metrics.networks.observe import observe
 from igmu_metrics.networks.progress import Advance, bars
 from igmu_metrics.networks.texts import embedded
 from igmu_metrics.sandbox import demo
 from igmu_metrics.sandbox.audit.noisy import turned
-from igmu_metrics.sandbox.audit.seen import REFERENCE, Cell
+from igmu_metrics.sandbox.audit.seen import PALE, REFERENCE, Cell
 
 ORIGINAL = packaged.VERSIONS[0]
 
@@ -89,11 +91,12 @@ def gather(work: Path, *, seeds_per_row: int) -> Evidence:
             }
             judged, left_out[job.slug] = _judged(job, by_id, tools, advance)
             texts, glued[job.slug] = _texts(judged[ORIGINAL], tools)
+            pale = _pale(judged[ORIGINAL], tools)
             for number, (version, one) in enumerate(judged.items()):
                 fields: Fields = {"model": version, "config": job.config}
                 found = scores(one, tools, fields=fields)
                 figures[job.slug, version] = dict(found["forget_score"].figures)
-                seen[job.slug, version] = describe(one, texts, stream=number)
+                seen[job.slug, version] = describe(one, texts, pale, stream=number)
     return Evidence(seen, figures, facts, left_out, glued)
 
 
@@ -131,21 +134,35 @@ def _texts(judged: Generations, tools: Instruments) -> tuple[FloatArray, tuple[i
     return embedded(cutting, [strip_reference(prompt) for prompt in prompts]), (too_long, len(forget))
 
 
-def describe(judged: Generations, reference: FloatArray, *, stream: int = 0) -> Generations:
+def _pale(judged: Generations, tools: Instruments) -> FloatArray:
+    """(n, d) CLIP's features of the original's images with their contrast halved; NaN where no quality is asked for."""
+    from PIL import ImageEnhance
+
+    assert tools.clip is not None
+    asked = (judged["split"] == "retain") & (judged["probe"] != IN_PROMPT)
+    images = [ImageEnhance.Contrast(read_image(path)).enhance(0.5) for path in judged["path_original"][asked]]
+    out = np.full(judged["clip_features"].shape, np.nan)
+    out[asked] = observe(images, backbones={"features": tools.clip})["features"]
+    return out
+
+
+def describe(judged: Generations, reference: FloatArray, pale: FloatArray, *, stream: int = 0) -> Generations:
     """What the audit computes from: the three splits, without what probes negation.
 
     Args:
         judged: one version beside the original.
         reference: (n, d) embeddings of what the reference's CSDR compares with.
+        pale: (n, d) features of the original's images with their contrast halved.
         stream: of the random numbers that turn a noisy detector's answers around; another one for each version.
     """
     shown = np.ma.filled(judged["present"], False)
     table = judged.with_columns(
-        noisy=turned(shown, np.random.default_rng([stream, len(judged)])), **{REFERENCE: _loss(judged, reference)}
+        noisy=turned(shown, np.random.default_rng([stream, len(judged)])),
+        **{REFERENCE: _loss(judged, reference), PALE: pale},
     ).part(*SPLITS)
     order = np.lexsort((table["seed"], table["id"]))
     rows = judged_rows(table)
-    kept = {name: table[name][order] for name in ("attack_source_id", "noisy", REFERENCE)}
+    kept = {name: table[name][order] for name in ("attack_source_id", "noisy", REFERENCE, PALE)}
     attacked = rows["id"][rows["split"] == "adversarial"]
     return rows.with_columns(**kept).with_facts(k=tries(attacked, None, fewest=True))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from igmu_metrics.contract import BoolArray, FloatArray
 from igmu_metrics.generations import Generations
 from igmu_metrics.metrics._aspect_sums import aspects, probes_of, prompt_sums
+from igmu_metrics.metrics.forget_score import Quality
 from igmu_metrics.sandbox.audit.noisy import SENSITIVITY, SPECIFICITY
 from igmu_metrics.sandbox.audit.seen import REFERENCE, Cell, Draws, prompts, sizes
 from igmu_metrics.sandbox.audit.sets import of_sets
@@ -55,8 +56,10 @@ MEASURES: Final = (
     Measure("robustness", "robustness", "robustness", "adversarial"),
     Measure("preservation", "preservation", "preservation", "retain"),
     Measure("alignment", "alignment", "alignment", "retain"),
+    Measure("quality_within", "quality (within the prompt)", "quality", "retain"),
     Measure("quality_coverage", "quality (coverage)", "quality", "retain"),
     Measure("quality_frechet", "quality (frechet)", "quality", "retain"),
+    Measure("forget_score_within", "forget score (within the prompt)", HEADLINE, ""),
     Measure("forget_score_coverage", "forget score (coverage)", HEADLINE, ""),
     Measure("forget_score_frechet", "forget score (frechet)", HEADLINE, ""),
     Measure("csdr_signed", "signed CSDR on forget rows, stripped prompt", REST, "forget", higher=False),
@@ -90,7 +93,7 @@ def values(seen: Generations, draws: Draws) -> dict[str, FloatArray]:
     """
     out = _of_aspects(seen, draws) | _of_decisions(seen, draws) | _of_scores(seen, draws)
     out |= of_sets(seen, draws["retain"])
-    for candidate in ("coverage", "frechet"):
+    for candidate in get_args(Quality):
         parts = (*_ASPECTS, f"quality_{candidate}")
         out[f"{HEADLINE}_{candidate}"] = harmonic_mean(np.stack([out[a] for a in parts], axis=1))
     return {m.key: out[m.key] for m in MEASURES}

@@ -12,9 +12,9 @@ from igmu_data import __version__
 from igmu_data.markdown import table
 from igmu_data.sandbox.packaged import VERSIONS
 from igmu_data.schema import SPLITS
-from igmu_metrics.metrics.forget_score import ASPECTS
+from igmu_metrics.metrics.forget_score import ASPECTS, DEFAULT
 from igmu_metrics.sandbox.audit.agreement import Agreement, Verdict
-from igmu_metrics.sandbox.audit.candidates import DEFAULT, DOSES
+from igmu_metrics.sandbox.audit.candidates import DOSES, SEEN
 from igmu_metrics.sandbox.audit.checks import Outcome
 from igmu_metrics.sandbox.audit.findings import Findings
 from igmu_metrics.sandbox.audit.noisy import SENSITIVITY, SPECIFICITY
@@ -50,9 +50,13 @@ specificity {spec}. "Holds it" says whether the 95 % interval contains the truth
 {repeats} seeds it does. The correction is that of Rogan and Gladen with these rates."""
 _QUALITY: Final = """\
 Which candidate should be the aspect *quality*? Asked first about the versions, then about damage in known doses: from
-none to all of the original's pictures, in steps of {step:.0%}, exchanged for noise (what `collapsed` drew) or for one
-and the same picture. Agreement as above; last, how many prompts the order of the versions takes. The value of `gold`,
-which kept everything but was trained anew, does not decide; it says how much of the scale a new training costs."""
+none to all of the original's pictures, in steps of {step:.0%}, exchanged for noise (what `collapsed` drew), for one and
+the same picture, or for themselves with their contrast halved; and from none to all prompts giving one picture for
+every seed. A candidate is blind to damage that is beyond doubt (half of the pictures noise, all of them damaged
+otherwise) if it is above {seen:g} there. What decides is, in this order, agreement about the versions (as above), the
+number of damages that it is blind to, agreement about the doses, and how many prompts the order of the versions takes.
+The value of `gold`, which kept everything but was trained anew, does not decide; it says how much of the scale a new
+training costs."""
 
 
 def render(findings: Findings, *, figure: str, seeds_per_row: int) -> str:
@@ -85,7 +89,7 @@ def render(findings: Findings, *, figure: str, seeds_per_row: int) -> str:
             _NOISY.format(sens=SENSITIVITY, spec=SPECIFICITY, repeats=max(n.repeats for n in findings.noisy)),
             _noisy(findings),
         ],
-        ["## Two candidates for quality", _QUALITY.format(step=DOSES[1]), *_quality(findings)],
+        ["## Candidates for quality", _QUALITY.format(step=DOSES[1], seen=SEEN), *_quality(findings)],
         ["## What is true, and why", _TRUTH, table(("aspect", "better", "worse", "because"), _truths())],
         ["## How this page was made", *_facts(findings, command)],
     )
@@ -225,18 +229,18 @@ def _noisy(findings: Findings) -> str:
 def _quality(findings: Findings) -> Iterator[str]:
     lines = []
     for c in findings.candidates:
-        doses = [f"{_value(c.doses[d])} (half damaged: {_value(c.halfway[d])})" for d in c.doses]
+        doses = [f"{_value(v)} (half: {_value(c.halfway[d])}, all: {_value(c.wholly[d])})" for d, v in c.doses.items()]
         gold = [float(v[0]) for (_, who), v in findings.full[f"quality_{c.name}"].items() if who == "gold"]
         values = ", ".join(map(_value, gold))
-        lines.append([c.name, f"{c.agreement:.2f}", *doses, str(c.enough or DASH), values])
+        lines.append([c.name, f"{c.agreement:.2f}", ", ".join(c.blind) or DASH, *doses, str(c.enough or DASH), values])
     damages = [f"doses of {d}" for d in findings.candidates[0].doses]
-    yield table(("candidate", "versions", *damages, "prompts needed", "value of `gold`"), lines)
-    best, other = findings.candidates
-    if best.merit == other.merit:
-        yield f"Nothing tells them apart here; the default stays `{DEFAULT}`."
+    yield table(("candidate", "versions", "blind to", *damages, "prompts needed", "value of `gold`"), lines)
+    best, second, *_ = findings.candidates
+    if best.merit == second.merit:
+        yield f"Nothing tells `{best.name}` and `{second.name}` apart here; the default is `{DEFAULT}`."
     else:
         now = "which is the default" if best.name == DEFAULT else f"the default is `{DEFAULT}`"
-        yield f"`{best.name}` orders better: recommended as the default ({now})."
+        yield f"`{best.name}` does best: recommended as the default ({now})."
 
 
 def _truths() -> Iterator[Sequence[str]]:

@@ -3,8 +3,9 @@
 Conventions: rows are sorted by prompt and seed, and all versions of a task have the same prompts and seeds. Besides the
 columns of `metrics._aspects.judged_rows` a table has `attack_source_id`, `noisy` (what a detector that errs would have
 seen) and `reference_loss`: (s_org − s_unl)/s_org of the CLIP scores, prompts stripped as the reference does it, NaN
-where s_org is 0. A *draw* is a choice of prompts of each split, as places in the sorted list of that split's prompts:
-`draws[split]` has the shape (draws, prompts).
+where s_org is 0; and `pale_features`, those of the original's images with their contrast halved. A *draw* is a choice
+of prompts of each split, as places in the sorted list of that split's prompts: `draws[split]` has the shape (draws,
+prompts).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from igmu_metrics.generations import Generations
 Cell = tuple[str, str]  # task and version
 Draws = Mapping[str, npt.NDArray[np.intp]]
 REFERENCE: Final = "reference_loss"
+PALE: Final = "pale_features"
 
 
 def prompts(seen: Generations, split: str) -> npt.NDArray[np.str_]:

@@ -16,15 +16,16 @@ import numpy.typing as npt
 from igmu_metrics.contract import BoolArray, FloatArray
 from igmu_metrics.distances.gaussian import CMMD_SCALE, unit_rows
 from igmu_metrics.distances.mmd import Kernel, polynomial_kernel, rbf_kernel
-from igmu_metrics.distances.quality import NEIGHBOURS, seed_halves
+from igmu_metrics.distances.quality import NEIGHBOURS, SeedPairs, fidelity_diversity, seed_halves
 from igmu_metrics.generations import Generations
 from igmu_metrics.sandbox.audit.seen import prompts
 
+_NEITHER = (float("nan"), float("nan"))
 _BLOCK = 50  # draws whose matrices are held at once
 
 
 def of_sets(seen: Generations, draws: npt.NDArray[np.intp]) -> dict[str, FloatArray]:
-    """Both candidates for quality, Fréchet distance, KID and unbiased CMMD.
+    """The candidates for quality, Fréchet distance, KID and unbiased CMMD.
 
     Args:
         seen: one version.
@@ -38,7 +39,10 @@ def of_sets(seen: Generations, draws: npt.NDArray[np.intp]) -> dict[str, FloatAr
     a, b = seed_halves(seen["id"][chosen], seen["seed"][chosen])
     place = np.searchsorted(prompts(seen, "retain"), seen["id"][chosen])
     parts = [_of_block(before, after, a, b, place, draws[i : i + _BLOCK]) for i in range(0, len(draws), _BLOCK)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    out = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    pairs = SeedPairs.of(before, after, place, seen["seed"][chosen])
+    within = [fidelity_diversity(some.by_prompt()) if len((some := pairs.among(d)).own) else _NEITHER for d in draws]
+    return out | {"quality_within": np.prod(within, axis=1)}
 
 
 def _of_block(
