@@ -23,7 +23,7 @@ from igmu_data.load import digest
 from igmu_metrics import registry, scorecard
 from igmu_metrics.contract import Estimate
 from igmu_metrics.coverage import PARTS
-from igmu_metrics.generations import OK, ORIGINAL, UNCLEAR
+from igmu_metrics.generations import BLANK, OK, ORIGINAL, UNCLEAR
 from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry, converted, fingerprint, inputs_sha256, parsed
 from igmu_metrics.verdict import recompute
 
@@ -102,7 +102,8 @@ def _lines(card: Scorecard) -> Iterator[Problem]:
         names = (f"present{suffix}", f"probability{suffix}", f"status{suffix}", "own_concept")
         for at, g in enumerate(card.generations.records(*names)):
             seen, p, status, asked = g.values()
-            if told and status != (UNCLEAR if p is None and asked else OK):
+            unjudged = (BLANK, UNCLEAR) if asked else (BLANK, OK)
+            if told and status not in (unjudged if p is None else (OK,)):
                 yield Problem(f"generations.{at}.status{suffix}", f"{status!r} with a probability of {p}")
             if seen != (None if p is None else p >= threshold):
                 what = f"{seen} with a probability of {p} and a threshold of {threshold:g}"
