@@ -84,7 +84,7 @@ def score(
         images, row_ids = inputs.pop("images", ()), inputs.pop("row_ids")
         how |= {"device": device, "on_error": on_error, "batch_size": batch_size, "signature": fields}
         return score_rows(name, images, row_ids, **how, **inputs)
-    present_names(getattr(metric, "rows", None), inputs)
+    inputs = present_names(getattr(metric, "rows", None), inputs, stacklevel=3)
     inputs, n_failed = _by_prompt(metric, inputs), 0
     wanted = [e for e in metric.INFO.extracts if e.argument not in inputs and _available(e, inputs)]
     if wanted:
@@ -124,8 +124,10 @@ def _by_prompt(metric: Metric, inputs: Mapping[str, Any]) -> dict[str, Any]:
     takes = inspect.signature(metric.rows).parameters if hasattr(metric, "rows") else {}
     if texts is None or "ids" not in takes or given.get("ids") is not None:
         return given
-    given.pop("prompt_ids", None)
     given["ids"] = list(texts)
+    other = next((x for n in ("original_images", "original_features") if (x := given.get(n)) is not None), ())
+    if "original_ids" in takes and given.get("original_ids") is None and len(other) == len(given["ids"]):
+        given["original_ids"] = list(texts)  # lists of one length are about the same generations
     if "prompts" not in {s for e in metric.INFO.extracts for s in e.source.split("+")}:
         del given["prompts"]  # nothing else is made of them
     return given

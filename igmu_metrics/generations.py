@@ -15,6 +15,7 @@ Folders, shards, scorecards, reports, the audit and attacks read and write this 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,14 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from igmu_data.errors import InputError, LengthMismatchError, MetadataError, OutOfRangeError, OutputError
+from igmu_data.errors import (
+    DuplicateIdError,
+    InputError,
+    LengthMismatchError,
+    MetadataError,
+    OutOfRangeError,
+    OutputError,
+)
 from igmu_data.files import beside
 from igmu_data.schema import NEGATION
 from igmu_metrics.contract import FloatArray, Setting
@@ -215,7 +223,12 @@ class Generations:
 
         Raises:
             MetadataError: a generation that only one of the models has.
+            DuplicateIdError: one that a model has twice.
         """
+        for keys in (self.keys, original.keys):
+            if len(set(keys)) < len(keys):
+                row, seed = next(key for key, times in Counter(keys).items() if times > 1)
+                raise DuplicateIdError(f"row {row!r} with seed {seed} is given twice; give each generation only once.")
         mine, theirs = ({key: at for at, key in enumerate(table.keys)} for table in (self, original))
         reasons = []
         for one, other, table, name in ((theirs, mine, original, "unlearned"), (mine, theirs, self, "original")):

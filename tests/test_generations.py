@@ -166,3 +166,11 @@ def test_features_of_two_widths_are_not_joined() -> None:
         joined(tables)
     nothing_read = Generations({"features": np.full((1, 0), np.nan)})
     assert joined([tables[0], nothing_read])["features"].shape == (3, 3)
+
+
+def test_a_generation_given_twice_is_no_pair() -> None:
+    """The last one was taken, without a word."""
+    once, twice = (Generations({"id": ids, "seed": [1] * len(ids)}) for ids in (["a"], ["a", "a"]))
+    for one, other in ((once, twice), (twice, once)):
+        with pytest.raises(DuplicateIdError, match="'a' with seed 1"):
+            one.paired(other)
