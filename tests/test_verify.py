@@ -175,11 +175,14 @@ def test_a_layout_without_probes_gives_its_forget_score_again(tmp_path: Path) ->
         f"{n}/{i}.png,{'yes' if n == 'original' else 'no'}\n" for n in ("original", "gone") for i in range(3)
     )
     (folder / "labels.csv").write_text("path,present\n" + labels)
-    evaluation = Evaluation(CONFIG, layout="flat", detector=f"labels:{folder / 'labels.csv'}", cache=False)
-    (card,) = evaluation.run(folder / "original", [folder / "gone"])
-    write(card, tmp_path / "card.json")
-    assert verify(tmp_path / "card.json")[1] == []
-    assert recompute.figures(card)["forget_score"]["forgetting"].value == 1.0
+    for blank, forgetting in (("keep", 1.0), ("apart", None)):  # these images are of one colour
+        evaluation = Evaluation(
+            CONFIG, layout="flat", detector=f"labels:{folder / 'labels.csv'}", cache=False, blank=blank
+        )
+        (card,) = evaluation.run(folder / "original", [folder / "gone"])
+        write(card, tmp_path / "card.json")
+        assert verify(tmp_path / "card.json")[1] == []
+        assert recompute.figures(card)["forget_score"]["forgetting"].to_dict()["value"] == forgetting
 
 
 @pytest.mark.parametrize(

@@ -88,8 +88,15 @@ def _lacking(entry: ScoreEntry, table: Generations) -> str:
 
 
 def _restored(metric: Metric, table: Generations) -> Generations:
-    """The table with the texts that a metric needs and nobody knew of any generation: a card has no column of them."""
-    lost = [n for n in metric.NEEDS if n not in table and (known := column(n)) and known.kind == "text"]
+    """The table with what a metric needs and nobody knew of any generation: a card has no column of that."""
+    lost = [
+        name
+        for name in registry.columns(metric)
+        if name not in table
+        and (known := column(name))
+        # Every evaluation has decisions; what else a metric only uses may not have been measured.
+        and (known.kind == "flag" or (known.published and name in metric.NEEDS))
+    ]
     return table.with_columns(**{name: [None] * len(table) for name in lost})
 
 
