@@ -131,7 +131,7 @@ def _drop(column: str) -> Change:
         (_set("generations", 0, "own", to="a\0"), "NUL"),
         (_set("generations", 0, "features", to=None), "generations.0.features"),
         (_drop("own_concept"), "scores.concept_accuracy: the generations do not give it"),
-        (_drop("present_original"), "attack_success_rate: signature and lines do not belong together"),
+        (_drop("present_original"), "generations.0.present_original: None with a probability"),
         (_set("scores", "concept_accuracy", "signature", "bootstrap", to="x"), "which is none"),
         (_set("scores", "concept_accuracy", "signature", "bootstrap", to="9999999999@0"), "which is none"),
         (_set("scores", "forget_score", "signature", "quality", to="x"), "do not belong together"),
