@@ -303,15 +303,15 @@ def write(table: Generations, path: Path, facts: Mapping[str, Any]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = {name: _arrow(name, values) for name, values in table.columns.items() if values.shape[1:] != (0,)}
     metadata = {_FACTS: json.dumps({"table": dict(table.facts), **facts})}
     try:
+        columns = {name: _arrow(name, values) for name, values in table.columns.items() if values.shape[1:] != (0,)}
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside(path) as part:
             pq.write_table(pa.table(columns).replace_schema_metadata(metadata), part, compression="zstd")
-    except OSError as error:
+    except (OSError, UnicodeEncodeError) as error:
         raise OutputError(
-            f"cannot write {path}: {error.strerror or error}. Make room, or choose another --out."
+            f"cannot write {path}: {getattr(error, 'strerror', None) or error}. Make room, or choose another --out."
         ) from error
 
 
@@ -466,7 +466,8 @@ def _arrow(name: str, values: Array) -> Any:
         kept = short if np.array_equal(short.astype(np.float64), values, equal_nan=True) else values
         return pa.FixedSizeListArray.from_arrays(pa.array(kept.reshape(-1)), values.shape[1])
     if kind == "object":
-        return pa.array([Path(v).name if isinstance(v, str | Path) else None for v in values], pa.string())
+        names = [Path(v).name if isinstance(v, str | Path) else None for v in values]
+        return pa.array([n and n.encode("utf-8", "backslashreplace").decode() for n in names], pa.string())
     types = {"text": pa.string(), "whole": pa.int64(), "flag": pa.bool_(), "number": pa.float64()}
     return pa.array(_plain(name, values), types[kind])
 
