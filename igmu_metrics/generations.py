@@ -308,7 +308,9 @@ def write(table: Generations, path: Path, facts: Mapping[str, Any]) -> None:
         columns = {name: _arrow(name, values) for name, values in table.columns.items() if values.shape[1:] != (0,)}
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside(path) as part:
-            pq.write_table(pa.table(columns).replace_schema_metadata(metadata), part, compression="zstd")
+            pq.write_table(
+                pa.table(columns).replace_schema_metadata(metadata), part, compression="zstd", write_page_checksum=True
+            )
     except (OSError, UnicodeEncodeError) as error:
         raise OutputError(
             f"cannot write {path}: {getattr(error, 'strerror', None) or error}. Make room, or choose another --out."
@@ -325,7 +327,7 @@ def read(path: Path) -> tuple[Generations, dict[str, Any]]:
     import pyarrow.parquet as pq
 
     try:
-        whole = pq.read_table(path)
+        whole = pq.read_table(path, page_checksum_verification=True)
         facts = json.loads(whole.schema.metadata[_FACTS])
         columns = {name: _numpy(name, whole.column(name).combine_chunks()) for name in whole.column_names}
         return Generations(columns, facts.pop("table")), facts
