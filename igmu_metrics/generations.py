@@ -306,15 +306,17 @@ def write(table: Generations, path: Path, facts: Mapping[str, Any]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = {name: _arrow(name, values) for name, values in table.columns.items() if values.shape[1:] != (0,)}
     metadata = {_FACTS: json.dumps({"table": dict(table.facts), **facts})}
     try:
+        columns = {name: _arrow(name, values) for name, values in table.columns.items() if values.shape[1:] != (0,)}
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside(path) as part:
-            pq.write_table(pa.table(columns).replace_schema_metadata(metadata), part, compression="zstd")
-    except OSError as error:
+            pq.write_table(
+                pa.table(columns).replace_schema_metadata(metadata), part, compression="zstd", write_page_checksum=True
+            )
+    except (OSError, UnicodeEncodeError) as error:
         raise OutputError(
-            f"cannot write {path}: {error.strerror or error}. Make room, or choose another --out."
+            f"cannot write {path}: {getattr(error, 'strerror', None) or error}. Make room, or choose another --out."
         ) from error
 
 
@@ -328,7 +330,7 @@ def read(path: Path) -> tuple[Generations, dict[str, Any]]:
     import pyarrow.parquet as pq
 
     try:
-        whole = pq.read_table(path)
+        whole = pq.read_table(path, page_checksum_verification=True)
         facts = json.loads(whole.schema.metadata[_FACTS])
         columns = {name: _numpy(name, whole.column(name).combine_chunks()) for name in whole.column_names}
         return Generations(columns, facts.pop("table")), facts
@@ -469,7 +471,8 @@ def _arrow(name: str, values: Array) -> Any:
         kept = short if np.array_equal(short.astype(np.float64), values, equal_nan=True) else values
         return pa.FixedSizeListArray.from_arrays(pa.array(kept.reshape(-1)), values.shape[1])
     if kind == "object":
-        return pa.array([Path(v).name if isinstance(v, str | Path) else None for v in values], pa.string())
+        names = [Path(v).name if isinstance(v, str | Path) else None for v in values]
+        return pa.array([n and n.encode("utf-8", "backslashreplace").decode() for n in names], pa.string())
     types = {"text": pa.string(), "whole": pa.int64(), "flag": pa.bool_(), "number": pa.float64()}
     return pa.array(_plain(name, values), types[kind])
 

@@ -317,6 +317,8 @@ def write_text(path: Path, text: str) -> None:
             part.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}. Choose another --out.") from error
+    except UnicodeEncodeError as error:
+        raise OutputError(f"cannot write {path}: {error.object[error.start]!r} is no Unicode text.") from error
 
 
 def read(path: Path) -> Scorecard:
