@@ -25,6 +25,7 @@ from igmu_metrics.contract import RESAMPLES, Extract, Metric, MetricInfo, Score,
 from igmu_metrics.evaluation import Evaluation, Fields, asked, both, scores
 from igmu_metrics.generations import FAILED, Array, Generations, joined
 from igmu_metrics.images.layouts import METADATA, listed, of_rows
+from igmu_metrics.metrics._rows import present_names
 from igmu_metrics.networks.instruments import Backbone
 from igmu_metrics.networks.observe import OnError, observe
 
@@ -83,6 +84,7 @@ def score(
         images, row_ids = inputs.pop("images", ()), inputs.pop("row_ids")
         how |= {"device": device, "on_error": on_error, "batch_size": batch_size, "signature": fields}
         return score_rows(name, images, row_ids, **how, **inputs)
+    inputs = present_names(getattr(metric, "rows", None), inputs, stacklevel=3)
     inputs, n_failed = _by_prompt(metric, inputs), 0
     wanted = [e for e in metric.INFO.extracts if e.argument not in inputs and _available(e, inputs)]
     if wanted:
@@ -120,10 +122,12 @@ def _by_prompt(metric: Metric, inputs: Mapping[str, Any]) -> dict[str, Any]:
     given = dict(inputs)
     texts = given.get("prompts")
     takes = inspect.signature(metric.rows).parameters if hasattr(metric, "rows") else {}
-    if texts is None or "ids" not in takes or given.get("ids", given.get("prompt_ids")) is not None:
+    if texts is None or "ids" not in takes or given.get("ids") is not None:
         return given
-    given.pop("prompt_ids", None)
     given["ids"] = list(texts)
+    other = next((x for n in ("original_images", "original_features") if (x := given.get(n)) is not None), ())
+    if "original_ids" in takes and given.get("original_ids") is None and len(other) == len(given["ids"]):
+        given["original_ids"] = list(texts)  # lists of one length are about the same generations
     if "prompts" not in {s for e in metric.INFO.extracts for s in e.source.split("+")}:
         del given["prompts"]  # nothing else is made of them
     return given

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Final, Literal, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,8 @@ Direction = Literal["higher", "lower"]
 FeatureKind = Literal["image_features", "text_features", "image_distance", "backbone_name"]
 RESAMPLES: Final = 2000
 Setting = str | int | float | bool
+_MAX: Final = 1e308  # of a number in a scorecard
+_MAX_WHOLE: Final = 2**63
 WHOLE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({"": ("forget", "retain", "adversarial")})
 """The parts of a metric that is scored once, on everything but the prompts that negate the concept."""
 UNIT: Final = "unit"
@@ -269,17 +271,17 @@ def scored(
         raise PluginError(metric.INFO.name, package, f"score failed ({one_line(error)})") from error
     if result is None:
         return None
-    if package and (wrong := faults(result)):
-        raise PluginError(metric.INFO.name, package, f"score gave no proper result: {'; '.join(wrong)}")
-    signed = {
+    signed: dict[str, Setting] = {
         "metric": metric.INFO.name,
         "v": metric.INFO.version,
         "igmu": __version__,
         "bootstrap": f"{resamples}@{seed}",
         **({"metric.package": package} if package else {}),
         **fields,
-        **result.settings,
     }
+    if package and (wrong := faults(result, signed)):
+        raise PluginError(metric.INFO.name, package, f"score gave no proper result: {'; '.join(wrong)}")
+    signed |= result.settings
     figures, headline = dict(result.figures), result.headline
     if table.facts.get(UNIT) == IMAGE:
         # In the headline alone, wherever it stands among the figures: said once, it holds for all of them.
@@ -297,25 +299,39 @@ def scored(
     )
 
 
-def faults(result: Any) -> list[str]:
+def faults(result: Any, signed: Mapping[str, Setting] = MappingProxyType({})) -> list[str]:
     """What of a metric's result could not stand in a scorecard.
+
+    Args:
+        result: what `score` gave.
+        signed: fields of the signature that settings cannot change: the model, the metric, its version …
 
     >>> faults(Result(Estimate(0.5), {"mine": Estimate(float("nan"))}, {"ids": ["a"]}))
     ['the headline is not among the figures', "figure 'mine': NaN without a reason", "setting 'ids' is a list"]
     """
     if not isinstance(result, Result):
         return [f"it is a {type(result).__name__}, neither Result nor None"]
-    figures: Mapping[str, Any] = result.figures
-    found = []
+    figures: Any = result.figures
+    if not isinstance(figures, Mapping) or not isinstance(cast(Any, result.settings), Mapping):
+        return ["its figures or settings are no mapping"]
+    found = [f"a name is {name!r}, no text" for name in (*figures, *result.settings) if not _is_name(name)]
     if not any(f is result.headline or f == result.headline for f in figures.values()):
         found.append("the headline is not among the figures")
     for name, figure in figures.items():
         if not isinstance(figure, Estimate):
             found.append(f"figure {name!r} is a {type(figure).__name__}, no Estimate")
             continue
-        numbers = (figure.value, *(figure.interval or ()))
+        interval: Any = figure.interval if figure.interval is not None else (0.0, 0.0)
+        if not isinstance(interval, tuple) or len(interval) != 2:
+            found.append(f"figure {name!r}: {interval!r} is no interval")
+            continue
+        numbers = (figure.value, *interval)
         if not all(isinstance(v, float | int) for v in numbers):
             found.append(f"figure {name!r}: {numbers} are no Python floats")
+        elif any(abs(v) > _MAX for v in numbers):
+            found.append(f"figure {name!r}: {numbers} are not finite")
+        elif interval[0] > interval[1]:
+            found.append(f"figure {name!r}: {interval[0]} lies above {interval[1]}")
         elif figure.value != figure.value and not figure.reason:
             found.append(f"figure {name!r}: NaN without a reason")
         counts = (figure.n_prompts, figure.n_generations)
@@ -323,9 +339,19 @@ def faults(result: Any) -> list[str]:
             found.append(f"figure {name!r}: prompts and generations {counts} are no counts")
     wrong = {k: v for k, v in result.settings.items() if type(v) not in (str, int, float, bool)}
     found += [f"setting {name!r} is a {type(value).__name__}" for name, value in wrong.items()]
+    for name, value in result.settings.items():
+        most = {int: _MAX_WHOLE, float: _MAX}.get(type(value))
+        if most is not None and not abs(value) <= most:  # type: ignore[arg-type]  # true for NaN, too
+            found.append(f"setting {name!r} is not finite, or too large")
+        if name in signed and value != signed[name]:
+            found.append(f"setting {name!r} is {value!r}, but the score is signed with {signed[name]!r}")
     if type(result.n_failed) is not int or result.n_failed < 0:
         found.append(f"n_failed {result.n_failed!r} is no count")
     return found
+
+
+def _is_name(name: Any) -> bool:
+    return isinstance(name, str) and not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def one_line(error: BaseException) -> str:

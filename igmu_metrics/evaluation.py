@@ -431,10 +431,13 @@ def parts(metric: Metric, table: Generations) -> Iterator[tuple[str, Generations
     wanted = registry.columns(metric)
     if not set(metric.NEEDS) <= set(table.columns):
         return
+    # Without the others before rows are chosen: a copy of the features costs more than all else.
+    sorting = {"split", "probe"} - set(wanted)
+    narrow = Generations({n: v for n, v in table.columns.items() if n in wanted or n in sorting}, table.facts)
     for part, splits in metric.INFO.parts.items():
-        seen = table.part(*splits)
+        seen = narrow.part(*splits)
         if len(seen):
-            yield part, Generations({n: v for n, v in seen.columns.items() if n in wanted}, table.facts)
+            yield part, seen.without(*sorting)
 
 
 def _instruments(metric: Metric, tools: Instruments) -> dict[str, Setting]:

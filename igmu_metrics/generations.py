@@ -15,6 +15,7 @@ Folders, shards, scorecards, reports, the audit and attacks read and write this 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,14 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from igmu_data.errors import InputError, LengthMismatchError, MetadataError, OutOfRangeError, OutputError
+from igmu_data.errors import (
+    DuplicateIdError,
+    InputError,
+    LengthMismatchError,
+    MetadataError,
+    OutOfRangeError,
+    OutputError,
+)
 from igmu_data.files import beside
 from igmu_data.schema import NEGATION
 from igmu_metrics.contract import FloatArray, Setting
@@ -215,7 +223,12 @@ class Generations:
 
         Raises:
             MetadataError: a generation that only one of the models has.
+            DuplicateIdError: one that a model has twice.
         """
+        for keys in (self.keys, original.keys):
+            if len(set(keys)) < len(keys):
+                row, seed = next(key for key, times in Counter(keys).items() if times > 1)
+                raise DuplicateIdError(f"row {row!r} with seed {seed} is given twice; give each generation only once.")
         mine, theirs = ({key: at for at, key in enumerate(table.keys)} for table in (self, original))
         reasons = []
         for one, other, table, name in ((theirs, mine, original, "unlearned"), (mine, theirs, self, "original")):
@@ -293,15 +306,17 @@ def write(table: Generations, path: Path, facts: Mapping[str, Any]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = {name: _arrow(name, values) for name, values in table.columns.items() if values.shape[1:] != (0,)}
     metadata = {_FACTS: json.dumps({"table": dict(table.facts), **facts})}
     try:
+        columns = {name: _arrow(name, values) for name, values in table.columns.items() if values.shape[1:] != (0,)}
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside(path) as part:
-            pq.write_table(pa.table(columns).replace_schema_metadata(metadata), part, compression="zstd")
-    except OSError as error:
+            pq.write_table(
+                pa.table(columns).replace_schema_metadata(metadata), part, compression="zstd", write_page_checksum=True
+            )
+    except (OSError, UnicodeEncodeError) as error:
         raise OutputError(
-            f"cannot write {path}: {error.strerror or error}. Make room, or choose another --out."
+            f"cannot write {path}: {getattr(error, 'strerror', None) or error}. Make room, or choose another --out."
         ) from error
 
 
@@ -315,7 +330,7 @@ def read(path: Path) -> tuple[Generations, dict[str, Any]]:
     import pyarrow.parquet as pq
 
     try:
-        whole = pq.read_table(path)
+        whole = pq.read_table(path, page_checksum_verification=True)
         facts = json.loads(whole.schema.metadata[_FACTS])
         columns = {name: _numpy(name, whole.column(name).combine_chunks()) for name in whole.column_names}
         return Generations(columns, facts.pop("table")), facts
@@ -456,7 +471,8 @@ def _arrow(name: str, values: Array) -> Any:
         kept = short if np.array_equal(short.astype(np.float64), values, equal_nan=True) else values
         return pa.FixedSizeListArray.from_arrays(pa.array(kept.reshape(-1)), values.shape[1])
     if kind == "object":
-        return pa.array([Path(v).name if isinstance(v, str | Path) else None for v in values], pa.string())
+        names = [Path(v).name if isinstance(v, str | Path) else None for v in values]
+        return pa.array([n and n.encode("utf-8", "backslashreplace").decode() for n in names], pa.string())
     types = {"text": pa.string(), "whole": pa.int64(), "flag": pa.bool_(), "number": pa.float64()}
     return pa.array(_plain(name, values), types[kind])
 

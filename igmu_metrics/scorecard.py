@@ -24,6 +24,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -108,20 +109,32 @@ def _lines(value: Any) -> Generations:
         return value
     if not isinstance(value, list | tuple):
         raise ValueError("not a list of generations")
+    columns: dict[str, Column | None] = {}
     for at, line in enumerate(value):
-        if not isinstance(line, dict) or not {"id", "seed", "split"} <= line.keys():
+        if not isinstance(line, dict) or not line.keys() >= _NEEDED:
             raise ValueError(f"{at}: not an object with id, seed and split")
+        if not line["id"]:
+            raise ValueError(f"{at}.id: {line['id']!r} names no prompt")
         for name, given in line.items():
-            if given is not None and (wrong := _wrong(column(name), given)):
-                raise ValueError(f"{at}.{name}: {given!r} is {wrong}")
+            if name not in columns:
+                columns[name] = column(name)
+            known = columns[name]
+            if given is None and name not in _NEEDED and (known is None or known.kind in _TYPES):
+                continue  # missing
+            if wrong := _wrong(known, given):
+                raise ValueError(f"{at}.{name}: {_quoted(given)} is {wrong}")
     return of_records([*value])
 
 
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+_NEEDED: Final = frozenset({"id", "seed", "split"})
 _TYPES: Final[Mapping[str, Any]] = {"text": str, "whole": int, "flag": bool, "number": (int, float)}
 
 
 def _wrong(known: Column | None, given: Any) -> str:
     """What is wrong with a value of a line; "" if nothing is."""
+    if isinstance(given, str) and "\0" in given:  # numpy drops them at the end
+        return "no text without NUL"
     if known is None:
         return "" if isinstance(given, str | int | float | bool) else "no plain value"
     kind = _TYPES.get(known.kind)
@@ -134,6 +147,11 @@ def _wrong(known: Column | None, given: Any) -> str:
     if (known.low is not None and given < known.low) or (known.high is not None and given > known.high):
         return f"not in {known.low}..{'' if known.high is None else known.high}"
     return ""
+
+
+def _quoted(value: Any) -> str:
+    found = repr(value)
+    return found if len(found) <= 80 else f"{found[:80]}…"
 
 
 def _records(table: Generations) -> list[dict[str, Any]]:
@@ -200,6 +218,34 @@ def fingerprint(text: str) -> str:
 
 def _as_printed(digits: str) -> list[str]:
     return ["number", digits]
+
+
+def parsed(text: str) -> Any:
+    """The data of a card's text.
+
+    Raises:
+        ValueError: not JSON, or with texts or numbers that no evaluation can have written.
+    """
+    try:
+        data = json.loads(text, parse_float=_float, parse_int=_int, parse_constant=_float)
+        if _SURROGATE.search(text):  # only half of a pair is an error
+            json.dumps(data, ensure_ascii=False).encode()
+        return data
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _float(digits: str) -> float:
+    value = float(digits)
+    if not isfinite(value):
+        raise ValueError(f"{digits[:40]} is no number of JSON, or too large")
+    return value
+
+
+def _int(digits: str) -> int:
+    if len(digits) > 20:  # 64 bits with a sign
+        raise ValueError(f"{digits[:40]}… is too large")
+    return int(digits)
 
 
 def schema() -> dict[str, Any]:
@@ -271,6 +317,8 @@ def write_text(path: Path, text: str) -> None:
             part.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}. Choose another --out.") from error
+    except UnicodeEncodeError as error:
+        raise OutputError(f"cannot write {path}: {error.object[error.start]!r} is no Unicode text.") from error
 
 
 def read(path: Path) -> Scorecard:
@@ -280,7 +328,7 @@ def read(path: Path) -> Scorecard:
         MetadataError: not there, not JSON, or not a scorecard; the message names the field.
     """
     try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
+        data = parsed(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise MetadataError(f"{path}: cannot be read ({error.strerror}). Run 'igmu score … --out {path}'.") from error
     except ValueError as error:

@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("igmu_data", "igmu_metrics", "builders")
-MAX_LINES = 450  # a file has one reason to change; a split that gains nothing is none
+MAX_LINES = 500  # a file has one reason to change; a split that gains nothing is none
 # A module is in the layer of its first name below the package ("" is the package's own `__init__`), and may import that
 # layer and those before it. CONTRIBUTING.md draws them.
 LAYERS = {

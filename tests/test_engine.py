@@ -209,6 +209,26 @@ def test_signature_of_equal_settings_is_equal(five: list[Path]) -> None:
     assert a.signature.differences(other.signature) == {"bootstrap": ("2000@0", "2000@1")}
 
 
+def test_former_names_of_arguments_are_taken_with_a_warning() -> None:
+    """They are renamed before anything is looked for among images."""
+    with pytest.warns(FutureWarning, match="image_features is now called features") as told:
+        got = score("clip_alignment", image_features=[[3, 4]], text_features=[[1, 0]])
+    assert got.value == pytest.approx(0.6)
+    assert told[0].filename == __file__
+    with pytest.raises(InputError, match="both given"):
+        score("clip_alignment", image_features=[[3, 4]], features=[[3, 4]], text_features=[[1, 0]])
+
+
+def test_prompts_are_those_of_the_originals_too(five: list[Path]) -> None:
+    """Or images of one prompt would be paired across the models, where they are alike for other reasons."""
+    texts = [f"prompt {i}" for i in range(5)]
+    given: dict[str, Any] = {"images": five, "original_images": five, "backbone": Mean()}
+    got = score("frechet", prompts=texts, **given)
+    ids: dict[str, Any] = {"ids": texts, "original_ids": texts}
+    assert got.figures["kid"] == score("frechet", **ids, **given).figures["kid"]
+    assert "taken for a prompt" not in got.figures["frechet_distance"].reason
+
+
 def test_to_dict_is_plain_json(five: list[Path]) -> None:
     import json
 

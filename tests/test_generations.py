@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,9 @@ from drawn import metadata, picture
 
 from igmu_data.errors import DuplicateIdError, EmptyInputError, InputError, MetadataError, UnknownIdError
 from igmu_data.schema import Row
-from igmu_metrics.generations import Generations, joined
+from igmu_metrics.generations import Generations, joined, read, write
 from igmu_metrics.images.layouts import find
+from igmu_metrics.networks.observe import observe
 
 ROW = "0123456789abcdef"
 
@@ -166,3 +169,32 @@ def test_features_of_two_widths_are_not_joined() -> None:
         joined(tables)
     nothing_read = Generations({"features": np.full((1, 0), np.nan)})
     assert joined([tables[0], nothing_read])["features"].shape == (3, 3)
+
+
+def test_a_generation_given_twice_is_no_pair() -> None:
+    """The last one was taken, without a word."""
+    once, twice = (Generations({"id": ids, "seed": [1] * len(ids)}) for ids in (["a"], ["a", "a"]))
+    for one, other in ((once, twice), (twice, once)):
+        with pytest.raises(DuplicateIdError, match="'a' with seed 1"):
+            one.paired(other)
+
+
+def test_metadata_that_is_not_utf_8_names_the_line(tmp_path: Path, rows: dict[str, Row], some: list[str]) -> None:
+    metadata(tmp_path, [{"file_name": "a.png", "id": some[0], "seed": 0}])
+    with (tmp_path / "metadata.jsonl").open("ab") as file:
+        file.write(b"\xff\n")
+    with pytest.raises(MetadataError, match=r"line \d+: not UTF-8"):
+        find(tmp_path, "metadata", rows)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
+def test_the_name_of_an_image_need_not_be_text(tmp_path: Path) -> None:
+    """On Linux it may be any bytes; a failure that quotes it goes into tables and cards all the same."""
+    path = tmp_path / os.fsdecode(b"\xff.png")
+    path.write_bytes(b"none")
+    table = Generations({"path": [path], **observe([path], on_error="skip")})
+    write(table, tmp_path / "table.parquet", {})
+    again = read(tmp_path / "table.parquet")[0]
+    assert again["path"].tolist() == [Path("\\udcff.png")]
+    assert again.failures() == table.failures()
+    assert "\\udcff.png" in again.failures()[0]

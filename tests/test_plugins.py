@@ -25,7 +25,7 @@ from igmu_data.load import bench_rows
 from igmu_metrics import registry
 from igmu_metrics.api import list_metrics, score
 from igmu_metrics.cli import app
-from igmu_metrics.contract import Estimate, Result, Signature
+from igmu_metrics.contract import Estimate, Result, Signature, faults
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.generations import Generations
 from igmu_metrics.networks.instruments import feature_key
@@ -342,6 +342,27 @@ def test_a_result_that_could_stand_on_no_card_is_refused(
         (made,) = Evaluation(CONFIG, detector=labels, cache=False).run(drawn / "original", [drawn / "forgetful"])
     assert SCORE not in made.scores
     assert "setting 'ids' is a list" in caplog.text
+
+
+_HALF = Estimate(0.5, None, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("result", "says"),
+    [
+        (Result(_HALF, None), "no mapping"),  # type: ignore[arg-type]
+        (Result(_HALF, {"h": _HALF, 3: _HALF}), "a name is 3"),  # type: ignore[dict-item]
+        (Result(_HALF, {"h": _HALF, "\ud800": _HALF}), "no text"),
+        (Result(Estimate(float("inf")), {"h": Estimate(float("inf"))}), "not finite"),
+        (Result(Estimate(0.5, (0.6, 0.4)), {"h": Estimate(0.5, (0.6, 0.4))}), "lies above"),
+        (Result(Estimate(0.5, (0.6,)), {"h": Estimate(0.5, (0.6,))}), "no interval"),  # type: ignore[arg-type]
+        (Result(_HALF, {"h": _HALF}, {"x": float("nan")}), "not finite"),
+        (Result(_HALF, {"h": _HALF}, {"x": 10**400}), "too large"),
+        (Result(_HALF, {"h": _HALF}, {"model": "another"}), "is signed with 'esd'"),
+    ],
+)
+def test_what_no_card_could_hold_is_a_fault(result: Result, says: str) -> None:
+    assert any(says in fault for fault in faults(result, {"model": "esd"}))
 
 
 def test_a_detector_that_cannot_be_loaded_is_an_error_that_names_it(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_a_card_of_schema_2_is_read_and_holds_together(path: Path, tmp_path: Pat
                 assert g[f"{name}{new}"] == line[former.format(was)]
     assert verify(place)[1] == []
     # Metrics have changed since; what they said then is not computed again, and that is said.
-    assert any("made by version 2 of concept_accuracy, this is" in note for note in recompute.notes(card))
+    assert any("scored by version 2 of its metric" in note for note in recompute.notes(card))
 
 
 def test_a_digit_of_a_card_of_schema_2_is_missed_by_its_hash(tmp_path: Path) -> None:

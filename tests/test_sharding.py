@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,6 +102,36 @@ def test_parts_made_otherwise_are_refused(evaluation: Evaluation, folder: Path, 
 def test_a_shard_that_is_none(given: str) -> None:
     with pytest.raises(InputError, match="i/n"):
         sharding.parsed(given)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t, f: (t, {k: v for k, v in f.items() if k != "model"}),
+        lambda t, f: (t, {**f, "format": 1}),
+        lambda t, f: (t, {**f, "shard": [1, "x"]}),
+        lambda t, f: (t, {**f, "evaluation": {**f["evaluation"], "surprise": 1}}),
+        lambda t, f: (t.without("status"), f),
+    ],
+)
+def test_tables_that_no_shard_wrote_are_refused(parts: Path, tmp_path: Path, change: Any) -> None:
+    for path in parts.glob("*.parquet"):
+        table, facts = generations.read(path)
+        other, told = change(table, facts)
+        generations.write(other, tmp_path / path.name, told)
+    with pytest.raises(MetadataError, match="again"):
+        list(sharding.merge(tmp_path))
+
+
+def test_a_flipped_bit_of_a_table_is_noticed(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(50, 8))
+    path = tmp_path / "table.parquet"
+    generations.write(Generations({"features": values}), path, {})
+    data = bytearray(path.read_bytes())
+    data[600] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(MetadataError, match="not a table"):
+        generations.read(path)
 
 
 def test_a_table_comes_back_to_the_last_bit(tmp_path: Path) -> None:

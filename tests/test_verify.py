@@ -98,6 +98,14 @@ def _set(*path: Any, to: Any) -> Change:
     return change
 
 
+def _drop(column: str) -> Change:
+    def change(data: dict[str, Any]) -> None:
+        for line in data["generations"]:
+            line.pop(column, None)
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "where"),
     [
@@ -116,6 +124,19 @@ def _set(*path: Any, to: Any) -> Change:
         (_set("generations", 0, "present", to=True), "generations.0.present"),
         (_set("generations", 3, "sha256", to="0" * 64), "inputs_sha256"),
         (_set("generations", 0, "probability", to=1.2), "generations.0.probability"),
+        (_set("generations", 0, "status", to="unclear"), "generations.0.status"),
+        (_set("generations", 0, "seed", to=2**64 - 1), "at most 64 bits"),
+        (_set("generations", 0, "seed", to=None), "generations.0.seed"),
+        (_set("generations", 0, "id", to=""), "names no prompt"),
+        (_set("generations", 0, "own", to="a\0"), "NUL"),
+        (_set("generations", 0, "features", to=None), "generations.0.features"),
+        (_drop("own_concept"), "scores.concept_accuracy: the generations do not give it"),
+        (_drop("present_original"), "generations.0.present_original: None with a probability"),
+        (_set("scores", "concept_accuracy", "signature", "bootstrap", to="x"), "which is none"),
+        (_set("scores", "concept_accuracy", "signature", "bootstrap", to="9999999999@0"), "which is none"),
+        (_set("scores", "forget_score", "signature", "quality", to="x"), "do not belong together"),
+        (_set("scores", "attack_success_rate", "signature", "k", to="x"), "do not belong together"),
+        (_set("scores", "concept_accuracy", "figures", "unlearning_accuracy", "value", to=1e308), "no fraction"),
         (_set("surprise", to=1), "surprise"),
         (lambda data: data["generations"].append(data["generations"][0]), "stands there 2 times"),
         (lambda data: data["generations"].pop(), "inputs_sha256"),
@@ -131,7 +152,51 @@ def test_a_forger_who_computes_the_hash_anew(card: Path, tmp_path: Path, change:
     assert not any(p.where == "content_sha256" for p in problems)
 
 
-@pytest.mark.parametrize(("text", "says"), [("[]", "JSON object"), ('{"a": NaN}', "NaN"), ("{", "JSON")])
+def test_a_score_of_another_version_of_its_metric_is_a_note_and_no_problem(card: Path, tmp_path: Path) -> None:
+    data = json.loads(card.read_text())
+    data["scores"]["concept_accuracy"]["signature"]["v"] = 1
+    data["scores"]["concept_accuracy"]["figures"]["in_domain_retain_accuracy"]["value"] = 0.25
+    data["content_sha256"] = fingerprint(json.dumps(data))
+    (tmp_path / "card.json").write_text(json.dumps(data))
+    found, problems = verify(tmp_path / "card.json")
+    assert problems == []
+    assert found is not None
+    (note,) = recompute.notes(found)
+    assert "concept_accuracy cannot be recomputed: scored by version 1" in note
+
+
+def test_a_layout_without_probes_gives_its_forget_score_again(tmp_path: Path) -> None:
+    """A card has no column of what nobody knows of any image."""
+    folder = tmp_path / "flat"
+    for name, colour in (("original", (250, 0, 0)), ("gone", (0, 0, 250))):
+        for i in range(3):
+            picture(folder / name / f"{i}.png", colour)
+    labels = "".join(
+        f"{n}/{i}.png,{'yes' if n == 'original' else 'no'}\n" for n in ("original", "gone") for i in range(3)
+    )
+    (folder / "labels.csv").write_text("path,present\n" + labels)
+    for blank, forgetting in (("keep", 1.0), ("apart", None)):  # these images are of one colour
+        evaluation = Evaluation(
+            CONFIG, layout="flat", detector=f"labels:{folder / 'labels.csv'}", cache=False, blank=blank
+        )
+        (card,) = evaluation.run(folder / "original", [folder / "gone"])
+        write(card, tmp_path / "card.json")
+        assert verify(tmp_path / "card.json")[1] == []
+        assert recompute.figures(card)["forget_score"]["forgetting"].to_dict()["value"] == forgetting
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[]", "JSON object"),
+        ('{"a": NaN}', "NaN"),
+        ("{", "JSON"),
+        ('{"a": 1e999}', "too large"),
+        ('{"a": 1' + "0" * 400 + "}", "too large"),
+        ('{"a": "\\ud800"}', "surrogates"),
+        ('{"a":' * 100_000, "too deeply"),
+    ],
+)
 def test_what_is_no_card_at_all(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "card.json").write_text(text)
     with pytest.raises(MetadataError, match=says):

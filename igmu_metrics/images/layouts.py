@@ -120,7 +120,7 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
         )
     found, listed, recorded = [], set(), []
     makers: dict[tuple[str, ...], int] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+    for number, line in enumerate(_text(path).split("\n"), 1):
         if not line.strip():
             continue
         record = _record(line, f"{path}, line {number}")
@@ -170,11 +170,21 @@ def listed(folder: Path) -> dict[tuple[str, int], Path]:
     """
     out: dict[tuple[str, int], Path] = {}
     path = folder / METADATA
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+    for number, line in enumerate(_text(path).split("\n"), 1):
         if line.strip():
             record = _record(line, f"{path}, line {number}")
             out[record["id"], record["seed"]] = folder / record["file_name"]
     return out
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        number = error.object[: error.start].count(b"\n") + 1
+        raise MetadataError(f"{path}, line {number}: not UTF-8 ({error.reason}). Write it again as UTF-8.") from error
+    except OSError as error:
+        raise MetadataError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
 
 
 def _record(line: str, where: str) -> dict[str, Any]:

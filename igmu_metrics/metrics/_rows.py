@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import Any, ParamSpec, TypeVar
 
@@ -17,6 +17,7 @@ from igmu_metrics.statistics import cluster_sums, studentized, validation
 from igmu_metrics.statistics.resampling import MIN_STUDENTIZED
 
 Column = Sequence[Any] | npt.NDArray[Any]
+_FORMER = "former_names"  # where a function has them
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -31,17 +32,33 @@ def renamed(**names: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
     def decorate(function: Callable[_P, _T]) -> Callable[_P, _T]:
         @functools.wraps(function)
         def accepting(*args: _P.args, **given: _P.kwargs) -> _T:
-            for old, new in names.items():
-                if old in given:
-                    if new in given:
-                        raise InputError(f"{old} and {new} are both given; {old} is the former name of {new}.")
-                    warnings.warn(f"{old} is now called {new}", FutureWarning, stacklevel=2)
-                    given[new] = given.pop(old)
-            return function(*args, **given)
+            return function(*args, **present_names(accepting, given, stacklevel=3))
 
+        vars(accepting)[_FORMER] = names
         return accepting
 
     return decorate
+
+
+def present_names(function: Any, given: Mapping[str, Any], *, stacklevel: int = 2) -> dict[str, Any]:
+    """Arguments of a function that was `renamed`, under the names that they have now.
+
+    Args:
+        function: the function.
+        given: arguments by name, former or present.
+        stacklevel: of the warnings.
+
+    Raises:
+        InputError: both names of one argument.
+    """
+    out = dict(given)
+    for old, new in getattr(function, _FORMER, {}).items():
+        if old in out:
+            if new in out:
+                raise InputError(f"{old} and {new} are both given; {old} is the former name of {new}.")
+            warnings.warn(f"{old} is now called {new}", FutureWarning, stacklevel=stacklevel)
+            out[new] = out.pop(old)
+    return out
 
 
 def prompts(n: int, ids: Column | None, seeds: Column | None, *, prefix: str = "") -> npt.NDArray[np.str_]:

@@ -116,7 +116,8 @@ def observe(
         if one.error is not None:
             if on_error == "raise":
                 raise one.error
-            seen.status[i] = f"{FAILED}{one.error}"
+            # The name of a file may be no Unicode text, which neither tables nor cards can hold.
+            seen.status[i] = f"{FAILED}{one.error}".encode("utf-8", "backslashreplace").decode()
         else:
             seen.add(i, one)
             if answers is not None:

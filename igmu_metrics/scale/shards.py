@@ -25,6 +25,17 @@ from igmu_metrics.images.layouts import ordered
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.settings import local
 
+FORMAT: Final = 3  # of the tables
+_FACTS: Final[Mapping[str, type]] = {
+    "model": str,
+    "original": str,
+    "igmu": str,
+    "shard": list,
+    "n_total": int,
+    "evaluation": dict,
+    "instruments": dict,
+}
+_COLUMNS: Final = ("id", "seed", "split", "concept", "own_concept", "status", "probability", "present", "sha256")
 _SPEC: Final = re.compile(r"(\d+)/(\d+)")
 _Part = tuple[Generations, dict[str, Any]]
 
@@ -89,7 +100,7 @@ def look(
     whole, *others = evaluation.found(original, unlearned)
     first, *rest = known or map(contents, (whole, *others))
     facts = {
-        "format": 3,
+        "format": FORMAT,
         "igmu": __version__,
         "evaluation": options(evaluation),
         "instruments": _signed(tools),
@@ -158,12 +169,16 @@ def merge(folder: Path, *, device: str | None = None) -> Iterator[Scorecard]:
     first: dict[str, Any] = {}
     for path in paths:
         table, facts = generations.read(path)
+        _require_whole(path, table, facts)
         first = first or facts
         for name in ("evaluation", "instruments", "original", "igmu"):
             if facts.get(name) != first.get(name):
                 raise MetadataError(f"{path}: made with other {name} than {paths[0].name}. Run that part again alike.")
         models.setdefault(facts["model"], []).append((table, facts))
-    evaluation = Evaluation(**first["evaluation"], device=device)
+    try:
+        evaluation = Evaluation(**first["evaluation"], device=device)
+    except TypeError as error:  # settings that this igmu does not have
+        raise MetadataError(f"{paths[0]}: made with another igmu ({error}). Run all shards again.") from error
     original = first["original"]
     with evaluation.opened() as tools:
         if _signed(tools) != first["instruments"]:
@@ -173,6 +188,21 @@ def merge(folder: Path, *, device: str | None = None) -> Iterator[Scorecard]:
             raise MetadataError(f"{folder}: no tables of the original model {original!r}. Copy them there.")
         for name in sorted(whole.keys() - {original}) or [original]:
             yield evaluation.card((name, original), whole[original], whole[name], tools)
+
+
+def _require_whole(path: Path, table: Generations, facts: Mapping[str, Any]) -> None:
+    """Refuse a table that lacks what `look` writes."""
+    lost = [name for name in _COLUMNS if name not in table]
+    for name, kind in _FACTS.items():
+        if not isinstance(facts.get(name), kind):
+            lost.append(name)
+    if facts.get("format") != FORMAT or lost or not _is_shard(facts["shard"]):
+        what = f"it has no {', no '.join(lost)}" if lost else "of another format"
+        raise MetadataError(f"{path}: not a table of this igmu score --shard ({what}). Run that shard again.")
+
+
+def _is_shard(value: Sequence[Any]) -> bool:
+    return len(value) == 2 and all(isinstance(v, int) for v in value) and 1 <= value[0] <= value[1]
 
 
 def _whole(folder: Path, model: str, parts: Sequence[_Part]) -> Generations:

@@ -9,13 +9,12 @@ pictures' hashes.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isclose
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -24,8 +23,8 @@ from igmu_data.load import digest
 from igmu_metrics import registry, scorecard
 from igmu_metrics.contract import Estimate
 from igmu_metrics.coverage import PARTS
-from igmu_metrics.generations import ORIGINAL
-from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry, converted, fingerprint, inputs_sha256
+from igmu_metrics.generations import BLANK, OK, ORIGINAL, UNCLEAR
+from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry, converted, fingerprint, inputs_sha256, parsed
 from igmu_metrics.verdict import recompute
 
 # Shares whose value times generations is a whole number: no mean over prompts, groups or families.
@@ -67,7 +66,7 @@ def verify(path: Path) -> tuple[Scorecard | None, list[Problem]]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        data: Any = json.loads(text, parse_constant=_no_number)
+        data = parsed(text)
         found = fingerprint(text)
     except OSError as error:
         raise MetadataError(f"{path}: cannot be read ({error.strerror}).") from error
@@ -86,10 +85,6 @@ def verify(path: Path) -> tuple[Scorecard | None, list[Problem]]:
     return card, problems
 
 
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number of JSON")
-
-
 def _lines(card: Scorecard) -> Iterator[Problem]:
     """The generations by themselves."""
     keys = Counter(card.generations.keys)
@@ -103,8 +98,13 @@ def _lines(card: Scorecard) -> Iterator[Problem]:
     if not isinstance(threshold, int | float):
         return
     for suffix in ("", ORIGINAL):
-        for at, g in enumerate(card.generations.records(f"present{suffix}", f"probability{suffix}")):
-            seen, p = g.values()
+        told = f"status{suffix}" in card.generations  # which cards of schema 2 do not have
+        names = (f"present{suffix}", f"probability{suffix}", f"status{suffix}", "own_concept")
+        for at, g in enumerate(card.generations.records(*names)):
+            seen, p, status, asked = g.values()
+            unjudged = (BLANK, UNCLEAR) if asked else (BLANK, OK)
+            if told and status not in (unjudged if p is None else (OK,)):
+                yield Problem(f"generations.{at}.status{suffix}", f"{status!r} with a probability of {p}")
             if seen != (None if p is None else p >= threshold):
                 what = f"{seen} with a probability of {p} and a threshold of {threshold:g}"
                 yield Problem(f"generations.{at}.present{suffix}", what)
@@ -191,7 +191,7 @@ def _shares(card: Scorecard) -> Iterator[Problem]:
     for name, shares in _SHARES.items():
         for key, figure in (card.scores[name].figures if name in card.scores else {}).items():
             base = key.partition("/")[0]
-            if base not in shares or figure.value is None:
+            if base not in shares or figure.value is None or not 0 <= figure.value <= 1:  # which `_ranges` tells
                 continue
             count = figure.value * figure.n_generations
             if not isclose(count, round(count), rel_tol=_EXACT, abs_tol=1e-6):
@@ -214,7 +214,7 @@ def _composite(card: Scorecard) -> Iterator[Problem]:
 
 
 def _again(card: Scorecard) -> Iterator[Problem]:
-    """The scores from the lines."""
+    """The scores from the lines, and none that the lines do not give."""
     try:
         found = recompute.figures(card)
     except IgmuError as error:
@@ -227,6 +227,15 @@ def _again(card: Scorecard) -> Iterator[Problem]:
                 yield from differences(f"scores.{name}.figures.{key}", figures[key], estimate)
             else:
                 yield Problem(f"scores.{name}.figures.{key}", "missing, although the generations give it")
+    for name, entry in card.scores.items():
+        # Lines of schema 2 have no status and no alignments; what cannot be recomputed for that is a note.
+        if "status" not in card.generations or not recompute.follows(entry):
+            continue
+        if name not in found:
+            yield Problem(f"scores.{name}", "the generations do not give it: they lack a column that it needs")
+        elif entry.name != recompute.FORGET:
+            for key in entry.figures.keys() - found[name].keys():
+                yield Problem(f"scores.{name}.figures.{key}", "the generations do not give it")
 
 
 def differences(where: str, told: Figure, found: Estimate, *, tolerance: float = _EXACT) -> Iterator[Problem]:
