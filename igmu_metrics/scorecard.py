@@ -16,14 +16,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 import re
 import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -38,23 +36,11 @@ from igmu_metrics import registry
 from igmu_metrics.contract import Score, Setting, Signature
 from igmu_metrics.coverage import Coverage, coverage
 from igmu_metrics.generations import ORIGINAL, SHA256, Column, Generations, column, line_schema, of_records
+from igmu_metrics.networks.machine import hardware, versions
 
 SCHEMA_ID: Final = "https://huggingface.co/datasets/igmu/bench/blob/main/scorecard.schema.json"
 HASH: Final = "content_sha256"
 RUNS: Final = "runs.jsonl"
-_PACKAGES: Final = (
-    "numpy",
-    "scipy",
-    "pillow",
-    "torch",
-    "torchvision",
-    "transformers",
-    "safetensors",
-    "datasets",
-    "torch-fidelity",
-    "lpips",
-    "nudenet",
-)
 
 
 class _Strict(BaseModel):
@@ -415,8 +401,8 @@ def _provenance(options: Mapping[str, Setting | None], lines: Generations, *, mo
         command=shlex.join(["igmu", "score", *words]),
         options=given,
         inputs_sha256=inputs_sha256(lines),
-        versions=_versions(),
-        hardware=_hardware(),
+        versions=versions(),
+        hardware=hardware(),
     )
 
 
@@ -443,34 +429,6 @@ def _public(name: str, value: Setting) -> Setting:
     if not path.is_absolute():
         return value
     return f"{spec}:{path.name}" if colon else path.name
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "igmu": __version__}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _hardware() -> dict[str, str]:
-    found = {"system": platform.system(), "machine": platform.machine(), "cpu": _cpu()}
-    torch: Any = sys.modules.get("torch")  # an evaluation that needed no model has not loaded it
-    if torch is not None and torch.cuda.is_available():
-        found["gpu"] = torch.cuda.get_device_name()
-        found["cuda"] = str(torch.version.cuda)
-    return found
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or "unknown"
 
 
 @dataclass(slots=True)
