@@ -140,7 +140,7 @@ def drawn(
         if not file.tell():
             table.writerow(["path", "object/church"])
         for row, image in zip(ids, images, strict=True):
-            Image.new("RGB", (32, 32), "grey").save(image)
+            Image.linear_gradient("L").resize((32, 32)).convert("RGB").save(image)
             table.writerow([f"{name}/{image.name}", "yes" if row in churches else "no"])
     if seeds is not None:
         lines = [{"file_name": f"{i}.png", "id": row, "seed": seeds[row]} for i, row in enumerate(ids)]
