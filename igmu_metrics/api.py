@@ -97,14 +97,30 @@ def score(
             raise InputError(
                 f"{name} has no use for {source!r}. See igmu_metrics.metrics.{name}.rows for its arguments."
             )
+    _require_names(metric, inputs)
     try:
         table = _table(metric, inputs)
-    except TypeError as error:  # a missing or unknown keyword: say it in the user's terms
+    except TypeError as error:  # a value of another type than the argument takes
         raise InputError(f"{name}: {error}. See igmu_metrics.metrics.{name}.rows.") from error
     found = scored(metric, table, fields, n_failed=n_failed, **how)
     if found is None:
         raise InputError(f"{name} has nothing to count in what was given.")
     return found
+
+
+def _require_names(metric: Metric, inputs: Mapping[str, Any]) -> None:
+    """Raise unless these are arguments of the metric and none is missing."""
+    if not hasattr(metric, "rows"):
+        return
+    name = metric.INFO.name
+    takes = inspect.signature(metric.rows).parameters
+    missing = [n for n, p in takes.items() if p.default is p.empty and n not in inputs]
+    unknown = [n for n in inputs if n not in takes]
+    if missing or unknown:
+        told = [f"needs {' and '.join(missing)}"] * bool(missing) + [f"has no use for {' or '.join(unknown)}"] * bool(
+            unknown
+        )
+        raise InputError(f"{name} {', and '.join(told)}. It takes {', '.join(takes)}.")
 
 
 def _table(metric: Metric, inputs: Mapping[str, Any]) -> Generations:

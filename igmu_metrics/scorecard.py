@@ -29,7 +29,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError, WithJsonSchema
 
 from igmu_data import __version__
-from igmu_data.errors import MetadataError, OutputError
+from igmu_data.errors import EmptyInputError, MetadataError, OutputError
 from igmu_data.files import beside
 from igmu_data.schema import Row
 from igmu_metrics import registry
@@ -361,8 +361,23 @@ def replaces(card: Scorecard, path: Path) -> str:
 
 
 def read_all(paths: Sequence[Path]) -> list[Scorecard]:
-    """Read several cards, in order."""
-    return [read(p) for p in paths]
+    """Read several cards, in order; a folder stands for its cards (see `card_files`)."""
+    return [read(p) for p in card_files(paths)]
+
+
+def card_files(paths: Sequence[Path]) -> list[Path]:
+    """The files that are meant: a folder stands for the `*.json` directly in it, by name.
+
+    Raises:
+        EmptyInputError: a folder without any.
+    """
+    files: list[Path] = []
+    for path in paths:
+        inside = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        if not inside:
+            raise EmptyInputError(f"{path}: a folder without scorecards. Run 'igmu score … --out {path}'.")
+        files += inside
+    return files
 
 
 # Fields of schema 2 that are called otherwise now. `concept` was what the image was judged for, `family` the attack's.

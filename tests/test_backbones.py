@@ -314,6 +314,7 @@ def test_weights_of_something_else_are_refused(models: dict, tmp_path: Path) -> 
         (lambda: clip.load("x", precision="int8"), "precision 'int8'"),
         (lambda: clip.load("x", truncation="head"), "truncation 'head'"),
         (lambda: loading.pick_device("abacus"), "device 'abacus'"),
+        (lambda: loading.pick_device("cuda:64"), "device 'cuda:64': torch sees"),
     ],
 )
 def test_options_that_do_not_exist_are_refused(call: Callable[[], object], message: str) -> None:

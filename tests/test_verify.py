@@ -344,6 +344,25 @@ def test_verify_as_a_user_meets_it(card: Path, tmp_path: Path) -> None:
     assert json.loads(runner.invoke(app, ["verify", "--schema"]).output)["title"] == "Scorecard"
 
 
+def test_several_cards_and_folders_of_cards(card: Path, tmp_path: Path) -> None:
+    runner = CliRunner()
+    (tmp_path / "cards").mkdir()
+    (tmp_path / "cards/a.json").write_text(card.read_text())
+    folder = runner.invoke(app, ["verify", str(tmp_path / "cards"), str(card)])
+    assert folder.output.count("hold together") == 2
+    assert "unlearning accuracy" in runner.invoke(app, ["compare", str(tmp_path / "cards")]).output
+    (tmp_path / "cards/b.json").write_text(card.read_text().replace('"n_prompts": 1', '"n_prompts": 2', 1))
+    done = runner.invoke(app, ["verify", str(tmp_path / "cards")])
+    assert isinstance(done.exception, VerificationError)
+    assert "b.json" in str(done.exception)
+    assert "a.json" not in str(done.exception)
+    images = ["--images", str(tmp_path), "--original-images", str(tmp_path)]
+    assert "those of one model" in str(runner.invoke(app, ["verify", str(tmp_path / "cards"), *images]).exception)
+    (tmp_path / "none").mkdir()
+    for command in ("verify", "compare", "report", "families"):
+        assert isinstance(runner.invoke(app, [command, str(tmp_path / "none")]).exception, EmptyInputError)
+
+
 def test_evaluations_in_memory_are_sealed_too(folder: Path) -> None:
     evaluation = Evaluation(CONFIG, detector=f"labels:{folder / 'labels.csv'}")
     made = next(iter(evaluation.run(folder / "original", [folder / "unchanged"])))

@@ -38,9 +38,12 @@ Config = Annotated[str, option("config")]
 Bench = Annotated[str | None, option("bench")]
 Revision = Annotated[str | None, option("revision")]
 Device = Annotated[str | None, option("device")]
-Cards = Annotated[list[Path], typer.Argument(metavar="CARD.json...", help="Scorecards of models scored alike.")]
+Cards = Annotated[
+    list[Path], typer.Argument(metavar="CARD.json...", help="Scorecards of models scored alike, or folders of them.")
+]
 OptionalCards = Annotated[
-    list[Path] | None, typer.Argument(metavar="[CARD.json...]", help="Scorecards of models scored alike.")
+    list[Path] | None,
+    typer.Argument(metavar="[CARD.json...]", help="Scorecards of models scored alike, or folders of them."),
 ]
 
 

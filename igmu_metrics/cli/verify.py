@@ -11,7 +11,9 @@ from igmu_metrics.cli._common import Device, option
 
 
 def verify(
-    card: Annotated[Path | None, typer.Argument(metavar="CARD.json", help="The scorecard to check.")] = None,
+    cards: Annotated[
+        list[Path] | None, typer.Argument(metavar="CARD.json...", help="The scorecards to check, or folders of them.")
+    ] = None,
     images: Annotated[
         Path | None,
         typer.Option(help="Folder of the unlearned model's images, to score again; requires --original-images."),
@@ -31,8 +33,7 @@ def verify(
 ) -> None:
     """Check that a scorecard is unchanged, possible and follows from its lines; with images, score them again."""
     from igmu_data.errors import InputError, VerificationError
-    from igmu_metrics.verdict.recompute import notes
-    from igmu_metrics.verdict.verify import verify as check
+    from igmu_metrics.scorecard import card_files
 
     if schema:
         import json
@@ -41,17 +42,31 @@ def verify(
 
         typer.echo(json.dumps(published(), indent=1, ensure_ascii=False))
         return
-    if card is None:
+    if not cards:
         raise InputError("no scorecard; give one, or --schema.")
     if (images is None) != (original_images is None):
         raise InputError("only one of --images and --original-images is given; a card is about pairs.")
-    found, problems = check(card)
+    files = card_files(cards)
+    if images is not None and len(files) > 1:
+        raise InputError(f"--images are those of one model, but there are {len(files)} scorecards; give one card.")
+    given = {"bench": bench, "detector": detector, "device": device}
+    failed = {path: n for path in files if (n := _problems(path, images, original_images, given))}
+    if failed:
+        told = "; ".join(f"{path}: {n} problem{'s' * (n > 1)}" for path, n in failed.items())
+        raise VerificationError(f"{told}. Do not rely on {'it' if len(failed) == 1 else 'them'}.")
+
+
+def _problems(path: Path, images: Path | None, original_images: Path | None, given: dict[str, str | None]) -> int:
+    """Check one card, say what is wrong with it, and count that."""
+    from igmu_metrics.verdict.recompute import notes
+    from igmu_metrics.verdict.verify import verify as check
+
+    found, problems = check(path)
     again = ""
     if not problems and found is not None and images is not None and original_images is not None:
         from igmu_metrics.networks.progress import bars
         from igmu_metrics.verdict.verify_images import verify_images
 
-        given = {"bench": bench, "detector": detector, "device": device}
         with bars() as advance:
             problems = list(verify_images(found, images, original_images, advance=advance, **given))
         again = ", and its images give the same scores"
@@ -59,6 +74,6 @@ def verify(
         typer.echo(str(problem))
     for note in notes(found) if found is not None else ():
         typer.echo(f"note: {note}")
-    if problems or found is None:
-        raise VerificationError(f"{card}: {len(problems)} problem{'s' * (len(problems) > 1)}. Do not rely on it.")
-    typer.echo(f"{card}: {len(found.scores)} scores of {len(found.generations)} generations hold together{again}.")
+    if not problems and found is not None:
+        typer.echo(f"{path}: {len(found.scores)} scores of {len(found.generations)} generations hold together{again}.")
+    return len(problems) + (found is None and not problems)

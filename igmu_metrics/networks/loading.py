@@ -101,9 +101,14 @@ def pick_device(device: str | None) -> torch.device:
     if device in (None, "auto"):
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.device(str(device))
+        chosen = torch.device(str(device))
     except RuntimeError as error:
         raise InputError(f"device {device!r} is not one that torch knows; use 'cpu', 'cuda' or 'auto'") from error
+    there = torch.cuda.device_count()
+    if chosen.type == "cuda" and (chosen.index or 0) >= there:
+        told = f"torch sees {there} GPUs" if there else "torch sees no GPU here"
+        raise InputError(f"device {device!r}: {told}; use 'cpu', or 'auto' for the first GPU if there is one")
+    return chosen
 
 
 def pick_dtype(precision: str) -> torch.dtype:

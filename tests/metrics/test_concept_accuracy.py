@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, recall_score
 
+import igmu_metrics
 from igmu_data.errors import (
     DuplicateIdError,
     EmptyInputError,
@@ -317,3 +318,9 @@ def test_a_target_that_nobody_asks_for_and_nobody_knows_is_refused_with_a_sugges
     # Another's labels count where references have them, and a known concept may have been drawn for no entry.
     assert values(predictions=["mine/own"], references=["mine/own"], target="mine/own")["unlearning_accuracy"] == 0.0
     assert isnan(values(**inputs, target="object/castle")["unlearning_accuracy"])
+
+
+def test_what_is_missing_or_unknown_is_named_in_the_callers_words() -> None:
+    told = r"concept_accuracy needs references and target, and has no use for colour\. It takes "
+    with pytest.raises(InputError, match=told):
+        igmu_metrics.score("concept_accuracy", predictions=["object/church"], colour="red")
