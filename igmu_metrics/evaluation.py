@@ -31,7 +31,7 @@ from igmu_metrics.metrics.clip_alignment import cosine
 from igmu_metrics.networks.instruments import Backbone, Detector, InstrumentInfo
 from igmu_metrics.networks.observe import observe
 from igmu_metrics.networks.store import Store, open_store
-from igmu_metrics.networks.texts import embedded
+from igmu_metrics.networks.texts import cut, embedded
 from igmu_metrics.settings import Settings, options, unrecorded
 
 # By column, the instrument behind it.
@@ -336,7 +336,7 @@ def both(
         words = unit_rows("text_features", embedded(tools.clip, texts, tools.store))
         columns = {f"{name}{s}": cosine("clip_features", x, "text_features", words) for s, x in images.items()}
         table = table.with_columns(**columns)
-    return table, reasons
+    return table.with_columns(truncated=cut(tools.clip, prompts, tools.store)), reasons
 
 
 def images_differ(table: Generations) -> dict[str, str]:
@@ -355,6 +355,9 @@ def _files(table: Generations, suffix: str) -> str:
 def notes(table: Generations) -> list[str]:
     """What a reader of the scores has to know about the images."""
     out = [f"the files of the two models differ: {told}" for told in images_differ(table).values()]
+    if "truncated" in table and (long := len(set(table.where(np.ma.filled(table["truncated"], False))["id"].tolist()))):
+        of = len(set(table["id"].tolist()))
+        out.append(f"too long for CLIP, which read their beginning alone: {long} of {of} prompts")
     for who, suffix in (("unlearned", ""), ("original", ORIGINAL)):
         if blank := int((table[f"status{suffix}"] == BLANK).sum()):
             out.append(f"of one colour, and neither forgotten nor retained: {blank} of {len(table)} of the {who} model")

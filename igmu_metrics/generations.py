@@ -100,6 +100,7 @@ COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "stripped_alignment": Column(
             "number", "cosine of image and prompt without the concept in CLIP", both=True, low=-1, high=1
         ),
+        "truncated": Column("flag", "whether CLIP read only the beginning of the prompt, as it is too long"),
         "lpips": Column("number", "LPIPS between the images of both models", low=0),
         "clip_features": Column("vector", "CLIP's embedding of the image", both=True, published=False),
         "features": Column("vector", "features that distances are computed from", both=True, published=False),

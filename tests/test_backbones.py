@@ -387,13 +387,10 @@ def test_long_texts_keep_their_end_unless_asked_to_cut_as_torchmetrics_does(mode
     assert not np.allclose(one, other, rtol=1e-2)
 
 
-def test_truncated_texts_are_counted(models: dict) -> None:
+def test_texts_that_are_cut_are_named(models: dict) -> None:
     backbone = clip.load(str(models["clip"]))
     fits, over = "x" * (backbone.max_tokens - 2), "x" * (backbone.max_tokens - 1)
-    backbone.text_features([fits])
-    assert backbone.n_truncated == 0
-    backbone.text_features([over, fits, LONG])
-    assert backbone.n_truncated == 2
+    assert backbone.cut_texts([over, fits, LONG]) == [True, False, True]
 
 
 def test_clip_prepares_images_as_openai_does(models: dict, loaded: dict) -> None:

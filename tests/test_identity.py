@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from drawn import copied, draw, metadata, picture, read_metadata
 from PIL import Image
+from tiny import tiny_clip
 
 from igmu_data.errors import ChecksumError, IncomparableError, InputError, MetadataError, OutputError
 from igmu_data.load import bench_rows
@@ -266,3 +267,19 @@ def test_what_is_blank_is_known_from_the_cache_too(tmp_path: Path) -> None:
         assert observe(paths, blank="apart", store=store)["status"].tolist() == ["blank", "ok"]
     assert observe(paths, store=store)["status"].tolist() == ["ok", "ok"]
     store.close()
+
+
+def test_prompts_that_clip_cannot_read_whole_are_counted(drawn: Path, evaluation: Evaluation, tmp_path: Path) -> None:
+    from transformers import CLIPTokenizer
+
+    folder = tiny_clip(tmp_path / "clip")
+    tokenizer = CLIPTokenizer.from_pretrained(folder)
+    reading = replace(evaluation, clip=str(folder), cache=True)
+    found = [card(reading, drawn / "original", drawn / "unchanged") for _ in range(2)]  # the second time from the cache
+    rows = bench_rows("object.church", bench=str(evaluation.bench))
+    prompts = {row: rows[row].prompt for row in found[0].generations["id"].tolist()}
+    long = {row for row, prompt in prompts.items() if len(tokenizer(prompt, verbose=False)["input_ids"]) > 77}
+    assert 0 < len(long) < len(prompts)
+    told = f"too long for CLIP, which read their beginning alone: {len(long)} of {len(prompts)} prompts"
+    for one in found:
+        assert told in one.notes

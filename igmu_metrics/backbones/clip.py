@@ -1,7 +1,7 @@
 """CLIP: image and text embeddings in one space, from any transformers `CLIPModel`.
 
 Conventions: features are the projected embeddings, not normalised (metrics divide by the length), float64. Texts longer
-than the model can read are cut and counted in `n_truncated`; the end token is kept, so that the embedding is still
+than the model can read are cut, and `cut_texts` names them; the end token is kept, so that the embedding is still
 read at the end of the text.
 
 Specs: `clip`, `clip:openai/clip-vit-large-patch14@<commit>`, `clip:path/to/folder`, and `clip:sandbox` for the packaged
@@ -105,8 +105,6 @@ class Clip(Extracting):
         batch = max(1, min(_BATCH, _TOKENS // tokens))
         super().__init__(info, processor_key(processor), model.device, model.dtype, batch)
         self.max_tokens = int(model.config.text_config.max_position_embeddings)
-        self.n_truncated = 0
-        """Texts given so far that were longer than `max_tokens` and lost their tail."""
         self._model, self._processor, self._tokenizer = model, processor, tokenizer
         pack(model.vision_model, batch * tokens)
         pack(model.text_model, _TEXTS * _LENGTHS[1])
@@ -120,7 +118,7 @@ class Clip(Extracting):
         return _embeddings(self._model.get_image_features(pixels))
 
     def text_features(self, texts: Sequence[str]) -> FloatArray:
-        """(n, d) text embeddings; texts over `max_tokens` are cut and counted in `n_truncated`.
+        """(n, d) text embeddings; texts over `max_tokens` lose their tail (see `cut_texts`).
 
         Texts share a call with texts of about their length, always as many and filled up alike: an embedding depends
         on its text alone, to the last bit.
@@ -138,11 +136,15 @@ class Clip(Extracting):
                     out.update(zip(some, found, strict=False))  # the copies at the end stay out
         return np.stack([out[i] for i in range(len(texts))])
 
+    def cut_texts(self, texts: Sequence[str]) -> list[bool]:
+        """(n,) whether a text is longer than `max_tokens`, so that only its beginning is read."""
+        found = self._tokenizer(list(texts), verbose=False)["input_ids"]
+        return [len(ids) > self.max_tokens for ids in found]
+
     def _by_width(self, texts: Sequence[str]) -> dict[int, list[int]]:
         """Positions of the texts by the number of tokens that they are filled up to."""
         groups: dict[int, list[int]] = {}
         for i, ids in enumerate(self._tokenizer(list(texts), verbose=False)["input_ids"]):
-            self.n_truncated += len(ids) > self.max_tokens
             width = next((w for w in _LENGTHS if len(ids) <= w < self.max_tokens), self.max_tokens)
             groups.setdefault(width, []).append(i)
         return groups

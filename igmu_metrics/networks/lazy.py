@@ -34,7 +34,7 @@ from igmu_metrics.networks.store import Store
 
 # What code asks of an instrument. Whether it has a method is known without opening it; so are the values.
 _METHODS: Final = frozenset(
-    ("prepare", "extract", "compare", "image_features", "text_features", "image_distance", "probabilities")
+    ("prepare", "extract", "compare", "image_features", "text_features", "cut_texts", "image_distance", "probabilities")
 )
 _VALUES: Final = frozenset(("preparation", "batch", "logit_scale"))
 _ROUNDING: Final = frozenset({"batch"})  # may differ between machines, and changes no number

@@ -28,7 +28,7 @@ from igmu_metrics.metrics._aspects import judged_rows
 from igmu_metrics.metrics._attack_table import tries
 from igmu_metrics.networks.observe import observe
 from igmu_metrics.networks.progress import Advance, bars
-from igmu_metrics.networks.texts import embedded
+from igmu_metrics.networks.texts import cut, embedded
 from igmu_metrics.sandbox import demo
 from igmu_metrics.sandbox.audit.noisy import turned
 from igmu_metrics.sandbox.audit.seen import PALE, REFERENCE, Cell
@@ -128,9 +128,7 @@ def _texts(judged: Generations, tools: Instruments) -> tuple[FloatArray, tuple[i
     cutting = registry.backbone(f"clip:{SANDBOX}", truncation="cut")
     prompts: list[str] = judged["prompt"].tolist()
     forget = {strip_reference(p) for p, split in zip(prompts, judged["split"], strict=True) if split == "forget"}
-    before = getattr(cutting, "n_truncated", 0)
-    cutting.text_features(sorted(forget))
-    too_long = getattr(cutting, "n_truncated", 0) - before
+    too_long = int(cut(cutting, sorted(forget)).sum())
     return embedded(cutting, [strip_reference(prompt) for prompt in prompts]), (too_long, len(forget))
 
 
