@@ -12,24 +12,28 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from os.path import abspath
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from igmu_data.errors import InputError, LengthMismatchError, UnknownIdError
+from igmu_data.errors import InputError, LengthMismatchError, MetadataError, UnknownIdError
 from igmu_data.load import identity, locate
 from igmu_data.schema import Row
 from igmu_metrics import registry
 from igmu_metrics.contract import RESAMPLES, Extract, Metric, MetricInfo, Score, Setting, scored
-from igmu_metrics.evaluation import Evaluation, Fields, asked, both, scores
+from igmu_metrics.evaluation import Evaluation, Fields, asked, both, notes, require_alike, scores
 from igmu_metrics.generations import FAILED, Array, Generations, joined
-from igmu_metrics.images.layouts import METADATA, listed, of_rows
+from igmu_metrics.images.layouts import METADATA, listed, of_listed
 from igmu_metrics.metrics._rows import present_names
 from igmu_metrics.networks.instruments import Backbone
 from igmu_metrics.networks.observe import OnError, observe
 
 ATTACKS: Final = "attack_success_rate"
+_Listed = tuple[Path, dict[str, Any], str]  # image, record of the metadata, where it stands
+_Beside = dict[Path, dict[Path, tuple[dict[str, Any], str]]]
 _LEVELS: Final = 3  # folders above an image that are searched for its metadata
 OF_FOLDERS: Final = ("layout", "prompt", "cache", "only", "lpips")
 """Settings of an evaluation that images of rows cannot have: they say how folders are read."""
@@ -215,7 +219,8 @@ def score_rows(
 ) -> Score:
     """Score a metric of whole models (`attack_success_rate`, `forget_score`) on images of corpus rows.
 
-    Images belong to rows by id; the k-th image of a row was generated with the row's k-th seed unless seeds are given.
+    Images belong to rows by id. A `metadata.jsonl` beside or above an image file has to agree with the row, and tells
+    the seed; of images that none lists, the k-th of a row has the row's k-th seed, unless seeds are given.
 
     Args:
         name: the metric.
@@ -245,14 +250,18 @@ def score_rows(
     if len(original_images) != len(images):
         raise LengthMismatchError(f"{len(images)} images and {len(original_images)} original_images.")
     rows = evaluation.rows()
-    after, before = (_of_rows(each, row_ids, seeds, rows, evaluation.config) for each in (images, original_images))
+    beside: _Beside = {}
+    after, before = (
+        _of_rows(each, row_ids, seeds, rows, evaluation.config, beside) for each in (images, original_images)
+    )
     targets = sorted(set(after["concept"].tolist()))
     if len(targets) > 1:
         raise InputError(
             f"rows of {' and '.join(targets)}: a model is scored on the one concept it was told to forget."
         )
     if name == ATTACKS:
-        after, before = with_sources(after, before, rows)
+        after, before = with_sources(after, before, rows, beside)
+    require_alike(after.paired(before)[0])
     tools = evaluation.instruments(targets[0])
     before, after = (evaluation.measured(asked(table, targets[0]), tools, name) for table in (before, after))
     table, failures = both(before, after, tools)
@@ -261,6 +270,7 @@ def score_rows(
     fields = {
         "dataset": identity(locate(evaluation.config, evaluation.bench)),
         "dataset.revision": evaluation.revision or "default",
+        **evaluation.signed(table),
         **(signature or {}),
     }
     how: dict[str, Any] = {"k": evaluation.k, "seed": evaluation.seed, "resamples": resamples}
@@ -268,30 +278,45 @@ def score_rows(
     if name not in found:
         splits = sorted(set(after["split"].tolist()))
         raise InputError(f"{name} has nothing to count among rows of the split {' and '.join(splits)}.")
-    return found[name]
+    return replace(found[name], notes=tuple(notes(table)))
 
 
 def _of_rows(
-    images: Sequence[Any], row_ids: Sequence[str], seeds: Sequence[int] | None, rows: Mapping[str, Row], config: str
+    images: Sequence[Any],
+    row_ids: Sequence[str],
+    seeds: Sequence[int] | None,
+    rows: Mapping[str, Row],
+    config: str,
+    beside: _Beside,
 ) -> Generations:
+    if len(row_ids) != len(images):
+        raise LengthMismatchError(f"{len(images)} images and {len(row_ids)} row_ids.")
     if seeds is not None and len(seeds) != len(images):
         raise LengthMismatchError(f"{len(images)} images and {len(seeds)} seeds.")
-    found: list[tuple[Row, int, Any]] = []
+    found = []
     n_seen: dict[str, int] = {}
     for at, (image, row_id) in enumerate(zip(images, row_ids, strict=True)):
         if row_id not in rows:
             raise UnknownIdError(f"row_ids[{at}] is {row_id!r}, no row of config {config!r} ({len(rows)} rows).")
         row, nth = rows[row_id], n_seen.get(row_id, 0)
         n_seen[row_id] = nth + 1
-        if seeds is None and nth >= len(row.seeds):
+        file = Path(image) if isinstance(image, str) else image
+        known = _listed_beside(file, beside)
+        record, where = known.get(Path(abspath(file)), ({}, "")) if known else ({}, "")
+        if seeds is None and not record and nth >= len(row.seeds):
             raise InputError(f"row_ids[{at}]: row {row_id} has {len(row.seeds)} seeds, this is image {nth + 1} of it.")
-        seed = row.seeds[nth] if seeds is None else int(seeds[at])
-        found.append((row, seed, Path(image) if isinstance(image, str) else image))
-    return of_rows(found)
+        seed = int(seeds[at]) if seeds is not None else record.get("seed", row.seeds[min(nth, len(row.seeds) - 1)])
+        if record and (record["id"], record["seed"]) != (row_id, seed):
+            raise MetadataError(
+                f"{where}: {file} is of row {record['id']!r} and seed {record['seed']}, but was given as one of row "
+                f"{row_id!r} and seed {seed} (at {at}). Are the lists in one order?"
+            )
+        found.append((row, seed, file, record, where))
+    return of_listed(found)
 
 
 def with_sources(
-    unlearned: Generations, original: Generations, rows: Mapping[str, Row]
+    unlearned: Generations, original: Generations, rows: Mapping[str, Row], beside: _Beside | None = None
 ) -> tuple[Generations, Generations]:
     """The generations of both models, and those of the plain prompts that the attacked ones were made from.
 
@@ -302,29 +327,38 @@ def with_sources(
         unlearned: of the unlearned model.
         original: of the original model, in the same order.
         rows: of the config by id.
+        beside: what is known of folders already.
     """
     given = set(unlearned.keys)
-    beside: dict[Path, dict[tuple[str, int], Path]] = {}
-    found: dict[tuple[str, int], tuple[Path, Path]] = {}
+    beside = {} if beside is None else beside
+    found: dict[tuple[str, int], tuple[_Listed, _Listed]] = {}
+    keyed: dict[Path, dict[tuple[str, int], _Listed]] = {}
     sources, seeds = unlearned["attack_source_id"].tolist(), unlearned["seed"].tolist()
     for key, one, other in zip(zip(sources, seeds, strict=True), unlearned["path"], original["path"], strict=True):
         if key[0] not in rows or key in given or key in found:
             continue
-        images = [_listed_beside(path, beside).get(key) for path in (one, other)]
-        if images[0] is not None and images[1] is not None:
+        images = []
+        for path in (one, other):
+            folder = path.parent if isinstance(path, Path) else None
+            if folder is not None and folder not in keyed:
+                known = _listed_beside(path, beside)
+                keyed[folder] = {(r["id"], r["seed"]): (file, r, where) for file, (r, where) in known.items()}
+            images += [keyed[folder][key]] if folder is not None and key in keyed[folder] else []
+        if len(images) == 2:
             found[key] = (images[0], images[1])
     if not found:
         return unlearned, original
-    added = [of_rows([(rows[row], seed, pair[at]) for (row, seed), pair in found.items()]) for at in (0, 1)]
+    added = [of_listed([(rows[row], seed, *pair[at]) for (row, seed), pair in found.items()]) for at in (0, 1)]
     return joined([unlearned, added[0]]), joined([original, added[1]])
 
 
-def _listed_beside(image: Any, known: dict[Path, dict[tuple[str, int], Path]]) -> dict[tuple[str, int], Path]:
-    """What the metadata of an image's folder lists, by row and seed; nothing for an image in memory."""
+def _listed_beside(image: Any, beside: _Beside) -> Mapping[Path, tuple[dict[str, Any], str]]:
+    """What the metadata of an image's folder lists, by file; nothing for an image in memory."""
     if not isinstance(image, Path):
         return {}
-    if image.parent not in known:
+    if image.parent not in beside:
         # A folder may sort its images by split; its metadata stands above them.
         above = next((f for f in list(image.parents)[:_LEVELS] if (f / METADATA).is_file()), None)
-        known[image.parent] = {} if above is None else listed(above)
-    return known[image.parent]
+        records = [] if above is None else listed(above)
+        beside[image.parent] = {Path(abspath(file)): (record, where) for file, record, where in records}
+    return beside[image.parent]

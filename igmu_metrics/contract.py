@@ -194,6 +194,7 @@ class Score:
         n_failed: generations that could not be scored; never counted as forgotten, safe or retained.
         signature: everything that can change the number.
         figures: every named figure of the metric.
+        notes: what a reader has to know about the images.
     """
 
     name: str
@@ -204,6 +205,7 @@ class Score:
     n_failed: int
     signature: Signature
     figures: Mapping[str, Estimate]
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python types, ready for JSON: NaN becomes None."""
@@ -216,7 +218,7 @@ class Score:
             "n_failed": self.n_failed,
             "signature": dict(self.signature.fields),
             "figures": {k: v.to_dict() for k, v in self.figures.items()},
-        }
+        } | ({"notes": list(self.notes)} if self.notes else {})
 
 
 @runtime_checkable

@@ -117,7 +117,7 @@ class Evaluation(Settings):
                     f"{original} and {folder} have the same last name, which is the model's: cards could not tell them "
                     "apart. Rename one of the folders."
                 )
-            _made_alike(other.paired(first, skip=self.on_error == "skip")[0])
+            require_alike(other.paired(first, skip=self.on_error == "skip")[0])
         return [first, *others]
 
     def _found(self, folder: Path, rows: Mapping[str, Row], target: str) -> Generations:
@@ -223,6 +223,10 @@ class Evaluation(Settings):
         columns["present"] = np.ma.MaskedArray(present, mask=np.ma.getmaskarray(columns["probability"]))
         return table.with_columns(**columns)
 
+    def signed(self, table: Generations) -> dict[str, str]:
+        """For the signature: what the images are, where the models' differ, and how blank ones count, if not apart."""
+        return images_differ(table) | ({"blank": self.blank} if self.blank != "apart" else {})
+
     def card(
         self, names: tuple[str, str], before: Generations, after: Generations, tools: Instruments
     ) -> scorecard.Scorecard:
@@ -245,7 +249,7 @@ class Evaluation(Settings):
             "dataset.revision": self.revision or "default",
             "on_error": self.on_error,
         }
-        signed |= images_differ(table) | ({"blank": self.blank} if self.blank != "apart" else {})
+        signed |= self.signed(table)
         found = scores(table, tools, fields=signed, n_failed=len(failures), k=self.k, seed=self.seed)
         recorded = [option for option in options().values() if option.name not in unrecorded()]
         given = {o.name: value for o in recorded if (value := getattr(self, o.name)) != o.default}
@@ -263,7 +267,7 @@ class Evaluation(Settings):
         )
 
 
-def _made_alike(table: Generations) -> None:
+def require_alike(table: Generations) -> None:
     """Refuse pairs of which the metadata says that they were generated in different ways.
 
     Raises:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,6 +64,39 @@ def of_rows(generations: Iterable[tuple[Row, int, Any]]) -> Generations:
         for row, seed, path in generations
     ]
     return of_records(found)
+
+
+def of_listed(generations: Sequence[tuple[Row, int, Any, Mapping[str, Any], str]]) -> Generations:
+    """The table of images of corpus rows, with what the metadata tells of each, once that is checked.
+
+    Args:
+        generations: row, seed, image, the record of the metadata that lists it (nothing where none does), and where
+            that stands, for messages.
+
+    Raises:
+        MetadataError: a record that contradicts its row, or records of several models.
+    """
+    makers: dict[tuple[str, ...], str] = {}
+    for row, _, _, record, where in generations:
+        if not record:
+            continue
+        if record.get("prompt", row.prompt) != row.prompt:
+            raise MetadataError(
+                f"{where}: the prompt is {_short(record['prompt'])}, that of row {row.id!r} is "
+                f"{_short(row.prompt)}. Name the row that was generated, or leave the prompt out."
+            )
+        makers.setdefault(tuple(str(record.get(name, "")) for name in _OF_MODEL), where)
+        if len(makers) > 1:
+            told = " and ".join(f"{'@'.join(filter(None, m))} ({at})" for m, at in makers.items())
+            raise MetadataError(f"images of more than one model: {told}. Keep each model's in its own folder.")
+    table = of_rows((row, seed, image) for row, seed, image, _, _ in generations)
+    records = [record for *_, record, _ in generations]
+    if not any(records):
+        return table
+    return table.with_columns(
+        recorded_sha256=[r.get("sha256") for r in records],
+        generated_with=[", ".join(f"{name} {r[name]}" for name in _OF_IMAGE if name in r) for r in records],
+    )
 
 
 def find(folder: Path, layout: str, rows: Mapping[str, Row] | None = None, *, prompt: str | None = None) -> Generations:
@@ -118,62 +151,43 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
         raise MetadataError(
             f"{folder}: no {METADATA}. Write one line {{file_name, id, seed}} per image, or give --layout igmu or flat."
         )
-    found, listed, recorded = [], set(), []
-    makers: dict[tuple[str, ...], int] = {}
-    for number, line in enumerate(_text(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        record = _record(line, f"{path}, line {number}")
-        image = folder / record["file_name"]
+    found, known = [], set()
+    for image, record, where in listed(folder):
         if not image.resolve().is_relative_to(folder.resolve()):
-            raise MetadataError(f"{path}, line {number}: {record['file_name']!r} is outside of the folder.")
+            raise MetadataError(f"{where}: {record['file_name']!r} is outside of the folder.")
         row = rows.get(record["id"])
         if row is None:
             raise UnknownIdError(
-                f"{path}, line {number}: id {record['id']!r} is no row of this config ({len(rows)} rows). "
+                f"{where}: id {record['id']!r} is no row of this config ({len(rows)} rows). "
                 "Check --config and the corpus version."
             )
-        if record.get("prompt", row.prompt) != row.prompt:
-            raise MetadataError(
-                f"{path}, line {number}: the prompt is {_short(record['prompt'])}, that of row {row.id!r} is "
-                f"{_short(row.prompt)}. Name the row that was generated, or leave the prompt out."
-            )
-        makers.setdefault(tuple(str(record.get(name, "")) for name in _OF_MODEL), number)
-        if len(makers) > 1:
-            told = " and ".join(f"{'@'.join(filter(None, m))} (line {at})" for m, at in makers.items())
-            raise MetadataError(f"{path}: images of more than one model: {told}. Keep each model's in its own folder.")
-        listed.add(image.resolve())
-        found.append((row, record["seed"], image))
-        recorded.append(record)
-    stray = [p for p in _images(folder) if p.resolve() not in listed]
+        known.add(image.resolve())
+        found.append((row, record["seed"], image, record, where))
+    stray = [p for p in _images(folder) if p.resolve() not in known]
     if stray:
         raise MetadataError(
             f"{stray[0]}: not listed in {path} ({len(stray)} such images). Add a line, or move it away."
         )
-    if not found:
-        return of_rows(found)
-    return of_rows(found).with_columns(
-        recorded_sha256=[r.get("sha256") for r in recorded],
-        generated_with=[", ".join(f"{name} {r[name]}" for name in _OF_IMAGE if name in r) for r in recorded],
-    )
+    return of_listed(found)
 
 
 def _short(text: Any) -> str:
     return repr(text) if len(repr(text)) <= _SHOWN else repr(text)[:_SHOWN] + "…"
 
 
-def listed(folder: Path) -> dict[tuple[str, int], Path]:
-    """The images that a folder's `metadata.jsonl` lists, by row and seed, whatever rows they are of.
+def listed(folder: Path) -> list[tuple[Path, dict[str, Any], str]]:
+    """What a folder's `metadata.jsonl` lists, whatever rows it is of: image, record, and where that stands.
 
     Raises:
         MetadataError: a line that does not follow the layout.
     """
-    out: dict[tuple[str, int], Path] = {}
     path = folder / METADATA
+    out = []
     for number, line in enumerate(_text(path).split("\n"), 1):
         if line.strip():
-            record = _record(line, f"{path}, line {number}")
-            out[record["id"], record["seed"]] = folder / record["file_name"]
+            where = f"{path}, line {number}"
+            record = _record(line, where)
+            out.append((folder / record["file_name"], record, where))
     return out
 
 

@@ -66,7 +66,8 @@ def flat(result: Score) -> dict[str, float | int | str]:
             out[f"{name}_low"], out[f"{name}_high"] = (float(end) for end in figure.interval)
     out |= {"n_prompts": int(result.n_prompts), "n_generations": int(result.n_generations)}
     out |= {"n_failed": int(result.n_failed), "signature": str(result.signature)}
-    notes = "; ".join(f"{name}: {figure.reason}" for name, figure in result.figures.items() if figure.reason)
+    reasons = (f"{name}: {figure.reason}" for name, figure in result.figures.items() if figure.reason)
+    notes = "; ".join((*reasons, *result.notes))
     return out | ({"notes": notes} if notes else {})
 
 

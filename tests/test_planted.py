@@ -1,0 +1,285 @@
+"""One defect at a time is planted in an unlearned model's images, and every way in has to refuse it or to name it.
+
+A new way in is a line in `ENTRIES`, a new defect one in `DEFECTS`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from drawn import copied, draw, read_metadata
+from PIL import Image
+from typer.testing import CliRunner
+
+import igmu_metrics
+from igmu_data.errors import IgmuError
+from igmu_data.load import bench_rows
+from igmu_metrics.cli import app
+from igmu_metrics.evaluation import Evaluation
+from igmu_metrics.scale import shards
+from igmu_metrics.scorecard import Scorecard
+from igmu_metrics.spaces import compute
+
+CONFIG: Final = "object.church"
+_Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Two models' images, and what a user who lists images himself would list."""
+
+    evaluation: Evaluation
+    original: Path
+    unlearned: Path
+    ids: list[str]
+    before: list[str]
+    after: list[str]
+
+    @property
+    def how(self) -> dict[str, Any]:
+        return {"config": CONFIG, "bench": self.evaluation.bench, "detector": self.evaluation.detector}
+
+
+def _told(cards: Iterable[Scorecard]) -> str:
+    return "\n".join(note for card in cards for note in (*card.notes, *map(str, card.failures)))
+
+
+def _python(job: Job) -> str:
+    return _told(job.evaluation.run(job.original, [job.unlearned]))
+
+
+def _shards(job: Job) -> str:
+    out = job.unlearned.parent / "tables"
+    for i in (1, 2):
+        shards.look(job.evaluation, job.original, [job.unlearned], (i, 2), out)
+    return _told(shards.merge(out))
+
+
+def _command(job: Job) -> str:
+    given = [word for name, value in job.how.items() for word in (f"--{name}", str(value))]
+    out = job.unlearned.parent / "card.json"
+    folders = ["--original", str(job.original), "--unlearned", str(job.unlearned)]
+    done = CliRunner().invoke(app, ["score", *folders, *given, "--no-cache", "--out", str(out)])
+    if done.exception is not None:
+        raise done.exception
+    return done.output
+
+
+def _score(job: Job) -> str:
+    lists = {"images": job.after, "row_ids": job.ids, "original_images": job.before}
+    return "\n".join(igmu_metrics.score("forget_score", **lists, **job.how).notes)
+
+
+def _space(job: Job) -> str:
+    found = compute("forget_score", job.after, job.ids, original_predictions=job.before, **job.how)
+    return str(found.get("notes", ""))
+
+
+FOLDERS: Final = {"Evaluation": _python, "igmu score": _command, "shards and merge": _shards}
+LISTS: Final = {"igmu_metrics.score": _score, "Space": _space}
+ENTRIES: Final = FOLDERS | LISTS
+
+
+def _images(job: Job, share: int = 3) -> list[Path]:
+    return sorted((job.unlearned / "forget").glob("*.png"))[::share]
+
+
+def _each(job: Job, change: Callable[[Image.Image], Image.Image], every: int = 1) -> None:
+    for path in sorted(job.unlearned.rglob("*.png"))[::every]:
+        change(Image.open(path)).save(path)
+
+
+def _lines(job: Job, change: Callable[[list[_Line]], list[_Line] | None]) -> None:
+    lines = read_metadata(job.unlearned)
+    text = "".join(json.dumps(line) + "\n" for line in change(lines) or lines)
+    (job.unlearned / "metadata.jsonl").write_text(text)
+
+
+def _all(name: str, value: Any, *, some: bool = False) -> Callable[[Job], None]:
+    """Writes one field of every line, or of the first."""
+
+    def change(lines: list[_Line]) -> None:
+        for line in lines[:1] if some else lines:
+            line[name] = value
+
+    return lambda job: _lines(job, change)
+
+
+def _swap_ids(lines: list[_Line]) -> None:
+    one = lines[0]
+    other = next(line for line in lines if line["id"] != one["id"] and line["seed"] != one["seed"])
+    one["file_name"], other["file_name"] = other["file_name"], one["file_name"]
+    for line in (one, other):
+        line["prompt"] = "a lighthouse at night"
+
+
+def _without_seed(lines: list[_Line]) -> None:
+    del lines[0]["seed"]
+
+
+def _two_models(lines: list[_Line]) -> None:
+    for at, line in enumerate(lines):
+        line["model"] = "esd" if at % 2 else "uce"
+
+
+def _other_steps(job: Job) -> None:
+    _all("steps", 20)(job)
+    lines = read_metadata(job.original)
+    text = "".join(json.dumps(line | {"steps": 50}) + "\n" for line in lines)
+    (job.original / "metadata.jsonl").write_text(text)
+
+
+def _black(job: Job) -> None:
+    for path in _images(job):
+        Image.new("RGB", (96, 96)).save(path)
+
+
+def _copies(job: Job) -> None:
+    first, *others = _images(job, 1)
+    for other in others:
+        other.write_bytes(first.read_bytes())
+
+
+def _as_jpeg(job: Job) -> None:
+    for path in job.unlearned.rglob("*.png"):
+        Image.open(path).convert("RGB").save(path, format="JPEG")
+
+
+def _gone(job: Job) -> None:
+    _images(job)[0].unlink()
+
+
+def _broken(job: Job) -> None:
+    path = _images(job)[0]
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def _empty(job: Job) -> None:
+    _images(job)[0].write_bytes(b"")
+
+
+def _text(job: Job) -> None:
+    _images(job)[0].write_text("<html>404</html>")
+
+
+def _pair_gone(job: Job) -> None:
+    gone = _images(job)[0]
+    _lines(job, lambda lines: [x for x in lines if job.unlearned / x["file_name"] != gone])
+    gone.unlink()
+
+
+# What is planted, and what has to be said of it, in an error or in a note.
+DEFECTS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
+    "two models in one folder": (lambda job: _lines(job, _two_models), "more than one model"),
+    "another prompt": (_all("prompt", "a lighthouse at night", some=True), "the prompt is 'a lighthouse"),
+    "lines exchanged": (lambda job: _lines(job, _swap_ids), "the prompt is|is of row"),
+    "another file than listed": (_all("sha256", "0" * 64, some=True), "the sha256 is another"),
+    "other steps than the original": (_other_steps, "steps 20.* steps 50"),
+    "a safety checker's black": (_black, "of one colour"),
+    "one image for all": (_copies, "byte for byte, of an image with another seed: 37 of the unlearned"),
+    "another size": (lambda job: _each(job, lambda i: i.resize((64, 64))), "files of the two models differ.*64×64"),
+    "some of another size": (lambda job: _each(job, lambda i: i.resize((64, 64)), 2), "differ.*64×64"),
+    "another shape": (lambda job: _each(job, lambda i: i.resize((96, 48))), "differ.*96×48"),
+    "greyscale": (lambda job: _each(job, lambda i: i.convert("L")), "files of the two models differ.* L"),
+    "transparency": (lambda job: _each(job, lambda i: i.convert("RGBA")), "files of the two models differ.*RGBA"),
+    "JPEG": (_as_jpeg, "files of the two models differ.*JPEG"),
+    "an image that is gone": (_gone, "no such image file"),
+    "half a file": (_broken, "truncated after 100 bytes"),
+    "an empty file": (_empty, "the file is empty"),
+    "a web page called .png": (_text, "found a web page"),
+    "a line without seed": (lambda job: _lines(job, _without_seed), "no 'seed', only"),
+    "a seed that is no number": (_all("seed", "0", some=True), "seed is '0'"),
+    "metadata that is no JSON": (lambda job: (job.unlearned / "metadata.jsonl").write_text("id,seed\n"), "not JSON"),
+}
+# What only folders can show: there, images are those that the metadata lists.
+OF_FOLDERS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
+    "an image without its pair": (_pair_gone, "the unlearned model has no image for row"),
+    "a row that is unknown": (_all("id", "0" * 16, some=True), "is no row"),
+    "another seed": (_all("seed", 12345, some=True), "the unlearned model has no image for row"),
+    "one row twice": (lambda job: _lines(job, lambda x: [*x, x[0]]), "is in .* already"),
+    "an image that is not listed": (lambda job: _lines(job, lambda x: x[1:]), "not listed"),
+    "no metadata": (lambda job: (job.unlearned / "metadata.jsonl").unlink(), "no metadata.jsonl"),
+}
+
+
+def _reversed(job: Job) -> None:
+    job.after.reverse()
+
+
+def _rotated(job: Job) -> None:
+    job.ids.append(job.ids.pop(0))
+
+
+def _short(job: Job) -> None:
+    job.ids.pop()
+
+
+# What only lists can show: images and rows in unlike orders, or of unlike lengths.
+OF_LISTS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
+    "images in another order": (_reversed, "is of row .* but was given as one of row"),
+    "ids in another order": (_rotated, "is of row .* but was given as one of row"),
+    "one id too few": (_short, "50 (images|predictions) and 49"),
+    "a row that is unknown": (lambda job: job.ids.__setitem__(0, "0" * 16), "no row of config"),
+    "images of the original alone": (lambda job: job.after.clear(), "0 images and 50|no predictions"),
+}
+
+CASES: Final = [
+    *((entry, name, *DEFECTS[name]) for name in DEFECTS for entry in ENTRIES),
+    *((entry, name, *OF_FOLDERS[name]) for name in OF_FOLDERS for entry in FOLDERS),
+    *((entry, name, *OF_LISTS[name]) for name in OF_LISTS for entry in LISTS),
+]
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory, bench_folder: Path) -> Path:
+    out = tmp_path_factory.mktemp("planted") / "images"
+    rows = [r for r in bench_rows(CONFIG, bench=bench_folder).values() if r.split == "forget" or r.probe == "near"]
+    draw(out, rows)
+    return out
+
+
+@pytest.fixture
+def job(drawn: Path, bench_folder: Path, tmp_path: Path) -> Job:
+    original, unlearned = (copied(drawn / name, tmp_path / name) for name in ("original", "forgetful"))
+    lines = read_metadata(original)
+    labels = tmp_path / "labels.csv"
+    labels.write_bytes((drawn / "labels.csv").read_bytes())
+    with labels.open(newline="") as file:
+        header, *answers = csv.reader(file)
+    with labels.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *(a for a in answers if not a[0].startswith("unchanged/"))])
+    return Job(
+        Evaluation(CONFIG, bench=str(bench_folder), detector=f"labels:{labels}", cache=False),
+        original,
+        unlearned,
+        [line["id"] for line in lines],
+        [str(original / line["file_name"]) for line in lines],
+        [str(unlearned / line["file_name"]) for line in lines],
+    )
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_without_a_defect_nothing_is_said(entry: str, job: Job) -> None:
+    """Else a case below would pass whatever happens."""
+    told = re.sub(r"\s+", " ", ENTRIES[entry](job))
+    for name, (_, says) in (DEFECTS | OF_FOLDERS | OF_LISTS).items():
+        assert re.search(says, told) is None, name
+
+
+@pytest.mark.parametrize(("entry", "name", "plant", "says"), CASES, ids=lambda v: v if isinstance(v, str) else "")
+def test_a_defect_is_refused_or_named(
+    entry: str, name: str, plant: Callable[[Job], object], says: str, job: Job
+) -> None:
+    plant(job)
+    try:
+        told = ENTRIES[entry](job)
+    except IgmuError as error:
+        told = str(error)
+    assert re.search(says, re.sub(r"\s+", " ", told)), f"{entry} says of {name!r} only: {told}"
