@@ -336,6 +336,7 @@ def test_quality_within_the_prompt(prompts: int, seeds: int, spread: float) -> N
     assert min(held) >= 0.9, held
 
 
+@pytest.mark.timeout(1200)  # 12,600 distances with intervals: minutes, more where the machine does other things, too
 def test_frechet_distance() -> None:
     """Of what the value estimates on so many prompts, bias included: its mean over all repeats.
 
