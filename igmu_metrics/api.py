@@ -359,6 +359,6 @@ def _listed_beside(image: Any, beside: _Beside) -> Mapping[Path, tuple[dict[str,
     if image.parent not in beside:
         # A folder may sort its images by split; its metadata stands above them.
         above = next((f for f in list(image.parents)[:_LEVELS] if (f / METADATA).is_file()), None)
-        records = [] if above is None else listed(above)
+        records = [] if above is None else listed(above, only_rows=True)
         beside[image.parent] = {Path(abspath(file)): (record, where) for file, record, where in records}
     return beside[image.parent]

@@ -283,3 +283,12 @@ def test_a_defect_is_refused_or_named(
     except IgmuError as error:
         told = str(error)
     assert re.search(says, re.sub(r"\s+", " ", told)), f"{entry} says of {name!r} only: {told}"
+
+
+@pytest.mark.parametrize("entry", LISTS)
+def test_metadata_of_other_programs_is_none_of_ours(entry: str, job: Job) -> None:
+    """An image folder of the `datasets` library has a file of that name with other fields."""
+    names = [path.relative_to(job.unlearned).as_posix() for path in sorted(job.unlearned.rglob("*.png"))]
+    lines = [json.dumps({"file_name": name, "text": "a church"}) for name in names]
+    (job.unlearned / "metadata.jsonl").write_text("\n".join(lines) + "\n")
+    LISTS[entry](job)

@@ -175,8 +175,12 @@ def _short(text: Any) -> str:
     return repr(text) if len(repr(text)) <= _SHOWN else repr(text)[:_SHOWN] + "…"
 
 
-def listed(folder: Path) -> list[tuple[Path, dict[str, Any], str]]:
+def listed(folder: Path, *, only_rows: bool = False) -> list[tuple[Path, dict[str, Any], str]]:
     """What a folder's `metadata.jsonl` lists, whatever rows it is of: image, record, and where that stands.
+
+    Args:
+        folder: holds the file.
+        only_rows: leave out lines without an id; other programs write files of this name, too.
 
     Raises:
         MetadataError: a line that does not follow the layout.
@@ -186,7 +190,9 @@ def listed(folder: Path) -> list[tuple[Path, dict[str, Any], str]]:
     for number, line in enumerate(_text(path).split("\n"), 1):
         if line.strip():
             where = f"{path}, line {number}"
-            record = _record(line, where)
+            record = _record(line, where, id_needed=not only_rows)
+            if "id" not in record:
+                continue
             out.append((folder / record["file_name"], record, where))
     return out
 
@@ -201,13 +207,15 @@ def _text(path: Path) -> str:
         raise MetadataError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
 
 
-def _record(line: str, where: str) -> dict[str, Any]:
+def _record(line: str, where: str, *, id_needed: bool = True) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:
         raise MetadataError(f"{where}: not JSON ({error.msg}). Write one object a line.") from error
     if not isinstance(record, dict):
         raise MetadataError(f"{where}: {line[:40]!r} is not an object. Write {{file_name, id, seed}}.")
+    if "id" not in record and not id_needed:
+        return record
     for name, kind in (("file_name", str), ("id", str), ("seed", int)):
         if name not in record:
             raise MetadataError(f"{where}: no {name!r}, only {', '.join(sorted(record)) or 'nothing'}. Add it.")
