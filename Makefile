@@ -18,7 +18,7 @@ test: $(READY)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
 
 slow: $(READY)
-	$(PY) -m pytest -m slow
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m slow -n 2 --dist loadfile
 
 lint: $(READY)
 	$(PY) -m ruff check .
