@@ -20,7 +20,6 @@ from typing import Any, Final
 import numpy as np
 
 from igmu_data.errors import InputError, LengthMismatchError, MetadataError, UnknownIdError
-from igmu_data.load import identity, locate
 from igmu_data.schema import Row
 from igmu_metrics import registry
 from igmu_metrics.contract import RESAMPLES, Extract, Metric, MetricInfo, Score, Setting, scored
@@ -121,10 +120,10 @@ def _require_names(metric: Metric, inputs: Mapping[str, Any]) -> None:
     missing = [n for n, p in takes.items() if p.default is p.empty and n not in inputs]
     unknown = [n for n in inputs if n not in takes]
     if missing or unknown:
-        told = [f"needs {' and '.join(missing)}"] * bool(missing) + [f"has no use for {' or '.join(unknown)}"] * bool(
-            unknown
-        )
-        raise InputError(f"{name} {', and '.join(told)}. It takes {', '.join(takes)}.")
+        needs = f"needs {' and '.join(missing)}" if missing else ""
+        no_use = f"has no use for {' or '.join(unknown)}" if unknown else ""
+        told = ", and ".join(filter(None, (needs, no_use)))
+        raise InputError(f"{name} {told}. It takes {', '.join(takes)}.")
 
 
 def _table(metric: Metric, inputs: Mapping[str, Any]) -> Generations:
@@ -267,12 +266,7 @@ def score_rows(
     table, failures = both(before, after, tools)
     if budgets is not None:
         table = table.with_columns(budget=[None if (b := budgets.get(i)) is None else str(b) for i in table["id"]])
-    fields = {
-        "dataset": identity(locate(evaluation.config, evaluation.bench)),
-        "dataset.revision": evaluation.revision or "default",
-        **evaluation.signed(table),
-        **(signature or {}),
-    }
+    fields = {**evaluation.signed(table), **(signature or {})}
     how: dict[str, Any] = {"k": evaluation.k, "seed": evaluation.seed, "resamples": resamples}
     found = scores(table, tools, fields=fields, n_failed=len(failures), **how)
     if name not in found:
@@ -316,7 +310,7 @@ def _of_rows(
 
 
 def with_sources(
-    unlearned: Generations, original: Generations, rows: Mapping[str, Row], beside: _Beside | None = None
+    unlearned: Generations, original: Generations, rows: Mapping[str, Row], beside: _Beside
 ) -> tuple[Generations, Generations]:
     """The generations of both models, and those of the plain prompts that the attacked ones were made from.
 
@@ -330,7 +324,6 @@ def with_sources(
         beside: what is known of folders already.
     """
     given = set(unlearned.keys)
-    beside = {} if beside is None else beside
     found: dict[tuple[str, int], tuple[_Listed, _Listed]] = {}
     keyed: dict[Path, dict[tuple[str, int], _Listed]] = {}
     sources, seeds = unlearned["attack_source_id"].tolist(), unlearned["seed"].tolist()

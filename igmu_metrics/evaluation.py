@@ -224,8 +224,10 @@ class Evaluation(Settings):
         return table.with_columns(**columns)
 
     def signed(self, table: Generations) -> dict[str, str]:
-        """For the signature: what the images are, where the models' differ, and how blank ones count, if not apart."""
-        return images_differ(table) | ({"blank": self.blank} if self.blank != "apart" else {})
+        """For the signature: the corpus, the images' files, where the models' differ, and blank ones, if not apart."""
+        bench = identity(locate(self.config, self.bench)) if self.layout == "metadata" else f"layout {self.layout}"
+        told = {"dataset": bench, "dataset.revision": self.revision or "default"}
+        return told | images_differ(table) | ({"blank": self.blank} if self.blank != "apart" else {})
 
     def card(
         self, names: tuple[str, str], before: Generations, after: Generations, tools: Instruments
@@ -240,16 +242,13 @@ class Evaluation(Settings):
         """
         model, original = names
         table, failures = both(before, after, tools, skip=self.on_error == "skip")
-        bench = identity(locate(self.config, self.bench)) if self.layout == "metadata" else f"layout {self.layout}"
         signed = {
             "model": model,
             "original": original,
             "config": self.config,
-            "dataset": bench,
-            "dataset.revision": self.revision or "default",
             "on_error": self.on_error,
+            **self.signed(table),
         }
-        signed |= self.signed(table)
         found = scores(table, tools, fields=signed, n_failed=len(failures), k=self.k, seed=self.seed)
         recorded = [option for option in options().values() if option.name not in unrecorded()]
         given = {o.name: value for o in recorded if (value := getattr(self, o.name)) != o.default}
