@@ -488,13 +488,14 @@ def forget_rows(rng: Rng, prompts: int) -> tuple[dict[str, object], dict[str, fl
 @pytest.mark.parametrize("prompts", [16, 48])
 def test_forget_score_and_its_aspects(prompts: int) -> None:
     from igmu_metrics.contract import Estimate
-    from igmu_metrics.metrics._aspects import aspect_figures
+    from igmu_metrics.metrics._aspects import aspect_figures, judged_rows
 
     rng = np.random.default_rng(prompts)
     held: dict[str, list[bool]] = {}
     for i in range(REPEATS):
         given, truth = forget_rows(rng, prompts)
-        figures, draws, n = aspect_figures(forget_score.rows(**given), i, 1000)
+        table = forget_score.rows(**given)
+        figures, draws, n = aspect_figures(judged_rows(table).with_facts(k=table.facts["k"]), i, 1000)
         parts = {name: figures[name] for name in ("forgetting", "robustness", "preservation")}
         parts |= {"alignment": Estimate(0.9), "quality": Estimate(0.8)}  # without an interval: held fixed
         whole = combine(parts, draws, n)
