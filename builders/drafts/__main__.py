@@ -30,7 +30,7 @@ KEYS: Final = (
 CELLS: Final = frozenset({"subclass", "misspelling", "leetspeak", "indirect", "mixed-language", "composition", "superclass"})
 PLACE: Final = re.compile(r"\{[a-z]+\}")
 _BRITISH: Final = re.compile(
-    r"\b(?:\w*colou?red?\b(?<!colored)(?<!color)|colours?|grey\w*|harbours?|centre|theatre|favou?rite\b(?<!favorite)|jewell\w+|travell\w+|mould\w*|plough\w*|"
+    r"\b(?:\w*colou?red?\b(?<!colored)(?<!color)|colours?|grey(?!hound)\w*|harbours?|centre|theatre|favou?rite\b(?<!favorite)|jewell\w+|travell\w+|mould\w*|plough\w*|"
     r"neighbou?r\w*\b(?<!neighbor)(?<!neighbors)(?<!neighborhood)|moustach\w+|kerb|tyres?|aluminium|storey\w*|cosy|pyjamas)\b"
 )
 
@@ -63,8 +63,9 @@ def problems(path: Path) -> Iterator[str]:
             yield f"{key}: {len(found)}, at least {least}"
         yield from (f"{key}: {x!r} twice" for x, n in Counter(found).items() if n > 1)
     for code in ("es", "fr", "de", "it", "pt", "zh"):
-        if set(given.get("translations", {}).get(code, {})) != {"noun", "phrase"}:
-            yield f"translations.{code} needs noun and phrase"
+        wanted = {"noun", "phrase", "styled"} if style else {"noun", "phrase"}
+        if set(given.get("translations", {}).get(code, {})) != wanted:
+            yield f"translations.{code} needs {', '.join(sorted(wanted))}"
     if len(given.get("names", {})) < 19 and "mixed-language" not in without:
         yield f"names: {len(given.get('names', {}))} languages, at least 19"
     yield from _scenes(given, OF_STYLE if style else REGISTERS)
@@ -89,6 +90,7 @@ def prompts_of(given: dict[str, Any]) -> list[tuple[str, str, str]]:
         for pair in pairs:
             if isinstance(pair, list) and len(pair) == 2:
                 text = pair[0].replace("{a}", phrase).replace("{names}", given.get("plural", "")).replace("{name}", label)
+                text = text.replace("{adjective}", given.get("adjective", ""))
                 out.append((register, text, pair[1]))
     return out
 
@@ -123,7 +125,7 @@ def _scenes(given: dict[str, Any], least: dict[str, int]) -> Iterator[str]:
                 yield f"scenes.{register}: {pair!r} is no pair"
                 continue
             text, stripped = pair
-            if len(PLACE.findall(text)) != 1 or PLACE.search(text).group() not in ("{a}", "{name}", "{names}"):  # type: ignore[union-attr]
+            if len(PLACE.findall(text)) != 1 or PLACE.search(text).group() not in ("{a}", "{name}", "{names}", "{adjective}"):  # type: ignore[union-attr]
                 yield f"not exactly one {{a}}, {{name}} or {{names}}: {text!r}"
             if re.search(r"\ban? \{names?\}", text) or ("{a}" in text and re.search(r"\b(?:an?|the) \{a\}", text)):
                 yield f"article before the place: {text!r}"
@@ -139,10 +141,10 @@ def _scenes(given: dict[str, Any], least: dict[str, int]) -> Iterator[str]:
                 yield f"stripped gives it away ({found}): {stripped!r}"
             if _named(PLACE.sub(" ", text), names(given)):
                 yield f"names it twice: {text!r}"
-    yield from _variety(prompts_of(given))
+    yield from _variety(prompts_of(given), prompts_of({**given, "label": "@", "plural": "@", "article": ""}))
 
 
-def _variety(prompts: list[tuple[str, str, str]]) -> Iterator[str]:
+def _variety(prompts: list[tuple[str, str, str]], masked: list[tuple[str, str, str]]) -> Iterator[str]:
     texts = [t for _, t, _ in prompts]
     if len(texts) < 20:
         return
@@ -153,7 +155,7 @@ def _variety(prompts: list[tuple[str, str, str]]) -> Iterator[str]:
             if overlap(own, theirs) > 0.5:
                 yield f"too alike: {text!r} ~ {other!r}"
     most = max(2, len(texts) // 20)
-    words = [t.casefold().replace(",", " ,").split() for t in texts]
+    words = [t.casefold().replace(",", " ,").split() for _, t, _ in masked]  # the name itself is no repetition
     for what, grams in (("opens", [" ".join(w[:3]) for w in words]), ("ends", [" ".join(w[-3:]) for w in words])):
         yield from (f"{n} prompts {what} with {g!r}, at most {most}" for g, n in Counter(grams).items() if n > most)
     if (bleu := self_bleu(texts)) > 0.42:
