@@ -30,8 +30,8 @@ KEYS: Final = (
 CELLS: Final = frozenset({"subclass", "misspelling", "leetspeak", "indirect", "mixed-language", "composition", "superclass"})
 PLACE: Final = re.compile(r"\{[a-z]+\}")
 _BRITISH: Final = re.compile(
-    r"\b(?:\w*colou?red?\b(?<!colored)(?<!color)|colours?|grey(?!hound)\w*|harbours?|centre|theatre|favou?rite\b(?<!favorite)|jewell\w+|travell\w+|mould\w*|plough\w*|"
-    r"neighbou?r\w*\b(?<!neighbor)(?<!neighbors)(?<!neighborhood)|moustach\w+|kerb|tyres?|aluminium|storey\w*|cosy|pyjamas)\b"
+    r"\b(?:\w*colour\w*|grey(?!hound)\w*|harbour\w*|centre\w*|theatre\w*|favour\w*|neighbour\w*|jewellery|travell\w+|"
+    r"mould\w*|plough\w*|moustach\w+|kerb|tyres?|aluminium|storeys?|cosy|pyjamas)\b"
 )
 
 
