@@ -127,7 +127,8 @@ def _scenes(given: dict[str, Any], least: dict[str, int]) -> Iterator[str]:
             text, stripped = pair
             if len(PLACE.findall(text)) != 1 or PLACE.search(text).group() not in ("{a}", "{name}", "{names}", "{adjective}"):  # type: ignore[union-attr]
                 yield f"not exactly one {{a}}, {{name}} or {{names}}: {text!r}"
-            if re.search(r"\ban? \{names?\}", text) or ("{a}" in text and re.search(r"\b(?:an?|the) \{a\}", text)):
+            article = given.get("article") and re.search(r"\ban? \{names?\}", text)
+            if article or ("{a}" in text and re.search(r"\b(?:an?|the) \{a\}", text)):
                 yield f"article before the place: {text!r}"
             if "{names}" in text and not given.get("plural"):
                 yield f"no plural for {text!r}"
