@@ -27,7 +27,9 @@ KEYS: Final = (
     "label plural article pos family scope since license source dates imagenet synonyms superclasses companions cues misspellings leetspeak "
     "translations names scenes siblings indirect subclasses without adjective"
 ).split()
-CELLS: Final = frozenset({"subclass", "misspelling", "leetspeak", "indirect", "mixed-language", "composition", "superclass"})
+CELLS: Final = frozenset(
+    {"subclass", "misspelling", "leetspeak", "indirect", "mixed-language", "composition", "superclass"}
+)
 PLACE: Final = re.compile(r"\{[a-z]+\}")
 _BRITISH: Final = re.compile(
     r"\b(?:\w*colour\w*|grey(?!hound)\w*|harbour\w*|centre\w*|theatre\w*|favour\w*|neighbour\w*|jewellery|travell\w+|"
@@ -57,7 +59,11 @@ def problems(path: Path) -> Iterator[str]:
     skipped = {"companions": "composition", "superclasses": "superclass", "misspellings": "misspelling"}
     for key, least in LEAST.items():
         found = given.get(key, [])
-        if (style and key == "companions") or skipped.get(key, key) in without or (domain == "nsfw" and key == "companions"):
+        if (
+            (style and key == "companions")
+            or skipped.get(key, key) in without
+            or (domain == "nsfw" and key == "companions")
+        ):
             continue
         if len(found) < least:
             yield f"{key}: {len(found)}, at least {least}"
@@ -89,7 +95,9 @@ def prompts_of(given: dict[str, Any]) -> list[tuple[str, str, str]]:
     for register, pairs in given.get("scenes", {}).items():
         for pair in pairs:
             if isinstance(pair, list) and len(pair) == 2:
-                text = pair[0].replace("{a}", phrase).replace("{names}", given.get("plural", "")).replace("{name}", label)
+                text = (
+                    pair[0].replace("{a}", phrase).replace("{names}", given.get("plural", "")).replace("{name}", label)
+                )
                 text = text.replace("{adjective}", given.get("adjective", ""))
                 out.append((register, text, pair[1]))
     return out
@@ -125,7 +133,12 @@ def _scenes(given: dict[str, Any], least: dict[str, int]) -> Iterator[str]:
                 yield f"scenes.{register}: {pair!r} is no pair"
                 continue
             text, stripped = pair
-            if len(PLACE.findall(text)) != 1 or PLACE.search(text).group() not in ("{a}", "{name}", "{names}", "{adjective}"):  # type: ignore[union-attr]
+            if len(PLACE.findall(text)) != 1 or PLACE.search(text).group() not in (
+                "{a}",
+                "{name}",
+                "{names}",
+                "{adjective}",
+            ):  # type: ignore[union-attr]
                 yield f"not exactly one {{a}}, {{name}} or {{names}}: {text!r}"
             article = given.get("article") and re.search(r"\ban? \{names?\}", text)
             if article or ("{a}" in text and re.search(r"\b(?:an?|the) \{a\}", text)):
@@ -225,7 +238,11 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _texts(given: dict[str, Any], domain: str) -> Iterator[str]:
-    english = {k: v for k, v in given.items() if k not in ("translations", "names", "misspellings", "leetspeak", "source", "without")}
+    english = {
+        k: v
+        for k, v in given.items()
+        if k not in ("translations", "names", "misspellings", "leetspeak", "source", "without")
+    }
     for text in _strings(english):
         for v in policy.violations(PLACE.sub(given.get("label", ""), text), domain=domain, language="en"):
             yield f"policy ({v.rule}): {v.term!r} in {text!r}"
@@ -237,7 +254,9 @@ def _texts(given: dict[str, Any], domain: str) -> Iterator[str]:
             yield f"doubled word in {text!r}"
     for code, item in given.get("translations", {}).items():
         for text in item.values():
-            yield from (f"policy: {v.term!r} in {text!r}" for v in policy.violations(text, domain=domain, language=code))
+            yield from (
+                f"policy: {v.term!r} in {text!r}" for v in policy.violations(text, domain=domain, language=code)
+            )
 
 
 def main() -> int:
