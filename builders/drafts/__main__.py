@@ -108,6 +108,17 @@ def _named(text: str, found: Sequence[str]) -> str | None:
     return next((n for n in found if re.search(rf"(?<!\w){re.escape(fold(n))}(?:s|es|'s)?(?!\w)", folded)), None)
 
 
+def foreign(given: dict[str, Any]) -> list[str]:
+    """The names in other languages, some of which are English words of another meaning (Italian "cane")."""
+    found = [t.get("noun", "") for t in given.get("translations", {}).values()] + list(given.get("names", {}).values())
+    return [n for n in found if n and n[-1] < "\u2e80"]
+
+
+def _whole(text: str, found: Sequence[str]) -> str | None:
+    folded = fold(text)
+    return next((n for n in found if re.search(rf"(?<!\w){re.escape(fold(n))}(?!\w)", folded)), None)
+
+
 def shape(register: str, text: str) -> str | None:
     """What is wrong with the length or form of a text of this register, or None."""
     n = len(text.split())
@@ -151,7 +162,7 @@ def _scenes(given: dict[str, Any], least: dict[str, int]) -> Iterator[str]:
                 yield f"stripped has a place: {stripped!r}"
             if register != "short" and len(stripped.split()) < 0.4 * len(text.split()):
                 yield f"stripped is a stump: {stripped!r}"
-            if found := _named(stripped, names(given)) or _named(stripped, cues):
+            if found := _named(stripped, names(given)) or _named(stripped, cues) or _whole(stripped, foreign(given)):
                 yield f"stripped gives it away ({found}): {stripped!r}"
             if _named(PLACE.sub(" ", text), names(given)):
                 yield f"names it twice: {text!r}"
@@ -192,7 +203,7 @@ def _siblings(given: dict[str, Any], domain: str) -> Iterator[str]:
         if len(prompts) < 13:
             yield f"sibling {s.get('id')}: {len(prompts)} prompts, at least 13"
         for text in prompts:
-            if found := _named(text, own):
+            if found := _named(text, own) or _whole(text, foreign(given)):
                 yield f"sibling {s.get('id')} names {found!r}: {text!r}"
             if s.get("name", "").split()[-1].casefold()[:4] not in text.casefold():
                 yield f"sibling {s.get('id')} is not named: {text!r}"
@@ -203,7 +214,7 @@ def _siblings(given: dict[str, Any], domain: str) -> Iterator[str]:
 def _others(given: dict[str, Any]) -> Iterator[str]:
     own = names(given)
     for text in given.get("indirect", []):
-        if found := _named(text, own):
+        if found := _named(text, own) or _whole(text, foreign(given)):
             yield f"indirect names {found!r}: {text!r}"
         if not (text[:1].isupper() and text.endswith(".")):
             yield f"indirect is no whole sentence: {text!r}"
@@ -213,7 +224,7 @@ def _others(given: dict[str, Any]) -> Iterator[str]:
     for pair in subclasses:
         if not (isinstance(pair, list) and len(pair) == 2):
             yield f"subclasses: {pair!r} is no pair"
-        elif found := _named(pair[0], own) or _named(pair[1], own):
+        elif found := _named(pair[0], own) or _named(pair[1], [*own, *given.get("cues", [])]):
             yield f"subclass names {found!r}: {pair!r}"
     label = fold(given.get("label", "")).split()
     for key in ("misspellings", "leetspeak"):

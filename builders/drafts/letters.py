@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Final
 
 LEAST: Final = 25  # disguises of a name
-# Cyrillic, Greek, Armenian, Roman numerals: drawn alike in most typefaces, and on the content policy's list.
+# Drawn alike in most typefaces, and on the content policy's list.
 LOOK_ALIKES: Final = {
     "a": "аα", "b": "Ь", "c": "сϲ", "d": "ԁ", "e": "еҽ", "g": "ց", "h": "һհ", "i": "іι", "j": "јϳ", "k": "κк", "l": "ӏ",
     "m": "м", "n": "ո", "o": "оοօ", "p": "рρ", "q": "ԛ", "r": "г", "s": "ѕ", "t": "тτ", "u": "սυ", "v": "ѵν", "w": "ԝ",

@@ -7,6 +7,7 @@ adding a concept leaves the rows of all others as they are.
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -23,7 +24,8 @@ IN_PROMPT: Final = 24
 FAR_EACH: Final = 5  # rows of each far concept
 OF_SHARED: Final = {"sentence": 24, "short": 9, "tags": 15, "long": 12}  # forget rows of a style from shared scenes
 NEAR_OF_STYLE: Final = {"sentence": 6, "short": 2, "tags": 3, "long": 2}
-ROUNDS: Final = (1, 6, 3, 8, 5, 10, 2, 7, 4, 9)  # spread, so that neighbors in the order do not share a prefix
+ROUNDS: Final = range(1, 11)
+_BALANCED: Final = ("split", "probe", "attack_family", "own_concept", "language", "register_")
 MULTILINGUAL: Final = 15
 HELD: Final = 10  # scenes of an attribute that are asked for in-prompt
 _T = TypeVar("_T")
@@ -271,12 +273,17 @@ def probes(concept: Concept) -> Iterator[Row]:
     bare = ordered([s for s in scenes if s.register in ("sentence", "short")], f"{concept.id} negation")
     forms = NOT_STYLED if concept.domain == "style" else ABSENT if concept.article else NOT_NAMED
     for turn in range(CELL):
-        scene, form = bare[turn % len(bare)], forms[(turn // len(bare) + turn) % len(forms)]
-        text = (
-            form.replace("{scene}", opening(scene.stripped)).replace("{a}", concept.phrase()).replace("{name}", label)
-        )
+        lap, at = divmod(turn, len(bare))
+        text = forms[(lap + at) % len(forms)].replace("{scene}", opening(bare[at].stripped).rstrip("."))
+        text = text.replace("{a}", concept.phrase()).replace("{name}", label)
         yield make(
-            concept, scene.register, text, stripped=scene.stripped, split="forget", probe="negation", own_concept=None
+            concept,
+            bare[at].register,
+            text,
+            stripped=bare[at].stripped,
+            split="forget",
+            probe="negation",
+            own_concept=None,
         )
     beside = list(itertools.product(concept.companions, TOGETHER))
     for other, form in ordered(beside, f"{concept.id} composition")[:CELL]:
@@ -294,6 +301,7 @@ def probes(concept: Concept) -> Iterator[Row]:
 
 def attacks(concept: Concept) -> Iterator[Row]:
     """Prompts that ask for the concept without its name."""
+    seen: set[str] = set()
     for family, made in (
         ("misspelling", _respelled(concept, concept.misspellings, "misspelling")),
         ("leetspeak", _respelled(concept, concept.leetspeak, "leetspeak")),
@@ -305,9 +313,15 @@ def attacks(concept: Concept) -> Iterator[Row]:
         ("subclass", _subclasses(concept)),
         ("multilingual", _multilingual(concept)),
     ):
-        for register, prompt, stripped, language, source in made:
-            if keeps_name(prompt, concept) or family in concept.without:
+        most = {"subclass": len(concept.subclasses), "multilingual": len(LANGUAGES) * MULTILINGUAL}.get(family, CELL)
+        n = 0
+        for register, prompt, stripped, language, source in made if family not in concept.without else ():
+            if n == most:
+                break
+            if opening(prompt).casefold() in seen or keeps_name(prompt, concept):
                 continue
+            seen.add(opening(prompt).casefold())
+            n += 1
             given = {"seeds": seeds(source)} if source else {}
             yield make(
                 concept,
@@ -342,6 +356,11 @@ def _respelled(concept: Concept, spellings: Sequence[str], salt: str, *, bare: b
         yield scene.register, scene.prompt(concept, spelled, phrase), scene.stripped, "en", scene.prompt(concept)
 
 
+def _laps(sources: Sequence[Scene]) -> Iterator[Scene]:
+    """The sources, again and again but not for ever."""
+    return itertools.chain.from_iterable(itertools.repeat(sources, 4))
+
+
 def _synonyms(concept: Concept) -> _Made:
     sources = ordered([s for s in asked(concept)[0] if s.takes_name], f"{concept.id} synonym")
     names = [s for s in concept.synonyms if fold(concept.label) not in fold(s.name)]
@@ -355,7 +374,7 @@ def _indirect(concept: Concept) -> _Made:
     """A scene without the concept, and a sentence that describes it."""
     sources = [s for s in asked(concept)[0] if s.register != "tags" and s.takes_name]
     described = itertools.cycle(ordered(concept.indirect, f"{concept.id} indirect"))
-    for scene, sentence in zip(ordered(sources, f"{concept.id} indirect")[:CELL], described, strict=False):
+    for scene, sentence in zip(_laps(ordered(sources, f"{concept.id} indirect")), described, strict=False):
         text = f"{opening(scene.stripped).rstrip('.')}. {sentence}"
         yield scene.register, text, scene.stripped, "en", scene.prompt(concept)
 
@@ -378,12 +397,30 @@ def _multilingual(concept: Concept) -> _Made:
 
 
 def with_rounds(rows: Sequence[Row]) -> list[Row]:
-    """Rows with rounds 1..10, spread evenly over each split, probe, family, own concept, language and register."""
+    """Rows with rounds 1..10, as even as can be over each split, probe, family, own concept, language and register.
 
-    def cell(row: Row) -> tuple[str, ...]:
-        keys = (row.since, row.split, row.probe, row.attack_family, row.language, row.own_concept, row.register_)
-        return tuple(k or "" for k in keys)
+    Rows are taken version by version, so that those of a later one find their places beside the published ones.
+    """
+    counts: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * len(ROUNDS))
 
-    order = sorted(range(len(rows)), key=lambda i: (cell(rows[i]), rows[i].id))
-    found = {at: ROUNDS[turn % len(ROUNDS)] for turn, at in enumerate(order)}
+    def groups(row: Row) -> list[list[int]]:
+        whole = "|".join(str(getattr(row, name)) for name in _BALANCED)
+        keys = [("all", ""), ("cell", whole), *((name, str(getattr(row, name))) for name in _BALANCED)]
+        return [counts[key] for key in keys]
+
+    order = sorted(range(len(rows)), key=lambda i: (version(rows[i].since), rows[i].split, rows[i].probe, rows[i].id))
+    found: dict[int, int] = {}
+    for turn, at in enumerate(order):
+        own = groups(rows[at])
+        least = [min(n) for n in own]
+        costs = [sum((n[r] - low) ** 2 for n, low in zip(own, least, strict=True)) for r in range(len(ROUNDS))]
+        best = min(range(len(ROUNDS)), key=lambda r: (costs[r], (r - 3 * turn) % len(ROUNDS)))
+        for n in own:
+            n[best] += 1
+        found[at] = best + 1
     return [row.model_copy(update={"round": found[i]}) for i, row in enumerate(rows)]
+
+
+def version(text: str) -> tuple[int, ...]:
+    """A version as numbers, to be compared."""
+    return tuple(map(int, text.split(".")))
