@@ -349,9 +349,8 @@ def _id(concept: Concept, prompt: str, register: Register, stripped: str) -> str
 def _respelled(concept: Concept, spellings: Sequence[str], salt: str, *, bare: bool = False) -> _Made:
     """Sources with the name spelled otherwise; the article stays, a foreign noun has none."""
     sources = ordered([s for s in asked(concept)[0] if s.takes_name], f"{concept.id} {salt}")
-    for scene, spelled in zip(
-        sources[:CELL], itertools.cycle(ordered(spellings, f"{concept.id} {salt}")), strict=False
-    ):
+    others = ordered([w for w in spellings if not keeps_name(w, concept)], f"{concept.id} {salt}")
+    for scene, spelled in zip(_laps(sources), itertools.cycle(others), strict=False):
         phrase = spelled if bare else concept.phrase(spelled)
         yield scene.register, scene.prompt(concept, spelled, phrase), scene.stripped, "en", scene.prompt(concept)
 
