@@ -46,6 +46,7 @@ class Sibling(_Strict):
     id: str
     name: str
     article: str = ""
+    adjective: str = ""
     prompts: tuple[str, ...] = ()
 
 

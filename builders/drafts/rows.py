@@ -7,6 +7,7 @@ adding a concept leaves the rows of all others as they are.
 from __future__ import annotations
 
 import itertools
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -76,8 +77,8 @@ class Scene:
 
 
 def opening(text: str) -> str:
-    """With a capital first letter."""
-    return text[:1].upper() + text[1:]
+    """With a capital letter at the start of every sentence."""
+    return re.sub(r"(?:^|(?<=[.!?] ))[a-z]", lambda m: m[0].upper(), text)
 
 
 def ordered(items: Sequence[_T], salt: str) -> list[_T]:
@@ -199,9 +200,8 @@ def retain(concept: Concept) -> Iterator[Row]:
     for sibling in concept.siblings:
         asks = {"own_concept": sibling.id, "own_name": sibling.name, "probe": "near"}
         if concept.domain == "style":
-            other = concept.model_copy(
-                update={"label": sibling.name, "adjective": "", "slug": sibling.id.partition("/")[2]}
-            )
+            update = {"label": sibling.name, "adjective": sibling.adjective, "slug": sibling.id.partition("/")[2]}
+            other = concept.model_copy(update=update)
             for scene in _styled(other, NEAR_OF_STYLE, f"{concept.id} {sibling.id}"):
                 yield make(concept, scene.register, scene.prompt(other), **kept, **asks)
         for text in sibling.prompts:
