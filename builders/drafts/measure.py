@@ -11,8 +11,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from builders.drafts.diversity import distinct_n, self_bleu
-from builders.drafts.model import Concept, Row, all_concepts
-from builders.drafts.rows import CELL, concept_rows
+from builders.drafts.model import LANGUAGES, Concept, Row, all_concepts
+from builders.drafts.rows import CELL, concept_rows, keeps_name
 from igmu_data import policy
 from igmu_data.folding import fold
 from igmu_data.validate import content_words, overlap
@@ -42,8 +42,11 @@ def problems(concept: Concept, rows: Sequence[Row]) -> Iterator[str]:
             yield f"{n} {probe} rows, at least {least}"
     cells = Counter(r.attack_family for r in rows)
     for family in FAMILIES:
-        if cells[family] < CELL and family not in concept.without:
-            yield f"{family}: {cells[family]} rows, at least {CELL}, and no reason"
+        least = CELL
+        if family == "multilingual" and not concept.multilingual:  # languages that write the name as English have none
+            least = 15 * sum(not keeps_name(concept.translations[code].noun, concept) for code in LANGUAGES)
+        if cells[family] < least and family not in concept.without:
+            yield f"{family}: {cells[family]} rows, at least {least}, and no reason"
     kinds = Counter(r.probe for r in rows)
     for probe in PROBES:
         if (
@@ -115,9 +118,8 @@ def main() -> int:
             print(f"{concept.id}: {line}")
     by = Counter(r.split for r in everything)
     n = len({r.concept for r in everything})
-    print(
-        f"{n} concepts, {len(everything)} rows ({', '.join(f'{k} {v}' for k, v in by.items())}), {n - bad} without a problem"
-    )
+    splits = ", ".join(f"{k} {v}" for k, v in by.items())
+    print(f"{n} concepts, {len(everything)} rows ({splits}), {n - bad} without a problem")
     ids = Counter(r.id for r in everything)
     print(f"{sum(c > 1 for c in ids.values())} ids twice, {len({r.prompt for r in everything})} different prompts")
     return 1 if bad else 0

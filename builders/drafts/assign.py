@@ -1,0 +1,50 @@
+"""`python -m builders.drafts.assign`: writes `far` into concept files that have none: twelve concepts that must stay.
+
+Chosen once, by a hash, and then written down: what else comes to exist later changes nothing. Half are of the same
+domain and another family (if there are enough), half of other domains; never of nsfw, never a sibling, never one whose
+scenes name the concept.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from builders.drafts.model import HERE, Concept, all_concepts
+from builders.drafts.rows import keeps_name, ordered, scenes_of
+
+EACH = 6
+
+
+def far(concept: Concept) -> list[str]:
+    """Ids of the far concepts of one."""
+    near = {s.id for s in concept.siblings} | {concept.id}
+    others = [
+        o for o in all_concepts().values()
+        if o.domain != "nsfw" and o.id not in near and (o.domain, o.family) != (concept.domain, concept.family)
+        and sum(not keeps_name(s.prompt(o), concept) for s in scenes_of(o)) >= 40
+    ]  # fmt: skip
+    same = ordered([o.id for o in others if o.domain == concept.domain], f"{concept.id} far")[:EACH]
+    rest = [o.id for o in others if o.domain != concept.domain]
+    objects = ordered([i for i in rest if i.startswith("object/")], f"{concept.id} far")[
+        : EACH if concept.domain != "object" else 0
+    ]
+    other = ordered([i for i in rest if i not in objects], f"{concept.id} far")
+    return sorted([*same, *objects, *other][: 2 * EACH])
+
+
+def main() -> None:
+    """Write the missing ones."""
+    for concept in all_concepts().values():
+        if concept.far:
+            continue
+        path = HERE / "concepts" / concept.domain / f"{concept.slug}.toml"
+        lines = path.read_text(encoding="utf-8").split("\n")
+        at = next(i for i, line in enumerate(lines) if line.startswith("["))
+        found = ", ".join(f'"{i}"' for i in far(concept))
+        lines.insert(at, f"far = [{found}]\n")
+        path.write_text("\n".join(lines), encoding="utf-8")
+        sys.stdout.write(f"{concept.id}\n")
+
+
+if __name__ == "__main__":
+    main()
