@@ -293,7 +293,7 @@ def probes(concept: Concept) -> Iterator[Row]:
         )
     for turn, scene in enumerate(ordered(scenes, f"{concept.id} superclass")[:CELL] if concept.superclasses else ()):
         wider = concept.superclasses[turn % len(concept.superclasses)]
-        bare = (wider.partition(" ")[2] or wider) if concept.article in ("a", "an") else wider
+        bare = (wider.partition(" ")[2] or wider) if concept.article else wider
         text = scene.text.replace("{a}", wider).replace("{name}", bare)
         yield make(
             concept, scene.register, text, stripped=scene.stripped, split="retain", probe="superclass", own_concept=None
