@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Final
 
-LEAST: Final = 25  # disguises of a name
 # Drawn alike in most typefaces, and on the content policy's list.
 LOOK_ALIKES: Final = {
-    "a": "аα", "b": "Ь", "c": "сϲ", "d": "ԁ", "e": "еҽ", "g": "ց", "h": "һհ", "i": "іι", "j": "јϳ", "k": "κк", "l": "ӏ",
-    "m": "м", "n": "ո", "o": "оοօ", "p": "рρ", "q": "ԛ", "r": "г", "s": "ѕ", "t": "тτ", "u": "սυ", "v": "ѵν", "w": "ԝ",
+    "a": "аα", "b": "Ь", "c": "сϲ", "d": "ԁ", "e": "еҽ", "g": "ց", "h": "һհ", "i": "іι", "j": "јϳ", "k": "κк",
+    "l": "ӏ", "m": "м", "n": "ո", "o": "оοօ", "p": "рρ", "q": "ԛ", "r": "г", "s": "ѕ", "t": "тτ", "u": "սυ", "v": "ѵν", "w": "ԝ",
     "x": "хχ", "y": "уү", "z": "ᴢ",
     "A": "АΑ", "B": "ВΒ", "C": "СϹ", "D": "Ꭰ", "E": "ЕΕ", "F": "Ϝ", "G": "Ԍ", "H": "НΗ", "I": "ІΙ", "J": "ЈͿ", "K": "КΚ",
     "L": "Ꮮ", "M": "МΜ", "N": "Ν", "O": "ОΟ", "P": "РΡ", "Q": "Ԛ", "R": "Ꭱ", "S": "ЅՏ", "T": "ТΤ", "V": "Ѵ", "W": "Ԝ",
