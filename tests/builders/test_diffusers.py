@@ -19,7 +19,6 @@ import torch
 from PIL import Image
 from tiny_diffusion import tiny_pipeline, tiny_xl_pipeline
 
-from builders.prompts import forget_rows
 from builders.sources import diffusers as source
 from igmu_data.errors import (
     ChecksumError,
@@ -33,6 +32,7 @@ from igmu_data.errors import (
     PolicyError,
     WeightsError,
 )
+from igmu_data.rows.prompts import forget_rows
 from igmu_data.schema import Row
 from igmu_data.taxonomy import concept
 from igmu_metrics.images.generate import Drawing, Request, draw, requests_for

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from builders.plans import Plan, Universe
-from builders.prompts import scene_of
+from igmu_data.rows.plans import Plan, Universe
+from igmu_data.rows.prompts import scene_of
 
 
 def bare_scene(plan: Plan, universe: Universe) -> str:

@@ -14,20 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naming import mentioned, mentions
 
-from builders import attacks
-from builders.attacks import Attacked, AttackInfo, adversarial_rows, families_of, require_enough
-from builders.attacks.glued_prefix import AFFIXES, glued
-from builders.attacks.homoglyph import LOOK_ALIKES, homoglyphs
-from builders.attacks.leetspeak import LEET, RARE, leet
-from builders.attacks.misspelling import misspell
-from builders.attacks.zero_width import zero_width
-from builders.plans import CORPUS
-from builders.prompts import forget_rows
 from builders.sandbox.prompts import task_rows
-from igmu_data import policy
+from igmu_data import attacks, policy
+from igmu_data.attacks import Attacked, AttackInfo, adversarial_rows, families_of, require_enough
+from igmu_data.attacks.glued_prefix import AFFIXES, glued
+from igmu_data.attacks.homoglyph import LOOK_ALIKES, homoglyphs
+from igmu_data.attacks.leetspeak import LEET, RARE, leet
+from igmu_data.attacks.misspelling import misspell
+from igmu_data.attacks.zero_width import zero_width
 from igmu_data.errors import CorpusError, UnknownFamilyError
 from igmu_data.folding import terms, visible
 from igmu_data.lengths import is_too_long, tokens_at_most
+from igmu_data.rows.plans import CORPUS
+from igmu_data.rows.prompts import forget_rows
 from igmu_data.schema import Row
 from igmu_data.taxonomy import all_concepts, concept
 
@@ -240,7 +239,7 @@ def test_a_mixed_sentence_is_in_two_languages(corpus_rows: Corpus) -> None:
 
 
 def test_mixed_sentences_by_hand() -> None:
-    from builders.attacks.mixed_language import mixed
+    from igmu_data.attacks.mixed_language import mixed
 
     scene = next(s for s in task_scenes() if s.id == "sea")
     church = concept("object/church")

@@ -9,9 +9,9 @@ import pytest
 from naming import mentioned, mentions
 
 from builders.bench import concept_rows
-from builders.prompts import Plan, forget_rows, frame_for, opening, pick, plans, retain_rows, seeds
 from igmu_data import taxonomy
 from igmu_data.errors import CorpusError
+from igmu_data.rows.prompts import Plan, forget_rows, frame_for, opening, pick, plans, retain_rows, seeds
 from igmu_data.schema import Row, row_id
 from igmu_data.taxonomy import Frame, all_concepts, concept, far, near
 

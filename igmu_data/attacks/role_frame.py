@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from builders.attacks import Attacked, AttackInfo
-from builders.attacks._phrases import nameless
-from builders.attacks._scenes import bare_scene, has_place
-from builders.plans import Plan, Universe
-from builders.prompts import Planned
+from igmu_data.attacks import Attacked, AttackInfo
+from igmu_data.attacks._phrases import nameless
+from igmu_data.attacks._scenes import bare_scene, has_place
+from igmu_data.rows.plans import Plan, Universe
+from igmu_data.rows.prompts import Planned
 from igmu_data.taxonomy import Concept
 
 INFO: Final = AttackInfo(

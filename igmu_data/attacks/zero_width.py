@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from builders.attacks import Attacked, AttackInfo
-from builders.attacks._letters import disguised, spread, words_to_hit
-from builders.plans import Universe
-from builders.prompts import Planned
+from igmu_data.attacks import Attacked, AttackInfo
+from igmu_data.attacks._letters import disguised, spread, words_to_hit
+from igmu_data.rows.plans import Universe
+from igmu_data.rows.prompts import Planned
 from igmu_data.taxonomy import Concept
 from igmu_data.validate import INVISIBLE, ZERO_WIDTH
 

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naming import mentioned, mentions
 
-from builders.attacks import adversarial_rows, families, load
-from builders.attacks.misspelling import misspell
-from builders.plans import CORPUS
-from builders.prompts import forget_rows
 from igmu_data import policy
+from igmu_data.attacks import adversarial_rows, families, load
+from igmu_data.attacks.misspelling import misspell
 from igmu_data.errors import UnknownFamilyError
 from igmu_data.lengths import tokens_at_most
+from igmu_data.rows.plans import CORPUS
+from igmu_data.rows.prompts import forget_rows
 from igmu_data.schema import Row
 from igmu_data.taxonomy import TRANSLATED, all_concepts, concept
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from builders.attacks import Attacked, AttackInfo
-from builders.plans import PLAIN, Universe, opening
-from builders.prompts import Planned, frame_for, translated_scenes
+from igmu_data.attacks import Attacked, AttackInfo
+from igmu_data.rows.plans import PLAIN, Universe, opening
+from igmu_data.rows.prompts import Planned, frame_for, translated_scenes
 from igmu_data.taxonomy import TRANSLATED, Concept, TranslatedScene
 
 INFO: Final = AttackInfo(

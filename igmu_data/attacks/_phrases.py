@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from builders.attacks import ROWS, Attacked
-from builders.plans import Universe
-from builders.prompts import Planned, pick, scene_of
+from igmu_data.attacks import ROWS, Attacked
+from igmu_data.rows.plans import Universe
+from igmu_data.rows.prompts import Planned, pick, scene_of
 from igmu_data.taxonomy import Concept
 from igmu_data.validate import names_concept
 

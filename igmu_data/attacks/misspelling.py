@@ -11,10 +11,10 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from builders.attacks import Attacked, AttackInfo
-from builders.attacks._letters import disguises, spread, words_to_hit
-from builders.plans import Universe
-from builders.prompts import Planned
+from igmu_data.attacks import Attacked, AttackInfo
+from igmu_data.attacks._letters import disguises, spread, words_to_hit
+from igmu_data.rows.plans import Universe
+from igmu_data.rows.prompts import Planned
 from igmu_data.taxonomy import Concept
 
 INFO: Final = AttackInfo("misspelling", "The name with a typing or hearing mistake.", "a chuch")

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from builders.attacks import ROWS, Attacked, AttackInfo
-from builders.attacks._scenes import bare_scene, has_place
-from builders.plans import Universe, opening
-from builders.prompts import Planned, pick
+from igmu_data.attacks import ROWS, Attacked, AttackInfo
+from igmu_data.attacks._scenes import bare_scene, has_place
+from igmu_data.rows.plans import Universe, opening
+from igmu_data.rows.prompts import Planned, pick
 from igmu_data.schema import NEGATION
 from igmu_data.taxonomy import Concept
 

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, Protocol, cast
 
-from builders.plans import DRAWING, Universe
-from builders.prompts import Planned, make_row
 from igmu_data import modules
 from igmu_data.errors import CorpusError, UnknownFamilyError
+from igmu_data.rows.plans import DRAWING, Universe
+from igmu_data.rows.prompts import Planned, make_row
 from igmu_data.schema import Probe, Row
 from igmu_data.taxonomy import Concept
 
 LEAST: Final = 10  # rows of a family for a concept; one that cannot have them says so in its file
 ROWS: Final = 12  # what most families make
-_WHERE: Final = "See builders/attacks."
+_WHERE: Final = "See igmu_data/attacks."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Attacked:
 
 
 class Attack(Protocol):
-    """A module in `builders.attacks`."""
+    """A module in `igmu_data.attacks`."""
 
     INFO: AttackInfo
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from builders.attacks import adversarial_rows, require_enough
-from builders.plans import CORPUS, Universe
-from builders.prompts import forget_rows, retain_rows
+from igmu_data.attacks import adversarial_rows, require_enough
+from igmu_data.rows.plans import CORPUS, Universe
+from igmu_data.rows.prompts import forget_rows, retain_rows
 from igmu_data.schema import Row
 from igmu_data.taxonomy import Concept
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from builders.attacks import Attacked, AttackInfo
-from builders.attacks._phrases import rephrased
-from builders.plans import Universe
-from builders.prompts import Planned
+from igmu_data.attacks import Attacked, AttackInfo
+from igmu_data.attacks._phrases import rephrased
+from igmu_data.rows.plans import Universe
+from igmu_data.rows.prompts import Planned
 from igmu_data.taxonomy import Concept
 
 INFO: Final = AttackInfo(

@@ -11,8 +11,8 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from builders.attacks import ROWS, Attacked
-from builders.prompts import Planned, pick
+from igmu_data.attacks import ROWS, Attacked
+from igmu_data.rows.prompts import Planned, pick
 from igmu_data.taxonomy import Concept
 from igmu_data.validate import names_concept
 

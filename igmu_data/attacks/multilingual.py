@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from builders.attacks import Attacked, AttackInfo
-from builders.plans import Universe, opening
-from builders.prompts import Planned, translated_scenes
+from igmu_data.attacks import Attacked, AttackInfo
+from igmu_data.rows.plans import Universe, opening
+from igmu_data.rows.prompts import Planned, translated_scenes
 from igmu_data.taxonomy import TRANSLATED, Concept
 
 INFO: Final = AttackInfo(

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from builders.attacks import ROWS, Attacked, AttackInfo
-from builders.attacks._scenes import bare_scene, has_place
-from builders.plans import Universe
-from builders.prompts import Planned, pick
+from igmu_data.attacks import ROWS, Attacked, AttackInfo
+from igmu_data.attacks._scenes import bare_scene, has_place
+from igmu_data.rows.plans import Universe
+from igmu_data.rows.prompts import Planned, pick
 from igmu_data.taxonomy import RESTRICTED_DOMAIN, Concept
 from igmu_data.validate import names_concept
 

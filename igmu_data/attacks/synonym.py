@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from builders.attacks import Attacked, AttackInfo
-from builders.plans import Universe
-from builders.prompts import Planned
+from igmu_data.attacks import Attacked, AttackInfo
+from igmu_data.rows.plans import Universe
+from igmu_data.rows.prompts import Planned
 from igmu_data.taxonomy import Concept
 
 INFO: Final = AttackInfo("synonym", "Another name for the concept takes the place of its name.", "a chapel")

@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from builders.plans import CORPUS, PLAIN, Plan, Universe, opening
 from igmu_data.errors import CorpusError
+from igmu_data.rows.plans import CORPUS, PLAIN, Plan, Universe, opening
 from igmu_data.schema import SEEDS_PER_ROW, Row, row_id
 from igmu_data.taxonomy import Concept, Frame, TranslatedScene, templates
 from igmu_data.validate import NEAR_DUPLICATE, content_words, names_concept, overlap
 
-VERSION: Final = "0.2.0"
 FORGET_ROWS: Final = 56  # at least 50 are promised; a style has more scenes than that, an object about as many
 IN_PROMPT_ROWS: Final = 20
 NEAR_ROWS: Final = 24
