@@ -20,7 +20,7 @@ from igmu_data.configs import configs, sandbox_configs
 from igmu_data.errors import OutputError
 from igmu_data.files import sha256
 from igmu_data.load import files_of
-from igmu_data.schema import COLUMNS, SPLITS, Row, features
+from igmu_data.schema import SPLITS, Row, features, record
 from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, SANDBOX, Concept
 
 if TYPE_CHECKING:
@@ -105,13 +105,13 @@ def write_split(folder: Path, under: str, split: str, rows: Sequence[Row], pictu
     datasets.disable_progress_bars()  # one bar for the whole build instead of one a file
     records = []
     for row in rows:
-        record: dict[str, Any] = row.model_dump() | {"image": None, "seeds": list(row.seeds)}
+        stored = record(row)
         if picture := pictures.get(row.id):
             # A bare base name: a path that exists where the file is read would make `datasets` drop the bytes.
-            record["image"] = {"bytes": picture.data, "path": f"{row.id}{picture.extension}"}
-            record |= {"image_source": picture.origin, "image_sha256": picture.sha256}
-            record["license"] = f"text: {row.license}; image: {picture.license}"
-        records.append({c: record[c] for c in COLUMNS})
+            stored["image"] = {"bytes": picture.data, "path": f"{row.id}{picture.extension}"}
+            stored |= {"image_source": picture.origin, "image_sha256": picture.sha256}
+            stored["license"] = f"text: {row.license}; image: {picture.license}"
+        records.append(stored)
     table = datasets.Dataset.from_list(records, features=features())
     path = folder / under / f"{split}-00000-of-00001.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -169,6 +169,10 @@ class LicenseError(CorpusError):
     """Material whose licence is unknown does not enter the corpus."""
 
 
+class HubError(IgmuError, OSError):
+    """A dataset cannot be had from the Hub: no connection, not there, or access must be asked for."""
+
+
 class OutputError(IgmuError, OSError):
     """The result cannot be written where it was asked for."""
 

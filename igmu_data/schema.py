@@ -105,6 +105,12 @@ COLUMNS: Final[tuple[str, ...]] = (
 )
 
 
+def record(row: Row) -> dict[str, Any]:
+    """A row as it is stored: every column in order, `image` null."""
+    values = row.model_dump() | {"image": None, "seeds": list(row.seeds)}
+    return {name: values[name] for name in COLUMNS}
+
+
 def row_id(fields: dict[str, Any]) -> str:
     """The content hash of a row's identifying fields: 16 hex digits.
 

@@ -266,7 +266,7 @@ def score_rows(
     table, failures = both(before, after, tools)
     if budgets is not None:
         table = table.with_columns(budget=[None if (b := budgets.get(i)) is None else str(b) for i in table["id"]])
-    fields = {**evaluation.signed(table), **(signature or {})}
+    fields = {**evaluation.signed(table, rows), **(signature or {})}
     how: dict[str, Any] = {"k": evaluation.k, "seed": evaluation.seed, "resamples": resamples}
     found = scores(table, tools, fields=fields, n_failed=len(failures), **how)
     if name not in found:

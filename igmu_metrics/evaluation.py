@@ -18,7 +18,8 @@ import numpy as np
 from igmu_data.configs import config_concepts, config_target
 from igmu_data.errors import ChecksumError, InputError, MetadataError, PluginError
 from igmu_data.files import require_writable
-from igmu_data.load import bench_rows, digest, identity, locate
+from igmu_data.load import bench_rows, digest
+from igmu_data.load import signed as corpus_signed
 from igmu_data.schema import Row
 from igmu_data.stripping import strip_concept, strip_reference
 from igmu_data.taxonomy import SANDBOX, concept, near
@@ -223,10 +224,13 @@ class Evaluation(Settings):
         columns["present"] = np.ma.MaskedArray(present, mask=np.ma.getmaskarray(columns["probability"]))
         return table.with_columns(**columns)
 
-    def signed(self, table: Generations) -> dict[str, str]:
+    def signed(self, table: Generations, rows: Mapping[str, Row]) -> dict[str, str]:
         """For the signature: the corpus, the images' files, where the models' differ, and blank ones, if not apart."""
-        bench = identity(locate(self.config, self.bench)) if self.layout == "metadata" else f"layout {self.layout}"
-        told = {"dataset": bench, "dataset.revision": self.revision or "default"}
+        told = {"dataset": f"layout {self.layout}", "dataset.revision": "default"}
+        if self.layout == "metadata":
+            target = set(table["concept"].tolist())
+            own = [row for row in rows.values() if row.concept in target]
+            told = corpus_signed(self.config, own, bench=self.bench, revision=self.revision)
         return told | images_differ(table) | ({"blank": self.blank} if self.blank != "apart" else {})
 
     def card(
@@ -242,12 +246,13 @@ class Evaluation(Settings):
         """
         model, original = names
         table, failures = both(before, after, tools, skip=self.on_error == "skip")
+        rows = self.rows()
         signed = {
             "model": model,
             "original": original,
             "config": self.config,
             "on_error": self.on_error,
-            **self.signed(table),
+            **self.signed(table, rows),
         }
         found = scores(table, tools, fields=signed, n_failed=len(failures), k=self.k, seed=self.seed)
         recorded = [option for option in options().values() if option.name not in unrecorded()]
@@ -262,7 +267,7 @@ class Evaluation(Settings):
             failures=failures,
             options=given,
             notes=notes(table),
-            rows=self.rows(),
+            rows=rows,
         )
 
 

@@ -44,7 +44,7 @@ LAYERS = {
         ("card", "detector", "unlearning"),
         ("croissant", "sandbox"),
         ("bench",),
-        ("benchmarks", "docs", "push", "readme", "robustness", "spaces"),
+        ("benchmarks", "checked", "docs", "push", "readme", "robustness", "spaces"),
     ),
 }
 MAY_IMPORT_UPWARDS = {

@@ -49,6 +49,8 @@ def verify_images(
     keys = frozenset(card.generations.keys)
     known = {f.name for f in fields(Evaluation)}
     options: dict[str, Any] = {k: v for k, v in card.provenance.options.items() if k in known}
+    if changed.get("bench"):
+        options.pop("revision", None)  # of the corpus that the card names, not of this one
     options |= {k: v for k, v in changed.items() if v is not None}
     # Seen anew: whoever can write the cache could otherwise put any value there.
     evaluation = Evaluation(**(options | {"only": keys, "cache": False}))
