@@ -84,7 +84,10 @@ class Settings:
     prompt: str | None = field(
         default=None, metadata=_about("The one prompt of all images in layout flat; enables alignment and CSDR there.")
     )
-    bench: str | None = field(default=None, metadata=_about("Corpus: Hub repository or folder; default igmu/bench."))
+    bench: str | None = field(
+        default=None,
+        metadata=_about("Corpus: Hub repository or folder; default the package's rows (nsfw: the gated repository)."),
+    )
     revision: str | None = field(default=None, metadata=_about("Commit, tag or branch of the corpus on the Hub."))
     detector: str = field(
         default="clip",
