@@ -133,6 +133,10 @@ class BudgetError(IncomparableError):
     """Attacks that were tried unequally often, or with unequal effort: one rate of them all would mean nothing."""
 
 
+class UnsupportedError(InputError, NotImplementedError):
+    """An instrument that does not measure what it is asked for, such as distances of pairs of a CLIP."""
+
+
 class VerificationError(InputError):
     """A scorecard or a published table whose numbers cannot all be true; what is wrong was listed before."""
 

@@ -241,9 +241,7 @@ def test_every_command_that_reads_rows_ends_in_one_line(command: str, images: Pa
 
 def test_a_folder_has_no_revisions(bench_folder: Path) -> None:
     for call in (bench_rows, load_bench):
-        with pytest.raises(
-            InputError, match=r"revision 'v1' is given for the folder .*; only a repository on"
-        ):
+        with pytest.raises(InputError, match=r"revision 'v1' is given for the folder .*; only a repository on"):
             call(CHURCH, bench=bench_folder, revision="v1")
 
 

@@ -14,9 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from igmu_data.errors import EmptyInputError, InputError, LengthMismatchError, MissingExtraError, WeightsError
+from igmu_data.errors import (
+    EmptyInputError,
+    InputError,
+    LengthMismatchError,
+    MissingExtraError,
+    UnsupportedError,
+    WeightsError,
+)
 from igmu_data.files import sha256
 from igmu_metrics.contract import FloatArray
+from igmu_metrics.networks.instruments import InstrumentInfo
 from igmu_metrics.networks.progress import quiet_loading
 
 if TYPE_CHECKING:
@@ -39,17 +47,21 @@ _READ = (
 class ImageBackbone:
     """The methods of `instruments.Backbone` that a backbone does not have; subclasses override those they do have."""
 
+    info: InstrumentInfo
+
     def image_features(self, images: Sequence[Image]) -> FloatArray:
         """Not available unless overridden."""
-        raise NotImplementedError(f"{type(self).__name__} has no image features")
+        raise UnsupportedError(
+            f"backbone {self.info.name!r} has no image features; use 'clip', 'dinov2' or 'inception'."
+        )
 
     def text_features(self, texts: Sequence[str]) -> FloatArray:
         """Not available unless overridden."""
-        raise NotImplementedError(f"{type(self).__name__} has no text features; use the 'clip' backbone")
+        raise UnsupportedError(f"backbone {self.info.name!r} has no text features; use 'clip'.")
 
     def image_distance(self, images: Sequence[Image], others: Sequence[Image]) -> FloatArray:
         """Not available unless overridden."""
-        raise NotImplementedError(f"{type(self).__name__} has no image distance; use the 'lpips' backbone")
+        raise UnsupportedError(f"backbone {self.info.name!r} has no image distance; use 'lpips:alex'.")
 
 
 @dataclass(frozen=True, slots=True)
