@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from igmu_data.rows import concept as rows_of_concept
 from igmu_data.schema import SPLITS, Row, row_id
 from igmu_metrics.cli import app
 from igmu_metrics.evaluation import Evaluation
+from igmu_metrics.report.view import Section, view
 from igmu_metrics.scorecard import Scorecard, write
 from igmu_metrics.verdict.compare import compared, require_comparable
 
@@ -237,6 +239,18 @@ def test_every_command_that_reads_rows_ends_in_one_line(command: str, images: Pa
     (told,) = filter(None, done.stderr.splitlines())
     assert told.startswith("HubError: cannot get config 'object.church' of 'igmu/bench' at v9 from the Hub: ")
     assert told.endswith("--bench FOLDER.")
+
+
+def test_a_report_shows_images_of_the_revision_that_the_card_names(images: Path, asked: list[tuple[Any, ...]]) -> None:
+    card = score(images, "forgetful")
+    assert card.provenance is not None
+    section = Section([card], {"original": images / "original", "forgetful": images / "forgetful"})
+    assert view(section).lines
+    options = card.provenance.options | {"bench": "me/bench", "revision": "v0.1.0"}
+    other = card.model_copy(update={"provenance": card.provenance.model_copy(update={"options": options})})
+    with pytest.raises(HubError):
+        view(replace(section, cards=[other]))
+    assert asked == [("me/bench", CHURCH, "v0.1.0")]
 
 
 def test_a_folder_has_no_revisions(bench_folder: Path) -> None:

@@ -214,7 +214,11 @@ def _worst_first(line: Line, n_models: int) -> tuple[float, int, str, int]:
 def _images(section: Section, first: Scorecard) -> dict[str, Generations]:
     if not section.folders:
         return {}
-    rows = bench_rows(first.config, bench=section.bench) if section.layout == "metadata" else {}
+    told = {} if first.provenance is None else first.provenance.options
+    bench, revision = section.bench, None
+    if bench is None and "revision" in told:  # so the card's corpus is on the Hub, where it can be asked for again
+        bench, revision = (told.get(name) and str(told[name]) for name in ("bench", "revision"))
+    rows = bench_rows(first.config, bench=bench, revision=revision) if section.layout == "metadata" else {}
     return {model: find(folder, section.layout, rows) for model, folder in section.folders.items()}
 
 
