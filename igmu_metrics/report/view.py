@@ -215,9 +215,10 @@ def _images(section: Section, first: Scorecard) -> dict[str, Generations]:
     if not section.folders:
         return {}
     told = {} if first.provenance is None else first.provenance.options
-    bench, revision = section.bench, None
+    bench = section.bench
+    revision: str | None = None
     if bench is None and "revision" in told:  # so the card's corpus is on the Hub, where it can be asked for again
-        bench, revision = (told.get(name) and str(told[name]) for name in ("bench", "revision"))
+        bench, revision = str(told["bench"]) if "bench" in told else None, str(told["revision"])
     rows = bench_rows(first.config, bench=bench, revision=revision) if section.layout == "metadata" else {}
     return {model: find(folder, section.layout, rows) for model, folder in section.folders.items()}
 
