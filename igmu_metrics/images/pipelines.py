@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, Final
 from igmu_data.errors import WeightsError
 from igmu_data.sandbox import packaged
 from igmu_data.taxonomy import SANDBOX
+from igmu_metrics.images import published
 from igmu_metrics.networks import loading
 from igmu_metrics.networks.progress import quiet_loading
 
@@ -47,24 +49,30 @@ class Pipeline:
     load: Callable[[], Any]
 
 
-def find_pipeline(spec: str, *, device: str | None = None, dtype: str = "fp32") -> Pipeline:
+def find_pipeline(
+    spec: str, *, device: str | None = None, dtype: str = "fp32", trust_code: bool = False
+) -> Pipeline:
     """The pipeline in a folder or of a Hub id, its files fetched and its revision known, but not loaded yet.
 
     Args:
         spec: folder, `id`, or `sandbox:VERSION[/TASK]` for a packaged model (`sandbox:esd/church`); behind `@` the
-            commit, branch or tag, for a folder the `sha256:…` that it must have.
+            commit, branch or tag, for a folder the `sha256:…` that it must have; behind commas what is put onto it
+            (`igmu_metrics.images.published`: `base,unet=esd.safetensors`).
         device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
         dtype: one of DTYPES.
+        trust_code: whether code that the spec names may run.
 
     Raises:
         WeightsError: no pipeline there, no safetensors, or not the revision asked for.
-        InputError: an unknown device or dtype.
+        InputError: an unknown device or dtype, code without trust.
         UnknownVersionError, UnknownTaskError: a packaged model that does not exist.
         OutputError: a packaged model cannot be put together in the cache.
     """
     loading.choice("dtype", dtype, tuple(DTYPES))
     where = str(loading.pick_device(device))
-    name, _, revision = spec.partition("@")
+    base, parts, variant = published.parse(spec)
+    published.require_trust(parts, trust_code)
+    name, _, revision = base.partition("@")
     if local := _local(name):
         folder, title = local
         found = loading.weights_hash(_files(folder))
@@ -75,9 +83,16 @@ def find_pipeline(spec: str, *, device: str | None = None, dtype: str = "fp32") 
             raise WeightsError(
                 f"no folder {name!r}. Give a folder with {_INDEX}, a Hub id (owner/name) or {SANDBOX}:VERSION."
             )
-        folder = _download(name, revision or None)
+        folder = _download(name, revision or None, variant)
         found = folder.name  # a Hub snapshot is named after its commit
-    return Pipeline(name, found, where, dtype, lambda: _load(folder, name, where, dtype))
+    title = ",".join([name, *(p.name for p in parts)])
+    found = published.revision(found, parts) if parts else found
+
+    def load() -> Any:
+        pipe = _load(folder, name, dtype, variant or _only_variant(folder))
+        return published.put_onto(pipe.to(where), parts, folder)
+
+    return Pipeline(title, found, where, dtype, load)
 
 
 def _local(spec: str) -> tuple[Path, str] | None:
@@ -101,11 +116,18 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
-def _download(name: str, revision: str | None) -> Path:
+def _only_variant(folder: Path) -> str | None:
+    """The variant that all weights of a folder are of (`fp16`), None where some have none or they differ."""
+    names = [p.name.removesuffix(".safetensors") for p in folder.rglob("*.safetensors")]
+    found = {re.sub(r"-\d{5}-of-\d{5}", "", n).partition(".")[2] for n in names}
+    return found.pop() or None if len(found) == 1 else None
+
+
+def _download(name: str, revision: str | None, variant: str | None) -> Path:
     from diffusers import DiffusionPipeline
 
     try:
-        return Path(DiffusionPipeline.download(name, revision=revision, use_safetensors=True))
+        return Path(DiffusionPipeline.download(name, revision=revision, use_safetensors=True, variant=variant))
     except (OSError, ValueError) as error:
         raise WeightsError(
             f"cannot get {name!r} at {revision or 'main'} from the Hub: {_first_line(error)} Check the id and the "
@@ -127,7 +149,7 @@ def _class(folder: Path, name: str) -> Any:
     return kind
 
 
-def _load(folder: Path, name: str, device: str, dtype: str) -> Any:
+def _load(folder: Path, name: str, dtype: str, variant: str | None) -> Any:
     import torch
 
     kind = _class(folder, name)
@@ -140,6 +162,7 @@ def _load(folder: Path, name: str, device: str, dtype: str) -> Any:
                 use_safetensors=True,
                 local_files_only=True,
                 dtype=wanted,
+                variant=variant,
                 **{k: v for k, v in _LEFT_OUT.items() if k in accepted},
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
@@ -147,7 +170,7 @@ def _load(folder: Path, name: str, device: str, dtype: str) -> Any:
     if pipe.dtype != wanted:  # older versions know the argument by another name, and ignore this one
         raise WeightsError(f"{name}: loaded as {pipe.dtype}, not {wanted}. Update diffusers to 0.42 or later.")
     pipe.set_progress_bar_config(disable=True)
-    return pipe.to(device)
+    return pipe
 
 
 def _first_line(error: Exception) -> str:

@@ -216,11 +216,11 @@ def check_revision(found: str, wanted: str | None, name: str) -> None:
         raise WeightsError(f"{name}: its files are {found}, not {wanted}")
 
 
-def load_state(path: str | Path) -> dict[str, torch.Tensor]:
-    """A state dict from safetensors, or from a torch file read without running any code that it may hold.
+def load_tensors(path: str | Path) -> dict[str, Any]:
+    """What a weight file holds, read without running any code that it may hold: tensors by name, perhaps nested.
 
     Raises:
-        WeightsError: no such file, or not tensors.
+        WeightsError: no such file, or neither safetensors nor a torch file of tensors.
     """
     import torch
     from safetensors.torch import load_file
@@ -229,11 +229,25 @@ def load_state(path: str | Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise WeightsError(f"no weight file {str(path)!r}; check the path")
     try:
-        state: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        found: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except Exception as error:  # safetensors, pickle and zip each have errors of their own
         raise WeightsError(f"{path.name} is neither safetensors nor a plain torch state dict: {error}") from error
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+    if not isinstance(found, dict):
         raise WeightsError(f"{path.name} does not hold a state dict (names to tensors)")
+    return found
+
+
+def load_state(path: str | Path) -> dict[str, torch.Tensor]:
+    """A state dict from safetensors, or from a torch file read without running any code that it may hold.
+
+    Raises:
+        WeightsError: no such file, or not tensors.
+    """
+    import torch
+
+    state = load_tensors(path)
+    if not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise WeightsError(f"{Path(path).name} does not hold a state dict (names to tensors)")
     return state
 
 
