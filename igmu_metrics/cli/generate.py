@@ -34,7 +34,9 @@ def generate(
     unet: Annotated[
         str | None, typer.Option(help="U-Net put into the model: its folder, or a file of all or some of its tensors.")
     ] = None,
-    transformer: Annotated[str | None, typer.Option(help="Transformer (SD3, FLUX …) put into the model, like --unet.")] = None,
+    transformer: Annotated[
+        str | None, typer.Option(help="Transformer (SD3, FLUX …) put into the model, like --unet.")
+    ] = None,
     text_encoder: Annotated[str | None, typer.Option(help="Text encoder put into the model, like --unet.")] = None,
     text_encoder_2: Annotated[str | None, typer.Option(help="Second text encoder, like --unet.")] = None,
     checkpoint: Annotated[

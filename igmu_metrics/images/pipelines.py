@@ -49,9 +49,7 @@ class Pipeline:
     load: Callable[[], Any]
 
 
-def find_pipeline(
-    spec: str, *, device: str | None = None, dtype: str = "fp32", trust_code: bool = False
-) -> Pipeline:
+def find_pipeline(spec: str, *, device: str | None = None, dtype: str = "fp32", trust_code: bool = False) -> Pipeline:
     """The pipeline in a folder or of a Hub id, its files fetched and its revision known, but not loaded yet.
 
     Args:

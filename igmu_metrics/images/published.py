@@ -2,17 +2,17 @@
 
 `BASE,unet=FILE,lora=FILE:0.8` is one text that says all: a pipeline, then any of
 
-- `unet`, `transformer`, `text_encoder`, `text_encoder_2`: a folder of that component, or a file of its tensors; of some of them
-  (ESD, UCE, Custom Diffusion) the others stay the base's;
+- `unet`, `transformer`, `text_encoder`, `text_encoder_2`: a folder of that component, or a file of its tensors; where
+  the file has only some of them (ESD, UCE, Custom Diffusion), the others stay the base's;
 - `checkpoint`: the whole model in one file of the original (CompVis) layout, with the base's configuration;
 - `lora`: low-rank changes, merged into the weights with a scale;
 - `embedding`: a textual inversion;
 - `variant`: which files of the base are read (`fp16`);
-- `code`: `FILE.py:function`, called with the loaded pipeline and giving what generates in its place, for methods that are code.
-  It runs on this machine, so it wants the caller's trust.
+- `code`: `FILE.py:function`, called with the loaded pipeline and giving what generates in its place, for methods that
+  are code. It runs on this machine, so it wants the caller's trust.
 
-Conventions: tensors are read from safetensors, or by `torch.load(weights_only=True)`, which runs nothing. What a file holds and the
-base does not know, and a file that changes nothing, are errors: either means that the model is another than was meant.
+Conventions: tensors are read from safetensors, or by `torch.load(weights_only=True)`, which runs nothing. What a file
+holds and the base does not know, and a file that changes nothing, are errors: the model is another than was meant.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from igmu_data.errors import InputError, WeightsError
 from igmu_metrics.networks import loading
+from igmu_metrics.networks.progress import quiet_loading
 
 if TYPE_CHECKING:
     import torch
@@ -200,7 +201,10 @@ def _replace(pipe: Any, part: Part) -> None:
     plain = [f for f in folder.glob("*.safetensors") if f.name.count(".") == 1]
     options = {} if plain or len(variants) != 1 else {"variant": variants.pop()}
     try:
-        new = type(module).from_pretrained(folder, use_safetensors=True, local_files_only=True, dtype=module.dtype, **options)
+        with quiet_loading():
+            new = type(module).from_pretrained(
+                folder, use_safetensors=True, local_files_only=True, dtype=module.dtype, **options
+            )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(f"{folder}: cannot be loaded as {part.kind}: {_first_line(error)}") from error
     old = module.state_dict()
@@ -264,7 +268,8 @@ def _fill(module: Any, state: Mapping[str, torch.Tensor], part: Part) -> None:
     for name, value in state.items():
         if value.shape != known[name].shape:
             raise WeightsError(
-                f"{part.path.name}: {name} is {tuple(value.shape)}, in the base {tuple(known[name].shape)}. Is it made for another base?"
+                f"{part.path.name}: {name} is {tuple(value.shape)}, in the base {tuple(known[name].shape)}. "
+                "Is it made for another base?"
             )
     if all(_equal(value, known[name]) for name, value in state.items()):
         raise _nothing(part)
@@ -287,19 +292,28 @@ def _nothing(part: Part) -> WeightsError:
 
 
 def _checkpoint(pipe: Any, part: Part, folder: Path) -> Any:
+    from diffusers.loaders.single_file_utils import SingleFileComponentError
+
     if not hasattr(type(pipe), "from_single_file"):
         raise WeightsError(f"{part.path.name}: {type(pipe).__name__} cannot be read from a single file.")
-    loading.load_tensors(part.path)  # as safetensors or without running anything: what follows reads the same file again
-    left_out = {k: None for k in ("safety_checker", "feature_extractor") if k in inspect.signature(type(pipe)).parameters}
+    loading.load_tensors(
+        part.path
+    )  # as safetensors or without running anything: what follows reads the same file again
+    left_out = {
+        k: None for k in ("safety_checker", "feature_extractor") if k in inspect.signature(type(pipe)).parameters
+    }
     before = {k: getattr(pipe, k).state_dict() for k in COMPONENTS if getattr(pipe, k, None) is not None}
     try:
-        new = type(pipe).from_single_file(
-            str(part.path), config=str(folder), local_files_only=True, torch_dtype=pipe.dtype, **left_out
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
+        with quiet_loading():
+            new = type(pipe).from_single_file(
+                str(part.path), config=str(folder), local_files_only=True, torch_dtype=pipe.dtype, **left_out
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, SingleFileComponentError) as error:
         raise WeightsError(f"{part.path.name}: no checkpoint of {folder.name}: {_first_line(error)}") from error
     after = {k: getattr(new, k).state_dict() for k in before}
-    if all(after[k].keys() == s.keys() and all(_equal(after[k][n], t) for n, t in s.items()) for k, s in before.items()):
+    if all(
+        after[k].keys() == s.keys() and all(_equal(after[k][n], t) for n, t in s.items()) for k, s in before.items()
+    ):
         raise _nothing(part)
     new.set_progress_bar_config(disable=True)
     return new.to(pipe.device)
@@ -315,7 +329,9 @@ def _merge_lora(pipe: Any, part: Part) -> None:
     path, settings = _lora_file(part.path)
     state = {k: v for k, v in loading.load_tensors(path).items() if isinstance(v, torch.Tensor)}
     if any("dora_scale" in k or "lora_magnitude_vector" in k for k in state):
-        raise WeightsError(f"{path.name}: is a DoRA, which is more than a low-rank change; merge it yourself and give the folder.")
+        raise WeightsError(
+            f"{path.name}: is a DoRA, which is more than a low-rank change; merge it yourself and give the folder."
+        )
     state, alphas = _diffusers_names(pipe, state, path)
     scale, changed = float(part.argument or 1), False
     taken: set[str] = set()
@@ -328,7 +344,7 @@ def _merge_lora(pipe: Any, part: Part) -> None:
             new = (weight.float() + delta.to(weight.device)).to(weight.dtype)
             changed |= not torch.equal(new, weight)
             weight.copy_(new)
-            taken |= {k for k in state if k.startswith(f"{name}.") or k.startswith(f"{name}_lora.")}
+            taken |= {k for k in state if k.startswith((f"{name}.", f"{name}_lora."))}
     if rest := sorted(state.keys() - taken):
         raise WeightsError(f"{path.name}: {len(rest)} tensors are no part of a LoRA: {', '.join(rest[:3])}.")
     if not changed:
@@ -363,7 +379,9 @@ def _lora_file(path: Path) -> tuple[Path, Callable[[str, int], float]]:
     return path, alpha
 
 
-def _diffusers_names(pipe: Any, state: dict[str, torch.Tensor], path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def _diffusers_names(
+    pipe: Any, state: dict[str, torch.Tensor], path: Path
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The tensors under diffusers' names, `unet.….to_q.lora_A.weight`, and each target's alpha."""
     convert = getattr(type(pipe), "lora_state_dict", None)
     if convert is None:
@@ -372,7 +390,9 @@ def _diffusers_names(pipe: Any, state: dict[str, torch.Tensor], path: Path) -> t
     try:
         found = convert(dict(state), **options)
     except (ValueError, KeyError, RuntimeError) as error:
-        raise WeightsError(f"{path.name}: a LoRA of a layout that diffusers does not read: {_first_line(error)}") from error
+        raise WeightsError(
+            f"{path.name}: a LoRA of a layout that diffusers does not read: {_first_line(error)}"
+        ) from error
     named, alphas = found if isinstance(found, tuple) else (found, None)
     main = "unet" if getattr(pipe, "unet", None) is not None else "transformer"
     out = {}
@@ -427,8 +447,8 @@ def _coded(pipe: Any, part: Part) -> Any:
     made = make(pipe)
     if not callable(made):
         raise InputError(
-            f"{part.path}: {part.argument} gives {type(made).__name__}; it is to give what is called as the pipeline is "
-            "(prompt=…, generator=…, num_inference_steps=…, …) and has .images."
+            f"{part.path}: {part.argument} gives {type(made).__name__}; it is to give what is called as the pipeline "
+            "is (prompt=…, generator=…, num_inference_steps=…, …) and has .images."
         )
     return made
 

@@ -55,7 +55,8 @@ def changed(base: Path, change: dict[str, torch.Tensor]) -> dict[str, torch.Tens
     weights = load_file(base / UNET)
     layers = {name.rpartition(".lora_")[0] for name in change}
     return {
-        f"{layer}.weight": weights[f"{layer}.weight"] + change[f"{layer}.lora_B.weight"] @ change[f"{layer}.lora_A.weight"]
+        f"{layer}.weight": weights[f"{layer}.weight"]
+        + change[f"{layer}.lora_B.weight"] @ change[f"{layer}.lora_A.weight"]
         for layer in layers
     }
 
@@ -113,6 +114,41 @@ def compvis(name: str) -> str:
         ):
             name = name.replace(old, new)
     return f"model.diffusion_model.{name}"
+
+
+def compvis_vae(name: str) -> str:
+    """The CompVis name of a tensor of the tiny autoencoder."""
+    for pattern, into in (
+        (r"coder\.down_blocks\.(\d)\.resnets\.(\d)\.", r"coder.down.\1.block.\2."),
+        (r"coder\.down_blocks\.(\d)\.downsamplers\.0\.", r"coder.down.\1.downsample."),
+        (r"coder\.mid_block\.resnets\.0\.", "coder.mid.block_1."),
+        (r"coder\.mid_block\.resnets\.1\.", "coder.mid.block_2."),
+        (r"coder\.mid_block\.attentions\.0\.", "coder.mid.attn_1."),
+        (r"\.conv_norm_out\.", ".norm_out."),
+        (r"\.conv_shortcut\.", ".nin_shortcut."),
+        (r"\.group_norm\.", ".norm."),
+        (r"\.to_out\.0\.", ".proj_out."),
+        (r"\.to_([qkv])\.", r".\1."),
+    ):
+        name = re.sub(pattern, into, name)
+    for what, end in (("resnets", "block"), ("upsamplers", "upsample")):
+        found = re.search(rf"up_blocks\.(\d)\.{what}\.(\d)\.", name)
+        if found:  # counted from the other side
+            place = f"up.{2 - int(found[1])}.{end}." + (f"{found[2]}." if what == "resnets" else "")
+            name = name.replace(found[0], place)
+    return f"first_stage_model.{name}"
+
+
+def checkpoint(base: Path, unet: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The whole model in one dict of CompVis layout."""
+    vae = load_file(base / "vae" / "diffusion_pytorch_model.safetensors")
+    text = load_file(base / "text_encoder" / "model.safetensors")
+    attention = {k: v[..., None, None] for k, v in vae.items() if re.search(r"\.to_\w+(\.0)?\.weight", k)}
+    return {
+        **{compvis(k): v for k, v in unet.items()},
+        **{compvis_vae(k): v for k, v in (vae | attention).items()},
+        **{f"cond_stage_model.transformer.text_model.{k.removeprefix('text_model.')}": v for k, v in text.items()},
+    }
 
 
 Shape = Callable[[Path, Path, dict[str, torch.Tensor], dict[str, torch.Tensor]], dict[str, Any]]
@@ -178,10 +214,18 @@ SHAPES: dict[str, Shape] = {
     "CompVis layout, .pt": lambda tmp, full, changed, change: {
         "unet": saved({compvis(k): v for k, v in load_file(full / UNET).items()}, tmp / "compvis.pt")
     },
+    "checkpoint, safetensors": lambda tmp, full, changed, change: {
+        "checkpoint": saved(checkpoint(full, load_file(full / UNET)), tmp / "model.safetensors")
+    },
+    "checkpoint, .ckpt": lambda tmp, full, changed, change: {
+        "checkpoint": saved({"state_dict": checkpoint(full, load_file(full / UNET))}, tmp / "model.ckpt")
+    },
     "LoRA, diffusers' names": lambda tmp, full, changed, change: {
         "lora": saved(lora_diffusers(change), tmp / "l.safetensors")
     },
-    "LoRA, kohya's names": lambda tmp, full, changed, change: {"lora": saved(lora_kohya(change), tmp / "l.safetensors")},
+    "LoRA, kohya's names": lambda tmp, full, changed, change: {
+        "lora": saved(lora_kohya(change), tmp / "l.safetensors")
+    },
     "LoRA, peft folder": lambda tmp, full, changed, change: {"lora": lora_peft_folder(tmp / "peft", change)},
     "LoRA with alpha in its header": lambda tmp, full, changed, change: {
         "lora": lora_half_alpha(tmp / "l.safetensors", change)
@@ -204,7 +248,8 @@ def test_every_shape_generates_what_the_full_folder_does(
     found = find_pipeline(spec, device="cpu")
     assert images(spec, tmp_path / "out") == expected != images(str(base), tmp_path / "plain")
     assert str(tmp_path) not in found.name  # its place on this machine says nothing
-    assert found.revision.startswith("sha256:") and found.revision != find_pipeline(str(base)).revision
+    assert found.revision.startswith("sha256:")
+    assert found.revision != find_pipeline(str(base)).revision
 
 
 def test_the_scale_of_a_lora_counts_and_is_part_of_the_revision(base: Path, change: Any, tmp_path: Path) -> None:
@@ -310,7 +355,10 @@ class TestRefused:
     def test_tensors_of_another_model(self, base: Path, changed: Any, change: Any, tmp_path: Path) -> None:
         name, value = next(iter(changed.items()))
         cases = {
-            "unknown": ({"down_blocks.9.conv.weight": value, name: value}, r"1 of 2 tensors have no place.*down_blocks\.9"),
+            "unknown": (
+                {"down_blocks.9.conv.weight": value, name: value},
+                r"1 of 2 tensors have no place.*down_blocks\.9",
+            ),
             "shape": ({name: value[:3]}, r"is \(3, 32\), in the base \(32, 32\)"),
             "nan": ({name: value * float("nan")}, "not finite"),
         }
@@ -318,12 +366,25 @@ class TestRefused:
             with pytest.raises(WeightsError, match=message):
                 self.load(f"{base},unet={saved(state, tmp_path / f'{case}.safetensors')}")
         for case, state, message in (
-            ("layer", {k.replace("down_blocks.1", "down_blocks.7"): v for k, v in lora_diffusers(change).items()}, "no layer"),
+            (
+                "layer",
+                {k.replace("down_blocks.1", "down_blocks.7"): v for k, v in lora_diffusers(change).items()},
+                "no layer",
+            ),
             ("rest", lora_diffusers(change) | {"unet.a.hada_w1": value}, "no part of a LoRA"),
             ("dora", lora_diffusers(change) | {"unet.a.lora_magnitude_vector": value}, "DoRA"),
         ):
             with pytest.raises(WeightsError, match=message):
                 self.load(f"{base},lora={saved(state, tmp_path / f'{case}.safetensors')}")
+
+    def test_a_checkpoint_of_the_base_itself_or_of_another_model(
+        self, base: Path, changed: Any, tmp_path: Path
+    ) -> None:
+        own = saved(checkpoint(base, load_file(base / UNET)), tmp_path / "own.safetensors")
+        with pytest.raises(WeightsError, match="changes nothing"):
+            self.load(f"{base},checkpoint={own}")
+        with pytest.raises(WeightsError, match=r"part\.safetensors: no checkpoint"):
+            self.load(f"{base},checkpoint={saved(changed, tmp_path / 'part.safetensors')}")
 
     def test_a_component_that_the_base_does_not_have(self, base: Path, changed: Any, tmp_path: Path) -> None:
         file = saved(changed, tmp_path / "a.safetensors")
@@ -336,7 +397,7 @@ class TestRefused:
             parse(f"{base},unet={tmp_path / 'missing'}")
         with pytest.raises(InputError, match="no number"):
             parse(f"{base},lora={tmp_path / 'l.safetensors'}:strong")
-        with pytest.raises(WeightsError, match="l.safetensors"):
+        with pytest.raises(WeightsError, match=r"l\.safetensors"):
             self.load(f"{base},unet={tmp_path / 'l.safetensors'}")
         (tmp_path / "empty").mkdir()
         with pytest.raises(WeightsError, match=r"no config\.json"):
