@@ -11,7 +11,13 @@ from igmu_metrics.cli._common import Bench, Config, Device, Revision, option
 
 
 def generate(
-    model: Annotated[str, typer.Option(help="diffusers pipeline: folder, Hub id, id@revision or sandbox:VERSION.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="diffusers pipeline: folder, Hub id, id@revision or sandbox:VERSION; after filter:, negative-prompt: "
+            "or safety-checker: that baseline around it."
+        ),
+    ],
     config: Config,
     out: Annotated[Path, typer.Option(help="Folder for the images and their metadata.jsonl; a restart resumes.")],
     split: Annotated[
@@ -56,6 +62,7 @@ def generate(
     trust_code: Annotated[bool, typer.Option("--trust-code", help="Let the code of --pipeline run.")] = False,
 ) -> None:
     """Generate images for the prompts of a config, ready for igmu score."""
+    from igmu_data.configs import config_target
     from igmu_data.load import bench_rows
     from igmu_data.schema import SPLITS
     from igmu_metrics.images import published
@@ -79,7 +86,13 @@ def generate(
     rows = [r for r in bench_rows(config, bench=bench, revision=revision).values() if r.split in wanted]
     done = draw(
         requests_for(rows, seeds_per_row=seeds_per_row),
-        find_pipeline(published.join(model, parts), device=device, dtype=dtype, trust_code=trust_code),
+        find_pipeline(
+            published.join(model, parts),
+            device=device,
+            dtype=dtype,
+            trust_code=trust_code,
+            target=config_target(config),
+        ),
         out,
         batch_size=batch_size,
         steps=steps,

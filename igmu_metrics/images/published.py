@@ -130,9 +130,9 @@ def _part(kind: str, value: str) -> Part:
     return Part(kind, path, argument)
 
 
-def revision(base: str, parts: Sequence[Part]) -> str:
-    """`sha256:` and 16 digits of what a base at a revision and its parts hold."""
-    text = json.dumps([base, *(p.content() for p in parts)])
+def revision(base: str, contents: Sequence[str]) -> str:
+    """`sha256:` and 16 digits for a base at a revision and what is put onto it (`Part.content`) or around it."""
+    text = json.dumps([base, *contents])
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 

@@ -402,3 +402,64 @@ class TestRefused:
         (tmp_path / "empty").mkdir()
         with pytest.raises(WeightsError, match=r"no config\.json"):
             self.load(f"{base},unet={tmp_path / 'empty'}")
+
+
+class TestBaselines:
+    """Any base with what needs no training."""
+
+    def test_a_filter_takes_the_names_out(self, base: Path, tmp_path: Path) -> None:
+        found = find_pipeline(f"filter:{base}", device="cpu", target="object/church")
+        assert (found.name, found.revision != find_pipeline(str(base)).revision) == (f"filter:{base.name}", True)
+        asked = [Request("a", 1, "the church at dawn", 7.5, 2, 32, 32), Request("b", 1, "una iglesia", 7.5, 2, 32, 32)]
+        plain = [Request("a", 1, "at dawn", 7.5, 2, 32, 32), Request("b", 1, "una", 7.5, 2, 32, 32)]
+        drawn = draw(asked, found, tmp_path / "a", progress=False)
+        wanted = draw(plain, find_pipeline(str(base), device="cpu"), tmp_path / "b", progress=False)
+        for r in plain:
+            assert drawn.files[r.key].read_bytes() == wanted.files[r.key].read_bytes()
+        other = find_pipeline(f"filter:{base}", device="cpu", target="object/castle")
+        assert other.revision != found.revision
+
+    def test_a_negative_prompt_is_the_name(self, base: Path, tmp_path: Path) -> None:
+        found = find_pipeline(f"negative-prompt:{base}", device="cpu", target="object/church")
+        drawn = draw(REQUESTS[:1], found, tmp_path / "a", progress=False)
+        pipe = find_pipeline(str(base), device="cpu").load()
+        same = {"num_inference_steps": 2, "guidance_scale": 7.5, "width": 32, "height": 32, "output_type": "pil"}
+        image = pipe(
+            prompt=[REQUESTS[0].prompt] * 2,  # igmu fills a batch of small images on a CPU; the first is the same
+            negative_prompt=["church"] * 2,
+            generator=[torch.Generator("cpu").manual_seed(1) for _ in range(2)],
+            **same,
+        ).images[0]
+        from PIL import Image, ImageChops
+
+        difference = ImageChops.difference(image, Image.open(drawn.files[REQUESTS[0].key]))
+        assert max(high for _, high in difference.getextrema()) <= 1
+        assert drawn.files[REQUESTS[0].key].read_bytes() != images(str(base), tmp_path / "plain")[0]
+
+    def test_a_safety_checker_refuses_apart(self, base: Path, tmp_path: Path) -> None:
+        checked = tiny_pipeline(tmp_path / "checked", checker=True)
+        assert find_pipeline(f"safety-checker:{checked}", device="cpu").load().safety_checker is not None
+        with pytest.raises(WeightsError, match="without a safety checker"):
+            find_pipeline(f"safety-checker:{base}", device="cpu").load()
+
+    def test_one_concept_is_needed(self, base: Path) -> None:
+        for name in ("filter", "negative-prompt"):
+            with pytest.raises(InputError, match=f"{name}: needs one concept"):
+                find_pipeline(f"{name}:{base}")
+
+
+def test_what_is_not_text_to_image_is_refused_before_it_is_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+    from diffusers import DiffusionPipeline
+
+    index = tmp_path / "model_index.json"
+    index.write_text(json.dumps({"_class_name": "StableDiffusionUpscalePipeline"}))
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_, **__: str(index))
+    monkeypatch.setattr(DiffusionPipeline, "download", lambda *_, **__: pytest.fail("it was downloaded"))
+    with pytest.raises(WeightsError, match="draws no pictures from texts"):
+        find_pipeline("owner/upscaler")
+    index.write_text("{")
+    with pytest.raises(WeightsError, match="no JSON"):
+        find_pipeline("owner/broken")
