@@ -141,7 +141,8 @@ def ordered(table: Generations) -> Generations:
     return table.where(sorted(range(len(table)), key=lambda i: (ranks[i], *keys[i])))
 
 
-def _images(folder: Path) -> list[Path]:
+def image_files(folder: Path) -> list[Path]:
+    """Every image in a folder and those within it, sorted."""
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
@@ -163,7 +164,7 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
             )
         known.add(image.resolve())
         found.append((row, record["seed"], image, record, where))
-    stray = [p for p in _images(folder) if p.resolve() not in known]
+    stray = [p for p in image_files(folder) if p.resolve() not in known]
     if stray:
         raise MetadataError(
             f"{stray[0]}: not listed in {path} ({len(stray)} such images). Add a line, or move it away."
@@ -228,7 +229,7 @@ def _record(line: str, where: str, *, id_needed: bool = True) -> dict[str, Any]:
 
 def _from_reference(folder: Path) -> Generations:
     found = []
-    for path in _images(folder):
+    for path in image_files(folder):
         match = _REFERENCE_NAME.fullmatch(path.stem)
         if match is None:
             raise MetadataError(
@@ -242,7 +243,7 @@ def _from_reference(folder: Path) -> Generations:
 
 def _flat(folder: Path, prompt: str | None) -> Generations:
     """Images of one prompt; what pairs two models' is the number at the end of the name, or the whole name."""
-    images = _images(folder)
+    images = image_files(folder)
     names = [path.relative_to(folder).with_suffix("").as_posix() for path in images]
     numbered = [_NUMBER.fullmatch(name) for name in names]
     if len({match and match["before"] for match in numbered}) == 1 and all(numbered):
