@@ -109,9 +109,9 @@ def comfyui(text: str) -> Told | None:
         given = node["inputs"]
         seed = given.get("seed", given.get("noise_seed"))
         if "positive" in given and seed is not None:
-            texts = set(_texts(nodes, given["positive"]))
+            leading = frozenset(_texts(nodes, given["positive"]))
             size = _inputs(nodes, given.get("latent_image"))
-            found.append((frozenset(texts), _value(nodes, seed), given, size))
+            found.append((leading, _value(nodes, seed), given, size))
     if not found:
         return None
     if len({(texts, str(seed)) for texts, seed, _, _ in found}) > 1 or len(found[0][0]) != 1:
