@@ -35,6 +35,7 @@ LAYERS = {
         ("scorecard", "evaluation"),
         ("scale", "attacks", "training", "verdict", "api", "testing"),
         ("report",),
+        ("running",),
         ("sandbox", "spaces"),
         ("cli",),
     ),

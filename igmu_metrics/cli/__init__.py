@@ -18,7 +18,20 @@ from igmu_metrics.cli._common import before, with_plugins
 
 # In --help in the order in which somebody meets them; a command that is not listed here comes after these.
 _ORDER: Final = (
-    *("demo", "concepts", "generate", "score", "report", "compare", "power", "attack", "families", "leaderboard"),
+    *(
+        "demo",
+        "concepts",
+        "run",
+        "generate",
+        "match",
+        "score",
+        "report",
+        "compare",
+        "power",
+        "attack",
+        "families",
+        "leaderboard",
+    ),
     *("verify", "check_table", "export", "merge", "train_detector", "import_head", "import_prompts"),
 )
 

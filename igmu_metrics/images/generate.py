@@ -109,6 +109,7 @@ def draw(
     height: int | None = None,
     extension: str = ".png",
     progress: bool = True,
+    drawn: Callable[[int], None] = lambda n: None,
 ) -> Drawing:
     """Draw what is not in the folder yet; nothing is loaded when nothing is missing.
 
@@ -120,6 +121,7 @@ def draw(
         steps, guidance_scale, width, height: instead of those of every request.
         extension: one of FORMATS, both lossless and without EXIF.
         progress: show a bar on stderr, if that is a terminal.
+        drawn: told how many images a batch has brought.
 
     Returns:
         The files, the failures, and how many were drawn.
@@ -146,8 +148,9 @@ def draw(
             continue
         pipe = pipe or pipeline.load()
         filling = [batch[-1]] * (_cpu_size(batch[0]) - len(batch)) if pipeline.device == "cpu" else []
-        drawn = _call(pipe, [*batch, *filling], pipeline.name)
-        for request, (pixels, reason) in zip(batch, drawn[: len(batch)], strict=True):
+        images = _call(pipe, [*batch, *filling], pipeline.name)
+        before = n_drawn
+        for request, (pixels, reason) in zip(batch, images[: len(batch)], strict=True):
             if request.key in folder:
                 continue
             n_drawn += 1
@@ -155,6 +158,7 @@ def draw(
                 folder.fail(request.key, reason)
             else:
                 folder.add(request.key, _encode(pixels, extension))
+        drawn(n_drawn - before)
     folder.close()
     keys = [r.key for r in wanted]
     return Drawing(

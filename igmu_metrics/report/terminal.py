@@ -202,6 +202,28 @@ def forget_scores(cards: Sequence[Scorecard]) -> Table:
     return table
 
 
+def over_concepts(cards: Sequence[Scorecard]) -> Table:
+    """Means over concepts of the forget score and its aspects, every model in a row; concepts are the unit."""
+    from igmu_metrics.metrics.forget_score import ASPECTS
+    from igmu_metrics.statistics.estimates import mean_over_concepts
+
+    name = "forget_score"
+    configs_ = dict.fromkeys(c.config for c in cards)
+    table = _table(f"Mean over {len(configs_)} concepts, 95 % intervals", "model", "forget score", *ASPECTS)
+    reasons: dict[str, None] = {}
+    for model in dict.fromkeys(c.model for c in cards):
+        row = []
+        for figure in (name, *ASPECTS):
+            found = [value_of(c.figure(name, figure)) for c in cards if c.model == model]
+            estimate = mean_over_concepts([v for v in found if v is not None], asked=len(configs_))
+            row.append(formatted(estimate))
+            if estimate.reason:
+                reasons[estimate.reason] = None
+        table.add_row(model, *row)
+    table.caption, table.caption_justify = "\n".join(reasons), "left"
+    return table
+
+
 def comparisons(found: Sequence[Comparison]) -> Table:
     """Differences with their intervals, and whether they are more than chance."""
     title = "Differences where the original drew the concept, unadjusted 95 % intervals; p after Holm by measure"
