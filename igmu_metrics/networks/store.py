@@ -28,7 +28,7 @@ from igmu_data.errors import InputError, OutputError
 from igmu_data.sandbox.packaged import CACHE_ENVIRONMENT, cache_folder
 from igmu_metrics.contract import FloatArray
 
-SEEN: Final = "readable (1: of one colour)"
+SEEN: Final = "whole (1: of one colour)"
 """Key of rows that say that a file was decoded without an error, and whether it is blank; change it when `images`
 refuses more."""
 FILE: Final = "features.sqlite"
