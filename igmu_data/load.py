@@ -9,7 +9,6 @@ with the package, and the bench `sandbox` is that folder.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,8 +20,9 @@ from pydantic import ValidationError
 
 from igmu_data.configs import config_concepts
 from igmu_data.errors import CorpusError, EmptyInputError, HubError, InputError
+from igmu_data.files import irregular, manifest_of, require_as_listed
 from igmu_data.rows import VERSION, checked
-from igmu_data.schema import SPLITS, Row, features, record
+from igmu_data.schema import SPLITS, Row, features, record, row_id
 from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, SANDBOX, concept
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def load_bench(
         InputError: a split that does not exist, or a revision of a folder.
         CorpusError: a folder that is not a bench or not there, or a bench without this config.
         HubError: the Hub cannot be reached, or does not have it.
+        ChecksumError: a file that is not the one in the folder's manifest.
     """
     import datasets
 
@@ -74,6 +75,9 @@ def load_bench(
     if local and not (Path(place) / "README.md").is_file():
         made_by = "sandbox" if place == _packaged() else "bench --out DIR"
         raise CorpusError(f"{place}: no README.md, so not a bench folder. Build one: python -m builders.{made_by}.")
+    if local:
+        splits = SPLITS if split is None else (split,)
+        require_as_listed(Path(place), [p for s in splits for p in sorted(Path(place).glob(files_of(config, s)))])
     try:
         return datasets.load_dataset(place, config, split=split, revision=revision, streaming=streaming)
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
@@ -160,10 +164,9 @@ def _packaged() -> str:
 
 def identity(place: str) -> str:
     """What a bench calls itself: the name and version in a folder's manifest, or the repository's id."""
-    path = Path(place) / "manifest.json"
-    if not path.is_file():
+    manifest = manifest_of(Path(place))
+    if manifest is None:
         return Path(place).name if Path(place).is_dir() else place
-    manifest = json.loads(path.read_text(encoding="utf-8"))
     return f"{manifest['name']} {manifest['version']}"
 
 
@@ -219,7 +222,8 @@ def bench_rows(
 
     Raises:
         EmptyInputError: the config has no rows there.
-        CorpusError: what is there are no rows.
+        CorpusError: what is there are no rows, or one has another content than its id tells.
+        ChecksumError: a file that is not the one in the folder's manifest.
         HubError: the Hub cannot be reached, or does not have it.
     """
     if is_made(config, bench, revision):
@@ -227,26 +231,36 @@ def bench_rows(
     place, local = _place(config, bench, revision)
     rows: dict[str, Row] = {}
     for split in SPLITS:
+        paths: list[Path] = []
         if local and Path(place).is_dir():
-            records = (r for path in sorted(Path(place).glob(files_of(config, split))) for r in read_records(path))
+            paths = sorted(Path(place).glob(files_of(config, split)))
+            records = (r for path in paths for r in read_records(path))
         else:
             loaded: Any = load_bench(config, split, bench=bench, revision=revision)
             records = iter(loaded.remove_columns("image"))
         rows |= {r["id"]: _row(r, place) for r in records}
+        require_as_listed(Path(place), paths)
     if not rows:
         raise EmptyInputError(f"config {config!r} has no rows in {place}.")
     return rows
 
 
 def _row(fields: dict[str, Any], place: str) -> Row:
+    """A row, whose id has to be the hash of its content: a corpus with edited prompts is another corpus."""
     try:
-        return Row(**fields)
+        row = Row(**fields)
     except ValidationError as error:
         first = error.errors()[0]
         what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise CorpusError(
             f"{place}: row {fields.get('id')!r} is of another corpus ({what}). Give another --bench."
         ) from error
+    if (found := row_id(row.model_dump())) != row.id:
+        raise CorpusError(
+            f"{place}: row {row.id!r} was changed: its content has the id {found!r}. Take the corpus as it was "
+            "published, or bring prompts of your own with igmu import-prompts."
+        )
+    return row
 
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
@@ -259,10 +273,12 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     try:
+        if what := irregular(path):
+            raise CorpusError(f"{path}: cannot be read, it is {what}. Build or load it again.")
         file = pq.ParquetFile(path)
         columns = [name for name in file.schema_arrow.names if name != "image"]
         records = file.read(columns).to_pylist()
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise CorpusError(
             f"{path}: cannot be read ({' '.join(str(error).split())}). Build or load it again."
         ) from error

@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidat
 
 from igmu_data import __version__
 from igmu_data.errors import EmptyInputError, MetadataError, OutputError
-from igmu_data.files import beside
+from igmu_data.files import beside, read_text
 from igmu_data.schema import Row
 from igmu_metrics import registry
 from igmu_metrics.contract import Score, Setting, Signature
@@ -313,10 +313,9 @@ def read(path: Path) -> Scorecard:
     Raises:
         MetadataError: not there, not JSON, or not a scorecard; the message names the field.
     """
+    text = read_text(path, f"Run 'igmu score … --out {path}'.")
     try:
-        data = parsed(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise MetadataError(f"{path}: cannot be read ({error.strerror}). Run 'igmu score … --out {path}'.") from error
+        data = parsed(text)
     except ValueError as error:
         raise MetadataError(f"{path}: not JSON ({error}). Run 'igmu score … --out {path}' again.") from error
     if isinstance(data, dict) and data.get("schema_version", 2) not in (2, 3):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from igmu_data.errors import EmptyInputError, InputError, MetadataError, nearest
+from igmu_data.files import irregular
 
 _LARGEST_SEED: Final = 2**63 - 1
 _SHOWN: Final = 20  # characters of a wrong cell that a message quotes
@@ -208,6 +209,8 @@ class ListFile:
 
 def _decoded(path: Path) -> str:
     try:
+        if what := irregular(path):
+            raise MetadataError(f"{path}: cannot be read, it is {what}. Check the path.")
         data = path.read_bytes()
     except OSError as error:
         raise MetadataError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error

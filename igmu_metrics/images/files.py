@@ -29,6 +29,7 @@ from igmu_data.errors import (
     MissingImageError,
     OversizedImageError,
 )
+from igmu_data.files import irregular
 from igmu_metrics.images import whole
 
 if TYPE_CHECKING:
@@ -148,9 +149,13 @@ def content_hash(path: str | os.PathLike[str]) -> str:
         MissingImageError: nothing is there, or a folder is.
     """
     try:
+        if what := irregular(Path(path)):
+            raise MissingImageError(f"{path}: is {what}, not a file. Name the files themselves.")
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
+    except MissingImageError:
+        raise
+    except (OSError, ValueError) as error:
         raise _unreadable(Path(path), error) from error
 
 
@@ -183,20 +188,22 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """
     path = Path(path)
     try:
-        if path.is_dir():
-            raise MissingImageError(f"{path}: is a folder, not an image file. Name the files in it.")
+        if what := irregular(path):
+            raise MissingImageError(f"{path}: is {what}, not an image file. Name the image files themselves.")
         n_bytes = path.stat().st_size
         if n_bytes > MAX_BYTES:
             raise OversizedImageError(f"{path}: {n_bytes} bytes, at most {MAX_BYTES} are read. {whole.NEXT}")
         data = path.read_bytes()
     except ImageError:
         raise
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter for a name that no file can have
         raise _unreadable(path, error) from error
     return data
 
 
-def _unreadable(path: Path, error: OSError) -> ImageError:
+def _unreadable(path: Path, error: OSError | ValueError) -> ImageError:
+    if isinstance(error, ValueError):
+        return MissingImageError(f"{str(path)!r}: no name of a file ({error}). {whole.NEXT}")
     if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
         return MissingImageError(f"{path}: no such image file ({error.strerror}). {whole.NEXT}")
     return ImageError(f"{path}: cannot be read ({error.strerror}). Check the file's permissions.")

@@ -13,7 +13,7 @@ file that the metadata lists is there and can be read is found out when it is re
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +26,7 @@ from igmu_data.errors import (
     MetadataError,
     UnknownIdError,
 )
+from igmu_data.files import parse_json, read_text
 from igmu_data.schema import SPLITS, Row
 from igmu_metrics.generations import Generations, of_records
 
@@ -36,6 +37,7 @@ _NUMBER: Final = re.compile(r"(?P<before>.*?)(?P<number>\d{1,18})")
 _REFERENCE_NAME: Final = re.compile(r"(?P<prompt>\d+_\d+)_(?P<sample>\d+)")
 
 
+_LONGEST: Final = 4096  # bytes of a path
 _SHOWN: Final = 60  # characters of a prompt that a message quotes
 _OF_MODEL: Final = ("model", "revision", "dtype")
 _OF_IMAGE: Final = ("steps", "guidance_scale", "width", "height")
@@ -143,7 +145,8 @@ def ordered(table: Generations) -> Generations:
 
 def image_files(folder: Path) -> list[Path]:
     """Every image in a folder and those within it, sorted."""
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    # What is called like an image and cannot be read as one (a dead link, a pipe) is found out when it is read.
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.is_dir())
 
 
 def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
@@ -152,9 +155,9 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
         raise MetadataError(
             f"{folder}: no {METADATA}. Write one line {{file_name, id, seed}} per image, or give --layout igmu or flat."
         )
-    found, known = [], set()
+    found, known, home = [], set(), _real(folder)
     for image, record, where in listed(folder):
-        if not image.resolve().is_relative_to(folder.resolve()):
+        if not _real(image).is_relative_to(home):
             raise MetadataError(f"{where}: {record['file_name']!r} is outside of the folder.")
         row = rows.get(record["id"])
         if row is None:
@@ -162,14 +165,19 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
                 f"{where}: id {record['id']!r} is no row of this config ({len(rows)} rows). "
                 "Check --config and the corpus version."
             )
-        known.add(image.resolve())
+        known.add(_real(image))
         found.append((row, record["seed"], image, record, where))
-    stray = [p for p in image_files(folder) if p.resolve() not in known]
+    stray = [p for p in image_files(folder) if _real(p) not in known]
     if stray:
         raise MetadataError(
             f"{stray[0]}: not listed in {path} ({len(stray)} such images). Add a line, or move it away."
         )
     return of_listed(found)
+
+
+def _real(path: Path) -> Path:
+    """Where links lead; `Path.resolve` gives up on those that lead in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def _short(text: Any) -> str:
@@ -188,7 +196,7 @@ def listed(folder: Path, *, only_rows: bool = False) -> list[tuple[Path, dict[st
     """
     path = folder / METADATA
     out = []
-    for number, line in enumerate(_text(path).split("\n"), 1):
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         if line.strip():
             where = f"{path}, line {number}"
             record = _record(line, where, id_needed=not only_rows)
@@ -198,21 +206,8 @@ def listed(folder: Path, *, only_rows: bool = False) -> list[tuple[Path, dict[st
     return out
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        number = error.object[: error.start].count(b"\n") + 1
-        raise MetadataError(f"{path}, line {number}: not UTF-8 ({error.reason}). Write it again as UTF-8.") from error
-    except OSError as error:
-        raise MetadataError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
-
-
 def _record(line: str, where: str, *, id_needed: bool = True) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise MetadataError(f"{where}: not JSON ({error.msg}). Write one object a line.") from error
+    record = parse_json(line, where, "Write one object a line.")
     if not isinstance(record, dict):
         raise MetadataError(f"{where}: {line[:40]!r} is not an object. Write {{file_name, id, seed}}.")
     if "id" not in record and not id_needed:
@@ -222,6 +217,8 @@ def _record(line: str, where: str, *, id_needed: bool = True) -> dict[str, Any]:
             raise MetadataError(f"{where}: no {name!r}, only {', '.join(sorted(record)) or 'nothing'}. Add it.")
         if not isinstance(record[name], kind) or isinstance(record[name], bool):
             raise MetadataError(f"{where}: {name} is {record[name]!r}; it must be a {kind.__name__}.")
+    if not record["file_name"] or len(os.fsencode(record["file_name"])) > _LONGEST:
+        raise MetadataError(f"{where}: file_name {_short(record['file_name'])} is none that a file can have.")
     if not 0 <= record["seed"] < 2**63:
         raise MetadataError(f"{where}: seed is {record['seed']}; it must lie in 0..2^63-1.")
     return record

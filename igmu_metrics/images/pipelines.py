@@ -84,7 +84,9 @@ def find_pipeline(
     name, _, revision = base.partition("@")
     if local := _local(name):
         folder, title = local
-        found = loading.weights_hash(_files(folder))
+        files = _files(folder)
+        loading.require_objects(files)
+        found = loading.weights_hash(files)
         loading.check_revision(found, revision or None, name)
         name = title
     else:
@@ -197,7 +199,7 @@ def _load(folder: Path, name: str, dtype: str, variant: str | None, *, checked: 
                 variant=variant,
                 **({} if checked else {k: v for k, v in _LEFT_OUT.items() if k in accepted}),
             )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except Exception as error:  # of whatever kind its parts raise on files that are damaged
         raise WeightsError(f"{name}: cannot be loaded: {_first_line(error)} Save or download it again.") from error
     if pipe.dtype != wanted:  # older versions know the argument by another name, and ignore this one
         raise WeightsError(f"{name}: loaded as {pipe.dtype}, not {wanted}. Update diffusers to 0.42 or later.")

@@ -35,8 +35,8 @@ _EOI, _SOS = 0xD9, 0xDA
 
 
 class Sparing(io.BytesIO):
-    """The data of a JPEG without its end marker, in helpings: what stands before `cut`, then the rest up to `end`, then a
-    few zeros for the decoder to look ahead into, and then nothing.
+    """The data of a JPEG without its end marker, in helpings: what stands before `cut`, then the rest up to `end`, then
+    a few zeros for the decoder to look ahead into, and then nothing.
     """
 
     def __init__(self, data: bytes, cut: int, end: int) -> None:

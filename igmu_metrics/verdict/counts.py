@@ -12,6 +12,7 @@ to the even digit: both are accepted. Everything is exact arithmetic.
 from __future__ import annotations
 
 import csv
+import io
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from igmu_data.errors import EmptyInputError, MetadataError
+from igmu_data.files import read_text
 
 VALUE, PERCENT, COUNT, TRIALS = "value", "percent", "successes", "n"
 FORMAT: Final = (
@@ -100,10 +102,10 @@ def read_table(path: Path) -> list[dict[str, str]]:
         MetadataError: it cannot be read, or a line is longer or shorter than the header.
         EmptyInputError: it has no lines.
     """
+    text = read_text(path, "Give a CSV file in UTF-8.").removeprefix("\ufeff")
     try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            lines = list(csv.reader(handle))
-    except (OSError, ValueError, csv.Error) as error:
+        lines = list(csv.reader(io.StringIO(text, newline="")))
+    except csv.Error as error:
         raise MetadataError(f"{path}: cannot be read ({error}). Give a CSV file in UTF-8.") from error
     if len(lines) < 2:
         raise EmptyInputError(f"{path}: no lines below the header. It holds {FORMAT}")

@@ -19,6 +19,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from igmu_data.errors import IgmuError, MetadataError
+from igmu_data.files import read_text
 from igmu_data.load import digest
 from igmu_metrics import registry, scorecard
 from igmu_metrics.contract import Estimate
@@ -64,12 +65,10 @@ def verify(path: Path) -> tuple[Scorecard | None, list[Problem]]:
     Raises:
         MetadataError: the file is not there, or not JSON.
     """
+    text = read_text(path)
     try:
-        text = path.read_text(encoding="utf-8")
         data = parsed(text)
         found = fingerprint(text)
-    except OSError as error:
-        raise MetadataError(f"{path}: cannot be read ({error.strerror}).") from error
     except ValueError as error:
         raise MetadataError(f"{path}: not a JSON object ({error}).") from error
     problems = []
