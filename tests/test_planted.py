@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,7 +46,9 @@ class Job:
 
     @property
     def how(self) -> dict[str, Any]:
-        return {"config": CONFIG, "bench": self.evaluation.bench, "detector": self.evaluation.detector}
+        given = {"config": CONFIG, "bench": self.evaluation.bench, "detector": self.evaluation.detector}
+        layout = self.evaluation.layout  # "metadata" has to be said to nobody, and lists of images take no other
+        return {k: v for k, v in given.items() if v} | ({"layout": layout} if layout != "metadata" else {})
 
 
 def _told(cards: Iterable[Scorecard]) -> str:
@@ -161,6 +165,45 @@ def _broken(job: Job) -> None:
     path.write_bytes(path.read_bytes()[:100])
 
 
+def _zeros(data: bytes) -> bytes:
+    return data[:200] + bytes(len(data) - 202) + data[-2:]
+
+
+def _damaged(kind: str) -> Callable[[Job], None]:
+    """An image of another format in the place of one, with zeros where its data should be: decoders fill them in."""
+
+    def plant(job: Job) -> None:
+        for path in (job.original / _images(job)[0].relative_to(job.unlearned), _images(job)[0]):
+            Image.effect_noise((96, 96), 60).convert("RGB").save(path, format=kind, quality=95)
+        path = _images(job)[0]
+        path.write_bytes(_zeros(path.read_bytes()))
+
+    return plant
+
+
+def _rows_missing(job: Job) -> None:
+    """A PNG whose every checksum is right, and whose compressed data end after a third of its rows."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return len(body).to_bytes(4, "big") + name + body + zlib.crc32(name + body).to_bytes(4, "big")
+
+    head = (96).to_bytes(4, "big") * 2 + bytes((8, 2, 0, 0, 0))
+    parts = chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress((b"\0" + b"\x80" * 288) * 32)), chunk(b"IEND", b"")
+    _images(job)[0].write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+def _pipe(job: Job) -> None:
+    path = _images(job)[0]
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _circle(job: Job) -> None:
+    path = _images(job)[0]
+    path.unlink()
+    path.symlink_to(path.name)
+
+
 def _empty(job: Job) -> None:
     _images(job)[0].write_bytes(b"")
 
@@ -192,6 +235,11 @@ DEFECTS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
     "JPEG": (_as_jpeg, "files of the two models differ.*JPEG"),
     "an image that is gone": (_gone, "no such image file"),
     "half a file": (_broken, "truncated after 100 bytes"),
+    "a JPEG of zeros": (_damaged("JPEG"), "damaged, its data end too early|damaged, the image is complete before"),
+    "a WebP of zeros": (_damaged("WEBP"), "damaged, 256 or more bytes of zero"),
+    "a PNG of a few rows": (_rows_missing, "rows are missing"),
+    "a pipe": (_pipe, "is a pipe, not an image file"),
+    "a link to itself": (_circle, "cannot be read"),
     "an empty file": (_empty, "the file is empty"),
     "a web page called .png": (_text, "found a web page"),
     "a line without seed": (lambda job: _lines(job, _without_seed), "no 'seed', only"),
@@ -292,3 +340,40 @@ def test_metadata_of_other_programs_is_none_of_ours(entry: str, job: Job) -> Non
     lines = [json.dumps({"file_name": name, "text": "a church"}) for name in names]
     (job.unlearned / "metadata.jsonl").write_text("\n".join(lines) + "\n")
     LISTS[entry](job)
+
+
+LAYOUTS: Final[dict[str, Callable[[int], str]]] = {
+    "flat": lambda at: f"{at}.png",
+    "igmu": lambda at: f"forget/0_{at // 2}_{at % 2}.png",
+}
+OF_FILES: Final = [
+    *("half a file", "an empty file", "a web page called .png", "a pipe", "a link to itself"),
+    *("a JPEG of zeros", "a WebP of zeros", "a PNG of a few rows"),
+]
+
+
+@pytest.mark.parametrize("entry", FOLDERS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", ["", *OF_FILES])
+def test_other_layouts_refuse_damaged_files_too(name: str, layout: str, entry: str, job: Job) -> None:
+    """Their images are named after nothing that the corpus knows; the defect is in the first of them."""
+    damaged = str(_images(job)[0])
+    if name:
+        DEFECTS[name][0](job)
+    order = sorted(range(len(job.after)), key=lambda at: job.after[at] != damaged)[:8]
+    place, lines = job.unlearned.parent / "layout", ["path,present"]
+    for model, files in ((job.original, job.before), (job.unlearned, job.after)):
+        for at, k in enumerate(order):
+            path = place / model.name / LAYOUTS[layout](at)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Path(files[k]).rename(path) if not Path(files[k]).is_symlink() else path.symlink_to(path.name)
+            lines.append(f"{path.relative_to(place)},{'yes' if model is job.original else 'no'}")
+    (place / "labels.csv").write_text("\n".join(lines) + "\n")
+    evaluation = Evaluation(CONFIG, layout=layout, detector=f"labels:{place / 'labels.csv'}", cache=False)
+    moved = replace(job, evaluation=evaluation, original=place / "original", unlearned=place / job.unlearned.name)
+    try:
+        told = FOLDERS[entry](moved)
+    except IgmuError as error:
+        told = str(error)
+    says = DEFECTS[name][1] if name else "^(?!.*(damaged|cannot be read|is a pipe))"
+    assert re.search(says, re.sub(r"\s+", " ", told)), f"{entry} of layout {layout} says of {name!r} only: {told}"

@@ -2,8 +2,8 @@
 
 Conventions: a decoder that runs out of data does not complain. libjpeg fills the rest with grey, libwebp decodes a page
 of zeros as if it were an image, zlib ends where a row should follow; a detector then sees no concept, and a damaged
-file would count as forgotten. What no structure shows (one changed bit of a photograph that still decodes) only a
-recorded SHA-256 can tell.
+file would count as forgotten. What no structure shows (one changed bit of a photograph that still decodes, a page of
+noise in a WebP file, the end of a progressive JPEG's last scan) only a recorded SHA-256 can tell.
 
 Nothing here decodes anything a second time. A JPEG's data are handed to the decoder so that it has to ask for them:
 without the end marker libjpeg waits for more data instead of filling in, and one that never asks for the last bytes was
@@ -84,7 +84,7 @@ def load(image: ImageFile, data: bytes, name: str) -> None:
     elif kind == "GIF":
         _gif(data, name)
     elif kind == "TIFF" and image.info.get("compression", "raw") != "raw":
-        _require_no_zeros(data, 0, len(data), name)
+        _require_no_zeros(data, 0, len(data.rstrip(b"\0")), name)
     image.load()
 
 
