@@ -166,7 +166,7 @@ def _broken(job: Job) -> None:
 
 
 def _zeros(data: bytes) -> bytes:
-    return data[:200] + bytes(len(data) - 202) + data[-2:]
+    return data[:700] + bytes(len(data) - 702) + data[-2:]
 
 
 def _damaged(kind: str) -> Callable[[Job], None]:
