@@ -44,6 +44,7 @@ MAX_ASPECT = 32
 network's preparation scales its *short* side to 224."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+"""What is read, by Pillow's names."""
 
 MAX_BYTES = 8 * MAX_PIXELS
 """Most bytes that an image file may have: sixteen bits in each of four channels of the largest image."""
