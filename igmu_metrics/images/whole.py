@@ -137,8 +137,9 @@ def _jpeg(data: bytes, name: str) -> tuple[bool, int, int]:
             body += int.from_bytes(data[body : body + 2], "big")
         if kind in _FRAMES:
             frame = kind
-            left = {data[c]: [1] * 64 for c in range(at + 10, min(body, len(data)), 3)}
-        if kind == _SOS:
+            if frame not in _BASELINE:
+                left = {data[c]: [1] * 64 for c in range(at + 10, min(body, len(data)), 3)}
+        if kind == _SOS and left:
             *_, low, high, bits = data[at + 4 : body] or bytes(3)
             for component in data[at + 5 : body - 3 : 2]:
                 left.setdefault(component, [1] * 64)[low : high + 1] = [bits & 15] * (min(high, 63) + 1 - low)
