@@ -321,9 +321,9 @@ def test_bad_label_files(tmp_path: Path, text: str, error: type[IgmuError], mess
 
 
 def test_label_files_that_are_none(tmp_path: Path) -> None:
-    with pytest.raises(MetadataError, match="cannot read"):
+    with pytest.raises(MetadataError, match="cannot be read"):
         labels.load(str(tmp_path / "gone.csv"))
-    with pytest.raises(MetadataError, match="cannot read"):
+    with pytest.raises(MetadataError, match="cannot be read"):
         labels.load(str(tmp_path))
     with pytest.raises(MetadataError, match="no file given"):
         labels.load(None)

@@ -120,7 +120,9 @@ def load(
                 raise MetadataError(f"{where}: {len(cells)} cells, the header has {len(header)}. Fill or quote them.")
             image = cells.pop(at).strip()
             if not image or "\0" in image:
-                raise MetadataError(f"{where}: {image!r} is no path. Remove the line, or name its picture.")
+                raise MetadataError(
+                    f"{where}: {'no' if image else 'empty'} path. Remove the line, or name its picture."
+                )
             key = _key(os.path.join(path.parent, image), folders)
             if key in rows:
                 raise DuplicateIdError(f"{where}: {image!r} is on line {lines[rows[key]]} already. Keep one of them.")
