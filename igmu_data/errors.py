@@ -9,8 +9,9 @@ from __future__ import annotations
 import difflib
 import functools
 import sys
-from collections.abc import Callable, Iterable
-from typing import ClassVar, ParamSpec, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -179,6 +180,24 @@ class HubError(IgmuError, OSError):
 
 class OutputError(IgmuError, OSError):
     """The result cannot be written where it was asked for."""
+
+
+class BusyError(OutputError):
+    """Another process is writing to the place.
+
+    Args:
+        place: the folder or file.
+        owner: what is known of the process: pid, host, since.
+        lock: the file that says so.
+    """
+
+    def __init__(self, place: Path, owner: Mapping[str, Any], lock: Path) -> None:
+        named = {"pid", "host", "since"} <= owner.keys()
+        told = f"process {owner['pid']} on {owner['host']} since {owner['since']}" if named else "somebody"
+        super().__init__(
+            f"{place}: {told} is writing there. Wait until it ends, or choose another --out; if you know that it is "
+            f"dead, delete {lock}."
+        )
 
 
 class WeightsError(IgmuError):

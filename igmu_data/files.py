@@ -1,22 +1,39 @@
-"""Files: written beside their place and renamed into it, and named by their content."""
+"""Files: written beside their place and renamed into it, named by their content, and owned by one process at a time.
+
+**Who owns a place.** A lock of the operating system (flock) on a small file in the folder, or beside the file, that is
+written to; it says who holds it. The kernel ends the lock with its owner, however that died, and on network drives that
+know it (NFS, CIFS, CephFS) it holds between machines. Where there is none (some cluster drives, Windows) what the file
+says decides: an owner on this machine is dead if there is no process of its number and start; one on another machine
+counts as alive until somebody deletes the file.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
+import socket
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from igmu_data.errors import ChecksumError, CorpusError, InputError, MetadataError, OutputError
+from igmu_data.errors import BusyError, ChecksumError, CorpusError, InputError, MetadataError, OutputError
+
+if sys.platform != "win32":
+    import fcntl
 
 MANIFEST: Final = "manifest.json"
 # What JSON can write and no file's name can hold.
 _NO_TEXT: Final = re.compile(r"\\u(0000|d[89a-f])", re.IGNORECASE)
+_NO_FLOCK: Final = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+_TRIES: Final = 5
+_MOMENT: Final = 0.2  # seconds in which another process that saw the same dead owner has written its own name
 
 
 @contextmanager
@@ -160,3 +177,122 @@ def require_writable(folder: Path) -> None:
         nearest = nearest.parent
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise OutputError(f"cannot write to {nearest}: not a writable folder. Choose another --out.")
+
+
+@contextmanager
+def owned(folder: Path | None = None, *, files: Iterable[Path] = ()) -> Iterator[None]:
+    """Be the only process that writes to a folder, or some files, until the block ends.
+
+    Args:
+        folder: made if it is not there.
+        files: single files of folders that others may write other files to.
+
+    Raises:
+        BusyError: somebody else is writing there: who, and since when.
+        OutputError: the place cannot be written to.
+    """
+    locks = {} if folder is None else {folder / ".igmu.lock": folder}
+    locks |= {file.with_name(f".{file.name}.lock"): file for file in files}
+    with ExitStack() as held:
+        for path, place in locks.items():
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                held.callback(_let_go, path, _taken(path, place))
+            except BusyError:
+                raise
+            except OSError as error:
+                raise OutputError(f"{place}: cannot be written ({error.strerror}). Choose another --out.") from error
+        yield
+
+
+def _taken(path: Path, place: Path) -> int:
+    """The lock's open file."""
+    for _ in range(_TRIES):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            known, owner, me = _flock(handle), _owner(path), _me()
+            if known is False or (known is None and _alive(owner)):
+                if owner:
+                    raise BusyError(place, owner, path)
+            elif _is_at(handle, path):
+                os.ftruncate(handle, 0)
+                os.write(handle, json.dumps(me).encode())
+                if known is None:
+                    time.sleep(_MOMENT)
+                    if (owner := _owner(path)) != me:
+                        raise BusyError(place, owner, path)
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+        time.sleep(_MOMENT / _TRIES)  # its owner has not written its name yet, or has just let go
+    raise BusyError(place, {}, path)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Whether the file is still in its place: its last owner may have removed it after we opened it."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _let_go(path: Path, handle: int) -> None:
+    if sys.platform == "win32":
+        os.close(handle)  # Windows removes no open file
+        path.unlink(missing_ok=True)
+        return
+    with suppress(OSError):  # the folder may be gone
+        path.unlink()  # while the lock holds
+    os.close(handle)
+
+
+def _flock(handle: int) -> bool | None:
+    """Whether the system gave us the lock; None where it has none to give."""
+    if sys.platform == "win32":
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_FLOCK:
+            raise
+        return None
+    return True
+
+
+def _me() -> dict[str, Any]:
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return {"pid": os.getpid(), "host": socket.gethostname(), "started": _started(os.getpid()), "since": now}
+
+
+def _owner(path: Path) -> dict[str, Any]:
+    """What a lock's file says; nothing where it is empty or torn."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _alive(owner: dict[str, Any]) -> bool:
+    pid = owner.get("pid")
+    if sys.platform == "win32" or not isinstance(pid, int) or owner.get("host") != socket.gethostname():
+        return bool(owner)  # on Windows, asking whether a process is there would end it
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user
+        pass
+    return owner.get("started") == _started(pid)
+
+
+def _started(pid: int) -> str:
+    """When a process of this machine began, in the kernel's count, as numbers are given out again; "" if unknown."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    except (OSError, ValueError, IndexError):
+        return ""

@@ -238,20 +238,30 @@ def bench_rows(
         else:
             loaded: Any = load_bench(config, split, bench=bench, revision=revision)
             records = iter(loaded.remove_columns("image"))
-        rows |= {r["id"]: _row(r, place) for r in records}
+        rows |= {r["id"]: checked_row(r, place) for r in records}
         require_as_listed(Path(place), paths)
     if not rows:
         raise EmptyInputError(f"config {config!r} has no rows in {place}.")
     return rows
 
 
-def _row(fields: dict[str, Any], place: str) -> Row:
-    """A row, whose id has to be the hash of its content: a corpus with edited prompts is another corpus."""
+def checked_row(fields: Mapping[str, Any], place: str) -> Row:
+    """A stored row, whose id has to be the hash of its content: a corpus with edited prompts is another corpus.
+
+    Args:
+        fields: its columns.
+        place: where it stands, for the message.
+
+    Raises:
+        CorpusError: a value that no row has, such as a seed that generators cannot tell from another.
+    """
     try:
         row = Row(**fields)
     except ValidationError as error:
         first = error.errors()[0]
-        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        # A text may be unfit to read, so none is quoted.
+        value = "" if isinstance(first["input"], str) else f" is {first['input']!r}"
+        what = f"{'.'.join(map(str, first['loc']))}{value}: {first['msg']}"
         raise CorpusError(
             f"{place}: row {fields.get('id')!r} is of another corpus ({what}). Give another --bench."
         ) from error

@@ -24,9 +24,10 @@ from igmu_data.schema import Row
 from igmu_data.spelling import same_prompt
 from igmu_metrics import registry
 from igmu_metrics.contract import RESAMPLES, Extract, Metric, MetricInfo, Score, Setting, scored
-from igmu_metrics.evaluation import Evaluation, Fields, asked, both, notes, require_alike, scores
+from igmu_metrics.evaluation import Evaluation, Fields, asked, both, require_alike, scores
 from igmu_metrics.generations import FAILED, Array, Generations, joined
 from igmu_metrics.images.layouts import METADATA, listed, of_listed
+from igmu_metrics.images.notes import notes
 from igmu_metrics.metrics._rows import as_lists, present_names
 from igmu_metrics.networks.instruments import Backbone
 from igmu_metrics.networks.observe import OnError, observe

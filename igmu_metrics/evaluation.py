@@ -26,8 +26,9 @@ from igmu_data.taxonomy import SANDBOX, concept, near
 from igmu_metrics import registry, scorecard
 from igmu_metrics.contract import RESAMPLES, Metric, Score, Setting, scored
 from igmu_metrics.distances.gaussian import unit_rows
-from igmu_metrics.generations import BLANK, FAILED, ORIGINAL, Array, Generations
-from igmu_metrics.images.layouts import find
+from igmu_metrics.generations import FAILED, ORIGINAL, Array, Generations
+from igmu_metrics.images.layouts import Model, find, models
+from igmu_metrics.images.notes import images_differ, notes
 from igmu_metrics.metrics.clip_alignment import cosine
 from igmu_metrics.networks.instruments import Backbone, Detector, InstrumentInfo
 from igmu_metrics.networks.observe import observe
@@ -87,23 +88,29 @@ class Evaluation(Settings):
     """
 
     def run(
-        self, original: Path, unlearned: Sequence[Path], advance: Advance = lambda what, done, total: None
+        self,
+        original: Path | Model,
+        unlearned: Sequence[Path | Model],
+        advance: Advance = lambda what, done, total: None,
     ) -> Iterator[scorecard.Scorecard]:
-        """Score each unlearned model's folder against the original's, one card after the other.
+        """Score each unlearned model against the original, one card after the other.
+
+        A folder's last name is the model's, unless a `Model` gives it another.
 
         Raises:
             InputError: options that do not exist, or a config of more than one concept.
             IgmuError: whatever is wrong with folders, labels, weights or images.
         """
         first, *others = self.found(original, unlearned)
+        origin, *named = models(original, unlearned)
         with self.opened() as tools:
-            before = self.measured(first, tools, original.name, advance)
-            for folder, other in zip(unlearned, others, strict=True):
-                known = folder == original and tools.lpips is None  # all but its distance to itself
-                after = before if known else self.measured(other, tools, folder.name, advance, before)
-                yield self.card((folder.name, original.name), before, after, tools)
+            before = self.measured(first, tools, origin.name, advance)
+            for model, other in zip(named, others, strict=True):
+                known = model.folder == origin.folder and tools.lpips is None  # all but its distance to itself
+                after = before if known else self.measured(other, tools, model.name, advance, before)
+                yield self.card((model.name, origin.name), before, after, tools)
 
-    def found(self, original: Path, unlearned: Sequence[Path]) -> list[Generations]:
+    def found(self, original: Path | Model, unlearned: Sequence[Path | Model]) -> list[Generations]:
         """The generations of the original and of every unlearned model.
 
         Every folder is looked through before the first image is: a typing error should not cost an hour.
@@ -111,13 +118,8 @@ class Evaluation(Settings):
         if self.prompt is not None and self.layout != "flat":
             raise InputError(f"a prompt is given for layout {self.layout!r}; only 'flat' has one prompt for all.")
         target, rows = self.target(), self.rows()
-        first, *others = (self._found(f, rows, target) for f in (original, *unlearned))
-        for folder, other in zip(unlearned, others, strict=True):
-            if folder.name == original.name and folder.resolve() != original.resolve():
-                raise InputError(
-                    f"{original} and {folder} have the same last name, which is the model's: cards could not tell them "
-                    "apart. Rename one of the folders."
-                )
+        first, *others = (self._found(model.folder, rows, target) for model in models(original, unlearned))
+        for other in others:
             require_alike(other.paired(first, skip=self.on_error == "skip")[0])
         return [first, *others]
 
@@ -347,38 +349,6 @@ def both(
     return table.with_columns(truncated=cut(tools.clip, prompts, tools.store)), reasons
 
 
-def images_differ(table: Generations) -> dict[str, str]:
-    """For the signature: what the files of both models are, if these differ as a whole."""
-    told = [_files(table, suffix) for suffix in ("", ORIGINAL)]
-    return {} if len(set(told)) == 1 else {"images": f"{told[0]} against {told[1]}"}
-
-
-def _files(table: Generations, suffix: str) -> str:
-    """`PNG 512×512 RGB` if all files of a model are, else the kinds that there are."""
-    names = [f"{name}{suffix}" for name in ("format", "width", "height", "mode")]
-    kinds = sorted({tuple(g.values()) for g in table.records(*names)}, key=str)
-    return " and ".join(f"{form} {width}×{height} {mode}" for form, width, height, mode in kinds)
-
-
-def notes(table: Generations) -> list[str]:
-    """What a reader of the scores has to know about the images."""
-    out = [f"the files of the two models differ: {told}" for told in images_differ(table).values()]
-    if "truncated" in table and (long := len(set(table.where(np.ma.filled(table["truncated"], False))["id"].tolist()))):
-        of = len(set(table["id"].tolist()))
-        out.append(f"too long for CLIP, which read their beginning alone: {long} of {of} prompts")
-    for who, suffix in (("unlearned", ""), ("original", ORIGINAL)):
-        if blank := int((table[f"status{suffix}"] == BLANK).sum()):
-            out.append(f"of one colour, and neither forgotten nor retained: {blank} of {len(table)} of the {who} model")
-        # The same seed may give the same image for two prompts (a filter blanks what tells them apart); another cannot.
-        seeds: dict[str, set[int]] = {}
-        told = table.where(table[f"status{suffix}"] != BLANK)
-        for sha, seed in zip(told[f"sha256{suffix}"].tolist(), told["seed"].tolist(), strict=True):
-            seeds.setdefault(sha, set()).add(seed)
-        if copies := sum(len(of) - 1 for sha, of in seeds.items() if sha):
-            out.append(f"copies, byte for byte, of an image with another seed: {copies} of the {who} model")
-    return out
-
-
 def _stripped(table: Generations, tools: Instruments) -> list[str]:
     """What CSDR compares an image with."""
     prompts: list[str] = table["prompt"].tolist()
@@ -475,19 +445,20 @@ def card_name(model: str, config: str) -> str:
     return f"{model}.{config}.json"
 
 
-def output_paths(out: Path | None, models: Sequence[Path], config: str) -> list[Path | None]:
+def output_paths(out: Path | None, unlearned: Sequence[Path | Model], config: str) -> list[Path | None]:
     """Where each model's card goes: the file itself for one model, else `<out>/<model>.<config>.json`.
 
     Raises:
-        InputError: two models of the same folder name.
+        InputError: two models of the same name.
         OutputError: a place that cannot be written to; found out before any work is done.
     """
     if out is None:
-        return [None] * len(models)
-    names = [m.name for m in models]
+        return [None] * len(unlearned)
+    names = [Model.of(one).name for one in unlearned]
     if len(set(names)) != len(names):
-        raise InputError(f"two unlearned folders are called {max(names, key=names.count)!r}; rename one of them.")
-    single = len(models) == 1 and out.suffix == ".json"
+        name = max(names, key=names.count)
+        raise InputError(f"two unlearned folders are called {name!r}; name one of them: NAME=FOLDER.")
+    single = len(names) == 1 and out.suffix == ".json"
     paths: list[Path | None] = [out] if single else [out / card_name(name, config) for name in names]
     require_writable(out.parent if single else out)
     return paths

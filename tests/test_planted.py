@@ -151,6 +151,14 @@ def _copies(job: Job) -> None:
         other.write_bytes(first.read_bytes())
 
 
+def _copies_of_prompts(job: Job) -> None:
+    first: dict[str, Path] = {}
+    for line in read_metadata(job.unlearned):
+        path = job.unlearned / line["file_name"]
+        if path.parent.name == "forget":
+            path.write_bytes(first.setdefault(line["id"], path).read_bytes())
+
+
 def _as_jpeg(job: Job) -> None:
     for path in job.unlearned.rglob("*.png"):
         Image.open(path).convert("RGB").save(path, format="JPEG")
@@ -227,6 +235,11 @@ DEFECTS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
     "other steps than the original": (_other_steps, "steps 20.* steps 50"),
     "a safety checker's black": (_black, "of one colour"),
     "one image for all": (_copies, "byte for byte, of an image with another seed: 37 of the unlearned"),
+    "one image for a prompt": (_copies_of_prompts, "19 of them of the same prompt"),
+    "one image for several prompts": (
+        _copies,
+        "one image, byte for byte, for several prompts: 1[0-9] of [0-9]+ prompts of the un",
+    ),
     "another size": (lambda job: _each(job, lambda i: i.resize((64, 64))), "files of the two models differ.*64×64"),
     "some of another size": (lambda job: _each(job, lambda i: i.resize((64, 64)), 2), "differ.*64×64"),
     "another shape": (lambda job: _each(job, lambda i: i.resize((96, 48))), "differ.*96×48"),

@@ -9,16 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from drawn import copied, picture
 from hypothesis import given
 from hypothesis import strategies as st
 from scored import CONFIG, scored
+from tiny import tiny_clip
 from typer.testing import CliRunner
 
 from igmu_data.errors import EmptyInputError, MetadataError, VerificationError
 from igmu_metrics.cli import app
 from igmu_metrics.evaluation import Evaluation
+from igmu_metrics.networks.store import open_store
 from igmu_metrics.scorecard import RUNS, Scorecard, fingerprint, read, schema, write
 from igmu_metrics.verdict import recompute
 from igmu_metrics.verdict.counts import check_table, printed
@@ -218,6 +221,48 @@ def test_an_older_card_is_refused_with_its_version(card: Path, tmp_path: Path) -
 def test_pictures_give_the_same_scores(folder: Path, card: Path) -> None:
     labels = f"labels:{folder / 'labels.csv'}"
     assert list(verify_images(read(card), folder / "forgetful", folder / "original", detector=labels)) == []
+
+
+def test_the_cache_is_neither_read_nor_written(
+    folder: Path, card: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(*_: object) -> None:
+        raise AssertionError("the cache was opened")
+
+    monkeypatch.setattr("igmu_metrics.networks.store.Store.__init__", opened)
+    labels = f"labels:{folder / 'labels.csv'}"
+    assert list(verify_images(read(card), folder / "forgetful", folder / "original", detector=labels, cache=True)) == []
+    images = ["--images", str(folder / "forgetful"), "--original-images", str(folder / "original")]
+    done = CliRunner().invoke(app, ["verify", str(card), *images, "--detector", labels])
+    assert "and its images give the same scores" in done.output.replace("\n", " ")
+
+
+def test_values_that_somebody_wrote_into_the_cache_are_found_out(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IGMU_CACHE", str(tmp_path / "cache"))
+    clip = str(tiny_clip(tmp_path / "clip"))
+    evaluation = Evaluation(CONFIG, detector=f"labels:{folder / 'labels.csv'}", clip=clip)
+
+    def scored() -> Scorecard:
+        return next(iter(evaluation.run(folder / "original", [folder / "forgetful"])))
+
+    def problems(card: Scorecard) -> list[str]:
+        how = {"detector": evaluation.detector, "clip": clip}
+        return [p.where for p in verify_images(card, folder / "forgetful", folder / "original", **how)]
+
+    true = scored()
+    store = open_store()
+    for held in store.holdings():
+        shas = [sha.hex() for (sha,) in store._db.execute("SELECT sha FROM features").fetchall()]
+        rows = [(sha, store.get(sha, [held.key])) for sha in shas]
+        if held.key.startswith("["):  # with checksums that are right
+            store.put(held.key, [(sha, np.roll(row[held.key], i)) for i, (sha, row) in enumerate(rows) if row])
+    store.close()
+    false = scored()
+    assert problems(true) == []
+    assert false.scores["clip_alignment/forget"].value != true.scores["clip_alignment/forget"].value
+    assert "scores.clip_alignment/forget.figures.cosine" in problems(false)
 
 
 def test_changed_pictures_are_named(folder: Path, card: Path, tmp_path: Path) -> None:

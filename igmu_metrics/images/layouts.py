@@ -16,6 +16,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,6 +54,56 @@ _OF_ROW: Final = (
     "prompt",
     "stripped_prompt",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model, by the images that it drew.
+
+    Args:
+        name: what cards, tables and the report call it.
+        folder: of its images.
+    """
+
+    name: str
+    folder: Path
+
+    @classmethod
+    def of(cls, given: Path | Model) -> Model:
+        """A folder is called by its last name, or by what stands before it as `name=folder`.
+
+        >>> Model.of(Path("esd=runs/esd/images")).name, Model.of(Path("runs/esd")).name
+        ('esd', 'esd')
+
+        Raises:
+            InputError: a name that no file could have.
+        """
+        if isinstance(given, Model):
+            return given
+        name, named, folder = str(given).partition("=")
+        if not named or given.is_dir():
+            return cls(given.name or given.resolve().name, given)
+        if not name or name != Path(name).name or name.startswith("."):
+            raise InputError(f"{given}: model {name!r} cannot be a file name. Give NAME=FOLDER with another name.")
+        return cls(name, Path(folder))
+
+
+def models(original: Path | Model, unlearned: Sequence[Path | Model]) -> list[Model]:
+    """The original model and the unlearned ones, with names that tell them apart.
+
+    Raises:
+        InputError: two folders of one name.
+    """
+    found = [Model.of(one) for one in (original, *unlearned)]
+    folders: dict[str, Path] = {}
+    for one in found:
+        other = folders.setdefault(one.name, one.folder)
+        if other.resolve() != one.folder.resolve():
+            raise InputError(
+                f"{other} and {one.folder} have the same last name, {one.name!r}, which is the model's: cards could "
+                f"not tell them apart. Name them, as in ORIGINAL={other} and ESD={one.folder}."
+            )
+    return found
 
 
 def of_rows(generations: Iterable[tuple[Row, int, Any]]) -> Generations:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from igmu_data.errors import EmptyInputError, InputError, MetadataError, OutputError
-from igmu_data.files import beside, sha256
+from igmu_data.files import beside, owned, sha256
 from igmu_data.schema import Row
 from igmu_metrics.images import programs
 from igmu_metrics.images.layouts import METADATA, image_files
@@ -260,11 +260,12 @@ def write(folder: Path, found: Sequence[Match], *, replacing: bool = False) -> P
     path, text = folder / METADATA, "".join(lines)
     if path.exists() and not replacing and path.read_bytes() != text.encode():
         raise OutputError(f"{path}: is there already and says something else. Give --replace to write it anew.")
-    try:
-        with beside(path) as part:
-            part.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
+    with owned(folder):
+        try:
+            with beside(path) as part:
+                part.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
     return path
 
 

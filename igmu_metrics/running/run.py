@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from igmu_data.configs import config_target
 from igmu_data.errors import MetadataError
-from igmu_data.files import require_writable
+from igmu_data.files import owned, require_writable
 from igmu_data.load import bench_rows
 from igmu_data.rows.rounds import rounds, rounds_of
 from igmu_metrics.evaluation import Evaluation, card_name
@@ -131,10 +131,17 @@ def run(plan: Plan, out: Path, *, device: str | None = None, trust_code: bool = 
         The scorecards, config by config.
 
     Raises:
+        BusyError: another process is running there.
         IgmuError: whatever is wrong; what is finished stays.
     """
     jobs = prepare(plan, out, device=device, trust_code=trust_code)
     require_writable(out / CARDS)
+    with owned(out):
+        require_alike(plan, out)  # another run may have begun there meanwhile
+        return _run(plan, out, jobs, device)
+
+
+def _run(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None) -> list[Scorecard]:
     write_text(out / PLAN, written(plan))
     write_text(out / MODELS, _revisions(jobs))
     sys.stderr.write(told(jobs) + "\n")

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from igmu_data.errors import MetadataError, OutputError
-from igmu_data.files import beside
+from igmu_data.files import beside, owned
 from igmu_metrics import generations, registry
 from igmu_metrics.evaluation import Advance, Evaluation
+from igmu_metrics.images.layouts import Model, models
 from igmu_metrics.networks.loading import require
 from igmu_metrics.scale import shards as sharding
 from igmu_metrics.scorecard import Scorecard
@@ -27,8 +29,8 @@ PER_SHARD: Final = 256  # generations a model, about: a few seconds to a minute 
 
 def run(
     evaluation: Evaluation,
-    original: Path,
-    unlearned: Sequence[Path],
+    original: Path | Model,
+    unlearned: Sequence[Path | Model],
     out: Path,
     *,
     workers: int | None = None,
@@ -39,8 +41,8 @@ def run(
 
     Args:
         evaluation: how.
-        original: folder of the original model.
-        unlearned: folders of the unlearned models.
+        original: folder of the original model, or the model.
+        unlearned: of the unlearned models.
         out: folder of the tables.
         workers: processes that look; as many as the cluster has room for by default.
         per_shard: generations of a model in a shard, about.
@@ -48,51 +50,54 @@ def run(
 
     Raises:
         MissingExtraError: ray is not installed.
+        BusyError: another process is writing to `out`.
         IgmuError: as `Evaluation.run` and `sharding.merge`.
     """
     require("ray", "ray")
     import ray
 
-    tables = evaluation.found(original, unlearned)
-    n = max(1, round(len(tables[0]) / per_shard))
-    names = [original.name, *(folder.name for folder in unlearned)]
-    known = [sharding.contents(table) for table in tables]
-    missing = [
-        i
-        for i in range(1, n + 1)
-        if not all(
-            _there(out / sharding.file_name(name, i, n), evaluation, content)
-            for name, content in zip(names, known, strict=True)
-        )
-    ]
-    if missing:
-        if not ray.is_initialized():
-            ray.init(include_dashboard=False, log_to_driver=False)
-        folders = [str(folder.resolve()) for folder in (original, *unlearned)]
-        looked = ray.data.from_items([{"shard": i} for i in missing], override_num_blocks=len(missing)).map_batches(
-            _Looker,
-            batch_size=1,
-            compute=ray.data.ActorPoolStrategy(size=workers or max(1, int(ray.cluster_resources().get("CPU", 1)))),
-            num_cpus=1,
-            num_gpus=1 if ray.cluster_resources().get("GPU") else 0,
-            fn_constructor_args=(evaluation, folders, n, registry.files(), known),
-        )
-        for row in looked.iter_rows():
-            _write(out / row["name"], row["data"])
-            advance("shards", 1, len(missing) * len(names))
-    yield from sharding.merge(out, device=evaluation.device)
+    with owned(out):
+        tables = evaluation.found(original, unlearned)
+        n = max(1, round(len(tables[0]) / per_shard))
+        named = models(original, unlearned)
+        names = [model.name for model in named]
+        known = [sharding.contents(table) for table in tables]
+        missing = [
+            i
+            for i in range(1, n + 1)
+            if not all(
+                _there(out / sharding.file_name(name, i, n), evaluation, content)
+                for name, content in zip(names, known, strict=True)
+            )
+        ]
+        if missing:
+            if not ray.is_initialized():
+                ray.init(include_dashboard=False, log_to_driver=False)
+            resolved = [replace(model, folder=model.folder.resolve()) for model in named]
+            looked = ray.data.from_items([{"shard": i} for i in missing], override_num_blocks=len(missing)).map_batches(
+                _Looker,
+                batch_size=1,
+                compute=ray.data.ActorPoolStrategy(size=workers or max(1, int(ray.cluster_resources().get("CPU", 1)))),
+                num_cpus=1,
+                num_gpus=1 if ray.cluster_resources().get("GPU") else 0,
+                fn_constructor_args=(evaluation, resolved, n, registry.files(), known),
+            )
+            for row in looked.iter_rows():
+                _write(out / row["name"], row["data"])
+                advance("shards", 1, len(missing) * len(names))
+        yield from sharding.merge(out, device=evaluation.device)
 
 
 class _Looker:
     """One worker: the networks, loaded once."""
 
     def __init__(
-        self, evaluation: Evaluation, folders: Sequence[str], n: int, plugins: Sequence[Path], known: Sequence[str]
+        self, evaluation: Evaluation, named: Sequence[Model], n: int, plugins: Sequence[Path], known: Sequence[str]
     ) -> None:
         for path in plugins:
             registry.load_file(path)
         self._evaluation, self._n, self._known = evaluation, n, known
-        self._original, *self._unlearned = map(Path, folders)
+        self._original, *self._unlearned = named
         # Never closed: the worker is killed at the end, which the cache survives.
         self._opened = evaluation.opened()
         self._tools = self._opened.__enter__()

@@ -18,7 +18,8 @@ from typing import Final
 
 from igmu_data import taxonomy
 from igmu_data.errors import EmptyInputError, InputError, OutOfRangeError, OutputError
-from igmu_data.files import beside, require_writable
+from igmu_data.files import beside, owned, require_writable
+from igmu_data.schema import LARGEST_SEED
 from igmu_data.spelling import require_spelled
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics import registry
@@ -73,7 +74,7 @@ class HeadTraining:
         on_error: `raise`, or `skip` and name unreadable pictures.
         device: where CLIP runs; a GPU where there is one by default.
         batch_size: pictures in memory at once.
-        seed: of the validation part, the first weights, the batches and the dropout; at least 0.
+        seed: of the validation part, the first weights, the batches and the dropout; 0..2³²-1.
     """
 
     data: str
@@ -100,6 +101,7 @@ class HeadTraining:
             advance: told of every step: what, how many more are done, of how many.
 
         Raises:
+            BusyError: another process is training into this file.
             OutputError: `out` cannot be written; found out before anything is done.
             UnknownConceptError, UnknownLabelError: no such concept, or no label that means it.
             InputError, MetadataError: no such dataset, split or column; or test pictures most of which are in train.
@@ -108,6 +110,10 @@ class HeadTraining:
             WeightsError: no such CLIP.
         """
         self._check(out)
+        with owned(files=[out]):
+            return self._trained(out, advance)
+
+    def _trained(self, out: Path, advance: Advance) -> card.HeadCard:
         item = taxonomy.concept(self.concept)
         opened = open_dataset(self.data, self.config, self.revision)
         rule, answers, labelled = self._labelled(opened, item)
@@ -170,6 +176,8 @@ class HeadTraining:
         for name, least in (("steps", 1), ("batch_size", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise OutOfRangeError(f"{name} is {getattr(self, name)}; give at least {least}.")
+        if self.seed > LARGEST_SEED:
+            raise OutOfRangeError(f"seed is {self.seed}; torch's generator reads 32 bits, so give at most 2^32-1.")
         if out.suffix != ".safetensors":
             raise OutputError(f"{out}: give a file name that ends in .safetensors.")
         if out.is_dir():

@@ -14,7 +14,7 @@ from igmu_metrics import registry
 from igmu_metrics.contract import Estimate
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.generations import ORIGINAL
-from igmu_metrics.images.layouts import find
+from igmu_metrics.images.layouts import Model, find
 from igmu_metrics.networks.progress import Advance
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.verdict.verify import Problem, differences
@@ -58,7 +58,7 @@ def verify_images(
     yield from other
     if other:
         return
-    (again,) = evaluation.run(original_images, [images], advance)
+    (again,) = evaluation.run(Model("original", original_images), [Model("unlearned", images)], advance)
     for name, entry in card.scores.items():
         if registry.absent(entry.name, entry.package):
             continue

@@ -14,7 +14,7 @@ from typing import cast
 
 from igmu_data.configs import config_target
 from igmu_data.errors import InputError
-from igmu_data.files import require_writable
+from igmu_data.files import owned, require_writable
 from igmu_data.load import bench_rows, signed
 from igmu_data.schema import Row
 from igmu_data.taxonomy import concept
@@ -82,10 +82,15 @@ class AttackRun:
         Raises:
             UnknownAttackError: with the nearest names.
             MetadataError: `out` belongs to another run.
+            BusyError: another process is writing to it.
             IgmuError: whatever is wrong with models, rows, detector or folders.
         """
         attack = self._attack  # a wrong name should not wait for a model
         require_writable(out)
+        with owned(out):
+            return self._run(out, attack)
+
+    def _run(self, out: Path, attack: Attack) -> result.Outcome:
         rows = bench_rows(self.config, bench=self.bench, revision=self.revision)
         plan = self.plan(rows)
         victim, original = (find_pipeline(m, device=self.device, dtype=self.dtype) for m in (self.model, self.original))
