@@ -25,7 +25,7 @@ def info() -> None:
     size = store.path.stat().st_size
     table = Table("network", "revision", "of", "rows", "MB", "last used", title=str(store.path))
     for one in held:
-        # "readable" rows have no network behind them.
+        # What is known of files alone has no network behind them.
         name, revision, how, _ = json.loads(one.key) if one.key.startswith("[") else (one.key, "", "", None)
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.used))
         kind = "texts" if how == "texts" else "images"
