@@ -10,12 +10,12 @@ import pytest
 from PIL import Image, PngImagePlugin
 from typer.testing import CliRunner
 
-from igmu_data.errors import EmptyInputError, InputError, MetadataError, OutputError
+from igmu_data.errors import EmptyInputError, InputError, MetadataError, OutputError, UnknownIdError
 from igmu_data.schema import Row
 from igmu_metrics.cli import app
 from igmu_metrics.images import matching, programs
 from igmu_metrics.images.layouts import find
-from igmu_metrics.images.matching import normalized
+from igmu_metrics.images.prompts import normalized
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +194,29 @@ class TestWriting:
         matching.write(tmp_path, matching.match(tmp_path, rows))
         table = find(tmp_path, "metadata", rows)
         assert sorted(table.keys) == sorted([(a.id, 11), (b.id, 12)])
+
+    def test_what_is_left_out_is_listed_and_not_scored(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        (a,) = some(rows, 1)
+        png(tmp_path / "1.png", parameters=a1111(a, 11))
+        png(tmp_path / "2.png")
+        lines = matching.write(tmp_path, matching.match(tmp_path, rows)).read_text().splitlines()
+        assert json.loads(lines[1]) == {"file_name": "2.png", "left_out": "no row has its prompt '2'"}
+        assert find(tmp_path, "metadata", rows).keys == [(a.id, 11)]
+
+    def test_a_prompt_and_a_seed_are_enough(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        a, b = some(rows, 2)
+        for name in ("1.png", "2.png"):
+            png(tmp_path / name)
+        lines = [
+            {"file_name": "1.png", "prompt": a.prompt, "seed": 1},
+            {"file_name": "2.png", "prompt": f" {b.prompt.upper()}.", "seed": 2},
+        ]
+        path = tmp_path / "metadata.jsonl"
+        path.write_text("\n".join(map(json.dumps, lines)))
+        assert sorted(find(tmp_path, "metadata", rows).keys) == sorted([(a.id, 1), (b.id, 2)])
+        path.write_text(json.dumps(lines[0]) + "\n" + json.dumps(lines[1] | {"prompt": "a cat"}))
+        with pytest.raises(UnknownIdError, match=r"line 2: no row has its prompt 'a cat'"):
+            find(tmp_path, "metadata", rows)
 
     def test_another_metadata_is_not_replaced_unasked(self, rows: dict[str, Row], tmp_path: Path) -> None:
         (a,) = some(rows, 1)

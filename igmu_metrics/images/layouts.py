@@ -4,7 +4,8 @@ Conventions: every generation is keyed by `(row_id, seed)`, and the same key in 
 the same starting noise. An image that cannot be attributed to a row is an error, never skipped in silence. Whether a
 file that the metadata lists is there and can be read is found out when it is read.
 
-- `metadata`: a `metadata.jsonl` beside the images (the ImageFolder convention) with `file_name`, `id` and `seed`.
+- `metadata`: a `metadata.jsonl` beside the images (the ImageFolder convention) with `file_name`, `seed` and the row's
+  `id`, or its `prompt` in place of that.
 - `igmu`: the IGMU reference's `<class>_<prompt>_<k>.png`, in folders `forget`, `retain` and `adversarial`.
 - `flat`: all images of the folder were generated for one and the same prompt; two models' pair by the number at the end
   of their names, or by the whole name where these are not all numbered alike.
@@ -30,10 +31,12 @@ from igmu_data.errors import (
 from igmu_data.files import parse_json, read_text
 from igmu_data.schema import SPLITS, Row
 from igmu_metrics.generations import Generations, of_records
+from igmu_metrics.images.prompts import Prompts
 
 LAYOUTS: Final = ("metadata", "igmu", "flat")
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 METADATA: Final = "metadata.jsonl"
+LEFT_OUT: Final = "left_out"  # in a line of it: why an image is of no row; it is not scored
 _NUMBER: Final = re.compile(r"(?P<before>.*?)(?P<number>\d{1,18})")
 _REFERENCE_NAME: Final = re.compile(r"(?P<prompt>\d+_\d+)_(?P<sample>\d+)")
 
@@ -206,17 +209,20 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
         raise MetadataError(
             f"{folder}: no {METADATA}. Write one line {{file_name, id, seed}} per image, or give --layout igmu or flat."
         )
-    found, known, home = [], set(), _real(folder)
+    found, known, home, prompts = [], set(), _real(folder), Prompts(rows)
     for image, record, where in listed(folder):
         if not _real(image).is_relative_to(home):
             raise MetadataError(f"{where}: {record['file_name']!r} is outside of the folder.")
-        row = rows.get(record["id"])
-        if row is None:
-            raise UnknownIdError(
-                f"{where}: id {record['id']!r} is no row of this config ({len(rows)} rows). "
-                "Check --config and the corpus version."
-            )
         known.add(_real(image))
+        if LEFT_OUT in record:
+            continue
+        if "id" in record:
+            row, why = rows.get(record["id"]), f"id {record['id']!r} is no row of this config ({len(rows)} rows)"
+        else:
+            row, why = prompts.row(record["prompt"], record["seed"])
+            record = {name: value for name, value in record.items() if name != "prompt"}  # perhaps not to the letter
+        if row is None:
+            raise UnknownIdError(f"{where}: {why}. Check --config and the corpus version.")
         found.append((row, record["seed"], image, record, where))
     stray = [p for p in image_files(folder) if _real(p) not in known]
     if stray:
@@ -250,27 +256,29 @@ def listed(folder: Path, *, only_rows: bool = False) -> list[tuple[Path, dict[st
     for number, line in enumerate(read_text(path).split("\n"), 1):
         if line.strip():
             where = f"{path}, line {number}"
-            record = _record(line, where, id_needed=not only_rows)
-            if "id" not in record:
+            record = _record(line, where, only_rows=only_rows)
+            if only_rows and "id" not in record:
                 continue
             out.append((folder / record["file_name"], record, where))
     return out
 
 
-def _record(line: str, where: str, *, id_needed: bool = True) -> dict[str, Any]:
+def _record(line: str, where: str, *, only_rows: bool) -> dict[str, Any]:
     record = parse_json(line, where, "Write one object a line.")
     if not isinstance(record, dict):
         raise MetadataError(f"{where}: {line[:40]!r} is not an object. Write {{file_name, id, seed}}.")
-    if "id" not in record and not id_needed:
+    if "id" not in record and only_rows:
         return record
-    for name, kind in (("file_name", str), ("id", str), ("seed", int)):
+    of = "id" if "id" in record or "prompt" not in record else "prompt"
+    needed = (("file_name", str), (of, str), ("seed", int))
+    for name, kind in needed[:1] if LEFT_OUT in record else needed:
         if name not in record:
             raise MetadataError(f"{where}: no {name!r}, only {', '.join(sorted(record)) or 'nothing'}. Add it.")
         if not isinstance(record[name], kind) or isinstance(record[name], bool):
             raise MetadataError(f"{where}: {name} is {record[name]!r}; it must be a {kind.__name__}.")
     if not record["file_name"] or len(os.fsencode(record["file_name"])) > _LONGEST:
         raise MetadataError(f"{where}: file_name {_short(record['file_name'])} is none that a file can have.")
-    if not 0 <= record["seed"] < 2**63:
+    if LEFT_OUT not in record and not 0 <= record["seed"] < 2**63:
         raise MetadataError(f"{where}: seed is {record['seed']}; it must lie in 0..2^63-1.")
     return record
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-import unicodedata
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,8 +20,9 @@ from igmu_data.errors import EmptyInputError, InputError, MetadataError, OutputE
 from igmu_data.files import beside, owned, sha256
 from igmu_data.schema import Row
 from igmu_metrics.images import programs
-from igmu_metrics.images.layouts import METADATA, image_files
+from igmu_metrics.images.layouts import LEFT_OUT, METADATA, image_files
 from igmu_metrics.images.programs import Told
+from igmu_metrics.images.prompts import Prompts
 
 _TABLES: Final = ("prompts.csv", "metadata.csv", "prompts.jsonl")
 _FILE_COLUMNS: Final = ("file_name", "filename", "file", "image", "path")
@@ -32,8 +32,6 @@ _SEED_COLUMNS: Final = ("seed", "evaluation_seed", "sd_seed")
 _NUMBERED: Final = re.compile(r"(?P<text>.*?)[\s_-]*(?:seed)?[\s_=-]*(?P<number>\d{1,19})", re.IGNORECASE)
 _LEADING: Final = re.compile(r"^\d{1,6}[\s_-]+")
 _SEEDS: Final = 2**63
-EXACT: Final = "exact prompt"
-NORMALIZED: Final = "normalized prompt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,44 +51,6 @@ class Match:
     seed: int | None
     how: str
     told: Told | None = None
-
-
-class Prompts:
-    """The rows of a config by their prompts.
-
-    Args:
-        rows: by id.
-    """
-
-    def __init__(self, rows: Mapping[str, Row]) -> None:
-        self._exact: dict[str, list[Row]] = defaultdict(list)
-        self._loose: dict[str, list[Row]] = defaultdict(list)
-        for row in rows.values():
-            self._exact[row.prompt].append(row)
-            self._loose[normalized(row.prompt)].append(row)
-
-    def row(self, prompt: str, seed: int | None) -> tuple[Row | None, str]:
-        """The row of a prompt and how it was found, or None and why.
-
-        Where several rows have the prompt, that with the seed.
-        """
-        for how, found in ((EXACT, self._exact.get(prompt)), (NORMALIZED, self._loose.get(normalized(prompt)))):
-            if found:
-                fitting = found if len(found) == 1 else [r for r in found if seed in r.seeds]
-                if len(fitting) == 1:
-                    return fitting[0], how
-                return None, f"its prompt is that of {len(found)} rows, and its seed tells none apart"
-        return None, f"no row has its prompt {_short(prompt)}"
-
-
-def normalized(prompt: str) -> str:
-    """The words of a prompt: one Unicode form, lower case, one space for every run of spaces and signs.
-
-    >>> normalized("A  Church, at_dawn.")
-    'a church at dawn'
-    """
-    text = unicodedata.normalize("NFKC", prompt).casefold()
-    return " ".join(re.findall(r"[^\W_]+", text))
 
 
 def match(
@@ -235,7 +195,7 @@ def _refused_doubles(found: Sequence[Match]) -> list[Match]:
 
 
 def write(folder: Path, found: Sequence[Match], *, replacing: bool = False) -> Path:
-    """The folder's `metadata.jsonl`, one line an image that was matched.
+    """The folder's `metadata.jsonl`, one line an image: its row and seed, or why it is left out.
 
     Raises:
         EmptyInputError: nothing was matched.
@@ -243,18 +203,14 @@ def write(folder: Path, found: Sequence[Match], *, replacing: bool = False) -> P
     """
     lines = []
     for m in found:
+        record: dict[str, Any] = {"file_name": m.path.relative_to(folder).as_posix()}
         if m.row is None or m.seed is None:
-            continue
-        record = {
-            "file_name": m.path.relative_to(folder).as_posix(),
-            "id": m.row.id,
-            "seed": m.seed,
-            "prompt": m.row.prompt,
-            **(m.told.settings if m.told else {}),
-            "sha256": sha256(m.path),
-        }
+            record |= {LEFT_OUT: m.how}
+        else:
+            told = m.told.settings if m.told else {}
+            record |= {"id": m.row.id, "seed": m.seed, "prompt": m.row.prompt, **told, "sha256": sha256(m.path)}
         lines.append(json.dumps(record) + "\n")
-    if not lines:
+    if all(m.row is None for m in found):
         why = Counter(m.how for m in found).most_common(1)[0]
         raise EmptyInputError(f"{folder}: none of {len(found)} images was matched; most often ({why[1]}): {why[0]}.")
     path, text = folder / METADATA, "".join(lines)
@@ -267,7 +223,3 @@ def write(folder: Path, found: Sequence[Match], *, replacing: bool = False) -> P
         except OSError as error:
             raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
     return path
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 60 else f"{text[:60]}…")
