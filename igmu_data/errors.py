@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
+from igmu_data.media import visible
+
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -230,7 +232,9 @@ def exits_on_error(command: Callable[_P, _T]) -> Callable[_P, _T]:
         try:
             return command(*arguments, **options)
         except IgmuError as error:
-            sys.stderr.write(f"{type(error).__name__}: {error}\n")
+            # Further lines are indented: a name with a line end in it must not look like a message of its own.
+            told = visible(error, lines=True).replace("\n", "\n  ")
+            sys.stderr.write(f"{type(error).__name__}: {told}\n")
             raise SystemExit(error.exit_code) from error
 
     return run

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from igmu_data.errors import BusyError, ChecksumError, CorpusError, InputError, MetadataError, OutputError
+from igmu_data.media import unnameable, visible
 
 if sys.platform != "win32":
     import fcntl
@@ -296,3 +297,31 @@ def _started(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
     except (OSError, ValueError, IndexError):
         return ""
+
+
+def file_name(text: str) -> str:
+    """A text as the name of a file or folder, where it is one.
+
+    Raises:
+        InputError: it names another place or nothing, or has what cannot be seen.
+
+    >>> file_name("esd[lr=1e-5]")
+    'esd[lr=1e-5]'
+    """
+    if text.startswith(".") or "/" in text or "\\" in text or unnameable(text):
+        raise InputError(f"{visible(text)[:80]!r} cannot be a file name. Rename its folder.")
+    return text
+
+
+def require_nameable(model: str, where: Path) -> None:
+    """Refuse what cannot be a model's name.
+
+    Args:
+        model: the last name of its folder, or what a table says.
+        where: the folder or table.
+
+    Raises:
+        InputError: empty, too long, or with what cannot be seen.
+    """
+    if why := unnameable(model):
+        raise InputError(f"{visible(where)}: {visible(model)[:80]} cannot be a model's name: {why}. Rename it.")

@@ -17,7 +17,7 @@ import numpy as np
 
 from igmu_data.configs import config_concepts, config_target
 from igmu_data.errors import ChecksumError, InputError, MetadataError, PluginError
-from igmu_data.files import require_writable
+from igmu_data.files import file_name, require_nameable, require_writable
 from igmu_data.load import bench_rows, digest
 from igmu_data.load import signed as corpus_signed
 from igmu_data.schema import Row
@@ -118,7 +118,10 @@ class Evaluation(Settings):
         if self.prompt is not None and self.layout != "flat":
             raise InputError(f"a prompt is given for layout {self.layout!r}; only 'flat' has one prompt for all.")
         target, rows = self.target(), self.rows()
-        first, *others = (self._found(model.folder, rows, target) for model in models(original, unlearned))
+        named = models(original, unlearned)
+        for model in named:
+            require_nameable(model.name, model.folder)
+        first, *others = (self._found(model.folder, rows, target) for model in named)
         for other in others:
             require_alike(other.paired(first, skip=self.on_error == "skip")[0])
         return [first, *others]
@@ -440,9 +443,7 @@ def card_name(model: str, config: str) -> str:
     Raises:
         InputError: a model's name that is no file name.
     """
-    if model != Path(model).name or model.startswith("."):
-        raise InputError(f"model {model!r} cannot be a file name. Rename its folder.")
-    return f"{model}.{config}.json"
+    return file_name(f"{model or '.'}.{config}.json")
 
 
 def output_paths(out: Path | None, unlearned: Sequence[Path | Model], config: str) -> list[Path | None]:

@@ -170,7 +170,7 @@ class Settings:
     batch_size: int = field(
         default=16, metadata=_about("Images read ahead at once.", minimum=1, influence=Influence.NONE)
     )
-    seed: int = field(default=0, metadata=_about("Seed of the bootstrap."))
+    seed: int = field(default=0, metadata=_about("Seed of the bootstrap.", minimum=0))
     precision: str = field(
         default="fp32",
         metadata=_about(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from igmu_metrics.cli._common import Bench, Config, Device, Revision, option
+from igmu_metrics.cli._common import Bench, Config, Device, Revision, option, say
 
 
 def generate(
@@ -100,4 +100,4 @@ def generate(
         width=size,
         height=size,
     )
-    typer.echo(f"{out}: {len(done.files)} images, {done.n_drawn} of them new, {len(done.failures)} failed.")
+    say(f"{out}: {len(done.files)} images, {done.n_drawn} of them new, {len(done.failures)} failed.")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from igmu_metrics.cli._common import say
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -59,7 +61,7 @@ def import_prompts(
     )
     write_folder(out, found, path=path, format_name=format_name)
     for line in _summary(out, found):
-        typer.echo(line)
+        say(line)
 
 
 def _summary(out: Path, found: Imported) -> Iterator[str]:

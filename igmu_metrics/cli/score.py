@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from igmu_metrics.cli._common import with_settings, write_cards
+from igmu_metrics.cli._common import say, with_settings, write_cards
 
 if TYPE_CHECKING:
     from igmu_metrics.evaluation import Evaluation
@@ -84,4 +84,4 @@ def _score_shard(
     require_writable(out)
     with bars() as advance:
         files = shards.look(evaluation, original, unlearned, which, out, advance)
-    typer.echo("\n".join(map(str, files)))
+    say(*files)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from igmu_metrics.cli._common import Device, option
+from igmu_metrics.cli._common import Device, document, option, say
 
 
 def verify(
@@ -40,7 +40,7 @@ def verify(
 
         from igmu_metrics.scorecard import schema as published
 
-        typer.echo(json.dumps(published(), indent=1, ensure_ascii=False))
+        document(json.dumps(published(), indent=1, ensure_ascii=False) + "\n")
         return
     if not cards:
         raise InputError("no scorecard; give one, or --schema.")
@@ -71,9 +71,9 @@ def _problems(path: Path, images: Path | None, original_images: Path | None, giv
             problems = list(verify_images(found, images, original_images, advance=advance, **given))
         again = ", and its images give the same scores"
     for problem in problems[:50]:
-        typer.echo(str(problem))
+        say(str(problem))
     for note in notes(found) if found is not None else ():
-        typer.echo(f"note: {note}")
+        say(f"note: {note}")
     if not problems and found is not None:
-        typer.echo(f"{path}: {len(found.scores)} scores of {len(found.generations)} generations hold together{again}.")
+        say(f"{path}: {len(found.scores)} scores of {len(found.generations)} generations hold together{again}.")
     return len(problems) + (found is None and not problems)

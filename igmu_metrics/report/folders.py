@@ -63,7 +63,8 @@ def _groups(cards: Sequence[Scorecard]) -> list[list[Scorecard]]:
 
 
 def _layout(card: Scorecard) -> str:
-    dataset = str(card.scores["concept_accuracy"].signature.get("dataset", ""))
+    # Of any score: an evaluation signs all with the same, and a card of attacks alone has no concept accuracy.
+    dataset = next((str(entry.signature.get("dataset", "")) for entry in card.scores.values()), "")
     named = dataset.removeprefix(_LAYOUT)
     return named if dataset.startswith(_LAYOUT) and named in LAYOUTS else LAYOUTS[0]
 

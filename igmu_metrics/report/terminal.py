@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from igmu_data import configs, taxonomy
+from igmu_data.media import visible
 from igmu_metrics import registry
 from igmu_metrics.contract import Estimate
 from igmu_metrics.coverage import covering
@@ -15,6 +16,8 @@ from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.statistics.formatting import DASH, formatted, value_of
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from igmu_metrics.contract import MetricInfo
     from igmu_metrics.scorecard import Figure, Scorecard
     from igmu_metrics.verdict.compare import Comparison
@@ -26,9 +29,15 @@ def show(*tables: Table) -> None:
     """Print tables to stdout; in a pipe they are as wide as they need to be."""
     from rich.console import Console
 
-    console = Console(soft_wrap=False, highlight=False)
+    class Plain(Console):
+        """Takes no text for markup, and lets nothing through that moves the cursor: every cell and title comes here."""
+
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(visible(text, lines=True), **options | {"markup": False, "emoji": False})
+
+    console = Plain(soft_wrap=False, highlight=False)
     if not console.is_terminal:
-        console = Console(width=200, highlight=False)
+        console = Plain(width=200, highlight=False)
     for table in tables:
         console.print(table)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from igmu_data.configs import config_concepts
 from igmu_data.files import owned, require_writable
 from igmu_data.load import checked_row, load_bench
+from igmu_data.media import visible
 from igmu_data.sandbox import packaged
 from igmu_data.sandbox.world import world
 from igmu_data.schema import Row
@@ -125,7 +126,8 @@ def run(
         with bars() as advance:
             text = page.render(*sections, advance=advance)
         write_text(out / REPORT, text)
-        print(f"report: {out / REPORT}", *(f"scorecards: {job.place / 'cards'}" for job in jobs), OWN_MODEL, sep="\n")
+        told = (f"report: {out / REPORT}", *(f"scorecards: {job.place / 'cards'}" for job in jobs))
+        print(*map(visible, told), OWN_MODEL, sep="\n")
         return cards
 
 

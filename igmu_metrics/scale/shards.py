@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from igmu_data import __version__
 from igmu_data.errors import ImageError, InputError, MetadataError
+from igmu_data.files import file_name as checked_name
 from igmu_data.files import owned
 from igmu_metrics import generations
 from igmu_metrics.evaluation import Advance, Evaluation, Instruments
@@ -162,7 +163,7 @@ def file_name(model: str, i: int, n: int) -> str:
     >>> file_name("esd", 2, 8)
     'esd-00002-of-00008.parquet'
     """
-    return f"{model}-{i:05d}-of-{n:05d}.parquet"
+    return checked_name(f"{model or '.'}-{i:05d}-of-{n:05d}.parquet")
 
 
 def options(evaluation: Evaluation) -> dict[str, Any]:
