@@ -97,8 +97,8 @@ def slug(text: str) -> str:
 def unnameable(text: str) -> str:
     """Why a text cannot be a name of a model or config; "" where it can."""
     if not text:
-        return "empty"
+        return "it is empty"
     if len(text) > MOST:
-        return f"longer than {MOST} characters"
+        return f"it is longer than {MOST} characters"
     hidden = next((c for c in text if unicodedata.category(c) in _UNSEEN), None)
-    return f"with {_written(hidden)}, which cannot be seen" if hidden else ""
+    return f"it has {_written(hidden)}, which cannot be seen" if hidden else ""

@@ -226,7 +226,7 @@ def _watched(batches_: Sequence[Sequence[Request]], progress: bool) -> Iterator[
     from rich.console import Console
     from rich.progress import track
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     return iter(track(batches_, "drawing", console=console, disable=not (progress and console.is_terminal)))
 
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 from igmu_data import __version__
 from igmu_data.errors import ImageError, InputError, MetadataError
 from igmu_data.files import file_name as checked_name
-from igmu_data.files import owned
+from igmu_data.files import owned, require_nameable
 from igmu_metrics import generations
 from igmu_metrics.evaluation import Advance, Evaluation, Instruments
 from igmu_metrics.generations import Generations, joined
@@ -223,6 +223,8 @@ def _require_whole(path: Path, table: Generations, facts: Mapping[str, Any]) -> 
     if facts.get("format") != FORMAT or lost or not _is_shard(facts["shard"]):
         what = f"it has no {', no '.join(lost)}" if lost else "of another format"
         raise MetadataError(f"{path}: not a table of this igmu score --shard ({what}). Run that shard again.")
+    for model in (facts["model"], facts["original"]):
+        require_nameable(model, path)
 
 
 def _is_shard(value: Sequence[Any]) -> bool:

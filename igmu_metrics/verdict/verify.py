@@ -152,6 +152,8 @@ def _coverage(card: Scorecard) -> Iterator[Problem]:
 
 def _signatures(card: Scorecard) -> Iterator[Problem]:
     """What the scores say about themselves, against what the card says."""
+    if not card.scores:
+        yield Problem("scores", "the card has no score, and tells nothing")
     rows = digest(row for row, _ in card.generations.keys)
     for name, entry in card.scores.items():
         for field in ("metric", "v", "bootstrap"):
