@@ -210,6 +210,10 @@ class MissingExtraError(IgmuError, ImportError):
     """An optional package is needed; the message names the extra that brings it."""
 
 
+class MissingToolError(IgmuError):
+    """A program that igmu calls is not installed, or does not answer."""
+
+
 class PluginError(IgmuError):
     """A metric, detector, backbone or attack of another package, or of a file, that cannot be used.
 

@@ -108,7 +108,7 @@ def test_a_good_card_gets_its_command(root: Path, cards: list[Scorecard]) -> Non
     path = root / "cards/esd.json"
     n = len(esd.generations)
     own = leaderboard.checked(str(path), [])
-    assert own.startswith(f"{len(esd.scores)} scores of {n} generations hold together.\n")
+    assert own.startswith(f"{len(esd.scores)} scores of {n} generations: the card agrees with itself.\n")
     assert "esd would stand in a table of its own" in own
     assert own.endswith(
         f"hf upload igmu/leaderboard esd.json scorecards/{CONFIG}/esd.json --repo-type space --create-pr"

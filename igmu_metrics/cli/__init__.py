@@ -35,7 +35,7 @@ _ORDER: Final = (
         "families",
         "leaderboard",
     ),
-    *("verify", "check_table", "export", "merge", "train_detector", "import_head", "import_prompts"),
+    *("verify", "sign", "check_table", "export", "merge", "train_detector", "import_head", "import_prompts"),
 )
 
 # What a write to stdout ends with where nobody takes it; an error about a file names the file.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from igmu_data.errors import EmptyInputError, IgmuError
 from igmu_data.media import shell, slug, visible
 from igmu_metrics.report.leaderboard import alike, read_folder, render
+from igmu_metrics.spaces.sampling import SAMPLE, resampled
 from igmu_metrics.verdict.recompute import notes
 from igmu_metrics.verdict.verify import verify
 
@@ -19,9 +20,16 @@ if TYPE_CHECKING:
 
 _INTRODUCTION: Final = """
 A submission is one scorecard, as `igmu score --out cards` writes it. Check it here, or with `igmu verify CARD.json`,
-which is the same check; then open the pull request with the command that you get. The check submits nothing.
+which is the same check: whether it agrees with itself. Then open the pull request with the command that you get. The
+check submits nothing.
 """
 
+_IMAGES: Final = f"""
+Upload a scorecard and the two folders of images that it is about, as zips. All hashes are compared, and {SAMPLE} lines
+drawn at random are scored again: only images can tell whether a card's lines are true. Cards of detectors that are
+files or models of your own cannot be scored here; send the images to whoever runs this Space, for `igmu verify
+--images`.
+"""
 _NOTHING: Final = "<p>No results yet. Yours can be the first.</p>"
 
 
@@ -49,6 +57,15 @@ def page(folder: Path) -> Any:
             card = gr.File(label="Scorecard", file_types=[".json"], type="filepath")
             button = gr.Button("Check")
             button.click(check, card, gr.Textbox(label="Answer", lines=6, interactive=False))
+        with gr.Tab("Images"):
+            gr.Markdown(_IMAGES)
+            held = gr.File(label="Scorecard", file_types=[".json"], type="filepath")
+            zips = [
+                gr.File(label=f"Zip of the {who} model's folder", file_types=[".zip"], type="filepath")
+                for who in ("unlearned", "original")
+            ]
+            sample = gr.Button("Score a sample again")
+            sample.click(resampled, [held, *zips], gr.Textbox(label="Answer", lines=6, interactive=False))
     return demo
 
 
@@ -98,6 +115,6 @@ def checked(path: str | None, cards: Sequence[Scorecard]) -> str:
         where = "in place of the card that is there already: replace that file, a model is ranked once"
     told = "".join(f"Note: {note}.\n" for note in notes(card))
     return (
-        f"{len(card.scores)} scores of {len(card.generations)} generations hold together.\n{told}"
+        f"{len(card.scores)} scores of {len(card.generations)} generations: the card agrees with itself.\n{told}"
         f"{card.model} would stand {where}.\n\n{shell(words)}"
     )
