@@ -7,6 +7,7 @@ order of work.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -189,10 +190,13 @@ def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
 def replaced(target: Path) -> Iterator[Path]:
     """A folder beside `target` that takes its place when the block ends well, and vanishes when it does not.
 
+    What processes that were killed left beside it goes; what one had moved away and not replaced yet comes back.
+
     Raises:
         OutputError: the place cannot be written, or is a file; what was there is there still.
     """
     fresh, old = (target.parent / f".{target.name}.{os.getpid()}.{kind}" for kind in ("new", "old"))
+    _swept(target)
     try:
         if target.exists() and not target.is_dir():
             raise OutputError(f"{target} is a file. Move it away, or choose another --out.")
@@ -214,3 +218,24 @@ def replaced(target: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _swept(target: Path) -> None:
+    for kind in ("old", "new"):
+        for left in target.parent.glob(f".{glob.escape(target.name)}.*.{kind}"):
+            pid = left.name.split(".")[-2]
+            if not pid.isdigit() or _running(int(pid)):
+                continue
+            if kind == "old" and not target.exists():
+                left.rename(target)
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's
+    return True

@@ -210,6 +210,10 @@ class MissingExtraError(IgmuError, ImportError):
     """An optional package is needed; the message names the extra that brings it."""
 
 
+class ClusterError(IgmuError):
+    """No other machines where some were promised."""
+
+
 class MissingToolError(IgmuError):
     """A program that igmu calls is not installed, or does not answer."""
 

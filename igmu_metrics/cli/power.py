@@ -37,6 +37,7 @@ def power(
     """Say how many prompts are needed, from scorecards or from assumed rates."""
     from igmu_data.errors import InputError
     from igmu_metrics.statistics import detectable_difference, prompts_needed
+    from igmu_metrics.statistics.power import MOST
 
     if bool(cards) == bool(rate):
         raise InputError("give scorecards, or assumed rates: igmu power --rate 0.76 --rate 0.80.")
@@ -54,7 +55,9 @@ def power(
     rates = rate or []
     if len(rates) == 2:
         n = prompts_needed(rates[0], rates[1], **assumed)  # type: ignore[arg-type]
-        say(f"{rates[0]:g} against {rates[1]:g}: {n} prompts with {seeds} image{'s' * (seeds > 1)} each")
+        say(
+            f"{rates[0]:g} against {rates[1]:g}: {'at least ' * (n >= MOST)}{n} prompts with {seeds} image{'s' * (seeds > 1)} each"
+        )
     if prompts is not None and rates:
         for value in rates:
             below, above = detectable_difference(value, prompts, **assumed)  # type: ignore[arg-type]

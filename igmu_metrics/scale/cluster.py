@@ -9,13 +9,15 @@ are those of one machine, as far as the machines' arithmetic agrees (same kind o
 
 from __future__ import annotations
 
+import os
+import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from igmu_data.errors import MetadataError, OutputError
+from igmu_data.errors import ClusterError, MetadataError, OutputError
 from igmu_data.files import beside, owned
 from igmu_metrics import generations, registry
 from igmu_metrics.evaluation import Advance, Evaluation
@@ -24,6 +26,7 @@ from igmu_metrics.networks.loading import require
 from igmu_metrics.scale import shards as sharding
 from igmu_metrics.scorecard import Scorecard
 
+_PATIENCE: Final = 5.0  # seconds that a cluster has to answer
 PER_SHARD: Final = 256  # generations a model, about: a few seconds to a minute that a dead worker costs
 
 
@@ -72,6 +75,7 @@ def run(
         ]
         if missing:
             if not ray.is_initialized():
+                _require_reachable(os.environ.get("RAY_ADDRESS", ""))
                 ray.init(include_dashboard=False, log_to_driver=False)
             resolved = [replace(model, folder=model.folder.resolve()) for model in named]
             looked = ray.data.from_items([{"shard": i} for i in missing], override_num_blocks=len(missing)).map_batches(
@@ -86,6 +90,23 @@ def run(
                 _write(out / row["name"], row["data"])
                 advance("shards", 1, len(missing) * len(names))
         yield from sharding.merge(out, device=evaluation.device)
+
+
+def _require_reachable(address: str) -> None:
+    """Refuse the address of a cluster at which nobody answers, for Ray itself would wait for minutes.
+
+    Raises:
+        ClusterError: with the address.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():  # none, "auto" or "local"
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise ClusterError(
+            f"no Ray cluster answers at RAY_ADDRESS={address} ({error}). Start it, or unset it."
+        ) from error
 
 
 class _Looker:

@@ -120,8 +120,10 @@ def read_published(path: Path) -> list[Proportion]:
 def _count(place: str, row: dict[str, str], column: str, n: int) -> int:
     text = row[column]
     if column == COUNT:
-        if not (text.isascii() and text.isdigit() and int(text) <= n):
-            raise MetadataError(f"{place}: successes is {text!r}; it must be a whole number from 0 to {TRIALS} = {n}.")
+        if not (text.isascii() and text.isdigit() and int(text[:20]) <= n):
+            raise MetadataError(
+                f"{place}: successes is {text[:40]!r}; it must be a whole number from 0 to {TRIALS} = {n}."
+            )
         return int(text)
     try:
         share = printed(text, n, percent=column == PERCENT, line=int(row["line"]))

@@ -150,6 +150,9 @@ TEXTS: Final = (
 )  # fmt: skip
 
 
+RANDOMS: Final = st.builds(Random, st.integers(0, 2**32 - 1))
+
+
 def damaged(data: bytes, random: Random) -> bytes:
     """Bytes with flipped bits, a piece missing, emptied or many times there, or only their beginning."""
     at, n = random.randint(0, len(data)), random.randint(1, 64)

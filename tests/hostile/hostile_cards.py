@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from harness import NAMES, TEXTS, VALUES, Target, command, damaged
+from harness import NAMES, RANDOMS, TEXTS, VALUES, Target, command, damaged
 from hypothesis import strategies as st
 from reported import scored
 
@@ -50,7 +50,7 @@ def changes(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Callable[[bytes], 
     )
     at, reseal = draw(st.floats(0, 1)), draw(st.booleans())
     if kind == "bytes":
-        random = draw(st.randoms(use_true_random=False))
+        random = draw(RANDOMS)
         return lambda data: damaged(data, random)
     value = draw(st.sampled_from({"name": NAMES, "renamed": NAMES, "text": TEXTS}.get(kind, VALUES)))
     if kind == "whole":

@@ -7,13 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import hostile_cards
+import hostile_inputs
 import hostile_names
 import hypothesis
 import pytest
 from harness import hit
 from hypothesis import given
 
-TARGETS = {"cards": hostile_cards.TARGET, "names": hostile_names.TARGET}
+TARGETS = {
+    "cards": hostile_cards.TARGET,
+    "names": hostile_names.TARGET,
+    "images": hostile_inputs.IMAGES,
+    "metadata": hostile_inputs.METADATA,
+    "labels": hostile_inputs.LABELS,
+    "cache": hostile_inputs.CACHE,
+}
 
 
 def thrown(name: str, n: int, root: Path) -> None:
