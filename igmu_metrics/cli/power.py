@@ -55,9 +55,8 @@ def power(
     rates = rate or []
     if len(rates) == 2:
         n = prompts_needed(rates[0], rates[1], **assumed)  # type: ignore[arg-type]
-        say(
-            f"{rates[0]:g} against {rates[1]:g}: {'at least ' * (n >= MOST)}{n} prompts with {seeds} image{'s' * (seeds > 1)} each"
-        )
+        needed = f"{'at least ' * (n >= MOST)}{n} prompts with {seeds} image{'s' * (seeds > 1)} each"
+        say(f"{rates[0]:g} against {rates[1]:g}: {needed}")
     if prompts is not None and rates:
         for value in rates:
             below, above = detectable_difference(value, prompts, **assumed)  # type: ignore[arg-type]

@@ -29,7 +29,7 @@ FORMAT: Final = (
     "(0..100, with or without %); all other columns, such as model, name the line. Decimals are read from the text."
 )
 MOST_TRIALS: Final = 10_000_000  # images or prompts: more than anybody has made, and as many as exact tests can take
-_MOST_DIGITS: Final = 20
+MOST_DIGITS: Final = 20
 _NUMBER: Final = re.compile(r"\d+(?:\.(?P<decimals>\d*))?")
 
 
@@ -88,7 +88,7 @@ def printed(text: str, n: int, *, percent: bool = False, name: str = "", line: i
     """
     percent = percent or text.strip().endswith("%")
     digits = text.strip().removesuffix("%").strip()
-    match = _NUMBER.fullmatch(digits) if len(digits) <= _MOST_DIGITS else None
+    match = _NUMBER.fullmatch(digits) if len(digits) <= MOST_DIGITS else None
     unit = Fraction(1, 100 if percent else 1)
     share = Fraction(digits) * unit if match else Fraction(-1)
     if match is None or not 0 <= share <= 1:
@@ -130,7 +130,7 @@ def trials(path: Path, row: dict[str, str]) -> int:
         MetadataError: none, or not a whole number from 1 on.
     """
     text = row.get(TRIALS, "")
-    if not text.isascii() or not text.isdigit() or len(text) > _MOST_DIGITS or not 1 <= int(text) <= MOST_TRIALS:
+    if not text.isascii() or not text.isdigit() or len(text) > MOST_DIGITS or not 1 <= int(text) <= MOST_TRIALS:
         told = text if len(text) <= 40 else f"{text[:40]}…"
         raise MetadataError(
             f"{path}, line {row['line']}: n is {told!r}; it must be a whole number from 1 to {MOST_TRIALS:,}."

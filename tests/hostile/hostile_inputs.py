@@ -22,6 +22,10 @@ from igmu_data.load import bench_rows
 from igmu_metrics.scorecard import read
 
 FORMATS: Final = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+OTHERS: Final = (
+    b"", bytes(1000), b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"PK\3\4", b"%!PS\n", b"P6 9 9 255\n", b"GIF89a",
+    b"RIFF\0\0\0\0WEBPVP8 ",
+)  # fmt: skip
 CARD: Final = f"esd.{CONFIG}.json"
 Change = Callable[[bytes], bytes]
 
@@ -103,8 +107,7 @@ def images(draw: Callable[[st.SearchStrategy[Any]], Any]) -> bytes:
     if kind == "bomb":
         return bomb(random)
     if kind == "other":
-        return random.choice((b"", b"\0" * 1000, b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"PK\3\4", b"%!PS\n", b"P6 9 9 255\n",
-                              b"GIF89a", b"RIFF\0\0\0\0WEBPVP8 ", random.randbytes(500)))  # fmt: skip
+        return random.choice((*OTHERS, random.randbytes(500)))
     out = io.BytesIO()
     form = random.choice(FORMATS)
     size = (random.choice((1, 2, 3000)), random.choice((1, 2, 9))) if kind == "tiny" else (64, 48)

@@ -18,6 +18,8 @@ from igmu_metrics.settings import Settings
 from igmu_metrics.verdict.counts import MOST_TRIALS
 
 ROOT = Path(__file__).resolve().parents[2]
+C = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+PRINTERS = (("concepts",), ("power", "--rate", "0.5", "--rate", "0.7"), ("verify", "--schema"))
 MAIN = "from igmu_metrics.cli import main; main()"
 
 
@@ -36,9 +38,7 @@ def table(place: Path, *lines: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    "env", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
-)
+@pytest.mark.parametrize("env", [{"PYTHONIOENCODING": "ascii"}, C])
 def test_a_terminal_without_our_letters(tmp_path: Path, env: dict[str, str]) -> None:
     done = igmu("compare", "--published", table(tmp_path, "名前,50,10", "other,50,40"), **env)
     assert done.returncode == 0, done.stderr
@@ -49,22 +49,16 @@ def test_a_terminal_without_our_letters(tmp_path: Path, env: dict[str, str]) -> 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize(
-    "arguments", [("concepts",), ("power", "--rate", "0.5", "--rate", "0.7"), ("verify", "--schema")]
-)
+@pytest.mark.parametrize("arguments", PRINTERS)
 def test_a_full_disk_behind_stdout(arguments: tuple[str, ...]) -> None:
     with open("/dev/full", "w", encoding="utf-8") as full:
         done = igmu(*arguments, stdout=full.fileno())
     assert done.returncode == 2
-    assert (
-        done.stderr.strip()
-        == "OutputError: cannot write to stdout: No space left on device. Make room, or write elsewhere."
-    )
+    assert done.stderr.startswith("OutputError: cannot write to stdout: No space left on device.")
+    assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize(
-    "arguments", [("concepts",), ("power", "--rate", "0.5", "--rate", "0.7"), ("verify", "--schema")]
-)
+@pytest.mark.parametrize("arguments", PRINTERS)
 def test_a_reader_that_has_seen_enough(arguments: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -84,12 +78,11 @@ def test_seeds_below_nought() -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("n", ["1" + "0" * 18, "9" * 5000, str(MOST_TRIALS + 1)])
+@pytest.mark.parametrize("n", ["1" + "0" * 18, "9" * 5000, "0" * 19 + "1" + "9" * 5000, str(MOST_TRIALS + 1)])
 def test_tables_of_more_images_than_there_are(tmp_path: Path, n: str) -> None:
     began = time.monotonic()
-    for form in ("--published",):
-        with pytest.raises(MetadataError, match="must be a whole number from 1 to 10,000,000"):
-            command("compare", form, table(tmp_path, f"a,{n},1", f"b,{n},2"))
+    with pytest.raises(MetadataError, match="must be a whole number from 1 to 10,000,000"):
+        command("compare", "--published", table(tmp_path, f"a,{n},1", f"b,{n},2"))
     (tmp_path / "t.csv").write_text(f"value,n\n0.5,{n}\n", encoding="utf-8")
     with pytest.raises(MetadataError, match="must be a whole number"):
         command("check-table", tmp_path / "t.csv")
@@ -101,15 +94,14 @@ def test_the_largest_table_is_compared_in_time(tmp_path: Path) -> None:
     n, half = MOST_TRIALS, MOST_TRIALS // 2
     assert "not significant" in command("compare", "--published", table(tmp_path, f"a,{n},{half}", f"b,{n},{half + 1}"))
     (tmp_path / "t.csv").write_text(f"value,n\n0.{'5' * 5000},10\n", encoding="utf-8")
-    with pytest.raises(MetadataError, match="no a fraction|fraction from 0 to 1"):
+    with pytest.raises(MetadataError, match="a fraction from 0 to 1"):
         command("check-table", tmp_path / "t.csv")
     assert time.monotonic() - began < 10
 
 
 def test_power_says_where_it_stops() -> None:
-    assert command("power", "--rate", "0.5", "--rate", "0.50000001").startswith(
-        "0.5 against 0.5: at least 10000000 prompts"
-    )
+    told = command("power", "--rate", "0.5", "--rate", "0.50000001")
+    assert told.startswith("0.5 against 0.5: at least 10000000 prompts")
     assert "at least" not in command("power", "--rate", "0.5", "--rate", "0.7")
 
 
