@@ -380,7 +380,7 @@ def card_files(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         inside = sorted(path.glob("*.json")) if path.is_dir() else [path]
         if not inside:
-            raise EmptyInputError(f"{path}: a folder without scorecards. Run 'igmu score … --out {path}'.")
+            raise EmptyInputError(f"{path}: a folder without scorecards. Run igmu score … {shell(['--out', path])}.")
         files += inside
     return files
 

@@ -19,6 +19,7 @@ from igmu_data import __version__
 from igmu_data.errors import ImageError, InputError, MetadataError
 from igmu_data.files import file_name as checked_name
 from igmu_data.files import owned, require_nameable
+from igmu_data.media import shell
 from igmu_metrics import generations
 from igmu_metrics.evaluation import Advance, Evaluation, Instruments
 from igmu_metrics.generations import Generations, joined
@@ -188,7 +189,8 @@ def merge(folder: Path, *, device: str | None = None) -> Iterator[Scorecard]:
     """
     paths = sorted(folder.glob("*-of-*.parquet"))
     if not paths:
-        raise MetadataError(f"{folder}: no tables. Run igmu score … --shard i/n --out {folder} for every i.")
+        run = f"igmu score … --shard i/n {shell(['--out', folder])}"
+        raise MetadataError(f"{folder}: no tables. Run {run} for every i.")
     models: dict[str, list[_Part]] = {}
     first: dict[str, Any] = {}
     for path in paths:

@@ -20,7 +20,7 @@ from igmu_metrics.metrics._aspect_sums import PROBES, preservation_of
 from igmu_metrics.scorecard import Scorecard, ScoreEntry
 
 # As many resamples as anybody waits for: what a card says is not trusted. Evaluations take 2,000.
-_BOOTSTRAP: Final = re.compile(r"([1-9][0-9]{0,4})@([0-9]{1,19})")
+_BOOTSTRAP: Final = re.compile(r"([1-9][0-9]{0,3}|10000)@([0-9]{1,19})")
 FORGET: Final = "forget_score"
 _DECIDED: Final = ("forgetting", "robustness", "preservation", *map(preservation_of, PROBES))
 

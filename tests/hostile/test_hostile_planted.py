@@ -307,6 +307,18 @@ def test_a_suggested_command_is_quoted(root: Path, esd: Path) -> None:
     )
 
 
+def test_an_error_suggests_what_can_be_pasted(root: Path, esd: Path) -> None:
+    evil = "x; touch owned"
+    (esd.parent / evil).mkdir()
+    both = (named(root, esd.parent, evil), root / "cards" / "fmn.json")
+    with pytest.raises(MetadataError, match=re.escape(f"--drawn '{evil}=DIR'")):
+        command("report", *both, "--images", "drawn", "--original-images", "cards/original")
+    with pytest.raises(IgmuError, match=re.escape("--out 'cards/x; touch owned'")):
+        command("merge", f"cards/{evil}")
+    with pytest.raises(IgmuError, match=re.escape("--out 'cards/x; touch owned'")):
+        command("verify", f"cards/{evil}")
+
+
 def test_every_writer_uses_the_function_of_its_medium() -> None:
     for path in sorted((ROOT / "igmu_metrics").rglob("*.py")):
         text = path.read_text(encoding="utf-8")

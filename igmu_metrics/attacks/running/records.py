@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from igmu_data.errors import MetadataError, OutputError
 from igmu_data.files import beside, parse_json, read_text, sha256
+from igmu_data.media import shell
 from igmu_metrics.scorecard import Lines, write_text
 
 SETTINGS: Final = "settings.json"
@@ -153,7 +154,7 @@ def read_attempts(folder: Path) -> list[Attempt]:
     """
     path = folder / ATTEMPTS
     try:
-        text = read_text(path, f"Run 'igmu attack … --out {folder}'.")
+        text = read_text(path, f"Run igmu attack … {shell(['--out', folder])}.")
         return [Attempt.model_validate_json(line) for line in text.splitlines()]
     except ValidationError as error:
         raise MetadataError(f"{path}: holds a line that is no record of an attack. Was it edited?") from error
