@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from igmu_metrics.cli._common import Bench, Config, Revision
+from igmu_metrics.cli._common import Bench, Config, Revision, say
 
 _SHOWN = 5
 
@@ -41,9 +41,9 @@ def match(
     path = matching.write(folder, found, replacing=replace)
     lost = [m for m in found if m.row is None]
     for how, n in Counter(m.how for m in found if m.row is not None).most_common():
-        typer.echo(f"{n} images by {how}")
+        say(f"{n} images by {how}")
     for m in lost[:_SHOWN]:
-        typer.echo(f"not matched: {m.path.relative_to(folder)}: {m.how}")
+        say(f"not matched: {m.path.relative_to(folder)}: {m.how}")
     if len(lost) > _SHOWN:
-        typer.echo(f"not matched: {len(lost) - _SHOWN} more")
-    typer.echo(f"{path}: {len(found) - len(lost)} of {len(found)} images of {config}")
+        say(f"not matched: {len(lost) - _SHOWN} more")
+    say(f"{path}: {len(found) - len(lost)} of {len(found)} images of {config}")
