@@ -20,7 +20,7 @@ from igmu_data.media import visible
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.verdict.verify import Problem, verify
-from igmu_metrics.verdict.verify_images import evaluation_of, images_unlike, lines_unlike
+from igmu_metrics.verdict.verify_images import evaluation_of, images_unlike, lines_unlike, signature_unlike
 
 SAMPLE: Final = 25
 MOST_FILES: Final = 50_000
@@ -107,11 +107,9 @@ def compared(card: Scorecard, images: Path, originals: Path, *, n: int = SAMPLE)
 
 def _signed(card: Scorecard, again: Scorecard) -> Iterator[Problem]:
     for name in card.scores.keys() & again.scores.keys():
-        for field, (told, found) in card.scores[name].signed().differences(again.scores[name].signed()).items():
-            if field.partition(".")[0] in _SIGNED:
-                yield Problem(
-                    f"scores.{name}.signature.{field}", f"the card is signed with {told!r}, {found!r} was found"
-                )
+        for problem in signature_unlike(card, again, name):
+            if problem.where.partition("signature.")[2].partition(".")[0] in _SIGNED:
+                yield problem
 
 
 def _unpacked(path: Path, folder: Path) -> Path:

@@ -17,7 +17,7 @@ from igmu_data.errors import IgmuError, MetadataError
 from igmu_data.files import sha256
 from igmu_data.load import bench_rows
 from igmu_metrics import registry
-from igmu_metrics.contract import Estimate
+from igmu_metrics.contract import Estimate, Signature
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.generations import ORIGINAL, Generations, Key
 from igmu_metrics.images.layouts import Model, find
@@ -30,7 +30,6 @@ from igmu_metrics.verdict.verify import Problem, differences
 TOLERANCE: Final = 1e-4
 # Follows from what a folder is called, which is the user's business.
 _NAMES: Final = frozenset({"model", "original"})
-_CORPUS: Final = frozenset({"dataset", "dataset.revision"})
 
 
 def verify_images(
@@ -60,7 +59,7 @@ def verify_images(
     if other:
         return
     (again,) = evaluation.run(Model("original", original_images), [Model("unlearned", images)], advance)
-    yield from unlike(card, again, excused=_CORPUS if changed.get("bench") is not None else ())
+    yield from unlike(card, again, excused=Signature.PLACE_FIELDS if changed.get("bench") is not None else ())
 
 
 def evaluation_of(card: Scorecard, changed: Mapping[str, Any], *, only: Collection[Key] | None = None) -> Evaluation:
@@ -108,7 +107,9 @@ def unlike(card: Scorecard, again: Scorecard, *, excused: Collection[str] = ()) 
         if name not in again.scores:
             yield Problem(f"scores.{name}", "the images do not give it; score with the same instruments")
             continue
-        yield from _signature_unlike(f"scores.{name}.signature", card, again, name, excused)
+        for problem in signature_unlike(card, again, name):
+            if problem.where.partition("signature.")[2] not in excused:
+                yield problem
         told_figures, figures = card.scores[name].figures, again.scores[name].figures
         for key in sorted(figures.keys() - told_figures.keys()):
             yield Problem(f"scores.{name}.figures.{key}", "missing, although the images give it")
@@ -125,15 +126,18 @@ def unlike(card: Scorecard, again: Scorecard, *, excused: Collection[str] = ()) 
             yield from differences(where, figure, estimate, tolerance=TOLERANCE)
 
 
-def _signature_unlike(
-    where: str, card: Scorecard, again: Scorecard, name: str, excused: Collection[str]
-) -> Iterator[Problem]:
-    differing = card.scores[name].signed().differences(again.scores[name].signed())
-    for field, (told, found) in differing.items():
-        if field in _NAMES or field in excused:
-            continue
-        cure = f". Install igmu {told} to make the card again" if field == "igmu" else ""
-        yield Problem(f"{where}.{field}", f"the card is signed with {told!r}, {found!r} was found{cure}")
+def signature_unlike(card: Scorecard, again: Scorecard, name: str) -> Iterator[Problem]:
+    """Every field in which a score's signatures differ, but what the models are called.
+
+    Stricter than comparing models (`Signature.differences`): where a corpus came from is told by the card, too.
+    """
+    told, found = card.scores[name].signature, again.scores[name].signature
+    for field in sorted((told.keys() | found.keys()) - _NAMES):
+        mine, theirs = told.get(field), found.get(field)
+        if mine != theirs:
+            cure = f". Install igmu {mine} to make the card again" if field == "igmu" else ""
+            where = f"scores.{name}.signature.{field}"
+            yield Problem(where, f"the card is signed with {mine!r}, {theirs!r} was found{cure}")
 
 
 def lines_unlike(told: Generations, found: Generations) -> Iterator[Problem]:
