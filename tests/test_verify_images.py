@@ -190,6 +190,8 @@ def test_a_sample_of_the_images(folder: Path, tmp_path: Path, monkeypatch: pytes
     known = {**sampling._KNOWN, "detector": frozenset({"labels:labels.csv"})}
     monkeypatch.setattr(sampling, "_KNOWN", known)
     monkeypatch.chdir(place)
+    for _ in range(3):  # other samples, of unequal numbers of seeds
+        assert "were scored again and are the same" in sampling.resampled(str(card), *zips, n=7)
     told = sampling.resampled(str(card), *zips, n=20)
     assert "20 of them, drawn at random, were scored again and are the same" in told
     assert "12.2%" in told

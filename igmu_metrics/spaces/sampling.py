@@ -15,12 +15,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+from igmu_data import __version__
 from igmu_data.errors import IgmuError, InputError
 from igmu_data.media import visible
 from igmu_data.taxonomy import SANDBOX
+from igmu_metrics.contract import Setting
+from igmu_metrics.evaluation import Evaluation, both
+from igmu_metrics.generations import Generations
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.verdict.verify import Problem, verify
-from igmu_metrics.verdict.verify_images import evaluation_of, images_unlike, lines_unlike, signature_unlike
+from igmu_metrics.verdict.verify_images import evaluation_of, images_unlike, lines_unlike
 
 SAMPLE: Final = 25
 MOST_FILES: Final = 50_000
@@ -36,20 +40,6 @@ _KNOWN: Final[Mapping[str, frozenset[Any]]] = {
     "bench": frozenset({None, SANDBOX}),
     "revision": frozenset({None}),
 }
-# Fields of signatures that do not depend on which generations were scored.
-_SIGNED: Final = (
-    "detector",
-    "clip",
-    "features",
-    "lpips",
-    "dataset",
-    "strip",
-    "blank",
-    "config",
-    "on_error",
-    "igmu",
-    "v",
-)
 
 
 def resampled(card: str | None, images: str | None, originals: str | None, *, n: int = SAMPLE) -> str:
@@ -101,15 +91,34 @@ def compared(card: Scorecard, images: Path, originals: Path, *, n: int = SAMPLE)
     places = sorted(random.SystemRandom().sample(range(len(keys)), min(n, len(keys))))
     sample = card.generations.where(places)
     chosen = evaluation_of(card, {"device": "cpu"}, only=sample.keys)
-    (again,) = chosen.run(originals, [images])
-    return len(places), [*lines_unlike(sample, again.generations), *_signed(card, again)]
+    found, signed = _seen(chosen, originals, images)
+    return len(places), [*lines_unlike(sample, found), *_signed(card, signed)]
 
 
-def _signed(card: Scorecard, again: Scorecard) -> Iterator[Problem]:
-    for name in card.scores.keys() & again.scores.keys():
-        for problem in signature_unlike(card, again, name):
-            if problem.where.partition("signature.")[2].partition(".")[0] in _SIGNED:
-                yield problem
+def _seen(evaluation: Evaluation, originals: Path, images: Path) -> tuple[Generations, dict[str, Setting]]:
+    """The lines of a sample, and what any score of them is signed with. Scores are not computed: a sample need not have
+    as many seeds of every prompt.
+    """
+    before, after = evaluation.found(originals, [images])
+    with evaluation.opened() as tools:
+        first = evaluation.measured(before, tools, originals.name)
+        second = evaluation.measured(after, tools, images.name, original=first)
+        table, _ = both(first, second, tools, skip=evaluation.on_error == "skip")
+        signed: dict[str, Setting] = {"config": evaluation.config, "on_error": evaluation.on_error, "igmu": __version__}
+        signed |= {
+            field: value for field, value in evaluation.signed(table, evaluation.rows()).items() if field != "images"
+        }
+        for role, info in tools:
+            signed |= info.signature(role)
+    return table, signed
+
+
+def _signed(card: Scorecard, signed: Mapping[str, Setting]) -> Iterator[Problem]:
+    for name, entry in card.scores.items():
+        for field, told in entry.signature.items():
+            if field in signed and signed[field] != told:
+                what = f"the card is signed with {told!r}, {signed[field]!r} was found"
+                yield Problem(f"scores.{name}.signature.{field}", what)
 
 
 def _unpacked(path: Path, folder: Path) -> Path:
