@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from igmu_metrics.cli._common import Bench, Device, Revision, option
+from igmu_metrics.cli._common import Bench, Device, Revision, document, option, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,11 +79,11 @@ def run(
             raise InputError(f"{flag} is missing; give it, or a run file that holds {name}.")
     made = plans.from_mapping(given, str(plan) if plan is not None else "options")
     if dry_run:
-        typer.echo(running.told(running.prepare(made, out, device=device, trust_code=trust_code)))
+        document(f"{running.told(running.prepare(made, out, device=device, trust_code=trust_code))}\n")
         return
     cards = running.run(made, out, device=device, trust_code=trust_code)
     _show(cards)
-    typer.echo(f"report: {out / running.REPORT}    scorecards: {out / running.CARDS}")
+    say(f"report: {out / running.REPORT}    scorecards: {out / running.CARDS}")
 
 
 def _show(cards: Sequence[Scorecard]) -> None:
