@@ -22,6 +22,7 @@ from igmu_data.taxonomy import SANDBOX
 from igmu_metrics.contract import Setting
 from igmu_metrics.evaluation import Evaluation, both
 from igmu_metrics.generations import Generations
+from igmu_metrics.images.layouts import Model
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.verdict.verify import Problem, verify
 from igmu_metrics.verdict.verify_images import evaluation_of, images_unlike, lines_unlike
@@ -99,10 +100,10 @@ def _seen(evaluation: Evaluation, originals: Path, images: Path) -> tuple[Genera
     """The lines of a sample, and what any score of them is signed with. Scores are not computed: a sample need not have
     as many seeds of every prompt.
     """
-    before, after = evaluation.found(originals, [images])
+    before, after = evaluation.found(Model("original", originals), [Model("unlearned", images)])
     with evaluation.opened() as tools:
-        first = evaluation.measured(before, tools, originals.name)
-        second = evaluation.measured(after, tools, images.name, original=first)
+        first = evaluation.measured(before, tools, "original")
+        second = evaluation.measured(after, tools, "unlearned", original=first)
         table, _ = both(first, second, tools, skip=evaluation.on_error == "skip")
         signed: dict[str, Setting] = {"config": evaluation.config, "on_error": evaluation.on_error, "igmu": __version__}
         signed |= {
