@@ -234,7 +234,7 @@ def test_the_cache_is_neither_read_nor_written(
     assert list(verify_images(read(card), folder / "forgetful", folder / "original", detector=labels, cache=True)) == []
     images = ["--images", str(folder / "forgetful"), "--original-images", str(folder / "original")]
     done = CliRunner().invoke(app, ["verify", str(card), *images, "--detector", labels])
-    assert "and its images give the same scores" in done.output.replace("\n", " ")
+    assert "and its images give the same lines" in done.output.replace("\n", " ")
 
 
 def test_values_that_somebody_wrote_into_the_cache_are_found_out(
