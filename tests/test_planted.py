@@ -1,6 +1,6 @@
 """One defect at a time is planted in an unlearned model's images, and every way in has to refuse it or to name it.
 
-A new way in is a line in `ENTRIES`, a new defect one in `DEFECTS`.
+A new way in is a line in `ENTRIES`, a new defect one in `DEFECTS`. Ray is slow, and has its own.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import csv
 import json
 import os
 import re
+import warnings
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from igmu_data.errors import IgmuError
 from igmu_data.load import bench_rows
 from igmu_metrics.cli import app
 from igmu_metrics.evaluation import Evaluation
-from igmu_metrics.scale import shards
+from igmu_metrics.scale import cluster, shards
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.spaces import compute
 
@@ -87,8 +88,23 @@ def _space(job: Job) -> str:
 
 
 FOLDERS: Final = {"Evaluation": _python, "igmu score": _command, "shards and merge": _shards}
+
+
+def _ray(job: Job) -> str:
+    """In a session of Ray that all cases share, and that ends with the process."""
+    ray = pytest.importorskip("ray")
+    tables = job.unlearned.parent / "tables"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Ray, about its own parts
+        if not ray.is_initialized():
+            ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+        return _told(cluster.run(job.evaluation, job.original, [job.unlearned], tables, workers=1))
+
+
+RAY: Final = {"Ray": _ray}
 LISTS: Final = {"igmu_metrics.score": _score, "Space": _space}
 ENTRIES: Final = FOLDERS | LISTS
+EVERY: Final = ENTRIES | RAY
 
 
 def _images(job: Job, share: int = 3) -> list[Path]:
@@ -295,6 +311,11 @@ CASES: Final = [
     *((entry, name, *DEFECTS[name]) for name in DEFECTS for entry in ENTRIES),
     *((entry, name, *OF_FOLDERS[name]) for name in OF_FOLDERS for entry in FOLDERS),
     *((entry, name, *OF_LISTS[name]) for name in OF_LISTS for entry in LISTS),
+    *(
+        pytest.param(entry, name, *case, marks=pytest.mark.slow, id=f"{entry}-{name}")
+        for name, case in (DEFECTS | OF_FOLDERS).items()
+        for entry in RAY
+    ),
 ]
 
 
@@ -326,10 +347,10 @@ def job(drawn: Path, bench_folder: Path, tmp_path: Path) -> Job:
     )
 
 
-@pytest.mark.parametrize("entry", ENTRIES)
+@pytest.mark.parametrize("entry", [*ENTRIES, *(pytest.param(e, marks=pytest.mark.slow) for e in RAY)])
 def test_without_a_defect_nothing_is_said(entry: str, job: Job) -> None:
     """Else a case below would pass whatever happens."""
-    told = re.sub(r"\s+", " ", ENTRIES[entry](job))
+    told = re.sub(r"\s+", " ", EVERY[entry](job))
     for name, (_, says) in (DEFECTS | OF_FOLDERS | OF_LISTS).items():
         assert re.search(says, told) is None, name
 
@@ -340,7 +361,7 @@ def test_a_defect_is_refused_or_named(
 ) -> None:
     plant(job)
     try:
-        told = ENTRIES[entry](job)
+        told = EVERY[entry](job)
     except IgmuError as error:
         told = str(error)
     assert re.search(says, re.sub(r"\s+", " ", told)), f"{entry} says of {name!r} only: {told}"

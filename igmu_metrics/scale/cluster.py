@@ -17,7 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from igmu_data.errors import ClusterError, MetadataError, OutputError
+from igmu_data import errors
+from igmu_data.errors import ClusterError, IgmuError, MetadataError, OutputError
 from igmu_data.files import beside, owned
 from igmu_metrics import generations, registry
 from igmu_metrics.evaluation import Advance, Evaluation
@@ -87,6 +88,8 @@ def run(
                 fn_constructor_args=(evaluation, resolved, n, registry.files(), known),
             )
             for row in looked.iter_rows():
+                if row["error"]:
+                    raise _raised(row["error"])
                 _write(out / row["name"], row["data"])
                 advance("shards", 1, len(missing) * len(names))
         yield from sharding.merge(out, device=evaluation.device)
@@ -124,21 +127,42 @@ class _Looker:
         self._tools = self._opened.__enter__()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
-        names, data = [], []
+        found: dict[str, list[Any]] = {"name": [], "data": [], "error": []}
         for i in batch["shard"]:
             with tempfile.TemporaryDirectory() as place:
-                files = sharding.look(
-                    self._evaluation,
-                    self._original,
-                    self._unlearned,
-                    (int(i), self._n),
-                    Path(place),
-                    tools=self._tools,
-                    known=self._known,
-                )
-                names += [file.name for file in files]
-                data += [file.read_bytes() for file in files]
-        return {"name": names, "data": data}
+                try:
+                    files = sharding.look(
+                        self._evaluation,
+                        self._original,
+                        self._unlearned,
+                        (int(i), self._n),
+                        Path(place),
+                        tools=self._tools,
+                        known=self._known,
+                    )
+                except IgmuError as error:
+                    files, told = [Path()], _told(error)
+                else:
+                    told = ""
+                for file in files:
+                    found["name"].append(file.name)
+                    found["data"].append(b"" if told else file.read_bytes())
+                    found["error"].append(told)
+        return found
+
+
+def _told(error: IgmuError) -> str:
+    """An error as text: Ray hands on no exception but as a traceback."""
+    return f"{type(error).__name__}\n{error}"
+
+
+def _raised(told: str) -> IgmuError:
+    """The error that a worker told of, of its own kind."""
+    name, _, message = told.partition("\n")
+    kind = getattr(errors, name, IgmuError)
+    error: IgmuError = kind.__new__(kind)
+    Exception.__init__(error, message)
+    return error
 
 
 def _there(path: Path, evaluation: Evaluation, content: str) -> bool:
