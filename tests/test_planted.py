@@ -97,6 +97,7 @@ def _ray(job: Job) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Ray, about its own parts
         if not ray.is_initialized():
+            os.environ.setdefault("RAY_worker_niceness", "0")  # a busy machine would starve them
             ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
         return _told(cluster.run(job.evaluation, job.original, [job.unlearned], tables, workers=1))
 
