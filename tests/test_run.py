@@ -96,6 +96,17 @@ class TestWhatItMakes:
         assert "2 models, sandbox.church 29 prompts: 58 images, 58 of them to generate" in result.output
         assert not (tmp_path / "out").exists()
 
+    def test_another_persons_verify_makes_the_cards_again(self, done: tuple[Path, Result], tmp_path: Path) -> None:
+        copy = shutil.copytree(done[0], tmp_path / "copy")
+        whole = CliRunner().invoke(app, ["verify", str(copy)])
+        assert whole.exit_code == 0, whole.output
+        assert "its images give the same lines" in whole.output.replace("\n", " ")
+        first, second = sorted((copy / "images" / "sandbox.church" / "esd").glob("*.png"))[:2]
+        data = first.read_bytes()
+        first.write_bytes(second.read_bytes())
+        second.write_bytes(data)
+        assert CliRunner().invoke(app, ["verify", str(copy)]).exit_code != 0
+
     def test_options_take_precedence(self, tmp_path: Path) -> None:
         result = igmu(
             *(run_file(tmp_path / "run.yaml"), "--unlearned", "a=sandbox:uce/church", "--unlearned"),

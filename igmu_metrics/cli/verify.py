@@ -12,7 +12,10 @@ from igmu_metrics.cli._common import Device, document, option, say
 
 def verify(
     cards: Annotated[
-        list[Path] | None, typer.Argument(metavar="CARD.json...", help="The scorecards to check, or folders of them.")
+        list[Path] | None,
+        typer.Argument(
+            metavar="CARD.json...", help="The scorecards to check, folders of them, or of igmu run with its images."
+        ),
     ] = None,
     images: Annotated[
         Path | None,
@@ -41,11 +44,12 @@ def verify(
     """Check whether a scorecard agrees with itself. That its lines are true only --images can tell, by scoring again.
 
     Without images this finds accidents and careless edits: the hash over the content, impossible figures, and figures
-    that do not follow from the card's lines. Whoever invents the lines, too, passes it. With --images the card is made
-    again and compared whole; how the models are called and who generated the images is the card's word even then.
-    --signer tells whose key vouches for the file (igmu sign).
+    that do not follow from the card's lines. Whoever invents the lines, too, passes it. With --images, or given the
+    folder of an igmu run, which has them, the card is made again and compared whole; how the models are called and who
+    generated the images is the card's word even then. --signer tells whose key vouches for the file (igmu sign).
     """
     from igmu_data.errors import InputError, VerificationError
+    from igmu_metrics.running.run import images_of, run_cards
     from igmu_metrics.scorecard import card_files
 
     if schema:
@@ -59,7 +63,7 @@ def verify(
         raise InputError("no scorecard; give one, or --schema.")
     if (images is None) != (original_images is None):
         raise InputError("only one of --images and --original-images is given; a card is about pairs.")
-    files = card_files(cards)
+    files = card_files([run_cards(path) for path in cards])
     if images is not None and len(files) > 1:
         raise InputError(f"--images are those of one model, but there are {len(files)} scorecards; give one card.")
     if signer is not None:
@@ -69,7 +73,11 @@ def verify(
             require_signer(path, signer)
             say(f"{path}: signed by {signer}")
     given = {"bench": bench, "detector": detector, "device": device}
-    failed = {path: n for path in files if (n := _problems(path, images, original_images, given))}
+    failed = {}
+    for path in files:
+        pair = (images, original_images) if images and original_images else images_of(path)
+        if n := _problems(path, *(pair or (None, None)), given):
+            failed[path] = n
     if failed:
         told = "; ".join(f"{path}: {n} problem{'s' * (n > 1)}" for path, n in failed.items())
         raise VerificationError(f"{told}. Do not rely on {'it' if len(failed) == 1 else 'them'}.")

@@ -28,7 +28,7 @@ from igmu_metrics.images.pipelines import Pipeline, find_pipeline
 from igmu_metrics.networks.progress import Advance, bars
 from igmu_metrics.report import page
 from igmu_metrics.report.folders import sections
-from igmu_metrics.running.plan import Plan, checked, written
+from igmu_metrics.running.plan import ORIGINAL, Plan, checked, written
 from igmu_metrics.scorecard import Scorecard, write, write_text
 
 PLAN: Final = "run.yaml"
@@ -187,6 +187,22 @@ def _scored(job: Job, plan: Plan, out: Path, device: str | None, advance: Advanc
     for card in evaluation.run(original, others, advance):
         write(card, out / CARDS / card_name(card.model, job.config))
         yield card
+
+
+def run_cards(path: Path) -> Path:
+    """The cards of a run's folder; any other path as it is."""
+    return path / CARDS if (path / PLAN).is_file() and (path / CARDS).is_dir() else path
+
+
+def images_of(card: Path) -> tuple[Path, Path] | None:
+    """Where a run's folder has the images of one of its cards: the model's and the original's; None for other cards."""
+    out = card.parent.parent
+    if card.parent.name != CARDS or not (out / PLAN).is_file():
+        return None
+    for folder in sorted((out / IMAGES).glob("*/*")):
+        if card.name == card_name(folder.name, folder.parent.name):
+            return folder, folder.parent / ORIGINAL
+    return None
 
 
 class Pace:
