@@ -623,6 +623,14 @@ def test_hf_classifier_matches_labels_and_sums_their_shares(vit: Path) -> None:
     assert np.ptp(shares[:, 1]) > 1e-3
 
 
+def test_a_precision_that_is_not_the_usual_one_is_signed(vit: Path, resnet: Path) -> None:
+    """And with it names the answers in the cache."""
+    for module, weights in ((hf_classifier, vit), (imagenet, resnet)):
+        usual, short = (module.load(str(weights), device="cpu", precision=p).info.settings for p in ("fp32", "bf16"))
+        assert "precision" not in usual
+        assert short["precision"] == "bf16"
+
+
 def test_hf_classifier_with_a_mapping_of_its_own(vit: Path) -> None:
     images = pictures(2, 50, seed=8)
     detector = hf_classifier.load(str(vit), device="cpu", labels={"x/fish-tank": ["an aquarium"]})

@@ -84,6 +84,23 @@ def test_every_way_of_preparing_an_image_is_signed() -> None:
     assert signatures[0].differences(signatures[1]) == {"detector.preparation": ("bicubic 224", "bilinear 224")}
 
 
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"name": "y"}, "detector"),
+        ({"revision": "2"}, "detector.revision"),
+        ({"threshold": 0.25}, "detector.threshold"),
+        ({"sensitivity": 0.9}, "detector.sensitivity"),
+        ({"n_negatives": 20}, "detector.n_negatives"),
+        ({"settings": {"precision": "bf16"}}, "detector.precision"),
+    ],
+)
+def test_all_that_an_instrument_says_of_itself_is_signed(change: dict[str, Any], field: str) -> None:
+    one = InstrumentInfo("x", "1", "bicubic 224", threshold=0.5)
+    signatures = [Signature(i.signature("detector")) for i in (one, replace(one, **change))]
+    assert list(signatures[0].differences(signatures[1])) == [field]
+
+
 def test_scores_are_signed_with_every_instrument_that_they_read(table: Generations) -> None:
     tools = Instruments(TARGET, Eye(1.0), clip=Reader(), features=Reader())  # type: ignore[arg-type]
     seen = Evaluation("object.church", cache=False).measured(table, tools, "x")

@@ -502,6 +502,14 @@ def test_those_with_a_forget_score_are_ranked_before_those_without(cards: list[S
     assert "Who has really forgotten?" in text
 
 
+def test_the_best_comes_first(cards: list[Scorecard]) -> None:
+    for values, names in (((0.4, 0.7), ["fmn", "esd"]), ((0.7, 0.4), ["esd", "fmn"])):
+        scored_so = [with_score(c, v, v - 0.1, v + 0.1) for c, v in zip(cards, values, strict=True)]
+        assert [(line.model, line.rank) for line in ranking(view(Section(scored_so, {}))).lines] == [
+            (name, at) for at, name in enumerate(names, 1)
+        ]
+
+
 def test_all_that_a_rank_rests_on_is_in_the_table(cards: list[Scorecard]) -> None:
     shown = [
         column.title for column in ranking(view(Section([with_score(c, 0.4, 0.3, 0.5) for c in cards], {}))).columns

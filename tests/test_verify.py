@@ -101,6 +101,13 @@ def _set(*path: Any, to: Any) -> Change:
     return change
 
 
+def _lose(score: str, figure: str) -> Change:
+    def change(data: dict[str, Any]) -> None:
+        del data["scores"][score]["figures"][figure]
+
+    return change
+
+
 def _drop(column: str) -> Change:
     def change(data: dict[str, Any]) -> None:
         for line in data["generations"]:
@@ -133,6 +140,11 @@ def _drop(column: str) -> Change:
         (_set("generations", 0, "id", to=""), "names no prompt"),
         (_set("generations", 0, "own", to="a\0"), "NUL"),
         (_set("generations", 0, "features", to=None), "generations.0.features"),
+        (_lose("concept_accuracy", "in_domain_retain_accuracy"), "missing, although the generations give it"),
+        (
+            _set("scores", "concept_accuracy", "figures", "in_domain_retain_accuracy", "interval", to=[0.49, 0.51]),
+            "in_domain_retain_accuracy.interval: the card tells",
+        ),
         (_drop("own_concept"), "scores.concept_accuracy: the generations do not give it"),
         (_drop("present_original"), "generations.0.present_original: None with a probability"),
         (_set("scores", "concept_accuracy", "signature", "bootstrap", to="x"), "which is none"),
@@ -153,6 +165,15 @@ def test_a_forger_who_computes_the_hash_anew(card: Path, tmp_path: Path, change:
     problems = verify(tmp_path / "card.json")[1]
     assert any(where in str(p) for p in problems), problems
     assert not any(p.where == "content_sha256" for p in problems)
+
+
+def test_a_probability_at_the_threshold_is_presence_as_in_the_evaluation(card: Path, tmp_path: Path) -> None:
+    data = json.loads(card.read_text())
+    at = next(line for line in data["generations"] if line["present"])
+    at["probability"] = data["scores"]["concept_accuracy"]["signature"]["detector.threshold"]
+    data["content_sha256"] = fingerprint(json.dumps(data))
+    (tmp_path / "card.json").write_text(json.dumps(data))
+    assert verify(tmp_path / "card.json")[1] == []
 
 
 def test_a_score_of_another_version_of_its_metric_is_a_note_and_no_problem(card: Path, tmp_path: Path) -> None:
@@ -281,6 +302,18 @@ def test_other_answers_give_other_scores(folder: Path, card: Path, tmp_path: Pat
     copy = tmp_path / "copy"
     problems = list(verify_images(read(card), copy / "forgetful", copy / "original", detector=f"labels:{labels}"))
     assert any("unlearning_accuracy" in p.where for p in problems)
+
+
+def test_images_give_a_scores_third_digit(folder: Path, card: Path) -> None:
+    told = read(card)
+    entry = told.scores["forget_score"]
+    figure = entry.figures["robustness"]
+    raised = {**entry.figures, "robustness": figure.model_copy(update={"value": (figure.value or 0.0) + 0.001})}
+    scores = {**told.scores, "forget_score": entry.model_copy(update={"figures": raised})}
+    forged = told.model_copy(update={"scores": scores})
+    labels = f"labels:{folder / 'labels.csv'}"
+    (problem,) = verify_images(forged, folder / "forgetful", folder / "original", detector=labels)
+    assert problem.where == "scores.forget_score.figures.robustness"
 
 
 # --- what a card is made of -----------------------------------------------------------------------------------------

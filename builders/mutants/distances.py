@@ -121,7 +121,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         f"{_ROOM}/jackknife.py",
         "float(stdtrit(min(prompts.counts) - 1, 0.975))",
         "float(stdtrit(min(prompts.counts) - 1, 0.95))",
-        _TESTS,
+        _MOMENTS,
         "the distance's interval is one of 90 %",
     ),
     Mutation(
@@ -129,7 +129,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         f"{_ROOM}/jackknife.py",
         "prompts = Prompts.of(x, y, x_ids, y_ids)",
         "prompts = Prompts.of(x, y, None, None)",
-        _TESTS,
+        _MOMENTS,
         "seeds of one prompt are independent in the distance's interval",
     ),
     Mutation(

@@ -10,7 +10,7 @@ _INSTRUMENTS: Final = "igmu_metrics/networks/instruments.py"
 _EVALUATION: Final = "igmu_metrics/evaluation.py"
 _CARD: Final = "igmu_metrics/scorecard.py"
 _SIGNED: Final = ("tests/test_evaluation.py",)
-_FOLDERS: Final = ("tests/test_evaluate.py",)
+_SCORED: Final = ("tests/test_evaluate.py::test_every_score_is_signed_with_what_it_is_of",)
 _STORE: Final = ("tests/test_store.py",)
 _VERIFY: Final = ("tests/test_verify.py",)
 _CHANGED: Final = (*_SIGNED, "tests/test_rerun.py::test_a_changed_network_is_another")
@@ -45,7 +45,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         _INSTRUMENTS,
         'for name in ("threshold", "sensitivity", "specificity", "n_positives", "n_negatives"):\n            if (value',
         'for name in ("threshold",):\n            if (value',
-        (*_SIGNED, *_FOLDERS),
+        _SIGNED,
         "accuracies that were corrected by other error rates compare",
     ),
     Mutation(
@@ -61,7 +61,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "igmu_metrics/detectors/_common.py",
         'return {} if precision == "fp32" else {"precision": precision}',
         "return {}",
-        (*_SIGNED, "tests/test_rerun.py::test_precisions_are_told_apart"),
+        ("tests/test_detectors.py::test_a_precision_that_is_not_the_usual_one_is_signed",),
         "detectors in bfloat16 are signed, and cached, as those in fp32",
     ),
     Mutation(
@@ -69,7 +69,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "igmu_metrics/contract.py",
         '        "v": metric.INFO.version,\n',
         "",
-        ("tests/test_engine.py", "tests/test_compare.py", *_SIGNED),
+        ("tests/metrics/test_laws.py",),
         "scores of another version of a metric compare",
     ),
     Mutation(
@@ -77,7 +77,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "igmu_metrics/contract.py",
         '"bootstrap": f"{resamples}@{seed}",',
         '"bootstrap": f"{resamples}",',
-        ("tests/test_engine.py", *_SIGNED),
+        ("tests/metrics/test_laws.py",),
         "intervals of other random draws look like the same",
     ),
     Mutation(
@@ -85,7 +85,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "igmu_metrics/metrics/attack_success_rate.py",
         'settings: dict[str, Setting] = {"k": k, "conditional": conditional}',
         'settings: dict[str, Setting] = {"conditional": conditional}',
-        ("tests/metrics/test_attack_success_rate.py", *_FOLDERS),
+        ("tests/metrics/test_attack_success_rate.py", *_SCORED),
         "attack success in one try compares with that in five",
     ),
     Mutation(
@@ -93,7 +93,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         _EVALUATION,
         '{**fields, "rows": digest(table["id"].tolist()), **_instruments(metric, tools)}',
         "{**fields, **_instruments(metric, tools)}",
-        (*_SIGNED, *_FOLDERS),
+        _SCORED,
         "scores on other prompts compare",
     ),
     Mutation(
@@ -101,7 +101,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         _EVALUATION,
         'told = {"dataset": bench, "dataset.revision"',
         'told = {"dataset.revision"',
-        (*_FOLDERS, *_SIGNED),
+        _SCORED,
         "scores on other corpora compare",
     ),
     Mutation(
@@ -109,7 +109,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         _EVALUATION,
         '            "original": original,\n',
         "",
-        (*_FOLDERS, *_VERIFY),
+        _SCORED,
         "scores against other originals compare",
     ),
     Mutation(
@@ -117,7 +117,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         _EVALUATION,
         '            "on_error": self.on_error,\n',
         "",
-        _FOLDERS,
+        _SCORED,
         "scores that left images out compare with those that did not",
     ),
     Mutation(
