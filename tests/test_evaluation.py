@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -122,3 +123,19 @@ def test_cache_keys_differ_in_precision(tmp_path: Path) -> None:
     first, second = (registry.detector(f"clip:{folder}", precision=p) for p in ("fp32", "bf16"))
     assert answer_key(first, TARGET) != answer_key(second, TARGET)
     assert answer_key(first, TARGET) != answer_key(first, "object/castle")
+
+
+@pytest.mark.parametrize("change", [{"name": "y"}, {"revision": "2"}, {"preparation": "b"}, {"settings": {"size": 2}}])
+def test_cache_keys_differ_in_all_that_values_follow_from(change: dict[str, Any]) -> None:
+    """Of what is the same but for one field, one must never get the values of the other."""
+    info = InstrumentInfo("x", "1", "a", threshold=0.5, settings={"size": 1})
+    one, other = (SimpleNamespace(info=i) for i in (info, replace(info, **change)))
+    assert feature_key(one) != feature_key(other)  # type: ignore[arg-type]
+    assert answer_key(one, TARGET) != answer_key(other, TARGET)  # type: ignore[arg-type]
+
+
+def test_cache_keys_of_extractors_name_the_pixels_that_they_see() -> None:
+    info = InstrumentInfo("x", "1", "a")
+    one, other = (SimpleNamespace(info=info, preparation=p) for p in ("crop", "resize"))
+    assert feature_key(one) != feature_key(other)  # type: ignore[arg-type]
+    assert feature_key(one, texts=True) == feature_key(other, texts=True) != feature_key(one)  # type: ignore[arg-type]

@@ -109,6 +109,15 @@ def test_texts_and_pairs_are_kept_too(tmp_path: Path, store: Store) -> None:
     assert (one.pairs, two.pairs, one.texts, two.texts) == (3, 0, 2, 1)
 
 
+def test_a_distance_is_of_both_images(tmp_path: Path, store: Store) -> None:
+    """Of an image that was compared with one original, that to another is not known yet; nor the other way round."""
+    a, b, c = (picture(tmp_path / f"{r}.png", (r, 0, 10)) for r in (0, 51, 255))
+    found = [
+        observe([i], partners=[p], distance=Counting(), store=store)["lpips"][0] for i, p in ((a, b), (a, c), (b, c))
+    ]
+    np.testing.assert_allclose(found, [17, 85, 68])
+
+
 def test_the_bound_keeps_what_was_used_last(tmp_path: Path) -> None:
     path = tmp_path / "features.sqlite"
     store = Store(path, 10**9)

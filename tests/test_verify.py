@@ -133,6 +133,8 @@ def _drop(column: str) -> Change:
         (_set("scores", "forget_score", "n_failed", to=2), "failures are listed"),
         (_set("generations", 0, "present", to=True), "generations.0.present"),
         (_set("generations", 3, "sha256", to="0" * 64), "inputs_sha256"),
+        (_set("generations", 3, "sha256_original", to="0" * 64), "inputs_sha256"),
+        (_set("generations", 3, "seed", to=12345), "inputs_sha256"),
         (_set("generations", 0, "probability", to=1.2), "generations.0.probability"),
         (_set("generations", 0, "status", to="unclear"), "generations.0.status"),
         (_set("generations", 0, "seed", to=2**64 - 1), "at most 64 bits"),

@@ -57,8 +57,8 @@ class Done:
     @property
     def by(self) -> str:
         """The test that failed."""
-        lines = [line.split() for line in self.output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-        return lines[0][1] if lines else "?"
+        lines = [line for line in self.output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+        return lines[0].partition(" - ")[0].partition(" ")[2] if lines else "?"
 
 
 def run(
