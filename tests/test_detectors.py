@@ -275,6 +275,17 @@ def test_links(tmp_path: Path) -> None:
     assert asked(path, ["link/b.png"], ["x/y"]) == [[0.0]]
 
 
+def test_images_of_one_name_have_the_labels_of_their_own_folders(tmp_path: Path) -> None:
+    """Two models' images are called alike."""
+    for model in ("esd", "original"):
+        (tmp_path / model).mkdir()
+    path = write(tmp_path / "l.csv", "path,present\nesd/0.png,no\noriginal/0.png,yes\n")
+    assert asked(path, ["original/0.png", "esd/0.png"], ["x/y"]) == [[1.0], [0.0]]
+    path = write(tmp_path / "l.csv", "path,present\nesd/0.png,no\n")
+    with pytest.raises(LabelError, match=r"original/0\.png: no label"):
+        asked(path, ["original/0.png"], ["x/y"])
+
+
 def test_an_absolute_path_matches(tmp_path: Path) -> None:
     path = write(tmp_path / "l.csv", f"path,present\n{tmp_path / 'a.png'},yes\n")
     assert asked(path, ["a.png"], ["x/y"]) == [[1.0]]

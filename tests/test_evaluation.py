@@ -73,6 +73,16 @@ def test_alignment_reads_prompts_and_what_is_left_reads_stripped_ones(table: Gen
     assert found["alignment"].tolist() != found["stripped_alignment"].tolist()
 
 
+@pytest.mark.parametrize("model", ["unlearned", "original"])
+def test_what_failed_for_either_model_is_left_out_for_both_and_said(table: Generations, model: str) -> None:
+    tools = Instruments(TARGET, Eye(1.0))  # type: ignore[arg-type]
+    good = Evaluation("object.church", cache=False).measured(table, tools, "x")
+    bad = good.with_columns(status=["failed: no file", *good["status"].tolist()[1:]])
+    found, failures = both(*((good, bad) if model == "unlearned" else (bad, good)), tools, skip=True)
+    assert found.keys == table.keys[1:]
+    assert failures == [f"{model} model: no file"]
+
+
 def test_the_forget_score_aligns_with_stripped_prompts_alone() -> None:
     assert {"stripped_alignment", "stripped_alignment_original"} <= set(forget_score.USES)
     assert not {"alignment", "alignment_original"} & set(registry.columns(forget_score))
