@@ -103,6 +103,7 @@ def test_a_table_of_other_images_is_no_earlier_work(drawn: Path, evaluation: Eva
         return shards.contents(labelled.found(drawn / "original", [folder])[1])
 
     assert cluster._there(path, labelled, content())
+    assert not cluster._there(path, replace(labelled, threshold=0.9), content())
     _exchange(drawn / "forgetful", folder)
     assert not cluster._there(path, labelled, content())
     path.write_bytes(b"half")
