@@ -157,6 +157,7 @@ def test_every_score_is_signed_with_what_it_is_of(folder: Path, evaluation: Eval
         "on_error": "raise",
         "dataset": identity(locate(evaluation.config, evaluation.bench)),
         "dataset.revision": "default",
+        "dataset.rows": digest(evaluation.rows()),
         "rows": digest(card.generations["id"].tolist()),
     }
     for name, entry in card.scores.items():

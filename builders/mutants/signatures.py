@@ -98,11 +98,19 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     ),
     Mutation(
         "signature-without-dataset",
-        _EVALUATION,
-        'told = {"dataset": bench, "dataset.revision"',
-        'told = {"dataset.revision"',
+        "igmu_data/load.py",
+        '        "dataset": f"{BENCH} {VERSION}" if made else identity(_place(config, bench, revision)[0]),\n',
+        "",
         _SCORED,
         "scores on other corpora compare",
+    ),
+    Mutation(
+        "signature-without-rows-of-the-corpus",
+        "igmu_data/load.py",
+        '        "dataset.rows": digest(row.id for row in rows),\n',
+        "",
+        _SCORED,
+        "scores on another version of the corpus compare",
     ),
     Mutation(
         "signature-without-original",
