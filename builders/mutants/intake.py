@@ -115,7 +115,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "outside-of-the-folder",
         _LAYOUTS,
-        "        if not image.resolve().is_relative_to(folder.resolve()):\n",
+        "        if not _real(image).is_relative_to(home):\n",
         "        if not image.is_relative_to(folder):\n",
         _LISTED,
         "a line may name any file of the machine",
@@ -210,7 +210,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     ),
     Mutation(
         "checksums-of-png-ignored",
-        "igmu_metrics/images/files.py",
+        "igmu_metrics/images/whole.py",
         "if critical and zlib.crc32(",
         "if not critical and zlib.crc32(",
         _IMAGES,

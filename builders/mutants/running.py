@@ -92,7 +92,9 @@ def run(
         trees = [_copied(root, Path(place) / f"copy{i}") for i in range(max(1, min(jobs, len(mutations))))]
         say(f"{len(mutations)} mutants, {len(trees)} at a time; first their tests without any")
         # Just as they will be run: some fail alone that pass after others.
-        for done in _each(trees, map(Job, dict.fromkeys(one.tests for one in mutations)), inf):
+        plain = [Job(tests) for tests in dict.fromkeys(one.tests for one in mutations)]
+        for at, done in enumerate(_each(trees, plain, inf), 1):
+            say(f"[{at}/{len(plain)}] {'pass' if done.code == 0 else 'FAIL'} {' '.join(done.job.tests)}")
             if done.code != 0:
                 raise InputError(f"tests fail without any mutation; mend them first.\n{_tail(done)}")
         say(f"they pass ({_took(begin)})")

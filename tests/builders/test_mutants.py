@@ -83,7 +83,7 @@ def test_what_takes_too_long_has_survived(checkout: Path) -> None:
     told: list[str] = []
     late = mutant("late", "__import__('time').sleep(60)")
     assert run(checkout, (late,), seconds=3, say=told.append) == [late]
-    assert "out of time after 3 s" in told[2]
+    assert any("out of time after 3 s" in line for line in told)
 
 
 @pytest.mark.parametrize(
