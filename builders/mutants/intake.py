@@ -8,6 +8,7 @@ from builders.mutants.mutation import Mutation
 
 _EVALUATION: Final = "igmu_metrics/evaluation.py"
 _LAYOUTS: Final = "igmu_metrics/images/layouts.py"
+_NOTES: Final = "igmu_metrics/images/notes.py"
 _TABLE: Final = "igmu_metrics/generations.py"
 _METADATA: Final = ("tests/test_identity.py::test_all_that_metadata_says_is_checked",)
 _LISTED: Final = ("tests/test_generations.py",)
@@ -59,24 +60,24 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "ways-of-generating-not-compared",
         _EVALUATION,
-        '            require_alike(other.paired(first, skip=self.on_error == "skip")[0])\n',
-        "",
+        'require_alike(other.paired(first, skip=self.on_error == "skip")[0])',
+        'other.paired(first, skip=self.on_error == "skip")',
         _METADATA,
         "models that were generated otherwise are compared",
     ),
     Mutation(
         "called-like-the-original",
-        _EVALUATION,
-        "if folder.name == original.name and folder.resolve() != original.resolve():",
-        "if folder.name == original.name and folder.resolve() == original.resolve():",
-        ("tests/test_identity.py::test_a_model_called_like_the_original_is_refused",),
+        _LAYOUTS,
+        "if other.resolve() != one.folder.resolve():",
+        "if other.resolve().name != one.folder.resolve().name:",
+        ("tests/test_identity.py::test_two_folders_of_one_last_name_are_asked_for_names",),
         "a model's card looks like the original's own",
     ),
     Mutation(
         "sizes-not-told",
-        _EVALUATION,
-        'for name in ("format", "width", "height", "mode")]\n    kinds',
-        'for name in ("format", "mode")]\n    kinds',
+        _NOTES,
+        'for name in ("format", "width", "height", "mode")]',
+        'for name in ("format", "mode")]',
         ("tests/test_identity.py::test_files_of_another_kind_are_said_and_signed",),
         "images of another size are compared without a word",
     ),
@@ -146,9 +147,9 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     ),
     Mutation(
         "copies-not-told",
-        _EVALUATION,
-        "seeds.setdefault(sha, set()).add(seed)",
-        "seeds.setdefault(sha, set()).add(0)",
+        _NOTES,
+        "if n := sum(len({seed for _, seed in of}) - 1 for of in keys.values()):",
+        "if n := sum(len({row for row, _ in of}) - 1 for of in keys.values()):",
         ("tests/test_identity.py::test_copies_are_said",),
         "one image for all seeds goes unnoticed",
     ),

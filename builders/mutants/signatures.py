@@ -291,8 +291,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "cache-drops-what-was-used-last",
         "igmu_metrics/networks/store.py",
-        '"SELECT id, LENGTH(value), used FROM features ORDER BY used DESC, id"',
-        '"SELECT id, LENGTH(value), used FROM features ORDER BY used, id"',
+        '"ORDER BY last DESC, id"',
+        '"ORDER BY last, id"',
         _STORE,
         "the cache keeps what nobody uses",
     ),
