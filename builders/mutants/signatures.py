@@ -171,8 +171,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "fingerprint-of-floats",
         _CARD,
-        "json.loads(text, parse_float=_as_printed, parse_int",
-        "json.loads(text, parse_int",
+        "data = parsed(text, as_printed=True)",
+        "data = parsed(text)",
         _VERIFY,
         "digits beyond those of a float can be changed",
     ),
