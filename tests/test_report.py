@@ -430,8 +430,9 @@ def test_only_what_was_scored_alike_shares_a_table(tmp_path: Path, cards: list[S
 
 
 def test_one_model_twice_in_a_table_is_refused(tmp_path: Path, cards: list[Scorecard]) -> None:
-    for name in ("a", "b"):
-        write(cards[0], tmp_path / f"{name}.json")
+    another = cards[0].model_copy(update={"notes": ("of other images",)})  # no copy: what it was scored on differs
+    for name, card in (("a", cards[0]), ("b", another)):
+        write(card, tmp_path / f"{name}.json")
     found = read_folder(tmp_path)
     assert [c.model for c in found.cards] == ["esd"]
     (why,) = found.refused
