@@ -75,8 +75,8 @@ def verify(
     given = {"bench": bench, "detector": detector, "device": device}
     failed = {}
     for path in files:
-        pair = (images, original_images) if images and original_images else images_of(path)
-        if n := _problems(path, *(pair or (None, None)), given):
+        own = (images, original_images) if images is not None else images_of(path) or (None, None)
+        if n := _problems(path, own[0], own[1], given):
             failed[path] = n
     if failed:
         told = "; ".join(f"{path}: {n} problem{'s' * (n > 1)}" for path, n in failed.items())
