@@ -17,10 +17,10 @@ import typer
 from builders import card, sources
 from builders.croissant import write_croissant
 from builders.hubfolder import card_yaml, concept_folder, corpus_configs, replaced, write_manifest, write_split
-from builders.prompts import VERSION
-from builders.rows import concept_rows
 from builders.sandbox import corpus
 from igmu_data.errors import CorpusError, UnknownIdError, exits_on_error
+from igmu_data.rows import VERSION
+from igmu_data.rows.concept import concept_rows
 from igmu_data.schema import SPLITS
 from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, Concept, all_concepts, concept
 from igmu_data.validate import require_valid

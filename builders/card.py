@@ -8,11 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from builders.attacks import families, load
-from builders.prompts import VERSION
+from igmu_data.attacks import families, load
 from igmu_data.configs import sandbox_configs
 from igmu_data.errors import CorpusError
 from igmu_data.markdown import table
+from igmu_data.rows import VERSION
 from igmu_data.sandbox.world import SIDE, world
 from igmu_data.schema import COLUMNS, NEGATION, SPLITS, Row, features
 from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, concept

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from builders.card import REPO
 from builders.hubfolder import Config, Stored
-from builders.prompts import VERSION
 from igmu_data.files import sha256
+from igmu_data.rows import VERSION
 from igmu_data.schema import Row
 from igmu_data.taxonomy import ALL
 

@@ -15,8 +15,8 @@ import typer
 
 from builders import sources
 from builders.hubfolder import ROW_GROUP_BYTES, Config, Stored, card_yaml, replaced, write_manifest
-from builders.prompts import VERSION
 from igmu_data.errors import EmptyInputError, exits_on_error
+from igmu_data.rows import VERSION
 from igmu_data.schema import detector_features
 
 if TYPE_CHECKING:

@@ -14,8 +14,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from builders import attacks
-from igmu_data import imports, schema, taxonomy
+from igmu_data import attacks, imports, schema, taxonomy
 from igmu_data.errors import CorpusError, exits_on_error
 from igmu_data.markdown import table
 from igmu_metrics import registry

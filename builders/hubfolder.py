@@ -7,6 +7,7 @@ order of work.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ from igmu_data.configs import configs, sandbox_configs
 from igmu_data.errors import OutputError
 from igmu_data.files import sha256
 from igmu_data.load import files_of
-from igmu_data.schema import COLUMNS, SPLITS, Row, features
+from igmu_data.schema import SPLITS, Row, features, record
 from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, SANDBOX, Concept
 
 if TYPE_CHECKING:
@@ -105,13 +106,13 @@ def write_split(folder: Path, under: str, split: str, rows: Sequence[Row], pictu
     datasets.disable_progress_bars()  # one bar for the whole build instead of one a file
     records = []
     for row in rows:
-        record: dict[str, Any] = row.model_dump() | {"image": None, "seeds": list(row.seeds)}
+        stored = record(row)
         if picture := pictures.get(row.id):
             # A bare base name: a path that exists where the file is read would make `datasets` drop the bytes.
-            record["image"] = {"bytes": picture.data, "path": f"{row.id}{picture.extension}"}
-            record |= {"image_source": picture.origin, "image_sha256": picture.sha256}
-            record["license"] = f"text: {row.license}; image: {picture.license}"
-        records.append({c: record[c] for c in COLUMNS})
+            stored["image"] = {"bytes": picture.data, "path": f"{row.id}{picture.extension}"}
+            stored |= {"image_source": picture.origin, "image_sha256": picture.sha256}
+            stored["license"] = f"text: {row.license}; image: {picture.license}"
+        records.append(stored)
     table = datasets.Dataset.from_list(records, features=features())
     path = folder / under / f"{split}-00000-of-00001.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -189,10 +190,13 @@ def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
 def replaced(target: Path) -> Iterator[Path]:
     """A folder beside `target` that takes its place when the block ends well, and vanishes when it does not.
 
+    What processes that were killed left beside it goes; what one had moved away and not replaced yet comes back.
+
     Raises:
         OutputError: the place cannot be written, or is a file; what was there is there still.
     """
     fresh, old = (target.parent / f".{target.name}.{os.getpid()}.{kind}" for kind in ("new", "old"))
+    _swept(target)
     try:
         if target.exists() and not target.is_dir():
             raise OutputError(f"{target} is a file. Move it away, or choose another --out.")
@@ -214,3 +218,24 @@ def replaced(target: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _swept(target: Path) -> None:
+    for kind in ("old", "new"):
+        for left in target.parent.glob(f".{glob.escape(target.name)}.*.{kind}"):
+            pid = left.name.split(".")[-2]
+            if not pid.isdigit() or _running(int(pid)):
+                continue
+            if kind == "old" and not target.exists():
+                left.rename(target)
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's
+    return True

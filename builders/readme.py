@@ -14,10 +14,10 @@ from typing import Annotated, Final
 
 import typer
 
-from builders import attacks
 from builders import church as real
-from builders.rows import concept_rows
+from igmu_data import attacks
 from igmu_data.errors import CorpusError, exits_on_error
+from igmu_data.rows.concept import concept_rows
 from igmu_data.schema import SPLITS
 from igmu_data.taxonomy import all_concepts, domains
 from igmu_metrics.report import terminal as tables

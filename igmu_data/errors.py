@@ -9,8 +9,11 @@ from __future__ import annotations
 import difflib
 import functools
 import sys
-from collections.abc import Callable, Iterable
-from typing import ClassVar, ParamSpec, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, ParamSpec, TypeVar
+
+from igmu_data.media import visible
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -133,6 +136,10 @@ class BudgetError(IncomparableError):
     """Attacks that were tried unequally often, or with unequal effort: one rate of them all would mean nothing."""
 
 
+class UnsupportedError(InputError, NotImplementedError):
+    """An instrument that does not measure what it is asked for, such as distances of pairs of a CLIP."""
+
+
 class VerificationError(InputError):
     """A scorecard or a published table whose numbers cannot all be true; what is wrong was listed before."""
 
@@ -169,8 +176,30 @@ class LicenseError(CorpusError):
     """Material whose licence is unknown does not enter the corpus."""
 
 
+class HubError(IgmuError, OSError):
+    """A dataset cannot be had from the Hub: no connection, not there, or access must be asked for."""
+
+
 class OutputError(IgmuError, OSError):
     """The result cannot be written where it was asked for."""
+
+
+class BusyError(OutputError):
+    """Another process is writing to the place.
+
+    Args:
+        place: the folder or file.
+        owner: what is known of the process: pid, host, since.
+        lock: the file that says so.
+    """
+
+    def __init__(self, place: Path, owner: Mapping[str, Any], lock: Path) -> None:
+        named = {"pid", "host", "since"} <= owner.keys()
+        told = f"process {owner['pid']} on {owner['host']} since {owner['since']}" if named else "somebody"
+        super().__init__(
+            f"{place}: {told} is writing there. Wait until it ends, or choose another --out; if you know that it is "
+            f"dead, delete {lock}."
+        )
 
 
 class WeightsError(IgmuError):
@@ -179,6 +208,14 @@ class WeightsError(IgmuError):
 
 class MissingExtraError(IgmuError, ImportError):
     """An optional package is needed; the message names the extra that brings it."""
+
+
+class ClusterError(IgmuError):
+    """No other machines where some were promised."""
+
+
+class MissingToolError(IgmuError):
+    """A program that igmu calls is not installed, or does not answer."""
 
 
 class PluginError(IgmuError):
@@ -203,7 +240,9 @@ def exits_on_error(command: Callable[_P, _T]) -> Callable[_P, _T]:
         try:
             return command(*arguments, **options)
         except IgmuError as error:
-            sys.stderr.write(f"{type(error).__name__}: {error}\n")
+            # Further lines are indented: a name with a line end in it must not look like a message of its own.
+            told = visible(error, lines=True).replace("\n", "\n  ")
+            sys.stderr.write(f"{type(error).__name__}: {told}\n")
             raise SystemExit(error.exit_code) from error
 
     return run

@@ -1,14 +1,40 @@
-"""Files: written beside their place and renamed into it, and named by their content."""
+"""Files: written beside their place and renamed into it, named by their content, and owned by one process at a time.
+
+**Who owns a place.** A lock of the operating system (flock) on a small file in the folder, or beside the file, that is
+written to; it says who holds it. The kernel ends the lock with its owner, however that died, and on network drives that
+know it (NFS, CIFS, CephFS) it holds between machines. Where there is none (some cluster drives, Windows) what the file
+says decides: an owner on this machine is dead if there is no process of its number and start; one on another machine
+counts as alive until somebody deletes the file.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+import socket
+import stat
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any, Final
 
-from igmu_data.errors import OutputError
+from igmu_data.errors import BusyError, ChecksumError, CorpusError, InputError, MetadataError, OutputError
+from igmu_data.media import unnameable, visible
+
+if sys.platform != "win32":
+    import fcntl
+
+MANIFEST: Final = "manifest.json"
+# What JSON can write and no file's name can hold.
+_NO_TEXT: Final = re.compile(r"\\u(0000|d[89a-f])", re.IGNORECASE)
+_NO_FLOCK: Final = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+_TRIES: Final = 5
+_MOMENT: Final = 0.2  # seconds in which another process that saw the same dead owner has written its own name
 
 
 @contextmanager
@@ -34,8 +60,109 @@ def sweep(folder: Path) -> None:
         part.unlink()
 
 
+def irregular(path: Path) -> str:
+    """What stands in the place of a file, if it is none: reading a pipe or a device would never end; "" for a file.
+
+    Raises:
+        OSError: nothing is there, or links lead in a circle.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode):
+        return ""
+    kinds = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
+    return next((name for of, name in kinds if of(mode)), "a device")
+
+
+def read_text(path: Path, advice: str = "Check the path and its permissions.") -> str:
+    """The text of a file in UTF-8.
+
+    Args:
+        path: of the file.
+        advice: what to do where it cannot be read.
+
+    Raises:
+        MetadataError: it is not there, no file, or in another encoding.
+    """
+    try:
+        if what := irregular(path):
+            raise MetadataError(f"{path}: cannot be read, it is {what}. {advice}")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        number = error.object[: error.start].count(b"\n") + 1
+        raise MetadataError(f"{path}, line {number}: not UTF-8 ({error.reason}). Write it again as UTF-8.") from error
+    except OSError as error:
+        raise MetadataError(f"{path}: cannot be read ({error.strerror}). {advice}") from error
+
+
+def parse_json(text: str, where: str, advice: str) -> Any:
+    """A JSON value out of text that anybody may have written.
+
+    Args:
+        text: the text.
+        where: of it, for messages.
+        advice: what to do if it is none.
+
+    Raises:
+        MetadataError: not JSON, nested without end, a number of thousands of digits, or a text that is no Unicode text.
+    """
+    try:
+        value = json.loads(text)
+        if _NO_TEXT.search(text):
+            whole = json.dumps(value, ensure_ascii=False)
+            whole.encode()
+            if "\\u0000" in whole:
+                raise ValueError("a text holds a character of value zero")
+    except (ValueError, RecursionError) as error:
+        why = getattr(error, "msg", None) or getattr(error, "reason", None) or str(error).partition(";")[0]
+        raise MetadataError(f"{where}: not JSON that can be used ({why}). {advice}") from error
+    return value
+
+
+def manifest_of(folder: Path) -> dict[str, Any] | None:
+    """What a corpus's folder says of itself: `name`, `version` and `files` with their SHA-256; None without a manifest.
+
+    Raises:
+        CorpusError: it cannot be read, or lacks one of these.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        return None
+    advice = "Build or download the folder again."
+    try:
+        found = parse_json(read_text(path, advice), str(path), advice)
+    except MetadataError as error:
+        raise CorpusError(str(error)) from error
+    if not (isinstance(found, dict) and {"name", "version"} <= found.keys() and isinstance(found.get("files"), dict)):
+        raise CorpusError(f"{path}: not a manifest with 'name', 'version' and 'files'. {advice}")
+    return found
+
+
+def require_as_listed(folder: Path, paths: list[Path]) -> None:
+    """Refuse files that are not those that their folder's manifest lists.
+
+    Raises:
+        ChecksumError: one was changed, or is not listed.
+        CorpusError: the manifest cannot be read.
+    """
+    manifest = manifest_of(folder)
+    for path in paths if manifest is not None else ():
+        name = path.relative_to(folder).as_posix()
+        if manifest is not None and manifest["files"].get(name) != sha256(path):
+            what = "not the file that" if name in manifest["files"] else "no file that"
+            raise ChecksumError(
+                f"{path}: {what} {MANIFEST} lists, so its prompts may be others. Build or download the folder again."
+            )
+
+
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, read in pieces."""
+    """SHA-256 of a file, read in pieces.
+
+    Raises:
+        InputError: a pipe or a device, which would never end.
+        OSError: it cannot be read.
+    """
+    if what := irregular(path):
+        raise InputError(f"{path}: is {what}, not a file. Name a file.")
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
@@ -51,3 +178,150 @@ def require_writable(folder: Path) -> None:
         nearest = nearest.parent
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise OutputError(f"cannot write to {nearest}: not a writable folder. Choose another --out.")
+
+
+@contextmanager
+def owned(folder: Path | None = None, *, files: Iterable[Path] = ()) -> Iterator[None]:
+    """Be the only process that writes to a folder, or some files, until the block ends.
+
+    Args:
+        folder: made if it is not there.
+        files: single files of folders that others may write other files to.
+
+    Raises:
+        BusyError: somebody else is writing there: who, and since when.
+        OutputError: the place cannot be written to.
+    """
+    locks = {} if folder is None else {folder / ".igmu.lock": folder}
+    locks |= {file.with_name(f".{file.name}.lock"): file for file in files}
+    with ExitStack() as held:
+        for path, place in locks.items():
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                held.callback(_let_go, path, _taken(path, place))
+            except BusyError:
+                raise
+            except OSError as error:
+                raise OutputError(f"{place}: cannot be written ({error.strerror}). Choose another --out.") from error
+        yield
+
+
+def _taken(path: Path, place: Path) -> int:
+    """The lock's open file."""
+    for _ in range(_TRIES):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            known, owner, me = _flock(handle), _owner(path), _me()
+            if known is False or (known is None and _alive(owner)):
+                if owner:
+                    raise BusyError(place, owner, path)
+            elif _is_at(handle, path):
+                os.ftruncate(handle, 0)
+                os.write(handle, json.dumps(me).encode())
+                if known is None:
+                    time.sleep(_MOMENT)
+                    if (owner := _owner(path)) != me:
+                        raise BusyError(place, owner, path)
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+        time.sleep(_MOMENT / _TRIES)  # its owner has not written its name yet, or has just let go
+    raise BusyError(place, {}, path)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Whether the file is still in its place: its last owner may have removed it after we opened it."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _let_go(path: Path, handle: int) -> None:
+    if sys.platform == "win32":
+        os.close(handle)  # Windows removes no open file
+        path.unlink(missing_ok=True)
+        return
+    with suppress(OSError):  # the folder may be gone
+        path.unlink()  # while the lock holds
+    os.close(handle)
+
+
+def _flock(handle: int) -> bool | None:
+    """Whether the system gave us the lock; None where it has none to give."""
+    if sys.platform == "win32":
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_FLOCK:
+            raise
+        return None
+    return True
+
+
+def _me() -> dict[str, Any]:
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return {"pid": os.getpid(), "host": socket.gethostname(), "started": _started(os.getpid()), "since": now}
+
+
+def _owner(path: Path) -> dict[str, Any]:
+    """What a lock's file says; nothing where it is empty or torn."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _alive(owner: dict[str, Any]) -> bool:
+    pid = owner.get("pid")
+    if sys.platform == "win32" or not isinstance(pid, int) or owner.get("host") != socket.gethostname():
+        return bool(owner)  # on Windows, asking whether a process is there would end it
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user
+        pass
+    return owner.get("started") == _started(pid)
+
+
+def _started(pid: int) -> str:
+    """When a process of this machine began, in the kernel's count, as numbers are given out again; "" if unknown."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    except (OSError, ValueError, IndexError):
+        return ""
+
+
+def file_name(text: str) -> str:
+    """A text as the name of a file or folder, where it is one.
+
+    Raises:
+        InputError: it names another place or nothing, or has what cannot be seen.
+
+    >>> file_name("esd[lr=1e-5]")
+    'esd[lr=1e-5]'
+    """
+    if text.startswith(".") or "/" in text or "\\" in text or unnameable(text):
+        raise InputError(f"{visible(text)[:80]!r} cannot be a file name. Rename its folder.")
+    return text
+
+
+def require_nameable(model: str, where: Path) -> None:
+    """Refuse what cannot be a model's name.
+
+    Args:
+        model: the last name of its folder, or what a table says.
+        where: the folder or table.
+
+    Raises:
+        InputError: empty, too long, or with what cannot be seen.
+    """
+    if why := unnameable(model):
+        raise InputError(f"{visible(where)}: {visible(model)[:80]} cannot be a model's name: {why}. Rename it.")

@@ -1,23 +1,28 @@
-"""Loads the corpus, from the Hub or from a folder that `python -m builders.bench` wrote, in one call.
+"""Loads the corpus in one call: made by the package, from the Hub, or from a folder that `builders.bench` wrote.
 
-Conventions: a *bench* is either a dataset repository (`igmu/bench`) or a local folder of the same shape. Configs of the
-`nsfw` domain live in a gated repository of their own, and are found there without being asked for. Those of the
-miniature world come with the package; the bench `sandbox` is that folder.
+Conventions: a *bench* is a dataset repository (`igmu/bench`) or a local folder of the same shape. Where none and no
+revision is asked for, the package makes the rows of its own version, without a network. Configs of the `nsfw` domain
+live in a gated repository, whose terms must be accepted, and are asked for there; those of the miniature world come
+with the package, and the bench `sandbox` is that folder.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import ValidationError
+
 from igmu_data.configs import config_concepts
-from igmu_data.errors import CorpusError, EmptyInputError, InputError
-from igmu_data.schema import SPLITS, Row
+from igmu_data.errors import CorpusError, EmptyInputError, HubError, InputError
+from igmu_data.files import irregular, manifest_of, require_as_listed
+from igmu_data.rows import VERSION, checked
+from igmu_data.schema import SPLITS, Row, features, record, row_id
 from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, SANDBOX, concept
 
 if TYPE_CHECKING:
@@ -43,36 +48,84 @@ def load_bench(
             miniature world (`sandbox`, `sandbox.church`).
         split: `forget`, `retain` or `adversarial`; None for all three.
         bench: dataset repository, local folder, or `sandbox` for the folder inside the package; default the environment
-            variable IGMU_BENCH, else `igmu/bench` (`igmu/bench-nsfw` for the configs of that domain, the package for
-            those of the miniature world).
-        revision: commit or tag of the Hub repository.
+            variable IGMU_BENCH, else what the package makes (`igmu/bench-nsfw` for the configs of that domain). It
+            makes no pictures.
+        revision: commit or tag of the Hub repository, by default `igmu/bench`.
         streaming: do not download whole files first.
 
     Raises:
         UnknownConfigError: with the nearest configs.
-        InputError: a split that does not exist.
+        InputError: a split that does not exist, or a revision of a folder.
         CorpusError: a folder that is not a bench or not there, or a bench without this config.
+        HubError: the Hub cannot be reached, or does not have it.
+        ChecksumError: a file that is not the one in the folder's manifest.
     """
     import datasets
 
     config_concepts(config)
     if split is not None and split not in SPLITS:
         raise InputError(f"no split {split!r}; the splits are {', '.join(SPLITS)}.")
-    place = locate(config, bench)
-    local = Path(place).is_dir() or not _REPOSITORY.fullmatch(place)
+    if is_made(config, bench, revision):
+        made = {name: _stored(_made(config), name) for name in (SPLITS if split is None else (split,))}
+        if not streaming:
+            return datasets.DatasetDict(made) if split is None else made[split]
+        streams = {name: rows.to_iterable_dataset() for name, rows in made.items()}
+        return datasets.IterableDatasetDict(streams) if split is None else streams[split]
+    place, local = _place(config, bench, revision)
     if local and not (Path(place) / "README.md").is_file():
         made_by = "sandbox" if place == _packaged() else "bench --out DIR"
         raise CorpusError(f"{place}: no README.md, so not a bench folder. Build one: python -m builders.{made_by}.")
+    if local:
+        splits = SPLITS if split is None else (split,)
+        require_as_listed(Path(place), [p for s in splits for p in sorted(Path(place).glob(files_of(config, s)))])
     try:
         return datasets.load_dataset(place, config, split=split, revision=revision, streaming=streaming)
-    except ValueError as error:
-        if "BuilderConfig" not in str(error):
-            raise
-        raise CorpusError(f"{place} has no config {config!r}; it was built without those concepts.") from error
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if "BuilderConfig" in reason:
+            reason = f"{place} has no config {config!r}; it was built without those concepts."
+        if local:
+            raise CorpusError(reason if place in reason else f"{place}: cannot be loaded ({reason})") from error
+        at = f" at {revision}" if revision else ""
+        raise HubError(
+            f"cannot get config {config!r} of {place!r}{at} from the Hub: {reason.rstrip('.')}. Check the connection "
+            "and the access, or give a folder that holds it: --bench FOLDER."
+        ) from error
+
+
+def is_made(config: str, bench: str | os.PathLike[str] | None = None, revision: str | None = None) -> bool:
+    """Whether the package makes the rows of a config: nobody asked for others, and no terms must be accepted."""
+    elsewhere = bench or os.environ.get(ENVIRONMENT) or revision
+    return not elsewhere and config.split(".")[0] not in (RESTRICTED_DOMAIN, SANDBOX)
+
+
+def _made(config: str) -> dict[str, Row]:
+    """The rows of a config by id, in the order of a bench's files."""
+    items = sorted((concept(name) for name in config_concepts(config)), key=lambda c: (c.domain, c.family, c.slug))
+    every = [row for item in items for row in _made_of(item.id)]
+    return {row.id: row for split in SPLITS for row in every if row.split == split}
+
+
+def _stored(rows: Mapping[str, Row], split: str) -> datasets.Dataset:
+    """The rows of a split as the Hub has them."""
+    import datasets
+
+    return datasets.Dataset.from_list([record(r) for r in rows.values() if r.split == split], features=features())
+
+
+@cache
+def _made_of(name: str) -> tuple[Row, ...]:
+    from igmu_data.rows.concept import concept_rows
+    from igmu_data.validate import require_valid
+
+    rows = concept_rows(concept(name))
+    if digest(row.id for row in rows) != checked().get(name):  # somebody's own
+        require_valid(rows)
+    return tuple(rows)
 
 
 def locate(config: str, bench: str | os.PathLike[str] | None = None) -> str:
-    """The repository or folder that holds a config.
+    """The repository or folder that holds a config, whoever makes the rows.
 
     >>> locate("nsfw.nudity", "igmu/bench")
     'igmu/bench-nsfw'
@@ -86,6 +139,23 @@ def locate(config: str, bench: str | os.PathLike[str] | None = None) -> str:
     return f"{place.rstrip('/')}-nsfw" if restricted and not place.rstrip("/").endswith("-nsfw") else place
 
 
+def _place(config: str, bench: str | os.PathLike[str] | None, revision: str | None) -> tuple[str, bool]:
+    """The repository or folder that is read, and whether it is a folder.
+
+    Raises:
+        InputError: a revision of a folder.
+    """
+    if revision and not bench and not os.environ.get(ENVIRONMENT):
+        bench = BENCH  # the folder in the package has no revisions
+    place = locate(config, bench)
+    local = Path(place).is_dir() or not _REPOSITORY.fullmatch(place)
+    if local and revision:
+        raise InputError(
+            f"revision {revision!r} is given for the folder {place!r}; only a repository on the Hub has one."
+        )
+    return place, local
+
+
 def _packaged() -> str:
     from igmu_data.sandbox.packaged import bench_folder
 
@@ -94,11 +164,29 @@ def _packaged() -> str:
 
 def identity(place: str) -> str:
     """What a bench calls itself: the name and version in a folder's manifest, or the repository's id."""
-    path = Path(place) / "manifest.json"
-    if not path.is_file():
+    manifest = manifest_of(Path(place))
+    if manifest is None:
         return Path(place).name if Path(place).is_dir() else place
-    manifest = json.loads(path.read_text(encoding="utf-8"))
     return f"{manifest['name']} {manifest['version']}"
+
+
+def signed(
+    config: str, rows: Iterable[Row], *, bench: str | os.PathLike[str] | None = None, revision: str | None = None
+) -> dict[str, str]:
+    """What scores of a config say of their corpus: its name, its revision, and a digest of its rows.
+
+    Args:
+        config: what is scored.
+        rows: all of one concept; those from elsewhere compare where this digest is the same.
+        bench: as for `bench_rows`.
+        revision: likewise.
+    """
+    made = is_made(config, bench, revision)
+    return {
+        "dataset": f"{BENCH} {VERSION}" if made else identity(_place(config, bench, revision)[0]),
+        "dataset.revision": revision or "default",
+        "dataset.rows": digest(row.id for row in rows),
+    }
 
 
 def files_of(config: str, split: str) -> str:
@@ -127,30 +215,84 @@ def bench_rows(
 ) -> dict[str, Row]:
     """The rows of a config by id, without pictures; a local folder's files are read as they are.
 
+    Args:
+        config: as for `load_bench`.
+        bench: dataset repository or folder; by default the package makes the rows.
+        revision: commit or tag of the Hub repository.
+
     Raises:
         EmptyInputError: the config has no rows there.
+        CorpusError: what is there are no rows, or one has another content than its id tells.
+        ChecksumError: a file that is not the one in the folder's manifest.
+        HubError: the Hub cannot be reached, or does not have it.
     """
-    place = Path(locate(config, bench))
+    if is_made(config, bench, revision):
+        return _made(config)
+    place, local = _place(config, bench, revision)
     rows: dict[str, Row] = {}
     for split in SPLITS:
-        if place.is_dir():
-            records = (r for path in sorted(place.glob(files_of(config, split))) for r in read_records(path))
+        paths: list[Path] = []
+        if local and Path(place).is_dir():
+            paths = sorted(Path(place).glob(files_of(config, split)))
+            records = (r for path in paths for r in read_records(path))
         else:
             loaded: Any = load_bench(config, split, bench=bench, revision=revision)
             records = iter(loaded.remove_columns("image"))
-        rows |= {r["id"]: Row(**r) for r in records}
+        rows |= {r["id"]: checked_row(r, place) for r in records}
+        require_as_listed(Path(place), paths)
     if not rows:
         raise EmptyInputError(f"config {config!r} has no rows in {place}.")
     return rows
 
 
+def checked_row(fields: Mapping[str, Any], place: str) -> Row:
+    """A stored row, whose id has to be the hash of its content: a corpus with edited prompts is another corpus.
+
+    Args:
+        fields: its columns.
+        place: where it stands, for the message.
+
+    Raises:
+        CorpusError: a value that no row has, such as a seed that generators cannot tell from another.
+    """
+    try:
+        row = Row(**fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        # A text may be unfit to read, so none is quoted.
+        value = "" if isinstance(first["input"], str) else f" is {first['input']!r}"
+        what = f"{'.'.join(map(str, first['loc']))}{value}: {first['msg']}"
+        raise CorpusError(
+            f"{place}: row {fields.get('id')!r} is of another corpus ({what}). Give another --bench."
+        ) from error
+    if (found := row_id(row.model_dump())) != row.id:
+        raise CorpusError(
+            f"{place}: row {row.id!r} was changed: its content has the id {found!r}. Take the corpus as it was "
+            "published, or bring prompts of your own with igmu import-prompts."
+        )
+    return row
+
+
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of one Parquet file of the corpus as plain dictionaries, without pictures."""
+    """The rows of one Parquet file of the corpus as plain dictionaries, without pictures.
+
+    Raises:
+        CorpusError: a file that cannot be read.
+    """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    file = pq.ParquetFile(path)
-    columns = [name for name in file.schema_arrow.names if name != "image"]
-    yield from file.read(columns).to_pylist()
+    try:
+        if what := irregular(path):
+            raise CorpusError(f"{path}: cannot be read, it is {what}. Build or load it again.")
+        file = pq.ParquetFile(path)
+        columns = [name for name in file.schema_arrow.names if name != "image"]
+        records = file.read(columns).to_pylist()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise CorpusError(
+            f"{path}: cannot be read ({' '.join(str(error).split())}). Build or load it again."
+        ) from error
+    yield from records
 
 
 def digest(ids: Iterable[str]) -> str:

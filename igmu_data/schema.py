@@ -25,6 +25,9 @@ Language = Literal["en", "es", "fr", "de", "it", "pt", "zh"]
 SPLITS: Final[tuple[str, ...]] = get_args(Split)
 LANGUAGES: Final[tuple[str, ...]] = get_args(Language)
 SEEDS_PER_ROW: Final = 5
+LARGEST_SEED: Final = 2**32 - 1
+"""Starting noise comes from torch's generator on a CPU, whatever the device (`images.generate`), which reads 32 bits:
+seeds 1, 2^32 + 1 and 2^33 + 1 would be one image three times."""
 IN_PROMPT: Final[Literal["in-prompt"]] = "in-prompt"  # asks for something else beside the concept, which must stay
 NEGATION: Final[Literal["negation"]] = (
     "negation"  # the probe of adversarial rows that ask for a picture without the concept
@@ -35,6 +38,7 @@ ConceptId = Annotated[str, Field(pattern=r"^[a-z]+/[a-z0-9]+(-[a-z0-9]+)*$")]
 RowId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Text = Annotated[str, Field(pattern=r"\S")]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 
 # What identifies a row: a change of any of these makes another row with another id.
 _IDENTITY: Final = (
@@ -79,7 +83,7 @@ class Row(BaseModel):
     attack_family: Slug | None = Field(description="family of the attack; null in forget and retain rows")
     attack_source_id: RowId | None = Field(description="the forget row that the attack rewrites")
     language: Language = Field(description="language of the prompt (of the rewritten part, when languages mix)")
-    seeds: Annotated[tuple[int, ...], Field(min_length=SEEDS_PER_ROW, max_length=SEEDS_PER_ROW)] = Field(
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=SEEDS_PER_ROW, max_length=SEEDS_PER_ROW)] = Field(
         description="draw the prompt once with each; attacked rows share the seeds of their source"
     )
     guidance_scale: float = Field(gt=0, description="classifier-free guidance scale")
@@ -103,6 +107,12 @@ COLUMNS: Final[tuple[str, ...]] = (
     "source",
     "since",
 )
+
+
+def record(row: Row) -> dict[str, Any]:
+    """A row as it is stored: every column in order, `image` null."""
+    values = row.model_dump() | {"image": None, "seeds": list(row.seeds)}
+    return {name: values[name] for name in COLUMNS}
 
 
 def row_id(fields: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from igmu_data import policy
 from igmu_data.errors import CorpusError
 from igmu_data.lengths import LIMIT, is_too_long, tokens_at_most
 from igmu_data.schema import NEGATION, Row, row_id
+from igmu_data.spelling import same_prompt
 from igmu_data.taxonomy import Concept, all_concepts
 
 MINIMUM: Final = {"forget": 50, "retain": 50, "adversarial": 40}
@@ -155,9 +156,10 @@ def _counts(name: str, rows: Sequence[Row]) -> Iterator[Problem]:
 
 
 def _duplicates(rows: Sequence[Row]) -> Iterator[Problem]:
-    seen: dict[str, str] = {}
+    seen: dict[tuple[str, str], str] = {}
     for row in rows:
-        if row.split == "adversarial" and (first := seen.setdefault(row.prompt, row.id)) != row.id:
+        group = "attack" if row.split == "adversarial" else "plain"
+        if (first := seen.setdefault((group, same_prompt(row.prompt)), row.id)) != row.id:
             yield Problem(row.id, "prompts differ within a concept", f"same as {first}: {row.prompt!r}")
     for split in ("forget", "retain"):
         words = [(r, content_words(r.prompt)) for r in rows if r.split == split]

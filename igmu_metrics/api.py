@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from os.path import abspath
+from os.path import abspath, lexists
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,18 +21,22 @@ import numpy as np
 
 from igmu_data.errors import InputError, LengthMismatchError, MetadataError, UnknownIdError
 from igmu_data.schema import Row
+from igmu_data.spelling import same_prompt
 from igmu_metrics import registry
 from igmu_metrics.contract import RESAMPLES, Extract, Metric, MetricInfo, Score, Setting, scored
-from igmu_metrics.evaluation import Evaluation, Fields, asked, both, notes, require_alike, scores
+from igmu_metrics.evaluation import Evaluation, Fields, asked, both, require_alike, scores
 from igmu_metrics.generations import FAILED, Array, Generations, joined
 from igmu_metrics.images.layouts import METADATA, listed, of_listed
-from igmu_metrics.metrics._rows import present_names
+from igmu_metrics.images.notes import notes
+from igmu_metrics.metrics._rows import as_lists, present_names
 from igmu_metrics.networks.instruments import Backbone
 from igmu_metrics.networks.observe import OnError, observe
+from igmu_metrics.statistics import validation
 
 ATTACKS: Final = "attack_success_rate"
 _Listed = tuple[Path, dict[str, Any], str]  # image, record of the metadata, where it stands
 _Beside = dict[Path, dict[Path, tuple[dict[str, Any], str]]]
+_RAW: Final = ("images", "original_images", "prompts", "stripped_prompts", "row_ids")
 _LEVELS: Final = 3  # folders above an image that are searched for its metadata
 OF_FOLDERS: Final = ("layout", "prompt", "cache", "only", "lpips")
 """Settings of an evaluation that images of rows cannot have: they say how folders are read."""
@@ -82,12 +86,15 @@ def score(
     """
     metric = registry.metric(name)
     fields: dict[str, Setting] = dict(signature or {})
+    inputs = {n: validation.as_list(n, value) if n in _RAW else value for n, value in inputs.items()}
     how: dict[str, Any] = {"seed": seed, "resamples": resamples}
     if "row_ids" in inputs:
         images, row_ids = inputs.pop("images", ()), inputs.pop("row_ids")
         how |= {"device": device, "on_error": on_error, "batch_size": batch_size, "signature": fields}
         return score_rows(name, images, row_ids, **how, **inputs)
     inputs = present_names(getattr(metric, "rows", None), inputs, stacklevel=3)
+    if hasattr(metric, "rows"):
+        inputs = as_lists(metric.rows, inputs)
     inputs, n_failed = _by_prompt(metric, inputs), 0
     wanted = [e for e in metric.INFO.extracts if e.argument not in inputs and _available(e, inputs)]
     if wanted:
@@ -137,16 +144,19 @@ def _table(metric: Metric, inputs: Mapping[str, Any]) -> Generations:
 
 
 def _by_prompt(metric: Metric, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments with prompt texts as ids where there are no ids: equal texts are one prompt."""
+    """The arguments with prompt texts as ids where there are no ids: texts that are the same but for case, white space
+    and Unicode form are one prompt.
+    """
     given = dict(inputs)
     texts = given.get("prompts")
     takes = inspect.signature(metric.rows).parameters if hasattr(metric, "rows") else {}
     if texts is None or "ids" not in takes or given.get("ids") is not None:
         return given
-    given["ids"] = list(texts)
+    units = [same_prompt(text) for text in validation.texts("prompts", texts).tolist()]
+    given["ids"] = units
     other = next((x for n in ("original_images", "original_features") if (x := given.get(n)) is not None), ())
     if "original_ids" in takes and given.get("original_ids") is None and len(other) == len(given["ids"]):
-        given["original_ids"] = list(texts)  # lists of one length are about the same generations
+        given["original_ids"] = units  # lists of one length are about the same generations
     if "prompts" not in {s for e in metric.INFO.extracts for s in e.source.split("+")}:
         del given["prompts"]  # nothing else is made of them
     return given
@@ -246,6 +256,17 @@ def score_rows(
             f"{name} needs original_images (in a Space: original_predictions), the original model's images of the "
             "same rows and seeds. Whether a concept was forgotten can only be told where the original drew it."
         )
+    images, row_ids, original_images, seeds = (
+        validation.as_list(n, value)
+        for n, value in (
+            ("images", images),
+            ("row_ids", row_ids),
+            ("original_images", original_images),
+            ("seeds", seeds),
+        )
+    )
+    if budgets is not None and not isinstance(budgets, Mapping):
+        raise InputError(f"budgets is a {type(budgets).__name__}; give a mapping from row ids to efforts.")
     if len(original_images) != len(images):
         raise LengthMismatchError(f"{len(images)} images and {len(original_images)} original_images.")
     rows = evaluation.rows()
@@ -266,7 +287,7 @@ def score_rows(
     table, failures = both(before, after, tools)
     if budgets is not None:
         table = table.with_columns(budget=[None if (b := budgets.get(i)) is None else str(b) for i in table["id"]])
-    fields = {**evaluation.signed(table), **(signature or {})}
+    fields = {**evaluation.signed(table, rows), **(signature or {})}
     how: dict[str, Any] = {"k": evaluation.k, "seed": evaluation.seed, "resamples": resamples}
     found = scores(table, tools, fields=fields, n_failed=len(failures), **how)
     if name not in found:
@@ -351,7 +372,7 @@ def _listed_beside(image: Any, beside: _Beside) -> Mapping[Path, tuple[dict[str,
         return {}
     if image.parent not in beside:
         # A folder may sort its images by split; its metadata stands above them.
-        above = next((f for f in list(image.parents)[:_LEVELS] if (f / METADATA).is_file()), None)
+        above = next((f for f in list(image.parents)[:_LEVELS] if lexists(f / METADATA)), None)
         records = [] if above is None else listed(above, only_rows=True)
         beside[image.parent] = {Path(abspath(file)): (record, where) for file, record, where in records}
     return beside[image.parent]

@@ -156,7 +156,8 @@ class Result:
 class Signature:
     """Everything that can change a number, as sorted `key:value` pairs.
 
-    Two scores compare only where all fields but the model agree.
+    Two scores compare only where all fields but the model agree, and where the rows of their corpus came from, if
+    these are the same rows.
 
     >>> print(Signature({"metric": "frechet", "v": 1}))
     metric:frechet|v:1
@@ -164,6 +165,7 @@ class Signature:
 
     fields: Mapping[str, Setting]
     MODEL_FIELDS: ClassVar[frozenset[str]] = frozenset({"model"})
+    PLACE_FIELDS: ClassVar[frozenset[str]] = frozenset({"dataset", "dataset.revision"})
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fields", MappingProxyType(dict(sorted(self.fields.items()))))
@@ -174,6 +176,8 @@ class Signature:
     def differences(self, other: Signature) -> dict[str, tuple[Any, Any]]:
         """Fields other than the model in which two signatures differ, with both values (None where absent)."""
         keys = (set(self.fields) | set(other.fields)) - self.MODEL_FIELDS
+        if self.fields.get("dataset.rows", "") == other.fields.get("dataset.rows"):
+            keys -= self.PLACE_FIELDS
         return {
             k: (self.fields.get(k), other.fields.get(k))
             for k in sorted(keys)

@@ -17,16 +17,18 @@ import numpy as np
 
 from igmu_data.configs import config_concepts, config_target
 from igmu_data.errors import ChecksumError, InputError, MetadataError, PluginError
-from igmu_data.files import require_writable
-from igmu_data.load import bench_rows, digest, identity, locate
+from igmu_data.files import file_name, require_nameable, require_writable
+from igmu_data.load import bench_rows, digest
+from igmu_data.load import signed as corpus_signed
 from igmu_data.schema import Row
 from igmu_data.stripping import strip_concept, strip_reference
 from igmu_data.taxonomy import SANDBOX, concept, near
 from igmu_metrics import registry, scorecard
 from igmu_metrics.contract import RESAMPLES, Metric, Score, Setting, scored
 from igmu_metrics.distances.gaussian import unit_rows
-from igmu_metrics.generations import BLANK, FAILED, ORIGINAL, Array, Generations
-from igmu_metrics.images.layouts import find
+from igmu_metrics.generations import FAILED, ORIGINAL, Array, Generations
+from igmu_metrics.images.layouts import Model, find, models
+from igmu_metrics.images.notes import images_differ, notes
 from igmu_metrics.metrics.clip_alignment import cosine
 from igmu_metrics.networks.instruments import Backbone, Detector, InstrumentInfo
 from igmu_metrics.networks.observe import observe
@@ -86,23 +88,29 @@ class Evaluation(Settings):
     """
 
     def run(
-        self, original: Path, unlearned: Sequence[Path], advance: Advance = lambda what, done, total: None
+        self,
+        original: Path | Model,
+        unlearned: Sequence[Path | Model],
+        advance: Advance = lambda what, done, total: None,
     ) -> Iterator[scorecard.Scorecard]:
-        """Score each unlearned model's folder against the original's, one card after the other.
+        """Score each unlearned model against the original, one card after the other.
+
+        A folder's last name is the model's, unless a `Model` gives it another.
 
         Raises:
             InputError: options that do not exist, or a config of more than one concept.
             IgmuError: whatever is wrong with folders, labels, weights or images.
         """
         first, *others = self.found(original, unlearned)
+        origin, *named = models(original, unlearned)
         with self.opened() as tools:
-            before = self.measured(first, tools, original.name, advance)
-            for folder, other in zip(unlearned, others, strict=True):
-                known = folder == original and tools.lpips is None  # all but its distance to itself
-                after = before if known else self.measured(other, tools, folder.name, advance, before)
-                yield self.card((folder.name, original.name), before, after, tools)
+            before = self.measured(first, tools, origin.name, advance)
+            for model, other in zip(named, others, strict=True):
+                known = model.folder == origin.folder and tools.lpips is None  # all but its distance to itself
+                after = before if known else self.measured(other, tools, model.name, advance, before)
+                yield self.card((model.name, origin.name), before, after, tools)
 
-    def found(self, original: Path, unlearned: Sequence[Path]) -> list[Generations]:
+    def found(self, original: Path | Model, unlearned: Sequence[Path | Model]) -> list[Generations]:
         """The generations of the original and of every unlearned model.
 
         Every folder is looked through before the first image is: a typing error should not cost an hour.
@@ -110,13 +118,11 @@ class Evaluation(Settings):
         if self.prompt is not None and self.layout != "flat":
             raise InputError(f"a prompt is given for layout {self.layout!r}; only 'flat' has one prompt for all.")
         target, rows = self.target(), self.rows()
-        first, *others = (self._found(f, rows, target) for f in (original, *unlearned))
-        for folder, other in zip(unlearned, others, strict=True):
-            if folder.name == original.name and folder.resolve() != original.resolve():
-                raise InputError(
-                    f"{original} and {folder} have the same last name, which is the model's: cards could not tell them "
-                    "apart. Rename one of the folders."
-                )
+        named = models(original, unlearned)
+        for model in named:
+            require_nameable(model.name, model.folder)
+        first, *others = (self._found(model.folder, rows, target) for model in named)
+        for other in others:
             require_alike(other.paired(first, skip=self.on_error == "skip")[0])
         return [first, *others]
 
@@ -223,10 +229,13 @@ class Evaluation(Settings):
         columns["present"] = np.ma.MaskedArray(present, mask=np.ma.getmaskarray(columns["probability"]))
         return table.with_columns(**columns)
 
-    def signed(self, table: Generations) -> dict[str, str]:
+    def signed(self, table: Generations, rows: Mapping[str, Row]) -> dict[str, str]:
         """For the signature: the corpus, the images' files, where the models' differ, and blank ones, if not apart."""
-        bench = identity(locate(self.config, self.bench)) if self.layout == "metadata" else f"layout {self.layout}"
-        told = {"dataset": bench, "dataset.revision": self.revision or "default"}
+        told = {"dataset": f"layout {self.layout}", "dataset.revision": "default"}
+        if self.layout == "metadata":
+            target = set(table["concept"].tolist())
+            own = [row for row in rows.values() if row.concept in target]
+            told = corpus_signed(self.config, own, bench=self.bench, revision=self.revision)
         return told | images_differ(table) | ({"blank": self.blank} if self.blank != "apart" else {})
 
     def card(
@@ -242,12 +251,13 @@ class Evaluation(Settings):
         """
         model, original = names
         table, failures = both(before, after, tools, skip=self.on_error == "skip")
+        rows = self.rows()
         signed = {
             "model": model,
             "original": original,
             "config": self.config,
             "on_error": self.on_error,
-            **self.signed(table),
+            **self.signed(table, rows),
         }
         found = scores(table, tools, fields=signed, n_failed=len(failures), k=self.k, seed=self.seed)
         recorded = [option for option in options().values() if option.name not in unrecorded()]
@@ -262,7 +272,7 @@ class Evaluation(Settings):
             failures=failures,
             options=given,
             notes=notes(table),
-            rows=self.rows(),
+            rows=rows,
         )
 
 
@@ -340,38 +350,6 @@ def both(
         columns = {f"{name}{s}": cosine("clip_features", x, "text_features", words) for s, x in images.items()}
         table = table.with_columns(**columns)
     return table.with_columns(truncated=cut(tools.clip, prompts, tools.store)), reasons
-
-
-def images_differ(table: Generations) -> dict[str, str]:
-    """For the signature: what the files of both models are, if these differ as a whole."""
-    told = [_files(table, suffix) for suffix in ("", ORIGINAL)]
-    return {} if len(set(told)) == 1 else {"images": f"{told[0]} against {told[1]}"}
-
-
-def _files(table: Generations, suffix: str) -> str:
-    """`PNG 512×512 RGB` if all files of a model are, else the kinds that there are."""
-    names = [f"{name}{suffix}" for name in ("format", "width", "height", "mode")]
-    kinds = sorted({tuple(g.values()) for g in table.records(*names)}, key=str)
-    return " and ".join(f"{form} {width}×{height} {mode}" for form, width, height, mode in kinds)
-
-
-def notes(table: Generations) -> list[str]:
-    """What a reader of the scores has to know about the images."""
-    out = [f"the files of the two models differ: {told}" for told in images_differ(table).values()]
-    if "truncated" in table and (long := len(set(table.where(np.ma.filled(table["truncated"], False))["id"].tolist()))):
-        of = len(set(table["id"].tolist()))
-        out.append(f"too long for CLIP, which read their beginning alone: {long} of {of} prompts")
-    for who, suffix in (("unlearned", ""), ("original", ORIGINAL)):
-        if blank := int((table[f"status{suffix}"] == BLANK).sum()):
-            out.append(f"of one colour, and neither forgotten nor retained: {blank} of {len(table)} of the {who} model")
-        # The same seed may give the same image for two prompts (a filter blanks what tells them apart); another cannot.
-        seeds: dict[str, set[int]] = {}
-        told = table.where(table[f"status{suffix}"] != BLANK)
-        for sha, seed in zip(told[f"sha256{suffix}"].tolist(), told["seed"].tolist(), strict=True):
-            seeds.setdefault(sha, set()).add(seed)
-        if copies := sum(len(of) - 1 for sha, of in seeds.items() if sha):
-            out.append(f"copies, byte for byte, of an image with another seed: {copies} of the {who} model")
-    return out
 
 
 def _stripped(table: Generations, tools: Instruments) -> list[str]:
@@ -465,24 +443,23 @@ def card_name(model: str, config: str) -> str:
     Raises:
         InputError: a model's name that is no file name.
     """
-    if model != Path(model).name or model.startswith("."):
-        raise InputError(f"model {model!r} cannot be a file name. Rename its folder.")
-    return f"{model}.{config}.json"
+    return file_name(f"{model or '.'}.{config}.json")
 
 
-def output_paths(out: Path | None, models: Sequence[Path], config: str) -> list[Path | None]:
+def output_paths(out: Path | None, unlearned: Sequence[Path | Model], config: str) -> list[Path | None]:
     """Where each model's card goes: the file itself for one model, else `<out>/<model>.<config>.json`.
 
     Raises:
-        InputError: two models of the same folder name.
+        InputError: two models of the same name.
         OutputError: a place that cannot be written to; found out before any work is done.
     """
     if out is None:
-        return [None] * len(models)
-    names = [m.name for m in models]
+        return [None] * len(unlearned)
+    names = [Model.of(one).name for one in unlearned]
     if len(set(names)) != len(names):
-        raise InputError(f"two unlearned folders are called {max(names, key=names.count)!r}; rename one of them.")
-    single = len(models) == 1 and out.suffix == ".json"
+        name = max(names, key=names.count)
+        raise InputError(f"two unlearned folders are called {name!r}; name one of them: NAME=FOLDER.")
+    single = len(names) == 1 and out.suffix == ".json"
     paths: list[Path | None] = [out] if single else [out / card_name(name, config) for name in names]
     require_writable(out.parent if single else out)
     return paths

@@ -17,21 +17,30 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    WithJsonSchema,
+)
 
 from igmu_data import __version__
-from igmu_data.errors import EmptyInputError, MetadataError, OutputError
+from igmu_data.errors import EmptyInputError, IgmuError, MetadataError, OutputError, VerificationError
 from igmu_data.files import beside
+from igmu_data.media import shell, unnameable
 from igmu_data.schema import Row
+from igmu_data.strangers import parsed, text_of
 from igmu_metrics import registry
 from igmu_metrics.contract import Score, Setting, Signature
 from igmu_metrics.coverage import Coverage, coverage
@@ -41,6 +50,18 @@ from igmu_metrics.networks.machine import hardware, versions
 SCHEMA_ID: Final = "https://huggingface.co/datasets/igmu/bench/blob/main/scorecard.schema.json"
 HASH: Final = "content_sha256"
 RUNS: Final = "runs.jsonl"
+CHANGED: Final = "the content was changed after the card was written: its hash is another"
+MOST_LINES: Final = 50_000  # generations; a concept's prompts with ten seeds are 11,000
+
+
+def _nameable(name: str) -> str:
+    if why := unnameable(name):
+        raise ValueError(f"{_quoted(name)} cannot be a name: {why}")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_nameable)]
+Count = Annotated[int, Field(ge=0, le=10**9)]
 
 
 class _Strict(BaseModel):
@@ -52,22 +73,22 @@ class Figure(_Strict):
 
     value: float | None
     interval: tuple[float | None, float | None] | None
-    n_prompts: int = Field(ge=0)
-    n_generations: int = Field(ge=0)
+    n_prompts: Count
+    n_generations: Count
     reason: str = ""
 
 
 class ScoreEntry(_Strict):
     """One score; see `igmu_metrics.contract.Score`."""
 
-    name: str
+    name: Name
     value: float | None
     interval: tuple[float | None, float | None] | None
-    n_prompts: int = Field(ge=0)
-    n_generations: int = Field(ge=0)
-    n_failed: int = Field(ge=0)
-    signature: dict[str, str | int | float | bool]
-    figures: dict[str, Figure]
+    n_prompts: Count
+    n_generations: Count
+    n_failed: Count
+    signature: dict[Name, str | int | float | bool]
+    figures: dict[Name, Figure]
 
     @property
     def package(self) -> str:
@@ -95,6 +116,8 @@ def _lines(value: Any) -> Generations:
         return value
     if not isinstance(value, list | tuple):
         raise ValueError("not a list of generations")
+    if len(value) > MOST_LINES:
+        raise ValueError(f"{len(value):,} generations; a card holds at most {MOST_LINES:,}")
     columns: dict[str, Column | None] = {}
     for at, line in enumerate(value):
         if not isinstance(line, dict) or not line.keys() >= _NEEDED:
@@ -112,7 +135,6 @@ def _lines(value: Any) -> Generations:
     return of_records([*value])
 
 
-_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _NEEDED: Final = frozenset({"id", "seed", "split"})
 _TYPES: Final[Mapping[str, Any]] = {"text": str, "whole": int, "flag": bool, "number": (int, float)}
 
@@ -160,15 +182,15 @@ class Scorecard(_Strict):
     schema_version: Literal[3] = 3
     content_sha256: str = Field(default="", pattern=f"{SHA256}|^$", description="of the rest; empty until written")
     igmu_version: str = __version__
-    model: str
-    original_model: str
-    config: str
-    target: str
+    model: Name
+    original_model: Name
+    config: Name
+    target: Name
     provenance: Provenance | None = None
     coverage: dict[str, Coverage] | None = Field(
         default=None, description="by split, what was scored of what the corpus asks for; null where no corpus is known"
     )
-    scores: dict[str, ScoreEntry]
+    scores: dict[Name, ScoreEntry]
     failures: tuple[str, ...]
     notes: tuple[str, ...] = Field(default=(), description="what a reader has to know about the images")
     generations: Lines = Field(description="a line for each pair of images; what is missing or unclear is left out")
@@ -187,51 +209,18 @@ def fingerprint(text: str) -> str:
     """The hash of a card's text without the hash in it: every digit counts, white space and the order of keys do not.
 
     Raises:
-        ValueError: not JSON, or not an object.
+        ValueError: not JSON within the limits of `igmu_data.strangers`, or not an object.
 
     >>> fingerprint('{"a": 0.50, "content_sha256": "x"}') == fingerprint('{ "a":0.50 }')
     True
     >>> fingerprint('{"a": 0.50}') == fingerprint('{"a": 0.5}')
     False
     """
-    # Numbers as they are printed: two of them may be the same float and still not the same card.
-    data = json.loads(text, parse_float=_as_printed, parse_int=_as_printed, parse_constant=_as_printed)
+    data = parsed(text, as_printed=True)
     if not isinstance(data, dict):
         raise ValueError("not an object")
     data.pop(HASH, None)
     return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _as_printed(digits: str) -> list[str]:
-    return ["number", digits]
-
-
-def parsed(text: str) -> Any:
-    """The data of a card's text.
-
-    Raises:
-        ValueError: not JSON, or with texts or numbers that no evaluation can have written.
-    """
-    try:
-        data = json.loads(text, parse_float=_float, parse_int=_int, parse_constant=_float)
-        if _SURROGATE.search(text):  # only half of a pair is an error
-            json.dumps(data, ensure_ascii=False).encode()
-        return data
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-
-
-def _float(digits: str) -> float:
-    value = float(digits)
-    if not isfinite(value):
-        raise ValueError(f"{digits[:40]} is no number of JSON, or too large")
-    return value
-
-
-def _int(digits: str) -> int:
-    if len(digits) > 20:  # 64 bits with a sign
-        raise ValueError(f"{digits[:40]}… is too large")
-    return int(digits)
 
 
 def schema() -> dict[str, Any]:
@@ -307,27 +296,48 @@ def write_text(path: Path, text: str) -> None:
         raise OutputError(f"cannot write {path}: {error.object[error.start]!r} is no Unicode text.") from error
 
 
+def opened(path: Path) -> tuple[dict[str, Any], bool]:
+    """The data of a card's file, whatever it is worth, and whether its hash is that of its content.
+
+    Every path to a card begins here. Whoever shows its figures goes through `igmu_metrics.verdict.verify`, which also
+    checks that they follow from its lines.
+
+    Raises:
+        MetadataError: not there, or not a JSON object within the limits of `igmu_data.strangers`.
+    """
+    try:
+        text = text_of(path)
+        data = parsed(text)
+        if isinstance(data, dict):
+            return data, data.get(HASH) == fingerprint(text)
+    except OSError as error:
+        raise MetadataError(f"{path}: cannot be read ({error.strerror}). Run 'igmu score … --out FILE'.") from error
+    except ValueError as error:
+        raise MetadataError(f"{path}: not JSON that can be read ({error}). Score the model again.") from error
+    raise MetadataError(f"{path}: not a scorecard: no JSON object, but {_quoted(data)}. Score the model again.")
+
+
 def read(path: Path) -> Scorecard:
-    """Read a card.
+    """Read a card whose content is what was written.
 
     Raises:
         MetadataError: not there, not JSON, or not a scorecard; the message names the field.
+        VerificationError: its content was changed after it was written.
     """
-    try:
-        data = parsed(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise MetadataError(f"{path}: cannot be read ({error.strerror}). Run 'igmu score … --out {path}'.") from error
-    except ValueError as error:
-        raise MetadataError(f"{path}: not JSON ({error}). Run 'igmu score … --out {path}' again.") from error
-    if isinstance(data, dict) and data.get("schema_version", 2) not in (2, 3):
+    data, unchanged = opened(path)
+    if data.get("schema_version", 2) not in (2, 3):
         raise MetadataError(
-            f"{path}: schema_version is {data['schema_version']!r}; this igmu reads 2 and 3. Score the model again."
+            f"{path}: schema_version is {_quoted(data['schema_version'])}; this igmu reads 2 and 3. Score the model "
+            "again."
         )
     try:
-        return Scorecard.model_validate(converted(data))
+        card = Scorecard.model_validate(converted(data))
     except ValidationError as error:
         where, what = problems(error)[0]
         raise MetadataError(f"{path}: not a scorecard: {where}: {what}. Was it edited?") from error
+    if not unchanged:
+        raise VerificationError(f"{path}: {CHANGED}. Run 'igmu verify' on it, or score again.")
+    return card
 
 
 def problems(error: ValidationError) -> list[tuple[str, str]]:
@@ -344,8 +354,8 @@ def replaces(card: Scorecard, path: Path) -> str:
     """Why a card must not take the place of a file: what the file holds; "" where it is the same evaluation's card."""
     try:
         old = read(path)
-    except MetadataError:
-        return "holds no scorecard"
+    except IgmuError:
+        return "holds no scorecard that is as it was written"
     for name, mine, theirs in (
         ("model", card.model, old.model),
         ("original", card.original_model, old.original_model),
@@ -360,11 +370,6 @@ def replaces(card: Scorecard, path: Path) -> str:
     return ""
 
 
-def read_all(paths: Sequence[Path]) -> list[Scorecard]:
-    """Read several cards, in order; a folder stands for its cards (see `card_files`)."""
-    return [read(p) for p in card_files(paths)]
-
-
 def card_files(paths: Sequence[Path]) -> list[Path]:
     """The files that are meant: a folder stands for the `*.json` directly in it, by name.
 
@@ -375,7 +380,7 @@ def card_files(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         inside = sorted(path.glob("*.json")) if path.is_dir() else [path]
         if not inside:
-            raise EmptyInputError(f"{path}: a folder without scorecards. Run 'igmu score … --out {path}'.")
+            raise EmptyInputError(f"{path}: a folder without scorecards. Run igmu score … {shell(['--out', path])}.")
         files += inside
     return files
 
@@ -413,7 +418,7 @@ def _provenance(options: Mapping[str, Setting | None], lines: Generations, *, mo
     words = [w for name, value in (folders | given).items() for w in (f"--{name.replace('_', '-')}", str(value))]
     words += [w for path in registry.files() for w in ("--plugin", path.name)]
     return Provenance(
-        command=shlex.join(["igmu", "score", *words]),
+        command=shell(["igmu", "score", *words]),
         options=given,
         inputs_sha256=inputs_sha256(lines),
         versions=versions(),

@@ -84,7 +84,10 @@ class Settings:
     prompt: str | None = field(
         default=None, metadata=_about("The one prompt of all images in layout flat; enables alignment and CSDR there.")
     )
-    bench: str | None = field(default=None, metadata=_about("Corpus: Hub repository or folder; default igmu/bench."))
+    bench: str | None = field(
+        default=None,
+        metadata=_about("Corpus: Hub repository or folder; default the package's rows (nsfw: the gated repository)."),
+    )
     revision: str | None = field(default=None, metadata=_about("Commit, tag or branch of the corpus on the Hub."))
     detector: str = field(
         default="clip",
@@ -167,7 +170,7 @@ class Settings:
     batch_size: int = field(
         default=16, metadata=_about("Images read ahead at once.", minimum=1, influence=Influence.NONE)
     )
-    seed: int = field(default=0, metadata=_about("Seed of the bootstrap."))
+    seed: int = field(default=0, metadata=_about("Seed of the bootstrap.", minimum=0))
     precision: str = field(
         default="fp32",
         metadata=_about(

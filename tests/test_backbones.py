@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,8 +20,15 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from tiny import pictures, tiny_clip, tiny_dinov2, tiny_inception, tiny_trunk
 
-from igmu_data.errors import EmptyInputError, InputError, LengthMismatchError, MissingExtraError, WeightsError
-from igmu_metrics import registry
+from igmu_data.errors import (
+    EmptyInputError,
+    InputError,
+    LengthMismatchError,
+    MissingExtraError,
+    UnsupportedError,
+    WeightsError,
+)
+from igmu_metrics import registry, score
 from igmu_metrics.backbones import clip, dinov2, inception, lpips
 from igmu_metrics.metrics import clip_alignment
 from igmu_metrics.networks import loading
@@ -103,21 +111,43 @@ def test_what_a_backbone_is_can_be_reproduced_from_its_info(loaded: dict, models
     assert info.settings["precision"] == "fp32"
 
 
+@pytest.mark.parametrize(
+    ("metric", "name", "given"),
+    [
+        ("lpips", "clip", {"original_images": True}),
+        ("lpips", "inception", {"original_images": True}),
+        ("frechet", "lpips", {"original_images": True}),
+        ("clip_alignment", "inception", {"prompts": ["a house"] * 2}),
+        ("clip_alignment", "lpips", {"prompts": ["a house"] * 2}),
+    ],
+)
+def test_a_metric_says_that_its_backbone_is_of_another_kind(
+    metric: str, name: str, given: dict[str, Any], models: dict
+) -> None:
+    images = pictures(2)
+    given = {k: images if v is True else v for k, v in given.items()}
+    spec = f"lpips:alex?trunk={models[name]}" if name == "lpips" else f"{name}:{models[name]}"
+    with pytest.raises(UnsupportedError, match=f"backbone '{name}:"):
+        score(metric, images=images, backbone=spec, **given)
+
+
 def test_missing_methods_and_empty_input_are_refused(loaded: dict) -> None:
     for name, backbone in loaded.items():
         images = pictures(1)
         if name != "clip":
-            with pytest.raises(NotImplementedError):
+            with pytest.raises(UnsupportedError, match=rf"backbone '{name}:.*' has no text features; use 'clip'"):
                 backbone.text_features(["a"])
         if name == "lpips":
-            with pytest.raises(NotImplementedError):
+            with pytest.raises(UnsupportedError, match=r"backbone 'lpips:.*' has no image features; use 'clip'"):
                 backbone.image_features(images)
             with pytest.raises(EmptyInputError):
                 backbone.image_distance([], [])
             with pytest.raises(LengthMismatchError, match="1 images against 2"):
                 backbone.image_distance(images, images * 2)
         else:
-            with pytest.raises(NotImplementedError):
+            with pytest.raises(
+                UnsupportedError, match=rf"backbone '{name}:.*' has no image distance; use 'lpips:alex'"
+            ):
                 backbone.image_distance(images, images)
             with pytest.raises(EmptyInputError):
                 backbone.image_features([])

@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 from igmu_data.load import bench_rows
 from igmu_metrics import cli
 from igmu_metrics.cli import app
+from igmu_metrics.evaluation import Evaluation
+from igmu_metrics.scorecard import write
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +210,25 @@ def test_generate_refuses_an_unknown_split(bench_folder: Path, tmp_path: Path) -
         "forgot",
     )
     refused(done, "forgot", "forget")
+
+
+@pytest.mark.parametrize("command", [["concepts"], ["metrics"], ["verify", "--schema"], ["compare"], ["--help"]])
+def test_a_reader_that_goes_away_is_no_error_of_ours(
+    command: list[str], drawn: Path, bench_folder: Path, tmp_path: Path
+) -> None:
+    """`igmu compare … | head -2` ends without a traceback."""
+    if command == ["compare"]:
+        evaluation = Evaluation("object.church", bench=str(bench_folder), detector=f"labels:{drawn / 'labels.csv'}")
+        (card,) = evaluation.run(drawn / "original", [drawn / "forgetful"])
+        write(card, tmp_path / "card.json")
+        command = ["compare", str(tmp_path)]
+    line = [sys.executable, "-c", "from igmu_metrics.cli import main; main()", *command]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode in (0, 1)
 
 
 def test_every_module_is_one_command() -> None:

@@ -106,6 +106,28 @@ def test_only_what_the_original_drew_counts_in_every_measure() -> None:
         assert (abs(found.raw), found.raw_n) == (0.5, 16)
 
 
+def test_what_either_cards_original_did_not_draw_does_not_count() -> None:
+    """Cards without hashes of images may be of two originals."""
+    a, b = ([(f"p{i}", False, i < drawn) for i in range(8)] for drawn in (8, 6))
+    for pair in ((a, b), (b, a)):
+        found = next(c for c in compared([card(m, seen) for m, seen in zip("ab", pair, strict=True)]) if not c.original)
+        assert (found.n, found.raw_n) == (6, 8)
+
+
+def test_generations_are_paired_by_prompt_and_seed_wherever_they_stand() -> None:
+    a = card("a", [(f"p{i}", i < 3, True) for i in range(9)])
+    b = card("b", [(f"p{i}", i < 6, True) for i in range(9)])
+    turned = b.model_copy(update={"generations": b.generations.where(list(range(9))[::-1])})
+    assert compared([a, turned]) == compared([a, b])
+    assert next(c for c in compared([a, turned]) if not c.original).only_first == 3
+
+
+def test_every_model_is_compared_with_every_other() -> None:
+    seen: Seen = [(f"p{i}", False, True) for i in range(8)]
+    found = compared([card(m, seen) for m in "abc"])
+    assert [(c.first, c.second) for c in found if not c.original] == [("a", "b"), ("a", "c"), ("b", "c")]
+
+
 def test_unclear_pairs_do_not_count() -> None:
     seen: Seen = [("a", None, True), ("b", False, None), ("c", False, True)]
     assert compared([card("esd", seen)])[0].n == 1
@@ -161,8 +183,13 @@ def test_a_pair_of_models_is_antisymmetric(seen: list[tuple[bool, bool]]) -> Non
 def test_unlike_signatures_are_refused_with_the_field() -> None:
     seen: Seen = [("a", False, True)]
     require_comparable([card("a", seen), card("b", seen)])
-    with pytest.raises(IncomparableError, match=r"threshold: '0.5' and '0.9'"):
-        require_comparable([card("a", seen, threshold="0.5"), card("b", seen, threshold="0.9")])
+    for ranked in (True, False):
+        with pytest.raises(IncomparableError, match=r"threshold: '0.5' and '0.9'"):
+            require_comparable([card("a", seen, threshold="0.5"), card("b", seen, threshold="0.9")], ranked=ranked)
+    at_one_and_five = [card("a", seen, k="1"), card("b", seen, k="5")]
+    require_comparable(at_one_and_five, ranked=False)  # pair by pair the number of tries does not matter
+    with pytest.raises(IncomparableError, match=r"k: '1' and '5'"):
+        require_comparable(at_one_and_five)
     with pytest.raises(EmptyInputError):
         require_comparable([])
     with pytest.raises(IncomparableError, match="no score in common"):

@@ -275,6 +275,17 @@ def test_links(tmp_path: Path) -> None:
     assert asked(path, ["link/b.png"], ["x/y"]) == [[0.0]]
 
 
+def test_images_of_one_name_have_the_labels_of_their_own_folders(tmp_path: Path) -> None:
+    """Two models' images are called alike."""
+    for model in ("esd", "original"):
+        (tmp_path / model).mkdir()
+    path = write(tmp_path / "l.csv", "path,present\nesd/0.png,no\noriginal/0.png,yes\n")
+    assert asked(path, ["original/0.png", "esd/0.png"], ["x/y"]) == [[1.0], [0.0]]
+    path = write(tmp_path / "l.csv", "path,present\nesd/0.png,no\n")
+    with pytest.raises(LabelError, match=r"original/0\.png: no label"):
+        asked(path, ["original/0.png"], ["x/y"])
+
+
 def test_an_absolute_path_matches(tmp_path: Path) -> None:
     path = write(tmp_path / "l.csv", f"path,present\n{tmp_path / 'a.png'},yes\n")
     assert asked(path, ["a.png"], ["x/y"]) == [[1.0]]
@@ -321,9 +332,9 @@ def test_bad_label_files(tmp_path: Path, text: str, error: type[IgmuError], mess
 
 
 def test_label_files_that_are_none(tmp_path: Path) -> None:
-    with pytest.raises(MetadataError, match="cannot read"):
+    with pytest.raises(MetadataError, match="cannot be read"):
         labels.load(str(tmp_path / "gone.csv"))
-    with pytest.raises(MetadataError, match="cannot read"):
+    with pytest.raises(MetadataError, match="cannot be read"):
         labels.load(str(tmp_path))
     with pytest.raises(MetadataError, match="no file given"):
         labels.load(None)
@@ -621,6 +632,14 @@ def test_hf_classifier_matches_labels_and_sums_their_shares(vit: Path) -> None:
     np.testing.assert_allclose(got.data[:, 1], shares[:, 1], atol=1e-5)
     assert got.mask[:, 2].all()
     assert np.ptp(shares[:, 1]) > 1e-3
+
+
+def test_a_precision_that_is_not_the_usual_one_is_signed(vit: Path, resnet: Path) -> None:
+    """And with it names the answers in the cache."""
+    for module, weights in ((hf_classifier, vit), (imagenet, resnet)):
+        usual, short = (module.load(str(weights), device="cpu", precision=p).info.settings for p in ("fp32", "bf16"))
+        assert "precision" not in usual
+        assert short["precision"] == "bf16"
 
 
 def test_hf_classifier_with_a_mapping_of_its_own(vit: Path) -> None:

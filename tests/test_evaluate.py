@@ -20,7 +20,7 @@ from igmu_data.errors import (
     UnknownDetectorError,
     UnknownIdError,
 )
-from igmu_data.load import bench_rows
+from igmu_data.load import bench_rows, digest, identity, locate
 from igmu_metrics import score
 from igmu_metrics.evaluation import Evaluation, output_paths
 from igmu_metrics.scorecard import Scorecard, read, write
@@ -145,6 +145,24 @@ def test_negation_is_scored_apart_and_counts_for_no_attack(folder: Path, bench_f
     assert card.scores["concept_accuracy"].figures["unlearning_accuracy"].value == 1.0
     both = card.scores["concept_accuracy"].signed().differences(card.scores["concept_accuracy/negation"].signed())
     assert both["split"] == (None, "negation")
+
+
+def test_every_score_is_signed_with_what_it_is_of(folder: Path, evaluation: Evaluation) -> None:
+    """The model, what it was compared with, on which rows of which corpus, and what became of unreadable images."""
+    card = one(evaluation, folder / "original", folder / "forgetful")
+    told = {
+        "model": "forgetful",
+        "original": "original",
+        "config": "object.church",
+        "on_error": "raise",
+        "dataset": identity(locate(evaluation.config, evaluation.bench)),
+        "dataset.revision": "default",
+        "dataset.rows": digest(evaluation.rows()),
+        "rows": digest(card.generations["id"].tolist()),
+    }
+    for name, entry in card.scores.items():
+        assert {field: entry.signature.get(field) for field in told} == told, name
+    assert card.scores["attack_success_rate"].signature["k"] == 2
 
 
 def test_cards_survive_a_round_trip(folder: Path, evaluation: Evaluation, tmp_path: Path) -> None:

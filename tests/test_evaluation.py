@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,16 @@ def test_alignment_reads_prompts_and_what_is_left_reads_stripped_ones(table: Gen
     assert found["alignment"].tolist() != found["stripped_alignment"].tolist()
 
 
+@pytest.mark.parametrize("model", ["unlearned", "original"])
+def test_what_failed_for_either_model_is_left_out_for_both_and_said(table: Generations, model: str) -> None:
+    tools = Instruments(TARGET, Eye(1.0))  # type: ignore[arg-type]
+    good = Evaluation("object.church", cache=False).measured(table, tools, "x")
+    bad = good.with_columns(status=["failed: no file", *good["status"].tolist()[1:]])
+    found, failures = both(*((good, bad) if model == "unlearned" else (bad, good)), tools, skip=True)
+    assert found.keys == table.keys[1:]
+    assert failures == [f"{model} model: no file"]
+
+
 def test_the_forget_score_aligns_with_stripped_prompts_alone() -> None:
     assert {"stripped_alignment", "stripped_alignment_original"} <= set(forget_score.USES)
     assert not {"alignment", "alignment_original"} & set(registry.columns(forget_score))
@@ -82,6 +93,23 @@ def test_every_way_of_preparing_an_image_is_signed() -> None:
     other = replace(one, preparation="bilinear 224")
     signatures = [Signature(i.signature("detector")) for i in (one, other)]
     assert signatures[0].differences(signatures[1]) == {"detector.preparation": ("bicubic 224", "bilinear 224")}
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"name": "y"}, "detector"),
+        ({"revision": "2"}, "detector.revision"),
+        ({"threshold": 0.25}, "detector.threshold"),
+        ({"sensitivity": 0.9}, "detector.sensitivity"),
+        ({"n_negatives": 20}, "detector.n_negatives"),
+        ({"settings": {"precision": "bf16"}}, "detector.precision"),
+    ],
+)
+def test_all_that_an_instrument_says_of_itself_is_signed(change: dict[str, Any], field: str) -> None:
+    one = InstrumentInfo("x", "1", "bicubic 224", threshold=0.5)
+    signatures = [Signature(i.signature("detector")) for i in (one, replace(one, **change))]
+    assert list(signatures[0].differences(signatures[1])) == [field]
 
 
 def test_scores_are_signed_with_every_instrument_that_they_read(table: Generations) -> None:
@@ -105,3 +133,19 @@ def test_cache_keys_differ_in_precision(tmp_path: Path) -> None:
     first, second = (registry.detector(f"clip:{folder}", precision=p) for p in ("fp32", "bf16"))
     assert answer_key(first, TARGET) != answer_key(second, TARGET)
     assert answer_key(first, TARGET) != answer_key(first, "object/castle")
+
+
+@pytest.mark.parametrize("change", [{"name": "y"}, {"revision": "2"}, {"preparation": "b"}, {"settings": {"size": 2}}])
+def test_cache_keys_differ_in_all_that_values_follow_from(change: dict[str, Any]) -> None:
+    """Of what is the same but for one field, one must never get the values of the other."""
+    info = InstrumentInfo("x", "1", "a", threshold=0.5, settings={"size": 1})
+    one, other = (SimpleNamespace(info=i) for i in (info, replace(info, **change)))
+    assert feature_key(one) != feature_key(other)  # type: ignore[arg-type]
+    assert answer_key(one, TARGET) != answer_key(other, TARGET)  # type: ignore[arg-type]
+
+
+def test_cache_keys_of_extractors_name_the_pixels_that_they_see() -> None:
+    info = InstrumentInfo("x", "1", "a")
+    one, other = (SimpleNamespace(info=info, preparation=p) for p in ("crop", "resize"))
+    assert feature_key(one) != feature_key(other)  # type: ignore[arg-type]
+    assert feature_key(one, texts=True) == feature_key(other, texts=True) != feature_key(one)  # type: ignore[arg-type]

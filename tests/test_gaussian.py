@@ -358,5 +358,7 @@ def test_intervals_refuse_ids_that_do_not_fit() -> None:
         kid_interval(x, x, x_ids=list("abcde"))
     with pytest.raises(InputError, match="at least four prompts"):
         kid_interval(x, x, x_ids=["a"] * 6)
+    with pytest.raises(InputError, match="at least four prompts"):  # pairs of three have no spread
+        kid_interval(x, x, x_ids=list("aabbcc"), y_ids=list("aabbcc"))
     with pytest.raises(InputError, match="at least two prompts"):
         kid(x, x, x_ids=["a"] * 6)

@@ -22,8 +22,9 @@ from builders import spaces
 from igmu_data import __version__
 from igmu_metrics.cli import app as igmu
 from igmu_metrics.evaluation import Evaluation
-from igmu_metrics.scorecard import Scorecard, read_all, write
+from igmu_metrics.scorecard import Scorecard, write
 from igmu_metrics.spaces import leaderboard
+from igmu_metrics.verdict.verify import read_all
 
 ROOT = Path(__file__).resolve().parent.parent
 SPACE = spaces.RENDERED / spaces.LEADERBOARD
@@ -85,13 +86,20 @@ def test_the_cards_of_the_folder_are_ranked(root: Path) -> None:
     assert base64.b64decode(frame[1]) == (root / "page.html").read_bytes(), "the static page, to the byte"
 
 
-def test_one_wrong_card_and_nothing_is_ranked(root: Path, tmp_path: Path) -> None:
+def test_one_wrong_card_takes_no_other_with_it(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root / "cards", tmp_path / "cards")
     (tmp_path / "cards" / "a<b>.json").write_text("{}", encoding="utf-8")
     cards, shown = leaderboard.ranked(tmp_path / "cards")
+    assert sorted(c.model for c in cards) == ["esd", "fmn"]
+    shown = base64.b64decode(re.findall(r"base64,([\w+/=]+)", shown)[0]).decode()
+    assert "These files were refused" in shown
+    assert "a&lt;b&gt;.json" in shown
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    shutil.move(tmp_path / "cards" / "a<b>.json", alone)
+    cards, shown = leaderboard.ranked(alone)
     assert cards == []
     assert "iframe" not in shown
-    assert "1 scorecard of 3 refused" in shown
     assert "a&lt;b&gt;.json" in shown
 
 
@@ -100,7 +108,7 @@ def test_a_good_card_gets_its_command(root: Path, cards: list[Scorecard]) -> Non
     path = root / "cards/esd.json"
     n = len(esd.generations)
     own = leaderboard.checked(str(path), [])
-    assert own.startswith(f"{len(esd.scores)} scores of {n} generations hold together.\n")
+    assert own.startswith(f"{len(esd.scores)} scores of {n} generations: the card agrees with itself.\n")
     assert "esd would stand in a table of its own" in own
     assert own.endswith(
         f"hf upload igmu/leaderboard esd.json scorecards/{CONFIG}/esd.json --repo-type space --create-pr"

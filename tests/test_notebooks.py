@@ -33,7 +33,7 @@ SAYS: dict[str, tuple[str, ...]] = {
     "03_compare_and_report": (
         "after Holm",
         "report.html: ",
-        "holds together",
+        "agrees with itself",
         "content_sha256: the content was changed",
         "toprule",
     ),

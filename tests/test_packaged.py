@@ -133,6 +133,19 @@ def test_a_folder_that_lost_a_file_is_made_whole(package: Path) -> None:
     assert [p.name for p in folder.parent.iterdir()] == [folder.name]  # nothing is left beside it
 
 
+@pytest.mark.parametrize("version", ["gold", "esd"])
+def test_a_flipped_bit_in_the_cache_is_mended(package: Path, version: str) -> None:
+    """Sizes stay the same: only contents tell."""
+    folder = packaged.model_folder(version, "church")
+    whole = contents(folder)
+    for name in sorted(whole):
+        data = bytearray(whole[name])
+        data[len(data) // 2] ^= 4
+        (folder / name).write_bytes(data)
+        assert packaged.model_folder(version, "church") == folder
+        assert contents(folder) == whole, name
+
+
 def test_many_at_once_get_one_whole_folder(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = shutil.copyfile
 

@@ -1,15 +1,18 @@
 """One defect at a time is planted in an unlearned model's images, and every way in has to refuse it or to name it.
 
-A new way in is a line in `ENTRIES`, a new defect one in `DEFECTS`.
+A new way in is a line in `ENTRIES`, a new defect one in `DEFECTS`. Ray is slow, and has its own.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+import warnings
+import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +26,7 @@ from igmu_data.errors import IgmuError
 from igmu_data.load import bench_rows
 from igmu_metrics.cli import app
 from igmu_metrics.evaluation import Evaluation
-from igmu_metrics.scale import shards
+from igmu_metrics.scale import cluster, shards
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.spaces import compute
 
@@ -44,7 +47,9 @@ class Job:
 
     @property
     def how(self) -> dict[str, Any]:
-        return {"config": CONFIG, "bench": self.evaluation.bench, "detector": self.evaluation.detector}
+        given = {"config": CONFIG, "bench": self.evaluation.bench, "detector": self.evaluation.detector}
+        layout = self.evaluation.layout  # "metadata" has to be said to nobody, and lists of images take no other
+        return {k: v for k, v in given.items() if v} | ({"layout": layout} if layout != "metadata" else {})
 
 
 def _told(cards: Iterable[Scorecard]) -> str:
@@ -83,8 +88,24 @@ def _space(job: Job) -> str:
 
 
 FOLDERS: Final = {"Evaluation": _python, "igmu score": _command, "shards and merge": _shards}
+
+
+def _ray(job: Job) -> str:
+    """In a session of Ray that all cases share, and that ends with the process."""
+    ray = pytest.importorskip("ray")
+    tables = job.unlearned.parent / "tables"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Ray, about its own parts
+        if not ray.is_initialized():
+            os.environ.setdefault("RAY_worker_niceness", "0")  # a busy machine would starve them
+            ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+        return _told(cluster.run(job.evaluation, job.original, [job.unlearned], tables, workers=1))
+
+
+RAY: Final = {"Ray": _ray}
 LISTS: Final = {"igmu_metrics.score": _score, "Space": _space}
 ENTRIES: Final = FOLDERS | LISTS
+EVERY: Final = ENTRIES | RAY
 
 
 def _images(job: Job, share: int = 3) -> list[Path]:
@@ -147,6 +168,14 @@ def _copies(job: Job) -> None:
         other.write_bytes(first.read_bytes())
 
 
+def _copies_of_prompts(job: Job) -> None:
+    first: dict[str, Path] = {}
+    for line in read_metadata(job.unlearned):
+        path = job.unlearned / line["file_name"]
+        if path.parent.name == "forget":
+            path.write_bytes(first.setdefault(line["id"], path).read_bytes())
+
+
 def _as_jpeg(job: Job) -> None:
     for path in job.unlearned.rglob("*.png"):
         Image.open(path).convert("RGB").save(path, format="JPEG")
@@ -159,6 +188,45 @@ def _gone(job: Job) -> None:
 def _broken(job: Job) -> None:
     path = _images(job)[0]
     path.write_bytes(path.read_bytes()[:100])
+
+
+def _zeros(data: bytes) -> bytes:
+    return data[:700] + bytes(len(data) - 702) + data[-2:]
+
+
+def _damaged(kind: str) -> Callable[[Job], None]:
+    """An image of another format in the place of one, with zeros where its data should be: decoders fill them in."""
+
+    def plant(job: Job) -> None:
+        for path in (job.original / _images(job)[0].relative_to(job.unlearned), _images(job)[0]):
+            Image.effect_noise((96, 96), 60).convert("RGB").save(path, format=kind, quality=95)
+        path = _images(job)[0]
+        path.write_bytes(_zeros(path.read_bytes()))
+
+    return plant
+
+
+def _rows_missing(job: Job) -> None:
+    """A PNG whose every checksum is right, and whose compressed data end after a third of its rows."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return len(body).to_bytes(4, "big") + name + body + zlib.crc32(name + body).to_bytes(4, "big")
+
+    head = (96).to_bytes(4, "big") * 2 + bytes((8, 2, 0, 0, 0))
+    parts = chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress((b"\0" + b"\x80" * 288) * 32)), chunk(b"IEND", b"")
+    _images(job)[0].write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+def _pipe(job: Job) -> None:
+    path = _images(job)[0]
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _circle(job: Job) -> None:
+    path = _images(job)[0]
+    path.unlink()
+    path.symlink_to(path.name)
 
 
 def _empty(job: Job) -> None:
@@ -184,6 +252,11 @@ DEFECTS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
     "other steps than the original": (_other_steps, "steps 20.* steps 50"),
     "a safety checker's black": (_black, "of one colour"),
     "one image for all": (_copies, "byte for byte, of an image with another seed: 37 of the unlearned"),
+    "one image for a prompt": (_copies_of_prompts, "19 of them of the same prompt"),
+    "one image for several prompts": (
+        _copies,
+        "one image, byte for byte, for several prompts: 1[0-9] of [0-9]+ prompts of the un",
+    ),
     "another size": (lambda job: _each(job, lambda i: i.resize((64, 64))), "files of the two models differ.*64×64"),
     "some of another size": (lambda job: _each(job, lambda i: i.resize((64, 64)), 2), "differ.*64×64"),
     "another shape": (lambda job: _each(job, lambda i: i.resize((96, 48))), "differ.*96×48"),
@@ -192,6 +265,11 @@ DEFECTS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
     "JPEG": (_as_jpeg, "files of the two models differ.*JPEG"),
     "an image that is gone": (_gone, "no such image file"),
     "half a file": (_broken, "truncated after 100 bytes"),
+    "a JPEG of zeros": (_damaged("JPEG"), "damaged, its data end too early|damaged, the image is complete before"),
+    "a WebP of zeros": (_damaged("WEBP"), "damaged, 256 or more bytes of zero"),
+    "a PNG of a few rows": (_rows_missing, "rows are missing"),
+    "a pipe": (_pipe, "is a pipe, not an image file"),
+    "a link to itself": (_circle, "cannot be read"),
     "an empty file": (_empty, "the file is empty"),
     "a web page called .png": (_text, "found a web page"),
     "a line without seed": (lambda job: _lines(job, _without_seed), "no 'seed', only"),
@@ -234,6 +312,11 @@ CASES: Final = [
     *((entry, name, *DEFECTS[name]) for name in DEFECTS for entry in ENTRIES),
     *((entry, name, *OF_FOLDERS[name]) for name in OF_FOLDERS for entry in FOLDERS),
     *((entry, name, *OF_LISTS[name]) for name in OF_LISTS for entry in LISTS),
+    *(
+        pytest.param(entry, name, *case, marks=pytest.mark.slow, id=f"{entry}-{name}")
+        for name, case in (DEFECTS | OF_FOLDERS).items()
+        for entry in RAY
+    ),
 ]
 
 
@@ -265,10 +348,10 @@ def job(drawn: Path, bench_folder: Path, tmp_path: Path) -> Job:
     )
 
 
-@pytest.mark.parametrize("entry", ENTRIES)
+@pytest.mark.parametrize("entry", [*ENTRIES, *(pytest.param(e, marks=pytest.mark.slow) for e in RAY)])
 def test_without_a_defect_nothing_is_said(entry: str, job: Job) -> None:
     """Else a case below would pass whatever happens."""
-    told = re.sub(r"\s+", " ", ENTRIES[entry](job))
+    told = re.sub(r"\s+", " ", EVERY[entry](job))
     for name, (_, says) in (DEFECTS | OF_FOLDERS | OF_LISTS).items():
         assert re.search(says, told) is None, name
 
@@ -279,7 +362,7 @@ def test_a_defect_is_refused_or_named(
 ) -> None:
     plant(job)
     try:
-        told = ENTRIES[entry](job)
+        told = EVERY[entry](job)
     except IgmuError as error:
         told = str(error)
     assert re.search(says, re.sub(r"\s+", " ", told)), f"{entry} says of {name!r} only: {told}"
@@ -292,3 +375,40 @@ def test_metadata_of_other_programs_is_none_of_ours(entry: str, job: Job) -> Non
     lines = [json.dumps({"file_name": name, "text": "a church"}) for name in names]
     (job.unlearned / "metadata.jsonl").write_text("\n".join(lines) + "\n")
     LISTS[entry](job)
+
+
+LAYOUTS: Final[dict[str, Callable[[int], str]]] = {
+    "flat": lambda at: f"{at}.png",
+    "igmu": lambda at: f"forget/0_{at // 2}_{at % 2}.png",
+}
+OF_FILES: Final = [
+    *("half a file", "an empty file", "a web page called .png", "a pipe", "a link to itself"),
+    *("a JPEG of zeros", "a WebP of zeros", "a PNG of a few rows"),
+]
+
+
+@pytest.mark.parametrize("entry", FOLDERS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", ["", *OF_FILES])
+def test_other_layouts_refuse_damaged_files_too(name: str, layout: str, entry: str, job: Job) -> None:
+    """Their images are named after nothing that the corpus knows; the defect is in the first of them."""
+    damaged = str(_images(job)[0])
+    if name:
+        DEFECTS[name][0](job)
+    order = sorted(range(len(job.after)), key=lambda at: job.after[at] != damaged)[:8]
+    place, lines = job.unlearned.parent / "layout", ["path,present"]
+    for model, files in ((job.original, job.before), (job.unlearned, job.after)):
+        for at, k in enumerate(order):
+            path = place / model.name / LAYOUTS[layout](at)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Path(files[k]).rename(path) if not Path(files[k]).is_symlink() else path.symlink_to(path.name)
+            lines.append(f"{path.relative_to(place)},{'yes' if model is job.original else 'no'}")
+    (place / "labels.csv").write_text("\n".join(lines) + "\n")
+    evaluation = Evaluation(CONFIG, layout=layout, detector=f"labels:{place / 'labels.csv'}", cache=False)
+    moved = replace(job, evaluation=evaluation, original=place / "original", unlearned=place / job.unlearned.name)
+    try:
+        told = FOLDERS[entry](moved)
+    except IgmuError as error:
+        told = str(error)
+    says = DEFECTS[name][1] if name else "^(?!.*(damaged|cannot be read|is a pipe))"
+    assert re.search(says, re.sub(r"\s+", " ", told)), f"{entry} of layout {layout} says of {name!r} only: {told}"

@@ -69,6 +69,12 @@ def test_the_original_against_itself_is_one(quality):
     assert quality(original(), original(), HALVES) == 1.0
 
 
+@pytest.mark.parametrize("quality", [quality_coverage, quality_frechet])
+def test_both_halves_take_their_turn(quality):
+    drawn = original() + np.random.default_rng(2).normal(size=(240, 4)) * np.linspace(0, 2, 240)[:, None]
+    assert quality(original(), drawn, HALVES) == pytest.approx(quality(original(), drawn, HALVES[::-1]), rel=1e-9)
+
+
 @pytest.mark.parametrize("quality", [within, quality_coverage, quality_frechet])
 def test_one_picture_over_and_over_is_near_zero(quality):
     blank = np.full((240, 4), 8.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import re
 from collections.abc import Sequence
@@ -20,7 +22,6 @@ from reported import CONFIG, MODELS, chosen, scored
 from typer.testing import CliRunner
 
 from igmu_data.errors import (
-    DuplicateIdError,
     EmptyInputError,
     IncomparableError,
     InputError,
@@ -38,8 +39,9 @@ from igmu_metrics.report.ranking import ranking
 from igmu_metrics.report.retained import retained
 from igmu_metrics.report.view import Section, View, view
 from igmu_metrics.report.wording import grade, listed, rest, sentence
-from igmu_metrics.scorecard import Figure, Scorecard, read_all, write
+from igmu_metrics.scorecard import Figure, Scorecard, write
 from igmu_metrics.verdict.planning import plan
+from igmu_metrics.verdict.verify import read_all
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +213,13 @@ class Seen(Tags):
             self.said.append(data)
 
 
+def blank_image() -> tuple[bytes, str]:
+    """A file, and its SHA-256."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "PNG")
+    return buffer.getvalue(), hashlib.sha256(buffer.getvalue()).hexdigest()
+
+
 def planted(place: Path, cards: list[Scorecard], text: str) -> Section:
     """Two models that carry a text wherever a card or a folder has one, with three pictures each."""
     splits = ("forget", "adversarial", "retain")
@@ -220,6 +229,7 @@ def planted(place: Path, cards: list[Scorecard], text: str) -> Section:
         "split": splits,
         "attack_family": [None, f"family{text}", None],
         "own_concept": [f"object/target{text}", f"object/target{text}", f"object/kept{text}"],
+        **{f"sha256{of}": [blank_image()[1]] * 3 for of in ("", "_original")},
     }
     evil = []
     for name, card in zip("ab", cards, strict=True):
@@ -236,7 +246,7 @@ def planted(place: Path, cards: list[Scorecard], text: str) -> Section:
     for folder in folders.values():
         for split in splits:
             (folder / split).mkdir(parents=True)
-            Image.new("RGB", (8, 8)).save(folder / split / "0_0_0.png")
+            (folder / split / "0_0_0.png").write_bytes(blank_image()[0])
     return Section(evil, folders, "igmu")
 
 
@@ -420,10 +430,13 @@ def test_only_what_was_scored_alike_shares_a_table(tmp_path: Path, cards: list[S
 
 
 def test_one_model_twice_in_a_table_is_refused(tmp_path: Path, cards: list[Scorecard]) -> None:
-    for name in ("a", "b"):
-        write(cards[0], tmp_path / f"{name}.json")
-    with pytest.raises(DuplicateIdError, match=r"a\.json and .*b\.json: both of 'esd'"):
-        read_folder(tmp_path)
+    another = cards[0].model_copy(update={"notes": ("of other images",)})  # no copy: what it was scored on differs
+    for name, card in (("a", cards[0]), ("b", another)):
+        write(card, tmp_path / f"{name}.json")
+    found = read_folder(tmp_path)
+    assert [c.model for c in found.cards] == ["esd"]
+    (why,) = found.refused
+    assert re.search(r"b\.json:\n  of 'esd', scored alike, as is .*a\.json, which is ranked", why)
     with pytest.raises(EmptyInputError, match="no scorecards"):
         read_folder(tmp_path / "nothing")
 
@@ -436,9 +449,14 @@ def test_a_card_that_does_not_verify_is_refused_with_its_problems(tmp_path: Path
     forged = json.loads(text)
     forged["scores"]["concept_accuracy"]["figures"]["unlearning_accuracy"]["value"] = 0.987
     (tmp_path / "esd.json").write_text(json.dumps(forged), encoding="utf-8")
-    with pytest.raises(VerificationError, match=r"2 scorecards of 3 refused") as refused:
-        read_folder(tmp_path)
-    said = str(refused.value)
+    done = CliRunner().invoke(app, ["leaderboard", str(tmp_path), "--out", str(tmp_path / "page.html")])
+    assert isinstance(done.exception, VerificationError)
+    said = str(done.exception)
+    assert "2 scorecards of 3 refused" in said
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Not ranked" in page
+    assert "0.987 of 16 generations" in page
+    assert "<code>sandbox.church</code>" in page
     assert "esd.json:\n  content_sha256: the content was changed" in said
     assert "figures.unlearning_accuracy: 0.987 of 16 generations are 15.7920: no whole number" in said
     assert "other.json:\n  " in said
@@ -485,6 +503,14 @@ def test_those_with_a_forget_score_are_ranked_before_those_without(cards: list[S
     assert "Who has really forgotten?" in text
 
 
+def test_the_best_comes_first(cards: list[Scorecard]) -> None:
+    for values, names in (((0.4, 0.7), ["fmn", "esd"]), ((0.7, 0.4), ["esd", "fmn"])):
+        scored_so = [with_score(c, v, v - 0.1, v + 0.1) for c, v in zip(cards, values, strict=True)]
+        assert [(line.model, line.rank) for line in ranking(view(Section(scored_so, {}))).lines] == [
+            (name, at) for at, name in enumerate(names, 1)
+        ]
+
+
 def test_all_that_a_rank_rests_on_is_in_the_table(cards: list[Scorecard]) -> None:
     shown = [
         column.title for column in ranking(view(Section([with_score(c, 0.4, 0.3, 0.5) for c in cards], {}))).columns
@@ -517,7 +543,8 @@ def test_a_picture_asked_for_twice_is_stored_once(tmp_path: Path) -> None:
     gallery = Gallery()
     for name, shade in (("a", 0), ("b", 255)):
         Image.new("L", (8, 8), shade).save(tmp_path / f"{name}.png")
-    assert [gallery.number(tmp_path / n) for n in ("a.png", "b.png", "a.png")] == [0, 1, 0]
+    told = {n: hashlib.sha256((tmp_path / n).read_bytes()).hexdigest() for n in ("a.png", "b.png")}
+    assert [gallery.number(tmp_path / n, told[n]) for n in ("a.png", "b.png", "a.png")] == [0, 1, 0]
     (chunk,) = gallery.chunks()
     assert [encoded[:5] for encoded in chunk] == ["UklGR"] * 2
 
@@ -532,8 +559,8 @@ def test_the_sample_does_not_depend_on_what_was_seen(seen: View) -> None:
 
     picked = audit.sample(seen)
     again = audit.sample(replace(seen, lines=tuple(map(blind, reversed(seen.lines)))))  # type: ignore[arg-type]
-    assert [d.path for d in picked] == [d.path for d in again]
-    assert len({d.path for d in picked}) == audit.SAMPLE
+    assert [d.shot for d in picked] == [d.shot for d in again]
+    assert len({d.shot for d in picked}) == audit.SAMPLE
     assert {d.model for d in picked} == set(MODELS)
 
 

@@ -280,14 +280,27 @@ def test_changed_error_rates_of_the_detector(package: Path, drawn: Path, opened:
     assert opened == {"detectors.sandbox": 1, "detectors.hf_classifier": 1}
 
 
+def _poison(path: Path, *, values: bool) -> None:
+    """Write other descriptions of networks, and other values or none, with checksums that are right."""
+    store = Store(path, 10**9)
+    with sqlite3.connect(path) as db:
+        shas = [sha.hex() for (sha,) in db.execute("SELECT DISTINCT sha FROM features").fetchall()]
+        notes = [key for (key,) in db.execute("SELECT key FROM notes WHERE key LIKE 'instrument:%'").fetchall()]
+        if not values:
+            db.execute("DELETE FROM features")
+    db.close()
+    for held in store.holdings():
+        rows = [(sha, store.get(sha, [held.key])) for sha in shas]
+        store.put(held.key, [(sha, 0 * row[held.key]) for sha, row in rows if row])
+    for key in notes:
+        store.keep_note(key, str(store.note(key)).replace("sha256:", "sha512:"))
+    store.close()
+
+
 def test_without_a_cache_nothing_is_believed(package: Path, drawn: Path, tmp_path: Path, opened: Counter[str]) -> None:
     first = scored(drawn)
     write(first, tmp_path / "card.json")
-    with sqlite3.connect(tmp_path / "cache" / FILE) as db:  # poisoned: other values, other descriptions
-        db.execute("UPDATE features SET value = zeroblob(length(value))")
-        for key, text in db.execute("SELECT key, text FROM notes WHERE key LIKE 'instrument:%'").fetchall():
-            db.execute("UPDATE notes SET text = ? WHERE key = ?", (text.replace("sha256:", "sha512:"), key))
-    db.close()
+    _poison(tmp_path / "cache" / FILE, values=True)
     opened.clear()
     assert content(scored(drawn, cache=False)) == content(first)
     card = read(tmp_path / "card.json")
@@ -298,11 +311,7 @@ def test_without_a_cache_nothing_is_believed(package: Path, drawn: Path, tmp_pat
 
 def test_a_network_that_is_not_what_was_noted(package: Path, drawn: Path, tmp_path: Path) -> None:
     first = scored(drawn)
-    with sqlite3.connect(tmp_path / "cache" / FILE) as db:
-        db.execute("DELETE FROM features")
-        for key, text in db.execute("SELECT key, text FROM notes WHERE key LIKE 'instrument:%'").fetchall():
-            db.execute("UPDATE notes SET text = ? WHERE key = ?", (text.replace("sha256:", "sha512:"), key))
-    db.close()
+    _poison(tmp_path / "cache" / FILE, values=False)
     with pytest.raises(WeightsError, match=r"revision sha512:.*igmu cache prune --max-gb 0"):
         scored(drawn)
     for _ in range(2):  # one network after the other is forgotten

@@ -98,6 +98,27 @@ def test_parts_made_otherwise_are_refused(evaluation: Evaluation, folder: Path, 
         list(sharding.merge(tmp_path))
 
 
+@pytest.mark.parametrize("name", ["evaluation", "instruments", "original", "igmu"])
+def test_parts_agree_in_each_of_their_facts(parts: Path, tmp_path: Path, name: str) -> None:
+    for path in (files := sorted(parts.glob("*.parquet"))):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    table, facts = generations.read(files[-1])
+    other = {**facts[name], "clip": "another"} if isinstance(facts[name], dict) else "another"
+    generations.write(table, tmp_path / files[-1].name, {**facts, name: other})
+    with pytest.raises(MetadataError, match=f"{files[-1].name}: made with other {name} than"):
+        list(sharding.merge(tmp_path))
+
+
+def test_parts_that_other_networks_looked_at_are_not_merged_here(parts: Path, tmp_path: Path) -> None:
+    for path in parts.glob("*.parquet"):
+        table, facts = generations.read(path)
+        role = facts["instruments"]["detector"]
+        facts["instruments"]["detector"] = {**role, "detector.revision": "another"}
+        generations.write(table, tmp_path / path.name, facts)
+    with pytest.raises(MetadataError, match="not those that looked"):
+        list(sharding.merge(tmp_path))
+
+
 @pytest.mark.parametrize("given", ["0/3", "4/3", "1", "a/b", "1/0", "-1/3"])
 def test_a_shard_that_is_none(given: str) -> None:
     with pytest.raises(InputError, match="i/n"):

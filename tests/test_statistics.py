@@ -317,6 +317,11 @@ def test_random_signs_agree_with_all_signs():
     assert paired_permutation(differences, resamples=40_000) == pytest.approx(exact, abs=0.01)
 
 
+def test_what_was_observed_is_one_of_the_random_patterns():
+    """So that no p value is 0, however few patterns are tried."""
+    assert paired_permutation(np.ones(40), resamples=100) == 1 / 101
+
+
 def test_permutation_flips_whole_prompts():
     """Ten equal differences in one prompt are one coin toss, not ten."""
     assert paired_permutation(np.ones(10)) == pytest.approx(2 / 2**10)
@@ -362,6 +367,26 @@ def test_agreeing_prompts_are_one_trial_each():
     assert "20 prompts" in estimate.reason
 
 
+def test_from_five_prompts_on_their_spread_is_told():
+    """At the boundary itself: four prompts count as one trial each, and say so."""
+    four, five = (mean_estimate(np.tile([1, 0], n), np.repeat(np.arange(n), 2)) for n in (4, 5))
+    assert four.reason == "too few prompts to resample: Wilson interval on 4 prompts"
+    assert five.reason == ""
+
+
+def test_seeds_are_worth_no_less_than_copies_and_no_more_than_images_of_their_own():
+    """The spread between prompts may come out larger or smaller than either allows."""
+    prompts, seeds = np.repeat(np.arange(20), 2), np.tile([0, 1], 20)
+    spread_too_little = mean_estimate(seeds, prompts)  # one hit in every prompt
+    narrowest = wilson(20, 40)
+    assert spread_too_little.interval[0] <= narrowest[0]
+    assert spread_too_little.interval[1] >= narrowest[1]
+    spread_too_much = mean_estimate(np.repeat([0, 1], 20), prompts)  # the seeds of a prompt agree
+    widest = wilson(10, 20)
+    assert widest[0] <= spread_too_much.interval[0] < narrowest[0]
+    assert narrowest[1] < spread_too_much.interval[1] <= widest[1]
+
+
 def test_unequal_prompts_have_fewer_effective_ones():
     """Weights 3/4 and 1/4: 1/(9/16 + 1/16) = 1.6 effective prompts."""
     estimate = mean_estimate([1, 1, 1, 0], np.array(["a", "a", "a", "b"]))
@@ -386,6 +411,14 @@ def test_macro_interval_is_not_narrower_than_the_concepts_spread():
     assert high - low == pytest.approx(2 * t * sqrt(10 / 4 + t * t / 4) / (10 + t * t))
     fixed = mean_estimate(values, np.arange(1000), groups=groups).interval
     assert fixed[1] - fixed[0] < high - low
+
+
+def test_ten_concepts_vary_by_the_spread_of_a_sample():
+    """Shares of 0.2 and 0.8: the mean's variance is 0.09·10/9/10, so 0.25/0.01 = 25 trials, at Student's quantile."""
+    values = np.concatenate([np.repeat([1.0, 0.0], [n, 100 - n]) for n in [20, 80] * 5])
+    low, high = mean_estimate(values, np.arange(1000), groups=np.repeat(np.arange(10), 100), unit="groups").interval
+    t = stats.t.ppf(0.975, 9)
+    assert high - low == pytest.approx(2 * t * sqrt(25 / 4 + t * t / 4) / (25 + t * t))
 
 
 def test_macro_interval_is_not_narrower_than_the_prompts_spread():

@@ -387,8 +387,33 @@ def test_pictures_of_the_test_in_train_are_told(pictures: Path, training: HeadTr
     Image.open(leaky / "train" / "church" / "01.png").save(leaky / "test" / "church" / "01.bmp")  # other bytes
     shutil.copy(leaky / "train" / "church" / "02.png", leaky / "train" / "gas_pump" / "02.png")
     card = replace(training, data=str(leaky), steps=1).run(tmp_path / "x.safetensors")
-    assert any(w.startswith("2 of 25 test pictures are in train") for w in card.warnings)
+    assert any(w.startswith("2 of 25 test pictures are in train too (the first has pixels of") for w in card.warnings)
     assert any(w.startswith("1 pictures of train are there both with and without") for w in card.warnings)
+
+
+def test_a_test_that_is_a_copy_of_train_is_refused(pictures: Path, training: HeadTraining, tmp_path: Path) -> None:
+    """Under other names, too: pictures are known by their pixels."""
+    folder = shutil.copytree(pictures, tmp_path / "data")
+    shutil.rmtree(folder / "test")
+    for path in sorted((folder / "train").rglob("*.png")):
+        copy = folder / "test" / path.parent.name / f"other-{path.name}"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(path).save(copy, compress_level=1)
+    with pytest.raises(InputError, match="test pictures are in train too, such as the one with pixels of sha256"):
+        replace(training, data=str(folder)).run(tmp_path / "h.safetensors")
+    assert not (tmp_path / "h.safetensors").exists()
+
+
+@pytest.mark.parametrize("name", ["Church", "chruch", "curch"])
+def test_a_class_that_is_misspelt_is_no_other_class(
+    name: str, pictures: Path, training: HeadTraining, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(pictures, tmp_path / "data")
+    first = sorted((folder / "test" / "church").glob("*.png"))[0]
+    (folder / "test" / name).mkdir()
+    first.rename(folder / "test" / name / first.name)
+    with pytest.raises(UnknownLabelError, match="'church'"):
+        replace(training, data=str(folder)).run(tmp_path / "h.safetensors")
 
 
 # --- what can be wrong --------------------------------------------------------------------------------------------

@@ -231,6 +231,8 @@ def test_require_valid_counts_and_shows_what_is_broken(church: list[Row]) -> Non
         {"probe": "neer"},
         {"language": "nl"},
         {"seeds": (1, 2, 3, 4)},
+        {"seeds": (1, 2, 3, 4, 2**32 + 1)},
+        {"seeds": (-1, 2, 3, 4, 5)},
         {"steps": 0},
         {"guidance_scale": 0.0},
         {"image_sha256": "ab"},

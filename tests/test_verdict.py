@@ -16,13 +16,14 @@ from igmu_data.errors import DuplicateIdError, EmptyInputError, InputError, Meta
 from igmu_metrics.cli import app
 from igmu_metrics.report import verdict
 from igmu_metrics.report.view import Section, view
-from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry, read_all
+from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry
 from igmu_metrics.statistics import prompts_for
 from igmu_metrics.verdict import export
 from igmu_metrics.verdict.compare import FORGETTING, MEASURES, compared
 from igmu_metrics.verdict.pareto import front
 from igmu_metrics.verdict.planning import detectable, plans
 from igmu_metrics.verdict.published import compare_published, read_published
+from igmu_metrics.verdict.verify import read_all
 
 NUDITY = "SalUn,2,16 AdvUnlearn,11,30 ESD,29,108 UCE,31,113 FMN,125,139 SPM,78,130 ED,0,3 SH,0,10".split()
 

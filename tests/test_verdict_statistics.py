@@ -17,6 +17,8 @@ from igmu_metrics.statistics import (
     mcnemar_exact,
     mean_estimate,
     paired_difference,
+    paired_ratio,
+    product_of_ratios,
     prompts_for,
     prompts_needed,
     resample,
@@ -159,6 +161,21 @@ def test_a_share_does_not_know_the_order_of_rows(counts: list[int], random) -> N
     random.shuffle(shuffled)
     found = [mean_estimate([h for _, h in r], np.array([i for i, _ in r])).interval for r in (rows, shuffled)]
     assert found[0] == pytest.approx(found[1], abs=1e-12)
+
+
+def test_a_ratio_of_more_than_the_original_is_one() -> None:
+    found = paired_ratio([1] * 6, [1, 1, 1, 1, 1, 0], np.arange(6), np.zeros(6))
+    assert found.value == 1.0
+    assert found.interval is not None
+    assert found.interval[0] < 1.0 == found.interval[1]
+
+
+def test_a_copy_of_the_original_has_no_error_of_its_ratio() -> None:
+    """Whatever the prompts are, the columns above and below vary together: nothing is left to resample."""
+    varied = np.random.default_rng(0).uniform(0.2, 1.0, 30)
+    assert product_of_ratios([(varied, varied)]).reason.startswith("all prompts agree")
+    other = np.random.default_rng(1).uniform(0.2, 1.0, 30)
+    assert product_of_ratios([(other, varied)]).reason == ""
 
 
 # --- bootstraps -----------------------------------------------------------------------------------------------------

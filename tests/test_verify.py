@@ -9,16 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from drawn import copied, picture
 from hypothesis import given
 from hypothesis import strategies as st
 from scored import CONFIG, scored
+from tiny import tiny_clip
 from typer.testing import CliRunner
 
 from igmu_data.errors import EmptyInputError, MetadataError, VerificationError
 from igmu_metrics.cli import app
 from igmu_metrics.evaluation import Evaluation
+from igmu_metrics.networks.store import open_store
 from igmu_metrics.scorecard import RUNS, Scorecard, fingerprint, read, schema, write
 from igmu_metrics.verdict import recompute
 from igmu_metrics.verdict.counts import check_table, printed
@@ -98,6 +101,13 @@ def _set(*path: Any, to: Any) -> Change:
     return change
 
 
+def _lose(score: str, figure: str) -> Change:
+    def change(data: dict[str, Any]) -> None:
+        del data["scores"][score]["figures"][figure]
+
+    return change
+
+
 def _drop(column: str) -> Change:
     def change(data: dict[str, Any]) -> None:
         for line in data["generations"]:
@@ -123,6 +133,8 @@ def _drop(column: str) -> Change:
         (_set("scores", "forget_score", "n_failed", to=2), "failures are listed"),
         (_set("generations", 0, "present", to=True), "generations.0.present"),
         (_set("generations", 3, "sha256", to="0" * 64), "inputs_sha256"),
+        (_set("generations", 3, "sha256_original", to="0" * 64), "inputs_sha256"),
+        (_set("generations", 3, "seed", to=12345), "inputs_sha256"),
         (_set("generations", 0, "probability", to=1.2), "generations.0.probability"),
         (_set("generations", 0, "status", to="unclear"), "generations.0.status"),
         (_set("generations", 0, "seed", to=2**64 - 1), "at most 64 bits"),
@@ -130,6 +142,11 @@ def _drop(column: str) -> Change:
         (_set("generations", 0, "id", to=""), "names no prompt"),
         (_set("generations", 0, "own", to="a\0"), "NUL"),
         (_set("generations", 0, "features", to=None), "generations.0.features"),
+        (_lose("concept_accuracy", "in_domain_retain_accuracy"), "missing, although the generations give it"),
+        (
+            _set("scores", "concept_accuracy", "figures", "in_domain_retain_accuracy", "interval", to=[0.49, 0.51]),
+            "in_domain_retain_accuracy.interval: the card tells",
+        ),
         (_drop("own_concept"), "scores.concept_accuracy: the generations do not give it"),
         (_drop("present_original"), "generations.0.present_original: None with a probability"),
         (_set("scores", "concept_accuracy", "signature", "bootstrap", to="x"), "which is none"),
@@ -150,6 +167,15 @@ def test_a_forger_who_computes_the_hash_anew(card: Path, tmp_path: Path, change:
     problems = verify(tmp_path / "card.json")[1]
     assert any(where in str(p) for p in problems), problems
     assert not any(p.where == "content_sha256" for p in problems)
+
+
+def test_a_probability_at_the_threshold_is_presence_as_in_the_evaluation(card: Path, tmp_path: Path) -> None:
+    data = json.loads(card.read_text())
+    at = next(line for line in data["generations"] if line["present"])
+    at["probability"] = data["scores"]["concept_accuracy"]["signature"]["detector.threshold"]
+    data["content_sha256"] = fingerprint(json.dumps(data))
+    (tmp_path / "card.json").write_text(json.dumps(data))
+    assert verify(tmp_path / "card.json")[1] == []
 
 
 def test_a_score_of_another_version_of_its_metric_is_a_note_and_no_problem(card: Path, tmp_path: Path) -> None:
@@ -220,6 +246,48 @@ def test_pictures_give_the_same_scores(folder: Path, card: Path) -> None:
     assert list(verify_images(read(card), folder / "forgetful", folder / "original", detector=labels)) == []
 
 
+def test_the_cache_is_neither_read_nor_written(
+    folder: Path, card: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(*_: object) -> None:
+        raise AssertionError("the cache was opened")
+
+    monkeypatch.setattr("igmu_metrics.networks.store.Store.__init__", opened)
+    labels = f"labels:{folder / 'labels.csv'}"
+    assert list(verify_images(read(card), folder / "forgetful", folder / "original", detector=labels, cache=True)) == []
+    images = ["--images", str(folder / "forgetful"), "--original-images", str(folder / "original")]
+    done = CliRunner().invoke(app, ["verify", str(card), *images, "--detector", labels])
+    assert "and its images give the same lines" in done.output.replace("\n", " ")
+
+
+def test_values_that_somebody_wrote_into_the_cache_are_found_out(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IGMU_CACHE", str(tmp_path / "cache"))
+    clip = str(tiny_clip(tmp_path / "clip"))
+    evaluation = Evaluation(CONFIG, detector=f"labels:{folder / 'labels.csv'}", clip=clip)
+
+    def scored() -> Scorecard:
+        return next(iter(evaluation.run(folder / "original", [folder / "forgetful"])))
+
+    def problems(card: Scorecard) -> list[str]:
+        how = {"detector": evaluation.detector, "clip": clip}
+        return [p.where for p in verify_images(card, folder / "forgetful", folder / "original", **how)]
+
+    true = scored()
+    store = open_store()
+    for held in store.holdings():
+        shas = [sha.hex() for (sha,) in store._db.execute("SELECT sha FROM features").fetchall()]
+        rows = [(sha, store.get(sha, [held.key])) for sha in shas]
+        if held.key.startswith("["):  # with checksums that are right
+            store.put(held.key, [(sha, np.roll(row[held.key], i)) for i, (sha, row) in enumerate(rows) if row])
+    store.close()
+    false = scored()
+    assert problems(true) == []
+    assert false.scores["clip_alignment/forget"].value != true.scores["clip_alignment/forget"].value
+    assert "scores.clip_alignment/forget.figures.cosine" in problems(false)
+
+
 def test_changed_pictures_are_named(folder: Path, card: Path, tmp_path: Path) -> None:
     other = copied(folder / "forgetful", tmp_path / "forgetful")
     first = sorted(other.rglob("*.png"))[0]
@@ -236,6 +304,18 @@ def test_other_answers_give_other_scores(folder: Path, card: Path, tmp_path: Pat
     copy = tmp_path / "copy"
     problems = list(verify_images(read(card), copy / "forgetful", copy / "original", detector=f"labels:{labels}"))
     assert any("unlearning_accuracy" in p.where for p in problems)
+
+
+def test_images_give_a_scores_third_digit(folder: Path, card: Path) -> None:
+    told = read(card)
+    entry = told.scores["forget_score"]
+    figure = entry.figures["robustness"]
+    raised = {**entry.figures, "robustness": figure.model_copy(update={"value": (figure.value or 0.0) + 0.001})}
+    scores = {**told.scores, "forget_score": entry.model_copy(update={"figures": raised})}
+    forged = told.model_copy(update={"scores": scores})
+    labels = f"labels:{folder / 'labels.csv'}"
+    (problem,) = verify_images(forged, folder / "forgetful", folder / "original", detector=labels)
+    assert problem.where == "scores.forget_score.figures.robustness"
 
 
 # --- what a card is made of -----------------------------------------------------------------------------------------
@@ -336,7 +416,7 @@ def test_tables_that_cannot_be_checked(tmp_path: Path, lines: tuple[str, ...], s
 
 def test_verify_as_a_user_meets_it(card: Path, tmp_path: Path) -> None:
     runner = CliRunner()
-    assert "hold together" in runner.invoke(app, ["verify", str(card)]).output
+    assert "agrees with itself" in runner.invoke(app, ["verify", str(card)]).output
     (tmp_path / "card.json").write_text(card.read_text().replace('"n_prompts": 1', '"n_prompts": 2', 1))
     done = runner.invoke(app, ["verify", str(tmp_path / "card.json")])
     assert isinstance(done.exception, VerificationError)
@@ -349,7 +429,7 @@ def test_several_cards_and_folders_of_cards(card: Path, tmp_path: Path) -> None:
     (tmp_path / "cards").mkdir()
     (tmp_path / "cards/a.json").write_text(card.read_text())
     folder = runner.invoke(app, ["verify", str(tmp_path / "cards"), str(card)])
-    assert folder.output.count("hold together") == 2
+    assert folder.output.count("agrees with itself") == 2
     assert "unlearning accuracy" in runner.invoke(app, ["compare", str(tmp_path / "cards")]).output
     (tmp_path / "cards/b.json").write_text(card.read_text().replace('"n_prompts": 1', '"n_prompts": 2', 1))
     done = runner.invoke(app, ["verify", str(tmp_path / "cards")])

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from builders.attacks.misspelling import misspell
+from igmu_data.attacks.misspelling import misspell
 from igmu_data.sandbox.world import Scene, world
 from igmu_data.taxonomy import TRANSLATED, Concept, Frame, concept, templates
 from igmu_data.validate import names_concept

@@ -24,11 +24,11 @@ from builders.hubfolder import (
     write_manifest,
     write_split,
 )
-from builders.prompts import VERSION
 from builders.sandbox.prompts import task_rows
 from builders.sources import Picture, diffusers, renders
 from igmu_data.errors import CorpusError
 from igmu_data.load import read_records
+from igmu_data.rows import VERSION
 from igmu_data.sandbox.labelled import CONFIG as DETECTOR
 from igmu_data.sandbox.packaged import bench_folder
 from igmu_data.schema import SPLITS, Row, detector_features

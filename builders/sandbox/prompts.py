@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Final
 
-from builders.plans import Plan, Universe
-from builders.prompts import FORGET_ROWS, fit, pick, translated_plans
-from builders.rows import concept_rows
 from builders.sandbox.captions import neutral_frames, style_suffix
+from igmu_data.rows.concept import concept_rows
+from igmu_data.rows.plans import Plan, Universe
+from igmu_data.rows.prompts import FORGET_ROWS, fit, pick, translated_plans
 from igmu_data.sandbox.world import GUIDANCE_SCALE, SIDE, STEPS, world
 from igmu_data.schema import Row
 from igmu_data.taxonomy import TRANSLATED, Concept, Frame, TranslatedScene, templates

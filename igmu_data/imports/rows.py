@@ -26,6 +26,7 @@ from igmu_data.errors import EmptyInputError, InputError, LicenseError
 from igmu_data.imports import Format, FormatInfo, Prompt
 from igmu_data.imports.table import ListFile
 from igmu_data.schema import SEEDS_PER_ROW, Row, row_id
+from igmu_data.spelling import same_prompt
 from igmu_data.stripping import strip_concept
 from igmu_data.taxonomy import RESTRICTED_DOMAIN, Concept, concept
 from igmu_data.validate import names_concept
@@ -162,7 +163,7 @@ class _Import:
             if row is None:
                 continue
             if row.split == "forget":
-                plain.setdefault(row.prompt, row)
+                plain.setdefault(same_prompt(row.prompt), row)
             rows[row.id] = row
             published[min(len(group.seeds), SEEDS_PER_ROW)] += 1
             n_left_out += max(0, len(group.seeds) - SEEDS_PER_ROW)
@@ -195,7 +196,14 @@ class _Import:
             if prompt.plain is not None and self.attack_family is not None:
                 raise InputError(f"{self.file.path}: the list names its attacks itself; leave out --attack-family.")
             text = prompt.text.strip()
-            key = (text, prompt.plain, prompt.guidance_scale, prompt.width, prompt.height, prompt.language)
+            key = (
+                same_prompt(text),
+                prompt.plain and same_prompt(prompt.plain),
+                prompt.guidance_scale,
+                prompt.width,
+                prompt.height,
+                prompt.language,
+            )
             group = groups.get(key)
             if group is None:
                 if refused := self._refused(text, prompt):
@@ -228,7 +236,7 @@ class _Import:
         text = prompt.text.strip()
         origin: Row | None = None
         if prompt.plain is not None:
-            origin = plain.get(prompt.plain)
+            origin = plain.get(same_prompt(prompt.plain))
             if origin is None:
                 self._refuse("plain prompt refused")
                 return None

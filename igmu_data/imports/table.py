@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from igmu_data.errors import EmptyInputError, InputError, MetadataError, nearest
+from igmu_data.files import irregular
+from igmu_data.schema import LARGEST_SEED
 
-_LARGEST_SEED: Final = 2**63 - 1
 _SHOWN: Final = 20  # characters of a wrong cell that a message quotes
 _COLUMN_NAME: Final = re.compile(r"[A-Za-z_]\w{0,40}")
 
@@ -42,12 +43,12 @@ class Record:
         return f"{self.path}, line {self.line}"
 
     def seed(self, column: str) -> int:
-        """A seed, 0..2⁶³-1; `5.0` is taken for 5, as pandas writes it."""
+        """A seed, 0..2³²-1 (what a generator tells apart); `5.0` is taken for 5, as pandas writes it."""
         value = self.number(column)
         text = self.cells[column].strip()
         exact = int(text) if re.fullmatch(r"[+-]?\d+", text) else int(value) if value.is_integer() else -1
-        if not 0 <= exact <= _LARGEST_SEED:
-            raise self._wrong(column, "a whole number in 0..2^63-1")
+        if not 0 <= exact <= LARGEST_SEED:
+            raise self._wrong(column, "a whole number in 0..2^32-1, which is all that generators tell apart")
         return exact
 
     def number(self, column: str) -> float:
@@ -208,6 +209,8 @@ class ListFile:
 
 def _decoded(path: Path) -> str:
     try:
+        if what := irregular(path):
+            raise MetadataError(f"{path}: cannot be read, it is {what}. Check the path.")
         data = path.read_bytes()
     except OSError as error:
         raise MetadataError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error

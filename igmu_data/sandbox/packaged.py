@@ -28,6 +28,7 @@ ROOT_ENVIRONMENT: Final = "IGMU_SANDBOX"
 CACHE_ENVIRONMENT: Final = "IGMU_CACHE"
 CHANGES: Final = "changes.safetensors"
 _INDEX: Final = "model_index.json"
+_TOKENIZER: Final = "tokenizer_config.json"
 _ALL_TASKS: Final = ""
 _MAKE: Final = "python -m builders.sandbox"
 
@@ -143,16 +144,22 @@ def _files(parts: Mapping[str, str]) -> dict[str, list[Path]]:
 
 
 def _complete(folder: Path, files: Mapping[str, Sequence[Path]]) -> bool:
-    """Whether a folder holds what it should; one that a cleaner of old files went through does not."""
+    """Whether a folder holds what it should, byte for byte: a cleaner of old files, or a disk, may have been at it.
+
+    Asked at every call: reading both sides takes some hundredths of a second for a version.
+    """
     try:
-        for name, (source, *changes) in files.items():
-            size = (folder / name).stat().st_size
-            made = bool(changes) or name == _INDEX  # written, not copied
-            if not size or (not made and size != source.stat().st_size):
-                return False
+        return all((folder / name).read_bytes() == _content(name, files) for name in files)
     except OSError:
         return False
-    return True
+
+
+def _content(name: str, files: Mapping[str, Sequence[Path]]) -> bytes:
+    """What a file of a version's folder holds."""
+    source, *changes = files[name]
+    if name == _INDEX:
+        return _index(source, *files.get(f"tokenizer/{_TOKENIZER}", ()))
+    return _exchanged(source, changes) if changes else source.read_bytes()
 
 
 def _assemble(folder: Path, files: Mapping[str, Sequence[Path]]) -> None:
@@ -163,11 +170,10 @@ def _assemble(folder: Path, files: Mapping[str, Sequence[Path]]) -> None:
             fresh = Path(work, "new")
             for name, (source, *changes) in files.items():
                 (fresh / name).parent.mkdir(parents=True, exist_ok=True)
-                if changes:
-                    _exchange(source, changes, fresh / name)
+                if changes or name == _INDEX:
+                    (fresh / name).write_bytes(_content(name, files))
                 else:
                     shutil.copyfile(source, fresh / name)
-            _name_tokenizer(fresh)
             try:
                 fresh.rename(folder)
             except OSError:
@@ -181,21 +187,21 @@ def _assemble(folder: Path, files: Mapping[str, Sequence[Path]]) -> None:
         ) from error
 
 
-def _exchange(source: Path, changes: Sequence[Path], target: Path) -> None:
+def _exchanged(source: Path, changes: Sequence[Path]) -> bytes:
     """The weights of one file with those tensors that others hold instead."""
-    from safetensors.numpy import load_file, save_file
+    from safetensors.numpy import load_file, save
 
     tensors = load_file(source)
     for change in changes:
         tensors |= load_file(change)
-    save_file(tensors, target, metadata={"format": "pt"})
+    return bytes(save(tensors, metadata={"format": "pt"}))
 
 
-def _name_tokenizer(folder: Path) -> None:
-    """Name the tokenizer's own class in the index: CLIPTokenizer would pass a filter in its files over."""
-    config = folder / "tokenizer" / "tokenizer_config.json"
-    if config.is_file():
-        name = json.loads(config.read_text(encoding="utf-8")).get("tokenizer_class", "CLIPTokenizer")
-        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-        index["tokenizer"] = ["transformers", "CLIPTokenizer" if name.startswith("CLIP") else "PreTrainedTokenizerFast"]
-        (folder / _INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+def _index(source: Path, tokenizer: Path | None = None) -> bytes:
+    """The index with the tokenizer's own class: CLIPTokenizer would pass a filter in its files over."""
+    if tokenizer is None:
+        return source.read_bytes()
+    name = json.loads(tokenizer.read_text(encoding="utf-8")).get("tokenizer_class", "CLIPTokenizer")
+    index = json.loads(source.read_text(encoding="utf-8"))
+    index["tokenizer"] = ["transformers", "CLIPTokenizer" if name.startswith("CLIP") else "PreTrainedTokenizerFast"]
+    return (json.dumps(index, indent=1) + "\n").encode()

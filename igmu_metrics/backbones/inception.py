@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from igmu_data.errors import WeightsError
+from igmu_metrics.contract import one_line
 from igmu_metrics.networks import loading
 from igmu_metrics.networks.extraction import Extracting, Pixels, preparation_key
 from igmu_metrics.networks.instruments import InstrumentInfo
@@ -149,7 +150,7 @@ def _trunk(state: dict[str, torch.Tensor]) -> torch.nn.Module:
         with torch.random.fork_rng(devices=[]):  # its random initialisation must not move the caller's generator
             network = FeatureExtractorInceptionV3("igmu", ["2048"], feature_extractor_weights_path=copy)
     except RuntimeError as error:
-        raise WeightsError(f"not the weights of torch-fidelity's Inception-v3: {str(error)[:300]}") from error
+        raise WeightsError(f"not the weights of torch-fidelity's Inception-v3: {one_line(error)[:300]}") from error
     for block in network.modules():
         if isinstance(block, BasicConv2d):
             block.conv, block.bn = fuse_conv_bn_eval(block.conv, block.bn), torch.nn.Identity()

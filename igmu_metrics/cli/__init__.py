@@ -6,21 +6,40 @@ Results go to stdout, progress and errors to stderr; an error of the user's ends
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from pkgutil import iter_modules
 from typing import Final
 
 import typer
 
-from igmu_data.errors import exits_on_error
+from igmu_data.errors import IgmuError, OutputError, exits_on_error
 from igmu_metrics.cli._common import before, with_plugins
 
 # In --help in the order in which somebody meets them; a command that is not listed here comes after these.
 _ORDER: Final = (
-    *("demo", "concepts", "generate", "score", "report", "compare", "power", "attack", "families", "leaderboard"),
-    *("verify", "check_table", "export", "merge", "train_detector", "import_head", "import_prompts"),
+    *(
+        "demo",
+        "concepts",
+        "run",
+        "generate",
+        "match",
+        "score",
+        "report",
+        "compare",
+        "power",
+        "attack",
+        "families",
+        "leaderboard",
+    ),
+    *("verify", "sign", "check_table", "export", "merge", "train_detector", "import_head", "import_prompts"),
 )
+
+# What a write to stdout ends with where nobody takes it; an error about a file names the file.
+_STDOUT: Final = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 app = typer.Typer(
     name="igmu",
@@ -45,8 +64,21 @@ for _name in (*_ORDER, *sorted(_FOUND - set(_ORDER))):
 @exits_on_error
 def main() -> None:
     """Entry point: user errors become one message and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that has no ≥ shows \u2265
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here, where a full disk can be told; at exit Python would print a traceback
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; finished images and scorecards are kept.\n")
         sys.exit(130)
+    except OSError as error:
+        if isinstance(error, IgmuError) or error.filename is not None or error.errno not in _STDOUT:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer goes nowhere
+        if error.errno == errno.EPIPE:  # whoever read has seen enough
+            sys.exit(1)
+        raise OutputError(f"cannot write to stdout: {error.strerror}. Make room, or write elsewhere.") from error

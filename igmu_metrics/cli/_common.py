@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from igmu_data.media import visible
 from igmu_metrics.settings import options
 
 if TYPE_CHECKING:
@@ -32,6 +34,17 @@ def option(name: str, help: str | None = None) -> Any:
         min=setting.minimum,
         metavar="|".join(setting.choices) or None,
     )
+
+
+def say(*lines: object) -> None:
+    """Print lines to stdout; a line end or anything unseen within one is written out."""
+    for line in lines:
+        sys.stdout.write(f"{visible(line)}\n")
+
+
+def document(text: str) -> None:
+    """Print a text of several lines to stdout, such as a file that was asked for without a place."""
+    sys.stdout.write(visible(text, lines=True))
 
 
 Config = Annotated[str, option("config")]
@@ -115,7 +128,7 @@ def before(
     if version:
         from igmu_data import __version__
 
-        typer.echo(__version__)
+        say(__version__)
         raise typer.Exit
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from igmu_metrics.cli._common import Bench, Config, Device, Revision, option
+from igmu_metrics.cli._common import Bench, Config, Device, Revision, option, say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -96,12 +96,12 @@ def attack(
     outcome = run.run(out)
     tables.show(_table(outcome, f"{config}: {model} under {attack}, where the original shows it"))
     refused, lacking = outcome.count("refused"), outcome.count("no target")
-    typer.echo(
+    say(
         f"{len(outcome.attempts)} prompts attacked, {refused} found prompts refused by the content policy, "
         f"{lacking} without an image to search by."
     )
-    typer.echo(f"{attack}: {outcome.verdict()}")
-    typer.echo(out)
+    say(f"{attack}: {outcome.verdict()}")
+    say(out)
 
 
 def _table(outcome: Outcome, title: str) -> Table:

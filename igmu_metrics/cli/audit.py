@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from igmu_metrics.cli._common import say
+
 
 def audit(
     out: Annotated[Path, typer.Option(help="Folder to write audit.md and its figure to.")] = Path("docs"),
@@ -22,6 +24,6 @@ def audit(
     findings = run(out, work, seeds_per_row=seeds_per_row)
     for check in findings.checks:
         if check.outcome is not Outcome.HOLDS:
-            typer.echo(f"{check.outcome}: {check.task}: {check.statement}: {check.measured}")
+            say(f"{check.outcome}: {check.task}: {check.statement}: {check.measured}")
     counts = [f"{sum(c.outcome is o for c in findings.checks)} {o.counted}" for o in Outcome]
-    typer.echo(f"{len(findings.checks)} checks: {', '.join(counts)}. {out / PAGE}")
+    say(f"{len(findings.checks)} checks: {', '.join(counts)}. {out / PAGE}")

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from igmu_metrics.cli._common import say
+
 cache = typer.Typer(help="Inspect or prune the feature cache.", no_args_is_help=True)
 
 
@@ -25,13 +27,13 @@ def info() -> None:
     size = store.path.stat().st_size
     table = Table("network", "revision", "of", "rows", "MB", "last used", title=str(store.path))
     for one in held:
-        # "readable" rows have no network behind them.
+        # What is known of files alone has no network behind them.
         name, revision, how, _ = json.loads(one.key) if one.key.startswith("[") else (one.key, "", "", None)
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.used))
         kind = "texts" if how == "texts" else "images"
         table.add_row(name, revision[:19], kind, str(one.n_rows), f"{one.n_bytes / 1e6:.1f}", used)
     tables.show(table)
-    typer.echo(f"{size / 1e6:.1f} MB on disk, at most {store.max_bytes / 1e6:.0f} MB ($IGMU_CACHE_GB).")
+    say(f"{size / 1e6:.1f} MB on disk, at most {store.max_bytes / 1e6:.0f} MB ($IGMU_CACHE_GB).")
     store.close()
 
 
@@ -51,4 +53,4 @@ def prune(
     allowed = store.max_bytes if max_gb is None else int(max_gb * 1e9)
     dropped, kept = store.prune(allowed, older_than=None if older_than_days is None else older_than_days * 86400)
     store.close()
-    typer.echo(f"{store.path}: {dropped} rows dropped, {kept} kept.")
+    say(f"{store.path}: {dropped} rows dropped, {kept} kept.")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from igmu_metrics.cli._common import say
+
 
 def check_table(
     path: Annotated[
@@ -27,9 +29,9 @@ def check_table(
     wrong = [p for p in found if not p.counts]
     for p in wrong:
         where = f"line {p.line}" + (f" ({p.name})" if p.name else "")
-        typer.echo(f"{where}: {p.text} of n = {p.n} is impossible; nearest: {', '.join(p.nearest)}")
+        say(f"{where}: {p.text} of n = {p.n} is impossible; nearest: {', '.join(p.nearest)}")
     blind = sum(not p.telling for p in found)
     note = f" {blind} have more images than their digits can tell apart: nothing can be said of them." if blind else ""
     if wrong:
         raise VerificationError(f"{path}: {len(wrong)} of {len(found)} numbers are impossible as printed.{note}")
-    typer.echo(f"{path}: all {len(found)} numbers are possible.{note}")
+    say(f"{path}: all {len(found)} numbers are possible.{note}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from igmu_metrics.cli._common import OptionalCards
+from igmu_metrics.cli._common import OptionalCards, say
 
 
 def compare(
@@ -32,22 +32,22 @@ def compare(
         return
     if not cards:
         raise EmptyInputError("no scorecards to compare; give some, or --published FILE.csv.")
-    from igmu_metrics.scorecard import read_all
     from igmu_metrics.verdict.compare import compared, in_common, require_comparable
     from igmu_metrics.verdict.pareto import front
+    from igmu_metrics.verdict.verify import read_all
 
     read = read_all(cards)
     require_comparable(read, ranked=False)
     found = compared(read)
     tables.show(tables.ranking(read, found), tables.comparisons(found))
     if unlike := in_common(read):
-        typer.echo(unlike)
+        say(unlike)
     points = [] if unlike else front(read)
     if len(points) > 1:
         tables.show(tables.pareto(points))
     for c in found:
         if c.original:
-            typer.echo(c.sentence())
+            say(c.sentence())
 
 
 def _published(path: Path) -> None:
@@ -57,4 +57,4 @@ def _published(path: Path) -> None:
     found = read_published(path)
     tables.show(tables.published(found))
     for c in compare_published(found):
-        typer.echo(c.sentence())
+        say(c.sentence())

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from igmu_metrics.cli._common import Cards
+from igmu_metrics.cli._common import Cards, document, say
 
 
 def export(
@@ -31,8 +31,9 @@ def export(
 ) -> None:
     """Export scorecards: Hub results, model card, LaTeX or CSV."""
     from igmu_data.errors import InputError
-    from igmu_metrics.scorecard import read_all, write_text
+    from igmu_metrics.scorecard import write_text
     from igmu_metrics.verdict import export as forms
+    from igmu_metrics.verdict.verify import read_all
 
     wanted = {"eval_results": eval_results, "model_index": model_index, "latex": latex, "table": csv}
     chosen = [name for name, given in wanted.items() if given]
@@ -42,7 +43,7 @@ def export(
     if eval_results:
         out = (out or Path()) / forms.EVAL_RESULTS
     if out is None:
-        typer.echo(text, nl=False)
+        document(text)
         return
     write_text(out, text)
-    typer.echo(out)
+    say(out)

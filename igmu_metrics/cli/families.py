@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from igmu_metrics.cli._common import Cards
+from igmu_metrics.cli._common import Cards, say
 
 
 def families(
@@ -21,11 +21,12 @@ def families(
     from igmu_metrics.report.families import chart as draw
     from igmu_metrics.report.families import tables
     from igmu_metrics.report.terminal import show
-    from igmu_metrics.scorecard import read_all, write_text
+    from igmu_metrics.scorecard import write_text
+    from igmu_metrics.verdict.verify import read_all
 
     read = read_all(cards)
     drawn = None if chart is None else draw(read, figure)
     show(*tables(read))
     if chart is not None and drawn is not None:
         write_text(chart, drawn)
-        typer.echo(chart)
+        say(chart)

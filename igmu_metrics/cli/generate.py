@@ -7,11 +7,17 @@ from typing import Annotated
 
 import typer
 
-from igmu_metrics.cli._common import Bench, Config, Device, Revision, option
+from igmu_metrics.cli._common import Bench, Config, Device, Revision, option, say
 
 
 def generate(
-    model: Annotated[str, typer.Option(help="diffusers pipeline: folder, Hub id, id@revision or sandbox:VERSION.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="diffusers pipeline: folder, Hub id, id@revision or sandbox:VERSION; after filter:, negative-prompt: "
+            "or safety-checker: that baseline around it."
+        ),
+    ],
     config: Config,
     out: Annotated[Path, typer.Option(help="Folder for the images and their metadata.jsonl; a restart resumes.")],
     split: Annotated[
@@ -31,20 +37,62 @@ def generate(
     ] = None,
     dtype: Annotated[str, typer.Option(help="Number format of the model: fp32, bf16 or fp16.")] = "fp32",
     device: Device = None,
+    unet: Annotated[
+        str | None, typer.Option(help="U-Net put into the model: its folder, or a file of all or some of its tensors.")
+    ] = None,
+    transformer: Annotated[
+        str | None, typer.Option(help="Transformer (SD3, FLUX …) put into the model, like --unet.")
+    ] = None,
+    text_encoder: Annotated[str | None, typer.Option(help="Text encoder put into the model, like --unet.")] = None,
+    text_encoder_2: Annotated[str | None, typer.Option(help="Second text encoder, like --unet.")] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="Whole model in one file of CompVis layout, with --model's configuration.")
+    ] = None,
+    lora: Annotated[
+        list[str] | None, typer.Option(metavar="FILE[:SCALE]", help="LoRA merged into the model; repeat for several.")
+    ] = None,
+    embedding: Annotated[list[str] | None, typer.Option(help="Textual inversion; repeat for several.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Variant of --model's files to read, as fp16.")] = None,
+    pipeline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.py:FUNCTION", help="Function that gets the loaded pipeline and gives what generates instead."
+        ),
+    ] = None,
+    trust_code: Annotated[bool, typer.Option("--trust-code", help="Let the code of --pipeline run.")] = False,
 ) -> None:
     """Generate images for the prompts of a config, ready for igmu score."""
+    from igmu_data.configs import config_target
     from igmu_data.load import bench_rows
     from igmu_data.schema import SPLITS
+    from igmu_metrics.images import published
     from igmu_metrics.images.generate import draw, requests_for
     from igmu_metrics.images.pipelines import find_pipeline
     from igmu_metrics.statistics.validation import one_of
 
+    parts: dict[str, str | list[str] | None] = {
+        "variant": variant,
+        "checkpoint": checkpoint,
+        "unet": unet,
+        "transformer": transformer,
+        "text_encoder": text_encoder,
+        "text_encoder_2": text_encoder_2,
+        "lora": lora,
+        "embedding": embedding,
+        published.CODE: pipeline,
+    }
     wanted = split or list(SPLITS)
     one_of("split", wanted, SPLITS)
     rows = [r for r in bench_rows(config, bench=bench, revision=revision).values() if r.split in wanted]
     done = draw(
         requests_for(rows, seeds_per_row=seeds_per_row),
-        find_pipeline(model, device=device, dtype=dtype),
+        find_pipeline(
+            published.join(model, parts),
+            device=device,
+            dtype=dtype,
+            trust_code=trust_code,
+            target=config_target(config),
+        ),
         out,
         batch_size=batch_size,
         steps=steps,
@@ -52,4 +100,4 @@ def generate(
         width=size,
         height=size,
     )
-    typer.echo(f"{out}: {len(done.files)} images, {done.n_drawn} of them new, {len(done.failures)} failed.")
+    say(f"{out}: {len(done.files)} images, {done.n_drawn} of them new, {len(done.failures)} failed.")

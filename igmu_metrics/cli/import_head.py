@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from igmu_metrics.cli._common import say
+
 
 def import_head(
     path: Annotated[Path, typer.Argument(metavar="FILE.pth", help="A classifier_head.pth of the IGMU reference.")],
@@ -22,4 +24,4 @@ def import_head(
     from igmu_metrics.detectors.igmu_head import import_pth
 
     import_pth(path, out, concept=taxonomy.concept(concept).id, present_class=present_class)
-    typer.echo(out)
+    say(out)

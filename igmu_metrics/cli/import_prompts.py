@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from igmu_data.media import shell
+from igmu_metrics.cli._common import say
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -59,7 +62,7 @@ def import_prompts(
     )
     write_folder(out, found, path=path, format_name=format_name)
     for line in _summary(out, found):
-        typer.echo(line)
+        say(line)
 
 
 def _summary(out: Path, found: Imported) -> Iterator[str]:
@@ -82,5 +85,6 @@ def _summary(out: Path, found: Imported) -> Iterator[str]:
     yield f"published seeds of a row: {seeds}; the others of its five follow from the text"
     config = first.concept.replace("/", ".")
     only = next(iter(found.n_published_seeds)) if len(found.n_published_seeds) == 1 else 0
-    draw = f" --seeds-per-row {only}" if 0 < only < len(first.seeds) else ""
-    yield f"next: igmu generate --model MODEL --config {config} --bench {out}{draw} --out FOLDER"
+    draw = ("--seeds-per-row", only) if 0 < only < len(first.seeds) else ()
+    words = ("igmu", "generate", "--model", "MODEL", "--config", config, "--bench", out, *draw, "--out", "FOLDER")
+    yield f"next: {shell(words)}"

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from igmu_metrics.cli._common import say
+
 
 def leaderboard(
     folder: Annotated[Path, typer.Argument(help="Folder of scorecards, one per model and concept.")],
@@ -18,6 +20,9 @@ def leaderboard(
     from igmu_metrics.scorecard import write_text
 
     require_writable(out.parent)
-    cards = read_folder(folder)
-    write_text(out, render(cards))
-    typer.echo(f"{out}: {len(cards)} scorecards")
+    found = read_folder(folder)
+    if not found.cards:
+        found.require_all()
+    write_text(out, render(found.cards, found.refused))
+    say(f"{out}: {len(found.cards)} scorecards")
+    found.require_all()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from igmu_metrics.cli._common import Device, write_cards
+
+if TYPE_CHECKING:
+    from igmu_metrics.scorecard import Scorecard
 
 
 def merge(
@@ -16,15 +19,23 @@ def merge(
     device: Device = None,
 ) -> None:
     """Merge the tables of all shards into scorecards (images not needed)."""
-    from igmu_data.files import require_writable
+    from contextlib import ExitStack
+
+    from igmu_data.files import owned, require_writable
     from igmu_metrics.evaluation import card_name
     from igmu_metrics.report import terminal as tables
     from igmu_metrics.scale import shards
 
     if out is not None:
         require_writable(out)
-    cards = write_cards(
-        shards.merge(folder, device=device),
-        lambda card: None if out is None else out / card_name(card.model, card.config),
-    )
+    with ExitStack() as held:
+
+        def place(card: Scorecard) -> Path | None:
+            if out is None:
+                return None
+            path = out / card_name(card.model, card.config)
+            held.enter_context(owned(files=[path]))
+            return path
+
+        cards = write_cards(shards.merge(folder, device=device), place)
     tables.show(*tables.scores(cards))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from igmu_metrics.cli._common import OptionalCards
+from igmu_metrics.cli._common import OptionalCards, say
 
 
 def power(
@@ -37,6 +37,7 @@ def power(
     """Say how many prompts are needed, from scorecards or from assumed rates."""
     from igmu_data.errors import InputError
     from igmu_metrics.statistics import detectable_difference, prompts_needed
+    from igmu_metrics.statistics.power import MOST
 
     if bool(cards) == bool(rate):
         raise InputError("give scorecards, or assumed rates: igmu power --rate 0.76 --rate 0.80.")
@@ -54,31 +55,32 @@ def power(
     rates = rate or []
     if len(rates) == 2:
         n = prompts_needed(rates[0], rates[1], **assumed)  # type: ignore[arg-type]
-        typer.echo(f"{rates[0]:g} against {rates[1]:g}: {n} prompts with {seeds} image{'s' * (seeds > 1)} each")
+        needed = f"{'at least ' * (n >= MOST)}{n} prompts with {seeds} image{'s' * (seeds > 1)} each"
+        say(f"{rates[0]:g} against {rates[1]:g}: {needed}")
     if prompts is not None and rates:
         for value in rates:
             below, above = detectable_difference(value, prompts, **assumed)  # type: ignore[arg-type]
-            typer.echo(_reach(f"{value:g}", prompts, below, above))
+            say(_reach(f"{value:g}", prompts, below, above))
     elif len(rates) != 2:
         raise InputError(f"{len(rates)} rates and no --prompts; give two rates, or one with --prompts.")
 
 
 def _planned(cards: list[Path], prompts: int | None, chance: float, alpha: float) -> None:
-    from igmu_metrics.scorecard import read_all
     from igmu_metrics.verdict.compare import require_comparable
     from igmu_metrics.verdict.planning import designs, detectable, plans
+    from igmu_metrics.verdict.verify import read_all
 
     read = read_all(cards)
     require_comparable(read, ranked=False)
     for plan in plans(read, power=chance, alpha=alpha):
-        typer.echo(plan.sentence())
+        say(plan.sentence())
     for card in read:
         found, reach = designs(card), detectable(card, prompts, power=chance, alpha=alpha)
         if found is None or reach is None:
             continue
         share, design = found
-        typer.echo(_reach(f"{card.model}'s {share:.2f}", prompts or design.n_prompts, *reach))
-        typer.echo(
+        say(_reach(f"{card.model}'s {share:.2f}", prompts or design.n_prompts, *reach))
+        say(
             f"  its {design.n_generations} images of {design.n_prompts} prompts are worth {design.effective:.0f} "
             f"independent ones (design effect {design.effect:.2f})"
         )

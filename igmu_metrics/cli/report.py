@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from igmu_metrics.cli._common import Bench, option
+from igmu_metrics.cli._common import Bench, option, say
 
 
 def report(
@@ -45,7 +45,8 @@ def report(
     from igmu_metrics.networks.progress import bars
     from igmu_metrics.report import page
     from igmu_metrics.report.folders import sections
-    from igmu_metrics.scorecard import read_all, write_text
+    from igmu_metrics.scorecard import write_text
+    from igmu_metrics.verdict.verify import read_all
 
     elsewhere = {}
     for given in drawn or []:
@@ -65,4 +66,4 @@ def report(
     with bars() as advance:
         text = page.render(*found, most_lines=lines, advance=advance)
     write_text(out, text)
-    typer.echo(f"{out}: {len(text.encode()) / 1e6:.1f} MB")
+    say(f"{out}: {len(text.encode()) / 1e6:.1f} MB")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from igmu_metrics.cli._common import with_settings, write_cards
+from igmu_metrics.cli._common import say, with_settings, write_cards
 
 if TYPE_CHECKING:
     from igmu_metrics.evaluation import Evaluation
@@ -19,9 +19,12 @@ _TABLES: Final = "tables"
 
 @with_settings
 def score(
-    original: Annotated[Path, typer.Option(help="Folder of the original model's images.")],
+    original: Annotated[
+        Path, typer.Option(help="Folder of the original model's images, called by its last name, or NAME=FOLDER.")
+    ],
     unlearned: Annotated[
-        list[Path], typer.Option(help="Folder of an unlearned model's images; repeat for several models.")
+        list[Path],
+        typer.Option(help="Folder of an unlearned model's images, or NAME=FOLDER; repeat for several models."),
     ],
     out: Annotated[
         Path | None, typer.Option(help="Scorecard file, or a folder for several models; default: only print.")
@@ -42,7 +45,9 @@ def score(
 ) -> None:
     """Score unlearned models against the original on the same prompts and seeds."""
     from igmu_data.errors import InputError
+    from igmu_data.files import owned
     from igmu_metrics.evaluation import Evaluation, output_paths
+    from igmu_metrics.images.layouts import models
     from igmu_metrics.networks.loading import choice
     from igmu_metrics.networks.progress import bars
     from igmu_metrics.report import terminal as tables
@@ -53,8 +58,8 @@ def score(
         _score_shard(evaluation, original, unlearned, out, shard)
         return
     places = output_paths(out, unlearned, evaluation.config)
-    paths = {folder.name: path for folder, path in zip(unlearned, places, strict=True)}
-    with bars() as advance:
+    paths = {model.name: path for model, path in zip(models(original, unlearned)[1:], places, strict=True)}
+    with owned(files=[path for path in places if path is not None]), bars() as advance:
         if choice("engine", engine, ENGINES) == "ray":
             if out is None or out.suffix == ".json":
                 raise InputError("--engine ray needs --out, a folder for scorecards and for the tables of the workers.")
@@ -79,4 +84,4 @@ def _score_shard(
     require_writable(out)
     with bars() as advance:
         files = shards.look(evaluation, original, unlearned, which, out, advance)
-    typer.echo("\n".join(map(str, files)))
+    say(*files)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from igmu_metrics.cli._common import Device, option
+from igmu_data.media import visible
+from igmu_metrics.cli._common import Device, option, say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -72,11 +73,11 @@ def train_detector(
         card = training.run(out, advance)
     for split, failures in card.data.unreadable.items():
         for failure in failures:
-            sys.stderr.write(f"left out of {split}: {failure}\n")
+            sys.stderr.write(visible(f"left out of {split}: {failure}") + "\n")
     for warning in card.warnings:
-        sys.stderr.write(f"warning: {warning}\n")
+        sys.stderr.write(visible(f"warning: {warning}") + "\n")
     tables.show(_summary(card))
-    typer.echo(out)
+    say(out)
 
 
 def _summary(card: HeadCard) -> Table:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from igmu_metrics.cli._common import say
+
 
 def validate(
     folder: Annotated[Path, typer.Argument(help="A dataset folder, as written by python -m builders.bench.")],
@@ -17,7 +19,7 @@ def validate(
 
     found = check_folder(folder)
     for problem in found[:50]:
-        typer.echo(str(problem))
+        say(str(problem))
     if found:
         raise CorpusError(f"{folder}: {len(found)} problems.")
-    typer.echo(f"{folder}: {len(parquet_files(folder))} Parquet files, no problems.")
+    say(f"{folder}: {len(parquet_files(folder))} Parquet files, no problems.")

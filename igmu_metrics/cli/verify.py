@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
-from igmu_metrics.cli._common import Device, option
+from igmu_metrics.cli._common import Device, document, option, say
 
 
 def verify(
     cards: Annotated[
-        list[Path] | None, typer.Argument(metavar="CARD.json...", help="The scorecards to check, or folders of them.")
+        list[Path] | None,
+        typer.Argument(
+            metavar="CARD.json...", help="The scorecards to check, folders of them, or of igmu run with its images."
+        ),
     ] = None,
     images: Annotated[
         Path | None,
@@ -28,11 +31,25 @@ def verify(
         str | None,
         option("detector", "Detector, such as labels:FILE.csv, if its file has moved; default the scorecard's."),
     ] = None,
+    signer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|FINGERPRINT",
+            help="Whose signature must lie beside each scorecard: SSH public key file, or fingerprint of a GnuPG key.",
+        ),
+    ] = None,
     device: Device = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of scorecards and exit.")] = False,
 ) -> None:
-    """Check that a scorecard is unchanged, possible and follows from its lines; with images, score them again."""
+    """Check whether a scorecard agrees with itself. That its lines are true only --images can tell, by scoring again.
+
+    Without images this finds accidents and careless edits: the hash over the content, impossible figures, and figures
+    that do not follow from the card's lines. Whoever invents the lines, too, passes it. With --images, or given the
+    folder of an igmu run, which has them, the card is made again and compared whole; how the models are called and who
+    generated the images is the card's word even then. --signer tells whose key vouches for the file (igmu sign).
+    """
     from igmu_data.errors import InputError, VerificationError
+    from igmu_metrics.running.run import images_of, run_cards
     from igmu_metrics.scorecard import card_files
 
     if schema:
@@ -40,17 +57,27 @@ def verify(
 
         from igmu_metrics.scorecard import schema as published
 
-        typer.echo(json.dumps(published(), indent=1, ensure_ascii=False))
+        document(json.dumps(published(), indent=1, ensure_ascii=False) + "\n")
         return
     if not cards:
         raise InputError("no scorecard; give one, or --schema.")
     if (images is None) != (original_images is None):
         raise InputError("only one of --images and --original-images is given; a card is about pairs.")
-    files = card_files(cards)
+    files = card_files([run_cards(path) for path in cards])
     if images is not None and len(files) > 1:
         raise InputError(f"--images are those of one model, but there are {len(files)} scorecards; give one card.")
+    if signer is not None:
+        from igmu_metrics.verdict.signing import require_signer
+
+        for path in files:
+            require_signer(path, signer)
+            say(f"{path}: signed by {signer}")
     given = {"bench": bench, "detector": detector, "device": device}
-    failed = {path: n for path in files if (n := _problems(path, images, original_images, given))}
+    failed = {}
+    for path in files:
+        own = (images, original_images) if images is not None else images_of(path) or (None, None)
+        if n := _problems(path, own[0], own[1], given):
+            failed[path] = n
     if failed:
         told = "; ".join(f"{path}: {n} problem{'s' * (n > 1)}" for path, n in failed.items())
         raise VerificationError(f"{told}. Do not rely on {'it' if len(failed) == 1 else 'them'}.")
@@ -62,18 +89,23 @@ def _problems(path: Path, images: Path | None, original_images: Path | None, giv
     from igmu_metrics.verdict.verify import verify as check
 
     found, problems = check(path)
-    again = ""
+    again, unchecked = "", []
     if not problems and found is not None and images is not None and original_images is not None:
         from igmu_metrics.networks.progress import bars
-        from igmu_metrics.verdict.verify_images import verify_images
+        from igmu_metrics.verdict import verify_images as by_images
 
         with bars() as advance:
-            problems = list(verify_images(found, images, original_images, advance=advance, **given))
-        again = ", and its images give the same scores"
+            problems = list(by_images.verify_images(found, images, original_images, advance=advance, **given))
+        again = ", and its images give the same lines, figures and signatures"
+        unchecked = by_images.unchecked(found, given)
     for problem in problems[:50]:
-        typer.echo(str(problem))
+        say(str(problem))
     for note in notes(found) if found is not None else ():
-        typer.echo(f"note: {note}")
+        say(f"note: {note}")
     if not problems and found is not None:
-        typer.echo(f"{path}: {len(found.scores)} scores of {len(found.generations)} generations hold together{again}.")
+        n = f"{len(found.scores)} scores of {len(found.generations)} generations"
+        say(f"{path}: {n}: the card agrees with itself{again}.")
+        if not again:
+            say("note: whether its lines are true only its images tell (--images and --original-images)")
+        say(*(f"note: {note}" for note in unchecked))
     return len(problems) + (found is None and not problems)

@@ -14,6 +14,7 @@ of files are *not* followed, since a Hub cache links equal pictures to one blob.
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 import re
@@ -23,6 +24,8 @@ from pathlib import Path
 import numpy as np
 
 from igmu_data.errors import DuplicateIdError, EmptyInputError, LabelError, MetadataError
+from igmu_data.files import read_text
+from igmu_data.spelling import require_spelled
 from igmu_metrics.contract import FloatArray
 from igmu_metrics.detectors._common import Answer, checked_threshold, file_revision, masked_columns
 from igmu_metrics.networks.instruments import Batch, InstrumentInfo
@@ -106,33 +109,28 @@ def load(
     values: list[list[float]] = []
     folders: dict[str, str] = {}
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = [cell.strip() for cell in next(reader, [])]
-            at, concepts = _columns(header, path)
-            for cells in reader:
-                if not cells:
-                    continue
-                where = f"{path}, line {reader.line_num}"
-                if len(cells) != len(header):
-                    raise MetadataError(
-                        f"{where}: {len(cells)} cells, the header has {len(header)}. Fill or quote them."
-                    )
-                image = cells.pop(at).strip()
-                if not image:
-                    raise MetadataError(f"{where}: empty path. Remove the line, or name its picture.")
-                key = _key(os.path.join(path.parent, image), folders)
-                if key in rows:
-                    raise DuplicateIdError(
-                        f"{where}: {image!r} is on line {lines[rows[key]]} already. Keep one of them."
-                    )
-                rows[key] = len(lines)
-                lines.append(reader.line_num)
-                values.append([_probability(cell, where) for cell in cells])
-    except OSError as error:
-        raise MetadataError(f"{path}: cannot read the label file ({error.strerror}). Check the path.") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise MetadataError(f"{path}: not a CSV file in UTF-8 ({error}). Export it again.") from error
+        reader = csv.reader(io.StringIO(read_text(path, "Check the path.").removeprefix("\ufeff")), strict=True)
+        header = [cell.strip() for cell in next(reader, [])]
+        at, concepts = _columns(header, path)
+        for cells in reader:
+            if not cells:
+                continue
+            where = f"{path}, line {reader.line_num}"
+            if len(cells) != len(header):
+                raise MetadataError(f"{where}: {len(cells)} cells, the header has {len(header)}. Fill or quote them.")
+            image = cells.pop(at).strip()
+            if not image or "\0" in image:
+                raise MetadataError(
+                    f"{where}: {'no' if image else 'empty'} path. Remove the line, or name its picture."
+                )
+            key = _key(os.path.join(path.parent, image), folders)
+            if key in rows:
+                raise DuplicateIdError(f"{where}: {image!r} is on line {lines[rows[key]]} already. Keep one of them.")
+            rows[key] = len(lines)
+            lines.append(reader.line_num)
+            values.append([_probability(cell, where) for cell in cells])
+    except csv.Error as error:
+        raise MetadataError(f"{path}: not a CSV file ({error}). Export it again.") from error
     if not values:
         raise EmptyInputError(f"{path}: no labels below the header. Add a line per picture.")
     threshold = checked_threshold(threshold, 0.5)
@@ -160,13 +158,14 @@ def _columns(header: list[str], path: Path) -> tuple[int, list[str]]:
 
 
 def _concept(name: str, path: Path, wanted: str) -> str:
+    from igmu_data import taxonomy
+
     if _CONCEPT.fullmatch(name):
+        require_spelled(f"{path}, line 1", [name], taxonomy.all_concepts())
         return name
     slug = name.removesuffix("_visible").replace("_", "-")
     if slug == name or not slug:
         raise MetadataError(f"{path}, line 1: cannot read column {name!r}; expected {wanted}.")
-    from igmu_data import taxonomy
-
     found = [i for i, concept in taxonomy.all_concepts().items() if concept.slug == slug]
     if len(found) != 1:
         what = f"belongs to {' and '.join(found)}" if found else "is no concept of the taxonomy"

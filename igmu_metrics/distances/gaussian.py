@@ -23,7 +23,7 @@ from igmu_metrics.distances.intervals import Ids
 from igmu_metrics.distances.jackknife import frechet_interval
 from igmu_metrics.distances.mmd import mmd_biased, mmd_estimate, mmd_unbiased, polynomial_kernel, rbf_kernel
 from igmu_metrics.distances.moments import Moments, assembled, frechet_of_moments
-from igmu_metrics.statistics.validation import numbers, same_length
+from igmu_metrics.statistics.validation import as_list, numbers, same_length
 
 CMMD_SCALE = 1000.0
 
@@ -186,6 +186,7 @@ def matrix(name: str, features: npt.ArrayLike) -> FloatArray:
         InputError: not numbers, not two-dimensional, masked.
         NonFiniteError: a NaN or an infinity, with its place.
     """
+    features = as_list(name, features)
     same_length(**{name: features})
     rows = numbers(name, features, ndim=2)
     if np.ma.getmaskarray(rows).any():

@@ -18,7 +18,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +29,8 @@ from igmu_data.errors import (
     MissingImageError,
     OversizedImageError,
 )
+from igmu_data.files import irregular
+from igmu_metrics.images import whole
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -42,10 +43,12 @@ MAX_ASPECT = 32
 """Longest side over shortest. A 1×60,000,000 strip passes any limit on pixels and then fills the memory when a
 network's preparation scales its *short* side to 224."""
 
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+"""What is read, by Pillow's names."""
+
 MAX_BYTES = 8 * MAX_PIXELS
 """Most bytes that an image file may have: sixteen bits in each of four channels of the largest image."""
 
-_NEXT = "Draw or copy it again, or pass --on-error skip to leave it out and count it as failed."
 _NOT_IMAGES = (
     (b"version https://git-lfs", "a Git LFS pointer (run 'git lfs pull')"),
     (b"<!doctype", "a web page (a failed download?)"),
@@ -123,7 +126,21 @@ def as_rgb(image: Image, *, name: str = "") -> Image:
         raise InputError(f"expected a PIL image, found {type(image).__name__}. Pass a path to read_image instead.")
     name = name or str(getattr(image, "filename", "")) or f"image ({image.mode}, {image.width}×{image.height})"
     _check_size(image.size, name)
-    return _guarded(lambda: _rgb(image, name), name)
+    return _guarded(lambda: _opened(image, name) or _rgb(image, name), name)
+
+
+def _opened(image: Image, name: str) -> Image | None:
+    """What an image that was opened, but not decoded yet, holds, checked like any file; None for all others."""
+    file, undecoded = getattr(image, "fp", None), getattr(image, "tile", None)
+    if not undecoded or file is None or file.closed or image.format not in FORMATS or image.tell():
+        return None
+    at = file.tell()
+    file.seek(0)
+    data = file.read()
+    file.seek(at)
+    found = _decode(data, name)
+    # Who asked for a smaller draft gets it, from a file that is known to be whole now.
+    return found if stored_as(data, name=name) == (image.format, *image.size, image.mode) else None
 
 
 def content_hash(path: str | os.PathLike[str]) -> str:
@@ -133,9 +150,13 @@ def content_hash(path: str | os.PathLike[str]) -> str:
         MissingImageError: nothing is there, or a folder is.
     """
     try:
+        if what := irregular(Path(path)):
+            raise MissingImageError(f"{path}: is {what}, not a file. Name the files themselves.")
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
+    except MissingImageError:
+        raise
+    except (OSError, ValueError) as error:
         raise _unreadable(Path(path), error) from error
 
 
@@ -155,9 +176,9 @@ def _guarded(decode: Callable[[], Image], name: str) -> Image:
     except (ImageError, MemoryError):
         raise
     except (Pil.DecompressionBombError, Pil.DecompressionBombWarning) as error:
-        raise OversizedImageError(f"{name}: {error} {_NEXT}") from error
+        raise OversizedImageError(f"{name}: {error} {whole.NEXT}") from error
     except Exception as error:  # Pillow's decoders raise anything at all on damaged bytes: zlib.error, struct.error, …
-        raise CorruptImageError(f"{name}: cannot be decoded ({type(error).__name__}: {error}). {_NEXT}") from error
+        raise CorruptImageError(f"{name}: cannot be decoded ({type(error).__name__}: {error}). {whole.NEXT}") from error
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
@@ -168,33 +189,33 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """
     path = Path(path)
     try:
-        if path.is_dir():
-            raise MissingImageError(f"{path}: is a folder, not an image file. Name the files in it.")
+        if what := irregular(path):
+            raise MissingImageError(f"{path}: is {what}, not an image file. Name the image files themselves.")
         n_bytes = path.stat().st_size
         if n_bytes > MAX_BYTES:
-            raise OversizedImageError(f"{path}: {n_bytes} bytes, at most {MAX_BYTES} are read. {_NEXT}")
+            raise OversizedImageError(f"{path}: {n_bytes} bytes, at most {MAX_BYTES} are read. {whole.NEXT}")
         data = path.read_bytes()
     except ImageError:
         raise
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter for a name that no file can have
         raise _unreadable(path, error) from error
     return data
 
 
-def _unreadable(path: Path, error: OSError) -> ImageError:
+def _unreadable(path: Path, error: OSError | ValueError) -> ImageError:
+    if isinstance(error, ValueError):
+        return MissingImageError(f"{str(path)!r}: no name of a file ({error}). {whole.NEXT}")
     if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
-        return MissingImageError(f"{path}: no such image file ({error.strerror}). {_NEXT}")
+        return MissingImageError(f"{path}: no such image file ({error.strerror}). {whole.NEXT}")
     return ImageError(f"{path}: cannot be read ({error.strerror}). Check the file's permissions.")
 
 
 def _decode(data: bytes, name: str) -> Image:
     if not data:
-        raise CorruptImageError(f"{name}: the file is empty (0 bytes). {_NEXT}")
+        raise CorruptImageError(f"{name}: the file is empty (0 bytes). {whole.NEXT}")
     image = _plugin(data, name)(io.BytesIO(data))
     _check_size(image.size, name)
-    if image.format == "PNG":
-        _check_png(data, name)
-    image.load()
+    whole.load(image, data, name)
     return _rgb(image, name)
 
 
@@ -225,7 +246,7 @@ def _plugin(data: bytes, name: str) -> Callable[[io.BytesIO], ImageFile]:
         from PIL.BmpImagePlugin import BmpImageFile
 
         return BmpImageFile
-    raise CorruptImageError(f"{name}: {_found(data)}, not a PNG, JPEG, WebP, BMP, GIF or TIFF image. {_NEXT}")
+    raise CorruptImageError(f"{name}: {_found(data)}, not a PNG, JPEG, WebP, BMP, GIF or TIFF image. {whole.NEXT}")
 
 
 def _found(data: bytes) -> str:
@@ -244,7 +265,7 @@ def _found(data: bytes) -> str:
 def _check_size(size: tuple[int, int], name: str) -> None:
     width, height = size
     if width < 1 or height < 1:
-        raise CorruptImageError(f"{name}: {width}×{height} pixels; both sides must be at least 1. {_NEXT}")
+        raise CorruptImageError(f"{name}: {width}×{height} pixels; both sides must be at least 1. {whole.NEXT}")
     if width * height > MAX_PIXELS:
         raise OversizedImageError(
             f"{name}: {width}×{height} = {width * height} pixels, at most {MAX_PIXELS} are allowed. "
@@ -255,22 +276,6 @@ def _check_size(size: tuple[int, int], name: str) -> None:
             f"{name}: {width}×{height} pixels, one side more than {MAX_ASPECT} times the other. "
             "Crop it, or draw it again."
         )
-
-
-def _check_png(data: bytes, name: str) -> None:
-    """Refuse a PNG whose critical chunks fail their checksum or whose end is missing: Pillow checks neither."""
-    position, kind = 8, b""
-    while kind != b"IEND":
-        length = int.from_bytes(data[position : position + 4], "big")
-        body = position + 4
-        kind, end = data[body : body + 4], body + 4 + length
-        if end + 4 > len(data):
-            raise CorruptImageError(f"{name}: truncated after {len(data)} bytes. {_NEXT}")
-        critical = kind[:1].isupper()
-        if critical and zlib.crc32(memoryview(data)[body:end]) != int.from_bytes(data[end : end + 4], "big"):
-            chunk = kind.decode("ascii", "replace")
-            raise CorruptImageError(f"{name}: damaged, wrong checksum in chunk {chunk} at byte {position}. {_NEXT}")
-        position = end + 4
 
 
 def _rgb(image: Image, name: str) -> Image:

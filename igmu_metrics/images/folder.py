@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from igmu_data.errors import ChecksumError, MetadataError, OutputError
-from igmu_data.files import beside, sweep
+from igmu_data.files import beside, parse_json, read_text, sweep
 from igmu_metrics.images.files import content_hash
 from igmu_metrics.images.layouts import METADATA
 
@@ -117,12 +117,12 @@ class Folder:
 def _read(path: Path, facts: Mapping[str, str], wanted: Mapping[Key, Record]) -> dict[Key, Record]:
     if not path.is_file():
         return {}
-    *lines, _torn = path.read_bytes().split(b"\n")
+    *lines, _torn = read_text(path, "Use another folder.").split("\n")
     out: dict[Key, Record] = {}
     for number, line in enumerate(lines, 1):
         where = f"{path}, line {number}"
         try:
-            record = json.loads(line)
+            record = parse_json(line, where, "Use another folder.")
             key = (record["id"], record["seed"])
             file_name = Path(record["file_name"])
         except (ValueError, TypeError, KeyError) as error:

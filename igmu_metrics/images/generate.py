@@ -13,7 +13,7 @@ repeats an uninterrupted one, because it forms the same batches and draws a batc
 the same device, number of threads and versions of torch and diffusers.
 
 **What a kill leaves.** Files are written beside their place and renamed; the line in `metadata.jsonl` follows. A
-picture without its line is drawn again. One process at a time may draw into a folder.
+picture without its line is drawn again. One process at a time draws into a folder (`igmu_data.files.owned`).
 
 **What counts as a picture.** One that a safety checker flagged (it was blackened) and one with values that are not
 finite (half precision overflows into black) would both be judged as forgotten. They go to `failed.jsonl` instead.
@@ -29,7 +29,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from igmu_data.errors import DuplicateIdError, EmptyInputError, InputError, OutOfRangeError
-from igmu_data.schema import Row
+from igmu_data.files import owned
+from igmu_data.schema import LARGEST_SEED, Row
 from igmu_metrics.contract import batches
 from igmu_metrics.images.folder import Folder
 from igmu_metrics.networks.loading import choice
@@ -51,7 +52,7 @@ class Request:
 
     Args:
         row_id: the prompt's id.
-        seed: of its starting noise, 0..2⁶³-1.
+        seed: of its starting noise, 0..2³²-1 (all that torch's generator on a CPU tells apart).
         prompt: the text.
         guidance_scale: classifier-free guidance scale.
         steps: denoising steps.
@@ -109,6 +110,7 @@ def draw(
     height: int | None = None,
     extension: str = ".png",
     progress: bool = True,
+    drawn: Callable[[int], None] = lambda n: None,
 ) -> Drawing:
     """Draw what is not in the folder yet; nothing is loaded when nothing is missing.
 
@@ -120,6 +122,7 @@ def draw(
         steps, guidance_scale, width, height: instead of those of every request.
         extension: one of FORMATS, both lossless and without EXIF.
         progress: show a bar on stderr, if that is a terminal.
+        drawn: told how many images a batch has brought.
 
     Returns:
         The files, the failures, and how many were drawn.
@@ -129,6 +132,7 @@ def draw(
         MetadataError: the folder holds pictures of another model, or drawn with other settings.
         ChecksumError: a picture in the folder was changed.
         InputError: the pipeline refuses the settings, or draws something else.
+        BusyError: another process draws into the folder.
         OutputError: the folder cannot be written.
         WeightsError: the pipeline cannot be loaded.
     """
@@ -137,25 +141,28 @@ def draw(
     changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
     wanted = [dataclasses.replace(r, **changes) for r in requests]
     _check(wanted, batch_size)
-    folder = Folder.open(out, _facts(pipeline), {r.key: _fields(r, extension) for r in wanted})
-    pipe: Any = None
-    n_drawn = 0
-    size = _cpu_size if pipeline.device == "cpu" else lambda _: batch_size
-    for batch in _watched(list(_plan(wanted, size)), progress):
-        if all(r.key in folder for r in batch):
-            continue
-        pipe = pipe or pipeline.load()
-        filling = [batch[-1]] * (_cpu_size(batch[0]) - len(batch)) if pipeline.device == "cpu" else []
-        drawn = _call(pipe, [*batch, *filling], pipeline.name)
-        for request, (pixels, reason) in zip(batch, drawn[: len(batch)], strict=True):
-            if request.key in folder:
+    with owned(out):
+        folder = Folder.open(out, _facts(pipeline), {r.key: _fields(r, extension) for r in wanted})
+        pipe: Any = None
+        n_drawn = 0
+        size = _cpu_size if pipeline.device == "cpu" else lambda _: batch_size
+        for batch in _watched(list(_plan(wanted, size)), progress):
+            if all(r.key in folder for r in batch):
                 continue
-            n_drawn += 1
-            if reason:
-                folder.fail(request.key, reason)
-            else:
-                folder.add(request.key, _encode(pixels, extension))
-    folder.close()
+            pipe = pipe or pipeline.load()
+            filling = [batch[-1]] * (_cpu_size(batch[0]) - len(batch)) if pipeline.device == "cpu" else []
+            images = _call(pipe, [*batch, *filling], pipeline.name)
+            before = n_drawn
+            for request, (pixels, reason) in zip(batch, images[: len(batch)], strict=True):
+                if request.key in folder:
+                    continue
+                n_drawn += 1
+                if reason:
+                    folder.fail(request.key, reason)
+                else:
+                    folder.add(request.key, _encode(pixels, extension))
+            drawn(n_drawn - before)
+        folder.close()
     keys = [r.key for r in wanted]
     return Drawing(
         {k: folder.files[k] for k in keys if k in folder.files},
@@ -174,8 +181,11 @@ def _check(requests: Sequence[Request], batch_size: int) -> None:
         if r.key in seen:
             raise DuplicateIdError(f"requests[{at}]: row {r.row_id!r} with seed {r.seed} is asked for twice.")
         seen.add(r.key)
-        if not 0 <= r.seed < 2**63:
-            raise OutOfRangeError(f"requests[{at}]: seed {r.seed} of row {r.row_id!r} is not in 0..2^63-1.")
+        if not 0 <= r.seed <= LARGEST_SEED:
+            raise OutOfRangeError(
+                f"requests[{at}]: seed {r.seed} of row {r.row_id!r} is not in 0..2^32-1; of larger ones torch's "
+                f"generator reads the last 32 bits, here those of seed {r.seed % (LARGEST_SEED + 1)}."
+            )
         if r.row_id != Path(r.row_id).name or not r.row_id:
             raise InputError(f"requests[{at}]: row id {r.row_id!r} cannot be a file name.")
         if min(r.steps, r.width, r.height) < 1:
@@ -216,7 +226,7 @@ def _watched(batches_: Sequence[Sequence[Request]], progress: bool) -> Iterator[
     from rich.console import Console
     from rich.progress import track
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     return iter(track(batches_, "drawing", console=console, disable=not (progress and console.is_terminal)))
 
 

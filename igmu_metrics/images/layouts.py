@@ -4,7 +4,8 @@ Conventions: every generation is keyed by `(row_id, seed)`, and the same key in 
 the same starting noise. An image that cannot be attributed to a row is an error, never skipped in silence. Whether a
 file that the metadata lists is there and can be read is found out when it is read.
 
-- `metadata`: a `metadata.jsonl` beside the images (the ImageFolder convention) with `file_name`, `id` and `seed`.
+- `metadata`: a `metadata.jsonl` beside the images (the ImageFolder convention) with `file_name`, `seed` and the row's
+  `id`, or its `prompt` in place of that.
 - `igmu`: the IGMU reference's `<class>_<prompt>_<k>.png`, in folders `forget`, `retain` and `adversarial`.
 - `flat`: all images of the folder were generated for one and the same prompt; two models' pair by the number at the end
   of their names, or by the whole name where these are not all numbered alike.
@@ -13,9 +14,10 @@ file that the metadata lists is there and can be read is found out when it is re
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,16 +28,20 @@ from igmu_data.errors import (
     MetadataError,
     UnknownIdError,
 )
+from igmu_data.files import parse_json, read_text
 from igmu_data.schema import SPLITS, Row
 from igmu_metrics.generations import Generations, of_records
+from igmu_metrics.images.prompts import Prompts
 
 LAYOUTS: Final = ("metadata", "igmu", "flat")
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 METADATA: Final = "metadata.jsonl"
+LEFT_OUT: Final = "left_out"  # in a line of it: why an image is of no row; it is not scored
 _NUMBER: Final = re.compile(r"(?P<before>.*?)(?P<number>\d{1,18})")
 _REFERENCE_NAME: Final = re.compile(r"(?P<prompt>\d+_\d+)_(?P<sample>\d+)")
 
 
+_LONGEST: Final = 4096  # bytes of a path
 _SHOWN: Final = 60  # characters of a prompt that a message quotes
 _OF_MODEL: Final = ("model", "revision", "dtype")
 _OF_IMAGE: Final = ("steps", "guidance_scale", "width", "height")
@@ -51,6 +57,56 @@ _OF_ROW: Final = (
     "prompt",
     "stripped_prompt",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model, by the images that it drew.
+
+    Args:
+        name: what cards, tables and the report call it.
+        folder: of its images.
+    """
+
+    name: str
+    folder: Path
+
+    @classmethod
+    def of(cls, given: Path | Model) -> Model:
+        """A folder is called by its last name, or by what stands before it as `name=folder`.
+
+        >>> Model.of(Path("esd=runs/esd/images")).name, Model.of(Path("runs/esd")).name
+        ('esd', 'esd')
+
+        Raises:
+            InputError: a name that no file could have.
+        """
+        if isinstance(given, Model):
+            return given
+        name, named, folder = str(given).partition("=")
+        if not named or given.is_dir():
+            return cls(given.name or given.resolve().name, given)
+        if not name or name != Path(name).name or name.startswith("."):
+            raise InputError(f"{given}: model {name!r} cannot be a file name. Give NAME=FOLDER with another name.")
+        return cls(name, Path(folder))
+
+
+def models(original: Path | Model, unlearned: Sequence[Path | Model]) -> list[Model]:
+    """The original model and the unlearned ones, with names that tell them apart.
+
+    Raises:
+        InputError: two folders of one name.
+    """
+    found = [Model.of(one) for one in (original, *unlearned)]
+    folders: dict[str, Path] = {}
+    for one in found:
+        other = folders.setdefault(one.name, one.folder)
+        if other.resolve() != one.folder.resolve():
+            raise InputError(
+                f"{other} and {one.folder} have the same last name, {one.name!r}, which is the model's: cards could "
+                f"not tell them apart. Name them, as in ORIGINAL={other} and ESD={one.folder}."
+            )
+    return found
 
 
 def of_rows(generations: Iterable[tuple[Row, int, Any]]) -> Generations:
@@ -141,8 +197,10 @@ def ordered(table: Generations) -> Generations:
     return table.where(sorted(range(len(table)), key=lambda i: (ranks[i], *keys[i])))
 
 
-def _images(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+def image_files(folder: Path) -> list[Path]:
+    """Every image in a folder and those within it, sorted."""
+    # What is called like an image and cannot be read as one (a dead link, a pipe) is found out when it is read.
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.is_dir())
 
 
 def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
@@ -151,24 +209,32 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
         raise MetadataError(
             f"{folder}: no {METADATA}. Write one line {{file_name, id, seed}} per image, or give --layout igmu or flat."
         )
-    found, known = [], set()
+    found, known, home, prompts = [], set(), _real(folder), Prompts(rows)
     for image, record, where in listed(folder):
-        if not image.resolve().is_relative_to(folder.resolve()):
+        if not _real(image).is_relative_to(home):
             raise MetadataError(f"{where}: {record['file_name']!r} is outside of the folder.")
-        row = rows.get(record["id"])
+        known.add(_real(image))
+        if LEFT_OUT in record:
+            continue
+        if "id" in record:
+            row, why = rows.get(record["id"]), f"id {record['id']!r} is no row of this config ({len(rows)} rows)"
+        else:
+            row, why = prompts.row(record["prompt"], record["seed"])
+            record = {name: value for name, value in record.items() if name != "prompt"}  # perhaps not to the letter
         if row is None:
-            raise UnknownIdError(
-                f"{where}: id {record['id']!r} is no row of this config ({len(rows)} rows). "
-                "Check --config and the corpus version."
-            )
-        known.add(image.resolve())
+            raise UnknownIdError(f"{where}: {why}. Check --config and the corpus version.")
         found.append((row, record["seed"], image, record, where))
-    stray = [p for p in _images(folder) if p.resolve() not in known]
+    stray = [p for p in image_files(folder) if _real(p) not in known]
     if stray:
         raise MetadataError(
             f"{stray[0]}: not listed in {path} ({len(stray)} such images). Add a line, or move it away."
         )
     return of_listed(found)
+
+
+def _real(path: Path) -> Path:
+    """Where links lead; `Path.resolve` gives up on those that lead in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def _short(text: Any) -> str:
@@ -187,48 +253,39 @@ def listed(folder: Path, *, only_rows: bool = False) -> list[tuple[Path, dict[st
     """
     path = folder / METADATA
     out = []
-    for number, line in enumerate(_text(path).split("\n"), 1):
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         if line.strip():
             where = f"{path}, line {number}"
-            record = _record(line, where, id_needed=not only_rows)
-            if "id" not in record:
+            record = _record(line, where, only_rows=only_rows)
+            if only_rows and "id" not in record:
                 continue
             out.append((folder / record["file_name"], record, where))
     return out
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        number = error.object[: error.start].count(b"\n") + 1
-        raise MetadataError(f"{path}, line {number}: not UTF-8 ({error.reason}). Write it again as UTF-8.") from error
-    except OSError as error:
-        raise MetadataError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
-
-
-def _record(line: str, where: str, *, id_needed: bool = True) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise MetadataError(f"{where}: not JSON ({error.msg}). Write one object a line.") from error
+def _record(line: str, where: str, *, only_rows: bool) -> dict[str, Any]:
+    record = parse_json(line, where, "Write one object a line.")
     if not isinstance(record, dict):
         raise MetadataError(f"{where}: {line[:40]!r} is not an object. Write {{file_name, id, seed}}.")
-    if "id" not in record and not id_needed:
+    if "id" not in record and only_rows:
         return record
-    for name, kind in (("file_name", str), ("id", str), ("seed", int)):
+    of = "id" if "id" in record or "prompt" not in record else "prompt"
+    needed = (("file_name", str), (of, str), ("seed", int))
+    for name, kind in needed[:1] if LEFT_OUT in record else needed:
         if name not in record:
             raise MetadataError(f"{where}: no {name!r}, only {', '.join(sorted(record)) or 'nothing'}. Add it.")
         if not isinstance(record[name], kind) or isinstance(record[name], bool):
             raise MetadataError(f"{where}: {name} is {record[name]!r}; it must be a {kind.__name__}.")
-    if not 0 <= record["seed"] < 2**63:
+    if not record["file_name"] or len(os.fsencode(record["file_name"])) > _LONGEST:
+        raise MetadataError(f"{where}: file_name {_short(record['file_name'])} is none that a file can have.")
+    if LEFT_OUT not in record and not 0 <= record["seed"] < 2**63:
         raise MetadataError(f"{where}: seed is {record['seed']}; it must lie in 0..2^63-1.")
     return record
 
 
 def _from_reference(folder: Path) -> Generations:
     found = []
-    for path in _images(folder):
+    for path in image_files(folder):
         match = _REFERENCE_NAME.fullmatch(path.stem)
         if match is None:
             raise MetadataError(
@@ -242,7 +299,7 @@ def _from_reference(folder: Path) -> Generations:
 
 def _flat(folder: Path, prompt: str | None) -> Generations:
     """Images of one prompt; what pairs two models' is the number at the end of the name, or the whole name."""
-    images = _images(folder)
+    images = image_files(folder)
     names = [path.relative_to(folder).with_suffix("").as_posix() for path in images]
     numbered = [_NUMBER.fullmatch(name) for name in names]
     if len({match and match["before"] for match in numbered}) == 1 and all(numbered):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, Final
 from igmu_data.errors import WeightsError
 from igmu_data.sandbox import packaged
 from igmu_data.taxonomy import SANDBOX
+from igmu_metrics.images import baselines, published
 from igmu_metrics.networks import loading
 from igmu_metrics.networks.progress import quiet_loading
 
@@ -47,27 +49,44 @@ class Pipeline:
     load: Callable[[], Any]
 
 
-def find_pipeline(spec: str, *, device: str | None = None, dtype: str = "fp32") -> Pipeline:
+def find_pipeline(
+    spec: str,
+    *,
+    device: str | None = None,
+    dtype: str = "fp32",
+    trust_code: bool = False,
+    target: str | None = None,
+) -> Pipeline:
     """The pipeline in a folder or of a Hub id, its files fetched and its revision known, but not loaded yet.
 
     Args:
         spec: folder, `id`, or `sandbox:VERSION[/TASK]` for a packaged model (`sandbox:esd/church`); behind `@` the
-            commit, branch or tag, for a folder the `sha256:…` that it must have.
+            commit, branch or tag, for a folder the `sha256:…` that it must have; behind commas what is put onto it
+            (`igmu_metrics.images.published`: `base,unet=esd.safetensors`); before it perhaps a baseline and a colon
+            (`igmu_metrics.images.baselines`: `filter:base`).
         device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
         dtype: one of DTYPES.
+        trust_code: whether code that the spec names may run.
+        target: the concept that a baseline is to suppress, as `object/church`.
 
     Raises:
         WeightsError: no pipeline there, no safetensors, or not the revision asked for.
-        InputError: an unknown device or dtype.
+        InputError: an unknown device or dtype, code without trust, a baseline without a concept.
         UnknownVersionError, UnknownTaskError: a packaged model that does not exist.
         OutputError: a packaged model cannot be put together in the cache.
     """
     loading.choice("dtype", dtype, tuple(DTYPES))
     where = str(loading.pick_device(device))
-    name, _, revision = spec.partition("@")
+    baseline, rest = baselines.parse(spec)
+    words = baselines.needs(baseline, target) if baseline else []
+    base, parts, variant = published.parse(rest)
+    published.require_trust(parts, trust_code)
+    name, _, revision = base.partition("@")
     if local := _local(name):
         folder, title = local
-        found = loading.weights_hash(_files(folder))
+        files = _files(folder)
+        loading.require_objects(files)
+        found = loading.weights_hash(files)
         loading.check_revision(found, revision or None, name)
         name = title
     else:
@@ -75,9 +94,20 @@ def find_pipeline(spec: str, *, device: str | None = None, dtype: str = "fp32") 
             raise WeightsError(
                 f"no folder {name!r}. Give a folder with {_INDEX}, a Hub id (owner/name) or {SANDBOX}:VERSION."
             )
-        folder = _download(name, revision or None)
+        _require_texts(name, revision or None)
+        folder = _download(name, revision or None, variant)
         found = folder.name  # a Hub snapshot is named after its commit
-    return Pipeline(name, found, where, dtype, lambda: _load(folder, name, where, dtype))
+    title = ",".join([name, *(p.name for p in parts)])
+    contents = [p.content() for p in parts] + ([baseline, *words] if baseline else [])
+    found = published.revision(found, contents) if contents else found
+
+    def load() -> Any:
+        checked = baseline == baselines.CHECKER
+        pipe = _load(folder, name, dtype, variant or _only_variant(folder), checked=checked)
+        pipe = published.put_onto(pipe.to(where), parts, folder)
+        return baselines.around(pipe, baseline, words) if baseline else pipe
+
+    return Pipeline(f"{baseline}:{title}" if baseline else title, found, where, dtype, load)
 
 
 def _local(spec: str) -> tuple[Path, str] | None:
@@ -101,11 +131,18 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
-def _download(name: str, revision: str | None) -> Path:
+def _only_variant(folder: Path) -> str | None:
+    """The variant that all weights of a folder are of (`fp16`), None where some have none or they differ."""
+    names = [p.name.removesuffix(".safetensors") for p in folder.rglob("*.safetensors")]
+    found = {re.sub(r"-\d{5}-of-\d{5}", "", n).partition(".")[2] for n in names}
+    return found.pop() or None if len(found) == 1 else None
+
+
+def _download(name: str, revision: str | None, variant: str | None) -> Path:
     from diffusers import DiffusionPipeline
 
     try:
-        return Path(DiffusionPipeline.download(name, revision=revision, use_safetensors=True))
+        return Path(DiffusionPipeline.download(name, revision=revision, use_safetensors=True, variant=variant))
     except (OSError, ValueError) as error:
         raise WeightsError(
             f"cannot get {name!r} at {revision or 'main'} from the Hub: {_first_line(error)} Check the id and the "
@@ -113,11 +150,30 @@ def _download(name: str, revision: str | None) -> Path:
         ) from error
 
 
+def _require_texts(name: str, revision: str | None) -> None:
+    """Refuse a repository whose pipeline does not generate images from texts, before its weights are fetched."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        index = Path(hf_hub_download(name, _INDEX, revision=revision))
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        raise WeightsError(
+            f"cannot get {name!r} at {revision or 'main'} from the Hub: {_first_line(error)} Check the id and the "
+            "connection, or give a local folder."
+        ) from error
+    _class(index.parent, name)
+
+
 def _class(folder: Path, name: str) -> Any:
     """The class that the folder names, if it is one of diffusers' own and draws from texts."""
     import diffusers
 
-    wanted = json.loads((folder / _INDEX).read_text(encoding="utf-8")).get("_class_name")
+    try:
+        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WeightsError(f"{name}: its {_INDEX} is no JSON: {error}") from error
+    wanted = index.get("_class_name") if isinstance(index, dict) else None
     kind = getattr(diffusers, wanted, None) if isinstance(wanted, str) else None
     if not (inspect.isclass(kind) and issubclass(kind, diffusers.DiffusionPipeline)):
         raise WeightsError(f"{name}: {wanted!r} is no pipeline of diffusers {diffusers.__version__}. Update diffusers.")
@@ -127,7 +183,7 @@ def _class(folder: Path, name: str) -> Any:
     return kind
 
 
-def _load(folder: Path, name: str, device: str, dtype: str) -> Any:
+def _load(folder: Path, name: str, dtype: str, variant: str | None, *, checked: bool) -> Any:
     import torch
 
     kind = _class(folder, name)
@@ -140,14 +196,15 @@ def _load(folder: Path, name: str, device: str, dtype: str) -> Any:
                 use_safetensors=True,
                 local_files_only=True,
                 dtype=wanted,
-                **{k: v for k, v in _LEFT_OUT.items() if k in accepted},
+                variant=variant,
+                **({} if checked else {k: v for k, v in _LEFT_OUT.items() if k in accepted}),
             )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except Exception as error:  # of whatever kind its parts raise on files that are damaged
         raise WeightsError(f"{name}: cannot be loaded: {_first_line(error)} Save or download it again.") from error
     if pipe.dtype != wanted:  # older versions know the argument by another name, and ignore this one
         raise WeightsError(f"{name}: loaded as {pipe.dtype}, not {wanted}. Update diffusers to 0.42 or later.")
     pipe.set_progress_bar_config(disable=True)
-    return pipe.to(device)
+    return pipe
 
 
 def _first_line(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
@@ -17,6 +18,7 @@ from igmu_metrics.statistics import cluster_sums, studentized, validation
 from igmu_metrics.statistics.resampling import MIN_STUDENTIZED
 
 Column = Sequence[Any] | npt.NDArray[Any]
+_LISTS = ("Sequence", "Collection", "Column", "ArrayLike")
 _FORMER = "former_names"  # where a function has them
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -38,6 +40,34 @@ def renamed(**names: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
         return accepting
 
     return decorate
+
+
+def taking_lists(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Let a function that takes lists, one entry a generation, take whatever else has an order and a length.
+
+    What has none (a text, a set, something that can be read only once) is refused: it would be taken for a list of
+    letters, or pair values with the wrong generations.
+    """
+
+    @functools.wraps(function)
+    def taking(*args: _P.args, **given: _P.kwargs) -> _T:
+        return function(*args, **as_lists(function, given))
+
+    return taking
+
+
+def as_lists(function: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a function, those that its annotations call lists as `validation.as_list` gives them.
+
+    Raises:
+        InputError: one that is no list.
+    """
+    out = dict(given)
+    for name, parameter in inspect.signature(function).parameters.items():
+        told = str(parameter.annotation)
+        if name in out and (told == "Any" or any(kind in told for kind in _LISTS)):
+            out[name] = validation.as_list(name, out[name], ordered="Collection" not in told)
+    return out
 
 
 def present_names(function: Any, given: Mapping[str, Any], *, stacklevel: int = 2) -> dict[str, Any]:

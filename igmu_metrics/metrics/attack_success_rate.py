@@ -33,7 +33,7 @@ from igmu_data.errors import InputError, UnknownIdError
 from igmu_metrics.contract import Estimate, MetricInfo, Result, Setting, Table
 from igmu_metrics.generations import Generations, joined
 from igmu_metrics.metrics._attack_table import AttackTable, effort, tries
-from igmu_metrics.metrics._rows import renamed
+from igmu_metrics.metrics._rows import renamed, taking_lists
 from igmu_metrics.statistics import validation
 
 INFO = MetricInfo(
@@ -61,6 +61,7 @@ USES = ("attack_source_id", "present_original", "budget")
 
 
 @renamed(families="attack_families")
+@taking_lists
 def rows(
     *,
     ids: Sequence[str],

@@ -25,7 +25,7 @@ from igmu_data.schema import NEGATION, SPLITS
 from igmu_metrics.contract import BoolArray, Estimate, Extract, FloatArray, MetricInfo, Result, Table
 from igmu_metrics.distances.gaussian import unit_rows
 from igmu_metrics.generations import Generations
-from igmu_metrics.metrics._rows import Column, mean, prompts, renamed, unit
+from igmu_metrics.metrics._rows import Column, mean, prompts, renamed, taking_lists, unit
 from igmu_metrics.statistics import validation
 
 INFO = MetricInfo(
@@ -67,6 +67,7 @@ VARIANTS = {"cosine": "the cosine itself", "clipscore": "100·max(cos, 0)", "hes
 
 
 @renamed(image_features="features", original_image_features="original_features")
+@taking_lists
 def rows(
     *,
     features: npt.ArrayLike,

@@ -27,10 +27,11 @@ import numpy.typing as npt
 
 from igmu_data.errors import InputError, UnknownConceptError
 from igmu_data.schema import IN_PROMPT, NEGATION
+from igmu_data.spelling import require_spelled
 from igmu_data.taxonomy import all_concepts
 from igmu_metrics.contract import BoolArray, Estimate, MetricInfo, Result, Setting, Table
 from igmu_metrics.generations import Generations
-from igmu_metrics.metrics._rows import renamed, unit
+from igmu_metrics.metrics._rows import renamed, taking_lists, unit
 from igmu_metrics.statistics import effective_trials, mean_estimate, rogan_gladen, validation
 
 INFO = MetricInfo(
@@ -59,6 +60,7 @@ _RATES = ("sensitivity", "specificity", "n_positives", "n_negatives")
 
 
 @renamed(prompt_ids="ids")
+@taking_lists
 def rows(
     *,
     predictions: Sequence[str | None],
@@ -106,6 +108,7 @@ def rows(
 
     Raises:
         EmptyInputError, LengthMismatchError: nothing, or not as much in every argument.
+        UnknownLabelError: a label that is another one but for its spelling, and would count as something else.
         UnknownConceptError: a target that no reference asks for, and that is no concept of the taxonomy either.
         LabelError: a label not of the form `domain/concept`.
         DuplicateIdError: the same image, or the same prompt and seed, twice in one domain.
@@ -130,6 +133,14 @@ def rows(
     asked = set(reference.tolist())
     if target not in asked and target not in all_concepts():
         raise UnknownConceptError(target, asked | set(all_concepts()), "No reference asks for it.")
+    right = {*all_concepts(), target, *none}
+    require_spelled("references", asked, right)
+    require_spelled("near", close or (), right | asked)
+    for name, given in (
+        ("predictions", predictions),
+        ("original_predictions", () if original_predictions is None else original_predictions),
+    ):
+        require_spelled(name, set(validation.labels(name, given, optional=True).tolist()), right | asked)
     domain = _domains(reference)
     images = None if image_ids is None else validation.texts("image_ids", image_ids)
     prompts = None if ids is None else validation.texts("ids", ids)

@@ -35,10 +35,13 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from igmu_data.errors import InputError
+from igmu_data.spelling import require_spelled
+from igmu_data.taxonomy import all_concepts
 from igmu_metrics.contract import Estimate, MetricInfo, Result, Setting, Table
 from igmu_metrics.generations import ORIGINAL, Generations
 from igmu_metrics.metrics._aspects import aspect_figures, combine, judged_rows, quality_figures
 from igmu_metrics.metrics._attack_table import tries
+from igmu_metrics.metrics._rows import taking_lists
 from igmu_metrics.statistics import validation
 
 Quality = Literal["within", "coverage", "frechet"]
@@ -75,6 +78,7 @@ USES = tuple(
 )
 
 
+@taking_lists
 def rows(
     *,
     ids: Sequence[str],
@@ -160,6 +164,7 @@ def rows(
         "present": validation.decisions("present", present, threshold),
         "present_original": validation.decisions("original_present", original_present, threshold),
     }
+    require_spelled("own_concepts", set(columns["own_concept"].tolist()), all_concepts())
     validation.unique_keys(id=columns["id"], seed=columns["seed"])
     validation.constant_within(
         columns["id"],

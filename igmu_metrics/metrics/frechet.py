@@ -31,7 +31,7 @@ from igmu_metrics.contract import Estimate, Extract, FloatArray, Interval, Metri
 from igmu_metrics.distances import gaussian
 from igmu_metrics.distances.mmd import MIN_PROMPTS
 from igmu_metrics.generations import ORIGINAL, Generations
-from igmu_metrics.metrics._rows import Column, prompts, unit
+from igmu_metrics.metrics._rows import Column, prompts, taking_lists, unit
 
 INFO = MetricInfo(
     name="frechet",
@@ -68,6 +68,7 @@ ENOUGH = 5000
 Distance = Callable[..., float]
 
 
+@taking_lists
 def rows(
     *,
     features: npt.ArrayLike,

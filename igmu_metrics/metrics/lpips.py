@@ -18,7 +18,7 @@ from igmu_data.errors import EmptyInputError
 from igmu_data.schema import SPLITS
 from igmu_metrics.contract import Extract, MetricInfo, Result, Table
 from igmu_metrics.generations import Generations
-from igmu_metrics.metrics._rows import Column, mean, prompts, unit
+from igmu_metrics.metrics._rows import Column, mean, prompts, taking_lists, unit
 from igmu_metrics.statistics import validation
 
 INFO = MetricInfo(
@@ -44,6 +44,7 @@ USES = ("split",)
 _BOUNDS = (0.0, inf)
 
 
+@taking_lists
 def rows(
     *,
     distances: Any,

@@ -29,6 +29,7 @@ from typing import Any, Final
 import igmu_data
 from igmu_data.errors import IgmuError, WeightsError
 from igmu_data.files import sha256
+from igmu_metrics.contract import one_line
 from igmu_metrics.networks.instruments import ErrorRates, InstrumentInfo
 from igmu_metrics.networks.store import Store
 
@@ -144,7 +145,7 @@ def instrument(module: ModuleType, argument: str | None, options: Mapping[str, A
         options: of its `load`.
         store: keeps notes; None to open it now.
     """
-    load = partial(module.load, argument, **options)
+    load = partial(_load, module, argument, options)
     key = None if store is None else _key(module, argument, options, store)
     if store is None or key is None:
         return load()
@@ -157,6 +158,20 @@ def instrument(module: ModuleType, argument: str | None, options: Mapping[str, A
     if (text := _noted(known)) is not None and _key(module, argument, options, store) == key:
         store.keep_note(key, text)
     return one
+
+
+def _load(module: ModuleType, argument: str | None, options: Mapping[str, Any]) -> Any:
+    """What a module loads; whatever the libraries that read its files raise on damaged ones becomes a typed error."""
+    try:
+        return module.load(argument, **options)
+    except (IgmuError, MemoryError):
+        raise
+    except Exception as error:
+        name = module.__name__.rsplit(".", 1)[-1]
+        raise WeightsError(
+            f"{name}{f':{argument}' if argument else ''}: cannot be loaded ({one_line(error)}). Download or save its "
+            "files again."
+        ) from error
 
 
 def _open_again(load: Callable[[], Any], known: Known, key: str, store: Store) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,9 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from igmu_data.errors import EmptyInputError, InputError, LengthMismatchError, MissingExtraError, WeightsError
-from igmu_data.files import sha256
-from igmu_metrics.contract import FloatArray
+from igmu_data.errors import (
+    EmptyInputError,
+    InputError,
+    LengthMismatchError,
+    MetadataError,
+    MissingExtraError,
+    UnsupportedError,
+    WeightsError,
+)
+from igmu_data.files import irregular, parse_json, read_text, sha256
+from igmu_metrics.contract import FloatArray, one_line
+from igmu_metrics.networks.instruments import InstrumentInfo
 from igmu_metrics.networks.progress import quiet_loading
 
 if TYPE_CHECKING:
@@ -39,17 +49,21 @@ _READ = (
 class ImageBackbone:
     """The methods of `instruments.Backbone` that a backbone does not have; subclasses override those they do have."""
 
+    info: InstrumentInfo
+
     def image_features(self, images: Sequence[Image]) -> FloatArray:
         """Not available unless overridden."""
-        raise NotImplementedError(f"{type(self).__name__} has no image features")
+        raise UnsupportedError(
+            f"backbone {self.info.name!r} has no image features; use 'clip', 'dinov2' or 'inception'."
+        )
 
     def text_features(self, texts: Sequence[str]) -> FloatArray:
         """Not available unless overridden."""
-        raise NotImplementedError(f"{type(self).__name__} has no text features; use the 'clip' backbone")
+        raise UnsupportedError(f"backbone {self.info.name!r} has no text features; use 'clip'.")
 
     def image_distance(self, images: Sequence[Image], others: Sequence[Image]) -> FloatArray:
         """Not available unless overridden."""
-        raise NotImplementedError(f"{type(self).__name__} has no image distance; use the 'lpips' backbone")
+        raise UnsupportedError(f"backbone {self.info.name!r} has no image distance; use 'lpips:alex'.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +143,8 @@ def weights_hash(paths: Sequence[Path]) -> str:
     """`sha256:` and the first 16 digits of the hash of these files, in the order of their names."""
     digest = hashlib.sha256()
     for path in sorted(paths):
+        if what := irregular(path):
+            raise WeightsError(f"{path}: is {what}, not a file; save or download it again")
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
@@ -154,6 +170,7 @@ def find_model(argument: str | None, default: str, revision: str | None, pinned:
     path = Path(name).expanduser()
     if path.is_dir():
         _safetensors(path, name)
+        require_objects(read_files(path))
         source = Source(path, path.resolve().name, files_hash({file.name: file for file in read_files(path)}))
         check_revision(source.revision, revision, name)
         return source
@@ -187,6 +204,23 @@ def read_files(folder: Path) -> list[Path]:
     return sorted([*folder.glob("*.safetensors"), *(path for path in there if path.is_file())])
 
 
+def require_objects(paths: Sequence[Path]) -> None:
+    """Refuse settings that are no JSON objects: libraries take what else stands there for a name, and try to fetch it.
+
+    Raises:
+        WeightsError: with the file's name.
+    """
+    for path in paths:
+        if path.suffix != ".json":
+            continue
+        try:
+            found = parse_json(read_text(path), str(path), "Save or download it again.")
+        except MetadataError as error:
+            raise WeightsError(str(error)) from error
+        if not isinstance(found, dict):
+            raise WeightsError(f"{path}: holds {type(found).__name__}, not an object. Save or download it again.")
+
+
 def files_hash(files: Mapping[str, Path]) -> str:
     """`sha256:` and the first 16 digits of a hash of what each file is for and holds, wherever it lies."""
     contents = [(what, sha256(path)) for what, path in sorted(files.items())]
@@ -204,11 +238,11 @@ def check_revision(found: str, wanted: str | None, name: str) -> None:
         raise WeightsError(f"{name}: its files are {found}, not {wanted}")
 
 
-def load_state(path: str | Path) -> dict[str, torch.Tensor]:
-    """A state dict from safetensors, or from a torch file read without running any code that it may hold.
+def load_tensors(path: str | Path) -> dict[str, Any]:
+    """What a weight file holds, read without running any code that it may hold: tensors by name, perhaps nested.
 
     Raises:
-        WeightsError: no such file, or not tensors.
+        WeightsError: no such file, or neither safetensors nor a torch file of tensors.
     """
     import torch
     from safetensors.torch import load_file
@@ -217,11 +251,33 @@ def load_state(path: str | Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise WeightsError(f"no weight file {str(path)!r}; check the path")
     try:
-        state: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        found: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except Exception as error:  # safetensors, pickle and zip each have errors of their own
-        raise WeightsError(f"{path.name} is neither safetensors nor a plain torch state dict: {error}") from error
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        # Not torch's own message on pickles, which advises to run the code in them.
+        why = "a damaged pickle, or code" if isinstance(error, pickle.UnpicklingError) else one_line(error)[:300]
+        raise WeightsError(f"{path.name} is neither safetensors nor a plain torch state dict: {why}") from error
+    if not isinstance(found, dict):
         raise WeightsError(f"{path.name} does not hold a state dict (names to tensors)")
+    return found
+
+
+def load_state(path: str | Path) -> dict[str, torch.Tensor]:
+    """A state dict from safetensors, or from a torch file read without running any code that it may hold.
+
+    Raises:
+        WeightsError: no such file, or not dense, real tensors.
+    """
+    import torch
+
+    state = load_tensors(path)
+    if not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise WeightsError(f"{Path(path).name} does not hold a state dict (names to tensors)")
+    for name, tensor in state.items():
+        if tensor.layout != torch.strided or tensor.is_complex() or tensor.is_quantized:
+            what = "complex" if tensor.is_complex() else "quantized" if tensor.is_quantized else "sparse"
+            raise WeightsError(
+                f"{Path(path).name}: {name} is a {what} tensor; weights are dense and real, save them so"
+            )
     return state
 
 
@@ -264,7 +320,7 @@ def load_into(module: torch.nn.Module, state: Mapping[str, torch.Tensor], what: 
     try:
         module.load_state_dict(dict(state), assign=True)
     except RuntimeError as error:
-        raise WeightsError(f"{what}: these are not its weights: {str(error)[:300]}") from error
+        raise WeightsError(f"{what}: these are not its weights: {one_line(error)[:300]}") from error
 
 
 def from_safetensors(model_class: Any, source: Source, **options: Any) -> tuple[Any, list[str]]:

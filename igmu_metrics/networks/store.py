@@ -6,12 +6,17 @@ come back to the last bit. One SQLite file in write-ahead mode: several processe
 a process killed at any moment leaves whole rows only. It must lie on a local disk: on a network file system, where
 write-ahead mode does not work, give every machine a place of its own ($IGMU_CACHE).
 
+Nothing in it is believed for where it stands. A network's number is a hash of its key, so that what one process prunes
+changes no other's numbers; and every value ends with a checksum over itself, its key and what it is of. A row whose
+checksum is wrong is not there: it is computed anew and replaced.
+
 The file is bounded: when a run closes it, rows that were not used for the longest time go. Beside the values it keeps
 notes: short texts by a key, such as what an opened network is (`networks.lazy`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 import threading
@@ -28,7 +33,7 @@ from igmu_data.errors import InputError, OutputError
 from igmu_data.sandbox.packaged import CACHE_ENVIRONMENT, cache_folder
 from igmu_metrics.contract import FloatArray
 
-SEEN: Final = "readable (1: of one colour)"
+SEEN: Final = "whole (1: of one colour)"
 """Key of rows that say that a file was decoded without an error, and whether it is blank; change it when `images`
 refuses more."""
 FILE: Final = "features.sqlite"
@@ -37,14 +42,14 @@ DEFAULT_GB: Final = 10.0
 _OVERHEAD: Final = 120  # bytes of a row besides its value, about
 _FRESH: Final = 3600  # seconds in which another use is not written down
 _NOTES: Final = 1000  # at most, after the bound was kept
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS sources (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
-CREATE TABLE IF NOT EXISTS features (
-    id INTEGER PRIMARY KEY, source INTEGER NOT NULL, sha BLOB NOT NULL, used INTEGER NOT NULL, value BLOB NOT NULL,
-    UNIQUE (source, sha)
-);
-CREATE TABLE IF NOT EXISTS notes (key TEXT PRIMARY KEY, used INTEGER NOT NULL, text TEXT NOT NULL);
-"""
+_FORMAT: Final = 2  # of the tables; what an igmu before it left behind is dropped
+_CHECKSUM: Final = 16  # bytes
+_SCHEMA: Final = (
+    "CREATE TABLE sources (id INTEGER PRIMARY KEY, key TEXT NOT NULL)",
+    "CREATE TABLE features (id INTEGER PRIMARY KEY, source INTEGER NOT NULL, sha BLOB NOT NULL, "
+    "used INTEGER NOT NULL, value BLOB NOT NULL, UNIQUE (source, sha))",
+    "CREATE TABLE notes (key TEXT PRIMARY KEY, used INTEGER NOT NULL, text BLOB NOT NULL)",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,31 +76,49 @@ class Store:
     def __init__(self, path: Path, max_bytes: int) -> None:
         self.path, self.max_bytes = path, max_bytes
         self._lock = threading.Lock()
-        self._ids: dict[str, int] = {}
-        self._used: list[tuple[int]] = []
+        self._used: list[tuple[int, bytes]] = []
         with self._guarded():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.executescript(_SCHEMA)
+            if not self._is_made():
+                self._make()
+
+    def _is_made(self) -> bool:
+        return bool(self._db.execute("PRAGMA user_version").fetchone()[0] == _FORMAT)
+
+    def _make(self) -> None:
+        with self._transaction():
+            if self._is_made():  # by another process meanwhile
+                return
+            for name in ("sources", "features", "notes"):
+                self._db.execute(f"DROP TABLE IF EXISTS {name}")
+            for table in _SCHEMA:
+                self._db.execute(table)
+            self._db.execute(f"PRAGMA user_version = {_FORMAT}")
 
     def get(self, sha256: str, keys: Iterable[str]) -> dict[str, FloatArray]:
         """Those of the keys that the content has rows for, with their values; called on many threads."""
+        ids, sha = {_number(key): key for key in keys}, bytes.fromhex(sha256)
+        marks = ",".join("?" * len(ids))
         with self._guarded(), self._lock:
-            ids = {self._id(key): key for key in keys}
-            marks = ",".join("?" * len(ids))
             rows = self._db.execute(
-                f"SELECT id, source, value, used FROM features WHERE sha = ? AND source IN ({marks})",
-                (bytes.fromhex(sha256), *ids),
+                f"SELECT source, value, CAST(used AS INTEGER) < ? FROM features WHERE sha = ? AND source IN ({marks})",
+                (int(time.time() - _FRESH), sha, *ids),
             ).fetchall()
-        old = time.time() - _FRESH
-        self._used += [(row,) for row, _, _, used in rows if used < old]
-        return {ids[source]: _decoded(value) for _, source, value, _ in rows}
+            found = {}
+            for source, blob, old in rows:
+                key = ids.get(source, "")
+                value = _checked(blob, key, sha)
+                if value is not None:
+                    found[key] = _decoded(value)
+                    self._used += [(source, sha)] if old else []
+        return found
 
     def put(self, key: str, rows: Sequence[tuple[str, FloatArray]]) -> None:
-        """Keep values by content, all of them or none; what is there already stays as it is.
+        """Keep values by content, all of them or none, in the place of what was there.
 
         Raises:
             OutputError: no room on the disk. What was kept before is still there.
@@ -103,28 +126,33 @@ class Store:
         if not rows:
             return
         now = int(time.time())
-        values = [(bytes.fromhex(sha), now, _encoded(value)) for sha, value in rows]
+        source, shas = _number(key), [bytes.fromhex(sha) for sha, _ in rows]
+        values = [
+            (source, sha, now, _signed(_encoded(value), key, sha)) for sha, (_, value) in zip(shas, rows, strict=True)
+        ]
         with self._guarded(), self._lock, self._transaction():
-            self._db.execute("INSERT OR IGNORE INTO sources (key) VALUES (?)", (key,))
-            source = self._id(key)
+            self._db.execute("INSERT OR REPLACE INTO sources VALUES (?, ?)", (source, key))
             self._db.executemany(
-                "INSERT OR IGNORE INTO features (source, sha, used, value) VALUES (?, ?, ?, ?)",
-                [(source, *value) for value in values],
+                "INSERT OR REPLACE INTO features (source, sha, used, value) VALUES (?, ?, ?, ?)", values
             )
 
     def note(self, key: str) -> str | None:
         """A text that was kept beside the values."""
         with self._guarded(), self._lock:
-            row = self._db.execute("SELECT text, used FROM notes WHERE key = ?", (key,)).fetchone()
             now = int(time.time())
-            if row is not None and row[1] < now - _FRESH:
+            row = self._db.execute(
+                "SELECT text, CAST(used AS INTEGER) < ? FROM notes WHERE key = ?", (now - _FRESH, key)
+            ).fetchone()
+            text = None if row is None else _checked(row[0], key)
+            if text is not None and row[1]:
                 self._db.execute("UPDATE notes SET used = ? WHERE key = ?", (now, key))
-        return None if row is None else str(row[0])
+        return None if text is None else text.decode()
 
     def keep_note(self, key: str, text: str) -> None:
         """Keep a text, in the place of the one that had the key before."""
         with self._guarded(), self._lock:
-            self._db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", (key, int(time.time()), text))
+            signed = _signed(text.encode(), key)
+            self._db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", (key, int(time.time()), signed))
 
     def drop_note(self, key: str) -> None:
         """Forget a text."""
@@ -135,10 +163,12 @@ class Store:
         """What is there, the most recently used first."""
         with self._guarded(), self._lock:
             rows = self._db.execute(
-                "SELECT key, COUNT(*), SUM(LENGTH(value)), MAX(used) FROM features JOIN sources "
-                "ON source = sources.id GROUP BY source ORDER BY MAX(used) DESC, key"
+                "SELECT sources.id, IFNULL(CAST(key AS BLOB), x''), COUNT(*), TOTAL(LENGTH(value)), "
+                "IFNULL(MAX(CAST(used AS INTEGER)), 0) AS last FROM features JOIN sources ON source = sources.id "
+                "GROUP BY source ORDER BY last DESC, key"
             ).fetchall()
-        return [Holding(*row) for row in rows]
+        told = [(number, key.decode("utf-8", "replace"), n, int(size), last) for number, key, n, size, last in rows]
+        return [Holding(key if _number(key) == number else "damaged", *rest) for number, key, *rest in told]
 
     def prune(self, max_bytes: int, *, older_than: float | None = None) -> tuple[int, int]:
         """Drop what was not used for the longest time until the rest fits.
@@ -155,7 +185,8 @@ class Store:
         with self._guarded(), self._lock:
             with self._transaction():
                 rows = self._db.execute(
-                    "SELECT id, LENGTH(value), used FROM features ORDER BY used DESC, id"
+                    "SELECT id, IFNULL(LENGTH(value), 0), IFNULL(CAST(used AS INTEGER), 0) AS last FROM features "
+                    "ORDER BY last DESC, id"
                 ).fetchall()
                 kept, total = 0, 0
                 for _, size, used in rows:
@@ -168,7 +199,6 @@ class Store:
                 last = "SELECT key FROM notes WHERE used >= ? ORDER BY used DESC, key LIMIT ?"
                 notes = (max(limit, 0), _NOTES if kept else 0)
                 self._db.execute(f"DELETE FROM notes WHERE key NOT IN ({last})", notes)
-                self._ids.clear()
             self._db.execute("PRAGMA incremental_vacuum").fetchall()
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return len(rows) - kept, kept
@@ -184,19 +214,14 @@ class Store:
             self._db.close()
 
     def _write_uses(self) -> None:
-        used, self._used = self._used, []
+        with self._lock:
+            used, self._used = self._used, []
         if used:
             now = int(time.time())
             with self._guarded(), self._lock, self._transaction():
-                self._db.executemany("UPDATE features SET used = ? WHERE id = ?", [(now, row) for (row,) in used])
-
-    def _id(self, key: str) -> int:
-        if key not in self._ids:
-            row = self._db.execute("SELECT id FROM sources WHERE key = ?", (key,)).fetchone()
-            if row is None:
-                return -1
-            self._ids[key] = int(row[0])
-        return self._ids[key]
+                self._db.executemany(
+                    "UPDATE features SET used = ? WHERE source = ? AND sha = ?", [(now, *row) for row in used]
+                )
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -213,9 +238,9 @@ class Store:
     def _guarded(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # the last of a damaged table's name
             reason = str(error)
-            if isinstance(error, sqlite3.OperationalError | OSError):
+            if isinstance(error, sqlite3.OperationalError | OSError) and "malformed" not in reason:
                 step = f"Make room, set {CACHE_ENVIRONMENT} to another folder, or pass --no-cache"
             else:
                 step = "Delete the file, it is only a cache"
@@ -253,6 +278,28 @@ def _encoded(value: FloatArray) -> bytes:
     if np.array_equal(short.astype(np.float64), value):
         return b"f" + short.tobytes()
     return b"d" + value.astype("<f8").tobytes()
+
+
+def _number(key: str) -> int:
+    """What the rows of a network are numbered: a hash of its key, in SQLite's 64 bits."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big", signed=True)
+
+
+def _checksum(content: bytes, key: str, sha: bytes) -> bytes:
+    return hashlib.blake2b(content + sha + key.encode(), digest_size=_CHECKSUM, person=b"igmu cache").digest()
+
+
+def _signed(content: bytes, key: str, sha: bytes = b"") -> bytes:
+    """What is stored: a content with its checksum behind it."""
+    return content + _checksum(content, key, sha)
+
+
+def _checked(blob: Any, key: str, sha: bytes = b"") -> bytes | None:
+    """The content out of `_signed`; None if it is not what was stored there, of this key and picture."""
+    if not isinstance(blob, bytes):
+        return None
+    content, told = blob[:-_CHECKSUM], blob[-_CHECKSUM:]
+    return content if told == _checksum(content, key, sha) else None
 
 
 def _decoded(blob: bytes) -> FloatArray:

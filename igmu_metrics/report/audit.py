@@ -16,8 +16,9 @@ from typing import Any, Final
 
 from igmu_data import taxonomy
 from igmu_data.errors import UnknownConceptError
+from igmu_data.load import digest
 from igmu_metrics.report.pictures import Gallery
-from igmu_metrics.report.view import Line, View
+from igmu_metrics.report.view import Line, Shot, View
 
 SAMPLE: Final = 50
 _SEED: Final = 0
@@ -29,7 +30,7 @@ class Drawn:
 
     line: Line
     model: str
-    path: Path
+    shot: Shot
     present: bool | None
 
 
@@ -53,18 +54,18 @@ def data(view: View, folders: Mapping[str, Path], gallery: Gallery) -> dict[str,
         return None
     root = common_root(folders)
     return {
-        "key": f"{view.first.config} {view.first.scores['concept_accuracy'].signature.get('rows', '')}",
+        "key": f"{view.first.config} {digest(key[0] for key in view.first.generations.keys)}",
         "root": root.name if root else None,
         "sample": [
             {
-                "picture": gallery.number(d.path),
-                "path": _relative(d.path, root),
+                "picture": gallery.number(d.shot.path, d.shot.sha256),
+                "path": _relative(d.shot.path, root),
                 "question": question(d.line.own_concept or view.first.target),
                 "detector": d.present,
             }
             for d in chosen
         ],
-        "paths": sorted({_relative(d.path, root) for d in _pictures(view)}),
+        "paths": sorted({_relative(d.shot.path, root) for d in _pictures(view)}),
     }
 
 
@@ -95,8 +96,8 @@ def _pictures(view: View) -> Iterator[Drawn]:
     for line in view.lines:
         models = (view.first.original_model, *(c.model for c in view.cards))
         for model, cell in zip(models, (line.original, *line.cells), strict=True):
-            if cell is not None and cell.path is not None:
-                yield Drawn(line, model, cell.path, cell.present)
+            if cell is not None and cell.shot is not None:
+                yield Drawn(line, model, cell.shot, cell.present)
 
 
 def _relative(path: Path, root: Path | None) -> str:

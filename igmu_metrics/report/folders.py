@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from igmu_data.errors import InputError, MetadataError
+from igmu_data.media import shell
 from igmu_metrics.images.layouts import LAYOUTS
 from igmu_metrics.report.view import Section
 from igmu_metrics.scorecard import Scorecard
@@ -63,7 +64,8 @@ def _groups(cards: Sequence[Scorecard]) -> list[list[Scorecard]]:
 
 
 def _layout(card: Scorecard) -> str:
-    dataset = str(card.scores["concept_accuracy"].signature.get("dataset", ""))
+    # Of any score: an evaluation signs all with the same, and a card of attacks alone has no concept accuracy.
+    dataset = next((str(entry.signature.get("dataset", "")) for entry in card.scores.values()), "")
     named = dataset.removeprefix(_LAYOUT)
     return named if dataset.startswith(_LAYOUT) and named in LAYOUTS else LAYOUTS[0]
 
@@ -82,7 +84,7 @@ def _folders(
             tried.append(images)
         folder = next((f for f in tried if f.is_dir()), None)
         if folder is None:
-            option = "--original-images DIR" if model == first.original_model else f"--drawn {model}=DIR"
+            option = "--original-images DIR" if model == first.original_model else shell(["--drawn", f"{model}=DIR"])
             raise MetadataError(f"no pictures of {model!r}: {tried[-1]} is no folder. Say where they are: {option}.")
         found[model] = folder
     wanted = {first.original_model, *unlearned}

@@ -52,7 +52,7 @@ def grid(view: View, gallery: Gallery, most: int = MOST_LINES) -> dict[str, Any]
     """What `pictures.html` shows: at most so many lines that have a picture, worst failures first, of how many there
     are, and the choices of the filters; None where there is no picture at all.
     """
-    lines = [line for line in view.lines if any(c and c.path for c in (line.original, *line.cells))][:most]
+    lines = [line for line in view.lines if any(c and c.shot for c in (line.original, *line.cells))][:most]
     if not lines:
         return None
     splits = {line.split for line in lines}
@@ -86,7 +86,7 @@ def _tile(
 ) -> Tile:
     if cell is None:
         return Tile(model, "empty")
-    picture = None if cell.path is None else gallery.number(cell.path)
+    picture = None if cell.shot is None else gallery.number(cell.shot.path, cell.shot.sha256)
     return Tile(model, *_mark(line, cell, failure, original=original), cell.probability, picture)
 
 

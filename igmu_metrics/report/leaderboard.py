@@ -2,16 +2,17 @@
 
 Conventions: a table holds one card a model; cards of one concept whose signatures differ, or that cover the protocol
 unlike, stand in tables of their own, because their numbers cannot be compared. Tables are sorted by config, then by
-number of models. No script, no network.
+number of models. A file that is refused is listed with its reason, and the others are ranked. No script, no network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from igmu_data.errors import DuplicateIdError, EmptyInputError, IncomparableError, VerificationError
+from igmu_data.errors import EmptyInputError, IgmuError, IncomparableError, VerificationError
+from igmu_data.media import visible
 from igmu_metrics.coverage import covering
 from igmu_metrics.report.ranking import ranking
 from igmu_metrics.report.templates import filled
@@ -19,46 +20,60 @@ from igmu_metrics.report.view import Section, view
 from igmu_metrics.report.wording import counted
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.verdict.compare import require_comparable
-from igmu_metrics.verdict.verify import verify
-
-_SHOWN: Final = 5
+from igmu_metrics.verdict.verify import told, verify
 
 
-def read_folder(folder: Path) -> list[Scorecard]:
-    """Every scorecard of a folder and its subfolders.
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """What a folder holds.
+
+    Args:
+        cards: that agree with themselves, one a model of those scored alike.
+        refused: why each other file is not ranked; the first line names it.
+        n_files: all of them.
+    """
+
+    cards: Sequence[Scorecard]
+    refused: Sequence[str]
+    n_files: int
+
+    def require_all(self) -> None:
+        """Refuse a folder in which something is refused.
+
+        Raises:
+            VerificationError: with every file that is refused, and why.
+        """
+        if self.refused:
+            n = counted(len(self.refused), "scorecard")
+            first = f"{n} of {self.n_files} refused and not ranked. Score again, or take it out."
+            raise VerificationError("\n".join([first, *self.refused]))
+
+
+def read_folder(folder: Path) -> Entries:
+    """Every scorecard of a folder and its subfolders; one that is wrong takes no other with it.
 
     Raises:
         EmptyInputError: there is none.
-        MetadataError: a file that is not JSON.
-        VerificationError: a card that cannot be true, or a file that is no scorecard; each is named with its problems.
-        DuplicateIdError: two cards of one model that were scored alike.
     """
     paths = sorted(folder.rglob("*.json"))
     if not paths:
         raise EmptyInputError(f"{folder}: no scorecards (*.json). Copy there what igmu score --out wrote.")
-    cards = _verified(paths)
-    for group in alike(cards):
-        models = [c.model for c in group]
-        twice = next((m for m in models if models.count(m) > 1), None)
-        if twice is not None:
-            found = [str(p) for p, c in zip(paths, cards, strict=True) if c.model == twice and c in group]
-            raise DuplicateIdError(f"{' and '.join(found)}: both of {twice!r}, scored alike. Keep one of them.")
-    return cards
-
-
-def _verified(paths: Sequence[Path]) -> list[Scorecard]:
-    cards, refused = [], []
+    cards: dict[Path, Scorecard] = {}
+    refused = []
     for path in paths:
-        card, problems = verify(path)
-        if card is not None and not problems:
-            cards.append(card)
+        try:
+            card, problems = verify(path)
+        except IgmuError as error:
+            refused.append(f"{error}")
             continue
-        more = [f"… and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
-        refused.append("\n  ".join([f"{path}:", *map(str, problems[:_SHOWN]), *more]))
-    if refused:
-        n = counted(len(refused), "scorecard")
-        raise VerificationError("\n".join([f"{n} of {len(paths)} refused. Score again, or take it out.", *refused]))
-    return cards
+        if card is None or problems:
+            refused.append(told(path, problems))
+        elif twin := next((p for p, c in cards.items() if c.model == card.model and alike([c, card])[1:] == []), None):
+            what = f"of {card.model!r}, scored alike, as is {twin}, which is ranked. Keep one of them."
+            refused.append(f"{path}:\n  {what}")
+        else:
+            cards[path] = card
+    return Entries(list(cards.values()), refused, len(paths))
 
 
 def alike(cards: Sequence[Scorecard]) -> list[list[Scorecard]]:
@@ -81,8 +96,12 @@ def _comparable(first: Scorecard, second: Scorecard) -> bool:
     return True
 
 
-def render(cards: Sequence[Scorecard]) -> str:
+def render(cards: Sequence[Scorecard], refused: Sequence[str] = ()) -> str:
     """The page as text.
+
+    Args:
+        cards: to rank.
+        refused: why other files are not ranked.
 
     Raises:
         EmptyInputError: no card of an unlearned model.
@@ -98,5 +117,6 @@ def render(cards: Sequence[Scorecard]) -> str:
         counts=f"{counted(n_models, 'result')} on {counted(n_concepts, 'concept')}.",
         ranked=any(v.winner for v in views),
         boards=[{"view": v, "table": ranking(v), "coverage": covering(v.cards)} for v in views],
+        refused=[visible(text, lines=True) for text in refused],
         version=views[0].first.igmu_version,
     )

@@ -58,6 +58,7 @@ def render(*sections: Section, most_lines: int = MOST_LINES, advance: Advance = 
         IncomparableError: cards of a section that were not scored alike.
         MetadataError, UnknownIdError: folders that do not fit their layout.
         ImageError: a picture that cannot be read.
+        ChecksumError: one that is not the image that the card tells of.
     """
     gallery = Gallery()
     views = [view(section) for section in sections]

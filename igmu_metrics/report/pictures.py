@@ -7,6 +7,7 @@ about 25 MB: with many pictures each is made smaller and coarser, never left out
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from igmu_metrics.images.files import read_image
+from igmu_data.errors import ChecksumError
+from igmu_metrics.images.files import decode_image, read_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -43,32 +45,48 @@ class Gallery:
 
     Args:
         paths: those that were asked for, in order.
+        sha256s: what the cards say of each.
     """
 
     paths: list[Path] = field(default_factory=list)
-    _at: dict[Path, int] = field(default_factory=dict)
+    sha256s: list[str] = field(default_factory=list)
+    _at: dict[tuple[Path, str], int] = field(default_factory=dict)
 
-    def number(self, path: Path) -> int:
-        """The number of a picture; asked for again, the same one."""
-        if path not in self._at:
-            self._at[path] = len(self.paths)
+    def number(self, path: Path, sha256: str) -> int:
+        """The number of a picture that a card gives this hash; asked for again, the same one."""
+        if (path, sha256) not in self._at:
+            self._at[path, sha256] = len(self.paths)
             self.paths.append(path)
-        return self._at[path]
+            self.sha256s.append(sha256)
+        return self._at[path, sha256]
 
     def chunks(self, tick: Tick = lambda n: None) -> Iterator[list[str]]:
         """The pictures in base64, as many at a time as one script element holds.
 
         Raises:
             ImageError: a picture that cannot be read.
+            ChecksumError: one that is not the image that the card tells of.
         """
         most = min(_MOST, BUDGET // max(1, len(self.paths)))
         with ThreadPoolExecutor() as pool:  # Pillow leaves Python to the others while it decodes and encodes
             for start in range(0, len(self.paths), CHUNK):
                 encoded = []
-                for data in pool.map(lambda path: small(read_image(path), most), self.paths[start : start + CHUNK]):
+                some = slice(start, start + CHUNK)
+                for data in pool.map(lambda *of: small(_told(*of), most), self.paths[some], self.sha256s[some]):
                     encoded.append(base64.b64encode(data).decode("ascii"))
                     tick(1)
                 yield encoded
+
+
+def _told(path: Path, sha256: str) -> Image:
+    """The picture, where it is the one that the verdict beside it is about."""
+    data = read_bytes(path)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ChecksumError(
+            f"{path}: not the image that the scorecard tells of, the sha256 is another. Give the folder that was "
+            "scored, or score this one."
+        )
+    return decode_image(data, name=str(path))
 
 
 def small(image: Image, most: int) -> bytes:

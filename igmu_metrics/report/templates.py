@@ -6,6 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from igmu_data.media import visible
 from igmu_metrics.statistics.formatting import between, number
 
 if TYPE_CHECKING:
@@ -24,10 +25,16 @@ def _environment() -> Environment:
     made = Environment(
         loader=FunctionLoader(_source), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    made.finalize = _seen
     made.policies["json.dumps_kwargs"] = {"ensure_ascii": False}  # `tojson` escapes what could end a script element
     made.filters |= {"number": number, "between": between}
     made.globals["source"] = _source
     return made
+
+
+def _seen(value: object) -> object:
+    """A text with what cannot be seen written out: a name must not turn or hide the words around it."""
+    return visible(value, lines=True) if type(value) is str else value
 
 
 def _source(name: str) -> str:

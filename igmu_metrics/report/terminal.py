@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from igmu_data import configs, taxonomy
+from igmu_data.media import visible
 from igmu_metrics import registry
 from igmu_metrics.contract import Estimate
 from igmu_metrics.coverage import covering
@@ -15,6 +16,8 @@ from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.statistics.formatting import DASH, formatted, value_of
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from igmu_metrics.contract import MetricInfo
     from igmu_metrics.scorecard import Figure, Scorecard
     from igmu_metrics.verdict.compare import Comparison
@@ -26,9 +29,15 @@ def show(*tables: Table) -> None:
     """Print tables to stdout; in a pipe they are as wide as they need to be."""
     from rich.console import Console
 
-    console = Console(soft_wrap=False, highlight=False)
+    class Plain(Console):
+        """Takes no text for markup, and lets nothing through that moves the cursor: every cell and title comes here."""
+
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(visible(text, lines=True), **options | {"markup": False, "emoji": False})
+
+    console = Plain(soft_wrap=False, highlight=False)
     if not console.is_terminal:
-        console = Console(width=200, highlight=False)
+        console = Plain(width=200, highlight=False)
     for table in tables:
         console.print(table)
 
@@ -199,6 +208,28 @@ def forget_scores(cards: Sequence[Scorecard]) -> Table:
     missing = (f"{', '.join(models)}: {reason}" for reason, models in reasons.items())
     table.caption = "\n".join([*missing, covering(cards)])
     table.caption_justify = "left"
+    return table
+
+
+def over_concepts(cards: Sequence[Scorecard]) -> Table:
+    """Means over concepts of the forget score and its aspects, every model in a row; concepts are the unit."""
+    from igmu_metrics.metrics.forget_score import ASPECTS
+    from igmu_metrics.statistics.estimates import mean_over_concepts
+
+    name = "forget_score"
+    configs_ = dict.fromkeys(c.config for c in cards)
+    table = _table(f"Mean over {len(configs_)} concepts, 95 % intervals", "model", "forget score", *ASPECTS)
+    reasons: dict[str, None] = {}
+    for model in dict.fromkeys(c.model for c in cards):
+        row = []
+        for figure in (name, *ASPECTS):
+            found = [value_of(c.figure(name, figure)) for c in cards if c.model == model]
+            estimate = mean_over_concepts([v for v in found if v is not None], asked=len(configs_))
+            row.append(formatted(estimate))
+            if estimate.reason:
+                reasons[estimate.reason] = None
+        table.add_row(model, *row)
+    table.caption, table.caption_justify = "\n".join(reasons), "left"
     return table
 
 

@@ -16,6 +16,7 @@ from igmu_data import taxonomy
 from igmu_data.errors import EmptyInputError, UnknownConceptError
 from igmu_data.load import bench_rows
 from igmu_data.taxonomy import RESTRICTED_DOMAIN
+from igmu_metrics.contract import Signature
 from igmu_metrics.generations import ORIGINAL, Generations, Key
 from igmu_metrics.images.layouts import find
 from igmu_metrics.scorecard import Scorecard
@@ -45,10 +46,18 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class Shot:
+    """An image file, and the SHA-256 that the card's line gives it ("" where it gives none)."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
     """What one model drew for a prompt and seed, and what the detector saw in it (None: nobody could say)."""
 
-    path: Path | None
+    shot: Shot | None
     present: bool | None
     probability: float | None
 
@@ -120,6 +129,12 @@ class View:
         return self.cards[0]
 
     @property
+    def signature(self) -> Signature:
+        """What the first card's accuracy is signed with; of attacks alone, its first score."""
+        scores = self.first.scores
+        return next((scores[name].signed() for name in ("concept_accuracy", *scores) if name in scores), Signature({}))
+
+    @property
     def winner(self) -> Scorecard | None:
         """The best card, None where no model can be ranked."""
         return self.first if ranked(self.first) else None
@@ -180,12 +195,12 @@ def _lines(cards: Sequence[Scorecard], section: Section) -> tuple[Line, ...]:
     prompts = {key: text for table in images.values() for key, text in _column(table, "prompt").items()}
     paths = {model: _column(table, "path") for model, table in images.items()}
     names = ("id", "seed", "split", "probe", "own_concept", "attack_family")
-    both = [f"{name}{suffix}" for name in ("present", "probability") for suffix in ("", ORIGINAL)]
+    both = [f"{name}{suffix}" for name in ("present", "probability", "sha256") for suffix in ("", ORIGINAL)]
     seen = [dict(zip(c.generations.keys, c.generations.records(*names, *both), strict=True)) for c in cards]
     entries = {key: entry for each in reversed(seen) for key, entry in each.items()}
     found = []
     for key, entry in entries.items():
-        before = paths.get(first.original_model, {}).get(key)
+        before = _shot(paths, first.original_model, key, entry["sha256" + ORIGINAL])
         found.append(
             Line(
                 id=key[0],
@@ -198,12 +213,17 @@ def _lines(cards: Sequence[Scorecard], section: Section) -> tuple[Line, ...]:
                 cells=tuple(
                     None
                     if (e := each.get(key)) is None
-                    else Cell(paths.get(c.model, {}).get(key), e["present"], e["probability"])
+                    else Cell(_shot(paths, c.model, key, e["sha256"]), e["present"], e["probability"])
                     for c, each in zip(cards, seen, strict=True)
                 ),
             )
         )
     return tuple(sorted(found, key=lambda line: _worst_first(line, len(cards))))
+
+
+def _shot(paths: Mapping[str, Mapping[Key, Path]], model: str, key: Key, sha256: str | None) -> Shot | None:
+    path = paths.get(model, {}).get(key)
+    return None if path is None else Shot(path, sha256 or "")
 
 
 def _worst_first(line: Line, n_models: int) -> tuple[float, int, str, int]:
@@ -214,7 +234,12 @@ def _worst_first(line: Line, n_models: int) -> tuple[float, int, str, int]:
 def _images(section: Section, first: Scorecard) -> dict[str, Generations]:
     if not section.folders:
         return {}
-    rows = bench_rows(first.config, bench=section.bench) if section.layout == "metadata" else {}
+    told = {} if first.provenance is None else first.provenance.options
+    bench = section.bench
+    revision: str | None = None
+    if bench is None and "revision" in told:  # so the card's corpus is on the Hub, where it can be asked for again
+        bench, revision = str(told["bench"]) if "bench" in told else None, str(told["revision"])
+    rows = bench_rows(first.config, bench=bench, revision=revision) if section.layout == "metadata" else {}
     return {model: find(folder, section.layout, rows) for model, folder in section.folders.items()}
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from igmu_data.configs import config_concepts
-from igmu_data.files import require_writable
-from igmu_data.load import load_bench
+from igmu_data.files import owned, require_writable
+from igmu_data.load import checked_row, load_bench
+from igmu_data.media import visible
 from igmu_data.sandbox import packaged
 from igmu_data.sandbox.world import world
 from igmu_data.schema import Row
@@ -98,6 +99,7 @@ def run(
 
     Raises:
         WeightsError: the package has no models.
+        BusyError: another process is writing to `out`.
         OutputError: `out` or the cache cannot be written.
         MetadataError, ChecksumError: `out` holds pictures of other models or settings, or changed ones.
     """
@@ -106,25 +108,27 @@ def run(
     console = Console(stderr=True, highlight=False, markup=False)
     require_writable(out)
     packaged.part("detector")  # without models nothing else matters
-    jobs = []
-    for slug in tasks:
-        rows = load_rows(slug)
-        jobs.append(plan(out, slug, rows, full=full, seeds_per_row=seeds_per_row))
-        console.print(
-            f"load_dataset('{packaged.bench_folder()}', '{jobs[-1].config}'): {len(rows)} prompts", soft_wrap=True
-        )
-    for job in jobs:
-        draw_versions(job, console)
-    cards, sections = {}, []
-    for job in jobs:
-        cards[job.slug] = own, *others = _score(job)
-        tables.show(tables.forget_scores([own, *others]), tables.ranking(others, compared(others)))
-        sections.append(page.Section([own, *others], job.folders, "metadata", str(packaged.bench_folder())))
-    with bars() as advance:
-        text = page.render(*sections, advance=advance)
-    write_text(out / REPORT, text)
-    print(f"report: {out / REPORT}", *(f"scorecards: {job.place / 'cards'}" for job in jobs), OWN_MODEL, sep="\n")
-    return cards
+    with owned(out):
+        jobs = []
+        for slug in tasks:
+            rows = load_rows(slug)
+            jobs.append(plan(out, slug, rows, full=full, seeds_per_row=seeds_per_row))
+            console.print(
+                f"load_dataset('{packaged.bench_folder()}', '{jobs[-1].config}'): {len(rows)} prompts", soft_wrap=True
+            )
+        for job in jobs:
+            draw_versions(job, console)
+        cards, sections = {}, []
+        for job in jobs:
+            cards[job.slug] = own, *others = _score(job)
+            tables.show(tables.forget_scores([own, *others]), tables.ranking(others, compared(others)))
+            sections.append(page.Section([own, *others], job.folders, "metadata", str(packaged.bench_folder())))
+        with bars() as advance:
+            text = page.render(*sections, advance=advance)
+        write_text(out / REPORT, text)
+        told = (f"report: {out / REPORT}", *(f"scorecards: {job.place / 'cards'}" for job in jobs))
+        print(*map(visible, told), OWN_MODEL, sep="\n")
+        return cards
 
 
 def draw_versions(task: Task, console: Console) -> list[Pipeline]:
@@ -141,7 +145,8 @@ def load_rows(slug: str) -> list[Row]:
     """The prompts of a task, from the embedded dataset."""
     # Streamed, so that nothing is written to the cache of `datasets`.
     loaded: Any = load_bench(f"{SANDBOX}.{slug}", bench=packaged.bench_folder(), streaming=True)
-    return [Row(**record) for split in loaded.values() for record in split.remove_columns("image")]
+    where = str(packaged.bench_folder())
+    return [checked_row(record, where) for split in loaded.values() for record in split.remove_columns("image")]
 
 
 def plan(out: Path, slug: str, rows: Sequence[Row], *, full: bool = False, seeds_per_row: int | None = None) -> Task:

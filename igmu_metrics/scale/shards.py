@@ -17,11 +17,14 @@ from typing import Any, Final
 
 from igmu_data import __version__
 from igmu_data.errors import ImageError, InputError, MetadataError
+from igmu_data.files import file_name as checked_name
+from igmu_data.files import owned, require_nameable
+from igmu_data.media import shell
 from igmu_metrics import generations
 from igmu_metrics.evaluation import Advance, Evaluation, Instruments
 from igmu_metrics.generations import Generations, joined
 from igmu_metrics.images.files import content_hash
-from igmu_metrics.images.layouts import ordered
+from igmu_metrics.images.layouts import Model, models, ordered
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.settings import local
 
@@ -67,8 +70,8 @@ def _home(row: str, seed: int, n: int) -> int:
 
 def look(
     evaluation: Evaluation,
-    original: Path,
-    unlearned: Sequence[Path],
+    original: Path | Model,
+    unlearned: Sequence[Path | Model],
     shard: tuple[int, int],
     out: Path,
     advance: Advance = lambda what, done, total: None,
@@ -79,8 +82,8 @@ def look(
 
     Args:
         evaluation: how.
-        original: folder of the original model.
-        unlearned: folders of the unlearned models.
+        original: folder of the original model, or the model.
+        unlearned: of the unlearned models.
         shard: (i, n), from 1.
         out: folder of the tables of all parts.
         advance: told about progress.
@@ -91,6 +94,8 @@ def look(
         The files, the original's first.
 
     Raises:
+        BusyError: another process is looking at the same part.
+        MetadataError: `out` holds the table of another model of the same name.
         OutputError: `out` cannot be written.
         IgmuError: as `Evaluation.run`.
     """
@@ -99,20 +104,40 @@ def look(
             return look(evaluation, original, unlearned, shard, out, advance, opened, known)
     whole, *others = evaluation.found(original, unlearned)
     first, *rest = known or map(contents, (whole, *others))
+    origin, *named = models(original, unlearned)
     facts = {
         "format": FORMAT,
         "igmu": __version__,
         "evaluation": options(evaluation),
         "instruments": _signed(tools),
-        "original": original.name,
+        "original": origin.name,
         "shard": list(shard),
     }
-    before = evaluation.measured(part(whole, *shard), tools, original.name, advance)
-    files = [_write(out, facts | {"n_total": len(whole), "contents": first}, original.name, before)]
-    for folder, table, content in zip(unlearned, others, rest, strict=True):
-        seen = evaluation.measured(part(table, *shard), tools, folder.name, advance, before)
-        files.append(_write(out, facts | {"n_total": len(table), "contents": content}, folder.name, seen))
+    places = [out / file_name(model.name, *shard) for model in (origin, *named)]
+    with owned(files=places):
+        for place, content in zip(places, (first, *rest), strict=True):
+            _require_same_images(place, content)
+        before = evaluation.measured(part(whole, *shard), tools, origin.name, advance)
+        files = [_write(out, facts | {"n_total": len(whole), "contents": first}, origin.name, before)]
+        for model, table, content in zip(named, others, rest, strict=True):
+            seen = evaluation.measured(part(table, *shard), tools, model.name, advance, before)
+            files.append(_write(out, facts | {"n_total": len(table), "contents": content}, model.name, seen))
     return files
+
+
+def _require_same_images(place: Path, content: str) -> None:
+    """Refuse to write over the table of other images: those of another model that is called alike."""
+    if not place.exists():
+        return
+    try:
+        facts = generations.read(place)[1]
+    except MetadataError:
+        return  # torn, or none
+    if facts.get("contents", content) != content:
+        raise MetadataError(
+            f"{place}: the table of other images of a model called {facts.get('model')!r}. If there are two such "
+            "models, name them: NAME=FOLDER; if the images were made anew, delete the tables."
+        )
 
 
 def contents(table: Generations) -> str:
@@ -139,7 +164,7 @@ def file_name(model: str, i: int, n: int) -> str:
     >>> file_name("esd", 2, 8)
     'esd-00002-of-00008.parquet'
     """
-    return f"{model}-{i:05d}-of-{n:05d}.parquet"
+    return checked_name(f"{model or '.'}-{i:05d}-of-{n:05d}.parquet")
 
 
 def options(evaluation: Evaluation) -> dict[str, Any]:
@@ -164,7 +189,8 @@ def merge(folder: Path, *, device: str | None = None) -> Iterator[Scorecard]:
     """
     paths = sorted(folder.glob("*-of-*.parquet"))
     if not paths:
-        raise MetadataError(f"{folder}: no tables. Run igmu score … --shard i/n --out {folder} for every i.")
+        run = f"igmu score … --shard i/n {shell(['--out', folder])}"
+        raise MetadataError(f"{folder}: no tables. Run {run} for every i.")
     models: dict[str, list[_Part]] = {}
     first: dict[str, Any] = {}
     for path in paths:
@@ -199,6 +225,8 @@ def _require_whole(path: Path, table: Generations, facts: Mapping[str, Any]) -> 
     if facts.get("format") != FORMAT or lost or not _is_shard(facts["shard"]):
         what = f"it has no {', no '.join(lost)}" if lost else "of another format"
         raise MetadataError(f"{path}: not a table of this igmu score --shard ({what}). Run that shard again.")
+    for model in (facts["model"], facts["original"]):
+        require_nameable(model, path)
 
 
 def _is_shard(value: Sequence[Any]) -> bool:
@@ -214,8 +242,8 @@ def _whole(folder: Path, model: str, parts: Sequence[_Part]) -> Generations:
         raise MetadataError(f"{folder}: {model} lacks the shards {', '.join(missing) or 'of one n'}. Run them.")
     if len({facts.get("contents") for _, facts in parts}) > 1:
         raise MetadataError(
-            f"{folder}: the shards of {model} are of unlike images: its folder changed between them. Run all of them "
-            "again."
+            f"{folder}: the shards of {model} are of unlike images: its folder changed between them. Delete them and "
+            "run all again."
         )
     table = joined([table for table, _ in parts])
     if len(table) != n_total or len(set(table.keys)) != len(table):

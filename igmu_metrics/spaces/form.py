@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
+from pathlib import Path
 from typing import Any, Final
 
 from igmu_data.errors import IgmuError, InputError
+from igmu_data.files import read_text
 from igmu_metrics.spaces.inputs import References, references_of
 from igmu_metrics.spaces.scoring import compute
 
@@ -97,11 +100,10 @@ def _labels(path: str | None) -> dict[str, Any]:
     wanted = f"a CSV file with the columns {' and '.join(_COLUMNS)}"
     if not path:
         raise InputError(f"Choose {wanted}.")
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        table = csv.DictReader(file)
-        if missing := [column for column in _COLUMNS if column not in (table.fieldnames or ())]:
-            raise InputError(f"The file has no column {missing[0]!r}; choose {wanted}.")
-        lines = list(table)
+    table = csv.DictReader(io.StringIO(read_text(Path(path)).removeprefix("\ufeff")))
+    if missing := [column for column in _COLUMNS if column not in (table.fieldnames or ())]:
+        raise InputError(f"The file has no column {missing[0]!r}; choose {wanted}.")
+    lines = list(table)
     return {"predictions": [r["predictions"] or None for r in lines], "references": [r["references"] for r in lines]}
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from igmu_data.errors import EmptyInputError, LengthMismatchError
 from igmu_metrics.spaces.inputs import references_of
+from igmu_metrics.statistics import validation
 
 if TYPE_CHECKING:
     from igmu_metrics.contract import Score
@@ -80,6 +81,7 @@ def checked(name: str, values: Any) -> list[Any]:
     Raises:
         EmptyInputError: no values; `evaluate` itself would let that pass.
     """
+    values = validation.as_list(name, values)
     if values is None or len(values) == 0:
         raise EmptyInputError(f"no {name}: give one entry a generation.")
     return [_loose(value) for value in values]

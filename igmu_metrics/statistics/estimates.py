@@ -20,6 +20,7 @@ Which interval, and why:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -77,6 +78,32 @@ def mean_estimate(
     group = np.zeros(len(v), np.intp) if groups is None else np.unique(groups, return_inverse=True)[1]
     value, interval, reason = _interval(v, cluster, group, unit, n)
     return Estimate(value, interval, len(np.unique(clusters if prompts is None else prompts)), n, reason)
+
+
+def mean_over_concepts(values: Sequence[float], *, asked: int) -> Estimate:
+    """Mean of one figure over concepts, each of which counts once, with Student's interval for other concepts.
+
+    Args:
+        values: the figure for each concept for which it is defined, 0..1.
+        asked: how many concepts there are.
+
+    Returns:
+        The estimate: NaN where the figure lacks for a concept, without interval below MIN_CONCEPTS.
+
+    >>> found = mean_over_concepts([0.5, 0.75], asked=2)
+    >>> found.value, found.interval, found.reason
+    (0.625, None, 'interval: 2 concepts, at least 10 needed')
+    """
+    from scipy import stats
+
+    n = len(values)
+    if n < asked or n == 0:
+        return Estimate(float("nan"), reason=f"mean: the figure is defined for {n} of {asked} concepts")
+    mean = float(np.mean(values))
+    if n < MIN_CONCEPTS:
+        return Estimate(mean, reason=f"interval: {n} concepts, at least {MIN_CONCEPTS} needed")
+    half = float(stats.t.ppf(0.5 + LEVEL / 2, n - 1) * np.std(values, ddof=1) / n**0.5)
+    return Estimate(mean, (max(0.0, mean - half), min(1.0, mean + half)))
 
 
 def effective_trials(values: npt.ArrayLike, clusters: npt.NDArray[Any]) -> float:

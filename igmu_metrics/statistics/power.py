@@ -18,7 +18,8 @@ from typing import Final
 from igmu_data.errors import InputError, OutOfRangeError
 
 SEED_CORRELATION: Final = 0.3
-_MOST: Final = 10_000_000
+MOST: Final = 10_000_000
+"""No larger number of prompts is worked out: where a function gives this one, it stands for as many or more."""
 
 
 def prompts_needed(
@@ -111,7 +112,7 @@ def detectable_difference(
 def _needed(first: float, second: float, seeds: int, within: float, between: float, power: float, alpha: float) -> int:
     gap = abs(first - second)
     if gap == 0:
-        return _MOST
+        return MOST
     spreads = [sqrt(p * (1 - p) * (within + (1 - within) / seeds)) for p in (first, second)]
     # Single pictures that differ in `gap` cannot agree more often than 1 − gap, whatever their correlation.
     least = gap - gap * gap if seeds == 1 else 0.0
@@ -139,7 +140,7 @@ def prompts_for(gap: float, variance: float, *, power: float = 0.8, alpha: float
     # Exact McNemar counts whole pictures: one more difference a test, 1/gap more prompts.
     strictness = 1 / size if single else 0.0
     fewest = 1 + log2(1 / alpha)
-    return ceil(min(max((reach / size) ** 2 + strictness, fewest), _MOST))
+    return ceil(min(max((reach / size) ** 2 + strictness, fewest), MOST))
 
 
 def _check(

@@ -6,7 +6,8 @@ declined to give is `None` in a list or masked in a masked array; NaN and infini
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, KeysView, Mapping, Sequence, Set, ValuesView
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,39 @@ def same_length(**arguments: Any) -> int:
     if n == 0:
         raise EmptyInputError(f"{', '.join(lengths)}: no entries. There is nothing to score.")
     return n
+
+
+def as_list(name: str, values: Any, *, ordered: bool = True) -> Any:
+    """What was given for a list, as something that has a length and an order, can be read twice and holds plain values.
+
+    Args:
+        name: of the argument.
+        values: a list or tuple, an array (also masked), a tensor, a column of a table (pandas, datasets, pyarrow) …
+        ordered: False where the order means nothing, so that a set will do.
+
+    Returns:
+        None and arrays as they are, all else as a list or an array.
+
+    Raises:
+        InputError: a text, a set or a mapping, something that can be read only once, or no list at all.
+    """
+    kind, array = type(values), isinstance(values, np.ndarray)
+    if values is None or isinstance(values, list | tuple) or (array and values.ndim):
+        return values
+    if isinstance(values, str | bytes | Path):
+        raise InputError(f"{name} is the text {_quote(values)}; give a list, with one entry for every generation.")
+    if isinstance(values, Set | Mapping | KeysView | ValuesView) and ordered:
+        raise InputError(f"{name} is a {kind.__name__}, whose entries have no order to pair them by; give a list.")
+    if kind.__module__.partition(".")[0] == "torch" and hasattr(values, "detach"):
+        tensor = values.detach().cpu()
+        return as_list(name, (tensor.double() if tensor.is_floating_point() else tensor).numpy())
+    if hasattr(values, "to_numpy") and getattr(values, "ndim", 1) != 1:  # a table is read by columns, not by rows
+        return as_list(name, values.to_numpy())
+    if array or isinstance(values, Iterator) or not (hasattr(values, "__len__") and hasattr(values, "__iter__")):
+        how = "can be read only once; give list(…)" if isinstance(values, Iterator) else "is no list; give one"
+        raise InputError(f"{name} is a {kind.__name__}, which {how}, with one entry for every generation.")
+    found = values.to_pylist() if hasattr(values, "to_pylist") else list(values)
+    return [None if type(value).__name__ in ("NAType", "NaTType") else value for value in found]
 
 
 def texts(name: str, values: Sequence[Any] | npt.NDArray[Any]) -> npt.NDArray[np.str_]:

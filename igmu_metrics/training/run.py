@@ -18,7 +18,9 @@ from typing import Final
 
 from igmu_data import taxonomy
 from igmu_data.errors import EmptyInputError, InputError, OutOfRangeError, OutputError
-from igmu_data.files import beside, require_writable
+from igmu_data.files import beside, owned, require_writable
+from igmu_data.schema import LARGEST_SEED
+from igmu_data.spelling import require_spelled
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics import registry
 from igmu_metrics.contract import BoolArray
@@ -72,7 +74,7 @@ class HeadTraining:
         on_error: `raise`, or `skip` and name unreadable pictures.
         device: where CLIP runs; a GPU where there is one by default.
         batch_size: pictures in memory at once.
-        seed: of the validation part, the first weights, the batches and the dropout; at least 0.
+        seed: of the validation part, the first weights, the batches and the dropout; 0..2³²-1.
     """
 
     data: str
@@ -99,19 +101,25 @@ class HeadTraining:
             advance: told of every step: what, how many more are done, of how many.
 
         Raises:
+            BusyError: another process is training into this file.
             OutputError: `out` cannot be written; found out before anything is done.
             UnknownConceptError, UnknownLabelError: no such concept, or no label that means it.
-            InputError, MetadataError: no such dataset, split or column.
+            InputError, MetadataError: no such dataset, split or column; or test pictures most of which are in train.
             EmptyInputError: fewer than two pictures of a class in `train`, or none in the test split.
             ImageError: a picture that cannot be read.
             WeightsError: no such CLIP.
         """
         self._check(out)
+        with owned(files=[out]):
+            return self._trained(out, advance)
+
+    def _trained(self, out: Path, advance: Advance) -> card.HeadCard:
         item = taxonomy.concept(self.concept)
         opened = open_dataset(self.data, self.config, self.revision)
         rule, answers, labelled = self._labelled(opened, item)
         backbone = registry.backbone(f"clip:{self.clip}" if self.clip else "clip", device=self.device)
         train, test = (self._look(opened, s, shown, rule, backbone, advance) for s, shown in answers.items())
+        _require_apart(train, test)
         held = fitting.split_off(train.seen.digests, train.shown, self.validation_fraction, self.seed)
         features = train.seen.features
         fit = fitting.fit(
@@ -168,6 +176,8 @@ class HeadTraining:
         for name, least in (("steps", 1), ("batch_size", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise OutOfRangeError(f"{name} is {getattr(self, name)}; give at least {least}.")
+        if self.seed > LARGEST_SEED:
+            raise OutOfRangeError(f"seed is {self.seed}; torch's generator reads 32 bits, so give at most 2^32-1.")
         if out.suffix != ".safetensors":
             raise OutputError(f"{out}: give a file name that ends in .safetensors.")
         if out.is_dir():
@@ -186,6 +196,7 @@ class HeadTraining:
             where = f"{opened.name}, {split}"
             require_pictures(opened.splits[split], self.image_column, where)
             found = labels(opened.splits[split], rule.column, where)
+            require_spelled(f"{where}, column {rule.column!r}", {name for own in found for name in own}, rule.positive)
             answers[split] = rule.shown(found)
             counts[split] = dict(sorted(Counter(name for own in found for name in own).items()))
             _require_classes(where, split, answers[split], rule)
@@ -248,6 +259,17 @@ def _require_classes(where: str, split: str, shown: BoolArray, rule: Rule) -> No
             )
 
 
+def _require_apart(train: Part, test: Part) -> None:
+    """Refuse a test that is a copy of what the head is trained on, or nearly so: it would know every answer."""
+    trained_on = set(train.seen.digests)
+    same = [d for d in test.seen.digests if d in trained_on]
+    if 2 * len(same) > len(test.shown):
+        raise InputError(
+            f"{len(same)} of {len(test.shown)} test pictures are in train too, such as the one with pixels of sha256 "
+            f"{same[0][:16]}: the head would be measured on what it was trained on. Name other pictures: --test-split."
+        )
+
+
 def _recorded(clip: str) -> str:
     """The CLIP's folder or id without its revision; a folder can never be taken for an id."""
     name = clip.partition("@")[0]
@@ -268,8 +290,9 @@ def _clip(info: InstrumentInfo, width: int) -> card.Clip:
 def _warnings(train: Part, test: Part, held: BoolArray, measured: card.Measured) -> Iterator[str]:
     """What a user should know before trusting the head."""
     trained_on = set(train.seen.digests)
-    if same := sum(d in trained_on for d in test.seen.digests):
-        yield f"{same} of {len(test.shown)} test pictures are in train too: the test flatters the head."
+    if same := [d for d in test.seen.digests if d in trained_on]:
+        first = f"the first has pixels of sha256 {same[0][:16]}"
+        yield f"{len(same)} of {len(test.shown)} test pictures are in train too ({first}): the test flatters the head."
     answers: Mapping[bool, set[str]] = {
         present: {d for d, s in zip(train.seen.digests, train.shown, strict=True) if s == present}
         for present in (True, False)

@@ -12,6 +12,7 @@ to the even digit: both are accepted. Everything is exact arithmetic.
 from __future__ import annotations
 
 import csv
+import io
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,12 +21,15 @@ from pathlib import Path
 from typing import Final
 
 from igmu_data.errors import EmptyInputError, MetadataError
+from igmu_data.files import read_text
 
 VALUE, PERCENT, COUNT, TRIALS = "value", "percent", "successes", "n"
 FORMAT: Final = (
     "a header and one measurement a line: n (pictures or prompts behind it) and value (a fraction 0..1) or percent "
     "(0..100, with or without %); all other columns, such as model, name the line. Decimals are read from the text."
 )
+MOST_TRIALS: Final = 10_000_000  # images or prompts: more than anybody has made, and as many as exact tests can take
+MOST_DIGITS: Final = 20
 _NUMBER: Final = re.compile(r"\d+(?:\.(?P<decimals>\d*))?")
 
 
@@ -84,12 +88,13 @@ def printed(text: str, n: int, *, percent: bool = False, name: str = "", line: i
     """
     percent = percent or text.strip().endswith("%")
     digits = text.strip().removesuffix("%").strip()
-    match = _NUMBER.fullmatch(digits)
+    match = _NUMBER.fullmatch(digits) if len(digits) <= MOST_DIGITS else None
     unit = Fraction(1, 100 if percent else 1)
     share = Fraction(digits) * unit if match else Fraction(-1)
     if match is None or not 0 <= share <= 1:
         wanted = "percent from 0 to 100" if percent else "a fraction from 0 to 1 (or put it into a column 'percent')"
-        raise MetadataError(f"line {line}: {text!r} is no {wanted}.")
+        told = text if len(text) <= 40 else f"{text[:40]}…"
+        raise MetadataError(f"line {line}: {told!r} is no {wanted}.")
     return Printed(name, line, text.strip(), share, unit / 10 ** len(match["decimals"] or ""), n, percent)
 
 
@@ -100,10 +105,10 @@ def read_table(path: Path) -> list[dict[str, str]]:
         MetadataError: it cannot be read, or a line is longer or shorter than the header.
         EmptyInputError: it has no lines.
     """
+    text = read_text(path, "Give a CSV file in UTF-8.").removeprefix("\ufeff")
     try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            lines = list(csv.reader(handle))
-    except (OSError, ValueError, csv.Error) as error:
+        lines = list(csv.reader(io.StringIO(text, newline="")))
+    except csv.Error as error:
         raise MetadataError(f"{path}: cannot be read ({error}). Give a CSV file in UTF-8.") from error
     if len(lines) < 2:
         raise EmptyInputError(f"{path}: no lines below the header. It holds {FORMAT}")
@@ -125,8 +130,11 @@ def trials(path: Path, row: dict[str, str]) -> int:
         MetadataError: none, or not a whole number from 1 on.
     """
     text = row.get(TRIALS, "")
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise MetadataError(f"{path}, line {row['line']}: n is {text!r}; it must be a whole number from 1 on.")
+    if not text.isascii() or not text.isdigit() or len(text) > MOST_DIGITS or not 1 <= int(text) <= MOST_TRIALS:
+        told = text if len(text) <= 40 else f"{text[:40]}…"
+        raise MetadataError(
+            f"{path}, line {row['line']}: n is {told!r}; it must be a whole number from 1 to {MOST_TRIALS:,}."
+        )
     return int(text)
 
 

@@ -16,6 +16,8 @@ from typing import Final
 from igmu_data.configs import config_target
 from igmu_data.errors import InputError
 from igmu_data.load import BENCH, locate
+from igmu_data.media import csv_cell, visible
+from igmu_data.media import latex as escaped
 from igmu_data.taxonomy import RESTRICTED_DOMAIN, SANDBOX, domains
 from igmu_metrics import registry
 from igmu_metrics.coverage import covered, covering
@@ -28,12 +30,6 @@ EVAL_RESULTS: Final = ".eval_results/igmu.yaml"
 HEADLINE: Final = "forget_score"
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _SMALL: Final = r" {{\scriptsize [{}, {}]}}"  # an interval
-_LATEX: Final = {
-    "\\": r"\textbackslash{}",
-    **{c: f"\\{c}" for c in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-}
 
 
 def eval_results(cards: Sequence[Scorecard]) -> str:
@@ -126,11 +122,11 @@ def latex(cards: Sequence[Scorecard]) -> str:
     wanted = [(HEADLINE, name) for name in (HEADLINE, *ASPECTS)]
     wanted += [("concept_accuracy", "conditional_unlearning_accuracy"), ("attack_success_rate", "asr_any@k")]
     shown = [pair for pair in wanted if any(value_of(c.figure(*pair)) is not None for c in cards)]
-    heads = " & ".join(["model", *(_escaped(name.replace("_", " ")) for _, name in shown)])
+    heads = " & ".join(["model", *(escaped(name.replace("_", " ")) for _, name in shown)])
     lines = [
         "% \\usepackage{booktabs}",
-        f"% 95 % intervals; concepts: {', '.join(dict.fromkeys(c.config for c in cards))}",
-        *(f"% {line}" for line in covering(cards).splitlines()),
+        f"% 95 % intervals; concepts: {visible(', '.join(dict.fromkeys(c.config for c in cards)))}",
+        *(f"% {visible(line)}" for line in covering(cards).splitlines()),
         f"\\begin{{tabular}}{{l{'c' * len(shown)}}}",
         "\\toprule",
         f"{heads} \\\\",
@@ -140,7 +136,7 @@ def latex(cards: Sequence[Scorecard]) -> str:
     for card in cards:
         name = f"{card.model} ({card.config})" if several else card.model
         cells = (formatted(card.figure(*pair), interval=_SMALL, missing="--") for pair in shown)
-        lines.append(" & ".join([_escaped(name), *cells]) + " \\\\")
+        lines.append(" & ".join([escaped(name), *cells]) + " \\\\")
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
 
 
@@ -154,7 +150,8 @@ def table(cards: Sequence[Scorecard]) -> str:
             for name, figure in entry.figures.items():
                 ends = figure.interval or (None, None)
                 numbers = [figure.value, *ends, figure.n_prompts, figure.n_generations]
-                writer.writerow([card.model, card.config, score, name, *numbers, figure.reason, covered(card)])
+                line = [card.model, card.config, score, name, *numbers, figure.reason, covered(card)]
+                writer.writerow(map(csv_cell, line))
     return out.getvalue()
 
 
@@ -192,7 +189,3 @@ def _notes(members: Sequence[Scorecard]) -> str:
     told += "; " + "; ".join(dict.fromkeys(map(covered, members)))
     cards = ", ".join(c.content_sha256[:12] for c in members)
     return f"{told}; igmu {members[0].igmu_version}, scorecard {cards}"
-
-
-def _escaped(text: str) -> str:
-    return "".join(_LATEX.get(c, c) for c in text)

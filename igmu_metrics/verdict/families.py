@@ -58,7 +58,7 @@ def lines(cards: Sequence[Scorecard]) -> list[Line]:
 
 def heading(name: str, card: Scorecard) -> str:
     """A figure's name with the k that it is: `asr_any@5`."""
-    return name.replace("@k", f"@{card.scores[METRIC].signature['k']}")
+    return name.replace("@k", f"@{card.scores[METRIC].signature.get('k', 'k')}")
 
 
 def _families(card: Scorecard) -> Iterator[str]:

@@ -14,6 +14,7 @@ import numpy as np
 from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics import Design, design_effect, detectable_difference, prompts_for
+from igmu_metrics.statistics.power import MOST
 from igmu_metrics.verdict.compare import ALPHA, FORGETTING, MEASURES, Comparison, compared
 
 
@@ -49,6 +50,8 @@ class Plan:
             return f"{start}: one prompt does not show how much prompts differ, draw a few more first"
         if self.more is None:
             return f"{start}: no difference to settle; see the detectable ones"
+        if (self.needed or 0) >= MOST:
+            return f"{start} would take {MOST:,} prompts or more: call it a tie"
         return f"{start} would take about {self.more} more ({self.needed} in all)"
 
 

@@ -17,7 +17,7 @@ from igmu_data.errors import DuplicateIdError, MetadataError
 from igmu_metrics.contract import Interval
 from igmu_metrics.statistics import holm, overlap, unpaired_difference, wilson
 from igmu_metrics.verdict.compare import ALPHA, UNADJUSTED
-from igmu_metrics.verdict.counts import COUNT, PERCENT, TRIALS, VALUE, printed, read_table, trials
+from igmu_metrics.verdict.counts import COUNT, MOST_DIGITS, PERCENT, TRIALS, VALUE, printed, read_table, trials
 
 MODEL, MEASURE = "model", "measure"
 FORMAT: Final = (
@@ -120,8 +120,9 @@ def read_published(path: Path) -> list[Proportion]:
 def _count(place: str, row: dict[str, str], column: str, n: int) -> int:
     text = row[column]
     if column == COUNT:
-        if not (text.isascii() and text.isdigit() and int(text) <= n):
-            raise MetadataError(f"{place}: successes is {text!r}; it must be a whole number from 0 to {TRIALS} = {n}.")
+        if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS and int(text) <= n):
+            told = repr(text[:40])
+            raise MetadataError(f"{place}: successes is {told}; it must be a whole number from 0 to {TRIALS} = {n}.")
         return int(text)
     try:
         share = printed(text, n, percent=column == PERCENT, line=int(row["line"]))

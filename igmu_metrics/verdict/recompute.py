@@ -13,25 +13,30 @@ from typing import Final
 
 from igmu_data.errors import IgmuError, InputError
 from igmu_metrics import registry
-from igmu_metrics.contract import Estimate, Metric, one_line, scored
+from igmu_metrics.contract import Estimate, Metric, Score, one_line, scored
 from igmu_metrics.evaluation import parts
 from igmu_metrics.generations import Generations, column
 from igmu_metrics.metrics._aspect_sums import PROBES, preservation_of
 from igmu_metrics.scorecard import Scorecard, ScoreEntry
 
-# As many resamples as anybody waits for: what a card says is not trusted.
-_BOOTSTRAP: Final = re.compile(r"(\d{1,6})@(\d{1,19})")
+# As many resamples as anybody waits for: what a card says is not trusted. Evaluations take 2,000.
+_BOOTSTRAP: Final = re.compile(r"([1-9][0-9]{0,3}|10000)@([0-9]{1,19})")
 FORGET: Final = "forget_score"
 _DECIDED: Final = ("forgetting", "robustness", "preservation", *map(preservation_of, PROBES))
 
 
 def figures(card: Scorecard) -> dict[str, dict[str, Estimate]]:
-    """By score, every figure that follows from the lines of the card.
+    """By score, every figure that follows from the lines of the card; raises as `scores`."""
+    return {name: dict(score.figures) for name, score in scores(card).items()}
+
+
+def scores(card: Scorecard) -> dict[str, Score]:
+    """Every score that follows from the lines of the card; of the forget score, those figures that do.
 
     Raises:
         InputError: lines or signatures that no evaluation can have written.
     """
-    out: dict[str, dict[str, Estimate]] = {}
+    out: dict[str, Score] = {}
     for name, metric in registry.metrics().items():
         if name != FORGET and not _published(metric):
             continue
@@ -43,7 +48,8 @@ def figures(card: Scorecard) -> dict[str, dict[str, Estimate]]:
             decided = {k: v for k, v in entry.signature.items() if "." not in k}
             bootstrap = _BOOTSTRAP.fullmatch(str(decided.get("bootstrap", "2000@0")))
             if bootstrap is None:
-                raise InputError(f"{key}: its signature has the bootstrap {decided['bootstrap']!r}, which is none")
+                told = str(decided["bootstrap"])[:40]
+                raise InputError(f"{key}: its signature has the bootstrap {told!r}, which is none that can be repeated")
             resamples, seed = map(int, bootstrap.groups())
             known = table.with_facts(**{**decided, "target": card.target})
             try:
@@ -53,9 +59,10 @@ def figures(card: Scorecard) -> dict[str, dict[str, Estimate]]:
                     raise
                 raise InputError(f"{key}: signature and lines do not belong together ({one_line(error)})") from error
             if found is not None:
-                out[key] = dict(found.figures)
-    if FORGET in out:
-        out[FORGET] = _without_features(out[FORGET], aligned="stripped_alignment" in card.generations)
+                out[key] = found
+    if (forget := out.get(FORGET)) is not None:
+        aligned = "stripped_alignment" in card.generations
+        out[FORGET] = replace(forget, figures=_without_features(forget.figures, aligned=aligned))
     return out
 
 

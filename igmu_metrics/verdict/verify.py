@@ -1,16 +1,18 @@
-"""Can this scorecard be true? Everything that can be found out without its pictures, and with them.
+"""Does this scorecard agree with itself? Everything that can be found out without its images, and no more.
 
 What is checked, from the outside in: the hash over the content (any digit changed by hand); the schema; ranges; that
 every share is a whole number of its generations (GRIM); that the parts agree with each other (headlines, signatures,
-counts, decisions and threshold, the hash over the pictures' hashes); and the scores themselves, computed again from
-the lines. A forger can compute the hash anew, but then has to change the lines too, until they no longer fit the
-pictures' hashes.
+counts, decisions and threshold, the hash over the images' hashes); and the scores themselves, computed again from the
+lines. It finds accidents and careless edits. Who invents the lines, too, and computes every hash anew passes it: that
+the lines are true only the images can tell (`verify_images`), and who vouches for them a signature (`signing`).
+
+All commands read cards by `read_all`, so that no figure of a card that disagrees with itself is shown anywhere.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isclose
 from pathlib import Path
@@ -18,13 +20,13 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from igmu_data.errors import IgmuError, MetadataError
+from igmu_data.errors import IgmuError, VerificationError
 from igmu_data.load import digest
 from igmu_metrics import registry, scorecard
 from igmu_metrics.contract import Estimate
 from igmu_metrics.coverage import PARTS
 from igmu_metrics.generations import BLANK, OK, ORIGINAL, UNCLEAR
-from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry, converted, fingerprint, inputs_sha256, parsed
+from igmu_metrics.scorecard import CHANGED, Figure, Scorecard, ScoreEntry, converted, inputs_sha256
 from igmu_metrics.verdict import recompute
 
 # Shares whose value times generations is a whole number: no mean over prompts, groups or families.
@@ -37,6 +39,8 @@ _SHARES: Final = {
 }
 _EXACT: Final = 1e-9  # of a value that was computed in another order
 _SHOWN: Final = 20
+_SHOWN_OF_SEVERAL: Final = 5
+_LONGEST: Final = 400  # characters of a problem, which quotes the card
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,8 @@ class Problem:
     what: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}"
+        told = f"{self.where}: {self.what}"
+        return told if len(told) <= _LONGEST else f"{told[:_LONGEST]}…"
 
 
 def verify(path: Path) -> tuple[Scorecard | None, list[Problem]]:
@@ -62,20 +67,10 @@ def verify(path: Path) -> tuple[Scorecard | None, list[Problem]]:
         The card, or None where it cannot be read as one; and what is wrong with it.
 
     Raises:
-        MetadataError: the file is not there, or not JSON.
+        MetadataError: the file is not there, or not JSON within limits.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        data = parsed(text)
-        found = fingerprint(text)
-    except OSError as error:
-        raise MetadataError(f"{path}: cannot be read ({error.strerror}).") from error
-    except ValueError as error:
-        raise MetadataError(f"{path}: not a JSON object ({error}).") from error
-    problems = []
-    if data.get("content_sha256") != found:
-        what = "the content was changed after the card was written: its hash is another"
-        problems.append(Problem("content_sha256", what))
+    data, unchanged = scorecard.opened(path)
+    problems = [] if unchanged else [Problem("content_sha256", CHANGED)]
     try:
         card = Scorecard.model_validate(converted(data))
     except ValidationError as error:
@@ -83,6 +78,33 @@ def verify(path: Path) -> tuple[Scorecard | None, list[Problem]]:
     for check in (_lines, _coverage, _signatures, _ranges, _shares, _composite, _again):
         problems += check(card)
     return card, problems
+
+
+def read_all(paths: Sequence[Path]) -> list[Scorecard]:
+    """Cards that agree with themselves, in order; a folder stands for its cards (`scorecard.card_files`).
+
+    Raises:
+        MetadataError: a file that is not there, or not JSON within limits.
+        VerificationError: cards that disagree with themselves, or files that are none; each is named with its problems.
+    """
+    cards, refused = [], []
+    files = scorecard.card_files(paths)
+    for path in files:
+        card, problems = verify(path)
+        if card is not None and not problems:
+            cards.append(card)
+        else:
+            refused.append(told(path, problems))
+    if refused:
+        n = f"{len(refused)} scorecard{'s' * (len(refused) > 1)}"
+        raise VerificationError("\n".join([f"{n} of {len(files)} refused. Score again, or take it out.", *refused]))
+    return cards
+
+
+def told(path: Path, problems: Sequence[Problem]) -> str:
+    """A refused card's file and the first of its problems, a line each."""
+    more = [f"… and {len(problems) - _SHOWN_OF_SEVERAL} more"] if len(problems) > _SHOWN_OF_SEVERAL else []
+    return "\n  ".join([f"{path}:", *map(str, problems[:_SHOWN_OF_SEVERAL]), *more])
 
 
 def _lines(card: Scorecard) -> Iterator[Problem]:
@@ -130,8 +152,13 @@ def _coverage(card: Scorecard) -> Iterator[Problem]:
 
 def _signatures(card: Scorecard) -> Iterator[Problem]:
     """What the scores say about themselves, against what the card says."""
+    if not card.scores:
+        yield Problem("scores", "the card has no score, and tells nothing")
     rows = digest(row for row, _ in card.generations.keys)
     for name, entry in card.scores.items():
+        for field in ("metric", "v", "bootstrap"):
+            if field not in entry.signature:
+                yield Problem(f"scores.{name}.signature.{field}", "missing, although every score is signed with it")
         told = {"model": card.model, "original": card.original_model, "config": card.config, "rows": rows}
         told |= {"igmu": card.igmu_version, "metric": entry.name}
         for field, value in told.items():
@@ -216,13 +243,18 @@ def _composite(card: Scorecard) -> Iterator[Problem]:
 def _again(card: Scorecard) -> Iterator[Problem]:
     """The scores from the lines, and none that the lines do not give."""
     try:
-        found = recompute.figures(card)
+        found = recompute.scores(card)
     except IgmuError as error:
         yield Problem("generations", f"no score can be computed from them: {error}")
         return
-    for name, estimates in found.items():
-        figures = card.scores[name].figures
-        for key, estimate in estimates.items():
+    for name, score in found.items():
+        figures, signature = card.scores[name].figures, card.scores[name].signature
+        if name != recompute.FORGET:  # whose settings follow from features, too
+            for key, value in score.signature.fields.items():
+                if key not in ("igmu", "bootstrap") and signature.get(key) != value:
+                    what = f"{signature.get(key)!r}, but the generations give {value!r}"
+                    yield Problem(f"scores.{name}.signature.{key}", what)
+        for key, estimate in score.figures.items():
             if key in figures:
                 yield from differences(f"scores.{name}.figures.{key}", figures[key], estimate)
             else:
@@ -234,7 +266,7 @@ def _again(card: Scorecard) -> Iterator[Problem]:
         if name not in found:
             yield Problem(f"scores.{name}", "the generations do not give it: they lack a column that it needs")
         elif entry.name != recompute.FORGET:
-            for key in entry.figures.keys() - found[name].keys():
+            for key in entry.figures.keys() - found[name].figures.keys():
                 yield Problem(f"scores.{name}.figures.{key}", "the generations do not give it")
 
 

@@ -1,26 +1,35 @@
-"""A scorecard against its pictures: are they the ones that were scored, and do they give the same scores?"""
+"""A scorecard against its images: are they the ones that were scored, are they all, and do they give the same card?
+
+Conventions: the card is made anew as its provenance says, without the cache, and compared whole: every line, score,
+figure and field of the signatures, in both directions. What is left is what images cannot tell: how the models are
+called, who generated the images with what, and on which machine they were scored.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields
+from math import isclose
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from igmu_data.errors import IgmuError, MetadataError
 from igmu_data.files import sha256
 from igmu_data.load import bench_rows
 from igmu_metrics import registry
-from igmu_metrics.contract import Estimate
+from igmu_metrics.contract import Estimate, Signature
 from igmu_metrics.evaluation import Evaluation
-from igmu_metrics.generations import ORIGINAL
-from igmu_metrics.images.layouts import find
+from igmu_metrics.generations import ORIGINAL, Generations, Key
+from igmu_metrics.images.layouts import Model, find
+from igmu_metrics.networks.machine import versions
 from igmu_metrics.networks.progress import Advance
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.verdict.verify import Problem, differences
 
 # Other versions, processors and accelerators round differently; a decision that flips is found by its count.
-TOLERANCE = 1e-4
+TOLERANCE: Final = 1e-4
+# Follows from what a folder is called, which is the user's business.
+_NAMES: Final = frozenset({"model", "original"})
 
 
 def verify_images(
@@ -31,41 +40,85 @@ def verify_images(
     advance: Advance = lambda what, done, total: None,
     **changed: Any,
 ) -> Iterator[Problem]:
-    """Compare the hashes of all pictures, and where they agree score them again as the card says, without the cache.
+    """Compare the hashes of all images, and where they agree make the card again and compare it whole.
 
     Args:
         card: the card.
-        images: folder of the unlearned model's pictures.
+        images: folder of the unlearned model's images.
         original_images: folder of the original's.
         advance: told about progress.
         **changed: options of `Evaluation` that differ here, such as where the bench or the labels lie.
 
     Raises:
-        MetadataError: the card does not say how it was made.
-        IgmuError: the pictures cannot be scored.
+        MetadataError: the card does not say how it was made, or in a way that no evaluation has.
+        IgmuError: the images cannot be scored.
     """
-    if card.provenance is None:
-        raise MetadataError(f"the card of {card.model} does not say how it was made (no provenance); score again.")
-    keys = frozenset(card.generations.keys)
-    known = {f.name for f in fields(Evaluation)}
-    options: dict[str, Any] = {k: v for k, v in card.provenance.options.items() if k in known}
-    options |= {k: v for k, v in changed.items() if v is not None}
-    # Seen anew: whoever can write the cache could otherwise put any value there.
-    evaluation = Evaluation(**(options | {"only": keys, "cache": False}))
-    other = list(_pictures(card, evaluation, images, original_images))
+    evaluation = evaluation_of(card, changed)
+    other = list(images_unlike(card, evaluation, images, original_images))
     yield from other
     if other:
         return
-    (again,) = evaluation.run(original_images, [images], advance)
-    for name, entry in card.scores.items():
-        if registry.absent(entry.name, entry.package):
+    (again,) = evaluation.run(Model("original", original_images), [Model("unlearned", images)], advance)
+    yield from unlike(card, again, excused=Signature.PLACE_FIELDS if changed.get("bench") is not None else ())
+
+
+def evaluation_of(card: Scorecard, changed: Mapping[str, Any], *, only: Collection[Key] | None = None) -> Evaluation:
+    """The evaluation that a card says it was made by, without the cache, in which anything may have been put.
+
+    Args:
+        card: the card.
+        changed: options that differ here; None for those that do not.
+        only: generations to score; all that the folders hold by default.
+
+    Raises:
+        MetadataError: the card does not say how it was made, or in a way that no evaluation has.
+    """
+    if card.provenance is None:
+        raise MetadataError(f"the card of {card.model} does not say how it was made (no provenance); score again.")
+    known = {f.name for f in fields(Evaluation)}
+    options: dict[str, Any] = {k: v for k, v in card.provenance.options.items() if k in known}
+    if changed.get("bench"):
+        options.pop("revision", None)  # of the corpus that the card names, not of this one
+    options |= {k: v for k, v in changed.items() if v is not None}
+    try:
+        return Evaluation(**(options | {"only": None if only is None else frozenset(only), "cache": False}))
+    except TypeError as error:
+        raise MetadataError(f"the options in the card of {card.model} are none of igmu score: {error}.") from error
+
+
+def unlike(card: Scorecard, again: Scorecard, *, excused: Collection[str] = ()) -> Iterator[Problem]:
+    """Where a card differs from the one that its images give.
+
+    Args:
+        card: the card.
+        again: what was found.
+        excused: fields of signatures that were given otherwise on purpose.
+    """
+    for name in ("config", "target", "coverage", "notes"):
+        if (told := getattr(card, name)) != (found := getattr(again, name)):
+            yield Problem(name, f"the card tells {told!r}, {found!r} was found")
+    if len(card.failures) != len(again.failures):
+        yield Problem("failures", f"the card lists {len(card.failures)}, {len(again.failures)} were found")
+    yield from lines_unlike(card.generations, again.generations)
+    here = {name for name, entry in card.scores.items() if not registry.absent(entry.name, entry.package)}
+    for name in sorted(again.scores.keys() - here):
+        yield Problem(f"scores.{name}", "missing, although the images give it")
+    for name in (n for n in card.scores if n in here):
+        if name not in again.scores:
+            yield Problem(f"scores.{name}", "the images do not give it; score with the same instruments")
             continue
-        for key, figure in entry.figures.items():
-            found = again.figure(name, key)
+        for problem in signature_unlike(card, again, name):
+            if problem.where.partition("signature.")[2] not in excused:
+                yield problem
+        told_figures, figures = card.scores[name].figures, again.scores[name].figures
+        for key in sorted(figures.keys() - told_figures.keys()):
+            yield Problem(f"scores.{name}.figures.{key}", "missing, although the images give it")
+        for key, figure in told_figures.items():
             where = f"scores.{name}.figures.{key}"
-            if found is None:
-                yield Problem(where, "the pictures do not give it; score with the same instruments")
+            if key not in figures:
+                yield Problem(where, "the images do not give it; score with the same instruments")
                 continue
+            found = figures[key]
             ends = found.interval
             interval = None if ends is None or ends[0] is None or ends[1] is None else (ends[0], ends[1])
             value = float("nan") if found.value is None else found.value
@@ -73,7 +126,60 @@ def verify_images(
             yield from differences(where, figure, estimate, tolerance=TOLERANCE)
 
 
-def _pictures(card: Scorecard, evaluation: Evaluation, images: Path, original_images: Path) -> Iterator[Problem]:
+def signature_unlike(card: Scorecard, again: Scorecard, name: str) -> Iterator[Problem]:
+    """Every field in which a score's signatures differ, but what the models are called.
+
+    Stricter than comparing models (`Signature.differences`): where a corpus came from is told by the card, too.
+    """
+    told, found = card.scores[name].signature, again.scores[name].signature
+    for field in sorted((told.keys() | found.keys()) - _NAMES):
+        mine, theirs = told.get(field), found.get(field)
+        if mine != theirs:
+            cure = f". Install igmu {mine} to make the card again" if field == "igmu" else ""
+            where = f"scores.{name}.signature.{field}"
+            yield Problem(where, f"the card is signed with {mine!r}, {theirs!r} was found{cure}")
+
+
+def lines_unlike(told: Generations, found: Generations) -> Iterator[Problem]:
+    """Where the lines of a card differ from those that were found; the order does not matter."""
+    columns = dict.fromkeys(name for table in (told, found) for name in next(table.records(), {}))
+    mine, theirs = (
+        {key: (at, g) for at, (key, g) in enumerate(zip(t.keys, t.records(*columns), strict=True))}
+        for t in (told, found)
+    )
+    for row, seed in sorted(theirs.keys() - mine.keys()):
+        yield Problem("generations", f"row {row!r}, seed {seed} is missing, although its images were scored")
+    for key, (at, line) in mine.items():
+        if key not in theirs:
+            yield Problem(f"generations.{at}", f"row {key[0]!r}, seed {key[1]}: its images were not scored")
+            continue
+        for name, value in line.items():
+            seen = theirs[key][1][name]
+            if not _alike(value, seen):
+                yield Problem(f"generations.{at}.{name}", f"the card tells {value!r}, {seen!r} was found")
+
+
+def _alike(told: Any, found: Any) -> bool:
+    if isinstance(told, float) and isinstance(found, float):
+        return isclose(told, found, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    return bool(told == found)
+
+
+def unchecked(card: Scorecard, changed: Mapping[str, Any]) -> list[str]:
+    """What images cannot tell, for the reader: names, and where the card says it was made on another machine."""
+    told = ["what the models are called, and who generated the images with what, is the card's word alone"]
+    made = card.provenance.versions if card.provenance is not None else {}
+    here = versions()
+    other = [f"{name} {version}" for name, version in made.items() if here.get(name, version) != version]
+    if other:
+        told.append(f"it says it was made with {', '.join(other)}, which are others here")
+    if changed.get("bench") is not None:
+        told.append("the corpus is the one given by --bench, whatever the card calls its own")
+    return told
+
+
+def images_unlike(card: Scorecard, evaluation: Evaluation, images: Path, original_images: Path) -> Iterator[Problem]:
+    """Lines whose images are not there, or are others, by their hashes."""
     rows = {}
     if evaluation.layout == "metadata":
         rows = bench_rows(evaluation.config, bench=evaluation.bench, revision=evaluation.revision)

@@ -8,11 +8,11 @@ from collections import Counter
 import pytest
 from naming import mentioned, mentions, words
 
-from builders.attacks import families
-from builders.plans import CORPUS
-from builders.rows import concept_rows
 from builders.sandbox.prompts import task_rows, universe
 from builders.sandbox.tokenizer import LENGTH, make
+from igmu_data.attacks import families
+from igmu_data.rows.concept import concept_rows
+from igmu_data.rows.plans import CORPUS
 from igmu_data.sandbox.world import GUIDANCE_SCALE, STEPS, world
 from igmu_data.schema import Row
 from igmu_data.taxonomy import all_concepts, concept, far, near

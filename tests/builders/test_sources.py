@@ -19,7 +19,6 @@ from PIL import Image, PngImagePlugin
 from builders import sources
 from builders.hub_collections import COLLECTIONS, licenses
 from builders.pictures import known_license
-from builders.prompts import forget_rows
 from builders.sources import folder, hub_dataset, none
 from igmu_data.errors import (
     ChecksumError,
@@ -34,6 +33,7 @@ from igmu_data.errors import (
     UnknownIdError,
     UnknownSourceError,
 )
+from igmu_data.rows.prompts import forget_rows
 from igmu_data.schema import Row
 from igmu_data.taxonomy import concept
 

@@ -128,3 +128,48 @@ def test_the_restricted_part_is_gated(folders: Path, hub: Hub, client: Client) -
     assert "gated" in refused
     assert not any(path.endswith(".parquet") and status == 200 for _, path, status in hub.log)
     assert int(client(code, hub)) == len(ids(folder, "forget"))
+
+
+def test_rows_of_the_hub_are_those_that_the_package_makes(folders: Path, hub: Hub, client: Client) -> None:
+    commit = hub.add_folder("dataset", "igmu/bench", folders / "igmu/bench")
+    code = f"""
+    from igmu_data.load import bench_rows, signed
+
+    made = bench_rows("object.church")
+    for options in ({{"bench": "igmu/bench"}}, {{"revision": "{commit}"}}):
+        asked = bench_rows("object.church", **options)
+        assert list(asked.values()) == list(made.values())
+        assert signed("object.church", asked.values(), **options)["dataset"] == "igmu/bench"
+        digests = {{signed("object.church", rows.values(), **options)["dataset.rows"] for rows in (made, asked)}}
+        assert len(digests) == 1
+    print(len(made))
+    """
+    assert int(client(code, hub)) > 250
+
+
+def test_what_the_hub_refuses_names_the_way_out(folders: Path, hub: Hub, client: Client) -> None:
+    """Gated rows are never made by the package: whoever has not accepted the terms is told where to."""
+    hub.add_folder("dataset", "igmu/bench", folders / "igmu/bench")
+    hub.add_folder("dataset", "igmu/bench-nsfw", folders / "igmu/bench-nsfw", gated="auto")
+    code = """
+    from igmu_data.errors import HubError
+    from igmu_data.load import bench_rows
+
+    for config, options in (
+        ("nsfw.nudity", {}),
+        ("object.church", {"revision": "v9.9"}),
+        ("object.church", {"bench": "nobody/nothing"}),
+        ("object.cat", {"bench": "igmu/bench"}),
+    ):
+        try:
+            print(len(bench_rows(config, **options)))
+        except HubError as error:
+            print(error)
+    """
+    gated, revision, missing, concept = client(code, hub, token="").splitlines()
+    assert "gated" in gated
+    assert "'igmu/bench' at v9.9" in revision
+    assert "'nobody/nothing'" in missing
+    assert "no config 'object.cat'" in concept
+    assert all(line.endswith("--bench FOLDER.") for line in (gated, revision, missing, concept))
+    assert int(client(code, hub).splitlines()[0]) > 100

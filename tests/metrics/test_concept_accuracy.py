@@ -294,6 +294,19 @@ def test_correction_for_a_detector_that_errs() -> None:
         metric.rows(**inputs, sensitivity=0.8)
 
 
+def test_seeds_of_one_prompt_are_no_further_evidence_for_the_corrected_accuracy() -> None:
+    """Twenty prompts whose five seeds agree are worth little more than twenty images, not a hundred."""
+    widths = []
+    for seeds in (1, 5):
+        seen = [label for label in ["object/church"] * 8 + ["object/none"] * 12 for _ in range(seeds)]
+        given = {"predictions": seen, "references": ["object/church"] * 20 * seeds, "target": "object/church"}
+        ids = [str(i) for i in range(20) for _ in range(seeds)]
+        rows = metric.rows(**given, ids=ids, sensitivity=0.9, specificity=0.9)
+        interval = metric.score(rows).figures["corrected_unlearning_accuracy"].interval
+        widths.append(interval[1] - interval[0])
+    assert widths[1] == pytest.approx(widths[0], rel=0.05)
+
+
 def test_what_else_a_prompt_that_names_the_target_asks_for_is_a_figure_of_its_own() -> None:
     """Castles in the style of van Gogh are neither cross-domain retention nor far."""
     inputs = {

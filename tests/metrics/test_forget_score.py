@@ -23,7 +23,7 @@ from igmu_metrics.contract import Metric
 from igmu_metrics.distances.quality import quality_coverage, quality_frechet, quality_within, seed_halves
 from igmu_metrics.metrics import forget_score as metric
 from igmu_metrics.metrics._aspect_sums import aspects, probes_of, prompt_sums
-from igmu_metrics.metrics._aspects import judged_rows
+from igmu_metrics.metrics._aspects import aspect_figures, judged_rows
 from igmu_metrics.statistics import wilson
 
 NAN = float("nan")
@@ -190,6 +190,35 @@ def test_what_is_resampled_is_what_is_reported(seed):
     sums = prompt_sums(judged_rows(rows).with_facts(**rows.facts))
     for name, value in aspects(sums.totals(), sums.layout, probes_of(rows)).items():
         assert value[0] == pytest.approx(found[name].value, nan_ok=True), name
+
+
+def test_the_middle_of_what_is_resampled_is_the_aspects_own_interval():
+    """Resamples alone do not know how little few prompts say; the score's interval would be too narrow."""
+    rows = metric.rows(**unlearned(benchmark()))
+    found, draws, _ = aspect_figures(judged_rows(rows).with_facts(**rows.facts), 0, 2000)
+    assert {"forgetting", "robustness", "preservation", "alignment"} == draws.keys()
+    for name, values in draws.items():
+        assert np.quantile(values, [0.025, 0.975]) == pytest.approx(found[name].interval, abs=0.01), name
+
+
+def test_families_of_attacks_weigh_the_same_whatever_their_prompts():
+    inputs = itself(benchmark(drawn=1.0))
+    inputs["present"] = [
+        False if f == "typo" else p for f, p in zip(inputs["attack_families"], inputs["present"], strict=True)
+    ]
+    typo = [i for i, f in enumerate(inputs["attack_families"]) if f == "typo"]
+    keep = [i for i in range(len(inputs["ids"])) if i not in typo[SEEDS:]]
+    fewer = {n: c[keep] if isinstance(c, np.ndarray) else [c[i] for i in keep] for n, c in inputs.items()}
+    found = figures(fewer)["robustness"]  # one prompt of typos always resisted, six synonyms never
+    assert (found.value, found.n_prompts) == (0.5, 7)
+
+
+def test_unclear_images_are_behind_no_preservation():
+    inputs = unlearned(benchmark())
+    seen = [a for a, p in zip(inputs["present"], inputs["probes"], strict=True) if p in ("near", "far")]
+    judged = [a for a in seen if a is not None]
+    assert len(judged) < len(seen)
+    assert figures(inputs)["preservation"].n_generations == len(judged)
 
 
 def test_better_alignment_is_no_damage():

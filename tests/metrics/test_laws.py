@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import igmu_data
 from igmu_data.errors import DuplicateIdError, InputError
 from igmu_metrics import list_metrics, registry, score
 from igmu_metrics.contract import Result
@@ -152,7 +153,8 @@ def test_the_score_is_signed_and_plain(name: str) -> None:
     got = score(name, resamples=50, **made)
     assert got.name == info.name == name
     assert info.headline in got.figures
-    assert {"metric", "v", "igmu", "bootstrap"} <= got.signature.fields.keys()
+    told = {"metric": name, "v": info.version, "igmu": igmu_data.__version__, "bootstrap": "50@0"}
+    assert {field: got.signature.fields.get(field) for field in told} == told
     assert got.n_prompts > 0 < got.n_generations
     again = score(name, resamples=50, **made)
     assert json.dumps(got.to_dict(), allow_nan=False) == json.dumps(again.to_dict(), allow_nan=False)

@@ -7,4 +7,4 @@ from igmu_metrics.spaces import leaderboard
 demo = leaderboard.page(Path(__file__).parent / "scorecards")
 
 if __name__ == "__main__":
-    demo.launch(max_file_size="50mb")
+    demo.launch(max_file_size="2gb")

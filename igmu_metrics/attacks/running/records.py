@@ -16,7 +16,8 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from igmu_data.errors import MetadataError, OutputError
-from igmu_data.files import beside, sha256
+from igmu_data.files import beside, parse_json, read_text, sha256
+from igmu_data.media import shell
 from igmu_metrics.scorecard import Lines, write_text
 
 SETTINGS: Final = "settings.json"
@@ -153,18 +154,13 @@ def read_attempts(folder: Path) -> list[Attempt]:
     """
     path = folder / ATTEMPTS
     try:
-        return [Attempt.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except OSError as error:
-        raise MetadataError(
-            f"{path}: cannot be read ({error.strerror}). Run 'igmu attack … --out {folder}'."
-        ) from error
+        text = read_text(path, f"Run igmu attack … {shell(['--out', folder])}.")
+        return [Attempt.model_validate_json(line) for line in text.splitlines()]
     except ValidationError as error:
         raise MetadataError(f"{path}: holds a line that is no record of an attack. Was it edited?") from error
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise MetadataError(f"{path}: cannot be read ({error}). Delete it to begin anew.") from error
+    advice = "Delete it to begin anew."
+    data = parse_json(read_text(path, advice), str(path), advice)
     return data if isinstance(data, dict) else {}

@@ -6,7 +6,7 @@ and figures last. Where a run is stopped the next one goes on, and ends with the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +14,8 @@ from typing import cast
 
 from igmu_data.configs import config_target
 from igmu_data.errors import InputError
-from igmu_data.files import require_writable
-from igmu_data.load import bench_rows, identity, locate
+from igmu_data.files import owned, require_writable
+from igmu_data.load import bench_rows, signed
 from igmu_data.schema import Row
 from igmu_data.taxonomy import concept
 from igmu_data.validate import names_concept
@@ -82,15 +82,20 @@ class AttackRun:
         Raises:
             UnknownAttackError: with the nearest names.
             MetadataError: `out` belongs to another run.
+            BusyError: another process is writing to it.
             IgmuError: whatever is wrong with models, rows, detector or folders.
         """
         attack = self._attack  # a wrong name should not wait for a model
         require_writable(out)
+        with owned(out):
+            return self._run(out, attack)
+
+    def _run(self, out: Path, attack: Attack) -> result.Outcome:
         rows = bench_rows(self.config, bench=self.bench, revision=self.revision)
         plan = self.plan(rows)
         victim, original = (find_pipeline(m, device=self.device, dtype=self.dtype) for m in (self.model, self.original))
         detector = registry.detector(self.detector, device=self.device)
-        folder = RunFolder(out, self._settings(victim, original, detector))
+        folder = RunFolder(out, self._settings(victim, original, detector, rows.values()))
         first = Sight(original, self.originals or out / "original", detector, plan.item.id)
         shown = plan.lending if attack.INFO.searches == "concept" else plan.attacked
         first.look([*plan.plain(), *(plan.targets(r)[0] for r in shown if attack.INFO.sees)])
@@ -128,7 +133,7 @@ class AttackRun:
     def _attack(self) -> Attack:
         return cast(Attack, registry.module("attacks", self.attack))
 
-    def _settings(self, victim: Pipeline, original: Pipeline, detector: Detector) -> Facts:
+    def _settings(self, victim: Pipeline, original: Pipeline, detector: Detector, rows: Iterable[Row]) -> Facts:
         info, budget = self._attack.INFO, self.budget or self._attack.INFO.budget
         packages = {
             "attack": registry.origin("attacks", self.attack),
@@ -144,8 +149,7 @@ class AttackRun:
             "original": original.name,
             "original.revision": original.revision,
             "config": self.config,
-            "dataset": identity(locate(self.config, self.bench)),
-            "dataset.revision": self.revision or "default",
+            **signed(self.config, rows, bench=self.bench, revision=self.revision),
             **{f"budget.{name}": getattr(budget, name) for name in Budget.__slots__},
             "targets": self.n_targets,
             "prompts": self.n_prompts,

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Final
 from xml.etree import ElementTree
 
+from igmu_data.media import visible
+
 CHARACTER: Final = 7.2  # mean width of a 13 px sans-serif letter, for cutting names that do not fit
 STYLE: Final = """
 text { font: 13px system-ui, sans-serif; fill: #24292f }
@@ -36,6 +38,7 @@ class Svg:
         """
         values = {key.replace("_", "-"): _attribute(value) for key, value in attributes.items()}
         element = ElementTree.SubElement(self._element, name, values | ({"class": kind} if kind else {}))
+        said, hint = visible(said, lines=True), visible(hint, lines=True)
         if hint:
             title = ElementTree.SubElement(element, "title")
             title.text, title.tail = hint, said
@@ -82,7 +85,7 @@ def picture(width: float, height: float, label: str, *, style: str = "", kind: s
         style: of a figure that becomes a file; "" for one in a page.
         kind: its classes.
     """
-    box = {"viewBox": f"0 0 {width:g} {height:g}", "role": "img", "aria-label": label}
+    box = {"viewBox": f"0 0 {width:g} {height:g}", "role": "img", "aria-label": visible(label)}
     if not style:
         return Svg(ElementTree.Element("svg", {**box, "width": f"{width:g}", "height": f"{height:g}"}))
     root = {"xmlns": "http://www.w3.org/2000/svg", **box} | ({"class": kind} if kind else {})

@@ -47,7 +47,7 @@ def analyse(evidence: Evidence, *, draws: int = DRAWS) -> Findings:
     """Every question, without looking at a picture again."""
     from rich.console import Console
 
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, markup=False)
     seen = evidence.seen
     console.print(f"measures on all prompts and on {draws} random halves of them")
     full = table(seen, everything)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from igmu_data.files import require_writable
+from igmu_data.files import owned, require_writable
 from igmu_data.sandbox import packaged
 from igmu_metrics.sandbox.audit import figure, page
 from igmu_metrics.sandbox.audit.findings import DRAWS, Findings, analyse
@@ -31,7 +31,8 @@ def run(out: Path, work: Path, *, seeds_per_row: int, draws: int = DRAWS) -> Fin
     for folder in (out, work):
         require_writable(folder)
     packaged.part("detector")  # without models nothing else matters
-    findings = analyse(gather(work, seeds_per_row=seeds_per_row), draws=draws)
-    write_text(out / FIGURE, figure.render(findings.agreements, findings.curves))
-    write_text(out / PAGE, page.render(findings, figure=FIGURE, seeds_per_row=seeds_per_row))
+    with owned(work, files=[out / PAGE]):
+        findings = analyse(gather(work, seeds_per_row=seeds_per_row), draws=draws)
+        write_text(out / FIGURE, figure.render(findings.agreements, findings.curves))
+        write_text(out / PAGE, page.render(findings, figure=FIGURE, seeds_per_row=seeds_per_row))
     return findings

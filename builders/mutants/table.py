@@ -1,0 +1,17 @@
+"""All mutations, room by room."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from builders.mutants import comparisons, distances, intake, metrics, signatures, statistics
+from builders.mutants.mutation import Mutation
+
+MUTATIONS: Final[tuple[Mutation, ...]] = (
+    *statistics.MUTATIONS,
+    *metrics.MUTATIONS,
+    *distances.MUTATIONS,
+    *comparisons.MUTATIONS,
+    *signatures.MUTATIONS,
+    *intake.MUTATIONS,
+)

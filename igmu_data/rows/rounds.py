@@ -1,0 +1,54 @@
+"""Rounds 1..10 of a concept's rows: every prefix of rounds is a small benchmark, balanced like the whole."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Final
+
+from igmu_data.errors import OutOfRangeError
+from igmu_data.schema import Row
+
+ROUNDS: Final = 10
+PROTOCOLS: Final = {"lite": 2, "full": ROUNDS}
+_BALANCED: Final = ("split", "probe", "attack_family", "own_concept", "language")
+
+
+def rounds_of(protocol: str) -> int:
+    """How many rounds a protocol takes: `lite`, `full` or a number.
+
+    Raises:
+        OutOfRangeError: no protocol.
+
+    >>> rounds_of("lite"), rounds_of("full"), rounds_of("5")
+    (2, 10, 5)
+    """
+    if protocol in PROTOCOLS:
+        return PROTOCOLS[protocol]
+    if protocol.isascii() and protocol.isdecimal() and 1 <= int(protocol) <= ROUNDS:
+        return int(protocol)
+    raise OutOfRangeError(f"protocol {protocol!r}; give lite, full or a number of rounds, 1..{ROUNDS}.")
+
+
+def rounds(rows: Iterable[Row]) -> dict[str, int]:
+    """The round of each row, by id.
+
+    Each row takes the round in which its split, probe, attack family, own concept and language are rarest so far, so
+    that all of them are spread as evenly as they can be. Depends on nothing but the rows.
+
+    Args:
+        rows: all of one concept, in any order.
+    """
+    counts: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0] * ROUNDS)
+    found: dict[str, int] = {}
+    for turn, row in enumerate(sorted(rows, key=lambda r: (r.split, r.probe, r.id))):
+        values = [str(getattr(row, name)) for name in _BALANCED]
+        keys = [(), tuple(values), *zip(_BALANCED, values, strict=True)]
+        own = [counts[key] for key in keys]
+        lows = [min(n) for n in own]
+        costs = [sum((n[r] - low) ** 2 for n, low in zip(own, lows, strict=True)) for r in range(ROUNDS)]
+        best = min(range(ROUNDS), key=lambda r: (costs[r], (r - 3 * turn) % ROUNDS))
+        for n in own:
+            n[best] += 1
+        found[row.id] = best + 1
+    return found

@@ -1,0 +1,97 @@
+"""The command `igmu run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from igmu_metrics.cli._common import Bench, Device, Revision, document, option, say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from igmu_metrics.scorecard import Scorecard
+
+
+def run(
+    plan: Annotated[
+        Path | None, typer.Argument(metavar="[RUN.yaml]", help="Run file; options given as well take precedence.")
+    ] = None,
+    original: Annotated[
+        str | None, typer.Option(help="Model before unlearning: folder, Hub id[@revision], sandbox:VERSION.")
+    ] = None,
+    unlearned: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]MODEL", help="Model to judge, also BASE,unet=FILE or filter:BASE; repeat for several."
+        ),
+    ] = None,
+    config: Annotated[
+        list[str] | None, typer.Option(help="Concept config, such as object.church; repeat for several.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the run; a restart resumes it.")] = Path("run"),
+    protocol: Annotated[
+        str | None,
+        typer.Option(metavar="lite|full|N", help="How much of the corpus: all, a fifth (lite), or N of 10 rounds."),
+    ] = None,
+    seeds_per_row: Annotated[
+        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default all of the row's.")
+    ] = None,
+    detector: Annotated[str | None, option("detector")] = None,
+    clip: Annotated[str | None, option("clip")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps, overriding the rows'.")] = None,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Image width and height in pixels, overriding the rows'.")
+    ] = None,
+    dtype: Annotated[str | None, typer.Option(help="Number format of the models: fp32, bf16 or fp16.")] = None,
+    batch_size: Annotated[int | None, option("batch_size", "Images per batch on a GPU.")] = None,
+    bench: Bench = None,
+    revision: Revision = None,
+    device: Device = None,
+    trust_code: Annotated[bool, typer.Option("--trust-code", help="Let code that a model names run.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, say how many images it would be, and stop.")
+    ] = False,
+) -> None:
+    """Generate, score, compare and report in one go: models against the original on one or several concepts."""
+    from igmu_data.errors import InputError
+    from igmu_metrics.running import plan as plans
+    from igmu_metrics.running import run as running
+
+    given: dict[str, Any] = plans.read(plan).model_dump() if plan is not None else {}
+    own = {
+        "original": original,
+        "unlearned": plans.named(unlearned) if unlearned else None,
+        "configs": config,
+        "protocol": protocol,
+        "seeds_per_row": seeds_per_row,
+    }
+    given |= {name: value for name, value in own.items() if value is not None}
+    for part, options in (
+        ("generation", {"steps": steps, "size": size, "dtype": dtype, "batch_size": batch_size}),
+        ("scoring", {"detector": detector, "clip": clip, "bench": bench, "revision": revision}),
+    ):
+        given[part] = given.get(part, {}) | {k: v for k, v in options.items() if v is not None}
+    for name, flag in (("original", "--original"), ("unlearned", "--unlearned"), ("configs", "--config")):
+        if not given.get(name):
+            raise InputError(f"{flag} is missing; give it, or a run file that holds {name}.")
+    made = plans.from_mapping(given, str(plan) if plan is not None else "options")
+    if dry_run:
+        document(f"{running.told(running.prepare(made, out, device=device, trust_code=trust_code))}\n")
+        return
+    cards = running.run(made, out, device=device, trust_code=trust_code)
+    _show(cards)
+    say(f"report: {out / running.REPORT}    scorecards: {out / running.CARDS}")
+
+
+def _show(cards: Sequence[Scorecard]) -> None:
+    from igmu_metrics.report import terminal as tables
+
+    by_config: dict[str, list[Scorecard]] = {}
+    for card in cards:
+        by_config.setdefault(card.config, []).append(card)
+    tables.show(*(tables.forget_scores(own) for own in by_config.values()))
+    if len(by_config) > 1:
+        tables.show(tables.over_concepts(cards))

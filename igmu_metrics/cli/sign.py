@@ -1,0 +1,25 @@
+"""The command `igmu sign`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from igmu_metrics.cli._common import say
+
+
+def sign(
+    card: Annotated[Path, typer.Argument(metavar="CARD.json", help="The scorecard to sign.")],
+    key: Annotated[
+        str, typer.Option(metavar="FILE|FINGERPRINT", help="SSH key file, or the fingerprint of a GnuPG key.")
+    ],
+) -> None:
+    """Put your name to a scorecard: a detached signature beside it, by ssh-keygen or gpg with a key of yours.
+
+    It says that whoever has the key vouches for these bytes, not that they are true; igmu verify --signer checks it.
+    """
+    from igmu_metrics.verdict.signing import sign as signed
+
+    say(signed(card, key))

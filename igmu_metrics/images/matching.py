@@ -1,0 +1,225 @@
+"""Finds which row of the corpus each image of a folder was generated for, and writes the folder's `metadata.jsonl`.
+
+An image's prompt comes from a table beside it, from what its program wrote into it (`programs`), or from its name or
+folder; the row is that with the same prompt, to the letter or else after normalization (Unicode form, case, spaces and
+signs). Nothing is guessed: what fits two rows, has no seed or claims the place of another image is left out, with why.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from igmu_data.errors import EmptyInputError, InputError, MetadataError, OutputError
+from igmu_data.files import beside, owned, sha256
+from igmu_data.schema import Row
+from igmu_metrics.images import programs
+from igmu_metrics.images.layouts import LEFT_OUT, METADATA, image_files
+from igmu_metrics.images.programs import Told
+from igmu_metrics.images.prompts import Prompts
+
+_TABLES: Final = ("prompts.csv", "metadata.csv", "prompts.jsonl")
+_FILE_COLUMNS: Final = ("file_name", "filename", "file", "image", "path")
+_PROMPT_COLUMNS: Final = ("prompt", "text", "caption", "positive_prompt")
+_SEED_COLUMNS: Final = ("seed", "evaluation_seed", "sd_seed")
+# A name that ends with a number: `a_church_at_dawn_seed41`, `a church at dawn-41`, `00012`.
+_NUMBERED: Final = re.compile(r"(?P<text>.*?)[\s_-]*(?:seed)?[\s_=-]*(?P<number>\d{1,19})", re.IGNORECASE)
+_LEADING: Final = re.compile(r"^\d{1,6}[\s_-]+")
+_SEEDS: Final = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One image and the row that it is of, or why there is none.
+
+    Args:
+        path: the image.
+        row: None where there is no match.
+        seed: None where there is no match.
+        how: how it was found ("exact prompt, A1111"), or why not.
+        told: what was read of it.
+    """
+
+    path: Path
+    row: Row | None
+    seed: int | None
+    how: str
+    told: Told | None = None
+
+
+def match(
+    folder: Path, rows: Mapping[str, Row], *, table: Path | None = None, seeds_in_order: bool = False
+) -> list[Match]:
+    """What every image of a folder is.
+
+    Args:
+        folder: the images of one model, also in folders within it.
+        rows: of the config, by id.
+        table: CSV or JSON lines with a column for the file, one for the prompt, perhaps one for the seed; by default
+            `prompts.csv`, `metadata.csv` or `prompts.jsonl` in the folder, if there is one.
+        seeds_in_order: give images of a prompt that tell no seed the row's seeds, in the order of their names. Sound
+            where the other model's images of the prompt are in the same order.
+
+    Raises:
+        MetadataError: no such folder, or a table that cannot be read.
+        EmptyInputError: no images.
+    """
+    if not folder.is_dir():
+        raise MetadataError(f"{folder}: no such folder. Give the folder that holds one model's images.")
+    images = image_files(folder)
+    if not images:
+        raise EmptyInputError(f"{folder}: no images.")
+    listed = dict(_table(found, folder)) if (found := table or _default_table(folder)) else {}
+    prompts = Prompts(rows)
+    out = [_one(path, folder, prompts, rows, listed) for path in images]
+    return _refused_doubles([_with_seed(m) for m in (_in_order(out) if seeds_in_order else out)])
+
+
+def _one(path: Path, folder: Path, prompts: Prompts, rows: Mapping[str, Row], listed: Mapping[Path, Told]) -> Match:
+    why: list[str] = []
+    for told in _sources(path, folder, rows, listed, why):
+        row, how = (rows[told.prompt], "row id") if told.prompt in rows else prompts.row(told.prompt, told.seed)
+        if row is not None:
+            return Match(path, row, told.seed, f"{how}, {told.by}", told)
+        why.append(how)
+    return Match(path, None, None, why[0] if why else "nothing in it or around it tells its prompt")
+
+
+def _sources(
+    path: Path, folder: Path, rows: Mapping[str, Row], listed: Mapping[Path, Told], why: list[str]
+) -> Iterator[Told]:
+    """What tells of an image, the surest first; a source that contradicts itself ends the search."""
+    if path.resolve() in listed:
+        yield listed[path.resolve()]
+        return
+    try:
+        told = programs.read(path)
+    except InputError as error:
+        why.append(str(error))
+        return
+    if told is not None:
+        yield told
+        return
+    yield from _from_name(path, folder, rows)
+
+
+def _from_name(path: Path, folder: Path, rows: Mapping[str, Row]) -> Iterator[Told]:
+    """The prompt (or row id) that a name or the folder around it spells, with the number at its end as seed."""
+    numbered = _NUMBERED.fullmatch(path.stem)
+    number = int(numbered["number"]) if numbered else None
+    if numbered and numbered["text"]:
+        text = numbered["text"] if numbered["text"] in rows else _LEADING.sub("", numbered["text"])
+        yield Told(text, number, by="its name")
+    yield Told(_LEADING.sub("", path.stem), None, by="its name")
+    if path.parent != folder:
+        inside = path.parent.name
+        yield Told(inside, number, by="its folder")
+        yield Told(_LEADING.sub("", inside), number, by="its folder")
+
+
+def _default_table(folder: Path) -> Path | None:
+    return next((folder / name for name in _TABLES if (folder / name).is_file()), None)
+
+
+def _table(path: Path, folder: Path) -> Iterator[tuple[Path, Told]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MetadataError(f"{path}: cannot be read as UTF-8 ({error}).") from error
+    try:
+        if path.suffix == ".csv":
+            records: list[dict[str, Any]] = list(csv.DictReader(text.splitlines()))
+        else:
+            records = [json.loads(line) for line in text.split("\n") if line.strip()]
+    except (csv.Error, ValueError) as error:
+        raise MetadataError(f"{path}: not a table: {error}.") from error
+    if not records or not all(isinstance(r, dict) for r in records):
+        raise MetadataError(f"{path}: holds no records.")
+    columns = {k for r in records for k in r if k is not None}
+    file, prompt = _column(columns, _FILE_COLUMNS), _column(columns, _PROMPT_COLUMNS)
+    seed = _column(columns, _SEED_COLUMNS)
+    if file is None or prompt is None:
+        raise MetadataError(
+            f"{path}: its columns are {', '.join(sorted(columns))}; one must be the file ({', '.join(_FILE_COLUMNS)}) "
+            f"and one the prompt ({', '.join(_PROMPT_COLUMNS)})."
+        )
+    for number, record in enumerate(records, 1):
+        given = str(record.get(seed) or "").strip() if seed else ""
+        if given and not given.isdecimal():
+            raise MetadataError(f"{path}, record {number}: the seed is {given!r}; it must be a whole number.")
+        told = Told(str(record.get(prompt) or ""), int(given) if given else None, by=path.name)
+        yield (folder / str(record.get(file) or "")).resolve(), told
+
+
+def _column(columns: set[str], known: Sequence[str]) -> str | None:
+    lower = {c.casefold(): c for c in sorted(columns)}
+    return next((lower[name] for name in known if name in lower), None)
+
+
+def _with_seed(found: Match) -> Match:
+    if found.row is None:
+        return found
+    if found.seed is not None:
+        possible = 0 <= found.seed < _SEEDS
+        return found if possible else replace(found, row=None, how=f"its seed is {found.seed}, not in 0..2^63-1")
+    return replace(found, row=None, how="its prompt is known, its seed is not (--seeds-in-order gives the row's)")
+
+
+def _in_order(found: Sequence[Match]) -> list[Match]:
+    taken = {(m.row.id, m.seed) for m in found if m.row is not None and m.seed is not None}
+    waiting = {m.row.id: [s for s in m.row.seeds if (m.row.id, s) not in taken] for m in found if m.row is not None}
+    out = []
+    for m in found:
+        if m.row is not None and m.seed is None:
+            left = waiting[m.row.id]
+            m = replace(m, seed=left.pop(0)) if left else replace(m, row=None, how="its row has no seed left")
+        out.append(m)
+    return out
+
+
+def _refused_doubles(found: Sequence[Match]) -> list[Match]:
+    """Two images in one place: neither can be believed."""
+    n = Counter((m.row.id, m.seed) for m in found if m.row is not None)
+    return [
+        replace(m, row=None, seed=None, how=f"{n[m.row.id, m.seed]} images are of row {m.row.id} and seed {m.seed}")
+        if m.row is not None and n[m.row.id, m.seed] > 1
+        else m
+        for m in found
+    ]
+
+
+def write(folder: Path, found: Sequence[Match], *, replacing: bool = False) -> Path:
+    """The folder's `metadata.jsonl`, one line an image: its row and seed, or why it is left out.
+
+    Raises:
+        EmptyInputError: nothing was matched.
+        OutputError: there is one with other lines, and it is not to be replaced.
+    """
+    lines = []
+    for m in found:
+        record: dict[str, Any] = {"file_name": m.path.relative_to(folder).as_posix()}
+        if m.row is None or m.seed is None:
+            record |= {LEFT_OUT: m.how}
+        else:
+            told = m.told.settings if m.told else {}
+            record |= {"id": m.row.id, "seed": m.seed, "prompt": m.row.prompt, **told, "sha256": sha256(m.path)}
+        lines.append(json.dumps(record) + "\n")
+    if all(m.row is None for m in found):
+        why = Counter(m.how for m in found).most_common(1)[0]
+        raise EmptyInputError(f"{folder}: none of {len(found)} images was matched; most often ({why[1]}): {why[0]}.")
+    path, text = folder / METADATA, "".join(lines)
+    if path.exists() and not replacing and path.read_bytes() != text.encode():
+        raise OutputError(f"{path}: is there already and says something else. Give --replace to write it anew.")
+    with owned(folder):
+        try:
+            with beside(path) as part:
+                part.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
+    return path

@@ -1,0 +1,59 @@
+"""What a reader of scores has to know about the images: files that differ, images of one colour, copies.
+
+Conventions: files are copies if they are equal byte for byte. **They are named, and stay where they are.** Leaving the
+copies of other seeds of a prompt out would take weight from the prompts that have them: a model that answers half of
+its prompts with one image each, and shows the concept there, would look as if it failed in a sixth (of five seeds). So
+every prompt keeps its weight, and what counts it once is the interval, whose unit is the prompt. Distances and
+diversity measure just that a model draws the same again. And a model that answers several prompts with one image has
+collapsed: its score has to show that.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from igmu_data.schema import LARGEST_SEED
+from igmu_metrics.generations import BLANK, ORIGINAL, Generations
+
+_MODELS = (("unlearned", ""), ("original", ORIGINAL))
+
+
+def images_differ(table: Generations) -> dict[str, str]:
+    """For the signature: what the files of both models are, if these differ as a whole."""
+    told = [_files(table, suffix) for suffix in ("", ORIGINAL)]
+    return {} if len(set(told)) == 1 else {"images": f"{told[0]} against {told[1]}"}
+
+
+def _files(table: Generations, suffix: str) -> str:
+    """`PNG 512×512 RGB` if all files of a model are, else the kinds that there are."""
+    names = [f"{name}{suffix}" for name in ("format", "width", "height", "mode")]
+    kinds = sorted({tuple(g.values()) for g in table.records(*names)}, key=str)
+    return " and ".join(f"{form} {width}×{height} {mode}" for form, width, height, mode in kinds)
+
+
+def notes(table: Generations) -> list[str]:
+    """What a reader of the scores has to know about the images."""
+    out = [f"the files of the two models differ: {told}" for told in images_differ(table).values()]
+    if "truncated" in table and (long := len(set(table.where(np.ma.filled(table["truncated"], False))["id"].tolist()))):
+        of = len(set(table["id"].tolist()))
+        out.append(f"too long for CLIP, which read their beginning alone: {long} of {of} prompts")
+    for who, suffix in _MODELS:
+        status = table[f"status{suffix}"]
+        if blank := int((status == BLANK).sum()):
+            out.append(f"of one colour, and neither forgotten nor retained: {blank} of {len(table)} of the {who} model")
+        told = table.where(status != BLANK)
+        keys: dict[str, list[tuple[str, int]]] = {}
+        for sha, key in zip(told[f"sha256{suffix}"].tolist(), told.keys, strict=True):
+            if sha:
+                keys.setdefault(sha, []).append(key)
+        # The same seed may give the same image for two prompts (a filter blanks what tells them apart); another cannot.
+        if n := sum(len({seed for _, seed in of}) - 1 for of in keys.values()):
+            own = sum(len(of) - len({row for row, _ in of}) for of in keys.values())
+            once = f", {own} of them of the same prompt, which its interval counts once" if own else ""
+            out.append(f"copies, byte for byte, of an image with another seed: {n} of the {who} model{once}")
+        if shared := [prompts for of in keys.values() if len(prompts := {row for row, _ in of}) > 1]:
+            n, of_all = len(set().union(*shared)), len(set(told["id"].tolist()))
+            out.append(f"one image, byte for byte, for several prompts: {n} of {of_all} prompts of the {who} model")
+    if same := len(table) - len({(row, seed & LARGEST_SEED) for row, seed in table.keys}):
+        out.append(f"seeds that torch's generator cannot tell from another of the prompt (equal modulo 2^32): {same}")
+    return out

@@ -1,0 +1,58 @@
+"""Rows by their prompts: for images that tell a prompt and no row id."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Final
+
+from igmu_data.schema import Row
+
+EXACT: Final = "exact prompt"
+NORMALIZED: Final = "normalized prompt"
+_SHOWN: Final = 60  # characters of a prompt that a message quotes
+
+
+class Prompts:
+    """The rows of a config by their prompts.
+
+    Args:
+        rows: by id.
+    """
+
+    def __init__(self, rows: Mapping[str, Row]) -> None:
+        self._exact: dict[str, list[Row]] = defaultdict(list)
+        self._loose: dict[str, list[Row]] = defaultdict(list)
+        for row in rows.values():
+            self._exact[row.prompt].append(row)
+            self._loose[normalized(row.prompt)].append(row)
+
+    def row(self, prompt: str, seed: int | None) -> tuple[Row | None, str]:
+        """The row of a prompt and how it was found, or None and why.
+
+        Where several rows have the prompt, that with the seed.
+        """
+        for how, found in ((EXACT, self._exact.get(prompt)), (NORMALIZED, self._loose.get(normalized(prompt)))):
+            if found:
+                fitting = found if len(found) == 1 else [r for r in found if seed in r.seeds]
+                if len(fitting) == 1:
+                    return fitting[0], how
+                return None, f"its prompt is that of {len(found)} rows, and its seed tells none apart"
+        return None, f"no row has its prompt {short(prompt)}"
+
+
+def normalized(prompt: str) -> str:
+    """The words of a prompt: one Unicode form, lower case, one space for every run of spaces and signs.
+
+    >>> normalized("A  Church, at_dawn.")
+    'a church at dawn'
+    """
+    text = unicodedata.normalize("NFKC", prompt).casefold()
+    return " ".join(re.findall(r"[^\W_]+", text))
+
+
+def short(text: str) -> str:
+    """A text as a message quotes it."""
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")

@@ -1,0 +1,166 @@
+"""What a run does: models, concepts, how much of the corpus, how images are generated and scored. Also as a file.
+
+Conventions: a run file is YAML with the keys of `Plan`. It names files, never code that would run: code wants
+`--trust-code` on the command line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from igmu_data.configs import config_concepts, config_target
+from igmu_data.errors import InputError, nearest
+from igmu_data.rows.rounds import rounds_of
+from igmu_metrics.images import baselines
+from igmu_metrics.settings import options
+
+ORIGINAL: Final = "original"
+_NAMED: Final = re.compile(r"(?P<name>[\w.-]+)=(?P<spec>.+)")
+_BY_RUN: Final = ("config", "layout", "prompt", "only")  # settings of scoring that the run itself gives
+
+
+class Generation(BaseModel):
+    """How images are generated, where the corpus' own settings are not wanted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    steps: Annotated[int, Field(ge=1)] | None = None
+    guidance_scale: float | None = None
+    size: Annotated[int, Field(ge=1)] | None = None
+    dtype: str = "fp32"
+    batch_size: Annotated[int, Field(ge=1)] = 4
+
+
+class Plan(BaseModel):
+    """A run.
+
+    Args:
+        original: model before unlearning, as `igmu generate --model` takes it.
+        unlearned: models by the names that tables give them.
+        configs: of one concept each.
+        protocol: `lite`, `full` or a number of rounds.
+        seeds_per_row: images of a prompt, 1..5; None for all.
+        generation: how images are generated.
+        scoring: settings of `igmu score` by name.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    original: Annotated[str, Field(min_length=1)]
+    unlearned: Annotated[Mapping[str, str], Field(min_length=1)]
+    configs: Annotated[tuple[str, ...], Field(min_length=1)]
+    protocol: str = "full"
+    seeds_per_row: Annotated[int, Field(ge=1, le=5)] | None = None
+    generation: Generation = Generation()
+    scoring: Mapping[str, Any] = Field(default_factory=dict)
+
+    @field_validator("protocol", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Every model by name, the original first."""
+        return {ORIGINAL: self.original, **self.unlearned}
+
+
+def checked(plan: Plan) -> Plan:
+    """The plan, if everything that can be known before any work is right.
+
+    Raises:
+        InputError, OutOfRangeError, UnknownConfigError: a config, protocol, name or setting that does not exist.
+    """
+    rounds_of(plan.protocol)
+    for config in plan.configs:
+        if config_target(config) is None:
+            members = config_concepts(config)
+            raise InputError(f"config {config!r} gathers {len(members)} concepts; name each, as {members[0]!r}.")
+    if len(set(plan.configs)) < len(plan.configs):
+        raise InputError(f"configs {', '.join(plan.configs)}: one of them stands there twice.")
+    for name in plan.unlearned:
+        if not re.fullmatch(r"[\w.-]+", name) or name.startswith(".") or name == ORIGINAL:
+            raise InputError(f"model name {name!r}: use letters, digits, '-', '_' and '.', and not {ORIGINAL!r}.")
+    known = [name for name in options() if name not in _BY_RUN]
+    for name in plan.scoring:
+        if name not in known:
+            raise InputError(f"scoring: no setting {name!r}{_guess(name, known)}")
+    return plan
+
+
+def named(models: Sequence[str]) -> dict[str, str]:
+    """`NAME=MODEL` as a mapping; a model without a name is called like the end of its place.
+
+    Raises:
+        InputError: two models of one name.
+
+    >>> named(["esd=base,unet=a.safetensors", "owner/uce-church"])
+    {'esd': 'base,unet=a.safetensors', 'uce-church': 'owner/uce-church'}
+    """
+    found: dict[str, str] = {}
+    for text in models:
+        given = _NAMED.fullmatch(text)
+        spec = given["spec"] if given else text
+        name = given["name"] if given else _called(text)
+        if not name or name in found:
+            raise InputError(f"--unlearned {text!r}: give it a name of its own, as --unlearned mine={spec}.")
+        found[name] = spec
+    return found
+
+
+def _called(spec: str) -> str:
+    baseline, rest = baselines.parse(spec)
+    return baseline or re.sub(r"[^\w.-]+", "-", rest.rstrip("/").rpartition("/")[2]).strip("-.")
+
+
+def read(path: Path) -> Plan:
+    """A plan from a run file.
+
+    Raises:
+        InputError: not YAML, or a key or value that is wrong; the message names it.
+    """
+    import yaml
+
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())[:200]}") from error
+    if not isinstance(given, dict):
+        raise InputError(f"{path}: holds no keys; the keys are {', '.join(Plan.model_fields)}.")
+    return from_mapping(given, str(path))
+
+
+def from_mapping(given: Mapping[str, Any], where: str) -> Plan:
+    """A plan from its keys.
+
+    Raises:
+        InputError: a key or value that is wrong.
+    """
+    try:
+        return Plan(**given)
+    except (ValidationError, TypeError) as error:
+        if isinstance(error, TypeError):
+            raise InputError(f"{where}: keys must be words: {error}") from error
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        hint = _guess(key, list(Plan.model_fields)) if first["type"] == "extra_forbidden" else "."
+        raise InputError(f"{where}: {key}: {first['msg']}{hint}") from error
+
+
+def _guess(name: str, known: Sequence[str]) -> str:
+    alike = nearest(name, known)
+    return f"; did you mean {alike[0]!r}?" if alike else f"; there are {', '.join(known)}."
+
+
+def written(plan: Plan) -> str:
+    """The plan as a run file."""
+    import yaml
+
+    return str(yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False, allow_unicode=True))

@@ -1,0 +1,246 @@
+"""Generates, scores, compares and reports; a second run does what the first has not done.
+
+The folder of a run:
+
+- `run.yaml`: what was asked for, as a run file, and `models.json`: each model's revision;
+- `images/<config>/<model>/`: images with their `metadata.jsonl`;
+- `cards/<model>.<config>.json`: scorecards; `report.html`: the page over all of them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from igmu_data.configs import config_target
+from igmu_data.errors import MetadataError
+from igmu_data.files import owned, require_writable
+from igmu_data.load import bench_rows
+from igmu_data.rows.rounds import rounds, rounds_of
+from igmu_metrics.evaluation import Evaluation, card_name
+from igmu_metrics.images.generate import Request, draw, requests_for
+from igmu_metrics.images.pipelines import Pipeline, find_pipeline
+from igmu_metrics.networks.progress import Advance, bars
+from igmu_metrics.report import page
+from igmu_metrics.report.folders import sections
+from igmu_metrics.running.plan import ORIGINAL, Plan, checked, written
+from igmu_metrics.scorecard import Scorecard, write, write_text
+
+PLAN: Final = "run.yaml"
+MODELS: Final = "models.json"
+IMAGES: Final = "images"
+CARDS: Final = "cards"
+REPORT: Final = "report.html"
+_METADATA: Final = "metadata.jsonl"
+_FIRST: Final = 8  # images after which the time is told
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One concept of a run.
+
+    Args:
+        config: its config.
+        requests: what every model generates.
+        folders: where, by model, the original first.
+        pipelines: with what, by model.
+    """
+
+    config: str
+    requests: Sequence[Request]
+    folders: Mapping[str, Path]
+    pipelines: Mapping[str, Pipeline]
+
+    def missing(self, model: str) -> int:
+        """How many images are not there yet, as far as the folder's list says."""
+        path = self.folders[model] / _METADATA
+        there = path.read_bytes().count(b"\n") if path.is_file() else 0
+        return max(0, len(self.requests) - there)
+
+
+def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: bool = False) -> list[Job]:
+    """What has to be done, with every model found and every concept's rows chosen; nothing is generated.
+
+    Args:
+        plan: the run.
+        out: its folder.
+        device: "cpu", "cuda", …; None for a GPU if there is one.
+        trust_code: whether code that a model names may run.
+
+    Raises:
+        MetadataError: the folder is another run's.
+        IgmuError: whatever is wrong with plan, models or corpus.
+    """
+    checked(plan)
+    require_alike(plan, out)
+    jobs = []
+    for config in plan.configs:
+        rows = bench_rows(config, bench=plan.scoring.get("bench"), revision=plan.scoring.get("revision"))
+        taken = rounds(rows.values())
+        chosen = [r for r in rows.values() if taken[r.id] <= rounds_of(plan.protocol)]
+        pipelines = {
+            name: find_pipeline(
+                spec, device=device, dtype=plan.generation.dtype, trust_code=trust_code, target=config_target(config)
+            )
+            for name, spec in plan.models.items()
+        }
+        folders = {name: out / IMAGES / config / name for name in plan.models}
+        jobs.append(Job(config, requests_for(chosen, seeds_per_row=plan.seeds_per_row), folders, pipelines))
+    return jobs
+
+
+def require_alike(plan: Plan, out: Path) -> None:
+    """Refuse a folder of another run.
+
+    Raises:
+        MetadataError: names what differs.
+    """
+    path = out / PLAN
+    if path.is_file() and (before := path.read_text(encoding="utf-8")) != (now := written(plan)):
+        pairs = zip(before.splitlines(), now.splitlines(), strict=False)
+        was, wanted = next((p for p in pairs if p[0] != p[1]), (f"{len(before)} characters", f"{len(now)}"))
+        raise MetadataError(
+            f"{path}: another run: there {was.strip()!r}, asked for {wanted.strip()!r}. Give another --out."
+        )
+
+
+def told(jobs: Sequence[Job]) -> str:
+    """How many images a run is of, and how many are missing."""
+    total = sum(len(job.requests) * len(job.folders) for job in jobs)
+    missing = sum(job.missing(model) for job in jobs for model in job.folders)
+    each = ", ".join(f"{job.config} {len({r.row_id for r in job.requests})} prompts" for job in jobs)
+    models = len(jobs[0].folders)
+    return f"{models} models, {each}: {total} images, {missing} of them to generate"
+
+
+def run(plan: Plan, out: Path, *, device: str | None = None, trust_code: bool = False) -> list[Scorecard]:
+    """Do it; a second call does what is missing.
+
+    Args:
+        plan: the run.
+        out: its folder.
+        device: of models and instruments.
+        trust_code: whether code that a model names may run.
+
+    Returns:
+        The scorecards, config by config.
+
+    Raises:
+        BusyError: another process is running there.
+        IgmuError: whatever is wrong; what is finished stays.
+    """
+    jobs = prepare(plan, out, device=device, trust_code=trust_code)
+    require_writable(out / CARDS)
+    with owned(out):
+        require_alike(plan, out)  # another run may have begun there meanwhile
+        return _run(plan, out, jobs, device)
+
+
+def _run(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None) -> list[Scorecard]:
+    write_text(out / PLAN, written(plan))
+    write_text(out / MODELS, _revisions(jobs))
+    sys.stderr.write(told(jobs) + "\n")
+    pace = Pace(sum(job.missing(model) for job in jobs for model in job.folders))
+    cards: list[Scorecard] = []
+    for job in jobs:
+        for model, pipeline in job.pipelines.items():
+            draw(
+                job.requests,
+                pipeline,
+                job.folders[model],
+                batch_size=plan.generation.batch_size,
+                steps=plan.generation.steps,
+                guidance_scale=plan.generation.guidance_scale,
+                width=plan.generation.size,
+                height=plan.generation.size,
+                drawn=pace.drawn,
+            )
+    with bars() as advance:
+        for job in jobs:
+            cards += _scored(job, plan, out, device, advance)
+        bench = plan.scoring.get("bench")
+        text = page.render(*sections(cards, images=out / IMAGES, bench=bench), advance=advance)
+    write_text(out / REPORT, text)
+    return cards
+
+
+def _revisions(jobs: Sequence[Job]) -> str:
+    found: dict[str, Any] = {
+        job.config: {m: {"model": p.name, "revision": p.revision, "dtype": p.dtype} for m, p in job.pipelines.items()}
+        for job in jobs
+    }
+    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+
+
+def _scored(job: Job, plan: Plan, out: Path, device: str | None, advance: Advance) -> Iterator[Scorecard]:
+    evaluation = Evaluation(
+        job.config,
+        **{"device": device, **plan.scoring},
+        only=frozenset(r.key for r in job.requests),
+    )
+    original, *others = job.folders.values()
+    for card in evaluation.run(original, others, advance):
+        write(card, out / CARDS / card_name(card.model, job.config))
+        yield card
+
+
+def run_cards(path: Path) -> Path:
+    """The cards of a run's folder; any other path as it is."""
+    return path / CARDS if (path / PLAN).is_file() and (path / CARDS).is_dir() else path
+
+
+def images_of(card: Path) -> tuple[Path, Path] | None:
+    """Where a run's folder has the images of one of its cards: the model's and the original's; None for other cards."""
+    out = card.parent.parent
+    if card.parent.name != CARDS or not (out / PLAN).is_file():
+        return None
+    for folder in sorted((out / IMAGES).glob("*/*")):
+        if card.name == card_name(folder.name, folder.parent.name):
+            return folder, folder.parent / ORIGINAL
+    return None
+
+
+class Pace:
+    """Says, once the first images are there, how long all of them take.
+
+    Args:
+        total: images to generate.
+        clock: seconds, for tests.
+        write: where to say it.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        clock: Callable[[], float] = time.monotonic,
+        write: Callable[[str], object] = sys.stderr.write,
+    ) -> None:
+        self._total, self._clock, self._write = total, clock, write
+        self._done, self._begun, self._said = 0, clock(), False
+
+    def drawn(self, n: int) -> None:
+        """`n` more images are there."""
+        if not self._done:  # the first batch came with loading the model
+            self._begun = self._clock()
+        elif not self._said and self._done + n > _FIRST:
+            each = (self._clock() - self._begun) / self._done
+            left = each * (self._total - self._done - n)
+            self._write(f"{each:.2g} s an image: about {duration(left)} for {self._total - self._done - n} more\n")
+            self._said = True
+        self._done += n
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it.
+
+    >>> duration(50), duration(400), duration(20000)
+    ('50 s', '7 min', '5.6 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

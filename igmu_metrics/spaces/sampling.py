@@ -1,0 +1,166 @@
+"""A random sample of a card's lines, scored again from images that are uploaded: what a leaderboard can check itself.
+
+Conventions: the sample is drawn after the upload, from the machine's own randomness, so that nobody can prepare for it.
+Hashes are compared for every line, networks see the sample alone. Zips are strangers', too: nothing is written outside
+of the folder made for them, and no more than `MOST_BYTES`.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from igmu_data import __version__
+from igmu_data.errors import IgmuError, InputError
+from igmu_data.media import visible
+from igmu_data.taxonomy import SANDBOX
+from igmu_metrics.contract import Setting
+from igmu_metrics.evaluation import Evaluation, both
+from igmu_metrics.generations import Generations
+from igmu_metrics.images.layouts import Model
+from igmu_metrics.scorecard import Scorecard
+from igmu_metrics.verdict.verify import Problem, verify
+from igmu_metrics.verdict.verify_images import evaluation_of, images_unlike, lines_unlike
+
+SAMPLE: Final = 25
+MOST_FILES: Final = 50_000
+MOST_BYTES: Final = 8_000_000_000  # unpacked, of one zip
+_SHOWN: Final = 30
+_PIECE: Final = 2**20
+# A card of strangers names networks; the Space opens none that it does not know.
+_KNOWN: Final[Mapping[str, frozenset[Any]]] = {
+    "detector": frozenset({None, "clip", "imagenet", "nudenet", SANDBOX}),
+    "clip": frozenset({None, SANDBOX}),
+    "features": frozenset({None, "inception", "dinov2", SANDBOX}),
+    "lpips": frozenset({None, "alex", "vgg"}),
+    "bench": frozenset({None, SANDBOX}),
+    "revision": frozenset({None}),
+}
+
+
+def resampled(card: str | None, images: str | None, originals: str | None, *, n: int = SAMPLE) -> str:
+    """What a random sample says about a card.
+
+    Args:
+        card: its file; None where there is none, as below.
+        images: zip of the unlearned model's folder.
+        originals: zip of the original's.
+        n: lines to score again.
+    """
+    if card is None or images is None or originals is None:
+        return "Choose a scorecard, and a zip of each model's folder of images."
+    try:
+        found, problems = verify(Path(card))
+        if found is None or problems:
+            return _listed("Refused, as igmu verify would.", problems)
+        with tempfile.TemporaryDirectory() as place:
+            folders = [
+                _unpacked(Path(path), Path(place) / name) for name, path in zip("ab", (images, originals), strict=True)
+            ]
+            chosen, problems = compared(found, *folders, n=n)
+    except IgmuError as error:
+        return visible(f"Refused. {error}", lines=True)
+    if problems:
+        return _listed("The images do not give this card.", problems)
+    return (
+        f"All {len(found.generations)} lines have the hashes of the images uploaded, and {chosen} of them, drawn at "
+        "random, were scored again and are the same. A card in which one line of ten is invented passes with a "
+        f"probability of {0.9**chosen:.1%}; whether the images are the model's, no image tells."
+    )
+
+
+def compared(card: Scorecard, images: Path, originals: Path, *, n: int = SAMPLE) -> tuple[int, list[Problem]]:
+    """How many lines were scored again, and where the card differs from its images.
+
+    Raises:
+        InputError: a card of networks that are not igmu's own.
+        IgmuError: the images cannot be scored.
+    """
+    options = card.provenance.options if card.provenance is not None else {}
+    for name, known in _KNOWN.items():
+        if (given := options.get(name)) not in known:
+            raise InputError(f"{name} {given!r} is not opened here. Run igmu verify with the images where it is known.")
+    whole = evaluation_of(card, {"device": "cpu"})
+    if problems := list(images_unlike(card, whole, images, originals)):
+        return 0, problems
+    keys = card.generations.keys
+    places = sorted(random.SystemRandom().sample(range(len(keys)), min(n, len(keys))))
+    sample = card.generations.where(places)
+    chosen = evaluation_of(card, {"device": "cpu"}, only=sample.keys)
+    found, signed = _seen(chosen, originals, images)
+    return len(places), [*lines_unlike(sample, found), *_signed(card, signed)]
+
+
+def _seen(evaluation: Evaluation, originals: Path, images: Path) -> tuple[Generations, dict[str, Setting]]:
+    """The lines of a sample, and what any score of them is signed with. Scores are not computed: a sample need not have
+    as many seeds of every prompt.
+    """
+    before, after = evaluation.found(Model("original", originals), [Model("unlearned", images)])
+    with evaluation.opened() as tools:
+        first = evaluation.measured(before, tools, "original")
+        second = evaluation.measured(after, tools, "unlearned", original=first)
+        table, _ = both(first, second, tools, skip=evaluation.on_error == "skip")
+        signed: dict[str, Setting] = {"config": evaluation.config, "on_error": evaluation.on_error, "igmu": __version__}
+        signed |= {
+            field: value for field, value in evaluation.signed(table, evaluation.rows()).items() if field != "images"
+        }
+        for role, info in tools:
+            signed |= info.signature(role)
+    return table, signed
+
+
+def _signed(card: Scorecard, signed: Mapping[str, Setting]) -> Iterator[Problem]:
+    for name, entry in card.scores.items():
+        for field, told in entry.signature.items():
+            if field in signed and signed[field] != told:
+                what = f"the card is signed with {told!r}, {signed[field]!r} was found"
+                yield Problem(f"scores.{name}.signature.{field}", what)
+
+
+def _unpacked(path: Path, folder: Path) -> Path:
+    """The folder in a zip: its only folder, or all of it.
+
+    Raises:
+        InputError: no zip, or one that holds too much or what is no plain file below it.
+    """
+    try:
+        with zipfile.ZipFile(path) as held:
+            members = [m for m in held.infolist() if not m.is_dir()]
+            if len(members) > MOST_FILES:
+                raise InputError(f"{path.name}: {len(members):,} files; at most {MOST_FILES:,} are unpacked.")
+            left = MOST_BYTES
+            for member in members:
+                left = _member(held, member, folder, left)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+        if isinstance(error, IgmuError):
+            raise
+        raise InputError(f"{path.name}: no zip that can be unpacked ({error}).") from error
+    inside = list(folder.iterdir()) if folder.is_dir() else []
+    return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
+
+
+def _member(held: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, left: int) -> int:
+    """Unpack one file; how many bytes may follow."""
+    name = PurePosixPath(member.filename)
+    link = member.external_attr >> 28 == 0o12
+    if link or name.is_absolute() or not name.parts or ".." in name.parts or "\\" in member.filename:
+        raise InputError(f"{visible(member.filename)!r} is no plain file within the zip.")
+    target = folder.joinpath(*name.parts)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with held.open(member) as source, target.open("xb") as out:
+        while piece := source.read(_PIECE):
+            left -= len(piece)
+            if left < 0 or shutil.disk_usage(folder).free < _PIECE * 100:
+                raise InputError(f"{visible(member.filename)!r}: the zip holds more than can be unpacked here.")
+            out.write(piece)
+    return left
+
+
+def _listed(first: str, problems: Sequence[Problem]) -> str:
+    more = [f"… and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+    return visible("\n".join([first, *map(str, problems[:_SHOWN]), *more]), lines=True)

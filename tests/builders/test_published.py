@@ -1,0 +1,465 @@
+"""Models as their authors publish them: every shape generates, to the byte, what the full folder does."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny_diffusion import tiny_pipeline, tiny_xl_pipeline
+
+from igmu_data.errors import InputError, WeightsError
+from igmu_metrics.images.generate import Request, draw
+from igmu_metrics.images.pipelines import find_pipeline
+from igmu_metrics.images.published import join, parse
+
+REQUESTS = [Request("row", s, "a church at dawn", 7.5, 2, 32, 32) for s in (1, 2)]
+UNET = Path("unet", "diffusion_pytorch_model.safetensors")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # the bytes of an image hold for one number of threads
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_pipeline(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def change() -> dict[str, torch.Tensor]:
+    """What a method changed: the keys and values of cross-attention, by a low-rank step."""
+    draws = torch.Generator().manual_seed(5)
+    return {
+        f"{layer}.{end}": 0.4 * torch.randn(*shape, generator=draws)
+        for layer in (f"down_blocks.1.attentions.0.transformer_blocks.0.attn2.{k}" for k in ("to_k", "to_v"))
+        for end, shape in (("lora_A.weight", (2, 32)), ("lora_B.weight", (32, 2)))
+    }
+
+
+@pytest.fixture(scope="module")
+def changed(base: Path, change: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The changed tensors alone, as ESD and UCE publish them."""
+    weights = load_file(base / UNET)
+    layers = {name.rpartition(".lora_")[0] for name in change}
+    return {
+        f"{layer}.weight": weights[f"{layer}.weight"]
+        + change[f"{layer}.lora_B.weight"] @ change[f"{layer}.lora_A.weight"]
+        for layer in layers
+    }
+
+
+@pytest.fixture(scope="module")
+def full(base: Path, changed: dict[str, torch.Tensor], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole unlearned model as a folder."""
+    folder = shutil.copytree(base, tmp_path_factory.mktemp("full") / "pipeline")
+    save_file(load_file(base / UNET) | changed, folder / UNET)
+    return folder
+
+
+def images(spec: str, out: Path, **options: Any) -> list[bytes]:
+    done = draw(REQUESTS, find_pipeline(spec, device="cpu", **options), out, progress=False)
+    return [done.files[r.key].read_bytes() for r in REQUESTS]
+
+
+@pytest.fixture(scope="module")
+def expected(full: Path, tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    return images(str(full), tmp_path_factory.mktemp("expected"))
+
+
+def compvis(name: str) -> str:
+    """The CompVis name of a tensor of the tiny U-Net (the layout of stable-diffusion's checkpoints)."""
+    for pattern, into in (
+        (r"conv_in\.", "input_blocks.0.0."),
+        (r"down_blocks\.0\.resnets\.0\.", "input_blocks.1.0."),
+        (r"down_blocks\.0\.downsamplers\.0\.conv\.", "input_blocks.2.0.op."),
+        (r"down_blocks\.1\.resnets\.0\.", "input_blocks.3.0."),
+        (r"down_blocks\.1\.attentions\.0\.", "input_blocks.3.1."),
+        (r"mid_block\.resnets\.0\.", "middle_block.0."),
+        (r"mid_block\.attentions\.0\.", "middle_block.1."),
+        (r"mid_block\.resnets\.1\.", "middle_block.2."),
+        (r"up_blocks\.0\.resnets\.(\d)\.", r"output_blocks.\1.0."),
+        (r"up_blocks\.0\.attentions\.(\d)\.", r"output_blocks.\1.1."),
+        (r"up_blocks\.0\.upsamplers\.0\.conv\.", "output_blocks.1.2.conv."),
+        (r"up_blocks\.1\.resnets\.0\.", "output_blocks.2.0."),
+        (r"up_blocks\.1\.resnets\.1\.", "output_blocks.3.0."),
+        (r"time_embedding\.linear_1\.", "time_embed.0."),
+        (r"time_embedding\.linear_2\.", "time_embed.2."),
+        (r"conv_norm_out\.", "out.0."),
+        (r"conv_out\.", "out.2."),
+    ):
+        name, n = re.subn(f"^{pattern}", into, name)
+        if n:
+            break
+    if ".attn" not in name and ".transformer_blocks." not in name:
+        for old, new in (
+            (".norm1.", ".in_layers.0."),
+            (".conv1.", ".in_layers.2."),
+            (".time_emb_proj.", ".emb_layers.1."),
+            (".norm2.", ".out_layers.0."),
+            (".conv2.", ".out_layers.3."),
+            (".conv_shortcut.", ".skip_connection."),
+        ):
+            name = name.replace(old, new)
+    return f"model.diffusion_model.{name}"
+
+
+def compvis_vae(name: str) -> str:
+    """The CompVis name of a tensor of the tiny autoencoder."""
+    for pattern, into in (
+        (r"coder\.down_blocks\.(\d)\.resnets\.(\d)\.", r"coder.down.\1.block.\2."),
+        (r"coder\.down_blocks\.(\d)\.downsamplers\.0\.", r"coder.down.\1.downsample."),
+        (r"coder\.mid_block\.resnets\.0\.", "coder.mid.block_1."),
+        (r"coder\.mid_block\.resnets\.1\.", "coder.mid.block_2."),
+        (r"coder\.mid_block\.attentions\.0\.", "coder.mid.attn_1."),
+        (r"\.conv_norm_out\.", ".norm_out."),
+        (r"\.conv_shortcut\.", ".nin_shortcut."),
+        (r"\.group_norm\.", ".norm."),
+        (r"\.to_out\.0\.", ".proj_out."),
+        (r"\.to_([qkv])\.", r".\1."),
+    ):
+        name = re.sub(pattern, into, name)
+    for what, end in (("resnets", "block"), ("upsamplers", "upsample")):
+        found = re.search(rf"up_blocks\.(\d)\.{what}\.(\d)\.", name)
+        if found:  # counted from the other side
+            place = f"up.{2 - int(found[1])}.{end}." + (f"{found[2]}." if what == "resnets" else "")
+            name = name.replace(found[0], place)
+    return f"first_stage_model.{name}"
+
+
+def checkpoint(base: Path, unet: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The whole model in one dict of CompVis layout."""
+    vae = load_file(base / "vae" / "diffusion_pytorch_model.safetensors")
+    text = load_file(base / "text_encoder" / "model.safetensors")
+    attention = {k: v[..., None, None] for k, v in vae.items() if re.search(r"\.to_\w+(\.0)?\.weight", k)}
+    return {
+        **{compvis(k): v for k, v in unet.items()},
+        **{compvis_vae(k): v for k, v in (vae | attention).items()},
+        **{f"cond_stage_model.transformer.text_model.{k.removeprefix('text_model.')}": v for k, v in text.items()},
+    }
+
+
+Shape = Callable[[Path, Path, dict[str, torch.Tensor], dict[str, torch.Tensor]], dict[str, Any]]
+
+
+def saved(tensors: Any, path: Path) -> str:
+    if path.suffix == ".safetensors":
+        save_file({k: v.clone().contiguous() for k, v in tensors.items()}, path)
+    else:
+        torch.save(tensors, path)
+    return str(path)
+
+
+def lora_diffusers(change: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {f"unet.{k}": v for k, v in change.items()}
+
+
+def lora_kohya(change: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    out = {}
+    for name, value in change.items():
+        layer, _, end = name.rpartition(".lora_")
+        flat = "lora_unet_" + layer.replace(".", "_")
+        out[f"{flat}.lora_{'down' if end[0] == 'A' else 'up'}.weight"] = value
+        out[f"{flat}.alpha"] = torch.tensor(2.0)
+    return out
+
+
+def lora_peft_folder(folder: Path, change: dict[str, torch.Tensor]) -> str:
+    folder.mkdir()
+    saved({f"base_model.model.{k}": v for k, v in change.items()}, folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps({"r": 2, "lora_alpha": 2}))
+    return str(folder)
+
+
+def lora_half_alpha(path: Path, change: dict[str, torch.Tensor]) -> str:
+    """Alpha in the header, half the rank: scale 2 makes it whole again."""
+    header = {"lora_adapter_metadata": json.dumps({"unet.lora_alpha": 1, "unet.r": 2})}
+    save_file(lora_diffusers(change), path, metadata=header)
+    return f"{path}:2"
+
+
+def component_folder(tmp: Path, full: Path) -> str:
+    return str(shutil.copytree(full / "unet", tmp / "theirs"))
+
+
+SHAPES: dict[str, Shape] = {
+    "unet folder": lambda tmp, full, changed, change: {"unet": component_folder(tmp, full)},
+    "unet of a pipeline folder": lambda tmp, full, changed, change: {"unet": str(full)},
+    "all tensors, safetensors": lambda tmp, full, changed, change: {
+        "unet": saved(load_file(full / UNET), tmp / "all.safetensors")
+    },
+    "some tensors, safetensors": lambda tmp, full, changed, change: {"unet": saved(changed, tmp / "esd.safetensors")},
+    "some tensors, .pt": lambda tmp, full, changed, change: {"unet": saved(changed, tmp / "esd.pt")},
+    "wrapped and prefixed, .bin": lambda tmp, full, changed, change: {
+        "unet": saved({"state_dict": {f"module.{k}": v for k, v in changed.items()}}, tmp / "a.bin")
+    },
+    "Custom Diffusion's delta.bin": lambda tmp, full, changed, change: {
+        "unet": saved({"unet": changed, "modifier_token": {}}, tmp / "delta.bin")
+    },
+    "unet. before the names": lambda tmp, full, changed, change: {
+        "unet": saved({f"unet.{k}": v for k, v in changed.items()}, tmp / "a.safetensors")
+    },
+    "CompVis layout, .pt": lambda tmp, full, changed, change: {
+        "unet": saved({compvis(k): v for k, v in load_file(full / UNET).items()}, tmp / "compvis.pt")
+    },
+    "checkpoint, safetensors": lambda tmp, full, changed, change: {
+        "checkpoint": saved(checkpoint(full, load_file(full / UNET)), tmp / "model.safetensors")
+    },
+    "checkpoint, .ckpt": lambda tmp, full, changed, change: {
+        "checkpoint": saved({"state_dict": checkpoint(full, load_file(full / UNET))}, tmp / "model.ckpt")
+    },
+    "LoRA, diffusers' names": lambda tmp, full, changed, change: {
+        "lora": saved(lora_diffusers(change), tmp / "l.safetensors")
+    },
+    "LoRA, kohya's names": lambda tmp, full, changed, change: {
+        "lora": saved(lora_kohya(change), tmp / "l.safetensors")
+    },
+    "LoRA, peft folder": lambda tmp, full, changed, change: {"lora": lora_peft_folder(tmp / "peft", change)},
+    "LoRA with alpha in its header": lambda tmp, full, changed, change: {
+        "lora": lora_half_alpha(tmp / "l.safetensors", change)
+    },
+    "two LoRAs": lambda tmp, full, changed, change: {
+        "lora": [
+            saved(lora_diffusers({k: v for k, v in change.items() if which in k}), tmp / f"{which}.safetensors")
+            for which in ("to_k", "to_v")
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_generates_what_the_full_folder_does(
+    shape: str, base: Path, full: Path, changed: Any, change: Any, expected: list[bytes], tmp_path: Path
+) -> None:
+    parts = SHAPES[shape](tmp_path, full, changed, change)
+    spec = join(str(base), parts)
+    found = find_pipeline(spec, device="cpu")
+    assert images(spec, tmp_path / "out") == expected != images(str(base), tmp_path / "plain")
+    assert str(tmp_path) not in found.name  # its place on this machine says nothing
+    assert found.revision.startswith("sha256:")
+    assert found.revision != find_pipeline(str(base)).revision
+
+
+def test_the_scale_of_a_lora_counts_and_is_part_of_the_revision(base: Path, change: Any, tmp_path: Path) -> None:
+    path = saved(lora_diffusers(change), tmp_path / "l.safetensors")
+    specs = [f"{base},lora={path}{scale}" for scale in ("", ":0.5", ":1")]
+    drawn = [images(s, tmp_path / str(i)) for i, s in enumerate(specs)]
+    assert drawn[0] == drawn[2] != drawn[1]
+    assert find_pipeline(specs[0]).revision != find_pipeline(specs[1]).revision
+
+
+def test_a_text_encoder_by_folder_file_and_prefix(base: Path, tmp_path: Path) -> None:
+    where = Path("text_encoder", "model.safetensors")
+    state = load_file(base / where)
+    name = next(k for k in state if k.endswith("layers.1.self_attn.q_proj.weight"))
+    folder = shutil.copytree(base, tmp_path / "full")
+    save_file(state | {name: state[name] * -3}, folder / where, metadata={"format": "pt"})
+    wanted = images(str(folder), tmp_path / "wanted")
+    file = saved({name: state[name] * -3}, tmp_path / "part.safetensors")
+    bare = saved({name.removeprefix("text_model."): state[name] * -3}, tmp_path / "bare.safetensors")
+    for at, part in enumerate((str(folder), str(folder / "text_encoder"), file, bare)):
+        assert images(f"{base},text_encoder={part}", tmp_path / str(at)) == wanted
+
+
+def test_sdxl_takes_a_partial_unet(tmp_path: Path) -> None:
+    base = tiny_xl_pipeline(tmp_path / "xl")
+    state = load_file(base / UNET)
+    name = "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight"
+    folder = shutil.copytree(base, tmp_path / "full")
+    save_file(state | {name: state[name] + 1}, folder / UNET)
+    part = saved({name: state[name] + 1}, tmp_path / "esd.safetensors")
+    assert images(f"{base},unet={part}", tmp_path / "a") == images(str(folder), tmp_path / "b")
+
+
+def test_a_folder_of_one_variant_is_read_as_it_is(base: Path, tmp_path: Path) -> None:
+    half = shutil.copytree(base, tmp_path / "half")
+    for file in half.rglob("*.safetensors"):
+        file.rename(file.with_name(file.name.replace(".safetensors", ".fp16.safetensors")))
+    wanted = images(str(base), tmp_path / "wanted")
+    assert images(str(half), tmp_path / "a") == wanted
+    assert images(f"{half},variant=fp16", tmp_path / "b") == wanted
+
+
+def test_methods_that_are_code_run_only_when_trusted(base: Path, tmp_path: Path) -> None:
+    file = tmp_path / "method.py"
+    file.write_text(
+        "from pathlib import Path\n"
+        "Path(__file__).with_suffix('.ran').touch()\n"
+        "def erase(pipe):\n"
+        "    def run(*, prompt, **given):\n"
+        "        return pipe(prompt=[p.replace('church', 'house') for p in prompt], **given)\n"
+        "    return run\n"
+        "def nothing(pipe):\n"
+        "    return 3\n"
+    )
+    with pytest.raises(InputError, match="--trust-code"):
+        find_pipeline(f"{base},code={file}:erase", device="cpu")
+    assert not file.with_suffix(".ran").exists()
+    drawn = images(f"{base},code={file}:erase", tmp_path / "out", trust_code=True)
+    houses = [Request(r.row_id, r.seed, "a house at dawn", 7.5, 2, 32, 32) for r in REQUESTS]
+    done = draw(houses, find_pipeline(str(base), device="cpu"), tmp_path / "houses", progress=False)
+    assert drawn == [done.files[r.key].read_bytes() for r in houses]
+    for wrong, message in (("nothing", "gives int"), ("missing", "no function 'missing'")):
+        with pytest.raises(InputError, match=message):
+            find_pipeline(f"{base},code={file}:{wrong}", device="cpu", trust_code=True).load()
+    with pytest.raises(WeightsError, match="no file or folder"):
+        find_pipeline(f"{base},code={tmp_path / 'no.py'}:erase", trust_code=True)
+
+
+class Bomb:
+    """A pickle that leaves a trace where it is opened."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.trace),)
+
+
+@pytest.mark.parametrize("kind", ["unet", "text_encoder", "lora", "embedding", "checkpoint"])
+@pytest.mark.parametrize("how", ["torch", "pickle"])
+def test_a_malicious_file_runs_nothing(base: Path, tmp_path: Path, kind: str, how: str) -> None:
+    trace, file = tmp_path / "ran", tmp_path / "evil.pt"
+    if how == "torch":
+        torch.save({"state_dict": Bomb(trace)}, file)
+    else:
+        file.write_bytes(pickle.dumps(Bomb(trace)))
+    with pytest.raises(WeightsError, match=r"evil\.pt"):
+        find_pipeline(f"{base},{kind}={file}", device="cpu").load()
+    assert not trace.exists()
+
+
+class TestRefused:
+    def load(self, spec: str) -> None:
+        find_pipeline(spec, device="cpu").load()
+
+    def test_a_file_that_changes_nothing(self, base: Path, change: Any, tmp_path: Path) -> None:
+        own = saved(load_file(base / UNET), tmp_path / "own.safetensors")
+        still = saved({k: 0 * v for k, v in lora_diffusers(change).items()}, tmp_path / "still.safetensors")
+        for part in (f"unet={own}", f"unet={base / 'unet'}", f"lora={still}", f"lora={still}:0"):
+            with pytest.raises(WeightsError, match="changes nothing"):
+                self.load(f"{base},{part}")
+
+    def test_tensors_of_another_model(self, base: Path, changed: Any, change: Any, tmp_path: Path) -> None:
+        name, value = next(iter(changed.items()))
+        cases = {
+            "unknown": (
+                {"down_blocks.9.conv.weight": value, name: value},
+                r"1 of 2 tensors have no place.*down_blocks\.9",
+            ),
+            "shape": ({name: value[:3]}, r"is \(3, 32\), in the base \(32, 32\)"),
+            "nan": ({name: value * float("nan")}, "not finite"),
+        }
+        for case, (state, message) in cases.items():
+            with pytest.raises(WeightsError, match=message):
+                self.load(f"{base},unet={saved(state, tmp_path / f'{case}.safetensors')}")
+        for case, state, message in (
+            (
+                "layer",
+                {k.replace("down_blocks.1", "down_blocks.7"): v for k, v in lora_diffusers(change).items()},
+                "no layer",
+            ),
+            ("rest", lora_diffusers(change) | {"unet.a.hada_w1": value}, "no part of a LoRA"),
+            ("dora", lora_diffusers(change) | {"unet.a.lora_magnitude_vector": value}, "DoRA"),
+        ):
+            with pytest.raises(WeightsError, match=message):
+                self.load(f"{base},lora={saved(state, tmp_path / f'{case}.safetensors')}")
+
+    def test_a_checkpoint_of_the_base_itself_or_of_another_model(
+        self, base: Path, changed: Any, tmp_path: Path
+    ) -> None:
+        own = saved(checkpoint(base, load_file(base / UNET)), tmp_path / "own.safetensors")
+        with pytest.raises(WeightsError, match="changes nothing"):
+            self.load(f"{base},checkpoint={own}")
+        with pytest.raises(WeightsError, match=r"part\.safetensors: no checkpoint"):
+            self.load(f"{base},checkpoint={saved(changed, tmp_path / 'part.safetensors')}")
+
+    def test_a_component_that_the_base_does_not_have(self, base: Path, changed: Any, tmp_path: Path) -> None:
+        file = saved(changed, tmp_path / "a.safetensors")
+        with pytest.raises(WeightsError, match="has no transformer; it has unet, text_encoder"):
+            self.load(f"{base},transformer={file}")
+
+    def test_paths_and_scales(self, base: Path, tmp_path: Path) -> None:
+        (tmp_path / "l.safetensors").touch()
+        with pytest.raises(WeightsError, match="no file or folder"):
+            parse(f"{base},unet={tmp_path / 'missing'}")
+        with pytest.raises(InputError, match="no number"):
+            parse(f"{base},lora={tmp_path / 'l.safetensors'}:strong")
+        with pytest.raises(WeightsError, match=r"l\.safetensors"):
+            self.load(f"{base},unet={tmp_path / 'l.safetensors'}")
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(WeightsError, match=r"no config\.json"):
+            self.load(f"{base},unet={tmp_path / 'empty'}")
+
+
+class TestBaselines:
+    """Any base with what needs no training."""
+
+    def test_a_filter_takes_the_names_out(self, base: Path, tmp_path: Path) -> None:
+        found = find_pipeline(f"filter:{base}", device="cpu", target="object/church")
+        assert (found.name, found.revision != find_pipeline(str(base)).revision) == (f"filter:{base.name}", True)
+        asked = [Request("a", 1, "the church at dawn", 7.5, 2, 32, 32), Request("b", 1, "una iglesia", 7.5, 2, 32, 32)]
+        plain = [Request("a", 1, "at dawn", 7.5, 2, 32, 32), Request("b", 1, "una", 7.5, 2, 32, 32)]
+        drawn = draw(asked, found, tmp_path / "a", progress=False)
+        wanted = draw(plain, find_pipeline(str(base), device="cpu"), tmp_path / "b", progress=False)
+        for r in plain:
+            assert drawn.files[r.key].read_bytes() == wanted.files[r.key].read_bytes()
+        other = find_pipeline(f"filter:{base}", device="cpu", target="object/castle")
+        assert other.revision != found.revision
+
+    def test_a_negative_prompt_is_the_name(self, base: Path, tmp_path: Path) -> None:
+        found = find_pipeline(f"negative-prompt:{base}", device="cpu", target="object/church")
+        drawn = draw(REQUESTS[:1], found, tmp_path / "a", progress=False)
+        pipe = find_pipeline(str(base), device="cpu").load()
+        same = {"num_inference_steps": 2, "guidance_scale": 7.5, "width": 32, "height": 32, "output_type": "pil"}
+        image = pipe(
+            prompt=[REQUESTS[0].prompt] * 2,  # igmu fills a batch of small images on a CPU; the first is the same
+            negative_prompt=["church"] * 2,
+            generator=[torch.Generator("cpu").manual_seed(1) for _ in range(2)],
+            **same,
+        ).images[0]
+        from PIL import Image, ImageChops
+
+        difference = ImageChops.difference(image, Image.open(drawn.files[REQUESTS[0].key]))
+        assert max(high for _, high in difference.getextrema()) <= 1
+        assert drawn.files[REQUESTS[0].key].read_bytes() != images(str(base), tmp_path / "plain")[0]
+
+    def test_a_safety_checker_refuses_apart(self, base: Path, tmp_path: Path) -> None:
+        checked = tiny_pipeline(tmp_path / "checked", checker=True)
+        assert find_pipeline(f"safety-checker:{checked}", device="cpu").load().safety_checker is not None
+        with pytest.raises(WeightsError, match="without a safety checker"):
+            find_pipeline(f"safety-checker:{base}", device="cpu").load()
+
+    def test_one_concept_is_needed(self, base: Path) -> None:
+        for name in ("filter", "negative-prompt"):
+            with pytest.raises(InputError, match=f"{name}: needs one concept"):
+                find_pipeline(f"{name}:{base}")
+
+
+def test_what_is_not_text_to_image_is_refused_before_it_is_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+    from diffusers import DiffusionPipeline
+
+    index = tmp_path / "model_index.json"
+    index.write_text(json.dumps({"_class_name": "StableDiffusionUpscalePipeline"}))
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_, **__: str(index))
+    monkeypatch.setattr(DiffusionPipeline, "download", lambda *_, **__: pytest.fail("it was downloaded"))
+    with pytest.raises(WeightsError, match="draws no pictures from texts"):
+        find_pipeline("owner/upscaler")
+    index.write_text("{")
+    with pytest.raises(WeightsError, match="no JSON"):
+        find_pipeline("owner/broken")

@@ -1,0 +1,251 @@
+"""Images of other programs are given to rows by what they say, never by guess."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, PngImagePlugin
+from typer.testing import CliRunner
+
+from igmu_data.errors import EmptyInputError, InputError, MetadataError, OutputError, UnknownIdError
+from igmu_data.schema import Row
+from igmu_metrics.cli import app
+from igmu_metrics.images import matching, programs
+from igmu_metrics.images.layouts import find
+from igmu_metrics.images.prompts import normalized
+
+
+@pytest.fixture(scope="module")
+def rows(corpus_rows: dict[str, list[Row]]) -> dict[str, Row]:
+    return {r.id: r for r in corpus_rows["object/church"]}
+
+
+def png(path: Path, **texts: str) -> Path:
+    info = PngImagePlugin.PngInfo()
+    for name, text in texts.items():
+        info.add_text(name, text)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shade = sum(path.name.encode()) % 200
+    image = Image.new("RGB", (8, 8), (shade, 30, 200 - shade))
+    image.putpixel((0, 0), (1, 2, 3))
+    image.save(path, pnginfo=info)
+    return path
+
+
+def a1111(row: Row, seed: int, **more: Any) -> str:
+    extra = "".join(f", {k}: {v}" for k, v in more.items())
+    return (
+        f"{row.prompt}\nNegative prompt: blurry, Steps: 3\nSteps: 20, Sampler: Euler a, CFG scale: 7.5, Seed: {seed}, "
+        f'Size: 512x512, Model: sd14, Lora hashes: "a: 12, b: 34"{extra}, Version: v1.10.1'
+    )
+
+
+def comfy(text: str, seed: Any, **more: Any) -> str:
+    graph: dict[str, Any] = {
+        "3": {
+            "class_type": "KSampler",
+            "inputs": {
+                "seed": seed,
+                "steps": 20,
+                "cfg": 7.5,
+                "positive": ["12", 0],
+                "negative": ["7", 0],
+                "latent_image": ["5", 0],
+            },
+        },
+        "5": {"class_type": "EmptyLatentImage", "inputs": {"width": 512, "height": 512}},
+        "6": {"class_type": "CLIPTextEncode", "inputs": {"text": text, "clip": ["4", 1]}},
+        "7": {"class_type": "CLIPTextEncode", "inputs": {"text": "blurry", "clip": ["4", 1]}},
+        "12": {"class_type": "FluxGuidance", "inputs": {"guidance": 3.5, "conditioning": ["6", 0]}},
+    }
+    return json.dumps(graph | more)
+
+
+def matched(folder: Path, rows: dict[str, Row], **options: Any) -> dict[str, tuple[str, int] | str]:
+    """By file name: row id and seed, or why there is none."""
+    found = matching.match(folder, rows, **options)
+    return {m.path.name: (m.row.id, m.seed) if m.row is not None and m.seed is not None else m.how for m in found}
+
+
+def some(rows: dict[str, Row], n: int) -> list[Row]:
+    return [r for r in rows.values() if r.split == "forget"][:n]
+
+
+class TestPrograms:
+    def test_each_program(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        a, b, c, d = some(rows, 4)
+        png(tmp_path / "00001.png", parameters=a1111(a, 11))
+        png(tmp_path / "ComfyUI_00002_.png", prompt=comfy(b.prompt, 12), workflow="{}")
+        png(tmp_path / "ComfyUI_00003_.png", prompt=comfy(c.prompt, ["9", 0], **{"9": {"inputs": {"value": 13}}}))
+        invoke = {"positive_prompt": d.prompt, "seed": 14, "steps": 30, "cfg_scale": 7.5, "model": {"name": "sd14"}}
+        png(tmp_path / "abc.png", invokeai_metadata=json.dumps(invoke))
+        exif = Image.Exif()
+        exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + a1111(a, 15).encode("utf-16-be")
+        for name in ("x.jpg", "y.webp"):
+            image = Image.new("RGB", (8, 8), "red")
+            image.save(tmp_path / name, exif=exif)
+        got = matched(tmp_path, rows)
+        assert got["00001.png"] == (a.id, 11)
+        assert got["ComfyUI_00002_.png"] == (b.id, 12)
+        assert got["ComfyUI_00003_.png"] == (c.id, 13)
+        assert got["abc.png"] == (d.id, 14)
+        assert got["x.jpg"] == got["y.webp"] == f"2 images are of row {a.id} and seed 15"
+
+    def test_settings_are_handed_on(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        (a,) = some(rows, 1)
+        png(tmp_path / "1.png", parameters=a1111(a, 11))
+        found = matching.match(tmp_path, rows)
+        record = json.loads(matching.write(tmp_path, found).read_text())
+        given = {k: record[k] for k in ("steps", "guidance_scale", "width", "height", "model", "seed", "prompt")}
+        assert given == {
+            "steps": 20,
+            "guidance_scale": 7.5,
+            "width": 512,
+            "height": 512,
+            "model": "sd14",
+            "seed": 11,
+            "prompt": a.prompt,
+        }
+
+    def test_two_samplers_or_texts_tell_nothing(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        a, b = some(rows, 2)
+        other = json.loads(comfy(b.prompt, 12))
+        twice = {f"x{k}": v for k, v in other.items()} | {
+            "x3": {"inputs": other["3"]["inputs"] | {"positive": ["x6", 0]}}
+        }
+        png(tmp_path / "1.png", prompt=comfy(a.prompt, 11, **twice))
+        png(tmp_path / "2.png", prompt="[1, 2")
+        png(tmp_path / "3.png", prompt=json.dumps({"9": {"inputs": {"image": "a.png"}}}))
+        got = matched(tmp_path, rows)
+        assert "2 samplers and 2 texts" in got["1.png"]
+        assert "no JSON" in got["2.png"]
+        assert "no row has its prompt" in got["3.png"]
+
+    def test_a_graph_that_leads_in_circles(self) -> None:
+        graph = {
+            "1": {"inputs": {"seed": 1, "positive": ["2", 0]}},
+            "2": {"inputs": {"a": ["3", 0]}},
+            "3": {"inputs": {"a": ["2", 0]}},
+        }
+        with pytest.raises(InputError, match="0 texts"):
+            programs.comfyui(json.dumps(graph))
+
+    @pytest.mark.parametrize("seed", ["1e400", "abc", "", "NaN", "99999999999999999999999"])
+    def test_absurd_seeds(self, rows: dict[str, Row], tmp_path: Path, seed: str) -> None:
+        (a,) = some(rows, 1)
+        png(tmp_path / "1.png", parameters=a1111(a, seed))  # type: ignore[arg-type]
+        assert isinstance(matched(tmp_path, rows)["1.png"], str)
+
+
+class TestNames:
+    def test_prompt_and_seed_in_the_name_or_the_folder(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        a, b, c, d = some(rows, 4)
+        slug = normalized(a.prompt).replace(" ", "_")
+        png(tmp_path / f"{slug}_seed41.png")
+        png(tmp_path / f"00012-{b.prompt.replace(',', '')}-42.png")
+        png(tmp_path / normalized(c.prompt) / "00043.png")
+        png(tmp_path / f"{d.id}_44.png")
+        found = {(m.row.id, m.seed) for m in matching.match(tmp_path, rows) if m.row is not None}
+        assert found == {(a.id, 41), (b.id, 42), (c.id, 43), (d.id, 44)}
+
+    def test_without_a_seed_only_on_request(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        (a,) = some(rows, 1)
+        for name in ("first", "second"):
+            png(tmp_path / normalized(a.prompt) / f"{name}.png")
+        assert all("--seeds-in-order" in str(how) for how in matched(tmp_path, rows).values())
+        got = matched(tmp_path, rows, seeds_in_order=True)
+        assert got == {"first.png": (a.id, a.seeds[0]), "second.png": (a.id, a.seeds[1])}
+
+    def test_a_file_of_no_known_prompt_says_so(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        png(tmp_path / "a_cat_on_a_mat_7.png")
+        assert "no row has its prompt 'a_cat_on_a_mat'" in str(matched(tmp_path, rows)["a_cat_on_a_mat_7.png"])
+
+
+class TestTables:
+    def test_a_table_wins_over_the_file(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        a, b = some(rows, 2)
+        png(tmp_path / "1.png", parameters=a1111(a, 11))
+        (tmp_path / "prompts.csv").write_text(f'File,Prompt,Seed\n1.png,"{b.prompt.upper()}",77\n')
+        assert matched(tmp_path, rows) == {"1.png": (b.id, 77)}
+
+    def test_tables_that_cannot_be_read(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        png(tmp_path / "1.png")
+        for text, message in (
+            ("a,b\n1,2\n", "its columns are a, b"),
+            ("", "no records"),
+            ("file,prompt,seed\n1.png,x,1.5\n", r"record 1: the seed is '1\.5'"),
+        ):
+            (tmp_path / "t.csv").write_text(text)
+            with pytest.raises(MetadataError, match=message):
+                matching.match(tmp_path, rows, table=tmp_path / "t.csv")
+        (tmp_path / "t.csv").write_bytes("file,prompt\né,x".encode("utf-16"))
+        with pytest.raises(MetadataError, match="UTF-8"):
+            matching.match(tmp_path, rows, table=tmp_path / "t.csv")
+
+
+class TestWriting:
+    def test_what_is_written_is_what_score_reads(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        a, b = some(rows, 2)
+        png(tmp_path / "1.png", parameters=a1111(a, 11))
+        png(tmp_path / "deep" / "2.png", parameters=a1111(b, 12))
+        matching.write(tmp_path, matching.match(tmp_path, rows))
+        table = find(tmp_path, "metadata", rows)
+        assert sorted(table.keys) == sorted([(a.id, 11), (b.id, 12)])
+
+    def test_what_is_left_out_is_listed_and_not_scored(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        (a,) = some(rows, 1)
+        png(tmp_path / "1.png", parameters=a1111(a, 11))
+        png(tmp_path / "2.png")
+        lines = matching.write(tmp_path, matching.match(tmp_path, rows)).read_text().splitlines()
+        assert json.loads(lines[1]) == {"file_name": "2.png", "left_out": "no row has its prompt '2'"}
+        assert find(tmp_path, "metadata", rows).keys == [(a.id, 11)]
+
+    def test_a_prompt_and_a_seed_are_enough(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        a, b = some(rows, 2)
+        for name in ("1.png", "2.png"):
+            png(tmp_path / name)
+        lines = [
+            {"file_name": "1.png", "prompt": a.prompt, "seed": 1},
+            {"file_name": "2.png", "prompt": f" {b.prompt.upper()}.", "seed": 2},
+        ]
+        path = tmp_path / "metadata.jsonl"
+        path.write_text("\n".join(map(json.dumps, lines)))
+        assert sorted(find(tmp_path, "metadata", rows).keys) == sorted([(a.id, 1), (b.id, 2)])
+        path.write_text(json.dumps(lines[0]) + "\n" + json.dumps(lines[1] | {"prompt": "a cat"}))
+        with pytest.raises(UnknownIdError, match=r"line 2: no row has its prompt 'a cat'"):
+            find(tmp_path, "metadata", rows)
+
+    def test_another_metadata_is_not_replaced_unasked(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        (a,) = some(rows, 1)
+        png(tmp_path / "1.png", parameters=a1111(a, 11))
+        (tmp_path / "metadata.jsonl").write_text("{}\n")
+        found = matching.match(tmp_path, rows)
+        with pytest.raises(OutputError, match="--replace"):
+            matching.write(tmp_path, found)
+        assert (tmp_path / "metadata.jsonl").read_text() == "{}\n"
+        matching.write(tmp_path, found, replacing=True)
+        matching.write(tmp_path, found)  # the same again is no replacing
+
+    def test_nothing_matched(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        png(tmp_path / "1.png")
+        with pytest.raises(EmptyInputError, match="none of 1 images"):
+            matching.write(tmp_path, matching.match(tmp_path, rows))
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(EmptyInputError, match="no images"):
+            matching.match(tmp_path / "empty", rows)
+
+
+def test_the_command(bench_folder: Path, rows: dict[str, Row], tmp_path: Path) -> None:
+    a, b = some(rows, 2)
+    png(tmp_path / "1.png", parameters=a1111(a, 11))
+    png(tmp_path / "2.png", parameters=a1111(b, 12).replace(",", " ,", 1))
+    png(tmp_path / "3.png")
+    arguments = ["match", str(tmp_path), "--config", "object.church", "--bench", str(bench_folder)]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert "1 images by exact prompt, A1111" in done.output
+    assert "not matched: 3.png" in done.output
+    assert f"{tmp_path / 'metadata.jsonl'}: 2 of 3 images of object.church" in done.output.replace("\n", "")

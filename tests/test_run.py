@@ -1,0 +1,243 @@
+"""One command from models to a report: what it makes, what it refuses, what a second run does."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from igmu_data.errors import InputError, MetadataError, OutOfRangeError
+from igmu_data.rows.rounds import ROUNDS, rounds
+from igmu_data.schema import Row
+from igmu_metrics.cli import app
+from igmu_metrics.running.plan import Plan, checked, named, read, written
+from igmu_metrics.running.run import Pace
+from igmu_metrics.scorecard import read as read_card
+
+CHURCH = {
+    "original": "sandbox:original/church",
+    "unlearned": {"esd": "sandbox:esd/church"},
+    "configs": ["sandbox.church"],
+    "protocol": "1",
+    "seeds_per_row": 1,
+    "generation": {"steps": 2},
+    "scoring": {"detector": "sandbox", "clip": "sandbox"},
+}
+
+
+def run_file(path: Path, **changes: Any) -> Path:
+    path.write_text(yaml.safe_dump(CHURCH | changes))
+    return path
+
+
+def igmu(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["run", *map(str, arguments)])
+
+
+def stable(folder: Path) -> dict[str, bytes]:
+    """What a run's folder holds, but for times."""
+    return {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and p.suffix in (".png", ".json", ".jsonl", ".yaml") and p.name != "runs.jsonl"
+    }
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    folder = tmp_path_factory.mktemp("run")
+    return folder / "out", igmu(run_file(folder / "run.yaml"), "--out", folder / "out")
+
+
+class TestWhatItMakes:
+    def test_images_cards_and_a_report(self, done: tuple[Path, Result]) -> None:
+        out, result = done
+        assert result.exit_code == 0, result.output
+        card = read_card(out / "cards" / "esd.sandbox.church.json")
+        assert (card.model, card.original_model, card.config) == ("esd", "original", "sandbox.church")
+        for model in ("original", "esd"):
+            folder = out / "images" / "sandbox.church" / model
+            assert len(list(folder.glob("*.png"))) == len(card.generations)
+        assert (out / "report.html").stat().st_size > 10_000
+        models = json.loads((out / "models.json").read_text())["sandbox.church"]
+        assert {m["model"] for m in models.values()} == {"sandbox:original", "sandbox:esd/church"}
+        assert f"report: {out / 'report.html'}" in result.output.replace("\n", "")
+
+    def test_the_folder_holds_its_own_run_file(self, done: tuple[Path, Result], tmp_path: Path) -> None:
+        out, _ = done
+        copy = shutil.copytree(out, tmp_path / "copy")
+        before = stable(copy)
+        again = igmu(copy / "run.yaml", "--out", copy)
+        assert again.exit_code == 0, again.output
+        assert stable(copy) == before
+
+    def test_only_what_is_missing_is_made(self, done: tuple[Path, Result], tmp_path: Path) -> None:
+        copy = shutil.copytree(done[0], tmp_path / "copy")
+        before = stable(copy)
+        for path in list(copy.rglob("esd/*.png"))[:2]:
+            path.unlink()
+        shutil.rmtree(copy / "cards")
+        assert igmu(copy / "run.yaml", "--out", copy).exit_code == 0
+        assert stable(copy) == before
+
+    def test_a_dry_run_says_how_many_and_makes_nothing(self, tmp_path: Path) -> None:
+        result = igmu(run_file(tmp_path / "run.yaml"), "--out", tmp_path / "out", "--dry-run")
+        assert result.exit_code == 0
+        assert "2 models, sandbox.church 29 prompts: 58 images, 58 of them to generate" in result.output
+        assert not (tmp_path / "out").exists()
+
+    def test_another_persons_verify_makes_the_cards_again(self, done: tuple[Path, Result], tmp_path: Path) -> None:
+        copy = shutil.copytree(done[0], tmp_path / "copy")
+        whole = CliRunner().invoke(app, ["verify", str(copy)])
+        assert whole.exit_code == 0, whole.output
+        assert "its images give the same lines" in whole.output.replace("\n", " ")
+        first, second = sorted((copy / "images" / "sandbox.church" / "esd").glob("*.png"))[:2]
+        data = first.read_bytes()
+        first.write_bytes(second.read_bytes())
+        second.write_bytes(data)
+        assert CliRunner().invoke(app, ["verify", str(copy)]).exit_code != 0
+
+    def test_options_take_precedence(self, tmp_path: Path) -> None:
+        result = igmu(
+            *(run_file(tmp_path / "run.yaml"), "--unlearned", "a=sandbox:uce/church", "--unlearned"),
+            *("filter:sandbox:original/church", "--protocol", "2", "--dry-run", "--out", tmp_path / "out"),
+        )
+        assert "3 models" in result.output, result.output
+
+
+@pytest.mark.slow
+def test_several_concepts_give_a_table_over_them(tmp_path: Path) -> None:
+    plan = run_file(
+        tmp_path / "run.yaml",
+        configs=["sandbox.church", "sandbox.van-gogh"],
+        original="sandbox:original",
+        unlearned={"filter": "filter:sandbox:original"},
+    )
+    result = igmu(plan, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "Mean over 2 concepts" in result.output
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_resumed_to_the_same_bytes(done: tuple[Path, Result], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    plan = run_file(tmp_path / "run.yaml")
+    command = [sys.executable, "-c", "from igmu_metrics.cli import main; main()", "run", str(plan), "--out", str(out)]
+    for seconds in (4.0, 7.0, 9.0, 11.0):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(command, check=True, capture_output=True)
+    assert stable(out) == stable(done[0])
+
+
+class TestRefused:
+    def refused(self, result: Result, *says: str) -> None:
+        error = result.exception
+        text = f"{result.output} {error}"
+        assert isinstance(error, (InputError, MetadataError, OutOfRangeError)) or result.exit_code == 2, text
+        for one in says:
+            assert one in text
+
+    @pytest.mark.parametrize(
+        ("changes", "says"),
+        [
+            ({"configs": ["sandbox"]}, "gathers 2 concepts"),
+            ({"configs": ["sandbox.church", "sandbox.church"]}, "twice"),
+            ({"protocol": "most"}, "lite, full or a number"),
+            ({"protocol": 11}, "1..10"),
+            ({"unlearned": {}}, "unlearned"),
+            ({"unlearned": {"original": "sandbox:esd/church"}}, "model name 'original'"),
+            ({"unlearned": {"../x": "sandbox:esd/church"}}, "model name '../x'"),
+            ({"scoring": {"detektor": "sandbox"}}, "did you mean 'detector'?"),
+            ({"scoring": {"config": "object.cat"}}, "no setting 'config'"),
+            ({"generation": {"steps": 0}}, "generation.steps"),
+            ({"orignal": "x"}, "did you mean 'original'?"),
+            ({"seeds_per_row": 6}, "seeds_per_row"),
+        ],
+    )
+    def test_a_wrong_key_or_value(self, tmp_path: Path, changes: dict[str, Any], says: str) -> None:
+        out = tmp_path / "out"
+        self.refused(igmu(run_file(tmp_path / "run.yaml", **changes), "--out", out), says)
+        assert not out.exists()
+
+    @pytest.mark.parametrize(
+        ("text", "says"), [("[1, 2]", "holds no keys"), ("a: [", "not YAML"), ("1: 2", "keys must be words")]
+    )
+    def test_what_is_no_run_file(self, tmp_path: Path, text: str, says: str) -> None:
+        (tmp_path / "run.yaml").write_text(text)
+        self.refused(igmu(tmp_path / "run.yaml", "--out", tmp_path / "out"), says)
+
+    def test_yaml_that_would_run_code(self, tmp_path: Path) -> None:
+        trace = tmp_path / "ran"
+        (tmp_path / "run.yaml").write_text(f"original: !!python/object/apply:os.mkdir [{trace}]\n")
+        self.refused(igmu(tmp_path / "run.yaml", "--out", tmp_path / "out"), "not YAML")
+        assert not trace.exists()
+
+    def test_code_in_a_run_file_wants_trust(self, tmp_path: Path) -> None:
+        code = tmp_path / "method.py"
+        code.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\ndef erase(pipe): return pipe\n")
+        plan = run_file(tmp_path / "run.yaml", unlearned={"mine": f"sandbox:original/church,code={code}:erase"})
+        self.refused(igmu(plan, "--out", tmp_path / "out"), "--trust-code")
+        assert not (tmp_path / "ran").exists()
+
+    def test_another_run_in_the_folder(self, done: tuple[Path, Result], tmp_path: Path) -> None:
+        copy = shutil.copytree(done[0], tmp_path / "copy")
+        before = stable(copy)
+        self.refused(igmu(copy / "run.yaml", "--out", copy, "--seeds-per-row", "2"), "another run", "seeds_per_row")
+        assert stable(copy) == before
+
+    def test_without_models(self, tmp_path: Path) -> None:
+        self.refused(igmu("--config", "object.church", "--out", tmp_path / "out"), "--original is missing")
+        self.refused(igmu("--original", "a/b", "--config", "object.church"), "--unlearned is missing")
+
+
+def test_models_are_named() -> None:
+    assert named(["x=a/b", "owner/name@v1", "filter:owner/base"]) == {
+        "x": "a/b",
+        "name-v1": "owner/name@v1",
+        "filter": "filter:owner/base",
+    }
+    with pytest.raises(InputError, match="a name of its own"):
+        named(["a/model", "b/model"])
+
+
+def test_a_plan_is_written_and_read_back(tmp_path: Path) -> None:
+    plan = checked(Plan(**CHURCH))
+    (tmp_path / "run.yaml").write_text(written(plan))
+    assert read(tmp_path / "run.yaml") == plan
+
+
+def test_the_time_is_told_once_the_first_images_are_there() -> None:
+    now, said = [0.0], []
+    pace = Pace(1000, lambda: now[0], said.append)
+    for _ in range(5):
+        now[0] += 8.0
+        pace.drawn(4)
+    assert said == ["2 s an image: about 33 min for 988 more\n"]
+
+
+class TestRounds:
+    def test_every_prefix_is_balanced(self, corpus_rows: dict[str, list[Row]]) -> None:
+        for rows in (corpus_rows["object/church"], corpus_rows["style/van-gogh"]):
+            found = rounds(rows)
+            for of in ("split", "probe", "attack_family", "language"):
+                for value in {getattr(r, of) for r in rows}:
+                    own = [found[r.id] for r in rows if getattr(r, of) == value]
+                    for last in range(1, ROUNDS + 1):
+                        assert abs(sum(n <= last for n in own) - len(own) * last / ROUNDS) <= 2.5, (of, value, last)
+
+    def test_they_depend_on_the_rows_alone(self, corpus_rows: dict[str, list[Row]]) -> None:
+        rows = corpus_rows["object/church"]
+        assert rounds(rows) == rounds(reversed(rows))
