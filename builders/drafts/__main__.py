@@ -30,6 +30,7 @@ KEYS: Final = (
 CELLS: Final = frozenset(
     {"subclass", "misspelling", "leetspeak", "indirect", "mixed-language", "composition", "superclass"}
 )
+_PLACES: Final = ("{a}", "{name}", "{names}", "{adjective}")
 PLACE: Final = re.compile(r"\{[a-z]+\}")
 _BRITISH: Final = re.compile(
     r"\b(?:\w*colour\w*|grey(?!hound)\w*|harbour\w*|centre\w*|theatre\w*|favour\w*|neighbour\w*|jewellery|travell\w+|"
@@ -144,12 +145,7 @@ def _scenes(given: dict[str, Any], least: dict[str, int]) -> Iterator[str]:
                 yield f"scenes.{register}: {pair!r} is no pair"
                 continue
             text, stripped = pair
-            if len(PLACE.findall(text)) != 1 or PLACE.search(text).group() not in (
-                "{a}",
-                "{name}",
-                "{names}",
-                "{adjective}",
-            ):  # type: ignore[union-attr]
+            if [p for p in PLACE.findall(text) if p in _PLACES] != PLACE.findall(text)[:1] or "{" not in text:
                 yield f"not exactly one {{a}}, {{name}} or {{names}}: {text!r}"
             article = given.get("article") and re.search(r"\ban? \{names?\}", text)
             if article or ("{a}" in text and re.search(r"\b(?:an?|the) \{a\}", text)):

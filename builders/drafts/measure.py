@@ -80,9 +80,9 @@ def problems(concept: Concept, rows: Sequence[Row]) -> Iterator[str]:
         yield f"self-BLEU-4 {bleu:.3f}"
     if (share := distinct_n(prompts, 2)) < DISTINCT:
         yield f"distinct-2 {share:.3f}"
-    texts = [(r.prompt, content_words(r.prompt)) for r in direct if r.register_ in ("sentence", "long")]
-    for i, (text, words) in enumerate(texts):
-        for other, theirs in texts[:i]:
+    longer = [(r.prompt, content_words(r.prompt)) for r in direct if r.register_ in ("sentence", "long")]
+    for i, (text, words) in enumerate(longer):
+        for other, theirs in longer[:i]:
             if overlap(words, theirs) > ALIKE:
                 yield f"too alike: {text!r} ~ {other!r}"
     yield from rounds(rows)

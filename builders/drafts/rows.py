@@ -177,12 +177,12 @@ def forget(concept: Concept) -> Iterator[Row]:
             probe="direct",
             own_concept=concept.id,
         )
-    for scene in translated(kind_of(concept)):
+    for common in translated(kind_of(concept)):
         yield make(
             concept,
             "sentence",
-            scene.en.replace("{a}", concept.phrase()).replace("{name}", concept.label),
-            stripped=scene.stripped,
+            common.en.replace("{a}", concept.phrase()).replace("{name}", concept.label),
+            stripped=common.stripped,
             split="forget",
             probe="direct",
             own_concept=concept.id,
@@ -293,8 +293,8 @@ def probes(concept: Concept) -> Iterator[Row]:
         )
     for turn, scene in enumerate(ordered(scenes, f"{concept.id} superclass")[:CELL] if concept.superclasses else ()):
         wider = concept.superclasses[turn % len(concept.superclasses)]
-        bare = (wider.partition(" ")[2] or wider) if concept.article else wider
-        text = scene.text.replace("{a}", wider).replace("{name}", bare)
+        noun = (wider.partition(" ")[2] or wider) if concept.article else wider
+        text = scene.text.replace("{a}", wider).replace("{name}", noun)
         yield make(
             concept, scene.register, text, stripped=scene.stripped, split="retain", probe="superclass", own_concept=None
         )
