@@ -291,7 +291,12 @@ def probes(concept: Concept) -> Iterator[Row]:
         yield make(
             concept, "sentence", text, stripped=other, split="forget", probe="composition", own_concept=concept.id
         )
-    for turn, scene in enumerate(ordered(scenes, f"{concept.id} superclass")[:CELL] if concept.superclasses else ()):
+    # A phrase with its article fits where a style's name follows one of these words, not before a noun.
+    fits = [
+        s for s in scenes if concept.domain != "style" or re.search(r"\b(?:of|by|after|from) \{name\}(?!\w)", s.text)
+    ]
+    wide = list(_laps(ordered(fits, f"{concept.id} superclass")))[:CELL] if concept.superclasses else []
+    for turn, scene in enumerate(wide):
         wider = concept.superclasses[turn % len(concept.superclasses)]
         noun = (wider.partition(" ")[2] or wider) if concept.article else wider
         text = scene.text.replace("{a}", wider).replace("{name}", noun)
