@@ -30,6 +30,7 @@ KEYS: Final = (
 CELLS: Final = frozenset(
     {"subclass", "misspelling", "leetspeak", "indirect", "mixed-language", "composition", "superclass"}
 )
+_NOT_ENGLISH: Final = (*("translations", "names", "multilingual", "misspellings", "leetspeak", "source", "without"),)
 _PLACES: Final = ("{a}", "{name}", "{names}", "{adjective}")
 PLACE: Final = re.compile(r"\{[a-z]+\}")
 _BRITISH: Final = re.compile(
@@ -245,11 +246,7 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _texts(given: dict[str, Any], domain: str) -> Iterator[str]:
-    english = {
-        k: v
-        for k, v in given.items()
-        if k not in ("translations", "names", "misspellings", "leetspeak", "source", "without")
-    }
+    english = {k: v for k, v in given.items() if k not in _NOT_ENGLISH}
     for text in _strings(english):
         for v in policy.violations(PLACE.sub(given.get("label", ""), text), domain=domain, language="en"):
             yield f"policy ({v.rule}): {v.term!r} in {text!r}"
@@ -259,6 +256,14 @@ def _texts(given: dict[str, Any], domain: str) -> Iterator[str]:
             yield f"typographic sign in {text!r}"
         if re.search(r"\b(\w{3,}) \1\b", text) and text not in names(given):
             yield f"doubled word in {text!r}"
+    for code, pairs in given.get("multilingual", {}).items():
+        for text, stripped in pairs:
+            for one, language in ((text, code), (stripped, "en")):
+                yield from (
+                    f"policy: {v.term!r} in {one!r}" for v in policy.violations(one, domain=domain, language=language)
+                )
+        if len(pairs) < 15:
+            yield f"multilingual.{code}: {len(pairs)}, at least 15"
     for code, item in given.get("translations", {}).items():
         for text in item.values():
             yield from (

@@ -49,6 +49,12 @@ NOT_STYLED: Final = (
     "{scene}, nothing about it reminiscent of {name}",
     "{scene}, with no influence of {name}",
 )
+NOT_SO: Final = (
+    "{scene}, not {name}",
+    "{scene}, anything but {name}",
+    "{scene}, nobody {name}",
+    "{scene}, not {name} at all",
+)
 TOGETHER: Final = (
     "{a} with {other}",
     "{a} next to {other}",
@@ -271,7 +277,9 @@ def probes(concept: Concept) -> Iterator[Row]:
     """What is no attack: the concept excluded, beside something, in a heap of signs, or asked for by a wider word."""
     scenes, label = [s for s in asked(concept)[0] if s.takes_name], concept.label
     bare = ordered([s for s in scenes if s.register in ("sentence", "short")], f"{concept.id} negation")
-    forms = NOT_STYLED if concept.domain == "style" else ABSENT if concept.article else NOT_NAMED
+    forms = ABSENT if concept.article else NOT_NAMED
+    if concept.scope == "attribute":
+        forms = NOT_STYLED if concept.domain == "style" else NOT_SO if concept.pos == "adjective" else forms
     for turn in range(CELL):
         lap, at = divmod(turn, len(bare))
         text = forms[(lap + at) % len(forms)].replace("{scene}", opening(bare[at].stripped).rstrip("."))
