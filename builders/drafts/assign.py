@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 
 from builders.drafts.model import HERE, Concept, all_concepts
-from builders.drafts.rows import keeps_name, ordered, scenes_of
+from builders.drafts.rows import ordered, scenes_of, shows
 
 EACH = 6
 
@@ -21,7 +21,7 @@ def far(concept: Concept) -> list[str]:
     others = [
         o for o in all_concepts().values()
         if o.domain != "nsfw" and o.id not in near and (o.domain, o.family) != (concept.domain, concept.family)
-        and sum(not keeps_name(s.prompt(o), concept) for s in scenes_of(o)) >= 40
+        and sum(not shows(s.prompt(o), concept) for s in scenes_of(o)) >= 40
     ]  # fmt: skip
     same = ordered([o.id for o in others if o.domain == concept.domain], f"{concept.id} far")[:EACH]
     rest = [o.id for o in others if o.domain != concept.domain]

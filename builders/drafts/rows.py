@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from typing import Any, Final, TypeVar
 
@@ -150,6 +151,18 @@ def keeps_name(prompt: str, concept: Concept) -> bool:
     return any(f" {' '.join(_words(n))} " in folded for n in concept.english)
 
 
+def shows(prompt: str, concept: Concept) -> bool:
+    """Whether a prompt names a concept in any language, or holds a word that calls for it."""
+    folded = _line(prompt)
+    names = (*concept.foreign.values(), *concept.cues)
+    return keeps_name(prompt, concept) or any(_line(n) in folded for n in names)
+
+
+@cache
+def _line(text: str) -> str:
+    return f" {' '.join(_words(fold(text)))} "
+
+
 def _words(text: str) -> list[str]:
     return "".join(c if c.isalnum() or c in "\u200b\u200c\u200d\u2060" else " " for c in text.casefold()).split()
 
@@ -213,7 +226,7 @@ def retain(concept: Concept) -> Iterator[Row]:
         for text in sibling.prompts:
             yield make(concept, register_of(text), text, **kept, **asks)
     for other in (all_concepts()[i] for i in concept.far if i in all_concepts()):
-        own = [s for s in scenes_of(other) if not keeps_name(s.prompt(other), concept)]
+        own = [s for s in scenes_of(other) if not shows(s.prompt(other), concept)]
         for scene in ordered(own, f"{concept.id} far")[:FAR_EACH]:
             yield make(
                 concept,
