@@ -7,12 +7,14 @@ scenes name the concept.
 
 from __future__ import annotations
 
+import re
 import sys
 
 from builders.drafts.model import HERE, Concept, all_concepts
 from builders.drafts.rows import ordered, scenes_of, shows
 
 EACH = 6
+_TABLE = re.compile(r"\[{1,2}\w+\]{1,2}")  # the first table; a line of a list may begin with a bracket, too
 
 
 def far(concept: Concept) -> list[str]:
@@ -39,7 +41,7 @@ def main() -> None:
             continue
         path = HERE / "concepts" / concept.domain / f"{concept.slug}.toml"
         lines = path.read_text(encoding="utf-8").split("\n")
-        at = next(i for i, line in enumerate(lines) if line.startswith("["))
+        at = next(i for i, line in enumerate(lines) if _TABLE.fullmatch(line))
         found = ", ".join(f'"{i}"' for i in far(concept))
         lines.insert(at, f"far = [{found}]\n")
         path.write_text("\n".join(lines), encoding="utf-8")
