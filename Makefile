@@ -20,8 +20,8 @@ test: $(READY)
 slow: $(READY)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m slow -n 2 --dist loadfile
 
-# Plants small defects one by one, each of which some test has to notice, and runs what takes too long for CI. About a
-# quarter of an hour on two free cores. pytest's 5 says that no test is marked so.
+# Plants small defects one by one, each of which some test has to notice, and runs what takes too long for CI. About
+# half an hour on two cores. pytest's 5 says that no test is marked so.
 nightly: $(READY)
 	$(PY) -m builders.mutants
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m nightly -n 2 --dist loadfile || test $$? -eq 5

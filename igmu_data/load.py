@@ -259,8 +259,8 @@ def checked_row(fields: Mapping[str, Any], place: str) -> Row:
         row = Row(**fields)
     except ValidationError as error:
         first = error.errors()[0]
-        # A text may be unfit to read, so none is quoted.
-        value = "" if isinstance(first["input"], str) else f" is {first['input']!r}"
+        # A text may be unfit to read, so none is quoted; of what is missing, the input is the whole row.
+        value = "" if isinstance(first["input"], str | dict) else f" is {first['input']!r}"
         what = f"{'.'.join(map(str, first['loc']))}{value}: {first['msg']}"
         raise CorpusError(
             f"{place}: row {fields.get('id')!r} is of another corpus ({what}). Give another --bench."
