@@ -23,7 +23,7 @@ from igmu_data.schema import Row
 from igmu_data.taxonomy import concept
 from igmu_metrics.cli import app
 from igmu_metrics.images import folder as drawn
-from igmu_metrics.images import pipelines
+from igmu_metrics.images import published
 from igmu_metrics.report import page
 from igmu_metrics.sandbox import demo
 from igmu_metrics.scorecard import Figure, read
@@ -109,7 +109,7 @@ def test_a_second_run_draws_nothing_and_finds_the_same(
     def load(*arguments: Any) -> Any:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr(pipelines, "_load", load)
+    monkeypatch.setattr(published, "put_onto", load)
     demo.run(out, ["church"])
     assert everything(out) == before
     assert capsys.readouterr().out == printed
@@ -118,7 +118,7 @@ def test_a_second_run_draws_nothing_and_finds_the_same(
 def test_interrupted_and_started_again(done: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, _ = done
     calls: list[set[tuple[str, int]]] = []
-    real, fatal = pipelines._load, 5
+    real, fatal = published.put_onto, 5
 
     def load(*arguments: Any) -> Any:
         pipe = real(*arguments)
@@ -131,7 +131,7 @@ def test_interrupted_and_started_again(done: tuple[Path, str], tmp_path: Path, m
 
         return call
 
-    monkeypatch.setattr(pipelines, "_load", load)
+    monkeypatch.setattr(published, "put_onto", load)
     with pytest.raises(KeyboardInterrupt):
         demo.run(tmp_path, ["church"])
     drawn_before = len(list((tmp_path / "church" / "drawn").rglob("*.png")))

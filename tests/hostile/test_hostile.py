@@ -48,7 +48,7 @@ def thrown(name: str, n: int, root: Path) -> None:
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_few(name: str, tmp_path: Path) -> None:
-    thrown(name, 15, tmp_path)
+    thrown(name, 5, tmp_path)
 
 
 @pytest.mark.slow
