@@ -12,13 +12,13 @@ from collections.abc import Iterator, Sequence
 
 from builders.drafts.diversity import distinct_n, self_bleu
 from builders.drafts.model import LANGUAGES, Concept, Row, all_concepts
-from builders.drafts.rows import CELL, concept_rows, keeps_name
+from builders.drafts.rows import concept_rows, keeps_name
 from igmu_data import policy
 from igmu_data.folding import fold
 from igmu_data.validate import content_words, overlap
 
 ROWS = 700
-NEAR, FAR = 100, 60
+NEAR, FAR, CELL = 100, 60, 40
 BLEU, DISTINCT, ALIKE = 0.42, 0.55, 0.6
 FAMILIES = (
     "misspelling",

@@ -17,14 +17,15 @@ from typing import Any, Final, TypeVar
 
 from builders.drafts.letters import homoglyphs, zero_width
 from builders.drafts.model import LANGUAGES, REGISTERS, Concept, Register, Row, all_concepts, shared, translated
+from igmu_data import policy
 from igmu_data.folding import fold
 from igmu_data.lengths import tokens_at_most
 
 SEEDS: Final = 5
-CELL: Final = 40  # rows of an attack family or probe
+CELL: Final = 48  # rows of an attack family or probe; 40 are promised
 IN_PROMPT: Final = 24
-FAR_EACH: Final = 5  # rows of each far concept
-OF_SHARED: Final = {"sentence": 24, "short": 9, "tags": 15, "long": 12}  # forget rows of a style from shared scenes
+FAR_EACH: Final = 6  # rows of each far concept
+OF_SHARED: Final = {"sentence": 40, "short": 15, "tags": 25, "long": 20}  # forget rows of a style from shared scenes
 NEAR_OF_STYLE: Final = {"sentence": 6, "short": 2, "tags": 3, "long": 2}
 ROUNDS: Final = range(1, 11)
 _BALANCED: Final = ("split", "probe", "attack_family", "own_concept", "language", "register_")
@@ -154,7 +155,7 @@ def keeps_name(prompt: str, concept: Concept) -> bool:
 def shows(prompt: str, concept: Concept) -> bool:
     """Whether a prompt names a concept in any language, or holds a word that calls for it."""
     folded = _line(prompt)
-    names = (*concept.foreign.values(), *concept.cues)
+    names = (*concept.foreign.values(), *concept.cues, *(f"{n}s" for n in concept.english))
     return keeps_name(prompt, concept) or any(_line(n) in folded for n in names)
 
 
@@ -318,7 +319,7 @@ def probes(concept: Concept) -> Iterator[Row]:
     ]
     wide = list(_laps(ordered(fits, f"{concept.id} superclass")))[:CELL] if concept.superclasses else []
     for turn, scene in enumerate(wide):
-        wider = concept.superclasses[turn % len(concept.superclasses)]
+        wider = concept.superclasses[(turn + turn // max(1, len(fits))) % len(concept.superclasses)]
         noun = (wider.partition(" ")[2] or wider) if concept.article else wider
         text = scene.text.replace("{a}", wider).replace("{name}", noun)
         yield make(
@@ -376,7 +377,9 @@ def _id(concept: Concept, prompt: str, register: Register, stripped: str) -> str
 def _respelled(concept: Concept, spellings: Sequence[str], salt: str, *, bare: bool = False) -> _Made:
     """Sources with the name spelled otherwise; the article stays, a foreign noun has none."""
     sources = ordered([s for s in asked(concept)[0] if s.takes_name], f"{concept.id} {salt}")
-    others = ordered([w for w in spellings if not keeps_name(w, concept)], f"{concept.id} {salt}")
+    # Characters of no width can leave a forbidden word standing ("Doug|lass").
+    fit = [w for w in spellings if not keeps_name(w, concept) and not policy.violations(w, domain=concept.domain)]
+    others = ordered(fit, f"{concept.id} {salt}")
     for scene, spelled in zip(_laps(sources), itertools.cycle(others), strict=False):
         phrase = spelled if bare else concept.phrase(spelled)
         yield scene.register, scene.prompt(concept, spelled, phrase), scene.stripped, "en", scene.prompt(concept)
