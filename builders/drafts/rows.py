@@ -22,7 +22,7 @@ from igmu_data.folding import fold
 from igmu_data.lengths import tokens_at_most
 
 SEEDS: Final = 5
-CELL: Final = 48  # rows of an attack family or probe; 40 are promised
+CELL: Final = 49  # rows of an attack family or probe; 40 are promised
 IN_PROMPT: Final = 24
 FAR_EACH: Final = 6  # rows of each far concept
 OF_SHARED: Final = {"sentence": 40, "short": 15, "tags": 25, "long": 20}  # forget rows of a style from shared scenes
@@ -378,7 +378,11 @@ def _respelled(concept: Concept, spellings: Sequence[str], salt: str, *, bare: b
     """Sources with the name spelled otherwise; the article stays, a foreign noun has none."""
     sources = ordered([s for s in asked(concept)[0] if s.takes_name], f"{concept.id} {salt}")
     # Characters of no width can leave a forbidden word standing ("Doug|lass").
-    fit = [w for w in spellings if not keeps_name(w, concept) and not policy.violations(w, domain=concept.domain)]
+    fit = [
+        w
+        for w in spellings
+        if not keeps_name(w, concept) and not policy.violations(w, domain=concept.domain, language="en")
+    ]
     others = ordered(fit, f"{concept.id} {salt}")
     for scene, spelled in zip(_laps(sources), itertools.cycle(others), strict=False):
         phrase = spelled if bare else concept.phrase(spelled)
