@@ -17,7 +17,14 @@ CONCEPTS = tuple(model.all_concepts())
 FILES = sorted((model.HERE / "concepts").glob("*/*.toml"))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.stem}")
+# A third of a second a file: some by default, the others with the slow ones.
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(p, id=f"{p.parent.name}/{p.stem}", marks=pytest.mark.slow if at % 12 else ())
+        for at, p in enumerate(FILES)
+    ],
+)
 def test_a_program_sees_no_fault(path: Path) -> None:
     assert list(checker.problems(path)) == []
 
