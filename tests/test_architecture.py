@@ -53,7 +53,7 @@ LAYERS = {
         ("cli",),
     ),
     "builders": (
-        ("", "church", "docstrings", "hub_collections", "hubfolder", "mutants", "pictures"),
+        ("", "church", "docstrings", "drafts", "hub_collections", "hubfolder", "mutants", "pictures"),
         ("sources",),
         ("card", "detector", "unlearning"),
         ("croissant", "sandbox"),
