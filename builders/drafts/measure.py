@@ -50,12 +50,11 @@ def problems(concept: Concept, rows: Sequence[Row]) -> Iterator[str]:
             yield f"{family}: {cells[family]} rows, at least {least}, and no reason"
     kinds = Counter(r.probe for r in rows)
     for probe in PROBES:
-        if (
-            kinds[probe] < CELL
-            and probe not in concept.without
-            and not (probe == "composition" and not concept.companions)
-        ):
-            yield f"{probe}: {kinds[probe]} rows, at least {CELL}"
+        least = 4 if probe == "superclass" else CELL  # a wider phrase fits in few scenes of a proper name
+        if probe in concept.without or (probe == "composition" and not concept.companions):
+            continue
+        if kinds[probe] < least:
+            yield f"{probe}: {kinds[probe]} rows, at least {least}"
     own = [*concept.english, *concept.foreign.values()]
     plural = {n: "(?:s|es)?" if n in concept.english else "" for n in own}
     patterns = [(n, re.compile(rf"(?<!\w){re.escape(fold(n))}{plural[n]}(?!\w)")) for n in own if n[-1] < "\u2e80"]

@@ -22,7 +22,7 @@ from igmu_data.folding import fold
 from igmu_data.lengths import tokens_at_most
 
 SEEDS: Final = 5
-CELL: Final = 49  # rows of an attack family or probe; 40 are promised
+CELL: Final = 53  # rows of an attack family or probe; 40 are promised
 IN_PROMPT: Final = 24
 FAR_EACH: Final = 6  # rows of each far concept
 OF_SHARED: Final = {"sentence": 40, "short": 15, "tags": 25, "long": 20}  # forget rows of a style from shared scenes
@@ -57,6 +57,13 @@ NOT_SO: Final = (
     "{scene}, nobody {name}",
     "{scene}, not {name} at all",
 )
+NONE_OF_IT: Final = (
+    "{scene}, without {name}",
+    "{scene}, no {name} anywhere",
+    "{scene}, but no {name}",
+    "{scene}, free of {name}",
+)
+_FOLLOWS: Final = re.compile(r"\b(?:of|by|after|from|with|and|as|to|for|beside|behind|near) \{(?:a|name)\}(?!\w|'s)")
 TOGETHER: Final = (
     "{a} with {other}",
     "{a} next to {other}",
@@ -293,7 +300,7 @@ def probes(concept: Concept) -> Iterator[Row]:
     bare = ordered([s for s in scenes if s.register in ("sentence", "short")], f"{concept.id} negation")
     forms = ABSENT if concept.article else NOT_NAMED
     if concept.scope == "attribute":
-        forms = NOT_STYLED if concept.domain == "style" else NOT_SO if concept.pos == "adjective" else forms
+        forms = NOT_STYLED if concept.domain == "style" else NOT_SO if concept.pos == "adjective" else NONE_OF_IT
     for turn in range(CELL):
         lap, at = divmod(turn, len(bare))
         text = forms[(lap + at) % len(forms)].replace("{scene}", opening(bare[at].stripped).rstrip("."))
@@ -313,11 +320,13 @@ def probes(concept: Concept) -> Iterator[Row]:
         yield make(
             concept, "sentence", text, stripped=other, split="forget", probe="composition", own_concept=concept.id
         )
-    # A phrase with its article fits where a style's name follows one of these words, not before a noun.
-    fits = [
-        s for s in scenes if concept.domain != "style" or re.search(r"\b(?:of|by|after|from) \{name\}(?!\w)", s.text)
-    ]
-    wide = list(_laps(ordered(fits, f"{concept.id} superclass")))[:CELL] if concept.superclasses else []
+    # A phrase with its article fits in the place of one, or where the name follows one of these words.
+    fits = [s for s in scenes if (concept.article in ("a", "an") and "{a}" in s.text) or _FOLLOWS.search(s.text)]
+    wide = (
+        (ordered(fits, f"{concept.id} superclass") * CELL)[: min(CELL, len(fits) * len(concept.superclasses))]
+        if concept.superclasses
+        else []
+    )
     for turn, scene in enumerate(wide):
         wider = concept.superclasses[(turn + turn // max(1, len(fits))) % len(concept.superclasses)]
         noun = (wider.partition(" ")[2] or wider) if concept.article else wider
