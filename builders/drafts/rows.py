@@ -321,7 +321,8 @@ def probes(concept: Concept) -> Iterator[Row]:
             concept, "sentence", text, stripped=other, split="forget", probe="composition", own_concept=concept.id
         )
     # A phrase with its article fits in the place of one, or where the name follows one of these words.
-    fits = [s for s in scenes if (concept.article in ("a", "an") and "{a}" in s.text) or _FOLLOWS.search(s.text)]
+    own = "{a}" if concept.article in ("a", "an") else "the {name}" if concept.article == "the" else None
+    fits = [s for s in scenes if (own and own in s.text.lower()) or _FOLLOWS.search(s.text)]
     wide = (
         (ordered(fits, f"{concept.id} superclass") * CELL)[: min(CELL, len(fits) * len(concept.superclasses))]
         if concept.superclasses
