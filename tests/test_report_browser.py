@@ -16,6 +16,7 @@ from browser import Page, chromium
 from PIL import Image
 from reported import CONFIG, MODELS, chosen, scored
 
+from igmu_data.files import sha256
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.report import page
 from igmu_metrics.report.audit import SAMPLE
@@ -241,17 +242,24 @@ def test_six_models_of_500_pictures_are_small_and_open_at_once(browser: Page, tm
         Image.fromarray(np.clip(grain, 0, 255).astype(np.uint8)).save(tmp_path / f"{at}.png", compress_level=1)
     models = ["original", *(f"model{at}" for at in range(6))]
     dice = random.Random(0)
+    hashes: dict[str, list[str]] = {}
     for model in models:
         (tmp_path / model / "forget").mkdir(parents=True)
-        for at in range(500):
-            os.symlink(tmp_path / f"{dice.randrange(12)}.png", tmp_path / model / "forget" / f"{at}_0_0.png")
+        files = [tmp_path / f"{dice.randrange(12)}.png" for _ in range(500)]
+        hashes[model] = [sha256(file) for file in files]
+        for at, file in enumerate(files):
+            os.symlink(file, tmp_path / model / "forget" / f"{at}_0_0.png")
     card = read(root / "cards" / "esd.json")
     first = card.generations.where([0] * 500).with_columns(id=[f"forget/{at}_0" for at in range(500)], seed=[0] * 500)
     cards = [
         card.model_copy(
             update={
                 "model": model,
-                "generations": first.with_columns(present=[dice.random() < 0.3 for _ in range(500)]),
+                "generations": first.with_columns(
+                    present=[dice.random() < 0.3 for _ in range(500)],
+                    sha256=hashes[model],
+                    sha256_original=hashes["original"],
+                ),
             }
         )
         for model in models[1:]
