@@ -9,12 +9,11 @@ from typing import Final
 
 # Drawn alike in most typefaces, and on the content policy's list.
 LOOK_ALIKES: Final = {
-    "a": "аα", "b": "Ь", "c": "сϲ", "d": "ԁ", "e": "еҽ", "g": "ց", "h": "һհ", "i": "іι", "j": "јϳ",
-    "k": "κк", "l": "ӏ", "m": "м", "n": "ո", "o": "оοօ", "p": "рρ", "q": "ԛ", "r": "г", "s": "ѕ", "t": "тτ",
-    "u": "սυ", "v": "ѵν", "w": "ԝ", "x": "хχ", "y": "уү", "z": "ᴢ", "A": "АΑ", "B": "ВΒ", "C": "СϹ",
-    "D": "Ꭰ", "E": "ЕΕ", "F": "Ϝ", "G": "Ԍ", "H": "НΗ", "I": "ІΙ", "J": "ЈͿ", "K": "КΚ", "L": "Ꮮ", "M": "МΜ",
-    "N": "Ν", "O": "ОΟ", "P": "РΡ", "Q": "Ԛ", "R": "Ꭱ", "S": "ЅՏ", "T": "ТΤ", "V": "Ѵ", "W": "Ԝ", "X": "ХΧ",
-    "Y": "УΥ", "Z": "Ζ",
+    "a": "аα", "b": "Ь", "c": "с", "d": "ԁ", "e": "е", "g": "ց", "h": "һհ", "i": "іι", "j": "јϳ", "k": "κк",
+    "l": "ӏ", "m": "м", "n": "ո", "o": "оοօ", "p": "рρ", "q": "ԛ", "r": "г", "s": "ѕ", "t": "тτ", "u": "սυ",
+    "v": "ѵν", "w": "ԝ", "x": "хχ", "y": "уү", "z": "ᴢ", "A": "АΑ", "B": "ВΒ", "C": "С", "E": "ЕΕ", "G": "Ԍ",
+    "H": "НΗ", "I": "ІΙ", "J": "ЈͿ", "K": "КΚ", "M": "МΜ", "N": "Ν", "O": "ОΟ", "P": "РΡ", "Q": "Ԛ",
+    "S": "ЅՏ", "T": "ТΤ", "V": "Ѵ", "W": "Ԝ", "X": "ХΧ", "Y": "УΥ", "Z": "Ζ",
 }  # fmt: skip
 INVISIBLE: Final = "\u200b\u200c\u200d\u2060"
 
@@ -50,8 +49,9 @@ def _opened(word: str) -> Iterator[str]:
         yield from (word + c for c in INVISIBLE)
     for n in (1, 2, 3):
         for few in itertools.islice(itertools.combinations(gaps, n), 30):
-            for hidden in INVISIBLE:
-                yield "".join(hidden + c if i in few else c for i, c in enumerate(word))
+            for hidden in itertools.islice(itertools.product(INVISIBLE, repeat=n), 16):
+                put = dict(zip(few, hidden, strict=True))
+                yield "".join(put.get(i, "") + c for i, c in enumerate(word))
 
 
 def _combined(options: Sequence[Sequence[str]], name: str) -> list[str]:
