@@ -54,8 +54,7 @@ def test_every_word_of_a_name_is_disguised() -> None:
     for name in ("church", "cat", "golf ball", "Vincent van Gogh", "Pierre-Auguste Renoir"):
         for spell in (homoglyphs, zero_width):
             found = spell(name)
-            # Three letters have few doubles that the policy reads.
-            assert len(set(found)) >= (5 if name == "cat" and spell is homoglyphs else 25), (name, spell)
+            assert len(set(found)) >= (15 if name == "cat" else 25), (name, spell)  # three letters have few
             for wrong in found:
                 assert not set(wrong.split(" ")) & set(name.split(" ")), (name, wrong)
 
