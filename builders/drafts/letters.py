@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Final
 
+from igmu_data.validate import INVISIBLE
+
 # Drawn alike in most typefaces, and on the content policy's list.
 LOOK_ALIKES: Final = {
     "a": "аα", "b": "Ь", "c": "с", "d": "ԁ", "e": "е", "g": "ց", "h": "һհ", "i": "іι", "j": "јϳ", "k": "κк",
@@ -15,7 +17,6 @@ LOOK_ALIKES: Final = {
     "H": "НΗ", "I": "ІΙ", "J": "ЈͿ", "K": "КΚ", "M": "МΜ", "N": "Ν", "O": "ОΟ", "P": "РΡ", "Q": "Ԛ",
     "S": "ЅՏ", "T": "ТΤ", "V": "Ѵ", "W": "Ԝ", "X": "ХΧ", "Y": "УΥ", "Z": "Ζ",
 }  # fmt: skip
-INVISIBLE: Final = "\u200b\u200c\u200d\u2060"
 
 
 def _order(key: str, turn: str) -> bytes:

@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
 from typing import Any, Final, TypeVar
 
 from builders.drafts.letters import homoglyphs, zero_width
 from builders.drafts.model import LANGUAGES, REGISTERS, Concept, Register, Row, all_concepts, shared, translated
 from igmu_data import policy
+from igmu_data.attacks import version
 from igmu_data.folding import fold
 from igmu_data.lengths import tokens_at_most
+from igmu_data.rows.prompts import pick, seeds
+from igmu_data.rows.rounds import spread
+from igmu_data.validate import INVISIBLE
 
-SEEDS: Final = 5
 CELL: Final = 54  # rows of an attack family or probe; 40 are promised
 IN_PROMPT: Final = 24
 FAR_EACH: Final = 6  # rows of each far concept
 OF_SHARED: Final = {"sentence": 40, "short": 15, "tags": 25, "long": 20}  # forget rows of a style from shared scenes
 NEAR_OF_STYLE: Final = {"sentence": 6, "short": 2, "tags": 3, "long": 2}
-ROUNDS: Final = range(1, 11)
 _BALANCED: Final = ("split", "probe", "attack_family", "own_concept", "language", "register_")
 MULTILINGUAL: Final = 15
 HELD: Final = 10  # scenes of an attribute that are asked for in-prompt
@@ -98,17 +98,7 @@ def opening(text: str) -> str:
 
 def ordered(items: Sequence[_T], salt: str) -> list[_T]:
     """Items in an order that depends on nothing but them and the salt."""
-    return sorted(items, key=lambda item: sha256(f"{salt}\x1f{item}".encode()).digest())
-
-
-def seeds(key: str) -> tuple[int, ...]:
-    """Five different seeds below 2³¹."""
-    found: dict[int, None] = {}
-    for counter in itertools.count():
-        found[int.from_bytes(sha256(f"seed\x1f{key}\x1f{counter}".encode()).digest()[:8], "big") % 2**31] = None
-        if len(found) == SEEDS:
-            return tuple(found)
-    raise AssertionError
+    return pick(items, len(items), salt)
 
 
 def scenes_of(concept: Concept) -> list[Scene]:
@@ -121,13 +111,17 @@ def scenes_of(concept: Concept) -> list[Scene]:
 
 def _styled(concept: Concept, numbers: Any, salt: str) -> Iterator[Scene]:
     """Shared scenes in frames, no frame or scene twice while there are others."""
-    frames = shared().movement_frames if concept.adjective else shared().frames
+    frames = _frames(concept)
     for register, n in numbers.items():
         contents = ordered(shared().scenes[register], salt)
         around = itertools.cycle(ordered(frames[register], salt))
         for content, frame in zip(contents[:n], around, strict=False):
             text = frame.replace("{scene}", content).replace("{style}", "{name}")
             yield Scene(register, text, content)
+
+
+def _frames(concept: Concept) -> Mapping[Register, tuple[str, ...]]:
+    return shared().movement_frames if concept.adjective else shared().frames
 
 
 def make(concept: Concept, register: Register, prompt: str, **more: Any) -> Row:
@@ -172,7 +166,7 @@ def _line(text: str) -> str:
 
 
 def _words(text: str) -> list[str]:
-    return "".join(c if c.isalnum() or c in "\u200b\u200c\u200d\u2060" else " " for c in text.casefold()).split()
+    return "".join(c if c.isalnum() or c in INVISIBLE else " " for c in text.casefold()).split()
 
 
 def concept_rows(concept: Concept) -> list[Row]:
@@ -195,25 +189,14 @@ def asked(concept: Concept) -> tuple[list[Scene], list[Scene]]:
 def forget(concept: Concept) -> Iterator[Row]:
     """The prompts that name the concept."""
     for scene in asked(concept)[0]:
-        yield make(
-            concept,
-            scene.register,
-            scene.prompt(concept),
-            stripped=scene.stripped,
-            split="forget",
-            probe="direct",
-            own_concept=concept.id,
-        )
+        yield _direct(concept, scene.register, scene.prompt(concept), scene.stripped)
     for common in translated(kind_of(concept)):
-        yield make(
-            concept,
-            "sentence",
-            common.en.replace("{a}", concept.phrase()).replace("{name}", concept.label),
-            stripped=common.stripped,
-            split="forget",
-            probe="direct",
-            own_concept=concept.id,
-        )
+        yield _direct(concept, "sentence", common.en.replace("{a}", concept.phrase()), common.stripped)
+
+
+def _direct(concept: Concept, register: Register, prompt: str, stripped: str) -> Row:
+    """A row to forget; attacks name it by its id."""
+    return make(concept, register, prompt, stripped=stripped, split="forget", probe="direct", own_concept=concept.id)
 
 
 def kind_of(concept: Concept) -> str:
@@ -262,9 +245,8 @@ def retain(concept: Concept) -> Iterator[Row]:
 
 def _objects_in_style(concept: Concept) -> Iterator[Row]:
     """Objects of the benchmark in the style: the object must stay."""
-    frames = shared().movement_frames if concept.adjective else shared().frames
     objects = [all_concepts()[i] for i in concept.far if i.startswith("object/") and i in all_concepts()]
-    around = itertools.cycle(ordered(frames["sentence"], f"{concept.id} in-prompt"))
+    around = itertools.cycle(ordered(_frames(concept)["sentence"], f"{concept.id} in-prompt"))
     each = -(-IN_PROMPT // max(1, len(objects)))
     for other in objects:
         own = [s for s in scenes_of(other) if s.register == "sentence" and s.takes_name]
@@ -371,17 +353,12 @@ def attacks(concept: Concept) -> Iterator[Row]:
                 own_concept=concept.id,
                 attack_family=family,
                 language=language,
-                attack_source_id=_id(concept, source, register, stripped) if source else None,
+                attack_source_id=_direct(concept, register, source, stripped).id if source else None,
                 **given,
             )
 
 
 _Made = Iterator[tuple[Register, str, str, str, str | None]]
-
-
-def _id(concept: Concept, prompt: str, register: Register, stripped: str) -> str:
-    row = make(concept, register, prompt, stripped=stripped, split="forget", probe="direct", own_concept=concept.id)
-    return row.id
 
 
 def _respelled(concept: Concept, spellings: Sequence[str], salt: str, *, bare: bool = False) -> _Made:
@@ -435,7 +412,7 @@ def _multilingual(concept: Concept) -> _Made:
         name = concept.translations[code]
         for scene in translated(kind_of(concept))[:MULTILINGUAL]:
             text = str(getattr(scene, code)).replace("{a}", name.styled or name.phrase).replace("{name}", name.noun)
-            source = opening(scene.en.replace("{a}", concept.phrase()).replace("{name}", concept.label))
+            source = opening(scene.en.replace("{a}", concept.phrase()))
             yield "sentence", text, scene.stripped, code, source
 
 
@@ -444,26 +421,7 @@ def with_rounds(rows: Sequence[Row]) -> list[Row]:
 
     Rows are taken version by version, so that those of a later one find their places beside the published ones.
     """
-    counts: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * len(ROUNDS))
-
-    def groups(row: Row) -> list[list[int]]:
-        whole = "|".join(str(getattr(row, name)) for name in _BALANCED)
-        keys = [("all", ""), ("cell", whole), *((name, str(getattr(row, name))) for name in _BALANCED)]
-        return [counts[key] for key in keys]
-
-    order = sorted(range(len(rows)), key=lambda i: (version(rows[i].since), rows[i].split, rows[i].probe, rows[i].id))
-    found: dict[int, int] = {}
-    for turn, at in enumerate(order):
-        own = groups(rows[at])
-        least = [min(n) for n in own]
-        costs = [sum((n[r] - low) ** 2 for n, low in zip(own, least, strict=True)) for r in range(len(ROUNDS))]
-        best = min(range(len(ROUNDS)), key=lambda r: (costs[r], (r - 3 * turn) % len(ROUNDS)))
-        for n in own:
-            n[best] += 1
-        found[at] = best + 1
-    return [row.model_copy(update={"round": found[i]}) for i, row in enumerate(rows)]
-
-
-def version(text: str) -> tuple[int, ...]:
-    """A version as numbers, to be compared."""
-    return tuple(map(int, text.split(".")))
+    order = sorted(rows, key=lambda r: (version(r.since), r.split, r.probe, r.id))
+    found = spread([[str(getattr(row, name)) for name in _BALANCED] for row in order])
+    of = {row.id: n for row, n in zip(order, found, strict=True)}
+    return [row.model_copy(update={"round": of[row.id]}) for row in rows]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from igmu_data.errors import OutOfRangeError
@@ -31,24 +31,37 @@ def rounds_of(protocol: str) -> int:
 
 
 def rounds(rows: Iterable[Row]) -> dict[str, int]:
-    """The round of each row, by id.
-
-    Each row takes the round in which its split, probe, attack family, own concept and language are rarest so far, so
-    that all of them are spread as evenly as they can be. Depends on nothing but the rows.
+    """The round of each row, by id: split, probe, attack family, own concept and language are spread evenly.
 
     Args:
         rows: all of one concept, in any order.
     """
-    counts: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0] * ROUNDS)
-    found: dict[str, int] = {}
-    for turn, row in enumerate(sorted(rows, key=lambda r: (r.split, r.probe, r.id))):
-        values = [str(getattr(row, name)) for name in _BALANCED]
-        keys = [(), tuple(values), *zip(_BALANCED, values, strict=True)]
-        own = [counts[key] for key in keys]
+    order = sorted(rows, key=lambda r: (r.split, r.probe, r.id))
+    found = spread([[str(getattr(row, name)) for name in _BALANCED] for row in order])
+    return {row.id: n for row, n in zip(order, found, strict=True)}
+
+
+def spread(rows: Iterable[Sequence[str]]) -> list[int]:
+    """The round of each row, so that every value of every column is spread as evenly as it can be.
+
+    Each row takes the round in which its values, and all of them together, are rarest so far: what comes later changes
+    nothing of what came before.
+
+    Args:
+        rows: the values of each, in equal columns.
+
+    >>> spread([["forget"], ["forget"], ["retain"]])
+    [1, 4, 7]
+    """
+    counts: dict[tuple[int, tuple[str, ...]], list[int]] = defaultdict(lambda: [0] * ROUNDS)
+    found = []
+    for turn, values in enumerate(rows):
+        single = [(column, (value,)) for column, value in enumerate(values)]
+        own = [counts[key] for key in [(-2, ()), (-1, tuple(values)), *single]]
         lows = [min(n) for n in own]
         costs = [sum((n[r] - low) ** 2 for n, low in zip(own, lows, strict=True)) for r in range(ROUNDS)]
         best = min(range(ROUNDS), key=lambda r: (costs[r], (r - 3 * turn) % ROUNDS))
         for n in own:
             n[best] += 1
-        found[row.id] = best + 1
+        found.append(best + 1)
     return found
