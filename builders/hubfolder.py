@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from igmu_data.configs import configs, sandbox_configs
 from igmu_data.errors import OutputError
-from igmu_data.files import sha256
+from igmu_data.files import running, sha256
 from igmu_data.load import files_of
 from igmu_data.schema import SPLITS, Row, features, record
 from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, SANDBOX, Concept
@@ -224,18 +224,8 @@ def _swept(target: Path) -> None:
     for kind in ("old", "new"):
         for left in target.parent.glob(f".{glob.escape(target.name)}.*.{kind}"):
             pid = left.name.split(".")[-2]
-            if not pid.isdigit() or _running(int(pid)):
+            if not pid.isdigit() or running(int(pid)):
                 continue
             if kind == "old" and not target.exists():
                 left.rename(target)
             shutil.rmtree(left, ignore_errors=True)
-
-
-def _running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # somebody else's
-    return True

@@ -282,13 +282,18 @@ def _alive(owner: dict[str, Any]) -> bool:
     pid = owner.get("pid")
     if sys.platform == "win32" or not isinstance(pid, int) or owner.get("host") != socket.gethostname():
         return bool(owner)  # on Windows, asking whether a process is there would end it
+    return running(pid) and owner.get("started") == _started(pid)
+
+
+def running(pid: int) -> bool:
+    """Whether there is a process of this number on this machine (not on Windows, where asking would end it)."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except OSError:  # of another user
         pass
-    return owner.get("started") == _started(pid)
+    return True
 
 
 def _started(pid: int) -> str:

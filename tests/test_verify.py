@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from drawn import copied, picture
+from forged import Change, put
 from hypothesis import given
 from hypothesis import strategies as st
 from scored import CONFIG, scored
@@ -29,7 +29,6 @@ from igmu_metrics.verdict.verify import verify
 from igmu_metrics.verdict.verify_images import verify_images
 
 ROOT = Path(__file__).resolve().parents[1]
-Change = Callable[[dict[str, Any]], None]
 
 
 @pytest.fixture(scope="module")
@@ -92,15 +91,6 @@ def _bump(score: str, figure: str, by: float) -> Change:
     return change
 
 
-def _set(*path: Any, to: Any) -> Change:
-    def change(data: dict[str, Any]) -> None:
-        for key in path[:-1]:
-            data = data[key]
-        data[path[-1]] = to
-
-    return change
-
-
 def _lose(score: str, figure: str) -> Change:
     def change(data: dict[str, Any]) -> None:
         del data["scores"][score]["figures"][figure]
@@ -123,38 +113,38 @@ def _drop(column: str) -> Change:
         (_bump("concept_accuracy", "in_domain_retain_accuracy", -0.001), "in_domain_retain_accuracy"),
         (_bump("attack_success_rate", "asr_any@k", 0.001), "its headline figure"),
         (_bump("forget_score", "robustness", 1e-7), "forget_score.figures.robustness"),
-        (_set("scores", "forget_score", "figures", "preservation", "value", to=1.5), "no fraction"),
-        (_set("scores", "concept_accuracy", "figures", "n_unclear", "value", to=0.5), "no count"),
-        (_set("scores", "concept_accuracy", "figures", "unlearning_accuracy", "interval", to=[0.9, 0.1]), "lies above"),
-        (_set("scores", "concept_accuracy", "figures", "unlearning_accuracy", "n_generations", to=3), "generations"),
-        (_set("scores", "attack_success_rate", "signature", "model", to="other"), "the card says 'forgetful'"),
-        (_set("scores", "attack_success_rate", "signature", "rows", to="0" * 12), "signature.rows"),
-        (_set("model", to="other"), "signature.model"),
-        (_set("scores", "forget_score", "n_failed", to=2), "failures are listed"),
-        (_set("generations", 0, "present", to=True), "generations.0.present"),
-        (_set("generations", 3, "sha256", to="0" * 64), "inputs_sha256"),
-        (_set("generations", 3, "sha256_original", to="0" * 64), "inputs_sha256"),
-        (_set("generations", 3, "seed", to=12345), "inputs_sha256"),
-        (_set("generations", 0, "probability", to=1.2), "generations.0.probability"),
-        (_set("generations", 0, "status", to="unclear"), "generations.0.status"),
-        (_set("generations", 0, "seed", to=2**64 - 1), "at most 64 bits"),
-        (_set("generations", 0, "seed", to=None), "generations.0.seed"),
-        (_set("generations", 0, "id", to=""), "names no prompt"),
-        (_set("generations", 0, "own", to="a\0"), "NUL"),
-        (_set("generations", 0, "features", to=None), "generations.0.features"),
+        (put("scores", "forget_score", "figures", "preservation", "value", to=1.5), "no fraction"),
+        (put("scores", "concept_accuracy", "figures", "n_unclear", "value", to=0.5), "no count"),
+        (put("scores", "concept_accuracy", "figures", "unlearning_accuracy", "interval", to=[0.9, 0.1]), "lies above"),
+        (put("scores", "concept_accuracy", "figures", "unlearning_accuracy", "n_generations", to=3), "generations"),
+        (put("scores", "attack_success_rate", "signature", "model", to="other"), "the card says 'forgetful'"),
+        (put("scores", "attack_success_rate", "signature", "rows", to="0" * 12), "signature.rows"),
+        (put("model", to="other"), "signature.model"),
+        (put("scores", "forget_score", "n_failed", to=2), "failures are listed"),
+        (put("generations", 0, "present", to=True), "generations.0.present"),
+        (put("generations", 3, "sha256", to="0" * 64), "inputs_sha256"),
+        (put("generations", 3, "sha256_original", to="0" * 64), "inputs_sha256"),
+        (put("generations", 3, "seed", to=12345), "inputs_sha256"),
+        (put("generations", 0, "probability", to=1.2), "generations.0.probability"),
+        (put("generations", 0, "status", to="unclear"), "generations.0.status"),
+        (put("generations", 0, "seed", to=2**64 - 1), "at most 64 bits"),
+        (put("generations", 0, "seed", to=None), "generations.0.seed"),
+        (put("generations", 0, "id", to=""), "names no prompt"),
+        (put("generations", 0, "own", to="a\0"), "NUL"),
+        (put("generations", 0, "features", to=None), "generations.0.features"),
         (_lose("concept_accuracy", "in_domain_retain_accuracy"), "missing, although the generations give it"),
         (
-            _set("scores", "concept_accuracy", "figures", "in_domain_retain_accuracy", "interval", to=[0.49, 0.51]),
+            put("scores", "concept_accuracy", "figures", "in_domain_retain_accuracy", "interval", to=[0.49, 0.51]),
             "in_domain_retain_accuracy.interval: the card tells",
         ),
         (_drop("own_concept"), "scores.concept_accuracy: the generations do not give it"),
         (_drop("present_original"), "generations.0.present_original: None with a probability"),
-        (_set("scores", "concept_accuracy", "signature", "bootstrap", to="x"), "which is none"),
-        (_set("scores", "concept_accuracy", "signature", "bootstrap", to="9999999999@0"), "which is none"),
-        (_set("scores", "forget_score", "signature", "quality", to="x"), "do not belong together"),
-        (_set("scores", "attack_success_rate", "signature", "k", to="x"), "do not belong together"),
-        (_set("scores", "concept_accuracy", "figures", "unlearning_accuracy", "value", to=1e308), "no fraction"),
-        (_set("surprise", to=1), "surprise"),
+        (put("scores", "concept_accuracy", "signature", "bootstrap", to="x"), "which is none"),
+        (put("scores", "concept_accuracy", "signature", "bootstrap", to="9999999999@0"), "which is none"),
+        (put("scores", "forget_score", "signature", "quality", to="x"), "do not belong together"),
+        (put("scores", "attack_success_rate", "signature", "k", to="x"), "do not belong together"),
+        (put("scores", "concept_accuracy", "figures", "unlearning_accuracy", "value", to=1e308), "no fraction"),
+        (put("surprise", to=1), "surprise"),
         (lambda data: data["generations"].append(data["generations"][0]), "stands there 2 times"),
         (lambda data: data["generations"].pop(), "inputs_sha256"),
     ],

@@ -8,12 +8,13 @@ import shutil
 import stat
 import subprocess
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forged import Change
 from scored import CONFIG, scored
 from typer.testing import CliRunner
 
@@ -25,8 +26,6 @@ from igmu_metrics.spaces import sampling
 from igmu_metrics.verdict.signing import require_signer, sign
 from igmu_metrics.verdict.verify import verify
 from igmu_metrics.verdict.verify_images import verify_images
-
-Change = Callable[[dict[str, Any]], None]
 
 
 @pytest.fixture(scope="module")

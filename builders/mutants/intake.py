@@ -116,7 +116,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "outside-of-the-folder",
         _LAYOUTS,
-        "        if not _real(image).is_relative_to(home):\n",
+        "        if not real(image).is_relative_to(home):\n",
         "        if not image.is_relative_to(folder):\n",
         _LISTED,
         "a line may name any file of the machine",

@@ -209,11 +209,11 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
         raise MetadataError(
             f"{folder}: no {METADATA}. Write one line {{file_name, id, seed}} per image, or give --layout igmu or flat."
         )
-    found, known, home, prompts = [], set(), _real(folder), Prompts(rows)
+    found, known, home, prompts = [], set(), real(folder), Prompts(rows)
     for image, record, where in listed(folder):
-        if not _real(image).is_relative_to(home):
+        if not real(image).is_relative_to(home):
             raise MetadataError(f"{where}: {record['file_name']!r} is outside of the folder.")
-        known.add(_real(image))
+        known.add(real(image))
         if LEFT_OUT in record:
             continue
         if "id" in record:
@@ -224,7 +224,7 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
         if row is None:
             raise UnknownIdError(f"{where}: {why}. Check --config and the corpus version.")
         found.append((row, record["seed"], image, record, where))
-    stray = [p for p in image_files(folder) if _real(p) not in known]
+    stray = [p for p in image_files(folder) if real(p) not in known]
     if stray:
         raise MetadataError(
             f"{stray[0]}: not listed in {path} ({len(stray)} such images). Add a line, or move it away."
@@ -232,7 +232,7 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
     return of_listed(found)
 
 
-def _real(path: Path) -> Path:
+def real(path: Path) -> Path:
     """Where links lead; `Path.resolve` gives up on those that lead in a circle."""
     return Path(os.path.realpath(path))
 

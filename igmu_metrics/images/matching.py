@@ -20,7 +20,7 @@ from igmu_data.errors import EmptyInputError, InputError, MetadataError, OutputE
 from igmu_data.files import beside, owned, sha256
 from igmu_data.schema import Row
 from igmu_metrics.images import programs
-from igmu_metrics.images.layouts import LEFT_OUT, METADATA, image_files
+from igmu_metrics.images.layouts import LEFT_OUT, METADATA, image_files, real
 from igmu_metrics.images.programs import Told
 from igmu_metrics.images.prompts import Prompts
 
@@ -95,8 +95,8 @@ def _sources(
     path: Path, folder: Path, rows: Mapping[str, Row], listed: Mapping[Path, Told], why: list[str]
 ) -> Iterator[Told]:
     """What tells of an image, the surest first; a source that contradicts itself ends the search."""
-    if path.resolve() in listed:
-        yield listed[path.resolve()]
+    if (place := real(path)) in listed:
+        yield listed[place]
         return
     try:
         told = programs.read(path)
@@ -154,7 +154,7 @@ def _table(path: Path, folder: Path) -> Iterator[tuple[Path, Told]]:
         if given and not given.isdecimal():
             raise MetadataError(f"{path}, record {number}: the seed is {given!r}; it must be a whole number.")
         told = Told(str(record.get(prompt) or ""), int(given) if given else None, by=path.name)
-        yield (folder / str(record.get(file) or "")).resolve(), told
+        yield real(folder / str(record.get(file) or "")), told
 
 
 def _column(columns: set[str], known: Sequence[str]) -> str | None:

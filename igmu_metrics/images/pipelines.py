@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +102,7 @@ def find_pipeline(
 
     def load() -> Any:
         checked = baseline == baselines.CHECKER
-        pipe = _load(folder, name, dtype, variant or _only_variant(folder), checked=checked)
+        pipe = _load(folder, name, dtype, variant or published.only_variant(folder), checked=checked)
         pipe = published.put_onto(pipe.to(where), parts, folder)
         return baselines.around(pipe, baseline, words) if baseline else pipe
 
@@ -131,23 +130,20 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
-def _only_variant(folder: Path) -> str | None:
-    """The variant that all weights of a folder are of (`fp16`), None where some have none or they differ."""
-    names = [p.name.removesuffix(".safetensors") for p in folder.rglob("*.safetensors")]
-    found = {re.sub(r"-\d{5}-of-\d{5}", "", n).partition(".")[2] for n in names}
-    return found.pop() or None if len(found) == 1 else None
-
-
 def _download(name: str, revision: str | None, variant: str | None) -> Path:
     from diffusers import DiffusionPipeline
 
     try:
         return Path(DiffusionPipeline.download(name, revision=revision, use_safetensors=True, variant=variant))
     except (OSError, ValueError) as error:
-        raise WeightsError(
-            f"cannot get {name!r} at {revision or 'main'} from the Hub: {_first_line(error)} Check the id and the "
-            "connection, or give a local folder."
-        ) from error
+        raise _not_had(name, revision, error) from error
+
+
+def _not_had(name: str, revision: str | None, error: Exception) -> WeightsError:
+    return WeightsError(
+        f"cannot get {name!r} at {revision or 'main'} from the Hub: {published.first_line(error)} Check the id and the "
+        "connection, or give a local folder."
+    )
 
 
 def _require_texts(name: str, revision: str | None) -> None:
@@ -158,10 +154,7 @@ def _require_texts(name: str, revision: str | None) -> None:
     try:
         index = Path(hf_hub_download(name, _INDEX, revision=revision))
     except (OSError, ValueError, HfHubHTTPError) as error:
-        raise WeightsError(
-            f"cannot get {name!r} at {revision or 'main'} from the Hub: {_first_line(error)} Check the id and the "
-            "connection, or give a local folder."
-        ) from error
+        raise _not_had(name, revision, error) from error
     _class(index.parent, name)
 
 
@@ -200,12 +193,10 @@ def _load(folder: Path, name: str, dtype: str, variant: str | None, *, checked: 
                 **({} if checked else {k: v for k, v in _LEFT_OUT.items() if k in accepted}),
             )
     except Exception as error:  # of whatever kind its parts raise on files that are damaged
-        raise WeightsError(f"{name}: cannot be loaded: {_first_line(error)} Save or download it again.") from error
+        raise WeightsError(
+            f"{name}: cannot be loaded: {published.first_line(error)} Save or download it again."
+        ) from error
     if pipe.dtype != wanted:  # older versions know the argument by another name, and ignore this one
         raise WeightsError(f"{name}: loaded as {pipe.dtype}, not {wanted}. Update diffusers to 0.42 or later.")
     pipe.set_progress_bar_config(disable=True)
     return pipe
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

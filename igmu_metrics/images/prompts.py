@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
 from igmu_data.schema import Row
+from igmu_data.spelling import same_prompt
 
 EXACT: Final = "exact prompt"
 NORMALIZED: Final = "normalized prompt"
@@ -49,8 +49,7 @@ def normalized(prompt: str) -> str:
     >>> normalized("A  Church, at_dawn.")
     'a church at dawn'
     """
-    text = unicodedata.normalize("NFKC", prompt).casefold()
-    return " ".join(re.findall(r"[^\W_]+", text))
+    return " ".join(re.findall(r"[^\W_]+", same_prompt(prompt)))
 
 
 def short(text: str) -> str:

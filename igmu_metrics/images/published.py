@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from igmu_data.errors import InputError, WeightsError
+from igmu_data.files import parse_json, read_text
 from igmu_metrics.networks import loading
 from igmu_metrics.networks.progress import quiet_loading
 
@@ -184,6 +185,13 @@ def _module(pipe: Any, kind: str, where: Path) -> Any:
     return module
 
 
+def only_variant(folder: Path) -> str | None:
+    """The variant that all weights of a folder are of (`fp16`), None where some have none or they differ."""
+    names = [p.name.removesuffix(".safetensors") for p in folder.rglob("*.safetensors")]
+    found = {re.sub(r"-\d{5}-of-\d{5}", "", n).partition(".")[2] for n in names}
+    return found.pop() or None if len(found) == 1 else None
+
+
 def _folder_of(part: Part) -> Path:
     inside = part.path / part.kind
     return inside if inside.is_dir() else part.path
@@ -197,19 +205,14 @@ def _replace(pipe: Any, part: Part) -> None:
     folder = _folder_of(part)
     if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
         raise WeightsError(f"{folder}: no config.json with safetensors; give the folder of a {part.kind}, or a file.")
-    variants = {m[1] for f in folder.glob("*.safetensors") if (m := re.search(r"\.(\w+)\.safetensors$", f.name))}
-    plain = [f for f in folder.glob("*.safetensors") if f.name.count(".") == 1]
-    options = {} if plain or len(variants) != 1 else {"variant": variants.pop()}
     try:
         with quiet_loading():
             new = type(module).from_pretrained(
-                folder, use_safetensors=True, local_files_only=True, dtype=module.dtype, **options
+                folder, use_safetensors=True, local_files_only=True, dtype=module.dtype, variant=only_variant(folder)
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise WeightsError(f"{folder}: cannot be loaded as {part.kind}: {_first_line(error)}") from error
-    old = module.state_dict()
-    state = new.state_dict()
-    if state.keys() == old.keys() and all(_equal(state[k], old[k]) for k in state):
+        raise WeightsError(f"{folder}: cannot be loaded as {part.kind}: {first_line(error)}") from error
+    if _same(new, module):
         raise _nothing(part)
     pipe.register_modules(**{part.kind: new})
 
@@ -284,6 +287,12 @@ def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
     return one.shape == other.shape and torch.equal(one.to(other.dtype).cpu(), other.cpu())
 
 
+def _same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    """Whether two networks have the same tensors under the same names."""
+    state, theirs = one.state_dict(), other.state_dict()
+    return state.keys() == theirs.keys() and all(_equal(value, theirs[name]) for name, value in state.items())
+
+
 def _nothing(part: Part) -> WeightsError:
     return WeightsError(f"{part.path}: changes nothing: its tensors are the base's own. Is it the right file?")
 
@@ -296,24 +305,20 @@ def _checkpoint(pipe: Any, part: Part, folder: Path) -> Any:
 
     if not hasattr(type(pipe), "from_single_file"):
         raise WeightsError(f"{part.path.name}: {type(pipe).__name__} cannot be read from a single file.")
-    loading.load_tensors(
-        part.path
-    )  # as safetensors or without running anything: what follows reads the same file again
+    # As safetensors or without running anything: what follows reads the same file again.
+    loading.load_tensors(part.path)
     left_out = {
         k: None for k in ("safety_checker", "feature_extractor") if k in inspect.signature(type(pipe)).parameters
     }
-    before = {k: getattr(pipe, k).state_dict() for k in COMPONENTS if getattr(pipe, k, None) is not None}
     try:
         with quiet_loading():
             new = type(pipe).from_single_file(
                 str(part.path), config=str(folder), local_files_only=True, torch_dtype=pipe.dtype, **left_out
             )
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SingleFileComponentError) as error:
-        raise WeightsError(f"{part.path.name}: no checkpoint of {folder.name}: {_first_line(error)}") from error
-    after = {k: getattr(new, k).state_dict() for k in before}
-    if all(
-        after[k].keys() == s.keys() and all(_equal(after[k][n], t) for n, t in s.items()) for k, s in before.items()
-    ):
+        raise WeightsError(f"{part.path.name}: no checkpoint of {folder.name}: {first_line(error)}") from error
+    own = [k for k in COMPONENTS if getattr(pipe, k, None) is not None]
+    if all(_same(getattr(new, k), getattr(pipe, k)) for k in own):
         raise _nothing(part)
     new.set_progress_bar_config(disable=True)
     return new.to(pipe.device)
@@ -361,7 +366,7 @@ def _lora_file(path: Path) -> tuple[Path, Callable[[str, int], float]]:
         path = found[0]
     config: dict[str, Any] = {}
     if (beside := path.parent / "adapter_config.json").is_file() and path.name == "adapter_model.safetensors":
-        config = json.loads(beside.read_text(encoding="utf-8"))
+        config = parse_json(read_text(beside), str(beside), "Download the adapter again.")
     elif path.suffix == ".safetensors":
         from safetensors import SafetensorError, safe_open
 
@@ -391,7 +396,7 @@ def _diffusers_names(
         found = convert(dict(state), **options)
     except (ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(
-            f"{path.name}: a LoRA of a layout that diffusers does not read: {_first_line(error)}"
+            f"{path.name}: a LoRA of a layout that diffusers does not read: {first_line(error)}"
         ) from error
     named, alphas = found if isinstance(found, tuple) else (found, None)
     main = "unet" if getattr(pipe, "unet", None) is not None else "transformer"
@@ -432,7 +437,7 @@ def _embed(pipe: Any, part: Part) -> None:
     try:
         pipe.load_textual_inversion(loading.load_tensors(part.path), token=None)
     except (ValueError, KeyError, RuntimeError) as error:
-        raise WeightsError(f"{part.path.name}: no textual inversion of this base: {_first_line(error)}") from error
+        raise WeightsError(f"{part.path.name}: no textual inversion of this base: {first_line(error)}") from error
 
 
 def _coded(pipe: Any, part: Part) -> Any:
@@ -453,5 +458,6 @@ def _coded(pipe: Any, part: Part) -> Any:
     return made
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error of somebody else's says first."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

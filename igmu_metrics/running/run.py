@@ -23,7 +23,9 @@ from igmu_data.files import owned, require_writable
 from igmu_data.load import bench_rows
 from igmu_data.rows.rounds import rounds, rounds_of
 from igmu_metrics.evaluation import Evaluation, card_name
+from igmu_metrics.images import baselines
 from igmu_metrics.images.generate import Request, draw, requests_for
+from igmu_metrics.images.layouts import METADATA
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline
 from igmu_metrics.networks.progress import Advance, bars
 from igmu_metrics.report import page
@@ -36,7 +38,6 @@ MODELS: Final = "models.json"
 IMAGES: Final = "images"
 CARDS: Final = "cards"
 REPORT: Final = "report.html"
-_METADATA: Final = "metadata.jsonl"
 _FIRST: Final = 8  # images after which the time is told
 
 
@@ -58,7 +59,7 @@ class Job:
 
     def missing(self, model: str) -> int:
         """How many images are not there yet, as far as the folder's list says."""
-        path = self.folders[model] / _METADATA
+        path = self.folders[model] / METADATA
         there = path.read_bytes().count(b"\n") if path.is_file() else 0
         return max(0, len(self.requests) - there)
 
@@ -79,16 +80,19 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
     checked(plan)
     require_alike(plan, out)
     jobs = []
+    found: dict[tuple[str, str | None], Pipeline] = {}  # finding one hashes its weights, whatever the concept is
     for config in plan.configs:
         rows = bench_rows(config, bench=plan.scoring.get("bench"), revision=plan.scoring.get("revision"))
         taken = rounds(rows.values())
         chosen = [r for r in rows.values() if taken[r.id] <= rounds_of(plan.protocol)]
-        pipelines = {
-            name: find_pipeline(
-                spec, device=device, dtype=plan.generation.dtype, trust_code=trust_code, target=config_target(config)
-            )
-            for name, spec in plan.models.items()
-        }
+        pipelines = {}
+        for name, spec in plan.models.items():
+            key = spec, config_target(config) if baselines.parse(spec)[0] else None
+            if key not in found:
+                found[key] = find_pipeline(
+                    spec, device=device, dtype=plan.generation.dtype, trust_code=trust_code, target=key[1]
+                )
+            pipelines[name] = found[key]
         folders = {name: out / IMAGES / config / name for name in plan.models}
         jobs.append(Job(config, requests_for(chosen, seeds_per_row=plan.seeds_per_row), folders, pipelines))
     return jobs
@@ -112,10 +116,14 @@ def require_alike(plan: Plan, out: Path) -> None:
 def told(jobs: Sequence[Job]) -> str:
     """How many images a run is of, and how many are missing."""
     total = sum(len(job.requests) * len(job.folders) for job in jobs)
-    missing = sum(job.missing(model) for job in jobs for model in job.folders)
     each = ", ".join(f"{job.config} {len({r.row_id for r in job.requests})} prompts" for job in jobs)
     models = len(jobs[0].folders)
-    return f"{models} models, {each}: {total} images, {missing} of them to generate"
+    return f"{models} models, {each}: {total} images, {missing(jobs)} of them to generate"
+
+
+def missing(jobs: Sequence[Job]) -> int:
+    """How many images of a run are not there yet."""
+    return sum(job.missing(model) for job in jobs for model in job.folders)
 
 
 def run(plan: Plan, out: Path, *, device: str | None = None, trust_code: bool = False) -> list[Scorecard]:
@@ -145,7 +153,7 @@ def _run(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None) -> list
     write_text(out / PLAN, written(plan))
     write_text(out / MODELS, _revisions(jobs))
     sys.stderr.write(told(jobs) + "\n")
-    pace = Pace(sum(job.missing(model) for job in jobs for model in job.folders))
+    pace = Pace(missing(jobs))
     cards: list[Scorecard] = []
     for job in jobs:
         for model, pipeline in job.pipelines.items():

@@ -10,11 +10,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forged import Change, put
 from harness import command
 from hostile_cards import READERS, renamed
 from reported import CONFIG, scored
@@ -29,7 +30,6 @@ from igmu_metrics.scorecard import fingerprint, write
 from igmu_metrics.spaces import leaderboard
 
 ROOT = Path(__file__).resolve().parents[2]
-Change = Callable[[dict[str, Any]], None]
 
 
 @pytest.fixture(scope="module")
@@ -139,15 +139,6 @@ def _signed(name: str, value: Any) -> Change:
     return change
 
 
-def _set(*path: Any, to: Any) -> Change:
-    def change(data: dict[str, Any]) -> None:
-        for key in path[:-1]:
-            data = data[key]
-        data[path[-1]] = to
-
-    return change
-
-
 def _without(name: str) -> Change:
     def change(data: dict[str, Any]) -> None:
         for entry in data["scores"].values():
@@ -163,13 +154,13 @@ COSTLY: Sequence[tuple[Change, str]] = (
     (_signed("bootstrap", "2000@" + "9" * 300), "none that can be repeated"),
     (_without("bootstrap"), "missing, although every score is signed with it"),
     (_without("v"), "missing, although every score is signed with it"),
-    (_set("generations", 0, "seed", to=10**300), "too large"),
-    (_set("scores", "concept_accuracy", "n_prompts", to=1e300), "concept_accuracy.n_prompts"),
-    (_set("scores", "concept_accuracy", "n_prompts", to=10**18), "concept_accuracy.n_prompts"),
-    (_set("scores", "concept_accuracy", "figures", to={}), "missing, although the generations give it"),
-    (_set("scores", to={}), "the card has no score"),
-    (_set("model", to="a\x1b[2Jb"), "cannot be a name"),
-    (_set("model", to="x" * 10_000), "cannot be a name"),
+    (put("generations", 0, "seed", to=10**300), "too large"),
+    (put("scores", "concept_accuracy", "n_prompts", to=1e300), "concept_accuracy.n_prompts"),
+    (put("scores", "concept_accuracy", "n_prompts", to=10**18), "concept_accuracy.n_prompts"),
+    (put("scores", "concept_accuracy", "figures", to={}), "missing, although the generations give it"),
+    (put("scores", to={}), "the card has no score"),
+    (put("model", to="a\x1b[2Jb"), "cannot be a name"),
+    (put("model", to="x" * 10_000), "cannot be a name"),
 )
 
 
