@@ -15,6 +15,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -203,6 +204,19 @@ def _aside(tree: Path) -> Path:
     return tree.with_name(f"{tree.name}-original")
 
 
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """An interrupt waits to the end: one between a process' start and its entry in the list would leave it running."""
+    late: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: late.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if late:
+        raise KeyboardInterrupt
+
+
 def _each(trees: Sequence[Path], jobs: Iterable[Job], seconds: float) -> Iterator[Done]:
     """The outcomes of jobs as they end, as many at a time as there are copies."""
     waiting, running = deque(jobs), dict[Path, _Running]()
@@ -210,7 +224,8 @@ def _each(trees: Sequence[Path], jobs: Iterable[Job], seconds: float) -> Iterato
         while waiting or running:
             for tree in trees:
                 if waiting and tree not in running:
-                    running[tree] = _Running.start(tree, waiting.popleft())
+                    with _uninterrupted():
+                        running[tree] = _Running.start(tree, waiting.popleft())
             for tree, one in list(running.items()):
                 code = one.process.poll()
                 if code is None and time.monotonic() - one.begin < seconds:
