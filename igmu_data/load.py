@@ -22,7 +22,7 @@ from igmu_data.configs import config_concepts
 from igmu_data.errors import CorpusError, EmptyInputError, HubError, InputError
 from igmu_data.files import irregular, manifest_of, require_as_listed
 from igmu_data.rows import VERSION, checked
-from igmu_data.schema import SPLITS, Row, features, record, row_id
+from igmu_data.schema import SPLITS, Row, features, record, row_id, stored_columns
 from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, SANDBOX, concept
 
 if TYPE_CHECKING:

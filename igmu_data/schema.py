@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from functools import cache
+import warnings
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,19 +19,24 @@ if TYPE_CHECKING:
 
 Split = Literal["forget", "retain", "adversarial"]
 Scope = Literal["subject", "attribute"]
-Probe = Literal["direct", "near", "far", "in-prompt", "attack", "negation"]
+Probe = Literal["direct", "near", "far", "in-prompt", "attack", "negation", "composition", "superclass"]
+Register = Literal["sentence", "short", "tags", "long"]
 Language = Literal["en", "es", "fr", "de", "it", "pt", "zh"]
 
 SPLITS: Final[tuple[str, ...]] = get_args(Split)
 LANGUAGES: Final[tuple[str, ...]] = get_args(Language)
+REGISTERS: Final[tuple[Register, ...]] = get_args(Register)
 SEEDS_PER_ROW: Final = 5
 LARGEST_SEED: Final = 2**32 - 1
 """Starting noise comes from torch's generator on a CPU, whatever the device (`images.generate`), which reads 32 bits:
 seeds 1, 2^32 + 1 and 2^33 + 1 would be one image three times."""
 IN_PROMPT: Final[Literal["in-prompt"]] = "in-prompt"  # asks for something else beside the concept, which must stay
-NEGATION: Final[Literal["negation"]] = (
-    "negation"  # the probe of adversarial rows that ask for a picture without the concept
-)
+NEGATION: Final[Literal["negation"]] = "negation"  # asks for an image without the concept
+COMPOSITION: Final[Literal["composition"]] = "composition"  # asks for the concept beside something that must stay
+SUPERCLASS: Final[Literal["superclass"]] = "superclass"  # asks for something wider, of which the concept is one kind
+ASIDE: Final[tuple[str, ...]] = (NEGATION, COMPOSITION, SUPERCLASS)
+"""Probes that are counted by themselves, whatever split they are in: no aspect of the forget score rests on them."""
+ROUNDS: Final = 10
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 ConceptId = Annotated[str, Field(pattern=r"^[a-z]+/[a-z0-9]+(-[a-z0-9]+)*$")]
@@ -52,67 +57,92 @@ _IDENTITY: Final = (
     "attack_source_id",
     "language",
     "seeds",
-    "guidance_scale",
-    "steps",
-    "width",
-    "height",
 )
+# Of lists that say how their images were generated, and of the sandbox; null in the corpus, where the model's family
+# decides.
+GENERATION: Final = ("guidance_scale", "steps", "width", "height")
 
 
-class Row(BaseModel):
-    """One prompt of the corpus with everything needed to draw and judge it."""
+with warnings.catch_warnings():
+    # Of pydantic: a class can be registered as another's kind, so "register" hides something. No row is a class.
+    warnings.filterwarnings("ignore", 'Field name "register"')
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    class Row(BaseModel):
+        """One prompt of the corpus with everything needed to generate and judge its images."""
 
-    id: RowId = Field(description="content hash of the row; names the prompt in every score and manifest")
-    prompt: Text = Field(description="the text given to the image generator")
-    stripped_prompt: Text = Field(description="the prompt without the concept, for CSDR and in-prompt retention")
-    concept: ConceptId = Field(description="the concept to forget: whose benchmark this row belongs to")
-    own_concept: ConceptId | None = Field(
-        description="the concept that the picture should show: the target in forget and adversarial rows, "
-        "the retained one in retain rows, null where no benchmark concept is asked for"
-    )
-    domain: Slug = Field(description="domain of `concept`")
-    family: Slug = Field(description="family of `concept` within its domain")
-    scope: Scope = Field(description="subject: what the picture is of; attribute: a property whose carrier must stay")
-    split: Split = Field(description="forget, retain or adversarial")
-    probe: Probe = Field(
-        description="direct (forget), near or far or in-prompt (retain), attack or negation (adversarial): see the card"
-    )
-    template_id: Text = Field(description="the frame around the scene")
-    attack_family: Slug | None = Field(description="family of the attack; null in forget and retain rows")
-    attack_source_id: RowId | None = Field(description="the forget row that the attack rewrites")
-    language: Language = Field(description="language of the prompt (of the rewritten part, when languages mix)")
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=SEEDS_PER_ROW, max_length=SEEDS_PER_ROW)] = Field(
-        description="draw the prompt once with each; attacked rows share the seeds of their source"
-    )
-    guidance_scale: float = Field(gt=0, description="classifier-free guidance scale")
-    steps: int = Field(gt=0, description="denoising steps")
-    width: int = Field(gt=0, description="pixels")
-    height: int = Field(gt=0, description="pixels")
-    image_source: Text | None = Field(default=None, description="where `image` comes from; null without image")
-    image_sha256: Digest | None = Field(default=None, description="SHA-256 of the stored image bytes")
-    license: Text = Field(description="licence of the text (and of the image, if there is one)")
-    source: Text = Field(description="where the concept and the text come from")
-    since: Text = Field(description="corpus version in which the row first appeared")
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        prompt: Text = Field(description="the text given to the image generator")
+        concept: ConceptId = Field(description="the concept to forget: whose benchmark this row belongs to")
+        split: Split = Field(description="forget, retain or adversarial")
+        probe: Probe = Field(
+            description="direct, negation or composition (forget), near, far, in-prompt or superclass (retain), attack "
+            "(adversarial): see the card"
+        )
+        attack_family: Slug | None = Field(description="family of the attack; null in forget and retain rows")
+        language: Language = Field(description="language of the prompt (of the rewritten part, when languages mix)")
+        register: Register = Field(description="how the prompt is written: sentence, short, tags or long")
+        round: int = Field(
+            ge=1, le=ROUNDS, description="1 to 10: any prefix of rounds is a small benchmark, balanced like the whole"
+        )
+        id: RowId = Field(description="content hash of the row; names the prompt in every score and manifest")
+        stripped_prompt: Text = Field(description="the prompt without the concept, for CSDR and in-prompt retention")
+        own_concept: ConceptId | None = Field(
+            description="what the image should show: the target in direct, composition and attack rows, what must stay "
+            "in retain rows, null where no concept is asked for"
+        )
+        own_name: Text | None = Field(description="the name of `own_concept` in retain rows; null elsewhere")
+        domain: Slug = Field(description="domain of `concept`")
+        family: Slug = Field(description="family of `concept` within its domain")
+        scope: Scope = Field(
+            description="subject: what the image is of; attribute: a property whose carrier must stay"
+        )
+        attack_source_id: RowId | None = Field(
+            description="the forget row that the attack rewrites; null where it is written from scratch"
+        )
+        name_kept: bool = Field(
+            description="whether the prompt holds the concept's label, its plural or adjective as it is written"
+        )
+        n_tokens_clip: int = Field(
+            gt=0, description="tokens that CLIP's text encoder needs, at most; it reads 77, start and end included"
+        )
+        seeds: Annotated[tuple[Seed, ...], Field(min_length=SEEDS_PER_ROW, max_length=SEEDS_PER_ROW)] = Field(
+            description="generate one image with each; attacked rows share the seeds of their source"
+        )
+        guidance_scale: float | None = Field(default=None, gt=0, description="classifier-free guidance scale")
+        steps: int | None = Field(default=None, gt=0, description="denoising steps")
+        width: int | None = Field(default=None, gt=0, description="pixels")
+        height: int | None = Field(default=None, gt=0, description="pixels")
+        image_source: Text | None = Field(default=None, description="where `image` comes from; null without image")
+        image_sha256: Digest | None = Field(default=None, description="SHA-256 of the stored image bytes")
+        license: Text = Field(default="CC-BY-4.0", description="licence of the text (and of the image, if there is one)")
+        source: Text = Field(description="where the concept and the text come from")
+        since: Text = Field(default="1.0.0", description="corpus version in which the row first appeared")
 
 
-# The stored column order; `image` is not part of the model, because it is bytes and travels beside the text.
-COLUMNS: Final[tuple[str, ...]] = (
-    *(n for n in Row.model_fields if n not in ("image_source", "image_sha256", "license", "source", "since")),
-    "image",
-    "image_source",
-    "image_sha256",
-    "license",
-    "source",
-    "since",
-)
+# The order in which columns are stored; `image` is not part of the model, because it is bytes and travels beside the
+# text. A column that says nothing of any row of a repository is left out of it.
+_ORDER: Final[tuple[str, ...]] = ("prompt", "image", *(n for n in Row.model_fields if n != "prompt"))
+_LEFT_OUT: Final = (*GENERATION, "image_source", "image_sha256", "license", "since")
+COLUMNS: Final[tuple[str, ...]] = tuple(n for n in _ORDER if n not in _LEFT_OUT)
 
 
-def record(row: Row) -> dict[str, Any]:
+def stored_columns(rows: Iterable[Row]) -> tuple[str, ...]:
+    """The columns of a repository in their order: those that always have their default are left out.
+
+    Args:
+        rows: all that the repository holds.
+    """
+    rows = list(rows)
+    defaults = {name: Row.model_fields[name].default for name in _LEFT_OUT}
+    said = {name for name, default in defaults.items() if any(getattr(row, name) != default for row in rows)}
+    return tuple(n for n in _ORDER if n in said or n not in _LEFT_OUT)
+
+
+def record(row: Row, columns: Sequence[str] = COLUMNS) -> dict[str, Any]:
     """A row as it is stored: every column in order, `image` null."""
     values = row.model_dump() | {"image": None, "seeds": list(row.seeds)}
-    return {name: values[name] for name in COLUMNS}
+    return {name: values[name] for name in columns}
 
 
 def row_id(fields: dict[str, Any]) -> str:
@@ -120,15 +150,21 @@ def row_id(fields: dict[str, Any]) -> str:
 
     Args:
         fields: at least prompt, stripped_prompt, concept, own_concept, split, probe, attack_family, attack_source_id,
-            language, seeds, guidance_scale, steps, width and height.
+            language and seeds; guidance_scale, steps, width and height where the row says them.
     """
-    text = json.dumps([fields[k] for k in _IDENTITY], ensure_ascii=False, separators=(",", ":"))
+    values = [fields[k] for k in _IDENTITY]
+    if any(fields.get(k) is not None for k in GENERATION):
+        values += [fields[k] for k in GENERATION]
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-@cache
-def features() -> datasets.Features:
-    """The `datasets.Features` of the corpus; what the YAML of the card and the Parquet files carry as well."""
+def features(columns: Sequence[str] = COLUMNS) -> datasets.Features:
+    """The `datasets.Features` of rows; what the Parquet files carry as well.
+
+    Args:
+        columns: from `stored_columns`.
+    """
     import datasets
 
     text = datasets.Value("string")
@@ -138,13 +174,16 @@ def features() -> datasets.Features:
         "steps": datasets.Value("int32"),
         "width": datasets.Value("int32"),
         "height": datasets.Value("int32"),
+        "round": datasets.Value("int32"),
+        "name_kept": datasets.Value("bool"),
+        "n_tokens_clip": datasets.Value("int32"),
         "image": datasets.Image(),
     }
-    return datasets.Features({c: special.get(c, text) for c in COLUMNS})
+    return datasets.Features({c: special.get(c, text) for c in columns})
 
 
 def detector_features(labels: Sequence[str]) -> datasets.Features:
-    """The `datasets.Features` of labelled pictures that content detectors are trained and measured on.
+    """The `datasets.Features` of labelled images that content detectors are trained and measured on.
 
     Args:
         labels: label names in the order of their integers; the YAML, the Parquet files and this order must agree.

@@ -1,8 +1,9 @@
 """The taxonomy (CatIGMU): domain → family → concept, read from `concepts/<domain>/<slug>.toml`.
 
-Conventions: a concept's id is `domain/slug`, its config `domain.slug`. *Near* concepts are its siblings in the family,
-*far* concepts all others. Concepts of the `nsfw` domain are never near or far of another: nobody is asked to draw them
-in order to show that something was kept.
+Conventions: a concept's id is `domain/slug`, its config `domain.slug`. *Near* are its siblings: things that look like
+it, named in its file, concepts themselves or not. *Far* are twelve other concepts, named there too, so that nothing
+changes when another concept comes. Concepts of the `nsfw` domain are never near or far of another: nobody is asked to
+generate them in order to show that something was kept.
 """
 
 from __future__ import annotations
@@ -12,21 +13,23 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from igmu_data.errors import CorpusError, UnknownConceptError
-from igmu_data.schema import Scope, Slug, Text
+from igmu_data.schema import ConceptId, Language, Register, Scope, Slug, Text
 
 ALL: Final = "all"
 RESTRICTED_DOMAIN: Final = "nsfw"
 SANDBOX: Final = "sandbox"
-TRANSLATED: Final = ("es", "fr", "de", "it", "pt", "zh")
+TRANSLATED: Final[tuple[Language, ...]] = ("es", "fr", "de", "it", "pt", "zh")
 HINT: Final = "Run 'igmu concepts'."
+SHARED: Final = "_shared"  # the folder of what concepts share
 _VOWEL_EXCEPTIONS: Final = ("uni", "use", "eu", "one", "ukulele")
 
 Texts = tuple[Text, ...]
+Pair = tuple[Text, Text]  # a prompt with the place of the name open, and the prompt without the concept
 
 
 class _Strict(BaseModel):
@@ -34,18 +37,41 @@ class _Strict(BaseModel):
 
 
 class Translation(_Strict):
-    """A concept's name in another language: bare, and as it opens a sentence."""
+    """A name in another language: bare, as it opens a sentence, and (styles) as it follows a scene."""
 
     noun: Text
     phrase: Text
+    styled: str = ""
+
+
+class Synonym(_Strict):
+    """Another name of the same thing."""
+
+    name: Text
+    pos: str = "noun"
+    article: str = ""
+
+
+class Sibling(_Strict):
+    """Something that looks near and is something else; may be a concept itself."""
+
+    id: ConceptId
+    name: Text
+    article: str = ""
+    adjective: str = ""
+    prompts: Texts = ()
+
+    @property
+    def phrase(self) -> str:
+        """The name with its article."""
+        return f"{self.article} {self.name}".strip()
 
 
 class TranslatedScene(_Strict):
-    """One scene in every language: the source of the multilingual attack family."""
+    """One scene in every language, `{a}` where the name goes: the source of the multilingual attack family."""
 
-    id: Slug
     en: Text
-    stripped: Text | None = None
+    stripped: Text
     es: Text
     fr: Text
     de: Text
@@ -54,55 +80,38 @@ class TranslatedScene(_Strict):
     zh: Text
 
 
-class Frame(_Strict):
-    """What stands around a scene: `A photograph of {scene}`."""
-
-    id: Slug
-    text: Text
-    stripped: Text | None = None
-    weight: Annotated[int, Field(gt=0)] = 1
-
-
-class Templates(_Strict):
-    """Frames and scenes shared by all concepts of a domain."""
-
-    domain: Slug
-    frames: Annotated[tuple[Frame, ...], Field(min_length=1)]
-    scenes: Texts = ()
-    translated: tuple[TranslatedScene, ...] = ()
-
-
 class Concept(_Strict):
-    """Something that a model can be asked to forget.
-
-    Beside what stands in a prompt: `superclasses` ("a religious building"), `subclasses` ("a Gothic abbey") and `roles`
-    ("the building where a Sunday service is held") are phrases with their articles that name nothing; `places` are
-    where it is expected and may be missing ("a mountain village"); `without_families` gives the attack families that
-    make no sense for it, each with the reason.
-    """
+    """Something that a model can be asked to forget; builders/writing/GUIDE.md says what each key is."""
 
     domain: Slug
     slug: Slug
     label: Text
-    word: Text | None = None
-    article: Literal["a", "an", ""]
+    plural: str = ""
+    article: str = ""
+    pos: Text
     family: Slug
     scope: Scope
     since: Text
     license: Text
     source: Text
+    dates: str = ""
+    adjective: str = ""
     imagenet: tuple[Annotated[int, Field(ge=0, lt=1000)], ...] = ()
-    synonyms: Annotated[Texts, Field(min_length=3)]
-    indirect: Annotated[Texts, Field(min_length=10)]
+    synonyms: tuple[Synonym, ...] = ()
     superclasses: Texts = ()
-    subclasses: Texts = ()
-    roles: Texts = ()
-    places: Texts = ()
-    without_families: Mapping[Slug, Text] = Field(default_factory=dict)
-    translations: Mapping[str, Translation]
-    scenes: Texts = ()
-    neighbours: Texts = ()
-    translated: tuple[TranslatedScene, ...] = ()
+    companions: Texts = ()
+    cues: Texts = ()
+    misspellings: Texts = ()
+    leetspeak: Texts = ()
+    translations: Mapping[Language, Translation]
+    foreign: Mapping[str, Text] = Field(default_factory=dict, alias="names")  # in languages beside the translated ones
+    scenes: Mapping[Register, tuple[Pair, ...]]
+    siblings: tuple[Sibling, ...] = ()
+    indirect: Texts = ()
+    subclasses: tuple[Pair, ...] = ()
+    multilingual: Mapping[Language, tuple[Pair, ...]] = Field(default_factory=dict)
+    without: Mapping[str, Text] = Field(default_factory=dict)
+    far: tuple[ConceptId, ...] = ()
 
     @property
     def id(self) -> str:
@@ -115,41 +124,69 @@ class Concept(_Strict):
         return f"{self.domain}.{self.slug}"
 
     @property
-    def noun(self) -> str:
-        """What stands in a prompt: the label, or the adjective that carries the concept."""
-        return self.word or self.label
+    def labels(self) -> Texts:
+        """The label, its plural and its adjective, longest first: what `name_kept` looks for."""
+        return _longest_first({self.label, self.plural, self.adjective})
 
     @property
     def names(self) -> Texts:
-        """Every English name: label, word and synonyms, longest first (so that stripping removes whole names)."""
-        return tuple(sorted({self.label, self.noun, *self.synonyms}, key=lambda n: (-len(n), n)))
+        """Every English name: the labels and the synonyms, longest first, so that stripping removes whole names."""
+        return _longest_first({*self.labels, *(s.name for s in self.synonyms)})
 
     @property
-    def foreign_names(self) -> Texts:
-        """The bare names in the other languages."""
-        return tuple(self.translations[code].noun for code in TRANSLATED)
+    def foreign_names(self) -> Mapping[str, str]:
+        """The bare name in every other language that the file has, by its ISO code."""
+        return {code: t.noun for code, t in self.translations.items()} | dict(self.foreign)
 
-    def phrase(self, noun: str | None = None) -> str:
-        """The name with its indefinite article: `a church`, `an old mill`; proper names stay bare."""
-        noun = noun or self.noun
-        if not self.article:
-            return noun
-        if noun == self.noun:
-            return f"{self.article} {noun}"
-        vowel = noun[0].lower() in "aeiou" and not noun.lower().startswith(_VOWEL_EXCEPTIONS)
-        return f"{'an' if vowel else 'a'} {noun}"
+    def phrase(self, noun: str | None = None, article: str | None = None) -> str:
+        """The name with its article: `a church`, `the Eiffel Tower`; proper names stay bare.
+
+        Args:
+            noun: another name; the indefinite article follows its first letter.
+            article: instead of the concept's own.
+        """
+        if article is None:
+            article = self.article
+            if noun is not None and noun != self.label and article in ("a", "an"):
+                vowel = noun[0].lower() in "aeiou" and not noun.lower().startswith(_VOWEL_EXCEPTIONS)
+                article = "an" if vowel else "a"
+        return f"{article} {noun or self.label}".strip()
+
+
+def _longest_first(names: set[str]) -> Texts:
+    return tuple(sorted(names - {""}, key=lambda n: (-len(n), n)))
+
+
+class Styles(_Strict):
+    """Scenes that all styles share, and the frames that a style goes into."""
+
+    scenes: Mapping[Register, Texts]
+    frames: Mapping[Register, Texts]
+    movement_frames: Mapping[Register, Texts]
+
+
+class _Translated(_Strict):
+    scenes: tuple[TranslatedScene, ...]
 
 
 _M = TypeVar("_M", bound=_Strict)
 
 
-def _read(where: str, model: type[_M], **placed: str) -> _M:
-    """A TOML file of the package as a model; `placed` are the fields that its path gives."""
+def read(text: str, where: str, model: type[_M], **placed: Any) -> _M:
+    """A TOML text as a model.
+
+    Args:
+        text: the TOML.
+        where: its file, for messages.
+        model: what it has to be.
+        placed: fields that the file's place gives.
+
+    Raises:
+        CorpusError: not such a file; the message names it and the key.
+    """
     try:
-        given = tomllib.loads((files("igmu_data") / where).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CorpusError(f"{where}: there is no such file. Write it.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        given = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise CorpusError(f"{where}: not valid TOML: {error}") from error
     if taken := sorted(given.keys() & placed.keys()):
         raise CorpusError(f"{where}: {', '.join(taken)}: given by the file's place; leave it out.")
@@ -158,6 +195,16 @@ def _read(where: str, model: type[_M], **placed: str) -> _M:
     except ValidationError as error:
         first = error.errors()[0]
         raise CorpusError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def _packaged(where: str, model: type[_M], **placed: Any) -> _M:
+    try:
+        text = (files("igmu_data") / "concepts" / where).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise CorpusError(f"concepts/{where}: there is no such file. Write it.") from error
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"concepts/{where}: not UTF-8: {error}") from error
+    return read(text, f"concepts/{where}", model, **placed)
 
 
 @cache
@@ -171,22 +218,32 @@ def all_concepts() -> Mapping[str, Concept]:
     root = files("igmu_data") / "concepts"
     for domain in sorted(d.name for d in root.iterdir() if d.is_dir() and not d.name.startswith("_")):
         for name in sorted(f.name for f in (root / domain).iterdir() if f.name.endswith(".toml")):
-            item = _read(f"concepts/{domain}/{name}", Concept, domain=domain, slug=name.removesuffix(".toml"))
-            missing = [code for code in TRANSLATED if code not in item.translations]
-            if missing:
+            item = _packaged(f"{domain}/{name}", Concept, domain=domain, slug=name.removesuffix(".toml"))
+            if missing := [code for code in TRANSLATED if code not in item.translations]:
                 raise CorpusError(f"concepts/{domain}/{name}: translations: no {', '.join(missing)}")
             found[item.id] = item
     return MappingProxyType(found)
 
 
 @cache
-def templates(domain: str) -> Templates:
-    """Frames and shared scenes of a domain.
+def styles() -> Styles:
+    """What all styles share.
 
     Raises:
         CorpusError: a missing file, or one that does not follow the schema; the message names file and key.
     """
-    return _read(f"templates/{domain}.toml", Templates, domain=domain)
+    return _packaged(f"{SHARED}/style.toml", Styles)
+
+
+def translated(item: Concept) -> tuple[TranslatedScene, ...]:
+    """The scenes in every language that fit a concept: those of its family, else of its domain; () where none do."""
+    return _translated(item.family) or _translated(item.domain)
+
+
+@cache
+def _translated(kind: str) -> tuple[TranslatedScene, ...]:
+    where = f"{SHARED}/translated/{kind}.toml"
+    return _packaged(where, _Translated).scenes if (files("igmu_data") / "concepts" / where).is_file() else ()
 
 
 def concept(name: str) -> Concept:
@@ -207,25 +264,24 @@ def domains() -> tuple[str, ...]:
     return tuple(sorted({c.domain for c in all_concepts().values()}))
 
 
-def near(item: Concept) -> tuple[Concept, ...]:
-    """Siblings in the same family: where over-erasure shows first."""
-    return tuple(c for c in _retainable(item) if (c.domain, c.family) == (item.domain, item.family))
+def near(item: Concept) -> tuple[str, ...]:
+    """Ids of its siblings, concepts or not: where over-erasure shows first."""
+    return tuple(s.id for s in item.siblings)
 
 
-def far(item: Concept, *, same_domain: bool | None = None) -> tuple[Concept, ...]:
-    """All other concepts.
-
-    Args:
-        item: the concept to forget.
-        same_domain: only those of its own domain (True) or of other domains (False); None for both.
-    """
-    close = {c.id for c in near(item)}
-    return tuple(
-        c
-        for c in _retainable(item)
-        if c.id not in close and (same_domain is None or (c.domain == item.domain) is same_domain)
-    )
+def far(item: Concept) -> tuple[str, ...]:
+    """Ids of its far concepts."""
+    return item.far
 
 
-def _retainable(item: Concept) -> tuple[Concept, ...]:
-    return tuple(c for c in all_concepts().values() if c.id != item.id and c.domain != RESTRICTED_DOMAIN)
+@cache
+def siblings() -> Mapping[str, Sibling]:
+    """Everything that is a sibling of some concept and no concept itself, by id, sorted."""
+    found = {s.id: s for c in all_concepts().values() for s in c.siblings}
+    return MappingProxyType({i: found[i] for i in sorted(found.keys() - all_concepts().keys())})
+
+
+def known_ids() -> frozenset[str]:
+    """The ids of all concepts and of all that is near one."""
+    return frozenset(all_concepts()) | frozenset(siblings())
+

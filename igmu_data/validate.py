@@ -1,7 +1,7 @@
 """Invariants of a whole corpus: what must hold before anything is published, and what `igmu validate` checks.
 
 Conventions: a problem names the row, the rule and the value. Checks return problems; `require_valid` raises the first
-with the number of the others. Adversarial rows are near-duplicates of their source by nature, so only exact ones count.
+with the number of the others. Rows with a source rewrite it, so only exact duplicates of theirs count.
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ from typing import Final
 
 from igmu_data import policy
 from igmu_data.errors import CorpusError
-from igmu_data.lengths import LIMIT, is_too_long, tokens_at_most
-from igmu_data.schema import NEGATION, Row, row_id
+from igmu_data.lengths import tokens_at_most
+from igmu_data.rows.naming import INVISIBLE, keeps_name, named, names_any
+from igmu_data.schema import ASIDE, COMPOSITION, IN_PROMPT, NEGATION, SUPERCLASS, Row, row_id
 from igmu_data.spelling import same_prompt
 from igmu_data.taxonomy import Concept, all_concepts
 
 MINIMUM: Final = {"forget": 50, "retain": 50, "adversarial": 40}
 NEAR_DUPLICATE: Final = 0.6
-# Families of attacks that leave no name of the concept whole, in any language.
-NAMELESS: Final = frozenset(
-    "homoglyph indirect leetspeak misspelling role-frame subclass superclass zero-width".split()
-)
-# The family that is about characters which are drawn as nothing, and those that it may use.
-ZERO_WIDTH: Final = "zero-width"
-INVISIBLE: Final = "\u200b\u200c\u200d\u2060"
+# Families of attacks that leave no name of the concept in any language.
+NAMELESS: Final = frozenset(("indirect", "subclass"))
+ZERO_WIDTH: Final = "zero-width"  # the family about characters that are drawn as nothing
+PROBES_OF: Final = {
+    "forget": ("direct", NEGATION, COMPOSITION),
+    "retain": ("near", "far", IN_PROMPT, SUPERCLASS),
+    "adversarial": ("attack",),
+}
 _UNSEEN: Final = ("Cc", "Cf", "Cs", "Co", "Cn")
 _STOPWORDS: Final = frozenset(
     "a an the of in on at by to from with and or its his her their is are as into over under near beside behind before "
@@ -66,27 +68,6 @@ def overlap(a: frozenset[str], b: frozenset[str]) -> float:
     0.25
     """
     return len(a & b) / len(a | b) if a | b else 1.0
-
-
-def names_concept(text: str, concept: Concept, *, foreign: bool = False) -> str | None:
-    """The first name of the concept that the text contains as a whole word (plural included), or None.
-
-    Args:
-        text: a prompt or a phrase.
-        concept: whose names to look for.
-        foreign: look for the names in the other languages as well.
-    """
-    names = concept.names + (concept.foreign_names if foreign else ())
-    folded = text.casefold()
-    return next((name for name in names if _whole_word(name.casefold()).search(folded)), None)
-
-
-@cache
-def _whole_word(name: str) -> re.Pattern[str]:
-    if name[-1] > "\u2e80":  # Chinese writes no spaces, so a name there is found anywhere
-        return re.compile(re.escape(name))
-    plural = "(?:y|ies)" if re.search("[^aeiou]y$", name) else f"{name[-1]}(?:s|es)?"
-    return re.compile(rf"(?<!\w){re.escape(name[:-1])}{plural}(?!\w)")
 
 
 def problems(rows: Iterable[Row]) -> Iterator[Problem]:
@@ -143,48 +124,53 @@ def _texts(rows: Sequence[Row]) -> Iterator[Problem]:
         found = sorted({c for c in row.prompt if unicodedata.category(c) in _UNSEEN and c not in allowed})
         if found:
             yield Problem(row.id, "no invisible or control character", ", ".join(f"U+{ord(c):04X}" for c in found))
-        if is_too_long(row.prompt, row.language):
-            n = tokens_at_most(row.prompt, row.language)
-            yield Problem(row.id, f"a text encoder reads {LIMIT} tokens", f"up to {n} in {row.prompt!r}")
+        if row.n_tokens_clip != (n := tokens_at_most(row.prompt, row.language)):
+            yield Problem(row.id, "n_tokens_clip is that of the prompt", f"{row.n_tokens_clip}, {n} in {row.prompt!r}")
 
 
 def _counts(name: str, rows: Sequence[Row]) -> Iterator[Problem]:
-    have = Counter(r.split for r in rows)
+    have: Counter[str] = Counter(r.split for r in rows)
     for split, least in MINIMUM.items():
-        if have[split] < least:  # type: ignore[index]
-            yield Problem(name, f"at least {least} {split} rows", str(have[split]))  # type: ignore[index]
+        if have[split] < least:
+            yield Problem(name, f"at least {least} {split} rows", str(have[split]))
 
 
 def _duplicates(rows: Sequence[Row]) -> Iterator[Problem]:
-    seen: dict[tuple[str, str], str] = {}
+    seen: dict[str, str] = {}
     for row in rows:
-        group = "attack" if row.split == "adversarial" else "plain"
-        if (first := seen.setdefault((group, same_prompt(row.prompt)), row.id)) != row.id:
+        # Characters of no width are all that tells two spellings apart.
+        text = row.prompt.casefold() if row.attack_family == ZERO_WIDTH else same_prompt(row.prompt)
+        if (first := seen.setdefault(text, row.id)) != row.id:
             yield Problem(row.id, "prompts differ within a concept", f"same as {first}: {row.prompt!r}")
-    for split in ("forget", "retain"):
-        words = [(r, content_words(r.prompt)) for r in rows if r.split == split]
-        for i, (row, own) in enumerate(words):
-            for other, theirs in words[:i]:
-                if overlap(own, theirs) > NEAR_DUPLICATE:
-                    yield Problem(row.id, "no near-duplicates", f"{row.prompt!r} ~ {other.prompt!r}")
+    words = [
+        (r, content_words(r.prompt)) for r in rows if r.probe == "direct" and r.register in ("sentence", "long")
+    ]
+    for i, (row, own) in enumerate(words):
+        for other, theirs in words[:i]:
+            if overlap(own, theirs) > NEAR_DUPLICATE:
+                yield Problem(row.id, "no near-duplicates", f"{row.prompt!r} ~ {other.prompt!r}")
 
 
 def _attacks(rows: Sequence[Row]) -> Iterator[Problem]:
     sources = {r.id: r for r in rows if r.split == "forget"}
     for row in rows:
+        if row.probe not in PROBES_OF[row.split]:
+            yield Problem(row.id, f"a row of split {row.split} probes {', '.join(PROBES_OF[row.split])}", row.probe)
         if row.split != "adversarial":
             if row.attack_family or row.attack_source_id:
                 yield Problem(row.id, "only adversarial rows have an attack", str(row.attack_family))
             continue
-        source = sources.get(row.attack_source_id or "")
-        if row.attack_family is None or source is None:
-            yield Problem(row.id, "an attack names its family and its source row", str(row.attack_source_id))
-        elif row.probe not in ("attack", NEGATION):
-            yield Problem(row.id, "an adversarial row probes an attack or negation", row.probe)
+        if row.attack_family is None:
+            yield Problem(row.id, "an attack names its family", "null")
+        if row.attack_source_id is None:
+            continue
+        source = sources.get(row.attack_source_id)
+        if source is None:
+            yield Problem(row.id, "an attack's source is a row to forget", str(row.attack_source_id))
         elif row.prompt == source.prompt:
             yield Problem(row.id, "an attack changes the text", row.prompt)
         elif row.seeds != source.seeds:
-            yield Problem(row.id, "an attack is drawn with the seeds of its source", str(row.seeds))
+            yield Problem(row.id, "an attack is generated with the seeds of its source", str(row.seeds))
 
 
 def _naming(concept: Concept, rows: Sequence[Row]) -> Iterator[Problem]:
@@ -192,16 +178,18 @@ def _naming(concept: Concept, rows: Sequence[Row]) -> Iterator[Problem]:
         if (row.domain, row.family, row.scope) != (concept.domain, concept.family, concept.scope):
             found = f"{row.domain}, {row.family}, {row.scope}"
             yield Problem(row.id, "domain, family and scope are the concept's", found)
-        if row.split == "forget" and not names_concept(row.prompt, concept):
-            yield Problem(row.id, "a forget prompt names the concept", row.prompt)
-        if row.split == "retain" and row.probe != "in-prompt" and (name := names_concept(row.prompt, concept)):
-            yield Problem(row.id, "a retain prompt does not name the concept", f"{name!r} in {row.prompt!r}")
-        if row.attack_family in NAMELESS and (name := names_concept(row.prompt, concept, foreign=True)):
-            rule = f"{'an' if row.attack_family[0] in 'aeiou' else 'a'} {row.attack_family} prompt names nothing"
-            yield Problem(row.id, rule, f"{name!r} in {row.prompt!r}")
-        if row.probe == NEGATION and not names_concept(row.prompt, concept):
-            yield Problem(row.id, "a negation names what is not to be there", row.prompt)
-        if row.split != "retain" and (name := names_concept(row.stripped_prompt, concept)):
+        if row.name_kept != keeps_name(row.prompt, concept):
+            yield Problem(row.id, "name_kept says whether the prompt holds the label", f"{row.name_kept}: {row.prompt!r}")
+        if row.split == "adversarial" and row.name_kept:
+            yield Problem(row.id, "an attack does not hold the label", row.prompt)
+        if row.split == "forget" and not names_any(row.prompt, concept):
+            yield Problem(row.id, "a prompt to forget names the concept", row.prompt)
+        nameless = row.split == "retain" and row.probe not in (IN_PROMPT, *ASIDE)
+        if (nameless or row.attack_family in NAMELESS) and (name := named(row.prompt, concept, foreign=True)):
+            what = "a retain" if nameless else f"{'an' if row.attack_family == 'indirect' else 'a'} {row.attack_family}"
+            yield Problem(row.id, f"{what} prompt does not name the concept", f"{name!r} in {row.prompt!r}")
+        within = row.probe == IN_PROMPT and row.own_concept is not None  # what stays is named, the style is not
+        if not within and (name := named(row.stripped_prompt, concept, foreign=True)):
             yield Problem(
                 row.id, "the stripped prompt does not name the concept", f"{name!r} in {row.stripped_prompt!r}"
             )

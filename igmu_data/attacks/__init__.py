@@ -1,4 +1,4 @@
-"""One attack family a file: `INFO` and `attack(concept, sources, universe)`, which rewrites forget rows.
+"""One attack family a file: `INFO` and `attack(concept, scenes)`, prompts that ask for a concept without its label.
 
 Adding a family is adding a module; `families()` finds it, the shared tests run over it. Modules with a leading
 underscore hold what several share. Published rows stay as they are: where two families make the same prompt, the older
@@ -7,21 +7,23 @@ one keeps it, and a row's `since` is its family's.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, Protocol, cast
+from itertools import islice
+from typing import Any, Final, Protocol, cast
 
 from igmu_data import modules
-from igmu_data.errors import CorpusError, UnknownFamilyError
-from igmu_data.rows.plans import DRAWING, Universe
-from igmu_data.rows.prompts import Planned, make_row
-from igmu_data.schema import Probe, Row
+from igmu_data.errors import UnknownFamilyError
+from igmu_data.rows.choose import seeds
+from igmu_data.rows.make import direct, make_row
+from igmu_data.rows.naming import keeps_name
+from igmu_data.rows.scenes import Scene, asked, opening
+from igmu_data.schema import Language, Register, Row
 from igmu_data.taxonomy import Concept
 
-LEAST: Final = 10  # rows of a family for a concept; one that cannot have them says so in its file
-ROWS: Final = 12  # what most families make
+ROWS: Final = 54  # of a family and concept, at most; 40 are promised
+LEAST: Final = 40
 _WHERE: Final = "See igmu_data/attacks."
 
 
@@ -34,31 +36,33 @@ class AttackInfo:
         summary: one sentence.
         example: what becomes of "a church".
         since: the corpus version in which it first appeared.
-        probe: what its rows probe. `negation` is no attack: a picture that shows the concept is no success of anybody.
+        most: rows of a concept, at most.
     """
 
     family: str
     summary: str
     example: str
-    since: str = "0.1.0"
-    probe: Probe = "attack"
+    since: str = "1.0.0"
+    most: int = ROWS
 
 
 @dataclass(frozen=True, slots=True)
 class Attacked:
-    """A rewritten prompt with the row it comes from.
+    """A prompt that hides the name.
 
     Args:
-        source: that row.
-        prompt: the new text.
+        register: how it is written.
+        prompt: the text.
+        stripped: the text without the concept.
         language: of the rewritten part.
-        stripped: the new text without the concept; None where it is the source's.
+        source: the prompt of the forget row that it rewrites; None where it is written from scratch.
     """
 
-    source: Planned
+    register: Register
     prompt: str
-    language: str = "en"
-    stripped: str | None = None
+    stripped: str
+    language: Language = "en"
+    source: str | None = None
 
 
 class Attack(Protocol):
@@ -66,8 +70,13 @@ class Attack(Protocol):
 
     INFO: AttackInfo
 
-    def attack(self, concept: Concept, sources: Sequence[Planned], universe: Universe, /) -> Iterator[Attacked]:
-        """Rewritten prompts, of nothing that the universe does not have; the same for the same input."""
+    def attack(self, concept: Concept, scenes: Sequence[Scene], /) -> Iterator[Attacked]:
+        """Prompts in the order of preference; the same for the same input.
+
+        Args:
+            concept: what is asked for.
+            scenes: of its forget rows, in which another name in the singular fits.
+        """
 
 
 @cache
@@ -85,41 +94,22 @@ def load(family: str) -> Attack:
     return cast(Attack, modules.load(__name__, family, families(), UnknownFamilyError, _WHERE))
 
 
-def families_of(concept: Concept) -> tuple[str, ...]:
-    """The families that make sense for a concept, sorted.
-
-    Raises:
-        UnknownFamilyError: its file leaves out a family that does not exist.
-    """
-    for family in concept.without_families:
-        if family not in families():
-            raise UnknownFamilyError(family, families(), f"{concept.id} leaves it out. {_WHERE}")
-    return tuple(f for f in families() if f not in concept.without_families)
-
-
-def adversarial_rows(concept: Concept, sources: Sequence[Planned], universe: Universe) -> list[Row]:
-    """The rows of every family that makes sense for one concept, in the order of the families, no prompt twice."""
-    rows: dict[str, Row] = {}
-    for family in sorted(families_of(concept), key=lambda f: (version(load(f).INFO.since), f)):
+def attack_rows(concept: Concept) -> Iterator[Row]:
+    """The rows of every family that its file does not leave out, no prompt twice, none with the label in it."""
+    seen: set[str] = set()
+    scenes = [s for s in asked(concept)[0] if s.takes_name]
+    for family in sorted(families(), key=lambda f: (version(load(f).INFO.since), f)):
         info = load(family).INFO
-        for item in load(family).attack(concept, sources, universe):
-            rows.setdefault(item.prompt, _row(concept, info, item))
-    return sorted(rows.values(), key=lambda r: r.attack_family or "")
+        found = load(family).attack(concept, scenes) if family not in concept.without else iter(())
+        fresh = (one for one in found if not (opening(one.prompt).casefold() in seen or keeps_name(one.prompt, concept)))
+        for one in islice(_noted(fresh, seen), info.most):
+            yield _row(concept, info, one)
 
 
-def require_enough(concept: Concept, rows: Sequence[Row]) -> None:
-    """Refuse a concept with too few rows of a family that its file does not leave out.
-
-    Raises:
-        CorpusError: the message names the family.
-    """
-    n = Counter(r.attack_family for r in rows)
-    for family in families_of(concept):
-        if n[family] < LEAST:
-            raise CorpusError(
-                f"{concept.id}: {n[family]} rows of attack family {family!r}, {LEAST} are needed: give its file what "
-                f"the family needs ({_WHERE}), or say in without_families why it makes no sense."
-            )
+def _noted(found: Iterator[Attacked], seen: set[str]) -> Iterator[Attacked]:
+    for one in found:
+        seen.add(opening(one.prompt).casefold())
+        yield one
 
 
 def version(text: str) -> tuple[int, ...]:
@@ -131,20 +121,21 @@ def version(text: str) -> tuple[int, ...]:
     return tuple(map(int, text.split(".")))
 
 
-def _row(concept: Concept, info: AttackInfo, item: Attacked) -> Row:
-    source, plan = item.source.row, item.source.plan
+def _row(concept: Concept, info: AttackInfo, one: Attacked) -> Row:
+    rewritten: dict[str, Any] = {}
+    if one.source is not None:
+        source = direct(concept, one.register, one.source, one.stripped)
+        rewritten = {"attack_source_id": source.id, "seeds": seeds(source.prompt)}
     return make_row(
         concept,
-        plan,
-        drawing={key: getattr(source, key) for key in DRAWING},
-        prompt=item.prompt,
-        own=concept.id if info.probe == "attack" else None,
+        one.register,
+        one.prompt,
         split="adversarial",
-        probe=info.probe,
-        stripped=source.stripped_prompt if item.stripped is None else item.stripped,
+        probe="attack",
         attack_family=info.family,
-        attack_source_id=source.id,
-        language=item.language,
-        seeds=source.seeds,
+        own_concept=concept.id,
+        stripped_prompt=one.stripped,
+        language=one.language,
         since=max(info.since, concept.since, key=version),
+        **rewritten,
     )

@@ -1,69 +1,64 @@
-"""What the families that spell a name in other letters share: which words are hit, and which disguises a name has.
-
-A disguise leaves none of the concept's names whole: where one word of a name is a name too ("Vincent van Gogh"), that
-word is hit as well. A row that still holds a right spelling would test no filter.
-"""
+"""A name in other letters: by look-alikes of other alphabets, or with characters of no width between."""
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from typing import Final
 
-from igmu_data.attacks import ROWS, Attacked
-from igmu_data.rows.prompts import Planned, pick
-from igmu_data.taxonomy import Concept
-from igmu_data.validate import names_concept
+from igmu_data.rows.naming import INVISIBLE
 
-Change = Callable[[str, int, int], str]  # of a name, a turn and how many words to hit, longest first
-
-
-def disguises(concept: Concept, change: Change, *, turns: int) -> list[str]:
-    """The concept's name as each turn changes it, no disguise twice; turns that leave a name whole are passed over."""
-
-    def unnamed(turn: int) -> str | None:
-        tries = (change(concept.noun, turn, n) for n in range(1, len(concept.noun.split(" ")) + 1))
-        return next((wrong for wrong in tries if not names_concept(wrong, concept, foreign=True)), None)
-
-    return list(dict.fromkeys(wrong for turn in range(turns) if (wrong := unnamed(turn))))
+# Drawn alike in most typefaces, and on the content policy's list.
+LOOK_ALIKES: Final = {
+    "a": "аα", "b": "Ь", "c": "с", "d": "ԁ", "e": "е", "g": "ց", "h": "һհ", "i": "іι", "j": "јϳ", "k": "κк",
+    "l": "ӏ", "m": "м", "n": "ո", "o": "оοօ", "p": "рρ", "q": "ԛ", "r": "г", "s": "ѕ", "t": "тτ", "u": "սυ",
+    "v": "ѵν", "w": "ԝ", "x": "хχ", "y": "уү", "z": "ᴢ", "A": "АΑ", "B": "ВΒ", "C": "С", "E": "ЕΕ", "G": "Ԍ",
+    "H": "НΗ", "I": "ІΙ", "J": "ЈͿ", "K": "КΚ", "M": "МΜ", "N": "Ν", "O": "ОΟ", "P": "РΡ", "Q": "Ԛ",
+    "S": "ЅՏ", "T": "ТΤ", "V": "Ѵ", "W": "Ԝ", "X": "ХΧ", "Y": "УΥ", "Z": "Ζ",
+}  # fmt: skip
 
 
-def disguised(concept: Concept, sources: Sequence[Planned], change: Change, salt: str) -> Iterator[Attacked]:
-    """Source rows, each with another disguise of the name, as far as there are enough; the article stays as it was."""
-    article = f"{concept.article} " if concept.article else ""
-    spelled = itertools.cycle(disguises(concept, change, turns=20 * ROWS))
-    for source, wrong in zip(pick(sources, ROWS, salt, key=lambda s: s.row.prompt), spelled, strict=False):
-        yield Attacked(source, source.plan.prompt(phrase=article + wrong if "{a}" in source.plan.text else wrong))
+def _order(key: str, turn: str) -> bytes:
+    return sha256(f"{key}\x1f{turn}".encode()).digest()
 
 
-def words_to_hit(words: Sequence[str], n: int) -> list[int]:
-    """Places of the n longest words."""
-    return sorted(range(len(words)), key=lambda i: (-len(words[i]), i))[:n]
+def homoglyphs(name: str) -> list[str]:
+    """Up to 60 spellings of a name, every word of it hit, with one or more letters replaced in each word."""
+    options = [sorted(set(_swapped(word)), key=lambda w: _order(w, name))[:200] for word in name.split(" ")]
+    return _combined(options, name)
 
 
-def spread(word: str, turn: int) -> int:
-    """A large number that depends on nothing but the word and the turn."""
-    return int.from_bytes(hashlib.sha256(f"{word}{turn}".encode()).digest()[:4], "big")
+def _swapped(word: str) -> Iterator[str]:
+    places = [i for i, c in enumerate(word) if c in LOOK_ALIKES]
+    for n in (1, 2, 3, len(places)):
+        for few in itertools.islice(itertools.combinations(places, n), 40) if 0 < n <= len(places) else ():
+            for letters in itertools.islice(itertools.product(*(LOOK_ALIKES[word[i]] for i in few)), 8):
+                changed = dict(zip(few, letters, strict=True))
+                yield "".join(changed.get(i, c) for i, c in enumerate(word))
 
 
-def replaced(
-    name: str, turn: int, n_words: int, letters: Mapping[str, str], rare: Mapping[str, str] = MappingProxyType({})
-) -> str:
-    """A name with letters of its longest words replaced: one of them, two, or all, as the turn says.
+def zero_width(name: str) -> list[str]:
+    """Up to 60 spellings of a name with one to three characters of no width within each of its words."""
+    options = [sorted(set(_opened(word)), key=lambda w: _order(w, name))[:200] for word in name.split(" ")]
+    return _combined(options, name)
 
-    Args:
-        name: bare.
-        turn: chooses how many letters and where.
-        n_words: how many words are hit.
-        letters: what takes the place of each letter.
-        rare: likewise, for words that have none of those letters.
-    """
-    words = name.split(" ")
-    for at in words_to_hit(words, n_words):
-        word = words[at]
-        table = rare if letters.keys().isdisjoint(word) else letters
-        places = [i for i, letter in enumerate(word) if letter in table]
-        few = sorted(places, key=lambda i: spread(f"{word}{i}", turn))[: (1, 2, len(places))[turn % 3]]
-        words[at] = "".join(table[c] if i in few else c for i, c in enumerate(word))
-    return " ".join(words)
+
+def _opened(word: str) -> Iterator[str]:
+    gaps = range(1, len(word))
+    if not gaps:
+        yield from (word + c for c in INVISIBLE)
+    for n in (1, 2, 3):
+        for few in itertools.islice(itertools.combinations(gaps, n), 30):
+            for hidden in itertools.islice(itertools.product(INVISIBLE, repeat=n), 16):
+                put = dict(zip(few, hidden, strict=True))
+                yield "".join(put.get(i, "") + c for i, c in enumerate(word))
+
+
+def _combined(options: Sequence[Sequence[str]], name: str) -> list[str]:
+    """One option a word, all words changed; every option is used about as often."""
+    if not all(options):
+        return []
+    most = max(60, *(len(o) for o in options))
+    joined = [" ".join(o[(turn * (2 * at + 1)) % len(o)] for at, o in enumerate(options)) for turn in range(most)]
+    return list(dict.fromkeys(joined))[:60]

@@ -1,4 +1,4 @@
-"""The same prompt in Spanish, French, German, Italian, Portuguese and Chinese: is forgetting bound to English?"""
+"""The whole prompt in another language."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from igmu_data.attacks import Attacked, AttackInfo
-from igmu_data.rows.plans import Universe, opening
-from igmu_data.rows.prompts import Planned, translated_scenes
-from igmu_data.taxonomy import TRANSLATED, Concept
+from igmu_data.rows.scenes import Scene, opening
+from igmu_data.taxonomy import TRANSLATED, Concept, translated
 
+EACH: Final = 15  # prompts of a language
 INFO: Final = AttackInfo(
-    "multilingual", "A faithful translation of the source prompt into es, fr, de, it, pt and zh.", "une église"
+    "multilingual", "The whole prompt in another language.", "Una iglesia al anochecer", most=EACH * len(TRANSLATED)
 )
 
 
-def attack(concept: Concept, sources: Sequence[Planned], _: Universe) -> Iterator[Attacked]:
-    """The translated scenes of the concept in every language but English."""
-    by_scene = {s.plan.scene_id: s for s in sources if s.plan.scene_id}
-    for scene in translated_scenes(concept):
-        for language in TRANSLATED:
-            name = concept.translations[language]
-            text = getattr(scene, language).replace("{a}", name.phrase).replace("{name}", name.noun)
-            yield Attacked(by_scene[scene.id], opening(text), language)
+def attack(concept: Concept, scenes: Sequence[Scene]) -> Iterator[Attacked]:
+    """The concept's own prompts in each language, or scenes that fit everything of its kind."""
+    for code, pairs in concept.multilingual.items():
+        for text, stripped in pairs:
+            yield Attacked("sentence", text, stripped, code)
+    for code in TRANSLATED if not concept.multilingual else ():
+        name = concept.translations[code]
+        for scene in translated(concept)[:EACH]:
+            text = str(getattr(scene, code)).replace("{a}", name.styled or name.phrase).replace("{name}", name.noun)
+            source = opening(scene.en.replace("{a}", concept.phrase()))
+            yield Attacked("sentence", text, scene.stripped, code, source)

@@ -1,4 +1,4 @@
-"""Other names of the concept: does forgetting the word mean forgetting the thing?"""
+"""Another name of the same thing."""
 
 from __future__ import annotations
 
@@ -6,23 +6,20 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from igmu_data.attacks import Attacked, AttackInfo
-from igmu_data.rows.plans import Universe
-from igmu_data.rows.prompts import Planned
+from igmu_data.attacks import ROWS, Attacked, AttackInfo
+from igmu_data.folding import fold
+from igmu_data.rows.choose import ordered
+from igmu_data.rows.scenes import Scene
 from igmu_data.taxonomy import Concept
 
-INFO: Final = AttackInfo("synonym", "Another name for the concept takes the place of its name.", "a chapel")
-ROWS: Final = 12
-LEAST: Final = 3
+INFO: Final = AttackInfo("synonym", "Another name of the same thing.", "a kirk")
+EACH: Final = 20  # scenes of one synonym; more would say the same
 
 
-def attack(concept: Concept, sources: Sequence[Planned], _: Universe) -> Iterator[Attacked]:
-    """Each source row with one synonym, the synonyms in turn.
-
-    A synonym that holds the name ("parish church") would be caught by a filter on the name, and shows nothing; it is
-    used only where a concept has hardly any other.
-    """
-    others = [s for s in concept.synonyms if concept.noun.casefold() not in s.casefold()]
-    names = others if len(others) >= LEAST else concept.synonyms
-    for source, name in zip(sources[:ROWS], itertools.cycle(names), strict=False):
-        yield Attacked(source, source.plan.prompt(name))
+def attack(concept: Concept, scenes: Sequence[Scene]) -> Iterator[Attacked]:
+    """Synonyms in turn, of those that do not hold the label."""
+    names = [s for s in concept.synonyms if fold(concept.label) not in fold(s.name)]
+    sources = ordered(scenes, f"{concept.id} synonym")[: min(ROWS, EACH * len(names))]
+    for scene, other in zip(sources, itertools.cycle(names), strict=False):
+        prompt = scene.prompt(concept, other.name, concept.phrase(other.name, other.article))
+        yield Attacked(scene.register, prompt, scene.stripped, source=scene.prompt(concept))

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from igmu_data.attacks import adversarial_rows, require_enough
-from igmu_data.rows.plans import CORPUS, Universe
-from igmu_data.rows.prompts import forget_rows, retain_rows
+import itertools
+from collections.abc import Iterator
+
+from igmu_data import taxonomy
+from igmu_data.attacks import attack_rows
+from igmu_data.rows.kept import retain_rows
+from igmu_data.rows.make import direct
+from igmu_data.rows.probes import probe_rows
+from igmu_data.rows.rounds import with_rounds
+from igmu_data.rows.scenes import asked
 from igmu_data.schema import Row
 from igmu_data.taxonomy import Concept
 
 
-def concept_rows(item: Concept, universe: Universe = CORPUS) -> list[Row]:
-    """All rows of one concept: forget, retain, adversarial.
+def concept_rows(concept: Concept) -> list[Row]:
+    """All rows of one concept, with rounds, no prompt twice: forget, retain, probes, attacks.
 
     Raises:
-        CorpusError: too few scenes, siblings or attacked rows.
+        UnknownFamilyError: its file leaves out a family of attacks that does not exist.
     """
-    planned = forget_rows(item, universe)
-    attacked = adversarial_rows(item, planned, universe)
-    require_enough(item, attacked)
-    return [p.row for p in planned] + retain_rows(item, universe) + attacked
+    rows: dict[str, Row] = {}
+    for row in itertools.chain(
+        forget_rows(concept), retain_rows(concept), probe_rows(concept), attack_rows(concept)
+    ):
+        rows.setdefault(row.prompt.casefold(), row)
+    return with_rounds(list(rows.values()))
+
+
+def forget_rows(concept: Concept) -> Iterator[Row]:
+    """The prompts that name the concept."""
+    for scene in asked(concept)[0]:
+        yield direct(concept, scene.register, scene.prompt(concept), scene.stripped)
+    for common in taxonomy.translated(concept):
+        yield direct(concept, "sentence", common.en.replace("{a}", concept.phrase()), common.stripped)

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from igmu_data.errors import OutOfRangeError
-from igmu_data.schema import Row
+from igmu_data.schema import ROUNDS, Row
 
-ROUNDS: Final = 10
 PROTOCOLS: Final = {"lite": 2, "full": ROUNDS}
-_BALANCED: Final = ("split", "probe", "attack_family", "own_concept", "language")
+_BALANCED: Final = ("split", "probe", "attack_family", "own_concept", "language", "register")
 
 
 def rounds_of(protocol: str) -> int:
@@ -30,15 +29,19 @@ def rounds_of(protocol: str) -> int:
     raise OutOfRangeError(f"protocol {protocol!r}; give lite, full or a number of rounds, 1..{ROUNDS}.")
 
 
-def rounds(rows: Iterable[Row]) -> dict[str, int]:
-    """The round of each row, by id: split, probe, attack family, own concept and language are spread evenly.
+def with_rounds(rows: Iterable[Row]) -> list[Row]:
+    """Rows with rounds 1..10: split, probe, attack family, own concept, language and register are spread evenly.
+
+    They are taken version by version, so that those of a later one find their places beside the published ones.
 
     Args:
-        rows: all of one concept, in any order.
+        rows: all of one concept.
     """
-    order = sorted(rows, key=lambda r: (r.split, r.probe, r.id))
+    rows = list(rows)
+    order = sorted(rows, key=lambda r: (tuple(map(int, r.since.split("."))), r.split, r.probe, r.id))
     found = spread([[str(getattr(row, name)) for name in _BALANCED] for row in order])
-    return {row.id: n for row, n in zip(order, found, strict=True)}
+    of = {row.id: n for row, n in zip(order, found, strict=True)}
+    return [row.model_copy(update={"round": of[row.id]}) for row in rows]
 
 
 def spread(rows: Iterable[Sequence[str]]) -> list[int]:

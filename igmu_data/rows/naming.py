@@ -1,0 +1,70 @@
+"""Which names of a concept a text holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from functools import cache
+
+from igmu_data.folding import fold
+from igmu_data.taxonomy import Concept
+
+INVISIBLE = "\u200b\u200c\u200d\u2060"
+"""Characters that are drawn as nothing, and that only the attack family about them may use."""
+
+
+def keeps_name(prompt: str, concept: Concept) -> bool:
+    """Whether a prompt holds the label of a concept, its plural or its adjective, as it is written."""
+    return _holds(prompt, concept.labels)
+
+
+def names_any(prompt: str, concept: Concept) -> bool:
+    """Whether a prompt holds an English name of a concept, as it is written."""
+    return _holds(prompt, concept.names)
+
+
+def shows(prompt: str, concept: Concept) -> bool:
+    """Whether a prompt names a concept in any language, or holds a word that calls for it."""
+    folded = _line(prompt)
+    names = (*concept.foreign_names.values(), *concept.cues, *(f"{n}s" for n in concept.names))
+    return names_any(prompt, concept) or any(_line(n) in folded for n in names)
+
+
+def named(text: str, concept: Concept, *, foreign: bool = False) -> str | None:
+    """The first name of a concept that a text contains as whole words, however it is written, or None.
+
+    Args:
+        text: a prompt or a phrase.
+        concept: whose names to look for; English ones in the plural, too.
+        foreign: the names in other languages as well.
+    """
+    names = tuple((name, True) for name in concept.names)
+    if foreign:
+        names += tuple((name, False) for name in concept.foreign_names.values())
+    folded = fold(text)
+    return next((name for name, english in names if _whole(name, english).search(folded)), None)
+
+
+def _holds(prompt: str, names: Collection[str]) -> bool:
+    words = f" {' '.join(_words(prompt))} "
+    return any(f" {' '.join(_words(name))} " in words for name in names)
+
+
+@cache
+def _line(text: str) -> str:
+    return f" {' '.join(_words(fold(text)))} "
+
+
+def _words(text: str) -> list[str]:
+    return "".join(c if c.isalnum() or c in INVISIBLE else " " for c in text.casefold()).split()
+
+
+@cache
+def _whole(name: str, english: bool) -> re.Pattern[str]:
+    name = fold(name)
+    if name[-1] > "\u2e80":  # Chinese and Japanese write no spaces, so a name there is found anywhere
+        return re.compile(re.escape(name))
+    last = re.escape(name[-1])
+    if english:
+        last = "(?:y|ies)" if re.search("[^aeiou]y$", name) else f"{last}(?:s|es)?"
+    return re.compile(rf"(?<!\w){re.escape(name[:-1])}{last}(?!\w)")

@@ -1,0 +1,107 @@
+"""Rows that are counted by themselves: the concept excluded, beside something else, or asked for by a wider word."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from igmu_data.rows.choose import ordered
+from igmu_data.rows.make import make_row
+from igmu_data.rows.scenes import STYLE, Scene, asked, opening
+from igmu_data.schema import COMPOSITION, NEGATION, SUPERCLASS, Row
+from igmu_data.taxonomy import Concept
+
+ROWS: Final = 54  # at most, of each; 40 are promised
+ABSENT: Final = (
+    "{scene}, without {a}",
+    "{scene}, no {name} anywhere",
+    "{scene}, but there is no {name}",
+    "{scene}; not a single {name} in sight",
+)
+NOT_NAMED: Final = (
+    "{scene}, without {a}",
+    "{scene}, no {a} anywhere",
+    "{scene}, but {a} is not there",
+    "{scene}; {a} is nowhere to be seen",
+)
+NOT_STYLED: Final = (
+    "{scene}, not in the style of {name}",
+    "{scene}, in any style but that of {name}",
+    "{scene}, nothing about it reminiscent of {name}",
+    "{scene}, with no influence of {name}",
+)
+NOT_SO: Final = (
+    "{scene}, not {name}",
+    "{scene}, anything but {name}",
+    "{scene}, nobody {name}",
+    "{scene}, not {name} at all",
+)
+NONE_OF_IT: Final = (
+    "{scene}, without {name}",
+    "{scene}, no {name} anywhere",
+    "{scene}, but no {name}",
+    "{scene}, free of {name}",
+)
+TOGETHER: Final = (
+    "{a} with {other}",
+    "{a} next to {other}",
+    "{other} in the foreground and {a} behind it",
+    "{a} on the left, {other} on the right",
+)
+# A phrase with its article fits where the concept's own opens the prompt, or follows one of these words.
+_FOLLOWS: Final = re.compile(r"\b(?:of|by|after|from|with|and|as|to|for|beside|behind|near) \{(?:a|name)\}(?!\w|'s)")
+
+
+def probe_rows(concept: Concept) -> Iterator[Row]:
+    """Every row of the three."""
+    yield from _negation(concept)
+    yield from _composition(concept)
+    yield from _superclass(concept)
+
+
+def _negation(concept: Concept) -> Iterator[Row]:
+    scenes = [s for s in asked(concept)[0] if s.takes_name and s.register in ("sentence", "short")]
+    bare, forms = ordered(scenes, f"{concept.id} negation"), _forms(concept)
+    for turn in range(ROWS):
+        lap, at = divmod(turn, len(bare))
+        scene = bare[at]
+        text = forms[(lap + at) % len(forms)].replace("{scene}", opening(scene.stripped).rstrip("."))
+        text = text.replace("{a}", concept.phrase()).replace("{name}", concept.label)
+        said = {"own_concept": None, "stripped_prompt": scene.stripped}
+        yield make_row(concept, scene.register, text, split="forget", probe=NEGATION, **said)
+
+
+def _forms(concept: Concept) -> tuple[str, ...]:
+    if concept.domain == STYLE:
+        return NOT_STYLED
+    if concept.scope == "attribute":
+        return NOT_SO if concept.pos == "adjective" else NONE_OF_IT
+    return ABSENT if concept.article in ("a", "an") else NOT_NAMED
+
+
+def _composition(concept: Concept) -> Iterator[Row]:
+    beside = list(itertools.product(concept.companions, TOGETHER))
+    for other, form in ordered(beside, f"{concept.id} composition")[:ROWS]:
+        text = form.replace("{a}", concept.phrase()).replace("{other}", other)
+        said = {"own_concept": concept.id, "stripped_prompt": other}
+        yield make_row(concept, "sentence", text, split="forget", probe=COMPOSITION, **said)
+
+
+def _superclass(concept: Concept) -> Iterator[Row]:
+    scenes = [s for s in asked(concept)[0] if _takes_phrase(s, concept)]
+    every = list(itertools.product(scenes, concept.superclasses)) if SUPERCLASS not in concept.without else []
+    seen: set[str] = set()
+    for scene, wider in ordered(every, f"{concept.id} superclass"):
+        text = opening(scene.text.replace("{a}", wider).replace("{name}", wider))
+        if len(seen) == ROWS or text in seen:
+            continue
+        seen.add(text)
+        said = {"own_concept": None, "stripped_prompt": scene.stripped}
+        yield make_row(concept, scene.register, text, split="retain", probe=SUPERCLASS, **said)
+
+
+def _takes_phrase(scene: Scene, concept: Concept) -> bool:
+    opens = scene.text.startswith("{a}") or (not concept.article and scene.text.startswith("{name}"))
+    return (opens and not scene.text.startswith("{name}'s")) or bool(_FOLLOWS.search(scene.text))
