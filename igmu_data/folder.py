@@ -21,7 +21,7 @@ from igmu_data.errors import CorpusError
 from igmu_data.files import sha256
 from igmu_data.load import read_records
 from igmu_data.pictures import label_problems, picture_problems
-from igmu_data.schema import SPLITS, Row, detector_features, features
+from igmu_data.schema import ALL_COLUMNS, COLUMNS, SPLITS, Row, detector_features, features
 from igmu_data.taxonomy import SANDBOX
 from igmu_data.validate import Problem, problems
 
@@ -178,7 +178,9 @@ def _labels(
 def _wanted(found: datasets.Features, splits: Sequence[str]) -> datasets.Features:
     """The schema's features for these splits; which classes labelled pictures have, they say themselves."""
     names = getattr(found.get("label"), "names", None)
-    return features() if names is None or {*splits} & {*SPLITS} else detector_features(names)
+    if names is not None and not {*splits} & {*SPLITS}:
+        return detector_features(names)
+    return features(tuple(n for n in ALL_COLUMNS if n in found or n in COLUMNS))
 
 
 def _ordered(kinds: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -21,8 +21,12 @@ from pydantic import ValidationError
 from igmu_data.configs import config_concepts
 from igmu_data.errors import CorpusError, EmptyInputError, HubError, InputError
 from igmu_data.files import irregular, manifest_of, require_as_listed
+from igmu_data.lengths import tokens_at_most
 from igmu_data.rows import VERSION, checked
-from igmu_data.schema import SPLITS, Row, features, record, row_id, stored_columns
+from igmu_data.rows.naming import keeps_name
+from igmu_data.rows.rounds import with_rounds
+from igmu_data.rows.scenes import register_of
+from igmu_data.schema import SPLITS, Row, features, record, row_id
 from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, SANDBOX, concept
 
 if TYPE_CHECKING:
@@ -238,11 +242,34 @@ def bench_rows(
         else:
             loaded: Any = load_bench(config, split, bench=bench, revision=revision)
             records = iter(loaded.remove_columns("image"))
-        rows |= {r["id"]: checked_row(r, place) for r in records}
+        rows |= {r["id"]: checked_row(_as_of_now(r), place) for r in records}
         require_as_listed(Path(place), paths)
     if not rows:
         raise EmptyInputError(f"config {config!r} has no rows in {place}.")
-    return rows
+    return rows if any(row.round > 1 for row in rows.values()) else _in_rounds(rows.values())
+
+
+def _in_rounds(rows: Iterable[Row]) -> dict[str, Row]:
+    """Rows that were published without rounds, each concept's spread over all ten."""
+    by_concept: dict[str, list[Row]] = {}
+    for row in rows:
+        by_concept.setdefault(row.concept, []).append(row)
+    return {row.id: row for own in by_concept.values() for row in with_rounds(own)}
+
+
+def _as_of_now(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored row with the columns that rows of version 0.x do not have; their ids hold for both."""
+    if "template_id" not in fields:
+        return dict(fields)
+    known = {name: value for name, value in fields.items() if name != "template_id"}
+    prompt, language = fields["prompt"], fields["language"]
+    return known | {
+        "register": register_of(prompt),
+        "round": 1,
+        "own_name": None,
+        "name_kept": keeps_name(prompt, concept(fields["concept"])),
+        "n_tokens_clip": tokens_at_most(prompt, language),
+    }
 
 
 def checked_row(fields: Mapping[str, Any], place: str) -> Row:

@@ -122,9 +122,9 @@ with warnings.catch_warnings():
 
 # The order in which columns are stored; `image` is not part of the model, because it is bytes and travels beside the
 # text. A column that says nothing of any row of a repository is left out of it.
-_ORDER: Final[tuple[str, ...]] = ("prompt", "image", *(n for n in Row.model_fields if n != "prompt"))
+ALL_COLUMNS: Final[tuple[str, ...]] = ("prompt", "image", *(n for n in Row.model_fields if n != "prompt"))
 _LEFT_OUT: Final = (*GENERATION, "image_source", "image_sha256", "license", "since")
-COLUMNS: Final[tuple[str, ...]] = tuple(n for n in _ORDER if n not in _LEFT_OUT)
+COLUMNS: Final[tuple[str, ...]] = tuple(n for n in ALL_COLUMNS if n not in _LEFT_OUT)
 
 
 def stored_columns(rows: Iterable[Row]) -> tuple[str, ...]:
@@ -136,7 +136,7 @@ def stored_columns(rows: Iterable[Row]) -> tuple[str, ...]:
     rows = list(rows)
     defaults = {name: Row.model_fields[name].default for name in _LEFT_OUT}
     said = {name for name, default in defaults.items() if any(getattr(row, name) != default for row in rows)}
-    return tuple(n for n in _ORDER if n in said or n not in _LEFT_OUT)
+    return tuple(n for n in ALL_COLUMNS if n in said or n not in _LEFT_OUT)
 
 
 def record(row: Row, columns: Sequence[str] = COLUMNS) -> dict[str, Any]:

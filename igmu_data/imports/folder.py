@@ -16,7 +16,7 @@ from typing import Any
 from igmu_data.errors import OutputError
 from igmu_data.files import require_writable, sha256
 from igmu_data.imports.rows import Imported
-from igmu_data.schema import COLUMNS, SPLITS, Row, features
+from igmu_data.schema import SPLITS, Row, features, record, stored_columns
 from igmu_data.taxonomy import concept
 
 _CARD = """---
@@ -90,7 +90,7 @@ def _write(folder: Path, out: Path, found: Imported, path: Path, format_name: st
     for split in SPLITS:
         if own := [r for r in rows if r.split == split]:
             written.append(place / f"{split}-00000-of-00001.parquet")
-            _write_rows(folder / written[-1], own)
+            _write_rows(folder / written[-1], own, stored_columns(rows))
     digest = sha256(path)
     splits = [{"split": f.name.split("-")[0], "path": f.as_posix()} for f in written]
     front: dict[str, Any] = {
@@ -128,16 +128,15 @@ def _write(folder: Path, out: Path, found: Imported, path: Path, format_name: st
     return written
 
 
-def _write_rows(path: Path, rows: Sequence[Row]) -> None:
+def _write_rows(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
     import datasets
 
     bars = datasets.is_progress_bar_enabled()
     datasets.disable_progress_bars()
     try:
-        given: list[dict[str, Any]] = [r.model_dump() | {"image": None, "seeds": list(r.seeds)} for r in rows]
-        records = [{c: record[c] for c in COLUMNS} for record in given]
+        records = [record(r, columns) for r in rows]
         path.parent.mkdir(parents=True, exist_ok=True)
-        datasets.Dataset.from_list(records, features=features()).to_parquet(str(path))
+        datasets.Dataset.from_list(records, features=features(columns)).to_parquet(str(path))
     finally:
         if bars:
             datasets.enable_progress_bars()

@@ -25,11 +25,14 @@ from igmu_data import __version__, imports, policy
 from igmu_data.errors import EmptyInputError, InputError, LicenseError
 from igmu_data.imports import Format, FormatInfo, Prompt
 from igmu_data.imports.table import ListFile
+from igmu_data.lengths import tokens_at_most
 from igmu_data.schema import SEEDS_PER_ROW, Row, row_id
 from igmu_data.spelling import same_prompt
 from igmu_data.stripping import strip_concept
 from igmu_data.taxonomy import RESTRICTED_DOMAIN, Concept, concept
-from igmu_data.validate import names_concept
+from igmu_data.rows.naming import keeps_name, named
+from igmu_data.rows.rounds import with_rounds
+from igmu_data.rows.scenes import register_of
 
 # What is asked for by a prompt that names the concept and nothing else, without the concept.
 BARE: Final = "an image"
@@ -170,7 +173,7 @@ class _Import:
         if not rows:
             raise EmptyInputError(self._nothing())
         return Imported(
-            rows=tuple(rows.values()),
+            rows=tuple(with_rounds(rows.values())),
             refused=dict(sorted(self.reasons.items())),
             n_refused=self.n_refused,
             n_read=self.n_read,
@@ -178,7 +181,7 @@ class _Import:
             n_duplicates=self.n_duplicates,
             n_seeds_left_out=n_left_out,
             n_published_seeds=dict(sorted(published.items())),
-            n_naming=sum(names_concept(r.prompt, self.item, foreign=True) is not None for r in rows.values()),
+            n_naming=sum(named(r.prompt, self.item, foreign=True) is not None for r in rows.values()),
         )
 
     def _nothing(self) -> str:
@@ -254,7 +257,11 @@ class _Import:
             "scope": self.item.scope,
             "split": "adversarial" if family else "forget",
             "probe": "attack" if family else "direct",
-            "template_id": f"{self.reader.INFO.name}-line-{prompt.line}",
+            "register": register_of(text),
+            "round": 1,
+            "own_name": None,
+            "name_kept": keeps_name(text, self.item),
+            "n_tokens_clip": tokens_at_most(text, prompt.language),
             "attack_family": family,
             "attack_source_id": origin.id if origin else None,
             "language": prompt.language,

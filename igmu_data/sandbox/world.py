@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from igmu_data.taxonomy import Concept, TranslatedScene, concept
+from igmu_data.taxonomy import TRANSLATED, Concept, TranslatedScene, concept
 
 SIDE: Final = 64
 GUIDANCE_SCALE: Final = 3.0
@@ -82,7 +82,10 @@ def world() -> World:
     """The vocabulary of `world.toml`."""
     given = tomllib.loads((files("igmu_data") / "sandbox" / "world.toml").read_text(encoding="utf-8"))
     settings = {s["id"]: tuple(s["en"]) for s in given["settings"]}
-    translated = {s["id"]: TranslatedScene(**{**s, "en": f"{{a}} {s['en'][0]}"}) for s in given["settings"]}
+    translated = {
+        s["id"]: TranslatedScene(en=f"{{a}} {s['en'][0]}", stripped=s["en"][0], **{c: s[c] for c in TRANSLATED})
+        for s in given["settings"]
+    }
     techniques = {style: tuple(words) for style, words in given["techniques"].items()}
     objects, styles, tasks = (tuple(given[key]) for key in ("objects", "styles", "tasks"))
     return World(objects, styles, tasks, settings, translated, techniques)
