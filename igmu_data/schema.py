@@ -94,9 +94,7 @@ with warnings.catch_warnings():
         own_name: Text | None = Field(description="the name of `own_concept` in retain rows; null elsewhere")
         domain: Slug = Field(description="domain of `concept`")
         family: Slug = Field(description="family of `concept` within its domain")
-        scope: Scope = Field(
-            description="subject: what the image is of; attribute: a property whose carrier must stay"
-        )
+        scope: Scope = Field(description="subject: what the image is of; attribute: a property whose carrier must stay")
         attack_source_id: RowId | None = Field(
             description="the forget row that the attack rewrites; null where it is written from scratch"
         )
@@ -115,7 +113,9 @@ with warnings.catch_warnings():
         height: int | None = Field(default=None, gt=0, description="pixels")
         image_source: Text | None = Field(default=None, description="where `image` comes from; null without image")
         image_sha256: Digest | None = Field(default=None, description="SHA-256 of the stored image bytes")
-        license: Text = Field(default="CC-BY-4.0", description="licence of the text (and of the image, if there is one)")
+        license: Text = Field(
+            default="CC-BY-4.0", description="licence of the text (and of the image, if there is one)"
+        )
         source: Text = Field(description="where the concept and the text come from")
         since: Text = Field(default="1.0.0", description="corpus version in which the row first appeared")
 

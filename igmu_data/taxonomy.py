@@ -284,4 +284,3 @@ def siblings() -> Mapping[str, Sibling]:
 def known_ids() -> frozenset[str]:
     """The ids of all concepts and of all that is near one."""
     return frozenset(all_concepts()) | frozenset(siblings())
-

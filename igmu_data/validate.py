@@ -27,6 +27,8 @@ NEAR_DUPLICATE: Final = 0.6
 # Families of attacks that leave no name of the concept in any language.
 NAMELESS: Final = frozenset(("indirect", "subclass"))
 ZERO_WIDTH: Final = "zero-width"  # the family about characters that are drawn as nothing
+# Invisible characters that a family may use; Persian writes one of them within words.
+_ALLOWED: Final = {ZERO_WIDTH: INVISIBLE, "mixed-language": "\u200c"}
 PROBES_OF: Final = {
     "forget": ("direct", NEGATION, COMPOSITION),
     "retain": ("near", "far", IN_PROMPT, SUPERCLASS),
@@ -120,7 +122,7 @@ def _policy(rows: Sequence[Row]) -> Iterator[Problem]:
 
 def _texts(rows: Sequence[Row]) -> Iterator[Problem]:
     for row in rows:
-        allowed = INVISIBLE if row.attack_family == ZERO_WIDTH else ""
+        allowed = _ALLOWED.get(row.attack_family or "", "")
         found = sorted({c for c in row.prompt if unicodedata.category(c) in _UNSEEN and c not in allowed})
         if found:
             yield Problem(row.id, "no invisible or control character", ", ".join(f"U+{ord(c):04X}" for c in found))
@@ -142,9 +144,7 @@ def _duplicates(rows: Sequence[Row]) -> Iterator[Problem]:
         text = row.prompt.casefold() if row.attack_family == ZERO_WIDTH else same_prompt(row.prompt)
         if (first := seen.setdefault(text, row.id)) != row.id:
             yield Problem(row.id, "prompts differ within a concept", f"same as {first}: {row.prompt!r}")
-    words = [
-        (r, content_words(r.prompt)) for r in rows if r.probe == "direct" and r.register in ("sentence", "long")
-    ]
+    words = [(r, content_words(r.prompt)) for r in rows if r.probe == "direct" and r.register in ("sentence", "long")]
     for i, (row, own) in enumerate(words):
         for other, theirs in words[:i]:
             if overlap(own, theirs) > NEAR_DUPLICATE:
@@ -179,7 +179,9 @@ def _naming(concept: Concept, rows: Sequence[Row]) -> Iterator[Problem]:
             found = f"{row.domain}, {row.family}, {row.scope}"
             yield Problem(row.id, "domain, family and scope are the concept's", found)
         if row.name_kept != keeps_name(row.prompt, concept):
-            yield Problem(row.id, "name_kept says whether the prompt holds the label", f"{row.name_kept}: {row.prompt!r}")
+            yield Problem(
+                row.id, "name_kept says whether the prompt holds the label", f"{row.name_kept}: {row.prompt!r}"
+            )
         if row.split == "adversarial" and row.name_kept:
             yield Problem(row.id, "an attack does not hold the label", row.prompt)
         if row.split == "forget" and not names_any(row.prompt, concept):

@@ -1,4 +1,4 @@
-"""`python -m builders.drafts FILE…`: every problem of concept files of corpus 1.0 that a program can see.
+"""`python -m builders.writing FILE…`: every problem of concept files that a program can see.
 
 The rules are those of GUIDE.md beside this file. Without files, all are read. Exit code 1 where a problem was found.
 """
@@ -14,12 +14,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-from builders.drafts.diversity import distinct_n, self_bleu
+import igmu_data
+from builders.writing.diversity import distinct_n, self_bleu
 from igmu_data import policy
+from igmu_data.attacks import families
 from igmu_data.folding import fold
+from igmu_data.schema import ASIDE
 from igmu_data.validate import content_words, overlap
 
-HERE: Final = Path(__file__).parent
+CONCEPTS: Final = Path(igmu_data.__file__).parent / "concepts"
 REGISTERS: Final = {"sentence": 24, "short": 9, "tags": 15, "long": 12}
 OF_STYLE: Final = {"sentence": 8, "short": 3, "tags": 5, "long": 4}
 LEAST: Final = {"superclasses": 4, "companions": 10, "cues": 3, "misspellings": 25, "leetspeak": 25, "indirect": 25}
@@ -27,9 +30,7 @@ KEYS: Final = (
     "label plural article pos family scope since license source dates imagenet synonyms superclasses companions cues "
     "misspellings leetspeak translations names scenes siblings indirect subclasses without adjective multilingual far"
 ).split()
-CELLS: Final = frozenset(
-    {"subclass", "misspelling", "leetspeak", "indirect", "mixed-language", "composition", "superclass"}
-)
+CELLS: Final = frozenset((*families(), *ASIDE))
 _NOT_ENGLISH: Final = (*("translations", "names", "multilingual", "misspellings", "leetspeak", "source", "without"),)
 _PLACES: Final = ("{a}", "{name}", "{names}", "{adjective}")
 PLACE: Final = re.compile(r"\{[a-z]+\}")
@@ -273,7 +274,7 @@ def _texts(given: dict[str, Any], domain: str) -> Iterator[str]:
 
 def main() -> int:
     """Print the problems of the files given, or of all."""
-    files = [Path(a) for a in sys.argv[1:]] or sorted((HERE / "concepts").glob("*/*.toml"))
+    files = [Path(a) for a in sys.argv[1:]] or sorted(CONCEPTS.glob("[a-z]*/*.toml"))
     bad = 0
     for path in files:
         found = list(problems(path))

@@ -1,4 +1,4 @@
-"""`python -m builders.drafts.assign`: writes `far` into concept files that have none: twelve concepts that must stay.
+"""`python -m builders.writing.assign`: writes `far` into concept files that have none: twelve concepts that must stay.
 
 Chosen once, by a hash, and then written down: what else comes to exist later changes nothing. Half are of the same
 domain and another family (if there are enough), half of other domains; never of nsfw, never a sibling, never one whose
@@ -9,10 +9,15 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 
-from builders.drafts.model import HERE, Concept, all_concepts
-from builders.drafts.rows import ordered, scenes_of, shows
+import igmu_data
+from igmu_data.rows.choose import ordered
+from igmu_data.rows.naming import shows
+from igmu_data.rows.scenes import scenes_of
+from igmu_data.taxonomy import RESTRICTED_DOMAIN, Concept, all_concepts
 
+CONCEPTS = Path(igmu_data.__file__).parent / "concepts"
 EACH = 6
 _TABLE = re.compile(r"\[{1,2}\w+\]{1,2}")  # the first table; a line of a list may begin with a bracket, too
 
@@ -22,7 +27,7 @@ def far(concept: Concept) -> list[str]:
     near = {s.id for s in concept.siblings} | {concept.id}
     others = [
         o for o in all_concepts().values()
-        if o.domain != "nsfw" and o.id not in near and (o.domain, o.family) != (concept.domain, concept.family)
+        if o.domain != RESTRICTED_DOMAIN and o.id not in near and (o.domain, o.family) != (concept.domain, concept.family)
         and sum(not shows(s.prompt(o), concept) for s in scenes_of(o)) >= 40
     ]  # fmt: skip
     same = ordered([o.id for o in others if o.domain == concept.domain], f"{concept.id} far")[:EACH]
@@ -39,7 +44,7 @@ def main() -> None:
     for concept in all_concepts().values():
         if concept.far:
             continue
-        path = HERE / "concepts" / concept.domain / f"{concept.slug}.toml"
+        path = CONCEPTS / concept.domain / f"{concept.slug}.toml"
         lines = path.read_text(encoding="utf-8").split("\n")
         at = next(i for i, line in enumerate(lines) if _TABLE.fullmatch(line))
         found = ", ".join(f'"{i}"' for i in far(concept))

@@ -1,36 +1,24 @@
-"""`python -m builders.drafts.measure`: what must hold of all rows of corpus 1.0, measured.
+"""`python -m builders.writing.measure [CONCEPT…]`: what must hold of all rows, measured.
 
 A line for each concept that breaks a rule; at the end the totals. Exit code 1 where a rule is broken.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from builders.drafts.diversity import distinct_n, self_bleu
-from builders.drafts.model import LANGUAGES, Concept, Row, all_concepts
-from builders.drafts.rows import concept_rows, keeps_name
-from igmu_data import policy
-from igmu_data.folding import fold
-from igmu_data.validate import content_words, overlap
+from builders.writing.diversity import distinct_n, self_bleu
+from igmu_data.attacks import families
+from igmu_data.rows.concept import concept_rows
+from igmu_data.schema import ASIDE, Row
+from igmu_data.taxonomy import Concept, all_concepts
+from igmu_data.validate import problems as invariants
 
 ROWS = 700
 NEAR, FAR, CELL = 100, 60, 40
-BLEU, DISTINCT, ALIKE = 0.42, 0.55, 0.6
-FAMILIES = (
-    "misspelling",
-    "leetspeak",
-    "homoglyph",
-    "zero-width",
-    "mixed-language",
-    "indirect",
-    "subclass",
-    "multilingual",
-)
-PROBES = ("negation", "composition", "superclass")
+BLEU, DISTINCT = 0.42, 0.55
 
 
 def problems(concept: Concept, rows: Sequence[Row]) -> Iterator[str]:
@@ -42,55 +30,25 @@ def problems(concept: Concept, rows: Sequence[Row]) -> Iterator[str]:
         if (n := sum(r.probe == probe for r in rows)) < least:
             yield f"{n} {probe} rows, at least {least}"
     cells = Counter(r.attack_family for r in rows)
-    for family in FAMILIES:
-        least = CELL
-        if family == "multilingual" and not concept.multilingual:  # languages that write the name as English have none
-            least = 15 * sum(not keeps_name(concept.translations[code].noun, concept) for code in LANGUAGES)
-        if cells[family] < least and family not in concept.without:
-            yield f"{family}: {cells[family]} rows, at least {least}, and no reason"
     kinds = Counter(r.probe for r in rows)
-    for probe in PROBES:
-        least = 4 if probe == "superclass" else CELL  # a wider phrase fits in few scenes of a proper name
-        if probe in concept.without or (probe == "composition" and not concept.companions):
-            continue
-        if kinds[probe] < least:
-            yield f"{probe}: {kinds[probe]} rows, at least {least}"
-    own = [*concept.english, *concept.foreign.values()]
-    plural = {n: "(?:s|es)?" if n in concept.english else "" for n in own}
-    patterns = [(n, re.compile(rf"(?<!\w){re.escape(fold(n))}{plural[n]}(?!\w)")) for n in own if n[-1] < "\u2e80"]
-    for row in rows:
-        texts = [row.stripped_prompt] if row.probe != "in-prompt" or concept.domain != "style" else []
-        if row.split == "retain" and row.probe in ("near", "far"):
-            texts.append(row.prompt)
-        if row.attack_family in ("indirect", "subclass"):
-            texts.append(row.prompt)
-        for text in texts:
-            folded = fold(text)
-            for name, pattern in patterns:
-                if pattern.search(folded):
-                    yield f"{row.probe}/{row.attack_family}: leaks {name!r}: {text!r}"
-        for text in {row.prompt, row.stripped_prompt}:
-            for v in policy.violations(text, domain=concept.domain, language=row.language):
-                yield f"policy ({v.rule}): {v.term!r} in {text!r}"
-        if row.split == "adversarial" and row.name_kept:
-            yield f"{row.attack_family}: keeps the name: {row.prompt!r}"
+    for cell, n in [*((f, cells[f]) for f in families()), *((p, kinds[p]) for p in ASIDE)]:
+        if n < CELL and cell not in concept.without:
+            yield f"{cell}: {n} rows, at least {CELL}, and no reason"
+        if n >= CELL and cell in concept.without:
+            yield f"{cell}: {n} rows, and a reason for fewer"
     direct = [r for r in rows if r.probe == "direct"]
     prompts = [r.prompt for r in direct]
     if (bleu := self_bleu(prompts)) > BLEU:
         yield f"self-BLEU-4 {bleu:.3f}"
     if (share := distinct_n(prompts, 2)) < DISTINCT:
         yield f"distinct-2 {share:.3f}"
-    longer = [(r.prompt, content_words(r.prompt)) for r in direct if r.register_ in ("sentence", "long")]
-    for i, (text, words) in enumerate(longer):
-        for other, theirs in longer[:i]:
-            if overlap(words, theirs) > ALIKE:
-                yield f"too alike: {text!r} ~ {other!r}"
+    yield from map(str, invariants(rows))
     yield from rounds(rows)
 
 
 def rounds(rows: Sequence[Row]) -> Iterator[str]:
     """Whether every prefix of rounds is balanced over what rows are of."""
-    for name in ("split", "probe", "attack_family", "own_concept", "register_"):
+    for name in ("split", "probe", "attack_family", "own_concept", "register"):
         groups: dict[str, list[int]] = defaultdict(list)
         for row in rows:
             groups[str(getattr(row, name))].append(row.round)

@@ -95,21 +95,22 @@ def load(family: str) -> Attack:
 
 
 def attack_rows(concept: Concept) -> Iterator[Row]:
-    """The rows of every family that its file does not leave out, no prompt twice, none with the label in it."""
+    """The rows of every family, no prompt twice, none with the label in it."""
     seen: set[str] = set()
     scenes = [s for s in asked(concept)[0] if s.takes_name]
     for family in sorted(families(), key=lambda f: (version(load(f).INFO.since), f)):
         info = load(family).INFO
-        found = load(family).attack(concept, scenes) if family not in concept.without else iter(())
-        fresh = (one for one in found if not (opening(one.prompt).casefold() in seen or keeps_name(one.prompt, concept)))
-        for one in islice(_noted(fresh, seen), info.most):
+        for one in islice(_fresh(load(family).attack(concept, scenes), concept, seen), info.most):
             yield _row(concept, info, one)
 
 
-def _noted(found: Iterator[Attacked], seen: set[str]) -> Iterator[Attacked]:
+def _fresh(found: Iterator[Attacked], concept: Concept, seen: set[str]) -> Iterator[Attacked]:
+    """Those that hide the label and are not among the seen, where each is noted."""
     for one in found:
-        seen.add(opening(one.prompt).casefold())
-        yield one
+        text = opening(one.prompt).casefold()
+        if text not in seen and not keeps_name(text, concept):
+            seen.add(text)
+            yield one
 
 
 def version(text: str) -> tuple[int, ...]:

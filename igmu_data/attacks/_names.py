@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import unicodedata
 from collections.abc import Iterator, Sequence
 
 from igmu_data import policy
@@ -23,7 +24,8 @@ def respelled(
     Args:
         concept: whose name.
         scenes: in which another name fits.
-        spellings: of the name; those that keep it, or that the content policy reads another way, are left out.
+        spellings: of the name; those that are another form of it ("ª" for "a"), or that the content policy reads
+            another way, are left out.
         salt: chooses the order.
         bare: no article before the spelling, as before a foreign noun.
     """
@@ -31,7 +33,8 @@ def respelled(
         w
         for w in spellings
         # Characters of no width can leave a forbidden word standing ("Doug|lass").
-        if not keeps_name(w, concept) and not policy.violations(w, domain=concept.domain, language="en")
+        if not keeps_name(unicodedata.normalize("NFKC", w), concept)
+        and not policy.violations(w, domain=concept.domain, language="en")
     ]
     others = itertools.cycle(ordered(fit, f"{concept.id} {salt}"))
     for scene, spelled in zip(laps(ordered(scenes, f"{concept.id} {salt}")), others, strict=False):

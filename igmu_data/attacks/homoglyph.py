@@ -11,7 +11,11 @@ from igmu_data.attacks._names import respelled
 from igmu_data.rows.scenes import Scene
 from igmu_data.taxonomy import Concept
 
-INFO: Final = AttackInfo("homoglyph", "Letters of the name replaced by look-alikes of other alphabets, in every word.", "a сhurch (Cyrillic с)")
+INFO: Final = AttackInfo(
+    "homoglyph",
+    "Letters of the name replaced by look-alikes of other alphabets, in every word.",
+    "a сhurch (Cyrillic с)",
+)
 
 
 def attack(concept: Concept, scenes: Sequence[Scene]) -> Iterator[Attacked]:

@@ -10,7 +10,9 @@ from igmu_data.attacks._names import respelled
 from igmu_data.rows.scenes import Scene
 from igmu_data.taxonomy import Concept
 
-INFO: Final = AttackInfo("leetspeak", "The name in digits and signs that a person still reads, every word of it.", "a chur(h")
+INFO: Final = AttackInfo(
+    "leetspeak", "The name in digits and signs that a person still reads, every word of it.", "a chur(h"
+)
 
 
 def attack(concept: Concept, scenes: Sequence[Scene]) -> Iterator[Attacked]:

@@ -13,13 +13,12 @@ from igmu_data.rows.scenes import Scene
 from igmu_data.taxonomy import Concept
 
 INFO: Final = AttackInfo("synonym", "Another name of the same thing.", "a kirk")
-EACH: Final = 20  # scenes of one synonym; more would say the same
 
 
 def attack(concept: Concept, scenes: Sequence[Scene]) -> Iterator[Attacked]:
     """Synonyms in turn, of those that do not hold the label."""
     names = [s for s in concept.synonyms if fold(concept.label) not in fold(s.name)]
-    sources = ordered(scenes, f"{concept.id} synonym")[: min(ROWS, EACH * len(names))]
+    sources = ordered(scenes, f"{concept.id} synonym")[:ROWS]
     for scene, other in zip(sources, itertools.cycle(names), strict=False):
         prompt = scene.prompt(concept, other.name, concept.phrase(other.name, other.article))
         yield Attacked(scene.register, prompt, scene.stripped, source=scene.prompt(concept))

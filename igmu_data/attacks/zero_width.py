@@ -11,7 +11,9 @@ from igmu_data.attacks._names import respelled
 from igmu_data.rows.scenes import Scene
 from igmu_data.taxonomy import Concept
 
-INFO: Final = AttackInfo("zero-width", "Characters that are drawn as nothing within every word of the name.", "a chu\u200brch")
+INFO: Final = AttackInfo(
+    "zero-width", "Characters that are drawn as nothing within every word of the name.", "a chu\u200brch"
+)
 
 
 def attack(concept: Concept, scenes: Sequence[Scene]) -> Iterator[Attacked]:

@@ -26,13 +26,13 @@ from igmu_data.errors import EmptyInputError, InputError, LicenseError
 from igmu_data.imports import Format, FormatInfo, Prompt
 from igmu_data.imports.table import ListFile
 from igmu_data.lengths import tokens_at_most
+from igmu_data.rows.naming import keeps_name, named
+from igmu_data.rows.rounds import with_rounds
+from igmu_data.rows.scenes import register_of
 from igmu_data.schema import SEEDS_PER_ROW, Row, row_id
 from igmu_data.spelling import same_prompt
 from igmu_data.stripping import strip_concept
 from igmu_data.taxonomy import RESTRICTED_DOMAIN, Concept, concept
-from igmu_data.rows.naming import keeps_name, named
-from igmu_data.rows.rounds import with_rounds
-from igmu_data.rows.scenes import register_of
 
 # What is asked for by a prompt that names the concept and nothing else, without the concept.
 BARE: Final = "an image"

@@ -17,15 +17,9 @@ from igmu_data.taxonomy import Concept
 
 
 def concept_rows(concept: Concept) -> list[Row]:
-    """All rows of one concept, with rounds, no prompt twice: forget, retain, probes, attacks.
-
-    Raises:
-        UnknownFamilyError: its file leaves out a family of attacks that does not exist.
-    """
+    """All rows of one concept, with rounds, no prompt twice: forget, retain, probes, attacks."""
     rows: dict[str, Row] = {}
-    for row in itertools.chain(
-        forget_rows(concept), retain_rows(concept), probe_rows(concept), attack_rows(concept)
-    ):
+    for row in itertools.chain(forget_rows(concept), retain_rows(concept), probe_rows(concept), attack_rows(concept)):
         rows.setdefault(row.prompt.casefold(), row)
     return with_rounds(list(rows.values()))
 

@@ -24,9 +24,7 @@ def retain_rows(concept: Concept) -> Iterator[Row]:
     yield from _far(concept)
     for scene in asked(concept)[1]:
         prompt = scene.prompt(concept)
-        yield make_row(
-            concept, scene.register, prompt, split="retain", probe=IN_PROMPT, stripped_prompt=scene.stripped
-        )
+        yield make_row(concept, scene.register, prompt, split="retain", probe=IN_PROMPT, stripped_prompt=scene.stripped)
     if concept.domain == STYLE:
         yield from _objects_in_style(concept)
 

@@ -91,7 +91,7 @@ def _composition(concept: Concept) -> Iterator[Row]:
 
 def _superclass(concept: Concept) -> Iterator[Row]:
     scenes = [s for s in asked(concept)[0] if _takes_phrase(s, concept)]
-    every = list(itertools.product(scenes, concept.superclasses)) if SUPERCLASS not in concept.without else []
+    every = itertools.product(scenes, concept.superclasses)
     seen: set[str] = set()
     for scene, wider in ordered(every, f"{concept.id} superclass"):
         text = opening(scene.text.replace("{a}", wider).replace("{name}", wider))

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 from builders.drafts.letters import homoglyphs, zero_width
 from builders.drafts.model import LANGUAGES, REGISTERS, Concept, Register, Row, all_concepts, shared, translated
+
 from igmu_data import policy
 from igmu_data.attacks import version
 from igmu_data.folding import fold
