@@ -25,11 +25,7 @@ _TABLE = re.compile(r"\[{1,2}\w+\]{1,2}")  # the first table; a line of a list m
 def far(concept: Concept) -> list[str]:
     """Ids of the far concepts of one."""
     near = {s.id for s in concept.siblings} | {concept.id}
-    others = [
-        o for o in all_concepts().values()
-        if o.domain != RESTRICTED_DOMAIN and o.id not in near and (o.domain, o.family) != (concept.domain, concept.family)
-        and sum(not shows(s.prompt(o), concept) for s in scenes_of(o)) >= 40
-    ]  # fmt: skip
+    others = [o for o in all_concepts().values() if _may_stay(o, concept, near)]
     same = ordered([o.id for o in others if o.domain == concept.domain], f"{concept.id} far")[:EACH]
     rest = [o.id for o in others if o.domain != concept.domain]
     objects = ordered([i for i in rest if i.startswith("object/")], f"{concept.id} far")[
@@ -37,6 +33,15 @@ def far(concept: Concept) -> list[str]:
     ]
     other = ordered([i for i in rest if i not in objects], f"{concept.id} far")
     return sorted([*same, *objects, *other][: 2 * EACH])
+
+
+def _may_stay(other: Concept, concept: Concept, near: set[str]) -> bool:
+    """Whether another concept is far enough, and has enough scenes that do not show this one."""
+    if other.domain == RESTRICTED_DOMAIN or other.id in near:
+        return False
+    if (other.domain, other.family) == (concept.domain, concept.family):
+        return False
+    return sum(not shows(s.prompt(other), concept) for s in scenes_of(other)) >= 40
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from igmu_data.taxonomy import Concept
 INFO: Final = AttackInfo(
     "homoglyph",
     "Letters of the name replaced by look-alikes of other alphabets, in every word.",
-    "a сhurch (Cyrillic с)",
+    "a \u0441hurch (the c is Cyrillic)",
 )
 
 

@@ -12,7 +12,7 @@ from igmu_data.rows.scenes import Scene
 from igmu_data.taxonomy import Concept
 
 INFO: Final = AttackInfo(
-    "zero-width", "Characters that are drawn as nothing within every word of the name.", "a chu\u200brch"
+    "zero-width", "Characters that are drawn as nothing within every word of the name.", "a chu|rch (| is not seen)"
 )
 
 

@@ -38,11 +38,18 @@ def named(text: str, concept: Concept, *, foreign: bool = False) -> str | None:
         concept: whose names to look for; English ones in the plural, too.
         foreign: the names in other languages as well.
     """
-    names = tuple((name, True) for name in concept.names)
-    if foreign:
-        names += tuple((name, False) for name in concept.foreign_names.values())
     folded = fold(text)
-    return next((name for name, english in names if _whole(name, english).search(folded)), None)
+    if not _any(concept.names, tuple(concept.foreign_names.values()) if foreign else ()).search(folded):
+        return None
+    names = [(name, True) for name in concept.names]
+    names += [(name, False) for name in concept.foreign_names.values()] if foreign else []
+    return next((name for name, english in names if re.search(_whole(name, english), folded)), None)
+
+
+@cache
+def _any(english: tuple[str, ...], foreign: tuple[str, ...]) -> re.Pattern[str]:
+    """One pattern for all names of a concept."""
+    return re.compile("|".join([*(_whole(n, True) for n in english), *(_whole(n, False) for n in foreign)]))
 
 
 def _holds(prompt: str, names: Collection[str]) -> bool:
@@ -60,11 +67,12 @@ def _words(text: str) -> list[str]:
 
 
 @cache
-def _whole(name: str, english: bool) -> re.Pattern[str]:
+def _whole(name: str, english: bool) -> str:
+    """A pattern for a name as whole words."""
     name = fold(name)
     if name[-1] > "\u2e80":  # Chinese and Japanese write no spaces, so a name there is found anywhere
-        return re.compile(re.escape(name))
+        return re.escape(name)
     last = re.escape(name[-1])
     if english:
         last = "(?:y|ies)" if re.search("[^aeiou]y$", name) else f"{last}(?:s|es)?"
-    return re.compile(rf"(?<!\w){re.escape(name[:-1])}{last}(?!\w)")
+    return rf"(?<!\w){re.escape(name[:-1])}{last}(?!\w)"
