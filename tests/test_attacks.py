@@ -1,52 +1,48 @@
-"""What every attack family must hold, and what the first four promise. A new family is tested by being there."""
+"""What every attack family must hold, and what each promises. A new family is tested by being there."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections import Counter
-from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from conftest import SAMPLE
 from hypothesis import given
 from hypothesis import strategies as st
-from naming import mentioned, mentions
+from naming import mentioned
 
-from igmu_data import policy
-from igmu_data.attacks import adversarial_rows, families, load
-from igmu_data.attacks.misspelling import misspell
+from igmu_data import attacks, policy
+from igmu_data.attacks import LEAST, Attacked, AttackInfo, attack_rows, families, load
+from igmu_data.attacks._letters import LOOK_ALIKES, homoglyphs, zero_width
+from igmu_data.attacks._names import respelled
 from igmu_data.errors import UnknownFamilyError
+from igmu_data.folding import terms, visible
 from igmu_data.lengths import tokens_at_most
-from igmu_data.rows.plans import CORPUS
-from igmu_data.rows.prompts import forget_rows
+from igmu_data.rows.naming import INVISIBLE
+from igmu_data.rows.scenes import Scene, asked
 from igmu_data.schema import Row
-from igmu_data.taxonomy import TRANSLATED, all_concepts, concept
+from igmu_data.taxonomy import TRANSLATED, concept
 
 Corpus = dict[str, list[Row]]
-FIRST = ("indirect", "misspelling", "multilingual", "synonym")  # of version 0.1.0
+LETTERS = {"homoglyph": homoglyphs, "zero-width": zero_width}
 each_family = pytest.mark.parametrize("family", families())
+names = st.from_regex(r"[A-Za-z]{2,9}( [A-Za-z]{2,9}){0,2}", fullmatch=True)
 
 
-def attacked(corpus: Corpus, family: str) -> list[tuple[Row, Row]]:
-    """Every row of the family with its source row."""
-    pairs = []
-    for rows in corpus.values():
-        sources = {r.id: r for r in rows if r.split == "forget"}
-        pairs += [(r, sources[r.attack_source_id or ""]) for r in rows if r.attack_family == family]
-    return pairs
+def of(corpus: Corpus, family: str) -> list[Row]:
+    return [r for rows in corpus.values() for r in rows if r.attack_family == family]
 
 
-def changed_words(row: Row, source: Row) -> list[tuple[str, str]]:
-    """The words in which two prompts of as many words differ, punctuation left out."""
-    mine, theirs = ([w.strip(",.:;") for w in r.prompt.split(" ")] for r in (row, source))
-    return [(a, b) for a, b in zip(mine, theirs, strict=True) if a != b]
+def scenes(name: str) -> list[Scene]:
+    return [s for s in asked(concept(name))[0] if s.takes_name]
 
 
 def test_all_families_are_found_and_an_unknown_one_is_named() -> None:
-    wanted = """compositional glued-prefix homoglyph indirect leetspeak misspelling mixed-language multilingual negation
-        role-frame subclass superclass synonym zero-width"""
+    wanted = "homoglyph indirect leetspeak misspelling mixed-language multilingual subclass synonym zero-width"
     assert list(families()) == wanted.split()
-    assert families() == tuple(sorted(families()))
     with pytest.raises(UnknownFamilyError, match="no attack family 'synonim'; did you mean 'synonym'"):
         load("synonim")
 
@@ -57,235 +53,178 @@ def test_a_family_describes_itself(family: str) -> None:
     assert info.family == family
     assert info.summary.endswith(".")
     assert info.example
-    assert info.since == ("0.1.0" if family in FIRST else "0.2.0")
-    assert info.probe == ("negation" if family == "negation" else "attack")
+    assert info.since == "1.0.0"
 
 
 @each_family
-def test_every_concept_has_ten_rows_or_more(corpus_rows: Corpus, family: str) -> None:
-    n = Counter(r.concept for r, _ in attacked(corpus_rows, family))
-    sensible = {c.id for c in all_concepts().values() if family not in c.without_families}
-    assert len(sensible) >= 26
-    assert {c: n[c] for c in sensible if n[c] < 10} == {}
-    assert n.keys() == sensible
+def test_a_concept_has_forty_rows_or_a_reason(corpus_rows: Corpus, family: str) -> None:
+    for name, rows in corpus_rows.items():
+        n = sum(r.attack_family == family for r in rows)
+        assert (n >= LEAST) != (family in concept(name).without), (name, n)
+        if n >= LEAST:
+            assert len({r.prompt.casefold() for r in rows if r.attack_family == family}) >= 25
 
 
 @each_family
 def test_provenance(corpus_rows: Corpus, family: str) -> None:
-    info = load(family).INFO
-    for row, source in attacked(corpus_rows, family):  # the source is a forget row of the same concept
-        assert (row.split, row.probe, row.since) == ("adversarial", info.probe, info.since)
-        assert row.own_concept == (None if family == "negation" else row.concept)
-        assert row.seeds == source.seeds
-        assert (row.guidance_scale, row.steps, row.width, row.height) == (
-            source.guidance_scale,
-            source.steps,
-            source.width,
-            source.height,
-        )
-        if family not in ("compositional", "negation"):
-            assert row.stripped_prompt == source.stripped_prompt
-        assert row.id != source.id
-        assert row.license == source.license
-        assert row.source == source.source
+    for name, rows in corpus_rows.items():
+        sources = {r.id: r for r in rows if r.split == "forget"}
+        for row in (r for r in rows if r.attack_family == family):
+            assert (row.split, row.probe, row.own_concept) == ("adversarial", "attack", name)
+            if row.attack_source_id is not None:
+                source = sources[row.attack_source_id]
+                assert row.seeds == source.seeds
+                assert row.prompt.casefold() != source.prompt.casefold()
+                assert row.stripped_prompt == source.stripped_prompt
 
 
 @each_family
-def test_the_text_is_changed(corpus_rows: Corpus, family: str) -> None:
-    forget = {r.prompt.casefold() for rows in corpus_rows.values() for r in rows if r.split == "forget"}
-    for row, source in attacked(corpus_rows, family):
-        assert row.prompt.casefold() != source.prompt.casefold()
-        assert row.prompt.casefold() not in forget
-
-
-@each_family
-def test_an_attack_is_the_same_each_time(corpus_rows: Corpus, family: str) -> None:
-    for name in ("object/church", "style/van-gogh", "nsfw/nudity", "identity/napoleon"):
-        item = concept(name)
-        first, second = (list(load(family).attack(item, forget_rows(item), CORPUS)) for _ in range(2))
+def test_an_attack_is_the_same_each_time(family: str) -> None:
+    for name in ("object/church", "style/van-gogh"):
+        first, second = (list(load(family).attack(concept(name), scenes(name))) for _ in range(2))
         assert first == second
-        mine = {r.prompt for r in corpus_rows[name] if r.attack_family == family}
-        assert mine <= {a.prompt for a in first}
 
 
 @each_family
 def test_prompts_are_clean_after_folding(corpus_rows: Corpus, family: str) -> None:
-    for row, _ in attacked(corpus_rows, family):
+    for row in of(corpus_rows, family):
         for text in (row.prompt, policy.fold(row.prompt)):
             assert policy.violations(text, domain=row.domain, language=row.language) == ()
 
 
 @each_family
 def test_prompts_are_plain_valid_text(corpus_rows: Corpus, family: str) -> None:
-    for row, _ in attacked(corpus_rows, family):
+    allowed = {"zero-width": INVISIBLE, "mixed-language": "\u200c"}.get(family, "")  # Persian writes it
+    for row in of(corpus_rows, family):
         assert row.prompt.encode().decode() == row.prompt  # no lone surrogate
         assert unicodedata.normalize("NFC", row.prompt) == row.prompt
         bad = {c for c in row.prompt if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn")}
-        assert bad <= (set("\u200b\u200c\u200d\u2060") if family == "zero-width" else set())
-        assert not re.search(r"[{}]|\s\s|^\s|\s$", row.prompt)
-        assert row.prompt[0] == row.prompt[0].upper()
+        assert bad <= set(allowed)
+        assert not re.search(r"\{[a-z]+\}|\s\s|^\s|\s$", row.prompt)
+        assert row.prompt[0] == row.prompt[0].title()
 
 
-@each_family
-def test_prompts_fit_into_clip(corpus_rows: Corpus, family: str) -> None:
-    """CLIP reads 77 tokens. Of what was published, one Chinese prompt needs 84, by CLIP's own vocabulary."""
-    for row, _ in attacked(corpus_rows, family):
-        if (family, row.language) != ("multilingual", "zh"):
-            assert tokens_at_most(row.prompt, row.language) <= 77, row.prompt
+def test_an_older_family_keeps_a_prompt_that_a_newer_one_makes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def family(name: str, since: str) -> Any:
+        same = Attacked("short", "The same", "")
+        return SimpleNamespace(INFO=AttackInfo(name, "Same.", "same", since), attack=lambda _, __: iter([same] * 2))
+
+    known = {"alpha": family("alpha", "1.10.0"), "beta": family("beta", "1.9.0")}
+    monkeypatch.setattr(attacks, "families", lambda: tuple(known))
+    monkeypatch.setattr(attacks, "load", known.__getitem__)
+    monkeypatch.setattr(attacks, "opening", lambda text: text or "-")
+    (row,) = attack_rows(concept("object/golf-ball").model_copy(update={"scenes": {}}))
+    assert (row.attack_family, row.since, row.prompt) == ("beta", "1.9.0", "The same")
 
 
-@pytest.mark.parametrize(
-    "family",
-    [f for f in families() if f not in ("compositional", "indirect", "mixed-language", "multilingual", "negation")],
-)
-def test_no_other_concept_is_brought_in(corpus_rows: Corpus, family: str) -> None:
-    every = [(n, c.id) for c in all_concepts().values() for n in (c.label, c.noun)]
-    for row, source in attacked(corpus_rows, family):
-        names = tuple(n for n, owner in every if owner != row.concept)
-        assert set(mentioned(row.prompt, names)) <= set(mentioned(source.prompt, names)), row.prompt
+def test_a_prompt_with_the_label_is_no_attack(monkeypatch: pytest.MonkeyPatch) -> None:
+    church = concept("object/church")
+    kept = church.model_copy(update={"misspellings": ("church", "chruch", "CHURCHES")})
+    made = list(respelled(kept, scenes("object/church"), kept.misspellings, "misspelling"))
+    assert made
+    assert all("chruch" in one.prompt for one in made)
+    looks = church.model_copy(update={"leetspeak": ("\uff43hurch", "c#urch")})  # another form of the same letter
+    assert all("c#urch" in one.prompt for one in respelled(looks, scenes("object/church"), looks.leetspeak, "leet"))
 
 
-def test_rows_of_all_families_stand_in_order_and_differ(corpus_rows: Corpus) -> None:
-    for name, rows in corpus_rows.items():
-        mine = [r for r in rows if r.split == "adversarial"]
-        order = [r.attack_family or "" for r in mine]
-        assert order == sorted(order), name
-        assert len({r.prompt for r in mine}) == len(mine), name
+@pytest.mark.parametrize("family", ["homoglyph", "leetspeak", "misspelling", "zero-width"])
+def test_every_word_of_the_name_is_disguised(corpus_rows: Corpus, family: str) -> None:
+    for row in of(corpus_rows, family):
+        item = concept(row.concept)
+        for word in item.label.split(" "):
+            if len(word) > 3:
+                assert not re.search(rf"(?<!\w){re.escape(word)}(?!\w)", row.prompt), row.prompt
 
 
-def test_a_prompt_made_twice_is_kept_once() -> None:
-    item = concept("object/church")
-    sources = forget_rows(item)[:12]
-    twice = item.model_copy(update={"synonyms": ("chapel",) * 3})
-    rows = adversarial_rows(twice, sources[:4] + sources[:8], CORPUS)
-    assert len({r.id for r in rows}) == len({r.prompt for r in rows}) == len(rows)
+def test_what_looks_the_same_is_read_as_the_same(corpus_rows: Corpus) -> None:
+    """Folded, a disguise is the prompt it rewrites: so the content policy reads through it."""
+    for rows in corpus_rows.values():
+        prompts = {r.id: r.prompt for r in rows}
+        for row in rows:
+            if row.attack_family in LETTERS:
+                assert policy.fold(row.prompt) == policy.fold(prompts[row.attack_source_id or ""])
+
+
+@pytest.mark.parametrize("family", sorted(LETTERS))
+@given(names)
+def test_disguises_come_off_and_hit_every_word(family: str, name: str) -> None:
+    for wrong in LETTERS[family](name):
+        assert policy.fold(wrong) == policy.fold(name)
+        pairs = list(zip(wrong.split(" "), name.split(" "), strict=True))
+        assert all(a != b for a, b in pairs)
+        if family == "zero-width":
+            assert visible(wrong, "") == name
+
+
+def test_names_have_many_disguises() -> None:
+    for name in ("church", "golf ball", "Vincent van Gogh", "Pierre-Auguste Renoir"):
+        for spell in LETTERS.values():
+            assert len(set(spell(name))) >= 25, name
+
+
+def test_every_look_alike_is_undone_by_the_policy() -> None:
+    pairs = [(letter, double) for letter, doubles in LOOK_ALIKES.items() for double in doubles]
+    assert all(policy.fold(double) == letter.casefold() for letter, double in pairs)
+
+
+@pytest.mark.parametrize("family", sorted(LETTERS))
+def test_no_disguise_smuggles_a_banned_word(family: str) -> None:
+    lists = terms()
+    words = [w for rule in policy.RULES for lang in ("en", "es", "de") for w in lists[rule][lang]["words"]]
+    sample = [w for w in words if " " not in w and w.isascii() and len(w) > 3][::5]
+    assert len(sample) > 50
+    missed = [
+        (word, wrong)
+        for at, word in enumerate(sample)
+        for wrong in LETTERS[family](word)[at % 20 : at % 20 + 1]
+        if not policy.violations(f"an adult {wrong} by a window", domain="nsfw", language="en")
+    ]
+    assert missed == []
 
 
 def test_a_synonym_takes_the_place_of_the_name(corpus_rows: Corpus) -> None:
-    for row, _ in attacked(corpus_rows, "synonym"):
-        assert mentioned(row.prompt, concept(row.concept).synonyms), row.prompt
-        assert row.language == "en"
-    for item in all_concepts().values():
-        used = [r.prompt for r in corpus_rows[item.id] if r.attack_family == "synonym"]
-        # Those that hold the name would be caught by a filter on it; they are only used where there is hardly another.
-        fresh = [s for s in item.synonyms if item.noun.casefold() not in s.casefold()]
-        for synonym in fresh if len(fresh) >= 3 else item.synonyms:
-            assert any(mentions(p, synonym) for p in used), synonym
-        if len(fresh) >= 3:
-            assert not any(item.noun.casefold() in p.casefold() for p in used), item.id
-
-
-def test_an_indirect_prompt_names_nothing(corpus_rows: Corpus) -> None:
-    for row, _ in attacked(corpus_rows, "indirect"):
+    for row in of(corpus_rows, "synonym"):
         item = concept(row.concept)
-        assert mentioned(row.prompt, item.names + item.foreign_names) == []
-        assert [d for d in item.indirect if d.casefold() in row.prompt.casefold()] != []
-        assert row.language == "en"
+        assert mentioned(row.prompt, tuple(s.name for s in item.synonyms)), row.prompt
+        assert not mentioned(row.prompt, item.labels)
 
 
-def test_a_misspelling_leaves_no_name_of_the_concept_whole(corpus_rows: Corpus) -> None:
-    for row, source in attacked(corpus_rows, "misspelling"):
+def test_an_indirect_prompt_is_a_scene_and_a_sentence(corpus_rows: Corpus) -> None:
+    for row in of(corpus_rows, "indirect"):
         item = concept(row.concept)
-        known = {n.casefold() for n in item.names + item.foreign_names}
-        assert known.isdisjoint(wrong.casefold() for wrong, _ in changed_words(row, source))
-        lowered = f" {re.sub('[,.:;]', ' ', row.prompt).casefold()} "
-        assert [n for n in known if f" {n} " in lowered or f" {n}s " in lowered] == []
-        assert row.language == "en"
+        (sentence,) = {s for s in item.indirect if row.prompt.endswith(s)}
+        assert row.prompt == f"{row.stripped_prompt.rstrip('.')}. {sentence}"
 
 
-def test_a_misspelling_differs_by_few_letters(corpus_rows: Corpus) -> None:
-    for row, source in attacked(corpus_rows, "misspelling"):
-        hit = changed_words(row, source)
-        assert 1 <= len(hit) <= len(concept(row.concept).noun.split(" "))
-        for wrong, right in hit:
-            assert wrong[0] == right[0]
-            assert edits(wrong, right) <= 3  # by ear, "ght" becomes "te"
+def test_a_mixed_sentence_holds_a_foreign_name(corpus_rows: Corpus) -> None:
+    for row in of(corpus_rows, "mixed-language"):
+        known = concept(row.concept).foreign_names.values()
+        assert any(n.casefold() in row.prompt.casefold() for n in known), row.prompt
+    for name in ("object/church", "style/van-gogh"):
+        mine = " ".join(r.prompt for r in corpus_rows[name] if r.attack_family == "mixed-language").casefold()
+        assert sum(n.casefold() in mine for n in concept(name).foreign_names.values()) >= 15
 
 
-def test_a_misspelling_is_no_word_of_another_thing(corpus_rows: Corpus) -> None:
-    everyday = set("car cap can bid gold caste tech chin pup hair chat bard gulf chai coat".split())
-    for row, source in attacked(corpus_rows, "misspelling"):
-        assert everyday.isdisjoint(set(row.prompt.lower().split()) - set(source.prompt.lower().split())), row.prompt
+def test_a_translation_is_in_the_column_of_its_language(corpus_rows: Corpus) -> None:
+    for name in SAMPLE:
+        rows = [r for r in corpus_rows[name] if r.attack_family == "multilingual"]
+        assert all((row.language == "zh") == bool(re.search("[\u3400-\u9fff]", row.prompt)) for row in rows)
+        n = Counter(r.language for r in rows)
+        assert max(n.values(), default=0) <= 16
+        if "multilingual" not in concept(name).without:
+            assert {code for code in n if n[code] >= 15} <= set(TRANSLATED)
+            assert len(n) >= 3
 
 
-def test_misspellings_vary(corpus_rows: Corpus) -> None:
-    for name in all_concepts():
-        pairs = attacked({name: corpus_rows[name]}, "misspelling")
-        assert len({changed_words(r, s)[0][0] for r, s in pairs}) >= 6, name
+@given(st.text(max_size=80), st.sampled_from(["en", "de"]))
+def test_the_bound_of_tokens_grows_with_the_text(text: str, language: str) -> None:
+    n = tokens_at_most(text, language)
+    assert 2 <= n <= 2 + len(text.casefold().encode())
+    assert tokens_at_most(f"{text} church", language) >= n
+    assert tokens_at_most(text, "de") >= tokens_at_most(text, "en")
 
 
-def test_edits_by_hand() -> None:
-    pairs = (("church", "church"), ("chrch", "church"), ("chucrh", "church"), ("a", "bc"))
-    assert [edits(*p) for p in pairs] == [0, 1, 2, 2]
-
-
-def edits(a: str, b: str) -> int:
-    """Levenshtein distance."""
-    line = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        below = [i]
-        for (diagonal, above), y in zip(pairwise(line), b, strict=True):
-            below.append(min(diagonal + (x != y), above + 1, below[-1] + 1))
-        line = below
-    return line[-1]
-
-
-@given(st.text("abcdefghijklmnopqrstuvwxyz é-", min_size=1, max_size=24), st.integers(0, 300), st.integers(1, 3))
-def test_misspell_keeps_words_and_first_letters(name: str, turn: int, n: int) -> None:
-    wrong = misspell(name, turn, n)
-    assert wrong == misspell(name, turn, n)
-    before, after = name.split(" "), wrong.split(" ")
-    assert len(before) == len(after)
-    assert sum(a != b for a, b in zip(before, after, strict=True)) <= n
-    assert [w[:1] for w in before] == [w[:1] for w in after]
-
-
-@pytest.mark.parametrize(
-    ("name", "n", "part"),
-    [("Vincent van Gogh", 1, "van Gogh"), ("Vincent van Gogh", 2, " van "), ("golf ball", 1, " ball"), ("ox", 1, "ox")],
-)
-def test_longer_words_are_hit_first(name: str, n: int, part: str) -> None:
-    assert all(part in misspell(name, turn, n) for turn in range(40))
-
-
-def test_a_translation_stands_in_the_column_of_its_language(corpus_rows: Corpus) -> None:
-    pairs = attacked(corpus_rows, "multilingual")
-    per_source = Counter((s.id, r.language) for r, s in pairs)
-    assert set(per_source.values()) == {1}
-    assert {language for _, language in per_source} == set(TRANSLATED)
-    for row, _ in pairs:
-        item = concept(row.concept)
-        name = item.translations[row.language]
-        stem = name.noun[:-1] if item.word else name.noun
-        assert stem.casefold() in row.prompt.casefold(), row.prompt
-        is_han = bool(re.search("[\u3400-\u9fff]", row.prompt))
-        assert is_han == (row.language == "zh")
-    assert len(pairs) == sum(6 * n for n in Counter(c for c in all_concepts() for _ in range(3)).values())
-
-
-MARKERS = {
-    "es": {"el", "la", "los", "las", "una", "un", "en", "al", "con", "del", "de", "sobre", "bajo"},
-    "fr": {"le", "la", "les", "une", "un", "au", "sur", "avec", "du", "des", "dans", "à", "sous", "de", "d"},
-    "de": {"der", "die", "das", "eine", "ein", "im", "am", "auf", "mit", "und", "bei", "einer", "einem", "vor", "des"},
-    "it": {"il", "la", "le", "un", "una", "su", "al", "con", "del", "della", "nel", "di", "in", "sul", "all", "a"},
-    "pt": {"o", "a", "os", "um", "uma", "em", "ao", "com", "do", "da", "na", "no", "de", "sobre", "num", "numa"},
-}
-NEVER_WRITTEN = {
-    "es": set("çãõäößœêâîûìòùà"),
-    "fr": set("ñãõäößìòáíóú"),
-    "de": set("ñçãõœêâîûìòùàáíóú"),
-    "it": set("ñçãõäöüßœêâîû"),
-    "pt": set("ñäößœîûìòù"),
-}
-
-
-def test_a_translation_is_written_in_its_language(corpus_rows: Corpus) -> None:
-    """Function words tell, and letters that only the other languages have."""
-    english = set("the of with and by over under seen from".split())
-    for row, _ in attacked(corpus_rows, "multilingual"):
-        if row.language != "zh":
-            found = re.findall(r"[^\W\d_]+", row.prompt.lower())
-            assert [w for w in found if w in english] == [], row.prompt
-            assert [w for w in found if w in MARKERS[row.language]], f"{row.language}: {row.prompt}"
-            rest = row.prompt.replace(concept(row.concept).translations[row.language].noun, "")
-            assert not NEVER_WRITTEN[row.language] & set(rest.lower()), f"{row.language}: {row.prompt}"
+def test_lengths_by_hand() -> None:
+    # start, end; "a" 1, "church" 1 + 6 // 4, "." 1
+    assert tokens_at_most("A church.") == 6
+    assert tokens_at_most("c\u200bat") == 2 + 1 + 3 + 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import unicodedata
 from collections.abc import Iterator, Sequence
 
 from igmu_data import policy
@@ -33,8 +32,7 @@ def respelled(
         w
         for w in spellings
         # Characters of no width can leave a forbidden word standing ("Doug|lass").
-        if not keeps_name(unicodedata.normalize("NFKC", w), concept)
-        and not policy.violations(w, domain=concept.domain, language="en")
+        if not keeps_name(w, concept) and not policy.violations(w, domain=concept.domain, language="en")
     ]
     others = itertools.cycle(ordered(fit, f"{concept.id} {salt}"))
     for scene, spelled in zip(laps(ordered(scenes, f"{concept.id} {salt}")), others, strict=False):

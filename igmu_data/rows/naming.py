@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection
 from functools import cache
 
@@ -14,12 +15,12 @@ INVISIBLE = "\u200b\u200c\u200d\u2060"
 
 
 def keeps_name(prompt: str, concept: Concept) -> bool:
-    """Whether a prompt holds the label of a concept, its plural or its adjective, as it is written."""
+    """Whether a prompt holds the label of a concept, its plural or its adjective, in any case, with accents or not."""
     return _holds(prompt, concept.labels)
 
 
 def names_any(prompt: str, concept: Concept) -> bool:
-    """Whether a prompt holds an English name of a concept, as it is written."""
+    """Whether a prompt holds an English name of a concept, in any case, with accents or not."""
     return _holds(prompt, concept.names)
 
 
@@ -63,7 +64,9 @@ def _line(text: str) -> str:
 
 
 def _words(text: str) -> list[str]:
-    return "".join(c if c.isalnum() or c in INVISIBLE else " " for c in text.casefold()).split()
+    """Words without their accents: "Napoleón" is no disguise of "Napoleon"."""
+    plain = (c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
+    return "".join(c if c.isalnum() or c in INVISIBLE else " " for c in plain).split()
 
 
 @cache

@@ -16,7 +16,7 @@ from igmu_data.taxonomy import Concept
 STYLE: Final = "style"  # the domain whose scenes are shared
 OF_SHARED: Final[Mapping[Register, int]] = {"sentence": 40, "short": 15, "tags": 25, "long": 20}
 HELD: Final = 10  # scenes of an attribute that are asked for in-prompt
-_SENTENCE: Final = re.compile(r"(?:^|(?<=[.!?] ))[a-z]")
+_SENTENCE: Final = re.compile(r"(?:^|(?<=[.!?] ))\w")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def opening(text: str) -> str:
     >>> opening("a church. it is old")
     'A church. It is old'
     """
-    return _SENTENCE.sub(lambda m: m[0].upper(), text)
+    return _SENTENCE.sub(lambda m: m[0].title(), text)
 
 
 def scenes_of(concept: Concept) -> list[Scene]:
