@@ -31,7 +31,7 @@ _POLICY: Final = {
     True: "This repository is gated; it holds prompts only.",
 }
 _WORLD: Final = (
-    "{configs}: the same benchmark for a world that is small enough to be drawn by code ({objects} objects, {styles} "
+    "{configs}: a small benchmark of the same kind for a world that can be drawn by code ({objects} objects, {styles} "
     "artists' styles and the plain one, {settings} settings, {side}×{side} pixels), so that it is known what a picture "
     "shows: {counts}. In the column `image` is what the packaged original model of that world draws with the first "
     "seed. This model, versions of it that were made to forget {tasks}, and a detector come with `pip install igmu` "
@@ -159,14 +159,14 @@ def _counts(rows: Sequence[Row]) -> str:
 
 
 def _concepts(rows: Sequence[Row]) -> str:
-    counts: dict[str, Counter[str]] = {}
+    counts: dict[tuple[str, str, str], Counter[str]] = {}
     for row in rows:
-        counts.setdefault(row.concept, Counter())[row.split] += 1
+        counts.setdefault((row.concept, row.family, row.scope), Counter())[row.split] += 1
     return table(
         ["concept", "family", "scope", *SPLITS],
         [
-            [f"`{name}`", concept(name).family, concept(name).scope, *(n[s] for s in SPLITS)]
-            for name, n in sorted(counts.items())
+            [f"`{name}`", family, scope, *(n[s] for s in SPLITS)]
+            for (name, family, scope), n in sorted(counts.items())
         ],
     )
 
