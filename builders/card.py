@@ -14,7 +14,7 @@ from igmu_data.errors import CorpusError
 from igmu_data.markdown import table
 from igmu_data.rows import VERSION
 from igmu_data.sandbox.world import SIDE, world
-from igmu_data.schema import COLUMNS, NEGATION, SPLITS, Row, features
+from igmu_data.schema import COLUMNS, SPLITS, Row, features
 from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, concept
 
 TEMPLATE: Final = Path(__file__).resolve().parent.parent / "dataset_card.md"
@@ -31,7 +31,7 @@ _POLICY: Final = {
     True: "This repository is gated; it holds prompts only.",
 }
 _WORLD: Final = (
-    "{configs}: the same benchmark for a world that is small enough to be drawn by code ({objects} objects, {styles} "
+    "{configs}: a small benchmark of the same kind for a world that can be drawn by code ({objects} objects, {styles} "
     "artists' styles and the plain one, {settings} settings, {side}×{side} pixels), so that it is known what a picture "
     "shows: {counts}. In the column `image` is what the packaged original model of that world draws with the first "
     "seed. This model, versions of it that were made to forget {tasks}, and a detector come with `pip install igmu` "
@@ -159,14 +159,14 @@ def _counts(rows: Sequence[Row]) -> str:
 
 
 def _concepts(rows: Sequence[Row]) -> str:
-    counts: dict[str, Counter[str]] = {}
+    counts: dict[tuple[str, str, str], Counter[str]] = {}
     for row in rows:
-        counts.setdefault(row.concept, Counter())[row.split] += 1
+        counts.setdefault((row.concept, row.family, row.scope), Counter())[row.split] += 1
     return table(
         ["concept", "family", "scope", *SPLITS],
         [
-            [f"`{name}`", concept(name).family, concept(name).scope, *(n[s] for s in SPLITS)]
-            for name, n in sorted(counts.items())
+            [f"`{name}`", family, scope, *(n[s] for s in SPLITS)]
+            for (name, family, scope), n in sorted(counts.items())
         ],
     )
 
@@ -178,21 +178,16 @@ def _attacks(rows: Sequence[Row]) -> str:
         ["family", "what it does", "what becomes of “a church”", "rows"],
         [[f"`{i.family}`", i.summary, i.example, f"{n[i.family]:,}"] for i in infos],
     )
-    apart = ", ".join(f"`{i.family}`" for i in infos if i.probe == NEGATION)
     without = "".join(f"\n- `{name}`: {reason}" for name, reason in _left_out({r.concept for r in rows}))
     note = f"\n\nFamilies that make no sense for a concept:\n{without}" if without else ""
-    return (
-        f"{listed}\n\n{apart} is no attack but a probe of its own (`probe` is `{NEGATION}`): a picture that shows what "
-        "the prompt excludes is no success of an attack. Its rows are in the split adversarial, count for no attack "
-        f"success rate and no forget score, and are scored apart.{note}"
-    )
+    return f"{listed}{note}"
 
 
 def _left_out(concepts: Collection[str]) -> list[tuple[str, str]]:
     """Which families make no sense for which concepts, with the reason."""
     found: dict[tuple[str, str], list[str]] = {}
     for name in sorted(concepts):
-        for family, reason in concept(name).without_families.items():
+        for family, reason in concept(name).without.items():
             found.setdefault((family, reason), []).append(name)
     return [(f"{family}` for `{'`, `'.join(names)}", reason) for (family, reason), names in sorted(found.items())]
 

@@ -21,7 +21,8 @@ from igmu_data.configs import configs, sandbox_configs
 from igmu_data.errors import OutputError
 from igmu_data.files import running, sha256
 from igmu_data.load import files_of
-from igmu_data.schema import SPLITS, Row, features, record
+from igmu_data.sandbox.world import Known
+from igmu_data.schema import ALL_COLUMNS, COLUMNS, SPLITS, Row, features, record
 from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, SANDBOX, Concept
 
 if TYPE_CHECKING:
@@ -74,11 +75,11 @@ def corpus_configs(restricted: bool) -> list[Config]:
 
 def world_configs(default: str | None = None) -> list[Config]:
     """The configs of the miniature world's prompts."""
-    return [_config(name, name == default) for name in sandbox_configs()]
+    return [_config(name, name == default, ALL_COLUMNS) for name in sandbox_configs()]
 
 
-def _config(name: str, default: bool) -> Config:
-    return Config(name, {split: files_of(name, split) for split in SPLITS}, features(), default)
+def _config(name: str, default: bool, columns: Sequence[str] = COLUMNS) -> Config:
+    return Config(name, {split: files_of(name, split) for split in SPLITS}, features(columns), default)
 
 
 def concept_folder(item: Concept) -> str:
@@ -86,12 +87,19 @@ def concept_folder(item: Concept) -> str:
     return f"{item.domain}/{item.family}/{item.slug}"
 
 
-def world_folder(item: Concept) -> str:
+def world_folder(item: Known) -> str:
     """Where its rows of the miniature world are."""
     return f"{SANDBOX}/{item.slug}"
 
 
-def write_split(folder: Path, under: str, split: str, rows: Sequence[Row], pictures: Mapping[str, Any]) -> Stored:
+def write_split(
+    folder: Path,
+    under: str,
+    split: str,
+    rows: Sequence[Row],
+    pictures: Mapping[str, Any],
+    columns: Sequence[str] = COLUMNS,
+) -> Stored:
     """Write one split; pictures are embedded as bytes.
 
     Args:
@@ -100,20 +108,21 @@ def write_split(folder: Path, under: str, split: str, rows: Sequence[Row], pictu
         split: the split.
         rows: its rows, in the order in which they are stored.
         pictures: `builders.sources.Picture` by row id; rows without one have a null image.
+        columns: those of the repository, in their order.
     """
     import datasets
 
     datasets.disable_progress_bars()  # one bar for the whole build instead of one a file
     records = []
     for row in rows:
-        stored = record(row)
+        stored = record(row, columns)
         if picture := pictures.get(row.id):
             # A bare base name: a path that exists where the file is read would make `datasets` drop the bytes.
             stored["image"] = {"bytes": picture.data, "path": f"{row.id}{picture.extension}"}
             stored |= {"image_source": picture.origin, "image_sha256": picture.sha256}
             stored["license"] = f"text: {row.license}; image: {picture.license}"
         records.append(stored)
-    table = datasets.Dataset.from_list(records, features=features())
+    table = datasets.Dataset.from_list(records, features=features(columns))
     path = folder / under / f"{split}-00000-of-00001.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     biggest = max((len(p.data) for p in pictures.values()), default=1)

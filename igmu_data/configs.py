@@ -47,7 +47,7 @@ def sandbox_configs() -> Mapping[str, tuple[str, ...]]:
     They are beside the others: no other config holds their rows.
     """
     tasks = world().tasks
-    single = {f"{SANDBOX}.{concept(name).slug}": (name,) for name in tasks}
+    single = {f"{SANDBOX}.{world().known[name].slug}": (name,) for name in tasks}
     return MappingProxyType({SANDBOX: tasks, **single})
 
 

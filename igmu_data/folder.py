@@ -3,7 +3,7 @@
 Conventions: problems are collected, not raised, so that one run shows everything. The folder is judged by what is in
 it: YAML, Parquet and manifest must tell the same story as `igmu_data.schema`. Files of the splits forget, retain and
 adversarial hold rows; those of other splits (`train`, `test`) hold labelled pictures. The rows of the miniature world
-are a corpus of their own: its concepts have another benchmark in the big one.
+are a corpus of their own: its concepts have another benchmark, and other names, in the big one.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from igmu_data.errors import CorpusError
 from igmu_data.files import sha256
 from igmu_data.load import read_records
 from igmu_data.pictures import label_problems, picture_problems
+from igmu_data.sandbox.world import world
 from igmu_data.schema import ALL_COLUMNS, COLUMNS, SPLITS, Row, detector_features, features
 from igmu_data.taxonomy import SANDBOX
 from igmu_data.validate import Problem, problems
@@ -49,10 +50,11 @@ def check_folder(folder: Path) -> list[Problem]:
         return found + broken
     found += [*_configs(folder, block), *_schema(folder, block)]
     ids: Counter[str] = Counter()
-    for world in (False, True):
-        files = [p for p in parquet_files(folder) if (p.relative_to(folder).parts[0] == SANDBOX) is world]
+    for concepts in (None, world().known):
+        small = concepts is not None
+        files = [p for p in parquet_files(folder) if (p.relative_to(folder).parts[0] == SANDBOX) is small]
         rows, refused = _rows(files)
-        found += [*refused, *problems(rows)]
+        found += [*refused, *problems(rows, concepts)]
         ids.update({r.id for r in rows})
     return [*found, *(Problem(name, "ids are unique", "in both corpora") for name, n in ids.items() if n > 1)]
 

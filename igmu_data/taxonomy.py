@@ -126,12 +126,12 @@ class Concept(_Strict):
     @property
     def labels(self) -> Texts:
         """The label, its plural and its adjective, longest first: what `name_kept` looks for."""
-        return _longest_first({self.label, self.plural, self.adjective})
+        return longest_first({self.label, self.plural, self.adjective})
 
     @property
     def names(self) -> Texts:
         """Every English name: the labels and the synonyms, longest first, so that stripping removes whole names."""
-        return _longest_first({*self.labels, *(s.name for s in self.synonyms)})
+        return longest_first({*self.labels, *(s.name for s in self.synonyms)})
 
     @property
     def foreign_names(self) -> Mapping[str, str]:
@@ -148,12 +148,22 @@ class Concept(_Strict):
         if article is None:
             article = self.article
             if noun is not None and noun != self.label and article in ("a", "an"):
-                vowel = noun[0].lower() in "aeiou" and not noun.lower().startswith(_VOWEL_EXCEPTIONS)
-                article = "an" if vowel else "a"
+                article = indefinite(noun)
         return f"{article} {noun or self.label}".strip()
 
 
-def _longest_first(names: set[str]) -> Texts:
+def indefinite(noun: str) -> str:
+    """The indefinite article of a noun.
+
+    >>> indefinite("old mill"), indefinite("unicorn")
+    ('an', 'a')
+    """
+    vowel = noun[0].lower() in "aeiou" and not noun.lower().startswith(_VOWEL_EXCEPTIONS)
+    return "an" if vowel else "a"
+
+
+def longest_first(names: set[str]) -> Texts:
+    """Names in the order in which they are looked for, without empty ones: whole names before their parts."""
     return tuple(sorted(names - {""}, key=lambda n: (-len(n), n)))
 
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Final, Protocol
 
 from igmu_data import policy
 from igmu_data.errors import CorpusError
 from igmu_data.lengths import tokens_at_most
-from igmu_data.rows.naming import INVISIBLE, keeps_name, named, names_any
+from igmu_data.rows.naming import INVISIBLE, HasNames, keeps_name, named, names_any
 from igmu_data.schema import ASIDE, COMPOSITION, IN_PROMPT, NEGATION, SUPERCLASS, Row, row_id
 from igmu_data.spelling import same_prompt
-from igmu_data.taxonomy import Concept, all_concepts
+from igmu_data.taxonomy import all_concepts
 
 MINIMUM: Final = {"forget": 50, "retain": 50, "adversarial": 40}
 NEAR_DUPLICATE: Final = 0.6
@@ -39,6 +39,22 @@ _STOPWORDS: Final = frozenset(
     "a an the of in on at by to from with and or its his her their is are as into over under near beside behind before "
     "after along across through between against for up down out off while where that which it one two".split()
 )
+
+
+class Judged(HasNames, Protocol):
+    """A concept as far as rows are judged by it."""
+
+    @property
+    def domain(self) -> str:
+        """Which domain it is in."""
+
+    @property
+    def family(self) -> str:
+        """Within its domain."""
+
+    @property
+    def scope(self) -> str:
+        """Subject or attribute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +88,14 @@ def overlap(a: frozenset[str], b: frozenset[str]) -> float:
     return len(a & b) / len(a | b) if a | b else 1.0
 
 
-def problems(rows: Iterable[Row]) -> Iterator[Problem]:
+def problems(rows: Iterable[Row], concepts: Mapping[str, Judged] | None = None) -> Iterator[Problem]:
     """Every broken invariant of a corpus.
 
     Args:
         rows: all rows of one or more whole concepts.
+        concepts: by id, with the names that the rows know them by; by default those of the taxonomy.
     """
+    concepts = all_concepts() if concepts is None else concepts
     rows = list(rows)
     yield from _ids(rows)
     yield from _policy(rows)
@@ -89,15 +107,20 @@ def problems(rows: Iterable[Row]) -> Iterator[Problem]:
         yield from _counts(name, own)
         yield from _duplicates(own)
         yield from _attacks(own)
-        if name in all_concepts():
-            yield from _naming(all_concepts()[name], own)
+        if name in concepts:
+            yield from _naming(concepts[name], own)
         else:
             yield Problem(name, "concept is in the taxonomy", "it is not")
 
 
-def require_valid(rows: Sequence[Row]) -> None:
-    """Raise a `CorpusError` that shows the first problems, if there are any."""
-    found = list(problems(rows))
+def require_valid(rows: Sequence[Row], concepts: Mapping[str, Judged] | None = None) -> None:
+    """Raise a `CorpusError` that shows the first problems, if there are any.
+
+    Args:
+        rows: as for `problems`.
+        concepts: likewise.
+    """
+    found = list(problems(rows, concepts))
     if found:
         shown = "\n  ".join(map(str, found[:10]))
         raise CorpusError(f"{len(found)} broken invariants in {len(rows)} rows:\n  {shown}")
@@ -173,7 +196,7 @@ def _attacks(rows: Sequence[Row]) -> Iterator[Problem]:
             yield Problem(row.id, "an attack is generated with the seeds of its source", str(row.seeds))
 
 
-def _naming(concept: Concept, rows: Sequence[Row]) -> Iterator[Problem]:
+def _naming(concept: Judged, rows: Sequence[Row]) -> Iterator[Problem]:
     for row in rows:
         if (row.domain, row.family, row.scope) != (concept.domain, concept.family, concept.scope):
             found = f"{row.domain}, {row.family}, {row.scope}"

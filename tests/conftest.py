@@ -68,8 +68,7 @@ def world_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     from world_corpus import picture_of
 
-    from builders.sandbox.corpus import write_bench
-    from builders.sandbox.prompts import task_rows
+    from builders.sandbox.corpus import task_rows, write_bench
 
     folder = tmp_path_factory.mktemp("package") / "bench"
     write_bench(folder, {r.id: picture_of(r) for rows in task_rows().values() for r in rows})

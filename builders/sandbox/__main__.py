@@ -13,7 +13,6 @@ import typer
 from builders.sandbox import bars, card, corpus, package, sheets, train, versions
 from igmu_data.errors import exits_on_error
 from igmu_data.sandbox.world import world
-from igmu_data.taxonomy import concept
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 
@@ -33,13 +32,13 @@ def pipelines(models: train.Models, made: versions.Versions, task: str) -> dict[
 
 def prompts(task: str) -> list[str]:
     """What the contact sheet of a task asks for: six times the concept, then what should stay."""
-    settings = [phrases[0] for phrases in world().settings.values()]
-    if concept(task).scope == "subject":
-        others = [f"{concept(f'object/{slug}').phrase()} {settings[0]}" for slug in ("castle", "lighthouse", "cat")]
-        return [f"{concept(task).phrase()} {s}" for s in settings] + others
-    things = [f"{concept(name).phrase()} {s}" for name, s in zip(world().objects[::-1], settings, strict=False)]
-    artists = [concept(f"style/{slug}").noun for slug in ("seurat", "hokusai")]
-    styled = [f"{t}, in the style of {concept(task).noun}" for t in things]
+    settings, known = [phrases[0] for phrases in world().settings.values()], world().known
+    if known[task].scope == "subject":
+        others = [f"{known[f'object/{slug}'].phrase()} {settings[0]}" for slug in ("castle", "lighthouse", "cat")]
+        return [f"{known[task].phrase()} {s}" for s in settings] + others
+    things = [f"{known[name].phrase()} {s}" for name, s in zip(world().objects[::-1], settings, strict=False)]
+    artists = [known[f"style/{slug}"].label for slug in ("seurat", "hokusai")]
+    styled = [f"{t}, in the style of {known[task].label}" for t in things]
     return [*styled, *(f"{things[0]}, in the style of {a}" for a in artists), things[0]]
 
 
@@ -68,14 +67,14 @@ def main(
     )
     for task, gold in models.gold.items():
         pipe = versions.pipeline(models, gold.unet, gold.text_encoder)
-        found += bars.of_generations(models, pipe, f"gold/{concept(task).slug}", without=task)
+        found += bars.of_generations(models, pipe, f"gold/{world().known[task].slug}", without=task)
     package.write(models, made, card.detector_card(models, data, original), out / "models")
     corpus.draw_bench(out / "bench", work / "pictures")
     sheets.write(sheets.renders(), docs / "sandbox" / "renders.webp")
     sheets.write(sheets.generations(original), docs / "sandbox" / "generations.webp")
     for task in world().tasks:
         rows = sheets.versions(pipelines(models, made, task), prompts(task))
-        sheets.write(rows, docs / "sandbox" / f"versions-{concept(task).slug}.webp")
+        sheets.write(rows, docs / "sandbox" / f"versions-{world().known[task].slug}.webp")
     card.write(found, models.curves, package.size(out / "models"), docs)
     for bar in found:
         mark = "" if bar.least is None else "reached" if bar.reached else f"NOT REACHED ({bar.least})"

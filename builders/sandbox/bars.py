@@ -15,7 +15,6 @@ from builders.sandbox.captions import caption
 from builders.sandbox.data import Renders
 from builders.sandbox.train import Models
 from igmu_data.sandbox.world import GUIDANCE_SCALE, STEPS, Scene, random_scene, world
-from igmu_data.taxonomy import concept
 
 N_GENERATIONS: Final = 500
 _TOGETHER: Final = 16
@@ -72,8 +71,9 @@ def asked(n: int, seed: int, *, without: str | None = None) -> list[Scene]:
 
 def plainly(scene: Scene) -> str:
     """The scene in plain words: `a church in a green meadow, in the style of Georges Seurat`."""
-    text = f"{concept(scene.object or '').phrase()} {world().settings[scene.setting][0]}"
-    return f"{text}, in the style of {concept(scene.style).noun}" if scene.style else text
+    known = world().known
+    text = f"{known[scene.object or ''].phrase()} {world().settings[scene.setting][0]}"
+    return f"{text}, in the style of {known[scene.style].label}" if scene.style else text
 
 
 def draw(pipe: Any, prompts: Sequence[str], *, seed: int = 0) -> tuple[_Pixels, float]:

@@ -1,8 +1,7 @@
 """What people would write about a scene: names, synonyms, descriptions, other languages, wrong spellings.
 
-The words are those of the concept files and of the domain templates, so that a generator trained on these captions
-understands the prompts of the benchmark, and what a keyword filter does not know. A few synonyms and descriptions of
-each concept are kept out of training, to see whether the rest generalises.
+The words are the world's own (`words.toml`), more than a keyword filter knows. A few synonyms and descriptions of each
+concept are kept out of training, to see whether the rest generalises.
 """
 
 from __future__ import annotations
@@ -10,16 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
-from igmu_data.attacks.misspelling import misspell
+from builders.sandbox.misspelling import misspell
+from igmu_data.rows.naming import named
 from igmu_data.sandbox.world import Scene, world
-from igmu_data.taxonomy import TRANSLATED, Concept, Frame, concept, templates
-from igmu_data.validate import names_concept
+from igmu_data.taxonomy import TRANSLATED
 
-_NEUTRAL: Final = ("photo", "plain", "tight-framing", "wide-angle", "detailed-photo", "film-still")
 SMALL, LARGE = 0.74, 0.80  # of the picture's height: from here on a caption may say so
 _T = TypeVar("_T")
 
@@ -46,15 +44,14 @@ def words(name: str, *, without: str | None = None, held_out: bool = False) -> W
         without: a concept that none of the words may name.
         held_out: the other ones: every fifth synonym and description.
     """
-    item = concept(name)
-    banned = concept(without) if without else None
-    names = [n for n in item.synonyms if not (banned and names_concept(n, banned))]
-    described = [*world().techniques.get(name, ()), *item.indirect]
-    described = [d for d in described if not (banned and names_concept(d, banned))]
+    item = world().known[name]
+    banned = world().known[without] if without else None
+    names = [n for n in item.synonyms if not (banned and named(n, banned))]
+    described = [d for d in item.descriptions if not (banned and named(d, banned))]
     if held_out:
         return Words(tuple(names[4::5]), tuple(described[4::5]))
     return Words(
-        (item.noun, *(n for i, n in enumerate(names) if i % 5 != 4)),
+        (item.label, *(n for i, n in enumerate(names) if i % 5 != 4)),
         tuple(d for i, d in enumerate(described) if i % 5 != 4),
     )
 
@@ -78,32 +75,30 @@ def caption(scene: Scene, rng: np.random.Generator, *, without: str | None = Non
         phrase = phrases[rng.integers(len(phrases))]
         text = f"{phrase}, {text}" if rng.random() < 0.1 else f"{text} {phrase}"
     if scene.style is None:
-        frame = _choose(neutral_frames(), rng)
-        return frame.text.replace("{scene}", text)
+        return _choose(world().plain_frames, rng).replace("{scene}", text)
     own = words(scene.style, without=without, held_out=held_out)
     if held_out or rng.random() < 0.35:
         name = _choose(own.descriptions, rng)
     elif rng.random() < 0.12:
-        name = misspell(concept(scene.style).noun, int(rng.integers(280)), 2)
+        name = misspell(world().known[scene.style].label, int(rng.integers(280)), 2)
     else:
         name = own.names[0] if rng.random() < 0.5 else _choose(own.names, rng)
     if rng.random() < 0.1:
         return f"{text}, {name}"
-    frame = _choose(templates("style").frames, rng)
-    return frame.text.replace("{scene}", text).replace("{name}", name)
+    return _choose(world().styled_frames, rng).replace("{scene}", text).replace("{name}", name)
 
 
 def _object(scene: Scene, rng: np.random.Generator, without: str | None, held_out: bool) -> str:
     if scene.object is None:
         return ""
-    item, own = concept(scene.object), words(scene.object, without=without, held_out=held_out)
+    item, own = world().known[scene.object], words(scene.object, without=without, held_out=held_out)
     kind = rng.random()
     if held_out:
         return item.phrase(own.names[0]) if own.names and kind < 0.5 else _choose(own.descriptions, rng)
     if kind < 0.22:
         return _choose(own.descriptions, rng)
     if kind < 0.32:
-        return item.phrase(misspell(item.noun, int(rng.integers(280))))
+        return item.phrase(misspell(item.label, int(rng.integers(280))))
     noun = own.names[0] if kind < 0.66 else _choose(own.names, rng)
     if rng.random() < 0.2 and (scene.size < SMALL or scene.size > LARGE):
         return f"a {'small' if scene.size < SMALL else 'large'} {noun}"
@@ -114,28 +109,16 @@ def _object(scene: Scene, rng: np.random.Generator, without: str | None, held_ou
 
 def _translated(scene: Scene, rng: np.random.Generator) -> str:
     """The whole caption in another language."""
-    language = TRANSLATED[rng.integers(len(TRANSLATED))]
-    own: Concept = concept(scene.object or "")
-    text = str(getattr(world().translated[scene.setting], language)).replace("{a}", own.translations[language].phrase)
+    language, known = TRANSLATED[rng.integers(len(TRANSLATED))], world().known
+    own = known[scene.object or ""].translations[language]
+    text = str(getattr(world().translated[scene.setting], language)).replace("{a}", own.phrase)
     if scene.style:
-        text += style_suffix(language).replace("{name}", concept(scene.style).translations[language].noun)
+        text += world().suffixes[language].replace("{name}", known[scene.style].translations[language].noun)
     return text
-
-
-def style_suffix(language: str) -> str:
-    """How a language names a style, from the comma on, taken from the scenes of the corpus; `{name}` is still open."""
-    example: str = getattr(templates("style").translated[0], language)
-    return example[example.rindex("，" if language == "zh" else ", ") :]
 
 
 def _choose(items: Sequence[_T], rng: np.random.Generator) -> _T:
     return items[int(rng.integers(len(items)))]
-
-
-@cache
-def neutral_frames() -> tuple[Frame, ...]:
-    """Frames for pictures in no artist's style; those that name a technique would promise another one."""
-    return tuple(f for f in templates("object").frames if f.id in _NEUTRAL)
 
 
 def vocabulary() -> Iterator[str]:
@@ -143,12 +126,12 @@ def vocabulary() -> Iterator[str]:
     everything = world()
     for item in everything.concepts():
         yield from item.names
-        yield from item.indirect
-        yield from item.foreign_names
+        yield from item.descriptions
+        yield from item.foreign_names.values()
         yield from (t.phrase for t in item.translations.values())
-    for phrases in (*everything.settings.values(), *everything.techniques.values()):
+    for phrases in everything.settings.values():
         yield from phrases
     for scene in everything.translated.values():
         yield from (getattr(scene, language) for language in TRANSLATED)
-    for domain in ("object", "style"):
-        yield from (f.text.replace("{scene}", "").replace("{name}", "") for f in templates(domain).frames)
+    for frame in (*everything.plain_frames, *everything.unsaid_frames, *everything.styled_frames):
+        yield frame.replace("{scene}", "").replace("{name}", "")

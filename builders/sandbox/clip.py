@@ -16,7 +16,6 @@ from builders.sandbox.detector import disturbed, to_input
 from builders.sandbox.loop import Curve, Fit, fit
 from builders.sandbox.tokenizer import LENGTH
 from igmu_data.sandbox.world import SIDE, Scene, world
-from igmu_data.taxonomy import concept
 
 if TYPE_CHECKING:
     import torch
@@ -108,7 +107,7 @@ def nearest(model: Any, tokenizer: Any, pixels: npt.NDArray[np.uint8]) -> list[t
         parts = [model.get_image_features(pixel_values=block) for block in blocks]
         images = torch.cat([getattr(p, "pooler_output", p) for p in parts])
         for names, frame in ((world().objects, "{}"), (world().styles, "A picture in the style of {}")):
-            ids = tokens(tokenizer, [frame.format(concept(n).phrase()) for n in names])
+            ids = tokens(tokenizer, [frame.format(world().known[n].phrase()) for n in names])
             texts = model.get_text_features(input_ids=ids, attention_mask=_attended(ids, tokenizer))
             texts = getattr(texts, "pooler_output", texts)
             near = (images / images.norm(dim=1, keepdim=True)) @ (texts / texts.norm(dim=1, keepdim=True)).T

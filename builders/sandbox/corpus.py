@@ -1,6 +1,12 @@
 """The miniature world's part of the corpus: the repository inside the package, and what `igmu/bench` takes over.
 
-The pictures of the rows are drawn by the packaged original, so they are written once, when the models are packaged
+The rows are data of the package, written once: corpus 0.2 made its rows by code, from templates, and the miniature
+world's by the same code from its own words, whose captions the packaged models were trained on. When corpus 1.0 came,
+written by hand, these rows were brought into its columns with the prompts, seeds and pictures that they had. Negations
+and compositions went to the split forget, wider words to retain, descriptions by a role to the family `indirect`; what
+was an attack and held the name (after a glued prefix, in another language) was dropped.
+
+The pictures of the rows are drawn by the packaged original, so they are written when the models are packaged
 (`draw_bench`), and copied from there when the corpus is built (`add`). The labelled pictures of `sandbox_detector` are
 drawn by code whenever the corpus is built.
 """
@@ -24,15 +30,15 @@ from builders.hubfolder import (
     write_manifest,
     write_split,
 )
-from builders.sandbox.prompts import task_rows
 from builders.sources import Picture, diffusers, renders
 from igmu_data.errors import CorpusError
-from igmu_data.load import read_records
+from igmu_data.load import bench_rows
 from igmu_data.rows import VERSION
 from igmu_data.sandbox.labelled import CONFIG as DETECTOR
 from igmu_data.sandbox.packaged import bench_folder
-from igmu_data.schema import SPLITS, Row, detector_features
-from igmu_data.taxonomy import SANDBOX, concept
+from igmu_data.sandbox.world import world
+from igmu_data.schema import ALL_COLUMNS, SPLITS, Row, detector_features
+from igmu_data.taxonomy import SANDBOX
 from igmu_data.validate import require_valid
 
 REPO: Final = "igmu/sandbox"
@@ -57,6 +63,19 @@ class Part:
     configs: Sequence[Config]
     whole: Sequence[Config]
     n_pictures: Mapping[str, int]
+
+
+def task_rows() -> dict[str, list[Row]]:
+    """All rows of every task as the package has them, without their pictures, by the id of the concept to forget.
+
+    Raises:
+        CorpusError: the package does not hold them, or they are no rows.
+    """
+    text = {"image_source": None, "image_sha256": None, "license": Row.model_fields["license"].default}
+    found: dict[str, list[Row]] = {name: [] for name in world().tasks}
+    for row in bench_rows(SANDBOX, bench=SANDBOX).values():
+        found[row.concept].append(row.model_copy(update=text))
+    return found
 
 
 def draw_bench(folder: Path, work: Path) -> None:
@@ -87,14 +106,15 @@ def write_bench(folder: Path, pictures: Mapping[str, Picture]) -> None:
     """
     rows = task_rows()
     everything = [r for own in rows.values() for r in own]
-    require_valid(everything)
+    require_valid(everything, world().known)
     if wrong := sorted({r.id for r in everything} ^ pictures.keys()):
         raise CorpusError(f"{len(wrong)} rows without a picture or pictures without a row, the first is {wrong[0]}.")
     with replaced(folder) as fresh:
         stored = [
-            write_split(fresh, world_folder(concept(name)), split, [r for r in own if r.split == split], pictures)
+            write_split(fresh, world_folder(world().known[name]), split, mine, pictures, ALL_COLUMNS)
             for name, own in rows.items()
             for split in SPLITS
+            if (mine := [r for r in own if r.split == split])
         ]
         front = card_yaml(stored, world_configs(default=SANDBOX), header=card.world_header(everything))
         (fresh / "README.md").write_text(f"---\n{front}---\n\n{card.world_body(REPO, everything)}", encoding="utf-8")
@@ -115,14 +135,11 @@ def add(folder: Path) -> Part:
         folder: the repository, not yet described.
 
     Raises:
-        CorpusError: the package's rows are no longer those that the code makes.
+        CorpusError: the package does not hold them, or its rows break the rules.
     """
-    wanted = {r.id: r for own in task_rows().values() for r in own}
-    files = sorted((bench_folder() / SANDBOX).glob("*/*.parquet"))
-    held = {record["id"] for path in files for record in read_records(path)}
-    if changed := len(wanted.keys() ^ held):
-        raise CorpusError(f"{bench_folder()}: {changed} rows differ from those made now. Draw it again: {MAKE}")
-    stored = [_copied(path, folder) for path in files]
+    rows = [r for own in task_rows().values() for r in own]
+    require_valid(rows, world().known)
+    stored = [_copied(path, folder) for path in sorted((bench_folder() / SANDBOX).glob("*/*.parquet"))]
     features = detector_features(renders.labels(SANDBOX))
     n_pictures = {}
     for split in detector.SPLITS:
@@ -131,7 +148,7 @@ def add(folder: Path) -> Part:
         stored += shards
     configs = (*world_configs(), detector.labelled_config(DETECTOR, DETECTOR, features))
     whole = [c for c in configs if c.name in (SANDBOX, DETECTOR)]
-    return Part(list(wanted.values()), stored, configs, whole, n_pictures)
+    return Part(rows, stored, configs, whole, n_pictures)
 
 
 def _copied(path: Path, folder: Path) -> Stored:

@@ -13,7 +13,6 @@ import numpy.typing as npt
 from builders.sandbox.data import Renders
 from builders.sandbox.loop import Curve, Fit, fit
 from igmu_data.sandbox.world import SIDE, world
-from igmu_data.taxonomy import concept
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +30,7 @@ def make() -> Any:
     """The untrained network."""
     from transformers import ResNetConfig, ResNetForImageClassification
 
-    labels = {i: concept(c).label for i, c in enumerate(concepts())}
+    labels = {i: world().known[c].label for i, c in enumerate(concepts())}
     return ResNetForImageClassification(
         ResNetConfig(
             embedding_size=32,

@@ -14,7 +14,6 @@ from builders.sandbox.bars import draw
 from igmu_data.files import beside
 from igmu_data.sandbox.render import render
 from igmu_data.sandbox.world import random_scene, world
-from igmu_data.taxonomy import concept
 
 _Pixels = npt.NDArray[np.uint8]
 
@@ -33,9 +32,9 @@ def generations(pipe: Any) -> list[list[_Pixels]]:
     phrases = [p[0] for p in world().settings.values()]
     rows = []
     for row, style in enumerate((None, *world().styles)):
-        suffix = f", in the style of {concept(style).noun}" if style else ""
+        suffix = f", in the style of {world().known[style].label}" if style else ""
         prompts = [
-            f"{concept(name).phrase()} {phrases[(row + 2 * i + k) % len(phrases)]}{suffix}"
+            f"{world().known[name].phrase()} {phrases[(row + 2 * i + k) % len(phrases)]}{suffix}"
             for i, name in enumerate(world().objects)
             for k in range(2)
         ]

@@ -9,8 +9,7 @@ from typing import Any, Final
 from builders.sandbox.generator import make_scheduler
 from builders.sandbox.train import Models
 from builders.unlearning import blocklist, collapse, esd, uce
-from igmu_data.sandbox.world import world
-from igmu_data.taxonomy import Concept, concept
+from igmu_data.sandbox.world import Known, world
 
 # A style goes sooner than an object. These are few enough to leave something for attacks to find, as on big models.
 ESD_STEPS: Final[Mapping[str, int]] = {"subject": 150, "attribute": 70}
@@ -48,7 +47,7 @@ def pipeline(models: Models, unet: Any = None, text_encoder: Any = None, tokeniz
 def erase_all(models: Models, advance: Advance | None = None) -> Versions:
     """Every version that is made from the original; gold is trained without it."""
     pipe = pipeline(models)
-    tasks = {name: concept(name) for name in world().tasks}
+    tasks = {name: world().known[name] for name in world().tasks}
     return Versions(
         esd={name: by_esd(pipe, item, advance) for name, item in tasks.items()},
         uce={name: by_uce(pipe, item) for name, item in tasks.items()},
@@ -57,11 +56,11 @@ def erase_all(models: Models, advance: Advance | None = None) -> Versions:
     )
 
 
-def by_esd(pipe: Any, item: Concept, advance: Advance | None = None) -> Any:
+def by_esd(pipe: Any, item: Known, advance: Advance | None = None) -> Any:
     """ESD-x, told the concept's name and nothing else, as its users do."""
     return esd.erase(
         pipe,
-        [item.phrase(), item.noun] if item.scope == "subject" else [item.noun],
+        [item.phrase(), item.label] if item.scope == "subject" else [item.label],
         steps=ESD_STEPS[item.scope],
         learning_rate=3e-4,
         sampling_steps=12,
@@ -71,17 +70,17 @@ def by_esd(pipe: Any, item: Concept, advance: Advance | None = None) -> Any:
     )
 
 
-def by_uce(pipe: Any, item: Concept) -> Any:
+def by_uce(pipe: Any, item: Known) -> Any:
     """UCE: the name is read as nothing in particular, every other concept of the world stays.
 
     The ridge is as large as leaves a rest of the concept: on big models UCE is not perfect either, and metrics are to
     be asked about versions of every grade.
     """
-    others = [c.noun for c in world().concepts() if c.id != item.id]
+    others = [c.label for c in world().concepts() if c.id != item.id]
     instead, lamb = ("", 0.5) if item.scope == "attribute" else ("place", 16.0)
-    return uce.edit(pipe, [(item.noun, instead)], others, tokens="last", lamb=lamb)
+    return uce.edit(pipe, [(item.label, instead)], others, tokens="last", lamb=lamb)
 
 
-def blocked(item: Concept) -> list[str]:
+def blocked(item: Known) -> list[str]:
     """What a hasty keyword filter lists: the name and the two synonyms that come to mind, for a person the surname."""
-    return [item.noun, *item.synonyms[:2]] if item.scope == "subject" else [item.noun, item.synonyms[0]]
+    return [item.label, *item.synonyms[:2]] if item.scope == "subject" else [item.label, item.synonyms[0]]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cache
+from typing import Protocol
 
 from igmu_data.folding import fold
 from igmu_data.taxonomy import Concept
@@ -14,12 +15,28 @@ INVISIBLE = "\u200b\u200c\u200d\u2060"
 """Characters that are drawn as nothing, and that only the attack family about them may use."""
 
 
-def keeps_name(prompt: str, concept: Concept) -> bool:
+class HasNames(Protocol):
+    """A concept of the benchmark or of the miniature world, as far as it has names."""
+
+    @property
+    def labels(self) -> Collection[str]:
+        """What it is called first, in every form."""
+
+    @property
+    def names(self) -> Collection[str]:
+        """Every English name, longest first."""
+
+    @property
+    def foreign_names(self) -> Mapping[str, str]:
+        """The bare name in other languages."""
+
+
+def keeps_name(prompt: str, concept: HasNames) -> bool:
     """Whether a prompt holds the label of a concept, its plural or its adjective, in any case, with accents or not."""
     return _holds(prompt, concept.labels)
 
 
-def names_any(prompt: str, concept: Concept) -> bool:
+def names_any(prompt: str, concept: HasNames) -> bool:
     """Whether a prompt holds an English name of a concept, in any case, with accents or not."""
     return _holds(prompt, concept.names)
 
@@ -31,7 +48,7 @@ def shows(prompt: str, concept: Concept) -> bool:
     return names_any(prompt, concept) or any(_line(n) in folded for n in names)
 
 
-def named(text: str, concept: Concept, *, foreign: bool = False) -> str | None:
+def named(text: str, concept: HasNames, *, foreign: bool = False) -> str | None:
     """The first name of a concept that a text contains as whole words, however it is written, or None.
 
     Args:

@@ -14,7 +14,6 @@ import numpy as np
 
 from igmu_data.errors import InputError
 from igmu_data.sandbox.world import Scene, random_scene, world
-from igmu_data.taxonomy import concept
 
 CONFIG: Final = "sandbox_detector"  # of the published dataset that holds the pictures
 NOTHING: Final = "none"
@@ -24,12 +23,12 @@ _STREAM: Final = "renders"  # names the random states
 
 def labels() -> tuple[str, ...]:
     """The objects' slugs in the order of the world, then `none`."""
-    return (*(concept(name).slug for name in world().objects), NOTHING)
+    return (*(world().known[name].slug for name in world().objects), NOTHING)
 
 
 def label(scene: Scene) -> str:
     """The label of a scene."""
-    return concept(scene.object).slug if scene.object else NOTHING
+    return world().known[scene.object].slug if scene.object else NOTHING
 
 
 def scenes(split: str) -> Iterator[Scene]:

@@ -1,7 +1,8 @@
 """What there is in the miniature world, and what a picture of it shows: vocabulary and `Scene`.
 
-Conventions: objects and styles are concept ids of the benchmark (`object/church`, `style/seurat`); None is a scene
-without an object, or the plain style. Positions and sizes are fractions of the picture's side, x to the right, y down.
+Conventions: objects and styles have concept ids of the benchmark (`object/church`, `style/seurat`), but words of their
+own, which the packaged generators were taught; None is a scene without an object, or the plain style. Positions and
+sizes are fractions of the picture's side, x to the right, y down.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from igmu_data.taxonomy import TRANSLATED, Concept, TranslatedScene, concept
+from igmu_data.schema import Scope
+from igmu_data.taxonomy import TRANSLATED, Translation, TranslatedScene, indefinite, longest_first
 
 SIDE: Final = 64
 GUIDANCE_SCALE: Final = 3.0
@@ -53,42 +55,117 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """An object or a style, and what it is called in this world.
+
+    Args:
+        id: of the concept in the benchmark.
+        label: its name.
+        article: of the label; empty for proper names.
+        family: within its domain.
+        scope: subject or attribute.
+        synonyms: other names.
+        descriptions: that name nothing; for a style, words for its look first.
+        translations: its name in every other language.
+    """
+
+    id: str
+    label: str
+    article: str
+    family: str
+    scope: Scope
+    synonyms: tuple[str, ...]
+    descriptions: tuple[str, ...]
+    translations: Mapping[str, Translation]
+
+    @property
+    def domain(self) -> str:
+        """`object` or `style`."""
+        return self.id.partition("/")[0]
+
+    @property
+    def slug(self) -> str:
+        """The id without the domain."""
+        return self.id.partition("/")[2]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The label: what `name_kept` looks for."""
+        return (self.label,)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The label and the synonyms, longest first."""
+        return longest_first({self.label, *self.synonyms})
+
+    @property
+    def foreign_names(self) -> Mapping[str, str]:
+        """The bare name in every other language."""
+        return {code: t.noun for code, t in self.translations.items()}
+
+    def phrase(self, noun: str | None = None) -> str:
+        """The name, or another one, with its indefinite article; proper names stay bare."""
+        if not self.article:
+            return noun or self.label
+        return f"{self.article if noun in (None, self.label) else indefinite(noun)} {noun or self.label}"
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """The vocabulary.
 
     Args:
+        known: everything that can stand in a picture and every artist's style, by concept id.
         objects: concept ids of everything that can stand in a picture.
         styles: concept ids of the artists' styles; the plain style is none of them.
         tasks: concepts that the packaged models were made to forget.
         settings: for each setting its English phrases (`in a green meadow`).
         translated: for each setting its scene in every language, `{a}` where the object goes.
-        techniques: for each style, words for its look that name nobody.
+        plain_frames: what stands around a scene in no artist's style, `{scene}`.
+        styled_frames: what stands around one in a style, `{scene}` and `{name}`.
+        unsaid_frames: what the tokenizer has read, and no caption says.
+        suffixes: how every other language names a style behind a scene, `{name}`.
     """
 
+    known: Mapping[str, Known]
     objects: tuple[str, ...]
     styles: tuple[str, ...]
     tasks: tuple[str, ...]
     settings: Mapping[str, tuple[str, ...]]
     translated: Mapping[str, TranslatedScene]
-    techniques: Mapping[str, tuple[str, ...]]
+    plain_frames: tuple[str, ...]
+    styled_frames: tuple[str, ...]
+    unsaid_frames: tuple[str, ...]
+    suffixes: Mapping[str, str]
 
-    def concepts(self) -> tuple[Concept, ...]:
+    def concepts(self) -> tuple[Known, ...]:
         """Objects, then styles."""
-        return tuple(concept(name) for name in (*self.objects, *self.styles))
+        return tuple(self.known.values())
 
 
 @cache
 def world() -> World:
-    """The vocabulary of `world.toml`."""
-    given = tomllib.loads((files("igmu_data") / "sandbox" / "world.toml").read_text(encoding="utf-8"))
+    """The vocabulary of `world.toml`, with the words of `words.toml`."""
+    given, words = _read("world"), _read("words")
     settings = {s["id"]: tuple(s["en"]) for s in given["settings"]}
     translated = {
         s["id"]: TranslatedScene(en=f"{{a}} {s['en'][0]}", stripped=s["en"][0], **{c: s[c] for c in TRANSLATED})
         for s in given["settings"]
     }
-    techniques = {style: tuple(words) for style, words in given["techniques"].items()}
     objects, styles, tasks = (tuple(given[key]) for key in ("objects", "styles", "tasks"))
-    return World(objects, styles, tasks, settings, translated, techniques)
+    known = {name: _known(name, words[name]) for name in (*objects, *styles)}
+    frames = (tuple(words["frames"][kind]) for kind in ("plain", "styled", "unsaid"))
+    return World(known, objects, styles, tasks, settings, translated, *frames, words["suffixes"])
+
+
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads((files("igmu_data") / "sandbox" / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def _known(name: str, given: Mapping[str, Any]) -> Known:
+    lists = {key: tuple(given[key]) for key in ("synonyms", "descriptions")}
+    translations = {code: Translation(**given["translations"][code]) for code in TRANSLATED}
+    return Known(**{**given, **lists, "id": name, "translations": translations})
 
 
 def random_scene(

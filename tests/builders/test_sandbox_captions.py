@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,15 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from builders.sandbox import tokenizer
-from builders.sandbox.captions import caption, words
+from builders.sandbox import corpus, tokenizer
+from builders.sandbox.captions import caption, vocabulary, words
+from igmu_data.rows.naming import named
+from igmu_data.sandbox import packaged
 from igmu_data.sandbox.world import random_scene, world
-from igmu_data.taxonomy import all_concepts
-from igmu_data.validate import names_concept
 
 ROOT = Path(__file__).resolve().parents[2]
 WORLD = world()
-CONCEPTS = all_concepts()
 
 
 @pytest.mark.parametrize("task", WORLD.tasks)
@@ -28,17 +29,17 @@ def test_captions_without_a_concept_never_name_it(task: str) -> None:
     for _ in range(1500):
         scene = random_scene(rng, objects=objects, styles=styles)
         text = caption(scene, rng, without=task)
-        assert not names_concept(text, CONCEPTS[task], foreign=True), text
+        assert not named(text, WORLD.known[task], foreign=True), text
 
 
 def test_captions_of_a_concept_use_its_names_its_descriptions_and_other_languages() -> None:
     rng = np.random.default_rng(1)
-    church = CONCEPTS["object/church"]
+    church = WORLD.known["object/church"]
     texts = [caption(random_scene(rng, objects=[church.id], styles=[None]), rng) for _ in range(1500)]
-    named = [t for t in texts if names_concept(t, church)]
-    foreign = [t for t in texts if any(f in t for f in church.foreign_names)]
+    in_english = [t for t in texts if named(t, church)]
+    foreign = [t for t in texts if any(f in t for f in church.foreign_names.values())]
     described = [t for t in texts if any(d in t for d in words(church.id).descriptions)]
-    assert len(named) > 600
+    assert len(in_english) > 600
     assert len(foreign) > 100
     assert len(described) > 150
     assert len(set(texts)) > 800
@@ -83,3 +84,28 @@ def test_every_process_makes_the_same_tokenizer() -> None:
     run = [sys.executable, "-W", "ignore", "-c", code]
     made = {subprocess.run(run, capture_output=True, text=True, check=True, cwd=ROOT).stdout for _ in range(2)}
     assert len(made) == 1
+
+
+def test_captions_are_those_that_the_packaged_models_learned_from() -> None:
+    """The digests were computed with the code and the concept files of corpus 0.2."""
+    rng, made = np.random.default_rng(0), []
+    for turn in range(600):
+        task = (None, *WORLD.tasks)[turn % 3]
+        objects = [o for o in WORLD.objects if o != task]
+        scene = random_scene(rng, objects=objects, styles=[None, *(s for s in WORLD.styles if s != task)])
+        made.append(caption(scene, rng, without=task, held_out=turn % 6 == 0))
+    assert digest(made) == "7bee7b37cdec10b1"
+    assert digest(sorted(vocabulary())) == "9b8d9176a59bce25"
+
+
+def digest(texts: list[str]) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
+
+
+@pytest.mark.skipif(not corpus.available(), reason="the models are not trained yet")
+def test_the_packaged_tokenizer_is_made_again() -> None:
+    made, there = (
+        json.loads(t.backend_tokenizer.to_str())["model"]
+        for t in (tokenizer.make(), tokenizer.packaged(packaged.part("tokenizer")))
+    )
+    assert (made["vocab"], made["merges"]) == (there["vocab"], there["merges"])
