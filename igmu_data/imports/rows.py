@@ -26,13 +26,13 @@ from igmu_data.errors import EmptyInputError, InputError, LicenseError
 from igmu_data.imports import Format, FormatInfo, Prompt
 from igmu_data.imports.table import ListFile
 from igmu_data.lengths import tokens_at_most
+from igmu_data.rows.naming import keeps_name, named
+from igmu_data.rows.rounds import with_rounds
+from igmu_data.rows.scenes import register_of
 from igmu_data.schema import SEEDS_PER_ROW, Row, row_id
 from igmu_data.spelling import same_prompt
 from igmu_data.stripping import strip_concept
 from igmu_data.taxonomy import RESTRICTED_DOMAIN, Concept, concept
-from igmu_data.rows.naming import keeps_name, named
-from igmu_data.rows.rounds import with_rounds
-from igmu_data.rows.scenes import register_of
 
 # What is asked for by a prompt that names the concept and nothing else, without the concept.
 BARE: Final = "an image"
@@ -41,11 +41,14 @@ _SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """How to draw what the list does not say: guidance scale, denoising steps, width and height in pixels."""
+    """How to draw what the list does not say: guidance scale, denoising steps, width and height in pixels.
 
-    guidance_scale: float = 7.5
-    steps: int = 50
-    size: int = 512
+    What is None stays unsaid in the rows, and is the model's business (`igmu_metrics.images.presets`).
+    """
+
+    guidance_scale: float | None = None
+    steps: int | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
