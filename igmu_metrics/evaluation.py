@@ -28,7 +28,7 @@ from igmu_metrics.contract import RESAMPLES, Metric, Score, Setting, scored
 from igmu_metrics.distances.gaussian import unit_rows
 from igmu_metrics.generations import FAILED, ORIGINAL, Array, Generations
 from igmu_metrics.images.layouts import Model, find, models
-from igmu_metrics.images.notes import images_differ, notes
+from igmu_metrics.images.notes import generated, images_differ, notes
 from igmu_metrics.metrics.clip_alignment import cosine
 from igmu_metrics.networks.instruments import Backbone, Detector, InstrumentInfo
 from igmu_metrics.networks.observe import observe
@@ -230,13 +230,13 @@ class Evaluation(Settings):
         return table.with_columns(**columns)
 
     def signed(self, table: Generations, rows: Mapping[str, Row]) -> dict[str, str]:
-        """For the signature: the corpus, the images' files, where the models' differ, and blank ones, if not apart."""
+        """For the signature: the corpus, how images were generated, their files where models' differ, blank ones' use."""
         told = {"dataset": f"layout {self.layout}", "dataset.revision": "default"}
         if self.layout == "metadata":
             target = set(table["concept"].tolist())
             own = [row for row in rows.values() if row.concept in target]
             told = corpus_signed(self.config, own, bench=self.bench, revision=self.revision)
-        return told | images_differ(table) | ({"blank": self.blank} if self.blank != "apart" else {})
+        return told | generated(table) | images_differ(table) | ({"blank": self.blank} if self.blank != "apart" else {})
 
     def card(
         self, names: tuple[str, str], before: Generations, after: Generations, tools: Instruments

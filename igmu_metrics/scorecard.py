@@ -365,7 +365,7 @@ def replaces(card: Scorecard, path: Path) -> str:
             return f"holds the card of {name} {theirs!r}"
     for name in card.scores.keys() & old.scores.keys():
         differing = card.scores[name].signed().differences(old.scores[name].signed())
-        if changed := sorted(differing.keys() - {"igmu", "v", "rows", "k", "images"}):
+        if changed := sorted(differing.keys() - {"igmu", "v", "rows", "k", "images", "generated"}):
             return f"holds a card with {changed[0]} {differing[changed[0]][1]!r}"
     return ""
 

@@ -4,8 +4,8 @@ Each row is drawn with each of its seeds into `<work>/diffusers/…` (resumable,
 the picture of the first seed goes into the `image` column. A generation's licence is what the model's licence says of
 its outputs, which no file of the model states in a form that can be trusted: `license` must be given. Further options,
 separated by `&`: `seeds=first` (draw no others), `batch_size=4`, `format=png` or `webp`, `dtype=fp32`, `bf16` or
-`fp16`, `device=auto`, and `steps`, `guidance_scale`, `width`, `height` instead of the rows' own. A Hub id may name a
-commit: `diffusers:owner/name@<commit>?license=openrail`.
+`fp16`, `device=auto`, and `steps`, `guidance_scale`, `width`, `height` instead of the rows' or the model's preset
+(`igmu_metrics.images.presets`). A Hub id may name a commit: `diffusers:owner/name@<commit>?license=openrail`.
 
 The safety checker is not loaded: it hands back black pictures. Where one is there all the same and flags a picture,
 this is recorded in `failed.jsonl`, and the row stays without a picture.

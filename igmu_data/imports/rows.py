@@ -41,11 +41,14 @@ _SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """How to draw what the list does not say: guidance scale, denoising steps, width and height in pixels."""
+    """How to draw what the list does not say: guidance scale, denoising steps, width and height in pixels.
 
-    guidance_scale: float = 7.5
-    steps: int = 50
-    size: int = 512
+    What is None stays unsaid in the rows, and is the model's business (`igmu_metrics.images.presets`).
+    """
+
+    guidance_scale: float | None = None
+    steps: int | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

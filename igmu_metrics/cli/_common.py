@@ -51,6 +51,13 @@ Config = Annotated[str, option("config")]
 Bench = Annotated[str | None, option("bench")]
 Revision = Annotated[str | None, option("revision")]
 Device = Annotated[str | None, option("device")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Denoising steps, instead of the rows' or the model's preset.")]
+GuidanceScale = Annotated[
+    float | None, typer.Option(help="Guidance scale, instead of the rows' or the model's preset.")
+]
+Size = Annotated[
+    int | None, typer.Option(min=1, help="Image width and height in pixels, instead of the rows' or the preset.")
+]
 Cards = Annotated[
     list[Path], typer.Argument(metavar="CARD.json...", help="Scorecards of models scored alike, or folders of them.")
 ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from igmu_metrics.cli._common import Bench, Config, Device, Revision, option, say
+from igmu_data.media import visible
+from igmu_metrics.cli._common import Bench, Config, Device, GuidanceScale, Revision, Size, Steps, option, say
 
 
 def generate(
@@ -30,11 +32,9 @@ def generate(
     bench: Bench = None,
     revision: Revision = None,
     batch_size: Annotated[int, option("batch_size", "Images per batch on a GPU.")] = 4,
-    steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps, overriding the rows'.")] = None,
-    guidance_scale: Annotated[float | None, typer.Option(help="Guidance scale, overriding the rows'.")] = None,
-    size: Annotated[
-        int | None, typer.Option(min=1, help="Image width and height in pixels, overriding the rows'.")
-    ] = None,
+    steps: Steps = None,
+    guidance_scale: GuidanceScale = None,
+    size: Size = None,
     dtype: Annotated[str, typer.Option(help="Number format of the model: fp32, bf16 or fp16.")] = "fp32",
     device: Device = None,
     unet: Annotated[
@@ -66,7 +66,7 @@ def generate(
     from igmu_data.load import bench_rows
     from igmu_data.schema import SPLITS
     from igmu_metrics.images import published
-    from igmu_metrics.images.generate import draw, requests_for
+    from igmu_metrics.images.generate import draw, requests_for, settled, told
     from igmu_metrics.images.pipelines import find_pipeline
     from igmu_metrics.statistics.validation import one_of
 
@@ -84,20 +84,11 @@ def generate(
     wanted = split or list(SPLITS)
     one_of("split", wanted, SPLITS)
     rows = [r for r in bench_rows(config, bench=bench, revision=revision).values() if r.split in wanted]
-    done = draw(
-        requests_for(rows, seeds_per_row=seeds_per_row),
-        find_pipeline(
-            published.join(model, parts),
-            device=device,
-            dtype=dtype,
-            trust_code=trust_code,
-            target=config_target(config),
-        ),
-        out,
-        batch_size=batch_size,
-        steps=steps,
-        guidance_scale=guidance_scale,
-        width=size,
-        height=size,
+    requests = requests_for(rows, seeds_per_row=seeds_per_row)
+    found = find_pipeline(
+        published.join(model, parts), device=device, dtype=dtype, trust_code=trust_code, target=config_target(config)
     )
+    settings: dict[str, Any] = {"steps": steps, "guidance_scale": guidance_scale, "width": size, "height": size}
+    sys.stderr.write(f"{visible(told(settled(requests, found, **settings)), lines=True)}\n")
+    done = draw(requests, found, out, batch_size=batch_size, **settings)
     say(f"{out}: {len(done.files)} images, {done.n_drawn} of them new, {len(done.failures)} failed.")

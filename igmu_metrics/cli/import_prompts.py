@@ -34,9 +34,16 @@ def import_prompts(
     attack_family: Annotated[
         str | None, typer.Option(help="Attack family to import the prompts as; default plain prompts.")
     ] = None,
-    guidance_scale: Annotated[float, typer.Option(min=0.01, help="Guidance scale where the list has none.")] = 7.5,
-    steps: Annotated[int, typer.Option(min=1, help="Denoising steps, which no list states.")] = 50,
-    size: Annotated[int, typer.Option(min=1, help="Image width and height in pixels where the list has none.")] = 512,
+    guidance_scale: Annotated[
+        float | None, typer.Option(min=0.01, help="Guidance scale where the list has none; default the model's preset.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Denoising steps, which no list states; default the model's preset.")
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Image width and height in pixels where the list has none; default the preset."),
+    ] = None,
 ) -> None:
     """Import a published list of prompts as a corpus folder; prompts that the content policy refuses are counted."""
     from igmu_data.errors import InputError

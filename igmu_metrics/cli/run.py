@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from igmu_metrics.cli._common import Bench, Device, Revision, document, option, say
+from igmu_metrics.cli._common import Bench, Device, GuidanceScale, Revision, Size, Steps, document, option, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,10 +41,9 @@ def run(
     ] = None,
     detector: Annotated[str | None, option("detector")] = None,
     clip: Annotated[str | None, option("clip")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps, overriding the rows'.")] = None,
-    size: Annotated[
-        int | None, typer.Option(min=1, help="Image width and height in pixels, overriding the rows'.")
-    ] = None,
+    steps: Steps = None,
+    guidance_scale: GuidanceScale = None,
+    size: Size = None,
     dtype: Annotated[str | None, typer.Option(help="Number format of the models: fp32, bf16 or fp16.")] = None,
     batch_size: Annotated[int | None, option("batch_size", "Images per batch on a GPU.")] = None,
     bench: Bench = None,
@@ -52,7 +51,10 @@ def run(
     device: Device = None,
     trust_code: Annotated[bool, typer.Option("--trust-code", help="Let code that a model names run.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, say how many images it would be, and stop.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Check everything, say how many images it would be and how generated, and stop."
+        ),
     ] = False,
 ) -> None:
     """Generate, score, compare and report in one go: models against the original on one or several concepts."""
@@ -70,7 +72,10 @@ def run(
     }
     given |= {name: value for name, value in own.items() if value is not None}
     for part, options in (
-        ("generation", {"steps": steps, "size": size, "dtype": dtype, "batch_size": batch_size}),
+        (
+            "generation",
+            {"steps": steps, "guidance_scale": guidance_scale, "size": size, "dtype": dtype, "batch_size": batch_size},
+        ),
         ("scoring", {"detector": detector, "clip": clip, "bench": bench, "revision": revision}),
     ):
         given[part] = given.get(part, {}) | {k: v for k, v in options.items() if v is not None}

@@ -21,18 +21,19 @@ finite (half precision overflows into black) would both be judged as forgotten. 
 
 from __future__ import annotations
 
-import dataclasses
 import io
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from igmu_data.errors import DuplicateIdError, EmptyInputError, InputError, OutOfRangeError
 from igmu_data.files import owned
 from igmu_data.schema import LARGEST_SEED, Row
 from igmu_metrics.contract import batches
 from igmu_metrics.images.folder import Folder
+from igmu_metrics.images.presets import FIELDS, Preset, Settings, settle
 from igmu_metrics.networks.loading import choice
 
 if TYPE_CHECKING:
@@ -54,19 +55,19 @@ class Request:
         row_id: the prompt's id.
         seed: of its starting noise, 0..2³²-1 (all that torch's generator on a CPU tells apart).
         prompt: the text.
-        guidance_scale: classifier-free guidance scale.
-        steps: denoising steps.
-        width: pixels.
-        height: pixels.
+        guidance_scale: classifier-free guidance scale; None for the model's preset (`igmu_metrics.images.presets`).
+        steps: denoising steps, likewise.
+        width: pixels, likewise.
+        height: pixels, likewise.
     """
 
     row_id: str
     seed: int
     prompt: str
-    guidance_scale: float
-    steps: int
-    width: int
-    height: int
+    guidance_scale: float | None = None
+    steps: int | None = None
+    width: int | None = None
+    height: int | None = None
 
     @property
     def key(self) -> tuple[str, int]:
@@ -81,6 +82,78 @@ def requests_for(rows: Iterable[Row], *, seeds_per_row: int | None = None) -> li
         for r in rows
         for seed in r.seeds[:seeds_per_row]
     ]
+
+
+class _Wanted(NamedTuple):
+    """A picture and what it is drawn with."""
+
+    request: Request
+    settings: Settings
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.request.key
+
+
+def settled(requests: Iterable[Request], pipeline: Pipeline, **options: Any) -> list[Settings]:
+    """What each request is drawn with: an option, else what the request says, else the pipeline's preset.
+
+    Args:
+        requests: what to draw.
+        pipeline: with what; its configuration is read where something is left to its preset, its weights never.
+        **options: steps, guidance_scale, width, height; None where not given.
+
+    Raises:
+        InputError: nothing says it.
+        WeightsError: the pipeline's index cannot be read.
+    """
+    given = {name: options.get(name) for name in FIELDS}
+    found: dict[tuple[Any, ...], Settings] = {}
+    default: Preset | None = None
+    out = []
+    for r in requests:
+        said = {name: getattr(r, name) for name in FIELDS}
+        key = tuple(said.values())
+        if key not in found:
+            if default is None and pipeline.preset and any(v is None and given[n] is None for n, v in said.items()):
+                default = pipeline.preset()
+            found[key] = settle(given, said, default, pipeline.name)
+        out.append(found[key])
+    return out
+
+
+def settled_alike(
+    requests: Sequence[Request], pipelines: Mapping[str, Pipeline], what: str = "", **options: Any
+) -> list[Settings]:
+    """What every model draws each request with, if that is the same: other images are not compared.
+
+    Args:
+        requests: what to draw.
+        pipelines: by the models' names, the original first.
+        what: is drawn, for messages.
+        **options: as of `settled`.
+
+    Raises:
+        InputError: two models would draw unlike; or as `settled`.
+    """
+    (first, one), *others = pipelines.items()
+    wanted = settled(requests, one, **options)
+    for name, other in others:
+        for mine, theirs in zip(settled(requests, other, **options), wanted, strict=True):
+            if mine != theirs:
+                raise InputError(
+                    f"{what + ': ' if what else ''}{name} would be generated with {mine} ({mine.by}), {first} with "
+                    f"{theirs} ({theirs.by}); images generated unlike are not compared. Give steps, guidance scale and "
+                    "size yourself (--steps, --guidance-scale, --size of igmu generate and igmu run)."
+                )
+    return wanted
+
+
+def told(wanted: Sequence[Settings], most: int = 3) -> str:
+    """What images are generated with and who says so, a line for each way: `steps 50, …: Stable Diffusion 1.x`."""
+    ways = Counter(f"{s}: {s.by}" for s in wanted)
+    lines = [text + (f" ({n} images)" if len(ways) > 1 else "") for text, n in ways.most_common(most)]
+    return "\n".join(lines + ([f"and {len(ways) - most} more ways"] if len(ways) > most else []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +192,7 @@ def draw(
         pipeline: with what (`igmu_metrics.images.pipelines.find_pipeline`).
         out: folder of the pictures; may hold some of them, and others of the same model, already.
         batch_size: images a call on an accelerator; on a CPU it changes nothing (see the head of this file).
-        steps, guidance_scale, width, height: instead of those of every request.
+        steps, guidance_scale, width, height: instead of those of every request and of the pipeline's preset.
         extension: one of FORMATS, both lossless and without EXIF.
         progress: show a bar on stderr, if that is a terminal.
         drawn: told how many images a batch has brought.
@@ -137,33 +210,34 @@ def draw(
         WeightsError: the pipeline cannot be loaded.
     """
     choice("format", extension, FORMATS)
+    _check(requests, batch_size)
     given = {"steps": steps, "guidance_scale": guidance_scale, "width": width, "height": height}
-    changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-    wanted = [dataclasses.replace(r, **changes) for r in requests]
-    _check(wanted, batch_size)
+    wanted = list(map(_Wanted, requests, settled(requests, pipeline, **given)))
+    _check_settings(wanted)
     with owned(out):
-        folder = Folder.open(out, _facts(pipeline), {r.key: _fields(r, extension) for r in wanted})
+        folder = Folder.open(out, _facts(pipeline), {w.key: _fields(*w, extension) for w in wanted})
         pipe: Any = None
         n_drawn = 0
         size = _cpu_size if pipeline.device == "cpu" else lambda _: batch_size
         for batch in _watched(list(_plan(wanted, size)), progress):
-            if all(r.key in folder for r in batch):
+            if all(w.key in folder for w in batch):
                 continue
             pipe = pipe or pipeline.load()
-            filling = [batch[-1]] * (_cpu_size(batch[0]) - len(batch)) if pipeline.device == "cpu" else []
-            images = _call(pipe, [*batch, *filling], pipeline.name)
+            how = batch[0].settings
+            filling = [batch[-1]] * (_cpu_size(how) - len(batch)) if pipeline.device == "cpu" else []
+            images = _call(pipe, [w.request for w in [*batch, *filling]], how, pipeline.name)
             before = n_drawn
-            for request, (pixels, reason) in zip(batch, images[: len(batch)], strict=True):
-                if request.key in folder:
+            for one, (pixels, reason) in zip(batch, images[: len(batch)], strict=True):
+                if one.key in folder:
                     continue
                 n_drawn += 1
                 if reason:
-                    folder.fail(request.key, reason)
+                    folder.fail(one.key, reason)
                 else:
-                    folder.add(request.key, _encode(pixels, extension))
+                    folder.add(one.key, _encode(pixels, extension))
             drawn(n_drawn - before)
         folder.close()
-    keys = [r.key for r in wanted]
+    keys = [r.key for r in requests]
     return Drawing(
         {k: folder.files[k] for k in keys if k in folder.files},
         {k: folder.failures[k] for k in keys if k in folder.failures},
@@ -188,41 +262,42 @@ def _check(requests: Sequence[Request], batch_size: int) -> None:
             )
         if r.row_id != Path(r.row_id).name or not r.row_id:
             raise InputError(f"requests[{at}]: row id {r.row_id!r} cannot be a file name.")
-        if min(r.steps, r.width, r.height) < 1:
-            raise OutOfRangeError(f"requests[{at}]: steps {r.steps}, {r.width}×{r.height}; each must be at least 1.")
+
+
+def _check_settings(wanted: Sequence[_Wanted]) -> None:
+    for at, (_, s) in enumerate(wanted):
+        if min(s.steps, s.width, s.height) < 1:
+            raise OutOfRangeError(f"requests[{at}]: steps {s.steps}, {s.width}×{s.height}; each must be at least 1.")
 
 
 def _facts(pipeline: Pipeline) -> dict[str, str]:
     return {"model": pipeline.name, "revision": pipeline.revision, "dtype": pipeline.dtype}
 
 
-def _fields(r: Request, extension: str) -> dict[str, Any]:
+def _fields(r: Request, settings: Settings, extension: str) -> dict[str, Any]:
     return {
         "file_name": f"{r.row_id}-{r.seed}{extension}",
         "id": r.row_id,
         "seed": r.seed,
         "prompt": r.prompt,
-        "steps": r.steps,
-        "guidance_scale": r.guidance_scale,
-        "width": r.width,
-        "height": r.height,
+        **{name: getattr(settings, name) for name in FIELDS},
     }
 
 
-def _cpu_size(request: Request) -> int:
-    return _TOGETHER if request.width * request.height <= _SMALL else 1
+def _cpu_size(settings: Settings) -> int:
+    return _TOGETHER if settings.width * settings.height <= _SMALL else 1
 
 
-def _plan(requests: Sequence[Request], size: Callable[[Request], int]) -> Iterator[Sequence[Request]]:
+def _plan(wanted: Sequence[_Wanted], size: Callable[[Settings], int]) -> Iterator[Sequence[_Wanted]]:
     """All requests in batches of equal settings; made from the whole list, so that resuming changes no batch."""
-    groups: dict[tuple[Any, ...], list[Request]] = {}
-    for r in requests:
-        groups.setdefault((r.steps, r.guidance_scale, r.width, r.height), []).append(r)
-    for group in groups.values():
-        yield from batches(group, size(group[0]))
+    groups: dict[Settings, list[_Wanted]] = {}
+    for one in wanted:
+        groups.setdefault(one.settings, []).append(one)
+    for settings, group in groups.items():
+        yield from batches(group, size(settings))
 
 
-def _watched(batches_: Sequence[Sequence[Request]], progress: bool) -> Iterator[Sequence[Request]]:
+def _watched(batches_: Sequence[Sequence[_Wanted]], progress: bool) -> Iterator[Sequence[_Wanted]]:
     from rich.console import Console
     from rich.progress import track
 
@@ -230,7 +305,7 @@ def _watched(batches_: Sequence[Sequence[Request]], progress: bool) -> Iterator[
     return iter(track(batches_, "drawing", console=console, disable=not (progress and console.is_terminal)))
 
 
-def _call(pipe: Any, batch: Sequence[Request], name: str) -> list[tuple[npt.NDArray[np.float32], str]]:
+def _call(pipe: Any, batch: Sequence[Request], how: Settings, name: str) -> list[tuple[npt.NDArray[np.float32], str]]:
     """Each image with the reason why it is none, or ""."""
     import numpy as np
     import torch
@@ -240,18 +315,18 @@ def _call(pipe: Any, batch: Sequence[Request], name: str) -> list[tuple[npt.NDAr
         result = pipe(
             prompt=[r.prompt for r in batch],
             generator=[torch.Generator("cpu").manual_seed(r.seed) for r in batch],
-            num_inference_steps=first.steps,
-            guidance_scale=first.guidance_scale,
-            width=first.width,
-            height=first.height,
+            num_inference_steps=how.steps,
+            guidance_scale=how.guidance_scale,
+            width=how.width,
+            height=how.height,
             output_type="np",  # before rounding, where NaN can still be seen
         )
     except ValueError as error:
         raise InputError(f"{name} refuses row {first.row_id!r}: {error}") from error
     images = np.asarray(result.images)
-    if images.shape != (len(batch), first.height, first.width, 3):
+    if images.shape != (len(batch), how.height, how.width, 3):
         raise InputError(
-            f"{name} drew an array of shape {images.shape} where {len(batch)} pictures of {first.width}×{first.height} "
+            f"{name} drew an array of shape {images.shape} where {len(batch)} pictures of {how.width}×{how.height} "
             f"were asked for (row {first.row_id!r}). Choose a size that the model can draw."
         )
     flags = getattr(result, "nsfw_content_detected", None) or [False] * len(batch)

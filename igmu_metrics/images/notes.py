@@ -18,6 +18,19 @@ from igmu_metrics.generations import BLANK, ORIGINAL, Generations
 _MODELS = (("unlearned", ""), ("original", ORIGINAL))
 
 
+def generated(table: Generations) -> dict[str, str]:
+    """For the signature: steps, guidance and size by the original's metadata; the unlearned model's are the same.
+
+    Where prompts differ in it (lists that say it row by row), the digest of rows covers it, and how many ways there are
+    is told.
+    """
+    name = f"generated_with{ORIGINAL}"
+    ways = sorted(set(table[name].tolist()) - {""}) if name in table else []
+    if not ways:
+        return {}
+    return {"generated": ways[0] if len(ways) == 1 else f"{len(ways)} ways"}
+
+
 def images_differ(table: Generations) -> dict[str, str]:
     """For the signature: what the files of both models are, if these differ as a whole."""
     told = [_files(table, suffix) for suffix in ("", ORIGINAL)]

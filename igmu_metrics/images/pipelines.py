@@ -17,7 +17,7 @@ from typing import Any, Final
 from igmu_data.errors import WeightsError
 from igmu_data.sandbox import packaged
 from igmu_data.taxonomy import SANDBOX
-from igmu_metrics.images import baselines, published
+from igmu_metrics.images import baselines, presets, published
 from igmu_metrics.networks import loading
 from igmu_metrics.networks.progress import quiet_loading
 
@@ -39,6 +39,7 @@ class Pipeline:
         dtype: one of DTYPES.
         load: gives the diffusers pipeline, ready on its device. A model that was changed in memory is drawn with by
             giving its own function here.
+        preset: gives what it is generated with where neither options nor rows say; None where they have to.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Pipeline:
     device: str
     dtype: str
     load: Callable[[], Any]
+    preset: Callable[[], presets.Preset] | None = None
 
 
 def find_pipeline(
@@ -106,7 +108,10 @@ def find_pipeline(
         pipe = published.put_onto(pipe.to(where), parts, folder)
         return baselines.around(pipe, baseline, words) if baseline else pipe
 
-    return Pipeline(f"{baseline}:{title}" if baseline else title, found, where, dtype, load)
+    def preset() -> presets.Preset:
+        return presets.preset(folder, _class(folder, name), published.component_folders(parts))
+
+    return Pipeline(f"{baseline}:{title}" if baseline else title, found, where, dtype, load, preset)
 
 
 def _local(spec: str) -> tuple[Path, str] | None:

@@ -197,6 +197,11 @@ def _folder_of(part: Part) -> Path:
     return inside if inside.is_dir() else part.path
 
 
+def component_folders(parts: Sequence[Part]) -> dict[str, Path]:
+    """The folders that take the place of a base's components, configuration and all, by component."""
+    return {part.kind: _folder_of(part) for part in parts if part.kind in COMPONENTS and part.path.is_dir()}
+
+
 def _replace(pipe: Any, part: Part) -> None:
     module = _module(pipe, part.kind, part.path)
     if not part.path.is_dir():

@@ -25,7 +25,7 @@ _BY_RUN: Final = ("config", "layout", "prompt", "only")  # settings of scoring t
 
 
 class Generation(BaseModel):
-    """How images are generated, where the corpus' own settings are not wanted."""
+    """How images are generated, where neither the rows nor the model's preset are to say."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -34,6 +34,16 @@ class Generation(BaseModel):
     size: Annotated[int, Field(ge=1)] | None = None
     dtype: str = "fp32"
     batch_size: Annotated[int, Field(ge=1)] = 4
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Steps, guidance scale, width and height, as drawing takes them."""
+        return {
+            "steps": self.steps,
+            "guidance_scale": self.guidance_scale,
+            "width": self.size,
+            "height": self.size,
+        }
 
 
 class Plan(BaseModel):

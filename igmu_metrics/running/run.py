@@ -21,12 +21,14 @@ from igmu_data.configs import config_target
 from igmu_data.errors import MetadataError
 from igmu_data.files import owned, require_writable
 from igmu_data.load import bench_rows
-from igmu_data.rows.rounds import rounds, rounds_of
+from igmu_data.rows.rounds import rounds_of
 from igmu_metrics.evaluation import Evaluation, card_name
 from igmu_metrics.images import baselines
-from igmu_metrics.images.generate import Request, draw, requests_for
+from igmu_metrics.images.generate import Request, draw, requests_for, settled_alike
+from igmu_metrics.images.generate import told as settings_told
 from igmu_metrics.images.layouts import METADATA
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline
+from igmu_metrics.images.presets import Settings
 from igmu_metrics.networks.progress import Advance, bars
 from igmu_metrics.report import page
 from igmu_metrics.report.folders import sections
@@ -48,12 +50,14 @@ class Job:
     Args:
         config: its config.
         requests: what every model generates.
+        settings: how each of these is generated, whatever the model.
         folders: where, by model, the original first.
         pipelines: with what, by model.
     """
 
     config: str
     requests: Sequence[Request]
+    settings: Sequence[Settings]
     folders: Mapping[str, Path]
     pipelines: Mapping[str, Pipeline]
 
@@ -83,8 +87,7 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
     found: dict[tuple[str, str | None], Pipeline] = {}  # finding one hashes its weights, whatever the concept is
     for config in plan.configs:
         rows = bench_rows(config, bench=plan.scoring.get("bench"), revision=plan.scoring.get("revision"))
-        taken = rounds(rows.values())
-        chosen = [r for r in rows.values() if taken[r.id] <= rounds_of(plan.protocol)]
+        chosen = [r for r in rows.values() if r.round <= rounds_of(plan.protocol)]
         pipelines = {}
         for name, spec in plan.models.items():
             key = spec, config_target(config) if baselines.parse(spec)[0] else None
@@ -94,7 +97,9 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
                 )
             pipelines[name] = found[key]
         folders = {name: out / IMAGES / config / name for name in plan.models}
-        jobs.append(Job(config, requests_for(chosen, seeds_per_row=plan.seeds_per_row), folders, pipelines))
+        requests = requests_for(chosen, seeds_per_row=plan.seeds_per_row)
+        settings = settled_alike(requests, pipelines, config, **plan.generation.settings)
+        jobs.append(Job(config, requests, settings, folders, pipelines))
     return jobs
 
 
@@ -114,11 +119,12 @@ def require_alike(plan: Plan, out: Path) -> None:
 
 
 def told(jobs: Sequence[Job]) -> str:
-    """How many images a run is of, and how many are missing."""
+    """How many images a run is of, how many are missing, and how they are generated."""
     total = sum(len(job.requests) * len(job.folders) for job in jobs)
     each = ", ".join(f"{job.config} {len({r.row_id for r in job.requests})} prompts" for job in jobs)
     models = len(jobs[0].folders)
-    return f"{models} models, {each}: {total} images, {missing(jobs)} of them to generate"
+    how = settings_told([s for job in jobs for s in job.settings])
+    return f"{models} models, {each}: {total} images, {missing(jobs)} of them to generate\n{how}"
 
 
 def missing(jobs: Sequence[Job]) -> int:
@@ -162,11 +168,8 @@ def _run(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None) -> list
                 pipeline,
                 job.folders[model],
                 batch_size=plan.generation.batch_size,
-                steps=plan.generation.steps,
-                guidance_scale=plan.generation.guidance_scale,
-                width=plan.generation.size,
-                height=plan.generation.size,
                 drawn=pace.drawn,
+                **plan.generation.settings,
             )
     with bars() as advance:
         for job in jobs:

@@ -41,7 +41,7 @@ MEASURES: Final = {FORGETTING: ("forget", False), RESISTANCE: ("adversarial", Fa
 
 
 # Fields of a signature that follow from which prompts and seeds were drawn.
-_OF_COVERAGE: Final = ("rows", "k")
+_OF_COVERAGE: Final = ("rows", "k", "generated")
 
 
 @dataclass(frozen=True, slots=True)

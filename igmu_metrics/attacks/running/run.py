@@ -28,6 +28,7 @@ from igmu_metrics.attacks.running.records import Attempt, Facts, RunFolder, Sear
 from igmu_metrics.attacks.running.searching import Searches
 from igmu_metrics.attacks.running.sight import Sight
 from igmu_metrics.generations import Generations, Key
+from igmu_metrics.images.generate import settled_alike
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline
 from igmu_metrics.networks.instruments import Detector
 from igmu_metrics.networks.progress import bars
@@ -94,6 +95,7 @@ class AttackRun:
         rows = bench_rows(self.config, bench=self.bench, revision=self.revision)
         plan = self.plan(rows)
         victim, original = (find_pipeline(m, device=self.device, dtype=self.dtype) for m in (self.model, self.original))
+        settled_alike(plan.plain(), {original.name: original, victim.name: victim})
         detector = registry.detector(self.detector, device=self.device)
         folder = RunFolder(out, self._settings(victim, original, detector, rows.values()))
         first = Sight(original, self.originals or out / "original", detector, plan.item.id)
