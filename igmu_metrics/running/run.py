@@ -21,7 +21,7 @@ from igmu_data.configs import config_target
 from igmu_data.errors import MetadataError
 from igmu_data.files import owned, require_writable
 from igmu_data.load import bench_rows
-from igmu_data.rows.rounds import rounds, rounds_of
+from igmu_data.rows.rounds import rounds_of
 from igmu_metrics.evaluation import Evaluation, card_name
 from igmu_metrics.images import baselines
 from igmu_metrics.images.generate import Request, draw, requests_for
@@ -83,8 +83,7 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
     found: dict[tuple[str, str | None], Pipeline] = {}  # finding one hashes its weights, whatever the concept is
     for config in plan.configs:
         rows = bench_rows(config, bench=plan.scoring.get("bench"), revision=plan.scoring.get("revision"))
-        taken = rounds(rows.values())
-        chosen = [r for r in rows.values() if taken[r.id] <= rounds_of(plan.protocol)]
+        chosen = [r for r in rows.values() if r.round <= rounds_of(plan.protocol)]
         pipelines = {}
         for name, spec in plan.models.items():
             key = spec, config_target(config) if baselines.parse(spec)[0] else None
