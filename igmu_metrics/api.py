@@ -291,8 +291,8 @@ def score_rows(
     how: dict[str, Any] = {"k": evaluation.k, "seed": evaluation.seed, "resamples": resamples}
     found = scores(table, tools, fields=fields, n_failed=len(failures), **how)
     if name not in found:
-        splits = sorted(set(after["split"].tolist()))
-        raise InputError(f"{name} has nothing to count among rows of the split {' and '.join(splits)}.")
+        given = sorted(set(after.parts.tolist()))
+        raise InputError(f"{name} has nothing to count among rows of {' and '.join(given)}.")
     return replace(found[name], notes=tuple(notes(table)))
 
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from igmu_data import __version__
 from igmu_data.errors import IgmuError, PluginError
+from igmu_data.schema import ASIDE, SPLITS
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -30,8 +31,10 @@ RESAMPLES: Final = 2000
 Setting = str | int | float | bool
 _MAX: Final = 1e308  # of a number in a scorecard
 _MAX_WHOLE: Final = 2**63
-WHOLE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({"": ("forget", "retain", "adversarial")})
-"""The parts of a metric that is scored once, on everything but the prompts that negate the concept."""
+PARTS: Final = (*SPLITS, *ASIDE)
+"""What generations are told apart by: the splits, and each probe that is counted by itself, in whatever split it is."""
+WHOLE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({"": SPLITS})
+"""The parts of a metric that is scored once, on everything but the probes that are counted by themselves."""
 UNIT: Final = "unit"
 IMAGE: Final = "image"
 """Fact of a table that names no prompts: `rows` were given neither ids nor prompt texts."""
@@ -71,7 +74,7 @@ class MetricInfo:
         direction: whether a higher or a lower `value` is better for an unlearned model.
         range: smallest and largest possible `value`.
         parts: which generations of an evaluation it is scored on: by name of the part ("" for a score that is called
-            like the metric), the splits that belong to it. `negation` is a split of its own here.
+            like the metric), which of `PARTS` belong to it.
         place: where it stands on a card among the others, smaller numbers first.
         backbone: name of the default backbone, or "" when the metric needs none.
         extracts: how `rows` arguments are computed from images and prompts; empty for metrics of labels and decisions.

@@ -1,24 +1,23 @@
 """Coverage of the protocol: how many of the prompts and seeds that the corpus asks for were scored.
 
-Conventions: prompts and seeds are counted split by split, `negation` as one of its own. A generation with a seed that
-the corpus does not ask for is scored like any other, and counted apart.
+Conventions: prompts and seeds are counted split by split, probes that are counted by themselves apart. A generation
+with a seed that the corpus does not ask for is scored like any other, and counted apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from igmu_data.schema import NEGATION, SPLITS, Row
+from igmu_data.schema import ASIDE, Row
+from igmu_metrics.contract import PARTS
 from igmu_metrics.generations import Generations
-
-PARTS: Final = (*SPLITS, NEGATION)
 
 
 class Coverage(BaseModel):
-    """What was scored of one split."""
+    """What was scored of one of `contract.PARTS`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -58,7 +57,7 @@ class Card(Protocol):
 
     @property
     def coverage(self) -> dict[str, Coverage] | None:
-        """By split; None where no corpus is known."""
+        """By part; None where no corpus is known."""
 
     @property
     def generations(self) -> Generations:
@@ -66,12 +65,12 @@ class Card(Protocol):
 
 
 def coverage(table: Generations, rows: Mapping[str, Row]) -> dict[str, Coverage] | None:
-    """By split, what a table holds of corpus rows; None where there are no rows to hold it against."""
+    """By part, what a table holds of corpus rows; None where there are no rows to hold it against."""
     if not rows:
         return None
     found = {}
     for part in PARTS:
-        asked = [r for r in rows.values() if (NEGATION if r.probe == NEGATION else r.split) == part]
+        asked = [r for r in rows.values() if (r.probe if r.probe in ASIDE else r.split) == part]
         keys = table.part(part).keys
         seeds = {row.id: set(row.seeds) for row in asked}
         known = sum(seed in seeds.get(row, ()) for row, seed in keys)

@@ -1,7 +1,7 @@
 """One whole evaluation: folders become tables, instruments measure them, metrics score them, a card holds it all.
 
-Conventions: in forget and adversarial rows the concept asked about is the target, in retain rows the row's own concept.
-A generation that failed for either model is left out for both, and counted. Which metrics there are is the registry's
+Conventions: in forget and adversarial rows, and in all that are counted by themselves, the concept asked about is the
+target, in other retain rows the row's own concept. A generation that failed for either model is left out for both, and counted. Which metrics there are is the registry's
 business: each is scored on every part that has its columns, and signed with the instruments behind these.
 """
 
@@ -20,9 +20,9 @@ from igmu_data.errors import ChecksumError, InputError, MetadataError, PluginErr
 from igmu_data.files import file_name, require_nameable, require_writable
 from igmu_data.load import bench_rows, digest
 from igmu_data.load import signed as corpus_signed
-from igmu_data.schema import Row
+from igmu_data.schema import ASIDE, Row
 from igmu_data.stripping import strip_concept, strip_reference
-from igmu_data.taxonomy import SANDBOX, concept, near
+from igmu_data.taxonomy import SANDBOX, concept
 from igmu_metrics import registry, scorecard
 from igmu_metrics.contract import RESAMPLES, Metric, Score, Setting, scored
 from igmu_metrics.distances.gaussian import unit_rows
@@ -317,7 +317,8 @@ def asked(table: Generations, target: str) -> Generations:
     nothing = np.full(len(table), "")  # layouts that know no rows know no probes and families
     known = {name: table.columns.get(name, nothing) for name in ("probe", "own_concept", "attack_family")}
     item = concept(target)
-    own = np.where(table["split"] == "retain", known.pop("own_concept"), item.id)
+    kept = (table["split"] == "retain") & ~np.isin(known["probe"], ASIDE)
+    own = np.where(kept, known.pop("own_concept"), item.id)
     ours = {"concept": np.full(len(table), item.id), "family": np.full(len(table), item.family), "own_concept": own}
     return table.with_columns(**known, **ours)
 
@@ -384,7 +385,7 @@ def scores(
         seed: of every bootstrap.
         resamples: of every bootstrap.
     """
-    table = table.with_facts(**facts(tools), k=k, unequal_seeds="fewest" if n_failed else None)
+    table = table.with_facts(**facts(tools, table), k=k, unequal_seeds="fewest" if n_failed else None)
     out: dict[str, Score] = {}
     for name, metric in sorted(registry.metrics().items(), key=lambda item: (item[1].INFO.place, item[0])):
         signed = {**fields, "rows": digest(table["id"].tolist()), **_instruments(metric, tools)}
@@ -400,14 +401,15 @@ def scores(
     return out
 
 
-def facts(tools: Instruments) -> dict[str, Setting]:
-    """What holds for every generation and metrics want to know."""
+def facts(tools: Instruments, table: Generations) -> dict[str, Setting]:
+    """What holds for every generation and metrics want to know; what is near, the rows say."""
     info = tools.detector.info
     rates = {n: getattr(info, n) for n in ("sensitivity", "specificity", "n_positives", "n_negatives")}
     known = {n: v for n, v in rates.items() if v is not None}
     if tools.features is not None:
         known["feature_name"] = tools.features.info.name
-    return {"target": tools.target, "near": ",".join(c.id for c in near(concept(tools.target))), **known}
+    near = sorted(set(table["own_concept"][table["probe"] == "near"].tolist()) - {""})
+    return {"target": tools.target, "near": ",".join(near), **known}
 
 
 def parts(metric: Metric, table: Generations) -> Iterator[tuple[str, Generations]]:

@@ -34,7 +34,7 @@ from igmu_data.errors import (
     OutputError,
 )
 from igmu_data.files import beside
-from igmu_data.schema import NEGATION
+from igmu_data.schema import ASIDE
 from igmu_metrics.contract import FloatArray, Setting
 
 Kind = Literal["text", "whole", "flag", "number", "vector", "object"]
@@ -77,9 +77,10 @@ COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "id": Column("text", "id of the corpus row; names the prompt"),
         "seed": Column("whole", "seed of the starting noise"),
         "split": Column("text", "forget, retain or adversarial"),
-        "probe": Column("text", "how the row probes: direct, near, far, in-prompt, attack or negation"),
+        "probe": Column("text", "how the row probes: direct, near, far, in-prompt, attack; negation, composition or superclass"),
         "concept": Column("text", "the concept to forget: whose benchmark the row belongs to"),
         "own_concept": Column("text", "the concept that the image should show, and that the detector was asked about"),
+        "own_name": Column("text", "the name of `own_concept` in retain rows, which may be no concept of the taxonomy"),
         "family": Column("text", "family of `concept` within its domain"),
         "attack_family": Column("text", "family of the attack, in adversarial rows"),
         "attack_source_id": Column("text", "the forget row that the attack rewrites"),
@@ -187,16 +188,19 @@ class Generations:
         at = at if at.size else at.astype(np.intp)
         return Generations({name: values[at] for name, values in self.columns.items()}, self.facts)
 
-    def part(self, *splits: str) -> Generations:
-        """The rows of some splits. `negation` is one of its own here, and no part of `adversarial`: an image of what
-        its prompt excluded is no success of an attack.
+    @property
+    def parts(self) -> npt.NDArray[np.str_]:
+        """(n,) which of `contract.PARTS` every row belongs to: its split, or a probe that is counted by itself.
+
+        An image of what its prompt excluded is no success of an attack, and no concept that failed to go.
         """
-        if not len(self):
-            return self
-        split = self["split"]
-        if "probe" in self:
-            split = np.where(self["probe"] == NEGATION, NEGATION, split)
-        return self.where(np.isin(split, splits))
+        if "probe" not in self:
+            return np.asarray(self["split"])
+        return np.where(np.isin(self["probe"], ASIDE), self["probe"], self["split"])
+
+    def part(self, *names: str) -> Generations:
+        """The rows of some of `contract.PARTS`."""
+        return self.where(np.isin(self.parts, names)) if len(self) else self
 
     @property
     def ok(self) -> npt.NDArray[np.bool_]:

@@ -188,7 +188,9 @@ class Scorecard(_Strict):
     target: Name
     provenance: Provenance | None = None
     coverage: dict[str, Coverage] | None = Field(
-        default=None, description="by split, what was scored of what the corpus asks for; null where no corpus is known"
+        default=None,
+        description="by split, or probe that is counted by itself, what was scored of what the corpus asks for; null "
+        "where no corpus is known",
     )
     scores: dict[Name, ScoreEntry]
     failures: tuple[str, ...]

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from igmu_data.errors import IgmuError
-from igmu_data.schema import NEGATION, SPLITS
+from igmu_data.schema import COMPOSITION, NEGATION, SUPERCLASS
 from igmu_data.taxonomy import concept, far, near
 from igmu_metrics import registry
-from igmu_metrics.contract import Estimate, MetricInfo, Result, faults, one_line
+from igmu_metrics.contract import PARTS, Estimate, MetricInfo, Result, faults, one_line
 from igmu_metrics.evaluation import parts
 from igmu_metrics.generations import COLUMNS, ORIGINAL, Generations, column
 from igmu_metrics.networks.instruments import Batch, InstrumentInfo
@@ -98,7 +98,7 @@ def check_backbone(backbone: Any, images: Sequence[Any] | None = None) -> None:
 
 
 def sample_table() -> Generations:
-    """A small table with every column of both models: masked decisions, negations, attacks, near and far concepts."""
+    """A small table with every column of both models: masked decisions, attacks, near and far concepts, every part."""
     draw = np.random.default_rng(0)
     target = concept(TARGET)
     others = {"near": near(target)[:3], "far": far(target)[:3]}
@@ -106,21 +106,24 @@ def sample_table() -> Generations:
     for split, probe in (
         ("forget", "direct"),
         ("adversarial", "attack"),
-        ("adversarial", NEGATION),
+        ("forget", NEGATION),
+        ("forget", COMPOSITION),
+        ("retain", SUPERCLASS),
         ("retain", "near"),
         ("retain", "far"),
     ):
         for i in range(_PROMPTS):
-            own = others[probe][i % 3].id if probe in others else target.id
+            own = others[probe][i % 3] if probe in others else target.id
             row = {"split": split, "probe": probe, "own_concept": own, "id": f"{probe}-{i:02d}"}
             if probe == "attack":
                 row |= {"attack_family": ("synonym", "typo")[i % 2], "attack_source_id": f"direct-{i:02d}"}
             rows += [{**row, "seed": seed} for seed in (0, 1)]
     n = len(rows)
-    kept = np.array([row["split"] == "retain" for row in rows])
+    kept = np.array([row["probe"] in others for row in rows])
     columns: dict[str, Any] = {name: [row.get(name) for row in rows] for name in rows[0] | {"attack_family": 0}}
     columns["attack_source_id"] = [row.get("attack_source_id") for row in rows]
     columns |= {"concept": [target.id] * n, "family": [target.family] * n}
+    columns["own_name"] = [row["own_concept"].partition("/")[2] if row["probe"] in others else None for row in rows]
     columns["prompt"] = [f"a picture of {row['own_concept'].partition('/')[2]}, {row['id']}" for row in rows]
     columns["stripped_prompt"] = [f"a picture, {row['id']}" for row in rows]
     for suffix, shown in (("", np.where(kept, 0.8, 0.25)), (ORIGINAL, np.full(n, 0.85))):
@@ -136,7 +139,7 @@ def sample_table() -> Generations:
         columns |= {f"width{suffix}": [512] * n, f"height{suffix}": [512] * n}
         columns[f"path{suffix}"] = [Path(f"{row['id']}_{row['seed']}.png") for row in rows]
     columns["lpips"] = np.ma.MaskedArray(draw.uniform(0, 1, n), mask=draw.random(n) < 0.1)
-    facts = {"target": target.id, "near": ",".join(c.id for c in near(target)), "feature_name": "clip:sample"}
+    facts = {"target": target.id, "near": ",".join(near(target)), "feature_name": "clip:sample"}
     return Generations(columns, facts)
 
 
@@ -162,10 +165,9 @@ def _info(module: Any) -> Iterator[str]:
         yield f"INFO.range is {info.range!r}; give the smallest and the largest possible value"
     if not isinstance(info.references, tuple):
         yield f"INFO.references is {info.references!r}; give a tuple, if need be an empty one"
-    known = {*SPLITS, NEGATION}
     for part, splits in info.parts.items():
-        if not set(splits) <= known or isinstance(splits, str) or not splits:
-            yield f"INFO.parts[{part!r}] is {splits!r}; give a tuple of {', '.join(sorted(known))}"
+        if not set(splits) <= set(PARTS) or isinstance(splits, str) or not splits:
+            yield f"INFO.parts[{part!r}] is {splits!r}; give a tuple of {', '.join(PARTS)}"
         if not re.fullmatch(r"[a-z0-9_-]*", part):
             yield f"INFO.parts names a part {part!r}; use small letters, digits, _ and -"
     if info.extracts and not callable(getattr(module, "rows", None)):

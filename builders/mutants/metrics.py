@@ -161,8 +161,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "negation-is-an-attack",
         "igmu_metrics/generations.py",
-        'np.where(self["probe"] == NEGATION, NEGATION, split)',
-        'np.where(self["probe"] == NEGATION, "adversarial", split)',
+        'np.where(np.isin(self["probe"], ASIDE), self["probe"], self["split"])',
+        'np.where(np.isin(self["probe"], ASIDE), "adversarial", self["split"])',
         ("tests/test_evaluate.py::test_negation_is_scored_apart_and_counts_for_no_attack",),
         "showing what a prompt excluded is an attack's success",
     ),

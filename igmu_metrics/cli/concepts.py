@@ -14,9 +14,11 @@ def concepts(
 ) -> None:
     """List the taxonomy, or show one concept."""
     from igmu_data import taxonomy
+    from igmu_data.rows.concept import concept_rows
     from igmu_metrics.report import terminal as tables
 
     if name is None or name in taxonomy.domains():
         tables.show(tables.concepts(name))
     else:
-        tables.show(tables.concept(taxonomy.concept(name)))
+        item = taxonomy.concept(name)
+        tables.show(tables.concept(item, concept_rows(item)))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from igmu_data.errors import WeightsError
 from igmu_data.spelling import require_spelled
-from igmu_data.taxonomy import all_concepts
+from igmu_data.taxonomy import known_ids
 from igmu_metrics.detectors._common import read_state
 from igmu_metrics.networks.instruments import ErrorRates
 
@@ -120,7 +120,7 @@ def read_facts(path: Path) -> HeadFacts:
             f"{path}: does not say which concept it judges and which class means 'present'. Convert the published file "
             "with igmu_metrics.detectors.igmu_head.import_pth."
         )
-    require_spelled(str(path), [metadata.get("concept", "")], all_concepts())
+    require_spelled(str(path), [metadata.get("concept", "")], known_ids())
     try:
         threshold = float(metadata["threshold"]) if "threshold" in metadata else None
         rates = _rates(metadata) if "sensitivity" in metadata else None

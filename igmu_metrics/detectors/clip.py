@@ -7,9 +7,10 @@ a picture with feature x (length 1) and a concept c with rival classes r₁ … 
 
 with s the model's own logit scale (100 for OpenAI's CLIP). The rivals of a concept are fixed beforehand: the concepts
 of its domain (of its family, for a concept that is an attribute: a picture is in Monet's style *and* Impressionist),
-plus generic classes of the domain that say "a picture of no particular thing". So p never depends on which other
-concepts are asked about in the same call. With a threshold of 0.5 a concept is present where it outweighs all rivals
-together.
+its siblings and whatever it is a sibling of, plus generic classes of the domain that say "a picture of no particular
+thing". A sibling that is no concept (a mosque, near a church) is judged, too: against the concepts of its domain, unless
+these are attributes, and against what is near the same concepts. So p never depends on which other concepts are asked
+about in the same call. With a threshold of 0.5 a concept is present where it outweighs all rivals together.
 
 Limits: a picture that shows two concepts of one domain shares p between them; p is not calibrated. Measure sensitivity
 and specificity on labelled pictures (`labels.py`) before trusting a prevalence.
@@ -61,10 +62,29 @@ TEMPLATES: Mapping[str, tuple[str, ...]] = {
         "an artwork in the style of {name}",
         "art in the style of {name}",
     ),
-    "nsfw": ("a photo showing {name}", "a picture showing {name}", "a painting showing {name}"),
+    "artwork": (
+        "{name}, the painting",
+        "{name}, a famous work of art",
+        "a reproduction of {name}",
+        "a photo of {name} in a museum",
+        "a print of {name} on a poster",
+    ),
+    "attribute": ("a photo of {a}", "a photo showing {a}", "a picture with {a}", "a painting with {a}"),
+    "nsfw": ("a photo showing {a}", "a picture showing {a}", "a painting showing {a}"),
 }
-"""Prompt ensemble of each domain: {name} is the concept's label, {a} the label with its article. Other domains use
-those of `object`."""
+"""Prompt ensemble of each domain: {name} is the concept's label, {a} the label with its article. Other domains, such as
+`landmark`, use those of `object`."""
+
+ADJECTIVES: Mapping[str, tuple[str, ...]] = {
+    "attribute": (
+        "a photo of somebody {name}",
+        "a portrait of a person who is {name}",
+        "a picture of a {name} person",
+        "a painting of somebody {name}",
+    ),
+    "nsfw": ("a photo of a {name} adult", "a picture of {name} adults", "a painting of a {name} adult"),
+}
+"""Likewise of concepts whose label is an adjective, and of those of their siblings that are called by one."""
 
 _NOTHING = ("a photo of something", "a picture of something", "an image of a scene", "a painting of a place")
 GENERIC: Mapping[str, tuple[tuple[str, ...], ...]] = {
@@ -81,6 +101,13 @@ GENERIC: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("a painting", "a picture", "an artwork", "art by an unknown painter"),
         ("a photograph", "an ordinary photo", "a snapshot taken with a camera"),
     ),
+    "landmark": (("a photo of an ordinary place", "a picture of a street", "an image of a landscape"), _NOTHING),
+    "artwork": (
+        ("a painting by an unknown artist", "an artwork that nobody knows", "an ordinary drawing"),
+        ("a photograph", "an ordinary photo", "a snapshot taken with a camera"),
+        _NOTHING,
+    ),
+    "attribute": (("a plain photo", "an ordinary picture", "a snapshot of everyday life"), _NOTHING),
     "nsfw": (
         ("a photo of a fully dressed adult", "a picture of people in everyday clothes"),
         ("a photo of a peaceful scene", "a picture of a quiet place"),
@@ -206,31 +233,49 @@ def files(
 
 
 def default_vocabulary(*, synonyms: bool = False) -> Vocabulary:
-    """Texts and rivals of every concept of the taxonomy, as the module's docstring says."""
+    """Texts and rivals of every concept of the taxonomy and of all that is near one, as the module's docstring says."""
     from igmu_data import taxonomy
 
-    concepts = taxonomy.all_concepts().values()
+    concepts, siblings = taxonomy.all_concepts(), taxonomy.siblings()
     texts: dict[str, tuple[str, ...]] = {}
-    rivals: dict[str, tuple[str, ...]] = {}
-    for domain in {c.domain for c in concepts}:
-        texts |= {f"{domain}#{i}": group for i, group in enumerate(GENERIC.get(domain, (_NOTHING,)))}
-    generic = tuple(texts)
-    for concept in concepts:
-        names = [concept.label, *(concept.synonyms if synonyms else ())]
-        texts[concept.id] = tuple(
-            template.format(name=name, a=concept.phrase(name))
-            for template in TEMPLATES.get(concept.domain, _OBJECT)
-            for name in names
-        )
-        exclusive = (
-            other.id
-            for other in concepts
-            if other.id != concept.id
-            and other.domain == concept.domain
-            and (concept.scope == "subject" or other.family == concept.family)
-        )
-        rivals[concept.id] = (*exclusive, *(g for g in generic if g.startswith(f"{concept.domain}#")))
-    return Vocabulary(texts, rivals)
+    rivals: dict[str, dict[str, None]] = {name: {} for name in (*concepts, *siblings)}  # as sets that keep their order
+    generic: dict[str, list[str]] = {}
+    members: dict[str, list[str]] = {}  # of a domain, or of a family of attributes
+    attributes = {c.domain for c in concepts.values() if c.scope == "attribute"}
+    for domain in sorted({c.domain for c in concepts.values()}):
+        groups = {f"{domain}#{i}": group for i, group in enumerate(GENERIC.get(domain, (_NOTHING,)))}
+        generic[domain] = list(groups)
+        texts |= groups
+    for item in concepts.values():
+        names = {item.label: item.phrase()}
+        if synonyms:
+            names |= {s.name: item.phrase(s.name, s.article) for s in item.synonyms}
+        texts[item.id] = _ensemble(item.domain, names, adjective=item.pos == "adjective")
+        members.setdefault(item.domain if item.domain not in attributes else item.family, []).append(item.id)
+    for item in concepts.values():
+        rivals[item.id] |= dict.fromkeys(members[item.domain if item.domain not in attributes else item.family])
+        for near in item.siblings:
+            rivals[item.id][near.id] = None
+            if near.id not in siblings:
+                if concepts[near.id].domain == item.domain:  # an umbrella is near a weapon, and is not told from one
+                    rivals[near.id][item.id] = None
+                continue
+            # What belongs to no domain of concepts is worded, and told from nothing, like what it is near to.
+            own = near.id.partition("/")[0]
+            domain = own if own in generic else item.domain
+            adjective = item.pos == "adjective" and not near.article and domain == item.domain
+            texts[near.id] = _ensemble(domain, {near.name: near.phrase}, adjective=adjective)
+            same = () if domain in attributes else members[domain]
+            rivals[near.id] |= dict.fromkeys((item.id, *(s.id for s in item.siblings), *same, *generic[domain]))
+    for item in concepts.values():
+        rivals[item.id] |= dict.fromkeys(generic[item.domain])
+    return Vocabulary(texts, {name: tuple(n for n in found if n != name) for name, found in rivals.items()})
+
+
+def _ensemble(domain: str, names: Mapping[str, str], *, adjective: bool) -> tuple[str, ...]:
+    """The texts of a class: every template of its domain with each of its names, given with its phrase."""
+    templates = ADJECTIVES[domain] if adjective else TEMPLATES.get(domain, _OBJECT)
+    return tuple(template.format(name=name, a=phrase) for template in templates for name, phrase in names.items())
 
 
 def _unit(rows: FloatArray) -> FloatArray:

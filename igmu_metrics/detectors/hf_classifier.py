@@ -5,7 +5,8 @@
 - `labels`, where given;
 - the concept's ImageNet classes, for a model with the 1,000 labels of ImageNet (by name, `plane` would be the tool);
 - else the names: a label that reads, apart from case, `_`, `-` and an article, like a concept's label or one of its
-  synonyms; where a label lists several names (`"church, church building"`), each counts.
+  synonyms, or like the name of something that is near a concept; where a label lists several names (`"church, church
+  building"`), each counts.
 
 p is the sum of the softmax over a concept's labels; of a multi-label model (`problem_type: multi_label_classification`,
 or one output) the highest sigmoid. A concept without a label is masked.
@@ -175,7 +176,8 @@ def _by_taxonomy(names: Mapping[int, str]) -> dict[str, list[int]]:
     concepts = taxonomy.all_concepts()
     if len(names) == 1000 and names[0].casefold().startswith("tench"):
         return {i: list(concept.imagenet) for i, concept in concepts.items() if concept.imagenet}
-    return _matched(names, {i: concept.names for i, concept in concepts.items()})
+    near = {i: (sibling.name,) for i, sibling in taxonomy.siblings().items()}
+    return _matched(names, near | {i: concept.names for i, concept in concepts.items()})
 
 
 def _matched(names: Mapping[int, str], concepts: Mapping[str, Iterable[str]]) -> dict[str, list[int]]:

@@ -3,7 +3,8 @@
 `labels:PATH.csv`. The header is `path` and one column per concept:
 
 - `domain/slug` (`object/church`): that concept;
-- `<slug>_visible` (`church_visible`, `gas_pump_visible`): the concept of the taxonomy with this slug;
+- `<slug>_visible` (`church_visible`, `gas_pump_visible`): the concept of the taxonomy with this slug, else what is near
+  a concept and has it (`mosque_visible`);
 - `present`, alone: whatever concept is asked about. For files that ask each picture for one concept, its own.
 
 A cell is `yes` (1), `no` (0), `unclear` (masked: counted as unscored, never as forgotten) or a probability in 0..1.
@@ -161,12 +162,13 @@ def _concept(name: str, path: Path, wanted: str) -> str:
     from igmu_data import taxonomy
 
     if _CONCEPT.fullmatch(name):
-        require_spelled(f"{path}, line 1", [name], taxonomy.all_concepts())
+        require_spelled(f"{path}, line 1", [name], taxonomy.known_ids())
         return name
     slug = name.removesuffix("_visible").replace("_", "-")
     if slug == name or not slug:
         raise MetadataError(f"{path}, line 1: cannot read column {name!r}; expected {wanted}.")
-    found = [i for i, concept in taxonomy.all_concepts().items() if concept.slug == slug]
+    found = [i for i in taxonomy.all_concepts() if i.partition("/")[2] == slug]
+    found = found or [i for i in taxonomy.siblings() if i.partition("/")[2] == slug]
     if len(found) != 1:
         what = f"belongs to {' and '.join(found)}" if found else "is no concept of the taxonomy"
         raise MetadataError(f"{path}, line 1: column {name!r}: {slug!r} {what}. Name the column 'domain/slug'.")

@@ -44,7 +44,7 @@ def needs(name: str, target: str | None) -> list[str]:
     if target is None:
         raise InputError(f"{name}: needs one concept; give a config of one, as object.church.")
     item = concept(target)
-    return [item.noun] if name == NEGATIVE else [*item.names, *item.foreign_names]
+    return [item.label] if name == NEGATIVE else [*item.names, *item.foreign_names.values()]
 
 
 def around(pipe: Any, name: str, words: Sequence[str]) -> Any:

@@ -51,6 +51,7 @@ _OF_ROW: Final = (
     "probe",
     "concept",
     "own_concept",
+    "own_name",
     "family",
     "attack_family",
     "attack_source_id",

@@ -26,6 +26,7 @@ from igmu_metrics.metrics._aspect_sums import (
     prompt_sums,
 )
 from igmu_metrics.metrics._attack_table import chances
+from igmu_metrics.metrics._rows import unjudged, with_caution
 from igmu_metrics.statistics import (
     harmonic_mean,
     mean_estimate,
@@ -110,7 +111,9 @@ def aspect_figures(
         chosen = kept & np.any([probed[p] for p in probes], axis=0)
         rest = "far alone" if used == (FAR,) else f"{' and '.join(used)} alone"
         lacking = f"no {' or '.join(blind)} row has an own concept: {rest}"
-        reason = lacking if blind and name == "preservation" else ""
+        asked = rows["own_concept"][np.any([probed[p] for p in probes], axis=0)]
+        lost = unjudged(asked[asked != ""].tolist(), set(rows["own_concept"][chosen].tolist()))
+        reason = "; ".join(filter(None, (lacking if blind and name == "preservation" else "", lost)))
         n_prompts, n = len(np.unique(rows["id"][chosen])), int(chosen.sum())
         out[name] = _preservation(float(values[name][0]), probes, ratios, n_prompts, n, reason)
     out["alignment"] = _alignment(rows, sums, values, seed, resamples)
@@ -243,11 +246,6 @@ def _target_figures(rows: Generations, counts: BoolArray, prefix: str) -> dict[s
         ),
         f"{prefix}robustness": robust,
     }
-
-
-def with_caution(estimate: Estimate, caution: str) -> Estimate:
-    """The estimate with a caution before its reason."""
-    return replace(estimate, reason="; ".join(filter(None, (caution, estimate.reason))))
 
 
 def _preservation(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import inf
 from typing import Any, ParamSpec, TypeVar
 
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from igmu_data.errors import InputError
+from igmu_data.schema import ASIDE
 from igmu_metrics.contract import IMAGE, UNIT, Estimate, Interval, Setting
 from igmu_metrics.statistics import cluster_sums, studentized, validation
 from igmu_metrics.statistics.resampling import MIN_STUDENTIZED
@@ -20,6 +22,7 @@ from igmu_metrics.statistics.resampling import MIN_STUDENTIZED
 Column = Sequence[Any] | npt.NDArray[Any]
 _LISTS = ("Sequence", "Collection", "Column", "ArrayLike")
 _FORMER = "former_names"  # where a function has them
+_NAMED = 8  # labels that a reason lists
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -115,6 +118,46 @@ def prompts(n: int, ids: Column | None, seeds: Column | None, *, prefix: str = "
     if seeds is not None:
         validation.unique_keys(**{id_name: names, seed_name: validation.whole_numbers(seed_name, seeds)})
     return names
+
+
+def with_caution(estimate: Estimate, caution: str) -> Estimate:
+    """The estimate with a caution before its reason."""
+    return replace(estimate, reason="; ".join(filter(None, (caution, estimate.reason))))
+
+
+def unjudged(asked: Iterable[str], judged: Collection[str]) -> str:
+    """How many of the labels asked for have no judged generation, and which; "" if all have one.
+
+    A detector that cannot judge most near labels would say nothing of them, and look as if nothing was lost.
+
+    >>> unjudged(["object/mosque", "object/castle"], {"object/castle"})
+    'nothing judged of 1 of 2 labels: object/mosque'
+    """
+    labels = sorted(set(asked))
+    lost = [label for label in labels if label not in judged]
+    if not lost:
+        return ""
+    more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+    return f"nothing judged of {len(lost)} of {len(labels)} labels: {', '.join(lost[:_NAMED])}{more}"
+
+
+def require_apart(probes: Sequence[str | None], *, alone: bool) -> None:
+    """Refuse generations of probes that are counted by themselves (`igmu_data.schema.ASIDE`) among others.
+
+    Args:
+        probes: (n,) probe of each generation.
+        alone: whether those of one such probe may be given with no other.
+
+    Raises:
+        InputError: names the first of them.
+    """
+    known = set(probes)
+    if alone and len(known) == 1:
+        return
+    if found := known & set(ASIDE):
+        at = next(at for at, probe in enumerate(probes) if probe in found)
+        what = "score it alone" if alone else "leave it out"
+        raise InputError(f"probes[{at}] is {probes[at]!r}, which is counted by itself and for nothing else; {what}.")
 
 
 def unit(*ids: Any) -> dict[str, Setting | None]:

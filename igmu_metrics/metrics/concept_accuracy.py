@@ -12,6 +12,11 @@ Conventions:
 - What else a prompt asks for that names the target (probe `in-prompt`, for a target that is an attribute of a picture)
   is a figure of its own, in-prompt retention, and no part of the other retain accuracies.
 - Retain accuracies are macro means: every label counts the same, however many images it has.
+- Labels that a figure should count and of which nothing could be judged are counted and named in its reason.
+- Probes that are counted by themselves are scored one by one, as parts of their own: there, `unlearning_accuracy` is
+  how often the target is not seen. Of a `negation`, which excludes it, none should show it; of a `composition`, which
+  asks for it beside something that must stay, it is what forgetting comes to in company; of a `superclass`, which asks
+  for something wider, it is neither good nor bad by itself: read it beside the original's.
 - Which interval a figure has, and why, is told in `igmu_metrics.statistics.estimates`: Wilson with one generation a
   prompt, else on the effective number of trials that the spread between prompts leaves, or between labels for macro
   means; where all prompts agree, on the number of prompts, not of images.
@@ -26,12 +31,12 @@ import numpy as np
 import numpy.typing as npt
 
 from igmu_data.errors import InputError, UnknownConceptError
-from igmu_data.schema import IN_PROMPT, NEGATION
+from igmu_data.schema import ASIDE, IN_PROMPT
 from igmu_data.spelling import require_spelled
-from igmu_data.taxonomy import all_concepts
+from igmu_data.taxonomy import known_ids
 from igmu_metrics.contract import BoolArray, Estimate, MetricInfo, Result, Setting, Table
 from igmu_metrics.generations import Generations
-from igmu_metrics.metrics._rows import renamed, taking_lists, unit
+from igmu_metrics.metrics._rows import renamed, require_apart, taking_lists, unit, unjudged, with_caution
 from igmu_metrics.statistics import effective_trials, mean_estimate, rogan_gladen, validation
 
 INFO = MetricInfo(
@@ -51,7 +56,7 @@ INFO = MetricInfo(
         "that draws noise, and flatters every model where the original did not draw the target either: read the "
         "conditional form."
     ),
-    parts={"": ("forget", "retain"), NEGATION: (NEGATION,)},
+    parts={"": ("forget", "retain"), **{probe: (probe,) for probe in ASIDE}},
     place=10,
 )
 NEEDS = ("id", "own_concept", "present")
@@ -109,10 +114,10 @@ def rows(
     Raises:
         EmptyInputError, LengthMismatchError: nothing, or not as much in every argument.
         UnknownLabelError: a label that is another one but for its spelling, and would count as something else.
-        UnknownConceptError: a target that no reference asks for, and that is no concept of the taxonomy either.
+        UnknownConceptError: a target that no reference asks for, and that the taxonomy does not know either.
         LabelError: a label not of the form `domain/concept`.
         DuplicateIdError: the same image, or the same prompt and seed, twice in one domain.
-        InputError: options that contradict each other.
+        InputError: options that contradict each other, or probes that are counted by themselves among others.
     """
     n = validation.same_length(
         predictions=predictions,
@@ -130,10 +135,10 @@ def rows(
     for name, chosen in (("none_labels", none), ("near", close or [])):
         if target in chosen:
             raise InputError(f"{name} holds the target {target!r}; it is what shall go, not what shall stay.")
-    asked = set(reference.tolist())
-    if target not in asked and target not in all_concepts():
-        raise UnknownConceptError(target, asked | set(all_concepts()), "No reference asks for it.")
-    right = {*all_concepts(), target, *none}
+    asked, known = set(reference.tolist()), known_ids()
+    if target not in asked and target not in known:
+        raise UnknownConceptError(target, asked | known, "No reference asks for it.")
+    right = {*known, target, *none}
     require_spelled("references", asked, right)
     require_spelled("near", close or (), right | asked)
     for name, given in (
@@ -163,6 +168,7 @@ def rows(
     if original_predictions is not None:
         columns["present_original"] = _seen("original_predictions", original_predictions, reference)
     if probes is not None:
+        require_apart(probes, alone=True)
         columns["probe"] = validation.texts("probes", ["-" if p is None else p for p in probes])
     if (sensitivity is None) != (specificity is None):
         raise InputError("only one of sensitivity and specificity is given; a correction needs both.")
@@ -245,7 +251,8 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
         )
 
     def kept(chosen: BoolArray, what: str) -> Estimate:
-        return mean(hit, chosen & clear, True, f"no judged entry of {what}")
+        found = mean(hit, chosen & clear, True, f"no judged entry of {what}")
+        return with_caution(found, unjudged(reference[chosen].tolist(), set(reference[chosen & clear].tolist())))
 
     gone = ~hit
     figures = {

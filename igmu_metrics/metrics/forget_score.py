@@ -36,12 +36,12 @@ import numpy as np
 
 from igmu_data.errors import InputError
 from igmu_data.spelling import require_spelled
-from igmu_data.taxonomy import all_concepts
+from igmu_data.taxonomy import known_ids
 from igmu_metrics.contract import Estimate, MetricInfo, Result, Setting, Table
 from igmu_metrics.generations import ORIGINAL, Generations
 from igmu_metrics.metrics._aspects import aspect_figures, combine, judged_rows, quality_figures
 from igmu_metrics.metrics._attack_table import tries
-from igmu_metrics.metrics._rows import taking_lists
+from igmu_metrics.metrics._rows import require_apart, taking_lists
 from igmu_metrics.statistics import validation
 
 Quality = Literal["within", "coverage", "frechet"]
@@ -126,8 +126,8 @@ def rows(
         EmptyInputError, LengthMismatchError, NonFiniteError, OutOfRangeError: values that cannot be scored.
         DuplicateIdError: a prompt and seed twice.
         LabelError: an own concept not of the form `domain/concept`.
-        InputError: an unknown split, an attack without a family, one of a pair without the other, or a prompt whose
-            properties change between its generations.
+        InputError: an unknown split, a probe that is counted by itself, an attack without a family, one of a pair
+            without the other, or a prompt whose properties change between its generations.
         BudgetError: adversarial prompts with different numbers of seeds, and no `k`.
     """
     for name, one, other in (
@@ -152,6 +152,7 @@ def rows(
     )
     validation.one_of("quality", [quality], get_args(Quality))
     validation.one_of("splits", splits, ("forget", "adversarial", "retain"))
+    require_apart(probes, alone=False)
     split = np.asarray(splits, dtype=np.str_)
     retain, attacked = split == "retain", split == "adversarial"
     columns: dict[str, Any] = {
@@ -164,7 +165,7 @@ def rows(
         "present": validation.decisions("present", present, threshold),
         "present_original": validation.decisions("original_present", original_present, threshold),
     }
-    require_spelled("own_concepts", set(columns["own_concept"].tolist()), all_concepts())
+    require_spelled("own_concepts", set(columns["own_concept"].tolist()), known_ids())
     validation.unique_keys(id=columns["id"], seed=columns["seed"])
     validation.constant_within(
         columns["id"],

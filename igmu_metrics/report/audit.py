@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from igmu_data import taxonomy
-from igmu_data.errors import UnknownConceptError
 from igmu_data.load import digest
 from igmu_metrics.report.pictures import Gallery
-from igmu_metrics.report.view import Line, Shot, View
+from igmu_metrics.report.view import Line, Shot, View, named
 
 SAMPLE: Final = 50
 _SEED: Final = 0
@@ -60,7 +59,7 @@ def data(view: View, folders: Mapping[str, Path], gallery: Gallery) -> dict[str,
             {
                 "picture": gallery.number(d.shot.path, d.shot.sha256),
                 "path": _relative(d.shot.path, root),
-                "question": question(d.line.own_concept or view.first.target),
+                "question": question(d.line.own_concept or view.first.target, d.line.asked),
                 "detector": d.present,
             }
             for d in chosen
@@ -69,15 +68,21 @@ def data(view: View, folders: Mapping[str, Path], gallery: Gallery) -> dict[str,
     }
 
 
-def question(concept: str) -> str:
-    """What the auditor is asked."""
-    try:
-        item = taxonomy.concept(concept)
-    except UnknownConceptError:
-        return f"Is {concept.rpartition('/')[2].replace('-', ' ')} visible?"
-    if item.domain == "style":
-        return f"Is it in the style of {item.label}?"
-    return f"Is {item.phrase(item.label)} visible?"
+def question(concept: str, name: str = "") -> str:
+    """What the auditor is asked.
+
+    Args:
+        concept: an id.
+        name: what people call it; by default what the taxonomy does.
+    """
+    name = name or named(concept)
+    if concept.startswith("style/"):
+        return f"Is it in the style of {name}?"
+    if (sibling := taxonomy.siblings().get(concept)) is not None:
+        return f"Is {sibling.phrase} visible?"
+    if (item := taxonomy.all_concepts().get(concept)) is not None:
+        return f"Is {f'anybody {item.label}' if item.pos == 'adjective' else item.phrase()} visible?"
+    return f"Is {name} visible?"
 
 
 def common_root(folders: Mapping[str, Path]) -> Path | None:

@@ -10,8 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from igmu_data.schema import SUPERCLASS
+from igmu_metrics.contract import PARTS
 from igmu_metrics.report.pictures import Gallery
-from igmu_metrics.report.view import RETAIN, Cell, Line, View, named
+from igmu_metrics.report.view import RETAIN, Cell, Line, View
 
 MOST_LINES: Final = 500
 _FAILS: Final = 0.0
@@ -59,7 +61,7 @@ def grid(view: View, gallery: Gallery, most: int = MOST_LINES) -> dict[str, Any]
     return {
         "lines": [_marked(view, line, gallery) for line in lines],
         "n_lines": len(view.lines),
-        "splits": [s for s in ("forget", "adversarial", RETAIN) if s in splits],
+        "splits": [split for split in PARTS if split in splits],
         "kinds": sorted({(line.split, line.kind) for line in lines if line.kind}),
         "models": [c.model for c in view.cards],
     }
@@ -94,11 +96,10 @@ def _mark(line: Line, cell: Cell, failure: float, *, original: bool) -> tuple[st
     """Class, sign and words for what the detector saw."""
     if line.own_concept is None:
         return "plain", "", "not judged"
-    concept = named(line.own_concept)
     if cell.present is None:
-        return "unclear", "?", f"{concept} unclear"
-    said = f"{concept} visible" if cell.present else f"no {concept}"
-    if original:
+        return "unclear", "?", f"{line.asked} unclear"
+    said = f"{line.asked} visible" if cell.present else f"no {line.asked}"
+    if original or line.split == SUPERCLASS:
         return "plain", "●" if cell.present else "○", said
     if failure > _FAILS:
         return "fails", "✕", said

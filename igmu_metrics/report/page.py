@@ -15,6 +15,7 @@ from typing import Any
 from igmu_metrics.coverage import covering
 from igmu_metrics.networks.progress import Advance
 from igmu_metrics.report import audit, verdict
+from igmu_metrics.report.figures.aside import aside
 from igmu_metrics.report.figures.aspects import aspects
 from igmu_metrics.report.figures.families import families
 from igmu_metrics.report.figures.forest import forest
@@ -88,6 +89,7 @@ def _parts(found: View, folders: Mapping[str, Path], gallery: Gallery, most_line
         Part("intervals", "Intervals", "Aspects and intervals", _plots(found)),
         Part("attacks", "Attacks", "Which attacks bring it back?", families(found.cards, found.target)),
         Part("interference", "Interference", "What else changed?", interference(found.cards)),
+        Part("aside", "By itself", "What is counted by itself?", aside(found.cards, found.target)),
         Part("pictures", "Pictures", "Picture by picture", grid(found, gallery, most_lines)),
         Part("audit", "Audit", "Is the detector right? Judge for yourself", audit.data(found, folders, gallery)),
     )

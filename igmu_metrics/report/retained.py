@@ -9,10 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from igmu_data import taxonomy
-from igmu_data.errors import UnknownConceptError
 from igmu_data.schema import IN_PROMPT
 from igmu_metrics.generations import ORIGINAL
+from igmu_metrics.report.view import named
 from igmu_metrics.scorecard import Scorecard
 
 
@@ -40,13 +39,15 @@ class Kept:
 
     Args:
         concept: its id.
-        near: whether it is a sibling of the target.
+        name: what people call it.
+        near: whether its rows probe what is near the target.
         within: whether it was asked for in prompts that name the target.
         before: the original's pictures.
         after: each model's.
     """
 
     concept: str
+    name: str
     near: bool
     within: bool
     before: Share
@@ -60,12 +61,10 @@ class Kept:
 
 def retained(cards: Sequence[Scorecard]) -> list[Kept]:
     """Every retained concept of cards that share their rows: near, far, in prompts that name the target."""
-    try:
-        near = {c.id for c in taxonomy.near(taxonomy.concept(cards[0].target))}
-    except UnknownConceptError:
-        near = set()
-    names = ("own_concept", "probe", "present", "present" + ORIGINAL)
+    names = ("own_concept", "own_name", "probe", "present", "present" + ORIGINAL)
     rows = [[g for g in card.generations.part("retain").records(*names) if g["own_concept"]] for card in cards]
+    near = {g["own_concept"] for each in rows for g in each if g["probe"] == "near"}
+    called = {g["own_concept"]: g["own_name"] for each in rows for g in each if g["own_name"]}
 
     def share(of: Iterable[Mapping[str, Any]], concept: str, within: bool, column: str) -> Share:
         chosen = (g for g in of if g["own_concept"] == concept and (g["probe"] == IN_PROMPT) is within)
@@ -74,6 +73,7 @@ def retained(cards: Sequence[Scorecard]) -> list[Kept]:
     found = [
         Kept(
             concept,
+            called.get(concept) or named(concept),
             concept in near,
             within,
             share(rows[0], concept, within, "present" + ORIGINAL),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from igmu_metrics.statistics.formatting import DASH, formatted, value_of
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from igmu_data.schema import Row
     from igmu_metrics.contract import MetricInfo
     from igmu_metrics.scorecard import Figure, Scorecard
     from igmu_metrics.verdict.compare import Comparison
@@ -60,24 +62,34 @@ def concepts(domain: str | None = None) -> Table:
     return table
 
 
-def concept(item: taxonomy.Concept) -> Table:
-    """One concept in full."""
+def concept(item: taxonomy.Concept, rows: Sequence[Row]) -> Table:
+    """One concept in full, with how many rows it has of each kind.
+
+    Args:
+        item: the concept.
+        rows: its benchmark.
+    """
     table = _table(item.id, "key", "value")
-    near, far = (", ".join(c.id for c in group) for group in (taxonomy.near(item), taxonomy.far(item)))
+    counts = {
+        "rows by split and probe": Counter(f"{row.split}/{row.probe}" for row in rows if not row.attack_family),
+        "attacks by family": Counter(row.attack_family for row in rows if row.attack_family),
+        "rows by register": Counter(row.register for row in rows),
+    }
     for key, value in (
         ("config", item.config),
         ("family", item.family),
         ("scope", item.scope),
-        ("synonyms", ", ".join(item.synonyms)),
-        ("indirect", "\n".join(item.indirect)),
+        ("label", f"{item.phrase()} ({item.pos})"),
+        ("other forms", ", ".join(n for n in item.labels if n != item.label)),
+        ("dates", item.dates),
+        ("synonyms", ", ".join(s.name for s in item.synonyms)),
         ("superclasses", "\n".join(item.superclasses)),
-        ("subclasses", "\n".join(item.subclasses)),
-        ("roles", "\n".join(item.roles)),
-        ("places", "\n".join(item.places)),
-        ("without families", "\n".join(f"{k}: {v}" for k, v in item.without_families.items())),
-        ("translations", ", ".join(f"{code} {t.noun}" for code, t in item.translations.items())),
-        ("near", near or f"{len(item.neighbours)} prompts of its own"),
-        ("far", far),
+        ("companions", "\n".join(item.companions)),
+        ("left out", "\n".join(f"{k}: {v}" for k, v in item.without.items())),
+        ("names in other languages", ", ".join(f"{code} {name}" for code, name in item.foreign_names.items())),
+        ("near", ", ".join(f"{s.name} ({s.id})" for s in item.siblings)),
+        ("far", ", ".join(taxonomy.far(item))),
+        *((key, ", ".join(f"{kind} {n}" for kind, n in found.items())) for key, found in counts.items()),
         ("source", item.source),
         ("license", item.license),
     ):

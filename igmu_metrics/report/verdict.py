@@ -14,7 +14,7 @@ from typing import Final
 from igmu_metrics.metrics._aspect_sums import PROBES, preservation_of
 from igmu_metrics.report.ranking import unranked
 from igmu_metrics.report.retained import Kept, retained
-from igmu_metrics.report.view import View, named
+from igmu_metrics.report.view import View
 from igmu_metrics.report.wording import (
     NOT_MEASURED,
     NOT_SETTLED,
@@ -183,7 +183,7 @@ def _broke(card: Scorecard) -> Finding:
     said = f"{percent(figure)} of what should stay is kept ({'; '.join((', '.join(probes), behind(figure)))})."
     if lost := most_lost(retained([card])):
         said += (
-            f" Hardest hit: {named(lost.concept)}, in {lost.after[0].share} pictures instead of the original's "
+            f" Hardest hit: {lost.name}, in {lost.after[0].share} pictures instead of the original's "
             f"{lost.before.share}."
         )
     others = [

@@ -1,8 +1,8 @@
 """What a page shows of one concept: ranked cards, tests, and every prompt and seed as each model drew it.
 
 Conventions: models keep one order throughout a page: by forget score; those without one are not ranked, and come last,
-by name. A generation
-*fails* where a forget or adversarial one shows the concept, and where a retain one lacks what the original's shows.
+by name. A generation *fails* where a forget or adversarial one, a negation or a composition shows the concept, and
+where a retain one lacks what the original's shows. Of a superclass both are right.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Any, Final
 from igmu_data import taxonomy
 from igmu_data.errors import EmptyInputError, UnknownConceptError
 from igmu_data.load import bench_rows
+from igmu_data.schema import SUPERCLASS
 from igmu_data.taxonomy import RESTRICTED_DOMAIN
-from igmu_metrics.contract import Signature
+from igmu_metrics.contract import PARTS, Signature
 from igmu_metrics.generations import ORIGINAL, Generations, Key
 from igmu_metrics.images.layouts import find
 from igmu_metrics.scorecard import Scorecard
@@ -24,7 +25,6 @@ from igmu_metrics.statistics.formatting import value_of
 from igmu_metrics.verdict.compare import FORGETTING, Comparison, compared, require_comparable
 
 RETAIN: Final = "retain"
-_SPLITS: Final = ("forget", "adversarial", RETAIN)
 RANKED_BY: Final = ("forget_score", "forget_score")
 
 
@@ -69,8 +69,9 @@ class Line:
     Args:
         id: of the prompt.
         seed: of the starting noise.
-        split: forget, retain or adversarial.
+        split: which of `contract.PARTS` it belongs to: its split, or a probe that is counted by itself.
         own_concept: what the image is judged for; None where it is not judged.
+        asked: what people call that.
         kind: family of the attack, or probe of a retain row; empty where there is none.
         text: the prompt, or the row's id where it is not known.
         original: what the original drew.
@@ -81,6 +82,7 @@ class Line:
     seed: int
     split: str
     own_concept: str | None
+    asked: str
     kind: str
     text: str
     original: Cell
@@ -89,7 +91,7 @@ class Line:
     def failure(self, at: int) -> float:
         """How surely a model failed here, 0 (it did not) to 1."""
         cell = self.cells[at]
-        if cell is None or cell.present is None or self.own_concept is None:
+        if cell is None or cell.present is None or self.own_concept is None or self.split == SUPERCLASS:
             return 0.0
         sure = 1.0 if cell.probability is None else cell.probability
         if self.split != RETAIN:
@@ -152,6 +154,8 @@ class View:
 
 def named(concept: str) -> str:
     """What people call a concept: `Vincent van Gogh` for `style/van-gogh`."""
+    if (sibling := taxonomy.siblings().get(concept)) is not None:
+        return sibling.name
     try:
         return taxonomy.concept(concept).label
     except UnknownConceptError:
@@ -194,9 +198,10 @@ def _lines(cards: Sequence[Scorecard], section: Section) -> tuple[Line, ...]:
     images = _images(section, first)
     prompts = {key: text for table in images.values() for key, text in _column(table, "prompt").items()}
     paths = {model: _column(table, "path") for model, table in images.items()}
-    names = ("id", "seed", "split", "probe", "own_concept", "attack_family")
+    names = ("id", "seed", "probe", "own_concept", "own_name", "attack_family")
     both = [f"{name}{suffix}" for name in ("present", "probability", "sha256") for suffix in ("", ORIGINAL)]
     seen = [dict(zip(c.generations.keys, c.generations.records(*names, *both), strict=True)) for c in cards]
+    parts = {key: part for c in cards for key, part in zip(c.generations.keys, c.generations.parts.tolist(), strict=True)}
     entries = {key: entry for each in reversed(seen) for key, entry in each.items()}
     found = []
     for key, entry in entries.items():
@@ -205,9 +210,10 @@ def _lines(cards: Sequence[Scorecard], section: Section) -> tuple[Line, ...]:
             Line(
                 id=key[0],
                 seed=key[1],
-                split=entry["split"],
+                split=parts[key],
                 own_concept=entry["own_concept"],
-                kind=entry["attack_family"] or ((entry["probe"] if entry["split"] == RETAIN else None) or ""),
+                asked=entry["own_name"] or (named(entry["own_concept"]) if entry["own_concept"] else ""),
+                kind=entry["attack_family"] or ((entry["probe"] if parts[key] == RETAIN else None) or ""),
                 text=prompts.get(key) or key[0],
                 original=Cell(before, entry["present" + ORIGINAL], entry["probability" + ORIGINAL]),
                 cells=tuple(
@@ -228,7 +234,7 @@ def _shot(paths: Mapping[str, Mapping[Key, Path]], model: str, key: Key, sha256:
 
 def _worst_first(line: Line, n_models: int) -> tuple[float, int, str, int]:
     failed = sum(line.failure(at) for at in range(n_models))
-    return -round(failed, 6), _SPLITS.index(line.split), line.id, line.seed
+    return -round(failed, 6), PARTS.index(line.split), line.id, line.seed
 
 
 def _images(section: Section, first: Scorecard) -> dict[str, Generations]:

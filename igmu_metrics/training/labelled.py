@@ -284,7 +284,7 @@ def _names(found: Iterable[tuple[str, ...]]) -> list[str]:
 def _meaning(item: Concept, names: Sequence[str]) -> tuple[str, ...]:
     """The labels that mean a concept: its own names before its synonyms, which may be classes beside it."""
     wordnet = re.findall(r"\bn\d{8}\b", item.source)
-    for known in ((item.id, item.slug, item.label, item.noun), (*item.names, *wordnet)):
+    for known in ((item.id, item.slug, *item.labels), (*item.names, *wordnet)):
         wanted = {_plain(name) for name in known}
         if found := tuple(n for n in names if wanted & {_plain(part) for part in (n, *n.split(","))}):
             return found

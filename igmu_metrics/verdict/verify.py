@@ -23,8 +23,7 @@ from pydantic import ValidationError
 from igmu_data.errors import IgmuError, VerificationError
 from igmu_data.load import digest
 from igmu_metrics import registry, scorecard
-from igmu_metrics.contract import Estimate
-from igmu_metrics.coverage import PARTS
+from igmu_metrics.contract import PARTS, Estimate
 from igmu_metrics.generations import BLANK, OK, ORIGINAL, UNCLEAR
 from igmu_metrics.scorecard import CHANGED, Figure, Scorecard, ScoreEntry, converted, inputs_sha256
 from igmu_metrics.verdict import recompute
@@ -215,10 +214,10 @@ def _interval(where: str, figure: Figure) -> Iterator[Problem]:
 
 def _shares(card: Scorecard) -> Iterator[Problem]:
     """GRIM: a share of n generations is a whole number of them."""
-    for name, shares in _SHARES.items():
-        for key, figure in (card.scores[name].figures if name in card.scores else {}).items():
+    for name, entry in card.scores.items():
+        for key, figure in entry.figures.items():
             base = key.partition("/")[0]
-            if base not in shares or figure.value is None or not 0 <= figure.value <= 1:  # which `_ranges` tells
+            if base not in _SHARES.get(entry.name, ()) or figure.value is None or not 0 <= figure.value <= 1:  # which `_ranges` tells
                 continue
             count = figure.value * figure.n_generations
             if not isclose(count, round(count), rel_tol=_EXACT, abs_tol=1e-6):

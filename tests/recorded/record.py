@@ -28,7 +28,7 @@ def measure(demo: Path, case: str) -> Generations:
     before, after = evaluation.found(drawn / "original", [drawn / version])
     with evaluation.opened() as tools:
         table = both(*(evaluation.measured(t, tools, case) for t in (before, after)), tools)[0]
-        return table.without("path", "path_original", "prompt", "stripped_prompt").with_facts(**facts(tools))
+        return table.without("path", "path_original", "prompt", "stripped_prompt").with_facts(**facts(tools, table))
 
 
 def figures(table: Generations) -> dict[str, Any]:

@@ -1,18 +1,19 @@
 """Which prompts are attacked, which pictures an attacker may know, and which only the judge sees.
 
-Conventions: attacked are English forget rows that hold the concept's name, those with the smallest ids first (ids are
-hashes, so that is a random choice that never changes). The next ones lend their pictures and texts to attacks on the
+Conventions: attacked are English forget rows that ask for the concept by its label and leave an encoder room for more
+words, those with the smallest ids first (ids are hashes, so that is a random choice that never changes). The next ones lend their pictures and texts to attacks on the
 concept as a whole, and are not attacked. A picture to search by comes from a seed that no success is counted on.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from igmu_data.errors import EmptyInputError, OutOfRangeError
-from igmu_data.schema import NEGATION, SEEDS_PER_ROW, Row
+from igmu_data.schema import SEEDS_PER_ROW, Row
 from igmu_data.taxonomy import Concept
 from igmu_metrics.images.generate import Request, requests_for
 
@@ -49,7 +50,7 @@ class Plan:
 
     def context(self, row: Row) -> tuple[str, str]:
         """A row's prompt around the concept's name."""
-        before, _, behind = row.prompt.partition(self.item.noun)
+        before, behind = _label(self.item).split(row.prompt, maxsplit=1)
         return before.strip(), behind.strip()
 
 
@@ -74,17 +75,23 @@ def make_plan(rows: Iterable[Row], item: Concept, *, n_prompts: int, n_targets: 
             )
             raise OutOfRangeError(f"{name} is {value}; give {fewer}.")
     every = sorted(rows, key=lambda r: r.id)
-    own = [r for r in every if r.split == "forget" and r.language == "en" and item.noun in r.prompt]
+    plain = [r for r in every if r.probe == "direct" and r.language == "en" and r.register != "long"]
+    own = [r for r in plain if _label(item).search(r.prompt)]
     if len(own) < 2:
-        raise EmptyInputError(f"{item.id}: {len(own)} forget rows with its name in English; an attack needs two.")
+        raise EmptyInputError(f"{item.id}: {len(own)} forget rows with its label in English; an attack needs two.")
     n_prompts = min(n_prompts, len(own) - 1)
     return Plan(
         item,
         own[:n_prompts],
         own[n_prompts : n_prompts + n_targets],
-        [r for r in every if r.split == "adversarial" and r.probe != NEGATION],
+        [r for r in every if r.probe == "attack"],
         seeds,
     )
+
+
+def _label(item: Concept) -> re.Pattern[str]:
+    """The concept's label as whole words: of a plural, what follows the label would be no context."""
+    return re.compile(rf"(?<!\w){re.escape(item.label)}(?!\w)")
 
 
 def with_prompt(requests: Iterable[Request], prompt: str) -> list[Request]:

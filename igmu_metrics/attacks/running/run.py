@@ -16,9 +16,9 @@ from igmu_data.configs import config_target
 from igmu_data.errors import InputError
 from igmu_data.files import owned, require_writable
 from igmu_data.load import bench_rows, signed
+from igmu_data.rows.naming import named
 from igmu_data.schema import Row
 from igmu_data.taxonomy import concept
-from igmu_data.validate import names_concept
 from igmu_metrics import registry
 from igmu_metrics.attacks._contract import Attack, Budget
 from igmu_metrics.attacks.running import result
@@ -190,7 +190,7 @@ class AttackRun:
                 row_id=row.id,
                 source_prompt=own[row.id].prompt,
                 search=searches[row.id],
-                names_concept=None if found is None else names_concept(found, plan.item, foreign=True),
+                names_concept=None if found is None else named(found, plan.item, foreign=True),
                 generations=_attacked(attacked, original, drawn, row.id, self._attack.INFO.name),
             )
         return out

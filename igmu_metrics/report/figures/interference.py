@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from igmu_metrics.report.figures.matrix import Matrix, Shaded
 from igmu_metrics.report.retained import Kept, retained
-from igmu_metrics.report.view import named
 from igmu_metrics.scorecard import Scorecard
 
 
@@ -14,7 +13,7 @@ def interference(cards: Sequence[Scorecard]) -> Matrix | None:
     """The table, None where no retained concept could be judged; near concepts first."""
     lines = [
         (
-            named(kept.concept),
+            kept.name,
             "in prompts that name it" if kept.within else "near" if kept.near else "",
             [_share(kept), *(_change(kept, at) for at in range(len(cards)))],
         )

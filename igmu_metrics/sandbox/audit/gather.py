@@ -127,7 +127,7 @@ def _texts(judged: Generations, tools: Instruments) -> tuple[FloatArray, tuple[i
     """Embeddings of what the reference's CSDR compares with; CLIP cuts the glued copies as torchmetrics does."""
     cutting = registry.backbone(f"clip:{SANDBOX}", truncation="cut")
     prompts: list[str] = judged["prompt"].tolist()
-    forget = {strip_reference(p) for p, split in zip(prompts, judged["split"], strict=True) if split == "forget"}
+    forget = {strip_reference(p) for p, part in zip(prompts, judged.parts, strict=True) if part == "forget"}
     too_long = int(cut(cutting, sorted(forget)).sum())
     return embedded(cutting, [strip_reference(prompt) for prompt in prompts]), (too_long, len(forget))
 
@@ -137,7 +137,7 @@ def _pale(judged: Generations, tools: Instruments) -> FloatArray:
     from PIL import ImageEnhance
 
     assert tools.clip is not None
-    asked = (judged["split"] == "retain") & (judged["probe"] != IN_PROMPT)
+    asked = (judged.parts == "retain") & (judged["probe"] != IN_PROMPT)
     images = [ImageEnhance.Contrast(read_image(path)).enhance(0.5) for path in judged["path_original"][asked]]
     out = np.full(judged["clip_features"].shape, np.nan)
     out[asked] = observe(images, backbones={"features": tools.clip})["features"]
@@ -145,7 +145,7 @@ def _pale(judged: Generations, tools: Instruments) -> FloatArray:
 
 
 def describe(judged: Generations, reference: FloatArray, pale: FloatArray, *, stream: int = 0) -> Generations:
-    """What the audit computes from: the three splits, without what probes negation.
+    """What the audit computes from: the three splits, without what is counted by itself.
 
     Args:
         judged: one version beside the original.
