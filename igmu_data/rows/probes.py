@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from igmu_data.rows.choose import ordered
@@ -44,6 +45,7 @@ NONE_OF_IT: Final = (
     "{scene}, but no {name}",
     "{scene}, free of {name}",
 )
+_THE: Final = re.compile(r"^[Tt]he \{name\}")
 TOGETHER: Final = (
     "{a} with {other}",
     "{a} next to {other}",
@@ -90,7 +92,7 @@ def _composition(concept: Concept) -> Iterator[Row]:
 
 
 def _superclass(concept: Concept) -> Iterator[Row]:
-    scenes = [s for s in asked(concept)[0] if _takes_phrase(s, concept)]
+    scenes = [s for s in map(_with_article, asked(concept)[0]) if _takes_phrase(s, concept)]
     every = itertools.product(scenes, concept.superclasses)
     seen: set[str] = set()
     for scene, wider in ordered(every, f"{concept.id} superclass"):
@@ -102,6 +104,12 @@ def _superclass(concept: Concept) -> Iterator[Row]:
         yield make_row(concept, scene.register, text, split="retain", probe=SUPERCLASS, **said)
 
 
+def _with_article(scene: Scene) -> Scene:
+    """A scene that opens with "the" and the bare name, with one place for both."""
+    return replace(scene, text=_THE.sub("{a}", scene.text))
+
+
 def _takes_phrase(scene: Scene, concept: Concept) -> bool:
     opens = scene.text.startswith("{a}") or (not concept.article and scene.text.startswith("{name}"))
-    return (opens and not scene.text.startswith("{name}'s")) or bool(_FOLLOWS.search(scene.text))
+    possessive = scene.text.startswith(("{name}'s", "{a}'s"))
+    return (opens and not possessive) or bool(_FOLLOWS.search(scene.text))
