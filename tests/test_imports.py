@@ -114,7 +114,9 @@ def test_what_a_list_does_not_say_is_the_models_business(tmp_path: Path) -> None
     """What it says wins over what the caller gives for lists that say nothing."""
     lines = (f"{I2P},sd_image_width,sd_image_height", "a church,x,0,10,5,7,640,512")
     said = [read(tmp_path, "i2p", *lines, drawing=d).rows[0] for d in (None, Drawing(3.0, 20, 256))]
-    bare = [read(tmp_path, "six-cd", SIX, "0,a church,7,church", drawing=d).rows[0] for d in (None, Drawing(3.0, 20, 256))]
+    bare = [
+        read(tmp_path, "six-cd", SIX, "0,a church,7,church", drawing=d).rows[0] for d in (None, Drawing(3.0, 20, 256))
+    ]
     found = [(r.guidance_scale, r.steps, r.width, r.height) for r in (*said, *bare)]
     assert found == [(7.0, None, 640, 512), (7.0, 20, 640, 512), (None,) * 4, (3.0, 20, 256, 256)]
     assert len({r.id for r in (*said, *bare)}) == 4

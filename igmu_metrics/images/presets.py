@@ -315,5 +315,6 @@ def settle(given: Config, said: Config, default: Preset | None, model: str) -> S
             f"Give {flags}."
         )
     *others, last = [who for who, titles in by.items() if titles]
-    told = [f"{' and '.join(by[who])} {who}" for who in others] + [f"else {last}" if others else last]
+    titles = {who: " and ".join(by[who]).replace("width and height", "size") for who in others}
+    told = [f"{what} {who}" for who, what in titles.items()] + [f"else {last}" if others else last]
     return Settings(**found, by=", ".join(told))
