@@ -70,7 +70,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "igmu_metrics/images/generate.py",
         "if mine != theirs:",
         "if mine.steps != theirs.steps:",
-        ("tests/test_presets.py::TestGenerating::test_a_run_says_it_and_refuses_models_that_differ",),
+        ("tests/test_presets.py",),
         "a run generates its models in different sizes",
     ),
     Mutation(
@@ -78,7 +78,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "igmu_metrics/images/presets.py",
         '[("as given", given), ("as the rows say", said)]',
         '[("as the rows say", said), ("as given", given)]',
-        ("tests/test_presets.py::TestPrecedence",),
+        ("tests/test_presets.py",),
         "--steps says nothing where rows do",
     ),
     Mutation(
@@ -86,7 +86,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "igmu_metrics/images/pipelines.py",
         "published.component_folders(parts)",
         "{}",
-        ("tests/test_presets.py::TestFamilies::test_a_folder_put_in_a_networks_place_counts",),
+        ("tests/test_presets.py",),
         "a distilled transformer is drawn with the steps of its base",
     ),
     Mutation(
