@@ -230,7 +230,7 @@ class Evaluation(Settings):
         return table.with_columns(**columns)
 
     def signed(self, table: Generations, rows: Mapping[str, Row]) -> dict[str, str]:
-        """For the signature: the corpus, how images were generated, their files where models' differ, blank ones' use."""
+        """For the signature: the corpus, how images were generated, their files where models' differ, blank ones."""
         told = {"dataset": f"layout {self.layout}", "dataset.revision": "default"}
         if self.layout == "metadata":
             target = set(table["concept"].tolist())

@@ -74,7 +74,7 @@ def test_i2p_keeps_seed_guidance_and_size(tmp_path: Path) -> None:
     assert (one.seeds[0], one.guidance_scale, one.width, one.height) == (2868014183, 7.0, 512, 768)
     assert (two.seeds[0], two.guidance_scale, two.width, two.height) == (3, 9.5, 640, 512)
     assert (one.concept, one.split, one.probe, one.own_concept) == (CHURCH, "forget", "direct", CHURCH)
-    assert (one.license, one.source, one.steps, one.template_id) == ("MIT", "Somebody et al., 2023", 50, "i2p-line-2")
+    assert (one.license, one.source, one.steps) == ("MIT", "Somebody et al., 2023", None)
     assert (one.stripped_prompt, two.stripped_prompt) == ("at dusk", "a harbour")
     assert (found.n_read, found.n_naming, found.n_published_seeds) == (2, 1, {1: 2})
 
@@ -108,6 +108,18 @@ def test_unlearndiffatk_takes_either_name_of_a_column(tmp_path: Path) -> None:
     assert one.id == two.id
     assert (one.seeds[0], one.guidance_scale) == (5, 8.5)
     assert (three.seeds[0], three.guidance_scale) == (5, 3.0)
+
+
+def test_what_a_list_does_not_say_is_the_models_business(tmp_path: Path) -> None:
+    """What it says wins over what the caller gives for lists that say nothing."""
+    lines = (f"{I2P},sd_image_width,sd_image_height", "a church,x,0,10,5,7,640,512")
+    said = [read(tmp_path, "i2p", *lines, drawing=d).rows[0] for d in (None, Drawing(3.0, 20, 256))]
+    bare = [
+        read(tmp_path, "six-cd", SIX, "0,a church,7,church", drawing=d).rows[0] for d in (None, Drawing(3.0, 20, 256))
+    ]
+    found = [(r.guidance_scale, r.steps, r.width, r.height) for r in (*said, *bare)]
+    assert found == [(7.0, None, 640, 512), (7.0, 20, 640, 512), (None,) * 4, (3.0, 20, 256, 256)]
+    assert len({r.id for r in (*said, *bare)}) == 4
 
 
 def test_six_cd_needs_one_concept_of_many(tmp_path: Path) -> None:
@@ -197,7 +209,7 @@ def test_byte_order_mark_line_breaks_and_blank_lines(tmp_path: Path) -> None:
         import_prompts(path, "unlearndiffatk", **TERMS)
     path.write_bytes(path.read_bytes().replace(b",x,", b",6,"))
     rows = import_prompts(path, "unlearndiffatk", **TERMS).rows
-    assert [(r.prompt, r.template_id[-1]) for r in rows] == [("a church,\r\nold", "3"), ("a chapel", "5")]
+    assert [r.prompt for r in rows] == ["a church,\r\nold", "a chapel"]
 
 
 @pytest.mark.parametrize(
@@ -362,6 +374,14 @@ def test_the_command(tmp_path: Path) -> None:
         target = tmp_path / "other" if wrong else out
         assert isinstance(run(path, *options, *wrong, "--out", target).exception, error)
     assert not (tmp_path / "other").exists()
+    rows = [list(bench_rows("object.church", bench=out).values())]
+    sizes = ("--steps", 20, "--size", 256, "--guidance-scale", 3)
+    assert run(path, *options, *map(str, sizes), "--out", tmp_path / "sized").exit_code == 0
+    rows.append(list(bench_rows("object.church", bench=tmp_path / "sized").values()))
+    assert [(r.steps, r.width, r.height, r.guidance_scale) for own in rows for r in own] == [
+        (None,) * 4,
+        (20, 256, 256, 3.0),
+    ]
     assert run(path, "--format", "mace", "--concept", "object.church", "--out", out).exit_code == 2  # no licence
 
 

@@ -17,8 +17,10 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from igmu_data.errors import InputError, MetadataError, OutOfRangeError
-from igmu_data.rows.rounds import ROUNDS, rounds
-from igmu_data.schema import Row
+from igmu_data.rows.concept import concept_rows
+from igmu_data.rows.rounds import with_rounds
+from igmu_data.schema import ROUNDS, Row
+from igmu_data.taxonomy import concept
 from igmu_metrics.cli import app
 from igmu_metrics.running.plan import Plan, checked, named, read, written
 from igmu_metrics.running.run import Pace
@@ -65,6 +67,8 @@ class TestWhatItMakes:
         assert result.exit_code == 0, result.output
         card = read_card(out / "cards" / "esd.sandbox.church.json")
         assert (card.model, card.original_model, card.config) == ("esd", "original", "sandbox.church")
+        ways = {score.signature["generated"] for score in card.scores.values()}
+        assert ways == {"steps 2, guidance_scale 3.0, width 64, height 64"}
         for model in ("original", "esd"):
             folder = out / "images" / "sandbox.church" / model
             assert len(list(folder.glob("*.png"))) == len(card.generations)
@@ -93,7 +97,8 @@ class TestWhatItMakes:
     def test_a_dry_run_says_how_many_and_makes_nothing(self, tmp_path: Path) -> None:
         result = igmu(run_file(tmp_path / "run.yaml"), "--out", tmp_path / "out", "--dry-run")
         assert result.exit_code == 0
-        assert "2 models, sandbox.church 29 prompts: 58 images, 58 of them to generate" in result.output
+        assert "2 models, sandbox.church 27 prompts: 54 images, 54 of them to generate\n" in result.output
+        assert "steps 2, guidance 3, 64×64: steps as given, else as the rows say\n" in result.output
         assert not (tmp_path / "out").exists()
 
     def test_another_persons_verify_makes_the_cards_again(self, done: tuple[Path, Result], tmp_path: Path) -> None:
@@ -229,15 +234,24 @@ def test_the_time_is_told_once_the_first_images_are_there() -> None:
 
 
 class TestRounds:
-    def test_every_prefix_is_balanced(self, corpus_rows: dict[str, list[Row]]) -> None:
-        for rows in (corpus_rows["object/church"], corpus_rows["style/van-gogh"]):
-            found = rounds(rows)
-            for of in ("split", "probe", "attack_family", "language"):
+    def test_every_prefix_is_balanced(self, church: list[Row], van_gogh: list[Row]) -> None:
+        for rows in (church, van_gogh):
+            for of in ("split", "probe", "attack_family", "language", "register"):
                 for value in {getattr(r, of) for r in rows}:
-                    own = [found[r.id] for r in rows if getattr(r, of) == value]
+                    own = [r.round for r in rows if getattr(r, of) == value]
                     for last in range(1, ROUNDS + 1):
                         assert abs(sum(n <= last for n in own) - len(own) * last / ROUNDS) <= 2.5, (of, value, last)
 
-    def test_they_depend_on_the_rows_alone(self, corpus_rows: dict[str, list[Row]]) -> None:
-        rows = corpus_rows["object/church"]
-        assert rounds(rows) == rounds(reversed(rows))
+    def test_they_depend_on_the_rows_alone(self, church: list[Row]) -> None:
+        found = {r.id: r.round for r in church}
+        assert {r.id: r.round for r in with_rounds(reversed(church))} == found
+
+
+@pytest.fixture(scope="module")
+def church() -> list[Row]:
+    return concept_rows(concept("object/church"))
+
+
+@pytest.fixture(scope="module")
+def van_gogh() -> list[Row]:
+    return concept_rows(concept("style/van-gogh"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,14 @@ _NOISE = {
 }
 
 
-def tiny_pipeline(folder: Path, *, seed: int = 0, checker: bool = False) -> Path:
+def tiny_pipeline(folder: Path, *, seed: int = 0, checker: bool = False, width: int = 32) -> Path:
     """A `StableDiffusionPipeline` folder: 32 pixels square by default, any multiple of 4 on request.
 
     Args:
         folder: where to save it.
         seed: of the random weights.
         checker: also save a safety checker, as Stable Diffusion 1.x has one.
+        width: of the text encoder's output: 768 as in Stable Diffusion 1.x, 1024 as in 2.x, or of no published model.
     """
     from diffusers import DDIMScheduler, StableDiffusionPipeline
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
@@ -34,12 +36,12 @@ def tiny_pipeline(folder: Path, *, seed: int = 0, checker: bool = False) -> Path
     words = _tokenizer_files(folder / "words")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        unet = _unet(cross_attention_dim=32)
+        unet = _unet(cross_attention_dim=width)
         vae = _vae()
         text = CLIPTextModel(
             CLIPTextConfig(
                 vocab_size=len(words),
-                hidden_size=32,
+                hidden_size=width,
                 intermediate_size=64,
                 num_hidden_layers=2,
                 num_attention_heads=4,
@@ -105,6 +107,65 @@ def tiny_xl_pipeline(folder: Path, *, seed: int = 0) -> Path:
         add_watermarker=False,
     ).save_pretrained(folder / "pipeline", safe_serialization=True)
     return folder / "pipeline"
+
+
+def tiny_transformer_pipeline(folder: Path, kind: str, **settings: Any) -> Path:
+    """A folder of a pipeline with a transformer, without text encoders: enough to be recognised, not to draw.
+
+    Args:
+        folder: where to save it.
+        kind: `StableDiffusion3`, `Flux`, `PixArtAlpha`, `PixArtSigma` or `Sana`.
+        settings: of the transformer.
+    """
+    import diffusers
+
+    narrow: dict[str, Any] = {"attention_head_dim": 8, "num_attention_heads": 1, "num_layers": 1, "in_channels": 4}
+    of: dict[str, tuple[str, dict[str, Any]]] = {
+        "StableDiffusion3": (
+            "SD3Transformer2DModel",
+            {"joint_attention_dim": 8, "caption_projection_dim": 8, "pooled_projection_dim": 8, "out_channels": 4},
+        ),
+        "Flux": (
+            "FluxTransformer2DModel",
+            {"num_single_layers": 1, "joint_attention_dim": 8, "pooled_projection_dim": 8, "axes_dims_rope": (2, 2, 4)},
+        ),
+        "PixArt": ("PixArtTransformer2DModel", {"cross_attention_dim": 8, "caption_channels": 8}),
+        "Sana": (
+            "SanaTransformer2DModel",
+            {
+                "num_cross_attention_heads": 1,
+                "cross_attention_head_dim": 8,
+                "cross_attention_dim": 8,
+                "caption_channels": 8,
+            },
+        ),
+    }
+    network, more = of["PixArt" if kind.startswith("PixArt") else kind]
+    blocks = {"block_out_channels": (8, 8, 8, 8), "norm_num_groups": 8}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        parts = {
+            "transformer": getattr(diffusers, network)(**narrow | more | settings),
+            "vae": diffusers.AutoencoderDC(
+                attention_head_dim=8,
+                encoder_block_out_channels=(8,) * 6,
+                decoder_block_out_channels=(8,) * 6,
+                encoder_layers_per_block=(1,) * 6,
+                decoder_layers_per_block=(1,) * 6,
+                encoder_qkv_multiscales=((),) * 6,
+                decoder_qkv_multiscales=((),) * 6,
+                latent_channels=8,
+            )
+            if kind == "Sana"
+            else diffusers.AutoencoderKL(
+                down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, **blocks
+            ),
+        }
+    pipeline = getattr(diffusers, f"{kind}Pipeline")
+    absent = {n: None for n in inspect.signature(pipeline).parameters if n.startswith(("text_encoder", "tokenizer"))}
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler()
+    pipeline(scheduler=scheduler, **parts, **absent).save_pretrained(folder, safe_serialization=True)
+    return folder
 
 
 def _unet(**more: Any) -> Any:

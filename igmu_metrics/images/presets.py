@@ -183,7 +183,7 @@ FAMILIES: Final = (
         name="FLUX.1 schnell",
         pipeline="FluxPipeline",
         told_by="`transformer.guidance_embeds` false",
-        holds=lambda parts: parts["transformer"].get("guidance_embeds") is False,
+        holds=lambda parts: bool(parts["transformer"]) and not parts["transformer"].get("guidance_embeds"),
         steps=4,
         guidance_scale=0.0,
         sizes=(1024,),
@@ -315,5 +315,6 @@ def settle(given: Config, said: Config, default: Preset | None, model: str) -> S
             f"Give {flags}."
         )
     *others, last = [who for who, titles in by.items() if titles]
-    told = [f"{' and '.join(by[who])} {who}" for who in others] + [f"else {last}" if others else last]
+    titles = {who: " and ".join(by[who]).replace("width and height", "size") for who in others}
+    told = [f"{what} {who}" for who, what in titles.items()] + [f"else {last}" if others else last]
     return Settings(**found, by=", ".join(told))
