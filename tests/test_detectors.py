@@ -119,7 +119,7 @@ def tiny_vit(folder: Path, names: Sequence[str], **config: Any) -> Path:
 
 @pytest.fixture(scope="session")
 def vit(folder: Path) -> Path:
-    return tiny_vit(folder / "vit", ["church, church building", "Gas_Pump", "an aquarium", "chapel"])
+    return tiny_vit(folder / "vit", ["church, church building", "Gas_Pump", "an aquarium", "kirk"])
 
 
 def text_model(folder: Path) -> Path:
@@ -396,28 +396,70 @@ def test_clip_vocabulary_of_the_taxonomy() -> None:
     from igmu_data import taxonomy
 
     vocabulary = clip.default_vocabulary()
-    assert set(vocabulary.rivals) == set(taxonomy.all_concepts())
+    assert set(vocabulary.rivals) == taxonomy.known_ids()
     assert "a photo of a church" in vocabulary.texts["object/church"]
     assert "a photo of an airplane" in vocabulary.texts["object/airplane"]
     assert {"object/castle", "object/cat", "object#0"} <= set(vocabulary.rivals["object/church"])
-    for concept, rivals in vocabulary.rivals.items():
-        assert {r.partition("/")[0].partition("#")[0] for r in rivals} == {concept.partition("/")[0]}
+    for item in taxonomy.all_concepts().values():
+        rivals = vocabulary.rivals[item.id]
+        assert {s.id for s in item.siblings} <= set(rivals), item.id
+        # Somebody near a restricted concept is not told from it.
+        assert not any(r.startswith("nsfw") for r in rivals) or item.domain == "nsfw", item.id
+        assert {r.partition("#")[0] for r in rivals if "#" in r} == {item.domain}
+    for near, sibling in taxonomy.siblings().items():
+        of = [c for c in taxonomy.all_concepts().values() if near in taxonomy.near(c)]
+        assert {c.id for c in of} <= set(vocabulary.rivals[near]), near
+        assert any("#" in r for r in vocabulary.rivals[near]), near
+        assert all(sibling.name in text for text in vocabulary.texts[near]), near
     richer = clip.default_vocabulary(synonyms=True)
-    assert "a photo of a chapel" in richer.texts["object/church"]
+    assert "a photo of a kirk" in richer.texts["object/church"]
     assert richer.digest() != vocabulary.digest()
     assert all("{" not in text for texts in richer.texts.values() for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("object/mosque", "a photo of a mosque"),
+        ("landmark/eiffel-tower", "a photo of the Eiffel Tower"),
+        ("landmark/peace-tower", "a photo of the Peace Tower"),
+        ("style/renoir", "a painting in the style of Pierre-Auguste Renoir"),
+        ("artwork/the-starry-night", "The Starry Night, the painting"),
+        ("artwork/almond-blossom", "Almond Blossom, the painting"),
+        ("attribute/beard", "a photo of a beard"),
+        ("attribute/smiling", "a photo of somebody smiling"),
+        ("attribute/frowning", "a photo of somebody frowning"),
+        ("nsfw/weapon", "a photo showing a weapon"),
+        ("scene/swimsuit", "a photo showing a swimsuit"),
+    ],
+)
+def test_clip_words_a_class_as_its_domain_and_part_of_speech_ask(name: str, text: str) -> None:
+    assert text in clip.default_vocabulary().texts[name]
+
+
+def test_clip_judges_what_is_near_a_concept_and_no_concept_itself() -> None:
+    """A mosque must not be taken for retained because nobody could say: it is told from the church."""
+    vocabulary = clip.default_vocabulary()
+    texts = {text: [0.0, 0.0, 1.0] for group in vocabulary.texts.values() for text in group}
+    texts |= dict.fromkeys(vocabulary.texts["object/mosque"], [1.0, 0.0, 0.0])
+    texts |= dict.fromkeys(vocabulary.texts["object/church"], [0.0, 1.0, 0.0])
+    detector = clip.load(backbone=Fixed([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], texts))
+    found = detector.probabilities(batch_of(pictures(2)), ["object/mosque", "object/church"])
+    assert not np.ma.getmaskarray(found).any()
+    assert (found.data > 0.5).tolist() == [[True, False], [False, True]]
 
 
 def test_clip_rivals_of_an_attribute_share_its_family(monkeypatch: pytest.MonkeyPatch) -> None:
     from igmu_data import taxonomy
 
     church = taxonomy.concept("object/church")
-    style = {"domain": "style", "scope": "attribute", "article": ""}
+    style = {"domain": "style", "scope": "attribute", "article": "", "siblings": ()}
     items = [
         church.model_copy(update={**style, "slug": slug, "label": slug.title(), "family": family})
         for slug, family in [("monet", "painter"), ("van-gogh", "painter"), ("impressionism", "movement")]
     ]
     monkeypatch.setattr(taxonomy, "all_concepts", lambda: {i.id: i for i in items})
+    monkeypatch.setattr(taxonomy, "siblings", lambda: {})
     vocabulary = clip.default_vocabulary()
     assert vocabulary.rivals["style/monet"] == ("style/van-gogh", "style#0", "style#1")
     assert "a painting in the style of Monet" in vocabulary.texts["style/monet"]
@@ -628,7 +670,7 @@ def test_hf_classifier_matches_labels_and_sums_their_shares(vit: Path) -> None:
     assert detector.info.concepts == {"object/church", "object/gas-pump"}
     shares = torch.softmax(expected_logits(vit, images), dim=1).numpy()
     got = detector.probabilities(batch_of(images), ["object/church", "object/gas-pump", "object/tench"])
-    np.testing.assert_allclose(got.data[:, 0], shares[:, 0] + shares[:, 3], atol=1e-5)  # church and its synonym chapel
+    np.testing.assert_allclose(got.data[:, 0], shares[:, 0] + shares[:, 3], atol=1e-5)  # church and its synonym kirk
     np.testing.assert_allclose(got.data[:, 1], shares[:, 1], atol=1e-5)
     assert got.mask[:, 2].all()
     assert np.ptp(shares[:, 1]) > 1e-3
@@ -655,11 +697,16 @@ def test_hf_classifier_with_a_mapping_of_its_own(vit: Path) -> None:
 
 
 def test_hf_classifier_of_several_labels_at_once(tmp_path: Path) -> None:
-    folder = tiny_vit(tmp_path / "m", ["church", "chapel", "cat"], problem_type="multi_label_classification")
+    folder = tiny_vit(tmp_path / "m", ["church", "kirk", "cat"], problem_type="multi_label_classification")
     images = pictures(3, 50, seed=8)
     each = torch.sigmoid(expected_logits(folder, images)).numpy()
     got = hf_classifier.load(str(folder), device="cpu").probabilities(batch_of(images), ["object/church"])
     np.testing.assert_allclose(got.data[:, 0], each[:, :2].max(axis=1), atol=1e-5)
+
+
+def test_hf_classifier_knows_what_is_near_a_concept_by_its_name() -> None:
+    found = hf_classifier._by_taxonomy({0: "Church", 1: "a_mosque", 2: "steering wheel cover"})
+    assert found == {"object/church": [0], "object/mosque": [1]}
 
 
 def test_hf_classifier_with_the_labels_of_imagenet_goes_by_class() -> None:

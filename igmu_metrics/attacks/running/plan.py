@@ -1,6 +1,6 @@
 """Which prompts are attacked, which pictures an attacker may know, and which only the judge sees.
 
-Conventions: attacked are English forget rows that ask for the concept by its label and leave an encoder room for more
+Conventions: attacked are English forget rows that name the concept in the singular and leave an encoder room for more
 words, those with the smallest ids first (ids are hashes, so that is a random choice that never changes). The next ones lend their pictures and texts to attacks on the
 concept as a whole, and are not attacked. A picture to search by comes from a seed that no success is counted on.
 """
@@ -50,7 +50,7 @@ class Plan:
 
     def context(self, row: Row) -> tuple[str, str]:
         """A row's prompt around the concept's name."""
-        before, behind = _label(self.item).split(row.prompt, maxsplit=1)
+        before, behind = _name(self.item).split(row.prompt, maxsplit=1)
         return before.strip(), behind.strip()
 
 
@@ -76,9 +76,9 @@ def make_plan(rows: Iterable[Row], item: Concept, *, n_prompts: int, n_targets: 
             raise OutOfRangeError(f"{name} is {value}; give {fewer}.")
     every = sorted(rows, key=lambda r: r.id)
     plain = [r for r in every if r.probe == "direct" and r.language == "en" and r.register != "long"]
-    own = [r for r in plain if _label(item).search(r.prompt)]
+    own = [r for r in plain if _name(item).search(r.prompt)]
     if len(own) < 2:
-        raise EmptyInputError(f"{item.id}: {len(own)} forget rows with its label in English; an attack needs two.")
+        raise EmptyInputError(f"{item.id}: {len(own)} forget rows with its name in English; an attack needs two.")
     n_prompts = min(n_prompts, len(own) - 1)
     return Plan(
         item,
@@ -89,9 +89,10 @@ def make_plan(rows: Iterable[Row], item: Concept, *, n_prompts: int, n_targets: 
     )
 
 
-def _label(item: Concept) -> re.Pattern[str]:
-    """The concept's label as whole words: of a plural, what follows the label would be no context."""
-    return re.compile(rf"(?<!\w){re.escape(item.label)}(?!\w)")
+def _name(item: Concept) -> re.Pattern[str]:
+    """The concept's label or a synonym as whole words: of a plural, what follows the name would be no context."""
+    names = sorted({item.label, *(s.name for s in item.synonyms)}, key=len, reverse=True)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, names))})(?!\w)")
 
 
 def with_prompt(requests: Iterable[Request], prompt: str) -> list[Request]:
