@@ -61,17 +61,25 @@ def bench_folder(tmp_path_factory: pytest.TempPathFactory, corpus_rows: dict[str
 
 
 @pytest.fixture(scope="session")
-def world_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def world_rows() -> dict[str, list[Row]]:
+    """Every row of the miniature world by the id of the concept to forget. Not to be changed by a test."""
+    from builders.sandbox.corpus import task_rows
+
+    return task_rows()
+
+
+@pytest.fixture(scope="session")
+def world_folder(tmp_path_factory: pytest.TempPathFactory, world_rows: dict[str, list[Row]]) -> Path:
     """What the package holds of the miniature world's corpus, with a picture of one colour for each row.
 
     The environment variable IGMU_SANDBOX, set to its parent, puts it in the package's place. Not to be changed.
     """
     from world_corpus import picture_of
 
-    from builders.sandbox.corpus import task_rows, write_bench
+    from builders.sandbox.corpus import write_bench
 
     folder = tmp_path_factory.mktemp("package") / "bench"
-    write_bench(folder, {r.id: picture_of(r) for rows in task_rows().values() for r in rows})
+    write_bench(folder, {r.id: picture_of(r) for rows in world_rows.values() for r in rows})
     return folder
 
 

@@ -18,6 +18,7 @@ from tiny_sandbox import installed, tiny_bench, tiny_package
 from typer.testing import CliRunner
 
 from builders.bench import concept_rows
+from builders.sandbox.corpus import task_rows
 from igmu_data.errors import EmptyInputError, InputError, MetadataError, OutOfRangeError, UnknownAttackError
 from igmu_data.policy import Violation
 from igmu_data.taxonomy import concept
@@ -312,7 +313,7 @@ class Red:
 def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("package")
     tiny_package(root)
-    tiny_bench(root, concept_rows(CHURCH))
+    tiny_bench(root, task_rows()[CHURCH.id])
     with installed(root):
         yield root
 

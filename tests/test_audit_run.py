@@ -12,10 +12,9 @@ import pytest
 from tiny_sandbox import installed, tiny_bench, tiny_package
 from typer.testing import CliRunner
 
-from builders.bench import concept_rows
+from builders.sandbox.corpus import task_rows
 from igmu_data.errors import WeightsError
 from igmu_data.sandbox.packaged import VERSIONS
-from igmu_data.taxonomy import concept
 from igmu_metrics.cli import app
 from igmu_metrics.images import pipelines
 from igmu_metrics.sandbox.audit.checks import Outcome
@@ -31,8 +30,8 @@ pytestmark = pytest.mark.slow  # it draws with six pipelines and looks at every 
 def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("package")
     tiny_package(root)
-    for task in ("object/church", "style/van-gogh"):
-        tiny_bench(root, [r for r in concept_rows(concept(task)) if r.attack_family in (None, "synonym")])
+    for rows in task_rows().values():
+        tiny_bench(root, [r for r in rows if r.attack_family in (None, "synonym")])
     with installed(root):
         yield root
 

@@ -16,11 +16,10 @@ import pytest
 from tiny_sandbox import installed, tiny_bench, tiny_package
 from typer.testing import CliRunner
 
-from builders.bench import concept_rows
+from builders.sandbox.corpus import task_rows
 from igmu_data.errors import OutputError, UnknownTaskError, WeightsError
 from igmu_data.sandbox.packaged import VERSIONS
-from igmu_data.schema import Row
-from igmu_data.taxonomy import concept
+from igmu_data.schema import ASIDE, Row
 from igmu_metrics.cli import app
 from igmu_metrics.images import folder as drawn
 from igmu_metrics.images import published
@@ -28,12 +27,14 @@ from igmu_metrics.report import page
 from igmu_metrics.sandbox import demo
 from igmu_metrics.scorecard import Figure, read
 
+WORLD = task_rows()
+
 
 @pytest.fixture(scope="module", autouse=True)
 def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("package")
     tiny_package(root)
-    tiny_bench(root, concept_rows(concept("object/church")))
+    tiny_bench(root, WORLD["object/church"])
     with installed(root):
         yield root
 
@@ -202,29 +203,32 @@ def test_a_score_that_is_missing_says_why(done: tuple[Path, str], capsys: pytest
 
 @pytest.mark.parametrize("name", ["object/church", "style/van-gogh"])
 def test_a_choice_asks_every_kind_of_question(name: str) -> None:
-    rows = concept_rows(concept(name))
+    rows = WORLD[name]
     chosen = demo.choose(rows)
     ids = {r.id for r in chosen}
+    scored = [r for r in chosen if r.probe not in ASIDE]
     for split, kind in (("adversarial", "attack_family"), ("retain", "probe")):
-        n = Counter(getattr(r, kind) for r in chosen if r.split == split)
-        assert n.keys() == {getattr(r, kind) for r in rows if r.split == split}
-        assert max(n.values()) - min(n.values()) <= 1
+        n = Counter(getattr(r, kind) for r in scored if r.split == split)
+        there = Counter(getattr(r, kind) for r in rows if r.split == split and r.probe not in ASIDE)
+        assert n.keys() == there.keys()
+        assert max(n.values()) - min(n[k] for k in n if there[k] > 1) <= 1  # of one family there is a single row
     assert {r.attack_source_id for r in chosen if r.split == "adversarial"} <= ids
-    assert Counter(r.split for r in chosen) == {"forget": 16, "adversarial": 16, "retain": 24}
+    assert Counter(r.split for r in scored) == {"forget": 16, "adversarial": 16, "retain": 24}
+    assert Counter(r.probe for r in chosen if r.probe in ASIDE) == dict.fromkeys(ASIDE, 2)
     near = Counter(r.own_concept for r in chosen if r.probe == "near")
     assert max(near.values()) - min(near.values()) <= 1
     assert demo.choose(rows[::-1]) == chosen[::-1]  # no matter how they are stored
 
 
 def test_all_is_all(tmp_path: Path) -> None:
-    rows = concept_rows(concept("object/church"))
+    rows = WORLD["object/church"]
 
     def n(**options: Any) -> int:
         return len(demo.plan(tmp_path, "church", rows, **options).requests)
 
     assert n(full=True) == 5 * len(rows)
     assert n(full=True, seeds_per_row=1) == len(rows)
-    assert (n(), n(seeds_per_row=3)) == (112, 168)
+    assert (n(), n(seeds_per_row=3)) == (124, 186)
 
 
 def test_rows_come_through_load_dataset(package: Path) -> None:

@@ -42,11 +42,11 @@ def test_the_bound_is_what_the_generator_of_the_noise_tells_apart() -> None:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, corpus_rows: dict[str, list[Row]]) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory, world_rows: dict[str, list[Row]]) -> Path:
     """A model, a bench folder whose rows have such seeds, and a list."""
     root = tmp_path_factory.mktemp("seeds")
     tiny_pipeline(root / "model")
-    tiny_bench(root, corpus_rows["object/church"])
+    tiny_bench(root, world_rows["object/church"])
     shutil.copytree(root / "bench", root / "good")
     for path in (root / "bench").rglob("*.parquet"):
         table = pq.read_table(path)

@@ -18,7 +18,7 @@ from tiny_diffusion import tiny_pipeline
 from builders.unlearning.blocklist import filtered
 from igmu_data.sandbox.packaged import CHANGES, VERSIONS
 from igmu_data.sandbox.world import world
-from igmu_data.schema import COLUMNS, SPLITS, Row, features, row_id
+from igmu_data.schema import ALL_COLUMNS, SPLITS, Row, features, record, row_id
 
 SIDE = 16
 
@@ -103,15 +103,14 @@ def write_card(folder: Path, concepts: dict[str, Any], **more: Any) -> None:
     (folder / "card.json").write_text(json.dumps({"concepts": concepts, **more}))
 
 
-def tiny_bench(root: Path, corpus: Sequence[Row], *, few: bool = True) -> Path:
-    """`root` with `bench/`: rows of one concept of the corpus that the world has too, drawn small and in one step."""
-    slug = corpus[0].concept.partition("/")[2]
-    known = {None, *(c.id for c in world().concepts())}
-    rows = [r for r in corpus if r.own_concept in known]
+def tiny_bench(root: Path, rows: Sequence[Row], *, few: bool = True) -> Path:
+    """`root` with `bench/`: the world's rows of one task, generated smaller still and in one step."""
+    slug = rows[0].concept.partition("/")[2]
     if few:
         attacks = _first(rows, lambda r: r.attack_family, "adversarial", 1)
         sources = {r.attack_source_id for r in attacks}
-        rows = [r for r in rows if r.id in sources] + attacks + _first(rows, lambda r: r.probe, "retain", 4)
+        plain = [r for r in rows if r.id in sources] + _first(rows, lambda r: r.probe, "forget", 1)
+        rows = [*dict.fromkeys(plain), *attacks, *_first(rows, lambda r: r.probe, "retain", 4)]
     ids: dict[str | None, str | None] = {None: None}
     small: list[Row] = []
     for row in sorted(rows, key=lambda r: r.attack_source_id is not None):
@@ -139,8 +138,8 @@ def _write(bench: Path, slug: str, rows: Sequence[Row]) -> None:
     for split in SPLITS:
         path = bench / "sandbox" / slug / f"{split}-00000-of-00001.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        records = [r.model_dump() | {"image": None, "seeds": list(r.seeds)} for r in rows if r.split == split]
-        table = datasets.Dataset.from_list([{c: r[c] for c in COLUMNS} for r in records], features=features())
+        records = [record(r, ALL_COLUMNS) for r in rows if r.split == split]
+        table = datasets.Dataset.from_list(records, features=features(ALL_COLUMNS))
         table.to_parquet(str(path))
     found = {"sandbox": "*", **{f"sandbox.{p.name}": p.name for p in sorted((bench / "sandbox").iterdir())}}
     configs = [

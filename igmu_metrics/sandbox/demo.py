@@ -19,7 +19,7 @@ from igmu_data.load import checked_row, load_bench
 from igmu_data.media import visible
 from igmu_data.sandbox import packaged
 from igmu_data.sandbox.world import world
-from igmu_data.schema import Row
+from igmu_data.schema import ASIDE, Row
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.images.generate import Request, draw, requests_for
@@ -35,11 +35,12 @@ if TYPE_CHECKING:
 
 ORIGINAL: Final = packaged.VERSIONS[0]
 REPORT: Final = "report.html"
-# 56 prompts with two seeds each, six versions: 672 pictures, about a minute at ten pictures a second.
+# 62 prompts with two seeds each, six versions: 744 pictures, about 75 seconds at ten pictures a second.
 SEEDS: Final = 2  # quality compares the seeds of a prompt with each other
 _FORGET: Final = 16
 _ATTACKS: Final = 16
 _RETAIN: Final = 24
+_ASIDE: Final = 6
 OWN_MODEL: Final = """\
 The same with your own model, against the one it was made from:
   igmu generate --model MODEL --config object.church --out drawn/NAME     (once for each of the two)
@@ -160,18 +161,20 @@ def choose(rows: Sequence[Row]) -> list[Row]:
 
     Every attacked prompt comes with the plain one that it rewrites. The order is that of the rows given.
     """
-    attacks = _in_turn((r for r in rows if r.split == "adversarial"), lambda r: r.attack_family, _ATTACKS)
+    apart = _in_turn((r for r in rows if r.probe in ASIDE), lambda r: r.probe, _ASIDE)
+    rest = [r for r in rows if r.probe not in ASIDE]
+    attacks = _in_turn((r for r in rest if r.split == "adversarial"), lambda r: r.attack_family, _ATTACKS)
     sources = {r.attack_source_id for r in attacks}
     # Sources come first, so that none is left out.
-    plain = sorted((r for r in rows if r.split == "forget"), key=lambda r: (r.id not in sources, r.id))
-    retain = [r for r in rows if r.split == "retain"]
+    plain = sorted((r for r in rest if r.split == "forget"), key=lambda r: (r.id not in sources, r.id))
+    retain = [r for r in rest if r.split == "retain"]
     probes = sorted({r.probe for r in retain})
     kept = [
         row
         for probe in probes
         for row in _in_turn((r for r in retain if r.probe == probe), lambda r: r.own_concept, _RETAIN // len(probes))
     ]
-    chosen = {r.id for r in (*attacks, *plain[: max(_FORGET, len(sources))], *kept)}
+    chosen = {r.id for r in (*apart, *attacks, *plain[: max(_FORGET, len(sources))], *kept)}
     return [r for r in rows if r.id in chosen]
 
 

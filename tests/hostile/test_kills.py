@@ -154,10 +154,10 @@ def commands(root: Path, drawn: Path) -> dict[str, list[str]]:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, corpus_rows: dict[str, list[Row]]) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory, world_rows: dict[str, list[Row]]) -> Iterator[World]:
     root = tmp_path_factory.mktemp("kills")
     tiny_package(root)
-    tiny_bench(root, corpus_rows["object/church"])
+    tiny_bench(root, world_rows["object/church"])
     environment = {"IGMU_SANDBOX": str(root), "IGMU_CACHE": str(root / "cache"), "CUDA_VISIBLE_DEVICES": ""}
     environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     server = Server(environment)
