@@ -35,6 +35,8 @@ def fold(text: str) -> str:
     >>> fold("Ｃａｆｅ\\u0301 \\u0441\\u043e\\u200bld")
     'cafe cold'
     """
+    if text.isascii():  # has no accents, other forms or look-alikes, and is most of what is folded
+        return visible(text, "").lower()
     looks = _homoglyphs()
     while True:
         plain = visible(text, "").translate(looks).casefold()
@@ -79,11 +81,21 @@ def visible(text: str, instead: str) -> str:
     >>> visible("a\\u200bb\\tc", "")
     'ab c'
     """
-    text = unicodedata.normalize("NFKC", text)
-    return "".join(
-        " " if c.isspace() else instead if c in _BLANKS or unicodedata.category(c) in ("Cc", "Cf", "Co", "Cn") else c
-        for c in text
-    )
+    if text.isascii():
+        return text.translate(_ascii(instead))
+    return "".join(_seen(c, instead) for c in unicodedata.normalize("NFKC", text))
+
+
+def _seen(character: str, instead: str) -> str:
+    if character.isspace():
+        return " "
+    hidden = character in _BLANKS or unicodedata.category(character) in ("Cc", "Cf", "Co", "Cn")
+    return instead if hidden else character
+
+
+@functools.cache
+def _ascii(instead: str) -> dict[int, str]:
+    return {code: _seen(chr(code), instead) for code in range(128)}
 
 
 @functools.cache

@@ -33,9 +33,11 @@ __all__ = ["ADULT_AGE", "LANGUAGES", "RULES", "Violation", "fold", "fold_leet", 
 
 RULES: Final = ("minor", "explicit")
 ADULT_AGE: Final = 18
+_WORDS: Final = 2**15  # about as many as a corpus has, of which most come again and again
 
 _HAN: Final = re.compile(r"[\u3400-\u9fff]")
 _TOKEN: Final = re.compile(r"[^\W_]+")
+_DIGIT: Final = re.compile(r"\d")
 _LEET_TOKEN: Final = re.compile(r"[@$]*[^\W_]+(?:[@$!|+€#]+[^\W_]+)*[@$#]*")
 # An age may be the upper end of a range ("12 to 19 years old"): both ends count.
 _N: Final = r"(?<!\d)(?:(\d{1,3}) (?:to|or|and|bis|und|a|o|ou|e|y) )?(\d{1,3})"
@@ -143,7 +145,7 @@ def _search(text: str, lists: _Lists) -> Iterator[Violation]:
     tokens = _TOKEN.findall(text)
     yield from _search_tokens(tokens, lists)
     yield from _search_ages(tokens, text)
-    leet = [t if t.isdecimal() else fold_leet(t) for t in _LEET_TOKEN.findall(text)]
+    leet = [t if t.isdecimal() else _readings(t) for t in _LEET_TOKEN.findall(text)]
     for end in (0, -1):
         if (read := [t if isinstance(t, str) else t[end] for t in leet]) != tokens:
             yield from _search_tokens(read, lists)
@@ -167,6 +169,9 @@ def _search(text: str, lists: _Lists) -> Iterator[Violation]:
         yield from (v for term, v in lists.han.items() if term in han)
 
 
+_readings = functools.lru_cache(_WORDS)(fold_leet)
+
+
 def _search_tokens(tokens: list[str], lists: _Lists) -> Iterator[Violation]:
     """Words, stems and patterns in a row of tokens."""
     line = lists.ordinary.sub("_", " ".join(tokens))
@@ -182,8 +187,7 @@ def _search_tokens(tokens: list[str], lists: _Lists) -> Iterator[Violation]:
         start, end = line.rfind(" ", 0, hit.start()) + 1, line.find(" ", hit.end())
         v = lists.stems[hit[0]]
         yield Violation(v.term, v.rule, v.language, line[start : None if end < 0 else end])
-    glued = _glue()
-    yield from (Violation(m[1], "minor", "en", t) for t in tokens if (m := glued.fullmatch(t)))
+    yield from (Violation(term, "minor", "en", t) for t in tokens if (term := _glued(t)))
 
 
 def _search_whole(word: str, lists: _Lists) -> Iterator[Violation]:
@@ -203,7 +207,8 @@ def _search_ages(tokens: list[str], text: str) -> Iterator[Violation]:
         larger = before[-1:] and (before[-1] in tens or (before[0] in tens and before[-1] in ("and", "e", "et", "y")))
         eighteen = before[-1:] == ["dix"] and t in ("huit", "neuf")
         thousands = before[-1:] and before[-1].isdecimal() and re.fullmatch(r"\d{3}", t)
-        stem = next((w for w in numbers if t.startswith((w + "jahrig", w + "jaehrig"))), "")
+        in_years = "jahrig" in t or "jaehrig" in t
+        stem = next((w for w in numbers if t.startswith((w + "jahrig", w + "jaehrig"))), "") if in_years else ""
         if thousands:
             line[-1] += t
         elif stem:
@@ -211,15 +216,22 @@ def _search_ages(tokens: list[str], text: str) -> Iterator[Violation]:
         else:
             line.append(t if larger or eighteen else numbers.get(t, t))
     joined = " ".join(line)
-    for pattern in _AGES:
+    for pattern in _AGES if _DIGIT.search(joined) else ():
         for hit in pattern.finditer(joined):
             if any(n and int(n) < ADULT_AGE for n in hit.groups()):
                 yield Violation("age under 18", "minor", "any", hit[0])
-    squashed = "".join(_TOKEN.findall(text))
-    for pattern in _ZH_AGES:
+    squashed = "".join(tokens)
+    for pattern in _ZH_AGES if "岁" in squashed or "歲" in squashed else ():
         for hit in pattern.finditer(squashed):
             if not hit.re.groups or int(hit[1]) < ADULT_AGE:
                 yield Violation("age under 18", "minor", "zh", hit[0])
+
+
+@functools.lru_cache(_WORDS)
+def _glued(token: str) -> str | None:
+    """The term that a word is put together from with others, if it is."""
+    found = _glue().fullmatch(token)
+    return found and found[1]
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from igmu_data.taxonomy import Concept
 
 INVISIBLE = "\u200b\u200c\u200d\u2060"
 """Characters that are drawn as nothing, and that only the attack family about them may use."""
+_WORD = re.compile(rf"(?:[^\W_]|[{INVISIBLE}])+")
 
 
 class HasNames(Protocol):
@@ -71,19 +72,24 @@ def _any(english: tuple[str, ...], foreign: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def _holds(prompt: str, names: Collection[str]) -> bool:
-    words = f" {' '.join(_words(prompt))} "
-    return any(f" {' '.join(_words(name))} " in words for name in names)
+    words = _spaced(prompt)
+    return any(_spaced_name(name) in words for name in names)
 
 
 @cache
 def _line(text: str) -> str:
-    return f" {' '.join(_words(fold(text)))} "
+    return _spaced(fold(text))
 
 
-def _words(text: str) -> list[str]:
-    """Words without their accents: "Napoleón" is no disguise of "Napoleon"."""
-    plain = (c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
-    return "".join(c if c.isalnum() or c in INVISIBLE else " " for c in plain).split()
+def _spaced(text: str) -> str:
+    """The words of a text, each between two blanks, without accents: "Napoleón" is no disguise of "Napoleon"."""
+    text = text.casefold()
+    if not text.isascii():
+        text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return f" {' '.join(_WORD.findall(text))} "
+
+
+_spaced_name = cache(_spaced)
 
 
 @cache
