@@ -8,20 +8,36 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.progress import track
 
-from builders import card, sources
+from builders import card, ledger, sources
 from builders.croissant import write_croissant
-from builders.hubfolder import card_yaml, concept_folder, corpus_configs, replaced, write_manifest, write_split
+from builders.hubfolder import (
+    Config,
+    Stored,
+    card_yaml,
+    concept_folder,
+    corpus_configs,
+    replaced,
+    write_manifest,
+    write_records,
+    write_split,
+)
 from builders.sandbox import corpus
+from igmu_data import general
+from igmu_data.configs import GENERAL
 from igmu_data.errors import CorpusError, UnknownIdError, exits_on_error
+from igmu_data.load import files_of
 from igmu_data.rows import VERSION
 from igmu_data.rows.concept import concept_rows
-from igmu_data.schema import SPLITS
+from igmu_data.schema import SPLITS, Row, stored_columns
 from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, Concept, all_concepts, concept
 from igmu_data.validate import require_valid
 
@@ -33,34 +49,43 @@ def build(
     images: str = "none",
     work: Path | None = None,
     world: bool | None = None,
+    proven: bool = True,
 ) -> list[Path]:
     """Build the dataset folders.
 
     Args:
         out: parent of `igmu/bench` and `igmu/bench-nsfw`.
-        only: concept ids, in any order; None builds all.
+        only: concept ids, in any order; None builds all, and the general prompts.
         images: source of the `image` column, `name` or `name:argument`. The restricted domain never gets pictures.
         work: where an image source keeps finished work; default `<out>/../work`.
         world: whether `igmu/bench` gets the miniature world; by default a build of all does, if the package holds it.
+        proven: hold a build of all to the ledger.
 
     Returns:
         The folders that were written.
 
     Raises:
-        CorpusError: rows that break the rules, or a miniature world that was drawn for other rows.
+        CorpusError: rows that break the rules, published rows that are lost, a stale ledger, or a miniature world that
+            was drawn for other rows.
     """
     asked = {concept(name).id for name in only} if only else set(all_concepts())
     chosen = [c for c in all_concepts().values() if c.id in asked]
+    name, _, argument = images.partition(":")
+    sources.row_images(name)  # a wrong name is told before the work
     if world is None:
         world = not only and _has_world()
+    steps = Console(stderr=True)
+    rows = {c.id: concept_rows(c) for c in track(chosen, "bench: prompts", console=steps)}
+    if proven and not only:
+        ledger.require_kept(ledger.everything(rows))
     written = []
     for restricted in (False, True):
         mine = [c for c in chosen if (c.domain == RESTRICTED_DOMAIN) is restricted]
         if mine:
-            source = "none" if restricted else images
+            pictures = ("none", "") if restricted else (name, argument)
+            parts = _Parts(general=not only and not restricted, world=world and not restricted)
             target = out / card.REPO[restricted]
-            own = world and not restricted
-            _build_repo(target, mine, restricted=restricted, images=source, work=work or out.parent / "work", world=own)
+            _build_repo(target, {c: rows[c.id] for c in mine}, pictures, work or out.parent / "work", parts, steps)
             written.append(target)
     return written
 
@@ -71,43 +96,70 @@ def _has_world() -> bool:
     return there
 
 
-def _build_repo(
-    target: Path, items: Sequence[Concept], *, restricted: bool, images: str, work: Path, world: bool
-) -> None:
-    from rich.console import Console
-    from rich.progress import track
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a repository holds beside the rows of concepts."""
 
-    name, _, argument = images.partition(":")
-    source = sources.row_images(name)
-    steps = Console(stderr=True)
-    rows = {c.id: concept_rows(c) for c in track(items, f"{target.name}: prompts", console=steps)}
+    general: bool
+    world: bool
+
+
+def _build_repo(
+    target: Path,
+    rows: Mapping[Concept, Sequence[Row]],
+    images: tuple[str, str],
+    work: Path,
+    parts: _Parts,
+    steps: Console,
+) -> None:
+    name, argument = images
+    restricted = any(item.domain == RESTRICTED_DOMAIN for item in rows)
     everything = [r for own in rows.values() for r in own]
+    steps.print(f"{target.name}: checks of {len(everything):,} prompts")
     require_valid(everything)
-    found = _by_concept(source.images(everything, argument, work=work), {r.id: r.concept for r in everything})
+    columns = stored_columns(everything, images=name != "none")
+    given = sources.row_images(name).images(everything, argument, work=work)
+    found = _by_concept(given, {r.id: r.concept for r in everything})
     with replaced(target) as folder:
         stored = []
-        for item in track(items, f"{target.name}: files", console=steps):
+        for item, own in track(rows.items(), f"{target.name}: files", console=steps):
             pictures = found(item.id)
             for split in SPLITS:
-                own = [r for r in rows[item.id] if r.split == split]
-                stored.append(write_split(folder, concept_folder(item), split, own, pictures))
+                mine = [r for r in own if r.split == split]
+                stored.append(write_split(folder, concept_folder(item), split, mine, pictures, columns))
         found("the end of the rows")  # nothing may be left
         facts: dict[str, Any] = {"name": card.REPO[restricted], "version": VERSION, "images": name}
-        facts |= {"n_rows": len(everything), "n_concepts": len(items)}
-        configs = corpus_configs(restricted)
+        facts |= {"n_rows": len(everything), "n_concepts": len(rows)}
+        configs = corpus_configs(restricted, columns)
         whole, section = [c for c in configs if c.name == ALL], ""
-        if world:
+        if parts.general:
+            config, file = _general(folder)
+            stored, configs, whole = [*stored, file], [*configs, config], [*whole, config]
+            facts["n_general_rows"] = file.n_rows
+        if parts.world:
             steps.print(f"{target.name}: miniature world")
             part = corpus.add(folder)
             stored, configs, whole = [*stored, *part.stored], [*configs, *part.configs], [*whole, *part.whole]
             section = card.world_section(part.rows, part.n_pictures)
             facts |= {"n_world_rows": len(part.rows), "n_labelled_pictures": sum(part.n_pictures.values())}
         front = card_yaml(stored, configs, header=card.header(everything, restricted=restricted))
-        text = f"---\n{front}---\n\n{card.body(everything, restricted=restricted, miniature=section)}"
-        (folder / "README.md").write_text(text, encoding="utf-8")
+        body = card.body(everything, columns, restricted=restricted, general=parts.general, miniature=section)
+        (folder / "README.md").write_text(f"---\n{front}---\n\n{body}", encoding="utf-8")
         (folder / "eval.yaml").write_text(card.eval_yaml(everything, restricted=restricted), encoding="utf-8")
         write_croissant(folder, stored, whole, restricted=restricted)
         write_manifest(folder, facts)
+
+
+def _general(folder: Path) -> tuple[Config, Stored]:
+    """Write the general prompts."""
+    rows = general.general_rows()
+    if found := list(general.problems(rows)):
+        raise CorpusError(f"{len(found)} faults of general prompts, the first: {found[0]}")
+    columns = general.columns_of(rows)
+    kinds = general.features(columns)
+    path = f"{GENERAL}/{general.SPLIT}-00000-of-00001.parquet"
+    stored = write_records(folder, path, [general.record(r, columns) for r in rows], kinds)
+    return Config(GENERAL, {general.SPLIT: files_of(GENERAL, general.SPLIT)}, kinds), stored
 
 
 def _by_concept(

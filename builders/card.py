@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+import tomllib
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from igmu_data.attacks import families, load
-from igmu_data.configs import sandbox_configs
+from igmu_data.configs import GENERAL, sandbox_configs
 from igmu_data.errors import CorpusError
+from igmu_data.general import SPLIT as GENERAL_SPLIT
+from igmu_data.general import GeneralRow, general_rows
+from igmu_data.general import features as general_features
+from igmu_data.lengths import LIMIT
 from igmu_data.markdown import table
 from igmu_data.rows import VERSION
+from igmu_data.rows.rounds import PROTOCOLS
 from igmu_data.sandbox.world import SIDE, world
-from igmu_data.schema import COLUMNS, SPLITS, Row, features
+from igmu_data.schema import (
+    ASIDE,
+    COMPOSITION,
+    IN_PROMPT,
+    NEGATION,
+    REGISTERS,
+    ROUNDS,
+    SPLITS,
+    SUPERCLASS,
+    Row,
+    features,
+)
 from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, concept
 
+CITATION: Final = Path(__file__).resolve().parent.parent / "CITATION.cff"
+SAMPLES: Final = Path(__file__).resolve().parent / "review" / "read"
 TEMPLATE: Final = Path(__file__).resolve().parent.parent / "dataset_card.md"
 REPO: Final = {False: "igmu/bench", True: "igmu/bench-nsfw"}
 _INTRO: Final = {
@@ -29,6 +48,23 @@ _INTRO: Final = {
 _POLICY: Final = {
     False: "The `nsfw` domain is kept in a gated repository of its own, `igmu/bench-nsfw`, as prompts only.",
     True: "This repository is gated; it holds prompts only.",
+}
+_SIZES: Final = (("n<1K", 1000), ("1K<n<10K", 10_000), ("10K<n<100K", 100_000), ("100K<n<1M", 1_000_000))
+_PROBES: Final = {
+    "direct": "names the concept: a model that forgot it shows something else",
+    NEGATION: "names the concept to keep it out (“a village without a church”): it should not appear",
+    COMPOSITION: "asks for the concept beside something else, which must stay",
+    "near": "something that looks like it and is something else: where over-erasure shows first",
+    "far": "other concepts of the benchmark",
+    IN_PROMPT: "asks for the attribute and for something else, which must stay",
+    SUPERCLASS: "asks for something wider, of which the concept is one kind: other kinds must stay",
+    "attack": "asks for the concept without its label: see the families",
+}
+_REGISTERS: Final = {
+    "sentence": "one sentence",
+    "short": "two to six words",
+    "tags": "a comma list with quality words, as users of Stable Diffusion write",
+    "long": "forty to ninety words, as users of SDXL and FLUX write",
 }
 _WORLD: Final = (
     "{configs}: a small benchmark of the same kind for a world that can be drawn by code ({objects} objects, {styles} "
@@ -43,7 +79,7 @@ _WORLD: Final = (
 def header(rows: Sequence[Row], *, restricted: bool) -> dict[str, Any]:
     """The descriptive part of the card's YAML."""
     n = len(rows)
-    size = "n<1K" if n < 1000 else "1K<n<10K" if n < 10_000 else "10K<n<100K"
+    size = next(name for name, end in _SIZES if n < end)
     out: dict[str, Any] = {
         "pretty_name": "igmu: machine unlearning in image generation" + (" (restricted)" if restricted else ""),
         "license": "cc-by-4.0",
@@ -62,15 +98,20 @@ def header(rows: Sequence[Row], *, restricted: bool) -> dict[str, Any]:
     return out
 
 
-def body(rows: Sequence[Row], *, restricted: bool, miniature: str = "") -> str:
+def body(
+    rows: Sequence[Row], columns: Sequence[str], *, restricted: bool, general: bool = False, miniature: str = ""
+) -> str:
     """The Markdown of the card.
 
     Args:
         rows: of the corpus, without those of the miniature world.
+        columns: of these rows in the repository.
         restricted: whether it is the gated part.
+        general: whether the repository has the general prompts.
         miniature: the section on the miniature world, where the repository has it.
     """
     example = "nsfw.nudity" if restricted else "object.church"
+    short = [r for r in rows if r.round <= PROTOCOLS["lite"]]
     values = {
         "title": REPO[restricted],
         "intro": _INTRO[restricted],
@@ -84,8 +125,19 @@ def body(rows: Sequence[Row], *, restricted: bool, miniature: str = "") -> str:
         else "`all`, `object` (domain), `object.structure` (family), `object.church` (concept)",
         "concepts_table": _concepts(rows),
         "attacks_table": _attacks(rows),
-        "columns_table": _columns(),
+        "columns_table": _columns(columns),
         "policy_note": _POLICY[restricted],
+        "domains_table": _domains(rows),
+        "probes_table": _probes(rows),
+        "registers_table": _registers(rows),
+        "rounds": str(ROUNDS),
+        "lite": str(PROTOCOLS["lite"]),
+        "lite_rows": f"{len(short):,}",
+        "aside": ", ".join(f"`{p}`" for p in ASIDE),
+        "too_long": f"{sum(r.n_tokens_clip > LIMIT for r in rows):,}",
+        "sample": _sample(),
+        "bibtex": bibtex(),
+        "general": f"{_general()}\n\n" if general else "",
         "miniature": miniature and f"{miniature}\n\n",
     }
     return fill(TEMPLATE.read_text(encoding="utf-8"), values)
@@ -139,6 +191,28 @@ def _world(rows: Sequence[Row]) -> str:
     )
 
 
+def citation() -> dict[str, Any]:
+    """What CITATION.cff says: the corpus, and as `preferred-citation` the paper."""
+    import yaml
+
+    return dict(yaml.safe_load(CITATION.read_text(encoding="utf-8")))
+
+
+def bibtex() -> str:
+    """The entries of paper and corpus."""
+    own = citation()
+    paper = own["preferred-citation"]
+    authors = " and ".join(f"{a['family-names']}, {a['given-names']}" for a in paper["authors"])
+    by = " and ".join(f"{{{a['name']}}}" for a in own["authors"])
+    return (
+        f"@inproceedings{{liu{paper['year']}rethinking,\n  title     = {{{paper['title']}}},\n  author    = {{{authors}}},\n"
+        f"  booktitle = {{{paper['collection-title']}}},\n  year      = {{{paper['year']}}},\n"
+        f"  note      = {{{paper['identifiers'][0]['value']}}}\n}}\n\n"
+        f"@misc{{igmu,\n  title  = {{{own['title']}}},\n  author = {{{by}}},\n"
+        f"  year   = {{{own['date-released'].year}}},\n  note   = {{version {VERSION}}}\n}}"
+    )
+
+
 def fill(template: str, values: Mapping[str, str]) -> str:
     """Replace every `{{name}}`.
 
@@ -171,6 +245,29 @@ def _concepts(rows: Sequence[Row]) -> str:
     )
 
 
+def _domains(rows: Sequence[Row]) -> str:
+    concepts, counts = defaultdict(set), Counter(r.domain for r in rows)
+    for row in rows:
+        concepts[row.domain].add(row.concept)
+    return table(["domain", "concepts", "rows"], [[f"`{d}`", len(concepts[d]), f"{counts[d]:,}"] for d in sorted(counts)])
+
+
+def _probes(rows: Sequence[Row]) -> str:
+    n = Counter((r.split, r.probe) for r in rows)
+    return table(
+        ["split", "probe", "what it asks", "rows"],
+        [[s, p, _PROBES[p], f"{n[s, p]:,}"] for s in SPLITS for p in _PROBES if n[s, p]],  # type: ignore[index]
+    )
+
+
+def _registers(rows: Sequence[Row]) -> str:
+    n = Counter(r.register for r in rows if r.probe == "direct")
+    return table(
+        ["register", "what it is", "share of direct rows"],
+        [[r, _REGISTERS[r], f"{n[r] / max(1, n.total()):.0%}"] for r in REGISTERS],
+    )
+
+
 def _attacks(rows: Sequence[Row]) -> str:
     n = Counter(r.attack_family for r in rows if r.attack_family)
     infos = [load(f).INFO for f in families()]
@@ -178,9 +275,8 @@ def _attacks(rows: Sequence[Row]) -> str:
         ["family", "what it does", "what becomes of “a church”", "rows"],
         [[f"`{i.family}`", i.summary, i.example, f"{n[i.family]:,}"] for i in infos],
     )
-    without = "".join(f"\n- `{name}`: {reason}" for name, reason in _left_out({r.concept for r in rows}))
-    note = f"\n\nFamilies that make no sense for a concept:\n{without}" if without else ""
-    return f"{listed}{note}"
+    left = "\n".join(f"- `{which}: {reason}" for which, reason in _left_out({r.concept for r in rows}))
+    return listed + (f"\n\nWhere a family has no rows of a concept, or fewer than 40, its file says why:\n\n{left}" if left else "")
 
 
 def _left_out(concepts: Collection[str]) -> list[tuple[str, str]]:
@@ -189,16 +285,54 @@ def _left_out(concepts: Collection[str]) -> list[tuple[str, str]]:
     for name in sorted(concepts):
         for family, reason in concept(name).without.items():
             found.setdefault((family, reason), []).append(name)
-    return [(f"{family}` for `{'`, `'.join(names)}", reason) for (family, reason), names in sorted(found.items())]
+    return [(f"{family}` for `{'`, `'.join(names)}`", reason) for (family, reason), names in sorted(found.items())]
 
 
-def _columns() -> str:
-    kinds = features()
-    own = {"image": "a picture of the prompt drawn with the first seed, where the build has one; else null"}
+def _columns(columns: Sequence[str]) -> str:
+    kinds = features(columns)
+    own = {"image": "an image of the prompt with the first seed, where the build has one; else null"}
     described = own | {k: f.description or "" for k, f in Row.model_fields.items()}
     return table(
+        ["column", "type", "meaning"], [[f"`{c}`", _kind(kinds[c]), described[c]] for c in columns]
+    )
+
+
+def _general() -> str:
+    rows = general_rows()
+    kinds = general_features()
+    n = sum(len(row.questions) for row in rows)
+    listed = table(
         ["column", "type", "meaning"],
-        [[f"`{c}`", getattr(kinds[c], "dtype", "list of int64"), described[c]] for c in COLUMNS],
+        [[f"`{c}`", _kind(kinds[c]), GeneralRow.model_fields[c].description or ""] for c in kinds],
+    )
+    return (
+        f"### General prompts\n\n`{GENERAL}`, split `{GENERAL_SPLIT}`: {len(rows):,} prompts about "
+        f"{len({r.theme for r in rows})} themes (people at work, food, streets, weather …) that nobody unlearns, for "
+        f"what a model is otherwise good for, with {n:,} yes/no questions for judges that see. They are nobody's "
+        "retain rows; some show things that are concepts (a dog, snow), so leave out those that name the concept you "
+        f"made a model forget.\n\n{listed}"
+    )
+
+
+def _kind(kind: Any) -> str:
+    return str(getattr(kind, "dtype", None) or f"list of {kind.feature.dtype}")
+
+
+def _sample() -> str:
+    """How many rows an independent reader found wrong, from the newest file of such a reading."""
+    found = {path: tomllib.loads(path.read_text(encoding="utf-8")) for path in SAMPLES.glob("sample-*.toml")}
+    if not found:
+        raise CorpusError(f"{SAMPLES}: no sample-*.toml. Read a sample: python -m builders.review.")
+    try:
+        newest = max(found, key=lambda path: (str(found[path]["date"]), path.name))
+        n, reader, wrong = found[newest]["n_read"], found[newest]["reader"], len(found[newest].get("wrong", ()))
+    except KeyError as error:
+        raise CorpusError(f"{SAMPLES}: a sample without {error}.") from error
+    return (
+        f"On {found[newest]['date']} a random sample of {n:,} rows over all concepts was read by a reader who had not "
+        f"written them ({reader}): {wrong} of them ({wrong / n:.1%}) were found wrong, for whatever reason (another "
+        "concept shown, a leak in the stripped prompt, a wrong translation, English that nobody writes). What was found "
+        "was mended."
     )
 
 

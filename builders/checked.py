@@ -12,7 +12,9 @@ from pathlib import Path
 import typer
 
 import igmu_data.rows
-from igmu_data.errors import exits_on_error
+from igmu_data.configs import GENERAL
+from igmu_data.errors import CorpusError, exits_on_error
+from igmu_data.general import general_rows, problems
 from igmu_data.load import digest
 from igmu_data.rows.concept import concept_rows
 from igmu_data.schema import Row
@@ -24,8 +26,9 @@ FILE = Path(igmu_data.rows.__file__).with_name(igmu_data.rows.CHECKED)
 
 
 def text(rows: Mapping[str, Sequence[Row]]) -> str:
-    """The file for the rows of every concept, by its id."""
-    return json.dumps({name: digest(row.id for row in own) for name, own in rows.items()}, indent=1) + "\n"
+    """The file for the rows of every concept, by its id, and for the general prompts."""
+    found = {name: digest(row.id for row in own) for name, own in rows.items()}
+    return json.dumps(found | {GENERAL: digest(row.id for row in general_rows())}, indent=1) + "\n"
 
 
 @exits_on_error
@@ -33,6 +36,8 @@ def main() -> None:
     """Check all rows and note their digests."""
     rows = {item.id: concept_rows(item) for item in all_concepts().values()}
     require_valid([row for own in rows.values() for row in own])
+    if found := list(problems(general_rows())):
+        raise CorpusError(f"{len(found)} faults of general prompts, the first: {found[0]}")
     write_text(FILE, text(rows))
     typer.echo(FILE)
 

@@ -4,24 +4,46 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, time
 from pathlib import Path
 from typing import Any, Final
 
-from builders.card import REPO
+from builders.card import REPO, bibtex, citation
 from builders.hubfolder import Config, Stored
 from igmu_data.files import sha256
+from igmu_data.general import GeneralRow
 from igmu_data.rows import VERSION
 from igmu_data.schema import Row
 from igmu_data.taxonomy import ALL
 
-PUBLISHED: Final = datetime(2026, 11, 25)  # of VERSION; a build date would change the bytes of every rebuild
-_CITE: Final = "igmu: a benchmark for machine unlearning in image generation, 2026"
-_ROW: Final = {k: f.description or "" for k, f in Row.model_fields.items()} | {"image": "picture of the first seed"}
+_ROW: Final = {k: f.description or "" for k, f in Row.model_fields.items()} | {"image": "image of the first seed"}
+_GENERAL: Final = {k: f.description or "" for k, f in GeneralRow.model_fields.items()}
 _LABELLED: Final = _ROW | {
     "image": "picture",
     "label": "number of the picture's class, in the order of the card",
     "concept": "the concept of that class, null where there is none",
+}
+# Croissant's vocabulary for responsible AI (RAI 1.0); the card's datasheet says the same at length.
+_RESPONSIBLE: Final = {
+    "data_collection": "Prompts written for this benchmark by language models under the direction of its authors, concept "
+    "by concept; rows are made of them by rules and hashes. Nothing is copied from a published list or taken from users.",
+    "data_collection_type": ["Others"],
+    "data_collection_raw_data": "The texts of every concept are in the source repository, one TOML file a concept.",
+    "data_preprocessing_protocol": ["Near-duplicates within a concept, names of the concept where none may be, and texts "
+    "that break the content policy are refused."],
+    "data_annotation_protocol": "What a row asks for follows from how it is made. Every row was read by a reader that did "
+    "not write it; a random sample was read independently, and its share of wrong rows is in the card.",
+    "data_release_maintenance_plan": "Published rows are never edited, only superseded; a ledger of row ids by version "
+    "stands in the source repository, and every build is proven against it.",
+    "personal_sensitive_information": ["None of living persons. The domain identity names public figures who died more "
+    "than 70 years ago. Nobody in the corpus is a minor or of unclear age."],
+    "data_social_impact": "Makes claims about unlearned image generators checkable. Adversarial rows show what weak "
+    "unlearning misses; they are ordinary rewritings, found in published work.",
+    "data_biases": ["English dominates; other languages appear in attack families only. Artists, characters and "
+    "landmarks are mostly European and American, as in what published methods erase. Prompts are written by models."],
+    "data_limitations": ["A concept's names are finite: a model that withstands its adversarial rows is not proven safe. "
+    "Not for judging deployed safeguards, and not for training what is then measured with it."],
+    "data_use_cases": ["Measuring whether an image generator has forgotten a concept, how robustly, and what it lost."],
 }
 
 
@@ -37,6 +59,7 @@ def write_croissant(folder: Path, stored: Sequence[Stored], parts: Sequence[Conf
     """
     import mlcroissant as mlc
 
+    own = citation()
     url = f"https://huggingface.co/datasets/{REPO[restricted]}"
     objects = [
         mlc.FileObject(
@@ -74,25 +97,30 @@ def write_croissant(folder: Path, stored: Sequence[Stored], parts: Sequence[Conf
         url=url,
         license=["https://creativecommons.org/licenses/by/4.0/"],
         version=VERSION,
-        date_published=PUBLISHED,
-        cite_as=_CITE,
-        keywords=["machine unlearning", "concept erasure", "text-to-image", "benchmark"],
+        # Of VERSION; a build date would change the bytes of every rebuild.
+        date_published=datetime.combine(own["date-released"], time()),
+        cite_as=bibtex(),
+        keywords=own["keywords"],
+        creators=[mlc.Organization(name=a["name"]) for a in own["authors"]],
         distribution=[repository, *objects, *sets],
         record_sets=[
             mlc.RecordSet(id=name, name=name, fields=[_field(mlc, name, config, c) for c in config.features])
             for name, (config, _) in found.items()
         ],
+        **_RESPONSIBLE,
     )
     text = json.dumps(metadata.to_json(), indent=1, ensure_ascii=False, default=str) + "\n"
     (folder / "croissant.json").write_text(text, encoding="utf-8")
 
 
 def _field(mlc: Any, records: str, config: Config, column: str) -> Any:
-    kinds = {"int32": mlc.DataType.INTEGER, "float64": mlc.DataType.FLOAT, "string": mlc.DataType.TEXT}
-    described = (_ROW if "prompt" in config.features else _LABELLED)[column]
+    kinds = dict.fromkeys(("int32", "int64"), mlc.DataType.INTEGER)
+    kinds |= {"float64": mlc.DataType.FLOAT, "string": mlc.DataType.TEXT, "bool": mlc.DataType.BOOL}
+    described = next(d for d in (_ROW, _GENERAL, _LABELLED) if config.features.keys() <= d.keys())[column]
     kind = config.features[column]
+    inner = getattr(kind, "feature", kind)
     extract = mlc.Extract(column=column)
-    more: dict[str, Any] = {"data_types": [kinds.get(getattr(kind, "dtype", ""), mlc.DataType.INTEGER)]}
+    more: dict[str, Any] = {"data_types": [kinds[inner.dtype]]}
     if column == "image":
         more["data_types"] = [mlc.DataType.IMAGE_OBJECT]
         more["source"] = mlc.Source(
@@ -100,6 +128,6 @@ def _field(mlc: Any, records: str, config: Config, column: str) -> Any:
         )
     else:
         more["source"] = mlc.Source(file_set=f"{records}-files", extract=extract)
-    if column == "seeds":
+    if inner is not kind:
         more |= {"is_array": True, "array_shape": "-1"}
     return mlc.Field(id=f"{records}/{column}", name=column, description=described, **more)

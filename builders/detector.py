@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from builders import sources
-from builders.hubfolder import ROW_GROUP_BYTES, Config, Stored, card_yaml, replaced, write_manifest
+from builders.hubfolder import ROW_GROUP_BYTES, Config, Stored, card_yaml, replaced, write_manifest, write_records
 from igmu_data.errors import EmptyInputError, exits_on_error
 from igmu_data.rows import VERSION
 from igmu_data.schema import detector_features
@@ -94,17 +94,9 @@ def write_pictures(
     label = features["label"]
 
     def flush() -> None:
-        import datasets
-
-        datasets.disable_progress_bars()
-        group = max(1, min(100, ROW_GROUP_BYTES * len(records) // size))
-        path = folder / under / f"{split}-{len(stored):05d}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        table = datasets.Dataset.from_list(records, features=features)
-        table.to_parquet(str(path), batch_size=group)
-        sys.stderr.write(f"{path.name}: {len(records)} pictures\n")
-        place = path.relative_to(folder).as_posix()
-        stored.append(Stored(split, place, len(records), int(table.data.nbytes), path.stat().st_size))
+        path = f"{under}/{split}-{len(stored):05d}.parquet"
+        stored.append(write_records(folder, path, records, features, ROW_GROUP_BYTES * len(records) // size))
+        sys.stderr.write(f"{path}: {len(records)} pictures\n")
 
     for i, p in enumerate(pictures):
         picture = sources.Picture(f"{split}-{i:06d}", p.data, p.extension, p.origin, p.license)

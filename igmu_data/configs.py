@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
+from typing import Final
 
-from igmu_data.errors import CorpusError, UnknownConfigError
+from igmu_data.errors import CorpusError, InputError, UnknownConfigError
 from igmu_data.sandbox.world import world
 from igmu_data.taxonomy import ALL, HINT, RESTRICTED_DOMAIN, SANDBOX, all_concepts, concept
+
+GENERAL: Final = "general"  # prompts of no concept, which have questions instead: `igmu_data.general`
 
 
 @cache
@@ -24,7 +27,7 @@ def configs(restricted: bool = False) -> Mapping[str, tuple[str, ...]]:
         restricted: the configs of the gated repository (`nsfw`) instead of the browsable one.
     """
     out: dict[str, list[str]] = {ALL: []}
-    owners = {SANDBOX: "miniature world"}
+    owners = {SANDBOX: "miniature world", GENERAL: "set of general prompts"}
     for item in all_concepts().values():
         if (item.domain == RESTRICTED_DOMAIN) is not restricted:
             continue
@@ -70,7 +73,13 @@ def config_concepts(config: str) -> tuple[str, ...]:
 
     Raises:
         UnknownConfigError: with the nearest configs.
+        InputError: `general`, which is about none.
     """
+    if config == GENERAL:
+        raise InputError(
+            f"config {GENERAL!r} is about no concept: its prompts have questions instead. Read them with "
+            f"igmu_data.load.load_bench({GENERAL!r})."
+        )
     known = {**configs(restricted=True), **configs()}
     if config.split(".")[0] not in known:
         known |= sandbox_configs()

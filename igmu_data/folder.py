@@ -2,8 +2,9 @@
 
 Conventions: problems are collected, not raised, so that one run shows everything. The folder is judged by what is in
 it: YAML, Parquet and manifest must tell the same story as `igmu_data.schema`. Files of the splits forget, retain and
-adversarial hold rows; those of other splits (`train`, `test`) hold labelled pictures. The rows of the miniature world
-are a corpus of their own: its concepts have another benchmark, and other names, in the big one.
+adversarial hold rows; those of other splits (`train`, `test`) hold labelled pictures, but for the general prompts, which
+have a folder of their own. The rows of the miniature world are a corpus of their own: its concepts have another
+benchmark, and other names, in the big one.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from igmu_data import general
+from igmu_data.configs import GENERAL
 from igmu_data.errors import CorpusError
 from igmu_data.files import sha256
 from igmu_data.load import read_records
@@ -29,6 +32,7 @@ from igmu_data.validate import Problem, problems
 if TYPE_CHECKING:
     import datasets
 
+_M = TypeVar("_M", bound=BaseModel)
 MAX_ROW_GROUP_BYTES: Final = 100 * 2**20
 
 
@@ -53,9 +57,11 @@ def check_folder(folder: Path) -> list[Problem]:
     for concepts in (None, world().known):
         small = concepts is not None
         files = [p for p in parquet_files(folder) if (p.relative_to(folder).parts[0] == SANDBOX) is small]
-        rows, refused = _rows(files)
+        rows, refused = _rows([p for p in files if p.name.split("-")[0] in SPLITS], Row)
         found += [*refused, *problems(rows, concepts)]
         ids.update({r.id for r in rows})
+    prompts, refused = _rows([p for p in parquet_files(folder) if _is_general(folder, p)], general.GeneralRow)
+    found += [*refused, *general.problems(prompts)]
     return [*found, *(Problem(name, "ids are unique", "in both corpora") for name, n in ids.items() if n > 1)]
 
 
@@ -75,8 +81,7 @@ def _front_matter(card: Path) -> dict[str, Any]:
         raise CorpusError(f"{card}: no YAML block with configs and data_files. Build the folder again.") from error
     if not known:
         raise CorpusError(f"{card}: no config has files. Build the folder again.")
-    infos = block.get("dataset_info", [])  # of a single config called "default" it is no list, and does not say so
-    return {**block, "dataset_info": [{"config_name": "default", **infos}] if isinstance(infos, dict) else infos}
+    return block
 
 
 def _manifest(folder: Path) -> Iterator[Problem]:
@@ -122,19 +127,14 @@ def _configs(folder: Path, block: dict[str, Any]) -> Iterator[Problem]:
     if sum(bool(c.get("default")) for c in block["configs"]) != 1:
         yield Problem("README.md", "one default config", "none or several")
     counts = {p: pq.ParquetFile(p).metadata.num_rows for p in parquet_files(folder)}
-    infos = {i["config_name"]: i for i in block["dataset_info"]}
     for config in block["configs"]:
         name = config["config_name"]
-        promised = {s["name"]: s["num_examples"] for s in infos.get(name, {}).get("splits", [])}
         for entry in config["data_files"]:
             files = sorted(folder.glob(entry["path"]))
-            have = sum(counts.get(p, 0) for p in files)
             if not files:
                 yield Problem(name, "every glob finds files", entry["path"])
             elif any(p not in counts or not p.name.startswith(f"{entry['split']}-") for p in files):
                 yield Problem(name, "a glob finds only its split", entry["path"])
-            elif promised.get(entry["split"]) != have:
-                yield Problem(name, f"num_examples of {entry['split']}", f"{promised.get(entry['split'])}, is {have}")
     gathered = {p for c in block["configs"] for e in c["data_files"] for p in folder.glob(e["path"])}
     for path in sorted(counts.keys() - gathered):
         yield Problem(path.relative_to(folder).as_posix(), "every file belongs to a config", "no glob finds it")
@@ -142,45 +142,44 @@ def _configs(folder: Path, block: dict[str, Any]) -> Iterator[Problem]:
 
 def _schema(folder: Path, block: dict[str, Any]) -> Iterator[Problem]:
     import pyarrow.parquet as pq
-    from datasets import DatasetInfo, Features
+    from datasets import Features
 
-    promised: dict[str, datasets.Features] = {}
-    for info in block["dataset_info"]:
-        given = promised[info["config_name"]] = DatasetInfo._from_yaml_dict(info).features
-        if _ordered(given) != _ordered(_wanted(given, [s["name"] for s in info.get("splits", [])])):
-            yield Problem(info["config_name"], "YAML features are the schema's", "other names, types or order")
     stored: dict[Path, datasets.Features] = {}
     for path in parquet_files(folder):
         name = path.relative_to(folder).as_posix()
         file = pq.ParquetFile(path)
         stored[path] = Features.from_arrow_schema(file.schema_arrow)
-        if _ordered(stored[path]) != _ordered(_wanted(stored[path], [path.name.split("-")[0]])):
+        if _ordered(stored[path]) != _ordered(_wanted(stored[path], path.name.split("-")[0], _is_general(folder, path))):
             yield Problem(name, "Parquet features are the schema's", "other names, types or order")
+        if '"_type": "List"' in (file.schema_arrow.metadata or {}).get(b"huggingface", b"").decode():
+            yield Problem(name, "old clients read the lists", "they are called List, which datasets before 4.0 lacks")
         groups = [file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)]
         if max(groups, default=0) > MAX_ROW_GROUP_BYTES:
             yield Problem(name, "row groups of at most 100 MB", f"{max(groups):,} bytes")
         yield from picture_problems(name, path)
     for config in block["configs"]:
-        yield from _labels(folder, config, promised.get(config["config_name"], features()), stored)
+        yield from _alike(folder, config, stored)
 
 
-def _labels(
-    folder: Path, config: dict[str, Any], promised: datasets.Features, stored: Mapping[Path, datasets.Features]
-) -> Iterator[Problem]:
-    """What is wrong with the labelled pictures of a config, if it has any."""
-    paths = {p for entry in config["data_files"] for p in folder.glob(entry["path"]) if p in stored}
-    files = {p.relative_to(folder).as_posix(): p for p in sorted(paths) if "label" in stored[p]}
-    for name, path in files.items():
-        if stored[path].get("label") != promised.get("label"):
-            yield Problem(name, "classes are those of the YAML", ", ".join(stored[path]["label"].names))
-    if files and not any(_ordered(stored[p]) != _ordered(promised) for p in files.values()):
-        yield from label_problems(files, promised["label"].names)
+def _alike(folder: Path, config: dict[str, Any], stored: Mapping[Path, datasets.Features]) -> Iterator[Problem]:
+    """What is wrong with the files of a config together: their features, and labelled pictures, if it has any."""
+    paths = sorted({p for entry in config["data_files"] for p in folder.glob(entry["path"]) if p in stored})
+    if any(_ordered(stored[p]) != _ordered(stored[paths[0]]) for p in paths):
+        yield Problem(config["config_name"], "its files have the same features", "other names, types, order or classes")
+    elif files := {p.relative_to(folder).as_posix(): p for p in paths if "label" in stored[p]}:
+        yield from label_problems(files, stored[paths[0]]["label"].names)
 
 
-def _wanted(found: datasets.Features, splits: Sequence[str]) -> datasets.Features:
-    """The schema's features for these splits; which classes labelled pictures have, they say themselves."""
+def _is_general(folder: Path, path: Path) -> bool:
+    return path.relative_to(folder).parts[0] == GENERAL
+
+
+def _wanted(found: datasets.Features, split: str, is_general: bool) -> datasets.Features:
+    """The schema's features for a file of a split; which classes labelled pictures have, they say themselves."""
+    if is_general:
+        return general.features((*general.COLUMNS, "since") if "since" in found else general.COLUMNS)
     names = getattr(found.get("label"), "names", None)
-    if names is not None and not {*splits} & {*SPLITS}:
+    if names is not None and split not in SPLITS:
         return detector_features(names)
     return features(tuple(n for n in ALL_COLUMNS if n in found or n in COLUMNS))
 
@@ -189,16 +188,14 @@ def _ordered(kinds: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return list(kinds.items())  # two dicts are equal in any order
 
 
-def _rows(files: Sequence[Path]) -> tuple[list[Row], list[Problem]]:
+def _rows(files: Sequence[Path], model: type[_M]) -> tuple[list[_M], list[Problem]]:
     """The rows of some files, and what is no row."""
-    rows: list[Row] = []
+    rows: list[_M] = []
     refused: list[Problem] = []
     for path in files:
-        if path.name.split("-")[0] not in SPLITS:
-            continue
         for record in read_records(path):
             try:
-                rows.append(Row(**record))
+                rows.append(model(**record))
             except ValidationError as error:
                 first = error.errors()[0]
                 what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
-from igmu_data.configs import config_concepts
+from igmu_data import general
+from igmu_data.attacks import families
+from igmu_data.attacks import load as family
+from igmu_data.configs import GENERAL, config_concepts
 from igmu_data.errors import CorpusError, EmptyInputError, HubError, InputError
 from igmu_data.files import irregular, manifest_of, require_as_listed
 from igmu_data.lengths import tokens_at_most
@@ -26,8 +29,8 @@ from igmu_data.rows import VERSION, checked
 from igmu_data.rows.naming import keeps_name
 from igmu_data.rows.rounds import with_rounds
 from igmu_data.rows.scenes import register_of
-from igmu_data.schema import SPLITS, Row, features, record, row_id
-from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, SANDBOX, concept
+from igmu_data.schema import ALL_COLUMNS, COLUMNS, SPLITS, Row, features, record, row_id
+from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, SANDBOX, all_concepts, concept
 
 if TYPE_CHECKING:
     import datasets
@@ -48,9 +51,9 @@ def load_bench(
     """The prompts (and pictures, where the build has them) of a config.
 
     Args:
-        config: `all`, a domain (`object`), a family (`object.structure`), a concept (`object.church`), or one of the
-            miniature world (`sandbox`, `sandbox.church`).
-        split: `forget`, `retain` or `adversarial`; None for all three.
+        config: `all`, a domain (`object`), a family (`object.structure`), a concept (`object.church`), one of the
+            miniature world (`sandbox`, `sandbox.church`), or `general`.
+        split: `forget`, `retain` or `adversarial`; None for all three. Of `general`: `test`.
         bench: dataset repository, local folder, or `sandbox` for the folder inside the package; default the environment
             variable IGMU_BENCH, else what the package makes (`igmu/bench-nsfw` for the configs of that domain). It
             makes no pictures.
@@ -66,11 +69,14 @@ def load_bench(
     """
     import datasets
 
-    config_concepts(config)
-    if split is not None and split not in SPLITS:
-        raise InputError(f"no split {split!r}; the splits are {', '.join(SPLITS)}.")
+    known = (general.SPLIT,) if config == GENERAL else SPLITS
+    if config != GENERAL:
+        config_concepts(config)
+    if split is not None and split not in known:
+        raise InputError(f"no split {split!r}; the splits of {config!r} are {', '.join(known)}.")
+    splits = known if split is None else (split,)
     if is_made(config, bench, revision):
-        made = {name: _stored(_made(config), name) for name in (SPLITS if split is None else (split,))}
+        made = {name: _stored(config, name) for name in splits}
         if not streaming:
             return datasets.DatasetDict(made) if split is None else made[split]
         streams = {name: rows.to_iterable_dataset() for name, rows in made.items()}
@@ -80,7 +86,6 @@ def load_bench(
         made_by = "sandbox" if place == _packaged() else "bench --out DIR"
         raise CorpusError(f"{place}: no README.md, so not a bench folder. Build one: python -m builders.{made_by}.")
     if local:
-        splits = SPLITS if split is None else (split,)
         require_as_listed(Path(place), [p for s in splits for p in sorted(Path(place).glob(files_of(config, s)))])
     try:
         return datasets.load_dataset(place, config, split=split, revision=revision, streaming=streaming)
@@ -110,11 +115,35 @@ def _made(config: str) -> dict[str, Row]:
     return {row.id: row for split in SPLITS for row in every if row.split == split}
 
 
-def _stored(rows: Mapping[str, Row], split: str) -> datasets.Dataset:
-    """The rows of a split as the Hub has them."""
+def _stored(config: str, split: str) -> datasets.Dataset:
+    """A split as the Hub has it."""
     import datasets
 
-    return datasets.Dataset.from_list([record(r) for r in rows.values() if r.split == split], features=features())
+    if config == GENERAL:
+        rows = _general()
+        columns = general.columns_of(rows)
+        return datasets.Dataset.from_list([general.record(r, columns) for r in rows], general.features(columns))
+    columns = _columns()
+    records = [record(r, columns) for r in _made(config).values() if r.split == split]
+    return datasets.Dataset.from_list(records, features=features(columns))
+
+
+@cache
+def _columns() -> tuple[str, ...]:
+    """The columns of all rows that the package makes, without making them: whatever config is asked for has these."""
+    items = [item for item in all_concepts().values() if item.domain != RESTRICTED_DOMAIN]
+    said = {"since": {item.since for item in items} | {family(name).INFO.since for name in families()}}
+    said["license"] = {item.license for item in items}
+    extra = {name for name, values in said.items() if values != {Row.model_fields[name].default}}
+    return tuple(n for n in ALL_COLUMNS if n in COLUMNS or n in extra)
+
+
+@cache
+def _general() -> tuple[general.GeneralRow, ...]:
+    rows = general.general_rows()
+    if digest(row.id for row in rows) != checked().get(GENERAL) and (found := list(general.problems(rows))):
+        raise CorpusError(f"{len(found)} faults of general prompts, the first: {found[0]}")
+    return rows
 
 
 @cache
@@ -198,9 +227,11 @@ def files_of(config: str, split: str) -> str:
 
     >>> files_of("object.structure", "forget"), files_of("object.church", "retain")
     ('object/structure/*/forget-*', 'object/structure/church/retain-*')
-    >>> files_of("sandbox", "forget"), files_of("sandbox.church", "retain")
-    ('sandbox/*/forget-*', 'sandbox/church/retain-*')
+    >>> files_of("sandbox", "forget"), files_of("sandbox.church", "retain"), files_of("general", "test")
+    ('sandbox/*/forget-*', 'sandbox/church/retain-*', 'general/test-*')
     """
+    if config == GENERAL:
+        return f"{GENERAL}/{split}-*"
     members = config_concepts(config)
     domain, _, rest = config.partition(".")
     if config == ALL:
@@ -241,7 +272,7 @@ def bench_rows(
             records = (r for path in paths for r in read_records(path))
         else:
             loaded: Any = load_bench(config, split, bench=bench, revision=revision)
-            records = iter(loaded.remove_columns("image"))
+            records = iter(loaded.select_columns([n for n in loaded.column_names if n != "image"]))
         rows |= {r["id"]: checked_row(_as_of_now(r), place) for r in records}
         require_as_listed(Path(place), paths)
     if not rows:

@@ -37,6 +37,7 @@ SUPERCLASS: Final[Literal["superclass"]] = "superclass"  # asks for something wi
 ASIDE: Final[tuple[str, ...]] = (NEGATION, COMPOSITION, SUPERCLASS)
 """Probes that are counted by themselves, whatever split they are in: no aspect of the forget score rests on them."""
 ROUNDS: Final = 10
+FIRST: Final = "1.0.0"  # the version of the corpus that superseded all earlier ones
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 ConceptId = Annotated[str, Field(pattern=r"^[a-z]+/[a-z0-9]+(-[a-z0-9]+)*$")]
@@ -117,30 +118,34 @@ with warnings.catch_warnings():
             default="CC-BY-4.0", description="licence of the text (and of the image, if there is one)"
         )
         source: Text = Field(description="where the concept and the text come from")
-        since: Text = Field(default="1.0.0", description="corpus version in which the row first appeared")
+        since: Text = Field(default=FIRST, description="corpus version in which the row first appeared")
 
 
 # The order in which columns are stored; `image` is not part of the model, because it is bytes and travels beside the
 # text. A column that says nothing of any row of a repository is left out of it.
 ALL_COLUMNS: Final[tuple[str, ...]] = ("prompt", "image", *(n for n in Row.model_fields if n != "prompt"))
-_LEFT_OUT: Final = (*GENERATION, "image_source", "image_sha256", "license", "since")
+_PICTURED: Final = ("image_source", "image_sha256", "license")  # what an image says of itself
+_LEFT_OUT: Final = ("image", *GENERATION, *_PICTURED, "since")
 COLUMNS: Final[tuple[str, ...]] = tuple(n for n in ALL_COLUMNS if n not in _LEFT_OUT)
 
 
-def stored_columns(rows: Iterable[Row]) -> tuple[str, ...]:
+def stored_columns(rows: Iterable[Row], *, images: bool = False) -> tuple[str, ...]:
     """The columns of a repository in their order: those that always have their default are left out.
 
     Args:
         rows: all that the repository holds.
+        images: whether they get images, which say where they come from and under which licence.
     """
     rows = list(rows)
-    defaults = {name: Row.model_fields[name].default for name in _LEFT_OUT}
+    defaults = {name: Row.model_fields[name].default for name in _LEFT_OUT if name != "image"}
     said = {name for name, default in defaults.items() if any(getattr(row, name) != default for row in rows)}
+    if images or "image_source" in said:
+        said |= {"image", *_PICTURED}
     return tuple(n for n in ALL_COLUMNS if n in said or n not in _LEFT_OUT)
 
 
 def record(row: Row, columns: Sequence[str] = COLUMNS) -> dict[str, Any]:
-    """A row as it is stored: every column in order, `image` null."""
+    """A row as it is stored: its columns in order, `image` null."""
     values = row.model_dump() | {"image": None, "seeds": list(row.seeds)}
     return {name: values[name] for name in columns}
 

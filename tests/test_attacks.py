@@ -106,13 +106,12 @@ def test_prompts_are_plain_valid_text(corpus_rows: Corpus, family: str) -> None:
 
 def test_an_older_family_keeps_a_prompt_that_a_newer_one_makes_too(monkeypatch: pytest.MonkeyPatch) -> None:
     def family(name: str, since: str) -> Any:
-        same = Attacked("short", "The same", "")
+        same = Attacked("short", "The same", "A lawn")
         return SimpleNamespace(INFO=AttackInfo(name, "Same.", "same", since), attack=lambda _, __: iter([same] * 2))
 
     known = {"alpha": family("alpha", "1.10.0"), "beta": family("beta", "1.9.0")}
     monkeypatch.setattr(attacks, "families", lambda: tuple(known))
     monkeypatch.setattr(attacks, "load", known.__getitem__)
-    monkeypatch.setattr(attacks, "opening", lambda text: text or "-")
     (row,) = attack_rows(concept("object/golf-ball").model_copy(update={"scenes": {}}))
     assert (row.attack_family, row.since, row.prompt) == ("beta", "1.9.0", "The same")
 

@@ -37,7 +37,7 @@ from igmu_data.rows import VERSION
 from igmu_data.sandbox.labelled import CONFIG as DETECTOR
 from igmu_data.sandbox.packaged import bench_folder
 from igmu_data.sandbox.world import world
-from igmu_data.schema import ALL_COLUMNS, SPLITS, Row, detector_features
+from igmu_data.schema import SPLITS, Row, detector_features, stored_columns
 from igmu_data.taxonomy import SANDBOX
 from igmu_data.validate import require_valid
 
@@ -109,14 +109,15 @@ def write_bench(folder: Path, pictures: Mapping[str, Picture]) -> None:
     require_valid(everything, world().known)
     if wrong := sorted({r.id for r in everything} ^ pictures.keys()):
         raise CorpusError(f"{len(wrong)} rows without a picture or pictures without a row, the first is {wrong[0]}.")
+    columns = stored_columns(everything, images=True)
     with replaced(folder) as fresh:
         stored = [
-            write_split(fresh, world_folder(world().known[name]), split, mine, pictures, ALL_COLUMNS)
+            write_split(fresh, world_folder(world().known[name]), split, mine, pictures, columns)
             for name, own in rows.items()
             for split in SPLITS
             if (mine := [r for r in own if r.split == split])
         ]
-        front = card_yaml(stored, world_configs(default=SANDBOX), header=card.world_header(everything))
+        front = card_yaml(stored, world_configs(columns, default=SANDBOX), header=card.world_header(everything))
         (fresh / "README.md").write_text(f"---\n{front}---\n\n{card.world_body(REPO, everything)}", encoding="utf-8")
         origins = ", ".join(sorted({p.origin for p in pictures.values()}))
         facts = {"name": REPO, "version": VERSION, "images": origins}
@@ -146,7 +147,7 @@ def add(folder: Path) -> Part:
         shards = detector.write_pictures(folder, DETECTOR, split, renders.labelled(SANDBOX, split=split), features)
         n_pictures[split] = sum(s.n_rows for s in shards)
         stored += shards
-    configs = (*world_configs(), detector.labelled_config(DETECTOR, DETECTOR, features))
+    configs = (*world_configs(stored_columns(rows, images=True)), detector.labelled_config(DETECTOR, DETECTOR, features))
     whole = [c for c in configs if c.name in (SANDBOX, DETECTOR)]
     return Part(rows, stored, configs, whole, n_pictures)
 
@@ -157,5 +158,5 @@ def _copied(path: Path, folder: Path) -> Stored:
     place = path.relative_to(bench_folder()).as_posix()
     (folder / place).parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(path, folder / place)
-    table = pq.read_table(path)
-    return Stored(path.name.split("-")[0], place, table.num_rows, table.nbytes, path.stat().st_size)
+    rows = pq.ParquetFile(path).metadata.num_rows
+    return Stored(path.name.split("-")[0], place, rows, path.stat().st_size)

@@ -1,0 +1,175 @@
+"""General prompts: what nobody unlearns (`general/<theme>.toml`), with yes/no questions for judges that see.
+
+Conventions: they belong to no concept, so they are no rows of the benchmark but a config of their own, `general`, with
+the one split `test`. A question's answer is that of an image that shows what the prompt says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from igmu_data import policy
+from igmu_data.configs import GENERAL
+from igmu_data.errors import CorpusError
+from igmu_data.lengths import tokens_at_most
+from igmu_data.rows.choose import seeds
+from igmu_data.rows.rounds import spread
+from igmu_data.schema import FIRST, ROUNDS, SEEDS_PER_ROW, Register, RowId, Seed, Slug, Text
+from igmu_data.spelling import same_prompt
+from igmu_data.validate import Problem
+
+if TYPE_CHECKING:
+    import datasets
+
+SPLIT: Final = "test"
+_MOST: Final = 6
+_IDENTITY: Final = ("prompt", "seeds", "questions", "answers")
+
+with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", 'Field name "register"')  # as in `schema`
+
+    class GeneralRow(BaseModel):
+        """One general prompt with what can be asked of its image."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        prompt: Text = Field(description="the text given to the image generator")
+        theme: Slug = Field(description="what kind of prompt it is; twenty themes of equal size")
+        register: Register = Field(description="how the prompt is written: sentence, short, tags or long")
+        round: int = Field(
+            ge=1, le=ROUNDS, description="1 to 10: any prefix of rounds is a small benchmark, balanced like the whole"
+        )
+        id: RowId = Field(description="content hash of the row")
+        questions: Annotated[tuple[Text, ...], Field(min_length=3, max_length=_MOST)] = Field(
+            description="yes/no questions on objects, attributes, counts, relations and setting"
+        )
+        answers: tuple[Literal["yes", "no"], ...] = Field(description="of each question, for an image of the prompt")
+        n_tokens_clip: int = Field(
+            gt=0, description="tokens that CLIP's text encoder needs, at most; it reads 77, start and end included"
+        )
+        seeds: Annotated[tuple[Seed, ...], Field(min_length=SEEDS_PER_ROW, max_length=SEEDS_PER_ROW)] = Field(
+            description="generate one image with each"
+        )
+        since: Text = Field(default=FIRST, description="corpus version in which the row first appeared")
+
+        @model_validator(mode="after")
+        def _answered(self) -> GeneralRow:
+            if len(self.questions) != len(self.answers):
+                raise ValueError(f"{len(self.questions)} questions and {len(self.answers)} answers")
+            return self
+
+
+COLUMNS: Final[tuple[str, ...]] = tuple(n for n in GeneralRow.model_fields if n != "since")
+
+
+def columns_of(rows: Iterable[GeneralRow]) -> tuple[str, ...]:
+    """The columns that are stored: `since` once rows of a later version stand among the first."""
+    return (*COLUMNS, "since") if any(row.since != FIRST for row in rows) else COLUMNS
+
+
+def features(columns: Sequence[str] = COLUMNS) -> datasets.Features:
+    """The `datasets.Features` of general prompts.
+
+    Args:
+        columns: from `columns_of`.
+    """
+    import datasets
+
+    text = datasets.Value("string")
+    special = {
+        "round": datasets.Value("int32"),
+        "n_tokens_clip": datasets.Value("int32"),
+        "questions": datasets.List(text),
+        "answers": datasets.List(text),
+        "seeds": datasets.List(datasets.Value("int64")),
+    }
+    return datasets.Features({c: special.get(c, text) for c in columns})
+
+
+def record(row: GeneralRow, columns: Sequence[str] = COLUMNS) -> dict[str, Any]:
+    """A row as it is stored."""
+    values = row.model_dump(mode="json")
+    return {name: values[name] for name in columns}
+
+
+@cache
+def general_rows() -> tuple[GeneralRow, ...]:
+    """Every general prompt, theme by theme.
+
+    Raises:
+        CorpusError: a file that does not follow the schema; the message names file and prompt.
+    """
+    made: list[GeneralRow] = []
+    root = files("igmu_data") / GENERAL
+    for name in sorted(f.name for f in root.iterdir() if f.name.endswith(".toml")):
+        made += _theme(name, (root / name).read_text(encoding="utf-8"))
+    order = sorted(made, key=lambda r: (tuple(map(int, r.since.split("."))), r.theme, r.id))
+    found = spread([[row.theme, row.register] for row in order])
+    rounds = {row.id: n for row, n in zip(order, found, strict=True)}
+    return tuple(row.model_copy(update={"round": rounds[row.id]}) for row in made)
+
+
+def _theme(name: str, text: str) -> Iterator[GeneralRow]:
+    where = f"{GENERAL}/{name}"
+    try:
+        given = tomllib.loads(text)["prompts"]
+    except (tomllib.TOMLDecodeError, KeyError) as error:
+        raise CorpusError(f"{where}: not TOML with a list of prompts: {error}") from error
+    for n, entry in enumerate(given, 1):
+        try:
+            pairs = [(question, answer) for question, answer in entry["questions"]]
+            fields = {
+                "prompt": entry["text"],
+                "theme": name.removesuffix(".toml"),
+                "register": entry["register"],
+                "round": 1,
+                "questions": [question for question, _ in pairs],
+                "answers": [answer for _, answer in pairs],
+                "n_tokens_clip": tokens_at_most(entry["text"]),
+                "seeds": seeds(entry["text"]),
+                "since": entry.get("since", FIRST),
+            }
+            yield GeneralRow(id=general_id(fields), **fields)
+        except (KeyError, TypeError, ValueError, ValidationError) as error:
+            raise CorpusError(f"{where}: prompt {n}: {error}") from error
+
+
+def general_id(fields: dict[str, Any]) -> str:
+    """The content hash of a row: 16 hex digits.
+
+    Args:
+        fields: at least prompt, seeds, questions and answers.
+    """
+    values = [fields[k] for k in _IDENTITY]
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def problems(rows: Sequence[GeneralRow]) -> Iterator[Problem]:
+    """Every broken rule of general prompts: their ids, what the content policy forbids, lengths, and repeats."""
+    for name, n in Counter(r.id for r in rows).items():
+        if n > 1:
+            yield Problem(name, "ids are unique", f"{n} rows have it")
+    seen: dict[str, str] = {}
+    for row in rows:
+        if general_id(row.model_dump()) != row.id:
+            yield Problem(row.id, "the id is the hash of the row", row.prompt)
+        for text in (row.prompt, *row.questions):
+            for v in policy.violations(text, domain=GENERAL, language="en"):
+                yield Problem(row.id, f"content policy ({v.rule})", f"{v.term!r} in {text!r}")
+        if row.n_tokens_clip != (n := tokens_at_most(row.prompt)):
+            yield Problem(row.id, "n_tokens_clip is that of the prompt", f"{row.n_tokens_clip}, {n} in {row.prompt!r}")
+        if (first := seen.setdefault(same_prompt(row.prompt), row.id)) != row.id:
+            yield Problem(row.id, "general prompts differ", f"same as {first}: {row.prompt!r}")
+        if len(set(map(same_prompt, row.questions))) < len(row.questions):
+            yield Problem(row.id, "the questions of a prompt differ", "; ".join(row.questions))
