@@ -385,6 +385,18 @@ def test_a_single_prompt_and_no_difference_give_no_number(seen: View) -> None:
         assert words in found[0].sentence
 
 
+def test_what_was_not_tested_is_neither_real_nor_settled(seen: View) -> None:
+    """One prompt with twenty seeds was "yes", with p = 1.9e-06, and every difference "settled"."""
+    why = "one prompt is no evidence about prompts"
+    one = replace(seen.against[0], difference=1.0, n=20, n_prompts=1, test="", p=None, p_holm=None, why=why)
+    real, more = verdict.answers(replace(seen, tests=(one,)))[3:5]
+    assert [f.word for f in real.findings] == ["no test"]
+    assert real.findings[0].sentence.endswith(f"{why}.")
+    said = " ".join(f"{f.word} {f.sentence}" for f in (*real.findings, *more.findings))
+    assert "settled" not in said
+    assert "p =" not in said
+
+
 # --- figures ------------------------------------------------------------------------------------------------------
 
 

@@ -9,12 +9,14 @@ import pickle
 import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
 import pytest
 import yaml
+from PIL import Image
 from typer.testing import CliRunner
 
 from builders import spaces
@@ -373,8 +375,6 @@ def test_flat_is_plain_python() -> None:
 
 
 def test_checked_cuts_pictures_loose_and_refuses_nothing(tmp_path: Path) -> None:
-    from PIL import Image
-
     Image.new("RGB", (4, 4), "red").save(tmp_path / "a.png")
     opened = Image.open(tmp_path / "a.png")
     path, loose = checked("predictions", (tmp_path / "a.png", opened))
@@ -393,3 +393,28 @@ def test_bad_calls_are_typed() -> None:
         compute("forget_score", ["a.png"], ["0" * 16], detectr="clip")
     with pytest.raises(InputError, match="target"):
         compute("concept_accuracy", ["object/cat"], ["object/cat"])
+
+
+_IMAGE = Image.new("RGB", (4, 4))
+
+
+@pytest.mark.parametrize("way", ["compute", "Space", "one by one"])
+@pytest.mark.parametrize("wrong", [True, 1, 0.5, None, ["a.png"], {"path": "a.png"}, b"a.png", _IMAGE])
+@pytest.mark.parametrize("name", NAMES)
+def test_entries_that_a_metric_does_not_take(name: str, wrong: Any, way: str, tmp_path: Path) -> None:
+    """`evaluate` stores predictions before anybody looks at them, and ended in an AttributeError of an image's."""
+    kind = references_of(name)
+    if (kind == "labels" and wrong is None) or (kind != "labels" and wrong is _IMAGE and way == "one by one"):
+        return  # a classifier that abstained, or an image alone
+    right, reference = ("a/b", "object/cat") if kind == "labels" else ("a.png", "a.png")
+    metric = metric_class(name, __name__)(cache_dir=str(tmp_path))
+    given = {"predictions": [right, wrong], "references": [reference] * 2}
+    ways: dict[str, Callable[[], Any]] = {
+        "compute": lambda: compute(name, **given),
+        "Space": lambda: metric.compute(**given),
+        "one by one": lambda: metric.add(prediction=wrong, reference=reference),
+    }
+    with pytest.raises(InputError, match=r"predictions\[[01]\] is .*; give the |are mixed"):
+        ways[way]()
+    with pytest.raises(InputError, match=r"references\[0\] is True; give the "):
+        metric.compute(predictions=[right], references=[True])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from igmu_data.errors import EmptyInputError, InputError, LengthMismatchError, OutOfRangeError
+from igmu_metrics import score
 from igmu_metrics.statistics import (
     design_effect,
     detectable_difference,
@@ -141,6 +142,25 @@ def test_effective_trials_lie_between_prompts_and_generations() -> None:
     assert effective_trials(alike, prompts) == pytest.approx(40, rel=0.05)
     assert effective_trials(mixed, prompts) == pytest.approx(200, rel=0.07)  # more evenly than chance counts as chance
     assert effective_trials(np.ones(200), prompts) == pytest.approx(40)
+
+
+@pytest.mark.parametrize("shown", [0, 1])
+def test_any_number_of_generations_of_one_prompt_is_a_trial(shown: int) -> None:
+    """Weights of 1/20 sum to more than 1, and a number of trials below 1 was refused where a detector is corrected."""
+    for n in range(1, 200):
+        values, prompt = [0] * (n - shown) + [1] * shown, np.zeros(n)
+        assert 1 <= effective_trials(values, prompt) <= n
+        found = score(
+            "concept_accuracy",
+            predictions=["object/none" if v else "object/church" for v in values],
+            references=["object/church"] * n,
+            target="object/church",
+            ids=["a"] * n,
+            seeds=list(range(n)),
+            sensitivity=0.9,
+            specificity=0.8,
+        )
+        assert found.figures["corrected_unlearning_accuracy"].interval is not None
 
 
 def test_a_share_over_prompts_by_hand() -> None:

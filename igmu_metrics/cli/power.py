@@ -66,6 +66,7 @@ def power(
 
 
 def _planned(cards: list[Path], prompts: int | None, chance: float, alpha: float) -> None:
+    from igmu_metrics.coverage import covering
     from igmu_metrics.verdict.compare import require_comparable
     from igmu_metrics.verdict.planning import designs, detectable, plans
     from igmu_metrics.verdict.verify import read_all
@@ -84,6 +85,7 @@ def _planned(cards: list[Path], prompts: int | None, chance: float, alpha: float
             f"  its {design.n_generations} images of {design.n_prompts} prompts are worth {design.effective:.0f} "
             f"independent ones (design effect {design.effect:.2f})"
         )
+    say(*covering(read).splitlines())
 
 
 def _reach(what: str, prompts: int, below: float, above: float) -> str:

@@ -85,6 +85,7 @@ def verify(
 
 def _problems(path: Path, images: Path | None, original_images: Path | None, given: dict[str, str | None]) -> int:
     """Check one card, say what is wrong with it, and count that."""
+    from igmu_metrics.coverage import covering
     from igmu_metrics.verdict.recompute import notes
     from igmu_metrics.verdict.verify import verify as check
 
@@ -104,7 +105,7 @@ def _problems(path: Path, images: Path | None, original_images: Path | None, giv
         say(f"note: {note}")
     if not problems and found is not None:
         n = f"{len(found.scores)} scores of {len(found.generations)} generations"
-        say(f"{path}: {n}: the card agrees with itself{again}.")
+        say(f"{path}: {n}: the card agrees with itself{again}.", covering([found]))
         if not again:
             say("note: whether its lines are true only its images tell (--images and --original-images)")
         say(*(f"note: {note}" for note in unchecked))

@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from igmu_data.errors import InputError
+from igmu_metrics.coverage import covering
 from igmu_metrics.report.figures import svg
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.formatting import DASH, bounds, formatted, number
@@ -61,7 +62,7 @@ def tables(cards: Sequence[Scorecard]) -> list[Table]:
             head = figures[0]
             counts = (DASH, DASH) if head is None else (str(head.n_prompts), str(head.n_generations))
             table.add_row(line.family if first else "", line.model, *counts, *(formatted(f) for f in figures))
-        table.caption = "\n".join(_notes(found, scope, cards[0])) or None
+        table.caption = "\n".join([*_notes(found, scope, cards[0]), covering(cards)])
         table.caption_justify = "left"
         out.append(table)
     return out

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from igmu_metrics.spaces.inputs import KINDS, described, references_of
-from igmu_metrics.spaces.scoring import checked, compute
+from igmu_metrics.spaces.scoring import compute, entries
 
 
 def metric_class(name: str, module: str, *, owner: str = "igmu") -> type[Any]:
@@ -46,8 +46,12 @@ def metric_class(name: str, module: str, *, owner: str = "igmu") -> type[Any]:
 
         def add_batch(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> None:
             """Add one entry of both for each of several generations."""
-            predictions, references = checked("predictions", predictions), checked("references", references)
+            predictions, references = entries(name, predictions, references)
             super().add_batch(predictions=predictions, references=references, **kwargs)
+
+        def add(self, *, prediction: Any = None, reference: Any = None, **kwargs: Any) -> None:
+            """Add one entry of both."""
+            self.add_batch(predictions=[prediction], references=[reference], **kwargs)
 
         def _compute(self, predictions: Any, references: Any, **options: Any) -> dict[str, float | int | str]:
             return compute(name, predictions, references, **options)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from igmu_data.errors import EmptyInputError, LengthMismatchError
-from igmu_metrics.spaces.inputs import references_of
+from igmu_data.errors import EmptyInputError, InputError, LengthMismatchError
+from igmu_metrics.spaces.inputs import KINDS, Column, references_of
 from igmu_metrics.statistics import validation
 
 if TYPE_CHECKING:
@@ -36,17 +36,13 @@ def compute(name: str, predictions: Any, references: Any, **options: Any) -> dic
     0.5
 
     Raises:
-        EmptyInputError, LengthMismatchError: nothing, or not as many references as predictions.
+        EmptyInputError, LengthMismatchError, InputError: see `entries`.
         InputError: options that the metric does not have; the message names them.
     """
     from igmu_metrics import api
 
     kind = references_of(name)
-    predictions, references = checked("predictions", predictions), checked("references", references)
-    if len(predictions) != len(references):
-        raise LengthMismatchError(
-            f"{len(predictions)} predictions and {len(references)} references; give one of each per generation."
-        )
+    predictions, references = entries(name, predictions, references)
     if kind == "labels":
         result = api.score(name, predictions=predictions, references=references, **options)
     elif kind == "row_ids":
@@ -56,6 +52,41 @@ def compute(name: str, predictions: Any, references: Any, **options: Any) -> dic
     else:
         result = api.score(name, images=predictions, **{kind: references}, **options)
     return flat(result)
+
+
+def entries(name: str, predictions: Any, references: Any) -> tuple[list[Any], list[Any]]:
+    """What `compute` is given, as lists that `evaluate` can store: it fails at other values before anybody can check.
+
+    Raises:
+        EmptyInputError, LengthMismatchError: nothing, or not as many references as predictions.
+        InputError: an entry that the metric does not take, or paths beside PIL images.
+    """
+    from PIL import Image
+
+    taken: dict[Column, tuple[type, ...]] = {
+        "string": (str,),
+        "large_string": (str, type(None)),
+        "image": (Image.Image,),
+    }
+    kind = KINDS[references_of(name)]
+    given = {"predictions": checked("predictions", predictions), "references": checked("references", references)}
+    predictions, references = given.values()
+    if len(predictions) != len(references):
+        raise LengthMismatchError(
+            f"{len(predictions)} predictions and {len(references)} references; give one of each per generation."
+        )
+    fits = [
+        all(isinstance(v, taken[c]) for c, values in zip(columns, given.values(), strict=True) for v in values)
+        for columns in kind.columns
+    ]
+    if not any(fits):
+        for at, (what, values) in enumerate(given.items()):
+            types = tuple(t for columns in kind.columns for t in taken[columns[at]])
+            for i, value in enumerate(values):
+                if not isinstance(value, types):
+                    raise InputError(f"{what}[{i}] is {value!r:.80}; give the {getattr(kind, what)}.")
+        raise InputError("paths and PIL images are mixed; give all as paths, or all as PIL images.")
+    return predictions, references
 
 
 def flat(result: Score) -> dict[str, float | int | str]:

@@ -177,8 +177,8 @@ class _Mean:
         return self.value * (1 - self.value) < 1e-12
 
     def trials(self) -> float:
-        """The effective number of independent trials."""
-        return self.prompts if self.agrees else self.value * (1 - self.value) / self.variance
+        """The effective number of independent trials, at least 1: weights of one prompt may sum to a little over 1."""
+        return max(1.0, self.prompts if self.agrees else self.value * (1 - self.value) / self.variance)
 
 
 def _within_groups(apart: FloatArray, weight: FloatArray, group: _Codes) -> float:
