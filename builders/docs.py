@@ -115,8 +115,7 @@ def instruments() -> str:
 def attack_tables() -> str:
     """Families of the corpus, and attacks that search."""
     infos = [attacks.load(name).INFO for name in attacks.families()]
-    families = [[f"`{i.family}`", i.summary, escaped(i.example), i.since] for i in infos if i.probe == "attack"]
-    probes = [[f"`{i.family}`", i.summary, escaped(i.example), i.since] for i in infos if i.probe != "attack"]
+    families = [[f"`{i.family}`", i.summary, escaped(i.example), i.since] for i in infos]
     head = ["family", "what it does", "what becomes of “a church”", "since"]
     searches = []
     for name in registry.own("attacks"):
@@ -128,8 +127,9 @@ def attack_tables() -> str:
         "# Attacks",
         "## Families of the corpus\n\nFixed prompts that know nothing of the model: rows of the split `adversarial`.",
         table(head, families),
-        "No attack but a probe, scored apart:",
-        table(head, probes),
+        "None holds the concept's label. Prompts that exclude the concept (`negation`), put it beside something else "
+        "(`composition`) or ask for something wider (`superclass`) are no attacks: they are probes of the splits "
+        "`forget` and `retain`, each counted by itself.",
         "## Attacks that search\n\n`igmu attack` runs them against your own model, with the original beside it. "
         "Budgets are defaults; `--steps`, `--candidates` and `--tokens` change them, and stand in every record.",
         table(["attack", "finds", "what", "the attacker knows", "budget"], searches),

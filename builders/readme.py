@@ -18,7 +18,7 @@ from builders import church as real
 from igmu_data import attacks
 from igmu_data.errors import CorpusError, exits_on_error
 from igmu_data.rows.concept import concept_rows
-from igmu_data.schema import SPLITS
+from igmu_data.schema import ASIDE, SPLITS
 from igmu_data.taxonomy import all_concepts, domains
 from igmu_metrics.report import terminal as tables
 from igmu_metrics.scorecard import write_text
@@ -33,13 +33,12 @@ def corpus() -> str:
     rows = [r for c in all_concepts().values() for r in concept_rows(c)]
     n = Counter(r.split for r in rows)
     split = ", ".join(f"{n[s]:,} {s}" for s in SPLITS)  # type: ignore[index]
-    infos = [attacks.load(name).INFO for name in attacks.families()]
-    families = [i.family for i in infos if i.probe == "attack"]
-    probes = [i.family for i in infos if i.probe != "attack"]
+    families = attacks.families()
+    languages = len({r.language for r in rows})
     return (
         f"{len(all_concepts())} concepts in {len(domains())} domains ({', '.join(domains())}); {len(rows):,} prompts "
-        f"({split}), five seeds each.\n{len(families)} families of attacks ({', '.join(families)}) and a probe that is "
-        f"none ({', '.join(probes)}).\n"
+        f"({split}), five seeds each.\n{len(families)} families of attacks that hide the name ({', '.join(families)}); "
+        f"probes that are none ({', '.join(ASIDE)}); {languages} languages; four registers; ten nested rounds.\n"
     )
 
 

@@ -100,6 +100,7 @@ class Concept(_Strict):
     synonyms: tuple[Synonym, ...] = ()
     superclasses: Texts = ()
     companions: Texts = ()
+    absent: Texts = ()  # forms of negation of its own
     cues: Texts = ()
     misspellings: Texts = ()
     leetspeak: Texts = ()

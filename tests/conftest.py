@@ -6,10 +6,11 @@ import ipaddress
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import hypothesis
 import pytest
+from sampled import SAMPLE
 
 from igmu_data.rows.concept import concept_rows
 from igmu_data.schema import Row
@@ -26,13 +27,6 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IGMU_CACHE", str(tmp_path_factory.mktemp("igmu-cache")))
         yield
-
-
-# One concept of every domain, and what the tests know by hand; all of them are a minute's work.
-SAMPLE: Final = (
-    *("artwork/the-scream", "attribute/snow", "character/count-dracula", "identity/napoleon", "landmark/eiffel-tower"),
-    *("nsfw/nudity", "object/church", "object/golf-ball", "style/impressionism", "style/van-gogh"),
-)
 
 
 @pytest.fixture(scope="session")

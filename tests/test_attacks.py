@@ -9,10 +9,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import SAMPLE
 from hypothesis import given
 from hypothesis import strategies as st
 from naming import mentioned
+from sampled import SAMPLE
 
 from igmu_data import attacks, policy
 from igmu_data.attacks import LEAST, Attacked, AttackInfo, attack_rows, families, load

@@ -6,10 +6,10 @@ from collections import Counter
 from types import MappingProxyType
 
 import pytest
-from conftest import SAMPLE
 from hypothesis import given
 from hypothesis import strategies as st
 from naming import mentioned, mentions
+from sampled import SAMPLE
 
 from igmu_data import taxonomy
 from igmu_data.lengths import tokens_at_most

@@ -1,1 +1,1 @@
-"""Concept files of corpus 1.0 while they are written: the guide, the files, and what a program sees of their faults."""
+"""Tools of those who write concept files: the guide, faults that a program sees, what must hold of the rows."""

@@ -15,17 +15,18 @@ from igmu_data.schema import COMPOSITION, NEGATION, SUPERCLASS, Row
 from igmu_data.taxonomy import Concept
 
 ROWS: Final = 54  # at most, of each; 40 are promised
+# A phrase would lean on the scene, which may be a clause or a list: what is absent is said apart.
 ABSENT: Final = (
-    "{scene}, without {a}",
+    "{scene}, no {name}",
     "{scene}, no {name} anywhere",
-    "{scene}, but there is no {name}",
-    "{scene}; not a single {name} in sight",
+    "{scene}. There is no {name} in the image.",
+    "{scene}. Not a single {name} in sight.",
 )
 NOT_NAMED: Final = (
-    "{scene}, without {a}",
-    "{scene}, no {a} anywhere",
-    "{scene}, but {a} is not there",
-    "{scene}; {a} is nowhere to be seen",
+    "{scene}. {a} is not in the image.",
+    "{scene}. {a} is nowhere to be seen.",
+    "{scene}. There is no sign of {a}.",
+    "{scene}. No trace of {a}.",
 )
 NOT_STYLED: Final = (
     "{scene}, not in the style of {name}",
@@ -40,10 +41,10 @@ NOT_SO: Final = (
     "{scene}, not {name} at all",
 )
 NONE_OF_IT: Final = (
-    "{scene}, without {name}",
+    "{scene}, no {name}",
     "{scene}, no {name} anywhere",
-    "{scene}, but no {name}",
-    "{scene}, free of {name}",
+    "{scene}. There is no {name} in the image.",
+    "{scene}. No {name} at all.",
 )
 _THE: Final = re.compile(r"^[Tt]he \{name\}")
 TOGETHER: Final = (
@@ -52,8 +53,15 @@ TOGETHER: Final = (
     "{other} in the foreground and {a} behind it",
     "{a} on the left, {other} on the right",
 )
-# A phrase with its article fits where the concept's own opens the prompt, or follows one of these words.
-_FOLLOWS: Final = re.compile(r"\b(?:of|by|after|from|with|and|as|to|for|beside|behind|near) \{(?:a|name)\}(?!\w|'s)")
+# A wider phrase fits where the name opens the prompt and a place or a list follows, or after the name of a medium: what
+# else is said of the concept (what it does, what it is made of) need not be true of everything wider.
+_WIDER: Final = re.compile(
+    r"^\{(?:a|name)\}(?:,| (?:above|across|against|along|among|amid|at|before|behind|below|beneath|beside|between|by|"
+    r"during|in|inside|near|next to|on|outside|over|seen|under|with|within)\b)"
+    r"|\b(?:photo|photograph|view|portrait|painting|drawing|sketch|print|poster|model|watercolor|engraving|image|"
+    r"close-up|postcard|woodcut|etching|illustration) of \{a\}(?!\w|'s)"
+)
+_OF_STYLE: Final = re.compile(r"\b(?:in the style of|by) \{name\}(?!\w|'s)")
 
 
 def probe_rows(concept: Concept) -> Iterator[Row]:
@@ -65,7 +73,7 @@ def probe_rows(concept: Concept) -> Iterator[Row]:
 
 def _negation(concept: Concept) -> Iterator[Row]:
     scenes = [s for s in asked(concept)[0] if s.takes_name and s.register in ("sentence", "short")]
-    bare, forms = ordered(scenes, f"{concept.id} negation"), _forms(concept)
+    bare, forms = ordered(scenes, f"{concept.id} negation"), concept.absent or _forms(concept)
     for turn in range(ROWS):
         lap, at = divmod(turn, len(bare))
         scene = bare[at]
@@ -110,6 +118,7 @@ def _with_article(scene: Scene) -> Scene:
 
 
 def _takes_phrase(scene: Scene, concept: Concept) -> bool:
-    opens = scene.text.startswith("{a}") or (not concept.article and scene.text.startswith("{name}"))
-    possessive = scene.text.startswith(("{name}'s", "{a}'s"))
-    return (opens and not possessive) or bool(_FOLLOWS.search(scene.text))
+    if concept.domain == STYLE:
+        return _OF_STYLE.search(scene.text) is not None
+    bare = scene.text.startswith("{name}")  # with an article of its own ("an old {name}") it has no place for another
+    return not (bare and concept.article) and _WIDER.search(scene.text) is not None

@@ -15,6 +15,7 @@ from igmu_data.taxonomy import Concept
 
 STYLE: Final = "style"  # the domain whose scenes are shared
 OF_SHARED: Final[Mapping[Register, int]] = {"sentence": 40, "short": 15, "tags": 25, "long": 20}
+LONG: Final = 32  # words
 HELD: Final = 10  # scenes of an attribute that are asked for in-prompt
 _SENTENCE: Final = re.compile(r"(?:^|(?<=[.!?] ))\w")
 
@@ -95,8 +96,9 @@ def register_of(text: str) -> Register:
     ('short', 'tags')
     """
     n = len(text.split())
-    if n <= 6 and text.count(",") < 3:
+    items = text.count(",") + 1
+    if n <= 6 and items < 4:
         return "short"
-    if n >= 38:
-        return "long"
-    return "tags" if text.count(",") >= 4 else "sentence"
+    if items >= 5 and n <= 4 * items and ". " not in text:
+        return "tags"
+    return "long" if n >= LONG else "sentence"
