@@ -189,8 +189,8 @@ def preset_table() -> str:
         rows.append([one.name, told, str(one.steps), f"{one.guidance_scale:g}", sizes, one.source])
     return (
         "# Steps, guidance and size by model\n\nThe corpus says prompts and seeds; how an image is generated follows "
-        "from the model's family, unless an option or the row says it ([which settings](../guides/run.md#which-settings))"
-        ".\n\n"
+        "from the model's family, unless an option or the row says it "
+        "([which settings](../guides/run.md#which-settings)).\n\n"
         + table(["family", "told by", "steps", "guidance", "pixels a side", "source"], rows)
         + f"\n\n{described(presets)}"
     )
