@@ -21,6 +21,7 @@ from igmu_metrics import registry
 from igmu_metrics import settings as definition
 from igmu_metrics.api import list_metrics
 from igmu_metrics.contract import MetricInfo
+from igmu_metrics.images import presets
 from igmu_metrics.scorecard import write_text
 
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
@@ -63,6 +64,7 @@ def pages() -> dict[str, str]:
     found["reference/formats.md"] = formats()
     found["reference/concepts.md"] = concepts()
     found["reference/columns.md"] = columns()
+    found["reference/presets.md"] = preset_table()
     found["reference/cli.md"] = command_line()
     found["reference/settings.md"] = settings()
     return {path: _MARK + text.rstrip() + "\n" for path, text in found.items()}
@@ -175,6 +177,22 @@ def columns() -> str:
     return (
         "# Columns of the corpus\n\nOne row is one prompt of one concept's benchmark. `image` holds a picture where "
         "the build has one.\n\n" + table(["column", "meaning"], rows)
+    )
+
+
+def preset_table() -> str:
+    """What models are generated with by family."""
+    rows = []
+    for one in presets.FAMILIES:
+        told = ", ".join(filter(None, (f"`{one.pipeline}`", one.told_by)))
+        sizes = ", ".join(map(str, one.sizes))
+        rows.append([one.name, told, str(one.steps), f"{one.guidance_scale:g}", sizes, one.source])
+    return (
+        "# Steps, guidance and size by model\n\nThe corpus says prompts and seeds; how an image is generated follows "
+        "from the model's family, unless an option or the row says it "
+        "([which settings](../guides/run.md#which-settings)).\n\n"
+        + table(["family", "told by", "steps", "guidance", "pixels a side", "source"], rows)
+        + f"\n\n{described(presets)}"
     )
 
 
