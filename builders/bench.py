@@ -38,7 +38,7 @@ from igmu_data.load import files_of
 from igmu_data.rows import VERSION
 from igmu_data.rows.concept import concept_rows
 from igmu_data.schema import SPLITS, Row, stored_columns
-from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, Concept, all_concepts, concept
+from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, all_concepts, concept
 from igmu_data.validate import require_valid
 
 
@@ -85,7 +85,7 @@ def build(
             pictures = ("none", "") if restricted else (name, argument)
             parts = _Parts(general=not only and not restricted, world=world and not restricted)
             target = out / card.REPO[restricted]
-            _build_repo(target, {c: rows[c.id] for c in mine}, pictures, work or out.parent / "work", parts, steps)
+            _build_repo(target, {c.id: rows[c.id] for c in mine}, pictures, work or out.parent / "work", parts, steps)
             written.append(target)
     return written
 
@@ -106,14 +106,14 @@ class _Parts:
 
 def _build_repo(
     target: Path,
-    rows: Mapping[Concept, Sequence[Row]],
+    rows: Mapping[str, Sequence[Row]],
     images: tuple[str, str],
     work: Path,
     parts: _Parts,
     steps: Console,
 ) -> None:
     name, argument = images
-    restricted = any(item.domain == RESTRICTED_DOMAIN for item in rows)
+    restricted = any(concept(c).domain == RESTRICTED_DOMAIN for c in rows)
     everything = [r for own in rows.values() for r in own]
     steps.print(f"{target.name}: checks of {len(everything):,} prompts")
     require_valid(everything)
@@ -122,10 +122,10 @@ def _build_repo(
     found = _by_concept(given, {r.id: r.concept for r in everything})
     with replaced(target) as folder:
         stored = []
-        for item, own in track(rows.items(), f"{target.name}: files", console=steps):
+        for item in track([concept(c) for c in rows], f"{target.name}: files", console=steps):
             pictures = found(item.id)
             for split in SPLITS:
-                mine = [r for r in own if r.split == split]
+                mine = [r for r in rows[item.id] if r.split == split]
                 stored.append(write_split(folder, concept_folder(item), split, mine, pictures, columns))
         found("the end of the rows")  # nothing may be left
         facts: dict[str, Any] = {"name": card.REPO[restricted], "version": VERSION, "images": name}
