@@ -43,6 +43,7 @@ INFO = SourceInfo(
     summary="Labelled pictures of Imagenette and WikiArt, for training and measuring detectors.",
     license="each picture's own: the collection's, or the public domain by its painter's death",
 )
+KINDS: Final = {"Analytical Cubism": "style/cubism", "Synthetic Cubism": "style/cubism"}  # classes of WikiArt
 SPLITS: Final = ("train", "test")
 _REFUSED_GENRES: Final = frozenset({"nude_painting"})
 _TEST_SHARE: Final = 10
@@ -119,6 +120,7 @@ def concepts(domain: str, names: Sequence[str]) -> dict[str, str | None]:
         for name in (*item.names, *re.findall(r"\bn\d{8}\b", item.source)):
             known.setdefault(_folded(name), item.id)
     known |= {_folded(item.label): item.id for item in own}  # a label counts more than another's synonym
+    known |= {_folded(kind): name for kind, name in KINDS.items() if name.startswith(domain)}
     return {name: known.get(_folded(name)) for name in names}
 
 

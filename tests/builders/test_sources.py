@@ -8,6 +8,7 @@ import json
 import logging
 import zlib
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,11 @@ from igmu_data.errors import (
     UnknownIdError,
     UnknownSourceError,
 )
-from igmu_data.rows.prompts import forget_rows
+from igmu_data.rows.concept import forget_rows
 from igmu_data.schema import Row
 from igmu_data.taxonomy import concept
 
-ROWS = [p.row for p in forget_rows(concept("object/church"))[:3]]
+ROWS = list(islice(forget_rows(concept("object/church")), 3))
 
 
 def picture(seed: int, kind: str = "PNG", size: tuple[int, int] = (24, 16), **options: Any) -> bytes:
@@ -213,7 +214,7 @@ class TestFolder:
             folder.images(ROWS, "", work=tmp_path)
 
     def test_no_picture_for_the_domain_of_prompts_only(self, tmp_path: Path) -> None:
-        rows = [p.row for p in forget_rows(concept("nsfw/violence"))[:1]]
+        rows = [next(forget_rows(concept("nsfw/violence")))]
         write_manifest(tmp_path, listed(tmp_path, "a.png", rows[0], picture(0)))
         with pytest.raises(PolicyError, match=rows[0].id):
             folder.images([*ROWS, *rows], str(tmp_path), work=tmp_path)
@@ -330,20 +331,22 @@ class TestHubDataset:
         assert "1 (genre nude_painting)" in caplog.text
         assert hub_dataset.labels(f"wikiart:{where}") == ARTISTS
         assert [(a, b) for a, b, _ in both(f"wikiart-style:{where}")] == [
-            ("Impressionism", None),
-            ("Impressionism", None),
+            ("Impressionism", "style/impressionism"),
+            ("Impressionism", "style/impressionism"),
             ("Synthetic_Cubism", "style/cubism"),
         ]
 
     def test_the_real_class_names_find_their_concepts(self) -> None:
         painters = hub_dataset.concepts("style", [*licenses(), "Unknown Artist", "salvador-dali"])
-        slugs = "cezanne hokusai klimt monet munch rembrandt renoir seurat van-gogh".split()
+        slugs = """cezanne degas gauguin goya hokusai klimt leonardo-da-vinci manet michelangelo monet munch rembrandt
+            renoir seurat turner van-gogh""".split()
         assert sorted(c for c in painters.values() if c) == [f"style/{s}" for s in slugs]
         assert hub_dataset.concepts("style", ["EDVARD_MÜNCH"]) == {"EDVARD_MÜNCH": "style/munch"}
         assert {k: v for k, v in hub_dataset.concepts("style", STYLES).items() if v} == {
             "Analytical_Cubism": "style/cubism",
             "Art_Nouveau": "style/art-nouveau",
             "Cubism": "style/cubism",
+            "Impressionism": "style/impressionism",
             "Synthetic_Cubism": "style/cubism",
         }
 
