@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from drawn import copied, draw, metadata, picture
 from typer.testing import CliRunner
 
 from igmu_data.load import bench_rows
+from igmu_data.taxonomy import all_concepts, domains
 from igmu_metrics import cli
 from igmu_metrics.cli import app
 from igmu_metrics.evaluation import Evaluation
@@ -159,8 +161,22 @@ def test_listings() -> None:
     listed = runner.invoke(app, ["concepts"])
     assert listed.exit_code == 0
     assert "style.van-gogh" in listed.stdout
-    shown = runner.invoke(app, ["concepts", "object/church"])
-    assert "object/castle" in shown.stdout  # near
+    shown = " ".join(runner.invoke(app, ["concepts", "object/church"]).stdout.replace("│", " ").split())
+    for text in (
+        "mosque (object/mosque)",
+        "object/bear",
+        "a village pump",
+        "a place of worship",
+        "forget/composition 54",
+    ):
+        assert text in shown
+    assert re.search(r"attacks by family .*leetspeak \d+.* rows by register sentence \d+", shown)
+    assert "1853-1890" in runner.invoke(app, ["concepts", "style/van-gogh"]).stdout
+    for domain in domains():
+        names = [c.id for c in all_concepts().values() if c.domain == domain]
+        own = runner.invoke(app, ["concepts", domain])
+        assert all(name in own.stdout for name in names)
+        assert runner.invoke(app, ["concepts", names[0]]).exit_code == 0
     metrics = runner.invoke(app, ["metrics"])
     for name in ("concept_accuracy", "forget_score", "igmu-head", "dinov2"):
         assert name in metrics.stdout

@@ -368,7 +368,7 @@ def test_what_is_counted_by_itself_has_a_table_of_its_own(cards: list[Scorecard]
     assert [name for name, _, _ in found.lines] == list(ASIDE)
     told = {name: [cell.shown for cell in cells] for name, _, cells in found.lines}
     everywhere, nowhere = "100\u00a0%", "0\u00a0%"
-    assert told == dict.fromkeys(ASIDE, [everywhere, nowhere, everywhere])
+    assert told == {probe: [everywhere, nowhere, everywhere] for probe in ASIDE}
     shades = {name: cells[2].shade for name, _, cells in found.lines}
     assert shades == {"negation": 1.0, "composition": 1.0, "superclass": None}
     assert all(probe in html.partition("What is counted by itself?")[2] for probe in ASIDE)
@@ -401,7 +401,9 @@ def test_what_is_near_is_what_the_rows_say_and_is_called_as_they_call_it(cards: 
         kept = retained([card.model_copy(update={"generations": table})])
         assert {k.concept for k in kept if k.near} == {"object/mosque"}
         assert [k.name for k in kept if k.near] == [called]
-    unknown = card.generations.with_columns(own_concept=np.where(moved == own, own, "object/of-somebody"), own_name=[None] * len(own))
+    unknown = card.generations.with_columns(
+        own_concept=np.where(moved == own, own, "object/of-somebody"), own_name=[None] * len(own)
+    )
     assert [k.name for k in retained([card.model_copy(update={"generations": unknown})]) if k.near] == ["of somebody"]
 
 
