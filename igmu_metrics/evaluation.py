@@ -1,8 +1,9 @@
 """One whole evaluation: folders become tables, instruments measure them, metrics score them, a card holds it all.
 
 Conventions: in forget and adversarial rows, and in all that are counted by themselves, the concept asked about is the
-target, in other retain rows the row's own concept. A generation that failed for either model is left out for both, and counted. Which metrics there are is the registry's
-business: each is scored on every part that has its columns, and signed with the instruments behind these.
+target, in other retain rows the row's own concept. A generation that failed for either model is left out for both, and
+counted. Which metrics there are is the registry's business: each is scored on every part that has its columns, and
+signed with the instruments behind these.
 """
 
 from __future__ import annotations

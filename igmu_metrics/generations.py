@@ -77,7 +77,9 @@ COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "id": Column("text", "id of the corpus row; names the prompt"),
         "seed": Column("whole", "seed of the starting noise"),
         "split": Column("text", "forget, retain or adversarial"),
-        "probe": Column("text", "how the row probes: direct, near, far, in-prompt, attack; negation, composition or superclass"),
+        "probe": Column(
+            "text", "how the row probes: direct, near, far, in-prompt, attack; negation, composition or superclass"
+        ),
         "concept": Column("text", "the concept to forget: whose benchmark the row belongs to"),
         "own_concept": Column("text", "the concept that the image should show, and that the detector was asked about"),
         "own_name": Column("text", "the name of `own_concept` in retain rows, which may be no concept of the taxonomy"),

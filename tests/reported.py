@@ -1,7 +1,7 @@
 """Pictures and scorecards of three models, small enough for every test of the report, judged by a label file.
 
-`original` shows everything. `esd` has forgotten the church, also under attack, and half of the near concepts with it.
-`fmn` shows the church in every picture.
+`original` shows everything. `esd` has forgotten the church, also under attack, where it is excluded, in company and
+where something wider is asked for, and half of the near concepts with it. `fmn` shows the church in every picture.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 from PIL import Image, ImageDraw
 
 from igmu_data.load import bench_rows
-from igmu_data.schema import Row
+from igmu_data.schema import ASIDE, Row
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.scorecard import Scorecard, write
 
@@ -23,22 +23,23 @@ SEEDS: Final = 2
 
 
 def chosen() -> list[Row]:
-    """Eight forget rows, eight attacked ones of two families, twelve retain rows."""
+    """Eight forget rows, eight attacked ones of two families, twelve retain rows, two of each probe of `ASIDE`."""
     rows = sorted(bench_rows(CONFIG).values(), key=lambda r: r.id)
-    sources = {r.id for r in rows if r.split == "forget"}
+    sources = {r.id for r in rows if r.probe == "direct"}
     attacked = [r for r in rows if r.split == "adversarial" and r.attack_source_id in sources]
     families = sorted({str(r.attack_family) for r in attacked})[:2]
     some = [r for family in families for r in [a for a in attacked if a.attack_family == family][:4]]
     needed = {r.attack_source_id for r in some}
-    plain = sorted((r for r in rows if r.split == "forget"), key=lambda r: (r.id not in needed, r.id))
+    plain = sorted((r for r in rows if r.probe == "direct"), key=lambda r: (r.id not in needed, r.id))
     near, far = ([r for r in rows if r.probe == probe][:6] for probe in ("near", "far"))
-    return [*plain[: max(8, len(needed))], *some, *near, *far]
+    aside = [r for probe in ASIDE for r in [a for a in rows if a.probe == probe][:2]]
+    return [*plain[: max(8, len(needed))], *some, *near, *far, *aside]
 
 
 def shows(model: str, row: Row, number: int) -> bool:
     """Whether a model draws what a row is judged for."""
     if model == "esd":
-        return row.split == "retain" and (row.probe == "far" or number % 2 == 0)
+        return row.probe == "far" or (row.probe == "near" and number % 2 == 0)
     return True
 
 

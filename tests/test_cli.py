@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from drawn import copied, draw, metadata, picture
 from typer.testing import CliRunner
 
 from igmu_data.load import bench_rows
+from igmu_data.taxonomy import all_concepts, domains
 from igmu_metrics import cli
 from igmu_metrics.cli import app
 from igmu_metrics.evaluation import Evaluation
@@ -67,8 +69,8 @@ def test_score_and_compare(drawn: Path, bench_folder: Path, tmp_path: Path) -> N
     assert compared.returncode == 0, compared.stderr
     said = {line.partition(" in ")[0]: line for line in compared.stdout.splitlines() if "unlearning accuracy:" in line}
     assert "in conditional unlearning accuracy: +1.00 (" in said["forgetful against original"]
-    assert "raw +1.00 on 38 generations), significant at n = 19 prompts" in said["forgetful against original"]
-    assert "raw +0.00 on 38 generations), not significant" in said["unchanged against original"]
+    assert "raw +1.00 on 54 generations), significant at n = 27 prompts" in said["forgetful against original"]
+    assert "raw +0.00 on 54 generations), not significant" in said["unchanged against original"]
 
 
 def test_flat_layout(tmp_path: Path) -> None:
@@ -159,8 +161,22 @@ def test_listings() -> None:
     listed = runner.invoke(app, ["concepts"])
     assert listed.exit_code == 0
     assert "style.van-gogh" in listed.stdout
-    shown = runner.invoke(app, ["concepts", "object/church"])
-    assert "object/castle" in shown.stdout  # near
+    shown = " ".join(runner.invoke(app, ["concepts", "object/church"]).stdout.replace("│", " ").split())
+    for text in (
+        "mosque (object/mosque)",
+        "object/bear",
+        "a village pump",
+        "a place of worship",
+        "forget/composition 54",
+    ):
+        assert text in shown
+    assert re.search(r"attacks by family .*leetspeak \d+.* rows by register sentence \d+", shown)
+    assert "1853-1890" in runner.invoke(app, ["concepts", "style/van-gogh"]).stdout
+    for domain in domains():
+        names = [c.id for c in all_concepts().values() if c.domain == domain]
+        own = runner.invoke(app, ["concepts", domain])
+        assert all(name in own.stdout for name in names)
+        assert runner.invoke(app, ["concepts", names[0]]).exit_code == 0
     metrics = runner.invoke(app, ["metrics"])
     for name in ("concept_accuracy", "forget_score", "igmu-head", "dinov2"):
         assert name in metrics.stdout
@@ -184,15 +200,16 @@ def test_generate_and_score(bench_folder: Path, tmp_path: Path) -> None:
     draw_again = ["generate", "--model", str(model), *corpus, "--out", str(tmp_path / "drawn"), *small]
     runner = CliRunner()
     first, second = runner.invoke(app, draw_again), runner.invoke(app, draw_again)
-    assert "56 images, 56 of them new" in first.stdout, first.output
-    assert "56 images, 0 of them new" in second.stdout, second.output
+    assert "188 images, 188 of them new" in first.stdout, first.output
+    assert "188 images, 0 of them new" in second.stdout, second.output
     folders = ["--original", str(tmp_path / "drawn"), "--unlearned", str(copied(tmp_path / "drawn", tmp_path / "same"))]
     detector = ["--detector", f"clip:{tiny_clip(tmp_path / 'clip')}", "--device", "cpu"]
     done = runner.invoke(app, ["score", *folders, *corpus, *detector, "--out", str(tmp_path / "card.json")])
     assert done.exit_code == 0, done.output
-    figures = json.loads((tmp_path / "card.json").read_text())["scores"]["clip_alignment/forget"]["figures"]
-    assert figures["cosine"]["n_generations"] == 56
-    assert figures["csdr"]["value"] == 0
+    scores = json.loads((tmp_path / "card.json").read_text())["scores"]
+    found = {part: scores[f"clip_alignment/{part}"]["figures"] for part in ("forget", "negation", "composition")}
+    assert [figures["cosine"]["n_generations"] for figures in found.values()] == [80, 54, 54]
+    assert all(figures["csdr"]["value"] == 0 for figures in found.values())
 
 
 def test_generate_refuses_an_unknown_split(bench_folder: Path, tmp_path: Path) -> None:

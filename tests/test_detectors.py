@@ -441,8 +441,8 @@ def test_clip_judges_what_is_near_a_concept_and_no_concept_itself() -> None:
     """A mosque must not be taken for retained because nobody could say: it is told from the church."""
     vocabulary = clip.default_vocabulary()
     texts = {text: [0.0, 0.0, 1.0] for group in vocabulary.texts.values() for text in group}
-    texts |= dict.fromkeys(vocabulary.texts["object/mosque"], [1.0, 0.0, 0.0])
-    texts |= dict.fromkeys(vocabulary.texts["object/church"], [0.0, 1.0, 0.0])
+    texts |= {text: [1.0, 0.0, 0.0] for text in vocabulary.texts["object/mosque"]}
+    texts |= {text: [0.0, 1.0, 0.0] for text in vocabulary.texts["object/church"]}
     detector = clip.load(backbone=Fixed([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], texts))
     found = detector.probabilities(batch_of(pictures(2)), ["object/mosque", "object/church"])
     assert not np.ma.getmaskarray(found).any()
@@ -459,7 +459,7 @@ def test_clip_rivals_of_an_attribute_share_its_family(monkeypatch: pytest.Monkey
         for slug, family in [("monet", "painter"), ("van-gogh", "painter"), ("impressionism", "movement")]
     ]
     monkeypatch.setattr(taxonomy, "all_concepts", lambda: {i.id: i for i in items})
-    monkeypatch.setattr(taxonomy, "siblings", lambda: {})
+    monkeypatch.setattr(taxonomy, "siblings", dict)
     vocabulary = clip.default_vocabulary()
     assert vocabulary.rivals["style/monet"] == ("style/van-gogh", "style#0", "style#1")
     assert "a painting in the style of Monet" in vocabulary.texts["style/monet"]

@@ -21,6 +21,7 @@ from igmu_data.errors import (
     UnknownIdError,
 )
 from igmu_data.load import bench_rows, digest, identity, locate
+from igmu_data.schema import ASIDE, COMPOSITION
 from igmu_metrics import score
 from igmu_metrics.evaluation import Evaluation, output_paths
 from igmu_metrics.scorecard import Scorecard, read, write
@@ -122,29 +123,33 @@ def labelled(folder: Path, target: Path, yes: set[str]) -> Path:
     return target
 
 
-def test_negation_is_scored_apart_and_counts_for_no_attack(folder: Path, bench_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("probe", ASIDE)
+def test_what_is_counted_by_itself_is_scored_apart_and_counts_for_nothing_else(
+    probe: str, folder: Path, bench_folder: Path, tmp_path: Path
+) -> None:
     rows = bench_rows("object.church", bench=bench_folder)
     drawn_ids = {line["id"] for line in read_metadata(folder / "forgetful")}
-    negated = {i for i in drawn_ids if rows[i].probe == "negation"}
+    negated = {i for i in drawn_ids if rows[i].probe == probe}
     attacked = {i for i in drawn_ids if rows[i].probe == "attack"}
     assert negated
     one_of_them = min(negated)
     place = labelled(folder, tmp_path / "pictures", {one_of_them})
     evaluation = Evaluation("object.church", bench=str(bench_folder), detector=f"labels:{place / 'labels.csv'}")
     card = one(evaluation, place / "original", place / "forgetful")
-    apart = card.scores["concept_accuracy/negation"].figures
+    apart = card.scores[f"concept_accuracy/{probe}"].figures
     assert apart["unlearning_accuracy"].value == pytest.approx(1 - 1 / len(negated))
     assert apart["unlearning_accuracy"].n_prompts == len(negated)
-    assert apart["original_unlearning_accuracy"].value == 1.0
+    # The stand-in shows a church only where the row says so: where it is asked for in company.
+    assert apart["original_unlearning_accuracy"].value == (0.0 if probe == COMPOSITION else 1.0)
     attacks = card.scores["attack_success_rate"].figures
     assert attacks["asr_any@k"].value == attacks["post_asr"].value == 0.0
     assert attacks["asr_any@k"].n_prompts == len(attacked)
-    assert not any("negation" in name for name in attacks)
+    assert not any(probe in name for name in attacks)
     assert card.scores["forget_score"].figures["unconditional_robustness"].value == 1.0
     assert card.scores["forget_score"].figures["robustness"].n_prompts == len(attacked)
     assert card.scores["concept_accuracy"].figures["unlearning_accuracy"].value == 1.0
-    both = card.scores["concept_accuracy"].signed().differences(card.scores["concept_accuracy/negation"].signed())
-    assert both["split"] == (None, "negation")
+    both = card.scores["concept_accuracy"].signed().differences(card.scores[f"concept_accuracy/{probe}"].signed())
+    assert both["split"] == (None, probe)
 
 
 def test_every_score_is_signed_with_what_it_is_of(folder: Path, evaluation: Evaluation) -> None:

@@ -12,14 +12,15 @@ import pytest
 from drawn import picture
 from tiny import tiny_clip
 
-from igmu_data.schema import Row
+from igmu_data.schema import ASIDE, SPLITS, Row
 from igmu_metrics import registry
-from igmu_metrics.contract import FloatArray, Signature
-from igmu_metrics.evaluation import Evaluation, Instruments, asked, both, scores
+from igmu_metrics.contract import PARTS, FloatArray, Signature
+from igmu_metrics.evaluation import Evaluation, Instruments, asked, both, facts, parts, scores
 from igmu_metrics.generations import Generations
 from igmu_metrics.images.layouts import of_rows
 from igmu_metrics.metrics import forget_score
 from igmu_metrics.networks.instruments import Batch, InstrumentInfo, answer_key, feature_key
+from igmu_metrics.testing import sample_table
 
 TARGET = "object/church"
 
@@ -124,6 +125,61 @@ def test_scores_are_signed_with_every_instrument_that_they_read(table: Generatio
     for score in found.values():
         fields = score.signature.fields
         assert all(f"{role}.preparation" in fields for role in known if role in fields)
+
+
+def of_every_part(table: Generations) -> dict[str, str]:
+    return {
+        f"{name}/{part}": repr(metric.score(seen, resamples=50))
+        for name, metric in registry.metrics().items()
+        for part, seen in parts(metric, table)
+    }
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("probe", ASIDE)
+def test_what_is_counted_by_itself_counts_for_nothing_else(probe: str, split: str) -> None:
+    """Whatever split its rows are in, whatever was seen in them, and whether there are any."""
+    table = sample_table()
+    aside = table["probe"] == probe
+    table = table.with_columns(
+        split=np.where(aside, split, table["split"]),
+        attack_family=np.where(aside, "synonym", table["attack_family"]),
+        attack_source_id=np.where(aside, "direct-00", table["attack_source_id"]),
+    )
+    spoilt: dict[str, Any] = {}
+    for name, values in table.columns.items():
+        if values.dtype.kind in "bf":
+            spoilt[name] = values.copy()
+            spoilt[name][aside] = ~values[aside] if values.dtype.kind == "b" else 0.5 - values[aside] / 2
+    before, after, without = (of_every_part(t) for t in (table, table.with_columns(**spoilt), table.where(~aside)))
+    own = {name for name in before if name.endswith(f"/{probe}")}
+    assert own == {f"concept_accuracy/{probe}", f"clip_alignment/{probe}"}
+    assert all(before[name] != after[name] for name in own)
+    assert {n: r for n, r in before.items() if n not in own} == {n: r for n, r in after.items() if n not in own}
+    assert {n: r for n, r in before.items() if n not in own} == without
+
+
+def test_every_row_is_of_one_part() -> None:
+    table = sample_table()
+    assert set(table.parts.tolist()) == set(PARTS)
+    assert sum(len(table.part(part)) for part in PARTS) == len(table)
+    bare = Generations({"id": ["a"], "seed": [0], "split": ["retain"]})  # of a layout that knows no rows
+    assert (bare.parts.tolist(), len(bare.part("retain")), len(bare.part("superclass"))) == (["retain"], 1, 0)
+
+
+@pytest.mark.parametrize(("probe", "judged"), [("negation", TARGET), ("superclass", TARGET), ("far", "object/bear")])
+def test_what_is_counted_by_itself_is_judged_for_the_target(probe: str, judged: str) -> None:
+    """Also where its rows are among those of what must stay."""
+    columns = {"id": ["a"], "seed": [0], "split": ["retain"], "probe": [probe], "own_concept": ["object/bear"]}
+    assert asked(Generations(columns), TARGET)["own_concept"].tolist() == [judged]
+
+
+def test_what_is_near_is_what_the_rows_say() -> None:
+    """The miniature world's near set is another than the corpus'; a mosque is no concept at all."""
+    columns = {"id": ["a", "b", "c", "d"], "seed": [0] * 4, "split": ["retain"] * 4}
+    columns |= {"probe": ["near", "near", "near", "far"], "own_concept": ["object/mosque", "x/y", None, "object/cat"]}
+    told = facts(Instruments(TARGET, Eye(0.5)), Generations(columns))
+    assert told == {"target": TARGET, "near": "object/mosque,x/y"}
 
 
 def test_cache_keys_differ_in_precision(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from igmu_data.errors import IncomparableError
 from igmu_data.load import bench_rows
+from igmu_data.schema import ASIDE
 from igmu_metrics.cli import app
 from igmu_metrics.coverage import coverage, covered
 from igmu_metrics.evaluation import Evaluation
@@ -58,11 +59,13 @@ def test_a_card_says_what_it_covers(cards: list[Scorecard]) -> None:
     found = cards[0].coverage
     assert found is not None
     forget = found["forget"]
-    assert forget.n_prompts == sum(r.split == "forget" for r in chosen())
-    assert forget.n_prompts_asked == sum(r.split == "forget" for r in rows.values()) == 56
+    assert forget.n_prompts == sum(r.probe == "direct" for r in chosen())
+    assert forget.n_prompts_asked == sum(r.probe == "direct" for r in rows.values()) == 56
     assert (forget.n_generations, forget.n_generations_asked) == (SEEDS * forget.n_prompts, 5 * 56)
     assert str(forget) == f"{forget.n_prompts} of 56 prompts, 2 of 5 seeds"
-    assert found["negation"].n_prompts == 0
+    for probe in ASIDE:
+        asked = sum(r.probe == probe for r in rows.values())
+        assert (found[probe].n_prompts, found[probe].n_prompts_asked) == (2, asked)
     assert sum(c.n_prompts_asked for c in found.values()) == len(rows)
 
 
@@ -104,7 +107,7 @@ def test_unlike_coverage_is_compared_on_what_both_hold(
     both = [cards[0], fewer]
     require_comparable(both, ranked=False)
     pair = next(c for c in compared(both) if not c.original)
-    assert pair.n == sum(r.split == "forget" for r in chosen())  # one seed of each
+    assert pair.n == sum(r.probe == "direct" for r in chosen())  # one seed of each
     assert in_common(cards) == ""
     assert f"esd and fmn {len(fewer.generations)}." in in_common(both)
     for card in both:

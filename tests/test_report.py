@@ -28,8 +28,10 @@ from igmu_data.errors import (
     MetadataError,
     VerificationError,
 )
+from igmu_data.schema import ASIDE
 from igmu_metrics.cli import app
 from igmu_metrics.report import audit, leaderboard, page, verdict
+from igmu_metrics.report.figures.aside import aside
 from igmu_metrics.report.figures.aspects import _spread
 from igmu_metrics.report.figures.forest import forest
 from igmu_metrics.report.folders import sections
@@ -138,7 +140,10 @@ def test_the_grid_begins_with_the_worst_failures(seen: View) -> None:
     totals = [sum(line.failure(at) for at in range(2)) for line in seen.lines]
     assert totals == sorted(totals, reverse=True)
     assert totals[0] == 1  # fmn shows the church, esd does not
-    assert seen.lines[-1].split == "retain"
+    # What excludes the church, or asks for it in company, is failed by who shows it; of something wider both are right.
+    failed = {s: sum(line.failure(1) for line in seen.lines if line.split == s) for s in ASIDE}
+    assert failed == {"negation": 4, "composition": 4, "superclass": 0}
+    assert [line.split for line in seen.lines[-4:]] == ["superclass"] * 4
     # esd lost half of the near concepts, which the original shows: failures of esd, not of fmn.
     lost = [line for line in seen.lines if line.split == "retain" and line.failure(0)]
     assert len(lost) == 6
@@ -227,6 +232,8 @@ def planted(place: Path, cards: list[Scorecard], text: str) -> Section:
         "id": [f"{split}/0_0" for split in splits],
         "seed": [0, 0, 0],
         "split": splits,
+        "probe": ["direct", "attack", "near"],
+        "own_name": [None, None, f"name{text}"],
         "attack_family": [None, f"family{text}", None],
         "own_concept": [f"object/target{text}", f"object/target{text}", f"object/kept{text}"],
         **{f"sha256{of}": [blank_image()[1]] * 3 for of in ("", "_original")},
@@ -353,6 +360,51 @@ def test_the_verdict_tells_the_models_apart(seen: View) -> None:
     assert more.findings[0].word == "no number"
     opening, _ = verdict.lead(seen)
     assert "fmn did not forget church." in opening
+
+
+def test_what_is_counted_by_itself_has_a_table_of_its_own(cards: list[Scorecard], html: str) -> None:
+    found = aside(cards, "church")
+    assert found is not None
+    assert [name for name, _, _ in found.lines] == list(ASIDE)
+    told = {name: [cell.shown for cell in cells] for name, _, cells in found.lines}
+    everywhere, nowhere = "100\u00a0%", "0\u00a0%"
+    assert told == {probe: [everywhere, nowhere, everywhere] for probe in ASIDE}
+    shades = {name: cells[2].shade for name, _, cells in found.lines}
+    assert shades == {"negation": 1.0, "composition": 1.0, "superclass": None}
+    assert all(probe in html.partition("What is counted by itself?")[2] for probe in ASIDE)
+    for figure, n in (("conditional_unlearning_accuracy", 16), ("near_retain_accuracy", 12)):
+        assert cards[0].scores["concept_accuracy"].figures[figure].n_generations == n
+    without = [c.model_copy(update={"scores": {"concept_accuracy": c.scores["concept_accuracy"]}}) for c in cards]
+    assert aside(without, "church") is None
+
+
+def test_alignment_of_what_is_counted_by_itself_stands_beside_the_originals(cards: list[Scorecard]) -> None:
+    card = cards[0]
+    entry = card.scores["concept_accuracy/superclass"]
+    cosine = entry.figures["unlearning_accuracy"].model_copy(update={"value": 0.25, "interval": (0.2, 0.3)})
+    aligned = entry.model_copy(update={"name": "clip_alignment", "figures": {"cosine": cosine}})
+    table = card.generations.with_columns(alignment_original=np.full(len(card.generations), 0.3125))
+    scores = {**card.scores, "clip_alignment/superclass": aligned}
+    found = aside([card.model_copy(update={"scores": scores, "generations": table})], "church")
+    assert found is not None
+    assert [cell.shown for cell in found.lines[-1][2]] == ["0.312", "0.250"]
+    assert "alignment" in found.lines[-1][1]
+
+
+def test_what_is_near_is_what_the_rows_say_and_is_called_as_they_call_it(cards: list[Scorecard]) -> None:
+    """A mosque is no concept of the taxonomy, and what is near differs from corpus to corpus."""
+    card = cards[0]
+    own = card.generations["own_concept"]
+    moved = np.where(card.generations["probe"] == "near", "object/mosque", own)
+    for name, called in (("Moschee", "Moschee"), (None, "mosque")):
+        table = card.generations.with_columns(own_concept=moved, own_name=[name] * len(own))
+        kept = retained([card.model_copy(update={"generations": table})])
+        assert {k.concept for k in kept if k.near} == {"object/mosque"}
+        assert [k.name for k in kept if k.near] == [called]
+    unknown = card.generations.with_columns(
+        own_concept=np.where(moved == own, own, "object/of-somebody"), own_name=[None] * len(own)
+    )
+    assert [k.name for k in retained([card.model_copy(update={"generations": unknown})]) if k.near] == ["of somebody"]
 
 
 def test_retained_concepts_are_counted_and_near_ones_come_first(cards: list[Scorecard]) -> None:

@@ -17,13 +17,14 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from igmu_data.errors import InputError, MetadataError, OutOfRangeError
+from igmu_data.load import bench_rows
 from igmu_data.rows.concept import concept_rows
-from igmu_data.rows.rounds import with_rounds
+from igmu_data.rows.rounds import rounds_of, with_rounds
 from igmu_data.schema import ROUNDS, Row
 from igmu_data.taxonomy import concept
 from igmu_metrics.cli import app
 from igmu_metrics.running.plan import Plan, checked, named, read, written
-from igmu_metrics.running.run import Pace
+from igmu_metrics.running.run import Pace, prepare
 from igmu_metrics.scorecard import read as read_card
 
 CHURCH = {
@@ -255,3 +256,12 @@ def church() -> list[Row]:
 @pytest.fixture(scope="module")
 def van_gogh() -> list[Row]:
     return concept_rows(concept("style/van-gogh"))
+
+
+@pytest.mark.parametrize("protocol", ["1", "lite", "5", "full"])
+def test_a_protocol_takes_the_rows_of_its_rounds(protocol: str, tmp_path: Path) -> None:
+    rows = bench_rows("sandbox.church")
+    (job,) = prepare(checked(Plan(**CHURCH | {"protocol": protocol})), tmp_path)
+    wanted = {r.id for r in rows.values() if r.round <= rounds_of(protocol)}
+    assert {r.row_id for r in job.requests} == wanted
+    assert (wanted == rows.keys()) is (protocol == "full")

@@ -163,7 +163,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "igmu_metrics/generations.py",
         'np.where(np.isin(self["probe"], ASIDE), self["probe"], self["split"])',
         'np.where(np.isin(self["probe"], ASIDE), "adversarial", self["split"])',
-        ("tests/test_evaluate.py::test_negation_is_scored_apart_and_counts_for_no_attack",),
+        ("tests/test_evaluation.py::test_what_is_counted_by_itself_counts_for_nothing_else",),
         "showing what a prompt excluded is an attack's success",
     ),
     Mutation(

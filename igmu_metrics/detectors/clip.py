@@ -8,9 +8,9 @@ a picture with feature x (length 1) and a concept c with rival classes r₁ … 
 with s the model's own logit scale (100 for OpenAI's CLIP). The rivals of a concept are fixed beforehand: the concepts
 of its domain (of its family, for a concept that is an attribute: a picture is in Monet's style *and* Impressionist),
 its siblings and whatever it is a sibling of, plus generic classes of the domain that say "a picture of no particular
-thing". A sibling that is no concept (a mosque, near a church) is judged, too: against the concepts of its domain, unless
-these are attributes, and against what is near the same concepts. So p never depends on which other concepts are asked
-about in the same call. With a threshold of 0.5 a concept is present where it outweighs all rivals together.
+thing". A sibling that is no concept (a mosque, near a church) is judged, too: against the concepts of its domain,
+unless these are attributes, and against what is near the same concepts. So p never depends on which other concepts are
+asked about in the same call. With a threshold of 0.5 a concept is present where it outweighs all rivals together.
 
 Limits: a picture that shows two concepts of one domain shares p between them; p is not calibrated. Measure sensitivity
 and specificity on labelled pictures (`labels.py`) before trusting a prevalence.

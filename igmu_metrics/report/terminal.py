@@ -70,7 +70,7 @@ def concept(item: taxonomy.Concept, rows: Sequence[Row]) -> Table:
         rows: its benchmark.
     """
     table = _table(item.id, "key", "value")
-    counts = {
+    counts: dict[str, Counter[str]] = {
         "rows by split and probe": Counter(f"{row.split}/{row.probe}" for row in rows if not row.attack_family),
         "attacks by family": Counter(row.attack_family for row in rows if row.attack_family),
         "rows by register": Counter(row.register for row in rows),

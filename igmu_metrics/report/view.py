@@ -201,7 +201,9 @@ def _lines(cards: Sequence[Scorecard], section: Section) -> tuple[Line, ...]:
     names = ("id", "seed", "probe", "own_concept", "own_name", "attack_family")
     both = [f"{name}{suffix}" for name in ("present", "probability", "sha256") for suffix in ("", ORIGINAL)]
     seen = [dict(zip(c.generations.keys, c.generations.records(*names, *both), strict=True)) for c in cards]
-    parts = {key: part for c in cards for key, part in zip(c.generations.keys, c.generations.parts.tolist(), strict=True)}
+    parts = {
+        key: part for c in cards for key, part in zip(c.generations.keys, c.generations.parts.tolist(), strict=True)
+    }
     entries = {key: entry for each in reversed(seen) for key, entry in each.items()}
     found = []
     for key, entry in entries.items():

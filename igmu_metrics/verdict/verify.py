@@ -216,8 +216,8 @@ def _shares(card: Scorecard) -> Iterator[Problem]:
     """GRIM: a share of n generations is a whole number of them."""
     for name, entry in card.scores.items():
         for key, figure in entry.figures.items():
-            base = key.partition("/")[0]
-            if base not in _SHARES.get(entry.name, ()) or figure.value is None or not 0 <= figure.value <= 1:  # which `_ranges` tells
+            share = key.partition("/")[0] in _SHARES.get(entry.name, ())
+            if not share or figure.value is None or not 0 <= figure.value <= 1:  # which `_ranges` tells
                 continue
             count = figure.value * figure.n_generations
             if not isclose(count, round(count), rel_tol=_EXACT, abs_tol=1e-6):

@@ -21,7 +21,9 @@ from igmu_data.errors import (
     LabelError,
     LengthMismatchError,
     UnknownConceptError,
+    UnknownLabelError,
 )
+from igmu_data.schema import ASIDE
 from igmu_metrics.contract import Metric
 from igmu_metrics.metrics import concept_accuracy as metric
 from igmu_metrics.statistics import wilson
@@ -337,3 +339,34 @@ def test_what_is_missing_or_unknown_is_named_in_the_callers_words() -> None:
     told = r"concept_accuracy needs references and target, and has no use for colour\. It takes "
     with pytest.raises(InputError, match=told):
         igmu_metrics.score("concept_accuracy", predictions=["object/church"], colour="red")
+
+
+def test_labels_of_which_nothing_could_be_judged_are_counted_and_named():
+    """A detector that knows one near concept of three must not look as if it had seen them all."""
+    near = ["object/castle", "object/mosque", "object/pagoda"]
+    asked = [TARGET, *(label for label in near for _ in "01")]
+    seen = [None, "object/castle", "object/castle", *[None] * 4]
+    found = figures(predictions=seen, references=asked, near=near)
+    figure = found["near_retain_accuracy"]
+    assert (figure.value, figure.n_generations) == (1.0, 2)
+    assert "nothing judged of 2 of 3 labels: object/mosque, object/pagoda" in figure.reason
+    assert found["n_unclear"].value == 5
+    blind = figures(predictions=[None] * 7, references=asked, near=near)["near_retain_accuracy"]
+    assert isnan(blind.value)
+    assert "nothing judged of 3 of 3 labels" in blind.reason
+    whole = figures(predictions=asked, references=asked, near=near)
+    assert not any("nothing judged" in figure.reason for figure in whole.values())
+
+
+def test_a_sibling_that_is_no_concept_is_a_label_and_a_slip_of_it_is_none():
+    metric.rows(predictions=["object/mosque"] * 2, references=[TARGET, "object/mosque"], target=TARGET)
+    with pytest.raises(UnknownLabelError, match="object/mosque"):
+        metric.rows(predictions=["object/mosqe"] * 2, references=[TARGET, "object/mosque"], target=TARGET)
+
+
+@pytest.mark.parametrize("probe", ASIDE)
+def test_what_is_counted_by_itself_is_scored_alone_or_not_at_all(probe):
+    given = {"predictions": [TARGET, None], "references": [TARGET] * 2}
+    assert figures(**given, probes=[probe] * 2)["unlearning_accuracy"].value == 0.0
+    with pytest.raises(InputError, match=rf"probes\[1\] is '{probe}', which is counted by itself"):
+        figures(**given, probes=["direct", probe])

@@ -18,6 +18,7 @@ from igmu_data.errors import (
     NonFiniteError,
     OutOfRangeError,
 )
+from igmu_data.schema import ASIDE
 from igmu_metrics import score as api_score
 from igmu_metrics.contract import Metric
 from igmu_metrics.distances.quality import quality_coverage, quality_frechet, quality_within, seed_halves
@@ -487,3 +488,25 @@ def test_unclear_counts_only_what_was_asked_about() -> None:
         resamples=20,
     ).figures["n_unclear"]
     assert (got.value, got.n_generations) == (2, 4)
+
+
+@pytest.mark.parametrize("probe", ASIDE)
+def test_what_is_counted_by_itself_is_refused(probe):
+    inputs = unlearned(benchmark())
+    for at in (0, len(inputs["probes"]) - 1):  # a forget row, and a retain row
+        probes = [probe if i == at else p for i, p in enumerate(inputs["probes"])]
+        with pytest.raises(InputError, match=rf"probes\[{at}\] is '{probe}', which is counted by itself"):
+            figures(inputs | {"probes": probes})
+
+
+def test_own_concepts_of_which_nothing_could_be_judged_are_named():
+    inputs = unlearned(benchmark())
+    near = sorted({o for o, p in zip(inputs["own_concepts"], inputs["probes"], strict=True) if p == "near"})
+    inputs["present"] = [
+        None if o == near[0] else p for o, p in zip(inputs["own_concepts"], inputs["present"], strict=True)
+    ]
+    found = figures(inputs)
+    for name in ("preservation", "preservation_near"):
+        assert "nothing judged of 1 of" in found[name].reason
+        assert near[0] in found[name].reason
+    assert "nothing judged" not in found["preservation_far"].reason

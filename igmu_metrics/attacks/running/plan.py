@@ -1,8 +1,9 @@
 """Which prompts are attacked, which pictures an attacker may know, and which only the judge sees.
 
 Conventions: attacked are English forget rows that name the concept in the singular and leave an encoder room for more
-words, those with the smallest ids first (ids are hashes, so that is a random choice that never changes). The next ones lend their pictures and texts to attacks on the
-concept as a whole, and are not attacked. A picture to search by comes from a seed that no success is counted on.
+words, those with the smallest ids first (ids are hashes, so that is a random choice that never changes). The next ones
+lend their pictures and texts to attacks on the concept as a whole, and are not attacked. A picture to search by comes
+from a seed that no success is counted on.
 """
 
 from __future__ import annotations
