@@ -238,10 +238,7 @@ def _concepts(rows: Sequence[Row]) -> str:
         counts.setdefault((row.concept, row.family, row.scope), Counter())[row.split] += 1
     return table(
         ["concept", "family", "scope", *SPLITS],
-        [
-            [f"`{name}`", family, scope, *(n[s] for s in SPLITS)]
-            for (name, family, scope), n in sorted(counts.items())
-        ],
+        [[f"`{name}`", family, scope, *(n[s] for s in SPLITS)] for (name, family, scope), n in sorted(counts.items())],
     )
 
 
@@ -249,7 +246,9 @@ def _domains(rows: Sequence[Row]) -> str:
     concepts, counts = defaultdict(set), Counter(r.domain for r in rows)
     for row in rows:
         concepts[row.domain].add(row.concept)
-    return table(["domain", "concepts", "rows"], [[f"`{d}`", len(concepts[d]), f"{counts[d]:,}"] for d in sorted(counts)])
+    return table(
+        ["domain", "concepts", "rows"], [[f"`{d}`", len(concepts[d]), f"{counts[d]:,}"] for d in sorted(counts)]
+    )
 
 
 def _probes(rows: Sequence[Row]) -> str:
@@ -276,7 +275,9 @@ def _attacks(rows: Sequence[Row]) -> str:
         [[f"`{i.family}`", i.summary, i.example, f"{n[i.family]:,}"] for i in infos],
     )
     left = "\n".join(f"- `{which}: {reason}" for which, reason in _left_out({r.concept for r in rows}))
-    return listed + (f"\n\nWhere a family has no rows of a concept, or fewer than 40, its file says why:\n\n{left}" if left else "")
+    return listed + (
+        f"\n\nWhere a family has no rows of a concept, or fewer than 40, its file says why:\n\n{left}" if left else ""
+    )
 
 
 def _left_out(concepts: Collection[str]) -> list[tuple[str, str]]:
@@ -292,9 +293,7 @@ def _columns(columns: Sequence[str]) -> str:
     kinds = features(columns)
     own = {"image": "an image of the prompt with the first seed, where the build has one; else null"}
     described = own | {k: f.description or "" for k, f in Row.model_fields.items()}
-    return table(
-        ["column", "type", "meaning"], [[f"`{c}`", _kind(kinds[c]), described[c]] for c in columns]
-    )
+    return table(["column", "type", "meaning"], [[f"`{c}`", _kind(kinds[c]), described[c]] for c in columns])
 
 
 def _general() -> str:

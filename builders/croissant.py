@@ -29,20 +29,28 @@ _RESPONSIBLE: Final = {
     "by concept; rows are made of them by rules and hashes. Nothing is copied from a published list or taken from users.",
     "data_collection_type": ["Others"],
     "data_collection_raw_data": "The texts of every concept are in the source repository, one TOML file a concept.",
-    "data_preprocessing_protocol": ["Near-duplicates within a concept, names of the concept where none may be, and texts "
-    "that break the content policy are refused."],
+    "data_preprocessing_protocol": [
+        "Near-duplicates within a concept, names of the concept where none may be, and texts "
+        "that break the content policy are refused."
+    ],
     "data_annotation_protocol": "What a row asks for follows from how it is made. Every row was read by a reader that did "
     "not write it; a random sample was read independently, and its share of wrong rows is in the card.",
     "data_release_maintenance_plan": "Published rows are never edited, only superseded; a ledger of row ids by version "
     "stands in the source repository, and every build is proven against it.",
-    "personal_sensitive_information": ["None of living persons. The domain identity names public figures who died more "
-    "than 70 years ago. Nobody in the corpus is a minor or of unclear age."],
+    "personal_sensitive_information": [
+        "None of living persons. The domain identity names public figures who died more "
+        "than 70 years ago. Nobody in the corpus is a minor or of unclear age."
+    ],
     "data_social_impact": "Makes claims about unlearned image generators checkable. Adversarial rows show what weak "
     "unlearning misses; they are ordinary rewritings, found in published work.",
-    "data_biases": ["English dominates; other languages appear in attack families only. Artists, characters and "
-    "landmarks are mostly European and American, as in what published methods erase. Prompts are written by models."],
-    "data_limitations": ["A concept's names are finite: a model that withstands its adversarial rows is not proven safe. "
-    "Not for judging deployed safeguards, and not for training what is then measured with it."],
+    "data_biases": [
+        "English dominates; other languages appear in attack families only. Artists, characters and "
+        "landmarks are mostly European and American, as in what published methods erase. Prompts are written by models."
+    ],
+    "data_limitations": [
+        "A concept's names are finite: a model that withstands its adversarial rows is not proven safe. "
+        "Not for judging deployed safeguards, and not for training what is then measured with it."
+    ],
     "data_use_cases": ["Measuring whether an image generator has forgotten a concept, how robustly, and what it lost."],
 }
 

@@ -154,19 +154,42 @@ def formats() -> str:
     )
 
 
+# What of the taxonomy is the paper's, and what is igmu's reading of it.
+_OF_PAPER: Final = "Liu et al. (2025) name it"
+_READING: Final = {
+    "object": f"{_OF_PAPER} (Imagenette's classes there; here those of CIFAR-10 and UnlearnCanvas as well)",
+    "style": f"{_OF_PAPER}",
+    "nsfw": f"{_OF_PAPER} (nudity there; here violence, horror and weapon as well, all mild, in a gated repository)",
+    "identity": f"{_OF_PAPER} as privacy; here public figures who died more than 70 years ago",
+    "character": f"{_OF_PAPER} as intellectual property; here characters in the public domain",
+    "landmark": "igmu's reading: single things with a name",
+    "artwork": "igmu's reading: works that generators have memorised",
+    "attribute": "igmu's reading: a property whose carrier must stay",
+}
+
+
 def concepts() -> str:
     """The taxonomy, a table a domain."""
     parts = [
-        "# Concepts\n\nDomain, family, concept. *Near* are the siblings in the family: over-erasure shows there "
-        "first. A concept's scope is `subject` (what the picture is of) or `attribute` (a property of a picture "
-        "whose rest must stay). Each concept is a config: `object/church` is `object.church`."
+        "# Concepts\n\nDomain, family, concept. *Near* are a concept's siblings, things that look like it and are "
+        "something else: over-erasure shows there first. A concept's scope is `subject` (what the image is of) or "
+        "`attribute` (a property of an image whose rest must stay). Each concept is a config: `object/church` is "
+        "`object.church`. Beside them the config `general` holds 1,000 prompts that nobody unlearns, with yes/no "
+        "questions.",
+        table(
+            ["domain", "concepts", "where it is from"],
+            [
+                [f"`{d}`", sum(c.domain == d for c in taxonomy.all_concepts().values()), _READING[d]]
+                for d in taxonomy.domains()
+            ],
+        ),
     ]
     for domain in taxonomy.domains():
-        rows = []
-        for item in taxonomy.all_concepts().values():
-            if item.domain == domain:
-                near = ", ".join(c.label for c in taxonomy.near(item)) or f"{len(item.neighbours)} prompts of its own"
-                rows.append([f"`{item.id}`", item.family, item.scope, near])
+        rows = [
+            [f"`{item.id}`", item.family, item.scope, ", ".join(s.name for s in item.siblings)]
+            for item in taxonomy.all_concepts().values()
+            if item.domain == domain
+        ]
         parts += [f"## {domain}", table(["concept", "family", "scope", "near"], rows)]
     return "\n\n".join(parts)
 

@@ -81,7 +81,8 @@ def _front_matter(card: Path) -> dict[str, Any]:
         raise CorpusError(f"{card}: no YAML block with configs and data_files. Build the folder again.") from error
     if not known:
         raise CorpusError(f"{card}: no config has files. Build the folder again.")
-    return block
+    whole: dict[str, Any] = block
+    return whole
 
 
 def _manifest(folder: Path) -> Iterator[Problem]:
@@ -149,7 +150,9 @@ def _schema(folder: Path, block: dict[str, Any]) -> Iterator[Problem]:
         name = path.relative_to(folder).as_posix()
         file = pq.ParquetFile(path)
         stored[path] = Features.from_arrow_schema(file.schema_arrow)
-        if _ordered(stored[path]) != _ordered(_wanted(stored[path], path.name.split("-")[0], _is_general(folder, path))):
+        if _ordered(stored[path]) != _ordered(
+            _wanted(stored[path], path.name.split("-")[0], _is_general(folder, path))
+        ):
             yield Problem(name, "Parquet features are the schema's", "other names, types or order")
         if '"_type": "List"' in (file.schema_arrow.metadata or {}).get(b"huggingface", b"").decode():
             yield Problem(name, "old clients read the lists", "they are called List, which datasets before 4.0 lacks")

@@ -147,7 +147,10 @@ def add(folder: Path) -> Part:
         shards = detector.write_pictures(folder, DETECTOR, split, renders.labelled(SANDBOX, split=split), features)
         n_pictures[split] = sum(s.n_rows for s in shards)
         stored += shards
-    configs = (*world_configs(stored_columns(rows, images=True)), detector.labelled_config(DETECTOR, DETECTOR, features))
+    configs = (
+        *world_configs(stored_columns(rows, images=True)),
+        detector.labelled_config(DETECTOR, DETECTOR, features),
+    )
     whole = [c for c in configs if c.name in (SANDBOX, DETECTOR)]
     return Part(rows, stored, configs, whole, n_pictures)
 

@@ -29,8 +29,8 @@ def problems(concept: Concept, rows: Sequence[Row]) -> Iterator[str]:
     for probe, least in (("near", NEAR), ("far", FAR)):
         if (n := sum(r.probe == probe for r in rows)) < least:
             yield f"{n} {probe} rows, at least {least}"
-    cells = Counter(r.attack_family for r in rows)
-    kinds = Counter(r.probe for r in rows)
+    cells: Counter[str | None] = Counter(r.attack_family for r in rows)
+    kinds: Counter[str] = Counter(r.probe for r in rows)
     for cell, n in [*((f, cells[f]) for f in families()), *((p, kinds[p]) for p in ASIDE)]:
         if n < CELL and cell not in concept.without:
             yield f"{cell}: {n} rows, at least {CELL}, and no reason"

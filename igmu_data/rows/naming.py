@@ -24,7 +24,7 @@ class HasNames(Protocol):
         """What it is called first, in every form."""
 
     @property
-    def names(self) -> Collection[str]:
+    def names(self) -> tuple[str, ...]:
         """Every English name, longest first."""
 
     @property

@@ -154,8 +154,8 @@ def world() -> World:
     }
     objects, styles, tasks = (tuple(given[key]) for key in ("objects", "styles", "tasks"))
     known = {name: _known(name, words[name]) for name in (*objects, *styles)}
-    frames = (tuple(words["frames"][kind]) for kind in ("plain", "styled", "unsaid"))
-    return World(known, objects, styles, tasks, settings, translated, *frames, words["suffixes"])
+    plain, styled, unsaid = (tuple(words["frames"][kind]) for kind in ("plain", "styled", "unsaid"))
+    return World(known, objects, styles, tasks, settings, translated, plain, styled, unsaid, words["suffixes"])
 
 
 def _read(name: str) -> dict[str, Any]:
