@@ -35,8 +35,10 @@ LAYERS = {
             "stripping",
         ),
         ("policy", "taxonomy"),
+        ("rows", "attacks"),
         ("sandbox", "validate", "pictures"),
-        ("configs", "rows", "attacks"),
+        ("configs",),
+        ("general",),
         ("load", "folder", "imports"),
     ),
     "igmu_metrics": (
@@ -53,12 +55,12 @@ LAYERS = {
         ("cli",),
     ),
     "builders": (
-        ("", "church", "docstrings", "drafts", "hub_collections", "hubfolder", "mutants", "pictures"),
+        ("", "church", "docstrings", "hub_collections", "hubfolder", "mutants", "pictures", "writing"),
         ("sources",),
         ("card", "detector", "unlearning"),
         ("croissant", "sandbox"),
-        ("bench",),
-        ("benchmarks", "checked", "docs", "push", "readme", "robustness", "spaces"),
+        ("bench", "ledger"),
+        ("clients", "review", "benchmarks", "checked", "docs", "push", "readme", "robustness", "spaces"),
     ),
 }
 MAY_IMPORT_UPWARDS = {

@@ -204,7 +204,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "retain-rows-asked-for-the-target",
         _EVALUATION,
-        'own = np.where(table["split"] == "retain", known.pop("own_concept"), item.id)',
+        'own = np.where(kept, known.pop("own_concept"), item.id)',
         'own = np.where(known.pop("own_concept") == "?", "", item.id)',
         ("tests/test_evaluate.py::test_polarity_on_drawn_pictures",),
         "what shall stay is judged by whether it shows what shall go",
