@@ -21,6 +21,7 @@ from igmu_data.errors import InputError, MetadataError
 from igmu_data.rows.concept import forget_rows
 from igmu_data.schema import Row
 from igmu_data.taxonomy import concept
+from igmu_metrics.attacks.running.run import AttackRun
 from igmu_metrics.cli import app
 from igmu_metrics.images import presets
 from igmu_metrics.images.generate import Request, draw, requests_for, settled, settled_alike, told
@@ -346,5 +347,8 @@ class TestGenerating:
         refused = dry(str(other))
         assert isinstance(refused.exception, InputError)
         assert "object.church: mine would be generated with steps 50, guidance 7.5, 64×64" in str(refused.exception)
+        attack = AttackRun(str(other), str(first), "pez", "object.church", device="cpu")
+        with pytest.raises(InputError, match=r"other would be generated with .* 64×64 .*, pipeline with .* 32×32"):
+            attack.run(tmp_path / "attack")
         done = dry(str(other), "--size", "24", "--guidance-scale", "3")
         assert "steps 50, guidance 3, 24×24: guidance and size as given, else Stable" in done.output
