@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from igmu_data.schema import Scope
-from igmu_data.taxonomy import TRANSLATED, Translation, TranslatedScene, indefinite, longest_first
+from igmu_data.taxonomy import TRANSLATED, TranslatedScene, Translation, indefinite, longest_first
 
 SIDE: Final = 64
 GUIDANCE_SCALE: Final = 3.0

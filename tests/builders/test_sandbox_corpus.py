@@ -266,7 +266,9 @@ def test_croissant_gives_the_records_of_each_part_apart(built: Path, rows: dict[
     assert labelled[0]["sandbox_detector-test/image"].size == (64, 64)
 
 
-def test_rows_that_break_the_rules_are_not_taken_over(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_break_the_rules_are_not_taken_over(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fewer = {name: own[1:] for name, own in task_rows().items()}
     monkeypatch.setattr(corpus, "task_rows", lambda: fewer)
     with pytest.raises(CorpusError, match="broken invariants in 540 rows"):
