@@ -60,7 +60,7 @@ def measured(name: str, concepts: Prompts, n: int = SAMPLE) -> list[str]:
         name,
         str(len(cut)),
         f"{sum(map(len, concepts.values())):,}",
-        str(n) if min(sizes) == max(sizes) == n else f"{min(sizes)}–{max(sizes)}",
+        f"{min(sizes)}–{max(sizes)}" if min(sizes) < max(sizes) else str(min(sizes)),
         f"{statistics.median(len(t.split()) for texts in cut for t in texts):g}",
         f"{statistics.median(bleu):.2f}, at most {max(bleu):.2f}",
         f"{statistics.median(distinct):.2f}, at least {min(distinct):.2f}",
