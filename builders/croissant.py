@@ -124,13 +124,13 @@ def write_croissant(folder: Path, stored: Sequence[Stored], parts: Sequence[Conf
 def _field(mlc: Any, records: str, config: Config, column: str) -> Any:
     kinds = dict.fromkeys(("int32", "int64"), mlc.DataType.INTEGER)
     kinds |= {"float64": mlc.DataType.FLOAT, "string": mlc.DataType.TEXT, "bool": mlc.DataType.BOOL}
+    kinds["PIL.Image.Image"] = mlc.DataType.IMAGE_OBJECT
     described = next(d for d in (_ROW, _GENERAL, _LABELLED) if config.features.keys() <= d.keys())[column]
     kind = config.features[column]
     inner = getattr(kind, "feature", kind)
     extract = mlc.Extract(column=column)
     more: dict[str, Any] = {"data_types": [kinds[inner.dtype]]}
     if column == "image":
-        more["data_types"] = [mlc.DataType.IMAGE_OBJECT]
         more["source"] = mlc.Source(
             file_set=f"{records}-files", extract=extract, transforms=[mlc.Transform(json_path="bytes")]
         )
