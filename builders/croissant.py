@@ -25,8 +25,8 @@ _LABELLED: Final = _ROW | {
 }
 # Croissant's vocabulary for responsible AI (RAI 1.0); the card's datasheet says the same at length.
 _RESPONSIBLE: Final = {
-    "data_collection": "Prompts written for this benchmark by language models under the direction of its authors, concept "
-    "by concept; rows are made of them by rules and hashes. Nothing is copied from a published list or taken from users.",
+    "data_collection": "Prompts written for this benchmark by language models under the direction of its authors, "
+    "concept by concept; rows are made of them by rules and hashes. Nothing is copied from a list or taken from users.",
     "data_collection_type": ["Others"],
     "data_collection_raw_data": "The texts of every concept are in the source repository, one TOML file a concept.",
     "data_preprocessing_protocol": [

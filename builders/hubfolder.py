@@ -5,13 +5,13 @@ Conventions: physical files are `<domain>/<family>/<slug>/<split>-00000-of-00001
 order of work.
 
 The card says of a config which files it gathers, and no more: clients take columns, classes and lists from the Parquet
-files. Read by `python -m builders.clients` in November 2026, `datasets` 2.21.0 (with pyarrow before 21, else it cannot be
-imported), 3.6.0, 4.8.5 and 5.2.0 see the same rows, columns, lists, images and classes in a concept, a domain, `all`,
-`general`, `sandbox` and `sandbox_detector`, streamed or not, and load a concept in 0.2 to 0.6 s.
+files. Read by `python -m builders.clients` in November 2026, `datasets` 2.21.0, 3.6.0, 4.8.5 and 5.2.0 see the same
+rows, columns, lists, images and classes in a concept, a domain, `all`, `general`, `sandbox` and `sandbox_detector`,
+streamed or not, and load a concept in 0.2 to 0.6 s.
 
-Globs in five lines a config (886 lines in all) were chosen over `data_dir` (405 lines), which all four versions load with
-as many requests: there clients find the splits by themselves, and put them into the order of the alphabet, so that the
-viewer would open every concept with its attacks; what gathers concepts needs globs all the same.
+Globs in five lines a config (886 lines in all) were chosen over `data_dir` (405 lines), which all four versions load
+with as many requests: there clients find the splits by themselves, and put them into the order of the alphabet, so that
+the viewer would open every concept with its attacks; what gathers concepts needs globs all the same.
 """
 
 from __future__ import annotations
