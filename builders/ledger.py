@@ -94,8 +94,8 @@ def text(rows: Mapping[str, Sequence[Published]], folder: Path = LEDGER, now: st
     for name, own in sorted(rows.items()):
         old = {i for ids in before for i in ids.get(name, ())}
         if new := sorted(row.id for row in own if row.id not in old):
-            lines.append(" ".join((name, *new)))
-    return "\n".join(lines) + "\n"
+            lines.append(" ".join((name, *new)) + "\n")
+    return "".join(lines)
 
 
 def _read(folder: Path) -> dict[str, dict[str, list[str]]]:
