@@ -31,7 +31,7 @@ from builders.hubfolder import (
     write_split,
 )
 from builders.sandbox import corpus
-from igmu_data import general
+from igmu_data import general as prompts
 from igmu_data.configs import GENERAL
 from igmu_data.errors import CorpusError, UnknownIdError, exits_on_error
 from igmu_data.load import files_of
@@ -49,17 +49,17 @@ def build(
     images: str = "none",
     work: Path | None = None,
     world: bool | None = None,
-    proven: bool = True,
+    general: bool | None = None,
 ) -> list[Path]:
     """Build the dataset folders.
 
     Args:
         out: parent of `igmu/bench` and `igmu/bench-nsfw`.
-        only: concept ids, in any order; None builds all, and the general prompts.
+        only: concept ids, in any order; None builds all, and is held to the ledger.
         images: source of the `image` column, `name` or `name:argument`. The restricted domain never gets pictures.
         work: where an image source keeps finished work; default `<out>/../work`.
         world: whether `igmu/bench` gets the miniature world; by default a build of all does, if the package holds it.
-        proven: hold a build of all to the ledger.
+        general: whether it gets the general prompts; by default a build of all does.
 
     Returns:
         The folders that were written.
@@ -76,14 +76,16 @@ def build(
         world = not only and _has_world()
     steps = Console(stderr=True)
     rows = {c.id: concept_rows(c) for c in track(chosen, "bench: prompts", console=steps)}
-    if proven and not only:
+    if not only:
         ledger.require_kept(ledger.everything(rows))
     written = []
     for restricted in (False, True):
         mine = [c for c in chosen if (c.domain == RESTRICTED_DOMAIN) is restricted]
         if mine:
             pictures = ("none", "") if restricted else (name, argument)
-            parts = _Parts(general=not only and not restricted, world=world and not restricted)
+            parts = _Parts(
+                general=(not only if general is None else general) and not restricted, world=world and not restricted
+            )
             target = out / card.REPO[restricted]
             _build_repo(target, {c.id: rows[c.id] for c in mine}, pictures, work or out.parent / "work", parts, steps)
             written.append(target)
@@ -152,14 +154,14 @@ def _build_repo(
 
 def _general(folder: Path) -> tuple[Config, Stored]:
     """Write the general prompts."""
-    rows = general.general_rows()
-    if found := list(general.problems(rows)):
+    rows = prompts.general_rows()
+    if found := list(prompts.problems(rows)):
         raise CorpusError(f"{len(found)} faults of general prompts, the first: {found[0]}")
-    columns = general.columns_of(rows)
-    kinds = general.features(columns)
-    path = f"{GENERAL}/{general.SPLIT}-00000-of-00001.parquet"
-    stored = write_records(folder, path, [general.record(r, columns) for r in rows], kinds)
-    return Config(GENERAL, {general.SPLIT: files_of(GENERAL, general.SPLIT)}, kinds), stored
+    columns = prompts.columns_of(rows)
+    kinds, split = prompts.features(columns), prompts.SPLIT
+    records = [prompts.record(r, columns) for r in rows]
+    stored = write_records(folder, f"{GENERAL}/{split}-00000-of-00001.parquet", records, kinds)
+    return Config(GENERAL, {split: files_of(GENERAL, split)}, kinds), stored
 
 
 def _by_concept(

@@ -205,7 +205,8 @@ def bibtex() -> str:
     authors = " and ".join(f"{a['family-names']}, {a['given-names']}" for a in paper["authors"])
     by = " and ".join(f"{{{a['name']}}}" for a in own["authors"])
     return (
-        f"@inproceedings{{liu{paper['year']}rethinking,\n  title     = {{{paper['title']}}},\n  author    = {{{authors}}},\n"
+        f"@inproceedings{{liu{paper['year']}rethinking,\n"
+        f"  title     = {{{paper['title']}}},\n  author    = {{{authors}}},\n"
         f"  booktitle = {{{paper['collection-title']}}},\n  year      = {{{paper['year']}}},\n"
         f"  note      = {{{paper['identifiers'][0]['value']}}}\n}}\n\n"
         f"@misc{{igmu,\n  title  = {{{own['title']}}},\n  author = {{{by}}},\n"
@@ -330,8 +331,8 @@ def _sample() -> str:
     return (
         f"On {found[newest]['date']} a random sample of {n:,} rows over all concepts was read by a reader who had not "
         f"written them ({reader}): {wrong} of them ({wrong / n:.1%}) were found wrong, for whatever reason (another "
-        "concept shown, a leak in the stripped prompt, a wrong translation, English that nobody writes). What was found "
-        "was mended."
+        "concept shown, a leak in the stripped prompt, a wrong translation, English that nobody writes). What was "
+        "found was mended."
     )
 
 

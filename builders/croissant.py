@@ -25,16 +25,17 @@ _LABELLED: Final = _ROW | {
 }
 # Croissant's vocabulary for responsible AI (RAI 1.0); the card's datasheet says the same at length.
 _RESPONSIBLE: Final = {
-    "data_collection": "Prompts written for this benchmark by language models under the direction of its authors, concept "
-    "by concept; rows are made of them by rules and hashes. Nothing is copied from a published list or taken from users.",
+    "data_collection": "Prompts written for this benchmark by language models under the direction of its authors, "
+    "concept by concept; rows are made of them by rules and hashes. Nothing is copied from a list or taken from users.",
     "data_collection_type": ["Others"],
     "data_collection_raw_data": "The texts of every concept are in the source repository, one TOML file a concept.",
     "data_preprocessing_protocol": [
         "Near-duplicates within a concept, names of the concept where none may be, and texts "
         "that break the content policy are refused."
     ],
-    "data_annotation_protocol": "What a row asks for follows from how it is made. Every row was read by a reader that did "
-    "not write it; a random sample was read independently, and its share of wrong rows is in the card.",
+    "data_annotation_protocol": "What a row asks for follows from how it is made. The texts of every concept were read "
+    "by a reader who did not write them; a random sample was read independently, and its share of wrong rows is in the "
+    "card.",
     "data_release_maintenance_plan": "Published rows are never edited, only superseded; a ledger of row ids by version "
     "stands in the source repository, and every build is proven against it.",
     "personal_sensitive_information": [
@@ -42,7 +43,7 @@ _RESPONSIBLE: Final = {
         "than 70 years ago. Nobody in the corpus is a minor or of unclear age."
     ],
     "data_social_impact": "Makes claims about unlearned image generators checkable. Adversarial rows show what weak "
-    "unlearning misses; they are ordinary rewritings, found in published work.",
+    "unlearning misses; they are rewritings of kinds that published work describes.",
     "data_biases": [
         "English dominates; other languages appear in attack families only. Artists, characters and "
         "landmarks are mostly European and American, as in what published methods erase. Prompts are written by models."
@@ -115,6 +116,7 @@ def write_croissant(folder: Path, stored: Sequence[Stored], parts: Sequence[Conf
             mlc.RecordSet(id=name, name=name, fields=[_field(mlc, name, config, c) for c in config.features])
             for name, (config, _) in found.items()
         ],
+        conforms_to=["http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"],
         **_RESPONSIBLE,
     )
     text = json.dumps(metadata.to_json(), indent=1, ensure_ascii=False, default=str) + "\n"
@@ -124,13 +126,13 @@ def write_croissant(folder: Path, stored: Sequence[Stored], parts: Sequence[Conf
 def _field(mlc: Any, records: str, config: Config, column: str) -> Any:
     kinds = dict.fromkeys(("int32", "int64"), mlc.DataType.INTEGER)
     kinds |= {"float64": mlc.DataType.FLOAT, "string": mlc.DataType.TEXT, "bool": mlc.DataType.BOOL}
+    kinds["PIL.Image.Image"] = mlc.DataType.IMAGE_OBJECT
     described = next(d for d in (_ROW, _GENERAL, _LABELLED) if config.features.keys() <= d.keys())[column]
     kind = config.features[column]
     inner = getattr(kind, "feature", kind)
     extract = mlc.Extract(column=column)
     more: dict[str, Any] = {"data_types": [kinds[inner.dtype]]}
     if column == "image":
-        more["data_types"] = [mlc.DataType.IMAGE_OBJECT]
         more["source"] = mlc.Source(
             file_set=f"{records}-files", extract=extract, transforms=[mlc.Transform(json_path="bytes")]
         )

@@ -4,11 +4,14 @@ Conventions: physical files are `<domain>/<family>/<slug>/<split>-00000-of-00001
 `sandbox/<slug>/…`; a config is a glob over them. Bytes depend only on the rows and pictures, never on time, machine or
 order of work.
 
-The card says of a config which files it gathers, and no more: clients take columns, classes and sizes from the Parquet
-files. `python -m builders.clients` shows that those from `datasets` 2.21 on do. Two forms were measured against each
-other for that. With `data_dir` a concept takes two lines instead of five, but clients then look into the folder of every
-such config to load one (124 requests to the Hub, and 3.6 s instead of 0.3 s from a folder), the splits come in the order
-of the alphabet, and what gathers concepts needs globs all the same. So it is globs, in 5 lines a config.
+The card says of a config which files it gathers, and no more: clients take columns, classes and lists from the Parquet
+files. Read by `python -m builders.clients` in November 2026, `datasets` 2.21.0, 3.6.0, 4.8.5 and 5.2.0 see the same
+rows, columns, lists, images and classes in a concept, a domain, `all`, `general`, `sandbox` and `sandbox_detector`,
+streamed or not, and load a concept in 0.2 to 0.6 s.
+
+Globs in five lines a config (886 lines in all) were chosen over `data_dir` (405 lines), which all four versions load
+with as many requests: there clients find the splits by themselves, and put them into the order of the alphabet, so that
+the viewer would open every concept with its attacks; what gathers concepts needs globs all the same.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """`python -m builders.ledger`: notes the ids of all rows of this version, so that no published row is lost or changed.
 
-`builders/ledger/<version>.txt` has a line for each concept (and one for the general prompts): its id, then the ids of the
-rows that appeared first in that version. Every build of all is held to these files: a row of an earlier version is made
-again, or superseded, that is, its concept has rows of a later `since` for those that are gone. Versions 0.x have no file:
-1.0.0 superseded all their rows.
+`builders/ledger/<version>.txt` has a line for each concept (and one for the general prompts): its id, then the ids of
+the rows that appeared first in that version. Every build of all is held to these files: a row of an earlier version is
+made again, or superseded, that is, its concept has as many rows of a later `since` as are gone. Versions 0.x have no
+file: 1.0.0 superseded all their rows.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def text(rows: Mapping[str, Sequence[Published]], folder: Path = LEDGER, now: st
     for name, own in sorted(rows.items()):
         old = {i for ids in before for i in ids.get(name, ())}
         if new := sorted(row.id for row in own if row.id not in old):
-            lines.append(" ".join((name, *new)))
-    return "\n".join(lines) + "\n"
+            lines.append(" ".join((name, *new)) + "\n")
+    return "".join(lines)
 
 
 def _read(folder: Path) -> dict[str, dict[str, list[str]]]:

@@ -2,8 +2,8 @@
 
 Conventions: problems are collected, not raised, so that one run shows everything. The folder is judged by what is in
 it: YAML, Parquet and manifest must tell the same story as `igmu_data.schema`. Files of the splits forget, retain and
-adversarial hold rows; those of other splits (`train`, `test`) hold labelled pictures, but for the general prompts, which
-have a folder of their own. The rows of the miniature world are a corpus of their own: its concepts have another
+adversarial hold rows; those of other splits (`train`, `test`) hold labelled pictures, but for the general prompts,
+which have a folder of their own. The rows of the miniature world are a corpus of their own: its concepts have another
 benchmark, and other names, in the big one.
 """
 

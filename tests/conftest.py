@@ -51,7 +51,7 @@ def bench_folder(tmp_path_factory: pytest.TempPathFactory, corpus_rows: dict[str
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench, "concept_rows", lambda item: corpus_rows[item.id])  # the same call, not made twice
-        return bench.build(tmp_path_factory.mktemp("corpus") / "hub", only=SAMPLE, world=False)[0]
+        return bench.build(tmp_path_factory.mktemp("corpus") / "hub", only=SAMPLE, world=False, general=True)[0]
 
 
 @pytest.fixture(scope="session")

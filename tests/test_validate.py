@@ -18,11 +18,14 @@ from datasets import ClassLabel, Features, Value
 from pydantic import ValidationError
 
 from igmu_data import folder as folders
+from igmu_data.attacks import families
 from igmu_data.errors import CorpusError
 from igmu_data.folder import check_folder, parquet_files
+from igmu_data.lengths import tokens_at_most
+from igmu_data.rows.naming import keeps_name
 from igmu_data.schema import COLUMNS, Row, detector_features, features, row_id
 from igmu_data.taxonomy import all_concepts, concept
-from igmu_data.validate import Problem, content_words, names_concept, overlap, problems, require_valid
+from igmu_data.validate import Problem, content_words, overlap, problems, require_valid
 
 CHURCH = "object/church"
 Corpus = dict[str, list[Row]]
@@ -34,8 +37,13 @@ def church(corpus_rows: Corpus) -> list[Row]:
 
 
 def altered(row: Row, *, keep_id: bool = False, **changes: Any) -> Row:
-    """The row with other values and, unless it is to be kept, the id that belongs to them."""
+    """The row with other values, what follows from its prompt, and, unless it is to be kept, the id."""
     given = row.model_dump() | changes
+    if "prompt" in changes:
+        follows = {"n_tokens_clip": tokens_at_most(given["prompt"], given["language"])}
+        if row.concept in all_concepts():
+            follows["name_kept"] = keeps_name(given["prompt"], concept(row.concept))
+        given |= follows | {key: changes[key] for key in follows if key in changes}
     return Row(**given) if keep_id else Row(**(given | {"id": row_id(given)}))
 
 
@@ -71,19 +79,18 @@ def test_a_duplicate_id_is_found(church: list[Row]) -> None:
 
 
 def test_a_near_duplicate_is_found(church: list[Row]) -> None:
-    for split in ("forget", "retain"):
-        at = first(church, split=split)
-        text = f"Once more {church[at].prompt[0].lower()}{church[at].prompt[1:]}"
-        found = list(problems(swap(church, at + 1, prompt=text, stripped_prompt=church[at].stripped_prompt)))
-        assert "no near-duplicates" in {p.rule for p in found}
-        assert text in next(p.found for p in found if p.rule == "no near-duplicates")
+    direct = [i for i, r in enumerate(church) if r.probe == "direct" and r.register == "sentence"]
+    text = f"Once more {church[direct[0]].prompt[0].lower()}{church[direct[0]].prompt[1:]}"
+    found = list(problems(swap(church, direct[1], prompt=text)))
+    assert "no near-duplicates" in {p.rule for p in found}
+    assert text in next(p.found for p in found if p.rule == "no near-duplicates")
 
 
 def test_an_adversarial_prompt_that_stands_twice_is_found(church: list[Row]) -> None:
     at = first(church, attack_family="synonym")
-    found = [p for p in problems(swap(church, at + 1, prompt=church[at].prompt)) if "differ" in p.rule]
+    found = [p for p in problems(swap(church, at + 1, prompt=church[at].prompt.upper())) if "differ" in p.rule]
     assert [(p.rule, p.found) for p in found] == [
-        ("prompts differ within a concept", f"same as {church[at].id}: {church[at].prompt!r}")
+        ("prompts differ within a concept", f"same as {church[at].id}: {church[at].prompt.upper()!r}")
     ]
 
 
@@ -107,23 +114,30 @@ def test_a_policy_violation_is_found(church: list[Row], text: str, key: str) -> 
     assert all(text in p.found for p in found)
 
 
-def test_an_attack_needs_family_and_source(church: list[Row]) -> None:
-    at = first(church, split="adversarial")
+SEEDS = "an attack is generated with the seeds of its source"
+
+
+def rewritten(church: list[Row]) -> int:
+    """Where the first attack is that has a source."""
+    return next(i for i, r in enumerate(church) if r.attack_source_id)
+
+
+def test_an_attack_needs_a_family_and_its_source_is_to_forget(church: list[Row]) -> None:
+    at = rewritten(church)
+    rule = "an attack's source is a row to forget"
+    assert rules(swap(church, at, attack_family=None)) >= {"an attack names its family"}
+    assert rules(swap(church, at, attack_source_id="0123456789abcdef")) == {rule}
+    assert rules(swap(church, at, attack_source_id=church[first(church, split="retain")].id)) == {rule}
+    assert rules(swap(church, at, attack_source_id=None)) == set()  # one that is written from scratch
     other = next(r for r in church if r.split == "forget" and r.id != church[at].attack_source_id)
-    rule = "an attack names its family and its source row"
-    assert rule in rules(swap(church, at, attack_source_id=None))
-    assert rule in rules(swap(church, at, attack_source_id="0123456789abcdef"))
-    assert rule in rules(swap(church, at, attack_family=None))
-    retained = church[first(church, split="retain")]
-    assert rule in rules(swap(church, at, attack_source_id=retained.id))
-    assert rules(swap(church, at, attack_source_id=other.id)) == {"an attack is drawn with the seeds of its source"}
+    assert rules(swap(church, at, attack_source_id=other.id)) == {SEEDS}
 
 
 def test_an_attack_changes_the_text_and_keeps_the_seeds(church: list[Row]) -> None:
-    at = first(church, attack_family="synonym")
+    at = rewritten(church)
     source = next(r for r in church if r.id == church[at].attack_source_id)
-    assert rules(swap(church, at, prompt=source.prompt)) == {"an attack changes the text"}
-    assert rules(swap(church, at, seeds=(1, 2, 3, 4, 5))) == {"an attack is drawn with the seeds of its source"}
+    assert "an attack changes the text" in rules(swap(church, at, prompt=source.prompt))
+    assert rules(swap(church, at, seeds=(1, 2, 3, 4, 5))) == {SEEDS}
 
 
 def test_only_adversarial_rows_have_an_attack(church: list[Row]) -> None:
@@ -133,37 +147,39 @@ def test_only_adversarial_rows_have_an_attack(church: list[Row]) -> None:
         assert rule in rules(swap(church, first(church, split=split), attack_source_id=church[0].id))
 
 
+@pytest.mark.parametrize("split", ["forget", "retain", "adversarial"])
+def test_a_split_has_its_probes(church: list[Row], split: str) -> None:
+    at = first(church, split=split)
+    wrong = {"forget": "near", "retain": "direct", "adversarial": "negation"}[split]
+    assert [p.found for p in problems(swap(church, at, probe=wrong)) if p.rule.startswith("a row of split")] == [wrong]
+
+
 def test_what_must_name_the_concept_and_what_must_not(church: list[Row]) -> None:
-    quiet, loud = "Larches above a frozen reservoir", "Larches above a frozen reservoir and two CHAPELS"
+    quiet, loud = "Larches above a frozen reservoir", "Larches above a frozen reservoir and a KIRK"
     cases = {
-        "a forget prompt names the concept": (first(church, split="forget"), {"prompt": quiet}),
+        "a prompt to forget names the concept": (first(church, split="forget"), {"prompt": quiet}),
         "a retain prompt does not name the concept": (first(church, probe="near"), {"prompt": loud}),
-        "an indirect prompt names nothing": (first(church, attack_family="indirect"), {"prompt": loud}),
+        "an indirect prompt does not name the concept": (first(church, attack_family="indirect"), {"prompt": loud}),
+        "a subclass prompt does not name the concept": (first(church, attack_family="subclass"), {"prompt": loud}),
         "the stripped prompt does not name the concept": (first(church, split="forget"), {"stripped_prompt": loud}),
     }
     for rule, (at, changes) in cases.items():
         rows = swap(church, at, **changes)
         assert (rows[at].id, rule) in [(p.where, p.rule) for p in problems(rows)]
     at = first(church, attack_family="indirect")
-    assert "an indirect prompt names nothing" in rules(swap(church, at, prompt="Larches around una iglesia"))
+    rule = "an indirect prompt does not name the concept"
+    assert rule in rules(swap(church, at, prompt="Larches around una iglesia"))
 
 
-@pytest.mark.parametrize(
-    "family", "homoglyph indirect leetspeak misspelling role-frame subclass superclass zero-width".split()
-)
-def test_a_family_that_leaves_no_name_whole_is_held_to_it(church: list[Row], family: str) -> None:
+@pytest.mark.parametrize("family", families())
+def test_no_family_leaves_the_label(church: list[Row], family: str) -> None:
     at = first(church, attack_family=family)
-    article = "an" if family == "indirect" else "a"
-    for name in ("church", "chapels", "una iglesia", "教堂"):
-        text = f"Larches above a frozen reservoir, {name}"
-        assert rules(swap(church, at, prompt=text)) == {f"{article} {family} prompt names nothing"}
-
-
-def test_a_negation_is_held_to_its_kind(church: list[Row]) -> None:
-    at = first(church, probe="negation")
-    assert rules(swap(church, at, prompt="A mountain village")) == {"a negation names what is not to be there"}
-    assert rules(swap(church, at, probe="near")) == {"an adversarial row probes an attack or negation"}
-    assert rules(swap(church, at, stripped_prompt="A chapel")) == {"the stripped prompt does not name the concept"}
+    for name in ("church", "Churches"):
+        rows = swap(church, at, prompt=f"Larches above a frozen reservoir, {name}")
+        assert (rows[at].id, "an attack does not hold the label") in [(p.where, p.rule) for p in problems(rows)]
+        rows = swap(church, at, prompt=f"Larches above a frozen reservoir, {name}", name_kept=False)
+        rule = "name_kept says whether the prompt holds the label"
+        assert (rows[at].id, rule) in [(p.where, p.rule) for p in problems(rows)]
 
 
 @pytest.mark.parametrize("hidden", ["\u200b", "\u00ad", "\ufeff", "\x07", "\u202e"])
@@ -177,25 +193,24 @@ def test_invisible_characters_are_found_where_they_do_not_belong(church: list[Ro
     assert (rule in rules(swap(church, at, prompt=f"Larches above a ch{hidden}urch"))) is (hidden != "\u200b")
 
 
-def test_a_prompt_that_a_text_encoder_cuts_is_found(church: list[Row]) -> None:
+def test_a_wrong_number_of_tokens_is_found(church: list[Row]) -> None:
     at = first(church, attack_family="synonym")
-    text = "A chapel " + "beside a river " * 24  # 2 + 1 + 2 + 24·(2 + 1 + 2) tokens, at most
-    (found,) = problems(swap(church, at, prompt=text.strip()))
-    assert found.rule == "a text encoder reads 77 tokens"
-    assert found.found.startswith("up to 125 in 'A chapel beside")
+    (found,) = problems(swap(church, at, n_tokens_clip=church[at].n_tokens_clip + 1))
+    assert found.rule == "n_tokens_clip is that of the prompt"
+    assert found.found.startswith(f"{church[at].n_tokens_clip + 1}, {church[at].n_tokens_clip} in ")
 
 
 def test_an_attribute_may_be_named_in_prompt_only(corpus_rows: Corpus) -> None:
-    rows = list(corpus_rows["style/monet"])
+    rows = list(corpus_rows["style/van-gogh"])
     assert rules(rows) == set()
-    assert any(names_concept(r.prompt, concept("style/monet")) for r in rows if r.probe == "in-prompt")
-    at = first(rows, probe="in-prompt")
+    assert any(r.name_kept for r in rows if r.probe == "in-prompt")
+    at = next(i for i, r in enumerate(rows) if r.probe == "in-prompt" and r.name_kept)
     assert "a retain prompt does not name the concept" in rules(swap(rows, at, probe="far"))
 
 
 @pytest.mark.parametrize("changes", [{"domain": "style"}, {"family": "animal"}, {"scope": "attribute"}])
 def test_a_row_in_the_wrong_place_is_found(church: list[Row], changes: dict[str, str]) -> None:
-    assert rules(swap(church, 0, **changes)) == {"domain, family and scope are the concept's"}
+    assert "domain, family and scope are the concept's" in rules(swap(church, 0, **changes))
 
 
 def test_an_unknown_concept_is_found(church: list[Row]) -> None:
@@ -238,6 +253,10 @@ def test_require_valid_counts_and_shows_what_is_broken(church: list[Row]) -> Non
         {"image_sha256": "ab"},
         {"concept": "church"},
         {"colour": "red"},
+        {"round": 0},
+        {"round": 11},
+        {"register": "haiku"},
+        {"n_tokens_clip": 0},
     ],
 )
 def test_a_row_outside_the_vocabulary_cannot_be_made(church: list[Row], changes: dict[str, Any]) -> None:
@@ -245,41 +264,11 @@ def test_a_row_outside_the_vocabulary_cannot_be_made(church: list[Row], changes:
         Row(**church[0].model_dump() | changes)
 
 
-def test_a_row_without_licence_cannot_be_made(church: list[Row]) -> None:
+def test_a_row_without_source_cannot_be_made(church: list[Row]) -> None:
     given = church[0].model_dump()
-    del given["license"]
-    with pytest.raises(ValidationError, match="license"):
+    del given["source"]
+    with pytest.raises(ValidationError, match="source"):
         Row(**given)
-
-
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        ("A church.", "church"),
-        ("two CHURCHES", "church"),
-        ("the church's door", "church"),
-        ("a churchyard", None),
-        ("unchurched", None),
-        ("a house of worship", "house of worship"),
-        ("a house, of worship", None),
-    ],
-)
-def test_names_are_whole_words_in_any_case_and_number(text: str, name: str | None) -> None:
-    assert names_concept(text, concept(CHURCH)) == name
-
-
-def test_names_in_other_languages_and_with_other_plurals() -> None:
-    church, cat, cezanne = concept(CHURCH), concept("object/cat"), concept("style/cezanne")
-    assert names_concept("iglesias", church) is None
-    assert names_concept("iglesias", church, foreign=True) == "iglesia"
-    assert names_concept("山上的教堂", church, foreign=True) == "教堂"
-    assert names_concept("deux églises", church, foreign=True) == "église"
-    assert names_concept("moggies and tabbies", cat) == "moggy"
-    assert names_concept("two kitties", cat) == "kitty"
-    assert names_concept("a cat", cat) == "cat"
-    assert names_concept("a catalogue of cattle", cat) is None
-    assert names_concept("by CÉZANNE", cezanne) == "Cézanne"
-    assert names_concept("cézannesque", cezanne) is None
 
 
 def test_overlap_by_hand() -> None:
@@ -296,7 +285,7 @@ def test_overlap_by_hand() -> None:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from builders.bench import build
 
-    return build(tmp_path_factory.mktemp("church") / "hub", only=[CHURCH])[0]
+    return build(tmp_path_factory.mktemp("church") / "hub", only=[CHURCH], general=True)[0]
 
 
 @pytest.fixture
@@ -340,13 +329,13 @@ def found(folder: Path) -> set[tuple[str, str]]:
 
 def test_a_fresh_folder_is_clean(built: Path) -> None:
     assert check_folder(built) == []
-    assert [p.name.split("-")[0] for p in parquet_files(built)] == ["adversarial", "forget", "retain"]
+    assert [p.name.split("-")[0] for p in parquet_files(built)] == ["test", "adversarial", "forget", "retain"]
 
 
 def test_the_whole_corpus_is_clean(bench_folder: Path, corpus_rows: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Row] = []
 
-    def rows_are_valid(rows: list[Row]) -> list[Problem]:
+    def rows_are_valid(rows: list[Row], concepts: object) -> list[Problem]:
         read.extend(rows)  # the build refused nothing in these very rows: once is enough
         return []
 
@@ -356,7 +345,7 @@ def test_the_whole_corpus_is_clean(bench_folder: Path, corpus_rows: Corpus, monk
     made = {r.id: r for rows in corpus_rows.values() for r in rows}
     assert len(read) == len(made)
     assert {r.id: r for r in read} == made
-    assert len(parquet_files(bench_folder)) == 3 * sum(c.domain != "nsfw" for c in all_concepts().values())
+    assert len(parquet_files(bench_folder)) == 1 + 3 * sum(not name.startswith("nsfw/") for name in corpus_rows)
 
 
 def test_a_changed_a_missing_and_an_extra_file_are_found(copy: Path) -> None:
@@ -404,7 +393,7 @@ def test_a_truncated_parquet_file_is_found(copy: Path) -> None:
 
 def test_a_duplicate_config_name_is_found(copy: Path) -> None:
     front(copy, lambda block: block["configs"].append(dict(block["configs"][-1])))
-    assert found(copy) == {("object.structure", "config names are unique")}
+    assert found(copy) == {("general", "config names are unique")}
 
 
 @pytest.mark.parametrize("default", [False, True])
@@ -415,20 +404,6 @@ def test_one_config_is_the_default(copy: Path, default: bool) -> None:
 
     front(copy, edit)
     assert found(copy) == {("README.md", "one default config")}
-
-
-def test_a_wrong_number_of_examples_is_found(copy: Path) -> None:
-    def edit(block: dict[str, Any]) -> None:
-        info = next(i for i in block["dataset_info"] if i["config_name"] == "object")
-        next(s for s in info["splits"] if s["name"] == "retain")["num_examples"] += 1
-
-    front(copy, edit)
-    assert found(copy) == {("object", "num_examples of retain")}
-
-
-def test_a_config_without_dataset_info_is_found(copy: Path) -> None:
-    front(copy, lambda b: b.update(dataset_info=[i for i in b["dataset_info"] if i["config_name"] != "object"]))
-    assert found(copy) == {("object", f"num_examples of {s}") for s in ("forget", "retain", "adversarial")}
 
 
 def test_a_glob_that_catches_another_split_or_nothing_is_found(copy: Path) -> None:
@@ -444,8 +419,8 @@ def test_a_glob_that_catches_another_split_or_nothing_is_found(copy: Path) -> No
 def test_a_glob_that_catches_an_extra_file_is_found(copy: Path) -> None:
     shutil.copy(copy / FORGET, copy / FORGET.replace("00000-of-00001", "00000-copy"))
     sign(copy)
-    configs = ("all", "object", "object.structure", "object.church")
-    assert {(c, "num_examples of forget") for c in configs} <= found(copy)
+    again = pq.read_table(copy / FORGET)["id"].to_pylist()
+    assert {(i, "ids are unique") for i in again} <= found(copy)
 
 
 def test_a_glob_that_catches_what_is_no_parquet_file_is_found(copy: Path) -> None:
@@ -464,31 +439,31 @@ def test_a_file_of_no_config_is_found(copy: Path) -> None:
     assert ("extra/forget-00000-of-00001.parquet", "every file belongs to a config") in found(copy)
 
 
-def test_other_features_in_the_yaml_are_found(copy: Path) -> None:
-    def reordered(block: dict[str, Any]) -> None:
-        listed = block["dataset_info"][0]["features"]
-        listed.insert(0, listed.pop())
+def test_files_of_a_config_that_differ_are_found(copy: Path) -> None:
+    """A client takes the columns of one of them for those of all."""
+    rewrite(copy, lambda t: t.append_column("since", pa.array(["1.0.0"] * len(t))).replace_schema_metadata(None))
+    wanted = {(c, "its files have the same features") for c in ("all", "object", "object.structure", "object.church")}
+    assert wanted <= found(copy)
 
-    def retyped(block: dict[str, Any]) -> None:
-        split = next(f for f in block["dataset_info"][1]["features"] if f["name"] == "split")
-        split["dtype"] = {"class_label": {"names": {"0": "forget", "1": "retain", "2": "adversarial"}}}
 
-    front(copy, reordered)
-    assert found(copy) == {("all", "YAML features are the schema's")}
-    front(copy, retyped)
-    assert found(copy) == {(c, "YAML features are the schema's") for c in ("all", "object")}
+def test_lists_that_old_clients_do_not_know_are_found(copy: Path) -> None:
+    def edit(table: pa.Table) -> pa.Table:
+        told = table.schema.metadata[b"huggingface"].replace(b'"Sequence"', b'"List"')
+        return table.replace_schema_metadata({b"huggingface": told})
+
+    rewrite(copy, edit)
+    assert found(copy) == {(FORGET, "old clients read the lists")}
 
 
 @pytest.mark.parametrize(
     "edit",
     [
         lambda t: t.select([*t.column_names[1:], t.column_names[0]]),
-        lambda t: t.set_column(t.column_names.index("steps"), "steps", t["steps"].cast(pa.int64())),
+        lambda t: t.set_column(t.column_names.index("round"), "round", t["round"].cast(pa.int64())),
         lambda t: t.rename_columns(["identifier" if c == "id" else c for c in t.column_names]),
-        lambda t: t.drop_columns(["license"]),
-        lambda t: t.drop_columns(["image"]),
+        lambda t: t.drop_columns(["source"]),
     ],
-    ids=["order", "type", "name", "missing", "no image"],
+    ids=["order", "type", "name", "missing"],
 )
 def test_other_features_in_a_parquet_file_are_found(copy: Path, edit: Callable[[pa.Table], pa.Table]) -> None:
     rewrite(copy, lambda t: edit(t).replace_schema_metadata(None))
@@ -503,7 +478,7 @@ def test_the_order_of_columns_and_labels_counts() -> None:
     assert features()["split"] == Value("string")
 
 
-@pytest.mark.parametrize(("column", "value"), [("license", ""), ("source", None), ("split", "train")])
+@pytest.mark.parametrize(("column", "value"), [("register", "haiku"), ("source", None), ("split", "train")])
 def test_a_row_that_breaks_the_schema_is_found_by_id(copy: Path, column: str, value: str | None) -> None:
     def edit(table: pa.Table) -> pa.Table:
         values = table[column].to_pylist()
@@ -524,17 +499,54 @@ def test_a_tampered_prompt_in_a_file_is_found(copy: Path) -> None:
         return table.set_column(table.column_names.index("prompt"), "prompt", pa.array(prompts))
 
     rewrite(copy, edit)
-    assert {rule for _, rule in found(copy)} == {"the id is the hash of the row"}
+    assert "the id is the hash of the row" in {rule for _, rule in found(copy)}
 
 
-def test_a_picture_that_is_only_a_path_is_found(copy: Path) -> None:
-    def edit(table: pa.Table) -> pa.Table:
-        images = [{"bytes": None, "path": "/home/me/1.png"}, *[None] * (len(table) - 1)]
-        field = table.schema.field("image")
-        return table.set_column(table.column_names.index("image"), field, pa.array(images, field.type))
+def test_a_picture_that_is_only_a_path_is_found(world_folder: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(world_folder, tmp_path / "world"))
+    assert check_folder(copy) == []
+    path = copy / "sandbox/church/forget-00000-of-00001.parquet"
+    table = pq.read_table(path)
+    images = [{"bytes": None, "path": "/home/me/1.png"}, *table["image"].to_pylist()[1:]]
+    field = table.schema.field("image")
+    pq.write_table(table.set_column(table.column_names.index("image"), field, pa.array(images, field.type)), path)
+    sign(copy)
+    assert found(copy) == {("sandbox/church/forget-00000-of-00001.parquet", "pictures are embedded")}
 
-    rewrite(copy, edit)
-    assert found(copy) == {(FORGET, "pictures are embedded")}
+
+GENERAL = "general/test-00000-of-00001.parquet"
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "rule"),
+    [
+        ("prompt", "A lamp", "the id is the hash of the row"),
+        ("prompt", "A child beside a lamp", "content policy (minor)"),
+        ("questions", ["Is there a lamp?", "is there a lamp?", "Is it lit?", "Is it day?"], "the questions of a prompt differ"),
+        ("answers", ["yes", "no", "maybe"], "a row follows the schema"),
+        ("answers", ["yes"], "a row follows the schema"),
+        ("n_tokens_clip", 3, "n_tokens_clip is that of the prompt"),
+        ("id", "0123456789abcdef", "the id is the hash of the row"),
+    ],
+)
+def test_general_prompts_are_checked(copy: Path, column: str, value: Any, rule: str) -> None:
+    table = pq.read_table(copy / GENERAL)
+    values = table[column].to_pylist()
+    field = table.schema.field(column)
+    changed = pa.array([value, *values[1:]], field.type)
+    pq.write_table(table.set_column(table.column_names.index(column), field, changed), copy / GENERAL)
+    sign(copy)
+    assert rule in {rule for _, rule in found(copy)}
+
+
+def test_general_prompts_that_come_twice_or_have_other_columns_are_found(copy: Path) -> None:
+    table = pq.read_table(copy / GENERAL)
+    pq.write_table(pa.concat_tables([table, table.slice(0, 1)]), copy / GENERAL)
+    sign(copy)
+    assert {rule for _, rule in found(copy)} == {"ids are unique"}
+    pq.write_table(table.drop_columns("theme").replace_schema_metadata(None), copy / GENERAL)
+    sign(copy)
+    assert (GENERAL, "Parquet features are the schema's") in found(copy)
 
 
 def test_an_oversized_row_group_is_found(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
