@@ -522,7 +522,7 @@ GENERAL = "general/test-00000-of-00001.parquet"
     [
         ("prompt", "A lamp", "the id is the hash of the row"),
         ("prompt", "A child beside a lamp", "content policy (minor)"),
-        ("questions", ["Is there a lamp?", "is there a lamp?", "Is it lit?", "Is it day?"], "the questions of a prompt differ"),
+        ("questions", ["Is it lit?", "is it lit?", "Is it day?", "Is it night?"], "the questions of a prompt differ"),
         ("answers", ["yes", "no", "maybe"], "a row follows the schema"),
         ("answers", ["yes"], "a row follows the schema"),
         ("n_tokens_clip", 3, "n_tokens_clip is that of the prompt"),

@@ -19,9 +19,9 @@ from builders.benchmarks.timing import table
 from builders.writing.diversity import SAMPLE, distinct_n, sample, self_bleu
 from igmu_data.rows.concept import concept_rows
 from igmu_data.taxonomy import all_concepts
-from igmu_data.validate import content_words, overlap
+from igmu_data.validate import NEAR_DUPLICATE, content_words, overlap
 
-NEAR: Final = 0.6  # Jaccard index of content words above which two prompts are near-duplicates, as in the corpus' own rule
+NEAR: Final = NEAR_DUPLICATE  # Jaccard index of content words
 DOMAINS: Final = ("object", "style")  # ours again by these, since the others are read for objects and styles only
 HEAD: Final = (
     *("corpus", "concepts", "prompts", "compared a concept", "words", "self-BLEU-4", "distinct-2"),

@@ -71,7 +71,12 @@ def test_the_command_prints_ours_and_each_folder_for_each_size(
 
 @pytest.mark.parametrize(
     ("argument", "said"),
-    [("theirs", "give NAME=FOLDER"), ("=here", "give NAME=FOLDER"), ("x={}/none", "no text file"), ("x={}", "1 prompts")],
+    [
+        ("theirs", "give NAME=FOLDER"),
+        ("=here", "give NAME=FOLDER"),
+        ("x={}/none", "no text file"),
+        ("x={}", "1 prompts"),
+    ],
 )
 def test_what_cannot_be_measured_is_said(
     argument: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
