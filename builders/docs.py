@@ -162,8 +162,8 @@ def concepts() -> str:
         "# Concepts\n\nDomain, family, concept. *Near* are its siblings, things that look like it, whether they are "
         "concepts themselves or not: over-erasure shows there first. A concept's scope is `subject` (what the image is "
         "of) or `attribute` (a property of an image whose rest must stay). Each concept is a config: `object/church` "
-        f"is `object.church`. That tasks form a hierarchy is the paper's; the domains {listed} and all families are this "
-        "corpus' own reading ([taxonomy](../taxonomy.md)). Beside them the config `general` holds 1,000 prompts that "
+        f"is `object.church`. That tasks form a hierarchy is the paper's; the domains {listed} and all families are "
+        "this corpus' own reading ([taxonomy](../taxonomy.md)). Beside them the config `general` holds 1,000 prompts that "
         "nobody unlearns, with yes/no questions."
     ]
     for domain in taxonomy.domains():

@@ -28,7 +28,8 @@ OF_STYLE: Final = {"sentence": 8, "short": 3, "tags": 5, "long": 4}
 LEAST: Final = {"superclasses": 4, "companions": 10, "cues": 3, "misspellings": 25, "leetspeak": 25, "indirect": 25}
 KEYS: Final = (
     "label plural article pos family scope since license source dates imagenet synonyms superclasses companions absent "
-    "cues misspellings leetspeak translations names scenes siblings indirect subclasses without adjective multilingual far"
+    "cues misspellings leetspeak translations names scenes siblings indirect subclasses without adjective multilingual "
+    "far"
 ).split()
 CELLS: Final = frozenset((*families(), *ASIDE))
 _NOT_ENGLISH: Final = (*("translations", "names", "multilingual", "misspellings", "leetspeak", "source", "without"),)
