@@ -48,7 +48,7 @@ NONE_OF_IT: Final = (
 )
 _THE: Final = re.compile(r"^[Tt]he \{name\}")
 TOGETHER: Final = (
-    "{a} with {other}",
+    "{a} and {other}",
     "{a} next to {other}",
     "{other} in the foreground and {a} behind it",
     "{a} on the left, {other} on the right",
