@@ -163,8 +163,8 @@ def concepts() -> str:
         "concepts themselves or not: over-erasure shows there first. A concept's scope is `subject` (what the image is "
         "of) or `attribute` (a property of an image whose rest must stay). Each concept is a config: `object/church` "
         f"is `object.church`. That tasks form a hierarchy is the paper's; the domains {listed} and all families are "
-        "this corpus' own reading ([taxonomy](../taxonomy.md)). Beside them the config `general` holds 1,000 prompts that "
-        "nobody unlearns, with yes/no questions."
+        "this corpus' own reading ([taxonomy](../taxonomy.md)). Beside them the config `general` holds 1,000 "
+        "prompts that nobody unlearns, with yes/no questions."
     ]
     for domain in taxonomy.domains():
         rows = [

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from builders.writing.diversity import distinct_n, self_bleu
 from igmu_data.attacks import families
 from igmu_data.rows.concept import concept_rows
+from igmu_data.rows.scenes import STYLE
 from igmu_data.schema import ASIDE, Row
 from igmu_data.taxonomy import Concept, all_concepts
 from igmu_data.validate import problems as invariants
 
 ROWS = 700
 NEAR, FAR, CELL = 100, 60, 40
-BLEU, DISTINCT = 0.42, 0.55
+BLEU, DISTINCT, FRAME = 0.42, 0.55, 0.05
 
 
 def problems(concept: Concept, rows: Sequence[Row]) -> Iterator[str]:
@@ -42,8 +43,20 @@ def problems(concept: Concept, rows: Sequence[Row]) -> Iterator[str]:
         yield f"self-BLEU-4 {bleu:.3f}"
     if (share := distinct_n(prompts, 2)) < DISTINCT:
         yield f"distinct-2 {share:.3f}"
+    yield from frames(concept, rows)
     yield from map(str, invariants(rows))
     yield from rounds(rows)
+
+
+def frames(concept: Concept, rows: Sequence[Row]) -> Iterator[str]:
+    """Frames around a scene, or a companion, that come too often among the rows to forget."""
+    forget = [r for r in rows if r.split == "forget"]
+    found: Counter[str] = Counter()
+    for row in forget:
+        if row.probe != "direct" or concept.domain == STYLE:
+            text, scene = row.prompt.casefold(), row.stripped_prompt.casefold().rstrip(".")
+            found[text.replace(scene, "@") if scene in text else text] += 1
+    yield from (f"{n} of {len(forget)} rows in {f!r}" for f, n in found.items() if n > FRAME * len(forget))
 
 
 def rounds(rows: Sequence[Row]) -> Iterator[str]:
