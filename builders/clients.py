@@ -20,7 +20,7 @@ from igmu_data.markdown import table
 
 CONFIGS: Final = ("object.church", "object", "all", "general", "sandbox", "sandbox_detector")
 _SCRIPT: Final = """
-import json, sys, time
+import json, os, sys, time
 import datasets
 datasets.disable_progress_bars()
 out = {"datasets": datasets.__version__}
@@ -41,7 +41,8 @@ for config in sys.argv[2:]:
         out[config] = told | {"seconds": seconds}
     except Exception as error:
         out[config] = {"error": f"{type(error).__name__}: {error}"}
-print(json.dumps(out))
+print(json.dumps(out), flush=True)
+os._exit(0)  # a stream that is given up leaves a thread of pyarrow, which can abort the interpreter's exit
 """
 
 

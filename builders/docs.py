@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from igmu_data import attacks, imports, schema, taxonomy
+from igmu_data import attacks, general, imports, schema, taxonomy
 from igmu_data.errors import CorpusError, exits_on_error
 from igmu_data.markdown import table
 from igmu_metrics import registry
@@ -183,11 +183,16 @@ def _near(item: taxonomy.Concept) -> str:
 
 
 def columns() -> str:
-    """The row of the corpus."""
-    rows = [[f"`{k}`", escaped(f.description or "")] for k, f in schema.Row.model_fields.items()]
+    """The row of the corpus, and the general prompt."""
+    of_row, of_prompt = (
+        table(["column", "meaning"], [[f"`{k}`", escaped(f.description or "")] for k, f in model.model_fields.items()])
+        for model in (schema.Row, general.GeneralRow)
+    )
     return (
-        "# Columns of the corpus\n\nOne row is one prompt of one concept's benchmark. `image` holds a picture where "
-        "the build has one.\n\n" + table(["column", "meaning"], rows)
+        "# Columns of the corpus\n\nOne row is one prompt of one concept's benchmark. Beside these columns `image` "
+        "holds an image of the first seed where the build has one. On the Hub a column is left out where every row of the "
+        f"repository has its default.\n\n{of_row}\n\n## General prompts\n\nThe config `general`, split "
+        f"`{general.SPLIT}`: `igmu_data.load.load_bench('general')`.\n\n{of_prompt}"
     )
 
 

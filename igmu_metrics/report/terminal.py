@@ -58,7 +58,8 @@ def concepts(domain: str | None = None) -> Table:
         if domain in (None, item.domain):
             table.add_row(item.id, item.config, item.family, item.scope, item.label)
     if domain is None:
-        table.caption = f"In the sandbox: {', '.join(configs.sandbox_configs())}"
+        sandbox = ", ".join(configs.sandbox_configs())
+        table.caption = f"Of no concept, with yes/no questions: {configs.GENERAL}. In the sandbox: {sandbox}"
     return table
 
 

@@ -35,7 +35,7 @@ def build_folders(out: Path, world: Path | None = None) -> Path:
     from builders import bench, spaces
 
     with in_place(world):
-        bench.build(out, only=CONCEPTS, world=world is not None)
+        bench.build(out, only=CONCEPTS, world=world is not None, general=True)
     for name in spaces.names():
         spaces.write(name, out / "igmu" / name, manifest=True)
     return out

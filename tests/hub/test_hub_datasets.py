@@ -97,6 +97,7 @@ def test_every_config_and_split(folders: Path, hub: Hub, client: Client) -> None
     for name, under in globs.items():
         assert found["sizes"][name] == {split: len(ids(bench, split, under)) for split in SPLITS}, name
     assert found["sizes"]["sandbox_detector"] == RENDERS
+    assert found["sizes"]["general"] == {"test": 1000}
     assert found["streamed"] == found["sizes"]
     assert found["default"] == "all"
 
