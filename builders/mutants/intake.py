@@ -210,6 +210,22 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "what shall stay is judged by whether it shows what shall go",
     ),
     Mutation(
+        "superclass-not-judged",
+        _EVALUATION,
+        'kept = (table["split"] == "retain") & ~np.isin(known["probe"], ASIDE)',
+        'kept = table["split"] == "retain"',
+        ("tests/test_evaluation.py::test_what_is_counted_by_itself_is_judged_for_the_target",),
+        "images of something wider are looked at for nothing",
+    ),
+    Mutation(
+        "far-is-near",
+        _EVALUATION,
+        'table["own_concept"][table["probe"] == "near"]',
+        'table["own_concept"][table["split"] == "retain"]',
+        ("tests/test_evaluation.py::test_what_is_near_is_what_the_rows_say",),
+        "near retain accuracy is of all that shall stay",
+    ),
+    Mutation(
         "label-not-checked",
         "igmu_metrics/detectors/labels.py",
         "    if not 0 <= value <= 1:  # false for NaN, too",

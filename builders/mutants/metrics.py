@@ -47,6 +47,17 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "retain accuracy is that of the concepts with most images",
     ),
     Mutation(
+        "unjudged-labels-pass",
+        f"{_ROOM}/_rows.py",
+        "lost = [label for label in labels if label not in judged]",
+        "lost: list[str] = []",
+        (
+            "tests/metrics/test_concept_accuracy.py::test_labels_of_which_nothing_could_be_judged_are_counted_and_named",
+            "tests/metrics/test_forget_score.py::test_own_concepts_of_which_nothing_could_be_judged_are_named",
+        ),
+        "a detector that knows one near label of ten looks as if it had judged all",
+    ),
+    Mutation(
         "near-is-far-too",
         f"{_ROOM}/concept_accuracy.py",
         '& ~is_near, "a far label"',
