@@ -23,6 +23,7 @@ from igmu_data.validate import NEAR_DUPLICATE, content_words, overlap
 
 NEAR: Final = NEAR_DUPLICATE  # Jaccard index of content words
 DOMAINS: Final = ("object", "style")  # ours again by these, since the others are read for objects and styles only
+SENTENCES: Final = ("sentence", "long")  # registers of ours that are like most prompts of the others
 HEAD: Final = (
     *("corpus", "concepts", "prompts", "compared a concept", "words", "self-BLEU-4", "distinct-2"),
     *("near-duplicate pairs", "exact duplicates", "same opening"),
@@ -88,11 +89,14 @@ def read(folder: Path) -> Prompts:
     return found
 
 
-def ours() -> dict[str, list[str]]:
-    """The prompts of our direct rows by concept."""
+def ours() -> dict[str, Prompts]:
+    """The prompts of our direct rows by concept: all, those of objects and of styles, and those in whole sentences."""
+    rows = {c.id: [row for row in concept_rows(c) if row.probe == "direct"] for c in all_concepts().values()}
+    every = {concept: [row.prompt for row in own] for concept, own in rows.items()}
     return {
-        concept.id: [row.prompt for row in concept_rows(concept) if row.probe == "direct"]
-        for concept in all_concepts().values()
+        "igmu": every,
+        **{f"igmu, {d}s": {k: v for k, v in every.items() if k.startswith(f"{d}/")} for d in DOMAINS},
+        "igmu, whole sentences": {k: [r.prompt for r in own if r.register in SENTENCES] for k, own in rows.items()},
     }
 
 
@@ -113,11 +117,7 @@ def main() -> None:
             others[name] = read(Path(folder))
         except (ValueError, OSError) as error:
             parser.error(str(error))
-    own = ours()
-    corpora: dict[str, Prompts] = {"igmu": own}
-    for domain in DOMAINS:
-        corpora[f"igmu, {domain}s"] = {k: v for k, v in own.items() if k.startswith(f"{domain}/")}
-    corpora |= others
+    corpora = ours() | others
     for n in given.n:
         print(table(list(HEAD), [measured(name, concepts, n) for name, concepts in corpora.items()]))
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from builders.benchmarks import corpora
 
+ROOT = Path(__file__).parents[2]
 ALIKE = ["a red church on the hill", "a red church on the hill", "a red church at dawn", "snow over the old church"]
 UNLIKE = ["two dogs asleep", "dog swims ashore", "wet paws, muddy floor"]
 
@@ -59,14 +61,13 @@ def test_every_corpus_is_cut_to_the_same_number_of_prompts() -> None:
 def test_the_command_prints_ours_and_each_folder_for_each_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own = {"object/church": ALIKE, "style/monet": UNLIKE, "landmark/tower": UNLIKE}
-    monkeypatch.setattr(corpora, "ours", lambda: own)
+    monkeypatch.setattr(corpora, "ours", lambda: {"igmu": {"object/church": ALIKE}})
     at = folder(tmp_path / "theirs", dog=UNLIKE)
     monkeypatch.setattr(sys, "argv", ["corpora", f"theirs={at}", "--n", "56", "2"])
     corpora.main()
     lines = capsys.readouterr().out.splitlines()
     names = [line.split("|")[1].strip() for line in lines if line.startswith("|")]
-    assert [n for n in names if "igmu" in n or n == "theirs"] == ["igmu", "igmu, objects", "igmu, styles", "theirs"] * 2
+    assert [n for n in names if "igmu" in n or n == "theirs"] == ["igmu", "theirs"] * 2
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,23 @@ def test_what_cannot_be_measured_is_said(
 
 
 def test_ours_are_the_direct_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    church = corpora.all_concepts()["object/church"]
-    monkeypatch.setattr(corpora, "all_concepts", lambda: {church.id: church})
-    prompts = corpora.ours()[church.id]
-    assert len(prompts) == len(set(prompts)) >= 56
+    known = corpora.all_concepts()
+    chosen = {k: known[k] for k in ("object/church", "style/monet", "attribute/beard")}
+    monkeypatch.setattr(corpora, "all_concepts", lambda: chosen)
+    found = corpora.ours()
+    assert {name: list(concepts) for name, concepts in found.items()} == {
+        "igmu": list(chosen),
+        "igmu, objects": ["object/church"],
+        "igmu, styles": ["style/monet"],
+        "igmu, whole sentences": list(chosen),
+    }
+    church = found["igmu"]["object/church"]
+    assert len(church) == len(set(church)) >= 56
+    assert set(found["igmu, whole sentences"]["object/church"]) < set(church)
+
+
+def test_the_page_gives_the_errors_of_the_newest_sample() -> None:
+    samples = [tomllib.loads(path.read_text()) for path in (ROOT / "builders/review/read").glob("sample-*.toml")]
+    newest = max(samples, key=lambda sample: sample["date"])
+    said = f"{len(newest['wrong'])} of {newest['n_read']} rows wrong"
+    assert said in (ROOT / "docs" / "comparison.md").read_text()
