@@ -70,6 +70,7 @@ def _draw(folder: Path, chosen: Sequence[Row]) -> None:
 
 def _meadow(path: Path, seed: int, church: bool, shown: bool) -> None:
     image = Image.new("RGB", (_SIDE, _SIDE), (120 + seed % 60, 170, 220))
+    image.putpixel((0, 0), (seed % 256, seed // 256 % 256, seed // 65536 % 256))  # no two seeds look the same
     pen = ImageDraw.Draw(image)
     pen.rectangle((0, 60, _SIDE, _SIDE), fill=(90, 140 + seed % 50, 70))
     x = 20 + seed % 40
