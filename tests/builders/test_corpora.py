@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from builders.benchmarks import corpora
+from igmu_data.taxonomy import all_concepts
 
 ROOT = Path(__file__).parents[2]
 ALIKE = ["a red church on the hill", "a red church on the hill", "a red church at dawn", "snow over the old church"]
@@ -91,7 +92,7 @@ def test_what_cannot_be_measured_is_said(
 
 
 def test_ours_are_the_direct_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = corpora.all_concepts()
+    known = all_concepts()
     chosen = {k: known[k] for k in ("object/church", "style/monet", "attribute/beard")}
     monkeypatch.setattr(corpora, "all_concepts", lambda: chosen)
     found = corpora.ours()
