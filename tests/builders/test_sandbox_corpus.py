@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from datasets import load_dataset
 from PIL import Image
 from world_corpus import ORIGIN, RENDERS, in_place, picture_of
 
-from builders import bench
+from builders import bench, ledger
 from builders.sandbox import corpus
 from builders.sandbox.corpus import task_rows
 from builders.sources import Picture, renders
@@ -220,7 +221,7 @@ def test_the_card_describes_it(built: Path) -> None:
     assert "### Miniature world\n" in text
     assert "542 prompts (160 forget, 152 retain, 230 adversarial)" in text
     assert "`sandbox_detector`: 36 train and 18 test renders" in text
-    assert "{{" not in text
+    assert not re.search(r"\{\{\w+\}\}", text)
     assert "\n\n\n" not in text
     tasks = yaml.safe_load((built / "eval.yaml").read_text())["tasks"]
     assert [t["config"] for t in tasks] == ["all", "object"]
@@ -280,11 +281,15 @@ def test_a_build_of_all_has_the_world_if_the_package_does(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[tuple[str, bool]] = []
-    monkeypatch.setattr(bench, "_build_repo", lambda target, *_, world, **__: asked.append((target.name, world)))
+    monkeypatch.setattr(bench, "concept_rows", lambda _: [])
+    monkeypatch.setattr(ledger, "require_kept", lambda _: None)
+    monkeypatch.setattr(
+        bench, "_build_repo", lambda target, rows, images, work, parts, _: asked.append((target.name, parts.world))
+    )
     bench.build(tmp_path)
     bench.build(tmp_path, only=[CHURCH])
     bench.build(tmp_path, world=False)
-    assert capsys.readouterr().err == ""
+    assert "without the miniature world" not in capsys.readouterr().err
     monkeypatch.setenv("IGMU_SANDBOX", str(tmp_path))
     bench.build(tmp_path)
     assert asked == [
@@ -383,14 +388,14 @@ def test_a_row_of_the_big_corpus_in_the_world_is_found(copy: Path) -> None:
     assert "in both corpora" in {p.found for p in check_folder(copy)}
 
 
-def test_other_classes_in_the_yaml_are_found(copy: Path) -> None:
-    card = copy / "README.md"
-    text = card.read_text(encoding="utf-8")
-    swapped = text.replace("'3': cat", "'3': chair_").replace("'4': chair", "'4': cat").replace("chair_", "chair")
-    assert swapped != text
-    card.write_text(swapped, encoding="utf-8")
-    found = {(p.where, p.rule) for p in check_folder(copy)} - {("README.md", "the SHA-256 is the manifest's")}
-    assert found == {(name, "classes are those of the YAML") for name in (TRAIN, TEST)}
+def test_other_classes_in_one_of_two_files_are_found(copy: Path) -> None:
+    table = pq.read_table(copy / TEST)
+    told = table.schema.metadata[b"huggingface"]
+    swapped = told.replace(b'"cat", "chair"', b'"chair", "cat"')
+    assert swapped != told
+    pq.write_table(table.replace_schema_metadata({b"huggingface": swapped}), copy / TEST)
+    found = {(p.where, p.rule) for p in check_folder(copy)} - {(TEST, "the SHA-256 is the manifest's")}
+    assert found == {("sandbox_detector", "its files have the same features")}
 
 
 def test_forbidden_names_of_classes_are_found(tmp_path: Path) -> None:
