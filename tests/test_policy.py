@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from igmu_data.errors import InputError, PolicyError
-from igmu_data.folding import fold, fold_leet, terms
+from igmu_data.folding import fold, fold_leet, terms, visible
 from igmu_data.policy import LANGUAGES, RULES, require, violations
 
 CARRIERS = {
@@ -224,6 +224,15 @@ def test_require_names_row_term_and_rule() -> None:
 def test_unknown_language_is_an_error() -> None:
     with pytest.raises(InputError, match="'nl'"):
         violations("een haven", domain="object", language="nl")
+
+
+@pytest.mark.parametrize("code", range(128))
+def test_plain_text_is_folded_as_any_other(code: int) -> None:
+    """ASCII is folded by a shorter way; an accent takes the long one."""
+    text = f"Ab{chr(code)}C"
+    assert fold(f"{text}\u00e9") == f"{fold(text)}e"
+    for instead in ("", " "):
+        assert visible(f"{text}\u00e9", instead) == f"{visible(text, instead)}\u00e9"
 
 
 @given(st.text())
