@@ -324,7 +324,7 @@ def _sample() -> str:
     if not found:
         raise CorpusError(f"{SAMPLES}: no sample-*.toml. Read a sample: python -m builders.review.")
     try:
-        newest = max(found, key=lambda path: (str(found[path]["date"]), path.name))
+        newest = max(found, key=lambda path: (str(found[path]["date"]), path.stem))
         n, reader, wrong = found[newest]["n_read"], found[newest]["reader"], len(found[newest].get("wrong", ()))
     except KeyError as error:
         raise CorpusError(f"{SAMPLES}: a sample without {error}.") from error

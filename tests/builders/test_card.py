@@ -32,7 +32,7 @@ def test_the_newest_sample_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "4 of them (1.0%)" in card._sample()
     sample(tmp_path, "601", "2026-11-30", 0)
     assert "4 of them (1.0%)" in card._sample()  # the date counts, then the name
-    sample(tmp_path, "700", "2026-12-02", 0)
+    sample(tmp_path, "400-2", "2026-12-02", 0)
     assert "0 of them (0.0%)" in card._sample()
     (tmp_path / "sample-800.toml").write_text("date = 2027-01-01\n")
     with pytest.raises(CorpusError, match="a sample without 'n_read'"):
