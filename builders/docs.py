@@ -190,8 +190,8 @@ def columns() -> str:
     )
     return (
         "# Columns of the corpus\n\nOne row is one prompt of one concept's benchmark. Beside these columns `image` "
-        "holds an image of the first seed where the build has one. On the Hub a column is left out where every row of the "
-        f"repository has its default.\n\n{of_row}\n\n## General prompts\n\nThe config `general`, split "
+        "holds an image of the first seed where the build has one. On the Hub a column is left out where every row of "
+        f"the repository has its default.\n\n{of_row}\n\n## General prompts\n\nThe config `general`, split "
         f"`{general.SPLIT}`: `igmu_data.load.load_bench('general')`.\n\n{of_prompt}"
     )
 
