@@ -19,6 +19,7 @@ def test_church_ends_with_a_table_and_a_report(tmp_path: Path, capsys: pytest.Ca
     assert not re.search(r"(src|href)=.?http", page)  # self-contained
 
 
+@pytest.mark.slow
 def test_readme_is_up_to_date() -> None:
     text = (readme.ROOT / "README.md").read_text(encoding="utf-8")
     assert readme.filled(text) == text, "run python -m builders.readme"

@@ -167,7 +167,7 @@ def test_listings() -> None:
         "object/bear",
         "a village pump",
         "a place of worship",
-        "forget/composition 54",
+        "forget/composition 48",
     ):
         assert text in shown
     assert re.search(r"attacks by family .*leetspeak \d+.* rows by register sentence \d+", shown)
@@ -200,8 +200,8 @@ def test_generate_and_score(bench_folder: Path, tmp_path: Path) -> None:
     draw_again = ["generate", "--model", str(model), *corpus, "--out", str(tmp_path / "drawn"), *small]
     runner = CliRunner()
     first, second = runner.invoke(app, draw_again), runner.invoke(app, draw_again)
-    assert "188 images, 188 of them new" in first.stdout, first.output
-    assert "188 images, 0 of them new" in second.stdout, second.output
+    assert "176 images, 176 of them new" in first.stdout, first.output
+    assert "176 images, 0 of them new" in second.stdout, second.output
     assert "steps 1, guidance 7.5, 16×16: steps and size as given, else StableDiffusionPipeline's own" in first.stderr
     folders = ["--original", str(tmp_path / "drawn"), "--unlearned", str(copied(tmp_path / "drawn", tmp_path / "same"))]
     detector = ["--detector", f"clip:{tiny_clip(tmp_path / 'clip')}", "--device", "cpu"]
@@ -211,7 +211,7 @@ def test_generate_and_score(bench_folder: Path, tmp_path: Path) -> None:
     ways = {score["signature"]["generated"] for score in scores.values()}
     assert ways == {"steps 1, guidance_scale 7.5, width 16, height 16"}
     found = {part: scores[f"clip_alignment/{part}"]["figures"] for part in ("forget", "negation", "composition")}
-    assert [figures["cosine"]["n_generations"] for figures in found.values()] == [80, 54, 54]
+    assert [figures["cosine"]["n_generations"] for figures in found.values()] == [80, 48, 48]
     assert all(figures["csdr"]["value"] == 0 for figures in found.values())
 
 

@@ -233,11 +233,10 @@ def test_copies_are_said(drawn: Path, evaluation: Evaluation, tmp_path: Path) ->
     labelled = replace(evaluation, detector=f"labels:{_labels(drawn, tmp_path, 'unchanged')}")
     found = card(labelled, drawn / "original", folder)
     told = "copies, byte for byte, of an image with another seed: {} of the {} model"
-    both = ("unlearned", "original")
-    assert [n for n in before if "copies" in n] == [told.format(1, who) for who in both]  # these two seeds look alike
+    assert not [n for n in before if "copies" in n]
     own = ", 2 of them of the same prompt, which its interval counts once"
-    assert [n for n in found.notes if "copies" in n] == [told.format(4, both[0]) + own, told.format(1, both[1])]
-    assert sum("for several prompts: 74 of 91 prompts" in n for n in before) == 2  # stand-ins look at seeds alone
+    assert [n for n in found.notes if "copies" in n] == [told.format(3, "unlearned") + own]
+    assert sum("for several prompts:" in n for n in before) == 2  # stand-ins look at seeds alone
     path = tmp_path / "card.json"
     write_cards([found], lambda _: path)
     assert read(path).notes == found.notes
@@ -346,7 +345,9 @@ def run_command(words: list[str]) -> None:
 
 def test_images_of_one_colour_are_counted_apart(drawn: Path, evaluation: Evaluation, tmp_path: Path) -> None:
     folder = copied(drawn / "unchanged", tmp_path / "unchanged")
-    forget = sorted((folder / "forget").glob("*.png"))
+    rows = bench_rows(evaluation.config, bench=evaluation.bench)
+    named = [line for line in read_metadata(folder) if rows[line["id"]].probe == "direct"]
+    forget = sorted(folder / line["file_name"] for line in named)
     for path in forget[: len(forget) // 2]:
         Image.new("RGB", (96, 96)).save(path)
     answers = tmp_path / "labels.csv"  # a judge that sees no church in a black image

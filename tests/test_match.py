@@ -241,7 +241,7 @@ class TestWriting:
 def test_the_command(bench_folder: Path, rows: dict[str, Row], tmp_path: Path) -> None:
     a, b = some(rows, 2)
     png(tmp_path / "1.png", parameters=a1111(a, 11))
-    png(tmp_path / "2.png", parameters=a1111(b, 12).replace(",", " ,", 1))
+    png(tmp_path / "2.png", parameters=a1111(b, 12).replace(" ", "  ", 1))
     png(tmp_path / "3.png")
     arguments = ["match", str(tmp_path), "--config", "object.church", "--bench", str(bench_folder)]
     done = CliRunner().invoke(app, arguments)

@@ -111,6 +111,8 @@ def test_tests_that_fail_anyway_or_do_not_run_kill_nothing(checkout: Path) -> No
 def test_interrupted_it_leaves_nothing(checkout: Path, place: Path) -> None:
     (checkout / "test_half.py").write_text(TESTS.format("__import__('time').sleep(60)"))
     code = (
+        # What a shell starts behind it ignores interrupts, and so does what that starts.
+        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from pathlib import Path\nfrom builders.mutants.mutation import Mutation\n"
         "from builders.mutants.running import run\n"
         f"run(Path({str(checkout)!r}), (Mutation('a', 'half.py', '2', '3', ('test_half.py',), 'b'),))"
