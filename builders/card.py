@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from builders.review import sample
 from igmu_data.attacks import families, load
 from igmu_data.configs import GENERAL, sandbox_configs
 from igmu_data.errors import CorpusError
@@ -35,7 +35,6 @@ from igmu_data.schema import (
 from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, concept
 
 CITATION: Final = Path(__file__).resolve().parent.parent / "CITATION.cff"
-SAMPLES: Final = Path(__file__).resolve().parent / "review" / "read"
 TEMPLATE: Final = Path(__file__).resolve().parent.parent / "dataset_card.md"
 REPO: Final = {False: "igmu/bench", True: "igmu/bench-nsfw"}
 _INTRO: Final = {
@@ -319,20 +318,14 @@ def _kind(kind: Any) -> str:
 
 
 def _sample() -> str:
-    """How many rows an independent reader found wrong, from the newest file of such a reading."""
-    found = {path: tomllib.loads(path.read_text(encoding="utf-8")) for path in SAMPLES.glob("sample-*.toml")}
-    if not found:
-        raise CorpusError(f"{SAMPLES}: no sample-*.toml. Read a sample: python -m builders.review.")
-    try:
-        newest = max(found, key=lambda path: (str(found[path]["date"]), path.stem))
-        n, reader, wrong = found[newest]["n_read"], found[newest]["reader"], len(found[newest].get("wrong", ()))
-    except KeyError as error:
-        raise CorpusError(f"{SAMPLES}: a sample without {error}.") from error
+    """How many rows independent readers found wrong, in the newest sample."""
+    found = sample.latest()
     return (
-        f"On {found[newest]['date']} a random sample of {n:,} rows over all concepts was read by a reader who had not "
-        f"written them ({reader}): {wrong} of them ({wrong / n:.1%}) were found wrong, for whatever reason (another "
-        "concept shown, a leak in the stripped prompt, a wrong translation, English that nobody writes). What was "
-        "found was mended."
+        f"On {found.date} a random sample of {found.n_read:,} rows over all domains and languages was read by readers "
+        f"who had not written them ({found.reader}): {found.n_wrong} of them ({found.share:.1%}) were found wrong, for "
+        "whatever reason (another concept shown, a leak in the stripped prompt, a wrong translation, English that "
+        "nobody writes). What was found was mended. Earlier samples of drafts, with what was wrong in each, lie beside it in "
+        "`builders/review/read`."
     )
 
 

@@ -55,12 +55,12 @@ LAYERS = {
         ("cli",),
     ),
     "builders": (
-        ("", "church", "docstrings", "hub_collections", "hubfolder", "mutants", "pictures", "writing"),
+        ("", "church", "docstrings", "hub_collections", "hubfolder", "mutants", "pictures", "review", "writing"),
         ("sources",),
         ("card", "detector", "unlearning"),
         ("croissant", "sandbox"),
         ("bench", "ledger"),
-        ("clients", "review", "benchmarks", "checked", "docs", "push", "readme", "robustness", "spaces"),
+        ("clients", "benchmarks", "checked", "docs", "push", "readme", "robustness", "spaces"),
     ),
 }
 MAY_IMPORT_UPWARDS = {

@@ -12,31 +12,19 @@ import yaml
 from typer.testing import CliRunner
 
 from builders import card, clients
-from igmu_data.errors import CorpusError, InputError
+from builders.review.sample import latest
+from igmu_data.errors import InputError
 from igmu_data.rows import VERSION
 
 
-def sample(folder: Path, name: str, date: str, n_wrong: int, n: int = 600) -> None:
-    wrong = "".join(f'[[wrong]]\nn = {i}\nwhy = "x"\n' for i in range(n_wrong))
-    (folder / f"sample-{name}.toml").write_text(f'n_read = {n}\nreader = "somebody"\ndate = {date}\n\n{wrong}')
-
-
-def test_the_newest_sample_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(card, "SAMPLES", tmp_path)
-    with pytest.raises(CorpusError, match=r"no sample-\*\.toml"):
-        card._sample()
-    sample(tmp_path, "600", "2026-11-29", 25)
-    assert "On 2026-11-29 a random sample of 600 rows" in card._sample()
-    assert "(somebody): 25 of them (4.2%) were found wrong" in card._sample()
-    sample(tmp_path, "400", "2026-12-02", 4, 400)
-    assert "4 of them (1.0%)" in card._sample()
-    sample(tmp_path, "601", "2026-11-30", 0)
-    assert "4 of them (1.0%)" in card._sample()  # the date counts, then the name
-    sample(tmp_path, "400-2", "2026-12-02", 0)
-    assert "0 of them (0.0%)" in card._sample()
-    (tmp_path / "sample-800.toml").write_text("date = 2027-01-01\n")
-    with pytest.raises(CorpusError, match="a sample without 'n_read'"):
-        card._sample()
+def test_the_newest_sample_is_told() -> None:
+    found = latest()
+    said = f"{found.n_wrong} of them ({found.share:.1%}) were found wrong"
+    assert said in card._sample()
+    assert f"a random sample of {found.n_read} rows" in card._sample()
+    assert found.version == VERSION
+    assert found.n_read >= 600
+    assert found.share <= 0.02
 
 
 def test_the_packaged_sample_is_in_the_card(bench_folder: Path) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 
 from builders.benchmarks import corpora
+from builders.review.sample import latest
 from igmu_data.taxonomy import all_concepts
 
 ROOT = Path(__file__).parents[2]
@@ -108,7 +108,6 @@ def test_ours_are_the_direct_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_page_gives_the_errors_of_the_newest_sample() -> None:
-    samples = [tomllib.loads(path.read_text()) for path in (ROOT / "builders/review/read").glob("sample-*.toml")]
-    newest = max(samples, key=lambda sample: sample["date"])
-    said = f"{len(newest['wrong'])} of {newest['n_read']} rows wrong"
+    newest = latest()
+    said = f"{newest.n_wrong} of {newest.n_read} rows wrong"
     assert said in (ROOT / "docs" / "comparison.md").read_text()
