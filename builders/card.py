@@ -324,8 +324,8 @@ def _sample() -> str:
         f"On {found.date} a random sample of {found.n_read:,} rows over all domains and languages was read by readers "
         f"who had not written them ({found.reader}): {found.n_wrong} of them ({found.share:.1%}) were found wrong, for "
         "whatever reason (another concept shown, a leak in the stripped prompt, a wrong translation, English that "
-        "nobody writes). What was found was mended. Earlier samples of drafts, with what was wrong in each, lie beside it in "
-        "`builders/review/read`."
+        "nobody writes). What was found was mended. Earlier samples of drafts, with what was wrong in each, lie beside "
+        "it in `builders/review/read`."
     )
 
 
