@@ -14,12 +14,12 @@ from typing import Final
 
 from igmu_data.errors import CorpusError, InputError, UnknownConfigError
 from igmu_data.sandbox.world import world
-from igmu_data.taxonomy import ALL, HINT, RESTRICTED_DOMAIN, SANDBOX, all_concepts, concept
+from igmu_data.taxonomy import ALL, HINT, RESTRICTED_DOMAIN, SANDBOX, all_concepts, cached, concept
 
 GENERAL: Final = "general"  # prompts of no concept, which have questions instead: `igmu_data.general`
 
 
-@cache
+@cached
 def configs(restricted: bool = False) -> Mapping[str, tuple[str, ...]]:
     """Every config with the concepts it gathers: `all`, `object`, `object.structure`, `object.church`, …
 

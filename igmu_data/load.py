@@ -30,7 +30,16 @@ from igmu_data.rows.naming import keeps_name
 from igmu_data.rows.rounds import with_rounds
 from igmu_data.rows.scenes import register_of
 from igmu_data.schema import ALL_COLUMNS, COLUMNS, SPLITS, Row, features, record, row_id
-from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, SANDBOX, all_concepts, concept
+from igmu_data.taxonomy import (
+    ALL,
+    RESTRICTED_DOMAIN,
+    SANDBOX,
+    OwnConcept,
+    all_concepts,
+    cached,
+    concept,
+    own_files,
+)
 
 if TYPE_CHECKING:
     import datasets
@@ -105,7 +114,9 @@ def load_bench(
 def is_made(config: str, bench: str | os.PathLike[str] | None = None, revision: str | None = None) -> bool:
     """Whether the package makes the rows of a config: nobody asked for others, and no terms must be accepted."""
     elsewhere = bench or os.environ.get(ENVIRONMENT) or revision
-    return not elsewhere and config.split(".")[0] not in (RESTRICTED_DOMAIN, SANDBOX)
+    group = config.split(".")[0]
+    own = group == RESTRICTED_DOMAIN and config.replace(".", "/", 1) in own_files()  # the user's, behind no terms
+    return not elsewhere and (own or group not in (RESTRICTED_DOMAIN, SANDBOX))
 
 
 def _made(config: str) -> dict[str, Row]:
@@ -128,10 +139,10 @@ def _stored(config: str, split: str) -> datasets.Dataset:
     return datasets.Dataset.from_list(records, features=features(columns))
 
 
-@cache
+@cached
 def _columns() -> tuple[str, ...]:
     """The columns of all rows that the package makes, without making them: whatever config is asked for has these."""
-    items = [item for item in all_concepts().values() if item.domain != RESTRICTED_DOMAIN]
+    items = [i for i in all_concepts().values() if i.domain != RESTRICTED_DOMAIN or isinstance(i, OwnConcept)]
     said = {"since": {item.since for item in items} | {family(name).INFO.since for name in families()}}
     said["license"] = {item.license for item in items}
     extra = {name for name, values in said.items() if values != {Row.model_fields[name].default}}
@@ -146,13 +157,16 @@ def _general() -> tuple[general.GeneralRow, ...]:
     return rows
 
 
-@cache
+@cached
 def _made_of(name: str) -> tuple[Row, ...]:
     from igmu_data.rows.concept import concept_rows
     from igmu_data.validate import require_valid
+    from igmu_data.writing import require_sound
 
+    if (path := own_files().get(name)) is not None:
+        return require_sound(path)
     rows = concept_rows(concept(name))
-    if digest(row.id for row in rows) != checked().get(name):  # somebody's own
+    if digest(row.id for row in rows) != checked().get(name):
         require_valid(rows)
     return tuple(rows)
 
@@ -214,9 +228,13 @@ def signed(
         bench: as for `bench_rows`.
         revision: likewise.
     """
-    made = is_made(config, bench, revision)
+    rows = list(rows)
+    made = f"{BENCH} {VERSION}"
+    if own := sorted({row.concept for row in rows} & own_files().keys()):
+        made = f"the user's own {', '.join(own)}, by igmu {VERSION}"
+    elsewhere = not is_made(config, bench, revision)
     return {
-        "dataset": f"{BENCH} {VERSION}" if made else identity(_place(config, bench, revision)[0]),
+        "dataset": identity(_place(config, bench, revision)[0]) if elsewhere else made,
         "dataset.revision": revision or "default",
         "dataset.rows": digest(row.id for row in rows),
     }

@@ -4,32 +4,47 @@ Conventions: a concept's id is `domain/slug`, its config `domain.slug`. *Near* a
 it, named in its file, concepts themselves or not. *Far* are twelve other concepts, named there too, so that nothing
 changes when another concept comes. Concepts of the `nsfw` domain are never near or far of another: nobody is asked to
 generate them in order to show that something was kept.
+
+Concepts of the user's own are files of the same kind in a folder that the environment variable IGMU_CONCEPTS or
+`--concepts` names, and stand beside the packaged ones, which they cannot replace. `igmu_data.writing` judges them.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import tomllib
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache, wraps
 from importlib.resources import files
+from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, ParamSpec, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from igmu_data.errors import CorpusError, UnknownConceptError
-from igmu_data.schema import ConceptId, Language, Register, Scope, Slug, Text
+from igmu_data.errors import CorpusError, DuplicateIdError, InputError, UnknownConceptError
+from igmu_data.files import read_text
+from igmu_data.schema import FIRST, ConceptId, Language, Register, Scope, Slug, Text
 
 ALL: Final = "all"
 RESTRICTED_DOMAIN: Final = "nsfw"
 SANDBOX: Final = "sandbox"
 TRANSLATED: Final[tuple[Language, ...]] = ("es", "fr", "de", "it", "pt", "zh")
 HINT: Final = "Run 'igmu concepts'."
+ENVIRONMENT: Final = "IGMU_CONCEPTS"
+RESERVED: Final = (SANDBOX, ALL, "general", "concepts")  # what else has the place of a domain, in configs or folders
 SHARED: Final = "_shared"  # the folder of what concepts share
 _VOWEL_EXCEPTIONS: Final = ("uni", "use", "eu", "one", "ukulele")
 
 Texts = tuple[Text, ...]
 Pair = tuple[Text, Text]  # a prompt with the place of the name open, and the prompt without the concept
+Version = Annotated[str, Field(pattern=r"^\d{1,6}\.\d{1,6}\.\d{1,6}$")]
+
+_ID: Final = re.compile(r"[a-z]+/[a-z0-9]+(-[a-z0-9]+)*")
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class _Strict(BaseModel):
@@ -91,7 +106,7 @@ class Concept(_Strict):
     pos: Text
     family: Slug
     scope: Scope
-    since: Text
+    since: Version
     license: Text
     source: Text
     dates: str = ""
@@ -151,6 +166,19 @@ class Concept(_Strict):
             if noun is not None and noun != self.label and article in ("a", "an"):
                 article = indefinite(noun)
         return f"{article} {noun or self.label}".strip()
+
+
+class OwnConcept(Concept):
+    """A concept of the user's: little is required, and a kind of rows that it has no material for has no rows."""
+
+    pos: Text = "noun"
+    family: Slug = "own"
+    scope: Scope = "subject"
+    since: Version = FIRST
+    license: Text = "not stated"
+    source: Text = "a concept of the user's own"
+    translations: Mapping[Language, Translation] = Field(default_factory=dict)
+    scenes: Mapping[Register, tuple[Pair, ...]] = Field(default_factory=dict)
 
 
 def indefinite(noun: str) -> str:
@@ -218,9 +246,112 @@ def _packaged(where: str, model: type[_M], **placed: Any) -> _M:
     return read(text, f"concepts/{where}", model, **placed)
 
 
-@cache
+def cached(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """`functools.cache`, kept apart by the folder of own concepts: with another one the answer is another."""
+
+    @cache
+    def kept(_: str, *given: _P.args, **named: _P.kwargs) -> _T:
+        return function(*given, **named)
+
+    @wraps(function)
+    def call(*given: _P.args, **named: _P.kwargs) -> _T:
+        return kept(os.environ.get(ENVIRONMENT, ""), *given, **named)
+
+    return call
+
+
+@contextmanager
+def using(folder: str | os.PathLike[str] | None) -> Iterator[None]:
+    """Have the concepts of a folder beside the packaged ones until the block ends, here and in processes begun in it.
+
+    Args:
+        folder: with files `<domain>/<slug>.toml`; None changes nothing.
+
+    Raises:
+        InputError: there is no such folder, or no such file in it.
+    """
+    before = os.environ.get(ENVIRONMENT)
+    try:
+        if folder is not None:
+            os.environ[ENVIRONMENT] = os.path.abspath(folder)
+            own_files()
+        yield
+    finally:
+        os.environ.pop(ENVIRONMENT, None)
+        os.environ |= {} if before is None else {ENVIRONMENT: before}
+
+
+def own_files() -> Mapping[str, Path]:
+    """The files of the user's own concepts by id, sorted; none unless IGMU_CONCEPTS names a folder.
+
+    Raises:
+        InputError: there is no such folder, or nothing in it.
+    """
+    if not (place := os.environ.get(ENVIRONMENT)):
+        return {}
+    found = sorted(Path(place).glob("*/*.toml"))
+    if not found:
+        what = "no <domain>/<slug>.toml in it" if Path(place).is_dir() else "no such folder"
+        raise InputError(
+            f"{place}: {what}. Begin a concept of your own with 'igmu concept new', or leave out --concepts and "
+            f"{ENVIRONMENT}."
+        )
+    return {f"{path.parent.name}/{path.stem}": path for path in found}
+
+
+def require_own_id(name: str, where: object) -> None:
+    """Refuse what cannot be the id of a concept of the user's own.
+
+    Args:
+        name: the id.
+        where: its file or argument, for the message.
+
+    Raises:
+        InputError: it is no `domain/slug`, or the domain means something else.
+        DuplicateIdError: a packaged concept has it.
+    """
+    if not _ID.fullmatch(name):
+        raise InputError(
+            f"{where}: {name!r} is no id of a concept. Write domain/slug, such as object/hot-air-balloon: the domain in "
+            "lower-case letters, the slug in lower-case letters, digits and single hyphens."
+        )
+    if (domain := name.partition("/")[0]) in RESERVED:
+        raise InputError(f"{where}: {domain!r} is no domain of concepts. Choose another.")
+    if name in packaged():
+        raise DuplicateIdError(f"{where}: igmu has a concept {name!r} of its own. Call yours otherwise.")
+
+
+def own_concept(path: Path) -> OwnConcept:
+    """The concept of one file of the user's.
+
+    Raises:
+        CorpusError: it does not follow the schema; the message names the key.
+        InputError: see `require_own_id`.
+    """
+    domain, slug = path.parent.name, path.stem
+    require_own_id(f"{domain}/{slug}", path)
+    try:
+        return read(read_text(path), str(path), OwnConcept, domain=domain, slug=slug)
+    except CorpusError as error:
+        raise CorpusError(f"{error} 'igmu concept check {path}' lists every problem.") from error
+
+
+@cached
 def all_concepts() -> Mapping[str, Concept]:
-    """Every concept by id, sorted: domains and slugs in alphabetical order.
+    """Every concept by id, the user's own among them, sorted: domains and slugs in alphabetical order.
+
+    Raises:
+        CorpusError: a concept file that does not follow the schema; the message names file and key.
+        InputError: one whose name is no id, or a packaged concept's.
+    """
+    own = {name: own_concept(path) for name, path in own_files().items()}
+    every = {**packaged(), **own}
+    return MappingProxyType({name: every[name] for name in sorted(every)})
+
+
+@cache
+def packaged() -> Mapping[str, Concept]:
+    """The concepts of the corpus by id, sorted.
 
     Raises:
         CorpusError: a concept file that does not follow the schema; the message names file and key.
@@ -280,15 +411,14 @@ def near(item: Concept) -> tuple[str, ...]:
     return tuple(s.id for s in item.siblings)
 
 
-def far(item: Concept) -> tuple[str, ...]:
-    """Ids of its far concepts."""
-    return item.far
-
-
-@cache
+@cached
 def siblings() -> Mapping[str, Sibling]:
-    """Everything that is a sibling of some concept and no concept itself, by id, sorted."""
-    found = {s.id: s for c in all_concepts().values() for s in c.siblings}
+    """Everything that is a sibling of some concept and no concept itself, by id, sorted.
+
+    Where a packaged concept and one of the user's share one, it is the packaged concept's.
+    """
+    every = sorted(all_concepts().values(), key=lambda c: not isinstance(c, OwnConcept))
+    found = {s.id: s for c in every for s in c.siblings}
     return MappingProxyType({i: found[i] for i in sorted(found.keys() - all_concepts().keys())})
 
 

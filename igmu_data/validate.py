@@ -20,9 +20,10 @@ from igmu_data.lengths import tokens_at_most
 from igmu_data.rows.naming import INVISIBLE, HasNames, keeps_name, named, names_any
 from igmu_data.schema import ASIDE, COMPOSITION, IN_PROMPT, NEGATION, SUPERCLASS, Row, row_id
 from igmu_data.spelling import same_prompt
-from igmu_data.taxonomy import all_concepts
+from igmu_data.taxonomy import OwnConcept, all_concepts
 
 MINIMUM: Final = {"forget": 50, "retain": 50, "adversarial": 40}
+OF_OWN: Final = {"forget": 8, "retain": 6, "adversarial": 1}  # what is left of the least that a user's concept holds
 NEAR_DUPLICATE: Final = 0.6
 # Families of attacks that leave no name of the concept in any language.
 NAMELESS: Final = frozenset(("indirect", "subclass"))
@@ -104,7 +105,7 @@ def problems(rows: Iterable[Row], concepts: Mapping[str, Judged] | None = None) 
     for row in rows:
         by_concept[row.concept].append(row)
     for name, own in sorted(by_concept.items()):
-        yield from _counts(name, own)
+        yield from _counts(name, own, OF_OWN if isinstance(concepts.get(name), OwnConcept) else MINIMUM)
         yield from _duplicates(own)
         yield from _attacks(own)
         if name in concepts:
@@ -153,9 +154,9 @@ def _texts(rows: Sequence[Row]) -> Iterator[Problem]:
             yield Problem(row.id, "n_tokens_clip is that of the prompt", f"{row.n_tokens_clip}, {n} in {row.prompt!r}")
 
 
-def _counts(name: str, rows: Sequence[Row]) -> Iterator[Problem]:
+def _counts(name: str, rows: Sequence[Row], minimum: Mapping[str, int]) -> Iterator[Problem]:
     have: Counter[str] = Counter(r.split for r in rows)
-    for split, least in MINIMUM.items():
+    for split, least in minimum.items():
         if have[split] < least:
             yield Problem(name, f"at least {least} {split} rows", str(have[split]))
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import sys
 import time
@@ -41,6 +42,7 @@ from igmu_data.files import beside
 from igmu_data.media import shell, unnameable
 from igmu_data.schema import Row
 from igmu_data.strangers import parsed, text_of
+from igmu_data.taxonomy import ENVIRONMENT as CONCEPTS
 from igmu_metrics import registry
 from igmu_metrics.contract import Score, Setting, Signature
 from igmu_metrics.coverage import Coverage, coverage
@@ -419,6 +421,7 @@ def _provenance(options: Mapping[str, Setting | None], lines: Generations, *, mo
     folders = {"original": original, "unlearned": model}
     words = [w for name, value in (folders | given).items() for w in (f"--{name.replace('_', '-')}", str(value))]
     words += [w for path in registry.files() for w in ("--plugin", path.name)]
+    words += ["--concepts", Path(place).name] if (place := os.environ.get(CONCEPTS)) else []
     return Provenance(
         command=shell(["igmu", "score", *words]),
         options=given,

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from igmu_data.errors import IgmuError
+from igmu_data.rows.far import far
 from igmu_data.schema import COMPOSITION, NEGATION, SUPERCLASS
-from igmu_data.taxonomy import concept, far, near
+from igmu_data.taxonomy import concept, near
 from igmu_metrics import registry
 from igmu_metrics.contract import PARTS, Estimate, MetricInfo, Result, faults, one_line
 from igmu_metrics.evaluation import parts

@@ -36,7 +36,7 @@ LAYERS = {
         ),
         ("policy", "taxonomy"),
         ("rows", "attacks"),
-        ("sandbox", "validate", "pictures"),
+        ("sandbox", "validate", "pictures", "writing"),
         ("configs",),
         ("general",),
         ("load", "folder", "imports"),

@@ -290,9 +290,6 @@ def test_rows_that_were_not_checked_are(monkeypatch: pytest.MonkeyPatch, corpus_
     fields = last.model_dump() | {"prompt": "A child beside a church"}
     planted = [*others, Row(**fields | {"id": row_id(fields)})]
     monkeypatch.setattr(rows_of_concept, "concept_rows", lambda item: planted)
-    load._made_of.cache_clear()
-    try:
-        with pytest.raises(CorpusError, match="content policy"):
-            bench_rows(CHURCH)
-    finally:
-        load._made_of.cache_clear()
+    monkeypatch.setattr(load, "_made_of", load._made_of.__wrapped__)  # not the kept ones
+    with pytest.raises(CorpusError, match="content policy"):
+        bench_rows(CHURCH)

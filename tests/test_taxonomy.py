@@ -19,8 +19,9 @@ from igmu_data.attacks import families
 from igmu_data.configs import config_concepts, configs
 from igmu_data.errors import CorpusError, UnknownConceptError, UnknownConfigError
 from igmu_data.folding import fold
+from igmu_data.rows.far import far
 from igmu_data.schema import ASIDE
-from igmu_data.taxonomy import TRANSLATED, Concept, all_concepts, concept, far, near
+from igmu_data.taxonomy import TRANSLATED, Concept, all_concepts, concept, near
 
 CONCEPTS = tuple(all_concepts().values())
 LAST_YEAR_OF_DEATH = 2026 - 71

@@ -20,7 +20,8 @@ def attack(concept: Concept, scenes: Sequence[Scene]) -> Iterator[Attacked]:
     for code, pairs in concept.multilingual.items():
         for text, stripped in pairs:
             yield Attacked("sentence", text, stripped, code)
-    for code in TRANSLATED if not concept.multilingual else ():
+    known = [code for code in TRANSLATED if code in concept.translations]
+    for code in known if not concept.multilingual else ():
         name = concept.translations[code]
         for scene in translated(concept)[:EACH]:
             text = str(getattr(scene, code)).replace("{a}", name.styled or name.phrase).replace("{name}", name.noun)

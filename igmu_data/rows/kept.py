@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from igmu_data.rows.choose import ordered
+from igmu_data.rows.far import far
 from igmu_data.rows.make import make_row
 from igmu_data.rows.naming import shows
 from igmu_data.rows.scenes import STYLE, asked, frames, register_of, scenes_of, styled
@@ -43,7 +44,7 @@ def _near(concept: Concept) -> Iterator[Row]:
 
 
 def _far(concept: Concept) -> Iterator[Row]:
-    for other in (all_concepts()[name] for name in concept.far if name in all_concepts()):
+    for other in (all_concepts()[name] for name in far(concept) if name in all_concepts()):
         own = [s for s in scenes_of(other) if not shows(s.prompt(other), concept)]
         for scene in ordered(own, f"{concept.id} far")[:FAR_EACH]:
             prompt, said = scene.prompt(other), {"own_concept": other.id, "own_name": other.label}
@@ -52,7 +53,7 @@ def _far(concept: Concept) -> Iterator[Row]:
 
 def _objects_in_style(concept: Concept) -> Iterator[Row]:
     """Objects of the benchmark in the style: the object must stay."""
-    objects = [all_concepts()[i] for i in concept.far if i.startswith("object/") and i in all_concepts()]
+    objects = [all_concepts()[i] for i in far(concept) if i.startswith("object/") and i in all_concepts()]
     # A scene of an object may be a clause, which "a picture of" cannot take.
     fit = [frame for frame in frames(concept)["sentence"] if frame.startswith("{scene},")]
     around = itertools.cycle(ordered(fit, f"{concept.id} in-prompt"))

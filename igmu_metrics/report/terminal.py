@@ -10,6 +10,7 @@ from rich.table import Table
 
 from igmu_data import configs, taxonomy
 from igmu_data.media import visible
+from igmu_data.rows.far import far
 from igmu_metrics import registry
 from igmu_metrics.contract import Estimate
 from igmu_metrics.coverage import covering
@@ -89,7 +90,7 @@ def concept(item: taxonomy.Concept, rows: Sequence[Row]) -> Table:
         ("left out", "\n".join(f"{k}: {v}" for k, v in item.without.items())),
         ("names in other languages", ", ".join(f"{code} {name}" for code, name in item.foreign_names.items())),
         ("near", ", ".join(f"{s.name} ({s.id})" for s in item.siblings)),
-        ("far", ", ".join(taxonomy.far(item))),
+        ("far", ", ".join(far(item))),
         *((key, ", ".join(f"{kind} {n}" for kind, n in found.items())) for key, found in counts.items()),
         ("source", item.source),
         ("license", item.license),

@@ -1,0 +1,389 @@
+"""What a program sees wrong with a concept file: every problem at once, of a user's own concept or a packaged one.
+
+Conventions: a problem names the key and the value. What breaks the schema is told and left out, and the rest is judged
+without it. Packaged files are held to more (`builders.writing`). A concept of the user's own may be small: eight
+scenes, two siblings with three prompts each.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from igmu_data import policy
+from igmu_data.attacks import families
+from igmu_data.errors import CorpusError, InputError, nearest
+from igmu_data.files import read_text
+from igmu_data.folding import fold
+from igmu_data.rows.concept import concept_rows
+from igmu_data.rows.naming import named, names_any
+from igmu_data.rows.scenes import HELD, STYLE, Scene
+from igmu_data.schema import ASIDE, FIRST, Row
+from igmu_data.taxonomy import (
+    RESTRICTED_DOMAIN,
+    Concept,
+    OwnConcept,
+    Sibling,
+    Synonym,
+    Translation,
+    packaged,
+    require_own_id,
+)
+from igmu_data.validate import NEAR_DUPLICATE, content_words, overlap
+from igmu_data.validate import problems as broken
+
+SCENES: Final = 8  # of an own concept, at least; an attribute has as many again to be held back
+SIBLINGS: Final = 2
+PROMPTS: Final = 3  # of each sibling
+CELLS: Final = frozenset((*families(), *ASIDE))
+PLACE: Final = re.compile(r"\{[^{}]*\}")
+_PLACES: Final = ("{a}", "{name}", "{names}", "{adjective}")
+_LISTS: Final = ("superclasses", "companions", "absent", "cues", "misspellings", "leetspeak", "indirect")
+_INSIDE: Final = {"siblings": Sibling, "synonyms": Synonym, "translations": Translation}
+# What is put in for a required key that is missing, so that the rest can be judged.
+_FILLED: Final = {
+    **dict.fromkeys(("pos", "family", "license", "source"), "other"),
+    "scope": "subject",
+    "since": FIRST,
+    "translations": {},
+    "scenes": {},
+}
+_M = TypeVar("_M", bound=Concept)
+_Place = tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One problem: at which key, what is wrong, and the value (None where there is none to show)."""
+
+    key: str
+    what: str
+    value: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.what}" + (f": {self.value!r}" if self.value is not None else "")
+
+
+def check(path: Path) -> tuple[tuple[Row, ...], list[Fault]]:
+    """The rows that a user's own concept gives, and every problem of its file; rows only where there is none.
+
+    Args:
+        path: `…/<domain>/<slug>.toml`.
+
+    Raises:
+        MetadataError: no file, or one that cannot be read.
+    """
+    text = read_text(path)
+    place = path.absolute()
+    domain, slug = place.parent.name, place.stem
+    try:
+        require_own_id(f"{domain}/{slug}", "the file's place")
+    except InputError as error:
+        return (), [Fault("id", str(error))]
+    item, found = examined(text, domain, slug, OwnConcept)
+    if item is None:
+        return (), found
+    beside = {f"{p.parent.name}/{p.stem}" for p in place.parent.parent.glob("*/*.toml")}
+    found += [*_small(item), *_far(item, beside | packaged().keys())]
+    if found:
+        return (), found
+    rows = tuple(concept_rows(item))
+    return rows, [Fault(f"rows of {p.where}", p.rule, p.found) for p in broken(rows, {item.id: item})]
+
+
+def require_sound(path: Path) -> tuple[Row, ...]:
+    """The rows of a user's own concept.
+
+    Raises:
+        CorpusError: there is a problem with its file.
+        MetadataError: it cannot be read.
+    """
+    rows, found = check(path)
+    if found:
+        raise CorpusError(f"{path}: {len(found)} problems, the first: {found[0]}. All: igmu concept check {path}")
+    return rows
+
+
+def examined(text: str, domain: str, slug: str, model: type[_M]) -> tuple[_M | None, list[Fault]]:
+    """A concept file as far as it can be used, and what is wrong with it by rules for all.
+
+    Args:
+        text: the TOML.
+        domain: of the concept.
+        slug: likewise.
+        model: `Concept` or `OwnConcept`.
+
+    Returns:
+        The concept without what breaks the schema, None where nothing is left; the problems.
+    """
+    try:
+        given = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        return None, [Fault("TOML", str(error))]
+    item, found = _read(given, model, {"domain": domain, "slug": slug})
+    if item is not None:
+        for rule in (_names, _scenes, _siblings, _wider, _pairs, _spellings, _twice, _policy):
+            found += rule(item)
+    return item, found
+
+
+# --- the schema -----------------------------------------------------------------------------------------------------
+
+
+def _read(given: Mapping[str, Any], model: type[_M], placed: Mapping[str, str]) -> tuple[_M | None, list[Fault]]:
+    taken = given.keys() & placed.keys()
+    found = [Fault(key, "given by the file's place; leave it out", str(given[key])) for key in sorted(taken)]
+    kept: Any = {key: value for key, value in given.items() if key not in taken}
+    filled: dict[Any, Any] = {**_FILLED, "label": placed["slug"].replace("-", " ")}
+    told = False
+    while True:
+        try:
+            return model.model_validate({**kept, **placed}), found
+        except ValidationError as error:
+            errors = error.errors(include_url=False, include_context=False)
+        # What is left out may leave something else too small; that is no problem of its own.
+        found += [] if told else [_fault(e["type"], e["loc"], e["msg"], e["input"], model) for e in errors]
+        told = True
+        wrong = {_wrong(e["type"], e["loc"]) for e in errors}
+        before, kept = kept, _without(kept, wrong)
+        kept |= {key: filled[key] for (key,) in (loc for loc in wrong if len(loc) == 1) if key in filled}
+        if kept == before:
+            return None, found
+
+
+def _wrong(kind: str, loc: _Place) -> _Place:
+    """What to leave out: the value, or what lacks one."""
+    return loc[:-1] if loc[-1] == "[key]" or (kind == "missing" and len(loc) > 1) else loc
+
+
+def _without(value: Any, wrong: set[_Place], at: _Place = ()) -> Any:
+    if isinstance(value, dict):
+        return {k: _without(v, wrong, (*at, k)) for k, v in value.items() if (*at, k) not in wrong}
+    if isinstance(value, list):
+        return [_without(v, wrong, (*at, i)) for i, v in enumerate(value) if (*at, i) not in wrong]
+    return value
+
+
+def _fault(kind: str, loc: _Place, message: str, value: Any, model: type[BaseModel]) -> Fault:
+    where, last = _key(loc[:-1]), str(loc[-1])
+    if kind == "missing":
+        return Fault(where or last, f"{last if isinstance(loc[-1], str) else 'the second of a pair'} is missing")
+    if kind == "extra_forbidden":
+        inside = _INSIDE.get(str(loc[0]), model) if len(loc) > 1 else model
+        known = [f.alias or name for name, f in inside.model_fields.items() if name not in ("domain", "slug")]
+        like = nearest(last, known, 1)
+        return Fault(where or last, f"unknown key {last!r}" + (f"; did you mean {like[0]!r}?" if like else ""))
+    shown = value if isinstance(value, str) else repr(value)
+    key = _key(loc[:-1] if last == "[key]" else loc)
+    return Fault(key, message[:1].lower() + message[1:], shown if len(shown) <= 200 else f"{shown[:200]}…")
+
+
+def _key(loc: Iterable[int | str]) -> str:
+    """A place in a file, counted from 1 as people do.
+
+    >>> _key(("siblings", 0, "prompts", 2))
+    'siblings[1].prompts[3]'
+    """
+    return "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in loc).removeprefix(".")
+
+
+# --- rules for all --------------------------------------------------------------------------------------------------
+
+
+def _given_away(text: str, item: Concept, *, cues: bool = True) -> str | None:
+    """A name of the concept in any language, or a word that calls for it, in a text."""
+    return named(text, item, foreign=True) or (_cue(text, item.cues) if cues else None)
+
+
+def _cue(text: str, cues: Sequence[str]) -> str | None:
+    folded = fold(text)
+    return next((c for c in cues if re.search(rf"(?<!\w){re.escape(fold(c))}(?:s|es|'s)?(?!\w)", folded)), None)
+
+
+def _names(item: Concept) -> Iterator[Fault]:
+    for name in (n for n in (*item.names, *item.foreign_names.values()) if not re.search(r"[^\W_]", n)):
+        yield Fault("label", "no letter in a name", name)
+    own = [name.casefold() for name in item.labels]
+    for at, other in enumerate(item.synonyms):
+        if other.name.casefold() in own:
+            yield Fault(_key(("synonyms", at)), "a name that it has already", other.name)
+        own.append(other.name.casefold())
+    for code, name in item.foreign.items():
+        if fold(name) in map(fold, item.names):
+            yield Fault(f"names.{code}", "the English name", name)
+    if unknown := sorted(item.without.keys() - CELLS):
+        yield Fault("without", f"unknown {unknown}; there are {sorted(CELLS)}")
+
+
+def _scenes(item: Concept) -> Iterator[Fault]:
+    for register, pairs in item.scenes.items():
+        for at, (text, stripped) in enumerate(pairs):
+            key = _key(("scenes", register, at))
+            yield from (Fault(key, what, text) for what in _open(text, item))
+            yield from _half(key, stripped, item)
+            if found := named(PLACE.sub(" ", text), item):
+                yield Fault(key, f"names it twice ({found})", text)
+    for at, text in enumerate(item.absent):
+        places = set(PLACE.findall(text))
+        said = places & {"{a}", "{name}"} or names_any(text, item)
+        if "{scene}" not in places or not said or places - {"{scene}", "{a}", "{name}"}:
+            yield Fault(_key(("absent", at)), "needs {scene}, and {a} or {name}", text)
+    known: list[tuple[str, frozenset[str]]] = []
+    for register in ("sentence", "long"):
+        for text, stripped in item.scenes.get(register, ()):
+            prompt = Scene(register, text, stripped).prompt(item)
+            own = content_words(prompt)
+            for other, words in known:
+                if overlap(own, words) > NEAR_DUPLICATE:
+                    yield Fault(f"scenes.{register}", f"too like {other!r}", prompt)
+            known.append((prompt, own))
+
+
+def _open(text: str, item: Concept) -> Iterator[str]:
+    """What is wrong with the place of the name."""
+    places = PLACE.findall(text)
+    if len(places) != 1 or places[0] not in _PLACES or re.search("[{}]", PLACE.sub("", text)):
+        yield "not exactly one {a}, {name} or {names}"
+    if (item.article and re.search(r"\ban? \{names?\}", text)) or re.search(r"\b(?:an?|the) \{a\}", text):
+        yield "article before the place"
+    if "{names}" in text and not item.plural:
+        yield "{names} without a plural"
+    if "{adjective}" in text and not item.adjective:
+        yield "{adjective} without an adjective"
+
+
+def _half(key: str, stripped: str, item: Concept) -> Iterator[Fault]:
+    """What is wrong with the half of a pair that is without the concept."""
+    if re.search("[{}]", stripped):
+        yield Fault(key, "stripped has a place", stripped)
+    if found := _given_away(stripped, item):
+        yield Fault(key, f"stripped gives it away ({found})", stripped)
+
+
+def _siblings(item: Concept) -> Iterator[Fault]:
+    for at, other in enumerate(item.siblings):
+        key = _key(("siblings", at))
+        if other.id == item.id or other.id in (s.id for s in item.siblings[:at]):
+            yield Fault(f"{key}.id", "twice, or the concept itself", other.id)
+        if other.id.startswith(f"{RESTRICTED_DOMAIN}/"):
+            yield Fault(f"{key}.id", f"nothing of {RESTRICTED_DOMAIN} is asked for to show that it stayed", other.id)
+        if found := named(other.name, item):
+            yield Fault(f"{key}.name", f"names the concept ({found})", other.name)
+        for n, text in enumerate(other.prompts):
+            where = f"{key}.prompts[{n + 1}]"
+            if found := _given_away(text, item):
+                yield Fault(where, f"names the concept ({found})", text)
+            if other.name.split()[-1].casefold()[:4] not in text.casefold():
+                yield Fault(where, f"does not name the sibling ({other.name})", text)
+            if re.search("[{}]", text):
+                yield Fault(where, "has a place, and siblings have none", text)
+
+
+def _wider(item: Concept) -> Iterator[Fault]:
+    for key, texts, foreign in (("superclasses", item.superclasses, False), ("companions", item.companions, True)):
+        for at, text in enumerate(texts):
+            if (found := named(text, item, foreign=foreign)) or re.search("[{}]", text):
+                yield Fault(_key((key, at)), f"names the concept ({found})" if found else "has a place", text)
+
+
+def _pairs(item: Concept) -> Iterator[Fault]:
+    for at, text in enumerate(item.indirect):
+        if found := _given_away(text, item, cues=False):
+            yield Fault(_key(("indirect", at)), f"names the concept ({found})", text)
+        if not (text[:1].isupper() and text.endswith(".")):
+            yield Fault(_key(("indirect", at)), "no whole sentence", text)
+    for at, (text, stripped) in enumerate(item.subclasses):
+        key = _key(("subclasses", at))
+        if found := _given_away(text, item, cues=False):
+            yield Fault(key, f"names the concept ({found})", text)
+        yield from _half(key, stripped, item)
+    for code, pairs in item.multilingual.items():
+        for at, (_, stripped) in enumerate(pairs):
+            yield from _half(_key(("multilingual", code, at)), stripped, item)
+
+
+def _spellings(item: Concept) -> Iterator[Fault]:
+    label = fold(item.label).split()
+    for key in ("misspellings", "leetspeak"):
+        for at, text in enumerate(getattr(item, key)):
+            if kept := [w for w in text.casefold().split() if w in label and len(w) > 2]:
+                yield Fault(_key((key, at)), f"leaves {', '.join(kept)} as it is", text)
+
+
+def _twice(item: Concept) -> Iterator[Fault]:
+    lists: dict[str, list[str]] = {}
+    lists["scenes"] = [text for pairs in item.scenes.values() for text, _ in pairs]
+    lists["siblings.prompts"] = [text for sibling in item.siblings for text in sibling.prompts]
+    lists["subclasses"] = [text for text, _ in item.subclasses]
+    for key, texts in lists.items():
+        lists[key] = [text.casefold() for text in texts]
+    lists |= {key: list(getattr(item, key)) for key in _LISTS}  # where a capital letter makes another spelling
+    for key, texts in lists.items():
+        yield from (Fault(key, "twice", text) for text, n in Counter(texts).items() if n > 1)
+
+
+def _policy(item: Concept) -> Iterator[Fault]:
+    """Misspelled names are judged in the prompts that they get into."""
+    english: dict[str, Any] = item.model_dump(exclude={"domain", "slug", "source", "license", *_OTHERWISE})
+    texts: list[tuple[str, str, str | None]]
+    texts = [(key, text, "en") for key, value in english.items() for text in _strings(value)]
+    texts += [("names", text, None) for text in item.foreign.values()]
+    for code, name in item.translations.items():
+        texts += [(f"translations.{code}", text, code) for text in (name.noun, name.phrase, name.styled)]
+    for code, pairs in item.multilingual.items():
+        for text, stripped in pairs:
+            texts += [(f"multilingual.{code}", text, code), (f"multilingual.{code}", stripped, "en")]
+    for key, text, language in texts:
+        for v in policy.violations(PLACE.sub(item.label, text), domain=item.domain, language=language):
+            yield Fault(key, f"content policy ({v.rule}): {v.term!r}", text)
+
+
+_OTHERWISE: Final = {"translations", "foreign", "multilingual", "misspellings", "leetspeak", "without"}
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from _strings(one)
+    elif isinstance(value, Iterable):
+        for one in value:
+            yield from _strings(one)
+
+
+# --- rules for a user's own ----------------------------------------------------------------------------------------
+
+
+def _small(item: Concept) -> Iterator[Fault]:
+    """What is too little for a benchmark."""
+    if item.domain == STYLE:  # has the scenes of all styles, and its siblings have them
+        least = prompts = 0
+    else:
+        least, prompts = SCENES + HELD * (item.scope == "attribute"), PROMPTS
+    n = sum(map(len, item.scenes.values()))
+    if n < least:
+        why = f" ({HELD} of an attribute's are held back)" if least > SCENES else ""
+        yield Fault("scenes", f"{n}, at least {least}{why}")
+    if len(item.siblings) < SIBLINGS:
+        yield Fault("siblings", f"{len(item.siblings)}, at least {SIBLINGS}")
+    for at, sibling in enumerate(item.siblings):
+        if len(sibling.prompts) < prompts:
+            yield Fault(_key(("siblings", at, "prompts")), f"{len(sibling.prompts)}, at least {prompts}", sibling.id)
+
+
+def _far(item: Concept, known: Iterable[str]) -> Iterator[Fault]:
+    known = list(known)
+    for at, name in enumerate(item.far):
+        if name not in known:
+            like = nearest(name, known, 1)
+            yield Fault(_key(("far", at)), "no such concept" + (f"; did you mean {like[0]!r}?" if like else ""), name)
+        elif name.startswith(f"{RESTRICTED_DOMAIN}/") or name in (item.id, *(s.id for s in item.siblings)):
+            yield Fault(_key(("far", at)), f"itself, a sibling, or of {RESTRICTED_DOMAIN}", name)
