@@ -21,13 +21,10 @@ from builders import card, ledger, sources
 from builders.croissant import write_croissant
 from builders.hubfolder import (
     Config,
-    Stored,
     card_yaml,
     concept_folder,
     corpus_configs,
     replaced,
-    write_manifest,
-    write_records,
     write_split,
 )
 from builders.sandbox import corpus
@@ -38,6 +35,7 @@ from igmu_data.load import files_of
 from igmu_data.rows import VERSION
 from igmu_data.rows.concept import concept_rows
 from igmu_data.schema import SPLITS, Row, stored_columns
+from igmu_data.stored import Stored, write_manifest, write_records
 from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, all_concepts, concept
 from igmu_data.validate import require_valid
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from builders.card import REPO, bibtex, citation
-from builders.hubfolder import Config, Stored
+from builders.hubfolder import Config
 from igmu_data.files import sha256
 from igmu_data.general import GeneralRow
 from igmu_data.rows import VERSION
 from igmu_data.schema import Row
+from igmu_data.stored import Stored
 from igmu_data.taxonomy import ALL
 
 _ROW: Final = {k: f.description or "" for k, f in Row.model_fields.items()} | {"image": "image of the first seed"}

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from builders import sources
-from builders.hubfolder import ROW_GROUP_BYTES, Config, Stored, card_yaml, replaced, write_manifest, write_records
+from builders.hubfolder import Config, card_yaml, replaced
 from igmu_data.errors import EmptyInputError, exits_on_error
 from igmu_data.rows import VERSION
 from igmu_data.schema import detector_features
+from igmu_data.stored import ROW_GROUP_BYTES, Stored, write_manifest, write_records
 
 if TYPE_CHECKING:
     import datasets

@@ -20,9 +20,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from builders.hubfolder import replaced, write_manifest
+from builders.hubfolder import replaced
 from igmu_data import __version__
 from igmu_data.errors import IgmuError, exits_on_error
+from igmu_data.stored import write_manifest
 from igmu_metrics import registry
 from igmu_metrics.contract import Metric
 from igmu_metrics.spaces.inputs import described, usage

@@ -26,8 +26,8 @@ from igmu_data.load import read_records
 from igmu_data.pictures import label_problems, picture_problems
 from igmu_data.sandbox.world import world
 from igmu_data.schema import ALL_COLUMNS, COLUMNS, SPLITS, Row, detector_features, features
-from igmu_data.taxonomy import SANDBOX
-from igmu_data.validate import Problem, problems
+from igmu_data.taxonomy import CONCEPTS, SANDBOX, all_concepts, own_concept
+from igmu_data.validate import Judged, Problem, problems
 
 if TYPE_CHECKING:
     import datasets
@@ -54,8 +54,9 @@ def check_folder(folder: Path) -> list[Problem]:
         return found + broken
     found += [*_configs(folder, block), *_schema(folder, block)]
     ids: Counter[str] = Counter()
-    for concepts in (None, world().known):
-        small = concepts is not None
+    mine = [own_concept(path) for path in sorted((folder / CONCEPTS).glob("*/*.toml"))]
+    known: Mapping[str, Judged] = {**all_concepts(), **{item.id: item for item in mine}}
+    for small, concepts in ((False, known), (True, world().known)):
         files = [p for p in parquet_files(folder) if (p.relative_to(folder).parts[0] == SANDBOX) is small]
         rows, refused = _rows([p for p in files if p.name.split("-")[0] in SPLITS], Row)
         found += [*refused, *problems(rows, concepts)]

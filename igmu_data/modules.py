@@ -21,7 +21,7 @@ def names(package: str, *, without: Collection[str] = ()) -> tuple[str, ...]:
         without: modules that are shared by the others though their names do not say so.
 
     >>> names("igmu_data.imports", without=("folder", "rows", "table"))
-    ('hub', 'i2p', 'mace', 'six-cd', 'unlearndiffatk')
+    ('csv', 'hub', 'i2p', 'mace', 'six-cd', 'text', 'unlearndiffatk')
     """
     found = (m.name for m in pkgutil.iter_modules(importlib.import_module(package).__path__) if not m.ispkg)
     return tuple(sorted(n.replace("_", "-") for n in found if not n.startswith("_") and n not in without))

@@ -34,7 +34,8 @@ SANDBOX: Final = "sandbox"
 TRANSLATED: Final[tuple[Language, ...]] = ("es", "fr", "de", "it", "pt", "zh")
 HINT: Final = "Run 'igmu concepts'."
 ENVIRONMENT: Final = "IGMU_CONCEPTS"
-RESERVED: Final = (SANDBOX, ALL, "general", "concepts")  # what else has the place of a domain, in configs or folders
+CONCEPTS: Final = "concepts"  # the folder of their files in a corpus or a run
+RESERVED: Final = (SANDBOX, ALL, "general", CONCEPTS)  # what else has the place of a domain, in configs or folders
 SHARED: Final = "_shared"  # the folder of what concepts share
 _VOWEL_EXCEPTIONS: Final = ("uni", "use", "eu", "one", "ukulele")
 
@@ -312,8 +313,8 @@ def require_own_id(name: str, where: object) -> None:
     """
     if not _ID.fullmatch(name):
         raise InputError(
-            f"{where}: {name!r} is no id of a concept. Write domain/slug, such as object/hot-air-balloon: the domain in "
-            "lower-case letters, the slug in lower-case letters, digits and single hyphens."
+            f"{where}: {name!r} is no id of a concept. Write domain/slug, such as object/hot-air-balloon: a domain of "
+            "lower-case letters, a slug of lower-case letters, digits and single hyphens."
         )
     if (domain := name.partition("/")[0]) in RESERVED:
         raise InputError(f"{where}: {domain!r} is no domain of concepts. Choose another.")

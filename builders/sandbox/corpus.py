@@ -22,12 +22,10 @@ from typing import Final
 from builders import card, detector
 from builders.hubfolder import (
     Config,
-    Stored,
     card_yaml,
     replaced,
     world_configs,
     world_folder,
-    write_manifest,
     write_split,
 )
 from builders.sources import Picture, diffusers, renders
@@ -38,6 +36,7 @@ from igmu_data.sandbox.labelled import CONFIG as DETECTOR
 from igmu_data.sandbox.packaged import bench_folder
 from igmu_data.sandbox.world import world
 from igmu_data.schema import SPLITS, Row, detector_features, stored_columns
+from igmu_data.stored import Stored, write_manifest
 from igmu_data.taxonomy import SANDBOX
 from igmu_data.validate import require_valid
 

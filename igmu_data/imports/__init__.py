@@ -28,6 +28,7 @@ class FormatInfo:
         columns: what its header must have, for help and messages.
         citation: of the list.
         several: a column that tells apart the concepts of one file; "" where a file has one.
+        named: what the caller may name the columns of; () where the list names them.
     """
 
     name: str
@@ -35,6 +36,7 @@ class FormatInfo:
     columns: str
     citation: str
     several: str = ""
+    named: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from igmu_data import __version__, imports, policy
-from igmu_data.errors import EmptyInputError, InputError, LicenseError
+from igmu_data.errors import EmptyInputError, InputError, LicenseError, nearest
 from igmu_data.imports import Format, FormatInfo, Prompt
 from igmu_data.imports.table import ListFile
 from igmu_data.lengths import tokens_at_most
@@ -95,6 +95,7 @@ def import_prompts(
     license: str,
     source: str,
     where: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | None = None,
     attack_family: str | None = None,
     drawing: Drawing | None = None,
 ) -> Imported:
@@ -107,6 +108,7 @@ def import_prompts(
         license: the list's licence; its file carries none.
         source: whom to cite.
         where: column and value of the records to take.
+        columns: the columns of what a format lets one name (`FormatInfo.named`), such as prompt → text.
         attack_family: family of attacks that the list's prompts belong to; None for plain prompts.
         drawing: what the list does not say.
 
@@ -123,7 +125,13 @@ def import_prompts(
         raise LicenseError(f"{path}: name the list's licence and source; its file carries neither.")
     if attack_family is not None and not _SLUG.fullmatch(attack_family):
         raise InputError(f"attack family {attack_family!r}: write it as lower-case words with hyphens.")
-    file = ListFile(path, where)
+    for name in columns or {}:
+        if name not in reader.INFO.named:
+            own = ", ".join(reader.INFO.named) or "none, as the list has its own"
+            like = nearest(name, reader.INFO.named, 1)
+            guess = f"; did you mean {like[0]!r}?" if like else "."
+            raise InputError(f"columns of format {format_name} that can be named are {own}; {name!r} is not{guess}")
+    file = ListFile(path, where, columns)
     if reader.INFO.several:
         _require_one_concept(file, reader.INFO, item)
     shared = {"license": license.strip(), "source": source.strip(), "since": __version__}

@@ -126,15 +126,19 @@ class ListFile:
     Args:
         path: the file.
         where: column and value; records in which another value stands are left out.
+        columns: what is wanted, and the column that holds it, where the format lets the caller name it.
 
     Raises:
         MetadataError: it cannot be read, or is not UTF-8.
         EmptyInputError: there is nothing in it.
     """
 
-    def __init__(self, path: Path, where: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, path: Path, where: Mapping[str, str] | None = None, columns: Mapping[str, str] | None = None
+    ) -> None:
         self.path = path
         self.where = dict(where or {})
+        self.columns = dict(columns or {})
         self.text = _decoded(path)
         self.n_left_out = 0  # by `where`
 

@@ -1,8 +1,9 @@
 """Far concepts: what has nothing to do with a concept and must stay.
 
 Half are of the same domain and another family than it and its siblings (if there are enough), half of other domains;
-never of nsfw, never a sibling, never one whose scenes name the concept. Packaged files have them written down, so that nothing that comes to
-exist later changes them; a concept of the user's own may leave them to this choice among the packaged ones.
+never of nsfw, never a sibling, never one whose scenes name the concept. Packaged files have them written down, so that
+nothing that comes to exist later changes them; a concept of the user's own may leave them to this choice among the
+packaged ones.
 """
 
 from __future__ import annotations

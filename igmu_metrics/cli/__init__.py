@@ -17,13 +17,14 @@ from typing import Final
 import typer
 
 from igmu_data.errors import IgmuError, OutputError, exits_on_error
-from igmu_metrics.cli._common import before, with_plugins
+from igmu_metrics.cli._common import before, with_extensions
 
 # In --help in the order in which somebody meets them; a command that is not listed here comes after these.
 _ORDER: Final = (
     *(
         "demo",
         "concepts",
+        "concept",
         "run",
         "generate",
         "match",
@@ -35,7 +36,7 @@ _ORDER: Final = (
         "families",
         "leaderboard",
     ),
-    *("verify", "sign", "check_table", "export", "merge", "train_detector", "import_head", "import_prompts"),
+    *("verify", "sign", "check_table", "export", "merge", "train_detector", "import_head", "import_prompts", "build"),
 )
 
 # What a write to stdout ends with where nobody takes it; an error about a file names the file.
@@ -58,7 +59,7 @@ for _name in (*_ORDER, *sorted(_FOUND - set(_ORDER))):
     if isinstance(_command, typer.Typer):
         app.add_typer(_command, name=_name.replace("_", "-"))
     else:
-        app.command(_name.replace("_", "-"))(with_plugins(_command))
+        app.command(_name.replace("_", "-"))(with_extensions(_command))
 
 
 @exits_on_error

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
@@ -100,18 +101,32 @@ Plugins = Annotated[
 ]
 
 
-def with_plugins(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the option `--plugin`, behind its own."""
+Concepts = Annotated[
+    Path | None,
+    typer.Option(
+        "--concepts",
+        metavar="DIR",
+        help="Folder of your own concepts, <domain>/<slug>.toml, beside igmu's; default $IGMU_CONCEPTS.",
+    ),
+]
+
+
+def with_extensions(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options `--plugin` and `--concepts`, behind its own."""
     hints = get_type_hints(command, include_extras=True)
     own = [p.replace(annotation=hints[p.name]) for p in inspect.signature(command).parameters.values()]
-    plugin = inspect.Parameter("plugin", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Plugins)
+    more = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in (("plugin", Plugins), ("concepts", Concepts))
+    ]
 
     @functools.wraps(command)
-    def loading(plugin: Sequence[Path] | None = None, **given: Any) -> None:
-        load_plugins(plugin)
-        command(**given)
+    def loading(plugin: Sequence[Path] | None = None, concepts: Path | None = None, **given: Any) -> None:
+        with own_concepts(concepts):
+            load_plugins(plugin)
+            command(**given)
 
-    signature = inspect.Signature([*own, plugin])
+    signature = inspect.Signature([*own, *more])
     loading.__signature__ = signature  # type: ignore[attr-defined]
     loading.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
     return loading
@@ -126,11 +141,26 @@ def load_plugins(paths: Sequence[Path] | None) -> None:
             registry.load_file(path)
 
 
+@contextmanager
+def own_concepts(folder: Path | None) -> Iterator[None]:
+    """Have the concepts of `--concepts` until the block ends."""
+    if folder is None:
+        yield
+        return
+    from igmu_data.taxonomy import using
+
+    with using(folder):
+        yield
+
+
 def before(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
     plugin: Plugins = None,
+    concepts: Concepts = None,
 ) -> None:
     """What `igmu` does before any command."""
+    context.with_resource(own_concepts(concepts))
     load_plugins(plugin)
     if version:
         from igmu_data import __version__

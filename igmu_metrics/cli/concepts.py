@@ -15,10 +15,12 @@ def concepts(
     """List the taxonomy, or show one concept."""
     from igmu_data import taxonomy
     from igmu_data.rows.concept import concept_rows
+    from igmu_data.writing import require_sound
     from igmu_metrics.report import terminal as tables
 
     if name is None or name in taxonomy.domains():
         tables.show(tables.concepts(name))
     else:
         item = taxonomy.concept(name)
-        tables.show(tables.concept(item, concept_rows(item)))
+        own = taxonomy.own_files().get(item.id)
+        tables.show(tables.concept(item, concept_rows(item) if own is None else require_sound(own)))

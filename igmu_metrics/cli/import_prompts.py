@@ -11,17 +11,21 @@ from igmu_data.media import shell
 from igmu_metrics.cli._common import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from igmu_data.imports.rows import Imported
 
 
 def import_prompts(
     path: Annotated[
-        Path, typer.Argument(metavar="FILE", help="CSV file with the list, in the form in which it was published.")
+        Path, typer.Argument(metavar="FILE", help="File with the list, in the form in which it was published.")
     ],
     format_name: Annotated[
-        str, typer.Option("--format", help="The list's format: hub, i2p, mace, six-cd or unlearndiffatk.")
+        str,
+        typer.Option(
+            "--format",
+            help="The list's format: hub, i2p, mace, six-cd, unlearndiffatk, text (one prompt a line) or csv.",
+        ),
     ],
     license: Annotated[str, typer.Option(help="Licence of the list, which its file does not state.")],
     source: Annotated[str, typer.Option(help="Citation of the list; recorded in every row.")],
@@ -30,6 +34,14 @@ def import_prompts(
     where: Annotated[
         list[str] | None,
         typer.Option(metavar="COLUMN=VALUE", help="Import only records with this value; repeat to narrow further."),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME=COLUMN,...",
+            help="Columns of --format csv where they are called otherwise: prompt=…,seed=…,guidance_scale=…,width=…,"
+            "height=…,language=….",
+        ),
     ] = None,
     attack_family: Annotated[
         str | None, typer.Option(help="Attack family to import the prompts as; default plain prompts.")
@@ -50,12 +62,19 @@ def import_prompts(
     from igmu_data.imports.folder import require_vacant, write_folder
     from igmu_data.imports.rows import Drawing, import_prompts
 
-    chosen = {}
-    for one in where or []:
-        column, equals, value = one.partition("=")
-        if not equals:
-            raise InputError(f"--where {one!r}: write COLUMN=VALUE.")
-        chosen[column.strip()] = value.strip()
+    def pairs(flag: str, given: Sequence[str], form: str) -> dict[str, str]:
+        chosen: dict[str, str] = {}
+        for one in given:
+            name, equals, value = (part.strip() for part in one.partition("="))
+            if not equals or not name:
+                raise InputError(f"{flag} {one!r}: write {form}.")
+            if name in chosen and flag == "--columns":
+                raise InputError(f"{flag}: {name!r} twice. Name one column.")
+            chosen[name] = value
+        return chosen
+
+    chosen = pairs("--where", where or [], "COLUMN=VALUE")
+    named = pairs("--columns", columns.split(",") if columns else [], "NAME=COLUMN, several between commas")
     require_vacant(out)
     found = import_prompts(
         path,
@@ -64,6 +83,7 @@ def import_prompts(
         license=license,
         source=source,
         where=chosen,
+        columns=named,
         attack_family=attack_family,
         drawing=Drawing(guidance_scale, steps, size),
     )

@@ -11,7 +11,9 @@ from igmu_metrics.cli._common import say
 
 
 def validate(
-    folder: Annotated[Path, typer.Argument(help="A dataset folder, as written by python -m builders.bench.")],
+    folder: Annotated[
+        Path, typer.Argument(help="A dataset folder, as written by igmu build or python -m builders.bench.")
+    ],
 ) -> None:
     """Check a corpus: schema, manifest, counts, near-duplicates, naming and content policy."""
     from igmu_data.errors import CorpusError

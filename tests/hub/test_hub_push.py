@@ -66,7 +66,7 @@ def test_dry_run_then_confirm_then_nothing_left_to_do(folders: Path, hub: Hub, p
 
 
 def test_only_what_changed_is_sent(bench_only: Path, hub: Hub, push: Push) -> None:
-    from builders.hubfolder import write_manifest
+    from igmu_data.stored import write_manifest
 
     bench = bench_only / "igmu/bench"
     assert push(hub, bench_only, "--confirm", "--revision-tag", "v0.1.0").returncode == 0

@@ -1,0 +1,60 @@
+"""The commands `igmu concept new` and `igmu concept check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from igmu_metrics.cli._common import say
+
+concept = typer.Typer(help="Write and check a concept of your own.", no_args_is_help=True)
+
+
+@concept.command()
+def new(
+    name: Annotated[str, typer.Argument(metavar="DOMAIN/SLUG", help="Id of the concept, such as object/zeppelin.")],
+    out: Annotated[Path, typer.Option(help="Folder of your concepts, for --concepts.")] = Path("concepts"),
+) -> None:
+    """Write the file of a new concept, with every key explained and examples to replace."""
+    from igmu_data.errors import OutputError
+    from igmu_data.files import beside, require_writable
+    from igmu_data.media import shell
+    from igmu_data.taxonomy import require_own_id
+    from igmu_data.template import template
+
+    require_own_id(name, "DOMAIN/SLUG")
+    path = out / f"{name}.toml"
+    require_writable(path.parent)
+    if path.exists():
+        raise OutputError(f"{path} is there already. Edit it, or choose another --out.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside(path) as part:
+            part.write_text(template(name, path), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}. Choose another --out.") from error
+    say(path, f"next: replace the examples, then {shell(['igmu', 'concept', 'check', path])}")
+
+
+@concept.command()
+def check(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE.toml...", help="Files <domain>/<slug>.toml.")],
+) -> None:
+    """Say everything that is wrong with concept files, or how many rows they give; exit code 1 if anything is."""
+    from collections import Counter
+
+    from igmu_data import writing
+
+    bad = False
+    for path in files:
+        rows, found = writing.check(path)
+        say(*(f"{path}: {fault}" for fault in found))
+        if not found:
+            counts = Counter(f"{row.split}/{row.attack_family or row.probe}" for row in rows)
+            told = ", ".join(f"{cell} {n}" for cell, n in counts.items())
+            say(f"{path}: no problems; {len(rows)} rows: {told}")
+        bad |= bool(found)
+    if bad:
+        raise typer.Exit(1)
