@@ -32,7 +32,7 @@ ALL: Final = "all"
 RESTRICTED_DOMAIN: Final = "nsfw"
 SANDBOX: Final = "sandbox"
 TRANSLATED: Final[tuple[Language, ...]] = ("es", "fr", "de", "it", "pt", "zh")
-HINT: Final = "Run 'igmu concepts'."
+HINT: Final = "Run 'igmu concepts'; your own need --concepts."
 ENVIRONMENT: Final = "IGMU_CONCEPTS"
 CONCEPTS: Final = "concepts"  # the folder of their files in a corpus or a run
 RESERVED: Final = (SANDBOX, ALL, "general", CONCEPTS)  # what else has the place of a domain, in configs or folders
@@ -334,7 +334,7 @@ def own_concept(path: Path) -> OwnConcept:
     try:
         return read(read_text(path), str(path), OwnConcept, domain=domain, slug=slug)
     except CorpusError as error:
-        raise CorpusError(f"{error} 'igmu concept check {path}' lists every problem.") from error
+        raise CorpusError(f"{error}; 'igmu concept check {path}' lists every problem.") from error
 
 
 @cached

@@ -24,7 +24,7 @@ scope = "{scope}"              # subject: what the image is of; attribute: a pro
 # license = "CC-BY-4.0"        # of your texts
 # source = "Somebody, 2026"    # who wrote them
 # imagenet = [417]             # ImageNet classes that show it, 0..999
-# synonyms = [{{ name = "dirigible", pos = "noun", article = "a" }}]   # other names of the same thing, and nothing wider
+# synonyms = [{{ name = "dirigible", pos = "noun", article = "a" }}]   # other names of the same thing
 # superclasses = ["an aircraft"]      # wider words with their article: a probe by themselves
 # companions = ["a bicycle"]          # what may stand beside it: a probe by themselves
 # absent = ["{{scene}}, no {{name}}"]     # forms of negation of its own; else those of its kind
@@ -35,7 +35,7 @@ scope = "{scope}"              # subject: what the image is of; attribute: a pro
 # subclasses = [["the Hindenburg over New York", "the skyline of New York"]]   # kinds or examples; with and without
 # far = ["object/church"]             # concepts that have nothing to do with it; else twelve are chosen by a hash
 
-# [translations]                      # in es, fr, de, it, pt, zh: bare, as it opens a sentence, and (styles) as it follows
+# [translations]                      # in es, fr, de, it, pt, zh: bare, opening a sentence, (styles) following a scene
 # es = {{ noun = "zepelín", phrase = "un zepelín", styled = "" }}
 
 # [names]                             # in other languages, by ISO code

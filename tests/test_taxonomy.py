@@ -188,14 +188,14 @@ def test_a_concept_named_like_its_family_is_refused(monkeypatch: pytest.MonkeyPa
 def test_an_unknown_concept_gets_a_suggestion(asked: str) -> None:
     with pytest.raises(UnknownConceptError) as caught:
         concept(asked)
-    assert str(caught.value) == f"no concept {asked!r}; did you mean 'object/church'? Run 'igmu concepts'."
+    assert str(caught.value) == f"no concept {asked!r}; did you mean 'object/church'? {taxonomy.HINT}"
     assert caught.value.suggestions == ("object/church",)
 
 
 def test_an_unknown_config_gets_a_suggestion() -> None:
     with pytest.raises(UnknownConfigError, match=r"no config 'object\.structur'; did you mean 'object\.structure'"):
         config_concepts("object.structur")
-    with pytest.raises(UnknownConceptError, match=r"no concept 'zzzz'\. Run 'igmu concepts'\."):
+    with pytest.raises(UnknownConceptError, match=r"no concept 'zzzz'\. Run 'igmu concepts'; your own"):
         concept("zzzz")
 
 

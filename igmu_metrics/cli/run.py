@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from igmu_metrics.cli._common import Bench, Device, GuidanceScale, Revision, Size, Steps, document, option, say
+from igmu_metrics.cli._common import (
+    Bench,
+    Device,
+    GuidanceScale,
+    Revision,
+    Size,
+    Steps,
+    document,
+    option,
+    own_concepts,
+    say,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,10 +94,11 @@ def run(
         if not given.get(name):
             raise InputError(f"{flag} is missing; give it, or a run file that holds {name}.")
     made = plans.from_mapping(given, str(plan) if plan is not None else "options")
-    if dry_run:
-        document(f"{running.told(running.prepare(made, out, device=device, trust_code=trust_code))}\n")
-        return
-    cards = running.run(made, out, device=device, trust_code=trust_code)
+    with own_concepts(running.concepts_of(out)):
+        if dry_run:
+            document(f"{running.told(running.prepare(made, out, device=device, trust_code=trust_code))}\n")
+            return
+        cards = running.run(made, out, device=device, trust_code=trust_code)
     _show(cards)
     say(f"report: {out / running.REPORT}    scorecards: {out / running.CARDS}")
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from igmu_metrics.cli._common import Device, document, option, say
+from igmu_metrics.cli._common import Device, document, option, own_concepts, say
 
 
 def verify(
@@ -49,7 +49,7 @@ def verify(
     generated the images is the card's word even then. --signer tells whose key vouches for the file (igmu sign).
     """
     from igmu_data.errors import InputError, VerificationError
-    from igmu_metrics.running.run import images_of, run_cards
+    from igmu_metrics.running.run import concepts_of, images_of, run_cards
     from igmu_metrics.scorecard import card_files
 
     if schema:
@@ -76,8 +76,9 @@ def verify(
     failed = {}
     for path in files:
         own = (images, original_images) if images is not None else images_of(path) or (None, None)
-        if n := _problems(path, own[0], own[1], given):
-            failed[path] = n
+        with own_concepts(concepts_of(path.parent.parent)):
+            n = _problems(path, own[0], own[1], given)
+        failed |= {path: n} if n else {}
     if failed:
         told = "; ".join(f"{path}: {n} problem{'s' * (n > 1)}" for path, n in failed.items())
         raise VerificationError(f"{told}. Do not rely on {'it' if len(failed) == 1 else 'them'}.")

@@ -237,11 +237,15 @@ def default_vocabulary(*, synonyms: bool = False) -> Vocabulary:
     from igmu_data import taxonomy
 
     concepts, siblings = taxonomy.all_concepts(), taxonomy.siblings()
+    # What is not the user's own is told from the same classes, whatever she brings.
+    packaged = taxonomy.packaged()
+    settled = {i for c in packaged.values() for i in (c.id, *(s.id for s in c.siblings))}
     texts: dict[str, tuple[str, ...]] = {}
     rivals: dict[str, dict[str, None]] = {name: {} for name in (*concepts, *siblings)}  # as sets that keep their order
     generic: dict[str, list[str]] = {}
     members: dict[str, list[str]] = {}  # of a domain, or of a family of attributes
-    attributes = {c.domain for c in concepts.values() if c.scope == "attribute"}
+    scopes = {c.domain: c.scope for c in (*concepts.values(), *packaged.values())}
+    attributes = {domain for domain, scope in scopes.items() if scope == "attribute"}
     for domain in sorted({c.domain for c in concepts.values()}):
         groups = {f"{domain}#{i}": group for i, group in enumerate(GENERIC.get(domain, (_NOTHING,)))}
         generic[domain] = list(groups)
@@ -251,11 +255,14 @@ def default_vocabulary(*, synonyms: bool = False) -> Vocabulary:
         if synonyms:
             names |= {s.name: item.phrase(s.name, s.article) for s in item.synonyms}
         texts[item.id] = _ensemble(item.domain, names, adjective=item.pos == "adjective")
-        members.setdefault(item.domain if item.domain not in attributes else item.family, []).append(item.id)
-    for item in concepts.values():
+        group = members.setdefault(item.domain if item.domain not in attributes else item.family, [])
+        group += [item.id] if item.id in packaged else []
+    for item in sorted(concepts.values(), key=lambda c: c.id not in packaged):
         rivals[item.id] |= dict.fromkeys(members[item.domain if item.domain not in attributes else item.family])
         for near in item.siblings:
             rivals[item.id][near.id] = None
+            if near.id in settled and item.id not in packaged:
+                continue
             if near.id not in siblings:
                 if concepts[near.id].domain == item.domain:  # an umbrella is near a weapon, and is not told from one
                     rivals[near.id][item.id] = None
@@ -274,7 +281,7 @@ def default_vocabulary(*, synonyms: bool = False) -> Vocabulary:
 
 def _ensemble(domain: str, names: Mapping[str, str], *, adjective: bool) -> tuple[str, ...]:
     """The texts of a class: every template of its domain with each of its names, given with its phrase."""
-    templates = ADJECTIVES[domain] if adjective else TEMPLATES.get(domain, _OBJECT)
+    templates = ADJECTIVES[domain] if adjective and domain in ADJECTIVES else TEMPLATES.get(domain, _OBJECT)
     return tuple(template.format(name=name, a=phrase) for template in templates for name, phrase in names.items())
 
 

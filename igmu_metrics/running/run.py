@@ -4,12 +4,14 @@ The folder of a run:
 
 - `run.yaml`: what was asked for, as a run file, and `models.json`: each model's revision;
 - `images/<config>/<model>/`: images with their `metadata.jsonl`;
-- `cards/<model>.<config>.json`: scorecards; `report.html`: the page over all of them.
+- `cards/<model>.<config>.json`: scorecards; `report.html`: the page over all of them;
+- `concepts/`: the files of the user's own concepts, if the run is about some.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,11 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from igmu_data.configs import config_target
+from igmu_data.configs import config_concepts, config_target
 from igmu_data.errors import MetadataError
-from igmu_data.files import owned, require_writable
+from igmu_data.files import owned, read_text, require_writable
 from igmu_data.load import bench_rows
 from igmu_data.rows.rounds import rounds_of
+from igmu_data.taxonomy import CONCEPTS, ENVIRONMENT, own_files
 from igmu_metrics.evaluation import Evaluation, card_name
 from igmu_metrics.images import baselines
 from igmu_metrics.images.generate import Request, draw, requests_for, settled_alike
@@ -116,6 +119,21 @@ def require_alike(plan: Plan, out: Path) -> None:
         raise MetadataError(
             f"{path}: another run: there {was.strip()!r}, asked for {wanted.strip()!r}. Give another --out."
         )
+    for place, text in _own(plan, out).items():
+        if place.is_file() and read_text(place) != text:
+            raise MetadataError(f"{place}: another run: the concept was another then. Give another --out.")
+
+
+def _own(plan: Plan, out: Path) -> dict[Path, str]:
+    """The texts of the user's own concepts that a run is about, by where it keeps them."""
+    names = {name for config in plan.configs for name in config_concepts(config)}
+    return {out / CONCEPTS / f"{n}.toml": read_text(path) for n, path in own_files().items() if n in names}
+
+
+def concepts_of(out: Path) -> Path | None:
+    """The user's own concepts that a run's folder holds, unless others are asked for."""
+    folder = out / CONCEPTS
+    return folder if (out / PLAN).is_file() and folder.is_dir() and not os.environ.get(ENVIRONMENT) else None
 
 
 def told(jobs: Sequence[Job]) -> str:
@@ -158,6 +176,9 @@ def run(plan: Plan, out: Path, *, device: str | None = None, trust_code: bool = 
 def _run(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None) -> list[Scorecard]:
     write_text(out / PLAN, written(plan))
     write_text(out / MODELS, _revisions(jobs))
+    for place, text in _own(plan, out).items():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_text(place, text)
     sys.stderr.write(told(jobs) + "\n")
     pace = Pace(missing(jobs))
     cards: list[Scorecard] = []

@@ -20,6 +20,7 @@ from typing import Any, Final
 from igmu_data import errors
 from igmu_data.errors import ClusterError, IgmuError, MetadataError, OutputError
 from igmu_data.files import beside, owned
+from igmu_data.taxonomy import ENVIRONMENT as CONCEPTS
 from igmu_metrics import generations, registry
 from igmu_metrics.evaluation import Advance, Evaluation
 from igmu_metrics.images.layouts import Model, models
@@ -85,7 +86,7 @@ def run(
                 compute=ray.data.ActorPoolStrategy(size=workers or max(1, int(ray.cluster_resources().get("CPU", 1)))),
                 num_cpus=1,
                 num_gpus=1 if ray.cluster_resources().get("GPU") else 0,
-                fn_constructor_args=(evaluation, resolved, n, registry.files(), known),
+                fn_constructor_args=(evaluation, resolved, n, registry.files(), known, os.environ.get(CONCEPTS, "")),
             )
             for row in looked.iter_rows():
                 if row["error"]:
@@ -116,8 +117,15 @@ class _Looker:
     """One worker: the networks, loaded once."""
 
     def __init__(
-        self, evaluation: Evaluation, named: Sequence[Model], n: int, plugins: Sequence[Path], known: Sequence[str]
+        self,
+        evaluation: Evaluation,
+        named: Sequence[Model],
+        n: int,
+        plugins: Sequence[Path],
+        known: Sequence[str],
+        concepts: str,
     ) -> None:
+        os.environ |= {CONCEPTS: concepts} if concepts else {}
         for path in plugins:
             registry.load_file(path)
         self._evaluation, self._n, self._known = evaluation, n, known
