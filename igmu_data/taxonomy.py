@@ -249,14 +249,14 @@ def _packaged(where: str, model: type[_M], **placed: Any) -> _M:
 
 def cached(function: Callable[_P, _T]) -> Callable[_P, _T]:
     """`functools.cache`, kept apart by the folder of own concepts: with another one the answer is another."""
-
-    @cache
-    def kept(_: str, *given: _P.args, **named: _P.kwargs) -> _T:
-        return function(*given, **named)
+    kept: dict[tuple[Any, ...], _T] = {}
 
     @wraps(function)
     def call(*given: _P.args, **named: _P.kwargs) -> _T:
-        return kept(os.environ.get(ENVIRONMENT, ""), *given, **named)
+        key = (os.environ.get(ENVIRONMENT), given, tuple(sorted(named.items())))
+        if key not in kept:
+            kept[key] = function(*given, **named)
+        return kept[key]
 
     return call
 

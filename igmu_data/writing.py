@@ -46,7 +46,7 @@ CELLS: Final = frozenset((*families(), *ASIDE))
 PLACE: Final = re.compile(r"\{[^{}]*\}")
 _PLACES: Final = ("{a}", "{name}", "{names}", "{adjective}")
 _LISTS: Final = ("superclasses", "companions", "absent", "cues", "misspellings", "leetspeak", "indirect")
-_INSIDE: Final = {"siblings": Sibling, "synonyms": Synonym, "translations": Translation}
+_INSIDE: Final[Mapping[str, type[BaseModel]]] = {"siblings": Sibling, "synonyms": Synonym, "translations": Translation}
 # What is put in for a required key that is missing, so that the rest can be judged.
 _FILLED: Final = {
     **dict.fromkeys(("pos", "family", "license", "source"), "other"),

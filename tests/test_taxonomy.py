@@ -244,7 +244,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(source / "concepts/object/church.toml", tmp_path / "concepts/object")
     shutil.copytree(source / "concepts/_shared", tmp_path / "concepts/_shared")
     monkeypatch.setattr(taxonomy, "files", lambda _: tmp_path)
-    assert list(taxonomy.all_concepts.__wrapped__()) == ["object/church"]
+    assert list(taxonomy.packaged.__wrapped__()) == ["object/church"]
     return tmp_path
 
 
@@ -271,7 +271,7 @@ def test_a_malformed_concept_names_file_and_key(package: Path, edit: Edit, says:
     assert edit(before) != before
     path.write_text(edit(before), encoding="utf-8")
     with pytest.raises(CorpusError) as caught:
-        taxonomy.all_concepts.__wrapped__()
+        taxonomy.packaged.__wrapped__()
     assert str(caught.value).startswith(f"concepts/object/church.toml: {says}")
 
 
@@ -280,11 +280,11 @@ def test_a_concept_file_in_another_encoding_or_with_a_bad_name_is_refused(packag
     text = path.read_text(encoding="utf-8")
     path.write_text(text, encoding="utf-16")
     with pytest.raises(CorpusError, match=r"^concepts/object/church\.toml: not UTF-8"):
-        taxonomy.all_concepts.__wrapped__()
+        taxonomy.packaged.__wrapped__()
     path.unlink()
     path.with_name("Big Church.toml").write_text(text, encoding="utf-8")
     with pytest.raises(CorpusError, match=r"^concepts/object/Big Church\.toml: slug: "):
-        taxonomy.all_concepts.__wrapped__()
+        taxonomy.packaged.__wrapped__()
 
 
 def test_a_malformed_or_missing_shared_file_names_file_and_key(package: Path) -> None:

@@ -101,10 +101,10 @@ def _scenes(item: Concept, least: Mapping[Register, int]) -> Iterator[str]:
                 yield f"stripped is a stump: {stripped!r}"
     masked = item.model_copy(update={"label": "@", "plural": "@", "article": ""})
     scenes = [Scene(register, *pair) for register, pairs in item.scenes.items() for pair in pairs]
-    yield from _variety(*([(s.register, s.prompt(i)) for s in scenes] for i in (item, masked)))
+    yield from _variety([(s.register, s.prompt(item)) for s in scenes], [s.prompt(masked) for s in scenes])
 
 
-def _variety(prompts: list[tuple[str, str]], masked: list[tuple[str, str]]) -> Iterator[str]:
+def _variety(prompts: list[tuple[Register, str]], masked: list[str]) -> Iterator[str]:
     texts = [t for _, t in prompts]
     if len(texts) < 20:
         return
@@ -114,7 +114,7 @@ def _variety(prompts: list[tuple[str, str]], masked: list[tuple[str, str]]) -> I
             if overlap(own, theirs) > 0.5:
                 yield f"too alike: {text!r} ~ {other!r}"
     most = max(2, len(texts) // 20)
-    words = [t.casefold().replace(",", " ,").split() for _, t in masked]  # the name itself is no repetition
+    words = [t.casefold().replace(",", " ,").split() for t in masked]  # the name itself is no repetition
     for what, grams in (("opens", [" ".join(w[:3]) for w in words]), ("ends", [" ".join(w[-3:]) for w in words])):
         yield from (f"{n} prompts {what} with {g!r}, at most {most}" for g, n in Counter(grams).items() if n > most)
     if (bleu := self_bleu(texts)) > 0.42:

@@ -73,7 +73,7 @@ def verify(
             require_signer(path, signer)
             say(f"{path}: signed by {signer}")
     given = {"bench": bench, "detector": detector, "device": device}
-    failed = {}
+    failed: dict[Path, int] = {}
     for path in files:
         own = (images, original_images) if images is not None else images_of(path) or (None, None)
         with own_concepts(concepts_of(path.parent.parent)):

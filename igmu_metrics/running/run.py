@@ -177,7 +177,6 @@ def _run(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None) -> list
     write_text(out / PLAN, written(plan))
     write_text(out / MODELS, _revisions(jobs))
     for place, text in _own(plan, out).items():
-        place.parent.mkdir(parents=True, exist_ok=True)
         write_text(place, text)
     sys.stderr.write(told(jobs) + "\n")
     pace = Pace(missing(jobs))
