@@ -248,12 +248,13 @@ def _packaged(where: str, model: type[_M], **placed: Any) -> _M:
 
 
 def cached(function: Callable[_P, _T]) -> Callable[_P, _T]:
-    """`functools.cache`, kept apart by the folder of own concepts: with another one the answer is another."""
+    """`functools.cache`, kept apart by the files of own concepts: with others the answer is another."""
     kept: dict[tuple[Any, ...], _T] = {}
 
     @wraps(function)
     def call(*given: _P.args, **named: _P.kwargs) -> _T:
-        key = (os.environ.get(ENVIRONMENT), given, tuple(sorted(named.items())))
+        files = [(str(path), (of := path.stat()).st_mtime_ns, of.st_size) for path in own_files().values()]
+        key = (*files, given, tuple(sorted(named.items())))
         if key not in kept:
             kept[key] = function(*given, **named)
         return kept[key]

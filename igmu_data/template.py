@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from igmu_data.rows.scenes import STYLE
-from igmu_data.taxonomy import indefinite
+from igmu_data.taxonomy import RESTRICTED_DOMAIN, indefinite
 
 _NAMED = ("identity", "style", "artwork", "character", "landmark")  # domains of proper names
 _TOP = """\
@@ -118,5 +118,6 @@ def template(name: str, place: object) -> str:
         scope="attribute" if domain in ("attribute", STYLE) else "subject",
     )
     prompts = "[]  # of a style: in the scenes that all styles share" if domain == STYLE else _PROMPTS
-    sibling = _SIBLING.format(domain=domain, a="" if bare else "a", prompts=prompts)
+    beside = "object" if domain == RESTRICTED_DOMAIN else domain
+    sibling = _SIBLING.format(domain=beside, a="" if bare else "a", prompts=prompts)
     return top + (_STYLED if domain == STYLE else _SCENES) + sibling

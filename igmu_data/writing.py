@@ -46,6 +46,10 @@ CELLS: Final = frozenset((*families(), *ASIDE))
 PLACE: Final = re.compile(r"\{[^{}]*\}")
 _PLACES: Final = ("{a}", "{name}", "{names}", "{adjective}")
 _LISTS: Final = ("superclasses", "companions", "absent", "cues", "misspellings", "leetspeak", "indirect")
+_NOT_ENGLISH: Final = (
+    *("translations", "names", "multilingual", "misspellings", "leetspeak"),
+    *("without", "source", "license"),
+)
 _INSIDE: Final[Mapping[str, type[BaseModel]]] = {"siblings": Sibling, "synonyms": Synonym, "translations": Translation}
 # What is put in for a required key that is missing, so that the rest can be judged.
 _FILLED: Final = {
@@ -129,8 +133,9 @@ def examined(text: str, domain: str, slug: str, model: type[_M]) -> tuple[_M | N
         return None, [Fault("TOML", str(error))]
     item, found = _read(given, model, {"domain": domain, "slug": slug})
     if item is not None:
-        for rule in (_names, _scenes, _siblings, _wider, _pairs, _spellings, _twice, _policy):
+        for rule in (_names, _scenes, _siblings, _wider, _pairs, _spellings, _twice):
             found += rule(item)
+        found += _policy(item, given)
     return item, found
 
 
@@ -329,11 +334,10 @@ def _twice(item: Concept) -> Iterator[Fault]:
         yield from (Fault(key, "twice", text) for text, n in Counter(texts).items() if n > 1)
 
 
-def _policy(item: Concept) -> Iterator[Fault]:
-    """Misspelled names are judged in the prompts that they get into."""
-    english: dict[str, Any] = item.model_dump(exclude={"domain", "slug", "source", "license", *_OTHERWISE})
+def _policy(item: Concept, given: Mapping[str, Any]) -> Iterator[Fault]:
+    """All English texts, whether they follow the schema or not; misspelled names in the prompts that they get into."""
     texts: list[tuple[str, str, str | None]]
-    texts = [(key, text, "en") for key, value in english.items() for text in _strings(value)]
+    texts = [(k, text, "en") for k, value in given.items() if k not in _NOT_ENGLISH for text in _strings(value)]
     texts += [("names", text, None) for text in item.foreign.values()]
     for code, name in item.translations.items():
         texts += [(f"translations.{code}", text, code) for text in (name.noun, name.phrase, name.styled)]
@@ -345,16 +349,13 @@ def _policy(item: Concept) -> Iterator[Fault]:
             yield Fault(key, f"content policy ({v.rule}): {v.term!r}", text)
 
 
-_OTHERWISE: Final = {"translations", "foreign", "multilingual", "misspellings", "leetspeak", "without"}
-
-
 def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
         for one in value.values():
             yield from _strings(one)
-    elif isinstance(value, Iterable):
+    elif isinstance(value, list):
         for one in value:
             yield from _strings(one)
 
