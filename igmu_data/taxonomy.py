@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, wraps
 from importlib.resources import files
@@ -415,13 +415,26 @@ def near(item: Concept) -> tuple[str, ...]:
 
 @cached
 def siblings() -> Mapping[str, Sibling]:
-    """Everything that is a sibling of some concept and no concept itself, by id, sorted.
+    """Everything that is a sibling of some concept and no concept itself, by id, sorted."""
+    return siblings_of(all_concepts())
+
+
+def siblings_of(concepts: Mapping[str, Concept]) -> Mapping[str, Sibling]:
+    """Everything that is a sibling of one of some concepts and none of these, by id, sorted.
 
     Where a packaged concept and one of the user's share one, it is the packaged concept's.
     """
-    every = sorted(all_concepts().values(), key=lambda c: not isinstance(c, OwnConcept))
-    found = {s.id: s for c in every for s in c.siblings}
-    return MappingProxyType({i: found[i] for i in sorted(found.keys() - all_concepts().keys())})
+    every = sorted(concepts.values(), key=lambda c: not isinstance(c, OwnConcept))
+    found = {s.id: s for c in reversed(every) for s in c.siblings}
+    return MappingProxyType({i: found[i] for i in sorted(found.keys() - concepts.keys())})
+
+
+def own_of(names: Iterable[str]) -> tuple[str, ...]:
+    """The user's own concepts among some, and those that they name as near or far."""
+    own = own_files()
+    known = [concept(name) for name in names if name in own]
+    wanted = {i for item in known for i in (item.id, *near(item), *item.far)}
+    return tuple(name for name in own if name in wanted)
 
 
 def known_ids() -> frozenset[str]:

@@ -23,7 +23,7 @@ from igmu_data.load import bench_rows, digest
 from igmu_data.load import signed as corpus_signed
 from igmu_data.schema import ASIDE, Row
 from igmu_data.stripping import strip_concept, strip_reference
-from igmu_data.taxonomy import SANDBOX, concept
+from igmu_data.taxonomy import SANDBOX, concept, own_of
 from igmu_metrics import registry, scorecard
 from igmu_metrics.contract import RESAMPLES, Metric, Score, Setting, scored
 from igmu_metrics.distances.gaussian import unit_rows
@@ -183,6 +183,8 @@ class Evaluation(Settings):
         wanted: dict[str, Any] = {"threshold": self.threshold, **how}
         if name == "clip" and self.clip in (None, argument):
             wanted["backbone"] = clip
+        if name == "clip":  # whatever else is in the folder of the user's own concepts: it would stand in the signature
+            wanted["own"] = ",".join(own_of(config_concepts(self.config)))
         detector: Detector = registry.detector(self.detector, **wanted)
         measured = ("sensitivity", "specificity", "n_positives", "n_negatives")
         given = {name: getattr(self, name) for name in measured if getattr(self, name) is not None}

@@ -27,6 +27,7 @@ from igmu_data.imports.i2p import is_hard
 from igmu_data.imports.rows import BARE, Drawing, Imported, import_prompts
 from igmu_data.load import bench_rows, identity, load_bench
 from igmu_data.schema import row_id
+from igmu_metrics.cli import app
 
 CHURCH = "object/church"
 TERMS = {"concept_name": CHURCH, "license": "MIT", "source": "Somebody et al., 2023"}
@@ -51,13 +52,13 @@ def read(folder: Path, form: str, *lines: str, **more: Any) -> Imported:
 
 
 def test_formats_are_found_by_module() -> None:
-    assert imports.names() == ("hub", "i2p", "mace", "six-cd", "unlearndiffatk")
+    assert imports.names() == ("csv", "hub", "i2p", "mace", "six-cd", "text", "unlearndiffatk")
     for name in imports.names():
         info = imports.load(name).INFO
         assert info.name == name
         assert info.title
         assert info.columns
-        assert info.citation[-4:].isdecimal()
+        assert info.citation[-4:].isdecimal() or name in ("csv", "text")
     with pytest.raises(UnknownFormatError, match="did you mean 'six-cd'"):
         imports.load("sixcd")
 
@@ -99,6 +100,63 @@ def test_i2p_counts_like_those_of_the_list(tmp_path: Path) -> None:
 def test_i2p_a_row_that_disagrees_is_not_that_list(tmp_path: Path, line: str) -> None:
     with pytest.raises(MetadataError, match="line 3: column 'hard'"):
         read(tmp_path, "i2p", I2P, "a meadow,x,0,10,1,7", line)
+
+
+def test_text_is_a_prompt_a_line(tmp_path: Path) -> None:
+    found = read(tmp_path, "text", "a church at dusk, fog", "", '"a ""red"" harbour"', "prompt,seed")
+    assert [row.prompt for row in found.rows] == ["a church at dusk, fog", 'a "red" harbour', "prompt,seed"]
+    assert found.n_published_seeds == {0: 3}
+
+
+def test_csv_takes_its_own_names_or_those_that_are_given(tmp_path: Path) -> None:
+    plain = read(tmp_path, "csv", "prompt,seed,width,other", "a church,7,640,x")
+    named = read(
+        tmp_path, "csv", "text,s,w,seed", "a church,7,640,x", columns={"prompt": "text", "seed": "s", "width": "w"}
+    )
+    assert plain.rows[0].id == named.rows[0].id
+    assert (plain.rows[0].seeds[0], plain.rows[0].width, plain.rows[0].steps) == (7, 640, None)
+    both = read(tmp_path, "csv", "prompt,language,guidance_scale", "a church,en,3.5", "une église,fr,3.5").rows
+    assert [(row.language, row.guidance_scale) for row in both] == [("en", 3.5), ("fr", 3.5)]
+
+
+@pytest.mark.parametrize(
+    ("form", "lines", "columns", "says"),
+    [
+        ("csv", ("text,seed", "a church,7"), {}, "no column 'prompt' among the 2 of the header"),
+        (
+            "csv",
+            ("prompt,seed", "a church,7"),
+            {"seed": "sed"},
+            "no column 'sed' among the 2 of the header; is it 'seed'?",
+        ),
+        ("csv", ("prompt,seed", "a church,7"), {"sed": "seed"}, "'sed' is not; did you mean 'seed'?"),
+        ("csv", ("prompt,seed", "a church,x"), {}, "line 2: column 'seed' is 'x', not a number"),
+        ("csv", ("prompt,language", "a church,xx"), {}, "line 2: column 'language' is 'xx', not one of en, es"),
+        ("text", ("a church",), {"prompt": "x"}, "columns of format text that can be named are none"),
+        ("i2p", (I2P, "a church,x,0,10,5,7"), {"prompt": "x"}, "columns of format i2p that can be named are none"),
+    ],
+)
+def test_columns_that_are_not_there(
+    tmp_path: Path, form: str, lines: tuple[str, ...], columns: dict[str, str], says: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, form, *lines, columns=columns)
+    assert says in str(caught.value)
+
+
+def test_columns_on_the_command_line(tmp_path: Path) -> None:
+    path = written(tmp_path, "text,no", "a church,7")
+    words = ["import-prompts", str(path), "--format", "csv", "--license", "MIT", "--source", "me", "--concept", CHURCH]
+    done = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "out"), "--columns", "prompt=text, seed=no"])
+    assert done.exit_code == 0, done.output
+    assert bench_rows("object.church", bench=tmp_path / "out").popitem()[1].seeds[0] == 7
+    for columns, says in (
+        ("prompt", "write NAME=COLUMN"),
+        ("prompt=a,prompt=b", "'prompt' twice"),
+        ("=a", "write NAME"),
+    ):
+        done = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "no"), "--columns", columns])
+        assert says in str(done.exception)
 
 
 def test_unlearndiffatk_takes_either_name_of_a_column(tmp_path: Path) -> None:
@@ -353,8 +411,6 @@ def test_restricted_rows_are_found_where_they_were_written(tmp_path: Path) -> No
 
 
 def run(*arguments: str | Path) -> Any:
-    from igmu_metrics.cli import app
-
     return CliRunner().invoke(app, ["import-prompts", *map(str, arguments)], catch_exceptions=True)
 
 

@@ -215,8 +215,7 @@ class TestBeside:
         mosque = ('id = "object/kite"\nname = "kite"', 'id = "object/mosque"\nname = "kite"')
         written(tmp_path, edit=mosque)
         written(tmp_path, "object/pagoda")
-        written(tmp_path, "attribute/striped")
-        (tmp_path / "attribute/striped.toml").unlink()
+        written(tmp_path, "object/striped", ('scope = "subject"', 'scope = "attribute"'))
         rows, words = {r.id for r in concept_rows(concept("object/church"))}, default_vocabulary()
         with using(tmp_path):
             assert {r.id for r in concept_rows(concept("object/church"))} == rows
@@ -225,6 +224,13 @@ class TestBeside:
         assert {k: now.texts[k] for k in words.texts} == words.texts
         moved = {k for k, rivals in words.rivals.items() if now.rivals[k] != rivals}
         assert moved <= {"object/pagoda"}
+        with using(tmp_path):
+            assert default_vocabulary(own="").digest() == words.digest()
+            assert default_vocabulary(own="object/zeppelin").rivals.keys() - words.rivals.keys() == {
+                ZEPPELIN,
+                "object/lookalike",
+            }
+            assert taxonomy.own_of(["object/church", ZEPPELIN]) == (ZEPPELIN,)
         assert "object/airplane" in now.rivals[ZEPPELIN]
         assert "object/lookalike" in now.rivals[ZEPPELIN]
 

@@ -205,6 +205,7 @@ def load(
     backbone: Backbone | None = None,
     vocabulary: Vocabulary | None = None,
     synonyms: bool = False,
+    own: str | None = None,
     precision: str = "fp32",
 ) -> ZeroShot:
     """Load a zero-shot detector.
@@ -217,12 +218,13 @@ def load(
         backbone: one that is loaded already, instead of `argument`, `device`, `revision` and `precision`.
         vocabulary: texts and rivals; those of the taxonomy by default.
         synonyms: whether a concept's ensemble also holds its synonyms (default vocabulary only).
+        own: ids of the user's own concepts that are in it, with commas between; all by default (likewise).
         precision: "fp32" or "bf16" arithmetic of the backbone.
     """
     threshold = checked_threshold(threshold, 0.5)
     if backbone is None:
         backbone = clip.load(argument, device=device, revision=revision, precision=precision)
-    return ZeroShot(backbone, vocabulary or default_vocabulary(synonyms=synonyms), threshold)
+    return ZeroShot(backbone, vocabulary or default_vocabulary(synonyms=synonyms, own=own), threshold)
 
 
 def files(
@@ -232,13 +234,19 @@ def files(
     return clip.files(argument, revision=revision) if backbone is None else None
 
 
-def default_vocabulary(*, synonyms: bool = False) -> Vocabulary:
-    """Texts and rivals of every concept of the taxonomy and of all that is near one, as the module's docstring says."""
+def default_vocabulary(*, synonyms: bool = False, own: str | None = None) -> Vocabulary:
+    """Texts and rivals of every concept of the taxonomy and of all that is near one, as the module's docstring says.
+
+    Args:
+        synonyms: as for `load`.
+        own: likewise. What is not the user's own is told from the same classes, whatever she brings.
+    """
     from igmu_data import taxonomy
 
-    concepts, siblings = taxonomy.all_concepts(), taxonomy.siblings()
-    # What is not the user's own is told from the same classes, whatever she brings.
     packaged = taxonomy.packaged()
+    mine = taxonomy.own_files() if own is None else own.split(",")
+    concepts = {i: item for i, item in taxonomy.all_concepts().items() if i in packaged or i in mine}
+    siblings = taxonomy.siblings_of(concepts)
     settled = {i for c in packaged.values() for i in (c.id, *(s.id for s in c.siblings))}
     texts: dict[str, tuple[str, ...]] = {}
     rivals: dict[str, dict[str, None]] = {name: {} for name in (*concepts, *siblings)}  # as sets that keep their order

@@ -29,6 +29,7 @@ from typing import Any, Final
 import igmu_data
 from igmu_data.errors import IgmuError, WeightsError
 from igmu_data.files import sha256
+from igmu_data.taxonomy import own_files
 from igmu_metrics.contract import one_line
 from igmu_metrics.networks.instruments import ErrorRates, InstrumentInfo
 from igmu_metrics.networks.store import Store
@@ -206,6 +207,7 @@ def _key(module: ModuleType, argument: str | None, options: Mapping[str, Any], s
         if not paths:
             return None
         own = [] if module.__file__ is None else [Path(module.__file__)]
+        own += own_files().values()  # of concepts that it may know
         contents = [(os.path.abspath(path), _content(path, store)) for path in (*own, *paths)]
     except (IgmuError, OSError):
         return None  # opening it says what is wrong

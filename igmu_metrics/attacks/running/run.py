@@ -12,13 +12,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import cast
 
-from igmu_data.configs import config_target
+from igmu_data.configs import config_concepts, config_target
 from igmu_data.errors import InputError
 from igmu_data.files import owned, require_writable
 from igmu_data.load import bench_rows, signed
 from igmu_data.rows.naming import named
 from igmu_data.schema import Row
-from igmu_data.taxonomy import concept
+from igmu_data.taxonomy import concept, own_of
 from igmu_metrics import registry
 from igmu_metrics.attacks._contract import Attack, Budget
 from igmu_metrics.attacks.running import result
@@ -96,7 +96,10 @@ class AttackRun:
         plan = self.plan(rows)
         victim, original = (find_pipeline(m, device=self.device, dtype=self.dtype) for m in (self.model, self.original))
         settled_alike(plan.plain(), {original.name: original, victim.name: victim})
-        detector = registry.detector(self.detector, device=self.device)
+        mine = (
+            {"own": ",".join(own_of(config_concepts(self.config)))} if self.detector.partition(":")[0] == "clip" else {}
+        )
+        detector = registry.detector(self.detector, device=self.device, **mine)
         folder = RunFolder(out, self._settings(victim, original, detector, rows.values()))
         first = Sight(original, self.originals or out / "original", detector, plan.item.id)
         shown = plan.lending if attack.INFO.searches == "concept" else plan.attacked
