@@ -425,7 +425,7 @@ def siblings_of(concepts: Mapping[str, Concept]) -> Mapping[str, Sibling]:
     Where a packaged concept and one of the user's share one, it is the packaged concept's.
     """
     every = sorted(concepts.values(), key=lambda c: not isinstance(c, OwnConcept))
-    found = {s.id: s for c in reversed(every) for s in c.siblings}
+    found = {s.id: s for c in every for s in c.siblings}
     return MappingProxyType({i: found[i] for i in sorted(found.keys() - concepts.keys())})
 
 

@@ -96,9 +96,9 @@ class AttackRun:
         plan = self.plan(rows)
         victim, original = (find_pipeline(m, device=self.device, dtype=self.dtype) for m in (self.model, self.original))
         settled_alike(plan.plain(), {original.name: original, victim.name: victim})
-        mine = (
-            {"own": ",".join(own_of(config_concepts(self.config)))} if self.detector.partition(":")[0] == "clip" else {}
-        )
+        mine: dict[str, Any] = {}
+        if self.detector.partition(":")[0] == "clip":
+            mine["own"] = ",".join(own_of(config_concepts(self.config)))
         detector = registry.detector(self.detector, device=self.device, **mine)
         folder = RunFolder(out, self._settings(victim, original, detector, rows.values()))
         first = Sight(original, self.originals or out / "original", detector, plan.item.id)
