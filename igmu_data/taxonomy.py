@@ -40,6 +40,7 @@ SHARED: Final = "_shared"  # the folder of what concepts share
 _VOWEL_EXCEPTIONS: Final = ("uni", "use", "eu", "one", "ukulele")
 
 Texts = tuple[Text, ...]
+Name = Annotated[str, Field(pattern=r"\w")]  # what texts are searched for
 Pair = tuple[Text, Text]  # a prompt with the place of the name open, and the prompt without the concept
 Version = Annotated[str, Field(pattern=r"^\d{1,6}\.\d{1,6}\.\d{1,6}$")]
 
@@ -55,7 +56,7 @@ class _Strict(BaseModel):
 class Translation(_Strict):
     """A name in another language: bare, as it opens a sentence, and (styles) as it follows a scene."""
 
-    noun: Text
+    noun: Name
     phrase: Text
     styled: str = ""
 
@@ -63,7 +64,7 @@ class Translation(_Strict):
 class Synonym(_Strict):
     """Another name of the same thing."""
 
-    name: Text
+    name: Name
     pos: str = "noun"
     article: str = ""
 
@@ -72,7 +73,7 @@ class Sibling(_Strict):
     """Something that looks near and is something else; may be a concept itself."""
 
     id: ConceptId
-    name: Text
+    name: Name
     article: str = ""
     adjective: str = ""
     prompts: Texts = ()
@@ -101,8 +102,8 @@ class Concept(_Strict):
 
     domain: Slug
     slug: Slug
-    label: Text
-    plural: str = ""
+    label: Name
+    plural: Annotated[str, Field(pattern=r"^$|\w")] = ""
     article: str = ""
     pos: Text
     family: Slug
@@ -111,7 +112,7 @@ class Concept(_Strict):
     license: Text
     source: Text
     dates: str = ""
-    adjective: str = ""
+    adjective: Annotated[str, Field(pattern=r"^$|\w")] = ""
     imagenet: tuple[Annotated[int, Field(ge=0, lt=1000)], ...] = ()
     synonyms: tuple[Synonym, ...] = ()
     superclasses: Texts = ()
@@ -121,7 +122,7 @@ class Concept(_Strict):
     misspellings: Texts = ()
     leetspeak: Texts = ()
     translations: Mapping[Language, Translation]
-    foreign: Mapping[str, Text] = Field(default_factory=dict, alias="names")  # in languages beside the translated ones
+    foreign: Mapping[str, Name] = Field(default_factory=dict, alias="names")  # in languages beside the translated ones
     scenes: Mapping[Register, tuple[Pair, ...]]
     siblings: tuple[Sibling, ...] = ()
     indirect: Texts = ()
@@ -226,7 +227,7 @@ def read(text: str, where: str, model: type[_M], **placed: Any) -> _M:
     """
     try:
         given = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise CorpusError(f"{where}: not valid TOML: {error}") from error
     if taken := sorted(given.keys() & placed.keys()):
         raise CorpusError(f"{where}: {', '.join(taken)}: given by the file's place; leave it out.")

@@ -129,7 +129,7 @@ def examined(text: str, domain: str, slug: str, model: type[_M]) -> tuple[_M | N
     """
     try:
         given = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         return None, [Fault("TOML", str(error))]
     item, found = _read(given, model, {"domain": domain, "slug": slug})
     if item is not None:
@@ -213,8 +213,6 @@ def _cue(text: str, cues: Sequence[str]) -> str | None:
 
 
 def _names(item: Concept) -> Iterator[Fault]:
-    for name in (n for n in (*item.names, *item.foreign_names.values()) if not re.search(r"[^\W_]", n)):
-        yield Fault("label", "no letter in a name", name)
     own = [name.casefold() for name in item.labels]
     for at, other in enumerate(item.synonyms):
         if other.name.casefold() in own:

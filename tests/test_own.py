@@ -388,3 +388,23 @@ def test_prompts_are_imported_for_a_concept_of_ones_own(tmp_path: Path) -> None:
 
 def test_the_template_names_its_place() -> None:
     assert "igmu concept check here/object/x.toml" in template("object/x", "here/object/x.toml")
+
+
+def test_a_label_is_enough_for_prompts_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "own" / "object" / "zeppelin.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text('label = "zeppelin"\n')
+    (tmp_path / "list.csv").write_text("prompt,seed\na zeppelin over a lake,3\n")
+    words = ("--format", "csv", "--license", "MIT", "--source", "me", "--concept", ZEPPELIN, "--out", tmp_path / "out")
+    assert igmu("import-prompts", tmp_path / "list.csv", *words, "--concepts", path.parent.parent).exit_code == 0
+    with using(path.parent.parent):
+        (row,) = bench_rows("object.zeppelin", bench=tmp_path / "out").values()
+    assert (row.seeds[0], row.stripped_prompt) == (3, "over a lake")
+
+
+def test_a_kept_answer_ends_with_the_file_that_it_follows_from(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    with using(tmp_path):
+        before = bench_rows("object.zeppelin")
+        path.write_text(path.read_text().replace("a slow river", "a slow canal"), encoding="utf-8")
+        assert bench_rows("object.zeppelin").keys() != before.keys()
