@@ -73,6 +73,9 @@ class TestTemplate:
 FAULTS = (
     (('label = "zeppelin"', "label = 3"), "label: input should be a valid string: '3'"),
     (('label = "zeppelin"', ""), "label: label is missing"),
+    (('label = "zeppelin"', 'label = "\u200b"'), "label: string should match pattern"),
+    (('plural = "zeppelins"', 'plural = "!"'), "plural: string should match pattern"),
+    (('pos = "noun"', f"cues = {'[' * 9999}"), "TOML: "),
     (('pos = "noun"', 'poss = "noun"'), "poss: unknown key 'poss'; did you mean 'pos'?"),
     (('scope = "subject"', 'scope = "thing"'), "scope: input should be 'subject' or 'attribute': 'thing'"),
     (('pos = "noun"', 'since = "soon"'), "since: string should match pattern"),
@@ -121,13 +124,8 @@ class TestCheck:
         assert writing.check(path)[0] == ()
 
     def test_all_are_told_at_once(self, tmp_path: Path) -> None:
-        hiding = (
-            "shorts: ",
-            "siblings[2].id: ",
-            "label: ",
-            "scenes: twice",
-            "(slow river)",
-        )  # leave out what others are planted in
+        # But those that leave out what others are planted in.
+        hiding = ("shorts: ", "siblings[2].id: ", "label: ", "plural: ", "TOML: ", "scenes: twice", "(slow river)")
         chosen = [fault for fault in FAULTS if not any(part in fault[1] for part in hiding)]
         path = written(tmp_path)
         text, told = path.read_text(encoding="utf-8"), []
