@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from own_concept import SIBLING
 
 from igmu_data.sandbox.packaged import VERSIONS
 from igmu_metrics.sandbox import demo
@@ -69,6 +70,16 @@ def test_it_works_outside_of_the_repository(igmu: Path, tmp_path: Path) -> None:
     where = [str(igmu.with_name("python")), "-c", "import igmu_metrics; print(igmu_metrics.__file__)"]
     found = subprocess.run(where, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60).stdout
     assert found.startswith(str(igmu.parent.parent))
+
+
+def test_a_concept_of_ones_own_needs_no_repository(igmu: Path, tmp_path: Path) -> None:
+    run(igmu, "concept", "new", "object/zeppelin", cwd=tmp_path)
+    file = tmp_path / "concepts" / "object" / "zeppelin.toml"
+    with file.open("a", encoding="utf-8") as handle:
+        handle.write(SIBLING)
+    assert "no problems; 194 rows" in run(igmu, "concept", "check", str(file), cwd=tmp_path)
+    run(igmu, "build", "--concepts", "concepts", "--out", "bench", cwd=tmp_path)
+    assert "no problems" in run(igmu, "validate", "bench", cwd=tmp_path)
 
 
 @pytest.fixture(scope="module")

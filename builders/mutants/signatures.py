@@ -99,7 +99,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "signature-without-dataset",
         "igmu_data/load.py",
-        '        "dataset": f"{BENCH} {VERSION}" if made else identity(_place(config, bench, revision)[0]),\n',
+        '        "dataset": identity(_place(config, bench, revision)[0]) if elsewhere else made,\n',
         "",
         _SCORED,
         "scores on other corpora compare",
