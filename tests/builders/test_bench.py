@@ -169,6 +169,7 @@ print("streamed", len(rows))
 """
 
 
+@pytest.mark.slow
 def test_every_config_and_split_loads_by_relative_folder(
     bench_folder: Path, corpus_rows: Corpus, tmp_path: Path
 ) -> None:
