@@ -25,7 +25,7 @@ CORES = 2
 SAYS: dict[str, tuple[str, ...]] = {
     "01_load": (
         # 6 of the 7 judged, 2 of 8 of the original's missing; 4 of the 5 judged where the original drew it
-        "{'forget': 56, 'retain': 54, 'adversarial': 179}",
+        "{'forget': 80, 'retain': 66, 'adversarial': 125}",
         "conditional_unlearning_accuracy   0.800",
         "(0.8571428571428571, 0.8)",
     ),
@@ -37,12 +37,6 @@ SAYS: dict[str, tuple[str, ...]] = {
         "content_sha256: the content was changed",
         "toprule",
     ),
-    "04_add_a_concept": (
-        "near: Claude Monet, Pierre-Auguste Renoir",
-        "9 rows of attack family 'indirect', 10 are needed",
-        "the id is the hash of the row",
-        "{'forget': 56, 'retain': 74, 'adversarial': 175}",
-    ),
 }
 
 
@@ -51,7 +45,7 @@ def cells(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def test_there_are_four() -> None:
+def test_there_are_these() -> None:
     assert set(NOTEBOOKS) == set(SAYS)
 
 
