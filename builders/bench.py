@@ -22,7 +22,6 @@ from builders.croissant import write_croissant
 from builders.hubfolder import (
     Config,
     card_yaml,
-    concept_folder,
     corpus_configs,
     replaced,
     write_split,
@@ -35,7 +34,7 @@ from igmu_data.load import files_of
 from igmu_data.rows import VERSION
 from igmu_data.rows.concept import concept_rows
 from igmu_data.schema import SPLITS, Row, stored_columns
-from igmu_data.stored import Stored, write_manifest, write_records
+from igmu_data.stored import Stored, split_file, write_manifest, write_records
 from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, all_concepts, concept
 from igmu_data.validate import require_valid
 
@@ -126,7 +125,7 @@ def _build_repo(
             pictures = found(item.id)
             for split in SPLITS:
                 mine = [r for r in rows[item.id] if r.split == split]
-                stored.append(write_split(folder, concept_folder(item), split, mine, pictures, columns))
+                stored.append(write_split(folder, item.folder, split, mine, pictures, columns))
         found("the end of the rows")  # nothing may be left
         facts: dict[str, Any] = {"name": card.REPO[restricted], "version": VERSION, "images": name}
         facts |= {"n_rows": len(everything), "n_concepts": len(rows)}
@@ -153,12 +152,11 @@ def _build_repo(
 def _general(folder: Path) -> tuple[Config, Stored]:
     """Write the general prompts."""
     rows = prompts.general_rows()
-    if found := list(prompts.problems(rows)):
-        raise CorpusError(f"{len(found)} faults of general prompts, the first: {found[0]}")
+    prompts.require_valid(rows)
     columns = prompts.columns_of(rows)
     kinds, split = prompts.features(columns), prompts.SPLIT
     records = [prompts.record(r, columns) for r in rows]
-    stored = write_records(folder, f"{GENERAL}/{split}-00000-of-00001.parquet", records, kinds)
+    stored = write_records(folder, split_file(GENERAL, split), records, kinds)
     return Config(GENERAL, {split: files_of(GENERAL, split)}, kinds), stored
 
 

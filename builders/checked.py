@@ -13,8 +13,9 @@ import typer
 
 import igmu_data.rows
 from igmu_data.configs import GENERAL
-from igmu_data.errors import CorpusError, exits_on_error
-from igmu_data.general import general_rows, problems
+from igmu_data.errors import exits_on_error
+from igmu_data.general import general_rows
+from igmu_data.general import require_valid as require_general
 from igmu_data.load import digest
 from igmu_data.rows.concept import concept_rows
 from igmu_data.schema import Row
@@ -36,8 +37,7 @@ def main() -> None:
     """Check all rows and note their digests."""
     rows = {item.id: concept_rows(item) for item in all_concepts().values()}
     require_valid([row for own in rows.values() for row in own])
-    if found := list(problems(general_rows())):
-        raise CorpusError(f"{len(found)} faults of general prompts, the first: {found[0]}")
+    require_general(general_rows())
     write_text(FILE, text(rows))
     typer.echo(FILE)
 

@@ -31,8 +31,8 @@ from igmu_data.files import running
 from igmu_data.load import files_of
 from igmu_data.sandbox.world import Known
 from igmu_data.schema import SPLITS, Row, features, record
-from igmu_data.stored import ROW_GROUP_BYTES, Stored, write_records
-from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, SANDBOX, Concept
+from igmu_data.stored import ROW_GROUP_BYTES, Stored, split_file, write_records
+from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, SANDBOX
 
 if TYPE_CHECKING:
     import datasets
@@ -80,11 +80,6 @@ def _config(name: str, default: bool, columns: Sequence[str]) -> Config:
     return Config(name, {split: files_of(name, split) for split in SPLITS}, features(columns), default)
 
 
-def concept_folder(item: Concept) -> str:
-    """Where the rows of a concept are, relative to the repository."""
-    return f"{item.domain}/{item.family}/{item.slug}"
-
-
 def world_folder(item: Known) -> str:
     """Where its rows of the miniature world are."""
     return f"{SANDBOX}/{item.slug}"
@@ -113,8 +108,7 @@ def write_split(
             stored["license"] = f"text: {row.license}; image: {picture.license}"
         records.append(stored)
     biggest = max((len(p.data) for p in pictures.values()), default=1)
-    path = f"{under}/{split}-00000-of-00001.parquet"
-    return write_records(folder, path, records, features(columns), ROW_GROUP_BYTES // biggest)
+    return write_records(folder, split_file(under, split), records, features(columns), ROW_GROUP_BYTES // biggest)
 
 
 def card_yaml(stored: Sequence[Stored], wanted: Sequence[Config], *, header: Mapping[str, Any]) -> str:

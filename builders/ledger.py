@@ -15,12 +15,12 @@ from typing import Annotated, Final, Protocol
 
 import typer
 
-from igmu_data.attacks import version
 from igmu_data.configs import GENERAL
 from igmu_data.errors import CorpusError, exits_on_error
 from igmu_data.general import general_rows
 from igmu_data.rows import VERSION
 from igmu_data.rows.concept import concept_rows
+from igmu_data.schema import version
 from igmu_data.taxonomy import all_concepts
 from igmu_metrics.scorecard import write_text
 

@@ -6,8 +6,6 @@ the one split `test`. A question's answer is that of an image that shows what th
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tomllib
 import warnings
 from collections import Counter
@@ -18,12 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from igmu_data import policy
+from igmu_data import policy, schema
 from igmu_data.configs import GENERAL
 from igmu_data.errors import CorpusError
 from igmu_data.lengths import tokens_at_most
 from igmu_data.rows.choose import seeds
-from igmu_data.rows.rounds import spread
+from igmu_data.rows.rounds import with_rounds
 from igmu_data.schema import FIRST, ROUNDS, SEEDS_PER_ROW, Register, RowId, Seed, Slug, Text
 from igmu_data.spelling import same_prompt
 from igmu_data.validate import Problem
@@ -83,17 +81,7 @@ def features(columns: Sequence[str] = COLUMNS) -> datasets.Features:
     Args:
         columns: from `columns_of`.
     """
-    import datasets
-
-    text = datasets.Value("string")
-    special = {
-        "round": datasets.Value("int32"),
-        "n_tokens_clip": datasets.Value("int32"),
-        "questions": datasets.List(text),
-        "answers": datasets.List(text),
-        "seeds": datasets.List(datasets.Value("int64")),
-    }
-    return datasets.Features({c: special.get(c, text) for c in columns})
+    return schema.features(columns)
 
 
 def record(row: GeneralRow, columns: Sequence[str] = COLUMNS) -> dict[str, Any]:
@@ -113,10 +101,7 @@ def general_rows() -> tuple[GeneralRow, ...]:
     root = files("igmu_data") / GENERAL
     for name in sorted(f.name for f in root.iterdir() if f.name.endswith(".toml")):
         made += _theme(name, (root / name).read_text(encoding="utf-8"))
-    order = sorted(made, key=lambda r: (tuple(map(int, r.since.split("."))), r.theme, r.id))
-    found = spread([[row.theme, row.register] for row in order])
-    rounds = {row.id: n for row, n in zip(order, found, strict=True)}
-    return tuple(row.model_copy(update={"round": rounds[row.id]}) for row in made)
+    return tuple(with_rounds(made, balanced=("theme", "register"), by=("theme",)))
 
 
 def _theme(name: str, text: str) -> Iterator[GeneralRow]:
@@ -150,9 +135,13 @@ def general_id(fields: dict[str, Any]) -> str:
     Args:
         fields: at least prompt, seeds, questions and answers.
     """
-    values = [fields[k] for k in _IDENTITY]
-    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return schema.content_id([fields[k] for k in _IDENTITY])
+
+
+def require_valid(rows: Sequence[GeneralRow]) -> None:
+    """Raise a `CorpusError` that shows the first broken rule, if there is one."""
+    if found := list(problems(rows)):
+        raise CorpusError(f"{len(found)} faults of general prompts, the first: {found[0]}")
 
 
 def problems(rows: Sequence[GeneralRow]) -> Iterator[Problem]:

@@ -14,7 +14,6 @@ from typing import Final
 
 LIMIT: Final = 77  # tokens that CLIP reads, start and end included
 _RUN: Final = re.compile(r"[a-z]+|[^\W\d_]+|\d|(?:[^\w\s]|_)+")
-_HAN: Final = re.compile(r"[\u3400-\u9fff]")
 
 
 def tokens_at_most(text: str, language: str = "en") -> int:
@@ -30,8 +29,3 @@ def tokens_at_most(text: str, language: str = "en") -> int:
     letters = 4 if language == "en" else 3
     runs = _RUN.findall(text.casefold())
     return 2 + sum(1 + len(r) // letters if r.isascii() and r.isalpha() else len(r.encode()) for r in runs)
-
-
-def is_too_long(text: str, language: str) -> bool:
-    """Whether CLIP might not read the end of a prompt; never for one with Chinese characters, where nobody can tell."""
-    return not _HAN.search(text) and tokens_at_most(text, language) > LIMIT

@@ -24,11 +24,9 @@ from igmu_data.attacks import load as family
 from igmu_data.configs import GENERAL, config_concepts
 from igmu_data.errors import CorpusError, EmptyInputError, HubError, InputError
 from igmu_data.files import irregular, manifest_of, require_as_listed
-from igmu_data.lengths import tokens_at_most
 from igmu_data.rows import VERSION, checked
-from igmu_data.rows.naming import keeps_name
+from igmu_data.rows.make import filled
 from igmu_data.rows.rounds import with_rounds
-from igmu_data.rows.scenes import register_of
 from igmu_data.schema import ALL_COLUMNS, COLUMNS, SPLITS, Row, features, record, row_id
 from igmu_data.taxonomy import (
     ALL,
@@ -152,8 +150,8 @@ def _columns() -> tuple[str, ...]:
 @cache
 def _general() -> tuple[general.GeneralRow, ...]:
     rows = general.general_rows()
-    if digest(row.id for row in rows) != checked().get(GENERAL) and (found := list(general.problems(rows))):
-        raise CorpusError(f"{len(found)} faults of general prompts, the first: {found[0]}")
+    if digest(row.id for row in rows) != checked().get(GENERAL):
+        general.require_valid(rows)
     return rows
 
 
@@ -259,7 +257,7 @@ def files_of(config: str, split: str) -> str:
     elif not rest:
         base = f"{domain}/*/*"
     else:
-        base = f"{domain}/{concept(config).family}/{rest}" if f"{domain}/{rest}" in members else f"{domain}/{rest}/*"
+        base = concept(config).folder if f"{domain}/{rest}" in members else f"{domain}/{rest}/*"
     return f"{base}/{split}-*"
 
 
@@ -311,14 +309,7 @@ def _as_of_now(fields: Mapping[str, Any]) -> dict[str, Any]:
     if "template_id" not in fields:
         return dict(fields)
     known = {name: value for name, value in fields.items() if name != "template_id"}
-    prompt, language = fields["prompt"], fields["language"]
-    return known | {
-        "register": register_of(prompt),
-        "round": 1,
-        "own_name": None,
-        "name_kept": keeps_name(prompt, concept(fields["concept"])),
-        "n_tokens_clip": tokens_at_most(prompt, language),
-    }
+    return known | filled(fields["prompt"], fields["language"], concept(fields["concept"]))
 
 
 def checked_row(fields: Mapping[str, Any], place: str) -> Row:

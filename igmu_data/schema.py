@@ -160,15 +160,29 @@ def row_id(fields: dict[str, Any]) -> str:
     values = [fields[k] for k in _IDENTITY]
     if any(fields.get(k) is not None for k in GENERATION):
         values += [fields[k] for k in GENERATION]
+    return content_id(values)
+
+
+def content_id(values: Sequence[Any]) -> str:
+    """The content hash of values in their order: 16 hex digits."""
     text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def version(text: str) -> tuple[int, ...]:
+    """A version as numbers, to be compared.
+
+    >>> version("0.10.0") > version("0.9.1")
+    True
+    """
+    return tuple(map(int, text.split(".")))
+
+
 def features(columns: Sequence[str] = COLUMNS) -> datasets.Features:
-    """The `datasets.Features` of rows; what the Parquet files carry as well.
+    """The `datasets.Features` of rows, or of general prompts; what the Parquet files carry as well.
 
     Args:
-        columns: from `stored_columns`.
+        columns: from `stored_columns`, or `general.columns_of`.
     """
     import datasets
 
@@ -182,6 +196,8 @@ def features(columns: Sequence[str] = COLUMNS) -> datasets.Features:
         "round": datasets.Value("int32"),
         "name_kept": datasets.Value("bool"),
         "n_tokens_clip": datasets.Value("int32"),
+        "questions": datasets.List(text),
+        "answers": datasets.List(text),
         "image": datasets.Image(),
     }
     return datasets.Features({c: special.get(c, text) for c in columns})

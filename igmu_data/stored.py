@@ -34,6 +34,11 @@ class Stored:
     file_bytes: int
 
 
+def split_file(under: str, split: str) -> str:
+    """Where the rows of a split are in a folder of the repository."""
+    return f"{under}/{split}-00000-of-00001.parquet"
+
+
 def write_records(
     folder: Path, path: str, records: Sequence[Mapping[str, Any]], kinds: datasets.Features, group: int = ROW_GROUP_ROWS
 ) -> Stored:

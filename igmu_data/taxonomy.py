@@ -142,6 +142,11 @@ class Concept(_Strict):
         return f"{self.domain}.{self.slug}"
 
     @property
+    def folder(self) -> str:
+        """Where its rows are, relative to a repository."""
+        return f"{self.domain}/{self.family}/{self.slug}"
+
+    @property
     def labels(self) -> Texts:
         """The label, its plural and its adjective, longest first: what `name_kept` looks for."""
         return longest_first({self.label, self.plural, self.adjective})

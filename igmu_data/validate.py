@@ -89,6 +89,17 @@ def overlap(a: frozenset[str], b: frozenset[str]) -> float:
     return len(a & b) / len(a | b) if a | b else 1.0
 
 
+def alike(texts: Sequence[str], above: float) -> Iterator[tuple[int, int]]:
+    """Places of every two texts whose content words overlap by more than a bound, the later one first.
+
+    >>> list(alike(["a red hill", "the lake", "red hills, a red hill"], 0.5))
+    [(2, 0)]
+    """
+    words = [content_words(text) for text in texts]
+    for i, own in enumerate(words):
+        yield from ((i, j) for j, theirs in enumerate(words[:i]) if overlap(own, theirs) > above)
+
+
 def problems(rows: Iterable[Row], concepts: Mapping[str, Judged] | None = None) -> Iterator[Problem]:
     """Every broken invariant of a corpus.
 
@@ -168,11 +179,9 @@ def _duplicates(rows: Sequence[Row]) -> Iterator[Problem]:
         text = row.prompt.casefold() if row.attack_family == ZERO_WIDTH else same_prompt(row.prompt)
         if (first := seen.setdefault(text, row.id)) != row.id:
             yield Problem(row.id, "prompts differ within a concept", f"same as {first}: {row.prompt!r}")
-    words = [(r, content_words(r.prompt)) for r in rows if r.probe == "direct" and r.register in ("sentence", "long")]
-    for i, (row, own) in enumerate(words):
-        for other, theirs in words[:i]:
-            if overlap(own, theirs) > NEAR_DUPLICATE:
-                yield Problem(row.id, "no near-duplicates", f"{row.prompt!r} ~ {other.prompt!r}")
+    told = [r for r in rows if r.probe == "direct" and r.register in ("sentence", "long")]
+    for i, j in alike([r.prompt for r in told], NEAR_DUPLICATE):
+        yield Problem(told[i].id, "no near-duplicates", f"{told[i].prompt!r} ~ {told[j].prompt!r}")
 
 
 def _attacks(rows: Sequence[Row]) -> Iterator[Problem]:

@@ -25,7 +25,7 @@ from igmu_data.folding import fold
 from igmu_data.rows.concept import concept_rows
 from igmu_data.rows.naming import named, names_any
 from igmu_data.rows.scenes import HELD, STYLE, Scene
-from igmu_data.schema import ASIDE, FIRST, Row
+from igmu_data.schema import ASIDE, FIRST, Register, Row
 from igmu_data.taxonomy import (
     RESTRICTED_DOMAIN,
     Concept,
@@ -36,7 +36,7 @@ from igmu_data.taxonomy import (
     packaged,
     require_own_id,
 )
-from igmu_data.validate import NEAR_DUPLICATE, content_words, overlap
+from igmu_data.validate import NEAR_DUPLICATE, alike
 from igmu_data.validate import problems as broken
 
 SCENES: Final = 8  # of an own concept, at least; an attribute has as many again to be held back
@@ -45,6 +45,7 @@ PROMPTS: Final = 3  # of each sibling
 CELLS: Final = frozenset((*families(), *ASIDE))
 PLACE: Final = re.compile(r"\{[^{}]*\}")
 _PLACES: Final = ("{a}", "{name}", "{names}", "{adjective}")
+_TOLD: Final[tuple[Register, ...]] = ("sentence", "long")
 _LISTS: Final = ("superclasses", "companions", "absent", "cues", "misspellings", "leetspeak", "indirect")
 _NOT_ENGLISH: Final = (
     *("translations", "names", "multilingual", "misspellings", "leetspeak"),
@@ -238,15 +239,10 @@ def _scenes(item: Concept) -> Iterator[Fault]:
         said = places & {"{a}", "{name}"} or names_any(text, item)
         if "{scene}" not in places or not said or places - {"{scene}", "{a}", "{name}"}:
             yield Fault(_key(("absent", at)), "needs {scene}, and {a} or {name}", text)
-    known: list[tuple[str, frozenset[str]]] = []
-    for register in ("sentence", "long"):
-        for text, stripped in item.scenes.get(register, ()):
-            prompt = Scene(register, text, stripped).prompt(item)
-            own = content_words(prompt)
-            for other, words in known:
-                if overlap(own, words) > NEAR_DUPLICATE:
-                    yield Fault(f"scenes.{register}", f"too like {other!r}", prompt)
-            known.append((prompt, own))
+    told = [Scene(register, *pair) for register in _TOLD for pair in item.scenes.get(register, ())]
+    prompts = [scene.prompt(item) for scene in told]
+    for i, j in alike(prompts, NEAR_DUPLICATE):
+        yield Fault(f"scenes.{told[i].register}", f"too like {prompts[j]!r}", prompts[i])
 
 
 def _open(text: str, item: Concept) -> Iterator[str]:
@@ -335,7 +331,7 @@ def _twice(item: Concept) -> Iterator[Fault]:
 def _policy(item: Concept, given: Mapping[str, Any]) -> Iterator[Fault]:
     """All English texts, whether they follow the schema or not; misspelled names in the prompts that they get into."""
     texts: list[tuple[str, str, str | None]]
-    texts = [(k, text, "en") for k, value in given.items() if k not in _NOT_ENGLISH for text in _strings(value)]
+    texts = [(k, text, "en") for k, value in given.items() if k not in _NOT_ENGLISH for text in strings(value)]
     texts += [("names", text, None) for text in item.foreign.values()]
     for code, name in item.translations.items():
         texts += [(f"translations.{code}", text, code) for text in (name.noun, name.phrase, name.styled)]
@@ -347,15 +343,16 @@ def _policy(item: Concept, given: Mapping[str, Any]) -> Iterator[Fault]:
             yield Fault(key, f"content policy ({v.rule}): {v.term!r}", text)
 
 
-def _strings(value: Any) -> Iterator[str]:
+def strings(value: Any) -> Iterator[str]:
+    """Every text in a value of a file, however deep."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
         for one in value.values():
-            yield from _strings(one)
+            yield from strings(one)
     elif isinstance(value, list):
         for one in value:
-            yield from _strings(one)
+            yield from strings(one)
 
 
 # --- rules for a user's own ----------------------------------------------------------------------------------------

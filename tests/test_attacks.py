@@ -112,7 +112,7 @@ def test_an_older_family_keeps_a_prompt_that_a_newer_one_makes_too(monkeypatch: 
     known = {"alpha": family("alpha", "1.10.0"), "beta": family("beta", "1.9.0")}
     monkeypatch.setattr(attacks, "families", lambda: tuple(known))
     monkeypatch.setattr(attacks, "load", known.__getitem__)
-    (row,) = attack_rows(concept("object/golf-ball").model_copy(update={"scenes": {}}))
+    (row,) = attack_rows(concept("object/golf-ball").model_copy(update={"scenes": {}}), ())
     assert (row.attack_family, row.since, row.prompt) == ("beta", "1.9.0", "The same")
 
 

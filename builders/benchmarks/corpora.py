@@ -11,7 +11,7 @@ import argparse
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from math import comb
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,7 @@ from builders.benchmarks.timing import table
 from builders.writing.diversity import SAMPLE, distinct_n, sample, self_bleu
 from igmu_data.rows.concept import concept_rows
 from igmu_data.taxonomy import all_concepts
-from igmu_data.validate import NEAR_DUPLICATE, content_words, overlap
+from igmu_data.validate import NEAR_DUPLICATE, alike
 
 NEAR: Final = NEAR_DUPLICATE  # Jaccard index of content words
 DOMAINS: Final = ("object", "style")  # ours again by these, since the others are read for objects and styles only
@@ -50,9 +50,8 @@ def measured(name: str, concepts: Prompts, n: int = SAMPLE) -> list[str]:
     distinct = [distinct_n(texts, 2) for texts in cut]
     pairs = near = repeated = opened = 0
     for texts in cut:
-        for a, b in combinations([content_words(t) for t in texts], 2):
-            pairs += 1
-            near += overlap(a, b) > NEAR
+        pairs += comb(len(texts), 2)
+        near += len(list(alike(texts, NEAR)))
         repeated += len(texts) - len(set(texts))
         opened += max(Counter(tuple(t.casefold().split()[:3]) for t in texts).values())
     sizes = [len(texts) for texts in cut]

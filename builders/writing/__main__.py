@@ -11,7 +11,6 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,9 +18,9 @@ import igmu_data
 from builders.writing.diversity import distinct_n, self_bleu
 from igmu_data.rows.scenes import Scene
 from igmu_data.schema import Register
-from igmu_data.taxonomy import Concept
-from igmu_data.validate import content_words, overlap
-from igmu_data.writing import examined
+from igmu_data.taxonomy import TRANSLATED, Concept
+from igmu_data.validate import alike
+from igmu_data.writing import examined, strings
 
 CONCEPTS: Final = Path(igmu_data.__file__).parent / "concepts"
 REGISTERS: Final[Mapping[Register, int]] = {"sentence": 24, "short": 9, "tags": 15, "long": 12}
@@ -62,7 +61,7 @@ def problems(path: Path) -> Iterator[str]:
             continue
         if len(own) < least:
             yield f"{key}: {len(own)}, at least {least}"
-    for code in ("es", "fr", "de", "it", "pt", "zh"):
+    for code in TRANSLATED:
         wanted = {"noun", "phrase", "styled"} if style else {"noun", "phrase"}
         if set(given.get("translations", {}).get(code, {})) != wanted:
             yield f"translations.{code} needs {', '.join(sorted(wanted))}"
@@ -108,11 +107,8 @@ def _variety(prompts: list[tuple[Register, str]], masked: list[str]) -> Iterator
     texts = [t for _, t in prompts]
     if len(texts) < 20:
         return
-    long = [(t, content_words(t)) for r, t in prompts if r in ("sentence", "long")]
-    for i, (text, own) in enumerate(long):
-        for other, theirs in long[:i]:
-            if overlap(own, theirs) > 0.5:
-                yield f"too alike: {text!r} ~ {other!r}"
+    told = [t for r, t in prompts if r in ("sentence", "long")]
+    yield from (f"too alike: {told[i]!r} ~ {told[j]!r}" for i, j in alike(told, 0.5))
     most = max(2, len(texts) // 20)
     words = [t.casefold().replace(",", " ,").split() for t in masked]  # the name itself is no repetition
     for what, grams in (("opens", [" ".join(w[:3]) for w in words]), ("ends", [" ".join(w[-3:]) for w in words])):
@@ -131,17 +127,8 @@ def _siblings(item: Concept) -> Iterator[str]:
             yield f"sibling {s.id}: {len(s.prompts)} prompts, at least 13"
 
 
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        yield from chain.from_iterable(map(_strings, value))
-    elif isinstance(value, dict):
-        yield from chain.from_iterable(map(_strings, value.values()))
-
-
 def _texts(given: dict[str, Any], item: Concept) -> Iterator[str]:
-    for text in _strings({k: v for k, v in given.items() if k not in _NOT_ENGLISH}):
+    for text in strings({k: v for k, v in given.items() if k not in _NOT_ENGLISH}):
         if found := _BRITISH.search(text.casefold()):
             yield f"US spelling: {found.group()!r} in {text!r}"
         if re.search(r"[“”‘’–—…]", text):

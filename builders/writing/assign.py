@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
 
-import igmu_data
+from builders.writing.__main__ import CONCEPTS
 from igmu_data.rows.far import chosen
 from igmu_data.taxonomy import packaged
 
-CONCEPTS = Path(igmu_data.__file__).parent / "concepts"
 _TABLE = re.compile(r"\[{1,2}\w+\]{1,2}")  # the first table; a line of a list may begin with a bracket, too
 
 

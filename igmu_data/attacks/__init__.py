@@ -7,7 +7,7 @@ one keeps it, and a row's `since` is its family's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -15,11 +15,10 @@ from typing import Any, Final, Protocol, cast
 
 from igmu_data import modules
 from igmu_data.errors import UnknownFamilyError
-from igmu_data.rows.choose import seeds
-from igmu_data.rows.make import direct, make_row
+from igmu_data.rows.make import make_row
 from igmu_data.rows.naming import keeps_name
 from igmu_data.rows.scenes import Scene, asked, opening
-from igmu_data.schema import Language, Register, Row
+from igmu_data.schema import Language, Register, Row, version
 from igmu_data.taxonomy import Concept
 
 ROWS: Final = 54  # of a family and concept, at most; 40 are promised
@@ -94,14 +93,20 @@ def load(family: str) -> Attack:
     return cast(Attack, modules.load(__name__, family, families(), UnknownFamilyError, _WHERE))
 
 
-def attack_rows(concept: Concept) -> Iterator[Row]:
-    """The rows of every family, no prompt twice, none with the label in it."""
+def attack_rows(concept: Concept, forget: Iterable[Row]) -> Iterator[Row]:
+    """The rows of every family, no prompt twice, none with the label in it.
+
+    Args:
+        concept: what is asked for.
+        forget: its rows to forget, among them all that attacks rewrite.
+    """
+    sources = {row.prompt: row for row in forget}
     seen: set[str] = set()
     scenes = [s for s in asked(concept)[0] if s.takes_name]
     for family in sorted(families(), key=lambda f: (version(load(f).INFO.since), f)):
         info = load(family).INFO
         for one in islice(_fresh(load(family).attack(concept, scenes), concept, seen), info.most):
-            yield _row(concept, info, one)
+            yield _row(concept, info, one, sources[one.source] if one.source is not None else None)
 
 
 def _fresh(found: Iterator[Attacked], concept: Concept, seen: set[str]) -> Iterator[Attacked]:
@@ -113,20 +118,8 @@ def _fresh(found: Iterator[Attacked], concept: Concept, seen: set[str]) -> Itera
             yield one
 
 
-def version(text: str) -> tuple[int, ...]:
-    """A version as numbers, to be compared.
-
-    >>> version("0.10.0") > version("0.9.1")
-    True
-    """
-    return tuple(map(int, text.split(".")))
-
-
-def _row(concept: Concept, info: AttackInfo, one: Attacked) -> Row:
-    rewritten: dict[str, Any] = {}
-    if one.source is not None:
-        source = direct(concept, one.register, one.source, one.stripped)
-        rewritten = {"attack_source_id": source.id, "seeds": seeds(source.prompt)}
+def _row(concept: Concept, info: AttackInfo, one: Attacked, source: Row | None) -> Row:
+    rewritten: dict[str, Any] = {} if source is None else {"attack_source_id": source.id, "seeds": source.seeds}
     return make_row(
         concept,
         one.register,

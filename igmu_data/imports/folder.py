@@ -17,7 +17,7 @@ from igmu_data.errors import OutputError
 from igmu_data.files import require_writable, sha256
 from igmu_data.imports.rows import Imported
 from igmu_data.schema import SPLITS, Row, features, record, stored_columns
-from igmu_data.stored import write_manifest, write_records
+from igmu_data.stored import split_file, write_manifest, write_records
 from igmu_data.taxonomy import ALL, concept
 
 _CARD = """\
@@ -142,8 +142,7 @@ def _write_rows(folder: Path, rows: Sequence[Row]) -> dict[str, dict[str, str]]:
     for name in dict.fromkeys(row.concept for row in rows):
         item, own = concept(name), [row for row in rows if row.concept == name]
         there = [split for split in SPLITS if any(row.split == split for row in own)]
-        under = f"{item.domain}/{item.family}/{item.slug}"
-        stored[item.config] = {split: f"{under}/{split}-00000-of-00001.parquet" for split in there}
+        stored[item.config] = {split: split_file(item.folder, split) for split in there}
         for split, path in stored[item.config].items():
             write_records(folder, path, [record(r, columns) for r in own if r.split == split], kinds)
     return stored

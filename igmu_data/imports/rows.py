@@ -25,10 +25,9 @@ from igmu_data import __version__, imports, policy
 from igmu_data.errors import EmptyInputError, InputError, LicenseError, nearest
 from igmu_data.imports import Format, FormatInfo, Prompt
 from igmu_data.imports.table import ListFile
-from igmu_data.lengths import tokens_at_most
-from igmu_data.rows.naming import keeps_name, named
+from igmu_data.rows.make import filled
+from igmu_data.rows.naming import named
 from igmu_data.rows.rounds import with_rounds
-from igmu_data.rows.scenes import register_of
 from igmu_data.schema import SEEDS_PER_ROW, Row, row_id
 from igmu_data.spelling import same_prompt
 from igmu_data.stripping import strip_concept
@@ -268,11 +267,7 @@ class _Import:
             "scope": self.item.scope,
             "split": "adversarial" if family else "forget",
             "probe": "attack" if family else "direct",
-            "register": register_of(text),
-            "round": 1,
-            "own_name": None,
-            "name_kept": keeps_name(text, self.item),
-            "n_tokens_clip": tokens_at_most(text, prompt.language),
+            **filled(text, prompt.language, self.item),
             "attack_family": family,
             "attack_source_id": origin.id if origin else None,
             "language": prompt.language,

@@ -19,7 +19,8 @@ from igmu_data.taxonomy import Concept
 def concept_rows(concept: Concept) -> list[Row]:
     """All rows of one concept, with rounds, no prompt twice: forget, retain, probes, attacks."""
     rows: dict[str, Row] = {}
-    for row in itertools.chain(forget_rows(concept), retain_rows(concept), probe_rows(concept), attack_rows(concept)):
+    forget = list(forget_rows(concept))
+    for row in itertools.chain(forget, retain_rows(concept), probe_rows(concept), attack_rows(concept, forget)):
         rows.setdefault(row.prompt.casefold(), row)
     return with_rounds(list(rows.values()))
 

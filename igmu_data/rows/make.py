@@ -7,7 +7,7 @@ from typing import Any
 from igmu_data.lengths import tokens_at_most
 from igmu_data.rows.choose import seeds
 from igmu_data.rows.naming import keeps_name
-from igmu_data.rows.scenes import opening
+from igmu_data.rows.scenes import opening, register_of
 from igmu_data.schema import Register, Row, row_id
 from igmu_data.taxonomy import Concept
 
@@ -49,6 +49,17 @@ def make_row(concept: Concept, register: Register, prompt: str, *, split: str, p
     }
     given["stripped_prompt"] = opening(more.get("stripped_prompt", prompt))
     return Row(id=row_id(given), **given)
+
+
+def filled(prompt: str, language: str, concept: Concept) -> dict[str, Any]:
+    """Columns of a row whose source has none of them: they follow from its prompt, and the round from the others."""
+    return {
+        "register": register_of(prompt),
+        "round": 1,
+        "own_name": None,
+        "name_kept": keeps_name(prompt, concept),
+        "n_tokens_clip": tokens_at_most(prompt, language),
+    }
 
 
 def direct(concept: Concept, register: Register, prompt: str, stripped: str) -> Row:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol, Self, TypeVar
 
 from igmu_data.errors import OutOfRangeError
-from igmu_data.schema import ROUNDS, Row
+from igmu_data.schema import ROUNDS, version
 
 PROTOCOLS: Final = {"lite": 2, "full": ROUNDS}
 _BALANCED: Final = ("split", "probe", "attack_family", "own_concept", "language", "register")
@@ -29,17 +29,36 @@ def rounds_of(protocol: str) -> int:
     raise OutOfRangeError(f"protocol {protocol!r}; give lite, full or a number of rounds, 1..{ROUNDS}.")
 
 
-def with_rounds(rows: Iterable[Row]) -> list[Row]:
+class _Published(Protocol):
+    """A row of a concept, or a general prompt."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def since(self) -> str: ...
+
+    def model_copy(self, *, update: Mapping[str, Any]) -> Self: ...
+
+
+_R = TypeVar("_R", bound=_Published)
+
+
+def with_rounds(
+    rows: Iterable[_R], *, balanced: Sequence[str] = _BALANCED, by: Sequence[str] = ("split", "probe")
+) -> list[_R]:
     """Rows with rounds 1..10: split, probe, attack family, own concept, language and register are spread evenly.
 
     They are taken version by version, so that those of a later one find their places beside the published ones.
 
     Args:
         rows: all of one concept.
+        balanced: the columns whose values are spread.
+        by: the columns that rows of a version are taken in the order of.
     """
     rows = list(rows)
-    order = sorted(rows, key=lambda r: (tuple(map(int, r.since.split("."))), r.split, r.probe, r.id))
-    found = spread([[str(getattr(row, name)) for name in _BALANCED] for row in order])
+    order = sorted(rows, key=lambda r: (version(r.since), *(getattr(r, name) for name in by), r.id))
+    found = spread([[str(getattr(row, name)) for name in balanced] for row in order])
     of = {row.id: n for row, n in zip(order, found, strict=True)}
     return [row.model_copy(update={"round": of[row.id]}) for row in rows]
 

@@ -276,8 +276,8 @@ def default_vocabulary(*, synonyms: bool = False, own: str | None = None) -> Voc
                     rivals[near.id][item.id] = None
                 continue
             # What belongs to no domain of concepts is worded, and told from nothing, like what it is near to.
-            own = near.id.partition("/")[0]
-            domain = own if own in generic else item.domain
+            kind = near.id.partition("/")[0]
+            domain = kind if kind in generic else item.domain
             adjective = item.pos == "adjective" and not near.article and domain == item.domain
             texts[near.id] = _ensemble(domain, {near.name: near.phrase}, adjective=adjective)
             same = () if domain in attributes else members[domain]

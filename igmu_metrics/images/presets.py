@@ -36,22 +36,22 @@ class Family:
     Args:
         name: what progress lines and the documentation call it.
         pipeline: class in diffusers.
-        told_by: what else its configuration has, for readers; "" where the class is enough.
-        holds: the same for code: given the configurations of its parts, by part.
         steps: denoising steps.
         guidance_scale: as the pipeline takes it.
-        sizes: pixels a side of what was published; the first is taken where the configuration has no size.
         source: where that is said.
+        sizes: pixels a side of what was published; the first is taken where the configuration has no size.
+        told_by: what else its configuration has, for readers; "" where the class is enough.
+        holds: the same for code: given the configurations of its parts, by part.
     """
 
     name: str
     pipeline: str
-    told_by: str
-    holds: Callable[[Mapping[str, Config]], bool]
     steps: int
     guidance_scale: float
-    sizes: tuple[int, ...]
     source: str
+    sizes: tuple[int, ...] = (1024,)
+    told_by: str = ""
+    holds: Callable[[Mapping[str, Config]], bool] = lambda parts: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +131,8 @@ FAMILIES: Final = (
     Family(
         name="Stable Diffusion XL",
         pipeline="StableDiffusionXLPipeline",
-        told_by="",
-        holds=lambda parts: True,
         steps=50,
         guidance_scale=5.0,
-        sizes=(1024,),
         source="diffusers' documentation, Stable Diffusion XL (defaults; best at 1024)",
     ),
     Family(
@@ -145,7 +142,6 @@ FAMILIES: Final = (
         holds=lambda parts: _normed(parts) and bool(parts["transformer"].get("dual_attention_layers")),
         steps=40,
         guidance_scale=4.5,
-        sizes=(1024,),
         source="model card of Stable Diffusion 3.5 Medium (example)",
     ),
     Family(
@@ -155,17 +151,14 @@ FAMILIES: Final = (
         holds=_normed,
         steps=28,
         guidance_scale=3.5,
-        sizes=(1024,),
         source="model card of Stable Diffusion 3.5 Large (example)",
     ),
     Family(
         name="Stable Diffusion 3",
         pipeline="StableDiffusion3Pipeline",
         told_by="no `transformer.qk_norm`",
-        holds=lambda parts: True,
         steps=28,
         guidance_scale=7.0,
-        sizes=(1024,),
         source="diffusers' documentation, Stable Diffusion 3 (usage example)",
     ),
     Family(
@@ -175,7 +168,6 @@ FAMILIES: Final = (
         holds=lambda parts: parts["transformer"].get("guidance_embeds") is True,
         steps=50,
         guidance_scale=3.5,
-        sizes=(1024,),
         source="diffusers' documentation, Flux, guidance-distilled (about 50 steps, guidance 3.5); the pipeline's "
         "default size",
     ),
@@ -186,7 +178,6 @@ FAMILIES: Final = (
         holds=lambda parts: bool(parts["transformer"]) and not parts["transformer"].get("guidance_embeds"),
         steps=4,
         guidance_scale=0.0,
-        sizes=(1024,),
         source="diffusers' documentation, Flux, timestep-distilled (4 steps, guidance must be 0); the pipeline's "
         "default size",
     ),
@@ -194,8 +185,6 @@ FAMILIES: Final = (
         Family(
             name=f"PixArt-{letter}",
             pipeline=f"PixArt{name}Pipeline",
-            told_by="",
-            holds=lambda parts: True,
             steps=20,
             guidance_scale=4.5,
             sizes=(1024, *smaller),
@@ -206,8 +195,6 @@ FAMILIES: Final = (
     Family(
         name="Sana",
         pipeline="SanaPipeline",
-        told_by="",
-        holds=lambda parts: True,
         steps=20,
         guidance_scale=4.5,
         sizes=(1024, 512, 2048, 4096),
