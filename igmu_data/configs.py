@@ -14,7 +14,7 @@ from typing import Final
 
 from igmu_data.errors import CorpusError, InputError, UnknownConfigError
 from igmu_data.sandbox.world import world
-from igmu_data.taxonomy import ALL, HINT, RESTRICTED_DOMAIN, SANDBOX, all_concepts, cached, concept
+from igmu_data.taxonomy import ALL, HINT, RESTRICTED_DOMAIN, SANDBOX, all_concepts, cached, own_files, packaged
 
 GENERAL: Final = "general"  # prompts of no concept, which have questions instead: `igmu_data.general`
 
@@ -63,9 +63,8 @@ def config_target(config: str) -> str | None:
     >>> config_target("object.church"), config_target("sandbox.church"), config_target("sandbox")
     ('object/church', 'object/church', None)
     """
-    members = config_concepts(config)
-    own = (concept(members[0]).config, f"{SANDBOX}.{concept(members[0]).slug}")
-    return members[0] if config in own else None
+    member = config_concepts(config)[0]
+    return member if config in (member.replace("/", "."), f"{SANDBOX}.{member.partition('/')[2]}") else None
 
 
 def config_concepts(config: str) -> tuple[str, ...]:
@@ -80,9 +79,11 @@ def config_concepts(config: str) -> tuple[str, ...]:
             f"config {GENERAL!r} is about no concept: its prompts have questions instead. Read them with "
             f"igmu_data.load.load_bench({GENERAL!r})."
         )
-    known = {**configs(restricted=True), **configs()}
-    if config.split(".")[0] not in known:
-        known |= sandbox_configs()
+    if config in sandbox_configs():
+        return sandbox_configs()[config]
+    if (name := config.replace(".", "/", 1)) in packaged() and not own_files():
+        return (name,)  # without reading the others
+    known = {**configs(restricted=True), **configs(), **sandbox_configs()}
     if config not in known:
         raise UnknownConfigError(config, known, HINT)
     return known[config]

@@ -16,7 +16,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
@@ -344,35 +344,66 @@ def own_concept(path: Path) -> OwnConcept:
         raise CorpusError(f"{error}; 'igmu concept check {path}' lists every problem.") from error
 
 
+class _Concepts(Mapping[str, Concept]):
+    """Concepts by id, each read when it is first asked for: most commands are about one of many."""
+
+    def __init__(self, readers: Mapping[str, Callable[[], Concept]]) -> None:
+        self._readers = readers
+        self._read: dict[str, Concept] = {}
+
+    def __getitem__(self, name: str) -> Concept:
+        if name not in self._read:
+            self._read[name] = self._readers[name]()
+        return self._read[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._readers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._readers)
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+
 @cached
 def all_concepts() -> Mapping[str, Concept]:
     """Every concept by id, the user's own among them, sorted: domains and slugs in alphabetical order.
 
     Raises:
-        CorpusError: a concept file that does not follow the schema; the message names file and key.
+        CorpusError: a concept file that does not follow the schema; the message names file and key. Those of the
+            package are read when they are asked for.
         InputError: one whose name is no id, or a packaged concept's.
     """
     own = {name: own_concept(path) for name, path in own_files().items()}
-    every = {**packaged(), **own}
-    return MappingProxyType({name: every[name] for name in sorted(every)})
+    every = {name: partial(packaged().__getitem__, name) for name in packaged()}
+    every |= {name: partial(own.__getitem__, name) for name in own}
+    return _Concepts({name: every[name] for name in sorted(every)})
 
 
 @cache
 def packaged() -> Mapping[str, Concept]:
-    """The concepts of the corpus by id, sorted.
+    """The concepts of the corpus by id, sorted, each read when it is asked for.
 
     Raises:
-        CorpusError: a concept file that does not follow the schema; the message names file and key.
+        CorpusError: at that moment: a concept file that does not follow the schema; the message names file and key.
     """
-    found: dict[str, Concept] = {}
     root = files("igmu_data") / "concepts"
-    for domain in sorted(d.name for d in root.iterdir() if d.is_dir() and not d.name.startswith("_")):
-        for name in sorted(f.name for f in (root / domain).iterdir() if f.name.endswith(".toml")):
-            item = _packaged(f"{domain}/{name}", Concept, domain=domain, slug=name.removesuffix(".toml"))
-            if missing := [code for code in TRANSLATED if code not in item.translations]:
-                raise CorpusError(f"concepts/{domain}/{name}: translations: no {', '.join(missing)}")
-            found[item.id] = item
-    return MappingProxyType(found)
+    found = (
+        (domain.name, file.name.removesuffix(".toml"))
+        for domain in root.iterdir()
+        if domain.is_dir() and not domain.name.startswith("_")
+        for file in domain.iterdir()
+        if file.name.endswith(".toml")
+    )
+    return _Concepts({f"{domain}/{slug}": partial(_packaged_concept, domain, slug) for domain, slug in sorted(found)})
+
+
+def _packaged_concept(domain: str, slug: str) -> Concept:
+    item = _packaged(f"{domain}/{slug}.toml", Concept, domain=domain, slug=slug)
+    if missing := [code for code in TRANSLATED if code not in item.translations]:
+        raise CorpusError(f"concepts/{domain}/{slug}.toml: translations: no {', '.join(missing)}")
+    return item
 
 
 @cache

@@ -271,7 +271,7 @@ def test_a_malformed_concept_names_file_and_key(package: Path, edit: Edit, says:
     assert edit(before) != before
     path.write_text(edit(before), encoding="utf-8")
     with pytest.raises(CorpusError) as caught:
-        taxonomy.packaged.__wrapped__()
+        dict(taxonomy.packaged.__wrapped__())
     assert str(caught.value).startswith(f"concepts/object/church.toml: {says}")
 
 
@@ -280,11 +280,11 @@ def test_a_concept_file_in_another_encoding_or_with_a_bad_name_is_refused(packag
     text = path.read_text(encoding="utf-8")
     path.write_text(text, encoding="utf-16")
     with pytest.raises(CorpusError, match=r"^concepts/object/church\.toml: not UTF-8"):
-        taxonomy.packaged.__wrapped__()
+        dict(taxonomy.packaged.__wrapped__())
     path.unlink()
     path.with_name("Big Church.toml").write_text(text, encoding="utf-8")
     with pytest.raises(CorpusError, match=r"^concepts/object/Big Church\.toml: slug: "):
-        taxonomy.packaged.__wrapped__()
+        dict(taxonomy.packaged.__wrapped__())
 
 
 def test_a_malformed_or_missing_shared_file_names_file_and_key(package: Path) -> None:
