@@ -1,4 +1,5 @@
-"""`python -m builders.readme [--check]`: fills the generated parts of README.md, so that no number in it is typed in.
+"""`python -m builders.readme [--check]`: fills the generated parts of README.md and of the documentation's hand-written
+pages, so that no number in them is typed in.
 
 A part stands between `<!-- generated: NAME -->` and `<!-- end -->`. The church table needs `../shared/church`; where
 that is missing its text is left as it is.
@@ -25,6 +26,7 @@ from igmu_metrics.scorecard import write_text
 from igmu_metrics.verdict.compare import compared
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+PAGES: Final = ("README.md", "docs/reporting.md")
 _PART: Final = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -56,7 +58,7 @@ def church() -> str | None:
 
 
 def filled(text: str) -> str:
-    """The README with its generated parts made anew."""
+    """A page with its generated parts made anew."""
     makers = {"corpus": corpus, "church": church}
 
     def part(match: re.Match[str]) -> str:
@@ -68,15 +70,16 @@ def filled(text: str) -> str:
 
 @exits_on_error
 def main(
-    check: Annotated[bool, typer.Option("--check", help="Only say whether README.md is up to date.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only say whether the pages are up to date.")] = False,
 ) -> None:
-    """Fill the generated parts of README.md."""
-    path = ROOT / "README.md"
-    old = path.read_text(encoding="utf-8")
-    new = filled(old)
-    if check and new != old:
-        raise CorpusError("README.md is out of date. Run python -m builders.readme.")
-    write_text(path, new)
+    """Fill the generated parts of README.md and of the documentation."""
+    for page in PAGES:
+        path = ROOT / page
+        old = path.read_text(encoding="utf-8")
+        new = filled(old)
+        if check and new != old:
+            raise CorpusError(f"{page} is out of date. Run python -m builders.readme.")
+        write_text(path, new)
 
 
 if __name__ == "__main__":
