@@ -4,7 +4,7 @@ PYTHON ?= python3
 PY := $(VENV)/bin/python
 READY := $(VENV)/.igmu-ready
 
-.PHONY: demo church test slow nightly lint docs build clean
+.PHONY: demo church test slow nightly lint docs build release clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -39,6 +39,14 @@ build: $(READY)
 	$(PY) -m build --outdir dist
 	$(PY) -m builders.bench --out dist/hub
 	$(PY) -m builders.spaces --out dist/hub
+
+# All that a release needs, tried on a local Hub; uploads nothing, and says at the end what would be.
+release: $(READY)
+	$(PY) -m builders.release
+	$(MAKE) lint build docs
+	$(VENV)/bin/igmu validate dist/hub/igmu/bench
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q tests/hub tests/test_wheel.py -m "slow or not slow"
+	$(PY) -m builders.push dist/hub
 
 clean:
 	rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
