@@ -1,4 +1,4 @@
-"""`python -m builders.release`: whether everything that names a version names the same one; first step of `make release`.
+"""`python -m builders.release`: whether all that names a version names the same; the first step of `make release`.
 
 The versions of package and corpus are written once, in `igmu_data/__init__.py` and `igmu_data/rows/__init__.py`; the
 changelog, `CITATION.cff`, `.zenodo.json` and the ledger have to follow.

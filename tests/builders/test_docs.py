@@ -90,7 +90,7 @@ def test_the_check_of_commands_can_fail() -> None:
         understood(score)
     with pytest.raises(AssertionError, match="scor"):
         understood(typo)
-    assert len(commands((ROOT / "README.md").read_text(encoding="utf-8"))) > 5
+    assert len(commands((ROOT / "README.md").read_text(encoding="utf-8"))) >= 1
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
