@@ -1,4 +1,4 @@
-"""`python -m builders.screenshot`: the image at the top of README.md, taken of the demo's report by headless Chromium."""
+"""`python -m builders.screenshot`: the image at the top of README.md, of the demo's report, by headless Chromium."""
 
 from __future__ import annotations
 
