@@ -28,6 +28,7 @@ from igmu_metrics import registry, scorecard
 from igmu_metrics.contract import RESAMPLES, Metric, Score, Setting, scored
 from igmu_metrics.distances.gaussian import unit_rows
 from igmu_metrics.generations import FAILED, ORIGINAL, Array, Generations
+from igmu_metrics.images import benchmarks
 from igmu_metrics.images.layouts import Model, find, models
 from igmu_metrics.images.notes import generated, images_differ, notes
 from igmu_metrics.metrics.clip_alignment import cosine
@@ -118,6 +119,8 @@ class Evaluation(Settings):
         """
         if self.prompt is not None and self.layout != "flat":
             raise InputError(f"a prompt is given for layout {self.layout!r}; only 'flat' has one prompt for all.")
+        if self.layout != benchmarks.UNLEARNCANVAS and (self.include_none or not self.include_target_styled):
+            raise InputError(f"include_none and include_target_styled are of layout 'unlearncanvas', not {self.layout!r}.")
         target, rows = self.target(), self.rows()
         named = models(original, unlearned)
         for model in named:
@@ -128,7 +131,9 @@ class Evaluation(Settings):
         return [first, *others]
 
     def _found(self, folder: Path, rows: Mapping[str, Row], target: str) -> Generations:
-        table = asked(find(folder, self.layout, rows, prompt=self.prompt), target)
+        listed = find(folder, self.layout, rows, prompt=self.prompt)
+        switches = {"include_none": self.include_none, "include_target_styled": self.include_target_styled}
+        table = asked(benchmarks.of_target(listed, self.layout, target, **switches), target)
         return table if self.only is None else table.where([key in self.only for key in table.keys])
 
     def target(self) -> str:

@@ -35,7 +35,7 @@ from igmu_data.errors import (
 )
 from igmu_data.files import beside
 from igmu_data.schema import ASIDE
-from igmu_metrics.contract import FloatArray, Setting
+from igmu_metrics.contract import CROSS, FloatArray, Setting
 
 Kind = Literal["text", "whole", "flag", "number", "vector", "object"]
 Array = npt.NDArray[Any]
@@ -198,7 +198,7 @@ class Generations:
         """
         if "probe" not in self:
             return np.asarray(self["split"])
-        return np.where(np.isin(self["probe"], ASIDE), self["probe"], self["split"])
+        return np.where(np.isin(self["probe"], (*ASIDE, CROSS)), self["probe"], self["split"])
 
     def part(self, *names: str) -> Generations:
         """The rows of some of `contract.PARTS`."""

@@ -77,12 +77,25 @@ class Settings:
     layout: str = field(
         default="metadata",
         metadata=_about(
-            "Layout of the image folders: a metadata.jsonl, the IGMU reference's class folders, or flat (one prompt).",
-            choices=("metadata", "igmu", "flat"),
+            "Layout of the image folders: a metadata.jsonl, the IGMU reference's class folders, flat (one prompt), or "
+            "what UnlearnCanvas's or HUB's scripts write.",
+            choices=("metadata", "igmu", "flat", "unlearncanvas", "hub"),
         ),
     )
     prompt: str | None = field(
         default=None, metadata=_about("The one prompt of all images in layout flat; enables alignment and CSDR there.")
+    )
+    include_none: bool = field(
+        default=False,
+        metadata=_about(
+            "In layout unlearncanvas: count photographs without a style (Seed_Images) as one more style to retain."
+        ),
+    )
+    include_target_styled: bool = field(
+        default=True,
+        metadata=_about(
+            "In layout unlearncanvas: count images that ask for the target in the other domain's retain accuracy."
+        ),
     )
     bench: str | None = field(
         default=None,
