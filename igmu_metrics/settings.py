@@ -37,6 +37,7 @@ class Option:
         help: one sentence that can be read alone; the same in `--help`, in Python and in the documentation.
         choices: the only words allowed; empty for an open setting.
         minimum: the smallest number allowed.
+        maximum: the largest.
         influence: whether it can change a number.
         command_line: whether `igmu score` offers it.
         name: of the setting; filled in by `options`.
@@ -47,6 +48,7 @@ class Option:
     help: str
     choices: tuple[str, ...] = ()
     minimum: int | None = None
+    maximum: int | None = None
     influence: Influence = Influence.NUMBERS
     command_line: bool = True
     name: str = ""
@@ -112,24 +114,38 @@ class Settings:
     threshold: float | None = field(
         default=None,
         metadata=_about(
-            "Probability from which the concept counts as present, 0..1; default the detector's own threshold."
+            "Probability from which the concept counts as present, 0..1; default the detector's own threshold.",
+            minimum=0,
+            maximum=1,
         ),
     )
     sensitivity: float | None = field(
         default=None,
-        metadata=_about("Detector sensitivity, 0..1; requires the specificity and adds accuracies corrected for both."),
+        metadata=_about(
+            "Detector sensitivity, 0..1; requires the specificity and adds accuracies corrected for both.",
+            minimum=0,
+            maximum=1,
+        ),
     )
     specificity: float | None = field(
         default=None,
-        metadata=_about("Detector specificity, 0..1; requires the sensitivity and adds accuracies corrected for both."),
+        metadata=_about(
+            "Detector specificity, 0..1; requires the sensitivity and adds accuracies corrected for both.",
+            minimum=0,
+            maximum=1,
+        ),
     )
     n_positives: int | None = field(
         default=None,
-        metadata=_about("Number of images with the concept that the detector's sensitivity was measured on."),
+        metadata=_about(
+            "Number of images with the concept that the detector's sensitivity was measured on.", minimum=1
+        ),
     )
     n_negatives: int | None = field(
         default=None,
-        metadata=_about("Number of images without the concept that the detector's specificity was measured on."),
+        metadata=_about(
+            "Number of images without the concept that the detector's specificity was measured on.", minimum=1
+        ),
     )
     clip: str | None = field(
         default=None,
@@ -211,6 +227,10 @@ class Settings:
                 raise InputError(f"no {option.name} {value!r}; it is {_listed(option.choices, 'or')}.")
             if option.minimum is not None and value is not None and value < option.minimum:
                 raise OutOfRangeError(f"{option.name} is {value}; it is at least {option.minimum}.")
+            if option.maximum is not None and value is not None and not value <= option.maximum:  # NaN, too
+                raise OutOfRangeError(f"{option.name} is {value}; it is at most {option.maximum}.")
+        if (self.sensitivity is None) != (self.specificity is None):
+            raise InputError("only one of sensitivity and specificity is given; a correction needs both.")
 
     @classmethod
     def from_keywords(cls, name: str, given: Mapping[str, Any], also: tuple[str, ...] = ()) -> Self:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -64,6 +65,15 @@ BASE: Final[dict[Words, str]] = {
 WRITTEN: Final = ("out", "work", "chart")  # parameters that name what is to be written
 # Values that igmu takes as they are: text that is the user's own.
 FREE: Final = ("prompt", "license", "source")
+# What is no mistake, or none that can be told apart from what was meant: a parameter and the kinds that it takes.
+TAKEN: Final[dict[str, Words]] = {
+    "out": ("an existing image",),  # of a folder, or what igmu wrote before
+    "attack_family": ("unknown name", "a name too long"),  # of a list from elsewhere
+    "path": ("text that is no JSON", "JSON that is no object", "a scorecard"),  # of prompts, one a line
+    "device": ("unknown name", "not UTF-8", "a name too long", "an image"),  # where no network is loaded
+}
+# Commands that say on stdout what is wrong with a file, and end with 1 where anything is.
+REPORTING: Final = (("concept", "check"),)
 _LONG: Final = "x" * 300
 
 
@@ -82,6 +92,11 @@ class Case:
     parameter: str
     kind: str
     words: Words
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the command may take the value as it is."""
+        return self.kind in TAKEN.get(self.parameter, ())
 
     def __str__(self) -> str:
         return f"{' '.join(self.command)} {self.parameter}: {self.kind}"
@@ -309,7 +324,7 @@ class World:
         """What is wrong with how a case ends: it should be exit code 2, one line that names the value, nothing else."""
         before = self.state()
         try:
-            code, _, err = self.run(case.words)
+            code, out, err = self.run(case.words)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
@@ -318,13 +333,15 @@ class World:
             after = self.state()
             if after != before:
                 self.restore()
-        told, found = [line for line in err.split("\n") if line.strip()], []
+        found, errors = [], [line for line in err.split("\n") if re.match(r"\w+Error: |Error|Usage|  |Traceback", line)]
         if code == 0:
-            return ["accepted"]
+            return [] if case.accepted else ["accepted"]
+        if code == 1 and case.command in REPORTING and out.strip():
+            return []
         if code != 2:
             found.append(f"exit code {code}")
-        if len(told) != 1:
-            found.append(f"{len(told)} lines: {err[:300]!r}")
+        if len(errors) != 1 or not err.rstrip().endswith(errors[0]):
+            found.append(f"{len(errors)} lines: {err[:300]!r}")
         if before != after:
             found.append(f"written: {sorted(set(after.items()) ^ set(before.items()))[:4]}")
         return found

@@ -63,6 +63,7 @@ def generate(
 ) -> None:
     """Generate images for the prompts of a config, ready for igmu score."""
     from igmu_data.configs import config_target
+    from igmu_data.files import require_writable
     from igmu_data.load import bench_rows
     from igmu_data.schema import SPLITS
     from igmu_metrics.images import published
@@ -81,6 +82,7 @@ def generate(
         "embedding": embedding,
         published.CODE: pipeline,
     }
+    require_writable(out)
     wanted = split or list(SPLITS)
     one_of("split", wanted, SPLITS)
     rows = [r for r in bench_rows(config, bench=bench, revision=revision).values() if r.split in wanted]

@@ -85,7 +85,11 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
         IgmuError: whatever is wrong with plan, models or corpus.
     """
     checked(plan)
+    require_writable(out / CARDS)
     require_alike(plan, out)
+    for config in plan.configs:  # a detector that cannot be opened should not be found out after hours of generating
+        with Evaluation(config, **{"device": device, **plan.scoring}).opened():
+            pass
     jobs = []
     found: dict[tuple[str, str | None], Pipeline] = {}  # finding one hashes its weights, whatever the concept is
     for config in plan.configs:
@@ -167,7 +171,6 @@ def run(plan: Plan, out: Path, *, device: str | None = None, trust_code: bool = 
         IgmuError: whatever is wrong; what is finished stays.
     """
     jobs = prepare(plan, out, device=device, trust_code=trust_code)
-    require_writable(out / CARDS)
     with owned(out):
         require_alike(plan, out)  # another run may have begun there meanwhile
         return _run(plan, out, jobs, device)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_diffusion import tiny_pipeline, tiny_xl_pipeline
+from tiny_diffusion import tiny_pipeline, tiny_transformer_pipeline, tiny_xl_pipeline
 
 from igmu_data.errors import InputError, WeightsError
 from igmu_metrics.images.generate import Request, draw
@@ -276,6 +276,16 @@ def test_sdxl_takes_a_partial_unet(tmp_path: Path) -> None:
     save_file(state | {name: state[name] + 1}, folder / UNET)
     part = saved({name: state[name] + 1}, tmp_path / "esd.safetensors")
     assert images(f"{base},unet={part}", tmp_path / "a") == images(str(folder), tmp_path / "b")
+
+
+def test_a_lora_of_a_flux_transformer(tmp_path: Path) -> None:
+    base = tiny_transformer_pipeline(tmp_path / "flux", "Flux")
+    layer = "transformer_blocks.0.attn.to_k"
+    before = load_file(base / "transformer" / "diffusion_pytorch_model.safetensors")[f"{layer}.weight"]
+    up, down = torch.ones(before.shape[0], 2), torch.ones(2, before.shape[1])
+    lora = {f"transformer.{layer}.lora_A.weight": down, f"transformer.{layer}.lora_B.weight": up}
+    pipe = find_pipeline(f"{base},lora={saved(lora, tmp_path / 'l.safetensors')}:0.5", device="cpu").load()
+    torch.testing.assert_close(pipe.transformer.get_submodule(layer).weight.data, before + 1)
 
 
 def test_a_folder_of_one_variant_is_read_as_it_is(base: Path, tmp_path: Path) -> None:
