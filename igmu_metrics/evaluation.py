@@ -120,7 +120,9 @@ class Evaluation(Settings):
         if self.prompt is not None and self.layout != "flat":
             raise InputError(f"a prompt is given for layout {self.layout!r}; only 'flat' has one prompt for all.")
         if self.layout != benchmarks.UNLEARNCANVAS and (self.include_none or not self.include_target_styled):
-            raise InputError(f"include_none and include_target_styled are of layout 'unlearncanvas', not {self.layout!r}.")
+            raise InputError(
+                f"include_none and include_target_styled are of layout 'unlearncanvas', not {self.layout!r}."
+            )
         target, rows = self.target(), self.rows()
         named = models(original, unlearned)
         for model in named:

@@ -34,7 +34,9 @@ Words = tuple[str, ...]
 BASE: Final[dict[Words, str]] = {
     ("demo",): "--out {new} --seeds-per-row 1",
     ("concepts",): "object/church",
-    ("run",): "--original sandbox:original --unlearned mine=sandbox:filter/church --config sandbox.church --out {new} --dry-run",
+    (
+        "run",
+    ): "--original sandbox:original --unlearned mine=sandbox:filter/church --config sandbox.church --out {new} --dry-run",
     ("generate",): "--model sandbox:original --config sandbox.church --out {new} --split forget --seeds-per-row 1",
     ("match",): "{images} --config sandbox.church --replace",
     ("score",): "--original {images} --unlearned {others} --config sandbox.church --detector labels:{labels}"
@@ -42,7 +44,9 @@ BASE: Final[dict[Words, str]] = {
     ("report",): "{card} --out {new}.html",
     ("compare",): "{card}",
     ("power",): "{card}",
-    ("attack",): "--model sandbox:filter/church --attack pez --original sandbox:original --config sandbox.church --out {new}",
+    (
+        "attack",
+    ): "--model sandbox:filter/church --attack pez --original sandbox:original --config sandbox.church --out {new}",
     ("families",): "{card}",
     ("leaderboard",): "{cards} --out {new}.html",
     ("verify",): "{card}",

@@ -19,7 +19,7 @@ from tiny_diffusion import tiny_pipeline, tiny_transformer_pipeline, tiny_xl_pip
 from igmu_data.errors import InputError, WeightsError
 from igmu_metrics.images.generate import Request, draw
 from igmu_metrics.images.pipelines import find_pipeline
-from igmu_metrics.images.published import join, parse
+from igmu_metrics.images.published import join, parse, put_onto
 
 REQUESTS = [Request("row", s, "a church at dawn", 7.5, 2, 32, 32) for s in (1, 2)]
 UNET = Path("unet", "diffusion_pytorch_model.safetensors")
@@ -279,13 +279,19 @@ def test_sdxl_takes_a_partial_unet(tmp_path: Path) -> None:
 
 
 def test_a_lora_of_a_flux_transformer(tmp_path: Path) -> None:
-    base = tiny_transformer_pipeline(tmp_path / "flux", "Flux")
+    from diffusers import FluxPipeline, FluxTransformer2DModel
+
+    folder = tiny_transformer_pipeline(tmp_path / "flux", "Flux")
+    flux = FluxTransformer2DModel.from_pretrained(folder / "transformer")
+    pipe = FluxPipeline(None, None, None, None, None, None, flux)
     layer = "transformer_blocks.0.attn.to_k"
-    before = load_file(base / "transformer" / "diffusion_pytorch_model.safetensors")[f"{layer}.weight"]
+    weight = flux.get_submodule(layer).weight
+    before = weight.detach().clone()
     up, down = torch.ones(before.shape[0], 2), torch.ones(2, before.shape[1])
     lora = {f"transformer.{layer}.lora_A.weight": down, f"transformer.{layer}.lora_B.weight": up}
-    pipe = find_pipeline(f"{base},lora={saved(lora, tmp_path / 'l.safetensors')}:0.5", device="cpu").load()
-    torch.testing.assert_close(pipe.transformer.get_submodule(layer).weight.data, before + 1)
+    parts = parse(f"{folder},lora={saved(lora, tmp_path / 'l.safetensors')}:0.5")[1]
+    assert put_onto(pipe, parts, folder) is pipe
+    torch.testing.assert_close(weight.detach(), before + 1)
 
 
 def test_a_folder_of_one_variant_is_read_as_it_is(base: Path, tmp_path: Path) -> None:
