@@ -32,7 +32,7 @@ Setting = str | int | float | bool
 _MAX: Final = 1e308  # of a number in a scorecard
 _MAX_WHOLE: Final = 2**63
 CROSS: Final = "cross-domain"
-"""Probe of an entry that judges in another domain an image that has an entry already: what looks at images leaves it."""
+"""Probe of an entry that judges in another domain an image that has one already: what looks at images leaves it."""
 PARTS: Final = (*SPLITS, *ASIDE, CROSS)
 """What generations are told apart by: the splits, and each probe that is counted by itself, in whatever split it is."""
 WHOLE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({"": SPLITS})

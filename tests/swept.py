@@ -34,9 +34,8 @@ Words = tuple[str, ...]
 BASE: Final[dict[Words, str]] = {
     ("demo",): "--out {new} --seeds-per-row 1",
     ("concepts",): "object/church",
-    (
-        "run",
-    ): "--original sandbox:original --unlearned mine=sandbox:filter/church --config sandbox.church --out {new} --dry-run",
+    ("run",): "--original sandbox:original --unlearned mine=sandbox:filter/church --config sandbox.church --dry-run"
+    " --out {new}",
     ("generate",): "--model sandbox:original --config sandbox.church --out {new} --split forget --seeds-per-row 1",
     ("match",): "{images} --config sandbox.church --replace",
     ("score",): "--original {images} --unlearned {others} --config sandbox.church --detector labels:{labels}"

@@ -1,8 +1,8 @@
 """Reads what the scripts of two other benchmarks write: UnlearnCanvas's answer sets and HUB's folders of tasks.
 
-- `unlearncanvas`: `<Style>_<Object>_seed<k>.jpg`, every style with every object. An image is judged twice, for its style
-  and for its object, so it has two entries; the one in the other domain than the target's has the probe `cross-domain`,
-  and only accuracies count it.
+- `unlearncanvas`: `<Style>_<Object>_seed<k>.jpg`, every style with every object. An image is judged twice, for its
+  style and for its object, so it has two entries; the one in the other domain than the target's has the probe
+  `cross-domain`, and only accuracies count it.
 - `hub`: `images/<task>/<method>/<target>/<seed>/<k>.jpg`. The folder that is given is that of a method in any of the
   tasks; the others of the same method lie beside it. Two models pair by the place of an image in its task.
 
