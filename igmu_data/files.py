@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, Final
@@ -203,7 +204,7 @@ def owned(folder: Path | None = None, *, files: Iterable[Path] = ()) -> Iterator
     with ExitStack() as held:
         for path, place in locks.items():
             try:
-                held.callback(_unmake, [at for at in (path.parent, *path.parent.parents) if not at.exists()])
+                held.push(partial(_unmake, [at for at in (path.parent, *path.parent.parents) if not at.exists()]))
                 path.parent.mkdir(parents=True, exist_ok=True)
                 held.callback(_let_go, path, _taken(path, place))
             except BusyError:
@@ -238,10 +239,10 @@ def _taken(path: Path, place: Path) -> int:
     raise BusyError(place, {}, path)
 
 
-def _unmake(folders: Iterable[Path]) -> None:
-    """Take away the folders that were made for what then did not come, innermost first."""
+def _unmake(folders: Iterable[Path], kind: type[BaseException] | None, *_: object) -> None:
+    """After an error, take away the folders that were made for what then did not come, innermost first."""
     with suppress(OSError):  # something came
-        for folder in folders:
+        for folder in folders if kind is not None else ():
             folder.rmdir()
 
 
