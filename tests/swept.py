@@ -148,7 +148,8 @@ def _flat(base: dict[str, Words]) -> Words:
 def _base(command: Words, known: Any) -> dict[str, Words]:
     """The words of each parameter of a command line that is right."""
     flags = {option: p for p in known.params for option in p.opts if p.param_type_name == "option"}
-    words, out = shlex.split(BASE.get(command, "")), {}
+    words = shlex.split(BASE.get(command, ""))
+    out: dict[str, Words] = {}
     arguments = [p.name for p in known.params if p.param_type_name == "argument"]
     while words:
         word = words.pop(0)

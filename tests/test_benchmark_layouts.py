@@ -7,6 +7,7 @@ import hashlib
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import pytest
 from own_concept import written
@@ -86,7 +87,7 @@ def by_hand(domain: str, target: str, *, none: bool, styled: bool) -> dict[str, 
     }
 
 
-def scored(root: Path, config: str, **switches: bool) -> Scorecard:
+def scored(root: Path, config: str, **switches: Any) -> Scorecard:
     evaluation = Evaluation(
         config, layout="unlearncanvas", detector=f"labels:{root / 'labels.csv'}", cache=False, **switches
     )
