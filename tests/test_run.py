@@ -16,7 +16,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from igmu_data.errors import InputError, MetadataError, OutOfRangeError
+from igmu_data.errors import IgmuError, InputError, MetadataError, OutOfRangeError
 from igmu_data.load import bench_rows
 from igmu_data.rows.concept import concept_rows
 from igmu_data.rows.rounds import rounds_of, with_rounds
@@ -203,6 +203,27 @@ class TestRefused:
         before = stable(copy)
         self.refused(igmu(copy / "run.yaml", "--out", copy, "--seeds-per-row", "2"), "another run", "seeds_per_row")
         assert stable(copy) == before
+
+    @pytest.mark.parametrize("how", [(), ("--dry-run",)])
+    @pytest.mark.parametrize(
+        ("scoring", "says"),
+        [
+            ({"detector": "clip:/no/such/folder"}, "no folder '/no/such/folder'"),
+            ({"detector": "igmu-head:/no/head.safetensors"}, "head.safetensors"),
+            ({"detector": "labels:/no/labels.csv"}, "labels.csv"),
+            ({"detector": "sandbox", "clip": "/no/such/folder"}, "no folder '/no/such/folder'"),
+            ({"detector": "sandbox", "features": "clip:/no/such/folder"}, "no folder '/no/such/folder'"),
+            ({"detector": "detektor"}, "detektor"),
+        ],
+    )
+    def test_an_instrument_that_cannot_be_had_before_anything_is_generated(
+        self, tmp_path: Path, how: tuple[str, ...], scoring: dict[str, Any], says: str
+    ) -> None:
+        out = tmp_path / "out"
+        result = igmu(run_file(tmp_path / "run.yaml", scoring=scoring), "--out", out, *how)
+        assert isinstance(result.exception, IgmuError), result.output
+        assert says in str(result.exception)
+        assert not out.exists()
 
     def test_without_models(self, tmp_path: Path) -> None:
         self.refused(igmu("--config", "object.church", "--out", tmp_path / "out"), "--original is missing")

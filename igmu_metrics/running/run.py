@@ -72,7 +72,7 @@ class Job:
 
 
 def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: bool = False) -> list[Job]:
-    """What has to be done, with every model found and every concept's rows chosen; nothing is generated.
+    """What has to be done, with every model and instrument found and every concept's rows chosen; nothing is generated.
 
     Args:
         plan: the run.
@@ -82,7 +82,7 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
 
     Raises:
         MetadataError: the folder is another run's.
-        IgmuError: whatever is wrong with plan, models or corpus.
+        IgmuError: whatever is wrong with plan, models, corpus or instruments.
     """
     checked(plan)
     require_alike(plan, out)
@@ -103,6 +103,9 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
         requests = requests_for(chosen, seeds_per_row=plan.seeds_per_row)
         settings = settled_alike(requests, pipelines, config, **plan.generation.settings)
         jobs.append(Job(config, requests, settings, folders, pipelines))
+    for job in jobs:  # a detector that cannot be had should not cost the hours of generating
+        with _evaluation(job, plan, device).opened():
+            pass
     return jobs
 
 
@@ -208,12 +211,13 @@ def _revisions(jobs: Sequence[Job]) -> str:
     return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
 
 
+def _evaluation(job: Job, plan: Plan, device: str | None) -> Evaluation:
+    keys = frozenset(r.key for r in job.requests)
+    return Evaluation(job.config, **{"device": device, **plan.scoring}, only=keys)
+
+
 def _scored(job: Job, plan: Plan, out: Path, device: str | None, advance: Advance) -> Iterator[Scorecard]:
-    evaluation = Evaluation(
-        job.config,
-        **{"device": device, **plan.scoring},
-        only=frozenset(r.key for r in job.requests),
-    )
+    evaluation = _evaluation(job, plan, device)
     original, *others = job.folders.values()
     for card in evaluation.run(original, others, advance):
         write(card, out / CARDS / card_name(card.model, job.config))
