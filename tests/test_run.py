@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
 from igmu_data.errors import IgmuError, InputError, MetadataError, OutOfRangeError
@@ -197,6 +199,14 @@ class TestRefused:
         plan = run_file(tmp_path / "run.yaml", unlearned={"mine": f"sandbox:original/church,code={code}:erase"})
         self.refused(igmu(plan, "--out", tmp_path / "out"), "--trust-code")
         assert not (tmp_path / "ran").exists()
+
+    def test_a_part_that_does_not_fit_costs_no_images_and_is_put_right_in_the_same_folder(self, tmp_path: Path) -> None:
+        save_file({"no.such.layer": torch.zeros(2)}, tmp_path / "esd.safetensors")
+        models = {"esd": "sandbox:esd/church", "mine": f"sandbox:original,unet={tmp_path / 'esd.safetensors'}"}
+        out = tmp_path / "out"
+        result = igmu(run_file(tmp_path / "run.yaml", unlearned=models), "--out", out)
+        assert "no.such.layer" in str(result.exception)
+        assert not list(out.rglob("*.*"))
 
     def test_another_run_in_the_folder(self, done: tuple[Path, Result], tmp_path: Path) -> None:
         copy = shutil.copytree(done[0], tmp_path / "copy")

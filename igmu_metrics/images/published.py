@@ -2,7 +2,7 @@
 
 `BASE,unet=FILE,lora=FILE:0.8` is one text that says all: a pipeline, then any of
 
-- `unet`, `transformer`, `text_encoder`, `text_encoder_2`: a folder of that component, or a file of its tensors; where
+- `unet`, `transformer`, `text_encoder`, `text_encoder_2`, `text_encoder_3`: a folder of that component, or a file of its tensors; where
   the file has only some of them (ESD, UCE, Custom Diffusion), the others stay the base's;
 - `checkpoint`: the whole model in one file of the original (CompVis) layout, with the base's configuration;
 - `lora`: low-rank changes, merged into the weights with a scale;
@@ -35,15 +35,15 @@ from igmu_metrics.networks.progress import quiet_loading
 if TYPE_CHECKING:
     import torch
 
-COMPONENTS: Final = ("unet", "transformer", "text_encoder", "text_encoder_2")
+COMPONENTS: Final = ("unet", "transformer", "text_encoder", "text_encoder_2", "text_encoder_3")
 CODE: Final = "code"
 KINDS: Final = (*COMPONENTS, "checkpoint", "lora", "embedding", CODE)
 VARIANT: Final = "variant"
 _PART: Final = re.compile(rf",(?=(?:{'|'.join((*KINDS, VARIANT))})=)")
-_COMPVIS: Final = "model.diffusion_model."
 # What training code puts around the tensors of a component, and before their names.
 _AROUND: Final = ("state_dict", "model_state_dict", "model", "params", "module")
 _BEFORE: Final = ("module.", "text_model.", "cond_stage_model.transformer.", "cond_stage_model.transformer.text_model.")
+_PEFT: Final = "base_model.model."
 _LORA_PAIRS: Final = (
     (".lora_A.weight", ".lora_B.weight"),
     (".lora.down.weight", ".lora.up.weight"),
@@ -210,16 +210,53 @@ def _replace(pipe: Any, part: Part) -> None:
     folder = _folder_of(part)
     if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
         raise WeightsError(f"{folder}: no config.json with safetensors; give the folder of a {part.kind}, or a file.")
+    config = parse_json(read_text(folder / "config.json"), str(folder / "config.json"), "Download the folder again.")
+    told, here = config.get("_class_name"), type(module).__name__
+    if told != getattr(module.config, "_class_name", None):  # those of transformers have none
+        raise WeightsError(f"{folder}: holds a {told or config.get('model_type')}; the base's {part.kind} is a {here}.")
     try:
-        with quiet_loading():
-            new = type(module).from_pretrained(
-                folder, use_safetensors=True, local_files_only=True, dtype=module.dtype, variant=only_variant(folder)
-            )
+        new, unknown = network(type(module), folder, module.dtype, only_variant(folder))
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(f"{folder}: cannot be loaded as {part.kind}: {first_line(error)}") from error
+    if unknown := [name for name in unknown if not name.endswith("position_ids")]:
+        raise WeightsError(f"{folder}: {_listed(unknown)} have no place in {here}. Is it saved as one?")
     if _same(new, module):
         raise _nothing(part)
     pipe.register_modules(**{part.kind: new})
+
+
+def network(kind: Any, folder: Path, dtype: torch.dtype, variant: str | None) -> tuple[Any, list[str]]:
+    """A network of diffusers or transformers, and the tensors of its files that have no place in it.
+
+    Args:
+        kind: its class.
+        folder: with config.json and safetensors.
+        dtype: of its weights.
+        variant: which of the files.
+
+    Raises:
+        WeightsError: its files lack weights, in whose place both libraries put random numbers with a word on stderr.
+        OSError, ValueError, KeyError, RuntimeError: as they raise on damaged files.
+    """
+    with quiet_loading():
+        loaded, info = kind.from_pretrained(
+            folder,
+            use_safetensors=True,
+            local_files_only=True,
+            dtype=dtype,
+            variant=variant,
+            output_loading_info=True,
+        )
+    if missing := sorted(info["missing_keys"]):
+        raise WeightsError(
+            f"{folder}: lacks {_listed(missing)} of {kind.__name__}. Save all of its weights, or give the file as a "
+            "part of its base (BASE,unet=FILE)."
+        )
+    return loaded, sorted(info["unexpected_keys"])
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{len(names)} tensors ({', '.join(names[:3])}{' …' if len(names) > 3 else ''})"
 
 
 def _read(path: Path, kind: str) -> dict[str, torch.Tensor]:
@@ -242,25 +279,35 @@ def _read(path: Path, kind: str) -> dict[str, torch.Tensor]:
 def _named(state: dict[str, torch.Tensor], module: Any, part: Part) -> dict[str, torch.Tensor]:
     """The tensors under the names that the module has for them."""
     known = module.state_dict().keys()
-    if any(k.startswith(_COMPVIS) for k in state) and part.kind == "unet":
-        return _from_compvis(state, module, part)
     readings = [state]
     for before in (f"{part.kind}.", *_BEFORE):
         cut = {k.removeprefix(before): v for k, v in state.items() if k.startswith(before)}
         readings += [cut, {before + k: v for k, v in state.items()}]
     best = max(readings, key=lambda r: len(r.keys() & known))
+    if not best.keys() & known and (convert := _layout_of_authors(module)) is not None:
+        best = _converted(convert, state, module, part)
     # Older CLIP files carry a buffer that counts 0, 1, 2 …; no version reads it.
     return {k: v for k, v in best.items() if not k.endswith("position_ids")}
 
 
-def _from_compvis(state: dict[str, torch.Tensor], module: Any, part: Part) -> dict[str, torch.Tensor]:
-    from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
+def _layout_of_authors(module: Any) -> Callable[..., dict[str, torch.Tensor]] | None:
+    """What gives tensors that are named as a model's authors do (CompVis, SD3, FLUX, Sana) diffusers' names."""
+    from diffusers.loaders.single_file_model import SINGLE_FILE_LOADABLE_CLASSES as CLASSES
 
-    try:
-        found: dict[str, torch.Tensor] = convert_ldm_unet_checkpoint(dict(state), config=dict(module.config))
-    except (KeyError, ValueError, RuntimeError, IndexError) as error:
-        raise WeightsError(f"{part.path.name}: not a U-Net of this base in CompVis layout: {error}") from error
+    found: Callable[..., dict[str, torch.Tensor]] | None = CLASSES.get(type(module).__name__, {}).get(
+        "checkpoint_mapping_fn"
+    )
     return found
+
+
+def _converted(
+    convert: Callable[..., dict[str, torch.Tensor]], state: dict[str, torch.Tensor], module: Any, part: Part
+) -> dict[str, torch.Tensor]:
+    try:
+        found = convert(checkpoint=dict(state), config=dict(module.config))
+    except (KeyError, ValueError, RuntimeError, IndexError):
+        return state  # no such layout: its own names say best what it is
+    return found if found.keys() & module.state_dict().keys() else state
 
 
 def _fill(module: Any, state: Mapping[str, torch.Tensor], part: Part) -> None:
@@ -269,9 +316,10 @@ def _fill(module: Any, state: Mapping[str, torch.Tensor], part: Part) -> None:
 
     known = module.state_dict()
     if unknown := sorted(state.keys() - known.keys()):
+        why = f"Is it a LoRA? Then lora={part.path}" if any("lora" in n for n in unknown) else "Is it of another base?"
         raise WeightsError(
             f"{part.path.name}: {len(unknown)} of {len(state)} tensors have no place in the base's {part.kind}: "
-            f"{', '.join(unknown[:3])}{' …' if len(unknown) > 3 else ''}. Is it made for another base?"
+            f"{', '.join(unknown[:3])}{' …' if len(unknown) > 3 else ''}. {why}"
         )
     for name, value in state.items():
         if value.shape != known[name].shape:
@@ -356,7 +404,8 @@ def _merge_lora(pipe: Any, part: Part) -> None:
             weight.copy_(new)
             taken |= {k for k in state if k.startswith((f"{name}.", f"{name}_lora."))}
     if rest := sorted(state.keys() - taken):
-        raise WeightsError(f"{path.name}: {len(rest)} tensors are no part of a LoRA: {', '.join(rest[:3])}.")
+        why = "" if taken else f" Are they whole? Then unet={path} (or transformer=, text_encoder=)."
+        raise WeightsError(f"{path.name}: {len(rest)} tensors are no part of a LoRA: {', '.join(rest[:3])}.{why}")
     if not changed:
         raise _nothing(part)
 
@@ -393,25 +442,31 @@ def _diffusers_names(
     pipe: Any, state: dict[str, torch.Tensor], path: Path
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The tensors under diffusers' names, `unet.….to_q.lora_A.weight`, and each target's alpha."""
+    # Of a class that diffusers loads no LoRA into (PixArt), names are the network's own, as peft saves them.
+    main = "unet" if getattr(pipe, "unet", None) is not None else "transformer"
     convert = getattr(type(pipe), "lora_state_dict", None)
-    if convert is None:
-        raise WeightsError(f"{path.name}: {type(pipe).__name__} takes no LoRA.")
-    options = {"unet_config": pipe.unet.config} if getattr(pipe, "unet", None) is not None else {}
+    options = {"unet_config": pipe.unet.config} if main == "unet" else {}
     try:
-        found = convert(dict(state), **options)
+        as_it_is = convert is None or _named_by_peft(getattr(pipe, main), state)
+        found = state if as_it_is else convert(dict(state), **options)
     except (ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(
             f"{path.name}: a LoRA of a layout that diffusers does not read: {first_line(error)}"
         ) from error
     named, alphas = found if isinstance(found, tuple) else (found, None)
-    main = "unet" if getattr(pipe, "unet", None) is not None else "transformer"
     out = {}
     for name, value in named.items():
-        name = name.removeprefix("base_model.model.")
+        name = name.removeprefix(_PEFT)
         if not name.startswith(tuple(f"{k}." for k in COMPONENTS)):
             name = f"{main}.{name}"
         out[name.replace(".processor.", ".").replace(".to_out_lora.", ".to_out.0_lora.")] = value
     return out, dict(alphas or {})
+
+
+def _named_by_peft(network: Any, state: Mapping[str, torch.Tensor]) -> bool:
+    """Whether peft saved it from this network: diffusers takes FLUX's for another layout that begins alike."""
+    layers = {f"{_PEFT}{name}" for name, _ in network.named_modules()}
+    return all(name.partition(".lora_")[0] in layers for name in state)
 
 
 def _lora_pairs(state: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:

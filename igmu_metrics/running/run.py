@@ -177,6 +177,7 @@ def run(plan: Plan, out: Path, *, device: str | None = None, trust_code: bool = 
 
 
 def _run(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None) -> list[Scorecard]:
+    _require_loadable(jobs)
     write_text(out / PLAN, written(plan))
     write_text(out / MODELS, _revisions(jobs))
     for place, text in _own(plan, out).items():
@@ -201,6 +202,15 @@ def _run(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None) -> list
         text = page.render(*sections(cards, images=out / IMAGES, bench=bench), advance=advance)
     write_text(out / REPORT, text)
     return cards
+
+
+def _require_loadable(jobs: Sequence[Job]) -> None:
+    """Load every model that is to generate once: the last one's part that does not fit should not cost the hours of the
+    others. The first needs no trial.
+    """
+    waiting = {id(p): p for job in jobs for model, p in job.pipelines.items() if job.missing(model)}
+    for pipeline in list(waiting.values())[1:]:
+        pipeline.load()
 
 
 def _revisions(jobs: Sequence[Job]) -> str:
