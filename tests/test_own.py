@@ -15,7 +15,14 @@ from typer.testing import CliRunner, Result
 
 from igmu_data import taxonomy, writing
 from igmu_data.configs import config_concepts, configs
-from igmu_data.errors import CorpusError, EmptyInputError, DuplicateIdError, InputError, MetadataError, UnknownConfigError
+from igmu_data.errors import (
+    CorpusError,
+    DuplicateIdError,
+    EmptyInputError,
+    InputError,
+    MetadataError,
+    UnknownConfigError,
+)
 from igmu_data.imports.rows import import_prompts
 from igmu_data.load import bench_rows, digest, load_bench, signed
 from igmu_data.rows.concept import concept_rows

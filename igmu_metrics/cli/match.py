@@ -25,7 +25,7 @@ def match(
     config: Config,
     table: Annotated[
         Path | None,
-        typer.Option(help="CSV or JSON lines with columns for file, prompt and seed; default each FOLDER's prompts.csv."),
+        typer.Option(help="CSV or JSON lines with columns for file, prompt and seed; default FOLDER/prompts.csv."),
     ] = None,
     seeds_in_order: Annotated[
         bool,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from igmu_data.errors import WeightsError
 from igmu_data.sandbox import packaged
 from igmu_data.taxonomy import SANDBOX
-from igmu_metrics.images import baselines, presets, published
+from igmu_metrics.images import baselines, components, presets, published
 from igmu_metrics.networks import loading
 from igmu_metrics.networks.progress import quiet_loading
 
@@ -108,7 +108,7 @@ def find_pipeline(
 
     def load() -> Any:
         checked = baseline == baselines.CHECKER
-        pipe = _load(folder, name, dtype, variant or published.only_variant(folder), checked=checked)
+        pipe = _load(folder, name, dtype, variant or components.only_variant(folder), checked=checked)
         pipe = published.put_onto(pipe.to(where), parts, folder)
         pipe = baselines.around(pipe, baseline, words) if baseline else pipe
         takes = inspect.signature(_class(folder, name).__call__).parameters
@@ -165,8 +165,8 @@ def _download(name: str, revision: str | None, variant: str | None) -> Path:
 
 def _not_had(name: str, revision: str | None, error: Exception) -> WeightsError:
     return WeightsError(
-        f"cannot get {name!r} at {revision or 'main'} from the Hub: {published.first_line(error)} Check the id and the "
-        "connection, or give a local folder."
+        f"cannot get {name!r} at {revision or 'main'} from the Hub: {components.first_line(error)} Check the id and "
+        "the connection, or give a local folder."
     )
 
 
@@ -222,7 +222,7 @@ def _load(folder: Path, name: str, dtype: str, variant: str | None, *, checked: 
         raise
     except Exception as error:  # of whatever kind its parts raise on files that are damaged
         raise WeightsError(
-            f"{name}: cannot be loaded: {published.first_line(error)} Save or download it again."
+            f"{name}: cannot be loaded: {components.first_line(error)} Save or download it again."
         ) from error
     if pipe.dtype != wanted:  # older versions know the argument by another name, and ignore this one
         raise WeightsError(f"{name}: loaded as {pipe.dtype}, not {wanted}. Update diffusers to 0.42 or later.")
@@ -235,14 +235,13 @@ def _networks(folder: Path, dtype: torch.dtype, variant: str | None) -> dict[str
     import diffusers
     import transformers
 
-    bases = {"diffusers": (diffusers, diffusers.ModelMixin), "transformers": (transformers, transformers.PreTrainedModel)}
+    libraries = {"diffusers": diffusers, "transformers": transformers}
     found = {}
     for part, told in json.loads((folder / _INDEX).read_text(encoding="utf-8")).items():
-        if not (isinstance(told, list) and len(told) == 2 and told[0] in bases and isinstance(told[1], str)):
+        if not (isinstance(told, list) and len(told) == 2 and told[0] in libraries and isinstance(told[1], str)):
             continue
-        library, base = bases[told[0]]
-        kind = getattr(library, told[1], None)
-        if inspect.isclass(kind) and issubclass(kind, base):
+        kind = getattr(libraries[told[0]], told[1], None)
+        if inspect.isclass(kind) and issubclass(kind, diffusers.ModelMixin | transformers.PreTrainedModel):
             own = variant if variant and any((folder / part).glob(f"*.{variant}*.safetensors")) else None
-            found[part], _ = published.network(kind, folder / part, dtype, own)
+            found[part], _ = components.network(kind, folder / part, dtype, own)
     return found

@@ -2,8 +2,8 @@
 
 `BASE,unet=FILE,lora=FILE:0.8` is one text that says all: a pipeline, then any of
 
-- `unet`, `transformer`, `text_encoder`, `text_encoder_2`, `text_encoder_3`: a folder of that component, or a file of its tensors; where
-  the file has only some of them (ESD, UCE, Custom Diffusion), the others stay the base's;
+- `unet`, `transformer`, `text_encoder`, `text_encoder_2`, `text_encoder_3`: a folder of it, or a file of its tensors;
+  where the file has only some of them (ESD, UCE, Custom Diffusion), the others stay the base's;
 - `checkpoint`: the whole model in one file of the original (CompVis) layout, with the base's configuration;
 - `lora`: low-rank changes, merged into the weights with a scale;
 - `embedding`: a textual inversion;
@@ -22,20 +22,21 @@ import importlib.util
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from igmu_data.errors import InputError, WeightsError
 from igmu_data.files import parse_json, read_text
+from igmu_metrics.images import lora
+from igmu_metrics.images.components import COMPONENTS, component, first_line, listed, network, only_variant
 from igmu_metrics.networks import loading
 from igmu_metrics.networks.progress import quiet_loading
 
 if TYPE_CHECKING:
     import torch
 
-COMPONENTS: Final = ("unet", "transformer", "text_encoder", "text_encoder_2", "text_encoder_3")
 CODE: Final = "code"
 KINDS: Final = (*COMPONENTS, "checkpoint", "lora", "embedding", CODE)
 VARIANT: Final = "variant"
@@ -43,14 +44,6 @@ _PART: Final = re.compile(rf",(?=(?:{'|'.join((*KINDS, VARIANT))})=)")
 # What training code puts around the tensors of a component, and before their names.
 _AROUND: Final = ("state_dict", "model_state_dict", "model", "params", "module")
 _BEFORE: Final = ("module.", "text_model.", "cond_stage_model.transformer.", "cond_stage_model.transformer.text_model.")
-_PEFT: Final = "base_model.model."
-_LORA_PAIRS: Final = (
-    (".lora_A.weight", ".lora_B.weight"),
-    (".lora.down.weight", ".lora.up.weight"),
-    (".lora_linear_layer.down.weight", ".lora_linear_layer.up.weight"),
-    ("_lora.down.weight", "_lora.up.weight"),
-)
-_LORA_FILES: Final = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +159,8 @@ def put_onto(pipe: Any, parts: Sequence[Part], folder: Path) -> Any:
         elif part.kind == "checkpoint":
             pipe = _checkpoint(pipe, part, folder)
         elif part.kind == "lora":
-            _merge_lora(pipe, part)
+            if not lora.merge(pipe, part.path, float(part.argument or 1)):
+                raise _nothing(part)
         elif part.kind == "embedding":
             _embed(pipe, part)
         else:
@@ -175,21 +169,6 @@ def put_onto(pipe: Any, parts: Sequence[Part], folder: Path) -> Any:
 
 
 # Components
-
-
-def _module(pipe: Any, kind: str, where: Path) -> Any:
-    module = getattr(pipe, kind, None)
-    if module is None:
-        has = [k for k in COMPONENTS if getattr(pipe, k, None) is not None]
-        raise WeightsError(f"{where}: this {type(pipe).__name__} has no {kind}; it has {', '.join(has)}.")
-    return module
-
-
-def only_variant(folder: Path) -> str | None:
-    """The variant that all weights of a folder are of (`fp16`), None where some have none or they differ."""
-    names = [p.name.removesuffix(".safetensors") for p in folder.rglob("*.safetensors")]
-    found = {re.sub(r"-\d{5}-of-\d{5}", "", n).partition(".")[2] for n in names}
-    return found.pop() or None if len(found) == 1 else None
 
 
 def _folder_of(part: Part) -> Path:
@@ -203,7 +182,7 @@ def component_folders(parts: Sequence[Part]) -> dict[str, Path]:
 
 
 def _replace(pipe: Any, part: Part) -> None:
-    module = _module(pipe, part.kind, part.path)
+    module = component(pipe, part.kind, part.path)
     if not part.path.is_dir():
         _fill(module, _named(_read(part.path, part.kind), module, part), part)
         return
@@ -219,44 +198,10 @@ def _replace(pipe: Any, part: Part) -> None:
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(f"{folder}: cannot be loaded as {part.kind}: {first_line(error)}") from error
     if unknown := [name for name in unknown if not name.endswith("position_ids")]:
-        raise WeightsError(f"{folder}: {_listed(unknown)} have no place in {here}. Is it saved as one?")
+        raise WeightsError(f"{folder}: {listed(unknown)} have no place in {here}. Is it saved as one?")
     if _same(new, module):
         raise _nothing(part)
     pipe.register_modules(**{part.kind: new})
-
-
-def network(kind: Any, folder: Path, dtype: torch.dtype, variant: str | None) -> tuple[Any, list[str]]:
-    """A network of diffusers or transformers, and the tensors of its files that have no place in it.
-
-    Args:
-        kind: its class.
-        folder: with config.json and safetensors.
-        dtype: of its weights.
-        variant: which of the files.
-
-    Raises:
-        WeightsError: its files lack weights, in whose place both libraries put random numbers with a word on stderr.
-        OSError, ValueError, KeyError, RuntimeError: as they raise on damaged files.
-    """
-    with quiet_loading():
-        loaded, info = kind.from_pretrained(
-            folder,
-            use_safetensors=True,
-            local_files_only=True,
-            dtype=dtype,
-            variant=variant,
-            output_loading_info=True,
-        )
-    if missing := sorted(info["missing_keys"]):
-        raise WeightsError(
-            f"{folder}: lacks {_listed(missing)} of {kind.__name__}. Save all of its weights, or give the file as a "
-            "part of its base (BASE,unet=FILE)."
-        )
-    return loaded, sorted(info["unexpected_keys"])
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"{len(names)} tensors ({', '.join(names[:3])}{' …' if len(names) > 3 else ''})"
 
 
 def _read(path: Path, kind: str) -> dict[str, torch.Tensor]:
@@ -285,7 +230,7 @@ def _named(state: dict[str, torch.Tensor], module: Any, part: Part) -> dict[str,
         readings += [cut, {before + k: v for k, v in state.items()}]
     best = max(readings, key=lambda r: len(r.keys() & known))
     if not best.keys() & known and (convert := _layout_of_authors(module)) is not None:
-        best = _converted(convert, state, module, part)
+        best = _converted(convert, state, module)
     # Older CLIP files carry a buffer that counts 0, 1, 2 …; no version reads it.
     return {k: v for k, v in best.items() if not k.endswith("position_ids")}
 
@@ -301,7 +246,7 @@ def _layout_of_authors(module: Any) -> Callable[..., dict[str, torch.Tensor]] | 
 
 
 def _converted(
-    convert: Callable[..., dict[str, torch.Tensor]], state: dict[str, torch.Tensor], module: Any, part: Part
+    convert: Callable[..., dict[str, torch.Tensor]], state: dict[str, torch.Tensor], module: Any
 ) -> dict[str, torch.Tensor]:
     try:
         found = convert(checkpoint=dict(state), config=dict(module.config))
@@ -370,122 +315,15 @@ def _checkpoint(pipe: Any, part: Part, folder: Path) -> Any:
             )
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SingleFileComponentError) as error:
         raise WeightsError(f"{part.path.name}: no checkpoint of {folder.name}: {first_line(error)}") from error
+    networks = {k: v for k, v in new.components.items() if hasattr(v, "named_parameters")}
+    # What the file has not got is left without data.
+    if empty := [f"{k}.{n}" for k, one in networks.items() for n, p in one.named_parameters() if p.is_meta]:
+        raise WeightsError(f"{part.path.name}: lacks {listed(empty)}. Download it again, or give its parts.")
     own = [k for k in COMPONENTS if getattr(pipe, k, None) is not None]
     if all(_same(getattr(new, k), getattr(pipe, k)) for k in own):
         raise _nothing(part)
     new.set_progress_bar_config(disable=True)
     return new.to(pipe.device)
-
-
-# LoRA
-
-
-def _merge_lora(pipe: Any, part: Part) -> None:
-    """W + scale · alpha/rank · up · down (Hu et al. 2022), in single precision."""
-    import torch
-
-    path, settings = _lora_file(part.path)
-    state = {k: v for k, v in loading.load_tensors(path).items() if isinstance(v, torch.Tensor)}
-    if any("dora_scale" in k or "lora_magnitude_vector" in k for k in state):
-        raise WeightsError(
-            f"{path.name}: is a DoRA, which is more than a low-rank change; merge it yourself and give the folder."
-        )
-    state, alphas = _diffusers_names(pipe, state, path)
-    scale, changed = float(part.argument or 1), False
-    taken: set[str] = set()
-    with torch.no_grad():
-        for name, down, up in _lora_pairs(state):
-            target, weight = _target(pipe, name, path)
-            rank = down.shape[0]
-            alpha = float(alphas.get(f"{name}.alpha", settings(target, rank)))
-            delta = (up.float().flatten(1) @ down.float().flatten(1)).reshape(weight.shape) * (scale * alpha / rank)
-            new = (weight.float() + delta.to(weight.device)).to(weight.dtype)
-            changed |= not torch.equal(new, weight)
-            weight.copy_(new)
-            taken |= {k for k in state if k.startswith((f"{name}.", f"{name}_lora."))}
-    if rest := sorted(state.keys() - taken):
-        why = "" if taken else f" Are they whole? Then unet={path} (or transformer=, text_encoder=)."
-        raise WeightsError(f"{path.name}: {len(rest)} tensors are no part of a LoRA: {', '.join(rest[:3])}.{why}")
-    if not changed:
-        raise _nothing(part)
-
-
-def _lora_file(path: Path) -> tuple[Path, Callable[[str, int], float]]:
-    """The file, and the alpha that its header or the configuration beside it gives for a target and rank."""
-    folder = path if path.is_dir() else None
-    if folder:
-        found = [folder / n for n in _LORA_FILES if (folder / n).is_file()] or sorted(folder.glob("*.safetensors"))
-        if len(found) != 1:
-            raise WeightsError(f"{folder}: {len(found)} files that may be a LoRA; give the file.")
-        path = found[0]
-    config: dict[str, Any] = {}
-    if (beside := path.parent / "adapter_config.json").is_file() and path.name == "adapter_model.safetensors":
-        config = parse_json(read_text(beside), str(beside), "Download the adapter again.")
-    elif path.suffix == ".safetensors":
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(str(path), framework="pt") as file:
-                config = json.loads((file.metadata() or {}).get("lora_adapter_metadata", "{}"))
-        except (SafetensorError, ValueError) as error:
-            raise WeightsError(f"{path.name}: not safetensors: {error}") from error
-
-    def alpha(target: str, rank: int) -> float:
-        given = config.get(f"{target}.lora_alpha", config.get("lora_alpha", rank))
-        rooted = config.get(f"{target}.use_rslora", config.get("use_rslora", False))
-        return float(given) * (rank**0.5 if rooted else 1.0)
-
-    return path, alpha
-
-
-def _diffusers_names(
-    pipe: Any, state: dict[str, torch.Tensor], path: Path
-) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The tensors under diffusers' names, `unet.….to_q.lora_A.weight`, and each target's alpha."""
-    # Of a class that diffusers loads no LoRA into (PixArt), names are the network's own, as peft saves them.
-    main = "unet" if getattr(pipe, "unet", None) is not None else "transformer"
-    convert = getattr(type(pipe), "lora_state_dict", None)
-    options = {"unet_config": pipe.unet.config} if main == "unet" else {}
-    try:
-        as_it_is = convert is None or _named_by_peft(getattr(pipe, main), state)
-        found = state if as_it_is else convert(dict(state), **options)
-    except (ValueError, KeyError, RuntimeError) as error:
-        raise WeightsError(
-            f"{path.name}: a LoRA of a layout that diffusers does not read: {first_line(error)}"
-        ) from error
-    named, alphas = found if isinstance(found, tuple) else (found, None)
-    out = {}
-    for name, value in named.items():
-        name = name.removeprefix(_PEFT)
-        if not name.startswith(tuple(f"{k}." for k in COMPONENTS)):
-            name = f"{main}.{name}"
-        out[name.replace(".processor.", ".").replace(".to_out_lora.", ".to_out.0_lora.")] = value
-    return out, dict(alphas or {})
-
-
-def _named_by_peft(network: Any, state: Mapping[str, torch.Tensor]) -> bool:
-    """Whether peft saved it from this network: diffusers takes FLUX's for another layout that begins alike."""
-    layers = {f"{_PEFT}{name}" for name, _ in network.named_modules()}
-    return all(name.partition(".lora_")[0] in layers for name in state)
-
-
-def _lora_pairs(state: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
-    for name, value in state.items():
-        for down, up in _LORA_PAIRS:
-            if name.endswith(down) and (other := name.removesuffix(down) + up) in state:
-                yield name.removesuffix(down), value, state[other]
-
-
-def _target(pipe: Any, name: str, path: Path) -> tuple[str, torch.Tensor]:
-    kind, _, inner = name.partition(".")
-    module = _module(pipe, kind, path)
-    for candidate in (inner, inner.removeprefix("text_model."), f"text_model.{inner}"):
-        try:
-            weight: torch.Tensor = module.get_submodule(candidate).weight
-        except AttributeError:
-            continue
-        return kind, weight
-    raise WeightsError(f"{path.name}: the base's {kind} has no layer {inner!r}. Is it made for another base?")
 
 
 # Embeddings and code
@@ -516,8 +354,3 @@ def _coded(pipe: Any, part: Part) -> Any:
             "is (prompt=…, generator=…, num_inference_steps=…, …) and has .images."
         )
     return made
-
-
-def first_line(error: Exception) -> str:
-    """What an error of somebody else's says first."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

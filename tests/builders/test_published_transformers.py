@@ -92,9 +92,7 @@ def made(kind: str, root: Path) -> Made:
         changed[f"{layer}.weight"] = weights[f"{layer}.weight"] + up @ down
     full = shutil.copytree(base, root / "full")
     save_file(weights | changed, full / WEIGHTS)
-    return Made(
-        kind, base, full, lora, changed, image(str(full), root / "a", kind), image(str(base), root / "b", kind)
-    )
+    return Made(kind, base, full, lora, changed, image(str(full), root / "a", kind), image(str(base), root / "b", kind))
 
 
 @pytest.fixture(scope="module")
@@ -236,7 +234,10 @@ def compvis_sd3(state: Tensors) -> Tensors:
             (r"^time_text_embed\.timestep_embedder\.linear_(\d)\.", lambda f: f"t_embedder.mlp.{2 * int(f[1]) - 2}."),
             (r"^time_text_embed\.text_embedder\.linear_(\d)\.", lambda f: f"y_embedder.mlp.{2 * int(f[1]) - 2}."),
             (r"^transformer_blocks\.(\d)\.norm1\.linear\.", r"joint_blocks.\1.x_block.adaLN_modulation.1."),
-            (r"^transformer_blocks\.(\d)\.norm1_context\.linear\.", r"joint_blocks.\1.context_block.adaLN_modulation.1."),
+            (
+                r"^transformer_blocks\.(\d)\.norm1_context\.linear\.",
+                r"joint_blocks.\1.context_block.adaLN_modulation.1.",
+            ),
             (r"^transformer_blocks\.(\d)\.attn\.to_out\.0\.", r"joint_blocks.\1.x_block.attn.proj."),
             (r"^transformer_blocks\.(\d)\.attn\.to_add_out\.", r"joint_blocks.\1.context_block.attn.proj."),
             (r"^transformer_blocks\.(\d)\.ff\.net\.0\.proj\.", r"joint_blocks.\1.x_block.mlp.fc1."),
@@ -252,10 +253,10 @@ def compvis_sd3(state: Tensors) -> Tensors:
             value = torch.cat(value.chunk(2, dim=0)[::-1])
         out[name] = value
     for i in range(layers):
-        for block, parts in (("x_block", ("to_q", "to_k", "to_v")), ("context_block", ("add_q_proj", "add_k_proj", "add_v_proj"))):
+        for block, name in (("x_block", "to_{}"), ("context_block", "add_{}_proj")):
             for end in ("weight", "bias"):
                 out[f"joint_blocks.{i}.{block}.attn.qkv.{end}"] = torch.cat(
-                    [out.pop(f"transformer_blocks.{i}.attn.{p}.{end}") for p in parts]
+                    [out.pop(f"transformer_blocks.{i}.attn.{name.format(which)}.{end}") for which in "qkv"]
                 )
     return {f"model.diffusion_model.{k}": v for k, v in out.items()}
 
