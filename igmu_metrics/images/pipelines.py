@@ -32,6 +32,10 @@ _INDEX: Final = "model_index.json"
 _DESCRIBING: Final = (".safetensors", ".json", ".txt", ".model")  # weights, schedules, vocabularies
 _LEFT_OUT: Final = {"safety_checker": None, "requires_safety_checker": False, "add_watermarker": False}
 _FIXED: Final = {"clean_caption": False}  # of every call, where the class takes it
+_BEYOND: Final = {
+    *("strength", "mask_image", "control_image", "controlnet", "adapter"),
+    *("video", "frames", "num_frames", "num_videos_per_prompt"),
+}
 _NEEDED: Final = ("prompt", "num_inference_steps", "guidance_scale", "width", "height", "generator", "output_type")
 
 
@@ -197,7 +201,22 @@ def _class(folder: Path, name: str) -> Any:
     takes = inspect.signature(kind.__call__).parameters
     if missing := [p for p in _NEEDED if p not in takes]:
         raise WeightsError(f"{name}: {wanted} draws no pictures from texts (it takes no {', '.join(missing)}).")
+    if more := _beyond_texts(kind):
+        raise WeightsError(f"{name}: {wanted} draws no pictures from texts alone (it takes {', '.join(more)}).")
     return kind
+
+
+def _beyond_texts(kind: Any) -> list[str]:
+    """What tells that a class wants an image beside the text, or makes videos of it."""
+    from diffusers.pipelines.auto_pipeline import AUTO_TEXT2IMAGE_PIPELINES_MAPPING as FROM_TEXTS
+
+    takes, built_of = inspect.signature(kind.__call__).parameters, inspect.signature(kind).parameters
+    plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    found = {n for n, p in takes.items() if p.default is p.empty and p.kind in plain} - {"self", "prompt"}
+    found |= _BEYOND & (takes.keys() | built_of.keys())
+    if "image" in takes and kind not in FROM_TEXTS.values():  # FLUX.2 and Kontext take one, and do without
+        found.add("image")
+    return sorted(found)
 
 
 def _load(folder: Path, name: str, dtype: str, variant: str | None, *, checked: bool) -> Any:

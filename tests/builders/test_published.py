@@ -482,20 +482,3 @@ class TestBaselines:
         for name in ("filter", "negative-prompt"):
             with pytest.raises(InputError, match=f"{name}: needs one concept"):
                 find_pipeline(f"{name}:{base}")
-
-
-def test_what_is_not_text_to_image_is_refused_before_it_is_downloaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import huggingface_hub
-    from diffusers import DiffusionPipeline
-
-    index = tmp_path / "model_index.json"
-    index.write_text(json.dumps({"_class_name": "StableDiffusionUpscalePipeline"}))
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_, **__: str(index))
-    monkeypatch.setattr(DiffusionPipeline, "download", lambda *_, **__: pytest.fail("it was downloaded"))
-    with pytest.raises(WeightsError, match="draws no pictures from texts"):
-        find_pipeline("owner/upscaler")
-    index.write_text("{")
-    with pytest.raises(WeightsError, match="no JSON"):
-        find_pipeline("owner/broken")
