@@ -107,8 +107,10 @@ def _diffusers_names(
     convert = getattr(type(pipe), "lora_state_dict", None)
     options = {"unet_config": pipe.unet.config} if main == "unet" else {}
     try:
-        as_it_is = convert is None or _named_by_peft(getattr(pipe, main), state)
-        found = state if as_it_is else convert(dict(state), **options)
+        if convert is None or _named_by_peft(getattr(pipe, main), state):
+            found: Any = state
+        else:
+            found = convert(dict(state), **options)
     except (ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(
             f"{path.name}: a LoRA of a layout that diffusers does not read: {first_line(error)}"
