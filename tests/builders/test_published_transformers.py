@@ -224,6 +224,12 @@ def test_prompts_reach_the_model_as_they_are(models: Callable[[str], Made], tmp_
     assert pipe.keywords == {"clean_caption": False}
 
 
+def test_a_kohya_lora_of_flux(models: Callable[[str], Made], tmp_path: Path) -> None:
+    m = models("Flux")
+    file = saved(kohya(m.lora), tmp_path / "kohya.safetensors")
+    assert image(f"{m.base},lora={file}", tmp_path / "out", m.kind) == m.expected
+
+
 def compvis_sd3(state: Tensors) -> Tensors:
     """The transformer's tensors under the names of SD3's own checkpoints."""
     out, layers = {}, 1 + max(int(k.split(".")[1]) for k in state if k.startswith("transformer_blocks."))
