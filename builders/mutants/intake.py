@@ -92,6 +92,22 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "a distilled transformer is drawn with the steps of its base",
     ),
     Mutation(
+        "weights-at-random",
+        "igmu_metrics/images/components.py",
+        'if missing := sorted(info["missing_keys"]):',
+        "if missing := []:",
+        ("tests/builders/test_published.py::TestRefused::test_a_folder_that_lacks_weights",),
+        "a text encoder of random numbers forgets everything",
+    ),
+    Mutation(
+        "images-before-the-detector",
+        "igmu_metrics/running/run.py",
+        "for job in jobs:  # a detector that cannot be had",
+        "for job in []:  # a detector that cannot be had",
+        ("tests/test_run.py::TestRefused::test_an_instrument_that_cannot_be_had_before_anything_is_generated",),
+        "hours of generating end in a detector that is not there",
+    ),
+    Mutation(
         "called-like-the-original",
         _LAYOUTS,
         "if other.resolve() != one.folder.resolve():",

@@ -45,6 +45,7 @@ def generate(
     ] = None,
     text_encoder: Annotated[str | None, typer.Option(help="Text encoder put into the model, like --unet.")] = None,
     text_encoder_2: Annotated[str | None, typer.Option(help="Second text encoder, like --unet.")] = None,
+    text_encoder_3: Annotated[str | None, typer.Option(help="Third text encoder (SD3), like --unet.")] = None,
     checkpoint: Annotated[
         str | None, typer.Option(help="Whole model in one file of CompVis layout, with --model's configuration.")
     ] = None,
@@ -78,6 +79,7 @@ def generate(
         "transformer": transformer,
         "text_encoder": text_encoder,
         "text_encoder_2": text_encoder_2,
+        "text_encoder_3": text_encoder_3,
         "lora": lora,
         "embedding": embedding,
         published.CODE: pipeline,

@@ -70,4 +70,4 @@ def report(
     with bars() as advance:
         text = page.render(*found, most_lines=lines, advance=advance)
     write_text(out, text)
-    say(f"{out}: {len(text.encode()) / 1e6:.1f} MB")
+    say(f"{out}: {len(text.encode()) / 1e6:.2g} MB")

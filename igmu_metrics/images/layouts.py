@@ -214,7 +214,9 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
     path = folder / METADATA
     if not path.is_file():
         raise MetadataError(
-            f"{folder}: no {METADATA}. Write one line {{file_name, id, seed}} per image, or give --layout igmu or flat."
+            f"{folder}: no {METADATA}, which says what each image is of. For images of a web UI or script, "
+            f"igmu match {folder} --config … writes it; or write a line {{file_name, id, seed}} an image, or give "
+            "--layout igmu or flat."
         )
     found, known, home, prompts = [], set(), real(folder), Prompts(rows)
     for image, record, where in listed(folder):

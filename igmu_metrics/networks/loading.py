@@ -174,6 +174,8 @@ def find_model(argument: str | None, default: str, revision: str | None, pinned:
         source = Source(path, path.resolve().name, files_hash({file.name: file for file in read_files(path)}))
         check_revision(source.revision, revision, name)
         return source
+    if path.is_file():
+        raise WeightsError(f"{name}: is a file; give the folder with config.json and safetensors that it belongs to")
     if name.startswith((".", "~", "/", "\\")) or name.count("/") > 1:
         raise WeightsError(f"no folder {name!r}; give a folder with config.json and safetensors, or a Hub id")
     folder = _download(name, revision or pinned.get(name))
