@@ -183,7 +183,7 @@ class Evaluation(Settings):
         wanted: dict[str, Any] = {"threshold": self.threshold, **how}
         if name == "clip" and self.clip in (None, argument):
             wanted["backbone"] = clip
-        if name == "clip":  # whatever else is in the folder of the user's own concepts: it would stand in the signature
+        if registry.takes("detectors", name, "own"):  # no others of the user's concepts: they would be signed, too
             wanted["own"] = ",".join(own_of(config_concepts(self.config)))
         detector: Detector = registry.detector(self.detector, **wanted)
         measured = ("sensitivity", "specificity", "n_positives", "n_negatives")
