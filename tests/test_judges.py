@@ -5,25 +5,33 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tiny import pictures
+from tiny import pictures, tiny_clip
 from tiny_vlm import ARCHITECTURES, llava, siglip, siglip2
 
 from igmu_data import policy, taxonomy
-from igmu_data.errors import UnsupportedError, WeightsError
+from igmu_data.errors import InputError, UnsupportedError, WeightsError
+from igmu_data.load import bench_rows, general_prompts
+from igmu_data.schema import Row
 from igmu_metrics import registry
 from igmu_metrics.detectors import _questions, vlm
 from igmu_metrics.detectors import siglip as siglip_detector
 from igmu_metrics.detectors.clip import Vocabulary
+from igmu_metrics.evaluation import Evaluation
+from igmu_metrics.images.generate import requests_for
 from igmu_metrics.networks.instruments import Batch
 from igmu_metrics.networks.observe import observe
 from igmu_metrics.networks.store import Store
+from igmu_metrics.scorecard import Scorecard, write
+from igmu_metrics.settings import Settings
 from igmu_metrics.testing import check_backbone, check_detector
+from igmu_metrics.verdict.verify import verify
 
 # Of transformers' PaliGemmaProcessor, which makes labels for a training that nobody asked for.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -39,13 +47,18 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: make(root / name) for name, make in ARCHITECTURES.items()}
 
 
-def said(folder: Path, image: Any, question: str) -> float:
-    """The probability of yes by the model's own forward pass on one image, nothing of igmu in between."""
+@cache
+def opened(folder: Path) -> tuple[Any, Any]:
     from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoProcessor
 
     processor = AutoProcessor.from_pretrained(folder)
     processor.image_processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
-    model = AutoModelForImageTextToText.from_pretrained(folder).eval()
+    return AutoModelForImageTextToText.from_pretrained(folder).eval(), processor
+
+
+def said(folder: Path, image: Any, question: str) -> float:
+    """The probability of yes by the model's own forward pass on one image, nothing of igmu in between."""
+    model, processor = opened(folder)
     if processor.chat_template:
         content = [{"type": "image"}, {"type": "text", "text": f"{question} Answer yes or no."}]
         talk = [{"role": "user", "content": content}]
@@ -57,8 +70,8 @@ def said(folder: Path, image: Any, question: str) -> float:
     inputs.pop("labels", None)
     with torch.inference_mode():
         logits = model(**inputs).logits[0, -1].double()
-    ids = [processor.tokenizer.convert_tokens_to_ids([w, f"▁{w}"]) for w in ("Yes", "yes", "No", "no")]
-    share = torch.softmax(logits[sum(ids, [])], dim=0)
+    words = [f"{space}{word}" for word in ("Yes", "yes", "No", "no") for space in ("", "▁")]
+    share = torch.softmax(logits[processor.tokenizer.convert_tokens_to_ids(words)], dim=0)
     return float(share[:4].sum())
 
 
@@ -269,3 +282,139 @@ def test_llava_of_another_seed_is_another_judge(folders: dict[str, Path], tmp_pa
     other = vlm.load(str(llava(tmp_path / "llava", seed=1)))
     assert other.info.revision != vlm.load(str(folders["llava"])).info.revision
     assert np.abs(other.yes(IMAGES, QUESTIONS) - vlm.load(str(folders["llava"])).yes(IMAGES, QUESTIONS)).max() > 1e-3
+
+
+# --- general prompts --------------------------------------------------------------------------------------------------
+
+
+def drawn(folder: Path, rows: list[Any], seed: int) -> Path:
+    """A model's images of some rows, one of each of their first two seeds."""
+    folder.mkdir()
+    images = iter(pictures(2 * len(rows), 48, seed=seed))
+    lines = []
+    for row in rows:
+        for of in row.seeds[:2]:
+            name = f"{row.id}-{of}.png"
+            next(images).save(folder / name)
+            lines.append(json.dumps({"file_name": name, "id": row.id, "seed": of}))
+    (folder / "metadata.jsonl").write_text("\n".join(lines))
+    return folder
+
+
+def scored(tmp_path: Path, config: str, rows: list[Any], **settings: Any) -> Scorecard:
+    folders = [drawn(tmp_path / name, rows, seed) for seed, name in enumerate(("original", "unlearned"))]
+    (card,) = Evaluation(config=config, **settings).run(folders[0], folders[1:])
+    return card
+
+
+@pytest.fixture
+def general() -> list[Any]:
+    return list(general_prompts().values())[:3]
+
+
+def test_general_prompts_are_rows_that_must_stay(general: list[Any]) -> None:
+    rows = bench_rows("general")
+    assert rows.keys() == general_prompts().keys()
+    row = rows[general[0].id]
+    assert set(Row.model_fields) <= set(row.model_dump())
+    assert (row.split, row.own_concept, row.stripped_prompt) == ("retain", None, row.prompt)
+    request = requests_for([row], seeds_per_row=1)[0]
+    assert (request.row_id, request.seed, request.prompt) == (row.id, general[0].seeds[0], general[0].prompt)
+
+
+def test_questions_of_general_prompts_are_answered_for_both_models(
+    folders: dict[str, Path], tmp_path: Path, general: list[Any]
+) -> None:
+    from PIL import Image
+
+    card = scored(tmp_path, "general", general, detector=f"vlm:{folders['llava']}", threshold=0.4)
+    shares: dict[str, list[float]] = {"original": [], "unlearned": []}
+    for model, found in shares.items():
+        for row in general:
+            for seed in row.seeds[:2]:
+                image = Image.open(tmp_path / model / f"{row.id}-{seed}.png")
+                yes = [said(folders["llava"], image, question) >= 0.4 for question in row.questions]
+                found.append(float(np.mean([y == (a == "yes") for y, a in zip(yes, row.answers, strict=True)])))
+    figures = card.scores["question_accuracy"].figures
+    mine, theirs = (float(np.mean(shares[model])) for model in ("unlearned", "original"))
+    assert 0 < theirs < 1
+    assert figures["question_accuracy"].value == pytest.approx(mine, abs=1e-12)
+    assert figures["original_question_accuracy"].value == pytest.approx(theirs, abs=1e-12)
+    assert figures["question_preservation"].value == pytest.approx(min(1.0, mine / theirs), abs=1e-12)
+    assert figures["question_preservation"].n_prompts == 3
+    assert set(card.scores) == {"question_accuracy"}  # no forget score, and nothing that a concept would be needed for
+    signature = card.scores["question_accuracy"].signature
+    assert signature["detector.threshold"] == 0.4
+    assert signature["dataset.rows"]
+    assert card.coverage is not None
+    assert card.coverage["retain"].n_prompts_asked == 1000
+    write(card, tmp_path / "card.json")
+    assert not verify(tmp_path / "card.json")[1]
+
+
+def test_a_detector_that_answers_none_leaves_the_questions_open(tmp_path: Path, general: list[Any]) -> None:
+    clip = tiny_clip(tmp_path / "clip")
+    card = scored(tmp_path, "general", general, detector=f"clip:{clip}")
+    assert "question_accuracy" not in card.scores
+    assert "clip_alignment/retain" in card.scores
+    assert "forget_score" not in card.scores
+    assert any("questions were not asked" in note for note in card.notes)
+
+
+# --- scores beside the forget score -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["siglip", "pickscore"])
+def test_a_reward_is_the_models_own_logit_and_no_part_of_the_forget_score(tmp_path: Path, name: str) -> None:
+    from PIL import Image
+    from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+
+    folder = siglip(tmp_path / name) if name == "siglip" else tiny_clip(tmp_path / name)
+    rows = [r for r in bench_rows("object.church").values() if r.split == "retain" and len(r.prompt) < 60][:3]
+    plain = {"detector": f"clip:{tiny_clip(tmp_path / 'clip', seed=1)}"}
+    card = scored(tmp_path, "object.church", rows, align=f"{name}:{folder}", **plain)
+    model = AutoModel.from_pretrained(folder).eval()
+    tokenizer, processor = (
+        AutoTokenizer.from_pretrained(folder),
+        AutoImageProcessor.from_pretrained(folder, backend="pil"),
+    )
+    logits: dict[str, list[float]] = {"original": [], "unlearned": []}
+    for which, found in logits.items():
+        for row in rows:
+            for seed in row.seeds[:2]:
+                image = Image.open(tmp_path / which / f"{row.id}-{seed}.png")
+                length = 64 if name == "siglip" else 77
+                text = tokenizer([row.prompt], padding="max_length", max_length=length, return_tensors="pt")
+                with torch.inference_mode():
+                    out = model(**text, **processor(images=[image], return_tensors="pt"))
+                found.append(float(out.logits_per_image[0, 0]))
+    score = card.scores["reward_alignment/retain"]
+    assert score.figures["reward"].value == pytest.approx(np.mean(logits["unlearned"]), abs=1e-5)
+    assert score.figures["original_reward"].value == pytest.approx(np.mean(logits["original"]), abs=1e-5)
+    assert score.signature["align.revision"].startswith("sha256:")
+    (other,) = Evaluation(config="object.church", **plain).run(tmp_path / "original", [tmp_path / "unlearned"])
+    assert other.scores == {n: s for n, s in card.scores.items() if n != "reward_alignment/retain"}
+    assert "forget_score" in other.scores
+
+
+@pytest.mark.parametrize(("name", "why"), [("hpsv2", "open_clip"), ("imagereward", "head of its own")])
+def test_a_reward_that_no_class_serves_is_refused_before_any_work(name: str, why: str) -> None:
+    with pytest.raises(InputError, match=f"align '{name}': .*{why}"):
+        Settings(config="object.church", align=name)
+
+
+def test_alignment_by_clip_is_one_setting_by_two_names() -> None:
+    assert Settings(config="object.church", align="clip:a").aligning() == ("a", None)
+    assert Settings(config="object.church", clip="a").aligning() == ("a", None)
+    assert Settings(config="object.church", clip="a", align="pickscore").aligning() == ("a", "pickscore")
+    with pytest.raises(InputError, match="two CLIP models"):
+        Settings(config="object.church", clip="a", align="clip:b")
+
+
+def test_a_backbone_without_a_scale_is_no_reward(tmp_path: Path) -> None:
+    from tiny import tiny_dinov2
+
+    folder = tiny_dinov2(tmp_path / "dino")
+    settings: dict[str, Any] = {"config": "object.church", "detector": f"clip:{tiny_clip(tmp_path / 'clip')}"}
+    with pytest.raises(InputError, match="gives no score of image and prompt"):
+        Evaluation(**settings, align=f"dinov2:{folder}").instruments("object/church")

@@ -53,7 +53,14 @@ def _saved(folder: Path, model: type, config: Any, processor: Any, seed: int) ->
 def _text(vocabulary: int, **more: Any) -> dict[str, Any]:
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
     special = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3}
-    return {"vocab_size": vocabulary, "num_key_value_heads": 2, "max_position_embeddings": 2048, **sizes, **special, **more}
+    return {
+        "vocab_size": vocabulary,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 2048,
+        **sizes,
+        **special,
+        **more,
+    }
 
 
 def _vision(**more: Any) -> dict[str, Any]:
@@ -213,7 +220,9 @@ def siglip(folder: Path, seed: int = 0) -> Path:
 
     tokens = _tokenizer(model_max_length=64, model_input_names=["input_ids"])
     config = SiglipConfig(text_config=_text(len(tokens), max_position_embeddings=64), vision_config=_vision())
-    return _saved_pair(folder, SiglipModel, config, SiglipImageProcessorPil(size={"height": 32, "width": 32}), tokens, seed)
+    return _saved_pair(
+        folder, SiglipModel, config, SiglipImageProcessorPil(size={"height": 32, "width": 32}), tokens, seed
+    )
 
 
 def siglip2(folder: Path, seed: int = 0) -> Path:

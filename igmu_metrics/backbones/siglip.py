@@ -107,7 +107,9 @@ class Siglip(Extracting):
             for some in batches(inputs, self.batch):
                 full = filled(some, self.batch)
                 given = {name: torch.from_numpy(np.stack([one[name] for one in full])) for name in full[0]}
-                placed = {k: v.to(self._device, self._dtype if v.is_floating_point() else None) for k, v in given.items()}
+                placed = {
+                    k: v.to(self._device, self._dtype if v.is_floating_point() else None) for k, v in given.items()
+                }
                 found = self._model.get_image_features(**placed).pooler_output
                 parts.append(found[: len(some)].double().cpu().numpy())
         return np.concatenate(parts)

@@ -60,9 +60,7 @@ def known_concepts(own: str | None) -> dict[str, taxonomy.Concept]:
     return dict(sorted(found.items(), key=lambda item: item[0] not in packaged))
 
 
-def worded_like(
-    near: taxonomy.Sibling, item: taxonomy.Concept, domains: Collection[str]
-) -> tuple[str, bool]:
+def worded_like(near: taxonomy.Sibling, item: taxonomy.Concept, domains: Collection[str]) -> tuple[str, bool]:
     """The domain whose words name what is near a concept, and whether they name it by an adjective.
 
     What belongs to no domain of concepts is worded like what it is near to.

@@ -155,9 +155,7 @@ class Vocabulary:
 class ZeroShot:
     """A CLIP backbone with a vocabulary; text features are computed on first use and kept."""
 
-    def __init__(
-        self, backbone: Backbone, vocabulary: Vocabulary, threshold: float, name: str = clip.NAME
-    ) -> None:
+    def __init__(self, backbone: Backbone, vocabulary: Vocabulary, threshold: float, name: str = clip.NAME) -> None:
         self.reads = (backbone,)
         self._backbone = backbone
         self._vocabulary = vocabulary
