@@ -92,8 +92,8 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
 
     Returns:
         `question_preservation` (the headline; fewer than 20 prompts give it no interval), `question_accuracy` of the
-        unlearned model, `original_question_accuracy`, and the count `n_unanswered`: images of
-        either model without an answer, whose pairs count nowhere.
+        unlearned model, `original_question_accuracy`, and the count `n_unanswered`: pairs of
+        images of which one has no answer, and which count nowhere.
 
     Of three images the unlearned model gets 3/4, all and 1/4 of the questions right, the original all, all and 1/2.
 

@@ -39,8 +39,9 @@ PRECISIONS = ("fp32", "bf16")
 # What `from_pretrained` reads of a model, its image processor and its tokenizer, beside `*.safetensors`. Whatever else
 # lies in a folder (a card, the training's arguments) changes no number.
 _READ = (
-    *("config.json", "model.safetensors.index.json", "adapter_config.json"),
-    *("preprocessor_config.json", "processor_config.json", "chat_template.jinja", "chat_template.json"),
+    *("config.json", "model.safetensors.index.json", "adapter_config.json", "generation_config.json"),
+    *("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json"),
+    *("chat_template.jinja", "chat_template.json"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "vocab.txt", "merges.txt", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model"),
 )
