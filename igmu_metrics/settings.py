@@ -103,7 +103,7 @@ class Settings:
         default="clip",
         metadata=_about(
             "Judge of whether an image shows the concept: clip[:MODEL], labels:FILE.csv, imagenet, nudenet, "
-            "hf-classifier:MODEL, vlm:MODEL, siglip:MODEL, igmu-head:FILE or sandbox."
+            "hf-classifier:MODEL, vlm:MODEL, siglip:MODEL, igmu-head:FILE, face:FILE or sandbox."
         ),
     )
     threshold: float | None = field(

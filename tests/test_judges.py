@@ -122,6 +122,7 @@ def test_precision_and_questions_are_signed(folders: dict[str, Path], monkeypatc
     assert detector.info.threshold == 0.3
     assert 0 < detector.yes(IMAGES[:1], [CHURCH])[0] < 1
     asked = _questions.digest(_questions.questions())
+    assert detector.info.settings["questions"] == asked
     monkeypatch.setattr(_questions, "_SHOWS", "Can {a} be seen in this image?")
     assert _questions.digest(_questions.questions()) != asked
 
@@ -388,12 +389,12 @@ def test_a_reward_is_the_models_own_logit_and_no_part_of_the_forget_score(tmp_pa
                 with torch.inference_mode():
                     out = model(**text, **processor(images=[image], return_tensors="pt"))
                 found.append(float(out.logits_per_image[0, 0]))
-    score = card.scores["reward_alignment/retain"]
+    score = card.scores["reward_alignment"]
     assert score.figures["reward"].value == pytest.approx(np.mean(logits["unlearned"]), abs=1e-5)
     assert score.figures["original_reward"].value == pytest.approx(np.mean(logits["original"]), abs=1e-5)
     assert score.signature["align.revision"].startswith("sha256:")
     (other,) = Evaluation(config="object.church", **plain).run(tmp_path / "original", [tmp_path / "unlearned"])
-    assert other.scores == {n: s for n, s in card.scores.items() if n != "reward_alignment/retain"}
+    assert other.scores == {n: s for n, s in card.scores.items() if n != "reward_alignment"}
     assert "forget_score" in other.scores
 
 

@@ -459,7 +459,7 @@ def test_all_of_ours_say_what_they_read() -> None:
         assert callable(getattr(registry.module(*name.split()), "files", None)), name
 
 
-@pytest.mark.parametrize("name", ["clip", "dinov2", "hf-classifier", "vlm", "detectors siglip"])
+@pytest.mark.parametrize("name", ["clip", "dinov2", "hf-classifier", "vlm", "siglip"])
 def test_what_is_read_of_a_folder_is_listed(name: str, tmp_path: Path) -> None:
     kind = next(kind for kind in MAKE if kind.endswith(name))
     group, spec = kind.split()[0], MAKE[kind](tmp_path)

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from igmu_data.errors import EmptyInputError
-from igmu_metrics.contract import PARTS, Estimate, MetricInfo, Result, Table
+from igmu_metrics.contract import Estimate, MetricInfo, Result, Table
 from igmu_metrics.generations import Generations
 from igmu_metrics.metrics._rows import Column, mean, prompts, taking_lists, unit
 from igmu_metrics.statistics import mean_estimate, validation
@@ -39,9 +39,9 @@ INFO = MetricInfo(
     ),
     limits=(
         "A model's idea of taste, learnt from the images of its time. Where the prompt asks for what was unlearned, a "
-        "lower score is what unlearning is for: read retain rows."
+        "lower score is what unlearning is for: the score without a part is that of retain rows."
     ),
-    parts={part: (part,) for part in PARTS},
+    parts={"": ("retain",), "forget": ("forget",), "adversarial": ("adversarial",)},
     place=40,
 )
 NEEDS = ("id", "reward", "reward_original")
