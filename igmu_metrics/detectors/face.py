@@ -136,7 +136,7 @@ def files(argument: str | None, **_: Any) -> list[Path] | None:
     if not path.is_file():
         return None
     spec = given["network"] or read(path).network
-    kind, _, rest = spec.partition(":")
+    kind, rest = spec.partition(":")[::2]
     own = _NETWORKS[kind].files(rest or None) if kind in _NETWORKS else None
     return None if own is None else [path, *own]
 

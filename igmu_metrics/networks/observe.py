@@ -183,7 +183,7 @@ class _Answers:
         batch = Batch(batch.paths, batch.images, self._seen.rows(full or at))
         alone: Callable[..., Array] | None = getattr(self._detector, "answers", None)
         if alone is not None:
-            own = alone(batch, [self._concepts[i] for i in at])
+            own: Any = alone(batch, [self._concepts[i] for i in at])
         else:
             column = {concept: k for k, concept in enumerate(distinct)}
             found = self._detector.probabilities(batch, distinct)
