@@ -103,9 +103,12 @@ COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "stripped_alignment": Column(
             "number", "cosine of image and prompt without the concept in CLIP", both=True, low=-1, high=1
         ),
+        "reward": Column("number", "score of image and prompt by the model of --align", both=True),
         "truncated": Column("flag", "whether CLIP read only the beginning of the prompt, as it is too long"),
+        "answered": Column("number", "share of the row's questions answered as intended", both=True, low=0, high=1),
         "lpips": Column("number", "LPIPS between the images of both models", low=0),
         "clip_features": Column("vector", "CLIP's embedding of the image", both=True, published=False),
+        "align_features": Column("vector", "embedding of the image that `reward` is of", both=True, published=False),
         "features": Column("vector", "features that distances are computed from", both=True, published=False),
     }
 )

@@ -138,6 +138,11 @@ def origin(group: str, name: str) -> str:
     return plugin.package if plugin else ""
 
 
+def takes(group: str, name: str, option: str) -> bool:
+    """Whether the `load` of an instrument has an option that not all of its group have."""
+    return option in inspect.signature(module(group, name).load).parameters
+
+
 def metric(name: str) -> Metric:
     """The metric called `name` (`concept_accuracy`, …)."""
     return cast(Metric, module("metrics", name))

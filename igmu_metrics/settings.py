@@ -12,7 +12,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import StrEnum
 from functools import cache
 from inspect import Parameter
-from typing import Any, Self, get_type_hints
+from typing import Any, Final, Self, get_type_hints
 
 from igmu_data.errors import InputError, OutOfRangeError, nearest
 
@@ -71,6 +71,16 @@ def _about(help: str, **more: Any) -> dict[str, Option]:
     return {"option": Option(help, **more)}
 
 
+# Scores that people ask for and that cannot be had here, each with what can be done.
+_UNSERVED: Final = {
+    "hpsv2": "its weights are published for open_clip, as a pickle, and igmu reads none. Convert them to a CLIPModel "
+    "with safetensors (its score is the cosine) and give --align clip:FOLDER, or use pickscore.",
+    "imagereward": "it is a BLIP with a head of its own that no class of transformers loads, and igmu runs no code of "
+    "models. Use pickscore.",
+}
+_CLIP: Final = "openai/clip-vit-base-patch32"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How models are scored; models scored with equal settings can be compared."""
@@ -108,7 +118,7 @@ class Settings:
         default="clip",
         metadata=_about(
             "Judge of whether an image shows the concept: clip[:MODEL], labels:FILE.csv, imagenet, nudenet, "
-            "hf-classifier:MODEL, igmu-head:FILE or sandbox."
+            "hf-classifier:MODEL, vlm:MODEL, siglip:MODEL, igmu-head:FILE, face:FILE or sandbox."
         ),
     )
     threshold: float | None = field(
@@ -151,6 +161,13 @@ class Settings:
         default=None,
         metadata=_about(
             "CLIP model for alignment and CSDR: Hub id or folder; default that of a CLIP detector, else none."
+        ),
+    )
+    align: str | None = field(
+        default=None,
+        metadata=_about(
+            "Score of image and prompt beside the forget score: pickscore[:MODEL] or siglip:MODEL; clip:MODEL is "
+            "--clip MODEL."
         ),
     )
     features: str | None = field(
@@ -231,6 +248,23 @@ class Settings:
                 raise OutOfRangeError(f"{option.name} is {value}; it is at most {option.maximum}.")
         if (self.sensitivity is None) != (self.specificity is None):
             raise InputError("only one of sensitivity and specificity is given; a correction needs both.")
+
+        self.aligning()
+
+    def aligning(self) -> tuple[str | None, str | None]:
+        """The CLIP model of alignment, and the backbone of the score beside it; None where none is asked for.
+
+        Raises:
+            InputError: a score that no class of transformers serves, or two CLIP models.
+        """
+        name, _, argument = (self.align or "").partition(":")
+        if name in _UNSERVED:
+            raise InputError(f"align {self.align!r}: {_UNSERVED[name]}")
+        if name != "clip":
+            return self.clip, self.align
+        if self.clip not in (None, argument):
+            raise InputError(f"clip {self.clip!r} and align {self.align!r} name two CLIP models; give one of them.")
+        return argument or self.clip or _CLIP, None
 
     @classmethod
     def from_keywords(cls, name: str, given: Mapping[str, Any], also: tuple[str, ...] = ()) -> Self:

@@ -91,7 +91,7 @@ def load(
         store: where values may be already.
         answer: key of the detector's answer, if one is wanted that follows from features alone.
         for_answer: keys of features that only the detector wants, and only where it has not answered yet.
-        keep_image: hand the picture on, too; it is then read even if all features are known.
+        keep_image: hand the picture on, too, unless the answer is known; it is then read even if all features are.
         pairs: what measures its distance to the partner.
         partner: a path, or a PIL image; None where there is none.
     """
@@ -102,6 +102,7 @@ def load(
         known = store.get(one.sha256, asked) if store is not None and one.sha256 else {}
         needless = for_answer if not answer or answer in known else ()
         missing = [e for key, e in wanted.items() if key not in known and key not in needless]
+        keep_image &= answer not in known
         other = _Opened.of(partner, f"partner of {name}") if pairs is not None and partner is not None else None
         pair = pairs.known(one.sha256, other.sha256) if pairs is not None and other is not None else None
         measured = pair is None or pair.known is not None

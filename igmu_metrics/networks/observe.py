@@ -87,6 +87,7 @@ def observe(
     roles = dict(backbones or {})
     reads: Sequence[Backbone | Extractor] | None = getattr(detector, "reads", None)
     looks = detector if reads is None else None  # a detector that wants the images themselves
+    at_once = _AT_ONCE if hasattr(looks, "answers") else batch_size
     seen = _Pass(images, [*roles.values(), *(reads or ())], store)
     answers = _Answers(detector, concepts, seen, store) if detector is not None else None
     only_for_answers = {feature_key(s) for s in reads or ()} - {feature_key(b) for b in roles.values()}
@@ -105,7 +106,7 @@ def observe(
             f"images[{i}]",
             seen.extractors,
             store,
-            answer=answers.key(i) if answers is not None and reads else "",
+            answer=answers.key(i) if answers is not None and answers.kept else "",
             for_answer=only_for_answers,
             keep_image=looks is not None,
             pairs=pairs,
@@ -124,9 +125,9 @@ def observe(
                 answers.take(i, one)
             if pairs is not None and one.pair is not None:
                 pairs.add(i, one.pair)
-            if looks is not None:
+            if looks is not None and one.image is not None:
                 pending.append((i, one))
-                if len(pending) >= batch_size:
+                if len(pending) >= at_once:
                     look()
         tick(1)
     look()
@@ -158,7 +159,8 @@ class _Answers:
         self.known = np.zeros(len(concepts), dtype=np.bool_)
         self._detector, self._concepts, self._seen = detector, concepts, seen
         # Answers that follow from an image's content alone are kept; a person's label follows from its name.
-        self._store = store if getattr(detector, "reads", ()) else None
+        self.kept = bool(getattr(detector, "reads", ())) or hasattr(detector, "answers")
+        self._store = store if self.kept else None
         self._keys = {c: answer_key(detector, c) for c in set(concepts) if c}
 
     def key(self, i: int) -> str:
@@ -179,14 +181,19 @@ class _Answers:
         if not distinct:
             return
         batch = Batch(batch.paths, batch.images, self._seen.rows(full or at))
-        found = self._detector.probabilities(batch, distinct)
-        column = {concept: k for k, concept in enumerate(distinct)}
+        alone: Callable[..., Array] | None = getattr(self._detector, "answers", None)
+        if alone is not None:
+            own: Any = alone(batch, [self._concepts[i] for i in at])
+        else:
+            column = {concept: k for k, concept in enumerate(distinct)}
+            found = self._detector.probabilities(batch, distinct)
+            own = [found[row, column.get(self._concepts[i], 0)] for row, i in enumerate(at)]
         fresh: dict[str, list[tuple[str, FloatArray]]] = {}
         for row, i in enumerate(at):
             concept = self._concepts[i]
             if not concept:
                 continue
-            value = found[row, column[concept]]
+            value = own[row]
             if value is not np.ma.masked and not 0 <= value <= 1:  # false for NaN, too
                 error = OutOfRangeError if np.isfinite(value) else NonFiniteError
                 raise error(f"{self._detector.info.name}: {value} for {batch.paths[row]} is no probability. {_CHECK}")
