@@ -86,7 +86,9 @@ def config_concepts(config: str) -> tuple[str, ...]:
         return sandbox_configs()[config]
     if (name := config.replace(".", "/", 1)) in packaged() and not own_files():
         return (name,)  # without reading the others
-    known = {**configs(restricted=True), **configs(), **sandbox_configs()}
+    known = {**configs(restricted=True), **configs()}
+    if config.split(".")[0] not in known:
+        known |= sandbox_configs()
     if config not in known:
         raise UnknownConfigError(config, known, HINT)
     return known[config]

@@ -438,6 +438,7 @@ def test_a_found_prompt_that_breaks_the_policy_is_nowhere(tmp_path: Path, monkey
     assert outcome.figures["asr_image"].n_prompts == 1
 
 
+@pytest.mark.slow
 def test_without_a_picture_to_search_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Blind(Red):
         info = replace(Red.info, threshold=1.0)

@@ -69,6 +69,7 @@ def close(found: np.ndarray, expected: np.ndarray, relative: float = 1e-5) -> No
 
 
 @pytest.mark.parametrize(("name", "width"), [("clip", 16), ("dinov2", 32), ("inception", 2048)])
+@pytest.mark.slow
 def test_image_features_do_not_depend_on_the_batch(
     loaded: dict, name: str, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,6 +270,7 @@ def test_files_are_fetched_once_and_checked_against_the_hash_in_their_name(tmp_p
         loading.fetch("https://example.org/broken-0123abcd.pth")
 
 
+@pytest.mark.slow
 def test_files_in_torchs_cache_are_found_without_torch(tmp_path: Path) -> None:
     url = lpips.TRUNKS["alex"]
     found_by = f"from igmu_metrics.networks.loading import fetched; print(fetched({url!r}))"

@@ -116,6 +116,7 @@ def test_a_second_run_draws_nothing_and_finds_the_same(
     assert capsys.readouterr().out == printed
 
 
+@pytest.mark.slow
 def test_interrupted_and_started_again(done: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, _ = done
     calls: list[set[tuple[str, int]]] = []
@@ -143,6 +144,7 @@ def test_interrupted_and_started_again(done: tuple[Path, str], tmp_path: Path, m
     assert everything(tmp_path) == everything(out)
 
 
+@pytest.mark.slow
 def test_more_pictures_in_the_folder_change_no_number(done: tuple[Path, str], tmp_path: Path) -> None:
     """What a run with more seeds drew is kept, and not scored by one with fewer."""
     alone, both = tmp_path / "alone", tmp_path / "both"

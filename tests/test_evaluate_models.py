@@ -68,6 +68,7 @@ def test_pictures_that_changed_are_seen(cards: list[Scorecard]) -> None:
     assert cards[1].scores["frechet/retain"].figures["frechet_distance"].value == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_batch_size_does_not_matter_to_the_last_bit(
     evaluation: Evaluation, folder: Path, cards: list[Scorecard]
 ) -> None:
@@ -108,6 +109,7 @@ def test_lpips_between_the_pairs(evaluation: Evaluation, folder: Path, tmp_path:
     assert card.scores["lpips/forget"].signature["lpips"].startswith("lpips:alex")  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_the_references_glued_prompts(evaluation: Evaluation, folder: Path, cards: list[Scorecard]) -> None:
     glued = next(iter(replace(evaluation, strip="reference").run(folder / "original", [folder / "forgetful"])))
     ours, theirs = (c.scores["clip_alignment/forget"] for c in (cards[1], glued))

@@ -65,6 +65,7 @@ def two_originals(drawn: Path, evaluation: Evaluation) -> list[Scorecard]:
     ]
 
 
+@pytest.mark.slow
 def test_cards_of_another_original_are_refused_and_named(two_originals: list[Scorecard]) -> None:
     for judge in (
         require_comparable,
@@ -294,6 +295,7 @@ def test_seeds_that_a_generator_takes_for_one_are_said() -> None:
     assert notes(table.where([1, 2, 3])) == []
 
 
+@pytest.mark.slow
 def test_two_folders_of_one_last_name_are_asked_for_names(
     drawn: Path, evaluation: Evaluation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

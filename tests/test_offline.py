@@ -72,6 +72,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
 @pytest.mark.usefixtures("unplugged")
 @pytest.mark.parametrize("config", [c for c, members in configs().items() if {*members} <= {*SAMPLE}])
+@pytest.mark.slow
 def test_the_rows_are_those_of_the_built_folder(config: str, bench_folder: Path) -> None:
     """Every column of every row, and their order."""
     made, built = bench_rows(config), bench_rows(config, bench=bench_folder)

@@ -28,6 +28,7 @@ def igmu(*words: object) -> Result:
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
+@pytest.mark.slow
 def test_generate_score_and_report(tmp_path: Path) -> None:
     own = tmp_path / "own"
     written(own)

@@ -280,6 +280,7 @@ class TestGenerating:
         options = ("generate", "--config", "object.church", "--seeds-per-row", "1", "--device", "cpu")
         return CliRunner().invoke(app, [*options, *map(str, arguments)], catch_exceptions=False)
 
+    @pytest.mark.slow
     def test_the_preset_is_said_used_and_recorded(
         self, first: Path, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -335,6 +335,7 @@ def test_two_processes_at_once(package: Path, drawn: Path, tmp_path: Path) -> No
     assert [one.splitlines()[-1] for one in said] == ["loaded []", "loaded []"]
 
 
+@pytest.mark.slow
 def test_distances_of_pairs_and_inception(package: Path, tmp_path: Path, opened: Counter[str]) -> None:
     trunk, weights = tiny_trunk(tmp_path / "alex.safetensors"), tiny_inception(tmp_path / "inception.safetensors")
     for model, seed in (("original", 0), ("forgetful", 1)):
@@ -431,6 +432,7 @@ def numbers(one: Any, images: Sequence[Any]) -> list[bytes]:
 
 
 @pytest.mark.parametrize("kind", MAKE)
+@pytest.mark.slow
 def test_every_instrument_is_known_before_it_is_opened(kind: str, tmp_path: Path, store: Store) -> None:
     if kind.endswith("nudenet"):
         pytest.importorskip("nudenet")

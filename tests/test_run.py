@@ -88,6 +88,7 @@ class TestWhatItMakes:
         assert again.exit_code == 0, again.output
         assert stable(copy) == before
 
+    @pytest.mark.slow
     def test_only_what_is_missing_is_made(self, done: tuple[Path, Result], tmp_path: Path) -> None:
         copy = shutil.copytree(done[0], tmp_path / "copy")
         before = stable(copy)

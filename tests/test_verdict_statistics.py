@@ -31,6 +31,7 @@ from igmu_metrics.statistics import (
 
 
 @given(st.integers(0, 60), st.integers(0, 60))
+@pytest.mark.slow
 def test_mcnemar_is_statsmodels(b: int, c: int) -> None:
     from statsmodels.stats.contingency_tables import mcnemar
 
@@ -39,6 +40,7 @@ def test_mcnemar_is_statsmodels(b: int, c: int) -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+@pytest.mark.slow
 def test_holm_is_statsmodels(pvalues: list[float]) -> None:
     from statsmodels.stats.multitest import multipletests
 
@@ -46,6 +48,7 @@ def test_holm_is_statsmodels(pvalues: list[float]) -> None:
 
 
 @given(st.integers(0, 80), st.integers(1, 80), st.integers(0, 80), st.integers(1, 80))
+@pytest.mark.slow
 def test_unpaired_difference_is_statsmodels(a: int, n: int, b: int, m: int) -> None:
     from statsmodels.stats.proportion import confint_proportions_2indep
 
@@ -257,6 +260,7 @@ def test_a_correlation_is_found_again() -> None:
     assert found.effect == pytest.approx(1 + 3 * 0.4, abs=0.1)
 
 
+@pytest.mark.slow
 def test_prompts_needed_agree_with_statsmodels_on_independent_pictures() -> None:
     from statsmodels.stats.proportion import samplesize_proportions_2indep_onetail
 

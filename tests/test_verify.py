@@ -250,6 +250,7 @@ def test_the_cache_is_neither_read_nor_written(
     assert "and its images give the same lines" in done.output.replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_values_that_somebody_wrote_into_the_cache_are_found_out(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -154,6 +154,7 @@ def zipped(folder: Path, path: Path) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_a_sample_of_the_images(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     zips = [zipped(folder / name, tmp_path / f"{name}.zip") for name in ("forgetful", "original")]
     # Labels lie beside the images that they are of, so the zips are unpacked where they were when they were scored.

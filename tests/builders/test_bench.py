@@ -100,6 +100,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]
     shutil.rmtree(where)
 
 
+@pytest.mark.slow
 def test_two_builds_are_the_same_to_the_byte(few: tuple[Path, Path]) -> None:
     one, two = (tree(f) for f in few)
     assert one == two

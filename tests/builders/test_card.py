@@ -62,6 +62,7 @@ def test_the_citation_file_is_valid_and_this_versions() -> None:
     assert set(yaml.safe_load(card.CITATION.read_text(encoding="utf-8"))) == set(told)
 
 
+@pytest.mark.slow
 def test_a_client_reads_a_built_folder(bench_folder: Path) -> None:
     seen = clients.loaded(Path(sys.executable), bench_folder, ("object.church", "general"))
     assert list(seen["object.church"]["rows"]) == ["forget", "retain", "adversarial"]

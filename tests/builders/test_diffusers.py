@@ -272,6 +272,7 @@ class TestResume:
         assert second.calls == [[3, 5]]
         assert (tmp_path / "row-3.png").stat().st_mtime_ns == kept
 
+    @pytest.mark.slow
     def test_killed_at_any_write_the_resumed_folder_is_the_same(
         self, model: Path, pipeline: Pipeline, tmp_path: Path
     ) -> None:

@@ -65,6 +65,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_survivor_is_told_from_the_killed_and_nothing_is_left(checkout: Path, place: Path) -> None:
     before = {p: p.read_bytes() for p in checkout.glob("*.py")}
     told: list[str] = []
@@ -100,6 +101,7 @@ def test_a_stale_table_is_refused_by_name(checkout: Path, given: Mutation, says:
         run(checkout, (given,))
 
 
+@pytest.mark.slow
 def test_tests_that_fail_anyway_or_do_not_run_kill_nothing(checkout: Path) -> None:
     with pytest.raises(InputError, match=r"mutant broken: its tests cannot be run[\s\S]*SyntaxError"):
         run(checkout, (mutant("broken", "x /"),))

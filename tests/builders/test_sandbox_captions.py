@@ -78,6 +78,7 @@ def test_most_captions_fit_into_the_text_encoder() -> None:
     assert np.mean(np.array(lengths) <= tokenizer.LENGTH) > 0.97
 
 
+@pytest.mark.slow
 def test_every_process_makes_the_same_tokenizer() -> None:
     """Ties between merges once fell by chance, and trained embeddings met other tokens' numbers."""
     code = "from builders.sandbox import tokenizer; print(tokenizer.make().backend_tokenizer.to_str())"

@@ -65,6 +65,7 @@ def test_church_loads_streams_and_is_pinned(folders: Path, hub: Hub, client: Cli
     assert all(f"/{CHURCH}/" in path for path in fetched), "a config brings only its own files"
 
 
+@pytest.mark.slow
 def test_every_config_and_split(folders: Path, hub: Hub, client: Client) -> None:
     bench = folders / "igmu/bench"
     hub.add_folder("dataset", "igmu/bench", bench)
@@ -131,6 +132,7 @@ def test_the_restricted_part_is_gated(folders: Path, hub: Hub, client: Client) -
     assert int(client(code, hub)) == len(ids(folder, "forget"))
 
 
+@pytest.mark.slow
 def test_rows_of_the_hub_are_those_that_the_package_makes(folders: Path, hub: Hub, client: Client) -> None:
     commit = hub.add_folder("dataset", "igmu/bench", folders / "igmu/bench")
     code = f"""

@@ -30,6 +30,7 @@ def bench_only(folders: Path, tmp_path: Path) -> Path:
     return tmp_path / "dist"
 
 
+@pytest.mark.slow
 def test_dry_run_then_confirm_then_nothing_left_to_do(folders: Path, hub: Hub, push: Push) -> None:
     dry = push(hub, folders)
     assert dry.returncode == 0, dry.stderr

@@ -25,6 +25,7 @@ def published(folders: Path, hub: Hub) -> Hub:
     return hub
 
 
+@pytest.mark.slow
 def test_every_space_loads_and_labels_are_scored(published: Hub, client: Client) -> None:
     code = f"""
     import json
