@@ -115,6 +115,8 @@ def test_what_is_no_person_or_no_photographs_is_refused(tmp_path: Path, photogra
         face.make(photographs, out, concept="object/church", spec=spec)
     with pytest.raises(InputError, match="is not one of onnx"):
         face.make(photographs, out, concept=PERSON, spec="inception")
+    with pytest.raises(InputError, match="no such folder"):
+        face.make(tmp_path / "none", out, concept=PERSON, spec=spec)
     for path in sorted(photographs.iterdir())[4:]:
         path.unlink()
     with pytest.raises(EmptyInputError, match="4 photographs"):

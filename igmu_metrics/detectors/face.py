@@ -201,7 +201,7 @@ def make(folder: Path, out: Path, *, concept: str, spec: str, device: str | None
     Raises:
         EmptyInputError: too few photographs.
         ImageError: one that cannot be read.
-        InputError: no concept of the domain `identity`, or another network.
+        InputError: no such folder, no concept of the domain `identity`, or another network.
         OutputError: `out` cannot be written.
     """
     from safetensors.numpy import save
@@ -211,6 +211,8 @@ def make(folder: Path, out: Path, *, concept: str, spec: str, device: str | None
         raise InputError(f"concept {concept!r} is no person; give one of the domain {_DOMAIN!r}.")
     if out.suffix != ".safetensors":
         raise OutputError(f"{out}: give a file name that ends in .safetensors.")
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder. Give the folder of the photographs.")
     paths = image_files(folder)
     if len(paths) < FEWEST:
         raise EmptyInputError(f"{folder}: {len(paths)} photographs; a threshold needs {FEWEST} at least.")

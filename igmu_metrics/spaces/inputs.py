@@ -157,7 +157,7 @@ def usage(name: str, owner: str) -> str:
     from igmu_metrics import registry
 
     text = KINDS[references_of(name)].example
-    for usual, needed in (pair for n in registry.metric(name).NEEDS for pair in _SETTINGS.get(n, ())):
+    for usual, needed in (pair for n in getattr(registry.metric(name), "NEEDS", ()) for pair in _SETTINGS.get(n, ())):
         text = text.replace(usual, needed)
     example = "".join(f"    {line}\n" for line in text.splitlines())
     return f'import evaluate\n\nmetric = evaluate.load("{owner}/{name}")\nmetric.compute(\n{example})'
