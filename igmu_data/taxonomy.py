@@ -376,7 +376,7 @@ def all_concepts() -> Mapping[str, Concept]:
         InputError: one whose name is no id, or a packaged concept's.
     """
     own = {name: own_concept(path) for name, path in own_files().items()}
-    every = {name: partial(packaged().__getitem__, name) for name in packaged()}
+    every: dict[str, Callable[[], Concept]] = {name: partial(packaged().__getitem__, name) for name in packaged()}
     every |= {name: partial(own.__getitem__, name) for name in own}
     return _Concepts({name: every[name] for name in sorted(every)})
 
