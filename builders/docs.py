@@ -7,6 +7,7 @@ the command line from Typer's own help, concepts from their files. `mkdocs build
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -56,6 +57,34 @@ _CARD: Final = """\
 """
 
 
+_JSON: Final = """# JSON
+
+Every command takes `--json` and then prints one document, and nothing else, to stdout; progress and messages go to
+stderr. Keys are promised: later versions add some, and neither rename nor remove any.
+
+```json
+{{"igmu": "VERSION", "command": "check", "exit_code": 0, "result": {{}}, "error": null}}
+```
+
+- `exit_code` is that of the process: 0, 2 for an error, and what a command says of itself (`igmu check`: 1 and 3).
+- `result` is of the type below, or null where an error came first.
+- `error` is null, or `{{"type": "MetadataError", "message": "…"}}`; the same message stands on stderr. A command that
+  found something before it failed (`igmu verify`) has both.
+- Shares are 0..1. What has no number is null; figures say why in `reason`.
+
+```bash
+igmu check cards --min forgetting=0.8 --json | jq -r '.result.results[] | select(.outcome != "met") | .figure'
+igmu score … --json | jq '.result.cards[0].figures["forget_score/robustness"].interval'
+```
+
+{commands}
+
+## Types
+
+{types}
+"""
+
+
 def pages() -> dict[str, str]:
     """Every generated page: path under docs/ → text."""
     found = {f"metrics/{info.name}.md": card(info) for info in list_metrics()}
@@ -67,6 +96,7 @@ def pages() -> dict[str, str]:
     found["reference/columns.md"] = columns()
     found["reference/presets.md"] = preset_table()
     found["reference/cli.md"] = command_line()
+    found["reference/json.md"] = json_answers()
     found["reference/settings.md"] = settings()
     return {path: _MARK + text.rstrip() + "\n" for path, text in found.items()}
 
@@ -244,6 +274,66 @@ def _helps(command: Any, name: str) -> Iterator[tuple[str, str]]:
     yield name, "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
     for key, below in sorted(getattr(command, "commands", {}).items()):
         yield from _helps(below, f"{name} {key}")
+
+
+def json_answers() -> str:
+    """What every command prints with `--json`, type by type."""
+    from pydantic import TypeAdapter
+
+    from igmu_metrics.cli import app
+    from igmu_metrics.cli._json import answer_type
+
+    types = {name: answer_type(own.callback) for name, own in _commands(typer.main.get_command(app), "igmu")}
+    definitions: dict[str, Any] = {}
+    for kind in types.values():
+        schema = TypeAdapter(kind).json_schema(mode="serialization")
+        definitions |= {kind.__name__: schema} | schema.pop("$defs", {})
+    listed = table(["command", "result"], [[f"`{name}`", _linked(kind.__name__)] for name, kind in types.items()])
+    described = {name: text for name, own in sorted(definitions.items()) if (text := _definition(own))}
+    return _JSON.format(commands=listed, types="\n\n".join(f"### {name}\n\n{t}" for name, t in described.items()))
+
+
+def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Every command that does something, by its words."""
+    below = getattr(command, "commands", {})
+    if not below:
+        yield name, command
+    for key, own in sorted(below.items()):
+        yield from _commands(own, f"{name} {key}")
+
+
+def _definition(schema: dict[str, Any]) -> str:
+    """The keys of an object, or the words of a text; "" where there is nothing to tell."""
+    if "enum" in schema:
+        return "One of " + ", ".join(f"`{word}`" for word in schema["enum"]) + "."
+    text = schema.get("description", "")
+    about, _, arguments = text.partition("\n\nArgs:\n")
+    told = dict(re.findall(r"^    (\w+): (.*(?:\n        .*)*)", arguments, re.MULTILINE))
+    rows = [
+        [f"`{key}`", _json_kind(own), escaped(" ".join((own.get("description") or told.get(key, "")).split()))]
+        for key, own in schema.get("properties", {}).items()
+    ]
+    return f"{escaped(about)}\n\n{table(['key', 'type', 'meaning'], rows)}" if rows else ""
+
+
+def _json_kind(schema: dict[str, Any]) -> str:
+    """The type of a value in words."""
+    if "$ref" in schema:
+        return _linked(schema["$ref"].rpartition("/")[2])
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(map(_json_kind, schema["anyOf"])))
+    if "prefixItems" in schema:
+        return f"[{', '.join(map(_json_kind, schema['prefixItems']))}]"
+    kind = str(schema.get("type", "any"))
+    if kind == "array":
+        return f"list of {_json_kind(schema.get('items', {}))}"
+    if kind == "object" and isinstance(below := schema.get("additionalProperties"), dict):
+        return f"object of {_json_kind(below)}"
+    return {"string": "text", "integer": "whole number"}.get(kind, kind)
+
+
+def _linked(name: str) -> str:
+    return f"[{name}](#{name.lower()})"
 
 
 def described(module: Any) -> str:

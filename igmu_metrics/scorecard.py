@@ -53,6 +53,8 @@ from igmu_metrics.networks.machine import hardware, versions
 SCHEMA_ID: Final = "https://huggingface.co/datasets/igmu/bench/blob/main/scorecard.schema.json"
 HASH: Final = "content_sha256"
 RUNS: Final = "runs.jsonl"
+PLAN: Final = "run.yaml"  # in the folder of an `igmu run`, whose cards are in CARDS
+CARDS: Final = "cards"
 CHANGED: Final = "the content was changed after the card was written: its hash is another"
 MOST_LINES: Final = 50_000  # generations; a concept's prompts with ten seeds are 11,000
 
@@ -383,14 +385,15 @@ def replaces(card: Scorecard, path: Path) -> str:
 
 
 def card_files(paths: Sequence[Path]) -> list[Path]:
-    """The files that are meant: a folder stands for the `*.json` directly in it, by name.
+    """The files that are meant: a folder stands for the `*.json` directly in it, by name, one of a run for its cards.
 
     Raises:
         EmptyInputError: a folder without any.
     """
     files: list[Path] = []
     for path in paths:
-        inside = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        folder = path / CARDS if (path / PLAN).is_file() and (path / CARDS).is_dir() else path
+        inside = sorted(folder.glob("*.json")) if path.is_dir() else [path]
         if not inside:
             raise EmptyInputError(f"{path}: a folder without scorecards. Run igmu score … {shell(['--out', path])}.")
         files += inside

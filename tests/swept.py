@@ -42,6 +42,8 @@ BASE: Final[dict[Words, str]] = {
     " --out {new}",
     ("report",): "{card} --out {new}.html",
     ("compare",): "{card}",
+    ("check",): "{card} --min unlearning_accuracy=0",
+    ("paper",): "{card}",
     ("power",): "{card}",
     (
         "attack",

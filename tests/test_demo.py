@@ -43,7 +43,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def done(tmp_path_factory: pytest.TempPathFactory, package: Path) -> tuple[Path, str]:
     """The folder of a demo that nothing came in the way of, and what it printed."""
     out = tmp_path_factory.mktemp("demo") / "out"
-    result = CliRunner().invoke(app, ["demo", "--out", str(out)], catch_exceptions=False)
+    result = CliRunner().invoke(app, ["demo", "--out", str(out), "--verbose"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return out, result.stdout
 
@@ -57,9 +57,10 @@ def test_it_ends_with_tables_scorecards_and_a_page(done: tuple[Path, str]) -> No
     assert "sandbox.church: forget score, 95 % intervals" in printed
     assert "sandbox.church: unlearning accuracy, 95 % intervals" in printed
     assert f"report: {out / 'report.html'}" in printed
-    assert [line.split()[:2] for line in printed.splitlines()[-3:]] == [
-        ["igmu", command] for command in ("generate", "score", "report")
-    ]
+    short = CliRunner().invoke(app, ["demo", "--out", str(out)], catch_exceptions=False).stdout.splitlines()
+    assert len(short) <= 15
+    assert f"report: {out / 'report.html'}" in short
+    assert short[-1].split()[:2] == ["igmu", "run"]
     assert {p.stem for p in (out / "church" / "cards").iterdir()} == set(VERSIONS)
     html = (out / "report.html").read_text(encoding="utf-8")
     lines = re.findall(r"<li data-split=.*?</li>", html, re.DOTALL)
@@ -72,7 +73,7 @@ def test_it_ends_with_tables_scorecards_and_a_page(done: tuple[Path, str]) -> No
 
 
 def test_the_original_is_ranked_among_the_others(done: tuple[Path, str]) -> None:
-    table = done[1].partition("unlearning accuracy")[0]
+    table = done[1].partition("forget score, 95 % intervals")[2].partition("Coverage")[0]
     ranked = re.findall(r"^│ (\w+)", table, re.MULTILINE)
     assert Counter(ranked) == Counter(VERSIONS)
     assert "original (original)" in table
@@ -101,10 +102,8 @@ def test_every_picture_says_what_drew_it(done: tuple[Path, str]) -> None:
     assert max(Counter(row for row, _ in drawings["gold"]).values()) == demo.SEEDS
 
 
-def test_a_second_run_draws_nothing_and_finds_the_same(
-    done: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out, printed = done
+def test_a_second_run_draws_nothing_and_finds_the_same(done: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    out, _ = done
     before = everything(out)
 
     def load(*arguments: Any) -> Any:
@@ -113,7 +112,6 @@ def test_a_second_run_draws_nothing_and_finds_the_same(
     monkeypatch.setattr(published, "put_onto", load)
     demo.run(out, ["church"])
     assert everything(out) == before
-    assert capsys.readouterr().out == printed
 
 
 @pytest.mark.slow
@@ -241,7 +239,7 @@ def test_rows_come_through_load_dataset(package: Path) -> None:
 
 def test_which_tasks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[tuple[tuple[str, ...], bool]] = []
-    monkeypatch.setattr(demo, "run", lambda out, tasks, *, full, seeds_per_row: asked.append((tuple(tasks), full)))
+    monkeypatch.setattr(demo, "run", lambda _, tasks, full, seeds_per_row: asked.append((tuple(tasks), full)) or {})
     for arguments in ([], ["--full"], ["--task", "both"], ["--full", "--task", "van-gogh"]):
         CliRunner().invoke(app, ["demo", *arguments], catch_exceptions=False)
     assert asked == [

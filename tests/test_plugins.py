@@ -565,7 +565,8 @@ def test_a_package_that_was_installed(environment: Path, drawn: Path, tmp_path: 
     assert re.search(r"│ lpips +│ igmu-broken 1\.2 │ igmu has one of that name", listed.stdout)
     folders = ["--original", drawn / "original", "--unlearned", drawn / "forgetful", "--config", CONFIG]
     out = tmp_path / "card.json"
-    scored = igmu(environment, "score", *folders, "--detector", "bright", "--features", "colours", "--out", out)
+    scored = igmu(environment, "score", *folders, "--detector", "bright", "--features", "colours", "--out", out,
+                  "--verbose")  # fmt: skip
     assert scored.returncode == 0, scored.stderr
     assert "agreement/retain: agreement" in scored.stdout
     skipped = [line for line in scored.stderr.splitlines() if "skipped plugin" in line]

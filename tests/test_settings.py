@@ -69,7 +69,7 @@ def score_parameters() -> list[Any]:
 
 
 def test_what_is_for_python_only_is_no_option() -> None:
-    own = {"original", "unlearned", "out", "shard", "engine", "workers", "plugin", "concepts"}
+    own = {"original", "unlearned", "out", "shard", "engine", "workers", "plugin", "concepts", "verbose", "as_json"}
     assert {p.name for p in score_parameters()} == {o.name for o in OFFERED} | own
     assert {o.name for o in ALL} - {o.name for o in OFFERED} == {"only"}
 

@@ -93,7 +93,8 @@ def shown(igmu: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, s
 def test_the_demo_needs_nothing_else(shown: tuple[Path, str]) -> None:
     out, printed = shown
     assert all(version in printed for version in VERSIONS)
-    assert "igmu generate --model MODEL" in printed
+    assert "igmu run --original MODEL" in printed
+    assert len(printed.splitlines()) <= 15
     assert (out / "report.html").stat().st_size > 100_000
 
 

@@ -12,6 +12,7 @@ _TESTS: Final = ("tests/test_compare.py",)
 _COVERAGE: Final = ("tests/test_protocol_coverage.py",)
 _VERIFY: Final = ("tests/test_verify.py",)
 _VERDICT: Final = ("tests/test_verdict.py",)
+_CRITERIA: Final = ("tests/test_criteria.py",)
 _ORIGINALS: Final = ("tests/test_identity.py::test_cards_of_another_original_are_refused_and_named",)
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
@@ -278,5 +279,29 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "return range(max(0, low), min(self.n, high) + 2)",
         _VERIFY,
         "shares that no count gives pass check-table",
+    ),
+    Mutation(
+        "check-by-the-value",
+        f"{_ROOM}/criteria.py",
+        "        low, high = ends\n",
+        "        low = high = figure.value or 0.0\n",
+        _CRITERIA,
+        "a bound is met by a value whose interval reaches far below it",
+    ),
+    Mutation(
+        "check-one-end-is-enough",
+        f"{_ROOM}/criteria.py",
+        "if low >= self.bound if self.least else high <= self.bound:",
+        "if high >= self.bound if self.least else low <= self.bound:",
+        _CRITERIA,
+        "a bound is met if the luckiest end of the interval meets it",
+    ),
+    Mutation(
+        "paper-raw-for-conditional",
+        f"{_ROOM}/paper.py",
+        '        card.figure(_ATTACKS, "conditional_asr_any@k"),\n',
+        '        card.figure(_ATTACKS, "asr_any@k"),\n',
+        _CRITERIA,
+        "a paper prints the raw rate of attacks twice",
     ),
 )

@@ -2,6 +2,7 @@
 
 Thin on purpose: commands read arguments, call the package and print. Everything heavy is imported inside the functions.
 Results go to stdout, progress and errors to stderr; an error of the user's ends with exit code 2 and no traceback.
+Every command returns what it found, for `--json` (`_json`). Who stops reading stdout (`| head -1`) stops no command.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ import os
 import re
 import sys
 from importlib import import_module
-from io import TextIOWrapper
+from io import BufferedWriter, FileIO, TextIOWrapper
 from pkgutil import iter_modules
 from typing import Any, Final
 
 import typer
 
 from igmu_data.errors import IgmuError, InputError, OutputError, exits_on_error
-from igmu_metrics.cli._common import before, sound, with_extensions
+from igmu_metrics.cli import _json
+from igmu_metrics.cli._common import before, with_extensions
 
 # In --help in the order in which somebody meets them; a command that is not listed here comes after these.
 _ORDER: Final = (
@@ -32,6 +34,8 @@ _ORDER: Final = (
         "score",
         "report",
         "compare",
+        "check",
+        "paper",
         "power",
         "attack",
         "families",
@@ -51,8 +55,8 @@ _ORDER: Final = (
     ),
 )
 
-# What a write to stdout ends with where nobody takes it; an error about a file names the file.
-_STDOUT: Final = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+# What a write to stdout ends with where nothing takes it; an error about a file names the file.
+_STDOUT: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _INTERRUPTED: Final = 130
 # Of click, or of typer's copy of it.
 _USAGE: Final[type[Exception]] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
@@ -72,19 +76,36 @@ _FOUND: Final = {module.name for module in iter_modules(__path__) if not module.
 for _name in (*_ORDER, *sorted(_FOUND - set(_ORDER))):
     _command = getattr(import_module(f"{__name__}.{_name}"), _name)
     if isinstance(_command, typer.Typer):
-        for _one in _command.registered_commands:
-            _one.callback = sound(_one.callback) if _one.callback is not None else None
+        for _part in _command.registered_commands:
+            _part.callback = _json.with_json(with_extensions(_part.callback))  # type: ignore[arg-type]
         app.add_typer(_command, name=_name.replace("_", "-"))
     else:
-        app.command(_name.replace("_", "-"))(with_extensions(_command))
+        app.command(_name.replace("_", "-"))(_json.with_json(with_extensions(_command)))
+
+
+class _Patient(FileIO):
+    """Stdout whose reader may go away: what is written then goes nowhere, and the command finishes its work."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            return len(data)
 
 
 @exits_on_error
 def main() -> None:
     """Entry point: user errors become one message and exit code 2."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that has no ≥ shows \u2265
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, TextIOWrapper) and stream is getattr(sys, f"__{name}__"):
+            buffer = BufferedWriter(_Patient(stream.fileno(), "wb", closefd=False))
+            # A terminal that has no ≥ shows \u2265.
+            lines, at_once = stream.line_buffering, stream.write_through
+            own = TextIOWrapper(
+                buffer, stream.encoding, "backslashreplace", line_buffering=lines, write_through=at_once
+            )
+            setattr(sys, name, own)
     try:
         try:
             _require_no_empty(sys.argv[1:])
@@ -93,25 +114,34 @@ def main() -> None:
             sys.stdout.flush()  # here, where a full disk can be told; at exit Python would print a traceback
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
-    except _USAGE as error:
-        raise _misused(error) from error
-    except UnicodeEncodeError as error:
-        raise InputError(f"{error.object[error.start :][:20]!r} is no UTF-8. Write it in UTF-8.") from error
-    except OSError as error:
-        if isinstance(error, IgmuError):
+    except Exception as error:
+        told = _told(error)
+        if isinstance(told, IgmuError):
+            _json.fail(told)
+        if told is error:
             raise
-        if error.filename is not None:  # nobody foresaw it where it happened
-            raise InputError(f"{os.fsdecode(error.filename)}: {error.strerror}. Check the path.") from error
-        if error.errno not in _STDOUT:
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer goes nowhere
-        if error.errno == errno.EPIPE:  # whoever read has seen enough
-            sys.exit(1)
-        raise OutputError(f"cannot write to stdout: {error.strerror}. Make room, or write elsewhere.") from error
+        raise told from error
     if code == _INTERRUPTED:
         sys.stderr.write("interrupted; finished images and scorecards are kept.\n")
     if code:
         sys.exit(code)
+
+
+def _told(error: Exception) -> Exception:
+    """What the user is told of an error: itself where it is igmu's, or nobody foresaw it."""
+    if isinstance(error, IgmuError):
+        return error
+    if isinstance(error, _USAGE):
+        return _misused(error)
+    if isinstance(error, UnicodeEncodeError):
+        return InputError(f"{error.object[error.start :][:20]!r} is no UTF-8. Write it in UTF-8.")
+    if isinstance(error, OSError):
+        if error.filename is not None:  # nobody foresaw it where it happened
+            return InputError(f"{os.fsdecode(error.filename)}: {error.strerror}. Check the path.")
+        if error.errno in _STDOUT:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer goes nowhere
+            return OutputError(f"cannot write to stdout: {error.strerror}. Make room, or write elsewhere.")
+    return error
 
 
 def _require_no_empty(words: list[str]) -> None:

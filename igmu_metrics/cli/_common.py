@@ -6,10 +6,13 @@ import functools
 import inspect
 import math
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, get_type_hints
 
 import typer
@@ -18,12 +21,13 @@ from igmu_data.media import visible
 from igmu_metrics.settings import options
 
 if TYPE_CHECKING:
+    from igmu_metrics.cli._card_answers import Scored
     from igmu_metrics.scorecard import Scorecard
 
 _LARGEST: Final = 2**63  # whole numbers below it fit everywhere: seeds, counts, Parquet
 _LONGEST: Final = 255  # bytes of a file's name
 _WRITTEN: Final = ("out", "work", "chart")  # parameters of commands that name what is to be written
-_Command = TypeVar("_Command", bound=Callable[..., None])
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def option(name: str, help: str | None = None) -> Any:
@@ -44,9 +48,24 @@ def option(name: str, help: str | None = None) -> Any:
 
 
 def say(*lines: object) -> None:
-    """Print lines to stdout; a line end or anything unseen within one is written out."""
+    """Print lines to stdout; a line end or anything unseen within one is written out.
+
+    In a terminal, or where COLUMNS is set, they are broken between words; a command to paste or a path goes through
+    `document`, which breaks nothing.
+    """
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() or os.environ.get("COLUMNS") else 0
     for line in lines:
-        sys.stdout.write(f"{visible(line)}\n")
+        text = visible(line)
+        sys.stdout.write(f"{broken(text, width) if width else text}\n")
+
+
+def broken(text: str, width: int) -> str:
+    """A text in lines of at most `width`, where its words allow; those after the first are indented."""
+    own = len(text) - len(text.lstrip())
+    found = textwrap.wrap(
+        text, max(20, width), subsequent_indent=" " * (own + 2), break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(found)
 
 
 def document(text: str) -> None:
@@ -68,6 +87,7 @@ Size = Annotated[
 Cards = Annotated[
     list[Path], typer.Argument(metavar="CARD.json...", help="Scorecards of models scored alike, or folders of them.")
 ]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print everything, not only what matters most.")]
 OptionalCards = Annotated[
     list[Path] | None,
     typer.Argument(metavar="[CARD.json...]", help="Scorecards of models scored alike, or folders of them."),
@@ -76,7 +96,7 @@ OptionalCards = Annotated[
 
 def with_settings(command: _Command) -> _Command:
     """Give a command that takes `**settings` an option for each of them, behind the options that it requires itself."""
-    hints = get_type_hints(command, include_extras=True)
+    hints = hints_of(command)
     own = [
         p.replace(annotation=hints[p.name], kind=p.KEYWORD_ONLY)
         for p in inspect.signature(command).parameters.values()
@@ -93,8 +113,15 @@ def with_settings(command: _Command) -> _Command:
     optional = [p for p in own if p.default is not p.empty]
     signature = inspect.Signature([*required, *settings, *optional])
     command.__signature__ = signature  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+    answer = command.__annotations__["return"]
+    command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()} | {"return": answer}
     return command
+
+
+def hints_of(command: Callable[..., Any]) -> dict[str, Any]:
+    """The types of a command's options; that of its answer stays unread, since importing it takes a second."""
+    own = {name: hint for name, hint in command.__annotations__.items() if name != "return"}
+    return get_type_hints(SimpleNamespace(__annotations__=own, __globals__=command.__globals__), include_extras=True)
 
 
 Plugins = Annotated[
@@ -117,9 +144,9 @@ Concepts = Annotated[
 ]
 
 
-def with_extensions(command: Callable[..., None]) -> Callable[..., None]:
+def with_extensions(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options `--plugin` and `--concepts`, behind its own."""
-    hints = get_type_hints(command, include_extras=True)
+    hints = hints_of(command)
     own = [p.replace(annotation=hints[p.name]) for p in inspect.signature(command).parameters.values()]
     more = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
@@ -127,27 +154,16 @@ def with_extensions(command: Callable[..., None]) -> Callable[..., None]:
     ]
 
     @functools.wraps(command)
-    def loading(plugin: Sequence[Path] | None = None, concepts: Path | None = None, **given: Any) -> None:
+    def loading(plugin: Sequence[Path] | None = None, concepts: Path | None = None, **given: Any) -> Any:
         _require_sound(given)
         with own_concepts(concepts):
             load_plugins(plugin)
-            command(**given)
+            return command(**given)
 
     signature = inspect.Signature([*own, *more])
     loading.__signature__ = signature  # type: ignore[attr-defined]
     loading.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
     return loading
-
-
-def sound(command: Callable[..., None]) -> Callable[..., None]:
-    """A command that refuses numbers that are none, and outputs that would replace what it reads."""
-
-    @functools.wraps(command)
-    def checked(**given: Any) -> None:
-        _require_sound(given)
-        command(**given)
-
-    return checked
 
 
 def _require_sound(given: Mapping[str, Any]) -> None:
@@ -209,6 +225,52 @@ def before(
 
         say(__version__)
         raise typer.Exit
+
+
+def tell_cards(
+    cards: Sequence[Scorecard],
+    files: Sequence[Path | None],
+    *,
+    report: Path | None = None,
+    then: Sequence[object] = (),
+    more: str = "",
+    verbose: bool = False,
+) -> Scored:
+    """Print what cards say, on one screen, and where they are.
+
+    Args:
+        cards: that were made.
+        files: where each was written, None if nowhere.
+        report: the page over them.
+        then: the words of the command to go on with.
+        more: lines to print below.
+        verbose: every figure, in tables.
+
+    Returns:
+        The answer for `--json`.
+    """
+    from igmu_data.media import shell
+    from igmu_metrics.cli._card_answers import Card, Scored
+    from igmu_metrics.report import brief
+    from igmu_metrics.report import terminal as tables
+
+    folders = dict.fromkeys(path.parent for path in files if path is not None)
+    places = [str(path) for path in files if path is not None]
+    ending = [f"report: {report}"] if report is not None else []
+    if places:
+        where = f"card: {places[0]}" if len(places) == 1 else f"cards: {', '.join(map(str, folders))}"
+        ending.append(f"{where}{'' if verbose else ' (every figure: --verbose)'}")
+    if then:
+        ending.append(f"report: {shell(then)}")
+    if verbose:
+        for config in dict.fromkeys(card.config for card in cards):
+            own = [card for card in cards if card.config == config]
+            tables.show(tables.forget_scores(own), *tables.scores(own))
+        told = ending
+    else:
+        told = brief.lines(cards, [*ending, *more.splitlines()]) if cards else ending
+    document("".join(f"{visible(line)}\n" for line in told))
+    return Scored([Card.of(card, path) for card, path in zip(cards, files, strict=True)], report)
 
 
 def write_cards(cards: Iterable[Scorecard], place: Callable[[Scorecard], Path | None]) -> list[Scorecard]:

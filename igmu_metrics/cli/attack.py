@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from igmu_metrics.attacks.running.result import Outcome
+    from igmu_metrics.cli._other_answers import Attacked
     from igmu_metrics.contract import Estimate
 
 
@@ -64,12 +65,13 @@ def attack(
     seed: Annotated[
         int, typer.Option(min=0, help="Seed of the searches; on a CPU the same seed repeats them to the last byte.")
     ] = 0,
-) -> None:
+) -> Attacked:
     """Attack your own model: search for prompts or an embedding that bring the concept back, and report how often."""
     from dataclasses import replace
 
     from igmu_metrics import registry
     from igmu_metrics.attacks.running.run import AttackRun
+    from igmu_metrics.cli._other_answers import Attacked
     from igmu_metrics.report import terminal as tables
 
     given = {"steps": steps, "candidates": candidates, "tokens": tokens}
@@ -102,6 +104,8 @@ def attack(
     )
     say(f"{attack}: {outcome.verdict()}")
     say(out)
+    found = outcome.to_dict()
+    return Attacked(out, found["attack"], found["weight_free"], found["chance"], found["searches"], found["verdict"])
 
 
 def _table(outcome: Outcome, title: str) -> Table:

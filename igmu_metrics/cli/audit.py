@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from igmu_metrics.cli._common import say
+
+if TYPE_CHECKING:
+    from igmu_metrics.cli._other_answers import Audited
 
 
 def audit(
@@ -16,8 +19,9 @@ def audit(
     seeds_per_row: Annotated[
         int, typer.Option(min=2, max=5, help="Images per prompt; the quality metrics need at least two.")
     ] = 2,
-) -> None:
+) -> Audited:
     """Audit the metrics on packaged models whose ground truth is known, and write down the findings."""
+    from igmu_metrics.cli._other_answers import Audited, Statement
     from igmu_metrics.sandbox.audit.checks import Outcome
     from igmu_metrics.sandbox.audit.run import PAGE, run
 
@@ -27,3 +31,4 @@ def audit(
             say(f"{check.outcome}: {check.task}: {check.statement}: {check.measured}")
     counts = [f"{sum(c.outcome is o for c in findings.checks)} {o.counted}" for o in Outcome]
     say(f"{len(findings.checks)} checks: {', '.join(counts)}. {out / PAGE}")
+    return Audited(out / PAGE, [Statement(c.task, c.statement, c.measured, str(c.outcome)) for c in findings.checks])

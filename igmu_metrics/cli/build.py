@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from igmu_metrics.cli._common import say
+from igmu_metrics.cli._common import document, say
+
+if TYPE_CHECKING:
+    from igmu_metrics.cli._other_answers import Written
 
 
 def build(
     out: Annotated[Path, typer.Option(help="Folder to write, for --bench, load_dataset and igmu validate.")],
-) -> None:
+) -> Written:
     """Write the concepts of --concepts as a corpus folder: prompts, card, manifest, and the concepts' files."""
     from igmu_data import build as building
     from igmu_data.media import shell
     from igmu_data.taxonomy import own_files
+    from igmu_metrics.cli._other_answers import Written
 
     files = building.build(out)
-    say(f"{out}: {len(own_files())} concepts, {len(files)} Parquet files.", f"next: {shell(['igmu', 'validate', out])}")
+    after = shell(["igmu", "validate", out])
+    say(f"{out}: {len(own_files())} concepts, {len(files)} Parquet files.")
+    document(f"next: {after}\n")
+    return Written(list(files), after)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from igmu_metrics.cli._common import say
 
+if TYPE_CHECKING:
+    from igmu_metrics.cli._other_answers import Cache
+
 cache = typer.Typer(help="Inspect or prune the feature cache.", no_args_is_help=True)
 
 
 @cache.command()
-def info() -> None:
+def info() -> Cache:
     """Show where the cache is, how large it may grow, and what it holds per network."""
     import json
     import time
 
     from rich.table import Table
 
+    from igmu_metrics.cli._other_answers import Cache, Held
     from igmu_metrics.networks.store import open_store
     from igmu_metrics.report import terminal as tables
 
@@ -26,15 +30,18 @@ def info() -> None:
     held = store.holdings()
     size = store.path.stat().st_size
     table = Table("network", "revision", "of", "rows", "MB", "last used", title=str(store.path))
+    networks = []
     for one in held:
         # What is known of files alone has no network behind them.
         name, revision, how, _ = json.loads(one.key) if one.key.startswith("[") else (one.key, "", "", None)
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.used))
         kind = "texts" if how == "texts" else "images"
+        networks.append(Held(name, revision, kind, one.n_rows, one.n_bytes, one.used))
         table.add_row(name, revision[:19], kind, str(one.n_rows), f"{one.n_bytes / 1e6:.1f}", used)
     tables.show(table)
     say(f"{size / 1e6:.1f} MB on disk, at most {store.max_bytes / 1e6:.0f} MB ($IGMU_CACHE_GB).")
     store.close()
+    return Cache(store.path, store.max_bytes, size, networks)
 
 
 @cache.command()
@@ -45,8 +52,9 @@ def prune(
     older_than_days: Annotated[
         float | None, typer.Option(min=0, help="Also drop entries that were not used for this many days.")
     ] = None,
-) -> None:
+) -> Cache:
     """Drop the least recently used entries."""
+    from igmu_metrics.cli._other_answers import Cache
     from igmu_metrics.networks.store import open_store
 
     store = open_store()
@@ -54,3 +62,4 @@ def prune(
     dropped, kept = store.prune(allowed, older_than=None if older_than_days is None else older_than_days * 86400)
     store.close()
     say(f"{store.path}: {dropped} rows dropped, {kept} kept.")
+    return Cache(store.path, store.max_bytes, dropped=dropped, kept=kept)

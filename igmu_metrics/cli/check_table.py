@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from igmu_metrics.cli._common import say
+from igmu_metrics.cli._json import noted
+
+if TYPE_CHECKING:
+    from igmu_metrics.cli._other_answers import Table
 
 
 def check_table(
@@ -20,12 +24,15 @@ def check_table(
             "as printed: 0.50 has two decimals.",
         ),
     ],
-) -> None:
+) -> Table:
     """Check whether the printed proportions of a table can come from their counts (GRIM test)."""
     from igmu_data.errors import VerificationError
+    from igmu_metrics.cli._other_answers import PrintedNumber, Table
     from igmu_metrics.verdict.counts import check_table as check
 
     found = check(path)
+    numbers = [PrintedNumber(p.line, p.name, p.text, p.n, bool(p.counts), p.telling, p.nearest) for p in found]
+    answer = noted(Table(numbers))
     wrong = [p for p in found if not p.counts]
     for p in wrong:
         where = f"line {p.line}" + (f" ({p.name})" if p.name else "")
@@ -35,3 +42,4 @@ def check_table(
     if wrong:
         raise VerificationError(f"{path}: {len(wrong)} of {len(found)} numbers are impossible as printed.{note}")
     say(f"{path}: all {len(found)} numbers are possible.{note}")
+    return answer

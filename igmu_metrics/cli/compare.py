@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from igmu_metrics.cli._common import OptionalCards, say
+from igmu_metrics.cli._common import OptionalCards, Verbose, say
+
+if TYPE_CHECKING:
+    from igmu_metrics.cli._card_answers import Compared
 
 
 def compare(
@@ -20,7 +23,8 @@ def compare(
             "percent; an optional column measure groups them.",
         ),
     ] = None,
-) -> None:
+    verbose: Verbose = False,
+) -> Compared:
     """Test which differences are real: every model against the original, and against each other."""
     from igmu_data.errors import EmptyInputError, InputError
     from igmu_metrics.report import terminal as tables
@@ -28,10 +32,10 @@ def compare(
     if published is not None:
         if cards:
             raise InputError("give scorecards or --published, not both: published numbers have no pairs.")
-        _published(published)
-        return
+        return _published(published)
     if not cards:
         raise EmptyInputError("no scorecards to compare; give some, or --published FILE.csv.")
+    from igmu_metrics.cli._card_answers import Compared, Place
     from igmu_metrics.verdict.compare import compared, in_common, require_comparable
     from igmu_metrics.verdict.pareto import front
     from igmu_metrics.verdict.verify import read_all
@@ -39,22 +43,31 @@ def compare(
     read = read_all(cards)
     require_comparable(read, ranked=False)
     found = compared(read)
-    tables.show(tables.ranking(read, found), tables.comparisons(found))
+    differences = [tables.comparisons(found)] if verbose else tables.differences(found)
+    tables.show(tables.ranking(read, found, tested=verbose), *differences)
     if unlike := in_common(read):
         say(unlike)
     points = [] if unlike else front(read)
-    if len(points) > 1:
-        tables.show(tables.pareto(points))
-    for c in found:
-        if c.original:
-            say(c.sentence())
+    if verbose:
+        if len(points) > 1:
+            tables.show(tables.pareto(points))
+        say(*(c.sentence() for c in found if c.original))
+    return Compared(found, [Place(p.model, p.beaten_by, p.clearly_by) for p in points], unlike)
 
 
-def _published(path: Path) -> None:
+def _published(path: Path) -> Compared:
+    from igmu_metrics.cli._card_answers import Compared, PublishedDifference, PublishedShare
     from igmu_metrics.report import terminal as tables
     from igmu_metrics.verdict.published import compare_published, read_published
 
     found = read_published(path)
     tables.show(tables.published(found))
-    for c in compare_published(found):
-        say(c.sentence())
+    pairs = compare_published(found)
+    say(*(c.sentence() for c in pairs))
+    return Compared(
+        published=[PublishedShare(p.model, p.measure, p.successes, p.n, p.value, p.interval) for p in found],
+        differences=[
+            PublishedDifference(c.first.model, c.second.model, c.first.measure, c.difference, c.interval, c.p, c.p_holm)
+            for c in pairs
+        ],
+    )

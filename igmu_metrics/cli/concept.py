@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from igmu_metrics.cli._common import say
+from igmu_metrics.cli._common import document, say
+from igmu_metrics.cli._json import noted
+
+if TYPE_CHECKING:
+    from igmu_metrics.cli._card_answers import Verified
+    from igmu_metrics.cli._other_answers import Written
 
 concept = typer.Typer(help="Write and check a concept of your own.", no_args_is_help=True)
 
@@ -16,13 +21,14 @@ concept = typer.Typer(help="Write and check a concept of your own.", no_args_is_
 def new(
     name: Annotated[str, typer.Argument(metavar="DOMAIN/SLUG", help="Id of the concept, such as object/zeppelin.")],
     out: Annotated[Path, typer.Option(help="Folder of your concepts, for --concepts.")] = Path("concepts"),
-) -> None:
+) -> Written:
     """Write the file of a new concept, with every key explained and examples to replace."""
     from igmu_data.errors import OutputError
     from igmu_data.files import beside, require_writable
     from igmu_data.media import shell
     from igmu_data.taxonomy import require_own_id
     from igmu_data.template import template
+    from igmu_metrics.cli._other_answers import Written
 
     require_own_id(name, "DOMAIN/SLUG")
     path = out / f"{name}.toml"
@@ -35,7 +41,10 @@ def new(
             part.write_text(template(name, path), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}. Choose another --out.") from error
-    say(path, f"next: replace the examples, then {shell(['igmu', 'concept', 'check', path])}")
+    after = shell(["igmu", "concept", "check", path])
+    say(path)
+    document(f"next: replace the examples, then {after}\n")
+    return Written([path], after)
 
 
 @concept.command()
@@ -43,24 +52,27 @@ def check(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE.toml...", help="Files <domain>/<slug>.toml, or folders of them.")
     ],
-) -> None:
+) -> Verified:
     """Say everything that is wrong with concept files, or how many rows they give; exit code 1 if anything is."""
     from collections import Counter
 
     from igmu_data import writing
     from igmu_data.errors import EmptyInputError
+    from igmu_metrics.cli._card_answers import Problems, Verified
 
     for given in files:
         if given.is_dir() and not any(given.glob("*/*.toml")):
             raise EmptyInputError(f"{given}: no files <domain>/<slug>.toml in it. igmu concept new writes one.")
-    bad = False
+    checked = []
     for path in [file for given in files for file in (sorted(given.glob("*/*.toml")) if given.is_dir() else [given])]:
         rows, found = writing.check(path)
         say(*(f"{path}: {fault}" for fault in found))
+        counts = Counter(f"{row.split}/{row.attack_family or row.probe}" for row in rows)
+        checked.append(Problems(path, [str(fault) for fault in found], counts=counts))
         if not found:
-            counts = Counter(f"{row.split}/{row.attack_family or row.probe}" for row in rows)
             told = ", ".join(f"{cell} {n}" for cell, n in counts.items())
             say(f"{path}: no problems; {len(rows)} rows: {told}")
-        bad |= bool(found)
-    if bad:
+    answer = noted(Verified(checked))
+    if any(one.problems for one in checked):
         raise typer.Exit(1)
+    return answer

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from igmu_metrics.cli._common import Verbose, tell_cards
+
+if TYPE_CHECKING:
+    from igmu_metrics.cli._card_answers import Scored
 
 
 def demo(
@@ -19,13 +24,22 @@ def demo(
     seeds_per_row: Annotated[
         int | None, typer.Option(min=1, max=5, help="Images per prompt; default 2, or all with --full.")
     ] = None,
-) -> None:
+    verbose: Verbose = False,
+) -> Scored:
     """Generate with the packaged models, score what they forgot and write a report: offline, in about two minutes."""
     from igmu_data.errors import UnknownTaskError
+    from igmu_metrics.report import terminal as tables
     from igmu_metrics.sandbox import demo
+    from igmu_metrics.verdict.compare import compared
 
     both = "both"
     task = task or (both if full else demo.slugs()[0])
     if task not in (both, *demo.slugs()):
         raise UnknownTaskError(task, [both, *demo.slugs()], f"Write --task {demo.slugs()[0]}.")
-    demo.run(out, demo.slugs() if task == both else [task], full=full, seeds_per_row=seeds_per_row)
+    found = demo.run(out, demo.slugs() if task == both else [task], full=full, seeds_per_row=seeds_per_row)
+    if verbose:
+        for _original, *others in found.values():
+            tables.show(tables.ranking(others, compared(others)))
+    cards = [card for own in found.values() for card in own]
+    files = [demo.card_file(out, slug, card.model) for slug, own in found.items() for card in own]
+    return tell_cards(cards, files, report=out / demo.REPORT, more=demo.OWN_MODEL, verbose=verbose)

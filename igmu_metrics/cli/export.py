@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from igmu_metrics.cli._common import Cards, document, say
+
+if TYPE_CHECKING:
+    from igmu_metrics.cli._card_answers import Exported
 
 
 def export(
@@ -28,9 +31,10 @@ def export(
         Path | None,
         typer.Option(help="File to write, default stdout; with --eval-results the repository's folder, default here."),
     ] = None,
-) -> None:
+) -> Exported:
     """Export scorecards: Hub results, model card, LaTeX or CSV."""
     from igmu_data.errors import InputError
+    from igmu_metrics.cli._card_answers import Exported
     from igmu_metrics.scorecard import write_text
     from igmu_metrics.verdict import export as forms
     from igmu_metrics.verdict.verify import read_all
@@ -44,6 +48,7 @@ def export(
         out = (out or Path()) / forms.EVAL_RESULTS
     if out is None:
         document(text)
-        return
-    write_text(out, text)
-    say(out)
+    else:
+        write_text(out, text)
+        say(out)
+    return Exported(chosen[0].replace("table", "csv"), out, text)

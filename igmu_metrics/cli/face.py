@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from igmu_metrics.cli._common import Device, say
+
+if TYPE_CHECKING:
+    from igmu_metrics.cli._other_answers import Written
 
 
 def face(
@@ -26,9 +29,10 @@ def face(
         ),
     ] = False,
     device: Device = None,
-) -> None:
+) -> Written:
     """Make a detector of a public figure from your licensed photographs; its file holds no image."""
     from igmu_data.errors import InputError
+    from igmu_metrics.cli._other_answers import Written
     from igmu_metrics.detectors.face import make
 
     if not public_figure:
@@ -38,3 +42,4 @@ def face(
         )
     made = make(folder, out, concept=concept, spec=network, device=device)
     say(f"{out}: {len(made.embeddings)} photographs of {made.concept}, threshold {made.threshold:.3f}.")
+    return Written([out])

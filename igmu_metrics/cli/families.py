@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from igmu_metrics.cli._common import Cards, say
+from igmu_metrics.cli._common import Cards, Verbose, say
+
+if TYPE_CHECKING:
+    from igmu_metrics.cli._card_answers import Families
 
 
 def families(
@@ -16,20 +19,23 @@ def families(
     figure: Annotated[
         str, typer.Option(help="Figure that the chart shows: asr_image, asr_any@k, pre_asr or post_asr.")
     ] = "asr_any@k",
-) -> None:
+    verbose: Verbose = False,
+) -> Families:
     """Show attack success by attack family: all figures with intervals, and a chart."""
+    from igmu_metrics.cli._card_answers import Families
     from igmu_metrics.report.families import chart as draw
     from igmu_metrics.report.families import tables
     from igmu_metrics.report.terminal import show
     from igmu_metrics.scorecard import write_text
     from igmu_metrics.statistics.validation import one_of
-    from igmu_metrics.verdict.families import FIGURES
+    from igmu_metrics.verdict.families import FIGURES, lines
     from igmu_metrics.verdict.verify import read_all
 
     one_of("figure", [figure], FIGURES)
     read = read_all(cards)
     drawn = None if chart is None else draw(read, figure)
-    show(*tables(read))
+    show(*tables(read, every=verbose))
     if chart is not None and drawn is not None:
         write_text(chart, drawn)
         say(chart)
+    return Families(lines(read), chart)

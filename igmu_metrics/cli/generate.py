@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from igmu_data.media import visible
 from igmu_metrics.cli._common import Bench, Config, Device, GuidanceScale, Revision, Size, Steps, option, say
+
+if TYPE_CHECKING:
+    from igmu_metrics.cli._other_answers import Generated
 
 
 def generate(
@@ -61,12 +64,13 @@ def generate(
         ),
     ] = None,
     trust_code: Annotated[bool, typer.Option("--trust-code", help="Let the code of --pipeline run.")] = False,
-) -> None:
+) -> Generated:
     """Generate images for the prompts of a config, ready for igmu score."""
     from igmu_data.configs import config_target
     from igmu_data.files import require_writable
     from igmu_data.load import bench_rows
     from igmu_data.schema import SPLITS
+    from igmu_metrics.cli._other_answers import Generated
     from igmu_metrics.images import published
     from igmu_metrics.images.generate import draw, requests_for, settled, told
     from igmu_metrics.images.pipelines import find_pipeline
@@ -96,3 +100,5 @@ def generate(
     sys.stderr.write(f"{visible(told(settled(requests, found, **settings)), lines=True)}\n")
     done = draw(requests, found, out, batch_size=batch_size, **settings)
     say(f"{out}: {len(done.files)} images, {done.n_drawn} of them new, {len(done.failures)} failed.")
+    failures = {f"{row}-{seed}": why for (row, seed), why in done.failures.items()}
+    return Generated(out, len(done.files), done.n_drawn, failures)

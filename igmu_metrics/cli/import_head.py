@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from igmu_metrics.cli._common import say
+
+if TYPE_CHECKING:
+    from igmu_metrics.cli._other_answers import Written
 
 
 def import_head(
@@ -18,10 +21,12 @@ def import_head(
         int | None,
         typer.Option(help="Class that means present, 0 or 1; required for concepts whose class is not known."),
     ] = None,
-) -> None:
+) -> Written:
     """Convert a published IGMU detector head to safetensors, without executing code that its file may contain."""
     from igmu_data import taxonomy
+    from igmu_metrics.cli._other_answers import Written
     from igmu_metrics.detectors.igmu_head import import_pth
 
     import_pth(path, out, concept=taxonomy.concept(concept).id, present_class=present_class)
     say(out)
+    return Written([out])

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from igmu_data.media import shell
-from igmu_metrics.cli._common import say
+from igmu_metrics.cli._common import document, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from igmu_data.imports.rows import Imported
+    from igmu_metrics.cli._other_answers import ImportedList
 
 
 def import_prompts(
@@ -56,11 +57,12 @@ def import_prompts(
         int | None,
         typer.Option(min=1, help="Image width and height in pixels where the list has none; default the preset."),
     ] = None,
-) -> None:
+) -> ImportedList:
     """Import a published list of prompts as a corpus folder; prompts that the content policy refuses are counted."""
     from igmu_data.errors import InputError
     from igmu_data.imports.folder import require_vacant, write_folder
     from igmu_data.imports.rows import Drawing, import_prompts
+    from igmu_metrics.cli._other_answers import ImportedList
 
     def pairs(flag: str, given: Sequence[str], form: str) -> dict[str, str]:
         chosen: dict[str, str] = {}
@@ -90,6 +92,19 @@ def import_prompts(
     write_folder(out, found, path=path, format_name=format_name)
     for line in _summary(out, found):
         say(line)
+    after = _next(out, found)
+    document(f"next: {after}\n")
+    return ImportedList(
+        out,
+        found.n_read,
+        {split: sum(r.split == split for r in found.rows) for split in ("forget", "adversarial")},
+        found.refused,
+        found.n_refused,
+        found.n_unselected,
+        found.n_duplicates,
+        found.n_naming,
+        after,
+    )
 
 
 def _summary(out: Path, found: Imported) -> Iterator[str]:
@@ -110,8 +125,12 @@ def _summary(out: Path, found: Imported) -> Iterator[str]:
     yield f"naming {first.concept}: {found.n_naming} of {len(found.rows)} rows"
     seeds = ", ".join(f"{k} ({count} rows)" for k, count in found.n_published_seeds.items())
     yield f"published seeds of a row: {seeds}; the others of its five follow from the text"
+
+
+def _next(out: Path, found: Imported) -> str:
+    """The command that generates for the list."""
+    first = found.rows[0]
     config = first.concept.replace("/", ".")
     only = next(iter(found.n_published_seeds)) if len(found.n_published_seeds) == 1 else 0
     draw = ("--seeds-per-row", only) if 0 < only < len(first.seeds) else ()
-    words = ("igmu", "generate", "--model", "MODEL", "--config", config, "--bench", out, *draw, "--out", "FOLDER")
-    yield f"next: {shell(words)}"
+    return shell(("igmu", "generate", "--model", "MODEL", "--config", config, "--bench", out, *draw, "--out", "FOLDER"))

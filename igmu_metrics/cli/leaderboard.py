@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from igmu_metrics.cli._common import say
 
+if TYPE_CHECKING:
+    from igmu_metrics.cli._card_answers import Board
+from igmu_metrics.cli._json import noted
+
 
 def leaderboard(
-    folder: Annotated[Path, typer.Argument(help="Folder of scorecards, one per model and concept.")],
+    cards: Annotated[
+        list[Path],
+        typer.Argument(metavar="CARD.json...", help="Scorecards, one per model and concept, or folders of them."),
+    ],
     out: Annotated[Path, typer.Option(help="HTML file to write; self-contained.")] = Path("leaderboard.html"),
-) -> None:
-    """Write a leaderboard page of all scorecards in a folder, with one table per set of models scored alike."""
+) -> Board:
+    """Write a leaderboard page of all scorecards in folders, with one table per set of models scored alike."""
     from igmu_data.files import require_writable
+    from igmu_metrics.cli._card_answers import Board
     from igmu_metrics.report.leaderboard import read_folder, render
     from igmu_metrics.scorecard import write_text
 
     require_writable(out.parent)
-    found = read_folder(folder)
+    found = read_folder(*cards)
     if not found.cards:
         found.require_all()
     write_text(out, render(found.cards, found.refused))
     say(f"{out}: {len(found.cards)} scorecards")
+    answer = noted(Board(out, len(found.cards), found.refused))
     found.require_all()
+    return answer

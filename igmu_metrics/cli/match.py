@@ -12,6 +12,7 @@ from igmu_metrics.cli._common import Bench, Config, Revision, say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from igmu_metrics.cli._other_answers import Matched, MatchedFolder
     from igmu_metrics.images.matching import Match
 
 _SHOWN = 5
@@ -36,26 +37,33 @@ def match(
     replace: Annotated[bool, typer.Option("--replace", help="Write metadata.jsonl anew if there is one.")] = False,
     bench: Bench = None,
     revision: Revision = None,
-) -> None:
+) -> Matched:
     """Find which prompt of a config each image was generated for; writes the metadata.jsonl that igmu score reads."""
     from igmu_data.load import bench_rows
+    from igmu_metrics.cli._other_answers import Matched
     from igmu_metrics.images import matching
 
     rows = bench_rows(config, bench=bench, revision=revision)
+    told = []
     for folder in folders:
         found = matching.match(folder, rows, table=table, seeds_in_order=seeds_in_order)
         path = matching.write(folder, found, replacing=replace)
-        _say(folder, found, path, config)
+        told.append(_say(folder, found, path, config))
+    return Matched(told)
 
 
-def _say(folder: Path, found: Sequence[Match], path: Path, config: str) -> None:
+def _say(folder: Path, found: Sequence[Match], path: Path, config: str) -> MatchedFolder:
     from collections import Counter
 
+    from igmu_metrics.cli._other_answers import Lost, MatchedFolder
+
     lost = [m for m in found if m.row is None]
-    for how, n in Counter(m.how for m in found if m.row is not None).most_common():
+    by = dict(Counter(m.how for m in found if m.row is not None).most_common())
+    for how, n in by.items():
         say(f"{n} images by {how}")
     for m in lost[:_SHOWN]:
         say(f"not matched: {m.path.relative_to(folder)}: {m.how}")
     if len(lost) > _SHOWN:
         say(f"not matched: {len(lost) - _SHOWN} more")
     say(f"{path}: {len(found) - len(lost)} of {len(found)} images of {config}")
+    return MatchedFolder(path, len(found), by, [Lost(m.path, m.how) for m in lost])

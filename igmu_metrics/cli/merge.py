@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from igmu_metrics.cli._common import Device, write_cards
+from igmu_metrics.cli._common import Device, Verbose, tell_cards, write_cards
 
 if TYPE_CHECKING:
+    from igmu_metrics.cli._card_answers import Scored
     from igmu_metrics.scorecard import Scorecard
 
 
@@ -17,13 +18,13 @@ def merge(
     folder: Annotated[Path, typer.Argument(help="Folder with the tables of all shards.")],
     out: Annotated[Path | None, typer.Option(help="Folder for one scorecard per model; default: only print.")] = None,
     device: Device = None,
-) -> None:
+    verbose: Verbose = False,
+) -> Scored:
     """Merge the tables of all shards into scorecards (images not needed)."""
     from contextlib import ExitStack
 
     from igmu_data.files import owned, require_writable
     from igmu_metrics.evaluation import card_name
-    from igmu_metrics.report import terminal as tables
     from igmu_metrics.scale import shards
 
     if out is not None:
@@ -38,4 +39,5 @@ def merge(
             return path
 
         cards = write_cards(shards.merge(folder, device=device), place)
-    tables.show(*tables.scores(cards))
+    files = [None if out is None else out / card_name(card.model, card.config) for card in cards]
+    return tell_cards(cards, files, verbose=verbose)

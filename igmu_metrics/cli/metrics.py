@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
-def metrics() -> None:
+if TYPE_CHECKING:
+    from igmu_metrics.cli._other_answers import Installed
+
+
+def metrics() -> Installed:
     """List metrics, detectors, backbones and attacks with the packages they come from, and plugins that are broken."""
+    from igmu_metrics import registry
+    from igmu_metrics.cli._other_answers import Installed, Plugin
     from igmu_metrics.report import terminal as tables
 
     tables.show(tables.metrics(), tables.instruments(), *tables.broken())
+    usable = [
+        Plugin(group.removesuffix("s"), name, registry.origin(group, name) or "igmu", tables.what(module))
+        for group in registry.GROUPS
+        for name, module in registry.modules(group).items()
+    ]
+    broken = [
+        Plugin(group.removesuffix("s"), error.name, error.package, error.why)
+        for group in registry.GROUPS
+        for error in registry.broken(group)
+    ]
+    return Installed(usable, broken)

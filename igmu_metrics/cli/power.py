@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from igmu_metrics.cli._common import OptionalCards, say
+
+if TYPE_CHECKING:
+    from igmu_metrics.cli._card_answers import Powered
 
 
 def power(
@@ -39,17 +42,17 @@ def power(
     chance: Annotated[float, typer.Option("--power", help="Probability of detecting a difference that exists.")] = 0.8,
     alpha: Annotated[float, typer.Option(help="Two-sided significance level of the test.")] = 0.05,
     comparisons: Annotated[int, typer.Option(min=1, help="Number of tests that share alpha; used with --rate.")] = 1,
-) -> None:
+) -> Powered:
     """Say how many prompts are needed, from scorecards or from assumed rates."""
     from igmu_data.errors import InputError
+    from igmu_metrics.cli._card_answers import Powered, Reach
     from igmu_metrics.statistics import detectable_difference, prompts_needed
     from igmu_metrics.statistics.power import MOST
 
     if bool(cards) == bool(rate):
         raise InputError("give scorecards, or assumed rates: igmu power --rate 0.76 --rate 0.80.")
     if cards:
-        _planned(cards, prompts, chance, alpha)
-        return
+        return _planned(cards, prompts, chance, alpha)
     assumed = {
         "seeds": seeds,
         "seed_correlation": seed_correlation,
@@ -59,19 +62,23 @@ def power(
         "comparisons": comparisons,
     }
     rates = rate or []
+    needed, reach = None, []
     if len(rates) == 2:
-        n = prompts_needed(rates[0], rates[1], **assumed)  # type: ignore[arg-type]
-        needed = f"{'at least ' * (n >= MOST)}{n} prompts with {seeds} image{'s' * (seeds > 1)} each"
-        say(f"{rates[0]:g} against {rates[1]:g}: {needed}")
+        needed = n = prompts_needed(rates[0], rates[1], **assumed)  # type: ignore[arg-type]
+        told = f"{'at least ' * (n >= MOST)}{n} prompts with {seeds} image{'s' * (seeds > 1)} each"
+        say(f"{rates[0]:g} against {rates[1]:g}: {told}")
     if prompts is not None and rates:
         for value in rates:
             below, above = detectable_difference(value, prompts, **assumed)  # type: ignore[arg-type]
             say(_reach(f"{value:g}", prompts, below, above))
+            reach.append(Reach("", value, prompts, below, above))
     elif len(rates) != 2:
         raise InputError(f"{len(rates)} rates and no --prompts; give two rates, or one with --prompts.")
+    return Powered(reach=reach, needed=needed)
 
 
-def _planned(cards: list[Path], prompts: int | None, chance: float, alpha: float) -> None:
+def _planned(cards: list[Path], prompts: int | None, chance: float, alpha: float) -> Powered:
+    from igmu_metrics.cli._card_answers import Powered, Reach
     from igmu_metrics.coverage import covering
     from igmu_metrics.verdict.compare import require_comparable
     from igmu_metrics.verdict.planning import designs, detectable, plans
@@ -79,19 +86,21 @@ def _planned(cards: list[Path], prompts: int | None, chance: float, alpha: float
 
     read = read_all(cards)
     require_comparable(read, ranked=False)
-    for plan in plans(read, power=chance, alpha=alpha):
-        say(plan.sentence())
+    planned, reached = plans(read, power=chance, alpha=alpha), []
+    say(*(plan.sentence() for plan in planned))
     for card in read:
         found, reach = designs(card), detectable(card, prompts, power=chance, alpha=alpha)
         if found is None or reach is None:
             continue
         share, design = found
+        reached.append(Reach(card.model, share, prompts or design.n_prompts, *reach))
         say(_reach(f"{card.model}'s {share:.2f}", prompts or design.n_prompts, *reach))
         say(
             f"  its {design.n_generations} images of {design.n_prompts} prompts are worth {design.effective:.0f} "
             f"independent ones (design effect {design.effect:.2f})"
         )
     say(*covering(read).splitlines())
+    return Powered(planned, reached)
 
 
 def _reach(what: str, prompts: int, below: float, above: float) -> str:

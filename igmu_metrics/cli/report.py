@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from igmu_metrics.cli._common import Bench, option, say
+from igmu_metrics.cli._common import Bench, Cards, option, say
+
+if TYPE_CHECKING:
+    from igmu_metrics.cli._other_answers import Written
 
 
 def report(
-    cards: Annotated[
-        list[Path],
-        typer.Argument(metavar="CARD.json...", help="Scorecards of models scored alike, of one concept or several."),
-    ],
+    cards: Cards,
     images: Annotated[
         Path | None, typer.Option(help="Folder that holds one folder of images per model, named like the model.")
     ] = None,
@@ -38,10 +38,11 @@ def report(
         str | None, option("layout", "Layout of the image folders; default the one that the models were scored with.")
     ] = None,
     bench: Bench = None,
-) -> None:
+) -> Written:
     """Write a report page: does a model forget, is it robust, what did it break, and are the differences real?"""
     from igmu_data.errors import InputError
     from igmu_data.files import require_writable
+    from igmu_metrics.cli._other_answers import Written
     from igmu_metrics.networks.progress import bars
     from igmu_metrics.report import page
     from igmu_metrics.report.folders import sections
@@ -71,3 +72,4 @@ def report(
         text = page.render(*found, most_lines=lines, advance=advance)
     write_text(out, text)
     say(f"{out}: {len(text.encode()) / 1e6:.2g} MB")
+    return Written([out])

@@ -14,16 +14,15 @@ from igmu_metrics.cli._common import (
     Revision,
     Size,
     Steps,
-    document,
+    Verbose,
     option,
     own_concepts,
     say,
+    tell_cards,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from igmu_metrics.scorecard import Scorecard
+    from igmu_metrics.cli._card_answers import Scored
 
 
 def run(
@@ -67,11 +66,16 @@ def run(
             "--dry-run", help="Check everything, say how many images it would be and how generated, and stop."
         ),
     ] = False,
-) -> None:
+    verbose: Verbose = False,
+) -> Scored:
     """Generate, score, compare and report in one go: models against the original on one or several concepts."""
     from igmu_data.errors import InputError
+    from igmu_metrics.cli._card_answers import Scored
+    from igmu_metrics.evaluation import card_name
+    from igmu_metrics.report import terminal as tables
     from igmu_metrics.running import plan as plans
     from igmu_metrics.running import run as running
+    from igmu_metrics.scorecard import CARDS
 
     given: dict[str, Any] = plans.read(plan).model_dump() if plan is not None else {}
     own = {
@@ -96,19 +100,11 @@ def run(
     made = plans.from_mapping(given, str(plan) if plan is not None else "options")
     with own_concepts(running.concepts_of(out)):
         if dry_run:
-            document(f"{running.told(running.prepare(made, out, device=device, trust_code=trust_code))}\n")
-            return
+            told = running.told(running.prepare(made, out, device=device, trust_code=trust_code))
+            say(*told.splitlines())
+            return Scored(plan=told)
         cards = running.run(made, out, device=device, trust_code=trust_code)
-    _show(cards)
-    say(f"report: {out / running.REPORT}    scorecards: {out / running.CARDS}")
-
-
-def _show(cards: Sequence[Scorecard]) -> None:
-    from igmu_metrics.report import terminal as tables
-
-    by_config: dict[str, list[Scorecard]] = {}
-    for card in cards:
-        by_config.setdefault(card.config, []).append(card)
-    tables.show(*(tables.forget_scores(own) for own in by_config.values()))
-    if len(by_config) > 1:
+    if verbose and len({card.config for card in cards}) > 1:
         tables.show(tables.over_concepts(cards))
+    files = [out / CARDS / card_name(card.model, card.config) for card in cards]
+    return tell_cards(cards, files, report=out / running.REPORT, verbose=verbose)

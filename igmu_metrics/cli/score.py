@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from igmu_metrics.cli._common import say, with_settings, write_cards
+from igmu_metrics.cli._common import Verbose, say, tell_cards, with_settings, write_cards
 
 if TYPE_CHECKING:
+    from igmu_metrics.cli._card_answers import Scored
     from igmu_metrics.evaluation import Evaluation
+    from igmu_metrics.images.layouts import Model
 
 ENGINES: Final = ("local", "ray")
 _TABLES: Final = "tables"
@@ -41,8 +43,9 @@ def score(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Number of Ray workers; default as many as the cluster has room for.")
     ] = None,
+    verbose: Verbose = False,
     **settings: Any,
-) -> None:
+) -> Scored:
     """Score unlearned models against the original on the same prompts and seeds."""
     from igmu_data.errors import InputError
     from igmu_data.files import owned
@@ -50,15 +53,14 @@ def score(
     from igmu_metrics.images.layouts import models
     from igmu_metrics.networks.loading import choice
     from igmu_metrics.networks.progress import bars
-    from igmu_metrics.report import terminal as tables
     from igmu_metrics.scale import cluster
 
     evaluation = Evaluation(**settings)
     if shard is not None:
-        _score_shard(evaluation, original, unlearned, out, shard)
-        return
+        return _score_shard(evaluation, original, unlearned, out, shard)
     places = output_paths(out, unlearned, evaluation.config)
-    paths = {model.name: path for model, path in zip(models(original, unlearned)[1:], places, strict=True)}
+    before, *after = models(original, unlearned)
+    paths = {model.name: path for model, path in zip(after, places, strict=True)}
     with owned(files=[path for path in places if path is not None]), bars() as advance:
         if choice("engine", engine, ENGINES) == "ray":
             if out is None or out.suffix == ".json":
@@ -67,14 +69,27 @@ def score(
         else:
             found = evaluation.run(original, unlearned, advance)
         cards = write_cards(found, lambda card: paths[card.model])
-    tables.show(*tables.scores(cards))
+    files = [paths[card.model] for card in cards]
+    written = [path for path in files if path is not None]
+    then = ["igmu", "report", *written, *_images(before, after)] if written else []
+    return tell_cards(cards, files, then=then, verbose=verbose)
+
+
+def _images(original: Model, unlearned: Sequence[Model]) -> list[str]:
+    """The options of `igmu report` that say where the images are."""
+    beside = original.folder.parent
+    if all(model.folder == beside / model.name for model in (original, *unlearned)):
+        return ["--images", str(beside)]
+    drawn = [word for model in unlearned for word in ("--drawn", f"{model.name}={model.folder}")]
+    return ["--original-images", str(original.folder), *drawn]
 
 
 def _score_shard(
     evaluation: Evaluation, original: Path, unlearned: Sequence[Path], out: Path | None, shard: str
-) -> None:
+) -> Scored:
     from igmu_data.errors import InputError
     from igmu_data.files import require_writable
+    from igmu_metrics.cli._card_answers import Scored
     from igmu_metrics.networks.progress import bars
     from igmu_metrics.scale import shards
 
@@ -85,3 +100,4 @@ def _score_shard(
     with bars() as advance:
         files = shards.look(evaluation, original, unlearned, which, out, advance)
     say(*files)
+    return Scored(tables=files)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from igmu_metrics.cli._common import say
+
+if TYPE_CHECKING:
+    from igmu_metrics.cli._other_answers import Written
 
 
 def sign(
@@ -15,11 +18,14 @@ def sign(
     key: Annotated[
         str, typer.Option(metavar="FILE|FINGERPRINT", help="SSH key file, or the fingerprint of a GnuPG key.")
     ],
-) -> None:
+) -> Written:
     """Put your name to a scorecard: a detached signature beside it, by ssh-keygen or gpg with a key of yours.
 
     It says that whoever has the key vouches for these bytes, not that they are true; igmu verify --signer checks it.
     """
+    from igmu_metrics.cli._other_answers import Written
     from igmu_metrics.verdict.signing import sign as signed
 
-    say(signed(card, key))
+    path = signed(card, key)
+    say(path)
+    return Written([path])

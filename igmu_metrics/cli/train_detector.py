@@ -14,6 +14,7 @@ from igmu_metrics.cli._common import Device, option, say
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from igmu_metrics.cli._other_answers import Trained
     from igmu_metrics.training.card import HeadCard
 
 
@@ -46,8 +47,9 @@ def train_detector(
     device: Device = None,
     batch_size: Annotated[int, option("batch_size", "Images in memory at once.")] = 32,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the training; the same seed gives the same file.")] = 0,
-) -> None:
+) -> Trained:
     """Train a detector for a concept on labelled images; its file also holds threshold, sensitivity and specificity."""
+    from igmu_metrics.cli._other_answers import Trained
     from igmu_metrics.networks.progress import bars
     from igmu_metrics.report import terminal as tables
     from igmu_metrics.training.run import HeadTraining
@@ -78,6 +80,7 @@ def train_detector(
         sys.stderr.write(visible(f"warning: {warning}") + "\n")
     tables.show(_summary(card))
     say(out)
+    return Trained(out, card)
 
 
 def _summary(card: HeadCard) -> Table:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from igmu_metrics.cli._common import Device, document, option, own_concepts, say
+from igmu_metrics.cli._common import Device, Verbose, document, option, own_concepts, say
+from igmu_metrics.cli._json import noted
+
+if TYPE_CHECKING:
+    from igmu_metrics.cli._card_answers import Problems, Verified
+
+_NOTES = 3
 
 
 def verify(
@@ -40,7 +46,8 @@ def verify(
     ] = None,
     device: Device = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of scorecards and exit.")] = False,
-) -> None:
+    verbose: Verbose = False,
+) -> Verified:
     """Check whether a scorecard agrees with itself. That its lines are true only --images can tell, by scoring again.
 
     Without images this finds accidents and careless edits: the hash over the content, impossible figures, and figures
@@ -49,7 +56,8 @@ def verify(
     generated the images is the card's word even then. --signer tells whose key vouches for the file (igmu sign).
     """
     from igmu_data.errors import InputError, VerificationError
-    from igmu_metrics.running.run import concepts_of, images_of, run_cards
+    from igmu_metrics.cli._card_answers import Verified
+    from igmu_metrics.running.run import concepts_of, images_of
     from igmu_metrics.scorecard import card_files
 
     if schema:
@@ -58,7 +66,7 @@ def verify(
         from igmu_metrics.scorecard import schema as published
 
         document(json.dumps(published(), indent=1, ensure_ascii=False) + "\n")
-        return
+        return Verified(schema=published())
     if not cards:
         raise InputError("no scorecard; give one, or --schema.")
     if (images is None) != (original_images is None):
@@ -66,7 +74,7 @@ def verify(
     for name, value in (("--detector", detector), ("--bench", bench), ("--device", device)):
         if value is not None and images is None and not any(path.is_dir() for path in cards):
             raise InputError(f"{name} {value} is for scoring again; give --images and --original-images, too.")
-    files = card_files([run_cards(path) for path in cards])
+    files = card_files(cards)
     if images is not None and len(files) > 1:
         raise InputError(f"--images are those of one model, but there are {len(files)} scorecards; give one card.")
     if signer is not None:
@@ -76,19 +84,24 @@ def verify(
             require_signer(path, signer)
             say(f"{path}: signed by {signer}")
     given = {"bench": bench, "detector": detector, "device": device}
-    failed: dict[Path, int] = {}
+    checked = []
     for path in files:
         own = (images, original_images) if images is not None else images_of(path) or (None, None)
         with own_concepts(concepts_of(path.parent.parent)):
-            n = _problems(path, own[0], own[1], given)
-        failed |= {path: n} if n else {}
+            checked.append(_problems(path, own[0], own[1], given, verbose))
+    answer = noted(Verified(checked, signer))
+    failed = {one.file: len(one.problems) for one in checked if one.problems}
     if failed:
         told = "; ".join(f"{path}: {n} problem{'s' * (n > 1)}" for path, n in failed.items())
         raise VerificationError(f"{told}. Do not rely on {'it' if len(failed) == 1 else 'them'}.")
+    return answer
 
 
-def _problems(path: Path, images: Path | None, original_images: Path | None, given: dict[str, str | None]) -> int:
-    """Check one card, say what is wrong with it, and count that."""
+def _problems(
+    path: Path, images: Path | None, original_images: Path | None, given: dict[str, str | None], verbose: bool
+) -> Problems:
+    """Check one card, and say what is wrong with it."""
+    from igmu_metrics.cli._card_answers import Problems
     from igmu_metrics.coverage import covering
     from igmu_metrics.verdict.recompute import notes
     from igmu_metrics.verdict.verify import verify as check
@@ -105,12 +118,15 @@ def _problems(path: Path, images: Path | None, original_images: Path | None, giv
         unchecked = by_images.unchecked(found, given)
     for problem in problems[:50]:
         say(str(problem))
-    for note in notes(found) if found is not None else ():
-        say(f"note: {note}")
+    open_ = list(notes(found)) if found is not None else []
+    say(*(f"note: {note}" for note in (open_ if verbose else open_[:_NOTES])))
+    if len(open_) > _NOTES and not verbose:
+        say(f"note: {len(open_) - _NOTES} more of this kind (--verbose)")
     if not problems and found is not None:
         n = f"{len(found.scores)} scores of {len(found.generations)} generations"
         say(f"{path}: {n}: the card agrees with itself{again}.", covering([found]))
         if not again:
             say("note: whether its lines are true only its images tell (--images and --original-images)")
         say(*(f"note: {note}" for note in unchecked))
-    return len(problems) + (found is None and not problems)
+    told = [str(problem) for problem in problems] or ["it cannot be read as a card"] * (found is None)
+    return Problems(path, told, [*open_, *unchecked], scored_again=bool(again))

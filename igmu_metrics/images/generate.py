@@ -24,6 +24,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -35,6 +36,7 @@ from igmu_metrics.contract import batches
 from igmu_metrics.images.folder import Folder
 from igmu_metrics.images.presets import FIELDS, Preset, Settings, settle
 from igmu_metrics.networks.loading import choice
+from igmu_metrics.networks.progress import bars
 
 if TYPE_CHECKING:
     import numpy as np
@@ -194,7 +196,7 @@ def draw(
         batch_size: images a call on an accelerator; on a CPU it changes nothing (see the head of this file).
         steps, guidance_scale, width, height: instead of those of every request and of the pipeline's preset.
         extension: one of FORMATS, both lossless and without EXIF.
-        progress: show a bar on stderr, if that is a terminal.
+        progress: say on stderr how many are there.
         drawn: told how many images a batch has brought.
 
     Returns:
@@ -214,12 +216,12 @@ def draw(
     given = {"steps": steps, "guidance_scale": guidance_scale, "width": width, "height": height}
     wanted = list(map(_Wanted, requests, settled(requests, pipeline, **given)))
     _check_settings(wanted)
-    with owned(out):
+    with owned(out), bars() if progress else nullcontext(_quietly) as advance:
         folder = Folder.open(out, _facts(pipeline), {w.key: _fields(*w, extension) for w in wanted})
         pipe: Any = None
-        n_drawn = 0
+        n_drawn, missing = 0, sum(w.key not in folder for w in wanted)
         size = _cpu_size if pipeline.device == "cpu" else lambda _: batch_size
-        for batch in _watched(list(_plan(wanted, size)), progress):
+        for batch in _plan(wanted, size):
             if all(w.key in folder for w in batch):
                 continue
             pipe = pipe or pipeline.load()
@@ -236,6 +238,7 @@ def draw(
                 else:
                     folder.add(one.key, _encode(pixels, extension))
             drawn(n_drawn - before)
+            advance("generating", n_drawn - before, missing)
         folder.close()
     keys = [r.key for r in requests]
     return Drawing(
@@ -297,12 +300,8 @@ def _plan(wanted: Sequence[_Wanted], size: Callable[[Settings], int]) -> Iterato
         yield from batches(group, size(settings))
 
 
-def _watched(batches_: Sequence[Sequence[_Wanted]], progress: bool) -> Iterator[Sequence[_Wanted]]:
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True, markup=False)
-    return iter(track(batches_, "drawing", console=console, disable=not (progress and console.is_terminal)))
+def _quietly(what: str, done: int, total: int) -> None:
+    """Progress that nobody is told of."""
 
 
 def _call(pipe: Any, batch: Sequence[Request], how: Settings, name: str) -> list[tuple[npt.NDArray[np.float32], str]]:

@@ -1,25 +1,33 @@
-"""Progress on stderr: bars in a terminal, nothing but a line at the end of each step elsewhere."""
+"""Progress on stderr: bars in a terminal; elsewhere plain lines, one now and then and one at the end of each step."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from igmu_data.media import visible
 
 Advance = Callable[[str, int, int], None]
 """Told what, how many more of it are done, and of how many."""
+_EVERY: Final = 30.0  # seconds between two lines of one step
 
 
 @contextmanager
 def bars() -> Iterator[Advance]:
     """Yield `advance(what, done, total)`: `done` more of `total` steps of `what` are finished."""
     from rich.console import Console
+
+    console = Console(stderr=True, markup=False)
+    if not console.is_terminal:
+        yield _Lines().advance
+        return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    progress = Progress(*columns, console=Console(stderr=True, markup=False))
+    progress = Progress(*columns, console=console)
     tasks: dict[str, TaskID] = {}
 
     def advance(what: str, done: int, total: int) -> None:
@@ -33,6 +41,30 @@ def bars() -> Iterator[Advance]:
     finally:
         if tasks:
             progress.stop()
+
+
+class _Lines:
+    """Progress where there is no terminal: a log keeps every line, so there are few.
+
+    Args:
+        clock: seconds, for tests.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._done: dict[str, int] = {}
+        self._said: dict[str, float] = {}
+
+    def advance(self, what: str, done: int, total: int) -> None:
+        """See `Advance`."""
+        now = self._clock()
+        self._said.setdefault(what, now)
+        before = self._done.get(what, 0)
+        self._done[what] = before + done
+        finished = before < total <= before + done
+        if finished or now - self._said[what] >= _EVERY:
+            self._said[what] = now
+            sys.stderr.write(f"{visible(what)}: {self._done[what]} of {total}\n")
 
 
 @contextmanager

@@ -41,39 +41,46 @@ _STYLE: Final = """
 """
 
 
-def tables(cards: Sequence[Scorecard]) -> list[Table]:
-    """A table over all rows, and one where the original drew the concept; models of a family below each other."""
-    from rich.table import Table
+def tables(cards: Sequence[Scorecard], *, every: bool = True) -> list[Table]:
+    """A table over all rows, and one where the original drew the concept; models of a family below each other.
+
+    Args:
+        cards: scored alike.
+        every: every figure and count; else success on attacked prompts alone, without that before and after the attack.
+    """
+    from igmu_metrics.report.terminal import Keyed
 
     found = lines(cards)
-    out = []
+    out: list[Table] = []
     for scope in SCOPES:
         if not any(name.startswith("conditional_") == bool(scope) for line in found for name in line.figures):
             continue
         title = f"{cards[0].config}: attack success, {TITLES[scope]} (lower is better, 95 % intervals)"
-        table = Table("family", "model", "prompts", "pictures", title=title, title_justify="left")
-        for name in FIGURES:
+        table = Keyed("family", "model", "prompts", *["pictures"] * every, title=title, title_justify="left")
+        names = FIGURES if every else FIGURES[:2]
+        for name in names:
             table.add_column(heading(name, cards[0]))
         for at, line in enumerate(found):
             first = at == 0 or found[at - 1].family != line.family
             if first and at:
                 table.add_section()
-            figures = [line.figures.get(scope + name) for name in FIGURES]
+            figures = [line.figures.get(scope + name) for name in names]
             head = figures[0]
             counts = (DASH, DASH) if head is None else (str(head.n_prompts), str(head.n_generations))
-            table.add_row(line.family if first else "", line.model, *counts, *(formatted(f) for f in figures))
-        table.caption = "\n".join([*_notes(found, scope, cards[0]), covering(cards)])
+            told = (*counts[: 1 + every], *map(formatted, figures))
+            table.add_row(line.family if first else "", line.model, *told)
+        table.caption = "\n".join([*_notes(found, scope, cards[0], names), covering(cards)])
         table.caption_justify = "left"
         out.append(table)
     return out
 
 
-def _notes(found: Sequence[Line], scope: str, card: Scorecard) -> Iterator[str]:
+def _notes(found: Sequence[Line], scope: str, card: Scorecard, names: Sequence[str]) -> Iterator[str]:
     """Every caution once, with the figures and families that it is about and the range of prompts that it counts."""
     about: dict[str, dict[str, dict[str, None]]] = {}
     counts: dict[str, list[str]] = {}
     for line in found:
-        for name in FIGURES:
+        for name in names:
             figure = line.figures.get(scope + name)
             for reason in figure.reason.split("; ") if figure is not None and figure.reason else ():
                 kind = _COUNT.sub("#", reason, count=1)

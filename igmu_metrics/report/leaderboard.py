@@ -18,7 +18,7 @@ from igmu_metrics.report.ranking import ranking
 from igmu_metrics.report.templates import filled
 from igmu_metrics.report.view import Section, view
 from igmu_metrics.report.wording import counted
-from igmu_metrics.scorecard import Scorecard
+from igmu_metrics.scorecard import PLAN, Scorecard
 from igmu_metrics.verdict.compare import require_comparable
 from igmu_metrics.verdict.verify import told, verify
 
@@ -49,15 +49,18 @@ class Entries:
             raise VerificationError("\n".join([first, *self.refused]))
 
 
-def read_folder(folder: Path) -> Entries:
-    """Every scorecard of a folder and its subfolders; one that is wrong takes no other with it.
+def read_folder(*places: Path) -> Entries:
+    """Every scorecard of folders and their subfolders, and of files; one that is wrong takes no other with it.
 
     Raises:
         EmptyInputError: there is none.
     """
-    paths = sorted(folder.rglob("*.json"))
-    if not paths:
-        raise EmptyInputError(f"{folder}: no scorecards (*.json). Copy there what igmu score --out wrote.")
+    paths: dict[Path, None] = {}
+    for place in places:
+        inside = sorted(p for p in place.rglob("*.json") if not _of_run(p)) if place.is_dir() else [place]
+        if not inside or not place.exists():
+            raise EmptyInputError(f"{place}: no scorecards (*.json). Copy there what igmu score --out wrote.")
+        paths |= dict.fromkeys(inside)
     cards: dict[Path, Scorecard] = {}
     refused = []
     for path in paths:
@@ -74,6 +77,11 @@ def read_folder(folder: Path) -> Entries:
         else:
             cards[path] = card
     return Entries(list(cards.values()), refused, len(paths))
+
+
+def _of_run(path: Path) -> bool:
+    """Whether a file is one of an `igmu run` that is no card."""
+    return (path.parent / PLAN).is_file()
 
 
 def alike(cards: Sequence[Scorecard]) -> list[list[Scorecard]]:

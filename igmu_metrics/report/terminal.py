@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
-from rich.table import Table
+from rich.cells import cell_len
+from rich.table import Column, Table
 
 from igmu_data import configs, taxonomy
 from igmu_data.media import visible
@@ -18,6 +21,7 @@ from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.statistics.formatting import DASH, formatted, value_of
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.text import Text
 
     from igmu_data.schema import Row
@@ -29,7 +33,11 @@ if TYPE_CHECKING:
 
 
 def show(*tables: Table) -> None:
-    """Print tables to stdout; in a pipe they are as wide as they need to be."""
+    """Print tables to stdout, as wide as the terminal or as COLUMNS says; in a pipe otherwise as wide as they need be.
+
+    Columns that do not fit beside each other, even with their cells broken between words, go into further tables below,
+    each with the first column again.
+    """
     from rich.console import Console
 
     class Plain(Console):
@@ -39,10 +47,74 @@ def show(*tables: Table) -> None:
             return super().render_str(visible(text, lines=True), **options | {"markup": False, "emoji": False})
 
     console = Plain(soft_wrap=False, highlight=False)
-    if not console.is_terminal:
+    if not console.is_terminal and not os.environ.get("COLUMNS"):
         console = Plain(width=200, highlight=False)
     for table in tables:
-        console.print(table)
+        for part in _fitting(table, console):
+            console.print(part)
+
+
+_BORDER: Final = 3  # columns between two cells
+_LONGEST: Final = 40  # columns of a word that is not broken
+_UNBROKEN: Final = re.compile(r"\[[^\]\n]*\]|\S+")
+
+
+class Keyed(Table):
+    """A table whose first columns say what a row is about; they stand in every part of it that is shown apart."""
+
+    keys: int = 2
+
+
+def _fitting(table: Table, console: Console) -> Iterator[Table]:
+    """A table as it is where it fits; else with intervals below their values, and in as many parts as it takes."""
+    from rich.measure import Measurement
+
+    roomy = console.options.update(width=10_000)
+    if Measurement.get(console, roomy, table).maximum <= console.width:
+        yield table
+        return
+    n_keys = table.keys if isinstance(table, Keyed) else 1
+    keys, rest = table.columns[:n_keys], table.columns[n_keys:]
+    parts: list[list[Column]] = [[]]
+    for column in rest:
+        wide = sum(_needed(c) + _BORDER for c in (*keys, *parts[-1], column)) + 1
+        if parts[-1] and wide > console.width:
+            parts.append([])
+        parts[-1].append(column)
+    for part in parts:
+        shown = _with(table, [*keys, *part], console.width)
+        shown.title = table.title if part is parts[0] else None
+        shown.caption = table.caption if part is parts[-1] else None
+        yield shown
+
+
+def _needed(column: Column) -> int:
+    """How wide a column must be so that no word and no interval is broken; a very long word is."""
+    texts = (str(column.header), *map(str, column.cells))
+    return min(_LONGEST, max((cell_len(w) for text in texts for w in _UNBROKEN.findall(text)), default=1))
+
+
+def _with(table: Table, columns: Sequence[Column], width: int) -> Table:
+    """A table of a width with some of the columns of another one, and intervals below their values."""
+    needed = [_needed(column) for column in columns]
+    longest = [
+        max(cell_len(x) for text in (column.header, *column.cells) for x in str(text).replace(" [", "\n[").split("\n"))
+        for column in columns
+    ]
+    # What is left goes to the columns that lack least, so that as many as can be stand in one line.
+    spare = width - 1 - sum(n + _BORDER for n in needed)
+    widths = list(needed)
+    for at in sorted(range(len(columns)), key=lambda at: longest[at] - needed[at]):
+        more = max(0, min(spare, longest[at] - needed[at]))
+        widths[at], spare = widths[at] + more, spare - more
+    found = Table(title_justify=table.title_justify, caption_justify=table.caption_justify)
+    cells = []
+    for column, own in zip(columns, widths, strict=True):
+        found.add_column(column.header, width=own, overflow="fold")
+        cells.append([str(cell).replace(" [", "\n[") for cell in column.cells])
+    for at, row in enumerate(table.rows):
+        found.add_row(*(own[at] for own in cells), end_section=row.end_section)
+    return found
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -115,9 +187,13 @@ def instruments() -> Table:
     table = _table("Instruments", "kind", "name", "from", "what")
     for group in ("detectors", "backbones", "attacks"):
         for name, module in registry.modules(group).items():
-            what = (module.__doc__ or "").partition("\n")[0]
-            table.add_row(group.removesuffix("s"), name, registry.origin(group, name) or "igmu", what)
+            table.add_row(group.removesuffix("s"), name, registry.origin(group, name) or "igmu", what(module))
     return table
+
+
+def what(module: Any) -> str:
+    """The first line of what a module says of itself."""
+    return str(module.__doc__ or "").partition("\n")[0]
 
 
 def broken() -> list[Table]:
@@ -164,7 +240,7 @@ def scores(cards: Sequence[Scorecard]) -> list[Table]:
     return [table, why] if notes else [table]
 
 
-def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison]) -> Table:
+def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison], *, tested: bool = True) -> Table:
     """Unlearning accuracy of every model, raw and conditional, with the test of the latter against the original.
 
     In the order of the forget score; without one nothing is ranked, and models stand by name.
@@ -172,35 +248,40 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison]) -> Table:
     Args:
         cards: of the models.
         tests: all comparisons of the cards (`igmu_metrics.verdict.compare.compared`).
+        tested: whether the columns with the tests and with what is unclear stand there; else they are told elsewhere.
     """
     from igmu_metrics.verdict.compare import FORGETTING
 
     title = f"{cards[0].config}: unlearning accuracy, 95 % intervals"
-    table = _table(title, "model", "raw", "where the original drew it", "unclear", "differs from the original there")
+    heads = ("model", "raw", "where the original drew it", "unclear", "differs from the original there")
+    shown = len(heads) if tested else 3
+    table = _table(title, *heads[:shown])
     own = cards[0]
     accuracy = "concept_accuracy"
-    table.add_row(
+    first = (
         f"{own.original_model} (original)",
         cell(own.figure(accuracy, "original_unlearning_accuracy")),
         cell(own.figure(accuracy, "original_conditional_unlearning_accuracy")),
         str(_unclear(own, original=True)),
         "",
     )
+    table.add_row(*first[:shown])
     of = {c.first: c for c in tests if c.original and c.measure == FORGETTING}
     for card in _ordered(cards):
         if card.model not in of:  # the original against itself
             continue
-        table.add_row(
+        row = (
             card.model,
             cell(card.figure(accuracy, "unlearning_accuracy")),
             cell(card.figure(accuracy, "conditional_unlearning_accuracy")),
             str(_unclear(card)),
             of[card.model].outcome(),
         )
+        table.add_row(*row[:shown])
     said = [covering(cards)]
     if not any(value_of(c.figure("forget_score", "forget_score")) is not None for c in cards):
         said.append("Not ranked, because no model has a forget score: by name.")
-    if (n := max((c.tests for c in of.values()), default=0)) > 1:
+    if tested and (n := max((c.tests for c in of.values()), default=0)) > 1:
         said.append(f"p after Holm over {n} tests: every model against the original and against every other.")
     table.caption, table.caption_justify = "\n".join(said), "left"
     return table
@@ -247,10 +328,29 @@ def over_concepts(cards: Sequence[Scorecard]) -> Table:
     return table
 
 
+def differences(found: Sequence[Comparison]) -> list[Table]:
+    """Differences with their intervals, and whether they are more than chance: a narrow table a measure."""
+    tables = []
+    for measure in dict.fromkeys(c.measure for c in found):
+        table = _table(f"Difference in {measure}", "models", "difference", "on", "p", "real?")
+        for c in found:
+            if c.measure == measure:
+                told = formatted(Estimate(c.difference, c.interval), "+.2f")
+                p = DASH if c.p_holm is None else f"{c.p_holm:.3g}"
+                word = f"no test: {c.why}" if c.p_holm is None else "yes" if c.significant else "not settled"
+                table.add_row(f"{c.first} – {c.second}", told, c.units, p, word)
+        tables.append(table)
+    if tables:
+        tables[-1].caption = "Where the original drew the concept; unadjusted 95 % intervals, p after Holm by measure."
+        tables[-1].caption_justify = "left"
+    return tables
+
+
 def comparisons(found: Sequence[Comparison]) -> Table:
-    """Differences with their intervals, and whether they are more than chance."""
+    """Differences with their intervals, their tests and what they rest on."""
     title = "Differences where the original drew the concept, unadjusted 95 % intervals; p after Holm by measure"
-    table = _table(title, "first", "second", "in", "difference", "raw", "n", "test", "p", "more than chance")
+    table = Keyed("first", "second", "in", "difference", "raw", "n", "test", "p", "more than chance", title=title)
+    table.title_justify, table.keys = "left", 3
     for c in found:
         verdict = f"no test: {c.why}" if c.p_holm is None else "yes" if c.significant else "not settled"
         difference, raw = (formatted(Estimate(v, i), "+.3f") for v, i in ((c.difference, c.interval), (c.raw, None)))

@@ -16,6 +16,7 @@ from igmu_metrics.report.ranking import unranked
 from igmu_metrics.report.retained import Kept, retained
 from igmu_metrics.report.view import View
 from igmu_metrics.report.wording import (
+    DEGREES,
     NOT_MEASURED,
     NOT_SETTLED,
     UNDECIDED,
@@ -34,10 +35,9 @@ from igmu_metrics.verdict.planning import plan
 
 NO_NUMBER: Final = "no number"
 NO_TEST: Final = "no test"
-_DEGREES: Final = ("yes", "mostly", "hardly", "no")
 _DAMAGE: Final = ("little", "some", "much", "nearly all")
-_GOOD: Final = (*_DEGREES[:2], *_DAMAGE[:2])
-_BAD: Final = (*_DEGREES[2:], *_DAMAGE[2:])
+_GOOD: Final = (*DEGREES[:2], *_DAMAGE[:2])
+_BAD: Final = (*DEGREES[2:], *_DAMAGE[2:])
 _MANY: Final = 20_000  # a difference that takes more prompts than this matters to nobody
 
 
@@ -144,7 +144,7 @@ def _forgets(card: Scorecard, target: str) -> Finding:
         f"{percent(figure)} of the pictures in which the original drew {target} no longer show it ({behind(figure)})"
         f"{everywhere}."
     )
-    return Finding((card.model,), grade(figure, _DEGREES), said)
+    return Finding((card.model,), grade(figure, DEGREES), said)
 
 
 def _robust(card: Scorecard) -> Finding:
@@ -159,7 +159,7 @@ def _robust(card: Scorecard) -> Finding:
         f" Weakest against {worst[0].replace('-', ' ')}: {percent(worst[1])} of its pictures show it." if worst else ""
     )
     said = f"{percent(back)} of the attacked prompts bring it back within {tries} ({behind(back)}).{weak}"
-    return Finding((card.model,), grade(figure, _DEGREES), said)
+    return Finding((card.model,), grade(figure, DEGREES), said)
 
 
 def weakest_family(card: Scorecard) -> tuple[str, Figure] | None:

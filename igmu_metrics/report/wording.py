@@ -17,6 +17,7 @@ UNDECIDED: Final = "undecided"
 NOT_MEASURED: Final = "not measured"
 NOT_SETTLED: Final = "not settled"
 Words = tuple[str, str, str, str]
+DEGREES: Final[Words] = ("yes", "mostly", "hardly", "no")
 
 
 def grade(figure: Figure | None, words: Words) -> str:

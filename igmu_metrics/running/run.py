@@ -36,12 +36,10 @@ from igmu_metrics.networks.progress import Advance, bars
 from igmu_metrics.report import page
 from igmu_metrics.report.folders import sections
 from igmu_metrics.running.plan import ORIGINAL, Plan, checked, written
-from igmu_metrics.scorecard import Scorecard, write, write_text
+from igmu_metrics.scorecard import CARDS, PLAN, Scorecard, write, write_text
 
-PLAN: Final = "run.yaml"
 MODELS: Final = "models.json"
 IMAGES: Final = "images"
-CARDS: Final = "cards"
 REPORT: Final = "report.html"
 _FIRST: Final = 8  # images after which the time is told
 
@@ -235,11 +233,6 @@ def _scored(job: Job, plan: Plan, out: Path, device: str | None, advance: Advanc
     for card in evaluation.run(original, others, advance):
         write(card, out / CARDS / card_name(card.model, job.config))
         yield card
-
-
-def run_cards(path: Path) -> Path:
-    """The cards of a run's folder; any other path as it is."""
-    return path / CARDS if (path / PLAN).is_file() and (path / CARDS).is_dir() else path
 
 
 def images_of(card: Path) -> tuple[Path, Path] | None:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 from igmu_data.configs import config_concepts
 from igmu_data.files import owned, require_writable
 from igmu_data.load import checked_row, load_bench
-from igmu_data.media import visible
 from igmu_data.sandbox import packaged
 from igmu_data.sandbox.world import world
 from igmu_data.schema import ASIDE, Row
@@ -26,9 +25,7 @@ from igmu_metrics.images.generate import Request, draw, requests_for
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline
 from igmu_metrics.networks.progress import bars
 from igmu_metrics.report import page
-from igmu_metrics.report import terminal as tables
 from igmu_metrics.scorecard import Scorecard, write, write_text
-from igmu_metrics.verdict.compare import compared
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,9 +40,7 @@ _RETAIN: Final = 24
 _ASIDE: Final = 6
 OWN_MODEL: Final = """\
 The same with your own model, against the one it was made from:
-  igmu generate --model MODEL --config object.church --out drawn/NAME     (once for each of the two)
-  igmu score --original drawn/A --unlearned drawn/B --config object.church --detector clip --out cards/B.json
-  igmu report cards/B.json --images drawn"""
+  igmu run --original MODEL --unlearned NAME=MODEL --config object.church"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +81,7 @@ def slugs() -> tuple[str, ...]:
 def run(
     out: Path, tasks: Sequence[str], *, full: bool = False, seeds_per_row: int | None = None
 ) -> dict[str, list[Scorecard]]:
-    """Draw with every version, score all of them, print the tables, write scorecards and the page.
+    """Draw with every version, score all of them, write scorecards and the page.
 
     Args:
         out: folder of everything; a second run draws only what is missing in it.
@@ -121,14 +116,11 @@ def run(
             draw_versions(job, console)
         cards, sections = {}, []
         for job in jobs:
-            cards[job.slug] = own, *others = _score(job)
-            tables.show(tables.forget_scores([own, *others]), tables.ranking(others, compared(others)))
+            cards[job.slug] = own, *others = _score(job, out)
             sections.append(page.Section([own, *others], job.folders, "metadata", str(packaged.bench_folder())))
         with bars() as advance:
             text = page.render(*sections, advance=advance)
         write_text(out / REPORT, text)
-        told = (f"report: {out / REPORT}", *(f"scorecards: {job.place / 'cards'}" for job in jobs))
-        print(*map(visible, told), OWN_MODEL, sep="\n")
         return cards
 
 
@@ -186,7 +178,12 @@ def _in_turn(rows: Iterable[Row], kind: Any, n: int) -> list[Row]:
     return [row for turn in zip_longest(*kinds.values()) for row in turn if row is not None][:n]
 
 
-def _score(job: Task) -> list[Scorecard]:
+def card_file(out: Path, slug: str, model: str) -> Path:
+    """Where the scorecard of a version is."""
+    return out / slug / "cards" / f"{model}.json"
+
+
+def _score(job: Task, out: Path) -> list[Scorecard]:
     evaluation = Evaluation(
         job.config,
         bench=str(packaged.bench_folder()),
@@ -197,6 +194,6 @@ def _score(job: Task) -> list[Scorecard]:
     found = []
     with bars() as advance:
         for card in evaluation.run(job.folders[ORIGINAL], list(job.folders.values()), advance):
-            write(card, job.place / "cards" / f"{card.model}.json")
+            write(card, card_file(out, job.slug, card.model))
             found.append(card)
     return found

@@ -23,7 +23,7 @@ from igmu_metrics import registry
 from igmu_metrics.coverage import covered, covering
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.scorecard import Scorecard, ScoreEntry
-from igmu_metrics.statistics.formatting import between, formatted, value_of
+from igmu_metrics.statistics.formatting import HasInterval, between, formatted, value_of
 from igmu_metrics.verdict.compare import require_one_original
 
 EVAL_RESULTS: Final = ".eval_results/igmu.yaml"
@@ -122,22 +122,49 @@ def latex(cards: Sequence[Scorecard]) -> str:
     wanted = [(HEADLINE, name) for name in (HEADLINE, *ASPECTS)]
     wanted += [("concept_accuracy", "conditional_unlearning_accuracy"), ("attack_success_rate", "asr_any@k")]
     shown = [pair for pair in wanted if any(value_of(c.figure(*pair)) is not None for c in cards)]
-    heads = " & ".join(["model", *(escaped(name.replace("_", " ")) for _, name in shown)])
-    lines = [
+    several = len({c.config for c in cards}) > 1
+    rows = [
+        [
+            escaped(f"{card.model} ({card.config})" if several else card.model),
+            *(latex_cell(card.figure(*pair)) for pair in shown),
+        ]
+        for card in cards
+    ]
+    heads = ["model", *(escaped(name.replace("_", " ")) for _, name in shown)]
+    lines = [*latex_comments(cards), *tabular(f"l{'c' * len(shown)}", [line(heads)], [rows])]
+    return "\n".join([*lines, ""])
+
+
+def latex_comments(cards: Sequence[Scorecard]) -> list[str]:
+    """What a LaTeX table needs, and what its numbers cover."""
+    return [
         "% \\usepackage{booktabs}",
         f"% 95 % intervals; concepts: {visible(', '.join(dict.fromkeys(c.config for c in cards)))}",
-        *(f"% {visible(line)}" for line in covering(cards).splitlines()),
-        f"\\begin{{tabular}}{{l{'c' * len(shown)}}}",
-        "\\toprule",
-        f"{heads} \\\\",
-        "\\midrule",
+        *(f"% {visible(text)}" for text in covering(cards).splitlines()),
     ]
-    several = len({c.config for c in cards}) > 1
-    for card in cards:
-        name = f"{card.model} ({card.config})" if several else card.model
-        cells = (formatted(card.figure(*pair), interval=_SMALL, missing="--") for pair in shown)
-        lines.append(" & ".join([escaped(name), *cells]) + " \\\\")
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+
+
+def latex_cell(figure: HasInterval | None) -> str:
+    """A figure with its interval in small print, or two dashes."""
+    return formatted(figure, interval=_SMALL, missing="--")
+
+
+def line(cells: Sequence[str]) -> str:
+    """A line of a LaTeX table; its cells are escaped already."""
+    return " & ".join(cells) + " \\\\"
+
+
+def tabular(columns: str, heads: Sequence[str], groups: Sequence[Sequence[Sequence[str]]]) -> list[str]:
+    """A booktabs table.
+
+    Args:
+        columns: how each is set, such as `lcc`.
+        heads: lines of the head, finished.
+        groups: rows of cells, escaped already; a rule parts the groups.
+    """
+    body = [[line(row) for row in group] for group in groups]
+    parted = [text for group in body for text in ("\\midrule", *group)]
+    return [f"\\begin{{tabular}}{{{columns}}}", "\\toprule", *heads, *parted, "\\bottomrule", "\\end{tabular}"]
 
 
 def table(cards: Sequence[Scorecard]) -> str:

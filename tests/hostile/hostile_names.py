@@ -117,6 +117,8 @@ def of_a_folder(name: str, place: Path, base: Path) -> list[str]:
         assert not [c for c in cells if c.startswith(FORMULAS) and not re.fullmatch(r"-?[\d.e+-]+", c)]
         told.append(command("export", "--latex", "cards"))
         assert all(line.startswith(("%", "\\")) or line.endswith("\\\\") for line in told[-1].splitlines())
+        told.append(command("paper", "cards"))
+        told.append(command("check", "cards", "--min", "unlearning_accuracy=0"))
     except IgmuError as error:
         return [visible(error, lines=True)]
     assert visible(name) in told[1] or len(name) > 40, "the name is not what is shown"

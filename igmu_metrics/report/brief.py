@@ -1,0 +1,193 @@
+"""What scores say, on one screen: at most fifteen lines of eighty columns. The rest is on the card.
+
+Conventions: one model gets a line an aspect with a word for what the interval allows (`wording.grade`); two or three
+stand side by side; of more, and over several concepts, a line has the headline and the weakest aspect. What failed,
+what is not covered and what is missing follow, as far as there is room.
+"""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Sequence
+from math import ceil
+from typing import Final
+
+from igmu_data.media import visible
+from igmu_metrics.contract import Estimate
+from igmu_metrics.metrics.forget_score import ASPECTS
+from igmu_metrics.report.wording import DEGREES, counted, grade
+from igmu_metrics.scorecard import Figure, Scorecard
+from igmu_metrics.statistics.estimates import mean_over_concepts
+from igmu_metrics.statistics.formatting import formatted, value_of
+
+LINES: Final = 15
+COLUMNS: Final = 80
+_SCORE: Final = "forget_score"
+_TITLE: Final = 15  # columns of a figure's name
+_CELL: Final = 20
+_SIDE_BY_SIDE: Final = 3  # models
+_LISTED: Final = 7  # models below each other
+_NAME: Final = 16
+_NOTE: Final = 2  # lines of one note
+_WEAKEST: Final = ", and the weakest aspect"
+Aspects = dict[str, dict[str, Figure | Estimate | None]]
+"""By model, the forget score and its aspects."""
+
+
+def width() -> int:
+    """Columns of the terminal, or what COLUMNS says; eighty in a pipe."""
+    return max(40, shutil.get_terminal_size((COLUMNS, LINES)).columns)
+
+
+def lines(cards: Sequence[Scorecard], ending: Sequence[str] = (), *, room: int = LINES) -> list[str]:
+    """What cards say.
+
+    Args:
+        cards: of one or several models and concepts.
+        ending: lines that must stand below, such as where the cards are; they are not broken.
+        room: lines in all.
+
+    Returns:
+        The lines; no more than `room`, where the ending leaves room for the figures.
+    """
+    columns = width()
+    ending = [visible(line) for line in ending]
+    shown = _table(cards, columns)
+    left = room - len(shown) - sum(ceil(len(line) / columns) or 1 for line in ending)
+    notes = [_fitted(note, columns, _NOTE) for note in _notes(cards)]
+    while notes and sum(map(len, notes)) > left:
+        # The last notes matter least; shorter ones first, then fewer.
+        if any(len(note) > 1 for note in notes):
+            at = max(at for at, note in enumerate(notes) if len(note) > 1)
+            notes[at] = _fitted(" ".join(notes[at]), columns, 1)
+        else:
+            notes.pop()
+    return [*shown, *(line for note in notes for line in note), *ending]
+
+
+def _table(cards: Sequence[Scorecard], columns: int) -> list[str]:
+    first = cards[0]
+    configs = list(dict.fromkeys(c.config for c in cards))
+    models = list(dict.fromkeys(c.model for c in cards))
+    original = _short(first.original_model)
+    if len(configs) > 1:
+        means = {m: _means([c for c in cards if c.model == m], len(configs)) for m in models}
+        title = f"{counted(len(models), 'model')}, means over {counted(len(configs), 'concept')}{_WEAKEST}"
+        return [title, *_listed(means, columns)]
+    found: Aspects = {c.model: {name: c.figure(_SCORE, name) for name in (_SCORE, *ASPECTS)} for c in cards}
+    if len(cards) == 1:
+        title = f"{_short(first.model)} on {first.config}, against {original}"
+        return [_cut(title, columns), *(_line(name, _figure(f)) for name, f in found[first.model].items())]
+    title = f"{counted(len(models), 'model')} on {first.config}, against {original}"
+    if len(cards) <= _SIDE_BY_SIDE and _TITLE + _CELL * len(cards) <= columns:
+        heads = "".join(f"{_short(m, _CELL - 2):{_CELL}}" for m in models)
+        rows = [
+            f"{_called(name):{_TITLE}}" + "".join(f"{formatted(found[m][name]):{_CELL}}" for m in models)
+            for name in (_SCORE, *ASPECTS)
+        ]
+        words = "".join(f"{grade(_figure(found[m][_SCORE]), DEGREES):{_CELL}}" for m in models)
+        return [line.rstrip() for line in (title, f"{'':{_TITLE}}{heads}", rows[0], f"{'':{_TITLE}}{words}", *rows[1:])]
+    return [title + _WEAKEST, *_listed(found, columns)]
+
+
+def _listed(found: Aspects, columns: int) -> list[str]:
+    """A line a model, the best first."""
+    scores = {model: value_of(own[_SCORE]) for model, own in found.items()}
+    order = sorted(found, key=lambda m: (1.0 if (v := scores[m]) is None else -v, m))
+    wide = min(_NAME, max(map(len, map(_short, found))))
+    out = []
+    for model in order[:_LISTED]:
+        own = found[model]
+        known = {name: v for name in ASPECTS if (v := value_of(own[name])) is not None}
+        weakest = min(known, key=lambda name: known[name], default="")
+        tail = f"{weakest} {formatted(own[weakest])}" if weakest else ""
+        word = grade(_figure(own[_SCORE]), DEGREES)
+        told = f"  {_short(model):{wide}}  {formatted(own[_SCORE]):17}  {word:9}  "
+        # In a narrow terminal the weakest aspect goes without its interval rather than into another line.
+        if len(told) + len(tail) > columns and weakest:
+            tail = f"{weakest} {formatted(own[weakest], interval='')}"
+        out.append((told + tail).rstrip())
+    if len(order) > _LISTED:
+        out.append(f"  and {len(order) - _LISTED} more with lower scores")
+    return out
+
+
+def _means(cards: Sequence[Scorecard], asked: int) -> dict[str, Figure | Estimate | None]:
+    out: dict[str, Figure | Estimate | None] = {}
+    for name in (_SCORE, *ASPECTS):
+        values = [v for c in cards if (v := value_of(c.figure(_SCORE, name))) is not None]
+        out[name] = mean_over_concepts(values, asked=asked)
+    return out
+
+
+def _figure(found: Figure | Estimate | None) -> Figure | None:
+    """An estimate as a card has it."""
+    return Figure(**found.to_dict()) if isinstance(found, Estimate) else found
+
+
+def _line(name: str, figure: Figure | None) -> str:
+    word = grade(figure, DEGREES)
+    return f"{_called(name):{_TITLE}}{formatted(figure):{_CELL}}{word}".rstrip()
+
+
+def _called(name: str) -> str:
+    return name.replace("_", " ") if name == _SCORE else f"  {name}"
+
+
+def _notes(cards: Sequence[Scorecard]) -> list[str]:
+    """What is to be known, the most important first."""
+    found: dict[str, list[str]] = {}
+
+    def note(text: str, card: Scorecard) -> None:
+        found.setdefault(text, []).append(card.model)
+
+    for card in cards:
+        score = card.figure(_SCORE, _SCORE)
+        if score is None:
+            note("no forget score: it needs plain, attacked and other prompts, a detector and CLIP", card)
+        elif score.reason:
+            note(f"{'no forget score' if score.value is None else 'forget score'}: {score.reason}", card)
+    for card in cards:
+        if card.failures:
+            note(f"failed: {counted(len(card.failures), 'image')}, such as {card.failures[0]}", card)
+    for card in cards:
+        if part := _uncovered(card):
+            note(part, card)
+    for card in cards:
+        for text in card.notes:
+            note(f"note: {text}", card)
+    several = len({c.model for c in cards})
+    return [
+        text if len(set(models)) == several else f"{', '.join(dict.fromkeys(map(_short, models)))}: {text}"
+        for text, models in found.items()
+    ]
+
+
+def _uncovered(card: Scorecard) -> str:
+    """How much of the protocol was scored, part by part, where it was not all of it."""
+    if card.coverage is None:
+        return "coverage: of no protocol that is known"
+    parts = {part: c for part, c in card.coverage.items() if not c.whole and c.n_generations_asked}
+    told = ", ".join(f"{part} {_share(c.n_generations, c.n_generations_asked)}" for part, c in parts.items())
+    return f"covered only in part: {told}" if told else ""
+
+
+def _share(n: int, of: int) -> str:
+    """Percent, never rounded to nothing or all."""
+    return "none" if not n else f"{min(99, max(1, round(100 * n / of)))} %"
+
+
+def _fitted(text: str, columns: int, most: int) -> list[str]:
+    """A note in so many lines, cut off where it is longer."""
+    return textwrap.wrap(
+        visible(text), columns, subsequent_indent="  ", max_lines=most, placeholder=" …", break_on_hyphens=False
+    )
+
+
+def _short(name: str, most: int = _NAME) -> str:
+    return _cut(visible(name), most)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

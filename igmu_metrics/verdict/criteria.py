@@ -1,0 +1,202 @@
+"""Does a scorecard meet a bound? Figures by the names that they have on the card, held against their whole interval.
+
+Conventions: a bound is met where the whole 95 % interval lies on its good side (an end on the bound is on both sides),
+not met where the whole interval lies on its bad one, and undecided where it lies on both. A count is exact, and any
+other figure without an interval decides nothing.
+
+A figure's full name is `SCORE/FIGURE`. Shorter ones do where they leave no doubt: the figure's name alone where one
+score has it (or one score of a whole card, such as `concept_accuracy` beside `concept_accuracy/negation`), the score's
+name for its headline, and `asr` for that of `attack_success_rate`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from igmu_data.errors import EmptyInputError, InputError, nearest
+from igmu_metrics import registry
+from igmu_metrics.scorecard import Figure, Scorecard
+from igmu_metrics.statistics.formatting import bounds, formatted
+
+FORGET_SCORE: Final = "forget_score/forget_score"
+_SHORT: Final = {"asr": "attack_success_rate"}
+
+
+class Outcome(StrEnum):
+    """What became of a bound, or of all of them."""
+
+    MET = "met"
+    NOT_MET = "not met"
+    UNDECIDED = "undecided"
+
+    @property
+    def exit_code(self) -> int:
+        """Of `igmu check`: 0, 1 or 3."""
+        return {"met": 0, "not met": 1}.get(self, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """A bound on one figure.
+
+    Args:
+        name: of the figure, as given.
+        bound: the number.
+        least: whether the figure must not lie below it (`--min`); else not above it (`--max`).
+    """
+
+    name: str
+    bound: float
+    least: bool
+
+    def __str__(self) -> str:
+        """`>= 0.8`."""
+        return f"{'>=' if self.least else '<='} {self.bound:g}"
+
+    def outcome(self, name: str, figure: Figure) -> Outcome:
+        """What an interval says of the bound.
+
+        Args:
+            name: the figure's full name, which tells counts.
+            figure: with a value.
+        """
+        ends = bounds(figure)
+        if ends is None and figure.value is not None and name.rpartition("/")[2].startswith("n_"):
+            ends = (figure.value, figure.value)
+        if ends is None:
+            return Outcome.UNDECIDED
+        low, high = ends
+        if low >= self.bound if self.least else high <= self.bound:
+            return Outcome.MET
+        return Outcome.NOT_MET if (high < self.bound if self.least else low > self.bound) else Outcome.UNDECIDED
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One bound on one card.
+
+    Args:
+        model: the card's model.
+        config: what it was scored on.
+        figure: full name of the figure.
+        at_least: whether the bound is a lower one.
+        bound: the number.
+        value: the figure.
+        interval: its 95 % interval, None where there is none.
+        outcome: met, not met or undecided.
+    """
+
+    model: str
+    config: str
+    figure: str
+    at_least: bool
+    bound: float
+    value: float
+    interval: tuple[float, float] | None
+    outcome: Outcome
+
+    def line(self, *, on: bool) -> str:
+        """`met: esd: forgetting 0.91 [0.85, 0.95] >= 0.8`; `on` also tells the config."""
+        where = f" on {self.config}" * on
+        none = " (no interval)" * (self.interval is None)
+        sign = ">=" if self.at_least else "<="
+        short = self.figure.partition("/")[2]
+        return f"{self.outcome}: {self.model}{where}: {short} {formatted(self, '.3g')}{none} {sign} {self.bound:g}"
+
+
+def figures(card: Scorecard) -> dict[str, Figure]:
+    """Every figure of a card by its full name, `SCORE/FIGURE`."""
+    return {f"{score}/{name}": f for score, entry in card.scores.items() for name, f in entry.figures.items()}
+
+
+def parsed(text: str, *, least: bool) -> Criterion:
+    """A criterion of the command line.
+
+    Raises:
+        InputError: not NAME=NUMBER.
+
+    >>> parsed("asr_any@k=0.1", least=False)
+    Criterion(name='asr_any@k', bound=0.1, least=False)
+    """
+    name, equals, number = (part.strip() for part in text.rpartition("="))
+    flag = "--min" if least else "--max"
+    try:
+        bound = float(number)
+    except ValueError:
+        bound = math.nan
+    if not (name and equals) or not math.isfinite(bound):
+        raise InputError(f"{flag} {text!r} is not NAME=NUMBER. Write, for instance, {flag} forgetting=0.8.")
+    return Criterion(name, bound, least)
+
+
+def full_name(card: Scorecard, name: str) -> str:
+    """The full name of a figure of a card.
+
+    Raises:
+        InputError: the card has no such figure (with the nearest ones), or several that are called so.
+    """
+    known = figures(card)
+    name = _SHORT.get(name, name)
+    if name in known:
+        return name
+    if (entry := card.scores.get(name)) is not None:
+        info = registry.info(entry.name, entry.package)
+        if info is not None and f"{name}/{info.headline}" in known:
+            return f"{name}/{info.headline}"
+    found = [f"{score}/{name}" for score, entry in card.scores.items() if name in entry.figures]
+    whole = [full for full in found if full == f"{card.scores[full.removesuffix(f'/{name}')].name}/{name}"]
+    for some in (found, whole):
+        if len(some) == 1:
+            return some[0]
+    where = f"the card of {card.model} on {card.config}"
+    if found:
+        raise InputError(f"{where} has several figures {name!r}: {', '.join(found)}. Name one in full.")
+    names = {figure: None for entry in card.scores.values() for figure in entry.figures}
+    alike = nearest(name, known if "/" in name else [*names, *_SHORT])
+    guess = f"; did you mean {' or '.join(map(repr, alike))}?" if alike else "."
+    raise InputError(f"{where} has no figure {name!r}{guess} igmu export --csv lists them.")
+
+
+def check(cards: Sequence[Scorecard], criteria: Sequence[Criterion]) -> list[Checked]:
+    """Every criterion on every card of an unlearned model; an original's own card is passed over.
+
+    Raises:
+        EmptyInputError: no criterion, or no card of an unlearned model.
+        InputError: a figure that a card does not have, or has no number for; every one is named.
+    """
+    if not criteria:
+        raise EmptyInputError("no criterion. Give some, such as --min forgetting=0.8 or --max asr=0.1.")
+    judged = [c for c in cards if c.model != c.original_model]
+    if not judged:
+        raise EmptyInputError("no scorecard of an unlearned model: there is nothing to check.")
+    found, wrong = [], []
+    for card in judged:
+        known = figures(card)
+        for criterion in criteria:
+            try:
+                name = full_name(card, criterion.name)
+            except InputError as error:
+                wrong.append(str(error))
+                continue
+            figure = known[name]
+            if figure.value is None:
+                why = f" ({figure.reason})" if figure.reason else ""
+                wrong.append(f"the card of {card.model} on {card.config} has no number for {name}{why}.")
+                continue
+            found.append(
+                Checked(card.model, card.config, name, criterion.least, criterion.bound, figure.value, bounds(figure),
+                        criterion.outcome(name, figure))
+            )  # fmt: skip
+    if wrong:
+        raise InputError("\n".join(dict.fromkeys(wrong)))
+    return found
+
+
+def overall(outcomes: Iterable[Outcome]) -> Outcome:
+    """Of several outcomes: not met if one is not, else undecided if one is, else met."""
+    seen = set(outcomes)
+    return next((o for o in (Outcome.NOT_MET, Outcome.UNDECIDED) if o in seen), Outcome.MET)

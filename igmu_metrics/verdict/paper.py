@@ -1,0 +1,234 @@
+"""What to report in a paper: a sentence for each model, a table with the original's row, and why these numbers.
+
+Conventions: raw rates count every image that could be judged, conditional ones those where the original drew the
+concept. The original's conditional rates follow from that definition and are printed as what the others are read
+against. Texts are LaTeX, and every name in them is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from igmu_data.errors import EmptyInputError
+from igmu_data.media import latex as escaped
+from igmu_metrics.coverage import covering
+from igmu_metrics.generations import ORIGINAL
+from igmu_metrics.scorecard import Figure, Scorecard
+from igmu_metrics.statistics.formatting import HasInterval, between, number, value_of
+from igmu_metrics.verdict import recompute
+from igmu_metrics.verdict.compare import require_comparable
+from igmu_metrics.verdict.export import HEADLINE, latex_cell, latex_comments, line, tabular
+
+_ACCURACY: Final = "concept_accuracy"
+_ATTACKS: Final = "attack_success_rate"
+# What of a signature a footnote has room for: who judged, on which rows, with which constants.
+_SIGNED: Final = (
+    *("igmu", "dataset", "dataset.rows", "rows", "generated", "k", "detector", "detector.revision"),
+    *("detector.threshold", "clip", "clip.revision", "features", "features.revision", "quality", "bootstrap"),
+)
+_KEPT: Final = ("preservation_near", "preservation_far")
+_PARTED: Final = r"\textbar\allowbreak{}"  # a signature has no spaces to break at
+
+
+def sentences(cards: Sequence[Scorecard]) -> list[str]:
+    """One sentence for each unlearned model and concept, ready to paste.
+
+    Raises:
+        EmptyInputError: no card of an unlearned model.
+    """
+    return [_sentence(card) for card in _judged(cards)]
+
+
+def _sentence(card: Scorecard) -> str:
+    gone = card.figure(_ACCURACY, "conditional_unlearning_accuracy")
+    raw = card.figure(_ACCURACY, "unlearning_accuracy")
+    back, plain = (card.figure(_ATTACKS, name) for name in ("conditional_asr_any@k", "asr_any@k"))
+    kept, score = card.figure(HEADLINE, "preservation"), card.figure(HEADLINE, HEADLINE)
+    target = escaped(card.target.partition("/")[2].replace("-", " ") or card.target)
+    told = []
+    if gone is not None and gone.value is not None:
+        n = f"{gone.n_generations} images of {gone.n_prompts} prompts"
+        beside = f" (raw: {_share(raw)})" if value_of(raw) is not None else ""
+        told.append(f"no longer shows {target} in {_share(gone)} of the {n} in which the original does{beside}")
+    if back is not None and back.value is not None:
+        beside = f" (raw: {_share(plain)})" if value_of(plain) is not None else ""
+        told.append(f"shows it again within {_k(card)} images for {_share(back)} of {back.n_prompts} attacked "
+                    f"prompts{beside}")  # fmt: skip
+    if value_of(kept) is not None:
+        told.append(f"keeps {_share(kept)} of what should stay")
+    if score is not None and score.value is not None:
+        told.append(f"has a forget score of {number(score.value)}{between(score, ' [{}, {}]')}")
+    if not told:
+        return f"{escaped(card.model)} on {escaped(card.config)}: nothing that could be reported was measured."
+    listed = told[0] if len(told) == 1 else f"{'; '.join(told[:-1])}; and {told[-1]}"
+    detector = escaped(str(_signature([card]).get("detector", "no detector")))
+    return f"{escaped(card.model)} {listed} (95\\,\\% intervals over prompts; detector {detector})."
+
+
+def table(cards: Sequence[Scorecard]) -> str:
+    """A LaTeX table (booktabs): for every concept the original, then the models; below it detector and signature.
+
+    Raises:
+        EmptyInputError: no card of an unlearned model.
+        IncomparableError: models of one concept that were not scored alike.
+    """
+    judged = _judged(cards)
+    by_config: dict[str, list[Scorecard]] = {}
+    for card in judged:
+        by_config.setdefault(card.config, []).append(card)
+    for own in by_config.values():
+        require_comparable(own)
+    several = len(by_config) > 1
+    ks = dict.fromkeys(map(_k, judged))
+    heads = [
+        line(
+            [
+                "",
+                "",
+                r"\multicolumn{2}{c}{concept gone $\uparrow$}",
+                rf"\multicolumn{{2}}{{c}}{{attack success, any of $k={', '.join(ks)}$ $\downarrow$}}",
+                r"\multicolumn{2}{c}{kept $\uparrow$}",
+                "",
+            ]
+        ),
+        r"\cmidrule(lr){3-4} \cmidrule(lr){5-6} \cmidrule(lr){7-8}",
+        line(["model", "$n$", "raw", "cond.", "raw", "cond.", "near", "far", r"forget score $\uparrow$"]),
+    ]
+    groups = []
+    for config, own in by_config.items():
+        itself = next((c for c in cards if c.config == config and c.model == c.original_model), None)
+        rows = [_original(own[0], itself), *map(_row, own)]
+        if several:
+            rows = [[f"{name} ({escaped(config)})", *rest] for name, *rest in rows]
+        groups.append(rows)
+    return "\n".join(
+        [
+            *latex_comments(judged),
+            r"\begin{table}",
+            r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
+            *tabular("lcccccccc", heads, groups),
+            r"\par\smallskip\begin{minipage}{\linewidth}\raggedright\scriptsize",
+            _footnote(judged),
+            r"\end{minipage}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def why(cards: Sequence[Scorecard]) -> list[str]:
+    """Why these numbers: a line for each reason."""
+    judged = _judged(cards)
+    signature = _signature(judged)
+    known = "detector.sensitivity" in signature
+    errors = (
+        "They were measured for this one, and the card has figures corrected for them."
+        if known
+        else "They are not known for this one: measure them on labelled images, or say so."
+    )
+    return [
+        "Conditional beside raw: what the original never draws cannot be forgotten, and counts as forgotten in raw.",
+        "The original's row: its raw rate is what a method gets for nothing. Its conditional rates follow from their "
+        "definition.",
+        "Attack success with k: it grows with the number of images that a prompt is given, and compares at one k only.",
+        "n and intervals: the prompt is the unit, so images of one prompt are not so many observations. Intervals that "
+        "overlap settle no ranking; igmu compare tests the differences.",
+        "What is kept beside what is gone: a model that draws nothing forgets everything.",
+        f"The detector: every rate has its errors. {errors}",
+        *covering(judged).splitlines(),
+    ]
+
+
+def _judged(cards: Sequence[Scorecard]) -> list[Scorecard]:
+    found = [c for c in cards if c.model != c.original_model]
+    if not found:
+        raise EmptyInputError("no scorecard of an unlearned model: there is nothing to report.")
+    return found
+
+
+def _row(card: Scorecard) -> list[str]:
+    gone = card.figure(_ACCURACY, "conditional_unlearning_accuracy")
+    return _cells(
+        card.model,
+        gone,
+        card.figure(_ACCURACY, "unlearning_accuracy"),
+        gone,
+        card.figure(_ATTACKS, "asr_any@k"),
+        card.figure(_ATTACKS, "conditional_asr_any@k"),
+        *(card.figure(HEADLINE, name) for name in _KEPT),
+        card.figure(HEADLINE, HEADLINE),
+    )
+
+
+def _original(card: Scorecard, itself: Scorecard | None) -> list[str]:
+    """The original's row, by a model's card, and by its own where there is one."""
+    swapped = card.generations.with_columns(present=card.generations["present" + ORIGINAL])
+    entries = {name: entry for name, entry in card.scores.items() if name == _ATTACKS}
+    back = recompute.figures(card.model_copy(update={"generations": swapped, "scores": entries})).get(_ATTACKS, {})
+    gone = card.figure(_ACCURACY, "original_conditional_unlearning_accuracy")
+    return _cells(
+        f"{card.original_model} (original)",
+        gone,
+        card.figure(_ACCURACY, "original_unlearning_accuracy"),
+        gone,
+        back.get("asr_any@k"),
+        back.get("conditional_asr_any@k"),
+        *(None if itself is None else itself.figure(HEADLINE, name) for name in (*_KEPT, HEADLINE)),
+    )
+
+
+def _cells(name: str, counted: Figure | None, *figures: HasInterval | None) -> list[str]:
+    """A row; n counts prompts, and images where they are more."""
+    n = "--" if counted is None else f"{counted.n_prompts} ({counted.n_generations})"
+    return [escaped(name), n, *map(latex_cell, figures)]
+
+
+def _footnote(cards: Sequence[Scorecard]) -> str:
+    """Detector, counts and signature."""
+    signature = _signature(cards)
+    detector = escaped(str(signature.get("detector", "none")))
+    known = [
+        f"{name} {number(float(value), '.3g')}"
+        for name in ("threshold", "sensitivity", "specificity")
+        if isinstance(value := signature.get(f"detector.{name}"), int | float)
+    ]
+    short = {k: signature[k] for k in _SIGNED if k in signature}
+    told = _PARTED.join(escaped(f"{k}:{v:g}" if isinstance(v, float) else f"{k}:{v}") for k, v in short.items())
+    joined = ", ".join(known)
+    hashes = ", ".join(card.content_sha256[:12] for card in cards)
+    return (
+        f"$n$: prompts (images) in which the original shows the concept; raw rates are over all of them. Brackets: "
+        f"95\\,\\% intervals over prompts. Detector {detector}{f' ({joined})' if known else ''}. "
+        f"Signature, in short: \\texttt{{{told}}}; in full on the scorecards {hashes}."
+    )
+
+
+def _signature(cards: Sequence[Scorecard]) -> Mapping[str, Any]:
+    """What all cards were scored with: the fields of every score in which they agree."""
+    found: dict[str, Any] = {}
+    for card in cards:
+        for name in (HEADLINE, _ATTACKS, _ACCURACY):
+            if (entry := card.scores.get(name)) is not None:
+                found |= {k: v for k, v in entry.signature.items() if k not in ("model", "metric", "v")}
+    unlike = {
+        k
+        for card in cards
+        for entry in card.scores.values()
+        for k, v in entry.signature.items()
+        if k in found and found[k] != v
+    }
+    return {k: v for k, v in sorted(found.items()) if k not in unlike}
+
+
+def _share(figure: HasInterval | None) -> str:
+    r"""`91\,\% [85, 95]`."""
+    value = value_of(figure)
+    if value is None:
+        return "--"
+    return f"{number(100 * value, '.0f')}\\,\\%{between(figure, ' [{}, {}]', '.0f', scale=100)}"
+
+
+def _k(card: Scorecard) -> str:
+    entry = card.scores.get(_ATTACKS) or card.scores.get(HEADLINE)
+    return str(entry.signature.get("k", "k")) if entry else "k"
