@@ -12,7 +12,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import StrEnum
 from functools import cache
 from inspect import Parameter
-from typing import Any, Self, get_type_hints
+from typing import Any, Final, Self, get_type_hints
 
 from igmu_data.errors import InputError, OutOfRangeError, nearest
 
@@ -65,6 +65,9 @@ class Option:
         return self.default is Parameter.empty
 
 
+_CALIBRATED: Final = ("threshold", "sensitivity", "specificity", "n_positives", "n_negatives")
+
+
 def _about(help: str, **more: Any) -> dict[str, Option]:
     return {"option": Option(help, **more)}
 
@@ -100,6 +103,12 @@ class Settings:
         default=None,
         metadata=_about(
             "Probability from which the concept counts as present, 0..1; default the detector's own threshold."
+        ),
+    )
+    calibration: str | None = field(
+        default=None,
+        metadata=_about(
+            "File of igmu calibrate with the detector's threshold and error rates; adds accuracies corrected for them."
         ),
     )
     sensitivity: float | None = field(
@@ -198,6 +207,9 @@ class Settings:
                 raise InputError(f"no {option.name} {value!r}; it is {_listed(option.choices, 'or')}.")
             if option.minimum is not None and value is not None and value < option.minimum:
                 raise OutOfRangeError(f"{option.name} is {value}; it is at least {option.minimum}.")
+        twice = [name for name in _CALIBRATED if getattr(self, name) is not None]
+        if self.calibration is not None and twice:
+            raise InputError(f"calibration and {twice[0]} are both given, and the calibration says it; give one.")
 
     @classmethod
     def from_keywords(cls, name: str, given: Mapping[str, Any], also: tuple[str, ...] = ()) -> Self:

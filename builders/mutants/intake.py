@@ -20,7 +20,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "sha256-not-compared",
         _EVALUATION,
-        '        _as_recorded(table, columns["sha256"])\n',
+        '        require_recorded(table, columns["sha256"])\n',
         "",
         _METADATA,
         "an image that was exchanged is scored as the one that was generated",
@@ -148,8 +148,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "black-is-judged",
         "igmu_metrics/networks/observe.py",
-        "mask=np.ma.getmaskarray(answers.values) | aside)",
-        "mask=np.ma.getmaskarray(answers.values))",
+        "mask=masked | aside)",
+        "mask=masked)",
         ("tests/test_identity.py::test_images_of_one_colour_are_counted_apart",),
         "a safety checker's black images count as forgotten",
     ),
@@ -196,8 +196,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "present-at-the-threshold",
         _EVALUATION,
-        'np.ma.filled(columns["probability"], 0.0) >= threshold',
-        'np.ma.filled(columns["probability"], 0.0) > threshold',
+        "np.ma.filled(probability, 0.0) >= threshold",
+        "np.ma.filled(probability, 0.0) > threshold",
         ("tests/test_evaluation.py",),
         "a probability at the threshold is absence",
     ),

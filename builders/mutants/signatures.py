@@ -178,7 +178,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     ),
     Mutation(
         "fingerprint-of-floats",
-        _CARD,
+        "igmu_data/strangers.py",
         "data = parsed(text, as_printed=True)",
         "data = parsed(text)",
         _VERIFY,

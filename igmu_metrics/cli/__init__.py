@@ -36,7 +36,18 @@ _ORDER: Final = (
         "families",
         "leaderboard",
     ),
-    *("verify", "sign", "check_table", "export", "merge", "train_detector", "import_head", "import_prompts", "build"),
+    *(
+        "verify",
+        "sign",
+        "check_table",
+        "export",
+        "merge",
+        "train_detector",
+        "calibrate",
+        "import_head",
+        "import_prompts",
+        "build",
+    ),
 )
 
 # What a write to stdout ends with where nobody takes it; an error about a file names the file.
