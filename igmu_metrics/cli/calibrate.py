@@ -98,13 +98,15 @@ def calibrate(
 def _summary(found: Calibration) -> Table:
     from rich.table import Table
 
+    from igmu_metrics.report.wording import counted
+
     title = f"{found.detector['detector']}: {found.concept} on {found.n_images} labelled images"
     table = Table("figure", "value", "95 % interval", "measured on", title=title, title_justify="left")
     for name in ("sensitivity", "specificity"):
         rate = getattr(found, name)
         low, high = rate.interval
         on = f"{rate.n_images} images" if rate.n_images == rate.n_prompts else (
-            f"{rate.n_images} images of {rate.n_prompts} prompts, worth {rate.trials:.4g}"
+            f"{rate.n_images} images of {counted(rate.n_prompts, 'prompt')}, worth {rate.trials:.4g}"
         )  # fmt: skip
         table.add_row(name, f"{rate.value:.3f}", f"[{low:.3f}, {high:.3f}]", on)
     for name, index in (("Youden's J", found.youden), ("ROC AUC", found.auroc)):

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from igmu_metrics.cli._common import say, with_settings, write_cards
+from igmu_metrics.cli._common import option, say, with_settings, write_cards
+from igmu_metrics.settings import options
 
 if TYPE_CHECKING:
     from igmu_metrics.evaluation import Evaluation
 
 ENGINES: Final = ("local", "ray")
 _TABLES: Final = "tables"
+_USUAL: Final = [options()["detector"].default]
 
 
 @with_settings
@@ -26,8 +28,15 @@ def score(
         list[Path],
         typer.Option(help="Folder of an unlearned model's images, or NAME=FOLDER; repeat for several models."),
     ],
+    detector: Annotated[
+        list[str], option("detector", f"{options()['detector'].help} Repeat it to see how far several agree.")
+    ] = _USUAL,
+    calibration: Annotated[
+        list[str] | None, option("calibration", f"{options()['calibration'].help} Repeat it, one a detector.")
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Scorecard file, or a folder for several models; default: only print.")
+        Path | None,
+        typer.Option(help="Scorecard file, or a folder for several models or detectors; default: only print."),
     ] = None,
     shard: Annotated[
         str | None,
@@ -46,28 +55,38 @@ def score(
     """Score unlearned models against the original on the same prompts and seeds."""
     from igmu_data.errors import InputError
     from igmu_data.files import owned
-    from igmu_metrics.evaluation import Evaluation, output_paths
+    from igmu_metrics.evaluation import output_paths
     from igmu_metrics.images.layouts import models
     from igmu_metrics.networks.loading import choice
     from igmu_metrics.networks.progress import bars
     from igmu_metrics.report import terminal as tables
     from igmu_metrics.scale import cluster
+    from igmu_metrics.verdict import agreement
 
-    evaluation = Evaluation(**settings)
+    evaluation, *also = agreement.panel(detector, calibration or [], settings)
+    if also and (shard is not None or engine != ENGINES[0]):
+        raise InputError("several detectors are compared in one process: give --shard and --engine ray one of them.")
+    if also and out is not None and out.suffix == ".json":
+        raise InputError(f"--out {out}: several detectors give cards of their own; give a folder.")
     if shard is not None:
         _score_shard(evaluation, original, unlearned, out, shard)
         return
-    places = output_paths(out, unlearned, evaluation.config)
-    paths = {model.name: path for model, path in zip(models(original, unlearned)[1:], places, strict=True)}
-    with owned(files=[path for path in places if path is not None]), bars() as advance:
+    homes = [out and out / name for name in agreement.folder_names(detector)] if also else [out]
+    each = [output_paths(home, unlearned, evaluation.config) for home in homes]
+    named = models(original, unlearned)[1:]
+    places = {model.name: iter(of_model) for model, of_model in zip(named, zip(*each, strict=True), strict=True)}
+    with owned(files=[path for home in each for path in home if path is not None]), bars() as advance:
         if choice("engine", engine, ENGINES) == "ray":
             if out is None or out.suffix == ".json":
                 raise InputError("--engine ray needs --out, a folder for scorecards and for the tables of the workers.")
             found = cluster.run(evaluation, original, unlearned, out / _TABLES, workers=workers, advance=advance)
         else:
-            found = evaluation.run(original, unlearned, advance)
-        cards = write_cards(found, lambda card: paths[card.model])
-    tables.show(*tables.scores(cards))
+            found = evaluation.run(original, unlearned, advance, also)
+        cards = write_cards(found, lambda card: next(places[card.model], None))
+    for k in range(len(homes)):
+        tables.show(*tables.scores(cards[k :: len(homes)]))
+    if also:
+        tables.show(*tables.agreement(cards))
 
 
 def _score_shard(

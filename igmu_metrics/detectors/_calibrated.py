@@ -37,6 +37,11 @@ class Rate(_Strict):
     n_prompts: int = Field(ge=1, description="of images whose prompt is not known: every different image")
     trials: float = Field(ge=1, description="independent images that these are worth")
 
+    @property
+    def whole(self) -> int:
+        """The trials as a whole number; rounding takes none away."""
+        return int(self.trials + 1e-6)
+
 
 class Index(_Strict):
     """A number with its 95 % interval."""
@@ -82,8 +87,8 @@ class Calibration(_Strict):
     def rates(self) -> dict[str, Any]:
         """What an instrument's description is told: rates, and on how many independent images they were measured."""
         found, passed = self.sensitivity, self.specificity
-        counts = (int(found.trials + 1e-6), int(passed.trials + 1e-6))  # rounding must take none away
-        return dict(zip(MEASURED, (found.value, passed.value, *counts), strict=True)) | {"calibration": self.revision}
+        rates = (found.value, passed.value, found.whole, passed.whole)
+        return dict(zip(MEASURED, rates, strict=True)) | {"calibration": self.revision}
 
     def apply(self, detector: Detector, target: str) -> None:
         """Give a detector the error rates.

@@ -104,7 +104,7 @@ def no_better_than_chance(signed: Mapping[str, Any]) -> str:
     value, (low, high) = youden(sens, spec, *((n_sens, n_spec) if counted else ()))  # type: ignore[arg-type]
     if low > 0:
         return ""
-    on = f"measured on {n_sens:g} images with the concept and {n_spec:g} without" if counted else "as given"
+    on = f"of images worth {n_sens:g} with the concept and {n_spec:g} without it" if counted else "as given"
     return (
         f"no verdict rests on {signed.get('detector', 'the detector')}: it may agree with people no more than chance "
         f"does, Youden's J {value:.2f}, 95 % interval {low:.2f} to {high:.2f} (sensitivity {sens:.2f}, specificity "

@@ -125,7 +125,7 @@ class Calibrating:
             threshold = youden_threshold(p[~held], shown[~held])
         right = (p >= threshold) == shown
         found, passed = (_rate(right[held & of], units[held & of]) for of in (shown, ~shown))
-        index = youden(found.value, passed.value, found.trials, passed.trials)
+        index = youden(found.value, passed.value, found.whole, passed.whole)
         left_out = {"unreadable": len(failures), "unclear to people": marked.n_unclear, "unclear to the detector":
                     int(ok.sum() - judged.sum())}  # fmt: skip
         return Calibration(
