@@ -87,6 +87,8 @@ def calibrate(
     )
     with bars() as advance:
         found = calibrating.run(out, advance)
+    for failure in found.failures:
+        sys.stderr.write(visible(f"left out: {failure}") + "\n")
     for warning in found.warnings:
         sys.stderr.write(visible(f"warning: {warning}") + "\n")
     tables.show(_summary(found))

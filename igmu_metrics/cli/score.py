@@ -84,6 +84,8 @@ def score(
             found = evaluation.run(original, unlearned, advance, also)
         cards = write_cards(found, lambda card: next(places[card.model], None))
     for k in range(len(homes)):
+        if also:
+            say(f"by {detector[k]}:")
         tables.show(*tables.scores(cards[k :: len(homes)]))
     if also:
         tables.show(*tables.agreement(cards))

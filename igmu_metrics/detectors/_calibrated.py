@@ -20,7 +20,7 @@ from igmu_metrics.contract import Setting
 from igmu_metrics.detectors._common import file_revision
 from igmu_metrics.networks.instruments import MEASURED, Detector, InstrumentInfo
 
-_SHORT: Final = 16  # digits of an image's hash
+SHORT: Final = 16  # digits of an image's hash
 _AGAIN: Final = "Run igmu calibrate again."
 
 
@@ -81,8 +81,9 @@ class Calibration(_Strict):
     youden: Index = Field(description="sensitivity + specificity - 1; 0 is chance")
     auroc: Index = Field(description="of the probabilities of all images, without the threshold; 0.5 is chance")
     warnings: tuple[str, ...]
-    images_sha256: tuple[str, ...] = Field(description=f"first {_SHORT} digits of each file's hash, sorted")
+    images_sha256: tuple[str, ...] = Field(description=f"first {SHORT} digits of each file's hash, sorted")
     revision: str = Field(default="", exclude=True, description="hash of the file")
+    failures: tuple[str, ...] = Field(default=(), exclude=True, description="why images could not be read")
 
     def rates(self) -> dict[str, Any]:
         """What an instrument's description is told: rates, and on how many independent images they were measured."""
@@ -122,7 +123,7 @@ class Calibration(_Strict):
         Raises:
             InputError: most of them: their error rates would be those of a detector that knew them.
         """
-        scored, known = [h[:_SHORT] for h in hashes if h], set(self.images_sha256)
+        scored, known = [h[:SHORT] for h in hashes if h], set(self.images_sha256)
         same = [h for h in scored if h in known]
         if 2 * len(same) > len(scored):
             raise InputError(
@@ -135,8 +136,8 @@ class Calibration(_Strict):
 
 def described(info: InstrumentInfo) -> dict[str, Setting]:
     """What a calibration holds for: a detector's signature without what a calibration says."""
-    bare = replace(info, threshold=None, calibration=None, **dict.fromkeys(MEASURED))
-    return bare.signature("detector")
+    said = {f"detector.{name}" for name in ("threshold", *MEASURED, "calibration")}
+    return {name: value for name, value in info.signature("detector").items() if name not in said}
 
 
 def read(path: Path) -> Calibration:

@@ -96,4 +96,4 @@ def _kappa(sums: FloatArray) -> FloatArray:
     agreed, one, other = shares[:, 0] + shares[:, 3], shares[:, 0] + shares[:, 1], shares[:, 0] + shares[:, 2]
     room = 1 - (one * other + (1 - one) * (1 - other))
     apart = room > 1e-12
-    return np.divide(agreed - (1 - room), room, out=np.full_like(room, np.nan), where=apart)
+    return np.asarray(np.divide(agreed - (1 - room), room, out=np.full_like(room, np.nan), where=apart))

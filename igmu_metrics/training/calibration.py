@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
@@ -23,7 +23,7 @@ from igmu_data.files import owned, require_writable
 from igmu_data.strangers import HASH, fingerprint
 from igmu_metrics import scorecard
 from igmu_metrics.contract import BoolArray, FloatArray, Interval
-from igmu_metrics.detectors._calibrated import Calibration, Index, Labelled, Rate, described
+from igmu_metrics.detectors._calibrated import SHORT, Calibration, Index, Labelled, Rate, described
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.networks.instruments import no_better_than_chance
 from igmu_metrics.networks.observe import observe
@@ -38,7 +38,6 @@ RULE: Final = (
 )
 GIVEN: Final = "given; no image was spent on finding it"
 _FEW: Final = 10
-_Texts = Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +95,7 @@ class Calibrating:
                     detector=tools.detector,
                     concepts=[item.id] * len(images),
                     on_error="skip" if self.on_error == "skip" else "raise",
+                    blank="keep" if self.evaluation.blank == "keep" else "apart",
                     batch_size=self.batch_size,
                     tick=lambda more: advance("labelled images", more, n),
                     store=tools.store,
@@ -104,30 +104,24 @@ class Calibrating:
             )
             info = tools.detector.info
         judged = ok & ~np.ma.getmaskarray(answers)
-        at = np.flatnonzero(judged)
+        at = np.flatnonzero(judged).tolist()
         p, shown = np.ma.getdata(answers)[at], marked.shown[at]
+        files = np.array([hashes[i] for i in at], dtype=np.str_)
         units = np.array([marked.prompts[i] or hashes[i] for i in at], dtype=np.str_)
         _require(shown, f"{marked.name}: ", 1 if self.threshold is not None else 2)
         warnings: list[str] = []
         if self.threshold is not None:
             threshold, held = self.threshold, np.ones(len(p), dtype=np.bool_)
         else:
-            held = _halves(units, shown)
-            if held is None:
-                own = np.array([hashes[i] for i in at], dtype=np.str_)
+            held, whole = _apart(units, files, shown, marked.name)
+            if not whole:
                 warnings.append("the prompts are too few to keep apart: images of one prompt are in both halves.")
-                held = _halves(own, shown)
-            if held is None:
-                raise EmptyInputError(
-                    f"{marked.name}: too few different images with or without the concept for two halves. Label more, "
-                    "or give the threshold: --threshold."
-                )
             threshold = youden_threshold(p[~held], shown[~held])
         right = (p >= threshold) == shown
         found, passed = (_rate(right[held & of], units[held & of]) for of in (shown, ~shown))
         index = youden(found.value, passed.value, found.whole, passed.whole)
-        left_out = {"unreadable": len(failures), "unclear to people": marked.n_unclear, "unclear to the detector":
-                    int(ok.sum() - judged.sum())}  # fmt: skip
+        unclear = int(ok.sum() - judged.sum())
+        left_out = {"unreadable": len(failures), "unclear": marked.n_unclear, "not judged by the detector": unclear}
         return Calibration(
             concept=item.id,
             detector=described(info),
@@ -149,8 +143,9 @@ class Calibrating:
             specificity=passed,
             youden=Index(value=index[0], interval=index[1]),
             auroc=area(p, shown, units),
-            warnings=(*failures, *warnings, *_warnings(shown, held, units, hashes_of=[hashes[i] for i in at])),
-            images_sha256=tuple(sorted({hashes[i][:16] for i in at})),
+            warnings=(*warnings, *_warnings(shown, held, files)),
+            images_sha256=tuple(sorted({sha[:SHORT] for sha in files.tolist()})),
+            failures=tuple(failures),
         )
 
 
@@ -190,18 +185,21 @@ def area(p: FloatArray, shown: BoolArray, units: Any) -> Index:
     return Index(value=value, interval=interval)
 
 
-def _halves(units: Any, shown: BoolArray) -> BoolArray | None:
-    """(n,) True for the half to measure on; None where one half would lack a class.
-
-    Units with the concept are dealt out in turn, then those without, in an order that follows from their names.
-    """
-    held = np.zeros(len(shown), dtype=np.bool_)
-    positive = set(units[shown].tolist())
-    for group in (positive, set(units.tolist()) - positive):
-        order = sorted(group, key=lambda unit: hashlib.sha256(f"{unit}".encode()).digest())
-        held |= np.isin(units, order[::2])
-    both = all((shown[of].any() and not shown[of].all()) for of in (held, ~held))
-    return held if both else None
+def _apart(units: Any, files: Any, shown: BoolArray, where: str) -> tuple[BoolArray, bool]:
+    """(n,) True for the half to measure on, and whether prompts are whole; where they cannot be, equal files are."""
+    for of, whole in ((units, True), (files, False)):
+        held = np.zeros(len(shown), dtype=np.bool_)
+        positive = set(of[shown].tolist())
+        # Dealt out in turn, those with the concept and those without, in an order that follows from their names.
+        for group in (positive, set(of.tolist()) - positive):
+            order = sorted(group, key=lambda unit: hashlib.sha256(f"{unit}".encode()).digest())
+            held |= np.isin(of, order[::2])
+        if all(shown[half].any() and not shown[half].all() for half in (held, ~held)):
+            return held, whole
+    raise EmptyInputError(
+        f"{where}: too few different images with or without the concept for two halves. Label more, or give the "
+        "threshold: --threshold."
+    )
 
 
 def _rate(right: BoolArray, units: Any) -> Rate:
@@ -220,16 +218,14 @@ def _require(shown: BoolArray, where: str, least: int) -> None:
             )
 
 
-def _warnings(shown: BoolArray, held: BoolArray, units: Any, hashes_of: _Texts) -> Iterator[str]:
+def _warnings(shown: BoolArray, held: BoolArray, files: Any) -> Iterator[str]:
     """What a user should know before trusting the file."""
     for what, of in (("with", shown), ("without", ~shown)):
         if (n := int((held & of).sum())) < _FEW:
             yield f"the error rates rest on {n} images {what} the concept: look at the intervals."
         if not held.all() and (n := int((~held & of).sum())) < _FEW:
             yield f"the threshold rests on {n} images {what} the concept."
-    if torn := len({h for h, s in zip(hashes_of, shown, strict=True) if s} & {
-        h for h, s in zip(hashes_of, shown, strict=True) if not s
-    }):  # fmt: skip
+    if torn := len(set(files[shown].tolist()) & set(files[~shown].tolist())):
         yield f"{torn} images are there both with and without the concept: check the labels."
 
 

@@ -184,17 +184,18 @@ def looked_at(
         images: list[Any] = []
         places: list[int] = []
         for i in at:
-            image = marked.images[i]
-            if not isinstance(image, Path):
+            one = marked.images[i]
+            if isinstance(one, Path):
+                images.append(one)
+            else:
                 try:
-                    record, image = image["record"], decoded(image["record"], image["name"])
+                    images.append(decoded(one["record"], one["name"]))
                 except ImageError as error:
                     if not skip:
                         raise
                     failures.append(str(error))
                     continue
-                hashes[i] = hashlib.sha256(record["bytes"]).hexdigest()
-            images.append(image)
+                hashes[i] = hashlib.sha256(one["record"]["bytes"]).hexdigest()
             places.append(i)
         if not images:
             continue
