@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -319,7 +320,7 @@ class TestByChance:
 def shown(*tables: object) -> str:
     from rich.console import Console
 
-    console = Console(width=300, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=300, record=True, file=io.StringIO())
     for table in tables:
         console.print(table)
     return console.export_text()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from igmu_metrics.report.figures.matrix import Matrix, Shaded
-from igmu_metrics.report.wording import counted, sentence
+from igmu_metrics.report.wording import counted
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics.formatting import HasInterval, between, formatted
 from igmu_metrics.verdict.agreement import FIGURES, Agreement, agreements, by_detector, verdicts
@@ -58,9 +58,9 @@ def agreement(cards: Sequence[Scorecard]) -> Judges | None:
 def _said(a: Agreement) -> str:
     share = formatted(a.share, interval=" ({}–{})")
     judged = f"{counted(a.share.n_generations, 'picture')} of {counted(a.share.n_prompts, 'prompt')}"
-    return sentence(
+    return (
         f"{a.first} and {a.second} say the same of {share} of {judged}; {a.first} alone sees it in {a.only_first}, "
-        f"{a.second} alone in {a.only_second}"
+        f"{a.second} alone in {a.only_second}."
     )
 
 
