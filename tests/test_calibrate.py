@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Sequence
@@ -35,6 +36,7 @@ from igmu_metrics.scorecard import Scorecard, write
 from igmu_metrics.statistics import kappa, rogan_gladen, wilson, youden
 from igmu_metrics.training import calibration as calibrating
 from igmu_metrics.training.calibration import Calibrating, area, chance
+from igmu_metrics.training.fitting import youden_threshold
 from igmu_metrics.verdict import export
 from igmu_metrics.verdict.compare import compared
 from igmu_metrics.verdict.pareto import front
@@ -146,6 +148,12 @@ def test_half_finds_the_threshold_and_the_other_is_measured(tmp_path: Path) -> N
     again = calibrated(tmp_path / "judged.csv", tmp_path / "d.json")
     assert again == found  # no random state
     assert (tmp_path / "c.json").read_bytes() == (tmp_path / "d.json").read_bytes()
+    shown, p = np.array([label == "yes" for _, label in shades]), np.array([s / 255 for s, _ in shades])
+    files = np.array([hashlib.sha256((tmp_path / f"{i:03}.png").read_bytes()).hexdigest() for i in range(80)])
+    held, _ = calibrating._apart(files, files, shown, "x")
+    assert found.threshold == youden_threshold(p[~held], shown[~held])
+    assert found.sensitivity.value == pytest.approx((p[held & shown] >= found.threshold).mean())
+    assert found.specificity.value == pytest.approx((p[held & ~shown] < found.threshold).mean())
     # On all images and at this threshold, by hand: the halves add up to that.
     whole = calibrated(tmp_path / "judged.csv", tmp_path / "e.json", threshold=found.threshold)
     hits = sum(s / 255 >= found.threshold for s, label in shades if label == "yes")
@@ -384,6 +392,19 @@ def test_real_images_are_few_and_their_intervals_wide(tmp_path: Path) -> None:
     low, high = found.sensitivity.interval
     assert (low, high) == pytest.approx((0.2065, 1.0), abs=1e-4)  # one prompt is no evidence about prompts
     assert "no verdict rests on labels:labels.csv" in chance(found)
+    # Calibrated on four models, it corrects what it says of the others; one prompt leaves nearly everything open.
+    header, *lines = (CHURCH / "labels.csv").read_text().splitlines()
+    apart = [f"{CHURCH}/{line}" for line in lines if line.partition("/")[0] not in ("original", "esd")]
+    (tmp_path / "four.csv").write_text("\n".join([header, *apart]) + "\n")
+    detector = f"labels:{CHURCH / 'labels.csv'}"
+    calibrated(tmp_path / "four.csv", tmp_path / "four.json", detector, threshold=0.5)
+    judge = Evaluation("object.church", layout="igmu", detector=detector, calibration=str(tmp_path / "four.json"))
+    (card,) = judge.run(CHURCH / "original", [CHURCH / "esd"])
+    corrected = card.figure("concept_accuracy", "corrected_unlearning_accuracy")
+    assert corrected is not None
+    assert corrected.interval == (0.0, 1.0)
+    assert "no verdict rests on labels:labels.csv" in card.unfounded
+    assert not [note for note in card.notes if "calibrated on" in note]
 
 
 @pytest.mark.slow  # renders 2,400 images

@@ -279,4 +279,20 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         _VERIFY,
         "shares that no count gives pass check-table",
     ),
+    Mutation(
+        "verdict-of-chance",
+        "igmu_metrics/networks/instruments.py",
+        "    if low > 0:\n",
+        "    if value > 0:\n",
+        ("tests/test_calibrate.py",),
+        "a detector that may be tossing a coin gives verdicts",
+    ),
+    Mutation(
+        "rank-by-chance",
+        "igmu_metrics/report/view.py",
+        "is not None and not card.unfounded",
+        "is not None",
+        ("tests/test_calibrate.py",),
+        "models are ranked by a detector that may be tossing a coin",
+    ),
 )

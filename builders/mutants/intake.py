@@ -353,4 +353,28 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         _SHARDS,
         "merged cards are not the bytes of one run",
     ),
+    Mutation(
+        "calibrated-on-what-is-scored",
+        "igmu_metrics/detectors/_calibrated.py",
+        "if 2 * len(same) > len(scored):",
+        "if len(same) > len(scored):",
+        ("tests/test_calibrate.py::test_images_of_the_calibration_are_refused_or_said",),
+        "a detector is corrected by error rates that know the images",
+    ),
+    Mutation(
+        "threshold-on-what-is-measured",
+        "igmu_metrics/training/calibration.py",
+        "youden_threshold(p[~held], shown[~held])",
+        "youden_threshold(p, shown)",
+        ("tests/test_calibrate.py::test_half_finds_the_threshold_and_the_other_is_measured",),
+        "error rates flatter the detector that they are of",
+    ),
+    Mutation(
+        "others-answers-are-the-firsts",
+        "igmu_metrics/networks/observe.py",
+        'return f"{column}@{k}" if k else column',
+        "return column",
+        ("tests/test_judges.py",),
+        "every detector says what the last one says",
+    ),
 )

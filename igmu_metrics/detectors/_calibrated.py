@@ -20,6 +20,7 @@ from igmu_metrics.contract import Setting
 from igmu_metrics.detectors._common import file_revision
 from igmu_metrics.networks.instruments import MEASURED, Detector, InstrumentInfo
 
+_MOST: Final = 10**9  # images
 SHORT: Final = 16  # digits of an image's hash
 _AGAIN: Final = "Run igmu calibrate again."
 
@@ -33,9 +34,9 @@ class Rate(_Strict):
 
     value: float = Field(ge=0, le=1)
     interval: tuple[float, float]
-    n_images: int = Field(ge=1)
-    n_prompts: int = Field(ge=1, description="of images whose prompt is not known: every different image")
-    trials: float = Field(ge=1, description="independent images that these are worth")
+    n_images: int = Field(ge=1, le=_MOST)
+    n_prompts: int = Field(ge=1, le=_MOST, description="of images whose prompt is not known: every different image")
+    trials: float = Field(ge=1, le=_MOST, description="independent images that these are worth")
 
     @property
     def whole(self) -> int:
