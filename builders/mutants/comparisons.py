@@ -170,8 +170,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "ranked-without-a-forget-score",
         "igmu_metrics/report/view.py",
-        "    return value_of(card.figure(*RANKED_BY)) is not None\n",
-        "    return bool(card.scores)\n",
+        "value_of(card.figure(*RANKED_BY)) is not None and",
+        "bool(card.scores) and",
         ("tests/test_report.py::test_without_a_forget_score_nothing_is_ranked",),
         "models without a forget score get ranks by nothing",
     ),

@@ -224,7 +224,9 @@ def calibrated(base: Path) -> None:
     prepare(base)
     shutil.copytree(base / "drawn", base / "other")
     for path in (base / "other").rglob("*.png"):
-        Image.new("RGB", (9, 9), (int(path.stem), 3, len(path.parent.name))).save(path)
+        image = Image.new("RGB", (9, 9), (int(path.stem), 3, len(path.parent.name)))
+        image.putpixel((0, 0), (255, 255, 255))
+        image.save(path)
     (base / "other" / "labels.csv").write_bytes((base / "drawn" / "labels.csv").read_bytes())
     how = ("--detector", f"labels:{base / 'other' / 'labels.csv'}", "--concept", "object/church", "--threshold", "0.5")
     command("calibrate", "--data", base / "other", *how, "--out", base / "calibration.json")
