@@ -32,7 +32,8 @@ from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.report import leaderboard, page, terminal
 from igmu_metrics.report.folders import sections
 from igmu_metrics.report.verdict import QUESTIONS
-from igmu_metrics.scorecard import Scorecard, write
+from igmu_metrics.report.view import ranked
+from igmu_metrics.scorecard import Figure, Scorecard, write
 from igmu_metrics.statistics import kappa, rogan_gladen, wilson, youden
 from igmu_metrics.training import calibration as calibrating
 from igmu_metrics.training.calibration import Calibrating, area, chance
@@ -138,7 +139,7 @@ def test_the_areas_interval_holds_the_truth() -> None:
 
 
 def test_half_finds_the_threshold_and_the_other_is_measured(tmp_path: Path) -> None:
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(4)
     shades = [(int(s), "yes" if s + rng.normal(0, 40) > 128 else "no") for s in rng.integers(0, 256, 80)]
     found = calibrated(images(tmp_path, shades), tmp_path / "c.json")
     n = {"yes": found.sensitivity.n_images, "no": found.specificity.n_images}
@@ -151,7 +152,7 @@ def test_half_finds_the_threshold_and_the_other_is_measured(tmp_path: Path) -> N
     shown, p = np.array([label == "yes" for _, label in shades]), np.array([s / 255 for s, _ in shades])
     files = np.array([hashlib.sha256((tmp_path / f"{i:03}.png").read_bytes()).hexdigest() for i in range(80)])
     held, _ = calibrating._apart(files, files, shown, "x")
-    assert found.threshold == youden_threshold(p[~held], shown[~held])
+    assert found.threshold == youden_threshold(p[~held], shown[~held]) != youden_threshold(p, shown)
     assert found.sensitivity.value == pytest.approx((p[held & shown] >= found.threshold).mean())
     assert found.specificity.value == pytest.approx((p[held & ~shown] < found.threshold).mean())
     # On all images and at this threshold, by hand: the halves add up to that.
@@ -295,6 +296,15 @@ class TestByChance:
         assert "Not ranked: esd and fmn. No verdict rests on coin" in text
         for word in ("mostly", "hardly", "undecided", "not settled"):
             assert f">{word}</em>" not in text
+
+    def test_no_rank_though_there_is_a_score(self, cards: list[Scorecard]) -> None:
+        entry = cards[0].scores["forget_score"]
+        score = Figure(value=0.5, interval=(0.4, 0.6), n_prompts=9, n_generations=9)
+        made = entry.model_copy(update={"figures": {**entry.figures, "forget_score": score}})
+        untold = {name: value for name, value in entry.signature.items() if name != "detector.sensitivity"}
+        for signature, is_ranked in ((entry.signature, False), (untold, True)):
+            signed = made.model_copy(update={"signature": signature})
+            assert ranked(cards[0].model_copy(update={"scores": {"forget_score": signed}})) is is_ranked
 
     def test_no_board_and_no_hub(self, cards: list[Scorecard]) -> None:
         assert "Not ranked: esd and fmn. No verdict rests on coin" in leaderboard.render(cards)
