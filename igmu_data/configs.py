@@ -55,7 +55,8 @@ def sandbox_configs() -> Mapping[str, tuple[str, ...]]:
 
 
 def config_target(config: str) -> str | None:
-    """The concept to forget that a config is about; None for one that gathers (a family stays one even if alone).
+    """The concept to forget that a config is about; None for one that gathers (a family stays one even if alone), and
+    for `general`.
 
     Raises:
         UnknownConfigError: with the nearest configs.
@@ -63,6 +64,8 @@ def config_target(config: str) -> str | None:
     >>> config_target("object.church"), config_target("sandbox.church"), config_target("sandbox")
     ('object/church', 'object/church', None)
     """
+    if config == GENERAL:
+        return None
     member = config_concepts(config)[0]
     return member if config in (member.replace("/", "."), f"{SANDBOX}.{member.partition('/')[2]}") else None
 
@@ -76,8 +79,8 @@ def config_concepts(config: str) -> tuple[str, ...]:
     """
     if config == GENERAL:
         raise InputError(
-            f"config {GENERAL!r} is about no concept: its prompts have questions instead. Read them with "
-            f"igmu_data.load.load_bench({GENERAL!r})."
+            f"config {GENERAL!r} is about no concept: its prompts have questions instead. Generate and score them with "
+            f"--config {GENERAL}; igmu_data.load.load_bench({GENERAL!r}) reads them."
         )
     if config in sandbox_configs():
         return sandbox_configs()[config]

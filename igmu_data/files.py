@@ -20,7 +20,9 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Final
 
 from igmu_data.errors import BusyError, ChecksumError, CorpusError, InputError, MetadataError, OutputError
@@ -174,10 +176,15 @@ def require_writable(folder: Path) -> None:
         OutputError: what exists of it is not a folder, or not a writable one.
     """
     nearest = folder
-    while not nearest.exists():
-        nearest = nearest.parent
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise OutputError(f"cannot write to {nearest}: not a writable folder. Choose another --out.")
+    try:
+        while not nearest.exists():
+            nearest = nearest.parent
+        if nearest.is_dir():
+            with TemporaryFile(dir=nearest):  # permissions alone say nothing of root, or of what is mounted there
+                return
+    except OSError as error:
+        raise OutputError(f"cannot write to {folder}: {error.strerror}. Choose another --out.") from error
+    raise OutputError(f"cannot write to {nearest}: not a writable folder. Choose another --out.")
 
 
 @contextmanager
@@ -197,6 +204,7 @@ def owned(folder: Path | None = None, *, files: Iterable[Path] = ()) -> Iterator
     with ExitStack() as held:
         for path, place in locks.items():
             try:
+                held.push(partial(_unmake, [at for at in (path.parent, *path.parent.parents) if not at.exists()]))
                 path.parent.mkdir(parents=True, exist_ok=True)
                 held.callback(_let_go, path, _taken(path, place))
             except BusyError:
@@ -229,6 +237,13 @@ def _taken(path: Path, place: Path) -> int:
         os.close(handle)
         time.sleep(_MOMENT / _TRIES)  # its owner has not written its name yet, or has just let go
     raise BusyError(place, {}, path)
+
+
+def _unmake(folders: Iterable[Path], kind: type[BaseException] | None, *_: object) -> None:
+    """After an error, take away the folders that were made for what then did not come, innermost first."""
+    with suppress(OSError):  # something came
+        for folder in folders if kind is not None else ():
+            folder.rmdir()
 
 
 def _is_at(handle: int, path: Path) -> bool:

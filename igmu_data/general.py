@@ -22,7 +22,7 @@ from igmu_data.errors import CorpusError
 from igmu_data.lengths import tokens_at_most
 from igmu_data.rows.choose import seeds
 from igmu_data.rows.rounds import with_rounds
-from igmu_data.schema import FIRST, ROUNDS, SEEDS_PER_ROW, Register, RowId, Seed, Slug, Text
+from igmu_data.schema import FIRST, ROUNDS, SEEDS_PER_ROW, Register, Row, RowId, Seed, Slug, Text
 from igmu_data.spelling import same_prompt
 from igmu_data.validate import Problem
 
@@ -127,6 +127,30 @@ def _theme(name: str, text: str) -> Iterator[GeneralRow]:
             yield GeneralRow(id=general_id(fields), **fields)
         except (KeyError, TypeError, ValueError, ValidationError) as error:
             raise CorpusError(f"{where}: prompt {n}: {error}") from error
+
+
+def as_row(row: GeneralRow) -> Row:
+    """The prompt where rows of the benchmark are asked for: one whose image must stay, and that asks for no concept."""
+    same = {
+        name: getattr(row, name) for name in ("prompt", "id", "register", "round", "n_tokens_clip", "seeds", "since")
+    }
+    return Row.model_construct(
+        **same,
+        concept=GENERAL,
+        split="retain",
+        probe=GENERAL,
+        attack_family=None,
+        language="en",
+        stripped_prompt=row.prompt,
+        own_concept=None,
+        own_name=None,
+        domain=GENERAL,
+        family=row.theme,
+        scope="subject",
+        attack_source_id=None,
+        name_kept=False,
+        source="texts written for igmu",
+    )
 
 
 def general_id(fields: dict[str, Any]) -> str:

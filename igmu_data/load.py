@@ -267,7 +267,7 @@ def bench_rows(
     """The rows of a config by id, without pictures; a local folder's files are read as they are.
 
     Args:
-        config: as for `load_bench`.
+        config: as for `load_bench`; general prompts become rows that must stay (`general.as_row`).
         bench: dataset repository or folder; by default the package makes the rows.
         revision: commit or tag of the Hub repository.
 
@@ -277,6 +277,8 @@ def bench_rows(
         ChecksumError: a file that is not the one in the folder's manifest.
         HubError: the Hub cannot be reached, or does not have it.
     """
+    if config == GENERAL:
+        return {i: general.as_row(row) for i, row in general_prompts(bench=bench, revision=revision).items()}
     if is_made(config, bench, revision):
         return _made(config)
     place, local = _place(config, bench, revision)
@@ -294,6 +296,24 @@ def bench_rows(
     if not rows:
         raise EmptyInputError(f"config {config!r} has no rows in {place}.")
     return rows if any(row.round > 1 for row in rows.values()) else _in_rounds(rows.values())
+
+
+def general_prompts(
+    *, bench: str | os.PathLike[str] | None = None, revision: str | None = None
+) -> dict[str, general.GeneralRow]:
+    """The general prompts by id, with their questions; arguments and errors as of `bench_rows`."""
+    if is_made(GENERAL, bench, revision):
+        return {row.id: row for row in _general()}
+    place, _ = _place(GENERAL, bench, revision)
+    try:
+        records: Any = load_bench(GENERAL, general.SPLIT, bench=bench, revision=revision)
+        rows = [general.GeneralRow(**record) for record in records]
+    except ValidationError as error:
+        raise CorpusError(
+            f"{place}: {error.errors()[0]['msg']} in config {GENERAL!r}. Give another --bench."
+        ) from error
+    general.require_valid(rows)
+    return {row.id: row for row in rows}
 
 
 def _in_rounds(rows: Iterable[Row]) -> dict[str, Row]:

@@ -31,7 +31,9 @@ RESAMPLES: Final = 2000
 Setting = str | int | float | bool
 _MAX: Final = 1e308  # of a number in a scorecard
 _MAX_WHOLE: Final = 2**63
-PARTS: Final = (*SPLITS, *ASIDE)
+CROSS: Final = "cross-domain"
+"""Probe of an entry that judges in another domain an image that has one already: what looks at images leaves it."""
+PARTS: Final = (*SPLITS, *ASIDE, CROSS)
 """What generations are told apart by: the splits, and each probe that is counted by itself, in whatever split it is."""
 WHOLE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({"": SPLITS})
 """The parts of a metric that is scored once, on everything but the probes that are counted by themselves."""

@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from igmu_data.configs import config_concepts, config_target
+from igmu_data.configs import GENERAL, config_concepts, config_target
 from igmu_data.errors import InputError, PluginError
-from igmu_data.files import file_name, require_nameable, require_writable
-from igmu_data.load import bench_rows, digest
+from igmu_data.files import require_nameable
+from igmu_data.load import bench_rows, digest, general_prompts
 from igmu_data.load import signed as corpus_signed
 from igmu_data.schema import ASIDE, Row
 from igmu_data.stripping import strip_concept, strip_reference
@@ -30,11 +30,14 @@ from igmu_metrics.detectors._calibrated import Calibration
 from igmu_metrics.detectors._calibrated import read as read_calibration
 from igmu_metrics.distances.gaussian import unit_rows
 from igmu_metrics.generations import FAILED, ORIGINAL, Generations
+from igmu_metrics.images import benchmarks
 from igmu_metrics.images.layouts import Model, find, models
 from igmu_metrics.images.notes import generated, images_differ, notes, require_alike, require_recorded
+from igmu_metrics.metrics._rewards import rewarded
 from igmu_metrics.metrics.clip_alignment import cosine
 from igmu_metrics.networks.instruments import MEASURED, Backbone, Detector, InstrumentInfo, no_better_than_chance
 from igmu_metrics.networks.observe import judged, observe, of_judge
+from igmu_metrics.networks.questions import answered, unasked
 from igmu_metrics.networks.store import Store, open_store
 from igmu_metrics.networks.texts import cut, embedded
 from igmu_metrics.settings import Settings, options, unrecorded
@@ -43,9 +46,12 @@ from igmu_metrics.settings import Settings, options, unrecorded
 _BEHIND: Final = {
     "probability": "detector",
     "present": "detector",
+    "answered": "detector",
     "alignment": "clip",
     "stripped_alignment": "clip",
     "clip_features": "clip",
+    "reward": "align",
+    "align_features": "align",
     "features": "features",
     "lpips": "lpips",
 }
@@ -63,6 +69,7 @@ class Instruments:
         clip: image and text features, for alignment and CSDR.
         features: image features for distribution distances.
         lpips: distances of pairs.
+        align: image and text features with a scale (and bias) of its own, for scores beside the forget score.
         strip: what CSDR compares with: `corpus`, the row's stripped prompt, or `reference`, the IGMU reference's glued
             copies, for comparing with published numbers only.
         store: keeps what was seen, by content; None not to keep it.
@@ -75,6 +82,7 @@ class Instruments:
     clip: Backbone | None = None
     features: Backbone | None = None
     lpips: Backbone | None = None
+    align: Backbone | None = None
     strip: str = "corpus"
     store: Store | None = None
     calibration: Calibration | None = None
@@ -87,7 +95,7 @@ class Instruments:
 
     def __iter__(self) -> Iterator[tuple[str, InstrumentInfo]]:
         """Role and description of every instrument that there is."""
-        for role in ("detector", "clip", "features", "lpips"):
+        for role in ("detector", "clip", "features", "lpips", "align"):
             if (one := getattr(self, role)) is not None:
                 yield role, one.info
 
@@ -133,6 +141,10 @@ class Evaluation(Settings):
         """
         if self.prompt is not None and self.layout != "flat":
             raise InputError(f"a prompt is given for layout {self.layout!r}; only 'flat' has one prompt for all.")
+        if self.layout != benchmarks.UNLEARNCANVAS and (self.include_none or not self.include_target_styled):
+            raise InputError(
+                f"include_none and include_target_styled are of layout 'unlearncanvas', not {self.layout!r}."
+            )
         target, rows = self.target(), self.rows()
         named = models(original, unlearned)
         for model in named:
@@ -143,16 +155,18 @@ class Evaluation(Settings):
         return [first, *others]
 
     def _found(self, folder: Path, rows: Mapping[str, Row], target: str) -> Generations:
-        table = asked(find(folder, self.layout, rows, prompt=self.prompt), target)
+        listed = find(folder, self.layout, rows, prompt=self.prompt)
+        switches = {"include_none": self.include_none, "include_target_styled": self.include_target_styled}
+        table = asked(benchmarks.of_target(listed, self.layout, target, **switches), target)
         return table if self.only is None else table.where([key in self.only for key in table.keys])
 
     def target(self) -> str:
-        """The one concept of the config.
+        """The one concept of the config; of general prompts, which are about none, the config's name.
 
         Raises:
             InputError: a config of more than one.
         """
-        target = config_target(self.config)
+        target = GENERAL if self.config == GENERAL else config_target(self.config)
         if target is None:
             members = config_concepts(self.config)
             first = concept(members[0])
@@ -192,15 +206,19 @@ class Evaluation(Settings):
         registry.module("detectors", name)  # a wrong name should not wait for a model to load
         how: dict[str, Any] = {"device": self.device, "precision": self.precision, "store": store}
         clip: Backbone | None = None
-        if name == "clip" or self.clip:
-            spec = f"clip:{self.clip or argument}".removesuffix(":")
+        asked, align = self.aligning()
+        if name == "clip" or asked:
+            spec = f"clip:{asked or argument}".removesuffix(":")
             # The reference's glued copies overflow the text encoder, and it cuts them as torchmetrics does.
             cut: dict[str, Any] = {"truncation": "cut"} if self.strip == "reference" else {}
             clip = registry.backbone(spec, **how, **cut)
         features = registry.backbone(self.features, **how) if self.features else clip
         lpips = registry.backbone(f"lpips:{self.lpips}", **how) if self.lpips else None
+        reward = registry.backbone(align, **how) if align else None
+        if reward is not None and not hasattr(reward, "logit_scale"):
+            raise InputError(f"align {align!r} gives no score of image and prompt; give pickscore or siglip:MODEL.")
         detector, calibration = self._judge(target, clip, how)
-        return Instruments(target, detector, clip, features, lpips, self.strip, store, calibration)
+        return Instruments(target, detector, clip, features, lpips, reward, self.strip, store, calibration)
 
     def judging(self, tools: Instruments) -> Instruments:
         """The instruments of another evaluation with the detector of this one."""
@@ -214,10 +232,11 @@ class Evaluation(Settings):
         known = None if self.calibration is None else read_calibration(Path(self.calibration))
         threshold = self.threshold if known is None else known.threshold
         wanted: dict[str, Any] = {"threshold": threshold, **how}
-        if name == "clip" and self.clip in (None, argument):
+        if name == "clip" and self.aligning()[0] in (None, argument):
             wanted["backbone"] = clip
-        if name == "clip":  # whatever else is in the folder of the user's own concepts: it would stand in the signature
-            wanted["own"] = ",".join(own_of(config_concepts(self.config)))
+        if registry.takes("detectors", name, "own"):  # no others of the user's concepts: they would be signed, too
+            members = () if self.config == GENERAL else config_concepts(self.config)
+            wanted["own"] = ",".join(own_of(members))
         detector: Detector = registry.detector(self.detector, **wanted)
         if known is not None:
             known.apply(detector, target)
@@ -243,7 +262,7 @@ class Evaluation(Settings):
             there = dict(zip(original.keys, original["path"], strict=True))
             failed = {key for key, ok in zip(original.keys, original.ok, strict=True) if not ok}
             partners = [None if key in failed else there.get(key) for key in table.keys]
-        backbones = {"clip_features": tools.clip, "features": tools.features}
+        backbones = {"clip_features": tools.clip, "features": tools.features, "align_features": tools.align}
         columns = observe(
             table["path"].tolist(),
             detector=tools.detector,
@@ -259,6 +278,15 @@ class Evaluation(Settings):
             store=tools.store,
         )
         require_recorded(table, columns["sha256"])
+        if self.config == GENERAL and not unasked(tools.detector):
+            columns["answered"] = answered(
+                table.with_columns(status=columns["status"]),
+                general_prompts(bench=self.bench, revision=self.revision),
+                tools.detector,
+                on_error="skip" if self.on_error == "skip" else "raise",
+                tick=lambda n, total: advance(f"{what}, questions", n, total),
+                store=tools.store,
+            )
         for k, one in enumerate(tools.judges):
             threshold, probability = one.detector.info.threshold, columns[of_judge("probability", k)]
             if threshold is None:
@@ -311,7 +339,11 @@ class Evaluation(Settings):
             target=tools.target,
             failures=failures,
             options=given,
-            notes=[*notes(table), *_of_detector(table, tools)],
+            notes=[
+                *notes(table),
+                *_of_detector(table, tools),
+                *(unasked(tools.detector) if self.config == GENERAL else []),
+            ],
             rows=rows,
         )
 
@@ -327,7 +359,12 @@ def _of_detector(table: Generations, tools: Instruments) -> Iterator[str]:
 
 
 def asked(table: Generations, target: str) -> Generations:
-    """The table with the concept that each generation is judged for; a retain row that names none is not judged."""
+    """The table with the concept that each generation is judged for; a retain row that names none is not judged.
+
+    General prompts have none, and no attacks, so that no forget score is made of them.
+    """
+    if target == GENERAL:
+        return table.without("attack_family", "attack_source_id")
     nothing = np.full(len(table), "")  # layouts that know no rows know no probes and families
     known = {name: table.columns.get(name, nothing) for name in ("probe", "own_concept", "attack_family")}
     item = concept(target)
@@ -355,7 +392,7 @@ def both(
     for who, name in (("unlearned", "status"), ("original", "status" + ORIGINAL)):
         failed = [s for s in table[name].tolist() if s.startswith(FAILED)]
         reasons += [f"{who} model: {status.removeprefix(FAILED)}" for status in failed]
-    table = table.where(table.ok)
+    table = rewarded(table.where(table.ok), tools.align, tools.store)
     if tools.clip is None or "prompt" not in table or not len(table) or not (table["prompt"] != "").all():
         return table, reasons
     prompts = table["prompt"].tolist()
@@ -372,7 +409,7 @@ def _stripped(table: Generations, tools: Instruments) -> list[str]:
     prompts: list[str] = table["prompt"].tolist()
     if tools.strip == "reference":
         return [strip_reference(prompt) for prompt in prompts]
-    names = concept(tools.target).names
+    names = () if tools.target == GENERAL else concept(tools.target).names
     known = table["stripped_prompt"].tolist() if "stripped_prompt" in table else [""] * len(table)
     return [text or strip_concept(prompt, names) for text, prompt in zip(known, prompts, strict=True)]
 
@@ -448,34 +485,3 @@ def _instruments(metric: Metric, tools: Instruments) -> dict[str, Setting]:
         if role in behind:
             found |= info.signature(role)
     return found
-
-
-def card_name(model: str, config: str) -> str:
-    """What the card of a model on a config is called in a folder of cards.
-
-    >>> card_name("esd", "object.church")
-    'esd.object.church.json'
-
-    Raises:
-        InputError: a model's name that is no file name.
-    """
-    return file_name(f"{model or '.'}.{config}.json")
-
-
-def output_paths(out: Path | None, unlearned: Sequence[Path | Model], config: str) -> list[Path | None]:
-    """Where each model's card goes: the file itself for one model, else `<out>/<model>.<config>.json`.
-
-    Raises:
-        InputError: two models of the same name.
-        OutputError: a place that cannot be written to; found out before any work is done.
-    """
-    if out is None:
-        return [None] * len(unlearned)
-    names = [Model.of(one).name for one in unlearned]
-    if len(set(names)) != len(names):
-        name = max(names, key=names.count)
-        raise InputError(f"two unlearned folders are called {name!r}; name one of them: NAME=FOLDER.")
-    single = len(names) == 1 and out.suffix == ".json"
-    paths: list[Path | None] = [out] if single else [out / card_name(name, config) for name in names]
-    require_writable(out.parent if single else out)
-    return paths

@@ -35,7 +35,7 @@ from igmu_data.errors import (
 )
 from igmu_data.files import beside
 from igmu_data.schema import ASIDE
-from igmu_metrics.contract import FloatArray, Setting
+from igmu_metrics.contract import CROSS, FloatArray, Setting
 
 Kind = Literal["text", "whole", "flag", "number", "vector", "object"]
 Array = npt.NDArray[Any]
@@ -103,9 +103,12 @@ COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "stripped_alignment": Column(
             "number", "cosine of image and prompt without the concept in CLIP", both=True, low=-1, high=1
         ),
+        "reward": Column("number", "score of image and prompt by the model of --align", both=True),
         "truncated": Column("flag", "whether CLIP read only the beginning of the prompt, as it is too long"),
+        "answered": Column("number", "share of the row's questions answered as intended", both=True, low=0, high=1),
         "lpips": Column("number", "LPIPS between the images of both models", low=0),
         "clip_features": Column("vector", "CLIP's embedding of the image", both=True, published=False),
+        "align_features": Column("vector", "embedding of the image that `reward` is of", both=True, published=False),
         "features": Column("vector", "features that distances are computed from", both=True, published=False),
     }
 )
@@ -198,7 +201,7 @@ class Generations:
         """
         if "probe" not in self:
             return np.asarray(self["split"])
-        return np.where(np.isin(self["probe"], ASIDE), self["probe"], self["split"])
+        return np.where(np.isin(self["probe"], (*ASIDE, CROSS)), self["probe"], self["split"])
 
     def part(self, *names: str) -> Generations:
         """The rows of some of `contract.PARTS`."""

@@ -37,6 +37,7 @@ from igmu_data.errors import (
     UnknownMetricError,
     UnknownNameError,
 )
+from igmu_data.files import irregular
 from igmu_metrics.contract import Metric, MetricInfo, one_line
 from igmu_metrics.networks import lazy
 from igmu_metrics.networks.instruments import Backbone, Detector
@@ -137,6 +138,11 @@ def origin(group: str, name: str) -> str:
     return plugin.package if plugin else ""
 
 
+def takes(group: str, name: str, option: str) -> bool:
+    """Whether the `load` of an instrument has an option that not all of its group have."""
+    return option in inspect.signature(module(group, name).load).parameters
+
+
 def metric(name: str) -> Metric:
     """The metric called `name` (`concept_accuracy`, …)."""
     return cast(Metric, module("metrics", name))
@@ -227,6 +233,8 @@ def load_file(path: Path) -> Plugin:
     if path in _files:
         return _files[path]
     try:
+        if what := irregular(path):
+            raise InputError(f"--plugin {path}: cannot be read, it is {what}. Name a Python file.")
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise InputError(f"--plugin {path}: cannot be read ({error.strerror}). Name a Python file.") from error

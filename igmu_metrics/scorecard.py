@@ -47,6 +47,7 @@ from igmu_metrics import registry
 from igmu_metrics.contract import Score, Setting, Signature
 from igmu_metrics.coverage import Coverage, coverage
 from igmu_metrics.generations import ORIGINAL, SHA256, Column, Generations, column, line_schema, of_records
+from igmu_metrics.images.layouts import SUFFIXES
 from igmu_metrics.networks.instruments import no_better_than_chance
 from igmu_metrics.networks.machine import hardware, versions
 
@@ -276,7 +277,14 @@ def _dumped(card: Scorecard) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file beside its place and rename it into it."""
+    """Write a text file beside its place and rename it into it.
+
+    Raises:
+        OutputError: it cannot be written, or an image or a scorecard is there, which another text would replace.
+    """
+    kept = path.suffix.lower() in SUFFIXES or (path.suffix.lower() == ".json" and text[:1] not in ("{", "["))
+    if kept and path.is_file():
+        raise OutputError(f"{path}: is there already, and this would be no {path.suffix} file. Choose another --out.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside(path) as part:

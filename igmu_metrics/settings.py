@@ -37,6 +37,7 @@ class Option:
         help: one sentence that can be read alone; the same in `--help`, in Python and in the documentation.
         choices: the only words allowed; empty for an open setting.
         minimum: the smallest number allowed.
+        maximum: the largest.
         influence: whether it can change a number.
         command_line: whether `igmu score` offers it.
         name: of the setting; filled in by `options`.
@@ -47,6 +48,7 @@ class Option:
     help: str
     choices: tuple[str, ...] = ()
     minimum: int | None = None
+    maximum: int | None = None
     influence: Influence = Influence.NUMBERS
     command_line: bool = True
     name: str = ""
@@ -72,6 +74,16 @@ def _about(help: str, **more: Any) -> dict[str, Option]:
     return {"option": Option(help, **more)}
 
 
+# Scores that people ask for and that cannot be had here, each with what can be done.
+_UNSERVED: Final = {
+    "hpsv2": "its weights are published for open_clip, as a pickle, and igmu reads none. Convert them to a CLIPModel "
+    "with safetensors (its score is the cosine) and give --align clip:FOLDER, or use pickscore.",
+    "imagereward": "it is a BLIP with a head of its own that no class of transformers loads, and igmu runs no code of "
+    "models. Use pickscore.",
+}
+_CLIP: Final = "openai/clip-vit-base-patch32"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How models are scored; models scored with equal settings can be compared."""
@@ -80,12 +92,25 @@ class Settings:
     layout: str = field(
         default="metadata",
         metadata=_about(
-            "Layout of the image folders: a metadata.jsonl, the IGMU reference's class folders, or flat (one prompt).",
-            choices=("metadata", "igmu", "flat"),
+            "Layout of the image folders: a metadata.jsonl, the IGMU reference's class folders, flat (one prompt), or "
+            "what UnlearnCanvas's or HUB's scripts write.",
+            choices=("metadata", "igmu", "flat", "unlearncanvas", "hub"),
         ),
     )
     prompt: str | None = field(
         default=None, metadata=_about("The one prompt of all images in layout flat; enables alignment and CSDR there.")
+    )
+    include_none: bool = field(
+        default=False,
+        metadata=_about(
+            "In layout unlearncanvas: count photographs without a style (Seed_Images) as one more style to retain."
+        ),
+    )
+    include_target_styled: bool = field(
+        default=True,
+        metadata=_about(
+            "In layout unlearncanvas: count images that ask for the target in the other domain's retain accuracy."
+        ),
     )
     bench: str | None = field(
         default=None,
@@ -96,13 +121,15 @@ class Settings:
         default="clip",
         metadata=_about(
             "Judge of whether an image shows the concept: clip[:MODEL], labels:FILE.csv, imagenet, nudenet, "
-            "hf-classifier:MODEL, igmu-head:FILE or sandbox."
+            "hf-classifier:MODEL, vlm:MODEL, siglip:MODEL, igmu-head:FILE, face:FILE or sandbox."
         ),
     )
     threshold: float | None = field(
         default=None,
         metadata=_about(
-            "Probability from which the concept counts as present, 0..1; default the detector's own threshold."
+            "Probability from which the concept counts as present, 0..1; default the detector's own threshold.",
+            minimum=0,
+            maximum=1,
         ),
     )
     calibration: str | None = field(
@@ -113,24 +140,43 @@ class Settings:
     )
     sensitivity: float | None = field(
         default=None,
-        metadata=_about("Detector sensitivity, 0..1; requires the specificity and adds accuracies corrected for both."),
+        metadata=_about(
+            "Detector sensitivity, 0..1; requires the specificity and adds accuracies corrected for both.",
+            minimum=0,
+            maximum=1,
+        ),
     )
     specificity: float | None = field(
         default=None,
-        metadata=_about("Detector specificity, 0..1; requires the sensitivity and adds accuracies corrected for both."),
+        metadata=_about(
+            "Detector specificity, 0..1; requires the sensitivity and adds accuracies corrected for both.",
+            minimum=0,
+            maximum=1,
+        ),
     )
     n_positives: int | None = field(
         default=None,
-        metadata=_about("Number of images with the concept that the detector's sensitivity was measured on."),
+        metadata=_about(
+            "Number of images with the concept that the detector's sensitivity was measured on.", minimum=1
+        ),
     )
     n_negatives: int | None = field(
         default=None,
-        metadata=_about("Number of images without the concept that the detector's specificity was measured on."),
+        metadata=_about(
+            "Number of images without the concept that the detector's specificity was measured on.", minimum=1
+        ),
     )
     clip: str | None = field(
         default=None,
         metadata=_about(
             "CLIP model for alignment and CSDR: Hub id or folder; default that of a CLIP detector, else none."
+        ),
+    )
+    align: str | None = field(
+        default=None,
+        metadata=_about(
+            "Score of image and prompt beside the forget score: pickscore[:MODEL] or siglip:MODEL; clip:MODEL is "
+            "--clip MODEL."
         ),
     )
     features: str | None = field(
@@ -207,9 +253,30 @@ class Settings:
                 raise InputError(f"no {option.name} {value!r}; it is {_listed(option.choices, 'or')}.")
             if option.minimum is not None and value is not None and value < option.minimum:
                 raise OutOfRangeError(f"{option.name} is {value}; it is at least {option.minimum}.")
+            if option.maximum is not None and value is not None and not value <= option.maximum:  # NaN, too
+                raise OutOfRangeError(f"{option.name} is {value}; it is at most {option.maximum}.")
+        if (self.sensitivity is None) != (self.specificity is None):
+            raise InputError("only one of sensitivity and specificity is given; a correction needs both.")
+
         twice = [name for name in _CALIBRATED if getattr(self, name) is not None]
         if self.calibration is not None and twice:
             raise InputError(f"calibration and {twice[0]} are both given, and the calibration says it; give one.")
+        self.aligning()
+
+    def aligning(self) -> tuple[str | None, str | None]:
+        """The CLIP model of alignment, and the backbone of the score beside it; None where none is asked for.
+
+        Raises:
+            InputError: a score that no class of transformers serves, or two CLIP models.
+        """
+        name, _, argument = (self.align or "").partition(":")
+        if name in _UNSERVED:
+            raise InputError(f"align {self.align!r}: {_UNSERVED[name]}")
+        if name != "clip":
+            return self.clip, self.align
+        if self.clip not in (None, argument):
+            raise InputError(f"clip {self.clip!r} and align {self.align!r} name two CLIP models; give one of them.")
+        return argument or self.clip or _CLIP, None
 
     @classmethod
     def from_keywords(cls, name: str, given: Mapping[str, Any], also: tuple[str, ...] = ()) -> Self:

@@ -134,6 +134,9 @@ def sample_table() -> Generations:
         columns[f"status{suffix}"] = np.where(probability.mask, "unclear", "ok")
         columns[f"alignment{suffix}"] = np.ma.MaskedArray(draw.uniform(0.1, 0.4, n), mask=False)
         columns[f"stripped_alignment{suffix}"] = np.ma.MaskedArray(draw.uniform(0.1, 0.4, n), mask=False)
+        columns[f"reward{suffix}"] = np.ma.MaskedArray(draw.normal(20, 2, n), mask=draw.random(n) < 0.1)
+        columns[f"align_features{suffix}"] = draw.normal(1, 1, (n, 4))
+        columns[f"answered{suffix}"] = np.ma.MaskedArray(draw.integers(0, 5, n) / 4, mask=draw.random(n) < 0.1)
         columns[f"features{suffix}"], columns[f"clip_features{suffix}"] = draw.normal(1, 1, (2, n, 4))
         columns[f"sha256{suffix}"] = [f"{i:064x}" for i in draw.integers(2**60, size=n)]
         columns |= {f"format{suffix}": ["PNG"] * n, f"mode{suffix}": ["RGB"] * n}

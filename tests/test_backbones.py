@@ -217,6 +217,14 @@ def test_a_folder_that_is_not_there_is_not_looked_up_on_the_hub(argument: str) -
         clip.load(argument)
 
 
+def test_a_file_is_not_looked_up_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "clip.safetensors").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WeightsError, match=r"models/clip\.safetensors: is a file"):
+        clip.load("models/clip.safetensors")
+
+
 def test_the_default_is_fetched_at_its_pinned_commit(models: dict, tmp_path: Path, monkeypatch) -> None:
     asked = {}
 

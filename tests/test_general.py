@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from igmu_data import general
+from igmu_data.configs import config_concepts, config_target
 from igmu_data.errors import CorpusError, InputError, UnknownConfigError
 from igmu_data.general import GeneralRow, general_rows
 from igmu_data.load import bench_rows, files_of, load_bench
@@ -51,7 +52,8 @@ def test_the_package_gives_them_without_a_network(monkeypatch: pytest.MonkeyPatc
 
 def test_they_are_no_rows_of_a_concept() -> None:
     with pytest.raises(InputError, match=r"config 'general' is about no concept: .*load_bench\('general'\)"):
-        bench_rows("general")
+        config_concepts("general")
+    assert config_target("general") is None
     with pytest.raises(InputError, match="no split 'forget'; the splits of 'general' are test"):
         load_bench("general", "forget")
     with pytest.raises(UnknownConfigError):

@@ -249,3 +249,18 @@ def test_the_command(bench_folder: Path, rows: dict[str, Row], tmp_path: Path) -
     assert "1 images by exact prompt, A1111" in done.output
     assert "not matched: 3.png" in done.output
     assert f"{tmp_path / 'metadata.jsonl'}: 2 of 3 images of object.church" in done.output.replace("\n", "")
+
+
+def test_two_folders_at_once_as_the_error_of_scoring_them_says(
+    bench_folder: Path, rows: dict[str, Row], tmp_path: Path
+) -> None:
+    (a,) = some(rows, 1)
+    folders = tmp_path / "before", tmp_path / "after"
+    for folder in folders:
+        png(folder / "1.png", parameters=a1111(a, 11))
+    with pytest.raises(MetadataError, match=f"igmu match {folders[0]} --config"):
+        find(folders[0], "metadata", rows)
+    words = ["match", *map(str, folders), "--config", "object.church", "--bench", str(bench_folder)]
+    done = CliRunner().invoke(app, words)
+    assert done.output.count("1 of 1 images of object.church") == 2, done.output
+    assert [len(find(folder, "metadata", rows)) for folder in folders] == [1, 1]

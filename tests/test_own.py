@@ -15,7 +15,14 @@ from typer.testing import CliRunner, Result
 
 from igmu_data import taxonomy, writing
 from igmu_data.configs import config_concepts, configs
-from igmu_data.errors import CorpusError, DuplicateIdError, InputError, MetadataError, UnknownConfigError
+from igmu_data.errors import (
+    CorpusError,
+    DuplicateIdError,
+    EmptyInputError,
+    InputError,
+    MetadataError,
+    UnknownConfigError,
+)
 from igmu_data.imports.rows import import_prompts
 from igmu_data.load import bench_rows, digest, load_bench, signed
 from igmu_data.rows.concept import concept_rows
@@ -159,8 +166,12 @@ class TestCheck:
         done = igmu("concept", "check", good, bad)
         assert done.exit_code == 1
         assert f"{bad}: poss: unknown key 'poss'; did you mean 'pos'?" in done.output
-        for wrong in (tmp_path / "none.toml", tmp_path):
-            assert isinstance(igmu("concept", "check", wrong).exception, MetadataError)
+        assert isinstance(igmu("concept", "check", tmp_path / "none.toml").exception, MetadataError)
+
+    def test_a_folder_is_all_of_its_files(self, tmp_path: Path) -> None:
+        assert isinstance(igmu("concept", "check", tmp_path).exception, EmptyInputError)
+        paths = [written(tmp_path, name) for name in ("object/airship", "object/zeppelin")]
+        assert igmu("concept", "check", tmp_path).output == igmu("concept", "check", *paths).output
 
     def test_a_packaged_concepts_file_elsewhere(self, tmp_path: Path) -> None:
         (found,) = problems(written(tmp_path, "object/church"))

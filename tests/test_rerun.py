@@ -21,14 +21,16 @@ from drawn import draw, picture
 from safetensors.torch import save_file
 from test_store import Counting
 from tiny import pictures, tiny_clip, tiny_dinov2, tiny_inception, tiny_trunk
+from tiny_onnx import tiny_onnx
 from tiny_sandbox import tiny_detector
+from tiny_vlm import llava, siglip
 
 from igmu_data.errors import IgmuError, WeightsError
 from igmu_data.load import bench_rows
 from igmu_metrics import registry
 from igmu_metrics.backbones import clip, dinov2, inception, lpips
 from igmu_metrics.detectors import clip as clip_detector
-from igmu_metrics.detectors import hf_classifier, igmu_head, imagenet, nudenet, sandbox
+from igmu_metrics.detectors import face, hf_classifier, igmu_head, imagenet, nudenet, sandbox
 from igmu_metrics.detectors._head_file import HeadFacts, head_bytes, shapes
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.networks import lazy
@@ -379,13 +381,30 @@ def small_resnet(path: Path) -> Path:
     return path
 
 
+def small_references(folder: Path) -> Path:
+    """References of a face detector, of images that contain nobody."""
+    (folder / "photographs").mkdir()
+    for i, image in enumerate(pictures(5, 40)):
+        image.save(folder / "photographs" / f"{i}.png")
+    out = folder / "person.safetensors"
+    network = f"onnx:{tiny_onnx(folder / 'n.onnx')}"
+    face.make(folder / "photographs", out, concept="identity/mark-twain", spec=network)
+    return out
+
+
 MAKE: dict[str, Callable[[Path], str]] = {
     "detectors clip": lambda at: f"clip:{tiny_clip(at / 'c')}",
     "detectors igmu-head": lambda at: f"igmu-head:{small_head(at / 'h.safetensors', tiny_clip(at / 'c'))}",
     "detectors imagenet": lambda at: f"imagenet:{small_resnet(at / 'r.safetensors')}",
     "detectors hf-classifier": lambda at: f"hf-classifier:{tiny_detector(at / 'd')}",
     "detectors nudenet": lambda at: "nudenet",
+    "detectors vlm": lambda at: f"vlm:{llava(at / 'v')}",
+    "detectors siglip": lambda at: f"siglip:{siglip(at / 's')}",
+    "detectors face": lambda at: f"face:{small_references(at)}",
     "backbones clip": lambda at: f"clip:{tiny_clip(at / 'c')}",
+    "backbones siglip": lambda at: f"siglip:{siglip(at / 's')}",
+    "backbones pickscore": lambda at: f"pickscore:{tiny_clip(at / 'c')}",
+    "backbones onnx": lambda at: f"onnx:{tiny_onnx(at / 'n.onnx')}",
     "backbones dinov2": lambda at: f"dinov2:{tiny_dinov2(at / 'd')}",
     "backbones inception": lambda at: f"inception:tf?weights={tiny_inception(at / 'i.safetensors')}",
     "backbones lpips": lambda at: f"lpips:alex?trunk={tiny_trunk(at / 'a.safetensors')}&size=64",
@@ -415,6 +434,8 @@ def numbers(one: Any, images: Sequence[Any]) -> list[bytes]:
 def test_every_instrument_is_known_before_it_is_opened(kind: str, tmp_path: Path, store: Store) -> None:
     if kind.endswith("nudenet"):
         pytest.importorskip("nudenet")
+    if kind.endswith(("onnx", "face")):
+        pytest.importorskip("onnxruntime")
     spec = MAKE[kind](tmp_path)
     first, again = (named(kind, spec, store, device="cpu") for _ in range(2))
     assert not isinstance(first, Lazy)
@@ -438,7 +459,7 @@ def test_all_of_ours_say_what_they_read() -> None:
         assert callable(getattr(registry.module(*name.split()), "files", None)), name
 
 
-@pytest.mark.parametrize("name", ["clip", "dinov2", "hf-classifier"])
+@pytest.mark.parametrize("name", ["clip", "dinov2", "hf-classifier", "vlm", "siglip"])
 def test_what_is_read_of_a_folder_is_listed(name: str, tmp_path: Path) -> None:
     kind = next(kind for kind in MAKE if kind.endswith(name))
     group, spec = kind.split()[0], MAKE[kind](tmp_path)

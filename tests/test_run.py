@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
-from igmu_data.errors import InputError, MetadataError, OutOfRangeError
+from igmu_data.errors import IgmuError, InputError, MetadataError, OutOfRangeError
 from igmu_data.load import bench_rows
 from igmu_data.rows.concept import concept_rows
 from igmu_data.rows.rounds import rounds_of, with_rounds
@@ -198,11 +200,40 @@ class TestRefused:
         self.refused(igmu(plan, "--out", tmp_path / "out"), "--trust-code")
         assert not (tmp_path / "ran").exists()
 
+    def test_a_part_that_does_not_fit_costs_no_images_and_is_put_right_in_the_same_folder(self, tmp_path: Path) -> None:
+        save_file({"no.such.layer": torch.zeros(2)}, tmp_path / "esd.safetensors")
+        models = {"esd": "sandbox:esd/church", "mine": f"sandbox:original,unet={tmp_path / 'esd.safetensors'}"}
+        out = tmp_path / "out"
+        result = igmu(run_file(tmp_path / "run.yaml", unlearned=models), "--out", out)
+        assert "no.such.layer" in str(result.exception)
+        assert not list(out.rglob("*.*"))
+
     def test_another_run_in_the_folder(self, done: tuple[Path, Result], tmp_path: Path) -> None:
         copy = shutil.copytree(done[0], tmp_path / "copy")
         before = stable(copy)
         self.refused(igmu(copy / "run.yaml", "--out", copy, "--seeds-per-row", "2"), "another run", "seeds_per_row")
         assert stable(copy) == before
+
+    @pytest.mark.parametrize("how", [(), ("--dry-run",)])
+    @pytest.mark.parametrize(
+        ("scoring", "says"),
+        [
+            ({"detector": "clip:/no/such/folder"}, "no folder '/no/such/folder'"),
+            ({"detector": "igmu-head:/no/head.safetensors"}, "head.safetensors"),
+            ({"detector": "labels:/no/labels.csv"}, "labels.csv"),
+            ({"detector": "sandbox", "clip": "/no/such/folder"}, "no folder '/no/such/folder'"),
+            ({"detector": "sandbox", "features": "clip:/no/such/folder"}, "no folder '/no/such/folder'"),
+            ({"detector": "detektor"}, "detektor"),
+        ],
+    )
+    def test_an_instrument_that_cannot_be_had_before_anything_is_generated(
+        self, tmp_path: Path, how: tuple[str, ...], scoring: dict[str, Any], says: str
+    ) -> None:
+        out = tmp_path / "out"
+        result = igmu(run_file(tmp_path / "run.yaml", scoring=scoring), "--out", out, *how)
+        assert isinstance(result.exception, IgmuError), result.output
+        assert says in str(result.exception)
+        assert not out.exists()
 
     def test_without_models(self, tmp_path: Path) -> None:
         self.refused(igmu("--config", "object.church", "--out", tmp_path / "out"), "--original is missing")

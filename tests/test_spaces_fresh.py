@@ -355,6 +355,8 @@ def test_what_references_are() -> None:
         "forget_score": "row_ids",
         "frechet": "original_images",
         "lpips": "original_images",
+        "question_accuracy": "row_ids",
+        "reward_alignment": "row_ids",
     }
 
 

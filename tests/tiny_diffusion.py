@@ -109,12 +109,13 @@ def tiny_xl_pipeline(folder: Path, *, seed: int = 0) -> Path:
     return folder / "pipeline"
 
 
-def tiny_transformer_pipeline(folder: Path, kind: str, **settings: Any) -> Path:
-    """A folder of a pipeline with a transformer, without text encoders: enough to be recognised, not to draw.
+def tiny_transformer_pipeline(folder: Path, kind: str, *, texts: bool = False, **settings: Any) -> Path:
+    """A folder of a pipeline with a transformer: 32 pixels square, from the size that `sample_size` stands for.
 
     Args:
         folder: where to save it.
         kind: `StableDiffusion3`, `Flux`, `PixArtAlpha`, `PixArtSigma` or `Sana`.
+        texts: also save its text encoders and tokenizers; without, it can be recognised, but not draw.
         settings: of the transformer.
     """
     import diffusers
@@ -123,20 +124,28 @@ def tiny_transformer_pipeline(folder: Path, kind: str, **settings: Any) -> Path:
     of: dict[str, tuple[str, dict[str, Any]]] = {
         "StableDiffusion3": (
             "SD3Transformer2DModel",
-            {"joint_attention_dim": 8, "caption_projection_dim": 8, "pooled_projection_dim": 8, "out_channels": 4},
+            {"joint_attention_dim": 16, "caption_projection_dim": 8, "pooled_projection_dim": 16, "out_channels": 4},
         ),
         "Flux": (
             "FluxTransformer2DModel",
-            {"num_single_layers": 1, "joint_attention_dim": 8, "pooled_projection_dim": 8, "axes_dims_rope": (2, 2, 4)},
+            {
+                "num_single_layers": 1,
+                "joint_attention_dim": 16,
+                "pooled_projection_dim": 16,
+                "axes_dims_rope": (2, 2, 4),
+                "in_channels": 16,  # four latents in a square
+            },
         ),
-        "PixArt": ("PixArtTransformer2DModel", {"cross_attention_dim": 8, "caption_channels": 8}),
+        "PixArt": ("PixArtTransformer2DModel", {"cross_attention_dim": 8, "caption_channels": 16}),
         "Sana": (
             "SanaTransformer2DModel",
             {
+                "in_channels": 8,
+                "out_channels": 8,
                 "num_cross_attention_heads": 1,
                 "cross_attention_head_dim": 8,
                 "cross_attention_dim": 8,
-                "caption_channels": 8,
+                "caption_channels": 16,
             },
         ),
     }
@@ -158,14 +167,73 @@ def tiny_transformer_pipeline(folder: Path, kind: str, **settings: Any) -> Path:
             )
             if kind == "Sana"
             else diffusers.AutoencoderKL(
-                down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, **blocks
+                down_block_types=("DownEncoderBlock2D",) * 4,
+                up_block_types=("UpDecoderBlock2D",) * 4,
+                shift_factor=0.1,
+                **blocks,
             ),
         }
-    pipeline = getattr(diffusers, f"{kind}Pipeline")
-    absent = {n: None for n in inspect.signature(pipeline).parameters if n.startswith(("text_encoder", "tokenizer"))}
-    scheduler = diffusers.FlowMatchEulerDiscreteScheduler()
-    pipeline(scheduler=scheduler, **parts, **absent).save_pretrained(folder, safe_serialization=True)
+        pipeline = getattr(diffusers, f"{kind}Pipeline")
+        told = [n for n in inspect.signature(pipeline).parameters if n.startswith(("text_encoder", "tokenizer"))]
+        parts |= _texts(folder.with_name(f"{folder.name}-words"), kind) if texts else dict.fromkeys(told)
+    flows = not kind.startswith("PixArt")
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler() if flows else diffusers.DDIMScheduler(**_NOISE)
+    pipeline(scheduler=scheduler, **parts).save_pretrained(folder, safe_serialization=True)
     return folder
+
+
+def _texts(words: Path, kind: str) -> dict[str, Any]:
+    """Text encoders and tokenizers of a pipeline with a transformer, 16 numbers a token in all."""
+    import transformers
+
+    if kind == "Sana":
+        letters = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "▁", *LETTERS]
+        gemma = transformers.Gemma2Config(
+            vocab_size=len(letters),
+            hidden_size=16,
+            intermediate_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            head_dim=8,
+        )
+        found = {
+            "tokenizer": transformers.GemmaTokenizer({c: i for i, c in enumerate(letters)}, []),
+            "text_encoder": transformers.Gemma2Model(gemma),
+        }
+    else:
+        vocabulary = [*((special, 0.0) for special in ("<pad>", "</s>", "<unk>")), ("▁", -2.0)]
+        t5 = transformers.T5Config(
+            vocab_size=len(vocabulary) + len(LETTERS), d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2
+        )
+        found = {
+            "tokenizer": transformers.T5Tokenizer([*vocabulary, *((c, -3.0) for c in LETTERS)], extra_ids=0),
+            "text_encoder": transformers.T5EncoderModel(t5),
+        }
+    if not kind.startswith(("PixArt", "Sana")):
+        ids = _tokenizer_files(words)
+        two = kind == "StableDiffusion3"
+        clip = transformers.CLIPTextConfig(
+            vocab_size=len(ids),
+            hidden_size=8 if two else 16,
+            projection_dim=8,
+            intermediate_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            bos_token_id=ids[START],
+            eos_token_id=ids[END],
+            pad_token_id=ids[END],
+        )
+        last = "_3" if two else "_2"
+        found = {f"{name}{last}": part for name, part in found.items()}
+        for which in ("", "_2") if two else ("",):
+            kinds = transformers.CLIPTextModelWithProjection if two else transformers.CLIPTextModel
+            found |= {f"text_encoder{which}": kinds(clip)}
+            found |= {f"tokenizer{which}": transformers.CLIPTokenizer.from_pretrained(words)}
+    for part in found.values():
+        if isinstance(part, torch.nn.Module):
+            _tell_apart(part)
+    return found
 
 
 def _unet(**more: Any) -> Any:

@@ -14,6 +14,8 @@ _METADATA: Final = ("tests/test_identity.py::test_all_that_metadata_says_is_chec
 _LISTED: Final = ("tests/test_generations.py",)
 _IMAGES: Final = ("tests/test_images.py",)
 _SHARDS: Final = ("tests/test_sharding.py",)
+_BENCHMARKS: Final = "igmu_metrics/images/benchmarks.py"
+_BY_HAND: Final = ("tests/test_benchmark_layouts.py",)
 _PLANTED: Final = ("tests/test_planted.py",)
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
@@ -88,6 +90,22 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "{}",
         ("tests/test_presets.py",),
         "a distilled transformer is drawn with the steps of its base",
+    ),
+    Mutation(
+        "weights-at-random",
+        "igmu_metrics/images/components.py",
+        'if missing := sorted(info["missing_keys"]):',
+        "if missing := []:",
+        ("tests/builders/test_published.py::TestRefused::test_a_folder_that_lacks_weights",),
+        "a text encoder of random numbers forgets everything",
+    ),
+    Mutation(
+        "images-before-the-detector",
+        "igmu_metrics/running/run.py",
+        "for job in jobs:  # a detector that cannot be had",
+        "for job in []:  # a detector that cannot be had",
+        ("tests/test_run.py::TestRefused::test_an_instrument_that_cannot_be_had_before_anything_is_generated",),
+        "hours of generating end in a detector that is not there",
     ),
     Mutation(
         "called-like-the-original",
@@ -374,7 +392,47 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "igmu_metrics/networks/observe.py",
         'return f"{column}@{k}" if k else column',
         "return column",
-        ("tests/test_judges.py",),
+        ("tests/test_panel.py",),
         "every detector says what the last one says",
+    ),
+    Mutation(
+        "target-styled-always",
+        _BENCHMARKS,
+        "kept &= ~(cross & np.isin(paths, paths[asks]))",
+        "kept &= ~cross | np.isin(paths, paths)",
+        _BY_HAND,
+        "a portrait in the forgotten style counts for portraits, although it was asked not to",
+    ),
+    Mutation(
+        "photographs-are-a-style",
+        _BENCHMARKS,
+        "if include_none else own != NONE",
+        "if include_none else own != target",
+        _BY_HAND,
+        "the mean over other styles has one more that is none",
+    ),
+    Mutation(
+        "images-twice",
+        _BENCHMARKS,
+        'probe=np.where(cross, CROSS, "")',
+        'probe=np.where(cross, "", "")',
+        _BY_HAND,
+        "distances count every image of an answer set twice",
+    ),
+    Mutation(
+        "output-over-input",
+        "igmu_metrics/cli/_common.py",
+        "        if out.absolute() in read and out.is_file():\n",
+        "        if out.absolute() in read and out.is_dir():\n",
+        ("tests/test_swept.py::test_what_is_said",),
+        "a chart replaces the scorecard that it shows",
+    ),
+    Mutation(
+        "usage-in-three-lines",
+        "igmu_metrics/cli/__init__.py",
+        "standalone_mode=False",
+        "standalone_mode=True",
+        ("tests/test_swept.py::test_what_is_said",),
+        "a wrong number is told in three lines, of which the last says what",
     ),
 )

@@ -172,8 +172,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "negation-is-an-attack",
         "igmu_metrics/generations.py",
-        'np.where(np.isin(self["probe"], ASIDE), self["probe"], self["split"])',
-        'np.where(np.isin(self["probe"], ASIDE), "adversarial", self["split"])',
+        'np.where(np.isin(self["probe"], (*ASIDE, CROSS)), self["probe"], self["split"])',
+        'np.where(np.isin(self["probe"], (*ASIDE, CROSS)), "adversarial", self["split"])',
         ("tests/test_evaluation.py::test_what_is_counted_by_itself_counts_for_nothing_else",),
         "showing what a prompt excluded is an attack's success",
     ),

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -37,6 +37,7 @@ PINNED = {DEFAULT: "c237dc49a33fc61debc9276459120b7eac67e7ef"}
 TRUNCATIONS = ("keep-end", "cut")
 _BATCH, _TOKENS = 32, 3200  # pictures a call, at most as many as have so many tokens: more leave the caches
 _TEXTS = 16
+_Kind = TypeVar("_Kind", bound="Clip")
 _LENGTHS = (8, 16, 24, 32, 48)  # tokens that texts are filled up to; longer ones to the model's maximum
 
 
@@ -62,22 +63,37 @@ def load(
         WeightsError: no such model, no safetensors, not CLIP.
         InputError: an unknown precision, truncation or device.
     """
-    from transformers import AutoTokenizer, CLIPModel
-
     loading.choice("truncation", truncation, TRUNCATIONS)
-    dtype = loading.pick_dtype(precision)
+    loading.pick_dtype(precision)
     source = loading.find_model(_place(argument), DEFAULT, revision, PINNED)
     source = replace(source, name=SANDBOX) if argument == SANDBOX else source
+    return opened(Clip, NAME, source, device=device, precision=precision, truncation=truncation)
+
+
+def opened(
+    kind: type[_Kind], name: str, source: loading.Source, *, device: str | None, precision: str, truncation: str
+) -> _Kind:
+    """A CLIP model from its files.
+
+    Args:
+        kind: of backbone.
+        name: that it is registered under.
+        source: the files.
+        device: as for `load`; likewise the others.
+    """
+    from transformers import AutoTokenizer, CLIPModel
+
+    dtype = loading.pick_dtype(precision)
     model = loading.load_pretrained(CLIPModel, source, "clip", dtype).to(loading.pick_device(device))
     processor, preparation = loading.load_image_processor(source)
     tokenizer = AutoTokenizer.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
     info = InstrumentInfo(
-        name=f"{NAME}:{source.name}",
+        name=f"{name}:{source.name}",
         revision=source.revision,
         preparation=preparation,
         settings={"precision": precision, "truncation": truncation},
     )
-    return Clip(info, model, processor, tokenizer)
+    return kind(info, model, processor, tokenizer)
 
 
 def files(argument: str | None = None, *, revision: str | None = None, **_: Any) -> list[Path] | None:

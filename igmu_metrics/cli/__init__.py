@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from importlib import import_module
 from io import TextIOWrapper
 from pkgutil import iter_modules
-from typing import Final
+from typing import Any, Final
 
 import typer
 
-from igmu_data.errors import IgmuError, OutputError, exits_on_error
-from igmu_metrics.cli._common import before, with_extensions
+from igmu_data.errors import IgmuError, InputError, OutputError, exits_on_error
+from igmu_metrics.cli._common import before, sound, with_extensions
 
 # In --help in the order in which somebody meets them; a command that is not listed here comes after these.
 _ORDER: Final = (
@@ -44,6 +45,7 @@ _ORDER: Final = (
         "merge",
         "train_detector",
         "calibrate",
+        "face",
         "import_head",
         "import_prompts",
         "build",
@@ -52,6 +54,9 @@ _ORDER: Final = (
 
 # What a write to stdout ends with where nobody takes it; an error about a file names the file.
 _STDOUT: Final = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_INTERRUPTED: Final = 130
+# Of click, or of typer's copy of it.
+_USAGE: Final[type[Exception]] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
 
 app = typer.Typer(
     name="igmu",
@@ -68,6 +73,8 @@ _FOUND: Final = {module.name for module in iter_modules(__path__) if not module.
 for _name in (*_ORDER, *sorted(_FOUND - set(_ORDER))):
     _command = getattr(import_module(f"{__name__}.{_name}"), _name)
     if isinstance(_command, typer.Typer):
+        for _one in _command.registered_commands:
+            _one.callback = sound(_one.callback) if _one.callback is not None else None
         app.add_typer(_command, name=_name.replace("_", "-"))
     else:
         app.command(_name.replace("_", "-"))(with_extensions(_command))
@@ -81,16 +88,55 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")  # a terminal that has no ≥ shows \u2265
     try:
         try:
-            app()
+            _require_no_empty(sys.argv[1:])
+            code = app(prog_name="igmu", standalone_mode=False)
         finally:
             sys.stdout.flush()  # here, where a full disk can be told; at exit Python would print a traceback
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; finished images and scorecards are kept.\n")
-        sys.exit(130)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _INTERRUPTED
+    except _USAGE as error:
+        raise _misused(error) from error
+    except UnicodeEncodeError as error:
+        raise InputError(f"{error.object[error.start :][:20]!r} is no UTF-8. Write it in UTF-8.") from error
     except OSError as error:
-        if isinstance(error, IgmuError) or error.filename is not None or error.errno not in _STDOUT:
+        if isinstance(error, IgmuError):
+            raise
+        if error.filename is not None:  # nobody foresaw it where it happened
+            raise InputError(f"{os.fsdecode(error.filename)}: {error.strerror}. Check the path.") from error
+        if error.errno not in _STDOUT:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer goes nowhere
         if error.errno == errno.EPIPE:  # whoever read has seen enough
             sys.exit(1)
         raise OutputError(f"cannot write to stdout: {error.strerror}. Make room, or write elsewhere.") from error
+    if code == _INTERRUPTED:
+        sys.stderr.write("interrupted; finished images and scorecards are kept.\n")
+    if code:
+        sys.exit(code)
+
+
+def _require_no_empty(words: list[str]) -> None:
+    """Refuse an argument without a letter: most often a shell variable that is not set, and a path that would be here.
+
+    Raises:
+        InputError: names the option before it.
+    """
+    for at, word in enumerate(words):
+        if not word or re.fullmatch(r"--[a-z0-9-]+=", word):
+            after = word.rstrip("=") or (words[at - 1] if at else "igmu")
+            raise InputError(f"the argument after {after!r} is empty. Give a value, or leave the option out.")
+
+
+def _misused(error: Any) -> InputError:
+    """What click says of a command line that it cannot read, in one line, with the value."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        sys.exit(error.exit_code)
+    command = error.ctx.command_path if error.ctx is not None else "igmu"
+    told = " ".join(error.format_message().split())
+    options = getattr(getattr(error, "param", None), "opts", ())
+    words = sys.argv[1:]
+    given = [words[at + 1] for at, word in enumerate(words[:-1]) if word in options]
+    given += [word.partition("=")[2] for word in words if word.partition("=")[0] in options and "=" in word]
+    value = f" It is {', '.join(map(repr, given))}." if given else ""
+    return InputError(f"{command}: {told.removesuffix('.')}.{value} See {command} --help.")

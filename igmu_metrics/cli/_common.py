@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
+import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, get_type_hints
 
 import typer
 
@@ -18,6 +20,9 @@ from igmu_metrics.settings import options
 if TYPE_CHECKING:
     from igmu_metrics.scorecard import Scorecard
 
+_LARGEST: Final = 2**63  # whole numbers below it fit everywhere: seeds, counts, Parquet
+_LONGEST: Final = 255  # bytes of a file's name
+_WRITTEN: Final = ("out", "work", "chart")  # parameters of commands that name what is to be written
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
 
@@ -33,6 +38,7 @@ def option(name: str, help: str | None = None) -> Any:
         setting.flag,
         help=help or setting.help,
         min=setting.minimum,
+        max=setting.maximum,
         metavar="|".join(setting.choices) or None,
     )
 
@@ -54,7 +60,7 @@ Revision = Annotated[str | None, option("revision")]
 Device = Annotated[str | None, option("device")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Denoising steps, instead of the rows' or the model's preset.")]
 GuidanceScale = Annotated[
-    float | None, typer.Option(help="Guidance scale, instead of the rows' or the model's preset.")
+    float | None, typer.Option(min=0, help="Guidance scale, instead of the rows' or the model's preset.")
 ]
 Size = Annotated[
     int | None, typer.Option(min=1, help="Image width and height in pixels, instead of the rows' or the preset.")
@@ -122,6 +128,7 @@ def with_extensions(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def loading(plugin: Sequence[Path] | None = None, concepts: Path | None = None, **given: Any) -> None:
+        _require_sound(given)
         with own_concepts(concepts):
             load_plugins(plugin)
             command(**given)
@@ -130,6 +137,41 @@ def with_extensions(command: Callable[..., None]) -> Callable[..., None]:
     loading.__signature__ = signature  # type: ignore[attr-defined]
     loading.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
     return loading
+
+
+def sound(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that refuses numbers that are none, and outputs that would replace what it reads."""
+
+    @functools.wraps(command)
+    def checked(**given: Any) -> None:
+        _require_sound(given)
+        command(**given)
+
+    return checked
+
+
+def _require_sound(given: Mapping[str, Any]) -> None:
+    from igmu_data.errors import InputError, OutOfRangeError, OutputError
+
+    read: set[Path] = set()
+    for name, value in given.items():
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, int | float) and not (math.isfinite(one) and abs(one) < _LARGEST):
+                raise OutOfRangeError(
+                    f"{name.replace('_', '-')}: {one} is no number that it can have. Give another, below 2^63."
+                )
+            choices = options()[name].choices if name in options() else ()
+            if choices and one is not None and one not in choices:
+                raise InputError(f"no {name} {one!r}; it is {', '.join(choices)}.")
+            if isinstance(one, Path) and name not in _WRITTEN:
+                read.add(one.absolute())
+    for name in _WRITTEN:
+        if not isinstance(out := given.get(name), Path):
+            continue
+        if long := [part for part in out.parts if len(os.fsencode(part)) > _LONGEST]:
+            raise OutputError(f"--{name}: {len(long[0])} letters are more than a name can have. Give a shorter one.")
+        if out.absolute() in read and out.is_file():
+            raise OutputError(f"--{name} {out}: this file is read, and would be lost. Give another --{name}.")
 
 
 def load_plugins(paths: Sequence[Path] | None) -> None:

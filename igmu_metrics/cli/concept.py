@@ -40,15 +40,21 @@ def new(
 
 @concept.command()
 def check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE.toml...", help="Files <domain>/<slug>.toml.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE.toml...", help="Files <domain>/<slug>.toml, or folders of them.")
+    ],
 ) -> None:
     """Say everything that is wrong with concept files, or how many rows they give; exit code 1 if anything is."""
     from collections import Counter
 
     from igmu_data import writing
+    from igmu_data.errors import EmptyInputError
 
+    for given in files:
+        if given.is_dir() and not any(given.glob("*/*.toml")):
+            raise EmptyInputError(f"{given}: no files <domain>/<slug>.toml in it. igmu concept new writes one.")
     bad = False
-    for path in files:
+    for path in [file for given in files for file in (sorted(given.glob("*/*.toml")) if given.is_dir() else [given])]:
         rows, found = writing.check(path)
         say(*(f"{path}: {fault}" for fault in found))
         if not found:

@@ -22,8 +22,11 @@ def families(
     from igmu_metrics.report.families import tables
     from igmu_metrics.report.terminal import show
     from igmu_metrics.scorecard import write_text
+    from igmu_metrics.statistics.validation import one_of
+    from igmu_metrics.verdict.families import FIGURES
     from igmu_metrics.verdict.verify import read_all
 
+    one_of("figure", [figure], FIGURES)
     read = read_all(cards)
     drawn = None if chart is None else draw(read, figure)
     show(*tables(read))

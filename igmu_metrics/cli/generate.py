@@ -45,6 +45,7 @@ def generate(
     ] = None,
     text_encoder: Annotated[str | None, typer.Option(help="Text encoder put into the model, like --unet.")] = None,
     text_encoder_2: Annotated[str | None, typer.Option(help="Second text encoder, like --unet.")] = None,
+    text_encoder_3: Annotated[str | None, typer.Option(help="Third text encoder (SD3), like --unet.")] = None,
     checkpoint: Annotated[
         str | None, typer.Option(help="Whole model in one file of CompVis layout, with --model's configuration.")
     ] = None,
@@ -63,6 +64,7 @@ def generate(
 ) -> None:
     """Generate images for the prompts of a config, ready for igmu score."""
     from igmu_data.configs import config_target
+    from igmu_data.files import require_writable
     from igmu_data.load import bench_rows
     from igmu_data.schema import SPLITS
     from igmu_metrics.images import published
@@ -77,10 +79,12 @@ def generate(
         "transformer": transformer,
         "text_encoder": text_encoder,
         "text_encoder_2": text_encoder_2,
+        "text_encoder_3": text_encoder_3,
         "lora": lora,
         "embedding": embedding,
         published.CODE: pipeline,
     }
+    require_writable(out)
     wanted = split or list(SPLITS)
     one_of("split", wanted, SPLITS)
     rows = [r for r in bench_rows(config, bench=bench, revision=revision).values() if r.split in wanted]

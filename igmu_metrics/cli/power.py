@@ -23,12 +23,18 @@ def power(
     seed_correlation: Annotated[
         float,
         typer.Option(
-            help="Correlation of two images of one prompt, 0..1 (at 1 more seeds add nothing); used with --rate."
+            min=0,
+            max=1,
+            help="Correlation of two images of one prompt, 0..1 (at 1 more seeds add nothing); used with --rate.",
         ),
     ] = 0.3,
     model_correlation: Annotated[
         float,
-        typer.Option(help="Correlation of two models on one prompt (at 0 pairing saves nothing); used with --rate."),
+        typer.Option(
+            min=-1,
+            max=1,
+            help="Correlation of two models on one prompt (at 0 pairing saves nothing); used with --rate.",
+        ),
     ] = 0.0,
     chance: Annotated[float, typer.Option("--power", help="Probability of detecting a difference that exists.")] = 0.8,
     alpha: Annotated[float, typer.Option(help="Two-sided significance level of the test.")] = 0.05,

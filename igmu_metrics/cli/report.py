@@ -54,6 +54,10 @@ def report(
         if not (name and equals and folder):
             raise InputError(f"--drawn {given!r} is not NAME=DIR. Write, for instance, --drawn esd=drawn/esd.")
         elsewhere[name] = Path(folder)
+    if not (images or elsewhere or original_images):
+        for option_name, value in (("--layout", layout), ("--bench", bench)):
+            if value is not None:
+                raise InputError(f"{option_name} {value} is for images; give --images or --drawn, too.")
     require_writable(out.parent)
     found = sections(
         read_all(cards),
@@ -66,4 +70,4 @@ def report(
     with bars() as advance:
         text = page.render(*found, most_lines=lines, advance=advance)
     write_text(out, text)
-    say(f"{out}: {len(text.encode()) / 1e6:.1f} MB")
+    say(f"{out}: {len(text.encode()) / 1e6:.2g} MB")

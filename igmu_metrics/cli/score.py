@@ -55,13 +55,13 @@ def score(
     """Score unlearned models against the original on the same prompts and seeds."""
     from igmu_data.errors import InputError
     from igmu_data.files import owned
-    from igmu_metrics.evaluation import output_paths
     from igmu_metrics.images.layouts import models
     from igmu_metrics.networks.loading import choice
     from igmu_metrics.networks.progress import bars
     from igmu_metrics.report import terminal as tables
     from igmu_metrics.scale import cluster
     from igmu_metrics.verdict import agreement
+    from igmu_metrics.verdict.places import output_paths
 
     evaluation, *also = agreement.panel(detector, calibration or [], settings)
     if also and (shard is not None or engine != ENGINES[0]):

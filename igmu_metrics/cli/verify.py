@@ -63,6 +63,9 @@ def verify(
         raise InputError("no scorecard; give one, or --schema.")
     if (images is None) != (original_images is None):
         raise InputError("only one of --images and --original-images is given; a card is about pairs.")
+    for name, value in (("--detector", detector), ("--bench", bench), ("--device", device)):
+        if value is not None and images is None and not any(path.is_dir() for path in cards):
+            raise InputError(f"{name} {value} is for scoring again; give --images and --original-images, too.")
     files = card_files([run_cards(path) for path in cards])
     if images is not None and len(files) > 1:
         raise InputError(f"--images are those of one model, but there are {len(files)} scorecards; give one card.")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from igmu_data import taxonomy
 from igmu_data.errors import NonFiniteError, OutOfRangeError, WeightsError
 from igmu_metrics.contract import FloatArray
 from igmu_metrics.images.files import content_hash
@@ -45,6 +46,33 @@ def unusual(precision: str) -> dict[str, str]:
     ({}, {'precision': 'bf16'})
     """
     return {} if precision == "fp32" else {"precision": precision}
+
+
+def known_concepts(own: str | None) -> dict[str, taxonomy.Concept]:
+    """The packaged concepts and some of the user's own, by id, the packaged first.
+
+    Args:
+        own: ids of the user's own, with commas between; None for all.
+    """
+    packaged = taxonomy.packaged()
+    mine = taxonomy.own_files() if own is None else own.split(",")
+    found = {i: item for i, item in taxonomy.all_concepts().items() if i in packaged or i in mine}
+    return dict(sorted(found.items(), key=lambda item: item[0] not in packaged))
+
+
+def worded_like(near: taxonomy.Sibling, item: taxonomy.Concept, domains: Collection[str]) -> tuple[str, bool]:
+    """The domain whose words name what is near a concept, and whether they name it by an adjective.
+
+    What belongs to no domain of concepts is worded like what it is near to.
+
+    Args:
+        near: a sibling.
+        item: the concept that it is near to.
+        domains: of all concepts.
+    """
+    kind = near.id.partition("/")[0]
+    domain = kind if kind in domains else item.domain
+    return domain, item.pos == "adjective" and not near.article and domain == item.domain
 
 
 def masked_columns(n: int, concepts: Sequence[str], known: Mapping[str, FloatArray | Answer]) -> Answer:

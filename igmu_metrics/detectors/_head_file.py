@@ -152,7 +152,11 @@ def head_bytes(weights: Mapping[str, torch.Tensor], facts: HeadFacts) -> bytes:
     """The file of a head; the same bytes for the same head, whenever it is written."""
     from safetensors.torch import save
 
-    data = save({name: tensor.contiguous() for name, tensor in weights.items()}, facts.metadata())
+    return sorted_header(save({name: tensor.contiguous() for name, tensor in weights.items()}, facts.metadata()))
+
+
+def sorted_header(data: bytes) -> bytes:
+    """A safetensors file with its metadata in the order of their names."""
     # safetensors writes the metadata in an order that changes from one process to the next.
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])

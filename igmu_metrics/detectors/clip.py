@@ -32,7 +32,15 @@ import numpy as np
 from igmu_data.errors import EmptyInputError, WeightsError
 from igmu_metrics.backbones import clip
 from igmu_metrics.contract import FloatArray
-from igmu_metrics.detectors._common import Answer, checked_threshold, finite, masked_columns, softmax
+from igmu_metrics.detectors._common import (
+    Answer,
+    checked_threshold,
+    finite,
+    known_concepts,
+    masked_columns,
+    softmax,
+    worded_like,
+)
 from igmu_metrics.networks.instruments import Backbone, Batch, InstrumentInfo
 
 OPENAI_LOGIT_SCALE = 100.0
@@ -147,14 +155,15 @@ class Vocabulary:
 class ZeroShot:
     """A CLIP backbone with a vocabulary; text features are computed on first use and kept."""
 
-    def __init__(self, backbone: Backbone, vocabulary: Vocabulary, threshold: float) -> None:
+    def __init__(self, backbone: Backbone, vocabulary: Vocabulary, threshold: float, name: str = clip.NAME) -> None:
         self.reads = (backbone,)
         self._backbone = backbone
         self._vocabulary = vocabulary
         self._scale = float(getattr(backbone, "logit_scale", OPENAI_LOGIT_SCALE))
+        bias = getattr(backbone, "logit_bias", None)
         self._classes: dict[str, FloatArray] = {}
         self.info = InstrumentInfo(
-            name=f"clip:{backbone.info.name.partition(':')[2] or backbone.info.name}",
+            name=f"{name}:{backbone.info.name.partition(':')[2] or backbone.info.name}",
             revision=backbone.info.revision,
             preparation=backbone.info.preparation,
             threshold=threshold,
@@ -163,6 +172,7 @@ class ZeroShot:
                 **backbone.info.settings,
                 "vocabulary": vocabulary.digest(),
                 "logit_scale": round(self._scale, 4),
+                **({} if bias is None else {"logit_bias": round(float(bias), 4)}),
             },
         )
 
@@ -175,25 +185,26 @@ class ZeroShot:
         judged = [c for c in dict.fromkeys(concepts) if c in self._vocabulary.rivals]
         if not judged or not len(batch):
             return masked_columns(len(batch), concepts, {})
-        images = _unit(finite(batch.features(self._backbone), "CLIP image features"))
-        self._embed([name for c in judged for name in (c, *self._vocabulary.rivals[c])])
+        images = unit(finite(batch.features(self._backbone), "CLIP image features"))
+        embedded = self.embed([name for c in judged for name in (c, *self._vocabulary.rivals[c])])
         known = {}
         for concept in judged:
-            classes = np.stack([self._classes[name] for name in (concept, *self._vocabulary.rivals[concept])])
+            classes = np.stack([embedded[name] for name in (concept, *self._vocabulary.rivals[concept])])
             known[concept] = softmax(self._scale * images @ classes.T)[:, 0]
         return masked_columns(len(batch), concepts, known)
 
-    def _embed(self, names: Sequence[str]) -> None:
+    def embed(self, names: Sequence[str]) -> Mapping[str, FloatArray]:
+        """By name, the embeddings of classes, (d,) of length 1; those that are new are computed."""
         new = [name for name in dict.fromkeys(names) if name not in self._classes]
         texts = [text for name in new for text in self._vocabulary.texts[name]]
-        if not texts:
-            return
-        features = _unit(finite(self._backbone.text_features(texts), "CLIP text features"))
-        start = 0
-        for name in new:
-            end = start + len(self._vocabulary.texts[name])
-            self._classes[name] = _unit(features[start:end].mean(axis=0))
-            start = end
+        if texts:
+            features = unit(finite(self._backbone.text_features(texts), "CLIP text features"))
+            start = 0
+            for name in new:
+                end = start + len(self._vocabulary.texts[name])
+                self._classes[name] = unit(features[start:end].mean(axis=0))
+                start = end
+        return self._classes
 
 
 def load(
@@ -244,8 +255,7 @@ def default_vocabulary(*, synonyms: bool = False, own: str | None = None) -> Voc
     from igmu_data import taxonomy
 
     packaged = taxonomy.packaged()
-    mine = taxonomy.own_files() if own is None else own.split(",")
-    concepts = {i: item for i, item in taxonomy.all_concepts().items() if i in packaged or i in mine}
+    concepts = known_concepts(own)
     siblings = taxonomy.siblings_of(concepts)
     settled = {i for c in packaged.values() for i in (c.id, *(s.id for s in c.siblings))}
     texts: dict[str, tuple[str, ...]] = {}
@@ -265,7 +275,7 @@ def default_vocabulary(*, synonyms: bool = False, own: str | None = None) -> Voc
         texts[item.id] = _ensemble(item.domain, names, adjective=item.pos == "adjective")
         group = members.setdefault(item.domain if item.domain not in attributes else item.family, [])
         group += [item.id] if item.id in packaged else []
-    for item in sorted(concepts.values(), key=lambda c: c.id not in packaged):
+    for item in concepts.values():
         rivals[item.id] |= dict.fromkeys(members[item.domain if item.domain not in attributes else item.family])
         for near in item.siblings:
             rivals[item.id][near.id] = None
@@ -275,10 +285,7 @@ def default_vocabulary(*, synonyms: bool = False, own: str | None = None) -> Voc
                 if concepts[near.id].domain == item.domain:  # an umbrella is near a weapon, and is not told from one
                     rivals[near.id][item.id] = None
                 continue
-            # What belongs to no domain of concepts is worded, and told from nothing, like what it is near to.
-            kind = near.id.partition("/")[0]
-            domain = kind if kind in generic else item.domain
-            adjective = item.pos == "adjective" and not near.article and domain == item.domain
+            domain, adjective = worded_like(near, item, generic)  # and told from the same "nothing"
             texts[near.id] = _ensemble(domain, {near.name: near.phrase}, adjective=adjective)
             same = () if domain in attributes else members[domain]
             rivals[near.id] |= dict.fromkeys((item.id, *(s.id for s in item.siblings), *same, *generic[domain]))
@@ -293,7 +300,12 @@ def _ensemble(domain: str, names: Mapping[str, str], *, adjective: bool) -> tupl
     return tuple(template.format(name=name, a=phrase) for template in templates for name, phrase in names.items())
 
 
-def _unit(rows: FloatArray) -> FloatArray:
+def unit(rows: FloatArray) -> FloatArray:
+    """Rows of length 1.
+
+    Raises:
+        WeightsError: a row of length 0.
+    """
     norms = np.linalg.norm(rows, axis=-1, keepdims=True)
     if not norms.all():
         raise WeightsError("CLIP features of length 0, which have no direction. Check the model's weights.")

@@ -1,4 +1,4 @@
-"""Finds what a model drew: folders of images in one of three layouts.
+"""Finds what a model drew: folders of images in one of five layouts.
 
 Conventions: every generation is keyed by `(row_id, seed)`, and the same key in two folders means the same prompt and
 the same starting noise. An image that cannot be attributed to a row is an error, never skipped in silence. Whether a
@@ -9,6 +9,7 @@ file that the metadata lists is there and can be read is found out when it is re
 - `igmu`: the IGMU reference's `<class>_<prompt>_<k>.png`, in folders `forget`, `retain` and `adversarial`.
 - `flat`: all images of the folder were generated for one and the same prompt; two models' pair by the number at the end
   of their names, or by the whole name where these are not all numbered alike.
+- `unlearncanvas` and `hub`: what the scripts of these benchmarks write (`igmu_metrics.images.benchmarks`).
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ from igmu_data.errors import (
 from igmu_data.files import parse_json, read_text
 from igmu_data.schema import SPLITS, Row
 from igmu_metrics.generations import Generations, of_records
+from igmu_metrics.images import benchmarks
 from igmu_metrics.images.prompts import Prompts
 
-LAYOUTS: Final = ("metadata", "igmu", "flat")
+LAYOUTS: Final = ("metadata", "igmu", "flat", benchmarks.UNLEARNCANVAS, benchmarks.HUB)
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 METADATA: Final = "metadata.jsonl"
 LEFT_OUT: Final = "left_out"  # in a line of it: why an image is of no row; it is not scored
@@ -178,6 +180,10 @@ def find(folder: Path, layout: str, rows: Mapping[str, Row] | None = None, *, pr
         raise MetadataError(f"{folder}: no such folder. Give the folder that holds one model's images.")
     if layout == "metadata":
         found = _from_metadata(folder, rows or {})
+    elif layout == benchmarks.UNLEARNCANVAS:
+        found = of_records(list(benchmarks.unlearncanvas(folder, image_files(folder))))
+    elif layout == benchmarks.HUB:
+        found = of_records(list(benchmarks.hub(folder, image_files)))
     else:
         found = _from_reference(folder) if layout == "igmu" else _flat(folder, prompt)
     if not len(found):
@@ -209,7 +215,9 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
     path = folder / METADATA
     if not path.is_file():
         raise MetadataError(
-            f"{folder}: no {METADATA}. Write one line {{file_name, id, seed}} per image, or give --layout igmu or flat."
+            f"{folder}: no {METADATA}, which says what each image is of. For images of a web UI or script, "
+            f"igmu match {folder} --config … writes it; or write a line {{file_name, id, seed}} an image, or give "
+            "--layout igmu or flat."
         )
     found, known, home, prompts = [], set(), real(folder), Prompts(rows)
     for image, record, where in listed(folder):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from igmu_data.errors import EmptyInputError, InputError, MetadataError, OutputError
-from igmu_data.files import beside, owned, sha256
+from igmu_data.files import beside, owned, read_text, sha256
 from igmu_data.schema import Row
 from igmu_metrics.images import programs
 from igmu_metrics.images.layouts import LEFT_OUT, METADATA, image_files, real
@@ -128,10 +128,7 @@ def _default_table(folder: Path) -> Path | None:
 
 
 def _table(path: Path, folder: Path) -> Iterator[tuple[Path, Told]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MetadataError(f"{path}: cannot be read as UTF-8 ({error}).") from error
+    text = read_text(path, "Give a CSV file or JSON lines.").removeprefix("\ufeff")
     try:
         if path.suffix == ".csv":
             records: list[dict[str, Any]] = list(csv.DictReader(text.splitlines()))

@@ -14,6 +14,7 @@ import numpy as np
 
 from igmu_data.errors import ChecksumError, MetadataError
 from igmu_data.schema import LARGEST_SEED
+from igmu_metrics.contract import CROSS
 from igmu_metrics.generations import BLANK, ORIGINAL, Array, Generations
 
 _MODELS = (("unlearned", ""), ("original", ORIGINAL))
@@ -47,6 +48,7 @@ def _files(table: Generations, suffix: str) -> str:
 
 def notes(table: Generations) -> list[str]:
     """What a reader of the scores has to know about the images."""
+    table = table.where(table.parts != CROSS)  # their images have entries of their own
     out = [f"the files of the two models differ: {told}" for told in images_differ(table).values()]
     if "truncated" in table and (long := len(set(table.where(np.ma.filled(table["truncated"], False))["id"].tolist()))):
         of = len(set(table["id"].tolist()))

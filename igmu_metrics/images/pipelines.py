@@ -2,7 +2,9 @@
 
 Conventions: safetensors only, never code from a repository. What alters a picture after it is drawn is left out where
 the class can do without: the safety checker, which hands back a black picture that every instrument would judge as
-forgotten, and SDXL's invisible watermark, which depends on what else is installed.
+forgotten, and SDXL's invisible watermark, which depends on what else is installed. So does PixArt's cleaning of prompts
+(it wants beautifulsoup4 and ftfy), which would also take from an attacked prompt what attacks: prompts reach the model
+as the rows have them.
 """
 
 from __future__ import annotations
@@ -11,20 +13,29 @@ import inspect
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from igmu_data.errors import WeightsError
 from igmu_data.sandbox import packaged
 from igmu_data.taxonomy import SANDBOX
-from igmu_metrics.images import baselines, presets, published
+from igmu_metrics.images import baselines, components, presets, published
 from igmu_metrics.networks import loading
 from igmu_metrics.networks.progress import quiet_loading
+
+if TYPE_CHECKING:
+    import torch
 
 DTYPES: Final = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 _INDEX: Final = "model_index.json"
 _DESCRIBING: Final = (".safetensors", ".json", ".txt", ".model")  # weights, schedules, vocabularies
 _LEFT_OUT: Final = {"safety_checker": None, "requires_safety_checker": False, "add_watermarker": False}
+_FIXED: Final = {"clean_caption": False}  # of every call, where the class takes it
+_BEYOND: Final = {
+    *("strength", "mask_image", "control_image", "controlnet", "adapter"),
+    *("video", "frames", "num_frames", "num_videos_per_prompt"),
+}
 _NEEDED: Final = ("prompt", "num_inference_steps", "guidance_scale", "width", "height", "generator", "output_type")
 
 
@@ -91,10 +102,7 @@ def find_pipeline(
         loading.check_revision(found, revision or None, name)
         name = title
     else:
-        if name.startswith((".", "~", "/", "\\")) or name.count("/") != 1:
-            raise WeightsError(
-                f"no folder {name!r}. Give a folder with {_INDEX}, a Hub id (owner/name) or {SANDBOX}:VERSION."
-            )
+        _require_id(name)
         _require_texts(name, revision or None)
         folder = _download(name, revision or None, variant)
         found = folder.name  # a Hub snapshot is named after its commit
@@ -104,9 +112,12 @@ def find_pipeline(
 
     def load() -> Any:
         checked = baseline == baselines.CHECKER
-        pipe = _load(folder, name, dtype, variant or published.only_variant(folder), checked=checked)
+        pipe = _load(folder, name, dtype, variant or components.only_variant(folder), checked=checked)
         pipe = published.put_onto(pipe.to(where), parts, folder)
-        return baselines.around(pipe, baseline, words) if baseline else pipe
+        pipe = baselines.around(pipe, baseline, words) if baseline else pipe
+        takes = inspect.signature(_class(folder, name).__call__).parameters
+        fixed = {k: v for k, v in _FIXED.items() if k in takes}
+        return partial(pipe, **fixed) if fixed else pipe
 
     def preset() -> presets.Preset:
         return presets.preset(folder, _class(folder, name), published.component_folders(parts))
@@ -122,6 +133,18 @@ def _local(spec: str) -> tuple[Path, str] | None:
         return packaged.model_folder(version, task or None), f"{kind}:{packaged.version_name(version, task or None)}"
     folder = Path(spec).expanduser()
     return (folder, folder.resolve().name) if folder.is_dir() else None
+
+
+def _require_id(name: str) -> None:
+    """Refuse what is no folder and cannot be an id, before the Hub is asked for it."""
+    kinds = f"{published.join('BASE', {'unet': 'FILE'})}; also {', '.join(k for k in published.KINDS if k != 'unet')}"
+    if Path(name).expanduser().is_file():
+        raise WeightsError(f"{name}: is a file. Say what it is, and of which base: {kinds}.")
+    if name.startswith((".", "~", "/", "\\")) or name.count("/") != 1:
+        hint = f" What is put onto a base is named: {kinds}." if "," in name else ""
+        raise WeightsError(
+            f"no folder {name!r}. Give a folder with {_INDEX}, a Hub id (owner/name) or {SANDBOX}:VERSION.{hint}"
+        )
 
 
 def _files(folder: Path) -> list[Path]:
@@ -146,8 +169,8 @@ def _download(name: str, revision: str | None, variant: str | None) -> Path:
 
 def _not_had(name: str, revision: str | None, error: Exception) -> WeightsError:
     return WeightsError(
-        f"cannot get {name!r} at {revision or 'main'} from the Hub: {published.first_line(error)} Check the id and the "
-        "connection, or give a local folder."
+        f"cannot get {name!r} at {revision or 'main'} from the Hub: {components.first_line(error)} Check the id and "
+        "the connection, or give a local folder."
     )
 
 
@@ -178,7 +201,22 @@ def _class(folder: Path, name: str) -> Any:
     takes = inspect.signature(kind.__call__).parameters
     if missing := [p for p in _NEEDED if p not in takes]:
         raise WeightsError(f"{name}: {wanted} draws no pictures from texts (it takes no {', '.join(missing)}).")
+    if more := _beyond_texts(kind):
+        raise WeightsError(f"{name}: {wanted} draws no pictures from texts alone (it takes {', '.join(more)}).")
     return kind
+
+
+def _beyond_texts(kind: Any) -> list[str]:
+    """What tells that a class wants an image beside the text, or makes videos of it."""
+    from diffusers.pipelines.auto_pipeline import AUTO_TEXT2IMAGE_PIPELINES_MAPPING as FROM_TEXTS
+
+    takes, built_of = inspect.signature(kind.__call__).parameters, inspect.signature(kind).parameters
+    plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    found = {n for n, p in takes.items() if p.default is p.empty and p.kind in plain} - {"self", "prompt"}
+    found |= _BEYOND & (takes.keys() | built_of.keys())
+    if "image" in takes and kind not in FROM_TEXTS.values():  # FLUX.2 and Kontext take one, and do without
+        found.add("image")
+    return sorted(found)
 
 
 def _load(folder: Path, name: str, dtype: str, variant: str | None, *, checked: bool) -> Any:
@@ -188,6 +226,7 @@ def _load(folder: Path, name: str, dtype: str, variant: str | None, *, checked: 
     wanted = getattr(torch, DTYPES[dtype])
     accepted = inspect.signature(kind).parameters
     try:
+        networks = _networks(folder, wanted, variant)
         with quiet_loading():
             pipe = kind.from_pretrained(
                 folder,
@@ -195,13 +234,33 @@ def _load(folder: Path, name: str, dtype: str, variant: str | None, *, checked: 
                 local_files_only=True,
                 dtype=wanted,
                 variant=variant,
+                **networks,
                 **({} if checked else {k: v for k, v in _LEFT_OUT.items() if k in accepted}),
             )
+    except WeightsError:
+        raise
     except Exception as error:  # of whatever kind its parts raise on files that are damaged
         raise WeightsError(
-            f"{name}: cannot be loaded: {published.first_line(error)} Save or download it again."
+            f"{name}: cannot be loaded: {components.first_line(error)} Save or download it again."
         ) from error
     if pipe.dtype != wanted:  # older versions know the argument by another name, and ignore this one
         raise WeightsError(f"{name}: loaded as {pipe.dtype}, not {wanted}. Update diffusers to 0.42 or later.")
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def _networks(folder: Path, dtype: torch.dtype, variant: str | None) -> dict[str, Any]:
+    """The networks of a pipeline's folder, each with all of its weights."""
+    import diffusers
+    import transformers
+
+    libraries = {"diffusers": diffusers, "transformers": transformers}
+    found = {}
+    for part, told in json.loads((folder / _INDEX).read_text(encoding="utf-8")).items():
+        if not (isinstance(told, list) and len(told) == 2 and told[0] in libraries and isinstance(told[1], str)):
+            continue
+        kind = getattr(libraries[told[0]], told[1], None)
+        if inspect.isclass(kind) and issubclass(kind, diffusers.ModelMixin | transformers.PreTrainedModel):
+            own = variant if variant and any((folder / part).glob(f"*.{variant}*.safetensors")) else None
+            found[part], _ = components.network(kind, folder / part, dtype, own)
+    return found

@@ -2,8 +2,8 @@
 
 `BASE,unet=FILE,lora=FILE:0.8` is one text that says all: a pipeline, then any of
 
-- `unet`, `transformer`, `text_encoder`, `text_encoder_2`: a folder of that component, or a file of its tensors; where
-  the file has only some of them (ESD, UCE, Custom Diffusion), the others stay the base's;
+- `unet`, `transformer`, `text_encoder`, `text_encoder_2`, `text_encoder_3`: a folder of it, or a file of its tensors;
+  where the file has only some of them (ESD, UCE, Custom Diffusion), the others stay the base's;
 - `checkpoint`: the whole model in one file of the original (CompVis) layout, with the base's configuration;
 - `lora`: low-rank changes, merged into the weights with a scale;
 - `embedding`: a textual inversion;
@@ -22,35 +22,28 @@ import importlib.util
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from igmu_data.errors import InputError, WeightsError
 from igmu_data.files import parse_json, read_text
+from igmu_metrics.images import lora
+from igmu_metrics.images.components import COMPONENTS, component, first_line, listed, network, only_variant
 from igmu_metrics.networks import loading
 from igmu_metrics.networks.progress import quiet_loading
 
 if TYPE_CHECKING:
     import torch
 
-COMPONENTS: Final = ("unet", "transformer", "text_encoder", "text_encoder_2")
 CODE: Final = "code"
 KINDS: Final = (*COMPONENTS, "checkpoint", "lora", "embedding", CODE)
 VARIANT: Final = "variant"
 _PART: Final = re.compile(rf",(?=(?:{'|'.join((*KINDS, VARIANT))})=)")
-_COMPVIS: Final = "model.diffusion_model."
 # What training code puts around the tensors of a component, and before their names.
 _AROUND: Final = ("state_dict", "model_state_dict", "model", "params", "module")
 _BEFORE: Final = ("module.", "text_model.", "cond_stage_model.transformer.", "cond_stage_model.transformer.text_model.")
-_LORA_PAIRS: Final = (
-    (".lora_A.weight", ".lora_B.weight"),
-    (".lora.down.weight", ".lora.up.weight"),
-    (".lora_linear_layer.down.weight", ".lora_linear_layer.up.weight"),
-    ("_lora.down.weight", "_lora.up.weight"),
-)
-_LORA_FILES: Final = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +159,8 @@ def put_onto(pipe: Any, parts: Sequence[Part], folder: Path) -> Any:
         elif part.kind == "checkpoint":
             pipe = _checkpoint(pipe, part, folder)
         elif part.kind == "lora":
-            _merge_lora(pipe, part)
+            if not lora.merge(pipe, part.path, float(part.argument or 1)):
+                raise _nothing(part)
         elif part.kind == "embedding":
             _embed(pipe, part)
         else:
@@ -175,21 +169,6 @@ def put_onto(pipe: Any, parts: Sequence[Part], folder: Path) -> Any:
 
 
 # Components
-
-
-def _module(pipe: Any, kind: str, where: Path) -> Any:
-    module = getattr(pipe, kind, None)
-    if module is None:
-        has = [k for k in COMPONENTS if getattr(pipe, k, None) is not None]
-        raise WeightsError(f"{where}: this {type(pipe).__name__} has no {kind}; it has {', '.join(has)}.")
-    return module
-
-
-def only_variant(folder: Path) -> str | None:
-    """The variant that all weights of a folder are of (`fp16`), None where some have none or they differ."""
-    names = [p.name.removesuffix(".safetensors") for p in folder.rglob("*.safetensors")]
-    found = {re.sub(r"-\d{5}-of-\d{5}", "", n).partition(".")[2] for n in names}
-    return found.pop() or None if len(found) == 1 else None
 
 
 def _folder_of(part: Part) -> Path:
@@ -203,20 +182,23 @@ def component_folders(parts: Sequence[Part]) -> dict[str, Path]:
 
 
 def _replace(pipe: Any, part: Part) -> None:
-    module = _module(pipe, part.kind, part.path)
+    module = component(pipe, part.kind, part.path)
     if not part.path.is_dir():
         _fill(module, _named(_read(part.path, part.kind), module, part), part)
         return
     folder = _folder_of(part)
     if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
         raise WeightsError(f"{folder}: no config.json with safetensors; give the folder of a {part.kind}, or a file.")
+    config = parse_json(read_text(folder / "config.json"), str(folder / "config.json"), "Download the folder again.")
+    told, here = config.get("_class_name"), type(module).__name__
+    if told != getattr(module.config, "_class_name", None):  # those of transformers have none
+        raise WeightsError(f"{folder}: holds a {told or config.get('model_type')}; the base's {part.kind} is a {here}.")
     try:
-        with quiet_loading():
-            new = type(module).from_pretrained(
-                folder, use_safetensors=True, local_files_only=True, dtype=module.dtype, variant=only_variant(folder)
-            )
+        new, unknown = network(type(module), folder, module.dtype, only_variant(folder))
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(f"{folder}: cannot be loaded as {part.kind}: {first_line(error)}") from error
+    if unknown := [name for name in unknown if not name.endswith("position_ids")]:
+        raise WeightsError(f"{folder}: {listed(unknown)} have no place in {here}. Is it saved as one?")
     if _same(new, module):
         raise _nothing(part)
     pipe.register_modules(**{part.kind: new})
@@ -242,25 +224,35 @@ def _read(path: Path, kind: str) -> dict[str, torch.Tensor]:
 def _named(state: dict[str, torch.Tensor], module: Any, part: Part) -> dict[str, torch.Tensor]:
     """The tensors under the names that the module has for them."""
     known = module.state_dict().keys()
-    if any(k.startswith(_COMPVIS) for k in state) and part.kind == "unet":
-        return _from_compvis(state, module, part)
     readings = [state]
     for before in (f"{part.kind}.", *_BEFORE):
         cut = {k.removeprefix(before): v for k, v in state.items() if k.startswith(before)}
         readings += [cut, {before + k: v for k, v in state.items()}]
     best = max(readings, key=lambda r: len(r.keys() & known))
+    if not best.keys() & known and (convert := _layout_of_authors(module)) is not None:
+        best = _converted(convert, state, module)
     # Older CLIP files carry a buffer that counts 0, 1, 2 …; no version reads it.
     return {k: v for k, v in best.items() if not k.endswith("position_ids")}
 
 
-def _from_compvis(state: dict[str, torch.Tensor], module: Any, part: Part) -> dict[str, torch.Tensor]:
-    from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
+def _layout_of_authors(module: Any) -> Callable[..., dict[str, torch.Tensor]] | None:
+    """What gives tensors that are named as a model's authors do (CompVis, SD3, FLUX, Sana) diffusers' names."""
+    from diffusers.loaders.single_file_model import SINGLE_FILE_LOADABLE_CLASSES as CLASSES
 
-    try:
-        found: dict[str, torch.Tensor] = convert_ldm_unet_checkpoint(dict(state), config=dict(module.config))
-    except (KeyError, ValueError, RuntimeError, IndexError) as error:
-        raise WeightsError(f"{part.path.name}: not a U-Net of this base in CompVis layout: {error}") from error
+    found: Callable[..., dict[str, torch.Tensor]] | None = CLASSES.get(type(module).__name__, {}).get(
+        "checkpoint_mapping_fn"
+    )
     return found
+
+
+def _converted(
+    convert: Callable[..., dict[str, torch.Tensor]], state: dict[str, torch.Tensor], module: Any
+) -> dict[str, torch.Tensor]:
+    try:
+        found = convert(checkpoint=dict(state), config=dict(module.config))
+    except (KeyError, ValueError, RuntimeError, IndexError):
+        return state  # no such layout: its own names say best what it is
+    return found if found.keys() & module.state_dict().keys() else state
 
 
 def _fill(module: Any, state: Mapping[str, torch.Tensor], part: Part) -> None:
@@ -269,9 +261,10 @@ def _fill(module: Any, state: Mapping[str, torch.Tensor], part: Part) -> None:
 
     known = module.state_dict()
     if unknown := sorted(state.keys() - known.keys()):
+        why = f"Is it a LoRA? Then lora={part.path}" if any("lora" in n for n in unknown) else "Is it of another base?"
         raise WeightsError(
             f"{part.path.name}: {len(unknown)} of {len(state)} tensors have no place in the base's {part.kind}: "
-            f"{', '.join(unknown[:3])}{' …' if len(unknown) > 3 else ''}. Is it made for another base?"
+            f"{', '.join(unknown[:3])}{' …' if len(unknown) > 3 else ''}. {why}"
         )
     for name, value in state.items():
         if value.shape != known[name].shape:
@@ -322,115 +315,15 @@ def _checkpoint(pipe: Any, part: Part, folder: Path) -> Any:
             )
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SingleFileComponentError) as error:
         raise WeightsError(f"{part.path.name}: no checkpoint of {folder.name}: {first_line(error)}") from error
+    networks = {k: v for k, v in new.components.items() if hasattr(v, "named_parameters")}
+    # What the file has not got is left without data.
+    if empty := [f"{k}.{n}" for k, one in networks.items() for n, p in one.named_parameters() if p.is_meta]:
+        raise WeightsError(f"{part.path.name}: lacks {listed(empty)}. Download it again, or give its parts.")
     own = [k for k in COMPONENTS if getattr(pipe, k, None) is not None]
     if all(_same(getattr(new, k), getattr(pipe, k)) for k in own):
         raise _nothing(part)
     new.set_progress_bar_config(disable=True)
     return new.to(pipe.device)
-
-
-# LoRA
-
-
-def _merge_lora(pipe: Any, part: Part) -> None:
-    """W + scale · alpha/rank · up · down (Hu et al. 2022), in single precision."""
-    import torch
-
-    path, settings = _lora_file(part.path)
-    state = {k: v for k, v in loading.load_tensors(path).items() if isinstance(v, torch.Tensor)}
-    if any("dora_scale" in k or "lora_magnitude_vector" in k for k in state):
-        raise WeightsError(
-            f"{path.name}: is a DoRA, which is more than a low-rank change; merge it yourself and give the folder."
-        )
-    state, alphas = _diffusers_names(pipe, state, path)
-    scale, changed = float(part.argument or 1), False
-    taken: set[str] = set()
-    with torch.no_grad():
-        for name, down, up in _lora_pairs(state):
-            target, weight = _target(pipe, name, path)
-            rank = down.shape[0]
-            alpha = float(alphas.get(f"{name}.alpha", settings(target, rank)))
-            delta = (up.float().flatten(1) @ down.float().flatten(1)).reshape(weight.shape) * (scale * alpha / rank)
-            new = (weight.float() + delta.to(weight.device)).to(weight.dtype)
-            changed |= not torch.equal(new, weight)
-            weight.copy_(new)
-            taken |= {k for k in state if k.startswith((f"{name}.", f"{name}_lora."))}
-    if rest := sorted(state.keys() - taken):
-        raise WeightsError(f"{path.name}: {len(rest)} tensors are no part of a LoRA: {', '.join(rest[:3])}.")
-    if not changed:
-        raise _nothing(part)
-
-
-def _lora_file(path: Path) -> tuple[Path, Callable[[str, int], float]]:
-    """The file, and the alpha that its header or the configuration beside it gives for a target and rank."""
-    folder = path if path.is_dir() else None
-    if folder:
-        found = [folder / n for n in _LORA_FILES if (folder / n).is_file()] or sorted(folder.glob("*.safetensors"))
-        if len(found) != 1:
-            raise WeightsError(f"{folder}: {len(found)} files that may be a LoRA; give the file.")
-        path = found[0]
-    config: dict[str, Any] = {}
-    if (beside := path.parent / "adapter_config.json").is_file() and path.name == "adapter_model.safetensors":
-        config = parse_json(read_text(beside), str(beside), "Download the adapter again.")
-    elif path.suffix == ".safetensors":
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(str(path), framework="pt") as file:
-                config = json.loads((file.metadata() or {}).get("lora_adapter_metadata", "{}"))
-        except (SafetensorError, ValueError) as error:
-            raise WeightsError(f"{path.name}: not safetensors: {error}") from error
-
-    def alpha(target: str, rank: int) -> float:
-        given = config.get(f"{target}.lora_alpha", config.get("lora_alpha", rank))
-        rooted = config.get(f"{target}.use_rslora", config.get("use_rslora", False))
-        return float(given) * (rank**0.5 if rooted else 1.0)
-
-    return path, alpha
-
-
-def _diffusers_names(
-    pipe: Any, state: dict[str, torch.Tensor], path: Path
-) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The tensors under diffusers' names, `unet.….to_q.lora_A.weight`, and each target's alpha."""
-    convert = getattr(type(pipe), "lora_state_dict", None)
-    if convert is None:
-        raise WeightsError(f"{path.name}: {type(pipe).__name__} takes no LoRA.")
-    options = {"unet_config": pipe.unet.config} if getattr(pipe, "unet", None) is not None else {}
-    try:
-        found = convert(dict(state), **options)
-    except (ValueError, KeyError, RuntimeError) as error:
-        raise WeightsError(
-            f"{path.name}: a LoRA of a layout that diffusers does not read: {first_line(error)}"
-        ) from error
-    named, alphas = found if isinstance(found, tuple) else (found, None)
-    main = "unet" if getattr(pipe, "unet", None) is not None else "transformer"
-    out = {}
-    for name, value in named.items():
-        name = name.removeprefix("base_model.model.")
-        if not name.startswith(tuple(f"{k}." for k in COMPONENTS)):
-            name = f"{main}.{name}"
-        out[name.replace(".processor.", ".").replace(".to_out_lora.", ".to_out.0_lora.")] = value
-    return out, dict(alphas or {})
-
-
-def _lora_pairs(state: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
-    for name, value in state.items():
-        for down, up in _LORA_PAIRS:
-            if name.endswith(down) and (other := name.removesuffix(down) + up) in state:
-                yield name.removesuffix(down), value, state[other]
-
-
-def _target(pipe: Any, name: str, path: Path) -> tuple[str, torch.Tensor]:
-    kind, _, inner = name.partition(".")
-    module = _module(pipe, kind, path)
-    for candidate in (inner, inner.removeprefix("text_model."), f"text_model.{inner}"):
-        try:
-            weight: torch.Tensor = module.get_submodule(candidate).weight
-        except AttributeError:
-            continue
-        return kind, weight
-    raise WeightsError(f"{path.name}: the base's {kind} has no layer {inner!r}. Is it made for another base?")
 
 
 # Embeddings and code
@@ -461,8 +354,3 @@ def _coded(pipe: Any, part: Part) -> Any:
             "is (prompt=…, generator=…, num_inference_steps=…, …) and has .images."
         )
     return made
-
-
-def first_line(error: Exception) -> str:
-    """What an error of somebody else's says first."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

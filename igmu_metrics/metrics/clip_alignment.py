@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from igmu_data.errors import InputError
-from igmu_metrics.contract import PARTS, BoolArray, Estimate, Extract, FloatArray, MetricInfo, Result, Table
+from igmu_metrics.contract import CROSS, PARTS, BoolArray, Estimate, Extract, FloatArray, MetricInfo, Result, Table
 from igmu_metrics.distances.gaussian import unit_rows
 from igmu_metrics.generations import Generations
 from igmu_metrics.metrics._rows import Column, mean, prompts, renamed, taking_lists, unit
@@ -50,7 +50,7 @@ INFO = MetricInfo(
         "CLIP reads 77 tokens, is weak at counting, negation and position, and shares its blind spots with detectors "
         "made from it. Cosines of different CLIP models cannot be compared."
     ),
-    parts={part: (part,) for part in PARTS},
+    parts={part: (part,) for part in PARTS if part != CROSS},
     place=30,
 )
 NEEDS = ("id", "alignment")

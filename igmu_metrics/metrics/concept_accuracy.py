@@ -34,7 +34,7 @@ from igmu_data.errors import InputError, UnknownConceptError
 from igmu_data.schema import ASIDE, IN_PROMPT
 from igmu_data.spelling import require_spelled
 from igmu_data.taxonomy import known_ids
-from igmu_metrics.contract import BoolArray, Estimate, MetricInfo, Result, Setting, Table
+from igmu_metrics.contract import CROSS, BoolArray, Estimate, MetricInfo, Result, Setting, Table
 from igmu_metrics.generations import Generations
 from igmu_metrics.metrics._rows import renamed, require_apart, taking_lists, unit, unjudged, with_caution
 from igmu_metrics.statistics import effective_trials, mean_estimate, rogan_gladen, validation
@@ -56,7 +56,7 @@ INFO = MetricInfo(
         "that draws noise, and flatters every model where the original did not draw the target either: read the "
         "conditional form."
     ),
-    parts={"": ("forget", "retain"), **{probe: (probe,) for probe in ASIDE}},
+    parts={"": ("forget", "retain", CROSS), **{probe: (probe,) for probe in ASIDE}},
     place=10,
 )
 NEEDS = ("id", "own_concept", "present")

@@ -77,6 +77,7 @@ def load(
     store: Store | None,
     *,
     answers: Sequence[tuple[str, Collection[str]]] = (),
+    looks: Sequence[str] = (),
     keep_image: bool = False,
     pairs: Pairs | None = None,
     partner: Any = None,
@@ -88,9 +89,10 @@ def load(
         name: of a picture that has no path, for messages.
         extractors: whose features are wanted.
         store: where values may be already.
-        answers: of each detector whose answers follow from features alone: the answer's key ("" where nothing is
+        answers: of each detector whose answers follow from the image alone: the answer's key ("" where nothing is
             asked), and the keys of the features that only detectors want, this one where it has not answered yet.
-        keep_image: hand the picture on, too; it is then read even if all features are known.
+        looks: keys of those answers for which the picture itself is handed on, unless they are known.
+        keep_image: hand it on in any case; it is then read even if all features are known.
         pairs: what measures its distance to the partner.
         partner: a path, or a PIL image; None where there is none.
     """
@@ -103,6 +105,7 @@ def load(
         needed = {feature for key, features in answers if key and key not in known for feature in features}
         needless = of_detectors - needed
         missing = [e for key, e in wanted.items() if key not in known and key not in needless]
+        keep_image |= any(key not in known for key in looks)
         other = _Opened.of(partner, f"partner of {name}") if pairs is not None and partner is not None else None
         pair = pairs.known(one.sha256, other.sha256) if pairs is not None and other is not None else None
         measured = pair is None or pair.known is not None

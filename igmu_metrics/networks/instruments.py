@@ -209,6 +209,10 @@ class Detector(Protocol):
 
     One that also has `reads`, a sequence of backbones and extractors, looks at nothing else than their features in the
     batch (and at the paths): these are then kept, and pictures that were seen before are not run again.
+
+    One that has `answers(batch, concepts)` is asked about each picture's own concept alone, (n,) for n concepts, as one
+    that is asked in words takes a run of its network for every question. What it says follows from the picture: its
+    answers are kept.
     """
 
     info: InstrumentInfo

@@ -36,9 +36,12 @@ from igmu_metrics.networks.store import Store
 
 # What code asks of an instrument. Whether it has a method is known without opening it; so are the values.
 _METHODS: Final = frozenset(
-    ("prepare", "extract", "compare", "image_features", "text_features", "cut_texts", "image_distance", "probabilities")
+    (
+        *("prepare", "extract", "compare", "image_features", "text_features", "cut_texts", "image_distance"),
+        *("probabilities", "answers"),
+    )
 )
-_VALUES: Final = frozenset(("preparation", "batch", "logit_scale"))
+_VALUES: Final = frozenset(("preparation", "batch", "logit_scale", "logit_bias"))
 _ROUNDING: Final = frozenset({"batch"})  # may differ between machines, and changes no number
 _LIBRARIES: Final = ("torch", "torchvision", "transformers", "tokenizers", "safetensors", "numpy", "pillow")
 _OPTIONAL: Final = ("lpips", "torch-fidelity", "nudenet", "onnxruntime")

@@ -33,14 +33,15 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
-# Configuration, tokenizer and safetensors only: pickles never reach this machine.
-_HUB_PATTERNS = ["*.json", "*.txt", "*.model", "*.safetensors"]
+# Configuration, tokenizer, chat template and safetensors only: pickles never reach this machine.
+_HUB_PATTERNS = ["*.json", "*.jinja", "*.txt", "*.model", "*.safetensors"]
 PRECISIONS = ("fp32", "bf16")
 # What `from_pretrained` reads of a model, its image processor and its tokenizer, beside `*.safetensors`. Whatever else
 # lies in a folder (a card, the training's arguments) changes no number.
 _READ = (
-    *("config.json", "model.safetensors.index.json", "adapter_config.json"),
-    *("preprocessor_config.json", "processor_config.json"),
+    *("config.json", "model.safetensors.index.json", "adapter_config.json", "generation_config.json"),
+    *("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json"),
+    *("chat_template.jinja", "chat_template.json"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "vocab.txt", "merges.txt", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model"),
 )
@@ -174,6 +175,8 @@ def find_model(argument: str | None, default: str, revision: str | None, pinned:
         source = Source(path, path.resolve().name, files_hash({file.name: file for file in read_files(path)}))
         check_revision(source.revision, revision, name)
         return source
+    if path.is_file():
+        raise WeightsError(f"{name}: is a file; give the folder with config.json and safetensors that it belongs to")
     if name.startswith((".", "~", "/", "\\")) or name.count("/") > 1:
         raise WeightsError(f"no folder {name!r}; give a folder with config.json and safetensors, or a Hub id")
     folder = _download(name, revision or pinned.get(name))
@@ -366,7 +369,7 @@ def load_image_processor(source: Source) -> tuple[Any, str]:
     if processor.backend != "pil":
         raise WeightsError(f"{source.name}: its image processor has no PIL backend (got {processor.backend!r})")
     steps = []
-    if processor.do_resize:
+    if processor.do_resize and processor.size is not None:
         steps.append(f"pil {Pil.Resampling(processor.resample).name.lower()} to {_size(processor.size)}")
     if processor.do_center_crop:
         steps.append(f"center crop {_size(processor.crop_size)}")

@@ -92,16 +92,17 @@ def observe(
     seen = _Pass(images, [*roles.values(), *(source for one in judges for source in _reads(one) or ())], store)
     answers = [_Answers(one, concepts, seen, store) for one in judges]
     looking = [a for a in answers if a.looks]  # at the images themselves
+    at_once = _AT_ONCE if any(a.kept for a in looking) else batch_size
     everybodys = {feature_key(b) for b in roles.values()}
     pending: list[tuple[int, Loaded]] = []
 
     def look() -> None:
         if looking and pending:
             seen.flush()  # a detector without `reads` may still ask for features of the backbones
-            at = [i for i, _ in pending]
-            batch = Batch([_path(images, i) for i in at], [cast(Any, one.image) for _, one in pending])
             for judge in looking:
-                judge.judge(at, batch)
+                own = [(i, one) for i, one in pending if not judge.known[i]]
+                at = [i for i, _ in own]
+                judge.judge(at, Batch([_path(images, i) for i in at], [cast(Any, one.image) for _, one in own]))
             pending.clear()
 
     def read(i: int) -> Loaded:
@@ -110,8 +111,9 @@ def observe(
             f"images[{i}]",
             seen.extractors,
             store,
-            answers=[(a.key(i), a.features - everybodys) for a in answers if a.features],
-            keep_image=bool(looking),
+            answers=[(a.key(i), a.features - everybodys) for a in answers if a.kept],
+            looks=[a.key(i) for a in looking if a.kept],
+            keep_image=any(not a.kept for a in looking),
             pairs=pairs,
             partner=None if partners is None else partners[i],
         )
@@ -128,9 +130,9 @@ def observe(
                 judge.take(i, one)
             if pairs is not None and one.pair is not None:
                 pairs.add(i, one.pair)
-            if looking:
+            if one.image is not None and looking:
                 pending.append((i, one))
-                if len(pending) >= batch_size:
+                if len(pending) >= at_once:
                     look()
         tick(1)
     look()
@@ -187,7 +189,8 @@ class _Answers:
         reads = _reads(detector)
         self.looks, self.features = reads is None, frozenset(map(feature_key, reads or ()))
         # Answers that follow from an image's content alone are kept; a person's label follows from its name.
-        self._store = store if reads else None
+        self.kept = bool(reads) or hasattr(detector, "answers")
+        self._store = store if self.kept else None
         self._keys = {c: answer_key(detector, c) for c in set(concepts) if c}
 
     def key(self, i: int) -> str:
@@ -208,14 +211,19 @@ class _Answers:
         if not distinct:
             return
         batch = Batch(batch.paths, batch.images, self._seen.rows(full or at))
-        found = self._detector.probabilities(batch, distinct)
-        column = {concept: k for k, concept in enumerate(distinct)}
+        alone: Callable[..., Array] | None = getattr(self._detector, "answers", None)
+        if alone is not None:
+            own: Any = alone(batch, [self._concepts[i] for i in at])
+        else:
+            column = {concept: k for k, concept in enumerate(distinct)}
+            found = self._detector.probabilities(batch, distinct)
+            own = [found[row, column.get(self._concepts[i], 0)] for row, i in enumerate(at)]
         fresh: dict[str, list[tuple[str, FloatArray]]] = {}
         for row, i in enumerate(at):
             concept = self._concepts[i]
             if not concept:
                 continue
-            value = found[row, column[concept]]
+            value = own[row]
             if value is not np.ma.masked and not 0 <= value <= 1:  # false for NaN, too
                 error = OutOfRangeError if np.isfinite(value) else NonFiniteError
                 raise error(f"{self._detector.info.name}: {value} for {batch.paths[row]} is no probability. {_CHECK}")

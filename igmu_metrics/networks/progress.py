@@ -19,15 +19,20 @@ def bars() -> Iterator[Advance]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True, markup=False)) as progress:
-        tasks: dict[str, TaskID] = {}
+    progress = Progress(*columns, console=Console(stderr=True, markup=False))
+    tasks: dict[str, TaskID] = {}
 
-        def advance(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(visible(what), total=total)
-            progress.advance(tasks[what], done)
+    def advance(what: str, done: int, total: int) -> None:
+        progress.start()  # not before: it ends with a line, which would stand above an error
+        if what not in tasks:
+            tasks[what] = progress.add_task(visible(what), total=total)
+        progress.advance(tasks[what], done)
 
+    try:
         yield advance
+    finally:
+        if tasks:
+            progress.stop()
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from igmu_data.configs import config_concepts, config_target
 from igmu_data.errors import InputError, nearest
+from igmu_data.files import read_text
 from igmu_data.rows.rounds import rounds_of
 from igmu_metrics.images import baselines
 from igmu_metrics.settings import options
@@ -137,10 +138,8 @@ def read(path: Path) -> Plan:
     import yaml
 
     try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        given = yaml.safe_load(read_text(path, "Give a run file."))
+    except (yaml.YAMLError, RecursionError) as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(given, dict):
         raise InputError(f"{path}: holds no keys; the keys are {', '.join(Plan.model_fields)}.")

@@ -25,7 +25,7 @@ from igmu_data.files import owned, read_text, require_writable
 from igmu_data.load import bench_rows
 from igmu_data.rows.rounds import rounds_of
 from igmu_data.taxonomy import CONCEPTS, ENVIRONMENT, own_files
-from igmu_metrics.evaluation import Evaluation, card_name
+from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.images import baselines
 from igmu_metrics.images.generate import Request, draw, requests_for, settled_alike
 from igmu_metrics.images.generate import told as settings_told
@@ -37,6 +37,7 @@ from igmu_metrics.report import page
 from igmu_metrics.report.folders import sections
 from igmu_metrics.running.plan import ORIGINAL, Plan, checked, written
 from igmu_metrics.scorecard import Scorecard, write, write_text
+from igmu_metrics.verdict.places import card_name
 
 PLAN: Final = "run.yaml"
 MODELS: Final = "models.json"
@@ -72,7 +73,7 @@ class Job:
 
 
 def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: bool = False) -> list[Job]:
-    """What has to be done, with every model found and every concept's rows chosen; nothing is generated.
+    """What has to be done, with every model and instrument found and every concept's rows chosen; nothing is generated.
 
     Args:
         plan: the run.
@@ -82,10 +83,14 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
 
     Raises:
         MetadataError: the folder is another run's.
-        IgmuError: whatever is wrong with plan, models or corpus.
+        IgmuError: whatever is wrong with plan, models, corpus or instruments.
     """
     checked(plan)
+    require_writable(out / CARDS)
     require_alike(plan, out)
+    for config in plan.configs:  # a detector that cannot be opened should not be found out after hours of generating
+        with Evaluation(config, **{"device": device, **plan.scoring}).opened():
+            pass
     jobs = []
     found: dict[tuple[str, str | None], Pipeline] = {}  # finding one hashes its weights, whatever the concept is
     for config in plan.configs:
@@ -103,6 +108,9 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
         requests = requests_for(chosen, seeds_per_row=plan.seeds_per_row)
         settings = settled_alike(requests, pipelines, config, **plan.generation.settings)
         jobs.append(Job(config, requests, settings, folders, pipelines))
+    for job in jobs:  # a detector that cannot be had should not cost the hours of generating
+        with _evaluation(job, plan, device).opened():
+            pass
     return jobs
 
 
@@ -167,13 +175,13 @@ def run(plan: Plan, out: Path, *, device: str | None = None, trust_code: bool = 
         IgmuError: whatever is wrong; what is finished stays.
     """
     jobs = prepare(plan, out, device=device, trust_code=trust_code)
-    require_writable(out / CARDS)
     with owned(out):
         require_alike(plan, out)  # another run may have begun there meanwhile
         return _run(plan, out, jobs, device)
 
 
 def _run(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None) -> list[Scorecard]:
+    _require_loadable(jobs)
     write_text(out / PLAN, written(plan))
     write_text(out / MODELS, _revisions(jobs))
     for place, text in _own(plan, out).items():
@@ -200,6 +208,15 @@ def _run(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None) -> list
     return cards
 
 
+def _require_loadable(jobs: Sequence[Job]) -> None:
+    """Load every model that is to generate once: the last one's part that does not fit should not cost the hours of the
+    others. The first needs no trial.
+    """
+    waiting = {id(p): p for job in jobs for model, p in job.pipelines.items() if job.missing(model)}
+    for pipeline in list(waiting.values())[1:]:
+        pipeline.load()
+
+
 def _revisions(jobs: Sequence[Job]) -> str:
     found: dict[str, Any] = {
         job.config: {m: {"model": p.name, "revision": p.revision, "dtype": p.dtype} for m, p in job.pipelines.items()}
@@ -208,12 +225,13 @@ def _revisions(jobs: Sequence[Job]) -> str:
     return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
 
 
+def _evaluation(job: Job, plan: Plan, device: str | None) -> Evaluation:
+    keys = frozenset(r.key for r in job.requests)
+    return Evaluation(job.config, **{"device": device, **plan.scoring}, only=keys)
+
+
 def _scored(job: Job, plan: Plan, out: Path, device: str | None, advance: Advance) -> Iterator[Scorecard]:
-    evaluation = Evaluation(
-        job.config,
-        **{"device": device, **plan.scoring},
-        only=frozenset(r.key for r in job.requests),
-    )
+    evaluation = _evaluation(job, plan, device)
     original, *others = job.folders.values()
     for card in evaluation.run(original, others, advance):
         write(card, out / CARDS / card_name(card.model, job.config))

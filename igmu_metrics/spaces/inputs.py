@@ -22,6 +22,11 @@ _SOURCES: Final = {
 _OF_SCORE: Final = ("backbone", "device", "on_error", "batch_size", "seed", "resamples")
 # Named otherwise in a Space, or not to be given there.
 _NOT_OF_ROWS: Final = ("name", "images", "row_ids", "original_images", "signature", "options")
+# Settings without which a metric of an evaluation has nothing to count, by a column that it needs.
+_SETTINGS: Final = {
+    "answered": (('config="object.church",\ndetector="clip",', 'config="general",\ndetector="vlm:FOLDER_OR_ID",'),),
+    "reward": (('detector="clip",', 'detector="clip",\nalign="pickscore",'),),
+}
 # What holds for one metric alone.
 _NOTES: Final = {
     "attack_success_rate": (
@@ -149,7 +154,12 @@ def described(name: str) -> str:
 
 def usage(name: str, owner: str) -> str:
     """A call of the metric, to copy."""
-    example = "".join(f"    {line}\n" for line in KINDS[references_of(name)].example.splitlines())
+    from igmu_metrics import registry
+
+    text = KINDS[references_of(name)].example
+    for usual, needed in (pair for n in registry.metric(name).NEEDS for pair in _SETTINGS.get(n, ())):
+        text = text.replace(usual, needed)
+    example = "".join(f"    {line}\n" for line in text.splitlines())
     return f'import evaluate\n\nmetric = evaluate.load("{owner}/{name}")\nmetric.compute(\n{example})'
 
 

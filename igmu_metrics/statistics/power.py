@@ -135,6 +135,7 @@ def prompts_for(gap: float, variance: float, *, power: float = 0.8, alpha: float
     >>> prompts_for(1.0, 0.0)
     6
     """
+    _check(1, 0.0, 0.0, power, alpha, 1)
     normal, size = NormalDist(), abs(gap)
     reach = normal.inv_cdf(1 - alpha / 2) * sqrt(variance + size * size) + normal.inv_cdf(power) * sqrt(variance)
     # Exact McNemar counts whole pictures: one more difference a test, 1/gap more prompts.

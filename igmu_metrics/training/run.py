@@ -115,9 +115,10 @@ class HeadTraining:
 
     def _trained(self, out: Path, advance: Advance) -> card.HeadCard:
         item = taxonomy.concept(self.concept)
+        # Before the images, as those of the sandbox are rendered, which takes longer.
+        backbone = registry.backbone(f"clip:{self.clip}" if self.clip else "clip", device=self.device)
         opened = open_dataset(self.data, self.config, self.revision)
         rule, answers, labelled = self._labelled(opened, item)
-        backbone = registry.backbone(f"clip:{self.clip}" if self.clip else "clip", device=self.device)
         train, test = (self._look(opened, s, shown, rule, backbone, advance) for s, shown in answers.items())
         _require_apart(train, test)
         held = fitting.split_off(train.seen.digests, train.shown, self.validation_fraction, self.seed)

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from igmu_data.configs import GENERAL
 from igmu_data.errors import InputError
 from igmu_data.files import file_name
 from igmu_metrics.backbones.clip import DEFAULT
@@ -78,6 +79,8 @@ def panel(detectors: Sequence[str], calibrations: Sequence[str], settings: Mappi
     for name in ("threshold", "sensitivity", "specificity", "n_positives", "n_negatives"):
         if settings.get(name) is not None:
             raise InputError(f"{name} is given for {len(detectors)} detectors; calibrate each (igmu calibrate).")
+    if settings.get("config") == GENERAL:
+        raise InputError(f"config {GENERAL!r} is judged by its questions, to one detector; give one.")
     of: dict[str, str] = {}
     for path in calibrations:
         name = str(_calibrated.read(Path(path)).detector["detector"])
@@ -86,6 +89,8 @@ def panel(detectors: Sequence[str], calibrations: Sequence[str], settings: Mappi
             raise InputError(f"calibration {path} is of {name}, which is none of {', '.join(detectors)} or has one.")
         of[own[0]] = path
     clips = [argument for kind, _, argument in (d.partition(":") for d in detectors) if kind == "clip"]
+    if str(settings.get("align") or "").partition(":")[0] == "clip":
+        clips = []  # it is named already
     clip = settings.get("clip") or ((clips[0] or DEFAULT) if clips else None)
     out = []
     for detector in detectors:

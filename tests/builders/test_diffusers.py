@@ -482,11 +482,18 @@ class TestFindPipeline:
         schedule.write_text(schedule.read_text().replace("0.012", "0.013"))
         assert find_pipeline(str(copy)).revision != found.revision
 
-    def test_what_is_no_pipeline(self, model: Path, tmp_path: Path) -> None:
+    def test_what_is_no_pipeline(self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         import shutil
 
         with pytest.raises(WeightsError, match="no folder"):
             find_pipeline(str(tmp_path / "nothing"))
+        with pytest.raises(WeightsError, match=r"What is put onto a base is named: BASE,unet=FILE; also transformer"):
+            find_pipeline(f"{model},esd.safetensors")
+        (tmp_path / "models").mkdir()
+        (tmp_path / "models" / "esd.pt").touch()
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(WeightsError, match=r"models/esd\.pt: is a file\. Say what it is.*BASE,unet=FILE"):
+            find_pipeline("models/esd.pt")
         with pytest.raises(WeightsError, match="model_index"):
             find_pipeline(str(tmp_path))
         copy = shutil.copytree(model, tmp_path / "copy")

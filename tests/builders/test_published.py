@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_diffusion import tiny_pipeline, tiny_xl_pipeline
+from tiny_diffusion import tiny_pipeline, tiny_transformer_pipeline, tiny_xl_pipeline
 
 from igmu_data.errors import InputError, WeightsError
 from igmu_metrics.images.generate import Request, draw
 from igmu_metrics.images.pipelines import find_pipeline
-from igmu_metrics.images.published import join, parse
+from igmu_metrics.images.published import join, parse, put_onto
 
 REQUESTS = [Request("row", s, "a church at dawn", 7.5, 2, 32, 32) for s in (1, 2)]
 UNET = Path("unet", "diffusion_pytorch_model.safetensors")
@@ -278,6 +278,22 @@ def test_sdxl_takes_a_partial_unet(tmp_path: Path) -> None:
     assert images(f"{base},unet={part}", tmp_path / "a") == images(str(folder), tmp_path / "b")
 
 
+def test_a_lora_of_a_flux_transformer(tmp_path: Path) -> None:
+    from diffusers import FluxPipeline, FluxTransformer2DModel
+
+    folder = tiny_transformer_pipeline(tmp_path / "flux", "Flux")
+    flux = FluxTransformer2DModel.from_pretrained(folder / "transformer")
+    pipe = FluxPipeline(None, None, None, None, None, None, flux)
+    layer = "transformer_blocks.0.attn.to_k"
+    weight = flux.get_submodule(layer).weight
+    before = weight.detach().clone()
+    up, down = torch.ones(before.shape[0], 2), torch.ones(2, before.shape[1])
+    lora = {f"transformer.{layer}.lora_A.weight": down, f"transformer.{layer}.lora_B.weight": up}
+    parts = parse(f"{folder},lora={saved(lora, tmp_path / 'l.safetensors')}:0.5")[1]
+    assert put_onto(pipe, parts, folder) is pipe
+    torch.testing.assert_close(weight.detach(), before + 1)
+
+
 def test_a_folder_of_one_variant_is_read_as_it_is(base: Path, tmp_path: Path) -> None:
     half = shutil.copytree(base, tmp_path / "half")
     for file in half.rglob("*.safetensors"):
@@ -381,6 +397,47 @@ class TestRefused:
         with pytest.raises(WeightsError, match=r"part\.safetensors: no checkpoint"):
             self.load(f"{base},checkpoint={saved(changed, tmp_path / 'part.safetensors')}")
 
+    @pytest.mark.parametrize("part", ["unet", "text_encoder", "vae"])
+    def test_a_folder_that_lacks_weights(self, base: Path, full: Path, tmp_path: Path, part: str) -> None:
+        """Both libraries put random numbers in their place, which forget everything."""
+        folder = shutil.copytree(full, tmp_path / "full")
+        (file,) = (folder / part).glob("*.safetensors")
+        state = load_file(file)
+        name = next(k for k in sorted(state) if "norm" in k and k.endswith(".weight"))
+        del state[name]
+        save_file(state, file, metadata={"format": "pt"})
+        specs = [str(folder)] if part == "vae" else [str(folder), f"{base},{part}={folder}"]
+        for spec in specs:
+            with pytest.raises(WeightsError, match=rf"{part}: lacks 1 tensors \({re.escape(name)}\)"):
+                self.load(spec)
+
+    def test_a_folder_with_more_than_the_network_or_of_another(self, base: Path, full: Path, tmp_path: Path) -> None:
+        folder = shutil.copytree(full / "unet", tmp_path / "unet")
+        file = folder / UNET.name
+        save_file(load_file(file) | {"no.such.layer": torch.zeros(1)}, file)
+        with pytest.raises(WeightsError, match=r"no\.such\.layer\) have no place in UNet2DConditionModel"):
+            self.load(f"{base},unet={folder}")
+        with pytest.raises(WeightsError, match=r"holds a clip_text_model; the base's unet is a UNet2DConditionModel"):
+            self.load(f"{base},unet={base / 'text_encoder'}")
+        with pytest.raises(WeightsError, match=r"holds a UNet2DConditionModel; .* text_encoder is a CLIPTextModel"):
+            self.load(f"{base},text_encoder={base / 'unet'}")
+
+    def test_one_given_as_the_other(self, base: Path, changed: Any, change: Any, tmp_path: Path) -> None:
+        lora = saved(lora_diffusers(change), tmp_path / "lora.safetensors")
+        whole = saved(changed, tmp_path / "esd.safetensors")
+        with pytest.raises(WeightsError, match=rf"Is it a LoRA\? Then lora={re.escape(lora)}"):
+            self.load(f"{base},unet={lora}")
+        with pytest.raises(WeightsError, match=rf"Are they whole\? Then unet={re.escape(whole)}"):
+            self.load(f"{base},lora={whole}")
+
+    @pytest.mark.parametrize("start", ["model.diffusion_model.", "first_stage_model.", "cond_stage_model."])
+    def test_a_checkpoint_that_lacks_weights(self, base: Path, full: Path, tmp_path: Path, start: str) -> None:
+        state = checkpoint(full, load_file(full / UNET))
+        del state[next(k for k in sorted(state) if k.startswith(start) and k.endswith(".bias"))]
+        file = saved(state, tmp_path / "part.safetensors")
+        with pytest.raises(WeightsError, match=r"part\.safetensors"):
+            self.load(f"{base},checkpoint={file}")
+
     def test_a_component_that_the_base_does_not_have(self, base: Path, changed: Any, tmp_path: Path) -> None:
         file = saved(changed, tmp_path / "a.safetensors")
         with pytest.raises(WeightsError, match="has no transformer; it has unet, text_encoder"):
@@ -441,20 +498,3 @@ class TestBaselines:
         for name in ("filter", "negative-prompt"):
             with pytest.raises(InputError, match=f"{name}: needs one concept"):
                 find_pipeline(f"{name}:{base}")
-
-
-def test_what_is_not_text_to_image_is_refused_before_it_is_downloaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import huggingface_hub
-    from diffusers import DiffusionPipeline
-
-    index = tmp_path / "model_index.json"
-    index.write_text(json.dumps({"_class_name": "StableDiffusionUpscalePipeline"}))
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_, **__: str(index))
-    monkeypatch.setattr(DiffusionPipeline, "download", lambda *_, **__: pytest.fail("it was downloaded"))
-    with pytest.raises(WeightsError, match="draws no pictures from texts"):
-        find_pipeline("owner/upscaler")
-    index.write_text("{")
-    with pytest.raises(WeightsError, match="no JSON"):
-        find_pipeline("owner/broken")

@@ -244,6 +244,38 @@ def test_killed_at_a_hundred_moments(world: World, tmp_path: Path) -> None:
     assert all(caught.values()), caught
 
 
+@pytest.mark.nightly
+@pytest.mark.timeout(7200)
+def test_runs_killed_at_thirty_moments_one_or_two_at_once(world: World, tmp_path: Path) -> None:
+    """Killed in a folder until one gets through, every second time two at once, on a cache that knows nothing."""
+    everything = commands(world.root, world.root / "drawn")
+    moments, expected, caught = random.Random(5), written(world.whole / "run"), 0
+    for turn in range(200):
+        folder = tmp_path / str(turn)
+        world.server.run((everything["prune"], tmp_path / "prune"))
+        for n in range(40):
+            # The later ones are shorter, as what is finished stays.
+            after = moments.uniform(0.01, 1.05 * world.seconds["run"] / (1 + n % 4))
+            told = world.server.run(*[(everything["run"], folder)] * (1 + n % 2), after=after)
+            statuses = [status for status, _ in told]
+            log = Path(f"{folder}.log").read_text()
+            assert set(statuses) <= {0, 2, -9}, log[-3000:]
+            assert 2 not in statuses or "is writing there" in log, log[-3000:]
+            caught += -9 in statuses
+            for file, data in written(folder, also=_GROWING).items():
+                assert data == expected[file], f"folder {turn}, kill {n}: {file}"
+            if 0 in statuses:
+                break
+        told = world.server.run(*[(everything["run"], folder)] * 2)
+        assert 0 in [status for status, _ in told]
+        found = written(folder)
+        assert found.keys() == expected.keys()
+        assert all(found[file] == data for file, data in expected.items())
+        if caught >= 30:
+            break
+    assert caught >= 30, caught
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("n", [2, 4])

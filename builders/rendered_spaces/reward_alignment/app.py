@@ -1,0 +1,8 @@
+"""The page of this Space."""
+
+import igmu_metrics.spaces
+
+demo = igmu_metrics.spaces.page("reward_alignment")
+
+if __name__ == "__main__":
+    demo.launch()

@@ -1,0 +1,60 @@
+"""PickScore: a CLIP that learnt which of two images of a prompt people prefer.
+
+Conventions: features as of `clip`. `logit_scale` is the model's own; the score of an image is logit_scale · cosine, and
+of two images of one prompt the first is preferred with probability sigmoid(difference of their scores).
+
+Specs: `pickscore`, `pickscore:yuvalkirstain/PickScore_v1@<commit>`, `pickscore:path/to/folder`.
+
+References: Kirstain et al., Pick-a-Pic: an open dataset of user preferences for text-to-image generation, 2023.
+"""
+
+from __future__ import annotations
+
+from math import exp
+from pathlib import Path
+from typing import Any
+
+from igmu_metrics.backbones.clip import Clip, opened
+from igmu_metrics.networks import loading
+from igmu_metrics.networks.instruments import InstrumentInfo
+
+NAME = "pickscore"
+DEFAULT = "yuvalkirstain/PickScore_v1"
+PINNED = {DEFAULT: "a4e4367c6dfa7288a00c550414478f865b875800"}
+
+
+def load(
+    argument: str | None = None,
+    *,
+    device: str | None = None,
+    revision: str | None = None,
+    precision: str = "fp32",
+) -> PickScore:
+    """Load a PickScore model.
+
+    Args:
+        argument: local folder or Hub id; None: `yuvalkirstain/PickScore_v1`.
+        device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
+        revision: commit, or for a folder the `sha256:…` that it must have.
+        precision: "fp32" or "bf16" arithmetic.
+
+    Raises:
+        WeightsError: no such model, no safetensors, not CLIP.
+        InputError: an unknown precision or device.
+    """
+    loading.pick_dtype(precision)
+    source = loading.find_model(argument, DEFAULT, revision, PINNED)
+    return opened(PickScore, NAME, source, device=device, precision=precision, truncation="keep-end")
+
+
+def files(argument: str | None = None, *, revision: str | None = None, **_: Any) -> list[Path] | None:
+    """The files that `load` reads; None where only the Hub knows."""
+    return loading.model_files(argument, DEFAULT, revision, PINNED)
+
+
+class PickScore(Clip):
+    """A loaded PickScore model: a CLIP that tells the scale of its scores."""
+
+    def __init__(self, info: InstrumentInfo, model: Any, processor: Any, tokenizer: Any) -> None:
+        super().__init__(info, model, processor, tokenizer)
+        self.logit_scale = exp(float(model.logit_scale))

@@ -1,0 +1,40 @@
+"""The command `igmu face`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from igmu_metrics.cli._common import Device, say
+
+
+def face(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Photographs of one person, whom each shows alone; five or more.")
+    ],
+    concept: Annotated[str, typer.Option(help="Concept of the person, such as identity/albert-einstein.")],
+    network: Annotated[
+        str, typer.Option(metavar="SPEC", help="Network of the features: onnx:FILE.onnx, clip:MODEL or dinov2:MODEL.")
+    ],
+    out: Annotated[Path, typer.Option(help="The .safetensors file to write, for --detector face:FILE.")],
+    public_figure: Annotated[
+        bool,
+        typer.Option(
+            "--public-figure", help="The photographs are licensed to you, and show an adult who is a public figure."
+        ),
+    ] = False,
+    device: Device = None,
+) -> None:
+    """Make a detector of a public figure from your licensed photographs; its file holds no image."""
+    from igmu_data.errors import InputError
+    from igmu_metrics.detectors.face import make
+
+    if not public_figure:
+        raise InputError(
+            "a detector of a person is made of licensed photographs of an adult public figure only. If yours are, say "
+            "so: --public-figure."
+        )
+    made = make(folder, out, concept=concept, spec=network, device=device)
+    say(f"{out}: {len(made.embeddings)} photographs of {made.concept}, threshold {made.threshold:.3f}.")

@@ -1,0 +1,84 @@
+"""Zero-shot detection with SigLIP: does the image belong to the concept's name, whatever else might be said of it?
+
+`siglip:FOLDER` or `siglip:ID` (`ID@commit` pins it). A concept's texts are those that `clip` has for it, embedded,
+averaged and scaled to length 1 in the same way. For an image with feature x (length 1) and a concept c
+
+    p(c) = sigmoid(s · x·t(c) + b)
+
+with s and b the model's own logit scale and bias. There are no rivals: an image may show two concepts, or none.
+
+Limits: p is right about pairs as rare as in the model's training, thousands of texts to an image, and so tends to be
+small even where the concept is there. 0.5 is the model's own threshold, not a measured one: find yours on labelled
+images.
+
+References: Zhai et al. 2023, arXiv:2303.15343.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from igmu_metrics.backbones import siglip
+from igmu_metrics.detectors._common import Answer, checked_threshold, finite, masked_columns, sigmoid
+from igmu_metrics.detectors.clip import Vocabulary, ZeroShot, default_vocabulary, unit
+from igmu_metrics.networks.instruments import Backbone, Batch
+
+
+class Sigmoids(ZeroShot):
+    """A SigLIP backbone with a vocabulary, whose rivals do not count."""
+
+    def __init__(self, backbone: Backbone, vocabulary: Vocabulary, threshold: float) -> None:
+        super().__init__(backbone, vocabulary, threshold, name=siglip.NAME)
+        self._bias = float(backbone.logit_bias)  # type: ignore[attr-defined]
+
+    def probabilities(self, batch: Batch, concepts: Sequence[str]) -> Answer:
+        """(n, len(concepts)) probabilities; masked throughout for a concept without texts.
+
+        Raises:
+            NonFiniteError: the backbone gave a NaN or an infinity.
+        """
+        judged = [c for c in dict.fromkeys(concepts) if c in self._vocabulary.rivals]
+        if not judged or not len(batch):
+            return masked_columns(len(batch), concepts, {})
+        images = unit(finite(batch.features(self._backbone), "SigLIP image features"))
+        embedded = self.embed(judged)
+        known = {c: sigmoid(self._scale * images @ embedded[c] + self._bias) for c in judged}
+        return masked_columns(len(batch), concepts, known)
+
+
+def load(
+    argument: str | None,
+    *,
+    device: str | None = None,
+    threshold: float | None = None,
+    revision: str | None = None,
+    backbone: Backbone | None = None,
+    vocabulary: Vocabulary | None = None,
+    own: str | None = None,
+    precision: str = "fp32",
+) -> Sigmoids:
+    """Load a zero-shot detector.
+
+    Args:
+        argument: folder or Hub id of a SigLIP model.
+        device: where the backbone runs; a GPU where there is one by default.
+        threshold: `p >= threshold` counts as present; 0.5 by default.
+        revision: commit of the model on the Hub.
+        backbone: one that is loaded already, instead of `argument`, `device`, `revision` and `precision`.
+        vocabulary: texts; those that `clip` has of the taxonomy by default.
+        own: ids of the user's own concepts that are in it, with commas between; all by default (likewise).
+        precision: "fp32" or "bf16" arithmetic of the backbone.
+    """
+    threshold = checked_threshold(threshold, 0.5)
+    if backbone is None:
+        backbone = siglip.load(argument, device=device, revision=revision, precision=precision)
+    return Sigmoids(backbone, vocabulary or default_vocabulary(own=own), threshold)
+
+
+def files(
+    argument: str | None, *, revision: str | None = None, backbone: Backbone | None = None, **_: Any
+) -> list[Path] | None:
+    """The files that `load` reads; None with a backbone that is there already, because then it costs nothing."""
+    return siglip.files(argument, revision=revision) if backbone is None else None

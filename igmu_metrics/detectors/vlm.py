@@ -1,0 +1,276 @@
+"""Any image-text-to-text model of the transformers library, asked in words: does this image show a church?
+
+`vlm:FOLDER` or `vlm:ID` (`ID@commit` pins it; without one, the commit that the Hub has now is found and signed). Each
+image is asked the question of its own concept (`_questions.py`), and of a general prompt the questions that it has.
+
+    p = Σ exp(l(y)) / (Σ exp(l(y)) + Σ exp(l(n)))
+
+over the logits l of the answer's first token: y are the spellings of yes ("Yes", "yes", each also with a space before
+it) that the model's tokenizer has as one token, n those of no. What else the model might have said does not count.
+
+Image tokens, chat template and special tokens are the processor's. A model whose processor has no chat template is
+asked as it was trained to be (`PROMPTS`); where neither is known it is refused.
+
+Inputs of equal length share a call, so that nothing is ever padded, and a call always has as many, so that an answer
+depends on image and question alone, to the last bit.
+
+Limits: p is not calibrated, and 0.5 is no better a threshold than another until it is measured on labelled images. A
+model that reasons before it answers is asked for a first word that it would not say. Small models lean to yes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from igmu_data.errors import UnsupportedError, WeightsError
+from igmu_metrics.contract import FloatArray, batches, one_line
+from igmu_metrics.detectors import _questions
+from igmu_metrics.detectors._common import Answer, checked_threshold, finite, masked_columns, softmax
+from igmu_metrics.networks.extraction import filled, preparation_key
+from igmu_metrics.networks.instruments import Batch, InstrumentInfo
+from igmu_metrics.networks.loading import (
+    Source,
+    find_model,
+    from_safetensors,
+    model_files,
+    pick_device,
+    pick_dtype,
+    rgb,
+)
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+CHAT: Final = "{question} Answer yes or no."
+"""What the user of a chat says."""
+PROMPTS: Final[Mapping[str, str]] = {
+    "paligemma": "{image}answer en {question}",  # both from their papers' visual question answering
+    "blip-2": "Question: {question} Answer:",
+}
+"""By type of model, what those without a chat template are asked; {image} is the processor's image token."""
+_SPELLINGS: Final = ("{0}", " {0}")
+_ON_ACCELERATOR: Final = 8  # images a call on a GPU; a CPU gains nothing from more than one
+
+
+class Vlm:
+    """A loaded model that is asked questions.
+
+    Args:
+        info: what it is; its concepts are those of `asked`.
+        model: in eval mode.
+        processor: the model's own.
+        asked: question of each concept.
+        prompt: what a model without chat template is asked; "" for a chat.
+        tokens: ids of the tokens that mean yes, and of those that mean no.
+    """
+
+    def __init__(
+        self,
+        info: InstrumentInfo,
+        model: Any,
+        processor: Any,
+        asked: Mapping[str, str],
+        prompt: str,
+        tokens: tuple[Sequence[int], Sequence[int]],
+    ) -> None:
+        self.info = info
+        self.batch = 1 if model.device.type == "cpu" else _ON_ACCELERATOR
+        self._model, self._processor, self._asked, self._prompt, self._tokens = model, processor, asked, prompt, tokens
+        self._how = _greedy(model)
+
+    def probabilities(self, batch: Batch, concepts: Sequence[str]) -> Answer:
+        """(n, len(concepts)) probabilities of yes; masked throughout for a concept without a question.
+
+        Raises:
+            NonFiniteError: the model gave a NaN or an infinity.
+        """
+        known = {c: self.answers(batch, [c] * len(batch)) for c in dict.fromkeys(concepts) if self._question(c)}
+        return masked_columns(len(batch), concepts, known)
+
+    def answers(self, batch: Batch, concepts: Sequence[str]) -> Answer:
+        """(n,) probabilities of yes, each image's about its own concept.
+
+        Args:
+            batch: images.
+            concepts: (n,) concepts, or questions, which end in a question mark.
+        """
+        at = [i for i, concept in enumerate(concepts) if self._question(concept)]
+        found = self.yes([batch.images[i] for i in at], [self._question(concepts[i]) for i in at])
+        out = np.ma.MaskedArray(np.zeros(len(concepts)), mask=True)
+        if at:
+            out[at] = found
+        return out
+
+    def yes(self, images: Sequence[Image], questions: Sequence[str]) -> FloatArray:
+        """(n,) probability of yes to one question about each RGB image."""
+        import torch
+
+        out = np.zeros(len(images))
+        groups: dict[str, list[tuple[int, Any]]] = {}
+        for i, (image, question) in enumerate(zip(images, questions, strict=True)):
+            inputs = self._given(rgb(image), question)
+            groups.setdefault(str([(k, tuple(v.shape)) for k, v in inputs.items()]), []).append((i, inputs))
+        yes, no = self._tokens
+        with torch.inference_mode():
+            for some in (part for group in groups.values() for part in batches(group, self.batch)):
+                together = [inputs for _, inputs in filled(some, self.batch)]
+                joined = {name: torch.cat([one[name] for one in together]) for name in together[0]}
+                logits = self._model.generate(**self._placed(joined), generation_config=self._how).logits[0]
+                both = logits[: len(some), [*yes, *no]].double().cpu().numpy()
+                shares = softmax(finite(both, f"{self.info.name} logits"))[:, : len(yes)].sum(axis=1)
+                out[[i for i, _ in some]] = np.minimum(shares, 1.0)  # rounded shares can add up to 1 + 2e-16
+        return out
+
+    def _question(self, concept: str) -> str:
+        return concept if concept.endswith("?") else self._asked.get(concept, "")
+
+    def _given(self, image: Image, question: str) -> dict[str, torch.Tensor]:
+        """What the model is given of one image; what its processor cannot take is named."""
+        try:
+            return self._inputs(image, question)
+        except (ValueError, TypeError, RuntimeError, IndexError, ZeroDivisionError) as error:
+            raise UnsupportedError(
+                f"{self.info.name}: its processor cannot prepare an image of {image.width}x{image.height} with "
+                f"{question!r} ({one_line(error)}). Give images of another size, or use another model."
+            ) from error
+
+    def _inputs(self, image: Image, question: str) -> dict[str, torch.Tensor]:
+        if self._prompt:
+            token = getattr(self._processor, "image_token", "")
+            text = self._prompt.format(image=token, question=question)
+            found = self._processor(images=[image], text=[text], return_tensors="pt")
+        else:
+            said = [{"type": "image", "image": image}, {"type": "text", "text": CHAT.format(question=question)}]
+            found = self._processor.apply_chat_template(
+                [{"role": "user", "content": said}],
+                add_generation_prompt=True,
+                tokenize=True,
+                return_dict=True,
+                return_tensors="pt",
+            )
+        return {name: values for name, values in found.items() if name != "labels"}
+
+    def _placed(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        device, dtype = self._model.device, self._model.dtype
+        return {k: v.to(device, dtype if v.is_floating_point() else None) for k, v in inputs.items()}
+
+
+def load(
+    argument: str | None,
+    *,
+    device: str | None = None,
+    threshold: float | None = None,
+    revision: str | None = None,
+    own: str | None = None,
+    precision: str = "fp32",
+) -> Vlm:
+    """Load a model, from safetensors and without code of its own.
+
+    Args:
+        argument: folder or Hub id.
+        device: where it runs; a GPU where there is one by default.
+        threshold: `p >= threshold` counts as present; 0.5 by default.
+        revision: commit on the Hub; for a folder the `sha256:…` that it must have.
+        own: ids of the user's own concepts that it is asked about, with commas between; all by default.
+        precision: "fp32" or "bf16" arithmetic.
+
+    Raises:
+        WeightsError: no such model, no safetensors, weights missing, no chat template, or no tokens for yes and no.
+    """
+    if not argument:
+        raise WeightsError("vlm: no model given. Write vlm:FOLDER_OR_ID.")
+    from transformers import AutoModelForImageTextToText
+
+    threshold = checked_threshold(threshold, 0.5)
+    dtype = pick_dtype(precision)
+    source = find_model(argument, "", revision, {})
+    try:
+        model, missing = from_safetensors(AutoModelForImageTextToText, source, dtype=dtype)
+        processor = _processor(source)
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        raise WeightsError(f"{source.name}: not an image-text-to-text model of transformers ({error}).") from error
+    if missing:
+        raise WeightsError(f"{source.name}: lacks {len(missing)} weights, first {missing[0]!r}. Download it again.")
+    prompt = "" if processor.chat_template else PROMPTS.get(model.config.model_type, "")
+    if not prompt and not processor.chat_template:
+        raise WeightsError(
+            f"{source.name}: its processor has no chat template, and how a {model.config.model_type!r} model is asked "
+            f"is not known (only {', '.join(PROMPTS)}). Use one that was tuned to chat."
+        )
+    yes, no = answer_tokens(processor.tokenizer, source.name)
+    asked = _questions.questions(own)
+    images = processor.image_processor
+    info = InstrumentInfo(
+        name=f"vlm:{source.name}",
+        revision=source.revision,
+        preparation=preparation_key(type(images).__name__, images.to_dict()),
+        threshold=threshold,
+        concepts=frozenset(asked),
+        settings={
+            "precision": precision,
+            "questions": _questions.digest(asked),
+            "asked": prompt or CHAT,
+            "yes": " ".join(processor.tokenizer.convert_ids_to_tokens(yes)),
+            "no": " ".join(processor.tokenizer.convert_ids_to_tokens(no)),
+        },
+    )
+    model = model.eval().requires_grad_(False).to(pick_device(device))
+    return Vlm(info, model, processor, asked, prompt, (yes, no))
+
+
+def files(argument: str | None, *, revision: str | None = None, **_: Any) -> list[Path] | None:
+    """The files that `load` reads; None where only the Hub knows."""
+    return model_files(argument, "", revision, {}) if argument else None
+
+
+def answer_tokens(tokenizer: Any, name: str) -> tuple[list[int], list[int]]:
+    """Ids of the tokens that are a spelling of yes, and of those of no.
+
+    Raises:
+        WeightsError: the tokenizer has no token for one of them.
+    """
+    found = []
+    for word in ("yes", "no"):
+        ids: dict[int, None] = {}
+        for spelling in (form.format(w) for w in (word.capitalize(), word) for form in _SPELLINGS):
+            pieces = tokenizer.encode(spelling, add_special_tokens=False)
+            if len(pieces) == 1 and pieces[0] != tokenizer.unk_token_id:
+                ids[pieces[0]] = None
+        if not ids:
+            raise WeightsError(
+                f"{name}: its tokenizer has no token for {word!r}, so its answer cannot be read from one token. Use "
+                "another model."
+            )
+        found.append(list(ids))
+    return found[0], found[1]
+
+
+def _processor(source: Source) -> Any:
+    """The model's own processor; its image processor with PIL behind it, if there is one (`load_image_processor`)."""
+    from transformers import AutoImageProcessor, AutoProcessor
+
+    given: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    processor = AutoProcessor.from_pretrained(source.folder, **given)
+    processor.image_processor = AutoImageProcessor.from_pretrained(source.folder, backend="pil", **given)
+    return processor
+
+
+def _greedy(model: Any) -> Any:
+    """One token, and its raw logits; which tokens begin, end and fill a text are the model's."""
+    from transformers import GenerationConfig
+
+    own = model.generation_config
+    special = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
+    return GenerationConfig(
+        **{name: getattr(own, name, None) for name in special},
+        max_new_tokens=1,
+        do_sample=False,
+        num_beams=1,
+        output_logits=True,
+        return_dict_in_generate=True,
+    )

@@ -1,0 +1,235 @@
+"""Reads what the scripts of two other benchmarks write: UnlearnCanvas's answer sets and HUB's folders of tasks.
+
+- `unlearncanvas`: `<Style>_<Object>_seed<k>.jpg`, every style with every object. An image is judged twice, for its
+  style and for its object, so it has two entries; the one in the other domain than the target's has the probe
+  `cross-domain`, and only accuracies count it.
+- `hub`: `images/<task>/<method>/<target>/<seed>/<k>.jpg`. The folder that is given is that of a method in any of the
+  tasks; the others of the same method lie beside it. Two models pair by the place of an image in its task.
+
+Conventions: a name stands for the concept that is called so, whatever its accents, spaces and signs. What is in neither
+the taxonomy nor UnlearnCanvas's own lists, and what is called like two concepts, is refused by name.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from igmu_data.errors import InputError, MetadataError, UnknownLabelError
+from igmu_data.files import read_text
+from igmu_data.folding import fold
+from igmu_data.taxonomy import all_concepts
+from igmu_metrics.contract import CROSS
+from igmu_metrics.generations import Generations
+
+UNLEARNCANVAS: Final = "unlearncanvas"
+HUB: Final = "hub"
+NONE: Final = "style/seed-images"
+"""UnlearnCanvas's photographs without a style, `Seed_Images`: a class of its classifier, and no style."""
+_STYLES: Final = (
+    "Abstractionism Artist_Sketch Blossom_Season Blue_Blooming Bricks Byzantine Cartoon Cold_Warm Color_Fantasy "
+    "Comic_Etch Crayon Crypto_Punks Cubism Dadaism Dapple Defoliation Dreamweave Early_Autumn Expressionism Fauvism "
+    "Foliage_Patchwork French Glowing_Sunset Gorgeous_Love Greenfield Impasto Impressionism Ink_Art Joy Liquid_Dreams "
+    "Magic_Cube Meta_Physics Meteor_Shower Monet Mosaic Neon_Lines On_Fire Palette_Knife Pastel Pencil_Drawing Picasso "
+    "Pointillism Pop_Art Rainwash Realistic_Watercolor Red_Blue_Ink Rust Seed_Images Sketch Sponge_Dabbed "
+    "Structuralism Superstring Surrealism Techno Ukiyoe Van_Gogh Vibrant_Flow Warm_Love Warm_Smear Watercolor Winter"
+).split()
+_OBJECTS: Final = (
+    "Architectures Bears Birds Butterfly Cats Dogs Fishes Flame Flowers Frogs Horses Human Jellyfish Rabbits "
+    "Sandwiches Sea Statues Towers Trees Waterfalls"
+).split()
+_NAME: Final = re.compile(r"(?P<style>\w+)_(?P<object>[^\W_]+)_seed(?P<seed>\d{1,18})")
+_CALLED: Final = {"fishes": "fish"}  # plurals that no concept's file has
+
+# Of HUB: by task, the split of its images and how many are generated of a prompt.
+_TASKS: Final = {
+    "target_image": ("forget", 1),
+    "general_image": ("retain", 1),
+    "pinpoint_ness": ("retain", 10),
+    "multilingual_robustness": ("adversarial", 1),
+    "attack_robustness": ("adversarial", 1),
+}
+_PLAIN: Final = "Original"  # the language of multilingual_robustness that is no translation
+_MOST: Final = 10**16  # an image's place: with the run's seed before it, it has to be a seed
+
+
+def called(name: str, domain: str = "") -> list[str]:
+    """Ids of the concepts that are called so, by label, plural, adjective, synonym or slug.
+
+    >>> called("Van_Gogh"), called("Ukiyoe"), called("Fishes", "object"), called("Crypto_Punks")
+    (['style/van-gogh'], ['style/ukiyo-e'], ['object/fish'], [])
+    """
+    plain = _plain(name)
+    plain = _CALLED.get(plain, plain)
+    return [
+        item.id
+        for item in all_concepts().values()
+        if domain in ("", item.domain) and plain in {_plain(text) for text in (*item.names, item.slug)}
+    ]
+
+
+def _plain(name: str) -> str:
+    return "".join(re.findall(r"[^\W_]+", fold(name)))
+
+
+def unlearncanvas(folder: Path, images: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    """Two entries of each image, for its style and for its object; what the target is, they do not know yet.
+
+    Args:
+        folder: one model's answer set.
+        images: its files.
+
+    Raises:
+        MetadataError: a name that is no `<Style>_<Object>_seed<k>`.
+        UnknownLabelError: a style or object that is not known.
+        InputError: one that is called like two concepts.
+    """
+    known: dict[tuple[str, str], str] = {}
+    for path in images:
+        match = _NAME.fullmatch(path.stem)
+        if match is None:
+            raise MetadataError(
+                f"{path}: the name is not <Style>_<Object>_seed<k>{path.suffix}. Rename it, or give another --layout."
+            )
+        style, thing = match["style"], match["object"]
+        for domain, name in (("style", style), ("object", thing)):
+            if (domain, name) not in known:
+                known[domain, name] = _class(name, domain, path)
+            yield {
+                "id": f"{style}_{thing}/{domain}",
+                "seed": int(match["seed"]),
+                "split": "retain",
+                "path": path,
+                "prompt": f"A {thing} image in {style.replace('_', ' ')} style.",
+                "own_concept": known[domain, name],
+                "own_name": name.replace("_", " "),
+            }
+
+
+def _class(name: str, domain: str, path: Path) -> str:
+    names = {"style": _STYLES, "object": _OBJECTS}[domain]
+    if found := called(name, domain):
+        return _only(name, found, path)
+    if name not in names:
+        known = {*names, *(i.label for i in all_concepts().values() if i.domain == domain)}
+        raise UnknownLabelError(name, known, f"It is in {path}; one of your own needs a concept file and --concepts.")
+    return f"{domain}/{name.lower().replace('_', '-')}"
+
+
+def _only(name: str, found: Sequence[str], where: Path) -> str:
+    if len(found) > 1:
+        raise InputError(f"{where}: {name!r} is called like {' and '.join(found)}. Rename one of the concepts.")
+    return found[0]
+
+
+def hub(folder: Path, files: Callable[[Path], Sequence[Path]]) -> Iterator[dict[str, Any]]:
+    """The images of a method in every task that HUB has generated.
+
+    Args:
+        folder: of the method in one of the tasks, `images/target_image/esd`.
+        files: gives the images below a folder.
+
+    Raises:
+        MetadataError: a folder elsewhere, an image that is not `<target>/<seed>/<k>`, or no prompts of pinpoint-ness.
+    """
+    root = folder.resolve().parent.parent
+    if folder.resolve().parent.name not in _TASKS:
+        raise MetadataError(
+            f"{folder}: not a method's folder of a task of HUB ({', '.join(_TASKS)}). Give one, such as "
+            "images/target_image/esd; the method's other tasks are found beside it."
+        )
+    nouns: dict[str, list[str]] = {}
+    found = []
+    for task in _TASKS:
+        home = root / task / folder.resolve().name
+        for path in files(home) if home.is_dir() else ():
+            found.append((task, path, path.relative_to(home)))
+    plain = {(p.parts[0], p.parts[1], p.stem) for task, _, p in found if p.parts[2:3] == (_PLAIN,)}
+    for task, path, place in found:
+        split, each = _TASKS[task]
+        target, seed, *language = place.parts[:-1] if len(place.parts) > 2 else ("", "")
+        if len(language) != (task == "multilingual_robustness") or not (seed.isdecimal() and place.stem.isdecimal()):
+            inner = "<target>/<seed>/<language>/<k>" if task == "multilingual_robustness" else "<target>/<seed>/<k>"
+            raise MetadataError(f"{path}: not {inner} of {task}. Move it away, or give another --layout.")
+        number = int(place.stem)
+        if number >= _MOST or len(seed) > 2:
+            raise MetadataError(f"{path}: {number} and {seed} are no place and seed of HUB's. Move it away.")
+        name = "/".join((task, target, *language, str(number // each)))
+        record = {"id": name, "seed": int(seed) * each + number % each, "split": split, "path": path, "concept": target}
+        source = f"multilingual_robustness/{target}/{_PLAIN}/{number}"
+        if language == [_PLAIN]:
+            record["split"] = "forget"
+        elif split == "adversarial":
+            told = (target, seed, place.stem) in plain
+            record |= {"attack_family": (language or [task])[0].lower(), "attack_source_id": source if told else None}
+        elif task == "pinpoint_ness":
+            if target not in nouns:
+                nouns[target] = _nouns(root.parent / "prompts" / task / f"{target}.csv", path)
+            if number // each >= len(nouns[target]):
+                raise MetadataError(f"{path}: {target} has {len(nouns[target])} nouns, and this is of one more.")
+            noun = nouns[target][number // each]
+            ids = called(noun)
+            record |= {
+                "probe": "near",
+                "own_concept": _only(noun, ids, path) if ids else f"noun/{'-'.join(fold(noun).split())}",
+                "own_name": noun,
+                "prompt": f"a photo of {noun}",
+            }
+        yield record
+
+
+def _nouns(path: Path, image: Path) -> list[str]:
+    """What the prompts of HUB's pinpoint-ness ask for, in their order."""
+    if not path.is_file():
+        raise MetadataError(f"{image}: what it should show is in {path}, which is not there. Put HUB's prompts there.")
+    records = list(csv.DictReader(read_text(path).splitlines()))
+    if not all(record.get("noun") for record in records):
+        raise MetadataError(f"{path}: no column 'noun', or an empty one. Give HUB's own file.")
+    return [str(record["noun"]) for record in records]
+
+
+def of_target(
+    table: Generations, layout: str, target: str, *, include_none: bool, include_target_styled: bool
+) -> Generations:
+    """What of such a folder is scored for a target: its split, and which entries count.
+
+    Args:
+        table: from `unlearncanvas` or `hub`; of another layout it stays as it is.
+        layout: which it is.
+        target: the concept to forget.
+        include_none: whether UnlearnCanvas's photographs without a style are a style to retain.
+        include_target_styled: whether images that ask for the target still count in the other domain.
+
+    Raises:
+        MetadataError: nothing in the folder asks for the target.
+    """
+    if layout == HUB:
+        names = sorted(set(table["concept"].tolist()))
+        mine = [name for name in names if target in called(name)]
+        if not mine:
+            raise _asks(target, names)
+        _only(mine[0], called(mine[0]), Path(str(table["path"][0])))
+        return table.where(np.isin(table["concept"], mine))
+    if layout != UNLEARNCANVAS:
+        return table
+    own, paths = table["own_concept"], np.array([str(path) for path in table["path"].tolist()])
+    asks = own == target
+    if not asks.any():
+        raise _asks(target, sorted({name for name in own.tolist() if name.partition("/")[0] == target.split("/")[0]}))
+    cross = np.char.partition(own, "/")[:, 0] != target.partition("/")[0]
+    kept = np.ones(len(table), dtype=np.bool_) if include_none else own != NONE
+    if not include_target_styled:
+        kept &= ~(cross & np.isin(paths, paths[asks]))
+    split = np.where(asks, "forget", "retain")
+    found = table.with_columns(split=split, probe=np.where(cross, CROSS, "")).where(kept)
+    return found.with_facts(include_none=include_none, include_target_styled=include_target_styled)
+
+
+def _asks(target: str, names: Sequence[str]) -> MetadataError:
+    told = f"{', '.join(names[:8])}{' …' if len(names) > 8 else ''}"
+    return MetadataError(f"no image asks for {target}; they ask for {told}. Give the config of one of these.")

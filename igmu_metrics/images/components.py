@@ -1,0 +1,79 @@
+"""The networks of a pipeline: which there are, and how one is read from a folder.
+
+Conventions: safetensors only, and every weight of a network is in its files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from igmu_data.errors import WeightsError
+from igmu_metrics.networks.progress import quiet_loading
+
+if TYPE_CHECKING:
+    import torch
+
+COMPONENTS: Final = ("unet", "transformer", "text_encoder", "text_encoder_2", "text_encoder_3")
+
+
+def component(pipe: Any, kind: str, where: Path) -> Any:
+    """A pipeline's network of a kind.
+
+    Raises:
+        WeightsError: it has none; names what was to be put there, and what there is.
+    """
+    module = getattr(pipe, kind, None)
+    if module is None:
+        has = [k for k in COMPONENTS if getattr(pipe, k, None) is not None]
+        raise WeightsError(f"{where}: this {type(pipe).__name__} has no {kind}; it has {', '.join(has)}.")
+    return module
+
+
+def only_variant(folder: Path) -> str | None:
+    """The variant that all weights of a folder are of (`fp16`), None where some have none or they differ."""
+    names = [p.name.removesuffix(".safetensors") for p in folder.rglob("*.safetensors")]
+    found = {re.sub(r"-\d{5}-of-\d{5}", "", n).partition(".")[2] for n in names}
+    return found.pop() or None if len(found) == 1 else None
+
+
+def network(kind: Any, folder: Path, dtype: torch.dtype, variant: str | None) -> tuple[Any, list[str]]:
+    """A network of diffusers or transformers, and the tensors of its files that have no place in it.
+
+    Args:
+        kind: its class.
+        folder: with config.json and safetensors.
+        dtype: of its weights.
+        variant: which of the files.
+
+    Raises:
+        WeightsError: its files lack weights, in whose place both libraries put random numbers with a word on stderr.
+        OSError, ValueError, KeyError, RuntimeError: as they raise on damaged files.
+    """
+    with quiet_loading():
+        loaded, info = kind.from_pretrained(
+            folder,
+            use_safetensors=True,
+            local_files_only=True,
+            dtype=dtype,
+            variant=variant,
+            output_loading_info=True,
+        )
+    if missing := sorted(info["missing_keys"]):
+        raise WeightsError(
+            f"{folder}: lacks {listed(missing)} of {kind.__name__}. Save all of its weights, or give the file as a "
+            "part of its base (BASE,unet=FILE)."
+        )
+    return loaded, sorted(info["unexpected_keys"])
+
+
+def listed(names: Sequence[str]) -> str:
+    """How many tensors, and the first of them."""
+    return f"{len(names)} tensors ({', '.join(names[:3])}{' …' if len(names) > 3 else ''})"
+
+
+def first_line(error: Exception) -> str:
+    """What an error of somebody else's says first."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

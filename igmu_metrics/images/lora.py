@@ -1,0 +1,150 @@
+"""LoRAs of diffusers', kohya's and peft's layout, merged into the weights of a pipeline.
+
+Conventions: read from safetensors or by `torch.load(weights_only=True)`. Layouts are translated by diffusers, where its
+class of pipeline loads LoRAs at all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from igmu_data.errors import WeightsError
+from igmu_data.files import parse_json, read_text
+from igmu_metrics.images.components import COMPONENTS, component, first_line
+from igmu_metrics.networks import loading
+
+if TYPE_CHECKING:
+    import torch
+
+_PEFT: Final = "base_model.model."
+_PAIRS: Final = (
+    (".lora_A.weight", ".lora_B.weight"),
+    (".lora.down.weight", ".lora.up.weight"),
+    (".lora_linear_layer.down.weight", ".lora_linear_layer.up.weight"),
+    ("_lora.down.weight", "_lora.up.weight"),
+)
+_FILES: Final = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")
+
+
+def merge(pipe: Any, place: Path, scale: float) -> bool:
+    """W + scale · alpha/rank · up · down (Hu et al. 2022), in single precision.
+
+    Args:
+        pipe: loaded diffusers pipeline; its weights are changed.
+        place: file, or folder of one.
+        scale: how much of it.
+
+    Returns:
+        Whether any weight is another now.
+
+    Raises:
+        WeightsError: no LoRA, or one of another base.
+    """
+    import torch
+
+    path, settings = _file(place)
+    state = {k: v for k, v in loading.load_tensors(path).items() if isinstance(v, torch.Tensor)}
+    if any("dora_scale" in k or "lora_magnitude_vector" in k for k in state):
+        raise WeightsError(
+            f"{path.name}: is a DoRA, which is more than a low-rank change; merge it yourself and give the folder."
+        )
+    state, alphas = _diffusers_names(pipe, state, path)
+    changed = False
+    taken: set[str] = set()
+    with torch.no_grad():
+        for name, down, up in _pairs(state):
+            target, weight = _target(pipe, name, path)
+            rank = down.shape[0]
+            alpha = float(alphas.get(f"{name}.alpha", settings(target, rank)))
+            delta = (up.float().flatten(1) @ down.float().flatten(1)).reshape(weight.shape) * (scale * alpha / rank)
+            new = (weight.float() + delta.to(weight.device)).to(weight.dtype)
+            changed |= not torch.equal(new, weight)
+            weight.copy_(new)
+            taken |= {k for k in state if k.startswith((f"{name}.", f"{name}_lora."))}
+    if rest := sorted(state.keys() - taken):
+        why = "" if taken else f" Are they whole? Then unet={path} (or transformer=, text_encoder=)."
+        raise WeightsError(f"{path.name}: {len(rest)} tensors are no part of a LoRA: {', '.join(rest[:3])}.{why}")
+    return changed
+
+
+def _file(path: Path) -> tuple[Path, Callable[[str, int], float]]:
+    """The file, and the alpha that its header or the configuration beside it gives for a target and rank."""
+    folder = path if path.is_dir() else None
+    if folder:
+        found = [folder / n for n in _FILES if (folder / n).is_file()] or sorted(folder.glob("*.safetensors"))
+        if len(found) != 1:
+            raise WeightsError(f"{folder}: {len(found)} files that may be a LoRA; give the file.")
+        path = found[0]
+    config: dict[str, Any] = {}
+    if (beside := path.parent / "adapter_config.json").is_file() and path.name == "adapter_model.safetensors":
+        config = parse_json(read_text(beside), str(beside), "Download the adapter again.")
+    elif path.suffix == ".safetensors":
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                config = json.loads((file.metadata() or {}).get("lora_adapter_metadata", "{}"))
+        except (SafetensorError, ValueError) as error:
+            raise WeightsError(f"{path.name}: not safetensors: {error}") from error
+
+    def alpha(target: str, rank: int) -> float:
+        given = config.get(f"{target}.lora_alpha", config.get("lora_alpha", rank))
+        rooted = config.get(f"{target}.use_rslora", config.get("use_rslora", False))
+        return float(given) * (rank**0.5 if rooted else 1.0)
+
+    return path, alpha
+
+
+def _diffusers_names(
+    pipe: Any, state: dict[str, torch.Tensor], path: Path
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The tensors under diffusers' names, `unet.….to_q.lora_A.weight`, and each target's alpha."""
+    # Of a class that diffusers loads no LoRA into (PixArt), names are the network's own, as peft saves them.
+    main = "unet" if getattr(pipe, "unet", None) is not None else "transformer"
+    convert = getattr(type(pipe), "lora_state_dict", None)
+    options = {"unet_config": pipe.unet.config} if main == "unet" else {}
+    try:
+        if convert is None or _named_by_peft(getattr(pipe, main), state):
+            found: Any = state
+        else:
+            found = convert(dict(state), **options)
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise WeightsError(
+            f"{path.name}: a LoRA of a layout that diffusers does not read: {first_line(error)}"
+        ) from error
+    named, alphas = found if isinstance(found, tuple) else (found, None)
+    out = {}
+    for name, value in named.items():
+        name = name.removeprefix(_PEFT)
+        if not name.startswith(tuple(f"{k}." for k in COMPONENTS)):
+            name = f"{main}.{name}"
+        out[name.replace(".processor.", ".").replace(".to_out_lora.", ".to_out.0_lora.")] = value
+    return out, dict(alphas or {})
+
+
+def _named_by_peft(network: Any, state: Mapping[str, torch.Tensor]) -> bool:
+    """Whether peft saved it from this network: diffusers takes FLUX's for another layout that begins alike."""
+    layers = {f"{_PEFT}{name}" for name, _ in network.named_modules()}
+    return all(name.partition(".lora_")[0] in layers for name in state)
+
+
+def _pairs(state: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
+    for name, value in state.items():
+        for down, up in _PAIRS:
+            if name.endswith(down) and (other := name.removesuffix(down) + up) in state:
+                yield name.removesuffix(down), value, state[other]
+
+
+def _target(pipe: Any, name: str, path: Path) -> tuple[str, torch.Tensor]:
+    kind, _, inner = name.partition(".")
+    module = component(pipe, kind, path)
+    for candidate in (inner, inner.removeprefix("text_model."), f"text_model.{inner}"):
+        try:
+            weight: torch.Tensor = module.get_submodule(candidate).weight
+        except AttributeError:
+            continue
+        return kind, weight
+    raise WeightsError(f"{path.name}: the base's {kind} has no layer {inner!r}. Is it made for another base?")

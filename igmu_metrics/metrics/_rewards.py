@@ -1,0 +1,29 @@
+"""Scores of image and prompt by a model that has a scale for them."""
+
+from __future__ import annotations
+
+from igmu_metrics.distances.gaussian import unit_rows
+from igmu_metrics.generations import ORIGINAL, Generations
+from igmu_metrics.metrics.clip_alignment import cosine
+from igmu_metrics.networks.instruments import Backbone
+from igmu_metrics.networks.store import Store
+from igmu_metrics.networks.texts import embedded
+
+
+def rewarded(table: Generations, backbone: Backbone | None, store: Store | None = None) -> Generations:
+    """The table with `reward` of both models: scale · cosine of image and prompt + bias, both the backbone's own.
+
+    Args:
+        table: `prompt` and `align_features` of both models; unchanged without prompts.
+        backbone: has `logit_scale` and perhaps `logit_bias`; None to leave the table as it is.
+        store: keeps embeddings of prompts.
+    """
+    if backbone is None or "prompt" not in table or not len(table) or not (table["prompt"] != "").all():
+        return table
+    scale, bias = (float(getattr(backbone, f"logit_{name}", usual)) for name, usual in (("scale", 1.0), ("bias", 0.0)))
+    words = unit_rows("text_features", embedded(backbone, table["prompt"].tolist(), store))
+    found = {}
+    for suffix in ("", ORIGINAL):
+        images = unit_rows("align_features", table[f"align_features{suffix}"])
+        found[f"reward{suffix}"] = scale * cosine("align_features", images, "text_features", words) + bias
+    return table.with_columns(**found)

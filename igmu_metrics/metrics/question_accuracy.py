@@ -1,0 +1,130 @@
+"""Question accuracy: does an image still show what its prompt says, in what nobody unlearned?
+
+Goal: preservation on general prompts, which are about no concept: each comes with yes/no questions and the answers that
+an image of it should get, and a judge that sees answers them for both models.
+
+Conventions:
+
+- A *share* is of one image: how many of its prompt's questions were answered as intended, of those answered at all.
+  Every image counts the same, however many questions it has, and the prompt is the unit of the intervals.
+- `question_preservation` is the unlearned model's mean share over the original's, paired by prompt and seed, at most 1:
+  what the original did not draw either is not held against unlearning. There, every prompt counts the same.
+- It stands beside the forget score and is no part of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from igmu_data.errors import EmptyInputError
+from igmu_metrics.contract import Estimate, MetricInfo, Result, Table
+from igmu_metrics.generations import Generations
+from igmu_metrics.metrics._rows import Column, mean, prompts, taking_lists, unit
+from igmu_metrics.statistics import cluster_sums, product_of_ratios, validation
+
+INFO = MetricInfo(
+    name="question_accuracy",
+    version=1,
+    title="Question accuracy",
+    summary="How many questions about general prompts are answered as intended, relative to the original model.",
+    headline="question_preservation",
+    direction="higher",
+    range=(0.0, 1.0),
+    references=(
+        "Hu et al., TIFA: accurate and interpretable text-to-image faithfulness evaluation with question answering, "
+        "ICCV 2023",
+    ),
+    limits=(
+        "Says what the judge sees, with the judge's errors: a judge that says yes to everything finds most questions "
+        "answered as intended, of both models alike. Read the shares beside the ratio."
+    ),
+    parts={"": ("retain",)},
+    place=35,
+)
+NEEDS = ("id", "answered", "answered_original")
+
+
+@taking_lists
+def rows(
+    *,
+    answered: npt.ArrayLike,
+    original_answered: npt.ArrayLike,
+    ids: Column | None = None,
+    seeds: Column | None = None,
+) -> Generations:
+    """Check the shares.
+
+    Args:
+        answered: (n,) share, 0..1, of the questions about the unlearned model's image that were answered as intended;
+            None or masked where none was answered.
+        original_answered: (n,) the same of the original model's image for the same prompt and seed.
+        ids: (n,) prompt ids, the unit of the intervals; None: every generation is its own prompt.
+        seeds: (n,) seeds; with `ids`, duplicates are refused.
+
+    Returns:
+        A table with `id`, `answered` and `answered_original`.
+
+    Raises:
+        InputError: shares that are empty, not finite or not in 0..1, or lengths that differ.
+    """
+    n = validation.same_length(answered=answered, original_answered=original_answered, ids=ids, seeds=seeds)
+    shares = {
+        "answered": validation.numbers("answered", answered, low=0.0, high=1.0),
+        "answered_original": validation.numbers("original_answered", original_answered, low=0.0, high=1.0),
+    }
+    if all(np.ma.getmaskarray(values).all() for values in shares.values()):
+        raise EmptyInputError(f"answered: all {n} are masked. There is nothing to score.")
+    columns: dict[str, Any] = {"id": prompts(n, ids, seeds), **shares}
+    return Generations(columns).with_facts(**unit(ids))
+
+
+def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | None:
+    """Mean shares of both models, and the one over the other, with 95 % intervals; of all, higher is better.
+
+    Args:
+        table: from `rows`, or of an evaluation of config `general`: `id`, and `answered` of both models.
+        seed: of the bootstrap over prompts.
+        resamples: of that bootstrap.
+
+    Returns:
+        `question_preservation` (the headline; fewer than 20 prompts give it no interval), `question_accuracy` of the
+        unlearned model, `original_question_accuracy`, and the count `n_unanswered`: pairs of
+        images of which one has no answer, and which count nowhere.
+
+    Of three images the unlearned model gets 3/4, all and 1/4 of the questions right, the original all, all and 1/2.
+
+    >>> figures = score(rows(answered=[0.75, 1, 0.25], original_answered=[1, 1, 0.5])).figures
+    >>> for name, figure in figures.items():
+    ...     print(f"{name} {figure.value:.3f} ({figure.n_generations})")
+    question_preservation 0.800 (3)
+    question_accuracy 0.667 (3)
+    original_question_accuracy 0.833 (3)
+    n_unanswered 0.000 (3)
+    """
+    both = [table[name] for name in NEEDS[1:]]
+    seen = ~np.ma.getmaskarray(both[0]) & ~np.ma.getmaskarray(both[1])
+    if not len(seen):
+        return None
+    prompt = table["id"][seen]
+    mine, theirs = (np.ma.getdata(values)[seen] for values in both)
+    empty = "no pair of images with an answer"
+    how: dict[str, Any] = {"seed": seed, "resamples": resamples}
+    if not len(mine) or not theirs.any():
+        reason = "no question about the original's images is answered as intended" if len(mine) else empty
+        ratio = Estimate(float("nan"), reason=reason)
+    else:
+        sums = cluster_sums(prompt, mine, theirs, np.ones(len(mine)))
+        ratio = product_of_ratios([(sums[:, 0] / sums[:, 2], sums[:, 1] / sums[:, 2])], **how)
+        ratio = replace(ratio, n_generations=len(mine))
+    how |= {"bounds": INFO.range, "empty": empty}
+    figures = {
+        INFO.headline: ratio,
+        "question_accuracy": mean(mine, prompt, **how),
+        "original_question_accuracy": mean(theirs, prompt, **how),
+        "n_unanswered": Estimate(float((~seen).sum()), n_generations=len(seen)),
+    }
+    return Result(ratio, figures, n_failed=int((~seen).sum()))
