@@ -6,6 +6,7 @@ Conventions: the limits lie far above what igmu writes itself (a card of every p
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from math import isfinite
@@ -15,6 +16,7 @@ from typing import Any, Final
 MOST_BYTES: Final = 50_000_000
 MOST_VALUES: Final = 2_000_000  # objects, lists and what is in them; each takes about a hundred bytes
 MOST_DEPTH: Final = 16
+HASH: Final = "content_sha256"
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _OPENS: Final = ("{", "[", ",")
 
@@ -63,6 +65,24 @@ def parsed(text: str, *, as_printed: bool = False) -> Any:
     if _SURROGATE.search(text):  # only half of a pair is an error
         json.dumps(data, ensure_ascii=False).encode()
     return data
+
+
+def fingerprint(text: str) -> str:
+    """The hash of a file's JSON without the hash in it: every digit counts, white space and the order of keys do not.
+
+    Raises:
+        ValueError: not JSON within the limits, or not an object.
+
+    >>> fingerprint('{"a": 0.50, "content_sha256": "x"}') == fingerprint('{ "a":0.50 }')
+    True
+    >>> fingerprint('{"a": 0.50}') == fingerprint('{"a": 0.5}')
+    False
+    """
+    data = parsed(text, as_printed=True)
+    if not isinstance(data, dict):
+        raise ValueError("not an object")
+    data.pop(HASH, None)
+    return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from os.path import abspath, lexists
+from os.path import abspath
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,10 +24,10 @@ from igmu_data.schema import Row
 from igmu_data.spelling import same_prompt
 from igmu_metrics import registry
 from igmu_metrics.contract import RESAMPLES, Extract, Metric, MetricInfo, Score, Setting, scored
-from igmu_metrics.evaluation import Evaluation, Fields, asked, both, require_alike, scores
+from igmu_metrics.evaluation import Evaluation, Fields, asked, both, scores
 from igmu_metrics.generations import FAILED, Array, Generations, joined
-from igmu_metrics.images.layouts import METADATA, listed, of_listed
-from igmu_metrics.images.notes import notes
+from igmu_metrics.images.layouts import listed, listing_of, of_listed
+from igmu_metrics.images.notes import notes, require_alike
 from igmu_metrics.metrics._rows import as_lists, present_names
 from igmu_metrics.networks.instruments import Backbone
 from igmu_metrics.networks.observe import OnError, observe
@@ -37,7 +37,6 @@ ATTACKS: Final = "attack_success_rate"
 _Listed = tuple[Path, dict[str, Any], str]  # image, record of the metadata, where it stands
 _Beside = dict[Path, dict[Path, tuple[dict[str, Any], str]]]
 _RAW: Final = ("images", "original_images", "prompts", "stripped_prompts", "row_ids")
-_LEVELS: Final = 3  # folders above an image that are searched for its metadata
 OF_FOLDERS: Final = ("layout", "prompt", "cache", "only", "lpips")
 """Settings of an evaluation that images of rows cannot have: they say how folders are read."""
 
@@ -372,7 +371,7 @@ def _listed_beside(image: Any, beside: _Beside) -> Mapping[Path, tuple[dict[str,
         return {}
     if image.parent not in beside:
         # A folder may sort its images by split; its metadata stands above them.
-        above = next((f for f in list(image.parents)[:_LEVELS] if lexists(f / METADATA)), None)
+        above = listing_of(image)
         records = [] if above is None else listed(above, only_rows=True)
         beside[image.parent] = {Path(abspath(file)): (record, where) for file, record, where in records}
     return beside[image.parent]

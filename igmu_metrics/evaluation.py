@@ -17,8 +17,8 @@ from typing import Any, Final
 import numpy as np
 
 from igmu_data.configs import GENERAL, config_concepts, config_target
-from igmu_data.errors import ChecksumError, InputError, MetadataError, PluginError
-from igmu_data.files import file_name, require_nameable, require_writable
+from igmu_data.errors import InputError, PluginError
+from igmu_data.files import require_nameable
 from igmu_data.load import bench_rows, digest, general_prompts
 from igmu_data.load import signed as corpus_signed
 from igmu_data.schema import ASIDE, Row
@@ -26,15 +26,17 @@ from igmu_data.stripping import strip_concept, strip_reference
 from igmu_data.taxonomy import SANDBOX, concept, own_of
 from igmu_metrics import registry, scorecard
 from igmu_metrics.contract import RESAMPLES, Metric, Score, Setting, scored
+from igmu_metrics.detectors._calibrated import Calibration
+from igmu_metrics.detectors._calibrated import read as read_calibration
 from igmu_metrics.distances.gaussian import unit_rows
-from igmu_metrics.generations import FAILED, ORIGINAL, Array, Generations
+from igmu_metrics.generations import FAILED, ORIGINAL, Generations
 from igmu_metrics.images import benchmarks
 from igmu_metrics.images.layouts import Model, find, models
-from igmu_metrics.images.notes import generated, images_differ, notes
+from igmu_metrics.images.notes import generated, images_differ, notes, require_alike, require_recorded
 from igmu_metrics.metrics._rewards import rewarded
 from igmu_metrics.metrics.clip_alignment import cosine
-from igmu_metrics.networks.instruments import Backbone, Detector, InstrumentInfo
-from igmu_metrics.networks.observe import observe
+from igmu_metrics.networks.instruments import MEASURED, Backbone, Detector, InstrumentInfo, no_better_than_chance
+from igmu_metrics.networks.observe import judged, observe, of_judge
 from igmu_metrics.networks.questions import answered, unasked
 from igmu_metrics.networks.store import Store, open_store
 from igmu_metrics.networks.texts import cut, embedded
@@ -71,6 +73,8 @@ class Instruments:
         strip: what CSDR compares with: `corpus`, the row's stripped prompt, or `reference`, the IGMU reference's glued
             copies, for comparing with published numbers only.
         store: keeps what was seen, by content; None not to keep it.
+        calibration: of the detector, if it has one.
+        others: further judges of the same images, each as it judges alone.
     """
 
     target: str
@@ -81,6 +85,13 @@ class Instruments:
     align: Backbone | None = None
     strip: str = "corpus"
     store: Store | None = None
+    calibration: Calibration | None = None
+    others: tuple[Instruments, ...] = ()
+
+    @property
+    def judges(self) -> tuple[Instruments, ...]:
+        """All that judge, each with its detector, the first of them this one."""
+        return (self, *self.others)
 
     def __iter__(self) -> Iterator[tuple[str, InstrumentInfo]]:
         """Role and description of every instrument that there is."""
@@ -101,10 +112,13 @@ class Evaluation(Settings):
         original: Path | Model,
         unlearned: Sequence[Path | Model],
         advance: Advance = lambda what, done, total: None,
+        also: Sequence[Evaluation] = (),
     ) -> Iterator[scorecard.Scorecard]:
         """Score each unlearned model against the original, one card after the other.
 
-        A folder's last name is the model's, unless a `Model` gives it another.
+        A folder's last name is the model's, unless a `Model` gives it another. With other evaluations, which differ in
+        detector, threshold and calibration alone, every image is looked at once all the same, and each gives a card of
+        every model, too.
 
         Raises:
             InputError: options that do not exist, or a config of more than one concept.
@@ -112,12 +126,13 @@ class Evaluation(Settings):
         """
         first, *others = self.found(original, unlearned)
         origin, *named = models(original, unlearned)
-        with self.opened() as tools:
+        with self.opened(also) as tools:
             before = self.measured(first, tools, origin.name, advance)
             for model, other in zip(named, others, strict=True):
                 known = model.folder == origin.folder and tools.lpips is None  # all but its distance to itself
                 after = before if known else self.measured(other, tools, model.name, advance, before)
-                yield self.card((model.name, origin.name), before, after, tools)
+                for k, (each, own) in enumerate(zip((self, *also), tools.judges, strict=True)):
+                    yield each.card((model.name, origin.name), judged(before, k), judged(after, k), own)
 
     def found(self, original: Path | Model, unlearned: Sequence[Path | Model]) -> list[Generations]:
         """The generations of the original and of every unlearned model.
@@ -168,12 +183,14 @@ class Evaluation(Settings):
         return bench_rows(self.config, bench=self.bench, revision=self.revision)
 
     @contextmanager
-    def opened(self) -> Iterator[Instruments]:
-        """The instruments, with the cache that they share."""
+    def opened(self, also: Sequence[Evaluation] = ()) -> Iterator[Instruments]:
+        """The instruments, with the cache that they share, and the detectors of other evaluations."""
         target = self.target()
         store = open_store() if self.cache else None
         try:
-            yield self.instruments(target, store)
+            tools = self.instruments(target, store)
+            others = [each.judging(tools) for each in also]
+            yield replace(tools, others=tuple(others)) if others else tools
         finally:
             if store is not None:
                 store.close()
@@ -195,25 +212,41 @@ class Evaluation(Settings):
             # The reference's glued copies overflow the text encoder, and it cuts them as torchmetrics does.
             cut: dict[str, Any] = {"truncation": "cut"} if self.strip == "reference" else {}
             clip = registry.backbone(spec, **how, **cut)
-        wanted: dict[str, Any] = {"threshold": self.threshold, **how}
-        if name == "clip" and asked in (None, argument):
-            wanted["backbone"] = clip
-        if registry.takes("detectors", name, "own"):  # no others of the user's concepts: they would be signed, too
-            members = () if self.config == GENERAL else config_concepts(self.config)
-            wanted["own"] = ",".join(own_of(members))
-        detector: Detector = registry.detector(self.detector, **wanted)
-        measured = ("sensitivity", "specificity", "n_positives", "n_negatives")
-        given = {name: getattr(self, name) for name in measured if getattr(self, name) is not None}
-        if not given and target in detector.info.error_rates:
-            given = asdict(detector.info.error_rates[target])
-        if given:
-            detector.info = replace(detector.info, **given)
         features = registry.backbone(self.features, **how) if self.features else clip
         lpips = registry.backbone(f"lpips:{self.lpips}", **how) if self.lpips else None
         reward = registry.backbone(align, **how) if align else None
         if reward is not None and not hasattr(reward, "logit_scale"):
             raise InputError(f"align {align!r} gives no score of image and prompt; give pickscore or siglip:MODEL.")
-        return Instruments(target, detector, clip, features, lpips, reward, self.strip, store)
+        detector, calibration = self._judge(target, clip, how)
+        return Instruments(target, detector, clip, features, lpips, reward, self.strip, store, calibration)
+
+    def judging(self, tools: Instruments) -> Instruments:
+        """The instruments of another evaluation with the detector of this one."""
+        how = {"device": self.device, "precision": self.precision, "store": tools.store}
+        detector, calibration = self._judge(tools.target, tools.clip, how)
+        return replace(tools, detector=detector, calibration=calibration)
+
+    def _judge(self, target: str, clip: Backbone | None, how: Mapping[str, Any]) -> tuple[Detector, Calibration | None]:
+        """The detector, which takes the CLIP of alignment if it is its own, with what is known of its errors."""
+        name, _, argument = self.detector.partition(":")
+        known = None if self.calibration is None else read_calibration(Path(self.calibration))
+        threshold = self.threshold if known is None else known.threshold
+        wanted: dict[str, Any] = {"threshold": threshold, **how}
+        if name == "clip" and self.aligning()[0] in (None, argument):
+            wanted["backbone"] = clip
+        if registry.takes("detectors", name, "own"):  # no others of the user's concepts: they would be signed, too
+            members = () if self.config == GENERAL else config_concepts(self.config)
+            wanted["own"] = ",".join(own_of(members))
+        detector: Detector = registry.detector(self.detector, **wanted)
+        if known is not None:
+            known.apply(detector, target)
+            return detector, known
+        given = {name: getattr(self, name) for name in MEASURED if getattr(self, name) is not None}
+        if not given and target in detector.info.error_rates:
+            given = asdict(detector.info.error_rates[target])
+        if given:
+            detector.info = replace(detector.info, **given)
+        return detector, None
 
     def measured(
         self,
@@ -233,6 +266,7 @@ class Evaluation(Settings):
         columns = observe(
             table["path"].tolist(),
             detector=tools.detector,
+            others=[one.detector for one in tools.others],
             concepts=table["own_concept"].tolist(),
             backbones={name: one for name, one in backbones.items() if one is not None},
             partners=partners,
@@ -243,7 +277,7 @@ class Evaluation(Settings):
             tick=lambda n: advance(what, n, len(table)),
             store=tools.store,
         )
-        _as_recorded(table, columns["sha256"])
+        require_recorded(table, columns["sha256"])
         if self.config == GENERAL and not unasked(tools.detector):
             columns["answered"] = answered(
                 table.with_columns(status=columns["status"]),
@@ -253,11 +287,14 @@ class Evaluation(Settings):
                 tick=lambda n, total: advance(f"{what}, questions", n, total),
                 store=tools.store,
             )
-        threshold = tools.detector.info.threshold
-        if threshold is None:
-            raise InputError(f"detector {tools.detector.info.name} names no threshold; a decision needs one.")
-        present = np.ma.filled(columns["probability"], 0.0) >= threshold
-        columns["present"] = np.ma.MaskedArray(present, mask=np.ma.getmaskarray(columns["probability"]))
+        for k, one in enumerate(tools.judges):
+            threshold, probability = one.detector.info.threshold, columns[of_judge("probability", k)]
+            if threshold is None:
+                raise InputError(f"detector {one.detector.info.name} names no threshold; a decision needs one.")
+            present = np.ma.MaskedArray(np.ma.filled(probability, 0.0) >= threshold, np.ma.getmaskarray(probability))
+            columns[of_judge("present", k)] = present
+            if one.calibration is not None:
+                one.calibration.overlap(columns["sha256"].tolist(), what)
         return table.with_columns(**columns)
 
     def signed(self, table: Generations, rows: Mapping[str, Row]) -> dict[str, str]:
@@ -302,45 +339,23 @@ class Evaluation(Settings):
             target=tools.target,
             failures=failures,
             options=given,
-            notes=[*notes(table), *(unasked(tools.detector) if self.config == GENERAL else [])],
+            notes=[
+                *notes(table),
+                *_of_detector(table, tools),
+                *(unasked(tools.detector) if self.config == GENERAL else []),
+            ],
             rows=rows,
         )
 
 
-def require_alike(table: Generations) -> None:
-    """Refuse pairs of which the metadata says that they were generated in different ways.
-
-    Raises:
-        MetadataError: with the first such pair and both ways.
-    """
-    name = "generated_with"
-    if name not in table or name + ORIGINAL not in table:
-        return
-    mine, theirs = table[name], table[name + ORIGINAL]
-    unlike = np.flatnonzero((mine != theirs) & (mine != "") & (theirs != ""))
-    if unlike.size:
-        at = int(unlike[0])
-        row, seed = table.keys[at]
-        raise MetadataError(
-            f"{table['path'][at]}: row {row!r}, seed {seed} was generated with {mine[at]}, the original's with "
-            f"{theirs[at]} ({unlike.size} such pairs). Generate both alike."
-        )
-
-
-def _as_recorded(table: Generations, sha256: Array) -> None:
-    """Refuse a file that is not the one that the metadata lists.
-
-    Raises:
-        ChecksumError: the file was changed or exchanged.
-    """
-    if "recorded_sha256" not in table:
-        return
-    wrong = np.flatnonzero((table["recorded_sha256"] != "") & (sha256 != "") & (table["recorded_sha256"] != sha256))
-    if wrong.size:
-        raise ChecksumError(
-            f"{table['path'][int(wrong[0])]}: not the file that its metadata lists, the sha256 is another "
-            f"({wrong.size} such files). Generate it again, or correct the metadata."
-        )
+def _of_detector(table: Generations, tools: Instruments) -> Iterator[str]:
+    """What a reader of the scores has to know about the detector."""
+    if tools.calibration is not None:
+        for who, suffix in (("unlearned", ""), ("original", ORIGINAL)):
+            if n := tools.calibration.overlap(table[f"sha256{suffix}"].tolist(), f"the {who} model"):
+                yield f"among the images that the detector was calibrated on: {n} of {len(table)} of the {who} model"
+    if why := no_better_than_chance(tools.detector.info.signature("detector")):
+        yield why
 
 
 def asked(table: Generations, target: str) -> Generations:
@@ -440,7 +455,7 @@ def scores(
 def facts(tools: Instruments, table: Generations) -> dict[str, Setting]:
     """What holds for every generation and metrics want to know; what is near, the rows say."""
     info = tools.detector.info
-    rates = {n: getattr(info, n) for n in ("sensitivity", "specificity", "n_positives", "n_negatives")}
+    rates = {n: getattr(info, n) for n in MEASURED}
     known = {n: v for n, v in rates.items() if v is not None}
     if tools.features is not None:
         known["feature_name"] = tools.features.info.name
@@ -470,34 +485,3 @@ def _instruments(metric: Metric, tools: Instruments) -> dict[str, Setting]:
         if role in behind:
             found |= info.signature(role)
     return found
-
-
-def card_name(model: str, config: str) -> str:
-    """What the card of a model on a config is called in a folder of cards.
-
-    >>> card_name("esd", "object.church")
-    'esd.object.church.json'
-
-    Raises:
-        InputError: a model's name that is no file name.
-    """
-    return file_name(f"{model or '.'}.{config}.json")
-
-
-def output_paths(out: Path | None, unlearned: Sequence[Path | Model], config: str) -> list[Path | None]:
-    """Where each model's card goes: the file itself for one model, else `<out>/<model>.<config>.json`.
-
-    Raises:
-        InputError: two models of the same name.
-        OutputError: a place that cannot be written to; found out before any work is done.
-    """
-    if out is None:
-        return [None] * len(unlearned)
-    names = [Model.of(one).name for one in unlearned]
-    if len(set(names)) != len(names):
-        name = max(names, key=names.count)
-        raise InputError(f"two unlearned folders are called {name!r}; name one of them: NAME=FOLDER.")
-    single = len(names) == 1 and out.suffix == ".json"
-    paths: list[Path | None] = [out] if single else [out / card_name(name, config) for name in names]
-    require_writable(out.parent if single else out)
-    return paths

@@ -41,17 +41,17 @@ from igmu_data.errors import EmptyInputError, IgmuError, MetadataError, OutputEr
 from igmu_data.files import beside
 from igmu_data.media import shell, unnameable
 from igmu_data.schema import Row
-from igmu_data.strangers import parsed, text_of
+from igmu_data.strangers import HASH, fingerprint, parsed, text_of
 from igmu_data.taxonomy import ENVIRONMENT as CONCEPTS
 from igmu_metrics import registry
 from igmu_metrics.contract import Score, Setting, Signature
 from igmu_metrics.coverage import Coverage, coverage
 from igmu_metrics.generations import ORIGINAL, SHA256, Column, Generations, column, line_schema, of_records
 from igmu_metrics.images.layouts import SUFFIXES
+from igmu_metrics.networks.instruments import no_better_than_chance
 from igmu_metrics.networks.machine import hardware, versions
 
 SCHEMA_ID: Final = "https://huggingface.co/datasets/igmu/bench/blob/main/scorecard.schema.json"
-HASH: Final = "content_sha256"
 RUNS: Final = "runs.jsonl"
 PLAN: Final = "run.yaml"  # in the folder of an `igmu run`, whose cards are in CARDS
 CARDS: Final = "cards"
@@ -207,27 +207,14 @@ class Scorecard(_Strict):
         entry = self.scores.get(score)
         return entry.figures.get(name) if entry else None
 
+    @property
+    def unfounded(self) -> str:
+        """Why no verdict can rest on the detector (`no_better_than_chance`); "" where it can."""
+        return next(filter(None, (no_better_than_chance(entry.signature) for entry in self.scores.values())), "")
+
     def sealed(self) -> Scorecard:
         """The same card with the hash of its content."""
         return self.model_copy(update={HASH: fingerprint(_dumped(self))})
-
-
-def fingerprint(text: str) -> str:
-    """The hash of a card's text without the hash in it: every digit counts, white space and the order of keys do not.
-
-    Raises:
-        ValueError: not JSON within the limits of `igmu_data.strangers`, or not an object.
-
-    >>> fingerprint('{"a": 0.50, "content_sha256": "x"}') == fingerprint('{ "a":0.50 }')
-    True
-    >>> fingerprint('{"a": 0.50}') == fingerprint('{"a": 0.5}')
-    False
-    """
-    data = parsed(text, as_printed=True)
-    if not isinstance(data, dict):
-        raise ValueError("not an object")
-    data.pop(HASH, None)
-    return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def schema() -> dict[str, Any]:

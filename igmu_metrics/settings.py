@@ -67,6 +67,9 @@ class Option:
         return self.default is Parameter.empty
 
 
+_CALIBRATED: Final = ("threshold", "sensitivity", "specificity", "n_positives", "n_negatives")
+
+
 def _about(help: str, **more: Any) -> dict[str, Option]:
     return {"option": Option(help, **more)}
 
@@ -127,6 +130,12 @@ class Settings:
             "Probability from which the concept counts as present, 0..1; default the detector's own threshold.",
             minimum=0,
             maximum=1,
+        ),
+    )
+    calibration: str | None = field(
+        default=None,
+        metadata=_about(
+            "File of igmu calibrate with the detector's threshold and error rates; adds accuracies corrected for them."
         ),
     )
     sensitivity: float | None = field(
@@ -249,6 +258,9 @@ class Settings:
         if (self.sensitivity is None) != (self.specificity is None):
             raise InputError("only one of sensitivity and specificity is given; a correction needs both.")
 
+        twice = [name for name in _CALIBRATED if getattr(self, name) is not None]
+        if self.calibration is not None and twice:
+            raise InputError(f"calibration and {twice[0]} are both given, and the calibration says it; give one.")
         self.aligning()
 
     def aligning(self) -> tuple[str | None, str | None]:

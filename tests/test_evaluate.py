@@ -23,9 +23,10 @@ from igmu_data.errors import (
 from igmu_data.load import bench_rows, digest, identity, locate
 from igmu_data.schema import ASIDE, COMPOSITION
 from igmu_metrics import score
-from igmu_metrics.evaluation import Evaluation, output_paths
+from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.scorecard import Scorecard, read, write
 from igmu_metrics.verdict.compare import FORGETTING, compared
+from igmu_metrics.verdict.places import output_paths
 
 CHURCH = Path(__file__).resolve().parents[2] / "shared" / "church"
 MODELS = ("esd", "fmn", "mace", "spm", "uce")

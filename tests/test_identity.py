@@ -146,7 +146,7 @@ def test_a_card_takes_no_other_cards_place(drawn: Path, evaluation: Evaluation, 
 
 
 def test_two_concepts_leave_two_cards(tmp_path: Path) -> None:
-    from igmu_metrics.evaluation import output_paths
+    from igmu_metrics.verdict.places import output_paths
 
     names = {output_paths(tmp_path, [Path("esd")], config)[0] for config in ("object.church", "object.cat")}
     assert len(names) == 2

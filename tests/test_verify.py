@@ -19,10 +19,11 @@ from tiny import tiny_clip
 from typer.testing import CliRunner
 
 from igmu_data.errors import EmptyInputError, MetadataError, VerificationError
+from igmu_data.strangers import fingerprint
 from igmu_metrics.cli import app
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.networks.store import open_store
-from igmu_metrics.scorecard import RUNS, Scorecard, fingerprint, read, schema, write
+from igmu_metrics.scorecard import RUNS, Scorecard, read, schema, write
 from igmu_metrics.verdict import recompute
 from igmu_metrics.verdict.counts import check_table, printed
 from igmu_metrics.verdict.verify import verify

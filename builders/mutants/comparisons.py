@@ -171,8 +171,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "ranked-without-a-forget-score",
         "igmu_metrics/report/view.py",
-        "    return value_of(card.figure(*RANKED_BY)) is not None\n",
-        "    return bool(card.scores)\n",
+        "value_of(card.figure(*RANKED_BY)) is not None and",
+        "bool(card.scores) and",
         ("tests/test_report.py::test_without_a_forget_score_nothing_is_ranked",),
         "models without a forget score get ranks by nothing",
     ),
@@ -303,5 +303,21 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         '        card.figure(_ATTACKS, "asr_any@k"),\n',
         _CRITERIA,
         "a paper prints the raw rate of attacks twice",
+    ),
+    Mutation(
+        "verdict-of-chance",
+        "igmu_metrics/networks/instruments.py",
+        "    if low > 0:\n",
+        "    if value > 0:\n",
+        ("tests/test_calibrate.py",),
+        "a detector that may be tossing a coin gives verdicts",
+    ),
+    Mutation(
+        "rank-by-chance",
+        "igmu_metrics/report/view.py",
+        "is not None and not card.unfounded",
+        "is not None",
+        ("tests/test_calibrate.py",),
+        "models are ranked by a detector that may be tossing a coin",
     ),
 )

@@ -11,6 +11,7 @@ _EVALUATION: Final = "igmu_metrics/evaluation.py"
 _CARD: Final = "igmu_metrics/scorecard.py"
 _SIGNED: Final = ("tests/test_evaluation.py",)
 _SCORED: Final = ("tests/test_evaluate.py::test_every_score_is_signed_with_what_it_is_of",)
+_CALIBRATED: Final = ("tests/test_calibrate.py",)
 _STORE: Final = ("tests/test_store.py",)
 _VERIFY: Final = ("tests/test_verify.py",)
 _CHANGED: Final = (*_SIGNED, "tests/test_rerun.py::test_a_changed_network_is_another")
@@ -35,16 +36,16 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "signature-without-threshold",
         _INSTRUMENTS,
-        'for name in ("threshold", "sensitivity", "specificity", "n_positives", "n_negatives"):\n            if (value',
-        'for name in ("sensitivity", "specificity", "n_positives", "n_negatives"):\n            if (value',
+        'for name in ("threshold", *MEASURED, "calibration"):',
+        'for name in (*MEASURED, "calibration"):',
         (*_SIGNED, "tests/test_identity.py::test_a_card_takes_no_other_cards_place"),
         "scores at other thresholds compare",
     ),
     Mutation(
         "signature-without-error-rates",
         _INSTRUMENTS,
-        'for name in ("threshold", "sensitivity", "specificity", "n_positives", "n_negatives"):\n            if (value',
-        'for name in ("threshold",):\n            if (value',
+        'for name in ("threshold", *MEASURED, "calibration"):',
+        'for name in ("threshold", "calibration"):',
         _SIGNED,
         "accuracies that were corrected by other error rates compare",
     ),
@@ -178,7 +179,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     ),
     Mutation(
         "fingerprint-of-floats",
-        _CARD,
+        "igmu_data/strangers.py",
         "data = parsed(text, as_printed=True)",
         "data = parsed(text)",
         _VERIFY,
@@ -311,5 +312,21 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "if np.allclose(short.astype(np.float64), value):",
         _STORE,
         "a second run gives other digits",
+    ),
+    Mutation(
+        "calibration-not-signed",
+        _INSTRUMENTS,
+        'for name in ("threshold", *MEASURED, "calibration"):',
+        'for name in ("threshold", *MEASURED):',
+        _CALIBRATED,
+        "scores of other calibrations compare",
+    ),
+    Mutation(
+        "calibration-of-another-detector",
+        "igmu_metrics/detectors/_calibrated.py",
+        "if was != now]",
+        "if was is None]",
+        _CALIBRATED,
+        "a detector is corrected by the error rates of another",
     ),
 )

@@ -8,6 +8,7 @@ from builders.mutants.mutation import Mutation
 
 _ROOM: Final = "igmu_metrics/statistics"
 _TESTS: Final = ("tests/test_statistics.py",)
+_CALIBRATED: Final = ("tests/test_calibrate.py",)
 _VERDICT: Final = ("tests/test_verdict_statistics.py",)
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
@@ -250,5 +251,21 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "normal.inv_cdf(1 - alpha)",
         _VERDICT,
         "igmu power plans too few prompts",
+    ),
+    Mutation(
+        "kappa-of-yes-alone",
+        f"{_ROOM}/agreement.py",
+        "room = 1 - (one * other + (1 - one) * (1 - other))",
+        "room = 1 - one * other",
+        _CALIBRATED,
+        "detectors that never see anything agree beyond chance",
+    ),
+    Mutation(
+        "youden-interval-swapped",
+        f"{_ROOM}/agreement.py",
+        "unpaired_difference(sens * n_sens, n_sens, (1 - spec) * n_spec, n_spec)",
+        "unpaired_difference(sens * n_sens, n_sens, spec * n_spec, n_spec)",
+        _CALIBRATED,
+        "a detector that never errs is no better than chance",
     ),
 )

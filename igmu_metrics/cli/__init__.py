@@ -48,6 +48,7 @@ _ORDER: Final = (
         "export",
         "merge",
         "train_detector",
+        "calibrate",
         "face",
         "import_head",
         "import_prompts",

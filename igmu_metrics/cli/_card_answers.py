@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from igmu_metrics.coverage import Coverage
-from igmu_metrics.report.wording import DEGREES, grade
+from igmu_metrics.report.wording import DEGREES, NO_VERDICT, grade
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.verdict.compare import Comparison
 from igmu_metrics.verdict.criteria import FORGET_SCORE, Checked, Outcome, figures
@@ -30,7 +30,7 @@ class Card:
         config: what both were scored on.
         target: the concept to forget.
         file: where the card was written, null if nowhere.
-        word: of the forget score: yes, mostly, hardly, no, undecided or not measured.
+        word: of the forget score: yes, mostly, hardly, no, undecided, not measured or no verdict.
         figures: every figure by its full name, such as `forget_score/robustness`.
         coverage: what was scored of what the corpus asks for, by part; null where no corpus is known.
         failures: why images are missing from the figures.
@@ -52,7 +52,7 @@ class Card:
     def of(cls, card: Scorecard, file: Path | None = None) -> Card:
         """What is told of a card."""
         known = figures(card)
-        word = grade(known.get(FORGET_SCORE), DEGREES)
+        word = NO_VERDICT if card.unfounded else grade(known.get(FORGET_SCORE), DEGREES)
         about = (card.model, card.original_model, card.config, card.target)
         return cls(*about, file, word, known, card.coverage, card.failures, card.notes)
 

@@ -95,7 +95,7 @@ OptionalCards = Annotated[
 
 
 def with_settings(command: _Command) -> _Command:
-    """Give a command that takes `**settings` an option for each of them, behind the options that it requires itself."""
+    """Give a command that takes `**settings` an option for each that it has not itself, behind those it requires."""
     hints = hints_of(command)
     own = [
         p.replace(annotation=hints[p.name], kind=p.KEYWORD_ONLY)
@@ -107,7 +107,7 @@ def with_settings(command: _Command) -> _Command:
             o.name, inspect.Parameter.KEYWORD_ONLY, default=o.default, annotation=Annotated[o.type, option(o.name)]
         )
         for o in options().values()
-        if o.command_line
+        if o.command_line and o.name not in {p.name for p in own}
     ]
     required = [p for p in own if p.default is p.empty]
     optional = [p for p in own if p.default is not p.empty]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from igmu_metrics.detectors._calibrated import Calibration
 from igmu_metrics.scorecard import Figure
 from igmu_metrics.training.card import HeadCard
 
@@ -257,6 +258,21 @@ class Trained:
 
     file: Path
     card: HeadCard
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """How often a detector agrees with people.
+
+    Args:
+        file: for `igmu score --calibration`.
+        calibration: what stands in it.
+        chance: why no verdict can rest on the detector; "" where it can.
+    """
+
+    file: Path
+    calibration: Calibration
+    chance: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ def merge(
     from contextlib import ExitStack
 
     from igmu_data.files import owned, require_writable
-    from igmu_metrics.evaluation import card_name
     from igmu_metrics.scale import shards
+    from igmu_metrics.verdict.places import card_name
 
     if out is not None:
         require_writable(out)

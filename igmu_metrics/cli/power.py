@@ -99,7 +99,7 @@ def _planned(cards: list[Path], prompts: int | None, chance: float, alpha: float
             f"  its {design.n_generations} images of {design.n_prompts} prompts are worth {design.effective:.0f} "
             f"independent ones (design effect {design.effect:.2f})"
         )
-    say(*covering(read).splitlines())
+    say(*dict.fromkeys(card.unfounded for card in read if card.unfounded), *covering(read).splitlines())
     return Powered(planned, reached)
 
 

@@ -71,11 +71,11 @@ def run(
     """Generate, score, compare and report in one go: models against the original on one or several concepts."""
     from igmu_data.errors import InputError
     from igmu_metrics.cli._card_answers import Scored
-    from igmu_metrics.evaluation import card_name
     from igmu_metrics.report import terminal as tables
     from igmu_metrics.running import plan as plans
     from igmu_metrics.running import run as running
     from igmu_metrics.scorecard import CARDS
+    from igmu_metrics.verdict.places import card_name
 
     given: dict[str, Any] = plans.read(plan).model_dump() if plan is not None else {}
     own = {

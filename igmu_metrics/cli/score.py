@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from igmu_metrics.cli._common import Verbose, say, tell_cards, with_settings, write_cards
+from igmu_metrics.cli._common import Verbose, option, say, tell_cards, with_settings, write_cards
+from igmu_metrics.settings import options
 
 if TYPE_CHECKING:
     from igmu_metrics.cli._card_answers import Scored
     from igmu_metrics.evaluation import Evaluation
     from igmu_metrics.images.layouts import Model
+    from igmu_metrics.scorecard import Scorecard
 
 ENGINES: Final = ("local", "ray")
 _TABLES: Final = "tables"
+_USUAL: Final = [options()["detector"].default]
 
 
 @with_settings
@@ -28,8 +31,15 @@ def score(
         list[Path],
         typer.Option(help="Folder of an unlearned model's images, or NAME=FOLDER; repeat for several models."),
     ],
+    detector: Annotated[
+        list[str], option("detector", f"{options()['detector'].help} Repeat it to see how far several agree.")
+    ] = _USUAL,
+    calibration: Annotated[
+        list[str] | None, option("calibration", f"{options()['calibration'].help} Repeat it, one a detector.")
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Scorecard file, or a folder for several models; default: only print.")
+        Path | None,
+        typer.Option(help="Scorecard file, or a folder for several models or detectors; default: only print."),
     ] = None,
     shard: Annotated[
         str | None,
@@ -49,29 +59,43 @@ def score(
     """Score unlearned models against the original on the same prompts and seeds."""
     from igmu_data.errors import InputError
     from igmu_data.files import owned
-    from igmu_metrics.evaluation import Evaluation, output_paths
     from igmu_metrics.images.layouts import models
     from igmu_metrics.networks.loading import choice
     from igmu_metrics.networks.progress import bars
+    from igmu_metrics.report import terminal as tables
     from igmu_metrics.scale import cluster
+    from igmu_metrics.verdict import agreement
+    from igmu_metrics.verdict.places import output_paths
 
-    evaluation = Evaluation(**settings)
+    evaluation, *also = agreement.panel(detector, calibration or [], settings)
+    if also and (shard is not None or engine != ENGINES[0]):
+        raise InputError("several detectors are compared in one process: give --shard and --engine ray one of them.")
+    if also and out is not None and out.suffix == ".json":
+        raise InputError(f"--out {out}: several detectors give cards of their own; give a folder.")
     if shard is not None:
         return _score_shard(evaluation, original, unlearned, out, shard)
-    places = output_paths(out, unlearned, evaluation.config)
+    homes = [out and out / name for name in agreement.folder_names(detector)] if also else [out]
+    each = [output_paths(home, unlearned, evaluation.config) for home in homes]
     before, *after = models(original, unlearned)
-    paths = {model.name: path for model, path in zip(after, places, strict=True)}
-    with owned(files=[path for path in places if path is not None]), bars() as advance:
+    places = {model.name: iter(of_model) for model, of_model in zip(after, zip(*each, strict=True), strict=True)}
+    with owned(files=[path for home in each for path in home if path is not None]), bars() as advance:
         if choice("engine", engine, ENGINES) == "ray":
             if out is None or out.suffix == ".json":
                 raise InputError("--engine ray needs --out, a folder for scorecards and for the tables of the workers.")
             found = cluster.run(evaluation, original, unlearned, out / _TABLES, workers=workers, advance=advance)
         else:
-            found = evaluation.run(original, unlearned, advance)
-        cards = write_cards(found, lambda card: paths[card.model])
-    files = [paths[card.model] for card in cards]
+            found = evaluation.run(original, unlearned, advance, also)
+        files: list[Path | None] = []
+
+        def place(card: Scorecard) -> Path | None:
+            files.append(next(places[card.model], None))
+            return files[-1]
+
+        cards = write_cards(found, place)
     written = [path for path in files if path is not None]
     then = ["igmu", "report", *written, *_images(before, after)] if written else []
+    if also:
+        tables.show(*tables.agreement(cards))
     return tell_cards(cards, files, then=then, verbose=verbose)
 
 

@@ -65,6 +65,11 @@ class Labels:
         self._values = np.ma.masked_invalid(values)
         self._folders: dict[str, str] = {}
 
+    @property
+    def paths(self) -> list[Path]:
+        """Every picture that has a label, in the order of the file."""
+        return [Path(*key) for key in self._rows]
+
     def probabilities(self, batch: Batch, concepts: Sequence[str]) -> Answer:
         """(n, len(concepts)) labels; masked where unclear, and throughout for a concept without a column.
 

@@ -44,6 +44,7 @@ _REFERENCE_NAME: Final = re.compile(r"(?P<prompt>\d+_\d+)_(?P<sample>\d+)")
 
 
 _LONGEST: Final = 4096  # bytes of a path
+_LEVELS: Final = 3  # folders above an image that are searched for its metadata
 _SHOWN: Final = 60  # characters of a prompt that a message quotes
 _OF_MODEL: Final = ("model", "revision", "dtype")
 _OF_IMAGE: Final = ("steps", "guidance_scale", "width", "height")
@@ -292,6 +293,34 @@ def _record(line: str, where: str, *, only_rows: bool) -> dict[str, Any]:
     return record
 
 
+def listing_of(image: Path) -> Path | None:
+    """The folder whose `metadata.jsonl` may list an image: its own, or one not far above; None if there is none."""
+    return next((f for f in list(image.parents)[:_LEVELS] if os.path.lexists(f / METADATA)), None)
+
+
+def prompts_of(images: Sequence[Path]) -> list[str]:
+    """Which prompt each image is of, by the metadata that lists it or its name in the reference layout; "" if none.
+
+    >>> prompts_of([Path("esd/forget/0_3_1.png"), Path("church.png")])
+    ['forget/0_3', '']
+    """
+    out, known = [], dict[Path, dict[str, str]]()
+    for image in images:
+        if (folder := listing_of(image)) is not None:
+            if folder not in known:
+                records = listed(folder, only_rows=True)
+                known[folder] = {os.path.abspath(file): record["id"] for file, record, _ in records}
+            out.append(known[folder].get(os.path.abspath(image), ""))
+        else:
+            match = _REFERENCE_NAME.fullmatch(image.stem)
+            out.append("" if match is None else f"{_split_of(image)}/{match['prompt']}")
+    return out
+
+
+def _split_of(image: Path) -> str:
+    return next((part for part in image.parts[:-1] if part in SPLITS), "forget")
+
+
 def _from_reference(folder: Path) -> Generations:
     found = []
     for path in image_files(folder):
@@ -300,8 +329,7 @@ def _from_reference(folder: Path) -> Generations:
             raise MetadataError(
                 f"{path}: the name is not <class>_<prompt>_<k>{path.suffix}. Rename it, or --layout flat."
             )
-        inside = path.relative_to(folder).parts[:-1]
-        split = next((part for part in inside if part in SPLITS), "forget")
+        split = _split_of(path.relative_to(folder))
         found.append({"id": f"{split}/{match['prompt']}", "seed": int(match["sample"]), "split": split, "path": path})
     return of_records(found)
 

@@ -1,4 +1,4 @@
-"""What a reader of scores has to know about the images: files that differ, images of one colour, copies.
+"""What a reader of scores has to know about the images, and which are refused, as their metadata tells of others.
 
 Conventions: files are copies if they are equal byte for byte. **They are named, and stay where they are.** Leaving the
 copies of other seeds of a prompt out would take weight from the prompts that have them: a model that answers half of
@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from igmu_data.errors import ChecksumError, MetadataError
 from igmu_data.schema import LARGEST_SEED
 from igmu_metrics.contract import CROSS
-from igmu_metrics.generations import BLANK, ORIGINAL, Generations
+from igmu_metrics.generations import BLANK, ORIGINAL, Array, Generations
 
 _MODELS = (("unlearned", ""), ("original", ORIGINAL))
 
@@ -72,3 +73,39 @@ def notes(table: Generations) -> list[str]:
     if same := len(table) - len({(row, seed & LARGEST_SEED) for row, seed in table.keys}):
         out.append(f"seeds that torch's generator cannot tell from another of the prompt (equal modulo 2^32): {same}")
     return out
+
+
+def require_alike(table: Generations) -> None:
+    """Refuse pairs of which the metadata says that they were generated in different ways.
+
+    Raises:
+        MetadataError: with the first such pair and both ways.
+    """
+    name = "generated_with"
+    if name not in table or name + ORIGINAL not in table:
+        return
+    mine, theirs = table[name], table[name + ORIGINAL]
+    unlike = np.flatnonzero((mine != theirs) & (mine != "") & (theirs != ""))
+    if unlike.size:
+        at = int(unlike[0])
+        row, seed = table.keys[at]
+        raise MetadataError(
+            f"{table['path'][at]}: row {row!r}, seed {seed} was generated with {mine[at]}, the original's with "
+            f"{theirs[at]} ({unlike.size} such pairs). Generate both alike."
+        )
+
+
+def require_recorded(table: Generations, sha256: Array) -> None:
+    """Refuse a file that is not the one that the metadata lists.
+
+    Raises:
+        ChecksumError: the file was changed or exchanged.
+    """
+    if "recorded_sha256" not in table:
+        return
+    wrong = np.flatnonzero((table["recorded_sha256"] != "") & (sha256 != "") & (table["recorded_sha256"] != sha256))
+    if wrong.size:
+        raise ChecksumError(
+            f"{table['path'][int(wrong[0])]}: not the file that its metadata lists, the sha256 is another "
+            f"({wrong.size} such files). Generate it again, or correct the metadata."
+        )

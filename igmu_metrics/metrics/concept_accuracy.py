@@ -315,6 +315,9 @@ def _corrected(
     trials = effective_trials(gone[chosen], cluster[chosen])
     counts = [None if settings.get(name) is None else int(settings[name]) for name in ("n_positives", "n_negatives")]
     quality = float(settings["sensitivity"]), float(settings["specificity"])
+    if sum(quality) <= 1:
+        why = f"the detector is no better than chance (sensitivity {quality[0]:.2f}, specificity {quality[1]:.2f})"
+        return Estimate(float("nan"), None, raw.n_prompts, raw.n_generations, why)
     seen, (low, high) = rogan_gladen(1 - raw.value, trials, *quality, n_sens=counts[0], n_spec=counts[1])
     return Estimate(1 - seen, (1 - high, 1 - low), raw.n_prompts, raw.n_generations)
 

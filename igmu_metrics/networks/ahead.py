@@ -76,8 +76,8 @@ def load(
     extractors: Sequence[Extractor],
     store: Store | None,
     *,
-    answer: str = "",
-    for_answer: Collection[str] = (),
+    answers: Sequence[tuple[str, Collection[str]]] = (),
+    looks: Sequence[str] = (),
     keep_image: bool = False,
     pairs: Pairs | None = None,
     partner: Any = None,
@@ -89,20 +89,23 @@ def load(
         name: of a picture that has no path, for messages.
         extractors: whose features are wanted.
         store: where values may be already.
-        answer: key of the detector's answer, if one is wanted that follows from features alone.
-        for_answer: keys of features that only the detector wants, and only where it has not answered yet.
-        keep_image: hand the picture on, too, unless the answer is known; it is then read even if all features are.
+        answers: of each detector whose answers follow from the image alone: the answer's key ("" where nothing is
+            asked), and the keys of the features that only detectors want, this one where it has not answered yet.
+        looks: keys of those answers for which the picture itself is handed on, unless they are known.
+        keep_image: hand it on in any case; it is then read even if all features are known.
         pairs: what measures its distance to the partner.
         partner: a path, or a PIL image; None where there is none.
     """
     try:
         one = _Opened.of(image, name)
         wanted = {feature_key(e): e for e in extractors}
-        asked = [*wanted, *filter(None, [answer]), SEEN]
+        asked = [*wanted, *(key for key, _ in answers if key), SEEN]
         known = store.get(one.sha256, asked) if store is not None and one.sha256 else {}
-        needless = for_answer if not answer or answer in known else ()
+        of_detectors = {feature for _, features in answers for feature in features}
+        needed = {feature for key, features in answers if key and key not in known for feature in features}
+        needless = of_detectors - needed
         missing = [e for key, e in wanted.items() if key not in known and key not in needless]
-        keep_image &= answer not in known
+        keep_image |= any(key not in known for key in looks)
         other = _Opened.of(partner, f"partner of {name}") if pairs is not None and partner is not None else None
         pair = pairs.known(one.sha256, other.sha256) if pairs is not None and other is not None else None
         measured = pair is None or pair.known is not None

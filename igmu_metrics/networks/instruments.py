@@ -15,9 +15,14 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 
 from igmu_metrics.contract import FloatArray
+from igmu_metrics.statistics import youden
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+
+MEASURED: Final = ("sensitivity", "specificity", "n_positives", "n_negatives")
+"""What may be known of a detector's errors, by the names of `InstrumentInfo`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class InstrumentInfo:
         specificity: measured share of true negatives found, if known.
         n_positives: positives that `sensitivity` was measured on, if known.
         n_negatives: negatives that `specificity` was measured on, if known.
+        calibration: hash of the calibration that threshold and rates are from; None where they are from elsewhere.
         concepts: concepts it can judge (`domain/slug`), or None when it can judge any.
         settings: anything else that changes its output (prompt ensemble, class set, precision).
         error_rates: of single concepts, where they were measured; an evaluation fills the four fields above with those
@@ -64,6 +70,7 @@ class InstrumentInfo:
     specificity: float | None = None
     n_positives: int | None = None
     n_negatives: int | None = None
+    calibration: str | None = None
     concepts: frozenset[str] | None = None
     settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     error_rates: Mapping[str, ErrorRates] = field(default_factory=dict)
@@ -75,10 +82,34 @@ class InstrumentInfo:
             f"{role}.revision": self.revision,
             f"{role}.preparation": self.preparation,
         }
-        for name in ("threshold", "sensitivity", "specificity", "n_positives", "n_negatives"):
+        for name in ("threshold", *MEASURED, "calibration"):
             if (value := getattr(self, name)) is not None:
                 out[f"{role}.{name}"] = value
         return out | {f"{role}.{k}": v for k, v in self.settings.items()}
+
+
+def no_better_than_chance(signed: Mapping[str, Any]) -> str:
+    """Why no verdict can rest on a detector; "" where it can, or where nobody measured how often it is right.
+
+    It cannot where, by its error rates, it may agree with people no more than chance does: where the 95 % interval of
+    Youden's J does not lie above 0.
+
+    Args:
+        signed: fields of a signature with the detector's, of any origin.
+    """
+    sens, spec, n_sens, n_spec = (signed.get(f"detector.{name}") for name in MEASURED)
+    if not all(isinstance(share, int | float) and 0 <= share <= 1 for share in (sens, spec)):
+        return ""
+    counted = all(isinstance(n, int | float) and n >= 1 for n in (n_sens, n_spec))
+    value, (low, high) = youden(sens, spec, *((n_sens, n_spec) if counted else ()))  # type: ignore[arg-type]
+    if low > 0:
+        return ""
+    on = f"of images worth {n_sens:g} with the concept and {n_spec:g} without it" if counted else "as given"
+    return (
+        f"no verdict rests on {signed.get('detector', 'the detector')}: it may agree with people no more than chance "
+        f"does, Youden's J {value:.2f}, 95 % interval {low:.2f} to {high:.2f} (sensitivity {sens:.2f}, specificity "
+        f"{spec:.2f}, {on})"
+    )
 
 
 class Backbone(Protocol):

@@ -14,7 +14,7 @@ import numpy as np
 
 from igmu_data.errors import LengthMismatchError, NonFiniteError, OutOfRangeError
 from igmu_metrics.contract import FloatArray
-from igmu_metrics.generations import BLANK, FAILED, OK, UNCLEAR, Array, texts
+from igmu_metrics.generations import BLANK, FAILED, OK, UNCLEAR, Array, Generations, texts
 from igmu_metrics.networks.ahead import Loaded, ahead, load
 from igmu_metrics.networks.extraction import filled
 from igmu_metrics.networks.instruments import (
@@ -41,6 +41,7 @@ def observe(
     images: Sequence[Any],
     *,
     detector: Detector | None = None,
+    others: Sequence[Detector] = (),
     concepts: Sequence[str] = (),
     backbones: Mapping[str, Backbone] | None = None,
     partners: Sequence[Any] | None = None,
@@ -56,6 +57,7 @@ def observe(
     Args:
         images: (n,) paths or PIL images.
         detector: says how probable it is that an image shows its concept.
+        others: further detectors, which are asked the same of the same images.
         concepts: (n,) `domain/slug` of the concept that each image is asked for; "" where nothing is asked.
         backbones: feature extractors by the column that takes their features.
         partners: (n,) paths or PIL images of another model to compare each image with; None where there is none.
@@ -68,7 +70,8 @@ def observe(
 
     Returns:
         Columns of `igmu_metrics.generations`: `status`, `sha256` ("" where there is no file), `format`, `width`,
-        `height`, `mode`; with a detector `probability`; the features (rows of NaN where an image could not be read);
+        `height`, `mode`; with a detector `probability`, for each of the others `status` and `probability` under the
+        name that `of_judge` gives; the features (rows of NaN where an image could not be read);
         with partners `lpips`.
 
     Raises:
@@ -81,23 +84,25 @@ def observe(
     n = len(images)
     if partners is not None and len(partners) != n:
         raise LengthMismatchError(f"{n} images against {len(partners)} partners; a distance needs pairs.")
-    if detector is not None and len(concepts) != n:
+    judges = [*([] if detector is None else [detector]), *others]
+    if judges and len(concepts) != n:
         raise LengthMismatchError(f"{n} images and {len(concepts)} concepts; name one for each image.")
     pairs = Pairs(n, distance, store) if partners is not None and distance is not None else None
     roles = dict(backbones or {})
-    reads: Sequence[Backbone | Extractor] | None = getattr(detector, "reads", None)
-    looks = detector if reads is None else None  # a detector that wants the images themselves
-    at_once = _AT_ONCE if hasattr(looks, "answers") else batch_size
-    seen = _Pass(images, [*roles.values(), *(reads or ())], store)
-    answers = _Answers(detector, concepts, seen, store) if detector is not None else None
-    only_for_answers = {feature_key(s) for s in reads or ()} - {feature_key(b) for b in roles.values()}
+    seen = _Pass(images, [*roles.values(), *(source for one in judges for source in _reads(one) or ())], store)
+    answers = [_Answers(one, concepts, seen, store) for one in judges]
+    looking = [a for a in answers if a.looks]  # at the images themselves
+    at_once = _AT_ONCE if any(a.kept for a in looking) else batch_size
+    everybodys = {feature_key(b) for b in roles.values()}
     pending: list[tuple[int, Loaded]] = []
 
     def look() -> None:
-        if looks is not None and answers is not None and pending:
+        if looking and pending:
             seen.flush()  # a detector without `reads` may still ask for features of the backbones
-            at = [i for i, _ in pending]
-            answers.judge(at, Batch([_path(images, i) for i in at], [cast(Any, one.image) for _, one in pending]))
+            for judge in looking:
+                own = [(i, one) for i, one in pending if not judge.known[i]]
+                at = [i for i, _ in own]
+                judge.judge(at, Batch([_path(images, i) for i in at], [cast(Any, one.image) for _, one in own]))
             pending.clear()
 
     def read(i: int) -> Loaded:
@@ -106,9 +111,9 @@ def observe(
             f"images[{i}]",
             seen.extractors,
             store,
-            answer=answers.key(i) if answers is not None and answers.kept else "",
-            for_answer=only_for_answers,
-            keep_image=looks is not None,
+            answers=[(a.key(i), a.features - everybodys) for a in answers if a.kept],
+            looks=[a.key(i) for a in looking if a.kept],
+            keep_image=any(not a.kept for a in looking),
             pairs=pairs,
             partner=None if partners is None else partners[i],
         )
@@ -121,11 +126,11 @@ def observe(
             seen.status[i] = f"{FAILED}{one.error}".encode("utf-8", "backslashreplace").decode()
         else:
             seen.add(i, one)
-            if answers is not None:
-                answers.take(i, one)
+            for judge in answers:
+                judge.take(i, one)
             if pairs is not None and one.pair is not None:
                 pairs.add(i, one.pair)
-            if looks is not None and one.image is not None:
+            if one.image is not None and looking:
                 pending.append((i, one))
                 if len(pending) >= at_once:
                     look()
@@ -136,30 +141,55 @@ def observe(
         pairs.flush()
     out = seen.columns()
     aside = seen.blank if blank == "apart" else np.zeros(n, dtype=np.bool_)
-    if answers is not None:
-        if looks is None:
-            open_ = [i for i in np.flatnonzero(seen.ok).tolist() if not answers.known[i]]
-            for at in (open_[k : k + _AT_ONCE] for k in range(0, len(open_), _AT_ONCE)):
+    asked = np.asarray([bool(c) for c in concepts], dtype=np.bool_)
+    status = out["status"]
+    for k, judge in enumerate(answers):
+        if not judge.looks:
+            open_ = [i for i in np.flatnonzero(seen.ok).tolist() if not judge.known[i]]
+            for at in (open_[j : j + _AT_ONCE] for j in range(0, len(open_), _AT_ONCE)):
                 full = filled(at, _AT_ONCE)
-                answers.judge(at, Batch([_path(images, i) for i in full]), full)
-        out["probability"] = np.ma.MaskedArray(answers.values, mask=np.ma.getmaskarray(answers.values) | aside)
-        asked = np.asarray([bool(c) for c in concepts], dtype=np.bool_)
-        unclear = seen.ok & asked & np.ma.getmaskarray(answers.values)
-        out["status"] = np.where(unclear, UNCLEAR, out["status"])
-    out["status"] = np.where(aside, BLANK, out["status"])
+                judge.judge(at, Batch([_path(images, i) for i in full]), full)
+        masked = np.ma.getmaskarray(judge.values)
+        told = np.where(seen.ok & asked & masked, UNCLEAR, status)
+        out[of_judge("probability", k)] = np.ma.MaskedArray(judge.values, mask=masked | aside)
+        out[of_judge("status", k)] = np.where(aside, BLANK, told)
+    if not answers:
+        out["status"] = np.where(aside, BLANK, status)
     out |= {name: seen.features(backbone) for name, backbone in roles.items()}
     return out if pairs is None else out | {"lpips": pairs.distances}
 
 
+def of_judge(column: str, k: int) -> str:
+    """The column of the k-th detector: the first one's are called as if there were no other.
+
+    >>> of_judge("probability", 0), of_judge("probability", 1)
+    ('probability', 'probability@1')
+    """
+    return f"{column}@{k}" if k else column
+
+
+def judged(table: Generations, k: int) -> Generations:
+    """A table as if the k-th detector had looked alone."""
+    own = {n: table[of_judge(n, k)] for n in ("status", "probability", "present")}
+    return table.without(*(name for name in table.columns if "@" in name)).with_columns(**own)
+
+
+def _reads(detector: Detector) -> Sequence[Backbone | Extractor] | None:
+    """What a detector looks at instead of the images; None for one that wants these."""
+    return getattr(detector, "reads", None)
+
+
 class _Answers:
-    """The detector's answers, each about the image's own concept."""
+    """A detector's answers, each about the image's own concept."""
 
     def __init__(self, detector: Detector, concepts: Sequence[str], seen: _Pass, store: Store | None) -> None:
         self.values = np.ma.MaskedArray(np.zeros(len(concepts)), mask=True)
         self.known = np.zeros(len(concepts), dtype=np.bool_)
         self._detector, self._concepts, self._seen = detector, concepts, seen
+        reads = _reads(detector)
+        self.looks, self.features = reads is None, frozenset(map(feature_key, reads or ()))
         # Answers that follow from an image's content alone are kept; a person's label follows from its name.
-        self.kept = bool(getattr(detector, "reads", ())) or hasattr(detector, "answers")
+        self.kept = bool(reads) or hasattr(detector, "answers")
         self._store = store if self.kept else None
         self._keys = {c: answer_key(detector, c) for c in set(concepts) if c}
 

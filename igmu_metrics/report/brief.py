@@ -16,7 +16,7 @@ from typing import Final
 from igmu_data.media import visible
 from igmu_metrics.contract import Estimate
 from igmu_metrics.metrics.forget_score import ASPECTS
-from igmu_metrics.report.wording import DEGREES, counted, grade
+from igmu_metrics.report.wording import DEGREES, NO_VERDICT, counted, grade
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.estimates import mean_over_concepts
 from igmu_metrics.statistics.formatting import formatted, value_of
@@ -71,14 +71,18 @@ def _table(cards: Sequence[Scorecard], columns: int) -> list[str]:
     configs = list(dict.fromkeys(c.config for c in cards))
     models = list(dict.fromkeys(c.model for c in cards))
     original = _short(first.original_model)
+    chance = {c.model for c in cards if c.unfounded}
     if len(configs) > 1:
         means = {m: _means([c for c in cards if c.model == m], len(configs)) for m in models}
         title = f"{counted(len(models), 'model')}, means over {counted(len(configs), 'concept')}{_WEAKEST}"
-        return [title, *_listed(means, columns)]
+        return [title, *_listed(means, columns, chance)]
     found: Aspects = {c.model: {name: c.figure(_SCORE, name) for name in (_SCORE, *ASPECTS)} for c in cards}
     if len(cards) == 1:
         title = f"{_short(first.model)} on {first.config}, against {original}"
-        return [_cut(title, columns), *(_line(name, _figure(f)) for name, f in found[first.model].items())]
+        return [
+            _cut(title, columns),
+            *(_line(name, _figure(f), bool(chance)) for name, f in found[first.model].items()),
+        ]
     title = f"{counted(len(models), 'model')} on {first.config}, against {original}"
     if len(cards) <= _SIDE_BY_SIDE and _TITLE + _CELL * len(cards) <= columns:
         heads = "".join(f"{_short(m, _CELL - 2):{_CELL}}" for m in models)
@@ -86,12 +90,12 @@ def _table(cards: Sequence[Scorecard], columns: int) -> list[str]:
             f"{_called(name):{_TITLE}}" + "".join(f"{formatted(found[m][name]):{_CELL}}" for m in models)
             for name in (_SCORE, *ASPECTS)
         ]
-        words = "".join(f"{grade(_figure(found[m][_SCORE]), DEGREES):{_CELL}}" for m in models)
+        words = "".join(f"{_word(found[m][_SCORE], m in chance):{_CELL}}" for m in models)
         return [line.rstrip() for line in (title, f"{'':{_TITLE}}{heads}", rows[0], f"{'':{_TITLE}}{words}", *rows[1:])]
-    return [title + _WEAKEST, *_listed(found, columns)]
+    return [title + _WEAKEST, *_listed(found, columns, chance)]
 
 
-def _listed(found: Aspects, columns: int) -> list[str]:
+def _listed(found: Aspects, columns: int, chance: set[str]) -> list[str]:
     """A line a model, the best first."""
     scores = {model: value_of(own[_SCORE]) for model, own in found.items()}
     order = sorted(found, key=lambda m: (1.0 if (v := scores[m]) is None else -v, m))
@@ -102,7 +106,7 @@ def _listed(found: Aspects, columns: int) -> list[str]:
         known = {name: v for name in ASPECTS if (v := value_of(own[name])) is not None}
         weakest = min(known, key=lambda name: known[name], default="")
         tail = f"{weakest} {formatted(own[weakest])}" if weakest else ""
-        word = grade(_figure(own[_SCORE]), DEGREES)
+        word = _word(own[_SCORE], model in chance)
         told = f"  {_short(model):{wide}}  {formatted(own[_SCORE]):17}  {word:9}  "
         # In a narrow terminal the weakest aspect goes without its interval rather than into another line.
         if len(told) + len(tail) > columns and weakest:
@@ -126,9 +130,13 @@ def _figure(found: Figure | Estimate | None) -> Figure | None:
     return Figure(**found.to_dict()) if isinstance(found, Estimate) else found
 
 
-def _line(name: str, figure: Figure | None) -> str:
-    word = grade(figure, DEGREES)
-    return f"{_called(name):{_TITLE}}{formatted(figure):{_CELL}}{word}".rstrip()
+def _line(name: str, figure: Figure | None, chance: bool) -> str:
+    return f"{_called(name):{_TITLE}}{formatted(figure):{_CELL}}{_word(figure, chance)}".rstrip()
+
+
+def _word(figure: Figure | Estimate | None, chance: bool) -> str:
+    """What an interval allows to say; nothing by a detector that may be tossing a coin."""
+    return NO_VERDICT if chance else grade(_figure(figure), DEGREES)
 
 
 def _called(name: str) -> str:
@@ -143,6 +151,8 @@ def _notes(cards: Sequence[Scorecard]) -> list[str]:
         found.setdefault(text, []).append(card.model)
 
     for card in cards:
+        if card.unfounded:
+            note(f"no verdict: {card.unfounded}", card)
         score = card.figure(_SCORE, _SCORE)
         if score is None:
             note("no forget score: it needs plain, attacked and other prompts, a detector and CLIP", card)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from igmu_data.errors import InputError, MetadataError
 from igmu_data.media import shell
 from igmu_metrics.images.layouts import LAYOUTS
 from igmu_metrics.report.view import Section
 from igmu_metrics.scorecard import Scorecard
+from igmu_metrics.verdict.agreement import judged_by
 
 _LAYOUT: Final = "layout "  # how the signature of a card names what was not drawn from a corpus
 
@@ -28,7 +29,8 @@ def sections(
     layout: str | None = None,
     bench: str | None = None,
 ) -> list[Section]:
-    """One section for each config, in the order in which they come first; cards of unlike coverage stand apart.
+    """One section for each config, in the order in which they come first; cards of unlike coverage, and those whose
+    verdicts rest on different detectors, stand apart.
 
     Args:
         cards: scorecards, of one or several concepts.
@@ -55,10 +57,10 @@ def sections(
 
 
 def _groups(cards: Sequence[Scorecard]) -> list[list[Scorecard]]:
-    """Cards of one config and one coverage; the original's own is dropped where no model covers the same."""
-    groups: dict[tuple[str, str], list[Scorecard]] = {}
+    """Cards of one config, coverage and detector; the original's own is dropped where no model covers the same."""
+    groups: dict[Any, list[Scorecard]] = {}
     for card in cards:
-        groups.setdefault((card.config, repr(card.coverage)), []).append(card)
+        groups.setdefault((card.config, repr(card.coverage), judged_by(card)), []).append(card)
     found = [g for g in groups.values() if any(c.model != c.original_model for c in g)]
     return found or list(groups.values())
 

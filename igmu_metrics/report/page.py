@@ -7,7 +7,7 @@ audit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from igmu_metrics.coverage import covering
 from igmu_metrics.networks.progress import Advance
 from igmu_metrics.report import audit, verdict
+from igmu_metrics.report.figures.agreement import agreement
 from igmu_metrics.report.figures.aside import aside
 from igmu_metrics.report.figures.aspects import aspects
 from igmu_metrics.report.figures.families import families
@@ -25,6 +26,8 @@ from igmu_metrics.report.pictures import Gallery
 from igmu_metrics.report.ranking import before, ranking, shown
 from igmu_metrics.report.templates import filled
 from igmu_metrics.report.view import Section, View, view
+from igmu_metrics.scorecard import Scorecard
+from igmu_metrics.verdict.agreement import detector_of, judged_by
 
 __all__ = ["Section", "render"]
 
@@ -66,10 +69,11 @@ def render(*sections: Section, most_lines: int = MOST_LINES, advance: Advance = 
     made = [
         {
             "view": found,
+            "judge": _judge(found, views),
             "coverage": covering(found.cards),
             "lead": verdict.lead(found),
             "answers": verdict.answers(found),
-            "parts": _parts(found, section.folders, gallery, most_lines),
+            "parts": _parts(found, section.folders, gallery, most_lines, _others(found, views)),
         }
         for found, section in zip(views, sections, strict=True)
     ]
@@ -82,9 +86,24 @@ def render(*sections: Section, most_lines: int = MOST_LINES, advance: Advance = 
     )
 
 
-def _parts(found: View, folders: Mapping[str, Path], gallery: Gallery, most_lines: int) -> list[Part]:
+def _others(found: View, views: Sequence[View]) -> list[Scorecard]:
+    """The cards of every section on the same concept, of which the first one tells how far their detectors agree."""
+    same = [one for one in views if one.first.config == found.first.config]
+    return [card for one in same for card in one.cards] if found is same[0] else []
+
+
+def _judge(found: View, views: Sequence[View]) -> str:
+    """The detector of a section, where another section on the same concept has another; "" elsewhere."""
+    judges = {judged_by(one.first) for one in views if one.first.config == found.first.config}
+    return detector_of(found.first) if len(judges) > 1 else ""
+
+
+def _parts(
+    found: View, folders: Mapping[str, Path], gallery: Gallery, most_lines: int, every_judge: Sequence[Scorecard]
+) -> list[Part]:
     """What there is to show below the verdict; pictures go into the gallery."""
     every = (
+        Part("agreement", "Detectors", "Do the detectors agree?", agreement(every_judge)),
         Part("ranking", "Ranking", "Ranking", ranking(found)),
         Part("intervals", "Intervals", "Aspects and intervals", _plots(found)),
         Part("attacks", "Attacks", "Which attacks bring it back?", families(found.cards, found.target)),

@@ -96,6 +96,8 @@ def unranked(cards: Sequence[Scorecard]) -> str:
 
 
 def _why(card: Scorecard) -> str:
+    if card.unfounded:
+        return card.unfounded
     score = card.figure(*RANKED_BY)
     if score is None:
         return "there is no forget score in the card"

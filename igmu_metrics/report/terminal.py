@@ -278,7 +278,7 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison], *, tested: 
             of[card.model].outcome(),
         )
         table.add_row(*row[:shown])
-    said = [covering(cards)]
+    said = [covering(cards), *unfounded(cards)]
     if not any(value_of(c.figure("forget_score", "forget_score")) is not None for c in cards):
         said.append("Not ranked, because no model has a forget score: by name.")
     if tested and (n := max((c.tests for c in of.values()), default=0)) > 1:
@@ -301,7 +301,7 @@ def forget_scores(cards: Sequence[Scorecard]) -> Table:
         if (headline := found[name]) is not None and headline.reason:
             reasons.setdefault(headline.reason, []).append(card.model)
     missing = (f"{', '.join(models)}: {reason}" for reason, models in reasons.items())
-    table.caption = "\n".join([*missing, covering(cards)])
+    table.caption = "\n".join([*missing, *unfounded(cards), covering(cards)])
     table.caption_justify = "left"
     return table
 
@@ -346,6 +346,30 @@ def differences(found: Sequence[Comparison]) -> list[Table]:
     return tables
 
 
+def agreement(cards: Sequence[Scorecard]) -> list[Table]:
+    """How far several detectors agree, and the verdict by each.
+
+    Args:
+        cards: of one config, by several detectors.
+    """
+    from igmu_metrics.verdict.agreement import FIGURES, agreements, verdicts
+
+    config = cards[0].config
+    title = f"{config}: what the detectors say of the same images, 95 % intervals over prompts"
+    columns = ("detectors", "in", "agree", "Cohen's kappa", "both see it", "only first", "only second", "neither", "n")
+    table = _table(title, *columns)
+    for a in agreements(cards):
+        counts = map(str, (a.both, a.only_first, a.only_second, a.neither))
+        n = f"{a.share.n_generations} of {a.share.n_prompts} prompts" + (f", {a.unclear} unclear" if a.unclear else "")
+        table.add_row(f"{a.first} – {a.second}", a.part, formatted(a.share), formatted(a.kappa), *counts, n)
+    each = _table(f"{config}: the verdict by each detector, 95 % intervals", "model", "detector", *FIGURES)
+    told = verdicts(cards)
+    for model, name, figures, _ in told:
+        each.add_row(model, name, *(formatted(figure) for figure in figures))
+    each.caption, each.caption_justify = "\n".join(unfounded(cards)) or None, "left"
+    return [table, each]
+
+
 def comparisons(found: Sequence[Comparison]) -> Table:
     """Differences with their intervals, their tests and what they rest on."""
     title = "Differences where the original drew the concept, unadjusted 95 % intervals; p after Holm by measure"
@@ -378,13 +402,18 @@ def published(found: Sequence[Proportion]) -> Table:
 def _ordered(cards: Sequence[Scorecard]) -> list[Scorecard]:
     """By forget score, the best first; those without one last, by name."""
     name = "forget_score"
-    found = {c.model: value_of(c.figure(name, name)) for c in cards}
+    found = {c.model: None if c.unfounded else value_of(c.figure(name, name)) for c in cards}
     return sorted(cards, key=lambda c: (1.0 if (v := found[c.model]) is None else -v, c.model))
 
 
 def _unclear(card: Scorecard, *, original: bool = False) -> int:
     name = "present" + (ORIGINAL if original else "")
     return sum(g[name] is None for g in card.generations.part("forget").records(name))
+
+
+def unfounded(cards: Sequence[Scorecard]) -> list[str]:
+    """Why no verdict can rest on the detectors of cards, each reason once."""
+    return list(dict.fromkeys(filter(None, (card.unfounded for card in cards))))
 
 
 def cell(figure: Figure | None, *, count: bool = False) -> str:

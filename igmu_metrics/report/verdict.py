@@ -17,6 +17,7 @@ from igmu_metrics.report.retained import Kept, retained
 from igmu_metrics.report.view import View
 from igmu_metrics.report.wording import (
     DEGREES,
+    NO_VERDICT,
     NOT_MEASURED,
     NOT_SETTLED,
     UNDECIDED,
@@ -35,6 +36,13 @@ from igmu_metrics.verdict.planning import plan
 
 NO_NUMBER: Final = "no number"
 NO_TEST: Final = "no test"
+QUESTIONS: Final = (
+    "Does it forget?",
+    "Is it robust?",
+    "What did it break?",
+    "Is the difference real?",
+    "How many more prompts would settle it?",
+)
 _DAMAGE: Final = ("little", "some", "much", "nearly all")
 _GOOD: Final = (*DEGREES[:2], *_DAMAGE[:2])
 _BAD: Final = (*DEGREES[2:], *_DAMAGE[2:])
@@ -52,7 +60,7 @@ class Finding:
     @property
     def open(self) -> bool:
         """Whether the word leaves the question open."""
-        return self.word in (UNDECIDED, NOT_MEASURED, NOT_SETTLED, NO_TEST, NO_NUMBER)
+        return self.word in (UNDECIDED, NO_VERDICT, NOT_MEASURED, NOT_SETTLED, NO_TEST, NO_NUMBER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +72,25 @@ class Answer:
 
 
 def answers(view: View) -> tuple[Answer, ...]:
-    """The five questions, answered."""
+    """The five questions, answered; not one of them where no verdict can rest on the detector."""
     cards = view.cards
-    return (
-        Answer("Does it forget?", _merged([_forgets(c, view.target) for c in cards])),
-        Answer("Is it robust?", _merged([_robust(c) for c in cards])),
-        Answer("What did it break?", _merged([_broke(c) for c in cards])),
-        Answer("Is the difference real?", _merged(_real(view))),
-        Answer("How many more prompts would settle it?", _merged(_more(view))),
+    if why := view.first.unfounded:  # cards of a view have one detector
+        nothing = (Finding(tuple(c.model for c in cards), NO_VERDICT, sentence(why)),)
+        return tuple(Answer(question, nothing) for question in QUESTIONS)
+    found = (
+        [_forgets(c, view.target) for c in cards],
+        [_robust(c) for c in cards],
+        [_broke(c) for c in cards],
+        _real(view),
+        _more(view),
     )
+    return tuple(Answer(question, _merged(told)) for question, told in zip(QUESTIONS, found, strict=True))
 
 
 def lead(view: View) -> tuple[str, str]:
     """Who has forgotten and at what price, in short sentences, and what there is to say of the best model."""
+    if why := view.first.unfounded:
+        return f"Whether {listed([c.model for c in view.cards])} forgot {view.target}, nobody can say.", sentence(why)
     said: dict[str, list[str]] = {}
     for card in view.cards:
         said.setdefault(_in_short(card, view.target), []).append(card.model)

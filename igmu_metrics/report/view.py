@@ -184,12 +184,12 @@ def view(section: Section) -> View:
 
 
 def ranked(card: Scorecard) -> bool:
-    """Whether there is a forget score to rank a model by: nothing else ranks it."""
-    return value_of(card.figure(*RANKED_BY)) is not None
+    """Whether there is a forget score to rank a model by, and a detector that it can rest on: nothing else ranks it."""
+    return value_of(card.figure(*RANKED_BY)) is not None and not card.unfounded
 
 
 def _rank(card: Scorecard) -> tuple[float, str]:
-    found = value_of(card.figure(*RANKED_BY))
+    found = value_of(card.figure(*RANKED_BY)) if ranked(card) else None
     return 1.0 if found is None else -found, card.model
 
 

@@ -16,6 +16,7 @@ from igmu_metrics.statistics.formatting import DASH, between, bounds, number, va
 UNDECIDED: Final = "undecided"
 NOT_MEASURED: Final = "not measured"
 NOT_SETTLED: Final = "not settled"
+NO_VERDICT: Final = "no verdict"
 Words = tuple[str, str, str, str]
 DEGREES: Final[Words] = ("yes", "mostly", "hardly", "no")
 

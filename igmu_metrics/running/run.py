@@ -25,7 +25,7 @@ from igmu_data.files import owned, read_text, require_writable
 from igmu_data.load import bench_rows
 from igmu_data.rows.rounds import rounds_of
 from igmu_data.taxonomy import CONCEPTS, ENVIRONMENT, own_files
-from igmu_metrics.evaluation import Evaluation, card_name
+from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.images import baselines
 from igmu_metrics.images.generate import Request, draw, requests_for, settled_alike
 from igmu_metrics.images.generate import told as settings_told
@@ -37,6 +37,7 @@ from igmu_metrics.report import page
 from igmu_metrics.report.folders import sections
 from igmu_metrics.running.plan import ORIGINAL, Plan, checked, written
 from igmu_metrics.scorecard import CARDS, PLAN, Scorecard, write, write_text
+from igmu_metrics.verdict.places import card_name
 
 MODELS: Final = "models.json"
 IMAGES: Final = "images"

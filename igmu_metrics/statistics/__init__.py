@@ -9,6 +9,7 @@ Conventions:
   concepts.
 """
 
+from igmu_metrics.statistics.agreement import kappa, youden
 from igmu_metrics.statistics.corrected import rogan_gladen
 from igmu_metrics.statistics.design import Design, design_effect
 from igmu_metrics.statistics.differences import paired_difference, unpaired_difference
@@ -34,6 +35,7 @@ __all__ = [
     "effective_trials",
     "harmonic_mean",
     "holm",
+    "kappa",
     "mcnemar_exact",
     "mean_estimate",
     "mean_of_ratios",
@@ -50,4 +52,5 @@ __all__ = [
     "studentized",
     "unpaired_difference",
     "wilson",
+    "youden",
 ]

@@ -175,9 +175,14 @@ def auroc(p: FloatArray, shown: BoolArray) -> float:
     >>> auroc(np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, True, False, False]))
     0.875
     """
+    return float(placements(p, shown).mean())
+
+
+def placements(p: FloatArray, shown: BoolArray) -> FloatArray:
+    """(positives,) chance for each positive that a negative has a lower probability, ties counting half."""
     negatives = np.sort(p[~shown])
     below = np.searchsorted(negatives, p[shown], side="left") + np.searchsorted(negatives, p[shown], side="right")
-    return float(below.mean() / (2 * len(negatives)))
+    return np.asarray(below / (2 * len(negatives)), dtype=np.float64)
 
 
 def _first_weights(width: int, generator: torch.Generator) -> dict[str, torch.Tensor]:

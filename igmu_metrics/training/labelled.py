@@ -178,7 +178,7 @@ def labels(rows: Rows, column: str, where: str) -> list[tuple[str, ...]]:
     """
     import datasets
 
-    _require_column(rows, column, where, "--label-column")
+    require_column(rows, column, where, "--label-column")
     feature = rows.features[column]
     several = isinstance(feature, datasets.List | datasets.LargeList)
     inner = feature.feature if several else feature
@@ -230,7 +230,7 @@ def look(
         images: list[Image] = []
         for i, record in zip(at, stored[at[0] : at[-1] + 1][column], strict=True):
             try:
-                images.append(_decoded(record, f"{where}, row {i}"))
+                images.append(decoded(record, f"{where}, row {i}"))
                 ok[i] = True
             except ImageError as error:
                 if on_error == "raise":
@@ -251,7 +251,7 @@ def require_pictures(rows: Rows, column: str, where: str) -> Rows:
     """
     import datasets
 
-    _require_column(rows, column, where, "--image-column")
+    require_column(rows, column, where, "--image-column")
     if not isinstance(rows.features[column], datasets.Image):
         raise MetadataError(
             f"{where}: column {column!r} holds {rows.features[column]}, not pictures. Name another: --image-column."
@@ -259,7 +259,8 @@ def require_pictures(rows: Rows, column: str, where: str) -> Rows:
     return rows.select_columns([column]).cast_column(column, datasets.Image(decode=False))
 
 
-def _decoded(record: Mapping[str, Any] | None, name: str) -> Image:
+def decoded(record: Mapping[str, Any] | None, name: str) -> Image:
+    """A stored image, decoded; an ImageError says which one cannot be."""
     if not record or (record["bytes"] is None and not record["path"]):
         raise MissingImageError(f"{name}: no picture. Leave the row out, or pass --on-error skip.")
     if record["bytes"] is not None:
@@ -270,7 +271,8 @@ def _decoded(record: Mapping[str, Any] | None, name: str) -> Image:
         raise type(error)(f"{name}: {error}") from error
 
 
-def _require_column(rows: Rows, column: str, where: str, option: str) -> None:
+def require_column(rows: Rows, column: str, where: str, option: str) -> None:
+    """Refuse rows without a column, naming the option that names another."""
     if column not in rows.features:
         raise MetadataError(
             f"{where}: no column {column!r}, only {', '.join(map(repr, rows.features))}. Name it: {option}."

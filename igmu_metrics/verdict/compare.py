@@ -259,7 +259,9 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
     only_second = sum(p.second and not p.first for p in chosen)
     p: float | None = None
     test = why = ""
-    if len(prompts) == 1:
+    if a.unfounded or b.unfounded:
+        why = a.unfounded or b.unfounded
+    elif len(prompts) == 1:
         why = "one prompt is no evidence about prompts"
     elif len(prompts) < MIN_PROMPTS:
         why = f"below {MIN_PROMPTS} prompts ({len(prompts)} here) no two-sided test can reach {ALPHA:g}"

@@ -176,6 +176,8 @@ def check(cards: Sequence[Scorecard], criteria: Sequence[Criterion]) -> list[Che
     found, wrong = [], []
     for card in judged:
         known = figures(card)
+        if card.unfounded:
+            wrong.append(f"the card of {card.model} on {card.config}: {card.unfounded}. Score it with another.")
         for criterion in criteria:
             try:
                 name = full_name(card, criterion.name)

@@ -141,6 +141,7 @@ def latex_comments(cards: Sequence[Scorecard]) -> list[str]:
         "% \\usepackage{booktabs}",
         f"% 95 % intervals; concepts: {visible(', '.join(dict.fromkeys(c.config for c in cards)))}",
         *(f"% {visible(text)}" for text in covering(cards).splitlines()),
+        *(f"% {visible(why)}" for why in dict.fromkeys(c.unfounded for c in cards) if why),
     ]
 
 
@@ -199,6 +200,8 @@ def _sandboxed(card: Scorecard) -> bool:
 def _value(card: Scorecard) -> float:
     if _sandboxed(card):
         raise InputError(f"{card.config} is a concept of the miniature world, which has no leaderboard on the Hub.")
+    if card.unfounded:
+        raise InputError(f"the card of {card.model} on {card.config}: {card.unfounded}. Score it with another.")
     figure = card.figure(HEADLINE, HEADLINE)
     if figure is None or figure.value is None:
         why = f" ({figure.reason})" if figure is not None and figure.reason else ""

@@ -39,11 +39,11 @@ class Point:
 
 
 def front(cards: Sequence[Scorecard]) -> list[Point]:
-    """Every model that has both figures, in the order of the cards."""
+    """Every model that has both figures, and a detector that they can rest on, in the order of the cards."""
     known = {}
     for card in cards:
         pair = [card.figure("forget_score", name) for name in ("forgetting", "preservation")]
-        if all(f is not None and f.value is not None for f in pair):
+        if all(f is not None and f.value is not None for f in pair) and not card.unfounded:
             known[card.model] = [f for f in pair if f is not None]
     points = []
     for model, (forgetting, preservation) in known.items():

@@ -1,7 +1,8 @@
-"""What lies in folders: images, `metadata.jsonl`, labels, and the files of the cache; each damaged, then scored."""
+"""What lies in folders, each damaged, then scored: images, `metadata.jsonl`, labels, calibrations, the cache."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -19,6 +20,7 @@ from PIL import Image, ImageDraw
 from reported import CONFIG
 
 from igmu_data.load import bench_rows
+from igmu_data.strangers import fingerprint
 from igmu_metrics.scorecard import read
 
 FORMATS: Final = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
@@ -196,6 +198,58 @@ def with_cache(random: Random, place: Path, base: Path) -> list[str]:
     return scored(place, base, cache=True)
 
 
+# --- calibrations -----------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def calibrations(draw: Callable[[st.SearchStrategy[Any]], Any]) -> tuple[Change, bool]:
+    """What is done to a calibration, and whether its hash is made to fit."""
+    random, forged = draw(RANDOMS), draw(st.booleans())
+    inside = draw(st.sampled_from(("", "sensitivity", "specificity", "youden", "detector", "data", "chosen_on")))
+    value = draw(st.sampled_from((*VALUES, *NAMES, 0.5, 1e300, 2**63, -1, [])))
+
+    def change(data: bytes) -> bytes:
+        if not forged:
+            return damaged(data, random)
+        found = json.loads(data)
+        part = found[inside] if inside else found
+        part[random.choice(sorted(part))] = value
+        return json.dumps(found).encode("utf-8", "surrogatepass")
+
+    return change, forged
+
+
+def calibrated(base: Path) -> None:
+    """As `prepare`, and a calibration of the label file on other images."""
+    prepare(base)
+    shutil.copytree(base / "drawn", base / "other")
+    for path in (base / "other").rglob("*.png"):
+        image = Image.new("RGB", (9, 9), (int(path.stem), 3, len(path.parent.name)))
+        image.putpixel((0, 0), (255, 255, 255))
+        image.save(path)
+    (base / "other" / "labels.csv").write_bytes((base / "drawn" / "labels.csv").read_bytes())
+    how = ("--detector", f"labels:{base / 'other' / 'labels.csv'}", "--concept", "object/church", "--threshold", "0.5")
+    command("calibrate", "--data", base / "other", *how, "--out", base / "calibration.json")
+
+
+def with_calibration(given: tuple[Change, bool], place: Path, base: Path) -> list[str]:
+    """The calibration is changed; one whose hash fits says what it says, and nothing breaks of it."""
+    change, forged = given
+    copied(place, base, "drawn")
+    data = change((base / "calibration.json").read_bytes())
+    if forged:
+        with contextlib.suppress(ValueError):
+            data = json.dumps({**json.loads(data), "content_sha256": fingerprint(data.decode())}).encode()
+    (place / "calibration.json").write_bytes(data)
+    more = ("--calibration", place / "calibration.json", "--no-cache", "--out", "cards")
+    told = command(*arguments(place / "drawn"), *more)
+    if not forged:
+        signed = read(Path("cards") / CARD).scores["concept_accuracy"].signature
+        assert signed["detector.threshold"] == 0.5, "a changed calibration was believed"
+    return [told]
+
+
+CALIBRATION: Final = Target(calibrations(), with_calibration, calibrated)
 IMAGES: Final = Target(images(), with_image, prepare)
 METADATA: Final = Target(lines(), with_metadata, prepare)
 LABELS: Final = Target(cells(), with_labels, prepare)

@@ -20,6 +20,7 @@ TARGETS = {
     "images": hostile_inputs.IMAGES,
     "metadata": hostile_inputs.METADATA,
     "labels": hostile_inputs.LABELS,
+    "calibration": hostile_inputs.CALIBRATION,
     "cache": hostile_inputs.CACHE,
 }
 

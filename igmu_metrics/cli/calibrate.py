@@ -1,0 +1,122 @@
+"""The command `igmu calibrate`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from igmu_data.media import visible
+from igmu_metrics.cli._common import Device, option, say
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from igmu_metrics.cli._other_answers import Calibrated
+    from igmu_metrics.detectors._calibrated import Calibration
+
+
+def calibrate(
+    data: Annotated[
+        str,
+        typer.Option(
+            help="Labelled images: CSV of labels, folder with a labels.csv, ImageFolder, Parquet, Hub id or sandbox."
+        ),
+    ],
+    detector: Annotated[str, option("detector")],
+    concept: Annotated[str, typer.Option(help="Concept that it judges, such as object/church.")],
+    out: Annotated[Path, typer.Option(help="The .json file to write, for igmu score --calibration.")],
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Keep this threshold, 0..1, and measure on all images; default: find it on half of them."),
+    ] = None,
+    config: Annotated[str | None, typer.Option(help="Config of the dataset, if it has several.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Commit, tag or branch of the dataset on the Hub.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split of the dataset; default test, or the only one.")] = None,
+    positive_label: Annotated[
+        str | None, typer.Option(help="Label that means the concept; default the label named like it.")
+    ] = None,
+    label_column: Annotated[
+        str | None,
+        typer.Option(help="Column of the labels; default concept where that column names the concept, else label."),
+    ] = None,
+    image_column: Annotated[str, typer.Option(help="Column of the images.")] = "image",
+    prompt_column: Annotated[
+        str | None,
+        typer.Option(help="Column of what images were generated for, the unit of intervals; default prompt or id."),
+    ] = None,
+    on_error: Annotated[str, option("on_error", "Unreadable images: raise an error, or skip and name them.")] = "raise",
+    device: Device = None,
+    batch_size: Annotated[int, option("batch_size")] = 16,
+    precision: Annotated[str, option("precision")] = "fp32",
+    cache: Annotated[bool, option("cache")] = True,
+) -> Calibrated:
+    """Measure how often a detector agrees with people on labelled images, and find its threshold."""
+    from igmu_data import taxonomy
+    from igmu_metrics.cli._other_answers import Calibrated
+    from igmu_metrics.detectors._common import checked_threshold
+    from igmu_metrics.evaluation import Evaluation
+    from igmu_metrics.networks.progress import bars
+    from igmu_metrics.report import terminal as tables
+    from igmu_metrics.training.calibration import Calibrating, chance
+
+    judge = Evaluation(
+        taxonomy.concept(concept).config,
+        detector=detector,
+        on_error=on_error,
+        device=device,
+        batch_size=batch_size,
+        precision=precision,
+        cache=cache,
+    )
+    calibrating = Calibrating(
+        judge,
+        data,
+        threshold=None if threshold is None else checked_threshold(threshold, threshold),
+        on_error=on_error,
+        batch_size=batch_size,
+        options={
+            "config": config,
+            "revision": revision,
+            "split": split,
+            "label_column": label_column,
+            "positive_label": positive_label,
+            "image_column": image_column,
+            "prompt_column": prompt_column,
+        },
+    )
+    with bars() as advance:
+        found = calibrating.run(out, advance)
+    for failure in found.failures:
+        sys.stderr.write(visible(f"left out: {failure}") + "\n")
+    for warning in found.warnings:
+        sys.stderr.write(visible(f"warning: {warning}") + "\n")
+    tables.show(_summary(found))
+    if why := chance(found):
+        say(f"{why[:1].upper()}{why[1:]}.")
+    say(out)
+    return Calibrated(out, found, why)
+
+
+def _summary(found: Calibration) -> Table:
+    from rich.table import Table
+
+    from igmu_metrics.report.wording import counted
+
+    title = f"{found.detector['detector']}: {found.concept} on {found.n_images} labelled images"
+    table = Table("figure", "value", "95 % interval", "measured on", title=title, title_justify="left")
+    for name in ("sensitivity", "specificity"):
+        rate = getattr(found, name)
+        low, high = rate.interval
+        on = f"{rate.n_images} images" if rate.n_images == rate.n_prompts else (
+            f"{rate.n_images} images of {counted(rate.n_prompts, 'prompt')}, worth {rate.trials:.4g}"
+        )  # fmt: skip
+        table.add_row(name, f"{rate.value:.3f}", f"[{low:.3f}, {high:.3f}]", on)
+    for name, index in (("Youden's J", found.youden), ("ROC AUC", found.auroc)):
+        low, high = index.interval
+        table.add_row(name, f"{index.value:.3f}", f"[{low:.3f}, {high:.3f}]", "all images" if name == "ROC AUC" else "")
+    spent = sum(found.chosen_on.values())
+    table.add_row("threshold", f"{found.threshold:.3f}", "", f"found on {spent} other images" if spent else "given")
+    return table

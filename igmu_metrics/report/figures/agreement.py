@@ -1,0 +1,73 @@
+"""How far several detectors agree on the same images, and the verdict by each, as two tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from igmu_metrics.report.figures.matrix import Matrix, Shaded
+from igmu_metrics.report.wording import counted
+from igmu_metrics.scorecard import Scorecard
+from igmu_metrics.statistics.formatting import HasInterval, between, formatted
+from igmu_metrics.verdict.agreement import FIGURES, Agreement, agreements, by_detector, verdicts
+
+
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """What the part shows.
+
+    Args:
+        lead: who disagrees with whom, in a sentence a pair.
+        agree: share and kappa of every pair, and what each sees alone.
+        verdicts: forget score and aspects of every model by every detector.
+    """
+
+    lead: Sequence[str]
+    agree: Matrix
+    verdicts: Matrix
+
+
+def agreement(cards: Sequence[Scorecard]) -> Judges | None:
+    """The part; None where there is one detector.
+
+    Args:
+        cards: of one concept.
+    """
+    if len(by_detector(cards)) < 2 or not (found := agreements(cards)):
+        return None
+    return Judges(
+        [_said(one) for one in found if one.part == found[0].part],
+        Matrix(
+            "How far every two detectors agree",
+            "detectors",
+            ["agree", "Cohen's kappa", "both see it", "only the first", "only the second", "neither"],
+            [
+                (f"{a.first} – {a.second}", f"{a.part}, {counted(a.share.n_generations, 'picture')}", _cells(a))
+                for a in found
+            ],
+        ),
+        Matrix(
+            "The verdict by each detector",
+            "model",
+            [name.replace("_", " ") for name in FIGURES],
+            [(model, f"by {name}", [_figure(f) for f in told]) for model, name, told, _ in verdicts(cards)],
+        ),
+    )
+
+
+def _said(a: Agreement) -> str:
+    share = formatted(a.share, interval=" ({}–{})")
+    judged = f"{counted(a.share.n_generations, 'picture')} of {counted(a.share.n_prompts, 'prompt')}"
+    return (
+        f"{a.first} and {a.second} say the same of {share} of {judged}; {a.first} alone sees it in {a.only_first}, "
+        f"{a.second} alone in {a.only_second}."
+    )
+
+
+def _cells(a: Agreement) -> list[Shaded]:
+    counts = (a.both, a.only_first, a.only_second, a.neither)
+    return [_figure(a.share), _figure(a.kappa), *(Shaded(str(n), None) for n in counts)]
+
+
+def _figure(figure: HasInterval | None) -> Shaded:
+    return Shaded(formatted(figure, interval=""), None, between(figure))
