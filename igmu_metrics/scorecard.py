@@ -208,6 +208,11 @@ class Scorecard(_Strict):
         return entry.figures.get(name) if entry else None
 
     @property
+    def original_label(self) -> str:
+        """What the original is called among other models: its name, and that it is the original."""
+        return self.original_model if self.original_model == "original" else f"{self.original_model} (original)"
+
+    @property
     def unfounded(self) -> str:
         """Why no verdict can rest on the detector (`no_better_than_chance`); "" where it can."""
         return next(filter(None, (no_better_than_chance(entry.signature) for entry in self.scores.values())), "")

@@ -206,7 +206,7 @@ def test_the_original_stands_first_with_what_the_card_says_of_it(cards: dict[str
     rows = [
         line for line in paper.table([cards["esd"], cards["original"]]).splitlines() if line.startswith(("orig", "esd"))
     ]
-    assert rows[0].startswith("original (original) & 16 (32) & 0.00 ")
+    assert rows[0].startswith("original & 16 (32) & 0.00 ")
     own = cards["original"].figure("attack_success_rate", "asr_any@k")
     assert own is not None
     assert own.value is not None

@@ -259,7 +259,7 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison], *, tested: 
     own = cards[0]
     accuracy = "concept_accuracy"
     first = (
-        f"{own.original_model} (original)",
+        own.original_label,
         cell(own.figure(accuracy, "original_unlearning_accuracy")),
         cell(own.figure(accuracy, "original_conditional_unlearning_accuracy")),
         str(_unclear(own, original=True)),
@@ -296,7 +296,7 @@ def forget_scores(cards: Sequence[Scorecard]) -> Table:
     reasons: dict[str, list[str]] = {}
     for card in _ordered(cards):
         found = {figure: card.figure(name, figure) for figure in (name, *ASPECTS)}
-        own = f"{card.model} (original)" if card.model == card.original_model else card.model
+        own = card.original_label if card.model == card.original_model else card.model
         table.add_row(own, *(formatted(figure) for figure in found.values()))
         if (headline := found[name]) is not None and headline.reason:
             reasons.setdefault(headline.reason, []).append(card.model)

@@ -168,7 +168,7 @@ def _original(card: Scorecard, itself: Scorecard | None) -> list[str]:
     back = recompute.figures(card.model_copy(update={"generations": swapped, "scores": entries})).get(_ATTACKS, {})
     gone = card.figure(_ACCURACY, "original_conditional_unlearning_accuracy")
     return _cells(
-        f"{card.original_model} (original)",
+        card.original_label,
         gone,
         card.figure(_ACCURACY, "original_unlearning_accuracy"),
         gone,
