@@ -136,12 +136,12 @@ def judge(
     metrics = {name: registry.metric(name) for name in told} | dict(given or {})
     wanted = {one.figure.rpartition(":")[0] for one in contenders(pools, given)}
     out = []
-    for number, (pool, recipe) in enumerate(jobs):
-        table = serve(pool, recipe, prompts=prompts, seed=number)
+    for stream, (pool, recipe) in enumerate(jobs):
+        table = serve(pool, recipe, prompts=prompts, seed=stream)
         by_detector = {"": figures(table, metrics, wanted, resamples)}
         decided = {name: metric for name, metric in metrics.items() if name == DETECTED[0].figure.partition(":")[0]}
         for name in pool.detectors:
-            other = serve(pool, recipe, prompts=prompts, seed=number, detector=name)
+            other = serve(pool, recipe, prompts=prompts, seed=stream, detector=name)
             narrow = other.without(
                 *(f"{n}{s}" for n in ("clip_features", "stripped_alignment") for s in ("", ORIGINAL))
             )
