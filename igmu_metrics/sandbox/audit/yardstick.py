@@ -201,8 +201,8 @@ def _measure(judged: Sequence[Judged], tasks: np.typing.NDArray[np.str_], one: C
     error = (values - true)[ok] if one.scale else np.full(1, np.nan)
     kinds = np.array([m.recipe.kind for m in judged])[ok]
     names, counts = np.unique(kinds, return_counts=True)
-    several = names[counts >= FEWEST] if one.scale else []
-    by_kind = [(float(error[kinds == kind].mean()), str(kind)) for kind in several]
+    several: list[str] = names[counts >= FEWEST].tolist() if one.scale else []
+    by_kind = [(float(error[kinds == kind].mean()), kind) for kind in several]
     ends = np.array([e.interval for e in found if e is not None and e.interval is not None])
     told = np.array([e is not None and e.interval is not None for e in found]) & ok
     coverage, inside = None, float("nan")
