@@ -148,6 +148,29 @@ def metric(name: str) -> Metric:
     return cast(Metric, module("metrics", name))
 
 
+def chosen_metric(spec: str) -> Metric:
+    """The metric of a registered name, or of `module:attribute` in a package of somebody's, whose code runs.
+
+    Raises:
+        UnknownMetricError: no such name.
+        PluginError: it cannot be imported, or is no metric.
+    """
+    dotted, colon, attribute = spec.partition(":")
+    if not colon:
+        return metric(spec)
+    try:
+        found: Any = importlib.import_module(dotted)
+        for name in attribute.split("."):
+            found = getattr(found, name)
+    except (Exception, SystemExit) as error:
+        raise PluginError(spec, dotted, f"cannot be imported ({one_line(error)})") from error
+    if wrong := faults("metrics", found):
+        raise PluginError(spec, dotted, "; ".join(wrong))
+    if dotted.partition(".")[0] != __package__:
+        found.PACKAGE = getattr(found, "PACKAGE", dotted)  # whose defect it is, if it fails
+    return cast(Metric, found)
+
+
 def metrics() -> dict[str, Metric]:
     """By name, every metric that can be used; those that cannot are named on stderr, once."""
     for error in broken("metrics"):

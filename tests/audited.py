@@ -13,7 +13,8 @@ from igmu_metrics import registry
 from igmu_metrics.contract import Estimate
 from igmu_metrics.generations import Generations
 from igmu_metrics.sandbox.audit.gather import Evidence
-from igmu_metrics.sandbox.audit.noisy import turned
+from igmu_metrics.sandbox.audit.measures import GLUED
+from igmu_metrics.sandbox.audit.mixtures import PARTS, Pool
 from igmu_metrics.sandbox.audit.seen import PALE, REFERENCE, Cell
 
 TASKS = ("church", "van-gogh")
@@ -95,7 +96,6 @@ def seen(
             "judged_before": np.ones(n, dtype=np.bool_),
             "shown": present,
             "drawn": has.astype(np.bool_),
-            "noisy": turned(present, own),
             "features": after,
             "features_original": before,
             "featured": np.ones(n, dtype=np.bool_),
@@ -132,24 +132,78 @@ def world(
 
 
 def figures(one: Generations, *, resamples: int = 500) -> dict[str, Estimate]:
-    """What the package's own metric says of it, from the same decisions."""
-    metric = registry.metric("forget_score")
-    score = np.full(len(one), 0.5)
-    rows = metric.rows(
-        ids=one["id"].tolist(),
-        seeds=one["seed"].tolist(),
-        splits=one["split"].tolist(),
-        probes=one["probe"].tolist(),
-        own_concepts=[o or None for o in one["own_concept"].tolist()],
-        attack_families=[f or None for f in one["attack_family"].tolist()],
-        present=one["shown"].tolist(),
-        original_present=one["drawn"].tolist(),
-        alignment=score * (1 - one["loss"]),
-        original_alignment=score,
-        features=one["features"],
-        original_features=one["features_original"],
+    """What the package's own metrics say of it, from the same decisions, named as `gather` names it."""
+    table = scored_table(one)
+    forget, retain, attacked = (one["split"] == s for s in ("forget", "retain", "adversarial"))
+    out: dict[str, Estimate] = {}
+    for name, where, facts in (
+        ("forget_score", forget | retain | attacked, {"k": one.facts["k"]}),
+        ("concept_accuracy", forget | retain, {"target": "object/church"}),
+        ("attack_success_rate", forget | attacked, {"k": one.facts["k"]}),
+    ):
+        result = registry.metric(name).score(table.where(where).with_facts(**facts), resamples=resamples)
+        assert result is not None
+        out |= {f"{name}:{figure}": estimate for figure, estimate in result.figures.items()}
+    for prefix, loss in (("", np.where(one["paired"], one["loss"], np.nan)), (GLUED, one[REFERENCE])):
+        for part, where in (("forget", forget), ("retain", retain)):
+            scored = clip_table(one["id"][where], loss[where])
+            result = registry.metric("clip_alignment").score(scored, resamples=resamples)
+            if result is not None:
+                out |= {f"{prefix}clip_alignment/{part}:{f}": e for f, e in result.figures.items()}
+    return out
+
+
+def scored_table(one: Generations) -> Generations:
+    """A version as an evaluation would have measured it."""
+    n = len(one)
+    return Generations(
+        {
+            **{name: one[name] for name in _SHARED if name != "own_concept"},
+            "own_concept": np.where(one["split"] == "retain", one["own_concept"], "object/church"),
+            "present": one["shown"],
+            "present_original": one["drawn"],
+            "stripped_alignment": np.where(one["paired"], 0.5 * (1 - one["loss"]), 0.5),
+            "stripped_alignment_original": np.full(n, 0.5),
+            "features": one["features"],
+            "features_original": one["features_original"],
+        }
     )
-    return dict(metric.score(rows, resamples=resamples).figures)
+
+
+def clip_table(ids: Any, loss: Any) -> Generations:
+    """Cosines with these relative losses; where one is NaN the pair is unscored, as the original's is 0."""
+    before = np.where(np.isnan(loss), 0.0, 0.5)
+    after = np.where(np.isnan(loss), 0.5, before * (1 - np.nan_to_num(loss)))
+    columns = {"stripped_alignment": after, "stripped_alignment_original": before, "alignment": after}
+    return Generations({"id": ids, **columns})
+
+
+def pool(task: str = "church", *, prompts: int = 24, seeds: int = 2, drawn: float = 0.8) -> Pool:
+    """Parts of which construction is right: the original draws so much of what it is asked for, the others what they
+    are made for.
+    """
+    shared = frame(prompts=prompts, seeds=seeds)
+    n, retain = len(shared["id"]), shared["split"] == "retain"
+    rng = np.random.default_rng(7)
+    has, kept = rng.random((2, n)) < np.where(retain, 0.95, drawn)
+    center = np.unique(shared["id"], return_inverse=True)[1][:, None] * np.ones((1, 6)) * 3
+    images = {part: center + rng.normal(size=(n, 6)) for part in PARTS} | {"collapsed": rng.normal(size=(n, 6)) - 90}
+    shows = {"original": has, "gold": retain & kept, "filter": retain & has, "collapsed": np.zeros(n, np.bool_)}
+    score = {"original": 0.8, "gold": 0.79, "filter": 0.8, "collapsed": 0.1}
+    tables = {}
+    for part in PARTS:
+        both = {}
+        for suffix, who in (("", part), ("_original", "original")):
+            both |= {
+                f"present{suffix}": shows[who],
+                f"features{suffix}": images[who],
+                f"alignment{suffix}": np.full(n, score[who]),
+                f"stripped_alignment{suffix}": np.full(n, score[who]),
+            }
+        own = np.where(retain, shared["own_concept"], "object/church")
+        tables[part] = Generations({**shared, "own_concept": own, **both})
+    facts = {"target": "object/church", "near": "object/castle,object/lighthouse", "feature_name": "clip:made-up"}
+    return Pool.of(task, tables, facts, {"half blind": {p: shows[p] & (rng.random(n) < 0.5) for p in PARTS}})
 
 
 def evidence(cells: Mapping[Cell, Generations]) -> Evidence:

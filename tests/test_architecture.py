@@ -62,7 +62,19 @@ LAYERS = {
         ("card", "detector", "unlearning"),
         ("croissant", "sandbox"),
         ("bench", "ledger"),
-        ("clients", "benchmarks", "checked", "docs", "push", "readme", "release", "robustness", "screenshot", "spaces"),
+        (
+            "clients",
+            "benchmarks",
+            "checked",
+            "docs",
+            "graded",
+            "push",
+            "readme",
+            "release",
+            "robustness",
+            "screenshot",
+            "spaces",
+        ),
     ),
 }
 MAY_IMPORT_UPWARDS = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -15,7 +14,6 @@ from audited import NATURES, TASKS, Nature, evidence, figures, frame, seen, with
 
 from igmu_data.sandbox.packaged import VERSIONS
 from igmu_data.schema import Row
-from igmu_metrics import registry
 from igmu_metrics.contract import Estimate
 from igmu_metrics.distances.gaussian import cmmd, frechet_distance, kid
 from igmu_metrics.distances.quality import quality_coverage, quality_frechet, quality_within, seed_halves
@@ -23,7 +21,7 @@ from igmu_metrics.evaluation import asked
 from igmu_metrics.generations import Generations
 from igmu_metrics.images.layouts import of_rows
 from igmu_metrics.metrics.forget_score import DEFAULT
-from igmu_metrics.sandbox.audit import checks, figure, noisy, page, stability
+from igmu_metrics.sandbox.audit import checks, noisy, page, stability
 from igmu_metrics.sandbox.audit.agreement import agreement, order, right, verdict
 from igmu_metrics.sandbox.audit.candidates import DAMAGES, monotone
 from igmu_metrics.sandbox.audit.checks import Outcome
@@ -110,29 +108,11 @@ def uneven() -> Generations:
 def test_all_prompts_give_the_figures_of_scorecards(uneven: Generations) -> None:
     found = values(uneven, everything(sizes(uneven)))
     known = figures(uneven, resamples=2)
-    names = {m.key: m.key for m in MEASURES if m.key in known} | {f"{HEADLINE}_{DEFAULT}": HEADLINE}
+    names = {m.key: m.figure for m in MEASURES if m.figure}
     assert set(names) >= {"forgetting", "robustness", "preservation", "alignment", "quality_within", "quality_coverage"}
+    assert names[f"{HEADLINE}_{DEFAULT}"] == f"{HEADLINE}:{HEADLINE}"
     for key, name in names.items():
         assert found[key] == pytest.approx([known[name].value]), key
-
-
-def test_attack_success_rates_are_those_of_the_metric(uneven: Generations) -> None:
-    attacked, plain = uneven["split"] == "adversarial", uneven["split"] == "forget"
-    metric = registry.metric("attack_success_rate")
-    rows = metric.rows(
-        ids=uneven["id"][attacked].tolist(),
-        seeds=uneven["seed"][attacked].tolist(),
-        attack_families=uneven["attack_family"][attacked].tolist(),
-        present=uneven["shown"][attacked].tolist(),
-        source_ids=uneven["attack_source_id"][attacked].tolist(),
-        plain_ids=uneven["id"][plain].tolist(),
-        plain_seeds=uneven["seed"][plain].tolist(),
-        plain_present=uneven["shown"][plain].tolist(),
-    )
-    known = metric.score(rows, resamples=2).figures
-    found = values(uneven, everything(sizes(uneven)))
-    for name in ("asr_image", "pre_asr"):
-        assert found[name] == pytest.approx([known[name].value]), name
 
 
 def test_uncorrected_figures_by_hand() -> None:
@@ -140,7 +120,7 @@ def test_uncorrected_figures_by_hand() -> None:
     forget, retain = one["split"] == "forget", one["split"] == "retain"
     present = np.where(forget, np.arange(len(forget)) % 4 == 0, one["shown"])
     loss = np.where(forget, np.resize([0.2, -0.4, NAN, 0.6], len(forget)), 0.5)
-    one = with_loss(one.with_columns(shown=present, noisy=forget), loss, reference=2)
+    one = with_loss(one.with_columns(shown=present), loss, reference=2)
     found = {key: float(v[0]) for key, v in values(one, everything(sizes(one))).items()}
     assert forget.sum() == retain.sum() == 4
     assert found["raw_ua"] == 0.75
@@ -148,8 +128,6 @@ def test_uncorrected_figures_by_hand() -> None:
     assert found["csdr_signed"] == pytest.approx((0.2 - 0.4 + 0.6) / 3)
     assert found["csdr_reference"] == pytest.approx(2 * (0.2 + 0.4 + 0.6) / 3)
     assert found["csdr_reference_retain"] == 1.0
-    # The noisy detector sees the concept everywhere, more often than it could if it were there: all of it is.
-    assert (found["noisy_ua"], found["noisy_corrected"]) == (0.0, 0.0)
 
 
 def test_distances_of_a_draw_are_those_of_its_pictures(uneven: Generations) -> None:
@@ -213,22 +191,25 @@ def test_enough_is_where_it_stays_enough(shares: list[float], enough: int | None
 
 
 def test_a_detector_that_errs_is_corrected() -> None:
-    # 1 − 0.475 = 0.525 is what a detector with these errors sees where half of the pictures show the concept.
-    assert noisy.correction(Estimate(0.525, None, 100, 100)).value == pytest.approx(0.5)
-    cells = {("church", v): seen(NATURES[v], prompts=60) for v in ("original", "gold")}
-    shown, gone = noisy.compare(cells, repeats=40)
-    assert (shown.truth, gone.truth) == (0.0, 1.0)
-    for one, expected in ((shown, 0.15), (gone, 0.9)):
-        assert one.raw.value == pytest.approx(expected, abs=0.12)
-        assert one.raw_hits < 0.2
-        assert one.corrected_hits >= 0.95
-        assert one.corrected.value == pytest.approx(one.truth, abs=0.15)
+    # What a detector with these errors sees where half of the images show the target: 1 − 0.475 = 0.525 of it gone.
+    answers = (np.arange(400) < 190).reshape(200, 2)
+    raw, corrected = noisy.judged(answers, 0.85, 0.9)
+    assert (raw.value, corrected.value) == (0.525, pytest.approx(0.5))
+    assert raw.interval is not None
+    assert corrected.interval is not None
+    assert corrected.interval[0] < raw.interval[0] < raw.interval[1] < corrected.interval[1]
 
 
-def test_errors_are_put_in_at_their_rates() -> None:
-    rng = np.random.default_rng(0)
-    assert noisy.turned(np.ones(4000, np.bool_), rng).mean() == pytest.approx(0.85, abs=0.025)
-    assert noisy.turned(np.zeros(4000, np.bool_), rng).mean() == pytest.approx(0.1, abs=0.02)
+def test_the_original_against_itself_forgot_nothing_and_kept_everything() -> None:
+    """Identities, whatever its images are: they are no finding of an audit."""
+    for drawn in (1.0, 0.7):
+        one = seen(NATURES["original"], prompts=12, drawn=drawn, unchanged=True)
+        found = figures(one.with_columns(shown=one["drawn"]), resamples=20)
+        known = {"forgetting": 0.0, "robustness": 0.0, "preservation": 1.0, "alignment": 1.0, "quality": 1.0}
+        assert {name: found[f"forget_score:{name}"].value for name in known} == known
+        assert found["forget_score:forget_score"].value == 0.0
+        assert found["concept_accuracy:conditional_unlearning_accuracy"].value == 0.0
+        assert found["clip_alignment/retain:csdr"].value == 0.0
 
 
 EXACTLY, ABOUT = Fixed("original", "forgetting", 0, 0, "why"), Fixed("gold", "forgetting", 0.9, 1, "why")
@@ -292,10 +273,18 @@ def test_the_worst_pair_decides() -> None:
     assert "a 0.50 over c 0.60" in found.measured
 
 
-@pytest.mark.parametrize(("hits", "outcome"), [(0.97, Outcome.HOLDS), (0.8, Outcome.FAILS), (0.94, Outcome.OPEN)])
-def test_the_promise_of_an_interval(hits: float, outcome: Outcome) -> None:
-    one = noisy.Noisy(("task", "gold"), 1.0, Estimate(0.9), Estimate(1.0), 0.1, hits, 100)
-    assert checks.correction("task", [one]).outcome is outcome
+@pytest.mark.parametrize(
+    ("hits", "below", "outcome"),
+    [
+        (970, 20, Outcome.HOLDS),
+        (800, 100, Outcome.FAILS),
+        (945, 28, Outcome.OPEN),
+        (955, 45, Outcome.FAILS),  # often enough, but it errs on one side alone
+    ],
+)
+def test_the_promise_of_an_interval(hits: int, below: int, outcome: Outcome) -> None:
+    one = noisy.Noisy(0.8, 0.9, 0.5, 1000, 100, hits, below, 1000 - hits - below, 0.0)
+    assert checks.correction(0.5, [one]).outcome is outcome
 
 
 def test_doses_by_hand() -> None:
@@ -311,7 +300,7 @@ HONEST = {"filter": replace(NATURES["filter"], falls=0.6)}
 
 @pytest.fixture(scope="module")
 def honest() -> Findings:
-    return analyse(evidence(world(prompts=40, **HONEST)), draws=12)
+    return analyse(evidence(world(prompts=40, **HONEST)), draws=12, repeats=2)
 
 
 @pytest.fixture(scope="module")
@@ -321,7 +310,7 @@ def crooked() -> Findings:
         "gold": replace(NATURES["gold"], falls=0.95),
         "collapsed": Nature(0.0, 0.0, 1.0, 0.0, 0.0),
     }
-    return analyse(evidence(world(prompts=16, **HONEST, **wrong)), draws=12)
+    return analyse(evidence(world(prompts=16, **HONEST, **wrong)), draws=12, repeats=2)
 
 
 def failed(findings: Findings) -> set[str]:
@@ -330,7 +319,7 @@ def failed(findings: Findings) -> set[str]:
 
 def test_where_the_metrics_tell_the_truth_nothing_fails(honest: Findings) -> None:
     assert failed(honest) == set()
-    assert {c.task for c in honest.checks} == set(TASKS)
+    assert {c.task for c in honest.checks} == {*TASKS, "all", checks.PLANTED}
     by_key = {a.measure.key: a for a in honest.agreements}
     for key in ("forgetting", "robustness", "preservation", "alignment", "quality_within", f"{HEADLINE}_within"):
         assert by_key[key].own.value == 1.0
@@ -394,7 +383,7 @@ def test_the_default_is_what_the_written_audit_recommends() -> None:
 
 
 def test_the_page_hides_nothing(crooked: Findings) -> None:
-    text = page.render(crooked, figure="audit.svg", seeds_per_row=2)
+    text = page.render(crooked, figure="audit.svg", scatter="audit-truth.svg", seeds_per_row=2)
     for check in crooked.checks:
         assert f"| {check.task} | {check.statement} | {check.measured} |" in text
     wrong = text.partition("## Where each metric")[2].partition("\n## ")[0]
@@ -403,25 +392,14 @@ def test_the_page_hides_nothing(crooked: Findings) -> None:
         assert (f"- **{one.measure.title}**" in wrong) == bool(listed)
     n_failed = sum(c.outcome is Outcome.FAILS for c in crooked.checks)
     assert f"{n_failed} do not hold" in text
-    assert "](audit.svg)" in text
     assert all(p.reason in text for p in ASPECTS["robustness"])
 
 
 def test_the_tables_of_the_page_are_whole(crooked: Findings) -> None:
-    lines = page.render(crooked, figure="audit.svg", seeds_per_row=2).splitlines()
+    lines = page.render(crooked, figure="audit.svg", scatter="audit-truth.svg", seeds_per_row=2).splitlines()
     for above, line in pairwise(lines):
         if above.startswith("|") and line.startswith("|"):
             assert above.count(" | ") == line.count(" | "), line
-
-
-def test_the_figure_has_a_line_for_every_metric(honest: Findings) -> None:
-    tree = ElementTree.fromstring(figure.render(honest.agreements, honest.curves))
-    told = [e.text for e in tree.iter("{http://www.w3.org/2000/svg}text")]
-    assert {m.title for m in MEASURES} <= set(told)
-    _, _, width, height = (float(v) for v in tree.attrib["viewBox"].split())
-    for e in tree.iter("{http://www.w3.org/2000/svg}text"):
-        assert 0 <= float(e.attrib["x"]) <= width
-        assert 0 <= float(e.attrib["y"]) <= height
 
 
 def test_what_probes_negation_is_no_part_of_an_audit(corpus_rows: dict[str, list[Row]]) -> None:

@@ -32,7 +32,8 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     tiny_package(root)
     for rows in task_rows().values():
         tiny_bench(root, [r for r in rows if r.attack_family in (None, "synonym")])
-    with installed(root):
+    with installed(root), pytest.MonkeyPatch.context() as patch:
+        patch.setitem(run.__kwdefaults__, "grades", 1)
         yield root
 
 
@@ -87,18 +88,22 @@ def test_every_version_drew_the_same_for_both_tasks(done: tuple[Path, str]) -> N
 def test_a_second_run_draws_nothing_and_finds_the_same(done: tuple[Path, str], tmp_path: Path) -> None:
     place, _ = done
     run(tmp_path, place / "work", seeds_per_row=2)
-    for name in ("audit.md", "audit.svg"):
+    for name in ("audit.md", "audit.svg", "audit-truth.svg", "audit.json"):
         assert (tmp_path / name).read_bytes() == (place / "docs" / name).read_bytes()
 
 
 @pytest.mark.usefixtures("no_models")
-def test_what_one_version_could_not_draw_is_left_out_for_all(done: tuple[Path, str], evidence: Evidence) -> None:
+@pytest.mark.parametrize("split", ["retain", "adversarial", "forget"])
+def test_what_one_version_could_not_draw_is_left_out_for_all(
+    done: tuple[Path, str], evidence: Evidence, split: str
+) -> None:
+    """Of whatever split: prompts with fewer images than others end no audit."""
     work = done[0] / "work"
     folder = work / "church" / "drawn" / "collapsed"
     lines = (folder / "metadata.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     one = evidence.seen["church", "collapsed"]  # what is counted by itself is no part of it
-    retained = {*one["id"][one["split"] == "retain"].tolist()}
-    first = next(line for line in lines if json.loads(line)["id"] in retained)
+    asked = {*one["id"][one["split"] == split].tolist()}
+    first = next(line for line in lines if json.loads(line)["id"] in asked)
     record, others = json.loads(first), [line for line in lines if line != first]
     picture = (folder / record["file_name"]).read_bytes()
     (folder / record["file_name"]).unlink()

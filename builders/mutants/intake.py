@@ -435,4 +435,12 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         ("tests/test_swept.py::test_what_is_said",),
         "a wrong number is told in three lines, of which the last says what",
     ),
+    Mutation(
+        "audited-without-a-look",
+        "igmu_metrics/registry.py",
+        '    if wrong := faults("metrics", found):\n        raise PluginError(spec, dotted, "; ".join(wrong))\n',
+        "",
+        ("tests/test_audit_mixtures.py",),
+        "whatever `--metric` names goes through the audit as if it were a metric",
+    ),
 )

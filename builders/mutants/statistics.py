@@ -268,4 +268,20 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         _CALIBRATED,
         "a detector that never errs is no better than chance",
     ),
+    Mutation(
+        "audit-counts-misses-of-both-sides-as-one",
+        "igmu_metrics/sandbox/audit/checks.py",
+        " or wilson(one_sided, n)[0] > (1 - PROMISED) / 2:",
+        ":",
+        ("tests/test_audit.py::test_the_promise_of_an_interval",),
+        "a correction that always errs to one side passes the audit",
+    ),
+    Mutation(
+        "audit-forgives-wrong-figures",
+        "igmu_metrics/sandbox/audit/checks.py",
+        "    outcome = Outcome.FAILS if one.short else Outcome.HOLDS\n",
+        "    outcome = Outcome.HOLDS\n",
+        ("tests/test_audit_mixtures.py",),
+        "a flipped metric is reported as true",
+    ),
 )

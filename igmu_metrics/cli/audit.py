@@ -14,18 +14,26 @@ if TYPE_CHECKING:
 
 
 def audit(
-    out: Annotated[Path, typer.Option(help="Folder to write audit.md and its figure to.")] = Path("docs"),
+    out: Annotated[Path, typer.Option(help="Folder to write audit.md, its figures and audit.json to.")] = Path("docs"),
     work: Annotated[Path, typer.Option(help="Folder for the images; a restart resumes.")] = Path("igmu-audit"),
     seeds_per_row: Annotated[
         int, typer.Option(min=2, max=5, help="Images per prompt; the quality metrics need at least two.")
     ] = 2,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODULE:NAME",
+            help="Put this metric through the audit, too: of an installed package, whose code runs, or a registered "
+            "name; repeat for several.",
+        ),
+    ] = None,
 ) -> Audited:
     """Audit the metrics on packaged models whose ground truth is known, and write down the findings."""
     from igmu_metrics.cli._other_answers import Audited, Statement
     from igmu_metrics.sandbox.audit.checks import Outcome
     from igmu_metrics.sandbox.audit.run import PAGE, run
 
-    findings = run(out, work, seeds_per_row=seeds_per_row)
+    findings = run(out, work, seeds_per_row=seeds_per_row, metrics=metric or ())
     for check in findings.checks:
         if check.outcome is not Outcome.HOLDS:
             say(f"{check.outcome}: {check.task}: {check.statement}: {check.measured}")

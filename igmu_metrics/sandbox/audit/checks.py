@@ -15,13 +15,17 @@ import numpy as np
 
 from igmu_metrics.contract import Estimate, FloatArray
 from igmu_metrics.metrics.forget_score import ASPECTS as SCORED
-from igmu_metrics.sandbox.audit.measures import Table
+from igmu_metrics.sandbox.audit.measures import MEASURES, Measure, Table, Values
 from igmu_metrics.sandbox.audit.noisy import Noisy
 from igmu_metrics.sandbox.audit.truth import ASPECTS, FIXED, GAPS, HEADLINE, Fixed, Gap, Pair
+from igmu_metrics.sandbox.audit.yardstick import Measured
 from igmu_metrics.statistics import overlap, wilson
 from igmu_metrics.statistics.formatting import formatted, number
 
 Figures = Mapping[str, Estimate]
+PLANTED: Final = "planted errors"
+VIRTUAL: Final = "virtual models"
+FEWEST_MODELS: Final = 50
 FEWEST: Final = 6  # prompts: that all of them agree is chance in 2·½⁶ = 3 % of cases, of five in 6 %
 EXACT: Final = 1e-9
 PROMISED: Final = 0.95
@@ -132,42 +136,85 @@ def _ordered(low: float, high: float, n_prompts: int) -> Outcome:
     return Outcome.FAILS if high <= EXACT else Outcome.OPEN
 
 
-def correction(task: str, found: Sequence[Noisy]) -> Check:
-    """The corrected interval of a detector that errs holds the truth as often as it promises."""
-    statement = "the corrected interval of a detector with errors holds the truth in 95 % of all cases"
-    reason = "the errors were put in, so their rates are known"
-    repeats = sum(n.repeats for n in found)
-    if not repeats:
-        return Check(task, statement, "–", Outcome.OPEN, reason)
-    raw = sum(round(n.raw_hits * n.repeats) for n in found if n.repeats)
-    hits = sum(round(n.corrected_hits * n.repeats) for n in found if n.repeats)
-    outcome = Outcome.HOLDS if hits >= PROMISED * repeats else Outcome.OPEN
-    if wilson(hits, repeats)[1] < PROMISED:
+def correction(together: float, found: Sequence[Noisy]) -> Check:
+    """The corrected interval of a detector that errs holds the truth as often as it promises, and errs on both sides.
+
+    Args:
+        together: how often the seeds of a prompt share their errors.
+        found: with every pair of rates.
+    """
+    shared = f", the seeds of {together:.0%} of the prompts alike" if together else ""
+    statement = f"the corrected interval of a detector with planted errors holds the truth in 95 % of all cases{shared}"
+    n, raw, hits, below, above = (
+        sum(getattr(one, name) for one in found) for name in ("repeats", "raw_hits", "hits", "below", "above")
+    )
+    outcome = Outcome.HOLDS if hits >= PROMISED * n else Outcome.OPEN
+    one_sided = max(below, above)
+    if wilson(hits, n)[1] < PROMISED or wilson(one_sided, n)[0] > (1 - PROMISED) / 2:
         outcome = Outcome.FAILS
-    measured = f"{hits / repeats:.0%} of {repeats} (uncorrected {raw / repeats:.0%})"
-    return Check(task, statement, measured, outcome, reason)
+    measured = f"{hits / n:.1%} of {n}, below it {below / n:.1%}, above {above / n:.1%} (uncorrected {raw / n:.0%})"
+    return Check(PLANTED, statement, measured, outcome, "the errors were put in; by `concept_accuracy`")
+
+
+def yardstick(one: Measured) -> Check:
+    """A figure of ours tells the truth about virtual models, by the numbers decided before anything was measured."""
+    aspect = _named(one.contender.aspect)
+    statement = f"{one.contender.title} tells the truth about virtual models ({aspect})"
+    coverage = "" if one.coverage is None else f", intervals hold it in {one.coverage[0]:.0%}"
+    scale = (
+        f"bias {number(one.bias, '+.3f')}, RMSE {number(one.rmse, '.3f')}{coverage}; " if one.contender.scale else ""
+    )
+    measured = f"{scale}rank correlation {formatted(one.rank)}, {one.n} models"
+    if one.n < FEWEST_MODELS:
+        return Check(VIRTUAL, statement, measured, Outcome.OPEN, f"fewer than {FEWEST_MODELS} models have a value")
+    outcome = Outcome.FAILS if one.short else Outcome.HOLDS
+    return Check(VIRTUAL, statement, measured, outcome, "; ".join(one.short) or "every probability was put in")
+
+
+def same(measure: Measure, figures: Mapping[tuple[str, str], Figures], drawn: Values) -> Check:
+    """The fast form behind curves and halves is the figure that scorecards have."""
+    apart = {
+        cell: (float(drawn[cell][0]), known[measure.figure].value)
+        for cell, known in figures.items()
+        if not np.isclose(drawn[cell][0], known[measure.figure].value, rtol=0, atol=EXACT, equal_nan=True)
+    }
+    told = "; ".join(f"{'/'.join(cell)}: {number(a)} and {number(b)}" for cell, (a, b) in apart.items())
+    statement = f"{measure.title}: what is drawn many times is what the shipped metric says once"
+    return Check("all", statement, told or "equal", Outcome.FAILS if apart else Outcome.HOLDS, measure.figure)
 
 
 def checks(
-    figures: Mapping[tuple[str, str], Figures], full: Table, halves: Table, noisy: Sequence[Noisy], quality: str
+    figures: Mapping[tuple[str, str], Figures],
+    full: Table,
+    halves: Table,
+    noisy: Sequence[Noisy],
+    quality: str,
+    measured: Sequence[Measured],
 ) -> Iterator[Check]:
     """Every check of every task.
 
     Args:
-        figures: of the forget score, by task and version.
-        full: every measure on all prompts.
+        figures: of the shipped metrics, by task and version.
+        full: every measure on all prompts, as drawn.
         halves: every measure on random halves of them.
         noisy: what a detector that errs made of every version.
         quality: the candidate that is the aspect.
+        measured: every figure on virtual models.
     """
+    for known in MEASURES:
+        if known.figure:
+            yield same(known, figures, full[known.key])
+    for together in dict.fromkeys(one.together for one in noisy):
+        yield correction(together, [one for one in noisy if one.together == together])
+    yield from (yardstick(one) for one in measured if one.contender.kind in ("igmu", "given"))
     whole = ASPECTS[HEADLINE]
     first = [p for p in whole if p.better == "gold"]
     last = [p for p in whole if p.worse in ("original", "collapsed")]
     for task in dict.fromkeys(task for task, _ in figures):
         for one in FIXED:
-            yield fixed(task, one, figures[task, one.version][one.aspect])
+            yield fixed(task, one, figures[task, one.version][figure_of(one.aspect)])
         for one_gap in GAPS:
-            better, worse = (figures[task, v][one_gap.aspect] for v in (one_gap.better, one_gap.worse))
+            better, worse = (figures[task, v][figure_of(one_gap.aspect)] for v in (one_gap.better, one_gap.worse))
             yield gap(task, one_gap, better, worse)
         for aspects, key, pairs, statement, reason in (
             *(
@@ -184,10 +231,14 @@ def checks(
                 pairs,
                 {v: float(full[key][task, v][0]) for v in versions},
                 {v: halves[key][task, v] for v in versions},
-                min(figures[task, v][a].n_prompts for v in versions for a in aspects),
+                min(figures[task, v][figure_of(a)].n_prompts for v in versions for a in aspects),
                 reason,
             )
-        yield correction(task, [n for n in noisy if n.cell[0] == task])
+
+
+def figure_of(aspect: str) -> str:
+    """The shipped figure of an aspect of the score."""
+    return f"forget_score:{aspect}"
 
 
 _BELOW: Final = "pair by pair at the end of this page"

@@ -7,7 +7,7 @@ version could not draw is left out for all versions of its task, and counted.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +20,20 @@ from igmu_data.taxonomy import SANDBOX
 from igmu_metrics import registry
 from igmu_metrics.contract import Estimate, FloatArray
 from igmu_metrics.distances.gaussian import unit_rows
-from igmu_metrics.evaluation import Evaluation, Fields, Instruments, asked, both, scores
+from igmu_metrics.evaluation import Evaluation, Fields, Instruments, asked, both, facts, scores
+from igmu_metrics.generations import ORIGINAL as MODEL
 from igmu_metrics.generations import Generations
 from igmu_metrics.images.files import read_image
 from igmu_metrics.images.layouts import find
 from igmu_metrics.metrics._aspects import judged_rows
 from igmu_metrics.metrics._attack_table import tries
+from igmu_metrics.metrics.clip_alignment import cosine
 from igmu_metrics.networks.observe import observe
 from igmu_metrics.networks.progress import Advance, bars
 from igmu_metrics.networks.texts import cut, embedded
 from igmu_metrics.sandbox import demo
-from igmu_metrics.sandbox.audit.noisy import turned
+from igmu_metrics.sandbox.audit.measures import GLUED
+from igmu_metrics.sandbox.audit.mixtures import PARTS, Pool
 from igmu_metrics.sandbox.audit.seen import PALE, REFERENCE, Cell
 
 ORIGINAL = packaged.VERSIONS[0]
@@ -42,10 +45,11 @@ class Evidence:
 
     Args:
         seen: by task and version.
-        figures: of the forget score, by task and version, with intervals.
+        figures: by task and version, what the shipped metrics say, by `metric:figure` or `metric/part:figure`.
         facts: what can change the numbers, for the page.
         left_out: by task, generations that not every version has.
         glued: by task, how many of the glued prompts are longer than CLIP reads, and how many there are.
+        pools: by task, what virtual models are mixed from.
     """
 
     seen: Mapping[Cell, Generations]
@@ -53,6 +57,7 @@ class Evidence:
     facts: Mapping[str, str]
     left_out: Mapping[str, int]
     glued: Mapping[str, tuple[int, int]]
+    pools: Mapping[str, Pool] = field(default_factory=dict)
 
 
 def gather(work: Path, *, seeds_per_row: int) -> Evidence:
@@ -74,30 +79,62 @@ def gather(work: Path, *, seeds_per_row: int) -> Evidence:
     for slug in demo.slugs():
         rows = demo.load_rows(slug)
         jobs.append((demo.plan(work, slug, rows, full=True, seeds_per_row=seeds_per_row), {r.id: r for r in rows}))
-    facts: dict[str, str] = {"dataset": f"{identity(str(packaged.bench_folder()))}, embedded in the package"}
+    told: dict[str, str] = {"dataset": f"{identity(str(packaged.bench_folder()))}, embedded in the package"}
     for job, _ in jobs:
         for pipeline in demo.draw_versions(job, console):
-            facts[pipeline.name] = f"{pipeline.revision}, drawn on {pipeline.device}"
+            told[pipeline.name] = f"{pipeline.revision}, drawn on {pipeline.device}"
     seen: dict[Cell, Generations] = {}
     figures: dict[Cell, Mapping[str, Estimate]] = {}
     left_out: dict[str, int] = {}
     glued: dict[str, tuple[int, int]] = {}
+    pools: dict[str, Pool] = {}
     with bars() as advance:
         for job, by_id in jobs:
             tools = _tools(job)
-            facts |= {
+            told |= {
                 "detector": f"{tools.detector.info.name}, {tools.detector.info.revision}",
                 "CLIP": "" if tools.clip is None else f"{tools.clip.info.name}, {tools.clip.info.revision}",
             }
             judged, left_out[job.slug] = _judged(job, by_id, tools, advance)
             texts, glued[job.slug] = _texts(judged[ORIGINAL], tools)
             pale = _pale(judged[ORIGINAL], tools)
-            for number, (version, one) in enumerate(judged.items()):
-                fields: Fields = {"model": version, "config": job.config}
-                found = scores(one, tools, fields=fields)
-                figures[job.slug, version] = dict(found["forget_score"].figures)
-                seen[job.slug, version] = describe(one, texts, pale, stream=number)
-    return Evidence(seen, figures, facts, left_out, glued)
+            for version, one in judged.items():
+                figures[job.slug, version] = _shipped(one, tools, texts, left_out[job.slug])
+                seen[job.slug, version] = describe(one, texts, pale)
+            pools[job.slug] = _pool(job, judged, tools, advance)
+    return Evidence(seen, figures, told, left_out, glued, pools)
+
+
+def _shipped(judged: Generations, tools: Instruments, texts: FloatArray, left_out: int) -> dict[str, Estimate]:
+    """What scorecards say, and CSDR as the reference strips prompts, by the same function."""
+    fields: Fields = {"model": "", "config": ""}
+    words = unit_rows("texts", texts)
+    glued = {
+        f"stripped_alignment{s}": cosine("features", unit_rows("features", judged[f"clip_features{s}"]), "texts", words)
+        for s in ("", MODEL)
+    }
+    out: dict[str, Estimate] = {}
+    for prefix, table in (("", judged), (GLUED, judged.with_columns(**glued))):
+        found = scores(table, tools, fields=fields, n_failed=left_out)
+        out |= {f"{prefix}{name}:{f}": e for name, score in found.items() for f, e in score.figures.items()}
+    return out
+
+
+def _pool(job: demo.Task, judged: Mapping[str, Generations], tools: Instruments, advance: Advance) -> Pool:
+    """What virtual models are mixed from, as CLIP decides, too; distances take CLIP's features."""
+    assert tools.clip is not None
+    spec = f"clip:{SANDBOX}"
+    evaluation = Evaluation(job.config, detector=spec, clip=SANDBOX)
+    other = replace(evaluation.instruments(job.target), clip=None, features=None)
+    tables, decided = {}, {}
+    for part in PARTS:
+        one = judged[part]
+        seen = evaluation.measured(one, other, f"{job.slug}: {part}, {spec}", advance)
+        decided[part] = np.ma.filled(seen["present"], False)
+        alike = {f"features{s}": one[f"clip_features{s}"] for s in ("", MODEL)}
+        tables[part] = one.with_columns(**alike)
+    known = facts(replace(tools, features=tools.clip), judged[ORIGINAL])
+    return Pool.of(job.slug, tables, known, {spec: decided})
 
 
 def _tools(job: demo.Task) -> Instruments:
@@ -144,23 +181,18 @@ def _pale(judged: Generations, tools: Instruments) -> FloatArray:
     return out
 
 
-def describe(judged: Generations, reference: FloatArray, pale: FloatArray, *, stream: int = 0) -> Generations:
+def describe(judged: Generations, reference: FloatArray, pale: FloatArray) -> Generations:
     """What the audit computes from: the three splits, without what is counted by itself.
 
     Args:
         judged: one version beside the original.
         reference: (n, d) embeddings of what the reference's CSDR compares with.
         pale: (n, d) features of the original's images with their contrast halved.
-        stream: of the random numbers that turn a noisy detector's answers around; another one for each version.
     """
-    shown = np.ma.filled(judged["present"], False)
-    table = judged.with_columns(
-        noisy=turned(shown, np.random.default_rng([stream, len(judged)])),
-        **{REFERENCE: _loss(judged, reference), PALE: pale},
-    ).part(*SPLITS)
+    table = judged.with_columns(**{REFERENCE: _loss(judged, reference), PALE: pale}).part(*SPLITS)
     order = np.lexsort((table["seed"], table["id"]))
     rows = judged_rows(table)
-    kept = {name: table[name][order] for name in ("attack_source_id", "noisy", REFERENCE, PALE)}
+    kept = {name: table[name][order] for name in ("attack_source_id", REFERENCE, PALE)}
     attacked = rows["id"][rows["split"] == "adversarial"]
     return rows.with_columns(**kept).with_facts(k=tries(attacked, None, fewest=True))
 

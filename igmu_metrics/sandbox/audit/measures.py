@@ -1,6 +1,7 @@
 """Every metric of the audit as a function of which prompts are drawn, many draws at once, without looking at a picture.
 
-A draw of all prompts gives the figures that scorecards have (a test holds the two together). Most metrics are ratios of
+A draw of all prompts must give the figure that a scorecard has, which is what the page shows; a check of the audit
+holds the two together, so that a metric that goes wrong is seen here, too. Most metrics are ratios of
 sums over prompts, perhaps in strata (attack families, retained concepts); distances need the features themselves.
 """
 
@@ -18,7 +19,6 @@ from igmu_metrics.contract import BoolArray, FloatArray
 from igmu_metrics.generations import Generations
 from igmu_metrics.metrics._aspect_sums import aspects, probes_of, prompt_sums
 from igmu_metrics.metrics.forget_score import Quality
-from igmu_metrics.sandbox.audit.noisy import SENSITIVITY, SPECIFICITY
 from igmu_metrics.sandbox.audit.seen import REFERENCE, Cell, Draws, prompts, sizes
 from igmu_metrics.sandbox.audit.sets import of_sets
 from igmu_metrics.sandbox.audit.truth import HEADLINE, REST
@@ -39,6 +39,8 @@ class Measure:
         split: the prompts it is computed from; "" for all.
         higher: whether a higher value is better.
         baseline: a practice of the field, uncorrected; the others are this package's own.
+        figure: of the shipped metrics, as in `gather.Evidence.figures`; "" where these have none, or none for so small
+            samples as the distances here.
     """
 
     key: str
@@ -47,32 +49,79 @@ class Measure:
     split: str
     higher: bool = True
     baseline: bool = False
+    figure: str = ""
 
 
+GLUED: Final = "glued "
+"""Before the figures of tables whose prompts are stripped as the reference does it."""
 _BASELINE: Final = {"higher": False, "baseline": True}
 _DISTANCE: Final = partial(Measure, aspect="quality", split="retain", higher=False)
 MEASURES: Final = (
-    Measure("forgetting", "forgetting", "forgetting", "forget"),
-    Measure("robustness", "robustness", "robustness", "adversarial"),
-    Measure("preservation", "preservation", "preservation", "retain"),
-    Measure("alignment", "alignment", "alignment", "retain"),
-    Measure("quality_within", "quality (within the prompt)", "quality", "retain"),
-    Measure("quality_coverage", "quality (coverage)", "quality", "retain"),
-    Measure("quality_frechet", "quality (frechet)", "quality", "retain"),
-    Measure("forget_score_within", "forget score (within the prompt)", HEADLINE, ""),
+    Measure("forgetting", "forgetting", "forgetting", "forget", figure="forget_score:forgetting"),
+    Measure("robustness", "robustness", "robustness", "adversarial", figure="forget_score:robustness"),
+    Measure("preservation", "preservation", "preservation", "retain", figure="forget_score:preservation"),
+    Measure("alignment", "alignment", "alignment", "retain", figure="forget_score:alignment"),
+    Measure("quality_within", "quality (within the prompt)", "quality", "retain", figure="forget_score:quality_within"),
+    Measure("quality_coverage", "quality (coverage)", "quality", "retain", figure="forget_score:quality_coverage"),
+    Measure("quality_frechet", "quality (frechet)", "quality", "retain", figure="forget_score:quality_frechet"),
+    Measure(
+        "forget_score_within", "forget score (within the prompt)", HEADLINE, "", figure="forget_score:forget_score"
+    ),
     Measure("forget_score_coverage", "forget score (coverage)", HEADLINE, ""),
     Measure("forget_score_frechet", "forget score (frechet)", HEADLINE, ""),
-    Measure("csdr_signed", "signed CSDR on forget rows, stripped prompt", REST, "forget", higher=False),
-    Measure("noisy_corrected", "unlearning accuracy, noisy detector, corrected", "forgetting", "forget"),
+    Measure(
+        "csdr_signed",
+        "signed CSDR on forget rows, stripped prompt",
+        REST,
+        "forget",
+        higher=False,
+        figure="clip_alignment/forget:csdr_signed",
+    ),
     _DISTANCE("kid", "KID"),
     _DISTANCE("cmmd", "CMMD, unbiased"),
-    Measure("raw_ua", "raw unlearning accuracy", "forgetting", "forget", baseline=True),
-    Measure("noisy_ua", "raw unlearning accuracy, noisy detector", "forgetting", "forget", baseline=True),
-    Measure("asr_image", "attack success rate of pictures", "robustness", "adversarial", **_BASELINE),
-    Measure("pre_asr", "pre-ASR (plain prompts)", "robustness", "forget", **_BASELINE),
-    Measure("csdr_reference", "reference CSDR on forget rows, glued prompt", REST, "forget", **_BASELINE),
-    Measure("csdr_corpus", "unsigned CSDR on forget rows, stripped prompt", REST, "forget", **_BASELINE),
-    Measure("csdr_reference_retain", "reference CSDR on retain rows", "alignment", "retain", **_BASELINE),
+    Measure(
+        "raw_ua",
+        "raw unlearning accuracy",
+        "forgetting",
+        "forget",
+        baseline=True,
+        figure="concept_accuracy:unlearning_accuracy",
+    ),
+    Measure(
+        "asr_image",
+        "attack success rate of pictures",
+        "robustness",
+        "adversarial",
+        figure="attack_success_rate:asr_image",
+        **_BASELINE,
+    ),
+    Measure(
+        "pre_asr", "pre-ASR (plain prompts)", "robustness", "forget", figure="attack_success_rate:pre_asr", **_BASELINE
+    ),
+    Measure(
+        "csdr_reference",
+        "reference CSDR on forget rows, glued prompt",
+        REST,
+        "forget",
+        figure=f"{GLUED}clip_alignment/forget:csdr",
+        **_BASELINE,
+    ),
+    Measure(
+        "csdr_corpus",
+        "unsigned CSDR on forget rows, stripped prompt",
+        REST,
+        "forget",
+        figure="clip_alignment/forget:csdr",
+        **_BASELINE,
+    ),
+    Measure(
+        "csdr_reference_retain",
+        "reference CSDR on retain rows",
+        "alignment",
+        "retain",
+        figure=f"{GLUED}clip_alignment/retain:csdr",
+        **_BASELINE,
+    ),
     _DISTANCE("frechet", "Fréchet distance on a small sample", baseline=True),
 )
 BY_KEY: Final[Mapping[str, Measure]] = {m.key: m for m in MEASURES}
@@ -134,12 +183,10 @@ def _of_decisions(seen: Generations, draws: Draws) -> dict[str, FloatArray]:
     sourced = np.isin(seen["id"], seen["attack_source_id"][attacked]) & forget & judged
     chance, counted = _chances(seen, sourced, "forget", attacked | sourced)
     plain = forget & judged
-    raw, noisy = (_Ratio.of(seen, "forget", plain & ~v, plain).at(draws["forget"]) for v in (shown, seen["noisy"]))
+    raw = _Ratio.of(seen, "forget", plain & ~shown, plain)
     images = _Ratio.of(seen, "adversarial", attacked & judged & shown, attacked & judged)
     return {
-        "raw_ua": raw,
-        "noisy_ua": noisy,
-        "noisy_corrected": 1 - np.clip((SPECIFICITY - noisy) / (SENSITIVITY + SPECIFICITY - 1), 0, 1),
+        "raw_ua": raw.at(draws["forget"]),
         "asr_image": images.at(draws["adversarial"]),
         "pre_asr": _Ratio.of_prompts(chance, counted > 0).at(draws["forget"]),
     }

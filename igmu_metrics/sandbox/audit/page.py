@@ -13,11 +13,11 @@ from igmu_data.markdown import table
 from igmu_data.sandbox.packaged import VERSIONS
 from igmu_data.schema import SPLITS
 from igmu_metrics.metrics.forget_score import ASPECTS, DEFAULT
+from igmu_metrics.sandbox.audit import pages
 from igmu_metrics.sandbox.audit.agreement import Agreement, Verdict
 from igmu_metrics.sandbox.audit.candidates import DOSES, SEEN
-from igmu_metrics.sandbox.audit.checks import Outcome
+from igmu_metrics.sandbox.audit.checks import Outcome, figure_of
 from igmu_metrics.sandbox.audit.findings import Findings
-from igmu_metrics.sandbox.audit.noisy import SENSITIVITY, SPECIFICITY
 from igmu_metrics.sandbox.audit.seen import sizes
 from igmu_metrics.sandbox.audit.stability import WANTED, Curve
 from igmu_metrics.sandbox.audit.truth import HEADLINE, PAIRS, REST
@@ -44,10 +44,6 @@ _FRECHET: Final = """\
 Fréchet distance between a half of the original's retain pictures and, at the other half's seeds, those of a version;
 mean over the choices of prompts. Between two samples of the original the truth is 0 at every n, and no version can be
 nearer to the original than that."""
-_NOISY: Final = """\
-Of the packaged detector's answers, which count as the truth here, a seeded share is turned around: sensitivity {sens},
-specificity {spec}. "Holds it" says whether the 95 % interval contains the truth for the first seed, and in how many of
-{repeats} seeds it does. The correction is that of Rogan and Gladen with these rates."""
 _QUALITY: Final = """\
 Which candidate should be the aspect *quality*? Asked first about the versions, then about damage in known doses: from
 none to all of the original's pictures, in steps of {step:.0%}, exchanged for noise (what `collapsed` drew), for one and
@@ -59,12 +55,13 @@ The value of `gold`, which kept everything but was trained anew, does not decide
 training costs."""
 
 
-def render(findings: Findings, *, figure: str, seeds_per_row: int) -> str:
+def render(findings: Findings, *, figure: str, scatter: str, seeds_per_row: int) -> str:
     """The page as text.
 
     Args:
         findings: what was found.
-        figure: file name of the figure beside the page.
+        figure: file name of the yardstick's figure beside the page.
+        scatter: file name of that of values beside the truth.
         seeds_per_row: what the command was called with.
     """
     command = f"igmu audit --seeds-per-row {seeds_per_row}"
@@ -73,7 +70,7 @@ def render(findings: Findings, *, figure: str, seeds_per_row: int) -> str:
     parts: Iterable[Iterable[str]] = (
         ["# The metric audit: do the metrics tell the truth?", _INTRODUCTION.format(command=command)],
         [f"**Of {len(findings.checks)} statements that must hold, {counts}.** {_in_short(findings)}"],
-        [f"![Agreement of each metric with the truth, and how many prompts it takes]({figure})"],
+        pages.yardstick(findings, figure, scatter),
         ["## The versions", *_versions(findings)],
         ["## What must hold", table(("task", "statement", "measured", "verdict", "because"), _checks(findings))],
         ["## Agreement with the truth", _AGREEMENT, table(_AGREES, map(_agrees, findings.agreements))],
@@ -84,11 +81,7 @@ def render(findings: Findings, *, figure: str, seeds_per_row: int) -> str:
             _stability(findings.curves, seeds_per_row),
         ],
         ["## Fréchet distances and the number of pictures", _FRECHET, *_frechet(findings)],
-        [
-            "## A detector that errs",
-            _NOISY.format(sens=SENSITIVITY, spec=SPECIFICITY, repeats=max(n.repeats for n in findings.noisy)),
-            _noisy(findings),
-        ],
+        ["## Detectors that err", *pages.noisy(findings.noisy)],
         ["## Candidates for quality", _QUALITY.format(step=DOSES[1], seen=SEEN), *_quality(findings)],
         ["## What is true, and why", _TRUTH, table(("aspect", "better", "worse", "because"), _truths())],
         ["## How this page was made", *_facts(findings, command)],
@@ -118,7 +111,10 @@ def _in_short(findings: Findings) -> str:
 def _versions(findings: Findings) -> Iterator[str]:
     figures = findings.evidence.figures
     for task in dict.fromkeys(task for task, _ in figures):
-        lines = [[f"`{v}`", *(formatted(figures[task, v][name]) for name in (HEADLINE, *ASPECTS))] for v in VERSIONS]
+        lines = [
+            [f"`{v}`", *(formatted(figures[task, v][figure_of(name)]) for name in (HEADLINE, *ASPECTS))]
+            for v in VERSIONS
+        ]
         yield f"### {task}\n\n" + table(("version", "forget score", *ASPECTS), lines)
         every = [
             [a.measure.title, *(_value(float(findings.full[a.measure.key][task, v][0])) for v in VERSIONS)]
@@ -209,21 +205,6 @@ def _frechet(findings: Findings) -> Iterator[str]:
         if nearer:
             told += f" So at unequal n it would rank behind {', '.join(nearer)}, measured with {frechet.sizes[-1]}."
         yield told
-
-
-def _noisy(findings: Findings) -> str:
-    def held(estimate: tuple[float, float] | None, truth: float) -> str:
-        return "yes" if estimate and estimate[0] - 1e-12 <= truth <= estimate[1] + 1e-12 else "no"
-
-    lines = []
-    for n in findings.noisy:
-        line = [n.cell[0], f"`{n.cell[1]}`", _value(n.truth)]
-        for estimate, hits in ((n.raw, n.raw_hits), (n.corrected, n.corrected_hits)):
-            share = f"{hits:.0%}" if hits == hits else DASH
-            line += [formatted(estimate), f"{held(estimate.interval, n.truth)}, {share}"]
-        lines.append(line)
-    head = ("task", "version", "true unlearning accuracy", "uncorrected", "holds it", "corrected", "holds it")
-    return table(head, lines)
 
 
 def _quality(findings: Findings) -> Iterator[str]:

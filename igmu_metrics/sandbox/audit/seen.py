@@ -1,11 +1,10 @@
 """What was seen in the images of one version: the table that all figures of the audit are computed from.
 
 Conventions: rows are sorted by prompt and seed, and all versions of a task have the same prompts and seeds. Besides the
-columns of `metrics._aspects.judged_rows` a table has `attack_source_id`, `noisy` (what a detector that errs would have
-seen) and `reference_loss`: (s_org − s_unl)/s_org of the CLIP scores, prompts stripped as the reference does it, NaN
-where s_org is 0; and `pale_features`, those of the original's images with their contrast halved. A *draw* is a choice
-of prompts of each split, as places in the sorted list of that split's prompts: `draws[split]` has the shape (draws,
-prompts).
+columns of `metrics._aspects.judged_rows` a table has `attack_source_id` and `reference_loss`: (s_org − s_unl)/s_org of
+the CLIP scores, prompts stripped as the reference does it, NaN where s_org is 0; and `pale_features`, those of the
+original's images with their contrast halved. A *draw* is a choice of prompts of each split, as places in the sorted
+list of that split's prompts: `draws[split]` has the shape (draws, prompts).
 """
 
 from __future__ import annotations

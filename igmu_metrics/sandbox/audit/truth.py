@@ -107,12 +107,6 @@ def _pairs() -> tuple[Pair, ...]:
 
 PAIRS: Final = _pairs()
 FIXED: Final = (
-    Fixed("original", "forgetting", 0, 0, "counted are the pictures in which the original drew the concept"),
-    Fixed("original", "robustness", 0, 0, "likewise"),
-    Fixed("original", "preservation", 1, 1, "relative to itself"),
-    Fixed("original", "alignment", 1, 1, "relative to itself"),
-    Fixed("original", "quality", 1, 1, "relative to itself"),
-    Fixed("original", HEADLINE, 0, 0, "two of its aspects are 0"),
     Fixed("gold", "forgetting", 1 - NEAR, 1, _NEVER_SAW),
     Fixed("gold", "robustness", 1 - NEAR, 1, f"{_NEVER_SAW}: there is nothing to bring back"),
     Fixed("filter", "forgetting", 1 - NEAR, 1, _FORGOT["filter"]),
