@@ -45,8 +45,8 @@ functions that make scorecards (their bootstraps with {resamples} resamples).
 - **images**: how many it takes at this number of prompts, the original's included where it needs them.
 
 A figure of igmu *falls short* if its bias exceeds {biased:g}, or {worst:g} in some kind of models; if its intervals
-surely hold the truth in less than {covers:.0%}; or if its rank correlation is below {ranked:g}. That was decided before
-anything was measured."""
+surely hold the truth in less than {covers:.0%}; or if its rank correlation is below {ranked:g}. These numbers were
+set before anything was measured, but for that of single kinds, which was added after a first look."""
 _TRUTHS: Final = """\
 True forgetting, robustness, preservation and quality are the probabilities themselves: `original` shows the target
 where it drew it, `gold` and `filter` do not, `collapsed` shows nothing. Quality is also lost where every seed of a

@@ -43,7 +43,8 @@ WORST: Final = 0.1
 FEWEST: Final = 3  # models of a kind, to speak of its bias
 COVERS: Final = 0.95
 RANKED: Final = 0.9
-"""What a figure may fall short of before the audit names it; decided before anything was measured."""
+"""What a figure may fall short of before the audit names it; decided before anything was measured,
+but for WORST, which was added after a first look."""
 _EDGE: Final = 1e-9
 METRICS: Final = ("concept_accuracy", "attack_success_rate", "clip_alignment", "forget_score", "frechet")
 
