@@ -60,7 +60,9 @@ def _groups(cards: Sequence[Scorecard]) -> list[list[Scorecard]]:
     """Cards of one config, coverage and detector; the original's own is dropped where no model covers the same."""
     groups: dict[Any, list[Scorecard]] = {}
     for card in cards:
-        groups.setdefault((card.config, repr(card.coverage), judged_by(card)), []).append(card)
+        # Looks at one protocol stand together, wherever each model stopped.
+        told = repr(card.coverage) if (look := card.look) is None else f"{look.planned} looks"
+        groups.setdefault((card.config, told, judged_by(card)), []).append(card)
     found = [g for g in groups.values() if any(c.model != c.original_model for c in g)]
     return found or list(groups.values())
 

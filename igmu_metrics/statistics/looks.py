@@ -39,7 +39,7 @@ from igmu_metrics.statistics.level import LEVEL
 MOST_LOOKS: Final = 100
 BOUNDARY: Final = "pocock"
 _NODES: Final = 121  # of the integration over what a look can show
-_NAMED: Final = re.compile(r"([1-9][0-9]{0,2})/([1-9][0-9]{0,2})(?::([\w.-]{1,40}))?")
+_NAMED: Final = re.compile(r"([1-9][0-9]{0,2})/([1-9][0-9]{0,2})(?::([\w.,:=+@/-]{1,200}))?")
 
 
 @dataclass(frozen=True, slots=True)
