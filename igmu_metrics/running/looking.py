@@ -25,14 +25,16 @@ from igmu_data.errors import InputError, OutOfRangeError
 from igmu_data.schema import ASIDE, Row
 from igmu_metrics.generations import Key
 from igmu_metrics.images.generate import Request
+from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.report.verdict import ASKED
-from igmu_metrics.report.wording import UNDECIDED, counted, final, grade
+from igmu_metrics.report.wording import UNDECIDED, counted, final, grade, listed
 from igmu_metrics.running.plan import DECIDED, GRADED, ORIGINAL, Plan
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics import design_effect, prompts_for
 from igmu_metrics.statistics.formatting import bounds, formatted
 from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict.compare import ALPHA, FORGETTING, Comparison, compared
+from igmu_metrics.verdict.recompute import FORGET
 
 _SEEDS: Final = 2  # of what should stay, at first
 _PAYS: Final = 0.95  # times as wide as it is an interval must become for seeds to be worth their images
@@ -118,9 +120,10 @@ def looked(
                 states[name].keys |= {r.key for r in more}
                 states[name].card = score(name, frozenset(states[name].keys), Looks(number, looks, rule(plan)))
         cards = {name: state.card for name, state in states.items() if state.card is not None}
-        _close(plan, states, cards, of)
+        waiting = _close(plan, states, cards, of)
         told = "; ".join(f"{name}: {_line(plan, card)}" for name, card in cards.items())
-        tell(f"look {number} of {looks}: {there + size:,} images; {told}")
+        open_ = f"; their difference open: {listed(sorted(waiting))}" if waiting else ""
+        tell(f"look {number} of {looks}: {there + size:,} images; {told}{open_}")
     cards_found = [state.card for state in states.values() if state.card is not None]
     return cards_found, len(made) + sum(len(state.keys) for state in states.values())
 
@@ -179,16 +182,24 @@ def pays(card: Scorecard | None, split: str, seeds: int = 5) -> bool:
     return sqrt((share + (1 - share) / seeds) / (share + (1 - share) / now)) < _PAYS
 
 
-def _close(plan: Plan, states: Mapping[str, _Model], cards: Mapping[str, Scorecard], of: Mapping[str, Row]) -> None:
-    """Close every split whose questions are settled."""
-    paired = _waiting(cards, len({row.id for row in of.values() if row.split == "forget" and row.probe not in ASIDE}))
+def _close(plan: Plan, states: Mapping[str, _Model], cards: Mapping[str, Scorecard], of: Mapping[str, Row]) -> set[str]:
+    """Close every split whose questions are settled; the models that a difference waits for."""
+    prompts = sum(row.split == "forget" and row.probe not in ASIDE for row in of.values())
+    paired = set() if plan.figures or plan.until not in (DECIDED, GRADED) else _waiting(cards, prompts)
     for name, state in states.items():
         if (card := cards.get(name)) is None:
             continue
         for split, figures in _asked(plan, card, state.open):
-            waits = split == "forget" and name in paired and not plan.figures and plan.until in (DECIDED, GRADED)
+            waits = name in paired if split == "forget" else split == "retain" and not plan.figures and _blind(card)
             if not waits and all(settled(f, str(plan.until)) for f in figures):
                 state.open.discard(split)
+    return paired
+
+
+def _blind(card: Scorecard) -> bool:
+    """Whether the forget score's interval holds an aspect fixed that has none because of too few prompts."""
+    found = [card.figure(FORGET, name) for name in ASPECTS]
+    return any(f is not None and f.value is not None and f.interval is None for f in found)
 
 
 def _asked(plan: Plan, card: Scorecard, open_: set[str]) -> list[tuple[str, list[Figure | None]]]:
