@@ -14,6 +14,7 @@ Conventions:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
@@ -145,7 +146,8 @@ def _new(requests: Sequence[Request], of: Mapping[str, Row], state: _Model, look
     """What a look adds for a model."""
     turn: dict[str, int] = {}
     found = []
-    more = {split for split in state.open if look > rounds and pays(state.card, split)}
+    seeds = max(Counter(r.row_id for r in requests).values())
+    more = {split for split in state.open if look > rounds and pays(state.card, split, seeds)}
     for r in requests:
         row = of[r.row_id]
         turn[row.id] = turn.get(row.id, 0) + 1
@@ -160,7 +162,7 @@ def _union(requests: Sequence[Request], new: Iterable[Sequence[Request]], made: 
     return [r for r in requests if r.key in wanted]
 
 
-def pays(card: Scorecard | None, split: str, seeds: int = 5) -> bool:
+def pays(card: Scorecard | None, split: str, seeds: int) -> bool:
     """Whether the seeds that were left out would narrow a split's interval enough.
 
     Args:
@@ -248,12 +250,15 @@ def settled(figure: Figure | None, until: str) -> bool:
 
 
 def _waiting(cards: Mapping[str, Scorecard], prompts: int) -> set[str]:
-    """Models that a difference in forgetting waits for: it is not settled, and the whole corpus might settle it."""
+    """Models whose difference in forgetting is not settled, while the whole corpus might settle it.
+
+    How each differs from the original is no further question: conditional on what that drew, it is what was forgotten.
+    """
     tests = compared(list(cards.values())) if cards else ()
     return {
         name
         for c in tests
-        if c.measure == FORGETTING and not c.significant and not hopeless(c, prompts)
+        if c.measure == FORGETTING and not c.original and not c.significant and not hopeless(c, prompts)
         for name in (c.first, c.second)
     }
 
@@ -263,8 +268,9 @@ def hopeless(test: Comparison, prompts: int) -> bool:
     if test.interval is None or test.variance != test.variance:
         return False
     largest = max(map(abs, test.interval))
-    single = test.n == test.n_prompts
-    return largest == 0 or prompts_for(largest, test.variance, alpha=ALPHA / test.family, single=single) > prompts
+    # Models that agreed so far have no variance yet; a difference as large as this one would have some.
+    variance = max(test.variance, largest - largest**2)
+    return largest == 0 or prompts_for(largest, variance, alpha=ALPHA / test.family) > prompts
 
 
 def _line(plan: Plan, card: Scorecard) -> str:
