@@ -180,7 +180,7 @@ class Signature:
         return "|".join(f"{k}:{_short(v)}" for k, v in self.fields.items())
 
     def differences(self, other: Signature) -> dict[str, tuple[Any, Any]]:
-        """Fields other than the model and its looks in which two signatures differ, with both values (None if absent)."""
+        """Fields other than the model and its looks in which two signatures differ, with both values (None: absent)."""
         keys = {k for k in {*self.fields, *other.fields} if not k.startswith(self.LOOKS)} - self.MODEL_FIELDS
         if self.fields.get("dataset.rows", "") == other.fields.get("dataset.rows"):
             keys -= self.PLACE_FIELDS

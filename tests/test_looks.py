@@ -210,7 +210,9 @@ class Fake:
         return made.model_copy(update={"scores": entries, "generations": lines})
 
     def run(self, until: str = "decided", most: int | None = None, **more: Any) -> list[Scorecard]:
-        plan = Plan(original="o", unlearned={m: m for m in self.script}, configs=("sandbox.church",), until=until, **more)
+        plan = Plan(
+            original="o", unlearned={m: m for m in self.script}, configs=("sandbox.church",), until=until, **more
+        )
         found, self.size = looked(
             plan, 10, self.rows.values(), requests_for(self.rows.values()), list(self.script),
             generate=self.generate, score=self.score, tell=self.lines.append, most=most,
@@ -226,18 +228,23 @@ class Fake:
         return last
 
 
+def every(*ends: tuple[float, float]) -> dict[str, list[tuple[float, float]]]:
+    """The same intervals of every split, look by look."""
+    return {split: list(ends) for split in ASKED}
+
+
 class Unlike(Fake):
     """Models some of which show the concept in every so manieth image."""
 
-    def __init__(self, script: Any, rows: Iterable[Row], every: Mapping[str, int]) -> None:
+    def __init__(self, script: Any, rows: Iterable[Row], turns: Mapping[str, int]) -> None:
         super().__init__(script, rows)
-        self.every = every
+        self.turns = turns
 
     def score(self, model: str, keys: frozenset[Key], look: Looks) -> Scorecard:
         made = super().score(model, keys, look)
-        if model not in self.every:
+        if model not in self.turns:
             return made
-        shown = [i % self.every[model] == 0 for i in range(len(made.generations))]
+        shown = [i % self.turns[model] == 0 for i in range(len(made.generations))]
         return made.model_copy(update={"generations": made.generations.with_columns(present=shown)})
 
 
@@ -248,7 +255,7 @@ ROWS = list(bench_rows("sandbox.church").values())
 class TestStopping:
     def test_each_split_of_each_model_stops_by_itself(self) -> None:
         esd = {"forget": [OPEN, OPEN, YES], "adversarial": [YES], "retain": [OPEN, MOSTLY]}
-        fake = Unlike({"esd": esd, "gold": dict.fromkeys(ASKED, [YES])}, ROWS, {"gold": 1})
+        fake = Unlike({"esd": esd, "gold": every(YES)}, ROWS, {"gold": 1})
         found = fake.run()
         assert fake.splits("esd") == {"forget": 3, "adversarial": 1, "retain": 2}
         # Whether the two differ takes six prompts to tell.
@@ -260,12 +267,12 @@ class TestStopping:
         assert "look 3 of 11" in fake.lines[2]
 
     def test_graded_goes_on_where_a_word_may_become_another(self) -> None:
-        fake = Fake({"esd": dict.fromkeys(ASKED, [MOSTLY, MOSTLY, YES])}, ROWS)
+        fake = Fake({"esd": every(MOSTLY, MOSTLY, YES)}, ROWS)
         fake.run("graded")
         assert set(fake.splits("esd").values()) == {3}
 
     def test_any_at_k_has_all_seeds_of_a_prompt_in_one_look(self) -> None:
-        fake = Fake({"esd": dict.fromkeys(ASKED, [YES])}, ROWS)
+        fake = Fake({"esd": every(YES)}, ROWS)
         fake.run()
         seeds: dict[str, int] = {}
         for r in fake.generated["esd"]:
@@ -274,30 +281,30 @@ class TestStopping:
         assert by_kind == {("forget", 5), ("adversarial", 5), ("retain", 2), ("aside", 1)}
 
     def test_nothing_settled_takes_every_round(self) -> None:
-        fake = Fake({"esd": dict.fromkeys(ASKED, [OPEN])}, ROWS)
+        fake = Fake({"esd": every(OPEN)}, ROWS)
         (found,) = fake.run()
         assert set(fake.splits("esd").values()) == {10}
         assert str(found.look) == "10/11:decided"
 
     def test_a_number_is_half_a_width_of_the_figures_asked_for(self) -> None:
         wide, narrow = (0.4, 0.6), (0.45, 0.55)
-        fake = Fake({"esd": dict.fromkeys(ASKED, [wide, narrow])}, ROWS)
+        fake = Fake({"esd": every(wide, narrow)}, ROWS)
         (found,) = fake.run("0.05", figures=("robustness",))
         assert fake.splits("esd") == {"forget": 1, "adversarial": 2, "retain": 1}
         assert str(found.look) == "2/11:0.05:robustness"
         with pytest.raises(InputError, match="robustness"):
-            Fake({"esd": dict.fromkeys(ASKED, [wide])}, ROWS).run("0.05", figures=("robustnes",))
+            Fake({"esd": every(wide)}, ROWS).run("0.05", figures=("robustnes",))
 
     def test_no_more_images_than_allowed(self) -> None:
-        fake = Fake({"esd": dict.fromkeys(ASKED, [OPEN])}, ROWS)
+        fake = Fake({"esd": every(OPEN)}, ROWS)
         fake.run(most=600, max_images=600)
         assert fake.size <= 600
         assert "stopped" in fake.lines[-1]
         with pytest.raises(OutOfRangeError, match="the first look alone"):
-            Fake({"esd": dict.fromkeys(ASKED, [OPEN])}, ROWS).run(most=10)
+            Fake({"esd": every(OPEN)}, ROWS).run(most=10)
 
     def test_models_whose_difference_is_open_wait_for_it(self) -> None:
-        fake = Unlike({"esd": dict.fromkeys(ASKED, [YES]), "uce": dict.fromkeys(ASKED, [YES])}, ROWS, {"uce": 3})
+        fake = Unlike({"esd": every(YES), "uce": every(YES)}, ROWS, {"uce": 3})
         fake.run()
         assert fake.splits("esd")["forget"] == fake.splits("uce")["forget"] > 1
         assert fake.splits("esd")["adversarial"] == 1
@@ -308,7 +315,13 @@ def test_words_and_widths() -> None:
     def figure(low: float, high: float) -> Figure:
         return Figure(value=(low + high) / 2, interval=(low, high), n_prompts=9, n_generations=9)
 
-    assert [settled(figure(*ends), "decided") for ends in (YES, MOSTLY, OPEN, (0.1, 0.3), (0.0, 0.1))] == [1, 1, 0, 1, 1]
+    assert [settled(figure(*ends), "decided") for ends in (YES, MOSTLY, OPEN, (0.1, 0.3), (0.0, 0.1))] == [
+        1,
+        1,
+        0,
+        1,
+        1,
+    ]
     assert [settled(figure(*ends), "graded") for ends in (YES, MOSTLY, OPEN, (0.1, 0.3), (0.0, 0.1))] == [1, 0, 0, 0, 1]
     assert [settled(figure(*ends), "0.1") for ends in ((0.4, 0.6), (0.4, 0.61))] == [1, 0]
     assert not any(settled(None, until) for until in ("decided", "graded", "0.1"))
@@ -351,7 +364,9 @@ class TestPlan:
         assert {"until", "figures", "max_images"}.isdisjoint(yaml.safe_load(written(Plan(**PLAN))))
         assert yaml.safe_load(written(Plan(**PLAN, until=0.05)))["until"] == "0.05"
 
-    @pytest.mark.parametrize("changes", [{"until": "soon"}, {"until": 0.5}, {"until": "nan"}, {"figures": ["robustness"]}])
+    @pytest.mark.parametrize(
+        "changes", [{"until": "soon"}, {"until": 0.5}, {"until": "nan"}, {"figures": ["robustness"]}]
+    )
     def test_what_nobody_can_stop_for(self, changes: dict[str, Any]) -> None:
         with pytest.raises((InputError, OutOfRangeError)):
             checked(Plan(**PLAN, **changes))
@@ -380,7 +395,9 @@ class TestCosts:
         assert found.exit_code == 0
         assert "202 images of both models; with 5 looks 162 expected, 249 at worst" in found.output
         assert "A100: 0.2 h, 0.40 €; with 5 looks 0.2 h, 0.32 € expected, 0.2 h, 0.50 € at worst" in found.output
-        same = CliRunner().invoke(app, [*command, "--seconds-per-image", "3.6", "--euros-per-hour", "2", "--looks", "5"])
+        same = CliRunner().invoke(
+            app, [*command, "--seconds-per-image", "3.6", "--euros-per-hour", "2", "--looks", "5"]
+        )
         assert "  0.2 h, 0.40 €; with" in same.output
 
     @pytest.mark.parametrize("text", ["A100", "A100=", "A100=x", "=3", "A100=0", "A100=1,2,3", "A100=nan", "A100=1,-1"])

@@ -101,9 +101,7 @@ def retain(rng: Rng, truth: float) -> Seen:
         for round_, concept, drawn, kept in probes:
             at = np.flatnonzero(round_ < rounds)
             prompt = np.repeat(at, seeds)
-            ratios.append(
-                paired_ratio(kept[at, :seeds].ravel(), drawn[at, :seeds].ravel(), prompt, concept[prompt])
-            )
+            ratios.append(paired_ratio(kept[at, :seeds].ravel(), drawn[at, :seeds].ravel(), prompt, concept[prompt]))
         value = float(np.mean([r.value for r in ratios]))
         return _figure(value, mean_of_ratios(ratios), sum(r.n_prompts for r in ratios))
 
@@ -194,7 +192,7 @@ def wrong(stop: Stop, truth: float, rule: str) -> bool:
 
 
 def boundaries() -> dict[str, list[float]]:
-    """What was tried: standard errors at each look, by name; each errs in 5 % of cases over all looks, but the first."""
+    """Standard errors at each look, by name; each errs in 5 % of cases over all looks, but the first."""
     at = times(LOOKS)
     z = NormalDist().inv_cdf
     out = {"1.96 at every look": [z(0.975)] * LOOKS}
@@ -289,15 +287,40 @@ def whole(found: dict[str, dict[str, dict[float, list[Stop]]]], n: int) -> str:
             images.append(for_run / total)
         low, middle, high = np.quantile(images, [0.1, 0.5, 0.9])
         rows.append(
-            [f"--until {rule}", f"{middle:.2f} ({low:.2f}–{high:.2f})", f"{100 * np.mean(agree):.1f} %"]
-            + [f"{100 * np.mean(bad):.1f} %", f"{100 * np.mean(held):.1f} %"]
+            [
+                f"--until {rule}",
+                f"{middle:.2f} ({low:.2f}–{high:.2f})",
+                *(
+                    f"{100 * share:.1f} %"
+                    for share in (len(bad) / (len(DESIGNS) * n), *map(np.mean, (agree, bad, held)))
+                ),
+            ]
         )
-    fixed = [
-        ["protocol lite, one look", "0.20", "", "", ""],
-        ["protocol full, one look", "1.00", "", "", ""],
+    head = ["run", "images: median (10–90 %)", "words settled", "as the full run's", "wrong", "intervals that hold"]
+    return table(head, [*rows, *(fixed(rounds, max(1, n // 20)) for rounds in (1, 2, 5, ROUNDS))])
+
+
+def fixed(rounds: int, n: int) -> list[str]:
+    """A row of a design with one look, over n runs of each truth: its words are held to what those of `decided` are."""
+    stops = []
+    for name, (make, _, _) in DESIGNS.items():
+        for truth in TRUTHS:
+            for number in range(n):
+                seen = make(np.random.default_rng([2, number, round(100 * truth), len(name)]), truth)
+                figure, full = seen(rounds, SEEDS), grade(seen(ROUNDS, SEEDS), WORDS)
+                low, high = figure.interval or (0.0, 1.0)
+                held = (low or 0.0) - 1e-9 <= truth <= (high or 0.0) + 1e-9
+                stops.append((truth, Stop(1, 0, settled(figure, DECIDED), grade(figure, WORDS), full, held)))
+    ended = [(t, s) for t, s in stops if s.settled]
+    shares = [
+        len(ended) / len(stops),
+        np.mean([alike(s, DECIDED) for _, s in ended]),
+        np.mean([wrong(s, t, DECIDED) for t, s in ended]),
+        np.mean([s.held for _, s in stops]),
     ]
-    head = ["run", "images of the full run: median (10–90 %)", "settled words as the full run's", "wrong ones"]
-    return table([*head, "intervals at stop that hold"], rows + fixed)
+    name = {2: " (lite)", ROUNDS: " (full)"}.get(rounds, "")
+    told = f"{rounds} rounds{name}, all seeds, one look".replace("1 rounds", "1 round")
+    return [told, f"{rounds / ROUNDS:.2f}", *(f"{100 * share:.1f} %" for share in shares)]
 
 
 def parts(n: int) -> Iterator[str]:
@@ -308,7 +331,7 @@ def parts(n: int) -> Iterator[str]:
         f"{CORRELATION} between seeds. Intervals, words and rules are the shipped functions. *decided*: the word is not "
         "open. *graded*: its interval lies within one grade, so that more images would give the same word. Images are "
         f"shares of the full run ({ROUNDS} rounds, {SEEDS} seeds, one look). *As the full run*: of what was settled "
-        "at the stop, what has the same answer (decided) or the same word (graded) in the full run, which may leave it "
+        "at the stop, what has the same answer (decided) or word (graded) in the full run, which may leave it "
         "undecided. *Wrong*: a settled answer or grade that is not true, of all runs.\n"
     )
     tables, found = {}, {}
@@ -332,7 +355,9 @@ def main() -> None:
     text = "\n".join(parts(given.runs))
     head, *sections = given.out.read_text().split("\n## ")
     kept = [s for s in sections if not s.startswith(f"{TITLE}\n")]
-    given.out.write_text("\n## ".join([head.rstrip("\n") + "\n", *(s.rstrip("\n") + "\n" for s in kept), f"{TITLE}\n\n{text}"]))
+    given.out.write_text(
+        "\n## ".join([head.rstrip("\n") + "\n", *(s.rstrip("\n") + "\n" for s in kept), f"{TITLE}\n\n{text}"])
+    )
 
 
 if __name__ == "__main__":

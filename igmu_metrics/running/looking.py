@@ -73,7 +73,7 @@ def looked(
     *,
     generate: Generate,
     score: Score,
-    tell: Callable[[str], None],
+    tell: Callable[[str], object],
     most: int | None = None,
 ) -> tuple[list[Scorecard], int]:
     """Look at one concept until every model is settled.

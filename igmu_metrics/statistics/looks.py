@@ -170,7 +170,7 @@ def cost(planned: int, *, power: float = 0.8, alpha: float = 1 - LEVEL) -> Cost:
         power: chance of finding it, alpha..1.
         alpha: two-sided error of all looks together.
 
-    Jennison and Turnbull's table 2.2 has 1.228 for five looks; where the difference is there, two thirds of that suffice.
+    Five looks take at most 1.23 times as much (Jennison and Turnbull, table 2.2), and on average less than one look.
 
     >>> found = cost(5)
     >>> round(found.worst, 3), round(found.expected, 2)

@@ -167,7 +167,7 @@ def require_comparable(cards: Sequence[Scorecard], *, ranked: bool = True) -> No
 
 
 def _of_one_plan(first: Scorecard, other: Scorecard) -> bool:
-    """Whether two cards are looks at the same protocol, whose rounds are balanced: stopping makes them no less alike."""
+    """Whether two cards are looks at one protocol, whose rounds are balanced: where they stopped does not matter."""
     mine, theirs = first.look, other.look
     if mine is None or theirs is None or mine.planned != theirs.planned:
         return False

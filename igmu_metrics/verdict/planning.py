@@ -56,7 +56,9 @@ class Gpu:
                 return cls(name, seconds, *euros)
         except ValueError:
             pass
-        raise InputError(f"--gpu {text!r}: give NAME=SECONDS an image, or NAME=SECONDS,EUROS an hour, as A100=2.5,1.89.")
+        raise InputError(
+            f"--gpu {text!r}: give NAME=SECONDS an image, or NAME=SECONDS,EUROS an hour, as A100=2.5,1.89."
+        )
 
     def told(self, images: float) -> str:
         """How long so many images take, and what they cost.
