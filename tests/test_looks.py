@@ -408,8 +408,8 @@ class TestCosts:
 
 
 SMALL = PLAN | {
-    "seeds_per_row": 2,
-    "protocol": "3",
+    "seeds_per_row": 1,
+    "protocol": "2",
     "generation": {"steps": 2},
     "scoring": {"detector": "sandbox", "clip": "sandbox"},
     "until": "0.2",
@@ -427,16 +427,16 @@ def test_a_run_that_looks(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(SMALL))
     command = [sys.executable, "-c", "from igmu_metrics.cli import main; main()", "run", str(file), "--out"]
     told = subprocess.run([*command, str(out)], check=True, capture_output=True, text=True).stderr
-    assert "look 1 of 4" in told
+    assert "look 1 of 3" in told
     made = read_card(out / "cards" / "esd.sandbox.church.json")
     assert made.look is not None
-    assert made.look.planned == 4
+    assert made.look.planned == 3
     assert "--looks" in (made.provenance.command if made.provenance else "")
     assert any("repeated confidence intervals" in note for note in made.notes)
     assert verify(out / "cards" / "esd.sandbox.church.json")[1] == []
     assert CliRunner().invoke(app, ["verify", str(out)]).exit_code == 0
     # Killed in any round, it ends in the same bytes.
-    for seconds in (5.0, 9.0, 13.0):
+    for seconds in (6.0, 12.0):
         process = subprocess.Popen(
             [*command, str(tmp_path / "killed")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ
         )

@@ -327,9 +327,9 @@ def parts(n: int) -> Iterator[str]:
     """The section, paragraph by paragraph."""
     yield (
         f"Measured apart by `python -m builders.benchmarks.looks --runs {n}`: {n:,} simulated runs for each truth and "
-        "design, with the prompts, rounds and seeds of `object.church` and a correlation of "
-        f"{CORRELATION} between seeds. Intervals, words and rules are the shipped functions. *decided*: the word is not "
-        "open. *graded*: its interval lies within one grade, so that more images would give the same word. Images are "
+        f"design, with the prompts, rounds and seeds of `object.church` and a correlation of {CORRELATION} between "
+        "seeds. Intervals, words and rules are the shipped functions. *decided*: the word is not open. *graded*: the "
+        "interval lies within one grade, so that more images would give the same word. Images are "
         f"shares of the full run ({ROUNDS} rounds, {SEEDS} seeds, one look). *As the full run*: of what was settled "
         "at the stop, what has the same answer (decided) or word (graded) in the full run, which may leave it "
         "undecided. *Wrong*: a settled answer or grade that is not true, of all runs.\n"
