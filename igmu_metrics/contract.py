@@ -181,7 +181,8 @@ class Signature:
 
     def differences(self, other: Signature) -> dict[str, tuple[Any, Any]]:
         """Fields other than the model and its looks in which two signatures differ, with both values (None: absent)."""
-        keys = {k for k in {*self.fields, *other.fields} if not k.startswith(self.LOOKS)} - self.MODEL_FIELDS
+        keys = (set(self.fields) | set(other.fields)) - self.MODEL_FIELDS
+        keys = {k for k in keys if not k.startswith(self.LOOKS)}
         if self.fields.get("dataset.rows", "") == other.fields.get("dataset.rows"):
             keys -= self.PLACE_FIELDS
         return {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from reported import CONFIG, draw
 from test_compare import card as forgetting
 from typer.testing import CliRunner
 
@@ -26,6 +29,7 @@ from igmu_metrics.cli import app
 from igmu_metrics.contract import Signature
 from igmu_metrics.coverage import Coverage
 from igmu_metrics.distances.gaussian import frechet_estimate, kid_estimate
+from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.generations import Key
 from igmu_metrics.images.generate import Request, requests_for
 from igmu_metrics.report.folders import sections
@@ -33,7 +37,7 @@ from igmu_metrics.report.verdict import ASKED
 from igmu_metrics.running.looking import hopeless, looked, named, pays, settled
 from igmu_metrics.running.plan import Plan, checked, grows, written
 from igmu_metrics.running.run import prepare, require_alike
-from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry
+from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry, write
 from igmu_metrics.scorecard import read as read_card
 from igmu_metrics.statistics import (
     mean_estimate,
@@ -50,6 +54,7 @@ from igmu_metrics.statistics.looks import Looks, boundary, cost, crossing, times
 from igmu_metrics.verdict.compare import compared, require_comparable
 from igmu_metrics.verdict.planning import Gpu
 from igmu_metrics.verdict.verify import verify
+from igmu_metrics.verdict.verify_images import verify_images
 
 # Jennison and Turnbull 2000: table 2.1 (Pocock, α = 0.05) and table 2.2 (times as many as one look, power 0.8).
 POCOCK = {2: 2.178, 3: 2.289, 4: 2.361, 5: 2.413, 10: 2.555}
@@ -178,6 +183,68 @@ class TestComparing:
         fields = Looks(2, 11).fields | {"looks.alpha": 0.5}
         with pytest.raises(InputError, match="known here"):
             forgetting("esd", [("p", True, True)], **fields).look  # type: ignore[arg-type]  # noqa: B018
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("looks")
+    draw(root)
+    return root
+
+
+def scored(folder: Path, **settings: Any) -> Scorecard:
+    evaluation = Evaluation(CONFIG, detector=f"labels:{folder / 'drawn' / 'labels.csv'}", **settings)
+    (card,) = evaluation.run(folder / "drawn" / "original", [folder / "drawn" / "esd"])
+    return card
+
+
+class TestCards:
+    def test_every_interval_holds_at_every_look_and_verify_makes_it_again(self, folder: Path) -> None:
+        usual, card = scored(folder), scored(folder, looks="2/11:decided")
+        for name, entry in usual.scores.items():
+            for key, figure in entry.figures.items():
+                other = card.scores[name].figures[key]
+                assert other.value == figure.value
+                if figure.interval is not None and figure.interval[0] not in (None, figure.value):
+                    assert other.interval is not None
+                    assert other.interval[0] < figure.interval[0], (name, key)  # type: ignore[operator]
+        assert card.look == Looks(2, 11, "decided")
+        assert usual.look is None
+        assert not any(k.startswith("looks") for e in usual.scores.values() for k in e.signature)
+        write(card, folder / "card.json")
+        assert verify(folder / "card.json")[1] == []
+
+    def test_a_card_that_claims_fewer_looks_is_found_out(self, folder: Path) -> None:
+        card = scored(folder, looks="2/11")
+        for fields in (Looks(1, 1).fields, dict.fromkeys(Looks(1, 1).fields)):
+            scores = {
+                name: e.model_copy(
+                    update={"signature": {k: v for k, v in {**e.signature, **fields}.items() if v is not None}}
+                )
+                for name, e in card.scores.items()
+            }
+            write(card.model_copy(update={"scores": scores}), folder / "less.json")
+            assert verify(folder / "less.json")[1]
+
+    def test_a_wrong_look_is_refused_before_images_are_read(self, folder: Path) -> None:
+        with pytest.raises(OutOfRangeError, match="look 3 of 2"):
+            scored(folder, looks="3/2")
+
+    def test_models_with_fewer_images_than_their_original_are_verified(self, folder: Path, tmp_path: Path) -> None:
+        drawn = shutil.copytree(folder / "drawn", tmp_path / "drawn")
+        fewer, original = drawn / "esd", drawn / "original"
+        lines = (fewer / "metadata.jsonl").read_text().splitlines()
+        (fewer / "metadata.jsonl").write_text("\n".join(lines[:-4]))
+        for line in lines[-4:]:
+            (fewer / json.loads(line)["file_name"]).unlink()
+        keys = sorted((g["id"], g["seed"]) for g in map(json.loads, lines[:-4]))
+        given = {"detector": f"labels:{drawn / 'labels.csv'}"}
+        card = scored(tmp_path, looks="2/11", only=frozenset(keys))
+        assert list(verify_images(card, fewer, original, **given)) == []
+        # What a model generated and its card leaves out is found.
+        left_out = scored(tmp_path, looks="2/11", only=frozenset(keys[:-2]))
+        found = list(verify_images(left_out, fewer, original, **given))
+        assert any("missing, although its images were scored" in p.what for p in found)
 
 
 class Fake:
