@@ -215,11 +215,7 @@ class Scorecard(_Strict):
 
     @property
     def look(self) -> Looks | None:
-        """Which of several looks at a run this card is; None where it is the only one.
-
-        Raises:
-            InputError, OutOfRangeError: a signature that no evaluation can have written.
-        """
+        """Which of several looks at a run this card is; None for the only one. Raises InputError: a wrong signature."""
         return next((Looks.signed(entry.signature) for entry in self.scores.values()), None)
 
     def sealed(self) -> Scorecard:
