@@ -448,11 +448,12 @@ class TestPlan:
             require_alike(full, tmp_path)
 
     def test_a_number_of_images_is_a_number_of_rounds(self, tmp_path: Path) -> None:
-        (job,) = prepare(Plan(**PLAN, max_images=600), tmp_path)
+        plan = PLAN | {"scoring": {"detector": "sandbox", "clip": "sandbox"}}
+        (job,) = prepare(Plan(**plan, max_images=600), tmp_path)
         assert 2 * len(job.requests) <= 600
         assert {r.round for r in job.rows} == set(range(1, max(r.round for r in job.rows) + 1))
         with pytest.raises(OutOfRangeError, match="one round alone"):
-            prepare(Plan(**PLAN, max_images=10), tmp_path)
+            prepare(Plan(**plan, max_images=10), tmp_path)
 
 
 class TestCosts:
