@@ -50,7 +50,6 @@ from igmu_metrics.generations import ORIGINAL, SHA256, Column, Generations, colu
 from igmu_metrics.images.layouts import SUFFIXES
 from igmu_metrics.networks.instruments import no_better_than_chance
 from igmu_metrics.networks.machine import hardware, versions
-from igmu_metrics.statistics.looks import Looks
 
 SCHEMA_ID: Final = "https://huggingface.co/datasets/igmu/bench/blob/main/scorecard.schema.json"
 RUNS: Final = "runs.jsonl"
@@ -212,11 +211,6 @@ class Scorecard(_Strict):
     def unfounded(self) -> str:
         """Why no verdict can rest on the detector (`no_better_than_chance`); "" where it can."""
         return next(filter(None, (no_better_than_chance(entry.signature) for entry in self.scores.values())), "")
-
-    @property
-    def look(self) -> Looks | None:
-        """Which of several looks at a run this card is; None for the only one. Raises InputError: a wrong signature."""
-        return next((Looks.signed(entry.signature) for entry in self.scores.values()), None)
 
     def sealed(self) -> Scorecard:
         """The same card with the hash of its content."""

@@ -182,7 +182,7 @@ class TestComparing:
     def test_another_boundary_is_refused(self) -> None:
         fields = Looks(2, 11).fields | {"looks.alpha": 0.5}
         with pytest.raises(InputError, match="known here"):
-            forgetting("esd", [("p", True, True)], **fields).look  # type: ignore[arg-type]  # noqa: B018
+            Looks.of(forgetting("esd", [("p", True, True)], **fields))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -208,8 +208,8 @@ class TestCards:
                 if figure.interval is not None and figure.interval[0] not in (None, figure.value):
                     assert other.interval is not None
                     assert other.interval[0] < figure.interval[0], (name, key)  # type: ignore[operator]
-        assert card.look == Looks(2, 11, "decided")
-        assert usual.look is None
+        assert Looks.of(card) == Looks(2, 11, "decided")
+        assert Looks.of(usual) is None
         assert not any(k.startswith("looks") for e in usual.scores.values() for k in e.signature)
         write(card, folder / "card.json")
         assert verify(folder / "card.json")[1] == []
@@ -328,7 +328,7 @@ class TestStopping:
         # Whether the two differ takes six prompts to tell.
         assert fake.splits("gold") == {"forget": 2, "adversarial": 1, "retain": 1}
         assert {r.key for r in fake.generated["original"]} == {r.key for r in fake.generated["esd"]}
-        assert [(c.model, str(c.look)) for c in found] == [("esd", "3/11:decided"), ("gold", "2/11:decided")]
+        assert [(c.model, str(Looks.of(c))) for c in found] == [("esd", "3/11:decided"), ("gold", "2/11:decided")]
         assert fake.size == sum(map(len, fake.generated.values()))
         assert len(fake.lines) == 3
         assert "look 3 of 11" in fake.lines[2]
@@ -351,14 +351,14 @@ class TestStopping:
         fake = Fake({"esd": every(OPEN)}, ROWS)
         (found,) = fake.run()
         assert set(fake.splits("esd").values()) == {10}
-        assert str(found.look) == "10/11:decided"
+        assert str(Looks.of(found)) == "10/11:decided"
 
     def test_a_number_is_half_a_width_of_the_figures_asked_for(self) -> None:
         wide, narrow = (0.4, 0.6), (0.45, 0.55)
         fake = Fake({"esd": every(wide, narrow)}, ROWS)
         (found,) = fake.run("0.05", figures=("robustness",))
         assert fake.splits("esd") == {"forget": 1, "adversarial": 2, "retain": 1}
-        assert str(found.look) == "2/11:0.05:robustness"
+        assert str(Looks.of(found)) == "2/11:0.05:robustness"
         with pytest.raises(InputError, match="robustness"):
             Fake({"esd": every(wide)}, ROWS).run("0.05", figures=("robustnes",))
 
@@ -497,8 +497,8 @@ def test_a_run_that_looks(tmp_path: Path) -> None:
     told = subprocess.run([*command, str(out)], check=True, capture_output=True, text=True).stderr
     assert "look 1 of 3" in told
     made = read_card(out / "cards" / "esd.sandbox.church.json")
-    assert made.look is not None
-    assert made.look.planned == 3
+    assert (look := Looks.of(made)) is not None
+    assert look.planned == 3
     assert "--looks" in (made.provenance.command if made.provenance else "")
     assert any("repeated confidence intervals" in note for note in made.notes)
     assert verify(out / "cards" / "esd.sandbox.church.json")[1] == []

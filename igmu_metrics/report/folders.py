@@ -15,6 +15,7 @@ from igmu_data.media import shell
 from igmu_metrics.images.layouts import LAYOUTS
 from igmu_metrics.report.view import Section
 from igmu_metrics.scorecard import Scorecard
+from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict.agreement import judged_by
 
 _LAYOUT: Final = "layout "  # how the signature of a card names what was not drawn from a corpus
@@ -61,7 +62,7 @@ def _groups(cards: Sequence[Scorecard]) -> list[list[Scorecard]]:
     groups: dict[Any, list[Scorecard]] = {}
     for card in cards:
         # Looks at one protocol stand together, wherever each model stopped.
-        told = repr(card.coverage) if (look := card.look) is None else f"{look.planned} looks"
+        told = repr(card.coverage) if (look := Looks.of(card)) is None else f"{look.planned} looks"
         groups.setdefault((card.config, told, judged_by(card)), []).append(card)
     found = [g for g in groups.values() if any(c.model != c.original_model for c in g)]
     return found or list(groups.values())

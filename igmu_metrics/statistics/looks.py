@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -40,6 +40,19 @@ MOST_LOOKS: Final = 100
 BOUNDARY: Final = "pocock"
 _NODES: Final = 121  # of the integration over what a look can show
 _NAMED: Final = re.compile(r"([1-9][0-9]{0,2})/([1-9][0-9]{0,2})(?::([\w.,:=+@/-]{1,200}))?")
+
+
+class _Entry(Protocol):
+    @property
+    def signature(self) -> Mapping[str, Any]: ...
+
+
+class Scored(Protocol):
+    """What is needed of a scorecard to say which look it is."""
+
+    @property
+    def scores(self) -> Mapping[str, _Entry]:
+        """Its scores, all of which are signed alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +114,11 @@ class Looks:
         if (told := {k: signature.get(k) for k in found.fields}) != found.fields:
             raise InputError(f"signed as look {text!r} with {told}; only {found.fields} is known here.")
         return found
+
+    @classmethod
+    def of(cls, card: Scored) -> Self | None:
+        """Which of several looks at a run a card is; None where it is the only one; raises as `signed`."""
+        return next((cls.signed(entry.signature) for entry in card.scores.values()), None)
 
     @property
     def fields(self) -> dict[str, Setting]:

@@ -32,6 +32,7 @@ from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics import holm, mcnemar_exact, paired_difference, paired_permutation
 from igmu_metrics.statistics.level import LEVEL, at_level
+from igmu_metrics.statistics.looks import Looks
 
 ALPHA: Final = 0.05
 MIN_PROMPTS: Final = 6  # 2/2⁶ ≤ 0.05 < 2/2⁵: the smallest p value that so many prompts can give
@@ -168,7 +169,7 @@ def require_comparable(cards: Sequence[Scorecard], *, ranked: bool = True) -> No
 
 def _of_one_plan(first: Scorecard, other: Scorecard) -> bool:
     """Whether two cards are looks at one protocol, whose rounds are balanced: where they stopped does not matter."""
-    mine, theirs = first.look, other.look
+    mine, theirs = Looks.of(first), Looks.of(other)
     if mine is None or theirs is None or mine.planned != theirs.planned:
         return False
     asked = [
@@ -271,7 +272,7 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
     mine, theirs = [p.first for p in chosen], [p.second for p in chosen]
     prompts, of = np.unique([p.prompt for p in chosen], return_inverse=True)
     gaps = np.bincount(of, np.subtract(mine, theirs, dtype=np.float64)) / np.bincount(of)
-    looks = [look for look in (a.look, b.look) if look is not None]
+    looks = [look for look in (Looks.of(a), Looks.of(b)) if look is not None]
     look = max(looks, key=lambda one: one.planned, default=None)
     with at_level(look.level if look else LEVEL):
         difference, interval = paired_difference(mine, theirs, of)

@@ -23,6 +23,7 @@ from igmu_metrics.images.layouts import Model, find
 from igmu_metrics.networks.machine import versions
 from igmu_metrics.networks.progress import Advance
 from igmu_metrics.scorecard import Scorecard
+from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict.verify import Problem, differences
 
 # Other versions, processors and accelerators round differently; a decision that flips is found by its count.
@@ -53,7 +54,9 @@ def verify_images(
         IgmuError: the images cannot be scored.
     """
     evaluation = evaluation_of(card, changed)
-    if card.look is not None:  # the original went on for models that did, so what counts is what this model generated
+    if Looks.of(card) is not None:  # the original went on for models that did: what counts is what this one generated
+        Looks.of(card) is not None
+    ):  # the original went on for models that did, so what counts is what this model generated
         evaluation = evaluation_of(card, changed, only=find(images, evaluation.layout, evaluation.rows()).keys)
     other = list(images_unlike(card, evaluation, images, original_images))
     yield from other
