@@ -55,8 +55,6 @@ def verify_images(
     """
     evaluation = evaluation_of(card, changed)
     if Looks.of(card) is not None:  # the original went on for models that did: what counts is what this one generated
-        Looks.of(card) is not None
-    ):  # the original went on for models that did, so what counts is what this model generated
         evaluation = evaluation_of(card, changed, only=find(images, evaluation.layout, evaluation.rows()).keys)
     other = list(images_unlike(card, evaluation, images, original_images))
     yield from other
