@@ -161,8 +161,8 @@ class Result:
 class Signature:
     """Everything that can change a number, as sorted `key:value` pairs.
 
-    Two scores compare only where all fields but the model agree, and where the rows of their corpus came from, if
-    these are the same rows.
+    Two scores compare only where all fields but the model agree, how often somebody looked, and where the rows of their
+    corpus came from, if these are the same rows.
 
     >>> print(Signature({"metric": "frechet", "v": 1}))
     metric:frechet|v:1
@@ -170,6 +170,7 @@ class Signature:
 
     fields: Mapping[str, Setting]
     MODEL_FIELDS: ClassVar[frozenset[str]] = frozenset({"model"})
+    LOOKS: ClassVar[str] = "looks."
     PLACE_FIELDS: ClassVar[frozenset[str]] = frozenset({"dataset", "dataset.revision"})
 
     def __post_init__(self) -> None:
@@ -179,8 +180,9 @@ class Signature:
         return "|".join(f"{k}:{_short(v)}" for k, v in self.fields.items())
 
     def differences(self, other: Signature) -> dict[str, tuple[Any, Any]]:
-        """Fields other than the model in which two signatures differ, with both values (None where absent)."""
+        """Fields other than the model and its looks in which two signatures differ, with both values (None: absent)."""
         keys = (set(self.fields) | set(other.fields)) - self.MODEL_FIELDS
+        keys = {k for k in keys if not k.startswith(self.LOOKS)}
         if self.fields.get("dataset.rows", "") == other.fields.get("dataset.rows"):
             keys -= self.PLACE_FIELDS
         return {

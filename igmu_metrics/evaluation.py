@@ -41,6 +41,8 @@ from igmu_metrics.networks.questions import answered, unasked
 from igmu_metrics.networks.store import Store, open_store
 from igmu_metrics.networks.texts import cut, embedded
 from igmu_metrics.settings import Settings, options, unrecorded
+from igmu_metrics.statistics.level import LEVEL, at_level
+from igmu_metrics.statistics.looks import Looks
 
 # By column, the instrument behind it.
 _BEHIND: Final = {
@@ -145,6 +147,7 @@ class Evaluation(Settings):
             raise InputError(
                 f"include_none and include_target_styled are of layout 'unlearncanvas', not {self.layout!r}."
             )
+        Looks.given(self.looks)  # a wrong one should not be found out after the images
         target, rows = self.target(), self.rows()
         named = models(original, unlearned)
         for model in named:
@@ -319,15 +322,17 @@ class Evaluation(Settings):
         """
         model, original = names
         table, failures = both(before, after, tools, skip=self.on_error == "skip")
-        rows = self.rows()
-        signed = {
+        rows, look = self.rows(), Looks.given(self.looks)
+        signed: Fields = {
             "model": model,
             "original": original,
             "config": self.config,
             "on_error": self.on_error,
             **self.signed(table, rows),
+            **(look.fields if look else {}),
         }
-        found = scores(table, tools, fields=signed, n_failed=len(failures), k=self.k, seed=self.seed)
+        with at_level(look.level if look else LEVEL):
+            found = scores(table, tools, fields=signed, n_failed=len(failures), k=self.k, seed=self.seed)
         recorded = [option for option in options().values() if option.name not in unrecorded()]
         given = {o.name: value for o in recorded if (value := getattr(self, o.name)) != o.default}
         return scorecard.build(
@@ -343,6 +348,7 @@ class Evaluation(Settings):
                 *notes(table),
                 *_of_detector(table, tools),
                 *(unasked(tools.detector) if self.config == GENERAL else []),
+                *([look.sentence()] if look else []),
             ],
             rows=rows,
         )

@@ -236,6 +236,13 @@ class Settings:
         default=True,
         metadata=_about("Cache features by image content and reuse them in later runs.", influence=Influence.NONE),
     )
+    looks: str | None = field(
+        default=None,
+        metadata=_about(
+            "LOOK/PLANNED where this is one of several looks at one run, such as 4/11: intervals then hold at all of "
+            "them together."
+        ),
+    )
     only: frozenset[tuple[str, int]] | None = field(
         default=None,
         metadata=_about(

@@ -107,7 +107,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "ranked-at-unlike-k",
         _COMPARE,
-        "        if ranked:\n            _require_alike(first, other)\n",
+        "        if ranked:\n            _require_alike(first, other, but=_OF_ROUNDS if looked else ())\n",
         "",
         (*_TESTS, *_COVERAGE),
         "attack success at k = 1 is ranked beside that at k = 5",
@@ -123,7 +123,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "coverage-not-compared",
         _COMPARE,
-        "if ranked and first.coverage != other.coverage:",
+        "if ranked and first.coverage != other.coverage and not looked:",
         "if ranked and first.coverage is other.coverage is None and first.config != other.config:",
         _COVERAGE,
         "a model on three prompts is ranked beside one on all",

@@ -119,7 +119,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "frechet-interval-normal",
         f"{_ROOM}/jackknife.py",
-        "float(stdtrit(min(prompts.counts) - 1, 0.975))",
+        "float(stdtrit(min(prompts.counts) - 1, tails()[1]))",
         "float(stdtrit(min(prompts.counts) - 1, 0.95))",
         _MOMENTS,
         "the distance's interval is one of 90 %",

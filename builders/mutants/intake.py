@@ -102,8 +102,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "images-before-the-detector",
         "igmu_metrics/running/run.py",
-        "for job in jobs:  # a detector that cannot be had",
-        "for job in []:  # a detector that cannot be had",
+        "for config in plan.configs:  # a detector that cannot be opened",
+        "for config in ():  # a detector that cannot be opened",
         ("tests/test_run.py",),
         "hours of generating end in a detector that is not there",
     ),

@@ -15,8 +15,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "interval-one-sided",
         f"{_ROOM}/intervals.py",
-        "NormalDist().inv_cdf((1 + level) / 2)",
-        "NormalDist().inv_cdf(level)",
+        "NormalDist().inv_cdf((1 + confidence(level)) / 2)",
+        "NormalDist().inv_cdf(confidence(level))",
         _TESTS,
         "every 95 % interval is a 90 % one",
     ),
@@ -55,8 +55,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "percentiles-not-expanded",
         f"{_ROOM}/resampling.py",
-        "z = float(np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 + level) / 2))",
-        "z = float(stdtrit(n - 1, (1 + level) / 2))",
+        "z = float(np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 + confidence(level)) / 2))",
+        "z = float(stdtrit(n - 1, (1 + confidence(level)) / 2))",
         _TESTS,
         "bootstrap intervals of few prompts are too narrow",
     ),
@@ -87,8 +87,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "concepts-without-students-quantile",
         f"{_ROOM}/estimates.py",
-        "stdtrit(mean.n_groups - 1, (1 + LEVEL) / 2)",
-        "stdtrit(10**6, (1 + LEVEL) / 2)",
+        "stdtrit(mean.n_groups - 1, (1 + confidence()) / 2)",
+        "stdtrit(10**6, (1 + confidence()) / 2)",
         _TESTS,
         "macro means over ten concepts have intervals of the normal",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from builders.mutants import comparisons, distances, intake, judges, metrics, signatures, statistics
+from builders.mutants import comparisons, distances, intake, judges, looks, metrics, signatures, statistics
 from builders.mutants.mutation import Mutation
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
@@ -15,4 +15,5 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *signatures.MUTATIONS,
     *intake.MUTATIONS,
     *judges.MUTATIONS,
+    *looks.MUTATIONS,
 )

@@ -11,6 +11,7 @@ from igmu_metrics.cli._common import OptionalCards, say
 
 if TYPE_CHECKING:
     from igmu_metrics.cli._card_answers import Powered
+    from igmu_metrics.verdict.planning import Gpu
 
 
 def power(
@@ -42,8 +43,22 @@ def power(
     chance: Annotated[float, typer.Option("--power", help="Probability of detecting a difference that exists.")] = 0.8,
     alpha: Annotated[float, typer.Option(help="Two-sided significance level of the test.")] = 0.05,
     comparisons: Annotated[int, typer.Option(min=1, help="Number of tests that share alpha; used with --rate.")] = 1,
+    gpu: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=SECONDS[,EUROS]",
+            help="GPU by the seconds that an image takes and the euros of an hour; prints hours and costs; repeat.",
+        ),
+    ] = None,
+    seconds_per_image: Annotated[
+        float | None, typer.Option(help="Seconds that an image takes, for a GPU without a name.")
+    ] = None,
+    euros_per_hour: Annotated[float | None, typer.Option(help="Euros of an hour of that GPU.")] = None,
+    looks: Annotated[
+        int, typer.Option(min=1, max=100, help="Looks that igmu run --until may take; 11 for the full protocol.")
+    ] = 11,
 ) -> Powered:
-    """Say how many prompts are needed, from scorecards or from assumed rates."""
+    """Say how many prompts, images, hours and euros are needed, from scorecards or from assumed rates."""
     from igmu_data.errors import InputError
     from igmu_metrics.cli._card_answers import Powered, Reach
     from igmu_metrics.statistics import detectable_difference, prompts_needed
@@ -51,8 +66,14 @@ def power(
 
     if bool(cards) == bool(rate):
         raise InputError("give scorecards, or assumed rates: igmu power --rate 0.76 --rate 0.80.")
+    from igmu_metrics.verdict.planning import Gpu, costs
+
+    if seconds_per_image is None and euros_per_hour is not None:
+        raise InputError("--euros-per-hour is given without --seconds-per-image; give both, or --gpu.")
+    gpus = [Gpu.read(text) for text in gpu or ()]
+    gpus += [] if seconds_per_image is None else [Gpu("", seconds_per_image, euros_per_hour)]
     if cards:
-        return _planned(cards, prompts, chance, alpha)
+        return _planned(cards, prompts, chance, alpha, gpus, looks)
     assumed = {
         "seeds": seeds,
         "seed_correlation": seed_correlation,
@@ -67,6 +88,8 @@ def power(
         needed = n = prompts_needed(rates[0], rates[1], **assumed)  # type: ignore[arg-type]
         told = f"{'at least ' * (n >= MOST)}{n} prompts with {seeds} image{'s' * (seeds > 1)} each"
         say(f"{rates[0]:g} against {rates[1]:g}: {told}")
+        if n < MOST:
+            say(*costs(2 * n * seeds, gpus, looks=looks, power=chance, alpha=alpha / comparisons))
     if prompts is not None and rates:
         for value in rates:
             below, above = detectable_difference(value, prompts, **assumed)  # type: ignore[arg-type]
@@ -77,17 +100,22 @@ def power(
     return Powered(reach=reach, needed=needed)
 
 
-def _planned(cards: list[Path], prompts: int | None, chance: float, alpha: float) -> Powered:
+def _planned(
+    cards: list[Path], prompts: int | None, chance: float, alpha: float, gpus: list[Gpu], looks: int
+) -> Powered:
     from igmu_metrics.cli._card_answers import Powered, Reach
     from igmu_metrics.coverage import covering
     from igmu_metrics.verdict.compare import require_comparable
-    from igmu_metrics.verdict.planning import designs, detectable, plans
+    from igmu_metrics.verdict.planning import costs, designs, detectable, plans
     from igmu_metrics.verdict.verify import read_all
 
     read = read_all(cards)
     require_comparable(read, ranked=False)
     planned, reached = plans(read, power=chance, alpha=alpha), []
-    say(*(plan.sentence() for plan in planned))
+    for plan in planned:
+        say(plan.sentence())
+        if plan.images:
+            say(*costs(plan.images, gpus, looks=looks, power=chance, alpha=alpha / plan.comparison.family))
     for card in read:
         found, reach = designs(card), detectable(card, prompts, power=chance, alpha=alpha)
         if found is None or reach is None:

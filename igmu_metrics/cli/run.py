@@ -49,6 +49,21 @@ def run(
     seeds_per_row: Annotated[
         int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default all of the row's.")
     ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="decided|graded|WIDTH",
+            help="Look after every round and stop where no word of the verdict is open (decided), none could become "
+            "another (graded), or half of every interval is at most WIDTH.",
+        ),
+    ] = None,
+    figure: Annotated[
+        list[str] | None,
+        typer.Option(help="Figure that --until is about, such as robustness; default those of the verdict; repeat."),
+    ] = None,
+    max_images: Annotated[
+        int | None, typer.Option(min=1, help="Most images, of all models and concepts together.")
+    ] = None,
     detector: Annotated[str | None, option("detector")] = None,
     clip: Annotated[str | None, option("clip")] = None,
     steps: Steps = None,
@@ -84,6 +99,9 @@ def run(
         "configs": config,
         "protocol": protocol,
         "seeds_per_row": seeds_per_row,
+        "until": until,
+        "figures": figure or None,
+        "max_images": max_images,
     }
     given |= {name: value for name, value in own.items() if value is not None}
     for part, options in (
@@ -100,7 +118,7 @@ def run(
     made = plans.from_mapping(given, str(plan) if plan is not None else "options")
     with own_concepts(running.concepts_of(out)):
         if dry_run:
-            told = running.told(running.prepare(made, out, device=device, trust_code=trust_code))
+            told = running.told(running.prepare(made, out, device=device, trust_code=trust_code), made)
             say(*told.splitlines())
             return Scored(plan=told)
         cards = running.run(made, out, device=device, trust_code=trust_code)

@@ -22,6 +22,7 @@ import numpy as np
 from igmu_data.errors import InputError
 from igmu_metrics.contract import FloatArray, Interval
 from igmu_metrics.distances.intervals import Ids, Prompts, within_errors
+from igmu_metrics.statistics.level import tails
 
 _PROBES: Final = 4  # random weightings
 _STEP: Final = 0.01  # by which they move each weight
@@ -75,7 +76,7 @@ def frechet_interval(
     moved = np.stack([s * (slopes(1 + _STEP * s) - plain) / _STEP for s in signs])
     pairs = min(float(moved.var(axis=0, ddof=1).sum()) / 2, alone / 2)
     few = float(np.mean([_concentration(rows) for rows in (x, y)]))
-    t = float(stdtrit(min(prompts.counts) - 1, 0.975)) * (1 + _FEW_DIRECTIONS * few)
+    t = float(stdtrit(min(prompts.counts) - 1, tails()[1])) * (1 + _FEW_DIRECTIONS * few)
     return _interval(value, alone, pairs, t)
 
 

@@ -27,6 +27,7 @@ import numpy as np
 from igmu_data.errors import InputError
 from igmu_metrics.contract import FloatArray, Interval
 from igmu_metrics.distances.intervals import Ids, Prompts, within_errors
+from igmu_metrics.statistics.level import tails
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -106,10 +107,11 @@ def mmd_estimate(
     value, variance, of_pairs, noise = pairs.value, pairs.jackknife(), pairs.second_order(), pairs.noise()
     if min(of_pairs, noise, value + noise) <= 0:  # a copy, or all prompts tell the same
         return value, (value, value)
-    t = float(stdtrit(min(prompts.counts) - 1, 0.975))
+    tail, rest = tails()
+    t = float(stdtrit(min(prompts.counts) - 1, rest))
     here, of_equals = t**2 * (variance - of_pairs), t**2 * of_pairs
     freedom = 2 * noise**2 / of_pairs
-    wide = of_equals * float((chdtri(freedom, 0.025) - freedom) / ndtri(0.975)) ** 2 / (2 * freedom)
+    wide = of_equals * float((chdtri(freedom, tail) - freedom) / ndtri(rest)) ** 2 / (2 * freedom)
     slope = max(0.0, here - wide) / value if value > 0 else 0.0
     low, _ = within_errors(value, slope, wide, wide, 1.0)
     # Errors that made the value small hide the directions that they took: upwards, as along errors if that is steeper.

@@ -38,10 +38,10 @@ from igmu_metrics.statistics import (
     studentized,
 )
 from igmu_metrics.statistics.estimates import MIN_CLUSTERS
+from igmu_metrics.statistics.level import tails
 from igmu_metrics.statistics.resampling import MIN_STUDENTIZED
 
 _NAN = float("nan")
-_TAILS = (0.025, 0.975)
 _WITHIN = ("quality_within", "quality_fidelity", "quality_diversity")
 
 
@@ -204,9 +204,9 @@ def combine(parts: Mapping[str, Estimate], draws: Mapping[str, FloatArray], n: i
 
 
 def _stretched(draws: FloatArray, estimate: Estimate) -> FloatArray:
-    """Resampled values moved so that the middle 95 % of them are the aspect's own interval, which knows small n."""
+    """Resampled values moved so that the middle of them are the aspect's own interval, which knows small n."""
     assert estimate.interval is not None
-    low, high = np.nanquantile(draws, _TAILS)
+    low, high = np.nanquantile(draws, tails())
     value = estimate.value
     below, above = (
         max(0.0, (end - value) / (tail - value)) if abs(tail - value) > 1e-12 else 1.0

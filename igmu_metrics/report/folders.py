@@ -15,6 +15,7 @@ from igmu_data.media import shell
 from igmu_metrics.images.layouts import LAYOUTS
 from igmu_metrics.report.view import Section
 from igmu_metrics.scorecard import Scorecard
+from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict.agreement import judged_by
 
 _LAYOUT: Final = "layout "  # how the signature of a card names what was not drawn from a corpus
@@ -60,7 +61,9 @@ def _groups(cards: Sequence[Scorecard]) -> list[list[Scorecard]]:
     """Cards of one config, coverage and detector; the original's own is dropped where no model covers the same."""
     groups: dict[Any, list[Scorecard]] = {}
     for card in cards:
-        groups.setdefault((card.config, repr(card.coverage), judged_by(card)), []).append(card)
+        # Looks at one protocol stand together, wherever each model stopped.
+        told = repr(card.coverage) if (look := Looks.of(card)) is None else f"{look.planned} looks"
+        groups.setdefault((card.config, told, judged_by(card)), []).append(card)
     found = [g for g in groups.values() if any(c.model != c.original_model for c in g)]
     return found or list(groups.values())
 

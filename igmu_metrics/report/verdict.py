@@ -34,6 +34,12 @@ from igmu_metrics.statistics.formatting import formatted, value_of
 from igmu_metrics.verdict.compare import UNADJUSTED, Comparison
 from igmu_metrics.verdict.planning import plan
 
+ASKED: Final = {
+    "forget": ("concept_accuracy", "conditional_unlearning_accuracy"),
+    "adversarial": ("forget_score", "robustness"),
+    "retain": ("forget_score", "preservation"),
+}
+"""By the split whose rows it rests on, the figure (score and name) that the word of a question is given for."""
 NO_NUMBER: Final = "no number"
 NO_TEST: Final = "no test"
 QUESTIONS: Final = (
@@ -149,7 +155,7 @@ def _missing(card: Scorecard, figure: Figure | None, nothing: str) -> Finding:
 
 
 def _forgets(card: Scorecard, target: str) -> Finding:
-    figure = card.figure("concept_accuracy", "conditional_unlearning_accuracy")
+    figure = card.figure(*ASKED["forget"])
     if figure is None or figure.value is None:
         return _missing(card, figure, "no forget pictures")
     raw = card.figure("concept_accuracy", "unlearning_accuracy")
@@ -162,7 +168,7 @@ def _forgets(card: Scorecard, target: str) -> Finding:
 
 
 def _robust(card: Scorecard) -> Finding:
-    figure = card.figure("forget_score", "robustness")
+    figure = card.figure(*ASKED["adversarial"])
     if figure is None or figure.value is None:
         return _missing(card, figure, "no attacked prompts")
     k = card.scores["forget_score"].signature.get("k", 1)
@@ -186,7 +192,7 @@ def weakest_family(card: Scorecard) -> tuple[str, Figure] | None:
 
 
 def _broke(card: Scorecard) -> Finding:
-    figure = card.figure("forget_score", "preservation")
+    figure = card.figure(*ASKED["retain"])
     if figure is None or figure.value is None:
         return _missing(card, figure, "no pictures of what should stay")
     probes = [

@@ -19,6 +19,7 @@ NOT_SETTLED: Final = "not settled"
 NO_VERDICT: Final = "no verdict"
 Words = tuple[str, str, str, str]
 DEGREES: Final[Words] = ("yes", "mostly", "hardly", "no")
+_BANDS: Final = ((-0.1, 0.2), (0.2, 0.5), (0.5, 0.8), (0.8, 1.1))
 
 
 def grade(figure: Figure | None, words: Words) -> str:
@@ -39,6 +40,12 @@ def grade(figure: Figure | None, words: Words) -> str:
     if high < 0.5:
         return worst if high < 0.2 else bad
     return UNDECIDED
+
+
+def final(figure: Figure | None) -> bool:
+    """Whether an interval lies within what one word stands for, so that a narrower one would give the same word."""
+    ends = bounds(figure)
+    return ends is not None and any(low < ends[0] and ends[1] < high for low, high in _BANDS)
 
 
 def percent(figure: Figure | None) -> str:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from igmu_data.configs import config_concepts, config_target
-from igmu_data.errors import InputError, nearest
+from igmu_data.errors import InputError, OutOfRangeError, nearest
 from igmu_data.files import read_text
 from igmu_data.rows.rounds import rounds_of
 from igmu_metrics.images import baselines
@@ -22,7 +22,10 @@ from igmu_metrics.settings import options
 
 ORIGINAL: Final = "original"
 _NAMED: Final = re.compile(r"(?P<name>[\w.-]+)=(?P<spec>.+)")
-_BY_RUN: Final = ("config", "layout", "prompt", "only")  # settings of scoring that the run itself gives
+DECIDED: Final = "decided"
+GRADED: Final = "graded"
+_LOOKING: Final = ("until", "figures", "max_images")  # keys that a run with one look does not have
+_BY_RUN: Final = ("config", "layout", "prompt", "only", "looks")  # settings of scoring that the run itself gives
 
 
 class Generation(BaseModel):
@@ -56,6 +59,10 @@ class Plan(BaseModel):
         configs: of one concept each.
         protocol: `lite`, `full` or a number of rounds.
         seeds_per_row: images of a prompt, 1..5; None for all.
+        until: what a run that looks after every round stops for: `decided` where no word of the verdict is open,
+            `graded` where none could become another, or half the width of an interval, 0..0.5; None for one look.
+        figures: that are asked for; none for those behind the verdict's words.
+        max_images: that may be generated, of all models and concepts together.
         generation: how images are generated.
         scoring: settings of `igmu score` by name.
     """
@@ -67,13 +74,16 @@ class Plan(BaseModel):
     configs: Annotated[tuple[str, ...], Field(min_length=1)]
     protocol: str = "full"
     seeds_per_row: Annotated[int, Field(ge=1, le=5)] | None = None
+    until: str | None = None
+    figures: tuple[str, ...] = ()
+    max_images: Annotated[int, Field(ge=1)] | None = None
     generation: Generation = Generation()
     scoring: Mapping[str, Any] = Field(default_factory=dict)
 
-    @field_validator("protocol", mode="before")
+    @field_validator("protocol", "until", mode="before")
     @classmethod
     def _as_text(cls, value: Any) -> Any:
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
     @property
     def models(self) -> dict[str, str]:
@@ -88,6 +98,12 @@ def checked(plan: Plan) -> Plan:
         InputError, OutOfRangeError, UnknownConfigError: a config, protocol, name or setting that does not exist.
     """
     rounds_of(plan.protocol)
+    if plan.until not in (None, DECIDED, GRADED) and not 0 < _number(str(plan.until)) < 0.5:
+        raise OutOfRangeError(
+            f"until {plan.until!r}: give {DECIDED}, {GRADED}, or half the width of an interval between 0 and 0.5."
+        )
+    if plan.figures and plan.until is None:
+        raise InputError(f"figure {plan.figures[0]!r}: say with --until what it shall reach.")
     for config in plan.configs:
         if config_target(config) is None:
             members = config_concepts(config)
@@ -102,6 +118,13 @@ def checked(plan: Plan) -> Plan:
         if name not in known:
             raise InputError(f"scoring: no setting {name!r}{_guess(name, known)}")
     return plan
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
 
 
 def named(models: Sequence[str]) -> dict[str, str]:
@@ -172,4 +195,15 @@ def written(plan: Plan) -> str:
     """The plan as a run file."""
     import yaml
 
-    return str(yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+    told = plan.model_dump(mode="json", exclude={name for name in _LOOKING if not getattr(plan, name)})
+    return str(yaml.safe_dump(told, sort_keys=False, allow_unicode=True))
+
+
+def grows(before: Plan, now: Plan) -> bool:
+    """Whether a run goes on with another: it takes as many rounds or more, and looks where that one did."""
+    but = {"protocol", *_LOOKING}
+    return (
+        before.model_dump(exclude=but) == now.model_dump(exclude=but)
+        and rounds_of(before.protocol) <= rounds_of(now.protocol)
+        and (before.until is None or now.until is not None)
+    )

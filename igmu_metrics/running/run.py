@@ -2,7 +2,7 @@
 
 The folder of a run:
 
-- `run.yaml`: what was asked for, as a run file, and `models.json`: each model's revision;
+- `run.yaml`: what was asked for last, as a run file, and `models.json`: each model's revision;
 - `images/<config>/<model>/`: images with their `metadata.jsonl`;
 - `cards/<model>.<config>.json`: scorecards; `report.html`: the page over all of them;
 - `concepts/`: the files of the user's own concepts, if the run is about some.
@@ -14,18 +14,20 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from igmu_data.configs import config_concepts, config_target
-from igmu_data.errors import MetadataError
+from igmu_data.errors import MetadataError, OutOfRangeError
 from igmu_data.files import owned, read_text, require_writable
 from igmu_data.load import bench_rows
 from igmu_data.rows.rounds import rounds_of
+from igmu_data.schema import Row
 from igmu_data.taxonomy import CONCEPTS, ENVIRONMENT, own_files
 from igmu_metrics.evaluation import Evaluation
+from igmu_metrics.generations import Key
 from igmu_metrics.images import baselines
 from igmu_metrics.images.generate import Request, draw, requests_for, settled_alike
 from igmu_metrics.images.generate import told as settings_told
@@ -35,8 +37,10 @@ from igmu_metrics.images.presets import Settings
 from igmu_metrics.networks.progress import Advance, bars
 from igmu_metrics.report import page
 from igmu_metrics.report.folders import sections
-from igmu_metrics.running.plan import ORIGINAL, Plan, checked, written
+from igmu_metrics.running.looking import looked
+from igmu_metrics.running.plan import ORIGINAL, Plan, checked, grows, read, written
 from igmu_metrics.scorecard import CARDS, PLAN, Scorecard, write, write_text
+from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict.places import card_name
 
 MODELS: Final = "models.json"
@@ -51,6 +55,7 @@ class Job:
 
     Args:
         config: its config.
+        rows: of the corpus that the run takes.
         requests: what every model generates.
         settings: how each of these is generated, whatever the model.
         folders: where, by model, the original first.
@@ -58,6 +63,7 @@ class Job:
     """
 
     config: str
+    rows: Sequence[Row]
     requests: Sequence[Request]
     settings: Sequence[Settings]
     folders: Mapping[str, Path]
@@ -89,11 +95,16 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
     for config in plan.configs:  # a detector that cannot be opened should not be found out after hours of generating
         with Evaluation(config, **{"device": device, **plan.scoring}).opened():
             pass
+    chosen = {
+        config: [r for r in rows.values() if r.round <= rounds_of(plan.protocol)]
+        for config in plan.configs
+        for rows in [bench_rows(config, bench=plan.scoring.get("bench"), revision=plan.scoring.get("revision"))]
+    }
+    if plan.until is None and plan.max_images is not None:
+        chosen = _fewer(chosen, plan, plan.max_images)
     jobs = []
     found: dict[tuple[str, str | None], Pipeline] = {}  # finding one hashes its weights, whatever the concept is
-    for config in plan.configs:
-        rows = bench_rows(config, bench=plan.scoring.get("bench"), revision=plan.scoring.get("revision"))
-        chosen = [r for r in rows.values() if r.round <= rounds_of(plan.protocol)]
+    for config, rows in chosen.items():
         pipelines = {}
         for name, spec in plan.models.items():
             key = spec, config_target(config) if baselines.parse(spec)[0] else None
@@ -103,13 +114,25 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
                 )
             pipelines[name] = found[key]
         folders = {name: out / IMAGES / config / name for name in plan.models}
-        requests = requests_for(chosen, seeds_per_row=plan.seeds_per_row)
+        requests = requests_for(rows, seeds_per_row=plan.seeds_per_row)
         settings = settled_alike(requests, pipelines, config, **plan.generation.settings)
-        jobs.append(Job(config, requests, settings, folders, pipelines))
-    for job in jobs:  # a detector that cannot be had should not cost the hours of generating
-        with _evaluation(job, plan, device).opened():
-            pass
+        jobs.append(Job(config, rows, requests, settings, folders, pipelines))
     return jobs
+
+
+def _fewer(chosen: Mapping[str, Sequence[Row]], plan: Plan, most: int) -> dict[str, list[Row]]:
+    """The rows of as many rounds as fit into a number of images.
+
+    Raises:
+        OutOfRangeError: not one round does.
+    """
+    size = 0
+    for rounds in range(rounds_of(plan.protocol), 0, -1):
+        fewer = {config: [r for r in rows if r.round <= rounds] for config, rows in chosen.items()}
+        size = sum(len(requests_for(rows, seeds_per_row=plan.seeds_per_row)) for rows in fewer.values())
+        if size * len(plan.models) <= most:
+            return fewer
+    raise OutOfRangeError(f"max_images {most}: one round alone takes {size * len(plan.models)} images.")
 
 
 def require_alike(plan: Plan, out: Path) -> None:
@@ -119,11 +142,13 @@ def require_alike(plan: Plan, out: Path) -> None:
         MetadataError: names what differs.
     """
     path = out / PLAN
-    if path.is_file() and (before := path.read_text(encoding="utf-8")) != (now := written(plan)):
+    before, now = path.read_text(encoding="utf-8") if path.is_file() else None, written(plan)
+    if before is not None and before != now and not grows(read(path), plan):
         pairs = zip(before.splitlines(), now.splitlines(), strict=False)
         was, wanted = next((p for p in pairs if p[0] != p[1]), (f"{len(before)} characters", f"{len(now)}"))
         raise MetadataError(
-            f"{path}: another run: there {was.strip()!r}, asked for {wanted.strip()!r}. Give another --out."
+            f"{path}: another run: there {was.strip()!r}, asked for {wanted.strip()!r}. Give another --out. (The same "
+            "run may take more rounds, and one that looks may look --until something else.)"
         )
     for place, text in _own(plan, out).items():
         if place.is_file() and read_text(place) != text:
@@ -142,13 +167,14 @@ def concepts_of(out: Path) -> Path | None:
     return folder if (out / PLAN).is_file() and folder.is_dir() and not os.environ.get(ENVIRONMENT) else None
 
 
-def told(jobs: Sequence[Job]) -> str:
-    """How many images a run is of, how many are missing, and how they are generated."""
+def told(jobs: Sequence[Job], plan: Plan | None = None) -> str:
+    """How many images a run is of, how many are missing, and how they are generated; at most, where its plan looks."""
     total = sum(len(job.requests) * len(job.folders) for job in jobs)
     each = ", ".join(f"{job.config} {len({r.row_id for r in job.requests})} prompts" for job in jobs)
     models = len(jobs[0].folders)
+    total_told = f"{total} images" if plan is None or plan.until is None else f"at most {total} images"
     how = settings_told([s for job in jobs for s in job.settings])
-    return f"{models} models, {each}: {total} images, {missing(jobs)} of them to generate\n{how}"
+    return f"{models} models, {each}: {total_told}, {missing(jobs)} of them to generate\n{how}"
 
 
 def missing(jobs: Sequence[Job]) -> int:
@@ -184,22 +210,17 @@ def _run(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None) -> list
     write_text(out / MODELS, _revisions(jobs))
     for place, text in _own(plan, out).items():
         write_text(place, text)
-    sys.stderr.write(told(jobs) + "\n")
+    sys.stderr.write(told(jobs, plan) + "\n")
+    cards = list(_looked(plan, out, jobs, device)) if plan.until is not None else []
     pace = Pace(missing(jobs))
-    cards: list[Scorecard] = []
-    for job in jobs:
-        for model, pipeline in job.pipelines.items():
-            draw(
-                job.requests,
-                pipeline,
-                job.folders[model],
-                batch_size=plan.generation.batch_size,
-                drawn=pace.drawn,
-                **plan.generation.settings,
-            )
+    for job in jobs if plan.until is None else ():
+        for model in job.pipelines:
+            _generated(job, plan, model, job.requests, pace.drawn)
     with bars() as advance:
-        for job in jobs:
-            cards += _scored(job, plan, out, device, advance)
+        for job in jobs if plan.until is None else ():
+            for card in _scored(job, plan, list(job.folders)[1:], {r.key for r in job.requests}, device, advance):
+                write(card, out / CARDS / card_name(card.model, job.config))
+                cards.append(card)
         bench = plan.scoring.get("bench")
         text = page.render(*sections(cards, images=out / IMAGES, bench=bench), advance=advance)
     write_text(out / REPORT, text)
@@ -223,17 +244,64 @@ def _revisions(jobs: Sequence[Job]) -> str:
     return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
 
 
-def _evaluation(job: Job, plan: Plan, device: str | None) -> Evaluation:
-    keys = frozenset(r.key for r in job.requests)
-    return Evaluation(job.config, **{"device": device, **plan.scoring}, only=keys)
+def _generated(
+    job: Job, plan: Plan, model: str, requests: Sequence[Request], drawn: Callable[[int], None] = lambda n: None
+) -> None:
+    draw(
+        requests,
+        job.pipelines[model],
+        job.folders[model],
+        batch_size=plan.generation.batch_size,
+        drawn=drawn,
+        **plan.generation.settings,
+    )
 
 
-def _scored(job: Job, plan: Plan, out: Path, device: str | None, advance: Advance) -> Iterator[Scorecard]:
-    evaluation = _evaluation(job, plan, device)
-    original, *others = job.folders.values()
-    for card in evaluation.run(original, others, advance):
-        write(card, out / CARDS / card_name(card.model, job.config))
-        yield card
+def _scored(
+    job: Job,
+    plan: Plan,
+    models: Sequence[str],
+    only: Collection[Key],
+    device: str | None,
+    advance: Advance,
+    look: Looks | None = None,
+) -> Iterator[Scorecard]:
+    evaluation = Evaluation(
+        job.config,
+        **{"device": device, **plan.scoring},
+        looks=None if look is None else str(look),
+        only=frozenset(only),
+    )
+    return evaluation.run(job.folders[ORIGINAL], [job.folders[name] for name in models], advance)
+
+
+def _looked(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None) -> Iterator[Scorecard]:
+    """The cards of a run that looks after every round."""
+    left = plan.max_images
+    for job in jobs:
+
+        def score(model: str, keys: frozenset[Key], look: Looks, job: Job = job) -> Scorecard:
+            with bars() as advance:
+                return next(_scored(job, plan, [model], keys, device, advance, look))
+
+        def generate(model: str, requests: Sequence[Request], job: Job = job) -> None:
+            _generated(job, plan, model, requests)
+
+        cards, size = looked(
+            plan,
+            rounds_of(plan.protocol),
+            job.rows,
+            job.requests,
+            list(plan.unlearned),
+            generate=generate,
+            score=score,
+            tell=lambda line: sys.stderr.write(line + "\n"),
+            most=left,
+        )
+        left = None if left is None else left - size
+        for card in cards:
+            write(card, out / CARDS / card_name(card.model, job.config))
+            yield card
 
 
 def images_of(card: Path) -> tuple[Path, Path] | None:

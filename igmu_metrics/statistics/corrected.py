@@ -27,7 +27,7 @@ def rogan_gladen(
     *,
     n_sens: int | None = None,
     n_spec: int | None = None,
-    level: float = 0.95,
+    level: float | None = None,
 ) -> tuple[float, Interval]:
     """Prevalence corrected for a detector that errs, (q + spec − 1)/(sens + spec − 1), with its interval.
 
@@ -41,7 +41,7 @@ def rogan_gladen(
         spec: specificity of the detector, 0..1; sens + spec must exceed 1.
         n_sens: positives on which `sens` was measured.
         n_spec: negatives on which `spec` was measured.
-        level: confidence level.
+        level: confidence level; None for the one that is set, 0.95.
 
     Returns:
         The corrected prevalence and its interval, both within 0..1. The interval is (0, 1) where the detector may well

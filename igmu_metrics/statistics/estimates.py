@@ -28,11 +28,11 @@ import numpy.typing as npt
 
 from igmu_metrics.contract import Estimate, FloatArray, Interval
 from igmu_metrics.statistics.intervals import score_interval, wilson, z_value
+from igmu_metrics.statistics.level import confidence
 from igmu_metrics.statistics.resampling import cluster_sums
 
 MIN_CLUSTERS = 5  # fewer prompts say next to nothing about how much they differ
 MIN_CONCEPTS = 10  # fewer concepts say too little about concepts that are not among them
-LEVEL = 0.95
 _PRIOR = 0.5  # wrong prompts' worth of belief that the truth lies half way between independence and copies
 Unit = Literal["clusters", "groups"]
 _Codes = npt.NDArray[np.intp]
@@ -102,7 +102,7 @@ def mean_over_concepts(values: Sequence[float], *, asked: int) -> Estimate:
     mean = float(np.mean(values))
     if n < MIN_CONCEPTS:
         return Estimate(mean, reason=f"interval: {n} concepts, at least {MIN_CONCEPTS} needed")
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, n - 1) * np.std(values, ddof=1) / n**0.5)
+    half = float(stats.t.ppf(0.5 + confidence() / 2, n - 1) * np.std(values, ddof=1) / n**0.5)
     return Estimate(mean, (max(0.0, mean - half), min(1.0, mean + half)))
 
 
@@ -205,12 +205,12 @@ def _interval(
         why = "too few prompts to resample" if few else "all prompts agree"
         interval, reason = effective_wilson(mean.value, mean.prompts, why)
         return mean.value, interval, "; ".join(filter(None, (caution, reason)))
-    variance, z = mean.variance, z_value(LEVEL)
+    variance, z = mean.variance, z_value()
     if unit == "groups" and mean.n_groups >= MIN_CONCEPTS:
         among = min(float(mean.means.var(ddof=1)), mean.value * (1 - mean.value)) / mean.n_groups
         if among > variance:
             from scipy.special import stdtrit
 
-            variance, z = among, float(stdtrit(mean.n_groups - 1, (1 + LEVEL) / 2))
+            variance, z = among, float(stdtrit(mean.n_groups - 1, (1 + confidence()) / 2))
     trials = mean.value * (1 - mean.value) / variance
     return mean.value, score_interval(mean.value * trials, trials, z), caution

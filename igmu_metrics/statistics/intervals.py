@@ -7,26 +7,28 @@ from statistics import NormalDist
 
 from igmu_data.errors import EmptyInputError, InputError, OutOfRangeError
 from igmu_metrics.contract import Interval
+from igmu_metrics.statistics.level import confidence
 
 
-def z_value(level: float) -> float:
+def z_value(level: float | None = None) -> float:
     """The two-sided normal quantile of a confidence level: 1.96 for 0.95.
+
+    Args:
+        level: None for the one that is set (`level.at_level`).
 
     Raises:
         OutOfRangeError: a level outside 0..1.
     """
-    if not 0 < level < 1:
-        raise OutOfRangeError(f"level is {level!r}; give a confidence level between 0 and 1, such as 0.95.")
-    return NormalDist().inv_cdf((1 + level) / 2)
+    return NormalDist().inv_cdf((1 + confidence(level)) / 2)
 
 
-def wilson(successes: float, n: float, *, level: float = 0.95) -> Interval:
+def wilson(successes: float, n: float, *, level: float | None = None) -> Interval:
     """Wilson's score interval of a proportion, which stays honest at 0, at 1 and for small n.
 
     Args:
         successes: how many of the n trials succeeded, 0..n; need not be whole (an effective count).
         n: independent trials, > 0; need not be whole.
-        level: confidence level.
+        level: confidence level; None for the one that is set, 0.95.
 
     Returns:
         (low, high) within 0..1.

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from igmu_data.errors import EmptyInputError, InputError, LengthMismatchError, NonFiniteError, OutOfRangeError
 from igmu_metrics.contract import FloatArray, Interval
-from igmu_metrics.statistics.intervals import z_value
+from igmu_metrics.statistics.level import confidence
 
 MIN_STUDENTIZED = 10
 """Fewer prompts give no interval of a mean without bounds: where most values are small and some large, five to eight
@@ -95,7 +95,7 @@ def resample(
     return out
 
 
-def percentile_interval(draws: FloatArray, n: int, *, level: float = 0.95) -> Interval:
+def percentile_interval(draws: FloatArray, n: int, *, level: float | None = None) -> Interval:
     """The expanded percentile interval of resampled values.
 
     Plain percentiles are too narrow for few clusters, like a normal interval that divides by n where Student's divides
@@ -105,7 +105,7 @@ def percentile_interval(draws: FloatArray, n: int, *, level: float = 0.95) -> In
     Args:
         draws: (resamples,) values; NaN (a resample in which the statistic is not defined) is left out.
         n: clusters behind each draw, ≥ 2.
-        level: confidence level.
+        level: confidence level; None for the one that is set, 0.95.
 
     Returns:
         (low, high), (NaN, NaN) where no draw is defined.
@@ -120,8 +120,7 @@ def percentile_interval(draws: FloatArray, n: int, *, level: float = 0.95) -> In
         raise InputError(f"n is {n!r}: a bootstrap needs at least two clusters. Use `wilson` on an effective count.")
     from scipy.special import ndtr, stdtrit
 
-    z_value(level)  # refuses a level outside 0..1
-    z = float(np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 + level) / 2))
+    z = float(np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 + confidence(level)) / 2))
     return _cut(draws, float(ndtr(-z)), float(ndtr(z)))
 
 
@@ -133,7 +132,7 @@ def _cut(draws: FloatArray, low: float, high: float) -> Interval:
     return (float(ends[0]), float(ends[1]))
 
 
-def studentized(sums: FloatArray, *, seed: int = 0, resamples: int = 2000, level: float = 0.95) -> Interval:
+def studentized(sums: FloatArray, *, seed: int = 0, resamples: int = 2000, level: float | None = None) -> Interval:
     """Bootstrap-t interval of first sum / second sum: a mean of values without bounds over resampled clusters.
 
     Every resample is measured in its own standard errors, so that few clusters and skewed values are made up for; of
@@ -143,7 +142,7 @@ def studentized(sums: FloatArray, *, seed: int = 0, resamples: int = 2000, level
         sums: (clusters, 2) sum of the values and their number, within each cluster.
         seed: of the random generator.
         resamples: how many; those in which all clusters drawn agree have no standard error and are left out.
-        level: confidence level.
+        level: confidence level; None for the one that is set, 0.95.
 
     Returns:
         (low, high), equal if all clusters agree.
@@ -175,5 +174,6 @@ def studentized(sums: FloatArray, *, seed: int = 0, resamples: int = 2000, level
         return value, value
     shift, errors = measured(resample(columns, seed=seed, resamples=resamples)[:, 0])
     t = np.divide(shift, errors, out=np.full_like(shift, np.nan), where=errors > 1e-9 * error)
-    low, high = _cut(t, (1 - level) / 2, (1 + level) / 2)
+    tail = (1 - confidence(level)) / 2
+    low, high = _cut(t, tail, 1 - tail)
     return value - high * error, value - low * error

@@ -12,6 +12,8 @@ Conventions:
 - There are three measures, in each of which more is better. All comparisons of some cards in one measure (every model
   against the original and against every other) are *one family*: Holm's correction is over all of its tests that exist,
   so that a comparison has one p value wherever it is shown. Intervals are not corrected, and are called unadjusted.
+- Cards that are one of several looks (`statistics.looks`) have repeated intervals and p values: those of whichever of
+  the two cards may be looked at more often. Models that stopped at different looks are compared on what both hold.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ from igmu_metrics.coverage import covered
 from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics import holm, mcnemar_exact, paired_difference, paired_permutation
+from igmu_metrics.statistics.level import LEVEL, at_level
+from igmu_metrics.statistics.looks import Looks
 
 ALPHA: Final = 0.05
 MIN_PROMPTS: Final = 6  # 2/2⁶ ≤ 0.05 < 2/2⁵: the smallest p value that so many prompts can give
@@ -42,6 +46,7 @@ MEASURES: Final = {FORGETTING: ("forget", False), RESISTANCE: ("adversarial", Fa
 
 # Fields of a signature that follow from which prompts and seeds were drawn.
 _OF_COVERAGE: Final = ("rows", "k", "generated")
+_OF_ROUNDS: Final = ("rows", "generated")  # of these, those in which rounds of one protocol differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ class Comparison:
         raw_n: those pairs.
         variance: of the difference from prompt to prompt, for planning; NaN below two prompts.
         test: `mcnemar` or `permutation`; "" where there is none.
-        p: p value by itself; None where there is no test.
+        p: p value by itself, repeated where it is of one of several looks; None where there is no test.
         p_holm: p value corrected for all tests of the family; None where there is no test.
         family: comparisons of this measure, those without a test among them.
         tests: tests of the family, which were corrected together.
@@ -145,13 +150,14 @@ def require_comparable(cards: Sequence[Scorecard], *, ranked: bool = True) -> No
             raise IncomparableError(f"{first.model} and {other.model} have no score in common. Score them alike.")
         _require_alike(first, other, but=_OF_COVERAGE)
         require_one_original(first, other)
-        if ranked and first.coverage != other.coverage:
+        looked = _of_one_plan(first, other)
+        if ranked and first.coverage != other.coverage and not looked:
             raise IncomparableError(
                 f"{first.model} and {other.model} cover the protocol unlike ({covered(first)}, and {covered(other)}). "
                 "Show them apart; igmu compare compares them on what both hold."
             )
         if ranked:
-            _require_alike(first, other)
+            _require_alike(first, other, but=_OF_ROUNDS if looked else ())
     if not ranked:
         for a, b in combinations(cards, 2):
             if not set(a.generations.keys) & set(b.generations.keys):
@@ -159,6 +165,18 @@ def require_comparable(cards: Sequence[Scorecard], *, ranked: bool = True) -> No
                     f"{a.model} and {b.model} have no prompt and seed in common ({covered(a)}, and {covered(b)}). Draw "
                     "both with the same."
                 )
+
+
+def _of_one_plan(first: Scorecard, other: Scorecard) -> bool:
+    """Whether two cards are looks at one protocol, whose rounds are balanced: where they stopped does not matter."""
+    mine, theirs = Looks.of(first), Looks.of(other)
+    if mine is None or theirs is None or mine.planned != theirs.planned:
+        return False
+    asked = [
+        {part: (c.n_prompts_asked, c.n_generations_asked) for part, c in (card.coverage or {}).items()}
+        for card in (first, other)
+    ]
+    return asked[0] == asked[1]
 
 
 def _require_alike(first: Scorecard, other: Scorecard, *, but: Sequence[str] = ()) -> None:
@@ -254,7 +272,10 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
     mine, theirs = [p.first for p in chosen], [p.second for p in chosen]
     prompts, of = np.unique([p.prompt for p in chosen], return_inverse=True)
     gaps = np.bincount(of, np.subtract(mine, theirs, dtype=np.float64)) / np.bincount(of)
-    difference, interval = paired_difference(mine, theirs, of)
+    looks = [look for look in (Looks.of(a), Looks.of(b)) if look is not None]
+    look = max(looks, key=lambda one: one.planned, default=None)
+    with at_level(look.level if look else LEVEL):
+        difference, interval = paired_difference(mine, theirs, of)
     only_first = sum(p.first and not p.second for p in chosen)
     only_second = sum(p.second and not p.first for p in chosen)
     p: float | None = None
@@ -269,6 +290,8 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
         test, p = "permutation", paired_permutation(np.subtract(mine, theirs, dtype=np.float64), of)
     else:
         test, p = "mcnemar", mcnemar_exact(only_first, only_second)
+    if p is not None and look is not None:
+        p = look.repeated(p)
     return Comparison(
         first,
         second,

@@ -8,14 +8,86 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 
+from igmu_data.errors import InputError
 from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics import Design, design_effect, detectable_difference, prompts_for
+from igmu_metrics.statistics.looks import cost
 from igmu_metrics.statistics.power import MOST
 from igmu_metrics.verdict.compare import ALPHA, FORGETTING, MEASURES, Comparison, compared
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """What generates images.
+
+    Args:
+        name: as people call it; "" for one without a name.
+        seconds: that an image takes, > 0.
+        euros: an hour of it; None where nobody asks.
+    """
+
+    name: str
+    seconds: float
+    euros: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.seconds < float("inf") or not 0 <= (self.euros or 0.0) < float("inf"):
+            raise InputError(f"--gpu {self.name}: {self.seconds:g} s an image, {self.euros} € an hour; give sizes > 0.")
+
+    @classmethod
+    def read(cls, text: str) -> Gpu:
+        """From `NAME=SECONDS` or `NAME=SECONDS,EUROS`.
+
+        Raises:
+            InputError: of another form.
+
+        >>> Gpu.read("A100=2.5,1.89")
+        Gpu(name='A100', seconds=2.5, euros=1.89)
+        """
+        name, _, rest = text.partition("=")
+        try:
+            seconds, *euros = map(float, rest.split(","))
+            if name and len(euros) <= 1:
+                return cls(name, seconds, *euros)
+        except ValueError:
+            pass
+        raise InputError(
+            f"--gpu {text!r}: give NAME=SECONDS an image, or NAME=SECONDS,EUROS an hour, as A100=2.5,1.89."
+        )
+
+    def told(self, images: float) -> str:
+        """How long so many images take, and what they cost.
+
+        >>> Gpu("A100", 2.5, 1.89).told(2880)
+        '2.0 h, 3.78 €'
+        """
+        hours = images * self.seconds / 3600
+        return f"{hours:.1f} h" + ("" if self.euros is None else f", {hours * self.euros:.2f} €")
+
+
+def costs(images: int, gpus: Sequence[Gpu], *, looks: int, power: float, alpha: float) -> list[str]:
+    """What images cost at once, and with looks on the way (`igmu run --until`), a line each.
+
+    Args:
+        images: of all models together, that find a difference in one look.
+        gpus: that may generate them.
+        looks: how many there may be.
+        power: chance of finding the difference.
+        alpha: two-sided error, of all looks together.
+    """
+    found = cost(looks, power=power, alpha=alpha)
+    expected, worst = ceil(images * found.expected), ceil(images * found.worst)
+    lines = [f"  {images:,} images of both models; with {looks} looks {expected:,} expected, {worst:,} at worst"]
+    for gpu in gpus:
+        name = f"{gpu.name}: " if gpu.name else ""
+        looked = f"{gpu.told(expected)} expected, {gpu.told(worst)} at worst"
+        lines.append(f"  {name}{gpu.told(images)}; with {looks} looks {looked}")
+    return lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +108,13 @@ class Plan:
         if self.comparison.significant:
             return 0
         return None if self.needed is None else max(1, self.needed - self.comparison.n_prompts)
+
+    @property
+    def images(self) -> int | None:
+        """Images of both models that are missing, with as many seeds each as now; None where no number helps."""
+        if self.more is None or not self.comparison.n or (self.needed or 0) >= MOST:
+            return None
+        return 2 * ceil(self.more * self.comparison.n / self.comparison.n_prompts)
 
     def sentence(self) -> str:
         """The plan in words."""

@@ -18,6 +18,8 @@ from igmu_metrics.evaluation import parts
 from igmu_metrics.generations import Generations, column
 from igmu_metrics.metrics._aspect_sums import PROBES, preservation_of
 from igmu_metrics.scorecard import Scorecard, ScoreEntry
+from igmu_metrics.statistics.level import LEVEL, at_level
+from igmu_metrics.statistics.looks import Looks
 
 # As many resamples as anybody waits for: what a card says is not trusted. Evaluations take 2,000.
 _BOOTSTRAP: Final = re.compile(r"([1-9][0-9]{0,3}|10000)@([0-9]{1,19})")
@@ -52,8 +54,10 @@ def scores(card: Scorecard) -> dict[str, Score]:
                 raise InputError(f"{key}: its signature has the bootstrap {told!r}, which is none that can be repeated")
             resamples, seed = map(int, bootstrap.groups())
             known = table.with_facts(**{**decided, "target": card.target})
+            look = Looks.signed(entry.signature)
             try:
-                found = scored(metric, known, {}, seed=seed, resamples=resamples)
+                with at_level(look.level if look else LEVEL):
+                    found = scored(metric, known, {}, seed=seed, resamples=resamples)
             except (LookupError, ValueError, TypeError, OverflowError) as error:  # a metric trusts its own signature
                 if isinstance(error, IgmuError):
                     raise

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from igmu_data.errors import IgmuError, MetadataError
 from igmu_data.files import sha256
-from igmu_data.load import bench_rows
 from igmu_metrics import registry
 from igmu_metrics.contract import Estimate, Signature
 from igmu_metrics.evaluation import Evaluation
@@ -24,6 +23,7 @@ from igmu_metrics.images.layouts import Model, find
 from igmu_metrics.networks.machine import versions
 from igmu_metrics.networks.progress import Advance
 from igmu_metrics.scorecard import Scorecard
+from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict.verify import Problem, differences
 
 # Other versions, processors and accelerators round differently; a decision that flips is found by its count.
@@ -54,6 +54,8 @@ def verify_images(
         IgmuError: the images cannot be scored.
     """
     evaluation = evaluation_of(card, changed)
+    if Looks.of(card) is not None:  # the original went on for models that did: what counts is what this one generated
+        evaluation = evaluation_of(card, changed, only=find(images, evaluation.layout, evaluation.rows()).keys)
     other = list(images_unlike(card, evaluation, images, original_images))
     yield from other
     if other:
@@ -180,11 +182,8 @@ def unchecked(card: Scorecard, changed: Mapping[str, Any]) -> list[str]:
 
 def images_unlike(card: Scorecard, evaluation: Evaluation, images: Path, original_images: Path) -> Iterator[Problem]:
     """Lines whose images are not there, or are others, by their hashes."""
-    rows = {}
-    if evaluation.layout == "metadata":
-        rows = bench_rows(evaluation.config, bench=evaluation.bench, revision=evaluation.revision)
     folders = {"": images, ORIGINAL: original_images}
-    tables = {suffix: find(folder, evaluation.layout, rows) for suffix, folder in folders.items()}
+    tables = {suffix: find(folder, evaluation.layout, evaluation.rows()) for suffix, folder in folders.items()}
     paths = {suffix: dict(zip(table.keys, table["path"], strict=True)) for suffix, table in tables.items()}
     for at, g in enumerate(card.generations.records("id", "seed", "sha256", "sha256" + ORIGINAL)):
         for suffix, told in (("", g["sha256"]), (ORIGINAL, g["sha256" + ORIGINAL])):

@@ -1,0 +1,94 @@
+"""Several looks at one run: what intervals and p values are worth, and when a run stops."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from builders.mutants.mutation import Mutation
+
+_TESTS: Final = ("tests/test_looks.py",)
+_LOOKS: Final = "igmu_metrics/statistics/looks.py"
+_LOOKING: Final = "igmu_metrics/running/looking.py"
+
+MUTATIONS: Final[tuple[Mutation, ...]] = (
+    Mutation(
+        "looks-as-if-the-only-one",
+        "igmu_metrics/evaluation.py",
+        "with at_level(look.level if look else LEVEL):",
+        "with at_level(LEVEL):",
+        _TESTS,
+        "a card of ten looks has intervals that hold at one",
+    ),
+    Mutation(
+        "looks-recomputed-at-95",
+        "igmu_metrics/verdict/recompute.py",
+        "with at_level(look.level if look else LEVEL):",
+        "with at_level(LEVEL):",
+        _TESTS,
+        "igmu verify refuses every card of a run that looks",
+    ),
+    Mutation(
+        "looks-of-independent-data",
+        _LOOKS,
+        "np.sqrt(now - before)",
+        "np.sqrt(now)",
+        _TESTS,
+        "looks are taken for others than they are, and boundaries are wrong",
+    ),
+    Mutation(
+        "looks-p-values-as-of-one",
+        "igmu_metrics/verdict/compare.py",
+        "p = look.repeated(p)",
+        "pass",
+        _TESTS,
+        "who compares after every round finds differences that are not there",
+    ),
+    Mutation(
+        "looks-make-cards-unlike",
+        "igmu_metrics/contract.py",
+        "if not k.startswith(self.LOOKS)",
+        "if k",
+        _TESTS,
+        "models that stopped at different looks cannot be compared",
+    ),
+    Mutation(
+        "looks-any-coverage-is-alike",
+        "igmu_metrics/verdict/compare.py",
+        "if mine is None or theirs is None or mine.planned != theirs.planned:",
+        "if mine is None or theirs is None:",
+        _TESTS,
+        "looks at different protocols are ranked together",
+    ),
+    Mutation(
+        "looks-attacks-seed-by-seed",
+        _LOOKING,
+        'return _SEEDS if row.split == "retain" else len(row.seeds)',
+        "return _SEEDS",
+        _TESTS,
+        "any@k is of fewer images than k at an early look",
+    ),
+    Mutation(
+        "looks-original-without-partner",
+        _LOOKING,
+        "first = _union(requests, new.values(), made)",
+        "first = _union(requests, list(new.values())[-1:], made)",
+        _TESTS,
+        "a model that goes on has images without the original's",
+    ),
+    Mutation(
+        "looks-whole-width",
+        _LOOKING,
+        "<= 2 * float(until)",
+        "<= 4 * float(until)",
+        _TESTS,
+        "--until 0.05 stops at twice the width",
+    ),
+    Mutation(
+        "looks-undone",
+        "igmu_metrics/running/plan.py",
+        "and (before.until is None or now.until is not None)",
+        "",
+        _TESTS,
+        "after several looks a run of one look says that there was one",
+    ),
+)

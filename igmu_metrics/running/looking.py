@@ -1,0 +1,285 @@
+"""`igmu run --until`: generates round by round, looks after each, and stops where what was asked is settled.
+
+Conventions:
+
+- A look takes one round more of the corpus (its column `round`; every prefix of rounds is balanced like the whole), and
+  there is one more look at the end, for seeds that were left out. What is asked of a model rests on the rows of one
+  split each, so each split of each model stops by itself; the original is generated for whoever goes on.
+- Of attacked prompts and those they were made from all seeds are generated at once: any@k is of all k. Of what should
+  stay there are two, which quality compares, and one of what is counted by itself. A further prompt is worth at least
+  as much as a further seed, so more seeds come when rounds are used up, and only where the spread between the seeds of
+  a prompt is so large that they would narrow an interval.
+- Nothing is remembered: a run that goes on takes all looks again, over images that are there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import sqrt
+from typing import Final
+
+import numpy as np
+
+from igmu_data.errors import InputError, OutOfRangeError
+from igmu_data.schema import ASIDE, Row
+from igmu_metrics.generations import Key
+from igmu_metrics.images.generate import Request
+from igmu_metrics.metrics.forget_score import ASPECTS
+from igmu_metrics.report.verdict import ASKED
+from igmu_metrics.report.wording import UNDECIDED, counted, final, grade, listed
+from igmu_metrics.running.plan import DECIDED, GRADED, ORIGINAL, Plan
+from igmu_metrics.scorecard import Figure, Scorecard
+from igmu_metrics.statistics import design_effect, prompts_for
+from igmu_metrics.statistics.formatting import bounds, formatted
+from igmu_metrics.statistics.looks import Looks
+from igmu_metrics.verdict.compare import ALPHA, FORGETTING, Comparison, compared
+from igmu_metrics.verdict.recompute import FORGET
+
+_SEEDS: Final = 2  # of what should stay, at first
+_PAYS: Final = 0.95  # times as wide as it is an interval must become for seeds to be worth their images
+_SHORT: Final = {"forget": "forgets", "adversarial": "robust", "retain": "broke"}
+Generate = Callable[[str, Sequence[Request]], None]
+Score = Callable[[str, frozenset[Key], Looks], Scorecard]
+
+
+@dataclass(slots=True)
+class _Model:
+    """How far one model is.
+
+    Args:
+        open: splits that go on.
+        keys: what was generated for it.
+        card: of its last look.
+    """
+
+    open: set[str]
+    keys: set[Key] = field(default_factory=set)
+    card: Scorecard | None = None
+
+
+def planned(rounds: int) -> int:
+    """How many looks a protocol of so many rounds may have: one a round, and one for the seeds that were left out."""
+    return rounds + 1
+
+
+def looked(
+    plan: Plan,
+    rounds: int,
+    rows: Iterable[Row],
+    requests: Sequence[Request],
+    models: Sequence[str],
+    *,
+    generate: Generate,
+    score: Score,
+    tell: Callable[[str], object],
+    most: int | None = None,
+) -> tuple[list[Scorecard], int]:
+    """Look at one concept until every model is settled.
+
+    Args:
+        plan: the run, with its `until`.
+        rounds: of the protocol.
+        rows: of these rounds.
+        requests: every image of them, seeds of a row in order.
+        models: the unlearned ones.
+        generate: makes a model's images.
+        score: gives a model's card over some keys, as one of several looks.
+        tell: is told a line a look.
+        most: images that there may be, of all models together.
+
+    Returns:
+        The card of every model at its last look, and how many images they rest on.
+
+    Raises:
+        OutOfRangeError: fewer images are allowed than the first look takes.
+        InputError: a figure that no card has.
+    """
+    of = {row.id: row for row in rows}
+    states = {name: _Model({row.split for row in of.values()}) for name in models}
+    looks = planned(rounds)
+    made: set[Key] = set()  # of the original
+    for number in range(1, looks + 1):
+        new = {name: _new(requests, of, state, number, rounds) for name, state in states.items()}
+        first = _union(requests, new.values(), made)
+        size = sum(len(made_by) for made_by in new.values()) + len(first)
+        there = len(made) + sum(len(state.keys) for state in states.values())
+        if not size:
+            continue
+        if most is not None and there + size > most:
+            if not there:
+                raise OutOfRangeError(f"--max-images {most}: the first look alone takes {size} images.")
+            tell(f"look {number} of {looks} would take {size:,} images more than --max-images allows: stopped.")
+            break
+        for name, more in ((ORIGINAL, first), *new.items()):
+            if more:
+                generate(name, more)
+        made |= {r.key for r in first}
+        for name, more in new.items():
+            if more:
+                states[name].keys |= {r.key for r in more}
+                states[name].card = score(name, frozenset(states[name].keys), Looks(number, looks, rule(plan)))
+        cards = {name: state.card for name, state in states.items() if state.card is not None}
+        waiting = _close(plan, states, cards, of)
+        told = "; ".join(f"{name}: {_line(plan, card)}" for name, card in cards.items())
+        open_ = f"; their difference open: {listed(sorted(waiting))}" if waiting else ""
+        tell(f"look {number} of {looks}: {there + size:,} images; {told}{open_}")
+    cards_found = [state.card for state in states.values() if state.card is not None]
+    return cards_found, len(made) + sum(len(state.keys) for state in states.values())
+
+
+def rule(plan: Plan) -> str:
+    """What a run stops for, as cards say it."""
+    figures = f":{'+'.join(plan.figures)}" if plan.figures else ""
+    return f"{plan.until}{figures}" + (f",max-images={plan.max_images}" if plan.max_images is not None else "")
+
+
+def _seeds(row: Row) -> int:
+    """How many seeds of a row are generated in its round."""
+    if row.probe in ASIDE:
+        return 1
+    return _SEEDS if row.split == "retain" else len(row.seeds)
+
+
+def _new(requests: Sequence[Request], of: Mapping[str, Row], state: _Model, look: int, rounds: int) -> list[Request]:
+    """What a look adds for a model."""
+    turn: dict[str, int] = {}
+    found = []
+    seeds = max(Counter(r.row_id for r in requests).values())
+    more = {split for split in state.open if look > rounds and pays(state.card, split, seeds)}
+    for r in requests:
+        row = of[r.row_id]
+        turn[row.id] = turn.get(row.id, 0) + 1
+        due = row.round == look and turn[row.id] <= _seeds(row) if look <= rounds else row.split in more
+        if due and row.split in state.open and r.key not in state.keys:
+            found.append(r)
+    return found
+
+
+def _union(requests: Sequence[Request], new: Iterable[Sequence[Request]], made: set[Key]) -> list[Request]:
+    wanted = {r.key for more in new for r in more} - made
+    return [r for r in requests if r.key in wanted]
+
+
+def pays(card: Scorecard | None, split: str, seeds: int) -> bool:
+    """Whether the seeds that were left out would narrow a split's interval enough.
+
+    Args:
+        card: of the model so far.
+        split: whose rows.
+        seeds: of a prompt that there could be.
+    """
+    if card is None:
+        return False
+    lines = card.generations.part(split).records("id", "present")
+    seen = [(g["id"], float(g["present"])) for g in lines if g["present"] is not None]
+    if not seen:
+        return False
+    design = design_effect([hit for _, hit in seen], np.asarray([row for row, _ in seen]))
+    share = design.correlation
+    if share != share:  # all agree, or one seed each: nothing says that seeds differ
+        return False
+    now = design.n_generations / design.n_prompts
+    return sqrt((share + (1 - share) / seeds) / (share + (1 - share) / now)) < _PAYS
+
+
+def _close(plan: Plan, states: Mapping[str, _Model], cards: Mapping[str, Scorecard], of: Mapping[str, Row]) -> set[str]:
+    """Close every split whose questions are settled; the models that a difference waits for."""
+    prompts = sum(row.split == "forget" and row.probe not in ASIDE for row in of.values())
+    paired = set() if plan.figures or plan.until not in (DECIDED, GRADED) else _waiting(cards, prompts)
+    for name, state in states.items():
+        if (card := cards.get(name)) is None:
+            continue
+        for split, figures in _asked(plan, card, state.open):
+            waits = name in paired if split == "forget" else split == "retain" and not plan.figures and _blind(card)
+            if not waits and all(settled(f, str(plan.until)) for f in figures):
+                state.open.discard(split)
+    return paired
+
+
+def _blind(card: Scorecard) -> bool:
+    """Whether the forget score's interval holds an aspect fixed that has none because of too few prompts."""
+    found = [card.figure(FORGET, name) for name in ASPECTS]
+    return any(f is not None and f.value is not None and f.interval is None for f in found)
+
+
+def _asked(plan: Plan, card: Scorecard, open_: set[str]) -> list[tuple[str, list[Figure | None]]]:
+    """The figures that each open split goes on for; those of no split of their own keep all of them open."""
+    if not plan.figures:
+        return [(split, [card.figure(*ASKED[split])]) for split in sorted(open_)]
+    found = {name: named(card, name) for name in plan.figures}
+    own = {figure: split for split, (_, figure) in ASKED.items()}
+    return [
+        (split, [f for name, f in found.items() if own.get(name.rpartition(".")[2], split) == split])
+        for split in sorted(open_)
+    ]
+
+
+def named(card: Scorecard, name: str) -> Figure:
+    """A figure of a card by its name, or by score and name: `robustness`, `forget_score.robustness`.
+
+    Raises:
+        InputError: no score has it, or several have and they differ.
+    """
+    score, dot, figure = name.rpartition(".")
+    found = {key: entry.figures[figure] for key, entry in card.scores.items() if figure in entry.figures}
+    found = {key: one for key, one in found.items() if not dot or key == score}
+    if len(found) == 1:
+        return next(iter(found.values()))
+    if found:
+        raise InputError(f"--figure {name!r} is in {', '.join(found)}; give one, as {next(iter(found))}.{figure}.")
+    known = sorted({figure for entry in card.scores.values() for figure in entry.figures if "/" not in figure})
+    raise InputError(f"--figure {name!r} is in no score of {card.model}; there are {', '.join(known)}.")
+
+
+def settled(figure: Figure | None, until: str) -> bool:
+    """Whether a figure needs no further images.
+
+    Args:
+        figure: of a card.
+        until: `decided` (its word is not open), `graded` (its word stands, whatever else is generated), or a number:
+            half the width of its interval.
+    """
+    if until == DECIDED:
+        return figure is not None and figure.value is not None and grade(figure, ("y", "y", "n", "n")) != UNDECIDED
+    if until == GRADED:
+        return final(figure)
+    ends = bounds(figure)
+    return ends is not None and ends[1] - ends[0] <= 2 * float(until) + 1e-12
+
+
+def _waiting(cards: Mapping[str, Scorecard], prompts: int) -> set[str]:
+    """Models whose difference in forgetting is not settled, while the whole corpus might settle it.
+
+    How each differs from the original is no further question: conditional on what that drew, it is what was forgotten.
+    """
+    tests = compared(list(cards.values())) if cards else ()
+    return {
+        name
+        for c in tests
+        if c.measure == FORGETTING and not c.original and not c.significant and not hopeless(c, prompts)
+        for name in (c.first, c.second)
+    }
+
+
+def hopeless(test: Comparison, prompts: int) -> bool:
+    """Whether even the largest difference that the interval allows would take more prompts than there are."""
+    if test.interval is None or test.variance != test.variance:
+        return False
+    largest = max(map(abs, test.interval))
+    # Models that agreed so far have no variance yet; a difference as large as this one would have some.
+    variance = max(test.variance, largest - largest**2)
+    return largest == 0 or prompts_for(largest, variance, alpha=ALPHA / test.family) > prompts
+
+
+def _line(plan: Plan, card: Scorecard) -> str:
+    """What one look says of a model."""
+    if plan.figures:
+        return ", ".join(f"{name} {formatted(named(card, name))}" for name in plan.figures)
+    words = [
+        f"{_SHORT[split]} {formatted(figure)}{'' if settled(figure, str(plan.until)) else ' open'}"
+        for split, where in ASKED.items()
+        if (figure := card.figure(*where)) is not None
+    ]
+    return f"{', '.join(words)} ({counted(len(card.generations), 'image')})"

@@ -1,0 +1,244 @@
+"""Looking several times: intervals and p values that hold at every look, whatever made somebody stop there.
+
+A model is looked at after each round of images, and the run stops when its verdict is settled. An interval of 95 % at
+each look would miss the truth at some look far more often than in one case of twenty (in 19 of 100 at ten looks). So
+every interval is a *repeated confidence interval* (Jennison and Turnbull): it reaches c instead of 1.96 standard
+errors, with c such that all looks of the plan together hold the truth in 95 % of cases. It does not matter why somebody
+stops, or that a look is left out.
+
+The boundary c is the same at every look (Pocock's). Boundaries that spend little at first (O'Brien and Fleming's, or
+what Lan and DeMets make of them) need fewer images for small effects, but at their first looks nothing can be settled,
+and an interval of a part that stopped early would have to keep the boundary of its own look. With one boundary, parts
+and models may stop at different looks, and all intervals of a card have one level. What was tried beside it stands in
+docs/performance.md (`python -m builders.benchmarks --only looks`).
+
+Conventions: looks are numbered from 1, and information is taken to grow alike from each to the next.
+
+References:
+    Jennison and Turnbull, Group sequential methods with applications to clinical trials, 2000, chapters 2, 9 and 19
+    (boundaries by numerical integration; repeated confidence intervals and p values). Pocock, "Group sequential methods
+    in the design and analysis of clinical trials", Biometrika 64, 1977. Lan and DeMets, "Discrete sequential boundaries
+    for clinical trials", Biometrika 70, 1983.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
+from typing import Any, Final, NamedTuple, Protocol, Self
+
+import numpy as np
+
+from igmu_data.errors import InputError, OutOfRangeError
+from igmu_metrics.contract import FloatArray, Setting
+from igmu_metrics.statistics.level import LEVEL
+
+MOST_LOOKS: Final = 100
+BOUNDARY: Final = "pocock"
+_NODES: Final = 121  # of the integration over what a look can show
+_NAMED: Final = re.compile(r"([1-9][0-9]{0,2})/([1-9][0-9]{0,2})(?::([\w.,:=+@/-]{1,200}))?")
+
+
+class _Entry(Protocol):
+    @property
+    def signature(self) -> Mapping[str, Any]: ...
+
+
+class Scored(Protocol):
+    """What is needed of a scorecard to say which look it is."""
+
+    @property
+    def scores(self) -> Mapping[str, _Entry]:
+        """Its scores, all of which are signed alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """One look of a plan of several.
+
+    Args:
+        look: which, 1..planned.
+        planned: how many there may be.
+        rule: what looking stops for, in a word; "" where nothing is said.
+    """
+
+    look: int
+    planned: int
+    rule: str = ""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.look <= self.planned <= MOST_LOOKS:
+            raise OutOfRangeError(
+                f"look {self.look} of {self.planned}: a look lies in 1..the number planned, which is at most "
+                f"{MOST_LOOKS}."
+            )
+
+    def __str__(self) -> str:
+        return f"{self.look}/{self.planned}" + (f":{self.rule}" if self.rule else "")
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """A look from its text.
+
+        Raises:
+            InputError: not of the form LOOK/PLANNED or LOOK/PLANNED:RULE.
+            OutOfRangeError: a look beyond the plan.
+
+        >>> Looks.read("4/11:decided")
+        Looks(look=4, planned=11, rule='decided')
+        """
+        found = _NAMED.fullmatch(text)
+        if found is None:
+            raise InputError(f"looks {text!r}: give LOOK/PLANNED, such as 4/11 for the fourth of at most 11 looks.")
+        return cls(int(found[1]), int(found[2]), found[3] or "")
+
+    @classmethod
+    def given(cls, text: str | None) -> Self | None:
+        """As `read`; None where nothing is given, as it is the only look."""
+        return None if text is None else cls.read(text)
+
+    @classmethod
+    def signed(cls, signature: Mapping[str, Any]) -> Self | None:
+        """The look that a score is signed with; None where it was the only one.
+
+        Raises:
+            InputError, OutOfRangeError: a signature that no evaluation can have written.
+        """
+        text = signature.get("looks.taken")
+        if text is None:
+            return None
+        found = cls.read(str(text))
+        if (told := {k: signature.get(k) for k in found.fields}) != found.fields:
+            raise InputError(f"signed as look {text!r} with {told}; only {found.fields} is known here.")
+        return found
+
+    @classmethod
+    def of(cls, card: Scored) -> Self | None:
+        """Which of several looks at a run a card is; None where it is the only one; raises as `signed`."""
+        return next((cls.signed(entry.signature) for entry in card.scores.values()), None)
+
+    @property
+    def fields(self) -> dict[str, Setting]:
+        """What a signature says of it: the plan, so that the level follows, and when looking stops."""
+        return {"looks.taken": str(self), "looks.boundary": BOUNDARY, "looks.alpha": round(1 - LEVEL, 6)}
+
+    @property
+    def level(self) -> float:
+        """The confidence level of each single interval, at which all planned ones together hold at 95 %."""
+        return 2 * NormalDist().cdf(boundary(self.planned)) - 1 if self.planned > 1 else LEVEL
+
+    def sentence(self) -> str:
+        """What a reader has to know of it."""
+        why = f", to stop for {self.rule!r}" if self.rule else ""
+        return (
+            f"Look {self.look} of at most {self.planned}{why}: intervals are repeated confidence intervals, which hold "
+            f"at every look together in {LEVEL:.0%} of cases ({self.level:.2%} each)."
+        )
+
+    def repeated(self, p: float) -> float:
+        """A p value as it counts where there may be several looks: the chance that any of them shows as much.
+
+        Args:
+            p: two-sided p value of this look by itself, 0..1.
+
+        Two looks at which 0.05 would do would err in 8.3 of 100 cases.
+
+        >>> round(Looks(1, 2).repeated(0.05), 3)
+        0.083
+        """
+        if p <= 0 or p >= 1 or self.planned == 1:
+            return p
+        z = NormalDist().inv_cdf(1 - p / 2)
+        return min(1.0, max(p, float(crossing([z] * self.planned, times(self.planned)).sum())))
+
+
+def times(planned: int) -> list[float]:
+    """The share of the information at each of so many looks."""
+    return [look / planned for look in range(1, planned + 1)]
+
+
+@lru_cache(maxsize=MOST_LOOKS)
+def boundary(planned: int, alpha: float = 1 - LEVEL) -> float:
+    """Standard errors that each of so many looks takes, so that together they err in a share `alpha` of cases.
+
+    >>> round(boundary(5), 3)
+    2.413
+    """
+    at = times(planned)
+    least = NormalDist().inv_cdf(1 - alpha / 2)
+    return _root(lambda c: alpha - float(crossing([c] * planned, at).sum()), least, least + 3)
+
+
+class Cost(NamedTuple):
+    """What a plan of looks takes, as multiples of what one look takes: at worst, and on average."""
+
+    worst: float
+    expected: float
+
+
+@lru_cache(maxsize=MOST_LOOKS)
+def cost(planned: int, *, power: float = 0.8, alpha: float = 1 - LEVEL) -> Cost:
+    """What a plan of looks takes to find a difference with the same chance as one look does.
+
+    Args:
+        planned: looks.
+        power: chance of finding it, alpha..1.
+        alpha: two-sided error of all looks together.
+
+    Five looks take at most 1.23 times as much (Jennison and Turnbull, table 2.2), and on average less than one look.
+
+    >>> found = cost(5)
+    >>> round(found.worst, 3), round(found.expected, 2)
+    (1.228, 0.8)
+    """
+    bounds, at, normal = [boundary(planned, alpha)] * planned, times(planned), NormalDist()
+    alone = normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(power)
+    drift = _root(lambda d: float(crossing(bounds, at, d).sum()) - power, 0.0, alone + 3)
+    worst = (drift / alone) ** 2
+    stops = crossing(bounds, at, drift)
+    return Cost(worst, worst * (float(stops[:-1] @ at[:-1]) + 1 - float(stops[:-1].sum())))
+
+
+def _root(rises: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function that rises passes 0."""
+    while high - low > 1e-9:
+        middle = (low + high) / 2
+        low, high = (middle, high) if rises(middle) < 0 else (low, middle)
+    return high
+
+
+def crossing(bounds: Sequence[float], at: Sequence[float], drift: float = 0.0) -> FloatArray:
+    """Chance that a standardized sum first leaves ±bounds at each look.
+
+    Args:
+        bounds: (looks,) of the absolute value, in standard errors, > 0.
+        at: (looks,) share of the information at each look, growing, the last one 1.
+        drift: expected value at the last look, in standard errors.
+
+    Returns:
+        (looks,) chances; what is left to 1 never leaves.
+
+    Two looks at 1.96 each err in 8.3 of 100 cases.
+
+    >>> [round(float(p), 3) for p in crossing([1.96, 1.96], [0.5, 1.0])]
+    [0.05, 0.033]
+    """
+    from scipy.special import ndtr
+
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    out = np.empty(len(at))
+    inside, density, before = np.zeros(1), np.ones(1), 0.0
+    for look, (bound, now) in enumerate(zip(bounds, at, strict=True)):
+        spread, edge = np.sqrt(now - before), bound * np.sqrt(now)
+        middle = inside + drift * (now - before)
+        beyond = ndtr((middle - edge) / spread) + ndtr((-edge - middle) / spread)
+        out[look] = density @ beyond
+        # What stays inside, as a density on nodes, times their weights.
+        found = edge * nodes
+        steps = np.exp(-0.5 * ((found[:, None] - middle) / spread) ** 2) / (spread * np.sqrt(2 * np.pi))
+        density = (steps @ density) * weights * edge
+        inside, before = found, now
+    return out
