@@ -292,7 +292,7 @@ def whole(found: dict[str, dict[str, dict[float, list[Stop]]]], n: int) -> str:
                 f"{middle:.2f} ({low:.2f}–{high:.2f})",
                 *(
                     f"{100 * share:.1f} %"
-                    for share in (len(bad) / (len(DESIGNS) * n), *map(np.mean, (agree, bad, held)))
+                    for share in (len(bad) / (len(DESIGNS) * n), *(float(np.mean(x)) for x in (agree, bad, held)))
                 ),
             ]
         )
@@ -314,9 +314,9 @@ def fixed(rounds: int, n: int) -> list[str]:
     ended = [(t, s) for t, s in stops if s.settled]
     shares = [
         len(ended) / len(stops),
-        np.mean([alike(s, DECIDED) for _, s in ended]),
-        np.mean([wrong(s, t, DECIDED) for t, s in ended]),
-        np.mean([s.held for _, s in stops]),
+        float(np.mean([alike(s, DECIDED) for _, s in ended])),
+        float(np.mean([wrong(s, t, DECIDED) for t, s in ended])),
+        float(np.mean([s.held for _, s in stops])),
     ]
     name = {2: " (lite)", ROUNDS: " (full)"}.get(rounds, "")
     told = f"{rounds} rounds{name}, all seeds, one look".replace("1 rounds", "1 round")
