@@ -120,6 +120,27 @@ def parse_json(text: str, where: str, advice: str) -> Any:
     return value
 
 
+def read_yaml(path: Path, keys: Iterable[str]) -> dict[str, Any]:
+    """The keys and values of a YAML file that a user wrote; nothing in it runs.
+
+    Args:
+        path: of the file.
+        keys: that it may have, for messages.
+
+    Raises:
+        InputError: it cannot be read, or holds no keys.
+    """
+    import yaml
+
+    try:
+        given = yaml.safe_load(read_text(path, "Give a YAML file."))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())[:200]}") from error
+    if not isinstance(given, dict):
+        raise InputError(f"{path}: holds no keys; the keys are {', '.join(keys)}.")
+    return given
+
+
 def manifest_of(folder: Path) -> dict[str, Any] | None:
     """What a corpus's folder says of itself: `name`, `version` and `files` with their SHA-256; None without a manifest.
 

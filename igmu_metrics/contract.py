@@ -172,6 +172,8 @@ class Signature:
     MODEL_FIELDS: ClassVar[frozenset[str]] = frozenset({"model"})
     LOOKS: ClassVar[str] = "looks."
     PLACE_FIELDS: ClassVar[frozenset[str]] = frozenset({"dataset", "dataset.revision"})
+    # Said, and no reason not to compare: as the device, it moves a value in ten thousand of an image by 1/255.
+    ROUNDING_FIELDS: ClassVar[frozenset[str]] = frozenset({"generated.rounding"})
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fields", MappingProxyType(dict(sorted(self.fields.items()))))
@@ -181,7 +183,7 @@ class Signature:
 
     def differences(self, other: Signature) -> dict[str, tuple[Any, Any]]:
         """Fields other than the model and its looks in which two signatures differ, with both values (None: absent)."""
-        keys = (set(self.fields) | set(other.fields)) - self.MODEL_FIELDS
+        keys = (set(self.fields) | set(other.fields)) - self.MODEL_FIELDS - self.ROUNDING_FIELDS
         keys = {k for k in keys if not k.startswith(self.LOOKS)}
         if self.fields.get("dataset.rows", "") == other.fields.get("dataset.rows"):
             keys -= self.PLACE_FIELDS

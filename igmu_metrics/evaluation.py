@@ -30,7 +30,7 @@ from igmu_metrics.detectors._calibrated import Calibration
 from igmu_metrics.detectors._calibrated import read as read_calibration
 from igmu_metrics.distances.gaussian import unit_rows
 from igmu_metrics.generations import FAILED, ORIGINAL, Generations
-from igmu_metrics.images import benchmarks
+from igmu_metrics.images import benchmarks, efficiency
 from igmu_metrics.images.layouts import Model, find, models
 from igmu_metrics.images.notes import generated, images_differ, notes, require_alike, require_recorded
 from igmu_metrics.metrics._rewards import rewarded
@@ -133,8 +133,9 @@ class Evaluation(Settings):
             for model, other in zip(named, others, strict=True):
                 known = model.folder == origin.folder and tools.lpips is None  # all but its distance to itself
                 after = before if known else self.measured(other, tools, model.name, advance, before)
+                cost = efficiency.of(origin.folder, model.folder)
                 for k, (each, own) in enumerate(zip((self, *also), tools.judges, strict=True)):
-                    yield each.card((model.name, origin.name), judged(before, k), judged(after, k), own)
+                    yield each.card((model.name, origin.name), judged(before, k), judged(after, k), own, cost)
 
     def found(self, original: Path | Model, unlearned: Sequence[Path | Model]) -> list[Generations]:
         """The generations of the original and of every unlearned model.
@@ -310,7 +311,12 @@ class Evaluation(Settings):
         return told | generated(table) | images_differ(table) | ({"blank": self.blank} if self.blank != "apart" else {})
 
     def card(
-        self, names: tuple[str, str], before: Generations, after: Generations, tools: Instruments
+        self,
+        names: tuple[str, str],
+        before: Generations,
+        after: Generations,
+        tools: Instruments,
+        cost: efficiency.Efficiency | None = None,
     ) -> scorecard.Scorecard:
         """Score what was measured.
 
@@ -319,6 +325,7 @@ class Evaluation(Settings):
             before: the original's generations.
             after: the unlearned model's.
             tools: what measured them.
+            cost: of the unlearned model, which is in no score.
         """
         model, original = names
         table, failures = both(before, after, tools, skip=self.on_error == "skip")
@@ -351,6 +358,7 @@ class Evaluation(Settings):
                 *([look.sentence()] if look else []),
             ],
             rows=rows,
+            efficiency=cost,
         )
 
 

@@ -7,8 +7,9 @@ so that two models can be compared pair by pair without their images, and most s
 verify` checks it. The format is published as docs/scorecard.schema.json, and `schema_version` is raised by any change
 that old readers cannot read: cards of schema 2 are read and converted.
 
-Two runs of one command on one machine give the same bytes. So nothing here depends on the time, on the folder that
-things lie in, or on how the command was started; when a card was made, and by what, stands in `runs.jsonl` beside it.
+Two runs of one command on one machine give the same bytes, but for `efficiency.times`: how long generating took, which
+no hash covers and no comparison reads. So nothing else here depends on the time, on the folder that things lie in, or
+on how the command was started; when a card was made, and by what, stands in `runs.jsonl` beside it.
 No path of the user's machine enters a card, only the last part of it.
 """
 
@@ -18,10 +19,7 @@ import hashlib
 import json
 import os
 import re
-import sys
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -47,6 +45,7 @@ from igmu_metrics import registry
 from igmu_metrics.contract import Score, Setting, Signature
 from igmu_metrics.coverage import Coverage, coverage
 from igmu_metrics.generations import ORIGINAL, SHA256, Column, Generations, column, line_schema, of_records
+from igmu_metrics.images.efficiency import Efficiency
 from igmu_metrics.images.layouts import SUFFIXES
 from igmu_metrics.networks.instruments import no_better_than_chance
 from igmu_metrics.networks.machine import hardware, versions
@@ -200,6 +199,9 @@ class Scorecard(_Strict):
     scores: dict[Name, ScoreEntry]
     failures: tuple[str, ...]
     notes: tuple[str, ...] = Field(default=(), description="what a reader has to know about the images")
+    efficiency: Efficiency | None = Field(
+        default=None, description="what the model costs beside the original; in no score, and left out where unknown"
+    )
     generations: Lines = Field(description="a line for each pair of images; what is missing or unclear is left out")
 
     def figure(self, score: str, name: str) -> Figure | None:
@@ -240,6 +242,7 @@ def build(
     options: Mapping[str, Setting | None],
     notes: Sequence[str] = (),
     rows: Mapping[str, Row] | None = None,
+    efficiency: Efficiency | None = None,
 ) -> Scorecard:
     """Put scores and generations together.
 
@@ -254,6 +257,7 @@ def build(
         options: of the evaluation, where they are not the default.
         notes: what a reader has to know about the images.
         rows: that the corpus asks for, by id; none where no corpus is known.
+        efficiency: what the model costs beside the original, where that is known.
     """
     lines = of_records(_records(table))  # what nobody knows of any generation is no column
     return Scorecard(
@@ -266,6 +270,7 @@ def build(
         scores={name: ScoreEntry(**s.to_dict()) for name, s in found.items()},
         failures=tuple(failures),
         notes=tuple(notes),
+        efficiency=efficiency,
         generations=lines,
     ).sealed()
 
@@ -280,7 +285,8 @@ def write(card: Scorecard, path: Path) -> None:
 
 
 def _dumped(card: Scorecard) -> str:
-    return json.dumps(card.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+    left_out = {"efficiency"} if card.efficiency is None else None  # a card that has none is as it was before there was
+    return json.dumps(card.model_dump(mode="json", exclude=left_out), indent=1, ensure_ascii=False) + "\n"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -457,32 +463,3 @@ def _public(name: str, value: Setting) -> Setting:
     if not path.is_absolute():
         return value
     return f"{spec}:{path.name}" if colon else path.name
-
-
-@dataclass(slots=True)
-class Stopwatch:
-    """When a run began, by the clock, and how long it took."""
-
-    started: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
-    _begin: float = field(default_factory=time.monotonic)
-
-    def log(self, card: Path, content_sha256: str) -> None:
-        """Add a line about a card to the `runs.jsonl` beside it: when, how long, and by which command.
-
-        Raises:
-            OutputError: the place cannot be written to.
-        """
-        line = {
-            "card": card.name,
-            "content_sha256": content_sha256,
-            "started": self.started,
-            "seconds": round(time.monotonic() - self._begin, 1),
-            "arguments": sys.argv[1:],
-        }
-        try:
-            with card.with_name(RUNS).open("a", encoding="utf-8") as handle:
-                handle.write(json.dumps(line, ensure_ascii=False) + "\n")
-        except OSError as error:
-            raise OutputError(
-                f"cannot write {card.with_name(RUNS)}: {error.strerror}. Choose another --out."
-            ) from error

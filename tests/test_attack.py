@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from timeless import TIMES, timeless
 from tiny_diffusion import tiny_pipeline
 from tiny_sandbox import installed, tiny_bench, tiny_package
 from typer.testing import CliRunner
@@ -338,7 +339,7 @@ RUN = AttackRun(
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    return {p.relative_to(folder).as_posix(): timeless(p) for p in folder.rglob("*") if p.is_file() and p.name != TIMES}
 
 
 @pytest.fixture(scope="module")

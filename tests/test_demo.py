@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from timeless import TIMES, timeless
 from tiny_sandbox import installed, tiny_bench, tiny_package
 from typer.testing import CliRunner
 
@@ -49,7 +50,7 @@ def done(tmp_path_factory: pytest.TempPathFactory, package: Path) -> tuple[Path,
 
 
 def everything(folder: Path) -> dict[str, bytes]:
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    return {p.relative_to(folder).as_posix(): timeless(p) for p in folder.rglob("*") if p.is_file() and p.name != TIMES}
 
 
 def test_it_ends_with_tables_scorecards_and_a_page(done: tuple[Path, str]) -> None:

@@ -16,6 +16,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import save_file
+from timeless import TIMES, timeless
 from typer.testing import CliRunner, Result
 
 from igmu_data.errors import IgmuError, InputError, MetadataError, OutOfRangeError
@@ -52,9 +53,9 @@ def igmu(*arguments: str | Path) -> Result:
 def stable(folder: Path) -> dict[str, bytes]:
     """What a run's folder holds, but for times."""
     return {
-        str(p.relative_to(folder)): p.read_bytes()
+        str(p.relative_to(folder)): timeless(p)
         for p in sorted(folder.rglob("*"))
-        if p.is_file() and p.suffix in (".png", ".json", ".jsonl", ".yaml") and p.name != "runs.jsonl"
+        if p.is_file() and p.suffix in (".png", ".json", ".jsonl", ".yaml") and p.name not in ("runs.jsonl", TIMES)
     }
 
 
@@ -151,6 +152,24 @@ def test_a_killed_run_is_resumed_to_the_same_bytes(done: tuple[Path, Result], tm
     assert stable(out) == stable(done[0])
 
 
+@pytest.mark.slow
+def test_made_in_parts_it_is_the_same_run(done: tuple[Path, Result], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = [run_file(tmp_path / "run.yaml"), "--out", out]
+    for i in (2, 1):
+        told = igmu(*words, "--shard", f"{i}/2")
+        assert told.exit_code == 0, told.output
+        assert "run the same without --shard" in told.output
+    assert not list((out / "cards").glob("*.json"))
+    assert igmu(*words).exit_code == 0
+    assert stable(out) == stable(done[0])
+    card = read_card(out / "cards" / "esd.sandbox.church.json")
+    assert card.efficiency
+    assert card.efficiency.extra_parameters
+    assert card.efficiency.times
+    assert card.efficiency.times.ratio
+
+
 class TestRefused:
     def refused(self, result: Result, *says: str) -> None:
         error = result.exception
@@ -174,6 +193,9 @@ class TestRefused:
             ({"generation": {"steps": 0}}, "generation.steps"),
             ({"orignal": "x"}, "did you mean 'original'?"),
             ({"seeds_per_row": 6}, "seeds_per_row"),
+            ({"methods": {"fmn": {"n_images": 1}}}, "no model 'fmn'"),
+            ({"methods": {"esd": {"n_image": 1}}}, "did you mean 'n_images'"),
+            ({"generation": {"batch_size": "most"}}, "generation.batch_size"),
         ],
     )
     def test_a_wrong_key_or_value(self, tmp_path: Path, changes: dict[str, Any], says: str) -> None:
@@ -235,6 +257,10 @@ class TestRefused:
         assert isinstance(result.exception, IgmuError), result.output
         assert says in str(result.exception)
         assert not out.exists()
+
+    def test_a_part_of_a_run_that_looks(self, tmp_path: Path) -> None:
+        words = [run_file(tmp_path / "run.yaml"), "--until", "decided", "--shard", "1/2", "--out", tmp_path / "out"]
+        self.refused(igmu(*words), "--until", "leave --shard out")
 
     def test_without_models(self, tmp_path: Path) -> None:
         self.refused(igmu("--config", "object.church", "--out", tmp_path / "out"), "--original is missing")

@@ -16,6 +16,8 @@ from igmu_data.load import bench_rows
 from igmu_metrics import generations
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.generations import Generations
+from igmu_metrics.images import stored
+from igmu_metrics.images.parts import parsed
 from igmu_metrics.scale import shards as sharding
 
 N = 3
@@ -28,6 +30,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     forget, attacks, retain = ([r for r in rows if r.split == s] for s in ("forget", "adversarial", "retain"))
     sources = {r.id for r in forget[:16]}
     draw(out, [*forget[:16], *[r for r in attacks if r.attack_source_id in sources], *retain[:32]])
+    for n, model in enumerate(("original", "forgetful")):
+        weights = stored.Weights(tensors={"unet/w": (5, 20 + n, 16 * "0")}, files={})
+        (out / model / "model.json").write_text(stored.Model(weights=weights).model_dump_json())
     return out
 
 
@@ -63,6 +68,8 @@ def test_merged_parts_are_one_run_to_the_byte(evaluation: Evaluation, folder: Pa
     merged = list(sharding.merge(parts))
     assert [c.model for c in merged] == ["forgetful", "unchanged"]
     assert len(whole[0].failures) == 1
+    assert whole[0].efficiency
+    assert (whole[0].efficiency.extra_parameters, whole[1].efficiency) == (5, None)
     for one, other in zip(whole, merged, strict=True):
         assert one.model_dump_json() == other.model_dump_json()
 
@@ -72,6 +79,8 @@ def test_every_generation_is_in_one_part(evaluation: Evaluation, folder: Path, p
     homes = [sharding.part(found, i, N) for i in range(1, N + 1)]
     assert sorted(key for home in homes for key in home.keys) == sorted(found.keys)
     assert min(map(len, homes)) > len(found) / N / 2
+    of_row = [{key[0] for key in home.keys} for home in homes]
+    assert sum(map(len, of_row)) == len(set.union(*of_row))  # the seeds of a prompt stay together
     keys = [key for path in parts.glob("original-*.parquet") for key in generations.read(path)[0].keys]
     assert sorted(keys) == sorted(found.keys)
 
@@ -122,7 +131,7 @@ def test_parts_that_other_networks_looked_at_are_not_merged_here(parts: Path, tm
 @pytest.mark.parametrize("given", ["0/3", "4/3", "1", "a/b", "1/0", "-1/3"])
 def test_a_shard_that_is_none(given: str) -> None:
     with pytest.raises(InputError, match="i/n"):
-        sharding.parsed(given)
+        parsed(given)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +142,7 @@ def test_a_shard_that_is_none(given: str) -> None:
         lambda t, f: (t, {**f, "shard": [1, "x"]}),
         lambda t, f: (t, {**f, "evaluation": {**f["evaluation"], "surprise": 1}}),
         lambda t, f: (t.without("status"), f),
+        lambda t, f: (t, {**f, "efficiency": {"extra_bytes": -1}}),
     ],
 )
 def test_tables_that_no_shard_wrote_are_refused(parts: Path, tmp_path: Path, change: Any) -> None:

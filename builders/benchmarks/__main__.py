@@ -11,7 +11,7 @@ from pathlib import Path
 from builders.benchmarks.material import ROOT, prepare
 from builders.benchmarks.timing import table
 
-PARTS = ("evaluation", "agreement", "networks", "distances", "growth")
+PARTS = ("evaluation", "agreement", "networks", "distances", "generation", "growth")
 
 
 def main() -> None:
@@ -25,11 +25,12 @@ def main() -> None:
     parser.add_argument("--eval-unlearn", type=Path, help="a Python that has eval-unlearn installed")
     given = parser.parse_args()
     os.environ["IGMU_CACHE"] = str(given.work / "cache")
-    from builders.benchmarks import agreement, distances, evaluation, growth, networks
+    from builders.benchmarks import agreement, distances, evaluation, generation, growth, networks
 
     quick = given.quick
     n_rounds = given.rounds or (1 if quick else 3)
-    material = prepare(given.work, 15 if quick else 250, models=3)
+    drawn = set(given.only) - {"distances", "generation"}  # by the others
+    material = prepare(given.work, 15 if quick else 250 if drawn else 1, models=3)
     options = " --quick" * quick + (f" --only {' '.join(given.only)}" if set(given.only) < set(PARTS) else "")
     options += f" --rounds {given.rounds}" if given.rounds else ""
     command = f"python -m builders.benchmarks{options}"
@@ -45,6 +46,8 @@ def main() -> None:
     if "distances" in given.only:
         sizes, width = ([60, 400], 256) if quick else ([250, 1000, 2000, 5000], 2048)
         sections["Distances"] = distances.measure(sizes, width, n_rounds, given.eval_unlearn)
+    if "generation" in given.only:
+        sections["Generation"] = generation.measure(n_rounds, 16 if quick else 48)
     if "growth" in given.only:
         sizes = [8, 32] if quick else [100, 1000, 10_000]
         parts = (growth.measure(material, sizes), growth.labels(), growth.starts())

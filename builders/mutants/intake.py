@@ -16,6 +16,7 @@ _IMAGES: Final = ("tests/test_images.py",)
 _SHARDS: Final = ("tests/test_sharding.py",)
 _BENCHMARKS: Final = "igmu_metrics/images/benchmarks.py"
 _BY_HAND: Final = ("tests/test_benchmark_layouts.py",)
+_PARTS: Final = ("tests/test_parts.py",)
 _PLANTED: Final = ("tests/test_planted.py",)
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
@@ -442,5 +443,45 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "",
         ("tests/test_audit_mixtures.py",),
         "whatever `--metric` names goes through the audit as if it were a metric",
+    ),
+    Mutation(
+        "parts-of-two-models",
+        "igmu_metrics/images/parts.py",
+        "    if len(made) > 1:\n",
+        "    if len(made) > 2:\n",
+        _PARTS,
+        "images of two models are joined into one folder",
+    ),
+    Mutation(
+        "parts-not-finished",
+        "igmu_metrics/images/parts.py",
+        "if not (home / _DONE).is_file():",
+        "if not home.is_dir():",
+        _PARTS,
+        "a part that was killed is joined as if it were whole",
+    ),
+    Mutation(
+        "seeds-of-a-prompt-apart",
+        "igmu_metrics/scale/shards.py",
+        "home(row, n) == i for row, _ in table.keys",
+        'home(f"{row}{seed}", n) == i for row, seed in table.keys',
+        _SHARDS,
+        "the seeds of a prompt are in several parts",
+    ),
+    Mutation(
+        "calls-of-many-shapes",
+        "igmu_metrics/images/calling.py",
+        "*[some[-1]] * (size - len(some))",
+        "",
+        ("tests/builders/test_diffusers.py",),
+        "an image depends on how many others are asked for",
+    ),
+    Mutation(
+        "a-methods-cost-believed",
+        "igmu_metrics/images/method.py",
+        "if why := unnameable(text):",
+        "if why := '':",
+        ("tests/test_efficiency.py",),
+        "a stranger's card moves the cursor of who reads its cost",
     ),
 )

@@ -329,4 +329,28 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         _CALIBRATED,
         "a detector is corrected by the error rates of another",
     ),
+    Mutation(
+        "half-precision-unsigned",
+        "igmu_metrics/images/layouts.py",
+        '_USUAL: Final = {"dtype": "fp32"}',
+        "_USUAL: Final[dict[str, str]] = {}",
+        ("tests/test_parts.py",),
+        "images of half precision are compared with others",
+    ),
+    Mutation(
+        "size-of-calls-unsigned",
+        "igmu_metrics/images/layouts.py",
+        'if "batch_size" in record:',
+        'if "batch" in record:',
+        ("tests/test_parts.py",),
+        "nobody sees in which calls images were generated",
+    ),
+    Mutation(
+        "times-in-the-hash",
+        "igmu_data/strangers.py",
+        '        cost.pop("times", None)  # the clock\'s\n',
+        "        pass\n",
+        ("tests/test_efficiency.py",),
+        "two runs of one command give cards of different hashes",
+    ),
 )

@@ -66,12 +66,14 @@ class Scored:
         report: the page over them, null where none was written.
         tables: files of a shard, for igmu merge.
         plan: of a dry run, what it would do.
+        images: folder of images that were joined from parts, or hold one.
     """
 
     cards: Sequence[Card] = ()
     report: Path | None = None
     tables: Sequence[Path] = ()
     plan: str = ""
+    images: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

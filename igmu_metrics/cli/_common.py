@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 import math
 import os
 import shutil
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, get_type_hints
@@ -45,6 +48,36 @@ def option(name: str, help: str | None = None) -> Any:
         max=setting.maximum,
         metavar="|".join(setting.choices) or None,
     )
+
+
+def ray_wanted(engine: str, shard: str | None) -> bool:
+    """Whether Ray is to run the work.
+
+    Raises:
+        InputError: an unknown engine, or Ray beside --shard.
+    """
+    from igmu_data.errors import InputError
+    from igmu_metrics.networks.loading import choice
+
+    wanted = choice("engine", engine, ENGINES) == "ray"
+    if wanted and shard is not None:
+        raise InputError("--engine ray shares the parts out itself; leave --shard out.")
+    return wanted
+
+
+def batch_of(given: str) -> int | str:
+    """What `--batch-size` says.
+
+    Raises:
+        InputError: neither a number from 1 on nor `auto`.
+    """
+    from igmu_data.errors import InputError
+
+    if given == "auto":
+        return given
+    if not given.isascii() or not given.isdigit() or int(given) < 1:
+        raise InputError(f"--batch-size {given!r} is neither a number from 1 on nor auto.")
+    return int(given)
 
 
 def say(*lines: object) -> None:
@@ -83,6 +116,28 @@ GuidanceScale = Annotated[
 ]
 Size = Annotated[
     int | None, typer.Option(min=1, help="Image width and height in pixels, instead of the rows' or the preset.")
+]
+ENGINES: Final = ("local", "ray")
+Shard = Annotated[
+    str | None,
+    typer.Option(metavar="I/N", help="Generate only part I of N, by prompt, into a folder of its own in --out."),
+]
+Engine = Annotated[
+    str, typer.Option(metavar="|".join(ENGINES), help="Where to run: in this process, or in parts over Ray.")
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Most Ray workers; default one a GPU, else as many as there is room for.")
+]
+Dtype = Annotated[
+    str | None,
+    typer.Option(help="Number format of the models: float32 (default), bfloat16 or float16; also fp32, bf16, fp16."),
+]
+BatchSize = Annotated[
+    str | None,
+    typer.Option(metavar="N|auto", help="Images per call on a GPU, default 4; auto: as many as its memory holds."),
+]
+Compile = Annotated[
+    bool | None, typer.Option("--compile", help="Compile the denoiser first; faster on a GPU, and rounds otherwise.")
 ]
 Cards = Annotated[
     list[Path], typer.Argument(metavar="CARD.json...", help="Scorecards of models scored alike, or folders of them.")
@@ -265,12 +320,44 @@ def tell_cards(
     if verbose:
         for config in dict.fromkeys(card.config for card in cards):
             own = [card for card in cards if card.config == config]
-            tables.show(tables.forget_scores(own), *tables.scores(own))
+            tables.show(tables.forget_scores(own), *tables.scores(own), *tables.efficiency(own))
         told = ending
     else:
         told = brief.lines(cards, [*ending, *more.splitlines()]) if cards else ending
     document("".join(f"{visible(line)}\n" for line in told))
     return Scored([Card.of(card, path) for card, path in zip(cards, files, strict=True)], report)
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """When a run began, by the clock, and how long it took."""
+
+    started: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+    _begin: float = field(default_factory=time.monotonic)
+
+    def log(self, card: Path, content_sha256: str) -> None:
+        """Add a line about a card to the `runs.jsonl` beside it: when, how long, and by which command.
+
+        Raises:
+            OutputError: the place cannot be written to.
+        """
+        from igmu_data.errors import OutputError
+        from igmu_metrics.scorecard import RUNS
+
+        line = {
+            "card": card.name,
+            "content_sha256": content_sha256,
+            "started": self.started,
+            "seconds": round(time.monotonic() - self._begin, 1),
+            "arguments": sys.argv[1:],
+        }
+        try:
+            with card.with_name(RUNS).open("a", encoding="utf-8") as handle:
+                handle.write(json.dumps(line, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {card.with_name(RUNS)}: {error.strerror}. Choose another --out."
+            ) from error
 
 
 def write_cards(cards: Iterable[Scorecard], place: Callable[[Scorecard], Path | None]) -> list[Scorecard]:
@@ -287,7 +374,7 @@ def write_cards(cards: Iterable[Scorecard], place: Callable[[Scorecard], Path | 
         OutputError: the file holds something else than an earlier card of the same evaluation.
     """
     from igmu_data.errors import OutputError
-    from igmu_metrics.scorecard import Stopwatch, replaces, write
+    from igmu_metrics.scorecard import replaces, write
 
     clock, done = Stopwatch(), []
     for card in cards:

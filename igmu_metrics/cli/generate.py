@@ -8,8 +8,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from igmu_data.media import visible
-from igmu_metrics.cli._common import Bench, Config, Device, GuidanceScale, Revision, Size, Steps, option, say
+from igmu_data.media import shell, visible
+from igmu_metrics.cli._common import (
+    ENGINES,
+    BatchSize,
+    Bench,
+    Compile,
+    Config,
+    Device,
+    Dtype,
+    Engine,
+    GuidanceScale,
+    Revision,
+    Shard,
+    Size,
+    Steps,
+    Workers,
+    batch_of,
+    ray_wanted,
+    say,
+)
 
 if TYPE_CHECKING:
     from igmu_metrics.cli._other_answers import Generated
@@ -34,12 +52,20 @@ def generate(
     ] = None,
     bench: Bench = None,
     revision: Revision = None,
-    batch_size: Annotated[int, option("batch_size", "Images per batch on a GPU.")] = 4,
+    batch_size: BatchSize = None,
     steps: Steps = None,
     guidance_scale: GuidanceScale = None,
     size: Size = None,
-    dtype: Annotated[str, typer.Option(help="Number format of the model: fp32, bf16 or fp16.")] = "fp32",
+    dtype: Dtype = None,
+    compile: Compile = None,
     device: Device = None,
+    shard: Shard = None,
+    engine: Engine = ENGINES[0],
+    workers: Workers = None,
+    method: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.yaml", help="What the method cost (training time, GPU, data); goes into the card."),
+    ] = None,
     unet: Annotated[
         str | None, typer.Option(help="U-Net put into the model: its folder, or a file of all or some of its tensors.")
     ] = None,
@@ -66,13 +92,18 @@ def generate(
     trust_code: Annotated[bool, typer.Option("--trust-code", help="Let the code of --pipeline run.")] = False,
 ) -> Generated:
     """Generate images for the prompts of a config, ready for igmu score."""
+    from dataclasses import replace
+    from functools import partial
+
     from igmu_data.configs import config_target
     from igmu_data.files import require_writable
     from igmu_data.load import bench_rows
     from igmu_data.schema import SPLITS
     from igmu_metrics.cli._other_answers import Generated
+    from igmu_metrics.images import method as costs
+    from igmu_metrics.images import parts as parting
     from igmu_metrics.images import published
-    from igmu_metrics.images.generate import draw, requests_for, settled, told
+    from igmu_metrics.images.generate import draw, draw_part, requests_for, settled, told
     from igmu_metrics.images.pipelines import find_pipeline
     from igmu_metrics.statistics.validation import one_of
 
@@ -89,16 +120,34 @@ def generate(
         published.CODE: pipeline,
     }
     require_writable(out)
+    over_ray, part = ray_wanted(engine, shard), parting.parsed(shard) if shard else None
     wanted = split or list(SPLITS)
     one_of("split", wanted, SPLITS)
     rows = [r for r in bench_rows(config, bench=bench, revision=revision).values() if r.split in wanted]
     requests = requests_for(rows, seeds_per_row=seeds_per_row)
-    found = find_pipeline(
-        published.join(model, parts), device=device, dtype=dtype, trust_code=trust_code, target=config_target(config)
+    find = partial(
+        find_pipeline,
+        published.join(model, parts),
+        device=device,
+        dtype=dtype or "fp32",
+        trust_code=trust_code,
+        target=config_target(config),
+        compiled=bool(compile),
     )
+    found = find()
     settings: dict[str, Any] = {"steps": steps, "guidance_scale": guidance_scale, "width": size, "height": size}
+    how = settings | {"batch_size": batch_of(batch_size or "4"), "method": costs.read(method) if method else None}
     sys.stderr.write(f"{visible(told(settled(requests, found, **settings)), lines=True)}\n")
-    done = draw(requests, found, out, batch_size=batch_size, **settings)
-    say(f"{out}: {len(done.files)} images, {done.n_drawn} of them new, {len(done.failures)} failed.")
+    if over_ray:
+        from igmu_metrics.scale import cluster
+
+        n_new = cluster.generate(find, requests, out, workers=workers, device=device, **how)
+        done = replace(draw(requests, found, out, **how), n_drawn=n_new)  # nothing is left to do but to look
+    else:
+        done = draw_part(requests, found, out, part, **how) if part else draw(requests, found, out, **how)
+    place = parting.place(out, *part) if part else out
+    say(f"{place}: {len(done.files)} images, {done.n_drawn} of them new, {len(done.failures)} failed.")
+    if part:
+        say(f"When all parts are there: {shell(['igmu', 'merge', out])}")
     failures = {f"{row}-{seed}": why for (row, seed), why in done.failures.items()}
-    return Generated(out, len(done.files), done.n_drawn, failures)
+    return Generated(place, len(done.files), done.n_drawn, failures)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from igmu_metrics.cli._common import Device, Verbose, tell_cards, write_cards
+from igmu_metrics.cli._common import Device, Verbose, say, tell_cards, write_cards
 
 if TYPE_CHECKING:
     from igmu_metrics.cli._card_answers import Scored
@@ -15,20 +15,40 @@ if TYPE_CHECKING:
 
 
 def merge(
-    folder: Annotated[Path, typer.Argument(help="Folder with the tables of all shards.")],
-    out: Annotated[Path | None, typer.Option(help="Folder for one scorecard per model; default: only print.")] = None,
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FOLDER...", help="Folder with the tables of all shards, or folders with parts of images."
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for one scorecard per model, else only printed; for images, folder of the whole."),
+    ] = None,
     device: Device = None,
     verbose: Verbose = False,
 ) -> Scored:
-    """Merge the tables of all shards into scorecards (images not needed)."""
+    """Merge the tables of all shards into scorecards (images not needed), or parts of images into one folder."""
     from contextlib import ExitStack
 
+    from igmu_data.errors import InputError
     from igmu_data.files import owned, require_writable
+    from igmu_metrics.cli._card_answers import Scored
+    from igmu_metrics.images.layouts import METADATA, part_folders
+    from igmu_metrics.images.parts import join
     from igmu_metrics.scale import shards
     from igmu_metrics.verdict.places import card_name
 
     if out is not None:
         require_writable(out)
+    if any((one / METADATA).is_file() or part_folders(one) for one in folders):
+        if out is None and len(folders) > 1:
+            raise InputError("parts in several folders need --out, the folder of the whole.")
+        whole = out or folders[0]
+        say(f"{whole}: {join(whole, folders)} images.")
+        return Scored(images=whole)
+    if len(folders) > 1:
+        raise InputError(f"{folders[1]}: the tables of all shards lie in one folder; name that alone.")
     with ExitStack() as held:
 
         def place(card: Scorecard) -> Path | None:
@@ -38,6 +58,6 @@ def merge(
             held.enter_context(owned(files=[path]))
             return path
 
-        cards = write_cards(shards.merge(folder, device=device), place)
+        cards = write_cards(shards.merge(folders[0], device=device), place)
     files = [None if out is None else out / card_name(card.model, card.config) for card in cards]
     return tell_cards(cards, files, verbose=verbose)

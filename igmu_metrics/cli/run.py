@@ -8,15 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from igmu_metrics.cli._common import (
+    ENGINES,
+    BatchSize,
     Bench,
+    Compile,
     Device,
+    Dtype,
+    Engine,
     GuidanceScale,
     Revision,
+    Shard,
     Size,
     Steps,
     Verbose,
+    Workers,
+    batch_of,
     option,
     own_concepts,
+    ray_wanted,
     say,
     tell_cards,
 )
@@ -69,11 +78,19 @@ def run(
     steps: Steps = None,
     guidance_scale: GuidanceScale = None,
     size: Size = None,
-    dtype: Annotated[str | None, typer.Option(help="Number format of the models: fp32, bf16 or fp16.")] = None,
-    batch_size: Annotated[int | None, option("batch_size", "Images per batch on a GPU.")] = None,
+    dtype: Dtype = None,
+    batch_size: BatchSize = None,
+    compile: Compile = None,
     bench: Bench = None,
     revision: Revision = None,
     device: Device = None,
+    shard: Shard = None,
+    engine: Engine = ENGINES[0],
+    workers: Workers = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE.yaml", help="What making a model cost; repeat for several models."),
+    ] = None,
     trust_code: Annotated[bool, typer.Option("--trust-code", help="Let code that a model names run.")] = False,
     dry_run: Annotated[
         bool,
@@ -86,6 +103,7 @@ def run(
     """Generate, score, compare and report in one go: models against the original on one or several concepts."""
     from igmu_data.errors import InputError
     from igmu_metrics.cli._card_answers import Scored
+    from igmu_metrics.images import parts
     from igmu_metrics.report import terminal as tables
     from igmu_metrics.running import plan as plans
     from igmu_metrics.running import run as running
@@ -102,12 +120,20 @@ def run(
         "until": until,
         "figures": figure or None,
         "max_images": max_images,
+        "methods": dict(_method(text) for text in method) if method else None,
     }
     given |= {name: value for name, value in own.items() if value is not None}
     for part, options in (
         (
             "generation",
-            {"steps": steps, "guidance_scale": guidance_scale, "size": size, "dtype": dtype, "batch_size": batch_size},
+            {
+                "steps": steps,
+                "guidance_scale": guidance_scale,
+                "size": size,
+                "dtype": dtype,
+                "batch_size": None if batch_size is None else batch_of(batch_size),
+                "compile": compile,
+            },
         ),
         ("scoring", {"detector": detector, "clip": clip, "bench": bench, "revision": revision}),
     ):
@@ -115,14 +141,28 @@ def run(
     for name, flag in (("original", "--original"), ("unlearned", "--unlearned"), ("configs", "--config")):
         if not given.get(name):
             raise InputError(f"{flag} is missing; give it, or a run file that holds {name}.")
+    over_ray = ray_wanted(engine, shard)
+    where = running.Where(parts.parsed(shard) if shard else None, over_ray, workers)
     made = plans.from_mapping(given, str(plan) if plan is not None else "options")
     with own_concepts(running.concepts_of(out)):
         if dry_run:
             told = running.told(running.prepare(made, out, device=device, trust_code=trust_code), made)
             say(*told.splitlines())
             return Scored(plan=told)
-        cards = running.run(made, out, device=device, trust_code=trust_code)
+        cards = running.run(made, out, device=device, trust_code=trust_code, where=where)
+    if shard:
+        say(f"part {shard} of the images is there; when all are, run the same without --shard.")
+        return Scored(images=out / running.IMAGES)
     if verbose and len({card.config for card in cards}) > 1:
         tables.show(tables.over_concepts(cards))
     files = [out / CARDS / card_name(card.model, card.config) for card in cards]
     return tell_cards(cards, files, report=out / running.REPORT, verbose=verbose)
+
+
+def _method(text: str) -> tuple[str, str]:
+    from igmu_data.errors import InputError
+
+    name, named, path = text.partition("=")
+    if not named:
+        raise InputError(f"--method {text!r} names no model; give NAME=FILE.yaml.")
+    return name, path

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from igmu_metrics.cli._common import Verbose, option, say, tell_cards, with_settings, write_cards
+from igmu_metrics.cli._common import (
+    ENGINES,
+    Engine,
+    Verbose,
+    Workers,
+    option,
+    ray_wanted,
+    say,
+    tell_cards,
+    with_settings,
+    write_cards,
+)
 from igmu_metrics.settings import options
 
 if TYPE_CHECKING:
@@ -17,7 +28,6 @@ if TYPE_CHECKING:
     from igmu_metrics.images.layouts import Model
     from igmu_metrics.scorecard import Scorecard
 
-ENGINES: Final = ("local", "ray")
 _TABLES: Final = "tables"
 _USUAL: Final = [options()["detector"].default]
 
@@ -47,12 +57,8 @@ def score(
             metavar="I/N", help="Process only part I of N and write its tables to the --out folder, for igmu merge."
         ),
     ] = None,
-    engine: Annotated[
-        str, typer.Option(metavar="|".join(ENGINES), help="Where to run: in this process, or in shards over Ray.")
-    ] = ENGINES[0],
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Number of Ray workers; default as many as the cluster has room for.")
-    ] = None,
+    engine: Engine = ENGINES[0],
+    workers: Workers = None,
     verbose: Verbose = False,
     **settings: Any,
 ) -> Scored:
@@ -60,15 +66,15 @@ def score(
     from igmu_data.errors import InputError
     from igmu_data.files import owned
     from igmu_metrics.images.layouts import models
-    from igmu_metrics.networks.loading import choice
     from igmu_metrics.networks.progress import bars
     from igmu_metrics.report import terminal as tables
     from igmu_metrics.scale import cluster
     from igmu_metrics.verdict import agreement
     from igmu_metrics.verdict.places import output_paths
 
+    over_ray = ray_wanted(engine, shard)
     evaluation, *also = agreement.panel(detector, calibration or [], settings)
-    if also and (shard is not None or engine != ENGINES[0]):
+    if also and (shard is not None or over_ray):
         raise InputError("several detectors are compared in one process: give --shard and --engine ray one of them.")
     if also and out is not None and out.suffix == ".json":
         raise InputError(f"--out {out}: several detectors give cards of their own; give a folder.")
@@ -79,7 +85,7 @@ def score(
     before, *after = models(original, unlearned)
     places = {model.name: iter(of_model) for model, of_model in zip(after, zip(*each, strict=True), strict=True)}
     with owned(files=[path for home in each for path in home if path is not None]), bars() as advance:
-        if choice("engine", engine, ENGINES) == "ray":
+        if over_ray:
             if out is None or out.suffix == ".json":
                 raise InputError("--engine ray needs --out, a folder for scorecards and for the tables of the workers.")
             found = cluster.run(evaluation, original, unlearned, out / _TABLES, workers=workers, advance=advance)
@@ -114,10 +120,11 @@ def _score_shard(
     from igmu_data.errors import InputError
     from igmu_data.files import require_writable
     from igmu_metrics.cli._card_answers import Scored
+    from igmu_metrics.images import parts
     from igmu_metrics.networks.progress import bars
     from igmu_metrics.scale import shards
 
-    which = shards.parsed(shard)
+    which = parts.parsed(shard)
     if out is None:
         raise InputError("--shard needs --out, the folder that gathers the tables of all shards.")
     require_writable(out)

@@ -2,7 +2,8 @@
 
 Conventions: a picture is finished when its line is in `metadata.jsonl`; a failure has a line in `failed.jsonl`. Lines
 are appended while drawing (a torn last line is ignored) and sorted by file name at the end, so that the finished folder
-does not show whether it was interrupted.
+does not show whether it was interrupted. `times.jsonl` has a line a call, with what it took; `model.json` what the
+model stores (`igmu_metrics.images.stored`). Times are of the clock, and the only file that differs from run to run.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from igmu_data.errors import ChecksumError, MetadataError, OutputError
@@ -21,6 +23,8 @@ from igmu_metrics.images.files import content_hash
 from igmu_metrics.images.layouts import METADATA
 
 FAILED: Final = "failed.jsonl"
+TIMES: Final = "times.jsonl"
+MODEL: Final = "model.json"
 Key = tuple[str, int]
 Record = dict[str, Any]
 
@@ -84,9 +88,15 @@ class Folder:
         """Why a generation has no picture."""
         return {key: str(record["reason"]) for key, record in self._failed.items()}
 
-    def add(self, key: Key, data: bytes) -> None:
-        """Store a picture, then its line."""
-        record = self._wanted[key] | {"sha256": hashlib.sha256(data).hexdigest()}
+    def add(self, key: Key, data: bytes, drawn_with: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Store a picture, then its line.
+
+        Args:
+            key: row and seed.
+            data: the file.
+            drawn_with: what else its line says.
+        """
+        record = self._wanted[key] | dict(drawn_with) | {"sha256": hashlib.sha256(data).hexdigest()}
         _write(self.path / record["file_name"], data)
         self._append(METADATA, record)
         self._drawn[key] = record
@@ -96,6 +106,17 @@ class Folder:
         record = self._wanted[key] | {"reason": reason}
         self._append(FAILED, record)
         self._failed[key] = record
+
+    def timed(self, record: Record) -> None:
+        """Note what a call took; nothing else follows from it."""
+        with _writing(self.path / TIMES), (self.path / TIMES).open("a", encoding="utf-8") as file:
+            file.write(_line(record))
+
+    def describe(self, text: str) -> None:
+        """Write what is stored of the model, where that is not there yet."""
+        path = self.path / MODEL
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            _write(path, text.encode())
 
     def close(self) -> None:
         """Write both lists whole, sorted; a list without entries is no file."""
@@ -112,6 +133,15 @@ class Folder:
             file.write(_line(record))
             file.flush()
             os.fsync(file.fileno())
+
+
+def records(path: Path) -> dict[Key, Record]:
+    """The lines of one of the lists, whatever is asked for.
+
+    Raises:
+        MetadataError: a line that drawing has not written.
+    """
+    return _read(path, {}, {})
 
 
 def _read(path: Path, facts: Mapping[str, str], wanted: Mapping[Key, Record]) -> dict[Key, Record]:

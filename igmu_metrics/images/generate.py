@@ -6,11 +6,11 @@ Conventions: a generation is `(row_id, seed)`; its file is `<row_id>-<seed>.png`
 **What is reproducible.** The starting noise comes from one CPU generator an image, so it never depends on the device or
 on the batch. The arithmetic does: matrix kernels choose their order of summation by the shape of the whole batch. On a
 tiny pipeline on a CPU, batches of 1, 2 and 4 differ by 3e-6 before rounding, which moves about one value in ten
-thousand of the finished pictures by 1/255. Therefore a CPU, where batches save no time, gets one image a call: files
-are byte-identical for every `batch_size` and for every list of requests. On an accelerator images share a call, and
-the files depend on `batch_size` and on the list to within that rounding (more in fp16 and bf16); a resumed run still
-repeats an uninterrupted one, because it forms the same batches and draws a batch again whole. In every case only on
-the same device, number of threads and versions of torch and diffusers.
+thousand of the finished pictures by 1/255. Therefore every call has the same shape (`igmu_metrics.images.calling`), on
+a CPU whatever `batch_size` says: files are byte-identical for every `batch_size`, list of requests and part of it. On
+an accelerator the files depend on `batch_size` to within that rounding (more in fp16 and bf16); their lines name it,
+and so does the signature. A resumed run forms the same batches and draws a batch again whole. In every case only on the
+same device, number of threads and versions of torch and diffusers.
 
 **What a kill leaves.** Files are written beside their place and renamed; the line in `metadata.jsonl` follows. A
 picture without its line is drawn again. One process at a time draws into a folder (`igmu_data.files.owned`).
@@ -33,7 +33,10 @@ from igmu_data.errors import DuplicateIdError, EmptyInputError, InputError, OutO
 from igmu_data.files import owned
 from igmu_data.schema import LARGEST_SEED, Row
 from igmu_metrics.contract import batches
-from igmu_metrics.images.folder import Folder
+from igmu_metrics.images import stored
+from igmu_metrics.images.calling import AUTO, Caller
+from igmu_metrics.images.folder import MODEL, Folder
+from igmu_metrics.images.parts import finished, gather, home, making, place
 from igmu_metrics.images.presets import FIELDS, Preset, Settings, settle
 from igmu_metrics.networks.loading import choice
 from igmu_metrics.networks.progress import bars
@@ -42,11 +45,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from igmu_metrics.images.method import Method
     from igmu_metrics.images.pipelines import Pipeline
 
 FORMATS: Final = (".png", ".webp")
-_SMALL: Final = 64 * 64  # pixels
-_TOGETHER: Final = 16  # small pictures in a call on a CPU
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,7 @@ def draw(
     pipeline: Pipeline,
     out: Path,
     *,
-    batch_size: int = 4,
+    batch_size: int | str = 4,
     steps: int | None = None,
     guidance_scale: float | None = None,
     width: int | None = None,
@@ -186,6 +188,7 @@ def draw(
     extension: str = ".png",
     progress: bool = True,
     drawn: Callable[[int], None] = lambda n: None,
+    method: Method | None = None,
 ) -> Drawing:
     """Draw what is not in the folder yet; nothing is loaded when nothing is missing.
 
@@ -193,11 +196,13 @@ def draw(
         requests: what to draw; each generation once.
         pipeline: with what (`igmu_metrics.images.pipelines.find_pipeline`).
         out: folder of the pictures; may hold some of them, and others of the same model, already.
-        batch_size: images a call on an accelerator; on a CPU it changes nothing (see the head of this file).
+        batch_size: images a call on an accelerator, or "auto": as many as its memory holds, halved until it does; on a
+            CPU it changes nothing (see the head of this file).
         steps, guidance_scale, width, height: instead of those of every request and of the pipeline's preset.
         extension: one of FORMATS, both lossless and without EXIF.
         progress: say on stderr how many are there.
         drawn: told how many images a batch has brought.
+        method: what the method cost, kept beside the images; None leaves what is there.
 
     Returns:
         The files, the failures, and how many were drawn.
@@ -217,26 +222,26 @@ def draw(
     wanted = list(map(_Wanted, requests, settled(requests, pipeline, **given)))
     _check_settings(wanted)
     with owned(out), bars() if progress else nullcontext(_quietly) as advance:
+        gather(out, whole=False)  # parts of an earlier run
         folder = Folder.open(out, _facts(pipeline), {w.key: _fields(*w, extension) for w in wanted})
-        pipe: Any = None
+        _describe(folder, pipeline, method)
+        call = Caller(pipeline, batch_size)
         n_drawn, missing = 0, sum(w.key not in folder for w in wanted)
-        size = _cpu_size if pipeline.device == "cpu" else lambda _: batch_size
-        for batch in _plan(wanted, size):
+        for batch in _plan(wanted, call.size):
             if all(w.key in folder for w in batch):
                 continue
-            pipe = pipe or pipeline.load()
-            how = batch[0].settings
-            filling = [batch[-1]] * (_cpu_size(how) - len(batch)) if pipeline.device == "cpu" else []
-            images = _call(pipe, [w.request for w in [*batch, *filling]], how, pipeline.name)
-            before = n_drawn
-            for one, (pixels, reason) in zip(batch, images[: len(batch)], strict=True):
-                if one.key in folder:
-                    continue
-                n_drawn += 1
-                if reason:
-                    folder.fail(one.key, reason)
-                else:
-                    folder.add(one.key, _encode(pixels, extension))
+            before, left = n_drawn, list(batch)
+            for images, drawn_with, took in call([w.request for w in batch], batch[0].settings):
+                for one, (pixels, reason) in zip(left, images, strict=False):
+                    if one.key in folder:
+                        continue
+                    n_drawn += 1
+                    if reason:
+                        folder.fail(one.key, reason)
+                    else:
+                        folder.add(one.key, _encode(pixels, extension), drawn_with)
+                del left[: len(images)]
+                folder.timed(took)
             drawn(n_drawn - before)
             advance("generating", n_drawn - before, missing)
         folder.close()
@@ -248,11 +253,41 @@ def draw(
     )
 
 
-def _check(requests: Sequence[Request], batch_size: int) -> None:
+def draw_part(
+    requests: Sequence[Request], pipeline: Pipeline, out: Path, shard: tuple[int, int], **options: Any
+) -> Drawing:
+    """Draw one part of what is asked for into a folder of its own in `out` (`igmu_metrics.images.parts`).
+
+    Args:
+        requests: of all parts.
+        pipeline: with what.
+        out: folder of the whole; what it has already is not drawn again.
+        shard: (i, n), from 1.
+        **options: as of `draw`, which says what is raised, too.
+    """
+    there, part = finished(out), place(out, *shard)
+    own = [r for r in requests if home(r.row_id, shard[1]) == shard[0] and r.key not in there]
+    with making(part):
+        return draw(own, pipeline, part, **options) if own else Drawing({}, {}, 0)
+
+
+def _describe(folder: Folder, pipeline: Pipeline, method: Method | None) -> None:
+    """Say beside the images what the model stores, and what its method cost."""
+    if pipeline.stored is None and method is None:
+        return
+    known = stored.read(folder.path / MODEL) or stored.Model()
+    facts = known.weights if known.revision == pipeline.revision else None
+    if facts is None and pipeline.stored is not None:
+        facts = pipeline.stored()
+    told = stored.Model(revision=pipeline.revision, weights=facts, method=method or known.method)
+    folder.describe(told.model_dump_json(exclude_none=True) + "\n")
+
+
+def _check(requests: Sequence[Request], batch_size: int | str) -> None:
     if not requests:
         raise EmptyInputError("no requests: there is nothing to draw.")
-    if batch_size < 1:
-        raise OutOfRangeError(f"batch_size is {batch_size}; give at least 1.")
+    if batch_size != AUTO and (isinstance(batch_size, str) or batch_size < 1):
+        raise OutOfRangeError(f"batch_size is {batch_size}; give at least 1, or {AUTO!r}.")
     seen: set[tuple[str, int]] = set()
     for at, r in enumerate(requests):
         if r.key in seen:
@@ -274,7 +309,8 @@ def _check_settings(wanted: Sequence[_Wanted]) -> None:
 
 
 def _facts(pipeline: Pipeline) -> dict[str, str]:
-    return {"model": pipeline.name, "revision": pipeline.revision, "dtype": pipeline.dtype}
+    told = {"model": pipeline.name, "revision": pipeline.revision, "dtype": pipeline.dtype}
+    return told | ({"compiled": "yes"} if pipeline.compiled else {})
 
 
 def _fields(r: Request, settings: Settings, extension: str) -> dict[str, Any]:
@@ -285,10 +321,6 @@ def _fields(r: Request, settings: Settings, extension: str) -> dict[str, Any]:
         "prompt": r.prompt,
         **{name: getattr(settings, name) for name in FIELDS},
     }
-
-
-def _cpu_size(settings: Settings) -> int:
-    return _TOGETHER if settings.width * settings.height <= _SMALL else 1
 
 
 def _plan(wanted: Sequence[_Wanted], size: Callable[[Settings], int]) -> Iterator[Sequence[_Wanted]]:
@@ -302,37 +334,6 @@ def _plan(wanted: Sequence[_Wanted], size: Callable[[Settings], int]) -> Iterato
 
 def _quietly(what: str, done: int, total: int) -> None:
     """Progress that nobody is told of."""
-
-
-def _call(pipe: Any, batch: Sequence[Request], how: Settings, name: str) -> list[tuple[npt.NDArray[np.float32], str]]:
-    """Each image with the reason why it is none, or ""."""
-    import numpy as np
-    import torch
-
-    first = batch[0]
-    try:
-        result = pipe(
-            prompt=[r.prompt for r in batch],
-            generator=[torch.Generator("cpu").manual_seed(r.seed) for r in batch],
-            num_inference_steps=how.steps,
-            guidance_scale=how.guidance_scale,
-            width=how.width,
-            height=how.height,
-            output_type="np",  # before rounding, where NaN can still be seen
-        )
-    except ValueError as error:
-        raise InputError(f"{name} refuses row {first.row_id!r}: {error}") from error
-    images = np.asarray(result.images)
-    if images.shape != (len(batch), how.height, how.width, 3):
-        raise InputError(
-            f"{name} drew an array of shape {images.shape} where {len(batch)} pictures of {how.width}×{how.height} "
-            f"were asked for (row {first.row_id!r}). Choose a size that the model can draw."
-        )
-    flags = getattr(result, "nsfw_content_detected", None) or [False] * len(batch)
-    return [
-        (image, "safety checker" if flag else "" if np.isfinite(image).all() else "values that are not finite")
-        for image, flag in zip(images, flags, strict=True)
-    ]
 
 
 def _encode(pixels: npt.NDArray[np.float32], extension: str) -> bytes:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +30,7 @@ from igmu_data.errors import (
     UnknownIdError,
 )
 from igmu_data.files import parse_json, read_text
+from igmu_data.media import shell
 from igmu_data.schema import SPLITS, Row
 from igmu_metrics.generations import Generations, of_records
 from igmu_metrics.images import benchmarks
@@ -38,6 +39,7 @@ from igmu_metrics.images.prompts import Prompts
 LAYOUTS: Final = ("metadata", "igmu", "flat", benchmarks.UNLEARNCANVAS, benchmarks.HUB)
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 METADATA: Final = "metadata.jsonl"
+PART: Final = re.compile(r"part-\d{5,}-of-\d{5,}")  # a folder in that of a model: see `igmu_metrics.images.parts`
 LEFT_OUT: Final = "left_out"  # in a line of it: why an image is of no row; it is not scored
 _NUMBER: Final = re.compile(r"(?P<before>.*?)(?P<number>\d{1,18})")
 _REFERENCE_NAME: Final = re.compile(r"(?P<prompt>\d+_\d+)_(?P<sample>\d+)")
@@ -48,6 +50,7 @@ _LEVELS: Final = 3  # folders above an image that are searched for its metadata
 _SHOWN: Final = 60  # characters of a prompt that a message quotes
 _OF_MODEL: Final = ("model", "revision", "dtype")
 _OF_IMAGE: Final = ("steps", "guidance_scale", "width", "height")
+_USUAL: Final = {"dtype": "fp32"}  # said where it is another: images of half precision are others
 # What the table takes from a row of the corpus.
 _OF_ROW: Final = (
     "split",
@@ -155,8 +158,23 @@ def of_listed(generations: Sequence[tuple[Row, int, Any, Mapping[str, Any], str]
         return table
     return table.with_columns(
         recorded_sha256=[r.get("sha256") for r in records],
-        generated_with=[", ".join(f"{name} {r[name]}" for name in _OF_IMAGE if name in r) for r in records],
+        generated_with=[", ".join(_with(r)) for r in records],
+        rounded_with=[", ".join(_rounded(r)) for r in records],
     )
+
+
+def _with(record: Mapping[str, Any]) -> Iterator[str]:
+    """What of a record decides how an image looks."""
+    yield from (f"{name} {record[name]}" for name in _OF_IMAGE if name in record)
+    yield from (f"{name} {record[name]}" for name, usual in _USUAL.items() if record.get(name, usual) != usual)
+
+
+def _rounded(record: Mapping[str, Any]) -> Iterator[str]:
+    """What of a record moves an image by rounding alone."""
+    if "batch_size" in record:
+        yield f"batch_size {record['batch_size']}"
+    if "compiled" in record:
+        yield "compiled"
 
 
 def find(folder: Path, layout: str, rows: Mapping[str, Row] | None = None, *, prompt: str | None = None) -> Generations:
@@ -213,6 +231,10 @@ def image_files(folder: Path) -> list[Path]:
 
 def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
     path = folder / METADATA
+    if parts := part_folders(folder):
+        raise MetadataError(
+            f"{folder}: holds {len(parts)} parts that are not joined yet. Run {shell(['igmu', 'merge', folder])}."
+        )
     if not path.is_file():
         raise MetadataError(
             f"{folder}: no {METADATA}, which says what each image is of. For images of a web UI or script, "
@@ -240,6 +262,11 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
             f"{stray[0]}: not listed in {path} ({len(stray)} such images). Add a line, or move it away."
         )
     return of_listed(found)
+
+
+def part_folders(folder: Path) -> list[Path]:
+    """The parts in a folder of images, by name."""
+    return sorted(p for p in folder.glob("part-*-of-*") if PART.fullmatch(p.name) and p.is_dir())
 
 
 def real(path: Path) -> Path:

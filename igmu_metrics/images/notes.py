@@ -23,14 +23,20 @@ _MODELS = (("unlearned", ""), ("original", ORIGINAL))
 def generated(table: Generations) -> dict[str, str]:
     """For the signature: steps, guidance and size by the original's metadata; the unlearned model's are the same.
 
+    What moves images by rounding alone is told of both models, and excused where scores are compared.
     Where prompts differ in it (lists that say it row by row), the digest of rows covers it, and how many ways there are
     is told.
     """
-    name = f"generated_with{ORIGINAL}"
-    ways = sorted(set(table[name].tolist()) - {""}) if name in table else []
-    if not ways:
-        return {}
-    return {"generated": ways[0] if len(ways) == 1 else f"{len(ways)} ways"}
+    told = {"generated": _ways(table, ORIGINAL, "generated_with")}
+    rounded = [_ways(table, suffix, "rounded_with") for suffix in ("", ORIGINAL)]
+    if any(rounded):
+        told["generated.rounding"] = rounded[0] if rounded[0] == rounded[1] else " against ".join(rounded)
+    return {name: how for name, how in told.items() if how}
+
+
+def _ways(table: Generations, suffix: str, name: str) -> str:
+    ways = sorted(set(table[name + suffix].tolist()) - {""}) if name + suffix in table else []
+    return ways[0] if len(ways) == 1 else f"{len(ways)} ways" if ways else ""
 
 
 def images_differ(table: Generations) -> dict[str, str]:
@@ -97,6 +103,10 @@ def require_alike(table: Generations) -> None:
 
 def require_recorded(table: Generations, sha256: Array) -> None:
     """Refuse a file that is not the one that the metadata lists.
+
+    Args:
+        table: the generations, with what the metadata says of each file.
+        sha256: (n,) of the files that were looked at.
 
     Raises:
         ChecksumError: the file was changed or exchanged.

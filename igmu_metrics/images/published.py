@@ -22,7 +22,7 @@ import importlib.util
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -184,7 +184,7 @@ def component_folders(parts: Sequence[Part]) -> dict[str, Path]:
 def _replace(pipe: Any, part: Part) -> None:
     module = component(pipe, part.kind, part.path)
     if not part.path.is_dir():
-        _fill(module, _named(_read(part.path, part.kind), module, part), part)
+        _fill(module, _named(read_part(part.path, part.kind), module, part), part)
         return
     folder = _folder_of(part)
     if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
@@ -204,8 +204,12 @@ def _replace(pipe: Any, part: Part) -> None:
     pipe.register_modules(**{part.kind: new})
 
 
-def _read(path: Path, kind: str) -> dict[str, torch.Tensor]:
-    """The tensors that a file has for a component, out of whatever its training wrapped them in."""
+def read_part(path: Path, kind: str) -> dict[str, torch.Tensor]:
+    """The tensors that a file has for a component, out of whatever its training wrapped them in.
+
+    Raises:
+        WeightsError: it has none, or they are not finite.
+    """
     import torch
 
     found: Any = loading.load_tensors(path)
@@ -224,15 +228,27 @@ def _read(path: Path, kind: str) -> dict[str, torch.Tensor]:
 def _named(state: dict[str, torch.Tensor], module: Any, part: Part) -> dict[str, torch.Tensor]:
     """The tensors under the names that the module has for them."""
     known = module.state_dict().keys()
-    readings = [state]
-    for before in (f"{part.kind}.", *_BEFORE):
-        cut = {k.removeprefix(before): v for k, v in state.items() if k.startswith(before)}
-        readings += [cut, {before + k: v for k, v in state.items()}]
-    best = max(readings, key=lambda r: len(r.keys() & known))
+    best = {new: state[old] for old, new in renamed(state, known, part.kind).items()}
     if not best.keys() & known and (convert := _layout_of_authors(module)) is not None:
         best = _converted(convert, state, module)
-    # Older CLIP files carry a buffer that counts 0, 1, 2 …; no version reads it.
     return {k: v for k, v in best.items() if not k.endswith("position_ids")}
+
+
+def renamed(names: Collection[str], known: Collection[str], kind: str) -> dict[str, str]:
+    """By the name that a file has for a tensor, the name that a network has for it.
+
+    Args:
+        names: of the file.
+        known: of the network.
+        kind: of the network, one of COMPONENTS.
+    """
+    readings = [{name: name for name in names}]
+    for before in (f"{kind}.", *_BEFORE):
+        readings.append({n: n.removeprefix(before) for n in names if n.startswith(before)})
+        readings.append({n: before + n for n in names})
+    best = max(readings, key=lambda r: len(set(r.values()) & set(known)))
+    # Older CLIP files carry a buffer that counts 0, 1, 2 …; no version reads it.
+    return {old: new for old, new in best.items() if not new.endswith("position_ids")}
 
 
 def _layout_of_authors(module: Any) -> Callable[..., dict[str, torch.Tensor]] | None:

@@ -1,9 +1,11 @@
-"""What a scorecard says of the machine that made it."""
+"""What a scorecard says of the machine that made it, and of what was in use there."""
 
 from __future__ import annotations
 
 import platform
 import sys
+from contextlib import suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +48,42 @@ def hardware() -> dict[str, str]:
     return found
 
 
+def device_name(device: str) -> str:
+    """The kind of processor or GPU that a device of torch is."""
+    if cuda := _cuda(device):
+        return str(cuda.get_device_name(device))
+    return _cpu() if device == "cpu" else device
+
+
+def _cuda(device: str) -> Any:
+    """Torch's module for a device that is a GPU of it."""
+    torch: Any = sys.modules.get("torch")
+    return torch.cuda if device.startswith("cuda") and torch is not None and torch.cuda.is_available() else None
+
+
+def reset_peak_memory(device: str) -> None:
+    """Begin to watch how much memory is in use; what cannot be reset is watched from the start of the process."""
+    if cuda := _cuda(device):
+        cuda.reset_peak_memory_stats(device)
+    elif device == "cpu":
+        with suppress(OSError):  # not Linux, or not allowed
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def peak_memory(device: str) -> int | None:
+    """The most bytes in use since `reset_peak_memory`: by torch on a GPU, by the process on a CPU; None if unknown."""
+    if cuda := _cuda(device):
+        return int(cuda.max_memory_allocated(device))
+    if device != "cpu":
+        return None
+    try:
+        told = Path("/proc/self/status").read_text(encoding="utf-8")
+        return int(told.partition("VmHWM:")[2].split()[0]) * 1024
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+@cache
 def _cpu() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

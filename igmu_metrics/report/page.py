@@ -18,6 +18,7 @@ from igmu_metrics.report import audit, verdict
 from igmu_metrics.report.figures.agreement import agreement
 from igmu_metrics.report.figures.aside import aside
 from igmu_metrics.report.figures.aspects import aspects
+from igmu_metrics.report.figures.cost import cost
 from igmu_metrics.report.figures.families import families
 from igmu_metrics.report.figures.forest import forest
 from igmu_metrics.report.figures.interference import interference
@@ -109,6 +110,7 @@ def _parts(
         Part("attacks", "Attacks", "Which attacks bring it back?", families(found.cards, found.target)),
         Part("interference", "Interference", "What else changed?", interference(found.cards)),
         Part("aside", "By itself", "What is counted by itself?", aside(found.cards, found.target)),
+        Part("cost", "Cost", "What does it cost?", cost(found.cards)),
         Part("pictures", "Pictures", "Picture by picture", grid(found, gallery, most_lines)),
         Part("audit", "Audit", "Is the detector right? Judge for yourself", audit.data(found, folders, gallery)),
     )

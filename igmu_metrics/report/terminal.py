@@ -399,6 +399,19 @@ def published(found: Sequence[Proportion]) -> Table:
     return table
 
 
+def efficiency(cards: Sequence[Scorecard]) -> list[Table]:
+    """What models cost beside the original; no table where no card says it."""
+    from igmu_metrics.report.figures.cost import cost
+
+    found = cost(cards)
+    if found is None:
+        return []
+    table = _table(found.caption, found.corner, *found.columns)
+    for name, _, cells in found.lines:
+        table.add_row(name, *(cell.shown for cell in cells))
+    return [table]
+
+
 def _ordered(cards: Sequence[Scorecard]) -> list[Scorecard]:
     """By forget score, the best first; those without one last, by name."""
     name = "forget_score"

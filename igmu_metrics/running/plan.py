@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from igmu_data.configs import config_concepts, config_target
 from igmu_data.errors import InputError, OutOfRangeError, nearest
-from igmu_data.files import read_text
+from igmu_data.files import read_yaml
 from igmu_data.rows.rounds import rounds_of
-from igmu_metrics.images import baselines
+from igmu_metrics.images import baselines, method
+from igmu_metrics.images.method import Method
 from igmu_metrics.settings import options
 
 ORIGINAL: Final = "original"
@@ -37,7 +38,8 @@ class Generation(BaseModel):
     guidance_scale: float | None = None
     size: Annotated[int, Field(ge=1)] | None = None
     dtype: str = "fp32"
-    batch_size: Annotated[int, Field(ge=1)] = 4
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = 4
+    compile: bool = False
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -65,6 +67,7 @@ class Plan(BaseModel):
         max_images: that may be generated, of all models and concepts together.
         generation: how images are generated.
         scoring: settings of `igmu score` by name.
+        methods: what unlearned models cost to make, by their names: a `method.yaml`, or what would stand in it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -79,6 +82,17 @@ class Plan(BaseModel):
     max_images: Annotated[int, Field(ge=1)] | None = None
     generation: Generation = Generation()
     scoring: Mapping[str, Any] = Field(default_factory=dict)
+    methods: Mapping[str, Method] = Field(default_factory=dict)
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _as_methods(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: method.read(Path(told)) if isinstance(told, str) else method.checked(told, str(name))
+            for name, told in value.items()
+        }
 
     @field_validator("protocol", "until", mode="before")
     @classmethod
@@ -113,6 +127,9 @@ def checked(plan: Plan) -> Plan:
     for name in plan.unlearned:
         if not re.fullmatch(r"[\w.-]+", name) or name.startswith(".") or name == ORIGINAL:
             raise InputError(f"model name {name!r}: use letters, digits, '-', '_' and '.', and not {ORIGINAL!r}.")
+    for name in plan.methods:
+        if name not in plan.models:
+            raise InputError(f"methods: no model {name!r}{_guess(name, list(plan.models))}")
     known = [name for name in options() if name not in _BY_RUN]
     for name in plan.scoring:
         if name not in known:
@@ -158,15 +175,7 @@ def read(path: Path) -> Plan:
     Raises:
         InputError: not YAML, or a key or value that is wrong; the message names it.
     """
-    import yaml
-
-    try:
-        given = yaml.safe_load(read_text(path, "Give a run file."))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())[:200]}") from error
-    if not isinstance(given, dict):
-        raise InputError(f"{path}: holds no keys; the keys are {', '.join(Plan.model_fields)}.")
-    return from_mapping(given, str(path))
+    return from_mapping(read_yaml(path, Plan.model_fields), str(path))
 
 
 def from_mapping(given: Mapping[str, Any], where: str) -> Plan:
@@ -195,13 +204,15 @@ def written(plan: Plan) -> str:
     """The plan as a run file."""
     import yaml
 
-    told = plan.model_dump(mode="json", exclude={name for name in _LOOKING if not getattr(plan, name)})
-    return str(yaml.safe_dump(told, sort_keys=False, allow_unicode=True))
+    left_out: dict[str, Any] = {name: True for name in (*_LOOKING, "methods") if not getattr(plan, name)}
+    if not plan.generation.compile:
+        left_out["generation"] = {"compile"}
+    return str(yaml.safe_dump(plan.model_dump(mode="json", exclude=left_out), sort_keys=False, allow_unicode=True))
 
 
 def grows(before: Plan, now: Plan) -> bool:
     """Whether a run goes on with another: it takes as many rounds or more, and looks where that one did."""
-    but = {"protocol", *_LOOKING}
+    but = {"protocol", "methods", *_LOOKING}  # what a method cost changes no image
     return (
         before.model_dump(exclude=but) == now.model_dump(exclude=but)
         and rounds_of(before.protocol) <= rounds_of(now.protocol)

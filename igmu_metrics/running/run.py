@@ -5,6 +5,7 @@ The folder of a run:
 - `run.yaml`: what was asked for last, as a run file, and `models.json`: each model's revision;
 - `images/<config>/<model>/`: images with their `metadata.jsonl`;
 - `cards/<model>.<config>.json`: scorecards; `report.html`: the page over all of them;
+- `tables/<config>/`: what Ray's workers saw, if they did;
 - `concepts/`: the files of the user's own concepts, if the run is about some.
 """
 
@@ -16,11 +17,12 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from igmu_data.configs import config_concepts, config_target
-from igmu_data.errors import MetadataError, OutOfRangeError
+from igmu_data.errors import InputError, MetadataError, OutOfRangeError
 from igmu_data.files import owned, read_text, require_writable
 from igmu_data.load import bench_rows
 from igmu_data.rows.rounds import rounds_of
@@ -29,9 +31,9 @@ from igmu_data.taxonomy import CONCEPTS, ENVIRONMENT, own_files
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.generations import Key
 from igmu_metrics.images import baselines
-from igmu_metrics.images.generate import Request, draw, requests_for, settled_alike
+from igmu_metrics.images.generate import Request, draw, draw_part, requests_for, settled_alike
 from igmu_metrics.images.generate import told as settings_told
-from igmu_metrics.images.layouts import METADATA
+from igmu_metrics.images.layouts import METADATA, part_folders
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline
 from igmu_metrics.images.presets import Settings
 from igmu_metrics.networks.progress import Advance, bars
@@ -39,6 +41,7 @@ from igmu_metrics.report import page
 from igmu_metrics.report.folders import sections
 from igmu_metrics.running.looking import looked
 from igmu_metrics.running.plan import ORIGINAL, Plan, checked, grows, read, written
+from igmu_metrics.scale import cluster
 from igmu_metrics.scorecard import CARDS, PLAN, Scorecard, write, write_text
 from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict.places import card_name
@@ -46,6 +49,7 @@ from igmu_metrics.verdict.places import card_name
 MODELS: Final = "models.json"
 IMAGES: Final = "images"
 REPORT: Final = "report.html"
+TABLES: Final = "tables"
 _FIRST: Final = 8  # images after which the time is told
 
 
@@ -60,6 +64,7 @@ class Job:
         settings: how each of these is generated, whatever the model.
         folders: where, by model, the original first.
         pipelines: with what, by model.
+        finds: gives each of these, in any process.
     """
 
     config: str
@@ -68,12 +73,28 @@ class Job:
     settings: Sequence[Settings]
     folders: Mapping[str, Path]
     pipelines: Mapping[str, Pipeline]
+    finds: Mapping[str, Callable[[], Pipeline]]
 
     def missing(self, model: str) -> int:
-        """How many images are not there yet, as far as the folder's list says."""
-        path = self.folders[model] / METADATA
-        there = path.read_bytes().count(b"\n") if path.is_file() else 0
-        return max(0, len(self.requests) - there)
+        """How many images are not there yet, as far as the lists of the folder and its parts say."""
+        folder = self.folders[model]
+        lists = [p for one in (folder, *part_folders(folder)) if (p := one / METADATA).is_file()]
+        return max(0, len(self.requests) - sum(path.read_bytes().count(b"\n") for path in lists))
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where a run works.
+
+    Args:
+        shard: (i, n) to generate one part of the images alone, from 1; None for everything.
+        ray: in parts over Ray.
+        workers: of Ray, at most; None for as many as there is room for.
+    """
+
+    shard: tuple[int, int] | None = None
+    ray: bool = False
+    workers: int | None = None
 
 
 def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: bool = False) -> list[Job]:
@@ -105,18 +126,25 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
     jobs = []
     found: dict[tuple[str, str | None], Pipeline] = {}  # finding one hashes its weights, whatever the concept is
     for config, rows in chosen.items():
-        pipelines = {}
+        pipelines, finds = {}, {}
         for name, spec in plan.models.items():
             key = spec, config_target(config) if baselines.parse(spec)[0] else None
+            finds[name] = partial(
+                find_pipeline,
+                spec,
+                device=device,
+                dtype=plan.generation.dtype,
+                trust_code=trust_code,
+                target=key[1],
+                compiled=plan.generation.compile,
+            )
             if key not in found:
-                found[key] = find_pipeline(
-                    spec, device=device, dtype=plan.generation.dtype, trust_code=trust_code, target=key[1]
-                )
+                found[key] = finds[name]()
             pipelines[name] = found[key]
         folders = {name: out / IMAGES / config / name for name in plan.models}
         requests = requests_for(rows, seeds_per_row=plan.seeds_per_row)
         settings = settled_alike(requests, pipelines, config, **plan.generation.settings)
-        jobs.append(Job(config, rows, requests, settings, folders, pipelines))
+        jobs.append(Job(config, rows, requests, settings, folders, pipelines, finds))
     return jobs
 
 
@@ -182,7 +210,9 @@ def missing(jobs: Sequence[Job]) -> int:
     return sum(job.missing(model) for job in jobs for model in job.folders)
 
 
-def run(plan: Plan, out: Path, *, device: str | None = None, trust_code: bool = False) -> list[Scorecard]:
+def run(
+    plan: Plan, out: Path, *, device: str | None = None, trust_code: bool = False, where: Where = Where()
+) -> list[Scorecard]:
     """Do it; a second call does what is missing.
 
     Args:
@@ -190,35 +220,56 @@ def run(plan: Plan, out: Path, *, device: str | None = None, trust_code: bool = 
         out: its folder.
         device: of models and instruments.
         trust_code: whether code that a model names may run.
+        where: the work is done.
 
     Returns:
-        The scorecards, config by config.
+        The scorecards, config by config; none of a shard.
 
     Raises:
         BusyError: another process is running there.
         IgmuError: whatever is wrong; what is finished stays.
     """
+    if where.shard is not None and plan.until is not None:
+        raise InputError("a run that looks after every round (--until) is made in one piece; leave --shard out.")
     jobs = prepare(plan, out, device=device, trust_code=trust_code)
+    if where.shard is not None:  # whose images lie in folders of their own, each with its owner
+        _begin(plan, out, jobs)
+        for job in jobs:
+            for model, pipeline in job.pipelines.items():
+                draw_part(job.requests, pipeline, job.folders[model], where.shard, **_options(plan, model))
+        return []
     with owned(out):
         require_alike(plan, out)  # another run may have begun there meanwhile
-        return _run(plan, out, jobs, device)
+        return _run(plan, out, jobs, device, where)
 
 
-def _run(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None) -> list[Scorecard]:
+def _begin(plan: Plan, out: Path, jobs: Sequence[Job]) -> None:
     _require_loadable(jobs)
     write_text(out / PLAN, written(plan))
     write_text(out / MODELS, _revisions(jobs))
     for place, text in _own(plan, out).items():
         write_text(place, text)
     sys.stderr.write(told(jobs, plan) + "\n")
-    cards = list(_looked(plan, out, jobs, device)) if plan.until is not None else []
+
+
+def _options(plan: Plan, model: str) -> dict[str, Any]:
+    """How a model's images are generated, as drawing takes it."""
+    how = {"batch_size": plan.generation.batch_size, "method": plan.methods.get(model)}
+    return how | plan.generation.settings
+
+
+def _run(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None, where: Where) -> list[Scorecard]:
+    _begin(plan, out, jobs)
+    cards = list(_looked(plan, out, jobs, device, where)) if plan.until is not None else []
     pace = Pace(missing(jobs))
     for job in jobs if plan.until is None else ():
         for model in job.pipelines:
-            _generated(job, plan, model, job.requests, pace.drawn)
+            _generated(job, plan, model, job.requests, device, where, pace.drawn)
     with bars() as advance:
         for job in jobs if plan.until is None else ():
-            for card in _scored(job, plan, list(job.folders)[1:], {r.key for r in job.requests}, device, advance):
+            keys = {r.key for r in job.requests}
+            tables = out / TABLES / job.config if where.ray else None
+            for card in _scored(job, plan, list(job.folders)[1:], keys, device, advance, tables=tables, where=where):
                 write(card, out / CARDS / card_name(card.model, job.config))
                 cards.append(card)
         bench = plan.scoring.get("bench")
@@ -245,16 +296,20 @@ def _revisions(jobs: Sequence[Job]) -> str:
 
 
 def _generated(
-    job: Job, plan: Plan, model: str, requests: Sequence[Request], drawn: Callable[[int], None] = lambda n: None
+    job: Job,
+    plan: Plan,
+    model: str,
+    requests: Sequence[Request],
+    device: str | None,
+    where: Where,
+    drawn: Callable[[int], None] = lambda n: None,
 ) -> None:
-    draw(
-        requests,
-        job.pipelines[model],
-        job.folders[model],
-        batch_size=plan.generation.batch_size,
-        drawn=drawn,
-        **plan.generation.settings,
-    )
+    folder, how = job.folders[model], _options(plan, model) | {"drawn": drawn}
+    if where.ray:
+        given = {"workers": where.workers, "device": device, **how}
+        cluster.generate(job.finds[model], requests, folder, **given)
+    else:
+        draw(requests, job.pipelines[model], folder, **how)
 
 
 def _scored(
@@ -265,6 +320,8 @@ def _scored(
     device: str | None,
     advance: Advance,
     look: Looks | None = None,
+    tables: Path | None = None,
+    where: Where = Where(),
 ) -> Iterator[Scorecard]:
     evaluation = Evaluation(
         job.config,
@@ -272,11 +329,14 @@ def _scored(
         looks=None if look is None else str(look),
         only=frozenset(only),
     )
-    return evaluation.run(job.folders[ORIGINAL], [job.folders[name] for name in models], advance)
+    folders = job.folders[ORIGINAL], [job.folders[name] for name in models]
+    if tables is not None:
+        return cluster.run(evaluation, *folders, tables, workers=where.workers, advance=advance)
+    return evaluation.run(*folders, advance)
 
 
-def _looked(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None) -> Iterator[Scorecard]:
-    """The cards of a run that looks after every round."""
+def _looked(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None, where: Where) -> Iterator[Scorecard]:
+    """The cards of a run that looks after every round, in this process, wherever its images come from."""
     left = plan.max_images
     for job in jobs:
 
@@ -285,7 +345,7 @@ def _looked(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None) -> I
                 return next(_scored(job, plan, [model], keys, device, advance, look))
 
         def generate(model: str, requests: Sequence[Request], job: Job = job) -> None:
-            _generated(job, plan, model, requests)
+            _generated(job, plan, model, requests, device, where)
 
         cards, size = looked(
             plan,

@@ -1,35 +1,34 @@
-"""One evaluation over many machines with Ray Data: shards go to workers, tables come back, and merging gives the cards.
+"""Images and evaluations over many machines with Ray (`igmu_metrics.scale.pool`): what one machine makes, to the byte.
 
-Conventions: workers are processes that hold the networks and look at one shard after another (see `sharding`); pictures
-and plugin files must lie under the same paths on every machine. A shard whose worker dies is looked at again by
-another one. The driver writes each table under its own name, whole or not at all, so that a shard that comes twice is
-there once; tables of the same images that are there already are not made again, so that a restart goes on. The cards
-are those of one machine, as far as the machines' arithmetic agrees (same kind of processor, same number of threads).
+Conventions: what is read and written must lie under the same paths on every machine. Images and tables are written by
+the worker that makes them, whole or not at all and under names of their own, so that a part that is made twice is there
+once; tables of the same images that are there already are not made again, nor are images, so that a restart goes on.
+Images and cards are those of one machine, as far as the machines' arithmetic agrees (same kind of processor, same
+number of threads).
 """
 
 from __future__ import annotations
 
-import os
-import socket
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from igmu_data import errors
-from igmu_data.errors import ClusterError, IgmuError, MetadataError, OutputError
-from igmu_data.files import beside, owned
-from igmu_data.taxonomy import ENVIRONMENT as CONCEPTS
-from igmu_metrics import generations, registry
+from igmu_data.errors import ClusterError, MetadataError
+from igmu_data.files import owned
+from igmu_metrics import generations
 from igmu_metrics.evaluation import Advance, Evaluation
+from igmu_metrics.images.generate import Request, draw_part
 from igmu_metrics.images.layouts import Model, models
+from igmu_metrics.images.parts import finished, gather, home, place
+from igmu_metrics.images.pipelines import Pipeline
 from igmu_metrics.networks.loading import require
+from igmu_metrics.scale import pool
 from igmu_metrics.scale import shards as sharding
 from igmu_metrics.scorecard import Scorecard
 
-_PATIENCE: Final = 5.0  # seconds that a cluster has to answer
 PER_SHARD: Final = 256  # generations a model, about: a few seconds to a minute that a dead worker costs
+PER_PART: Final = 64  # images to generate, about
 
 
 def run(
@@ -55,12 +54,11 @@ def run(
 
     Raises:
         MissingExtraError: ray is not installed.
+        ClusterError: no cluster answers, or a shard ended two workers.
         BusyError: another process is writing to `out`.
         IgmuError: as `Evaluation.run` and `sharding.merge`.
     """
     require("ray", "ray")
-    import ray
-
     with owned(out):
         tables = evaluation.found(original, unlearned)
         n = max(1, round(len(tables[0]) / per_shard))
@@ -76,101 +74,121 @@ def run(
             )
         ]
         if missing:
-            if not ray.is_initialized():
-                _require_reachable(os.environ.get("RAY_ADDRESS", ""))
-                ray.init(include_dashboard=False, log_to_driver=False)
-            resolved = [replace(model, folder=model.folder.resolve()) for model in named]
-            looked = ray.data.from_items([{"shard": i} for i in missing], override_num_blocks=len(missing)).map_batches(
-                _Looker,
-                batch_size=1,
-                compute=ray.data.ActorPoolStrategy(size=workers or max(1, int(ray.cluster_resources().get("CPU", 1)))),
-                num_cpus=1,
-                num_gpus=1 if ray.cluster_resources().get("GPU") else 0,
-                fn_constructor_args=(evaluation, resolved, n, registry.files(), known, os.environ.get(CONCEPTS, "")),
-            )
-            for row in looked.iter_rows():
-                if row["error"]:
-                    raise _raised(row["error"])
-                _write(out / row["name"], row["data"])
-                advance("shards", 1, len(missing) * len(names))
+            given = (evaluation, [replace(m, folder=m.folder.resolve()) for m in named], n, known, out.resolve())
+            for _, files in pool.spread(_Looker, given, missing, workers=workers, device=evaluation.device):
+                _require_here([out / name for name in files])
+                advance("shards", len(files), len(missing) * len(names))
         yield from sharding.merge(out, device=evaluation.device)
 
 
-def _require_reachable(address: str) -> None:
-    """Refuse the address of a cluster at which nobody answers, for Ray itself would wait for minutes.
-
-    Raises:
-        ClusterError: with the address.
-    """
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon or not port.isdigit():  # none, "auto" or "local"
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
-    except (OSError, OverflowError) as error:
-        raise ClusterError(
-            f"no Ray cluster answers at RAY_ADDRESS={address} ({error}). Start it, or unset it."
-        ) from error
-
-
 class _Looker:
-    """One worker: the networks, loaded once."""
+    """Looks at one shard after another, with networks that are loaded once."""
 
-    def __init__(
-        self,
-        evaluation: Evaluation,
-        named: Sequence[Model],
-        n: int,
-        plugins: Sequence[Path],
-        known: Sequence[str],
-        concepts: str,
-    ) -> None:
-        os.environ |= {CONCEPTS: concepts} if concepts else {}
-        for path in plugins:
-            registry.load_file(path)
-        self._evaluation, self._n, self._known = evaluation, n, known
+    def __init__(self, evaluation: Evaluation, named: Sequence[Model], n: int, known: Sequence[str], out: Path) -> None:
+        self._evaluation, self._n, self._known, self._out = evaluation, n, known, out
         self._original, *self._unlearned = named
         # Never closed: the worker is killed at the end, which the cache survives.
         self._opened = evaluation.opened()
         self._tools = self._opened.__enter__()
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
-        found: dict[str, list[Any]] = {"name": [], "data": [], "error": []}
-        for i in batch["shard"]:
-            with tempfile.TemporaryDirectory() as place:
-                try:
-                    files = sharding.look(
-                        self._evaluation,
-                        self._original,
-                        self._unlearned,
-                        (int(i), self._n),
-                        Path(place),
-                        tools=self._tools,
-                        known=self._known,
-                    )
-                except IgmuError as error:
-                    files, told = [Path()], _told(error)
-                else:
-                    told = ""
-                for file in files:
-                    found["name"].append(file.name)
-                    found["data"].append(b"" if told else file.read_bytes())
-                    found["error"].append(told)
-        return found
+    def do(self, i: int) -> list[str]:
+        """Write the tables of shard i; the names of their files."""
+        shard = (i, self._n)
+        return [
+            path.name
+            for path in sharding.look(
+                self._evaluation,
+                self._original,
+                self._unlearned,
+                shard,
+                self._out,
+                tools=self._tools,
+                known=self._known,
+            )
+        ]
 
 
-def _told(error: IgmuError) -> str:
-    """An error as text: Ray hands on no exception but as a traceback."""
-    return f"{type(error).__name__}\n{error}"
+def generate(
+    find: Callable[[], Pipeline],
+    requests: Sequence[Request],
+    out: Path,
+    *,
+    workers: int | None = None,
+    device: str | None = None,
+    per_part: int = PER_PART,
+    drawn: Callable[[int], None] = lambda n: None,
+    **options: Any,
+) -> int:
+    """Generate with Ray what a folder lacks, then join.
+
+    Args:
+        find: gives the pipeline, in every worker; can be pickled.
+        requests: what to generate.
+        out: folder of the images.
+        workers: processes that generate; as many as the cluster has room for by default.
+        device: where models run.
+        per_part: images in a part, about.
+        drawn: told how many images a part has brought.
+        **options: as of `igmu_metrics.images.generate.draw`.
+
+    Returns:
+        How many images are new.
+
+    Raises:
+        MissingExtraError: ray is not installed.
+        ClusterError: no cluster answers, a part ended two workers, or an image is not here that one says it wrote.
+        BusyError: another process is writing to `out`.
+        IgmuError: as `draw`.
+    """
+    require("ray", "ray")
+    with owned(out):
+        gather(out, whole=False)
+        there = finished(out)
+        missing = [r for r in requests if r.key not in there]
+        n = max(pool.room(workers, device), round(len(missing) / per_part)) if missing else 0
+        parts = sorted({home(r.row_id, n) for r in missing})
+        new = 0
+        given = (find, missing, out.resolve(), n, {**options, "progress": False})
+        for i, made in pool.spread(_Drawer, given, parts, workers=workers, device=device) if parts else ():
+            _require_here([place(out, i, n)])
+            new += made
+            drawn(made)
+        gather(out, whole=False)
+        return new
 
 
-def _raised(told: str) -> IgmuError:
-    """The error that a worker told of, of its own kind."""
-    name, _, message = told.partition("\n")
-    kind = getattr(errors, name, IgmuError)
-    error: IgmuError = kind.__new__(kind)
-    Exception.__init__(error, message)
-    return error
+class _Drawer:
+    """Generates one part after another, with a pipeline that is loaded once."""
+
+    def __init__(
+        self, find: Callable[[], Pipeline], requests: Sequence[Request], out: Path, n: int, options: Mapping[str, Any]
+    ) -> None:
+        found = find()
+        self._pipeline = replace(found, load=lambda: self._loaded(found))
+        self._requests, self._out, self._n, self._options = requests, out, n, options
+        self._pipe: Any = None
+
+    def _loaded(self, found: Pipeline) -> Any:
+        self._pipe = self._pipe or found.load()
+        return self._pipe
+
+    def do(self, i: int) -> int:
+        """Write the images of part i; how many are new."""
+        return draw_part(self._requests, self._pipeline, self._out, (i, self._n), **self._options).n_drawn
+
+
+def _require_here(paths: Sequence[Path]) -> None:
+    """Refuse what a worker wrote where this machine cannot see it.
+
+    Raises:
+        ClusterError: names it.
+    """
+    for path in paths:
+        if not path.exists():
+            raise ClusterError(
+                f"{path}: a worker wrote it on its own machine, and it is not here. Give an --out on a drive that all "
+                "machines share."
+            )
 
 
 def _there(path: Path, evaluation: Evaluation, content: str) -> bool:
@@ -182,12 +200,3 @@ def _there(path: Path, evaluation: Evaluation, content: str) -> bool:
         return bool(facts["evaluation"] == sharding.options(evaluation) and facts.get("contents") == content)
     except (MetadataError, KeyError):
         return False
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside(path) as part:
-            part.write_bytes(data)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}. Make room, or choose another --out.") from error

@@ -1,34 +1,39 @@
 """One evaluation in n parts: each part looks at its own generations anywhere, and merging gives the one machine's card.
 
-Conventions: part i of n (from 1) holds the generations whose row and seed hash to it, in every model alike, so that
-pairs stay together and no picture needs to be read to know whose it is. A part is one Parquet file a model, written
-whole or not at all: running a part again replaces it, so that every generation is there once. Merging computes the
-metrics from the tables, without the pictures.
+Conventions: part i of n (from 1) holds the generations whose prompt hashes to it (`igmu_metrics.images.parts.home`), in
+every model alike, so that pairs and the seeds of a prompt stay together and no picture needs to be read to know whose
+it is. A part is one Parquet file a model, written whole or not at all: running a part again replaces it, so that every
+generation is there once. Merging computes the metrics from the tables, without the pictures.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from igmu_data import __version__
-from igmu_data.errors import ImageError, InputError, MetadataError
+from igmu_data.errors import ImageError, MetadataError
 from igmu_data.files import file_name as checked_name
 from igmu_data.files import owned, require_nameable
 from igmu_data.media import shell
 from igmu_metrics import generations
+from igmu_metrics.contract import one_line
 from igmu_metrics.evaluation import Advance, Evaluation, Instruments
 from igmu_metrics.generations import Generations, joined
+from igmu_metrics.images.efficiency import Efficiency
+from igmu_metrics.images.efficiency import of as efficiency_of
 from igmu_metrics.images.files import content_hash
 from igmu_metrics.images.layouts import Model, models, ordered
+from igmu_metrics.images.parts import home
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.settings import local
 
-FORMAT: Final = 3  # of the tables
+FORMAT: Final = 4  # of the tables
 _FACTS: Final[Mapping[str, type]] = {
     "model": str,
     "original": str,
@@ -39,33 +44,12 @@ _FACTS: Final[Mapping[str, type]] = {
     "instruments": dict,
 }
 _COLUMNS: Final = ("id", "seed", "split", "concept", "own_concept", "status", "probability", "present", "sha256")
-_SPEC: Final = re.compile(r"(\d+)/(\d+)")
 _Part = tuple[Generations, dict[str, Any]]
-
-
-def parsed(shard: str) -> tuple[int, int]:
-    """`i/n` as numbers, 1 ≤ i ≤ n.
-
-    >>> parsed("2/8")
-    (2, 8)
-
-    Raises:
-        InputError: anything else.
-    """
-    match = _SPEC.fullmatch(shard)
-    i, n = map(int, match.groups()) if match else (0, 0)
-    if not 1 <= i <= n:
-        raise InputError(f"shard {shard!r} is not i/n with 1 <= i <= n, such as 2/8.")
-    return i, n
 
 
 def part(table: Generations, i: int, n: int) -> Generations:
     """The generations of part i of n, in their order."""
-    return table.where([_home(row, seed, n) == i for row, seed in table.keys])
-
-
-def _home(row: str, seed: int, n: int) -> int:
-    return 1 + int.from_bytes(hashlib.sha256(f"{row}\n{seed}".encode()).digest()[:8], "big") % n
+    return table.where([home(row, n) == i for row, _ in table.keys])
 
 
 def look(
@@ -121,7 +105,9 @@ def look(
         files = [_write(out, facts | {"n_total": len(whole), "contents": first}, origin.name, before)]
         for model, table, content in zip(named, others, rest, strict=True):
             seen = evaluation.measured(part(table, *shard), tools, model.name, advance, before)
-            files.append(_write(out, facts | {"n_total": len(table), "contents": content}, model.name, seen))
+            found = efficiency_of(origin.folder, model.folder)
+            cost = {"efficiency": found.model_dump(mode="json")} if found else {}
+            files.append(_write(out, {**facts, **cost, "n_total": len(table), "contents": content}, model.name, seen))
     return files
 
 
@@ -213,7 +199,19 @@ def merge(folder: Path, *, device: str | None = None) -> Iterator[Scorecard]:
         if original not in whole:
             raise MetadataError(f"{folder}: no tables of the original model {original!r}. Copy them there.")
         for name in sorted(whole.keys() - {original}) or [original]:
-            yield evaluation.card((name, original), whole[original], whole[name], tools)
+            cost = _efficiency(models[name], paths[0])
+            yield evaluation.card((name, original), whole[original], whole[name], tools, cost)
+
+
+def _efficiency(parts: Sequence[_Part], path: Path) -> Efficiency | None:
+    """What a model costs, as its first table says."""
+    told = parts[0][1].get("efficiency")
+    try:
+        return None if told is None else Efficiency.model_validate(told)
+    except ValidationError as error:
+        raise MetadataError(
+            f"{path}: its efficiency is none ({one_line(error)[:200]}). Run that shard again."
+        ) from error
 
 
 def _require_whole(path: Path, table: Generations, facts: Mapping[str, Any]) -> None:

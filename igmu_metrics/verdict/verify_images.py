@@ -99,6 +99,9 @@ def unlike(card: Scorecard, again: Scorecard, *, excused: Collection[str] = ()) 
     for name in ("config", "target", "coverage", "notes"):
         if (told := getattr(card, name)) != (found := getattr(again, name)):
             yield Problem(name, f"the card tells {told!r}, {found!r} was found")
+    told_cost, cost = (c.efficiency and c.efficiency.fixed() for c in (card, again))  # times are the clock's
+    if told_cost and cost and told_cost != cost:
+        yield Problem("efficiency", f"the card tells {told_cost!r}, {cost!r} was found")
     if len(card.failures) != len(again.failures):
         yield Problem("failures", f"the card lists {len(card.failures)}, {len(again.failures)} were found")
     yield from lines_unlike(card.generations, again.generations)

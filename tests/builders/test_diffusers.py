@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from faked import Fake, asked, fake
 from PIL import Image
 from tiny_diffusion import tiny_pipeline, tiny_xl_pipeline
 
@@ -70,35 +70,12 @@ def drawn(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
+    """All but how long it took."""
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if p.name != "times.jsonl"}
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-class Fake:
-    """Takes what a pipeline takes; every picture is its seed in grey, and the calls are kept."""
-
-    def __init__(self, flagged: Sequence[int] = (), broken: Sequence[int] = ()) -> None:
-        self.flagged, self.broken, self.calls = flagged, broken, []
-
-    def __call__(
-        self, *, prompt: list[str], generator: list[torch.Generator], width: int, height: int, **_: Any
-    ) -> Any:
-        seeds = [g.initial_seed() for g in generator]
-        self.calls.append(seeds)
-        images = np.stack([np.full((height, width, 3), (s % 256) / 255, dtype=np.float32) for s in seeds])
-        images[[s in self.broken for s in seeds], 0, 0, 0] = np.nan
-        return SimpleNamespace(images=images, nsfw_content_detected=[s in self.flagged for s in seeds])
-
-
-def fake(pipe: Any, device: str = "cpu") -> Pipeline:
-    return Pipeline("fake", "r1", device, "fp32", lambda: pipe)
-
-
-def asked(*seeds: int, steps: int = 2, side: int = 72) -> list[Request]:
-    return [Request("row", s, f"prompt {s}", 7.5, steps, side, side) for s in seeds]
 
 
 class TestPictures:
@@ -265,7 +242,7 @@ class TestResume:
         first, second = Fake(), Fake()
         wanted = [*asked(1, 2, 3), *asked(4, steps=3), *asked(5, 6)]
         draw(wanted, fake(first, "cuda"), tmp_path, batch_size=2)
-        assert first.calls == [[1, 2], [3, 5], [6], [4]]
+        assert first.calls == [[1, 2], [3, 5], [6, 6], [4, 4]]  # every call has one shape
         kept = (tmp_path / "row-3.png").stat().st_mtime_ns
         (tmp_path / "row-5.png").unlink()
         assert draw(wanted, fake(second, "cuda"), tmp_path, batch_size=2).n_drawn == 1
@@ -293,8 +270,9 @@ class TestResume:
         )
         assert done.returncode == 0, done.stderr
         states = json.loads(done.stdout)
-        # 4 pictures, each a file (written, renamed) and a line; then the sorted list (written, renamed).
-        assert len(states) == 14
+        # What the model stores and 4 pictures, each a file (written, renamed), a line for each picture; then the
+        # sorted list (written, renamed).
+        assert len(states) == 16
         assert {s["finished"] for s in states} == {0, 1, 2, 3, 4}
         draw(REQUESTS[:4], pipeline, tmp_path / "uninterrupted")
         whole = contents(tmp_path / "uninterrupted")
@@ -408,7 +386,12 @@ class TestFailures:
         done = draw(asked(1, 2, 3), fake(Fake(flagged=[2], broken=[3]), "cuda"), tmp_path, batch_size=3)
         assert set(done.files) == {("row", 1)}
         assert done.failures == {("row", 2): "safety checker", ("row", 3): "values that are not finite"}
-        assert sorted(p.name for p in tmp_path.iterdir()) == ["failed.jsonl", "metadata.jsonl", "row-1.png"]
+        assert sorted(p.name for p in tmp_path.iterdir()) == [
+            "failed.jsonl",
+            "metadata.jsonl",
+            "row-1.png",
+            "times.jsonl",
+        ]
         assert [(r["seed"], r["reason"]) for r in lines(tmp_path / "failed.jsonl")] == [
             (2, "safety checker"),
             (3, "values that are not finite"),

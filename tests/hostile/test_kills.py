@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from timeless import TIMES, timeless
 from tiny_sandbox import tiny_bench, tiny_package
 
 from igmu_data.schema import Row
@@ -188,10 +189,10 @@ _GROWING: Final = ("metadata.jsonl", "failed.jsonl", "runs.jsonl")
 
 
 def written(folder: Path, *, also: Sequence[str] = ()) -> dict[str, bytes]:
-    """What a command wrote under names of its own, but for when it ran."""
+    """What a command wrote under names of its own, but for when it ran and how long that took."""
     files = (p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
-    left_out = {"runs.jsonl", *also}
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in files if p.name not in left_out}
+    left_out = {"runs.jsonl", TIMES, *also}
+    return {p.relative_to(folder).as_posix(): timeless(p) for p in files if p.name not in left_out}
 
 
 def killed(world: World, place: Path, kills: int, seed: int) -> dict[str, int]:

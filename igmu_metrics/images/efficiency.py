@@ -1,0 +1,132 @@
+"""What a model costs beside the base: time and memory of an image, what it stores, and what its making took.
+
+Conventions: nothing of this enters a score. Times and memory are the clock's and the machine's, so they stand in a
+block of their own, which no hash covers and no comparison of cards reads. Seconds are of one image, the median over
+calls; a call that is shared counts as long as it took, by the images that it had room for. Memory is the most that was
+in use during any call: of an accelerator what torch took, of a CPU what the process held (weights and interpreter
+included).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from igmu_data.errors import MetadataError
+from igmu_data.files import read_text
+from igmu_metrics.images import stored
+from igmu_metrics.images.folder import MODEL, TIMES
+from igmu_metrics.images.method import Method, Text
+
+_Bytes = Annotated[int, Field(ge=0, le=10**16)]
+_Count = Annotated[int, Field(ge=0, le=10**16)]
+_ADVICE: Final = "Delete it; the times are lost, the images are not."
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Pace(_Strict):
+    """How fast one model generated, and in how much memory."""
+
+    seconds: float = Field(ge=0, le=1e9, allow_inf_nan=False, description="seconds an image, median over calls")
+    peak_bytes: _Bytes | None = Field(description="most memory in use during a call; null where nobody could tell")
+    n_images: int = Field(ge=1, le=10**9, description="images behind it")
+    batch_size: int = Field(ge=1, le=10**6, description="images a call, of most of them")
+    device: Text = Field(description="kind of the processor or GPU")
+
+
+class Times(_Strict):
+    """Of both models; null of one that nobody timed."""
+
+    unlearned: Pace | None
+    original: Pace | None
+
+    @property
+    def ratio(self) -> float | None:
+        """Seconds an image against the original's; None where they were made on unlike devices, or one is missing."""
+        mine, theirs = self.unlearned, self.original
+        if mine is None or theirs is None or not theirs.seconds:
+            return None
+        alike = (mine.device, mine.batch_size) == (theirs.device, theirs.batch_size)
+        return mine.seconds / theirs.seconds if alike else None
+
+
+class Efficiency(_Strict):
+    """What a model costs beside the base; in no score."""
+
+    extra_parameters: _Count | None = Field(
+        default=None, description="numbers in tensors that the original does not store, or stores otherwise"
+    )
+    extra_bytes: _Bytes | None = Field(default=None, description="bytes to be stored beside the original")
+    method: Method | None = Field(default=None, description="what making it cost, by its author's word")
+    times: Times | None = Field(
+        default=None, description="of generating, by the clock: in no hash, and left out where cards are compared"
+    )
+
+    def fixed(self) -> Efficiency:
+        """All but the times: what two runs of one command have in common."""
+        return self.model_copy(update={"times": None})
+
+
+def of(original: Path, unlearned: Path) -> Efficiency | None:
+    """What two folders of images say; None where they say nothing.
+
+    Args:
+        original: folder of the original's images.
+        unlearned: of the unlearned model's.
+
+    Raises:
+        MetadataError: a `model.json` or `times.jsonl` that generating has not written.
+    """
+    base, model = (stored.read(folder / MODEL) for folder in (original, unlearned))
+    beyond = None
+    if base is not None and model is not None and base.weights is not None and model.weights is not None:
+        beyond = model.weights.beyond(base.weights)
+    before, after = pace(original), pace(unlearned)
+    found = Efficiency(
+        extra_parameters=None if beyond is None else beyond[0],
+        extra_bytes=None if beyond is None else beyond[1],
+        method=model.method if model is not None else None,
+        times=None if before is None and after is None else Times(unlearned=after, original=before),
+    )
+    return None if found == Efficiency() else found
+
+
+def pace(folder: Path) -> Pace | None:
+    """How fast the images of a folder were made, on the device that made most of them; None where nobody timed it.
+
+    Raises:
+        MetadataError: a line that generating has not written.
+    """
+    path = folder / TIMES
+    if not path.is_file():
+        return None
+    calls: dict[tuple[str, int], list[tuple[int, float, int | None]]] = {}
+    *lines, _torn = read_text(path, _ADVICE).split("\n")
+    for number, line in enumerate(lines, 1):
+        try:
+            told: Any = json.loads(line)
+            n, size, seconds, peak, device = (
+                told[name] for name in ("images", "batch_size", "seconds", "peak_bytes", "device")
+            )
+            one = Pace(seconds=seconds / size, peak_bytes=peak, n_images=n, batch_size=size, device=device)
+        except (ValueError, TypeError, LookupError, ZeroDivisionError, RecursionError) as error:
+            raise MetadataError(f"{path}, line {number}: not what generating wrote. {_ADVICE}") from error
+        calls.setdefault((one.device, one.batch_size), []).append((one.n_images, one.seconds, one.peak_bytes))
+    if not calls:
+        return None
+    (device, size), most = max(calls.items(), key=lambda item: sum(n for n, *_ in item[1]))
+    peaks = [peak for *_, peak in most if peak is not None]
+    return Pace(
+        seconds=median(seconds for _, seconds, _ in most),
+        peak_bytes=max(peaks, default=None),
+        n_images=sum(n for n, *_ in most),
+        batch_size=size,
+        device=device,
+    )
