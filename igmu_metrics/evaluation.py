@@ -58,7 +58,6 @@ _BEHIND: Final = {
     "lpips": "lpips",
 }
 Advance = Callable[[str, int, int], None]
-Fields = Mapping[str, Setting]
 
 
 @dataclass(frozen=True, slots=True)
@@ -432,7 +431,7 @@ def scores(
     table: Generations,
     tools: Instruments,
     *,
-    fields: Fields,
+    fields: Mapping[str, Setting],
     n_failed: int = 0,
     k: int | None = None,
     seed: int = 0,
