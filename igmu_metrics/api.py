@@ -24,7 +24,7 @@ from igmu_data.schema import Row
 from igmu_data.spelling import same_prompt
 from igmu_metrics import registry
 from igmu_metrics.contract import RESAMPLES, Extract, Metric, MetricInfo, Score, Setting, scored
-from igmu_metrics.evaluation import Evaluation, Fields, asked, both, scores
+from igmu_metrics.evaluation import Evaluation, asked, both, scores
 from igmu_metrics.generations import FAILED, Array, Generations, joined
 from igmu_metrics.images.layouts import listed, listing_of, of_listed
 from igmu_metrics.images.notes import notes, require_alike
@@ -56,7 +56,7 @@ def score(
     batch_size: int = 16,
     seed: int = 0,
     resamples: int = RESAMPLES,
-    signature: Fields | None = None,
+    signature: Mapping[str, Setting] | None = None,
     **inputs: Any,
 ) -> Score:
     """Score one metric.
@@ -222,7 +222,7 @@ def score_rows(
     seeds: Sequence[int] | None = None,
     budgets: Mapping[str, str | int] | None = None,
     resamples: int = RESAMPLES,
-    signature: Fields | None = None,
+    signature: Mapping[str, Setting] | None = None,
     **options: Any,
 ) -> Score:
     """Score a metric of whole models (`attack_success_rate`, `forget_score`) on images of corpus rows.

@@ -329,7 +329,7 @@ class Evaluation(Settings):
         model, original = names
         table, failures = both(before, after, tools, skip=self.on_error == "skip")
         rows, look = self.rows(), Looks.given(self.looks)
-        signed: Fields = {
+        signed: Mapping[str, Setting] = {
             "model": model,
             "original": original,
             "config": self.config,

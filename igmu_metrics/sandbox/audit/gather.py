@@ -18,9 +18,9 @@ from igmu_data.schema import IN_PROMPT, SPLITS, Row
 from igmu_data.stripping import strip_reference
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics import registry
-from igmu_metrics.contract import Estimate, FloatArray
+from igmu_metrics.contract import Estimate, FloatArray, Setting
 from igmu_metrics.distances.gaussian import unit_rows
-from igmu_metrics.evaluation import Evaluation, Fields, Instruments, asked, both, facts, scores
+from igmu_metrics.evaluation import Evaluation, Instruments, asked, both, facts, scores
 from igmu_metrics.generations import ORIGINAL as MODEL
 from igmu_metrics.generations import Generations
 from igmu_metrics.images.files import read_image
@@ -107,7 +107,7 @@ def gather(work: Path, *, seeds_per_row: int) -> Evidence:
 
 def _shipped(judged: Generations, tools: Instruments, texts: FloatArray, left_out: int) -> dict[str, Estimate]:
     """What scorecards say, and CSDR as the reference strips prompts, by the same function."""
-    fields: Fields = {"model": "", "config": ""}
+    fields: Mapping[str, Setting] = {"model": "", "config": ""}
     words = unit_rows("texts", texts)
     glued = {
         f"stripped_alignment{s}": cosine("features", unit_rows("features", judged[f"clip_features{s}"]), "texts", words)
