@@ -1,9 +1,9 @@
 """`python -m builders.docs [--check]`: writes the pages of docs/ that follow from the code; nothing is typed twice.
 
 Conventions: a page is Markdown and says in its first line that it is generated. Metric cards come from each metric's
-`INFO` (their arguments and figures from its docstrings, when the site is built; their examples from `builders/examples`,
-where `python tests/examples.py` writes what these print), tables from the modules that register, the command line from
-Typer's own help, concepts from their files. `make docs` has Zensical build the site of them.
+`INFO`, their arguments and figures from its docstrings when the site is built, their examples from `builders/examples`,
+into which `python tests/examples.py` writes what these print. Tables come from the modules that register, the command
+line from Typer's own help, concepts from their files. `make docs` has Zensical build the site of them.
 """
 
 from __future__ import annotations

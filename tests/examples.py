@@ -54,11 +54,12 @@ def filled(pages: dict[str, str], folder: Path) -> dict[str, str]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    printed = json.loads(done.stdout.splitlines()[-1])
-    return {
-        page: _FENCE.sub(lambda found, outputs=iter(printed[page]): f"{found[1]}\n```text\n{next(outputs)}```\n", text)
-        for page, text in pages.items()
-    }
+    out = {}
+    for page, outputs in json.loads(done.stdout.splitlines()[-1]).items():
+        out[page] = pages[page]
+        for found, printed in zip(_FENCE.finditer(pages[page]), outputs, strict=True):
+            out[page] = out[page].replace(found[0], f"{found[1]}\n```text\n{printed}```\n")
+    return out
 
 
 def prepare(folder: Path) -> None:

@@ -17,7 +17,14 @@ for (const [name, label] of [["__drawer", "Menu"], ["__search", "Search"]]) {
     button.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" && event.key !== " ") return;
       event.preventDefault();
+      event.stopPropagation(); // the theme would click once more
       button.click();
     });
   }
+}
+// The list of a section that has a page of its own is labelled by a mere icon.
+for (const list of document.querySelectorAll("nav[aria-labelledby]")) {
+  if (document.getElementById(list.getAttribute("aria-labelledby"))?.textContent.trim()) continue;
+  list.removeAttribute("aria-labelledby");
+  list.setAttribute("aria-label", list.closest("li")?.querySelector("a")?.textContent.trim() ?? "Pages");
 }
