@@ -18,6 +18,7 @@ import typer
 
 from igmu_data import attacks, general, imports, schema, taxonomy
 from igmu_data.errors import CorpusError, exits_on_error
+from igmu_data.files import read_text
 from igmu_data.markdown import table
 from igmu_metrics import registry
 from igmu_metrics import settings as definition
@@ -123,7 +124,7 @@ def card(info: MetricInfo) -> str:
         high=high,
         reads=reads,
         limits=info.limits,
-        example=(EXAMPLES / f"{info.name}.md").read_text(encoding="utf-8").rstrip(),
+        example=read_text(EXAMPLES / f"{info.name}.md", "Write it, and run python tests/examples.py.").rstrip(),
         references=references,
     )
 

@@ -12,7 +12,7 @@ from markdown.treeprocessors import Treeprocessor
 _NARROW = 2  # columns that a phone has room for side by side
 
 
-class _Headings(Treeprocessor):
+class _Headings(Treeprocessor):  # type: ignore[misc] # Markdown has no types
     def run(self, root: Element) -> None:
         for table in root.iter("table"):
             headings = ["".join(cell.itertext()) for cell in table.iter("th")]
@@ -24,7 +24,7 @@ class _Headings(Treeprocessor):
                     cell.set("data-heading", heading)
 
 
-class Headings(Extension):
+class Headings(Extension):  # type: ignore[misc]
     """Registers it, after inline Markdown is parsed."""
 
     def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802 - Python-Markdown's name
