@@ -69,7 +69,7 @@ def test_everything_registered_is_documented() -> None:
 
 @pytest.mark.parametrize("words", [["score"], ["attack"], ["cache", "prune"]])
 def test_the_command_line_page_is_what_help_prints(words: list[str]) -> None:
-    shown = CliRunner().invoke(app, [*words, "--help"], terminal_width=100, prog_name="igmu").output
+    shown = CliRunner().invoke(app, [*words, "--help"], terminal_width=docs.WIDTH, prog_name="igmu").output
     assert "\n".join(line.rstrip() for line in shown.strip().splitlines()) in docs.pages()["reference/cli.md"]
 
 
