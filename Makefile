@@ -33,7 +33,7 @@ lint: $(READY)
 
 docs: $(READY)
 	$(PY) -m builders.docs
-	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+	$(PY) -m zensical build --clean --strict
 
 build: $(READY)
 	$(PY) -m build --outdir dist
@@ -49,7 +49,7 @@ release: $(READY)
 	$(PY) -m builders.push dist/hub
 
 clean:
-	rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf dist build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)

@@ -1,0 +1,29 @@
+"""Each metric's page shows it at work with `igmu_metrics.score` and `evaluate`, with the output that it really has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import examples
+import pytest
+
+from igmu_metrics import registry
+
+
+def test_every_metric_has_both_examples_with_their_output() -> None:
+    pages = examples.kept()
+    assert set(pages) == set(registry.own("metrics"))
+    for name, text in pages.items():
+        assert f'score(\n    "{name}"' in text or f'score("{name}"' in text
+        assert f'evaluate.load("igmu/{name}")' in text
+        assert text.count("```python\n") == text.count("```text\n") == 2, f"{name}: run python tests/examples.py"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_they_print_what_their_pages_say(tmp_path: Path) -> None:
+    examples.prepare(tmp_path)
+    pages = examples.kept()
+    assert examples.filled(pages, tmp_path) == pages
+    changed = {"lpips": pages["lpips"].replace("[0.1, 0.3, 0.8]", "[0.1, 0.3, 0.9]")}
+    assert examples.filled(changed, tmp_path) != changed, "the check can fail"
