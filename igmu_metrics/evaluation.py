@@ -28,15 +28,16 @@ from igmu_metrics import registry, scorecard
 from igmu_metrics.contract import RESAMPLES, Metric, Score, Setting, scored
 from igmu_metrics.detectors._calibrated import Calibration
 from igmu_metrics.detectors._calibrated import read as read_calibration
+from igmu_metrics.detectors._decided import decided, of_detector
 from igmu_metrics.distances.gaussian import unit_rows
 from igmu_metrics.generations import FAILED, ORIGINAL, Generations
-from igmu_metrics.images import benchmarks, efficiency
+from igmu_metrics.images import benchmarks, efficiency, reference
 from igmu_metrics.images.layouts import Model, find, models
 from igmu_metrics.images.notes import generated, images_differ, notes, require_alike, require_recorded
 from igmu_metrics.metrics._rewards import rewarded
 from igmu_metrics.metrics.clip_alignment import cosine
-from igmu_metrics.networks.instruments import MEASURED, Backbone, Detector, InstrumentInfo, no_better_than_chance
-from igmu_metrics.networks.observe import judged, observe, of_judge
+from igmu_metrics.networks.instruments import MEASURED, Backbone, Detector, InstrumentInfo
+from igmu_metrics.networks.observe import judged, observe
 from igmu_metrics.networks.questions import answered, unasked
 from igmu_metrics.networks.store import Store, open_store
 from igmu_metrics.networks.texts import cut, embedded
@@ -100,6 +101,11 @@ class Instruments:
             if (one := getattr(self, role)) is not None:
                 yield role, one.info
 
+    @property
+    def signatures(self) -> dict[str, dict[str, Setting]]:
+        """What each of these signs with, by role."""
+        return {role: {**info.signature(role)} for role, info in self}
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation(Settings):
@@ -132,7 +138,7 @@ class Evaluation(Settings):
             for model, other in zip(named, others, strict=True):
                 known = model.folder == origin.folder and tools.lpips is None  # all but its distance to itself
                 after = before if known else self.measured(other, tools, model.name, advance, before)
-                cost = efficiency.of(origin.folder, model.folder)
+                cost = efficiency.of(*map(reference.home, (first, other), (origin.folder, model.folder)))
                 for k, (each, own) in enumerate(zip((self, *also), tools.judges, strict=True)):
                     yield each.card((model.name, origin.name), judged(before, k), judged(after, k), own, cost)
 
@@ -153,6 +159,7 @@ class Evaluation(Settings):
         for model in named:
             require_nameable(model.name, model.folder)
         first, *others = (self._found(model.folder, rows, target) for model in named)
+        first = reference.beside(first, others, rows)
         for other in others:
             require_alike(other.paired(first, skip=self.on_error == "skip")[0])
         return [first, *others]
@@ -259,9 +266,17 @@ class Evaluation(Settings):
         advance: Advance = lambda what, done, total: None,
         original: Generations | None = None,
     ) -> Generations:
-        """Run one model's generations through the instruments; with an `original`, LPIPS, too, if it is wanted."""
+        """Run one model's generations through the instruments; with an `original`, LPIPS, too, if it is wanted.
+
+        What a reference table recorded is taken in place of looking, if these instruments are what it recorded.
+        """
+        if reference.recorded(table) is not None:
+            asks = self.config == GENERAL and not unasked(tools.detector)
+            judges = [one.detector.info.signature("detector") for one in tools.judges]
+            table = reference.seen(table, tools.signatures, judges, blank=self.blank, answered=asks)
+            return decided(table, tools.judges, what)
         partners = None
-        if original is not None:
+        if original is not None and "path" in original:
             there = dict(zip(original.keys, original["path"], strict=True))
             failed = {key for key, ok in zip(original.keys, original.ok, strict=True) if not ok}
             partners = [None if key in failed else there.get(key) for key in table.keys]
@@ -290,15 +305,7 @@ class Evaluation(Settings):
                 tick=lambda n, total: advance(f"{what}, questions", n, total),
                 store=tools.store,
             )
-        for k, one in enumerate(tools.judges):
-            threshold, probability = one.detector.info.threshold, columns[of_judge("probability", k)]
-            if threshold is None:
-                raise InputError(f"detector {one.detector.info.name} names no threshold; a decision needs one.")
-            present = np.ma.MaskedArray(np.ma.filled(probability, 0.0) >= threshold, np.ma.getmaskarray(probability))
-            columns[of_judge("present", k)] = present
-            if one.calibration is not None:
-                one.calibration.overlap(columns["sha256"].tolist(), what)
-        return table.with_columns(**columns)
+        return decided(table.with_columns(**columns), tools.judges, what)
 
     def signed(self, table: Generations, rows: Mapping[str, Row]) -> dict[str, str]:
         """For the signature: the corpus, how images were generated, their files where models' differ, blank ones."""
@@ -352,23 +359,13 @@ class Evaluation(Settings):
             options=given,
             notes=[
                 *notes(table),
-                *_of_detector(table, tools),
+                *of_detector(table, tools),
                 *(unasked(tools.detector) if self.config == GENERAL else []),
                 *([look.sentence()] if look else []),
             ],
             rows=rows,
             efficiency=cost,
         )
-
-
-def _of_detector(table: Generations, tools: Instruments) -> Iterator[str]:
-    """What a reader of the scores has to know about the detector."""
-    if tools.calibration is not None:
-        for who, suffix in (("unlearned", ""), ("original", ORIGINAL)):
-            if n := tools.calibration.overlap(table[f"sha256{suffix}"].tolist(), f"the {who} model"):
-                yield f"among the images that the detector was calibrated on: {n} of {len(table)} of the {who} model"
-    if why := no_better_than_chance(tools.detector.info.signature("detector")):
-        yield why
 
 
 def asked(table: Generations, target: str) -> Generations:

@@ -38,6 +38,7 @@ BASE: Final[dict[Words, str]] = {
     " --out {new}",
     ("generate",): "--model sandbox:original --config sandbox.church --out {new} --split forget --seeds-per-row 1",
     ("match",): "{images} --config sandbox.church --replace",
+    ("original",): "{images} --config sandbox.church --detector labels:{labels} --out {new}",
     ("score",): "--original {images} --unlearned {others} --config sandbox.church --detector labels:{labels}"
     " --out {new}",
     ("report",): "{card} --out {new}.html",

@@ -214,7 +214,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     ),
     Mutation(
         "present-at-the-threshold",
-        _EVALUATION,
+        "igmu_metrics/detectors/_decided.py",
         "np.ma.filled(probability, 0.0) >= threshold",
         "np.ma.filled(probability, 0.0) > threshold",
         ("tests/test_evaluation.py",),
@@ -359,8 +359,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "merged-by-other-networks",
         "igmu_metrics/scale/shards.py",
-        'if _signed(tools) != first["instruments"]:',
-        'if _signed(tools).keys() != first["instruments"].keys():',
+        'if tools.signatures != first["instruments"]:',
+        'if tools.signatures.keys() != first["instruments"].keys():',
         _SHARDS,
         "prompts are embedded by another CLIP than the images",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from builders.mutants import comparisons, distances, intake, judges, looks, metrics, signatures, statistics
+from builders.mutants import comparisons, distances, intake, judges, looks, metrics, references, signatures, statistics
 from builders.mutants.mutation import Mutation
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
@@ -16,4 +16,5 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *intake.MUTATIONS,
     *judges.MUTATIONS,
     *looks.MUTATIONS,
+    *references.MUTATIONS,
 )

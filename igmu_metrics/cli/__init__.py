@@ -31,6 +31,7 @@ _ORDER: Final = (
         "run",
         "generate",
         "match",
+        "original",
         "score",
         "report",
         "compare",

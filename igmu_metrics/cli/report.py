@@ -25,7 +25,8 @@ def report(
         ),
     ] = None,
     original_images: Annotated[
-        Path | None, typer.Option(help="Folder of the original model's images, if not in --images.")
+        Path | None,
+        typer.Option(help="Folder of the original model's images, or of its reference table, if not in --images."),
     ] = None,
     out: Annotated[Path, typer.Option(help="HTML file to write; self-contained.")] = Path("report.html"),
     lines: Annotated[

@@ -39,7 +39,11 @@ def run(
         Path | None, typer.Argument(metavar="[RUN.yaml]", help="Run file; options given as well take precedence.")
     ] = None,
     original: Annotated[
-        str | None, typer.Option(help="Model before unlearning: folder, Hub id[@revision], sandbox:VERSION.")
+        str | None,
+        typer.Option(
+            help="Model before unlearning: folder, Hub id[@revision], sandbox:VERSION; or its reference table: "
+            "folder or hub:OWNER/NAME@REVISION/FOLDER."
+        ),
     ] = None,
     unlearned: Annotated[
         list[str] | None,

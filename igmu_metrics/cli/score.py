@@ -35,7 +35,11 @@ _USUAL: Final = [options()["detector"].default]
 @with_settings
 def score(
     original: Annotated[
-        Path, typer.Option(help="Folder of the original model's images, called by its last name, or NAME=FOLDER.")
+        Path,
+        typer.Option(
+            help="Folder of the original model's images, called by its last name, or NAME=FOLDER; or its reference "
+            "table: folder or hub:OWNER/NAME@REVISION/FOLDER."
+        ),
     ],
     unlearned: Annotated[
         list[Path],

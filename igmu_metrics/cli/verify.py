@@ -28,7 +28,10 @@ def verify(
         typer.Option(help="Folder of the unlearned model's images, to score again; requires --original-images."),
     ] = None,
     original_images: Annotated[
-        Path | None, typer.Option(help="Folder of the original model's images, to score again; requires --images.")
+        Path | None,
+        typer.Option(
+            help="Folder of the original model's images, or of its reference table, to score again; requires --images."
+        ),
     ] = None,
     bench: Annotated[
         str | None, option("bench", "Corpus: Hub repository or folder; default the one that the scorecard names.")
@@ -115,7 +118,7 @@ def _problems(
         with bars() as advance:
             problems = list(by_images.verify_images(found, images, original_images, advance=advance, **given))
         again = ", and its images give the same lines, figures and signatures"
-        unchecked = by_images.unchecked(found, given)
+        unchecked = by_images.unchecked(found, given, original_images)
     for problem in problems[:50]:
         say(str(problem))
     open_ = list(notes(found)) if found is not None else []

@@ -33,12 +33,12 @@ from igmu_data.files import parse_json, read_text
 from igmu_data.media import shell
 from igmu_data.schema import SPLITS, Row
 from igmu_metrics.generations import Generations, of_records
-from igmu_metrics.images import benchmarks
+from igmu_metrics.images import benchmarks, reference
 from igmu_metrics.images.prompts import Prompts
 
 LAYOUTS: Final = ("metadata", "igmu", "flat", benchmarks.UNLEARNCANVAS, benchmarks.HUB)
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-METADATA: Final = "metadata.jsonl"
+METADATA: Final = reference.METADATA
 PART: Final = re.compile(r"part-\d{5,}-of-\d{5,}")  # a folder in that of a model: see `igmu_metrics.images.parts`
 LEFT_OUT: Final = "left_out"  # in a line of it: why an image is of no row; it is not scored
 _NUMBER: Final = re.compile(r"(?P<before>.*?)(?P<number>\d{1,18})")
@@ -80,7 +80,8 @@ class Model:
 
     @classmethod
     def of(cls, given: Path | Model) -> Model:
-        """A folder is called by its last name, or by what stands before it as `name=folder`.
+        """A folder is called by its last name, or by what stands before it as `name=folder`; one of reference tables,
+        which may be on the Hub (`hub:…`), as these say.
 
         >>> Model.of(Path("esd=runs/esd/images")).name, Model.of(Path("runs/esd")).name
         ('esd', 'esd')
@@ -92,10 +93,11 @@ class Model:
             return given
         name, named, folder = str(given).partition("=")
         if not named or given.is_dir():
-            return cls(given.name or given.resolve().name, given)
+            place = reference.local(given)
+            return cls(reference.name_of(place) or place.name or place.resolve().name, place)
         if not name or name != Path(name).name or name.startswith("."):
             raise InputError(f"{given}: model {name!r} cannot be a file name. Give NAME=FOLDER with another name.")
-        return cls(name, Path(folder))
+        return cls(name, reference.local(Path(folder)))
 
 
 def models(original: Path | Model, unlearned: Sequence[Path | Model]) -> list[Model]:
@@ -180,6 +182,8 @@ def _rounded(record: Mapping[str, Any]) -> Iterator[str]:
 def find(folder: Path, layout: str, rows: Mapping[str, Row] | None = None, *, prompt: str | None = None) -> Generations:
     """All generations of a folder, sorted by split, row and seed: what is known of them before they are looked at.
 
+    A folder of reference tables gives what was recorded of the images (`igmu_metrics.images.reference`).
+
     Args:
         folder: what one model drew.
         layout: one of LAYOUTS.
@@ -194,8 +198,11 @@ def find(folder: Path, layout: str, rows: Mapping[str, Row] | None = None, *, pr
     """
     if layout not in LAYOUTS:
         raise InputError(f"no layout {layout!r}; the layouts are {', '.join(LAYOUTS)}.")
+    folder = reference.local(folder)
     if not folder.is_dir():
         raise MetadataError(f"{folder}: no such folder. Give the folder that holds one model's images.")
+    if layout == "metadata" and (table := reference.table_of(folder, rows or {})) is not None:
+        return ordered(_from_table(table, rows or {}))
     if layout == "metadata":
         found = _from_metadata(folder, rows or {})
     elif layout == benchmarks.UNLEARNCANVAS:
@@ -267,6 +274,17 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
 def part_folders(folder: Path) -> list[Path]:
     """The parts in a folder of images, by name."""
     return sorted(p for p in folder.glob("part-*-of-*") if PART.fullmatch(p.name) and p.is_dir())
+
+
+def _from_table(path: Path, rows: Mapping[str, Row]) -> Generations:
+    table, _ = reference.read(path)
+    if lost := sorted({row for row, _ in table.keys} - rows.keys()):
+        raise UnknownIdError(
+            f"{path}: id {lost[0]!r} is no row of this config ({len(lost)} such rows). Check --config and the corpus "
+            "version."
+        )
+    told = of_rows((rows[row], seed, None) for row, seed in table.keys).without("path")
+    return Generations({**told.columns, **table.columns}, table.facts)
 
 
 def real(path: Path) -> Path:

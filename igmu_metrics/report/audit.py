@@ -51,7 +51,8 @@ def data(view: View, folders: Mapping[str, Path], gallery: Gallery) -> dict[str,
     chosen = sample(view)
     if not chosen:
         return None
-    root = common_root(folders)
+    there = {d.model for d in _pictures(view)}  # an original's reference table holds none, and may lie anywhere
+    root = common_root({model: folder for model, folder in folders.items() if model in there})
     return {
         "key": f"{view.first.config} {digest(key[0] for key in view.first.generations.keys)}",
         "root": root.name if root else None,

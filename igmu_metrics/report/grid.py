@@ -30,6 +30,7 @@ class Tile:
         said: what the detector saw, in words.
         sure: how sure it is, None where it does not say.
         picture: number in the gallery, None where there is no picture.
+        absent: why there is none.
     """
 
     model: str
@@ -38,6 +39,7 @@ class Tile:
     said: str = ""
     sure: float | None = None
     picture: int | None = None
+    absent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def _tile(
     if cell is None:
         return Tile(model, "empty")
     picture = None if cell.shot is None else gallery.number(cell.shot.path, cell.shot.sha256)
-    return Tile(model, *_mark(line, cell, failure, original=original), cell.probability, picture)
+    return Tile(model, *_mark(line, cell, failure, original=original), cell.probability, picture, cell.absent)
 
 
 def _mark(line: Line, cell: Cell, failure: float, *, original: bool) -> tuple[str, str, str]:

@@ -20,6 +20,7 @@ from igmu_data.taxonomy import RESTRICTED_DOMAIN
 from igmu_metrics.contract import PARTS, Signature
 from igmu_metrics.generations import ORIGINAL, Generations, Key
 from igmu_metrics.images.layouts import find
+from igmu_metrics.images.reference import recorded
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics.formatting import value_of
 from igmu_metrics.verdict.compare import FORGETTING, Comparison, compared, require_comparable
@@ -55,11 +56,15 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one model drew for a prompt and seed, and what the detector saw in it (None: nobody could say)."""
+    """What one model drew for a prompt and seed, and what the detector saw in it (None: nobody could say).
+
+    `absent` says why there is no image.
+    """
 
     shot: Shot | None
     present: bool | None
     probability: float | None
+    absent: str = "no picture"
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +210,8 @@ def _lines(cards: Sequence[Scorecard], section: Section) -> tuple[Line, ...]:
         key: part for c in cards for key, part in zip(c.generations.keys, c.generations.parts.tolist(), strict=True)
     }
     entries = {key: entry for each in reversed(seen) for key, entry in each.items()}
+    table = images.get(first.original_model)
+    absent = ("not in the reference table",) if table is not None and recorded(table) is not None else ()
     found = []
     for key, entry in entries.items():
         before = _shot(paths, first.original_model, key, entry["sha256" + ORIGINAL])
@@ -217,7 +224,7 @@ def _lines(cards: Sequence[Scorecard], section: Section) -> tuple[Line, ...]:
                 asked=entry["own_name"] or (named(entry["own_concept"]) if entry["own_concept"] else ""),
                 kind=entry["attack_family"] or ((entry["probe"] if parts[key] == RETAIN else None) or ""),
                 text=prompts.get(key) or key[0],
-                original=Cell(before, entry["present" + ORIGINAL], entry["probability" + ORIGINAL]),
+                original=Cell(before, entry["present" + ORIGINAL], entry["probability" + ORIGINAL], *absent),
                 cells=tuple(
                     None
                     if (e := each.get(key)) is None

@@ -75,6 +75,7 @@ def looked(
     score: Score,
     tell: Callable[[str], object],
     most: int | None = None,
+    original: bool = True,
 ) -> tuple[list[Scorecard], int]:
     """Look at one concept until every model is settled.
 
@@ -88,6 +89,7 @@ def looked(
         score: gives a model's card over some keys, as one of several looks.
         tell: is told a line a look.
         most: images that there may be, of all models together.
+        original: whether the original is generated, too; no where a reference table takes its place.
 
     Returns:
         The card of every model at its last look, and how many images they rest on.
@@ -102,7 +104,7 @@ def looked(
     made: set[Key] = set()  # of the original
     for number in range(1, looks + 1):
         new = {name: _new(requests, of, state, number, rounds) for name, state in states.items()}
-        first = _union(requests, new.values(), made)
+        first = _union(requests, new.values(), made) if original else []
         size = sum(len(made_by) for made_by in new.values()) + len(first)
         there = len(made) + sum(len(state.keys) for state in states.values())
         if not size:

@@ -3,7 +3,7 @@
 The folder of a run:
 
 - `run.yaml`: what was asked for last, as a run file, and `models.json`: each model's revision;
-- `images/<config>/<model>/`: images with their `metadata.jsonl`;
+- `images/<config>/<model>/`: images with their `metadata.jsonl`, or the original's reference table;
 - `cards/<model>.<config>.json`: scorecards; `report.html`: the page over all of them;
 - `tables/<config>/`: what Ray's workers saw, if they did;
 - `concepts/`: the files of the user's own concepts, if the run is about some.
@@ -33,12 +33,13 @@ from igmu_metrics.generations import Key
 from igmu_metrics.images import baselines
 from igmu_metrics.images.generate import Request, draw, draw_part, requests_for, settled_alike
 from igmu_metrics.images.generate import told as settings_told
-from igmu_metrics.images.layouts import METADATA, part_folders
+from igmu_metrics.images.layouts import METADATA, Model, part_folders
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline
 from igmu_metrics.images.presets import Settings
 from igmu_metrics.networks.progress import Advance, bars
 from igmu_metrics.report import page
 from igmu_metrics.report.folders import sections
+from igmu_metrics.running import original as reference
 from igmu_metrics.running.looking import looked
 from igmu_metrics.running.plan import ORIGINAL, Plan, checked, grows, read, written
 from igmu_metrics.scale import cluster
@@ -63,8 +64,10 @@ class Job:
         requests: what every model generates.
         settings: how each of these is generated, whatever the model.
         folders: where, by model, the original first.
-        pipelines: with what, by model.
+        pipelines: with what, by model; none for an original that is a reference table.
         finds: gives each of these, in any process.
+        generation: steps, guidance scale, width and height as drawing takes them; None where rows or presets say.
+        recorded: the original's reference table, if it is one.
     """
 
     config: str
@@ -74,6 +77,8 @@ class Job:
     folders: Mapping[str, Path]
     pipelines: Mapping[str, Pipeline]
     finds: Mapping[str, Callable[[], Pipeline]]
+    generation: Mapping[str, Any]
+    recorded: Path | None = None
 
     def missing(self, model: str) -> int:
         """How many images are not there yet, as far as the lists of the folder and its parts say."""
@@ -116,10 +121,10 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
     for config in plan.configs:  # a detector that cannot be opened should not be found out after hours of generating
         with Evaluation(config, **{"device": device, **plan.scoring}).opened():
             pass
+    of = {name: plan.scoring.get(name) for name in ("bench", "revision")}
+    every = {config: bench_rows(config, **of) for config in plan.configs}
     chosen = {
-        config: [r for r in rows.values() if r.round <= rounds_of(plan.protocol)]
-        for config in plan.configs
-        for rows in [bench_rows(config, bench=plan.scoring.get("bench"), revision=plan.scoring.get("revision"))]
+        config: [r for r in rows.values() if r.round <= rounds_of(plan.protocol)] for config, rows in every.items()
     }
     if plan.until is None and plan.max_images is not None:
         chosen = _fewer(chosen, plan, plan.max_images)
@@ -127,7 +132,8 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
     found: dict[tuple[str, str | None], Pipeline] = {}  # finding one hashes its weights, whatever the concept is
     for config, rows in chosen.items():
         pipelines, finds = {}, {}
-        for name, spec in plan.models.items():
+        table = reference.found(plan.original, every[config])
+        for name, spec in (plan.models if table is None else plan.unlearned).items():
             key = spec, config_target(config) if baselines.parse(spec)[0] else None
             finds[name] = partial(
                 find_pipeline,
@@ -143,8 +149,13 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
             pipelines[name] = found[key]
         folders = {name: out / IMAGES / config / name for name in plan.models}
         requests = requests_for(rows, seeds_per_row=plan.seeds_per_row)
-        settings = settled_alike(requests, pipelines, config, **plan.generation.settings)
-        jobs.append(Job(config, rows, requests, settings, folders, pipelines, finds))
+        how = reference.completed(plan.generation.settings, table)
+        settings = settled_alike(requests, pipelines, config, **how)
+        job = Job(config, rows, requests, settings, folders, pipelines, finds, how, reference.path_of(table))
+        jobs.append(job)
+        if table is not None:
+            reference.require_alike(table, requests, settings, plan.original)
+            reference.require_recorded(table, Evaluation(config, **{"device": device, **plan.scoring}))
     return jobs
 
 
@@ -154,13 +165,13 @@ def _fewer(chosen: Mapping[str, Sequence[Row]], plan: Plan, most: int) -> dict[s
     Raises:
         OutOfRangeError: not one round does.
     """
-    size = 0
+    size, models = 0, len(plan.models) - (reference.tables(plan.original) is not None)
     for rounds in range(rounds_of(plan.protocol), 0, -1):
         fewer = {config: [r for r in rows if r.round <= rounds] for config, rows in chosen.items()}
         size = sum(len(requests_for(rows, seeds_per_row=plan.seeds_per_row)) for rows in fewer.values())
-        if size * len(plan.models) <= most:
+        if size * models <= most:
             return fewer
-    raise OutOfRangeError(f"max_images {most}: one round alone takes {size * len(plan.models)} images.")
+    raise OutOfRangeError(f"max_images {most}: one round alone takes {size * models} images.")
 
 
 def require_alike(plan: Plan, out: Path) -> None:
@@ -197,17 +208,18 @@ def concepts_of(out: Path) -> Path | None:
 
 def told(jobs: Sequence[Job], plan: Plan | None = None) -> str:
     """How many images a run is of, how many are missing, and how they are generated; at most, where its plan looks."""
-    total = sum(len(job.requests) * len(job.folders) for job in jobs)
+    total = sum(len(job.requests) * len(job.pipelines) for job in jobs)
     each = ", ".join(f"{job.config} {len({r.row_id for r in job.requests})} prompts" for job in jobs)
-    models = len(jobs[0].folders)
+    n = len(jobs[0].pipelines)
+    models = f"{n} model{'s' * (n != 1)}{' against a reference table' if jobs[0].recorded is not None else ''}"
     total_told = f"{total} images" if plan is None or plan.until is None else f"at most {total} images"
     how = settings_told([s for job in jobs for s in job.settings])
-    return f"{models} models, {each}: {total_told}, {missing(jobs)} of them to generate\n{how}"
+    return f"{models}, {each}: {total_told}, {missing(jobs)} of them to generate\n{how}"
 
 
 def missing(jobs: Sequence[Job]) -> int:
     """How many images of a run are not there yet."""
-    return sum(job.missing(model) for job in jobs for model in job.folders)
+    return sum(job.missing(model) for job in jobs for model in job.pipelines)
 
 
 def run(
@@ -236,7 +248,7 @@ def run(
         _begin(plan, out, jobs)
         for job in jobs:
             for model, pipeline in job.pipelines.items():
-                draw_part(job.requests, pipeline, job.folders[model], where.shard, **_options(plan, model))
+                draw_part(job.requests, pipeline, job.folders[model], where.shard, **_options(job, plan, model))
         return []
     with owned(out):
         require_alike(plan, out)  # another run may have begun there meanwhile
@@ -249,13 +261,16 @@ def _begin(plan: Plan, out: Path, jobs: Sequence[Job]) -> None:
     write_text(out / MODELS, _revisions(jobs))
     for place, text in _own(plan, out).items():
         write_text(place, text)
+    for job in jobs:
+        if job.recorded is not None:
+            reference.kept(job.recorded, job.folders[ORIGINAL])
     sys.stderr.write(told(jobs, plan) + "\n")
 
 
-def _options(plan: Plan, model: str) -> dict[str, Any]:
+def _options(job: Job, plan: Plan, model: str) -> dict[str, Any]:
     """How a model's images are generated, as drawing takes it."""
     how = {"batch_size": plan.generation.batch_size, "method": plan.methods.get(model)}
-    return how | plan.generation.settings
+    return how | dict(job.generation)
 
 
 def _run(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None, where: Where) -> list[Scorecard]:
@@ -304,7 +319,7 @@ def _generated(
     where: Where,
     drawn: Callable[[int], None] = lambda n: None,
 ) -> None:
-    folder, how = job.folders[model], _options(plan, model) | {"drawn": drawn}
+    folder, how = job.folders[model], _options(job, plan, model) | {"drawn": drawn}
     if where.ray:
         given = {"workers": where.workers, "device": device, **how}
         cluster.generate(job.finds[model], requests, folder, **given)
@@ -329,7 +344,7 @@ def _scored(
         looks=None if look is None else str(look),
         only=frozenset(only),
     )
-    folders = job.folders[ORIGINAL], [job.folders[name] for name in models]
+    folders = Model(ORIGINAL, job.folders[ORIGINAL]), [Model(name, job.folders[name]) for name in models]
     if tables is not None:
         return cluster.run(evaluation, *folders, tables, workers=where.workers, advance=advance)
     return evaluation.run(*folders, advance)
@@ -357,6 +372,7 @@ def _looked(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None, wher
             score=score,
             tell=lambda line: sys.stderr.write(line + "\n"),
             most=left,
+            original=job.recorded is None,
         )
         left = None if left is None else left - size
         for card in cards:

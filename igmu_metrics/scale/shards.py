@@ -8,7 +8,6 @@ generation is there once. Merging computes the metrics from the tables, without 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +24,7 @@ from igmu_metrics import generations
 from igmu_metrics.contract import one_line
 from igmu_metrics.evaluation import Advance, Evaluation, Instruments
 from igmu_metrics.generations import Generations, joined
+from igmu_metrics.images import reference
 from igmu_metrics.images.efficiency import Efficiency
 from igmu_metrics.images.efficiency import of as efficiency_of
 from igmu_metrics.images.files import content_hash
@@ -93,7 +93,7 @@ def look(
         "format": FORMAT,
         "igmu": __version__,
         "evaluation": options(evaluation),
-        "instruments": _signed(tools),
+        "instruments": tools.signatures,
         "original": origin.name,
         "shard": list(shard),
     }
@@ -105,7 +105,7 @@ def look(
         files = [_write(out, facts | {"n_total": len(whole), "contents": first}, origin.name, before)]
         for model, table, content in zip(named, others, rest, strict=True):
             seen = evaluation.measured(part(table, *shard), tools, model.name, advance, before)
-            found = efficiency_of(origin.folder, model.folder)
+            found = efficiency_of(*map(reference.home, (whole, table), (origin.folder, model.folder)))
             cost = {"efficiency": found.model_dump(mode="json")} if found else {}
             files.append(_write(out, {**facts, **cost, "n_total": len(table), "contents": content}, model.name, seen))
     return files
@@ -128,14 +128,16 @@ def _require_same_images(place: Path, content: str) -> None:
 
 def contents(table: Generations) -> str:
     """One hash over all images of a model, whichever part is looked at: parts of other images are not merged."""
-    digest = hashlib.sha256()
-    for (row, seed), path in zip(table.keys, table["path"], strict=True):
-        try:
-            content = content_hash(path)
-        except ImageError:
-            content = "unreadable"
-        digest.update(f"{row}\t{seed}\t{content}\n".encode())
-    return digest.hexdigest()
+    if reference.recorded(table) is not None:
+        return reference.contents(table.keys, table["sha256"].tolist())
+    return reference.contents(table.keys, map(_content, table["path"]))
+
+
+def _content(path: Any) -> str:
+    try:
+        return content_hash(path)
+    except ImageError:
+        return "unreadable"
 
 
 def _write(out: Path, facts: Mapping[str, Any], model: str, table: Generations) -> Path:
@@ -156,10 +158,6 @@ def file_name(model: str, i: int, n: int) -> str:
 def options(evaluation: Evaluation) -> dict[str, Any]:
     """What of an evaluation must be equal in all parts, as plain JSON."""
     return {k: v for k, v in asdict(evaluation).items() if k not in local()}
-
-
-def _signed(tools: Instruments) -> dict[str, Any]:
-    return {role: info.signature(role) for role, info in tools}
 
 
 def merge(folder: Path, *, device: str | None = None) -> Iterator[Scorecard]:
@@ -193,7 +191,7 @@ def merge(folder: Path, *, device: str | None = None) -> Iterator[Scorecard]:
         raise MetadataError(f"{paths[0]}: made with another igmu ({error}). Run all shards again.") from error
     original = first["original"]
     with evaluation.opened() as tools:
-        if _signed(tools) != first["instruments"]:
+        if tools.signatures != first["instruments"]:
             raise MetadataError(f"{folder}: the networks here are not those that looked. Use the same weights.")
         whole = {name: _whole(folder, name, parts) for name, parts in models.items()}
         if original not in whole:

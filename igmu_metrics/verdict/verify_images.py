@@ -19,6 +19,7 @@ from igmu_metrics import registry
 from igmu_metrics.contract import Estimate, Signature
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.generations import ORIGINAL, Generations, Key
+from igmu_metrics.images import reference
 from igmu_metrics.images.layouts import Model, find
 from igmu_metrics.networks.machine import versions
 from igmu_metrics.networks.progress import Advance
@@ -170,9 +171,15 @@ def _alike(told: Any, found: Any) -> bool:
     return bool(told == found)
 
 
-def unchecked(card: Scorecard, changed: Mapping[str, Any]) -> list[str]:
+def unchecked(card: Scorecard, changed: Mapping[str, Any], original_images: Path) -> list[str]:
     """What images cannot tell, for the reader: names, and where the card says it was made on another machine."""
     told = ["what the models are called, and who generated the images with what, is the card's word alone"]
+    if tables := reference.files(reference.local(original_images)):
+        digests = ", ".join(sorted(facts["digest"][:12] for facts in tables.values()))
+        told.append(
+            "the original's images were not looked at: what was seen in them is the reference table's word alone "
+            f"(digest {digests})"
+        )
     made = card.provenance.versions if card.provenance is not None else {}
     here = versions()
     other = [f"{name} {version}" for name, version in made.items() if here.get(name, version) != version]
@@ -187,17 +194,23 @@ def images_unlike(card: Scorecard, evaluation: Evaluation, images: Path, origina
     """Lines whose images are not there, or are others, by their hashes."""
     folders = {"": images, ORIGINAL: original_images}
     tables = {suffix: find(folder, evaluation.layout, evaluation.rows()) for suffix, folder in folders.items()}
-    paths = {suffix: dict(zip(table.keys, table["path"], strict=True)) for suffix, table in tables.items()}
+    # Of a reference table, which holds no images, what it recorded.
+    hashes = {suffix: reference.recorded(table) is not None for suffix, table in tables.items()}
+    found_in = {
+        suffix: dict(zip(table.keys, table["sha256" if hashes[suffix] else "path"], strict=True))
+        for suffix, table in tables.items()
+    }
     for at, g in enumerate(card.generations.records("id", "seed", "sha256", "sha256" + ORIGINAL)):
         for suffix, told in (("", g["sha256"]), (ORIGINAL, g["sha256" + ORIGINAL])):
-            path = paths[suffix].get((g["id"], g["seed"]))
+            path = found_in[suffix].get((g["id"], g["seed"]))
             where = f"generations.{at}.sha256{suffix}"
             if path is None:
                 yield Problem(where, f"no image for row {g['id']!r}, seed {g['seed']} in {folders[suffix]}")
                 continue
             try:
-                found = sha256(path)
+                found = str(path) if hashes[suffix] else sha256(path)
             except OSError as error:
                 raise IgmuError(f"{path}: cannot be read ({error.strerror}).") from error
             if told != found:
-                yield Problem(where, f"{path} is not the image that was scored")
+                what = f"the image that {folders[suffix]} recorded" if hashes[suffix] else path
+                yield Problem(where, f"{what} is not the image that was scored")

@@ -9,6 +9,7 @@ from typing import Any
 import hostile_cards
 import hostile_inputs
 import hostile_names
+import hostile_references
 import hypothesis
 import pytest
 from harness import hit
@@ -21,6 +22,7 @@ TARGETS = {
     "metadata": hostile_inputs.METADATA,
     "labels": hostile_inputs.LABELS,
     "calibration": hostile_inputs.CALIBRATION,
+    "references": hostile_references.TARGET,
     "cache": hostile_inputs.CACHE,
 }
 

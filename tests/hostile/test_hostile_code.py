@@ -288,6 +288,7 @@ def commands(trap: Trap, root: Path, model: Path) -> dict[str, list[str]]:
     for name in ("card.json", "list.csv", "list.jsonl", "list.txt", "head.pth", "table.parquet"):
         trap.pickle(root / name)
     trap.pickle(root / "tables" / "table-00001-of-00002.parquet")
+    trap.pickle(root / "tables" / "table-00001-of-00001.parquet")
     trap.pickle(root / "tables" / "table.json")
     trap.script(root / "data" / "data.py")
     trap.pickle(root / "data" / "train" / "church" / "a.png")
@@ -313,6 +314,9 @@ def commands(trap: Trap, root: Path, model: Path) -> dict[str, list[str]]:
         "attack": ["attack", "--model", code, "--original", str(model), "--attack", "pez", *base],
         "attack original": ["attack", "--model", str(model), "--original", code, "--attack", "pez", *base],
         "score": ["score", *two, *base],
+        "score a table": ["score", "--original", str(root / "tables"), "--unlearned", str(images), *base],
+        "original": ["original", str(images), *base],
+        "original code=": ["original", code, *base],
         "score --bench": ["score", *two, *base, "--bench", str(root / "bench")],
         "score --concepts": ["score", *two, *base, "--concepts", str(root / "concepts")],
         "match": ["match", str(images), "--config", "object.church"],

@@ -1,0 +1,99 @@
+"""The command `igmu original`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from igmu_metrics.cli._common import GuidanceScale, Size, Steps, option, say, with_settings
+from igmu_metrics.settings import options
+
+if TYPE_CHECKING:
+    from igmu_metrics.cli._other_answers import Written
+
+_USUAL: Final = [options()["detector"].default]
+
+
+@with_settings
+def original(
+    base: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|FOLDER", help="Model before unlearning, as igmu generate takes it, or folder of its images."
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the data set; nsfw configs go to the one beside it, named …-nsfw.")
+    ],
+    detector: Annotated[list[str], option("detector", f"{options()['detector'].help} Repeat it to record several.")] = (
+        _USUAL
+    ),
+    name: Annotated[
+        str | None, typer.Option(help="What tables and cards call the model; default as the folder or model.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder for the images that are generated; default they are not kept.")
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option(metavar="lite|full|N", help="How much of the corpus: all, a fifth (lite), or N of 10 rounds.")
+    ] = "full",
+    seeds_per_row: Annotated[
+        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default all of the row's.")
+    ] = None,
+    steps: Steps = None,
+    guidance_scale: GuidanceScale = None,
+    size: Size = None,
+    dtype: Annotated[str, typer.Option(help="Number format of the model: fp32, bf16 or fp16.")] = "fp32",
+    trust_code: Annotated[bool, typer.Option("--trust-code", help="Let code that the model names run.")] = False,
+    **settings: Any,
+) -> Written:
+    """Record an original for everybody: what the instruments see in its images, as tables that take their place.
+
+    The table holds no image and no prompt. igmu score, run, report and verify take it as --original (or
+    --original-images), from its folder or from the Hub (hub:OWNER/NAME@REVISION/FOLDER).
+    """
+    from contextlib import ExitStack
+    from tempfile import TemporaryDirectory
+
+    from igmu_data.files import require_writable
+    from igmu_data.media import shell
+    from igmu_metrics.cli._other_answers import Written
+    from igmu_metrics.images.layouts import METADATA, Model
+    from igmu_metrics.networks.progress import bars
+    from igmu_metrics.running.plan import named
+    from igmu_metrics.scale import originals
+    from igmu_metrics.verdict import agreement
+
+    calibration = settings.pop("calibration")
+    evaluation, *also = agreement.panel(detector, [calibration] if calibration else [], settings)
+    require_writable(originals.home(out, evaluation.config))
+    with ExitStack() as held:
+        if (Path(base) / METADATA).is_file():
+            model = Model.of(Path(base)) if name is None else Model(name, Path(base))
+        else:
+            if images is None:
+                images = Path(held.enter_context(TemporaryDirectory(prefix="igmu-")))
+            originals.drawn(
+                evaluation,
+                base,
+                images,
+                protocol=protocol,
+                seeds_per_row=seeds_per_row,
+                dtype=dtype,
+                trust_code=trust_code,
+                also=also,
+                batch_size=4,
+                steps=steps,
+                guidance_scale=guidance_scale,
+                width=size,
+                height=size,
+            )
+            model = Model(next(iter(named([base]))) if name is None else name, images)
+        advance = held.enter_context(bars())
+        path = originals.record(evaluation, model, out, advance, also)
+    say(f"{path}: {path.stat().st_size / 1e6:.2g} MB")
+    after = f"igmu score {shell(['--original', path.parent])} --unlearned … --config {evaluation.config}"
+    say(f"score against it: {after}")
+    return Written([path], after)

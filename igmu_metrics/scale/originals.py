@@ -1,0 +1,279 @@
+"""Writes reference tables of originals, and the data set folder that gathers them for the Hub (`igmu/originals`).
+
+Conventions: a table lies at `<model>/<config>/<digits of its instruments>/<model>-00001-of-00001.parquet`, so that one
+folder may hold many models, concepts and instruments; each is a config of the data set. README and manifest are made
+anew from the tables with every one that is added. Tables of the restricted domain go to a gated data set beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from igmu_data import __version__
+from igmu_data.errors import ImageError, InputError, MetadataError, OutputError
+from igmu_data.files import beside, owned, require_writable
+from igmu_data.markdown import table as listing
+from igmu_data.rows.rounds import rounds_of
+from igmu_data.stored import write_manifest
+from igmu_data.taxonomy import RESTRICTED_DOMAIN
+from igmu_metrics import generations
+from igmu_metrics.evaluation import Advance, Evaluation
+from igmu_metrics.generations import FAILED
+from igmu_metrics.images import reference
+from igmu_metrics.images.folder import MODEL, TIMES
+from igmu_metrics.images.generate import draw, requests_for
+from igmu_metrics.images.layouts import Model, listed
+from igmu_metrics.images.pipelines import find_pipeline
+from igmu_metrics.scale.shards import contents, file_name
+
+SPLIT: Final = "original"
+_README: Final = "README.md"
+_NAME: Final = "igmu originals"
+_CARD: Final = """# What originals show, once for everybody
+
+Reference tables of [igmu](https://huggingface.co/datasets/igmu/bench): what detectors and backbones saw in the images
+of models **before** unlearning. Who scores an unlearned model need not generate the original's images again:
+
+```bash
+igmu score --original hub:{repo}@REVISION/{example} --unlearned NAME=FOLDER --config {config} …
+```
+
+Cards are the same to the byte as those scored against the images, for the instruments listed here. There is no image
+and no prompt in a table: rows are named by the ids of the corpus, images by their SHA-256.
+
+{tables}
+
+Columns: `id` and `seed` (of the corpus row and of the noise), `generated_with`, `status`, `sha256`, `format`, `width`,
+`height` and `mode` of the image file, `probability` that the image shows its concept, and features by backbone
+(`clip_features`, `features`, `align_features`), as far as they were asked for.
+"""
+_GATE: Final = (
+    "These tables exist to measure unlearned image generators. By asking for access you agree to use them for "
+    "evaluation only."
+)
+
+
+def home(out: Path, config: str) -> Path:
+    """The data set that a config's table goes to: the gated one beside `out` for the restricted domain.
+
+    >>> home(Path("igmu/originals"), "nsfw.nudity").name
+    'originals-nsfw'
+    """
+    gated = config.partition(".")[0] == RESTRICTED_DOMAIN and not out.name.endswith("-nsfw")
+    return out.with_name(f"{out.name}-nsfw") if gated else out
+
+
+def record(
+    evaluation: Evaluation,
+    original: Path | Model,
+    out: Path,
+    advance: Advance = lambda what, done, total: None,
+    also: Sequence[Evaluation] = (),
+) -> Path:
+    """Look at an original's images, write the table, and bring README and manifest up to date.
+
+    Args:
+        evaluation: how; its instruments are those that can be asked for later.
+        original: folder of the images, layout `metadata`, or the model.
+        out: folder of the data set.
+        advance: told about progress.
+        also: the same with further detectors, whose answers the table holds as well.
+
+    Returns:
+        The table's file.
+
+    Raises:
+        InputError: LPIPS, which compares images, or another layout.
+        ImageError: an image that cannot be read: an original for everybody has all of its own.
+        MetadataError: the place holds the table of other images.
+        OutputError: `out` holds something else.
+        IgmuError: as `Evaluation.run`.
+    """
+    _require_recordable(evaluation)
+    place = Model.of(original)
+    if reference.files(place.folder):
+        raise InputError(f"{place.folder}: reference tables already. Give the folder of images, or the model.")
+    folder = home(out, evaluation.config)
+    require_writable(folder)
+    with owned(files=[folder]):  # the lock lies beside the folder, whose manifest lists every file
+        _require_ours(folder)
+        (whole,) = evaluation.found(place, [])
+        with evaluation.opened(also) as tools:
+            seen = evaluation.measured(whole, tools, place.name, advance)
+            others = {f"detector@{k}": one.signatures["detector"] for k, one in enumerate(tools.judges) if k}
+            instruments = tools.signatures | others
+        failed = np.flatnonzero(np.char.startswith(seen["status"], FAILED))
+        if failed.size:
+            why = str(seen["status"][failed[0]]).removeprefix(FAILED)
+            raise ImageError(f"{why}: an original for everybody has all images ({failed.size} lack). Generate them.")
+        kept = generations.Generations({name: seen[name] for name in reference.kept(seen.columns)})
+        kept = kept.without(*(name for name, values in kept.columns.items() if values.shape[1:] == (0,)))
+        facts = {
+            reference.FACT: reference.FORMAT,
+            "igmu": __version__,
+            "model": place.name,
+            "config": evaluation.config,
+            "blank": evaluation.blank,
+            "generated_by": _maker(place.folder),
+            "instruments": instruments,
+            "shard": [1, 1],
+            "n_total": len(kept),
+            "row": kept.keys[0][0],
+            "contents": contents(whole),
+        }
+        facts["digest"] = reference.digest(kept, facts)
+        path = folder / place.name / evaluation.config / _digits(instruments) / file_name(place.name, 1, 1)
+        _require_same_images(path, facts)
+        generations.write(kept, path, facts)
+        copy_beside(place.folder, path.parent)
+        describe(folder)
+    return path
+
+
+def _require_recordable(evaluation: Evaluation) -> None:
+    if evaluation.layout != "metadata":
+        raise InputError(
+            f"layout {evaluation.layout!r}: a reference table is of rows of the corpus. Bring the images into layout "
+            "metadata (igmu match)."
+        )
+    if evaluation.lpips is not None:
+        raise InputError(f"lpips {evaluation.lpips!r} compares images, and a table holds none. Leave it out.")
+
+
+def copy_beside(source: Path, target: Path) -> None:
+    """Copy what generating wrote of the model and its times, for the cost of models beside the original.
+
+    Args:
+        source: folder of images, or of a table.
+        target: folder of a table.
+    """
+    for name in (MODEL, TIMES):
+        if (source / name).is_file():
+            with beside(target / name) as part:
+                part.write_bytes((source / name).read_bytes())
+
+
+def _digits(instruments: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(instruments, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _maker(folder: Path) -> dict[str, str]:
+    """Model, revision and number format, as the metadata tells them."""
+    _, first, _ = listed(folder)[0]
+    return {name: str(first[name]) for name in ("model", "revision", "dtype") if name in first}
+
+
+def _require_ours(folder: Path) -> None:
+    """Refuse a folder of something else, whose README would be lost."""
+    text = (folder / _README).read_text(encoding="utf-8") if (folder / _README).is_file() else ""
+    if text and f"\npretty_name: {_NAME}" not in text:
+        raise OutputError(f"{folder}: holds the README of something else, which would be lost. Give another --out.")
+
+
+def _require_same_images(path: Path, facts: Mapping[str, Any]) -> None:
+    there = reference.files(path.parent).get(path)
+    if there is not None and there["contents"] != facts["contents"]:
+        raise MetadataError(
+            f"{path}: the table of other images of a model called {there['model']!r}. Give this one another name "
+            "(--name), or delete the table."
+        )
+
+
+def describe(folder: Path) -> None:
+    """Write README.md and manifest.json of a folder of tables anew.
+
+    Args:
+        folder: of the data set.
+    """
+    import yaml
+
+    for left in folder.rglob(".*.new"):  # of a process that was killed
+        left.unlink()
+    found = {path.relative_to(folder): facts for path, facts in reference.files(folder).items()}
+    restricted = any(facts["config"].partition(".")[0] == RESTRICTED_DOMAIN for facts in found.values())
+    front: dict[str, Any] = {
+        "pretty_name": _NAME,
+        "license": "cc-by-4.0",
+        "tags": ["machine-unlearning", "concept-erasure", "benchmark", "evaluation"],
+        "configs": [
+            {
+                "config_name": ".".join(path.parent.parts),
+                "data_files": [{"split": SPLIT, "path": path.as_posix()}],
+                **({"default": True} if at == 0 else {}),
+            }
+            for at, path in enumerate(found)
+        ],
+    }
+    if restricted:
+        front["tags"].append("not-for-all-audiences")
+        front["extra_gated_prompt"] = _GATE
+    lines = [
+        (
+            f"`{path.parent.as_posix()}`",
+            " ".join(f"{name} {value}" for name, value in facts.get("generated_by", {}).items()) or "not told",
+            facts["n_total"],
+            ", ".join(f"{role} `{name}`" for role, name in reference.named(facts["instruments"]).items()),
+            f"`{facts['digest'][:12]}`",
+        )
+        for path, facts in found.items()
+    ]
+    first, facts = next(iter(found.items()))
+    repo = f"{folder.resolve().parent.name}/{folder.resolve().name}"
+    body = _CARD.format(
+        repo=repo,
+        example=first.parent.as_posix(),
+        config=facts["config"],
+        tables=listing(("folder", "generated by", "images", "instruments", "digest"), lines),
+    )
+    block = yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
+    (folder / _README).write_text(f"---\n{block}---\n\n{body}", encoding="utf-8")
+    write_manifest(folder, {"name": _NAME, "version": __version__})
+
+
+def drawn(
+    evaluation: Evaluation,
+    spec: str,
+    folder: Path,
+    *,
+    protocol: str = "full",
+    seeds_per_row: int | None = None,
+    dtype: str = "fp32",
+    trust_code: bool = False,
+    also: Sequence[Evaluation] = (),
+    **options: Any,
+) -> None:
+    """Generate an original's images; what is there already is not generated again.
+
+    Args:
+        evaluation: whose rows, and on which device.
+        spec: the model, as `igmu generate --model` takes it.
+        folder: of the images.
+        protocol: `lite`, `full` or a number of rounds.
+        seeds_per_row: images of a prompt; None for all.
+        dtype: number format of the model.
+        trust_code: whether code that the model names may run.
+        also: evaluations by further detectors.
+        **options: steps, guidance_scale, width, height and batch_size, as `images.generate.draw` takes them.
+
+    Raises:
+        IgmuError: whatever is wrong with model, corpus or folder.
+    """
+    rounds = rounds_of(protocol)
+    _require_recordable(evaluation)
+    with evaluation.opened(also):  # what cannot be opened should not be found out after hours of generating
+        pass
+    rows = [row for row in evaluation.rows().values() if row.round <= rounds]
+    pipeline = find_pipeline(spec, device=evaluation.device, dtype=dtype, trust_code=trust_code)
+    done = draw(requests_for(rows, seeds_per_row=seeds_per_row), pipeline, folder, **options)
+    if done.failures:
+        (row, seed), why = next(iter(done.failures.items()))
+        raise ImageError(
+            f"{spec}: no image of row {row!r}, seed {seed} ({why}; {len(done.failures)} such). An original for "
+            "everybody has all images: give other settings, or --dtype fp32."
+        )
