@@ -143,7 +143,7 @@ class Evaluation(Settings):
                     yield each.card((model.name, origin.name), judged(before, k), judged(after, k), own, cost)
 
     def found(self, original: Path | Model, unlearned: Sequence[Path | Model]) -> list[Generations]:
-        """The generations of all models, the original's first; each folder is looked through before the first image is."""
+        """The generations of all models, the original's first: every folder is looked through before an image is."""
         if self.prompt is not None and self.layout != "flat":
             raise InputError(f"a prompt is given for layout {self.layout!r}; only 'flat' has one prompt for all.")
         if self.layout != benchmarks.UNLEARNCANVAS and (self.include_none or not self.include_target_styled):
