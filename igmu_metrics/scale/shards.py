@@ -8,7 +8,6 @@ generation is there once. Merging computes the metrics from the tables, without 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
