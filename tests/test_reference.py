@@ -291,7 +291,7 @@ class TestTheDataSet:
         seen, _ = generations.read(table)
         assert set(seen.columns) == {
             *("id", "seed", "status", "sha256", "format", "width", "height", "mode", "probability"),
-            *("clip_features", "features", "generated_with"),
+            *("clip_features", "features", "generated_with", "rounded_with"),
         }
         data = b"".join(p.read_bytes() for p in table.parents[3].rglob("*") if p.is_file())
         texts = {row.prompt for row in bench_rows(CONFIG).values()} | {"church.png", str(folder)}
@@ -396,6 +396,7 @@ class TestRuns:
         ("changes", "told"),
         [
             ({"generation": {"steps": 4}}, "generated with steps 3, .* the models would be with steps 4"),
+            ({"generation": {"dtype": "bf16"}}, "the models would be with steps 3, .*, dtype bf16"),
             ({"protocol": "2"}, "is recorded .* lack"),
             ({"seeds_per_row": 2}, "is recorded .* lack"),
             ({"scoring": {"detector": "sandbox", "clip": "sandbox"}}, "clip:sandbox is not .* none is recorded"),

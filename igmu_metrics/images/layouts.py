@@ -160,15 +160,16 @@ def of_listed(generations: Sequence[tuple[Row, int, Any, Mapping[str, Any], str]
         return table
     return table.with_columns(
         recorded_sha256=[r.get("sha256") for r in records],
-        generated_with=[", ".join(_with(r)) for r in records],
+        generated_with=[made_with(r) for r in records],
         rounded_with=[", ".join(_rounded(r)) for r in records],
     )
 
 
-def _with(record: Mapping[str, Any]) -> Iterator[str]:
-    """What of a record decides how an image looks."""
-    yield from (f"{name} {record[name]}" for name in _OF_IMAGE if name in record)
-    yield from (f"{name} {record[name]}" for name, usual in _USUAL.items() if record.get(name, usual) != usual)
+def made_with(record: Mapping[str, Any]) -> str:
+    """What of a record of the metadata decides how an image looks."""
+    said = [f"{name} {record[name]}" for name in _OF_IMAGE if name in record]
+    more = [f"{name} {record[name]}" for name, usual in _USUAL.items() if record.get(name, usual) != usual]
+    return ", ".join([*said, *more])
 
 
 def _rounded(record: Mapping[str, Any]) -> Iterator[str]:

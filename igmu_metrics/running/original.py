@@ -17,7 +17,7 @@ from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.generations import Generations
 from igmu_metrics.images import reference
 from igmu_metrics.images.generate import Request
-from igmu_metrics.images.layouts import find
+from igmu_metrics.images.layouts import find, made_with
 from igmu_metrics.images.presets import FIELDS, Settings
 from igmu_metrics.scale.originals import copy_beside
 
@@ -52,19 +52,23 @@ def completed(given: Mapping[str, Any], table: Generations | None) -> dict[str, 
     return {name: known.get(name) if value is None else value for name, value in given.items()}
 
 
-def require_alike(table: Generations, requests: Sequence[Request], settings: Sequence[Settings], spec: str) -> None:
+def require_alike(
+    table: Generations, requests: Sequence[Request], settings: Sequence[Settings], dtype: str, spec: str
+) -> None:
     """Refuse what the table has no partner for, before anything is generated.
 
     Args:
         table: of the original.
         requests: what the unlearned models are to generate.
         settings: how, one a request.
+        dtype: number format of the models.
         spec: what names the table, for messages.
 
     Raises:
         InputError: a prompt and seed that is not recorded, or images that would be generated otherwise.
     """
-    missing = [r for r in requests if r.key not in set(table.keys)]
+    there = set(table.keys)
+    missing = [r for r in requests if r.key not in there]
     if missing:
         raise InputError(
             f"{spec}: no image of row {missing[0].row_id!r}, seed {missing[0].seed} is recorded ({len(missing)} of "
@@ -74,13 +78,13 @@ def require_alike(table: Generations, requests: Sequence[Request], settings: Seq
         return
     known = dict(zip(table.keys, table["generated_with"].tolist(), strict=True))
     for request, how in zip(requests, settings, strict=True):
-        mine = ", ".join(f"{name} {getattr(how, name)}" for name in FIELDS)
+        mine = made_with({name: getattr(how, name) for name in FIELDS} | {"dtype": dtype})
         theirs = known[request.key]
-        if theirs and mine != ", ".join(part for part in theirs.split(", ") if part.split(" ")[0] in FIELDS):
+        if theirs and mine != theirs:
             raise InputError(
                 f"{spec}: the original was generated with {theirs}, the models would be with {mine} "
                 f"({how.by}; row {request.row_id!r}); images generated unlike are not compared. Leave --steps, "
-                "--guidance-scale and --size out, or take another original."
+                "--guidance-scale and --size out, give its --dtype, or take another original."
             )
 
 

@@ -154,7 +154,7 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
         job = Job(config, rows, requests, settings, folders, pipelines, finds, how, reference.path_of(table))
         jobs.append(job)
         if table is not None:
-            reference.require_alike(table, requests, settings, plan.original)
+            reference.require_alike(table, requests, settings, plan.generation.dtype, plan.original)
             reference.require_recorded(table, Evaluation(config, **{"device": device, **plan.scoring}))
     return jobs
 
