@@ -77,7 +77,8 @@ def test_the_cards_of_the_folder_are_ranked(root: Path) -> None:
     cards, shown = leaderboard.ranked(root / "cards")
     assert sorted(c.model for c in cards) == ["esd", "fmn"]
     frame = re.fullmatch(
-        r'<iframe title="Leaderboard" sandbox="allow-scripts" src="data:text/html;charset=utf-8;base64,([\w+/=]+)" style="[^"]+">'
+        r'<iframe title="Leaderboard" sandbox="allow-scripts" src="data:text/html;charset=utf-8;base64,([\w+/=]+)"'
+        r' style="[^"]+">'
         r"</iframe>",
         shown,
     )

@@ -51,7 +51,7 @@ def data(view: View, folders: Mapping[str, Path], gallery: Gallery) -> dict[str,
     chosen = sample(view)
     if not chosen:
         return None
-    there = {d.model for d in _pictures(view)}  # an original's reference table holds none, and may lie anywhere
+    there = {d.model for d in shots(view)}  # an original's reference table holds none, and may lie anywhere
     root = common_root({model: folder for model, folder in folders.items() if model in there})
     return {
         "key": key_of(view),

@@ -67,7 +67,7 @@ class Cell:
     shot: Shot | None
     present: bool | None
     probability: float | None
-    absent: str = "no picture"
+    absent: str = "no image"
 
 
 @dataclass(frozen=True, slots=True)
