@@ -51,8 +51,7 @@ def data(view: View, folders: Mapping[str, Path], gallery: Gallery) -> dict[str,
     chosen = sample(view)
     if not chosen:
         return None
-    there = {d.model for d in shots(view)}  # an original's reference table holds none, and may lie anywhere
-    root = common_root({model: folder for model, folder in folders.items() if model in there})
+    root = root_of(view, folders)
     return {
         "key": key_of(view),
         "root": root.name if root else None,
@@ -61,6 +60,12 @@ def data(view: View, folders: Mapping[str, Path], gallery: Gallery) -> dict[str,
         "settled": None,
         "paths": sorted({relative(d.shot.path, root) for d in shots(view)}),
     }
+
+
+def root_of(view: View, folders: Mapping[str, Path]) -> Path | None:
+    """The folder that holds the folder of every model with images; see `common_root`."""
+    there = {d.model for d in shots(view)}  # an original's reference table holds none, and may lie anywhere
+    return common_root({model: folder for model, folder in folders.items() if model in there})
 
 
 def key_of(view: View) -> str:

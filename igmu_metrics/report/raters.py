@@ -18,7 +18,7 @@ import numpy as np
 from igmu_data.errors import InputError
 from igmu_metrics.detectors import labels as label_file
 from igmu_metrics.networks.instruments import Batch
-from igmu_metrics.report.audit import Shown, asked, common_root, key_of, relative, shots
+from igmu_metrics.report.audit import Shown, asked, key_of, relative, root_of, shots
 from igmu_metrics.report.thumbnails import Gallery
 from igmu_metrics.report.view import View
 from igmu_metrics.report.wording import counted
@@ -149,7 +149,7 @@ def data(view: View, found: Raters, folders: Mapping[str, Path], gallery: Galler
     """
     if len(found.names) < MOST:
         return None
-    root = common_root(folders)
+    root = root_of(view, folders)
     paths = [relative(shot.shot.path, root) for shot in found.shots]
     return {
         "said": between_people(found),
