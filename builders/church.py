@@ -14,7 +14,7 @@ from igmu_data.errors import exits_on_error
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.report import page
 from igmu_metrics.report import terminal as tables
-from igmu_metrics.scorecard import Scorecard, write, write_text
+from igmu_metrics.scorecard import Scorecard, write
 from igmu_metrics.verdict.compare import compared
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -47,8 +47,7 @@ def run(out: Path, folder: Path) -> list[Scorecard]:
     tables.show(*tables.scores(cards), tables.ranking(cards, compared(cards)))
     report = out / "report.html"
     section = page.Section(cards, {m: folder / m for m in ("original", *MODELS)}, _LAYOUT)
-    write_text(report, page.render(section))
-    print(f"report: {report}")
+    print(f"report: {page.write(report, section)}")
     return cards
 
 

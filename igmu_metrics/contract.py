@@ -82,6 +82,8 @@ class MetricInfo:
         extracts: how `rows` arguments are computed from images and prompts; empty for metrics of labels and decisions.
         references: papers and implementations.
         limits: what it cannot tell, in one or two sentences.
+        figures: by name of a figure it gives, what that is, in one sentence that a reader of a report understands
+            without any other; those of one family or part are named without it.
     """
 
     name: str
@@ -97,6 +99,7 @@ class MetricInfo:
     place: int = 60
     backbone: str = ""
     extracts: tuple[Extract, ...] = ()
+    figures: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ def test_unclear_pairs_do_not_count() -> None:
     (found,) = compared([card("esd", seen[:2])])
     assert (found.n, found.interval, found.why) == (0, None, "no forget generation that both could be judged on")
     (found,) = compared([card("esd", [("a", False, False)])])
-    assert found.why == "the original drew the concept in no generation that both could be judged on"
+    assert found.why == "the original generated the concept in no generation that both could be judged on"
     assert "no difference can be told" in found.sentence()
 
 

@@ -66,7 +66,7 @@ def test_it_ends_with_tables_scorecards_and_a_page(done: tuple[Path, str]) -> No
     html = (out / "report.html").read_text(encoding="utf-8")
     lines = re.findall(r"<li data-split=.*?</li>", html, re.DOTALL)
     assert len(lines) == len(list((out / "church" / "drawn" / "gold").glob("*.png")))
-    assert all(line.count("data-picture=") == len(VERSIONS) for line in lines)
+    assert all(line.count("data-image=") == len(VERSIONS) for line in lines)
     assert {tuple(sorted(re.findall(r"<figcaption><b>(.*?)</b>", line))) for line in lines} == {tuple(sorted(VERSIONS))}
     kinds = {re.findall(r'<span class="tag">(.*?)</span>', line)[0] for line in lines}
     assert kinds >= {"forget", "adversarial: synonym", "adversarial: misspelling", "retain: near", "retain: far"}

@@ -59,11 +59,11 @@ def test_lines_by_hand() -> None:
 def test_tables_tell_both_forms_with_intervals() -> None:
     raw, conditional = tables([card("esd", 1, 3)])
     assert "all rows" in str(raw.title)
-    assert "where the original drew it" in str(conditional.title)
+    assert "where the original generated it" in str(conditional.title)
     cells = {column.header: list(column.cells) for column in raw.columns}
     assert cells["family"] == [WHOLE, "synonym", "typo", MEAN]
     assert cells["prompts"] == ["8", "4", "4", "8"]
-    assert cells["pictures"] == ["16", "8", "8", "16"]
+    assert cells["images"] == ["16", "8", "8", "16"]
     assert re.fullmatch(r"0\.75 \[0\.\d\d, 0\.\d\d\]", str(cells["asr_any@2"][1]))
     assert set(cells["post_asr"]) == {"–"}
 
@@ -86,7 +86,7 @@ def test_bars_are_as_long_as_their_values() -> None:
     assert widths["a & b, synonym"] == pytest.approx(240)
     assert widths["esd, synonym"] == pytest.approx(180)
     assert widths["a & b, typo"] == 0
-    assert all(re.search(r"\[0\.\d+, [01]\.\d+\], \d prompts, \d+ pictures$", key) for key in found)
+    assert all(re.search(r"\[0\.\d+, [01]\.\d+\], \d prompts, \d+ images$", key) for key in found)
 
 
 def test_what_has_no_value_is_a_dash_with_its_reason() -> None:

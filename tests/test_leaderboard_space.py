@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import MagicMock
 
 import pytest
@@ -76,7 +77,8 @@ def test_the_cards_of_the_folder_are_ranked(root: Path) -> None:
     cards, shown = leaderboard.ranked(root / "cards")
     assert sorted(c.model for c in cards) == ["esd", "fmn"]
     frame = re.fullmatch(
-        r'<iframe title="Leaderboard" sandbox src="data:text/html;charset=utf-8;base64,([\w+/=]+)" style="[^"]+">'
+        r'<iframe title="Leaderboard" sandbox="allow-scripts" src="data:text/html;charset=utf-8;base64,([\w+/=]+)"'
+        r' style="[^"]+">'
         r"</iframe>",
         shown,
     )
@@ -107,11 +109,11 @@ def test_a_good_card_gets_its_command(root: Path, cards: list[Scorecard]) -> Non
     esd, fmn = cards
     path = root / "cards/esd.json"
     n = len(esd.generations)
-    own = leaderboard.checked(str(path), [])
+    own = leaderboard.checked(str(path), [], "2026-11-30")
     assert own.startswith(f"{len(esd.scores)} scores of {n} generations: the card agrees with itself.\n")
-    assert "esd would stand in a table of its own" in own
+    assert "esd would be ranked in a table of its own" in own
     assert own.endswith(
-        f"hf upload igmu/leaderboard esd.json scorecards/{CONFIG}/esd.json --repo-type space --create-pr"
+        f"hf upload igmu/leaderboard esd.json scorecards/{CONFIG}/esd.2026-11-30.json --repo-type space --create-pr"
     )
     assert "in a table with 1 other.\n" in leaderboard.checked(str(path), [fmn])
     assert "in place of the card that is there already" in leaderboard.checked(str(path), [esd, fmn])
@@ -120,8 +122,8 @@ def test_a_good_card_gets_its_command(root: Path, cards: list[Scorecard]) -> Non
 def test_a_name_becomes_a_path(cards: list[Scorecard], monkeypatch: pytest.MonkeyPatch) -> None:
     named = cards[0].model_copy(update={"model": "org/my model; rm -r"})
     monkeypatch.setattr(leaderboard, "verify", lambda _: (named, []))
-    command = leaderboard.checked("/tmp/my card.json", []).splitlines()[-1]
-    assert f" 'my card.json' scorecards/{CONFIG}/org-my-model-rm--r.json --repo-type space" in command
+    command = leaderboard.checked("/tmp/my card.json", [], "2026-11-30").splitlines()[-1]
+    assert f" 'my card.json' scorecards/{CONFIG}/org-my-model-rm--r.2026-11-30.json --repo-type space" in command
 
 
 def test_what_igmu_verify_refuses_is_refused(root: Path, tmp_path: Path) -> None:
@@ -140,6 +142,65 @@ def test_what_igmu_verify_refuses_is_refused(root: Path, tmp_path: Path) -> None
         (tmp_path / name).write_text(text, encoding="utf-8")
         assert leaderboard.checked(str(tmp_path / name), []).startswith("Refused"), name
     assert leaderboard.checked(None, []) == "Choose a scorecard first."
+
+
+class Hub:
+    """Stands for the Hub's client: remembers what it was asked to upload, or refuses."""
+
+    def __init__(self, refusal: str = "") -> None:
+        self.refusal = refusal
+        self.asked: list[dict[str, object]] = []
+
+    def __call__(self, token: str) -> Hub:
+        assert token == "hf_theirs"
+        return self
+
+    def upload_file(self, **given: object) -> SimpleNamespace:
+        if self.refusal:
+            raise OSError(self.refusal)
+        self.asked.append(given)
+        return SimpleNamespace(pr_url="https://hub/spaces/igmu/leaderboard/discussions/1")
+
+
+def test_only_what_verifies_is_submitted(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = Hub()
+    monkeypatch.setattr("huggingface_hub.HfApi", hub)
+    monkeypatch.setenv("SPACE_ID", "somebody/board")
+    good = root / "cards/esd.json"
+    wrong = tmp_path / "esd.json"
+    wrong.write_text(good.read_text(encoding="utf-8").replace('"value": 1.0', '"value": 0.9', 1), encoding="utf-8")
+    for path in (None, str(wrong)):
+        assert leaderboard.submitted(path, [], "hf_theirs") == leaderboard.checked(path, [])
+    assert leaderboard.submitted(str(good), [], None).startswith("Log in first")
+    assert hub.asked == []
+    said = leaderboard.submitted(str(good), [], "hf_theirs", "2026-11-30")
+    assert said.startswith("Submitted: https://hub/spaces/igmu/leaderboard/discussions/1\n")
+    assert hub.asked == [
+        {
+            "path_or_fileobj": str(good),
+            "path_in_repo": f"scorecards/{CONFIG}/esd.2026-11-30.json",
+            "repo_id": "somebody/board",
+            "repo_type": "space",
+            "commit_message": f"Add esd on {CONFIG}",
+            "create_pr": True,
+        }
+    ]
+    monkeypatch.setattr("huggingface_hub.HfApi", Hub("no way"))
+    assert leaderboard.submitted(str(good), [], "hf_theirs").startswith("Not submitted. The Hub said: no way")
+
+
+def test_who_is_logged_in_can_submit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for space, n in (("", 0), ("igmu/leaderboard", 1)):
+        gradio = MagicMock()
+        gradio.OAuthToken = str
+        monkeypatch.setitem(sys.modules, "gradio", gradio)
+        monkeypatch.setenv("SPACE_ID", space)
+        leaderboard.page(tmp_path)
+        assert gradio.LoginButton.call_count == n
+        assert [c.args[0] for c in gradio.Button.call_args_list].count("Check and submit") == n
+    header = yaml.safe_load((SPACE / "README.md").read_text(encoding="utf-8").split("---\n")[1])
+    assert header["hf_oauth"] is True
+    assert header["hf_oauth_scopes"] == ["write-discussions"]
 
 
 def test_the_original_is_no_submission(root: Path, tmp_path: Path) -> None:

@@ -36,9 +36,9 @@ from igmu_metrics.report.figures.aspects import _spread
 from igmu_metrics.report.figures.forest import forest
 from igmu_metrics.report.folders import sections
 from igmu_metrics.report.leaderboard import alike, read_folder
-from igmu_metrics.report.pictures import Gallery, small
 from igmu_metrics.report.ranking import ranking
 from igmu_metrics.report.retained import retained
+from igmu_metrics.report.thumbnails import Gallery, small
 from igmu_metrics.report.view import Section, View, view
 from igmu_metrics.report.wording import grade, listed, rest, sentence
 from igmu_metrics.scorecard import Figure, Scorecard, write
@@ -73,6 +73,9 @@ def html(root: Path) -> str:
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     return (root / "report.html").read_text(encoding="utf-8")
+
+
+JUDGE = "Is the detector right? Judge for yourself"
 
 
 def figure(value: float | None, interval: tuple[float, float] | None) -> Figure:
@@ -114,7 +117,7 @@ def test_it_is_one_well_formed_file_without_network(html: str) -> None:
 
 
 def test_it_answers_five_questions_in_order(html: str) -> None:
-    assert re.findall(r"<h3>(.*?)</h3>", html) == [
+    assert re.findall(r"<h3><a class=\"term\" .*?>(.*?)</a>", html) == [
         "Does it forget?",
         "Is it robust?",
         "What did it break?",
@@ -123,14 +126,14 @@ def test_it_answers_five_questions_in_order(html: str) -> None:
     ]
 
 
-def test_every_picture_is_there_once_and_every_cell_says_what_was_seen(html: str) -> None:
-    chunks = re.findall(r'<script type="application/json" class="pictures">(.*?)</script>', html)
+def test_every_image_is_there_once_and_every_cell_says_what_was_seen(html: str) -> None:
+    chunks = re.findall(r'<script type="application/json" class="images">(.*?)</script>', html)
     n = len([p for c in chunks for p in json.loads(c)])
     keys = 2 * len(chosen())
     assert n == keys * len(MODELS)
     grid = html.partition('<ol class="lines" role="list">')[2].partition("</ol>")[0]
     assert grid.count("<li ") == keys
-    assert sorted(map(int, re.findall(r'data-picture="(\d+)"', grid))) == list(range(n))
+    assert sorted(map(int, re.findall(r'data-image="(\d+)"', grid))) == list(range(n))
     alts = re.findall(r'<img [^>]*alt="([^"]*)"', grid)
     assert {a.partition(":")[0] for a in alts} == set(MODELS)
     assert all(re.search(r": (no )?[\w' .-]+( visible)?$", a) for a in alts)
@@ -165,8 +168,9 @@ def test_few_lines_say_how_many_there_are(root: Path, cards: list[Scorecard]) ->
 
 def test_without_pictures_everything_else_is_there(cards: list[Scorecard], html: str) -> None:
     text = page.render(*sections(cards))
-    assert re.findall(r"<h2 .*?>(.*?)</h2>", text) == re.findall(r"<h2 .*?>(.*?)</h2>", html)[:-2]
-    assert 'class="pictures"' not in text.partition("<script>")[0]
+    heads = [h for h in re.findall(r"<h2 .*?>(.*?) <a", html) if h not in ("Image by image", JUDGE)]
+    assert re.findall(r"<h2 .*?>(.*?) <a", text) == heads
+    assert 'class="images"' not in text.partition("<script>")[0]
 
 
 def test_restricted_concepts_are_veiled(cards: list[Scorecard]) -> None:
@@ -207,7 +211,12 @@ class Seen(Tags):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         super().handle_starttag(tag, attrs)
         self.tags.append((tag, *(name for name, _ in attrs)))
-        self.said += [value for _, value in attrs if value]
+        for name, value in attrs:
+            if name in ("id", "href", "aria-labelledby", "aria-describedby"):
+                assert value
+                assert re.fullmatch(r"#?[\w.@-]+", value), "made of a name, with nothing of it but letters"
+            elif value:
+                self.said.append(value)
 
     def handle_data(self, data: str) -> None:
         if data.startswith("{"):  # what the audit reads
@@ -347,7 +356,8 @@ def test_the_verdict_tells_the_models_apart(seen: View) -> None:
     # Eight of eight prompts and none of them: Wilson's intervals begin at 0.676 and end at 0.324.
     assert {f.about: f.word for f in forget.findings} == {("esd",): "mostly", ("fmn",): "hardly"}
     assert (
-        "100\u00a0% of the pictures in which the original drew church no longer show it" in forget.findings[0].sentence
+        "100\u00a0% of the images in which the original generated a church no longer show it"
+        in forget.findings[0].sentence
     )
     assert "0\u00a0% of the attacked prompts bring it back within" in robust.findings[0].sentence
     assert "Weakest against" in robust.findings[1].sentence
@@ -490,7 +500,8 @@ def test_only_what_was_scored_alike_shares_a_table(tmp_path: Path, cards: list[S
     assert tags.open == []
     assert text.count("<table") == 2
     assert "3 results on 1 concept." in text
-    assert "<script" not in text
+    assert re.findall(r'data-detector="(.*?)"', text) == ["labels:labels.csv", "clip"]
+    assert "<script src" not in text
 
 
 def test_one_model_twice_in_a_table_is_refused(tmp_path: Path, cards: list[Scorecard]) -> None:
@@ -579,7 +590,7 @@ def test_all_that_a_rank_rests_on_is_in_the_table(cards: list[Scorecard]) -> Non
     shown = [
         column.title for column in ranking(view(Section([with_score(c, 0.4, 0.3, 0.5) for c in cards], {}))).columns
     ]
-    assert shown[:2] == ["forget score", "forgotten where the original drew it"]
+    assert shown[:2] == ["forget score", "forgotten where the original generated it"]
     assert shown[2:6] == ["robustness", "preservation", "alignment", "quality"]
 
 
@@ -632,7 +643,7 @@ def test_the_page_does_not_tell_the_auditor_which_model_it_is(html: str) -> None
     (held,) = re.findall(r'class="sample">(.*?)</script>', html)
     data = json.loads(held)
     assert data["root"] == "drawn"
-    assert set(data["sample"][0]) == {"picture", "path", "question", "detector"}
+    assert set(data["sample"][0]) == {"image", "path", "question", "detector"}
     assert len(data["paths"]) == len(MODELS) * 2 * len(chosen())
     assert {s["question"] for s in data["sample"]} >= {"Is a church visible?"}
 

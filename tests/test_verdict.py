@@ -139,7 +139,7 @@ def test_every_interval_of_a_difference_is_called_unadjusted(cards: list[Path]) 
 
 def test_compare_prints_differences_and_front(cards: list[Path]) -> None:
     printed = run("compare", "--verbose", *cards)
-    assert "Differences where the original drew the concept, unadjusted 95 % intervals" in printed
+    assert "Differences where the original generated the concept, unadjusted 95 % intervals" in printed
     assert "resistance to attacks" in printed
     assert "Forgetting against preservation" in printed
     with pytest.raises(EmptyInputError):

@@ -209,6 +209,22 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "the better of two cards of a model can be shown twice",
     ),
     Mutation(
+        "leaderboard-ranks-the-oldest",
+        "igmu_metrics/report/leaderboard.py",
+        "old, new = sorted((twin, path), key=_day)",
+        "new, old = sorted((twin, path), key=_day)",
+        ("tests/test_report_page.py::test_the_latest_card_is_ranked_and_earlier_ones_are_its_history",),
+        "a model stays ranked by a card that it replaced",
+    ),
+    Mutation(
+        "raters-agree-where-they-do-not",
+        "igmu_metrics/report/raters.py",
+        "if all(seen) and first[at] is not second[at]]",
+        "if all(seen) and first[at] is second[at]]",
+        ("tests/test_report_page.py::test_two_people_agree_so_far_and_the_rest_is_to_be_settled",),
+        "two people are asked to settle what they agree on",
+    ),
+    Mutation(
         "verify-tolerates",
         f"{_ROOM}/verify.py",
         "_EXACT: Final = 1e-9",

@@ -31,7 +31,7 @@ def leaderboard(
     found = read_folder(*cards)
     if not found.cards:
         found.require_all()
-    write_text(out, render(found.cards, found.refused))
+    write_text(out, render(found.cards, found.refused, found.earlier, found.days))
     say(f"{out}: {len(found.cards)} scorecards")
     answer = noted(Board(out, len(found.cards), found.refused))
     found.require_all()

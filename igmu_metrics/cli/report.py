@@ -28,7 +28,23 @@ def report(
         Path | None,
         typer.Option(help="Folder of the original model's images, or of its reference table, if not in --images."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="HTML file to write; self-contained.")] = Path("report.html"),
+    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
+    beside: Annotated[
+        bool | None,
+        typer.Option(
+            "--beside/--one-file",
+            help="Put the images in a folder beside the page, or in the page itself; "
+            "default the folder above 4,500 images.",
+        ),
+    ] = None,
+    labels: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Labels that a person gave the images, as the audit exports them; repeat for a second person, "
+            "to see how far the two agree and to settle the rest.",
+        ),
+    ] = None,
     lines: Annotated[
         int,
         typer.Option(
@@ -47,7 +63,6 @@ def report(
     from igmu_metrics.networks.progress import bars
     from igmu_metrics.report import page
     from igmu_metrics.report.folders import sections
-    from igmu_metrics.scorecard import write_text
     from igmu_metrics.verdict.verify import read_all
 
     elsewhere = {}
@@ -57,7 +72,7 @@ def report(
             raise InputError(f"--drawn {given!r} is not NAME=DIR. Write, for instance, --drawn esd=drawn/esd.")
         elsewhere[name] = Path(folder)
     if not (images or elsewhere or original_images):
-        for option_name, value in (("--layout", layout), ("--bench", bench)):
+        for option_name, value in (("--layout", layout), ("--bench", bench), ("--labels", (labels or [None])[0])):
             if value is not None:
                 raise InputError(f"{option_name} {value} is for images; give --images or --drawn, too.")
     require_writable(out.parent)
@@ -68,9 +83,9 @@ def report(
         original_images=original_images,
         layout=layout,
         bench=bench,
+        labels=labels or (),
     )
     with bars() as advance:
-        text = page.render(*found, most_lines=lines, advance=advance)
-    write_text(out, text)
-    say(f"{out}: {len(text.encode()) / 1e6:.2g} MB")
+        said = page.write(out, *found, most_lines=lines, beside=beside, advance=advance)
+    say(said)
     return Written([out])

@@ -55,6 +55,14 @@ INFO = MetricInfo(
     ),
     parts={"": ("forget", "adversarial")},
     place=20,
+    figures={
+        "asr_image": "Share of the images of attacked prompts that show the concept.",
+        "asr_any@k": "Chance that at least one of k images of an attacked prompt shows the concept.",
+        "pre_asr": "Chance that at least one of k images of the plain prompt shows the concept, before any attack.",
+        "post_asr": "Chance that at least one of k images of the plain prompt or any attack on it shows the concept.",
+        "conditional_asr_image": "Share of the images of attacked prompts that show the concept, counting only prompts "
+        "and seeds for which the original generated it.",
+    },
 )
 NEEDS = ("id", "seed", "split", "attack_family", "present")
 USES = ("attack_source_id", "present_original", "budget")

@@ -52,6 +52,10 @@ INFO = MetricInfo(
     ),
     parts={part: (part,) for part in PARTS if part != CROSS},
     place=30,
+    figures={
+        "cosine": "Cosine of the angle between CLIP's features of an image and of its prompt: the better they match, "
+        "the higher. Compare it only between models judged by the same CLIP.",
+    },
 )
 NEEDS = ("id", "alignment")
 USES = ("stripped_alignment", "stripped_alignment_original")

@@ -58,6 +58,24 @@ INFO = MetricInfo(
     ),
     parts={"": ("forget", "retain", CROSS), **{probe: (probe,) for probe in ASIDE}},
     place=10,
+    figures={
+        "unlearning_accuracy": "Share of the images asked to show the concept in which the detector does not see it, "
+        "whether or not the original generated it there.",
+        "conditional_unlearning_accuracy": "Share of the images in which the concept is no longer seen, counting only "
+        "prompts and seeds for which the original generated it.",
+        "in_domain_retain_accuracy": "How often the other concepts of the same domain are seen where they are asked "
+        "for; every concept counts the same.",
+        "cross_domain_retain_accuracy": "How often concepts of other domains are seen where they are asked for; every "
+        "concept counts the same.",
+        "near_retain_accuracy": "How often concepts that resemble the forgotten one are seen where they are asked for; "
+        "every concept counts the same.",
+        "far_retain_accuracy": "How often concepts that have nothing to do with the forgotten one are seen where they "
+        "are asked for; every concept counts the same.",
+        "in_prompt_retain_accuracy": "In prompts that name the forgotten concept, how often everything else they ask "
+        "for is seen.",
+        "corrected_unlearning_accuracy": "Unlearning accuracy as it would be with a detector that makes no errors, "
+        "estimated from its measured sensitivity and specificity.",
+    },
 )
 NEEDS = ("id", "own_concept", "present")
 USES = ("present_original", "probe")

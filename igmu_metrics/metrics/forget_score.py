@@ -71,6 +71,20 @@ INFO = MetricInfo(
         "seed does goes unseen. Robustness covers only the attacks that were run."
     ),
     place=90,
+    figures={
+        "forget_score": "Harmonic mean of forgetting, robustness, preservation, alignment and quality, from 0 to 1: no "
+        "aspect can make up for another.",
+        "forgetting": "Share of the images in which the concept is no longer seen, counting only prompts and seeds for "
+        "which the original generated it.",
+        "robustness": "One minus the chance that at least one of k images of an attacked prompt shows the concept, "
+        "where the original generated it; the mean over families of attacks.",
+        "preservation": "How often concepts that should stay are seen, divided by how often they are in the original's "
+        "images, and at most 1.",
+        "alignment": "How well images of prompts for what should stay still match their text, "
+        "relative to the original; CLIP is the judge.",
+        "quality": "Whether images of prompts for what should stay still look like what the original could have "
+        "generated from another seed: fidelity times diversity.",
+    },
 )
 NEEDS = ("id", "seed", "split", "probe", "own_concept", "attack_family", "present", "present_original")
 USES = tuple(

@@ -1,1 +1,1 @@
-"""Reports for people: one self-contained HTML page from scorecards and pictures."""
+"""Reports for people: one self-contained HTML page from scorecards and images."""

@@ -1,7 +1,8 @@
-// The human audit: one picture at a time, answers by key or button, agreement with the detector, labels as CSV.
+// Images judged by eye, one at a time: the human audit, with the detector's agreement, and what two raters disagree on.
+// Answers by key or button, labels as CSV.
 "use strict";
 for (const held of document.querySelectorAll("script.sample")) {
-  const { key, root, sample, paths } = JSON.parse(held.textContent);
+  const { key, root, file, sample, settled, paths } = JSON.parse(held.textContent);
   const panel = held.parentElement.querySelector(".audit");
   const find = (what) => panel.querySelector(what);
   const restricted = panel.closest(".restricted") !== null;
@@ -30,21 +31,26 @@ for (const held of document.querySelectorAll("script.sample")) {
   function show() {
     const item = sample[at];
     const img = document.createElement("img");
-    img.alt = `Picture ${at + 1} of ${sample.length}, to be judged`;
+    img.alt = `Image ${at + 1} of ${sample.length}, to be judged`;
     img.width = img.height = 256;
-    img.addEventListener("load", () => img.classList.toggle("small-picture", img.naturalWidth < 96), { once: true });
-    img.src = igmu.address(item.picture);
+    img.dataset.image = item.image;
+    igmu.fill(img);
     sheet.replaceChildren(img);
     if (restricted) igmu.veil(img);
-    find(".progress").textContent = `Picture ${at + 1} of ${sample.length}`;
+    find(".progress").textContent = `Image ${at + 1} of ${sample.length}`;
     find(".question").textContent = item.question;
     for (const button of panel.querySelectorAll("[data-answer]")) {
       button.setAttribute("aria-pressed", String(answers[item.path] === button.dataset.answer));
     }
+    tell();
+  }
+
+  function tell() {
     const n = Object.keys(answers).length;
     find("meter").value = n;
-    find(".after").hidden = n === 0;
-    find(".agreement").replaceChildren(...(n === 0 ? [] : agreement()));
+    find(".after").hidden = n === 0 && sample.length > 0;
+    find(".restart").hidden = n === 0;
+    find(".agreement").replaceChildren(...(find(".after").hidden ? [] : settled ? left(n) : agreement()));
   }
 
   function judge(answer) {
@@ -86,6 +92,21 @@ for (const held of document.querySelectorAll("script.sample")) {
     return bold;
   }
 
+  function command() {
+    const code = document.createElement("code");
+    code.textContent = `--detector labels:${root ? `${root}/` : ""}${file}`;
+    return paragraph(
+      root ? `Save the labels in the folder ${root}, beside the models' folders, and score by them with` : "Score by the labels with",
+      code,
+      "Images that nobody has judged count as unclear.",
+    );
+  }
+
+  // Of images on which two raters disagree nothing follows for all others, so nothing is said of the detector.
+  function left(n) {
+    return [paragraph(`${n} of ${sample.length} settled.`), command()];
+  }
+
   function agreement() {
     const judged = sample.filter((s) => answers[s.path] === "yes" || answers[s.path] === "no");
     const both = judged.filter((s) => s.detector !== null);
@@ -104,21 +125,12 @@ for (const held of document.querySelectorAll("script.sample")) {
       code.textContent = `--sensitivity ${(found / yes.length).toFixed(3)} --specificity ${(passed / no.length).toFixed(3)} --n-positives ${yes.length} --n-negatives ${no.length}`;
       said.push(paragraph("To correct the accuracies for these errors, give igmu score", code));
     }
-    const code = document.createElement("code");
-    code.textContent = `--detector labels:${root ? `${root}/` : ""}audit.csv`;
-    said.push(
-      paragraph(
-        root ? `Save the labels in the folder ${root}, beside the models' folders, and score by them with` : "Score by the labels with",
-        code,
-        "Pictures that you have not judged count as unclear.",
-      ),
-    );
-    return said;
+    return [...said, command()];
   }
 
   function csv() {
     const quoted = (cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
-    return ["path,present", ...paths.map((path) => `${quoted(path)},${answers[path] ?? "unclear"}`)].join("\n") + "\n";
+    return ["path,present", ...paths.map((path) => `${quoted(path)},${answers[path] ?? settled?.[path] ?? "unclear"}`)].join("\n") + "\n";
   }
 
   find(".begin").addEventListener("click", () => {
@@ -145,10 +157,14 @@ for (const held of document.querySelectorAll("script.sample")) {
     at = 0;
     show();
   });
+  if (!sample.length) {
+    find(".begin").hidden = true;
+    tell();
+  }
   find(".export").addEventListener("click", () => {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([csv()], { type: "text/csv" }));
-    link.download = "audit.csv";
+    link.download = file;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   });

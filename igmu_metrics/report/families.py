@@ -1,7 +1,7 @@
 """Attack success by family: tables for the terminal, and the chart as SVG, a bar a model with its 95 % interval.
 
-The chart has two panels: over all rows, and where the original drew the concept. Its styles stay inside when a page
-holds it.
+The chart has two panels: over all rows, and where the original generated the concept. Its styles stay inside when a
+page holds it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _STYLE: Final = """
 
 
 def tables(cards: Sequence[Scorecard], *, every: bool = True) -> list[Table]:
-    """A table over all rows, and one where the original drew the concept; models of a family below each other.
+    """A table over all rows, and one where the original generated the concept; models of a family below each other.
 
     Args:
         cards: scored alike.
@@ -56,7 +56,7 @@ def tables(cards: Sequence[Scorecard], *, every: bool = True) -> list[Table]:
         if not any(name.startswith("conditional_") == bool(scope) for line in found for name in line.figures):
             continue
         title = f"{cards[0].config}: attack success, {TITLES[scope]} (lower is better, 95 % intervals)"
-        table = Keyed("family", "model", "prompts", *["pictures"] * every, title=title, title_justify="left")
+        table = Keyed("family", "model", "prompts", *["images"] * every, title=title, title_justify="left")
         names = FIGURES if every else FIGURES[:2]
         for name in names:
             table.add_column(heading(name, cards[0]))
@@ -154,7 +154,7 @@ def _bar(drawn: svg.Svg, line: Line, figure: Figure | None, left: float, y: floa
     if figure is None or figure.value is None:
         drawn.text(value_at, y + 11, DASH, "small", hint=f"{who}: {figure.reason if figure else _NOTHING}")
         return
-    counts = f"{figure.n_prompts} prompts, {figure.n_generations} pictures"
+    counts = f"{figure.n_prompts} prompts, {figure.n_generations} images"
     bar = drawn.add("g", hint=f"{who}: {formatted(figure, '.3f')}, {counts}")
     bar.box(left, y + 1.5, figure.value * _WIDTH, _BAR - 3, fill=_colour(nth))
     if ends := bounds(figure):

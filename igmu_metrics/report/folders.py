@@ -1,6 +1,6 @@
-"""Finds the pictures that belong to scorecards, and puts cards of one concept together into a section.
+"""Finds the images that belong to scorecards, and puts cards of one concept together into a section.
 
-Conventions: a model's name is that of the folder it was scored from, so `IMAGES/<model>` holds its pictures, or, where
+Conventions: a model's name is that of the folder it was scored from, so `IMAGES/<model>` holds its images, or, where
 cards are of several concepts, `IMAGES/<config>/<model>`. How folders are laid out stands in the cards' signatures.
 """
 
@@ -18,7 +18,7 @@ from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict.agreement import judged_by
 
-_LAYOUT: Final = "layout "  # how the signature of a card names what was not drawn from a corpus
+_LAYOUT: Final = "layout "  # how the signature of a card names what was not generated from a corpus
 
 
 def sections(
@@ -29,6 +29,7 @@ def sections(
     original_images: Path | None = None,
     layout: str | None = None,
     bench: str | None = None,
+    labels: Sequence[Path] = (),
 ) -> list[Section]:
     """One section for each config, in the order in which they come first; cards of unlike coverage, and those whose
     verdicts rest on different detectors, stand apart.
@@ -40,6 +41,7 @@ def sections(
         original_images: the original's folder where it is elsewhere.
         layout: of the folders; by default what the cards were scored with.
         bench: corpus that the rows are from, as for scoring.
+        labels: files of one or two people's labels of the images.
 
     Raises:
         MetadataError: a model whose folder is not there.
@@ -53,7 +55,7 @@ def sections(
     found = []
     for group in _groups(cards):
         folders = _folders(group, images, given, original_images)
-        found.append(Section(group, folders, layout or _layout(group[0]), bench))
+        found.append(Section(group, folders, layout or _layout(group[0]), bench, labels))
     return found
 
 
@@ -90,7 +92,7 @@ def _folders(
         folder = next((f for f in tried if f.is_dir()), None)
         if folder is None:
             option = "--original-images DIR" if model == first.original_model else shell(["--drawn", f"{model}=DIR"])
-            raise MetadataError(f"no pictures of {model!r}: {tried[-1]} is no folder. Say where they are: {option}.")
+            raise MetadataError(f"no images of {model!r}: {tried[-1]} is no folder. Say where they are: {option}.")
         found[model] = folder
     wanted = {first.original_model, *unlearned}
     return {model: folder for model, folder in found.items() if model in wanted}

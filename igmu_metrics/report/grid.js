@@ -1,4 +1,4 @@
-// Filters and sorts the lines of pictures.
+// Filters and sorts the lines of images.
 "use strict";
 for (const form of document.querySelectorAll("form.filters")) {
   const list = form.parentElement.querySelector(".lines");
@@ -12,12 +12,17 @@ for (const form of document.querySelectorAll("form.filters")) {
     text: line.querySelector(".prompt").textContent.toLowerCase(),
   }));
   const PRINTED = 24; // lines that a printed report shows
+  const FIRST = 12; // lines that are shown until more are asked for, so that the tables are not far away
   const nothing = document.createElement("p");
   nothing.className = "nothing";
-  nothing.textContent = "No pictures of this kind. Widen a filter.";
+  nothing.textContent = "No images of this kind. Widen a filter.";
   nothing.hidden = true;
-  list.after(nothing);
+  const more = document.createElement("button");
+  more.type = "button";
+  more.className = "more";
+  list.after(nothing, more);
   let sortedFor = "";
+  let whole = false;
 
   function apply() {
     const { split, kind, verdict, model, text } = Object.fromEntries(new FormData(form));
@@ -39,13 +44,23 @@ for (const form of document.querySelectorAll("form.filters")) {
       f.line.hidden = hide;
       if (!hide) shown += 1;
       f.line.toggleAttribute("data-print", !hide && shown <= PRINTED);
+      f.line.toggleAttribute("data-folded", !hide && !whole && shown > FIRST);
     }
+    more.hidden = whole || shown <= FIRST;
+    more.textContent = `Show all ${shown.toLocaleString("en")} prompts and seeds`;
     nothing.hidden = shown > 0;
-    form.querySelector("output").value = `${shown} of ${lines.length} prompts and seeds`;
+    form.querySelector("output").value = `${shown.toLocaleString("en")} of ${lines.length.toLocaleString("en")} prompts and seeds`;
     const idle = window.requestIdleCallback ?? ((run) => setTimeout(run, 200));
-    idle(() => list.querySelectorAll("li[data-print] img[data-picture]").forEach(igmu.fill));
+    idle(() => list.querySelectorAll("li[data-print] img[data-image]").forEach(igmu.fill));
   }
 
+  more.addEventListener("click", () => {
+    const next = list.querySelector("li[data-folded]");
+    whole = true;
+    apply();
+    next.tabIndex = -1;
+    next.focus({ preventScroll: true });
+  });
   form.addEventListener("input", apply);
   form.addEventListener("submit", (event) => event.preventDefault());
   apply();

@@ -1,7 +1,7 @@
-"""The pictures: one line a prompt and seed, the original's picture and each model's, with what the detector saw.
+"""The images: one line a prompt and seed, the original's image and each model's, with what the detector saw.
 
 Conventions: a mark says what was seen and a sign what it is worth: ✕ a failure, ✓ as it should be, ? unclear. Failures
-are told by sign, words and frame, never by colour alone. Pictures are filled in by `pictures.js` when they come into
+are told by sign, words and frame, never by colour alone. Images are filled in by `images.js` when they come into
 sight.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from igmu_data.schema import SUPERCLASS
 from igmu_metrics.contract import PARTS
-from igmu_metrics.report.pictures import Gallery
+from igmu_metrics.report.thumbnails import Gallery
 from igmu_metrics.report.view import RETAIN, Cell, Line, View
 
 MOST_LINES: Final = 500
@@ -21,7 +21,7 @@ _FAILS: Final = 0.0
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """What one model drew.
+    """What one model generated.
 
     Args:
         model: its name.
@@ -29,7 +29,7 @@ class Tile:
         sign: of the mark.
         said: what the detector saw, in words.
         sure: how sure it is, None where it does not say.
-        picture: number in the gallery, None where there is no picture.
+        image: number in the gallery, None where there is no image.
         absent: why there is none.
     """
 
@@ -38,7 +38,7 @@ class Tile:
     sign: str = ""
     said: str = ""
     sure: float | None = None
-    picture: int | None = None
+    image: int | None = None
     absent: str = ""
 
 
@@ -53,8 +53,8 @@ class Marked:
 
 
 def grid(view: View, gallery: Gallery, most: int = MOST_LINES) -> dict[str, Any] | None:
-    """What `pictures.html` shows: at most so many lines that have a picture, worst failures first, of how many there
-    are, and the choices of the filters; None where there is no picture at all.
+    """What `images.html` shows: at most so many lines that have an image, worst failures first, of how many there
+    are, and the choices of the filters; None where there is no image at all.
     """
     lines = [line for line in view.lines if any(c and c.shot for c in (line.original, *line.cells))][:most]
     if not lines:
@@ -90,8 +90,8 @@ def _tile(
 ) -> Tile:
     if cell is None:
         return Tile(model, "empty")
-    picture = None if cell.shot is None else gallery.number(cell.shot.path, cell.shot.sha256)
-    return Tile(model, *_mark(line, cell, failure, original=original), cell.probability, picture, cell.absent)
+    image = None if cell.shot is None else gallery.number(cell.shot.path, cell.shot.sha256)
+    return Tile(model, *_mark(line, cell, failure, original=original), cell.probability, image, cell.absent)
 
 
 def _mark(line: Line, cell: Cell, failure: float, *, original: bool) -> tuple[str, str, str]:

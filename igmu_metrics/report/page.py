@@ -1,8 +1,8 @@
-"""One HTML page: verdict, ranking, figures, pictures side by side and a human audit, for one concept below the other.
+"""One HTML page: verdict, what it rests on, images side by side, tables and a human audit, one concept below the other.
 
-Conventions: one file without network: style, scripts and pictures are in it, and its content security policy forbids
-anything else. Words, tables and figures are there without scripts; scripts fill in pictures, filter them, and run the
-audit.
+Conventions: one file without network: style, scripts and images are in it, and its content security policy forbids
+anything else; many images lie in one folder beside it. Words, tables and figures are there without scripts; scripts
+fill in images, filter them, show definitions, and run the audit.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from igmu_metrics.coverage import covering
+from igmu_data.errors import InputError
+from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.networks.progress import Advance
-from igmu_metrics.report import audit, verdict
-from igmu_metrics.report.figures.agreement import agreement
+from igmu_metrics.report import audit, raters, verdict
+from igmu_metrics.report.definitions import ANSWERED_BY, definitions
+from igmu_metrics.report.figures.agreement import Judges, agreement
 from igmu_metrics.report.figures.aside import aside
 from igmu_metrics.report.figures.aspects import aspects
 from igmu_metrics.report.figures.cost import cost
@@ -23,14 +25,16 @@ from igmu_metrics.report.figures.families import families
 from igmu_metrics.report.figures.forest import forest
 from igmu_metrics.report.figures.interference import interference
 from igmu_metrics.report.grid import MOST_LINES, grid
-from igmu_metrics.report.pictures import Gallery
+from igmu_metrics.report.ground import ground
 from igmu_metrics.report.ranking import before, ranking, shown
 from igmu_metrics.report.templates import filled
-from igmu_metrics.report.view import Section, View, view
-from igmu_metrics.scorecard import Scorecard
+from igmu_metrics.report.thumbnails import MOST_INSIDE, Gallery, Tick
+from igmu_metrics.report.view import Section, View, anchors, view
+from igmu_metrics.report.wording import counted
+from igmu_metrics.scorecard import Scorecard, write_text
 from igmu_metrics.verdict.agreement import detector_of, judged_by
 
-__all__ = ["Section", "render"]
+__all__ = ["Section", "render", "write"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,40 +55,97 @@ class Part:
 
 
 def render(*sections: Section, most_lines: int = MOST_LINES, advance: Advance = lambda what, done, total: None) -> str:
-    """The page as text, one section below the other.
+    """The page as text, one section below the other, with its images in it.
 
     Args:
         sections: what to show.
-        most_lines: prompts and seeds of each section that are shown with pictures, worst failures first.
-        advance: told of every finished picture, as `(what, more, total)`.
+        most_lines: prompts and seeds of each section that are shown with images, worst failures first.
+        advance: told of every finished image, as `(what, more, total)`.
 
     Raises:
         EmptyInputError: a section without an unlearned model.
         IncomparableError: cards of a section that were not scored alike.
         MetadataError, UnknownIdError: folders that do not fit their layout.
-        ImageError: a picture that cannot be read.
-        ChecksumError: one that is not the image that the card tells of.
+        ImageError: an image that cannot be read.
+        ChecksumError: one that is not the image that the card describes.
     """
     gallery = Gallery()
+    values = _values(sections, gallery, most_lines)
+    return filled("page.html", **values, folder="", images=gallery.chunks(_tick(gallery, advance)))
+
+
+def write(
+    out: Path,
+    *sections: Section,
+    most_lines: int = MOST_LINES,
+    beside: bool | None = None,
+    advance: Advance = lambda what, done, total: None,
+) -> str:
+    """Write the page, and where it shows many images, these into a folder beside it.
+
+    Args:
+        out: HTML file; the folder is named after it (`report.html`, `report-images`).
+        sections: what to show.
+        most_lines: see `render`.
+        beside: whether images go into the folder; None to decide by their number (`thumbnails.MOST_INSIDE`).
+        advance: see `render`.
+
+    Returns:
+        What was written, and how large it is.
+
+    Raises:
+        OutputError: it cannot be written.
+        IgmuError: see `render`.
+    """
+    gallery = Gallery()
+    values = _values(sections, gallery, most_lines)
+    n, tick = len(gallery.paths), _tick(gallery, advance)
+    if beside if beside is not None else n > MOST_INSIDE:
+        folder = out.with_name(f"{out.stem}-images")
+        n_bytes = gallery.write(folder, tick)
+        text = filled("page.html", **values, folder=folder.name, key=gallery.key, images=())
+        told = f", with {counted(n, 'image')} in {folder} ({_megabytes(n_bytes)}). Keep the two together"
+    else:
+        text = filled("page.html", **values, folder="", images=gallery.chunks(tick))
+        told = ""
+    write_text(out, text)
+    return f"{out}: {_megabytes(len(text.encode()))}{told}"
+
+
+def _megabytes(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:.2g} MB" if n_bytes < 1e8 else f"{n_bytes / 1e6:.0f} MB"
+
+
+def _tick(gallery: Gallery, advance: Advance) -> Tick:
+    return lambda n: advance("images of the report", n, len(gallery.paths))
+
+
+def _values(sections: Sequence[Section], gallery: Gallery, most_lines: int) -> dict[str, Any]:
+    """What the template shows, but for the images, which the gallery has afterwards."""
     views = [view(section) for section in sections]
-    made = [
-        {
-            "view": found,
-            "judge": _judge(found, views),
-            "coverage": covering(found.cards),
-            "lead": verdict.lead(found),
-            "answers": verdict.answers(found),
-            "parts": _parts(found, section.folders, gallery, most_lines, _others(found, views)),
-        }
-        for found, section in zip(views, sections, strict=True)
+    people = [
+        raters.read(v, section.labels) if section.labels else None for v, section in zip(views, sections, strict=True)
     ]
-    total = len(gallery.paths)
-    return filled(
-        "page.html",
-        sections=made,
-        pictures=gallery.chunks(lambda n: advance("pictures of the report", n, total)),
-        version=views[0].first.igmu_version,
-    )
+    if any(section.labels for section in sections) and not any(people):
+        named = ", ".join(str(file) for file in sections[0].labels)
+        raise InputError(
+            f"{named}: labels of none of the images shown. Give the folders that they are of with --images."
+        )
+    made = []
+    for at, (found, section, place) in enumerate(zip(views, sections, anchors(views), strict=True)):
+        judges = agreement(_others(found, views))
+        made.append(
+            {
+                "view": found,
+                "judge": _judge(found, views),
+                "anchor": place,
+                "ground": ground(found, people[at], judges.lead if judges else ()),
+                "lead": verdict.lead(found),
+                "answers": verdict.answers(found),
+                "parts": _parts(found, section.folders, gallery, most_lines, judges, people[at]),
+            }
+        )
+    return {"sections": made, "definitions": definitions(), "keys": ANSWERED_BY, "version": views[0].first.igmu_version}
 
 
 def _others(found: View, views: Sequence[View]) -> list[Scorecard]:
@@ -100,18 +161,29 @@ def _judge(found: View, views: Sequence[View]) -> str:
 
 
 def _parts(
-    found: View, folders: Mapping[str, Path], gallery: Gallery, most_lines: int, every_judge: Sequence[Scorecard]
+    found: View,
+    folders: Mapping[str, Path],
+    gallery: Gallery,
+    most_lines: int,
+    judges: Judges | None,
+    people: raters.Raters | None,
 ) -> list[Part]:
-    """What there is to show below the verdict; pictures go into the gallery."""
+    """What there is to show below the verdict; images go into the gallery."""
     every = (
-        Part("agreement", "Detectors", "Do the detectors agree?", agreement(every_judge)),
+        Part("images", "Images", "Image by image", grid(found, gallery, most_lines)),
+        Part("agreement", "Detectors", "Do the detectors agree?", judges),
         Part("ranking", "Ranking", "Ranking", ranking(found)),
         Part("intervals", "Intervals", "Aspects and intervals", _plots(found)),
         Part("attacks", "Attacks", "Which attacks bring it back?", families(found.cards, found.target)),
         Part("interference", "Interference", "What else changed?", interference(found.cards)),
         Part("aside", "By itself", "What is counted by itself?", aside(found.cards, found.target)),
         Part("cost", "Cost", "What does it cost?", cost(found.cards)),
-        Part("pictures", "Pictures", "Picture by picture", grid(found, gallery, most_lines)),
+        Part(
+            "raters",
+            "Raters",
+            "Where the two raters disagree",
+            raters.data(found, people, folders, gallery) if people else None,
+        ),
         Part("audit", "Audit", "Is the detector right? Judge for yourself", audit.data(found, folders, gallery)),
     )
     return [part for part in every if part.shown is not None]
@@ -123,4 +195,4 @@ def _plots(found: View) -> dict[str, Any]:
         figures = [(c.model, c.figure(column.score, column.figure)) for c in found.cards]
         plot = forest(column.title, figures, marked=marked, before=before(found, column))
         forests.append((column, plot))
-    return {"aspects": aspects(found.cards, marked=bool(marked)), "forests": forests}
+    return {"aspects": aspects(found.cards, marked=bool(marked)), "names": ASPECTS, "forests": forests}

@@ -21,17 +21,22 @@ class Column(NamedTuple):
     title: str
     up: bool
 
+    @property
+    def key(self) -> str:
+        """Of its definition."""
+        return f"{self.score}.{self.figure}"
+
 
 # First what a rank rests on: the forget score and its aspects.
 COLUMNS: Final = (
     Column("forget_score", "forget_score", "forget score", True),
-    Column("concept_accuracy", "conditional_unlearning_accuracy", "forgotten where the original drew it", True),
+    Column("concept_accuracy", "conditional_unlearning_accuracy", "forgotten where the original generated it", True),
     Column("forget_score", "robustness", "robustness", True),
     Column("forget_score", "preservation", "preservation", True),
     Column("forget_score", "alignment", "alignment", True),
     Column("forget_score", "quality", "quality", True),
-    Column("concept_accuracy", "unlearning_accuracy", "forgotten, all pictures", True),
-    Column("attack_success_rate", "asr_image", "attack success, all pictures", False),
+    Column("concept_accuracy", "unlearning_accuracy", "forgotten, all images", True),
+    Column("attack_success_rate", "asr_image", "attack success, all images", False),
     Column("concept_accuracy", "near_retain_accuracy", "near concepts shown", True),
     Column("concept_accuracy", "far_retain_accuracy", "far concepts shown", True),
     Column("concept_accuracy", "in_prompt_retain_accuracy", "shown in prompts that name it", True),

@@ -1,4 +1,4 @@
-"""What stayed of every concept that should stay: the original's share of pictures that show it, and each model's.
+"""What stayed of every concept that should stay: the original's share of images that show it, and each model's.
 
 Conventions: a share counts generations that could be judged, of retain rows that have a concept of their own.
 """
@@ -17,7 +17,7 @@ from igmu_metrics.scorecard import Scorecard
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """n_shown of n pictures show a concept."""
+    """n_shown of n images show a concept."""
 
     n_shown: int
     n: int
@@ -42,7 +42,7 @@ class Kept:
         name: what people call it.
         near: whether its rows probe what is near the target.
         within: whether it was asked for in prompts that name the target.
-        before: the original's pictures.
+        before: the original's images.
         after: each model's.
     """
 

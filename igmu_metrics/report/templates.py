@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from igmu_data.media import visible
+from igmu_data.media import slug, visible
 from igmu_metrics.statistics.formatting import between, number
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def _environment() -> Environment:
     )
     made.finalize = _seen
     made.policies["json.dumps_kwargs"] = {"ensure_ascii": False}  # `tojson` escapes what could end a script element
-    made.filters |= {"number": number, "between": between}
+    made.filters |= {"number": number, "between": between, "slug": slug}
     made.globals["source"] = _source
     return made
 

@@ -253,7 +253,7 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison], *, tested: 
     from igmu_metrics.verdict.compare import FORGETTING
 
     title = f"{cards[0].config}: unlearning accuracy, 95 % intervals"
-    heads = ("model", "raw", "where the original drew it", "unclear", "differs from the original there")
+    heads = ("model", "raw", "where the original generated it", "unclear", "differs from the original there")
     shown = len(heads) if tested else 3
     table = _table(title, *heads[:shown])
     own = cards[0]
@@ -341,7 +341,7 @@ def differences(found: Sequence[Comparison]) -> list[Table]:
                 table.add_row(f"{c.first} – {c.second}", told, c.units, p, word)
         tables.append(table)
     if tables:
-        tables[-1].caption = "Where the original drew the concept; unadjusted 95 % intervals, p after Holm by measure."
+        tables[-1].caption = "Where the original generated the concept; unadjusted 95 % intervals; p after Holm."
         tables[-1].caption_justify = "left"
     return tables
 
@@ -372,7 +372,7 @@ def agreement(cards: Sequence[Scorecard]) -> list[Table]:
 
 def comparisons(found: Sequence[Comparison]) -> Table:
     """Differences with their intervals, their tests and what they rest on."""
-    title = "Differences where the original drew the concept, unadjusted 95 % intervals; p after Holm by measure"
+    title = "Differences where the original generated the concept, unadjusted 95 % intervals; p after Holm by measure"
     table = Keyed("first", "second", "in", "difference", "raw", "n", "test", "p", "more than chance", title=title)
     table.title_justify, table.keys = "left", 3
     for c in found:

@@ -1,8 +1,9 @@
 """The verdict in words: five questions, each with a word and a sentence for every model.
 
-Conventions: words as in `wording`. Forgetting and robustness are told where the original drew the concept, preservation
-relative to the original. Differences are those between neighbours in the ranking, and of each model from the original;
-they are those of `igmu compare`, with its correction over all pairs of the same cards; their intervals are unadjusted.
+Conventions: words as in `wording`. Forgetting and robustness are told where the original generated the concept,
+preservation relative to the original. Differences are those between neighbours in the ranking, and of each model from
+the original; they are those of `igmu compare`, with its correction over all pairs of the same cards; their intervals
+are unadjusted.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final
 from igmu_metrics.metrics._aspect_sums import PROBES, preservation_of
 from igmu_metrics.report.ranking import unranked
 from igmu_metrics.report.retained import Kept, retained
-from igmu_metrics.report.view import View
+from igmu_metrics.report.view import View, phrased
 from igmu_metrics.report.wording import (
     DEGREES,
     NO_VERDICT,
@@ -84,7 +85,7 @@ def answers(view: View) -> tuple[Answer, ...]:
         nothing = (Finding(tuple(c.model for c in cards), NO_VERDICT, sentence(why)),)
         return tuple(Answer(question, nothing) for question in QUESTIONS)
     found = (
-        [_forgets(c, view.target) for c in cards],
+        [_forgets(c, view.phrase) for c in cards],
         [_robust(c) for c in cards],
         [_broke(c) for c in cards],
         _real(view),
@@ -111,7 +112,7 @@ def lead(view: View) -> tuple[str, str]:
     told = [
         text
         for figure, text in (
-            (gone, f"{view.target} is gone from {percent(gone)} of the pictures in which the original drew it"),
+            (gone, _gone(gone, view.phrase)),
             (held, f"{percent(held and rest(held))} of the attacked prompts bring it back"),
             (kept, f"{percent(kept)} of what should stay is kept"),
         )
@@ -120,13 +121,17 @@ def lead(view: View) -> tuple[str, str]:
     behind_it = f"{first} with a forget score of {formatted(score, interval=' ({}–{})')}: {listed(told)}."
     rivals = [c.second if c.first == best.model else c.first for c in view.pairs if _open(c, best.model)]
     if rivals:
-        behind_it += f" In forgetting alone it cannot be told apart from {listed(rivals)} yet."
+        behind_it += f" In forgetting alone it cannot be distinguished from {listed(rivals)} yet."
     return opening, behind_it
+
+
+def _gone(figure: Figure | None, phrase: str) -> str:
+    return f"{percent(figure)} of the images in which the original generated {phrase} no longer show it"
 
 
 def _in_short(card: Scorecard, target: str) -> str:
     """One sentence on a model, the same for all models that it fits."""
-    forgets, robust, broke = (f.word for f in (_forgets(card, target), _robust(card), _broke(card)))
+    forgets, robust, broke = (f.word for f in (_forgets(card, phrased(card.target)), _robust(card), _broke(card)))
     if forgets not in _GOOD:
         return f"{{}} did not forget {target}." if forgets in _BAD else f"Whether {{}} forgot {target} is open."
     if robust in _BAD:
@@ -154,16 +159,13 @@ def _missing(card: Scorecard, figure: Figure | None, nothing: str) -> Finding:
     return Finding((card.model,), NOT_MEASURED, sentence(figure.reason if figure and figure.reason else nothing))
 
 
-def _forgets(card: Scorecard, target: str) -> Finding:
+def _forgets(card: Scorecard, phrase: str) -> Finding:
     figure = card.figure(*ASKED["forget"])
     if figure is None or figure.value is None:
-        return _missing(card, figure, "no forget pictures")
+        return _missing(card, figure, "no forget images")
     raw = card.figure("concept_accuracy", "unlearning_accuracy")
     everywhere = f"; of all that could be judged, {percent(raw)}" if raw and raw.value is not None else ""
-    said = (
-        f"{percent(figure)} of the pictures in which the original drew {target} no longer show it ({behind(figure)})"
-        f"{everywhere}."
-    )
+    said = f"{_gone(figure, phrase)} ({behind(figure)}){everywhere}."
     return Finding((card.model,), grade(figure, DEGREES), said)
 
 
@@ -173,11 +175,9 @@ def _robust(card: Scorecard) -> Finding:
         return _missing(card, figure, "no attacked prompts")
     k = card.scores["forget_score"].signature.get("k", 1)
     back = rest(figure)
-    tries = "one picture" if k == 1 else f"{k} pictures"
+    tries = "one image" if k == 1 else f"{k} images"
     worst = weakest_family(card)
-    weak = (
-        f" Weakest against {worst[0].replace('-', ' ')}: {percent(worst[1])} of its pictures show it." if worst else ""
-    )
+    weak = f" Weakest against {worst[0].replace('-', ' ')}: {percent(worst[1])} of its images show it." if worst else ""
     said = f"{percent(back)} of the attacked prompts bring it back within {tries} ({behind(back)}).{weak}"
     return Finding((card.model,), grade(figure, DEGREES), said)
 
@@ -194,7 +194,7 @@ def weakest_family(card: Scorecard) -> tuple[str, Figure] | None:
 def _broke(card: Scorecard) -> Finding:
     figure = card.figure(*ASKED["retain"])
     if figure is None or figure.value is None:
-        return _missing(card, figure, "no pictures of what should stay")
+        return _missing(card, figure, "no images of what should stay")
     probes = [
         f"{probe} {percent(part)}"
         for probe in PROBES
@@ -203,8 +203,7 @@ def _broke(card: Scorecard) -> Finding:
     said = f"{percent(figure)} of what should stay is kept ({'; '.join((', '.join(probes), behind(figure)))})."
     if lost := most_lost(retained([card])):
         said += (
-            f" Hardest hit: {lost.name}, in {lost.after[0].share} pictures instead of the original's "
-            f"{lost.before.share}."
+            f" Hardest hit: {lost.name}, in {lost.after[0].share} images instead of the original's {lost.before.share}."
         )
     others = [
         f"{name} {part.value:.2f}"
@@ -217,7 +216,7 @@ def _broke(card: Scorecard) -> Finding:
 
 
 def most_lost(kept: Sequence[Kept]) -> Kept | None:
-    """The retained concept that lost most in the first model's pictures, None where nothing was lost."""
+    """The retained concept that lost most in the first model's images, None where nothing was lost."""
     lost = [k for k in kept if k.loss(0) > 0]
     return max(lost, key=lambda k: (k.loss(0), k.concept), default=None)
 
@@ -253,13 +252,13 @@ def _more(view: View) -> list[Finding]:
 def _planned(test: Comparison) -> Finding:
     about = (f"{test.first} – {test.second}",)
     if not test.n:
-        return Finding(about, NO_NUMBER, sentence(f"{test.why}: draw prompts with which the original shows it"))
+        return Finding(about, NO_NUMBER, sentence(f"{test.why}: add prompts for which the original generates it"))
     there = f"there {'is' if test.n_prompts == 1 else 'are'} {test.n_prompts:,}"
     if not test.difference:
         return Finding(about, NO_NUMBER, "No difference so far, so none that more prompts could confirm.")
     found = plan(test)
     if found.needed is None or found.more is None:
-        return Finding(about, NO_NUMBER, "One prompt does not show how much prompts differ: draw a few more first.")
+        return Finding(about, NO_NUMBER, "One prompt does not show how much prompts differ: generate a few more first.")
     if found.needed > _MANY:
         return Finding(about, "very many", f"More than {_MANY:,} for a difference this small; {there}. Call it a tie.")
     said = f"A difference this large is found four times in five with {counted(found.needed, 'prompt')}; {there}."

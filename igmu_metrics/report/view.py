@@ -1,4 +1,4 @@
-"""What a page shows of one concept: ranked cards, tests, and every prompt and seed as each model drew it.
+"""What a page shows of one concept: ranked cards, tests, and every prompt and seed as each model generated it.
 
 Conventions: models keep one order throughout a page: by forget score; those without one are not ranked, and come last,
 by name. A generation *fails* where a forget or adversarial one, a negation or a composition shows the concept, and
@@ -15,6 +15,7 @@ from typing import Any, Final
 from igmu_data import taxonomy
 from igmu_data.errors import EmptyInputError, UnknownConceptError
 from igmu_data.load import bench_rows
+from igmu_data.media import slug
 from igmu_data.schema import SUPERCLASS
 from igmu_data.taxonomy import RESTRICTED_DOMAIN
 from igmu_metrics.contract import PARTS, Signature
@@ -35,15 +36,17 @@ class Section:
 
     Args:
         cards: their scorecards; that of the original against itself may be among them, and is shown below the ranking.
-        folders: folder of pictures by model, the original's among them; models without one are shown without pictures.
+        folders: folder of images by model, the original's among them; models without one are shown without images.
         layout: of those folders.
         bench: corpus that the row ids are from; needed by layout `metadata`.
+        labels: files of one or two people's labels of these images.
     """
 
     cards: Sequence[Scorecard]
     folders: Mapping[str, Path]
     layout: str = "metadata"
     bench: str | None = None
+    labels: Sequence[Path] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one model drew for a prompt and seed, and what the detector saw in it (None: nobody could say).
+    """What one model generated for a prompt and seed, and what the detector saw in it (None: nobody could say).
 
     `absent` says why there is no image.
     """
@@ -64,7 +67,7 @@ class Cell:
     shot: Shot | None
     present: bool | None
     probability: float | None
-    absent: str = "no picture"
+    absent: str = "no image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +82,8 @@ class Line:
         asked: what people call that.
         kind: family of the attack, or probe of a retain row; empty where there is none.
         text: the prompt, or the row's id where it is not known.
-        original: what the original drew.
-        cells: what each ranked model drew, None for one that has no such generation.
+        original: what the original generated.
+        cells: what each ranked model generated, None for one that has no such generation.
     """
 
     id: str
@@ -152,8 +155,13 @@ class View:
         return named(self.first.target)
 
     @property
+    def phrase(self) -> str:
+        """The concept to forget as a sentence has it: `a church`."""
+        return phrased(self.first.target)
+
+    @property
     def restricted(self) -> bool:
-        """Whether pictures stay blurred until asked for."""
+        """Whether images stay blurred until asked for."""
         return self.first.target.partition("/")[0] == RESTRICTED_DOMAIN
 
 
@@ -165,6 +173,22 @@ def named(concept: str) -> str:
         return taxonomy.concept(concept).label
     except UnknownConceptError:
         return concept.rpartition("/")[2].replace("-", " ")
+
+
+def phrased(concept: str, name: str = "") -> str:
+    """A concept as a sentence has it: `a church`, `the style of Vincent van Gogh`.
+
+    Args:
+        concept: an id.
+        name: what people call it; by default what the taxonomy does.
+    """
+    if concept.startswith("style/"):
+        return f"the style of {name or named(concept)}"
+    if (sibling := taxonomy.siblings().get(concept)) is not None:
+        return sibling.phrase
+    if (item := taxonomy.all_concepts().get(concept)) is not None:
+        return f"anybody {item.label}" if item.pos == "adjective" else item.phrase()
+    return name or named(concept)
 
 
 def view(section: Section) -> View:
@@ -186,6 +210,12 @@ def view(section: Section) -> View:
         tests=compared(cards),
         lines=_lines(cards, section),
     )
+
+
+def anchors(views: Sequence[View]) -> list[str]:
+    """What links to sections are made of: the config, with a number from the second section of one config on."""
+    names = [slug(found.first.config) for found in views]
+    return [f"{n}-{names[: at + 1].count(n)}" if n in names[:at] else n for at, n in enumerate(names)]
 
 
 def ranked(card: Scorecard) -> bool:

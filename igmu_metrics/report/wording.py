@@ -57,7 +57,7 @@ def percent(figure: Figure | None) -> str:
 def behind(figure: Figure) -> str:
     """The interval, and how much evidence is behind it."""
     interval = between(figure, "95\u00a0% interval {}–{}\u00a0%", ".0f", scale=100, missing="no interval")
-    return f"{interval}; {counted(figure.n_generations, 'picture')} of {counted(figure.n_prompts, 'prompt')}"
+    return f"{interval}; {counted(figure.n_generations, 'image')} of {counted(figure.n_prompts, 'prompt')}"
 
 
 def rest(figure: Figure) -> Figure:

@@ -288,8 +288,7 @@ def _run(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None, where: 
                 write(card, out / CARDS / card_name(card.model, job.config))
                 cards.append(card)
         bench = plan.scoring.get("bench")
-        text = page.render(*sections(cards, images=out / IMAGES, bench=bench), advance=advance)
-    write_text(out / REPORT, text)
+        page.write(out / REPORT, *sections(cards, images=out / IMAGES, bench=bench), advance=advance)
     return cards
 
 

@@ -25,7 +25,7 @@ from igmu_metrics.images.generate import Request, draw, requests_for
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline
 from igmu_metrics.networks.progress import bars
 from igmu_metrics.report import page
-from igmu_metrics.scorecard import Scorecard, write, write_text
+from igmu_metrics.scorecard import Scorecard, write
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -119,8 +119,7 @@ def run(
             cards[job.slug] = own, *others = _score(job, out)
             sections.append(page.Section([own, *others], job.folders, "metadata", str(packaged.bench_folder())))
         with bars() as advance:
-            text = page.render(*sections, advance=advance)
-        write_text(out / REPORT, text)
+            page.write(out / REPORT, *sections, advance=advance)
         return cards
 
 

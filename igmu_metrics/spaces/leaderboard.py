@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import html
+import os
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,13 +22,15 @@ if TYPE_CHECKING:
 
 _INTRODUCTION: Final = """
 A submission is one scorecard, as `igmu score --out cards` writes it. Check it here, or with `igmu verify CARD.json`,
-which is the same check: whether it agrees with itself. Then open the pull request with the command that you get. The
-check submits nothing.
+which is the same check: whether it agrees with itself. Then log in and submit it: the card is checked once more, and
+a pull request is opened in your name, where it is reviewed. The check alone submits nothing.
 """
+_LOG_IN: Final = "Log in first, as the pull request is opened in your name; or open it yourself with the command below."
+_SPACE: Final = "SPACE_ID"  # set by the Hub, as owner/name
 
 _IMAGES: Final = f"""
 Upload a scorecard and the two folders of images that it is about, as zips. All hashes are compared, and {SAMPLE} lines
-drawn at random are scored again: only images can tell whether a card's lines are true. Cards of detectors that are
+chosen at random are scored again: only images can tell whether a card's lines are true. Cards of detectors that are
 files or models of your own cannot be scored here; send the images to whoever runs this Space, for `igmu verify
 --images`.
 """
@@ -49,14 +53,21 @@ def page(folder: Path) -> Any:
     def check(path: str | None) -> str:
         return checked(path, cards)
 
+    def submit(path: str | None, token: Any = None) -> str:
+        return submitted(path, cards, token.token if token else None)
+
     with gr.Blocks(title="igmu leaderboard") as demo:
         with gr.Tab("Leaderboard"):
             gr.HTML(board)
         with gr.Tab("Submit"):
             gr.Markdown(_INTRODUCTION)
             card = gr.File(label="Scorecard", file_types=[".json"], type="filepath")
-            button = gr.Button("Check")
-            button.click(check, card, gr.Textbox(label="Answer", lines=6, interactive=False))
+            answer = gr.Textbox(label="Answer", lines=6, interactive=False)
+            gr.Button("Check").click(check, card, answer)
+            if os.environ.get(_SPACE):  # elsewhere there is nobody who could be logged in
+                submit.__annotations__["token"] = gr.OAuthToken | None
+                gr.LoginButton()
+                gr.Button("Check and submit").click(submit, card, answer)
         with gr.Tab("Images"):
             gr.Markdown(_IMAGES)
             held = gr.File(label="Scorecard", file_types=[".json"], type="filepath")
@@ -79,42 +90,88 @@ def ranked(folder: Path) -> tuple[Sequence[Scorecard], str]:
         return [], _NOTHING
     cards = found.cards
     try:
-        shown = render(cards, found.refused)
+        shown = render(cards, found.refused, found.earlier, found.days)
     except EmptyInputError:
         why = html.escape(visible("\n".join(found.refused), lines=True))
         return [], f"{_NOTHING}<p>Refused:</p><pre>{why}</pre>" if why else _NOTHING
-    # A data address and no srcdoc, in which a link to a table would load this Space within itself.
+    # A data address and no srcdoc, in which a link to a table would load this Space within itself; its scripts, which
+    # filter, are those of an origin of their own and reach nothing of the Space.
     source = "data:text/html;charset=utf-8;base64," + base64.b64encode(shown.encode()).decode()
     style = "width: 100%; height: 85vh; border: 0"
-    return cards, f'<iframe title="Leaderboard" sandbox src="{source}" style="{style}"></iframe>'
+    return cards, f'<iframe title="Leaderboard" sandbox="allow-scripts" src="{source}" style="{style}"></iframe>'
 
 
-def checked(path: str | None, cards: Sequence[Scorecard]) -> str:
+def checked(path: str | None, cards: Sequence[Scorecard], day: str = "") -> str:
     """What is wrong with a card's file, or how to submit it.
 
     Args:
         path: of the file; None where there is none.
         cards: those that are ranked already.
+        day: of the submission (`2026-11-30`); by default today.
     """
+    return _checked(path, cards, day)[0]
+
+
+def submitted(path: str | None, cards: Sequence[Scorecard], token: str | None, day: str = "") -> str:
+    """Check a card's file, and where it is right, open a pull request with it.
+
+    Args:
+        path: of the file; None where there is none.
+        cards: those that are ranked already.
+        token: of whoever submits; None where nobody is logged in.
+        day: see `checked`.
+
+    Returns:
+        What is wrong with it, or where the pull request is.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    said, place, title = _checked(path, cards, day)
+    if path is None or not place:
+        return said
+    if token is None:
+        return f"{_LOG_IN}\n\n{said}"
+    try:
+        made = HfApi(token=token).upload_file(
+            path_or_fileobj=path,
+            path_in_repo=place,
+            repo_id=_repository(),
+            repo_type="space",
+            commit_message=title,
+            create_pr=True,
+        )
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        return visible(f"Not submitted. The Hub said: {error}\n\n{said}", lines=True)
+    return f"Submitted: {made.pr_url}\n\n{said}"
+
+
+def _repository() -> str:
+    return os.environ.get(_SPACE, "igmu/leaderboard")
+
+
+def _checked(path: str | None, cards: Sequence[Scorecard], day: str) -> tuple[str, str, str]:
+    """What there is to say, and where the card belongs and what adding it is called: "" where it is refused."""
     if path is None:
-        return "Choose a scorecard first."
+        return "Choose a scorecard first.", "", ""
     try:
         card, problems = verify(Path(path))
     except IgmuError as error:
-        return visible(f"Refused. {error}", lines=True)
+        return visible(f"Refused. {error}", lines=True), "", ""
     if card is None or problems:
-        return visible("\n".join(["Refused, as igmu verify would.", *map(str, problems)]), lines=True)
+        return visible("\n".join(["Refused, as igmu verify would.", *map(str, problems)]), lines=True), "", ""
     if card.model == card.original_model:
-        return "Refused. This is the card of the original model, which every table shows anyway."
+        return "Refused. This is the card of the original model, which every table shows anyway.", "", ""
     table = next(group for group in alike([*cards, card]) if any(other is card for other in group))
     beside = len(table) - 1
     where = f"in a table with {beside} other{'s' * (beside > 1)}" if beside else "in a table of its own"
-    place = f"scorecards/{slug(card.config)}/{slug(card.model)}.json"
-    words = ("hf", "upload", "igmu/leaderboard", Path(path).name, place, "--repo-type", "space", "--create-pr")
+    place = f"scorecards/{slug(card.config)}/{slug(card.model)}.{day or date.today().isoformat()}.json"
+    words = ("hf", "upload", _repository(), Path(path).name, place, "--repo-type", "space", "--create-pr")
     if any(other is not card and other.model == card.model for other in table):
-        where = "in place of the card that is there already: replace that file, a model is ranked once"
+        where = "in place of the card that is there already, which becomes its history if its file name has a date"
     told = "".join(f"Note: {note}.\n" for note in notes(card))
-    return (
+    said = (
         f"{len(card.scores)} scores of {len(card.generations)} generations: the card agrees with itself.\n{told}"
-        f"{card.model} would stand {where}.\n\n{shell(words)}"
+        f"{card.model} would be ranked {where}.\n\n{shell(words)}"
     )
+    return said, place, f"Add {visible(card.model)} on {visible(card.config)}"

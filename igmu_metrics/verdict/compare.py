@@ -2,10 +2,10 @@
 
 Conventions:
 
-- Compared is the *conditional* figure: only generations count in which the original drew the concept that is asked for
+- Compared is the *conditional* figure: only generations count in which the original generated the concept asked for
   (in retain rows, of all probes: the row's own concept), and that both sides could be judged on. The difference over
   all of them stands beside it as *raw*. Against the original itself a conditional difference can only be a loss of the
-  concept, since the original drew it in all of these: it says that something is gone, the interval says how much.
+  concept, since the original generated it in all of these: it says that something is gone, the interval says how much.
 - The prompt is the unit. With one generation a prompt the test is exact McNemar, with several a paired permutation. One
   prompt carries no evidence about prompts, and below six prompts no two-sided test can reach 5 %: then there is no
   test, and `why` says so.
@@ -58,14 +58,15 @@ class Comparison:
         second: the model it is compared with.
         original: whether the second is the original, before unlearning.
         measure: one of MEASURES.
-        difference: share of good generations of the first minus that of the second, where the original drew the
+        difference: share of good generations of the first minus that of the second, where the original generated the
             concept, −1..1; NaN where nothing counts.
         interval: 95 % interval of the difference, not adjusted for the other comparisons; None where nothing counts.
         n: pairs that count.
         n_prompts: prompts behind them.
         only_first: pairs in which only the first model did well.
         only_second: pairs in which only the second did.
-        raw: the difference over all pairs that both could be judged on, whatever the original drew; NaN without pairs.
+        raw: the difference over all pairs that both could be judged on, whatever the original generated; NaN
+            without pairs.
         raw_n: those pairs.
         variance: of the difference from prompt to prompt, for planning; NaN below two prompts.
         test: `mcnemar` or `permutation`; "" where there is none.
@@ -162,8 +163,8 @@ def require_comparable(cards: Sequence[Scorecard], *, ranked: bool = True) -> No
         for a, b in combinations(cards, 2):
             if not set(a.generations.keys) & set(b.generations.keys):
                 raise IncomparableError(
-                    f"{a.model} and {b.model} have no prompt and seed in common ({covered(a)}, and {covered(b)}). Draw "
-                    "both with the same."
+                    f"{a.model} and {b.model} have no prompt and seed in common ({covered(a)}, and {covered(b)}). "
+                    "Generate both with the same."
                 )
 
 
@@ -262,7 +263,7 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
     beside: dict[str, Any] = {"original": column != "present", "raw": raw, "raw_n": len(pairs)}
     if not chosen:
         why = (
-            "the original drew the concept in no generation that both could be judged on"
+            "the original generated the concept in no generation that both could be judged on"
             if pairs
             else f"no {MEASURES[measure][0]} generation that both could be judged on"
         )
@@ -311,7 +312,7 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
 
 
 class _Pair(NamedTuple):
-    """One generation that both sides could be judged on: its prompt, who did well, and whether the original drew it."""
+    """One generation that both sides could be judged on: its prompt, who did well, and whether the original had it."""
 
     prompt: str
     first: bool

@@ -1,7 +1,7 @@
 """Attack success by family: what scorecards say of each family of attacks, as lines for tables and charts.
 
-Conventions: lower is better. Every figure is told twice, over all rows and where the original drew the concept. `all
-attacks` counts every prompt the same, `mean of families` every family.
+Conventions: lower is better. Every figure is told twice, over all rows and where the original generated the concept.
+`all attacks` counts every prompt the same, `mean of families` every family.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from igmu_metrics.verdict.compare import require_comparable
 METRIC: Final = "attack_success_rate"
 FIGURES: Final = ("asr_image", "asr_any@k", "pre_asr", "post_asr")
 SCOPES: Final = ("", "conditional_")
-TITLES: Final = {"": "all rows", "conditional_": "where the original drew it"}
+TITLES: Final = {"": "all rows", "conditional_": "where the original generated it"}
 WHOLE: Final = "all attacks"
 MEAN: Final = "mean of families"
 
@@ -47,7 +47,7 @@ def lines(cards: Sequence[Scorecard]) -> list[Line]:
     require_comparable(cards)
     for card in cards:
         if METRIC not in card.scores:
-            raise EmptyInputError(f"{card.model}: no adversarial pictures were scored. Draw the split adversarial too.")
+            raise EmptyInputError(f"{card.model}: no adversarial images were scored. Generate that split, too.")
     names = dict.fromkeys(name for card in cards for name in _families(card))
     return [
         Line(family, card.model, dict(_figures(card, family)))

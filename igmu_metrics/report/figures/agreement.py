@@ -42,7 +42,7 @@ def agreement(cards: Sequence[Scorecard]) -> Judges | None:
             "detectors",
             ["agree", "Cohen's kappa", "both see it", "only the first", "only the second", "neither"],
             [
-                (f"{a.first} – {a.second}", f"{a.part}, {counted(a.share.n_generations, 'picture')}", _cells(a))
+                (f"{a.first} – {a.second}", f"{a.part}, {counted(a.share.n_generations, 'image')}", _cells(a))
                 for a in found
             ],
         ),
@@ -57,7 +57,7 @@ def agreement(cards: Sequence[Scorecard]) -> Judges | None:
 
 def _said(a: Agreement) -> str:
     share = formatted(a.share, interval=" ({}–{})")
-    judged = f"{counted(a.share.n_generations, 'picture')} of {counted(a.share.n_prompts, 'prompt')}"
+    judged = f"{counted(a.share.n_generations, 'image')} of {counted(a.share.n_prompts, 'prompt')}"
     return (
         f"{a.first} and {a.second} say the same of {share} of {judged}; {a.first} alone sees it in {a.only_first}, "
         f"{a.second} alone in {a.only_second}."

@@ -25,7 +25,7 @@ _ALIGNED: Final = "alignment with the prompt"
 
 
 def aside(cards: Sequence[Scorecard], target: str) -> Matrix | None:
-    """The table, None where no such prompt was generated: in how many pictures the concept is, and what else is there.
+    """The table, None where no such prompt was generated: in how many images the concept is, and what else is there.
 
     Args:
         cards: of one section.
@@ -44,7 +44,7 @@ def aside(cards: Sequence[Scorecard], target: str) -> Matrix | None:
     if not lines:
         return None
     return Matrix(
-        f"Share of pictures that show {target}, and alignment with the prompt, of what is counted by itself",
+        f"Share of images that show {target}, and alignment with the prompt, of what is counted by itself",
         "probe",
         ["original", *(c.model for c in cards)],
         lines,

@@ -16,8 +16,8 @@ _RAW: Final = "asr_image/"
 def families(cards: Sequence[Scorecard], target: str) -> Matrix | None:
     """The table, None where no model was attacked; worst families first.
 
-    Success is counted where the original drew the concept; where it drew it nowhere, over all pictures, and the line
-    says so.
+    Success is counted where the original generated the concept; where it did so nowhere, over all images, and the
+    line says so.
     """
     names = sorted(
         {
@@ -36,13 +36,13 @@ def families(cards: Sequence[Scorecard], target: str) -> Matrix | None:
             found = [c.figure("attack_success_rate", _RAW + name) for c in cards]
         values = [v for v in map(value_of, found) if v is not None]
         if values:
-            more = "all pictures: the original drew it in none" if raw else ""
+            more = "all images: the original generated it in none" if raw else ""
             lines.append((max(values), sum(values), name, more, [_cell(f) for f in found]))
     lines.sort(key=lambda line: (-line[0], -line[1], line[2]))
     if not lines:
         return None
     return Matrix(
-        f"Share of attacked pictures that show {target}, by family of attacks",
+        f"Share of images of attacked prompts that show {target}, by family of attacks",
         "family of attacks",
         [c.model for c in cards],
         [(name.replace("-", " "), more, cells) for _, _, name, more, cells in lines],

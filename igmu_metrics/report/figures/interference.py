@@ -23,7 +23,7 @@ def interference(cards: Sequence[Scorecard]) -> Matrix | None:
     if not lines:
         return None
     return Matrix(
-        "Change of the share of pictures that show each retained concept, in points, against the original",
+        "Change of the share of images that show each retained concept, in points, against the original",
         "concept that should stay",
         ["original", *(c.model for c in cards)],
         lines,

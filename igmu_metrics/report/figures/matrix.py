@@ -1,4 +1,4 @@
-"""A table whose cells are shaded by how bad they are: read by eye as a picture, by a screen reader as a table."""
+"""A table whose cells are shaded by how bad they are: read by eye as an image, by a screen reader as a table."""
 
 from __future__ import annotations
 

@@ -1,0 +1,76 @@
+"""What a verdict rests on: how much of the protocol was scored, who judged, and how far that judge can be trusted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from igmu_metrics.coverage import covering
+from igmu_metrics.report.raters import Raters, between_people, with_people
+from igmu_metrics.report.view import View
+from igmu_metrics.report.wording import counted
+from igmu_metrics.statistics.formatting import number
+
+_BY_EYE: Final = "labels:"
+_NOBODY: Final = "Not measured: no labels given (igmu report --labels FILE.csv)."
+
+
+class Reason(NamedTuple):
+    """A line of the block: the key of its definition ("" for none), its title, and what there is to say."""
+
+    key: str
+    title: str
+    text: str
+
+
+def ground(view: View, people: Raters | None = None, detectors: Sequence[str] = ()) -> list[Reason]:
+    """The lines of the block, from what the cards say.
+
+    Args:
+        view: of one section.
+        people: who labelled its images by eye.
+        detectors: how far several detectors agree on this concept, in sentences.
+    """
+    fields = view.signature.fields
+    name = str(fields.get("detector", "unknown"))
+    threshold = f", threshold {fields['detector.threshold']:g}" if "detector.threshold" in fields else ""
+    return [
+        Reason("coverage", "Coverage", covering(view.cards).removeprefix("Coverage: ")),
+        Reason("n", "Images and prompts", "; ".join(_counts(view))),
+        Reason("seeds", "Seeds", _seeds(view)),
+        Reason("detector", "Detector", f"{name}{threshold}"),
+        Reason("sensitivity", "Its errors", _errors(view, name)),
+        Reason("kappa", "Agreement with people", with_people(people) if people else _NOBODY),
+        *([Reason("kappa", "Between people", between_people(people))] if people and between_people(people) else []),
+        *([Reason("kappa", "Between detectors", " ".join(detectors))] if detectors else []),
+    ]
+
+
+def _errors(view: View, name: str) -> str:
+    if name.startswith(_BY_EYE):
+        return "None of a detector: people labelled the images."
+    fields = view.signature.fields
+    rates = [fields.get(f"detector.{rate}") for rate in ("sensitivity", "specificity")]
+    if any(rate is None for rate in rates):
+        return "Unknown. Judge a sample by eye at the end of this section to measure them."
+    sizes = [fields.get(f"detector.n_{which}") for which in ("positives", "negatives")]
+    of = [f" of {counted(int(n), 'image')}" if n is not None else "" for n in sizes]
+    sees, silent = (f"{number(100 * float(rate), '.3g')} %" for rate in rates if rate is not None)
+    return f"It sees the concept in {sees}{of[0]} that show it, and rightly sees none in {silent}{of[1]} that do not."
+
+
+def _counts(view: View) -> Iterator[str]:
+    said: dict[str, list[str]] = {}
+    for card in view.cards:
+        keys = card.generations.keys
+        n = f"{counted(len(keys), 'image')} of {counted(len({row for row, _ in keys}), 'prompt')}"
+        said.setdefault(n, []).append(card.model)
+    for text, models in said.items():
+        yield f"{text} by each model" if len(said) == 1 else f"{text} by {', '.join(models)}"
+
+
+def _seeds(view: View) -> str:
+    per = sorted({n for card in view.cards for n in Counter(row for row, _ in card.generations.keys).values()})
+    some = f"{per[0]} to {per[-1]} seeds" if len(per) > 1 else counted(per[0], "seed")
+    return f"{some} per prompt, the same for every model and the original."

@@ -1,0 +1,157 @@
+"""Small images for the page: WebP in base64, as good as the page's size allows.
+
+Conventions: an image is held once, whatever shows it; its number is its place in the list. A page that holds its images
+stays below about 25 MB: with many of them each is made smaller and coarser, never left out. Above `MOST_INSIDE` they go
+into a folder beside the page, as scripts of `CHUNK` images each, because a page opened from disk may load a script but
+may not read a file. Each says which images it was made for, so that a page shows nothing of another report's.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from igmu_data.errors import ChecksumError
+from igmu_metrics.images.files import decode_image, read_bytes
+from igmu_metrics.scorecard import write_text
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+BUDGET: Final = 15_500_000  # bytes of all images; base64 makes 20.7 MB of them, and text comes on top
+_MOST: Final = 12_000  # bytes of one image
+CHUNK: Final = 64  # images a script; a browser parses one when an image of it comes into sight
+MOST_INSIDE: Final = 4_500  # images of a page in one file: with more, each would get fewer than 3,400 bytes
+_MOST_BESIDE: Final = 5_000  # bytes of one image in a folder
+_PART: Final = re.compile(r"\d{5}\.js")
+# Longest side, quality, and the bytes that a photograph then takes, from good to small; the last step is taken however
+# large it is.
+_STEPS: Final = (
+    (192, 82, 7600),
+    (192, 68, 5000),
+    (160, 60, 3300),
+    (160, 42, 2500),
+    (128, 38, 1700),
+    (112, 25, 1100),
+    (96, 12, 600),
+    (64, 5, 200),
+)
+Tick = Callable[[int], None]
+
+
+@dataclass
+class Gallery:
+    """The images of a page.
+
+    Args:
+        paths: those that were asked for, in order.
+        sha256s: what the cards say of each.
+    """
+
+    paths: list[Path] = field(default_factory=list)
+    sha256s: list[str] = field(default_factory=list)
+    _at: dict[tuple[Path, str], int] = field(default_factory=dict)
+
+    def number(self, path: Path, sha256: str) -> int:
+        """The number of an image that a card gives this hash; asked for again, the same one."""
+        if (path, sha256) not in self._at:
+            self._at[path, sha256] = len(self.paths)
+            self.paths.append(path)
+            self.sha256s.append(sha256)
+        return self._at[path, sha256]
+
+    @property
+    def key(self) -> str:
+        """What tells the images of this page from those of another."""
+        return hashlib.sha256("\n".join(self.sha256s).encode()).hexdigest()[:16]
+
+    def chunks(self, tick: Tick = lambda n: None, *, most: int | None = None) -> Iterator[list[str]]:
+        """The images in base64, as many at a time as one script holds.
+
+        Args:
+            tick: told of every finished image.
+            most: bytes of one image; by default so many that all fit into a page.
+
+        Raises:
+            ImageError: an image that cannot be read.
+            ChecksumError: one that is not the image that the card describes.
+        """
+        limit = most or min(_MOST, BUDGET // max(1, len(self.paths)))
+        with ThreadPoolExecutor() as pool:  # Pillow leaves Python to the others while it decodes and encodes
+            for start in range(0, len(self.paths), CHUNK):
+                encoded = []
+                some = slice(start, start + CHUNK)
+                for data in pool.map(lambda *of: small(_told(*of), limit), self.paths[some], self.sha256s[some]):
+                    encoded.append(base64.b64encode(data).decode("ascii"))
+                    tick(1)
+                yield encoded
+
+    def write(self, folder: Path, tick: Tick = lambda n: None) -> int:
+        """Write the images to a folder, and remove what an earlier report of more images left there.
+
+        Args:
+            folder: made where it is missing.
+            tick: told of every finished image.
+
+        Returns:
+            Bytes written.
+
+        Raises:
+            ImageError, ChecksumError: as in `chunks`.
+            OutputError: it cannot be written.
+        """
+        n_bytes, written = 0, set()
+        for at, chunk in enumerate(self.chunks(tick, most=_MOST_BESIDE)):
+            text = f"igmu.take({json.dumps(self.key)}, {at}, {json.dumps(chunk)});\n"
+            name = f"{at:05}.js"
+            write_text(folder / name, text)
+            written.add(name)
+            n_bytes += len(text)
+        for path in folder.iterdir():
+            if _PART.fullmatch(path.name) and path.name not in written:
+                path.unlink()
+        return n_bytes
+
+
+def _told(path: Path, sha256: str) -> Image:
+    """The image, where it is the one that the verdict beside it is about."""
+    data = read_bytes(path)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ChecksumError(
+            f"{path}: not the image that the scorecard describes, the sha256 is another. Give the folder that was "
+            "scored, or score this one."
+        )
+    return decode_image(data, name=str(path))
+
+
+def small(image: Image, most: int) -> bytes:
+    """An image as WebP of at most `most` bytes, or as small as it gets.
+
+    It begins where a photograph would fit, not at the best step, for encoding takes longer than anything else.
+    """
+    from PIL import Image as Pil
+
+    data = b""
+    steps = [step for step in _STEPS if step[2] <= most] or _STEPS[-1:]
+    for side, quality, _ in steps:
+        scale = side / max(image.size)
+        if scale < 1:  # a miniature is enlarged by the browser; only what is larger is scaled here
+            image = image.resize(_scaled(image, scale), Pil.Resampling.LANCZOS)
+        buffer = io.BytesIO()
+        image.save(buffer, "WEBP", quality=quality, method=4)
+        data = buffer.getvalue()
+        if len(data) <= most:
+            break
+    return data
+
+
+def _scaled(image: Image, scale: float) -> tuple[int, int]:
+    return max(1, round(image.width * scale)), max(1, round(image.height * scale))

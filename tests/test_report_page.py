@@ -1,0 +1,272 @@
+"""What a page says beside its figures: what it rests on, definitions, links, many images, and two people's labels."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from reported import CONFIG, MODELS, scored
+from typer.testing import CliRunner
+
+from igmu_data.errors import InputError
+from igmu_metrics import registry
+from igmu_metrics.cli import app
+from igmu_metrics.report import leaderboard, page, raters
+from igmu_metrics.report.audit import shots
+from igmu_metrics.report.definitions import ANSWERED_BY, definitions
+from igmu_metrics.report.folders import sections
+from igmu_metrics.report.ground import ground
+from igmu_metrics.report.ranking import COLUMNS
+from igmu_metrics.report.thumbnails import CHUNK
+from igmu_metrics.report.view import Section, View, view
+from igmu_metrics.scorecard import Scorecard, write
+from igmu_metrics.statistics import kappa
+from igmu_metrics.verdict.verify import read_all
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("reported")
+    scored(place)
+    return place
+
+
+@pytest.fixture(scope="module")
+def cards(root: Path) -> list[Scorecard]:
+    return read_all([root / "cards" / f"{m}.json" for m in MODELS[1:]])
+
+
+@pytest.fixture(scope="module")
+def seen(root: Path, cards: list[Scorecard]) -> View:
+    return view(sections(cards, images=root / "drawn")[0])
+
+
+@pytest.fixture(scope="module")
+def text(root: Path, cards: list[Scorecard]) -> str:
+    return page.render(*sections(cards, images=root / "drawn"))
+
+
+# --- the order, and what it rests on ------------------------------------------------------------------------------
+
+
+def test_the_verdict_comes_before_what_it_rests_on_and_images_before_tables(text: str) -> None:
+    found = [text.index(f'id="{name}-{CONFIG}"') for name in ("verdict", "ground", "answer-1", "images", "ranking")]
+    assert found == sorted(found)
+    assert text.index('class="lead"') < text.index("forget 8 of")
+
+
+def rates(cards: list[Scorecard], **fields: object) -> list[Scorecard]:
+    """The cards with other fields of the detector in every signature."""
+    told = {f"detector.{name}" if name != "detector" else name: value for name, value in fields.items()}
+    return [
+        card.model_copy(
+            update={
+                "scores": {
+                    name: entry.model_copy(update={"signature": {**entry.signature, **told}})
+                    for name, entry in card.scores.items()
+                }
+            }
+        )
+        for card in cards
+    ]
+
+
+def test_errors_of_the_detector_are_told_or_unknown(cards: list[Scorecard]) -> None:
+    def errors(of: list[Scorecard]) -> str:
+        return next(line.text for line in ground(view(Section(of, {}))) if line.title == "Its errors")
+
+    assert errors(cards) == "None of a detector: people labelled the images."
+    assert errors(rates(cards, detector="clip")).startswith("Unknown.")
+    known = rates(cards, detector="clip", sensitivity=0.9, specificity=0.8, n_positives=20, n_negatives=30)
+    assert errors(known) == (
+        "It sees the concept in 90 % of 20 images that show it, and rightly sees none in 80 % of 30 images that do not."
+    )
+    without = rates(cards, detector="clip", sensitivity=0.9, specificity=0.8)
+    assert errors(without) == "It sees the concept in 90 % that show it, and rightly sees none in 80 % that do not."
+
+
+def test_seeds_and_images_are_counted(seen: View) -> None:
+    told = {line.title: line.text for line in ground(seen)}
+    assert told["Seeds"] == "2 seeds per prompt, the same for every model and the original."
+    n = len(seen.lines)
+    assert told["Images and prompts"] == f"{n} images of {n // 2} prompts by each model"
+    assert "no labels given" in told["Agreement with people"]
+
+
+# --- definitions and links ----------------------------------------------------------------------------------------
+
+
+def test_every_figure_is_defined_once_by_its_metric(text: str) -> None:
+    found = {d.key: d.text for d in definitions()}
+    assert len(found) == len(definitions())
+    for column in COLUMNS:
+        assert found[column.key] == registry.metric(column.score).INFO.figures[column.figure]
+    assert set(ANSWERED_BY) <= set(found)
+    for key in found:
+        assert text.count(f'id="def-{key}"') == 1
+    linked = set(re.findall(r'href="#def-([^"]+)"', text))
+    assert linked <= set(found)
+    assert {c.key for c in COLUMNS if f">{c.title}</a>" in text} <= linked
+    assert re.findall(r'aria-describedby="def-([^"]+)"', text) == re.findall(r'href="#def-([^"]+)"', text)
+
+
+def test_every_heading_of_a_figure_has_its_definition(text: str, cards: list[Scorecard]) -> None:
+    for made in (text, leaderboard.render(cards)):
+        heads = re.findall(r"<th scope=col role=columnheader>(.*?)</th>", made)
+        assert len(heads) > 4
+        assert all('class="term"' in head for head in heads if head not in ("model", "<span class=unseen>rank</span>"))
+
+
+def test_sections_models_and_families_have_links_that_stay(text: str, cards: list[Scorecard]) -> None:
+    ids = set(re.findall(r' id="([^"]+)"', text))
+    assert {f"verdict-{CONFIG}", f"ranking-{CONFIG}", f"images-{CONFIG}", f"model-{CONFIG}-esd-1"} <= ids
+    assert any(name.startswith(f"attacks-{CONFIG}-") for name in ids)
+    twice = page.render(Section(cards, {}), Section(cards, {}))
+    assert {f"verdict-{CONFIG}", f"verdict-{CONFIG}-2"} <= set(re.findall(r' id="([^"]+)"', twice))
+    assert set(re.findall(r'href="#([^"]+)"', twice)) <= set(re.findall(r' id="([^"]+)"', twice))
+
+
+# --- many images --------------------------------------------------------------------------------------------------
+
+
+def test_many_images_lie_in_a_folder_beside_the_page(root: Path, cards: list[Scorecard], tmp_path: Path) -> None:
+    out = tmp_path / "some report.html"
+    shown = sections(cards, images=root / "drawn")
+    (tmp_path / "some report-images").mkdir()
+    for name in ("00099.js", "mine.js"):
+        (tmp_path / "some report-images" / name).write_text("x", encoding="utf-8")
+    said = page.write(out, *shown, beside=True)
+    text = out.read_text(encoding="utf-8")
+    files = sorted(p.name for p in (tmp_path / "some report-images").iterdir())
+    n = len(set(re.findall(r'data-image="(\d+)"', text)))
+    assert files == [*(f"{at:05}.js" for at in range(-(-n // CHUNK))), "mine.js"], "old images go, others' files stay"
+    assert f"with {n} images in {tmp_path / 'some report-images'}" in said
+    assert 'class="images"' not in text
+    (key,) = re.findall(r'data-folder="some report-images" data-key="(\w+)"', text)
+    script = (tmp_path / "some report-images" / "00000.js").read_text(encoding="utf-8")
+    of, at, held = json.loads(f"[{script.removeprefix('igmu.take(').removesuffix(');' + chr(10))}]")
+    assert (of, at, len(held)) == (key, 0, CHUNK)
+    assert "script-src 'unsafe-inline' 'self' file:;" in text
+
+
+def test_few_images_stay_in_the_page(
+    root: Path, cards: list[Scorecard], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = sections(cards, images=root / "drawn")
+    said = page.write(tmp_path / "r.html", *shown)
+    assert re.fullmatch(r".*r\.html: [\d.]+ MB", said)
+    assert [p.name for p in tmp_path.iterdir()] == ["r.html"]
+    assert (tmp_path / "r.html").read_text(encoding="utf-8") == page.render(*shown)
+    monkeypatch.setattr(page, "MOST_INSIDE", 3)
+    page.write(tmp_path / "r.html", *shown, beside=False)
+    assert [p.name for p in tmp_path.iterdir()] == ["r.html"]
+    assert "Keep the two together" in page.write(tmp_path / "r.html", *shown)
+
+
+# --- two people ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def labels(root: Path, seen: View) -> list[Path]:
+    """Of 40 images: on the first two they disagree, on the third one cannot tell, the last is in one file alone."""
+    images = [s for s in shots(seen) if s.line.own_concept][:40]
+    place = root / "drawn"
+    out = []
+    for name in ("ann", "bob"):
+        lines = ["path,present"]
+        for at, shown in enumerate(images[: 40 if name == "ann" else 39]):
+            yes = at % 2 == 0
+            word = "yes" if (yes if at > 1 or name == "ann" else not yes) else "no"
+            lines.append(f"{shown.shot.path.relative_to(place)},{'unclear' if at == 2 and name == 'bob' else word}")
+        out.append(place / f"{name}.csv")
+        out[-1].write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return out
+
+
+def test_two_people_agree_so_far_and_the_rest_is_to_be_settled(seen: View, labels: list[Path]) -> None:
+    found = raters.read(seen, labels)
+    assert found is not None
+    assert found.disputed == [0, 1, 2]
+    assert [found.merged()[at] for at in (0, 1, 2, 3, 38, 39)] == ["unclear"] * 3 + ["no", "yes", "no"]
+    at = [n for n in range(39) if n != 2]  # both judged
+    first = [n % 2 == 0 for n in at]
+    second = [(n % 2 == 0) == (n > 1) for n in at]
+    by_hand = kappa(first, second, np.array([found.shots[n].line.id for n in at]))
+    said = raters.between_people(found)
+    assert f"agreement on {36 / 38:.2f}" in said
+    assert f"Cohen's kappa {by_hand.value:.2f}" in said
+    assert said.endswith("3 images to settle.")
+
+
+def test_the_page_shows_the_queue_and_agreement_with_people(
+    root: Path, cards: list[Scorecard], labels: list[Path]
+) -> None:
+    args = ["report", *(str(root / "cards" / f"{m}.json") for m in MODELS[1:]), "--images", str(root / "drawn")]
+    given = [word for file in labels for word in ("--labels", str(file))]
+    done = CliRunner().invoke(app, [*args, *given, "--out", str(root / "two.html")], catch_exceptions=False)
+    assert done.exit_code == 0
+    text = (root / "two.html").read_text(encoding="utf-8")
+    queue, _ = (json.loads(held) for held in re.findall(r'class="sample">(.*?)</script>', text))
+    assert len(queue["sample"]) == 3
+    assert queue["file"] == "merged.csv"
+    assert list(queue["settled"].values()).count("unclear") == 3
+    assert len(queue["settled"]) == 40
+    assert "Where the two raters disagree" in text
+    assert "ann.csv: agreement on" in text
+    one = page.render(*sections(cards, images=root / "drawn", labels=labels[:1]))
+    assert "ann.csv: agreement on" in one
+    assert "Where the two raters disagree" not in one
+
+
+def test_labels_of_other_images_and_three_files_are_refused(
+    root: Path, cards: list[Scorecard], labels: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "other.csv").write_text("path,present\nx.png,yes\n", encoding="utf-8")
+    with pytest.raises(InputError, match="labels of none of the images"):
+        page.render(*sections(cards, images=root / "drawn", labels=[tmp_path / "other.csv"]))
+    with pytest.raises(InputError, match="3 times"):
+        page.render(*sections(cards, images=root / "drawn", labels=[*labels, labels[0]]))
+    with pytest.raises(InputError, match="--labels"):
+        CliRunner().invoke(
+            app, ["report", str(root / "cards/esd.json"), "--labels", str(labels[0])], catch_exceptions=False
+        )
+
+
+# --- the leaderboard ----------------------------------------------------------------------------------------------
+
+
+def test_the_latest_card_is_ranked_and_earlier_ones_are_its_history(cards: list[Scorecard], tmp_path: Path) -> None:
+    esd, fmn = cards
+    old = esd.model_copy(update={"notes": ("of other images",)})
+    write(old, tmp_path / "esd.2026-01-31.json")
+    write(esd, tmp_path / "esd.2026-11-30.json")
+    write(fmn, tmp_path / "fmn.json")
+    found = leaderboard.read_folder(tmp_path)
+    assert found.refused == []
+    assert sorted(c.model for c in found.cards) == ["esd", "fmn"]
+    assert next(c.notes for c in found.cards if c.model == "esd") == esd.notes
+    assert [c.notes for c in found.earlier] == [("of other images",)]
+    text = leaderboard.render(found.cards, found.refused, found.earlier, found.days)
+    history = text.partition("Cards of each model, the latest first")[2]
+    assert history.index("2026-11-30") < history.index("2026-01-31")
+    assert "<th scope=row role=rowheader>fmn" not in history.partition("</table>")[0]
+
+
+def test_tables_say_what_they_are_filtered_by(cards: list[Scorecard]) -> None:
+    whole = cards[0].model_copy(
+        update={
+            "coverage": {
+                part: c.model_copy(update={"n_generations_asked": c.n_generations})
+                for part, c in (cards[0].coverage or {}).items()
+            }
+        }
+    )
+    told = [
+        re.findall(r'data-coverage="(.*?)"', leaderboard.render([card]))
+        for card in (whole, cards[0], cards[0].model_copy(update={"coverage": None}))
+    ]
+    assert told == [["complete"], ["partial"], ["unknown"]]
+    assert "<option>labels:labels.csv</option>" in leaderboard.render(cards)
