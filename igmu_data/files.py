@@ -76,7 +76,7 @@ def irregular(path: Path) -> str:
 
 
 def read_text(path: Path, advice: str = "Check the path and its permissions.") -> str:
-    """The text of a file in UTF-8.
+    """The text of a file in UTF-8, without the mark that Windows' programs put before it.
 
     Args:
         path: of the file.
@@ -88,7 +88,7 @@ def read_text(path: Path, advice: str = "Check the path and its permissions.") -
     try:
         if what := irregular(path):
             raise MetadataError(f"{path}: cannot be read, it is {what}. {advice}")
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         number = error.object[: error.start].count(b"\n") + 1
         raise MetadataError(f"{path}, line {number}: not UTF-8 ({error.reason}). Write it again as UTF-8.") from error
