@@ -21,6 +21,7 @@ import hashlib
 import importlib.util
 import inspect
 import json
+import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ class Part:
 
     def content(self) -> str:
         """A hash of everything that it says."""
-        files = [self.path]
+        files = [self.path, *lora.configuration(self.path)] if self.kind == "lora" else [self.path]
         if self.path.is_dir():
             files = [f for f in _folder_of(self).rglob("*") if f.suffix in (".safetensors", ".json") and f.is_file()]
         return f"{self.kind}:{self.argument}:{loading.weights_hash(files)}"
@@ -118,9 +119,11 @@ def _part(kind: str, value: str) -> Part:
         raise InputError(f"{CODE}: {value!r} names no function; give FILE.py:function.")
     if kind == "lora" and argument:
         try:
-            float(argument)
+            scale = float(argument)
         except ValueError:
-            raise InputError(f"lora: the scale of {value!r} is no number; give FILE:0.8, say.") from None
+            scale = math.nan
+        if not math.isfinite(scale):
+            raise InputError(f"lora: the scale of {value!r} is no number; give FILE:0.8, say.")
     return Part(kind, path, argument)
 
 

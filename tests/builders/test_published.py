@@ -255,6 +255,46 @@ def test_the_scale_of_a_lora_counts_and_is_part_of_the_revision(base: Path, chan
     assert find_pipeline(specs[0]).revision != find_pipeline(specs[1]).revision
 
 
+@pytest.mark.parametrize("suffix", ["safetensors", "bin"])
+def test_alpha_of_pefts_configuration_by_layer(base: Path, change: Any, tmp_path: Path, suffix: str) -> None:
+    whole = images(f"{base},lora={saved(lora_diffusers(change), tmp_path / 'l.safetensors')}", tmp_path / "a")
+    file = saved({f"base_model.model.{k}": v for k, v in change.items()}, tmp_path / f"adapter_model.{suffix}")
+    config = tmp_path / "adapter_config.json"
+    config.write_text(json.dumps({"lora_alpha": 1, "alpha_pattern": {"attn2.to_k": 2, r".*\.to_v": 2}}))
+    assert images(f"{base},lora={file}", tmp_path / "b") == whole
+    before = find_pipeline(f"{base},lora={file}").revision
+    config.write_text(json.dumps({"lora_alpha": 2}))
+    assert images(f"{base},lora={file}", tmp_path / "c") == whole
+    assert find_pipeline(f"{base},lora={file}").revision != before
+    config.write_text(json.dumps({"lora_alpha": "much"}))
+    with pytest.raises(WeightsError, match="says no alpha"):
+        images(f"{base},lora={file}", tmp_path / "d")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"lora_B.bias": torch.ones(32)}, "1 tensors are no part of a LoRA"),
+        ({"lora_mid.weight": torch.eye(2)}, "1 tensors are no part of a LoRA"),
+        ({"lora_B.weight": torch.full((32, 2), torch.nan)}, "not finite"),
+    ],
+)
+def test_a_lora_of_which_a_part_would_be_left_out(
+    base: Path, change: Any, tmp_path: Path, more: dict[str, torch.Tensor], message: str
+) -> None:
+    layer = next(iter(change)).rpartition(".lora_")[0]
+    state = lora_diffusers(change) | {f"unet.{layer}.{k}": v for k, v in more.items()}
+    with pytest.raises(WeightsError, match=message):
+        images(f"{base},lora={saved(state, tmp_path / 'l.safetensors')}", tmp_path / "out")
+
+
+@pytest.mark.parametrize("scale", ["nan", "inf", "-inf", "much"])
+def test_a_scale_that_is_no_number(base: Path, tmp_path: Path, scale: str) -> None:
+    (tmp_path / "l.safetensors").touch()
+    with pytest.raises(InputError, match="no number"):
+        parse(f"{base},lora={tmp_path / 'l.safetensors'}:{scale}")
+
+
 def test_a_text_encoder_by_folder_file_and_prefix(base: Path, tmp_path: Path) -> None:
     where = Path("text_encoder", "model.safetensors")
     state = load_file(base / where)
