@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from tiny_diffusion import tiny_pipeline, tiny_transformer_pipeline, tiny_xl_pipeline
 
 from igmu_data.errors import InputError, WeightsError
+from igmu_metrics.images.baselines import around
 from igmu_metrics.images.generate import Request, draw
 from igmu_metrics.images.pipelines import find_pipeline
 from igmu_metrics.images.published import join, parse, put_onto
@@ -527,6 +528,17 @@ class TestBaselines:
         difference = ImageChops.difference(image, Image.open(drawn.files[REQUESTS[0].key]))
         assert max(high for _, high in difference.getextrema()) <= 1
         assert drawn.files[REQUESTS[0].key].read_bytes() != images(str(base), tmp_path / "plain")[0]
+
+    def test_a_negative_prompt_that_would_not_be_read(self, base: Path, tmp_path: Path) -> None:
+        found = find_pipeline(f"negative-prompt:{base}", device="cpu", target="object/church")
+        with pytest.raises(InputError, match="at guidance 1 no negative prompt"):
+            draw(REQUESTS[:1], found, tmp_path / "a", progress=False, guidance_scale=1.0)
+
+        class Distilled:  # as FLUX's
+            def __call__(self, prompt: Any, negative_prompt: Any = None, true_cfg_scale: float = 1.0) -> None: ...
+
+        with pytest.raises(WeightsError, match="Distilled reads no negative prompt"):
+            around(Distilled(), "negative-prompt", ["church"])
 
     def test_a_safety_checker_refuses_apart(self, base: Path, tmp_path: Path) -> None:
         checked = tiny_pipeline(tmp_path / "checked", checker=True)
