@@ -197,7 +197,6 @@ class TestTables:
         with pytest.raises(MetadataError, match="UTF-8"):
             matching.match(tmp_path, rows, table=tmp_path / "t.csv")
 
-
     @pytest.mark.parametrize("name", ["t.csv", "T.CSV", "t.jsonl"])
     def test_what_windows_and_spreadsheets_write(self, rows: dict[str, Row], tmp_path: Path, name: str) -> None:
         (a,) = some(rows, 1)

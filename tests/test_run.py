@@ -214,8 +214,14 @@ class TestRefused:
         assert not out.exists()
 
     @pytest.mark.parametrize(
-        ("text", "says"), [("[1, 2]", "holds no keys"), ("a: [", "not YAML"), ("1: 2", "keys must be words"),
-         ("unlearned: {esd: a, esd: b}", "'esd' stands twice"), ("original: a\noriginal: b", "'original' stands twice")]
+        ("text", "says"),
+        [
+            ("[1, 2]", "holds no keys"),
+            ("a: [", "not YAML"),
+            ("1: 2", "keys must be words"),
+            ("unlearned: {esd: a, esd: b}", "'esd' stands twice"),
+            ("original: a\noriginal: b", "'original' stands twice"),
+        ],
     )
     def test_what_is_no_run_file(self, tmp_path: Path, text: str, says: str) -> None:
         (tmp_path / "run.yaml").write_text(text)
