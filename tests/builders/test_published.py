@@ -296,6 +296,26 @@ def test_a_scale_that_is_no_number(base: Path, tmp_path: Path, scale: str) -> No
         parse(f"{base},lora={tmp_path / 'l.safetensors'}:{scale}")
 
 
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_a_file_of_two_networks_is_not_taken_for_one(base: Path, changed: Any, tmp_path: Path, wrapped: bool) -> None:
+    other = load_file(base / "text_encoder" / "model.safetensors")
+    name = next(k for k in other if k.endswith("layers.1.self_attn.q_proj.weight"))
+    both = {"unet": changed, "text_encoder": {name: other[name] * -3}}
+    flat = {f"{kind}.{k}": v for kind, state in both.items() for k, v in state.items()}
+    file = saved(both if wrapped else flat, tmp_path / "both.pt")
+    with pytest.raises(WeightsError, match=r"text_encoder"):
+        images(f"{base},unet={file}", tmp_path / "a")
+    alone = [saved(state, tmp_path / f"{kind}.pt") for kind, state in both.items()]
+    wanted = images(f"{base},unet={alone[0]},text_encoder={alone[1]}", tmp_path / "b")
+    assert images(f"{base},unet={file},text_encoder={file}", tmp_path / "c") == wanted
+
+
+def test_a_tensor_without_the_others_prefix_is_named(base: Path, changed: Any, tmp_path: Path) -> None:
+    state = {f"unet.{k}": v for k, v in changed.items()} | {"router.weight": torch.ones(2)}
+    with pytest.raises(WeightsError, match=r"1 of 3 tensors have no place in the base's unet: router\.weight"):
+        images(f"{base},unet={saved(state, tmp_path / 'a.pt')}", tmp_path / "a")
+
+
 def test_a_text_encoder_by_folder_file_and_prefix(base: Path, tmp_path: Path) -> None:
     where = Path("text_encoder", "model.safetensors")
     state = load_file(base / where)
