@@ -18,9 +18,9 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, Final
@@ -76,7 +76,7 @@ def irregular(path: Path) -> str:
 
 
 def read_text(path: Path, advice: str = "Check the path and its permissions.") -> str:
-    """The text of a file in UTF-8.
+    """The text of a file in UTF-8, without the mark that Windows' programs put before it.
 
     Args:
         path: of the file.
@@ -88,7 +88,7 @@ def read_text(path: Path, advice: str = "Check the path and its permissions.") -
     try:
         if what := irregular(path):
             raise MetadataError(f"{path}: cannot be read, it is {what}. {advice}")
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         number = error.object[: error.start].count(b"\n") + 1
         raise MetadataError(f"{path}, line {number}: not UTF-8 ({error.reason}). Write it again as UTF-8.") from error
@@ -128,17 +128,32 @@ def read_yaml(path: Path, keys: Iterable[str]) -> dict[str, Any]:
         keys: that it may have, for messages.
 
     Raises:
-        InputError: it cannot be read, or holds no keys.
+        InputError: it cannot be read, or holds no keys, or one of them twice.
     """
     import yaml
 
     try:
-        given = yaml.safe_load(read_text(path, "Give a YAML file."))
+        given = yaml.load(read_text(path, "Give a YAML file."), Loader=_loader())
     except (yaml.YAMLError, RecursionError) as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(given, dict):
         raise InputError(f"{path}: holds no keys; the keys are {', '.join(keys)}.")
     return given
+
+
+@cache
+def _loader() -> Any:
+    """YAML's safe loader, without its habit of taking the last of two values that one key has."""
+    import yaml
+
+    class Once(yaml.SafeLoader):
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+            names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            if twice := [name for name in names if names.count(name) > 1]:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {twice[0]!r} stands twice")
+            return super().construct_mapping(node, deep)
+
+    return Once
 
 
 def manifest_of(folder: Path) -> dict[str, Any] | None:

@@ -12,7 +12,9 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import StrEnum
 from functools import cache
 from inspect import Parameter
-from typing import Any, Final, Self, get_type_hints
+from numbers import Integral, Real
+from os import PathLike
+from typing import Any, Final, Self, get_args, get_type_hints
 
 from igmu_data.errors import InputError, OutOfRangeError, nearest
 
@@ -27,6 +29,14 @@ class Influence(StrEnum):
     NUMBERS = "yes"
     ROUNDING = "rounding only"
     NONE = "no"
+
+
+_KINDS: Final[tuple[tuple[type, Any, str], ...]] = (
+    (bool, bool, "true or false"),
+    (int, Integral, "a whole number"),
+    (float, Real, "a number"),
+    (str, str | PathLike, "a text"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,18 @@ class Option:
         """How it is written on the command line."""
         words = self.name.replace("_", "-")
         return f"--{words}/--no-{words}" if self.type is bool else f"--{words}"
+
+    def require_type(self, value: Any) -> None:
+        """Refuse a value of another type, which a run file or a caller may give.
+
+        Raises:
+            InputError: names the setting, the value and what it is to be.
+        """
+        allowed = get_args(self.type) or (self.type,)
+        for kind, taken, what in _KINDS:
+            fits = isinstance(value, taken) and isinstance(value, bool) == (kind is bool)
+            if kind in allowed and not fits and not (value is None and type(None) in allowed):
+                raise InputError(f"{self.name} is {value!r}; it is {what}.")
 
     @property
     def required(self) -> bool:
@@ -256,6 +278,7 @@ class Settings:
         """Refuse words outside a closed vocabulary and numbers below their minimum."""
         for option in options().values():
             value = getattr(self, option.name)
+            option.require_type(value)
             if option.choices and value not in option.choices:
                 raise InputError(f"no {option.name} {value!r}; it is {_listed(option.choices, 'or')}.")
             if option.minimum is not None and value is not None and value < option.minimum:

@@ -164,7 +164,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("hub")
     folder = root / "prompts" / "pinpoint_ness"
     folder.mkdir(parents=True)
-    (folder / "Van Gogh.csv").write_text("noun\n" + "\n".join(NOUNS) + "\n", encoding="utf-8")
+    (folder / "Van Gogh.csv").write_text("\ufeffnoun\n" + "\n".join(NOUNS) + "\n", encoding="utf-8")
     lines = ["path,style/van-gogh,object/dog,noun/van-dyke-beard"]
     for method in ("sd", "esd"):
         places = [f"target_image/{method}/Van Gogh/1/{k}.jpg" for k in (0, 1, 7)]

@@ -110,6 +110,11 @@ class TestPrograms:
             "prompt": a.prompt,
         }
 
+    def test_what_a1111_puts_onto_the_model_is_not_of_the_prompt(self) -> None:
+        told = programs.a1111("a church <lora:esd:0.8>, at dawn <lyco:x:1>\nSteps: 20, Seed: 1")
+        assert told is not None
+        assert told.prompt == "a church, at dawn"
+
     def test_two_samplers_or_texts_tell_nothing(self, rows: dict[str, Row], tmp_path: Path) -> None:
         a, b = some(rows, 2)
         other = json.loads(comfy(b.prompt, 12))
@@ -159,6 +164,13 @@ class TestNames:
         got = matched(tmp_path, rows, seeds_in_order=True)
         assert got == {"first.png": (a.id, a.seeds[0]), "second.png": (a.id, a.seeds[1])}
 
+    def test_seeds_in_order_count_as_people_do(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        (a,) = some(rows, 1)
+        for name in ("x9b", "x10b"):
+            png(tmp_path / normalized(a.prompt) / f"{name}.png")
+        got = matched(tmp_path, rows, seeds_in_order=True)
+        assert got == {"x9b.png": (a.id, a.seeds[0]), "x10b.png": (a.id, a.seeds[1])}
+
     def test_a_file_of_no_known_prompt_says_so(self, rows: dict[str, Row], tmp_path: Path) -> None:
         png(tmp_path / "a_cat_on_a_mat_7.png")
         assert "no row has its prompt 'a_cat_on_a_mat'" in str(matched(tmp_path, rows)["a_cat_on_a_mat_7.png"])
@@ -185,6 +197,33 @@ class TestTables:
         with pytest.raises(MetadataError, match="UTF-8"):
             matching.match(tmp_path, rows, table=tmp_path / "t.csv")
 
+    @pytest.mark.parametrize("name", ["t.csv", "T.CSV", "t.jsonl"])
+    def test_what_windows_and_spreadsheets_write(self, rows: dict[str, Row], tmp_path: Path, name: str) -> None:
+        (a,) = some(rows, 1)
+        png(tmp_path / "1.png")
+        first, _, rest = a.prompt.partition(" ")
+        text = f'file,prompt,seed\r\n1.png,"{first}\r\n{rest}",0\r\n'
+        if name.endswith("jsonl"):
+            text = json.dumps({"file": "1.png", "prompt": f"{first}\n{rest}", "seed": 0})
+        (tmp_path / name).write_bytes(f"\ufeff{text}".encode())
+        assert matched(tmp_path, rows, table=tmp_path / name, seeds_in_order=True) == {"1.png": (a.id, 0)}
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("file,prompt\n1.png,a church, at dawn\n", "record 1: more cells"),
+            ("file,prompt,seed\n1.png,a,1\n./1.png,b,1\n", r"record 2: '\./1\.png' is of another prompt"),
+            ("file,prompt,seed\n1.png,a,1\n1.png,a,2\n", r"record 2: '1\.png' is of another prompt or seed"),
+        ],
+    )
+    def test_tables_that_can_be_read_in_two_ways(
+        self, rows: dict[str, Row], tmp_path: Path, text: str, message: str
+    ) -> None:
+        png(tmp_path / "1.png")
+        (tmp_path / "t.csv").write_text(text)
+        with pytest.raises(MetadataError, match=message):
+            matching.match(tmp_path, rows, table=tmp_path / "t.csv")
+
 
 class TestWriting:
     def test_what_is_written_is_what_score_reads(self, rows: dict[str, Row], tmp_path: Path) -> None:
@@ -203,7 +242,8 @@ class TestWriting:
         assert json.loads(lines[1]) == {"file_name": "2.png", "left_out": "no row has its prompt '2'"}
         assert find(tmp_path, "metadata", rows).keys == [(a.id, 11)]
 
-    def test_a_prompt_and_a_seed_are_enough(self, rows: dict[str, Row], tmp_path: Path) -> None:
+    @pytest.mark.parametrize("mark", ["", "\ufeff"])
+    def test_a_prompt_and_a_seed_are_enough(self, rows: dict[str, Row], tmp_path: Path, mark: str) -> None:
         a, b = some(rows, 2)
         for name in ("1.png", "2.png"):
             png(tmp_path / name)
@@ -212,7 +252,7 @@ class TestWriting:
             {"file_name": "2.png", "prompt": f" {b.prompt.upper()}.", "seed": 2},
         ]
         path = tmp_path / "metadata.jsonl"
-        path.write_text("\n".join(map(json.dumps, lines)))
+        path.write_text(mark + "\n".join(map(json.dumps, lines)))
         assert sorted(find(tmp_path, "metadata", rows).keys) == sorted([(a.id, 1), (b.id, 2)])
         path.write_text(json.dumps(lines[0]) + "\n" + json.dumps(lines[1] | {"prompt": "a cat"}))
         with pytest.raises(UnknownIdError, match=r"line 2: no row has its prompt 'a cat'"):

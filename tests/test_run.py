@@ -196,6 +196,16 @@ class TestRefused:
             ({"methods": {"fmn": {"n_images": 1}}}, "no model 'fmn'"),
             ({"methods": {"esd": {"n_image": 1}}}, "did you mean 'n_images'"),
             ({"generation": {"batch_size": "most"}}, "generation.batch_size"),
+            ({"seeds_per_row": True}, "seeds_per_row"),
+            ({"generation": {"guidance_scale": float("nan")}}, "generation.guidance_scale"),
+            ({"generation": {"guidance_scale": float("inf")}}, "generation.guidance_scale"),
+            ({"generation": {"guidance_scale": -1.0}}, "generation.guidance_scale"),
+            ({"scoring": {"detector": 5}}, "detector is 5; it is a text"),
+            ({"scoring": {"detector": "sandbox", "threshold": "high"}}, "threshold is 'high'; it is a number"),
+            ({"scoring": {"detector": "sandbox", "cache": "no"}}, "cache is 'no'; it is true or false"),
+            ({"scoring": {"detector": "sandbox", "k": 2.5}}, "k is 2.5; it is a whole number"),
+            ({"scoring": {"detector": "sandbox", "seed": True}}, "seed is True; it is a whole number"),
+            ({"scoring": {"detector": "sandbox", "include_none": True}}, "no setting 'include_none'"),
         ],
     )
     def test_a_wrong_key_or_value(self, tmp_path: Path, changes: dict[str, Any], says: str) -> None:
@@ -204,7 +214,14 @@ class TestRefused:
         assert not out.exists()
 
     @pytest.mark.parametrize(
-        ("text", "says"), [("[1, 2]", "holds no keys"), ("a: [", "not YAML"), ("1: 2", "keys must be words")]
+        ("text", "says"),
+        [
+            ("[1, 2]", "holds no keys"),
+            ("a: [", "not YAML"),
+            ("1: 2", "keys must be words"),
+            ("unlearned: {esd: a, esd: b}", "'esd' stands twice"),
+            ("original: a\noriginal: b", "'original' stands twice"),
+        ],
     )
     def test_what_is_no_run_file(self, tmp_path: Path, text: str, says: str) -> None:
         (tmp_path / "run.yaml").write_text(text)

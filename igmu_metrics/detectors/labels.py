@@ -115,7 +115,7 @@ def load(
     values: list[list[float]] = []
     folders: dict[str, str] = {}
     try:
-        reader = csv.reader(io.StringIO(read_text(path, "Check the path.").removeprefix("\ufeff")), strict=True)
+        reader = csv.reader(io.StringIO(read_text(path, "Check the path.")), strict=True)
         header = [cell.strip() for cell in next(reader, [])]
         at, concepts = _columns(header, path)
         for cells in reader:

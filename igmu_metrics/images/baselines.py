@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
-from igmu_data.errors import InputError, WeightsError
+from igmu_data.errors import InputError, OutOfRangeError, WeightsError
 from igmu_data.stripping import strip_concept
 from igmu_data.taxonomy import concept
 
@@ -51,14 +52,25 @@ def around(pipe: Any, name: str, words: Sequence[str]) -> Any:
     """The pipeline as the baseline calls it.
 
     Raises:
-        WeightsError: a pipeline without negative prompts or without a safety checker.
+        WeightsError: a pipeline without a safety checker, or that reads no negative prompt.
     """
     if name == CHECKER:
         if getattr(pipe, "safety_checker", None) is None:
             raise WeightsError(f"{name}: this {type(pipe).__name__} is published without a safety checker.")
         return pipe
     if name == NEGATIVE:
-        if "negative_prompt" not in inspect.signature(type(pipe).__call__).parameters:
+        takes = inspect.signature(type(pipe).__call__).parameters
+        if "negative_prompt" not in takes:
             raise WeightsError(f"{name}: {type(pipe).__name__} takes no negative prompt.")
-        return lambda *, prompt, **given: pipe(prompt=prompt, negative_prompt=[words[0]] * len(prompt), **given)
+        if "true_cfg_scale" in takes:  # 1 unless it is given: FLUX would generate what it generates without
+            raise WeightsError(f"{name}: {type(pipe).__name__} reads no negative prompt at its own guidance.")
+        return partial(_suppressed, pipe, words[0])
     return lambda *, prompt, **given: pipe(prompt=[strip_concept(p, words) for p in prompt], **given)
+
+
+def _suppressed(pipe: Any, word: str, *, prompt: Sequence[str], **given: Any) -> Any:
+    """What a pipeline generates with a negative prompt, unless it would read none."""
+    guidance = given.get("guidance_scale")
+    if guidance is not None and guidance <= 1:
+        raise OutOfRangeError(f"{NEGATIVE}: at guidance {guidance:g} no negative prompt is read; it has to be above 1.")
+    return pipe(prompt=prompt, negative_prompt=[word] * len(prompt), **given)

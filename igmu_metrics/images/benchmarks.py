@@ -13,6 +13,7 @@ the taxonomy nor UnlearnCanvas's own lists, and what is called like two concepts
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -187,7 +188,7 @@ def _nouns(path: Path, image: Path) -> list[str]:
     """What the prompts of HUB's pinpoint-ness ask for, in their order."""
     if not path.is_file():
         raise MetadataError(f"{image}: what it should show is in {path}, which is not there. Put HUB's prompts there.")
-    records = list(csv.DictReader(read_text(path).splitlines()))
+    records = list(csv.DictReader(io.StringIO(read_text(path))))
     if not all(record.get("noun") for record in records):
         raise MetadataError(f"{path}: no column 'noun', or an empty one. Give HUB's own file.")
     return [str(record["noun"]) for record in records]

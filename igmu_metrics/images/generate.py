@@ -22,6 +22,7 @@ finite (half precision overflows into black) would both be judged as forgotten. 
 from __future__ import annotations
 
 import io
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -306,6 +307,8 @@ def _check_settings(wanted: Sequence[_Wanted]) -> None:
     for at, (_, s) in enumerate(wanted):
         if min(s.steps, s.width, s.height) < 1:
             raise OutOfRangeError(f"requests[{at}]: steps {s.steps}, {s.width}×{s.height}; each must be at least 1.")
+        if s.guidance_scale is not None and not math.isfinite(s.guidance_scale):
+            raise OutOfRangeError(f"requests[{at}]: guidance {s.guidance_scale}; it must be a finite number.")
 
 
 def _facts(pipeline: Pipeline) -> dict[str, str]:

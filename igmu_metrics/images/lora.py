@@ -7,6 +7,7 @@ class of pipeline loads LoRAs at all.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,7 +27,8 @@ _PAIRS: Final = (
     (".lora_linear_layer.down.weight", ".lora_linear_layer.up.weight"),
     ("_lora.down.weight", "_lora.up.weight"),
 )
-_FILES: Final = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")
+_PEFT_FILE: Final = "adapter_model"  # with its configuration beside it
+_FILES: Final = ("pytorch_lora_weights.safetensors", f"{_PEFT_FILE}.safetensors")
 
 
 def merge(pipe: Any, place: Path, scale: float) -> bool:
@@ -57,21 +59,30 @@ def merge(pipe: Any, place: Path, scale: float) -> bool:
     with torch.no_grad():
         for name, down, up in _pairs(state):
             target, weight = _target(pipe, name, path)
-            rank = down.shape[0]
-            alpha = float(alphas.get(f"{name}.alpha", settings(target, rank)))
+            rank, own = down.shape[0], f"{name}.alpha"
+            alpha = float(alphas.get(own, state[own] if own in state else settings(target, name, rank)))
             delta = (up.float().flatten(1) @ down.float().flatten(1)).reshape(weight.shape) * (scale * alpha / rank)
             new = (weight.float() + delta.to(weight.device)).to(weight.dtype)
+            if not bool(torch.isfinite(new).all()):
+                raise WeightsError(f"{path.name}: with it, {name} holds values that are not finite. Download it again.")
             changed |= not torch.equal(new, weight)
             weight.copy_(new)
-            taken |= {k for k in state if k.startswith((f"{name}.", f"{name}_lora."))}
+            # Nothing more: a bias, or a matrix between the two, is part of the change and would be left out of it.
+            taken |= {own, *(name + end for pair in _PAIRS for end in pair)}
     if rest := sorted(state.keys() - taken):
         why = "" if taken else f" Are they whole? Then unet={path} (or transformer=, text_encoder=)."
         raise WeightsError(f"{path.name}: {len(rest)} tensors are no part of a LoRA: {', '.join(rest[:3])}.{why}")
     return changed
 
 
-def _file(path: Path) -> tuple[Path, Callable[[str, int], float]]:
-    """The file, and the alpha that its header or the configuration beside it gives for a target and rank."""
+def configuration(path: Path) -> list[Path]:
+    """The file beside an adapter of peft's in which its alpha stands, if there is one."""
+    beside = path.parent / "adapter_config.json"
+    return [beside] if path.stem == _PEFT_FILE and beside.is_file() else []
+
+
+def _file(path: Path) -> tuple[Path, Callable[[str, str, int], float]]:
+    """The file, and the alpha that its header or the configuration beside it gives for a target, layer and rank."""
     folder = path if path.is_dir() else None
     if folder:
         found = [folder / n for n in _FILES if (folder / n).is_file()] or sorted(folder.glob("*.safetensors"))
@@ -79,8 +90,8 @@ def _file(path: Path) -> tuple[Path, Callable[[str, int], float]]:
             raise WeightsError(f"{folder}: {len(found)} files that may be a LoRA; give the file.")
         path = found[0]
     config: dict[str, Any] = {}
-    if (beside := path.parent / "adapter_config.json").is_file() and path.name == "adapter_model.safetensors":
-        config = parse_json(read_text(beside), str(beside), "Download the adapter again.")
+    if beside := configuration(path):
+        config = parse_json(read_text(beside[0]), str(beside[0]), "Download the adapter again.")
     elif path.suffix == ".safetensors":
         from safetensors import SafetensorError, safe_open
 
@@ -90,10 +101,16 @@ def _file(path: Path) -> tuple[Path, Callable[[str, int], float]]:
         except (SafetensorError, ValueError) as error:
             raise WeightsError(f"{path.name}: not safetensors: {error}") from error
 
-    def alpha(target: str, rank: int) -> float:
-        given = config.get(f"{target}.lora_alpha", config.get("lora_alpha", rank))
-        rooted = config.get(f"{target}.use_rslora", config.get("use_rslora", False))
-        return float(given) * (rank**0.5 if rooted else 1.0)
+    def alpha(target: str, layer: str, rank: int) -> float:
+        def told(setting: str, default: Any) -> Any:
+            return config.get(f"{target}.{setting}", config.get(setting, default))
+
+        try:
+            # As peft reads them: the first pattern that the end of a layer's name follows.
+            own = (v for k, v in (told("alpha_pattern", {}) or {}).items() if re.match(rf"(.*\.)?({k})$", layer))
+            return float(next(own, told("lora_alpha", rank))) * (rank**0.5 if told("use_rslora", False) else 1.0)
+        except (AttributeError, TypeError, ValueError, re.error) as error:
+            raise WeightsError(f"{path.name}: its configuration says no alpha: {error}. Download it again.") from error
 
     return path, alpha
 

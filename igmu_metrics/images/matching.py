@@ -8,6 +8,7 @@ signs). Nothing is guessed: what fits two rows, has no seed or claims the place 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from collections import Counter
@@ -30,6 +31,7 @@ _PROMPT_COLUMNS: Final = ("prompt", "text", "caption", "positive_prompt")
 _SEED_COLUMNS: Final = ("seed", "evaluation_seed", "sd_seed")
 # A name that ends with a number: `a_church_at_dawn_seed41`, `a church at dawn-41`, `00012`.
 _NUMBERED: Final = re.compile(r"(?P<text>.*?)[\s_-]*(?:seed)?[\s_=-]*(?P<number>\d{1,19})", re.IGNORECASE)
+_DIGITS: Final = re.compile(r"(\d+)")
 _LEADING: Final = re.compile(r"^\d{1,6}[\s_-]+")
 _SEEDS: Final = 2**63
 
@@ -128,17 +130,20 @@ def _default_table(folder: Path) -> Path | None:
 
 
 def _table(path: Path, folder: Path) -> Iterator[tuple[Path, Told]]:
-    text = read_text(path, "Give a CSV file or JSON lines.").removeprefix("\ufeff")
+    text = read_text(path, "Give a CSV file or JSON lines.")
     try:
-        if path.suffix == ".csv":
-            records: list[dict[str, Any]] = list(csv.DictReader(text.splitlines()))
+        if path.suffix.lower() == ".csv":
+            records: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
         else:
             records = [json.loads(line) for line in text.split("\n") if line.strip()]
     except (csv.Error, ValueError) as error:
         raise MetadataError(f"{path}: not a table: {error}.") from error
     if not records or not all(isinstance(r, dict) for r in records):
         raise MetadataError(f"{path}: holds no records.")
-    columns = {k for r in records for k in r if k is not None}
+    for number, record in enumerate(records, 1):
+        if None in record:  # of a prompt with a comma, only the words before it would count
+            raise MetadataError(f"{path}, record {number}: more cells than the header has. Put prompts into quotes.")
+    columns = {k for r in records for k in r}
     file, prompt = _column(columns, _FILE_COLUMNS), _column(columns, _PROMPT_COLUMNS)
     seed = _column(columns, _SEED_COLUMNS)
     if file is None or prompt is None:
@@ -146,12 +151,17 @@ def _table(path: Path, folder: Path) -> Iterator[tuple[Path, Told]]:
             f"{path}: its columns are {', '.join(sorted(columns))}; one must be the file ({', '.join(_FILE_COLUMNS)}) "
             f"and one the prompt ({', '.join(_PROMPT_COLUMNS)})."
         )
+    seen: dict[Path, Told] = {}
     for number, record in enumerate(records, 1):
-        given = str(record.get(seed) or "").strip() if seed else ""
+        value = record.get(seed) if seed else None
+        given = "" if value is None else str(value).strip()
         if given and not given.isdecimal():
             raise MetadataError(f"{path}, record {number}: the seed is {given!r}; it must be a whole number.")
         told = Told(str(record.get(prompt) or ""), int(given) if given else None, by=path.name)
-        yield real(folder / str(record.get(file) or "")), told
+        place = real(folder / str(record.get(file) or ""))
+        if seen.setdefault(place, told) != told:
+            raise MetadataError(f"{path}, record {number}: {record[file]!r} is of another prompt or seed above.")
+        yield place, told
 
 
 def _column(columns: set[str], known: Sequence[str]) -> str | None:
@@ -172,7 +182,8 @@ def _in_order(found: Sequence[Match]) -> list[Match]:
     taken = {(m.row.id, m.seed) for m in found if m.row is not None and m.seed is not None}
     waiting = {m.row.id: [s for s in m.row.seeds if (m.row.id, s) not in taken] for m in found if m.row is not None}
     out = []
-    for m in found:
+    # As people count: 9 before 10, where another model's images may be called 0 to 4.
+    for m in sorted(found, key=lambda m: [int(t) if t.isdecimal() else t for t in _DIGITS.split(m.path.as_posix())]):
         if m.row is not None and m.seed is None:
             left = waiting[m.row.id]
             m = replace(m, seed=left.pop(0)) if left else replace(m, row=None, how="its row has no seed left")

@@ -21,6 +21,8 @@ _USER_COMMENT: Final = 0x9286
 _EXIF_BLOCK: Final = 0x8769
 _LAST_LINE: Final = re.compile(r"(?:^|\n)(?P<line>Steps: \d+, [^\n]*)$")
 _SETTING: Final = re.compile(r'\s*(?P<name>[\w /-]+): (?P<value>"(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
+# `<lora:esd:1>` says what is put onto the model; no text encoder reads it.
+_NETWORK: Final = re.compile(r"\s*<(?:lora|lyco|hypernet):[^<>]*>")
 _MOST_NODES: Final = 10_000
 
 
@@ -84,7 +86,7 @@ def a1111(text: str) -> Told | None:
     if last is None:
         return None
     given = {m["name"].strip(): m["value"].strip('" ') for m in _SETTING.finditer(last["line"])}
-    prompt = re.split(r"(?:^|\n)Negative prompt:", text[: last.start()])[0].strip()
+    prompt = _NETWORK.sub("", re.split(r"(?:^|\n)Negative prompt:", text[: last.start()])[0]).strip()
     width, _, height = given.get("Size", "").partition("x")
     settings = {
         "steps": _number(given.get("Steps"), int),

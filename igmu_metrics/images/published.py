@@ -21,6 +21,7 @@ import hashlib
 import importlib.util
 import inspect
 import json
+import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +44,8 @@ VARIANT: Final = "variant"
 _PART: Final = re.compile(rf",(?=(?:{'|'.join((*KINDS, VARIANT))})=)")
 # What training code puts around the tensors of a component, and before their names.
 _AROUND: Final = ("state_dict", "model_state_dict", "model", "params", "module")
-_BEFORE: Final = ("module.", "text_model.", "cond_stage_model.transformer.", "cond_stage_model.transformer.text_model.")
+_CHECKPOINT: Final = "cond_stage_model."
+_BEFORE: Final = ("module.", "text_model.", f"{_CHECKPOINT}transformer.", f"{_CHECKPOINT}transformer.text_model.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Part:
 
     def content(self) -> str:
         """A hash of everything that it says."""
-        files = [self.path]
+        files = [self.path, *lora.configuration(self.path)] if self.kind == "lora" else [self.path]
         if self.path.is_dir():
             files = [f for f in _folder_of(self).rglob("*") if f.suffix in (".safetensors", ".json") and f.is_file()]
         return f"{self.kind}:{self.argument}:{loading.weights_hash(files)}"
@@ -118,9 +120,11 @@ def _part(kind: str, value: str) -> Part:
         raise InputError(f"{CODE}: {value!r} names no function; give FILE.py:function.")
     if kind == "lora" and argument:
         try:
-            float(argument)
+            scale = float(argument)
         except ValueError:
-            raise InputError(f"lora: the scale of {value!r} is no number; give FILE:0.8, say.") from None
+            scale = math.nan
+        if not math.isfinite(scale):
+            raise InputError(f"lora: the scale of {value!r} is no number; give FILE:0.8, say.")
     return Part(kind, path, argument)
 
 
@@ -164,7 +168,7 @@ def put_onto(pipe: Any, parts: Sequence[Part], folder: Path) -> Any:
         elif part.kind == "embedding":
             _embed(pipe, part)
         else:
-            _replace(pipe, part)
+            _replace(pipe, part, [p.kind for p in parts if p.path == part.path and p.kind != part.kind])
     return pipe
 
 
@@ -181,10 +185,13 @@ def component_folders(parts: Sequence[Part]) -> dict[str, Path]:
     return {part.kind: _folder_of(part) for part in parts if part.kind in COMPONENTS and part.path.is_dir()}
 
 
-def _replace(pipe: Any, part: Part) -> None:
+def _replace(pipe: Any, part: Part, elsewhere: Sequence[str]) -> None:
+    """Put a network, or its tensors, in the place of the base's; `elsewhere` are parts that the same file is, too."""
     module = component(pipe, part.kind, part.path)
     if not part.path.is_dir():
-        _fill(module, _named(read_part(part.path, part.kind), module, part), part)
+        state = read_part(part.path, part.kind, elsewhere)
+        state = {k: v for k, v in state.items() if k.partition(".")[0] not in elsewhere}
+        _fill(module, _named(state, module, part), part)
         return
     folder = _folder_of(part)
     if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
@@ -204,17 +211,25 @@ def _replace(pipe: Any, part: Part) -> None:
     pipe.register_modules(**{part.kind: new})
 
 
-def read_part(path: Path, kind: str) -> dict[str, torch.Tensor]:
+def read_part(path: Path, kind: str, elsewhere: Sequence[str] = COMPONENTS) -> dict[str, torch.Tensor]:
     """The tensors that a file has for a component, out of whatever its training wrapped them in.
 
+    Args:
+        path: of the file.
+        kind: of the component.
+        elsewhere: components that are taken from the same file by themselves; of others it may not be.
+
     Raises:
-        WeightsError: it has none, or they are not finite.
+        WeightsError: it has none, they are not finite, or it is of another component, too.
     """
     import torch
 
     found: Any = loading.load_tensors(path)
     for name in (kind, *_AROUND, kind, *_AROUND):
         if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
+            others = {k: found.get(k) for k in COMPONENTS if k not in (kind, *elsewhere)}
+            if more := [k for k, v in others.items() if isinstance(v, Mapping) and v]:
+                raise WeightsError(f"{path.name}: is of the {more[0]}, too. Give it for both: {more[0]}={path.name}.")
             found = found[name]
     state = {str(k): v for k, v in found.items() if isinstance(v, torch.Tensor)} if isinstance(found, Mapping) else {}
     if not state:
@@ -244,7 +259,9 @@ def renamed(names: Collection[str], known: Collection[str], kind: str) -> dict[s
     """
     readings = [{name: name for name in names}]
     for before in (f"{kind}.", *_BEFORE):
-        readings.append({n: n.removeprefix(before) for n in names if n.startswith(before)})
+        # Of a whole checkpoint a part is taken; in any other file, what is not of the part is nowhere else.
+        own = [n for n in names if n.startswith(before)] if before.startswith(_CHECKPOINT) else names
+        readings.append({n: n.removeprefix(before) for n in own})
         readings.append({n: before + n for n in names})
     best = max(readings, key=lambda r: len(set(r.values()) & set(known)))
     # Older CLIP files carry a buffer that counts 0, 1, 2 …; no version reads it.

@@ -141,7 +141,8 @@ def _variant(path: Path) -> str:
 
 def _placed(part: published.Part, known: set[str]) -> _Tensors:
     """The tensors of a file for one network, under the names that the network has for them."""
-    found = _file(part.path, part.kind)
+    others = set(components.COMPONENTS) - {part.kind}  # of which the same file may be, too
+    found = {n: v for n, v in _file(part.path, part.kind).items() if n.partition(".")[0] not in others}
     names = published.renamed(found, known, part.kind)
     if not known.issuperset(names.values()):  # another layout
         return {f"{part.name}/{name}": value for name, value in found.items()}

@@ -26,7 +26,9 @@ _NAMED: Final = re.compile(r"(?P<name>[\w.-]+)=(?P<spec>.+)")
 DECIDED: Final = "decided"
 GRADED: Final = "graded"
 _LOOKING: Final = ("until", "figures", "max_images")  # keys that a run with one look does not have
-_BY_RUN: Final = ("config", "layout", "prompt", "only", "looks")  # settings of scoring that the run itself gives
+# Settings of scoring that the run itself gives, or that are of a layout which it does not write.
+_BY_RUN: Final = ("config", "layout", "prompt", "only", "looks", "include_none", "include_target_styled")
+_Whole = Annotated[int, Field(ge=1, strict=True)]  # `true` is no number
 
 
 class Generation(BaseModel):
@@ -34,11 +36,11 @@ class Generation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    steps: Annotated[int, Field(ge=1)] | None = None
-    guidance_scale: float | None = None
-    size: Annotated[int, Field(ge=1)] | None = None
+    steps: _Whole | None = None
+    guidance_scale: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)] | None = None
+    size: _Whole | None = None
     dtype: str = "fp32"
-    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = 4
+    batch_size: _Whole | Literal["auto"] = 4
     compile: bool = False
 
     @property
@@ -76,10 +78,10 @@ class Plan(BaseModel):
     unlearned: Annotated[Mapping[str, str], Field(min_length=1)]
     configs: Annotated[tuple[str, ...], Field(min_length=1)]
     protocol: str = "full"
-    seeds_per_row: Annotated[int, Field(ge=1, le=5)] | None = None
+    seeds_per_row: Annotated[int, Field(ge=1, le=5, strict=True)] | None = None
     until: str | None = None
     figures: tuple[str, ...] = ()
-    max_images: Annotated[int, Field(ge=1)] | None = None
+    max_images: _Whole | None = None
     generation: Generation = Generation()
     scoring: Mapping[str, Any] = Field(default_factory=dict)
     methods: Mapping[str, Method] = Field(default_factory=dict)

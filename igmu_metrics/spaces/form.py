@@ -100,7 +100,7 @@ def _labels(path: str | None) -> dict[str, Any]:
     wanted = f"a CSV file with the columns {' and '.join(_COLUMNS)}"
     if not path:
         raise InputError(f"Choose {wanted}.")
-    table = csv.DictReader(io.StringIO(read_text(Path(path)).removeprefix("\ufeff")))
+    table = csv.DictReader(io.StringIO(read_text(Path(path))))
     if missing := [column for column in _COLUMNS if column not in (table.fieldnames or ())]:
         raise InputError(f"The file has no column {missing[0]!r}; choose {wanted}.")
     lines = list(table)

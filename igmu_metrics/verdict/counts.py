@@ -105,7 +105,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
         MetadataError: it cannot be read, or a line is longer or shorter than the header.
         EmptyInputError: it has no lines.
     """
-    text = read_text(path, "Give a CSV file in UTF-8.").removeprefix("\ufeff")
+    text = read_text(path, "Give a CSV file in UTF-8.")
     try:
         lines = list(csv.reader(io.StringIO(text, newline="")))
     except csv.Error as error:

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from tiny_diffusion import tiny_pipeline, tiny_transformer_pipeline, tiny_xl_pipeline
 
 from igmu_data.errors import InputError, WeightsError
+from igmu_metrics.images.baselines import around
 from igmu_metrics.images.generate import Request, draw
 from igmu_metrics.images.pipelines import find_pipeline
 from igmu_metrics.images.published import join, parse, put_onto
@@ -255,6 +256,66 @@ def test_the_scale_of_a_lora_counts_and_is_part_of_the_revision(base: Path, chan
     assert find_pipeline(specs[0]).revision != find_pipeline(specs[1]).revision
 
 
+@pytest.mark.parametrize("suffix", ["safetensors", "bin"])
+def test_alpha_of_pefts_configuration_by_layer(base: Path, change: Any, tmp_path: Path, suffix: str) -> None:
+    whole = images(f"{base},lora={saved(lora_diffusers(change), tmp_path / 'l.safetensors')}", tmp_path / "a")
+    file = saved({f"base_model.model.{k}": v for k, v in change.items()}, tmp_path / f"adapter_model.{suffix}")
+    config = tmp_path / "adapter_config.json"
+    config.write_text(json.dumps({"lora_alpha": 1, "alpha_pattern": {"attn2.to_k": 2, r".*\.to_v": 2}}))
+    assert images(f"{base},lora={file}", tmp_path / "b") == whole
+    before = find_pipeline(f"{base},lora={file}").revision
+    config.write_text(json.dumps({"lora_alpha": 2}))
+    assert images(f"{base},lora={file}", tmp_path / "c") == whole
+    assert find_pipeline(f"{base},lora={file}").revision != before
+    config.write_text(json.dumps({"lora_alpha": "much"}))
+    with pytest.raises(WeightsError, match="says no alpha"):
+        images(f"{base},lora={file}", tmp_path / "d")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"lora_B.bias": torch.ones(32)}, "1 tensors are no part of a LoRA"),
+        ({"lora_mid.weight": torch.eye(2)}, "1 tensors are no part of a LoRA"),
+        ({"lora_B.weight": torch.full((32, 2), torch.nan)}, "not finite"),
+    ],
+)
+def test_a_lora_of_which_a_part_would_be_left_out(
+    base: Path, change: Any, tmp_path: Path, more: dict[str, torch.Tensor], message: str
+) -> None:
+    layer = next(iter(change)).rpartition(".lora_")[0]
+    state = lora_diffusers(change) | {f"unet.{layer}.{k}": v for k, v in more.items()}
+    with pytest.raises(WeightsError, match=message):
+        images(f"{base},lora={saved(state, tmp_path / 'l.safetensors')}", tmp_path / "out")
+
+
+@pytest.mark.parametrize("scale", ["nan", "inf", "-inf", "much"])
+def test_a_scale_that_is_no_number(base: Path, tmp_path: Path, scale: str) -> None:
+    (tmp_path / "l.safetensors").touch()
+    with pytest.raises(InputError, match="no number"):
+        parse(f"{base},lora={tmp_path / 'l.safetensors'}:{scale}")
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_a_file_of_two_networks_is_not_taken_for_one(base: Path, changed: Any, tmp_path: Path, wrapped: bool) -> None:
+    other = load_file(base / "text_encoder" / "model.safetensors")
+    name = next(k for k in other if k.endswith("layers.1.self_attn.q_proj.weight"))
+    both = {"unet": changed, "text_encoder": {name: other[name] * -3}}
+    flat = {f"{kind}.{k}": v for kind, state in both.items() for k, v in state.items()}
+    file = saved(both if wrapped else flat, tmp_path / "both.pt")
+    with pytest.raises(WeightsError, match=r"text_encoder"):
+        images(f"{base},unet={file}", tmp_path / "a")
+    alone = [saved(state, tmp_path / f"{kind}.pt") for kind, state in both.items()]
+    wanted = images(f"{base},unet={alone[0]},text_encoder={alone[1]}", tmp_path / "b")
+    assert images(f"{base},unet={file},text_encoder={file}", tmp_path / "c") == wanted
+
+
+def test_a_tensor_without_the_others_prefix_is_named(base: Path, changed: Any, tmp_path: Path) -> None:
+    state = {f"unet.{k}": v for k, v in changed.items()} | {"router.weight": torch.ones(2)}
+    with pytest.raises(WeightsError, match=r"1 of 3 tensors have no place in the base's unet: router\.weight"):
+        images(f"{base},unet={saved(state, tmp_path / 'a.pt')}", tmp_path / "a")
+
+
 def test_a_text_encoder_by_folder_file_and_prefix(base: Path, tmp_path: Path) -> None:
     where = Path("text_encoder", "model.safetensors")
     state = load_file(base / where)
@@ -487,6 +548,17 @@ class TestBaselines:
         difference = ImageChops.difference(image, Image.open(drawn.files[REQUESTS[0].key]))
         assert max(high for _, high in difference.getextrema()) <= 1
         assert drawn.files[REQUESTS[0].key].read_bytes() != images(str(base), tmp_path / "plain")[0]
+
+    def test_a_negative_prompt_that_would_not_be_read(self, base: Path, tmp_path: Path) -> None:
+        found = find_pipeline(f"negative-prompt:{base}", device="cpu", target="object/church")
+        with pytest.raises(InputError, match="at guidance 1 no negative prompt"):
+            draw(REQUESTS[:1], found, tmp_path / "a", progress=False, guidance_scale=1.0)
+
+        class Distilled:  # as FLUX's
+            def __call__(self, prompt: Any, negative_prompt: Any = None, true_cfg_scale: float = 1.0) -> None: ...
+
+        with pytest.raises(WeightsError, match="Distilled reads no negative prompt"):
+            around(Distilled(), "negative-prompt", ["church"])
 
     def test_a_safety_checker_refuses_apart(self, base: Path, tmp_path: Path) -> None:
         checked = tiny_pipeline(tmp_path / "checked", checker=True)
