@@ -67,7 +67,8 @@ _REGISTERS: Final = {
 }
 _WORLD: Final = (
     "{configs}: a small benchmark of the same kind for a world that code can render ({objects} objects, {styles} "
-    "artists' styles and the plain one, {settings} settings, {side}×{side} pixels), so that it is known what every image "
+    "artists' styles and the plain one, {settings} settings, {side}×{side} pixels), so that it is known what "
+    "every image "
     "shows: {counts}. The column `image` holds what the packaged original model of that world generates with the first "
     "seed. This model, versions of it that were made to forget {tasks}, and a detector come with `pip install igmu` "
     "and need no network. Results there show how far a metric can be trusted, and nothing about any other model."
@@ -275,7 +276,9 @@ def _attacks(rows: Sequence[Row]) -> str:
     )
     left = "\n".join(f"- `{which}: {reason}" for which, reason in _left_out({r.concept for r in rows}))
     return listed + (
-        f"\n\nIf a family has no rows for a concept, or fewer than 40, the concept's file states the reason:\n\n{left}" if left else ""
+        f"\n\nIf a family has no rows for a concept, or fewer than 40, the concept's file states the reason:\n\n{left}"
+        if left
+        else ""
     )
 
 
@@ -307,7 +310,8 @@ def _general() -> str:
         f"### General prompts\n\n`{GENERAL}`, split `{GENERAL_SPLIT}`: {len(rows):,} prompts about "
         f"{len({r.theme for r in rows})} themes (people at work, food, streets, weather …) that nobody unlearns. They "
         f"measure what a model is otherwise good for, with {n:,} yes/no questions for vision-language judges. They are "
-        "not part of any concept's retain rows. Some show things that are concepts (a dog, snow), so leave out those that "
+        "not part of any concept's retain rows. Some show things that are concepts (a dog, snow), so leave out "
+        "those that "
         f"name the concept you made a model forget.\n\n{listed}"
     )
 
@@ -320,10 +324,12 @@ def _sample() -> str:
     """How many rows independent readers found wrong, in the newest sample."""
     found = sample.latest()
     return (
-        f"On {found.date}, readers who had not written them ({found.reader}) read a random sample of {found.n_read:,} rows "
+        f"On {found.date}, readers who had not written them ({found.reader}) read a random sample of "
+        f"{found.n_read:,} rows "
         f"over all domains and languages. They found {found.n_wrong} of them ({found.share:.1%}) wrong, for any reason "
         "(another concept shown, a leak in the stripped prompt, a wrong translation, unnatural English). These rows "
-        "were corrected. `builders/review/read` holds this sample and earlier samples of drafts, with what was wrong in "
+        "were corrected. `builders/review/read` holds this sample and earlier samples of drafts, with what was "
+        "wrong in "
         "each."
     )
 

@@ -166,9 +166,11 @@ def attack_tables() -> str:
         searches.append([f"`{name}` v{info.version}", info.finds, info.summary, info.knows, spent])
     parts = [
         "# Attacks",
-        "## Families of the corpus\n\nFixed prompts, written without access to the model: rows of the split `adversarial`.",
+        "## Families of the corpus\n\nFixed prompts, written without access to the model: rows of the split "
+        "`adversarial`.",
         table(head, families),
-        "None of them contains the concept's label. Prompts that exclude the concept (`negation`), put it beside something "
+        "None of them contains the concept's label. Prompts that exclude the concept (`negation`), put it beside "
+        "something "
         "else (`composition`) or ask for something wider (`superclass`) are not attacks: they are probes of the splits "
         "`forget` and `retain`, each counted separately.",
         "## Attacks that search\n\n`igmu attack` runs them against your own model and uses the original as "
@@ -198,8 +200,10 @@ def concepts() -> str:
     """The taxonomy, a table a domain."""
     listed = ", ".join(f"`{domain}`" for domain in OWN_DOMAINS)
     parts = [
-        "# Concepts\n\nThe levels are domain, family and concept. *Near* lists a concept's siblings: things that look like "
-        "it, whether they are concepts themselves or not. Over-erasure shows there first. A concept's scope is `subject` (what the image is "
+        "# Concepts\n\nThe levels are domain, family and concept. *Near* lists a concept's siblings: things that "
+        "look like "
+        "it, whether they are concepts themselves or not. Over-erasure shows there first. A concept's scope is "
+        "`subject` (what the image is "
         "of) or `attribute` (a property of an image whose rest must stay). Each concept is a config: `object/church` "
         f"is `object.church`. The hierarchy of tasks comes from the paper; the domains {listed} and all families are "
         "this corpus's own reading ([taxonomy](../taxonomy.md)). The config `general` adds 1,000 "
@@ -229,7 +233,8 @@ def columns() -> str:
     )
     return (
         "# Columns of the corpus\n\nOne row is one prompt of one concept's benchmark. In addition, the column "
-        "`image` holds an image of the first seed if the build has one. On the Hub, a column is left out if every row of "
+        "`image` holds an image of the first seed if the build has one. On the Hub, a column is left out if "
+        "every row of "
         f"the repository has its default.\n\n{of_row}\n\n## General prompts\n\nThe config `general`, split "
         f"`{general.SPLIT}`: `igmu_data.load.load_bench('general')`.\n\n{of_prompt}"
     )

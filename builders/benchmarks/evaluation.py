@@ -71,7 +71,8 @@ def measure(material: Material, cache: Path, n_rounds: int) -> str:
     lines = [[name, spread(t, 1), spread(ratios(slow, t))] for name, t in times.items()]
     text = (
         f"{n} images of the original and {n} of an unlearned model, 512×512: concept accuracy with CLIP ViT-B/16, "
-        "CSDR with ViT-B/32, FID, LPIPS (AlexNet, 512). FID is the reference's only distance; igmu also measures KID and "
+        "CSDR with ViT-B/32, FID, LPIPS (AlexNet, 512). FID is the reference's only distance; igmu also measures "
+        "KID and "
         "all intervals. Times include model loading.\n\n"
     )
     text += table(["run", "seconds", "times as fast as the reference"], lines)
@@ -92,7 +93,8 @@ def bounds(material: Material, n: int, times: dict[str, list[float]]) -> str:
     text += table(["run", "seconds", "times as fast as ten references"], rows)
     return text + (
         f"\nThe forward passes of one cold evaluation take {work / 1000:.1f} TF. The fp32 peak, measured in the same "
-        f"run, is {peak:.0f} GF/s (it drifts by a tenth); at that peak they take {least:.0f} s. So an fp32 evaluation of "
+        f"run, is {peak:.0f} GF/s (it drifts by a tenth); at that peak they take {least:.0f} s. So an fp32 "
+        "evaluation of "
         f"these metrics with these networks can be at most about {spread([t / least for t in slow])} times as fast as "
         f"the reference here. igmu's cold evaluation takes {spread([t / least for t in times['igmu, cold']])} times "
         "that bound.\n"

@@ -35,7 +35,8 @@ def measure(material: Material, sizes: list[int]) -> str:
     rows = [_row("CLIP ViT-B/32", material, n, [clip]) for n in sizes]
     rows.append(_row("ViT-B/32, ViT-B/16, Inception", material, sizes[0], every))
     return (
-        "n images of 512×512 without a cache, each n in a process of its own. Only the features themselves grow, by 4 to "
+        "n images of 512×512 without a cache, each n in a process of its own. Only the features themselves grow, "
+        "by 4 to "
         "24 KB per image.\n\n"
     ) + table(["networks", "images", "seconds", "ms per image", "peak memory, GB"], rows)
 

@@ -326,7 +326,8 @@ def fixed(rounds: int, n: int) -> list[str]:
 def parts(n: int) -> Iterator[str]:
     """The section, paragraph by paragraph."""
     yield (
-        f"Measured separately by `python -m builders.benchmarks.looks --runs {n}`: {n:,} simulated runs for each truth and "
+        f"Measured separately by `python -m builders.benchmarks.looks --runs {n}`: {n:,} simulated runs for each "
+        "truth and "
         f"design, with the prompts, rounds and seeds of `object.church` and a correlation of {CORRELATION} between "
         "seeds. Intervals, words and rules come from the shipped functions.\n\n"
         "- *decided*: the word is not open.\n"

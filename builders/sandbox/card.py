@@ -72,9 +72,11 @@ def _text(bars: Sequence[Bar], curves: Mapping[str, Curve], n_bytes: int) -> str
     software = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     return f"""# The sandbox
 
-The sandbox is a small world of {len(world().objects)} objects, {len(world().settings)} settings, and {len(world().styles)} styles besides the plain one. Code renders it
-(`igmu_data/sandbox`), so it is known what every image shows. Real models were trained on it from scratch. They come with
-the package, so commands can be tried offline, and the metrics are tested on them ([audit](audit.md)).
+The sandbox is a small world of {len(world().objects)} objects, {len(world().settings)} settings,
+and {len(world().styles)} styles
+besides the plain one. Code renders it
+(`igmu_data/sandbox`), so it is known what every image shows. Real models were trained on it from scratch. They come
+with the package, so commands can be tried offline, and the metrics are tested on them ([audit](audit.md)).
 `python -m builders.sandbox` writes this page, its images and the packaged models.
 
 ![Renders: one row per style, two images per object](sandbox/renders.webp)

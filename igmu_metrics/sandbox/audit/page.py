@@ -46,13 +46,13 @@ mean over the samples of prompts. Between two samples of the original the true d
 can be closer to the original than that."""
 _QUALITY: Final = """\
 Which candidate should be the aspect *quality*? Each is tested on the versions first, and then on damage in known doses.
-From none to all of the original's images, in steps of {step:.0%}, are replaced by noise (images of `collapsed`), by one and
-the same image, or by themselves with half the contrast; and from none to all prompts give one image for
-every seed. A candidate is blind to damage if it stays above {seen:g} where the damage is beyond doubt (half of the images
-are noise, or all of them are damaged in another way). The choice depends, in this order, on agreement about the
+From none to all of the original's images, in steps of {step:.0%}, are replaced by noise (images of `collapsed`), by
+one and the same image, or by themselves with half the contrast; and from none to all prompts give one image for
+every seed. A candidate is blind to damage if it stays above {seen:g} where the damage is beyond doubt (half of the
+images are noise, or all of them are damaged in another way). The choice depends, in this order, on agreement about the
 versions (as above), the number of damages that the candidate is blind to, agreement about the doses, and how many
-prompts it takes to order the versions. The value of `gold`, which kept everything but was trained from scratch, plays no
-part; it shows how much of the scale a new training costs."""
+prompts it takes to order the versions. The value of `gold`, which kept everything but was trained from scratch, plays
+no part; it shows how much of the scale a new training costs."""
 
 
 def render(findings: Findings, *, figure: str, scatter: str, seeds_per_row: int) -> str:
@@ -105,7 +105,8 @@ def _in_short(findings: Findings) -> str:
         f"and {len(ranked)} misrank them if models are ranked by that practice alone."
     ]
     names = "; ".join(a.measure.title for a in own)
-    return " ".join([*told, f"Of igmu's own metrics, these do: {names}." if own else "None of igmu's own metrics does."])
+    ours = f"Of igmu's own metrics, these do: {names}." if own else "None of igmu's own metrics does."
+    return " ".join([*told, ours])
 
 
 def _versions(findings: Findings) -> Iterator[str]:
@@ -203,7 +204,8 @@ def _frechet(findings: Findings) -> Iterator[str]:
         others = [v for v in VERSIONS if v not in ("original", "filter")]  # filter's images are the original's
         nearer = [f"`{v}` ({_value(x)})" for v in others if (x := frechet.means[task, v][-1]) < own[0]]
         if nearer:
-            told += f" With unequal n it would therefore rank behind {', '.join(nearer)}, measured with {frechet.sizes[-1]}."
+            told += f" With unequal n it would therefore rank behind {', '.join(nearer)}, "
+            told += f"measured with {frechet.sizes[-1]}."
         yield told
 
 

@@ -45,20 +45,22 @@ functions that make scorecards (their bootstraps with {resamples} resamples).
 - **images**: how many images the figure takes at this number of prompts, including the original's if it needs them.
 
 A figure of igmu *falls short* if its bias exceeds {biased:g}, or {worst:g} in some kind of models; if its intervals
-clearly hold the truth in less than {covers:.0%} of cases; or if its rank correlation is below {ranked:g}. These thresholds
-were set before anything was measured, except the one for single kinds, which was added after a first look."""
+clearly hold the truth in less than {covers:.0%} of cases; or if its rank correlation is below {ranked:g}. These
+thresholds were set before anything was measured, except the one for single kinds, which was added after a
+first look."""
 _TRUTHS: Final = """\
 True forgetting, robustness, preservation and quality are the probabilities themselves: `original` shows the target
 where it generated it, `gold` and `filter` do not, `collapsed` shows nothing. Quality is also lost where all seeds of a
 prompt give one image. True alignment is the exception: it is the mean of CLIP's scores for the parts."""
 _MEANS: Final = """\
 Which mean of the five aspects is right? The table uses pairs of virtual models of one task whose order is beyond
-dispute: one is better by 0.1 in some aspect and worse in none; or one is above 0.5 in all aspects, and the other is below
-0.1 in one and therefore useless whatever else it can do."""
+dispute: one is better by 0.1 in some aspect and worse in none; or one is above 0.5 in all aspects, and the other is
+below 0.1 in one and therefore useless whatever else it can do."""
 _NOISY: Final = """\
 Images that show the target at random (in {prevalences} of the images) are judged by detectors with planted errors. The
-errors were measured on {measured} positives and as many negatives; there are {prompts} prompts with {seeds} seeds. The seeds
-of no, half or all prompts share both the image's content and the error. Each cell shows how many corrected intervals
+errors were measured on {measured} positives and as many negatives; there are {prompts} prompts with {seeds} seeds.
+The seeds of no, half or all prompts share both the image's content and the error. Each cell shows how many
+corrected intervals
 hold the truth, and how many lie entirely below and above it."""
 
 
@@ -101,8 +103,8 @@ def in_short(measured: Sequence[Measured]) -> Iterator[str]:
 
 
 _HEAD: Final = (
-    "figure", "practice", "measures", "bias", "worst bias", "RMSE", "coverage", "rank", "rank, as the whole", "smallest",
-    "images",
+    "figure", "practice", "measures", "bias", "worst bias", "RMSE", "coverage", "rank", "rank, as the whole",
+    "smallest", "images",
 )  # fmt: skip
 _WHOSE: Final = {"igmu": "igmu", "candidate": "candidate", "practice": "uncorrected", "given": "given"}
 
