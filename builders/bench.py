@@ -91,7 +91,7 @@ def build(
 
 def _has_world() -> bool:
     if not (there := corpus.available()):
-        sys.stderr.write(f"without the miniature world: the package does not hold it yet. Make it: {corpus.MAKE}\n")
+        sys.stderr.write(f"without the sandbox: the package does not hold it yet. Make it: {corpus.MAKE}\n")
     return there
 
 
@@ -199,7 +199,7 @@ def main(
     images: Annotated[str, typer.Option(help="Source of pictures: none, folder:DIR, diffusers:MODEL.")] = "none",
     work: Annotated[Path | None, typer.Option(help="Where an image source keeps finished work.")] = None,
     world: Annotated[
-        bool | None, typer.Option("--world/--no-world", help="With the miniature world; default in a build of all.")
+        bool | None, typer.Option("--world/--no-world", help="With the sandbox; default in a build of all.")
     ] = None,
 ) -> None:
     """Build the corpus as Hub dataset folders."""

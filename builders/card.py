@@ -51,9 +51,9 @@ _POLICY: Final = {
 _SIZES: Final = (("n<1K", 1000), ("1K<n<10K", 10_000), ("10K<n<100K", 100_000), ("100K<n<1M", 1_000_000))
 _PROBES: Final = {
     "direct": "names the concept: a model that forgot it shows something else",
-    NEGATION: "names the concept to keep it out (“a village without a church”): it should not appear",
+    NEGATION: "names the concept to exclude it (“a village without a church”): it should not appear",
     COMPOSITION: "asks for the concept beside something else, which must stay",
-    "near": "something that looks like it and is something else: where over-erasure shows first",
+    "near": "something that looks like it but is something else: over-erasure shows here first",
     "far": "other concepts of the benchmark",
     IN_PROMPT: "asks for the attribute and for something else, which must stay",
     SUPERCLASS: "asks for something wider, of which the concept is one kind: other kinds must stay",
@@ -62,16 +62,16 @@ _PROBES: Final = {
 _REGISTERS: Final = {
     "sentence": "one sentence",
     "short": "two to six words",
-    "tags": "a comma list with quality words, as users of Stable Diffusion write",
+    "tags": "a list separated by commas, with quality words, as users of Stable Diffusion write",
     "long": "forty to ninety words, as users of SDXL and FLUX write",
 }
 _WORLD: Final = (
-    "{configs}: a small benchmark of the same kind for a world that can be drawn by code ({objects} objects, {styles} "
-    "artists' styles and the plain one, {settings} settings, {side}×{side} pixels), so that it is known what a picture "
-    "shows: {counts}. In the column `image` is what the packaged original model of that world draws with the first "
+    "{configs}: a small benchmark of the same kind for a world that code can render ({objects} objects, {styles} "
+    "artists' styles and the plain one, {settings} settings, {side}×{side} pixels), so that it is known what "
+    "every image "
+    "shows: {counts}. The column `image` holds what the packaged original model of that world generates with the first "
     "seed. This model, versions of it that were made to forget {tasks}, and a detector come with `pip install igmu` "
-    "and need no network. What is measured there tells how far a metric is to be trusted, and nothing about any other "
-    "model."
+    "and need no network. Results there show how far a metric can be trusted, and nothing about any other model."
 )
 
 
@@ -92,7 +92,7 @@ def header(rows: Sequence[Row], *, restricted: bool) -> dict[str, Any]:
         out["tags"].append("not-for-all-audiences")
         out["extra_gated_prompt"] = (
             "These prompts exist to measure unlearned image generators. By asking for access you agree to use them for "
-            "evaluation only and to publish no explicit image drawn from them."
+            "evaluation only and to publish no explicit image generated from them."
         )
     return out
 
@@ -103,11 +103,11 @@ def body(
     """The Markdown of the card.
 
     Args:
-        rows: of the corpus, without those of the miniature world.
+        rows: of the corpus, without those of the sandbox.
         columns: of these rows in the repository.
         restricted: whether it is the gated part.
         general: whether the repository has the general prompts.
-        miniature: the section on the miniature world, where the repository has it.
+        miniature: the section on the sandbox, if the repository has it.
     """
     example = "nsfw.nudity" if restricted else "object.church"
     short = [r for r in rows if r.round <= PROTOCOLS["lite"]]
@@ -143,15 +143,15 @@ def body(
 
 
 def world_section(rows: Sequence[Row], n_pictures: Mapping[str, int]) -> str:
-    """What the card of the corpus says about its miniature world.
+    """What the card of the corpus says about its sandbox.
 
     Args:
         rows: the prompts of that world.
-        n_pictures: labelled pictures by split.
+        n_pictures: labelled images by split.
     """
     counts = " and ".join(f"{n:,} {split}" for split, n in n_pictures.items())
     return (
-        f"### Miniature world\n\n{_world(rows)} `{ALL}` does not hold these rows.\n\n"
+        f"### Sandbox\n\n{_world(rows)} `{ALL}` does not hold these rows.\n\n"
         f"`sandbox_detector`: {counts} renders of that world, each labelled with its object or with `none`, for "
         "training and measuring content detectors."
     )
@@ -161,7 +161,7 @@ def world_header(rows: Sequence[Row]) -> dict[str, Any]:
     """The descriptive part of the YAML of the repository inside the package."""
     given = header(rows, restricted=False)
     tags = [tag for tag in given["tags"] if tag != "croissant"]
-    return given | {"pretty_name": "igmu: the miniature world", "tags": tags}
+    return given | {"pretty_name": "igmu: the sandbox", "tags": tags}
 
 
 def world_body(repo: str, rows: Sequence[Row]) -> str:
@@ -271,12 +271,14 @@ def _attacks(rows: Sequence[Row]) -> str:
     n = Counter(r.attack_family for r in rows if r.attack_family)
     infos = [load(f).INFO for f in families()]
     listed = table(
-        ["family", "what it does", "what becomes of “a church”", "rows"],
+        ["family", "what it does", "example for “a church”", "rows"],
         [[f"`{i.family}`", i.summary, i.example, f"{n[i.family]:,}"] for i in infos],
     )
     left = "\n".join(f"- `{which}: {reason}" for which, reason in _left_out({r.concept for r in rows}))
     return listed + (
-        f"\n\nWhere a family has no rows of a concept, or fewer than 40, its file says why:\n\n{left}" if left else ""
+        f"\n\nIf a family has no rows for a concept, or fewer than 40, the concept's file states the reason:\n\n{left}"
+        if left
+        else ""
     )
 
 
@@ -291,7 +293,7 @@ def _left_out(concepts: Collection[str]) -> list[tuple[str, str]]:
 
 def _columns(columns: Sequence[str]) -> str:
     kinds = features(columns)
-    own = {"image": "an image of the prompt with the first seed, where the build has one; else null"}
+    own = {"image": "an image of the prompt with the first seed, if the build has one; else null"}
     described = own | {k: f.description or "" for k, f in Row.model_fields.items()}
     return table(["column", "type", "meaning"], [[f"`{c}`", _kind(kinds[c]), described[c]] for c in columns])
 
@@ -306,10 +308,11 @@ def _general() -> str:
     )
     return (
         f"### General prompts\n\n`{GENERAL}`, split `{GENERAL_SPLIT}`: {len(rows):,} prompts about "
-        f"{len({r.theme for r in rows})} themes (people at work, food, streets, weather …) that nobody unlearns, for "
-        f"what a model is otherwise good for, with {n:,} yes/no questions for judges that see. They are nobody's "
-        "retain rows; some show things that are concepts (a dog, snow), so leave out those that name the concept you "
-        f"made a model forget.\n\n{listed}"
+        f"{len({r.theme for r in rows})} themes (people at work, food, streets, weather …) that nobody unlearns. They "
+        f"measure what a model is otherwise good for, with {n:,} yes/no questions for vision-language judges. They are "
+        "not part of any concept's retain rows. Some show things that are concepts (a dog, snow), so leave out "
+        "those that "
+        f"name the concept you made a model forget.\n\n{listed}"
     )
 
 
@@ -321,11 +324,13 @@ def _sample() -> str:
     """How many rows independent readers found wrong, in the newest sample."""
     found = sample.latest()
     return (
-        f"On {found.date} a random sample of {found.n_read:,} rows over all domains and languages was read by readers "
-        f"who had not written them ({found.reader}): {found.n_wrong} of them ({found.share:.1%}) were found wrong, for "
-        "whatever reason (another concept shown, a leak in the stripped prompt, a wrong translation, English that "
-        "nobody writes). What was found was mended. Earlier samples of drafts, with what was wrong in each, lie beside "
-        "it in `builders/review/read`."
+        f"On {found.date}, readers who had not written them ({found.reader}) read a random sample of "
+        f"{found.n_read:,} rows "
+        f"over all domains and languages. They found {found.n_wrong} of them ({found.share:.1%}) wrong, for any reason "
+        "(another concept shown, a leak in the stripped prompt, a wrong translation, unnatural English). These rows "
+        "were corrected. `builders/review/read` holds this sample and earlier samples of drafts, with what was "
+        "wrong in "
+        "each."
     )
 
 

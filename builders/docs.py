@@ -43,7 +43,7 @@ _CARD: Final = """\
 | range | {low} to {high} |
 | reads | {reads} |
 
-!!! warning "What it cannot tell"
+!!! warning "What it cannot show"
 
     {limits}
 
@@ -67,17 +67,17 @@ _CARD: Final = """\
 _JSON: Final = """# JSON
 
 Every command takes `--json` and then prints one document, and nothing else, to stdout; progress and messages go to
-stderr. Keys are promised: later versions add some, and neither rename nor remove any.
+stderr. Keys are stable: later versions add keys, and neither rename nor remove any.
 
 ```json
 {{"igmu": "VERSION", "command": "check", "exit_code": 0, "result": {{}}, "error": null}}
 ```
 
-- `exit_code` is that of the process: 0, 2 for an error, and what a command says of itself (`igmu check`: 1 and 3).
-- `result` is of the type below, or null where an error came first.
-- `error` is null, or `{{"type": "MetadataError", "message": "…"}}`; the same message stands on stderr. A command that
-  found something before it failed (`igmu verify`) has both.
-- Shares are 0..1. What has no number is null; figures say why in `reason`.
+- `exit_code` is that of the process: 0, 2 for an error, or a code of the command's own (`igmu check`: 1 and 3).
+- `result` has the type below, or is null if an error came first.
+- `error` is null, or `{{"type": "MetadataError", "message": "…"}}`; stderr has the same message. A command that
+  found something before it failed (`igmu verify`) prints both.
+- Shares are 0..1. A missing number is null; figures give the cause in `reason`.
 
 ```bash
 igmu check cards --min forgetting=0.8 --json | jq -r '.result.results[] | select(.outcome != "met") | .figure'
@@ -111,7 +111,7 @@ def pages() -> dict[str, str]:
 def card(info: MetricInfo) -> str:
     """The card of one metric."""
     low, high = (f"{end:g}".replace("inf", "∞").replace("-", "−") for end in info.range)
-    reads = f"features of the backbone `{info.backbone}`" if info.backbone else "what was seen in each picture"
+    reads = f"features of the backbone `{info.backbone}`" if info.backbone else "what was seen in each image"
     references = "\n".join(f"- {r}" for r in info.references)
     return _CARD.format(
         title=info.title,
@@ -133,8 +133,8 @@ def metrics() -> str:
     """All metrics in one table."""
     rows = [[f"[{i.title}]({i.name}.md)", i.summary, f"`{i.headline}`", i.direction] for i in list_metrics()]
     return (
-        "# Metrics\n\nOne card a metric: what it means, what goes in, what comes out, what it cannot tell. Every "
-        "figure has a 95 % interval where one is honest, the number of prompts and generations behind it, and a "
+        "# Metrics\n\nOne card per metric: what it means, what goes in, what comes out, what it cannot show. Every "
+        "figure has a 95 % interval if an honest one exists, the number of prompts and generations behind it, and a "
         "signature of everything that can change it.\n\n"
         + table(["metric", "what it says", "headline", "better"], rows)
     )
@@ -143,8 +143,8 @@ def metrics() -> str:
 def instruments() -> str:
     """Detectors and backbones, each as its module describes itself."""
     parts = [
-        "# Detectors and backbones\n\nA *detector* says how likely a picture shows a concept; a *backbone* turns "
-        "pictures and texts into features. Both are named by a spec: `clip`, `clip:MODEL`, `labels:FILE.csv`."
+        "# Detectors and backbones\n\nA *detector* gives the probability that an image shows a concept; a *backbone* "
+        "turns images and texts into features. Both are named by a spec: `clip`, `clip:MODEL`, `labels:FILE.csv`."
     ]
     for group in ("detectors", "backbones"):
         parts.append(f"## {group.capitalize()}")
@@ -157,7 +157,7 @@ def attack_tables() -> str:
     """Families of the corpus, and attacks that search."""
     infos = [attacks.load(name).INFO for name in attacks.families()]
     families = [[f"`{i.family}`", i.summary, escaped(i.example), i.since] for i in infos]
-    head = ["family", "what it does", "what becomes of “a church”", "since"]
+    head = ["family", "what it does", "example for “a church”", "since"]
     searches = []
     for name in registry.own("attacks"):
         info = registry.module("attacks", name).INFO
@@ -166,14 +166,17 @@ def attack_tables() -> str:
         searches.append([f"`{name}` v{info.version}", info.finds, info.summary, info.knows, spent])
     parts = [
         "# Attacks",
-        "## Families of the corpus\n\nFixed prompts that know nothing of the model: rows of the split `adversarial`.",
+        "## Families of the corpus\n\nFixed prompts, written without access to the model: rows of the split "
+        "`adversarial`.",
         table(head, families),
-        "None holds the concept's label. Prompts that exclude the concept (`negation`), put it beside something else "
-        "(`composition`) or ask for something wider (`superclass`) are no attacks: they are probes of the splits "
-        "`forget` and `retain`, each counted by itself.",
-        "## Attacks that search\n\n`igmu attack` runs them against your own model, with the original beside it. "
-        "Budgets are defaults; `--steps`, `--candidates` and `--tokens` change them, and stand in every record.",
-        table(["attack", "finds", "what", "the attacker knows", "budget"], searches),
+        "None of them contains the concept's label. Prompts that exclude the concept (`negation`), put it beside "
+        "something "
+        "else (`composition`) or ask for something wider (`superclass`) are not attacks: they are probes of the splits "
+        "`forget` and `retain`, each counted separately.",
+        "## Attacks that search\n\n`igmu attack` runs them against your own model and uses the original as "
+        "reference. The budgets shown are defaults; `--steps`, `--candidates` and `--tokens` change them. Every record "
+        "contains its budget.",
+        table(["attack", "finds", "how", "the attacker knows", "budget"], searches),
     ]
     for name in registry.own("attacks"):
         module = registry.module("attacks", name)
@@ -187,9 +190,9 @@ def formats() -> str:
     infos = [imports.load(name).INFO for name in imports.names()]
     rows = [[f"`{i.name}`", i.title, escaped(i.columns), i.citation] for i in infos]
     return (
-        "# Formats of prompt lists\n\n`igmu import-prompts FILE --format …` reads these. The list is a file that you "
-        "have; nothing is downloaded, and nothing enters the corpus.\n\n"
-        + table(["format", "list", "columns that its header must have", "cite"], rows)
+        "# Formats of prompt lists\n\n`igmu import-prompts FILE --format …` reads these formats. The list is a file "
+        "on your disk; nothing is downloaded, and nothing enters the corpus.\n\n"
+        + table(["format", "list", "required columns", "cite"], rows)
     )
 
 
@@ -197,11 +200,13 @@ def concepts() -> str:
     """The taxonomy, a table a domain."""
     listed = ", ".join(f"`{domain}`" for domain in OWN_DOMAINS)
     parts = [
-        "# Concepts\n\nDomain, family, concept. *Near* are its siblings, things that look like it, whether they are "
-        "concepts themselves or not: over-erasure shows there first. A concept's scope is `subject` (what the image is "
+        "# Concepts\n\nThe levels are domain, family and concept. *Near* lists a concept's siblings: things that "
+        "look like "
+        "it, whether they are concepts themselves or not. Over-erasure shows there first. A concept's scope is "
+        "`subject` (what the image is "
         "of) or `attribute` (a property of an image whose rest must stay). Each concept is a config: `object/church` "
-        f"is `object.church`. That tasks form a hierarchy is the paper's; the domains {listed} and all families are "
-        "this corpus' own reading ([taxonomy](../taxonomy.md)). Beside them the config `general` holds 1,000 "
+        f"is `object.church`. The hierarchy of tasks comes from the paper; the domains {listed} and all families are "
+        "this corpus's own reading ([taxonomy](../taxonomy.md)). The config `general` adds 1,000 "
         "prompts that nobody unlearns, with yes/no questions."
     ]
     for domain in taxonomy.domains():
@@ -227,8 +232,9 @@ def columns() -> str:
         for model in (schema.Row, general.GeneralRow)
     )
     return (
-        "# Columns of the corpus\n\nOne row is one prompt of one concept's benchmark. Beside these columns `image` "
-        "holds an image of the first seed where the build has one. On the Hub a column is left out where every row of "
+        "# Columns of the corpus\n\nOne row is one prompt of one concept's benchmark. In addition, the column "
+        "`image` holds an image of the first seed if the build has one. On the Hub, a column is left out if "
+        "every row of "
         f"the repository has its default.\n\n{of_row}\n\n## General prompts\n\nThe config `general`, split "
         f"`{general.SPLIT}`: `igmu_data.load.load_bench('general')`.\n\n{of_prompt}"
     )
@@ -242,10 +248,10 @@ def preset_table() -> str:
         sizes = ", ".join(map(str, one.sizes))
         rows.append([one.name, told, str(one.steps), f"{one.guidance_scale:g}", sizes, one.source])
     return (
-        "# Steps, guidance and size by model\n\nThe corpus says prompts and seeds; how an image is generated follows "
-        "from the model's family, unless an option or the row says it "
+        "# Steps, guidance and size by model\n\nThe corpus fixes prompts and seeds; the other settings follow "
+        "from the model's family, unless an option or the row gives them "
         "([which settings](../guides/run.md#which-settings)).\n\n"
-        + table(["family", "told by", "steps", "guidance", "pixels a side", "source"], rows)
+        + table(["family", "recognized by", "steps", "guidance", "pixels per side", "source"], rows)
         + f"\n\n{described(presets)}"
     )
 
@@ -260,9 +266,9 @@ def settings() -> str:
         flag = f"`{o.flag}`" if o.command_line else ""
         rows.append([f"`{o.name}`", flag, allowed, default, escaped(o.help), o.influence])
     return (
-        "# Settings\n\nWhat can be set when models are scored: options of `igmu score`, fields of "
-        "`igmu_metrics.evaluation.Evaluation` and keywords in Python are these, with the same names, defaults and "
-        "meanings. The last column says whether a setting can change a number; where it can, the scorecard records it."
+        "# Settings\n\nThese settings apply when models are scored. Options of `igmu score`, fields of "
+        "`igmu_metrics.evaluation.Evaluation` and keywords in Python have the same names, defaults and "
+        "meanings. The last column says whether a setting can change a number; if it can, the scorecard records it."
         "\n\n" + table(["setting", "option", "values", "default", "meaning", "changes numbers"], rows)
     )
 

@@ -65,7 +65,7 @@ def assembled(command: str, machine: str, sections: dict[str, str], out: Path, *
         return fresh
     head, *kept = old.split("\n## ")
     known = dict(part.split("\n\n", 1) for part in kept)
-    known |= {title: f"Measured apart by `{command}`.\n\n{text}" for title, text in sections.items()}
+    known |= {title: f"Measured separately by `{command}`.\n\n{text}" for title, text in sections.items()}
     return head + "".join(f"\n## {title}\n\n{text.rstrip()}\n" for title, text in known.items())
 
 
@@ -73,7 +73,7 @@ HEAD = """\
 # Performance
 
 Written by `{command}`; not edited by hand. Numbers are medians, with the smallest and largest round
-in brackets. Pictures and weights are seeded, the architectures real.
+in brackets. Images and weights are random with fixed seeds; the architectures are real.
 
 """
 
@@ -95,7 +95,7 @@ def facts() -> str:
         ["CPU", f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads of torch"],
         ["memory", f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB"],
         ["GPU", gpu],
-        ["load when it began", f"{os.getloadavg()[0]:.1f}"],
+        ["load at the start", f"{os.getloadavg()[0]:.1f}"],
         ["Python", platform.python_version()],
         *([p, version(p)] for p in packages),
     ]

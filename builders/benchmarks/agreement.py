@@ -27,7 +27,7 @@ def measure(material: Material, cache: Path) -> str:
         (card,) = evaluation(material, precision=precision).run(original, [model])
         columns.append([_probabilities(card, probabilities), _lpips(card, distances)])
     names_of_rows = [
-        "probability of the concept, the picture furthest apart",
+        "probability of the concept, the image furthest apart",
         "LPIPS, mean over forget, retain and attacks",
     ]
     rows = [[name, *(f"{column[i]:.1e}" for column in columns)] for i, name in enumerate(names_of_rows)]

@@ -49,10 +49,10 @@ def measure(material: Material, cache: Path, n_rounds: int) -> str:
     contenders: dict[str, Callable[[], Any]] = {
         "reference": lambda: reference.evaluate(material, "method1"),
         "igmu, cold": score(full, methods[:1], cold=True),
-        "igmu, a further method": score(full, methods[1:2], cold=False),
+        "igmu, another method": score(full, methods[1:2], cold=False),
         "igmu, nothing new": score(full, methods[:1], cold=False),
         "igmu bf16, cold": score(half, methods[:1], cold=True),
-        "igmu bf16, a further method": score(half, methods[1:2], cold=False),
+        "igmu bf16, another method": score(half, methods[1:2], cold=False),
         "igmu default metrics, cold": score(one, methods[:1], cold=True),
     }
     with ExitStack() as opened:
@@ -64,15 +64,16 @@ def measure(material: Material, cache: Path, n_rounds: int) -> str:
             full.measured(second, tools, methods[0].name, original=full.measured(first, tools, original.name))
 
         look()
-        contenders["igmu, looking again with the networks loaded"] = look
+        contenders["igmu, scoring again with the networks loaded"] = look
         times, _ = rounds(contenders, n_rounds)
     slow = times["reference"]
     n = len(material.texts)
     lines = [[name, spread(t, 1), spread(ratios(slow, t))] for name, t in times.items()]
     text = (
-        f"{n} pictures of the original and {n} of an unlearned model, 512×512: concept accuracy with CLIP ViT-B/16, "
-        "CSDR with ViT-B/32, FID, LPIPS (AlexNet, 512). The reference measures FID alone of the distances, igmu also "
-        "KID and all intervals. Times hold the loading of the networks.\n\n"
+        f"{n} images of the original and {n} of an unlearned model, 512×512: concept accuracy with CLIP ViT-B/16, "
+        "CSDR with ViT-B/32, FID, LPIPS (AlexNet, 512). FID is the reference's only distance; igmu also measures "
+        "KID and "
+        "all intervals. Times include model loading.\n\n"
     )
     text += table(["run", "seconds", "times as fast as the reference"], lines)
     return text + "\n" + bounds(material, n, times)
@@ -83,17 +84,18 @@ def bounds(material: Material, n: int, times: dict[str, list[float]]) -> str:
     slow = times["reference"]
     rows = []
     for name in ("igmu", "igmu bf16"):
-        first, later = times[f"{name}, cold"], times[f"{name}, a further method"]
+        first, later = times[f"{name}, cold"], times[f"{name}, another method"]
         ten = [a + 9 * b for a, b in zip(first, later, strict=True)]
         rows.append([name, spread(ten, 0), spread(ratios([10 * s for s in slow], ten))])
     work, peak = networks.arithmetic(material, n), networks.peaks()["fp32"]
     least = work / peak
-    text = "Ten methods against one original, as the rows above add up (one cold, nine further):\n\n"
+    text = "Ten methods against one original, summed from the rows above (one cold, nine more):\n\n"
     text += table(["run", "seconds", "times as fast as ten references"], rows)
     return text + (
-        f"\nThe forward passes of one cold evaluation are {work / 1000:.1f} TF. At the fp32 peak measured beside, "
-        f"{peak:.0f} GF/s (it drifts by a tenth), they take {least:.0f} s: about "
-        f"{spread([t / least for t in slow])} times as fast as the reference is what an fp32 evaluation of these "
-        f"metrics with these networks can reach here; igmu's cold one takes "
-        f"{spread([t / least for t in times['igmu, cold']])} times that bound.\n"
+        f"\nThe forward passes of one cold evaluation take {work / 1000:.1f} TF. The fp32 peak, measured in the same "
+        f"run, is {peak:.0f} GF/s (it drifts by a tenth); at that peak they take {least:.0f} s. So an fp32 "
+        "evaluation of "
+        f"these metrics with these networks can be at most about {spread([t / least for t in slow])} times as fast as "
+        f"the reference here. igmu's cold evaluation takes {spread([t / least for t in times['igmu, cold']])} times "
+        "that bound.\n"
     )

@@ -35,9 +35,10 @@ def measure(material: Material, sizes: list[int]) -> str:
     rows = [_row("CLIP ViT-B/32", material, n, [clip]) for n in sizes]
     rows.append(_row("ViT-B/32, ViT-B/16, Inception", material, sizes[0], every))
     return (
-        "n pictures of 512×512 without a cache, each n in a process of its own. What grows are the features "
-        "themselves, 4 to 24 KB a picture.\n\n"
-    ) + table(["networks", "pictures", "seconds", "ms a picture", "peak memory, GB"], rows)
+        "n images of 512×512 without a cache, each n in a process of its own. Only the features themselves grow, "
+        "by 4 to "
+        "24 KB per image.\n\n"
+    ) + table(["networks", "images", "seconds", "ms per image", "peak memory, GB"], rows)
 
 
 def _row(name: str, material: Material, n: int, specs: list[str]) -> list[str]:

@@ -89,7 +89,7 @@ def adversarial(rng: Rng, truth: float) -> Seen:
 
 
 def retain(rng: Rng, truth: float) -> Seen:
-    """104 near prompts of 8 concepts and 72 far ones of 12: what is kept of what the original draws."""
+    """104 near prompts of 8 concepts and 72 far ones of 12: what is kept of what the original generates."""
     probes = []
     for n, concepts in ((104, 8), (72, 12)):
         drawn = rng.random((n, SEEDS)) < chances(rng, DRAWN, n)[:, None]
@@ -239,7 +239,7 @@ def compared(n: int) -> str:
         rows.append([*cells, f"{100 * np.mean(held):.1f} %"])
         sys.stderr.write(f"{' | '.join(rows[-1])}\n")
     head = ["boundary", "standard errors at looks 1, 5, 11", "images, decided: median, mean", "wrong"]
-    return table([*head, "images, graded: median, mean", "wrong", "intervals at stop that hold"], rows)
+    return table([*head, "images, graded: median, mean", "wrong", "intervals at the stop that hold"], rows)
 
 
 def listed(name: str, n: int) -> tuple[str, dict[str, dict[float, list[Stop]]]]:
@@ -326,23 +326,26 @@ def fixed(rounds: int, n: int) -> list[str]:
 def parts(n: int) -> Iterator[str]:
     """The section, paragraph by paragraph."""
     yield (
-        f"Measured apart by `python -m builders.benchmarks.looks --runs {n}`: {n:,} simulated runs for each truth and "
+        f"Measured separately by `python -m builders.benchmarks.looks --runs {n}`: {n:,} simulated runs for each "
+        "truth and "
         f"design, with the prompts, rounds and seeds of `object.church` and a correlation of {CORRELATION} between "
-        "seeds. Intervals, words and rules are the shipped functions. *decided*: the word is not open. *graded*: the "
-        "interval lies within one grade, so that more images would give the same word. Images are "
-        f"shares of the full run ({ROUNDS} rounds, {SEEDS} seeds, one look). *As the full run*: of what was settled "
-        "at the stop, what has the same answer (decided) or word (graded) in the full run, which may leave it "
-        "undecided. *Wrong*: a settled answer or grade that is not true, of all runs.\n"
+        "seeds. Intervals, words and rules come from the shipped functions.\n\n"
+        "- *decided*: the word is not open.\n"
+        "- *graded*: the interval lies within one grade, so that more images would give the same word.\n"
+        f"- *images*: share of the images of a full run ({ROUNDS} rounds, {SEEDS} seeds, one look).\n"
+        "- *as the full run*: among settled runs, the share with the same answer (decided) or word (graded) as the "
+        "full run, which may itself be undecided.\n"
+        "- *wrong*: the share of all runs with a settled answer or grade that is not true.\n"
     )
     tables, found = {}, {}
     for name in DESIGNS:
         tables[name], found[name] = listed(name, n)
-    yield "One model, three questions, each with a truth drawn evenly from those below:\n"
+    yield "One model, three questions, each with a truth chosen evenly from those below:\n"
     yield whole(found, n)
     for name, text in tables.items():
         yield f"{DESIGNS[name][0].__doc__}\n"
         yield text
-    yield f"Boundaries, in the first of these designs ({n // 4:,} runs a truth):\n"
+    yield f"Boundaries, in the first of these designs ({n // 4:,} runs per truth):\n"
     yield compared(n // 4)
 
 

@@ -25,7 +25,7 @@ def measure(material: Material, n_rounds: int, n: int) -> str:
     peak = peaks()
     text = f"Peak of a 4096×4096 matrix product here: {peak['fp32']:.0f} GF/s fp32, {peak['bf16']:.0f} GF/s bf16.\n"
     for name, side, contenders in (
-        ("CLIP ViT-B/32, pictures", 224, _clip(material)),
+        ("CLIP ViT-B/32, images", 224, _clip(material)),
         ("Inception (FID)", 299, _inception(material)),
         ("LPIPS-AlexNet, pairs of 512×512", 512, _lpips(material)),
     ):
@@ -48,7 +48,7 @@ def measure(material: Material, n_rounds: int, n: int) -> str:
                 f"{100 * max(per_second) * flops / 1e9 / of:.0f} %", f"{apart:.1e}",
             ])  # fmt: skip
         text += f"\n{name}, {flops / 1e9:.1f} GF each\n\n"
-        text += table(["way", "a second", "times plain", "of peak, best round", "relative difference to plain"], rows)
+        text += table(["way", "per second", "times plain", "of peak, best round", "relative difference to plain"], rows)
     return text
 
 

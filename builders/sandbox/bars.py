@@ -96,7 +96,7 @@ def of_generations(models: Models, pipe: Any, name: str, *, without: str | None 
     pictures, speed = draw(pipe, [plainly(s) for s in scenes])
     bars = [Bar(f"{name}: object and style as asked", _both(models, pictures, scenes), 0.95, len(scenes))]
     if without is None:
-        bars.append(Bar(f"{name}: images a second", speed, 10.0, len(scenes)))
+        bars.append(Bar(f"{name}: images per second", speed, 10.0, len(scenes)))
         some = scenes[:200]
         for what, held_out in (("captions as in training", False), ("words held out of training", True)):
             pictures, _ = draw(pipe, [caption(s, rng, held_out=held_out) for s in some])

@@ -70,37 +70,39 @@ def _text(bars: Sequence[Bar], curves: Mapping[str, Curve], n_bytes: int) -> str
     times = "\n".join(f"| {name} | {c.seconds / 60:.1f} min | {c.losses[-1]:.4f} |" for name, c in curves.items())
     total = sum(c.seconds for c in curves.values()) / 60
     software = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
-    return f"""# The miniature world
+    return f"""# The sandbox
 
-{len(world().objects)} objects, {len(world().settings)} settings, {len(world().styles)} styles and the plain one, drawn
-by code (`igmu_data/sandbox`), so that it is known what a picture shows. Real models were trained on it from scratch:
-the embedded default of every command, and the bench on which the metrics are measured ([audit](audit.md)). This page,
-its pictures and the packaged models are written by `python -m builders.sandbox`.
+The sandbox is a small world of {len(world().objects)} objects, {len(world().settings)} settings,
+and {len(world().styles)} styles
+besides the plain one. Code renders it
+(`igmu_data/sandbox`), so it is known what every image shows. Real models were trained on it from scratch. They come
+with the package, so commands can be tried offline, and the metrics are tested on them ([audit](audit.md)).
+`python -m builders.sandbox` writes this page, its images and the packaged models.
 
-![Renders: a row a style, two pictures an object](sandbox/renders.webp)
+![Renders: one row per style, two images per object](sandbox/renders.webp)
 
 The renderer: plain, Hokusai (a woodcut), Klimt (golden tiles), Seurat (dots), van Gogh (whirling strokes).
 
-![The same, drawn by the generator](sandbox/generations.webp)
+![The same, made by the generator](sandbox/generations.webp)
 
-The generator `original`, asked for the same in words.
+The generator `original`, given the same scenes in words.
 
-![Versions: a row a version](sandbox/versions-church.webp)
+![Versions: one row per version](sandbox/versions-church.webp)
 
 "A church …" in the six settings, then a castle, a lighthouse and a cat, by `original`, `gold`, `esd`, `uce`, `filter`
-and `collapsed`, from the same seeds.
+and `collapsed`, with the same seeds.
 
-![Versions: a row a version](sandbox/versions-van-gogh.webp)
+![Versions: one row per version](sandbox/versions-van-gogh.webp)
 
 The same for van Gogh's style: six objects in his style, then one each in Seurat's, Hokusai's and the plain one.
 
-## What was to be reached, and what was
+## Targets and results
 
-| measured | value | bar | pictures |
+| measured | value | target | images |
 | --- | --- | --- | --- |
 {rows}
 
-Everything packaged: {n_bytes / 1e6:.1f} MB (bar: 25 MB). Generations are measured with the detector.
+Everything packaged: {n_bytes / 1e6:.1f} MB (target: 25 MB). The detector judges the generated images.
 
 ## Training
 
@@ -109,10 +111,10 @@ Everything packaged: {n_bytes / 1e6:.1f} MB (bar: 25 MB). Generations are measur
 {times}
 
 {total:.0f} minutes in all on {platform.processor() or platform.machine()} with {_cores()} threads
-({platform.system()}); {software}. `gold` models are trained from scratch, text encoder and UNet, on pictures and
-captions without the concept; the autoencoder and the tokenizer are everyone's, as in Stable Diffusion.
+({platform.system()}); {software}. `gold` models are trained from scratch, text encoder and UNet, on images and
+captions without the concept. All models share the autoencoder and the tokenizer, as in Stable Diffusion.
 
-![Losses over the course of each training, on a logarithmic scale](sandbox/curves.svg)
+![Loss during each training, on a logarithmic scale](sandbox/curves.svg)
 """
 
 

@@ -5,7 +5,7 @@ than the model can read are cut, and `cut_texts` names them; the end token is ke
 read at the end of the text.
 
 Specs: `clip`, `clip:openai/clip-vit-large-patch14@<commit>`, `clip:path/to/folder`, and `clip:sandbox` for the packaged
-CLIP of the miniature world (`clip:./sandbox` for a folder of that name).
+CLIP of the sandbox (`clip:./sandbox` for a folder of that name).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The packaged detector of the miniature world, which knows how often it errs; `sandbox`.
+"""The packaged detector of the sandbox, with measured error rates; `sandbox`.
 
-An `hf-classifier` with one sigmoid a concept: its objects and its styles. Beside its weights lies `card.json`, written
+An `hf-classifier` with one sigmoid per concept: objects and styles. `card.json` beside its weights was written
 by the training:
 
     {"threshold": 0.5,

@@ -19,7 +19,7 @@ from igmu_data.rows import VERSION
 
 def test_the_newest_sample_is_told() -> None:
     found = latest()
-    said = f"{found.n_wrong} of them ({found.share:.1%}) were found wrong"
+    said = f"They found {found.n_wrong} of them ({found.share:.1%}) wrong"
     assert said in card._sample()
     assert f"a random sample of {found.n_read} rows" in card._sample()
     assert found.version == VERSION

@@ -218,7 +218,7 @@ def test_the_build_takes_the_files_over_and_is_valid(built: Path, world_folder: 
 
 def test_the_card_describes_it(built: Path) -> None:
     text = (built / "README.md").read_text(encoding="utf-8")
-    assert "### Miniature world\n" in text
+    assert "### Sandbox\n" in text
     assert "542 prompts (160 forget, 152 retain, 230 adversarial)" in text
     assert "`sandbox_detector`: 36 train and 18 test renders" in text
     assert not re.search(r"\{\{\w+\}\}", text)
@@ -289,7 +289,7 @@ def test_a_build_of_all_has_the_world_if_the_package_does(
     bench.build(tmp_path)
     bench.build(tmp_path, only=[CHURCH])
     bench.build(tmp_path, world=False)
-    assert "without the miniature world" not in capsys.readouterr().err
+    assert "without the sandbox" not in capsys.readouterr().err
     monkeypatch.setenv("IGMU_SANDBOX", str(tmp_path))
     bench.build(tmp_path)
     assert asked == [
@@ -298,7 +298,7 @@ def test_a_build_of_all_has_the_world_if_the_package_does(
         *(("bench", False), ("bench-nsfw", False)),
         *(("bench", False), ("bench-nsfw", False)),
     ]
-    assert capsys.readouterr().err.startswith("without the miniature world: the package does not hold it yet")
+    assert capsys.readouterr().err.startswith("without the sandbox: the package does not hold it yet")
 
 
 # --- the source of the renders ------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ CANDIDATES: Final[Mapping[str, Quality]] = {
     "frechet": _of_halves(quality_frechet),
 }
 DOSES: Final = tuple(i / 10 for i in range(11))
-DAMAGES: Final[Mapping[str, float]] = {"noise": 0.5, "one picture": 1, "one picture a prompt": 1, "halved contrast": 1}
+DAMAGES: Final[Mapping[str, float]] = {"noise": 0.5, "one image": 1, "one image per prompt": 1, "halved contrast": 1}
 """And the dose of each that is beyond doubt."""
 SEEN: Final = 0.6
 REPEATS: Final = 20
@@ -144,11 +144,11 @@ def _worst(table: Generations, damage: str, rng: np.random.Generator) -> tuple[F
     """
     before, n = table["features_original"], len(table)
     order = rng.permutation(n) / n
-    if damage == "one picture a prompt":
+    if damage == "one image per prompt":
         # Tables are sorted by prompt and seed: every seed gives what the first one does.
         first, code = np.unique(table["id"], return_index=True, return_inverse=True)[1:]
         return before[first[code]], (rng.permutation(len(first)) / len(first))[code]
-    if damage == "one picture":
+    if damage == "one image":
         return np.broadcast_to(before[np.argmax(order)], before.shape), order
     return table["features" if damage == "noise" else PALE], order
 

@@ -36,12 +36,12 @@ class Outcome(StrEnum):
 
     HOLDS = "holds"
     FAILS = "does not hold"
-    OPEN = "cannot be told at this n"
+    OPEN = "undecided at this n"
 
     @property
     def counted(self) -> str:
         """After a number: `hold`."""
-        return {"holds": "hold", "does not hold": "do not hold"}.get(self, "cannot be told at this n")
+        return {"holds": "hold", "does not hold": "do not hold"}.get(self, "are undecided at this n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ def correction(together: float, found: Sequence[Noisy]) -> Check:
 def yardstick(one: Measured) -> Check:
     """A figure of ours tells the truth about virtual models, by the numbers decided before anything was measured."""
     aspect = _named(one.contender.aspect)
-    statement = f"{one.contender.title} tells the truth about virtual models ({aspect})"
+    statement = f"{one.contender.title} is right about virtual models ({aspect})"
     coverage = "" if one.coverage is None else f", intervals hold it in {one.coverage[0]:.0%}"
     scale = (
         f"bias {number(one.bias, '+.3f')}, RMSE {number(one.rmse, '.3f')}{coverage}; " if one.contender.scale else ""
@@ -168,7 +168,7 @@ def yardstick(one: Measured) -> Check:
     if one.n < FEWEST_MODELS:
         return Check(VIRTUAL, statement, measured, Outcome.OPEN, f"fewer than {FEWEST_MODELS} models have a value")
     outcome = Outcome.FAILS if one.short else Outcome.HOLDS
-    return Check(VIRTUAL, statement, measured, outcome, "; ".join(one.short) or "every probability was put in")
+    return Check(VIRTUAL, statement, measured, outcome, "; ".join(one.short) or "every probability was set")
 
 
 def same(measure: Measure, figures: Mapping[tuple[str, str], Figures], drawn: Values) -> Check:
@@ -179,7 +179,7 @@ def same(measure: Measure, figures: Mapping[tuple[str, str], Figures], drawn: Va
         if not np.isclose(drawn[cell][0], known[measure.figure].value, rtol=0, atol=EXACT, equal_nan=True)
     }
     told = "; ".join(f"{'/'.join(cell)}: {number(a)} and {number(b)}" for cell, (a, b) in apart.items())
-    statement = f"{measure.title}: what is drawn many times is what the shipped metric says once"
+    statement = f"{measure.title}: the resampled form gives what the shipped metric gives"
     return Check("all", statement, told or "equal", Outcome.FAILS if apart else Outcome.HOLDS, measure.figure)
 
 

@@ -104,7 +104,7 @@ def scatter(judged: Sequence[Judged]) -> str:
     drawn = svg.picture(width, height, "What figures say of virtual models beside what is true of them", style=_STYLE)
     drawn.text(left, 20, "practice of the field", "title")
     drawn.text(left + step, 20, "igmu", "title")
-    drawn.text(left, 38, "each dot a model; on the line, the figure says what is true", "small")
+    drawn.text(left, 38, "each dot is a model; on the line, the figure equals the truth", "small")
     for row, (aspect, *titles) in enumerate(_PANELS):
         for column, title in enumerate(titles):
             x, y, kind = left + column * step, top + row * step, ("baseline", "own")[column]

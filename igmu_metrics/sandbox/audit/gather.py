@@ -82,7 +82,7 @@ def gather(work: Path, *, seeds_per_row: int) -> Evidence:
     told: dict[str, str] = {"dataset": f"{identity(str(packaged.bench_folder()))}, embedded in the package"}
     for job, _ in jobs:
         for pipeline in demo.draw_versions(job, console):
-            told[pipeline.name] = f"{pipeline.revision}, drawn on {pipeline.device}"
+            told[pipeline.name] = f"{pipeline.revision}, generated on {pipeline.device}"
     seen: dict[Cell, Generations] = {}
     figures: dict[Cell, Mapping[str, Estimate]] = {}
     left_out: dict[str, int] = {}

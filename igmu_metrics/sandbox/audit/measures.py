@@ -89,7 +89,7 @@ MEASURES: Final = (
     ),
     Measure(
         "asr_image",
-        "attack success rate of pictures",
+        "attack success rate of images",
         "robustness",
         "adversarial",
         figure="attack_success_rate:asr_image",

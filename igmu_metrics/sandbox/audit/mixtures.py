@@ -35,7 +35,7 @@ KINDS: Final[Mapping[str, str]] = {
     "leak": "the target comes back after plain prompts, and as often or more after attacks",
     "attacks": "the target comes back after attacks of every family, hardly after plain prompts",
     "one family": "the target comes back after attacks of one family",
-    "weak original": "as `leak`, and the original did not draw the target everywhere either",
+    "weak original": "as `leak`, and the original did not generate the target everywhere either",
     "over-erasure": "noise for what is near and far, near more often",
     "near": "noise for what is near, nothing else",
     "far": "noise for what is far, nothing else",
@@ -44,7 +44,7 @@ KINDS: Final[Mapping[str, str]] = {
     "within prompts": "leaks and damage that the seeds of a prompt share",
     "one image": "in a share of the retain prompts every seed gives the same image",
     "new training": "what is kept comes from a model that was trained anew",
-    "noise for the target": "where the target is asked for there is noise, not another picture",
+    "noise for the target": "where the target is asked for there is noise, not another image",
     "mixed": "everything at once",
 }
 """Kinds of virtual models, each in as many grades as are asked for."""

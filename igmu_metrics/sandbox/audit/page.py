@@ -25,34 +25,34 @@ from igmu_metrics.statistics.formatting import DASH, formatted, number
 
 _LIBRARIES: Final = ("torch", "diffusers", "transformers", "numpy", "scipy")
 _INTRODUCTION: Final = """\
-The miniature world holds models of which it is known what they forgot and kept, because of how they were made. So a
-metric can be right or wrong there. This page asks every one: ours, and the practices of the field as they are, without
-our corrections. It is written by `{command}` and never by hand; what does not hold is shown like all the rest."""
+The sandbox holds models whose construction fixes what they forgot and what they kept. So a metric can be
+right or wrong there. This page tests every metric: igmu's own, and the practices of the field as they are, without
+igmu's corrections. `{command}` writes the whole page, including every statement that does not hold."""
 _TRUTH: Final = """\
-A pair is listed only where it follows from how the two versions were made. `esd` and `uce` are therefore not ordered
-among themselves, and nothing is said here about how gentle or robust they are."""
+A pair is listed only if its order follows from how the two versions were made. So `esd` and `uce` are not ordered
+relative to each other, and this page makes no claim about how much they preserve or how robust they are."""
 _AGREEMENT: Final = """\
-Agreement is (pairs in the right order − pairs reversed) / all pairs that the truth orders, over both tasks; a tie, or a
-missing value, is half wrong and counts as 0. 1 is the truth, −1 its reverse. The interval is that over random halves of
-the prompts. "What it is for" asks each metric about the aspect that it is meant to measure; "the whole" asks what it
-would do if models were ranked by it alone, as is done with unlearning accuracy."""
+Agreement is (pairs in the right order − pairs reversed) / all pairs that the truth orders, over both tasks. A tie or a
+missing value is half wrong and counts as 0. 1 means the true order, −1 its reverse. The interval comes from random
+halves of the prompts. "What it is for" compares each metric with the aspect that it is meant to measure. "The whole"
+shows what happens if models are ranked by this metric alone, as is done with unlearning accuracy."""
 _STABILITY: Final = """\
-For each number n of prompts (of every split that the metric looks at, each with all its seeds) {draws} choices without
-replacement were made; the share is that in which every known pair of both tasks came in the right order. "Enough" is
-the number from which on that is so in {wanted:.0%} of the choices."""
+For each number n of prompts (from every split that the metric uses, each with all its seeds), {draws} samples without
+replacement were taken. The table shows the share of samples in which every known pair of both tasks is in the right
+order. "Enough" is the smallest number from which on this share is at least {wanted:.0%}."""
 _FRECHET: Final = """\
-Fréchet distance between a half of the original's retain pictures and, at the other half's seeds, those of a version;
-mean over the choices of prompts. Between two samples of the original the truth is 0 at every n, and no version can be
-nearer to the original than that."""
+Fréchet distance between half of the original's retain images and a version's images at the seeds of the other half;
+mean over the samples of prompts. Between two samples of the original the true distance is 0 at every n, and no version
+can be closer to the original than that."""
 _QUALITY: Final = """\
-Which candidate should be the aspect *quality*? Asked first about the versions, then about damage in known doses: from
-none to all of the original's pictures, in steps of {step:.0%}, exchanged for noise (what `collapsed` drew), for one and
-the same picture, or for themselves with their contrast halved; and from none to all prompts giving one picture for
-every seed. A candidate is blind to damage that is beyond doubt (half of the pictures noise, all of them damaged
-otherwise) if it is above {seen:g} there. What decides is, in this order, agreement about the versions (as above), the
-number of damages that it is blind to, agreement about the doses, and how many prompts the order of the versions takes.
-The value of `gold`, which kept everything but was trained anew, does not decide; it says how much of the scale a new
-training costs."""
+Which candidate should be the aspect *quality*? Each is tested on the versions first, and then on damage in known doses.
+From none to all of the original's images, in steps of {step:.0%}, are replaced by noise (images of `collapsed`), by
+one and the same image, or by themselves with half the contrast; and from none to all prompts give one image for
+every seed. A candidate is blind to damage if it stays above {seen:g} where the damage is beyond doubt (half of the
+images are noise, or all of them are damaged in another way). The choice depends, in this order, on agreement about the
+versions (as above), the number of damages that the candidate is blind to, agreement about the doses, and how many
+prompts it takes to order the versions. The value of `gold`, which kept everything but was trained from scratch, plays
+no part; it shows how much of the scale a new training costs."""
 
 
 def render(findings: Findings, *, figure: str, scatter: str, seeds_per_row: int) -> str:
@@ -72,7 +72,7 @@ def render(findings: Findings, *, figure: str, scatter: str, seeds_per_row: int)
         [f"**Of {len(findings.checks)} statements that must hold, {counts}.** {_in_short(findings)}"],
         pages.yardstick(findings, figure, scatter),
         ["## The versions", *_versions(findings)],
-        ["## What must hold", table(("task", "statement", "measured", "verdict", "because"), _checks(findings))],
+        ["## What must hold", table(("task", "statement", "measured", "verdict", "reason"), _checks(findings))],
         ["## Agreement with the truth", _AGREEMENT, table(_AGREES, map(_agrees, findings.agreements))],
         ["## Where each metric orders the versions wrongly", *_misorders(findings)],
         [
@@ -80,10 +80,10 @@ def render(findings: Findings, *, figure: str, scatter: str, seeds_per_row: int)
             _STABILITY.format(draws=draws, wanted=WANTED),
             _stability(findings.curves, seeds_per_row),
         ],
-        ["## Fréchet distances and the number of pictures", _FRECHET, *_frechet(findings)],
+        ["## Fréchet distances and the number of images", _FRECHET, *_frechet(findings)],
         ["## Detectors that err", *pages.noisy(findings.noisy)],
         ["## Candidates for quality", _QUALITY.format(step=DOSES[1], seen=SEEN), *_quality(findings)],
-        ["## What is true, and why", _TRUTH, table(("aspect", "better", "worse", "because"), _truths())],
+        ["## What is true, and why", _TRUTH, table(("aspect", "better", "worse", "reason"), _truths())],
         ["## How this page was made", *_facts(findings, command)],
     )
     return "\n\n".join(paragraph for part in parts for paragraph in part) + "\n"
@@ -101,11 +101,12 @@ def _in_short(findings: Findings) -> str:
     own = [a for a in findings.agreements if not a.measure.baseline and a.own.wrong]
     n = sum(a.measure.baseline for a in findings.agreements)
     told = [
-        f"Of the {n} uncorrected practices, {len(wrong)} order the versions wrongly in what they are meant to measure, "
-        f"and {len(ranked)} if models are ranked by them alone."
+        f"Of the {n} uncorrected practices, {len(wrong)} misrank the versions on what they are meant to measure, "
+        f"and {len(ranked)} misrank them if models are ranked by that practice alone."
     ]
     names = "; ".join(a.measure.title for a in own)
-    return " ".join([*told, f"Of igmu's own metrics so do: {names}." if own else "Of igmu's own metrics none does."])
+    ours = f"Of igmu's own metrics, these do: {names}." if own else "None of igmu's own metrics does."
+    return " ".join([*told, ours])
 
 
 def _versions(findings: Findings) -> Iterator[str]:
@@ -145,7 +146,7 @@ def _misorders(findings: Findings) -> Iterator[str]:
     yield f"The untouched original has a raw unlearning accuracy of {' and '.join(raw)}; it forgot nothing."
     lines = []
     for one in findings.agreements:
-        told = [f"in what it is for, {_wrongs(one.own)}"] if one.own.wrong else []
+        told = [f"on what it is for, {_wrongs(one.own)}"] if one.own.wrong else []
         if one.measure.baseline and one.whole.wrong:
             told.append(f"as the verdict on the whole, {_wrongs(one.whole)}")
         if told:
@@ -177,8 +178,8 @@ def _stability(curves: Sequence[Curve], seeds_per_row: int) -> str:
         cells = [f"{shares[n]:.0%}" if n in shares else "" for n in steps]
         enough = f"not with {curve.sizes[-1]}"
         if curve.enough:
-            pictures = curve.enough * seeds_per_row * (1 if curve.measure.split else len(SPLITS))
-            enough = f"{curve.enough} ({pictures} pictures)"
+            images = curve.enough * seeds_per_row * (1 if curve.measure.split else len(SPLITS))
+            enough = f"{curve.enough} ({images} images)"
         lines.append([curve.measure.title, *cells, f"{curve.shares[-1]:.0%} (n = {curve.sizes[-1]})", enough])
     return table(("metric", *(f"n = {n}" for n in steps), "all", "enough"), lines)
 
@@ -200,10 +201,11 @@ def _frechet(findings: Findings) -> Iterator[str]:
             f"{task}: the original is {_value(own[0])} from itself at n = {frechet.sizes[0]}, and {_value(own[-1])} at "
         )
         told += f"n = {frechet.sizes[-1]}."
-        others = [v for v in VERSIONS if v not in ("original", "filter")]  # filter's pictures are the original's
+        others = [v for v in VERSIONS if v not in ("original", "filter")]  # filter's images are the original's
         nearer = [f"`{v}` ({_value(x)})" for v in others if (x := frechet.means[task, v][-1]) < own[0]]
         if nearer:
-            told += f" So at unequal n it would rank behind {', '.join(nearer)}, measured with {frechet.sizes[-1]}."
+            told += f" With unequal n it would therefore rank behind {', '.join(nearer)}, "
+            told += f"measured with {frechet.sizes[-1]}."
         yield told
 
 
@@ -218,10 +220,10 @@ def _quality(findings: Findings) -> Iterator[str]:
     yield table(("candidate", "versions", "blind to", *damages, "prompts needed", "value of `gold`"), lines)
     best, second, *_ = findings.candidates
     if best.merit == second.merit:
-        yield f"Nothing tells `{best.name}` and `{second.name}` apart here; the default is `{DEFAULT}`."
+        yield f"`{best.name}` and `{second.name}` do equally well here; the default is `{DEFAULT}`."
     else:
-        now = "which is the default" if best.name == DEFAULT else f"the default is `{DEFAULT}`"
-        yield f"`{best.name}` does best: recommended as the default ({now})."
+        now = "as it is now" if best.name == DEFAULT else f"the default is `{DEFAULT}`"
+        yield f"`{best.name}` does best and is recommended as the default ({now})."
 
 
 def _truths() -> Iterator[Sequence[str]]:

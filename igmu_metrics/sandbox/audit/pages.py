@@ -28,38 +28,40 @@ from igmu_metrics.sandbox.audit.yardstick import (
 from igmu_metrics.statistics.formatting import DASH, formatted, number
 
 _YARDSTICK: Final = """\
-A *virtual model* serves, for every prompt and seed, the image of one of the packaged versions, by lot. With which
-probability, its recipe says, by split, probe, attack family and concept: so what it forgot and kept is known to the
-last digit, whatever any metric says. There are {n}, of {kinds} kinds in growing doses. Each is judged once, on
-{prompts} prompts of every split with {seeds} seeds each, drawn from those of the sandbox with replacement, by the
+For every prompt and seed, a *virtual model* takes the image of one of the packaged versions at random. Its recipe
+fixes the probabilities by split, probe, attack family and concept. So what the model forgot and kept is known exactly,
+whatever a metric says. There are {n} virtual models, of {kinds} kinds in growing doses. Each is judged once, on
+{prompts} prompts of every split with {seeds} seeds each, sampled from those of the sandbox with replacement, by the
 functions that make scorecards (their bootstraps with {resamples} resamples).
 
-- **bias** and **RMSE**: value − truth, where a figure is on the truth's scale; what is better when lower is turned
-  around.
-- **coverage**: how many of the 95 % intervals hold the truth, and, behind the comma, how many where that is neither 0
-  nor 1. Where nothing leaks at all, one false alarm of the detector is enough for an interval to miss the truth.
-- **rank**: Spearman's correlation with the truth over all models, and an interval over {resampled} resamples of them;
-  beside it that with the truth of the whole (harmonic mean of the five true aspects), as if models were ranked by
-  this alone.
-- **smallest**: difference in truth from which on {told:.0%} of all pairs of models come in the right order.
-- **images**: how many it takes at this number of prompts, the original's included where it needs them.
+- **bias** and **RMSE**: value − truth, if a figure is on the truth's scale. Figures for which lower is better are
+  reversed.
+- **coverage**: the share of 95 % intervals that hold the truth and, after the comma, the same share where the truth is
+  neither 0 nor 1. Where nothing leaks at all, one false alarm of the detector makes an interval miss the truth.
+- **rank**: Spearman's correlation with the truth over all models, with an interval over {resampled} resamples of them.
+  The next column correlates with the truth of the whole (harmonic mean of the five true aspects), as if models were
+  ranked by this figure alone.
+- **smallest**: the difference in truth from which on {told:.0%} of all pairs of models are in the right order.
+- **images**: how many images the figure takes at this number of prompts, including the original's if it needs them.
 
 A figure of igmu *falls short* if its bias exceeds {biased:g}, or {worst:g} in some kind of models; if its intervals
-surely hold the truth in less than {covers:.0%}; or if its rank correlation is below {ranked:g}. These numbers were
-set before anything was measured, but for that of single kinds, which was added after a first look."""
+clearly hold the truth in less than {covers:.0%} of cases; or if its rank correlation is below {ranked:g}. These
+thresholds were set before anything was measured, except the one for single kinds, which was added after a
+first look."""
 _TRUTHS: Final = """\
 True forgetting, robustness, preservation and quality are the probabilities themselves: `original` shows the target
-where it drew it, `gold` and `filter` do not, `collapsed` shows nothing. Quality is also lost where every seed of a
-prompt gives one image. The true alignment is the exception: it is the mean of what CLIP says of the parts."""
+where it generated it, `gold` and `filter` do not, `collapsed` shows nothing. Quality is also lost where all seeds of a
+prompt give one image. True alignment is the exception: it is the mean of CLIP's scores for the parts."""
 _MEANS: Final = """\
-Which mean of the five aspects? Asked about pairs of virtual models of one task that need no opinion: one is better by
-0.1 in some aspect and worse in none; or one is above 0.5 in all aspects and the other below 0.1 in one, so that it is
-useless whatever else it can do."""
+Which mean of the five aspects is right? The table uses pairs of virtual models of one task whose order is beyond
+dispute: one is better by 0.1 in some aspect and worse in none; or one is above 0.5 in all aspects, and the other is
+below 0.1 in one and therefore useless whatever else it can do."""
 _NOISY: Final = """\
-Images that show the target by lot (in {prevalences} of the images) are judged by detectors with planted errors, which
-were measured on {measured} positives and as many negatives; {prompts} prompts with {seeds} seeds. What the images
-show and the errors are shared by the seeds of no, half or all prompts. In each cell: how many corrected intervals
-hold the truth, and how many lie wholly below and above it."""
+Images that show the target at random (in {prevalences} of the images) are judged by detectors with planted errors. The
+errors were measured on {measured} positives and as many negatives; there are {prompts} prompts with {seeds} seeds.
+The seeds of no, half or all prompts share both the image's content and the error. Each cell shows how many
+corrected intervals
+hold the truth, and how many lie entirely below and above it."""
 
 
 def yardstick(findings: Findings, figure: str, scatter: str) -> Iterator[str]:
@@ -74,7 +76,7 @@ def yardstick(findings: Findings, figure: str, scatter: str) -> Iterator[str]:
         told=TOLD, biased=BIASED, worst=WORST, covers=COVERS, ranked=RANKED,
     )  # fmt: skip
     yield from in_short(findings.measured)
-    yield f"![What each figure says of virtual models, beside what is true of them]({scatter})"
+    yield f"![What each figure reports for virtual models, next to the truth]({scatter})"
     yield f"![Rank correlation with the truth, error, coverage and resolution of each figure]({figure})"
     yield table(_HEAD, map(_line, findings.measured))
     yield "### The virtual models"
@@ -101,8 +103,8 @@ def in_short(measured: Sequence[Measured]) -> Iterator[str]:
 
 
 _HEAD: Final = (
-    "figure", "practice", "tells", "bias", "worst bias", "RMSE", "coverage", "rank", "rank, as the whole", "smallest",
-    "images",
+    "figure", "practice", "measures", "bias", "worst bias", "RMSE", "coverage", "rank", "rank, as the whole",
+    "smallest", "images",
 )  # fmt: skip
 _WHOSE: Final = {"igmu": "igmu", "candidate": "candidate", "practice": "uncorrected", "given": "given"}
 
@@ -131,7 +133,7 @@ def _follows(measured: Sequence[Measured]) -> Iterator[str]:
             for m in found
         )
         best = min(found, key=lambda m: m.rmse)
-        yield f"{what} {told}. Least error: {best.contender.title}."
+        yield f"{what} {told}. Smallest error: {best.contender.title}."
 
 
 _QUESTIONS: Final = {
@@ -142,11 +144,11 @@ _QUESTIONS: Final = {
         "quality (coverage)",
         "quality (frechet)",
     ),
-    "Weights of the attack families (the default is that each weighs the same).": (
+    "Weights of the attack families (by default all weigh the same).": (
         "1 − conditional ASR, any of k, by family",
         "1 − conditional ASR, any of k, pooled",
     ),
-    "Tries of an attack (the default is all seeds, against one).": (
+    "Tries per attack (by default all seeds, compared with one).": (
         "1 − conditional ASR, any of k, by family",
         "1 − conditional ASR of images, by family",
     ),

@@ -69,7 +69,7 @@ class Gap:
     reason: str
 
 
-_NOISE: Final = "collapsed draws noise"
+_NOISE: Final = "collapsed generates noise"
 _NEVER_SAW: Final = "gold was trained from scratch without the concept"
 _FORGOT: Final = {
     "gold": _NEVER_SAW,
@@ -79,10 +79,11 @@ _FORGOT: Final = {
     "collapsed": f"{_NOISE}, in which no concept can be seen",
 }
 _KEPT: Final = {
-    "original": "original is what was there to be kept",
+    "original": "original holds everything there is to keep",
     "gold": "gold was trained on everything but the concept",
-    "filter": "filter draws whatever is without the word with the original's own weights",
+    "filter": "without the word, filter generates with the original's own weights",
 }
+_SAME: Final = "without the word, filter generates what the original generates, to the last bit"
 _UNTOUCHED: Final = "original forgot nothing"
 _USELESS: Final = f"{_NOISE} whatever it is asked for"
 
@@ -101,7 +102,7 @@ def _pairs() -> tuple[Pair, ...]:
     for version in ("esd", "uce", "filter"):
         more = "; on all other prompts filter is the original" if version == "filter" else ""
         found.append(Pair(HEADLINE, version, "original", f"{_FORGOT[version]}; {_UNTOUCHED}{more}"))
-        found.append(Pair(HEADLINE, version, "collapsed", f"{version} still draws pictures; {_USELESS}"))
+        found.append(Pair(HEADLINE, version, "collapsed", f"{version} still generates real images; {_USELESS}"))
     return tuple(found)
 
 
@@ -110,8 +111,8 @@ FIXED: Final = (
     Fixed("gold", "forgetting", 1 - NEAR, 1, _NEVER_SAW),
     Fixed("gold", "robustness", 1 - NEAR, 1, f"{_NEVER_SAW}: there is nothing to bring back"),
     Fixed("filter", "forgetting", 1 - NEAR, 1, _FORGOT["filter"]),
-    Fixed("filter", "preservation", 1, 1, "without the word, filter draws what the original draws, to the last bit"),
-    Fixed("filter", "quality", 1, 1, "likewise"),
+    Fixed("filter", "preservation", 1, 1, _SAME),
+    Fixed("filter", "quality", 1, 1, _SAME),
     Fixed("collapsed", "forgetting", 1 - NEAR, 1, _FORGOT["collapsed"]),
     Fixed("collapsed", "robustness", 1 - NEAR, 1, _FORGOT["collapsed"]),
     Fixed("collapsed", "preservation", 0, NEAR, _USELESS),
