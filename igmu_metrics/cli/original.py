@@ -37,15 +37,18 @@ def original(
         Path | None, typer.Option(help="Folder for the images that are generated; default they are not kept.")
     ] = None,
     protocol: Annotated[
-        str, typer.Option(metavar="lite|full|N", help="How much of the corpus: all, a fifth (lite), or N of 10 rounds.")
-    ] = "full",
+        str | None,
+        typer.Option(metavar="lite|full|N", help="How much of the corpus: all, a fifth (lite), or N of 10 rounds."),
+    ] = None,
     seeds_per_row: Annotated[
         int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default all of the row's.")
     ] = None,
     steps: Steps = None,
     guidance_scale: GuidanceScale = None,
     size: Size = None,
-    dtype: Annotated[str, typer.Option(help="Number format of the model: fp32, bf16 or fp16.")] = "fp32",
+    dtype: Annotated[
+        str | None, typer.Option(help="Number format of the model: fp32, bf16 or fp16; default fp32.")
+    ] = None,
     trust_code: Annotated[bool, typer.Option("--trust-code", help="Let code that the model names run.")] = False,
     **settings: Any,
 ) -> Written:
@@ -57,6 +60,7 @@ def original(
     from contextlib import ExitStack
     from tempfile import TemporaryDirectory
 
+    from igmu_data.errors import InputError
     from igmu_data.files import require_writable
     from igmu_data.media import shell
     from igmu_metrics.cli._other_answers import Written
@@ -71,6 +75,21 @@ def original(
     require_writable(originals.home(out, evaluation.config))
     with ExitStack() as held:
         if (Path(base) / METADATA).is_file():
+            generating = {
+                "images": images,
+                "protocol": protocol,
+                "seeds-per-row": seeds_per_row,
+                "steps": steps,
+                "guidance-scale": guidance_scale,
+                "size": size,
+                "dtype": dtype,
+                "trust-code": trust_code or None,
+            }
+            for option_name, value in generating.items():
+                if value is not None:
+                    raise InputError(
+                        f"--{option_name} {value} is for generating, and {base} holds images. Leave it out."
+                    )
             model = Model.of(Path(base)) if name is None else Model(name, Path(base))
         else:
             if images is None:
@@ -79,9 +98,9 @@ def original(
                 evaluation,
                 base,
                 images,
-                protocol=protocol,
+                protocol=protocol or "full",
                 seeds_per_row=seeds_per_row,
-                dtype=dtype,
+                dtype=dtype or "fp32",
                 trust_code=trust_code,
                 also=also,
                 batch_size=4,
