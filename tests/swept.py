@@ -75,6 +75,7 @@ FREE: Final = ("prompt", "license", "source")
 TAKEN: Final[dict[str, Words]] = {
     "out": ("an existing image",),  # of a folder, or what igmu wrote before
     "attack_family": ("unknown name", "a name too long"),  # of a list from elsewhere
+    "name": ("unknown name",),  # of a model, which is the user's own
     "path": ("text that is no JSON", "JSON that is no object", "a scorecard"),  # of prompts, one a line
     "device": ("unknown name", "not UTF-8", "a name too long", "an image"),  # where no network is loaded
 }
