@@ -497,7 +497,8 @@ def test_twenty_thousand_images_are_fluid(
         " return took; })()"
     )
     assert max(took.values()) < 1, took
-    assert sorted(steps)[len(steps) // 2] < 100, steps
+    assert sorted(steps)[len(steps) // 2] < 500, steps
+    assert max(steps) < 1000, steps
     wrong = [e for e in browser.events if e["method"] in ("Runtime.exceptionThrown", "Log.entryAdded")]
     browser.events.clear()
     assert wrong == []

@@ -72,7 +72,11 @@ def report(
             raise InputError(f"--drawn {given!r} is not NAME=DIR. Write, for instance, --drawn esd=drawn/esd.")
         elsewhere[name] = Path(folder)
     if not (images or elsewhere or original_images):
-        for option_name, value in (("--layout", layout), ("--bench", bench), ("--labels", labels[0] if labels else None)):
+        for option_name, value in (
+            ("--layout", layout),
+            ("--bench", bench),
+            ("--labels", labels[0] if labels else None),
+        ):
             if value is not None:
                 raise InputError(f"{option_name} {value} is for images; give --images or --drawn, too.")
     require_writable(out.parent)
