@@ -47,7 +47,7 @@ def check_folder(folder: Path) -> list[Problem]:
     """
     card = folder / "README.md"
     if not card.is_file():
-        raise CorpusError(f"{folder}: no README.md, so not a dataset folder. Give the folder that holds it.")
+        raise CorpusError(f"{folder}: no README.md, so not a dataset folder. Give the folder with README.md.")
     block = _front_matter(card)
     found = list(_manifest(folder))
     if broken := list(_unreadable(folder)):

@@ -105,7 +105,7 @@ def load_bench(
         at = f" at {revision}" if revision else ""
         raise HubError(
             f"cannot get config {config!r} of {place!r}{at} from the Hub: {reason.rstrip('.')}. Check the connection "
-            "and the access, or give a folder that holds it: --bench FOLDER."
+            "and the access, or give a folder that contains it: --bench FOLDER."
         ) from error
 
 

@@ -320,7 +320,7 @@ def require_own_id(name: str, where: object) -> None:
     """
     if not _ID.fullmatch(name):
         raise InputError(
-            f"{where}: {name!r} is no id of a concept. Write domain/slug, such as object/hot-air-balloon: a domain of "
+            f"{where}: {name!r} is not a concept id. Write domain/slug, such as object/hot-air-balloon: a domain of "
             "lower-case letters, a slug of lower-case letters, digits and single hyphens."
         )
     if (domain := name.partition("/")[0]) in RESERVED:

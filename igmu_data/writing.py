@@ -272,7 +272,7 @@ def _siblings(item: Concept) -> Iterator[Fault]:
         if other.id == item.id or other.id in (s.id for s in item.siblings[:at]):
             yield Fault(f"{key}.id", "twice, or the concept itself", other.id)
         if other.id.startswith(f"{RESTRICTED_DOMAIN}/"):
-            yield Fault(f"{key}.id", f"nothing of {RESTRICTED_DOMAIN} is asked for to show that it stayed", other.id)
+            yield Fault(f"{key}.id", f"nothing of {RESTRICTED_DOMAIN} may be retained", other.id)
         if found := named(other.name, item):
             yield Fault(f"{key}.name", f"names the concept ({found})", other.name)
         for n, text in enumerate(other.prompts):

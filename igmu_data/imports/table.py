@@ -48,7 +48,7 @@ class Record:
         text = self.cells[column].strip()
         exact = int(text) if re.fullmatch(r"[+-]?\d+", text) else int(value) if value.is_integer() else -1
         if not 0 <= exact <= LARGEST_SEED:
-            raise self._wrong(column, "a whole number in 0..2^32-1, which is all that generators tell apart")
+            raise self._wrong(column, "a whole number in 0..2^32-1, the range of generators' seeds")
         return exact
 
     def number(self, column: str) -> float:

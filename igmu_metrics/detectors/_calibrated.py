@@ -128,8 +128,9 @@ class Calibration(_Strict):
         same = [h for h in scored if h in known]
         if 2 * len(same) > len(scored):
             raise InputError(
-                f"{len(same)} of {len(scored)} images of {what} are among those that the calibration was made of, such "
-                f"as the one with sha256 {same[0]}…: its threshold and error rates know them. Where people have judged "
+                f"{len(same)} of {len(scored)} images of {what} are among those of the calibration, such "
+                f"as the one with sha256 {same[0]}…: its threshold and error rates depend on them. Where people "
+                "have judged "
                 "most images, score with their labels (--detector labels:FILE.csv), or calibrate on others."
             )
         return len(same)

@@ -184,7 +184,9 @@ def read(path: Path) -> References:
         found.ndim == 2 and len(found) >= FEWEST and bool(np.isfinite(found).all()) and bool(found.any(axis=1).all())
     )
     if not whole or not 0 <= known.threshold <= 1:
-        raise WeightsError(f"{path}: holds no embeddings, or an impossible threshold. Make it again: igmu face FOLDER.")
+        raise WeightsError(
+            f"{path}: it has no embeddings, or an impossible threshold. Make it again: igmu face FOLDER."
+        )
     return known
 
 

@@ -90,7 +90,7 @@ def _one(path: Path, folder: Path, prompts: Prompts, rows: Mapping[str, Row], li
         if row is not None:
             return Match(path, row, told.seed, f"{how}, {told.by}", told)
         why.append(how)
-    return Match(path, None, None, why[0] if why else "nothing in it or around it tells its prompt")
+    return Match(path, None, None, why[0] if why else "no prompt is recorded in or next to it")
 
 
 def _sources(
@@ -223,7 +223,7 @@ def write(folder: Path, found: Sequence[Match], *, replacing: bool = False) -> P
         raise EmptyInputError(f"{folder}: none of {len(found)} images was matched; most often ({why[1]}): {why[0]}.")
     path, text = folder / METADATA, "".join(lines)
     if path.exists() and not replacing and path.read_bytes() != text.encode():
-        raise OutputError(f"{path}: is there already and says something else. Give --replace to write it anew.")
+        raise OutputError(f"{path}: exists already with other content. Give --replace to overwrite it.")
     with owned(folder):
         try:
             with beside(path) as part:

@@ -118,7 +118,9 @@ def comfyui(text: str) -> Told | None:
         return None
     if len({(texts, str(seed)) for texts, seed, _, _ in found}) > 1 or len(found[0][0]) != 1:
         n = len({t for texts, *_ in found for t in texts})
-        raise InputError(f"ComfyUI's graph has {len(found)} samplers and {n} texts; which made the image is not said")
+        raise InputError(
+            f"ComfyUI's graph has {len(found)} samplers and {n} texts, and nothing records which made the image"
+        )
     texts, seed, given, size = found[0]
     settings = {
         "steps": _number(given.get("steps"), int),

@@ -383,7 +383,7 @@ def _coded(pipe: Any, part: Part) -> Any:
     made = make(pipe)
     if not callable(made):
         raise InputError(
-            f"{part.path}: {part.argument} gives {type(made).__name__}; it is to give what is called as the pipeline "
-            "is (prompt=…, generator=…, num_inference_steps=…, …) and has .images."
+            f"{part.path}: {part.argument} gives {type(made).__name__}; it must return an object that is "
+            "called like the pipeline (prompt=…, generator=…, num_inference_steps=…, …) and returns .images."
         )
     return made

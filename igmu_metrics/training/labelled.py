@@ -111,7 +111,7 @@ def open_dataset(data: str, config: str | None = None, revision: str | None = No
     folder = Path(data).expanduser()
     local = folder.is_dir()
     if not local and not _REPOSITORY.fullmatch(data):
-        raise InputError(f"no folder {data!r}. Give a folder of labelled pictures, or an id on the Hub (owner/name).")
+        raise InputError(f"no folder {data!r}. Give a folder of labelled images, or an id on the Hub (owner/name).")
     if local and revision:
         raise InputError(f"revision {revision!r} is given for the folder {data!r}; only datasets on the Hub have one.")
     commit = revision if local else _commit(data, revision)
@@ -254,7 +254,7 @@ def require_pictures(rows: Rows, column: str, where: str) -> Rows:
     require_column(rows, column, where, "--image-column")
     if not isinstance(rows.features[column], datasets.Image):
         raise MetadataError(
-            f"{where}: column {column!r} holds {rows.features[column]}, not pictures. Name another: --image-column."
+            f"{where}: column {column!r} holds {rows.features[column]}, not images. Name another: --image-column."
         )
     return rows.select_columns([column]).cast_column(column, datasets.Image(decode=False))
 
@@ -262,7 +262,7 @@ def require_pictures(rows: Rows, column: str, where: str) -> Rows:
 def decoded(record: Mapping[str, Any] | None, name: str) -> Image:
     """A stored image, decoded; an ImageError says which one cannot be."""
     if not record or (record["bytes"] is None and not record["path"]):
-        raise MissingImageError(f"{name}: no picture. Leave the row out, or pass --on-error skip.")
+        raise MissingImageError(f"{name}: no image. Leave the row out, or pass --on-error skip.")
     if record["bytes"] is not None:
         return decode_image(record["bytes"], name=name)
     try:

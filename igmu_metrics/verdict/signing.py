@@ -82,7 +82,7 @@ def require_signer(card: Path, signer: str) -> None:
         raise InputError(f"--signer {signer!r} is neither the file of an SSH public key nor a GnuPG fingerprint.")
     signature = signature_of(card, ssh=ssh)
     if not signature.is_file():
-        raise MetadataError(f"{card}: no signature {signature.name} beside it. Run 'igmu sign' with the key.")
+        raise MetadataError(f"{card}: no signature {signature.name} next to it. Run 'igmu sign' with the key.")
     if ssh:
         _require_ssh(card, signature, file)
     else:

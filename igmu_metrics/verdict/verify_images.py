@@ -77,7 +77,7 @@ def evaluation_of(card: Scorecard, changed: Mapping[str, Any], *, only: Collecti
         MetadataError: the card does not say how it was made, or in a way that no evaluation has.
     """
     if card.provenance is None:
-        raise MetadataError(f"the card of {card.model} does not say how it was made (no provenance); score again.")
+        raise MetadataError(f"the card of {card.model} does not record how it was made (no provenance). Score again.")
     known = {f.name for f in fields(Evaluation)}
     options: dict[str, Any] = {k: v for k, v in card.provenance.options.items() if k in known}
     if changed.get("bench"):
@@ -162,7 +162,7 @@ def lines_unlike(told: Generations, found: Generations) -> Iterator[Problem]:
         for name, value in line.items():
             seen = theirs[key][1][name]
             if not _alike(value, seen):
-                yield Problem(f"generations.{at}.{name}", f"the card tells {value!r}, {seen!r} was found")
+                yield Problem(f"generations.{at}.{name}", f"the card has {value!r}, {seen!r} was found")
 
 
 def _alike(told: Any, found: Any) -> bool:
@@ -184,9 +184,9 @@ def unchecked(card: Scorecard, changed: Mapping[str, Any], original_images: Path
     here = versions()
     other = [f"{name} {version}" for name, version in made.items() if here.get(name, version) != version]
     if other:
-        told.append(f"it says it was made with {', '.join(other)}, which are others here")
+        told.append(f"the card was made with {', '.join(other)}; here the versions differ")
     if changed.get("bench") is not None:
-        told.append("the corpus is the one given by --bench, whatever the card calls its own")
+        told.append("the corpus is that of --bench, not the one that the card names")
     return told
 
 

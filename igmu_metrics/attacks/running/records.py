@@ -157,7 +157,9 @@ def read_attempts(folder: Path) -> list[Attempt]:
         text = read_text(path, f"Run igmu attack … {shell(['--out', folder])}.")
         return [Attempt.model_validate_json(line) for line in text.splitlines()]
     except ValidationError as error:
-        raise MetadataError(f"{path}: holds a line that is no record of an attack. Was it edited?") from error
+        raise MetadataError(
+            f"{path}: a line is no record of an attack. Delete the file, or give another --out."
+        ) from error
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from igmu_metrics.statistics.formatting import DASH, between, value_of
 
 _ASKED: Final = {
     NEGATION: "the prompt excludes it",
-    COMPOSITION: "the prompt asks for it beside something else",
-    SUPERCLASS: "the prompt asks for something wider",
+    COMPOSITION: "the prompt asks for it and something else",
+    SUPERCLASS: "the prompt asks for its superclass",
 }
 # Of something wider, to show the concept is neither good nor bad.
 _WORSE: Final = (NEGATION, COMPOSITION)
