@@ -65,10 +65,10 @@ class TestTemplate:
     def test_what_cannot_be_made(self, tmp_path: Path) -> None:
         assert igmu("concept", "new", ZEPPELIN, "--out", tmp_path).exit_code == 0
         for words, says in (
-            ((ZEPPELIN, "--out", str(tmp_path)), "is there already"),
-            (("zeppelin",), "no id of a concept"),
-            (("Object/zeppelin",), "no id of a concept"),
-            (("object/../x",), "no id of a concept"),
+            ((ZEPPELIN, "--out", str(tmp_path)), "exists already"),
+            (("zeppelin",), "not a concept id"),
+            (("Object/zeppelin",), "not a concept id"),
+            (("object/../x",), "not a concept id"),
             (("sandbox/zeppelin",), "no domain of concepts"),
             (("object/church",), "igmu has a concept 'object/church'"),
         ):
@@ -280,7 +280,7 @@ class TestBeside:
     def test_what_is_refused(self, tmp_path: Path) -> None:
         for name, error, says in (
             ("object/church", DuplicateIdError, "igmu has a concept 'object/church' of its own"),
-            ("object/Zeppelin", InputError, "no id of a concept"),
+            ("object/Zeppelin", InputError, "not a concept id"),
             ("general/zeppelin", InputError, "no domain of concepts"),
         ):
             path = written(tmp_path / name.replace("/", "-"), name)

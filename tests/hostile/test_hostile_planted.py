@@ -148,10 +148,10 @@ def _without(name: str) -> Change:
 
 
 COSTLY: Sequence[tuple[Change, str]] = (
-    (_signed("bootstrap", "3000000@0"), "none that can be repeated"),
-    (_signed("bootstrap", "300000@0"), "none that can be repeated"),
-    (_signed("bootstrap", "abc@x"), "none that can be repeated"),
-    (_signed("bootstrap", "2000@" + "9" * 300), "none that can be repeated"),
+    (_signed("bootstrap", "3000000@0"), "cannot be repeated"),
+    (_signed("bootstrap", "300000@0"), "cannot be repeated"),
+    (_signed("bootstrap", "abc@x"), "cannot be repeated"),
+    (_signed("bootstrap", "2000@" + "9" * 300), "cannot be repeated"),
     (_without("bootstrap"), "missing, although every score is signed with it"),
     (_without("v"), "missing, although every score is signed with it"),
     (put("generations", 0, "seed", to=10**300), "too large"),
@@ -186,7 +186,7 @@ def test_a_card_that_costs_is_refused_in_no_time(root: Path, esd: Path, change: 
         ('{"a":' * 100_000, "too deeply"),
         ('{"a":' * 300 + "1" + "}" * 300, "too deeply"),
         ("[" * 40 + "]" * 40, "too deeply"),
-        ('{"model": "a", "model": "b"}', "stands twice"),
+        ('{"model": "a", "model": "b"}', "appears twice"),
         ("[" + "[],\n" * 1_100_000 + "[]]", "more than 2,000,000 values"),
         ("[" + " " * 50_000_000 + "]", "more than 50,000,000 bytes"),
         ("\udcff", "utf-8"),
