@@ -379,7 +379,7 @@ class TestBuild:
         assert "stripped gives it away" in str(done.exception)
         assert not (tmp_path / "bench").exists()
         done = igmu("build", "--concepts", tmp_path / "own", "--out", tmp_path / "own")
-        assert "is there already" in str(done.exception)
+        assert "exists already" in str(done.exception)
 
 
 def test_prompts_are_imported_for_a_concept_of_ones_own(tmp_path: Path) -> None:

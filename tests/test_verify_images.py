@@ -122,7 +122,7 @@ def test_seeds_that_were_left_out(folder: Path, labels: str) -> None:
 def test_what_is_left_to_believe_is_said(folder: Path, labels: str) -> None:
     card = folder / "cards" / "forgetful.json"
     alone = CliRunner().invoke(app, ["verify", str(card)], catch_exceptions=False).output
-    assert "the card agrees with itself." in alone
+    assert "the card is consistent." in alone
     assert "its lines were not checked against images" in alone
     arguments = ["--images", folder / "forgetful", "--original-images", folder / "original", "--detector", labels]
     done = CliRunner().invoke(app, ["verify", str(card), *map(str, arguments)], catch_exceptions=False).output
@@ -254,7 +254,7 @@ def test_a_card_is_signed_and_its_signer_checked(card: Path, tmp_path: Path) -> 
     assert done.output.strip() == f"{card}.sig"
     told = CliRunner().invoke(app, ["verify", str(card), "--signer", f"{mine}.pub"], catch_exceptions=False).output
     assert f"signed by {mine}.pub" in told
-    assert "agrees with itself" in told
+    assert "is consistent" in told
     with pytest.raises(VerificationError, match="no signature of it by"):
         require_signer(card, f"{other}.pub")
     with pytest.raises(InputError, match=r"ends in \.pub"):

@@ -72,7 +72,7 @@ def test_no_command_shows_a_figure_of_an_edited_card(root: Path, esd: Path, read
     with pytest.raises(VerificationError) as refused:
         READERS[reader](esd, root / "cards" / "fmn.json")
     if reader:  # verify lists the problems before
-        assert "concept_accuracy.figures.conditional_unlearning_accuracy: the card tells 0.123" in str(refused.value)
+        assert "concept_accuracy.figures.conditional_unlearning_accuracy: the card has 0.123" in str(refused.value)
     assert sorted(p.name for p in Path().iterdir()) == ["cards"], "nothing was written"
 
 
@@ -85,7 +85,7 @@ def test_the_leaderboard_and_its_space_name_the_edited_card_and_rank_the_other(r
     with pytest.raises(VerificationError, match="1 scorecard of 2 refused"):
         command("leaderboard", esd.parent)
     page = Path("leaderboard.html").read_text(encoding="utf-8")
-    assert "the card tells 0.123" in page
+    assert "the card has 0.123" in page
     assert "fmn" in page
 
 
@@ -103,7 +103,7 @@ def test_a_report_shows_no_other_models_images_under_a_verdict(root: Path, esd: 
     Path("report.html").unlink()
     for image in Path("drawn/esd").glob("*.png"):
         shutil.copy(root / "drawn" / "fmn" / image.name, image)
-    with pytest.raises(ChecksumError, match="not the image that the scorecard tells of"):
+    with pytest.raises(ChecksumError, match="not the image that the scorecard names"):
         command("report", esd, "--images", "drawn")
     assert not Path("report.html").exists()
 
