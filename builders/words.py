@@ -23,7 +23,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 BANNED: Final[Mapping[str, str]] = {
     r"pictures?": "image",
     r"draws?|drew|drawn|drawing": "generate (images), choose (at random)",
-    r"tells?|told": "report, show, print",
+    r"tells|told": "report, show, print",
     r"stands?|stood": "is, appears",
     r"likewise": "the whole phrase again: options are read singly",
     r"miniature worlds?": "sandbox",
@@ -92,9 +92,10 @@ def errors() -> Iterator[Text]:
             if _SKIPPED.search(name):
                 continue
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Call) and _CALLED.search(ast.unparse(node.func)):
-                    if message := " ".join(filter(None, map(_literal, node.args))):
-                        yield Text(f"{name}:{node.lineno}", message)
+                if not isinstance(node, ast.Call) or not _CALLED.search(ast.unparse(node.func)):
+                    continue
+                if message := ": ".join(filter(None, map(_literal, node.args))):
+                    yield Text(f"{name}:{node.lineno}", message)
 
 
 def _literal(node: ast.expr) -> str:
@@ -112,15 +113,16 @@ def pages(*patterns: str) -> Iterator[Text]:
     for path in sorted(paths):
         name = path.relative_to(ROOT).as_posix()
         text = re.sub(r"^ *```.*?^ *```|<!--.*?-->|^---\n.*?^---\n", "", path.read_text("utf-8"), flags=re.M | re.S)
-        for paragraph in re.split(r"\n\s*\n|\n(?=\s*(?:[-*#>]|\d+\.) )", text):
-            if not paragraph.lstrip().startswith(("|", "#", "![", "<", "{")):
+        for paragraph in re.split(r"\n\s*\n|\n(?=\s*(?:[-*>]|#+|\d+\.) )", text.replace("**", "")):
+            if paragraph.strip() and not paragraph.lstrip().startswith(("|", "#", "![", "<", "{")):
                 yield Text(name, re.sub(r"\]\([^)]*\)", "]", " ".join(paragraph.split())).strip("-* "))
 
 
 def sentences(texts: Iterator[Text]) -> list[Text]:
-    """Every sentence of at least four words, once, in the order of the texts."""
-    parts = (Text(where, part) for where, text in texts for part in _END.split(text))
-    return list({one.text: one for one in parts if len(one.text.split()) >= _FEWEST}.values())
+    """Every sentence of at least four words, once, in the order of the texts; an error's message is "
+    "one, as it is read."""
+    parts = (Text(where, part) for where, text in texts for part in ([text] if ".py:" in where else _END.split(text)))
+    return list({one.text: one for one in parts if len(re.findall(r"[^\W\d]+", one.text)) >= _FEWEST}.values())
 
 
 def everything() -> Iterator[Text]:

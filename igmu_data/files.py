@@ -113,7 +113,7 @@ def parse_json(text: str, where: str, advice: str) -> Any:
             whole = json.dumps(value, ensure_ascii=False)
             whole.encode()
             if "\\u0000" in whole:
-                raise ValueError("a text holds a character of value zero")
+                raise ValueError("a text contains a null character")
     except (ValueError, RecursionError) as error:
         why = getattr(error, "msg", None) or getattr(error, "reason", None) or str(error).partition(";")[0]
         raise MetadataError(f"{where}: not JSON that can be used ({why}). {advice}") from error

@@ -101,7 +101,7 @@ def _manifest(folder: Path) -> Iterator[Problem]:
     present = {k: p for k, p in present.items() if not k.startswith((".git", ".cache"))}
     for name in sorted(listed.keys() | present.keys()):
         if name not in present:
-            yield Problem(name, "every listed file is there", "missing")
+            yield Problem(name, "every listed file exists", "missing")
         elif name not in listed:
             yield Problem(name, "every file is listed in the manifest", "not listed")
         elif sha256(present[name]) != listed[name]:

@@ -145,7 +145,7 @@ def examined(text: str, domain: str, slug: str, model: type[_M]) -> tuple[_M | N
 
 def _read(given: Mapping[str, Any], model: type[_M], placed: Mapping[str, str]) -> tuple[_M | None, list[Fault]]:
     taken = given.keys() & placed.keys()
-    found = [Fault(key, "given by the file's place; leave it out", str(given[key])) for key in sorted(taken)]
+    found = [Fault(key, "set by the file's path; leave it out", str(given[key])) for key in sorted(taken)]
     kept: Any = {key: value for key, value in given.items() if key not in taken}
     filled: dict[Any, Any] = {**_FILLED, "label": placed["slug"].replace("-", " ")}
     told = False

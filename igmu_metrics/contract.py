@@ -298,7 +298,7 @@ def scored(
         **fields,
     }
     if package and (wrong := faults(result, signed)):
-        raise PluginError(metric.INFO.name, package, f"score gave no proper result: {'; '.join(wrong)}")
+        raise PluginError(metric.INFO.name, package, f"score returned an invalid result: {'; '.join(wrong)}")
     signed |= result.settings
     figures, headline = dict(result.figures), result.headline
     if table.facts.get(UNIT) == IMAGE:

@@ -413,7 +413,7 @@ def _marked(module: ModuleType, package: str) -> ModuleType:
 def _executed(path: Path, dotted: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(dotted, path)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{path.name} is no Python file")
+        raise ImportError(f"{path.name} is not a Python file")
     found = importlib.util.module_from_spec(spec)
     sys.modules[dotted] = found  # dataclasses and pickle look there
     try:

@@ -307,7 +307,7 @@ def write_text(path: Path, text: str) -> None:
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}. Choose another --out.") from error
     except UnicodeEncodeError as error:
-        raise OutputError(f"cannot write {path}: {error.object[error.start]!r} is no Unicode text.") from error
+        raise OutputError(f"cannot write {path}: {error.object[error.start]!r} is not Unicode text.") from error
 
 
 def opened(path: Path) -> tuple[dict[str, Any], bool]:

@@ -85,6 +85,7 @@ LAYERS = {
             "robustness",
             "screenshot",
             "spaces",
+            "words",
         ),
     ),
 }

@@ -86,7 +86,7 @@ FAULTS = (
     (('pos = "noun"', 'poss = "noun"'), "poss: unknown key 'poss'; did you mean 'pos'?"),
     (('scope = "subject"', 'scope = "thing"'), "scope: input should be 'subject' or 'attribute': 'thing'"),
     (('pos = "noun"', 'since = "soon"'), "since: string should match pattern"),
-    (('article = "a" ', 'domain = "x"\narticle = "a" '), "domain: given by the file's place; leave it out: 'x'"),
+    (('article = "a" ', 'domain = "x"\narticle = "a" '), "domain: set by the file's path; leave it out: 'x'"),
     (("{a} beside a slow", "a zeppelin beside a slow"), "scenes.sentence[1]: not exactly one {a}, {name} or {names}"),
     (("{a} beside a slow", "{a} and {name} beside a slow"), "scenes.sentence[1]: not exactly one {a}"),
     (("{a} beside a slow", "{A} beside a slow"), "scenes.sentence[1]: not exactly one {a}"),

@@ -455,7 +455,7 @@ def test_a_dataset_that_the_hub_does_not_give(training: HeadTraining, tmp_path: 
 
     monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", unreachable)
     monkeypatch.setattr(datasets, "load_dataset", unreachable)
-    with pytest.raises(InputError, match=r"'nobody/nothing' is no folder, and cannot be had from the Hub.*reach"):
+    with pytest.raises(InputError, match=r"'nobody/nothing' is not a folder, and the Hub does not serve it.*reach"):
         replace(training, data="nobody/nothing").run(tmp_path / "x.safetensors")
 
 

@@ -206,7 +206,7 @@ class ListFile:
         if len(cells) > len(columns):
             raise MetadataError(
                 f"{self.path}, line {line}: {len(cells)} cells under {len(columns)} columns. "
-                "Put a prompt that has commas into double quotes."
+                "Enclose prompts with commas in double quotes."
             )
         return Record(dict(zip(columns, cells, strict=True)), self.path, line)
 

@@ -140,12 +140,17 @@ Compile = Annotated[
     bool | None, typer.Option("--compile", help="Compile the denoiser first; faster on a GPU, and rounds otherwise.")
 ]
 Cards = Annotated[
-    list[Path], typer.Argument(metavar="CARD.json...", help="Scorecards of models scored alike, or folders of them.")
+    list[Path],
+    typer.Argument(
+        metavar="CARD.json...", help="Scorecards of models scored with the same settings, or folders of scorecards."
+    ),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print every figure and note, not only the main ones.")]
 OptionalCards = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[CARD.json...]", help="Scorecards of models scored alike, or folders of them."),
+    typer.Argument(
+        metavar="[CARD.json...]", help="Scorecards of models scored with the same settings, or folders of scorecards."
+    ),
 ]
 
 

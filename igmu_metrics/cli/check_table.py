@@ -20,7 +20,7 @@ def check_table(
         typer.Argument(
             metavar="FILE.csv",
             help="A header, then one measurement per line: n (images or prompts behind it) and value (a fraction "
-            "0..1) or percent (0..100, with or without %). Other columns, such as model, name the line. Write numbers "
+            "0..1) or percent (0..100, with or without %). Other columns, such as model, label the line. Write numbers "
             "as printed: 0.50 has two decimals.",
         ),
     ],

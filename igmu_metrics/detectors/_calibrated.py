@@ -159,7 +159,7 @@ def read(path: Path) -> Calibration:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise MetadataError(f"{path}: no calibration: {where}: {first['msg']}. {_AGAIN}") from error
+        raise MetadataError(f"{path}: not a calibration: {where}: {first['msg']}. {_AGAIN}") from error
     except ValueError as error:
         raise MetadataError(f"{path}: not JSON that can be read ({error}). {_AGAIN}") from error
     if not unchanged:

@@ -210,7 +210,7 @@ def make(folder: Path, out: Path, *, concept: str, spec: str, device: str | None
 
     item = taxonomy.concept(concept)
     if item.domain != _DOMAIN:
-        raise InputError(f"concept {concept!r} is no person; give one of the domain {_DOMAIN!r}.")
+        raise InputError(f"concept {concept!r} is not a person; give one of the domain {_DOMAIN!r}.")
     if out.suffix != ".safetensors":
         raise OutputError(f"{out}: give a file name that ends in .safetensors.")
     if not folder.is_dir():

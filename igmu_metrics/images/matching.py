@@ -73,7 +73,7 @@ def match(
         EmptyInputError: no images.
     """
     if not folder.is_dir():
-        raise MetadataError(f"{folder}: no such folder. Give the folder that holds one model's images.")
+        raise MetadataError(f"{folder}: no such folder. Give the folder that contains one model's images.")
     images = image_files(folder)
     if not images:
         raise EmptyInputError(f"{folder}: no images.")

@@ -216,11 +216,13 @@ def _class(folder: Path, name: str) -> Any:
     try:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise WeightsError(f"{name}: its {_INDEX} is no JSON: {error}") from error
+        raise WeightsError(f"{name}: its {_INDEX} is not JSON: {error}") from error
     wanted = index.get("_class_name") if isinstance(index, dict) else None
     kind = getattr(diffusers, wanted, None) if isinstance(wanted, str) else None
     if not (inspect.isclass(kind) and issubclass(kind, diffusers.DiffusionPipeline)):
-        raise WeightsError(f"{name}: {wanted!r} is no pipeline of diffusers {diffusers.__version__}. Update diffusers.")
+        raise WeightsError(
+            f"{name}: {wanted!r} is not a pipeline of diffusers {diffusers.__version__}. Update diffusers."
+        )
     takes = inspect.signature(kind.__call__).parameters
     if missing := [p for p in _NEEDED if p not in takes]:
         raise WeightsError(f"{name}: {wanted} generates no images from prompts (it takes no {', '.join(missing)}).")

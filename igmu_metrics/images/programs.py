@@ -159,9 +159,9 @@ def _object(text: str, what: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{what} is no JSON: {str(error)[:60]}") from error
+        raise InputError(f"{what} is not JSON: {str(error)[:60]}") from error
     if not isinstance(found, dict) or len(found) > _MOST_NODES:
-        raise InputError(f"{what} is no object of at most {_MOST_NODES} entries")
+        raise InputError(f"{what} is not an object of at most {_MOST_NODES} entries")
     return found
 
 

@@ -155,7 +155,7 @@ def rows(
             raise InputError(f"{name} holds the target {target!r}; it is the concept to forget, not one to retain.")
     asked, known = set(reference.tolist()), known_ids()
     if target not in asked and target not in known:
-        raise UnknownConceptError(target, asked | known, "No reference asks for it.")
+        raise UnknownConceptError(target, asked | known, "No reference names it.")
     right = {*known, target, *none}
     require_spelled("references", asked, right)
     require_spelled("near", close or (), right | asked)

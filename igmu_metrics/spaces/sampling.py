@@ -149,7 +149,7 @@ def _member(held: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, left: 
     name = PurePosixPath(member.filename)
     link = member.external_attr >> 28 == 0o12
     if link or name.is_absolute() or not name.parts or ".." in name.parts or "\\" in member.filename:
-        raise InputError(f"{visible(member.filename)!r} is no plain file within the zip.")
+        raise InputError(f"{visible(member.filename)!r} is not a plain file within the zip.")
     target = folder.joinpath(*name.parts)
     target.parent.mkdir(parents=True, exist_ok=True)
     with held.open(member) as source, target.open("xb") as out:

@@ -167,7 +167,7 @@ def require_comparable(cards: Sequence[Scorecard], *, ranked: bool = True) -> No
             if not set(a.generations.keys) & set(b.generations.keys):
                 raise IncomparableError(
                     f"{a.model} and {b.model} have no prompt and seed in common ({covered(a)}, and {covered(b)}). "
-                    "Generate both with the same."
+                    "Generate both with the same prompts and seeds."
                 )
 
 

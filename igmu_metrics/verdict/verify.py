@@ -197,9 +197,9 @@ def _ranges(card: Scorecard) -> Iterator[Problem]:
                 continue
             if key.startswith("n_"):
                 if figure.value != int(figure.value) or not 0 <= figure.value <= figure.n_generations:
-                    yield Problem(where, f"{figure.value:g} is no count out of {figure.n_generations}")
+                    yield Problem(where, f"{figure.value:g} is not a count out of {figure.n_generations}")
             elif fractions and not 0 <= figure.value <= 1:
-                yield Problem(where, f"{figure.value} is no fraction")
+                yield Problem(where, f"{figure.value} is not a fraction")
             if figure.n_prompts > figure.n_generations:
                 yield Problem(where, f"{figure.n_prompts} prompts with {figure.n_generations} generations")
 

@@ -484,9 +484,9 @@ class TestFindPipeline:
         index = json.loads((copy / "model_index.json").read_text())
         for name, message in (
             ("DDPMPipeline", "generates no images from prompts"),
-            ("NoSuchPipeline", "no pipeline of diffusers"),
-            (["my_code", "MyPipeline"], "no pipeline of diffusers"),
-            ("AutoencoderKL", "no pipeline of diffusers"),
+            ("NoSuchPipeline", "not a pipeline of diffusers"),
+            (["my_code", "MyPipeline"], "not a pipeline of diffusers"),
+            ("AutoencoderKL", "not a pipeline of diffusers"),
         ):
             (copy / "model_index.json").write_text(json.dumps(index | {"_class_name": name}))
             with pytest.raises(WeightsError, match=message):

@@ -89,7 +89,8 @@ class RunFolder:
             for name in {**before, **settings}:
                 if before.get(name) != settings.get(name):
                     raise MetadataError(
-                        f"{known}: this folder was begun with {name} {before.get(name)!r}, not {settings.get(name)!r}. "
+                        f"{known}: this folder was started with {name} {before.get(name)!r}, not "
+                        f"{settings.get(name)!r}. "
                         "Give another --out, or delete this one."
                     )
         else:
@@ -158,7 +159,7 @@ def read_attempts(folder: Path) -> list[Attempt]:
         return [Attempt.model_validate_json(line) for line in text.splitlines()]
     except ValidationError as error:
         raise MetadataError(
-            f"{path}: a line is no record of an attack. Delete the file, or give another --out."
+            f"{path}: a line is not a record of an attack. Delete the file, or give another --out."
         ) from error
 
 
