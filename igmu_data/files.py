@@ -137,7 +137,7 @@ def read_yaml(path: Path, keys: Iterable[str]) -> dict[str, Any]:
     except (yaml.YAMLError, RecursionError) as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(given, dict):
-        raise InputError(f"{path}: holds no keys; the keys are {', '.join(keys)}.")
+        raise InputError(f"{path}: contains no keys; the keys are {', '.join(keys)}.")
     return given
 
 

@@ -134,7 +134,7 @@ Dtype = Annotated[
 ]
 BatchSize = Annotated[
     str | None,
-    typer.Option(metavar="N|auto", help="Images per call on a GPU, default 4; auto: as many as its memory holds."),
+    typer.Option(metavar="N|auto", help="Images per call on a GPU, default 4; auto: as many as fit its memory."),
 ]
 Compile = Annotated[
     bool | None, typer.Option("--compile", help="Compile the denoiser first; faster on a GPU, and rounds otherwise.")

@@ -41,7 +41,7 @@ def run(
     original: Annotated[
         str | None,
         typer.Option(
-            help="Model before unlearning: folder, Hub id[@revision], sandbox:VERSION; or its reference table: "
+            help="Model before unlearning: folder, Hub id[@revision] or sandbox:VERSION; or its reference table: "
             "folder or hub:OWNER/NAME@REVISION/FOLDER."
         ),
     ] = None,
@@ -100,7 +100,7 @@ def run(
         list[str] | None,
         typer.Option(metavar="NAME=FILE.yaml", help="What making a model cost; repeat for several models."),
     ] = None,
-    trust_code: Annotated[bool, typer.Option("--trust-code", help="Let code that a model names run.")] = False,
+    trust_code: Annotated[bool, typer.Option("--trust-code", help="Allow code that a model names to run.")] = False,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Check everything, print how many images would be generated and how, and stop."),
@@ -147,7 +147,7 @@ def run(
         given[part] = given.get(part, {}) | {k: v for k, v in options.items() if v is not None}
     for name, flag in (("original", "--original"), ("unlearned", "--unlearned"), ("configs", "--config")):
         if not given.get(name):
-            raise InputError(f"{flag} is missing; give it, or a run file that holds {name}.")
+            raise InputError(f"{flag} is missing. Give it, or a run file with the key {name}.")
     over_ray = ray_wanted(engine, shard)
     where = running.Where(parts.parsed(shard) if shard else None, over_ray, workers)
     made = plans.from_mapping(given, str(plan) if plan is not None else "options")

@@ -37,7 +37,7 @@ def score(
     original: Annotated[
         Path,
         typer.Option(
-            help="Folder of the original model's images, called by its last name, or NAME=FOLDER; or its reference "
+            help="Folder of the original model's images, or NAME=FOLDER; or the original's reference "
             "table: folder or hub:OWNER/NAME@REVISION/FOLDER."
         ),
     ],
@@ -80,7 +80,7 @@ def score(
     over_ray = ray_wanted(engine, shard)
     evaluation, *also = agreement.panel(detector, calibration or [], settings)
     if also and (shard is not None or over_ray):
-        raise InputError("several detectors are compared in one process: give --shard and --engine ray one of them.")
+        raise InputError("--shard and --engine ray take one detector. Give one --detector, or leave them out.")
     if also and out is not None and out.suffix == ".json":
         raise InputError(f"--out {out}: several detectors write one card each. Give a folder.")
     if shard is not None:

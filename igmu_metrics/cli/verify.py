@@ -122,7 +122,7 @@ def _problems(
 
         with bars() as advance:
             problems = list(by_images.verify_images(found, images, original_images, advance=advance, **given))
-        again = ", and its images give the same lines, figures and signatures"
+        again = ", and scoring its images again gives the same lines, figures and signatures"
         unchecked = by_images.unchecked(found, given, original_images)
     for problem in problems[:50]:
         say(str(problem))

@@ -287,7 +287,7 @@ def _describe(folder: Folder, pipeline: Pipeline, method: Method | None) -> None
 
 def _check(requests: Sequence[Request], batch_size: int | str) -> None:
     if not requests:
-        raise EmptyInputError("no requests: there is nothing to draw.")
+        raise EmptyInputError("no requests: there is nothing to generate.")
     if batch_size != AUTO and (isinstance(batch_size, str) or batch_size < 1):
         raise OutOfRangeError(f"batch_size is {batch_size}; give at least 1, or {AUTO!r}.")
     seen: set[tuple[str, int]] = set()

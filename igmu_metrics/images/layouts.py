@@ -201,7 +201,7 @@ def find(folder: Path, layout: str, rows: Mapping[str, Row] | None = None, *, pr
         raise InputError(f"no layout {layout!r}; the layouts are {', '.join(LAYOUTS)}.")
     folder = reference.local(folder)
     if not folder.is_dir():
-        raise MetadataError(f"{folder}: no such folder. Give the folder that holds one model's images.")
+        raise MetadataError(f"{folder}: no such folder. Give the folder that contains one model's images.")
     if layout == "metadata" and (table := reference.table_of(folder, rows or {})) is not None:
         return ordered(_from_table(table, rows or {}))
     if layout == "metadata":
@@ -241,7 +241,7 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
     path = folder / METADATA
     if parts := part_folders(folder):
         raise MetadataError(
-            f"{folder}: holds {len(parts)} parts that are not joined yet. Run {shell(['igmu', 'merge', folder])}."
+            f"{folder}: contains {len(parts)} parts that are not joined yet. Run {shell(['igmu', 'merge', folder])}."
         )
     if not path.is_file():
         raise MetadataError(

@@ -194,7 +194,7 @@ def merge(folder: Path, *, device: str | None = None) -> Iterator[Scorecard]:
     original = first["original"]
     with evaluation.opened() as tools:
         if tools.signatures != first["instruments"]:
-            raise MetadataError(f"{folder}: the networks here are not those that looked. Use the same weights.")
+            raise MetadataError(f"{folder}: the networks here differ from those of the shards. Use the same weights.")
         whole = {name: _whole(folder, name, parts) for name, parts in models.items()}
         if original not in whole:
             raise MetadataError(f"{folder}: no tables of the original model {original!r}. Copy them there.")

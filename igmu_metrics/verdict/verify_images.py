@@ -99,10 +99,10 @@ def unlike(card: Scorecard, again: Scorecard, *, excused: Collection[str] = ()) 
     """
     for name in ("config", "target", "coverage", "notes"):
         if (told := getattr(card, name)) != (found := getattr(again, name)):
-            yield Problem(name, f"the card tells {told!r}, {found!r} was found")
+            yield Problem(name, f"the card has {told!r}, {found!r} was found")
     told_cost, cost = (c.efficiency and c.efficiency.fixed() for c in (card, again))  # times are the clock's
     if told_cost and cost and told_cost != cost:
-        yield Problem("efficiency", f"the card tells {told_cost!r}, {cost!r} was found")
+        yield Problem("efficiency", f"the card has {told_cost!r}, {cost!r} was found")
     if len(card.failures) != len(again.failures):
         yield Problem("failures", f"the card lists {len(card.failures)}, {len(again.failures)} were found")
     yield from lines_unlike(card.generations, again.generations)
@@ -173,7 +173,7 @@ def _alike(told: Any, found: Any) -> bool:
 
 def unchecked(card: Scorecard, changed: Mapping[str, Any], original_images: Path) -> list[str]:
     """What images cannot tell, for the reader: names, and where the card says it was made on another machine."""
-    told = ["what the models are called, and who generated the images with what, is the card's word alone"]
+    told = ["the names of the models and the origin of the images are not checked"]
     if tables := reference.files(reference.local(original_images)):
         digests = ", ".join(sorted(facts["digest"][:12] for facts in tables.values()))
         told.append(
