@@ -227,7 +227,7 @@ class TestRefused:
             (lambda t, f: t.with_columns(features=t["features"] * np.nan), True, MetadataError, "no number"),
             (lambda t, f: t.with_columns(status=["failed: x"] * len(t)), True, MetadataError, "could not be read"),
             (lambda t, f: t.without("probability"), True, MetadataError, "without probability"),
-            (lambda t, f: t.with_columns(surprise=["x"] * len(t)), True, MetadataError, "'surprise' is no column"),
+            (lambda t, f: t.with_columns(surprise=["x"] * len(t)), True, MetadataError, "'surprise' is not a column"),
             (lambda t, f: f.update(reference=9) or t, True, MetadataError, "of format 9"),
             (lambda t, f: f.update(instruments=[]) or t, True, MetadataError, "no instruments"),
             (lambda t, f: f.update(instruments={"clip": 1}) or t, True, MetadataError, "not a reference table"),

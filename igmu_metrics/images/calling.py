@@ -151,8 +151,8 @@ class Caller:
         images = np.asarray(result.images)
         if images.shape != (len(batch), how.height, how.width, 3):
             raise InputError(
-                f"{name} returned an array of shape {images.shape} instead of {len(batch)} images of {how.width}×{how.height} "
-                f"(row {first.row_id!r}). Choose a size that the model can generate."
+                f"{name} returned an array of shape {images.shape} instead of {len(batch)} images of "
+                f"{how.width}×{how.height} (row {first.row_id!r}). Choose a size that the model can generate."
             )
         flags = getattr(result, "nsfw_content_detected", None) or [False] * len(batch)
         return [
