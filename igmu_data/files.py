@@ -87,7 +87,7 @@ def read_text(path: Path, advice: str = "Check the path and its permissions.") -
     """
     try:
         if what := irregular(path):
-            raise MetadataError(f"{path}: cannot be read, it is {what}. {advice}")
+            raise MetadataError(f"{path}: cannot be read because it is {what}. {advice}")
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         number = error.object[: error.start].count(b"\n") + 1

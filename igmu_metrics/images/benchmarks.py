@@ -187,7 +187,7 @@ def hub(folder: Path, files: Callable[[Path], Sequence[Path]]) -> Iterator[dict[
 def _nouns(path: Path, image: Path) -> list[str]:
     """What the prompts of HUB's pinpoint-ness ask for, in their order."""
     if not path.is_file():
-        raise MetadataError(f"{image}: what it should show is in {path}, which is not there. Put HUB's prompts there.")
+        raise MetadataError(f"{image}: no file {path}, which lists what it should show. Copy HUB's prompts there.")
     records = list(csv.DictReader(io.StringIO(read_text(path))))
     if not all(record.get("noun") for record in records):
         raise MetadataError(f"{path}: no column 'noun', or an empty one. Give HUB's own file.")

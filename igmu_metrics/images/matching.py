@@ -139,7 +139,7 @@ def _table(path: Path, folder: Path) -> Iterator[tuple[Path, Told]]:
     except (csv.Error, ValueError) as error:
         raise MetadataError(f"{path}: not a table: {error}.") from error
     if not records or not all(isinstance(r, dict) for r in records):
-        raise MetadataError(f"{path}: holds no records.")
+        raise MetadataError(f"{path}: no records. Give a table with one line per image.")
     for number, record in enumerate(records, 1):
         if None in record:  # of a prompt with a comma, only the words before it would count
             raise MetadataError(f"{path}, record {number}: more cells than the header has. Put prompts into quotes.")

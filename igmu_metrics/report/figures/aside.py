@@ -44,7 +44,7 @@ def aside(cards: Sequence[Scorecard], target: str) -> Matrix | None:
     if not lines:
         return None
     return Matrix(
-        f"Share of images that show {target}, and alignment with the prompt, of what is counted by itself",
+        f"Share of images that show {target}, and alignment with the prompt, of prompts that are counted separately",
         "probe",
         ["original", *(c.model for c in cards)],
         lines,
