@@ -150,7 +150,7 @@ def _loader() -> Any:
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
             names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
             if twice := [name for name in names if names.count(name) > 1]:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {twice[0]!r} stands twice")
+                raise yaml.constructor.ConstructorError(None, None, f"the key {twice[0]!r} appears twice")
             return super().construct_mapping(node, deep)
 
     return Once

@@ -135,7 +135,7 @@ def test_unclear_pairs_do_not_count() -> None:
     assert (found.n, found.interval, found.why) == (0, None, "no forget generation was judged for both")
     (found,) = compared([card("esd", [("a", False, False)])])
     assert found.why == "the original generated the concept in no generation that both could be judged on"
-    assert "no difference can be told" in found.sentence()
+    assert "no difference can be measured" in found.sentence()
 
 
 def test_holm_over_all_tests_of_the_cards() -> None:

@@ -216,7 +216,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("text", "says"),
         [
-            ("[1, 2]", "holds no keys"),
+            ("[1, 2]", "contains no keys"),
             ("a: [", "not YAML"),
             ("1: 2", "keys must be words"),
             ("unlearned: {esd: a, esd: b}", "'esd' stands twice"),
