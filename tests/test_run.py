@@ -219,8 +219,8 @@ class TestRefused:
             ("[1, 2]", "contains no keys"),
             ("a: [", "not YAML"),
             ("1: 2", "keys must be words"),
-            ("unlearned: {esd: a, esd: b}", "'esd' stands twice"),
-            ("original: a\noriginal: b", "'original' stands twice"),
+            ("unlearned: {esd: a, esd: b}", "'esd' appears twice"),
+            ("original: a\noriginal: b", "'original' appears twice"),
         ],
     )
     def test_what_is_no_run_file(self, tmp_path: Path, text: str, says: str) -> None:
