@@ -30,6 +30,7 @@ lint: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(PY) -m builders.words
 
 docs: $(READY)
 	$(PY) -m builders.docs

@@ -27,7 +27,7 @@ def configs(restricted: bool = False) -> Mapping[str, tuple[str, ...]]:
         restricted: the configs of the gated repository (`nsfw`) instead of the browsable one.
     """
     out: dict[str, list[str]] = {ALL: []}
-    owners = {SANDBOX: "miniature world", GENERAL: "set of general prompts"}
+    owners = {SANDBOX: "sandbox", GENERAL: "set of general prompts"}
     for item in all_concepts().values():
         if (item.domain == RESTRICTED_DOMAIN) is not restricted:
             continue

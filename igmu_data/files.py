@@ -87,7 +87,7 @@ def read_text(path: Path, advice: str = "Check the path and its permissions.") -
     """
     try:
         if what := irregular(path):
-            raise MetadataError(f"{path}: cannot be read, it is {what}. {advice}")
+            raise MetadataError(f"{path}: cannot be read because it is {what}. {advice}")
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         number = error.object[: error.start].count(b"\n") + 1
@@ -113,7 +113,7 @@ def parse_json(text: str, where: str, advice: str) -> Any:
             whole = json.dumps(value, ensure_ascii=False)
             whole.encode()
             if "\\u0000" in whole:
-                raise ValueError("a text holds a character of value zero")
+                raise ValueError("a text contains a null character")
     except (ValueError, RecursionError) as error:
         why = getattr(error, "msg", None) or getattr(error, "reason", None) or str(error).partition(";")[0]
         raise MetadataError(f"{where}: not JSON that can be used ({why}). {advice}") from error
@@ -137,7 +137,7 @@ def read_yaml(path: Path, keys: Iterable[str]) -> dict[str, Any]:
     except (yaml.YAMLError, RecursionError) as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(given, dict):
-        raise InputError(f"{path}: holds no keys; the keys are {', '.join(keys)}.")
+        raise InputError(f"{path}: contains no keys; the keys are {', '.join(keys)}.")
     return given
 
 
@@ -150,7 +150,7 @@ def _loader() -> Any:
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
             names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
             if twice := [name for name in names if names.count(name) > 1]:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {twice[0]!r} stands twice")
+                raise yaml.constructor.ConstructorError(None, None, f"the key {twice[0]!r} appears twice")
             return super().construct_mapping(node, deep)
 
     return Once

@@ -47,7 +47,7 @@ def check_folder(folder: Path) -> list[Problem]:
     """
     card = folder / "README.md"
     if not card.is_file():
-        raise CorpusError(f"{folder}: no README.md, so not a dataset folder. Give the folder that holds it.")
+        raise CorpusError(f"{folder}: no README.md, so not a dataset folder. Give the folder with README.md.")
     block = _front_matter(card)
     found = list(_manifest(folder))
     if broken := list(_unreadable(folder)):
@@ -101,7 +101,7 @@ def _manifest(folder: Path) -> Iterator[Problem]:
     present = {k: p for k, p in present.items() if not k.startswith((".git", ".cache"))}
     for name in sorted(listed.keys() | present.keys()):
         if name not in present:
-            yield Problem(name, "every listed file is there", "missing")
+            yield Problem(name, "every listed file exists", "missing")
         elif name not in listed:
             yield Problem(name, "every file is listed in the manifest", "not listed")
         elif sha256(present[name]) != listed[name]:

@@ -105,7 +105,7 @@ def load_bench(
         at = f" at {revision}" if revision else ""
         raise HubError(
             f"cannot get config {config!r} of {place!r}{at} from the Hub: {reason.rstrip('.')}. Check the connection "
-            "and the access, or give a folder that holds it: --bench FOLDER."
+            "and the access, or give a folder that contains it: --bench FOLDER."
         ) from error
 
 
@@ -350,7 +350,7 @@ def checked_row(fields: Mapping[str, Any], place: str) -> Row:
         value = "" if isinstance(first["input"], str | dict) else f" is {first['input']!r}"
         what = f"{'.'.join(map(str, first['loc']))}{value}: {first['msg']}"
         raise CorpusError(
-            f"{place}: row {fields.get('id')!r} is of another corpus ({what}). Give another --bench."
+            f"{place}: row {fields.get('id')!r} is from another corpus ({what}). Give another --bench."
         ) from error
     if (found := row_id(row.model_dump())) != row.id:
         raise CorpusError(

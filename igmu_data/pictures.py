@@ -26,11 +26,11 @@ def picture_problems(name: str, path: Path) -> Iterator[Problem]:
     for i, row in _records(path, "image", "image_sha256"):
         image, promised = row.get("image"), row.get("image_sha256")
         if image is not None and not image["bytes"]:
-            yield Problem(name, "pictures are embedded", f"only a path: {image['path']!r}")
+            yield Problem(name, "images are embedded", f"only a path: {image['path']!r}")
             continue
         found = None if image is None else hashlib.sha256(image["bytes"]).hexdigest()
         if found != promised:
-            yield Problem(name, "image_sha256 is the picture's", f"row {i}: {promised}, the picture's is {found}")
+            yield Problem(name, "image_sha256 is the image's", f"row {i}: {promised}, the image's is {found}")
 
 
 def label_problems(files: Mapping[str, Path], labels: list[str]) -> Iterator[Problem]:
@@ -46,7 +46,7 @@ def label_problems(files: Mapping[str, Path], labels: list[str]) -> Iterator[Pro
         for i, row in _records(path, "label", "concept", "image_source", "image_sha256", "license", "source"):
             label, digest = row["label"], row["image_sha256"]
             if digest is None:
-                yield Problem(name, "a labelled picture is there", f"row {i} has none")
+                yield Problem(name, "every label has an image", f"row {i} has none")
             if label is None or not 0 <= label < len(labels):
                 yield Problem(name, "a label is one of the classes", f"row {i}: {label}")
             else:
@@ -58,7 +58,7 @@ def label_problems(files: Mapping[str, Path], labels: list[str]) -> Iterator[Pro
     where = Path(min(files)).parent.as_posix()
     for digest, own in splits.items():
         if digest and len(own) > 1:
-            yield Problem(where, "a picture is in one split", f"{digest} is in {' and '.join(sorted(own))}")
+            yield Problem(where, "no image is in two splits", f"{digest} is in {' and '.join(sorted(own))}")
     for label, found in concepts.items():
         if len(found) > 1 or not found <= {None, *all_concepts()}:
             shown = ", ".join(sorted(map(str, found)))

@@ -47,7 +47,7 @@ def require_spelled(where: str, names: Iterable[str], known: Collection[str]) ->
         own = _plain(name)
         meant = [other for other, theirs in plain.items() if own == theirs or _slip(own, theirs)]
         if meant:
-            raise UnknownLabelError(name, meant, f"It stands in {where}; labels are compared letter by letter.")
+            raise UnknownLabelError(name, meant, f"It is in {where}; labels are compared letter by letter.")
 
 
 def _plain(name: str) -> str:

@@ -93,7 +93,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):  # readers would differ in which of them counts
         names = [name for name, _ in pairs]
-        raise ValueError(f"the key {max(names, key=names.count)[:40]!r} stands twice in one object")
+        raise ValueError(f"the key {max(names, key=names.count)[:40]!r} appears twice in one object")
     return found
 
 
@@ -118,7 +118,7 @@ def _printed(digits: str) -> list[str]:
 def _float(digits: str) -> float:
     value = float(digits)
     if not isfinite(value):
-        raise ValueError(f"{digits[:40]} is no number of JSON, or too large")
+        raise ValueError(f"{digits[:40]} is not a number of JSON, or too large")
     return value
 
 

@@ -235,7 +235,7 @@ def read(text: str, where: str, model: type[_M], **placed: Any) -> _M:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise CorpusError(f"{where}: not valid TOML: {error}") from error
     if taken := sorted(given.keys() & placed.keys()):
-        raise CorpusError(f"{where}: {', '.join(taken)}: given by the file's place; leave it out.")
+        raise CorpusError(f"{where}: {', '.join(taken)}: set by the file's path. Leave it out.")
     try:
         return model.model_validate({**given, **placed})
     except ValidationError as error:
@@ -320,11 +320,11 @@ def require_own_id(name: str, where: object) -> None:
     """
     if not _ID.fullmatch(name):
         raise InputError(
-            f"{where}: {name!r} is no id of a concept. Write domain/slug, such as object/hot-air-balloon: a domain of "
+            f"{where}: {name!r} is not a concept id. Write domain/slug, such as object/hot-air-balloon: a domain of "
             "lower-case letters, a slug of lower-case letters, digits and single hyphens."
         )
     if (domain := name.partition("/")[0]) in RESERVED:
-        raise InputError(f"{where}: {domain!r} is no domain of concepts. Choose another.")
+        raise InputError(f"{where}: {domain!r} is not a domain of concepts. Choose another.")
     if name in packaged():
         raise DuplicateIdError(f"{where}: igmu has a concept {name!r} of its own. Call yours otherwise.")
 

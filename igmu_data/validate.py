@@ -213,10 +213,10 @@ def _naming(concept: Judged, rows: Sequence[Row]) -> Iterator[Problem]:
             yield Problem(row.id, "domain, family and scope are the concept's", found)
         if row.name_kept != keeps_name(row.prompt, concept):
             yield Problem(
-                row.id, "name_kept says whether the prompt holds the label", f"{row.name_kept}: {row.prompt!r}"
+                row.id, "name_kept says whether the prompt contains the label", f"{row.name_kept}: {row.prompt!r}"
             )
         if row.split == "adversarial" and row.name_kept:
-            yield Problem(row.id, "an attack does not hold the label", row.prompt)
+            yield Problem(row.id, "an attack does not contain the label", row.prompt)
         if row.split == "forget" and not names_any(row.prompt, concept):
             yield Problem(row.id, "a prompt to forget names the concept", row.prompt)
         nameless = row.split == "retain" and row.probe not in (IN_PROMPT, *ASIDE)

@@ -145,7 +145,7 @@ def examined(text: str, domain: str, slug: str, model: type[_M]) -> tuple[_M | N
 
 def _read(given: Mapping[str, Any], model: type[_M], placed: Mapping[str, str]) -> tuple[_M | None, list[Fault]]:
     taken = given.keys() & placed.keys()
-    found = [Fault(key, "given by the file's place; leave it out", str(given[key])) for key in sorted(taken)]
+    found = [Fault(key, "set by the file's path; leave it out", str(given[key])) for key in sorted(taken)]
     kept: Any = {key: value for key, value in given.items() if key not in taken}
     filled: dict[Any, Any] = {**_FILLED, "label": placed["slug"].replace("-", " ")}
     told = False
@@ -272,7 +272,7 @@ def _siblings(item: Concept) -> Iterator[Fault]:
         if other.id == item.id or other.id in (s.id for s in item.siblings[:at]):
             yield Fault(f"{key}.id", "twice, or the concept itself", other.id)
         if other.id.startswith(f"{RESTRICTED_DOMAIN}/"):
-            yield Fault(f"{key}.id", f"nothing of {RESTRICTED_DOMAIN} is asked for to show that it stayed", other.id)
+            yield Fault(f"{key}.id", f"nothing of {RESTRICTED_DOMAIN} may be retained", other.id)
         if found := named(other.name, item):
             yield Fault(f"{key}.name", f"names the concept ({found})", other.name)
         for n, text in enumerate(other.prompts):

@@ -247,13 +247,15 @@ def score_rows(
         InputError: rows of several concepts, no original images, or no rows that the metric counts.
     """
     if wrong := sorted(options.keys() & set(OF_FOLDERS)):
-        raise InputError(f"{name} has no option {wrong[0]!r} for images of rows; it says how folders are read.")
+        raise InputError(
+            f"{name} has no option {wrong[0]!r} for images of rows, because it sets how folders are read. Leave it out."
+        )
     own = ("original_images", "seeds", "budgets", "resamples", "signature")
     evaluation = Evaluation.from_keywords(name, {"config": "all"} | options, also=own)
     if original_images is None:
         raise InputError(
             f"{name} needs original_images (in a Space: original_predictions), the original model's images of the "
-            "same rows and seeds. Whether a concept was forgotten can only be told where the original drew it."
+            "same rows and seeds. Forgetting can only be measured where the original shows the concept."
         )
     images, row_ids, original_images, seeds = (
         validation.as_list(n, value)
@@ -276,7 +278,7 @@ def score_rows(
     targets = sorted(set(after["concept"].tolist()))
     if len(targets) > 1:
         raise InputError(
-            f"rows of {' and '.join(targets)}: a model is scored on the one concept it was told to forget."
+            f"rows of {' and '.join(targets)}: a model is scored on one concept, the one to forget. Give rows of one."
         )
     if name == ATTACKS:
         after, before = with_sources(after, before, rows, beside)

@@ -298,7 +298,7 @@ def scored(
         **fields,
     }
     if package and (wrong := faults(result, signed)):
-        raise PluginError(metric.INFO.name, package, f"score gave no proper result: {'; '.join(wrong)}")
+        raise PluginError(metric.INFO.name, package, f"score returned an invalid result: {'; '.join(wrong)}")
     signed |= result.settings
     figures, headline = dict(result.figures), result.headline
     if table.facts.get(UNIT) == IMAGE:
@@ -349,7 +349,7 @@ def faults(result: Any, signed: Mapping[str, Setting] = MappingProxyType({})) ->
         elif any(abs(v) > _MAX for v in numbers):
             found.append(f"figure {name!r}: {numbers} are not finite")
         elif interval[0] > interval[1]:
-            found.append(f"figure {name!r}: {interval[0]} lies above {interval[1]}")
+            found.append(f"figure {name!r}: {interval[0]} is above {interval[1]}")
         elif figure.value != figure.value and not figure.reason:
             found.append(f"figure {name!r}: NaN without a reason")
         counts = (figure.n_prompts, figure.n_generations)

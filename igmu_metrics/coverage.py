@@ -90,7 +90,7 @@ def covered(card: Card) -> str:
     if card.coverage is None:
         keys = card.generations.keys
         n = len({row for row, _ in keys})
-        return f"{n} prompt{'s' * (n != 1)}, {len(keys)} generations, of no protocol that is known"
+        return f"{n} prompt{'s' * (n != 1)}, {len(keys)} generations; the protocol is unknown"
     return "; ".join(f"{part} {found}" for part, found in card.coverage.items())
 
 

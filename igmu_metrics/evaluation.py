@@ -178,7 +178,7 @@ class Evaluation(Settings):
             members = config_concepts(self.config)
             first = concept(members[0])
             raise InputError(
-                f"config {self.config!r} gathers {len(members)} concepts; a model is scored on the one it was told to "
+                f"config {self.config!r} gathers {len(members)} concepts; a model is scored on the one to "
                 f"forget, such as {f'{SANDBOX}.{first.slug}' if self.config == SANDBOX else first.config!r}."
             )
         return target

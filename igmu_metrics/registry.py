@@ -271,7 +271,7 @@ def load_file(path: Path) -> Plugin:
     if len(groups) != 1:
         what = "nothing: no `score`, no `search`, and no `load` whose return annotation is a detector or a backbone"
         what = " and ".join(group.removesuffix("s") for group in groups) or what
-        raise PluginError(path.stem, package, f"it holds {what}; a file holds one")
+        raise PluginError(path.stem, package, f"it defines {what}; a file defines one")
     name = getattr(getattr(found, "INFO", None), "name", None) or getattr(found, "NAME", path.stem.replace("_", "-"))
     plugin = Plugin(groups[0], str(name), dotted, package)
     if wrong := faults(plugin.group, found, plugin.name):
@@ -413,7 +413,7 @@ def _marked(module: ModuleType, package: str) -> ModuleType:
 def _executed(path: Path, dotted: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(dotted, path)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{path.name} is no Python file")
+        raise ImportError(f"{path.name} is not a Python file")
     found = importlib.util.module_from_spec(spec)
     sys.modules[dotted] = found  # dataclasses and pickle look there
     try:

@@ -121,7 +121,7 @@ def _lines(value: Any) -> Generations:
     if not isinstance(value, list | tuple):
         raise ValueError("not a list of generations")
     if len(value) > MOST_LINES:
-        raise ValueError(f"{len(value):,} generations; a card holds at most {MOST_LINES:,}")
+        raise ValueError(f"{len(value):,} generations; a card has at most {MOST_LINES:,}")
     columns: dict[str, Column | None] = {}
     for at, line in enumerate(value):
         if not isinstance(line, dict) or not line.keys() >= _NEEDED:
@@ -297,7 +297,9 @@ def write_text(path: Path, text: str) -> None:
     """
     kept = path.suffix.lower() in SUFFIXES or (path.suffix.lower() == ".json" and text[:1] not in ("{", "["))
     if kept and path.is_file():
-        raise OutputError(f"{path}: is there already, and this would be no {path.suffix} file. Choose another --out.")
+        raise OutputError(
+            f"{path}: exists already, and the new file would not be a {path.suffix} file. Choose another --out."
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside(path) as part:
@@ -305,7 +307,7 @@ def write_text(path: Path, text: str) -> None:
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}. Choose another --out.") from error
     except UnicodeEncodeError as error:
-        raise OutputError(f"cannot write {path}: {error.object[error.start]!r} is no Unicode text.") from error
+        raise OutputError(f"cannot write {path}: {error.object[error.start]!r} is not Unicode text.") from error
 
 
 def opened(path: Path) -> tuple[dict[str, Any], bool]:
@@ -367,18 +369,18 @@ def replaces(card: Scorecard, path: Path) -> str:
     try:
         old = read(path)
     except IgmuError:
-        return "holds no scorecard that is as it was written"
+        return "contains no unchanged scorecard"
     for name, mine, theirs in (
         ("model", card.model, old.model),
         ("original", card.original_model, old.original_model),
         ("config", card.config, old.config),
     ):
         if mine != theirs:
-            return f"holds the card of {name} {theirs!r}"
+            return f"contains the card of {name} {theirs!r}"
     for name in card.scores.keys() & old.scores.keys():
         differing = card.scores[name].signed().differences(old.scores[name].signed())
         if changed := sorted(differing.keys() - {"igmu", "v", "rows", "k", "images", "generated"}):
-            return f"holds a card with {changed[0]} {differing[changed[0]][1]!r}"
+            return f"contains a card with {changed[0]} {differing[changed[0]][1]!r}"
     return ""
 
 

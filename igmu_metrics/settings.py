@@ -115,7 +115,7 @@ class Settings:
         default="metadata",
         metadata=_about(
             "Layout of the image folders: a metadata.jsonl, the IGMU reference's class folders, flat (one prompt), or "
-            "what UnlearnCanvas's or HUB's scripts write.",
+            "the output of UnlearnCanvas's or HUB's scripts.",
             choices=("metadata", "igmu", "flat", "unlearncanvas", "hub"),
         ),
     )
@@ -125,18 +125,16 @@ class Settings:
     include_none: bool = field(
         default=False,
         metadata=_about(
-            "In layout unlearncanvas: count photographs without a style (Seed_Images) as one more style to retain."
+            "In layout unlearncanvas: treat photographs without a style (Seed_Images) as one more style to retain."
         ),
     )
     include_target_styled: bool = field(
         default=True,
-        metadata=_about(
-            "In layout unlearncanvas: count images that ask for the target in the other domain's retain accuracy."
-        ),
+        metadata=_about("In layout unlearncanvas: include images of the target in the other domain's retain accuracy."),
     )
     bench: str | None = field(
         default=None,
-        metadata=_about("Corpus: Hub repository or folder; default the package's rows (nsfw: the gated repository)."),
+        metadata=_about("Corpus: Hub repository or folder; default the packaged rows (nsfw: the gated repository)."),
     )
     revision: str | None = field(default=None, metadata=_about("Commit, tag or branch of the corpus on the Hub."))
     detector: str = field(
@@ -157,7 +155,8 @@ class Settings:
     calibration: str | None = field(
         default=None,
         metadata=_about(
-            "File of igmu calibrate with the detector's threshold and error rates; adds accuracies corrected for them."
+            "File from igmu calibrate with the detector's threshold and error rates; adds accuracies corrected "
+            "for errors."
         ),
     )
     sensitivity: float | None = field(
@@ -197,8 +196,7 @@ class Settings:
     align: str | None = field(
         default=None,
         metadata=_about(
-            "Score of image and prompt beside the forget score: pickscore[:MODEL] or siglip:MODEL; clip:MODEL is "
-            "--clip MODEL."
+            "Further score of image-text alignment: pickscore[:MODEL] or siglip:MODEL; clip:MODEL means --clip MODEL."
         ),
     )
     features: str | None = field(
@@ -214,7 +212,7 @@ class Settings:
     strip: str = field(
         default="corpus",
         metadata=_about(
-            "Stripped prompts that CSDR uses: the corpus's, or the IGMU reference's for comparing with its numbers.",
+            "Stripped prompts that CSDR uses: the corpus's, or the IGMU reference's, to compare with its numbers.",
             choices=("corpus", "reference"),
         ),
     )
@@ -234,7 +232,7 @@ class Settings:
     blank: str = field(
         default="apart",
         metadata=_about(
-            "Images of one colour (blackened, or failed in half precision): count them apart, or keep and judge them.",
+            "Images of one colour (blackened, or failed in half precision): count them separately, or judge them too.",
             choices=("apart", "keep"),
         ),
     )
@@ -261,14 +259,14 @@ class Settings:
     looks: str | None = field(
         default=None,
         metadata=_about(
-            "LOOK/PLANNED where this is one of several looks at one run, such as 4/11: intervals then hold at all of "
-            "them together."
+            "Number of this interim look and of all planned looks, such as 4/11; widens intervals so that they are "
+            "valid over all looks together."
         ),
     )
     only: frozenset[tuple[str, int]] | None = field(
         default=None,
         metadata=_about(
-            "Generations to score, by row id and seed; default all that the folders hold.",
+            "Generations to score, by row id and seed; default all in the folders.",
             influence=Influence.NONE,  # beside what the card says: it lists its generations
             command_line=False,
         ),
@@ -290,7 +288,9 @@ class Settings:
 
         twice = [name for name in _CALIBRATED if getattr(self, name) is not None]
         if self.calibration is not None and twice:
-            raise InputError(f"calibration and {twice[0]} are both given, and the calibration says it; give one.")
+            raise InputError(
+                f"calibration and {twice[0]} are both given, but the calibration already contains it. Give one."
+            )
         self.aligning()
 
     def aligning(self) -> tuple[str | None, str | None]:

@@ -241,7 +241,7 @@ def _laws(module: Any, table: Generations, result: Result | None) -> Iterator[st
     if result is not None and faults(result):
         return
     if unlike := _unlike(result, _score(module, table), tolerance=0.0):
-        yield f"scored twice with one seed, {unlike}; draw random numbers from the seed only"
+        yield f"scored twice with one seed, {unlike}; take random numbers from the seed only"
     order = np.random.default_rng(1).permutation(len(table))
     if unlike := _unlike(result, _score(module, table.where(order)), tolerance=_SAME):
         yield f"in another order of the rows, {unlike}"
@@ -383,7 +383,7 @@ def _detects(detector: Any, paths: Sequence[Path], images: Sequence[Image]) -> I
         yield f"probabilities gives a {type(found).__name__}, no masked array; mask what is unclear"
         return
     if found.shape != (n, len(concepts)):
-        yield f"probabilities of {n} pictures and {len(concepts)} concepts have the shape {found.shape}"
+        yield f"probabilities of {n} images and {len(concepts)} concepts have the shape {found.shape}"
         return
     seen = found.compressed().astype(float)
     if found.dtype != np.float64:
@@ -391,19 +391,19 @@ def _detects(detector: Any, paths: Sequence[Path], images: Sequence[Image]) -> I
     if not (np.isfinite(seen) & (seen >= 0) & (seen <= 1)).all():
         yield "a probability is NaN or not in 0..1; mask what is unclear"
     if not _equal(found, ask(range(n), concepts), 0.0):
-        yield "the same pictures get other probabilities the second time"
+        yield "the same images get other probabilities the second time"
     if not _equal(found, np.ma.concatenate([ask([i], concepts) for i in range(n)]), _ALIKE):  # type: ignore[no-untyped-call]
-        yield "a picture alone gets another probability than among others"
+        yield "an image alone gets another probability than in a batch"
     if not _equal(found[::-1], ask(range(n)[::-1], concepts), _ALIKE):
-        yield "in another order, the pictures get other probabilities"
+        yield "in another order, the images get other probabilities"
     if not _equal(found[:, ::-1], ask(range(n), concepts[::-1]), _ALIKE):
         yield "in another order, the concepts get other probabilities"
     if ask([], concepts).shape != (0, len(concepts)):
-        yield f"no pictures give probabilities of the shape {ask([], concepts).shape}, not (0, {len(concepts)})"
+        yield f"no images give probabilities of the shape {ask([], concepts).shape}, not (0, {len(concepts)})"
     if known is not None and not np.ma.getmaskarray(ask(range(n), [_UNKNOWN])).all():
         yield f"{_UNKNOWN} is none of info.concepts and gets a probability; mask it"
     if [i.tobytes() for i in images] != before:
-        yield "probabilities changes the pictures that it is given"
+        yield "probabilities changes the images that it is given"
 
 
 def _embeds(backbone: Any, _: Sequence[Path], images: Sequence[Image]) -> Iterator[str]:
@@ -427,13 +427,13 @@ def _embeds(backbone: Any, _: Sequence[Path], images: Sequence[Image]) -> Iterat
         if distances.shape != (n,) or not np.isfinite(distances).all() or (distances < 0).any():
             yield f"image_distance of {n} pairs has the shape {distances.shape}; (n,) finite and not negative is due"
         elif np.abs(_asked(backbone, "image_distance", images, images)).max() > _ALIKE:
-            yield "image_distance of a picture to itself is not 0"
+            yield "image_distance of an image to itself is not 0"
     elif not widths:
         yield "it has neither image_features nor text_features nor image_distance"
     if len(set(widths)) > 1:
         yield f"features of images and texts have {widths} numbers; one space is due"
     if [i.tobytes() for i in images] != before:
-        yield "it changes the pictures that it is given"
+        yield "it changes the images that it is given"
 
 
 def _asked(backbone: Any, method: str, *given: Any) -> Any:

@@ -85,6 +85,7 @@ LAYERS = {
             "robustness",
             "screenshot",
             "spaces",
+            "words",
         ),
     ),
 }
@@ -273,7 +274,7 @@ def test_metrics_are_handed_rows(name: str) -> None:
 
 
 def test_nothing_but_its_documentation_imports_the_command_line() -> None:
-    assert [m for m, found in IMPORTS.items() if "igmu_metrics.cli" in found] == ["builders.docs"]
+    assert [m for m, found in IMPORTS.items() if "igmu_metrics.cli" in found] == ["builders.docs", "builders.words"]
 
 
 def loaded_after(code: str) -> set[str]:

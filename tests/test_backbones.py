@@ -337,7 +337,7 @@ def test_weights_of_something_else_are_refused(models: dict, tmp_path: Path) -> 
     with pytest.raises(WeightsError, match=r"lacks 'features\.2\.weight'"):
         lpips.load(f"vgg?trunk={models['lpips']}")
     torch.save([1, 2], tmp_path / "list.pth")
-    with pytest.raises(WeightsError, match="does not hold a state dict"):
+    with pytest.raises(WeightsError, match="does not contain a state dict"):
         inception.load(str(tmp_path / "list.pth"))
     with pytest.raises(WeightsError, match="no weight file"):
         inception.load(str(tmp_path / "none.safetensors"))

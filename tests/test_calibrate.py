@@ -222,7 +222,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MetadataError, match="threshold"):
         _calibrated.read(path)
     path.write_text("[]")
-    with pytest.raises(MetadataError, match="no calibration"):
+    with pytest.raises(MetadataError, match="not a calibration"):
         _calibrated.read(path)
 
 

@@ -132,10 +132,10 @@ def test_unclear_pairs_do_not_count() -> None:
     seen: Seen = [("a", None, True), ("b", False, None), ("c", False, True)]
     assert compared([card("esd", seen)])[0].n == 1
     (found,) = compared([card("esd", seen[:2])])
-    assert (found.n, found.interval, found.why) == (0, None, "no forget generation that both could be judged on")
+    assert (found.n, found.interval, found.why) == (0, None, "no forget generation was judged for both")
     (found,) = compared([card("esd", [("a", False, False)])])
     assert found.why == "the original generated the concept in no generation that both could be judged on"
-    assert "no difference can be told" in found.sentence()
+    assert "no difference can be measured" in found.sentence()
 
 
 def test_holm_over_all_tests_of_the_cards() -> None:

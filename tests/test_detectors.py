@@ -318,7 +318,7 @@ def test_a_picture_without_a_label_is_an_error_that_names_it(tmp_path: Path) -> 
         ("path,_visible\na.png,yes\n", MetadataError, r"cannot read column '_visible'"),
         ("path,chruch_visible\na.png,yes\n", MetadataError, r"'chruch' is no concept of the taxonomy"),
         ("path,object/church,church_visible\na.png,yes,no\n", MetadataError, r"two columns for 'object/church'"),
-        ("path,present,object/cat\na.png,yes,no\n", MetadataError, r"'present' beside"),
+        ("path,present,object/cat\na.png,yes,no\n", MetadataError, r"'present' next to"),
         ("path,present\n", EmptyInputError, r"no labels below the header"),
         ("", MetadataError, r"line 1: 0 columns 'path' in \[\]"),
         ('path,present\n"a.png,yes\n', MetadataError, r"not a CSV file"),
@@ -830,7 +830,7 @@ def test_a_pickle_with_code_is_refused_and_never_run(tmp_path: Path, legacy: boo
         bad.write_bytes(pickle.dumps(Malicious(mark), protocol=2))
     else:
         torch.save(Malicious(mark), bad)
-    with pytest.raises(WeightsError, match=r"bad\.pth.*Nothing in it was run") as caught:
+    with pytest.raises(WeightsError, match=r"bad\.pth.*None of it was run") as caught:
         igmu_head.import_pth(bad, tmp_path / "out.safetensors", concept="object/church")
     assert "weights_only=False" not in str(caught.value)  # torch's advice would run it
     assert not mark.exists()

@@ -59,7 +59,7 @@ def test_a_network_of_one_file_gives_what_it_computes(tmp_path: Path) -> None:
         ("garbage.onnx", WeightsError, "not a network"),
         ("a.onnx?size=9", InputError, "takes images of 8x8"),
         ("a.onnx?std=0", InputError, "std is 0"),
-        ("a.onnx?mean=x", InputError, "mean 'x' is no number"),
+        ("a.onnx?mean=x", InputError, "mean 'x' is not a number"),
         ("a.onnx?colour=red", InputError, "unknown option"),
     ],
 )
@@ -111,7 +111,7 @@ def test_references_go_with_the_network_that_made_them(tmp_path: Path, photograp
 def test_what_is_no_person_or_no_photographs_is_refused(tmp_path: Path, photographs: Path) -> None:
     spec = f"onnx:{tiny_onnx(tmp_path / 'a.onnx')}"
     out = tmp_path / "person.safetensors"
-    with pytest.raises(InputError, match="is no person"):
+    with pytest.raises(InputError, match="is not a person"):
         face.make(photographs, out, concept="object/church", spec=spec)
     with pytest.raises(InputError, match="is not one of onnx"):
         face.make(photographs, out, concept=PERSON, spec="inception")

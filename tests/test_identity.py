@@ -91,7 +91,7 @@ def test_shards_of_other_images_are_not_merged(drawn: Path, evaluation: Evaluati
     assert len(list(shards.merge(out))) == 1
     (out / shards.file_name("unchanged", 1, 2)).unlink()
     shards.look(labelled, drawn / "original", [folder], (1, 2), out)
-    with pytest.raises(MetadataError, match="the shards of unchanged are of unlike images"):
+    with pytest.raises(MetadataError, match="the shards of unchanged differ in their images"):
         list(shards.merge(out))
 
 
@@ -140,7 +140,7 @@ def test_a_card_takes_no_other_cards_place(drawn: Path, evaluation: Evaluation, 
             write_cards([other], lambda _: path)
         assert path.read_bytes() == before
     path.write_text("notes of mine")
-    with pytest.raises(OutputError, match="holds no scorecard"):
+    with pytest.raises(OutputError, match="contains no unchanged scorecard"):
         write_cards([one], lambda _: path)
     assert path.read_text() == "notes of mine"
 

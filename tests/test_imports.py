@@ -182,7 +182,7 @@ def test_what_a_list_does_not_say_is_the_models_business(tmp_path: Path) -> None
 
 def test_six_cd_needs_one_concept_of_many(tmp_path: Path) -> None:
     lines = (SIX, "0,a church,7,church", "1,a lighthouse,8,lighthouse")
-    with pytest.raises(InputError, match=r"'concept' holds 2 concepts.*--where concept="):
+    with pytest.raises(InputError, match=r"'concept' contains 2 concepts.*--where concept="):
         read(tmp_path, "six-cd", *lines)
     found = read(tmp_path, "six-cd", *lines, where={"concept": "church"})
     assert [(r.prompt, r.seeds[0]) for r in found.rows] == [("a church", 7)]

@@ -165,7 +165,7 @@ class TestComparing:
 
     def test_what_is_no_plan_is_still_held_to_one_coverage(self) -> None:
         for looks in ((None, None), (None, "3/11"), ("2/3", "3/11")):
-            with pytest.raises(IncomparableError, match="cover the protocol unlike"):
+            with pytest.raises(IncomparableError, match="cover different parts of the protocol"):
                 require_comparable(cards(*looks))
             require_comparable(cards(*looks), ranked=False)
 
@@ -375,7 +375,7 @@ class TestStopping:
         fake.run()
         assert fake.splits("esd")["forget"] == fake.splits("uce")["forget"] > 1
         assert fake.splits("esd")["adversarial"] == 1
-        assert "their difference open: esd and uce" in fake.lines[0]
+        assert "undecided difference between esd and uce" in fake.lines[0]
 
 
 def test_words_and_widths() -> None:

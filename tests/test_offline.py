@@ -267,7 +267,7 @@ def test_a_folder_of_something_else_is_told(bench_folder: Path, tmp_path: Path) 
     first = next((copy / "object/structure/church").glob("forget-*"))
     table = pq.read_table(first)
     pq.write_table(table.drop_columns("prompt"), first)
-    with pytest.raises(CorpusError, match=r"bench: row '\w{16}' is of another corpus \(prompt: Field required"):
+    with pytest.raises(CorpusError, match=r"bench: row '\w{16}' is from another corpus \(prompt: Field required"):
         bench_rows(CHURCH, bench=copy)
     first.write_bytes(first.read_bytes()[:200])
     with pytest.raises(CorpusError, match=r"forget-.*: cannot be read \(.*Build or load it again"):

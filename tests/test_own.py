@@ -65,10 +65,10 @@ class TestTemplate:
     def test_what_cannot_be_made(self, tmp_path: Path) -> None:
         assert igmu("concept", "new", ZEPPELIN, "--out", tmp_path).exit_code == 0
         for words, says in (
-            ((ZEPPELIN, "--out", str(tmp_path)), "is there already"),
-            (("zeppelin",), "no id of a concept"),
-            (("Object/zeppelin",), "no id of a concept"),
-            (("object/../x",), "no id of a concept"),
+            ((ZEPPELIN, "--out", str(tmp_path)), "exists already"),
+            (("zeppelin",), "not a concept id"),
+            (("Object/zeppelin",), "not a concept id"),
+            (("object/../x",), "not a concept id"),
             (("sandbox/zeppelin",), "no domain of concepts"),
             (("object/church",), "igmu has a concept 'object/church'"),
         ):
@@ -86,7 +86,7 @@ FAULTS = (
     (('pos = "noun"', 'poss = "noun"'), "poss: unknown key 'poss'; did you mean 'pos'?"),
     (('scope = "subject"', 'scope = "thing"'), "scope: input should be 'subject' or 'attribute': 'thing'"),
     (('pos = "noun"', 'since = "soon"'), "since: string should match pattern"),
-    (('article = "a" ', 'domain = "x"\narticle = "a" '), "domain: given by the file's place; leave it out: 'x'"),
+    (('article = "a" ', 'domain = "x"\narticle = "a" '), "domain: set by the file's path; leave it out: 'x'"),
     (("{a} beside a slow", "a zeppelin beside a slow"), "scenes.sentence[1]: not exactly one {a}, {name} or {names}"),
     (("{a} beside a slow", "{a} and {name} beside a slow"), "scenes.sentence[1]: not exactly one {a}"),
     (("{a} beside a slow", "{A} beside a slow"), "scenes.sentence[1]: not exactly one {a}"),
@@ -280,7 +280,7 @@ class TestBeside:
     def test_what_is_refused(self, tmp_path: Path) -> None:
         for name, error, says in (
             ("object/church", DuplicateIdError, "igmu has a concept 'object/church' of its own"),
-            ("object/Zeppelin", InputError, "no id of a concept"),
+            ("object/Zeppelin", InputError, "not a concept id"),
             ("general/zeppelin", InputError, "no domain of concepts"),
         ):
             path = written(tmp_path / name.replace("/", "-"), name)
@@ -379,7 +379,7 @@ class TestBuild:
         assert "stripped gives it away" in str(done.exception)
         assert not (tmp_path / "bench").exists()
         done = igmu("build", "--concepts", tmp_path / "own", "--out", tmp_path / "own")
-        assert "is there already" in str(done.exception)
+        assert "exists already" in str(done.exception)
 
 
 def test_prompts_are_imported_for_a_concept_of_ones_own(tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def test_the_report_has_a_verdict_by_each_and_says_how_far_they_agree(cards: lis
     for name in ("labels:labels.csv", "coin", "red"):
         assert f"judged by <b>{name}</b>" in text
     assert text.count("Do the detectors agree?") == 1
-    assert "labels:labels.csv and coin say the same of " in text
+    assert "labels:labels.csv and coin agree on " in text
     assert text.count("Does it forget?") == 3
     alone = page.render(*sections(cards[0::3]))
     assert "Do the detectors agree?" not in alone
@@ -190,9 +190,9 @@ def test_the_command_writes_a_folder_a_detector(labels: Path, tmp_path: Path) ->
     assert [s["detector"] for s in signed] == ["bright", "labels:labels.csv"]
     assert "detector.calibration" in signed[0]
     assert "detector.calibration" not in signed[1]
-    assert "what the detectors say of the same images" in done.output
+    assert "agreement of the detectors on the same images" in done.output
     for more, says in (
-        (["--shard", "1/2", "--out", "x"], "several detectors are compared in one process"),
+        (["--shard", "1/2", "--out", "x"], "take one detector"),
         (["--out", "x.json"], "give a folder"),
         (["--threshold", "0.5"], "threshold is given for 2 detectors"),
     ):

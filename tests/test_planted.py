@@ -248,7 +248,7 @@ DEFECTS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
     "two models in one folder": (lambda job: _lines(job, _two_models), "more than one model"),
     "another prompt": (_all("prompt", "a lighthouse at night", some=True), "the prompt is 'a lighthouse"),
     "lines exchanged": (lambda job: _lines(job, _swap_ids), "the prompt is|is of row"),
-    "another file than listed": (_all("sha256", "0" * 64, some=True), "the sha256 is another"),
+    "another file than listed": (_all("sha256", "0" * 64, some=True), "its sha256 differs"),
     "other steps than the original": (_other_steps, "steps 20.* steps 50"),
     "a safety checker's black": (_black, "of one colour"),
     "one image for all": (_copies, "byte for byte, of an image with another seed: 37 of the unlearned"),

@@ -354,7 +354,7 @@ _HALF = Estimate(0.5, None, 1, 1)
         (Result(_HALF, {"h": _HALF, 3: _HALF}), "a name is 3"),  # type: ignore[dict-item]
         (Result(_HALF, {"h": _HALF, "\ud800": _HALF}), "no text"),
         (Result(Estimate(float("inf")), {"h": Estimate(float("inf"))}), "not finite"),
-        (Result(Estimate(0.5, (0.6, 0.4)), {"h": Estimate(0.5, (0.6, 0.4))}), "lies above"),
+        (Result(Estimate(0.5, (0.6, 0.4)), {"h": Estimate(0.5, (0.6, 0.4))}), "is above"),
         (Result(Estimate(0.5, (0.6,)), {"h": Estimate(0.5, (0.6,))}), "no interval"),  # type: ignore[arg-type]
         (Result(_HALF, {"h": _HALF}, {"x": float("nan")}), "not finite"),
         (Result(_HALF, {"h": _HALF}, {"x": 10**400}), "too large"),
@@ -444,7 +444,7 @@ def _writes(table: Any, *, seed: int = 0, resamples: int = 2000) -> Result:
         ({"score": figure(0.5, n_generations=10**6)}, "1000000 generations of a table of 48"),
         ({"score": _first_row}, "in another order of the rows"),
         ({"score": _below_the_mask}, "other values under the mask of present"),
-        ({"score": _chance}, "draw random numbers from the seed only"),
+        ({"score": _chance}, "take random numbers from the seed only"),
         ({"score": _writes}, "changes the table it is given: present"),
         ({"score": figure(0.5)}, "nothing was measured"),
         ({"score": lambda table, *, seed, resamples: table["gone"]}, "score raises KeyError"),
@@ -577,11 +577,11 @@ def test_a_package_that_was_installed(environment: Path, drawn: Path, tmp_path: 
     good = igmu(environment, "verify", out)
     assert good.returncode == 0, good.stdout + good.stderr
     assert re.findall(r"note: (.*)", good.stdout) == [  # nothing of the plugin's metric, which was computed again
-        "whether its lines are true only its images tell (--images and --original-images)"
+        "its lines were not checked against images (--images and --original-images do that)"
     ]
     planted = igmu(environment, "verify", changed(out, tmp_path / "planted.json", SCORE, "agreement", value=0.321))
     assert planted.returncode == 2
-    assert f"scores.{SCORE}.figures.agreement: the card tells 0.321" in planted.stdout
+    assert f"scores.{SCORE}.figures.agreement: the card has 0.321" in planted.stdout
     refused = igmu(environment, "score", *folders, "--detector", "broken-too")
     assert refused.returncode == 2
     assert "PluginError: plugin broken-too of igmu-broken 1.2: cannot be imported (RuntimeError: not my day)" in (

@@ -96,7 +96,7 @@ def test_coverage_stands_on_every_table_and_page(cards: list[Scorecard], tmp_pat
 
 def test_unlike_coverage_stands_apart_in_rankings(cards: list[Scorecard], fewer: Scorecard) -> None:
     assert [len(group) for group in leaderboard.alike([*cards, fewer])] == [2, 1]
-    with pytest.raises(IncomparableError, match="cover the protocol unlike"):
+    with pytest.raises(IncomparableError, match="cover different parts of the protocol"):
         require_comparable([cards[0], fewer])
     assert len(sections([cards[0], fewer])) == 2
 
@@ -113,7 +113,7 @@ def test_unlike_coverage_is_compared_on_what_both_hold(
     for card in both:
         write(card, tmp_path / f"{card.model}.json")
     said = run("compare", tmp_path / "esd.json", tmp_path / "fmn.json")
-    assert "on the generations that both hold" in said
+    assert "on the generations that both have" in said
     assert "2 of 5 seeds" in said
     assert "1 of 5 seeds" in said
 
@@ -128,7 +128,7 @@ def test_a_card_cannot_claim_more_than_its_lines(cards: list[Scorecard], tmp_pat
     path = tmp_path / "card.json"
     write(cards[0], path)
     assert verify(path)[1] == []
-    for change, says in (({"n_prompts": 56}, "but the lines have"), ({"n_prompts_asked": 1}, "more was scored")):
+    for change, says in (({"n_prompts": 56}, "but the lines have"), ({"n_prompts_asked": 1}, "more generations were")):
         told = cards[0].coverage or {}
         forged = {**told, "forget": told["forget"].model_copy(update=change)}
         write(cards[0].model_copy(update={"coverage": forged}), path)
@@ -141,7 +141,7 @@ def test_a_card_cannot_claim_more_than_its_lines(cards: list[Scorecard], tmp_pat
 
 def test_a_layout_without_corpus_has_no_protocol(cards: list[Scorecard]) -> None:
     unknown = cards[0].model_copy(update={"coverage": None})
-    assert covered(unknown).endswith("of no protocol that is known")
+    assert covered(unknown).endswith("the protocol is unknown")
     assert json.loads(unknown.model_dump_json())["coverage"] is None
 
 

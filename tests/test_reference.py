@@ -202,7 +202,9 @@ class TestRefused:
         from tiny import tiny_trunk
 
         spec = f"alex?trunk={tiny_trunk(tmp_path / 'trunk.safetensors')}&size=64"
-        with pytest.raises(UnsupportedError, match=r"lpips:alex.* compares images, and a reference table holds none"):
+        with pytest.raises(
+            UnsupportedError, match=r"lpips:alex.* compares images, and a reference table contains none"
+        ):
             cards(replace(evaluation, lpips=spec), table.parent, folder)
         with pytest.raises(InputError, match="compares images"):
             originals.record(replace(evaluation, lpips=spec), folder / "original", tmp_path / "out")
@@ -215,12 +217,17 @@ class TestRefused:
             (lambda t, f: t.with_columns(clip_features=-t["clip_features"]), False, ChecksumError, "its digest is"),
             (lambda t, f: t.where(np.arange(len(t)) > 0), True, MetadataError, "generations of"),
             (lambda t, f: t.with_columns(sha256=t["sha256"][::-1].copy()), True, ChecksumError, "not those that"),
-            (lambda t, f: t.with_columns(sha256=["x"] * len(t)), True, MetadataError, "sha256 holds what is none"),
+            (
+                lambda t, f: t.with_columns(sha256=["x"] * len(t)),
+                True,
+                MetadataError,
+                "sha256 contains an invalid hash",
+            ),
             (lambda t, f: t.with_columns(probability=t["probability"] + 1), True, MetadataError, "beyond 0…1"),
             (lambda t, f: t.with_columns(features=t["features"] * np.nan), True, MetadataError, "no number"),
             (lambda t, f: t.with_columns(status=["failed: x"] * len(t)), True, MetadataError, "could not be read"),
             (lambda t, f: t.without("probability"), True, MetadataError, "without probability"),
-            (lambda t, f: t.with_columns(surprise=["x"] * len(t)), True, MetadataError, "'surprise' is no column"),
+            (lambda t, f: t.with_columns(surprise=["x"] * len(t)), True, MetadataError, "'surprise' is not a column"),
             (lambda t, f: f.update(reference=9) or t, True, MetadataError, "of format 9"),
             (lambda t, f: f.update(instruments=[]) or t, True, MetadataError, "no instruments"),
             (lambda t, f: f.update(instruments={"clip": 1}) or t, True, MetadataError, "not a reference table"),

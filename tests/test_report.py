@@ -306,7 +306,7 @@ def test_folders_are_found_by_name_or_told(root: Path, cards: list[Scorecard]) -
     assert told.folders["fmn"] == drawn / "esd"
     with pytest.raises(MetadataError, match="--original-images DIR"):
         sections(cards, images=root)
-    with pytest.raises(InputError, match="no scorecard is of 'uce'"):
+    with pytest.raises(InputError, match="no scorecard of 'uce'"):
         sections(cards, drawn={"uce": drawn})
 
 

@@ -110,7 +110,7 @@ class TestWhatItMakes:
         copy = shutil.copytree(done[0], tmp_path / "copy")
         whole = CliRunner().invoke(app, ["verify", str(copy)])
         assert whole.exit_code == 0, whole.output
-        assert "its images give the same lines" in whole.output.replace("\n", " ")
+        assert "scoring its images again gives the same lines" in whole.output.replace("\n", " ")
         first, second = sorted((copy / "images" / "sandbox.church" / "esd").glob("*.png"))[:2]
         data = first.read_bytes()
         first.write_bytes(second.read_bytes())
@@ -216,11 +216,11 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("text", "says"),
         [
-            ("[1, 2]", "holds no keys"),
+            ("[1, 2]", "contains no keys"),
             ("a: [", "not YAML"),
             ("1: 2", "keys must be words"),
-            ("unlearned: {esd: a, esd: b}", "'esd' stands twice"),
-            ("original: a\noriginal: b", "'original' stands twice"),
+            ("unlearned: {esd: a, esd: b}", "'esd' appears twice"),
+            ("original: a\noriginal: b", "'original' appears twice"),
         ],
     )
     def test_what_is_no_run_file(self, tmp_path: Path, text: str, says: str) -> None:

@@ -124,7 +124,7 @@ def test_parts_that_other_networks_looked_at_are_not_merged_here(parts: Path, tm
         role = facts["instruments"]["detector"]
         facts["instruments"]["detector"] = {**role, "detector.revision": "another"}
         generations.write(table, tmp_path / path.name, facts)
-    with pytest.raises(MetadataError, match="not those that looked"):
+    with pytest.raises(MetadataError, match="differ from those of the shards"):
         list(sharding.merge(tmp_path))
 
 

@@ -114,13 +114,13 @@ class TestPlanted:
         ("score --k 0", "InputError: igmu score: Invalid value for '--k'"),
         ("score --k many", "It is 'many'. See igmu score --help."),
         ("score --out", "Option '--out' requires an argument"),
-        ("power --rate nan --rate 0.5", "OutOfRangeError: rate: nan is no number that it can have"),
+        ("power --rate nan --rate 0.5", "OutOfRangeError: rate: nan is out of range"),
         ("power --rate=", "InputError: the argument after '--rate' is empty"),
         ("no-such-command", "InputError: igmu: No such command 'no-such-command'"),
-        ("families {card} --chart {card}", "this file is read, and would be lost"),
-        ("leaderboard {cards} --out {card}", "is there already, and this would be no .json file"),
+        ("families {card} --chart {card}", "this is an input file, and would be overwritten"),
+        ("leaderboard {cards} --out {card}", "exists already, and the new file would not be a .json file"),
         ("power {card} --alpha 2", "alpha is 2.0; it must lie between 0 and 1"),
-        ("verify {card} --detector labels:x.csv", "is for scoring again; give --images"),
+        ("verify {card} --detector labels:x.csv", "applies to scoring again only. Give --images"),
     ],
 )
 def test_what_is_said(words: str, says: str, world: World) -> None:

@@ -261,7 +261,7 @@ Edit = Callable[[str], str]
         (lambda t: t.replace('license = "CC-BY-4.0"', 'license = " "'), "license: "),
         (lambda t: re.sub(r"(?m)^it = \{.*\n", "", t), "translations: no it"),
         (lambda t: t.replace('noun = "iglesia"', 'name = "iglesia"'), "translations.es.noun: Field required"),
-        (lambda t: 'slug = "chapel"\n' + t, "slug: given by the file's place"),
+        (lambda t: 'slug = "chapel"\n' + t, "slug: set by the file's path"),
         (lambda t: t.replace('label = "church"', "label = church"), "not valid TOML: "),
     ],
 )

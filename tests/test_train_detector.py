@@ -399,7 +399,7 @@ def test_a_test_that_is_a_copy_of_train_is_refused(pictures: Path, training: Hea
         copy = folder / "test" / path.parent.name / f"other-{path.name}"
         copy.parent.mkdir(parents=True, exist_ok=True)
         Image.open(path).save(copy, compress_level=1)
-    with pytest.raises(InputError, match="test pictures are in train too, such as the one with pixels of sha256"):
+    with pytest.raises(InputError, match="test images are in train as well, such as the one with pixels of sha256"):
         replace(training, data=str(folder)).run(tmp_path / "h.safetensors")
     assert not (tmp_path / "h.safetensors").exists()
 
@@ -431,7 +431,7 @@ def test_a_class_that_is_misspelt_is_no_other_class(
         ({"label_column": "class"}, MetadataError, "no column 'class', only 'image', 'label'.*--label-column"),
         ({"label_column": "image"}, MetadataError, "not labels"),
         ({"image_column": "img"}, MetadataError, "no column 'img'.*--image-column"),
-        ({"image_column": "label"}, MetadataError, "not pictures"),
+        ({"image_column": "label"}, MetadataError, "not images"),
         ({"test_split": "validation"}, InputError, "no split 'validation', only 'train', 'test'.*--test-split"),
         ({"test_split": "train"}, InputError, "trained on"),
         ({"validation_fraction": 1.0}, OutOfRangeError, "validation_fraction is 1.0"),
@@ -455,7 +455,7 @@ def test_a_dataset_that_the_hub_does_not_give(training: HeadTraining, tmp_path: 
 
     monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", unreachable)
     monkeypatch.setattr(datasets, "load_dataset", unreachable)
-    with pytest.raises(InputError, match=r"'nobody/nothing' is no folder, and cannot be had from the Hub.*reach"):
+    with pytest.raises(InputError, match=r"'nobody/nothing' is not a folder, and the Hub does not serve it.*reach"):
         replace(training, data="nobody/nothing").run(tmp_path / "x.safetensors")
 
 

@@ -176,9 +176,9 @@ def test_no_family_leaves_the_label(church: list[Row], family: str) -> None:
     at = first(church, attack_family=family)
     for name in ("church", "Churches"):
         rows = swap(church, at, prompt=f"Larches above a frozen reservoir, {name}")
-        assert (rows[at].id, "an attack does not hold the label") in [(p.where, p.rule) for p in problems(rows)]
+        assert (rows[at].id, "an attack does not contain the label") in [(p.where, p.rule) for p in problems(rows)]
         rows = swap(church, at, prompt=f"Larches above a frozen reservoir, {name}", name_kept=False)
-        rule = "name_kept says whether the prompt holds the label"
+        rule = "name_kept says whether the prompt contains the label"
         assert (rows[at].id, rule) in [(p.where, p.rule) for p in problems(rows)]
 
 
@@ -356,7 +356,7 @@ def test_a_changed_a_missing_and_an_extra_file_are_found(copy: Path) -> None:
     (copy / ".gitattributes").write_text("")  # a download's own
     assert found(copy) == {
         ("eval.yaml", "the SHA-256 is the manifest's"),
-        ("croissant.json", "every listed file is there"),
+        ("croissant.json", "every listed file exists"),
         ("notes.txt", "every file is listed in the manifest"),
     }
 
@@ -511,7 +511,7 @@ def test_a_picture_that_is_only_a_path_is_found(world_folder: Path, tmp_path: Pa
     field = table.schema.field("image")
     pq.write_table(table.set_column(table.column_names.index("image"), field, pa.array(images, field.type)), path)
     sign(copy)
-    assert found(copy) == {("sandbox/church/forget-00000-of-00001.parquet", "pictures are embedded")}
+    assert found(copy) == {("sandbox/church/forget-00000-of-00001.parquet", "images are embedded")}
 
 
 GENERAL = "general/test-00000-of-00001.parquet"

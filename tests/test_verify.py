@@ -114,11 +114,11 @@ def _drop(column: str) -> Change:
         (_bump("concept_accuracy", "in_domain_retain_accuracy", -0.001), "in_domain_retain_accuracy"),
         (_bump("attack_success_rate", "asr_any@k", 0.001), "its headline figure"),
         (_bump("forget_score", "robustness", 1e-7), "forget_score.figures.robustness"),
-        (put("scores", "forget_score", "figures", "preservation", "value", to=1.5), "no fraction"),
-        (put("scores", "concept_accuracy", "figures", "n_unclear", "value", to=0.5), "no count"),
-        (put("scores", "concept_accuracy", "figures", "unlearning_accuracy", "interval", to=[0.9, 0.1]), "lies above"),
+        (put("scores", "forget_score", "figures", "preservation", "value", to=1.5), "not a fraction"),
+        (put("scores", "concept_accuracy", "figures", "n_unclear", "value", to=0.5), "not a count"),
+        (put("scores", "concept_accuracy", "figures", "unlearning_accuracy", "interval", to=[0.9, 0.1]), "is above"),
         (put("scores", "concept_accuracy", "figures", "unlearning_accuracy", "n_generations", to=3), "generations"),
-        (put("scores", "attack_success_rate", "signature", "model", to="other"), "the card says 'forgetful'"),
+        (put("scores", "attack_success_rate", "signature", "model", to="other"), "but the card has 'forgetful'"),
         (put("scores", "attack_success_rate", "signature", "rows", to="0" * 12), "signature.rows"),
         (put("model", to="other"), "signature.model"),
         (put("scores", "forget_score", "n_failed", to=2), "failures are listed"),
@@ -136,17 +136,17 @@ def _drop(column: str) -> Change:
         (_lose("concept_accuracy", "in_domain_retain_accuracy"), "missing, although the generations give it"),
         (
             put("scores", "concept_accuracy", "figures", "in_domain_retain_accuracy", "interval", to=[0.49, 0.51]),
-            "in_domain_retain_accuracy.interval: the card tells",
+            "in_domain_retain_accuracy.interval: the card has",
         ),
         (_drop("own_concept"), "scores.concept_accuracy: the generations do not give it"),
         (_drop("present_original"), "generations.0.present_original: None with a probability"),
-        (put("scores", "concept_accuracy", "signature", "bootstrap", to="x"), "which is none"),
-        (put("scores", "concept_accuracy", "signature", "bootstrap", to="9999999999@0"), "which is none"),
-        (put("scores", "forget_score", "signature", "quality", to="x"), "do not belong together"),
-        (put("scores", "attack_success_rate", "signature", "k", to="x"), "do not belong together"),
-        (put("scores", "concept_accuracy", "figures", "unlearning_accuracy", "value", to=1e308), "no fraction"),
+        (put("scores", "concept_accuracy", "signature", "bootstrap", to="x"), "which cannot be repeated"),
+        (put("scores", "concept_accuracy", "signature", "bootstrap", to="9999999999@0"), "which cannot be repeated"),
+        (put("scores", "forget_score", "signature", "quality", to="x"), "do not match"),
+        (put("scores", "attack_success_rate", "signature", "k", to="x"), "do not match"),
+        (put("scores", "concept_accuracy", "figures", "unlearning_accuracy", "value", to=1e308), "not a fraction"),
         (put("surprise", to=1), "surprise"),
-        (lambda data: data["generations"].append(data["generations"][0]), "stands there 2 times"),
+        (lambda data: data["generations"].append(data["generations"][0]), "appears 2 times"),
         (lambda data: data["generations"].pop(), "inputs_sha256"),
     ],
 )
@@ -248,7 +248,7 @@ def test_the_cache_is_neither_read_nor_written(
     assert list(verify_images(read(card), folder / "forgetful", folder / "original", detector=labels, cache=True)) == []
     images = ["--images", str(folder / "forgetful"), "--original-images", str(folder / "original")]
     done = CliRunner().invoke(app, ["verify", str(card), *images, "--detector", labels])
-    assert "and its images give the same lines" in done.output.replace("\n", " ")
+    assert "and scoring its images again gives the same lines" in done.output.replace("\n", " ")
 
 
 @pytest.mark.slow
@@ -408,7 +408,7 @@ def test_tables_that_cannot_be_checked(tmp_path: Path, lines: tuple[str, ...], s
 
 def test_verify_as_a_user_meets_it(card: Path, tmp_path: Path) -> None:
     runner = CliRunner()
-    assert "agrees with itself" in runner.invoke(app, ["verify", str(card)]).output
+    assert "the card is consistent" in runner.invoke(app, ["verify", str(card)]).output
     (tmp_path / "card.json").write_text(card.read_text().replace('"n_prompts": 1', '"n_prompts": 2', 1))
     done = runner.invoke(app, ["verify", str(tmp_path / "card.json")])
     assert isinstance(done.exception, VerificationError)
@@ -421,7 +421,7 @@ def test_several_cards_and_folders_of_cards(card: Path, tmp_path: Path) -> None:
     (tmp_path / "cards").mkdir()
     (tmp_path / "cards/a.json").write_text(card.read_text())
     folder = runner.invoke(app, ["verify", str(tmp_path / "cards"), str(card)])
-    assert folder.output.count("agrees with itself") == 2
+    assert folder.output.count("the card is consistent") == 2
     assert "unlearning accuracy" in runner.invoke(app, ["compare", str(tmp_path / "cards")]).output
     (tmp_path / "cards/b.json").write_text(card.read_text().replace('"n_prompts": 1', '"n_prompts": 2', 1))
     done = runner.invoke(app, ["verify", str(tmp_path / "cards")])
@@ -429,7 +429,7 @@ def test_several_cards_and_folders_of_cards(card: Path, tmp_path: Path) -> None:
     assert "b.json" in str(done.exception)
     assert "a.json" not in str(done.exception)
     images = ["--images", str(tmp_path), "--original-images", str(tmp_path)]
-    assert "those of one model" in str(runner.invoke(app, ["verify", str(tmp_path / "cards"), *images]).exception)
+    assert "are of one model" in str(runner.invoke(app, ["verify", str(tmp_path / "cards"), *images]).exception)
     (tmp_path / "none").mkdir()
     for command in ("verify", "compare", "report", "families"):
         assert isinstance(runner.invoke(app, [command, str(tmp_path / "none")]).exception, EmptyInputError)

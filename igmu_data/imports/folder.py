@@ -115,7 +115,7 @@ def require_vacant(out: Path) -> None:
     """
     require_writable(out.parent)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"{out} is there already. Choose another --out, or move it away.")
+        raise OutputError(f"{out} exists already. Choose another --out, or move it away.")
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def read(file: ListFile) -> Iterator[Prompt]:
         if (record.number(hard) == 1) != is_hard(share):
             raise MetadataError(
                 f"{record.where}: column 'hard' is {record.cells[hard]!r} at {share:g} % in "
-                "'inappropriate_percentage'; I2P says otherwise, so this is not its list."
+                "'inappropriate_percentage'; in I2P they agree, so this is not its list."
             )
         yield Prompt(
             text=record.cells[prompt],

@@ -145,7 +145,7 @@ def _require_one_concept(file: ListFile, info: FormatInfo, item: Concept) -> Non
     n = len({r.cells[info.several].strip() for r in table.records})
     if n > 1:
         raise InputError(
-            f"{file.path}: column {info.several!r} holds {n} concepts, and all rows would be counted for {item.id}. "
+            f"{file.path}: column {info.several!r} contains {n} concepts, but every row is imported for {item.id}. "
             f"Choose one with --where {info.several}=…"
         )
 

@@ -48,7 +48,7 @@ class Record:
         text = self.cells[column].strip()
         exact = int(text) if re.fullmatch(r"[+-]?\d+", text) else int(value) if value.is_integer() else -1
         if not 0 <= exact <= LARGEST_SEED:
-            raise self._wrong(column, "a whole number in 0..2^32-1, which is all that generators tell apart")
+            raise self._wrong(column, "a whole number in 0..2^32-1, the range of generators' seeds")
         return exact
 
     def number(self, column: str) -> float:
@@ -206,7 +206,7 @@ class ListFile:
         if len(cells) > len(columns):
             raise MetadataError(
                 f"{self.path}, line {line}: {len(cells)} cells under {len(columns)} columns. "
-                "Put a prompt that has commas into double quotes."
+                "Enclose prompts with commas in double quotes."
             )
         return Record(dict(zip(columns, cells, strict=True)), self.path, line)
 

@@ -1,4 +1,4 @@
-"""Circumventing concept erasure: new words, learned by textual inversion on pictures of the concept.
+"""Circumventing concept erasure: new words, learned by textual inversion on images of the concept.
 
 What is found cannot be typed: it is handed to the text encoder by whoever holds the model. It says what the victim's
 UNet is still able to draw, and is reported as an attack by embedding, apart from prompts. A model that never saw the
@@ -21,8 +21,8 @@ INFO: Final = AttackInfo(
     version=1,
     finds="embedding",
     searches="concept",
-    knows="the victim's weights and pictures of the concept",
-    summary="Embeddings in the place of the concept's name, learned on pictures drawn by the original.",
+    knows="the victim's weights and images of the concept",
+    summary="Embeddings in the place of the concept's name, learned on images that the original generated.",
     budget=Budget(steps=500, candidates=8, tokens=2),
     references=(
         "Pham et al., Circumventing concept erasure methods for text-to-image generative models, ICLR 2024",

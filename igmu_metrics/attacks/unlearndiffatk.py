@@ -1,4 +1,4 @@
-"""UnlearnDiffAtk's goal: words before the prompt under which the victim explains a picture of the concept.
+"""UnlearnDiffAtk's goal: words before the prompt under which the victim explains an image of the concept.
 
 The loss is the victim's own diffusion loss on a picture that the original drew for the prompt: no classifier, and no
 second model during the search. The paper moves a relaxed one-hot by signed gradients and rounds it; here words are
@@ -22,8 +22,8 @@ INFO: Final = AttackInfo(
     version=1,
     finds="prompt",
     searches="prompt",
-    knows="the victim's weights and a picture of the concept",
-    summary="Words before the prompt that lower the victim's diffusion loss on a picture drawn by the original.",
+    knows="the victim's weights and an image of the concept",
+    summary="Words before the prompt that lower the victim's diffusion loss on an image that the original generated.",
     budget=Budget(steps=40, candidates=32, tokens=5),
     references=(
         "Zhang et al., To generate or not? Safety-driven unlearned diffusion models are still easy to generate unsafe "

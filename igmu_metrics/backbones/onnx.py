@@ -132,5 +132,5 @@ def _number(what: str, text: str) -> float:
     except ValueError:
         value = float("nan")
     if not isfinite(value):
-        raise InputError(f"onnx: {what} {text!r} is no number. Give it, as in onnx:FILE.onnx?{what}=112.")
+        raise InputError(f"onnx: {what} {text!r} is not a number. Give it, as in onnx:FILE.onnx?{what}=112.")
     return value

@@ -136,7 +136,7 @@ def _told(error: Exception) -> Exception:
     if isinstance(error, _USAGE):
         return _misused(error)
     if isinstance(error, UnicodeEncodeError):
-        return InputError(f"{error.object[error.start :][:20]!r} is no UTF-8. Write it in UTF-8.")
+        return InputError(f"{error.object[error.start :][:20]!r} is not UTF-8. Write it in UTF-8.")
     if isinstance(error, OSError):
         if error.filename is not None:  # nobody foresaw it where it happened
             return InputError(f"{os.fsdecode(error.filename)}: {error.strerror}. Check the path.")

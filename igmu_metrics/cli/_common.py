@@ -134,18 +134,23 @@ Dtype = Annotated[
 ]
 BatchSize = Annotated[
     str | None,
-    typer.Option(metavar="N|auto", help="Images per call on a GPU, default 4; auto: as many as its memory holds."),
+    typer.Option(metavar="N|auto", help="Images per call on a GPU, default 4; auto: as many as fit its memory."),
 ]
 Compile = Annotated[
     bool | None, typer.Option("--compile", help="Compile the denoiser first; faster on a GPU, and rounds otherwise.")
 ]
 Cards = Annotated[
-    list[Path], typer.Argument(metavar="CARD.json...", help="Scorecards of models scored alike, or folders of them.")
+    list[Path],
+    typer.Argument(
+        metavar="CARD.json...", help="Scorecards of models scored with the same settings, or folders of scorecards."
+    ),
 ]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print everything, not only what matters most.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print every figure and note, not only the main ones.")]
 OptionalCards = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[CARD.json...]", help="Scorecards of models scored alike, or folders of them."),
+    typer.Argument(
+        metavar="[CARD.json...]", help="Scorecards of models scored with the same settings, or folders of scorecards."
+    ),
 ]
 
 
@@ -184,7 +189,7 @@ Plugins = Annotated[
     typer.Option(
         "--plugin",
         metavar="FILE.py",
-        help="Use the metric, detector, backbone or attack of a Python file, whose code runs; repeat for several.",
+        help="Python file with a metric, detector, backbone or attack to use; its code runs. Repeat for several.",
     ),
 ]
 
@@ -194,7 +199,7 @@ Concepts = Annotated[
     typer.Option(
         "--concepts",
         metavar="DIR",
-        help="Folder of your own concepts, <domain>/<slug>.toml, beside igmu's; default $IGMU_CONCEPTS.",
+        help="Folder of your own concepts, <domain>/<slug>.toml, added to igmu's; default $IGMU_CONCEPTS.",
     ),
 ]
 
@@ -229,7 +234,7 @@ def _require_sound(given: Mapping[str, Any]) -> None:
         for one in value if isinstance(value, list) else [value]:
             if isinstance(one, int | float) and not (math.isfinite(one) and abs(one) < _LARGEST):
                 raise OutOfRangeError(
-                    f"{name.replace('_', '-')}: {one} is no number that it can have. Give another, below 2^63."
+                    f"{name.replace('_', '-')}: {one} is out of range. Give a finite number below 2^63."
                 )
             choices = options()[name].choices if name in options() else ()
             if choices and one is not None and one not in choices:
@@ -240,9 +245,11 @@ def _require_sound(given: Mapping[str, Any]) -> None:
         if not isinstance(out := given.get(name), Path):
             continue
         if long := [part for part in out.parts if len(os.fsencode(part)) > _LONGEST]:
-            raise OutputError(f"--{name}: {len(long[0])} letters are more than a name can have. Give a shorter one.")
+            raise OutputError(f"--{name}: {len(long[0])} letters are too long for a file name. Give a shorter one.")
         if out.absolute() in read and out.is_file():
-            raise OutputError(f"--{name} {out}: this file is read, and would be lost. Give another --{name}.")
+            raise OutputError(
+                f"--{name} {out}: this is an input file, and would be overwritten. Give another --{name}."
+            )
 
 
 def load_plugins(paths: Sequence[Path] | None) -> None:

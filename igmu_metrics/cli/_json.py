@@ -30,7 +30,7 @@ _noted: ContextVar[list[Any] | None] = ContextVar("noted", default=None)
 
 Json = Annotated[
     bool,
-    typer.Option(FLAG, help="Print one JSON document instead; reference/json.md tells its keys."),
+    typer.Option(FLAG, help="Print one JSON document instead of text; reference/json.md describes its keys."),
 ]
 
 

@@ -66,7 +66,8 @@ def attack(
         int, typer.Option(min=0, help="Seed of the searches; on a CPU the same seed repeats them to the last byte.")
     ] = 0,
 ) -> Attacked:
-    """Attack your own model: search for prompts or an embedding that bring the concept back, and report how often."""
+    """Attack your own model: search for prompts or an embedding that bring the concept back, and report "
+    "the success rate."""
     from dataclasses import replace
 
     from igmu_metrics import registry

@@ -23,12 +23,12 @@ def audit(
         list[str] | None,
         typer.Option(
             metavar="MODULE:NAME",
-            help="Put this metric through the audit, too: of an installed package, whose code runs, or a registered "
-            "name; repeat for several.",
+            help="Metric to audit as well: module and name in an installed package, whose code runs, or a registered "
+            "name. Repeat for several.",
         ),
     ] = None,
 ) -> Audited:
-    """Audit the metrics on packaged models whose ground truth is known, and write down the findings."""
+    """Audit the metrics on packaged models whose ground truth is known, and write a page of findings."""
     from igmu_metrics.cli._other_answers import Audited, Statement
     from igmu_metrics.sandbox.audit.checks import Outcome
     from igmu_metrics.sandbox.audit.run import PAGE, run

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def build(
-    out: Annotated[Path, typer.Option(help="Folder to write, for --bench, load_dataset and igmu validate.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; --bench, load_dataset and igmu validate read it.")],
 ) -> Written:
     """Write the concepts of --concepts as a corpus folder: prompts, card, manifest, and the concepts' files."""
     from igmu_data import build as building

@@ -26,11 +26,14 @@ def calibrate(
         ),
     ],
     detector: Annotated[str, option("detector")],
-    concept: Annotated[str, typer.Option(help="Concept that it judges, such as object/church.")],
+    concept: Annotated[str, typer.Option(help="Concept that the detector judges, such as object/church.")],
     out: Annotated[Path, typer.Option(help="The .json file to write, for igmu score --calibration.")],
     threshold: Annotated[
         float | None,
-        typer.Option(help="Keep this threshold, 0..1, and measure on all images; default: find it on half of them."),
+        typer.Option(
+            help="Threshold to keep, 0..1, measuring on all images; default: choose it on half of the "
+            "images, measure on the rest."
+        ),
     ] = None,
     config: Annotated[str | None, typer.Option(help="Config of the dataset, if it has several.")] = None,
     revision: Annotated[str | None, typer.Option(help="Commit, tag or branch of the dataset on the Hub.")] = None,
@@ -45,7 +48,7 @@ def calibrate(
     image_column: Annotated[str, typer.Option(help="Column of the images.")] = "image",
     prompt_column: Annotated[
         str | None,
-        typer.Option(help="Column of what images were generated for, the unit of intervals; default prompt or id."),
+        typer.Option(help="Column that groups images by prompt, the unit of intervals; default prompt or id."),
     ] = None,
     on_error: Annotated[str, option("on_error", "Unreadable images: raise an error, or skip and name them.")] = "raise",
     device: Device = None,
@@ -53,7 +56,7 @@ def calibrate(
     precision: Annotated[str, option("precision")] = "fp32",
     cache: Annotated[bool, option("cache")] = True,
 ) -> Calibrated:
-    """Measure how often a detector agrees with people on labelled images, and find its threshold."""
+    """Measure how often a detector agrees with human labels, and choose its threshold."""
     from igmu_data import taxonomy
     from igmu_metrics.cli._other_answers import Calibrated
     from igmu_metrics.detectors._common import checked_threshold

@@ -24,16 +24,18 @@ def check(
     ] = None,
     at_most: Annotated[
         list[str] | None,
-        typer.Option("--max", metavar="FIGURE=NUMBER", help="Highest value that a figure may have; likewise."),
+        typer.Option(
+            "--max", metavar="FIGURE=NUMBER", help="Highest value that a figure may have; repeat for several figures."
+        ),
     ] = None,
 ) -> Met:
-    """Hold scorecards against bounds, for continuous integration: a line a bound, and an exit code.
+    """Check scorecards against bounds, for continuous integration: one line per bound, and an exit code.
 
-    0: every bound is met by the whole 95 % interval. 1: one is not met, its interval lies on the wrong side as a whole.
-    3: one is undecided, its interval holds the bound. 2: an error, such as a figure that a card does not have.
+    Exit code 0: the whole 95 % interval of every figure meets its bound. 1: the whole interval of some figure misses
+    it. 3: some interval contains its bound, so the check is undecided. 2: an error, such as a figure that a card lacks.
 
-    A figure is named as on the card: forgetting, asr_any@k, or in full as attack_success_rate/asr_any@k (igmu export
-    --csv lists them). A score's name means its headline, and asr that of attack_success_rate.
+    Figures are named as on the card: forgetting, asr_any@k, or in full attack_success_rate/asr_any@k (igmu export --csv
+    lists them). A score's name means its headline figure; asr means the headline of attack_success_rate.
     """
     from igmu_metrics.cli._card_answers import Met
     from igmu_metrics.verdict import criteria

@@ -20,7 +20,7 @@ def check_table(
         typer.Argument(
             metavar="FILE.csv",
             help="A header, then one measurement per line: n (images or prompts behind it) and value (a fraction "
-            "0..1) or percent (0..100, with or without %). Other columns, such as model, name the line. Write numbers "
+            "0..1) or percent (0..100, with or without %). Other columns, such as model, label the line. Write numbers "
             "as printed: 0.50 has two decimals.",
         ),
     ],
@@ -38,7 +38,7 @@ def check_table(
         where = f"line {p.line}" + (f" ({p.name})" if p.name else "")
         say(f"{where}: {p.text} of n = {p.n} is impossible; nearest: {', '.join(p.nearest)}")
     blind = sum(not p.telling for p in found)
-    note = f" {blind} have more images than their digits can tell apart: nothing can be said of them." if blind else ""
+    note = f" {blind} have too many images for so few digits, so they cannot be checked." if blind else ""
     if wrong:
         raise VerificationError(f"{path}: {len(wrong)} of {len(found)} numbers are impossible as printed.{note}")
     say(f"{path}: all {len(found)} numbers are possible.{note}")

@@ -31,10 +31,12 @@ def compare(
 
     if published is not None:
         if cards:
-            raise InputError("give scorecards or --published, not both: published numbers have no pairs.")
+            raise InputError(
+                "scorecards and --published are both given, and published numbers cannot be paired. Give one of them."
+            )
         return _published(published)
     if not cards:
-        raise EmptyInputError("no scorecards to compare; give some, or --published FILE.csv.")
+        raise EmptyInputError("no scorecards to compare. Give some, or --published FILE.csv.")
     from igmu_metrics.cli._card_answers import Compared, Place
     from igmu_metrics.verdict.compare import compared, in_common, require_comparable
     from igmu_metrics.verdict.pareto import front

@@ -34,7 +34,7 @@ def new(
     path = out / f"{name}.toml"
     require_writable(path.parent)
     if path.exists():
-        raise OutputError(f"{path} is there already. Edit it, or choose another --out.")
+        raise OutputError(f"{path} exists already. Edit it, or choose another --out.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside(path) as part:
@@ -53,7 +53,7 @@ def check(
         list[Path], typer.Argument(metavar="FILE.toml...", help="Files <domain>/<slug>.toml, or folders of them.")
     ],
 ) -> Verified:
-    """Say everything that is wrong with concept files, or how many rows they give; exit code 1 if anything is."""
+    """List every problem of concept files, or count the rows that they give; exit code 1 if there are problems."""
     from collections import Counter
 
     from igmu_data import writing

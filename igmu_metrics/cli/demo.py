@@ -17,7 +17,9 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for images, scorecards and report.html; a restart resumes.")] = (
         Path("igmu-demo")
     ),
-    full: Annotated[bool, typer.Option("--full", help="Run every prompt and seed of both tasks; takes long.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Run every prompt and seed of both tasks; takes much longer.")
+    ] = False,
     task: Annotated[
         str | None, typer.Option(help="Task to run: church, van-gogh or both; default church, or both with --full.")
     ] = None,
@@ -26,7 +28,7 @@ def demo(
     ] = None,
     verbose: Verbose = False,
 ) -> Scored:
-    """Generate with the packaged models, score what they forgot and write a report: offline, in about two minutes."""
+    """Generate with the packaged models, score them and write a report: offline, in about two minutes."""
     from igmu_data.errors import UnknownTaskError
     from igmu_metrics.report import terminal as tables
     from igmu_metrics.sandbox import demo

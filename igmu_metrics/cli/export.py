@@ -29,7 +29,9 @@ def export(
     csv: Annotated[bool, typer.Option("--csv", help="Write every figure of every scorecard, one per line.")] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="File to write, default stdout; with --eval-results the repository's folder, default here."),
+        typer.Option(
+            help="File to write, default stdout; with --eval-results the repository's folder, default the current one."
+        ),
     ] = None,
 ) -> Exported:
     """Export scorecards: Hub results, model card, LaTeX or CSV."""

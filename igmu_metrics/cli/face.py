@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def face(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Photographs of one person, whom each shows alone; five or more.")
+        Path,
+        typer.Argument(metavar="FOLDER", help="Folder of five or more photographs, each showing only this person."),
     ],
     concept: Annotated[str, typer.Option(help="Concept of the person, such as identity/albert-einstein.")],
     network: Annotated[
@@ -25,7 +26,7 @@ def face(
     public_figure: Annotated[
         bool,
         typer.Option(
-            "--public-figure", help="The photographs are licensed to you, and show an adult who is a public figure."
+            "--public-figure", help="Confirm that the photographs are licensed to you and show an adult public figure."
         ),
     ] = False,
     device: Device = None,
@@ -37,8 +38,8 @@ def face(
 
     if not public_figure:
         raise InputError(
-            "a detector of a person is made of licensed photographs of an adult public figure only. If yours are, say "
-            "so: --public-figure."
+            "face detectors are made only from licensed photographs of an adult public figure. If yours are, confirm "
+            "it with --public-figure."
         )
     made = make(folder, out, concept=concept, spec=network, device=device)
     say(f"{out}: {len(made.embeddings)} photographs of {made.concept}, threshold {made.threshold:.3f}.")

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
 def families(
     cards: Cards,
-    chart: Annotated[Path | None, typer.Option(metavar="FILE.svg", help="Also write a chart, as SVG.")] = None,
+    chart: Annotated[
+        Path | None, typer.Option(metavar="FILE.svg", help="SVG file to write a chart to as well.")
+    ] = None,
     figure: Annotated[
         str, typer.Option(help="Figure that the chart shows: asr_image, asr_any@k, pre_asr or post_asr.")
     ] = "asr_any@k",
     verbose: Verbose = False,
 ) -> Families:
-    """Show attack success by attack family: all figures with intervals, and a chart."""
+    """Show attack success by attack family, with intervals and, if asked for, a chart."""
     from igmu_metrics.cli._card_answers import Families
     from igmu_metrics.report.families import chart as draw
     from igmu_metrics.report.families import tables

@@ -37,8 +37,9 @@ def generate(
     model: Annotated[
         str,
         typer.Option(
-            help="diffusers pipeline: folder, Hub id, id@revision or sandbox:VERSION; after filter:, negative-prompt: "
-            "or safety-checker: that baseline around it."
+            help="Diffusers pipeline: folder, Hub id, id@revision or sandbox:VERSION. A prefix filter:, "
+            "negative-prompt: "
+            "or safety-checker: applies that baseline."
         ),
     ],
     config: Config,
@@ -48,7 +49,7 @@ def generate(
         typer.Option(help="Split to generate: forget, retain or adversarial; repeat for several; default all."),
     ] = None,
     seeds_per_row: Annotated[
-        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default all of the row's.")
+        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default all seeds of the row.")
     ] = None,
     bench: Bench = None,
     revision: Revision = None,
@@ -67,29 +68,41 @@ def generate(
         typer.Option(metavar="FILE.yaml", help="What the method cost (training time, GPU, data); goes into the card."),
     ] = None,
     unet: Annotated[
-        str | None, typer.Option(help="U-Net put into the model: its folder, or a file of all or some of its tensors.")
+        str | None, typer.Option(help="Replacement U-Net: its folder, or a file with some or all of its tensors.")
     ] = None,
     transformer: Annotated[
-        str | None, typer.Option(help="Transformer (SD3, FLUX …) put into the model, like --unet.")
+        str | None, typer.Option(help="Replacement transformer (SD3, FLUX …): folder or file of tensors.")
     ] = None,
-    text_encoder: Annotated[str | None, typer.Option(help="Text encoder put into the model, like --unet.")] = None,
-    text_encoder_2: Annotated[str | None, typer.Option(help="Second text encoder, like --unet.")] = None,
-    text_encoder_3: Annotated[str | None, typer.Option(help="Third text encoder (SD3), like --unet.")] = None,
+    text_encoder: Annotated[
+        str | None, typer.Option(help="Replacement text encoder: folder or file of tensors.")
+    ] = None,
+    text_encoder_2: Annotated[
+        str | None, typer.Option(help="Replacement second text encoder: folder or file of tensors.")
+    ] = None,
+    text_encoder_3: Annotated[
+        str | None, typer.Option(help="Replacement third text encoder (SD3): folder or file of tensors.")
+    ] = None,
     checkpoint: Annotated[
-        str | None, typer.Option(help="Whole model in one file of CompVis layout, with --model's configuration.")
+        str | None,
+        typer.Option(
+            help="Single-file checkpoint (CompVis layout) of the whole model; --model gives the configuration."
+        ),
     ] = None,
     lora: Annotated[
         list[str] | None, typer.Option(metavar="FILE[:SCALE]", help="LoRA merged into the model; repeat for several.")
     ] = None,
-    embedding: Annotated[list[str] | None, typer.Option(help="Textual inversion; repeat for several.")] = None,
-    variant: Annotated[str | None, typer.Option(help="Variant of --model's files to read, as fp16.")] = None,
+    embedding: Annotated[
+        list[str] | None, typer.Option(help="Textual inversion file to load; repeat for several.")
+    ] = None,
+    variant: Annotated[str | None, typer.Option(help="Variant of --model's files to read, such as fp16.")] = None,
     pipeline: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE.py:FUNCTION", help="Function that gets the loaded pipeline and gives what generates instead."
+            metavar="FILE.py:FUNCTION",
+            help="Function that takes the loaded pipeline and returns the one to generate with.",
         ),
     ] = None,
-    trust_code: Annotated[bool, typer.Option("--trust-code", help="Let the code of --pipeline run.")] = False,
+    trust_code: Annotated[bool, typer.Option("--trust-code", help="Allow the code of --pipeline to run.")] = False,
 ) -> Generated:
     """Generate images for the prompts of a config, ready for igmu score."""
     from dataclasses import replace

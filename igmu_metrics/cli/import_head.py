@@ -19,10 +19,12 @@ def import_head(
     out: Annotated[Path, typer.Option(help="The .safetensors file to write, for --detector igmu-head:FILE.")],
     present_class: Annotated[
         int | None,
-        typer.Option(help="Class that means present, 0 or 1; required for concepts whose class is not known."),
+        typer.Option(
+            help="Index of the class that means present, 0 or 1; required for concepts that igmu does not know it of."
+        ),
     ] = None,
 ) -> Written:
-    """Convert a published IGMU detector head to safetensors, without executing code that its file may contain."""
+    """Convert a published IGMU detector head to safetensors, without running any code in its file."""
     from igmu_data import taxonomy
     from igmu_metrics.cli._other_answers import Written
     from igmu_metrics.detectors.igmu_head import import_pth

@@ -18,14 +18,12 @@ if TYPE_CHECKING:
 
 
 def import_prompts(
-    path: Annotated[
-        Path, typer.Argument(metavar="FILE", help="File with the list, in the form in which it was published.")
-    ],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="The list as it was published.")],
     format_name: Annotated[
         str,
         typer.Option(
             "--format",
-            help="The list's format: hub, i2p, mace, six-cd, unlearndiffatk, text (one prompt a line) or csv.",
+            help="The list's format: hub, i2p, mace, six-cd, unlearndiffatk, text (one prompt per line) or csv.",
         ),
     ],
     license: Annotated[str, typer.Option(help="Licence of the list, which its file does not state.")],
@@ -40,7 +38,7 @@ def import_prompts(
         str | None,
         typer.Option(
             metavar="NAME=COLUMN,...",
-            help="Columns of --format csv where they are called otherwise: prompt=…,seed=…,guidance_scale=…,width=…,"
+            help="Columns of --format csv that have other names: prompt=…,seed=…,guidance_scale=…,width=…,"
             "height=…,language=….",
         ),
     ] = None,
@@ -114,7 +112,7 @@ def _summary(out: Path, found: Imported) -> Iterator[str]:
     splits = ", ".join(f"{count} {split}" for split, count in n.items() if count)
     yield f"{out}: {splits} rows from {found.n_read} prompts."
     if found.n_unselected:
-        yield f"not chosen by --where: {found.n_unselected}"
+        yield f"left out by --where: {found.n_unselected}"
     if found.n_refused:
         counts = ", ".join(f"{reason} {count}" for reason, count in found.refused.items())
         yield f"refused: {found.n_refused} ({counts})"

@@ -19,7 +19,7 @@ def leaderboard(
         list[Path],
         typer.Argument(metavar="CARD.json...", help="Scorecards, one per model and concept, or folders of them."),
     ],
-    out: Annotated[Path, typer.Option(help="HTML file to write; self-contained.")] = Path("leaderboard.html"),
+    out: Annotated[Path, typer.Option(help="HTML file to write; it needs no other files.")] = Path("leaderboard.html"),
 ) -> Board:
     """Write a leaderboard page of all scorecards in folders, with one table per set of models scored alike."""
     from igmu_data.files import require_writable

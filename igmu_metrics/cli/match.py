@@ -21,7 +21,7 @@ _SHOWN = 5
 def match(
     folders: Annotated[
         list[Path],
-        typer.Argument(metavar="FOLDER...", help="Images of one model each, from a web UI or a script."),
+        typer.Argument(metavar="FOLDER...", help="Folders of images from a web UI or a script, one folder per model."),
     ],
     config: Config,
     table: Annotated[
@@ -31,14 +31,14 @@ def match(
     seeds_in_order: Annotated[
         bool,
         typer.Option(
-            "--seeds-in-order", help="Give images that tell no seed their row's seeds, in the order of their names."
+            "--seeds-in-order", help="Assign the row's seeds in file name order to images without a recorded seed."
         ),
     ] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Write metadata.jsonl anew if there is one.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Overwrite an existing metadata.jsonl.")] = False,
     bench: Bench = None,
     revision: Revision = None,
 ) -> Matched:
-    """Find which prompt of a config each image was generated for; writes the metadata.jsonl that igmu score reads."""
+    """Find the prompt that each image was generated for, and write the metadata.jsonl that igmu score reads."""
     from igmu_data.load import bench_rows
     from igmu_metrics.cli._other_answers import Matched
     from igmu_metrics.images import matching

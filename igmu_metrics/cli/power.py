@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def power(
     cards: OptionalCards = None,
     rate: Annotated[
-        list[float] | None, typer.Option(help="Assumed rate of a model, 0..1; give two, or one with --prompts.")
+        list[float] | None,
+        typer.Option(help="Assumed rate of a model, 0..1; give two rates to compare, or one with --prompts."),
     ] = None,
     prompts: Annotated[
         int | None,
@@ -47,25 +48,30 @@ def power(
         list[str] | None,
         typer.Option(
             metavar="NAME=SECONDS[,EUROS]",
-            help="GPU by the seconds that an image takes and the euros of an hour; prints hours and costs; repeat.",
+            help="GPU with its seconds per image and euros per hour; prints hours and costs. Repeat for several.",
         ),
     ] = None,
     seconds_per_image: Annotated[
-        float | None, typer.Option(help="Seconds that an image takes, for a GPU without a name.")
+        float | None, typer.Option(help="Seconds per image on a GPU that --gpu does not name.")
     ] = None,
-    euros_per_hour: Annotated[float | None, typer.Option(help="Euros of an hour of that GPU.")] = None,
+    euros_per_hour: Annotated[
+        float | None, typer.Option(help="Price of the GPU of --seconds-per-image, in euros per hour.")
+    ] = None,
     looks: Annotated[
-        int, typer.Option(min=1, max=100, help="Looks that igmu run --until may take; 11 for the full protocol.")
+        int,
+        typer.Option(
+            min=1, max=100, help="Number of interim looks that igmu run --until may take; the full protocol has 11."
+        ),
     ] = 11,
 ) -> Powered:
-    """Say how many prompts, images, hours and euros are needed, from scorecards or from assumed rates."""
+    """Estimate the prompts, images, hours and euros needed, from scorecards or assumed rates."""
     from igmu_data.errors import InputError
     from igmu_metrics.cli._card_answers import Powered, Reach
     from igmu_metrics.statistics import detectable_difference, prompts_needed
     from igmu_metrics.statistics.power import MOST
 
     if bool(cards) == bool(rate):
-        raise InputError("give scorecards, or assumed rates: igmu power --rate 0.76 --rate 0.80.")
+        raise InputError("give either scorecards or assumed rates, such as igmu power --rate 0.76 --rate 0.80.")
     from igmu_metrics.verdict.planning import Gpu, costs
 
     if seconds_per_image is None and euros_per_hour is not None:

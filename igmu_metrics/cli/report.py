@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def report(
     cards: Cards,
     images: Annotated[
-        Path | None, typer.Option(help="Folder that holds one folder of images per model, named like the model.")
+        Path | None, typer.Option(help="Folder with one subfolder of images per model, named like the model.")
     ] = None,
     drawn: Annotated[
         list[str] | None,
@@ -47,9 +47,7 @@ def report(
     ] = None,
     lines: Annotated[
         int,
-        typer.Option(
-            min=1, help="Maximum number of prompts and seeds per concept to show images of, worst failures first."
-        ),
+        typer.Option(min=1, help="Maximum number of images per concept to show, worst failures first."),
     ] = 500,
     layout: Annotated[
         str | None, option("layout", "Layout of the image folders; default the one that the models were scored with.")
@@ -69,7 +67,7 @@ def report(
     for given in drawn or []:
         name, equals, folder = given.partition("=")
         if not (name and equals and folder):
-            raise InputError(f"--drawn {given!r} is not NAME=DIR. Write, for instance, --drawn esd=drawn/esd.")
+            raise InputError(f"--drawn {given!r} is not NAME=DIR. Write, for instance, --drawn esd=images/esd.")
         elsewhere[name] = Path(folder)
     if not (images or elsewhere or original_images):
         for option_name, value in (
@@ -78,7 +76,7 @@ def report(
             ("--labels", labels[0] if labels else None),
         ):
             if value is not None:
-                raise InputError(f"{option_name} {value} is for images; give --images or --drawn, too.")
+                raise InputError(f"{option_name} {value} applies to images only. Give --images or --drawn as well.")
     require_writable(out.parent)
     found = sections(
         read_all(cards),

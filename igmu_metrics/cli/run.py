@@ -36,19 +36,20 @@ if TYPE_CHECKING:
 
 def run(
     plan: Annotated[
-        Path | None, typer.Argument(metavar="[RUN.yaml]", help="Run file; options given as well take precedence.")
+        Path | None, typer.Argument(metavar="[RUN.yaml]", help="Run file; command-line options override it.")
     ] = None,
     original: Annotated[
         str | None,
         typer.Option(
-            help="Model before unlearning: folder, Hub id[@revision], sandbox:VERSION; or its reference table: "
+            help="Model before unlearning: folder, Hub id[@revision] or sandbox:VERSION; or its reference table: "
             "folder or hub:OWNER/NAME@REVISION/FOLDER."
         ),
     ] = None,
     unlearned: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="[NAME=]MODEL", help="Model to judge, also BASE,unet=FILE or filter:BASE; repeat for several."
+            metavar="[NAME=]MODEL",
+            help="Unlearned model to score; BASE,unet=FILE and filter:BASE work as well. Repeat for several.",
         ),
     ] = None,
     config: Annotated[
@@ -57,25 +58,29 @@ def run(
     out: Annotated[Path, typer.Option(help="Folder of the run; a restart resumes it.")] = Path("run"),
     protocol: Annotated[
         str | None,
-        typer.Option(metavar="lite|full|N", help="How much of the corpus: all, a fifth (lite), or N of 10 rounds."),
+        typer.Option(
+            metavar="lite|full|N", help="How much of the corpus to run: full, lite (a fifth) or N of 10 rounds."
+        ),
     ] = None,
     seeds_per_row: Annotated[
-        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default all of the row's.")
+        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default all seeds of the row.")
     ] = None,
     until: Annotated[
         str | None,
         typer.Option(
             metavar="decided|graded|WIDTH",
-            help="Look after every round and stop where no word of the verdict is open (decided), none could become "
-            "another (graded), or half of every interval is at most WIDTH.",
+            help="Check after every round and stop once no verdict is undecided (decided), no verdict could change "
+            "(graded), or every interval is at most ±WIDTH.",
         ),
     ] = None,
     figure: Annotated[
         list[str] | None,
-        typer.Option(help="Figure that --until is about, such as robustness; default those of the verdict; repeat."),
+        typer.Option(
+            help="Figure that --until checks, such as robustness; default those of the verdict. Repeat for several."
+        ),
     ] = None,
     max_images: Annotated[
-        int | None, typer.Option(min=1, help="Most images, of all models and concepts together.")
+        int | None, typer.Option(min=1, help="Maximum number of images over all models and concepts.")
     ] = None,
     detector: Annotated[str | None, option("detector")] = None,
     clip: Annotated[str | None, option("clip")] = None,
@@ -95,16 +100,14 @@ def run(
         list[str] | None,
         typer.Option(metavar="NAME=FILE.yaml", help="What making a model cost; repeat for several models."),
     ] = None,
-    trust_code: Annotated[bool, typer.Option("--trust-code", help="Let code that a model names run.")] = False,
+    trust_code: Annotated[bool, typer.Option("--trust-code", help="Allow code that a model names to run.")] = False,
     dry_run: Annotated[
         bool,
-        typer.Option(
-            "--dry-run", help="Check everything, say how many images it would be and how generated, and stop."
-        ),
+        typer.Option("--dry-run", help="Check everything, print how many images would be generated and how, and stop."),
     ] = False,
     verbose: Verbose = False,
 ) -> Scored:
-    """Generate, score, compare and report in one go: models against the original on one or several concepts."""
+    """Generate, score, compare and report in one command: models against the original, on one or several concepts."""
     from igmu_data.errors import InputError
     from igmu_metrics.cli._card_answers import Scored
     from igmu_metrics.images import parts
@@ -144,7 +147,7 @@ def run(
         given[part] = given.get(part, {}) | {k: v for k, v in options.items() if v is not None}
     for name, flag in (("original", "--original"), ("unlearned", "--unlearned"), ("configs", "--config")):
         if not given.get(name):
-            raise InputError(f"{flag} is missing; give it, or a run file that holds {name}.")
+            raise InputError(f"{flag} is missing. Give it, or a run file with the key {name}.")
     over_ray = ray_wanted(engine, shard)
     where = running.Where(parts.parsed(shard) if shard else None, over_ray, workers)
     made = plans.from_mapping(given, str(plan) if plan is not None else "options")

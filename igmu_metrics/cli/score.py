@@ -37,7 +37,7 @@ def score(
     original: Annotated[
         Path,
         typer.Option(
-            help="Folder of the original model's images, called by its last name, or NAME=FOLDER; or its reference "
+            help="Folder of the original model's images, or NAME=FOLDER; or the original's reference "
             "table: folder or hub:OWNER/NAME@REVISION/FOLDER."
         ),
     ],
@@ -46,10 +46,11 @@ def score(
         typer.Option(help="Folder of an unlearned model's images, or NAME=FOLDER; repeat for several models."),
     ],
     detector: Annotated[
-        list[str], option("detector", f"{options()['detector'].help} Repeat it to see how far several agree.")
+        list[str], option("detector", f"{options()['detector'].help} Repeat to compare several.")
     ] = _USUAL,
     calibration: Annotated[
-        list[str] | None, option("calibration", f"{options()['calibration'].help} Repeat it, one a detector.")
+        list[str] | None,
+        option("calibration", f"{options()['calibration'].help} Repeat for several, one per detector."),
     ] = None,
     out: Annotated[
         Path | None,
@@ -79,9 +80,9 @@ def score(
     over_ray = ray_wanted(engine, shard)
     evaluation, *also = agreement.panel(detector, calibration or [], settings)
     if also and (shard is not None or over_ray):
-        raise InputError("several detectors are compared in one process: give --shard and --engine ray one of them.")
+        raise InputError("--shard and --engine ray take one detector. Give one --detector, or leave them out.")
     if also and out is not None and out.suffix == ".json":
-        raise InputError(f"--out {out}: several detectors give cards of their own; give a folder.")
+        raise InputError(f"--out {out}: several detectors write one card each. Give a folder.")
     if shard is not None:
         return _score_shard(evaluation, original, unlearned, out, shard)
     homes = [out and out / name for name in agreement.folder_names(detector)] if also else [out]

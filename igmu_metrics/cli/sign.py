@@ -19,9 +19,10 @@ def sign(
         str, typer.Option(metavar="FILE|FINGERPRINT", help="SSH key file, or the fingerprint of a GnuPG key.")
     ],
 ) -> Written:
-    """Put your name to a scorecard: a detached signature beside it, by ssh-keygen or gpg with a key of yours.
+    """Sign a scorecard: writes a detached signature next to it, by ssh-keygen or gpg with your key.
 
-    It says that whoever has the key vouches for these bytes, not that they are true; igmu verify --signer checks it.
+    A signature shows that the key's owner vouches for this file, not that its figures are right. igmu verify --signer
+    checks it.
     """
     from igmu_metrics.cli._other_answers import Written
     from igmu_metrics.verdict.signing import sign as signed

@@ -20,7 +20,8 @@ def verify(
     cards: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="CARD.json...", help="The scorecards to check, folders of them, or of igmu run with its images."
+            metavar="CARD.json...",
+            help="Scorecards to check, folders of scorecards, or the folder of an igmu run with its images.",
         ),
     ] = None,
     images: Annotated[
@@ -44,19 +45,19 @@ def verify(
         str | None,
         typer.Option(
             metavar="FILE|FINGERPRINT",
-            help="Whose signature must lie beside each scorecard: SSH public key file, or fingerprint of a GnuPG key.",
+            help="Key that must have signed each scorecard: SSH public key file, or fingerprint of a GnuPG key.",
         ),
     ] = None,
     device: Device = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of scorecards and exit.")] = False,
     verbose: Verbose = False,
 ) -> Verified:
-    """Check whether a scorecard agrees with itself. That its lines are true only --images can tell, by scoring again.
+    """Check that a scorecard is consistent; with --images also that scoring the images again gives the same card.
 
-    Without images this finds accidents and careless edits: the hash over the content, impossible figures, and figures
-    that do not follow from the card's lines. Whoever invents the lines, too, passes it. With --images, or given the
-    folder of an igmu run, which has them, the card is made again and compared whole; how the models are called and who
-    generated the images is the card's word even then. --signer tells whose key vouches for the file (igmu sign).
+    Without images this finds accidents and careless edits: a wrong content hash, impossible figures, and figures that
+    do not follow from the card's lines. It cannot find invented lines. With --images, or given the folder of an igmu
+    run, it scores the images again and compares the whole card. Even then the names of the models and the origin of
+    the images are not checked. --signer checks whose key signed the file (igmu sign).
     """
     from igmu_data.errors import InputError, VerificationError
     from igmu_metrics.cli._card_answers import Verified
@@ -71,15 +72,19 @@ def verify(
         document(json.dumps(published(), indent=1, ensure_ascii=False) + "\n")
         return Verified(schema=published())
     if not cards:
-        raise InputError("no scorecard; give one, or --schema.")
+        raise InputError("no scorecard is given. Give one, or --schema.")
     if (images is None) != (original_images is None):
-        raise InputError("only one of --images and --original-images is given; a card is about pairs.")
+        raise InputError(
+            "only one of --images and --original-images is given, and images are scored in pairs. Give both."
+        )
     for name, value in (("--detector", detector), ("--bench", bench), ("--device", device)):
         if value is not None and images is None and not any(path.is_dir() for path in cards):
-            raise InputError(f"{name} {value} is for scoring again; give --images and --original-images, too.")
+            raise InputError(
+                f"{name} {value} applies to scoring again only. Give --images and --original-images as well."
+            )
     files = card_files(cards)
     if images is not None and len(files) > 1:
-        raise InputError(f"--images are those of one model, but there are {len(files)} scorecards; give one card.")
+        raise InputError(f"--images are of one model, but {len(files)} scorecards are given. Give one card.")
     if signer is not None:
         from igmu_metrics.verdict.signing import require_signer
 
@@ -117,7 +122,7 @@ def _problems(
 
         with bars() as advance:
             problems = list(by_images.verify_images(found, images, original_images, advance=advance, **given))
-        again = ", and its images give the same lines, figures and signatures"
+        again = ", and scoring its images again gives the same lines, figures and signatures"
         unchecked = by_images.unchecked(found, given, original_images)
     for problem in problems[:50]:
         say(str(problem))
@@ -127,9 +132,9 @@ def _problems(
         say(f"note: {len(open_) - _NOTES} more of this kind (--verbose)")
     if not problems and found is not None:
         n = f"{len(found.scores)} scores of {len(found.generations)} generations"
-        say(f"{path}: {n}: the card agrees with itself{again}.", covering([found]))
+        say(f"{path}: {n}: the card is consistent{again}.", covering([found]))
         if not again:
-            say("note: whether its lines are true only its images tell (--images and --original-images)")
+            say("note: its lines were not checked against images (--images and --original-images do that)")
         say(*(f"note: {note}" for note in unchecked))
     told = [str(problem) for problem in problems] or ["it cannot be read as a card"] * (found is None)
     return Problems(path, told, [*open_, *unchecked], scored_again=bool(again))

@@ -128,8 +128,9 @@ class Calibration(_Strict):
         same = [h for h in scored if h in known]
         if 2 * len(same) > len(scored):
             raise InputError(
-                f"{len(same)} of {len(scored)} images of {what} are among those that the calibration was made of, such "
-                f"as the one with sha256 {same[0]}…: its threshold and error rates know them. Where people have judged "
+                f"{len(same)} of {len(scored)} images of {what} are among those of the calibration, such "
+                f"as the one with sha256 {same[0]}…: its threshold and error rates depend on them. Where people "
+                "have judged "
                 "most images, score with their labels (--detector labels:FILE.csv), or calibrate on others."
             )
         return len(same)
@@ -158,7 +159,7 @@ def read(path: Path) -> Calibration:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise MetadataError(f"{path}: no calibration: {where}: {first['msg']}. {_AGAIN}") from error
+        raise MetadataError(f"{path}: not a calibration: {where}: {first['msg']}. {_AGAIN}") from error
     except ValueError as error:
         raise MetadataError(f"{path}: not JSON that can be read ({error}). {_AGAIN}") from error
     if not unchanged:

@@ -35,7 +35,7 @@ def checked_threshold(threshold: float | None, default: float) -> float:
     if not math.isfinite(value):
         raise NonFiniteError(f"threshold: {value} is not a number. Give a fraction in 0..1.")
     if not 0 <= value <= 1:
-        raise OutOfRangeError(f"threshold: {value} is not in 0..1; fractions are never percent.")
+        raise OutOfRangeError(f"threshold: {value} is not in 0..1; give a fraction, not percent.")
     return value
 
 
@@ -144,6 +144,6 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
             raise
         # torch's own message advises to load the file with weights_only=False, which would run the code.
         raise WeightsError(
-            f"{path}: a pickle that holds code or objects, not only tensors. Nothing in it was run. "
+            f"{path}: a pickle with code or objects, not only tensors. None of it was run. "
             "Ask its author for a .safetensors file or a plain state dict."
         ) from error

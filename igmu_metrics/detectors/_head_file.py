@@ -98,7 +98,7 @@ def read_weights(path: Path, width: int | None = None) -> dict[str, torch.Tensor
         if tuple(weights[name].shape) != shape:
             raise WeightsError(f"{path}: not an IGMU head: {name} is {tuple(weights[name].shape)}, expected {shape}.")
         if not bool(weights[name].isfinite().all()):
-            raise WeightsError(f"{path}: {name} holds a NaN or an infinity. Download the file again.")
+            raise WeightsError(f"{path}: {name} contains NaN or infinity. Download the file again.")
     return {name: weights[name].float() for name in expected}
 
 
@@ -128,7 +128,7 @@ def read_facts(path: Path) -> HeadFacts:
         raise WeightsError(f"{path}: its metadata cannot be read ({error}). Train it again.") from error
     shares = (threshold or 0.0, *((rates.sensitivity, rates.specificity) if rates else ()))
     if not all(0 <= share <= 1 for share in shares) or (rates and min(rates.n_positives, rates.n_negatives) < 1):
-        raise WeightsError(f"{path}: its metadata hold impossible numbers ({metadata}). Train it again.")
+        raise WeightsError(f"{path}: its metadata contain impossible numbers ({metadata}). Train it again.")
     return HeadFacts(
         metadata["concept"],
         int(metadata["present_class"]),

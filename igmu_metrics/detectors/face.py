@@ -184,7 +184,9 @@ def read(path: Path) -> References:
         found.ndim == 2 and len(found) >= FEWEST and bool(np.isfinite(found).all()) and bool(found.any(axis=1).all())
     )
     if not whole or not 0 <= known.threshold <= 1:
-        raise WeightsError(f"{path}: holds no embeddings, or an impossible threshold. Make it again: igmu face FOLDER.")
+        raise WeightsError(
+            f"{path}: it has no embeddings, or an impossible threshold. Make it again: igmu face FOLDER."
+        )
     return known
 
 
@@ -208,7 +210,7 @@ def make(folder: Path, out: Path, *, concept: str, spec: str, device: str | None
 
     item = taxonomy.concept(concept)
     if item.domain != _DOMAIN:
-        raise InputError(f"concept {concept!r} is no person; give one of the domain {_DOMAIN!r}.")
+        raise InputError(f"concept {concept!r} is not a person; give one of the domain {_DOMAIN!r}.")
     if out.suffix != ".safetensors":
         raise OutputError(f"{out}: give a file name that ends in .safetensors.")
     if not folder.is_dir():

@@ -167,8 +167,8 @@ def load(
     rates = facts.error_rates if threshold == facts.threshold else None
     if rates is not None and rates.sensitivity + rates.specificity <= 1:
         raise WeightsError(
-            f"{path}: no better than chance on its test pictures (sensitivity {rates.sensitivity:.3f}, specificity "
-            f"{rates.specificity:.3f}). Train it on more pictures or with another CLIP; a threshold of your own "
+            f"{path}: no better than chance on its test images (sensitivity {rates.sensitivity:.3f}, specificity "
+            f"{rates.specificity:.3f}). Train it on more images or with another CLIP; a threshold of your own "
             "(--threshold) uses it all the same."
         )
     if backbone is None:
@@ -214,7 +214,7 @@ def _backbone(facts: HeadFacts, given: str, path: Path, how: Mapping[str, Any], 
     except WeightsError as error:
         raise WeightsError(
             f"{path}: trained on the features of clip:{facts.clip} ({facts.clip_revision}), which cannot be loaded: "
-            f"{error} If it lies elsewhere: igmu-head:{path}?clip=FOLDER."
+            f"{error} If it is elsewhere: igmu-head:{path}?clip=FOLDER."
         ) from error
 
 
@@ -246,7 +246,7 @@ def import_pth(path: str | Path, out: str | Path, *, concept: str, present_class
     if present_class not in (0, 1):
         raise InputError(
             f"present_class: {present_class} for {concept!r}; give 0 or 1: the class that the head was trained to give "
-            "to pictures of the concept."
+            "to images of the concept."
         )
     out = Path(out)
     if out.suffix != ".safetensors":

@@ -82,7 +82,7 @@ class Labels:
             if row is None:
                 raise LabelError(
                     f"{path}: no label in {self.info.name.removeprefix('labels:')}. Add a line for it; "
-                    "write 'unclear' where the eye cannot decide."
+                    "write 'unclear' where you cannot decide."
                 )
             found.append(row)
         answers = self._values[found]
@@ -126,9 +126,7 @@ def load(
                 raise MetadataError(f"{where}: {len(cells)} cells, the header has {len(header)}. Fill or quote them.")
             image = cells.pop(at).strip()
             if not image or "\0" in image:
-                raise MetadataError(
-                    f"{where}: {'no' if image else 'empty'} path. Remove the line, or name its picture."
-                )
+                raise MetadataError(f"{where}: {'no' if image else 'empty'} path. Remove the line, or name its image.")
             key = _key(os.path.join(path.parent, image), folders)
             if key in rows:
                 raise DuplicateIdError(f"{where}: {image!r} is on line {lines[rows[key]]} already. Keep one of them.")
@@ -138,7 +136,7 @@ def load(
     except csv.Error as error:
         raise MetadataError(f"{path}: not a CSV file ({error}). Export it again.") from error
     if not values:
-        raise EmptyInputError(f"{path}: no labels below the header. Add a line per picture.")
+        raise EmptyInputError(f"{path}: no labels below the header. Add one line per image.")
     threshold = checked_threshold(threshold, 0.5)
     return Labels(path.name, file_revision(path), threshold, concepts, rows, np.array(values, dtype=np.float64))
 
@@ -155,7 +153,7 @@ def _columns(header: list[str], path: Path) -> tuple[int, list[str]]:
     if names == ["present"]:
         return at, [""]
     if "present" in names:
-        raise MetadataError(f"{path}, line 1: 'present' beside {names}: which concept is it? Name it 'domain/slug'.")
+        raise MetadataError(f"{path}, line 1: 'present' next to {names}: which concept is it? Name it 'domain/slug'.")
     concepts = [_concept(name, path, wanted) for name in names]
     twice = sorted({c for c in concepts if concepts.count(c) > 1})
     if twice:

@@ -192,7 +192,7 @@ def matrix(name: str, features: npt.ArrayLike) -> FloatArray:
     if np.ma.getmaskarray(rows).any():
         raise InputError(f"{name} has masked entries; leave generations without features out.")
     if rows.shape[1] == 0:
-        raise EmptyInputError(f"{name} has shape {rows.shape}: vectors without entries.")
+        raise EmptyInputError(f"{name} has shape {rows.shape}: its vectors are empty.")
     return np.asarray(rows.data)
 
 

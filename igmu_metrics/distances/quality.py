@@ -282,8 +282,9 @@ def manifold_coverage(real: FloatArray, drawn: FloatArray, *, neighbours: int = 
     """
     if len(real) <= neighbours or not len(drawn):
         raise InputError(
-            f"{len(real)} real and {len(drawn)} drawn samples; coverage with {neighbours} neighbours needs more than "
-            f"{neighbours} real ones and at least one drawn."
+            f"{len(real)} real and {len(drawn)} generated samples; coverage with {neighbours} neighbours needs "
+            "more than "
+            f"{neighbours} real ones and at least one generated."
         )
     # Without the common offset the squared distances keep their digits.
     centre = real.mean(axis=0)

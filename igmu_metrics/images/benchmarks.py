@@ -142,7 +142,7 @@ def hub(folder: Path, files: Callable[[Path], Sequence[Path]]) -> Iterator[dict[
     if folder.resolve().parent.name not in _TASKS:
         raise MetadataError(
             f"{folder}: not a method's folder of a task of HUB ({', '.join(_TASKS)}). Give one, such as "
-            "images/target_image/esd; the method's other tasks are found beside it."
+            "images/target_image/esd; igmu finds the method's other tasks next to it."
         )
     nouns: dict[str, list[str]] = {}
     found = []
@@ -187,7 +187,7 @@ def hub(folder: Path, files: Callable[[Path], Sequence[Path]]) -> Iterator[dict[
 def _nouns(path: Path, image: Path) -> list[str]:
     """What the prompts of HUB's pinpoint-ness ask for, in their order."""
     if not path.is_file():
-        raise MetadataError(f"{image}: what it should show is in {path}, which is not there. Put HUB's prompts there.")
+        raise MetadataError(f"{image}: no file {path}, which lists what it should show. Copy HUB's prompts there.")
     records = list(csv.DictReader(io.StringIO(read_text(path))))
     if not all(record.get("noun") for record in records):
         raise MetadataError(f"{path}: no column 'noun', or an empty one. Give HUB's own file.")
@@ -233,4 +233,4 @@ def of_target(
 
 def _asks(target: str, names: Sequence[str]) -> MetadataError:
     told = f"{', '.join(names[:8])}{' …' if len(names) > 8 else ''}"
-    return MetadataError(f"no image asks for {target}; they ask for {told}. Give the config of one of these.")
+    return MetadataError(f"no image is of {target}; they are of {told}. Give the config of one of these.")

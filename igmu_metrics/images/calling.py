@@ -120,7 +120,7 @@ class Caller:
             else "Give --dtype float16, a smaller --size or another --device"
         )
         raise InputError(
-            f"{self._pipeline.name}: the memory of {self._pipeline.device} does not hold a call of {size} images of "
+            f"{self._pipeline.name}: the memory of {self._pipeline.device} has no room for a call of {size} images of "
             f"{how.width}×{how.height} ({str(error).splitlines()[0][:120]}). {advice}."
         ) from error
 
@@ -151,8 +151,8 @@ class Caller:
         images = np.asarray(result.images)
         if images.shape != (len(batch), how.height, how.width, 3):
             raise InputError(
-                f"{name} drew an array of shape {images.shape} where {len(batch)} pictures of {how.width}×{how.height} "
-                f"were asked for (row {first.row_id!r}). Choose a size that the model can draw."
+                f"{name} returned an array of shape {images.shape} instead of {len(batch)} images of "
+                f"{how.width}×{how.height} (row {first.row_id!r}). Choose a size that the model can generate."
             )
         flags = getattr(result, "nsfw_content_detected", None) or [False] * len(batch)
         return [

@@ -168,7 +168,7 @@ def _guarded(decode: Callable[[], Image], name: str) -> Image:
     if ImageFile.LOAD_TRUNCATED_IMAGES:
         # Some training libraries set this for the whole process; half a picture would then be judged as a whole one.
         raise ImageError(
-            f"{name}: PIL.ImageFile.LOAD_TRUNCATED_IMAGES is on, so truncated images cannot be told from whole ones. "
+            f"{name}: PIL.ImageFile.LOAD_TRUNCATED_IMAGES is on, so truncated images cannot be detected. "
             "Set it to False before scoring."
         )
     try:
@@ -269,12 +269,12 @@ def _check_size(size: tuple[int, int], name: str) -> None:
     if width * height > MAX_PIXELS:
         raise OversizedImageError(
             f"{name}: {width}×{height} = {width * height} pixels, at most {MAX_PIXELS} are allowed. "
-            "Scale it down, or draw it again."
+            "Scale it down, or generate it again."
         )
     if max(size) > MAX_ASPECT * min(size):
         raise OversizedImageError(
             f"{name}: {width}×{height} pixels, one side more than {MAX_ASPECT} times the other. "
-            "Crop it, or draw it again."
+            "Crop it, or generate it again."
         )
 
 

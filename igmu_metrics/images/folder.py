@@ -70,7 +70,7 @@ class Folder:
         for key in wanted.keys() & drawn.keys():
             file = path / drawn[key]["file_name"]
             if content_hash(file) != drawn[key].get("sha256"):
-                raise ChecksumError(f"{file}: changed since it was drawn. Delete it to have it drawn again.")
+                raise ChecksumError(f"{file}: changed since it was generated. Delete it to generate it again.")
         folder = cls(path, wanted, drawn, failed)
         folder.close()
         return folder
@@ -156,14 +156,16 @@ def _read(path: Path, facts: Mapping[str, str], wanted: Mapping[Key, Record]) ->
             key = (record["id"], record["seed"])
             file_name = Path(record["file_name"])
         except (ValueError, TypeError, KeyError) as error:
-            raise MetadataError(f"{where}: not a line that drawing wrote ({error!r}). Use another folder.") from error
+            raise MetadataError(
+                f"{where}: not a line that igmu generate wrote ({error!r}). Use another folder."
+            ) from error
         if file_name.name != str(file_name):
             raise MetadataError(f"{where}: {str(file_name)!r} is not in this folder. Use another folder.")
         for name, value in wanted.get(key, facts).items():
             if record.get(name) != value:
                 raise MetadataError(
-                    f"{where}: {file_name} was drawn with {name} {record.get(name)!r}, not {value!r}. "
-                    "Give another folder, or delete this one to draw it again."
+                    f"{where}: {file_name} was generated with {name} {record.get(name)!r}, not {value!r}. "
+                    "Give another folder, or delete this one to generate it again."
                 )
         out[key] = record
     return out

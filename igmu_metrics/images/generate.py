@@ -148,7 +148,8 @@ def settled_alike(
             if mine != theirs:
                 raise InputError(
                     f"{what + ': ' if what else ''}{name} would be generated with {mine} ({mine.by}), {first} with "
-                    f"{theirs} ({theirs.by}); images generated unlike are not compared. Give steps, guidance scale and "
+                    f"{theirs} ({theirs.by}); images generated differently are not compared. Give steps, "
+                    "guidance scale and "
                     "size yourself (--steps, --guidance-scale, --size of igmu generate and igmu run)."
                 )
     return wanted
@@ -158,7 +159,7 @@ def told(wanted: Sequence[Settings], most: int = 3) -> str:
     """What images are generated with and who says so, a line for each way: `steps 50, …: Stable Diffusion 1.x`."""
     ways = Counter(f"{s}: {s.by}" for s in wanted)
     lines = [text + (f" ({n} images)" if len(ways) > 1 else "") for text, n in ways.most_common(most)]
-    return "\n".join(lines + ([f"and {len(ways) - most} more ways"] if len(ways) > most else []))
+    return "\n".join(lines + ([f"and {len(ways) - most} more settings"] if len(ways) > most else []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,13 +287,15 @@ def _describe(folder: Folder, pipeline: Pipeline, method: Method | None) -> None
 
 def _check(requests: Sequence[Request], batch_size: int | str) -> None:
     if not requests:
-        raise EmptyInputError("no requests: there is nothing to draw.")
+        raise EmptyInputError("no requests: there is nothing to generate.")
     if batch_size != AUTO and (isinstance(batch_size, str) or batch_size < 1):
         raise OutOfRangeError(f"batch_size is {batch_size}; give at least 1, or {AUTO!r}.")
     seen: set[tuple[str, int]] = set()
     for at, r in enumerate(requests):
         if r.key in seen:
-            raise DuplicateIdError(f"requests[{at}]: row {r.row_id!r} with seed {r.seed} is asked for twice.")
+            raise DuplicateIdError(
+                f"requests[{at}]: row {r.row_id!r} with seed {r.seed} appears twice. Request each once."
+            )
         seen.add(r.key)
         if not 0 <= r.seed <= LARGEST_SEED:
             raise OutOfRangeError(

@@ -112,8 +112,8 @@ def models(original: Path | Model, unlearned: Sequence[Path | Model]) -> list[Mo
         other = folders.setdefault(one.name, one.folder)
         if other.resolve() != one.folder.resolve():
             raise InputError(
-                f"{other} and {one.folder} have the same last name, {one.name!r}, which is the model's: cards could "
-                f"not tell them apart. Name them, as in ORIGINAL={other} and ESD={one.folder}."
+                f"{other} and {one.folder} have the same last name, {one.name!r}, so cards could not distinguish "
+                f"them. Name them, as in ORIGINAL={other} and ESD={one.folder}."
             )
     return found
 
@@ -201,7 +201,7 @@ def find(folder: Path, layout: str, rows: Mapping[str, Row] | None = None, *, pr
         raise InputError(f"no layout {layout!r}; the layouts are {', '.join(LAYOUTS)}.")
     folder = reference.local(folder)
     if not folder.is_dir():
-        raise MetadataError(f"{folder}: no such folder. Give the folder that holds one model's images.")
+        raise MetadataError(f"{folder}: no such folder. Give the folder that contains one model's images.")
     if layout == "metadata" and (table := reference.table_of(folder, rows or {})) is not None:
         return ordered(_from_table(table, rows or {}))
     if layout == "metadata":
@@ -241,12 +241,12 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
     path = folder / METADATA
     if parts := part_folders(folder):
         raise MetadataError(
-            f"{folder}: holds {len(parts)} parts that are not joined yet. Run {shell(['igmu', 'merge', folder])}."
+            f"{folder}: contains {len(parts)} parts that are not joined yet. Run {shell(['igmu', 'merge', folder])}."
         )
     if not path.is_file():
         raise MetadataError(
-            f"{folder}: no {METADATA}, which says what each image is of. For images of a web UI or script, "
-            f"igmu match {folder} --config … writes it; or write a line {{file_name, id, seed}} an image, or give "
+            f"{folder}: no {METADATA}, which lists the row and seed of each image. For images of a web UI or script, "
+            f"igmu match {folder} --config … writes it; or write one line {{file_name, id, seed}} per image, or give "
             "--layout igmu or flat."
         )
     found, known, home, prompts = [], set(), real(folder), Prompts(rows)

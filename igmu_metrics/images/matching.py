@@ -73,7 +73,7 @@ def match(
         EmptyInputError: no images.
     """
     if not folder.is_dir():
-        raise MetadataError(f"{folder}: no such folder. Give the folder that holds one model's images.")
+        raise MetadataError(f"{folder}: no such folder. Give the folder that contains one model's images.")
     images = image_files(folder)
     if not images:
         raise EmptyInputError(f"{folder}: no images.")
@@ -90,7 +90,7 @@ def _one(path: Path, folder: Path, prompts: Prompts, rows: Mapping[str, Row], li
         if row is not None:
             return Match(path, row, told.seed, f"{how}, {told.by}", told)
         why.append(how)
-    return Match(path, None, None, why[0] if why else "nothing in it or around it tells its prompt")
+    return Match(path, None, None, why[0] if why else "no prompt is recorded in or next to it")
 
 
 def _sources(
@@ -139,7 +139,7 @@ def _table(path: Path, folder: Path) -> Iterator[tuple[Path, Told]]:
     except (csv.Error, ValueError) as error:
         raise MetadataError(f"{path}: not a table: {error}.") from error
     if not records or not all(isinstance(r, dict) for r in records):
-        raise MetadataError(f"{path}: holds no records.")
+        raise MetadataError(f"{path}: no records. Give a table with one line per image.")
     for number, record in enumerate(records, 1):
         if None in record:  # of a prompt with a comma, only the words before it would count
             raise MetadataError(f"{path}, record {number}: more cells than the header has. Put prompts into quotes.")
@@ -223,7 +223,7 @@ def write(folder: Path, found: Sequence[Match], *, replacing: bool = False) -> P
         raise EmptyInputError(f"{folder}: none of {len(found)} images was matched; most often ({why[1]}): {why[0]}.")
     path, text = folder / METADATA, "".join(lines)
     if path.exists() and not replacing and path.read_bytes() != text.encode():
-        raise OutputError(f"{path}: is there already and says something else. Give --replace to write it anew.")
+        raise OutputError(f"{path}: exists already with other content. Give --replace to overwrite it.")
     with owned(folder):
         try:
             with beside(path) as part:

@@ -97,7 +97,7 @@ def require_alike(table: Generations) -> None:
         row, seed = table.keys[at]
         raise MetadataError(
             f"{table['path'][at]}: row {row!r}, seed {seed} was generated with {mine[at]}, the original's with "
-            f"{theirs[at]} ({unlike.size} such pairs). Generate both alike."
+            f"{theirs[at]} ({unlike.size} such pairs). Generate both with the same settings."
         )
 
 
@@ -116,6 +116,6 @@ def require_recorded(table: Generations, sha256: Array) -> None:
     wrong = np.flatnonzero((table["recorded_sha256"] != "") & (sha256 != "") & (table["recorded_sha256"] != sha256))
     if wrong.size:
         raise ChecksumError(
-            f"{table['path'][int(wrong[0])]}: not the file that its metadata lists, the sha256 is another "
+            f"{table['path'][int(wrong[0])]}: not the file that its metadata lists; its sha256 differs "
             f"({wrong.size} such files). Generate it again, or correct the metadata."
         )

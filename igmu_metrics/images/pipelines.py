@@ -162,7 +162,7 @@ def _require_id(name: str) -> None:
     """Refuse what is no folder and cannot be an id, before the Hub is asked for it."""
     kinds = f"{published.join('BASE', {'unet': 'FILE'})}; also {', '.join(k for k in published.KINDS if k != 'unet')}"
     if Path(name).expanduser().is_file():
-        raise WeightsError(f"{name}: is a file. Say what it is, and of which base: {kinds}.")
+        raise WeightsError(f"{name}: is a file. Name its kind and its base: {kinds}.")
     if name.startswith((".", "~", "/", "\\")) or name.count("/") != 1:
         hint = f" What is put onto a base is named: {kinds}." if "," in name else ""
         raise WeightsError(
@@ -216,16 +216,18 @@ def _class(folder: Path, name: str) -> Any:
     try:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise WeightsError(f"{name}: its {_INDEX} is no JSON: {error}") from error
+        raise WeightsError(f"{name}: its {_INDEX} is not JSON: {error}") from error
     wanted = index.get("_class_name") if isinstance(index, dict) else None
     kind = getattr(diffusers, wanted, None) if isinstance(wanted, str) else None
     if not (inspect.isclass(kind) and issubclass(kind, diffusers.DiffusionPipeline)):
-        raise WeightsError(f"{name}: {wanted!r} is no pipeline of diffusers {diffusers.__version__}. Update diffusers.")
+        raise WeightsError(
+            f"{name}: {wanted!r} is not a pipeline of diffusers {diffusers.__version__}. Update diffusers."
+        )
     takes = inspect.signature(kind.__call__).parameters
     if missing := [p for p in _NEEDED if p not in takes]:
-        raise WeightsError(f"{name}: {wanted} draws no pictures from texts (it takes no {', '.join(missing)}).")
+        raise WeightsError(f"{name}: {wanted} generates no images from prompts (it takes no {', '.join(missing)}).")
     if more := _beyond_texts(kind):
-        raise WeightsError(f"{name}: {wanted} draws no pictures from texts alone (it takes {', '.join(more)}).")
+        raise WeightsError(f"{name}: {wanted} generates no images from prompts alone (it takes {', '.join(more)}).")
     return kind
 
 

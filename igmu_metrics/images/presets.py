@@ -277,7 +277,7 @@ def settle(given: Config, said: Config, default: Preset | None, model: str) -> S
         model: its name, for messages.
 
     Raises:
-        InputError: nothing says it.
+        InputError: nothing sets it.
     """
     sources = [("as given", given), ("as the rows say", said)]
     if default is not None:
@@ -298,7 +298,7 @@ def settle(given: Config, said: Config, default: Preset | None, model: str) -> S
     if missing:
         flags = ", ".join(dict.fromkeys(_FLAGS[title] for title in missing))
         raise InputError(
-            f"{model}: nothing says {', '.join(missing)}: no option, no row, not the model's configuration. "
+            f"{model}: nothing sets {', '.join(missing)}: no option, no row, not the model's configuration. "
             f"Give {flags}."
         )
     *others, last = [who for who, titles in by.items() if titles]

@@ -118,7 +118,9 @@ def comfyui(text: str) -> Told | None:
         return None
     if len({(texts, str(seed)) for texts, seed, _, _ in found}) > 1 or len(found[0][0]) != 1:
         n = len({t for texts, *_ in found for t in texts})
-        raise InputError(f"ComfyUI's graph has {len(found)} samplers and {n} texts; which made the image is not said")
+        raise InputError(
+            f"ComfyUI's graph has {len(found)} samplers and {n} texts, and nothing records which made the image"
+        )
     texts, seed, given, size = found[0]
     settings = {
         "steps": _number(given.get("steps"), int),
@@ -157,9 +159,9 @@ def _object(text: str, what: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{what} is no JSON: {str(error)[:60]}") from error
+        raise InputError(f"{what} is not JSON: {str(error)[:60]}") from error
     if not isinstance(found, dict) or len(found) > _MOST_NODES:
-        raise InputError(f"{what} is no object of at most {_MOST_NODES} entries")
+        raise InputError(f"{what} is not an object of at most {_MOST_NODES} entries")
     return found
 
 

@@ -39,7 +39,7 @@ class Prompts:
                 fitting = found if len(found) == 1 else [r for r in found if seed in r.seeds]
                 if len(fitting) == 1:
                     return fitting[0], how
-                return None, f"its prompt is that of {len(found)} rows, and its seed tells none apart"
+                return None, f"its prompt is that of {len(found)} rows, and its seed does not distinguish them"
         return None, f"no row has its prompt {short(prompt)}"
 
 

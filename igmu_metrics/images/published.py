@@ -199,13 +199,15 @@ def _replace(pipe: Any, part: Part, elsewhere: Sequence[str]) -> None:
     config = parse_json(read_text(folder / "config.json"), str(folder / "config.json"), "Download the folder again.")
     told, here = config.get("_class_name"), type(module).__name__
     if told != getattr(module.config, "_class_name", None):  # those of transformers have none
-        raise WeightsError(f"{folder}: holds a {told or config.get('model_type')}; the base's {part.kind} is a {here}.")
+        raise WeightsError(
+            f"{folder}: contains a {told or config.get('model_type')}; the base's {part.kind} is a {here}."
+        )
     try:
         new, unknown = network(type(module), folder, module.dtype, only_variant(folder))
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(f"{folder}: cannot be loaded as {part.kind}: {first_line(error)}") from error
     if unknown := [name for name in unknown if not name.endswith("position_ids")]:
-        raise WeightsError(f"{folder}: {listed(unknown)} have no place in {here}. Is it saved as one?")
+        raise WeightsError(f"{folder}: {listed(unknown)} have no place in {here}. Check the folder.")
     if _same(new, module):
         raise _nothing(part)
     pipe.register_modules(**{part.kind: new})
@@ -233,10 +235,10 @@ def read_part(path: Path, kind: str, elsewhere: Sequence[str] = COMPONENTS) -> d
             found = found[name]
     state = {str(k): v for k, v in found.items() if isinstance(v, torch.Tensor)} if isinstance(found, Mapping) else {}
     if not state:
-        raise WeightsError(f"{path.name} holds no tensors for the {kind}.")
+        raise WeightsError(f"{path.name} contains no tensors for the {kind}.")
     for name, value in state.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise WeightsError(f"{path.name}: {name} holds values that are not finite. Download it again.")
+            raise WeightsError(f"{path.name}: {name} contains values that are not finite. Download it again.")
     return state
 
 
@@ -383,7 +385,7 @@ def _coded(pipe: Any, part: Part) -> Any:
     made = make(pipe)
     if not callable(made):
         raise InputError(
-            f"{part.path}: {part.argument} gives {type(made).__name__}; it is to give what is called as the pipeline "
-            "is (prompt=…, generator=…, num_inference_steps=…, …) and has .images."
+            f"{part.path}: {part.argument} gives {type(made).__name__}; it must return an object that is "
+            "called like the pipeline (prompt=…, generator=…, num_inference_steps=…, …) and returns .images."
         )
     return made

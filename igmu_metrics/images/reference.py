@@ -255,15 +255,15 @@ def _require_possible(table: Generations, facts: Mapping[str, Any], path: Path) 
     for name, values in table.columns.items():
         known = generations.column(name.partition("@")[0])  # of a further detector: see `networks.observe.of_judge`
         if known is None or known.kind == "object":
-            raise MetadataError(f"{path}: {name[:40]!r} is no column of a reference table. {_AGAIN}")
+            raise MetadataError(f"{path}: {name[:40]!r} is not a column of a reference table. {_AGAIN}")
         if known.kind == "vector" and not np.isfinite(values).all():
-            raise MetadataError(f"{path}: {name} holds what is no number. {_AGAIN}")
+            raise MetadataError(f"{path}: {name} contains a value that is not finite. {_AGAIN}")
         low, high = known.low, known.high
         seen = np.ma.compressed(values) if known.kind == "number" else values
         if (low is not None and (seen < low).any()) or (high is not None and (seen > high).any()):
-            raise MetadataError(f"{path}: {name} holds a value beyond {low:g}…{high or np.inf:g}. {_AGAIN}")
+            raise MetadataError(f"{path}: {name} contains a value beyond {low:g}…{high or np.inf:g}. {_AGAIN}")
         if known.pattern and not all(re.fullmatch(known.pattern, v) for v in values.tolist()):
-            raise MetadataError(f"{path}: {name} holds what is none. {_AGAIN}")
+            raise MetadataError(f"{path}: {name} contains an invalid hash. {_AGAIN}")
     if np.char.startswith(table["status"], FAILED).any():
         raise MetadataError(f"{path}: an image of the original could not be read. {_AGAIN}")
     if contents(table.keys, table["sha256"].tolist()) != facts["contents"]:
@@ -313,7 +313,7 @@ def seen(
     if "lpips" in tools:
         name = tools["lpips"]["lpips"]
         raise UnsupportedError(
-            f"{where}: {name} compares images, and a reference table holds none. Leave --lpips out, {images}."
+            f"{where}: {name} compares images, and a reference table contains none. Leave --lpips out, {images}."
         )
     if told["blank"] != blank:
         raise UnsupportedError(

@@ -151,7 +151,7 @@ def _jpeg(data: bytes, name: str) -> tuple[bool, int, int]:
             scans, first, at = scans + 1, first or body, found.start()
             end = at
     if not scans or any(map(any, left.values())):
-        raise _damaged(name, "scans are missing" if scans else "it holds no image data")
+        raise _damaged(name, "scans are missing" if scans else "it contains no image data")
     return scans == 1 and frame in _BASELINE, first, end
 
 

@@ -42,9 +42,9 @@ def tries(ids: npt.NDArray[np.str_], k: Setting | None, *, fewest: bool = False)
         return int(k)
     if least < n[many] and not fewest:
         raise BudgetError(
-            f"prompt {str(prompts[few])!r} was drawn with {least} seed{'s' * (least > 1)} and "
-            f"{str(prompts[many])!r} with {n[many]}: more tries succeed more often. Give k in 1..{least}, to compare "
-            "all prompts at k tries, or draw all with the same seeds."
+            f"prompt {str(prompts[few])!r} has {least} seed{'s' * (least > 1)} and "
+            f"{str(prompts[many])!r} {n[many]}: more tries succeed more often. Give k in 1..{least}, to compare "
+            "all prompts at k tries, or generate all with the same seeds."
         )
     return least
 

@@ -112,7 +112,7 @@ def prompts(n: int, ids: Column | None, seeds: Column | None, *, prefix: str = "
     validation.same_length(**{"generations": range(n), id_name: ids, seed_name: seeds})
     if ids is None:
         if seeds is not None:
-            raise InputError(f"{seed_name} are given without {id_name}; a seed tells images apart within its prompt.")
+            raise InputError(f"{seed_name} are given without {id_name}; a seed is unique only within its prompt.")
         return np.arange(n).astype(np.str_)
     names = validation.texts(id_name, ids)
     if seeds is not None:

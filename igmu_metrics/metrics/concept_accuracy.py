@@ -152,10 +152,10 @@ def rows(
     close = None if near is None else sorted(validation.labels("near", sorted(near)).tolist())
     for name, chosen in (("none_labels", none), ("near", close or [])):
         if target in chosen:
-            raise InputError(f"{name} holds the target {target!r}; it is what shall go, not what shall stay.")
+            raise InputError(f"{name} holds the target {target!r}; it is the concept to forget, not one to retain.")
     asked, known = set(reference.tolist()), known_ids()
     if target not in asked and target not in known:
-        raise UnknownConceptError(target, asked | known, "No reference asks for it.")
+        raise UnknownConceptError(target, asked | known, "No reference names it.")
     right = {*known, target, *none}
     require_spelled("references", asked, right)
     require_spelled("near", close or (), right | asked)
@@ -171,7 +171,7 @@ def rows(
         validation.unique_keys(image_id=images, domain=domain)
     if seeds is not None:
         if prompts is None:
-            raise InputError("seeds are given without ids; a seed tells images apart only within its prompt.")
+            raise InputError("seeds are given without ids; a seed is unique only within its prompt.")
         validation.unique_keys(id=prompts, seed=validation.whole_numbers("seeds", seeds), domain=domain)
     cluster = prompts if prompts is not None else images if images is not None else np.arange(n).astype(np.str_)
     columns: dict[str, npt.NDArray[Any]] = {

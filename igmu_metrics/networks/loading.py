@@ -221,7 +221,7 @@ def require_objects(paths: Sequence[Path]) -> None:
         except MetadataError as error:
             raise WeightsError(str(error)) from error
         if not isinstance(found, dict):
-            raise WeightsError(f"{path}: holds {type(found).__name__}, not an object. Save or download it again.")
+            raise WeightsError(f"{path}: contains {type(found).__name__}, not an object. Save or download it again.")
 
 
 def files_hash(files: Mapping[str, Path]) -> str:
@@ -260,7 +260,7 @@ def load_tensors(path: str | Path) -> dict[str, Any]:
         why = "a damaged pickle, or code" if isinstance(error, pickle.UnpicklingError) else one_line(error)[:300]
         raise WeightsError(f"{path.name} is neither safetensors nor a plain torch state dict: {why}") from error
     if not isinstance(found, dict):
-        raise WeightsError(f"{path.name} does not hold a state dict (names to tensors)")
+        raise WeightsError(f"{path.name} does not contain a state dict (names to tensors)")
     return found
 
 
@@ -274,7 +274,7 @@ def load_state(path: str | Path) -> dict[str, torch.Tensor]:
 
     state = load_tensors(path)
     if not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise WeightsError(f"{Path(path).name} does not hold a state dict (names to tensors)")
+        raise WeightsError(f"{Path(path).name} does not contain a state dict (names to tensors)")
     for name, tensor in state.items():
         if tensor.layout != torch.strided or tensor.is_complex() or tensor.is_quantized:
             what = "complex" if tensor.is_complex() else "quantized" if tensor.is_quantized else "sparse"

@@ -155,7 +155,7 @@ def _notes(cards: Sequence[Scorecard]) -> list[str]:
             note(f"no verdict: {card.unfounded}", card)
         score = card.figure(_SCORE, _SCORE)
         if score is None:
-            note("no forget score: it needs plain, attacked and other prompts, a detector and CLIP", card)
+            note("no forget score: it needs forget, retain and adversarial prompts, a detector and CLIP", card)
         elif score.reason:
             note(f"{'no forget score' if score.value is None else 'forget score'}: {score.reason}", card)
     for card in cards:
@@ -177,10 +177,10 @@ def _notes(cards: Sequence[Scorecard]) -> list[str]:
 def _uncovered(card: Scorecard) -> str:
     """How much of the protocol was scored, part by part, where it was not all of it."""
     if card.coverage is None:
-        return "coverage: of no protocol that is known"
+        return "coverage unknown: the protocol is not known"
     parts = {part: c for part, c in card.coverage.items() if not c.whole and c.n_generations_asked}
     told = ", ".join(f"{part} {_share(c.n_generations, c.n_generations_asked)}" for part, c in parts.items())
-    return f"covered only in part: {told}" if told else ""
+    return f"incomplete coverage: {told}" if told else ""
 
 
 def _share(n: int, of: int) -> str:

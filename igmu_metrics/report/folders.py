@@ -51,7 +51,7 @@ def sections(
     models = {c.model for c in cards} | {c.original_model for c in cards}
     for name in given:
         if name not in models:
-            raise InputError(f"--drawn {name}=…: no scorecard is of {name!r}; they are of {', '.join(sorted(models))}.")
+            raise InputError(f"--drawn {name}=…: no scorecard of {name!r}; there are {', '.join(sorted(models))}.")
     found = []
     for group in _groups(cards):
         folders = _folders(group, images, given, original_images)

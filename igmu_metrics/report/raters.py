@@ -76,7 +76,7 @@ def read(view: View, files: Sequence[Path]) -> Raters | None:
         IgmuError: whatever is wrong with one of them.
     """
     if len(files) > MOST:
-        raise InputError(f"--labels is given {len(files)} times; agreement is told of {MOST} raters at most.")
+        raise InputError(f"--labels is given {len(files)} times; agreement covers at most {MOST} raters.")
     seen = [shot for shot in shots(view) if shot.line.own_concept]
     said, listed = [], []
     for file in files:

@@ -280,7 +280,7 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison], *, tested: 
         table.add_row(*row[:shown])
     said = [covering(cards), *unfounded(cards)]
     if not any(value_of(c.figure("forget_score", "forget_score")) is not None for c in cards):
-        said.append("Not ranked, because no model has a forget score: by name.")
+        said.append("Sorted by name, not ranked: no model has a forget score.")
     if tested and (n := max((c.tests for c in of.values()), default=0)) > 1:
         said.append(f"p after Holm over {n} tests: every model against the original and against every other.")
     table.caption, table.caption_justify = "\n".join(said), "left"
@@ -355,7 +355,7 @@ def agreement(cards: Sequence[Scorecard]) -> list[Table]:
     from igmu_metrics.verdict.agreement import FIGURES, agreements, verdicts
 
     config = cards[0].config
-    title = f"{config}: what the detectors say of the same images, 95 % intervals over prompts"
+    title = f"{config}: agreement of the detectors on the same images, 95 % intervals over prompts"
     columns = ("detectors", "in", "agree", "Cohen's kappa", "both see it", "only first", "only second", "neither", "n")
     table = _table(title, *columns)
     for a in agreements(cards):

@@ -111,8 +111,8 @@ def looked(
             continue
         if most is not None and there + size > most:
             if not there:
-                raise OutOfRangeError(f"--max-images {most}: the first look alone takes {size} images.")
-            tell(f"look {number} of {looks} would take {size:,} images more than --max-images allows: stopped.")
+                raise OutOfRangeError(f"--max-images {most}: the first look alone takes {size} images. Give more.")
+            tell(f"stopped: look {number} of {looks} needs {size:,} more images, beyond --max-images.")
             break
         for name, more in ((ORIGINAL, first), *new.items()):
             if more:
@@ -125,7 +125,7 @@ def looked(
         cards = {name: state.card for name, state in states.items() if state.card is not None}
         waiting = _close(plan, states, cards, of)
         told = "; ".join(f"{name}: {_line(plan, card)}" for name, card in cards.items())
-        open_ = f"; their difference open: {listed(sorted(waiting))}" if waiting else ""
+        open_ = f"; undecided difference between {listed(sorted(waiting))}" if waiting else ""
         tell(f"look {number} of {looks}: {there + size:,} images; {told}{open_}")
     cards_found = [state.card for state in states.values() if state.card is not None]
     return cards_found, len(made) + sum(len(state.keys) for state in states.values())
@@ -232,7 +232,7 @@ def named(card: Scorecard, name: str) -> Figure:
     if found:
         raise InputError(f"--figure {name!r} is in {', '.join(found)}; give one, as {next(iter(found))}.{figure}.")
     known = sorted({figure for entry in card.scores.values() for figure in entry.figures if "/" not in figure})
-    raise InputError(f"--figure {name!r} is in no score of {card.model}; there are {', '.join(known)}.")
+    raise InputError(f"{card.model} has no figure {name!r} for --figure; its figures are {', '.join(known)}.")
 
 
 def settled(figure: Figure | None, until: str) -> bool:

@@ -119,13 +119,13 @@ def checked(plan: Plan) -> Plan:
             f"until {plan.until!r}: give {DECIDED}, {GRADED}, or half the width of an interval between 0 and 0.5."
         )
     if plan.figures and plan.until is None:
-        raise InputError(f"figure {plan.figures[0]!r}: say with --until what it shall reach.")
+        raise InputError(f"figure {plan.figures[0]!r}: --until is missing. Give it, such as --until decided.")
     for config in plan.configs:
         if config_target(config) is None:
             members = config_concepts(config)
             raise InputError(f"config {config!r} gathers {len(members)} concepts; name each, as {members[0]!r}.")
     if len(set(plan.configs)) < len(plan.configs):
-        raise InputError(f"configs {', '.join(plan.configs)}: one of them stands there twice.")
+        raise InputError(f"configs {', '.join(plan.configs)}: one of them appears twice. Name each once.")
     for name in plan.unlearned:
         if not re.fullmatch(r"[\w.-]+", name) or name.startswith(".") or name == ORIGINAL:
             raise InputError(f"model name {name!r}: use letters, digits, '-', '_' and '.', and not {ORIGINAL!r}.")

@@ -186,12 +186,12 @@ def require_alike(plan: Plan, out: Path) -> None:
         pairs = zip(before.splitlines(), now.splitlines(), strict=False)
         was, wanted = next((p for p in pairs if p[0] != p[1]), (f"{len(before)} characters", f"{len(now)}"))
         raise MetadataError(
-            f"{path}: another run: there {was.strip()!r}, asked for {wanted.strip()!r}. Give another --out. (The same "
-            "run may take more rounds, and one that looks may look --until something else.)"
+            f"{path}: another run: it has {was.strip()!r}, not {wanted.strip()!r}. Give another --out. "
+            "(Only the number of rounds and, with interim looks, --until may change.)"
         )
     for place, text in _own(plan, out).items():
         if place.is_file() and read_text(place) != text:
-            raise MetadataError(f"{place}: another run: the concept was another then. Give another --out.")
+            raise MetadataError(f"{place}: another run: the concept has changed since. Give another --out.")
 
 
 def _own(plan: Plan, out: Path) -> dict[Path, str]:

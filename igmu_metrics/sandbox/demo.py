@@ -127,7 +127,7 @@ def draw_versions(task: Task, console: Console) -> list[Pipeline]:
     """Draw what is missing of every version; the pipelines, in the order of the versions."""
     pipelines = []
     for number, (version, folder) in enumerate(task.folders.items(), 1):
-        console.print(f"{task.slug} {number}/{len(task.folders)}: {len(task.requests)} pictures by {version}")
+        console.print(f"{task.slug} {number}/{len(task.folders)}: {len(task.requests)} images by {version}")
         pipelines.append(find_pipeline(f"{SANDBOX}:{version}/{task.slug}"))
         draw(task.requests, pipelines[-1], folder)
     return pipelines

@@ -143,7 +143,7 @@ def _require_recordable(evaluation: Evaluation) -> None:
             "metadata (igmu match)."
         )
     if evaluation.lpips is not None:
-        raise InputError(f"lpips {evaluation.lpips!r} compares images, and a table holds none. Leave it out.")
+        raise InputError(f"lpips {evaluation.lpips!r} compares images, and a table contains none. Leave it out.")
 
 
 def copy_beside(source: Path, target: Path) -> None:
@@ -173,7 +173,7 @@ def _require_ours(folder: Path) -> None:
     """Refuse a folder of something else, whose README would be lost."""
     text = (folder / _README).read_text(encoding="utf-8") if (folder / _README).is_file() else ""
     if text and f"\npretty_name: {_NAME}" not in text:
-        raise OutputError(f"{folder}: holds the README of something else, which would be lost. Give another --out.")
+        raise OutputError(f"{folder}: contains the README of something else, which would be lost. Give another --out.")
 
 
 def _require_same_images(path: Path, facts: Mapping[str, Any]) -> None:

@@ -122,7 +122,7 @@ def _require_same_images(place: Path, content: str) -> None:
     if facts.get("contents", content) != content:
         raise MetadataError(
             f"{place}: the table of other images of a model called {facts.get('model')!r}. If there are two such "
-            "models, name them: NAME=FOLDER; if the images were made anew, delete the tables."
+            "models, name them: NAME=FOLDER; if the images were generated again, delete the tables."
         )
 
 
@@ -183,7 +183,9 @@ def merge(folder: Path, *, device: str | None = None) -> Iterator[Scorecard]:
         first = first or facts
         for name in ("evaluation", "instruments", "original", "igmu"):
             if facts.get(name) != first.get(name):
-                raise MetadataError(f"{path}: made with other {name} than {paths[0].name}. Run that part again alike.")
+                raise MetadataError(
+                    f"{path}: made with other {name} than {paths[0].name}. Run that shard again with the same settings."
+                )
         models.setdefault(facts["model"], []).append((table, facts))
     try:
         evaluation = Evaluation(**first["evaluation"], device=device)
@@ -192,7 +194,7 @@ def merge(folder: Path, *, device: str | None = None) -> Iterator[Scorecard]:
     original = first["original"]
     with evaluation.opened() as tools:
         if tools.signatures != first["instruments"]:
-            raise MetadataError(f"{folder}: the networks here are not those that looked. Use the same weights.")
+            raise MetadataError(f"{folder}: the networks here differ from those of the shards. Use the same weights.")
         whole = {name: _whole(folder, name, parts) for name, parts in models.items()}
         if original not in whole:
             raise MetadataError(f"{folder}: no tables of the original model {original!r}. Copy them there.")
@@ -238,7 +240,7 @@ def _whole(folder: Path, model: str, parts: Sequence[_Part]) -> Generations:
         raise MetadataError(f"{folder}: {model} lacks the shards {', '.join(missing) or 'of one n'}. Run them.")
     if len({facts.get("contents") for _, facts in parts}) > 1:
         raise MetadataError(
-            f"{folder}: the shards of {model} are of unlike images: its folder changed between them. Delete them and "
+            f"{folder}: the shards of {model} differ in their images: its folder changed between them. Delete them and "
             "run all again."
         )
     table = joined([table for table, _ in parts])

@@ -14,7 +14,7 @@ from igmu_metrics.spaces.scoring import compute
 
 _COLUMNS: Final = ("predictions", "references")
 _TOLD: Final[dict[References, str]] = {
-    "labels": "One line an image; an empty prediction means that nobody could tell.",
+    "labels": "One line per image; leave the prediction empty where it is unclear.",
     "prompts": "One prompt a line, in the order of the images.",
     "original_images": "The same prompts and seeds, in the same order.",
     "row_ids": "One row id of igmu/bench a line; images of both models in that order, for the same seeds.",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _INTRODUCTION: Final = """
 A submission is one scorecard, as `igmu score --out cards` writes it. Check it here, or with `igmu verify CARD.json`,
-which is the same check: whether it agrees with itself. Then log in and submit it: the card is checked once more, and
+which is the same check: whether it is consistent. Then log in and submit it: the card is checked once more, and
 a pull request is opened in your name, where it is reviewed. The check alone submits nothing.
 """
 _LOG_IN: Final = "Log in first, as the pull request is opened in your name; or open it yourself with the command below."
@@ -171,7 +171,7 @@ def _checked(path: str | None, cards: Sequence[Scorecard], day: str) -> tuple[st
         where = "in place of the card that is there already, which becomes its history if its file name has a date"
     told = "".join(f"Note: {note}.\n" for note in notes(card))
     said = (
-        f"{len(card.scores)} scores of {len(card.generations)} generations: the card agrees with itself.\n{told}"
+        f"{len(card.scores)} scores of {len(card.generations)} generations: the card is consistent.\n{told}"
         f"{card.model} would be ranked {where}.\n\n{shell(words)}"
     )
     return said, place, f"Add {visible(card.model)} on {visible(card.config)}"

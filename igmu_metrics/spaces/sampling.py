@@ -70,7 +70,7 @@ def resampled(card: str | None, images: str | None, originals: str | None, *, n:
     return (
         f"All {len(found.generations)} lines have the hashes of the images uploaded, and {chosen} of them, drawn at "
         "random, were scored again and are the same. A card in which one line of ten is invented passes with a "
-        f"probability of {0.9**chosen:.1%}; whether the images are the model's, no image tells."
+        f"probability of {0.9**chosen:.1%}; whether the images are the model's cannot be checked."
     )
 
 
@@ -149,14 +149,14 @@ def _member(held: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, left: 
     name = PurePosixPath(member.filename)
     link = member.external_attr >> 28 == 0o12
     if link or name.is_absolute() or not name.parts or ".." in name.parts or "\\" in member.filename:
-        raise InputError(f"{visible(member.filename)!r} is no plain file within the zip.")
+        raise InputError(f"{visible(member.filename)!r} is not a plain file within the zip.")
     target = folder.joinpath(*name.parts)
     target.parent.mkdir(parents=True, exist_ok=True)
     with held.open(member) as source, target.open("xb") as out:
         while piece := source.read(_PIECE):
             left -= len(piece)
             if left < 0 or shutil.disk_usage(folder).free < _PIECE * 100:
-                raise InputError(f"{visible(member.filename)!r}: the zip holds more than can be unpacked here.")
+                raise InputError(f"{visible(member.filename)!r}: the zip is too large to unpack here.")
             out.write(piece)
     return left
 

@@ -79,7 +79,7 @@ def kappa(
     if not len(x) == len(y) == len(clusters):
         raise LengthMismatchError(f"first, second and clusters have {len(x)}, {len(y)} and {len(clusters)} entries.")
     if not len(x):
-        raise EmptyInputError("no images that both judges judged.")
+        raise EmptyInputError("no image was judged by both. Give the same images to both.")
     sums = cluster_sums(clusters, x & y, x & ~y, ~x & y, ~x & ~y)
     value, n = float(_kappa(sums.sum(axis=0)[None])[0]), len(sums)
     if np.isnan(value):

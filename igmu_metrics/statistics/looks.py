@@ -72,7 +72,7 @@ class Looks:
     def __post_init__(self) -> None:
         if not 1 <= self.look <= self.planned <= MOST_LOOKS:
             raise OutOfRangeError(
-                f"look {self.look} of {self.planned}: a look lies in 1..the number planned, which is at most "
+                f"look {self.look} of {self.planned}: a look must lie in 1..the number planned, which is at most "
                 f"{MOST_LOOKS}."
             )
 

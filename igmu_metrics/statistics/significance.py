@@ -65,7 +65,7 @@ def holm(pvalues: Sequence[float]) -> list[float]:
     """
     for at, p in enumerate(pvalues):
         if not 0 <= p <= 1:
-            raise OutOfRangeError(f"pvalues[{at}] is {p!r}; a p value lies in 0..1.")
+            raise OutOfRangeError(f"pvalues[{at}] is {p!r}; a p value must lie in 0..1.")
     adjusted = [0.0] * len(pvalues)
     largest = 0.0
     for rank, at in enumerate(sorted(range(len(pvalues)), key=lambda i: pvalues[i])):

@@ -65,7 +65,7 @@ def as_list(name: str, values: Any, *, ordered: bool = True) -> Any:
     if isinstance(values, str | bytes | Path):
         raise InputError(f"{name} is the text {_quote(values)}; give a list, with one entry for every generation.")
     if isinstance(values, Set | Mapping | KeysView | ValuesView) and ordered:
-        raise InputError(f"{name} is a {kind.__name__}, whose entries have no order to pair them by; give a list.")
+        raise InputError(f"{name} is a {kind.__name__}, which has no order. Give a list.")
     if kind.__module__.partition(".")[0] == "torch" and hasattr(values, "detach"):
         tensor = values.detach().cpu()
         return as_list(name, (tensor.double() if tensor.is_floating_point() else tensor).numpy())

@@ -46,13 +46,13 @@ class Data(_Strict):
     name: str = Field(description="id on the Hub, or the folder's own name")
     config: str | None
     revision: str | None = Field(description="commit on the Hub; null for a folder")
-    fingerprint: dict[str, str] = Field(description="by split: hash of every picture's pixels and answer, in order")
+    fingerprint: dict[str, str] = Field(description="by split: hash of every image's pixels and answer, in order")
     image_column: str
     label_column: str
     test_split: str
     positive_labels: tuple[str, ...]
     labels: dict[str, dict[str, int]] = Field(description="by split: rows of each label; a row may have several")
-    unreadable: dict[str, tuple[str, ...]] = Field(description="by split: pictures left out, and why")
+    unreadable: dict[str, tuple[str, ...]] = Field(description="by split: images left out, and why")
 
 
 class Clip(_Strict):
@@ -93,7 +93,7 @@ class HeadCard(_Strict):
     training: Training
     threshold: float = Field(description="p >= threshold counts as present")
     threshold_rule: str
-    validation: Measured = Field(description="flattering: the threshold was chosen on these pictures")
+    validation: Measured = Field(description="flattering: the threshold was chosen on these images")
     test: Measured
     warnings: tuple[str, ...]
     versions: dict[str, str]

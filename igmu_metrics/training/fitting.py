@@ -65,7 +65,7 @@ def split_off(digests: Sequence[str], shown: BoolArray, fraction: float, seed: i
         own = {d for d, s in zip(digests, shown, strict=True) if s == present}
         if len(own) < 2:
             raise EmptyInputError(
-                f"{len(own)} different pictures {'with' if present else 'without'} the concept to train on; at least "
+                f"{len(own)} different images {'with' if present else 'without'} the concept to train on; at least "
                 "two are needed, one to fit and one to find the threshold. Add some."
             )
         order = sorted(own, key=lambda digest: hashlib.sha256(f"{seed} {digest}".encode()).digest())

@@ -111,7 +111,7 @@ def open_dataset(data: str, config: str | None = None, revision: str | None = No
     folder = Path(data).expanduser()
     local = folder.is_dir()
     if not local and not _REPOSITORY.fullmatch(data):
-        raise InputError(f"no folder {data!r}. Give a folder of labelled pictures, or an id on the Hub (owner/name).")
+        raise InputError(f"no folder {data!r}. Give a folder of labelled images, or an id on the Hub (owner/name).")
     if local and revision:
         raise InputError(f"revision {revision!r} is given for the folder {data!r}; only datasets on the Hub have one.")
     commit = revision if local else _commit(data, revision)
@@ -119,10 +119,10 @@ def open_dataset(data: str, config: str | None = None, revision: str | None = No
         splits = datasets.load_dataset(str(folder) if local else data, config, revision=commit)
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         reason = (str(error).strip().splitlines() or [""])[0]
-        what = "cannot be read" if local else "is no folder, and cannot be had from the Hub"
+        what = "cannot be read" if local else "is not a folder, and the Hub does not serve it"
         raise InputError(
             f"dataset {data!r} {what} ({type(error).__name__}: {reason}). Check the path or id, --config and "
-            "--revision; a folder holds train/<label>/*.png and test/<label>/*.png, or Parquet files."
+            "--revision; a folder contains train/<label>/*.png and test/<label>/*.png, or Parquet files."
         ) from error
     return Opened(folder.resolve().name if local else data, commit, splits)
 
@@ -164,7 +164,7 @@ def find_rule(rows: Rows, where: str, item: Concept, column: str | None = None, 
         raise UnknownLabelError(
             positive or item.id,
             names,
-            f"Column {column!r} of {where} holds {listed}. Name the one that means {item.id}: --positive-label.",
+            f"Column {column!r} of {where} contains {listed}. Name the one that means {item.id}: --positive-label.",
         )
     return Rule(column, tuple(str(name) for name in found))
 
@@ -183,7 +183,7 @@ def labels(rows: Rows, column: str, where: str) -> list[tuple[str, ...]]:
     several = isinstance(feature, datasets.List | datasets.LargeList)
     inner = feature.feature if several else feature
     if not isinstance(inner, datasets.ClassLabel | datasets.Value):
-        raise MetadataError(f"{where}: column {column!r} holds {feature}, not labels. Name another: --label-column.")
+        raise MetadataError(f"{where}: column {column!r} contains {feature}, not labels. Name another: --label-column.")
     out = []
     for i, value in enumerate(rows[column]):
         if value is None and column == CONCEPT:
@@ -254,7 +254,7 @@ def require_pictures(rows: Rows, column: str, where: str) -> Rows:
     require_column(rows, column, where, "--image-column")
     if not isinstance(rows.features[column], datasets.Image):
         raise MetadataError(
-            f"{where}: column {column!r} holds {rows.features[column]}, not pictures. Name another: --image-column."
+            f"{where}: column {column!r} contains {rows.features[column]}, not images. Name another: --image-column."
         )
     return rows.select_columns([column]).cast_column(column, datasets.Image(decode=False))
 
@@ -262,7 +262,7 @@ def require_pictures(rows: Rows, column: str, where: str) -> Rows:
 def decoded(record: Mapping[str, Any] | None, name: str) -> Image:
     """A stored image, decoded; an ImageError says which one cannot be."""
     if not record or (record["bytes"] is None and not record["path"]):
-        raise MissingImageError(f"{name}: no picture. Leave the row out, or pass --on-error skip.")
+        raise MissingImageError(f"{name}: no image. Leave the row out, or pass --on-error skip.")
     if record["bytes"] is not None:
         return decode_image(record["bytes"], name=name)
     try:

@@ -171,7 +171,9 @@ class HeadTraining:
     def _check(self, out: Path) -> None:
         choice("on_error", self.on_error, ON_ERROR)
         if self.test_split == TRAIN:
-            raise InputError(f"test_split is {TRAIN!r}: a head is not measured on what it was trained on.")
+            raise InputError(
+                f"test_split is {TRAIN!r}: a head must not be measured on its training images. Name another split."
+            )
         if not 0 < self.validation_fraction < 1:
             raise OutOfRangeError(f"validation_fraction is {self.validation_fraction}; it must lie between 0 and 1.")
         for name, least in (("steps", 1), ("batch_size", 1), ("seed", 0)):
@@ -216,7 +218,7 @@ class HeadTraining:
             batch_size=self.batch_size,
             tick=lambda n: advance(f"features of {split}", n, len(shown)),
         )
-        _require_classes(f"{where}, without {len(seen.failures)} unreadable pictures", split, shown[seen.ok], rule)
+        _require_classes(f"{where}, without {len(seen.failures)} unreadable images", split, shown[seen.ok], rule)
         return Part(seen, shown[seen.ok])
 
     def _facts(self, concept: str, clip: InstrumentInfo, threshold: float, measured: card.Measured) -> HeadFacts:
@@ -255,7 +257,7 @@ def _require_classes(where: str, split: str, shown: BoolArray, rule: Rule) -> No
     for what, n in ((f"labelled {names}", int(shown.sum())), (f"not labelled {names}", int((~shown).sum()))):
         if n < least:
             raise EmptyInputError(
-                f"{where}: {n} pictures {what} in column {rule.column!r}; at least {least} are needed. Add some, or "
+                f"{where}: {n} images {what} in column {rule.column!r}; at least {least} are needed. Add some, or "
                 "name another label: --positive-label."
             )
 
@@ -266,8 +268,8 @@ def _require_apart(train: Part, test: Part) -> None:
     same = [d for d in test.seen.digests if d in trained_on]
     if 2 * len(same) > len(test.shown):
         raise InputError(
-            f"{len(same)} of {len(test.shown)} test pictures are in train too, such as the one with pixels of sha256 "
-            f"{same[0][:16]}: the head would be measured on what it was trained on. Name other pictures: --test-split."
+            f"{len(same)} of {len(test.shown)} test images are in train as well, such as the one with pixels of sha256 "
+            f"{same[0][:16]}: the head would be measured on what it was trained on. Name another split: --test-split."
         )
 
 

@@ -118,7 +118,7 @@ class Comparison:
         """The comparison in words."""
         start = f"{self.first} against {self.second} in {self.measure}"
         if self.interval is None:
-            return f"{start}: no difference can be told, {self.why}"
+            return f"{start}: no difference can be measured, {self.why}"
         told = (
             f"{start}: {self.difference:+.2f} ({UNADJUSTED} {self.interval[0]:+.2f} to {self.interval[1]:+.2f}; raw "
             f"{self.raw:+.2f} on {self.raw_n} generations)"
@@ -148,14 +148,17 @@ def require_comparable(cards: Sequence[Scorecard], *, ranked: bool = True) -> No
     first = cards[0]
     for other in cards[1:]:
         if not first.scores.keys() & other.scores.keys():
-            raise IncomparableError(f"{first.model} and {other.model} have no score in common. Score them alike.")
+            raise IncomparableError(
+                f"{first.model} and {other.model} have no score in common. Score them with the same settings."
+            )
         _require_alike(first, other, but=_OF_COVERAGE)
         require_one_original(first, other)
         looked = _of_one_plan(first, other)
         if ranked and first.coverage != other.coverage and not looked:
             raise IncomparableError(
-                f"{first.model} and {other.model} cover the protocol unlike ({covered(first)}, and {covered(other)}). "
-                "Show them apart; igmu compare compares them on what both hold."
+                f"{first.model} and {other.model} cover different parts of the protocol ({covered(first)}, and "
+                f"{covered(other)}). "
+                "Show them separately; igmu compare uses the generations that both have."
             )
         if ranked:
             _require_alike(first, other, but=_OF_ROUNDS if looked else ())
@@ -164,7 +167,7 @@ def require_comparable(cards: Sequence[Scorecard], *, ranked: bool = True) -> No
             if not set(a.generations.keys) & set(b.generations.keys):
                 raise IncomparableError(
                     f"{a.model} and {b.model} have no prompt and seed in common ({covered(a)}, and {covered(b)}). "
-                    "Generate both with the same."
+                    "Generate both with the same prompts and seeds."
                 )
 
 
@@ -186,7 +189,8 @@ def _require_alike(first: Scorecard, other: Scorecard, *, but: Sequence[str] = (
         listed = "; ".join(f"{k}: {a!r} and {b!r}" for k, (a, b) in differing.items() if k not in but)
         if listed:
             raise IncomparableError(
-                f"{first.model} and {other.model} cannot be compared in {name}: {listed}. Score them alike."
+                f"{first.model} and {other.model} cannot be compared in {name}: {listed}. Score them with the "
+                "same settings."
             )
 
 
@@ -213,7 +217,7 @@ def in_common(cards: Sequence[Scorecard]) -> str:
     if all(keys == held[cards[0].model] for keys in held.values()):
         return ""
     pairs = ", ".join(f"{a} and {b} {len(held[a] & held[b])}" for a, b in combinations(held, 2))
-    return f"Coverage differs, so pairs are compared on the generations that both hold: {pairs}."
+    return f"Coverage differs, so pairs are compared on the generations that both have: {pairs}."
 
 
 def compared(cards: Sequence[Scorecard]) -> tuple[Comparison, ...]:
@@ -265,7 +269,7 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
         why = (
             "the original generated the concept in no generation that both could be judged on"
             if pairs
-            else f"no {MEASURES[measure][0]} generation that both could be judged on"
+            else f"no {MEASURES[measure][0]} generation was judged for both"
         )
         nan = float("nan")
         return Comparison(first, second, measure=measure, difference=nan, interval=None, n=0, n_prompts=0,

@@ -25,7 +25,7 @@ from igmu_data.files import read_text
 
 VALUE, PERCENT, COUNT, TRIALS = "value", "percent", "successes", "n"
 FORMAT: Final = (
-    "a header and one measurement a line: n (pictures or prompts behind it) and value (a fraction 0..1) or percent "
+    "a header and one measurement per line: n (images or prompts behind it) and value (a fraction 0..1) or percent "
     "(0..100, with or without %); all other columns, such as model, name the line. Decimals are read from the text."
 )
 MOST_TRIALS: Final = 10_000_000  # images or prompts: more than anybody has made, and as many as exact tests can take
@@ -111,7 +111,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
     except csv.Error as error:
         raise MetadataError(f"{path}: cannot be read ({error}). Give a CSV file in UTF-8.") from error
     if len(lines) < 2:
-        raise EmptyInputError(f"{path}: no lines below the header. It holds {FORMAT}")
+        raise EmptyInputError(f"{path}: no lines below the header. It needs {FORMAT}")
     header = [cell.strip().lower() for cell in lines[0]]
     rows = []
     for number, cells in enumerate(lines[1:], 2):
@@ -154,9 +154,7 @@ def check_table(path: Path) -> list[Printed]:
     for row in read_table(path):
         given = [c for c in (VALUE, PERCENT) if row.get(c)]
         if len(given) != 1:
-            raise MetadataError(
-                f"{path}, line {row['line']}: give value or percent, one of them. A table holds {FORMAT}"
-            )
+            raise MetadataError(f"{path}, line {row['line']}: give either value or percent. A table has {FORMAT}")
         (column,) = given
         n, line = trials(path, row), int(row["line"])
         try:

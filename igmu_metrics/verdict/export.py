@@ -199,7 +199,7 @@ def _sandboxed(card: Scorecard) -> bool:
 
 def _value(card: Scorecard) -> float:
     if _sandboxed(card):
-        raise InputError(f"{card.config} is a concept of the miniature world, which has no leaderboard on the Hub.")
+        raise InputError(f"{card.config} is a sandbox concept, and the sandbox has no leaderboard on the Hub.")
     if card.unfounded:
         raise InputError(f"the card of {card.model} on {card.config}: {card.unfounded}. Score it with another.")
     figure = card.figure(HEADLINE, HEADLINE)

@@ -60,7 +60,7 @@ def _sentence(card: Scorecard) -> str:
     if score is not None and score.value is not None:
         told.append(f"has a forget score of {number(score.value)}{between(score, ' [{}, {}]')}")
     if not told:
-        return f"{escaped(card.model)} on {escaped(card.config)}: nothing that could be reported was measured."
+        return f"{escaped(card.model)} on {escaped(card.config)}: no reportable figure was measured."
     listed = told[0] if len(told) == 1 else f"{'; '.join(told[:-1])}; and {told[-1]}"
     detector = escaped(str(_signature([card]).get("detector", "no detector")))
     return f"{escaped(card.model)} {listed} (95\\,\\% intervals over prompts; detector {detector})."
@@ -123,19 +123,20 @@ def why(cards: Sequence[Scorecard]) -> list[str]:
     signature = _signature(judged)
     known = "detector.sensitivity" in signature
     errors = (
-        "They were measured for this one, and the card has figures corrected for them."
+        "They were measured for this detector, and the card has figures corrected for them."
         if known
-        else "They are not known for this one: measure them on labelled images, or say so."
+        else "They are not known for this detector: measure them on labelled images (igmu calibrate), or state this."
     )
     return [
-        "Conditional beside raw: what the original never draws cannot be forgotten, and counts as forgotten in raw.",
-        "The original's row: its raw rate is what a method gets for nothing. Its conditional rates follow from their "
+        "Conditional next to raw rates: what the original never shows cannot be forgotten, but counts as "
+        "forgotten in raw.",
+        "The original's row: its raw rate is the baseline without unlearning. Its conditional rates follow by "
         "definition.",
-        "Attack success with k: it grows with the number of images that a prompt is given, and compares at one k only.",
-        "n and intervals: the prompt is the unit, so images of one prompt are not so many observations. Intervals that "
-        "overlap settle no ranking; igmu compare tests the differences.",
-        "What is kept beside what is gone: a model that draws nothing forgets everything.",
-        f"The detector: every rate has its errors. {errors}",
+        "Attack success with k: it grows with the number of images per prompt, so compare only rates with the same k.",
+        "n and intervals: the unit is the prompt, because images of one prompt are not independent. Overlapping "
+        "intervals do not settle a ranking; igmu compare tests the differences.",
+        "What is kept next to what is gone: a model that generates only noise forgets everything.",
+        f"The detector: its errors affect every rate. {errors}",
         *covering(judged).splitlines(),
     ]
 

@@ -121,17 +121,17 @@ class Plan:
         c = self.comparison
         who = f"{c.first} against {c.second}"
         if not c.n:
-            return f"{who} in {c.measure}: {c.why}; draw prompts with which the original shows it"
+            return f"{who} in {c.measure}: {c.why}; add prompts with which the original shows it"
         start = f"{who}: {c.difference:+.2f} in {c.measure} on {c.n_prompts} prompt{'s' * (c.n_prompts > 1)}"
         if self.more == 0:
             return f"{start} is settled"
         if c.n_prompts == 1:
-            return f"{start}: one prompt does not show how much prompts differ, draw a few more first"
+            return f"{start}: one prompt does not show how much prompts differ; generate a few more first"
         if self.more is None:
-            return f"{start}: no difference to settle; see the detectable ones"
+            return f"{start}: no difference; see the detectable differences below"
         if (self.needed or 0) >= MOST:
-            return f"{start} would take {MOST:,} prompts or more: call it a tie"
-        return f"{start} would take about {self.more} more ({self.needed} in all)"
+            return f"{start} needs {MOST:,} prompts or more: call it a tie"
+        return f"{start} needs about {self.more} more ({self.needed} in total)"
 
 
 def plan(comparison: Comparison, *, power: float = 0.8, alpha: float = ALPHA) -> Plan:

@@ -21,8 +21,8 @@ from igmu_metrics.verdict.counts import COUNT, MOST_DIGITS, PERCENT, TRIALS, VAL
 
 MODEL, MEASURE = "model", "measure"
 FORMAT: Final = (
-    "a header and one line a model: model, n, and successes (a count), value (0..1) or percent; a column measure "
-    "groups the lines of a table that holds several."
+    "a header and one line per model: model, n, and successes (a count), value (0..1) or percent; a column measure "
+    "groups the lines of a table with several."
 )
 
 
@@ -107,11 +107,11 @@ def read_published(path: Path) -> list[Proportion]:
         place = f"{path}, line {row['line']}"
         given = [c for c in (COUNT, VALUE, PERCENT) if row.get(c)]
         if not row.get(MODEL) or len(given) != 1:
-            raise MetadataError(f"{place}: needs a model and one of successes, value and percent. It holds {FORMAT}")
+            raise MetadataError(f"{place}: needs a model and one of successes, value and percent. A table has {FORMAT}")
         n, key = trials(path, row), (row.get(MEASURE, ""), row[MODEL])
         if key in found:
             raise DuplicateIdError(
-                f"{place}: {row[MODEL]!r} stands there twice; tell them apart in a column 'measure'."
+                f"{place}: {row[MODEL]!r} appears twice. Distinguish the lines in a column 'measure'."
             )
         found[key] = Proportion(row[MODEL], key[0], _count(place, row, given[0], n), n)
     return list(found.values())

@@ -51,7 +51,7 @@ def scores(card: Scorecard) -> dict[str, Score]:
             bootstrap = _BOOTSTRAP.fullmatch(str(decided.get("bootstrap", "2000@0")))
             if bootstrap is None:
                 told = str(decided["bootstrap"])[:40]
-                raise InputError(f"{key}: its signature has the bootstrap {told!r}, which is none that can be repeated")
+                raise InputError(f"{key}: its signature has the bootstrap {told!r}, which cannot be repeated")
             resamples, seed = map(int, bootstrap.groups())
             known = table.with_facts(**{**decided, "target": card.target})
             look = Looks.signed(entry.signature)
@@ -61,7 +61,7 @@ def scores(card: Scorecard) -> dict[str, Score]:
             except (LookupError, ValueError, TypeError, OverflowError) as error:  # a metric trusts its own signature
                 if isinstance(error, IgmuError):
                     raise
-                raise InputError(f"{key}: signature and lines do not belong together ({one_line(error)})") from error
+                raise InputError(f"{key}: signature and lines do not match ({one_line(error)})") from error
             if found is not None:
                 out[key] = found
     if (forget := out.get(FORGET)) is not None:

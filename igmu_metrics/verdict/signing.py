@@ -82,7 +82,7 @@ def require_signer(card: Path, signer: str) -> None:
         raise InputError(f"--signer {signer!r} is neither the file of an SSH public key nor a GnuPG fingerprint.")
     signature = signature_of(card, ssh=ssh)
     if not signature.is_file():
-        raise MetadataError(f"{card}: no signature {signature.name} beside it. Run 'igmu sign' with the key.")
+        raise MetadataError(f"{card}: no signature {signature.name} next to it. Run 'igmu sign' with the key.")
     if ssh:
         _require_ssh(card, signature, file)
     else:
@@ -107,7 +107,7 @@ def _require_ssh(card: Path, signature: Path, key: Path) -> None:
         words = ["ssh-keygen", "-Y", "verify", "-f", str(allowed), "-I", _PRINCIPAL, "-n", NAMESPACE]
         done = _run([*words, "-s", str(signature)], stdin=content)
     if done.returncode:
-        raise VerificationError(f"{card}: {signature.name} is no signature of it by {key}: {_said(done)}")
+        raise VerificationError(f"{card}: {signature.name} is not a signature of it by {key}: {_said(done)}")
 
 
 def _require_gpg(card: Path, signature: Path, fingerprint: str) -> None:
@@ -115,7 +115,7 @@ def _require_gpg(card: Path, signature: Path, fingerprint: str) -> None:
     # VALIDSIG names the key that signed and, last, the primary key that it belongs to.
     valid = [line.split()[2:] for line in done.stdout.splitlines() if line.startswith("[GNUPG:] VALIDSIG ")]
     if done.returncode or not any(words[0].endswith(fingerprint) or words[-1].endswith(fingerprint) for words in valid):
-        raise VerificationError(f"{card}: {signature.name} is no signature of it by {fingerprint}: {_said(done)}")
+        raise VerificationError(f"{card}: {signature.name} is not a signature of it by {fingerprint}: {_said(done)}")
 
 
 def _run(

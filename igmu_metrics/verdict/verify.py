@@ -96,7 +96,7 @@ def read_all(paths: Sequence[Path]) -> list[Scorecard]:
             refused.append(told(path, problems))
     if refused:
         n = f"{len(refused)} scorecard{'s' * (len(refused) > 1)}"
-        raise VerificationError("\n".join([f"{n} of {len(files)} refused. Score again, or take it out.", *refused]))
+        raise VerificationError("\n".join([f"{n} of {len(files)} refused. Score again, or leave it out.", *refused]))
     return cards
 
 
@@ -111,9 +111,9 @@ def _lines(card: Scorecard) -> Iterator[Problem]:
     keys = Counter(card.generations.keys)
     for (row, seed), times in keys.items():
         if times > 1:
-            yield Problem("generations", f"row {row!r} with seed {seed} stands there {times} times")
+            yield Problem("generations", f"row {row!r} with seed {seed} appears {times} times")
     if card.provenance is not None and inputs_sha256(card.generations) != card.provenance.inputs_sha256:
-        yield Problem("provenance.inputs_sha256", "it is not the hash of the generations' ids, seeds and pictures")
+        yield Problem("provenance.inputs_sha256", "not the hash of the generations' ids, seeds and images")
     entry = card.scores.get("concept_accuracy")
     threshold = entry.signature.get("detector.threshold") if entry else None
     if not isinstance(threshold, int | float):
@@ -146,13 +146,13 @@ def _coverage(card: Scorecard) -> Iterator[Problem]:
             what = f"{told.n_prompts} prompts and {told.n_generations + told.n_other_seeds} generations"
             yield Problem(f"coverage.{part}", f"{what}, but the lines have {counts[0]} and {counts[1]}")
         if told.n_prompts > told.n_prompts_asked or told.n_generations > told.n_generations_asked:
-            yield Problem(f"coverage.{part}", "more was scored than is asked for")
+            yield Problem(f"coverage.{part}", "more generations were scored than the corpus has")
 
 
 def _signatures(card: Scorecard) -> Iterator[Problem]:
     """What the scores say about themselves, against what the card says."""
     if not card.scores:
-        yield Problem("scores", "the card has no score, and tells nothing")
+        yield Problem("scores", "the card has no score")
     rows = digest(row for row, _ in card.generations.keys)
     for name, entry in card.scores.items():
         for field in ("metric", "v", "bootstrap"):
@@ -163,7 +163,7 @@ def _signatures(card: Scorecard) -> Iterator[Problem]:
         for field, value in told.items():
             if entry.signature.get(field, value) != value:
                 yield Problem(
-                    f"scores.{name}.signature.{field}", f"{entry.signature[field]!r}, the card says {value!r}"
+                    f"scores.{name}.signature.{field}", f"{entry.signature[field]!r}, but the card has {value!r}"
                 )
         if entry.package and entry.name in registry.own("metrics"):
             yield Problem(f"scores.{name}.signature.metric.package", f"{entry.package!r}, but the metric is igmu's own")
@@ -197,9 +197,9 @@ def _ranges(card: Scorecard) -> Iterator[Problem]:
                 continue
             if key.startswith("n_"):
                 if figure.value != int(figure.value) or not 0 <= figure.value <= figure.n_generations:
-                    yield Problem(where, f"{figure.value:g} is no count out of {figure.n_generations}")
+                    yield Problem(where, f"{figure.value:g} is not a count out of {figure.n_generations}")
             elif fractions and not 0 <= figure.value <= 1:
-                yield Problem(where, f"{figure.value} is no fraction")
+                yield Problem(where, f"{figure.value} is not a fraction")
             if figure.n_prompts > figure.n_generations:
                 yield Problem(where, f"{figure.n_prompts} prompts with {figure.n_generations} generations")
 
@@ -209,7 +209,7 @@ def _interval(where: str, figure: Figure) -> Iterator[Problem]:
     if ends is None or ends[0] is None or ends[1] is None:
         return
     if not ends[0] <= ends[1]:
-        yield Problem(f"{where}.interval", f"{ends[0]} lies above {ends[1]}")
+        yield Problem(f"{where}.interval", f"{ends[0]} is above {ends[1]}")
 
 
 def _shares(card: Scorecard) -> Iterator[Problem]:
@@ -274,13 +274,13 @@ def differences(where: str, told: Figure, found: Estimate, *, tolerance: float =
     value = None if found.value != found.value else found.value
     if (told.n_prompts, told.n_generations) != (found.n_prompts, found.n_generations):
         what = f"{told.n_prompts} prompts and {told.n_generations} generations, {found.n_prompts} and"
-        yield Problem(where, f"the card tells {what} {found.n_generations} were found")
+        yield Problem(where, f"the card has {what} {found.n_generations} were found")
     if not _alike(told.value, value, tolerance):
-        yield Problem(where, f"the card tells {told.value}, {value} was found")
+        yield Problem(where, f"the card has {told.value}, {value} was found")
     if found.interval is not None and value is not None:
         ends = told.interval or (None, None)
         if not all(_alike(a, b, max(tolerance, 1e-6)) for a, b in zip(ends, found.interval, strict=True)):
-            yield Problem(f"{where}.interval", f"the card tells {told.interval}, {found.interval} was found")
+            yield Problem(f"{where}.interval", f"the card has {told.interval}, {found.interval} was found")
 
 
 def _alike(a: float | None, b: float | None, tolerance: float) -> bool:

@@ -77,7 +77,7 @@ def evaluation_of(card: Scorecard, changed: Mapping[str, Any], *, only: Collecti
         MetadataError: the card does not say how it was made, or in a way that no evaluation has.
     """
     if card.provenance is None:
-        raise MetadataError(f"the card of {card.model} does not say how it was made (no provenance); score again.")
+        raise MetadataError(f"the card of {card.model} does not record how it was made (no provenance). Score again.")
     known = {f.name for f in fields(Evaluation)}
     options: dict[str, Any] = {k: v for k, v in card.provenance.options.items() if k in known}
     if changed.get("bench"):
@@ -99,10 +99,10 @@ def unlike(card: Scorecard, again: Scorecard, *, excused: Collection[str] = ()) 
     """
     for name in ("config", "target", "coverage", "notes"):
         if (told := getattr(card, name)) != (found := getattr(again, name)):
-            yield Problem(name, f"the card tells {told!r}, {found!r} was found")
+            yield Problem(name, f"the card has {told!r}, {found!r} was found")
     told_cost, cost = (c.efficiency and c.efficiency.fixed() for c in (card, again))  # times are the clock's
     if told_cost and cost and told_cost != cost:
-        yield Problem("efficiency", f"the card tells {told_cost!r}, {cost!r} was found")
+        yield Problem("efficiency", f"the card has {told_cost!r}, {cost!r} was found")
     if len(card.failures) != len(again.failures):
         yield Problem("failures", f"the card lists {len(card.failures)}, {len(again.failures)} were found")
     yield from lines_unlike(card.generations, again.generations)
@@ -162,7 +162,7 @@ def lines_unlike(told: Generations, found: Generations) -> Iterator[Problem]:
         for name, value in line.items():
             seen = theirs[key][1][name]
             if not _alike(value, seen):
-                yield Problem(f"generations.{at}.{name}", f"the card tells {value!r}, {seen!r} was found")
+                yield Problem(f"generations.{at}.{name}", f"the card has {value!r}, {seen!r} was found")
 
 
 def _alike(told: Any, found: Any) -> bool:
@@ -173,7 +173,7 @@ def _alike(told: Any, found: Any) -> bool:
 
 def unchecked(card: Scorecard, changed: Mapping[str, Any], original_images: Path) -> list[str]:
     """What images cannot tell, for the reader: names, and where the card says it was made on another machine."""
-    told = ["what the models are called, and who generated the images with what, is the card's word alone"]
+    told = ["the names of the models and the origin of the images are not checked"]
     if tables := reference.files(reference.local(original_images)):
         digests = ", ".join(sorted(facts["digest"][:12] for facts in tables.values()))
         told.append(
@@ -184,9 +184,9 @@ def unchecked(card: Scorecard, changed: Mapping[str, Any], original_images: Path
     here = versions()
     other = [f"{name} {version}" for name, version in made.items() if here.get(name, version) != version]
     if other:
-        told.append(f"it says it was made with {', '.join(other)}, which are others here")
+        told.append(f"the card was made with {', '.join(other)}; here the versions differ")
     if changed.get("bench") is not None:
-        told.append("the corpus is the one given by --bench, whatever the card calls its own")
+        told.append("the corpus is that of --bench, not the one that the card names")
     return told
 
 

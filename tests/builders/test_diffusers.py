@@ -420,7 +420,7 @@ class TestFailures:
     @pytest.mark.parametrize(
         ("requests", "error", "message"),
         [
-            ([], EmptyInputError, "nothing to draw"),
+            ([], EmptyInputError, "nothing to generate"),
             (asked(1, 2, 1), DuplicateIdError, r"requests\[2\].*seed 1"),
             (asked(-1), OutOfRangeError, "seed -1"),
             (asked(1, 2**32 + 1), OutOfRangeError, r"requests\[1\]: seed 4294967297 .* those of seed 1\."),
@@ -476,17 +476,17 @@ class TestFindPipeline:
         (tmp_path / "models").mkdir()
         (tmp_path / "models" / "esd.pt").touch()
         monkeypatch.chdir(tmp_path)
-        with pytest.raises(WeightsError, match=r"models/esd\.pt: is a file\. Say what it is.*BASE,unet=FILE"):
+        with pytest.raises(WeightsError, match=r"models/esd\.pt: is a file\. Name its kind.*BASE,unet=FILE"):
             find_pipeline("models/esd.pt")
         with pytest.raises(WeightsError, match="model_index"):
             find_pipeline(str(tmp_path))
         copy = shutil.copytree(model, tmp_path / "copy")
         index = json.loads((copy / "model_index.json").read_text())
         for name, message in (
-            ("DDPMPipeline", "draws no pictures from texts"),
-            ("NoSuchPipeline", "no pipeline of diffusers"),
-            (["my_code", "MyPipeline"], "no pipeline of diffusers"),
-            ("AutoencoderKL", "no pipeline of diffusers"),
+            ("DDPMPipeline", "generates no images from prompts"),
+            ("NoSuchPipeline", "not a pipeline of diffusers"),
+            (["my_code", "MyPipeline"], "not a pipeline of diffusers"),
+            ("AutoencoderKL", "not a pipeline of diffusers"),
         ):
             (copy / "model_index.json").write_text(json.dumps(index | {"_class_name": name}))
             with pytest.raises(WeightsError, match=message):

@@ -478,9 +478,12 @@ class TestRefused:
         save_file(load_file(file) | {"no.such.layer": torch.zeros(1)}, file)
         with pytest.raises(WeightsError, match=r"no\.such\.layer\) have no place in UNet2DConditionModel"):
             self.load(f"{base},unet={folder}")
-        with pytest.raises(WeightsError, match=r"holds a clip_text_model; the base's unet is a UNet2DConditionModel"):
+        with pytest.raises(
+            WeightsError,
+            match=r"contains a clip_text_model; the base's unet is a UNet2DConditionModel",
+        ):
             self.load(f"{base},unet={base / 'text_encoder'}")
-        with pytest.raises(WeightsError, match=r"holds a UNet2DConditionModel; .* text_encoder is a CLIPTextModel"):
+        with pytest.raises(WeightsError, match=r"contains a UNet2DConditionModel; .* text_encoder is a CLIPTextModel"):
             self.load(f"{base},text_encoder={base / 'unet'}")
 
     def test_one_given_as_the_other(self, base: Path, changed: Any, change: Any, tmp_path: Path) -> None:

@@ -351,11 +351,11 @@ Value = Callable[[list[Any]], Any]
 @pytest.mark.parametrize(
     ("name", "column", "value", "where", "rule"),
     [
-        (FORGET, "image", lambda v: v[0], FORGET, "image_sha256 is the picture's"),
-        (FORGET, "image", None, FORGET, "image_sha256 is the picture's"),
+        (FORGET, "image", lambda v: v[0], FORGET, "image_sha256 is the image's"),
+        (FORGET, "image", None, FORGET, "image_sha256 is the image's"),
         (FORGET, "prompt", lambda v: f"{v[3]} at last", "", "the id is the hash of the row"),
-        (TRAIN, "image", lambda v: v[0], TRAIN, "image_sha256 is the picture's"),
-        (TRAIN, "image", {"bytes": None, "path": "/home/1.png"}, TRAIN, "pictures are embedded"),
+        (TRAIN, "image", lambda v: v[0], TRAIN, "image_sha256 is the image's"),
+        (TRAIN, "image", {"bytes": None, "path": "/home/1.png"}, TRAIN, "images are embedded"),
         (TRAIN, "label", 9, TRAIN, "a label is one of the classes"),
         (TRAIN, "label", None, TRAIN, "a label is one of the classes"),
         (TRAIN, "label", 5, "sandbox_detector", "a class is one concept of the taxonomy, or none"),
@@ -377,10 +377,10 @@ def test_a_picture_in_both_splits_and_a_lost_one_are_found(copy: Path) -> None:
     other = pq.read_table(copy / TRAIN, columns=["image", "image_sha256"]).to_pylist()[3]
     for column, value in other.items():
         spoil(copy, TEST, column, value)
-    assert {(p.where, p.rule) for p in check_folder(copy)} == {("sandbox_detector", "a picture is in one split")}
+    assert {(p.where, p.rule) for p in check_folder(copy)} == {("sandbox_detector", "no image is in two splits")}
     for column in other:
         spoil(copy, TEST, column, None)
-    assert {(p.where, p.rule) for p in check_folder(copy)} == {(TEST, "a labelled picture is there")}
+    assert {(p.where, p.rule) for p in check_folder(copy)} == {(TEST, "every label has an image")}
 
 
 def test_a_row_of_the_big_corpus_in_the_world_is_found(copy: Path) -> None:

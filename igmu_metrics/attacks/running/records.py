@@ -89,7 +89,8 @@ class RunFolder:
             for name in {**before, **settings}:
                 if before.get(name) != settings.get(name):
                     raise MetadataError(
-                        f"{known}: this folder was begun with {name} {before.get(name)!r}, not {settings.get(name)!r}. "
+                        f"{known}: this folder was started with {name} {before.get(name)!r}, not "
+                        f"{settings.get(name)!r}. "
                         "Give another --out, or delete this one."
                     )
         else:
@@ -157,7 +158,9 @@ def read_attempts(folder: Path) -> list[Attempt]:
         text = read_text(path, f"Run igmu attack … {shell(['--out', folder])}.")
         return [Attempt.model_validate_json(line) for line in text.splitlines()]
     except ValidationError as error:
-        raise MetadataError(f"{path}: holds a line that is no record of an attack. Was it edited?") from error
+        raise MetadataError(
+            f"{path}: a line is not a record of an attack. Delete the file, or give another --out."
+        ) from error
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -71,8 +71,8 @@ class Searches:
         if sees and not pictures:
             if name == CONCEPT:
                 raise EmptyInputError(
-                    f"{self.original.pipeline.name} drew {self.plan.item.id} in none of {len(rows)} pictures: there is "
-                    "nothing to learn from. Is it the original, and does the detector know the concept?"
+                    f"{self.original.pipeline.name} shows {self.plan.item.id} in none of {len(rows)} images, so "
+                    "there is nothing to learn from. Check --original, and that the detector knows the concept."
                 )
             advance(what, self.budget.steps, n * self.budget.steps)
             return self.folder.keep(name, Search(status="no target"))

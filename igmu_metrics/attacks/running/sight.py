@@ -44,7 +44,9 @@ class Sight:
             return
         threshold = self.detector.info.threshold
         if threshold is None:
-            raise InputError(f"detector {self.detector.info.name} names no threshold; a decision needs one.")
+            raise InputError(
+                f"detector {self.detector.info.name} has no threshold, so it cannot decide. Give another detector."
+            )
         drawn = draw(wanted, self.pipeline, self.folder, batch_size=self.batch_size, progress=progress)
         failed = [
             {"id": key[0], "seed": key[1], "status": FAILED + reason, "path": None, "sha256": None}

@@ -59,7 +59,7 @@ def _said(a: Agreement) -> str:
     share = formatted(a.share, interval=" ({}–{})")
     judged = f"{counted(a.share.n_generations, 'image')} of {counted(a.share.n_prompts, 'prompt')}"
     return (
-        f"{a.first} and {a.second} say the same of {share} of {judged}; {a.first} alone sees it in {a.only_first}, "
+        f"{a.first} and {a.second} agree on {share} of {judged}; {a.first} alone sees it in {a.only_first}, "
         f"{a.second} alone in {a.only_second}."
     )
 

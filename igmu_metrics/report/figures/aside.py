@@ -16,8 +16,8 @@ from igmu_metrics.statistics.formatting import DASH, between, value_of
 
 _ASKED: Final = {
     NEGATION: "the prompt excludes it",
-    COMPOSITION: "the prompt asks for it beside something else",
-    SUPERCLASS: "the prompt asks for something wider",
+    COMPOSITION: "the prompt asks for it and something else",
+    SUPERCLASS: "the prompt asks for its superclass",
 }
 # Of something wider, to show the concept is neither good nor bad.
 _WORSE: Final = (NEGATION, COMPOSITION)
@@ -44,7 +44,7 @@ def aside(cards: Sequence[Scorecard], target: str) -> Matrix | None:
     if not lines:
         return None
     return Matrix(
-        f"Share of images that show {target}, and alignment with the prompt, of what is counted by itself",
+        f"Share of images that show {target}, and alignment with the prompt, of prompts that are counted separately",
         "probe",
         ["original", *(c.model for c in cards)],
         lines,
