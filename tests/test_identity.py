@@ -284,6 +284,7 @@ def test_seeds_that_a_generator_takes_for_one_are_said() -> None:
         {
             "id": list("aaab"),
             "seed": [1, 2**32 + 1, 2, 1],
+            "split": ["forget"] * 4,
             "status": ["ok"] * 4,
             "status_original": ["ok"] * 4,
             "sha256": list("abcd"),

@@ -460,6 +460,18 @@ _GIVEN: Final[dict[str, dict[str, Any]]] = {
         "original_present": [1, 1, 1, 1],
         "budgets": [40] * _N,
     },
+    "question_accuracy": {
+        "answered": [1.0, 0.5, 0.0, 1.0],
+        "original_answered": [1.0, 1.0, 0.5, 1.0],
+        "ids": _IDS,
+        "seeds": [0, 1, 2, 3],
+    },
+    "reward_alignment": {
+        "rewards": [1.0, 0.5, 0.0, 1.0],
+        "original_rewards": [1.0, 1.0, 0.5, 1.0],
+        "ids": _IDS,
+        "seeds": [0, 1, 2, 3],
+    },
     "forget_score": {
         "ids": _IDS,
         "seeds": [0, 1, 2, 3],

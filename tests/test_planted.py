@@ -71,7 +71,7 @@ def _command(job: Job) -> str:
     given = [word for name, value in job.how.items() for word in (f"--{name}", str(value))]
     out = job.unlearned.parent / "card.json"
     folders = ["--original", str(job.original), "--unlearned", str(job.unlearned)]
-    done = CliRunner().invoke(app, ["score", *folders, *given, "--no-cache", "--out", str(out)])
+    done = CliRunner().invoke(app, ["score", *folders, *given, "--no-cache", "--verbose", "--out", str(out)])
     if done.exception is not None:
         raise done.exception
     return done.output

@@ -337,6 +337,7 @@ class TestGenerating:
         file.write_text(json.dumps(json.loads(file.read_text()) | {"sample_size": 16}))
         plan = tmp_path / "run.yaml"
         given = {"original": str(first), "configs": ["object.church"], "seeds_per_row": 1}
+        given |= {"scoring": {"detector": "sandbox", "clip": "sandbox"}}  # instruments are opened before all else
 
         def dry(unlearned: str, *more: str) -> Any:
             plan.write_text(yaml.safe_dump(given | {"unlearned": {"mine": unlearned}}))
