@@ -34,7 +34,7 @@ def youden(
 
     >>> value, (low, high) = youden(0.9, 0.75, 50, 40)
     >>> round(value, 2), round(low, 3), round(high, 3)
-    (0.65, 0.477, 0.773)
+    (0.65, 0.46, 0.772)
 
     References:
         Youden, "Index for rating diagnostic tests", Cancer 3, 1950. Newcombe, Statistics in Medicine 17, 1998, method
