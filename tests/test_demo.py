@@ -76,8 +76,8 @@ def test_it_ends_with_tables_scorecards_and_a_page(done: tuple[Path, str]) -> No
 def test_the_original_is_ranked_among_the_others(done: tuple[Path, str]) -> None:
     table = done[1].partition("forget score, 95 % intervals")[2].partition("Coverage")[0]
     ranked = re.findall(r"^│ (\w+)", table, re.MULTILINE)
-    assert Counter(ranked) == Counter(VERSIONS)
-    assert "original" in table
+    assert set(ranked) == set(VERSIONS)
+    assert len(set(Counter(ranked).values())) == 1  # once in every part of a table that is too wide
 
 
 def test_the_cards_know_the_errors_of_the_detector(done: tuple[Path, str]) -> None:
@@ -164,7 +164,9 @@ def test_two_tasks_are_two_sections_of_one_page(done: tuple[Path, str], package:
     first = page.Section(cards, folders, "metadata", str(package / "bench"))
     html = page.render(first, replace(first, cards=cards[::-1]))
     assert html.count("<html") == 1
-    assert re.findall(r"<h1>(.*?)</h1>", html) == ["Has it forgotten <i>church</i>?"] * 2
+    assert [h.partition(" <a")[0] for h in re.findall(r"<h1>(.*?)</h1>", html)] == [
+        "Has it forgotten <i>church</i>?"
+    ] * 2
     assert re.findall(r'href="#(concept-.*?)"', html) == re.findall(r'id="(concept-.*?)"', html)
     # The ranking does not depend on the order in which cards are given.
     ranked = [
@@ -183,7 +185,7 @@ def test_a_picture_that_one_model_lacks_leaves_its_cell_empty(done: tuple[Path, 
     html = page.render(page.Section([esd, lacking], folders, "metadata", str(package / "bench")))
     lines = re.findall(r"<li data-split=.*?</li>", html, re.DOTALL)
     assert {line.count("<figure") for line in lines} == {3}
-    assert sum(line.count("not drawn") for line in lines) == len(lines) - 1
+    assert sum(line.count("not generated") for line in lines) == len(lines) - 1
 
 
 def test_a_score_that_is_missing_says_why(done: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -195,7 +197,7 @@ def test_a_score_that_is_missing_says_why(done: tuple[Path, str], capsys: pytest
     lacking = entry.model_copy(update={"figures": {**entry.figures, "forget_score": none}})
     tables.show(tables.forget_scores([card.model_copy(update={"scores": {**card.scores, "forget_score": lacking}})]))
     printed = capsys.readouterr().out
-    assert "gold: missing: quality" in printed
+    assert "gold: missing: quality" in " ".join(printed.split())
     assert re.search(r"│ gold\s+│ –\s+│", printed)
 
 
