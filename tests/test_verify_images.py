@@ -122,10 +122,12 @@ def test_seeds_that_were_left_out(folder: Path, labels: str) -> None:
 def test_what_is_left_to_believe_is_said(folder: Path, labels: str) -> None:
     card = folder / "cards" / "forgetful.json"
     alone = CliRunner().invoke(app, ["verify", str(card)], catch_exceptions=False).output
+    alone = " ".join(alone.split())
     assert "the card is consistent." in alone
     assert "its lines were not checked against images" in alone
     arguments = ["--images", folder / "forgetful", "--original-images", folder / "original", "--detector", labels]
     done = CliRunner().invoke(app, ["verify", str(card), *map(str, arguments)], catch_exceptions=False).output
+    done = " ".join(done.split())
     assert "scoring its images again gives the same lines, figures and signatures" in done
     assert "are not checked" in done
     told = " ".join(CliRunner().invoke(app, ["verify", "--help"], env={"COLUMNS": "200"}).output.split())
@@ -215,9 +217,9 @@ def test_zips_of_strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         return tmp_path / "a.zip"
 
     for name in ("../../x", "/etc/x", "a/../../x", "a\\..\\x"):
-        with pytest.raises(InputError, match="no plain file"):
+        with pytest.raises(InputError, match="is not a plain file within the zip"):
             sampling._unpacked(packed(name), place)
-    with pytest.raises(InputError, match="no plain file"):
+    with pytest.raises(InputError, match="is not a plain file within the zip"):
         sampling._unpacked(packed("a", b"/etc/passwd", stat.S_IFLNK | 0o777), place)
     monkeypatch.setattr(sampling, "MOST_BYTES", 1000)
     with pytest.raises(InputError, match="too large to unpack"):
@@ -253,7 +255,7 @@ def test_a_card_is_signed_and_its_signer_checked(card: Path, tmp_path: Path) -> 
     done = CliRunner().invoke(app, ["sign", str(card), "--key", str(mine)], catch_exceptions=False)
     assert done.output.strip() == f"{card}.sig"
     told = CliRunner().invoke(app, ["verify", str(card), "--signer", f"{mine}.pub"], catch_exceptions=False).output
-    assert f"signed by {mine}.pub" in told
+    assert f"signed by {mine}.pub" in " ".join(told.split())
     assert "is consistent" in told
     with pytest.raises(VerificationError, match="not a signature of it by"):
         require_signer(card, f"{other}.pub")

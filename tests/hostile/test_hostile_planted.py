@@ -103,7 +103,7 @@ def test_a_report_shows_no_other_models_images_under_a_verdict(root: Path, esd: 
     Path("report.html").unlink()
     for image in Path("drawn/esd").glob("*.png"):
         shutil.copy(root / "drawn" / "fmn" / image.name, image)
-    with pytest.raises(ChecksumError, match="not the image that the scorecard names"):
+    with pytest.raises(ChecksumError, match="not the image that the scorecard describes"):
         command("report", esd, "--images", "drawn")
     assert not Path("report.html").exists()
 
@@ -293,9 +293,9 @@ def test_a_suggested_command_is_quoted(root: Path, esd: Path) -> None:
     config = "x; touch owned #"
     esd.write_bytes(renamed(data, "config", config))
     evil = esd.rename(esd.with_name("e; touch owned.json"))
-    command_line = leaderboard.checked(str(evil), []).splitlines()[-1]
+    command_line = leaderboard.checked(str(evil), [], "2026-11-30").splitlines()[-1]
     assert command_line.startswith(
-        "hf upload igmu/leaderboard 'e; touch owned.json' scorecards/x-touch-owned-/esd.json"
+        "hf upload igmu/leaderboard 'e; touch owned.json' scorecards/x-touch-owned-/esd.2026-11-30.json"
     )
 
 

@@ -13,7 +13,7 @@ from harness import command
 
 from builders.hubfolder import replaced
 from igmu_data.errors import ClusterError, MetadataError, OutOfRangeError, OutputError
-from igmu_metrics.scale import cluster
+from igmu_metrics.scale import pool
 from igmu_metrics.settings import Settings
 from igmu_metrics.verdict.counts import MOST_TRIALS
 
@@ -109,10 +109,10 @@ def test_power_says_where_it_stops() -> None:
 def test_a_cluster_where_nobody_is(address: str) -> None:
     began = time.monotonic()
     with pytest.raises(ClusterError, match="no Ray cluster answers"):
-        cluster._require_reachable(address)
+        pool._require_reachable(address)
     assert time.monotonic() - began < 10
     for known in ("", "auto", "local"):
-        cluster._require_reachable(known)
+        pool._require_reachable(known)
 
 
 def test_what_a_killed_build_left_goes(tmp_path: Path) -> None:
