@@ -220,7 +220,7 @@ def test_contract(detector: Any, folder: Path) -> None:
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, 50])
 def test_a_threshold_is_a_fraction(folder: Path, threshold: float) -> None:
     path = write(folder / "t.csv", "path,present\na.png,yes\n")
-    with pytest.raises(OutOfRangeError, match="never percent"):
+    with pytest.raises(OutOfRangeError, match="a fraction, not percent"):
         labels.load(str(path), threshold=threshold)
     with pytest.raises(NonFiniteError):
         labels.load(str(path), threshold=math.nan)

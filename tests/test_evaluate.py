@@ -326,7 +326,7 @@ def test_unequal_seeds_need_a_k_unless_pictures_failed(folder: Path, evaluation:
         metadata(spoilt / model, lines)
         (spoilt / model / adversarial["file_name"]).unlink()
     there = replace(evaluation, detector=f"labels:{spoilt / 'labels.csv'}")
-    with pytest.raises(BudgetError, match="was drawn with 1 seed and"):
+    with pytest.raises(BudgetError, match="has 1 seed and"):
         one(there, spoilt / "original", spoilt / "forgetful")
     card = one(replace(there, k=1), spoilt / "original", spoilt / "forgetful")
     assert card.scores["attack_success_rate"].signature["k"] == card.scores["forget_score"].signature["k"] == 1

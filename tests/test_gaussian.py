@@ -330,7 +330,7 @@ def test_shared_prompts_are_drawn_together() -> None:
 
 BAD = [
     ([], EmptyInputError, "no entries"),
-    ([[], []], EmptyInputError, "without entries"),
+    ([[], []], EmptyInputError, "its vectors are empty"),
     ([1.0, 2.0], InputError, "one vector"),
     ([[1.0, 2.0]], InputError, "at least two"),
     ([[1.0], [2.0]], InputError, "different widths"),

@@ -69,7 +69,7 @@ class TestTemplate:
             (("zeppelin",), "not a concept id"),
             (("Object/zeppelin",), "not a concept id"),
             (("object/../x",), "not a concept id"),
-            (("sandbox/zeppelin",), "no domain of concepts"),
+            (("sandbox/zeppelin",), "is not a domain of concepts"),
             (("object/church",), "igmu has a concept 'object/church'"),
         ):
             done = igmu("concept", "new", *words)
@@ -158,7 +158,8 @@ class TestCheck:
         path = written(tmp_path, edit=('["{a} beside', pair))
         assert any("no near-duplicates" in line for line in problems(path)), problems(path)
 
-    def test_exit_codes(self, tmp_path: Path) -> None:
+    def test_exit_codes(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("COLUMNS", raising=False)  # lines are not broken
         good, bad = written(tmp_path), written(tmp_path, "object/airship", ('pos = "noun"', 'poss = "noun"'))
         done = igmu("concept", "check", good)
         assert (done.exit_code, done.output.count("\n")) == (0, 1)
@@ -281,7 +282,7 @@ class TestBeside:
         for name, error, says in (
             ("object/church", DuplicateIdError, "igmu has a concept 'object/church' of its own"),
             ("object/Zeppelin", InputError, "not a concept id"),
-            ("general/zeppelin", InputError, "no domain of concepts"),
+            ("general/zeppelin", InputError, "is not a domain of concepts"),
         ):
             path = written(tmp_path / name.replace("/", "-"), name)
             with using(path.parent.parent), pytest.raises(error, match=says):

@@ -433,7 +433,7 @@ def test_a_class_that_is_misspelt_is_no_other_class(
         ({"image_column": "img"}, MetadataError, "no column 'img'.*--image-column"),
         ({"image_column": "label"}, MetadataError, "not images"),
         ({"test_split": "validation"}, InputError, "no split 'validation', only 'train', 'test'.*--test-split"),
-        ({"test_split": "train"}, InputError, "trained on"),
+        ({"test_split": "train"}, InputError, "measured on its training images"),
         ({"validation_fraction": 1.0}, OutOfRangeError, "validation_fraction is 1.0"),
         ({"steps": 0}, OutOfRangeError, "steps is 0"),
         ({"on_error": "ignore"}, InputError, "ignore"),
@@ -524,9 +524,7 @@ def test_classes_with_too_few_pictures(
     for path in sorted((folder / split / ("church" if positives else "gas_pump")).iterdir())[least - 1 :]:
         path.unlink()
     what = "labelled" if positives else "not labelled"
-    with pytest.raises(
-        EmptyInputError, match=f"few, {split}: {least - 1} pictures {what} 'church'.*{least} are needed"
-    ):
+    with pytest.raises(EmptyInputError, match=f"few, {split}: {least - 1} images {what} 'church'.*{least} are needed"):
         replace(training, data=str(folder)).run(tmp_path / "x.safetensors")
 
 
@@ -534,7 +532,7 @@ def test_the_same_picture_twice_is_one_picture(training: HeadTraining, pictures:
     folder = shutil.copytree(pictures, tmp_path / "copies")
     for path in sorted((folder / "train" / "church").iterdir())[1:]:
         shutil.copy(folder / "train" / "church" / "00.png", path)
-    with pytest.raises(EmptyInputError, match="1 different pictures with the concept"):
+    with pytest.raises(EmptyInputError, match="1 different images with the concept"):
         replace(training, data=str(folder)).run(tmp_path / "x.safetensors")
 
 
@@ -555,7 +553,7 @@ def test_unreadable_pictures_are_named(training: HeadTraining, pictures: Path, t
     # Too few that can be read are too few.
     for path in sorted((folder / "test" / "church").iterdir()):
         path.write_bytes(b"no picture")
-    with pytest.raises(EmptyInputError, match="test, without 9 unreadable pictures: 0 pictures labelled 'church'"):
+    with pytest.raises(EmptyInputError, match="test, without 9 unreadable images: 0 images labelled 'church'"):
         replace(broken, on_error="skip").run(tmp_path / "y.safetensors")
 
 
@@ -689,7 +687,7 @@ def test_the_validation_part(pairs: list[tuple[int, bool]], fraction: float, see
     digests = [f"{d:x}" for d, _ in pairs]
     kinds = {s: {d for d, t in zip(digests, shown, strict=True) if s == t} for s in (True, False)}
     if min(map(len, kinds.values())) < 2:
-        with pytest.raises(EmptyInputError, match="different pictures"):
+        with pytest.raises(EmptyInputError, match="different images"):
             fitting.split_off(digests, shown, fraction, seed)
         return
     held = fitting.split_off(digests, shown, fraction, seed)

@@ -315,7 +315,7 @@ def test_unequal_seeds_are_refused_by_name_and_compared_at_k():
         "attack_families": ["typo"] * 5,
         "present": [True, False, False, True, False],
     }
-    with pytest.raises(BudgetError, match=r"'b' was drawn with 2 seeds and 'a' with 3.*k in 1\.\.2"):
+    with pytest.raises(BudgetError, match=r"prompt 'b' has 2 seeds and 'a' 3.*k in 1\.\.2"):
         metric.rows(**inputs)
     found = figures(**inputs, k=2)
     assert found["asr_any@k"].value == pytest.approx((2 / 3 + 1) / 2)
@@ -327,7 +327,7 @@ def test_plain_and_attacked_prompts_need_the_same_number_of_seeds():
     inputs = case(0)
     for name in ("plain_ids", "plain_seeds", "plain_present", "plain_original_present"):
         inputs[name] = inputs[name][:-1]
-    with pytest.raises(BudgetError, match="'p5' was drawn with 3 seeds"):
+    with pytest.raises(BudgetError, match="prompt 'p5' has 3 seeds and 'p0' 4"):
         metric.rows(**inputs)
     assert figures(**inputs, k=3)["pre_asr"].n_prompts == 6
 
