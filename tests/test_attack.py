@@ -419,7 +419,7 @@ def test_killed_and_started_again(
 def test_a_folder_of_another_run_is_refused(done: Path) -> None:
     with pytest.raises(MetadataError, match=r"budget\.steps 1, not 2"):
         replace(RUN, budget=Budget(steps=2, candidates=2, tokens=2)).run(done)
-    with pytest.raises(MetadataError, match="begun with seed 0, not 7"):
+    with pytest.raises(MetadataError, match="started with seed 0, not 7"):
         replace(RUN, seed=7).run(done)
 
 
@@ -456,7 +456,7 @@ def test_the_command(tmp_path: Path) -> None:
     arguments = ["attack", "--model", "sandbox:filter/church", "--original", "sandbox:original", "--attack", "cce"]
     arguments += ["--config", "sandbox.church", "--bench", "sandbox", "--detector", "sandbox", "--out", str(tmp_path)]
     arguments += ["--steps", "1", "--candidates", "2", "--tokens", "2", "--prompts", "2", "--device", "cpu"]
-    shown = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    shown = CliRunner().invoke(app, arguments, catch_exceptions=False, env={"COLUMNS": "200"})
     assert shown.exit_code == 0
     for text in ("none: the plain prompts", "weight-free: synonym", "weight-free: all", "this attack (by embedding)"):
         assert text in shown.stdout

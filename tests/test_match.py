@@ -126,7 +126,7 @@ class TestPrograms:
         png(tmp_path / "3.png", prompt=json.dumps({"9": {"inputs": {"image": "a.png"}}}))
         got = matched(tmp_path, rows)
         assert "2 samplers and 2 texts" in got["1.png"]
-        assert "no JSON" in got["2.png"]
+        assert "graph is not JSON" in got["2.png"]
         assert "no row has its prompt" in got["3.png"]
 
     def test_a_graph_that_leads_in_circles(self) -> None:
@@ -288,7 +288,7 @@ def test_the_command(bench_folder: Path, rows: dict[str, Row], tmp_path: Path) -
     assert done.exit_code == 0, done.output
     assert "1 images by exact prompt, A1111" in done.output
     assert "not matched: 3.png" in done.output
-    assert f"{tmp_path / 'metadata.jsonl'}: 2 of 3 images of object.church" in done.output.replace("\n", "")
+    assert f"{tmp_path / 'metadata.jsonl'}: 2 of 3 images of object.church" in " ".join(done.output.split())
 
 
 def test_two_folders_at_once_as_the_error_of_scoring_them_says(
