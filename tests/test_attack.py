@@ -375,6 +375,7 @@ def test_a_record_says_everything(done: Path) -> None:
     assert {d["prompt"] for d in drawn} == {a.search.prompt for a in attempts}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_files(done: Path, tmp_path: Path) -> None:
     RUN.run(tmp_path)
     assert contents(tmp_path) == contents(done)

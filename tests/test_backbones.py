@@ -484,6 +484,7 @@ def test_inception_agrees_with_torch_fidelity(models: dict, theirs) -> None:
     close(backbone.image_features(images), theirs(tensors)[0].numpy())
 
 
+@pytest.mark.slow
 def test_inception_reads_safetensors_and_torch_files_alike(loaded: dict, tmp_path: Path) -> None:
     images = pictures(1)
     other = inception.load(str(tiny_inception(tmp_path / "inception.pth")))

@@ -172,6 +172,7 @@ def test_the_original_against_itself_is_in_no_family() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=6, max_size=12))
+@pytest.mark.slow
 def test_a_pair_of_models_is_antisymmetric(seen: list[tuple[bool, bool]]) -> None:
     a = card("a", [(f"p{i}", x, True) for i, (x, _) in enumerate(seen)])
     b = card("b", [(f"p{i}", y, True) for i, (_, y) in enumerate(seen)])

@@ -488,6 +488,7 @@ def test_clip_refuses_broken_features() -> None:
 # --- imagenet -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_imagenet_agrees_with_torchvision(resnet: Path) -> None:
     from safetensors.torch import load_file
     from torchvision.models import ResNet50_Weights, resnet50

@@ -94,6 +94,7 @@ def test_no_difference_is_significant_at_five_pictures(church: dict[str, Scoreca
     assert (esd.n, esd.only_first, esd.only_second, esd.raw_n, esd.p) == (2, 2, 0, 4, None)
 
 
+@pytest.mark.slow
 def test_polarity_on_drawn_pictures(folder: Path, evaluation: Evaluation) -> None:
     gone, same = evaluation.run(folder / "original", [folder / "forgetful", folder / "unchanged"])
     for card, forgotten in ((gone, 1.0), (same, 0.0)):
@@ -178,6 +179,7 @@ def test_cards_survive_a_round_trip(folder: Path, evaluation: Evaluation, tmp_pa
     json.loads((tmp_path / "sub" / "card.json").read_text(), parse_constant=lambda c: pytest.fail(f"{c} is not JSON"))
 
 
+@pytest.mark.slow
 def test_twice_gives_the_same_card(folder: Path, evaluation: Evaluation) -> None:
     first, second = (one(evaluation, folder / "original", folder / "forgetful") for _ in range(2))
     assert first == second

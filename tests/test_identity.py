@@ -78,6 +78,7 @@ def test_cards_of_another_original_are_refused_and_named(two_originals: list[Sco
     assert len(alike(two_originals)) == 2
 
 
+@pytest.mark.slow
 def test_shards_of_other_images_are_not_merged(drawn: Path, evaluation: Evaluation, tmp_path: Path) -> None:
     folder = copied(drawn / "unchanged", tmp_path / "unchanged")
     labelled = replace(evaluation, detector=f"labels:{_labels(drawn, tmp_path, 'unchanged')}")

@@ -280,6 +280,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         ("pipeline", "unet/diffusion_pytorch_model.safetensors"),
     ],
 )
+@pytest.mark.slow
 def test_broken_models(model: str, file: str, how: str, models: dict[str, Path], tmp_path: Path) -> None:
     folder = Path(shutil.copytree(models[model], tmp_path / "model"))
     (folder / file).write_bytes(BROKEN[how]((folder / file).read_bytes()))

@@ -307,6 +307,7 @@ class TestGenerating:
         (path,) = tmp_path.glob("*.png")
         assert np.asarray(Image.open(path)).shape == (16, 16, 3)
 
+    @pytest.mark.slow
     def test_a_second_run_asks_for_the_same_and_loads_nothing(
         self, first: Path, rows: list[Row], tmp_path: Path
     ) -> None:

@@ -109,6 +109,7 @@ def faults(rows: list[Row]) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_the_patterns_can_fail(corpus_rows: Corpus) -> None:
     row = corpus_rows["object/church"][0]
     for text in ("A film still of in a saloon, a fight", "A photograph of a smiling with tousled hair"):

@@ -217,6 +217,7 @@ def test_the_command_gives_the_same_file(
         assert progress in done.stderr
 
 
+@pytest.mark.slow
 def test_another_process_writes_the_same_bytes() -> None:
     """safetensors alone orders metadata by a hash that is another one in every process."""
     code = (
@@ -570,6 +571,7 @@ def test_a_place_that_cannot_be_written_is_found_out_first(tmp_path: Path) -> No
             training.run(out)
 
 
+@pytest.mark.slow
 def test_errors_are_one_message_and_exit_code_2(pictures: Path, clip: Path, tmp_path: Path) -> None:
     code = (
         "import datasets, pathlib, sys\n"

@@ -122,6 +122,7 @@ def rewritten(church: list[Row]) -> int:
     return next(i for i, r in enumerate(church) if r.attack_source_id)
 
 
+@pytest.mark.slow
 def test_an_attack_needs_a_family_and_its_source_is_to_forget(church: list[Row]) -> None:
     at = rewritten(church)
     rule = "an attack's source is a row to forget"
@@ -154,6 +155,7 @@ def test_a_split_has_its_probes(church: list[Row], split: str) -> None:
     assert [p.found for p in problems(swap(church, at, probe=wrong)) if p.rule.startswith("a row of split")] == [wrong]
 
 
+@pytest.mark.slow
 def test_what_must_name_the_concept_and_what_must_not(church: list[Row]) -> None:
     quiet, loud = "Larches above a frozen reservoir", "Larches above a frozen reservoir and a KIRK"
     cases = {
@@ -172,6 +174,7 @@ def test_what_must_name_the_concept_and_what_must_not(church: list[Row]) -> None
 
 
 @pytest.mark.parametrize("family", families())
+@pytest.mark.slow
 def test_no_family_leaves_the_label(church: list[Row], family: str) -> None:
     at = first(church, attack_family=family)
     for name in ("church", "Churches"):
@@ -332,6 +335,7 @@ def test_a_fresh_folder_is_clean(built: Path) -> None:
     assert [p.name.split("-")[0] for p in parquet_files(built)] == ["test", "adversarial", "forget", "retain"]
 
 
+@pytest.mark.slow
 def test_the_whole_corpus_is_clean(bench_folder: Path, corpus_rows: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Row] = []
 
@@ -361,6 +365,7 @@ def test_a_changed_a_missing_and_an_extra_file_are_found(copy: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_missing_or_broken_manifest_is_found(copy: Path) -> None:
     for text in ("{", "[]", "{}", '{"files": 3}'):
         (copy / "manifest.json").write_text(text)

@@ -56,6 +56,7 @@ def test_most_of_a_card_follows_from_its_lines(card: Path) -> None:
     assert len(found["attack_success_rate"]) > 20
 
 
+@pytest.mark.slow
 def test_any_digit(card: Path, tmp_path: Path) -> None:
     text = card.read_text()
     at = [m.start() for m in re.finditer(r"\d", text)]

@@ -80,6 +80,7 @@ def test_a_survivor_is_told_from_the_killed_and_nothing_is_left(checkout: Path, 
     assert not list(place.iterdir())
 
 
+@pytest.mark.slow
 def test_what_takes_too_long_has_survived(checkout: Path) -> None:
     told: list[str] = []
     late = mutant("late", "__import__('time').sleep(60)")

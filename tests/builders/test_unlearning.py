@@ -59,6 +59,7 @@ class TestEsd:
         ("prediction", "eta", "least", "most"),
         [("epsilon", 0.0, -0.1, 0.1), ("epsilon", 1.0, -1.1, -0.25), ("v_prediction", 1.0, -1.1, -0.25)],
     )
+    @pytest.mark.slow
     def test_moves_the_prediction_to_its_target(
         self, pipe: Any, prediction: str, eta: float, least: float, most: float
     ) -> None:

@@ -54,6 +54,7 @@ def test_every_page_of_the_list_is_there() -> None:
     assert all((words.ROOT / page).is_file() for page in words.CLEAN)
 
 
+@pytest.mark.slow
 def test_a_seed_chooses_the_same_sentences_again() -> None:
     import typer
 

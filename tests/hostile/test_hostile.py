@@ -50,6 +50,7 @@ def thrown(name: str, n: int, root: Path) -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.slow
 def test_a_few(name: str, tmp_path: Path) -> None:
     thrown(name, 5, tmp_path)
 

@@ -66,6 +66,7 @@ def test_dry_run_then_confirm_then_nothing_left_to_do(folders: Path, hub: Hub, p
     assert hub.writes[before:] == []
 
 
+@pytest.mark.slow
 def test_only_what_changed_is_sent(bench_only: Path, hub: Hub, push: Push) -> None:
     from igmu_data.stored import write_manifest
 

@@ -79,6 +79,7 @@ def test_every_space_loads_and_labels_are_scored(published: Hub, client: Client)
     assert "/spaces/igmu/lpips/resolve/v0.4.6/lpips.py" in asked, "why a Space must never have that tag"
 
 
+@pytest.mark.slow
 def test_pictures_in_memory_and_row_ids(published: Hub, client: Client, tmp_path: Path) -> None:
     """Images in memory are scored like their files, also one opened and then changed in place: `datasets` alone
     would read it again unchanged. Of two forget rows, both drawn by the original, one is left: forgetting 1/2.
