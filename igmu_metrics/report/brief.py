@@ -55,15 +55,15 @@ def lines(cards: Sequence[Scorecard], ending: Sequence[str] = (), *, room: int =
     ending = [visible(line) for line in ending]
     shown = _table(cards, columns)
     left = room - len(shown) - sum(ceil(len(line) / columns) or 1 for line in ending)
-    notes = [_fitted(note, columns, _NOTE) for note in _notes(cards)]
-    while notes and sum(map(len, notes)) > left:
+    told = [_fitted(note, columns, _NOTE) for note in notes(cards)]
+    while told and sum(map(len, told)) > left:
         # The last notes matter least; shorter ones first, then fewer.
-        if any(len(note) > 1 for note in notes):
-            at = max(at for at, note in enumerate(notes) if len(note) > 1)
-            notes[at] = _fitted(" ".join(notes[at]), columns, 1)
+        if any(len(note) > 1 for note in told):
+            at = max(at for at, note in enumerate(told) if len(note) > 1)
+            told[at] = _fitted(" ".join(told[at]), columns, 1)
         else:
-            notes.pop()
-    return [*shown, *(line for note in notes for line in note), *ending]
+            told.pop()
+    return [*shown, *(line for note in told for line in note), *ending]
 
 
 def _table(cards: Sequence[Scorecard], columns: int) -> list[str]:
@@ -143,7 +143,7 @@ def _called(name: str) -> str:
     return name.replace("_", " ") if name == _SCORE else f"  {name}"
 
 
-def _notes(cards: Sequence[Scorecard]) -> list[str]:
+def notes(cards: Sequence[Scorecard]) -> list[str]:
     """What is to be known, the most important first."""
     found: dict[str, list[str]] = {}
 
