@@ -139,6 +139,16 @@ BatchSize = Annotated[
 Compile = Annotated[
     bool | None, typer.Option("--compile", help="Compile the denoiser first; faster on a GPU, and rounds otherwise.")
 ]
+DatasetConfig = Annotated[str | None, typer.Option(help="Config of the dataset, if it has several.")]
+DatasetRevision = Annotated[str | None, typer.Option(help="Commit, tag or branch of the dataset on the Hub.")]
+PositiveLabel = Annotated[
+    str | None, typer.Option(help="Label that means the concept; default the label named like it.")
+]
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(help="Column of the labels; default concept where that column names the concept, else label."),
+]
+ImageColumn = Annotated[str, typer.Option(help="Column of the images.")]
 Cards = Annotated[
     list[Path],
     typer.Argument(

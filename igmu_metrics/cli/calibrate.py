@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from igmu_data.media import visible
-from igmu_metrics.cli._common import Device, option, say
+from igmu_metrics.cli._common import (
+    DatasetConfig,
+    DatasetRevision,
+    Device,
+    ImageColumn,
+    LabelColumn,
+    PositiveLabel,
+    option,
+    say,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -35,17 +44,12 @@ def calibrate(
             "images, measure on the rest."
         ),
     ] = None,
-    config: Annotated[str | None, typer.Option(help="Config of the dataset, if it has several.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Commit, tag or branch of the dataset on the Hub.")] = None,
+    config: DatasetConfig = None,
+    revision: DatasetRevision = None,
     split: Annotated[str | None, typer.Option(help="Split of the dataset; default test, or the only one.")] = None,
-    positive_label: Annotated[
-        str | None, typer.Option(help="Label that means the concept; default the label named like it.")
-    ] = None,
-    label_column: Annotated[
-        str | None,
-        typer.Option(help="Column of the labels; default concept where that column names the concept, else label."),
-    ] = None,
-    image_column: Annotated[str, typer.Option(help="Column of the images.")] = "image",
+    positive_label: PositiveLabel = None,
+    label_column: LabelColumn = None,
+    image_column: ImageColumn = "image",
     prompt_column: Annotated[
         str | None,
         typer.Option(help="Column that groups images by prompt, the unit of intervals; default prompt or id."),

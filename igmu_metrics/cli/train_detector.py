@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from igmu_data.media import visible
-from igmu_metrics.cli._common import Device, option, say
+from igmu_metrics.cli._common import (
+    DatasetConfig,
+    DatasetRevision,
+    Device,
+    ImageColumn,
+    LabelColumn,
+    PositiveLabel,
+    option,
+    say,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,16 +35,11 @@ def train_detector(
         str | None,
         typer.Option(help="CLIP model that gives the features: folder, Hub id or sandbox; default ViT-B/32."),
     ] = None,
-    config: Annotated[str | None, typer.Option(help="Config of the dataset, if it has several.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Commit, tag or branch of the dataset on the Hub.")] = None,
-    positive_label: Annotated[
-        str | None, typer.Option(help="Label that means the concept; default the label named like it.")
-    ] = None,
-    label_column: Annotated[
-        str | None,
-        typer.Option(help="Column of the labels; default concept where that column names the concept, else label."),
-    ] = None,
-    image_column: Annotated[str, typer.Option(help="Column of the images.")] = "image",
+    config: DatasetConfig = None,
+    revision: DatasetRevision = None,
+    positive_label: PositiveLabel = None,
+    label_column: LabelColumn = None,
+    image_column: ImageColumn = "image",
     test_split: Annotated[str, typer.Option(help="Split to measure on; never trained on.")] = "test",
     validation_fraction: Annotated[
         float, typer.Option(help="Fraction of the train split kept for choosing the threshold, 0..1.")

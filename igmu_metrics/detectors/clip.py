@@ -155,6 +155,8 @@ class Vocabulary:
 class ZeroShot:
     """A CLIP backbone with a vocabulary; text features are computed on first use and kept."""
 
+    _network = "CLIP"  # what messages call the backbone
+
     def __init__(self, backbone: Backbone, vocabulary: Vocabulary, threshold: float, name: str = clip.NAME) -> None:
         self.reads = (backbone,)
         self._backbone = backbone
@@ -185,13 +187,17 @@ class ZeroShot:
         judged = [c for c in dict.fromkeys(concepts) if c in self._vocabulary.rivals]
         if not judged or not len(batch):
             return masked_columns(len(batch), concepts, {})
-        images = unit(finite(batch.features(self._backbone), "CLIP image features"))
+        images = unit(finite(batch.features(self._backbone), f"{self._network} image features"))
+        return masked_columns(len(batch), concepts, self._known(images, judged))
+
+    def _known(self, images: FloatArray, judged: Sequence[str]) -> dict[str, FloatArray]:
+        """By concept, the probabilities that images, (n, d) of length 1, show it."""
         embedded = self.embed([name for c in judged for name in (c, *self._vocabulary.rivals[c])])
         known = {}
         for concept in judged:
             classes = np.stack([embedded[name] for name in (concept, *self._vocabulary.rivals[concept])])
             known[concept] = softmax(self._scale * images @ classes.T)[:, 0]
-        return masked_columns(len(batch), concepts, known)
+        return known
 
     def embed(self, names: Sequence[str]) -> Mapping[str, FloatArray]:
         """By name, the embeddings of classes, (d,) of length 1; those that are new are computed."""

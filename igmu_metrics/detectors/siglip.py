@@ -21,31 +21,24 @@ from pathlib import Path
 from typing import Any
 
 from igmu_metrics.backbones import siglip
-from igmu_metrics.detectors._common import Answer, checked_threshold, finite, masked_columns, sigmoid
-from igmu_metrics.detectors.clip import Vocabulary, ZeroShot, default_vocabulary, unit
-from igmu_metrics.networks.instruments import Backbone, Batch
+from igmu_metrics.contract import FloatArray
+from igmu_metrics.detectors._common import checked_threshold, sigmoid
+from igmu_metrics.detectors.clip import Vocabulary, ZeroShot, default_vocabulary
+from igmu_metrics.networks.instruments import Backbone
 
 
 class Sigmoids(ZeroShot):
     """A SigLIP backbone with a vocabulary, whose rivals do not count."""
 
+    _network = "SigLIP"
+
     def __init__(self, backbone: Backbone, vocabulary: Vocabulary, threshold: float) -> None:
         super().__init__(backbone, vocabulary, threshold, name=siglip.NAME)
         self._bias = float(backbone.logit_bias)  # type: ignore[attr-defined]
 
-    def probabilities(self, batch: Batch, concepts: Sequence[str]) -> Answer:
-        """(n, len(concepts)) probabilities; masked throughout for a concept without texts.
-
-        Raises:
-            NonFiniteError: the backbone gave a NaN or an infinity.
-        """
-        judged = [c for c in dict.fromkeys(concepts) if c in self._vocabulary.rivals]
-        if not judged or not len(batch):
-            return masked_columns(len(batch), concepts, {})
-        images = unit(finite(batch.features(self._backbone), "SigLIP image features"))
+    def _known(self, images: FloatArray, judged: Sequence[str]) -> dict[str, FloatArray]:
         embedded = self.embed(judged)
-        known = {c: sigmoid(self._scale * images @ embedded[c] + self._bias) for c in judged}
-        return masked_columns(len(batch), concepts, known)
+        return {c: sigmoid(self._scale * images @ embedded[c] + self._bias) for c in judged}
 
 
 def load(

@@ -162,11 +162,11 @@ def lora_diffusers(change: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {f"unet.{k}": v for k, v in change.items()}
 
 
-def lora_kohya(change: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def lora_kohya(change: dict[str, torch.Tensor], prefix: str = "lora_unet_") -> dict[str, torch.Tensor]:
     out = {}
     for name, value in change.items():
         layer, _, end = name.rpartition(".lora_")
-        flat = "lora_unet_" + layer.replace(".", "_")
+        flat = prefix + layer.replace(".", "_")
         out[f"{flat}.lora_{'down' if end[0] == 'A' else 'up'}.weight"] = value
         out[f"{flat}.alpha"] = torch.tensor(2.0)
     return out

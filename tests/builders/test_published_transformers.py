@@ -13,6 +13,7 @@ from typing import Any, Final
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from test_published import lora_kohya, saved
 from tiny_diffusion import tiny_transformer_pipeline
 
 from igmu_data.errors import WeightsError
@@ -107,30 +108,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Made]:
     return get
 
 
-def saved(tensors: Any, path: Path) -> str:
-    if path.suffix == ".safetensors":
-        save_file({k: v.clone().contiguous() for k, v in tensors.items()}, path)
-    else:
-        torch.save(tensors, path)
-    return str(path)
-
-
 def peft(folder: Path, lora: Tensors) -> str:
     """A folder of peft's, with alpha twice the rank: its scale makes it whole again."""
     folder.mkdir()
     saved({f"base_model.model.{k}": v for k, v in lora.items()}, folder / "adapter_model.safetensors")
     (folder / "adapter_config.json").write_text(json.dumps({"r": 2, "lora_alpha": 4}))
     return f"{folder}:0.5"
-
-
-def kohya(lora: Tensors) -> Tensors:
-    out = {}
-    for name, value in lora.items():
-        layer, _, end = name.rpartition(".lora_")
-        flat = "lora_transformer_" + layer.replace(".", "_")
-        out[f"{flat}.lora_{'down' if end[0] == 'A' else 'up'}.weight"] = value
-        out[f"{flat}.alpha"] = torch.tensor(2.0)
-    return out
 
 
 def named_fp16(base: Path, folder: Path) -> Path:
@@ -207,7 +190,7 @@ class TestTheRest:
             with pytest.raises(WeightsError, match=f"{kind}Pipeline cannot be read from a single file"):
                 find_pipeline(f"{m.base},checkpoint={file}", device="cpu").load()
         if kind != "Flux":
-            file = saved(kohya(m.lora), tmp_path / "kohya.safetensors")
+            file = saved(lora_kohya(m.lora, "lora_transformer_"), tmp_path / "kohya.safetensors")
             with pytest.raises(WeightsError, match=r"kohya\.safetensors"):
                 find_pipeline(f"{m.base},lora={file}", device="cpu").load()
 
@@ -226,7 +209,7 @@ def test_prompts_reach_the_model_as_they_are(models: Callable[[str], Made], tmp_
 
 def test_a_kohya_lora_of_flux(models: Callable[[str], Made], tmp_path: Path) -> None:
     m = models("Flux")
-    file = saved(kohya(m.lora), tmp_path / "kohya.safetensors")
+    file = saved(lora_kohya(m.lora, "lora_transformer_"), tmp_path / "kohya.safetensors")
     assert image(f"{m.base},lora={file}", tmp_path / "out", m.kind) == m.expected
 
 
