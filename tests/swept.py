@@ -39,8 +39,9 @@ BASE: Final[dict[Words, str]] = {
     ("generate",): "--model sandbox:original --config sandbox.church --out {new} --split forget --seeds-per-row 1",
     ("match",): "{images} --config sandbox.church --replace",
     ("original",): "{images} --config sandbox.church --detector labels:{labels} --out {new}",
+    # Another threshold than that of the card that is there: a rerun of the same evaluation may replace its own.
     ("score",): "--original {images} --unlearned {others} --config sandbox.church --detector labels:{labels}"
-    " --out {new}",
+    " --threshold 0.6 --out {new}",
     ("report",): "{card} --out {new}.html",
     ("compare",): "{card}",
     ("check",): "{card} --min unlearning_accuracy=0",

@@ -449,7 +449,7 @@ def test_without_a_picture_to_search_by(tmp_path: Path, monkeypatch: pytest.Monk
     outcome = RUN.run(tmp_path / "prompts")
     assert outcome.count("no target") == 2
     assert np.isnan(outcome.figures["asr_image"].value)
-    with pytest.raises(EmptyInputError, match="drew object/church in none of"):
+    with pytest.raises(EmptyInputError, match="shows object/church in none of"):
         replace(RUN, attack="cce").run(tmp_path / "concept")
 
 

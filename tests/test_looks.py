@@ -20,6 +20,7 @@ import pytest
 import yaml
 from reported import CONFIG, draw
 from test_compare import card as forgetting
+from timeless import TIMES, timeless
 from typer.testing import CliRunner
 
 from igmu_data.errors import IncomparableError, InputError, MetadataError, OutOfRangeError
@@ -488,7 +489,7 @@ SMALL = PLAN | {
 
 def stable(folder: Path) -> dict[str, bytes]:
     files = [p for p in sorted(folder.rglob("*")) if p.suffix in (".png", ".json", ".jsonl", ".yaml")]
-    return {str(p.relative_to(folder)): p.read_bytes() for p in files if p.name != "runs.jsonl"}
+    return {str(p.relative_to(folder)): timeless(p) for p in files if p.name not in ("runs.jsonl", TIMES)}
 
 
 @pytest.mark.slow

@@ -288,7 +288,7 @@ class TestGenerating:
         done = self.generate(monkeypatch, rows, "--model", first, "--out", tmp_path / "out")
         assert done.exit_code == 0, done.output
         assert "steps 50, guidance 7.5, 32×32: Stable Diffusion 1.x" in done.stderr
-        assert "2 images, 2 of them new" in done.stdout
+        assert "2 images, 2 of them new" in " ".join(done.stdout.split())
         lines = [json.loads(x) for x in (tmp_path / "out" / "metadata.jsonl").read_text().splitlines()]
         assert [[r[n] for n in presets.FIELDS] for r in lines] == [[50, 7.5, 32, 32]] * 2
         # The same as of rows that say it themselves.

@@ -456,7 +456,7 @@ class TestRuns:
         assert by[0].model_dump_json() == by[1].model_dump_json()
         assert by[0].efficiency is not None
         assert "not in the reference table" in (tmp_path / "b" / "report.html").read_text()
-        assert "the reference table's word alone" in igmu("verify", tmp_path / "b").replace("\n", " ")
+        assert "the reference table's word alone" in " ".join(igmu("verify", tmp_path / "b").split())
         again = igmu("run", "--original", tables, *how, "--out", tmp_path / "b")
         assert "report:" in again
         place = next((tmp_path / "b" / "images").rglob("*.parquet"))

@@ -135,7 +135,7 @@ def test_several_concepts_give_a_table_over_them(tmp_path: Path) -> None:
     )
     result = igmu(plan, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    assert "Mean over 2 concepts" in result.output
+    assert "means over 2 concepts" in result.output
 
 
 @pytest.mark.slow

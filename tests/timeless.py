@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 TIMES: Final = "times.jsonl"
-_COST: Final = re.compile(rb'<section class="part" id="cost-.*?</section>', re.DOTALL)
+_COST: Final = re.compile(rb'<section class="part of-cost".*?</section>', re.DOTALL)
 
 
 def timeless(path: Path) -> bytes:

@@ -226,7 +226,6 @@ def draw(
     with owned(out), bars() if progress else nullcontext(_quietly) as advance:
         gather(out, whole=False)  # parts of an earlier run
         folder = Folder.open(out, _facts(pipeline), {w.key: _fields(*w, extension) for w in wanted})
-        _describe(folder, pipeline, method)
         call = Caller(pipeline, batch_size)
         n_drawn, missing = 0, sum(w.key not in folder for w in wanted)
         for batch in _plan(wanted, call.size):
@@ -246,6 +245,7 @@ def draw(
                 folder.timed(took)
             drawn(n_drawn - before)
             advance("generating", n_drawn - before, missing)
+        _describe(folder, pipeline, method)
         folder.close()
     keys = [r.key for r in requests]
     return Drawing(

@@ -67,8 +67,10 @@ class Entries:
         """
         if self.refused:
             n = counted(len(self.refused), "scorecard")
-            first = f"{n} of {self.n_files} refused and not ranked. Score again, or take it out."
-            raise VerificationError("\n".join([first, *self.refused]))
+            said = f"{n} of {self.n_files} refused and not ranked"
+            if len(self.refused) == 1:
+                raise VerificationError(f"{said}: {self.refused[0]} Score again, or take it out.")
+            raise VerificationError("\n".join([f"{said}. Score again, or take them out.", *self.refused]))
 
 
 def read_folder(*places: Path) -> Entries:

@@ -118,9 +118,6 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
     checked(plan)
     require_writable(out / CARDS)
     require_alike(plan, out)
-    for config in plan.configs:  # a detector that cannot be opened should not be found out after hours of generating
-        with Evaluation(config, **{"device": device, **plan.scoring}).opened():
-            pass
     of = {name: plan.scoring.get(name) for name in ("bench", "revision")}
     every = {config: bench_rows(config, **of) for config in plan.configs}
     chosen = {
@@ -156,6 +153,9 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
         if table is not None:
             reference.require_alike(table, requests, settings, plan.generation.dtype, plan.original)
             reference.require_recorded(table, Evaluation(config, **{"device": device, **plan.scoring}))
+    for config in plan.configs:  # a detector that cannot be opened should not be found out after hours of generating
+        with Evaluation(config, **{"device": device, **plan.scoring}).opened():
+            pass
     return jobs
 
 
