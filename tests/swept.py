@@ -51,7 +51,7 @@ BASE: Final[dict[Words, str]] = {
         "attack",
     ): "--model sandbox:filter/church --attack pez --original sandbox:original --config sandbox.church --out {new}",
     ("families",): "{card}",
-    ("leaderboard",): "{cards} --out {new}.html",
+    ("leaderboard",): "{card} --out {new}.html",
     ("verify",): "{card}",
     ("sign",): "{card} --key {key}",
     ("check-table",): "{table}",

@@ -249,3 +249,12 @@ def test_every_module_is_one_command() -> None:
     folder = Path(cli.__file__).parent
     modules = {p.stem.replace("_", "-") for p in folder.glob("*.py") if not p.stem.startswith("_")}
     assert set(typer.main.get_command(app).commands) == modules  # type: ignore[attr-defined]
+
+
+def test_an_unbuffered_stream_stays_one() -> None:
+    """What a process said is there, however it ends."""
+    script = "import os, sys\nfrom igmu_metrics.cli import main\ntry:\n main()\nexcept SystemExit:\n os._exit(2)"
+    command = [sys.executable, "-c", script, "no-such-command"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+    assert done.returncode == 2
+    assert "no-such-command" in done.stderr

@@ -101,7 +101,9 @@ def main() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if isinstance(stream, TextIOWrapper) and stream is getattr(sys, f"__{name}__"):
-            buffer = BufferedWriter(_Patient(stream.fileno(), "wb", closefd=False))
+            raw = _Patient(stream.fileno(), "wb", closefd=False)
+            # PYTHONUNBUFFERED stays what it is: a log shows progress at once.
+            buffer = raw if isinstance(stream.buffer, FileIO) else BufferedWriter(raw)
             # A terminal that has no ≥ shows \u2265.
             lines, at_once = stream.line_buffering, stream.write_through
             own = TextIOWrapper(

@@ -266,10 +266,10 @@ def drawn(
     """
     rounds = rounds_of(protocol)
     _require_recordable(evaluation)
+    pipeline = find_pipeline(spec, device=evaluation.device, dtype=dtype, trust_code=trust_code)
     with evaluation.opened(also):  # what cannot be opened should not be found out after hours of generating
         pass
     rows = [row for row in evaluation.rows().values() if row.round <= rounds]
-    pipeline = find_pipeline(spec, device=evaluation.device, dtype=dtype, trust_code=trust_code)
     done = draw(requests_for(rows, seeds_per_row=seeds_per_row), pipeline, folder, **options)
     if done.failures:
         (row, seed), why = next(iter(done.failures.items()))
