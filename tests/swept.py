@@ -303,13 +303,14 @@ class World:
         os.mkfifo(self.places["pipe"])
 
     def state(self) -> dict[str, tuple[int, int]]:
-        """Every file and folder of the world, with size and time of change."""
+        """Every file with size and time of change, and every folder; a lock that comes and goes moves only its time."""
         found = {}
         for at, folders, files in os.walk(self.folder):
             for name in (*folders, *files):
                 path = os.path.join(at, name)
                 told = os.lstat(path)
-                found[os.path.relpath(path, self.folder)] = (told.st_size, told.st_mtime_ns)
+                told_of = (0, 0) if name in folders else (told.st_size, told.st_mtime_ns)
+                found[os.path.relpath(path, self.folder)] = told_of
         return found
 
     def run(self, words: Words) -> tuple[int, str, str]:
