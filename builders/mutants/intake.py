@@ -103,8 +103,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "images-before-the-detector",
         "igmu_metrics/running/run.py",
-        "for config in plan.configs:  # a detector that cannot be opened",
-        "for config in ():  # a detector that cannot be opened",
+        "for config, table in zip(chosen, tables, strict=True):",
+        "for config, table in ():",
         ("tests/test_run.py",),
         "hours of generating end in a detector that is not there",
     ),

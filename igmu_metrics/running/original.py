@@ -13,7 +13,6 @@ from typing import Any, Final
 from igmu_data.errors import InputError, MetadataError, OutputError
 from igmu_data.files import beside
 from igmu_data.schema import Row
-from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.generations import Generations
 from igmu_metrics.images import reference
 from igmu_metrics.images.generate import Request
@@ -86,16 +85,6 @@ def require_alike(
                 f"({how.by}; row {request.row_id!r}); images generated unlike are not compared. Leave --steps, "
                 "--guidance-scale and --size out, give its --dtype, or take another original."
             )
-
-
-def require_recorded(table: Generations, evaluation: Evaluation) -> None:
-    """Refuse instruments that did not look at the original, before anything is generated.
-
-    Raises:
-        UnsupportedError: tells which.
-    """
-    with evaluation.opened() as tools:
-        evaluation.measured(table, tools, "original")
 
 
 def kept(path: Path, folder: Path) -> None:

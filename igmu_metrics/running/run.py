@@ -125,7 +125,7 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
     }
     if plan.until is None and plan.max_images is not None:
         chosen = _fewer(chosen, plan, plan.max_images)
-    jobs = []
+    jobs, tables = [], []
     found: dict[tuple[str, str | None], Pipeline] = {}  # finding one hashes its weights, whatever the concept is
     for config, rows in chosen.items():
         pipelines, finds = {}, {}
@@ -152,10 +152,13 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
         jobs.append(job)
         if table is not None:
             reference.require_alike(table, requests, settings, plan.generation.dtype, plan.original)
-            reference.require_recorded(table, Evaluation(config, **{"device": device, **plan.scoring}))
-    for config in plan.configs:  # a detector that cannot be opened should not be found out after hours of generating
-        with Evaluation(config, **{"device": device, **plan.scoring}).opened():
-            pass
+        tables.append(table)
+    for config, table in zip(chosen, tables, strict=True):
+        # A detector that cannot be opened, or did not look at the original, should not be found out after hours.
+        evaluation = Evaluation(config, **{"device": device, **plan.scoring})
+        with evaluation.opened() as tools:
+            if table is not None:
+                evaluation.measured(table, tools, ORIGINAL)
     return jobs
 
 
