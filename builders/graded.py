@@ -25,10 +25,8 @@ from builders.sandbox.versions import ESD_STEPS
 from builders.unlearning import collapse, esd, uce
 from igmu_data.errors import exits_on_error
 from igmu_data.files import owned, require_writable
-from igmu_data.sandbox import packaged
 from igmu_data.sandbox.world import world
 from igmu_data.taxonomy import SANDBOX
-from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.images.generate import draw
 from igmu_metrics.images.layouts import Model
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline
@@ -133,18 +131,12 @@ def make(work: Path, slug: str, kinds: list[str], *, seeds_per_row: int, full: b
     original = find_pipeline(f"{SANDBOX}:original", device="cpu")
     base = job.place / "drawn" / "original"
     draw(job.requests, original, base)
-    evaluation = Evaluation(
-        job.config,
-        bench=str(packaged.bench_folder()),
-        detector=SANDBOX,
-        clip=SANDBOX,
-        only=frozenset(r.key for r in job.requests),
-    )
+    evaluation = demo.evaluation(job)
     for one in (graded for kind in kinds for graded in KINDS[kind](slug)):
         folder = job.place / "drawn" / one.name
         draw(job.requests, pipeline(one, original), folder)
         (card,) = evaluation.run(base, [Model(one.name, folder)])
-        place = job.place / "cards" / f"{one.name}.json"
+        place = demo.card_file(work, slug, one.name)
         write(card, place)
         yield f"{one.name} {aspects(card)}", place
 

@@ -182,17 +182,21 @@ def card_file(out: Path, slug: str, model: str) -> Path:
     return out / slug / "cards" / f"{model}.json"
 
 
-def _score(job: Task, out: Path) -> list[Scorecard]:
-    evaluation = Evaluation(
+def evaluation(job: Task) -> Evaluation:
+    """How a task's models are scored: by the packaged instruments, on what the task asks for alone."""
+    return Evaluation(
         job.config,
         bench=str(packaged.bench_folder()),
         detector=SANDBOX,
         clip=SANDBOX,
         only=frozenset(r.key for r in job.requests),
     )
+
+
+def _score(job: Task, out: Path) -> list[Scorecard]:
     found = []
     with bars() as advance:
-        for card in evaluation.run(job.folders[ORIGINAL], list(job.folders.values()), advance):
+        for card in evaluation(job).run(job.folders[ORIGINAL], list(job.folders.values()), advance):
             write(card, card_file(out, job.slug, card.model))
             found.append(card)
     return found
