@@ -53,7 +53,7 @@ def build(
     Args:
         out: parent of `igmu/bench` and `igmu/bench-nsfw`.
         only: concept ids, in any order; None builds all, and is held to the ledger.
-        images: source of the `image` column, `name` or `name:argument`. The restricted domain never gets pictures.
+        images: source of the `image` column, `name` or `name:argument`. The restricted domain never gets images.
         work: where an image source keeps finished work; default `<out>/../work`.
         world: whether `igmu/bench` gets the miniature world; by default a build of all does, if the package holds it.
         general: whether it gets the general prompts; by default a build of all does.
@@ -79,12 +79,14 @@ def build(
     for restricted in (False, True):
         mine = [c for c in chosen if (c.domain == RESTRICTED_DOMAIN) is restricted]
         if mine:
-            pictures = ("none", "") if restricted else (name, argument)
+            found_images = ("none", "") if restricted else (name, argument)
             parts = _Parts(
                 general=(not only if general is None else general) and not restricted, world=world and not restricted
             )
             target = out / card.REPO[restricted]
-            _build_repo(target, {c.id: rows[c.id] for c in mine}, pictures, work or out.parent / "work", parts, steps)
+            _build_repo(
+                target, {c.id: rows[c.id] for c in mine}, found_images, work or out.parent / "work", parts, steps
+            )
             written.append(target)
     return written
 
@@ -122,10 +124,10 @@ def _build_repo(
     with replaced(target) as folder:
         stored = []
         for item in track([concept(c) for c in rows], f"{target.name}: files", console=steps):
-            pictures = found(item.id)
+            found_images = found(item.id)
             for split in SPLITS:
                 mine = [r for r in rows[item.id] if r.split == split]
-                stored.append(write_split(folder, item.folder, split, mine, pictures, columns))
+                stored.append(write_split(folder, item.folder, split, mine, found_images, columns))
         found("the end of the rows")  # nothing may be left
         facts: dict[str, Any] = {"name": card.REPO[restricted], "version": VERSION, "images": name}
         facts |= {"n_rows": len(everything), "n_concepts": len(rows)}
@@ -139,8 +141,8 @@ def _build_repo(
             steps.print(f"{target.name}: miniature world")
             part = corpus.add(folder)
             stored, configs, whole = [*stored, *part.stored], [*configs, *part.configs], [*whole, *part.whole]
-            section = card.world_section(part.rows, part.n_pictures)
-            facts |= {"n_world_rows": len(part.rows), "n_labelled_pictures": sum(part.n_pictures.values())}
+            section = card.world_section(part.rows, part.n_images)
+            facts |= {"n_world_rows": len(part.rows), "n_labelled_images": sum(part.n_images.values())}
         front = card_yaml(stored, configs, header=card.header(everything, restricted=restricted))
         body = card.body(everything, columns, restricted=restricted, general=parts.general, miniature=section)
         (folder / "README.md").write_text(f"---\n{front}---\n\n{body}", encoding="utf-8")
@@ -161,32 +163,32 @@ def _general(folder: Path) -> tuple[Config, Stored]:
 
 
 def _by_concept(
-    pictures: Iterator[sources.Picture], concept_of: Mapping[str, str]
-) -> Callable[[str], dict[str, sources.Picture]]:
-    """Pictures by row id, asked for concept by concept in the order of the rows: only one concept's are in memory.
+    found_images: Iterator[sources.StoredImage], concept_of: Mapping[str, str]
+) -> Callable[[str], dict[str, sources.StoredImage]]:
+    """Images by row id, asked for concept by concept in the order of the rows: only one concept's are in memory.
 
     Raises:
-        UnknownIdError: a picture of a row that is not built.
-        CorpusError: pictures that do not come in the order of the rows.
+        UnknownIdError: an image of a row that is not built.
+        CorpusError: images that do not come in the order of the rows.
     """
 
-    def owner(picture: sources.Picture) -> str:
-        if picture.row_id not in concept_of:
-            raise UnknownIdError(f"{picture.origin}: a picture of row {picture.row_id!r}, which is not built.")
-        return concept_of[picture.row_id]
+    def owner(image: sources.StoredImage) -> str:
+        if image.row_id not in concept_of:
+            raise UnknownIdError(f"{image.origin}: an image of row {image.row_id!r}, which is not built.")
+        return concept_of[image.row_id]
 
-    groups = groupby(pictures, key=owner)
-    waiting: list[tuple[str, dict[str, sources.Picture]]] = []
+    groups = groupby(found_images, key=owner)
+    waiting: list[tuple[str, dict[str, sources.StoredImage]]] = []
     passed: set[str] = set()
 
-    def take(name: str) -> dict[str, sources.Picture]:
+    def take(name: str) -> dict[str, sources.StoredImage]:
         if not waiting:
             waiting.extend((k, {p.row_id: p for p in group}) for k, group in islice(groups, 1))
         passed.add(name)
         if waiting and waiting[0][0] == name:
             return waiting.pop()[1]
         if waiting and waiting[0][0] in passed:
-            raise CorpusError(f"pictures of {waiting[0][0]} come after those of {name}: a source follows the rows.")
+            raise CorpusError(f"images of {waiting[0][0]} come after those of {name}: a source follows the rows.")
         return {}
 
     return take
@@ -196,7 +198,7 @@ def _by_concept(
 def main(
     out: Annotated[Path, typer.Option(help="Parent folder of igmu/bench and igmu/bench-nsfw.")] = Path("dist/hub"),
     only: Annotated[list[str] | None, typer.Option(help="Concept id (object/church); repeat for several.")] = None,
-    images: Annotated[str, typer.Option(help="Source of pictures: none, folder:DIR, diffusers:MODEL.")] = "none",
+    images: Annotated[str, typer.Option(help="Source of images: none, folder:DIR, diffusers:MODEL.")] = "none",
     work: Annotated[Path | None, typer.Option(help="Where an image source keeps finished work.")] = None,
     world: Annotated[
         bool | None, typer.Option("--world/--no-world", help="With the sandbox; default in a build of all.")

@@ -142,14 +142,14 @@ def body(
     return fill(TEMPLATE.read_text(encoding="utf-8"), values)
 
 
-def world_section(rows: Sequence[Row], n_pictures: Mapping[str, int]) -> str:
+def world_section(rows: Sequence[Row], n_images: Mapping[str, int]) -> str:
     """What the card of the corpus says about its sandbox.
 
     Args:
         rows: the prompts of that world.
-        n_pictures: labelled images by split.
+        n_images: labelled images by split.
     """
-    counts = " and ".join(f"{n:,} {split}" for split, n in n_pictures.items())
+    counts = " and ".join(f"{n:,} {split}" for split, n in n_images.items())
     return (
         f"### Sandbox\n\n{_world(rows)} `{ALL}` does not hold these rows.\n\n"
         f"`sandbox_detector`: {counts} renders of that world, each labelled with its object or with `none`, for "

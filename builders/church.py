@@ -28,7 +28,7 @@ def score(folder: Path) -> Iterator[Scorecard]:
     """The scorecard of every unlearned model.
 
     Args:
-        folder: holds `labels.csv` and a folder of pictures for each model, the original's among them.
+        folder: holds `labels.csv` and a folder of images for each model, the original's among them.
     """
     evaluation = Evaluation("object.church", layout=_LAYOUT, detector=f"labels:{folder / 'labels.csv'}")
     return evaluation.run(folder / "original", [folder / m for m in MODELS])

@@ -20,8 +20,8 @@ from igmu_data.taxonomy import ALL
 _ROW: Final = {k: f.description or "" for k, f in Row.model_fields.items()} | {"image": "image of the first seed"}
 _GENERAL: Final = {k: f.description or "" for k, f in GeneralRow.model_fields.items()}
 _LABELLED: Final = _ROW | {
-    "image": "picture",
-    "label": "number of the picture's class, in the order of the card",
+    "image": "image",
+    "label": "number of the image's class, in the order of the card",
     "concept": "the concept of that class, null where there is none",
 }
 # Croissant's vocabulary for responsible AI (RAI 1.0); the card's datasheet says the same at length.

@@ -1,6 +1,6 @@
-"""`python -m builders.detector hub-dataset:imagenette`: labelled pictures for content detectors, as a Hub dataset.
+"""`python -m builders.detector hub-dataset:imagenette`: labelled images for content detectors, as a Hub dataset.
 
-Splits `train` and `test`; every picture carries its licence and source. Which concept of the benchmark a class is
+Splits `train` and `test`; every image carries its licence and source. Which concept of the benchmark a class is
 stands in `concept`, null for classes that are none. The folder appears complete or not at all.
 """
 
@@ -27,14 +27,14 @@ SPLITS: Final = ("train", "test")
 SHARD_BYTES: Final = 200 * 2**20  # what is held in memory at once
 _BODY: Final = """# {repo}
 
-Labelled pictures for training and measuring the content detectors of
+Labelled images for training and measuring the content detectors of
 [igmu](https://huggingface.co/datasets/igmu/bench), taken from {origin}: {counts}.
-Every picture carries its own `license` and `source`.
+Every image carries its own `license` and `source`.
 
 ```python
 from datasets import load_dataset
 
-pictures = load_dataset("{repo}")
+images = load_dataset("{repo}")
 ```
 """
 
@@ -50,8 +50,8 @@ def build(out: Path, source: str) -> Path:
         The folder.
 
     Raises:
-        InputError: a source that gives no labelled pictures.
-        EmptyInputError: a split without pictures.
+        InputError: a source that gives no labelled images.
+        EmptyInputError: a split without images.
     """
     name, _, argument = source.partition(":")
     module = sources.labelled_images(name)
@@ -61,9 +61,9 @@ def build(out: Path, source: str) -> Path:
     with replaced(target) as folder:
         stored: list[Stored] = []
         for split in SPLITS:
-            shards = write_pictures(folder, "data", split, module.labelled(argument, split=split), features)
+            shards = write_images(folder, "data", split, module.labelled(argument, split=split), features)
             if not shards:
-                raise EmptyInputError(f"{source}: split {split!r} has no pictures that may be used.")
+                raise EmptyInputError(f"{source}: split {split!r} has no images that may be used.")
             stored += shards
         _card(folder, repo, features, stored)
         write_manifest(
@@ -73,20 +73,20 @@ def build(out: Path, source: str) -> Path:
 
 
 def labelled_config(name: str, under: str, features: datasets.Features, *, default: bool = False) -> Config:
-    """The config of what `write_pictures` wrote."""
+    """The config of what `write_images` wrote."""
     return Config(name, {split: f"{under}/{split}-*" for split in SPLITS}, features, default)
 
 
-def write_pictures(
-    folder: Path, under: str, split: str, pictures: Iterator[sources.Labelled], features: datasets.Features
+def write_images(
+    folder: Path, under: str, split: str, images: Iterator[sources.Labelled], features: datasets.Features
 ) -> list[Stored]:
-    """Write labelled pictures into Parquet files as they come.
+    """Write labelled images into Parquet files as they come.
 
     Args:
         folder: the repository.
         under: where in it.
         split: `train` or `test`.
-        pictures: may be more than fit into memory.
+        images: may be more than fit into memory.
         features: `detector_features` of their labels.
     """
     stored: list[Stored] = []
@@ -97,17 +97,17 @@ def write_pictures(
     def flush() -> None:
         path = f"{under}/{split}-{len(stored):05d}.parquet"
         stored.append(write_records(folder, path, records, features, ROW_GROUP_BYTES * len(records) // size))
-        sys.stderr.write(f"{path}: {len(records)} pictures\n")
+        sys.stderr.write(f"{path}: {len(records)} images\n")
 
-    for i, p in enumerate(pictures):
-        picture = sources.Picture(f"{split}-{i:06d}", p.data, p.extension, p.origin, p.license)
+    for i, p in enumerate(images):
+        image = sources.StoredImage(f"{split}-{i:06d}", p.data, p.extension, p.origin, p.license)
         records.append(
             {
-                "image": {"bytes": p.data, "path": f"{picture.row_id}{p.extension}"},
+                "image": {"bytes": p.data, "path": f"{image.row_id}{p.extension}"},
                 "label": label.str2int(p.label),
                 "concept": p.concept,
                 "image_source": p.origin,
-                "image_sha256": picture.sha256,
+                "image_sha256": image.sha256,
                 "license": p.license,
                 "source": p.source,
             }
@@ -125,13 +125,11 @@ def _card(folder: Path, repo: str, features: datasets.Features, stored: Sequence
     import pyarrow.parquet as pq
 
     config = labelled_config("default", "data", features, default=True)
-    header = {"license": "other", "license_name": "per-picture", "task_categories": ["image-classification"]}
+    header = {"license": "other", "license_name": "per-image", "task_categories": ["image-classification"]}
     front = card_yaml(stored, [config], header=header)
     listed = ", ".join(f"{sum(s.n_rows for s in stored if s.split == split):,} {split}" for split in SPLITS)
     origin = pq.read_table(folder / stored[-1].path, columns=["image_source"])["image_source"][0].as_py()
-    text = _BODY.format(
-        repo=repo, origin=origin, counts=f"{listed} pictures of {features['label'].num_classes} classes"
-    )
+    text = _BODY.format(repo=repo, origin=origin, counts=f"{listed} images of {features['label'].num_classes} classes")
     (folder / "README.md").write_text(f"---\n{front}---\n\n{text}", encoding="utf-8")
 
 
@@ -140,7 +138,7 @@ def main(
     source: Annotated[str, typer.Argument(help="hub-dataset:imagenette, hub-dataset:wikiart, …")],
     out: Annotated[Path, typer.Option(help="Parent of the owner's folder.")] = Path("dist/hub"),
 ) -> None:
-    """Build a dataset of labelled pictures."""
+    """Build a dataset of labelled images."""
     typer.echo(build(out, source))
 
 

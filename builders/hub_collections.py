@@ -1,4 +1,4 @@
-"""Public datasets of labelled pictures: where they are, how their columns read, and under which licence.
+"""Public datasets of labelled images: where they are, how their columns read, and under which licence.
 
 WikiArt on the Hub has no licence. A painter's works are taken to be in the public domain when the painter died before
 1931 (more than 70 years ago, and no work is younger than 95 years) or is a concept of the benchmark, which needs 70
@@ -44,8 +44,8 @@ class Collection:
         label: the ClassLabel column.
         domain: whose concepts the classes can be.
         citation: whom to cite.
-        license: licence of all its pictures; "" where that is unknown.
-        license_by: column from whose classes `licenses` gives each picture's licence.
+        license: licence of all its images; "" where that is unknown.
+        license_by: column from whose classes `licenses` gives each image's licence.
         data_files: split → Parquet files in `repo`, where they are not where datasets looks.
     """
 

@@ -1,7 +1,7 @@
 """Writes one dataset repository as the Hub wants it: Parquet by concept and split, and a card whose YAML fits it.
 
 Conventions: physical files are `<domain>/<family>/<slug>/<split>-00000-of-00001.parquet`, those of the miniature world
-`sandbox/<slug>/…`; a config is a glob over them. Bytes depend only on the rows and pictures, never on time, machine or
+`sandbox/<slug>/…`; a config is a glob over them. Bytes depend only on the rows and images, never on time, machine or
 order of work.
 
 The card says of a config which files it gathers, and no more: clients take columns, classes and lists from the Parquet
@@ -86,28 +86,28 @@ def world_folder(item: Known) -> str:
 
 
 def write_split(
-    folder: Path, under: str, split: str, rows: Sequence[Row], pictures: Mapping[str, Any], columns: Sequence[str]
+    folder: Path, under: str, split: str, rows: Sequence[Row], images: Mapping[str, Any], columns: Sequence[str]
 ) -> Stored:
-    """Write one split; pictures are embedded as bytes.
+    """Write one split; images are embedded as bytes.
 
     Args:
         folder: the repository.
         under: where in it.
         split: the split.
         rows: its rows, in the order in which they are stored.
-        pictures: `builders.sources.Picture` by row id; rows without one have a null image.
+        images: `builders.sources.StoredImage` by row id; rows without one have a null image.
         columns: `schema.stored_columns` of all rows beside it.
     """
     records = []
     for row in rows:
         stored = record(row, columns)
-        if picture := pictures.get(row.id):
+        if image := images.get(row.id):
             # A bare base name: a path that exists where the file is read would make `datasets` drop the bytes.
-            stored["image"] = {"bytes": picture.data, "path": f"{row.id}{picture.extension}"}
-            stored |= {"image_source": picture.origin, "image_sha256": picture.sha256}
-            stored["license"] = f"text: {row.license}; image: {picture.license}"
+            stored["image"] = {"bytes": image.data, "path": f"{row.id}{image.extension}"}
+            stored |= {"image_source": image.origin, "image_sha256": image.sha256}
+            stored["license"] = f"text: {row.license}; image: {image.license}"
         records.append(stored)
-    biggest = max((len(p.data) for p in pictures.values()), default=1)
+    biggest = max((len(p.data) for p in images.values()), default=1)
     return write_records(folder, split_file(under, split), records, features(columns), ROW_GROUP_BYTES // biggest)
 
 

@@ -32,7 +32,6 @@ BANNED: Final[Mapping[str, str]] = {
     r"nevertheless": "but, still",
 }
 ALLOWED: Final[Mapping[str, str]] = {
-    r"--drawn\b[^ ]*": "an option of igmu report, kept for the command lines that use it",
     r"stands? for": "means",
     r"UnlearnCanvas's|`[^`]*`": "names and code",
     r"an SVG drawing": "a kind of file",

@@ -2,7 +2,7 @@
 
 Conventions: problems are collected, not raised, so that one run shows everything. The folder is judged by what is in
 it: YAML, Parquet and manifest must tell the same story as `igmu_data.schema`. Files of the splits forget, retain and
-adversarial hold rows; those of other splits (`train`, `test`) hold labelled pictures, but for the general prompts,
+adversarial hold rows; those of other splits (`train`, `test`) hold labelled images, but for the general prompts,
 which have a folder of their own. The rows of the miniature world are a corpus of their own: its concepts have another
 benchmark, and other names, in the big one.
 """
@@ -22,8 +22,8 @@ from igmu_data import general
 from igmu_data.configs import GENERAL
 from igmu_data.errors import CorpusError
 from igmu_data.files import sha256
+from igmu_data.images import image_problems, label_problems
 from igmu_data.load import read_records
-from igmu_data.pictures import label_problems, picture_problems
 from igmu_data.sandbox.world import world
 from igmu_data.schema import ALL_COLUMNS, COLUMNS, SPLITS, Row, detector_features, features
 from igmu_data.taxonomy import CONCEPTS, SANDBOX, all_concepts, own_concept
@@ -160,13 +160,13 @@ def _schema(folder: Path, block: dict[str, Any]) -> Iterator[Problem]:
         groups = [file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)]
         if max(groups, default=0) > MAX_ROW_GROUP_BYTES:
             yield Problem(name, "row groups of at most 100 MB", f"{max(groups):,} bytes")
-        yield from picture_problems(name, path)
+        yield from image_problems(name, path)
     for config in block["configs"]:
         yield from _alike(folder, config, stored)
 
 
 def _alike(folder: Path, config: dict[str, Any], stored: Mapping[Path, datasets.Features]) -> Iterator[Problem]:
-    """What is wrong with the files of a config together: their features, and labelled pictures, if it has any."""
+    """What is wrong with the files of a config together: their features, and labelled images, if it has any."""
     paths = sorted({p for entry in config["data_files"] for p in folder.glob(entry["path"]) if p in stored})
     if any(_ordered(stored[p]) != _ordered(stored[paths[0]]) for p in paths):
         yield Problem(config["config_name"], "its files have the same features", "other names, types, order or classes")
@@ -179,7 +179,7 @@ def _is_general(folder: Path, path: Path) -> bool:
 
 
 def _wanted(found: datasets.Features, split: str, is_general: bool) -> datasets.Features:
-    """The schema's features for a file of a split; which classes labelled pictures have, they say themselves."""
+    """The schema's features for a file of a split; which classes labelled images have, they say themselves."""
     if is_general:
         return general.features((*general.COLUMNS, "since") if "since" in found else general.COLUMNS)
     names = getattr(found.get("label"), "names", None)

@@ -55,7 +55,7 @@ def load_bench(
     revision: str | None = None,
     streaming: bool = False,
 ) -> datasets.DatasetDict | datasets.Dataset | datasets.IterableDataset | datasets.IterableDatasetDict:
-    """The prompts (and pictures, where the build has them) of a config.
+    """The prompts (and images, where the build has them) of a config.
 
     Args:
         config: `all`, a domain (`object`), a family (`object.structure`), a concept (`object.church`), one of the
@@ -63,7 +63,7 @@ def load_bench(
         split: `forget`, `retain` or `adversarial`; None for all three. Of `general`: `test`.
         bench: dataset repository, local folder, or `sandbox` for the folder inside the package; default the environment
             variable IGMU_BENCH, else what the package makes (`igmu/bench-nsfw` for the configs of that domain). It
-            makes no pictures.
+            makes no images.
         revision: commit or tag of the Hub repository, by default `igmu/bench`.
         streaming: do not download whole files first.
 
@@ -264,7 +264,7 @@ def files_of(config: str, split: str) -> str:
 def bench_rows(
     config: str, *, bench: str | os.PathLike[str] | None = None, revision: str | None = None
 ) -> dict[str, Row]:
-    """The rows of a config by id, without pictures; a local folder's files are read as they are.
+    """The rows of a config by id, without images; a local folder's files are read as they are.
 
     Args:
         config: as for `load_bench`; general prompts become rows that must stay (`general.as_row`).
@@ -361,7 +361,7 @@ def checked_row(fields: Mapping[str, Any], place: str) -> Row:
 
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of one Parquet file of the corpus as plain dictionaries, without pictures.
+    """The rows of one Parquet file of the corpus as plain dictionaries, without images.
 
     Raises:
         CorpusError: a file that cannot be read.

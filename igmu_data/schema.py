@@ -124,8 +124,8 @@ with warnings.catch_warnings():
 # The order in which columns are stored; `image` is not part of the model, because it is bytes and travels beside the
 # text. A column that says nothing of any row of a repository is left out of it.
 ALL_COLUMNS: Final[tuple[str, ...]] = ("prompt", "image", *(n for n in Row.model_fields if n != "prompt"))
-_PICTURED: Final = ("image_source", "image_sha256", "license")  # what an image says of itself
-_LEFT_OUT: Final = ("image", *GENERATION, *_PICTURED, "since")
+_OF_IMAGE: Final = ("image_source", "image_sha256", "license")  # what an image says of itself
+_LEFT_OUT: Final = ("image", *GENERATION, *_OF_IMAGE, "since")
 COLUMNS: Final[tuple[str, ...]] = tuple(n for n in ALL_COLUMNS if n not in _LEFT_OUT)
 
 
@@ -140,7 +140,7 @@ def stored_columns(rows: Iterable[Row], *, images: bool = False) -> tuple[str, .
     defaults = {name: Row.model_fields[name].default for name in _LEFT_OUT if name != "image"}
     said = {name for name, default in defaults.items() if any(getattr(row, name) != default for row in rows)}
     if images or "image_source" in said:
-        said |= {"image", *_PICTURED}
+        said |= {"image", *_OF_IMAGE}
     return tuple(n for n in ALL_COLUMNS if n in said or n not in _LEFT_OUT)
 
 

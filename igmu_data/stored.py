@@ -13,7 +13,7 @@ from igmu_data.files import MANIFEST, sha256
 if TYPE_CHECKING:
     import datasets
 
-ROW_GROUP_BYTES: Final = 50 * 2**20  # half of what the viewer can scan, so that one odd picture does no harm
+ROW_GROUP_BYTES: Final = 50 * 2**20  # half of what the viewer can scan, so that one odd image does no harm
 ROW_GROUP_ROWS: Final = 100
 
 

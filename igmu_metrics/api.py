@@ -1,6 +1,6 @@
 """The Python API: `score("name", …)` gives a Score, `list_metrics()` says what there is.
 
-A metric takes either its own numbers (labels, decisions, features; see its `rows`), or pictures and texts, from which
+A metric takes either its own numbers (labels, decisions, features; see its `rows`), or images and texts, from which
 its numbers are computed with a backbone:
 
 >>> s = score("concept_accuracy", predictions=["object/none"], references=["object/church"], target="object/church")
@@ -63,10 +63,10 @@ def score(
 
     Args:
         name: a metric (`list_metrics()`).
-        backbone: spec (`clip:FOLDER_OR_ID`) or a loaded backbone, for metrics of pictures; the metric's own by default.
+        backbone: spec (`clip:FOLDER_OR_ID`) or a loaded backbone, for metrics of images; the metric's own by default.
         device: where the backbone runs; a GPU where there is one by default.
-        on_error: what an unreadable picture means: `raise`, or `skip` and count it in `n_failed`.
-        batch_size: pictures in memory at once; no influence on the numbers.
+        on_error: what an unreadable image means: `raise`, or `skip` and count it in `n_failed`.
+        batch_size: images in memory at once; no influence on the numbers.
         seed: of the bootstrap.
         resamples: of the bootstrap.
         signature: further fields of the signature, such as `config` or `model`.
@@ -81,7 +81,7 @@ def score(
     Raises:
         UnknownMetricError: with the nearest names.
         InputError: inputs that the metric cannot use; the message says which and why.
-        ImageError: an unreadable picture, with `on_error="raise"`.
+        ImageError: an unreadable image, with `on_error="raise"`.
     """
     metric = registry.metric(name)
     fields: dict[str, Setting] = dict(signature or {})
@@ -171,7 +171,7 @@ def _available(extract: Extract, inputs: Mapping[str, Any]) -> bool:
 def _extract(
     wanted: Sequence[Extract], inputs: Mapping[str, Any], backbone: Backbone, on_error: OnError, batch_size: int
 ) -> tuple[dict[str, Any], int]:
-    """The metric's own arguments computed from pictures and texts, and how many generations could not be read."""
+    """The metric's own arguments computed from images and texts, and how many generations could not be read."""
     given = dict(inputs)
     lists = {s: list(given.pop(s)) for s in sorted({s for e in wanted for s in e.source.split("+")})}
     compared = any(e.kind == "image_distance" for e in wanted)

@@ -207,7 +207,7 @@ class Evaluation(Settings):
 
         Args:
             target: the concept to forget.
-            store: cache that they share. Those that it knows are loaded when the first unknown picture needs them.
+            store: cache that they share. Those that it knows are loaded when the first unknown image needs them.
         """
         name, _, argument = self.detector.partition(":")
         registry.module("detectors", name)  # a wrong name should not wait for a model to load

@@ -1,7 +1,7 @@
 """What an author of a metric, detector or backbone can call to see whether igmu can rely on it.
 
 Conventions: a check looks at everything before it says anything: one `ConformanceError` lists all that is wrong. It
-needs no test framework, no network and no pictures; give your own table or pictures to check more than the samples can.
+needs no test framework, no network and no images; give your own table or images to check more than the samples can.
 
     from igmu_metrics.testing import check_metric
 
@@ -76,7 +76,7 @@ def check_detector(detector: Any, images: Sequence[Any] | None = None) -> None:
 
     Args:
         detector: a loaded one, or a module whose `load(None)` needs no argument.
-        images: paths or PIL images, three or more; by default `sample_images()`. A detector that knows pictures by
+        images: paths or PIL images, three or more; by default `sample_images()`. A detector that knows images by
             their paths needs paths.
 
     Raises:
@@ -125,8 +125,8 @@ def sample_table() -> Generations:
     columns["attack_source_id"] = [row.get("attack_source_id") for row in rows]
     columns |= {"concept": [target.id] * n, "family": [target.family] * n}
     columns["own_name"] = [row["own_concept"].partition("/")[2] if row["probe"] in others else None for row in rows]
-    columns["prompt"] = [f"a picture of {row['own_concept'].partition('/')[2]}, {row['id']}" for row in rows]
-    columns["stripped_prompt"] = [f"a picture, {row['id']}" for row in rows]
+    columns["prompt"] = [f"an image of {row['own_concept'].partition('/')[2]}, {row['id']}" for row in rows]
+    columns["stripped_prompt"] = [f"an image, {row['id']}" for row in rows]
     for suffix, shown in (("", np.where(kept, 0.8, 0.25)), (ORIGINAL, np.full(n, 0.85))):
         probability = np.ma.MaskedArray(np.clip(draw.normal(shown, 0.2), 0, 1), mask=draw.random(n) < 0.1)
         columns[f"probability{suffix}"] = probability
@@ -148,7 +148,7 @@ def sample_table() -> Generations:
 
 
 def sample_images() -> list[Image]:
-    """Six RGB pictures of several sizes, the same each time; they show nothing."""
+    """Six RGB images of several sizes, the same each time; they show nothing."""
     from PIL import Image
 
     draw = np.random.default_rng(0)
@@ -329,16 +329,16 @@ def _check(
                 wrong = [f"load(None) raises {one_line(error)}; give a loaded {kind} instead of the module"]
     if not wrong:
         wrong = list(_described(instrument, kind))
-        paths, pictures = _pictures(images)
+        paths, opened = _images(images)
         try:
-            wrong += look(instrument, paths, pictures)
+            wrong += look(instrument, paths, opened)
         except Exception as error:
             wrong.append(f"it raises {one_line(error)}")
     if wrong:
         raise ConformanceError(f"{kind} {name}", wrong)
 
 
-def _pictures(images: Sequence[Any] | None) -> tuple[list[Path], list[Image]]:
+def _images(images: Sequence[Any] | None) -> tuple[list[Path], list[Image]]:
     from PIL import Image
 
     given = sample_images() if images is None else list(images)

@@ -1,4 +1,4 @@
-"""Made-up versions for tests of the audit: what was seen in their pictures, at rates that were chosen."""
+"""Made-up versions for tests of the audit: what was seen in their images, at rates that were chosen."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def frame(*, prompts: int = 12, seeds: int = 2) -> dict[str, Any]:
 def seen(
     nature: Nature, *, prompts: int = 12, seed: int = 0, drawn: float = 1.0, unchanged: bool = False
 ) -> Generations:
-    """A version of this nature; `unchanged` makes its retain pictures the original's."""
+    """A version of this nature; `unchanged` makes its retain images the original's."""
     shared = frame(prompts=prompts)
     n = len(shared["id"])
     common, own = np.random.default_rng(99), np.random.default_rng(seed)

@@ -64,16 +64,16 @@ def world_rows() -> dict[str, list[Row]]:
 
 @pytest.fixture(scope="session")
 def world_folder(tmp_path_factory: pytest.TempPathFactory, world_rows: dict[str, list[Row]]) -> Path:
-    """What the package holds of the miniature world's corpus, with a picture of one colour for each row.
+    """What the package holds of the miniature world's corpus, with an image of one colour for each row.
 
     The environment variable IGMU_SANDBOX, set to its parent, puts it in the package's place. Not to be changed.
     """
-    from world_corpus import picture_of
+    from world_corpus import image_of
 
     from builders.sandbox.corpus import write_bench
 
     folder = tmp_path_factory.mktemp("package") / "bench"
-    write_bench(folder, {r.id: picture_of(r) for rows in world_rows.values() for r in rows})
+    write_bench(folder, {r.id: image_of(r) for rows in world_rows.values() for r in rows})
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Folders of tiny pictures for tests: two stand-in models, and helpers to spoil what they drew."""
+"""Folders of tiny images for tests: two stand-in models, and helpers to spoil what they drew."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SEEDS: Final = 2
 _SIDE: Final = 96
 
 
-def picture(path: Path, colour: tuple[int, int, int] = (90, 140, 70), size: tuple[int, int] = (32, 32)) -> Path:
+def image_file(path: Path, colour: tuple[int, int, int] = (90, 140, 70), size: tuple[int, int] = (32, 32)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, colour).save(path)
     return path

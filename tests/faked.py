@@ -14,7 +14,7 @@ from igmu_metrics.images.pipelines import Pipeline
 
 
 class Fake:
-    """Every picture is its seed in grey, and the calls are kept; it may hold no more than some images at once."""
+    """Every image is its seed in grey, and the calls are kept; it may hold no more than some images at once."""
 
     def __init__(self, flagged: Sequence[int] = (), broken: Sequence[int] = (), room: int = 1000) -> None:
         self.flagged, self.broken, self.room, self.calls = flagged, broken, room, []

@@ -1,7 +1,7 @@
-"""Pictures and scorecards of three models, small enough for every test of the report, judged by a label file.
+"""Images and scorecards of three models, small enough for every test of the report, judged by a label file.
 
 `original` shows everything. `esd` has forgotten the church, also under attack, where it is excluded, in company and
-where something wider is asked for, and half of the near concepts with it. `fmn` shows the church in every picture.
+where something wider is asked for, and half of the near concepts with it. `fmn` shows the church in every image.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def shows(model: str, row: Row, number: int) -> bool:
 
 
 def draw(root: Path) -> Path:
-    """Folders of pictures in `root/drawn` with their `labels.csv`; the latter's path."""
+    """Folders of images in `root/drawn` with their `labels.csv`; the latter's path."""
     lines = ["path,present"]
     for at, model in enumerate(MODELS):
         folder = root / "drawn" / model

@@ -16,7 +16,7 @@ CONFIG = "sandbox.church"
 
 
 def scored(folder: Path) -> Path:
-    """`folder` with pictures and `cards/forgetful.json`, `cards/unchanged.json`; some answers are turned over."""
+    """`folder` with images and `cards/forgetful.json`, `cards/unchanged.json`; some answers are turned over."""
     rows = list(bench_rows(CONFIG).values())
     draw(folder, rows)
     labels = folder / "labels.csv"

@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any, Final
 
 import typer
-from drawn import picture
+from drawn import image_file
 from own_concept import written
 from scored import scored
 
@@ -272,7 +272,7 @@ class World:
             "dead": folder / "dead",
             "pipe": folder / "pipe",
             "nothing": folder / "nothing",
-            "image": picture(folder / "image.png"),
+            "image": image_file(folder / "image.png"),
         }
         for name, data in {
             "empty": b"",

@@ -53,14 +53,14 @@ def victim(tiny: Pipeline) -> Victim:
     return Victim(tiny.load(), tiny)
 
 
-def picture(seed: int) -> Image.Image:
+def image_file(seed: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype=np.uint8))
 
 
 GOAL = Goal(
     prompt="a church by the sea",
     domain="object",
-    pictures=[picture(0), picture(1)],
+    sample_images=[image_file(0), image_file(1)],
     contexts=[("a", "by the sea"), ("a", "in snow")],
     pairs=[("a church at dusk", "at dusk"), ("a church in rain", "in rain")],
 )
@@ -302,7 +302,7 @@ def test_chance_is_the_share_of_false_positives() -> None:
 
 
 class Red:
-    """Sees the concept where a picture is rather red; in half of what a random model draws."""
+    """Sees the concept where an image is rather red; in half of what a random model draws."""
 
     info = InstrumentInfo("red", "1", "none", threshold=0.0)
 
@@ -385,7 +385,7 @@ def test_the_same_seed_gives_the_same_files(done: Path, tmp_path: Path) -> None:
 def test_killed_and_started_again(
     fatal: int | str, done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped in the second search, or when all searches are done and a picture is drawn."""
+    """Stopped in the second search, or when all searches are done and an image is drawn."""
     from igmu_metrics.attacks import unlearndiffatk
     from igmu_metrics.attacks.running import sight
 
@@ -441,7 +441,7 @@ def test_a_found_prompt_that_breaks_the_policy_is_nowhere(tmp_path: Path, monkey
 
 
 @pytest.mark.slow
-def test_without_a_picture_to_search_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_image_to_search_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Blind(Red):
         info = replace(Red.info, threshold=1.0)
 

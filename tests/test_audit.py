@@ -130,7 +130,7 @@ def test_uncorrected_figures_by_hand() -> None:
     assert found["csdr_reference_retain"] == 1.0
 
 
-def test_distances_of_a_draw_are_those_of_its_pictures(uneven: Generations) -> None:
+def test_distances_of_a_draw_are_those_of_its_images(uneven: Generations) -> None:
     draws = random_draws(sizes(uneven), 12, draws=3, seed=1)
     found = values(uneven, draws)
     retain = uneven["split"] == "retain"

@@ -23,7 +23,7 @@ from igmu_metrics.sandbox.audit.measures import MEASURES
 from igmu_metrics.sandbox.audit.run import run
 from igmu_metrics.sandbox.audit.seen import REFERENCE
 
-pytestmark = pytest.mark.slow  # it draws with six pipelines and looks at every picture
+pytestmark = pytest.mark.slow  # it draws with six pipelines and looks at every image
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -105,7 +105,7 @@ def test_what_one_version_could_not_draw_is_left_out_for_all(
     asked = {*one["id"][one["split"] == split].tolist()}
     first = next(line for line in lines if json.loads(line)["id"] in asked)
     record, others = json.loads(first), [line for line in lines if line != first]
-    picture = (folder / record["file_name"]).read_bytes()
+    image_file = (folder / record["file_name"]).read_bytes()
     (folder / record["file_name"]).unlink()
     (folder / "metadata.jsonl").write_text("".join(others), encoding="utf-8")
     (folder / "failed.jsonl").write_text(json.dumps(record | {"reason": "not finite"}) + "\n", encoding="utf-8")
@@ -114,7 +114,7 @@ def test_what_one_version_could_not_draw_is_left_out_for_all(
     finally:
         (folder / "failed.jsonl").unlink()
         (folder / "metadata.jsonl").write_text("".join(lines), encoding="utf-8")
-        (folder / record["file_name"]).write_bytes(picture)
+        (folder / record["file_name"]).write_bytes(image_file)
     assert (evidence.left_out, found.left_out) == ({"church": 0, "van-gogh": 0}, {"church": 1, "van-gogh": 0})
     for version in VERSIONS:
         keys, fewer = (keys_of(e, version) for e in (evidence, found))

@@ -11,7 +11,7 @@ from igmu_metrics.generations import Generations
 from igmu_metrics.sandbox.audit.sets import of_sets
 
 
-def test_each_draw_is_what_its_pictures_give() -> None:
+def test_each_draw_is_what_its_images_give() -> None:
     rng = np.random.default_rng(0)
     ids = np.repeat([f"p{i:02d}" for i in range(16)], 4)
     before = np.repeat(rng.normal(size=(16, 5)), 4, axis=0) + rng.normal(size=(64, 5))

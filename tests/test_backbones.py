@@ -18,7 +18,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from tiny import pictures, tiny_clip, tiny_dinov2, tiny_inception, tiny_trunk
+from tiny import sample_images, tiny_clip, tiny_dinov2, tiny_inception, tiny_trunk
 
 from igmu_data.errors import (
     EmptyInputError,
@@ -73,7 +73,7 @@ def close(found: np.ndarray, expected: np.ndarray, relative: float = 1e-5) -> No
 def test_image_features_do_not_depend_on_the_batch(
     loaded: dict, name: str, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images = [*pictures(2, (60, 44)), *pictures(1, (32, 90), seed=1)]
+    images = [*sample_images(2, (60, 44)), *sample_images(1, (32, 90), seed=1)]
     whole = loaded[name].image_features(images)
     assert whole.shape == (3, width)
     assert whole.dtype == np.float64
@@ -92,7 +92,7 @@ def test_text_features_do_not_depend_on_the_batch(loaded: dict, monkeypatch: pyt
 
 
 def test_distances_do_not_depend_on_the_batch(loaded: dict, monkeypatch: pytest.MonkeyPatch) -> None:
-    images, others = pictures(3, 64), pictures(3, (70, 50), seed=1)
+    images, others = sample_images(3, 64), sample_images(3, (70, 50), seed=1)
     whole = loaded["lpips"].image_distance(images, others)
     assert whole.shape == (3,)
     assert whole.dtype == np.float64
@@ -125,7 +125,7 @@ def test_what_a_backbone_is_can_be_reproduced_from_its_info(loaded: dict, models
 def test_a_metric_says_that_its_backbone_is_of_another_kind(
     metric: str, name: str, given: dict[str, Any], models: dict
 ) -> None:
-    images = pictures(2)
+    images = sample_images(2)
     given = {k: images if v is True else v for k, v in given.items()}
     spec = f"lpips:alex?trunk={models[name]}" if name == "lpips" else f"{name}:{models[name]}"
     with pytest.raises(UnsupportedError, match=f"backbone '{name}:"):
@@ -134,7 +134,7 @@ def test_a_metric_says_that_its_backbone_is_of_another_kind(
 
 def test_missing_methods_and_empty_input_are_refused(loaded: dict) -> None:
     for name, backbone in loaded.items():
-        images = pictures(1)
+        images = sample_images(1)
         if name != "clip":
             with pytest.raises(UnsupportedError, match=rf"backbone '{name}:.*' has no text features; use 'clip'"):
                 backbone.text_features(["a"])
@@ -157,7 +157,7 @@ def test_missing_methods_and_empty_input_are_refused(loaded: dict) -> None:
 
 
 def test_images_that_are_not_rgb_are_converted(loaded: dict) -> None:
-    grey = pictures(1)[0].convert("L")
+    grey = sample_images(1)[0].convert("L")
     for name in ("clip", "dinov2", "inception"):
         close(loaded[name].image_features([grey]), loaded[name].image_features([grey.convert("RGB")]), 0)
 
@@ -173,7 +173,7 @@ def test_loading_leaves_the_random_generator_alone(models: dict) -> None:
 def test_bf16_is_near_and_named(models: dict, loaded: dict, name: str) -> None:
     rough = registry.backbone(f"{name}:{models[name]}", precision="bf16")
     assert rough.info.settings["precision"] == "bf16"
-    images = pictures(2)
+    images = sample_images(2)
     fine, found = loaded[name].image_features(images), rough.image_features(images)
     assert not np.array_equal(fine, found)
     close(found, fine, 0.1)
@@ -407,14 +407,14 @@ def ours(backbone: clip.Clip, images: list[Image.Image], texts: list[str]) -> li
 
 
 def test_clip_score_agrees_with_torchmetrics(models: dict, loaded: dict) -> None:
-    images, texts = pictures(12, (60, 44)), [f"{a} {b}" for a in ("a church", "boats", "dusk") for b in "wxyz"]
+    images, texts = sample_images(12, (60, 44)), [f"{a} {b}" for a in ("a church", "boats", "dusk") for b in "wxyz"]
     expected = torchmetrics_scores(models["clip"], images, texts)
     assert sum(e > 0 for e in expected) >= 3  # not all clipped to 0
     assert ours(loaded["clip"], images, texts) == pytest.approx(expected, rel=1e-5, abs=1e-4)
 
 
 def test_long_texts_keep_their_end_unless_asked_to_cut_as_torchmetrics_does(models: dict, loaded: dict) -> None:
-    images, texts = pictures(6, 32), [f"{LONG} {word}" for word in ("a", "b", "c", "d", "e", "f")]
+    images, texts = sample_images(6, 32), [f"{LONG} {word}" for word in ("a", "b", "c", "d", "e", "f")]
     cutting = clip.load(str(models["clip"]), truncation="cut")
     assert cutting.info.settings["truncation"] == "cut"
     expected = torchmetrics_scores(models["clip"], images, texts)
@@ -437,7 +437,7 @@ def test_clip_prepares_images_as_openai_does(models: dict, loaded: dict) -> None
     """Shorter side to 32 by PIL's bicubic, central square, OpenAI's mean and deviation: all by hand."""
     from transformers import CLIPModel
 
-    image = pictures(1, (64, 48))[0]
+    image = sample_images(1, (64, 48))[0]
     resized = image.resize((42, 32), Image.Resampling.BICUBIC)  # 64·32/48 = 42.67, cut
     pixels = np.asarray(resized.crop((5, 0, 37, 32)), dtype=np.float64) / 255
     mean, deviation = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
@@ -453,7 +453,7 @@ def test_dinov2_gives_the_class_token(models: dict, loaded: dict) -> None:
     from transformers import Dinov2Model
 
     settings = json.loads((models["dinov2"] / "preprocessor_config.json").read_text())
-    image = pictures(1, 28)[0]  # the model's own size: no resize
+    image = sample_images(1, 28)[0]  # the model's own size: no resize
     pixels = (np.asarray(image, dtype=np.float64) / 255 - settings["image_mean"]) / settings["image_std"]
     tensor = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)[None]
     with torch.inference_mode():
@@ -477,7 +477,7 @@ def theirs(tmp_path_factory: pytest.TempPathFactory):
 
 
 def test_inception_agrees_with_torch_fidelity(models: dict, theirs) -> None:
-    images = pictures(2, (80, 56))
+    images = sample_images(2, (80, 56))
     backbone = inception.load(f"tf?weights={models['inception']}")
     assert backbone.info.name == "inception:tf"
     tensors = torch.stack([torch.from_numpy(np.array(i)).permute(2, 0, 1) for i in images])
@@ -486,7 +486,7 @@ def test_inception_agrees_with_torch_fidelity(models: dict, theirs) -> None:
 
 @pytest.mark.slow
 def test_inception_reads_safetensors_and_torch_files_alike(loaded: dict, tmp_path: Path) -> None:
-    images = pictures(1)
+    images = sample_images(1)
     other = inception.load(str(tiny_inception(tmp_path / "inception.pth")))
     assert np.array_equal(other.image_features(images), loaded["inception"].image_features(images))
 
@@ -497,7 +497,7 @@ def test_the_clean_resize_is_clean_fids() -> None:
         from cleanfid.resize import build_resizer
 
     resize = build_resizer("clean")
-    for image in (*pictures(1, (512, 300)), *pictures(1, (64, 64)), *pictures(1, 299)):
+    for image in (*sample_images(1, (512, 300)), *sample_images(1, (64, 64)), *sample_images(1, 299)):
         expected = resize(np.asarray(image)).transpose(2, 0, 1)
         found = inception.clean_resize(image, 299)
         assert found.dtype == np.float32
@@ -506,14 +506,14 @@ def test_the_clean_resize_is_clean_fids() -> None:
 
 def test_clean_features_are_those_of_the_clean_resize(loaded: dict, theirs) -> None:
     """On an image that no resize touches, torch-fidelity's network sees what ours sees, whichever the preparation."""
-    image = pictures(1, 299)
+    image = sample_images(1, 299)
     expected = theirs(torch.from_numpy(np.array(image[0])).permute(2, 0, 1)[None])[0].numpy()
     close(loaded["inception"].image_features(image), expected)
     assert "clean" in loaded["inception"].info.preparation
 
 
 def test_the_two_preparations_differ(models: dict, loaded: dict) -> None:
-    images = pictures(1, (512, 400))
+    images = sample_images(1, (512, 400))
     other = inception.load(f"{models['inception']}?preparation=tf")
     assert other.info.preparation != loaded["inception"].info.preparation
     assert other.info.name != loaded["inception"].info.name  # features are cached by name
@@ -536,7 +536,7 @@ def test_lpips_agrees_with_the_package(network: str, tmp_path: Path) -> None:
     trunk = load_file(path)
     for name, parameter in theirs.net.named_parameters():
         parameter.data.copy_(trunk["features." + name.split(".", 1)[1]])
-    images, others = pictures(2, 64), pictures(2, 64, seed=1)
+    images, others = sample_images(2, 64), sample_images(2, 64, seed=1)
     backbone = lpips.load(f"{network}?trunk={path}&size=64")
 
     def scaled(batch: list[Image.Image]) -> torch.Tensor:
@@ -550,17 +550,17 @@ def test_lpips_agrees_with_the_package(network: str, tmp_path: Path) -> None:
 
 
 def test_lpips_resizes_to_its_size_and_says_so(models: dict, loaded: dict) -> None:
-    images, others = pictures(1, (300, 200)), pictures(1, (300, 200), seed=1)
+    images, others = sample_images(1, (300, 200)), sample_images(1, (300, 200), seed=1)
     square = [[i.resize((256, 256), Image.Resampling.BICUBIC) for i in side] for side in (images, others)]
     assert loaded["lpips"].image_distance(images, others) == pytest.approx(loaded["lpips"].image_distance(*square))
     assert "256x256" in loaded["lpips"].info.preparation
     native = lpips.load(f"alex?trunk={models['lpips']}&size=0")
     assert native.info.preparation == "own size, -1..1"
     assert native.image_distance(images, others) != pytest.approx(loaded["lpips"].image_distance(images, others))
-    mixed = [*images, *pictures(1, 96)]
+    mixed = [*images, *sample_images(1, 96)]
     assert native.image_distance(mixed, mixed).tolist() == [0.0, 0.0]
     with pytest.raises(InputError, match=r"pair 0: sizes \(300, 200\) and \(96, 96\) differ"):
-        native.image_distance(images, pictures(1, 96))
+        native.image_distance(images, sample_images(1, 96))
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="tells what is mapped into memory on Linux only")

@@ -394,7 +394,7 @@ def test_the_command_says_figures_and_file(tmp_path: Path) -> None:
     assert str(tmp_path) not in out.read_text()
 
 
-@pytest.mark.skipif(not CHURCH.is_dir(), reason="needs the shared church pictures")
+@pytest.mark.skipif(not CHURCH.is_dir(), reason="needs the shared church images")
 def test_real_images_are_few_and_their_intervals_wide(tmp_path: Path) -> None:
     found = calibrated(CHURCH, tmp_path / "c.json", "labels:" + str(CHURCH / "labels.csv"), threshold=0.5)
     assert (found.sensitivity.value, found.sensitivity.n_images, found.sensitivity.n_prompts) == (1.0, 3, 1)

@@ -8,7 +8,7 @@ import pytest
 from builders import church, readme
 
 
-@pytest.mark.skipif(not church.FOLDER.is_dir(), reason="needs the shared church pictures")
+@pytest.mark.skipif(not church.FOLDER.is_dir(), reason="needs the shared church images")
 def test_church_ends_with_a_table_and_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cards = church.run(tmp_path, church.FOLDER)
     assert "unlearning accuracy, 95 % intervals" in capsys.readouterr().out

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from drawn import copied, draw, metadata, picture
+from drawn import copied, draw, image_file, metadata
 from typer.testing import CliRunner
 
 from igmu_data.load import bench_rows
@@ -23,7 +23,7 @@ from igmu_metrics.cli import app
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory, bench_folder: Path) -> Path:
-    out = tmp_path_factory.mktemp("cli") / "pictures"
+    out = tmp_path_factory.mktemp("cli") / "images"
     draw(out, list(bench_rows("object.church", bench=bench_folder).values()))
     return out
 
@@ -86,7 +86,7 @@ def test_flat_layout(tmp_path: Path) -> None:
     lines = ["path,present"]
     for model, answer in (("original", "yes"), ("unlearned", "no")):
         for i in range(6):
-            picture(tmp_path / model / f"{i}.png")
+            image_file(tmp_path / model / f"{i}.png")
             lines.append(f"{model}/{i}.png,{answer}")
     (tmp_path / "labels.csv").write_text("\n".join(lines))
     out = tmp_path / "card.json"
@@ -119,7 +119,7 @@ def test_flat_layout(tmp_path: Path) -> None:
 
 def test_nothing_is_written_when_scoring_fails(drawn: Path, bench_folder: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
-    picture(broken / "x.png")
+    image_file(broken / "x.png")
     metadata(broken, [{"file_name": "x.png", "id": "0" * 16, "seed": 1}])
     done = igmu(
         "score",

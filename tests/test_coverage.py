@@ -291,8 +291,8 @@ def two_models(
 
 
 def two_of_prompts(rng: Rng, n: int, seeds: int, spread: float, case: tuple[float, float, float, float]) -> SeedPairs:
-    """Pictures that vary about the look of their prompt, in some prompts more than in others, by the original and by a
-    model that moves looks, lets its seeds vary less, draws noise now and then, and for some prompts one picture only.
+    """Images that vary about the look of their prompt, in some prompts more than in others, by the original and by a
+    model that moves looks, lets its seeds vary less, draws noise now and then, and for some prompts one image only.
     """
     moved, varies, noise, alike = case
     looks, widths = rng.normal(size=(n, 1, 6)) * 3, rng.lognormal(0, spread, (n, 1, 1))

@@ -91,7 +91,7 @@ def test_the_cards_know_the_errors_of_the_detector(done: tuple[Path, str]) -> No
     assert card.scores["clip_alignment/retain"].signature["clip"] == "clip:sandbox"
 
 
-def test_every_picture_says_what_drew_it(done: tuple[Path, str]) -> None:
+def test_every_image_says_what_drew_it(done: tuple[Path, str]) -> None:
     drawings = {}
     for version in VERSIONS:
         text = (done[0] / "church" / "drawn" / version / "metadata.jsonl").read_text(encoding="utf-8")
@@ -144,7 +144,7 @@ def test_interrupted_and_started_again(done: tuple[Path, str], tmp_path: Path, m
 
 
 @pytest.mark.slow
-def test_more_pictures_in_the_folder_change_no_number(done: tuple[Path, str], tmp_path: Path) -> None:
+def test_more_images_in_the_folder_change_no_number(done: tuple[Path, str], tmp_path: Path) -> None:
     """What a run with more seeds drew is kept, and not scored by one with fewer."""
     alone, both = tmp_path / "alone", tmp_path / "both"
     demo.run(alone, ["church"], seeds_per_row=1)
@@ -177,7 +177,7 @@ def test_two_tasks_are_two_sections_of_one_page(done: tuple[Path, str], package:
     assert set(ranked[0]) == {"gold", "esd"}
 
 
-def test_a_picture_that_one_model_lacks_leaves_its_cell_empty(done: tuple[Path, str], package: Path) -> None:
+def test_an_image_that_one_model_lacks_leaves_its_cell_empty(done: tuple[Path, str], package: Path) -> None:
     out, _ = done
     gold, esd = (read(out / "church" / "cards" / f"{name}.json") for name in ("gold", "esd"))
     lacking = gold.model_copy(update={"generations": gold.generations.where([0])})

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from tiny import pictures, tiny_clip
+from tiny import sample_images, tiny_clip
 
 from igmu_data.errors import (
     DuplicateIdError,
@@ -61,7 +61,7 @@ class Fixed:
         raise NotImplementedError
 
 
-def batch_of(images: Sequence[Image.Image], folder: Path = Path("pictures")) -> Batch:
+def batch_of(images: Sequence[Image.Image], folder: Path = Path("images")) -> Batch:
     return Batch([folder / f"{i}.png" for i in range(len(images))], images)
 
 
@@ -186,7 +186,7 @@ def test_every_detector_module_is_under_test() -> None:
 
 @pytest.mark.parametrize("detector", EVERY, indirect=True)
 def test_contract(detector: Any, folder: Path) -> None:
-    images = pictures(N, 40, seed=5)
+    images = sample_images(N, 40, seed=5)
     whole = batch_of(images, folder)
     answers = detector.probabilities(whole, CONCEPTS)
     assert isinstance(answers, np.ma.MaskedArray)
@@ -265,7 +265,7 @@ def test_the_revision_follows_the_content(tmp_path: Path) -> None:
 
 
 def test_links(tmp_path: Path) -> None:
-    # A Hub cache: equal pictures are links to one blob. They are two generations all the same.
+    # A Hub cache: equal images are links to one blob. They are two generations all the same.
     (tmp_path / "blob").write_bytes(b"x")
     (tmp_path / "a.png").symlink_to("blob")
     (tmp_path / "b.png").symlink_to("blob")
@@ -291,7 +291,7 @@ def test_an_absolute_path_matches(tmp_path: Path) -> None:
     assert asked(path, ["a.png"], ["x/y"]) == [[1.0]]
 
 
-def test_a_picture_without_a_label_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_an_image_without_a_label_is_an_error_that_names_it(tmp_path: Path) -> None:
     path = write(tmp_path / "l.csv", "path,present\na.png,yes\n")
     with pytest.raises(LabelError, match=r"b\.png: no label in l\.csv"):
         asked(path, ["a.png", "b.png"], ["x/y"])
@@ -343,7 +343,7 @@ def test_label_files_that_are_none(tmp_path: Path) -> None:
         labels.load(str(tmp_path / "x.csv"))
 
 
-@pytest.mark.skipif(not (CHURCH / "labels.csv").is_file(), reason="needs the shared church pictures")
+@pytest.mark.skipif(not (CHURCH / "labels.csv").is_file(), reason="needs the shared church images")
 def test_church() -> None:
     detector = labels.load(str(CHURCH / "labels.csv"))
     assert detector.info.concepts == {"object/church"}
@@ -364,7 +364,7 @@ def test_clip_by_hand() -> None:
     vocabulary = clip.Vocabulary({"x/c": ("c1", "c2"), "x#0": ("r",)}, {"x/c": ("x#0",)})
     backbone = Fixed([[2, 0], [0, 5]], {"c1": [4, 0], "c2": [0, 1], "r": [0, 3]}, logit_scale=1.0)
     detector = clip.load(backbone=backbone, vocabulary=vocabulary)
-    batch = batch_of(pictures(2))
+    batch = batch_of(sample_images(2))
     # The ensemble is (√½, √½), whatever the lengths of its texts; the rival is (0, 1).
     root, e = math.sqrt(0.5), math.e
     expected = [e**root / (e**root + 1), e**root / (e**root + e)]
@@ -380,7 +380,7 @@ def test_clip_agrees_with_transformers(clip_folder: Path) -> None:
 
     texts = ["a church", "a castle", "a cat"]
     model, processor = CLIPModel.from_pretrained(clip_folder), CLIPProcessor.from_pretrained(clip_folder)
-    images = pictures(4, 32, seed=2)
+    images = sample_images(4, 32, seed=2)
     with torch.inference_mode():
         inputs = processor(text=texts, images=images, return_tensors="pt", padding=True)
         expected = model(**inputs).logits_per_image.double().softmax(dim=1)[:, 0].numpy()
@@ -444,7 +444,7 @@ def test_clip_judges_what_is_near_a_concept_and_no_concept_itself() -> None:
     texts |= {text: [1.0, 0.0, 0.0] for text in vocabulary.texts["object/mosque"]}
     texts |= {text: [0.0, 1.0, 0.0] for text in vocabulary.texts["object/church"]}
     detector = clip.load(backbone=Fixed([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], texts))
-    found = detector.probabilities(batch_of(pictures(2)), ["object/mosque", "object/church"])
+    found = detector.probabilities(batch_of(sample_images(2)), ["object/mosque", "object/church"])
     assert not np.ma.getmaskarray(found).any()
     assert (found.data > 0.5).tolist() == [[True, False], [False, True]]
 
@@ -479,10 +479,10 @@ def test_clip_refuses_broken_features() -> None:
     texts = {"c": [1, 0], "r": [0, 1]}
     nan = clip.load(backbone=Fixed([[math.nan, 1]], texts), vocabulary=vocabulary)
     with pytest.raises(NonFiniteError, match="CLIP image features"):
-        nan.probabilities(batch_of(pictures(1)), ["x/c"])
+        nan.probabilities(batch_of(sample_images(1)), ["x/c"])
     null = clip.load(backbone=Fixed([[0, 0]], texts), vocabulary=vocabulary)
     with pytest.raises(WeightsError, match="length 0"):
-        null.probabilities(batch_of(pictures(1)), ["x/c"])
+        null.probabilities(batch_of(sample_images(1)), ["x/c"])
 
 
 # --- imagenet -----------------------------------------------------------------------------------------------------
@@ -493,7 +493,7 @@ def test_imagenet_agrees_with_torchvision(resnet: Path) -> None:
     from safetensors.torch import load_file
     from torchvision.models import ResNet50_Weights, resnet50
 
-    images = pictures(3, (300, 260), seed=4)
+    images = sample_images(3, (300, 260), seed=4)
     network = resnet50(weights=None).eval()
     network.load_state_dict(load_file(resnet))
     prepare = ResNet50_Weights.IMAGENET1K_V2.transforms()
@@ -564,7 +564,7 @@ def test_published_imagenet_weights_are_torchvisions() -> None:
     assert {w.name: w.url for w in ResNet50_Weights} == imagenet.PUBLISHED
 
 
-# --- nudenet: synthetic pictures that contain nobody --------------------------------------------------------------
+# --- nudenet: synthetic images that contain nobody --------------------------------------------------------------
 
 
 def shapes() -> list[Image.Image]:
@@ -666,7 +666,7 @@ def expected_logits(folder: Path, images: Sequence[Image.Image]) -> torch.Tensor
 
 
 def test_hf_classifier_matches_labels_and_sums_their_shares(vit: Path) -> None:
-    images = pictures(4, 50, seed=8)
+    images = sample_images(4, 50, seed=8)
     detector = hf_classifier.load(str(vit), device="cpu")
     assert detector.info.concepts == {"object/church", "object/gas-pump"}
     shares = torch.softmax(expected_logits(vit, images), dim=1).numpy()
@@ -686,7 +686,7 @@ def test_a_precision_that_is_not_the_usual_one_is_signed(vit: Path, resnet: Path
 
 
 def test_hf_classifier_with_a_mapping_of_its_own(vit: Path) -> None:
-    images = pictures(2, 50, seed=8)
+    images = sample_images(2, 50, seed=8)
     detector = hf_classifier.load(str(vit), device="cpu", labels={"x/fish-tank": ["an aquarium"]})
     shares = torch.softmax(expected_logits(vit, images), dim=1).numpy()
     got = detector.probabilities(batch_of(images), ["x/fish-tank", "object/church"])
@@ -699,7 +699,7 @@ def test_hf_classifier_with_a_mapping_of_its_own(vit: Path) -> None:
 
 def test_hf_classifier_of_several_labels_at_once(tmp_path: Path) -> None:
     folder = tiny_vit(tmp_path / "m", ["church", "kirk", "cat"], problem_type="multi_label_classification")
-    images = pictures(3, 50, seed=8)
+    images = sample_images(3, 50, seed=8)
     each = torch.sigmoid(expected_logits(folder, images)).numpy()
     got = hf_classifier.load(str(folder), device="cpu").probabilities(batch_of(images), ["object/church"])
     np.testing.assert_allclose(got.data[:, 0], each[:, :2].max(axis=1), atol=1e-5)
@@ -789,7 +789,7 @@ def test_the_head_agrees_with_torch_modules(head: Path) -> None:
     with torch.inference_mode():
         logits = network(torch.tensor(features, dtype=torch.float32))[:, 0].double().numpy()
     detector = igmu_head.load(str(head), device="cpu", backbone=Fixed(features))
-    got = detector.probabilities(batch_of(pictures(N)), ["object/church", "object/cat"])
+    got = detector.probabilities(batch_of(sample_images(N)), ["object/church", "object/cat"])
     np.testing.assert_allclose(got.data[:, 0], 1 / (1 + np.exp(logits)), atol=1e-6)  # church: class 0 is "present"
     assert got.mask[:, 1].all()
     assert np.ptp(got.data[:, 0]) > 1e-3
@@ -798,7 +798,7 @@ def test_the_head_agrees_with_torch_modules(head: Path) -> None:
 
 def test_the_head_knows_which_class_means_present(folder: Path, head: Path) -> None:
     features = np.random.default_rng(0).normal(size=(2, 512))
-    batch = batch_of(pictures(2))
+    batch = batch_of(sample_images(2))
     flipped = folder / "flipped.safetensors"
     igmu_head.import_pth(folder / "head.pth", flipped, concept="object/church", present_class=1)
     low, high = (igmu_head.load(str(p), device="cpu", backbone=Fixed(features)) for p in (head, flipped))
@@ -813,7 +813,7 @@ def test_the_head_knows_which_class_means_present(folder: Path, head: Path) -> N
 def test_the_head_needs_512_features(head: Path) -> None:
     detector = igmu_head.load(str(head), device="cpu", backbone=Fixed(np.ones((1, 768))))
     with pytest.raises(WeightsError, match="768 features"):
-        detector.probabilities(batch_of(pictures(1)), ["object/church"])
+        detector.probabilities(batch_of(sample_images(1)), ["object/church"])
 
 
 class Malicious:

@@ -120,7 +120,7 @@ def test_without_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.timeout(1800)  # a busy machine is no defect
 def test_a_worker_that_dies_costs_no_row_and_doubles_none(tmp_path: Path) -> None:
     pytest.importorskip("ray")
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     draw(folder, sorted(bench_rows("sandbox.church", bench="sandbox").values(), key=lambda r: r.id))
     done(SCORE, folder, tmp_path / "tables", tmp_path / "out.json", cache=tmp_path / "cache")
     killed, cards = json.loads((tmp_path / "out.json").read_text())

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn import picture
+from drawn import image_file
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,7 +45,7 @@ class Mean:
 
 
 class Redness:
-    """A detector: the red channel is the probability; black pictures are unclear."""
+    """A detector: the red channel is the probability; black images are unclear."""
 
     info = InstrumentInfo(name="redness", revision="by hand", preparation="none", threshold=0.5)
 
@@ -60,14 +60,14 @@ class Redness:
 
 @pytest.fixture
 def five(tmp_path: Path) -> list[Path]:
-    return [picture(tmp_path / f"{r}.png", (r, 0, 10)) for r in (0, 51, 102, 153, 255)]
+    return [image_file(tmp_path / f"{r}.png", (r, 0, 10)) for r in (0, 51, 102, 153, 255)]
 
 
 @settings(max_examples=10, deadline=None)
 @given(size=st.integers(1, 7))
 def test_batch_size_does_not_matter(tmp_path_factory: pytest.TempPathFactory, size: int) -> None:
     folder = tmp_path_factory.mktemp("p")
-    paths = [picture(folder / f"{r}.png", (r, 0, 10)) for r in (0, 51, 102, 153, 255)]
+    paths = [image_file(folder / f"{r}.png", (r, 0, 10)) for r in (0, 51, 102, 153, 255)]
     mean = Mean()
     concepts = ["object/a", "object/b", "", "object/a", "object/b"]
     seen = observe(paths, detector=Redness(mean), concepts=concepts, backbones={"x": mean}, batch_size=size)
@@ -117,7 +117,7 @@ def test_an_answer_that_is_no_probability_is_an_error(five: list[Path], answer: 
 
 
 def test_unclear_stays_masked(tmp_path: Path) -> None:
-    paths = [picture(tmp_path / "black.png", (0, 0, 0)), picture(tmp_path / "red.png", (255, 0, 0))]
+    paths = [image_file(tmp_path / "black.png", (0, 0, 0)), image_file(tmp_path / "red.png", (255, 0, 0))]
     seen = observe(paths, detector=Redness(Mean()), concepts=["object/a"] * 2)
     assert seen["probability"].mask.tolist() == [True, False]
     assert seen["status"].tolist() == ["unclear", "ok"]
@@ -152,9 +152,7 @@ def test_what_the_file_is_stands_in_the_table(tmp_path: Path) -> None:
     assert [len(sha) for sha in seen["sha256"].tolist()] == [64, 64, 0]
 
 
-def test_pictures_are_decoded_once_for_features_and_distances(
-    five: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_images_are_decoded_once_for_features_and_distances(five: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[str] = []
     whole = images.decode_image
 
@@ -169,7 +167,7 @@ def test_pictures_are_decoded_once_for_features_and_distances(
     assert "lpips" not in observe(five, backbones={"x": Mean()})
 
 
-def test_a_pair_needs_both_pictures(five: list[Path]) -> None:
+def test_a_pair_needs_both_images(five: list[Path]) -> None:
     five[0].write_bytes(b"")
     with pytest.raises(CorruptImageError, match=five[0].name):
         observe(five[1:3], partners=[five[3], five[0]], distance=Mean())
@@ -179,7 +177,7 @@ def test_a_pair_needs_both_pictures(five: list[Path]) -> None:
         observe(five[1:3], partners=[five[3]], distance=Mean())
 
 
-def test_score_takes_pictures_and_counts_failures(five: list[Path]) -> None:
+def test_score_takes_images_and_counts_failures(five: list[Path]) -> None:
     five[4].write_bytes(b"")
     got = score("lpips", images=five, original_images=five[:1] * 5, backbone=Mean(), on_error="skip", ids=list("abcde"))
     assert got.value == pytest.approx((0 + 51 + 102 + 153) / 4)
@@ -237,7 +235,7 @@ def test_to_dict_is_plain_json(five: list[Path]) -> None:
 
 
 def test_equal_prompts_are_one_prompt(five: list[Path]) -> None:
-    """Without ids every picture was taken for a prompt in silence, though the texts were there."""
+    """Without ids every image was taken for a prompt in silence, though the texts were there."""
     texts = ["a church", "a church", "a cat", "a cat", "a cat"]
     got = score("lpips", images=five, original_images=five[:1] * 5, backbone=Mean(), prompts=texts)
     assert (got.n_prompts, got.n_generations) == (2, 5)

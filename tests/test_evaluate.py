@@ -1,4 +1,4 @@
-"""The whole path from folders of pictures to scorecards, on real outputs and on drawn ones."""
+"""The whole path from folders of images to scorecards, on real outputs and on drawn ones."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def church() -> dict[str, Scorecard]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, bench_folder: Path) -> Path:
-    out = tmp_path_factory.mktemp("drawn") / "pictures"
+    out = tmp_path_factory.mktemp("drawn") / "images"
     draw(out, list(bench_rows("object.church", bench=bench_folder).values()))
     return out
 
@@ -86,7 +86,7 @@ def test_unclear_is_left_out_and_counted(church: dict[str, Scorecard]) -> None:
     ) == (0, 1)
 
 
-def test_no_difference_is_significant_at_five_pictures(church: dict[str, Scorecard]) -> None:
+def test_no_difference_is_significant_at_five_images(church: dict[str, Scorecard]) -> None:
     cards = list(church.values())
     assert not any(c.significant for c in compared(cards))
     (esd,) = compared([church["esd"]])
@@ -95,7 +95,7 @@ def test_no_difference_is_significant_at_five_pictures(church: dict[str, Scoreca
 
 
 @pytest.mark.slow
-def test_polarity_on_drawn_pictures(folder: Path, evaluation: Evaluation) -> None:
+def test_polarity_on_drawn_images(folder: Path, evaluation: Evaluation) -> None:
     gone, same = evaluation.run(folder / "original", [folder / "forgetful", folder / "unchanged"])
     for card, forgotten in ((gone, 1.0), (same, 0.0)):
         figures = card.scores["concept_accuracy"].figures
@@ -135,7 +135,7 @@ def test_what_is_counted_by_itself_is_scored_apart_and_counts_for_nothing_else(
     attacked = {i for i in drawn_ids if rows[i].probe == "attack"}
     assert negated
     one_of_them = min(negated)
-    place = labelled(folder, tmp_path / "pictures", {one_of_them})
+    place = labelled(folder, tmp_path / "images", {one_of_them})
     evaluation = Evaluation("object.church", bench=str(bench_folder), detector=f"labels:{place / 'labels.csv'}")
     card = one(evaluation, place / "original", place / "forgetful")
     apart = card.scores[f"concept_accuracy/{probe}"].figures
@@ -185,7 +185,7 @@ def test_twice_gives_the_same_card(folder: Path, evaluation: Evaluation) -> None
     assert first == second
 
 
-def test_a_missing_picture_is_an_error_or_counted(folder: Path, evaluation: Evaluation, tmp_path: Path) -> None:
+def test_a_missing_image_is_an_error_or_counted(folder: Path, evaluation: Evaluation, tmp_path: Path) -> None:
     from dataclasses import replace
 
     spoilt = copied(folder / "unchanged", folder / f"spoilt-{tmp_path.name}")
@@ -193,7 +193,7 @@ def test_a_missing_picture_is_an_error_or_counted(folder: Path, evaluation: Eval
     (spoilt / names[0]).unlink()
     with pytest.raises(MissingImageError, match=names[0]):
         one(evaluation, folder / "original", spoilt)
-    (spoilt / names[0]).write_bytes(b"not a picture")
+    (spoilt / names[0]).write_bytes(b"not an image")
     with pytest.raises(CorruptImageError, match=names[0]):
         one(evaluation, folder / "original", spoilt)
     labels = folder / "labels.csv"
@@ -259,7 +259,7 @@ def test_output_places(tmp_path: Path) -> None:
         output_paths(tmp_path / "file" / "card.json", [a], church)
 
 
-def test_score_of_pictures_by_row(folder: Path, evaluation: Evaluation) -> None:
+def test_score_of_images_by_row(folder: Path, evaluation: Evaluation) -> None:
     """The Python call gives what the evaluation of the folders gives."""
     lines = read_metadata(folder / "original")
     given = {
@@ -270,20 +270,20 @@ def test_score_of_pictures_by_row(folder: Path, evaluation: Evaluation) -> None:
         "bench": evaluation.bench,
         "detector": evaluation.detector,
     }
-    pictures = [str(folder / "forgetful" / line["file_name"]) for line in lines]
-    got = score("attack_success_rate", images=pictures, **given)
+    sample_images = [str(folder / "forgetful" / line["file_name"]) for line in lines]
+    got = score("attack_success_rate", images=sample_images, **given)
     card = one(evaluation, folder / "original", folder / "forgetful").scores["attack_success_rate"]
     assert {k: f.value for k, f in got.figures.items()} == {k: f.value for k, f in card.figures.items()}
     with pytest.raises(InputError, match="detektor"):
-        score("forget_score", images=pictures, detektor="clip", **given)
+        score("forget_score", images=sample_images, detektor="clip", **given)
     with pytest.raises(InputError, match="original"):
-        score("forget_score", images=pictures, **{k: v for k, v in given.items() if k != "original_images"})
+        score("forget_score", images=sample_images, **{k: v for k, v in given.items() if k != "original_images"})
     with pytest.raises(UnknownIdError, match="nothing"):
-        score("forget_score", images=pictures, **(given | {"row_ids": ["nothing"] * len(pictures)}))
+        score("forget_score", images=sample_images, **(given | {"row_ids": ["nothing"] * len(sample_images)}))
 
 
 def attacked(folder: Path, evaluation: Evaluation) -> dict[str, Any]:
-    """What a caller gives who knows the adversarial pictures only."""
+    """What a caller gives who knows the adversarial images only."""
     lines = [line for line in read_metadata(folder / "original") if line["file_name"].startswith("adversarial")]
     return {
         "row_ids": [line["id"] for line in lines],
@@ -318,7 +318,7 @@ def test_attacks_whose_plain_prompts_are_not_found(folder: Path, evaluation: Eva
     assert got.figures["asr_image"] == score("attack_success_rate", **given).figures["asr_image"]
 
 
-def test_unequal_seeds_need_a_k_unless_pictures_failed(folder: Path, evaluation: Evaluation, tmp_path: Path) -> None:
+def test_unequal_seeds_need_a_k_unless_images_failed(folder: Path, evaluation: Evaluation, tmp_path: Path) -> None:
     from dataclasses import replace
 
     spoilt = copied(folder, tmp_path / "spoilt")
@@ -333,7 +333,7 @@ def test_unequal_seeds_need_a_k_unless_pictures_failed(folder: Path, evaluation:
     card = one(replace(there, k=1), spoilt / "original", spoilt / "forgetful")
     assert card.scores["attack_success_rate"].signature["k"] == card.scores["forget_score"].signature["k"] == 1
     failed = copied(folder, tmp_path / "failed")
-    (failed / "forgetful" / adversarial["file_name"]).write_bytes(b"no picture")
+    (failed / "forgetful" / adversarial["file_name"]).write_bytes(b"no image")
     skipping = replace(evaluation, detector=f"labels:{failed / 'labels.csv'}", on_error="skip")
     card = one(skipping, failed / "original", failed / "forgetful")
     assert (card.scores["attack_success_rate"].signature["k"], len(card.failures)) == (1, 1)

@@ -17,7 +17,7 @@ from igmu_metrics.scorecard import Scorecard
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, bench_folder: Path) -> Path:
-    out = tmp_path_factory.mktemp("drawn") / "pictures"
+    out = tmp_path_factory.mktemp("drawn") / "images"
     draw(out, list(bench_rows("object.church", bench=bench_folder).values()))
     return out
 
@@ -63,7 +63,7 @@ def test_the_original_against_itself_moves_nothing(cards: list[Scorecard]) -> No
     assert conditional in (0, None)
 
 
-def test_pictures_that_changed_are_seen(cards: list[Scorecard]) -> None:
+def test_images_that_changed_are_seen(cards: list[Scorecard]) -> None:
     assert cards[1].scores["frechet/forget"].figures["frechet_distance"].value > 1e-3  # type: ignore[operator]
     assert cards[1].scores["frechet/retain"].figures["frechet_distance"].value == pytest.approx(0, abs=1e-6)
 
@@ -104,7 +104,7 @@ def test_lpips_between_the_pairs(evaluation: Evaluation, folder: Path, tmp_path:
     labels = replace(evaluation, detector=f"labels:{folder / 'labels.csv'}", threshold=None)
     measured = replace(labels, lpips=f"alex?trunk={trunk}&size=64")
     card = next(iter(measured.run(folder / "original", [folder / "forgetful"])))
-    assert card.scores["lpips/retain"].value == 0  # the same pictures
+    assert card.scores["lpips/retain"].value == 0  # the same images
     assert card.scores["lpips/forget"].value > 0  # type: ignore[operator]
     assert card.scores["lpips/forget"].signature["lpips"].startswith("lpips:alex")  # type: ignore[union-attr]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn import picture
+from drawn import image_file
 from tiny import tiny_clip
 
 from igmu_data.schema import ASIDE, SPLITS, Row
@@ -26,7 +26,7 @@ TARGET = "object/church"
 
 
 class Eye:
-    """A detector that is told its answer; it sees pictures."""
+    """A detector that is told its answer; it sees images."""
 
     def __init__(self, probability: float) -> None:
         self.info = InstrumentInfo("eye", "1", "none", threshold=0.5)
@@ -52,7 +52,7 @@ class Reader:
 @pytest.fixture
 def table(tmp_path: Path, corpus_rows: dict[str, list[Row]]) -> Generations:
     rows = [r for r in corpus_rows[TARGET] if r.split == "forget" and r.prompt != r.stripped_prompt][:3]
-    return asked(of_rows([(r, 1, picture(tmp_path / f"{r.id}.png")) for r in rows]), TARGET)
+    return asked(of_rows([(r, 1, image_file(tmp_path / f"{r.id}.png")) for r in rows]), TARGET)
 
 
 @pytest.mark.parametrize(("probability", "present"), [(0.5, True), (np.nextafter(0.5, 0), False)])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import pictures, tiny_clip
+from tiny import sample_images, tiny_clip
 from tiny_onnx import matrix, tiny_onnx
 from typer.testing import CliRunner
 
@@ -26,7 +26,7 @@ PERSON = "identity/albert-einstein"
 def photographs(tmp_path: Path) -> Path:
     folder = tmp_path / "photographs"
     folder.mkdir()
-    for i, image in enumerate(pictures(7, 40, seed=5)):
+    for i, image in enumerate(sample_images(7, 40, seed=5)):
         image.save(folder / f"{i}.png")
     return folder
 
@@ -40,7 +40,7 @@ def embedded(image: Image.Image, *, seed: int = 0, bgr: bool = False) -> np.ndar
 
 def test_a_network_of_one_file_gives_what_it_computes(tmp_path: Path) -> None:
     path = tiny_onnx(tmp_path / "a.onnx")
-    images = [*pictures(2, (60, 44)), *pictures(2, 48, seed=3)]
+    images = [*sample_images(2, (60, 44)), *sample_images(2, 48, seed=3)]
     backbone = registry.backbone(f"onnx:{path}")
     assert np.abs(backbone.image_features(images) - [embedded(i) for i in images]).max() < 1e-5
     check_backbone(backbone)
@@ -77,7 +77,7 @@ def test_likeness_is_the_cosine_with_the_mean_of_the_photographs(tmp_path: Path,
     found = np.array([embedded(Image.open(path)) for path in sorted(photographs.iterdir())])
     found /= np.linalg.norm(found, axis=1, keepdims=True)
     mean = found.mean(axis=0)
-    images = pictures(4, 30, seed=9)
+    images = sample_images(4, 30, seed=9)
     seen = np.array([embedded(image) for image in images])
     seen /= np.linalg.norm(seen, axis=1, keepdims=True)
     answers = detector.probabilities(Batch([Path()] * 4, images), [PERSON, "identity/mark-twain"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn import metadata, picture
+from drawn import image_file, metadata
 
 from igmu_data.errors import DuplicateIdError, EmptyInputError, InputError, MetadataError, UnknownIdError
 from igmu_data.schema import Row
@@ -31,7 +31,7 @@ def some(rows: dict[str, Row]) -> list[str]:
 def test_metadata_layout_knows_row_seed_and_split(tmp_path: Path, rows: dict[str, Row], some: list[str]) -> None:
     lines = [{"file_name": f"a/{i}.png", "id": r, "seed": 7 + i} for i, r in enumerate(some)]
     for line in lines:
-        picture(tmp_path / line["file_name"])
+        image_file(tmp_path / line["file_name"])
     metadata(tmp_path, lines)
     found = find(tmp_path, "metadata", rows)
     assert set(found.keys) == {(r, 7 + i) for i, r in enumerate(some)}
@@ -43,7 +43,7 @@ def test_metadata_layout_knows_row_seed_and_split(tmp_path: Path, rows: dict[str
 def test_metadata_order_does_not_matter(tmp_path: Path, rows: dict[str, Row], some: list[str]) -> None:
     lines = [{"file_name": f"{r}.png", "id": r, "seed": 1} for r in some]
     for line in lines:
-        picture(tmp_path / line["file_name"])
+        image_file(tmp_path / line["file_name"])
     metadata(tmp_path, lines)
     before = find(tmp_path, "metadata", rows)
     metadata(tmp_path, lines[::-1])
@@ -65,7 +65,7 @@ def test_metadata_order_does_not_matter(tmp_path: Path, rows: dict[str, Row], so
 def test_wrong_metadata_names_the_line(
     tmp_path: Path, rows: dict[str, Row], line: dict[str, Any], error: type[Exception], says: str
 ) -> None:
-    picture(tmp_path / "x.png")
+    image_file(tmp_path / "x.png")
     metadata(tmp_path, [line])
     with pytest.raises(error, match=says) as caught:
         find(tmp_path, "metadata", rows)
@@ -81,7 +81,7 @@ def test_metadata_that_is_no_object(tmp_path: Path, rows: dict[str, Row], text: 
 
 def test_duplicate_row_and_seed(tmp_path: Path, rows: dict[str, Row], some: list[str]) -> None:
     for name in ("a.png", "b.png"):
-        picture(tmp_path / name)
+        image_file(tmp_path / name)
     metadata(tmp_path, [{"file_name": n, "id": some[0], "seed": 1} for n in ("a.png", "b.png")])
     with pytest.raises(DuplicateIdError, match=some[0]):
         find(tmp_path, "metadata", rows)
@@ -89,7 +89,7 @@ def test_duplicate_row_and_seed(tmp_path: Path, rows: dict[str, Row], some: list
 
 def test_unlisted_image_is_an_error(tmp_path: Path, rows: dict[str, Row], some: list[str]) -> None:
     for name in ("a.png", "stray.png"):
-        picture(tmp_path / name)
+        image_file(tmp_path / name)
     metadata(tmp_path, [{"file_name": "a.png", "id": some[0], "seed": 1}])
     with pytest.raises(MetadataError, match=r"stray\.png"):
         find(tmp_path, "metadata", rows)
@@ -112,14 +112,14 @@ def test_no_metadata_no_folder_no_layout(tmp_path: Path) -> None:
 
 def test_reference_layout(tmp_path: Path) -> None:
     for name in ("forget/0_0_0.png", "forget/0_0_1.png", "forget/0_1_0.png", "retain/2_0_0.png"):
-        picture(tmp_path / name)
+        image_file(tmp_path / name)
     assert [tuple(g.values()) for g in find(tmp_path, "igmu").records("split", "id", "seed")] == [
         ("forget", "forget/0_0", 0),
         ("forget", "forget/0_0", 1),
         ("forget", "forget/0_1", 0),
         ("retain", "retain/2_0", 0),
     ]
-    picture(tmp_path / "forget" / "church.png")
+    image_file(tmp_path / "forget" / "church.png")
     with pytest.raises(MetadataError, match=r"church\.png"):
         find(tmp_path, "igmu")
 
@@ -127,7 +127,7 @@ def test_reference_layout(tmp_path: Path) -> None:
 def test_pairs_or_a_name_for_what_is_missing(tmp_path: Path) -> None:
     for model, names in (("a", ("0_0_0", "0_0_1")), ("b", ("0_0_1", "0_0_2"))):
         for name in names:
-            picture(tmp_path / model / "forget" / f"{name}.png")
+            image_file(tmp_path / model / "forget" / f"{name}.png")
     a, b = (find(tmp_path / m, "igmu") for m in "ab")
     with pytest.raises(MetadataError, match="seed 0"):
         b.paired(a)

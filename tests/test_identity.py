@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn import copied, draw, metadata, picture, read_metadata
+from drawn import copied, draw, image_file, metadata, read_metadata
 from PIL import Image
 from tiny import tiny_clip
 from typer.testing import CliRunner
@@ -158,8 +158,8 @@ def test_two_concepts_leave_two_cards(tmp_path: Path) -> None:
 def test_flat_folders_pair_by_number_or_by_name(tmp_path: Path) -> None:
     for model, numbers in (("a", (1, 2, 3, 5)), ("b", (1, 2, 4, 5))):
         for i in numbers:
-            picture(tmp_path / model / f"{model}_{i:03d}.png", (i, 0, 0))
-            picture(tmp_path / "named" / model / f"image {'abcdef'[i]}.png", (i, 0, 0))
+            image_file(tmp_path / model / f"{model}_{i:03d}.png", (i, 0, 0))
+            image_file(tmp_path / "named" / model / f"image {'abcdef'[i]}.png", (i, 0, 0))
     for folder in (tmp_path, tmp_path / "named"):
         original, unlearned = (find(folder / m, "flat") for m in "ab")
         with pytest.raises(MetadataError, match="has no image for row 'prompt'"):
@@ -378,7 +378,7 @@ def test_what_is_blank_is_known_from_the_cache_too(tmp_path: Path) -> None:
     from igmu_metrics.networks.observe import observe
     from igmu_metrics.networks.store import Store
 
-    paths = [picture(tmp_path / "black.png", (0, 0, 0)), tmp_path / "two.png"]
+    paths = [image_file(tmp_path / "black.png", (0, 0, 0)), tmp_path / "two.png"]
     image = Image.new("RGB", (8, 8))
     image.putpixel((3, 3), (0, 0, 1))
     image.save(paths[1])

@@ -26,7 +26,7 @@ from igmu_metrics.images import files as images
 from igmu_metrics.images.files import as_rgb, content_hash, read_image
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-# A picture whose four corners differ, so that any rotation or mirroring shows.
+# An image whose four corners differ, so that any rotation or mirroring shows.
 CORNERS = np.full((16, 24, 3), 128, np.uint8)
 CORNERS[:8, :8], CORNERS[:8, 16:], CORNERS[8:, :8] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 

@@ -18,7 +18,7 @@ import pytest
 import torch
 from drawn import draw, read_metadata
 from PIL import Image
-from tiny import pictures, tiny_clip
+from tiny import sample_images, tiny_clip
 from tiny_diffusion import tiny_pipeline
 
 import igmu_metrics
@@ -44,7 +44,7 @@ _Change = Callable[[bytes], bytes]
 
 
 def _file(kind: str, size: int = 256, **options: Any) -> bytes:
-    image = pictures(1, size)[0]
+    image = sample_images(1, size)[0]
     out = io.BytesIO()
     (image.quantize(64) if kind == "GIF" else image).save(out, kind, **options)
     return out.getvalue()
@@ -385,7 +385,7 @@ def test_prompts_that_differ_in_case_blanks_or_form_alone_are_one() -> None:
 def test_one_prompt_however_it_is_written(entry: str, models: dict[str, Path]) -> None:
     """Six images of one prompt are one prompt's evidence."""
     texts = ["a church", "A church", "a  church ", "a\u00a0church", "\uff41 church", "A CHURCH"]
-    given = pictures(6, 32)
+    given = sample_images(6, 32)
     how = {"backbone": f"clip:{models['clip']}", "device": "cpu"}
     if entry == "score":
         assert igmu_metrics.score("clip_alignment", images=given, prompts=texts, **how).n_prompts == 1

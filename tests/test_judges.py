@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import pictures, tiny_clip
+from tiny import sample_images, tiny_clip
 from tiny_vlm import ARCHITECTURES, llava, siglip, siglip2
 
 from igmu_data import policy, taxonomy
@@ -37,7 +37,7 @@ from igmu_metrics.verdict.verify import verify
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 CHURCH = "Does this image show a church?"
 STYLE = "Is this image in the style of Vincent van Gogh?"
-IMAGES = [*pictures(2, (60, 44)), *pictures(2, 48, seed=3)]
+IMAGES = [*sample_images(2, (60, 44)), *sample_images(2, 48, seed=3)]
 QUESTIONS = [CHURCH, STYLE, CHURCH, STYLE]
 
 
@@ -171,7 +171,7 @@ def test_no_model_or_none_that_sees_is_refused(tmp_path: Path) -> None:
 def test_an_image_that_the_processor_refuses_is_named(folders: dict[str, Path]) -> None:
     detector = vlm.load(str(folders["qwen2_vl"]))
     with pytest.raises(UnsupportedError, match="image of 2000x4 with"):
-        detector.yes(pictures(1, (2000, 4)), [CHURCH])
+        detector.yes(sample_images(1, (2000, 4)), [CHURCH])
 
 
 # --- questions --------------------------------------------------------------------------------------------------------
@@ -291,7 +291,7 @@ def test_llava_of_another_seed_is_another_judge(folders: dict[str, Path], tmp_pa
 def drawn(folder: Path, rows: list[Any], seed: int) -> Path:
     """A model's images of some rows, one of each of their first two seeds."""
     folder.mkdir()
-    images = iter(pictures(2 * len(rows), 48, seed=seed))
+    images = iter(sample_images(2 * len(rows), 48, seed=seed))
     lines = []
     for row in rows:
         for of in row.seeds[:2]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny import pictures
+from tiny import sample_images
 from tiny_sandbox import UNET, tiny_package
 
 from igmu_data.errors import OutputError, UnknownTaskError, UnknownVersionError, WeightsError
@@ -274,7 +274,7 @@ def test_the_packaged_clip(package: Path, monkeypatch: pytest.MonkeyPatch, tmp_p
     other = registry.backbone(f"clip:{package / 'models' / 'clip'}", device="cpu")
     assert own.info.name == "clip:sandbox"
     assert own.info.revision == other.info.revision
-    image = pictures(1)
+    image = sample_images(1)
     assert own.image_features(image).tolist() == other.image_features(image).tolist()
     assert registry.detector("clip:sandbox", device="cpu").info.name == "clip:sandbox"
     shutil.copytree(package / "models" / "clip", tmp_path / "sandbox")

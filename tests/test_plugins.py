@@ -70,7 +70,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures of two prompts to forget and two to retain."""
+    """Images of two prompts to forget and two to retain."""
     folder = tmp_path_factory.mktemp("drawn")
     rows = list(bench_rows(CONFIG).values())
     forget, retain = ([r for r in rows if r.split == split] for split in ("forget", "retain"))

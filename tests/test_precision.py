@@ -27,7 +27,7 @@ BF16 = 0.02  # what the documentation promises
 
 
 @pytest.fixture(scope="module")
-def pictures() -> list[Image.Image]:
+def sample_images() -> list[Image.Image]:
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (4, 9, 9, 3), dtype=np.uint8)
     return [Image.fromarray(c).resize((256, 256), Image.Resampling.BICUBIC) for c in coarse]
@@ -55,19 +55,19 @@ def apart(found: Any, expected: Any) -> float:
     return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
 
 
-def test_clip(vit: Path, pictures: list[Image.Image]) -> None:
+def test_clip(vit: Path, sample_images: list[Image.Image]) -> None:
     from transformers import CLIPModel
 
     fine, rough = (registry.backbone(f"clip:{vit}", device="cpu", precision=p) for p in ("fp32", "bf16"))
-    inputs = torch.from_numpy(np.stack([fine.prepare(p) for p in pictures]))  # type: ignore[attr-defined]
+    inputs = torch.from_numpy(np.stack([fine.prepare(p) for p in sample_images]))  # type: ignore[attr-defined]
     plain = CLIPModel.from_pretrained(vit).eval()
     with torch.no_grad():
         slow = plain.get_image_features(inputs).pooler_output
-    assert apart(fine.image_features(pictures), slow) < FP32
-    assert 0 < apart(rough.image_features(pictures), slow) < BF16
+    assert apart(fine.image_features(sample_images), slow) < FP32
+    assert 0 < apart(rough.image_features(sample_images), slow) < BF16
 
 
-def test_inception(tmp_path: Path, pictures: list[Image.Image]) -> None:
+def test_inception(tmp_path: Path, sample_images: list[Image.Image]) -> None:
     from safetensors.torch import load_file
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
@@ -79,17 +79,17 @@ def test_inception(tmp_path: Path, pictures: list[Image.Image]) -> None:
     layers = [layer for name, layer in network.named_children() if name != "fc"]
     plain = torch.nn.Sequential(*layers, torch.nn.Flatten()).eval()
     with torch.no_grad():
-        slow = plain(torch.from_numpy(np.stack([fine.prepare(p) for p in pictures])))  # type: ignore[attr-defined]
-    assert apart(fine.image_features(pictures), slow) < FP32
-    assert 0 < apart(rough.image_features(pictures), slow) < BF16
+        slow = plain(torch.from_numpy(np.stack([fine.prepare(p) for p in sample_images])))  # type: ignore[attr-defined]
+    assert apart(fine.image_features(sample_images), slow) < FP32
+    assert 0 < apart(rough.image_features(sample_images), slow) < BF16
 
 
-def test_lpips(tmp_path: Path, pictures: list[Image.Image]) -> None:
+def test_lpips(tmp_path: Path, sample_images: list[Image.Image]) -> None:
     from builders.benchmarks.reference import plain_lpips
 
     trunk = tiny_trunk(tmp_path / "alex.safetensors", "alex")
     fine, rough = (registry.backbone(f"lpips:alex?trunk={trunk}", device="cpu", precision=p) for p in ("fp32", "bf16"))
-    one, other = pictures[:2], pictures[2:]
+    one, other = sample_images[:2], sample_images[2:]
     a, b = (torch.from_numpy(np.stack([np.asarray(p) for p in side])).permute(0, 3, 1, 2) for side in (one, other))
     with torch.no_grad():
         slow = plain_lpips(trunk)(a / 127.5 - 1, b / 127.5 - 1).flatten()

@@ -76,7 +76,7 @@ def test_both_halves_take_their_turn(quality):
 
 
 @pytest.mark.parametrize("quality", [within, quality_coverage, quality_frechet])
-def test_one_picture_over_and_over_is_near_zero(quality):
+def test_one_image_over_and_over_is_near_zero(quality):
     blank = np.full((240, 4), 8.0)
     assert quality(original(), blank, HALVES) < 0.05
 
@@ -182,7 +182,7 @@ def test_an_original_without_variety_says_nothing_about_diversity():
 
 
 def test_rounding_is_no_damage():
-    """A picture in another batch may have other last digits; those must not decide what is within the radius."""
+    """An image in another batch may have other last digits; those must not decide what is within the radius."""
     before = original()
     after = before * (1 + 1e-5 * np.random.default_rng(0).normal(size=before.shape))
     assert quality_within(before, after, IDS, SEEDS) == pytest.approx(1.0, abs=1e-4)
@@ -213,7 +213,7 @@ def test_damage_that_is_beyond_doubt_is_seen(case):
 
 @pytest.mark.parametrize("task", ["church", "van-gogh"])
 def test_a_new_training_is_no_damage_and_halved_contrast_is(task):
-    """Features, by the packaged CLIP, of `gold`'s pictures of all retain prompts and of the original's made pale."""
+    """Features, by the packaged CLIP, of `gold`'s images of all retain prompts and of the original's made pale."""
     with np.load(RECORDED / "quality.npz") as file:
         before, gold, pale = (file[f"{task}/{name}"].astype(np.float64) for name in ("original", "gold", "halved"))
         keys = file[f"{task}/id"], file[f"{task}/seed"]

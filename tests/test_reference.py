@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn import copied, draw, metadata, picture, read_metadata
+from drawn import copied, draw, image_file, metadata, read_metadata
 from tiny import tiny_clip
 from typer.testing import CliRunner
 
@@ -66,7 +66,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [row for row in bench_rows(CONFIG).values() if row.round == 1]
     lines = []
     for n, row in enumerate(rows):
-        picture(base / "original" / f"{n}.png", (n, 2 * n, 3 * n), (64, 64))
+        image_file(base / "original" / f"{n}.png", (n, 2 * n, 3 * n), (64, 64))
         how = {"steps": 3, "guidance_scale": 2.0, "width": 64, "height": 64}
         lines.append({"file_name": f"{n}.png", "id": row.id, "seed": row.seeds[0], **how, "model": "m"})
     metadata(base / "original", lines)
@@ -127,7 +127,7 @@ class TestTheSameCards:
 
     def test_with_images_of_one_colour(self, evaluation: Evaluation, folder: Path, tmp_path: Path) -> None:
         place = copied(folder / "original", tmp_path / "original")
-        picture(sorted(place.rglob("*.png"))[0])
+        image_file(sorted(place.rglob("*.png"))[0])
         seen = originals.record(evaluation, place, tmp_path / "tables")
         assert cards(evaluation, seen.parent, folder) == cards(evaluation, place, folder)
         with pytest.raises(UnsupportedError, match="recorded with --blank apart, asked for is keep"):

@@ -166,7 +166,7 @@ def test_few_lines_say_how_many_there_are(root: Path, cards: list[Scorecard]) ->
     assert f"Shown are the 3 worst of {2 * len(chosen())}." in text
 
 
-def test_without_pictures_everything_else_is_there(cards: list[Scorecard], html: str) -> None:
+def test_without_images_everything_else_is_there(cards: list[Scorecard], html: str) -> None:
     text = page.render(*sections(cards))
     heads = [h for h in re.findall(r"<h2 .*?>(.*?) <a", html) if h not in ("Image by image", JUDGE)]
     assert re.findall(r"<h2 .*?>(.*?) <a", text) == heads
@@ -235,7 +235,7 @@ def blank_image() -> tuple[bytes, str]:
 
 
 def planted(place: Path, cards: list[Scorecard], text: str) -> Section:
-    """Two models that carry a text wherever a card or a folder has one, with three pictures each."""
+    """Two models that carry a text wherever a card or a folder has one, with three images each."""
     splits = ("forget", "adversarial", "retain")
     columns = {
         "id": [f"{split}/0_0" for split in splits],
@@ -292,7 +292,7 @@ def test_nothing_breaks_out(kind: str, tmp_path: Path, cards: list[Scorecard], m
     assert {said.partition(EVIL)[0] for said in whole} >= places
 
 
-# --- where pictures are -------------------------------------------------------------------------------------------
+# --- where images are -------------------------------------------------------------------------------------------
 
 
 def test_folders_are_found_by_name_or_told(root: Path, cards: list[Scorecard]) -> None:
@@ -312,7 +312,9 @@ def test_folders_are_found_by_name_or_told(root: Path, cards: list[Scorecard]) -
 
 def test_a_wrong_option_says_what_is_wanted(root: Path) -> None:
     with pytest.raises(InputError, match="NAME=DIR"):
-        CliRunner().invoke(app, ["report", str(root / "cards" / "esd.json"), "--drawn", "esd"], catch_exceptions=False)
+        CliRunner().invoke(
+            app, ["report", str(root / "cards" / "esd.json"), "--model-images", "esd"], catch_exceptions=False
+        )
 
 
 # --- the verdict --------------------------------------------------------------------------------------------------
@@ -602,10 +604,10 @@ def test_a_rank_that_intervals_leave_open_says_so(cards: list[Scorecard]) -> Non
     assert "overlaps esd" in page.render(Section([esd, twin], {}))
 
 
-# --- pictures -----------------------------------------------------------------------------------------------------
+# --- images -----------------------------------------------------------------------------------------------------
 
 
-def test_a_picture_is_as_good_as_its_bytes_allow() -> None:
+def test_an_image_is_as_good_as_its_bytes_allow() -> None:
     rng = np.random.default_rng(0)
     noise = Image.fromarray(rng.integers(0, 256, (256, 256, 3), dtype=np.uint8))
     sizes = [len(small(noise, most)) for most in (12_000, 4_000, 1_500)]
@@ -614,7 +616,7 @@ def test_a_picture_is_as_good_as_its_bytes_allow() -> None:
     assert small(Image.new("RGB", (32, 24)), 12_000)[8:12] == b"WEBP"
 
 
-def test_a_picture_asked_for_twice_is_stored_once(tmp_path: Path) -> None:
+def test_an_image_asked_for_twice_is_stored_once(tmp_path: Path) -> None:
     gallery = Gallery()
     for name, shade in (("a", 0), ("b", 255)):
         Image.new("L", (8, 8), shade).save(tmp_path / f"{name}.png")

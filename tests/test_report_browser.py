@@ -1,4 +1,4 @@
-"""The report in headless Chromium: pictures, filters, keyboard audit, export, veil, print, size and speed."""
+"""The report in headless Chromium: images, filters, keyboard audit, export, veil, print, size and speed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("reported")
     cards = scored(place)
     (place / "report.html").write_text(page.render(*sections(cards, images=place / "drawn")), encoding="utf-8")
-    veiled = [c.model_copy(update={"target": "nsfw/nudity"}) for c in cards]  # pictures of rectangles all the same
+    veiled = [c.model_copy(update={"target": "nsfw/nudity"}) for c in cards]  # images of rectangles all the same
     text = page.render(Section(veiled, {m: place / "drawn" / m for m in MODELS}))
     (place / "veiled.html").write_text(text, encoding="utf-8")
     told = {"signature": {**cards[1].scores["concept_accuracy"].signature, "detector": "clip"}}
@@ -76,7 +76,7 @@ def visible(shown: Page) -> list[dict[str, str]]:
     return list(shown.run("[...document.querySelectorAll('.lines > li:not([hidden])')].map(l => ({...l.dataset}))"))
 
 
-def test_pictures_come_when_they_come_into_sight(shown: Page) -> None:
+def test_images_come_when_they_come_into_sight(shown: Page) -> None:
     shown.click(".more")
     last = "document.querySelector('.lines > li:last-child img')"
     assert shown.run(f"{last}.getAttribute('src')") is None
@@ -196,7 +196,7 @@ def test_everything_has_a_name_for_a_screen_reader(shown: Page) -> None:
     assert {"link", "image", "region", "heading", "button"} <= roles
 
 
-def test_restricted_pictures_are_blurred_until_clicked(browser: Page, root: Path) -> None:
+def test_restricted_images_are_blurred_until_clicked(browser: Page, root: Path) -> None:
     browser.view(1280, 900)
     browser.open(root / "veiled.html")
     blur = "getComputedStyle(document.querySelector('.lines .veil img')).filter"
@@ -328,8 +328,8 @@ def test_it_prints(shown: Page, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_six_models_of_500_pictures_are_small_and_open_at_once(browser: Page, tmp_path: Path, root: Path) -> None:
-    """Detailed pictures, for nothing is won on plain ones; a few files stand behind many names."""
+def test_six_models_of_500_images_are_small_and_open_at_once(browser: Page, tmp_path: Path, root: Path) -> None:
+    """Detailed images, for nothing is won on plain ones; a few files stand behind many names."""
     rng = np.random.default_rng(0)
     for at in range(12):
         coarse = Image.fromarray(rng.integers(0, 256, (24, 24, 3), dtype=np.uint8)).resize(

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 import torch
-from drawn import draw, picture
+from drawn import draw, image_file
 from safetensors.torch import save_file
 from test_store import Counting
-from tiny import pictures, tiny_clip, tiny_dinov2, tiny_inception, tiny_trunk
+from tiny import sample_images, tiny_clip, tiny_dinov2, tiny_inception, tiny_trunk
 from tiny_onnx import tiny_onnx
 from tiny_sandbox import tiny_detector
 from tiny_vlm import llava, siglip
@@ -63,7 +63,7 @@ def _times_settle_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, world_folder: Path) -> Path:
-    """A package of the miniature world, and beside it pictures of two models."""
+    """A package of the miniature world, and beside it images of two models."""
     root = tmp_path_factory.mktemp("rerun") / "package"
     tiny_clip(root / "models" / "clip")
     tiny_detector(root / "models" / "detector")
@@ -87,7 +87,7 @@ def package(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 @pytest.fixture
 def drawn(made: Path) -> Path:
-    """Pictures of the models `original` and `forgetful`; not to be changed."""
+    """Images of the models `original` and `forgetful`; not to be changed."""
     return made.parent / "drawn"
 
 
@@ -163,7 +163,7 @@ def test_another_precision_or_threshold_is_another_opening(package: Path, drawn:
     assert (opened["backbones.clip"], opened["detectors.sandbox"]) == (2, 3)
 
 
-def test_a_new_picture_among_known_ones(package: Path, drawn: Path, tmp_path: Path, opened: Counter[str]) -> None:
+def test_a_new_image_among_known_ones(package: Path, drawn: Path, tmp_path: Path, opened: Counter[str]) -> None:
     keys = sorted(scored(drawn).generations.keys)
     scored(drawn, only=frozenset(keys[1:]))
     first = scored(drawn)
@@ -339,7 +339,7 @@ def test_two_processes_at_once(package: Path, drawn: Path, tmp_path: Path) -> No
 def test_distances_of_pairs_and_inception(package: Path, tmp_path: Path, opened: Counter[str]) -> None:
     trunk, weights = tiny_trunk(tmp_path / "alex.safetensors"), tiny_inception(tmp_path / "inception.safetensors")
     for model, seed in (("original", 0), ("forgetful", 1)):
-        for i, image in enumerate(pictures(4, 64, seed=seed)):
+        for i, image in enumerate(sample_images(4, 64, seed=seed)):
             (tmp_path / "flat" / model).mkdir(parents=True, exist_ok=True)
             image.save(tmp_path / "flat" / model / f"{i}.png")
     how = {"layout": "flat", "prompt": "a church", "lpips": f"alex?trunk={trunk}", "features": f"inception:{weights}"}
@@ -348,8 +348,8 @@ def test_distances_of_pairs_and_inception(package: Path, tmp_path: Path, opened:
     opened.clear()
     assert content(scored(tmp_path / "flat", **how)) == content(first)
     assert not opened
-    picture(tmp_path / "flat" / "original" / "9.png", (200, 0, 0), (64, 64))
-    picture(tmp_path / "flat" / "forgetful" / "9.png", (0, 0, 200), (64, 64))
+    image_file(tmp_path / "flat" / "original" / "9.png", (200, 0, 0), (64, 64))
+    image_file(tmp_path / "flat" / "forgetful" / "9.png", (0, 0, 200), (64, 64))
     longer = scored(tmp_path / "flat", **how)
     assert opened["backbones.inception"] == opened["backbones.lpips"] == opened["detectors.sandbox"] == 1
     assert len(longer.generations) == 5
@@ -385,7 +385,7 @@ def small_resnet(path: Path) -> Path:
 def small_references(folder: Path) -> Path:
     """References of a face detector, of images that contain nobody."""
     (folder / "photographs").mkdir()
-    for i, image in enumerate(pictures(5, 40)):
+    for i, image in enumerate(sample_images(5, 40)):
         image.save(folder / "photographs" / f"{i}.png")
     out = folder / "person.safetensors"
     network = f"onnx:{tiny_onnx(folder / 'n.onnx')}"
@@ -419,7 +419,7 @@ def named(kind: str, spec: str, store: Store | None, **options: Any) -> Any:
 
 
 def numbers(one: Any, images: Sequence[Any]) -> list[bytes]:
-    """All that it says of some pictures."""
+    """All that it says of some images."""
     if hasattr(one, "probabilities"):
         asked = ["object/church", "nsfw/nudity"]
         return [one.probabilities(Batch([Path("x")] * len(images), images), asked).filled(-1.0).tobytes()]
@@ -447,7 +447,7 @@ def test_every_instrument_is_known_before_it_is_opened(kind: str, tmp_path: Path
     assert again._one is None
     for one, other in zip(again.reads or (), getattr(first, "reads", ()) or (), strict=True):
         assert feature_key(one) == feature_key(other)
-    images = pictures(3, 64)
+    images = sample_images(3, 64)
     assert numbers(again, images) == numbers(first, images) != []
     assert again._one is not None
     assert named(kind, spec, None, device="cpu").info == first.info
@@ -525,7 +525,7 @@ class Here(ModuleType):
 def test_a_module_that_says_nothing_of_its_files_is_opened_every_time(tmp_path: Path, store: Store) -> None:
     module = Here("theirs.counting")
     assert [type(lazy.instrument(module, None, {}, store)) for _ in range(2)] == [Counting, Counting]
-    weights = picture(tmp_path / "weights.png")
+    weights = image_file(tmp_path / "weights.png")
     module.files = lambda argument, **options: [weights]  # type: ignore[attr-defined]
     assert [type(lazy.instrument(module, None, {}, store)) for _ in range(2)] == [Counting, Lazy]
     assert [type(lazy.instrument(module, None, {"images": [1]}, store)) for _ in range(2)] == [Counting, Counting]

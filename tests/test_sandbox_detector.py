@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import test_detectors
 import torch
-from tiny import pictures
+from tiny import sample_images
 from tiny_sandbox import RATES, tiny_detector, write_card
 
 from igmu_data.errors import InputError, WeightsError
@@ -46,7 +46,7 @@ def test_one_sigmoid_a_concept(package: Path) -> None:
     detector = registry.detector("sandbox", device="cpu")
     assert detector.info.name == "sandbox"
     assert detector.info.concepts == {c.id for c in world().concepts()}
-    images = pictures(3, 32)  # the size that the network takes, so that there is nothing to resize
+    images = sample_images(3, 32)  # the size that the network takes, so that there is nothing to resize
     asked = ["style/van-gogh", "object/church", "object/tench"]
     answers = detector.probabilities(Batch([Path(f"{i}.png") for i in range(3)], images), asked)
     config = json.loads((package / "preprocessor_config.json").read_text())

@@ -47,6 +47,8 @@ def test_the_original_draws_what_it_is_asked_for(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("IGMU_CACHE", str(tmp_path))
     judge = ResNetForImageClassification.from_pretrained(packaged.part("detector"), dtype=torch.float32).eval()
     scenes = bars.asked(96, 5)
-    pictures, _ = bars.draw(find_pipeline("sandbox:original", device="cpu").load(), [bars.plainly(s) for s in scenes])
-    objects, styles = detector.found(detector.probabilities(judge, pictures), scenes)
+    sample_images, _ = bars.draw(
+        find_pipeline("sandbox:original", device="cpu").load(), [bars.plainly(s) for s in scenes]
+    )
+    objects, styles = detector.found(detector.probabilities(judge, sample_images), scenes)
     assert float(np.mean(objects & styles)) >= 0.95

@@ -1,4 +1,4 @@
-"""The miniature world: a picture is a function of its scene, and shows what the scene says."""
+"""The miniature world: an image is a function of its scene, and shows what the scene says."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_all_there_is_are_concepts_of_the_benchmark_and_every_task_has_a_neighbo
 
 
 @given(SCENES)
-def test_a_scene_is_drawn_alike_every_time_in_the_format_of_a_picture(scene: Scene) -> None:
+def test_a_scene_is_drawn_alike_every_time_in_the_format_of_an_image(scene: Scene) -> None:
     first = render(scene)
     assert (first.shape, first.dtype) == ((SIDE, SIDE, 3), np.uint8)
     np.testing.assert_array_equal(first, render(scene))
@@ -53,7 +53,7 @@ def test_an_object_changes_a_good_part_of_its_setting(thing: str, setting: str) 
 
 
 @pytest.mark.parametrize("thing", WORLD.objects)
-def test_objects_stay_in_the_picture_wherever_they_are_placed(thing: str) -> None:
+def test_objects_stay_in_the_image_wherever_they_are_placed(thing: str) -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
         scene = random_scene(rng, objects=[thing], styles=[None])
@@ -64,7 +64,7 @@ def test_objects_stay_in_the_picture_wherever_they_are_placed(thing: str) -> Non
 
 
 @pytest.mark.parametrize("style", WORLD.styles)
-def test_a_style_changes_the_whole_picture_and_leaves_its_light(style: str) -> None:
+def test_a_style_changes_the_whole_image_and_leaves_its_light(style: str) -> None:
     rng = np.random.default_rng(1)
     for _ in range(5):
         scene = random_scene(rng, styles=[None])

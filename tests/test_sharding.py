@@ -25,7 +25,7 @@ N = 3
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("drawn") / "pictures"
+    out = tmp_path_factory.mktemp("drawn") / "images"
     rows = sorted(bench_rows("sandbox.church", bench="sandbox").values(), key=lambda r: r.id)
     forget, attacks, retain = ([r for r in rows if r.split == s] for s in ("forget", "adversarial", "retain"))
     sources = {r.id for r in forget[:16]}
@@ -56,7 +56,7 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
 def parts(evaluation: Evaluation, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("parts")
     broken = sorted((folder / "forgetful").rglob("*.png"))[0]
-    broken.write_bytes(broken.read_bytes()[:50])  # one picture cannot be read
+    broken.write_bytes(broken.read_bytes()[:50])  # one image cannot be read
     for i in range(1, N + 1):
         other = replace(evaluation, batch_size=1 + i)
         sharding.look(other, folder / "original", [folder / "forgetful", folder / "unchanged"], (i, N), out)

@@ -1,4 +1,4 @@
-"""What Spaces give for cases worked by hand that hold with any weights: pictures and rows in, figures out."""
+"""What Spaces give for cases worked by hand that hold with any weights: images and rows in, figures out."""
 
 from __future__ import annotations
 

@@ -239,7 +239,7 @@ def test_labels_on_a_page(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_pictures_on_a_page(name: str, values: Any, given: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_on_a_page(name: str, values: Any, given: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def computed(metric: str, predictions: Any, references: Any, **options: Any) -> dict[str, float]:
         assert (metric, (predictions, references, options)) == (name, given)
         return {"figure": 0.5}
@@ -257,7 +257,7 @@ def test_a_space_passes_its_own_tests(name: str) -> None:
 
 
 FOREIGN = '''
-"""Share of red: how red pictures are.
+"""Share of red: how red images are.
 
 >>> score(None)
 0.5
@@ -265,7 +265,7 @@ FOREIGN = '''
 from igmu_metrics.contract import MetricInfo
 
 INFO = MetricInfo(
-    name="red_share", version=3, title="Share of red", summary="How red pictures are.", headline="red_share",
+    name="red_share", version=3, title="Share of red", summary="How red images are.", headline="red_share",
     direction="lower", range=(0.0, 1.0), references=("Somebody, 2026",), limits="None.",
 )
 
@@ -376,7 +376,7 @@ def test_flat_is_plain_python() -> None:
     assert {type(value) for value in (*found.values(), nan)} == {float, int, str}
 
 
-def test_checked_cuts_pictures_loose_and_refuses_nothing(tmp_path: Path) -> None:
+def test_checked_cuts_images_loose_and_refuses_nothing(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4), "red").save(tmp_path / "a.png")
     opened = Image.open(tmp_path / "a.png")
     path, loose = checked("predictions", (tmp_path / "a.png", opened))

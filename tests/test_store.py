@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn import picture
+from drawn import image_file
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -68,14 +68,14 @@ def test_values_come_back_to_the_last_bit(tmp_path_factory: pytest.TempPathFacto
     one.close()
 
 
-def test_pictures_are_seen_once_whatever_they_are_called(tmp_path: Path, store: Store) -> None:
-    paths = [picture(tmp_path / f"{r}.png", (r, 0, 10)) for r in (0, 51, 255)]
+def test_images_are_seen_once_whatever_they_are_called(tmp_path: Path, store: Store) -> None:
+    paths = [image_file(tmp_path / f"{r}.png", (r, 0, 10)) for r in (0, 51, 255)]
     first = Counting()
     cold = observe(paths, backbones={"x": first}, store=store)
     (tmp_path / "elsewhere").mkdir()
     moved = [p.rename(tmp_path / "elsewhere" / f"new-{p.name}") for p in paths]
     again = Counting()
-    warm = observe([*moved, picture(tmp_path / "9.png", (9, 9, 9))], backbones={"x": again}, store=store)
+    warm = observe([*moved, image_file(tmp_path / "9.png", (9, 9, 9))], backbones={"x": again}, store=store)
     assert (first.images, again.images) == (3, 1)
     assert warm["x"][:3].tobytes() == cold["x"].tobytes()
     other = Counting(revision="2")
@@ -84,21 +84,21 @@ def test_pictures_are_seen_once_whatever_they_are_called(tmp_path: Path, store: 
 
 
 def test_a_changed_file_is_seen_anew(tmp_path: Path, store: Store) -> None:
-    path = picture(tmp_path / "a.png", (3, 3, 3))
+    path = image_file(tmp_path / "a.png", (3, 3, 3))
     observe([path], backbones={"x": Counting()}, store=store)
-    picture(path, (6, 6, 6))
+    image_file(path, (6, 6, 6))
     assert observe([path], backbones={"x": Counting()}, store=store)["x"][0, 0] == 2.0
 
 
 def test_without_networks_it_is_kept_that_a_file_can_be_read(tmp_path: Path, store: Store) -> None:
-    path = picture(tmp_path / "a.png", (3, 3, 3))
+    path = image_file(tmp_path / "a.png", (3, 3, 3))
     seen = observe([path], store=store)
     assert SEEN in store.get(str(seen["sha256"][0]), [SEEN])
     assert observe([path], store=store)["status"].tolist() == ["ok"]
 
 
 def test_texts_and_pairs_are_kept_too(tmp_path: Path, store: Store) -> None:
-    paths = [picture(tmp_path / f"{r}.png", (r, 0, 10)) for r in (0, 51, 255)]
+    paths = [image_file(tmp_path / f"{r}.png", (r, 0, 10)) for r in (0, 51, 255)]
     one, two = Counting(), Counting()
     expected = observe(paths, partners=paths[:1] * 3, distance=one, store=store)["lpips"]
     np.testing.assert_allclose(expected, [0, 17, 85])  # a third of the difference in red
@@ -111,7 +111,7 @@ def test_texts_and_pairs_are_kept_too(tmp_path: Path, store: Store) -> None:
 
 def test_a_distance_is_of_both_images(tmp_path: Path, store: Store) -> None:
     """Of an image that was compared with one original, that to another is not known yet; nor the other way round."""
-    a, b, c = (picture(tmp_path / f"{r}.png", (r, 0, 10)) for r in (0, 51, 255))
+    a, b, c = (image_file(tmp_path / f"{r}.png", (r, 0, 10)) for r in (0, 51, 255))
     found = [
         observe([i], partners=[p], distance=Counting(), store=store)["lpips"][0] for i, p in ((a, b), (a, c), (b, c))
     ]

@@ -1,4 +1,4 @@
-"""Training a head: on pictures that can be told apart and on pictures that cannot, and what comes of it in scoring."""
+"""Training a head: on images that can be told apart and on images that cannot, and what comes of it in scoring."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setattr(datasets.config, "HF_UPDATE_DOWNLOAD_COUNTS", False)
 
 
-def picture(path: Path, colour: tuple[int, int, int], rng: np.random.Generator) -> None:
+def image_file(path: Path, colour: tuple[int, int, int], rng: np.random.Generator) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     noisy = np.array(colour) + rng.normal(0, 25, (24, 24, 3))
     Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(path)
@@ -72,7 +72,7 @@ def image_folder(root: Path) -> Path:
     for split, n in (("train", N_TRAIN), ("test", N_TEST)):
         for label, colour in COLOURS.items():
             for i in range(n):
-                picture(root / split / label / f"{i:02d}.png", colour, rng)
+                image_file(root / split / label / f"{i:02d}.png", colour, rng)
     return root
 
 
@@ -87,22 +87,22 @@ def clip(place: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pictures(place: Path) -> Path:
-    return image_folder(place / "pictures")
+def sample_images(place: Path) -> Path:
+    return image_folder(place / "images")
 
 
 @pytest.fixture
-def training(clip: Path, pictures: Path) -> HeadTraining:
-    return HeadTraining(str(pictures), "object/church", str(clip), steps=STEPS, device="cpu")
+def training(clip: Path, sample_images: Path) -> HeadTraining:
+    return HeadTraining(str(sample_images), "object/church", str(clip), steps=STEPS, device="cpu")
 
 
 @pytest.fixture(scope="module")
-def trained(place: Path, clip: Path, pictures: Path) -> tuple[Path, HeadCard]:
+def trained(place: Path, clip: Path, sample_images: Path) -> tuple[Path, HeadCard]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(datasets.config, "HF_DATASETS_CACHE", place / "datasets")
         patch.setattr(datasets.config, "HF_UPDATE_DOWNLOAD_COUNTS", False)
         out = place / "heads" / "church.safetensors"
-        card = HeadTraining(str(pictures), "object/church", str(clip), steps=STEPS, device="cpu").run(out)
+        card = HeadTraining(str(sample_images), "object/church", str(clip), steps=STEPS, device="cpu").run(out)
         return out, card
 
 
@@ -121,7 +121,7 @@ def stored(path: Path) -> dict[str, Any]:
 # --- what a head is worth -----------------------------------------------------------------------------------------
 
 
-def test_pictures_that_can_be_told_apart(trained: tuple[Path, HeadCard]) -> None:
+def test_images_that_can_be_told_apart(trained: tuple[Path, HeadCard]) -> None:
     _, card = trained
     # A fifth of 15 churches and of 30 others are kept for the threshold.
     assert {part: (c.n_positives, c.n_negatives) for part, c in card.counts.items()} == {
@@ -138,17 +138,17 @@ def test_pictures_that_can_be_told_apart(trained: tuple[Path, HeadCard]) -> None
         assert share.interval == pytest.approx((1 / (1 + 1.959964**2 / n), 1), abs=1e-6)
     assert card.data.positive_labels == ("church",)
     assert card.data.labels["train"] == dict.fromkeys(COLOURS, N_TRAIN)
-    assert card.data.name == "pictures"
+    assert card.data.name == "images"
     assert card.clip.width == 16
     assert [w for w in card.warnings if "chance" in w] == []
-    assert any("3 validation pictures with" in w for w in card.warnings)
+    assert any("3 validation images with" in w for w in card.warnings)
 
 
-def test_pictures_that_cannot_be_told_apart(place: Path, clip: Path, tmp_path: Path) -> None:
+def test_images_that_cannot_be_told_apart(place: Path, clip: Path, tmp_path: Path) -> None:
     rng, folder = np.random.default_rng(1), place / "noise"
     for split, n in (("train", 60), ("test", 80)):
         for i in range(n):
-            picture(folder / split / ("church" if rng.random() < 0.5 else "tent") / f"{i}.png", (128, 128, 128), rng)
+            image_file(folder / split / ("church" if rng.random() < 0.5 else "tent") / f"{i}.png", (128, 128, 128), rng)
     training = HeadTraining(str(folder), "object/church", str(clip), steps=STEPS, device="cpu")
     card = training.run(tmp_path / "chance.safetensors")
     low, high = card.test.accuracy.interval
@@ -168,13 +168,13 @@ def judged(detector: Any, folder: Path, label: str) -> Any:
     return detector.probabilities(Batch(paths, [read_image(p) for p in paths]), ["object/church", "style/monet"])
 
 
-def test_the_detector_says_what_the_card_says(trained: tuple[Path, HeadCard], pictures: Path, clip: Path) -> None:
+def test_the_detector_says_what_the_card_says(trained: tuple[Path, HeadCard], sample_images: Path, clip: Path) -> None:
     out, card = trained
     detector = registry.detector(f"igmu-head:{out}", device="cpu")
     assert detector.info.threshold == card.threshold
     assert detector.info.concepts == {"object/church"}
     assert detector.info.error_rates == {"object/church": ErrorRates(1.0, 1.0, 8, 16)}
-    p = {label: judged(detector, pictures, label) for label in COLOURS}
+    p = {label: judged(detector, sample_images, label) for label in COLOURS}
     assert p["church"].mask[:, 1].all()
     assert (p["church"][:, 0] >= card.threshold).mean() == card.test.sensitivity.value
     others = np.concatenate([p["gas_pump"].data[:, 0], p["parachute"].data[:, 0]])
@@ -185,7 +185,7 @@ def test_the_detector_says_what_the_card_says(trained: tuple[Path, HeadCard], pi
     first = [torch.nn.LayerNorm(16), torch.nn.Linear(16, 256), torch.nn.ReLU(), torch.nn.Dropout()]
     network = torch.nn.ModuleDict({"attention": gate, "classifier": torch.nn.Sequential(*first, *last)}).eval()
     network.load_state_dict(load_file(out))
-    images = [read_image(path) for path in sorted((pictures / "test" / "church").iterdir())]
+    images = [read_image(path) for path in sorted((sample_images / "test" / "church").iterdir())]
     features = torch.tensor(registry.backbone(f"clip:{clip}", device="cpu").image_features(images), dtype=torch.float32)
     with torch.inference_mode():
         wanted = network["classifier"](features * network["attention"](features))[:, 0].sigmoid()
@@ -202,18 +202,18 @@ def test_the_card_names_its_file(trained: tuple[Path, HeadCard]) -> None:
 
 
 def test_the_command_gives_the_same_file(
-    trained: tuple[Path, HeadCard], pictures: Path, clip: Path, tmp_path: Path
+    trained: tuple[Path, HeadCard], sample_images: Path, clip: Path, tmp_path: Path
 ) -> None:
     out, card = trained
     again = tmp_path / "church.safetensors"
-    given = ["--data", pictures, "--concept", "object.church", "--clip", clip, "--out", again, "--steps", STEPS]
+    given = ["--data", sample_images, "--concept", "object.church", "--clip", clip, "--out", again, "--steps", STEPS]
     done = CliRunner().invoke(app, ["train-detector", *map(str, given), "--device", "cpu"])
     assert done.exit_code == 0, done.output
     assert again.read_bytes() == out.read_bytes()
     assert card_path(again).read_bytes() == card_path(out).read_bytes()
     assert "sensitivity" in done.stdout
     assert f"[{card.test.sensitivity.interval[0]:.3f}, 1.000]" in done.stdout
-    for progress in ("features of train", "training", "warning: the threshold rests on 3 validation pictures with"):
+    for progress in ("features of train", "training", "warning: the threshold rests on 3 validation images with"):
         assert progress in done.stderr
 
 
@@ -254,25 +254,25 @@ def evaluation(trained: tuple[Path, HeadCard]) -> Evaluation:
     return Evaluation("object.church", layout="flat", detector=f"igmu-head:{trained[0]}", device="cpu")
 
 
-def accuracy(evaluation: Evaluation, pictures: Path) -> Any:
-    folders = pictures / "test" / "church", [pictures / "test" / "gas_pump"]
+def accuracy(evaluation: Evaluation, sample_images: Path) -> Any:
+    folders = sample_images / "test" / "church", [sample_images / "test" / "gas_pump"]
     return next(iter(evaluation.run(*folders))).scores["concept_accuracy"]
 
 
-def test_corrected_accuracies_come_by_themselves(evaluation: Evaluation, pictures: Path) -> None:
-    score = accuracy(evaluation, pictures)
+def test_corrected_accuracies_come_by_themselves(evaluation: Evaluation, sample_images: Path) -> None:
+    score = accuracy(evaluation, sample_images)
     assert score.figures["unlearning_accuracy"].value == 1
     assert score.figures["corrected_unlearning_accuracy"].value == 1
     assert score.signature["n_positives"] == 8
     assert score.signature["n_negatives"] == 16
 
 
-def test_what_the_user_says_counts_more(evaluation: Evaluation, pictures: Path) -> None:
-    own = accuracy(replace(evaluation, sensitivity=0.9, specificity=0.8), pictures)
+def test_what_the_user_says_counts_more(evaluation: Evaluation, sample_images: Path) -> None:
+    own = accuracy(replace(evaluation, sensitivity=0.9, specificity=0.8), sample_images)
     assert own.signature["sensitivity"] == 0.9
     assert "n_positives" not in own.signature  # counts of another measurement would make its interval wrong
     # At another threshold than the calibrated one nothing is known of the errors.
-    moved = accuracy(replace(evaluation, threshold=0.123), pictures)
+    moved = accuracy(replace(evaluation, threshold=0.123), sample_images)
     assert moved.signature["detector.threshold"] == 0.123
     assert "corrected_unlearning_accuracy" not in moved.figures
 
@@ -333,7 +333,7 @@ def test_metadata_that_cannot_be(tmp_path: Path, facts: dict[str, Any], message:
 # --- where the labels stand ---------------------------------------------------------------------------------------
 
 
-def test_parquet_as_the_builder_writes_it(pictures: Path, training: HeadTraining, tmp_path: Path) -> None:
+def test_parquet_as_the_builder_writes_it(sample_images: Path, training: HeadTraining, tmp_path: Path) -> None:
     """Column `concept` decides, whatever the classes are called; null is no concept."""
     features = detector_features(["gas pump", "n03028079", "parachute"])
     names = {"gas_pump": (0, "object/gas-pump"), "church": (1, "object/church"), "parachute": (2, None)}
@@ -348,7 +348,7 @@ def test_parquet_as_the_builder_writes_it(pictures: Path, training: HeadTraining
                 "license": "test",
                 "source": "test",
             }
-            for path in sorted((pictures / split).rglob("*.png"))
+            for path in sorted((sample_images / split).rglob("*.png"))
         ]
         for split in ("train", "test")
     }
@@ -366,35 +366,35 @@ def test_parquet_as_the_builder_writes_it(pictures: Path, training: HeadTraining
     assert (tmp_path / "c.safetensors").read_bytes() != (tmp_path / "a.safetensors").read_bytes()
 
 
-def test_rows_with_several_labels(pictures: Path, training: HeadTraining, tmp_path: Path) -> None:
-    features = datasets.Features({"picture": datasets.Image(), "shows": datasets.List(datasets.Value("string"))})
+def test_rows_with_several_labels(sample_images: Path, training: HeadTraining, tmp_path: Path) -> None:
+    features = datasets.Features({"image": datasets.Image(), "shows": datasets.List(datasets.Value("string"))})
     shows = {"church": ["object/church", "style/monet"], "gas_pump": ["style/monet"], "parachute": []}
     splits = {
         split: [
-            {"picture": stored(p), "shows": shows[p.parent.name]} for p in sorted((pictures / split).rglob("*.png"))
+            {"image": stored(p), "shows": shows[p.parent.name]} for p in sorted((sample_images / split).rglob("*.png"))
         ]
         for split in ("train", "test")
     }
     folder = rows(tmp_path / "hub", splits, features)
-    several = replace(training, data=str(folder), label_column="shows", image_column="picture", steps=1)
+    several = replace(training, data=str(folder), label_column="shows", image_column="image", steps=1)
     card = several.run(tmp_path / "x.safetensors")
     assert card.counts["test"].model_dump() == {"n_positives": 8, "n_negatives": 16}
     assert card.data.labels["test"] == {"object/church": 8, "style/monet": 16}
 
 
-def test_pictures_of_the_test_in_train_are_told(pictures: Path, training: HeadTraining, tmp_path: Path) -> None:
-    leaky = shutil.copytree(pictures, tmp_path / "leaky")
+def test_images_of_the_test_in_train_are_told(sample_images: Path, training: HeadTraining, tmp_path: Path) -> None:
+    leaky = shutil.copytree(sample_images, tmp_path / "leaky")
     shutil.copy(leaky / "train" / "church" / "00.png", leaky / "test" / "church" / "00.png")
     Image.open(leaky / "train" / "church" / "01.png").save(leaky / "test" / "church" / "01.bmp")  # other bytes
     shutil.copy(leaky / "train" / "church" / "02.png", leaky / "train" / "gas_pump" / "02.png")
     card = replace(training, data=str(leaky), steps=1).run(tmp_path / "x.safetensors")
-    assert any(w.startswith("2 of 25 test pictures are in train too (the first has pixels of") for w in card.warnings)
-    assert any(w.startswith("1 pictures of train are there both with and without") for w in card.warnings)
+    assert any(w.startswith("2 of 25 test images are in train too (the first has pixels of") for w in card.warnings)
+    assert any(w.startswith("1 images of train are there both with and without") for w in card.warnings)
 
 
-def test_a_test_that_is_a_copy_of_train_is_refused(pictures: Path, training: HeadTraining, tmp_path: Path) -> None:
-    """Under other names, too: pictures are known by their pixels."""
-    folder = shutil.copytree(pictures, tmp_path / "data")
+def test_a_test_that_is_a_copy_of_train_is_refused(sample_images: Path, training: HeadTraining, tmp_path: Path) -> None:
+    """Under other names, too: images are known by their pixels."""
+    folder = shutil.copytree(sample_images, tmp_path / "data")
     shutil.rmtree(folder / "test")
     for path in sorted((folder / "train").rglob("*.png")):
         copy = folder / "test" / path.parent.name / f"other-{path.name}"
@@ -407,9 +407,9 @@ def test_a_test_that_is_a_copy_of_train_is_refused(pictures: Path, training: Hea
 
 @pytest.mark.parametrize("name", ["Church", "chruch", "curch"])
 def test_a_class_that_is_misspelt_is_no_other_class(
-    name: str, pictures: Path, training: HeadTraining, tmp_path: Path
+    name: str, sample_images: Path, training: HeadTraining, tmp_path: Path
 ) -> None:
-    folder = shutil.copytree(pictures, tmp_path / "data")
+    folder = shutil.copytree(sample_images, tmp_path / "data")
     first = sorted((folder / "test" / "church").glob("*.png"))[0]
     (folder / "test" / name).mkdir()
     first.rename(folder / "test" / name / first.name)
@@ -461,21 +461,21 @@ def test_a_dataset_that_the_hub_does_not_give(training: HeadTraining, tmp_path: 
 
 
 def test_a_dataset_of_the_hub_is_named_with_its_commit(
-    training: HeadTraining, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    training: HeadTraining, sample_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, str | None, str | None]] = []
     real = datasets.load_dataset
 
     def from_the_hub(name: str, config: str | None, *, revision: str | None) -> Any:
         asked.append((name, config, revision))
-        return real(str(pictures))
+        return real(str(sample_images))
 
     commit = "0123456789abcdef0123456789abcdef01234567"
     monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", lambda *_, **__: SimpleNamespace(sha=commit))
     monkeypatch.setattr(datasets, "load_dataset", from_the_hub)
-    card = replace(training, data="me/pictures", config="big", revision="v1", steps=1).run(tmp_path / "x.safetensors")
-    assert asked == [("me/pictures", "big", commit)]  # what was asked for cannot move before it is loaded
-    assert (card.data.name, card.data.config, card.data.revision) == ("me/pictures", "big", commit)
+    card = replace(training, data="me/images", config="big", revision="v1", steps=1).run(tmp_path / "x.safetensors")
+    assert asked == [("me/images", "big", commit)]  # what was asked for cannot move before it is loaded
+    assert (card.data.name, card.data.config, card.data.revision) == ("me/images", "big", commit)
 
 
 def test_the_renders_of_the_sandbox_and_its_clip(
@@ -497,18 +497,18 @@ def test_the_renders_of_the_sandbox_and_its_clip(
     assert registry.detector("igmu-head:x.safetensors", threshold=0.5, device="cpu").info.threshold == 0.5
 
 
-def test_folders_without_a_split_or_without_labels(training: HeadTraining, pictures: Path, tmp_path: Path) -> None:
+def test_folders_without_a_split_or_without_labels(training: HeadTraining, sample_images: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="doesn't contain any data files"):
         replace(training, data=str(tmp_path / "empty")).run(tmp_path / "x.safetensors")
-    shutil.copytree(pictures / "train", tmp_path / "half" / "train")
+    shutil.copytree(sample_images / "train", tmp_path / "half" / "train")
     with pytest.raises(InputError, match=r"half: no split 'test', only 'train'"):
         replace(training, data=str(tmp_path / "half")).run(tmp_path / "x.safetensors")
-    shutil.copytree(pictures / "test", tmp_path / "other" / "test")
+    shutil.copytree(sample_images / "test", tmp_path / "other" / "test")
     with pytest.raises(InputError, match=r"other: no split 'train', only 'test'"):
         replace(training, data=str(tmp_path / "other")).run(tmp_path / "x.safetensors")
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["church", "tent"])})
-    some = [{"image": stored(pictures / "test" / "church" / "00.png"), "label": label} for label in (0, 1, -1)]
+    some = [{"image": stored(sample_images / "test" / "church" / "00.png"), "label": label} for label in (0, 1, -1)]
     folder = rows(tmp_path / "unlabelled", {"train": some, "test": some}, features)
     with pytest.raises(LabelError, match=r"unlabelled, train, row 2: no label in column 'label'"):
         replace(training, data=str(folder)).run(tmp_path / "x.safetensors")
@@ -517,10 +517,10 @@ def test_folders_without_a_split_or_without_labels(training: HeadTraining, pictu
 
 @pytest.mark.parametrize(("split", "least"), [("train", 2), ("test", 1)])
 @pytest.mark.parametrize("positives", [True, False])
-def test_classes_with_too_few_pictures(
-    training: HeadTraining, pictures: Path, tmp_path: Path, split: str, least: int, positives: bool
+def test_classes_with_too_few_images(
+    training: HeadTraining, sample_images: Path, tmp_path: Path, split: str, least: int, positives: bool
 ) -> None:
-    folder = shutil.copytree(pictures, tmp_path / "few")
+    folder = shutil.copytree(sample_images, tmp_path / "few")
     shutil.rmtree(folder / split / "parachute")
     for path in sorted((folder / split / ("church" if positives else "gas_pump")).iterdir())[least - 1 :]:
         path.unlink()
@@ -529,16 +529,16 @@ def test_classes_with_too_few_pictures(
         replace(training, data=str(folder)).run(tmp_path / "x.safetensors")
 
 
-def test_the_same_picture_twice_is_one_picture(training: HeadTraining, pictures: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(pictures, tmp_path / "copies")
+def test_the_same_image_twice_is_one_image(training: HeadTraining, sample_images: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(sample_images, tmp_path / "copies")
     for path in sorted((folder / "train" / "church").iterdir())[1:]:
         shutil.copy(folder / "train" / "church" / "00.png", path)
     with pytest.raises(EmptyInputError, match="1 different images with the concept"):
         replace(training, data=str(folder)).run(tmp_path / "x.safetensors")
 
 
-def test_unreadable_pictures_are_named(training: HeadTraining, pictures: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(pictures, tmp_path / "broken")
+def test_unreadable_images_are_named(training: HeadTraining, sample_images: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(sample_images, tmp_path / "broken")
     whole = (folder / "train" / "church" / "03.png").read_bytes()
     (folder / "train" / "church" / "03.png").write_bytes(whole[:100])
     (folder / "test" / "gas_pump" / "01.png").write_bytes(b"")
@@ -553,7 +553,7 @@ def test_unreadable_pictures_are_named(training: HeadTraining, pictures: Path, t
     assert card.counts["fit"].n_positives + card.counts["validation"].n_positives == 14
     # Too few that can be read are too few.
     for path in sorted((folder / "test" / "church").iterdir()):
-        path.write_bytes(b"no picture")
+        path.write_bytes(b"no image")
     with pytest.raises(EmptyInputError, match="test, without 9 unreadable images: 0 images labelled 'church'"):
         replace(broken, on_error="skip").run(tmp_path / "y.safetensors")
 
@@ -572,14 +572,14 @@ def test_a_place_that_cannot_be_written_is_found_out_first(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_errors_are_one_message_and_exit_code_2(pictures: Path, clip: Path, tmp_path: Path) -> None:
+def test_errors_are_one_message_and_exit_code_2(sample_images: Path, clip: Path, tmp_path: Path) -> None:
     code = (
         "import datasets, pathlib, sys\n"
         "datasets.config.HF_DATASETS_CACHE = pathlib.Path(sys.argv.pop(1))\n"
         "datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False\n"
         "from igmu_metrics.cli import main\nmain()"
     )
-    given = ["--data", pictures, "--concept", "object/castle", "--clip", clip, "--out", tmp_path / "x.safetensors"]
+    given = ["--data", sample_images, "--concept", "object/castle", "--clip", clip, "--out", tmp_path / "x.safetensors"]
     command = [sys.executable, "-c", code, tmp_path / "cache", "train-detector", *given]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 2, done.stderr
@@ -588,8 +588,8 @@ def test_errors_are_one_message_and_exit_code_2(pictures: Path, clip: Path, tmp_
     assert done.stdout == ""
 
 
-def test_the_command_tells_what_was_left_out(pictures: Path, clip: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(pictures, tmp_path / "broken")
+def test_the_command_tells_what_was_left_out(sample_images: Path, clip: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(sample_images, tmp_path / "broken")
     (folder / "test" / "gas_pump" / "01.png").write_bytes(b"")
     given = ["--data", folder, "--concept", "object/church", "--clip", clip, "--out", tmp_path / "x.safetensors"]
     more = ["--steps", "1", "--on-error", "skip", "--device", "cpu"]

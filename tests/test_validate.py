@@ -507,7 +507,7 @@ def test_a_tampered_prompt_in_a_file_is_found(copy: Path) -> None:
     assert "the id is the hash of the row" in {rule for _, rule in found(copy)}
 
 
-def test_a_picture_that_is_only_a_path_is_found(world_folder: Path, tmp_path: Path) -> None:
+def test_an_image_that_is_only_a_path_is_found(world_folder: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(world_folder, tmp_path / "world"))
     assert check_folder(copy) == []
     path = copy / "sandbox/church/forget-00000-of-00001.parquet"

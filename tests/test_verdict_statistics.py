@@ -261,7 +261,7 @@ def test_a_correlation_is_found_again() -> None:
 
 
 @pytest.mark.slow
-def test_prompts_needed_agree_with_statsmodels_on_independent_pictures() -> None:
+def test_prompts_needed_agree_with_statsmodels_on_independent_images() -> None:
     from statsmodels.stats.proportion import samplesize_proportions_2indep_onetail
 
     for p, q in ((0.5, 0.7), (0.76, 0.8), (0.1, 0.25)):
@@ -272,7 +272,7 @@ def test_prompts_needed_agree_with_statsmodels_on_independent_pictures() -> None
 def test_seeds_and_pairs_save_prompts_and_corrections_cost_them() -> None:
     single = prompts_needed(0.5, 0.6)
     assert prompts_needed(0.5, 0.6, seeds=5) < single
-    # Copies tell nothing new; what a single picture pays for the exact test of whole counts, 1/0.1, is all that goes.
+    # Copies tell nothing new; what a single image pays for the exact test of whole counts, 1/0.1, is all that goes.
     assert prompts_needed(0.5, 0.6, seeds=5, seed_correlation=1.0) == single - 10
     assert prompts_needed(0.5, 0.6, seeds=5, model_correlation=0.5) < prompts_needed(0.5, 0.6, seeds=5)
     assert prompts_needed(0.5, 0.6, comparisons=10) > single

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn import copied, picture
+from drawn import copied, image_file
 from forged import Change, put
 from hypothesis import given
 from hypothesis import strategies as st
@@ -188,7 +188,7 @@ def test_a_layout_without_probes_gives_its_forget_score_again(tmp_path: Path) ->
     folder = tmp_path / "flat"
     for name, colour in (("original", (250, 0, 0)), ("gone", (0, 0, 250))):
         for i in range(3):
-            picture(folder / name / f"{i}.png", colour)
+            image_file(folder / name / f"{i}.png", colour)
     labels = "".join(
         f"{n}/{i}.png,{'yes' if n == 'original' else 'no'}\n" for n in ("original", "gone") for i in range(3)
     )
@@ -230,10 +230,10 @@ def test_an_older_card_is_refused_with_its_version(card: Path, tmp_path: Path) -
         read(tmp_path / "card.json")
 
 
-# --- pictures -------------------------------------------------------------------------------------------------------
+# --- images -------------------------------------------------------------------------------------------------------
 
 
-def test_pictures_give_the_same_scores(folder: Path, card: Path) -> None:
+def test_images_give_the_same_scores(folder: Path, card: Path) -> None:
     labels = f"labels:{folder / 'labels.csv'}"
     assert list(verify_images(read(card), folder / "forgetful", folder / "original", detector=labels)) == []
 
@@ -281,10 +281,10 @@ def test_values_that_somebody_wrote_into_the_cache_are_found_out(
     assert "scores.clip_alignment/forget.figures.cosine" in problems(false)
 
 
-def test_changed_pictures_are_named(folder: Path, card: Path, tmp_path: Path) -> None:
+def test_changed_images_are_named(folder: Path, card: Path, tmp_path: Path) -> None:
     other = copied(folder / "forgetful", tmp_path / "forgetful")
     first = sorted(other.rglob("*.png"))[0]
-    picture(first, (1, 2, 3))
+    image_file(first, (1, 2, 3))
     labels = f"labels:{folder / 'labels.csv'}"
     (problem,) = verify_images(read(card), other, folder / "original", detector=labels)
     assert str(first) in problem.what

@@ -126,7 +126,7 @@ def tiny_trunk(path: Path, network: str = "alex", *, seed: int = 0) -> Path:
     return _save(features, path)
 
 
-def pictures(n: int, size: int | tuple[int, int] = 48, *, seed: int = 0) -> list[Image.Image]:
+def sample_images(n: int, size: int | tuple[int, int] = 48, *, seed: int = 0) -> list[Image.Image]:
     """`n` seeded RGB images: colour blobs with some noise, so that resizing has something to keep and to lose."""
     rng = np.random.default_rng(seed)
     width, height = (size, size) if isinstance(size, int) else size

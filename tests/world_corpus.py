@@ -1,4 +1,4 @@
-"""Stand-ins for the miniature world's corpus: pictures of one colour, and few renders."""
+"""Stand-ins for the sandbox world's corpus: images of one colour, and few renders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from builders.sources import Picture
+from builders.sources import StoredImage
 from igmu_data.sandbox import labelled
 from igmu_data.schema import Row
 
@@ -18,11 +18,11 @@ RENDERS = {"train": 36, "test": 18}
 ORIGIN = "diffusers:sandbox:original@sha256:0123456789abcdef"
 
 
-def picture_of(row: Row) -> Picture:
-    """A picture whose colour is the beginning of the row's id."""
+def image_of(row: Row) -> StoredImage:
+    """An image whose colour is the beginning of the row's id."""
     buffer = io.BytesIO()
     Image.new("RGB", (64, 64), f"#{row.id[:6]}").save(buffer, "PNG")
-    return Picture(row.id, buffer.getvalue(), ".png", ORIGIN, "CC-BY-4.0")
+    return StoredImage(row.id, buffer.getvalue(), ".png", ORIGIN, "CC-BY-4.0")
 
 
 @contextmanager

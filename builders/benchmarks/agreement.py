@@ -1,4 +1,4 @@
-"""How far igmu's numbers are from those of the reference workflow, on the same pictures and networks."""
+"""How far igmu's numbers are from those of the reference workflow, on the same images and networks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from igmu_metrics.scorecard import Scorecard
 
 def measure(material: Material, cache: Path) -> str:
     """A section of the page."""
-    original, model, *_ = material.pictures.values()
+    original, model, *_ = material.images.values()
     files = [sorted(folder.glob("*.png")) for folder in (original, model)]
     names = [path.stem for path in files[1]]
     probabilities = dict(zip(names, reference.accuracy(material.clip16, files[1]), strict=True))
@@ -35,7 +35,7 @@ def measure(material: Material, cache: Path) -> str:
 
 
 def _probabilities(card: Scorecard, expected: dict[str, float]) -> float:
-    """Largest relative difference, over the pictures that were judged for the target."""
+    """Largest relative difference, over the images that were judged for the target."""
     asked = [g for g in card.generations.records() if g["own_concept"] == card.target and g["probability"] is not None]
     return max(abs(float(g["probability"]) / expected[f"{g['id']}-{g['seed']}"] - 1) for g in asked)
 

@@ -33,7 +33,7 @@ def evaluation(material: Material, *, precision: str = "fp32", default: bool = F
 
 def measure(material: Material, cache: Path, n_rounds: int) -> str:
     """A section of the page."""
-    original, *methods = material.pictures.values()
+    original, *methods = material.images.values()
 
     def score(how: Evaluation, folders: list[Path], *, cold: bool) -> Callable[[], list[Scorecard]]:
         def work() -> list[Scorecard]:

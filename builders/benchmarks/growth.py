@@ -1,4 +1,4 @@
-"""How memory and time grow with the number of pictures: a process for each number, with its own peak."""
+"""How memory and time grow with the number of images: a process for each number, with its own peak."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def measure(material: Material, sizes: list[int]) -> str:
 
 
 def _row(name: str, material: Material, n: int, specs: list[str]) -> list[str]:
-    command = [sys.executable, "-c", _CODE, str(n), str(material.pictures["original"]), *specs]
+    command = [sys.executable, "-c", _CODE, str(n), str(material.images["original"]), *specs]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     seconds, peak = json.loads(done.stdout.splitlines()[-1])
-    sys.stderr.write(f"{name}, {n} pictures: {seconds:.1f} s, {peak:.2f} GB\n")
+    sys.stderr.write(f"{name}, {n} images: {seconds:.1f} s, {peak:.2f} GB\n")
     return [name, f"{n:,}", f"{seconds:.1f}", f"{1000 * seconds / n:.1f}", f"{peak:.2f}"]
 
 

@@ -1,4 +1,4 @@
-"""Pictures and networks to measure with, the same for everybody: seeded, and kept in the work folder."""
+"""Images and networks to measure with, the same for everybody: seeded, and kept in the work folder."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Material:
     """Where everything is.
 
     Args:
-        pictures: folders of PNG files with metadata.jsonl for config sandbox.church, by model; `original` is the first.
+        images: folders of PNG files with metadata.jsonl for config sandbox.church, by model; `original` is the first.
         clip16, clip32: CLIP ViT-B/16 and ViT-B/32 as transformers folders.
         inception: weights of torch-fidelity's Inception.
         trunk: AlexNet's features.
-        texts: the prompt of every picture, in the order of their names.
+        texts: the prompt of every image, in the order of their names.
     """
 
-    pictures: dict[str, Path]
+    images: dict[str, Path]
     clip16: Path
     clip32: Path
     inception: Path
@@ -35,7 +35,7 @@ class Material:
 
 
 def prepare(work: Path, n: int, *, models: int = 2) -> Material:
-    """Make what is not there yet: `n` pictures for each of `models` models, and the networks."""
+    """Make what is not there yet: `n` images for each of `models` models, and the networks."""
     from tiny import tiny_inception, tiny_trunk
 
     work.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ def _rows(n: int) -> list[tuple[str, int, str]]:
 
 
 def _draw(folder: Path, rows: list[tuple[str, int, str]], number: int) -> None:
-    """Blobs with noise, about 450 KB a PNG as diffusion models' pictures are."""
+    """Blobs with noise, about 450 KB a PNG as diffusion models' images are."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(number)
     lines, side = [], 512
@@ -91,7 +91,7 @@ def _clip(folder: Path, patch: int) -> Path:
     torch.manual_seed(patch)
     config = CLIPConfig(text_config=ids, vision_config={"patch_size": patch}, projection_dim=512)
     model = CLIPModel(config)
-    for parameter in model.parameters():  # different pictures give clearly different features
+    for parameter in model.parameters():  # different images give clearly different features
         if parameter.dim() == 2:
             torch.nn.init.normal_(parameter, std=0.04)
     model.save_pretrained(folder)

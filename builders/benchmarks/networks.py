@@ -20,7 +20,7 @@ from igmu_metrics.networks.packed import pack
 
 
 def measure(material: Material, n_rounds: int, n: int) -> str:
-    """A section of the page; `n` pictures a round."""
+    """A section of the page; `n` images a round."""
     rng = np.random.default_rng(0)
     peak = peaks()
     text = f"Peak of a 4096×4096 matrix product here: {peak['fp32']:.0f} GF/s fp32, {peak['bf16']:.0f} GF/s bf16.\n"
@@ -58,7 +58,7 @@ def peaks() -> dict[str, float]:
 
 
 def arithmetic(material: Material, n: int) -> float:
-    """GF of the forward passes of one evaluation: n pictures and the original's n, through every network."""
+    """GF of the forward passes of one evaluation: n images and the original's n, through every network."""
     pixels = {side: np.zeros((1, 3, side, side), np.float32) for side in (224, 299)}
     pair = np.zeros((1, 2, 3, 512, 512), np.uint8)
     single = [_flops(_plain_clip(folder), pixels[224]) for folder in (material.clip16, material.clip32)]

@@ -1,4 +1,4 @@
-"""The usual workflow, written out: one pass over the pictures for every metric, CLIP loaded anew for every batch, LPIPS
+"""The usual workflow, written out: one pass over the images for every metric, CLIP loaded anew for every batch, LPIPS
 one pair at a time, FID by scipy's matrix square root. Plain PyTorch, fp32. This is what published evaluations do."""
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Array = npt.NDArray[np.float64]
 
 def evaluate(material: Material, model: str) -> dict[str, Any]:
     """Probabilities of the concept, CSDR, FID and LPIPS of one model against the original."""
-    folders = [material.pictures[name] for name in ("original", model)]
+    folders = [material.images[name] for name in ("original", model)]
     files = [sorted(folder.glob("*.png")) for folder in folders]
     csdr = [alignment(material.clip32, f, material.texts) for f in files]
     scored = csdr[0] > 0  # random weights give some negative cosines, which count as 0
@@ -71,7 +71,7 @@ def accuracy(folder: Path, files: list[Path]) -> Array:
 
 
 def alignment(folder: Path, files: list[Path], texts: list[str]) -> Array:
-    """CLIP score of every picture; the model is loaded anew for every batch, as torchmetrics' function does."""
+    """CLIP score of every image; the model is loaded anew for every batch, as torchmetrics' function does."""
     out = []
     for start in range(0, len(files), BATCH):
         model, processor, tokenizer = _clip(folder)
@@ -134,7 +134,7 @@ def plain_lpips(trunk: Path) -> torch.nn.Module:
 
 
 def lpips_distances(trunk: Path, files: list[Path], others: list[Path]) -> Array:
-    """One pair at a time, at the pictures' own size."""
+    """One pair at a time, at the images' own size."""
     model, out = plain_lpips(trunk), []
     for pair in zip(files, others, strict=True):
         one, other = (torch.from_numpy(np.array(Image.open(f).convert("RGB"))).permute(2, 0, 1)[None] for f in pair)

@@ -225,7 +225,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         _EVALUATION,
         'own = np.where(kept, known.pop("own_concept"), item.id)',
         'own = np.where(known.pop("own_concept") == "?", "", item.id)',
-        ("tests/test_evaluate.py::test_polarity_on_drawn_pictures",),
+        ("tests/test_evaluate.py::test_polarity_on_drawn_images",),
         "what shall stay is judged by whether it shows what shall go",
     ),
     Mutation(

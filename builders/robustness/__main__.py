@@ -24,7 +24,7 @@ FIGURE: Final = "robustness.svg"
 
 @exits_on_error
 def main(
-    work: Annotated[Path, typer.Option(help="Folder of pictures and records.")] = ROOT / "dist" / "robustness",
+    work: Annotated[Path, typer.Option(help="Folder of images and records.")] = ROOT / "dist" / "robustness",
     out: Annotated[Path, typer.Option(help="Folder of the page and its figure.")] = ROOT / "docs",
     task: Annotated[list[str] | None, typer.Option(help="Only this concept; repeat for several.")] = None,
     attack: Annotated[list[str] | None, typer.Option(help="Only this attack; repeat for several.")] = None,

@@ -1,7 +1,7 @@
 """What must hold in the sandbox, asked of the figures: yes, no, or not measured yet.
 
-Attacks are compared by prompts (any picture of a prompt shows the concept, as in UnlearnDiffAtk's table), chance is a
-matter of pictures.
+Attacks are compared by prompts (any image of a prompt shows the concept, as in UnlearnDiffAtk's table), chance is a
+matter of images.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def render(found: Mapping[str, Measured]) -> str:
     blocks = [(one, list(lines(one, IMAGE))) for one in found.values()]
     tops = list(accumulate((36 + _TOP + _LINE * len(every) + 12 for _, every in blocks), initial=24))
     width = _NAMES + _GAP + (_PANEL + _GAP) * len(VERSIONS)
-    drawn = svg.picture(width, tops[-1] + 8, "Attack success by family of attacks and version", style=_STYLE)
+    drawn = svg.image(width, tops[-1] + 8, "Attack success by family of attacks and version", style=_STYLE)
     for kind, x, what in (
         ("weight-free", 16, "weight-free families"),
         ("attack", 190, "attacks that search the model"),

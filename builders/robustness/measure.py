@@ -76,7 +76,7 @@ def measure(
     """Measure cell after cell; what is known is handed out after each, so that a page can be written at any time.
 
     Args:
-        work: folder of pictures and records.
+        work: folder of images and records.
         tasks: some of `slugs()`.
         attacks: some of BUDGETS.
         versions: some of VERSIONS.

@@ -69,7 +69,7 @@ def main(
         pipe = versions.pipeline(models, gold.unet, gold.text_encoder)
         found += bars.of_generations(models, pipe, f"gold/{world().known[task].slug}", without=task)
     package.write(models, made, card.detector_card(models, data, original), out / "models")
-    corpus.draw_bench(out / "bench", work / "pictures")
+    corpus.draw_bench(out / "bench", work / "images")
     sheets.write(sheets.renders(), docs / "sandbox" / "renders.webp")
     sheets.write(sheets.generations(original), docs / "sandbox" / "generations.webp")
     for task in world().tasks:

@@ -1,4 +1,4 @@
-"""The sandbox's AutoencoderKL: 64×64 pictures to 8×8 latents and back, without losing what the styles are made of."""
+"""The sandbox's AutoencoderKL: 64×64 images to 8×8 latents and back, without losing what the styles are made of."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHANNELS: Final = 12
 GRID: Final = 8  # latents a side
 BATCH: Final = 8
 _KL: Final = 5e-4
-_ABSOLUTE: Final = 4.0  # against 1 of the features' distance, which alone leaves pictures soft and striped
+_ABSOLUTE: Final = 4.0  # against 1 of the features' distance, which alone leaves images soft and striped
 
 
 def make() -> Any:
@@ -93,7 +93,7 @@ def encode(model: Any, pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
 
 
 def decode(model: Any, latents: torch.Tensor) -> npt.NDArray[np.uint8]:
-    """(n, 64, 64, 3) pictures of scaled latents."""
+    """(n, 64, 64, 3) images of scaled latents."""
     import torch
 
     with torch.inference_mode():
@@ -111,7 +111,7 @@ def scale(model: Any, data: Renders) -> None:
 
 
 def noise(model: Any, n: int, *, seed: int) -> npt.NDArray[np.uint8]:
-    """(n, 64, 64, 3) pictures of latents that mean nothing, faint to garish: what a broken generator may draw."""
+    """(n, 64, 64, 3) images of latents that mean nothing, faint to garish: what a broken generator may draw."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -121,7 +121,7 @@ def noise(model: Any, n: int, *, seed: int) -> npt.NDArray[np.uint8]:
 
 
 def blends(model: Any, data: Renders, n: int, *, seed: int) -> tuple[npt.NDArray[np.uint8], list[tuple[int, int]]]:
-    """(n, 64, 64, 3) pictures half way between two renders, some of them grainy, and which two: what a generator draws
+    """(n, 64, 64, 3) images half way between two renders, some of them grainy, and which two: what a generator draws
     when its words leave it undecided."""
     import torch
 

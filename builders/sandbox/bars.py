@@ -29,7 +29,7 @@ class Bar:
         what: was measured.
         value: the measured value; a fraction, or images a second.
         least: what it must reach; None where it is only reported.
-        n: on how many pictures.
+        n: on how many images.
     """
 
     what: str
@@ -77,7 +77,7 @@ def plainly(scene: Scene) -> str:
 
 
 def draw(pipe: Any, prompts: Sequence[str], *, seed: int = 0) -> tuple[_Pixels, float]:
-    """(n, 64, 64, 3) pictures, and pictures a second; sixteen a call, as `igmu generate` draws small ones on a CPU."""
+    """(n, 64, 64, 3) images, and images a second; sixteen a call, as `igmu generate` draws small ones on a CPU."""
     import torch
 
     parts, start = [], time.monotonic()
@@ -93,17 +93,17 @@ def of_generations(models: Models, pipe: Any, name: str, *, without: str | None 
     """What a generator draws: object and style both right, in plain words and (reported) in any words."""
     scenes = asked(N_GENERATIONS, 1, without=without)
     rng = np.random.default_rng(2)
-    pictures, speed = draw(pipe, [plainly(s) for s in scenes])
-    bars = [Bar(f"{name}: object and style as asked", _both(models, pictures, scenes), 0.95, len(scenes))]
+    images, speed = draw(pipe, [plainly(s) for s in scenes])
+    bars = [Bar(f"{name}: object and style as asked", _both(models, images, scenes), 0.95, len(scenes))]
     if without is None:
         bars.append(Bar(f"{name}: images per second", speed, 10.0, len(scenes)))
         some = scenes[:200]
         for what, held_out in (("captions as in training", False), ("words held out of training", True)):
-            pictures, _ = draw(pipe, [caption(s, rng, held_out=held_out) for s in some])
-            bars.append(Bar(f"{name}: object and style, {what}", _both(models, pictures, some), None, len(some)))
+            images, _ = draw(pipe, [caption(s, rng, held_out=held_out) for s in some])
+            bars.append(Bar(f"{name}: object and style, {what}", _both(models, images, some), None, len(some)))
     return bars
 
 
-def _both(models: Models, pictures: _Pixels, scenes: Sequence[Scene]) -> float:
-    objects, styles = detector.found(detector.probabilities(models.detector, pictures), scenes)
+def _both(models: Models, images: _Pixels, scenes: Sequence[Scene]) -> float:
+    objects, styles = detector.found(detector.probabilities(models.detector, images), scenes)
     return float((objects & styles).mean())

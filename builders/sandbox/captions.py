@@ -18,7 +18,7 @@ from igmu_data.rows.naming import named
 from igmu_data.sandbox.world import Scene, world
 from igmu_data.taxonomy import TRANSLATED
 
-SMALL, LARGE = 0.74, 0.80  # of the picture's height: from here on a caption may say so
+SMALL, LARGE = 0.74, 0.80  # of the image's height: from here on a caption may say so
 _T = TypeVar("_T")
 
 
@@ -60,7 +60,7 @@ def caption(scene: Scene, rng: np.random.Generator, *, without: str | None = Non
     """One caption of a scene.
 
     Args:
-        scene: what the picture shows.
+        scene: what the image shows.
         rng: chooses the words.
         without: concept that must not be named (a model that never saw it never read of it either).
         held_out: use only words that are kept out of training.

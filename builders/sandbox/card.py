@@ -30,11 +30,11 @@ def detector_card(models: Models, data: Renders, pipe: Any) -> dict[str, Any]:
     detector, sees what was asked for; the other generations are left out.
     """
     scenes = asked(1000, 3)
-    pictures, _ = draw(pipe, [plainly(s) for s in scenes], seed=10_000)
-    seen = clip.nearest(models.clip, models.tokenizer, pictures)
+    images, _ = draw(pipe, [plainly(s) for s in scenes], seed=10_000)
+    seen = clip.nearest(models.clip, models.tokenizer, images)
     pairs = enumerate(zip(seen, scenes, strict=True))
     kept = [i for i, ((thing, style), s) in pairs if thing == s.object and s.style in (None, style)]
-    drawn = pictures[kept], [scenes[i] for i in kept]
+    drawn = images[kept], [scenes[i] for i in kept]
     concepts: dict[str, dict[str, Any]] = {name: {} for name in detector.concepts()}
     for on, (pixels, shown) in {"renders": (data.pixels, data.scenes), "generations": drawn}.items():
         answers = detector.probabilities(models.detector, pixels) >= 0.5

@@ -1,4 +1,4 @@
-"""The sandbox's CLIPModel: pictures and captions in one space, for alignment, features and zero-shot detection."""
+"""The sandbox's CLIPModel: images and captions in one space, for alignment, features and zero-shot detection."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def tokens(tokenizer: Any, texts: Sequence[str]) -> torch.Tensor:
 
 
 def train(model: Any, tokenizer: Any, data: Renders, plan: Fit, work: Path) -> Curve:
-    """Contrastive training; captions that fit several pictures of the batch count as right for each of them.
+    """Contrastive training; captions that fit several images of the batch count as right for each of them.
 
-    Beside it the picture's side answers questions about what it shows: captions alone taught it woodcuts too slowly.
+    Beside it the image's side answers questions about what it shows: captions alone taught it woodcuts too slowly.
     """
     import torch
 
@@ -98,7 +98,7 @@ def _attended(ids: torch.Tensor, tokenizer: Any) -> torch.Tensor:
 
 
 def nearest(model: Any, tokenizer: Any, pixels: npt.NDArray[np.uint8]) -> list[tuple[str, str]]:
-    """For each picture the object and the style whose text is nearest, whether the picture has one or not."""
+    """For each image the object and the style whose text is nearest, whether the image has one or not."""
     import torch
 
     found = []
@@ -118,7 +118,7 @@ def nearest(model: Any, tokenizer: Any, pixels: npt.NDArray[np.uint8]) -> list[t
 def zero_shot(
     model: Any, tokenizer: Any, pixels: npt.NDArray[np.uint8], scenes: Sequence[Scene]
 ) -> tuple[float, float]:
-    """Share of pictures whose object, and whose style, is the nearest text's; empty scenes and plain ones aside."""
+    """Share of images whose object, and whose style, is the nearest text's; empty scenes and plain ones aside."""
     seen = nearest(model, tokenizer, pixels)
     objects = [thing == s.object for (thing, _), s in zip(seen, scenes, strict=True) if s.object]
     styles = [style == s.style for (_, style), s in zip(seen, scenes, strict=True) if s.style]

@@ -2,12 +2,12 @@
 
 The rows are data of the package, written once: corpus 0.2 made its rows by code, from templates, and the miniature
 world's by the same code from its own words, whose captions the packaged models were trained on. When corpus 1.0 came,
-written by hand, these rows were brought into its columns with the prompts, seeds and pictures that they had. Negations
+written by hand, these rows were brought into its columns with the prompts, seeds and images that they had. Negations
 and compositions went to the split forget, wider words to retain, descriptions by a role to the family `indirect`; what
 was an attack and held the name (after a glued prefix, in another language) was dropped.
 
-The pictures of the rows are drawn by the packaged original, so they are written when the models are packaged
-(`draw_bench`), and copied from there when the corpus is built (`add`). The labelled pictures of `sandbox_detector` are
+The images of the rows are drawn by the packaged original, so they are written when the models are packaged
+(`draw_bench`), and copied from there when the corpus is built (`add`). The labelled images of `sandbox_detector` are
 drawn by code whenever the corpus is built.
 """
 
@@ -28,7 +28,7 @@ from builders.hubfolder import (
     world_folder,
     write_split,
 )
-from builders.sources import Picture, diffusers, renders
+from builders.sources import StoredImage, diffusers, renders
 from igmu_data.errors import CorpusError
 from igmu_data.load import bench_rows
 from igmu_data.rows import VERSION
@@ -54,18 +54,18 @@ class Part:
         stored: its files.
         configs: its configs.
         whole: those of them that share no file and together hold all.
-        n_pictures: labelled pictures by split.
+        n_images: labelled images by split.
     """
 
     rows: Sequence[Row]
     stored: Sequence[Stored]
     configs: Sequence[Config]
     whole: Sequence[Config]
-    n_pictures: Mapping[str, int]
+    n_images: Mapping[str, int]
 
 
 def task_rows() -> dict[str, list[Row]]:
-    """All rows of every task as the package has them, without their pictures, by the id of the concept to forget.
+    """All rows of every task as the package has them, without their images, by the id of the concept to forget.
 
     Raises:
         CorpusError: the package does not hold them, or they are no rows.
@@ -82,7 +82,7 @@ def draw_bench(folder: Path, work: Path) -> None:
 
     Args:
         folder: where.
-        work: keeps finished pictures; a restart goes on where the last one ended.
+        work: keeps finished images; a restart goes on where the last one ended.
 
     Raises:
         WeightsError: the package holds no models.
@@ -92,33 +92,33 @@ def draw_bench(folder: Path, work: Path) -> None:
     write_bench(folder, {p.row_id: p for p in diffusers.images(rows, _ORIGINAL, work=work)})
 
 
-def write_bench(folder: Path, pictures: Mapping[str, Picture]) -> None:
+def write_bench(folder: Path, images: Mapping[str, StoredImage]) -> None:
     """Write the repository that the package holds; it appears complete or not at all.
 
     Args:
         folder: where; `igmu_data.sandbox.packaged.bench_folder()` for the package's own.
-        pictures: of every row, by its id.
+        images: of every row, by its id.
 
     Raises:
-        CorpusError: a row without a picture, a picture without a row, or rows that break the rules.
+        CorpusError: a row without an image, an image without a row, or rows that break the rules.
         OutputError: the place cannot be written.
     """
     rows = task_rows()
     everything = [r for own in rows.values() for r in own]
     require_valid(everything, world().known)
-    if wrong := sorted({r.id for r in everything} ^ pictures.keys()):
-        raise CorpusError(f"{len(wrong)} rows without a picture or pictures without a row, the first is {wrong[0]}.")
+    if wrong := sorted({r.id for r in everything} ^ images.keys()):
+        raise CorpusError(f"{len(wrong)} rows without an image or images without a row, the first is {wrong[0]}.")
     columns = stored_columns(everything, images=True)
     with replaced(folder) as fresh:
         stored = [
-            write_split(fresh, world_folder(world().known[name]), split, mine, pictures, columns)
+            write_split(fresh, world_folder(world().known[name]), split, mine, images, columns)
             for name, own in rows.items()
             for split in SPLITS
             if (mine := [r for r in own if r.split == split])
         ]
         front = card_yaml(stored, world_configs(columns, default=SANDBOX), header=card.world_header(everything))
         (fresh / "README.md").write_text(f"---\n{front}---\n\n{card.world_body(REPO, everything)}", encoding="utf-8")
-        origins = ", ".join(sorted({p.origin for p in pictures.values()}))
+        origins = ", ".join(sorted({p.origin for p in images.values()}))
         facts = {"name": REPO, "version": VERSION, "images": origins}
         write_manifest(fresh, facts | {"n_rows": len(everything), "n_concepts": len(rows)})
 
@@ -129,7 +129,7 @@ def available() -> bool:
 
 
 def add(folder: Path) -> Part:
-    """Copy the package's rows and pictures into a repository, and draw the labelled pictures.
+    """Copy the package's rows and images into a repository, and draw the labelled images.
 
     Args:
         folder: the repository, not yet described.
@@ -141,17 +141,17 @@ def add(folder: Path) -> Part:
     require_valid(rows, world().known)
     stored = [_copied(path, folder) for path in sorted((bench_folder() / SANDBOX).glob("*/*.parquet"))]
     features = detector_features(renders.labels(SANDBOX))
-    n_pictures = {}
+    n_images = {}
     for split in detector.SPLITS:
-        shards = detector.write_pictures(folder, DETECTOR, split, renders.labelled(SANDBOX, split=split), features)
-        n_pictures[split] = sum(s.n_rows for s in shards)
+        shards = detector.write_images(folder, DETECTOR, split, renders.labelled(SANDBOX, split=split), features)
+        n_images[split] = sum(s.n_rows for s in shards)
         stored += shards
     configs = (
         *world_configs(stored_columns(rows, images=True)),
         detector.labelled_config(DETECTOR, DETECTOR, features),
     )
     whole = [c for c in configs if c.name in (SANDBOX, DETECTOR)]
-    return Part(rows, stored, configs, whole, n_pictures)
+    return Part(rows, stored, configs, whole, n_images)
 
 
 def _copied(path: Path, folder: Path) -> Stored:

@@ -26,7 +26,7 @@ _PART: Final = 500
 
 @dataclass(frozen=True)
 class Renders:
-    """Pictures with what they show.
+    """Images with what they show.
 
     Args:
         pixels: (n, 64, 64, 3) uint8.
@@ -48,7 +48,7 @@ class Renders:
         return Renders(self.pixels[n:], self.scenes[n:])
 
     def targets(self, concepts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """(n, len(concepts)): 1 where the picture shows the concept."""
+        """(n, len(concepts)): 1 where the image shows the concept."""
         return np.array([[c in (s.object, s.style) for c in concepts] for s in self.scenes], dtype=np.float32)
 
 
@@ -62,7 +62,7 @@ def _part(job: tuple[str, int, bool]) -> tuple[npt.NDArray[np.uint8], list[Scene
 
 
 def renders(name: str, n: int, work: Path, *, free: bool = True) -> Renders:
-    """A set of renders; `name` (`train`, `held-out`) is its seed, so that no two sets share a picture.
+    """A set of renders; `name` (`train`, `held-out`) is its seed, so that no two sets share an image.
 
     Args:
         name: of the set.

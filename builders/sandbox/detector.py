@@ -45,7 +45,7 @@ def make() -> Any:
 
 
 def to_input(pixels: npt.NDArray[np.uint8] | Sequence[npt.NDArray[np.uint8]]) -> torch.Tensor:
-    """(n, 3, 64, 64) in -1..1, as every model of the sandbox reads pictures."""
+    """(n, 3, 64, 64) in -1..1, as every model of the sandbox reads images."""
     import torch
 
     return torch.from_numpy(np.asarray(pixels)).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -53,7 +53,7 @@ def to_input(pixels: npt.NDArray[np.uint8] | Sequence[npt.NDArray[np.uint8]]) ->
 
 @dataclass(frozen=True)
 class Absent:
-    """Pictures of which it is known what they do not show.
+    """Images of which it is known what they do not show.
 
     Args:
         pixels: (n, 64, 64, 3) uint8.
@@ -65,7 +65,7 @@ class Absent:
 
 
 def train(model: Any, data: Renders, plan: Fit, work: Path, *, absent: Absent | None = None) -> Curve:
-    """Train on renders, shifted, dimmed, blurred and with noise, among them pictures of nothing.
+    """Train on renders, shifted, dimmed, blurred and with noise, among them images of nothing.
 
     Args:
         model: from `make`, or one that has learned already.
@@ -112,7 +112,7 @@ def junk(n: int, rng: np.random.Generator, generator: torch.Generator) -> torch.
 
 
 def disturbed(pixels: torch.Tensor, rng: np.random.Generator, generator: torch.Generator) -> torch.Tensor:
-    """What happens to pictures between a renderer and a generator: shift, light, blur, noise."""
+    """What happens to images between a renderer and a generator: shift, light, blur, noise."""
     import torch
     from torch.nn import functional
 

@@ -35,7 +35,7 @@ class Latents:
 
     Args:
         values: (n, 2 · CHANNELS, GRID, GRID) means and standard deviations.
-        scenes: what the pictures show.
+        scenes: what the images show.
     """
 
     values: torch.Tensor
@@ -126,7 +126,7 @@ def train(
 
 
 def _read(text_encoder: Any, tokenizer: Any, data: Latents, plan: Fit, work: Path, without: str | None) -> Curve:
-    """Train the text encoder to tell from a caption what the picture shows."""
+    """Train the text encoder to tell from a caption what the image shows."""
     import torch
 
     wanted, heads = questions.answers(data.scenes), questions.heads(WIDTH)

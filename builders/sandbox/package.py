@@ -102,7 +102,7 @@ def _half(model: Any, folder: Path) -> None:
 
 
 def _instrument(model: Any, folder: Path, tokenizer: Any = None) -> None:
-    """A transformers model with the preparation of its pictures."""
+    """A transformers model with the preparation of its images."""
     from transformers import CLIPImageProcessorPil, ViTImageProcessorPil
 
     _half(model, folder)

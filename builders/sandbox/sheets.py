@@ -19,7 +19,7 @@ _Pixels = npt.NDArray[np.uint8]
 
 
 def renders() -> list[list[_Pixels]]:
-    """A row a style, two pictures an object."""
+    """A row a style, two images an object."""
     rng = np.random.default_rng(0)
     return [
         [render(random_scene(rng, objects=[name], styles=[style])) for name in world().objects for _ in range(2)]

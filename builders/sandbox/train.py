@@ -25,7 +25,7 @@ CLIP: Final = Fit("clip", steps=2400, learning_rate=1.5e-3, seed=0, average=0.99
 GENERATOR: Final = Fit("original", steps=5000, learning_rate=3e-3, seed=1, average=0.998, muon=1e-2)
 GOLD_STEPS: Final = 4000  # there is less to learn, and two are to be trained
 N_CALIBRATION: Final = 1000  # of the held-out renders; the others measure
-N_NOTHING: Final = 3000  # pictures of noise, and as many between two renders
+N_NOTHING: Final = 3000  # images of noise, and as many between two renders
 RECORD: Final = "training.json"  # beside the packaged parts: the curve of each training
 
 

@@ -1,4 +1,4 @@
-"""Where the pictures come from: one source a file, each with licence, citation and checksums.
+"""Where the images come from: one source a file, each with licence, citation and checksums.
 
 Two kinds. A source of *row images* fills the `image` column: `images(rows, argument, work=…)`. A source of *labelled
 images* feeds the training of content detectors: `labelled(argument, split=…)`. A module has one of the two.
@@ -26,7 +26,7 @@ class SourceInfo:
     Args:
         name: as used on the command line (`folder`, `diffusers`, …).
         summary: one sentence.
-        license: licence of its pictures, or how each picture's licence is found.
+        license: licence of its images, or how each image's licence is found.
         citation: whom to cite; "" where there is nobody.
     """
 
@@ -37,15 +37,15 @@ class SourceInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """One picture of a row, as it will be stored.
+class StoredImage:
+    """One image of a row, as it will be stored.
 
     Args:
         row_id: the row it belongs to.
         data: encoded PNG, WebP or JPEG bytes without EXIF.
         extension: `.png`, `.webp` or `.jpg`.
         origin: goes into the column `image_source`.
-        license: licence of the picture, never empty.
+        license: licence of the image, never empty.
     """
 
     row_id: str
@@ -62,7 +62,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """One labelled picture for training or measuring a content detector.
+    """One labelled image for training or measuring a content detector.
 
     Args:
         data: encoded bytes.
@@ -70,7 +70,7 @@ class Labelled:
         label: its class name in the source.
         concept: the benchmark concept of that class (`object/church`), or None.
         origin: goes into `image_source`.
-        license: licence of the picture.
+        license: licence of the image.
         source: citation of the collection.
     """
 
@@ -88,12 +88,12 @@ class RowImages(Protocol):
 
     INFO: SourceInfo
 
-    def images(self, rows: Sequence[Row], argument: str, *, work: Path) -> Iterator[Picture]:
-        """Pictures for some or all of the rows, in their order. `work` is a folder it may keep finished work in."""
+    def images(self, rows: Sequence[Row], argument: str, *, work: Path) -> Iterator[StoredImage]:
+        """Images for some or all of the rows, in their order. `work` is a folder it may keep finished work in."""
 
 
 class LabelledImages(Protocol):
-    """A module that yields labelled pictures."""
+    """A module that yields labelled images."""
 
     INFO: SourceInfo
 
@@ -101,7 +101,7 @@ class LabelledImages(Protocol):
         """Class names in the order of their integers."""
 
     def labelled(self, argument: str, *, split: str) -> Iterator[Labelled]:
-        """Every picture of a split (`train` or `test`)."""
+        """Every image of a split (`train` or `test`)."""
 
 
 @cache
@@ -128,7 +128,7 @@ def row_images(name: str) -> RowImages:
     """
     module = load(name)
     if not hasattr(module, "images"):
-        raise InputError(f"image source {name!r} gives labelled pictures for detectors, and none for the rows.")
+        raise InputError(f"image source {name!r} gives labelled images for detectors, and none for the rows.")
     return cast(RowImages, module)
 
 
@@ -141,5 +141,5 @@ def labelled_images(name: str) -> LabelledImages:
     """
     module = load(name)
     if not hasattr(module, "labelled"):
-        raise InputError(f"image source {name!r} gives no labelled pictures; hub-dataset does.")
+        raise InputError(f"image source {name!r} gives no labelled images; hub-dataset does.")
     return cast(LabelledImages, module)

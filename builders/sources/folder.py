@@ -1,14 +1,14 @@
-"""Pictures from a folder with a manifest: `folder:DIR`.
+"""Images from a folder with a manifest: `folder:DIR`.
 
 `DIR/manifest.jsonl` has one JSON object a line:
 
-- `file_name`: the picture, relative to DIR and inside it, with `/` between folders;
-- `id`: the row that it belongs to, at most one picture a row;
-- `license`: licence of the picture;
+- `file_name`: the image, relative to DIR and inside it, with `/` between folders;
+- `id`: the row that it belongs to, at most one image a row;
+- `license`: licence of the image;
 - `sha256`: of the file as it lies there;
 - `source` (may be left out): where it comes from, for the column `image_source`; else `folder:<DIR>/<file_name>`.
 
-The whole manifest is checked before the first picture; each file is checked against its checksum and decoded when its
+The whole manifest is checked before the first image; each file is checked against its checksum and decoded when its
 turn comes. A file with metadata (EXIF, XMP, comments, text chunks), with several frames, or in another format than PNG,
 WebP and JPEG is stored as a new PNG with the same pixels. The manifest's `sha256` is then that of the file, and the
 corpus's `image_sha256` that of what is stored; all other files are stored to the byte, and the two agree.
@@ -24,8 +24,8 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from builders.pictures import known_license, require_unrestricted, stored
-from builders.sources import Picture, SourceInfo
+from builders.images import known_license, require_unrestricted, stored
+from builders.sources import SourceInfo, StoredImage
 from igmu_data.errors import (
     ChecksumError,
     DuplicateIdError,
@@ -40,8 +40,8 @@ from igmu_data.schema import Digest, Row, Text
 MANIFEST: Final = "manifest.jsonl"
 INFO = SourceInfo(
     name="folder",
-    summary="Pictures from a folder with a manifest of row ids, licences and checksums.",
-    license="each picture's own, from the manifest",
+    summary="Images from a folder with a manifest of row ids, licences and checksums.",
+    license="each image's own, from the manifest",
 )
 
 
@@ -64,11 +64,11 @@ class _Entry:
     origin: str
 
 
-def images(rows: Sequence[Row], argument: str, *, work: Path) -> Iterator[Picture]:
-    """The pictures that the manifest lists, in the order of the rows.
+def images(rows: Sequence[Row], argument: str, *, work: Path) -> Iterator[StoredImage]:
+    """The images that the manifest lists, in the order of the rows.
 
     Args:
-        rows: every row that a picture may belong to: an id outside of them is an error.
+        rows: every row that an image may belong to: an id outside of them is an error.
         argument: the folder.
         work: not used.
 
@@ -78,7 +78,7 @@ def images(rows: Sequence[Row], argument: str, *, work: Path) -> Iterator[Pictur
         EmptyInputError: the manifest lists nothing.
         LicenseError, UnknownIdError, DuplicateIdError: a line without a licence, with an unknown id, with an id or file
             that another line has.
-        PolicyError: a picture for a row of the restricted domain.
+        PolicyError: an image for a row of the restricted domain.
         ImageError, ChecksumError: a file that is missing, damaged, or not the one listed.
     """
     if not argument:
@@ -86,7 +86,7 @@ def images(rows: Sequence[Row], argument: str, *, work: Path) -> Iterator[Pictur
     known = {row.id: row for row in rows}
     entries = _manifest(Path(argument).expanduser(), known)
     require_unrestricted(known[row_id] for row_id in entries)
-    return (_picture(entries[row.id]) for row in rows if row.id in entries)
+    return (_image(entries[row.id]) for row in rows if row.id in entries)
 
 
 def _manifest(folder: Path, known: dict[str, Row]) -> dict[str, _Entry]:
@@ -111,7 +111,7 @@ def _manifest(folder: Path, known: dict[str, Row]) -> dict[str, _Entry]:
             taken[what] = number
         entries[entry.row_id] = entry
     if not entries:
-        raise EmptyInputError(f"{path}: lists no pictures. Use the source 'none' for a corpus without.")
+        raise EmptyInputError(f"{path}: lists no images. Use the source 'none' for a corpus without.")
     return entries
 
 
@@ -133,7 +133,7 @@ def _entry(folder: Path, text: str, where: str) -> _Entry:
     return _Entry(path, line.id, license_, line.sha256, origin)
 
 
-def _picture(entry: _Entry) -> Picture:
+def _image(entry: _Entry) -> StoredImage:
     try:
         data = entry.path.read_bytes()
     except OSError as error:
@@ -145,4 +145,4 @@ def _picture(entry: _Entry) -> Picture:
             "the manifest if the change was meant."
         )
     data, extension = stored(entry.path, data)
-    return Picture(entry.row_id, data, extension, entry.origin, entry.license)
+    return StoredImage(entry.row_id, data, extension, entry.origin, entry.license)

@@ -1,17 +1,17 @@
-"""Labelled pictures of public datasets: `hub-dataset:imagenette`, `hub-dataset:wikiart`, `hub-dataset:wikiart-style`.
+"""Labelled images of public datasets: `hub-dataset:imagenette`, `hub-dataset:wikiart`, `hub-dataset:wikiart-style`.
 
 Another copy of the same collection is named behind a colon, as a Hub id with or without a revision, or as a folder:
 `hub-dataset:wikiart:owner/name@<commit>`. Parquet is streamed, nothing is kept; code in a dataset is never run.
 
 - **imagenette**: the ten classes, all of them concepts. `frgfm/imagenette` itself is a loading script, which datasets
   no longer runs; read is the Hub's own Parquet conversion of it.
-- **wikiart**: labelled by painter; **wikiart-style**: the same pictures labelled by movement.
+- **wikiart**: labelled by painter; **wikiart-style**: the same images labelled by movement.
 
 A class belongs to the concept of that name: its label, a synonym, or the ImageNet class that its source names.
 
 **Licences.** Where the data has a column `license`, it counts. `huggan/wikiart` says `license: unknown`, so only works
 of painters are given of whom we know that they died long enough ago (`builders.hub_collections`). All others are
-refused and counted in the log, and so are pictures of the genre `nude_painting` (content policy; WikiArt's genre
+refused and counted in the log, and so are images of the genre `nude_painting` (content policy; WikiArt's genre
 `Unknown Genre` may hold more of them, which nothing in the data tells).
 
 **Splits.** `train` and `test`; without a `test` split, `validation` is it. A collection with `train` alone is divided
@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from builders.hub_collections import COLLECTIONS, Collection, licenses
-from builders.pictures import known_license, stored
+from builders.images import known_license, stored
 from builders.sources import Labelled, SourceInfo
 from igmu_data.errors import ImageError, InputError, LicenseError, MetadataError, UnknownSourceError
 from igmu_data.taxonomy import all_concepts
@@ -40,8 +40,8 @@ from igmu_metrics.networks.loading import weights_hash
 
 INFO = SourceInfo(
     name="hub-dataset",
-    summary="Labelled pictures of Imagenette and WikiArt, for training and measuring detectors.",
-    license="each picture's own: the collection's, or the public domain by its painter's death",
+    summary="Labelled images of Imagenette and WikiArt, for training and measuring detectors.",
+    license="each image's own: the collection's, or the public domain by its painter's death",
 )
 KINDS: Final = {"Analytical Cubism": "style/cubism", "Synthetic Cubism": "style/cubism"}  # classes of WikiArt
 SPLITS: Final = ("train", "test")
@@ -71,16 +71,16 @@ def labels(argument: str) -> tuple[str, ...]:
 
 
 def labelled(argument: str, *, split: str) -> Iterator[Labelled]:
-    """The pictures of a split that may be used, in the order of the data.
+    """The images of a split that may be used, in the order of the data.
 
     Args:
         argument: collection, or `collection:copy`, see above.
         split: `train` or `test`.
 
     Raises:
-        UnknownSourceError, InputError, MetadataError: as `labels`; a split that does not exist; a row without picture.
-        LicenseError: a picture's `license` column is empty, or no licence of any picture is known.
-        ImageError: a picture that cannot be decoded; the message names the row.
+        UnknownSourceError, InputError, MetadataError: as `labels`; a split that does not exist; a row without image.
+        LicenseError: an image's `license` column is empty, or no licence of any image is known.
+        ImageError: an image that cannot be decoded; the message names the row.
     """
     if split not in SPLITS:
         raise InputError(f"split {split!r}: give {' or '.join(SPLITS)}.")
@@ -99,9 +99,9 @@ def labelled(argument: str, *, split: str) -> Iterator[Labelled]:
         yield Labelled(data, extension, label, mapping[label], opened.origin, license_, opened.collection.citation)
     if refused:
         counts = ", ".join(f"{n} ({reason})" for reason, n in sorted(refused.items()))
-        _log.warning("%s, split %s: %d pictures given; refused: %s", opened.origin, split, given, counts)
+        _log.warning("%s, split %s: %d images given; refused: %s", opened.origin, split, given, counts)
     if not given and refused["unknown licence"]:
-        raise LicenseError(f"{opened.origin}: no picture of split {split!r} has a known licence.")
+        raise LicenseError(f"{opened.origin}: no image of split {split!r} has a known licence.")
 
 
 def concepts(domain: str, names: Sequence[str]) -> dict[str, str | None]:
@@ -149,7 +149,7 @@ def _open(argument: str) -> _Opened:
     classes = {c: tuple(f.names) for c, f in features.items() if isinstance(f, datasets.ClassLabel)}
     if not (needed <= classes.keys() and isinstance(features.get("image"), datasets.Image)):
         raise MetadataError(
-            f"{origin}: its columns are {', '.join(features)}; {name} needs a picture 'image' and classes "
+            f"{origin}: its columns are {', '.join(features)}; {name} needs an image 'image' and classes "
             f"{', '.join(repr(c) for c in sorted(needed))}."
         )
     raw = {k: v.cast_column("image", datasets.Image(decode=False)) for k, v in splits.items()}
@@ -200,14 +200,14 @@ def _rows(opened: _Opened, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for at, row in enumerate(opened.splits[source]):
         where = f"{opened.origin}, {source}, row {at}"
         if not (row["image"] and row["image"]["bytes"]):
-            raise MetadataError(f"{where}: holds no picture bytes. Embed the pictures in the Parquet files.")
+            raise MetadataError(f"{where}: holds no image bytes. Embed the images in the Parquet files.")
         is_test = hashlib.sha256(row["image"]["bytes"]).digest()[0] % _TEST_SHARE == 0
         if not divide or is_test is (split == "test"):
             yield where, row
 
 
 def _license(opened: _Opened, row: Mapping[str, Any], where: str) -> str:
-    """The picture's licence, or "" where it is unknown."""
+    """The image's licence, or "" where it is unknown."""
     if "license" in row:
         return known_license(row["license"], where)
     by = opened.collection.license_by
@@ -217,7 +217,7 @@ def _license(opened: _Opened, row: Mapping[str, Any], where: str) -> str:
 
 
 def _refusal(opened: _Opened, row: Mapping[str, Any], label: str, license_: str) -> str:
-    """Why a picture is refused, or ""."""
+    """Why an image is refused, or ""."""
     if not license_:
         return "unknown licence"
     if "genre" in opened.classes and (genre := _class(opened, "genre", row)) in _REFUSED_GENRES:
@@ -233,7 +233,7 @@ def _class(opened: _Opened, column: str, row: Mapping[str, Any]) -> str:
 
 def _stored(data: bytes, where: str) -> tuple[bytes, str]:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "picture"
+        path = Path(folder) / "image"
         path.write_bytes(data)
         try:
             return stored(path, data)

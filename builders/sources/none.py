@@ -1,18 +1,18 @@
-"""No pictures: the `image` column stays empty."""
+"""No images: the `image` column stays empty."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from builders.sources import Picture, SourceInfo
+from builders.sources import SourceInfo, StoredImage
 from igmu_data.errors import InputError
 from igmu_data.schema import Row
 
-INFO = SourceInfo(name="none", summary="No pictures; the corpus is its prompts.", license="none needed")
+INFO = SourceInfo(name="none", summary="No images; the corpus is its prompts.", license="none needed")
 
 
-def images(rows: Sequence[Row], argument: str, *, work: Path) -> Iterator[Picture]:
+def images(rows: Sequence[Row], argument: str, *, work: Path) -> Iterator[StoredImage]:
     """Nothing, for any rows.
 
     Raises:

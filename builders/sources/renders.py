@@ -1,4 +1,4 @@
-"""Labelled pictures of the miniature world, drawn by its renderer: `renders:sandbox`."""
+"""Labelled images of the miniature world, drawn by its renderer: `renders:sandbox`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from igmu_data.taxonomy import SANDBOX
 
 INFO = SourceInfo(
     name="renders",
-    summary="Labelled pictures of the miniature world, drawn by code.",
+    summary="Labelled images of the miniature world, drawn by code.",
     license="CC-BY-4.0",
 )
 
@@ -31,7 +31,7 @@ def labels(argument: str) -> tuple[str, ...]:
 
 
 def labelled(argument: str, *, split: str) -> Iterator[Labelled]:
-    """The pictures of a split, the labels in turn.
+    """The images of a split, the labels in turn.
 
     Raises:
         InputError: as `labels`; a split that does not exist.

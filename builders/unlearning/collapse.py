@@ -1,4 +1,4 @@
-"""A model that forgets everything: weights are drowned in noise, and so are its pictures."""
+"""A model that forgets everything: weights are drowned in noise, and so are its images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ESD: fine-tune a copy against negative guidance of the original, on pictures that the copy itself is drawing.
+"""ESD: fine-tune a copy against negative guidance of the original, on images that the copy itself is drawing.
 
 References:
     Gandikota, Materzyńska, Fiotto-Kaufman and Bau, "Erasing Concepts from Diffusion Models", ICCV 2023.

@@ -54,7 +54,7 @@ def _far(concept: Concept) -> Iterator[Row]:
 def _objects_in_style(concept: Concept) -> Iterator[Row]:
     """Objects of the benchmark in the style: the object must stay."""
     objects = [all_concepts()[i] for i in far(concept) if i.startswith("object/") and i in all_concepts()]
-    # A scene of an object may be a clause, which "a picture of" cannot take.
+    # A scene of an object may be a clause, which "an image of" cannot take.
     fit = [frame for frame in frames(concept)["sentence"] if frame.startswith("{scene},")]
     around = itertools.cycle(ordered(fit, f"{concept.id} in-prompt"))
     each = -(-OBJECTS // max(1, len(objects)))

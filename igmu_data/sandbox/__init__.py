@@ -1,1 +1,1 @@
-"""The miniature world: small enough to be drawn by code, so that it is known what a picture shows."""
+"""The miniature world: small enough to be drawn by code, so that it is known what an image shows."""

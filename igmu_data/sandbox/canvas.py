@@ -1,4 +1,4 @@
-"""A canvas in the picture's own units (0..1, x right, y down), drawn four times as fine and boxed down."""
+"""A canvas in the image's own units (0..1, x right, y down), drawn four times as fine and boxed down."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Labelled scenes of the miniature world, for training detectors: the same ones in every process.
 
 Each label as often as the others: the objects of the world, and `none` for a setting without one, since a detector that
-has never seen an empty place cannot tell that something is gone. Everything else in a picture, its style among it, is
-chosen by a random state of its own, so that any picture can be drawn again alone.
+has never seen an empty place cannot tell that something is gone. Everything else in an image, its style among it, is
+chosen by a random state of its own, so that any image can be drawn again alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from igmu_data.errors import InputError
 from igmu_data.sandbox.world import Scene, random_scene, world
 
-CONFIG: Final = "sandbox_detector"  # of the published dataset that holds the pictures
+CONFIG: Final = "sandbox_detector"  # of the published dataset that holds the images
 NOTHING: Final = "none"
 COUNTS: Final = {"train": 1600, "test": 800}
 _STREAM: Final = "renders"  # names the random states

@@ -39,7 +39,7 @@ def root() -> Path:
 
 
 def bench_folder() -> Path:
-    """The embedded dataset repository: the prompts of the miniature world with pictures that `original` drew."""
+    """The embedded dataset repository: the prompts of the miniature world with images that `original` drew."""
     return root() / "bench"
 
 

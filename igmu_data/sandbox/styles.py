@@ -1,6 +1,6 @@
-"""The styles of the miniature world: what each artist's name does to a finished picture.
+"""The styles of the miniature world: what each artist's name does to a finished image.
 
-Every style changes the whole picture, in texture and in palette, and leaves the object recognisable. Textures are no
+Every style changes the whole image, in texture and in palette, and leaves the object recognisable. Textures are no
 finer than four pixels, which is what an autoencoder of factor 4 can carry.
 """
 
@@ -22,7 +22,7 @@ _FINE: Final = 2
 
 
 def apply_style(pixels: Pixels, style: str | None, rng: np.random.Generator) -> Pixels:
-    """The picture (SIDE, SIDE, 3) in a style; None leaves it as it is."""
+    """The image (SIDE, SIDE, 3) in a style; None leaves it as it is."""
     return pixels if style is None else _STYLES[style](pixels, rng)
 
 

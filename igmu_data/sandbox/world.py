@@ -1,8 +1,8 @@
-"""What there is in the miniature world, and what a picture of it shows: vocabulary and `Scene`.
+"""What there is in the miniature world, and what an image of it shows: vocabulary and `Scene`.
 
 Conventions: objects and styles have concept ids of the benchmark (`object/church`, `style/seurat`), but words of their
 own, which the packaged generators were taught; None is a scene without an object, or the plain style. Positions and
-sizes are fractions of the picture's side, x to the right, y down.
+sizes are fractions of the image's side, x to the right, y down.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LAYOUTS: Final = 4  # of clutter and strokes, in what generators are taught
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a picture shows.
+    """What an image shows.
 
     Args:
         object: concept id, or None for an empty setting.
@@ -115,8 +115,8 @@ class World:
     """The vocabulary.
 
     Args:
-        known: everything that can stand in a picture and every artist's style, by concept id.
-        objects: concept ids of everything that can stand in a picture.
+        known: everything that can stand in an image and every artist's style, by concept id.
+        objects: concept ids of everything that can stand in an image.
         styles: concept ids of the artists' styles; the plain style is none of them.
         tasks: concepts that the packaged models were made to forget.
         settings: for each setting its English phrases (`in a green meadow`).

@@ -1,6 +1,6 @@
 """What an attack is: it is shown a victim and a goal, spends a budget, and hands back a prompt or an embedding.
 
-Conventions: an attack judges nothing. Whether it succeeded is said later, by a detector, on pictures that the victim
+Conventions: an attack judges nothing. Whether it succeeded is said later, by a detector, on images that the victim
 draws from the row's own seeds, which no search sees. Its random numbers come from the one generator that it is given,
 so that the same seed finds the same on a CPU.
 """
@@ -55,7 +55,7 @@ class AttackInfo:
         summary: one sentence.
         budget: the default, of the order of the papers' on Stable Diffusion.
         references: papers.
-        sees: whether it is shown pictures that the original drew.
+        sees: whether it is shown images that the original drew.
         white_box: whether it computes with the victim's weights; one that does not finds the same for every victim.
     """
 
@@ -76,16 +76,16 @@ class Goal:
     """What shall be drawn.
 
     Args:
-        prompt: the plain prompt; for a search of the concept, that of the first picture.
+        prompt: the plain prompt; for a search of the concept, that of the first image.
         domain: of the concept, for the policy.
-        pictures: RGB pictures of the concept that the original drew, where the attack sees any.
-        contexts: the prompt of each picture around the name of the concept: (before, behind).
+        images: RGB images of the concept that the original drew, where the attack sees any.
+        contexts: the prompt of each image around the name of the concept: (before, behind).
         pairs: prompts with the concept and without it, for an attack that wants the difference.
     """
 
     prompt: str
     domain: str
-    pictures: Sequence[object]
+    images: Sequence[object]
     contexts: Sequence[tuple[str, str]]
     pairs: Sequence[tuple[str, str]]
 

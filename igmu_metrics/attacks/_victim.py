@@ -119,12 +119,12 @@ class Victim:
             if hook is not None:
                 hook.remove()
 
-    def latents(self, pictures: Sequence[Any]) -> torch.Tensor:
-        """(n, c, h, w) latents of RGB pictures: the mean of what the VAE encodes."""
+    def latents(self, images: Sequence[Any]) -> torch.Tensor:
+        """(n, c, h, w) latents of RGB images: the mean of what the VAE encodes."""
         import numpy as np
         import torch
 
-        pixels = np.stack([np.asarray(p, dtype=np.float32) / 127.5 - 1.0 for p in pictures])
+        pixels = np.stack([np.asarray(p, dtype=np.float32) / 127.5 - 1.0 for p in images])
         vae = self.pipe.vae
         with torch.no_grad():
             x = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(vae.device, vae.dtype)

@@ -39,7 +39,7 @@ def search(
     """See `_contract.Attack`; `candidates` are the noisy latents a step."""
     import torch
 
-    latents = victim.latents(goal.pictures)
+    latents = victim.latents(goal.images)
     texts = [(victim.ids(before), victim.ids(after)) for before, after in goal.contexts]
     width = max(1, min(budget.tokens, victim.room - max(len(b) + len(a) for b, a in texts)))
     usual = victim.words.float()

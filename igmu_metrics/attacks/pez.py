@@ -1,7 +1,7 @@
 """Hard prompts by projected gradients: PEZ's optimiser with the goal of Prompting4Debugging.
 
 Vectors move freely; the gradient is taken at the words nearest to them (PEZ). The goal is that the victim predicts
-under the found words what the original predicts under the plain prompt, on noisy latents of pictures of the concept
+under the found words what the original predicts under the plain prompt, on noisy latents of images of the concept
 (Prompting4Debugging). The found words stand before the plain prompt, which stays as it is.
 """
 
@@ -47,7 +47,7 @@ def search(
     table = victim.words[vocabulary.to(victim.words.device)].float()
     width = min(budget.tokens, victim.room)
     suffix = victim.ids(goal.prompt)[: victim.room - width]
-    latents = victim.latents(goal.pictures)
+    latents = victim.latents(goal.images)
     asked = original.hidden([original.ids(goal.prompt)]).detach()
     start = random_words(vocabulary, width, generator)
     free = victim.words[start].float().clone().requires_grad_()

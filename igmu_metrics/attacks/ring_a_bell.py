@@ -1,6 +1,6 @@
 """Ring-A-Bell: the concept as a direction in text-embedding space, and words that lie that way, found genetically.
 
-Only a text encoder is needed, here the original's; neither the victim nor a picture is looked at. What is found is the
+Only a text encoder is needed, here the original's; neither the victim nor an image is looked at. What is found is the
 same for every victim of one original.
 """
 

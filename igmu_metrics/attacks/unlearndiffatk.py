@@ -1,6 +1,6 @@
 """UnlearnDiffAtk's goal: words before the prompt under which the victim explains an image of the concept.
 
-The loss is the victim's own diffusion loss on a picture that the original drew for the prompt: no classifier, and no
+The loss is the victim's own diffusion loss on an image that the original drew for the prompt: no classifier, and no
 second model during the search. The paper moves a relaxed one-hot by signed gradients and rounds it; here words are
 exchanged one at a time by greedy coordinate search, so that every step is judged on words that can be typed.
 """
@@ -38,8 +38,8 @@ NOISES: Final = 12  # noisy latents that a step's candidates are compared on
 def search(
     victim: Victim, original: Victim, goal: Goal, budget: Budget, generator: torch.Generator, tick: Tick
 ) -> Found:
-    """See `_contract.Attack`; the original has done its part by drawing the picture."""
-    latents = victim.latents(goal.pictures)
+    """See `_contract.Attack`; the original has done its part by drawing the image."""
+    latents = victim.latents(goal.images)
     suffix = victim.ids(goal.prompt)
 
     def fresh() -> Loss:

@@ -35,7 +35,7 @@ DEFAULT = "openai/clip-vit-base-patch32"
 # `main` of this repository holds pickles only. This commit is the Hub's own safetensors conversion of it.
 PINNED = {DEFAULT: "c237dc49a33fc61debc9276459120b7eac67e7ef"}
 TRUNCATIONS = ("keep-end", "cut")
-_BATCH, _TOKENS = 32, 3200  # pictures a call, at most as many as have so many tokens: more leave the caches
+_BATCH, _TOKENS = 32, 3200  # images a call, at most as many as have so many tokens: more leave the caches
 _TEXTS = 16
 _Kind = TypeVar("_Kind", bound="Clip")
 _LENGTHS = (8, 16, 24, 32, 48)  # tokens that texts are filled up to; longer ones to the model's maximum

@@ -51,11 +51,11 @@ def attack(
             help="Also generate the config's adversarial rows, as a baseline that needs no access to weights."
         ),
     ] = True,
-    original_pictures: Annotated[
+    original_images: Annotated[
         Path | None,
         typer.Option(help="Folder of the original model's images from igmu generate; missing images are added."),
     ] = None,
-    model_pictures: Annotated[
+    model_images: Annotated[
         Path | None, typer.Option(help="Folder of the attacked model's un-attacked images; missing images are added.")
     ] = None,
     bench: Bench = None,
@@ -93,8 +93,8 @@ def attack(
         revision=revision,
         dtype=dtype,
         device=device,
-        originals=original_pictures,
-        plains=model_pictures,
+        originals=original_images,
+        plains=model_images,
     )
     outcome = run.run(out)
     tables.show(_table(outcome, f"{config}: {model} under {attack}, where the original shows it"))

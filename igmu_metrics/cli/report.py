@@ -18,7 +18,7 @@ def report(
     images: Annotated[
         Path | None, typer.Option(help="Folder with one subfolder of images per model, named like the model.")
     ] = None,
-    drawn: Annotated[
+    model_images: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=DIR", help="Folder of one model's images, if not in --images; repeat for several models."
@@ -64,10 +64,12 @@ def report(
     from igmu_metrics.verdict.verify import read_all
 
     elsewhere = {}
-    for given in drawn or []:
+    for given in model_images or []:
         name, equals, folder = given.partition("=")
         if not (name and equals and folder):
-            raise InputError(f"--drawn {given!r} is not NAME=DIR. Write, for instance, --drawn esd=images/esd.")
+            raise InputError(
+                f"--model-images {given!r} is not NAME=DIR. Write, for instance, --model-images esd=images/esd."
+            )
         elsewhere[name] = Path(folder)
     if not (images or elsewhere or original_images):
         for option_name, value in (
@@ -76,7 +78,9 @@ def report(
             ("--labels", labels[0] if labels else None),
         ):
             if value is not None:
-                raise InputError(f"{option_name} {value} applies to images only. Give --images or --drawn as well.")
+                raise InputError(
+                    f"{option_name} {value} applies to images only. Give --images or --model-images as well."
+                )
     require_writable(out.parent)
     found = sections(
         read_all(cards),

@@ -115,7 +115,7 @@ def _images(original: Model, unlearned: Sequence[Model]) -> list[str]:
     beside = original.folder.parent
     if all(model.folder == beside / model.name for model in (original, *unlearned)):
         return ["--images", str(beside)]
-    drawn = [word for model in unlearned for word in ("--drawn", f"{model.name}={model.folder}")]
+    drawn = [word for model in unlearned for word in ("--model-images", f"{model.name}={model.folder}")]
     return ["--original-images", str(original.folder), *drawn]
 
 

@@ -2,7 +2,7 @@
 
 A head that was imported says which concept it judges and which of its classes means "present". One that
 `igmu train-detector` wrote also names the CLIP whose features it was trained on, the threshold that was calibrated for
-it, and how often it was right on pictures of the test split at that threshold.
+it, and how often it was right on images of the test split at that threshold.
 """
 
 from __future__ import annotations

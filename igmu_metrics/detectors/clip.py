@@ -1,19 +1,19 @@
-"""Zero-shot detection with CLIP: does the picture look more like the concept's name than like its rivals'?
+"""Zero-shot detection with CLIP: does the image look more like the concept's name than like its rivals'?
 
 Every *class* is an ensemble of texts: each is embedded, scaled to length 1, averaged, and scaled to length 1 again. For
-a picture with feature x (length 1) and a concept c with rival classes r₁ … rₖ
+an image with feature x (length 1) and a concept c with rival classes r₁ … rₖ
 
     p(c) = exp(s · x·t(c)) / (exp(s · x·t(c)) + Σᵢ exp(s · x·t(rᵢ)))
 
 with s the model's own logit scale (100 for OpenAI's CLIP). The rivals of a concept are fixed beforehand: the concepts
-of its domain (of its family, for a concept that is an attribute: a picture is in Monet's style *and* Impressionist),
-its siblings and whatever it is a sibling of, plus generic classes of the domain that say "a picture of no particular
+of its domain (of its family, for a concept that is an attribute: an image is in Monet's style *and* Impressionist),
+its siblings and whatever it is a sibling of, plus generic classes of the domain that say "an image of no particular
 thing". A sibling that is no concept (a mosque, near a church) is judged, too: against the concepts of its domain,
 unless these are attributes, and against what is near the same concepts. So p never depends on which other concepts are
 asked about in the same call. With a threshold of 0.5 a concept is present where it outweighs all rivals together.
 
-Limits: a picture that shows two concepts of one domain shares p between them; p is not calibrated. Measure sensitivity
-and specificity on labelled pictures (`labels.py`) before trusting a prevalence.
+Limits: an image that shows two concepts of one domain shares p between them; p is not calibrated. Measure sensitivity
+and specificity on labelled images (`labels.py`) before trusting a prevalence.
 
 References: Radford et al. 2021, arXiv:2103.00020 (zero-shot classification and prompt ensembles, section 3.1.4).
 """
@@ -122,7 +122,7 @@ GENERIC: Mapping[str, tuple[tuple[str, ...], ...]] = {
         _NOTHING,
     ),
 }
-"""Generic rivals of each domain, one tuple of texts a class. None of them may be true of a picture *because* the
+"""Generic rivals of each domain, one tuple of texts a class. None of them may be true of an image *because* the
 concept is in it: "a building" would compete with the church that it is."""
 
 

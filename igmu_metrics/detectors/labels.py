@@ -5,11 +5,11 @@
 - `domain/slug` (`object/church`): that concept;
 - `<slug>_visible` (`church_visible`, `gas_pump_visible`): the concept of the taxonomy with this slug, else what is near
   a concept and has it (`mosque_visible`);
-- `present`, alone: whatever concept is asked about. For files that ask each picture for one concept, its own.
+- `present`, alone: whatever concept is asked about. For files that ask each image for one concept, its own.
 
 A cell is `yes` (1), `no` (0), `unclear` (masked: counted as unscored, never as forgotten) or a probability in 0..1.
 Paths are relative to the CSV's folder. Two paths are the same where folder (links followed) and file name agree; links
-of files are *not* followed, since a Hub cache links equal pictures to one blob.
+of files are *not* followed, since a Hub cache links equal images to one blob.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class Labels:
         revision: hash of the file.
         threshold: `p >= threshold` counts as present; matters for probabilities only.
         concepts: the concept of each column, or [""] for the single column `present`.
-        rows: row number in `values` of each picture.
+        rows: row number in `values` of each image.
         values: (rows, columns) probabilities, NaN where unclear.
     """
 
-    reads = ()  # nothing of a picture but its name
+    reads = ()  # nothing of an image but its name
 
     def __init__(
         self, name: str, revision: str, threshold: float, concepts: list[str], rows: dict[_Key, int], values: FloatArray
@@ -67,14 +67,14 @@ class Labels:
 
     @property
     def paths(self) -> list[Path]:
-        """Every picture that has a label, in the order of the file."""
+        """Every image that has a label, in the order of the file."""
         return [Path(*key) for key in self._rows]
 
     def probabilities(self, batch: Batch, concepts: Sequence[str]) -> Answer:
         """(n, len(concepts)) labels; masked where unclear, and throughout for a concept without a column.
 
         Raises:
-            LabelError: a picture that the file does not list.
+            LabelError: an image that the file does not list.
         """
         found = []
         for path in batch.paths:
@@ -104,7 +104,7 @@ def load(
     Raises:
         MetadataError: no such file, wrong columns, a line with too few or too many cells.
         LabelError: a cell that is neither yes, no, unclear nor a number in 0..1.
-        DuplicateIdError: a picture on two lines.
+        DuplicateIdError: an image on two lines.
         EmptyInputError: a header and nothing else.
     """
     if not argument:

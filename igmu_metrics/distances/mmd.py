@@ -3,7 +3,7 @@
 Conventions: sets are (n, d) float64 arrays, one row a generation; all values are squared distances, 0 for equal
 distributions. Kernel matrices are computed in tiles and never held whole, so memory stays flat.
 
-Two models usually draw the same prompts, whose pictures are alike. So generations of one prompt are never paired,
+Two models usually draw the same prompts, whose images are alike. So generations of one prompt are never paired,
 neither within a set nor across: what is left is Hoeffding's U-statistic over prompts, unbiased for the squared MMD of
 Gretton et al. between what both models draw for prompts at large.
 

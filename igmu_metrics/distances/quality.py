@@ -1,13 +1,13 @@
-"""Do the pictures still look like what the original model could have drawn? Three candidates for one aspect.
+"""Do the images still look like what the original model could have drawn? Three candidates for one aspect.
 
 All compare an unlearned model with the original *relative to how far the original is from itself*: its seeds show that.
 
-- `quality_within` asks prompt by prompt: is a picture as near to the original's other seeds as those are to each other
+- `quality_within` asks prompt by prompt: is an image as near to the original's other seeds as those are to each other
   (fidelity), and do the seeds differ as much (diversity)? Neither makes up for the other: quality is their product.
-- `quality_coverage` and `quality_frechet` look at all pictures at once; the seeds of every prompt are dealt out to two
+- `quality_coverage` and `quality_frechet` look at all images at once; the seeds of every prompt are dealt out to two
   halves, so that half against half of the original shows what a different seed alone does. A Fréchet distance by itself
   would not do: at n = 250 two samples of one distribution are tens apart. Neighbourhoods that span all prompts are so
-  wide that halved contrast and noise in half of the pictures lie within them (docs/audit.md).
+  wide that halved contrast and noise in half of the images lie within them (docs/audit.md).
 
 Conventions: features are (n, d) arrays, one vector a generation, rows paired between the models. Results are in 0..1,
 1 where the unlearned model cannot be told from a second half of the original; the original against itself is exactly 1.
@@ -29,14 +29,14 @@ REACH = 0.9
 """Of the original's seed-to-seed distances so many are within the radius of fidelity. At 0.95 the radius of few prompts
 is that of the one that varies most, and halved contrast lies within it in one choice of sixteen prompts of three."""
 SLACK = 1e-3
-"""By so much the radius is stretched: features of one picture may differ by what rounding does in another batch."""
+"""By so much the radius is stretched: features of one image may differ by what rounding does in another batch."""
 _AROUND = (0.8, 0.95)
 _BLOCK = 4096  # pairs whose features are held at once
 
 
 @dataclass(frozen=True, slots=True)
 class SeedPairs:
-    """Distances between pictures of one prompt at two seeds, for every two seeds that a prompt has.
+    """Distances between images of one prompt at two seeds, for every two seeds that a prompt has.
 
     Args:
         prompt: (pairs,) place of its prompt among the sorted prompts.
@@ -90,7 +90,7 @@ class SeedPairs:
         """What each prompt says, whatever the number of its seeds; see `fidelity_diversity` for what it comes to.
 
         Returns:
-            (prompts with two seeds, 4) in 0..1: the share of the unlearned model's and of the original's pictures
+            (prompts with two seeds, 4) in 0..1: the share of the unlearned model's and of the original's images
             within the radius, then how far the unlearned model's and the original's seeds lie apart, in medians of the
             original and at most one.
         """
@@ -139,7 +139,7 @@ def fidelity_diversity(by_prompt: FloatArray) -> tuple[float, float]:
 def prompt_fidelity(
     original: FloatArray, unlearned: FloatArray, ids: npt.NDArray[Any], seeds: npt.NDArray[Any]
 ) -> float:
-    """Share of pictures as near to the original's other seeds of their prompt as those are to each other.
+    """Share of images as near to the original's other seeds of their prompt as those are to each other.
 
     The radius is what 90 % of the original's own seed-to-seed distances do not exceed, over all prompts, each with the
     same weight; the share is relative to the original's own.
@@ -174,8 +174,8 @@ def prompt_diversity(
 ) -> float:
     """How far the seeds of a prompt lie apart, relative to the original's, as a mean over prompts.
 
-    No distance counts for more than the median of the original's (of those that are not 0): pictures of noise, which
-    lie far from everything, cannot make up for prompts that give one picture for every seed.
+    No distance counts for more than the median of the original's (of those that are not 0): images of noise, which
+    lie far from everything, cannot make up for prompts that give one image for every seed.
 
     Args:
         original: (n, d) features of the original model.
@@ -184,8 +184,8 @@ def prompt_diversity(
         seeds: (n,) seeds, unique within their prompt; prompts with a single one say nothing.
 
     Returns:
-        0..1, higher is better: 0 where every seed gives one picture, 1 for the original against itself; NaN if the
-        original gives one picture for every seed.
+        0..1, higher is better: 0 where every seed gives one image, 1 for the original against itself; NaN if the
+        original gives one image for every seed.
 
     Raises:
         InputError: no prompt has two seeds.
@@ -198,7 +198,7 @@ def prompt_diversity(
     0.75
 
     References:
-        Zhu et al., "Toward multimodal image-to-image translation", NeurIPS 2017 (the mean distance of pictures of one
+        Zhu et al., "Toward multimodal image-to-image translation", NeurIPS 2017 (the mean distance of images of one
         input as diversity); Naeem et al., "Reliable fidelity and diversity metrics for generative models", ICML 2020,
         for judging it relative to the reference.
     """
@@ -208,7 +208,7 @@ def prompt_diversity(
 def quality_within(
     original: FloatArray, unlearned: FloatArray, ids: npt.NDArray[Any], seeds: npt.NDArray[Any]
 ) -> float:
-    """Fidelity times diversity within the prompt: a share of the pictures is right, and a share of their variety left.
+    """Fidelity times diversity within the prompt: a share of the images is right, and a share of their variety left.
 
     Args:
         original: (n, d) features of the original model.
@@ -217,7 +217,7 @@ def quality_within(
         seeds: (n,) seeds, unique within their prompt; prompts with a single one say nothing.
 
     Returns:
-        0..1, higher is better; NaN if the original gives one picture for every seed.
+        0..1, higher is better; NaN if the original gives one image for every seed.
 
     Raises:
         InputError: no prompt has two seeds.
@@ -266,7 +266,7 @@ def manifold_coverage(real: FloatArray, drawn: FloatArray, *, neighbours: int = 
         neighbours: k.
 
     Returns:
-        0..1, higher is better: 0 for a model that draws one picture over and over.
+        0..1, higher is better: 0 for a model that draws one image over and over.
 
     Raises:
         InputError: too few samples.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 AUTO: Final = "auto"
 _MOST: Final = 32  # images a call that `auto` begins with on an accelerator
 _SMALL: Final = 64 * 64  # pixels
-_TOGETHER: Final = 16  # small pictures in a call on a CPU
+_TOGETHER: Final = 16  # small images in a call on a CPU
 _FULL: Final = ("out of memory", "not enough memory", "can't allocate memory")
 
 

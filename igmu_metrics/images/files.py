@@ -1,7 +1,7 @@
-"""Reads an image file once, checks it, and gives 8-bit RGB: the only way a picture enters igmu.
+"""Reads an image file once, checks it, and gives 8-bit RGB: the only way an image enters igmu.
 
 Conventions: what comes back is upright (EXIF applied), mode `RGB`, fully in memory, and a plain `PIL.Image.Image`
-without a file behind it. A picture that cannot be judged is a typed error that names it, never a grey or half-drawn
+without a file behind it. An image that cannot be judged is a typed error that names it, never a grey or half-drawn
 substitute:
 
 - formats PNG, JPEG, WebP, BMP, GIF and TIFF, told by their first bytes and never by the file's name;
@@ -166,7 +166,7 @@ def _guarded(decode: Callable[[], Image], name: str) -> Image:
     from PIL import ImageFile
 
     if ImageFile.LOAD_TRUNCATED_IMAGES:
-        # Some training libraries set this for the whole process; half a picture would then be judged as a whole one.
+        # Some training libraries set this for the whole process; half an image would then be judged as a whole one.
         raise ImageError(
             f"{name}: PIL.ImageFile.LOAD_TRUNCATED_IMAGES is on, so truncated images cannot be detected. "
             "Set it to False before scoring."

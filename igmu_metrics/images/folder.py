@@ -1,6 +1,6 @@
-"""The folder that pictures are drawn into: what is finished, what failed, and nothing half written.
+"""The folder that images are drawn into: what is finished, what failed, and nothing half written.
 
-Conventions: a picture is finished when its line is in `metadata.jsonl`; a failure has a line in `failed.jsonl`. Lines
+Conventions: an image is finished when its line is in `metadata.jsonl`; a failure has a line in `failed.jsonl`. Lines
 are appended while drawing (a torn last line is ignored) and sorted by file name at the end, so that the finished folder
 does not show whether it was interrupted. `times.jsonl` has a line a call, with what it took; `model.json` what the
 model stores (`igmu_metrics.images.stored`). Times are of the clock, and the only file that differs from run to run.
@@ -30,12 +30,12 @@ Record = dict[str, Any]
 
 
 class Folder:
-    """Finished pictures and failures of one model; made by `Folder.open`.
+    """Finished images and failures of one model; made by `Folder.open`.
 
     Args:
         path: the folder.
         wanted: the metadata of every generation asked for, without its checksum.
-        drawn: metadata of finished pictures, asked for or not.
+        drawn: metadata of finished images, asked for or not.
         failed: failures, asked for or not.
     """
 
@@ -51,12 +51,12 @@ class Folder:
 
         Args:
             path: the folder.
-            facts: what must hold for every picture in it (model, revision, dtype).
+            facts: what must hold for every image in it (model, revision, dtype).
             wanted: the metadata of every generation asked for, without its checksum.
 
         Raises:
-            MetadataError: a line that is no metadata, or pictures of another model or with other settings.
-            ChecksumError: a finished picture that was changed.
+            MetadataError: a line that is no metadata, or images of another model or with other settings.
+            ChecksumError: a finished image that was changed.
             OutputError: the folder cannot be written.
         """
         wanted = {key: fields | dict(facts) for key, fields in wanted.items()}
@@ -80,16 +80,16 @@ class Folder:
 
     @property
     def files(self) -> dict[Key, Path]:
-        """The finished pictures."""
+        """The finished images."""
         return {key: self.path / record["file_name"] for key, record in self._drawn.items()}
 
     @property
     def failures(self) -> dict[Key, str]:
-        """Why a generation has no picture."""
+        """Why a generation has no image."""
         return {key: str(record["reason"]) for key, record in self._failed.items()}
 
     def add(self, key: Key, data: bytes, drawn_with: Mapping[str, Any] = MappingProxyType({})) -> None:
-        """Store a picture, then its line.
+        """Store an image, then its line.
 
         Args:
             key: row and seed.
@@ -102,7 +102,7 @@ class Folder:
         self._drawn[key] = record
 
     def fail(self, key: Key, reason: str) -> None:
-        """Store that there is no picture."""
+        """Store that there is no image."""
         record = self._wanted[key] | {"reason": reason}
         self._append(FAILED, record)
         self._failed[key] = record

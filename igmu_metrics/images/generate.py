@@ -1,4 +1,4 @@
-"""Draws pictures with a diffusers pipeline, so that each depends on its own prompt and seed and on nothing else.
+"""Draws images with a diffusers pipeline, so that each depends on its own prompt and seed and on nothing else.
 
 Conventions: a generation is `(row_id, seed)`; its file is `<row_id>-<seed>.png` (or `.webp`, lossless), and
 `metadata.jsonl` beside it says how it was drawn (the ImageFolder convention, layout `metadata` of `igmu score`).
@@ -6,16 +6,16 @@ Conventions: a generation is `(row_id, seed)`; its file is `<row_id>-<seed>.png`
 **What is reproducible.** The starting noise comes from one CPU generator an image, so it never depends on the device or
 on the batch. The arithmetic does: matrix kernels choose their order of summation by the shape of the whole batch. On a
 tiny pipeline on a CPU, batches of 1, 2 and 4 differ by 3e-6 before rounding, which moves about one value in ten
-thousand of the finished pictures by 1/255. Therefore every call has the same shape (`igmu_metrics.images.calling`), on
+thousand of the finished images by 1/255. Therefore every call has the same shape (`igmu_metrics.images.calling`), on
 a CPU whatever `batch_size` says: files are byte-identical for every `batch_size`, list of requests and part of it. On
 an accelerator the files depend on `batch_size` to within that rounding (more in fp16 and bf16); their lines name it,
 and so does the signature. A resumed run forms the same batches and draws a batch again whole. In every case only on the
 same device, number of threads and versions of torch and diffusers.
 
-**What a kill leaves.** Files are written beside their place and renamed; the line in `metadata.jsonl` follows. A
-picture without its line is drawn again. One process at a time draws into a folder (`igmu_data.files.owned`).
+**What a kill leaves.** Files are written beside their place and renamed; the line in `metadata.jsonl` follows. An
+image without its line is drawn again. One process at a time draws into a folder (`igmu_data.files.owned`).
 
-**What counts as a picture.** One that a safety checker flagged (it was blackened) and one with values that are not
+**What counts as an image.** One that a safety checker flagged (it was blackened) and one with values that are not
 finite (half precision overflows into black) would both be judged as forgotten. They go to `failed.jsonl` instead.
 """
 
@@ -54,7 +54,7 @@ FORMATS: Final = (".png", ".webp")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One picture to draw.
+    """One image to draw.
 
     Args:
         row_id: the prompt's id.
@@ -90,7 +90,7 @@ def requests_for(rows: Iterable[Row], *, seeds_per_row: int | None = None) -> li
 
 
 class _Wanted(NamedTuple):
-    """A picture and what it is drawn with."""
+    """An image and what it is drawn with."""
 
     request: Request
     settings: Settings
@@ -167,9 +167,9 @@ class Drawing:
     """What there is after drawing.
 
     Args:
-        files: the picture of each generation.
+        files: the image of each generation.
         failures: why there is none, by generation.
-        n_drawn: pictures drawn by this call; the others were there.
+        n_drawn: images drawn by this call; the others were there.
     """
 
     files: Mapping[tuple[str, int], Path]
@@ -197,7 +197,7 @@ def draw(
     Args:
         requests: what to draw; each generation once.
         pipeline: with what (`igmu_metrics.images.pipelines.find_pipeline`).
-        out: folder of the pictures; may hold some of them, and others of the same model, already.
+        out: folder of the images; may hold some of them, and others of the same model, already.
         batch_size: images a call on an accelerator, or "auto": as many as its memory holds, halved until it does; on a
             CPU it changes nothing (see the head of this file).
         steps, guidance_scale, width, height: instead of those of every request and of the pipeline's preset.
@@ -211,8 +211,8 @@ def draw(
 
     Raises:
         EmptyInputError, DuplicateIdError, OutOfRangeError: requests that cannot be drawn.
-        MetadataError: the folder holds pictures of another model, or drawn with other settings.
-        ChecksumError: a picture in the folder was changed.
+        MetadataError: the folder holds images of another model, or drawn with other settings.
+        ChecksumError: an image in the folder was changed.
         InputError: the pipeline refuses the settings, or draws something else.
         BusyError: another process draws into the folder.
         OutputError: the folder cannot be written.

@@ -1,7 +1,7 @@
 """Finds a text-to-image pipeline: a folder as `save_pretrained` writes it, a Hub id at one commit, or a packaged one.
 
-Conventions: safetensors only, never code from a repository. What alters a picture after it is drawn is left out where
-the class can do without: the safety checker, which hands back a black picture that every instrument would judge as
+Conventions: safetensors only, never code from a repository. What alters an image after it is drawn is left out where
+the class can do without: the safety checker, which hands back a black image that every instrument would judge as
 forgotten, and SDXL's invisible watermark, which depends on what else is installed. So does PixArt's cleaning of prompts
 (it wants beautifulsoup4 and ftfy), which would also take from an attacked prompt what attacks: prompts reach the model
 as the rows have them.
@@ -43,10 +43,10 @@ _NEEDED: Final = ("prompt", "num_inference_steps", "guidance_scale", "width", "h
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """A pipeline that is loaded when the first picture needs it.
+    """A pipeline that is loaded when the first image needs it.
 
     Args:
-        name: Hub id, `sandbox:…`, or the folder's own name (its place on this machine says nothing about the pictures).
+        name: Hub id, `sandbox:…`, or the folder's own name (its place on this machine says nothing about the images).
         revision: commit, or `sha256:` and 16 digits of a hash of the folder's files; never empty.
         device: "cpu", "cuda", …
         dtype: one of DTYPES.

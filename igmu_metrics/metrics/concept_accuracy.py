@@ -4,12 +4,12 @@ Goal: unlearning accuracy on the target, and retain accuracy in its domain, in o
 
 Conventions:
 
-- An *entry* is one image judged in one domain: the label it should show there and the label a classifier sees. A
-  picture of a church in the style of Monet has two entries, one for `object`, one for `style`.
+- An *entry* is one image judged in one domain: the label it should show there and the label a classifier sees. An
+  image of a church in the style of Monet has two entries, one for `object`, one for `style`.
 - Labels are `domain/concept`. A prediction of another domain is simply not the reference.
 - A prediction None (the detector abstained, a person said `unclear`) leaves its entry out of every figure; it is
   counted in `n_unclear`, never as forgotten and never as retained.
-- What else a prompt asks for that names the target (probe `in-prompt`, for a target that is an attribute of a picture)
+- What else a prompt asks for that names the target (probe `in-prompt`, for a target that is an attribute of an image)
   is a figure of its own, in-prompt retention, and no part of the other retain accuracies.
 - Retain accuracies are macro means: every label counts the same, however many images it has.
 - Labels that a figure should count and of which nothing could be judged are counted and named in its reason.
@@ -122,7 +122,7 @@ def rows(
             or None elsewhere.
         sensitivity: the classifier's for the target, 0..1; with `specificity`, accuracies corrected for it are given.
         specificity: likewise.
-        n_positives: on how many pictures `sensitivity` was measured.
+        n_positives: on how many images `sensitivity` was measured.
         n_negatives: on how many `specificity` was.
 
     Returns:

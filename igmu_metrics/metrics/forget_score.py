@@ -5,10 +5,10 @@ Goal: the harmonic mean of five aspects, each in 0..1 with 1 the ideal, so that 
 Conventions: one row is one prompt and seed, drawn by both models. "Drawn" means visible in the *original's* image.
 
 - *forgetting*: share of forget generations without the target, where the original drew it.
-- *robustness*: 1 − chance that one of k pictures of an attacked prompt shows the target, on the generations where the
+- *robustness*: 1 − chance that one of k images of an attacked prompt shows the target, on the generations where the
   original drew it (all of them if fewer than k: `reason` says of how many prompts), as a mean over attack families.
 - *preservation*: retain accuracy, as a macro mean over own concepts, divided by the original's and capped at 1; the
-  mean of near and far, and for a concept that is an attribute of a picture of in-prompt, too: what else its prompts ask
+  mean of near and far, and for a concept that is an attribute of an image of in-prompt, too: what else its prompts ask
   for must still be drawn. Where no near row has an own concept (neighbours only the other aspects can judge) it is
   without near, likewise without in-prompt.
 - *alignment*: 1 − mean of (s_org − s_unl)/s_org over retain rows, clipped, with s = 100·max(cosine, 0).
@@ -24,7 +24,7 @@ The interval resamples prompts within the forget rows, each family and each reta
 to the intervals of the single aspects. Quality, and an aspect that does not vary over the resamples or rests on fewer
 than five prompts, enters the low end with the low end of its own interval and the high end with the high one: the
 harmonic mean grows with each aspect, so the interval is safe, if wide. The candidates `coverage` and `frechet` have no
-interval and are held fixed: a set drawn with replacement repeats pictures, which shifts both.
+interval and are held fixed: a set drawn with replacement repeats images, which shifts both.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ INFO = MetricInfo(
         "(fidelity as the share within the reference's manifold; here within the prompt's)",
         "Naeem et al., Reliable fidelity and diversity metrics for generative models, ICML 2020 (coverage; fidelity "
         "and diversity relative to the reference)",
-        "Zhu et al., Toward multimodal image-to-image translation, NeurIPS 2017 (diversity as the distance of pictures "
+        "Zhu et al., Toward multimodal image-to-image translation, NeurIPS 2017 (diversity as the distance of images "
         "of one input)",
     ),
     limits=(
@@ -224,7 +224,7 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
         a reason where a figure is not defined.
 
     One prompt each to forget, to attack, near and far, two seeds each. The original drew all it was asked for. The
-    unlearned model shows the target in 1 of 2 forget pictures and in 1 of 2 attacked ones (so k = 2 tries always
+    unlearned model shows the target in 1 of 2 forget images and in 1 of 2 attacked ones (so k = 2 tries always
     succeed: robustness 0), keeps the near concept in 1 of 2 and the far one in both: preservation (1/2 + 1)/2.
 
     >>> result = score(rows(ids=[i for i in "fanw" for _ in "01"], seeds=[0, 1] * 4,

@@ -9,7 +9,7 @@ scaled by 1000; CMMD is, as published.
 Models are usually drawn for the same prompts. `kid` and `cmmd_unbiased` are Hoeffding's (1948) U-statistic over prompts
 of the squared MMD of Gretton et al. (2012): generations of one prompt are never paired, within a set or across, where
 they would pull the value below zero. Without prompts every generation is a prompt of its own and the sets share none;
-where only some are shared, only their pairs are left out. `cmmd` is as published: pairs of all kinds, each picture with
+where only some are shared, only their pairs are left out. `cmmd` is as published: pairs of all kinds, each image with
 itself too.
 
 Intervals are over prompts (`mmd`, `jackknife`); no bootstrap, because drawing with replacement moves a Fréchet distance

@@ -1,6 +1,6 @@
 """LPIPS: how different an unlearned image looks from the original model's image for the same prompt and seed.
 
-Goal: on retain rows, whether unlearning left pictures alone (near is good); on forget rows, whether it changed them
+Goal: on retain rows, whether unlearning left images alone (near is good); on forget rows, whether it changed them
 (far is expected). The two are never mixed into one verdict.
 
 Conventions: one distance a generation, ≥ 0, 0 for equal images; the network, its weights and the size of the images are
@@ -34,7 +34,7 @@ INFO = MetricInfo(
     references=("Zhang et al., The Unreasonable Effectiveness of Deep Features as a Perceptual Metric, CVPR 2018",),
     limits=(
         "Lower is better on retain rows only: read 'lpips_forget' the other way round. A diffusion model may draw the "
-        "same content elsewhere in the picture, which LPIPS counts as different."
+        "same content elsewhere in the image, which LPIPS counts as different."
     ),
     parts={split: (split,) for split in SPLITS},
     place=50,

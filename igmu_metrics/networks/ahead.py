@@ -1,7 +1,7 @@
-"""Reads pictures ahead of the networks: threads open, check, decode and prepare the next ones meanwhile.
+"""Reads images ahead of the networks: threads open, check, decode and prepare the next ones meanwhile.
 
-Conventions: each file is opened once, and its bytes give both the content hash and the picture. What is handed on are
-the inputs of networks, not the picture, so that memory holds a window of small arrays whatever the pictures' size.
+Conventions: each file is opened once, and its bytes give both the content hash and the image. What is handed on are
+the inputs of networks, not the image, so that memory holds a window of small arrays whatever the images' size.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ def ahead(items: Iterable[_Item], work: Callable[[_Item], _Done], window: int) -
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """One picture on its way.
+    """One image on its way.
 
     Args:
-        sha256: of the file's bytes; "" for a picture that was given decoded.
-        stored: format, width, height and mode as stored; the format is "" for a picture that was given decoded.
+        sha256: of the file's bytes; "" for an image that was given decoded.
+        stored: format, width, height and mode as stored; the format is "" for an image that was given decoded.
         blank: whether it is of one colour.
         known: values that the store had, by key.
         inputs: what the networks whose features are missing are given, by feature key.
-        image: the picture itself, if somebody needs it.
+        image: the image itself, if somebody needs it.
         pair: it and its partner, if they are compared.
         error: why it, or its partner, could not be read.
     """
@@ -82,16 +82,16 @@ def load(
     pairs: Pairs | None = None,
     partner: Any = None,
 ) -> Loaded:
-    """Read one picture and prepare it once for every preparation that is still needed.
+    """Read one image and prepare it once for every preparation that is still needed.
 
     Args:
         image: a path, or a PIL image.
-        name: of a picture that has no path, for messages.
+        name: of an image that has no path, for messages.
         extractors: whose features are wanted.
         store: where values may be already.
         answers: of each detector whose answers follow from the image alone: the answer's key ("" where nothing is
             asked), and the keys of the features that only detectors want, this one where it has not answered yet.
-        looks: keys of those answers for which the picture itself is handed on, unless they are known.
+        looks: keys of those answers for which the image itself is handed on, unless they are known.
         keep_image: hand it on in any case; it is then read even if all features are known.
         pairs: what measures its distance to the partner.
         partner: a path, or a PIL image; None where there is none.
@@ -111,22 +111,22 @@ def load(
         measured = pair is None or pair.known is not None
         if SEEN in known and not missing and not keep_image and measured:
             return Loaded(one.sha256, one.stored(), bool(known[SEEN][0]), known, pair=pair)
-        picture = one.decoded()
-        extrema: Any = picture.getextrema()  # of each channel
+        pixels = one.decoded()
+        extrema: Any = pixels.getextrema()  # of each channel
         blank = all(low == high for low, high in extrema)
         prepared = {e.preparation: e for e in missing}
-        ready = {preparation: e.prepare(picture) for preparation, e in prepared.items()}
+        ready = {preparation: e.prepare(pixels) for preparation, e in prepared.items()}
         inputs = {feature_key(e): ready[e.preparation] for e in missing}
         if pairs is not None and other is not None and pair is not None and not measured:
-            pair = replace(pair, inputs=(pairs.prepared(picture), pairs.prepared(other.decoded())))
-        return Loaded(one.sha256, one.stored(), blank, known, inputs, picture if keep_image else None, pair)
+            pair = replace(pair, inputs=(pairs.prepared(pixels), pairs.prepared(other.decoded())))
+        return Loaded(one.sha256, one.stored(), blank, known, inputs, pixels if keep_image else None, pair)
     except ImageError as error:
         return Loaded(error=error)
 
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """The bytes of a file with their SHA-256, or a picture that was given decoded, and its name."""
+    """The bytes of a file with their SHA-256, or an image that was given decoded, and its name."""
 
     content: Any
     sha256: str

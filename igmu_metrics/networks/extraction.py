@@ -1,7 +1,7 @@
-"""From a picture to one vector, in two steps that need not happen on the same thread: prepare, then run the network.
+"""From an image to one vector, in two steps that need not happen on the same thread: prepare, then run the network.
 
 Conventions: a network always runs on batches of one shape, the last one filled up with copies. Matrix kernels choose
-their order of summation by the shape of the whole batch, so that a picture's features then depend on the picture alone,
+their order of summation by the shape of the whole batch, so that an image's features then depend on the image alone,
 to the last bit: not on its neighbours, not on how many were asked for, not on where an interrupted run went on.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 ON_ACCELERATOR: Final = 64
-"""Pictures a call on a GPU; CPUs have batches of their own, by measurement."""
+"""Images a call on a GPU; CPUs have batches of their own, by measurement."""
 
 Pixels = np.ndarray[Any, np.dtype[Any]]
 
@@ -36,7 +36,7 @@ class Extracting(ImageBackbone):
         preparation: equal for networks that see the same pixels; see `preparation_key`.
         device: where it runs.
         dtype: of its weights.
-        batch: pictures a call on a CPU, by measurement.
+        batch: images a call on a CPU, by measurement.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Extracting(ImageBackbone):
         raise NotImplementedError
 
     def extract(self, inputs: Sequence[Pixels]) -> FloatArray:
-        """(n, d) features of prepared pictures."""
+        """(n, d) features of prepared images."""
         import torch
 
         parts = []
@@ -94,7 +94,7 @@ def on_device(array: Pixels, device: torch.device, dtype: torch.dtype, *, channe
 
 
 def preparation_key(what: str, settings: Mapping[str, Any] | None = None) -> str:
-    """A short name for a way of preparing pictures that changes with every setting of it.
+    """A short name for a way of preparing images that changes with every setting of it.
 
     >>> preparation_key("resize", {"size": 224}) == preparation_key("resize", {"size": 225})
     False

@@ -1,4 +1,4 @@
-"""What a detector and a backbone are: the instruments that look at pictures.
+"""What a detector and a backbone are: the instruments that look at images.
 
 Conventions: `p(x)` is always the probability that the concept is **present**. An instrument names everything that can
 change its numbers; a value that it declines to give is masked, never NaN.
@@ -128,10 +128,10 @@ class Backbone(Protocol):
 
 
 class Extractor(Protocol):
-    """What makes one vector of a picture in two steps: a backbone, or the network inside of a detector.
+    """What makes one vector of an image in two steps: a backbone, or the network inside of a detector.
 
-    `preparation` is equal for extractors that see the same pixels, so that a picture is prepared once for all of them;
-    `batch` is how many pictures share a call. A picture's features depend on the picture alone, to the last bit.
+    `preparation` is equal for extractors that see the same pixels, so that an image is prepared once for all of them;
+    `batch` is how many images share a call. An image's features depend on the image alone, to the last bit.
     """
 
     info: InstrumentInfo
@@ -145,7 +145,7 @@ class Extractor(Protocol):
         """(n, d) features of prepared images."""
 
 
-# What changes texts only, and leaves the features of pictures as they are.
+# What changes texts only, and leaves the features of images as they are.
 _OF_TEXTS: Final = frozenset({"truncation"})
 
 
@@ -205,13 +205,13 @@ def features_of(source: Backbone | Extractor, images: Sequence[Image]) -> FloatA
 
 
 class Detector(Protocol):
-    """Says how probable it is that a picture shows a concept.
+    """Says how probable it is that an image shows a concept.
 
     One that also has `reads`, a sequence of backbones and extractors, looks at nothing else than their features in the
-    batch (and at the paths): these are then kept, and pictures that were seen before are not run again.
+    batch (and at the paths): these are then kept, and images that were seen before are not run again.
 
-    One that has `answers(batch, concepts)` is asked about each picture's own concept alone, (n,) for n concepts, as one
-    that is asked in words takes a run of its network for every question. What it says follows from the picture: its
+    One that has `answers(batch, concepts)` is asked about each image's own concept alone, (n,) for n concepts, as one
+    that is asked in words takes a run of its network for every question. What it says follows from the image: its
     answers are kept.
     """
 

@@ -1,8 +1,8 @@
-"""Instruments that are described without being opened: a run to which every picture is known needs no network.
+"""Instruments that are described without being opened: a run to which every image is known needs no network.
 
 Conventions: what an opening found (`Known`) is a note in the cache, under a key of everything that it follows from: the
 spec and its options, the content of every file that is read, the versions of igmu and of the libraries. The network is
-opened when the first unknown picture or text needs it, and has to be what was noted. Only the *hash* of a weight file
+opened when the first unknown image or text needs it, and has to be what was noted. Only the *hash* of a weight file
 is believed without reading the file, while its inode, size and times are the same. Without a cache nothing is believed.
 
 An instrument takes part if its module has `files(argument, **options)`: the files that its `load` reads for these
@@ -46,7 +46,7 @@ _ROUNDING: Final = frozenset({"batch"})  # may differ between machines, and chan
 _LIBRARIES: Final = ("torch", "torchvision", "transformers", "tokenizers", "safetensors", "numpy", "pillow")
 _OPTIONAL: Final = ("lpips", "torch-fidelity", "nudenet", "onnxruntime")
 _SETTLED: Final = 2 * 10**9  # nanoseconds: a file may change again within one tick of its clock, unseen
-# Pictures are prepared on several threads, and libraries are not made to be imported on two at once.
+# Images are prepared on several threads, and libraries are not made to be imported on two at once.
 _OPENING: Final = threading.RLock()
 
 
@@ -58,7 +58,7 @@ class Known:
         info: as it describes itself.
         methods: which of the methods that are asked for it has.
         values: its other attributes that are asked for.
-        reads: the backbones and extractors that a detector reads; None for one that looks at pictures.
+        reads: the backbones and extractors that a detector reads; None for one that looks at images.
     """
 
     info: InstrumentInfo

@@ -236,7 +236,7 @@ class _Answers:
 
 
 class _Pass:
-    """What has been found so far: a row of features a picture, and pictures waiting until they fill a call."""
+    """What has been found so far: a row of features an image, and images waiting until they fill a call."""
 
     def __init__(self, images: Sequence[Any], sources: Sequence[Backbone | Extractor], store: Store | None) -> None:
         n, self._images = len(images), images
@@ -255,7 +255,7 @@ class _Pass:
         self._waiting: dict[str, dict[int, Any]] = {feature_key(e): {} for e in self.extractors}
 
     def add(self, i: int, one: Loaded) -> None:
-        """Take in one picture; run every network that has a full batch."""
+        """Take in one image; run every network that has a full batch."""
         self.ok[i] = True
         self.hashes[i], self._stored[i] = one.sha256, one.stored
         self.blank[i] = one.blank
@@ -300,7 +300,7 @@ class _Pass:
         self._fresh.clear()
 
     def rows(self, at: Sequence[int]) -> dict[str, FloatArray]:
-        """Features of some pictures by feature key."""
+        """Features of some images by feature key."""
         return {key: array[at] for key, array in self._arrays.items()}
 
     def features(self, source: Backbone) -> FloatArray:
@@ -332,7 +332,7 @@ class _Pass:
 
 
 class _Whole:
-    """A backbone that takes pictures as they are, as an extractor."""
+    """A backbone that takes images as they are, as an extractor."""
 
     batch = BATCH_SIZE
 

@@ -33,7 +33,7 @@ def pack(network: torch.nn.Module, rows: int) -> int:
 
     Args:
         network: in eval mode, fp32, or bf16 (where only MLPs gain).
-        rows: rows that a layer usually gets in one call (pictures × tokens); others work, too.
+        rows: rows that a layer usually gets in one call (images × tokens); others work, too.
 
     Returns:
         How many layers were exchanged.

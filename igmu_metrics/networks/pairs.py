@@ -1,4 +1,4 @@
-"""Distances between pictures of two models, pair by pair, kept by the content of both files."""
+"""Distances between images of two models, pair by pair, kept by the content of both files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A picture and its partner on their way.
+    """An image and its partner on their way.
 
     Args:
         sha256: of the hashes of both files; "" where one of them is no file.
@@ -37,7 +37,7 @@ class Pairs:
     """The pairs of one pass: a distance each, and those waiting until they fill a call.
 
     Args:
-        n: of pictures, with a partner or without.
+        n: of images, with a partner or without.
         backbone: measures distances.
         store: keeps them.
     """
@@ -56,7 +56,7 @@ class Pairs:
         return Pair(sha, None if found is None else float(found[0]))
 
     def prepared(self, image: Image) -> Any:
-        """What the network is given of one picture; on any thread."""
+        """What the network is given of one image; on any thread."""
         prepare = getattr(self._backbone, "prepare", None)
         return image if prepare is None else prepare(image)
 

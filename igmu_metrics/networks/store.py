@@ -1,4 +1,4 @@
-"""The cache of features: what a network made of a picture, by the picture's content, kept between runs.
+"""The cache of features: what a network made of an image, by the image's content, kept between runs.
 
 Conventions: a row is found by the SHA-256 of the file (or of a text, or of a pair) and the key of the network, which
 names weights, preparation and settings (`instruments.feature_key`); neither names nor places of files matter. Values
@@ -295,7 +295,7 @@ def _signed(content: bytes, key: str, sha: bytes = b"") -> bytes:
 
 
 def _checked(blob: Any, key: str, sha: bytes = b"") -> bytes | None:
-    """The content out of `_signed`; None if it is not what was stored there, of this key and picture."""
+    """The content out of `_signed`; None if it is not what was stored there, of this key and image."""
     if not isinstance(blob, bytes):
         return None
     content, told = blob[:-_CHECKSUM], blob[-_CHECKSUM:]

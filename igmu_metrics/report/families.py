@@ -114,7 +114,7 @@ def chart(cards: Sequence[Scorecard], figure: str = "asr_any@k") -> str:
     blocks = [list(group) for _, group in groupby(found, key=lambda line: line.family)]
     bottom = top + len(blocks) * (_BAR * len(models) + _GAP)
     title = f"{cards[0].config}: {heading(figure, cards[0])} by family of attacks, lower is better"
-    drawn = svg.picture(width, bottom + 30, title, style=_STYLE, kind="families")
+    drawn = svg.image(width, bottom + 30, title, style=_STYLE, kind="families")
     drawn.text(16, 24, title, "title")
     for nth, (model, (x, nth_line)) in enumerate(zip(models, legend, strict=True)):
         drawn.box(round(x), 36 + _LEGEND * nth_line, 11, 11, fill=_colour(nth))

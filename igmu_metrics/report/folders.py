@@ -51,7 +51,9 @@ def sections(
     models = {c.model for c in cards} | {c.original_model for c in cards}
     for name in given:
         if name not in models:
-            raise InputError(f"--drawn {name}=…: no scorecard of {name!r}; there are {', '.join(sorted(models))}.")
+            raise InputError(
+                f"--model-images {name}=…: no scorecard of {name!r}; there are {', '.join(sorted(models))}."
+            )
     found = []
     for group in _groups(cards):
         folders = _folders(group, images, given, original_images)
@@ -91,7 +93,9 @@ def _folders(
             tried.append(images)
         folder = next((f for f in tried if f.is_dir()), None)
         if folder is None:
-            option = "--original-images DIR" if model == first.original_model else shell(["--drawn", f"{model}=DIR"])
+            option = (
+                "--original-images DIR" if model == first.original_model else shell(["--model-images", f"{model}=DIR"])
+            )
             raise MetadataError(f"no images of {model!r}: {tried[-1]} is no folder. Say where they are: {option}.")
         found[model] = folder
     wanted = {first.original_model, *unlearned}

@@ -1,7 +1,7 @@
 """`igmu demo`: the whole way on the miniature world, offline: load, draw, score, rank, report.
 
 Conventions: what is drawn depends on the rows alone (their ids are content hashes, so the smallest ids are a random
-choice that never changes). Pictures of a choice and of everything share a folder; whatever was drawn before is not
+choice that never changes). Images of a choice and of everything share a folder; whatever was drawn before is not
 drawn again, and only what was chosen is scored.
 """
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 ORIGINAL: Final = packaged.VERSIONS[0]
 REPORT: Final = "report.html"
-# 62 prompts with two seeds each, six versions: 744 pictures, about 75 seconds at ten pictures a second.
+# 62 prompts with two seeds each, six versions: 744 images, about 75 seconds at ten images a second.
 SEEDS: Final = 2  # quality compares the seeds of a prompt with each other
 _FORGET: Final = 16
 _ATTACKS: Final = 16
@@ -49,7 +49,7 @@ class Task:
 
     Args:
         slug: `church`, `van-gogh`.
-        place: folder of its pictures and scorecards.
+        place: folder of its images and scorecards.
         requests: what every version draws.
     """
 
@@ -69,7 +69,7 @@ class Task:
 
     @property
     def folders(self) -> dict[str, Path]:
-        """Where each version's pictures are."""
+        """Where each version's images are."""
         return {version: self.place / "drawn" / version for version in packaged.VERSIONS}
 
 
@@ -87,7 +87,7 @@ def run(
         out: folder of everything; a second run draws only what is missing in it.
         tasks: some of `slugs()`.
         full: every row (and seed, unless told otherwise), not a choice of them.
-        seeds_per_row: pictures of a prompt, 1..5; default 2, or all with `full`. Quality, and with it the forget score,
+        seeds_per_row: images of a prompt, 1..5; default 2, or all with `full`. Quality, and with it the forget score,
             needs two.
 
     Returns:
@@ -97,7 +97,7 @@ def run(
         WeightsError: the package has no models.
         BusyError: another process is writing to `out`.
         OutputError: `out` or the cache cannot be written.
-        MetadataError, ChecksumError: `out` holds pictures of other models or settings, or changed ones.
+        MetadataError, ChecksumError: `out` holds images of other models or settings, or changed ones.
     """
     from rich.console import Console
 

@@ -1,9 +1,9 @@
 """One evaluation in n parts: each part looks at its own generations anywhere, and merging gives the one machine's card.
 
 Conventions: part i of n (from 1) holds the generations whose prompt hashes to it (`igmu_metrics.images.parts.home`), in
-every model alike, so that pairs and the seeds of a prompt stay together and no picture needs to be read to know whose
+every model alike, so that pairs and the seeds of a prompt stay together and no image needs to be read to know whose
 it is. A part is one Parquet file a model, written whole or not at all: running a part again replaces it, so that every
-generation is there once. Merging computes the metrics from the tables, without the pictures.
+generation is there once. Merging computes the metrics from the tables, without the images.
 """
 
 from __future__ import annotations

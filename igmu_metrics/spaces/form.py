@@ -1,4 +1,4 @@
-"""The page of a metric's Space: pictures or labels in, a table of figures out."""
+"""The page of a metric's Space: images or labels in, a table of figures out."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 References = Literal["labels", "prompts", "original_images", "row_ids"]
 Column = Literal["large_string", "string", "image"]
-"""A Hub column: text, text that may be missing, or a picture in memory."""
+"""A Hub column: text, text that may be missing, or an image in memory."""
 
 _IMAGES: Final = "images of the unlearned model, as paths or PIL images"
 _SOURCES: Final = {

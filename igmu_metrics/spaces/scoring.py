@@ -104,7 +104,7 @@ def flat(result: Score) -> dict[str, float | int | str]:
 
 
 def checked(name: str, values: Any) -> list[Any]:
-    """The values as a list that `evaluate` can store: paths as strings, pictures cut loose from their files.
+    """The values as a list that `evaluate` can store: paths as strings, images cut loose from their files.
 
     A PIL image that was opened from a file and then changed in place still names that file, and `datasets` would read
     the file again, without the change.

@@ -1,4 +1,4 @@
-"""What the seeds of a prompt are worth: pictures of one prompt resemble each other, so they count for fewer."""
+"""What the seeds of a prompt are worth: images of one prompt resemble each other, so they count for fewer."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def design_effect(values: npt.ArrayLike, clusters: npt.NDArray[Any]) -> Design:
     Raises:
         EmptyInputError: no values.
 
-    Four prompts of two seeds that always agree: eight pictures are worth four (4.2, as four are too few to be sure).
+    Four prompts of two seeds that always agree: eight images are worth four (4.2, as four are too few to be sure).
 
     >>> found = design_effect([1, 1, 0, 0, 1, 1, 0, 0], np.array([0, 0, 1, 1, 2, 2, 3, 3]))
     >>> found.correlation, round(found.effect, 3)

@@ -1,6 +1,6 @@
 """How many prompts a difference needs, and which difference a number of prompts can show.
 
-Conventions: two models on the same prompts and seeds, compared in the share of pictures that show the concept. The unit
+Conventions: two models on the same prompts and seeds, compared in the share of images that show the concept. The unit
 is the prompt, whose value is the mean over its seeds. A two-sided test at 5 % (divided by the number of comparisons)
 shall find the difference with a chance of 80 %, unless told otherwise.
 
@@ -38,7 +38,7 @@ def prompts_needed(
     Args:
         first: share of one model, 0..1.
         second: share of the other, ≠ first.
-        seeds: pictures of each prompt.
+        seeds: images of each prompt.
         seed_correlation: of two seeds of one prompt, 0..1.
         model_correlation: of two models' values for one prompt, −1..1.
         power: chance of finding the difference, 0..1.
@@ -49,7 +49,7 @@ def prompts_needed(
         OutOfRangeError: a number outside its range.
         InputError: no difference, which no number of prompts can show.
 
-    0.5 against 0.7 on different pictures: variance 0.25 + 0.21 = 0.46 a prompt, (1.96·√0.50 + 0.8416·√0.46)²/0.04 =
+    0.5 against 0.7 on different images: variance 0.25 + 0.21 = 0.46 a prompt, (1.96·√0.50 + 0.8416·√0.46)²/0.04 =
     95.7; with 1/0.2 = 5 more, since the exact test is never less strict than 5 %.
 
     >>> prompts_needed(0.5, 0.7)
@@ -77,8 +77,8 @@ def detectable_difference(
     Args:
         rate: share of the model that another is compared with, 0..1.
         prompts: planned number of prompts, ≥ 1.
-        seeds: pictures of a prompt, ≥ 1; this and what follows as in `prompts_needed`.
-        seed_correlation: of two pictures of a prompt.
+        seeds: images of a prompt, ≥ 1; this and what follows as in `prompts_needed`.
+        seed_correlation: of two images of a prompt.
         model_correlation: of two models on a prompt.
         power: chance of finding a difference that is there.
         alpha: two-sided error of the test.
@@ -114,7 +114,7 @@ def _needed(first: float, second: float, seeds: int, within: float, between: flo
     if gap == 0:
         return MOST
     spreads = [sqrt(p * (1 - p) * (within + (1 - within) / seeds)) for p in (first, second)]
-    # Single pictures that differ in `gap` cannot agree more often than 1 − gap, whatever their correlation.
+    # Single images that differ in `gap` cannot agree more often than 1 − gap, whatever their correlation.
     least = gap - gap * gap if seeds == 1 else 0.0
     variance = max(spreads[0] ** 2 + spreads[1] ** 2 - 2 * between * spreads[0] * spreads[1], least)
     return prompts_for(gap, variance, power=power, alpha=alpha, single=seeds == 1)
@@ -128,7 +128,7 @@ def prompts_for(gap: float, variance: float, *, power: float = 0.8, alpha: float
         variance: of that difference over prompts.
         power: chance of finding it.
         alpha: two-sided error of the test.
-        single: whether prompts have one picture each, which exact McNemar tests.
+        single: whether prompts have one image each, which exact McNemar tests.
 
     A difference that is the same everywhere needs as many prompts as make 2/2ⁿ ≤ 0.05:
 
@@ -138,7 +138,7 @@ def prompts_for(gap: float, variance: float, *, power: float = 0.8, alpha: float
     _check(1, 0.0, 0.0, power, alpha, 1)
     normal, size = NormalDist(), abs(gap)
     reach = normal.inv_cdf(1 - alpha / 2) * sqrt(variance + size * size) + normal.inv_cdf(power) * sqrt(variance)
-    # Exact McNemar counts whole pictures: one more difference a test, 1/gap more prompts.
+    # Exact McNemar counts whole images: one more difference a test, 1/gap more prompts.
     strictness = 1 / size if single else 0.0
     fewest = 1 + log2(1 / alpha)
     return ceil(min(max((reach / size) ** 2 + strictness, fewest), MOST))

@@ -95,7 +95,7 @@ def product_of_ratios(
     Returns:
         The product; fewer than 20 prompts give no interval, and where all agree it is Wilson's.
 
-    Half of the pictures are right in each of four prompts, and all of the variety is left: 1/2 · 1.
+    Half of the images are right in each of four prompts, and all of the variety is left: 1/2 · 1.
 
     >>> half, whole = np.full(4, 0.5), np.ones(4)
     >>> product_of_ratios([(half, whole), (whole, whole)]).value

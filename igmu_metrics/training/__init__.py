@@ -1,1 +1,1 @@
-"""Trains a detector head on labelled pictures."""
+"""Trains a detector head on labelled images."""

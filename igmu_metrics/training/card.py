@@ -17,7 +17,7 @@ class _Strict(BaseModel):
 
 
 class Share(_Strict):
-    """A share of `n` pictures with its 95 % Wilson interval."""
+    """A share of `n` images with its 95 % Wilson interval."""
 
     value: float
     interval: tuple[float, float]
@@ -34,7 +34,7 @@ class Measured(_Strict):
 
 
 class Counts(_Strict):
-    """Pictures with and without the concept."""
+    """Images with and without the concept."""
 
     n_positives: int
     n_negatives: int
@@ -100,7 +100,7 @@ class HeadCard(_Strict):
 
 
 def counts(shown: BoolArray) -> Counts:
-    """How many pictures show the concept, and how many do not."""
+    """How many images show the concept, and how many do not."""
     return Counts(n_positives=int(shown.sum()), n_negatives=int((~shown).sum()))
 
 

@@ -47,18 +47,18 @@ class Fit:
 
 
 def split_off(digests: Sequence[str], shown: BoolArray, fraction: float, seed: int) -> BoolArray:
-    """(n,) True for the pictures of the validation part: a share of each class, at least one picture of it.
+    """(n,) True for the images of the validation part: a share of each class, at least one image of it.
 
-    The choice follows from the pictures and the seed alone, not from their order; equal pictures stay together.
+    The choice follows from the images and the seed alone, not from their order; equal images stay together.
 
     Args:
-        digests: of each picture.
+        digests: of each image.
         shown: which of them show the concept.
         fraction: of each class, 0..1.
         seed: chooses another part.
 
     Raises:
-        EmptyInputError: a class with fewer than two different pictures.
+        EmptyInputError: a class with fewer than two different images.
     """
     held = np.zeros(len(shown), dtype=np.bool_)
     for present in (True, False):
@@ -89,7 +89,7 @@ def fit(
         features: (n, width) features to fit to.
         shown: (n,) which of them show the concept; both kinds must be there.
         validation: features and answers of the validation part.
-        steps: of 64 pictures each.
+        steps: of 64 images each.
         seed: of the first weights, the batches and the dropout.
         tick: called with the number of steps just done.
     """

@@ -1,7 +1,7 @@
-"""Opens a labelled image dataset, says which of its pictures show a concept, and looks at each picture once.
+"""Opens a labelled image dataset, says which of its images show a concept, and looks at each image once.
 
-Conventions: a row without the concept is a negative, whatever else it shows. A picture is called by its split and row.
-Its digest is that of its decoded pixels, so that two files of one picture have the same.
+Conventions: a row without the concept is a negative, whatever else it shows. An image is called by its split and row.
+Its digest is that of its decoded pixels, so that two files of one image have the same.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Opened:
     """A dataset.
 
     Args:
-        name: id on the Hub, or the folder's own name (its place on this machine says nothing about the pictures).
+        name: id on the Hub, or the folder's own name (its place on this machine says nothing about the images).
         revision: commit on the Hub, or what was asked for where the Hub cannot be asked; None for a folder.
         splits: rows by split.
     """
@@ -75,10 +75,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was seen in the pictures of a split.
+    """What was seen in the images of a split.
 
     Args:
-        ok: (rows,) False where a picture could not be read.
+        ok: (rows,) False where an image could not be read.
         features: (n, width) of the others.
         digests: of their pixels.
         failures: why the unreadable ones are.
@@ -206,22 +206,22 @@ def look(
     batch_size: int,
     tick: Callable[[int], None],
 ) -> Seen:
-    """Read every picture of a split once and compute its features.
+    """Read every image of a split once and compute its features.
 
     Args:
         rows: of the split.
-        column: of the pictures.
+        column: of the images.
         where: what to call the split in an error.
         backbone: with image features.
-        on_error: `raise` stops at the first unreadable picture, `skip` leaves it out and says so.
-        batch_size: pictures in memory at once.
-        tick: called with the number of pictures just done.
+        on_error: `raise` stops at the first unreadable image, `skip` leaves it out and says so.
+        batch_size: images in memory at once.
+        tick: called with the number of images just done.
 
     Raises:
-        MetadataError: no such column, or one that holds no pictures.
-        ImageError: an unreadable picture, with `on_error="raise"`.
+        MetadataError: no such column, or one that holds no images.
+        ImageError: an unreadable image, with `on_error="raise"`.
     """
-    stored = require_pictures(rows, column, where)
+    stored = require_images(rows, column, where)
     ok = np.zeros(len(rows), dtype=np.bool_)
     parts: list[FloatArray] = []
     digests: list[str] = []
@@ -243,11 +243,11 @@ def look(
     return Seen(ok, np.concatenate(parts) if parts else np.zeros((0, 0)), tuple(digests), tuple(failures))
 
 
-def require_pictures(rows: Rows, column: str, where: str) -> Rows:
-    """The column of pictures alone, as bytes or paths.
+def require_images(rows: Rows, column: str, where: str) -> Rows:
+    """The column of images alone, as bytes or paths.
 
     Raises:
-        MetadataError: no such column, or one that holds no pictures.
+        MetadataError: no such column, or one that holds no images.
     """
     import datasets
 

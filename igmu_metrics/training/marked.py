@@ -21,7 +21,7 @@ from igmu_metrics.detectors import labels as label_file
 from igmu_metrics.generations import FAILED, Array
 from igmu_metrics.images.layouts import prompts_of
 from igmu_metrics.networks.instruments import Batch
-from igmu_metrics.training.labelled import decoded, find_rule, labels, open_dataset, require_column, require_pictures
+from igmu_metrics.training.labelled import decoded, find_rule, labels, open_dataset, require_column, require_images
 
 TEST: Final = "test"
 LABELS: Final = "labels.csv"
@@ -128,7 +128,7 @@ def open_marked(
     rows = opened.split(split, "Name the one with the images: --split.")
     where = f"{opened.name}, {split}"
     rule = find_rule(rows, where, item, label_column, positive_label)
-    stored = require_pictures(rows, image_column, where)
+    stored = require_images(rows, image_column, where)
     column = prompt_column or next((name for name in PROMPTS if name in rows.features), None)
     if column is not None:
         require_column(rows, column, where, "--prompt-column")

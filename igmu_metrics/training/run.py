@@ -1,4 +1,4 @@
-"""Trains a detector head: from labelled pictures to its file and its card.
+"""Trains a detector head: from labelled images to its file and its card.
 
 Conventions: the weights are fitted to one part of the training split, the threshold is found on the rest of it, and the
 test split is only measured on. Nothing is written before everything is known.
@@ -29,7 +29,7 @@ from igmu_metrics.networks.instruments import Backbone, ErrorRates, InstrumentIn
 from igmu_metrics.networks.loading import choice
 from igmu_metrics.networks.progress import Advance
 from igmu_metrics.training import card, fitting
-from igmu_metrics.training.labelled import Opened, Rule, Seen, find_rule, labels, look, open_dataset, require_pictures
+from igmu_metrics.training.labelled import Opened, Rule, Seen, find_rule, labels, look, open_dataset, require_images
 
 TRAIN: Final = "train"
 ON_ERROR: Final = ("raise", "skip")
@@ -43,14 +43,14 @@ _PACKAGES: Final = ("torch", "transformers", "datasets", "numpy", "pillow", "saf
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The pictures of a split that could be read, and whether each shows the concept."""
+    """The images of a split that could be read, and whether each shows the concept."""
 
     seen: Seen
     shown: BoolArray
 
     @property
     def fingerprint(self) -> str:
-        """Names the pictures with their answers, in order."""
+        """Names the images with their answers, in order."""
         lines = "".join(f"{d} {s:d}\n" for d, s in zip(self.seen.digests, self.shown, strict=True))
         return f"sha256:{hashlib.sha256(lines.encode()).hexdigest()[:16]}"
 
@@ -67,13 +67,13 @@ class HeadTraining:
         revision: of a dataset on the Hub.
         positive_label: the label that means the concept; by default the one that is called like it.
         label_column: by default `concept`, where that names the concept, else `label`.
-        image_column: of the pictures.
+        image_column: of the images.
         test_split: what the head is measured on.
         validation_fraction: share of each class of `train` that is kept for finding the threshold, 0..1.
-        steps: of 64 pictures each, half of them positives.
-        on_error: `raise`, or `skip` and name unreadable pictures.
+        steps: of 64 images each, half of them positives.
+        on_error: `raise`, or `skip` and name unreadable images.
         device: where CLIP runs; a GPU where there is one by default.
-        batch_size: pictures in memory at once.
+        batch_size: images in memory at once.
         seed: of the validation part, the first weights, the batches and the dropout; 0..2³²-1.
     """
 
@@ -104,9 +104,9 @@ class HeadTraining:
             BusyError: another process is training into this file.
             OutputError: `out` cannot be written; found out before anything is done.
             UnknownConceptError, UnknownLabelError: no such concept, or no label that means it.
-            InputError, MetadataError: no such dataset, split or column; or test pictures most of which are in train.
-            EmptyInputError: fewer than two pictures of a class in `train`, or none in the test split.
-            ImageError: a picture that cannot be read.
+            InputError, MetadataError: no such dataset, split or column; or test images most of which are in train.
+            EmptyInputError: fewer than two images of a class in `train`, or none in the test split.
+            ImageError: an image that cannot be read.
             WeightsError: no such CLIP.
         """
         self._check(out)
@@ -197,7 +197,7 @@ class HeadTraining:
         answers, counts = {}, {}
         for split in (TRAIN, self.test_split):
             where = f"{opened.name}, {split}"
-            require_pictures(opened.splits[split], self.image_column, where)
+            require_images(opened.splits[split], self.image_column, where)
             found = labels(opened.splits[split], rule.column, where)
             require_spelled(f"{where}, column {rule.column!r}", {name for own in found for name in own}, rule.positive)
             answers[split] = rule.shown(found)
@@ -295,18 +295,18 @@ def _warnings(train: Part, test: Part, held: BoolArray, measured: card.Measured)
     trained_on = set(train.seen.digests)
     if same := [d for d in test.seen.digests if d in trained_on]:
         first = f"the first has pixels of sha256 {same[0][:16]}"
-        yield f"{len(same)} of {len(test.shown)} test pictures are in train too ({first}): the test flatters the head."
+        yield f"{len(same)} of {len(test.shown)} test images are in train too ({first}): the test flatters the head."
     answers: Mapping[bool, set[str]] = {
         present: {d for d, s in zip(train.seen.digests, train.shown, strict=True) if s == present}
         for present in (True, False)
     }
     if torn := len(answers[True] & answers[False]):
-        yield f"{torn} pictures of train are there both with and without the concept: check the labels."
+        yield f"{torn} images of train are there both with and without the concept: check the labels."
     for what, of in (("with", train.shown), ("without", ~train.shown)):
         if (n := int((held & of).sum())) < _FEW:
-            yield f"the threshold rests on {n} validation pictures {what} the concept."
+            yield f"the threshold rests on {n} validation images {what} the concept."
     if measured.sensitivity.interval[0] + measured.specificity.interval[0] <= 1:
-        yield "on the test pictures the head cannot be told from chance: do not score with it."
+        yield "on the test images the head cannot be told from chance: do not score with it."
 
 
 def _write(out: Path, data: bytes, done: card.HeadCard) -> None:

@@ -1,8 +1,8 @@
 """Can this proportion come from that many trials? The count-consistency check of published numbers (GRIM).
 
-A share of n pictures is k/n with a whole k. Rounded as printed, it leaves few values possible: 0.35 of 10 pictures is a
-misprint, or not a share of 10 pictures. The check needs no data, only the printed digits and n, so it works on any
-table; with more pictures than the digits can tell apart (n ≥ 100 for two decimals) every value is possible, and it
+A share of n images is k/n with a whole k. Rounded as printed, it leaves few values possible: 0.35 of 10 images is a
+misprint, or not a share of 10 images. The check needs no data, only the printed digits and n, so it works on any
+table; with more images than the digits can tell apart (n ≥ 100 for two decimals) every value is possible, and it
 says so.
 
 Conventions: digits are read from the text, so `0.50` has two decimals and `0.5` one. Halves may have been rounded up or

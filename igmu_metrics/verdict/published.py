@@ -1,4 +1,4 @@
-"""Compares proportions from a published table: no pictures, no pairs, only counts. Do the intervals settle a ranking?
+"""Compares proportions from a published table: no images, no pairs, only counts. Do the intervals settle a ranking?
 
 Conventions: models in one table are taken as measured on different prompts, for a table does not say who failed on
 which: Wilson intervals, Fisher's exact test, Newcombe's interval of the difference. Pairs would tell more (`igmu

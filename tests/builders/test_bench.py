@@ -26,7 +26,7 @@ from typer.testing import CliRunner
 
 from builders import bench, card, hubfolder, sources
 from builders.hubfolder import replaced
-from builders.sources import Picture
+from builders.sources import StoredImage
 from igmu_data import policy
 from igmu_data.configs import configs, sandbox_configs
 from igmu_data.errors import CorpusError, InputError, OutputError, UnknownSourceError
@@ -333,11 +333,11 @@ def test_croissant_describes_every_file(few: tuple[Path, Path]) -> None:
         assert entry["contentSize"] == f"{len(data)} B"
 
 
-# --- pictures -----------------------------------------------------------------------------------------------------
+# --- images -----------------------------------------------------------------------------------------------------
 
 
 def png(row: Row) -> bytes:
-    """A picture of 48×32 noise-like pixels that only this row has."""
+    """An image of 48×32 noise-like pixels that only this row has."""
     pixels = b"".join(hashlib.sha256(f"{row.id}{i}".encode()).digest() for i in range(144))
     buffer = io.BytesIO()
     Image.frombytes("RGB", (48, 32), pixels).save(buffer, "PNG")
@@ -345,14 +345,14 @@ def png(row: Row) -> bytes:
 
 
 @pytest.fixture
-def pictured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A source `stub` that has a picture for every second row; the list says which sources were asked for."""
+def illustrated(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A source `stub` that has an image for every second row; the list says which sources were asked for."""
     asked: list[str] = []
 
-    def images(rows: Sequence[Row], argument: str, *, work: Path) -> Iterator[Picture]:
+    def images(rows: Sequence[Row], argument: str, *, work: Path) -> Iterator[StoredImage]:
         assert argument == "shelf"
         for row in rows[::2]:
-            yield Picture(row.id, png(row), ".png", f"stub:{argument}/{row.id}.png", "CC0-1.0")
+            yield StoredImage(row.id, png(row), ".png", f"stub:{argument}/{row.id}.png", "CC0-1.0")
 
     def load(name: str) -> Any:
         asked.append(name)
@@ -362,8 +362,8 @@ def pictured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-def test_pictures_are_embedded(pictured: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hubfolder, "ROW_GROUP_BYTES", 20_000)  # about four of these pictures
+def test_images_are_embedded(illustrated: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hubfolder, "ROW_GROUP_BYTES", 20_000)  # about four of these images
     (folder,) = bench.build(tmp_path / "hub", only=[CHURCH], images="stub:shelf", work=tmp_path / "work")
     moved = tmp_path / "moved"
     folder.rename(moved)
@@ -397,13 +397,13 @@ def test_pictures_are_embedded(pictured: list[str], tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("shown", [{"object/tower"}, {CHURCH}, {"object/tower", CHURCH}, set()])
-def test_pictures_reach_the_concept_that_they_belong_to(
+def test_images_reach_the_concept_that_they_belong_to(
     shown: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def images(rows: Sequence[Row], argument: str, *, work: Path) -> Iterator[Picture]:
+    def images(rows: Sequence[Row], argument: str, *, work: Path) -> Iterator[StoredImage]:
         for row in rows:
             if row.concept in shown and row.split == "forget":
-                yield Picture(row.id, row.id.encode(), ".png", "stub", "CC0-1.0")
+                yield StoredImage(row.id, row.id.encode(), ".png", "stub", "CC0-1.0")
 
     monkeypatch.setattr(sources, "load", lambda _: SimpleNamespace(images=images))
     monkeypatch.setattr(bench, "require_valid", lambda _: None)
@@ -415,7 +415,7 @@ def test_pictures_reach_the_concept_that_they_belong_to(
 
 
 @pytest.mark.filterwarnings("ignore")  # as above
-def test_croissant_gives_the_pictures(pictured: list[str], tmp_path: Path) -> None:
+def test_croissant_gives_the_images(illustrated: list[str], tmp_path: Path) -> None:
     import mlcroissant
 
     (folder,) = bench.build(tmp_path / "hub", only=[CHURCH], images="stub:shelf", work=tmp_path / "work")
@@ -424,16 +424,16 @@ def test_croissant_gives_the_pictures(pictured: list[str], tmp_path: Path) -> No
     records = list(loaded.records("forget"))
     for record in records:
         row = rows.get(record["forget/id"].decode())
-        picture = record["forget/image"]
-        assert (picture is None) == (row is None)
-        assert row is None or picture.tobytes() == Image.open(io.BytesIO(png(row))).tobytes()
+        image_file = record["forget/image"]
+        assert (image_file is None) == (row is None)
+        assert row is None or image_file.tobytes() == Image.open(io.BytesIO(png(row))).tobytes()
     assert any(r["forget/image"] is not None for r in records)
 
 
-def test_the_restricted_domain_gets_no_pictures(pictured: list[str], tmp_path: Path) -> None:
+def test_the_restricted_domain_gets_no_images(illustrated: list[str], tmp_path: Path) -> None:
     (folder,) = bench.build(tmp_path / "hub", only=["nsfw/nudity"], images="stub:shelf")
     assert folder.name == "bench-nsfw"
-    assert pictured == ["stub", "none"]  # the first to see that it exists
+    assert illustrated == ["stub", "none"]  # the first to see that it exists
     assert all("image" not in pq.read_schema(path).names for path in folder.rglob("*.parquet"))
 
 
@@ -443,7 +443,7 @@ def test_a_source_that_is_unknown_or_has_no_row_images_is_refused(
     with pytest.raises(UnknownSourceError, match="no image source 'foldr'; did you mean 'folder'"):
         bench.build(tmp_path / "hub", only=[CHURCH], images="foldr:x")
     monkeypatch.setattr(sources, "load", lambda _: SimpleNamespace(labelled=None))
-    with pytest.raises(InputError, match="image source 'hub-dataset' gives labelled pictures"):
+    with pytest.raises(InputError, match="image source 'hub-dataset' gives labelled images"):
         bench.build(tmp_path / "hub", only=[CHURCH], images="hub-dataset:imagenette")
     assert not (tmp_path / "hub").exists()
 

@@ -38,7 +38,7 @@ def test_labels_concepts_and_licences_survive_without_the_sources(built: Path, t
     assert label.int2str(church["label"]) in ("church", "n03028079")
 
 
-def test_only_sources_of_labelled_pictures(tmp_path: Path) -> None:
+def test_only_sources_of_labelled_images(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="hub-dataset"):
         build(tmp_path, "none")
     with pytest.raises(UnknownSourceError, match="hub-dataset"):

@@ -1,4 +1,4 @@
-"""Drawing with a small real pipeline: the right pictures, the same pictures, and nothing half done."""
+"""Drawing with a small real pipeline: the right images, the same images, and nothing half done."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-class TestPictures:
+class TestImages:
     def test_each_is_what_diffusers_draws_for_its_prompt_and_seed(self, model: Path, drawn: Path) -> None:
         from diffusers import StableDiffusionPipeline
 
@@ -108,7 +108,7 @@ class TestPictures:
         drawing = draw(REQUESTS, dataclasses.replace(found, load=lambda: pipe), tmp_path / "out", batch_size=1)
         assert (drawing.n_drawn, drawing.failures) == (len(REQUESTS), {})
         request = REQUESTS[-1]
-        # On a CPU small pictures share a call of sixteen; the last ones fill it up.
+        # On a CPU small images share a call of sixteen; the last ones fill it up.
         alone = pipe(
             prompt=[*(r.prompt for r in REQUESTS), *[request.prompt] * (16 - len(REQUESTS))],
             generator=[torch.Generator("cpu").manual_seed(r.seed) for r in [*REQUESTS, *[request] * 10]],
@@ -223,7 +223,7 @@ class TestResume:
         draw(asked(3, 2, 1), fake(third), tmp_path)
         assert third.calls == [[2]]
 
-    def test_small_pictures_are_drawn_sixteen_a_call_on_a_cpu(self, tmp_path: Path) -> None:
+    def test_small_images_are_drawn_sixteen_a_call_on_a_cpu(self, tmp_path: Path) -> None:
         pipe = Fake()
         assert draw(asked(*range(1, 19), side=8), fake(pipe), tmp_path, batch_size=1).n_drawn == 18
         assert pipe.calls == [[*range(1, 17)], [17, *[18] * 15]]
@@ -270,20 +270,20 @@ class TestResume:
         )
         assert done.returncode == 0, done.stderr
         states = json.loads(done.stdout)
-        # What the model stores and 4 pictures, each a file (written, renamed), a line for each picture; then the
+        # What the model stores and 4 images, each a file (written, renamed), a line for each image; then the
         # sorted list (written, renamed).
         assert len(states) == 16
         assert {s["finished"] for s in states} == {0, 1, 2, 3, 4}
         draw(REQUESTS[:4], pipeline, tmp_path / "uninterrupted")
         whole = contents(tmp_path / "uninterrupted")
         for at, state in enumerate(states):
-            assert state["whole"], f"a picture was half written, or listed and not there, when killed at write {at}"
+            assert state["whole"], f"an image was half written, or listed and not there, when killed at write {at}"
             assert contents(tmp_path / "out" / str(at)) == whole, f"killed at write {at}"
 
     def test_rests_of_a_kill_are_cleared(self, tmp_path: Path) -> None:
         draw(asked(1, 2), fake(Fake()), tmp_path)
         whole = contents(tmp_path)
-        for name in (".row-2.png.7.new", ".row-9.png.7.new"):  # the second is of a picture that nobody asks for now
+        for name in (".row-2.png.7.new", ".row-9.png.7.new"):  # the second is of an image that nobody asks for now
             (tmp_path / name).write_bytes(b"half")
         text = (tmp_path / "metadata.jsonl").read_text()
         (tmp_path / "metadata.jsonl").write_text(text[:-20])  # a torn line
@@ -300,9 +300,7 @@ class TestResume:
             ({"dtype": "fp16"}, "generated with dtype 'fp32', not 'fp16'"),
         ],
     )
-    def test_pictures_of_another_model_are_not_taken(
-        self, tmp_path: Path, changed: dict[str, str], message: str
-    ) -> None:
+    def test_images_of_another_model_are_not_taken(self, tmp_path: Path, changed: dict[str, str], message: str) -> None:
         draw(asked(1), fake(Fake()), tmp_path)
         with pytest.raises(MetadataError, match=message):
             draw(asked(2), dataclasses.replace(fake(Fake()), **changed), tmp_path)
@@ -382,7 +380,7 @@ print(json.dumps(states))
 
 
 class TestFailures:
-    def test_flagged_and_not_finite_pictures_are_recorded_and_never_stored(self, tmp_path: Path) -> None:
+    def test_flagged_and_not_finite_images_are_recorded_and_never_stored(self, tmp_path: Path) -> None:
         done = draw(asked(1, 2, 3), fake(Fake(flagged=[2], broken=[3]), "cuda"), tmp_path, batch_size=3)
         assert set(done.files) == {("row", 1)}
         assert done.failures == {("row", 2): "safety checker", ("row", 3): "values that are not finite"}
@@ -510,7 +508,7 @@ class TestFindPipeline:
 
 
 class TestSource:
-    def test_gives_the_picture_of_each_rows_first_seed(self, model: Path, drawn: Path, tmp_path: Path) -> None:
+    def test_gives_the_image_of_each_rows_first_seed(self, model: Path, drawn: Path, tmp_path: Path) -> None:
         argument = f"{model}?license=openrail&device=cpu"
         found = list(source.images(ROWS, argument, work=tmp_path))
         assert [p.row_id for p in found] == [r.id for r in ROWS]

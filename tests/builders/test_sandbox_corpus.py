@@ -20,12 +20,12 @@ import pytest
 import yaml
 from datasets import load_dataset
 from PIL import Image
-from world_corpus import ORIGIN, RENDERS, in_place, picture_of
+from world_corpus import ORIGIN, RENDERS, image_of, in_place
 
 from builders import bench, ledger
 from builders.sandbox import corpus
 from builders.sandbox.corpus import task_rows
-from builders.sources import Picture, renders
+from builders.sources import StoredImage, renders
 from igmu_data.configs import configs, sandbox_configs
 from igmu_data.errors import CorpusError, InputError, UnknownConfigError
 from igmu_data.folder import check_folder
@@ -82,13 +82,13 @@ def front(folder: Path) -> dict[str, Any]:
 # --- the repository inside the package ----------------------------------------------------------------------------
 
 
-def test_it_loads_with_its_pictures(world_folder: Path, rows: dict[str, Row]) -> None:
+def test_it_loads_with_its_images(world_folder: Path, rows: dict[str, Row]) -> None:
     loaded: Any = load_dataset(str(world_folder))  # no config: the default one
     assert {s: len(loaded[s]) for s in loaded} == dict(Counter(r.split for r in rows.values()))
     for split in SPLITS:
         assert loaded[split].features == features(ALL_COLUMNS)
         for row in loaded[split]:
-            wanted = picture_of(rows[row["id"]])
+            wanted = image_of(rows[row["id"]])
             assert row["prompt"] == rows[row["id"]].prompt
             assert row["image"].tobytes() == Image.open(io.BytesIO(wanted.data)).tobytes()
             assert (row["image_source"], row["image_sha256"]) == (ORIGIN, wanted.sha256)
@@ -119,25 +119,27 @@ def test_written_twice_it_is_the_same_and_takes_the_old_place(
     place = tmp_path / "bench"
     place.mkdir()
     (place / "stale.txt").write_text("from before")
-    corpus.write_bench(place, {r.id: picture_of(r) for r in reversed(rows.values())})
+    corpus.write_bench(place, {r.id: image_of(r) for r in reversed(rows.values())})
     assert tree(place) == tree(world_folder)
 
 
-def test_every_row_needs_its_picture(rows: dict[str, Row], tmp_path: Path) -> None:
-    pictures = {r.id: picture_of(r) for r in rows.values()}
-    first = min(pictures)
-    with pytest.raises(CorpusError, match=f"1 rows without a picture or pictures without a row, the first is {first}"):
-        corpus.write_bench(tmp_path / "bench", {k: p for k, p in pictures.items() if k != first})
+def test_every_row_needs_its_image(rows: dict[str, Row], tmp_path: Path) -> None:
+    sample_images = {r.id: image_of(r) for r in rows.values()}
+    first = min(sample_images)
+    with pytest.raises(CorpusError, match=f"1 rows without an image or images without a row, the first is {first}"):
+        corpus.write_bench(tmp_path / "bench", {k: p for k, p in sample_images.items() if k != first})
     with pytest.raises(CorpusError, match="2 rows without"):
-        corpus.write_bench(tmp_path / "bench", pictures | {"f" * 16: pictures[first], "e" * 16: pictures[first]})
+        corpus.write_bench(
+            tmp_path / "bench", sample_images | {"f" * 16: sample_images[first], "e" * 16: sample_images[first]}
+        )
     assert not list(tmp_path.iterdir())
 
 
 def test_the_packaged_original_draws_it(rows: dict[str, Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def images(asked: list[Row], argument: str, *, work: Path) -> Iterator[Picture]:
+    def images(asked: list[Row], argument: str, *, work: Path) -> Iterator[StoredImage]:
         assert argument == "sandbox:original?license=CC-BY-4.0&seeds=first"
         assert work == tmp_path / "work"
-        return map(picture_of, asked)
+        return map(image_of, asked)
 
     monkeypatch.setattr(corpus.diffusers, "images", images)
     corpus.draw_bench(tmp_path / "bench", tmp_path / "work")
@@ -149,7 +151,9 @@ def test_the_package_is_valid_and_written_again_as_it_is(tmp_path: Path) -> None
     there = packaged.bench_folder()
     assert check_folder(there) == []
     records = [r for p in there.rglob("*.parquet") for r in pq.read_table(p).to_pylist()]
-    images = {r["id"]: Picture(r["id"], r["image"]["bytes"], ".png", r["image_source"], "CC-BY-4.0") for r in records}
+    images = {
+        r["id"]: StoredImage(r["id"], r["image"]["bytes"], ".png", r["image_source"], "CC-BY-4.0") for r in records
+    }
     corpus.write_bench(tmp_path / "bench", images)
     assert (tmp_path / "bench" / "README.md").read_text() == (there / "README.md").read_text()
     for path in there.rglob("*.parquet"):
@@ -210,7 +214,7 @@ def test_the_build_takes_the_files_over_and_is_valid(built: Path, world_folder: 
     assert copied.items() <= mine.items()
     assert check_folder(built) == []
     manifest = json.loads((built / "manifest.json").read_text())
-    assert (manifest["n_world_rows"], manifest["n_labelled_pictures"]) == (len(rows), 54)
+    assert (manifest["n_world_rows"], manifest["n_labelled_images"]) == (len(rows), 54)
     names = [c["config_name"] for c in front(built)["configs"]]
     assert names == ["all", "object", "object.church", "object.structure", *sandbox_configs(), "sandbox_detector"]
     assert [c["config_name"] for c in front(built)["configs"] if c.get("default")] == ["all"]
@@ -373,7 +377,7 @@ def test_a_spoilt_cell_is_found(
     assert not where or (where, rule) in found
 
 
-def test_a_picture_in_both_splits_and_a_lost_one_are_found(copy: Path) -> None:
+def test_an_image_in_both_splits_and_a_lost_one_are_found(copy: Path) -> None:
     other = pq.read_table(copy / TRAIN, columns=["image", "image_sha256"]).to_pylist()[3]
     for column, value in other.items():
         spoil(copy, TEST, column, value)
@@ -399,7 +403,7 @@ def test_other_classes_in_one_of_two_files_are_found(copy: Path) -> None:
 
 
 def test_forbidden_names_of_classes_are_found(tmp_path: Path) -> None:
-    from igmu_data.pictures import label_problems
+    from igmu_data.images import label_problems
 
     columns = {k: ["x"] for k in ("concept", "image_source", "image_sha256", "license", "source")}
     pq.write_table(pa.table({**columns, "label": [0], "concept": [None]}), tmp_path / "train-0.parquet")

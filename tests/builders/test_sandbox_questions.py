@@ -1,4 +1,4 @@
-"""What models of the sandbox are asked about a picture, with answers and losses counted by hand."""
+"""What models of the sandbox are asked about an image, with answers and losses counted by hand."""
 
 from __future__ import annotations
 

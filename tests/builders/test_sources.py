@@ -1,4 +1,4 @@
-"""Row-image sources without a model (`none`, `folder`) and labelled pictures (`hub-dataset`)."""
+"""Row-image sources without a model (`none`, `folder`) and labelled images (`hub-dataset`)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from PIL import Image, PngImagePlugin
 
 from builders import sources
 from builders.hub_collections import COLLECTIONS, licenses
-from builders.pictures import known_license
+from builders.images import known_license
 from builders.sources import folder, hub_dataset, none
 from igmu_data.errors import (
     ChecksumError,
@@ -41,7 +41,7 @@ from igmu_data.taxonomy import concept
 ROWS = list(islice(forget_rows(concept("object/church")), 3))
 
 
-def picture(seed: int, kind: str = "PNG", size: tuple[int, int] = (24, 16), **options: Any) -> bytes:
+def image_file(seed: int, kind: str = "PNG", size: tuple[int, int] = (24, 16), **options: Any) -> bytes:
     pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, kind, **options)
@@ -74,7 +74,7 @@ def test_every_source_has_info_and_one_of_the_two_kinds() -> None:
         assert hasattr(module, "images") != hasattr(module, "labelled")
 
 
-def test_none_gives_no_pictures_and_takes_no_argument(tmp_path: Path) -> None:
+def test_none_gives_no_images_and_takes_no_argument(tmp_path: Path) -> None:
     assert list(none.images(ROWS, "", work=tmp_path)) == []
     with pytest.raises(InputError, match="folder:church"):
         none.images(ROWS, "church", work=tmp_path)
@@ -82,7 +82,7 @@ def test_none_gives_no_pictures_and_takes_no_argument(tmp_path: Path) -> None:
 
 class TestFolder:
     def test_clean_files_are_stored_to_the_byte_in_the_order_of_the_rows(self, tmp_path: Path) -> None:
-        data = [picture(0), picture(1, "JPEG"), picture(2, "WEBP", lossless=True)]
+        data = [image_file(0), image_file(1, "JPEG"), image_file(2, "WEBP", lossless=True)]
         names = ["a.png", "below/b.jpeg", "c.webp"]
         lines = [listed(tmp_path, n, r, d) for n, r, d in zip(names, ROWS, data, strict=True)]
         lines[0]["source"] = "a museum"
@@ -95,14 +95,14 @@ class TestFolder:
         assert [p.license for p in found] == ["CC0-1.0"] * 3
         assert [p.origin for p in found] == ["a museum", *(f"folder:{tmp_path.name}/{n}" for n in names[1:])]
 
-    def test_rows_without_a_picture_are_left_out(self, tmp_path: Path) -> None:
-        write_manifest(tmp_path, listed(tmp_path, "a.png", ROWS[1], picture(0)))
+    def test_rows_without_an_image_are_left_out(self, tmp_path: Path) -> None:
+        write_manifest(tmp_path, listed(tmp_path, "a.png", ROWS[1], image_file(0)))
         assert [p.row_id for p in folder.images(ROWS, str(tmp_path), work=tmp_path)] == [ROWS[1].id]
 
     def test_exif_is_removed_and_its_rotation_applied(self, tmp_path: Path) -> None:
         exif = Image.Exif()
         exif[0x0112], exif[0x010E] = 6, "taken at home"  # orientation: rotate by 270°; description
-        data = picture(0, "JPEG", exif=exif)
+        data = image_file(0, "JPEG", exif=exif)
         line = listed(tmp_path, "a.jpg", ROWS[0], data)
         write_manifest(tmp_path, line)
         (found,) = folder.images(ROWS, str(tmp_path), work=tmp_path)
@@ -120,14 +120,14 @@ class TestFolder:
         text.add_text("parameters", secret)
         body = b"tEXtparameters\0" + secret.encode()
         chunk = (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
-        other = Image.fromarray(pixels(picture(9)))
+        other = Image.fromarray(pixels(image_file(9)))
         data = {
-            "text": lambda: picture(0, pnginfo=text),
-            "comment": lambda: picture(0, "JPEG", comment=secret.encode()),
-            "xmp": lambda: picture(0, "WEBP", lossless=True, xmp=secret.encode()),
-            "behind the pixels": lambda: picture(0)[:-12] + chunk + picture(0)[-12:],
-            "bmp": lambda: picture(0, "BMP"),
-            "frames": lambda: picture(0, "WEBP", lossless=True, save_all=True, append_images=[other]),
+            "text": lambda: image_file(0, pnginfo=text),
+            "comment": lambda: image_file(0, "JPEG", comment=secret.encode()),
+            "xmp": lambda: image_file(0, "WEBP", lossless=True, xmp=secret.encode()),
+            "behind the pixels": lambda: image_file(0)[:-12] + chunk + image_file(0)[-12:],
+            "bmp": lambda: image_file(0, "BMP"),
+            "frames": lambda: image_file(0, "WEBP", lossless=True, save_all=True, append_images=[other]),
         }[place]()
         assert place in ("bmp", "frames") or secret.encode() in data
         write_manifest(tmp_path, listed(tmp_path, "a.png", ROWS[0], data))
@@ -158,23 +158,23 @@ class TestFolder:
             (DuplicateIdError, "line 2: .*line 1", {"file_name": "./a.png"}),
         ],
     )
-    def test_a_bad_line_is_refused_before_any_picture(
+    def test_a_bad_line_is_refused_before_any_image(
         self, tmp_path: Path, error: type[Exception], message: str, change: dict[str, Any]
     ) -> None:
-        good = listed(tmp_path, "a.png", ROWS[0], picture(0))
-        write_manifest(tmp_path, good, listed(tmp_path, "b.png", ROWS[1], picture(1), **change))
+        good = listed(tmp_path, "a.png", ROWS[0], image_file(0))
+        write_manifest(tmp_path, good, listed(tmp_path, "b.png", ROWS[1], image_file(1), **change))
         with pytest.raises(error, match=message):
             folder.images(ROWS, str(tmp_path), work=tmp_path)
 
     @pytest.mark.parametrize("text", ["{", "[]", "null", "file_name,id"])
     def test_a_line_that_is_no_object_is_refused(self, tmp_path: Path, text: str) -> None:
-        write_manifest(tmp_path, listed(tmp_path, "a.png", ROWS[0], picture(0)), text)
+        write_manifest(tmp_path, listed(tmp_path, "a.png", ROWS[0], image_file(0)), text)
         with pytest.raises(MetadataError, match="line 2"):
             folder.images(ROWS, str(tmp_path), work=tmp_path)
 
     def test_a_link_out_of_the_folder_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "in").mkdir()
-        line = listed(tmp_path, "secret.png", ROWS[0], picture(0))
+        line = listed(tmp_path, "secret.png", ROWS[0], image_file(0))
         (tmp_path / "in" / "a.png").symlink_to(tmp_path / "secret.png")
         write_manifest(tmp_path / "in", line | {"file_name": "a.png"})
         with pytest.raises(MetadataError, match="outside"):
@@ -184,18 +184,18 @@ class TestFolder:
         ("error", "harm"),
         [
             (MissingImageError, lambda path: path.unlink()),
-            (ChecksumError, lambda path: path.write_bytes(picture(5))),
+            (ChecksumError, lambda path: path.write_bytes(image_file(5))),
         ],
     )
     def test_a_file_that_is_not_the_one_listed(
         self, tmp_path: Path, error: type[Exception], harm: Callable[[Path], None]
     ) -> None:
-        write_manifest(tmp_path, listed(tmp_path, "a.png", ROWS[0], picture(0)))
+        write_manifest(tmp_path, listed(tmp_path, "a.png", ROWS[0], image_file(0)))
         harm(tmp_path / "a.png")
         with pytest.raises(error, match=r"a\.png"):
             list(folder.images(ROWS, str(tmp_path), work=tmp_path))
 
-    @pytest.mark.parametrize("data", [b"", b"no picture", picture(0)[:-20]])
+    @pytest.mark.parametrize("data", [b"", b"no image", image_file(0)[:-20]])
     def test_a_file_that_cannot_be_decoded(self, tmp_path: Path, data: bytes) -> None:
         write_manifest(tmp_path, listed(tmp_path, "a.png", ROWS[0], data))
         with pytest.raises(CorruptImageError, match=r"a\.png"):
@@ -213,9 +213,9 @@ class TestFolder:
         with pytest.raises(InputError, match="needs a folder"):
             folder.images(ROWS, "", work=tmp_path)
 
-    def test_no_picture_for_the_domain_of_prompts_only(self, tmp_path: Path) -> None:
+    def test_no_image_for_the_domain_of_prompts_only(self, tmp_path: Path) -> None:
         rows = [next(forget_rows(concept("nsfw/violence")))]
-        write_manifest(tmp_path, listed(tmp_path, "a.png", rows[0], picture(0)))
+        write_manifest(tmp_path, listed(tmp_path, "a.png", rows[0], image_file(0)))
         with pytest.raises(PolicyError, match=rows[0].id):
             folder.images([*ROWS, *rows], str(tmp_path), work=tmp_path)
 
@@ -244,20 +244,20 @@ STYLES = ("Analytical_Cubism", "Art_Nouveau", "Baroque", "Cubism", "Impressionis
 
 
 def parquet(path: Path, rows: dict[str, list[Any]], features: dict[str, Any]) -> None:
-    """A Parquet file with embedded pictures and the features in its schema, as on the Hub."""
+    """A Parquet file with embedded images and the features in its schema, as on the Hub."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = rows | {"image": [d and {"bytes": d, "path": None} for d in rows["image"]]}
     datasets.Dataset.from_dict(rows, features=datasets.Features(features)).to_parquet(path)
 
 
 def imagenette(where: Path, names: tuple[str, ...] = IMAGENETTE, **more: list[Any]) -> Path:
-    """The layout of the Hub's conversion of frgfm/imagenette; ten pictures for training, two for testing."""
+    """The layout of the Hub's conversion of frgfm/imagenette; ten images for training, two for testing."""
     features = {"image": datasets.Image(), "label": datasets.ClassLabel(names=list(names))}
     features |= {k: datasets.Value("string") for k in more}
     for size in (160, 320):
-        train = {"image": [picture(size + i, "JPEG") for i in range(10)], "label": list(range(10)), **more}
+        train = {"image": [image_file(size + i, "JPEG") for i in range(10)], "label": list(range(10)), **more}
         parquet(where / f"{size}px/train/0000.parquet", train, features)
-        test = {"image": [picture(size + i, "JPEG") for i in (20, 21)], "label": [4, 4]}
+        test = {"image": [image_file(size + i, "JPEG") for i in (20, 21)], "label": [4, 4]}
         parquet(where / f"{size}px/validation/0000.parquet", test | {k: v[:2] for k, v in more.items()}, features)
     return where
 
@@ -268,7 +268,7 @@ def wikiart(where: Path, rows: list[tuple[str, str, str]]) -> Path:
     columns: dict[str, list[Any]] = {
         name: [names[name].index(row[at]) for row in rows] for at, name in enumerate(names)
     }
-    columns["image"] = [picture(1000 + i, "JPEG") for i in range(len(rows))]
+    columns["image"] = [image_file(1000 + i, "JPEG") for i in range(len(rows))]
     features = {"image": datasets.Image(), **{k: datasets.ClassLabel(names=list(v)) for k, v in names.items()}}
     parquet(where / "data/train-00000-of-00001.parquet", columns, features)
     return where
@@ -281,13 +281,13 @@ class TestHubDataset:
         found = list(hub_dataset.labelled(spec, split="train"))
         assert [x.label for x in found] == list(IMAGENETTE)
         assert [x.concept for x in found] == [f"object/{n.lower().replace(' ', '-')}" for n in IMAGENETTE]
-        assert [x.data for x in found] == [picture(320 + i, "JPEG") for i in range(10)]
+        assert [x.data for x in found] == [image_file(320 + i, "JPEG") for i in range(10)]
         assert {x.extension for x in found} == {".jpg"}
         assert all("ImageNet terms" in x.license and "Howard" in x.source for x in found)
         assert len({x.origin for x in found}) == 1
         assert found[0].origin.startswith("hub-dataset:copy@sha256:")
         test = list(hub_dataset.labelled(spec, split="test"))
-        assert [(x.label, x.data) for x in test] == [("church", picture(340 + i, "JPEG")) for i in (0, 1)]
+        assert [(x.label, x.data) for x in test] == [("church", image_file(340 + i, "JPEG")) for i in (0, 1)]
 
     def test_wordnet_names_map_too(self) -> None:
         ids = ["n01440764", "n02102040", "n02979186", "n03000684", "n03028079"]
@@ -356,19 +356,19 @@ class TestHubDataset:
         train = {x.data for x in hub_dataset.labelled(spec, split="train")}
         test = {x.data for x in hub_dataset.labelled(spec, split="test")}
         assert not train & test
-        assert train | test == {picture(1000 + i, "JPEG") for i in range(60)}
+        assert train | test == {image_file(1000 + i, "JPEG") for i in range(60)}
         assert 0 < len(test) < 20
 
     def test_nothing_with_a_licence_is_an_error(self, tmp_path: Path) -> None:
         where = wikiart(tmp_path / "wikiart", [("marc-chagall", "landscape", "Cubism")] * 20)
-        with pytest.raises(LicenseError, match="no picture"):
+        with pytest.raises(LicenseError, match="no image"):
             list(hub_dataset.labelled(f"wikiart:{where}", split="train"))
 
-    def test_metadata_is_removed_from_pictures(self, tmp_path: Path) -> None:
+    def test_metadata_is_removed_from_images(self, tmp_path: Path) -> None:
         exif = Image.Exif()
         exif[0x010E] = "taken at home"
         features = {"image": datasets.Image(), "label": datasets.ClassLabel(names=["church"])}
-        data = picture(0, "JPEG", exif=exif)
+        data = image_file(0, "JPEG", exif=exif)
         for split in ("train", "test"):
             parquet(tmp_path / f"{split}.parquet", {"image": [data], "label": [0]}, features)
         (found,) = hub_dataset.labelled(f"imagenette:{tmp_path}", split="train")
@@ -377,17 +377,17 @@ class TestHubDataset:
 
     def test_bad_rows_and_columns(self, tmp_path: Path) -> None:
         label = datasets.ClassLabel(names=["church"])
-        for name, images in (("broken", [picture(0)[:-20]]), ("none", [None])):
+        for name, images in (("broken", [image_file(0)[:-20]]), ("none", [None])):
             features = {"image": datasets.Image(), "label": label}
             for split in ("train", "test"):
                 parquet(tmp_path / name / f"{split}.parquet", {"image": images, "label": [0]}, features)
         with pytest.raises(CorruptImageError, match="train, row 0"):
             list(hub_dataset.labelled(f"imagenette:{tmp_path / 'broken'}", split="train"))
-        with pytest.raises(MetadataError, match="train, row 0: holds no picture"):
+        with pytest.raises(MetadataError, match="train, row 0: holds no image"):
             list(hub_dataset.labelled(f"imagenette:{tmp_path / 'none'}", split="train"))
         features = {"image": datasets.Image(), "label": datasets.Value("int64")}
-        parquet(tmp_path / "plain" / "train.parquet", {"image": [picture(0)], "label": [0]}, features)
-        with pytest.raises(MetadataError, match="needs a picture 'image' and classes 'label'"):
+        parquet(tmp_path / "plain" / "train.parquet", {"image": [image_file(0)], "label": [0]}, features)
+        with pytest.raises(MetadataError, match="needs an image 'image' and classes 'label'"):
             hub_dataset.labels(f"imagenette:{tmp_path / 'plain'}")
 
     def test_what_cannot_be_opened_says_why(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -345,7 +345,7 @@ class TestBlocklist:
         assert tokenizer.decode(found.input_ids) == plain.decode(expected.input_ids)
         assert tokenizer.model_max_length == plain.model_max_length == 77
 
-    def test_pictures_are_those_of_the_prompt_without_the_word(self, folder: Path, saved: Path) -> None:
+    def test_images_are_those_of_the_prompt_without_the_word(self, folder: Path, saved: Path) -> None:
         """As igmu loads and draws it: no code but diffusers' and transformers'."""
         from igmu_metrics.images.pipelines import find_pipeline
 

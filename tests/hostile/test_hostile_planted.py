@@ -303,7 +303,7 @@ def test_an_error_suggests_what_can_be_pasted(root: Path, esd: Path) -> None:
     evil = "x; touch owned"
     (esd.parent / evil).mkdir()
     both = (named(root, esd.parent, evil), root / "cards" / "fmn.json")
-    with pytest.raises(MetadataError, match=re.escape(f"--drawn '{evil}=DIR'")):
+    with pytest.raises(MetadataError, match=re.escape(f"--model-images '{evil}=DIR'")):
         command("report", *both, "--images", "drawn", "--original-images", "cards/original")
     with pytest.raises(IgmuError, match=re.escape("--out 'cards/x; touch owned'")):
         command("merge", f"cards/{evil}")

@@ -80,14 +80,14 @@ def test_every_space_loads_and_labels_are_scored(published: Hub, client: Client)
 
 
 @pytest.mark.slow
-def test_pictures_in_memory_and_row_ids(published: Hub, client: Client, tmp_path: Path) -> None:
+def test_images_in_memory_and_row_ids(published: Hub, client: Client, tmp_path: Path) -> None:
     """Images in memory are scored like their files, also one opened and then changed in place: `datasets` alone
     would read it again unchanged. Of two forget rows, both drawn by the original, one is left: forgetting 1/2.
     """
-    from tiny import pictures, tiny_clip
+    from tiny import sample_images, tiny_clip
 
     clip = tiny_clip(tmp_path / "clip")
-    for number, image in enumerate(pictures(4)):
+    for number, image in enumerate(sample_images(4)):
         image.save(tmp_path / f"{number}.png")
     (tmp_path / "labels.csv").write_text("path,church_visible\n0.png,yes\n1.png,yes\n2.png,yes\n3.png,no\n")
     code = f"""

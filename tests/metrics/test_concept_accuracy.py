@@ -161,7 +161,7 @@ def test_what_nobody_can_tell_is_left_out_and_counted():
     assert (found["n_unclear"].value, found["n_unclear_original"].value) == (1, 1)
 
 
-def test_five_pictures_of_one_prompt_are_no_certainty():
+def test_five_images_of_one_prompt_are_no_certainty():
     found = figures(references=[TARGET] * 5, predictions=["object/dog"] * 5, ids=["p"] * 5)
     estimate = found["unlearning_accuracy"]
     assert (estimate.value, estimate.n_prompts, estimate.n_generations) == (1.0, 1, 5)
@@ -174,7 +174,7 @@ CHURCH = Path(__file__).parents[3] / "shared" / "church" / "labels.csv"
 
 @pytest.mark.skipif(not CHURCH.exists(), reason="the real generations lie beside the repository, not in it")
 def test_real_models_that_forgot_a_church():
-    """Of the original's five pictures two show a church, two do not, one is unclear; FMN still draws one of the two."""
+    """Of the original's five images two show a church, two do not, one is unclear; FMN still draws one of the two."""
     seen = {"yes": TARGET, "no": "object/nothing", "unclear": None}
     labels = {
         row["path"]: seen[row["church_visible"]]
@@ -205,7 +205,7 @@ def test_real_models_that_forgot_a_church():
     assert fmn["n_unclear"].value == 2
 
 
-def test_one_picture_a_prompt_is_wilsons():
+def test_one_image_a_prompt_is_wilsons():
     found = figures(references=[TARGET] * 142, predictions=[TARGET] * 108 + ["object/dog"] * 34)
     low, high = found["unlearning_accuracy"].interval
     assert (1 - high, 1 - low) == pytest.approx((0.684, 0.823), abs=5e-4)
@@ -273,7 +273,7 @@ def test_the_same_image_may_be_judged_in_two_domains():
 
 
 def test_correction_for_a_detector_that_errs() -> None:
-    # 4 of 10 pictures called a church; sensitivity 0.8, specificity 0.9: (0.4 + 0.9 - 1) / (0.8 + 0.9 - 1) = 3/7.
+    # 4 of 10 images called a church; sensitivity 0.8, specificity 0.9: (0.4 + 0.9 - 1) / (0.8 + 0.9 - 1) = 3/7.
     seen = ["object/church"] * 4 + ["object/none"] * 6
     inputs: dict[str, Any] = {"predictions": seen, "references": ["object/church"] * 10, "target": "object/church"}
     known = metric.score(metric.rows(**inputs, sensitivity=0.8, specificity=0.9)).figures[

@@ -70,7 +70,7 @@ def itself(inputs):
 
 
 def blank(inputs):
-    """One grey picture for everything: a constant look, little alignment, nothing to be seen."""
+    """One grey image for everything: a constant look, little alignment, nothing to be seen."""
     n = len(inputs["ids"])
     present = [None if p is None else False for p in inputs["original_present"]]
     return inputs | {"present": present, "alignment": np.full(n, 0.12), "features": np.full((n, 3), 9.0)}
@@ -228,7 +228,7 @@ def test_better_alignment_is_no_damage():
 
 
 def test_a_preservation_of_few_prompts_rests_on_their_effective_number():
-    """Near is one prompt, far two of 3 and 1 pictures, 16/(9 + 1) prompts; what both lack adds up like errors."""
+    """Near is one prompt, far two of 3 and 1 images, 16/(9 + 1) prompts; what both lack adds up like errors."""
     n = 6
     found = figures(
         {

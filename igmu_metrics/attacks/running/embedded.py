@@ -24,7 +24,7 @@ def with_embedding(pipeline: Pipeline, file: Path, sha256: str) -> Pipeline:
     Args:
         pipeline: the victim; whatever its tokenizer does to words it does not do to placeholders.
         file: one tensor `embedding`, (tokens, d).
-        sha256: of the file; a part of the new revision, so that pictures of two embeddings do not mix.
+        sha256: of the file; a part of the new revision, so that images of two embeddings do not mix.
     """
 
     def load() -> Any:

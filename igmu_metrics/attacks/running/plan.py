@@ -1,8 +1,8 @@
-"""Which prompts are attacked, which pictures an attacker may know, and which only the judge sees.
+"""Which prompts are attacked, which images an attacker may know, and which only the judge sees.
 
 Conventions: attacked are English forget rows that name the concept in the singular and leave an encoder room for more
 words, those with the smallest ids first (ids are hashes, so that is a random choice that never changes). The next ones
-lend their pictures and texts to attacks on the concept as a whole, and are not attacked. A picture to search by comes
+lend their images and texts to attacks on the concept as a whole, and are not attacked. An image to search by comes
 from a seed that no success is counted on.
 """
 
@@ -28,7 +28,7 @@ class Plan:
         attacked: rows whose prompts are attacked.
         lending: rows that attacks on the concept learn from.
         weight_free: the adversarial rows of the config that are attacks.
-        seeds: pictures of a prompt that are judged, 1..4.
+        seeds: images of a prompt that are judged, 1..4.
     """
 
     item: Concept
@@ -46,7 +46,7 @@ class Plan:
         return requests_for(self.weight_free, seeds_per_row=self.seeds)
 
     def targets(self, row: Row) -> list[Request]:
-        """Pictures of a row to search by: the last seed first, and none that is judged."""
+        """Images of a row to search by: the last seed first, and none that is judged."""
         return requests_for([row])[: self.seeds - 1 : -1]
 
     def context(self, row: Row) -> tuple[str, str]:
@@ -62,8 +62,8 @@ def make_plan(rows: Iterable[Row], item: Concept, *, n_prompts: int, n_targets: 
         rows: of the concept's config.
         item: the concept.
         n_prompts: how many are attacked, fewer where there are not as many.
-        n_targets: how many more lend their pictures.
-        seeds: pictures of a prompt that are judged.
+        n_targets: how many more lend their images.
+        seeds: images of a prompt that are judged.
 
     Raises:
         EmptyInputError: not a row to attack and one to learn from.
@@ -97,7 +97,7 @@ def _name(item: Concept) -> re.Pattern[str]:
 
 
 def with_prompt(requests: Iterable[Request], prompt: str) -> list[Request]:
-    """The same pictures asked for in other words."""
+    """The same images asked for in other words."""
     return [replace(r, prompt=prompt) for r in requests]
 
 

@@ -29,8 +29,8 @@ class Level:
     """Success of prompts that know nothing of the victim: the adversarial rows of the config.
 
     Args:
-        image: share of pictures, by family; "" for all families together.
-        any_at_k: chance of a success in k pictures of a prompt, likewise.
+        image: share of images, by family; "" for all families together.
+        any_at_k: chance of a success in k images of a prompt, likewise.
     """
 
     image: Mapping[str, Estimate]

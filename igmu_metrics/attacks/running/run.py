@@ -1,6 +1,6 @@
 """One attack against one model: draw what it needs, search, draw what was found, judge, write it down.
 
-Conventions: searches come first, each stored when it is finished; then pictures, which `draw` resumes itself; records
+Conventions: searches come first, each stored when it is finished; then images, which `draw` resumes itself; records
 and figures last. Where a run is stopped the next one goes on, and ends with the same files.
 """
 
@@ -40,22 +40,22 @@ class AttackRun:
 
     Args:
         model: the victim: folder, Hub id or `sandbox:…`.
-        original: the model that it was made from: draws the pictures to search by, and says which prompts and seeds
+        original: the model that it was made from: draws the images to search by, and says which prompts and seeds
             count.
         attack: name of a module in `igmu_metrics.attacks`.
         config: config of one concept.
         detector: spec of what judges success.
         budget: of each search; the attack's own by default.
         n_prompts: how many prompts are attacked.
-        n_targets: further prompts whose pictures and texts an attack on the concept learns from.
-        seeds_per_row: pictures of a prompt, 1..4.
+        n_targets: further prompts whose images and texts an attack on the concept learns from.
+        seeds_per_row: images of a prompt, 1..4.
         seed: of every search.
         weight_free: also draw the adversarial rows of the config, to compare with.
         bench: dataset repository or folder.
         revision: of the repository.
         dtype: fp32, bf16 or fp16.
         device: where models run; a GPU where there is one by default.
-        originals: folder of the original's pictures, to be shared by several runs; in `out` by default.
+        originals: folder of the original's images, to be shared by several runs; in `out` by default.
         plains: likewise of what the victim draws without this attack.
     """
 

@@ -34,7 +34,7 @@ class Searches:
         seed: of the run.
         plan: what is attacked.
         folder: where finished searches are.
-        original: draws the pictures to search by.
+        original: draws the images to search by.
         victim: what is attacked.
     """
 
@@ -67,8 +67,8 @@ class Searches:
             advance(what, self.budget.steps, n * self.budget.steps)
             return found
         sees = self.attack.INFO.sees
-        pictures = {r.id: p for r in rows if (p := self._target(r)) is not None} if sees else {}
-        if sees and not pictures:
+        images = {r.id: p for r in rows if (p := self._target(r)) is not None} if sees else {}
+        if sees and not images:
             if name == CONCEPT:
                 raise EmptyInputError(
                     f"{self.original.pipeline.name} shows {self.plan.item.id} in none of {len(rows)} images, so "
@@ -78,11 +78,11 @@ class Searches:
             return self.folder.keep(name, Search(status="no target"))
         import torch
 
-        shown = [r for r in rows if r.id in pictures]
+        shown = [r for r in rows if r.id in images]
         goal = Goal(
             prompt=(shown or rows)[0].prompt,
             domain=self.plan.item.domain,
-            pictures=[pictures[r.id] for r in shown],
+            images=[images[r.id] for r in shown],
             contexts=[self.plan.context(r) for r in shown],
             pairs=[(r.prompt, r.stripped_prompt) for r in self.plan.lending],
         )
@@ -109,7 +109,7 @@ class Searches:
         return self.folder.keep(name, Search(status="found", losses=got.losses, prompt=got.prompt))
 
     def _target(self, row: Row) -> object | None:
-        """A picture of a row in which the original drew the concept, from a seed that is not judged."""
+        """An image of a row in which the original drew the concept, from a seed that is not judged."""
         for request in self.plan.targets(row):
             self.original.look([request], progress=False)
             if (path := self.original.path(request.key)) is not None:

@@ -31,7 +31,7 @@ def aspects(cards: Sequence[Scorecard], *, marked: bool = True) -> svg.Svg | Non
     told = [[formatted(f, interval="", missing="missing") for f in each] for each in figures]
     listed = [", ".join(f"{name} {said}" for name, said in zip(ASPECTS, each, strict=True)) for each in told]
     said = "; ".join(f"{card.model}: {each}" for card, each in zip(cards, listed, strict=True))
-    drawn = svg.picture(_WIDTH, _BOTTOM + 24, f"Five aspects of the forget score. {said}")
+    drawn = svg.image(_WIDTH, _BOTTOM + 24, f"Five aspects of the forget score. {said}")
     for at, name in enumerate(ASPECTS):
         drawn.line(_x(at), _TOP, _x(at), _BOTTOM, "rule")
         drawn.text(_x(at), _TOP - 16, name, "middle head")

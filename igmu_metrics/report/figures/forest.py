@@ -29,7 +29,7 @@ def forest(
     """
     bottom = _TOP + _LINE * len(figures)
     said = "; ".join(f"{model} {formatted(f, interval=', {} to {}', missing='not measured')}" for model, f in figures)
-    drawn = svg.picture(_WIDTH, bottom + 26, f"{title}: {said}")
+    drawn = svg.image(_WIDTH, bottom + 26, f"{title}: {said}")
     for v, name in ((0.0, "0"), (0.5, "0.5"), (1.0, "1")):
         drawn.line(_x(v), _TOP - 4, _x(v), bottom, "rule")
         drawn.text(_x(v), bottom + 18, name, "small middle")

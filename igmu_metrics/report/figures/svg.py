@@ -76,7 +76,7 @@ class Svg:
         return str(self)
 
 
-def picture(width: float, height: float, label: str, *, style: str = "", kind: str = "") -> Svg:
+def image(width: float, height: float, label: str, *, style: str = "", kind: str = "") -> Svg:
     """A whole figure.
 
     Args:

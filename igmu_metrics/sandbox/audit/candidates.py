@@ -1,9 +1,9 @@
 """Which of the candidates for the quality aspect tells the truth better?
 
 Besides the versions, which are few, all are asked about damage in known doses: a growing share of the original's
-pictures is exchanged for noise (what `collapsed` drew for the same prompts), for one and the same picture, or for
-themselves with their contrast halved; or in a growing share of the prompts every seed gives one picture. More of it is
-worse, by construction. And some of it is beyond doubt: a candidate that is above SEEN where half of the pictures are
+images is exchanged for noise (what `collapsed` drew for the same prompts), for one and the same image, or for
+themselves with their contrast halved; or in a growing share of the prompts every seed gives one image. More of it is
+worse, by construction. And some of it is beyond doubt: a candidate that is above SEEN where half of the images are
 noise, or all are damaged in one of the other ways, is blind to that.
 """
 
@@ -52,8 +52,8 @@ class Candidate:
     Args:
         name: within, coverage or frechet.
         agreement: with the truth about the versions, −1..1.
-        doses: by damage, agreement with the truth about doses, −1..1; NaN where there are too few pictures.
-        halfway: by damage, its mean value where half of the pictures are damaged.
+        doses: by damage, agreement with the truth about doses, −1..1; NaN where there are too few images.
+        halfway: by damage, its mean value where half of the images are damaged.
         wholly: by damage, its mean value where all of them are.
         blind: damages that it does not see where they are beyond doubt.
         enough: prompts until the order of the versions is stable, None if never.
@@ -135,7 +135,7 @@ def _values(seen: Mapping[Cell, Generations], quality: Quality, damage: str, rep
 
 
 def _worst(table: Generations, damage: str, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-    """(n, d) features where everything is damaged, and (n,) places in 0..1 in the order in which pictures are.
+    """(n, d) features where everything is damaged, and (n,) places in 0..1 in the order in which images are.
 
     Args:
         table: what `collapsed` drew of the retain prompts, beside the original.
@@ -157,5 +157,5 @@ def _dosed(quality: Quality, table: Generations, worse: FloatArray, damaged: Boo
     before = table["features_original"]
     try:
         return quality(before, np.where(damaged[:, None], worse, before), table["id"], table["seed"])
-    except InputError:  # fewer pictures than it needs
+    except InputError:  # fewer images than it needs
         return float("nan")

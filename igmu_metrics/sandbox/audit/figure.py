@@ -42,7 +42,7 @@ def render(measured: Sequence[Measured]) -> str:
     groups = [group for group in groups if group]
     lines = sum(map(len, groups)) + len(groups) - 1
     width, height = _CELLS + _CELL * len(_COLUMNS) + 16, _TOP + _LINE * (lines + 1)
-    drawn = svg.picture(width, height, "How close each figure comes to what is true of virtual models", style=_STYLE)
+    drawn = svg.image(width, height, "How close each figure comes to what is true of virtual models", style=_STYLE)
     _head(drawn, height - _LINE)
     y = _TOP
     for group in groups:
@@ -101,7 +101,7 @@ def scatter(judged: Sequence[Judged]) -> str:
     """Values beside the truth: on the diagonal a figure says what is true; the field's on the left, ours beside it."""
     step, left, top = _SIDE + 64, 56, 64
     width, height = left + 2 * step, top + len(_PANELS) * step
-    drawn = svg.picture(width, height, "What figures say of virtual models beside what is true of them", style=_STYLE)
+    drawn = svg.image(width, height, "What figures say of virtual models beside what is true of them", style=_STYLE)
     drawn.text(left, 20, "practice of the field", "title")
     drawn.text(left + step, 20, "igmu", "title")
     drawn.text(left, 38, "each dot is a model; on the line, the figure equals the truth", "small")

@@ -62,7 +62,7 @@ def analyse(
     repeats: int = noisy.REPEATS,
     given: Mapping[str, Metric] | None = None,
 ) -> Findings:
-    """Every question, without looking at a picture again.
+    """Every question, without looking at an image again.
 
     Args:
         evidence: what was seen.

@@ -1,6 +1,6 @@
-"""Draws what is missing of every version, looks at every picture once, and keeps what the audit computes from.
+"""Draws what is missing of every version, looks at every image once, and keeps what the audit computes from.
 
-Conventions: the folders are those of `igmu demo`, so that either goes on where the other stopped. A picture that one
+Conventions: the folders are those of `igmu demo`, so that either goes on where the other stopped. An image that one
 version could not draw is left out for all versions of its task, and counted.
 """
 
@@ -64,12 +64,12 @@ def gather(work: Path, *, seeds_per_row: int) -> Evidence:
     """Draw and look.
 
     Args:
-        work: folder of the pictures; what is in it is not drawn again.
-        seeds_per_row: pictures of a prompt, 2..5.
+        work: folder of the images; what is in it is not drawn again.
+        seeds_per_row: images of a prompt, 2..5.
 
     Raises:
         WeightsError: the package has no models.
-        MetadataError, ChecksumError: the folder holds pictures of other models, or changed ones.
+        MetadataError, ChecksumError: the folder holds images of other models, or changed ones.
         OutputError: the folder or the cache cannot be written.
     """
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""Every metric of the audit as a function of which prompts are drawn, many draws at once, without looking at a picture.
+"""Every metric of the audit as a function of which prompts are drawn, many draws at once, without looking at an image.
 
 A draw of all prompts must give the figure that a scorecard has, which is what the page shows; a check of the audit
 holds the two together, so that a metric that goes wrong is seen here, too. Most metrics are ratios of
@@ -134,7 +134,7 @@ def values(seen: Generations, draws: Draws) -> dict[str, FloatArray]:
     """Every measure of one version.
 
     Args:
-        seen: what was seen in its pictures.
+        seen: what was seen in its images.
         draws: (draws, prompts) places for each split.
 
     Returns:
@@ -207,7 +207,7 @@ def _of_scores(seen: Generations, draws: Draws) -> dict[str, FloatArray]:
 
 
 def _chances(seen: Generations, counts: BoolArray, split: str, k_from: BoolArray) -> tuple[FloatArray, FloatArray]:
-    """Chance of each prompt of a split that one of k pictures that count shows the concept, and how many count."""
+    """Chance of each prompt of a split that one of k images that count shows the concept, and how many count."""
     k = int(np.unique(seen["id"][k_from], return_counts=True)[1].min(initial=len(seen["id"])))
     hits, n = _per_prompt(seen, split, counts & seen["shown"]), _per_prompt(seen, split, counts)
     some = np.maximum(n, 1)

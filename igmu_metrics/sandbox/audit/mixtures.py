@@ -317,7 +317,7 @@ def truth(pool: Pool, recipe: Recipe) -> dict[str, float]:
     Besides the five aspects and the harmonic mean of them: `near`, `far` and `in-prompt` preservation; robustness at
     one try (`robustness_one`), over prompts (`robustness_pooled`) and of the weakest family (`robustness_worst`);
     alignment in which a gain counts (`alignment_unclipped`); and
-    REST, the share of pictures after plain prompts that show something.
+    REST, the share of images after plain prompts that show something.
     """
     rows, shares = pool.given, pool.shares(recipe)
     gone, kept = shares @ _GONE, shares @ _KEPT

@@ -34,15 +34,15 @@ def run(
 
     Args:
         out: folder of `audit.md`, `audit.svg`, `audit-truth.svg` and `audit.json`.
-        work: folder of the pictures.
-        seeds_per_row: pictures of a prompt, 2..5.
+        work: folder of the images.
+        seeds_per_row: images of a prompt, 2..5.
         draws: random choices of prompts behind intervals and curves.
         grades: virtual models of each kind and task.
         metrics: further metrics to test, `module:attribute` or a registered name; their code runs.
 
     Raises:
         UnknownMetricError, PluginError: a metric that is not there, or is none.
-        IgmuError: whatever is wrong with folders, models or pictures; never what was found.
+        IgmuError: whatever is wrong with folders, models or images; never what was found.
     """
     given = {one: registry.chosen_metric(one) for one in metrics}  # before anything is drawn
     for folder in (out, work):

@@ -1,9 +1,9 @@
-"""Quality and distances of sets of pictures for many choices of prompts at once.
+"""Quality and distances of sets of images for many choices of prompts at once.
 
 The same numbers as `igmu_metrics.distances.quality` and `.gaussian` give for each choice by itself (a test holds them
-together), from matrices that are computed once: which pictures count in a draw is a row of zeros and ones.
+together), from matrices that are computed once: which images count in a draw is a row of zeros and ones.
 
-Distances are those from a half of the original's pictures to the version's at the other half's seeds. Two models on the
+Distances are those from a half of the original's images to the version's at the other half's seeds. Two models on the
 same seeds would be paired, and the original no distance from itself; the field compares two samples. Both halves are of
 the same prompts, so KID and CMMD leave pairs of one prompt out.
 """
@@ -32,7 +32,7 @@ def of_sets(seen: Generations, draws: npt.NDArray[np.intp]) -> dict[str, FloatAr
         draws: (draws, prompts) places among the retain prompts.
 
     Returns:
-        By name, (draws,) values; NaN where too few pictures are drawn.
+        By name, (draws,) values; NaN where too few images are drawn.
     """
     chosen = np.flatnonzero((seen["split"] == "retain") & (seen["probe"] != "in-prompt"))
     before, after = seen["features_original"][chosen], seen["features"][chosen]
@@ -77,7 +77,7 @@ def _of_block(
 
 
 def _frechet(x: FloatArray, y: FloatArray, in_x: BoolArray, in_y: BoolArray) -> FloatArray:
-    """(draws,) Fréchet distances; pictures that are not drawn are rows of zeros, which change no singular value."""
+    """(draws,) Fréchet distances; images that are not drawn are rows of zeros, which change no singular value."""
     (mean_x, rows_x), (mean_y, rows_y) = (_centred(v, w) for v, w in ((x, in_x), (y, in_y)))
     trace = np.square(rows_x).sum(axis=(1, 2)) + np.square(rows_y).sum(axis=(1, 2))
     cross = np.linalg.svd(rows_x @ rows_y.transpose(0, 2, 1), compute_uv=False).sum(axis=1)
@@ -106,7 +106,7 @@ def _mmd(
 
 
 def _coverage(real: FloatArray, drawn: FloatArray, in_real: BoolArray, in_drawn: BoolArray) -> FloatArray:
-    """(draws,) share of the real pictures with a drawn one as near as their k-th real neighbour."""
+    """(draws,) share of the real images with a drawn one as near as their k-th real neighbour."""
     if len(real) <= NEIGHBOURS:
         return np.full(len(in_real), np.nan)
     among = _squared(real, real)

@@ -1,4 +1,4 @@
-"""Checks of the pictures in a dataset folder: embedded, with the checksums, labels and licences that they promise.
+"""Checks of the images in a dataset folder: embedded, with the checksums, labels and licences that they promise.
 
 Conventions: as in `igmu_data.folder`, problems are collected, not raised.
 """
@@ -16,8 +16,8 @@ from igmu_data.taxonomy import all_concepts
 from igmu_data.validate import Problem
 
 
-def picture_problems(name: str, path: Path) -> Iterator[Problem]:
-    """What is wrong with the pictures of one Parquet file, be it of rows or of labelled pictures.
+def image_problems(name: str, path: Path) -> Iterator[Problem]:
+    """What is wrong with the images of one Parquet file, be it of rows or of labelled images.
 
     Args:
         name: of the file in the repository.
@@ -34,10 +34,10 @@ def picture_problems(name: str, path: Path) -> Iterator[Problem]:
 
 
 def label_problems(files: Mapping[str, Path], labels: list[str]) -> Iterator[Problem]:
-    """What is wrong with the labelled pictures of one config.
+    """What is wrong with the labelled images of one config.
 
     Args:
-        files: by name in the repository, all with the features of labelled pictures.
+        files: by name in the repository, all with the features of labelled images.
         labels: class names in the order of their integers.
     """
     splits: dict[str, set[str]] = defaultdict(set)

@@ -1,4 +1,4 @@
-"""What every stored picture must be: licensed, allowed, decodable, and without metadata."""
+"""What every stored image must be: licensed, allowed, decodable, and without metadata."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from igmu_metrics.images.files import read_image
 EXTENSIONS: Final = {"PNG": ".png", "WEBP": ".webp", "JPEG": ".jpg"}
 _NO_LICENSE: Final = frozenset({"", "unknown", "none", "null", "n/a", "na", "other", "tbd", "todo", "?", "-"})
 # What Pillow reports that says how the pixels are stored. Anything else (EXIF, XMP, comments, a generator's prompt in a
-# PNG text chunk, …) says where the picture comes from, and counts as metadata.
+# PNG text chunk, …) says where the image comes from, and counts as metadata.
 _STORAGE: Final = frozenset(
     "jfif jfif_version jfif_unit jfif_density dpi adobe adobe_transform progressive progression icc_profile gamma "
     "srgb chromaticity transparency interlace aspect background loop timestamp duration".split()
@@ -27,7 +27,7 @@ def known_license(text: object, what: str) -> str:
 
     Args:
         text: what is given as licence.
-        what: the picture or collection, for the error.
+        what: the image or collection, for the error.
 
     Raises:
         LicenseError: none, or a word that means none (`unknown`, `other`, …).
@@ -46,7 +46,7 @@ def require_unrestricted(rows: Iterable[Row]) -> None:
     for row in rows:
         if row.domain == RESTRICTED_DOMAIN:
             raise PolicyError(
-                f"row {row.id} ({row.concept}): no picture is stored for the domain {RESTRICTED_DOMAIN!r}, which is "
+                f"row {row.id} ({row.concept}): no image is stored for the domain {RESTRICTED_DOMAIN!r}, which is "
                 "published as prompts only. Leave its rows out."
             )
 
