@@ -25,6 +25,7 @@ from igmu_metrics.images.generate import Request, draw, requests_for
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline
 from igmu_metrics.networks.progress import bars
 from igmu_metrics.report import page
+from igmu_metrics.sandbox.processes import generate
 from igmu_metrics.scorecard import Scorecard, write
 
 if TYPE_CHECKING:
@@ -125,12 +126,20 @@ def run(
 
 def draw_versions(task: Task, console: Console) -> list[Pipeline]:
     """Draw what is missing of every version; the pipelines, in the order of the versions."""
-    pipelines = []
-    for number, (version, folder) in enumerate(task.folders.items(), 1):
-        console.print(f"{task.slug} {number}/{len(task.folders)}: {len(task.requests)} images by {version}")
-        pipelines.append(find_pipeline(f"{SANDBOX}:{version}/{task.slug}"))
-        draw(task.requests, pipelines[-1], folder)
-    return pipelines
+    import torch
+
+    found = {folder: find_pipeline(f"{SANDBOX}:{version}/{task.slug}") for version, folder in task.folders.items()}
+    here, at_once = next(iter(found.values())).device, torch.get_num_threads()
+    if here == "cpu" and at_once > 1:
+        n = len(task.requests)
+        console.print(f"{task.slug}: {n} images by each of {', '.join(task.folders)}; {at_once} processes")
+        with bars() as advance:
+            generate(task.requests, found, advance, processes=at_once)
+    for number, (folder, pipeline) in enumerate(found.items(), 1):
+        if at_once == 1 or here != "cpu":
+            console.print(f"{task.slug} {number}/{len(found)}: {len(task.requests)} images by {folder.name}")
+        draw(task.requests, pipeline, folder)  # or compare what is there
+    return list(found.values())
 
 
 def load_rows(slug: str) -> list[Row]:

@@ -60,7 +60,7 @@ class Worker:
             self._work = self._work or self._kind(*self._arguments)
             return self._work.do(task), ""
         except IgmuError as error:
-            return None, f"{type(error).__name__}\n{error}"
+            return None, told(error)
 
 
 def spread(
@@ -114,7 +114,7 @@ def spread(
                 continue
             idle.append(one)
             if wrong:
-                raise _raised(wrong)
+                raise raised(wrong)
             yield tasks[at], found
     finally:
         for one in [*idle, *(one for one, _ in busy.values())]:
@@ -173,9 +173,14 @@ def _require_reachable(address: str) -> None:
         ) from error
 
 
-def _raised(told: str) -> IgmuError:
-    """The error that a worker told of, of its own kind."""
-    name, _, message = told.partition("\n")
+def told(error: IgmuError) -> str:
+    """An error as text: some cannot be sent from a process to another."""
+    return f"{type(error).__name__}\n{error}"
+
+
+def raised(text: str) -> IgmuError:
+    """The error of a worker, of its own kind, from `told`."""
+    name, _, message = text.partition("\n")
     kind = getattr(errors, name, IgmuError)
     error: IgmuError = kind.__new__(kind)
     Exception.__init__(error, message)
