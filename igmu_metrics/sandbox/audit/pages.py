@@ -63,8 +63,8 @@ _NOISY: Final = """\
 Images that show the target at random (in {prevalences} of the images) are judged by detectors with planted errors. The
 error rates were measured on {measured} positive and {measured} negative images. There are {prompts} prompts with
 {seeds} seeds. For none, half or all of the prompts, the seeds share both the content of the image and the detector's
-error. Each cell shows how many corrected intervals include the truth, and in parentheses how many are entirely below and
-above it."""
+error. Each cell shows how many corrected intervals include the truth, and in parentheses how many are entirely
+below and above it."""
 
 
 def yardstick(findings: Findings, figure: str, scatter: str) -> Iterator[str]:
