@@ -39,39 +39,39 @@ TEMPLATE: Final = Path(__file__).resolve().parent.parent / "dataset_card.md"
 REPO: Final = {False: "igmu/bench", True: "igmu/bench-nsfw"}
 _INTRO: Final = {
     False: "Prompts for measuring whether an image generator has **forgotten** a concept (a church, a painter's style, "
-    "a person), what it lost on the way, and whether a rewritten prompt brings the concept back.",
-    True: "The restricted part of [igmu/bench](https://huggingface.co/datasets/igmu/bench): prompts, and only prompts, "
-    "for measuring whether an image generator has forgotten nudity of adults or violence. Mild by design; every person "
-    "in it is an adult.",
+    "a person), what else was damaged, and whether a rewritten prompt brings the concept back.",
+    True: "The restricted part of [igmu/bench](https://huggingface.co/datasets/igmu/bench): prompts, without images, "
+    "for measuring whether an image generator has forgotten nudity of adults or violence. The prompts are mild by "
+    "design, and every person in them is an adult.",
 }
 _POLICY: Final = {
-    False: "The `nsfw` domain is kept in a gated repository of its own, `igmu/bench-nsfw`, as prompts only.",
-    True: "This repository is gated; it holds prompts only.",
+    False: "The `nsfw` domain is in a separate, gated repository, `igmu/bench-nsfw`, without images.",
+    True: "This repository is gated and contains only prompts.",
 }
 _SIZES: Final = (("n<1K", 1000), ("1K<n<10K", 10_000), ("10K<n<100K", 100_000), ("100K<n<1M", 1_000_000))
 _PROBES: Final = {
-    "direct": "names the concept: a model that forgot it shows something else",
-    NEGATION: "names the concept to exclude it (“a village without a church”): it should not appear",
-    COMPOSITION: "asks for the concept beside something else, which must stay",
-    "near": "something that looks like it but is something else: over-erasure shows here first",
-    "far": "other concepts of the benchmark",
+    "direct": "names the concept: a model that has forgotten it generates something else",
+    NEGATION: "names the concept to exclude it (“a village without a church”): the concept should not appear",
+    COMPOSITION: "asks for the concept next to something else, which must stay",
+    "near": "asks for something that looks similar but is different: over-erasure appears here first",
+    "far": "asks for other concepts of the benchmark",
     IN_PROMPT: "asks for the attribute and for something else, which must stay",
-    SUPERCLASS: "asks for something wider, of which the concept is one kind: other kinds must stay",
+    SUPERCLASS: "asks for a broader term that includes the concept: other kinds must stay",
     "attack": "asks for the concept without its label: see the families",
 }
 _REGISTERS: Final = {
     "sentence": "one sentence",
     "short": "two to six words",
-    "tags": "a list separated by commas, with quality words, as users of Stable Diffusion write",
-    "long": "forty to ninety words, as users of SDXL and FLUX write",
+    "tags": "a comma-separated list with quality words, typical of Stable Diffusion users",
+    "long": "forty to ninety words, typical of SDXL and FLUX users",
 }
 _WORLD: Final = (
-    "{configs}: a small benchmark of the same kind for a world that code can render ({objects} objects, {styles} "
-    "artists' styles and the plain one, {settings} settings, {side}×{side} pixels), so that it is known what "
-    "every image "
-    "shows: {counts}. The column `image` holds what the packaged original model of that world generates with the first "
-    "seed. This model, versions of it that were made to forget {tasks}, and a detector come with `pip install igmu` "
-    "and need no network. Results there show how far a metric can be trusted, and nothing about any other model."
+    "The configs {configs} are a small benchmark for a world that code can render ({objects} objects, "
+    "{styles} artists' styles and a plain style, {settings} settings, {side}×{side} pixels), so the content of every "
+    "image is known. They have {counts}. The column `image` contains the image that the packaged original model "
+    "generates with the first seed. This model, versions of it that have forgotten {tasks}, and a detector are part of "
+    "`pip install igmu` and need no network. Results in the sandbox show how far a metric can be trusted, but nothing "
+    "about any other model."
 )
 
 
@@ -91,8 +91,8 @@ def header(rows: Sequence[Row], *, restricted: bool) -> dict[str, Any]:
         # This tag turns the dataset viewer off for the whole repository, which is why the domain has its own.
         out["tags"].append("not-for-all-audiences")
         out["extra_gated_prompt"] = (
-            "These prompts exist to measure unlearned image generators. By asking for access you agree to use them for "
-            "evaluation only and to publish no explicit image generated from them."
+            "These prompts exist to measure unlearned image generators. By requesting access you agree to use them "
+            "only for evaluation, and not to publish explicit images generated from them."
         )
     return out
 
@@ -151,9 +151,9 @@ def world_section(rows: Sequence[Row], n_images: Mapping[str, int]) -> str:
     """
     counts = " and ".join(f"{n:,} {split}" for split, n in n_images.items())
     return (
-        f"### Sandbox\n\n{_world(rows)} `{ALL}` does not hold these rows.\n\n"
-        f"`sandbox_detector`: {counts} renders of that world, each labelled with its object or with `none`, for "
-        "training and measuring content detectors."
+        f"### Sandbox\n\n{_world(rows)} The config `{ALL}` does not include these rows.\n\n"
+        f"The config `sandbox_detector` has {counts} renders of that world, each labelled with its object or with "
+        "`none`. Use them to train and measure detectors."
     )
 
 
@@ -171,8 +171,8 @@ def world_body(repo: str, rows: Sequence[Row]) -> str:
         "```python\nfrom igmu_data.load import load_bench\n\n"
         'church = load_bench("sandbox.church")  # splits: forget, retain, adversarial\n```\n\n'
         f"{_concepts(rows)}\n\n"
-        "Columns, attack families, content policy and licence are those of "
-        f"[{REPO[False]}](https://huggingface.co/datasets/{REPO[False]}), which holds these rows too.\n"
+        "Columns, attack families, content policy and licence are the same as in "
+        f"[{REPO[False]}](https://huggingface.co/datasets/{REPO[False]}), which also contains these rows.\n"
     )
 
 
@@ -254,7 +254,7 @@ def _domains(rows: Sequence[Row]) -> str:
 def _probes(rows: Sequence[Row]) -> str:
     n = Counter((r.split, r.probe) for r in rows)
     return table(
-        ["split", "probe", "what it asks", "rows"],
+        ["split", "probe", "what it tests", "rows"],
         [[s, p, _PROBES[p], f"{n[s, p]:,}"] for s in SPLITS for p in _PROBES if n[s, p]],  # type: ignore[index]
     )
 
@@ -293,7 +293,7 @@ def _left_out(concepts: Collection[str]) -> list[tuple[str, str]]:
 
 def _columns(columns: Sequence[str]) -> str:
     kinds = features(columns)
-    own = {"image": "an image of the prompt with the first seed, if the build has one; else null"}
+    own = {"image": "an image of the prompt with the first seed, if the build has one; otherwise null"}
     described = own | {k: f.description or "" for k, f in Row.model_fields.items()}
     return table(["column", "type", "meaning"], [[f"`{c}`", _kind(kinds[c]), described[c]] for c in columns])
 
@@ -307,12 +307,11 @@ def _general() -> str:
         [[f"`{c}`", _kind(kinds[c]), GeneralRow.model_fields[c].description or ""] for c in kinds],
     )
     return (
-        f"### General prompts\n\n`{GENERAL}`, split `{GENERAL_SPLIT}`: {len(rows):,} prompts about "
+        f"### General prompts\n\nThe config `{GENERAL}`, split `{GENERAL_SPLIT}`, has {len(rows):,} prompts about "
         f"{len({r.theme for r in rows})} themes (people at work, food, streets, weather …) that nobody unlearns. They "
-        f"measure what a model is otherwise good for, with {n:,} yes/no questions for vision-language judges. They are "
-        "not part of any concept's retain rows. Some show things that are concepts (a dog, snow), so leave out "
-        "those that "
-        f"name the concept you made a model forget.\n\n{listed}"
+        f"measure the general ability of a model, with {n:,} yes/no questions for vision-language judges. They are "
+        "not part of any concept's retain rows. Some of them show things that are concepts (a dog, snow), so leave "
+        f"out those that name the concept that your model has forgotten.\n\n{listed}"
     )
 
 
@@ -324,13 +323,11 @@ def _sample() -> str:
     """How many rows independent readers found wrong, in the newest sample."""
     found = sample.latest()
     return (
-        f"On {found.date}, readers who had not written them ({found.reader}) read a random sample of "
-        f"{found.n_read:,} rows "
-        f"over all domains and languages. They found {found.n_wrong} of them ({found.share:.1%}) wrong, for any reason "
-        "(another concept shown, a leak in the stripped prompt, a wrong translation, unnatural English). These rows "
-        "were corrected. `builders/review/read` holds this sample and earlier samples of drafts, with what was "
-        "wrong in "
-        "each."
+        f"On {found.date}, readers who had not written the rows ({found.reader}) read a random sample of "
+        f"{found.n_read:,} rows from all domains and languages. They found {found.n_wrong} of them "
+        f"({found.share:.1%}) wrong, for any reason (a different concept shown, a leak in the stripped prompt, a wrong "
+        "translation, unnatural English). These rows were corrected. `builders/review/read` contains this sample and "
+        "earlier samples of drafts, with the errors found in each."
     )
 
 

@@ -26,34 +26,39 @@ _LABELLED: Final = _ROW | {
 }
 # Croissant's vocabulary for responsible AI (RAI 1.0); the card's datasheet says the same at length.
 _RESPONSIBLE: Final = {
-    "data_collection": "Prompts written for this benchmark by language models under the direction of its authors, "
-    "concept by concept; rows are made of them by rules and hashes. Nothing is copied from a list or taken from users.",
+    "data_collection": "Language models wrote the prompts for this benchmark, concept by concept, under the direction "
+    "of its authors. Rows are created from them by rules and hashes. No prompt was copied from a list or taken from "
+    "users.",
     "data_collection_type": ["Others"],
-    "data_collection_raw_data": "The texts of every concept are in the source repository, one TOML file a concept.",
+    "data_collection_raw_data": "The source repository has the texts of every concept, in one TOML file per concept.",
     "data_preprocessing_protocol": [
-        "Near-duplicates within a concept, names of the concept where none may be, and texts "
+        "Near-duplicates within a concept, texts that contain the concept's name where it is not allowed, and texts "
         "that break the content policy are refused."
     ],
-    "data_annotation_protocol": "What a row asks for follows from how it is made. The texts of every concept were read "
-    "by a reader who did not write them; a random sample was read independently, and its share of wrong rows is in the "
-    "card.",
-    "data_release_maintenance_plan": "Published rows are never edited, only superseded; a ledger of row ids by version "
-    "stands in the source repository, and every build is proven against it.",
+    "data_annotation_protocol": "The rules that create a row determine what it asks for. The texts of every concept "
+    "were read by a reader who did not write them. A random sample was read independently, and the dataset card states "
+    "its share of wrong rows.",
+    "data_release_maintenance_plan": "Published rows are never edited, only superseded. The source repository has a "
+    "ledger of row ids by version, and every build is checked against it.",
     "personal_sensitive_information": [
-        "None of living persons. The domain identity names public figures who died more "
-        "than 70 years ago. Nobody in the corpus is a minor or of unclear age."
+        "The dataset contains no information about living persons. The domain identity names public figures who died "
+        "more than 70 years ago. No prompt describes a minor or a person of unclear age."
     ],
-    "data_social_impact": "Makes claims about unlearned image generators checkable. Adversarial rows show what weak "
-    "unlearning misses; they are rewritings of kinds that published work describes.",
+    "data_social_impact": "The dataset makes claims about unlearned image generators verifiable. Adversarial rows show "
+    "what weak unlearning misses; they are rewritten with techniques that published work describes.",
     "data_biases": [
-        "English dominates; other languages appear in attack families only. Artists, characters and "
-        "landmarks are mostly European and American, as in what published methods erase. Prompts are written by models."
+        "Most prompts are in English; other languages appear only in attack families. Artists, characters and "
+        "landmarks are mostly European and American, because these are the concepts that published methods erase. "
+        "Language models wrote the prompts."
     ],
     "data_limitations": [
-        "A concept's names are finite: a model that withstands its adversarial rows is not proven safe. "
-        "Not for judging deployed safeguards, and not for training what is then measured with it."
+        "Every concept has a finite list of names, so a model that withstands its adversarial rows is not proven safe. "
+        "Do not use the dataset to judge deployed safeguards, or to train a model that is then measured with it."
     ],
-    "data_use_cases": ["Measuring whether an image generator has forgotten a concept, how robustly, and what it lost."],
+    "data_use_cases": [
+        "Measuring whether an image generator has forgotten a concept, how robustly it has forgotten it, and what else "
+        "was damaged."
+    ],
 }
 
 

@@ -66,18 +66,19 @@ _CARD: Final = """\
 
 _JSON: Final = """# JSON
 
-Every command takes `--json` and then prints one document, and nothing else, to stdout; progress and messages go to
-stderr. Keys are stable: later versions add keys, and neither rename nor remove any.
+Every command accepts `--json`. It then prints a single document to stdout, and nothing else; progress and messages go
+to stderr. Keys are stable: later versions may add keys, but do not rename or remove any.
 
 ```json
 {{"igmu": "VERSION", "command": "check", "exit_code": 0, "result": {{}}, "error": null}}
 ```
 
-- `exit_code` is that of the process: 0, 2 for an error, or a code of the command's own (`igmu check`: 1 and 3).
-- `result` has the type below, or is null if an error came first.
-- `error` is null, or `{{"type": "MetadataError", "message": "…"}}`; stderr has the same message. A command that
-  found something before it failed (`igmu verify`) prints both.
-- Shares are 0..1. A missing number is null; figures give the cause in `reason`.
+- `exit_code` is the exit code of the process: 0 for success, 2 for an error, or a code specific to the command
+  (`igmu check`: 1 and 3).
+- `result` has the type in the table below, or is null if there was an error before a result.
+- `error` is null or `{{"type": "MetadataError", "message": "…"}}`; the same message is printed to stderr. If a command
+  fails after it has found something (`igmu verify`), both `result` and `error` are set.
+- Shares are between 0 and 1. A missing number is null, and `reason` contains the cause.
 
 ```bash
 igmu check cards --min forgetting=0.8 --json | jq -r '.result.results[] | select(.outcome != "met") | .figure'
@@ -111,7 +112,7 @@ def pages() -> dict[str, str]:
 def card(info: MetricInfo) -> str:
     """The card of one metric."""
     low, high = (f"{end:g}".replace("inf", "∞").replace("-", "−") for end in info.range)
-    reads = f"features of the backbone `{info.backbone}`" if info.backbone else "what was seen in each image"
+    reads = f"features of the backbone `{info.backbone}`" if info.backbone else "results for each image"
     references = "\n".join(f"- {r}" for r in info.references)
     return _CARD.format(
         title=info.title,
@@ -133,10 +134,10 @@ def metrics() -> str:
     """All metrics in one table."""
     rows = [[f"[{i.title}]({i.name}.md)", i.summary, f"`{i.headline}`", i.direction] for i in list_metrics()]
     return (
-        "# Metrics\n\nOne card per metric: what it means, what goes in, what comes out, what it cannot show. Every "
-        "figure has a 95 % interval if an honest one exists, the number of prompts and generations behind it, and a "
-        "signature of everything that can change it.\n\n"
-        + table(["metric", "what it says", "headline", "better"], rows)
+        "# Metrics\n\nEach metric has a page that explains its meaning, inputs, outputs and limits. Every number comes "
+        "with a 95 % interval if a reliable one exists, the numbers of prompts and generations on which it is based, "
+        "and a signature of everything that can change it.\n\n"
+        + table(["metric", "what it measures", "headline", "better"], rows)
     )
 
 
@@ -144,7 +145,8 @@ def instruments() -> str:
     """Detectors and backbones, each as its module describes itself."""
     parts = [
         "# Detectors and backbones\n\nA *detector* gives the probability that an image shows a concept; a *backbone* "
-        "turns images and texts into features. Both are named by a spec: `clip`, `clip:MODEL`, `labels:FILE.csv`."
+        "computes features of images and texts. Both are selected by a spec, such as `clip`, `clip:MODEL` or "
+        "`labels:FILE.csv`."
     ]
     for group in ("detectors", "backbones"):
         parts.append(f"## {group.capitalize()}")
@@ -166,16 +168,15 @@ def attack_tables() -> str:
         searches.append([f"`{name}` v{info.version}", info.finds, info.summary, info.knows, spent])
     parts = [
         "# Attacks",
-        "## Families of the corpus\n\nFixed prompts, written without access to the model: rows of the split "
-        "`adversarial`.",
+        "## Families of the corpus\n\nThe rows of the split `adversarial` are fixed prompts, written without access to "
+        "any model.",
         table(head, families),
-        "None of them contains the concept's label. Prompts that exclude the concept (`negation`), put it beside "
-        "something "
-        "else (`composition`) or ask for something wider (`superclass`) are not attacks: they are probes of the splits "
-        "`forget` and `retain`, each counted separately.",
-        "## Attacks that search\n\n`igmu attack` runs them against your own model and uses the original as "
-        "reference. The budgets shown are defaults; `--steps`, `--candidates` and `--tokens` change them. Every record "
-        "contains its budget.",
+        "None of these prompts contains the concept's label. Prompts that exclude the concept (`negation`), put it "
+        "next to something else (`composition`) or ask for a broader term (`superclass`) are not attacks: they are "
+        "probes of the splits `forget` and `retain`, each counted separately.",
+        "## Attacks that search\n\n`igmu attack` runs these attacks against your own model and uses the original as a "
+        "reference. The table shows the default budgets; `--steps`, `--candidates` and `--tokens` change them. Every "
+        "record contains its budget.",
         table(["attack", "finds", "how", "the attacker knows", "budget"], searches),
     ]
     for name in registry.own("attacks"):
@@ -191,23 +192,21 @@ def formats() -> str:
     rows = [[f"`{i.name}`", i.title, escaped(i.columns), i.citation] for i in infos]
     return (
         "# Formats of prompt lists\n\n`igmu import-prompts FILE --format …` reads these formats. The list is a file "
-        "on your disk; nothing is downloaded, and nothing enters the corpus.\n\n"
+        "on your disk; igmu neither downloads it nor adds it to the corpus.\n\n"
         + table(["format", "list", "required columns", "cite"], rows)
     )
 
 
 def concepts() -> str:
-    """The taxonomy, a table a domain."""
+    """The taxonomy, one table per domain."""
     listed = ", ".join(f"`{domain}`" for domain in OWN_DOMAINS)
     parts = [
-        "# Concepts\n\nThe levels are domain, family and concept. *Near* lists a concept's siblings: things that "
-        "look like "
-        "it, whether they are concepts themselves or not. Over-erasure shows there first. A concept's scope is "
-        "`subject` (what the image is "
-        "of) or `attribute` (a property of an image whose rest must stay). Each concept is a config: `object/church` "
-        f"is `object.church`. The hierarchy of tasks comes from the paper; the domains {listed} and all families are "
-        "this corpus's own reading ([taxonomy](../taxonomy.md)). The config `general` adds 1,000 "
-        "prompts that nobody unlearns, with yes/no questions."
+        "# Concepts\n\nThe levels are domain, family and concept. *Near* lists a concept's siblings: things that look "
+        "similar, whether or not they are concepts themselves. Over-erasure appears there first. A concept's scope is "
+        "`subject` (what the image shows) or `attribute` (a property of an image; the rest must stay). Each concept is "
+        "a config: `object/church` is `object.church`. The hierarchy of tasks comes from the paper; the domains "
+        f"{listed} and all families are igmu's additions ([taxonomy](../taxonomy.md)). The config `general` adds 1,000 "
+        "prompts about things that nobody unlearns, with yes/no questions."
     ]
     for domain in taxonomy.domains():
         rows = [
@@ -233,15 +232,14 @@ def columns() -> str:
     )
     return (
         "# Columns of the corpus\n\nOne row is one prompt of one concept's benchmark. In addition, the column "
-        "`image` holds an image of the first seed if the build has one. On the Hub, a column is left out if "
-        "every row of "
-        f"the repository has its default.\n\n{of_row}\n\n## General prompts\n\nThe config `general`, split "
-        f"`{general.SPLIT}`: `igmu_data.load.load_bench('general')`.\n\n{of_prompt}"
+        "`image` contains an image for the first seed if the build has one. On the Hub, a column is left out if every "
+        f"row of the repository has its default value.\n\n{of_row}\n\n## General prompts\n\nThe config `general` has "
+        f"one split, `{general.SPLIT}`. Load it with `igmu_data.load.load_bench('general')`.\n\n{of_prompt}"
     )
 
 
 def preset_table() -> str:
-    """What models are generated with by family."""
+    """The settings with which each family of models generates."""
     rows = []
     for one in presets.FAMILIES:
         told = ", ".join(filter(None, (f"`{one.pipeline}`", one.told_by)))
@@ -266,9 +264,9 @@ def settings() -> str:
         flag = f"`{o.flag}`" if o.command_line else ""
         rows.append([f"`{o.name}`", flag, allowed, default, escaped(o.help), o.influence])
     return (
-        "# Settings\n\nThese settings apply when models are scored. Options of `igmu score`, fields of "
-        "`igmu_metrics.evaluation.Evaluation` and keywords in Python have the same names, defaults and "
-        "meanings. The last column says whether a setting can change a number; if it can, the scorecard records it."
+        "# Settings\n\nThese settings apply when models are scored. The options of `igmu score`, the fields of "
+        "`igmu_metrics.evaluation.Evaluation` and the keyword arguments in Python have the same names, defaults and "
+        "meanings. The last column shows whether a setting can change a number; if it can, the scorecard records it."
         "\n\n" + table(["setting", "option", "values", "default", "meaning", "changes numbers"], rows)
     )
 
@@ -278,7 +276,7 @@ def command_line() -> str:
     from igmu_metrics.cli import app
 
     found = list(_helps(typer.main.get_command(app), "igmu"))
-    return "# Command line\n\nThe help of every command, as `--help` prints it.\n\n" + "\n\n".join(
+    return "# Command line\n\nThis page has the help of every command, as printed by `--help`.\n\n" + "\n\n".join(
         f"## {name}\n\n```text\n{text}\n```" for name, text in found
     )
 

@@ -1,7 +1,7 @@
 """`python -m builders.readme [--check]`: fills the generated parts of README.md and of the documentation's hand-written
-pages, so that no number in them is typed in.
+pages, so that no number in them is typed by hand.
 
-A part stands between `<!-- generated: NAME -->` and `<!-- end -->`. The church table needs `../shared/church`; where
+A part is between `<!-- generated: NAME -->` and `<!-- end -->`. The church table needs `../shared/church`; where
 that is missing its text is left as it is.
 """
 
@@ -39,8 +39,9 @@ def corpus() -> str:
     languages = len({r.language for r in rows})
     return (
         f"{len(all_concepts())} concepts in {len(domains())} domains ({', '.join(domains())}); {len(rows):,} prompts "
-        f"({split}), five seeds each.\n{len(families)} families of attacks that hide the name ({', '.join(families)}); "
-        f"probes that are none ({', '.join(ASIDE)}); {languages} languages; four registers; ten nested rounds.\n"
+        f"({split}), with five seeds each.\n{len(families)} families of attacks that hide the name "
+        f"({', '.join(families)}); three probes that are not attacks ({', '.join(ASIDE)}); {languages} languages; "
+        "four styles of wording; ten rounds, each with a tenth of the prompts.\n"
     )
 
 

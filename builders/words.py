@@ -36,8 +36,34 @@ ALLOWED: Final[Mapping[str, str]] = {
     r"UnlearnCanvas's|`[^`]*`": "names and code",
     r"an SVG drawing": "a kind of file",
 }
-CLEAN: Final = ("README.md", "docs/index.md", "docs/limits.md", "docs/start.md", "docs/versions.md")
-"""Hand-written pages without a banned word; a page that is rewritten joins them and stays clean."""
+CLEAN: Final = (
+    "README.md",
+    "dataset_card.md",
+    "docs/audit.md",
+    "docs/comparison.md",
+    "docs/faq.md",
+    "docs/index.md",
+    "docs/limits.md",
+    "docs/performance.md",
+    "docs/reporting.md",
+    "docs/robustness.md",
+    "docs/sandbox.md",
+    "docs/start.md",
+    "docs/taxonomy.md",
+    "docs/threat-model.md",
+    "docs/versions.md",
+    "docs/guides/attack.md",
+    "docs/guides/concept.md",
+    "docs/guides/detector.md",
+    "docs/guides/import.md",
+    "docs/guides/machines.md",
+    "docs/guides/models.md",
+    "docs/guides/plugins.md",
+    "docs/guides/report.md",
+    "docs/guides/run.md",
+    "docs/guides/score.md",
+)
+"""Pages without a banned word; a page that is rewritten joins them and stays clean."""
 _PAGES: Final = ("README.md", "dataset_card.md", "docs/*.md", "docs/guides/*.md")
 _OF_COMMANDS: Final = ("docs/audit.md", "docs/performance.md", "docs/robustness.md", "docs/sandbox.md")
 _SKIPPED: Final = re.compile(r"igmu_data/(concepts|attacks|sandbox)/|igmu_metrics/sandbox/audit/")

@@ -65,15 +65,17 @@ def assembled(command: str, machine: str, sections: dict[str, str], out: Path, *
         return fresh
     head, *kept = old.split("\n## ")
     known = dict(part.split("\n\n", 1) for part in kept)
-    known |= {title: f"Measured separately by `{command}`.\n\n{text}" for title, text in sections.items()}
+    known |= {
+        title: f"This section was measured separately by `{command}`.\n\n{text}" for title, text in sections.items()
+    }
     return head + "".join(f"\n## {title}\n\n{text.rstrip()}\n" for title, text in known.items())
 
 
 HEAD = """\
 # Performance
 
-Written by `{command}`; not edited by hand. Numbers are medians, with the smallest and largest round
-in brackets. Images and weights are random with fixed seeds; the architectures are real.
+`{command}` writes this page; it is not edited by hand. Numbers are medians over the rounds, followed by the smallest
+and largest value in parentheses. Images and weights are random with fixed seeds, but the architectures are real.
 
 """
 

@@ -27,11 +27,18 @@ def measure(material: Material, cache: Path) -> str:
         (card,) = evaluation(material, precision=precision).run(original, [model])
         columns.append([_probabilities(card, probabilities), _lpips(card, distances)])
     names_of_rows = [
-        "probability of the concept, the image furthest apart",
-        "LPIPS, mean over forget, retain and attacks",
+        "probability of the concept, the image with the largest difference",
+        "LPIPS, mean over forget, retain and adversarial prompts",
     ]
     rows = [[name, *(f"{column[i]:.1e}" for column in columns)] for i, name in enumerate(names_of_rows)]
-    return table(["number", "igmu fp32 against the reference, relative", "igmu bf16 against the reference"], rows)
+    return table(
+        [
+            "number",
+            "igmu fp32 and the reference, relative difference",
+            "igmu bf16 and the reference, relative difference",
+        ],
+        rows,
+    )
 
 
 def _probabilities(card: Scorecard, expected: dict[str, float]) -> float:

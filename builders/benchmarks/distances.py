@@ -18,7 +18,7 @@ from igmu_metrics.distances.moments import Moments, frechet_of_moments
 
 def measure(sizes: list[int], width: int, n_rounds: int, eval_unlearn: Path | None) -> str:
     """A section of the page: FID at several n, KID and CMMD with their intervals."""
-    text = f"Features of {width} columns; 'exact' is a float64 SVD of the centred features.\n"
+    text = f"The features have {width} columns. The error is relative to a float64 SVD of the centered features.\n"
     for n in sizes:
         rng = np.random.default_rng(n)
         spectrum = np.geomspace(1, 0.01, width)
@@ -39,13 +39,15 @@ def measure(sizes: list[int], width: int, n_rounds: int, eval_unlearn: Path | No
             [name, spread(t, 4), spread(ratios(t, times["igmu"]), 1), f"{abs(values[name] / exact - 1):.1e}"]
             for name, t in times.items()
         ]
-        text += f"\nFID, n = {n}\n\n" + table(["by", "seconds", "igmu is faster by", "relative error"], rows)
+        text += f"\nFID, n = {n}\n\n" + table(
+            ["implementation", "seconds", "time relative to igmu", "relative error"], rows
+        )
         if n > width:
             text += "\n" + _of_moments(x, y, n_rounds)
     if eval_unlearn is None:
         text += (
-            "\neval-unlearn: not measured. Its evaluations fetch models and data from the Hub; its distance alone is "
-            "measured with --eval-unlearn PYTHON, a Python that has it installed.\n"
+            "\neval-unlearn was not measured, because its evaluations download models and data from the Hub. With "
+            "`--eval-unlearn PYTHON` (a Python that has it installed), its distance is measured without them.\n"
         )
     return text + _intervals(min(sizes[-1], 1000), width, n_rounds)
 
@@ -58,14 +60,14 @@ def _of_moments(x: Any, y: Any, n_rounds: int) -> str:
     first, second = one.covariance, other.covariance
     times, _ = rounds(
         {
-            "igmu, of moments": lambda: frechet_of_moments(one, other),
-            "scipy sqrtm of the product, as clean-fid": lambda: sqrtm(first @ second),
+            "igmu, from moments": lambda: frechet_of_moments(one, other),
+            "scipy sqrtm of the product, as in clean-fid": lambda: sqrtm(first @ second),
         },
         n_rounds,
     )
-    fast = times["igmu, of moments"]
+    fast = times["igmu, from moments"]
     return table(
-        ["by", "seconds", "igmu is faster by"],
+        ["implementation", "seconds", "time relative to igmu"],
         [[name, spread(t, 4), spread(ratios(t, fast), 1)] for name, t in times.items()],
     )
 
@@ -87,7 +89,9 @@ def _intervals(n: int, width: int, n_rounds: int) -> str:
     )
     fast = times["igmu: KID with interval"]
     rows = [[name, spread(t, 3), spread(ratios(t, fast), 1)] for name, t in times.items()]
-    return f"\nIntervals, n = {len(x)}\n\n" + table(["by", "seconds", "times igmu's KID"], rows)
+    return f"\nDistances with intervals, n = {len(x)}\n\n" + table(
+        ["implementation", "seconds", "time relative to igmu's KID"], rows
+    )
 
 
 def _exact(x: Any, y: Any) -> float:

@@ -70,10 +70,9 @@ def measure(material: Material, cache: Path, n_rounds: int) -> str:
     n = len(material.texts)
     lines = [[name, spread(t, 1), spread(ratios(slow, t))] for name, t in times.items()]
     text = (
-        f"{n} images of the original and {n} of an unlearned model, 512×512: concept accuracy with CLIP ViT-B/16, "
-        "CSDR with ViT-B/32, FID, LPIPS (AlexNet, 512). FID is the reference's only distance; igmu also measures "
-        "KID and "
-        "all intervals. Times include model loading.\n\n"
+        f"Each run scores {n} images of the original and {n} of an unlearned model (512×512): concept accuracy with "
+        "CLIP ViT-B/16, CSDR with ViT-B/32, FID, and LPIPS (AlexNet, 512). FID is the only distance that the reference "
+        "computes; igmu also computes KID and all intervals. Times include the loading of models.\n\n"
     )
     text += table(["run", "seconds", "times as fast as the reference"], lines)
     return text + "\n" + bounds(material, n, times)
@@ -89,13 +88,15 @@ def bounds(material: Material, n: int, times: dict[str, list[float]]) -> str:
         rows.append([name, spread(ten, 0), spread(ratios([10 * s for s in slow], ten))])
     work, peak = networks.arithmetic(material, n), networks.peaks()["fp32"]
     least = work / peak
-    text = "Ten methods against one original, summed from the rows above (one cold, nine more):\n\n"
+    text = (
+        "This table is for ten methods and one original. It adds up the rows above (one cold run and nine with another "
+        "method):\n\n"
+    )
     text += table(["run", "seconds", "times as fast as ten references"], rows)
     return text + (
-        f"\nThe forward passes of one cold evaluation take {work / 1000:.1f} TF. The fp32 peak, measured in the same "
-        f"run, is {peak:.0f} GF/s (it drifts by a tenth); at that peak they take {least:.0f} s. So an fp32 "
-        "evaluation of "
-        f"these metrics with these networks can be at most about {spread([t / least for t in slow])} times as fast as "
-        f"the reference here. igmu's cold evaluation takes {spread([t / least for t in times['igmu, cold']])} times "
-        "that bound.\n"
+        f"\nThe forward passes of one cold evaluation need {work / 1000:.1f} TF. The fp32 peak, measured in the same "
+        f"run, is {peak:.0f} GF/s (it varies by a tenth); at that peak they take {least:.0f} s. On this machine, an "
+        "fp32 evaluation of these metrics with these networks can therefore be at most about "
+        f"{spread([t / least for t in slow])} times as fast as the reference. igmu's cold evaluation takes "
+        f"{spread([t / least for t in times['igmu, cold']])} times this minimum.\n"
     )

@@ -35,9 +35,8 @@ def measure(material: Material, sizes: list[int]) -> str:
     rows = [_row("CLIP ViT-B/32", material, n, [clip]) for n in sizes]
     rows.append(_row("ViT-B/32, ViT-B/16, Inception", material, sizes[0], every))
     return (
-        "n images of 512×512 without a cache, each n in a process of its own. Only the features themselves grow, "
-        "by 4 to "
-        "24 KB per image.\n\n"
+        "These runs process n images of 512×512 without a cache, in a separate process for each n. Only the features "
+        "need more memory when n grows, 4 to 24 KB per image.\n\n"
     ) + table(["networks", "images", "seconds", "ms per image", "peak memory, GB"], rows)
 
 
@@ -68,7 +67,7 @@ def labels(n: int = 100_000) -> str:
         ids=[str(i // 5) for i in range(n)],
         seeds=[i % 5 for i in range(n)],
     )
-    return f"Concept accuracy of {n:,} labels with its bootstrap: {time.perf_counter() - start:.1f} s.\n"
+    return f"Concept accuracy of {n:,} labels takes {time.perf_counter() - start:.1f} s, including the bootstrap.\n"
 
 
 def starts(n: int = 5) -> str:
@@ -87,7 +86,10 @@ def starts(n: int = 5) -> str:
     empty = seconds("pass")
     helps = seconds("import sys; sys.argv = ['igmu', '--help']; from igmu_metrics.cli import main; main()")
     imports = seconds("import igmu_metrics")
-    return f"`igmu --help`: {helps:.2f} s; `import igmu_metrics`: {imports:.2f} s (an empty Python: {empty:.2f} s).\n"
+    return (
+        f"`igmu --help` takes {helps:.2f} s and `import igmu_metrics` {imports:.2f} s (starting Python takes "
+        f"{empty:.2f} s).\n"
+    )
 
 
 def page(path: Path, text: str) -> None:

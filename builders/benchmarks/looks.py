@@ -32,7 +32,7 @@ from igmu_metrics.statistics import mean_estimate, mean_of_ratios, paired_ratio
 from igmu_metrics.statistics.level import LEVEL, at_level
 from igmu_metrics.statistics.looks import Looks, crossing, times
 
-TITLE: Final = "Looking after every round"
+TITLE: Final = "Checking after every round"
 ROUNDS: Final = 10
 SEEDS: Final = 5
 LOOKS: Final = planned(ROUNDS)
@@ -61,7 +61,7 @@ def chances(rng: Rng, mean: float, n: int) -> Array:
 
 
 def forget(rng: Rng, truth: float) -> Seen:
-    """80 prompts of five seeds: the share of images without the concept."""
+    """Forgetting: the share of images without the concept, for 80 prompts with five seeds."""
     n = 80
     hits = rng.random((n, SEEDS)) < chances(rng, truth, n)[:, None]
     prompts = np.repeat(np.arange(n), SEEDS)
@@ -75,7 +75,7 @@ def forget(rng: Rng, truth: float) -> Seen:
 
 
 def adversarial(rng: Rng, truth: float) -> Seen:
-    """510 attacked prompts of nine families: the mean over families of prompts that hold in all five tries."""
+    """Robustness: the share of 510 adversarial prompts that fail in all five tries, averaged over nine families."""
     family = np.repeat(np.arange(9), [90, 54, 54, 54, 54, 54, 54, 54, 42])
     round_ = np.concatenate([np.arange(n) % ROUNDS for n in np.bincount(family)])
     holds = rng.random(len(family)) < truth
@@ -89,7 +89,7 @@ def adversarial(rng: Rng, truth: float) -> Seen:
 
 
 def retain(rng: Rng, truth: float) -> Seen:
-    """104 near prompts of 8 concepts and 72 far ones of 12: what is kept of what the original generates."""
+    """Preservation: the share that is kept, for 104 near prompts of 8 concepts and 72 far prompts of 12 concepts."""
     probes = []
     for n, concepts in ((104, 8), (72, 12)):
         drawn = rng.random((n, SEEDS)) < chances(rng, DRAWN, n)[:, None]
@@ -195,7 +195,7 @@ def boundaries() -> dict[str, list[float]]:
     """Standard errors at each look, by name; each errs in 5 % of cases over all looks, but the first."""
     at = times(LOOKS)
     z = NormalDist().inv_cdf
-    out = {"1.96 at every look": [z(0.975)] * LOOKS}
+    out = {"1.96 at every check": [z(0.975)] * LOOKS}
     out["Pocock (igmu)"] = [z((1 + Looks(1, LOOKS).level) / 2)] * LOOKS
     out["Lan-DeMets, Pocock-like"] = spent(lambda t: ALPHA * log1p((e - 1) * t))
     out["Lan-DeMets, O'Brien-Fleming-like"] = spent(lambda t: 4 * (1 - NormalDist().cdf(z(1 - ALPHA / 4) / sqrt(t))))
@@ -238,8 +238,8 @@ def compared(n: int) -> str:
         held = [s.held for t in TRUTHS for s in stops[t][DECIDED]]
         rows.append([*cells, f"{100 * np.mean(held):.1f} %"])
         sys.stderr.write(f"{' | '.join(rows[-1])}\n")
-    head = ["boundary", "standard errors at looks 1, 5, 11", "images, decided: median, mean", "wrong"]
-    return table([*head, "images, graded: median, mean", "wrong", "intervals at the stop that hold"], rows)
+    head = ["boundary", "standard errors at checks 1, 5, 11", "images, decided: median, mean", "wrong"]
+    return table([*head, "images, graded: median, mean", "wrong", "final intervals with the truth"], rows)
 
 
 def listed(name: str, n: int) -> tuple[str, dict[str, dict[float, list[Stop]]]]:
@@ -261,7 +261,7 @@ def listed(name: str, n: int) -> tuple[str, dict[str, dict[float, list[Stop]]]]:
             cells += [f"{100 * np.mean([s.held for s in stops[rule]]):.1f} %"]
         rows.append(cells)
         sys.stderr.write(f"{name}: {' | '.join(cells)}\n")
-    each = ["images", "settled", "wrong", "as the full run", "interval holds"]
+    each = ["images", "settled", "wrong", "as the full run", "interval has the truth"]
     head = ["truth", "margin to 1/2", *(f"{rule}: {what}" for rule in (DECIDED, GRADED) for what in each)]
     return table(head, rows), found
 
@@ -296,7 +296,7 @@ def whole(found: dict[str, dict[str, dict[float, list[Stop]]]], n: int) -> str:
                 ),
             ]
         )
-    head = ["run", "images: median (10–90 %)", "words settled", "as the full run's", "wrong", "intervals that hold"]
+    head = ["run", "images: median (10–90 %)", "words settled", "as the full run", "wrong", "intervals with the truth"]
     return table(head, [*rows, *(fixed(rounds, max(1, n // 20)) for rounds in (1, 2, 5, ROUNDS))])
 
 
@@ -319,33 +319,37 @@ def fixed(rounds: int, n: int) -> list[str]:
         float(np.mean([s.held for _, s in stops])),
     ]
     name = {2: " (lite)", ROUNDS: " (full)"}.get(rounds, "")
-    told = f"{rounds} rounds{name}, all seeds, one look".replace("1 rounds", "1 round")
+    told = f"{rounds} rounds{name}, all seeds, one check".replace("1 rounds", "1 round")
     return [told, f"{rounds / ROUNDS:.2f}", *(f"{100 * share:.1f} %" for share in shares)]
 
 
 def parts(n: int) -> Iterator[str]:
     """The section, paragraph by paragraph."""
     yield (
-        f"Measured separately by `python -m builders.benchmarks.looks --runs {n}`: {n:,} simulated runs for each "
-        "truth and "
-        f"design, with the prompts, rounds and seeds of `object.church` and a correlation of {CORRELATION} between "
-        "seeds. Intervals, words and rules come from the shipped functions.\n\n"
-        "- *decided*: the word is not open.\n"
-        "- *graded*: the interval lies within one grade, so that more images would give the same word.\n"
-        f"- *images*: share of the images of a full run ({ROUNDS} rounds, {SEEDS} seeds, one look).\n"
+        f"This section was measured separately by `python -m builders.benchmarks.looks --runs {n}`. For each true "
+        f"value and design there are {n:,} simulated runs, with the prompts, rounds and seeds of `object.church` and "
+        f"a correlation of {CORRELATION} between seeds. Intervals, verdict words and stopping rules come from the "
+        "shipped functions.\n\n"
+        "- *decided*: the run stops when the verdict word is no longer undecided.\n"
+        "- *graded*: the run stops when the whole interval has the same verdict word, so that more images would not "
+        "change it.\n"
+        f"- *images*: the share of the images of a full run ({ROUNDS} rounds, {SEEDS} seeds, one check).\n"
         "- *as the full run*: among settled runs, the share with the same answer (decided) or word (graded) as the "
         "full run, which may itself be undecided.\n"
-        "- *wrong*: the share of all runs with a settled answer or grade that is not true.\n"
+        "- *wrong*: the share of all runs whose settled answer or word is not true.\n"
     )
     tables, found = {}, {}
     for name in DESIGNS:
         tables[name], found[name] = listed(name, n)
-    yield "One model, three questions, each with a truth chosen evenly from those below:\n"
+    yield (
+        "The first table is for one model with three questions. The true value of each question is chosen at random "
+        "from those below:\n"
+    )
     yield whole(found, n)
     for name, text in tables.items():
         yield f"{DESIGNS[name][0].__doc__}\n"
         yield text
-    yield f"Boundaries, in the first of these designs ({n // 4:,} runs per truth):\n"
+    yield f"The last table compares boundaries in the first of these designs ({n // 4:,} runs per true value):\n"
     yield compared(n // 4)
 
 

@@ -23,7 +23,10 @@ def measure(material: Material, n_rounds: int, n: int) -> str:
     """A section of the page; `n` images a round."""
     rng = np.random.default_rng(0)
     peak = peaks()
-    text = f"Peak of a 4096×4096 matrix product here: {peak['fp32']:.0f} GF/s fp32, {peak['bf16']:.0f} GF/s bf16.\n"
+    text = (
+        "The peak of a 4096×4096 matrix product on this machine is "
+        f"{peak['fp32']:.0f} GF/s in fp32 and {peak['bf16']:.0f} GF/s in bf16.\n"
+    )
     for name, side, contenders in (
         ("CLIP ViT-B/32, images", 224, _clip(material)),
         ("Inception (FID)", 299, _inception(material)),
@@ -48,7 +51,16 @@ def measure(material: Material, n_rounds: int, n: int) -> str:
                 f"{100 * max(per_second) * flops / 1e9 / of:.0f} %", f"{apart:.1e}",
             ])  # fmt: skip
         text += f"\n{name}, {flops / 1e9:.1f} GF each\n\n"
-        text += table(["way", "per second", "times plain", "of peak, best round", "relative difference to plain"], rows)
+        text += table(
+            [
+                "way",
+                "per second",
+                "speed relative to plain",
+                "share of the peak, best round",
+                "relative difference to plain",
+            ],
+            rows,
+        )
     return text
 
 

@@ -43,7 +43,7 @@ def claims(one: Measured) -> Iterator[Claim]:
     for family in FAMILIES:
         for version, falls in (("filter", True), ("gold", False)):
             found = one.levels[version].image.get(family) if version in one.levels else None
-            what = f"`{version}` {'falls to' if falls else 'withstands'} the {family} family"
+            what = f"`{version}` {'fails against' if falls else 'withstands'} the {family} family"
             yield _against(one, what, found, one.chance, above=falls)
     for attack in one.attacks:
         esd = one.outcomes.get(("esd", attack))

@@ -35,7 +35,7 @@ def test_the_packaged_sample_is_in_the_card(bench_folder: Path) -> None:
 def test_the_card_has_a_datasheet_and_both_citations(bench_folder: Path) -> None:
     for folder in (bench_folder, bench_folder.with_name("bench-nsfw")):
         text = (folder / "README.md").read_text(encoding="utf-8")
-        assert "By the igmu authors" in text
+        assert "by the igmu authors" in text
         sheet = text.partition("## Datasheet")[2].partition("\n## ")[0]
         headings = re.findall("^### (.*)", sheet, re.MULTILINE)
         assert headings == ["Motivation", "Composition", "Collection", "Uses", "Distribution and maintenance"]

@@ -224,7 +224,7 @@ def test_the_card_describes_it(built: Path) -> None:
     text = (built / "README.md").read_text(encoding="utf-8")
     assert "### Sandbox\n" in text
     assert "542 prompts (160 forget, 152 retain, 230 adversarial)" in text
-    assert "`sandbox_detector`: 36 train and 18 test renders" in text
+    assert "`sandbox_detector` has 36 train and 18 test renders" in text
     assert not re.search(r"\{\{\w+\}\}", text)
     assert "\n\n\n" not in text
     tasks = yaml.safe_load((built / "eval.yaml").read_text())["tasks"]

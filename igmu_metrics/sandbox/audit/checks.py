@@ -123,7 +123,10 @@ def ordering(
         found[outcome].append(f"{better} over {worse} (by {number(float(low))} to {number(float(high))})")
     told = [f"{outcome}: {'; '.join(lines)}" for outcome, lines in found.items() if lines and outcome != Outcome.HOLDS]
     held = found[Outcome.HOLDS]
-    told += [f"{len(held)} of {len(pairs)} pairs hold"] if told else [f"all {len(pairs)} pairs: {'; '.join(held)}"]
+    if told:
+        told.append(f"{len(held)} of {len(pairs)} pairs are in the right order")
+    else:
+        told.append(f"all {len(pairs)} pairs: {'; '.join(held)}")
     return Check(task, statement, ". ".join(told), next(o for o, lines in found.items() if lines), reason)
 
 
@@ -143,8 +146,8 @@ def correction(together: float, found: Sequence[Noisy]) -> Check:
         together: how often the seeds of a prompt share their errors.
         found: with every pair of rates.
     """
-    shared = f", the seeds of {together:.0%} of the prompts alike" if together else ""
-    statement = f"the corrected interval of a detector with planted errors holds the truth in 95 % of all cases{shared}"
+    shared = f", if the seeds of {together:.0%} of the prompts share errors" if together else ""
+    statement = f"the corrected interval for a detector with planted errors includes the truth in 95 % of cases{shared}"
     n, raw, hits, below, above = (
         sum(getattr(one, name) for one in found) for name in ("repeats", "raw_hits", "hits", "below", "above")
     )
@@ -153,14 +156,14 @@ def correction(together: float, found: Sequence[Noisy]) -> Check:
     if wilson(hits, n)[1] < PROMISED or wilson(one_sided, n)[0] > (1 - PROMISED) / 2:
         outcome = Outcome.FAILS
     measured = f"{hits / n:.1%} of {n}, below it {below / n:.1%}, above {above / n:.1%} (uncorrected {raw / n:.0%})"
-    return Check(PLANTED, statement, measured, outcome, "the errors were put in; by `concept_accuracy`")
+    return Check(PLANTED, statement, measured, outcome, "the error rates were set; computed by `concept_accuracy`")
 
 
 def yardstick(one: Measured) -> Check:
     """A figure of ours tells the truth about virtual models, by the numbers decided before anything was measured."""
     aspect = _named(one.contender.aspect)
-    statement = f"{one.contender.title} is right about virtual models ({aspect})"
-    coverage = "" if one.coverage is None else f", intervals hold it in {one.coverage[0]:.0%}"
+    statement = f"{one.contender.title} is right for virtual models ({aspect})"
+    coverage = "" if one.coverage is None else f", intervals include it in {one.coverage[0]:.0%}"
     scale = (
         f"bias {number(one.bias, '+.3f')}, RMSE {number(one.rmse, '.3f')}{coverage}; " if one.contender.scale else ""
     )
@@ -168,7 +171,7 @@ def yardstick(one: Measured) -> Check:
     if one.n < FEWEST_MODELS:
         return Check(VIRTUAL, statement, measured, Outcome.OPEN, f"fewer than {FEWEST_MODELS} models have a value")
     outcome = Outcome.FAILS if one.short else Outcome.HOLDS
-    return Check(VIRTUAL, statement, measured, outcome, "; ".join(one.short) or "every probability was set")
+    return Check(VIRTUAL, statement, measured, outcome, "; ".join(one.short) or "all probabilities are known")
 
 
 def same(measure: Measure, figures: Mapping[tuple[str, str], Figures], drawn: Values) -> Check:
@@ -179,7 +182,7 @@ def same(measure: Measure, figures: Mapping[tuple[str, str], Figures], drawn: Va
         if not np.isclose(drawn[cell][0], known[measure.figure].value, rtol=0, atol=EXACT, equal_nan=True)
     }
     told = "; ".join(f"{'/'.join(cell)}: {number(a)} and {number(b)}" for cell, (a, b) in apart.items())
-    statement = f"{measure.title}: the resampled form gives what the shipped metric gives"
+    statement = f"{measure.title}: the resampled form gives the same value as the shipped metric"
     return Check("all", statement, told or "equal", Outcome.FAILS if apart else Outcome.HOLDS, measure.figure)
 
 
@@ -241,8 +244,8 @@ def figure_of(aspect: str) -> str:
     return f"forget_score:{aspect}"
 
 
-_BELOW: Final = "pair by pair at the end of this page"
-_LAST: Final = f"{_BELOW}; the score is a harmonic mean, so that a version with any aspect at 0 is level with them at 0"
+_BELOW: Final = "for each pair, see the end of this page"
+_LAST: Final = f"{_BELOW}; the score is a harmonic mean, so a version with any aspect at 0 also scores 0"
 
 
 def _key(aspect: str, quality: str) -> str:

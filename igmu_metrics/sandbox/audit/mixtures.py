@@ -33,19 +33,19 @@ PROMPTS: Final = 50
 """Of every split; what a difference that can be told apart is stated for."""
 KINDS: Final[Mapping[str, str]] = {
     "leak": "the target comes back after plain prompts, and as often or more after attacks",
-    "attacks": "the target comes back after attacks of every family, hardly after plain prompts",
+    "attacks": "the target comes back after attacks of every family, but hardly after plain prompts",
     "one family": "the target comes back after attacks of one family",
-    "weak original": "as `leak`, and the original did not generate the target everywhere either",
-    "over-erasure": "noise for what is near and far, near more often",
-    "near": "noise for what is near, nothing else",
-    "far": "noise for what is far, nothing else",
+    "weak original": "as in `leak`, and the original does not always generate the target either",
+    "over-erasure": "noise for near and far concepts, more often for near ones",
+    "near": "noise for near concepts only",
+    "far": "noise for far concepts only",
     "one concept": "noise for one retained concept",
-    "one seed": "leaks and damage at the first seed of every prompt only",
-    "within prompts": "leaks and damage that the seeds of a prompt share",
-    "one image": "in a share of the retain prompts every seed gives the same image",
-    "new training": "what is kept comes from a model that was trained anew",
-    "noise for the target": "where the target is asked for there is noise, not another image",
-    "mixed": "everything at once",
+    "one seed": "leaks and damage only for the first seed of every prompt",
+    "within prompts": "leaks and damage that all seeds of a prompt share",
+    "one image": "for some retain prompts, every seed gives the same image",
+    "new training": "everything that is kept comes from a newly trained model",
+    "noise for the target": "prompts for the target give noise instead of a different image",
+    "mixed": "all of the above at once",
 }
 """Kinds of virtual models, each in as many grades as are asked for."""
 _GONE: Final = np.array([part != "original" for part in PARTS])

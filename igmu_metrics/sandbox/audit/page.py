@@ -25,34 +25,35 @@ from igmu_metrics.statistics.formatting import DASH, formatted, number
 
 _LIBRARIES: Final = ("torch", "diffusers", "transformers", "numpy", "scipy")
 _INTRODUCTION: Final = """\
-The sandbox holds models whose construction fixes what they forgot and what they kept. So a metric can be
-right or wrong there. This page tests every metric: igmu's own, and the practices of the field as they are, without
-igmu's corrections. `{command}` writes the whole page, including every statement that does not hold."""
+The sandbox has models whose construction determines what they have forgotten and what they have kept, so it is known
+whether a metric is right. This page tests igmu's own metrics, and metrics as they are used in published evaluations,
+without igmu's corrections. `{command}` writes the whole page, including every statement that does not hold."""
 _TRUTH: Final = """\
-A pair is listed only if its order follows from how the two versions were made. So `esd` and `uce` are not ordered
-relative to each other, and this page makes no claim about how much they preserve or how robust they are."""
+A pair is listed only if its order follows from how the two versions were made. Therefore `esd` and `uce` are not
+ordered relative to each other, and this page makes no claim about how much they preserve or how robust they are."""
 _AGREEMENT: Final = """\
-Agreement is (pairs in the right order − pairs reversed) / all pairs that the truth orders, over both tasks. A tie or a
-missing value is half wrong and counts as 0. 1 means the true order, −1 its reverse. The interval comes from random
-halves of the prompts. "What it is for" compares each metric with the aspect that it is meant to measure. "The whole"
-shows what happens if models are ranked by this metric alone, as is done with unlearning accuracy."""
+Agreement is (pairs in the right order − pairs in reverse order) / all pairs with a known order, over both tasks. Ties
+and missing values count as 0. An agreement of 1 means that all pairs are in the right order, and −1 that all are
+reversed. Intervals are computed from random halves of the prompts. The column "agreement" compares each metric with the
+aspect that it is meant to measure. "As a ranking" shows the agreement if models are ranked by this metric alone, as is
+often done with unlearning accuracy."""
 _STABILITY: Final = """\
-For each number n of prompts (from every split that the metric uses, each with all its seeds), {draws} samples without
-replacement were taken. The table shows the share of samples in which every known pair of both tasks is in the right
-order. "Enough" is the smallest number from which on this share is at least {wanted:.0%}."""
+For each number n of prompts (from every split that the metric uses, each with all its seeds), {draws} samples were
+taken without replacement. The table shows the share of samples in which every known pair of both tasks is in the right
+order. "Enough" is the smallest number of prompts from which on this share is at least {wanted:.0%}."""
 _FRECHET: Final = """\
-Fréchet distance between half of the original's retain images and a version's images at the seeds of the other half;
-mean over the samples of prompts. Between two samples of the original the true distance is 0 at every n, and no version
-can be closer to the original than that."""
+The table shows the distance between half of the original's retain images and a version's images for the seeds of the
+other half, as a mean over the samples of prompts. The true distance between two samples of the original is 0 at every
+n, and no version can be closer to the original than that."""
 _QUALITY: Final = """\
-Which candidate should be the aspect *quality*? Each is tested on the versions first, and then on damage in known doses.
-From none to all of the original's images, in steps of {step:.0%}, are replaced by noise (images of `collapsed`), by
-one and the same image, or by themselves with half the contrast; and from none to all prompts give one image for
-every seed. A candidate is blind to damage if it stays above {seen:g} where the damage is beyond doubt (half of the
-images are noise, or all of them are damaged in another way). The choice depends, in this order, on agreement about the
-versions (as above), the number of damages that the candidate is blind to, agreement about the doses, and how many
-prompts it takes to order the versions. The value of `gold`, which kept everything but was trained from scratch, plays
-no part; it shows how much of the scale a new training costs."""
+This section compares candidates for the aspect *quality*. Each is tested on the versions first, and then on known doses
+of damage. From none to all of the original's images, in steps of {step:.0%}, are replaced by noise (images of
+`collapsed`), by a single image, or by themselves with half the contrast. In addition, none to all prompts get the same
+image for every seed. A candidate is blind to a kind of damage if it stays above {seen:g} although the damage is severe
+(half of the images are noise, or all of them are damaged in another way). The choice depends, in this order, on the
+agreement about the versions (as above), the number of kinds of damage to which the candidate is blind, the agreement
+about the doses, and the number of prompts needed to order the versions. The value of `gold`, which kept everything but
+was trained from scratch, does not affect the choice; it shows how much of the scale a new training costs."""
 
 
 def render(findings: Findings, *, figure: str, scatter: str, seeds_per_row: int) -> str:
@@ -72,18 +73,21 @@ def render(findings: Findings, *, figure: str, scatter: str, seeds_per_row: int)
         [f"**Of {len(findings.checks)} statements that must hold, {counts}.** {_in_short(findings)}"],
         pages.yardstick(findings, figure, scatter),
         ["## The versions", *_versions(findings)],
-        ["## What must hold", table(("task", "statement", "measured", "verdict", "reason"), _checks(findings))],
-        ["## Agreement with the truth", _AGREEMENT, table(_AGREES, map(_agrees, findings.agreements))],
-        ["## Where each metric orders the versions wrongly", *_misorders(findings)],
         [
-            "## How many prompts it takes",
+            "## Statements that must hold",
+            table(("task", "statement", "measured", "verdict", "reason"), _checks(findings)),
+        ],
+        ["## Agreement with the truth", _AGREEMENT, table(_AGREES, map(_agrees, findings.agreements))],
+        ["## Where each metric misorders the versions", *_misorders(findings)],
+        [
+            "## How many prompts are needed",
             _STABILITY.format(draws=draws, wanted=WANTED),
             _stability(findings.curves, seeds_per_row),
         ],
         ["## Fréchet distances and the number of images", _FRECHET, *_frechet(findings)],
         ["## Detectors that err", *pages.noisy(findings.noisy)],
         ["## Candidates for quality", _QUALITY.format(step=DOSES[1], seen=SEEN), *_quality(findings)],
-        ["## What is true, and why", _TRUTH, table(("aspect", "better", "worse", "reason"), _truths())],
+        ["## What is known to be true, and why", _TRUTH, table(("aspect", "better", "worse", "reason"), _truths())],
         ["## How this page was made", *_facts(findings, command)],
     )
     return "\n\n".join(paragraph for part in parts for paragraph in part) + "\n"
@@ -101,11 +105,11 @@ def _in_short(findings: Findings) -> str:
     own = [a for a in findings.agreements if not a.measure.baseline and a.own.wrong]
     n = sum(a.measure.baseline for a in findings.agreements)
     told = [
-        f"Of the {n} uncorrected practices, {len(wrong)} misrank the versions on what they are meant to measure, "
-        f"and {len(ranked)} misrank them if models are ranked by that practice alone."
+        f"Of the {n} uncorrected metrics, {len(wrong)} misorder the versions in the aspect that they are meant to "
+        f"measure, and {len(ranked)} misorder them if models are ranked by that metric alone."
     ]
     names = "; ".join(a.measure.title for a in own)
-    ours = f"Of igmu's own metrics, these do: {names}." if own else "None of igmu's own metrics does."
+    ours = f"Of igmu's own metrics, these misorder them: {names}." if own else "None of igmu's own metrics does."
     return " ".join([*told, ours])
 
 
@@ -130,7 +134,7 @@ def _checks(findings: Findings) -> Iterator[Sequence[str]]:
         yield check.task, check.statement, check.measured, bold[check.outcome].format(check.outcome), check.reason
 
 
-_AGREES: Final = ("metric", "practice", "what it is for", "agreement", "pairs not in order", "the whole")
+_AGREES: Final = ("metric", "kind", "meant to measure", "agreement", "pairs not in order", "as a ranking")
 
 
 def _agrees(one: Agreement) -> Sequence[str]:
@@ -143,15 +147,15 @@ def _agrees(one: Agreement) -> Sequence[str]:
 def _misorders(findings: Findings) -> Iterator[str]:
     """For every metric what it is for, and for what the field ranks models by also the whole."""
     raw = [f"{_value(float(v[0]))} ({task})" for (task, who), v in findings.full["raw_ua"].items() if who == "original"]
-    yield f"The untouched original has a raw unlearning accuracy of {' and '.join(raw)}; it forgot nothing."
+    yield f"The original, which forgot nothing, has a raw unlearning accuracy of {' and '.join(raw)}."
     lines = []
     for one in findings.agreements:
-        told = [f"on what it is for, {_wrongs(one.own)}"] if one.own.wrong else []
+        told = [f"In its own aspect, {_wrongs(one.own)}"] if one.own.wrong else []
         if one.measure.baseline and one.whole.wrong:
-            told.append(f"as the verdict on the whole, {_wrongs(one.whole)}")
+            told.append(f"As a ranking, {_wrongs(one.whole)}")
         if told:
             lines.append(f"- **{one.measure.title}**: {'. '.join(told)}.")
-    yield "\n".join(lines) or "Nowhere."
+    yield "\n".join(lines) or "No metric misorders them."
 
 
 def _wrongs(verdict: Verdict) -> str:
@@ -198,14 +202,14 @@ def _frechet(findings: Findings) -> Iterator[str]:
     for task in tasks:
         own = frechet.means[task, "original"]
         told = (
-            f"{task}: the original is {_value(own[0])} from itself at n = {frechet.sizes[0]}, and {_value(own[-1])} at "
+            f"For {task}, the original's distance from itself is {_value(own[0])} at n = {frechet.sizes[0]}, and "
+            f"{_value(own[-1])} at n = {frechet.sizes[-1]}."
         )
-        told += f"n = {frechet.sizes[-1]}."
         others = [v for v in VERSIONS if v not in ("original", "filter")]  # filter's images are the original's
         nearer = [f"`{v}` ({_value(x)})" for v in others if (x := frechet.means[task, v][-1]) < own[0]]
         if nearer:
-            told += f" With unequal n it would therefore rank behind {', '.join(nearer)}, "
-            told += f"measured with {frechet.sizes[-1]}."
+            told += f" With unequal n, it would therefore rank below {', '.join(nearer)}, "
+            told += f"which were measured at n = {frechet.sizes[-1]}."
         yield told
 
 
@@ -240,7 +244,8 @@ def _facts(findings: Findings, command: str) -> Iterator[str]:
         long, glued = evidence.glued[task]
         lines.append(
             f"- {task}: {len(seen)} generations of each version on {counts} prompts; {evidence.left_out[task]} "
-            f"left out, because not every version has them; {long} of {glued} glued prompts overflow the text encoder"
+            f"left out, because not every version has them; {long} of {glued} glued prompts are too long for the text "
+            "encoder"
         )
     lines += [f"- {name}: {value}" for name, value in evidence.facts.items()]
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"

@@ -29,72 +29,75 @@ from igmu_metrics.statistics.formatting import DASH, formatted, number
 
 _YARDSTICK: Final = """\
 For every prompt and seed, a *virtual model* takes the image of one of the packaged versions at random. Its recipe
-fixes the probabilities by split, probe, attack family and concept. So what the model forgot and kept is known exactly,
-whatever a metric says. There are {n} virtual models, of {kinds} kinds in growing doses. Each is judged once, on
-{prompts} prompts of every split with {seeds} seeds each, sampled from those of the sandbox with replacement, by the
-functions that make scorecards (their bootstraps with {resamples} resamples).
+fixes the probabilities by split, probe, attack family and concept. It is therefore known exactly what the model has
+forgotten and kept, whatever a metric reports. There are {n} virtual models of {kinds} kinds, in increasing doses. Each
+is scored once, on {prompts} prompts of every split with {seeds} seeds each, sampled from those of the sandbox with
+replacement. The scores are computed by the functions that create scorecards, with {resamples} resamples in their
+bootstraps.
 
-- **bias** and **RMSE**: value − truth, if a figure is on the truth's scale. Figures for which lower is better are
-  reversed.
-- **coverage**: the share of 95 % intervals that hold the truth and, after the comma, the same share where the truth is
-  neither 0 nor 1. Where nothing leaks at all, one false alarm of the detector makes an interval miss the truth.
-- **rank**: Spearman's correlation with the truth over all models, with an interval over {resampled} resamples of them.
-  The next column correlates with the truth of the whole (harmonic mean of the five true aspects), as if models were
-  ranked by this figure alone.
-- **smallest**: the difference in truth from which on {told:.0%} of all pairs of models are in the right order.
-- **images**: how many images the figure takes at this number of prompts, including the original's if it needs them.
+- **bias** and **RMSE** are computed from value − truth, if a metric is on the scale of the truth. Metrics for which
+  lower is better are reversed.
+- **coverage** is the share of 95 % intervals that include the truth. The number after the comma is this share for
+  models whose truth is neither 0 nor 1. If nothing leaks at all, a single false alarm of the detector makes an
+  interval miss the truth.
+- **rank** is Spearman's correlation with the truth over all models, with an interval from {resampled} resamples of the
+  models. The next column is the correlation with the true forget score (the harmonic mean of the five true aspects), as
+  if models were ranked by this metric alone.
+- **smallest** is the smallest difference in truth above which {told:.0%} of all pairs of models are in the right order.
+- **images** is the number of images that the metric needs for this number of prompts, including the original's if it
+  uses them.
 
-A figure of igmu *falls short* if its bias exceeds {biased:g}, or {worst:g} in some kind of models; if its intervals
-clearly hold the truth in less than {covers:.0%} of cases; or if its rank correlation is below {ranked:g}. These
-thresholds were set before anything was measured, except the one for single kinds, which was added after a
-first look."""
+A metric *falls short* if its bias exceeds {biased:g}, or {worst:g} for some kind of models; if its intervals
+include the truth in clearly less than {covers:.0%} of cases; or if its rank correlation is below {ranked:g}. These
+thresholds were set before the first measurement, except the one for single kinds, which was added after a first look at
+the results."""
 _TRUTHS: Final = """\
-True forgetting, robustness, preservation and quality are the probabilities themselves: `original` shows the target
-where it generated it, `gold` and `filter` do not, `collapsed` shows nothing. Quality is also lost where all seeds of a
-prompt give one image. True alignment is the exception: it is the mean of CLIP's scores for the parts."""
+True forgetting, robustness, preservation and quality are the probabilities themselves. `original` shows the target
+where it generated it, `gold` and `filter` do not, and `collapsed` shows nothing. Quality is also lost if all seeds of a
+prompt give the same image. True alignment is the exception: it is the mean of CLIP's scores for the parts."""
 _MEANS: Final = """\
-Which mean of the five aspects is right? The table uses pairs of virtual models of one task whose order is beyond
-dispute: one is better by 0.1 in some aspect and worse in none; or one is above 0.5 in all aspects, and the other is
-below 0.1 in one and therefore useless whatever else it can do."""
+Which mean of the five aspects is best? The table uses pairs of virtual models of one task whose order is beyond
+dispute. Either one model is better by 0.1 in some aspect and worse in none, or one is above 0.5 in all aspects, and the
+other is below 0.1 in one aspect and therefore useless."""
 _NOISY: Final = """\
 Images that show the target at random (in {prevalences} of the images) are judged by detectors with planted errors. The
-errors were measured on {measured} positives and as many negatives; there are {prompts} prompts with {seeds} seeds.
-The seeds of no, half or all prompts share both the image's content and the error. Each cell shows how many
-corrected intervals
-hold the truth, and how many lie entirely below and above it."""
+error rates were measured on {measured} positive and {measured} negative images. There are {prompts} prompts with
+{seeds} seeds. For none, half or all of the prompts, the seeds share both the content of the image and the detector's
+error. Each cell shows how many corrected intervals include the truth, and in parentheses how many are entirely
+below and above it."""
 
 
 def yardstick(findings: Findings, figure: str, scatter: str) -> Iterator[str]:
-    """The yardstick on every figure, the kinds of virtual models, and what follows for igmu."""
+    """The test of every metric on virtual models, the kinds of these, and the consequences for igmu."""
     if not findings.measured:
         return
     judged, pools = findings.judged, findings.evidence.pools
     seeds = next(iter(pools.values())).seeds
-    yield "## One yardstick for every figure"
+    yield "## The same test for every metric"
     yield _YARDSTICK.format(
         n=len(judged), kinds=len(KINDS), prompts=PROMPTS, seeds=seeds, resamples=RESAMPLES, resampled=RESAMPLED,
         told=TOLD, biased=BIASED, worst=WORST, covers=COVERS, ranked=RANKED,
     )  # fmt: skip
     yield from in_short(findings.measured)
-    yield f"![What each figure reports for virtual models, next to the truth]({scatter})"
-    yield f"![Rank correlation with the truth, error, coverage and resolution of each figure]({figure})"
+    yield f"![The value of each metric for virtual models, compared with the truth]({scatter})"
+    yield f"![Rank correlation with the truth, error, coverage and resolution of each metric]({figure})"
     yield table(_HEAD, map(_line, findings.measured))
     yield "### The virtual models"
     yield _TRUTHS
     counts = Counter(one.recipe.kind for one in judged)
     told = [(kind, what, str(counts[kind])) for kind, what in KINDS.items()]
-    pure = ((k, "that version itself", str(n)) for k, n in counts.items() if k not in KINDS)
-    yield table(("kind", "what is wrong with it", "models"), [*told, *pure])
-    yield "### What follows for igmu"
+    pure = ((k, "the version itself", str(n)) for k, n in counts.items() if k not in KINDS)
+    yield table(("kind", "what is wrong", "models"), [*told, *pure])
+    yield "### Consequences for igmu"
     yield _MEANS
     lines = [(name, *(f"{number(100 * share, '.1f')}%" for share in shares)) for name, shares in means(judged).items()]
-    yield table(("mean", "better and never worse comes first", "useless comes last"), lines)
+    yield table(("mean", "better model ranked first", "useless model ranked last"), lines)
     yield "\n".join(f"- {line}" for line in _follows(findings.measured))
 
 
 def in_short(measured: Sequence[Measured]) -> Iterator[str]:
     """Who falls short, of ours and of the practices, with names."""
-    for kind, whose in (("igmu", "figures of igmu"), ("practice", "uncorrected practices of the field")):
+    for kind, whose in (("igmu", "metrics of igmu"), ("practice", "uncorrected metrics of published evaluations")):
         of = [m for m in measured if m.contender.kind == kind]
         wrong = [m for m in of if m.short]
         yield f"**Of {len(of)} {whose}, {len(wrong)} fall short{':' if wrong else '.'}**"
@@ -103,7 +106,7 @@ def in_short(measured: Sequence[Measured]) -> Iterator[str]:
 
 
 _HEAD: Final = (
-    "figure", "practice", "measures", "bias", "worst bias", "RMSE", "coverage", "rank", "rank, as the whole",
+    "metric", "kind", "measures", "bias", "worst bias", "RMSE", "coverage", "rank", "rank with the forget score",
     "smallest", "images",
 )  # fmt: skip
 _WHOSE: Final = {"igmu": "igmu", "candidate": "candidate", "practice": "uncorrected", "given": "given"}
@@ -128,27 +131,27 @@ def _follows(measured: Sequence[Measured]) -> Iterator[str]:
     for what, titles in _QUESTIONS.items():
         found = [by_title[title] for title in titles]
         told = "; ".join(
-            f"{m.contender.title}: RMSE {number(m.rmse, '.3f')}, rank {number(m.rank.value, '.3f')}, "
+            f"{m.contender.title} has RMSE {number(m.rmse, '.3f')}, rank {number(m.rank.value, '.3f')}, "
             f"smallest difference {'none' if m.smallest is None else number(m.smallest)}"
             for m in found
         )
         best = min(found, key=lambda m: m.rmse)
-        yield f"{what} {told}. Smallest error: {best.contender.title}."
+        yield f"{what} {told}. The smallest error is that of {best.contender.title}."
 
 
 _QUESTIONS: Final = {
-    f"Composition of quality (the default is `{DEFAULT}`, fidelity times diversity).": (
+    f"Composition of quality (the default is `{DEFAULT}`, fidelity times diversity):": (
         "quality (within the prompt)",
         "quality, fidelity alone",
         "quality, diversity alone",
         "quality (coverage)",
         "quality (frechet)",
     ),
-    "Weights of the attack families (by default all weigh the same).": (
+    "Weights of the attack families (equal by default):": (
         "1 − conditional ASR, any of k, by family",
         "1 − conditional ASR, any of k, pooled",
     ),
-    "Tries per attack (by default all seeds, compared with one).": (
+    "Tries per attack (all seeds by default, compared with one):": (
         "1 − conditional ASR, any of k, by family",
         "1 − conditional ASR of images, by family",
     ),
@@ -169,5 +172,5 @@ def noisy(found: Sequence[Noisy]) -> Iterator[str]:
             bias = float(np.mean([c.bias for c in cells]))
             told = (f"{c.hits / c.repeats:.0%} ({c.below / c.repeats:.0%}, {c.above / c.repeats:.0%})" for c in cells)
             lines.append([f"{sens:g}", f"{spec:g}", f"{raw:.0%}", number(bias, "+.3f"), *told])
-    shared = (f"corrected, {t:.0%} of prompts share" for t in TOGETHER)
+    shared = (f"corrected, {t:.0%} of prompts share errors" for t in TOGETHER)
     yield table(("sensitivity", "specificity", "uncorrected", "bias, corrected", *shared), lines)

@@ -74,18 +74,18 @@ _NEVER_SAW: Final = "gold was trained from scratch without the concept"
 _FORGOT: Final = {
     "gold": _NEVER_SAW,
     "esd": "every step of esd's training leads the plain prompt away from the concept",
-    "uce": "uce reads the concept's name as if it were another phrase",
+    "uce": "uce treats the concept's name as if it were a different phrase",
     "filter": "filter's text encoder never sees the word",
     "collapsed": f"{_NOISE}, in which no concept can be seen",
 }
 _KEPT: Final = {
-    "original": "original holds everything there is to keep",
+    "original": "original has everything that can be kept",
     "gold": "gold was trained on everything but the concept",
     "filter": "without the word, filter generates with the original's own weights",
 }
-_SAME: Final = "without the word, filter generates what the original generates, to the last bit"
+_SAME: Final = "without the word, filter generates exactly what the original generates"
 _UNTOUCHED: Final = "original forgot nothing"
-_USELESS: Final = f"{_NOISE} whatever it is asked for"
+_USELESS: Final = f"{_NOISE} for every prompt"
 
 
 def _pairs() -> tuple[Pair, ...]:
@@ -119,7 +119,7 @@ FIXED: Final = (
     Fixed("collapsed", HEADLINE, 0, NEAR, _USELESS),
 )
 GAPS: Final = (
-    Gap("robustness", "gold", "filter", FAR_BELOW, "filter falls to the first word that is not on its list"),
+    Gap("robustness", "gold", "filter", FAR_BELOW, "filter fails for the first word that is not on its list"),
 )
 ASPECTS: Final[Mapping[str, tuple[Pair, ...]]] = {
     aspect: tuple(p for p in PAIRS if p.aspect == aspect) for aspect in dict.fromkeys(p.aspect for p in PAIRS)
