@@ -35,6 +35,7 @@ from igmu_metrics.generations import Key
 from igmu_metrics.images.generate import Request, requests_for
 from igmu_metrics.report.folders import sections
 from igmu_metrics.report.verdict import ASKED
+from igmu_metrics.running import looking
 from igmu_metrics.running.looking import hopeless, looked, named, pays, settled
 from igmu_metrics.running.plan import Plan, checked, grows, written
 from igmu_metrics.running.run import prepare, require_alike
@@ -353,6 +354,12 @@ class TestStopping:
         (found,) = fake.run()
         assert set(fake.splits("esd").values()) == {10}
         assert str(Looks.of(found)) == "10/11:decided"
+
+    def test_one_model_alone_is_compared_with_nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(looking, "compared", None)
+        fake = Fake({"esd": every(OPEN, YES)}, ROWS)
+        fake.run()
+        assert set(fake.splits("esd").values()) == {2}
 
     def test_a_number_is_half_a_width_of_the_figures_asked_for(self) -> None:
         wide, narrow = (0.4, 0.6), (0.45, 0.55)

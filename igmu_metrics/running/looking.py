@@ -256,7 +256,7 @@ def _waiting(cards: Mapping[str, Scorecard], prompts: int) -> set[str]:
 
     How each differs from the original is no further question: conditional on what that drew, it is what was forgotten.
     """
-    tests = compared(list(cards.values())) if cards else ()
+    tests = compared(list(cards.values())) if len(cards) > 1 else ()
     return {
         name
         for c in tests
