@@ -359,12 +359,19 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "performance.md")
     given = parser.parse_args()
-    text = "\n".join(parts(given.runs))
-    head, *sections = given.out.read_text().split("\n## ")
-    kept = [s for s in sections if not s.startswith(f"{TITLE}\n")]
-    given.out.write_text(
-        "\n## ".join([head.rstrip("\n") + "\n", *(s.rstrip("\n") + "\n" for s in kept), f"{TITLE}\n\n{text}"])
-    )
+    put(given.out, TITLE, "\n".join(parts(given.runs)))
+
+
+def put(page: Path, title: str, text: str) -> None:
+    """Write a section of a page, in its place if it has one, else at the end."""
+    head, *sections = page.read_text().split("\n## ")
+    fresh = f"{title}\n\n{text}"
+    known = [section.partition("\n")[0] for section in sections]
+    if title in known:
+        sections[known.index(title)] = fresh
+    else:
+        sections.append(fresh)
+    page.write_text("\n## ".join(part.rstrip("\n") + "\n" for part in (head, *sections)))
 
 
 if __name__ == "__main__":

@@ -247,13 +247,15 @@ def _recipe(kind: str, a: float, b: float, family: str, concept: str) -> dict[st
             return {"shares": shares, "together": 0.5 * b, "weak": 0.3 * a}
 
 
-def serve(pool: Pool, recipe: Recipe, *, prompts: int = PROMPTS, seed: int = 0, detector: str = "") -> Generations:
+def serve(
+    pool: Pool, recipe: Recipe, *, prompts: int | Mapping[str, int] = PROMPTS, seed: int = 0, detector: str = ""
+) -> Generations:
     """The table that an evaluation of the virtual model would have measured.
 
     Args:
         pool: of the recipe's task.
         recipe: the model.
-        prompts: of each split, drawn with replacement, each stratum in its share and at least one of it.
+        prompts: of each split, or by split, drawn with replacement, each stratum in its share and at least one of it.
         seed: of the prompts drawn and of who serves what; the same seed draws the same for every detector.
         detector: whose decisions; "" for the pool's own.
     """
@@ -293,7 +295,9 @@ def _picked(drawn: list[npt.NDArray[Any]], by: npt.NDArray[np.intp], at: npt.NDA
     return np.asarray(np.stack(drawn)[by, at])
 
 
-def _drawn(pool: Pool, prompts: int, rng: np.random.Generator) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.str_]]:
+def _drawn(
+    pool: Pool, prompts: int | Mapping[str, int], rng: np.random.Generator
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.str_]]:
     """Rows of the prompts that are drawn, and which copy of its prompt each belongs to: `.0`, `.1` …"""
     first, count = np.unique(pool.given["id"], return_index=True, return_counts=True)[1:]
     places = pool.places()
@@ -302,7 +306,9 @@ def _drawn(pool: Pool, prompts: int, rng: np.random.Generator) -> tuple[npt.NDAr
     at, copies = [], []
     for name in np.unique(stratum):
         here = np.flatnonzero(stratum == name)
-        n = max(1, round(prompts * len(here) / int((split == split[here[0]]).sum())))
+        own = str(split[here[0]])
+        wanted = prompts if isinstance(prompts, int) else prompts[own]
+        n = max(1, round(wanted * len(here) / int((split == own).sum())))
         times: dict[int, int] = {}
         for one in rng.choice(here, n).tolist():
             at.append(np.arange(first[one], first[one] + count[one]))

@@ -1,0 +1,252 @@
+"""What `igmu run --until` costs and errs on models whose truth is known: `python -m builders.benchmarks.replay`.
+
+By replay (`builders.benchmarks.replaying`), from the images that `igmu audit` keeps: nothing is generated that it would
+not generate. Some minutes of one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from builders.benchmarks.looks import ROUNDS, alike, put
+from builders.benchmarks.material import ROOT
+from builders.benchmarks.replaying import (
+    ASPECT,
+    CORPUS,
+    LARGE,
+    MIXTURES,
+    SEEDS,
+    VERSIONS,
+    Cell,
+    Model,
+    cells,
+    gathered,
+    mixed,
+    sizes_of,
+)
+from builders.benchmarks.timing import table
+from igmu_metrics.report.verdict import ASKED
+from igmu_metrics.report.wording import UNDECIDED
+from igmu_metrics.running.plan import DECIDED, GRADED
+from igmu_metrics.sandbox.audit.mixtures import Pool
+from igmu_metrics.sandbox.audit.yardstick import GRADES
+from igmu_metrics.statistics.ratios import MIN_PROMPTS
+
+TITLE: Final = "Looking after every round at the sandbox's models"
+BOTH: Final = "versions and mixtures"
+STEP: Final = 0.05
+LEAST_ALIKE: Final = 0.95
+MOST_WRONG: Final = 0.05
+LEAST_HELD: Final = 0.94
+MOST_IMAGES: Final = 0.2
+"""What must hold at the stop, set before anything was measured."""
+_HEAD: Final = ("words settled", "as the full run's", "wrong", "intervals that hold")
+_INSIDE: Final = "truth neither 0 nor 1"
+
+
+def _told(sizes: Mapping[str, int]) -> str:
+    forget, attacked, kept = (sizes[split] for split in ASKED)
+    return f"{forget} prompts to forget, {attacked} attacked ones and {kept} of what should stay"
+
+
+def _percent(flags: Sequence[bool]) -> str:
+    return f"{100 * float(np.mean(flags)):.1f} %" if len(flags) else "–"
+
+
+def _shares(found: Sequence[Cell]) -> list[str]:
+    """Of some cells: settled, as the full run, wrong, intervals that hold."""
+    ended = [c for c in found if c.stop.settled]
+    return [
+        _percent([c.stop.settled for c in found]),
+        _percent([alike(c.stop, c.rule) for c in ended]),
+        _percent([c.wrong for c in ended]),
+        _percent([c.stop.held for c in found]),
+    ]
+
+
+def _inside(found: Sequence[Cell]) -> str:
+    return _percent([c.stop.held for c in found if c.inside])
+
+
+def _images(found: Sequence[Cell]) -> list[float]:
+    """By model, the share of the full run's images that all of its questions took together."""
+    sums: dict[tuple[str, str], list[int]] = {}
+    for cell in found:
+        one = sums.setdefault((cell.group, cell.model), [0, 0])
+        one[0] += cell.stop.images
+        one[1] += cell.whole
+    return [used / whole for used, whole in sums.values()]
+
+
+def overall(found: Sequence[Cell]) -> str:
+    """Every rule and every fixed design, over all questions."""
+    rows = []
+    for design in dict.fromkeys(cell.design for cell in found):
+        here = [cell for cell in found if cell.design == design]
+        low, middle, high = np.quantile(_images(here), [0.1, 0.5, 0.9])
+        run = f"--until {design}"
+        if isinstance(design, int):
+            named = {2: " (lite)", ROUNDS: " (full)"}.get(design, "")
+            run = f"{design} round{'s' * (design > 1)}{named}, all seeds, one look"
+        rows.append([run, f"{middle:.2f} ({low:.2f}–{high:.2f})", *_shares(here), _inside(here)])
+    return table(["run", "images: median (10–90 %)", *_HEAD, _INSIDE], rows)
+
+
+def by_margin(found: Sequence[Cell]) -> str:
+    """Margin by margin of the truth to 1/2, for each rule."""
+    rules = [rule for rule in (DECIDED, GRADED) if any(cell.design == rule for cell in found)]
+    edges = [round(STEP * i, 2) for i in range(round(0.5 / STEP) + 1)]
+    rows = []
+    for low, high in pairwise(edges):
+        within = [c for c in found if low <= c.margin and (c.margin < high or high == edges[-1])]
+        line = [f"{low:.2f}–{high:.2f}", str(sum(c.design == rules[0] for c in within))]
+        for rule in rules:
+            here = [c for c in within if c.design == rule]
+            line += [_median(here), *_shares(here)]
+        rows.append(line)
+    head = [f"{rule}: {what}" for rule in rules for what in ("images: median", *_HEAD)]
+    return table(["margin to 1/2", "cells", *head], rows)
+
+
+def by_question(found: Sequence[Cell]) -> str:
+    """Question by question, for `--until decided`."""
+    rows = []
+    for split in ASKED:
+        here = [c for c in found if c.split == split and c.design == DECIDED]
+        rows.append([ASPECT[split], str(len(here)), _median(here), *_shares(here), _inside(here)])
+    return table(["question, --until decided", "cells", "images: median", *_HEAD, _INSIDE], rows)
+
+
+def _median(found: Sequence[Cell]) -> str:
+    return f"{np.median([c.share for c in found]):.2f}" if found else "–"
+
+
+def one_by_one(found: Sequence[Cell]) -> str:
+    """Every version, for `--until decided`."""
+    rows = []
+    for model in dict.fromkeys(cell.model for cell in found):
+        own = [c for c in found if c.model == model and c.design == DECIDED]
+        line = [f"{c.truth:.2f}: {c.stop.word} at {c.share:.2f}, {c.stop.full}" for c in own]
+        rows.append([model, *line, f"{_images(own)[0]:.2f}"])
+    return table(["version", *(ASPECT[split] for split in ASKED), "images"], rows)
+
+
+def bars(groups: Mapping[str, Sequence[Cell]]) -> str:
+    """What must hold of `--until decided`, and whether it does."""
+    rows = []
+    for name, found in groups.items():
+        here = [cell for cell in found if cell.design == DECIDED]
+        ended = [cell for cell in here if cell.stop.settled]
+        values = (
+            (float(np.mean([alike(c.stop, c.rule) for c in ended])), LEAST_ALIKE, True),
+            (float(np.mean([c.wrong for c in ended])), MOST_WRONG, False),
+            (float(np.mean([c.stop.held for c in here])), LEAST_HELD, True),
+            (float(np.median(_images(here))), MOST_IMAGES, False),
+        )
+        line = [
+            f"{100 * value:.1f} %: {'holds' if (value >= bar if least else value <= bar) else 'does not hold'}"
+            for value, bar, least in values
+        ]
+        rows.append([name, str(len(here)), *line])
+    asked = [
+        f"as the full run's, ≥ {LEAST_ALIKE:.0%}",
+        f"wrong, ≤ {MOST_WRONG:.0%}",
+        f"intervals that hold, ≥ {LEAST_HELD:.0%}",
+        f"median images, ≤ {MOST_IMAGES:.0%}",
+    ]
+    return table(["models, --until decided", "cells", *asked], rows)
+
+
+def measured(models: Iterable[Model], rules: Sequence[str] = (DECIDED, GRADED)) -> list[Cell]:
+    """The cells of some models, each told when it is done."""
+    out: list[Cell] = []
+    for number, model in enumerate(models, 1):
+        out += cells(model, rules)
+        sys.stderr.write(f"\r{model.group}: {number}")
+    sys.stderr.write("\n")
+    return out
+
+
+def section(versions: Sequence[Model], pools: Mapping[str, Pool], grades: int) -> Iterator[str]:
+    """The section, paragraph by paragraph."""
+    packaged, mixtures = measured(versions), measured(mixed(pools, grades))
+    large = measured(mixed(pools, grades, CORPUS), [DECIDED])
+    groups = {VERSIONS: packaged, MIXTURES: mixtures, BOTH: [*packaged, *mixtures], LARGE: large}
+    counts = [len({c.model for c in some}) for some in (packaged, mixtures, large)]
+    first = next(iter(pools.values()))
+    sandbox, corpus = (_told(sizes) for sizes in (sizes_of(first), CORPUS))
+    yield (
+        "Measured separately by `python -m builders.benchmarks.replay`: `igmu run --until` is replayed on the models "
+        f"of the sandbox, {counts[0]} packaged versions and {counts[1]} virtual ones over both tasks, from the images "
+        "that `igmu audit` keeps. The code of the run decides what is generated next and when to stop, and the metrics "
+        "score what is there by then at the level of a look.\n\n"
+        f"- *{VERSIONS}*: on the sandbox's prompts, in the corpus's rounds. Truth is what all of their images say, "
+        "which is the full run's value, too: construction gives no number for every version and question.\n"
+        f"- *{MIXTURES}*: the audit's virtual models, each on prompts of its own, sampled with replacement. Truth is "
+        f"what the recipe says, whatever the detector errs. `{first.task}` has {sandbox}.\n"
+        f"- *{LARGE}*: the same {counts[2]} recipes with about {corpus}.\n"
+        f"- The *full run* has every prompt and every kept seed ({first.seeds}), one look and intervals of 95 %. "
+        "*Images* are a share of its images.\n"
+        "- *as the full run's*: among settled words, the share with the same answer (decided) or word (graded) as the "
+        "full run, which may itself be undecided.\n"
+        "- *wrong*: among settled words, the share that is not true.\n"
+        "- *intervals that hold*: the share of all intervals at the stop, settled or not, that hold the truth; after "
+        "it the same where the truth is neither 0 nor 1.\n"
+    )
+    yield "What must hold:\n"
+    yield bars(groups)
+    rounds = [-(-MIN_PROMPTS * ROUNDS // sizes["retain"]) for sizes in (sizes_of(first), CORPUS)]
+    few = sizes_of(first)["forget"] // ROUNDS
+    yield (
+        "With few prompts a run takes a larger share of them. What should stay is not closed before quality has an "
+        f"interval, and that takes {MIN_PROMPTS} prompts: {rounds[0]} of {ROUNDS} rounds in the sandbox, {rounds[1]} "
+        f"with as many prompts as corpus 1.0. A round of the sandbox has {few} or {few + 1} prompts to forget, too few "
+        f"to exclude 1/2 even if they all agree. And of what should stay a run takes {SEEDS} seeds first: of "
+        f"{first.seeds} kept ones that leaves out {first.seeds - SEEDS}, of the corpus's five 3.\n"
+    )
+    ended = [c for c in (*groups[BOTH], *large) if c.design == DECIDED and c.stop.settled]
+    opposite = sum(c.stop.full != UNDECIDED and not alike(c.stop, c.rule) for c in ended)
+    open_ = sum(c.stop.full == UNDECIDED for c in ended)
+    yield (
+        f"Of {len(ended):,} settled answers, {opposite} contradict the full run's, and {open_} were settled where the "
+        "full run is undecided. Where no attack brings the concept back, robustness is 1, and one false alarm of the "
+        "detector makes its interval miss the truth: the more often, the more images there are, and so most often in "
+        "the full run.\n"
+    )
+    for name, some in groups.items():
+        yield f"### {name[0].upper()}{name[1:]}\n"
+        yield from told(name, some)
+
+
+def told(group: str, found: Sequence[Cell]) -> Iterator[str]:
+    """What there is to say of one group: all together, question by question, and margin by margin or one by one."""
+    yield overall(found)
+    yield by_question(found)
+    if group == VERSIONS:
+        yield "Each version: truth, word and share of images at the stop (`--until decided`), the full run's word.\n"
+        yield one_by_one(found)
+    else:
+        yield by_margin(found)
+
+
+def main() -> None:
+    """Replay, and put the section into the page."""
+    parser = argparse.ArgumentParser(prog="python -m builders.benchmarks.replay", description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path("igmu-audit"), help="work folder of an `igmu audit`")
+    parser.add_argument("--seeds-per-row", type=int, default=SEEDS, help="that the audit was made with")
+    parser.add_argument("--grades", type=int, default=GRADES, help="virtual models of each kind and task")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "performance.md")
+    given = parser.parse_args()
+    versions, pools = gathered(given.work, given.seeds_per_row)
+    put(given.out, TITLE, "\n".join(section(versions, pools, given.grades)))
+
+
+if __name__ == "__main__":
+    main()
