@@ -10,7 +10,7 @@ The boundary c is the same at every look (Pocock's). Boundaries that spend littl
 what Lan and DeMets make of them) need fewer images for small effects, but at their first looks nothing can be settled,
 and an interval of a part that stopped early would have to keep the boundary of its own look. With one boundary, parts
 and models may stop at different looks, and all intervals of a card have one level. What was tried beside it stands in
-docs/performance.md (`python -m builders.benchmarks --only looks`).
+docs/performance.md (`python -m builders.benchmarks.looks`).
 
 Conventions: looks are numbered from 1, and information is taken to grow alike from each to the next.
 
