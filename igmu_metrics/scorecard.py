@@ -35,6 +35,7 @@ from pydantic import (
 )
 
 from igmu_data import __version__
+from igmu_data.configs import GENERAL
 from igmu_data.errors import EmptyInputError, IgmuError, MetadataError, OutputError, VerificationError
 from igmu_data.files import beside
 from igmu_data.media import shell, unnameable
@@ -213,6 +214,11 @@ class Scorecard(_Strict):
     def original_label(self) -> str:
         """What the original is called among other models: its name, and that it is the original."""
         return self.original_model if self.original_model == "original" else f"{self.original_model} (original)"
+
+    @property
+    def general(self) -> bool:
+        """Whether the card is of general prompts: nothing in them was to be forgotten."""
+        return self.target == GENERAL
 
     @property
     def unfounded(self) -> str:

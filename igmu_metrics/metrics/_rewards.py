@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from igmu_metrics.detectors._common import finite
 from igmu_metrics.distances.gaussian import unit_rows
 from igmu_metrics.generations import ORIGINAL, Generations
 from igmu_metrics.metrics.clip_alignment import cosine
@@ -17,10 +20,14 @@ def rewarded(table: Generations, backbone: Backbone | None, store: Store | None 
         table: `prompt` and `align_features` of both models; unchanged without prompts.
         backbone: has `logit_scale` and perhaps `logit_bias`; None to leave the table as it is.
         store: keeps embeddings of prompts.
+
+    Raises:
+        NonFiniteError: the backbone's scale or bias is no number.
     """
     if backbone is None or "prompt" not in table or not len(table) or not (table["prompt"] != "").all():
         return table
     scale, bias = (float(getattr(backbone, f"logit_{name}", usual)) for name, usual in (("scale", 1.0), ("bias", 0.0)))
+    finite(np.array([scale, bias]), f"{backbone.info.name}, its own scale and bias")
     words = unit_rows("text_features", embedded(backbone, table["prompt"].tolist(), store))
     found = {}
     for suffix in ("", ORIGINAL):
