@@ -393,17 +393,20 @@ def replaces(card: Scorecard, path: Path) -> str:
 def card_files(paths: Sequence[Path]) -> list[Path]:
     """The files that are meant: a folder stands for the `*.json` directly in it, by name, one of a run for its cards.
 
+    A file that is named twice, such as by itself and by its folder, is there once.
+
     Raises:
         EmptyInputError: a folder without any.
     """
-    files: list[Path] = []
+    files: dict[Path, Path] = {}
     for path in paths:
         folder = path / CARDS if (path / PLAN).is_file() and (path / CARDS).is_dir() else path
         inside = sorted(folder.glob("*.json")) if path.is_dir() else [path]
         if not inside:
             raise EmptyInputError(f"{path}: a folder without scorecards. Run igmu score … {shell(['--out', path])}.")
-        files += inside
-    return files
+        for file in inside:
+            files.setdefault(file.resolve(), file)
+    return list(files.values())
 
 
 # Fields of schema 2 that are called otherwise now. `concept` was what the image was judged for, `family` the attack's.

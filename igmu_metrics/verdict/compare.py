@@ -19,6 +19,7 @@ Conventions:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -237,8 +238,14 @@ def compared(cards: Sequence[Scorecard]) -> tuple[Comparison, ...]:
 
     A measure without judged rows in the cards is left out, but not what they are about: forgetting, or the answers to
     general prompts' questions. Cards of the original against itself say nothing here and are left out as well.
+
+    Raises:
+        IncomparableError: two cards of one model: their comparison would count as one more in the correction.
     """
     models = [c for c in cards if c.model != c.original_model]
+    for model, n in Counter(c.model for c in models).items():
+        if n > 1:
+            raise IncomparableError(f"{n} scorecards of {model!r} on {models[0].config}. Give one scorecard per model.")
     found = [
         _compare(c.model, c.original_model, m, c, c, ORIGINAL)
         for m in MEASURES
