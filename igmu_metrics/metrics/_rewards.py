@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from igmu_metrics.detectors._common import finite
 from igmu_metrics.distances.gaussian import unit_rows
 from igmu_metrics.generations import ORIGINAL, Generations
 from igmu_metrics.metrics.clip_alignment import cosine
 from igmu_metrics.networks.instruments import Backbone
 from igmu_metrics.networks.store import Store
 from igmu_metrics.networks.texts import embedded
+from igmu_metrics.statistics import validation
 
 
 def rewarded(table: Generations, backbone: Backbone | None, store: Store | None = None) -> Generations:
@@ -27,7 +25,7 @@ def rewarded(table: Generations, backbone: Backbone | None, store: Store | None 
     if backbone is None or "prompt" not in table or not len(table) or not (table["prompt"] != "").all():
         return table
     scale, bias = (float(getattr(backbone, f"logit_{name}", usual)) for name, usual in (("scale", 1.0), ("bias", 0.0)))
-    finite(np.array([scale, bias]), f"{backbone.info.name}, its own scale and bias")
+    validation.numbers(f"scale and bias of {backbone.info.name}", [scale, bias])
     words = unit_rows("text_features", embedded(backbone, table["prompt"].tolist(), store))
     found = {}
     for suffix in ("", ORIGINAL):

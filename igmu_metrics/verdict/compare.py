@@ -247,10 +247,7 @@ def compared(cards: Sequence[Scorecard]) -> tuple[Comparison, ...]:
         if n > 1:
             raise IncomparableError(f"{n} scorecards of {model!r} on {models[0].config}. Give one scorecard per model.")
     found = [
-        _compare(c.model, c.original_model, m, c, c, ORIGINAL)
-        for m in MEASURES
-        for c in models
-        if _measured(m, c)
+        _compare(c.model, c.original_model, m, c, c, ORIGINAL) for m in MEASURES for c in models if _measured(m, c)
     ]
     found += [
         _compare(a.model, b.model, m, a, b, "")
