@@ -197,3 +197,14 @@ def test_a_bound_that_no_share_can_reach_is_refused(place: Path, bound: str) -> 
     with pytest.raises(InputError, match=r"lies in 0\.\.1"):
         check(read_all([place]), [parsed(bound, least=False)])
     assert said("check", place, "--max", "n_unanswered=5")[0] == 0
+
+
+def test_of_many_models_only_neighbours_are_compared_on_the_screen(tmp_path: Path) -> None:
+    for i in range(9):
+        write(card(f"model-{i}", i / 60), tmp_path / f"{i}.json")
+    code, text = said("compare", tmp_path)
+    assert code == 0
+    assert len(re.findall(r"model-\d – original", text)) == 9
+    assert re.findall(r"model-(\d) – model-(\d)", text) == [(str(i), str(i + 1)) for i in range(8)]
+    assert "28 more between models that are no neighbours: --verbose" in " ".join(text.split())
+    assert len(json.loads(said("compare", tmp_path, "--json")[1])["result"]["comparisons"]) == 9 + 36

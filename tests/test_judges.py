@@ -219,12 +219,14 @@ def test_a_processor_that_does_not_fit_the_network_is_an_error_that_names_it(
             for side, pixels in (size or {}).items():
                 size[side] = 2 * pixels
         path.write_text(json.dumps(found))
+    kind, paths = "vlm" if name in folders else name, saved(tmp_path / "images")
+    look: Callable[[], Any] = (
+        (lambda: registry.backbone(f"{kind}:{folder}").image_features(IMAGES))
+        if name == "pickscore"
+        else lambda: observe(paths, detector=registry.detector(f"{kind}:{folder}"), concepts=CONCEPTS)
+    )
     with pytest.raises(WeightsError, match=f"{name}.*: the network does not take what its processor prepares"):
-        if name == "pickscore":
-            registry.backbone(f"{name}:{folder}").image_features(IMAGES)
-        else:
-            kind = "vlm" if name in folders else name
-            observe(saved(tmp_path / "images"), detector=registry.detector(f"{kind}:{folder}"), concepts=CONCEPTS)
+        look()
 
 
 def test_no_model_or_none_that_sees_is_refused(tmp_path: Path) -> None:

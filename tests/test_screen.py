@@ -125,7 +125,7 @@ def test_tables_are_as_wide_as_columns_says_and_break_no_word(
     for table in (
         tables.ranking(judged, tests),
         tables.comparisons(tests),
-        *tables.differences(tests),
+        *tables.differences(tests, judged),
         *families(judged),
         *tables.scores(judged),
         tables.concepts("style"),

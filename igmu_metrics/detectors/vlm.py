@@ -252,8 +252,8 @@ def answer_tokens(tokenizer: Any, name: str) -> tuple[list[int], list[int]]:
                     known[pieces[0]] = None
     if not found[0]:
         raise WeightsError(
-            f"{name}: its tokenizer has no tokens for 'yes' and 'no' in one spelling, so its answer cannot be read from "
-            "one token. Use another model."
+            f"{name}: its tokenizer has no tokens for 'yes' and 'no' in one spelling, so its answer cannot be read "
+            "from one token. Use another model."
         )
     return list(found[0]), list(found[1])
 

@@ -45,8 +45,8 @@ INFO = MetricInfo(
     parts={"": ("retain",)},
     place=35,
     figures={
-        "question_preservation": "Share of the questions about images of general prompts that are answered as intended, "
-        "relative to the original's images, and at most 1.",
+        "question_preservation": "Share of the questions about images of general prompts that are answered as "
+        "intended, relative to the original's images, and at most 1.",
         "question_accuracy": "Share of the questions about images of general prompts that are answered as intended; a "
         "judge asked in words answers them.",
     },

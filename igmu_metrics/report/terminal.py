@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.cells import cell_len
@@ -54,6 +55,7 @@ def show(*tables: Table) -> None:
             console.print(part)
 
 
+_MANY: Final = 6  # models of which not every pair is shown
 _BORDER: Final = 3  # columns between two cells
 _LONGEST: Final = 40  # columns of a word that is not broken
 _UNBROKEN: Final = re.compile(r"\[[^\]\n]*\]|\S+")
@@ -334,9 +336,19 @@ def over_concepts(cards: Sequence[Scorecard]) -> Table:
     return table
 
 
-def differences(found: Sequence[Comparison]) -> list[Table]:
-    """Differences with their intervals, and whether they are more than chance: a narrow table a measure."""
+def differences(found: Sequence[Comparison], cards: Sequence[Scorecard]) -> list[Table]:
+    """Differences with their intervals, and whether they are more than chance: a narrow table a measure.
+
+    Of many models only those from the original, and those between neighbours in the order of the ranking.
+
+    Args:
+        found: all comparisons of the cards.
+        cards: of the models.
+    """
     tables = []
+    near = [set(pair) for pair in pairwise(c.model for c in _ordered(cards) if c.model != c.original_model)]
+    if left_out := 0 if len(near) < _MANY else sum(not c.original and {c.first, c.second} not in near for c in found):
+        found = [c for c in found if c.original or {c.first, c.second} in near]
     for measure in dict.fromkeys(c.measure for c in found):
         table = _table(f"Difference in {measure}", "models", "difference", "on", "p", "real?")
         for c in found:
@@ -348,7 +360,8 @@ def differences(found: Sequence[Comparison]) -> list[Table]:
         tables.append(table)
     if tables:
         where = "Where the original generated the concept; unadjusted" if found[-1].conditional else "Unadjusted"
-        tables[-1].caption = f"{where} 95 % intervals; p after Holm."
+        more = f" {left_out} more between models that are no neighbours: --verbose." if left_out else ""
+        tables[-1].caption = f"{where} 95 % intervals; p after Holm.{more}"
         tables[-1].caption_justify = "left"
     return tables
 

@@ -9,10 +9,11 @@ Conventions:
 - The prompt is the unit. With one generation a prompt the test is exact McNemar, with several a paired permutation. One
   prompt carries no evidence about prompts, and below six prompts no two-sided test can reach 5 %: then there is no
   test, and `why` says so.
-- There are three measures of a concept's cards, and one of general prompts' (the share of an image's questions that are
-  answered as intended, over all pairs, since there is nothing to condition on). In each, more is better. All comparisons of some cards in one measure (every model
-  against the original and against every other) are *one family*: Holm's correction is over all of its tests that exist,
-  so that a comparison has one p value wherever it is shown. Intervals are not corrected, and are called unadjusted.
+- There are three measures of a concept's cards, and one of general prompts': the share of an image's questions that are
+  answered as intended, over all pairs, since there is nothing to condition on. In each, more is better. All comparisons
+  of some cards in one measure (every model against the original and against every other) are *one family*: Holm's
+  correction is over all of its tests that exist, so that a comparison has one p value wherever it is shown. Intervals
+  are not corrected, and are called unadjusted.
 - Cards that are one of several looks (`statistics.looks`) have repeated intervals and p values: those of whichever of
   the two cards may be looked at more often. Models that stopped at different looks are compared on what both hold.
 """

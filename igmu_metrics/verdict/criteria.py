@@ -205,7 +205,7 @@ def check(cards: Sequence[Scorecard], criteria: Sequence[Criterion]) -> list[Che
 
 
 def beyond(card: Scorecard, name: str, bound: float) -> str:
-    """Why a bound says nothing about a figure: it is a share, and the bound none, such as percent; "" where it may be one.
+    """Why a bound says nothing about a figure: that is a share, and the bound is none, such as percent; else "".
 
     Args:
         card: which has the figure.

@@ -258,8 +258,8 @@ def _footnote(cards: Sequence[Scorecard], counted: str) -> str:
     doubts = "".join(f"{escaped(why)}. " for why in dict.fromkeys(c.unfounded for c in cards) if why)
     return (
         f"$n$: {counted}. Brackets: 95\\,\\% intervals over prompts. Detector {detector}"
-        f"{f' ({joined})' if known else ''}. {doubts}Signature, in short: \\texttt{{{told}}}; in full on the scorecards "
-        f"{hashes}."
+        f"{f' ({joined})' if known else ''}. {doubts}Signature, in short: \\texttt{{{told}}}; in full on the "
+        f"scorecards {hashes}."
     )
 
 
