@@ -87,6 +87,17 @@ def test_one_image_a_prompt_is_no_yes_or_no() -> None:
     assert found.difference == pytest.approx(-0.4)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_prompts_that_all_agree_give_no_point(share: float) -> None:
+    table = question_accuracy.rows(answered=[share] * 30, original_answered=[1.0] * 30)
+    found = question_accuracy.score(table)
+    assert found is not None
+    for name in ("question_accuracy", "original_question_accuracy", "question_preservation"):
+        interval = found.figures[name].interval
+        assert interval is not None
+        assert interval[1] - interval[0] > 0.05, name
+
+
 def _first_seeds(of: Scorecard):  # type: ignore[no-untyped-def]
     return of.generations.where([seed == 1 for _, seed in of.generations.keys])
 
