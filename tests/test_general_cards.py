@@ -219,3 +219,9 @@ def test_of_many_models_only_neighbours_are_compared_on_the_screen(tmp_path: Pat
     assert re.findall(r"model-(\d) – model-(\d)", text) == [(str(i), str(i + 1)) for i in range(8)]
     assert "28 more between models that are no neighbours: --verbose" in " ".join(text.split())
     assert len(json.loads(said("compare", tmp_path, "--json")[1])["result"]["comparisons"]) == 9 + 36
+
+
+def test_a_concepts_card_without_a_detector_has_a_table_too() -> None:
+    bare = card("esd", 0.0, asked=False).model_copy(update={"config": "object.church", "target": "object/church"})
+    assert "present_original" not in bare.generations
+    assert re.search(r"^esd & --", paper.table([bare]), re.MULTILINE)
