@@ -219,7 +219,7 @@ def _row(card: Scorecard) -> list[str]:
 
 def _original(card: Scorecard, itself: Scorecard | None) -> list[str]:
     """The original's row, by a model's card, and by its own where there is one."""
-    back: Mapping[str, Figure] = {}
+    back: Mapping[str, HasInterval] = {}
     if _ATTACKS in card.scores:
         swapped = card.generations.with_columns(present=card.generations["present" + ORIGINAL])
         entries = {_ATTACKS: card.scores[_ATTACKS]}
