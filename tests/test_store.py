@@ -439,7 +439,7 @@ def test_the_commands_say_what_is_there_and_drop_it(
     key = json.dumps(["clip:mine", "sha256:abc", "x", {}])
     store.put(key, [(sha("a"), np.arange(3.0)), (sha("b"), np.arange(3.0))])
     store.put(SEEN, [(sha("a"), np.zeros(0))])
-    store.put(f'{json.dumps(["siglip:mine", "sha256:abc", "texts", {}])} cut', [(sha("a"), np.zeros(1))])
+    store.put(f"{json.dumps(['siglip:mine', 'sha256:abc', 'texts', {}])} cut", [(sha("a"), np.zeros(1))])
     store.close()
     cli_cache.info()
     said = capsys.readouterr().out
