@@ -46,7 +46,6 @@ SAYS: dict[str, tuple[str, ...]] = {
     "03_compare_and_report": (
         "3 models on sandbox.church",
         "from top to bottom: original collapsed esd filter",
-        "not settled",
         "after Holm",
         r"\toprule",
     ),
@@ -59,11 +58,11 @@ SAYS: dict[str, tuple[str, ...]] = {
         "conditional_unlearning_accuracy 0.800",
     ),
     "05_check_a_table": (
-        "93 of n = 10 is impossible",
+        "9/10 = 90, 10/10 = 100",
         "scores.attack_success_rate.figures.asr_any@k",
         "forged.json: 3 problems",
         "signed by authors.pub",
-        "is not a signature of it by stranger.pub",
+        "stranger.pub",
         "conditional_asr_any@k 1.00 0.62 1.00 10 20",
         "undecided: ours: forgetting 1 [0.566, 1] >= 0.9",
         "not met: ours: asr_any@k 0.833 [0.52, 0.958] <= 0.1",
