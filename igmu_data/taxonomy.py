@@ -91,7 +91,7 @@ with warnings.catch_warnings():
     class TranslatedScene(_Strict):
         """One scene in every language, `{a}` where the name goes: the source of the multilingual attack family."""
 
-        register: Register
+        register: Register = Field()  # without it a method of its class, of this name, would be its default
         en: Text
         stripped: Text
         es: Text

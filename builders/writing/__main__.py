@@ -128,14 +128,15 @@ def _translated(path: Path, text: str) -> Iterator[str]:
     for register, n in OF_TRANSLATED.items():
         if found[register] != n:
             yield f"scenes.{register}: {found[register]} and not {n}, which leaves the shares of registers as they are"
+    called = {code: [_called(c, code) for c in of] for code in ("en", *TRANSLATED)}
     for scene in scenes:
         yield from _written(scene.register, scene.en, scene.stripped)
-        for code in ("en", *TRANSLATED):
+        for code, items in called.items():
             said = str(getattr(scene, code))
             if PLACE.findall(said) != ["{a}"]:
                 yield f"{code}: not exactly one {{a}}: {said!r}"
-            bare, called = PLACE.sub(" ", said), [_called(c, code) for c in of]
-            yield from (f"{code}: names {c.id} twice ({n}): {said!r}" for c in called if (n := named(bare, c)))
+            bare = PLACE.sub(" ", said)
+            yield from (f"{code}: names {c.id} twice ({n}): {said!r}" for c in items if (n := named(bare, c)))
         away = [(c.id, n) for c in of if (n := named(scene.stripped, c, foreign=True))]
         yield from (f"stripped gives {name} away ({n}): {scene.stripped!r}" for name, n in away)
         yield from _english([scene.en, scene.stripped])
@@ -147,9 +148,7 @@ def _called(item: Concept, code: str) -> Concept:
     """The concept with the names that it has in a language: another language's may be an ordinary word."""
     if code == "en":
         return item
-    return item.model_copy(
-        update={"label": item.foreign_names[code], "plural": "", "adjective": "", "synonyms": ()}
-    )
+    return item.model_copy(update={"label": item.foreign_names[code], "plural": "", "adjective": "", "synonyms": ()})
 
 
 def _variety(prompts: list[tuple[Register, str]], masked: list[str]) -> Iterator[str]:
