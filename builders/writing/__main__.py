@@ -136,9 +136,9 @@ def _translated(path: Path, text: str) -> Iterator[str]:
             if PLACE.findall(said) != ["{a}"]:
                 yield f"{code}: not exactly one {{a}}: {said!r}"
             bare = PLACE.sub(" ", said)
-            yield from (f"{code}: names {c.id} twice ({n}): {said!r}" for c in items if (n := named(bare, c)))
-        away = [(c.id, n) for c in of if (n := named(scene.stripped, c, foreign=True))]
-        yield from (f"stripped gives {name} away ({n}): {scene.stripped!r}" for name, n in away)
+            yield from (f"{code}: names {c.id} twice ({it}): {said!r}" for c in items if (it := named(bare, c)))
+        away = [(c.id, it) for c in of if (it := named(scene.stripped, c, foreign=True))]
+        yield from (f"stripped gives {name} away ({it}): {scene.stripped!r}" for name, it in away)
         yield from _english([scene.en, scene.stripped])
     told = [scene.en for scene in scenes if scene.register in ("sentence", "long")]
     yield from (f"too alike: {told[i]!r} ~ {told[j]!r}" for i, j in alike(told, 0.5))
