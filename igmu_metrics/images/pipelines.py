@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -55,6 +55,7 @@ class Pipeline:
         preset: gives what it is generated with where neither options nor rows say; None where they have to.
         stored: gives what it stores, read from its files; None where there are none.
         compiled: whether its denoiser is compiled, which rounds otherwise.
+        require: refuses prompts and settings of a whole run with which a part of it would change nothing.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Pipeline:
     preset: Callable[[], presets.Preset] | None = None
     stored: Callable[[], stored.Weights] | None = None
     compiled: bool = False
+    require: Callable[[Sequence[str], Sequence[presets.Settings]], None] = lambda prompts, settings: None
 
 
 def find_pipeline(
@@ -136,8 +138,18 @@ def find_pipeline(
     def kept() -> stored.Weights:
         return stored.of(folder, parts, variant or components.only_variant(folder))
 
+    def require(prompts: Sequence[str], settings: Sequence[presets.Settings]) -> None:
+        published.require_named(parts, prompts)
+        if baseline:
+            baselines.require_read(baseline, [s.guidance_scale for s in settings])
+
+    if baseline and not any(part.kind == published.CODE for part in parts):
+        checker = bool((_index(folder, name).get("safety_checker") or [None])[0])
+        networks = published.component_folders(parts)
+        distilled = presets.distilled(folder, networks)
+        baselines.require_possible(baseline, _class(folder, name), checker=checker, distilled=distilled)
     title = f"{baseline}:{title}" if baseline else title
-    return Pipeline(title, found, where, dtype, load, preset, kept, compiled)
+    return Pipeline(title, found, where, dtype, load, preset, kept, compiled, require)
 
 
 def _compile(pipe: Any, base: Any, name: str) -> None:
@@ -209,15 +221,20 @@ def _require_texts(name: str, revision: str | None) -> None:
     _class(index.parent, name)
 
 
-def _class(folder: Path, name: str) -> Any:
-    """The class that the folder names, if it is one of diffusers' own and draws from texts."""
-    import diffusers
-
+def _index(folder: Path, name: str) -> dict[str, Any]:
+    """What a folder's index says; nothing where it is no object."""
     try:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
     except ValueError as error:
         raise WeightsError(f"{name}: its {_INDEX} is not JSON: {error}") from error
-    wanted = index.get("_class_name") if isinstance(index, dict) else None
+    return index if isinstance(index, dict) else {}
+
+
+def _class(folder: Path, name: str) -> Any:
+    """The class that the folder names, if it is one of diffusers' own and draws from texts."""
+    import diffusers
+
+    wanted = _index(folder, name).get("_class_name")
     kind = getattr(diffusers, wanted, None) if isinstance(wanted, str) else None
     if not (inspect.isclass(kind) and issubclass(kind, diffusers.DiffusionPipeline)):
         raise WeightsError(
