@@ -321,9 +321,14 @@ def _facts(pipeline: Pipeline) -> dict[str, str]:
     return told | ({"compiled": "yes"} if pipeline.compiled else {})
 
 
+def file_of(r: Request, extension: str = FORMATS[0]) -> str:
+    """What the file of an image is called."""
+    return f"{r.row_id}-{r.seed}{extension}"
+
+
 def _fields(r: Request, settings: Settings, extension: str) -> dict[str, Any]:
     return {
-        "file_name": f"{r.row_id}-{r.seed}{extension}",
+        "file_name": file_of(r, extension),
         "id": r.row_id,
         "seed": r.seed,
         "prompt": r.prompt,

@@ -18,11 +18,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from igmu_data.errors import InputError, OutOfRangeError
+from igmu_data.errors import InputError, OutOfRangeError, nearest
 from igmu_data.schema import ASIDE, Row
 from igmu_metrics.generations import Key
 from igmu_metrics.images.generate import Request
@@ -224,15 +224,32 @@ def named(card: Scorecard, name: str) -> Figure:
     Raises:
         InputError: no score has it, or several have and they differ.
     """
+    found: Figure = figure_of(card.scores, name, card.model)
+    return found
+
+
+def figure_of(scores: Mapping[str, Any], name: str, whose: str) -> Any:
+    """The same of scores that are on no card yet.
+
+    Args:
+        scores: by key, each with its `figures`.
+        name: of the figure, or score and name.
+        whose: they are, for messages.
+
+    Raises:
+        InputError: as `named`.
+    """
     score, dot, figure = name.rpartition(".")
-    found = {key: entry.figures[figure] for key, entry in card.scores.items() if figure in entry.figures}
+    found = {key: entry.figures[figure] for key, entry in scores.items() if figure in entry.figures}
     found = {key: one for key, one in found.items() if not dot or key == score}
     if len(found) == 1:
         return next(iter(found.values()))
     if found:
         raise InputError(f"--figure {name!r} is in {', '.join(found)}; give one, as {next(iter(found))}.{figure}.")
-    known = sorted({figure for entry in card.scores.values() for figure in entry.figures if "/" not in figure})
-    raise InputError(f"{card.model} has no figure {name!r} for --figure; its figures are {', '.join(known)}.")
+    known = sorted({figure for entry in scores.values() for figure in entry.figures if "/" not in figure})
+    alike = nearest(figure, known)
+    hint = f"did you mean {alike[0]!r}?" if alike else f"its figures are {', '.join(known)}."
+    raise InputError(f"{whose} has no figure {name!r} for --figure; {hint}")
 
 
 def settled(figure: Figure | None, until: str) -> bool:

@@ -31,7 +31,7 @@ from igmu_data.taxonomy import CONCEPTS, ENVIRONMENT, own_files
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.generations import Key
 from igmu_metrics.images import baselines
-from igmu_metrics.images.generate import Request, draw, draw_part, requests_for, settled_alike
+from igmu_metrics.images.generate import Request, draw, draw_part, file_of, requests_for, settled_alike
 from igmu_metrics.images.generate import told as settings_told
 from igmu_metrics.images.layouts import METADATA, Model, part_folders
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline
@@ -40,7 +40,8 @@ from igmu_metrics.networks.progress import Advance, bars
 from igmu_metrics.report import page
 from igmu_metrics.report.folders import sections
 from igmu_metrics.running import original as reference
-from igmu_metrics.running.looking import looked
+from igmu_metrics.running.foreseen import foreseen, require_labelled
+from igmu_metrics.running.looking import figure_of, looked
 from igmu_metrics.running.plan import ORIGINAL, Plan, checked, grows, read, written
 from igmu_metrics.scale import cluster
 from igmu_metrics.scorecard import CARDS, PLAN, Scorecard, write, write_text
@@ -153,12 +154,17 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
         if table is not None:
             reference.require_alike(table, requests, settings, plan.generation.dtype, plan.original)
         tables.append(table)
-    for config, table in zip(chosen, tables, strict=True):
+    for job, table in zip(jobs, tables, strict=True):
         # A detector that cannot be opened, or did not look at the original, should not be found out after hours.
-        evaluation = Evaluation(config, **{"device": device, **plan.scoring})
+        evaluation = Evaluation(job.config, **{"device": device, **plan.scoring})
         with evaluation.opened() as tools:
             if table is not None:
                 evaluation.measured(table, tools, ORIGINAL)
+            require_labelled(tools, [job.folders[m] / file_of(r) for m in job.pipelines for r in job.requests])
+            first = {row.id for row in job.rows if row.round == min(r.round for r in job.rows)}
+            scores = foreseen(evaluation, job.rows, [r for r in job.requests if r.row_id in first], tools)
+        for name in plan.figures:
+            figure_of(scores, name, job.config)
     return jobs
 
 
