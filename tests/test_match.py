@@ -257,7 +257,7 @@ class TestMoreThanPromptAndSeed:
         assert found.told is not None
         assert found.told.settings["model"] == "sd14, <lora:esd:0.8>"
 
-    @pytest.mark.parametrize("prompt", ["({})", "[{}]", "{} AND a dog", "{}, (at dawn:1.3)"])
+    @pytest.mark.parametrize("prompt", ["({})", "[{}]", "({}:)"])
     def test_emphasis_is_not_the_plain_prompt(self, rows: dict[str, Row], tmp_path: Path, prompt: str) -> None:
         (a,) = some(rows, 1)
         text = prompt.format(a.prompt)
@@ -266,6 +266,12 @@ class TestMoreThanPromptAndSeed:
         if "(" in prompt:
             png(tmp_path / "3.png", prompt=comfy(text, 11))
         assert all("as emphasis or a second prompt" in str(how) for how in matched(tmp_path, rows).values())
+
+    def test_signs_of_the_row_itself_and_escaped_ones(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        row = next(r for r in rows.values() if "(" in r.prompt)
+        png(tmp_path / "1.png", parameters=a1111(row, 11))
+        png(tmp_path / "2.png", parameters=a1111(row, 12).replace("(", "\\("))
+        assert matched(tmp_path, rows) == {"1.png": (row.id, 11), "2.png": (row.id, 12)}
 
     def test_a_grid_a_crop_and_a_resized_file(self, rows: dict[str, Row], tmp_path: Path) -> None:
         (a,) = some(rows, 1)

@@ -23,7 +23,7 @@ from igmu_data.schema import Row
 from igmu_metrics.images import programs
 from igmu_metrics.images.layouts import LEFT_OUT, METADATA, image_files, real
 from igmu_metrics.images.programs import Told
-from igmu_metrics.images.prompts import Prompts
+from igmu_metrics.images.prompts import NORMALIZED, Prompts
 
 _TABLES: Final = ("prompts.csv", "metadata.csv", "prompts.jsonl")
 _FILE_COLUMNS: Final = ("file_name", "filename", "file", "image", "path")
@@ -87,8 +87,10 @@ def _one(path: Path, folder: Path, prompts: Prompts, rows: Mapping[str, Row], li
     why: list[str] = []
     for told in _sources(path, folder, rows, listed, why):
         row, how = (rows[told.prompt], "row id") if told.prompt in rows else prompts.row(told.prompt, told.seed)
-        if row is not None:
+        if row is not None and (how != NORMALIZED or not told.sign):
             return Match(path, row, told.seed, f"{how}, {told.by}", told)
+        if row is not None:  # to the letter, the signs are the row's own, and every model is given them
+            how = f"{told.by} reads {told.sign!r} in its prompt as emphasis or a second prompt"
         why.append(how)
     return Match(path, None, None, why[0] if why else "no prompt is recorded in or next to it")
 

@@ -71,12 +71,14 @@ class Told:
         seed: of its noise, or None.
         settings: steps, guidance_scale, width, height and model, as far as they are told.
         by: which program, or where it was found.
+        sign: what of the prompt the program reads as emphasis or as a second prompt, "" if nothing.
     """
 
     prompt: str
     seed: int | None
     settings: Mapping[str, Any] = field(default_factory=dict)
     by: str = ""
+    sign: str = ""
 
 
 def read(path: Path) -> Told | None:
@@ -115,9 +117,9 @@ def _require_size(told: Told, size: tuple[int, int]) -> None:
         )
 
 
-def _require_plain(prompt: str, signs: re.Pattern[str], by: str) -> None:
-    if found := signs.search(prompt):
-        raise InputError(f"{by} reads {found[0]!r} in its prompt as emphasis or a second prompt")
+def _sign(signs: re.Pattern[str], prompt: str) -> str:
+    found = signs.search(prompt)
+    return found[0] if found else ""
 
 
 def _more(what: str, why: str = "") -> InputError:
@@ -153,7 +155,6 @@ def a1111(text: str) -> Told | None:
                 raise _more(f"{name} {value}", what)
     before, _, negative = re.sub(r"(?:^|\n)Negative prompt:", "\0", text[: last.start()], count=1).partition("\0")
     prompt, networks = _NETWORK.sub("", before).strip(), [n.strip() for n in _NETWORK.findall(before)]
-    _require_plain(prompt, _A1111_SIGNS, "A1111")
     width, _, height = given.get("Size", "").partition("x")
     settings = {
         "steps": _number(given.get("Steps"), int),
@@ -162,7 +163,7 @@ def a1111(text: str) -> Told | None:
         "height": _number(height, int),
         "model": _model(given.get("Model"), networks, negative),
     }
-    return Told(prompt, _number(given.get("Seed"), int), _present(settings), "A1111")
+    return Told(prompt, _number(given.get("Seed"), int), _present(settings), "A1111", _sign(_A1111_SIGNS, prompt))
 
 
 def _model(name: Any, networks: Sequence[str] = (), negative: Any = "") -> str | None:
@@ -202,7 +203,6 @@ def comfyui(text: str) -> Told | None:
     prompt = next(iter(texts))
     if _number(given.get("denoise", 1), float) != 1 or _number(given.get("start_at_step", 0), int):
         raise _more(f"denoise {given.get('denoise', 1)}", "an image or a first pass that it began with")
-    _require_plain(prompt, _COMFYUI_SIGNS, "ComfyUI")
     named = [str(v) for n in nodes.values() for k, v in n["inputs"].items() if k in ("ckpt_name", "unet_name")]
     loras = [
         f"<lora:{n['inputs']['lora_name']}:{n['inputs'].get('strength_model', 1)}>"
@@ -216,7 +216,7 @@ def comfyui(text: str) -> Told | None:
         "height": _number(size.get("height"), int),
         "model": _model(", ".join(named), loras, ", ".join(sorted(set(_texts(nodes, given.get("negative")))))),
     }
-    return Told(prompt, _number(seed, int), _present(settings), "ComfyUI")
+    return Told(prompt, _number(seed, int), _present(settings), "ComfyUI", _sign(_COMFYUI_SIGNS, prompt))
 
 
 def invokeai(text: str) -> Told | None:
@@ -238,7 +238,6 @@ def invokeai(text: str) -> Told | None:
             raise _more(name, "InvokeAI's metadata")
     if (style := given.get("positive_style_prompt")) and style != prompt:
         raise _more("positive_style_prompt", "a second prompt")
-    _require_plain(prompt, _INVOKEAI_SIGNS, "InvokeAI")
     loras = [
         f"<lora:{_named(lora.get('model', lora.get('lora')))}:{lora.get('weight', 1)}>"
         for lora in _listed(given.get("loras") or [])
@@ -251,7 +250,8 @@ def invokeai(text: str) -> Told | None:
         "height": _number(given.get("height"), int),
         "model": _model(_named(given.get("model")), loras, given.get("negative_prompt")),
     }
-    return Told(prompt, _number(given.get("seed"), int), _present(settings), "InvokeAI")
+    seed = _number(given.get("seed"), int)
+    return Told(prompt, seed, _present(settings), "InvokeAI", _sign(_INVOKEAI_SIGNS, prompt))
 
 
 READERS: Final[Mapping[str, Callable[[str], Told | None]]] = {
