@@ -452,6 +452,9 @@ class TestPlan:
         assert [grows(lite, full), grows(full, lite), grows(full, looks), grows(looks, full)] == [1, 0, 1, 0]
         assert grows(looks, Plan(**PLAN, until="0.05"))
         (tmp_path / "run.yaml").write_text(written(looks))
+        require_alike(full, tmp_path)  # nothing was generated yet: it may be put right
+        (tmp_path / "images").mkdir()
+        (tmp_path / "images" / "a.png").touch()
         with pytest.raises(MetadataError, match="another run"):
             require_alike(full, tmp_path)
 

@@ -179,7 +179,7 @@ class TestMoreThanPromptAndSeed:
         png(tmp_path / "2.png", parameters=a1111(a, 12))
         found = matched(tmp_path, rows)
         assert found["2.png"] == (a.id, 12)
-        assert list(settings)[0].split()[0] in found["1.png"] or "Hires" in str(found["1.png"])
+        assert next(iter(settings)).split()[0] in found["1.png"] or "Hires" in str(found["1.png"])
         assert "went into it, beside prompt and seed" in str(found["1.png"])
 
     def test_settings_of_no_effect(self, rows: dict[str, Row], tmp_path: Path) -> None:

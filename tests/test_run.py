@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from timeless import TIMES, timeless
 from typer.testing import CliRunner, Result
 
-from igmu_data.errors import IgmuError, InputError, MetadataError, OutOfRangeError
+from igmu_data.errors import IgmuError, InputError
 from igmu_data.load import bench_rows
 from igmu_data.rows.concept import concept_rows
 from igmu_data.rows.rounds import rounds_of, with_rounds
@@ -250,6 +250,11 @@ class TestRefused:
         result = igmu(run_file(tmp_path / "run.yaml", unlearned=models), "--out", out)
         assert "no.such.layer" in str(result.exception)
         assert not list(out.rglob("*.*"))
+
+    def test_a_size_that_no_pipeline_takes_is_put_right_in_the_same_folder(self, tmp_path: Path) -> None:
+        words = (run_file(tmp_path / "run.yaml"), "--out", tmp_path / "out", "--size")
+        self.refused(igmu(*words, "17"), "divisible by 8")
+        assert igmu(*words, "16", "--dry-run").exit_code == 0
 
     def test_another_run_in_the_folder(self, done: tuple[Path, Result], tmp_path: Path) -> None:
         copy = shutil.copytree(done[0], tmp_path / "copy")

@@ -66,7 +66,6 @@ _INTERRUPTED: Final = 130
 _USAGE: Final[type[Exception]] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
 
 
-
 class _Once:
     """What takes one value is given once: of two values the parser would take the last without a word."""
 

@@ -103,7 +103,7 @@ def find_pipeline(
     words = baselines.needs(baseline, target) if baseline else []
     base, parts, variant = published.parse(rest)
     published.require_trust(parts, trust_code)
-    name, _, revision = base.partition("@")
+    name, _, revision = (base, "", "") if Path(base).expanduser().is_dir() else base.partition("@")
     if local := _local(name):
         folder, title = local
         files = _files(folder)
@@ -116,6 +116,8 @@ def find_pipeline(
         _require_texts(name, revision or None)
         folder = _download(name, revision or None, variant)
         found = folder.name  # a Hub snapshot is named after its commit
+    components.require_variant(folder, variant)
+    replaced = published.component_folders(parts)
     title = ",".join([name, *(p.name for p in parts)])
     contents = [p.content() for p in parts] + ([baseline, *words] if baseline else [])
     found = published.revision(found, contents) if contents else found
@@ -133,7 +135,7 @@ def find_pipeline(
         return partial(pipe, **fixed) if fixed else pipe
 
     def preset() -> presets.Preset:
-        return presets.preset(folder, _class(folder, name), published.component_folders(parts))
+        return presets.preset(folder, _class(folder, name), replaced)
 
     def kept() -> stored.Weights:
         return stored.of(folder, parts, variant or components.only_variant(folder))
@@ -145,8 +147,7 @@ def find_pipeline(
 
     if baseline and not any(part.kind == published.CODE for part in parts):
         checker = bool((_index(folder, name).get("safety_checker") or [None])[0])
-        networks = published.component_folders(parts)
-        distilled = presets.distilled(folder, networks)
+        distilled = presets.distilled(folder, replaced)
         baselines.require_possible(baseline, _class(folder, name), checker=checker, distilled=distilled)
     title = f"{baseline}:{title}" if baseline else title
     return Pipeline(title, found, where, dtype, load, preset, kept, compiled, require)

@@ -3,11 +3,11 @@
 One reader a program: A1111 and Forge (`parameters`), ComfyUI (`prompt`, a graph), InvokeAI (`invokeai_metadata`). All
 give a `Told`; a file that tells of several prompts or seeds tells nothing that can be believed, and says so.
 
-Conventions: text chunks of PNG, EXIF's user comment of JPEG and WebP. An image is taken for its prompt's and seed's only
-if nothing else went into it. What else there was, is an error that names it: a second seed (variation), an image that it
-began with or was steered by, a second pass or model, what came after (upscaling, faces), another size than was
-generated (a grid, a crop), signs in the prompt that the program reads as emphasis. What is put onto the model (LoRA) and
-a negative prompt are part of the model's name, so that one folder holds one of them.
+Conventions: text chunks of PNG, EXIF's user comment of JPEG and WebP. An image is taken for its prompt's and seed's
+only if nothing else went into it. What else there was, is an error that names it: a second seed (variation), an image
+that it began with or was steered by, a second pass or model, what came after (upscaling, faces), another size than was
+generated (a grid, a crop). What is put onto the model (LoRA) and a negative prompt are part of the model's name, so
+that one folder holds one of them.
 """
 
 from __future__ import annotations

@@ -46,6 +46,7 @@ VARIANT: Final = "variant"
 _PART: Final = re.compile(rf",(?=(?:{'|'.join((*KINDS, VARIANT))})=)")
 # What training code puts around the tensors of a component, and before their names.
 _AROUND: Final = ("state_dict", "model_state_dict", "model", "params", "module")
+_SHARD: Final = re.compile(r"-\d{5}-of-(?!00001\b)\d{5}\.")  # of a network that is saved in several files
 _CHECKPOINT: Final = "cond_stage_model."
 _BEFORE: Final = ("module.", "text_model.", f"{_CHECKPOINT}transformer.", f"{_CHECKPOINT}transformer.text_model.")
 
@@ -127,6 +128,8 @@ def _part(kind: str, value: str) -> Part:
         path = Path(before or value).expanduser()
     if not path.exists():
         raise WeightsError(f"{kind}: no file or folder {value!r}; check the path.")
+    if _SHARD.search(path.name):
+        raise WeightsError(f"{path}: is one of several files of a {kind}. Give their folder.")
     if kind == CODE and not argument.isidentifier():
         raise InputError(f"{CODE}: {value!r} names no function; give FILE.py:function.")
     if kind == "lora" and argument:
@@ -243,6 +246,12 @@ def read_part(path: Path, kind: str, elsewhere: Sequence[str] = COMPONENTS) -> d
             others = {k: found.get(k) for k in COMPONENTS if k not in (kind, *elsewhere)}
             if more := [k for k, v in others.items() if isinstance(v, Mapping) and v]:
                 raise WeightsError(f"{path.name}: is of the {more[0]}, too. Give it for both: {more[0]}={path.name}.")
+            apart = {k: v for k, v in found.items() if k not in (name, *COMPONENTS) and isinstance(v, Mapping)}
+            if rivals := [k for k, v in apart.items() if v.keys() & found[name].keys()]:  # averaged weights, say
+                raise WeightsError(
+                    f"{path.name}: contains {name!r} and {rivals[0]!r} with tensors of the same names. Save "
+                    "the one that is meant in a file of its own."
+                )
             found = found[name]
     state = {str(k): v for k, v in found.items() if isinstance(v, torch.Tensor)} if isinstance(found, Mapping) else {}
     if not state:
@@ -391,8 +400,9 @@ def require_named(parts: Sequence[Part], prompts: Sequence[str]) -> None:
     """
     if any(part.kind == CODE for part in parts):
         return
+    everything = "\n".join(prompts).casefold()
     for part in parts:
-        if part.kind == "embedding" and (token := _learned(part.path)[0]).casefold() not in "\n".join(prompts).casefold():
+        if part.kind == "embedding" and (token := _learned(part.path)[0]).casefold() not in everything:
             raise InputError(
                 f"{part.name}: changes nothing, as none of {len(prompts)} prompts contains its token {token!r}. Put "
                 f"the token in the place of the concept's name by --pipeline FILE.py:FUNCTION, or leave it out."

@@ -184,12 +184,14 @@ def _fewer(chosen: Mapping[str, Sequence[Row]], plan: Plan, most: int) -> dict[s
 
 
 def require_alike(plan: Plan, out: Path) -> None:
-    """Refuse a folder of another run.
+    """Refuse a folder of another run; one that ended before its first image may be put right in its place.
 
     Raises:
         MetadataError: names what differs.
     """
     path = out / PLAN
+    if not any(p.is_file() for p in (out / IMAGES).rglob("*")):
+        return
     before, now = path.read_text(encoding="utf-8") if path.is_file() else None, written(plan)
     if before is not None and before != now and not grows(read(path), plan):
         pairs = zip(before.splitlines(), now.splitlines(), strict=False)

@@ -362,6 +362,9 @@ def test_a_folder_of_one_variant_is_read_as_it_is(base: Path, tmp_path: Path) ->
     wanted = images(str(base), tmp_path / "wanted")
     assert images(str(half), tmp_path / "a") == wanted
     assert images(f"{half},variant=fp16", tmp_path / "b") == wanted
+    for folder, there in ((half, "fp16"), (base, "none")):
+        with pytest.raises(WeightsError, match=f"no weights of variant 'bf16'; there are variants: {there}"):
+            find_pipeline(f"{folder},variant=bf16")
 
 
 def test_methods_that_are_code_run_only_when_trusted(base: Path, tmp_path: Path) -> None:
@@ -631,6 +634,25 @@ class TestNoEffect:
         with pytest.raises(InputError, match=f"{kind} appears 2 times"):
             parse(f"base,{kind}={tmp_path / 'a'},{kind}={tmp_path / 'b'}")
 
+    def test_a_part_of_a_network_that_is_saved_in_several_files(self, base: Path, full: Path, tmp_path: Path) -> None:
+        state = load_file(full / UNET)
+        half = saved(dict(list(state.items())[::2]), tmp_path / "model-00001-of-00002.safetensors")
+        with pytest.raises(WeightsError, match="is one of several files of a unet"):
+            find_pipeline(f"{base},unet={half}", device="cpu")
+        alone = saved(state, tmp_path / "model-00001-of-00001.safetensors")
+        assert find_pipeline(f"{base},unet={alone}", device="cpu")
+
+    def test_averaged_weights_beside_the_last_ones(self, base: Path, changed: Any, tmp_path: Path) -> None:
+        for names in (("state_dict", "ema_state_dict"), ("unet", "ema_unet"), ("model", "ema")):
+            file = saved(dict.fromkeys(names, changed), tmp_path / "both.pt")
+            with pytest.raises(WeightsError, match=f"contains '{names[0]}' and '{names[1]}'"):
+                images(f"{base},unet={file}", tmp_path / "out")
+
+    def test_a_folder_with_an_at_sign(self, base: Path, tmp_path: Path) -> None:
+        folder = shutil.copytree(base, tmp_path / "esd@v2")
+        found = find_pipeline(str(folder), device="cpu")
+        assert (found.name, found.revision) == ("esd@v2", find_pipeline(str(base), device="cpu").revision)
+
     def test_a_variant_or_the_same_lora_twice_and_a_part_without_a_value(self, tmp_path: Path) -> None:
         (tmp_path / "a").touch()
         for spec, says in (
@@ -644,7 +666,9 @@ class TestNoEffect:
         with pytest.raises(WeightsError, match=r"no file or folder 'x\.safetensors'"):
             parse("base,lora=x.safetensors")
 
-    def test_a_lora_before_the_network_that_it_is_put_into(self, base: Path, full: Path, change: Any, tmp_path: Path) -> None:
+    def test_a_lora_before_the_network_that_it_is_put_into(
+        self, base: Path, full: Path, change: Any, tmp_path: Path
+    ) -> None:
         lora, unet = saved(lora_diffusers(change), tmp_path / "l.safetensors"), full / "unet"
         specs = [f"{base},unet={unet},lora={lora}", f"{base},lora={lora},unet={unet}"]
         drawn = [images(spec, tmp_path / str(at)) for at, spec in enumerate(specs)]
