@@ -336,6 +336,23 @@ class TestTables:
         with pytest.raises(MetadataError, match="UTF-8"):
             matching.match(tmp_path, rows, table=tmp_path / "t.csv")
 
+    @pytest.mark.parametrize("name", ["1.PNG", "images/1.png", r"images\1.png"])
+    def test_a_table_with_other_names_than_the_files(self, rows: dict[str, Row], tmp_path: Path, name: str) -> None:
+        a, b = some(rows, 2)
+        png(tmp_path / "1.png", parameters=a1111(a, 11))
+        (tmp_path / "prompts.csv").write_text(f'file,prompt,seed\n{name},"{b.prompt}",77\n')
+        with pytest.raises(MetadataError, match=r"which is not among the images, and does not name '.*1\.png'"):
+            matching.match(tmp_path, rows)
+
+    def test_a_table_of_more_and_of_fewer_images_than_there_are(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        a, b = some(rows, 2)
+        png(tmp_path / "1.png")
+        (tmp_path / "prompts.csv").write_text(f"file;prompt;seed\n1.png;{b.prompt};77\n2.png;{a.prompt};78\n")
+        assert matched(tmp_path, rows) == {"1.png": (b.id, 77)}
+        png(tmp_path / "2.png")
+        png(tmp_path / "3.png", parameters=a1111(a, 11))
+        assert matched(tmp_path, rows)["3.png"] == (a.id, 11)
+
     @pytest.mark.parametrize("name", ["t.csv", "T.CSV", "t.jsonl"])
     def test_what_windows_and_spreadsheets_write(self, rows: dict[str, Row], tmp_path: Path, name: str) -> None:
         (a,) = some(rows, 1)
