@@ -251,6 +251,12 @@ class TestRefused:
         assert "no.such.layer" in str(result.exception)
         assert not list(out.rglob("*.*"))
 
+    def test_a_models_folder_as_the_place_of_the_run(self, tmp_path: Path) -> None:
+        (tmp_path / "model" / "unet").mkdir(parents=True)
+        (tmp_path / "model" / "model_index.json").write_text("{}")
+        for out in (tmp_path / "model", tmp_path / "model" / "runs"):
+            self.refused(igmu(run_file(tmp_path / "run.yaml"), "--out", out, "--dry-run"), "is the folder of a model")
+
     def test_a_size_that_no_pipeline_takes_is_put_right_in_the_same_folder(self, tmp_path: Path) -> None:
         words = (run_file(tmp_path / "run.yaml"), "--out", tmp_path / "out", "--size")
         self.refused(igmu(*words, "17"), "divisible by 8")
@@ -304,6 +310,7 @@ class TestRefused:
                 ("--unlearned", "a=negative-prompt:sandbox:original/church", "--guidance-scale", "1"),
                 "at guidance 1 no negative prompt is read",
             ),
+            (("--until", "decided", "--max-images", "5"), "the first look alone takes 54 images"),
             (("--original", "a", "--original", "b"), "it takes one value and is given 2 times"),
             (("--unlearned", "a=sandbox:original,unet=x,unet=y"), "unet appears 2 times (x, y)"),
         ],

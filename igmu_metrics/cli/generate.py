@@ -117,7 +117,7 @@ def generate(
     from igmu_metrics.images import parts as parting
     from igmu_metrics.images import published
     from igmu_metrics.images.generate import draw, draw_part, requests_for, settled_alike, told
-    from igmu_metrics.images.pipelines import find_pipeline
+    from igmu_metrics.images.pipelines import find_pipeline, require_no_model
     from igmu_metrics.statistics.validation import one_of
 
     parts: dict[str, str | list[str] | None] = {
@@ -133,6 +133,7 @@ def generate(
         published.CODE: pipeline,
     }
     require_writable(out)
+    require_no_model(out)
     over_ray, part = ray_wanted(engine, shard), parting.parsed(shard) if shard else None
     wanted = split or list(SPLITS)
     one_of("split", wanted, SPLITS)

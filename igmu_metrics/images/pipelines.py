@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from igmu_data.errors import InputError, WeightsError
+from igmu_data.errors import InputError, OutputError, WeightsError
 from igmu_data.sandbox import packaged
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics.images import baselines, components, presets, published, stored
@@ -151,6 +151,17 @@ def find_pipeline(
         baselines.require_possible(baseline, _class(folder, name), checker=checker, distilled=distilled)
     title = f"{baseline}:{title}" if baseline else title
     return Pipeline(title, found, where, dtype, load, preset, kept, compiled, require)
+
+
+def require_no_model(out: Path) -> None:
+    """Refuse a model's folder as the place of what is generated: the files would count as the model's, and change it.
+
+    Raises:
+        OutputError: it is one, or lies in one.
+    """
+    for place in (out.absolute(), *out.absolute().parents):
+        if (place / _INDEX).is_file():
+            raise OutputError(f"--out {out}: {place} is the folder of a model. Give a folder elsewhere.")
 
 
 def _compile(pipe: Any, base: Any, name: str) -> None:

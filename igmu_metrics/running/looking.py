@@ -131,6 +131,18 @@ def looked(
     return cards_found, len(made) + sum(len(state.keys) for state in states.values())
 
 
+def first_look(rows: Iterable[Row], requests: Sequence[Request], rounds: int) -> list[Request]:
+    """What the first look generates of each model.
+
+    Args:
+        rows: of the corpus.
+        requests: every image of them, seeds of a row in order.
+        rounds: of the protocol.
+    """
+    of = {row.id: row for row in rows}
+    return _new(requests, of, _Model({row.split for row in of.values()}), 1, rounds)
+
+
 def rule(plan: Plan) -> str:
     """What a run stops for, as cards say it."""
     figures = f":{'+'.join(plan.figures)}" if plan.figures else ""

@@ -29,7 +29,7 @@ from igmu_metrics.images import reference
 from igmu_metrics.images.folder import MODEL, TIMES
 from igmu_metrics.images.generate import draw, requests_for, settled_alike
 from igmu_metrics.images.layouts import Model, listed
-from igmu_metrics.images.pipelines import find_pipeline
+from igmu_metrics.images.pipelines import find_pipeline, require_no_model
 from igmu_metrics.scale.shards import contents, file_name
 
 SPLIT: Final = "original"
@@ -265,6 +265,7 @@ def drawn(
         IgmuError: whatever is wrong with model, corpus or folder.
     """
     rounds = rounds_of(protocol)
+    require_no_model(folder)
     _require_recordable(evaluation)
     pipeline = find_pipeline(spec, device=evaluation.device, dtype=dtype, trust_code=trust_code)
     rows = [row for row in evaluation.rows().values() if row.round <= rounds]
