@@ -10,7 +10,7 @@ Conventions: a baseline knows the concept file and nothing else. A prompt that d
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -48,29 +48,61 @@ def needs(name: str, target: str | None) -> list[str]:
     return [item.label] if name == NEGATIVE else [*item.names, *item.foreign_names.values()]
 
 
+def require_possible(name: str, kind: type, *, checker: bool, distilled: bool = False) -> None:
+    """Refuse a baseline that a class of pipelines cannot have; nothing is loaded to know it.
+
+    Args:
+        name: one of NAMES.
+        kind: the class.
+        checker: whether the model is published with a safety checker.
+        distilled: whether the network takes guidance as an input, and so runs without classifier-free guidance.
+
+    Raises:
+        WeightsError: a pipeline without a safety checker, or that reads no negative prompt.
+    """
+    if name == CHECKER and not checker:
+        raise WeightsError(f"{name}: this {kind.__name__} is published without a safety checker.")
+    if name == NEGATIVE:
+        takes = inspect.signature(kind.__call__).parameters
+        if "negative_prompt" not in takes:
+            raise WeightsError(f"{name}: {kind.__name__} takes no negative prompt.")
+        # 1 unless it is given: FLUX would generate what it generates without
+        if "true_cfg_scale" in takes or distilled:
+            raise WeightsError(f"{name}: {kind.__name__} reads no negative prompt at its own guidance.")
+
+
+def require_read(name: str, guidances: Iterable[float | None]) -> None:
+    """Refuse guidance at which a baseline changes nothing.
+
+    Args:
+        name: one of NAMES.
+        guidances: that images are generated with; None is a pipeline's own.
+
+    Raises:
+        OutOfRangeError: names the guidance.
+    """
+    for guidance in guidances if name == NEGATIVE else ():
+        if guidance is not None and guidance <= 1:
+            raise OutOfRangeError(
+                f"{NEGATIVE}: at guidance {guidance:g} no negative prompt is read; it has to be above 1."
+            )
+
+
 def around(pipe: Any, name: str, words: Sequence[str]) -> Any:
     """The pipeline as the baseline calls it.
 
     Raises:
         WeightsError: a pipeline without a safety checker, or that reads no negative prompt.
     """
+    require_possible(name, type(pipe), checker=getattr(pipe, "safety_checker", None) is not None)
     if name == CHECKER:
-        if getattr(pipe, "safety_checker", None) is None:
-            raise WeightsError(f"{name}: this {type(pipe).__name__} is published without a safety checker.")
         return pipe
     if name == NEGATIVE:
-        takes = inspect.signature(type(pipe).__call__).parameters
-        if "negative_prompt" not in takes:
-            raise WeightsError(f"{name}: {type(pipe).__name__} takes no negative prompt.")
-        if "true_cfg_scale" in takes:  # 1 unless it is given: FLUX would generate what it generates without
-            raise WeightsError(f"{name}: {type(pipe).__name__} reads no negative prompt at its own guidance.")
         return partial(_suppressed, pipe, words[0])
     return lambda *, prompt, **given: pipe(prompt=[strip_concept(p, words) for p in prompt], **given)
 
 
 def _suppressed(pipe: Any, word: str, *, prompt: Sequence[str], **given: Any) -> Any:
     """What a pipeline generates with a negative prompt, unless it would read none."""
-    guidance = given.get("guidance_scale")
-    if guidance is not None and guidance <= 1:
-        raise OutOfRangeError(f"{NEGATIVE}: at guidance {guidance:g} no negative prompt is read; it has to be above 1.")
+    require_read(NEGATIVE, [given.get("guidance_scale")])
     return pipe(prompt=prompt, negative_prompt=[word] * len(prompt), **given)
