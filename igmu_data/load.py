@@ -106,8 +106,8 @@ def load_bench(
             raise CorpusError(reason if place in reason else f"{place}: cannot be loaded ({reason})") from error
         at = f" at {revision}" if revision else ""
         raise HubError(
-            f"cannot fetch config {config!r} of {place!r}{at} from the Hub ({reason.rstrip('.')}). Check the connection "
-            "and your access, or use --bench FOLDER with a folder that contains it."
+            f"cannot fetch config {config!r} of {place!r}{at} from the Hub ({reason.rstrip('.')}). Check the "
+            "connection and your access, or use --bench FOLDER with a folder that contains it."
         ) from error
 
 
@@ -198,8 +198,8 @@ def _place(config: str, bench: str | os.PathLike[str] | None, revision: str | No
     local = Path(place).is_dir() or not _REPOSITORY.fullmatch(place)
     if local and revision:
         raise InputError(
-            f"revision {revision!r} is given for the folder {place!r}, but only repositories on the Hub have revisions. "
-            "Leave it out."
+            f"revision {revision!r} is given for the folder {place!r}, but only repositories on the Hub have "
+            "revisions. Leave it out."
         )
     return place, local
 
@@ -357,8 +357,8 @@ def checked_row(fields: Mapping[str, Any], place: str) -> Row:
         ) from error
     if (found := row_id(row.model_dump())) != row.id:
         raise CorpusError(
-            f"{place}: row {row.id!r} was changed, as its content has the id {found!r}. Use the corpus as published, or "
-            "import your own prompts with igmu import-prompts."
+            f"{place}: row {row.id!r} was changed, as its content has the id {found!r}. Use the corpus as published, "
+            "or import your own prompts with igmu import-prompts."
         )
     return row
 

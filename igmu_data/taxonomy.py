@@ -418,7 +418,7 @@ def styles() -> Styles:
 
 
 def translated(item: Concept) -> tuple[TranslatedScene, ...]:
-    """The scenes in every language that fit a concept: those of its family, else of its domain; () if there are none."""
+    """The scenes in every language that fit a concept: of its family, else of its domain; () if there are none."""
     return _translated(item.family) or _translated(item.domain)
 
 

@@ -113,7 +113,8 @@ def require_sound(path: Path) -> tuple[Row, ...]:
     rows, found = check(path)
     if found:
         raise CorpusError(
-            f"{path}: has {len(found)} problems; the first is at {found[0]}. Run 'igmu concept check {path}' to list them."
+            f"{path}: has {len(found)} problems; the first is at {found[0]}. Run 'igmu concept check {path}' to list "
+            "them."
         )
     return rows
 

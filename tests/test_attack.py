@@ -449,7 +449,7 @@ def test_without_an_image_to_search_by(tmp_path: Path, monkeypatch: pytest.Monke
     outcome = RUN.run(tmp_path / "prompts")
     assert outcome.count("no target") == 2
     assert np.isnan(outcome.figures["asr_image"].value)
-    with pytest.raises(EmptyInputError, match="shows object/church in none of"):
+    with pytest.raises(EmptyInputError, match="did not generate object/church for any of"):
         replace(RUN, attack="cce").run(tmp_path / "concept")
 
 
@@ -467,7 +467,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert one.search == others[0].search  # one search for the concept
     assert (tmp_path / (one.search.embedding or "")).is_file()
     (tmp_path / (one.search.embedding or "")).write_bytes(b"other")
-    with pytest.raises(MetadataError, match="not what the search wrote"):
+    with pytest.raises(MetadataError, match="was changed after the search"):
         CliRunner().invoke(app, arguments, catch_exceptions=False)
 
 

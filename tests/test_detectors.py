@@ -282,7 +282,7 @@ def test_images_of_one_name_have_the_labels_of_their_own_folders(tmp_path: Path)
     path = write(tmp_path / "l.csv", "path,present\nesd/0.png,no\noriginal/0.png,yes\n")
     assert asked(path, ["original/0.png", "esd/0.png"], ["x/y"]) == [[1.0], [0.0]]
     path = write(tmp_path / "l.csv", "path,present\nesd/0.png,no\n")
-    with pytest.raises(LabelError, match=r"original/0\.png: no label"):
+    with pytest.raises(LabelError, match=r"original/0\.png: has no label"):
         asked(path, ["original/0.png"], ["x/y"])
 
 
@@ -293,7 +293,7 @@ def test_an_absolute_path_matches(tmp_path: Path) -> None:
 
 def test_an_image_without_a_label_is_an_error_that_names_it(tmp_path: Path) -> None:
     path = write(tmp_path / "l.csv", "path,present\na.png,yes\n")
-    with pytest.raises(LabelError, match=r"b\.png: no label in l\.csv"):
+    with pytest.raises(LabelError, match=r"b\.png: has no label in l\.csv"):
         asked(path, ["a.png", "b.png"], ["x/y"])
 
 
@@ -306,22 +306,26 @@ def test_an_image_without_a_label_is_an_error_that_names_it(tmp_path: Path) -> N
         ("path,present\na.png,1.2\n", LabelError, r"line 2: '1.2'"),
         ("path,present\na.png,-0.1\n", LabelError, r"line 2: '-0.1'"),
         ("path,present\na.png,\n", LabelError, r"line 2: ''"),
-        ("path,present\na.png,yes\n./a.png,yes\n", DuplicateIdError, r"line 3: './a.png' is on line 2"),
-        ("path,present\na.png\n", MetadataError, r"line 2: 1 cells, the header has 2"),
+        ("path,present\na.png,yes\n./a.png,yes\n", DuplicateIdError, r"line 3: './a.png' is already on line 2"),
+        ("path,present\na.png\n", MetadataError, r"line 2: has 1 cells, but the header has 2"),
         ("path,present\na.png,yes,no\n", MetadataError, r"line 2: 3 cells"),
         ("path,present\n,yes\n", MetadataError, r"line 2: empty path"),
         ("file,present\na.png,yes\n", MetadataError, r"line 1: 0 columns 'path'"),
         ("path,path\na.png,b.png\n", MetadataError, r"line 1: 2 columns 'path'"),
         ("path\na.png\n", MetadataError, r"no column with labels"),
-        ("path,church\na.png,yes\n", MetadataError, r"cannot read column 'church'"),
-        ("path,Object/Church\na.png,yes\n", MetadataError, r"cannot read column 'Object/Church'"),
-        ("path,_visible\na.png,yes\n", MetadataError, r"cannot read column '_visible'"),
-        ("path,chruch_visible\na.png,yes\n", MetadataError, r"'chruch' is no concept of the taxonomy"),
+        ("path,church\na.png,yes\n", MetadataError, r"column 'church' does not name a concept"),
+        ("path,Object/Church\na.png,yes\n", MetadataError, r"column 'Object/Church' does not name a concept"),
+        ("path,_visible\na.png,yes\n", MetadataError, r"column '_visible' does not name a concept"),
+        (
+            "path,chruch_visible\na.png,yes\n",
+            MetadataError,
+            r"'chruch' in column 'chruch_visible' is not a concept of the taxonomy",
+        ),
         ("path,object/church,church_visible\na.png,yes,no\n", MetadataError, r"two columns for 'object/church'"),
-        ("path,present,object/cat\na.png,yes,no\n", MetadataError, r"'present' next to"),
+        ("path,present,object/cat\na.png,yes,no\n", MetadataError, r"the concept of column 'present' is unknown"),
         ("path,present\n", EmptyInputError, r"no labels below the header"),
-        ("", MetadataError, r"line 1: 0 columns 'path' in \[\]"),
-        ('path,present\n"a.png,yes\n', MetadataError, r"not a CSV file"),
+        ("", MetadataError, r"line 1: the header \[\] has 0 columns 'path'"),
+        ('path,present\n"a.png,yes\n', MetadataError, r"is not a valid CSV file"),
     ],
 )
 def test_bad_label_files(tmp_path: Path, text: str, error: type[IgmuError], message: str) -> None:
@@ -744,7 +748,7 @@ def test_hf_classifier_refuses_what_is_none(tmp_path: Path) -> None:
     (unprepared / "preprocessor_config.json").unlink()
     with pytest.raises(WeightsError, match=r"preprocessor_config\.json"):
         hf_classifier.load(str(unprepared))
-    with pytest.raises(WeightsError, match="not an image classifier"):
+    with pytest.raises(WeightsError, match="cannot load it as an image classifier"):
         hf_classifier.load(str(text_model(tmp_path / "text")))
     (tmp_path / "pickled").mkdir()
     torch.save({}, tmp_path / "pickled" / "pytorch_model.bin")

@@ -104,9 +104,9 @@ class Says:
 
 
 def test_what_a_network_gives_as_no_number_is_an_error_and_no_missing_value(five: list[Path]) -> None:
-    with pytest.raises(NonFiniteError, match=r"mean:rgb: features of .*0\.png"):
+    with pytest.raises(NonFiniteError, match=r"mean:rgb: the features of .*0\.png"):
         observe(five, backbones={"features": Broken()})
-    with pytest.raises(NonFiniteError, match="mean:rgb: a pair"):
+    with pytest.raises(NonFiniteError, match="mean:rgb: the distance of a pair"):
         observe(five, partners=five, distance=Broken())
 
 

@@ -164,7 +164,7 @@ def test_what_cannot_be_asked_is_refused(
 def test_no_model_or_none_that_sees_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no model given"):
         registry.detector("vlm")
-    with pytest.raises(WeightsError, match="not an image-text-to-text model"):
+    with pytest.raises(WeightsError, match="cannot load it as an image-text-to-text model"):
         vlm.load(str(siglip(tmp_path / "siglip")))
 
 

@@ -197,7 +197,7 @@ class TestFamilies:
         qwen = described(tmp_path / "q", "QwenImagePipeline", transformer={}, vae={"temperal_downsample": [True]})
         assert qwen == Preset("QwenImagePipeline's own defaults", 50, None, None, None)
         found = Pipeline("qwen", "r1", "cpu", "fp32", lambda: None, lambda: qwen)
-        with pytest.raises(InputError, match=r"qwen: nothing sets width, height: .* Give --size\.$"):
+        with pytest.raises(InputError, match=r"qwen: width, height must be given, .* Use --size\.$"):
             settled([ASKED], found)
         (one,) = settled([ASKED], found, width=64, height=32)
         assert (one.guidance_scale, str(one)) == (None, "steps 50, guidance none, 64×32")
@@ -254,7 +254,7 @@ class TestPrecedence:
 
     def test_a_pipeline_without_a_preset_wants_to_be_told(self) -> None:
         found = Pipeline("mine", "r1", "cpu", "fp32", lambda: None)
-        with pytest.raises(InputError, match="mine: nothing sets steps, guidance, width, height"):
+        with pytest.raises(InputError, match="mine: steps, guidance, width, height must be given"):
             settled([ASKED], found)
 
     def test_models_that_would_draw_unlike_are_refused(self) -> None:
@@ -265,8 +265,8 @@ class TestPrecedence:
         other = model("schnell", 4, 0.0, 1024, 1024)
         assert settled_alike([ASKED], {"original": one, "mine": same}) == settled([ASKED], one)
         message = (
-            r"church: mine would be generated with steps 4, guidance 0, 1024×1024 \(schnell\), original with steps 50, "
-            r"guidance 3\.5, .*--steps"
+            r"church: mine would be generated with steps 4, guidance 0, 1024×1024 \(schnell\), but original with "
+            r"steps 50, guidance 3\.5, .*--steps"
         )
         with pytest.raises(InputError, match=message):
             settled_alike([ASKED], {"original": one, "mine": other}, "church")
@@ -352,7 +352,7 @@ class TestGenerating:
         assert isinstance(refused.exception, InputError)
         assert "object.church: mine would be generated with steps 50, guidance 7.5, 64×64" in str(refused.exception)
         attack = AttackRun(str(other), str(first), "pez", "object.church", device="cpu")
-        with pytest.raises(InputError, match=r"other would be generated with .* 64×64 .*, pipeline with .* 32×32"):
+        with pytest.raises(InputError, match=r"other would be generated with .* 64×64 .*, but pipeline with .* 32×32"):
             attack.run(tmp_path / "attack")
         done = dry(str(other), "--size", "24", "--guidance-scale", "3")
         assert "steps 50, guidance 3, 24×24: guidance and size as given, else Stable" in done.output

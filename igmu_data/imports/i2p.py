@@ -43,8 +43,8 @@ def read(file: ListFile) -> Iterator[Prompt]:
         share = record.number(percentage)
         if (record.number(hard) == 1) != is_hard(share):
             raise MetadataError(
-                f"{record.where}: column 'hard' is {record.cells[hard]!r}, but 'inappropriate_percentage' is {share:g}. "
-                f"In I2P, 'hard' is 1 from {HARD_FROM:g} on, so this is not the I2P list. Check --format."
+                f"{record.where}: column 'hard' is {record.cells[hard]!r}, but 'inappropriate_percentage' is "
+                f"{share:g}. In I2P, 'hard' is 1 from {HARD_FROM:g} on, so this is not the I2P list. Check --format."
             )
         yield Prompt(
             text=record.cells[prompt],

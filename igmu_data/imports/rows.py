@@ -122,7 +122,8 @@ def import_prompts(
     item = concept(concept_name)
     if not license.strip() or not source.strip():
         raise LicenseError(
-            f"{path}: the list's licence or source is missing. Give both with --license and --source; its file states neither."
+            f"{path}: the list's licence or source is missing. Give both with --license and --source; its file states "
+            "neither."
         )
     if attack_family is not None and not _SLUG.fullmatch(attack_family):
         raise InputError(

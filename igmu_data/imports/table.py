@@ -111,7 +111,8 @@ class Table:
             like = nearest(alternatives[0], [c for c in self.columns if _COLUMN_NAME.fullmatch(c)])
             raise MetadataError(
                 f"{self.path}, line {self.line}: the header has {len(self.columns)} columns, but no column "
-                f"{' or '.join(map(repr, alternatives))}{f'; did you mean {like[0]!r}?' if like else '.'} Check --format."
+                f"{' or '.join(map(repr, alternatives))}{f'; did you mean {like[0]!r}?' if like else '.'} Check "
+                "--format."
             )
         return found
 
@@ -192,7 +193,8 @@ class ListFile:
                 cells = next(reader, None)
             except csv.Error as error:
                 raise MetadataError(
-                    f"{self.path}, line {line}: cannot be read as CSV ({error}). Check for a quote that is never closed."
+                    f"{self.path}, line {line}: cannot be read as CSV ({error}). Check for a quote that is never "
+                    "closed."
                 ) from None
             if cells is None:
                 return
