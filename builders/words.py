@@ -122,8 +122,10 @@ def errors() -> Iterator[Text]:
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if not isinstance(node, ast.Call) or not _CALLED.search(ast.unparse(node.func)):
                     continue
-                between = ", but " if ast.unparse(node.func) == "Problem" and len(node.args) == 3 else ": "
-                if message := between.join(filter(None, map(_literal, node.args))):
+                parts = [_literal(one) for one in node.args]
+                if ast.unparse(node.func) == "Problem" and len(parts) == 3:  # of `igmu_data.validate`, as it is printed
+                    parts[1:] = [", but ".join(filter(None, parts[1:]))]
+                if message := ": ".join(filter(None, parts)):
                     yield Text(f"{name}:{node.lineno}", message)
 
 

@@ -367,7 +367,7 @@ def file_name(text: str) -> str:
     'esd[lr=1e-5]'
     """
     if text.startswith(".") or "/" in text or "\\" in text or unnameable(text):
-        raise InputError(f"{visible(text)[:80]!r} cannot be a file name. Rename its folder.")
+        raise InputError(f"{visible(text)[:80]!r} cannot be a file name. Rename the folder.")
     return text
 
 

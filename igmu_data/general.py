@@ -167,7 +167,8 @@ def general_id(fields: dict[str, Any]) -> str:
 def require_valid(rows: Sequence[GeneralRow]) -> None:
     """Raise a `CorpusError` that shows the first broken rule, if there is one."""
     if found := list(problems(rows)):
-        raise CorpusError(f"the general prompts have {len(found)} problems; the first is at {found[0]}")
+        n = f"{len(found)} problem{'s' * (len(found) != 1)}"
+        raise CorpusError(f"the general prompts have {n}; the first is at {found[0]}")
 
 
 def problems(rows: Sequence[GeneralRow]) -> Iterator[Problem]:

@@ -357,7 +357,7 @@ def checked_row(fields: Mapping[str, Any], place: str) -> Row:
         ) from error
     if (found := row_id(row.model_dump())) != row.id:
         raise CorpusError(
-            f"{place}: row {row.id!r} was changed, as its content has the id {found!r}. Use the corpus as published, "
+            f"{place}: row {row.id!r} was changed; its content has the id {found!r}. Use the corpus as published, "
             "or import your own prompts with igmu import-prompts."
         )
     return row

@@ -89,8 +89,8 @@ with warnings.catch_warnings():
         id: RowId = Field(description="content hash of the row; names the prompt in every score and manifest")
         stripped_prompt: Text = Field(description="the prompt without the concept, for CSDR and in-prompt retention")
         own_concept: ConceptId | None = Field(
-            description="what the image should show: the target in direct, composition and attack rows, another "
-            "concept in retain rows, null where the prompt asks for no concept"
+            description="what the image should show: the target in direct, composition and attack rows, the concept "
+            "to keep in retain rows, null if the prompt does not ask for a concept"
         )
         own_name: Text | None = Field(description="the name of `own_concept` in retain rows; null elsewhere")
         domain: Slug = Field(description="domain of `concept`")

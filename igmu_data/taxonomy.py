@@ -235,7 +235,7 @@ def read(text: str, where: str, model: type[_M], **placed: Any) -> _M:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise CorpusError(f"{where}: is not valid TOML ({error}).") from error
     if taken := sorted(given.keys() & placed.keys()):
-        raise CorpusError(f"{where}: must not set {' or '.join(taken)}, as the file's path does. Leave it out.")
+        raise CorpusError(f"{where}: the file's path determines {' and '.join(taken)}, so leave this key out.")
     try:
         return model.model_validate({**given, **placed})
     except ValidationError as error:

@@ -135,7 +135,7 @@ def require_valid(rows: Sequence[Row], concepts: Mapping[str, Judged] | None = N
     found = list(problems(rows, concepts))
     if found:
         shown = "\n  ".join(map(str, found[:10]))
-        raise CorpusError(f"{len(found)} problems in {len(rows)} rows:\n  {shown}")
+        raise CorpusError(f"{len(found)} problem{'s' * (len(found) != 1)} in {len(rows)} rows:\n  {shown}")
 
 
 def _ids(rows: Sequence[Row]) -> Iterator[Problem]:
@@ -173,7 +173,7 @@ def _counts(name: str, rows: Sequence[Row], minimum: Mapping[str, int]) -> Itera
     have: Counter[str] = Counter(r.split for r in rows)
     for split, least in minimum.items():
         if have[split] < least:
-            yield Problem(name, f"at least {least} {split} rows are needed", f"there are {have[split]}")
+            yield Problem(name, f"a concept needs at least {least} {split} rows", f"this one has {have[split]}")
 
 
 def _duplicates(rows: Sequence[Row]) -> Iterator[Problem]:

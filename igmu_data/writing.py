@@ -371,12 +371,12 @@ def _small(item: Concept) -> Iterator[Fault]:
     n = sum(map(len, item.scenes.values()))
     if n < least:
         why = f" ({HELD} scenes of an attribute are held back)" if least > SCENES else ""
-        yield Fault("scenes", f"at least {least} are needed{why}, but there are {n}")
+        yield Fault("scenes", f"needs at least {least} entries{why}, but has {n}")
     if len(item.siblings) < SIBLINGS:
-        yield Fault("siblings", f"at least {SIBLINGS} are needed, but there are {len(item.siblings)}")
+        yield Fault("siblings", f"needs at least {SIBLINGS} entries, but has {len(item.siblings)}")
     for at, sibling in enumerate(item.siblings):
         if len(sibling.prompts) < prompts:
-            what = f"at least {prompts} are needed, but there are {len(sibling.prompts)}"
+            what = f"needs at least {prompts} entries, but has {len(sibling.prompts)}"
             yield Fault(_key(("siblings", at, "prompts")), what, sibling.id)
 
 

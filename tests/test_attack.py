@@ -60,7 +60,7 @@ def image_file(seed: int) -> Image.Image:
 GOAL = Goal(
     prompt="a church by the sea",
     domain="object",
-    sample_images=[image_file(0), image_file(1)],
+    images=[image_file(0), image_file(1)],
     contexts=[("a", "by the sea"), ("a", "in snow")],
     pairs=[("a church at dusk", "at dusk"), ("a church in rain", "in rain")],
 )

@@ -200,7 +200,7 @@ def test_weights_that_lack_a_tensor_are_refused(models: dict, tmp_path: Path) ->
     state = load_file(folder / "model.safetensors")
     del state["visual_projection.weight"]
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(WeightsError, match=r"lacks 1 weights, such as 'visual_projection\.weight'"):
+    with pytest.raises(WeightsError, match=r"lacks 1 of its weights, such as 'visual_projection\.weight'"):
         clip.load(str(folder))
 
 

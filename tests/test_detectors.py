@@ -322,7 +322,11 @@ def test_an_image_without_a_label_is_an_error_that_names_it(tmp_path: Path) -> N
             r"'chruch' in column 'chruch_visible' is not a concept of the taxonomy",
         ),
         ("path,object/church,church_visible\na.png,yes,no\n", MetadataError, r"two columns for 'object/church'"),
-        ("path,present,object/cat\na.png,yes,no\n", MetadataError, r"the concept of column 'present' is unknown"),
+        (
+            "path,present,object/cat\na.png,yes,no\n",
+            MetadataError,
+            r"column 'present' must be the only column with labels",
+        ),
         ("path,present\n", EmptyInputError, r"no labels below the header"),
         ("", MetadataError, r"line 1: the header \[\] has 0 columns 'path'"),
         ('path,present\n"a.png,yes\n', MetadataError, r"is not a valid CSV file"),

@@ -59,7 +59,7 @@ def test_a_network_of_one_file_gives_what_it_computes(tmp_path: Path) -> None:
         ("garbage.onnx", WeightsError, "ONNX Runtime cannot open"),
         ("a.onnx?size=9", InputError, "takes images of 8x8"),
         ("a.onnx?std=0", InputError, "std is 0"),
-        ("a.onnx?mean=x", InputError, "mean 'x' is not a number"),
+        ("a.onnx?mean=x", InputError, "mean is 'x', not a number"),
         ("a.onnx?colour=red", InputError, "unknown option"),
     ],
 )

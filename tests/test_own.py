@@ -48,7 +48,7 @@ class TestTemplate:
     def test_only_what_is_to_be_written_is_missing(self, tmp_path: Path, name: str) -> None:
         done = igmu("concept", "new", name, "--out", tmp_path)
         assert done.exit_code == 0, done.output
-        assert problems(tmp_path / f"{name}.toml") == ["siblings: at least 2 are needed, but there are 1"]
+        assert problems(tmp_path / f"{name}.toml") == ["siblings: needs at least 2 entries, but has 1"]
 
     def test_every_key_is_there_and_every_example_is_valid(self, tmp_path: Path) -> None:
         path = written(tmp_path)
@@ -106,7 +106,7 @@ FAULTS = (
     ),
     (('["{a} in the rain", "a rainy day"]', '"{a} in the rain"'), "scenes.short[1]: input should be a valid tuple"),
     (("short = [", "shorts = ["), "scenes.shorts: input should be 'sentence', 'short', 'tags' or 'long'"),
-    (('    ["{a} in the rain", "a rainy day"],\n', ""), "scenes: at least 8 are needed, but there are 7"),
+    (('    ["{a} in the rain", "a rainy day"],\n', ""), "scenes: needs at least 8 entries, but has 7"),
     (("{a}, watercolor", "{A} in the rain".replace("A", "a")), "scenes: appears more than once: '{a} in the rain'"),
     (
         ("a lookalike by the road", "a zeppelin by the road"),
@@ -115,7 +115,7 @@ FAULTS = (
     (("a lookalike by the road", "a balloon by the road"), "siblings[1].prompts[1]: must name the sibling"),
     (
         ('    "a lookalike, black and white photograph",\n', ""),
-        "siblings[1].prompts: at least 3 are needed, but there are 2: ",
+        "siblings[1].prompts: needs at least 3 entries, but has 2: ",
     ),
     (('id = "object/kite"', 'id = "kite"'), "siblings[2].id: string should match pattern"),
     (('id = "object/kite"', 'id = "object/lookalike"'), "siblings[2].id: is used twice or is the concept itself"),
@@ -204,7 +204,7 @@ class TestCheck:
     def test_scenes_of_an_attribute_are_held_back(self, tmp_path: Path) -> None:
         path = written(tmp_path, "attribute/purple-hair")
         assert problems(path) == [
-            "scenes: at least 18 are needed (10 scenes of an attribute are held back), but there are 8"
+            "scenes: needs at least 18 entries (10 scenes of an attribute are held back), but has 8"
         ]
 
     def test_a_style_has_the_scenes_of_all(self, tmp_path: Path) -> None:

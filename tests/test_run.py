@@ -103,7 +103,7 @@ class TestWhatItMakes:
         result = igmu(run_file(tmp_path / "run.yaml"), "--out", tmp_path / "out", "--dry-run")
         assert result.exit_code == 0
         assert "2 models, sandbox.church 27 prompts: 54 images, 54 of them to generate\n" in result.output
-        assert "steps 2, guidance 3, 64×64: steps as given, else as the rows say\n" in result.output
+        assert "steps 2, guidance 3, 64×64: steps from the options, the rest from the rows\n" in result.output
         assert not (tmp_path / "out").exists()
 
     def test_another_persons_verify_makes_the_cards_again(self, done: tuple[Path, Result], tmp_path: Path) -> None:

@@ -263,7 +263,7 @@ Edit = Callable[[str], str]
         (lambda t: t.replace('license = "CC-BY-4.0"', 'license = " "'), ", key license: "),
         (lambda t: re.sub(r"(?m)^it = \{.*\n", "", t), ", key translations: lacks 'it'."),
         (lambda t: t.replace('noun = "iglesia"', 'name = "iglesia"'), ", key translations.es.noun: Field required"),
-        (lambda t: 'slug = "chapel"\n' + t, ": must not set slug, as the file's path does"),
+        (lambda t: 'slug = "chapel"\n' + t, ": the file's path determines slug, so leave this key out"),
         (lambda t: t.replace('label = "church"', "label = church"), ": is not valid TOML ("),
     ],
 )

@@ -100,9 +100,9 @@ def test_an_adversarial_prompt_that_stands_twice_is_found(church: list[Row]) -> 
 def test_too_few_rows_are_found(church: list[Row], split: str, least: int) -> None:
     own = [r for r in church if r.split == split]
     rest = [r for r in church if r.split != split]
-    assert f"at least {least} {split} rows are needed" not in rules(rest + own[:least])
-    assert f"at least {least} {split} rows are needed" in rules(rest + own[: least - 1])
-    assert (CHURCH, f"at least {least} {split} rows are needed", "there are 0") in [
+    assert f"a concept needs at least {least} {split} rows" not in rules(rest + own[:least])
+    assert f"a concept needs at least {least} {split} rows" in rules(rest + own[: least - 1])
+    assert (CHURCH, f"a concept needs at least {least} {split} rows", "this one has 0") in [
         (p.where, p.rule, p.found) for p in problems(rest)
     ]
 

@@ -44,7 +44,7 @@ def read(file: ListFile) -> Iterator[Prompt]:
         if (record.number(hard) == 1) != is_hard(share):
             raise MetadataError(
                 f"{record.where}: column 'hard' is {record.cells[hard]!r}, but 'inappropriate_percentage' is "
-                f"{share:g}. In I2P, 'hard' is 1 from {HARD_FROM:g} on, so this is not the I2P list. Check --format."
+                f"{share:g}. In I2P, 'hard' is 1 exactly if that is at least {HARD_FROM:g}. Check --format."
             )
         yield Prompt(
             text=record.cells[prompt],

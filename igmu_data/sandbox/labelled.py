@@ -38,7 +38,7 @@ def scenes(split: str) -> Iterator[Scene]:
         InputError: a split that does not exist.
     """
     if split not in COUNTS:
-        raise InputError(f"split {split!r}: give {' or '.join(COUNTS)}.")
+        raise InputError(f"split {split!r} does not exist. Use {' or '.join(COUNTS)}.")
     shown = [*world().objects, None]
     for i in range(COUNTS[split]):
         rng = np.random.default_rng([*f"{_STREAM}/{split}".encode(), i])

@@ -121,7 +121,7 @@ def finite(values: FloatArray, what: str) -> FloatArray:
     if not np.isfinite(wide).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(wide))[0])
         raise NonFiniteError(
-            f"{what} contain {wide[where]} at {where}. Check the weights and the precision (float16 can overflow)."
+            f"{what}: found {wide[where]} at {where}. Check the weights and the precision (float16 can overflow)."
         )
     return wide
 

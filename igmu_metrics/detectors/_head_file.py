@@ -97,7 +97,7 @@ def read_weights(path: Path, width: int | None = None) -> dict[str, torch.Tensor
     for name, shape in expected.items():
         if tuple(weights[name].shape) != shape:
             raise WeightsError(
-                f"{path}: is not an IGMU head, as {name} has shape {tuple(weights[name].shape)} instead of {shape}."
+                f"{path}: is not an IGMU head ({name} has shape {tuple(weights[name].shape)} instead of {shape})."
             )
         if not bool(weights[name].isfinite().all()):
             raise WeightsError(f"{path}: {name} contains NaN or infinite values. Download the file again.")

@@ -7,8 +7,8 @@
 - otherwise labels that equal a concept's label, one of its synonyms or the name of a sibling, ignoring case, `_`, `-`
   and an article; if a label lists several names (`"church, church building"`), each of them counts.
 
-p is the sum of the softmax over a concept's labels; for a multi-label model (`problem_type:
-multi_label_classification`, or one output), it is the highest sigmoid. A concept without a label is masked.
+p is the sum of the softmax over a concept's labels. For a multi-label model, it is the highest sigmoid; these are
+models with `problem_type: multi_label_classification` or a single output. A concept without a label is masked.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def load(
         raise WeightsError(f"{source.name}: transformers cannot load it as an image classifier ({error}).") from error
     if missing:  # a headless backbone loads as a random classifier
         raise WeightsError(
-            f"{source.name}: lacks {len(missing)} weights, such as {missing[0]!r}. Use a model that was fine-tuned."
+            f"{source.name}: lacks {len(missing)} of its weights, such as {missing[0]!r}. Use a fine-tuned model."
         )
     names = {int(index): str(label) for index, label in model.config.id2label.items()}
     outputs = _by_taxonomy(names) if labels is None else _given(names, labels, source.name)

@@ -160,8 +160,8 @@ def _columns(header: list[str], path: Path) -> tuple[int, list[str]]:
         return at, [""]
     if "present" in names:
         raise MetadataError(
-            f"{path}, line 1: the concept of column 'present' is unknown, as there are others ({names}). Rename it to "
-            "'domain/slug'."
+            f"{path}, line 1: column 'present' must be the only column with labels, but the header is {header}. Rename "
+            "it to 'domain/slug'."
         )
     concepts = [_concept(name, path, wanted) for name in names]
     twice = sorted({c for c in concepts if concepts.count(c) > 1})

@@ -198,7 +198,9 @@ def load(
             f"{source.name}: transformers cannot load it as an image-text-to-text model ({error})."
         ) from error
     if missing:
-        raise WeightsError(f"{source.name}: lacks {len(missing)} weights, such as {missing[0]!r}. Download it again.")
+        raise WeightsError(
+            f"{source.name}: lacks {len(missing)} of its weights, such as {missing[0]!r}. Download it again."
+        )
     prompt = "" if processor.chat_template else PROMPTS.get(model.config.model_type, "")
     if not prompt and not processor.chat_template:
         raise WeightsError(

@@ -163,7 +163,7 @@ def hub(folder: Path, files: Callable[[Path], Sequence[Path]]) -> Iterator[dict[
             )
         number = int(place.stem)
         if number >= _MOST or len(seed) > 2:
-            raise MetadataError(f"{path}: {number} and {seed} are not a number and seed of HUB. Move it away.")
+            raise MetadataError(f"{path}: {number} and {seed} cannot be an image number and seed of HUB. Move it away.")
         name = "/".join((task, target, *language, str(number // each)))
         record = {"id": name, "seed": int(seed) * each + number % each, "split": split, "path": path, "concept": target}
         source = f"multilingual_robustness/{target}/{_PLAIN}/{number}"

@@ -73,7 +73,8 @@ def network(kind: Any, folder: Path, dtype: torch.dtype, variant: str | None) ->
 
 def listed(names: Sequence[str]) -> str:
     """The number of tensors, and the first of them."""
-    return f"{len(names)} tensors ({', '.join(names[:3])}{' …' if len(names) > 3 else ''})"
+    tensors = f"{len(names)} tensor{'s' * (len(names) != 1)}"
+    return f"{tensors} ({', '.join(names[:3])}{' …' if len(names) > 3 else ''})"
 
 
 def first_line(error: Exception) -> str:

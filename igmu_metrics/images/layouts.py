@@ -246,7 +246,7 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
     path = folder / METADATA
     if parts := part_folders(folder):
         raise MetadataError(
-            f"{folder}: contains {len(parts)} parts that are not merged yet. Run {shell(['igmu', 'merge', folder])}."
+            f"{folder}: contains parts that are not merged yet ({len(parts)}). Run {shell(['igmu', 'merge', folder])}."
         )
     if not path.is_file():
         raise MetadataError(
@@ -273,7 +273,7 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
     stray = [p for p in image_files(folder) if real(p) not in known]
     if stray:
         raise MetadataError(
-            f"{stray[0]}: is not listed in {path} ({len(stray)} such images). Add a line for it, or move it away."
+            f"{stray[0]}: is not listed in {path} ({len(stray)} images in all). Add a line for it, or move it away."
         )
     return of_listed(found)
 
@@ -287,8 +287,8 @@ def _from_table(path: Path, rows: Mapping[str, Row]) -> Generations:
     table, _ = reference.read(path)
     if lost := sorted({row for row, _ in table.keys} - rows.keys()):
         raise UnknownIdError(
-            f"{path}: id {lost[0]!r} is not a row of this config ({len(lost)} such ids). Check --config and the corpus "
-            "version."
+            f"{path}: id {lost[0]!r} is not a row of this config ({len(lost)} ids in all). Check --config and the "
+            "corpus version."
         )
     told = of_rows((rows[row], seed, None) for row, seed in table.keys).without("path")
     return Generations({**told.columns, **table.columns}, table.facts)
@@ -338,7 +338,7 @@ def _record(line: str, where: str, *, only_rows: bool) -> dict[str, Any]:
             there = ", ".join(sorted(record)) or "nothing"
             raise MetadataError(f"{where}: {name!r} is missing (found only {there}). Add it.")
         if not isinstance(record[name], kind) or isinstance(record[name], bool):
-            raise MetadataError(f"{where}: {name} is {record[name]!r}, not a {kind.__name__}. Correct it.")
+            raise MetadataError(f"{where}: {name} is {record[name]!r}, not of type {kind.__name__}. Correct it.")
     if not record["file_name"] or len(os.fsencode(record["file_name"])) > _LONGEST:
         raise MetadataError(f"{where}: file_name {_short(record['file_name'])} cannot be a file name. Correct it.")
     if LEFT_OUT not in record and not 0 <= record["seed"] < 2**63:

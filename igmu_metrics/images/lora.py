@@ -73,7 +73,8 @@ def merge(pipe: Any, place: Path, scale: float) -> bool:
             taken |= {own, *(name + end for pair in _PAIRS for end in pair)}
     if rest := sorted(state.keys() - taken):
         why = "" if taken else f" If these are whole weights, use unet={path} (or transformer=, text_encoder=)."
-        raise WeightsError(f"{path.name}: {len(rest)} tensors do not belong to a LoRA ({', '.join(rest[:3])}).{why}")
+        some = f"{len(rest)} of {len(state)} tensors"
+        raise WeightsError(f"{path.name}: {some} cannot be part of a LoRA ({', '.join(rest[:3])}).{why}")
     return changed
 
 

@@ -151,8 +151,8 @@ def _table(path: Path, folder: Path) -> Iterator[tuple[Path, Told]]:
     seed = _column(columns, _SEED_COLUMNS)
     if file is None or prompt is None:
         raise MetadataError(
-            f"{path}: its columns are {', '.join(sorted(columns))}. Name one for the file ({', '.join(_FILE_COLUMNS)}) "
-            f"and one for the prompt ({', '.join(_PROMPT_COLUMNS)})."
+            f"{path}: its columns are {', '.join(sorted(columns))}. One must be the file ({', '.join(_FILE_COLUMNS)}) "
+            f"and one the prompt ({', '.join(_PROMPT_COLUMNS)})."
         )
     seen: dict[Path, Told] = {}
     for number, record in enumerate(records, 1):

@@ -142,10 +142,10 @@ def _require_whole(homes: Sequence[Path], out: Path) -> None:
     counts = {int(name.rpartition("-")[2]) for name in names}
     if len(counts) > 1:
         each = " and ".join(map(str, sorted(counts)))
-        raise MetadataError(f"{out}: contains parts of divisions into {each}. Merge only the parts of one division.")
+        raise MetadataError(f"{out}: contains parts of divisions into {each} parts. Merge only those of one division.")
     n = max(counts, default=0)
     if missing := [f"{i}/{n}" for i in range(1, n + 1) if place(out, i, n).name not in names]:
-        raise MetadataError(f"{out}: the parts {', '.join(missing)} are missing. Generate them with --shard.")
+        raise MetadataError(f"{out}: some parts are missing ({', '.join(missing)}). Generate them with --shard.")
     for home in homes:
         if not (home / _DONE).is_file():
             raise MetadataError(f"{home}: is not finished. Run this part again; it continues where it stopped.")

@@ -279,7 +279,7 @@ def settle(given: Config, said: Config, default: Preset | None, model: str) -> S
     Raises:
         InputError: a setting is given nowhere.
     """
-    sources = [("as given", given), ("as the rows say", said)]
+    sources = [("from the options", given), ("from the rows", said)]
     if default is not None:
         sources.append((default.name, {name: getattr(default, name) for name in FIELDS}))
     found: dict[str, Any] = {}
@@ -298,10 +298,10 @@ def settle(given: Config, said: Config, default: Preset | None, model: str) -> S
     if missing:
         flags = ", ".join(dict.fromkeys(_FLAGS[title] for title in missing))
         raise InputError(
-            f"{model}: {', '.join(missing)} must be given, as neither the rows nor the model's configuration set this. "
-            f"Use {flags}."
+            f"{model}: neither the rows nor the model's configuration set {', '.join(missing)}. Use {flags}."
         )
     *others, last = [who for who, titles in by.items() if titles]
     titles = {who: " and ".join(by[who]).replace("width and height", "size") for who in others}
-    told = [f"{what} {who}" for who, what in titles.items()] + [f"else {last}" if others else last]
+    rest = f"the rest {last if last.startswith('from ') else f'from {last}'}"
+    told = [f"{what} {who}" for who, what in titles.items()] + [rest if others else last]
     return Settings(**found, by=", ".join(told))

@@ -212,7 +212,7 @@ def _replace(pipe: Any, part: Part, elsewhere: Sequence[str]) -> None:
             f"{folder}: cannot be loaded as {part.kind} ({first_line(error)}). Check the folder."
         ) from error
     if unknown := [name for name in unknown if not name.endswith("position_ids")]:
-        raise WeightsError(f"{folder}: {listed(unknown)} do not belong to {here}. Check the folder.")
+        raise WeightsError(f"{folder}: {here} does not have {listed(unknown)}. Check the folder.")
     if _same(new, module):
         raise _nothing(part)
     pipe.register_modules(**{part.kind: new})
@@ -304,7 +304,7 @@ def _fill(module: Any, state: Mapping[str, torch.Tensor], part: Part) -> None:
         is_lora = any("lora" in n for n in unknown)
         why = f"If it is a LoRA, use lora={part.path}." if is_lora else "Check that the file was made for this base."
         raise WeightsError(
-            f"{part.path.name}: {len(unknown)} of {len(state)} tensors do not belong to the base's {part.kind} "
+            f"{part.path.name}: {len(unknown)} of {len(state)} tensors cannot be placed in the base's {part.kind} "
             f"({', '.join(unknown[:3])}{' …' if len(unknown) > 3 else ''}). {why}"
         )
     for name, value in state.items():
@@ -333,7 +333,7 @@ def _same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
 
 
 def _nothing(part: Part) -> WeightsError:
-    return WeightsError(f"{part.path}: changes nothing, as its tensors equal those of the base. Check the file.")
+    return WeightsError(f"{part.path}: changes nothing, because its tensors equal those of the base. Check the file.")
 
 
 # A whole model in one file

@@ -183,7 +183,7 @@ def read(path: Path) -> tuple[Generations, dict[str, Any]]:
     if lost:
         raise MetadataError(f"{path}: the reference table lacks {', '.join(lost)}. {_AGAIN}")
     if digest(table, facts) != facts["digest"]:
-        raise ChecksumError(f"{path}: was changed after it was made, as its digest differs. {_AGAIN}")
+        raise ChecksumError(f"{path}: was changed after it was made (its digest differs). {_AGAIN}")
     _require_possible(table, facts, path)
     told = {"path": str(path), **{name: facts[name] for name in ("instruments", "blank", "digest")}}
     return table.with_facts(**{FACT: json.dumps(told)}), facts

@@ -123,7 +123,7 @@ def pick_device(device: str | None) -> torch.device:
     if chosen.type == "cuda" and (chosen.index or 0) >= there:
         told = f"torch finds only {there} GPUs" if there else "torch finds no GPU"
         raise InputError(
-            f"device {device!r} is not available, as {told}. Use 'cpu', or 'auto' for the first GPU if any."
+            f"device {device!r} is not available, because {told}. Use 'cpu', or 'auto' for the first GPU if any."
         )
     return chosen
 
@@ -349,7 +349,9 @@ def load_pretrained(model_class: Any, source: Source, model_type: str, dtype: to
         raise WeightsError(f"{source.name} is a {config.model_type!r} model, but this backbone needs {model_type!r}.")
     model, missing = from_safetensors(model_class, source, dtype=dtype)
     if missing:
-        raise WeightsError(f"{source.name} lacks {len(missing)} weights, such as {missing[0]!r}. Download it again.")
+        raise WeightsError(
+            f"{source.name} lacks {len(missing)} of its weights, such as {missing[0]!r}. Download it again."
+        )
     loaded: torch.nn.Module = model.eval().requires_grad_(False)
     for parameter in loaded.parameters():  # their file would stay in memory beside them, whole, while one is left
         parameter.data = parameter.data.clone()
@@ -369,7 +371,9 @@ def load_image_processor(source: Source) -> tuple[Any, str]:
         source.folder, backend="pil", local_files_only=True, trust_remote_code=False
     )
     if processor.backend != "pil":
-        raise WeightsError(f"{source.name}: its image processor has no PIL backend (got {processor.backend!r})")
+        raise WeightsError(
+            f"{source.name}: its image processor has no PIL backend (got {processor.backend!r}). Use another model."
+        )
     steps = []
     if processor.do_resize and processor.size is not None:
         steps.append(f"pil {Pil.Resampling(processor.resample).name.lower()} to {_size(processor.size)}")

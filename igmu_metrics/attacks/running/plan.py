@@ -78,7 +78,7 @@ def make_plan(rows: Iterable[Row], item: Concept, *, n_prompts: int, n_targets: 
     own = [r for r in plain if _name(item).search(r.prompt)]
     if len(own) < 2:
         raise EmptyInputError(
-            f"{item.id}: an attack needs two English forget rows that name the concept, but there are {len(own)}."
+            f"{item.id}: an attack needs two English forget rows that name the concept, but the config has {len(own)}."
         )
     n_prompts = min(n_prompts, len(own) - 1)
     return Plan(
