@@ -172,7 +172,7 @@ def _made_of(name: str) -> tuple[Row, ...]:
 
 
 def locate(config: str, bench: str | os.PathLike[str] | None = None) -> str:
-    """The repository or folder that holds a config, whoever makes the rows.
+    """The repository or folder that contains a config, even if the package makes its rows.
 
     >>> locate("nsfw.nudity", "igmu/bench")
     'igmu/bench-nsfw'

@@ -133,7 +133,7 @@ def test_a_part_that_was_finished_once_is_not_while_more_is_made(tmp_path: Path)
 
 def test_parts_that_cannot_be_joined(tmp_path: Path) -> None:
     out = made(tmp_path / "out", 1, 3)
-    with pytest.raises(MetadataError, match="some parts are missing .2/3"):
+    with pytest.raises(MetadataError, match=r"some parts are missing .2/3"):
         parts.join(out)
     made(out, 2)
     part = parts.place(out, 2, N)

@@ -239,7 +239,7 @@ class TestPrecedence:
         assert told(settled([ASKED], found)) == "steps 50, guidance 7.5, 512×512: mine"
         assert told(settled([ASKED, half, ASKED], found, steps=3)) == (
             "steps 3, guidance 7.5, 512×512: steps from the options, the rest from mine (2 images)\n"
-            "steps 3, guidance 7.5, 640×512: steps from the options, width from the rows, the rest from mine (1 images)"
+            "steps 3, guidance 7.5, 640×512: steps from the options, width from the rows, the rest from mine (1 image)"
         )
 
     def test_the_configuration_is_asked_only_for_what_is_left_to_it(self) -> None:

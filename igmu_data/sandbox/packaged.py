@@ -1,4 +1,4 @@
-"""The packaged models of the miniature world: shared parts, put together into folders that `from_pretrained` loads.
+"""The packaged models of the sandbox: shared parts, put together into folders that `from_pretrained` loads.
 
 Conventions: a *version* is `original` or one way of having forgotten, a *task* the concept it forgot (`object/church`,
 or `church` for short). `models/versions.json` says which parts a version has for which task; the task `""` stands for
@@ -39,7 +39,7 @@ def root() -> Path:
 
 
 def bench_folder() -> Path:
-    """The embedded dataset repository: the prompts of the miniature world with images that `original` drew."""
+    """The embedded dataset repository: the prompts of the sandbox with images that `original` generated."""
     return root() / "bench"
 
 

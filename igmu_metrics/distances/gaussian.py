@@ -32,7 +32,7 @@ CMMD_SCALE = 1000.0
 def frechet_distance(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
     """Fréchet distance ‖μ₁−μ₂‖² + Tr(Σ₁+Σ₂−2(Σ₁Σ₂)^½) between Gaussians fitted to two sets.
 
-    With A = (X−μ₁)/√(n−1) and B likewise, Σ₁Σ₂ = AᵀA·BᵀB has the squared singular values of A·Bᵀ as its non-zero
+    With A = (X−μ₁)/√(n−1) and B the same for Y, Σ₁Σ₂ = AᵀA·BᵀB has the squared singular values of A·Bᵀ as its non-zero
     eigenvalues. While a set has no more rows than columns this is exact and small (n×m); with more rows the same trace
     comes from the eigenvalues of LᵀΣ₁L, where Σ₂ = L·Lᵀ.
 

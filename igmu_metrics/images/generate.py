@@ -158,7 +158,7 @@ def settled_alike(
 def told(wanted: Sequence[Settings], most: int = 3) -> str:
     """The settings of images and their source, a line for each combination: `steps 50, …: Stable Diffusion 1.x`."""
     ways = Counter(f"{s}: {s.by}" for s in wanted)
-    lines = [text + (f" ({n} images)" if len(ways) > 1 else "") for text, n in ways.most_common(most)]
+    lines = [text + (f" ({n} image{'s' * (n != 1)})" if len(ways) > 1 else "") for text, n in ways.most_common(most)]
     return "\n".join(lines + ([f"and {len(ways) - most} more settings"] if len(ways) > most else []))
 
 

@@ -148,7 +148,7 @@ def _compile(pipe: Any, base: Any, name: str) -> None:
 
 
 def _local(spec: str) -> tuple[Path, str] | None:
-    """The folder of a packaged model or a given one, and what it is called; None for what is no folder."""
+    """The folder of a packaged model or a given one, and its name; None if it is not a folder."""
     kind, colon, rest = spec.partition(":")
     if kind == SANDBOX and colon:
         version, _, task = rest.partition("/")

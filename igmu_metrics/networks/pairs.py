@@ -64,7 +64,7 @@ class Pairs:
         """Take in one pair; run the network if it has a full batch.
 
         Raises:
-            InputError: a pair that the backbone cannot compare, or a distance that is no number.
+            InputError: a pair that the backbone cannot compare, or a distance that is not a number.
         """
         if pair.known is not None:
             self.distances[i] = pair.known

@@ -110,7 +110,7 @@ class Searches:
         return self.folder.keep(name, Search(status="found", losses=got.losses, prompt=got.prompt))
 
     def _target(self, row: Row) -> object | None:
-        """An image of a row in which the original drew the concept, from a seed that is not judged."""
+        """An image of a row for which the original generated the concept, from a seed that is not judged."""
         for request in self.plan.targets(row):
             self.original.look([request], progress=False)
             if (path := self.original.path(request.key)) is not None:
