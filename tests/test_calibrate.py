@@ -248,7 +248,7 @@ def test_images_of_the_calibration_are_refused_or_said(tmp_path: Path) -> None:
 
 
 def test_too_few_images_and_labels_of_something_else(tmp_path: Path) -> None:
-    with pytest.raises(EmptyInputError, match="1 labelled images with the concept"):
+    with pytest.raises(EmptyInputError, match="at least 2 labelled images with the concept, but the detector judged 1"):
         calibrated(images(tmp_path / "a", [(9, "yes"), (8, "no"), (7, "no")]), tmp_path / "c.json")
     judged = images(tmp_path / "b", SHADES)
     judged.write_text(judged.read_text().replace("object/church", "object/castle"))
@@ -295,7 +295,7 @@ class TestByChance:
         text = page.render(*sections(cards))
         assert text.count("no verdict</em>") == len(QUESTIONS)
         assert "forgot church, nobody can say" in text
-        assert "Not ranked: esd and fmn. No verdict rests on coin" in text
+        assert "Not ranked: esd and fmn. No verdict can be based on coin" in text
         for word in ("mostly", "hardly", "undecided", "not settled"):
             assert f">{word}</em>" not in text
 
@@ -309,7 +309,7 @@ class TestByChance:
             assert ranked(cards[0].model_copy(update={"scores": {"forget_score": signed}})) is is_ranked
 
     def test_no_board_and_no_hub(self, cards: list[Scorecard]) -> None:
-        assert "Not ranked: esd and fmn. No verdict rests on coin" in leaderboard.render(cards)
+        assert "Not ranked: esd and fmn. No verdict can be based on coin" in leaderboard.render(cards)
         assert "% no verdict can be based on coin" in export.latex(cards)
 
     def test_below_chance_nothing_can_be_corrected(self, tmp_path: Path, root: Path) -> None:

@@ -220,7 +220,7 @@ def test_contract(detector: Any, folder: Path) -> None:
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, 50])
 def test_a_threshold_is_a_fraction(folder: Path, threshold: float) -> None:
     path = write(folder / "t.csv", "path,present\na.png,yes\n")
-    with pytest.raises(OutOfRangeError, match="a fraction, not percent"):
+    with pytest.raises(OutOfRangeError, match="a fraction, not a percentage"):
         labels.load(str(path), threshold=threshold)
     with pytest.raises(NonFiniteError):
         labels.load(str(path), threshold=math.nan)
@@ -308,10 +308,10 @@ def test_an_image_without_a_label_is_an_error_that_names_it(tmp_path: Path) -> N
         ("path,present\na.png,\n", LabelError, r"line 2: ''"),
         ("path,present\na.png,yes\n./a.png,yes\n", DuplicateIdError, r"line 3: './a.png' is already on line 2"),
         ("path,present\na.png\n", MetadataError, r"line 2: has 1 cells, but the header has 2"),
-        ("path,present\na.png,yes,no\n", MetadataError, r"line 2: 3 cells"),
-        ("path,present\n,yes\n", MetadataError, r"line 2: empty path"),
-        ("file,present\na.png,yes\n", MetadataError, r"line 1: 0 columns 'path'"),
-        ("path,path\na.png,b.png\n", MetadataError, r"line 1: 2 columns 'path'"),
+        ("path,present\na.png,yes,no\n", MetadataError, r"line 2: has 3 cells"),
+        ("path,present\n,yes\n", MetadataError, r"line 2: the path is empty"),
+        ("file,present\na.png,yes\n", MetadataError, r"line 1: .* has 0 columns 'path'"),
+        ("path,path\na.png,b.png\n", MetadataError, r"line 1: .* has 2 columns 'path'"),
         ("path\na.png\n", MetadataError, r"no column with labels"),
         ("path,church\na.png,yes\n", MetadataError, r"column 'church' does not name a concept"),
         ("path,Object/Church\na.png,yes\n", MetadataError, r"column 'Object/Church' does not name a concept"),
@@ -344,7 +344,7 @@ def test_label_files_that_are_none(tmp_path: Path) -> None:
         labels.load(str(tmp_path / "gone.csv"))
     with pytest.raises(MetadataError, match="cannot be read"):
         labels.load(str(tmp_path))
-    with pytest.raises(MetadataError, match="no file given"):
+    with pytest.raises(MetadataError, match=r"the file is missing\. Write labels:PATH"):
         labels.load(None)
     (tmp_path / "x.csv").write_bytes(b"path,present\n\xff\xfe,yes\n")
     with pytest.raises(MetadataError, match="UTF-8"):
@@ -541,7 +541,7 @@ def test_imagenet_takes_its_classes_from_the_taxonomy() -> None:
 
 
 def test_imagenet_refuses_what_does_not_fit(resnet: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="rule: 'top3'"):
+    with pytest.raises(InputError, match="rule 'top3' does not exist"):
         imagenet.load(str(resnet), rule="top3")  # type: ignore[arg-type]
     with pytest.raises(OutOfRangeError, match="class 1000"):
         imagenet.load(str(resnet), indices={"x/y": [1000]})
@@ -650,7 +650,7 @@ def test_nudenet_options() -> None:
         nudenet.load(classes=["BUTTOCK_EXPOSED"])
     with pytest.raises(InputError):
         nudenet.load(classes=[])
-    with pytest.raises(InputError, match="takes no argument"):
+    with pytest.raises(InputError, match="does not take an argument, but '640m'"):
         nudenet.load("640m")
 
 
@@ -731,7 +731,7 @@ def test_hf_classifier_with_the_labels_of_imagenet_goes_by_class() -> None:
 def test_hf_classifier_refuses_what_is_none(tmp_path: Path) -> None:
     from transformers import ViTConfig, ViTModel
 
-    with pytest.raises(WeightsError, match="no model given"):
+    with pytest.raises(WeightsError, match=r"the model is missing\. Write hf-classifier:"):
         hf_classifier.load(None)
     with pytest.raises(WeightsError, match="none of its labels"):
         hf_classifier.load(str(tiny_vit(tmp_path / "other", ["stop sign", "traffic light"])))
@@ -855,10 +855,13 @@ def test_a_pickle_with_code_is_refused_and_never_run(tmp_path: Path, legacy: boo
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"classifier.7.weight": torch.zeros(2, 128)}, r"classifier\.7\.weight is \(2, 128\), expected \(1, 128\)"),
-        ({"extra": torch.zeros(1)}, r"unknown \['extra'\]"),
+        (
+            {"classifier.7.weight": torch.zeros(2, 128)},
+            r"classifier\.7\.weight has shape \(2, 128\) instead of \(1, 128",
+        ),
+        ({"extra": torch.zeros(1)}, r"unknown tensors: \['extra'\]"),
         ({"attention.0.bias": torch.full((256,), math.nan)}, "NaN"),
-        ({"attention.0.bias": None}, r"missing \['attention\.0\.bias'\]"),
+        ({"attention.0.bias": None}, r"missing tensors: \['attention\.0\.bias'\]"),
     ],
 )
 def test_weights_of_another_network_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -871,7 +874,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path, change: dict[str
 def test_head_files_that_cannot_be_used(tmp_path: Path, head: Path) -> None:
     with pytest.raises(WeightsError, match="import_pth"):
         igmu_head.load(str(tmp_path / "x.pth"))
-    with pytest.raises(WeightsError, match="no file given"):
+    with pytest.raises(WeightsError, match=r"the file is missing\. Write igmu-head:PATH"):
         igmu_head.load(None)
     with pytest.raises(WeightsError):
         igmu_head.load(str(tmp_path / "gone.safetensors"))

@@ -57,7 +57,7 @@ def test_a_network_of_one_file_gives_what_it_computes(tmp_path: Path) -> None:
     [
         ("none.onnx", WeightsError, "no file"),
         ("garbage.onnx", WeightsError, "ONNX Runtime cannot open"),
-        ("a.onnx?size=9", InputError, "takes images of 8x8"),
+        ("a.onnx?size=9", InputError, "takes images of size 8x8"),
         ("a.onnx?std=0", InputError, "std is 0"),
         ("a.onnx?mean=x", InputError, "mean is 'x', not a number"),
         ("a.onnx?colour=red", InputError, "unknown option"),
@@ -125,7 +125,7 @@ def test_what_is_no_person_or_no_photographs_is_refused(tmp_path: Path, photogra
     for broken, message in (
         (str(out), "cannot be read"),
         (str(tmp_path / "none"), "cannot be read"),
-        ("", "no file given"),
+        ("", "the file is missing"),
     ):
         with pytest.raises(WeightsError, match=message):
             face.load(broken)

@@ -150,7 +150,7 @@ def without_head(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("damage", "message"),
-    [(without_template, "no chat template"), (without_yes, "no token for 'yes'"), (without_head, "lacks 1 weights")],
+    [(without_template, "no chat template"), (without_yes, "no token for 'yes'"), (without_head, "lacks 1 of its")],
 )
 def test_what_cannot_be_asked_is_refused(
     folders: dict[str, Path], tmp_path: Path, damage: Callable[[Path], None], message: str
@@ -162,7 +162,7 @@ def test_what_cannot_be_asked_is_refused(
 
 
 def test_no_model_or_none_that_sees_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="no model given"):
+    with pytest.raises(WeightsError, match=r"the model is missing\. Write vlm:"):
         registry.detector("vlm")
     with pytest.raises(WeightsError, match="cannot load it as an image-text-to-text model"):
         vlm.load(str(siglip(tmp_path / "siglip")))
@@ -273,7 +273,7 @@ def test_siglip_is_the_models_own_sigmoid(tmp_path: Path, make: Callable[[Path],
 
 
 def test_siglip_refuses_what_is_none(tmp_path: Path, folders: dict[str, Path]) -> None:
-    with pytest.raises(WeightsError, match="no model given"):
+    with pytest.raises(WeightsError, match=r"the model is missing\. Write siglip:"):
         registry.detector("siglip")
     with pytest.raises(WeightsError, match="is a 'llava' model"):
         registry.detector(f"siglip:{folders['llava']}")

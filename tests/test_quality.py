@@ -97,7 +97,7 @@ def test_more_damage_is_less_quality(quality):
 
 
 def test_too_few_samples_are_refused():
-    with pytest.raises(InputError, match="5 real and 9 generated"):
+    with pytest.raises(InputError, match="but there are 5 and 9"):
         manifold_coverage(np.zeros((5, 2)), np.zeros((9, 2)))
 
 

@@ -387,7 +387,9 @@ def check_images(images: Sequence[Image], others: Sequence[Image] | None = None)
     if len(images) == 0:
         raise EmptyInputError("the list of images is empty. Give at least one image.")
     if others is not None and len(images) != len(others):
-        raise LengthMismatchError(f"got {len(images)} and {len(others)} images, but distances need pairs of images.")
+        raise LengthMismatchError(
+            f"a distance needs pairs of images, but the numbers differ: {len(images)} and {len(others)}."
+        )
 
 
 def rgb(image: Image) -> Image:

@@ -84,7 +84,9 @@ def observe(
     """
     n = len(images)
     if partners is not None and len(partners) != n:
-        raise LengthMismatchError(f"got {n} images and {len(partners)} partners, but distances need pairs of images.")
+        raise LengthMismatchError(
+            f"a distance needs pairs, but the numbers of images and partners differ: {n} and {len(partners)}."
+        )
     judges = [*([] if detector is None else [detector]), *others]
     if judges and len(concepts) != n:
         raise LengthMismatchError(f"got {n} images and {len(concepts)} concepts. Give one concept for each image.")
