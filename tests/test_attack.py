@@ -235,7 +235,7 @@ def test_what_is_searched_by_is_not_judged() -> None:
 
 def test_numbers_that_cannot_be() -> None:
     rows = concept_rows(CHURCH)
-    with pytest.raises(OutOfRangeError, match=r"seeds is 5; give 1 to 4"):
+    with pytest.raises(OutOfRangeError, match=r"seeds is 5\. Give 1 to 4"):
         make_plan(rows, CHURCH, n_prompts=1, n_targets=1, seeds=5)
     with pytest.raises(OutOfRangeError, match="prompts is 0"):
         make_plan(rows, CHURCH, n_prompts=0, n_targets=1, seeds=1)
@@ -474,5 +474,5 @@ def test_the_command(tmp_path: Path) -> None:
 def test_a_wrong_name(tmp_path: Path) -> None:
     with pytest.raises(UnknownAttackError, match="no attack 'ring-a-bel'; did you mean 'ring-a-bell'"):
         replace(RUN, attack="ring-a-bel").run(tmp_path)
-    with pytest.raises(InputError, match="gathers several concepts"):
+    with pytest.raises(InputError, match="contains several concepts"):
         replace(RUN, config="sandbox").run(tmp_path)

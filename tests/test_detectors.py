@@ -545,7 +545,7 @@ def test_imagenet_refuses_what_does_not_fit(resnet: Path, tmp_path: Path) -> Non
         imagenet.load(str(resnet), rule="top3")  # type: ignore[arg-type]
     with pytest.raises(OutOfRangeError, match="class 1000"):
         imagenet.load(str(resnet), indices={"x/y": [1000]})
-    with pytest.raises(InputError, match="each class once"):
+    with pytest.raises(InputError, match="at least one class, and each only once"):
         imagenet.load(str(resnet), indices={"x/y": [3, 3]})
     with pytest.raises(InputError, match="at least one"):
         imagenet.load(str(resnet), indices={"x/y": []})
@@ -746,7 +746,7 @@ def test_hf_classifier_refuses_what_is_none(tmp_path: Path) -> None:
         label2id={"church": 0, "cat": 1},
     )
     ViTModel(config).save_pretrained(tmp_path / "headless")
-    with pytest.raises(WeightsError, match=r"lacks \d+ weights"):
+    with pytest.raises(WeightsError, match=r"lacks \d+ of its weights"):
         hf_classifier.load(str(tmp_path / "headless"))
     unprepared = tiny_vit(tmp_path / "unprepared", ["church", "cat"])
     (unprepared / "preprocessor_config.json").unlink()
@@ -857,7 +857,7 @@ def test_a_pickle_with_code_is_refused_and_never_run(tmp_path: Path, legacy: boo
     [
         (
             {"classifier.7.weight": torch.zeros(2, 128)},
-            r"classifier\.7\.weight has shape \(2, 128\) instead of \(1, 128",
+            r"classifier\.7\.weight has shape \(2, 128\) instead of \(1, 128\)",
         ),
         ({"extra": torch.zeros(1)}, r"unknown tensors: \['extra'\]"),
         ({"attention.0.bias": torch.full((256,), math.nan)}, "NaN"),
@@ -888,7 +888,7 @@ def test_head_files_that_cannot_be_used(tmp_path: Path, head: Path) -> None:
     with pytest.raises(WeightsError, match="state dict"):
         igmu_head.import_pth(tmp_path / "list.pth", tmp_path / "o.safetensors", concept="object/church")
     good = head.parent / "head.pth"
-    with pytest.raises(OutputError, match=r"ends in \.safetensors"):
+    with pytest.raises(OutputError, match=r"must end in \.safetensors"):
         igmu_head.import_pth(good, tmp_path / "o.bin", concept="object/church")
     with pytest.raises(OutputError, match="cannot be written"):
         igmu_head.import_pth(good, tmp_path / "no" / "o.safetensors", concept="object/church")
