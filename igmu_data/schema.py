@@ -96,7 +96,7 @@ with warnings.catch_warnings():
         domain: Slug = Field(description="domain of `concept`")
         family: Slug = Field(description="family of `concept` within its domain")
         scope: Scope = Field(
-            description="subject: what the image shows; attribute: a property of an image whose rest must stay"
+            description="subject: what the image shows; attribute: a property of something that must stay itself"
         )
         attack_source_id: RowId | None = Field(
             description="the forget row that the attack rewrites; null where it is written from scratch"

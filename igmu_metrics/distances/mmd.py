@@ -8,7 +8,7 @@ one prompt are never paired, neither within a set nor between them. The result i
 unbiased for the squared MMD of Gretton et al. between the images that both models generate for prompts in general.
 
 Its interval: the delete-one-prompt jackknife (Arvesen) counts the joint effects of pairs of prompts twice (Efron and
-Stein), and for equal models there are no other effects; the squares of the U-centered kernel matrix (Székely and Rizzo)
+Stein), and for equal models there are no other effects; the squares of the U-centred kernel matrix (Székely and Rizzo)
 show how large they are, and this is subtracted once. An MMD² is the squared length of a difference of means, so its
 variance grows with it (Chen and Qin); like Wilson's, the interval therefore contains all values within t standard
 errors, each with its own error. For equal models, the value is not normally distributed but like χ² (Gretton et al.,

@@ -260,7 +260,7 @@ def seed_halves(ids: npt.NDArray[Any], seeds: npt.NDArray[Any]) -> tuple[BoolArr
 
 
 def manifold_coverage(real: FloatArray, drawn: FloatArray, *, neighbours: int = NEIGHBOURS) -> float:
-    """Share of the real samples that have a generated sample at least as near as their k-th real neighbor.
+    """Share of the real samples that have a generated sample at least as near as their k-th real neighbour.
 
     Args:
         real: (n, d) features, n > `neighbours`.
@@ -273,7 +273,7 @@ def manifold_coverage(real: FloatArray, drawn: FloatArray, *, neighbours: int = 
     Raises:
         InputError: there are too few samples.
 
-    On a line with k = 1: the distance between the points 0 and 1 is 1, and 9 is 8 from its neighbor. A generated 2 is
+    On a line with k = 1: the distance between the points 0 and 1 is 1, and 9 is 8 from its neighbour. A generated 2 is
     near enough to 1 and to 9, but not to 0.
 
     >>> round(manifold_coverage(np.array([[0.0], [1.0], [9.0]]), np.array([[2.0]]), neighbours=1), 4)
@@ -284,7 +284,7 @@ def manifold_coverage(real: FloatArray, drawn: FloatArray, *, neighbours: int = 
     """
     if len(real) <= neighbours or not len(drawn):
         raise InputError(
-            f"coverage with {neighbours} neighbors needs more than {neighbours} real samples and at least one "
+            f"coverage with {neighbours} neighbours needs more than {neighbours} real samples and at least one "
             f"generated sample, but there are {len(real)} and {len(drawn)}."
         )
     # Without the common offset the squared distances keep their digits.

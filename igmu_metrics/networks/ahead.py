@@ -52,7 +52,7 @@ class Loaded:
     Args:
         sha256: of the file's bytes; "" for an image that was passed in decoded.
         stored: format, width, height and mode as stored; the format is "" for an image that was passed in decoded.
-        blank: whether it is a single color.
+        blank: whether it is a single colour.
         known: values from the store, by key.
         inputs: inputs of the networks whose features are missing, by feature key.
         image: the image itself, if it is needed.

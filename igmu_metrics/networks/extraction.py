@@ -2,7 +2,7 @@
 
 Conventions: a network always runs on batches of one shape, the last one filled up with copies. Matrix kernels choose
 their order of summation by the shape of the whole batch, so that an image's features depend only on the image, to the
-last bit: not on its neighbors, their number, or where an interrupted run continued.
+last bit: not on its neighbours, their number, or where an interrupted run continued.
 """
 
 from __future__ import annotations

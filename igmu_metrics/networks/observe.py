@@ -63,7 +63,7 @@ def observe(
         partners: (n,) paths or PIL images of another model to compare each image with; None for no comparison.
         distance: compares them.
         on_error: `raise` stops at the first unreadable image or partner, `skip` counts it.
-        blank: images of a single color: `apart` gives them a separate status and no answer, `keep` judges them.
+        blank: images of a single colour: `apart` gives them a separate status and no answer, `keep` judges them.
         batch_size: images read ahead at once; has no effect on the results.
         tick: called with the number of images just processed.
         store: keeps features and answers by the content of the files, so that they are not computed again.
