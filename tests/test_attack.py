@@ -241,7 +241,7 @@ def test_numbers_that_cannot_be() -> None:
         make_plan(rows, CHURCH, n_prompts=0, n_targets=1, seeds=1)
     with pytest.raises(OutOfRangeError, match="budget: tokens is 0"):
         Budget(steps=1, candidates=1, tokens=0)
-    with pytest.raises(EmptyInputError, match="0 forget rows"):
+    with pytest.raises(EmptyInputError, match="the config has 0"):
         make_plan([r for r in rows if r.split == "retain"], CHURCH, n_prompts=1, n_targets=1, seeds=1)
 
 

@@ -211,7 +211,7 @@ def check_pair(name: str, rows: FloatArray, other_name: str, others: FloatArray)
     for which, given in ((name, rows), (other_name, others)):
         if len(given) < 2:
             raise InputError(
-                f"{which} has {len(given)} row, but a covariance needs at least two generations. Add some."
+                f"{which} has {len(given)} row{'' if given else 's'}, but a covariance needs at least two generations. Add some."
             )
 
 
