@@ -210,9 +210,8 @@ def check_pair(name: str, rows: FloatArray, other_name: str, others: FloatArray)
         )
     for which, given in ((name, rows), (other_name, others)):
         if len(given) < 2:
-            raise InputError(
-                f"{which} has {len(given)} row{'' if given else 's'}, but a covariance needs at least two generations. Add some."
-            )
+            n = "1 row" if len(given) else "0 rows"
+            raise InputError(f"{which} has {n}, but a covariance needs at least two generations. Add some.")
 
 
 def _pair(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
