@@ -217,7 +217,7 @@ class TestRefused:
         ("text", "says"),
         [
             ("[1, 2]", "contains no keys"),
-            ("a: [", "not YAML"),
+            ("a: [", "is not valid YAML"),
             ("1: 2", "keys must be words"),
             ("unlearned: {esd: a, esd: b}", "'esd' appears twice"),
             ("original: a\noriginal: b", "'original' appears twice"),
@@ -230,7 +230,7 @@ class TestRefused:
     def test_yaml_that_would_run_code(self, tmp_path: Path) -> None:
         trace = tmp_path / "ran"
         (tmp_path / "run.yaml").write_text(f"original: !!python/object/apply:os.mkdir [{trace}]\n")
-        self.refused(igmu(tmp_path / "run.yaml", "--out", tmp_path / "out"), "not YAML")
+        self.refused(igmu(tmp_path / "run.yaml", "--out", tmp_path / "out"), "is not valid YAML")
         assert not trace.exists()
 
     def test_code_in_a_run_file_wants_trust(self, tmp_path: Path) -> None:
