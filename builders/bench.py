@@ -1,17 +1,19 @@
 """`python -m builders.bench --out dist/hub`: builds the corpus as Hub folders, `igmu/bench` and `igmu/bench-nsfw`.
 
 Every concept's rows are made, checked together, and written with Parquet, card, `eval.yaml`, Croissant and manifest.
+`igmu/bench` also has the notebooks.
 A folder appears complete or not at all.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -37,6 +39,8 @@ from igmu_data.schema import SPLITS, Row, stored_columns
 from igmu_data.stored import Stored, split_file, write_manifest, write_records
 from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, all_concepts, concept
 from igmu_data.validate import require_valid
+
+NOTEBOOKS: Final = Path(__file__).resolve().parents[1] / "notebooks"
 
 
 def build(
@@ -148,6 +152,11 @@ def _build_repo(
         (folder / "README.md").write_text(f"---\n{front}---\n\n{body}", encoding="utf-8")
         (folder / "eval.yaml").write_text(card.eval_yaml(everything, restricted=restricted), encoding="utf-8")
         write_croissant(folder, stored, whole, restricted=restricted)
+        if not restricted:
+            # The badge of each notebook opens it from here, in Colab.
+            (folder / NOTEBOOKS.name).mkdir()
+            for notebook in sorted(NOTEBOOKS.glob("*.ipynb")):
+                shutil.copyfile(notebook, folder / NOTEBOOKS.name / notebook.name)
         write_manifest(folder, facts)
 
 

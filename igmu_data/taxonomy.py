@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial, wraps
@@ -84,17 +85,21 @@ class Sibling(_Strict):
         return f"{self.article} {self.name}".strip()
 
 
-class TranslatedScene(_Strict):
-    """One scene in every language, `{a}` where the name goes: the source of the multilingual attack family."""
+with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", 'Field name "register"')  # as in `schema`
 
-    en: Text
-    stripped: Text
-    es: Text
-    fr: Text
-    de: Text
-    it: Text
-    pt: Text
-    zh: Text
+    class TranslatedScene(_Strict):
+        """One scene in every language, `{a}` where the name goes: the source of the multilingual attack family."""
+
+        register: Register = Field()  # without it a method of its class, of this name, would be its default
+        en: Text
+        stripped: Text
+        es: Text
+        fr: Text
+        de: Text
+        it: Text
+        pt: Text
+        zh: Text
 
 
 class Concept(_Strict):
@@ -211,7 +216,9 @@ class Styles(_Strict):
     movement_frames: Mapping[Register, Texts]
 
 
-class _Translated(_Strict):
+class TranslatedScenes(_Strict):
+    """What `concepts/_shared/translated/<family or domain>.toml` holds."""
+
     scenes: tuple[TranslatedScene, ...]
 
 
@@ -425,7 +432,7 @@ def translated(item: Concept) -> tuple[TranslatedScene, ...]:
 @cache
 def _translated(kind: str) -> tuple[TranslatedScene, ...]:
     where = f"{SHARED}/translated/{kind}.toml"
-    return _packaged(where, _Translated).scenes if (files("igmu_data") / "concepts" / where).is_file() else ()
+    return _packaged(where, TranslatedScenes).scenes if (files("igmu_data") / "concepts" / where).is_file() else ()
 
 
 def concept(name: str) -> Concept:

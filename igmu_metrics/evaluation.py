@@ -36,7 +36,7 @@ from igmu_metrics.images.layouts import Model, find, models
 from igmu_metrics.images.notes import generated, images_differ, notes, require_alike, require_recorded
 from igmu_metrics.metrics._rewards import rewarded
 from igmu_metrics.metrics.clip_alignment import cosine
-from igmu_metrics.networks.instruments import MEASURED, Backbone, Detector, InstrumentInfo
+from igmu_metrics.networks.instruments import MEASURED, Backbone, Detector, InstrumentInfo, require_judge
 from igmu_metrics.networks.observe import judged, observe
 from igmu_metrics.networks.questions import answered, unasked
 from igmu_metrics.networks.store import Store, open_store
@@ -46,7 +46,7 @@ from igmu_metrics.statistics.level import LEVEL, at_level
 from igmu_metrics.statistics.looks import Looks
 
 # By column, the instrument behind it.
-_BEHIND: Final = {
+BEHIND: Final = {
     "probability": "detector",
     "present": "detector",
     "answered": "detector",
@@ -245,6 +245,8 @@ class Evaluation(Settings):
             members = () if self.config == GENERAL else config_concepts(self.config)
             wanted["own"] = ",".join(own_of(members))
         detector: Detector = registry.detector(self.detector, **wanted)
+        if self.config != GENERAL:
+            require_judge(detector.info, target)
         if known is not None:
             known.apply(detector, target)
             return detector, known
@@ -486,7 +488,7 @@ def parts(metric: Metric, table: Generations) -> Iterator[tuple[str, Generations
 
 def _instruments(metric: Metric, tools: Instruments) -> dict[str, Setting]:
     """Signature of the instruments behind the columns that a metric reads."""
-    behind = {_BEHIND.get(name.removesuffix(ORIGINAL)) for name in registry.columns(metric)}
+    behind = {BEHIND.get(name.removesuffix(ORIGINAL)) for name in registry.columns(metric)}
     found: dict[str, Setting] = {"strip": tools.strip} if "clip" in behind else {}
     for role, info in tools:
         if role in behind:

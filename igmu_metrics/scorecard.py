@@ -35,6 +35,7 @@ from pydantic import (
 )
 
 from igmu_data import __version__
+from igmu_data.configs import GENERAL
 from igmu_data.errors import EmptyInputError, IgmuError, MetadataError, OutputError, VerificationError
 from igmu_data.files import beside
 from igmu_data.media import shell, unnameable
@@ -215,6 +216,11 @@ class Scorecard(_Strict):
         return self.original_model if self.original_model == "original" else f"{self.original_model} (original)"
 
     @property
+    def general(self) -> bool:
+        """Whether the card is of general prompts: nothing in them was to be forgotten."""
+        return self.target == GENERAL
+
+    @property
     def unfounded(self) -> str:
         """Why no verdict can rest on the detector (`no_better_than_chance`); "" where it can."""
         return next(filter(None, (no_better_than_chance(entry.signature) for entry in self.scores.values())), "")
@@ -387,17 +393,20 @@ def replaces(card: Scorecard, path: Path) -> str:
 def card_files(paths: Sequence[Path]) -> list[Path]:
     """The files that are meant: a folder stands for the `*.json` directly in it, by name, one of a run for its cards.
 
+    A file that is named twice, such as by itself and by its folder, is there once.
+
     Raises:
         EmptyInputError: a folder without any.
     """
-    files: list[Path] = []
+    files: dict[Path, Path] = {}
     for path in paths:
         folder = path / CARDS if (path / PLAN).is_file() and (path / CARDS).is_dir() else path
         inside = sorted(folder.glob("*.json")) if path.is_dir() else [path]
         if not inside:
             raise EmptyInputError(f"{path}: a folder without scorecards. Run igmu score … {shell(['--out', path])}.")
-        files += inside
-    return files
+        for file in inside:
+            files.setdefault(file.resolve(), file)
+    return list(files.values())
 
 
 # Fields of schema 2 that are called otherwise now. `concept` was what the image was judged for, `family` the attack's.

@@ -76,6 +76,7 @@ def test_provenance(corpus_rows: Corpus, family: str) -> None:
                 assert row.seeds == source.seeds
                 assert row.prompt.casefold() != source.prompt.casefold()
                 assert row.stripped_prompt == source.stripped_prompt
+                assert row.register == source.register
 
 
 @each_family

@@ -140,6 +140,11 @@ def without_yes(folder: Path) -> None:
     path.write_text(json.dumps(found))
 
 
+def without_question(folder: Path) -> None:
+    path = folder / "chat_template.jinja"
+    path.write_text(path.read_text().replace("{{ c['text'] }}", ""))
+
+
 def without_head(folder: Path) -> None:
     from safetensors.torch import load_file, save_file
 
@@ -150,7 +155,12 @@ def without_head(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("damage", "message"),
-    [(without_template, "no chat template"), (without_yes, "no token for 'yes'"), (without_head, "lacks 1 of its")],
+    [
+        (without_template, "no chat template"),
+        (without_yes, "no tokens for 'yes' and 'no' in one spelling"),
+        (without_question, "leaves out the question"),
+        (without_head, "lacks 1 weights"),
+    ],
 )
 def test_what_cannot_be_asked_is_refused(
     folders: dict[str, Path], tmp_path: Path, damage: Callable[[Path], None], message: str
@@ -159,6 +169,64 @@ def test_what_cannot_be_asked_is_refused(
     damage(folder)
     with pytest.raises(WeightsError, match=message):
         vlm.load(str(folder))
+
+
+def without_words(folder: Path, *words: str) -> None:
+    path = folder / "tokenizer.json"
+    found = json.loads(path.read_text())
+    for piece in found["model"]["vocab"]:
+        if piece[0].strip("▁") in words:
+            piece[0] = f"{piece[0]}x"
+    path.write_text(json.dumps(found))
+
+
+def test_yes_and_no_are_heard_in_the_same_spellings(folders: dict[str, Path], tmp_path: Path) -> None:
+    """A model that would say "No" must not be heard to say yes because its tokenizer writes "No" as two tokens."""
+    found = {}
+    for words in (("No",), ("Yes", "No"), ("no",), ()):
+        folder = shutil.copytree(folders["llava"], tmp_path / "-".join(("llava", *words)))
+        without_words(folder, *words)
+        detector = vlm.load(str(folder))
+        found[words] = [detector.info.settings[word] for word in ("yes", "no")]
+    assert found["No",] == found["Yes", "No"] == ["yes ▁yes", "no ▁no"]
+    assert found["no",] == ["Yes ▁Yes", "No ▁No"]
+    assert found[()] == ["Yes ▁Yes yes ▁yes", "No ▁No no ▁no"]
+
+
+def test_a_template_that_asks_for_the_date_gets_the_same_one_every_day(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    plain, clock = (shutil.copytree(folders["llava"], tmp_path / name) for name in ("plain", "clock"))
+    path = clock / "chat_template.jinja"
+    own = path.read_text()
+    path.write_text("{{ strftime_now('%S') }}" + own)
+    (plain / "chat_template.jinja").write_text(vlm.TODAY + own)
+    assert vlm.load(str(clock)).yes(IMAGES, QUESTIONS).tolist() == vlm.load(str(plain)).yes(IMAGES, QUESTIONS).tolist()
+    assert vlm.load(str(clock)).info.settings["today"] == vlm.TODAY
+    assert "today" not in vlm.load(str(plain)).info.settings
+
+
+@pytest.mark.parametrize("name", ["llava", "paligemma", "blip2", "siglip", "clip", "pickscore"])
+def test_a_processor_that_does_not_fit_the_network_is_an_error_that_names_it(
+    folders: dict[str, Path], tmp_path: Path, name: str
+) -> None:
+    made = {"siglip": siglip, "clip": tiny_clip, "pickscore": tiny_clip}
+    folder = made[name](tmp_path / name) if name in made else Path(shutil.copytree(folders[name], tmp_path / name))
+    for path in folder.glob("*processor_config.json"):
+        found = json.loads(path.read_text())
+        own = found.get("image_processor", found)
+        for size in (own.get("size"), own.get("crop_size")):
+            for side, pixels in (size or {}).items():
+                size[side] = 2 * pixels
+        path.write_text(json.dumps(found))
+    kind, paths = "vlm" if name in folders else name, saved(tmp_path / "images")
+    look: Callable[[], Any] = (
+        (lambda: registry.backbone(f"{kind}:{folder}").image_features(IMAGES))
+        if name == "pickscore"
+        else lambda: observe(paths, detector=registry.detector(f"{kind}:{folder}"), concepts=CONCEPTS)
+    )
+    with pytest.raises(WeightsError, match=f"{name}.*: the network does not take what its processor prepares"):
+        look()
 
 
 def test_no_model_or_none_that_sees_is_refused(tmp_path: Path) -> None:
@@ -396,6 +464,21 @@ def test_a_reward_is_the_models_own_logit_and_no_part_of_the_forget_score(tmp_pa
     (other,) = Evaluation(config="object.church", **plain).run(tmp_path / "original", [tmp_path / "unlearned"])
     assert other.scores == {n: s for n, s in card.scores.items() if n != "reward_alignment"}
     assert "forget_score" in other.scores
+
+
+@pytest.mark.parametrize("weight", ["logit_scale", "logit_bias"])
+def test_a_reward_without_a_number_for_its_scale_is_refused(tmp_path: Path, weight: str) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = siglip(tmp_path / "siglip")
+    state = load_file(folder / "model.safetensors")
+    save_file(
+        state | {weight: torch.full_like(state[weight], torch.nan)}, folder / "model.safetensors", {"format": "pt"}
+    )
+    rows = [r for r in bench_rows("object.church").values() if r.split == "retain"][:2]
+    plain = {"detector": f"clip:{tiny_clip(tmp_path / 'clip', seed=1)}"}
+    with pytest.raises(InputError, match="scale and bias of siglip"):
+        scored(tmp_path, "object.church", rows, align=f"siglip:{folder}", **plain)
 
 
 @pytest.mark.parametrize(("name", "why"), [("hpsv2", "open_clip"), ("imagereward", "head of its own")])

@@ -35,8 +35,8 @@ from igmu_metrics.generations import Key
 from igmu_metrics.images.generate import Request, requests_for
 from igmu_metrics.report.folders import sections
 from igmu_metrics.report.verdict import ASKED
-from igmu_metrics.running import looking
-from igmu_metrics.running.looking import hopeless, looked, named, pays, settled
+from igmu_metrics.running import looking, run
+from igmu_metrics.running.looking import first_look, hopeless, looked, named, pays, settled
 from igmu_metrics.running.plan import Plan, checked, grows, written
 from igmu_metrics.running.run import prepare, require_alike
 from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry, write
@@ -452,6 +452,9 @@ class TestPlan:
         assert [grows(lite, full), grows(full, lite), grows(full, looks), grows(looks, full)] == [1, 0, 1, 0]
         assert grows(looks, Plan(**PLAN, until="0.05"))
         (tmp_path / "run.yaml").write_text(written(looks))
+        require_alike(full, tmp_path)  # nothing was generated yet: it may be put right
+        (tmp_path / "images").mkdir()
+        (tmp_path / "images" / "a.png").touch()
         with pytest.raises(MetadataError, match="another run"):
             require_alike(full, tmp_path)
 
@@ -462,6 +465,20 @@ class TestPlan:
         assert {r.round for r in job.rows} == set(range(1, max(r.round for r in job.rows) + 1))
         with pytest.raises(OutOfRangeError, match="one round alone"):
             prepare(Plan(**plan, max_images=10), tmp_path)
+
+
+def test_every_concept_gets_its_first_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = PLAN | {"configs": ["sandbox.church", "sandbox.van-gogh"], "until": "decided", "protocol": "2"}
+    plan |= {"original": "sandbox:original", "unlearned": {"uce": "sandbox:esd/church"}}
+    plan |= {"scoring": {"detector": "sandbox", "clip": "sandbox"}}
+    jobs = prepare(Plan(**plan), tmp_path)
+    sizes = [2 * len(first_look(job.rows, job.requests, 2)) for job in jobs]
+    with pytest.raises(OutOfRangeError, match=f"the first look alone takes {sum(sizes)} images"):
+        prepare(Plan(**plan, max_images=sum(sizes) - 1), tmp_path)
+    given: list[int | None] = []
+    monkeypatch.setattr(run, "looked", lambda *_, most, **__: (given.append(most), ([], 7))[1])
+    list(run._looked(Plan(**plan, max_images=sum(sizes) + 9), tmp_path, jobs, None, run.Where()))
+    assert given == [sizes[0] + 9, sum(sizes) + 2]
 
 
 class TestCosts:

@@ -39,7 +39,7 @@ def a1111(row: Row, seed: int, **more: Any) -> str:
     extra = "".join(f", {k}: {v}" for k, v in more.items())
     return (
         f"{row.prompt}\nNegative prompt: blurry, Steps: 3\nSteps: 20, Sampler: Euler a, CFG scale: 7.5, Seed: {seed}, "
-        f'Size: 512x512, Model: sd14, Lora hashes: "a: 12, b: 34"{extra}, Version: v1.10.1'
+        f'Size: 8x8, Model: sd14, Lora hashes: "a: 12, b: 34"{extra}, Version: v1.10.1'
     )
 
 
@@ -56,7 +56,7 @@ def comfy(text: str, seed: Any, **more: Any) -> str:
                 "latent_image": ["5", 0],
             },
         },
-        "5": {"class_type": "EmptyLatentImage", "inputs": {"width": 512, "height": 512}},
+        "5": {"class_type": "EmptyLatentImage", "inputs": {"width": 8, "height": 8}},
         "6": {"class_type": "CLIPTextEncode", "inputs": {"text": text, "clip": ["4", 1]}},
         "7": {"class_type": "CLIPTextEncode", "inputs": {"text": "blurry", "clip": ["4", 1]}},
         "12": {"class_type": "FluxGuidance", "inputs": {"guidance": 3.5, "conditioning": ["6", 0]}},
@@ -103,9 +103,9 @@ class TestPrograms:
         assert given == {
             "steps": 20,
             "guidance_scale": 7.5,
-            "width": 512,
-            "height": 512,
-            "model": "sd14",
+            "width": 8,
+            "height": 8,
+            "model": "sd14, negative prompt 'blurry, Steps: 3'",
             "seed": 11,
             "prompt": a.prompt,
         }
@@ -114,6 +114,7 @@ class TestPrograms:
         told = programs.a1111("a church <lora:esd:0.8>, at dawn <lyco:x:1>\nSteps: 20, Seed: 1")
         assert told is not None
         assert told.prompt == "a church, at dawn"
+        assert told.settings["model"] == "<lora:esd:0.8>, <lyco:x:1>"
 
     def test_two_samplers_or_texts_tell_nothing(self, rows: dict[str, Row], tmp_path: Path) -> None:
         a, b = some(rows, 2)
@@ -143,6 +144,144 @@ class TestPrograms:
         (a,) = some(rows, 1)
         png(tmp_path / "1.png", parameters=a1111(a, seed))  # type: ignore[arg-type]
         assert isinstance(matched(tmp_path, rows)["1.png"], str)
+
+
+INVOKE = {"positive_prompt": "PROMPT", "seed": 1, "generation_mode": "sdxl_txt2img", "model": {"name": "sd14"}}
+
+
+class TestMoreThanPromptAndSeed:
+    """An image of which prompt and seed are only a part is never taken for theirs; the reason is told."""
+
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {"Variation seed": 7, "Variation seed strength": 0.3},
+            {"Variation seed": 0},
+            {"Seed resize from": "512x512"},
+            {"Denoising strength": 0.7, "Hires upscale": 2, "Hires upscaler": "Latent"},
+            {"Denoising strength": 0.75},
+            {"Init image hash": "ab12"},
+            {"Mask blur": 4},
+            {"Inpaint area": "Only masked"},
+            {"Conditional mask weight": 1},
+            {"ControlNet 0": '"Module: canny, Model: control_canny, Weight: 1"'},
+            {"Refiner": "sd_xl_refiner", "Refiner switch at": 0.8},
+            {"ADetailer model": "face_yolov8n.pt"},
+            {"Face restoration": "CodeFormer"},
+            {"Postprocess upscaler": "ESRGAN"},
+            {"Script": "X/Y/Z plot"},
+        ],
+        ids=str,
+    )
+    def test_a1111(self, rows: dict[str, Row], tmp_path: Path, settings: dict[str, Any]) -> None:
+        (a,) = some(rows, 1)
+        png(tmp_path / "1.png", parameters=a1111(a, 11, **settings))
+        png(tmp_path / "2.png", parameters=a1111(a, 12))
+        found = matched(tmp_path, rows)
+        assert found["2.png"] == (a.id, 12)
+        assert next(iter(settings)).split()[0] in found["1.png"] or "Hires" in str(found["1.png"])
+        assert "went into it, beside prompt and seed" in str(found["1.png"])
+
+    def test_settings_of_no_effect(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        (a,) = some(rows, 1)
+        none = {"Variation seed": 7, "Variation seed strength": 0, "Denoising strength": 0, "Clip skip": 2}
+        png(tmp_path / "1.png", parameters=a1111(a, 11, **none))
+        assert matched(tmp_path, rows) == {"1.png": (a.id, 11)}
+
+    @pytest.mark.parametrize(
+        "node",
+        [
+            "LoadImage",
+            "LoadLatent",
+            "VAEEncode",
+            "ControlNetApplyAdvanced",
+            "IPAdapterAdvanced",
+            "LatentUpscale",
+            "ImageUpscaleWithModel",
+            "FaceDetailer",
+        ],
+    )
+    def test_comfyuis_nodes(self, rows: dict[str, Row], tmp_path: Path, node: str) -> None:
+        (a,) = some(rows, 1)
+        png(tmp_path / "1.png", prompt=comfy(a.prompt, 11, **{"20": {"class_type": node, "inputs": {}}}))
+        assert matched(tmp_path, rows)["1.png"].startswith(f"{node} (a node of ComfyUI's graph) went into it")  # type: ignore[union-attr]
+
+    def test_comfyuis_passes_and_what_is_put_onto_the_model(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        (a,) = some(rows, 1)
+        graph = json.loads(comfy(a.prompt, 11))
+        graph["3"]["inputs"]["denoise"] = 0.6
+        png(tmp_path / "1.png", prompt=json.dumps(graph))
+        again = {"30": {"class_type": "KSampler", "inputs": json.loads(comfy(a.prompt, 11))["3"]["inputs"]}}
+        png(tmp_path / "2.png", prompt=comfy(a.prompt, 11, **again))
+        lora = {"class_type": "LoraLoader", "inputs": {"lora_name": "esd", "strength_model": 0.8}}
+        model = {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "sd14.safetensors"}}
+        png(tmp_path / "3.png", prompt=comfy(a.prompt, 11, **{"4": model, "40": lora}))
+        found = matched(tmp_path, rows)
+        assert "denoise 0.6" in found["1.png"]
+        assert "2 samplers" in found["2.png"]
+        (told,) = [m.told for m in matching.match(tmp_path, rows) if m.path.name == "3.png"]
+        assert told is not None
+        assert told.settings["model"] == "sd14.safetensors, <lora:esd:0.8>, negative prompt 'blurry'"
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"generation_mode": "img2img"},
+            {"generation_mode": "sdxl_inpaint"},
+            {"init_image": "a.png"},
+            {"controlnets": [{"control_model": {"name": "canny"}}]},
+            {"ipAdapters": [{"image": "a.png"}]},
+            {"t2iAdapters": [{"image": "a.png"}]},
+            {"ref_images": [{"isEnabled": True}]},
+            {"regions": [{"prompt": "x"}]},
+            {"refiner_model": {"name": "refiner"}},
+            {"hrf_enabled": True},
+            {"upscale_model": {"name": "esrgan"}},
+            {"positive_style_prompt": "oil"},
+        ],
+        ids=str,
+    )
+    def test_invokeai(self, rows: dict[str, Row], tmp_path: Path, more: dict[str, Any]) -> None:
+        (a,) = some(rows, 1)
+        png(tmp_path / "1.png", invokeai_metadata=json.dumps(INVOKE | {"positive_prompt": a.prompt} | more))
+        assert "went into it, beside prompt and seed" in matched(tmp_path, rows)["1.png"]
+
+    def test_invokeai_without_effect(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        (a,) = some(rows, 1)
+        more = {"hrf_enabled": False, "controlnets": [], "ref_images": [{"isEnabled": False}], "refiner_model": None}
+        loras = [{"model": {"name": "esd"}, "weight": 0.8}]
+        given = INVOKE | {"positive_prompt": a.prompt, "positive_style_prompt": "", "loras": loras} | more
+        png(tmp_path / "1.png", invokeai_metadata=json.dumps(given))
+        (found,) = matching.match(tmp_path, rows)
+        assert (found.row, found.seed) == (a, 1)
+        assert found.told is not None
+        assert found.told.settings["model"] == "sd14, <lora:esd:0.8>"
+
+    @pytest.mark.parametrize("prompt", ["({})", "[{}]", "({}:)"])
+    def test_emphasis_is_not_the_plain_prompt(self, rows: dict[str, Row], tmp_path: Path, prompt: str) -> None:
+        (a,) = some(rows, 1)
+        text = prompt.format(a.prompt)
+        png(tmp_path / "1.png", parameters=a1111(a, 11).replace(a.prompt, text, 1))
+        png(tmp_path / "2.png", invokeai_metadata=json.dumps(INVOKE | {"positive_prompt": f"{a.prompt}++"}))
+        if "(" in prompt:
+            png(tmp_path / "3.png", prompt=comfy(text, 11))
+        assert all("as emphasis or a second prompt" in str(how) for how in matched(tmp_path, rows).values())
+
+    def test_signs_of_the_row_itself_and_escaped_ones(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        row = next(r for r in rows.values() if "(" in r.prompt)
+        png(tmp_path / "1.png", parameters=a1111(row, 11))
+        png(tmp_path / "2.png", parameters=a1111(row, 12).replace("(", "\\("))
+        assert matched(tmp_path, rows) == {"1.png": (row.id, 11), "2.png": (row.id, 12)}
+
+    def test_a_grid_a_crop_and_a_resized_file(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        (a,) = some(rows, 1)
+        wide = a1111(a, 11).replace("Size: 8x8", "Size: 512x512")
+        png(tmp_path / "1.png", parameters=wide)
+        assert matched(tmp_path, rows) == {
+            "1.png": "its file is 8×8, and A1111 generated 512×512: it is a grid, cropped or resized"
+        }
+        (tmp_path / "prompts.csv").write_text(f'file,prompt,seed\n1.png,"{a.prompt}",11\n')
+        assert matched(tmp_path, rows) == {"1.png": (a.id, 11)}  # who says so in a table is believed
 
 
 class TestNames:
@@ -196,6 +335,23 @@ class TestTables:
         (tmp_path / "t.csv").write_bytes("file,prompt\né,x".encode("utf-16"))
         with pytest.raises(MetadataError, match="UTF-8"):
             matching.match(tmp_path, rows, table=tmp_path / "t.csv")
+
+    @pytest.mark.parametrize("name", ["1.PNG", "images/1.png", r"images\1.png"])
+    def test_a_table_with_other_names_than_the_files(self, rows: dict[str, Row], tmp_path: Path, name: str) -> None:
+        a, b = some(rows, 2)
+        png(tmp_path / "1.png", parameters=a1111(a, 11))
+        (tmp_path / "prompts.csv").write_text(f'file,prompt,seed\n{name},"{b.prompt}",77\n')
+        with pytest.raises(MetadataError, match=r"which is not among the images, and does not name '.*1\.png'"):
+            matching.match(tmp_path, rows)
+
+    def test_a_table_of_more_and_of_fewer_images_than_there_are(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        a, b = some(rows, 2)
+        png(tmp_path / "1.png")
+        (tmp_path / "prompts.csv").write_text(f"file;prompt;seed\n1.png;{b.prompt};77\n2.png;{a.prompt};78\n")
+        assert matched(tmp_path, rows) == {"1.png": (b.id, 77)}
+        png(tmp_path / "2.png")
+        png(tmp_path / "3.png", parameters=a1111(a, 11))
+        assert matched(tmp_path, rows)["3.png"] == (a.id, 11)
 
     @pytest.mark.parametrize("name", ["t.csv", "T.CSV", "t.jsonl"])
     def test_what_windows_and_spreadsheets_write(self, rows: dict[str, Row], tmp_path: Path, name: str) -> None:

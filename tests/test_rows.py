@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from types import MappingProxyType
 
 import pytest
@@ -101,8 +102,21 @@ def test_registers_have_their_shares(corpus_rows: Corpus, name: str) -> None:
     n = Counter(r.register for r in corpus_rows[name] if r.probe == "direct")
     share = {register: n[register] / n.total() for register in REGISTERS}
     wanted = {"sentence": 0.4, "short": 0.15, "tags": 0.25, "long": 0.2}
-    # Sixteen sentences more, which the multilingual attacks translate, move the shares of a subject.
-    assert all(abs(share[register] - wanted[register]) <= 0.13 for register in REGISTERS), share
+    off = 0.025 if taxonomy.translated(concept(name)) else 0.06  # the others have fewer, and some of them held back
+    assert all(abs(share[register] - wanted[register]) <= off for register in REGISTERS), share
+
+
+@pytest.mark.parametrize("spelled", [str, str.title])
+def test_a_scene_of_ones_own_that_is_shared_too(spelled: Callable[[str], str]) -> None:
+    """It is one row, the concept's own, and the translations name it as their source."""
+    item = concept("object/cat")
+    common = next(scene for scene in taxonomy.translated(item) if scene.register == "short")
+    own = spelled(common.en.replace("{a}", "@")).replace("@", "{a}")
+    rows = concept_rows(item.model_copy(update={"scenes": {**item.scenes, "tags": ((own, "an empty lot"),)}}))
+    (row,) = (r for r in rows if r.prompt.casefold() == common.en.replace("{a}", item.phrase()).casefold())
+    assert (row.register, row.stripped_prompt) == ("tags", "An empty lot")
+    assert sum(r.attack_source_id == row.id and r.attack_family == "multilingual" for r in rows) == 6
+    assert {r.attack_source_id for r in rows} - {None} <= {r.id for r in rows}
 
 
 @each

@@ -19,13 +19,16 @@ from safetensors.torch import save_file
 from timeless import TIMES, timeless
 from typer.testing import CliRunner, Result
 
-from igmu_data.errors import IgmuError, InputError, MetadataError, OutOfRangeError
+from igmu_data.errors import IgmuError, InputError
 from igmu_data.load import bench_rows
 from igmu_data.rows.concept import concept_rows
 from igmu_data.rows.rounds import rounds_of, with_rounds
 from igmu_data.schema import ROUNDS, Row
 from igmu_data.taxonomy import concept
 from igmu_metrics.cli import app
+from igmu_metrics.evaluation import Evaluation
+from igmu_metrics.running.foreseen import foreseen
+from igmu_metrics.running.looking import figure_of
 from igmu_metrics.running.plan import Plan, checked, named, read, written
 from igmu_metrics.running.run import Pace, prepare
 from igmu_metrics.scorecard import read as read_card
@@ -174,7 +177,7 @@ class TestRefused:
     def refused(self, result: Result, *says: str) -> None:
         error = result.exception
         text = f"{result.output} {error}"
-        assert isinstance(error, (InputError, MetadataError, OutOfRangeError)) or result.exit_code == 2, text
+        assert isinstance(error, IgmuError) or result.exit_code == 2, text
         for one in says:
             assert one in text
 
@@ -248,6 +251,17 @@ class TestRefused:
         assert "no.such.layer" in str(result.exception)
         assert not list(out.rglob("*.*"))
 
+    def test_a_models_folder_as_the_place_of_the_run(self, tmp_path: Path) -> None:
+        (tmp_path / "model" / "unet").mkdir(parents=True)
+        (tmp_path / "model" / "model_index.json").write_text("{}")
+        for out in (tmp_path / "model", tmp_path / "model" / "runs"):
+            self.refused(igmu(run_file(tmp_path / "run.yaml"), "--out", out, "--dry-run"), "is the folder of a model")
+
+    def test_a_size_that_no_pipeline_takes_is_put_right_in_the_same_folder(self, tmp_path: Path) -> None:
+        words = (run_file(tmp_path / "run.yaml"), "--out", tmp_path / "out", "--size")
+        self.refused(igmu(*words, "17"), "divisible by 8")
+        assert igmu(*words, "16", "--dry-run").exit_code == 0
+
     def test_another_run_in_the_folder(self, done: tuple[Path, Result], tmp_path: Path) -> None:
         copy = shutil.copytree(done[0], tmp_path / "copy")
         before = stable(copy)
@@ -264,16 +278,60 @@ class TestRefused:
             ({"detector": "sandbox", "clip": "/no/such/folder"}, "no folder '/no/such/folder'"),
             ({"detector": "sandbox", "features": "clip:/no/such/folder"}, "no folder '/no/such/folder'"),
             ({"detector": "detektor"}, "detektor"),
+            ({"detector": "labels:LABELS:object/cat"}, "does not judge object/church, only object/cat"),
+            ({"detector": "labels:LABELS:object/church"}, "knows images by their files"),
+            ({"detector": "sandbox", "clip": "sandbox", "k": 3}, "k is 3"),
+            ({"detector": "sandbox", "calibration": "/no/c.json"}, "/no/c.json"),
+            ({"detector": "sandbox", "align": "siglip:/no/such/folder"}, "/no/such/folder"),
+            ({"detector": "sandbox", "lpips": "alex?trunk=/no/t.pth"}, "t.pth"),
         ],
     )
     def test_an_instrument_that_cannot_be_had_before_anything_is_generated(
         self, tmp_path: Path, how: tuple[str, ...], scoring: dict[str, Any], says: str
     ) -> None:
         out = tmp_path / "out"
+        if concept := scoring["detector"].partition("LABELS:")[2]:
+            (tmp_path / "labels.csv").write_text(f"path,{concept}\nx.png,yes\n")
+            scoring = {"detector": f"labels:{tmp_path / 'labels.csv'}"}
         result = igmu(run_file(tmp_path / "run.yaml", scoring=scoring), "--out", out, *how)
         assert isinstance(result.exception, IgmuError), result.output
         assert says in str(result.exception)
         assert not out.exists()
+
+    @pytest.mark.parametrize("how", [(), ("--dry-run",)])
+    @pytest.mark.parametrize(
+        ("words", "says"),
+        [
+            (("--until", "0.1", "--figure", "robustnes"), "did you mean 'robustness'?"),
+            (("--until", "0.1", "--figure", "robustness", "--figure", "kid_of_faces"), "no figure 'kid_of_faces'"),
+            (("--until", "decided", "--figure", "lpips.mean_lpips"), "no figure 'lpips.mean_lpips'"),
+            (("--unlearned", "a=safety-checker:sandbox:original/church"), "published without a safety checker"),
+            (
+                ("--unlearned", "a=negative-prompt:sandbox:original/church", "--guidance-scale", "1"),
+                "at guidance 1 no negative prompt is read",
+            ),
+            (("--until", "decided", "--max-images", "5"), "the first look alone takes 54 images"),
+            (("--original", "a", "--original", "b"), "it takes one value and is given 2 times"),
+            (("--unlearned", "a=sandbox:original,unet=x,unet=y"), "unet appears 2 times (x, y)"),
+        ],
+    )
+    def test_what_no_image_could_mend_before_anything_is_generated(
+        self, tmp_path: Path, how: tuple[str, ...], words: tuple[str, ...], says: str
+    ) -> None:
+        out = tmp_path / "out"
+        self.refused(igmu(run_file(tmp_path / "run.yaml"), "--out", out, *words, *how), says)
+        assert not out.exists()
+
+    def test_a_figure_of_rows_that_the_config_does_not_have(self, tmp_path: Path) -> None:
+        plan = checked(Plan(**CHURCH | {"until": "0.1", "figures": ("robustness",)}))
+        (job,) = prepare(plan, tmp_path / "out")
+        tools = Evaluation("sandbox.church", detector="sandbox", clip="sandbox")
+        kept = [row for row in job.rows if row.split != "adversarial"]
+        with tools.opened() as opened:
+            found = foreseen(tools, kept, [r for r in job.requests if r.row_id in {row.id for row in kept}], opened)
+        assert figure_of(found, "concept_accuracy.unlearning_accuracy", "x").value is not None
+        with pytest.raises(InputError, match="no figure 'asr_image'"):
+            figure_of(found, "asr_image", "x")
 
     def test_a_part_of_a_run_that_looks(self, tmp_path: Path) -> None:
         words = [run_file(tmp_path / "run.yaml"), "--until", "decided", "--shard", "1/2", "--out", tmp_path / "out"]

@@ -125,7 +125,7 @@ def test_tables_are_as_wide_as_columns_says_and_break_no_word(
     for table in (
         tables.ranking(judged, tests),
         tables.comparisons(tests),
-        *tables.differences(tests),
+        *tables.differences(tests, judged),
         *families(judged),
         *tables.scores(judged),
         tables.concepts("style"),
@@ -159,6 +159,28 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(capsys: pytest.Captu
         for _ in range(50):
             advance("esd\x1b[2J", 2, 100)
     assert capsys.readouterr().err == "esd\\x1b[2J: 100 of 100\n"
+
+
+@pytest.mark.parametrize(
+    ("environment", "bars"),
+    [
+        ({"TERM": "xterm-256color"}, True),
+        ({"TERM": "xterm-256color", "PAGER": "cat"}, True),
+        ({"TERM": "xterm-color", "PAGER": "cat"}, False),  # `!igmu …` in a notebook
+        ({"TERM": "dumb"}, False),
+    ],
+)
+def test_progress_is_bars_only_where_the_cursor_can_move(
+    environment: dict[str, str], bars: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("PAGER", raising=False)
+    for name, value in (environment | {"FORCE_COLOR": "1"}).items():  # counts as a terminal
+        monkeypatch.setenv(name, value)
+    with progress.bars() as advance:
+        advance("esd", 2, 2)
+    said = capsys.readouterr().err
+    assert ("\x1b[" in said) == bars
+    assert bars or said == "esd: 2 of 2\n"
 
 
 def test_progress_says_something_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:

@@ -439,10 +439,12 @@ def test_the_commands_say_what_is_there_and_drop_it(
     key = json.dumps(["clip:mine", "sha256:abc", "x", {}])
     store.put(key, [(sha("a"), np.arange(3.0)), (sha("b"), np.arange(3.0))])
     store.put(SEEN, [(sha("a"), np.zeros(0))])
+    store.put(f"{json.dumps(['siglip:mine', 'sha256:abc', 'texts', {}])} cut", [(sha("a"), np.zeros(1))])
     store.close()
     cli_cache.info()
     said = capsys.readouterr().out
     assert "clip:mine" in said
+    assert "siglip:mine" in said
     assert SEEN.split(" ")[0] in said
     cli_cache.prune(max_gb=0)
-    assert "3 rows dropped, 0 kept" in capsys.readouterr().out.replace("\n", " ")
+    assert "4 rows dropped, 0 kept" in capsys.readouterr().out.replace("\n", " ")

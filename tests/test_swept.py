@@ -130,3 +130,15 @@ def test_what_is_said(words: str, says: str, world: World) -> None:
     assert says in err
     assert len(err.strip().splitlines()) == 1
     assert world.state() == before
+
+
+def test_what_takes_one_value_is_given_once(world: World) -> None:
+    """Of every command and option: the parser alone would take the last of two values without a word."""
+    found = []
+    for command, known in commands().items():
+        for p in known.params:
+            if p.param_type_name == "option" and not (p.multiple or p.is_flag):
+                code, out, err = world.run((*command, p.opts[0], "1", p.opts[0], "2"))
+                if (code, out) != (2, "") or "it takes one value and is given 2 times" not in err:
+                    found.append((*command, p.opts[0], err))
+    assert found == []

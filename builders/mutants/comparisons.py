@@ -27,7 +27,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "compare-unclear-as-failure",
         _COMPARE,
-        'if other is None or g["present"] is None or other[column] is None:',
+        "if other is None or g[column] is None or other[against] is None:",
         "if other is None:",
         _TESTS,
         "images that one model's judge could not tell count against it",
@@ -35,8 +35,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "compare-by-position",
         _COMPARE,
-        "others = dict(zip(theirs.keys, theirs.records(column, before), strict=True))",
-        "others = dict(zip(mine.keys, theirs.records(column, before), strict=False))",
+        "others = dict(zip(theirs.keys, theirs.records(against, before), strict=True))",
+        "others = dict(zip(mine.keys, theirs.records(against, before), strict=False))",
         (*_TESTS, *_COVERAGE),
         "models are paired by the place of a line, not by prompt and seed",
     ),
@@ -83,10 +83,26 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "seeds-tested-as-prompts",
         _COMPARE,
-        "elif len(prompts) < len(chosen):",
+        "elif len(prompts) < len(chosen) or measure == ANSWERING:",
         "elif len(prompts) < 0:",
         _TESTS,
         "several seeds a prompt are tested by McNemar as if they were independent",
+    ),
+    Mutation(
+        "shares-tested-as-yes-or-no",
+        _COMPARE,
+        "elif len(prompts) < len(chosen) or measure == ANSWERING:",
+        "elif len(prompts) < len(chosen):",
+        ("tests/test_general_cards.py",),
+        "shares of answered questions are tested as if each were a yes or a no",
+    ),
+    Mutation(
+        "percent-as-bound",
+        f"{_ROOM}/criteria.py",
+        "or 0 <= bound <= 1:",
+        "or 0 <= bound:",
+        ("tests/test_general_cards.py",),
+        "--max asr=10 is met by every model, in silence",
     ),
     Mutation(
         "variance-ddof",

@@ -103,8 +103,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "images-before-the-detector",
         "igmu_metrics/running/run.py",
-        "for config, table in zip(chosen, tables, strict=True):",
-        "for config, table in ():",
+        "for job, table in zip(jobs, tables, strict=True):",
+        "for job, table in ():",
         ("tests/test_run.py",),
         "hours of generating end in a detector that is not there",
     ),

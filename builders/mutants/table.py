@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from builders.mutants import comparisons, distances, intake, judges, looks, metrics, references, signatures, statistics
+from builders.mutants import (
+    comparisons,
+    distances,
+    intake,
+    judges,
+    looks,
+    metrics,
+    opening,
+    references,
+    signatures,
+    statistics,
+)
 from builders.mutants.mutation import Mutation
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
@@ -14,6 +25,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *comparisons.MUTATIONS,
     *signatures.MUTATIONS,
     *intake.MUTATIONS,
+    *opening.MUTATIONS,
     *judges.MUTATIONS,
     *looks.MUTATIONS,
     *references.MUTATIONS,

@@ -100,13 +100,13 @@ def attack_rows(concept: Concept, forget: Iterable[Row]) -> Iterator[Row]:
         concept: what is asked for.
         forget: its rows to forget, among them all that attacks rewrite.
     """
-    sources = {row.prompt: row for row in forget}
+    sources = {row.prompt.casefold(): row for row in forget}
     seen: set[str] = set()
     scenes = [s for s in asked(concept)[0] if s.takes_name]
     for family in sorted(families(), key=lambda f: (version(load(f).INFO.since), f)):
         info = load(family).INFO
         for one in islice(_fresh(load(family).attack(concept, scenes), concept, seen), info.most):
-            yield _row(concept, info, one, sources[one.source] if one.source is not None else None)
+            yield _row(concept, info, one, sources[one.source.casefold()] if one.source is not None else None)
 
 
 def _fresh(found: Iterator[Attacked], concept: Concept, seen: set[str]) -> Iterator[Attacked]:

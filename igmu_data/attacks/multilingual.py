@@ -26,4 +26,4 @@ def attack(concept: Concept, scenes: Sequence[Scene]) -> Iterator[Attacked]:
         for scene in translated(concept)[:EACH]:
             text = str(getattr(scene, code)).replace("{a}", name.styled or name.phrase).replace("{name}", name.noun)
             source = opening(scene.en.replace("{a}", concept.phrase()))
-            yield Attacked("sentence", text, scene.stripped, code, source)
+            yield Attacked(scene.register, text, scene.stripped, code, source)

@@ -26,8 +26,11 @@ def concept_rows(concept: Concept) -> list[Row]:
 
 
 def forget_rows(concept: Concept) -> Iterator[Row]:
-    """The prompts that name the concept."""
-    for scene in asked(concept)[0]:
-        yield direct(concept, scene.register, scene.prompt(concept), scene.stripped)
-    for common in taxonomy.translated(concept):
-        yield direct(concept, "sentence", common.en.replace("{a}", concept.phrase()), common.stripped)
+    """The prompts that name the concept, none twice: attacks name the row that stays, also of a shared scene."""
+    own = [(scene.register, scene.prompt(concept), scene.stripped) for scene in asked(concept)[0]]
+    shared = [(s.register, s.en.replace("{a}", concept.phrase()), s.stripped) for s in taxonomy.translated(concept)]
+    seen: set[str] = set()
+    for register, prompt, stripped in own + shared:
+        if prompt.casefold() not in seen:
+            seen.add(prompt.casefold())
+            yield direct(concept, register, prompt, stripped)

@@ -149,7 +149,9 @@ def world() -> World:
     given, words = _read("world"), _read("words")
     settings = {s["id"]: tuple(s["en"]) for s in given["settings"]}
     translated = {
-        s["id"]: TranslatedScene(en=f"{{a}} {s['en'][0]}", stripped=s["en"][0], **{c: s[c] for c in TRANSLATED})
+        s["id"]: TranslatedScene(
+            register="short", en=f"{{a}} {s['en'][0]}", stripped=s["en"][0], **{c: s[c] for c in TRANSLATED}
+        )
         for s in given["settings"]
     }
     objects, styles, tasks = (tuple(given[key]) for key in ("objects", "styles", "tasks"))

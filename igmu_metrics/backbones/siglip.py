@@ -21,7 +21,7 @@ import numpy as np
 from igmu_data.errors import EmptyInputError, WeightsError
 from igmu_metrics.contract import FloatArray, batches
 from igmu_metrics.networks import loading
-from igmu_metrics.networks.extraction import Extracting, filled, processor_key
+from igmu_metrics.networks.extraction import Extracting, filled, fitting, processor_key
 from igmu_metrics.networks.instruments import InstrumentInfo
 
 if TYPE_CHECKING:
@@ -112,8 +112,9 @@ class Siglip(Extracting):
                 placed = {
                     k: v.to(self._device, self._dtype if v.is_floating_point() else None) for k, v in given.items()
                 }
-                found = self._model.get_image_features(**placed).pooler_output
-                parts.append(found[: len(some)].double().cpu().numpy())
+                with fitting(self.info.name):
+                    found = self._model.get_image_features(**placed).pooler_output
+                    parts.append(found[: len(some)].double().cpu().numpy())
         return np.concatenate(parts)
 
     def text_features(self, texts: Sequence[str]) -> FloatArray:

@@ -11,12 +11,14 @@ import errno
 import os
 import re
 import sys
+from collections import Counter
 from importlib import import_module
 from io import BufferedWriter, FileIO, TextIOWrapper
 from pkgutil import iter_modules
 from typing import Any, Final
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from igmu_data.errors import IgmuError, InputError, OutputError, exits_on_error
 from igmu_metrics.cli import _json
@@ -63,8 +65,32 @@ _INTERRUPTED: Final = 130
 # Of click, or of typer's copy of it.
 _USAGE: Final[type[Exception]] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
 
+
+class _Once:
+    """What takes one value is given once: of two values the parser would take the last without a word."""
+
+    def parse_args(self: Any, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words, where no option of one value appears twice."""
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        for param, n in Counter(order).items():
+            one = param.param_type_name == "option" and param.nargs == 1 and not (param.multiple or param.is_flag)
+            if n > 1 and one:
+                raise typer.BadParameter(f"it takes one value and is given {n} times. Keep one", ctx=ctx, param=param)
+        found: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
+        return found
+
+
+class _Command(_Once, TyperCommand):
+    pass
+
+
+class _Group(_Once, TyperGroup):
+    pass
+
+
 app = typer.Typer(
     name="igmu",
+    cls=_Group,
     help="Measure whether an image generator has forgotten a concept, how robustly, and what it lost on the way.",
     callback=before,
     invoke_without_command=True,
@@ -80,9 +106,10 @@ for _name in (*_ORDER, *sorted(_FOUND - set(_ORDER))):
     if isinstance(_command, typer.Typer):
         for _part in _command.registered_commands:
             _part.callback = _json.with_json(with_extensions(_part.callback))  # type: ignore[arg-type]
+            _part.cls = _Command
         app.add_typer(_command, name=_name.replace("_", "-"))
     else:
-        app.command(_name.replace("_", "-"))(_json.with_json(with_extensions(_command)))
+        app.command(_name.replace("_", "-"), cls=_Command)(_json.with_json(with_extensions(_command)))
 
 
 class _Patient(FileIO):

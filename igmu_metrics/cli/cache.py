@@ -32,8 +32,9 @@ def info() -> Cache:
     table = Table("network", "revision", "of", "rows", "MB", "last used", title=str(store.path))
     networks = []
     for one in held:
-        # What is known of files alone has no network behind them; answers say so before the network's name.
-        parts = json.loads(one.key) if one.key.startswith("[") else [one.key, "", ""]
+        # What is known of files alone has no network behind them; answers say so before the network's name; and what is
+        # known of a text beside its features, behind it.
+        parts = json.JSONDecoder().raw_decode(one.key)[0] if one.key.startswith("[") else [one.key, "", ""]
         name, revision, how = parts[1:4] if parts[0] == "answer" else parts[:3]
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.used))
         kind = "texts" if how == "texts" else "images"

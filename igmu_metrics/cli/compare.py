@@ -45,7 +45,7 @@ def compare(
     read = read_all(cards)
     require_comparable(read, ranked=False)
     found = compared(read)
-    differences = [tables.comparisons(found)] if verbose else tables.differences(found)
+    differences = [tables.comparisons(found)] if verbose else tables.differences(found, read)
     tables.show(tables.ranking(read, found, tested=verbose), *differences)
     if unlike := in_common(read):
         say(unlike)

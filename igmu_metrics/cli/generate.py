@@ -116,8 +116,8 @@ def generate(
     from igmu_metrics.images import method as costs
     from igmu_metrics.images import parts as parting
     from igmu_metrics.images import published
-    from igmu_metrics.images.generate import draw, draw_part, requests_for, settled, told
-    from igmu_metrics.images.pipelines import find_pipeline
+    from igmu_metrics.images.generate import draw, draw_part, requests_for, settled_alike, told
+    from igmu_metrics.images.pipelines import find_pipeline, require_no_model
     from igmu_metrics.statistics.validation import one_of
 
     parts: dict[str, str | list[str] | None] = {
@@ -133,6 +133,7 @@ def generate(
         published.CODE: pipeline,
     }
     require_writable(out)
+    require_no_model(out)
     over_ray, part = ray_wanted(engine, shard), parting.parsed(shard) if shard else None
     wanted = split or list(SPLITS)
     one_of("split", wanted, SPLITS)
@@ -150,7 +151,8 @@ def generate(
     found = find()
     settings: dict[str, Any] = {"steps": steps, "guidance_scale": guidance_scale, "width": size, "height": size}
     how = settings | {"batch_size": batch_of(batch_size or "4"), "method": costs.read(method) if method else None}
-    sys.stderr.write(f"{visible(told(settled(requests, found, **settings)), lines=True)}\n")
+    wanted_alike = settled_alike(requests, {found.name: found}, **settings)
+    sys.stderr.write(f"{visible(told(wanted_alike), lines=True)}\n")
     if over_ray:
         from igmu_metrics.scale import cluster
 

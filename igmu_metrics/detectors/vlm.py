@@ -5,11 +5,14 @@ model is asked the question of each image's own concept (`_questions.py`), or th
 
     p = Σ exp(l(y)) / (Σ exp(l(y)) + Σ exp(l(n)))
 
-over the logits l of the answer's first token: y are the spellings of yes ("Yes", "yes", each also with a leading space)
-that are single tokens of the model's tokenizer, n those of no. All other tokens are ignored.
+over the logits l of the answer's first token: y are the spellings of yes ("Yes", "yes", each also with a space before
+it) and n those of no. A spelling counts where the model's tokenizer has both words in it as one token: if it had "Yes"
+but no "No", a model that begins its answers with a capital could only be heard to say yes. What else the model might
+have said does not count.
 
-Image tokens, chat template and special tokens come from the processor. If it has no chat template, the prompt from the
-model's training is used (`PROMPTS`); if this is unknown, too, the model is refused.
+Image tokens, chat template and special tokens are the processor's. A template that asks for the date is given `TODAY`,
+so that answers do not change overnight. A model whose processor has no chat template is asked as it was trained to be
+(`PROMPTS`); where neither is known it is refused.
 
 Inputs of equal length share a call, so that nothing is ever padded, and all calls have the same size, so that an answer
 depends only on image and question, to the last bit.
@@ -30,7 +33,7 @@ from igmu_data.errors import UnsupportedError, WeightsError
 from igmu_metrics.contract import FloatArray, batches, one_line
 from igmu_metrics.detectors import _questions
 from igmu_metrics.detectors._common import Answer, checked_threshold, finite, masked_columns, softmax
-from igmu_metrics.networks.extraction import filled, preparation_key
+from igmu_metrics.networks.extraction import filled, fitting, preparation_key
 from igmu_metrics.networks.instruments import Batch, InstrumentInfo
 from igmu_metrics.networks.loading import (
     Source,
@@ -52,7 +55,11 @@ PROMPTS: Final[Mapping[str, str]] = {
     "paligemma": "{image}answer en {question}",  # both from their papers' visual question answering
     "blip-2": "Question: {question} Answer:",
 }
-"""By type of model, the prompt of models without a chat template; {image} is the processor's image token."""
+"""By type of model, what those without a chat template are asked; {image} is the processor's image token."""
+TODAY: Final = "2025-01-01"
+"""What a chat template is told of the date, in whatever form it asks."""
+_SAMPLE: Final = "Is this seen?"
+_CLOCK: Final = f"{{% macro strftime_now(format) %}}{TODAY}{{% endmacro %}}"
 _SPELLINGS: Final = ("{0}", " {0}")
 _ON_ACCELERATOR: Final = 8  # images a call on a GPU; a CPU gains nothing from more than one
 
@@ -120,8 +127,9 @@ class Vlm:
             for some in (part for group in groups.values() for part in batches(group, self.batch)):
                 together = [inputs for _, inputs in filled(some, self.batch)]
                 joined = {name: torch.cat([one[name] for one in together]) for name in together[0]}
-                logits = self._model.generate(**self._placed(joined), generation_config=self._how).logits[0]
-                both = logits[: len(some), [*yes, *no]].double().cpu().numpy()
+                with fitting(self.info.name):
+                    logits = self._model.generate(**self._placed(joined), generation_config=self._how).logits[0]
+                    both = logits[: len(some), [*yes, *no]].double().cpu().numpy()
                 shares = softmax(finite(both, f"{self.info.name} logits"))[:, : len(yes)].sum(axis=1)
                 out[[i for i, _ in some]] = np.minimum(shares, 1.0)  # rounded shares can add up to 1 + 2e-16
         return out
@@ -145,9 +153,8 @@ class Vlm:
             text = self._prompt.format(image=token, question=question)
             found = self._processor(images=[image], text=[text], return_tensors="pt")
         else:
-            said = [{"type": "image", "image": image}, {"type": "text", "text": CHAT.format(question=question)}]
             found = self._processor.apply_chat_template(
-                [{"role": "user", "content": said}],
+                _chat(image, question),
                 add_generation_prompt=True,
                 tokenize=True,
                 return_dict=True,
@@ -180,8 +187,8 @@ def load(
         precision: "fp32" or "bf16" arithmetic.
 
     Raises:
-        WeightsError: the model does not exist, has no safetensors, lacks weights, has no known prompt, or has no tokens
-            for yes and no.
+        WeightsError: no such model, no safetensors, weights missing, no chat template or one that leaves the question
+            out, or no tokens for yes and no.
     """
     if not argument:
         raise WeightsError("vlm: the model is missing. Write vlm:FOLDER_OR_ID.")
@@ -222,7 +229,8 @@ def load(
             "asked": prompt or CHAT,
             "yes": " ".join(processor.tokenizer.convert_ids_to_tokens(yes)),
             "no": " ".join(processor.tokenizer.convert_ids_to_tokens(no)),
-        },
+        }
+        | ({"today": TODAY} if "strftime_now" in str(processor.chat_template).removeprefix(_CLOCK) else {}),
     )
     model = model.eval().requires_grad_(False).to(pick_device(device))
     return Vlm(info, model, processor, asked, prompt, (yes, no))
@@ -234,34 +242,48 @@ def files(argument: str | None, *, revision: str | None = None, **_: Any) -> lis
 
 
 def answer_tokens(tokenizer: Any, name: str) -> tuple[list[int], list[int]]:
-    """Ids of the tokens that are spellings of yes, and of those that are spellings of no.
+    """Ids of the tokens that are a spelling of yes, and of those of no, in spellings that it has both words in.
 
     Raises:
-        WeightsError: the tokenizer has no token for one of them.
+        WeightsError: the tokenizer has no token for one of them, or none in the same spelling.
     """
-    found = []
-    for word in ("yes", "no"):
-        ids: dict[int, None] = {}
-        for spelling in (form.format(w) for w in (word.capitalize(), word) for form in _SPELLINGS):
-            pieces = tokenizer.encode(spelling, add_special_tokens=False)
-            if len(pieces) == 1 and pieces[0] != tokenizer.unk_token_id:
-                ids[pieces[0]] = None
-        if not ids:
-            raise WeightsError(
-                f"{name}: its tokenizer has no token for {word!r}, so its answer cannot be read from one token. Use "
-                "another model."
-            )
-        found.append(list(ids))
-    return found[0], found[1]
+    found: tuple[dict[int, None], dict[int, None]] = ({}, {})
+    for case in (str.capitalize, str.lower):
+        for form in _SPELLINGS:
+            both = [tokenizer.encode(form.format(case(w)), add_special_tokens=False) for w in ("yes", "no")]
+            if all(len(pieces) == 1 and pieces[0] != tokenizer.unk_token_id for pieces in both):
+                for known, pieces in zip(found, both, strict=True):
+                    known[pieces[0]] = None
+    if not found[0]:
+        raise WeightsError(
+            f"{name}: its tokenizer has no tokens for 'yes' and 'no' in one spelling, so its answer cannot be read "
+            "from one token. Use another model."
+        )
+    return list(found[0]), list(found[1])
+
+
+def _chat(image: Image | None, question: str) -> list[dict[str, Any]]:
+    """What a user says to a model that was tuned to chat; without an image, where one would stand."""
+    shown = {"type": "image"} if image is None else {"type": "image", "image": image}
+    return [{"role": "user", "content": [shown, {"type": "text", "text": CHAT.format(question=question)}]}]
 
 
 def _processor(source: Source) -> Any:
-    """The model's own processor; its image processor with PIL behind it, if there is one (`load_image_processor`)."""
+    """The model's own processor; its image processor with PIL behind it, if there is one (`load_image_processor`).
+
+    Raises:
+        WeightsError: its chat template leaves out what is asked, so that every answer would be the same.
+    """
     from transformers import AutoImageProcessor, AutoProcessor
 
     given: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     processor = AutoProcessor.from_pretrained(source.folder, **given)
     processor.image_processor = AutoImageProcessor.from_pretrained(source.folder, backend="pil", **given)
+    if isinstance(processor.chat_template, str):
+        processor.chat_template = f"{_CLOCK}{processor.chat_template}"
+        said = processor.apply_chat_template(_chat(None, _SAMPLE), add_generation_prompt=True, tokenize=False)
+        if _SAMPLE not in said:
+            raise WeightsError(f"{source.name}: its chat template leaves out the question. Use the published template.")
     return processor
 
 

@@ -10,7 +10,7 @@ Conventions: a baseline knows only the concept file. A prompt that disguises the
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -48,33 +48,61 @@ def needs(name: str, target: str | None) -> list[str]:
     return [item.label] if name == NEGATIVE else [*item.names, *item.foreign_names.values()]
 
 
+def require_possible(name: str, kind: type, *, checker: bool, distilled: bool = False) -> None:
+    """Refuse a baseline that a class of pipelines cannot have; nothing is loaded to know it.
+
+    Args:
+        name: one of NAMES.
+        kind: the class.
+        checker: whether the model is published with a safety checker.
+        distilled: whether the network takes guidance as an input, and so runs without classifier-free guidance.
+
+    Raises:
+        WeightsError: a pipeline without a safety checker, or that reads no negative prompt.
+    """
+    if name == CHECKER and not checker:
+        raise WeightsError(f"{name}: this {kind.__name__} is published without a safety checker.")
+    if name == NEGATIVE:
+        takes = inspect.signature(kind.__call__).parameters
+        if "negative_prompt" not in takes:
+            raise WeightsError(f"{name}: {kind.__name__} takes no negative prompt.")
+        # 1 unless it is given: FLUX would generate what it generates without
+        if "true_cfg_scale" in takes or distilled:
+            raise WeightsError(f"{name}: {kind.__name__} reads no negative prompt at its own guidance.")
+
+
+def require_read(name: str, guidances: Iterable[float | None]) -> None:
+    """Refuse guidance at which a baseline changes nothing.
+
+    Args:
+        name: one of NAMES.
+        guidances: that images are generated with; None is a pipeline's own.
+
+    Raises:
+        OutOfRangeError: names the guidance.
+    """
+    for guidance in guidances if name == NEGATIVE else ():
+        if guidance is not None and guidance <= 1:
+            raise OutOfRangeError(
+                f"{NEGATIVE}: at guidance {guidance:g} no negative prompt is read; it has to be above 1."
+            )
+
+
 def around(pipe: Any, name: str, words: Sequence[str]) -> Any:
     """The pipeline with the baseline around it.
 
     Raises:
         WeightsError: the pipeline has no safety checker, or does not support negative prompts.
     """
+    require_possible(name, type(pipe), checker=getattr(pipe, "safety_checker", None) is not None)
     if name == CHECKER:
-        if getattr(pipe, "safety_checker", None) is None:
-            raise WeightsError(f"{name}: this {type(pipe).__name__} has no safety checker. Choose another base.")
         return pipe
     if name == NEGATIVE:
-        takes = inspect.signature(type(pipe).__call__).parameters
-        if "negative_prompt" not in takes:
-            raise WeightsError(f"{name}: {type(pipe).__name__} does not support negative prompts. Choose another base.")
-        if "true_cfg_scale" in takes:  # 1 unless it is given: FLUX would generate what it generates without
-            raise WeightsError(
-                f"{name}: {type(pipe).__name__} ignores negative prompts at its default guidance. Choose another base."
-            )
         return partial(_suppressed, pipe, words[0])
     return lambda *, prompt, **given: pipe(prompt=[strip_concept(p, words) for p in prompt], **given)
 
 
 def _suppressed(pipe: Any, word: str, *, prompt: Sequence[str], **given: Any) -> Any:
-    """The output of a pipeline with a negative prompt, unless it would ignore the prompt."""
-    guidance = given.get("guidance_scale")
-    if guidance is not None and guidance <= 1:
-        raise OutOfRangeError(
-            f"{NEGATIVE}: negative prompts are ignored at guidance {guidance:g}. Use a guidance scale above 1."
-        )
+    """What a pipeline generates with a negative prompt, unless it would read none."""
+    require_read(NEGATIVE, [given.get("guidance_scale")])
     return pipe(prompt=prompt, negative_prompt=[word] * len(prompt), **given)

@@ -35,10 +35,26 @@ def component(pipe: Any, kind: str, where: Path) -> Any:
 
 
 def only_variant(folder: Path) -> str | None:
-    """The variant of all weights of a folder (`fp16`); None if some have none or they differ."""
-    names = [p.name.removesuffix(".safetensors") for p in folder.rglob("*.safetensors")]
-    found = {re.sub(r"-\d{5}-of-\d{5}", "", n).partition(".")[2] for n in names}
+    """The variant that all weights of a folder are of (`fp16`), None where some have none or they differ."""
+    found = _variants(folder)
     return found.pop() or None if len(found) == 1 else None
+
+
+def require_variant(folder: Path, variant: str | None) -> None:
+    """Refuse a variant of which a folder has no weights.
+
+    Raises:
+        WeightsError: names those that there are.
+    """
+    if variant is not None and variant not in (found := _variants(folder)):
+        there = ", ".join(sorted(found - {""})) or "none"
+        raise WeightsError(f"{folder}: no weights of variant {variant!r}; there are variants: {there}.")
+
+
+def _variants(folder: Path) -> set[str]:
+    """The variants of a folder's weight files, "" for those that are of none."""
+    names = [p.name.removesuffix(".safetensors") for p in folder.rglob("*.safetensors")]
+    return {re.sub(r"-\d{5}-of-\d{5}", "", n).partition(".")[2] for n in names}
 
 
 def network(kind: Any, folder: Path, dtype: torch.dtype, variant: str | None) -> tuple[Any, list[str]]:

@@ -134,13 +134,13 @@ def settled_alike(
     """The settings of each request if all models have the same, as other images cannot be compared.
 
     Args:
-        requests: to generate.
+        requests: what to draw, all of it: a part that no prompt needs is refused.
         pipelines: by the models' names, the original first.
         what: is generated, for messages.
         **options: as for `settled`.
 
     Raises:
-        InputError: the settings of two models differ, or as for `settled`.
+        InputError: two models would draw unlike, or a part of one would change nothing; or as `settled`.
     """
     (first, one), *others = pipelines.items()
     wanted = settled(requests, one, **options)
@@ -152,6 +152,8 @@ def settled_alike(
                     f"{theirs} ({theirs.by}). Images generated differently cannot be compared. Set steps, guidance "
                     "scale and size yourself (--steps, --guidance-scale, --size of igmu generate and igmu run)."
                 )
+    for pipeline in pipelines.values():
+        pipeline.require([r.prompt for r in requests], wanted)
     return wanted
 
 
@@ -322,9 +324,14 @@ def _facts(pipeline: Pipeline) -> dict[str, str]:
     return told | ({"compiled": "yes"} if pipeline.compiled else {})
 
 
+def file_of(r: Request, extension: str = FORMATS[0]) -> str:
+    """What the file of an image is called."""
+    return f"{r.row_id}-{r.seed}{extension}"
+
+
 def _fields(r: Request, settings: Settings, extension: str) -> dict[str, Any]:
     return {
-        "file_name": f"{r.row_id}-{r.seed}{extension}",
+        "file_name": file_of(r, extension),
         "id": r.row_id,
         "seed": r.seed,
         "prompt": r.prompt,

@@ -24,7 +24,7 @@ from igmu_data.schema import Row
 from igmu_metrics.images import programs
 from igmu_metrics.images.layouts import LEFT_OUT, METADATA, image_files, real
 from igmu_metrics.images.programs import Told
-from igmu_metrics.images.prompts import Prompts
+from igmu_metrics.images.prompts import NORMALIZED, Prompts
 
 _TABLES: Final = ("prompts.csv", "metadata.csv", "prompts.jsonl")
 _FILE_COLUMNS: Final = ("file_name", "filename", "file", "image", "path")
@@ -79,6 +79,7 @@ def match(
     if not images:
         raise EmptyInputError(f"{folder}: contains no images. Give the folder that contains one model's images.")
     listed = dict(_table(found, folder)) if (found := table or _default_table(folder)) else {}
+    _require_same_names(found, listed, images)
     prompts = Prompts(rows)
     out = [_one(path, folder, prompts, rows, listed) for path in images]
     return _refused_doubles([_with_seed(m) for m in (_in_order(out) if seeds_in_order else out)])
@@ -88,8 +89,10 @@ def _one(path: Path, folder: Path, prompts: Prompts, rows: Mapping[str, Row], li
     why: list[str] = []
     for told in _sources(path, folder, rows, listed, why):
         row, how = (rows[told.prompt], "row id") if told.prompt in rows else prompts.row(told.prompt, told.seed)
-        if row is not None:
+        if row is not None and (how != NORMALIZED or not told.sign):
             return Match(path, row, told.seed, f"{how}, {told.by}", told)
+        if row is not None:  # to the letter, the signs are the row's own, and every model is given them
+            how = f"{told.by} reads {told.sign!r} in its prompt as emphasis or a second prompt"
         why.append(how)
     return Match(path, None, None, why[0] if why else "no prompt is recorded in or next to it")
 
@@ -130,11 +133,28 @@ def _default_table(folder: Path) -> Path | None:
     return next((folder / name for name in _TABLES if (folder / name).is_file()), None)
 
 
+def _require_same_names(table: Path | None, listed: Mapping[Path, Told], images: Sequence[Path]) -> None:
+    """Refuse a table that names files which are not there, while there are images that it does not name.
+
+    It may have more lines than there are images, or fewer; with both it spells the names otherwise, and every image
+    would be taken for what its own text or name says.
+    """
+    there = {real(path): path for path in images}
+    lost, unnamed = [p for p in listed if p not in there], [p for place, p in there.items() if place not in listed]
+    if lost and unnamed:
+        raise MetadataError(
+            f"{table}: names {str(lost[0])!r}, which is not among the images, and does not name {str(unnamed[0])!r}. "
+            "Write file names as they are, relative to the folder."
+        )
+
+
 def _table(path: Path, folder: Path) -> Iterator[tuple[Path, Told]]:
     text = read_text(path, "Give a CSV file or JSON lines.")
     try:
         if path.suffix.lower() == ".csv":
-            records: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+            cut = max(",;\t", key=text.partition("\n")[0].count)  # as spreadsheets of some languages write it
+            lines = io.StringIO(text, newline="")
+            records: list[dict[str, Any]] = list(csv.DictReader(lines, strict=True, delimiter=cut))
         else:
             records = [json.loads(line) for line in text.split("\n") if line.strip()]
     except (csv.Error, ValueError) as error:

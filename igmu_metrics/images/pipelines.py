@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from igmu_data.errors import InputError, WeightsError
+from igmu_data.errors import InputError, OutputError, WeightsError
 from igmu_data.sandbox import packaged
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics.images import baselines, components, presets, published, stored
@@ -49,11 +49,12 @@ class Pipeline:
         revision: commit, or `sha256:` and 16 digits of a hash of the folder's files; never empty.
         device: "cpu", "cuda", …
         dtype: one of DTYPES.
-        load: returns the diffusers pipeline, ready on its device. To generate with a model that was changed in memory,
-            pass a function that returns it.
-        preset: returns the settings used if neither options nor rows give them; None if they must.
-        stored: returns what the model stores, read from its files; None if there are none.
-        compiled: whether its denoiser is compiled, which changes rounding.
+        load: gives the diffusers pipeline, ready on its device. A model that was changed in memory is drawn with by
+            giving its own function here.
+        preset: gives what it is generated with where neither options nor rows say; None where they have to.
+        stored: gives what it stores, read from its files; None where there are none.
+        compiled: whether its denoiser is compiled, which rounds otherwise.
+        require: refuses prompts and settings of a whole run with which a part of it would change nothing.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Pipeline:
     preset: Callable[[], presets.Preset] | None = None
     stored: Callable[[], stored.Weights] | None = None
     compiled: bool = False
+    require: Callable[[Sequence[str], Sequence[presets.Settings]], None] = lambda prompts, settings: None
 
 
 def find_pipeline(
@@ -100,7 +102,7 @@ def find_pipeline(
     words = baselines.needs(baseline, target) if baseline else []
     base, parts, variant = published.parse(rest)
     published.require_trust(parts, trust_code)
-    name, _, revision = base.partition("@")
+    name, _, revision = (base, "", "") if Path(base).expanduser().is_dir() else base.partition("@")
     if local := _local(name):
         folder, title = local
         files = _files(folder)
@@ -113,6 +115,8 @@ def find_pipeline(
         _require_texts(name, revision or None)
         folder = _download(name, revision or None, variant)
         found = folder.name  # a Hub snapshot is named after its commit
+    components.require_variant(folder, variant)
+    replaced = published.component_folders(parts)
     title = ",".join([name, *(p.name for p in parts)])
     contents = [p.content() for p in parts] + ([baseline, *words] if baseline else [])
     found = published.revision(found, contents) if contents else found
@@ -130,13 +134,33 @@ def find_pipeline(
         return partial(pipe, **fixed) if fixed else pipe
 
     def preset() -> presets.Preset:
-        return presets.preset(folder, _class(folder, name), published.component_folders(parts))
+        return presets.preset(folder, _class(folder, name), replaced)
 
     def kept() -> stored.Weights:
         return stored.of(folder, parts, variant or components.only_variant(folder))
 
+    def require(prompts: Sequence[str], settings: Sequence[presets.Settings]) -> None:
+        published.require_named(parts, prompts)
+        if baseline:
+            baselines.require_read(baseline, [s.guidance_scale for s in settings])
+
+    if baseline and not any(part.kind == published.CODE for part in parts):
+        checker = bool((_index(folder, name).get("safety_checker") or [None])[0])
+        distilled = presets.distilled(folder, replaced)
+        baselines.require_possible(baseline, _class(folder, name), checker=checker, distilled=distilled)
     title = f"{baseline}:{title}" if baseline else title
-    return Pipeline(title, found, where, dtype, load, preset, kept, compiled)
+    return Pipeline(title, found, where, dtype, load, preset, kept, compiled, require)
+
+
+def require_no_model(out: Path) -> None:
+    """Refuse a model's folder as the place of what is generated: the files would count as the model's, and change it.
+
+    Raises:
+        OutputError: it is one, or lies in one.
+    """
+    for place in (out.absolute(), *out.absolute().parents):
+        if (place / _INDEX).is_file():
+            raise OutputError(f"--out {out}: {place} is the folder of a model. Give a folder elsewhere.")
 
 
 def _compile(pipe: Any, base: Any, name: str) -> None:
@@ -212,15 +236,20 @@ def _require_texts(name: str, revision: str | None) -> None:
     _class(index.parent, name)
 
 
-def _class(folder: Path, name: str) -> Any:
-    """The class that the folder names, if it belongs to diffusers and generates images from texts."""
-    import diffusers
-
+def _index(folder: Path, name: str) -> dict[str, Any]:
+    """What a folder's index says; nothing where it is no object."""
     try:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise WeightsError(f"{name}: its {_INDEX} is not JSON ({error}). Save or download it again.") from error
-    wanted = index.get("_class_name") if isinstance(index, dict) else None
+        raise WeightsError(f"{name}: its {_INDEX} is not JSON: {error}") from error
+    return index if isinstance(index, dict) else {}
+
+
+def _class(folder: Path, name: str) -> Any:
+    """The class that the folder names, if it is one of diffusers' own and draws from texts."""
+    import diffusers
+
+    wanted = _index(folder, name).get("_class_name")
     kind = getattr(diffusers, wanted, None) if isinstance(wanted, str) else None
     if not (inspect.isclass(kind) and issubclass(kind, diffusers.DiffusionPipeline)):
         raise WeightsError(

@@ -228,6 +228,16 @@ def preset(folder: Path, kind: Any, replaced: Mapping[str, Path]) -> Preset:
     )
 
 
+def distilled(folder: Path, replaced: Mapping[str, Path]) -> bool:
+    """Whether a UNet takes guidance as an input (LCM), so that its pipeline reads no negative prompt at any guidance.
+
+    Args:
+        folder: as `save_pretrained` writes it.
+        replaced: as of `preset`.
+    """
+    return _config(replaced.get("unet", folder / "unet")).get("time_cond_proj_dim") is not None
+
+
 def _config(folder: Path) -> Config:
     """A part's configuration; empty where there is none that can be read, which loading will say."""
     try:

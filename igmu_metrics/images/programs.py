@@ -3,14 +3,18 @@
 One reader per program: A1111 and Forge (`parameters`), ComfyUI (`prompt`, a graph), InvokeAI (`invokeai_metadata`). All
 return a `Told`; a file with several prompts or seeds is an error, because it is not known which of them were used.
 
-Conventions: text chunks of PNG, EXIF's user comment of JPEG and WebP.
+Conventions: text chunks of PNG, EXIF's user comment of JPEG and WebP. An image is taken for its prompt's and seed's
+only if nothing else went into it. What else there was, is an error that names it: a second seed (variation), an image
+that it began with or was steered by, a second pass or model, what came after (upscaling, faces), another size than was
+generated (a grid, a crop). What is put onto the model (LoRA) and a negative prompt are part of the model's name, so
+that one folder holds one of them.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +28,38 @@ _SETTING: Final = re.compile(r'\s*(?P<name>[\w /-]+): (?P<value>"(?:\\.|[^\\"])*
 # `<lora:esd:1>` says what is put onto the model; no text encoder reads it.
 _NETWORK: Final = re.compile(r"\s*<(?:lora|lyco|hypernet):[^<>]*>")
 _MOST_NODES: Final = 10_000
+_ROUNDED: Final = 16  # pixels: sizes are rounded to what the network can generate
+_UNSET: Final = ("", "0", "0.0", "none", "false")
+# What goes into an image beside prompt and seed: by how a setting's name begins (A1111), or a part of a node's
+# (ComfyUI), or by name (InvokeAI).
+_A1111_MORE: Final = {
+    "Variation seed strength": "a second seed",
+    "Seed resize": "noise of another size",
+    "Hires": "a second pass",
+    "Init image": "an image that it began with",
+    "Denoising strength": "an image or a first pass that it began with",
+    "Mask": "an image that it began with",
+    "Inpaint": "an image that it began with",
+    "Conditional mask": "an image that it began with",
+    "ControlNet": "an image that steered it",
+    "Refiner": "a second model",
+    "ADetailer": "parts that were generated again",
+    "Face restoration": "faces that another network changed",
+    "Postprocess": "another network behind it",
+    "Script": "other images in a grid",
+}
+_COMFYUI_MORE: Final = (
+    *("loadimage", "loadlatent", "vaeencode", "controlnet", "ipadapter", "inpaint", "unclip", "stylemodel"),
+    *("upscale", "imagescale", "imagecrop", "detailer", "faceswap", "reactor"),
+)
+_INVOKEAI_MORE: Final = (
+    *("init_image", "controlnets", "ipAdapters", "t2iAdapters", "ref_images", "regions", "refiner_model"),
+    *("hrf_enabled", "upscale_model"),
+)
+# Signs that a program reads as emphasis or as several prompts in one.
+_A1111_SIGNS: Final = re.compile(r"(?<!\\)[()\[\]]|\b(?:AND|BREAK)\b")
+_COMFYUI_SIGNS: Final = re.compile(r"(?<!\\)[()]")
+_INVOKEAI_SIGNS: Final = re.compile(r"(?<=[\w)])[+-]{1,9}(?=[\s,.)]|$)|\)\.(?:and|blend)\(|\)\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +69,30 @@ class Told:
     Args:
         prompt: the positive prompt, as written.
         seed: of its noise, or None.
-        settings: steps, guidance_scale, width, height and model, as far as they are recorded.
-        by: the program, or where it was found.
+        settings: steps, guidance_scale, width, height and model, as far as they are told.
+        by: which program, or where it was found.
+        sign: what of the prompt the program reads as emphasis or as a second prompt, "" if nothing.
     """
 
     prompt: str
     seed: int | None
     settings: Mapping[str, Any] = field(default_factory=dict)
     by: str = ""
+    sign: str = ""
 
 
 def read(path: Path) -> Told | None:
     """What the file itself records; None if no known program wrote it.
 
     Raises:
-        InputError: it records several prompts or seeds, or cannot be parsed; the message says which.
+        InputError: it tells of several prompts or seeds, of anything else that went into the image, or in a broken way;
+            the message says what.
     """
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as image:
+            size = image.size
             texts = {k: v for k, v in image.info.items() if isinstance(v, str)}
             comment = image.getexif().get_ifd(_EXIF_BLOCK).get(_USER_COMMENT)
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
@@ -61,8 +101,29 @@ def read(path: Path) -> Told | None:
         texts.setdefault("parameters", _comment(comment))
     for name, reader in READERS.items():
         if texts.get(name):
-            return reader(texts[name])
+            told = reader(texts[name])
+            if told is not None:
+                _require_size(told, size)
+            return told
     return None
+
+
+def _require_size(told: Told, size: tuple[int, int]) -> None:
+    given = tuple(told.settings.get(name, pixels) for name, pixels in zip(("width", "height"), size, strict=True))
+    if any(abs(one - other) >= _ROUNDED for one, other in zip(given, size, strict=True)):
+        raise InputError(
+            f"its file is {size[0]}×{size[1]}, and {told.by} generated {given[0]}×{given[1]}: it is a grid, cropped or "
+            "resized"
+        )
+
+
+def _sign(signs: re.Pattern[str], prompt: str) -> str:
+    found = signs.search(prompt)
+    return found[0] if found else ""
+
+
+def _more(what: str, why: str = "") -> InputError:
+    return InputError(f"{what}{f' ({why})' if why else ''} went into it, beside prompt and seed")
 
 
 def _comment(data: bytes) -> str:
@@ -86,27 +147,44 @@ def a1111(text: str) -> Told | None:
     if last is None:
         return None
     given = {m["name"].strip(): m["value"].strip('" ') for m in _SETTING.finditer(last["line"])}
-    prompt = _NETWORK.sub("", re.split(r"(?:^|\n)Negative prompt:", text[: last.start()])[0]).strip()
+    if "Variation seed" in given:
+        given.setdefault("Variation seed strength", "unknown")
+    for name, value in given.items():
+        for start, what in _A1111_MORE.items():
+            if name.startswith(start) and value.casefold() not in _UNSET:
+                raise _more(f"{name} {value}", what)
+    before, _, negative = re.sub(r"(?:^|\n)Negative prompt:", "\0", text[: last.start()], count=1).partition("\0")
+    prompt, networks = _NETWORK.sub("", before).strip(), [n.strip() for n in _NETWORK.findall(before)]
     width, _, height = given.get("Size", "").partition("x")
     settings = {
         "steps": _number(given.get("Steps"), int),
         "guidance_scale": _number(given.get("CFG scale"), float),
         "width": _number(width, int),
         "height": _number(height, int),
-        "model": given.get("Model"),
+        "model": _model(given.get("Model"), networks, negative),
     }
-    return Told(prompt, _number(given.get("Seed"), int), _present(settings), "A1111")
+    return Told(prompt, _number(given.get("Seed"), int), _present(settings), "A1111", _sign(_A1111_SIGNS, prompt))
+
+
+def _model(name: Any, networks: Sequence[str] = (), negative: Any = "") -> str | None:
+    """What generated: the model, what is put onto it, and what it was to avoid."""
+    avoided = f"negative prompt {negative.strip()!r}" if isinstance(negative, str) and negative.strip() else ""
+    return ", ".join(filter(None, [name if isinstance(name, str) else "", *networks, avoided])) or None
 
 
 def comfyui(text: str) -> Told | None:
     """A graph of nodes; the sampler has the seed, its positive input leads to the text.
 
     Raises:
-        InputError: several samplers with different seeds or texts.
+        InputError: several samplers or texts, or anything else that goes into the image.
     """
     graph = _object(text, "ComfyUI's graph")
     nodes = {k: v for k, v in graph.items() if isinstance(v, dict) and isinstance(v.get("inputs"), dict)}
     found = []
+    for node in nodes.values():
+        kind = str(node.get("class_type", ""))
+        if any(part in kind.casefold() for part in _COMFYUI_MORE):
+            raise _more(kind, "a node of ComfyUI's graph")
     for node in nodes.values():
         given = node["inputs"]
         seed = given.get("seed", given.get("noise_seed"))
@@ -116,36 +194,64 @@ def comfyui(text: str) -> Told | None:
             found.append((leading, _value(nodes, seed), given, size))
     if not found:
         return None
-    if len({(texts, str(seed)) for texts, seed, _, _ in found}) > 1 or len(found[0][0]) != 1:
+    if len(found) > 1 or len(found[0][0]) != 1:
         n = len({t for texts, *_ in found for t in texts})
         raise InputError(
             f"ComfyUI's graph has {len(found)} samplers and {n} texts, and does not record which of them were used"
         )
     texts, seed, given, size = found[0]
+    prompt = next(iter(texts))
+    if _number(given.get("denoise", 1), float) != 1 or _number(given.get("start_at_step", 0), int):
+        raise _more(f"denoise {given.get('denoise', 1)}", "an image or a first pass that it began with")
+    named = [str(v) for n in nodes.values() for k, v in n["inputs"].items() if k in ("ckpt_name", "unet_name")]
+    loras = [
+        f"<lora:{n['inputs']['lora_name']}:{n['inputs'].get('strength_model', 1)}>"
+        for n in nodes.values()
+        if "lora_name" in n["inputs"]
+    ]
     settings = {
         "steps": _number(given.get("steps"), int),
         "guidance_scale": _number(given.get("cfg"), float),
         "width": _number(size.get("width"), int),
         "height": _number(size.get("height"), int),
+        "model": _model(", ".join(named), loras, ", ".join(sorted(set(_texts(nodes, given.get("negative")))))),
     }
-    return Told(next(iter(texts)), _number(seed, int), _present(settings), "ComfyUI")
+    return Told(prompt, _number(seed, int), _present(settings), "ComfyUI", _sign(_COMFYUI_SIGNS, prompt))
 
 
 def invokeai(text: str) -> Told | None:
-    """One object: `positive_prompt`, `seed`, `steps`, `cfg_scale`, `width`, `height`, `model`."""
+    """One object: `positive_prompt`, `seed`, `steps`, `cfg_scale`, `width`, `height`, `model`.
+
+    Raises:
+        InputError: anything else went into the image.
+    """
     given = _object(text, "InvokeAI's metadata")
     prompt = given.get("positive_prompt")
     if not isinstance(prompt, str):
         return None
-    model = given.get("model")
+    mode = given.get("generation_mode") or "txt2img"
+    if not str(mode).endswith("txt2img"):
+        raise _more(f"generation_mode {mode}", "an image that it began with")
+    for name in _INVOKEAI_MORE:
+        value = given.get(name)
+        if value and any(not isinstance(v, dict) or v.get("isEnabled", True) for v in _listed(value)):
+            raise _more(name, "InvokeAI's metadata")
+    if (style := given.get("positive_style_prompt")) and style != prompt:
+        raise _more("positive_style_prompt", "a second prompt")
+    loras = [
+        f"<lora:{_named(lora.get('model', lora.get('lora')))}:{lora.get('weight', 1)}>"
+        for lora in _listed(given.get("loras") or [])
+        if isinstance(lora, dict)
+    ]
     settings = {
         "steps": _number(given.get("steps"), int),
         "guidance_scale": _number(given.get("cfg_scale"), float),
         "width": _number(given.get("width"), int),
         "height": _number(given.get("height"), int),
-        "model": model.get("name", model.get("model_name")) if isinstance(model, dict) else model,
+        "model": _model(_named(given.get("model")), loras, given.get("negative_prompt")),
     }
-    return Told(prompt, _number(given.get("seed"), int), _present(settings), "InvokeAI")
+    seed = _number(given.get("seed"), int)
+    return Told(prompt, seed, _present(settings), "InvokeAI", _sign(_INVOKEAI_SIGNS, prompt))
 
 
 READERS: Final[Mapping[str, Callable[[str], Told | None]]] = {
@@ -153,6 +259,15 @@ READERS: Final[Mapping[str, Callable[[str], Told | None]]] = {
     "parameters": a1111,
     "prompt": comfyui,
 }
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _named(model: Any) -> Any:
+    """The name of a model that InvokeAI describes by an object, or names."""
+    return model.get("name", model.get("model_name")) if isinstance(model, dict) else model
 
 
 def _object(text: str, what: str) -> dict[str, Any]:

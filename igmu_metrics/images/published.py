@@ -39,11 +39,14 @@ if TYPE_CHECKING:
     import torch
 
 CODE: Final = "code"
-KINDS: Final = (*COMPONENTS, "checkpoint", "lora", "embedding", CODE)
+# In the order of being put onto a base: what takes a network's place comes before what is merged into it.
+KINDS: Final = ("checkpoint", *COMPONENTS, "lora", "embedding", CODE)
+_SEVERAL: Final = ("lora", "embedding", CODE)  # of which a model may have more than one
 VARIANT: Final = "variant"
 _PART: Final = re.compile(rf",(?=(?:{'|'.join((*KINDS, VARIANT))})=)")
 # What training code puts around the tensors of a component, and before their names.
 _AROUND: Final = ("state_dict", "model_state_dict", "model", "params", "module")
+_SHARD: Final = re.compile(r"-\d{5}-of-(?!00001\b)\d{5}\.")  # of a network that is saved in several files
 _CHECKPOINT: Final = "cond_stage_model."
 _BEFORE: Final = ("module.", "text_model.", f"{_CHECKPOINT}transformer.", f"{_CHECKPOINT}transformer.text_model.")
 
@@ -81,22 +84,31 @@ def parse(spec: str) -> tuple[str, tuple[Part, ...], str | None]:
     Args:
         spec: `BASE,kind=PATH[:argument],…`.
 
+    Returns:
+        The parts are in the order of KINDS, whatever that of the text: a LoRA before the network that it is merged
+        into would be lost.
+
     Raises:
-        WeightsError: the file does not exist.
-        InputError: a scale that is not a number, or code without a function.
+        WeightsError: no such file.
+        InputError: a scale that is no number, code without a function, a part that is named twice or names nothing.
 
     >>> parse("base")
     ('base', (), None)
     """
-    base, *given = _PART.split(spec)
-    parts, variant = [], None
-    for text in given:
-        kind, _, value = text.partition("=")
-        if kind == VARIANT:
-            variant = value
-        else:
-            parts.append(_part(kind, value))
-    return base, tuple(parts), variant
+    base, *texts = _PART.split(spec)
+    given = [tuple(text.split("=", 1)) for text in texts]
+    for kind, value in given:
+        same = [v for k, v in given if k == kind]
+        if not value:
+            raise InputError(f"{spec}: {kind}= names nothing. Give a value, or leave it out.")
+        if len(same) > 1 and kind not in _SEVERAL:
+            raise InputError(f"{spec}: {kind} appears {len(same)} times ({', '.join(same)}). Keep one of them.")
+    parts = sorted((_part(k, v) for k, v in given if k != VARIANT), key=lambda part: KINDS.index(part.kind))
+    own = [(p.kind, p.path.resolve(), p.argument if p.kind == CODE else "") for p in parts]
+    for part, one in zip(parts, own, strict=True):
+        if own.count(one) > 1:
+            raise InputError(f"{spec}: {part.kind}={part.path} appears {own.count(one)} times. Keep one of them.")
+    return base, tuple(parts), dict(given).get(VARIANT)
 
 
 def join(base: str, parts: Mapping[str, str | Sequence[str] | None]) -> str:
@@ -111,11 +123,13 @@ def join(base: str, parts: Mapping[str, str | Sequence[str] | None]) -> str:
 
 def _part(kind: str, value: str) -> Part:
     path, argument = Path(value).expanduser(), ""
-    if kind in ("lora", CODE) and not path.exists():
+    if kind in ("lora", CODE) and not path.exists() and ":" in value:
         before, _, argument = value.rpartition(":")
-        path = Path(before).expanduser()
+        path = Path(before or value).expanduser()
     if not path.exists():
-        raise WeightsError(f"{kind}: there is no file or folder {value!r}. Check the path.")
+        raise WeightsError(f"{kind}: no file or folder {value!r}; check the path.")
+    if _SHARD.search(path.name):
+        raise WeightsError(f"{path}: is one of several files of a {kind}. Give their folder.")
     if kind == CODE and not argument.isidentifier():
         raise InputError(f"{CODE}: {value!r} does not name a function. Write FILE.py:function.")
     if kind == "lora" and argument:
@@ -236,7 +250,13 @@ def read_part(path: Path, kind: str, elsewhere: Sequence[str] = COMPONENTS) -> d
         if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
             others = {k: found.get(k) for k in COMPONENTS if k not in (kind, *elsewhere)}
             if more := [k for k, v in others.items() if isinstance(v, Mapping) and v]:
-                raise WeightsError(f"{path.name}: also contains the {more[0]}. Add {more[0]}={path.name} to use both.")
+                raise WeightsError(f"{path.name}: is of the {more[0]}, too. Give it for both: {more[0]}={path.name}.")
+            apart = {k: v for k, v in found.items() if k not in (name, *COMPONENTS) and isinstance(v, Mapping)}
+            if rivals := [k for k, v in apart.items() if v.keys() & found[name].keys()]:  # averaged weights, say
+                raise WeightsError(
+                    f"{path.name}: contains {name!r} and {rivals[0]!r} with tensors of the same names. Save "
+                    "the one that is meant in a file of its own."
+                )
             found = found[name]
     state = {str(k): v for k, v in found.items() if isinstance(v, torch.Tensor)} if isinstance(found, Mapping) else {}
     if not state:
@@ -348,13 +368,16 @@ def _checkpoint(pipe: Any, part: Part, folder: Path) -> Any:
         )
     # As safetensors or without running anything: what follows reads the same file again.
     loading.load_tensors(part.path)
-    left_out = {
-        k: None for k in ("safety_checker", "feature_extractor") if k in inspect.signature(type(pipe)).parameters
+    # Of these a checkpoint says nothing: they stay the base's.
+    kept = {
+        k: getattr(pipe, k, None)
+        for k in ("safety_checker", "feature_extractor")
+        if k in inspect.signature(type(pipe)).parameters
     }
     try:
         with quiet_loading():
             new = type(pipe).from_single_file(
-                str(part.path), config=str(folder), local_files_only=True, torch_dtype=pipe.dtype, **left_out
+                str(part.path), config=str(folder), local_files_only=True, torch_dtype=pipe.dtype, **kept
             )
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SingleFileComponentError) as error:
         raise WeightsError(
@@ -374,13 +397,54 @@ def _checkpoint(pipe: Any, part: Part, folder: Path) -> Any:
 # Embeddings and code
 
 
+def require_named(parts: Sequence[Part], prompts: Sequence[str]) -> None:
+    """Refuse a textual inversion that no prompt names: what is generated would be the base's images.
+
+    Args:
+        parts: of the model. Where one is code, it may write the token into the prompts, and nothing is refused.
+        prompts: all that the model is to generate.
+
+    Raises:
+        InputError: names the token.
+        WeightsError: a file that is no textual inversion.
+    """
+    if any(part.kind == CODE for part in parts):
+        return
+    everything = "\n".join(prompts).casefold()
+    for part in parts:
+        if part.kind == "embedding" and (token := _learned(part.path)[0]).casefold() not in everything:
+            raise InputError(
+                f"{part.name}: changes nothing, as none of {len(prompts)} prompts contains its token {token!r}. Put "
+                f"the token in the place of the concept's name by --pipeline FILE.py:FUNCTION, or leave it out."
+            )
+
+
+def _learned(path: Path) -> tuple[str, torch.Tensor]:
+    """The token of a textual inversion and what was learned for it, of diffusers' or A1111's layout."""
+    import torch
+
+    state = loading.load_tensors(path)
+    params = state.get("string_to_param")
+    found = params if isinstance(params, Mapping) else state
+    token, value = next(iter(found.items())) if len(found) == 1 else (None, None)
+    if token == "*" and found is params:
+        token = state.get("name")
+    elif token == "emb_params":  # A1111's safetensors, which it calls like the file
+        token = path.stem
+    if not (isinstance(token, str) and token and isinstance(value, torch.Tensor)):
+        raise WeightsError(
+            f"{path.name}: no textual inversion: it must contain one token with its tensor. Give the file of an "
+            "embedding for one text encoder."
+        )
+    return token, value
+
+
 def _embed(pipe: Any, part: Part) -> None:
     if not hasattr(pipe, "load_textual_inversion"):
-        raise WeightsError(
-            f"{part.path.name}: {type(pipe).__name__} does not support textual inversion. Leave --embedding out."
-        )
+        raise WeightsError(f"{part.path.name}: {type(pipe).__name__} takes no textual inversion.")
+    token, value = _learned(part.path)
     try:
-        pipe.load_textual_inversion(loading.load_tensors(part.path), token=None)
+        pipe.load_textual_inversion({token: value}, token=None)
     except (ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(
             f"{part.path.name}: is not a textual inversion of this base ({first_line(error)}). Check the file."

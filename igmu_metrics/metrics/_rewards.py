@@ -8,6 +8,7 @@ from igmu_metrics.metrics.clip_alignment import cosine
 from igmu_metrics.networks.instruments import Backbone
 from igmu_metrics.networks.store import Store
 from igmu_metrics.networks.texts import embedded
+from igmu_metrics.statistics import validation
 
 
 def rewarded(table: Generations, backbone: Backbone | None, store: Store | None = None) -> Generations:
@@ -17,10 +18,14 @@ def rewarded(table: Generations, backbone: Backbone | None, store: Store | None 
         table: `prompt` and `align_features` of both models; unchanged without prompts.
         backbone: has `logit_scale` and perhaps `logit_bias`; None to leave the table as it is.
         store: keeps embeddings of prompts.
+
+    Raises:
+        NonFiniteError: the backbone's scale or bias is no number.
     """
     if backbone is None or "prompt" not in table or not len(table) or not (table["prompt"] != "").all():
         return table
     scale, bias = (float(getattr(backbone, f"logit_{name}", usual)) for name, usual in (("scale", 1.0), ("bias", 0.0)))
+    validation.numbers(f"scale and bias of {backbone.info.name}", [scale, bias])
     words = unit_rows("text_features", embedded(backbone, table["prompt"].tolist(), store))
     found = {}
     for suffix in ("", ORIGINAL):

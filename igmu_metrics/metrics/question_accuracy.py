@@ -23,8 +23,8 @@ import numpy.typing as npt
 from igmu_data.errors import EmptyInputError
 from igmu_metrics.contract import Estimate, MetricInfo, Result, Table
 from igmu_metrics.generations import Generations
-from igmu_metrics.metrics._rows import Column, mean, prompts, taking_lists, unit
-from igmu_metrics.statistics import cluster_sums, product_of_ratios, validation
+from igmu_metrics.metrics._rows import Column, prompts, taking_lists, unit
+from igmu_metrics.statistics import cluster_sums, mean_estimate, product_of_ratios, validation
 
 INFO = MetricInfo(
     name="question_accuracy",
@@ -44,6 +44,12 @@ INFO = MetricInfo(
     ),
     parts={"": ("retain",)},
     place=35,
+    figures={
+        "question_preservation": "Share of the questions about images of general prompts that are answered as "
+        "intended, relative to the original's images, and at most 1.",
+        "question_accuracy": "Share of the questions about images of general prompts that are answered as intended; a "
+        "judge asked in words answers them.",
+    },
 )
 NEEDS = ("id", "answered", "answered_original")
 
@@ -112,19 +118,17 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
     prompt = table["id"][seen]
     mine, theirs = (np.ma.getdata(values)[seen] for values in both)
     empty = "no pair of images with an answer"
-    how: dict[str, Any] = {"seed": seed, "resamples": resamples}
     if not len(mine) or not theirs.any():
         reason = "no question about the original's images is answered as intended" if len(mine) else empty
         ratio = Estimate(float("nan"), reason=reason)
     else:
         sums = cluster_sums(prompt, mine, theirs, np.ones(len(mine)))
-        ratio = product_of_ratios([(sums[:, 0] / sums[:, 2], sums[:, 1] / sums[:, 2])], **how)
+        ratio = product_of_ratios([(sums[:, 0] / sums[:, 2], sums[:, 1] / sums[:, 2])], seed=seed, resamples=resamples)
         ratio = replace(ratio, n_generations=len(mine))
-    how |= {"bounds": INFO.range, "empty": empty}
     figures = {
         INFO.headline: ratio,
-        "question_accuracy": mean(mine, prompt, **how),
-        "original_question_accuracy": mean(theirs, prompt, **how),
+        "question_accuracy": mean_estimate(mine, prompt, empty=empty),  # of shares: never a point where all agree
+        "original_question_accuracy": mean_estimate(theirs, prompt, empty=empty),
         "n_unanswered": Estimate(float((~seen).sum()), n_generations=len(seen)),
     }
     return Result(ratio, figures, n_failed=int((~seen).sum()))

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from igmu_metrics.contract import FloatArray, batches
+from igmu_data.errors import WeightsError
+from igmu_metrics.contract import FloatArray, batches, one_line
 from igmu_metrics.networks.instruments import InstrumentInfo
 from igmu_metrics.networks.loading import ImageBackbone, check_images, rgb
 
@@ -63,7 +65,8 @@ class Extracting(ImageBackbone):
         with torch.inference_mode():
             for some in batches(inputs, self.batch):
                 pixels = on_device(np.stack(filled(some, self.batch)), self._device, self._dtype)
-                parts.append(self.forward(pixels)[: len(some)].double().cpu().numpy())
+                with fitting(self.info.name):
+                    parts.append(self.forward(pixels)[: len(some)].double().cpu().numpy())
         return np.concatenate(parts)
 
     def image_features(self, images: Sequence[Image]) -> FloatArray:
@@ -71,6 +74,29 @@ class Extracting(ImageBackbone):
         check_images(images)
         some = batches(images, self.batch)
         return np.concatenate([self.extract([self.prepare(rgb(image)) for image in part]) for part in some])
+
+
+@contextmanager
+def fitting(name: str) -> Iterator[None]:
+    """Around a network's call: what it says of inputs that it cannot take becomes an error with its name.
+
+    Args:
+        name: of the network.
+
+    Raises:
+        WeightsError: the network refuses what its own processor prepared.
+    """
+    import torch
+
+    try:
+        yield
+    except (ValueError, RuntimeError, IndexError) as error:
+        if isinstance(error, torch.cuda.OutOfMemoryError) or "CUDA" in str(error):  # the machine's fault
+            raise
+        raise WeightsError(
+            f"{name}: the network does not take what its processor prepares ({one_line(error)}). Use the processor "
+            "files that were published with these weights."
+        ) from error
 
 
 def filled(items: Sequence[Any], size: int) -> list[Any]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
+from igmu_data.errors import InputError
 from igmu_metrics.contract import FloatArray
 from igmu_metrics.statistics import youden
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 
 MEASURED: Final = ("sensitivity", "specificity", "n_positives", "n_negatives")
-"""What may be known about a detector's errors, by the names of `InstrumentInfo`."""
+"""What may be known of a detector's errors, by the names of `InstrumentInfo`."""
+_LISTED: Final = 5  # concepts that an error names
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,25 @@ class InstrumentInfo:
             if (value := getattr(self, name)) is not None:
                 out[f"{role}.{name}"] = value
         return out | {f"{role}.{k}": v for k, v in self.settings.items()}
+
+
+def require_judge(info: InstrumentInfo, concept: str) -> None:
+    """Refuse a detector that gives no answer about the concept that everything is about.
+
+    Args:
+        info: of the detector.
+        concept: as `object/church`.
+
+    Raises:
+        InputError: names the concepts that it judges.
+    """
+    if info.concepts is not None and concept not in info.concepts:
+        known = sorted(info.concepts)
+        more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
+        raise InputError(
+            f"detector {info.name} does not judge {concept}, only {', '.join(known[:_LISTED])}{more}. Give another "
+            "--detector."
+        )
 
 
 def no_better_than_chance(signed: Mapping[str, Any]) -> str:

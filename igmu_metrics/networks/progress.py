@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,10 @@ def bars() -> Iterator[Advance]:
     from rich.console import Console
 
     console = Console(stderr=True, markup=False)
-    if not console.is_terminal:
+    # The kernel of a notebook sets these two for `!igmu …`: a terminal, but one that cannot move the cursor up, so bars
+    # would pile up in the output.
+    notebook = (os.environ.get("TERM"), os.environ.get("PAGER")) == ("xterm-color", "cat")
+    if notebook or not console.is_interactive:
         yield _Lines().advance
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn

@@ -30,6 +30,7 @@ _SIDE_BY_SIDE: Final = 3  # models
 _LISTED: Final = 7  # models below each other
 _NAME: Final = 16
 _NOTE: Final = 2  # lines of one note
+_ANSWERED: Final = ("question_preservation", "question_accuracy")
 _WEAKEST: Final = ", and the weakest aspect"
 Aspects = dict[str, dict[str, Figure | Estimate | None]]
 """By model, the forget score and its aspects."""
@@ -77,6 +78,8 @@ def _table(cards: Sequence[Scorecard], columns: int) -> list[str]:
         title = f"{counted(len(models), 'model')}, means over {counted(len(configs), 'concept')}{_WEAKEST}"
         return [title, *_listed(means, columns, chance)]
     found: Aspects = {c.model: {name: c.figure(_SCORE, name) for name in (_SCORE, *ASPECTS)} for c in cards}
+    if all(c.general for c in cards):
+        return _of_general(cards, columns)
     if len(cards) == 1:
         title = f"{_short(first.model)} on {first.config}, against {original}"
         return [
@@ -93,6 +96,22 @@ def _table(cards: Sequence[Scorecard], columns: int) -> list[str]:
         words = "".join(f"{_word(found[m][_SCORE], m in chance):{_CELL}}" for m in models)
         return [line.rstrip() for line in (title, f"{'':{_TITLE}}{heads}", rows[0], f"{'':{_TITLE}}{words}", *rows[1:])]
     return [title + _WEAKEST, *_listed(found, columns, chance)]
+
+
+def _of_general(cards: Sequence[Scorecard], columns: int) -> list[str]:
+    """A line a model: how much of what the original shows of general prompts is still there."""
+    wide = min(_NAME, max(len(_short(c.model)) for c in cards))
+    told = [(c, [c.figure("question_accuracy", name) for name in _ANSWERED]) for c in cards]
+    told.sort(key=lambda one: (-(value_of(one[1][0]) or 0.0), one[0].model))
+    who = _short(cards[0].model) if len(cards) == 1 else counted(len(cards), "model")
+    title = f"{who} on {cards[0].config}, against {_short(cards[0].original_model)}"
+    lines = [_cut(title, columns), f"  {'':{wide}}  {'kept of it':{_CELL}}questions answered as intended"]
+    for card, (kept, own) in told[:_LISTED]:
+        told_of = formatted(own) if own is not None else "not asked"
+        lines.append(f"  {_short(card.model):{wide}}  {formatted(kept):{_CELL}}{told_of}".rstrip())
+    if len(told) > _LISTED:
+        lines.append(f"  and {len(told) - _LISTED} more that kept less")
+    return lines
 
 
 def _listed(found: Aspects, columns: int, chance: set[str]) -> list[str]:
@@ -153,8 +172,11 @@ def notes(cards: Sequence[Scorecard]) -> list[str]:
     for card in cards:
         if card.unfounded:
             note(f"no verdict: {card.unfounded}", card)
-        score = card.figure(_SCORE, _SCORE)
-        if score is None:
+        score = card.figure("question_accuracy", _ANSWERED[0]) if card.general else card.figure(_SCORE, _SCORE)
+        if card.general:
+            if score is not None and score.reason:
+                note(f"questions: {score.reason}", card)
+        elif score is None:
             note("no forget score: it needs forget, retain and adversarial prompts, a detector and CLIP", card)
         elif score.reason:
             note(f"{'no forget score' if score.value is None else 'forget score'}: {score.reason}", card)

@@ -7,21 +7,23 @@ its key.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from igmu_metrics import registry
+from igmu_metrics.report import verdict
 from igmu_metrics.report.ranking import COLUMNS
 
-ANSWERED_BY: Final = (
-    "concept_accuracy.conditional_unlearning_accuracy",
-    "forget_score.robustness",
-    "forget_score.preservation",
-    "difference",
-    "more",
-)
+ANSWERED_BY: Final[Mapping[str, str]] = {
+    verdict.FORGETS: "concept_accuracy.conditional_unlearning_accuracy",
+    verdict.ROBUST: "forget_score.robustness",
+    verdict.BROKE: "forget_score.preservation",
+    verdict.ANSWERED: "question_accuracy.question_preservation",
+    verdict.REAL: "difference",
+    verdict.MORE: "more",
+}
 """By question of the verdict, the key of what answers it."""
-_METRICS: Final = ("forget_score", "concept_accuracy", "attack_success_rate", "clip_alignment")
+_METRICS: Final = ("forget_score", "concept_accuracy", "attack_success_rate", "question_accuracy", "clip_alignment")
 _WORDS: Final = {
     "word": (
         "yes, mostly, hardly, no",
@@ -37,7 +39,8 @@ _WORDS: Final = {
     "n": ("n", "Number of images behind a figure; how many prompts they are of decides how wide its interval is."),
     "difference": (
         "difference",
-        "Difference in forgetting between two models on the same prompts, in percentage points. It is called real "
+        "Difference between two models on the same prompts, in percentage points: in forgetting, or on general "
+        "prompts in question accuracy. It is called real "
         "where p is below 0.05 after Holm's correction for all tests on the page; its interval is not corrected.",
     ),
     "more": (

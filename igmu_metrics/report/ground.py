@@ -53,6 +53,8 @@ def _errors(view: View, name: str) -> str:
     fields = view.signature.fields
     rates = [fields.get(f"detector.{rate}") for rate in ("sensitivity", "specificity")]
     if any(rate is None for rate in rates):
+        if view.first.general:
+            return "Unknown for the questions of general prompts. They affect both models alike: read shares and ratio."
         return "Unknown. Judge a sample by eye at the end of this section to measure them."
     sizes = [fields.get(f"detector.n_{which}") for which in ("positives", "negatives")]
     of = [f" of {counted(int(n), 'image')}" if n is not None else "" for n in sizes]

@@ -40,6 +40,8 @@ COLUMNS: Final = (
     Column("concept_accuracy", "near_retain_accuracy", "near concepts shown", True),
     Column("concept_accuracy", "far_retain_accuracy", "far concepts shown", True),
     Column("concept_accuracy", "in_prompt_retain_accuracy", "shown in prompts that name it", True),
+    Column("question_accuracy", "question_preservation", "answered as intended, relative to the original", True),
+    Column("question_accuracy", "question_accuracy", "answered as intended", True),
 )
 # By why an aspect is missing, the option that gives it.
 _OPTIONS: Final = {"no cosines given": "--clip", "no features given": "--clip or --features"}
@@ -104,6 +106,8 @@ def _why(card: Scorecard) -> str:
     if card.unfounded:
         return card.unfounded
     score = card.figure(*RANKED_BY)
+    if card.general:
+        return "general prompts have no forget score, as nothing in them was to be forgotten"
     if score is None:
         return "there is no forget score in the card"
     reasons = {name: f.reason for name in ASPECTS if (f := card.figure(RANKED_BY[0], name)) and f.value is None}

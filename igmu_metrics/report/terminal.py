@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.cells import cell_len
@@ -54,6 +55,7 @@ def show(*tables: Table) -> None:
             console.print(part)
 
 
+_MANY: Final = 6  # models of which not every pair is shown
 _BORDER: Final = 3  # columns between two cells
 _LONGEST: Final = 40  # columns of a word that is not broken
 _UNBROKEN: Final = re.compile(r"\[[^\]\n]*\]|\S+")
@@ -240,46 +242,52 @@ def scores(cards: Sequence[Scorecard]) -> list[Table]:
     return [table, why] if notes else [table]
 
 
+# What `ranking` shows: its title, the score and the columns, and the two figures of a model.
+_OF_CONCEPTS: Final = (
+    "unlearning accuracy",
+    "concept_accuracy",
+    ("model", "raw", "where the original generated it", "unclear", "differs from the original there"),
+    ("unlearning_accuracy", "conditional_unlearning_accuracy"),
+)
+_OF_GENERAL: Final = (
+    "questions answered as intended",
+    "question_accuracy",
+    ("model", "answered as intended", "relative to the original", "unanswered", "differs from the original"),
+    ("question_accuracy", "question_preservation"),
+)
+
+
 def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison], *, tested: bool = True) -> Table:
     """Unlearning accuracy of every model, raw and conditional, with the test of the latter against the original.
 
-    In the order of the forget score; without one nothing is ranked, and models stand by name.
+    In the order of the forget score; without one nothing is ranked, and models stand by name. Of general prompts, in
+    which nothing was to be forgotten, it is their questions' accuracy, absolute and relative.
 
     Args:
         cards: of the models.
         tests: all comparisons of the cards (`igmu_metrics.verdict.compare.compared`).
         tested: whether the columns with the tests and with what is unclear stand there; else they are told elsewhere.
     """
-    from igmu_metrics.verdict.compare import FORGETTING
+    from igmu_metrics.verdict.compare import main_measure
 
-    title = f"{cards[0].config}: unlearning accuracy, 95 % intervals"
-    heads = ("model", "raw", "where the original generated it", "unclear", "differs from the original there")
-    shown = len(heads) if tested else 3
-    table = _table(title, *heads[:shown])
     own = cards[0]
-    accuracy = "concept_accuracy"
-    first = (
-        own.original_label,
-        cell(own.figure(accuracy, "original_unlearning_accuracy")),
-        cell(own.figure(accuracy, "original_conditional_unlearning_accuracy")),
-        str(_unclear(own, original=True)),
-        "",
-    )
+    title, score, heads, names = _OF_GENERAL if own.general else _OF_CONCEPTS
+    shown = len(heads) if tested else 3
+    table = _table(f"{own.config}: {title}, 95 % intervals", *heads[:shown])
+    before = (cell(own.figure(score, f"original_{name}")) for name in names)
+    first = (own.original_label, *before, str(_unclear(own, original=True)), "")
     table.add_row(*first[:shown])
-    of = {c.first: c for c in tests if c.original and c.measure == FORGETTING}
+    of = {c.first: c for c in tests if c.original and c.measure == main_measure(own)}
     for card in _ordered(cards):
         if card.model not in of:  # the original against itself
             continue
-        row = (
-            card.model,
-            cell(card.figure(accuracy, "unlearning_accuracy")),
-            cell(card.figure(accuracy, "conditional_unlearning_accuracy")),
-            str(_unclear(card)),
-            of[card.model].outcome(),
-        )
+        figures = (cell(card.figure(score, name)) for name in names)
+        row = (card.model, *figures, str(_unclear(card)), of[card.model].outcome())
         table.add_row(*row[:shown])
     said = [covering(cards), *unfounded(cards)]
-    if not any(value_of(c.figure("forget_score", "forget_score")) is not None for c in cards):
+    if own.general:
+        said.append("Sorted by name, not ranked: general prompts have no forget score.")
+    elif not any(value_of(c.figure("forget_score", "forget_score")) is not None for c in cards):
         said.append("Sorted by name, not ranked: no model has a forget score.")
     if tested and (n := max((c.tests for c in of.values()), default=0)) > 1:
         said.append(f"p after Holm over {n} tests: every model against the original and against every other.")
@@ -328,9 +336,19 @@ def over_concepts(cards: Sequence[Scorecard]) -> Table:
     return table
 
 
-def differences(found: Sequence[Comparison]) -> list[Table]:
-    """Differences with their intervals, and whether they are more than chance: a narrow table a measure."""
+def differences(found: Sequence[Comparison], cards: Sequence[Scorecard]) -> list[Table]:
+    """Differences with their intervals, and whether they are more than chance: a narrow table a measure.
+
+    Of many models only those from the original, and those between neighbours in the order of the ranking.
+
+    Args:
+        found: all comparisons of the cards.
+        cards: of the models.
+    """
     tables = []
+    near = [set(pair) for pair in pairwise(c.model for c in _ordered(cards) if c.model != c.original_model)]
+    if left_out := 0 if len(near) < _MANY else sum(not c.original and {c.first, c.second} not in near for c in found):
+        found = [c for c in found if c.original or {c.first, c.second} in near]
     for measure in dict.fromkeys(c.measure for c in found):
         table = _table(f"Difference in {measure}", "models", "difference", "on", "p", "real?")
         for c in found:
@@ -341,7 +359,9 @@ def differences(found: Sequence[Comparison]) -> list[Table]:
                 table.add_row(f"{c.first} – {c.second}", told, c.units, p, word)
         tables.append(table)
     if tables:
-        tables[-1].caption = "Where the original generated the concept; unadjusted 95 % intervals; p after Holm."
+        where = "Where the original generated the concept; unadjusted" if found[-1].conditional else "Unadjusted"
+        more = f" {left_out} more between models that are no neighbours: --verbose." if left_out else ""
+        tables[-1].caption = f"{where} 95 % intervals; p after Holm.{more}"
         tables[-1].caption_justify = "left"
     return tables
 
@@ -372,7 +392,8 @@ def agreement(cards: Sequence[Scorecard]) -> list[Table]:
 
 def comparisons(found: Sequence[Comparison]) -> Table:
     """Differences with their intervals, their tests and what they rest on."""
-    title = "Differences where the original generated the concept, unadjusted 95 % intervals; p after Holm by measure"
+    where = " where the original generated the concept" if all(c.conditional for c in found) else ""
+    title = f"Differences{where}, unadjusted 95 % intervals; p after Holm by measure"
     table = Keyed("first", "second", "in", "difference", "raw", "n", "test", "p", "more than chance", title=title)
     table.title_justify, table.keys = "left", 3
     for c in found:
@@ -420,8 +441,11 @@ def _ordered(cards: Sequence[Scorecard]) -> list[Scorecard]:
 
 
 def _unclear(card: Scorecard, *, original: bool = False) -> int:
-    name = "present" + (ORIGINAL if original else "")
-    return sum(g[name] is None for g in card.generations.part("forget").records(name))
+    from igmu_metrics.verdict.compare import MEASURES, main_measure
+
+    part, column, _ = MEASURES[main_measure(card)]
+    name = column + (ORIGINAL if original else "")
+    return sum(g[name] is None for g in card.generations.part(part).records(name))
 
 
 def unfounded(cards: Sequence[Scorecard]) -> list[str]:

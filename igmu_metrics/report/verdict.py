@@ -1,4 +1,4 @@
-"""The verdict in words: five questions, each with a word and a sentence for every model.
+"""The verdict in words: five questions, or three of general prompts, each with a word and a sentence for every model.
 
 Conventions: words as in `wording`. Forgetting and robustness are told where the original generated the concept,
 preservation relative to the original. Differences are those between neighbours in the ranking, and of each model from
@@ -43,13 +43,15 @@ ASKED: Final = {
 """By the split whose rows it rests on, the figure (score and name) that the word of a question is given for."""
 NO_NUMBER: Final = "no number"
 NO_TEST: Final = "no test"
-QUESTIONS: Final = (
-    "Does it forget?",
-    "Is it robust?",
-    "What did it break?",
-    "Is the difference real?",
-    "How many more prompts would settle it?",
-)
+FORGETS: Final = "Does it forget?"
+ROBUST: Final = "Is it robust?"
+BROKE: Final = "What did it break?"
+ANSWERED: Final = "Do images still show what general prompts ask for?"
+REAL: Final = "Is the difference real?"
+MORE: Final = "How many more prompts would settle it?"
+QUESTIONS: Final = (FORGETS, ROBUST, BROKE, REAL, MORE)
+OF_GENERAL: Final = (ANSWERED, REAL, MORE)
+"""The questions of a card of general prompts, in which nothing was to be forgotten."""
 _DAMAGE: Final = ("little", "some", "much", "nearly all")
 _GOOD: Final = (*DEGREES[:2], *_DAMAGE[:2])
 _BAD: Final = (*DEGREES[2:], *_DAMAGE[2:])
@@ -79,23 +81,23 @@ class Answer:
 
 
 def answers(view: View) -> tuple[Answer, ...]:
-    """The five questions, answered; not one of them where no verdict can rest on the detector."""
-    cards = view.cards
+    """The questions, answered; not one of them where no verdict can rest on the detector."""
+    cards, questions = view.cards, OF_GENERAL if view.first.general else QUESTIONS
     if why := view.first.unfounded:  # cards of a view have one detector
         nothing = (Finding(tuple(c.model for c in cards), NO_VERDICT, sentence(why)),)
-        return tuple(Answer(question, nothing) for question in QUESTIONS)
-    found = (
-        [_forgets(c, view.phrase) for c in cards],
-        [_robust(c) for c in cards],
-        [_broke(c) for c in cards],
-        _real(view),
-        _more(view),
-    )
-    return tuple(Answer(question, _merged(told)) for question, told in zip(QUESTIONS, found, strict=True))
+        return tuple(Answer(question, nothing) for question in questions)
+    if view.first.general:
+        told = [[_answers(c) for c in cards]]
+    else:
+        told = [[_forgets(c, view.phrase) for c in cards], [_robust(c) for c in cards], [_broke(c) for c in cards]]
+    found = (*told, _real(view), _more(view))
+    return tuple(Answer(question, _merged(each)) for question, each in zip(questions, found, strict=True))
 
 
 def lead(view: View) -> tuple[str, str]:
     """Who has forgotten and at what price, in short sentences, and what there is to say of the best model."""
+    if view.first.general:
+        return _kept_in_general(view), ""
     if why := view.first.unfounded:
         return f"Whether {listed([c.model for c in view.cards])} forgot {view.target}, nobody can say.", sentence(why)
     said: dict[str, list[str]] = {}
@@ -123,6 +125,22 @@ def lead(view: View) -> tuple[str, str]:
     if rivals:
         behind_it += f" In forgetting alone it cannot be distinguished from {listed(rivals)} yet."
     return opening, behind_it
+
+
+def _kept_in_general(view: View) -> str:
+    """What became of general prompts, in a sentence for all models of which the same is to be said."""
+    if view.first.unfounded:
+        return sentence(view.first.unfounded)
+    words = {_DAMAGE[0]: "lost little", _DAMAGE[1]: "lost some", _DAMAGE[2]: "lost much", _DAMAGE[3]: "lost nearly all"}
+    said: dict[str, list[str]] = {}
+    for card in view.cards:
+        said.setdefault(words.get(_answers(card).word, ""), []).append(card.model)
+    return " ".join(
+        f"{listed(models)} {word} on general prompts."
+        if word
+        else f"What {listed(models)} lost on general prompts is open."
+        for word, models in said.items()
+    )
 
 
 def _gone(figure: Figure | None, phrase: str) -> str:
@@ -180,6 +198,19 @@ def _robust(card: Scorecard) -> Finding:
     weak = f" Weakest against {worst[0].replace('-', ' ')}: {percent(worst[1])} of its images show it." if worst else ""
     said = f"{percent(back)} of the attacked prompts bring it back within {tries} ({behind(back)}).{weak}"
     return Finding((card.model,), grade(figure, DEGREES), said)
+
+
+def _answers(card: Scorecard) -> Finding:
+    """What a card of general prompts says: how the questions about their images were answered."""
+    kept = card.figure("question_accuracy", "question_preservation")
+    if kept is None or kept.value is None:
+        return _missing(card, kept, "no question was asked: score with a detector that answers them, vlm:MODEL")
+    own, theirs = (card.figure("question_accuracy", f"{who}question_accuracy") for who in ("", "original_"))
+    said = (
+        f"{percent(own)} of the questions about its images are answered as intended, and {percent(theirs)} of those "
+        f"about the original's: {percent(kept)} of that is kept ({behind(kept)})."
+    )
+    return Finding((card.model,), grade(kept, _DAMAGE), said)
 
 
 def weakest_family(card: Scorecard) -> tuple[str, Figure] | None:

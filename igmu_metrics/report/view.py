@@ -24,7 +24,7 @@ from igmu_metrics.images.layouts import find
 from igmu_metrics.images.reference import recorded
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics.formatting import value_of
-from igmu_metrics.verdict.compare import FORGETTING, Comparison, compared, require_comparable
+from igmu_metrics.verdict.compare import Comparison, compared, main_measure, require_comparable
 
 RETAIN: Final = "retain"
 RANKED_BY: Final = ("forget_score", "forget_score")
@@ -125,13 +125,13 @@ class View:
 
     @property
     def against(self) -> tuple[Comparison, ...]:
-        """Forgetting of each model against the original, in the order of the cards."""
-        return tuple(c for c in self.tests if c.original and c.measure == FORGETTING)
+        """Each model against the original in what the cards are about, in the order of the cards."""
+        return tuple(c for c in self.tests if c.original and c.measure == main_measure(self.first))
 
     @property
     def pairs(self) -> tuple[Comparison, ...]:
-        """Forgetting of each model against each other."""
-        return tuple(c for c in self.tests if not c.original and c.measure == FORGETTING)
+        """Each model against each other in the same."""
+        return tuple(c for c in self.tests if not c.original and c.measure == main_measure(self.first))
 
     @property
     def first(self) -> Scorecard:
@@ -151,8 +151,8 @@ class View:
 
     @property
     def target(self) -> str:
-        """The concept to forget, as people call it."""
-        return named(self.first.target)
+        """The concept to forget, as people call it; or what general prompts are called."""
+        return "general prompts" if self.first.general else named(self.first.target)
 
     @property
     def phrase(self) -> str:

@@ -18,11 +18,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from igmu_data.errors import InputError, OutOfRangeError
+from igmu_data.errors import InputError, OutOfRangeError, nearest
 from igmu_data.schema import ASIDE, Row
 from igmu_metrics.generations import Key
 from igmu_metrics.images.generate import Request
@@ -131,6 +131,18 @@ def looked(
     return cards_found, len(made) + sum(len(state.keys) for state in states.values())
 
 
+def first_look(rows: Iterable[Row], requests: Sequence[Request], rounds: int) -> list[Request]:
+    """What the first look generates of each model.
+
+    Args:
+        rows: of the corpus.
+        requests: every image of them, seeds of a row in order.
+        rounds: of the protocol.
+    """
+    of = {row.id: row for row in rows}
+    return _new(requests, of, _Model({row.split for row in of.values()}), 1, rounds)
+
+
 def rule(plan: Plan) -> str:
     """What a run stops for, as cards say it."""
     figures = f":{'+'.join(plan.figures)}" if plan.figures else ""
@@ -224,15 +236,32 @@ def named(card: Scorecard, name: str) -> Figure:
     Raises:
         InputError: no score has it, or several have and they differ.
     """
+    found: Figure = figure_of(card.scores, name, card.model)
+    return found
+
+
+def figure_of(scores: Mapping[str, Any], name: str, whose: str) -> Any:
+    """The same of scores that are on no card yet.
+
+    Args:
+        scores: by key, each with its `figures`.
+        name: of the figure, or score and name.
+        whose: they are, for messages.
+
+    Raises:
+        InputError: as `named`.
+    """
     score, dot, figure = name.rpartition(".")
-    found = {key: entry.figures[figure] for key, entry in card.scores.items() if figure in entry.figures}
+    found = {key: entry.figures[figure] for key, entry in scores.items() if figure in entry.figures}
     found = {key: one for key, one in found.items() if not dot or key == score}
     if len(found) == 1:
         return next(iter(found.values()))
     if found:
         raise InputError(f"--figure {name!r} is in {', '.join(found)}; give one, as {next(iter(found))}.{figure}.")
-    known = sorted({figure for entry in card.scores.values() for figure in entry.figures if "/" not in figure})
-    raise InputError(f"{card.model} has no figure {name!r} for --figure; its figures are {', '.join(known)}.")
+    known = sorted({figure for entry in scores.values() for figure in entry.figures if "/" not in figure})
+    alike = nearest(figure, known)
+    hint = f"did you mean {alike[0]!r}?" if alike else f"its figures are {', '.join(known)}."
+    raise InputError(f"{whose} has no figure {name!r} for --figure; {hint}")
 
 
 def settled(figure: Figure | None, until: str) -> bool:

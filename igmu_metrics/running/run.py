@@ -31,16 +31,17 @@ from igmu_data.taxonomy import CONCEPTS, ENVIRONMENT, own_files
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.generations import Key
 from igmu_metrics.images import baselines
-from igmu_metrics.images.generate import Request, draw, draw_part, requests_for, settled_alike
+from igmu_metrics.images.generate import Request, draw, draw_part, file_of, requests_for, settled_alike
 from igmu_metrics.images.generate import told as settings_told
 from igmu_metrics.images.layouts import METADATA, Model, part_folders
-from igmu_metrics.images.pipelines import Pipeline, find_pipeline
+from igmu_metrics.images.pipelines import Pipeline, find_pipeline, require_no_model
 from igmu_metrics.images.presets import Settings
 from igmu_metrics.networks.progress import Advance, bars
 from igmu_metrics.report import page
 from igmu_metrics.report.folders import sections
 from igmu_metrics.running import original as reference
-from igmu_metrics.running.looking import looked
+from igmu_metrics.running.foreseen import foreseen, require_labelled
+from igmu_metrics.running.looking import figure_of, first_look, looked
 from igmu_metrics.running.plan import ORIGINAL, Plan, checked, grows, read, written
 from igmu_metrics.scale import cluster
 from igmu_metrics.scorecard import CARDS, PLAN, Scorecard, write, write_text
@@ -117,6 +118,7 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
     """
     checked(plan)
     require_writable(out / CARDS)
+    require_no_model(out)
     require_alike(plan, out)
     of = {name: plan.scoring.get(name) for name in ("bench", "revision")}
     every = {config: bench_rows(config, **of) for config in plan.configs}
@@ -153,13 +155,29 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
         if table is not None:
             reference.require_alike(table, requests, settings, plan.generation.dtype, plan.original)
         tables.append(table)
-    for config, table in zip(chosen, tables, strict=True):
+    for job, table in zip(jobs, tables, strict=True):
         # A detector that cannot be opened, or did not look at the original, should not be found out after hours.
-        evaluation = Evaluation(config, **{"device": device, **plan.scoring})
+        evaluation = Evaluation(job.config, **{"device": device, **plan.scoring})
         with evaluation.opened() as tools:
             if table is not None:
                 evaluation.measured(table, tools, ORIGINAL)
+            require_labelled(tools, [job.folders[m] / file_of(r) for m in job.pipelines for r in job.requests])
+            first = {row.id for row in job.rows if row.round == min(r.round for r in job.rows)}
+            scores = foreseen(evaluation, job.rows, [r for r in job.requests if r.row_id in first], tools)
+        for name in plan.figures:
+            figure_of(scores, name, job.config)
+    if plan.until is not None and plan.max_images is not None and sum(_first_looks(plan, jobs)) > plan.max_images:
+        raise OutOfRangeError(
+            f"--max-images {plan.max_images}: the first look alone takes {sum(_first_looks(plan, jobs))} images. Give "
+            "more."
+        )
     return jobs
+
+
+def _first_looks(plan: Plan, jobs: Sequence[Job]) -> list[int]:
+    """How many images the first look of each concept takes, over all models."""
+    rounds = rounds_of(plan.protocol)
+    return [len(first_look(job.rows, job.requests, rounds)) * len(job.pipelines) for job in jobs]
 
 
 def _fewer(chosen: Mapping[str, Sequence[Row]], plan: Plan, most: int) -> dict[str, list[Row]]:
@@ -178,12 +196,14 @@ def _fewer(chosen: Mapping[str, Sequence[Row]], plan: Plan, most: int) -> dict[s
 
 
 def require_alike(plan: Plan, out: Path) -> None:
-    """Refuse a folder of another run.
+    """Refuse a folder of another run; one that ended before its first image may be put right in its place.
 
     Raises:
         MetadataError: names what differs.
     """
     path = out / PLAN
+    if not any(p.is_file() for p in (out / IMAGES).rglob("*")):
+        return
     before, now = path.read_text(encoding="utf-8") if path.is_file() else None, written(plan)
     if before is not None and before != now and not grows(read(path), plan):
         pairs = zip(before.splitlines(), now.splitlines(), strict=False)
@@ -354,8 +374,8 @@ def _scored(
 
 def _looked(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None, where: Where) -> Iterator[Scorecard]:
     """The cards of a run that looks after every round, in this process, wherever its images come from."""
-    left = plan.max_images
-    for job in jobs:
+    left, first = plan.max_images, _first_looks(plan, jobs)
+    for at, job in enumerate(jobs):
 
         def score(model: str, keys: frozenset[Key], look: Looks, job: Job = job) -> Scorecard:
             with bars() as advance:
@@ -373,7 +393,7 @@ def _looked(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None, wher
             generate=generate,
             score=score,
             tell=lambda line: sys.stderr.write(line + "\n"),
-            most=left,
+            most=None if left is None else left - sum(first[at + 1 :]),  # every concept gets its first look
             original=job.recorded is None,
         )
         left = None if left is None else left - size

@@ -27,9 +27,9 @@ from igmu_metrics.evaluation import Advance, Evaluation
 from igmu_metrics.generations import FAILED
 from igmu_metrics.images import reference
 from igmu_metrics.images.folder import MODEL, TIMES
-from igmu_metrics.images.generate import draw, requests_for
+from igmu_metrics.images.generate import draw, requests_for, settled_alike
 from igmu_metrics.images.layouts import Model, listed
-from igmu_metrics.images.pipelines import find_pipeline
+from igmu_metrics.images.pipelines import find_pipeline, require_no_model
 from igmu_metrics.scale.shards import contents, file_name
 
 SPLIT: Final = "original"
@@ -265,12 +265,15 @@ def drawn(
         IgmuError: whatever is wrong with model, corpus or folder.
     """
     rounds = rounds_of(protocol)
+    require_no_model(folder)
     _require_recordable(evaluation)
     pipeline = find_pipeline(spec, device=evaluation.device, dtype=dtype, trust_code=trust_code)
+    rows = [row for row in evaluation.rows().values() if row.round <= rounds]
+    requests = requests_for(rows, seeds_per_row=seeds_per_row)
+    settled_alike(requests, {pipeline.name: pipeline}, **options)
     with evaluation.opened(also):  # what cannot be opened should not be found out after hours of generating
         pass
-    rows = [row for row in evaluation.rows().values() if row.round <= rounds]
-    done = draw(requests_for(rows, seeds_per_row=seeds_per_row), pipeline, folder, **options)
+    done = draw(requests, pipeline, folder, **options)
     if done.failures:
         (row, seed), why = next(iter(done.failures.items()))
         raise ImageError(

@@ -9,16 +9,19 @@ Conventions:
 - The prompt is the unit. With one generation a prompt the test is exact McNemar, with several a paired permutation. One
   prompt carries no evidence about prompts, and below six prompts no two-sided test can reach 5 %: then there is no
   test, and `why` says so.
-- There are three measures, in each of which more is better. All comparisons of some cards in one measure (every model
-  against the original and against every other) are *one family*: Holm's correction is over all of its tests that exist,
-  so that a comparison has one p value wherever it is shown. Intervals are not corrected, and are called unadjusted.
+- There are three measures of a concept's cards, and one of general prompts': the share of an image's questions that are
+  answered as intended, over all pairs, since there is nothing to condition on. In each, more is better. All comparisons
+  of some cards in one measure (every model against the original and against every other) are *one family*: Holm's
+  correction is over all of its tests that exist, so that a comparison has one p value wherever it is shown. Intervals
+  are not corrected, and are called unadjusted.
 - Cards that are one of several looks (`statistics.looks`) have repeated intervals and p values: those of whichever of
   the two cards may be looked at more often. Models that stopped at different looks are compared on what both hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, Final, NamedTuple
@@ -40,8 +43,14 @@ UNADJUSTED: Final = "unadjusted 95 % interval"
 FORGETTING: Final = "conditional unlearning accuracy"
 RESISTANCE: Final = "conditional resistance to attacks"
 RETAINING: Final = "conditional retain accuracy"
-# By measure: the rows that count, and whether the concept asked for shall be there.
-MEASURES: Final = {FORGETTING: ("forget", False), RESISTANCE: ("adversarial", False), RETAINING: ("retain", True)}
+ANSWERING: Final = "question accuracy"
+# By measure: the rows that count, the column that says how well, and whether the concept asked for shall be there.
+MEASURES: Final[Mapping[str, tuple[str, str, bool]]] = {
+    FORGETTING: ("forget", "present", False),
+    RESISTANCE: ("adversarial", "present", False),
+    RETAINING: ("retain", "present", True),
+    ANSWERING: ("retain", "answered", True),
+}
 
 
 # Fields of a signature that follow from which prompts and seeds were drawn.
@@ -58,12 +67,12 @@ class Comparison:
         second: the model it is compared with.
         original: whether the second is the original, before unlearning.
         measure: one of MEASURES.
-        difference: share of good generations of the first minus that of the second, where the original generated the
-            concept, −1..1; NaN where nothing counts.
+        difference: share of good generations (or answers) of the first minus that of the second, where the original
+            generated the concept, −1..1; NaN where nothing counts.
         interval: 95 % interval of the difference, not adjusted for the other comparisons; None where nothing counts.
         n: pairs that count.
         n_prompts: prompts behind them.
-        only_first: pairs in which only the first model did well.
+        only_first: pairs in which only the first model did well, or had more questions answered as intended.
         only_second: pairs in which only the second did.
         raw: the difference over all pairs that both could be judged on, whatever the original generated; NaN
             without pairs.
@@ -101,6 +110,11 @@ class Comparison:
     def significant(self) -> bool:
         """Whether the difference stands after the correction, at 5 %; never without a test."""
         return self.p_holm is not None and self.p_holm <= ALPHA
+
+    @property
+    def conditional(self) -> bool:
+        """Whether only what the original generated counts; in general prompts all does."""
+        return self.measure != ANSWERING
 
     @property
     def units(self) -> str:
@@ -223,18 +237,21 @@ def in_common(cards: Sequence[Scorecard]) -> str:
 def compared(cards: Sequence[Scorecard]) -> tuple[Comparison, ...]:
     """Every comparison of some cards, in each measure: the models against the original, then against each other.
 
-    A measure without judged rows in the cards is left out, forgetting never. Cards of the original against itself say
-    nothing here and are left out as well.
+    A measure without judged rows in the cards is left out, but not what they are about: forgetting, or the answers to
+    general prompts' questions. Cards of the original against itself say nothing here and are left out as well.
+
+    Raises:
+        IncomparableError: two cards of one model: their comparison would count as one more in the correction.
     """
     models = [c for c in cards if c.model != c.original_model]
+    for model, n in Counter(c.model for c in models).items():
+        if n > 1:
+            raise IncomparableError(f"{n} scorecards of {model!r} on {models[0].config}. Give one scorecard per model.")
     found = [
-        _compare(c.model, c.original_model, m, c, c, "present" + ORIGINAL)
-        for m in MEASURES
-        for c in models
-        if _measured(m, c)
+        _compare(c.model, c.original_model, m, c, c, ORIGINAL) for m in MEASURES for c in models if _measured(m, c)
     ]
     found += [
-        _compare(a.model, b.model, m, a, b, "present")
+        _compare(a.model, b.model, m, a, b, "")
         for m in MEASURES
         for a, b in combinations(models, 2)
         if _measured(m, a, b)
@@ -242,15 +259,21 @@ def compared(cards: Sequence[Scorecard]) -> tuple[Comparison, ...]:
     return _corrected(found)
 
 
+def main_measure(card: Scorecard) -> str:
+    """What a card is about: the answers to general prompts' questions, or forgetting."""
+    return ANSWERING if card.general else FORGETTING
+
+
 def _measured(measure: str, *cards: Scorecard) -> bool:
-    split = MEASURES[measure][0]
-    return measure == FORGETTING or all(
-        any(None not in g.values() for g in c.generations.part(split).records("present", "present" + ORIGINAL))
-        for c in cards
+    split, column, _ = MEASURES[measure]
+    if any(card.general is not (measure == ANSWERING) for card in cards):
+        return False
+    return measure in (FORGETTING, ANSWERING) or all(
+        any(None not in g.values() for g in c.generations.part(split).records(column, column + ORIGINAL)) for c in cards
     )
 
 
-def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, column: str) -> Comparison:
+def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, suffix: str) -> Comparison:
     """One difference, not corrected.
 
     Args:
@@ -259,16 +282,18 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
         measure: one of MEASURES.
         a: the card whose model comes first.
         b: the card that the second model is in.
-        column: of `b` that says what the second model's images show.
+        suffix: of the column of `b` that the second model's images are in.
     """
-    pairs = _pairs(a, b, measure, column)
+    pairs = _pairs(a, b, measure, suffix)
     chosen = [pair for pair in pairs if pair.drawn]
     raw = float(np.mean([p.first for p in pairs]) - np.mean([p.second for p in pairs])) if pairs else float("nan")
-    beside: dict[str, Any] = {"original": column != "present", "raw": raw, "raw_n": len(pairs)}
+    beside: dict[str, Any] = {"original": suffix == ORIGINAL, "raw": raw, "raw_n": len(pairs)}
     if not chosen:
         why = (
             "the original generated the concept in no generation that both could be judged on"
             if pairs
+            else "no question was answered about both models' images"
+            if measure == ANSWERING
             else f"no {MEASURES[measure][0]} generation was judged for both"
         )
         nan = float("nan")
@@ -281,8 +306,8 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
     look = max(looks, key=lambda one: one.planned, default=None)
     with at_level(look.level if look else LEVEL):
         difference, interval = paired_difference(mine, theirs, of)
-    only_first = sum(p.first and not p.second for p in chosen)
-    only_second = sum(p.second and not p.first for p in chosen)
+    only_first = sum(p.first > p.second for p in chosen)
+    only_second = sum(p.second > p.first for p in chosen)
     p: float | None = None
     test = why = ""
     if a.unfounded or b.unfounded:
@@ -291,7 +316,7 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
         why = "one prompt is no evidence about prompts"
     elif len(prompts) < MIN_PROMPTS:
         why = f"below {MIN_PROMPTS} prompts ({len(prompts)} here) no two-sided test can reach {ALPHA:g}"
-    elif len(prompts) < len(chosen):
+    elif len(prompts) < len(chosen) or measure == ANSWERING:  # shares are no yes or no
         test, p = "permutation", paired_permutation(np.subtract(mine, theirs, dtype=np.float64), of)
     else:
         test, p = "mcnemar", mcnemar_exact(only_first, only_second)
@@ -316,26 +341,29 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
 
 
 class _Pair(NamedTuple):
-    """One generation that both sides could be judged on: its prompt, who did well, and whether the original had it."""
+    """One generation that both sides could be judged on: its prompt, how well each did, and whether it counts."""
 
     prompt: str
-    first: bool
-    second: bool
+    first: float
+    second: float
     drawn: bool
 
 
-def _pairs(a: Scorecard, b: Scorecard, measure: str, column: str) -> list[_Pair]:
-    split, wanted = MEASURES[measure]
+def _pairs(a: Scorecard, b: Scorecard, measure: str, suffix: str) -> list[_Pair]:
+    split, column, wanted = MEASURES[measure]
     mine, theirs = (c.generations.part(split) for c in (a, b))
-    before = "present" + ORIGINAL
-    others = dict(zip(theirs.keys, theirs.records(column, before), strict=True))
+    before, against = column + ORIGINAL, column + suffix
+    others = dict(zip(theirs.keys, theirs.records(against, before), strict=True))
     out = []
-    for key, g in zip(mine.keys, mine.records("present", before), strict=True):
+    for key, g in zip(mine.keys, mine.records(column, before), strict=True):
         other = others.get(key)
-        if other is None or g["present"] is None or other[column] is None:
+        if other is None or g[column] is None or other[against] is None:
             continue
-        drawn = g[before] is True and other[before] is True
-        out.append(_Pair(key[0], g["present"] is wanted, other[column] is wanted, drawn))
+        if measure == ANSWERING:
+            out.append(_Pair(key[0], g[column], other[against], drawn=True))
+        else:
+            drawn = g[before] is True and other[before] is True
+            out.append(_Pair(key[0], g[column] is wanted, other[against] is wanted, drawn))
     return out
 
 

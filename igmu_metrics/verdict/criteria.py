@@ -23,6 +23,7 @@ from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.formatting import bounds, formatted
 
 FORGET_SCORE: Final = "forget_score/forget_score"
+_FEW: Final = 6  # figures that an error lists
 _SHORT: Final = {"asr": "attack_success_rate"}
 
 
@@ -157,7 +158,8 @@ def full_name(card: Scorecard, name: str) -> str:
         raise InputError(f"{where} has several figures {name!r}: {', '.join(found)}. Name one in full.")
     names = {figure: None for entry in card.scores.values() for figure in entry.figures}
     alike = nearest(name, known if "/" in name else [*names, *_SHORT])
-    guess = f"; did you mean {' or '.join(map(repr, alike))}?" if alike else "."
+    few = f"; it has {', '.join(names)}." if len(names) <= _FEW else "."
+    guess = f"; did you mean {' or '.join(map(repr, alike))}?" if alike else few
     raise InputError(f"{where} has no figure {name!r}{guess} igmu export --csv lists them.")
 
 
@@ -166,7 +168,8 @@ def check(cards: Sequence[Scorecard], criteria: Sequence[Criterion]) -> list[Che
 
     Raises:
         EmptyInputError: no criterion, or no card of an unlearned model.
-        InputError: a figure that a card does not have, or has no number for; every one is named.
+        InputError: a figure that a card does not have or has no number for, or a bound that no share can miss or meet;
+            every one is named.
     """
     if not criteria:
         raise EmptyInputError("no criterion. Give some, such as --min forgetting=0.8 or --max asr=0.1.")
@@ -185,6 +188,9 @@ def check(cards: Sequence[Scorecard], criteria: Sequence[Criterion]) -> list[Che
                 wrong.append(str(error))
                 continue
             figure = known[name]
+            if why := beyond(card, name, criterion.bound):
+                wrong.append(f"{criterion.name}={criterion.bound:g}: {why}")
+                continue
             if figure.value is None:
                 why = f" ({figure.reason})" if figure.reason else ""
                 wrong.append(f"the card of {card.model} on {card.config} has no number for {name}{why}.")
@@ -196,6 +202,24 @@ def check(cards: Sequence[Scorecard], criteria: Sequence[Criterion]) -> list[Che
     if wrong:
         raise InputError("\n".join(dict.fromkeys(wrong)))
     return found
+
+
+def beyond(card: Scorecard, name: str, bound: float) -> str:
+    """Why a bound says nothing about a figure: that is a share, and the bound is none, such as percent; else "".
+
+    Args:
+        card: which has the figure.
+        name: the figure's full name.
+        bound: the number.
+    """
+    own = name.rpartition("/")[2]
+    entry = next(entry for named, entry in card.scores.items() if name.startswith(f"{named}/"))
+    info = registry.info(entry.name, entry.package)
+    if info is None or info.range != (0.0, 1.0) or 0 <= bound <= 1:
+        return ""
+    if own.startswith("n_") or (entry.package and own != info.headline):
+        return ""
+    return f"{own} lies in 0..1, so this bound is the same for every model. Give a fraction, not percent."
 
 
 def overall(outcomes: Iterable[Outcome]) -> Outcome:

@@ -121,6 +121,7 @@ def latex(cards: Sequence[Scorecard]) -> str:
             require_one_original(a, b)
     wanted = [(HEADLINE, name) for name in (HEADLINE, *ASPECTS)]
     wanted += [("concept_accuracy", "conditional_unlearning_accuracy"), ("attack_success_rate", "asr_any@k")]
+    wanted += [("question_accuracy", name) for name in ("question_preservation", "question_accuracy")]
     shown = [pair for pair in wanted if any(value_of(c.figure(*pair)) is not None for c in cards)]
     several = len({c.config for c in cards}) > 1
     rows = [
@@ -202,6 +203,8 @@ def _value(card: Scorecard) -> float:
         raise InputError(f"{card.config} is a sandbox concept, and the sandbox has no leaderboard on the Hub.")
     if card.unfounded:
         raise InputError(f"the card of {card.model} on {card.config}: {card.unfounded}. Score it with another.")
+    if card.general:
+        raise InputError(f"{card.model} on {card.config}: general prompts have no forget score; use --model-index.")
     figure = card.figure(HEADLINE, HEADLINE)
     if figure is None or figure.value is None:
         why = f" ({figure.reason})" if figure is not None and figure.reason else ""

@@ -46,6 +46,8 @@ def lines(cards: Sequence[Scorecard]) -> list[Line]:
     """
     require_comparable(cards)
     for card in cards:
+        if card.general:
+            raise EmptyInputError(f"{card.model}: general prompts have no attacks. Give scorecards of a concept.")
         if METRIC not in card.scores:
             raise EmptyInputError(f"{card.model}: no adversarial images were scored. Generate that split, too.")
     names = dict.fromkeys(name for card in cards for name in _families(card))

@@ -27,7 +27,13 @@ _SIGNED: Final = (
     *("igmu", "dataset", "dataset.rows", "rows", "generated", "k", "detector", "detector.revision"),
     *("detector.threshold", "clip", "clip.revision", "features", "features.revision", "quality", "bootstrap"),
 )
+_QUESTIONS: Final = "question_accuracy"
+_ANSWERED: Final = ("question_preservation", "question_accuracy", "original_question_accuracy")
 _KEPT: Final = ("preservation_near", "preservation_far")
+_UNIT: Final = (
+    "n and intervals: the unit is the prompt, because images of one prompt are not independent. Overlapping "
+    "intervals do not settle a ranking; igmu compare tests the differences."
+)
 _PARTED: Final = r"\textbar\allowbreak{}"  # a signature has no spaces to break at
 
 
@@ -59,21 +65,55 @@ def _sentence(card: Scorecard) -> str:
         told.append(f"keeps {_share(kept)} of what should stay")
     if score is not None and score.value is not None:
         told.append(f"has a forget score of {number(score.value)}{between(score, ' [{}, {}]')}")
+    if card.general:
+        told = _answered(card)
     if not told:
         return f"{escaped(card.model)} on {escaped(card.config)}: no reportable figure was measured."
     listed = told[0] if len(told) == 1 else f"{'; '.join(told[:-1])}; and {told[-1]}"
     detector = escaped(str(_signature([card]).get("detector", "no detector")))
-    return f"{escaped(card.model)} {listed} (95\\,\\% intervals over prompts; detector {detector})."
+    doubt = f" But {escaped(card.unfounded)}." if card.unfounded else ""
+    return f"{escaped(card.model)} {listed} (95\\,\\% intervals over prompts; detector {detector}).{doubt}"
+
+
+def _answered(card: Scorecard) -> list[str]:
+    """What a card of general prompts says, in which nothing was to be forgotten."""
+    kept, own, theirs = (card.figure(_QUESTIONS, name) for name in _ANSWERED)
+    if own is None or own.value is None:
+        return []
+    n = f"{own.n_generations} images of {own.n_prompts} general prompts"
+    told = [f"gets {_share(own)} of the questions about its {n} answered as intended (the original: {_share(theirs)})"]
+    if value_of(kept) is not None:
+        told.append(f"keeps {_share(kept)} of what the original shows")
+    return told
 
 
 def table(cards: Sequence[Scorecard]) -> str:
-    """A LaTeX table (booktabs): for every concept the original, then the models; below it detector and signature.
+    """LaTeX tables (booktabs): for every concept the original, then the models; below it detector and signature.
+
+    General prompts, in which nothing was to be forgotten, have a table of their own.
 
     Raises:
         EmptyInputError: no card of an unlearned model.
         IncomparableError: models of one concept that were not scored alike.
     """
     judged = _judged(cards)
+    of_concepts = [card for card in judged if not card.general]
+    of_general = [card for card in judged if card.general]
+    tables = [_of_concepts(of_concepts, cards)] if of_concepts else []
+    return "\n".join([*tables, *([_of_general(of_general)] if of_general else [])])
+
+
+def _of_general(judged: Sequence[Scorecard]) -> str:
+    require_comparable(judged)
+    heads = [line(["model", "$n$", r"answered as intended $\uparrow$", r"relative to the original $\uparrow$"])]
+    kept, own, theirs = zip(*([card.figure(_QUESTIONS, name) for name in _ANSWERED] for card in judged), strict=True)
+    rows = [_cells(judged[0].original_label, theirs[0], theirs[0], None)]
+    rows += [_cells(card.model, o, o, k) for card, o, k in zip(judged, own, kept, strict=True)]
+    counted = "prompts (images) of which questions were answered; the share is the mean over images"
+    return _floating(judged, tabular("lccc", heads, [rows]), counted)
+
+
+def _of_concepts(judged: Sequence[Scorecard], cards: Sequence[Scorecard]) -> str:
     by_config: dict[str, list[Scorecard]] = {}
     for card in judged:
         by_config.setdefault(card.config, []).append(card)
@@ -102,14 +142,20 @@ def table(cards: Sequence[Scorecard]) -> str:
         if several:
             rows = [[f"{name} ({escaped(config)})", *rest] for name, *rest in rows]
         groups.append(rows)
+    counted = "prompts (images) in which the original shows the concept; raw rates are over all of them"
+    return _floating(judged, tabular("lcccccccc", heads, groups), counted)
+
+
+def _floating(judged: Sequence[Scorecard], rows: Sequence[str], counted: str) -> str:
+    """The table with what LaTeX needs around it, and its footnote; `counted` is what n counts."""
     return "\n".join(
         [
             *latex_comments(judged),
             r"\begin{table}",
             r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
-            *tabular("lcccccccc", heads, groups),
+            *rows,
             r"\par\smallskip\begin{minipage}{\linewidth}\raggedright\scriptsize",
-            _footnote(judged),
+            _footnote(judged, counted),
             r"\end{minipage}",
             r"\end{table}",
             "",
@@ -125,16 +171,25 @@ def why(cards: Sequence[Scorecard]) -> list[str]:
     errors = (
         "They were measured for this detector, and the card has figures corrected for them."
         if known
+        else "For the questions of general prompts they are not known: state this."
+        if all(card.general for card in judged)
         else "They are not known for this detector: measure them on labelled images (igmu calibrate), or state this."
     )
+    if all(card.general for card in judged):
+        return [
+            "Questions answered as intended, of both models: a judge that always says yes finds most of them so.",
+            "Relative to the original: what it does not show either is not held against unlearning.",
+            _UNIT,
+            f"The detector: its errors affect every rate. {errors}",
+            *covering(judged).splitlines(),
+        ]
     return [
         "Conditional next to raw rates: what the original never shows cannot be forgotten, but counts as "
         "forgotten in raw.",
         "The original's row: its raw rate is the baseline without unlearning. Its conditional rates follow by "
         "definition.",
         "Attack success with k: it grows with the number of images per prompt, so compare only rates with the same k.",
-        "n and intervals: the unit is the prompt, because images of one prompt are not independent. Overlapping "
-        "intervals do not settle a ranking; igmu compare tests the differences.",
+        _UNIT,
         "What is kept next to what is gone: a model that generates only noise forgets everything.",
         f"The detector: its errors affect every rate. {errors}",
         *covering(judged).splitlines(),
@@ -164,9 +219,11 @@ def _row(card: Scorecard) -> list[str]:
 
 def _original(card: Scorecard, itself: Scorecard | None) -> list[str]:
     """The original's row, by a model's card, and by its own where there is one."""
-    swapped = card.generations.with_columns(present=card.generations["present" + ORIGINAL])
-    entries = {name: entry for name, entry in card.scores.items() if name == _ATTACKS}
-    back = recompute.figures(card.model_copy(update={"generations": swapped, "scores": entries})).get(_ATTACKS, {})
+    back: Mapping[str, HasInterval] = {}
+    if _ATTACKS in card.scores:
+        swapped = card.generations.with_columns(present=card.generations["present" + ORIGINAL])
+        entries = {_ATTACKS: card.scores[_ATTACKS]}
+        back = recompute.figures(card.model_copy(update={"generations": swapped, "scores": entries}))[_ATTACKS]
     gone = card.figure(_ACCURACY, "original_conditional_unlearning_accuracy")
     return _cells(
         card.original_label,
@@ -185,7 +242,7 @@ def _cells(name: str, counted: Figure | None, *figures: HasInterval | None) -> l
     return [escaped(name), n, *map(latex_cell, figures)]
 
 
-def _footnote(cards: Sequence[Scorecard]) -> str:
+def _footnote(cards: Sequence[Scorecard], counted: str) -> str:
     """Detector, counts and signature."""
     signature = _signature(cards)
     detector = escaped(str(signature.get("detector", "none")))
@@ -198,10 +255,11 @@ def _footnote(cards: Sequence[Scorecard]) -> str:
     told = _PARTED.join(escaped(f"{k}:{v:g}" if isinstance(v, float) else f"{k}:{v}") for k, v in short.items())
     joined = ", ".join(known)
     hashes = ", ".join(card.content_sha256[:12] for card in cards)
+    doubts = "".join(f"{escaped(why)}. " for why in dict.fromkeys(c.unfounded for c in cards) if why)
     return (
-        f"$n$: prompts (images) in which the original shows the concept; raw rates are over all of them. Brackets: "
-        f"95\\,\\% intervals over prompts. Detector {detector}{f' ({joined})' if known else ''}. "
-        f"Signature, in short: \\texttt{{{told}}}; in full on the scorecards {hashes}."
+        f"$n$: {counted}. Brackets: 95\\,\\% intervals over prompts. Detector {detector}"
+        f"{f' ({joined})' if known else ''}. {doubts}Signature, in short: \\texttt{{{told}}}; in full on the "
+        f"scorecards {hashes}."
     )
 
 
@@ -209,7 +267,7 @@ def _signature(cards: Sequence[Scorecard]) -> Mapping[str, Any]:
     """What all cards were scored with: the fields of every score in which they agree."""
     found: dict[str, Any] = {}
     for card in cards:
-        for name in (HEADLINE, _ATTACKS, _ACCURACY):
+        for name in (HEADLINE, _ATTACKS, _ACCURACY, _QUESTIONS):
             if (entry := card.scores.get(name)) is not None:
                 found |= {k: v for k, v in entry.signature.items() if k not in ("model", "metric", "v")}
     unlike = {

@@ -121,14 +121,15 @@ class Plan:
         c = self.comparison
         who = f"{c.first} against {c.second}"
         if not c.n:
-            return f"{who} in {c.measure}: {c.why}; add prompts with which the original shows it"
+            more = "; add prompts with which the original shows it" * c.conditional
+            return f"{who} in {c.measure}: {c.why}{more}"
         start = f"{who}: {c.difference:+.2f} in {c.measure} on {c.n_prompts} prompt{'s' * (c.n_prompts > 1)}"
         if self.more == 0:
             return f"{start} is settled"
         if c.n_prompts == 1:
             return f"{start}: one prompt does not show how much prompts differ; generate a few more first"
         if self.more is None:
-            return f"{start}: no difference; see the detectable differences below"
+            return f"{start}: no difference" + "; see the detectable differences below" * c.conditional
         if (self.needed or 0) >= MOST:
             return f"{start} needs {MOST:,} prompts or more: call it a tie"
         return f"{start} needs about {self.more} more ({self.needed} in total)"
@@ -138,7 +139,7 @@ def plan(comparison: Comparison, *, power: float = 0.8, alpha: float = ALPHA) ->
     """What one comparison still needs, at a power of its own and an error that its family shares; see `plans`."""
     c, needed = comparison, None
     if c.n and c.difference and c.variance == c.variance:
-        single = c.n == c.n_prompts
+        single = c.n == c.n_prompts and c.conditional
         needed = prompts_for(c.difference, c.variance, power=power, alpha=alpha / c.family, single=single)
     return Plan(c, needed)
 
@@ -156,8 +157,8 @@ def plans(cards: Sequence[Scorecard], *, power: float = 0.8, alpha: float = ALPH
 
 def designs(card: Scorecard) -> tuple[float, Design] | None:
     """A card's share in forgetting, where the original drew the concept, and what its seeds are worth; or None."""
-    split, wanted = MEASURES[FORGETTING]
-    before = "present" + ORIGINAL
+    split, column, wanted = MEASURES[FORGETTING]
+    before = column + ORIGINAL
     lines = card.generations.part(split).records("id", "present", before)
     chosen = [(g["id"], g["present"]) for g in lines if g["present"] is not None and g[before]]
     if not chosen:

@@ -25,6 +25,7 @@ from sampled import SAMPLE
 from typer.testing import CliRunner
 
 from builders import bench, card, hubfolder, sources
+from builders.bench import NOTEBOOKS
 from builders.hubfolder import replaced
 from builders.sources import StoredImage
 from igmu_data import policy
@@ -106,6 +107,13 @@ def test_two_builds_are_the_same_to_the_byte(few: tuple[Path, Path]) -> None:
     assert one == two
     assert {"igmu/bench/manifest.json", "igmu/bench/README.md", "igmu/bench-nsfw/croissant.json"} <= set(one)
     assert sum(name.endswith(".parquet") for name in one) == 9
+
+
+def test_the_notebooks_are_where_their_badges_open_them(few: tuple[Path, Path]) -> None:
+    held = {p.name: p.read_bytes() for p in NOTEBOOKS.glob("*.ipynb")}
+    assert held
+    assert {p.name: p.read_bytes() for p in (few[0] / "igmu/bench/notebooks").iterdir()} == held
+    assert not (few[0] / "igmu/bench-nsfw/notebooks").exists()
 
 
 def test_the_manifest_lists_every_other_file(few: tuple[Path, Path]) -> None:

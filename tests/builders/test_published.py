@@ -18,9 +18,9 @@ from tiny_diffusion import tiny_pipeline, tiny_transformer_pipeline, tiny_xl_pip
 
 from igmu_data.errors import InputError, WeightsError
 from igmu_metrics.images.baselines import around
-from igmu_metrics.images.generate import Request, draw
+from igmu_metrics.images.generate import Request, draw, settled_alike
 from igmu_metrics.images.pipelines import find_pipeline
-from igmu_metrics.images.published import join, parse, put_onto
+from igmu_metrics.images.published import join, parse, put_onto, require_named
 
 REQUESTS = [Request("row", s, "a church at dawn", 7.5, 2, 32, 32) for s in (1, 2)]
 UNET = Path("unet", "diffusion_pytorch_model.safetensors")
@@ -362,6 +362,9 @@ def test_a_folder_of_one_variant_is_read_as_it_is(base: Path, tmp_path: Path) ->
     wanted = images(str(base), tmp_path / "wanted")
     assert images(str(half), tmp_path / "a") == wanted
     assert images(f"{half},variant=fp16", tmp_path / "b") == wanted
+    for folder, there in ((half, "fp16"), (base, "none")):
+        with pytest.raises(WeightsError, match=f"no weights of variant 'bf16'; there are variants: {there}"):
+            find_pipeline(f"{folder},variant=bf16")
 
 
 def test_methods_that_are_code_run_only_when_trusted(base: Path, tmp_path: Path) -> None:
@@ -566,10 +569,133 @@ class TestBaselines:
     def test_a_safety_checker_refuses_apart(self, base: Path, tmp_path: Path) -> None:
         checked = tiny_pipeline(tmp_path / "checked", checker=True)
         assert find_pipeline(f"safety-checker:{checked}", device="cpu").load().safety_checker is not None
-        with pytest.raises(WeightsError, match="has no safety checker"):
-            find_pipeline(f"safety-checker:{base}", device="cpu").load()
 
     def test_one_concept_is_needed(self, base: Path) -> None:
         for name in ("filter", "negative-prompt"):
             with pytest.raises(InputError, match=f"{name}: needs a single concept"):
                 find_pipeline(f"{name}:{base}")
+
+
+class TestNoEffect:
+    """What would change nothing, or only a part of what was given, is refused before the first image."""
+
+    @pytest.fixture
+    def token(self, base: Path, tmp_path: Path) -> Path:
+        vector = load_file(base / "text_encoder" / "model.safetensors")
+        width = next(v for k, v in vector.items() if k.endswith("token_embedding.weight")).shape[1]
+        file = tmp_path / "mine.safetensors"
+        save_file({"<zyx>": torch.ones(2, width)}, file)
+        return file
+
+    def plain(self, prompt: str = "a church at dawn") -> list[Request]:
+        return [Request("row", 1, prompt, 7.5, 2, 32, 32)]
+
+    def test_an_embedding_whose_token_no_prompt_contains(self, base: Path, token: Path, tmp_path: Path) -> None:
+        found = find_pipeline(f"{base},embedding={token}", device="cpu")
+        with pytest.raises(InputError, match=r"mine.*none of 1 prompts contains its token '<zyx>'"):
+            settled_alike(self.plain(), {"mine": found})
+        named = [*self.plain(), Request("b", 1, "a <ZYX> at dawn", 7.5, 2, 32, 32)]
+        assert settled_alike(named, {"mine": found})
+        pair = [find_pipeline(s, device="cpu") for s in (f"{base},embedding={token}", str(base))]
+        drawn = [draw(named, p, tmp_path / str(i), progress=False).files for i, p in enumerate(pair)]
+        same = [drawn[0][r.key].read_bytes() == drawn[1][r.key].read_bytes() for r in named]
+        assert same == [True, False]
+
+    def test_code_may_write_the_token(self, base: Path, token: Path, tmp_path: Path) -> None:
+        (tmp_path / "m.py").write_text("def erase(pipe): return pipe\n")
+        spec = f"{base},embedding={token},code={tmp_path / 'm.py'}:erase"
+        assert settled_alike(self.plain(), {"mine": find_pipeline(spec, device="cpu", trust_code=True)})
+
+    @pytest.mark.parametrize(
+        ("name", "state", "token"),
+        [
+            ("a.pt", {"string_to_param": {"*": torch.ones(1, 4)}, "name": "zyx"}, "zyx"),
+            ("b.pt", {"string_to_param": {"<own>": torch.ones(1, 4)}, "name": "x"}, "<own>"),
+            ("called.safetensors", {"emb_params": torch.ones(1, 4)}, "called"),
+            ("two.safetensors", {"clip_g": torch.ones(1, 4), "clip_l": torch.ones(1, 4)}, None),
+            ("unet.pt", {"state_dict": {"a": torch.ones(1)}}, None),
+            ("none.pt", {"string_to_param": {"*": torch.ones(1, 4)}}, None),
+        ],
+    )
+    def test_tokens_of_each_layout(self, tmp_path: Path, name: str, state: Any, token: str | None) -> None:
+        parts = parse(f"base,embedding={saved(state, tmp_path / name)}")[1]
+        if token is None:
+            with pytest.raises(WeightsError, match="no textual inversion"):
+                require_named(parts, ["a church"])
+            return
+        require_named(parts, [f"an {token} at dawn"])
+        with pytest.raises(InputError, match=f"token '{token}'"):
+            require_named(parts, ["a church"])
+
+    @pytest.mark.parametrize("kind", ["unet", "transformer", "text_encoder", "checkpoint"])
+    def test_a_part_of_which_there_is_one_twice(self, tmp_path: Path, kind: str) -> None:
+        for name in "ab":
+            (tmp_path / name).touch()
+        with pytest.raises(InputError, match=f"{kind} appears 2 times"):
+            parse(f"base,{kind}={tmp_path / 'a'},{kind}={tmp_path / 'b'}")
+
+    def test_a_part_of_a_network_that_is_saved_in_several_files(self, base: Path, full: Path, tmp_path: Path) -> None:
+        state = load_file(full / UNET)
+        half = saved(dict(list(state.items())[::2]), tmp_path / "model-00001-of-00002.safetensors")
+        with pytest.raises(WeightsError, match="is one of several files of a unet"):
+            find_pipeline(f"{base},unet={half}", device="cpu")
+        alone = saved(state, tmp_path / "model-00001-of-00001.safetensors")
+        assert find_pipeline(f"{base},unet={alone}", device="cpu")
+
+    def test_averaged_weights_beside_the_last_ones(self, base: Path, changed: Any, tmp_path: Path) -> None:
+        for names in (("state_dict", "ema_state_dict"), ("unet", "ema_unet"), ("model", "ema")):
+            file = saved(dict.fromkeys(names, changed), tmp_path / "both.pt")
+            with pytest.raises(WeightsError, match=f"contains '{names[0]}' and '{names[1]}'"):
+                images(f"{base},unet={file}", tmp_path / "out")
+
+    def test_a_folder_with_an_at_sign(self, base: Path, tmp_path: Path) -> None:
+        folder = shutil.copytree(base, tmp_path / "esd@v2")
+        found = find_pipeline(str(folder), device="cpu")
+        assert (found.name, found.revision) == ("esd@v2", find_pipeline(str(base), device="cpu").revision)
+
+    def test_a_variant_or_the_same_lora_twice_and_a_part_without_a_value(self, tmp_path: Path) -> None:
+        (tmp_path / "a").touch()
+        for spec, says in (
+            ("base,variant=fp16,variant=bf16", "variant appears 2 times"),
+            (f"base,lora={tmp_path / 'a'},lora={tmp_path / 'a'}:0.5", "lora=.* appears 2 times"),
+            ("base,unet=", "unet= names nothing"),
+            ("base,variant=", "variant= names nothing"),
+        ):
+            with pytest.raises(InputError, match=says):
+                parse(spec)
+        with pytest.raises(WeightsError, match=r"no file or folder 'x\.safetensors'"):
+            parse("base,lora=x.safetensors")
+
+    def test_a_lora_before_the_network_that_it_is_put_into(
+        self, base: Path, full: Path, change: Any, tmp_path: Path
+    ) -> None:
+        lora, unet = saved(lora_diffusers(change), tmp_path / "l.safetensors"), full / "unet"
+        specs = [f"{base},unet={unet},lora={lora}", f"{base},lora={lora},unet={unet}"]
+        drawn = [images(spec, tmp_path / str(at)) for at, spec in enumerate(specs)]
+        assert drawn[0] == drawn[1] != images(str(full), tmp_path / "full")
+        assert len({find_pipeline(spec).revision for spec in specs}) == 1
+
+    def test_a_checkpoint_keeps_the_bases_safety_checker(self, full: Path, tmp_path: Path) -> None:
+        checked = tiny_pipeline(tmp_path / "checked", checker=True)
+        file = saved(checkpoint(full, load_file(full / UNET)), tmp_path / "model.safetensors")
+        found = find_pipeline(f"safety-checker:{checked},checkpoint={file}", device="cpu")
+        assert found.load().safety_checker is not None
+
+    def test_baselines_that_a_model_cannot_have_are_refused_unopened(self, base: Path, tmp_path: Path) -> None:
+        with pytest.raises(WeightsError, match="without a safety checker"):
+            find_pipeline(f"safety-checker:{base}", device="cpu")
+        flux = tiny_transformer_pipeline(tmp_path / "flux", "Flux")
+        with pytest.raises(WeightsError, match="FluxPipeline reads no negative prompt"):
+            find_pipeline(f"negative-prompt:{flux}", device="cpu", target="object/church")
+        lcm = shutil.copytree(base, tmp_path / "lcm")
+        config = lcm / "unet" / "config.json"
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"time_cond_proj_dim": 8}))
+        with pytest.raises(WeightsError, match="reads no negative prompt at its own guidance"):
+            find_pipeline(f"negative-prompt:{lcm}", device="cpu", target="object/church")
+
+    def test_guidance_at_which_no_negative_prompt_is_read(self, base: Path) -> None:
+        found = find_pipeline(f"negative-prompt:{base}", device="cpu", target="object/church")
+        assert settled_alike(self.plain(), {"negative": found})
+        for guidance in (0.0, 1.0):
+            with pytest.raises(InputError, match=f"at guidance {guidance:g} no negative prompt"):
+                settled_alike(self.plain(), {"negative": found}, guidance_scale=guidance)

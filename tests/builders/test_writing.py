@@ -22,7 +22,7 @@ from igmu_data.schema import Row
 from igmu_data.taxonomy import all_concepts, concept
 
 Corpus = dict[str, list[Row]]
-FILES = sorted(checker.CONCEPTS.glob("[a-z]*/*.toml"))
+FILES = checker.FILES
 
 
 # A third of a second a file: some by default, the others with the slow ones.
@@ -61,6 +61,31 @@ def test_a_broken_file_is_found(tmp_path: Path) -> None:
         if old in text:
             path.write_text(text.replace(old, new, 1), encoding="utf-8")
             assert any(says in line for line in checker.problems(path)), says
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('register = "short"', 'register = "sentence"', "scenes.sentence: 7 and not 6, which leaves the shares"),
+        ('register = "short"', 'register = "tags"', "words, 8-45"),
+        ('register = "short"', 'register = "shorts"', "register: Input should be"),
+        ('register = "short"\n', "", "register: Field required"),
+        ('stripped = "open country', 'stripped = "a cat', "stripped gives object/cat away (cat)"),
+        ('es = "{a} bajo', 'es = "{a} y {a} bajo', "es: not exactly one {a}"),
+        ('en = "{a} under', 'en = "{a} and a tower under', "en: names object/tower twice (tower)"),
+        ('fr = "{a} sous', 'fr = "{a} et deux chats sous', "fr: names object/cat twice (chat)"),
+        ("muted colors", "muted colours", "US spelling: 'colours'"),
+        ("a mosaic of", "a golden late summer evening light of", "too alike"),
+    ],
+)
+def test_a_fault_of_shared_scenes_is_found(tmp_path: Path, old: str, new: str, says: str) -> None:
+    text = (checker.CONCEPTS / "_shared/translated/object.toml").read_text(encoding="utf-8")
+    assert old in text
+    path = tmp_path / "translated" / "object.toml"
+    path.parent.mkdir()
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    found = list(checker.problems(path))
+    assert any(says in line for line in found), found
 
 
 class TestDiversity:

@@ -30,7 +30,7 @@ from igmu_metrics.attacks.running.sight import Sight
 from igmu_metrics.generations import Generations, Key
 from igmu_metrics.images.generate import settled_alike
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline
-from igmu_metrics.networks.instruments import Detector
+from igmu_metrics.networks.instruments import Detector, require_judge
 from igmu_metrics.networks.progress import bars
 
 
@@ -100,6 +100,7 @@ class AttackRun:
         if self.detector.partition(":")[0] == "clip":
             mine["own"] = ",".join(own_of(config_concepts(self.config)))
         detector = registry.detector(self.detector, device=self.device, **mine)
+        require_judge(detector.info, plan.item.id)
         folder = RunFolder(out, self._settings(victim, original, detector, rows.values()))
         first = Sight(original, self.originals or out / "original", detector, plan.item.id)
         shown = plan.lending if attack.INFO.searches == "concept" else plan.attacked

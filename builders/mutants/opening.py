@@ -1,0 +1,61 @@
+"""What a stranger brings, and what is refused before the first image is generated."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from builders.mutants.mutation import Mutation
+
+_EVALUATION: Final = "igmu_metrics/evaluation.py"
+_PUBLISHED: Final = ("tests/builders/test_published.py",)
+
+MUTATIONS: Final[tuple[Mutation, ...]] = (
+    Mutation(
+        "detectors-judge-anything",
+        _EVALUATION,
+        "            require_judge(detector.info, target)\n",
+        "            pass\n",
+        ("tests/test_run.py",),
+        "every image is generated, and the detector says nothing of the concept",
+    ),
+    Mutation(
+        "figures-not-foreseen",
+        "igmu_metrics/running/run.py",
+        "        for name in plan.figures:\n",
+        "        for name in ():\n",
+        ("tests/test_run.py",),
+        "a mistyped figure is found out after the first round",
+    ),
+    Mutation(
+        "tokens-nobody-names",
+        "igmu_metrics/images/generate.py",
+        "        pipeline.require([r.prompt for r in requests], wanted)\n",
+        "        pass\n",
+        _PUBLISHED,
+        "a textual inversion that no prompt names is scored as the base",
+    ),
+    Mutation(
+        "the-last-of-two-networks",
+        "igmu_metrics/images/published.py",
+        "if len(same) > 1 and kind not in _SEVERAL:",
+        "if len(same) > 9:",
+        _PUBLISHED,
+        "of two networks one is used, and nobody says which",
+    ),
+    Mutation(
+        "half-a-network",
+        "igmu_metrics/images/published.py",
+        "    if _SHARD.search(path.name):\n",
+        "    if _SHARD.search(kind):\n",
+        _PUBLISHED,
+        "one file of several is taken for all that was trained",
+    ),
+    Mutation(
+        "variations-are-seeds",
+        "igmu_metrics/images/programs.py",
+        "if name.startswith(start) and value.casefold() not in _UNSET:",
+        "if name == start == value:",
+        ("tests/test_match.py",),
+        "an image of two seeds is scored as that of one",
+    ),
+)
