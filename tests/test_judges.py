@@ -159,7 +159,7 @@ def without_head(folder: Path) -> None:
         (without_template, "no chat template"),
         (without_yes, "no tokens for 'yes' and 'no' in one spelling"),
         (without_question, "leaves out the question"),
-        (without_head, "lacks 1 weights"),
+        (without_head, "lacks 1 of its weights"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(
