@@ -685,17 +685,17 @@ class TestNoEffect:
         with pytest.raises(WeightsError, match="without a safety checker"):
             find_pipeline(f"safety-checker:{base}", device="cpu")
         flux = tiny_transformer_pipeline(tmp_path / "flux", "Flux")
-        with pytest.raises(WeightsError, match="FluxPipeline reads no negative prompt"):
+        with pytest.raises(WeightsError, match="FluxPipeline ignores negative prompts"):
             find_pipeline(f"negative-prompt:{flux}", device="cpu", target="object/church")
         lcm = shutil.copytree(base, tmp_path / "lcm")
         config = lcm / "unet" / "config.json"
         config.write_text(json.dumps(json.loads(config.read_text()) | {"time_cond_proj_dim": 8}))
-        with pytest.raises(WeightsError, match="reads no negative prompt at its own guidance"):
+        with pytest.raises(WeightsError, match="ignores negative prompts at its default guidance"):
             find_pipeline(f"negative-prompt:{lcm}", device="cpu", target="object/church")
 
     def test_guidance_at_which_no_negative_prompt_is_read(self, base: Path) -> None:
         found = find_pipeline(f"negative-prompt:{base}", device="cpu", target="object/church")
         assert settled_alike(self.plain(), {"negative": found})
         for guidance in (0.0, 1.0):
-            with pytest.raises(InputError, match=f"at guidance {guidance:g} no negative prompt"):
+            with pytest.raises(InputError, match=f"negative prompts are ignored at guidance {guidance:g}"):
                 settled_alike(self.plain(), {"negative": found}, guidance_scale=guidance)
