@@ -30,6 +30,9 @@ BANNED: Final[Mapping[str, str]] = {
     r"owns? up": "state",
     r"yardsticks?": "measure",
     r"nevertheless": "but, still",
+    r"(?<!there )(?:is|are|was|were) no(?! (?:better|farther|fewer|higher|less|longer|lower|more|worse))": "is not a",
+    r"(?:takes?|reads?|knows?|names?) no": "does not (take) a; cannot",
+    r"asked for (?:is|are)": "subject first: X was asked for",
 }
 ALLOWED: Final[Mapping[str, str]] = {
     r"stands? for": "means",
@@ -110,7 +113,7 @@ def helps() -> Iterator[Text]:
 
 
 def errors() -> Iterator[Text]:
-    """Every message of an error, of a check and of `say` in both packages, with … for what is filled in."""
+    """Every message of an error, of a check and of `say` in both packages, with … for values."""
     for package in ("igmu_data", "igmu_metrics"):
         for path in sorted((ROOT / package).rglob("*.py")):
             name = path.relative_to(ROOT).as_posix()
@@ -119,7 +122,10 @@ def errors() -> Iterator[Text]:
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if not isinstance(node, ast.Call) or not _CALLED.search(ast.unparse(node.func)):
                     continue
-                if message := ": ".join(filter(None, map(_literal, node.args))):
+                parts = [_literal(one) for one in node.args]
+                if ast.unparse(node.func) == "Problem" and len(parts) == 3:  # of `igmu_data.validate`, as it is printed
+                    parts[1:] = [", but ".join(filter(None, parts[1:]))]
+                if message := ": ".join(filter(None, parts)):
                     yield Text(f"{name}:{node.lineno}", message)
 
 

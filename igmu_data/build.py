@@ -15,11 +15,11 @@ from igmu_data.taxonomy import CONCEPTS, ENVIRONMENT, own_files
 from igmu_data.writing import require_sound
 
 _CARD: Final = """\
-# Concepts of our own, to be unlearned
+# Our own concepts, to be unlearned
 
-{n} prompts of {concepts}, made by igmu {version} from the files in `{folder}/`, which lie beside them. They are no part
-of igmu/bench. `igmu validate` checks this folder; with `--concepts {out}/{folder} --bench {out}` it is generated from
-and scored like the corpus of igmu.
+{n} prompts for {concepts}, made by igmu {version} from the files in `{folder}/`. They are not part of igmu/bench.
+`igmu validate` checks this folder. With `--concepts {out}/{folder} --bench {out}`, igmu generates images from these
+prompts and scores them as it does for its own corpus.
 
 ```python
 import datasets
@@ -41,11 +41,11 @@ def build(out: Path) -> list[Path]:
     Raises:
         InputError: there are no own concepts.
         CorpusError: there is a problem with one of them.
-        OutputError: it cannot be written there, or there is something.
+        OutputError: the folder cannot be written, or is not empty.
     """
     require_vacant(out)
     if not (files := own_files()):
-        raise InputError(f"no concepts of your own. Name their folder with --concepts, or {ENVIRONMENT}.")
+        raise InputError(f"there are no concepts of your own. Give their folder with --concepts or in {ENVIRONMENT}.")
     for restricted in (False, True):
         configs(restricted)  # refuses a concept that is called like a family
     rows = [row for path in files.values() for row in require_sound(path)]

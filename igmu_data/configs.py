@@ -1,8 +1,7 @@
 """The configs of the corpus: what can be loaded and scored by name, and the concepts that each gathers.
 
 Conventions: a concept's config is `domain.slug`, a family's `domain.family`, a domain's its name; `all` gathers every
-domain but `nsfw`, which has a repository of its own. The miniature world, made of the same concepts, has configs of its
-own beside them.
+domain but `nsfw`, which has a separate repository. The sandbox, made of the same concepts, has separate configs.
 """
 
 from __future__ import annotations
@@ -38,16 +37,18 @@ def configs(restricted: bool = False) -> Mapping[str, tuple[str, ...]]:
             (item.config, "concept"),
         ):
             if owners.setdefault(name, owner) != owner or (owner == "concept" and name in out):
-                raise CorpusError(f"config {name!r} would be both a {owners[name]} and a {owner}: rename one of them.")
+                raise CorpusError(
+                    f"config {name!r} would name both a {owners[name]} and a {owner}. Rename one of them."
+                )
             out.setdefault(name, []).append(item.id)
     return MappingProxyType({k: tuple(v) for k, v in sorted(out.items(), key=lambda kv: (kv[0] != ALL, kv[0]))})
 
 
 @cache
 def sandbox_configs() -> Mapping[str, tuple[str, ...]]:
-    """The configs of the miniature world with the concepts that they gather: `sandbox`, `sandbox.church`, …
+    """The configs of the sandbox with the concepts that they gather: `sandbox`, `sandbox.church`, …
 
-    They are beside the others: no other config holds their rows.
+    No other config contains their rows.
     """
     tasks = world().tasks
     single = {f"{SANDBOX}.{world().known[name].slug}": (name,) for name in tasks}
@@ -71,16 +72,16 @@ def config_target(config: str) -> str | None:
 
 
 def config_concepts(config: str) -> tuple[str, ...]:
-    """The concepts that a config gathers; knows the configs of both repositories and of the miniature world.
+    """The concepts that a config gathers; knows the configs of both repositories and of the sandbox.
 
     Raises:
         UnknownConfigError: with the nearest configs.
-        InputError: `general`, which is about none.
+        InputError: `general`, which has no concept.
     """
     if config == GENERAL:
         raise InputError(
-            f"config {GENERAL!r} is about no concept: its prompts have questions instead. Generate and score them with "
-            f"--config {GENERAL}; igmu_data.load.load_bench({GENERAL!r}) reads them."
+            f"config {GENERAL!r} has no concept; its prompts have questions instead. Generate and score them with "
+            f"--config {GENERAL}, or read them with igmu_data.load.load_bench({GENERAL!r})."
         )
     if config in sandbox_configs():
         return sandbox_configs()[config]

@@ -77,7 +77,7 @@ class UnknownFamilyError(UnknownNameError):
 
 
 class UnknownFormatError(UnknownNameError):
-    kind = "format of prompt lists"
+    kind = "prompt list format"
 
 
 class UnknownVersionError(UnknownNameError):
@@ -133,11 +133,11 @@ class IncomparableError(InputError):
 
 
 class BudgetError(IncomparableError):
-    """Attacks that were tried unequally often, or with unequal effort: one rate of them all would mean nothing."""
+    """Attacks that were tried unequally often or with unequal effort, so that a common rate would be meaningless."""
 
 
 class UnsupportedError(InputError, NotImplementedError):
-    """An instrument that does not measure what it is asked for, such as distances of pairs of a CLIP."""
+    """A detector or network that does not support the measurement, such as CLIP for distances of pairs."""
 
 
 class VerificationError(InputError):
@@ -177,7 +177,7 @@ class LicenseError(CorpusError):
 
 
 class HubError(IgmuError, OSError):
-    """A dataset cannot be had from the Hub: no connection, not there, or access must be asked for."""
+    """A dataset cannot be fetched from the Hub: there is no connection, it does not exist, or access is restricted."""
 
 
 class OutputError(IgmuError, OSError):
@@ -195,10 +195,11 @@ class BusyError(OutputError):
 
     def __init__(self, place: Path, owner: Mapping[str, Any], lock: Path) -> None:
         named = {"pid", "host", "since"} <= owner.keys()
-        told = f"process {owner['pid']} on {owner['host']} since {owner['since']}" if named else "somebody"
+        who = f"process {owner['pid']} on {owner['host']}" if named else "another process"
+        since = f"has been writing there since {owner['since']}" if named else "is writing there"
         super().__init__(
-            f"{place}: {told} is writing there. Wait until it ends, or choose another --out; if you know that it is "
-            f"dead, delete {lock}."
+            f"{place}: {who} {since}. Wait until it ends, or choose another --out. If you know that it is dead, "
+            f"delete {lock}."
         )
 
 
@@ -211,7 +212,7 @@ class MissingExtraError(IgmuError, ImportError):
 
 
 class ClusterError(IgmuError):
-    """No other machines where some were promised."""
+    """A run on several machines finds no other machine."""
 
 
 class MissingToolError(IgmuError):

@@ -1,10 +1,10 @@
-"""Files: written beside their place and renamed into it, named by their content, and owned by one process at a time.
+"""Files: written under a temporary name and renamed, named by their content, and written by one process at a time.
 
-**Who owns a place.** A lock of the operating system (flock) on a small file in the folder, or beside the file, that is
-written to; it says who holds it. The kernel ends the lock with its owner, however that died, and on network drives that
-know it (NFS, CIFS, CephFS) it holds between machines. Where there is none (some cluster drives, Windows) what the file
-says decides: an owner on this machine is dead if there is no process of its number and start; one on another machine
-counts as alive until somebody deletes the file.
+**Who owns a place.** The owner has a lock of the operating system (flock) on a small file in the folder, or next to
+the file, that is written to; the small file says who the owner is. The kernel releases the lock when its owner ends,
+for whatever reason, and on network drives that support it (NFS, CIFS, CephFS) it works across machines. Where there is
+no lock (some cluster drives, Windows), the content of the file decides: an owner on this machine is dead if no process
+has its number and start time; one on another machine counts as alive until somebody deletes the file.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ def beside(path: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what processes that were killed had half written to a folder; nobody else may be writing to it now."""
+    """Remove the half-written files of killed processes from a folder; nobody else may be writing to it now."""
     for part in folder.glob(".*.new"):
         part.unlink()
 
 
 def irregular(path: Path) -> str:
-    """What stands in the place of a file, if it is none: reading a pipe or a device would never end; "" for a file.
+    """What a path leads to if not to a file, as reading a pipe or a device would never end; "" for a file.
 
     Raises:
         OSError: nothing is there, or links lead in a circle.
@@ -76,14 +76,14 @@ def irregular(path: Path) -> str:
 
 
 def read_text(path: Path, advice: str = "Check the path and its permissions.") -> str:
-    """The text of a file in UTF-8, without the mark that Windows' programs put before it.
+    """The text of a file in UTF-8, without a byte order mark.
 
     Args:
         path: of the file.
         advice: what to do where it cannot be read.
 
     Raises:
-        MetadataError: it is not there, no file, or in another encoding.
+        MetadataError: it does not exist, is not a file, or is not UTF-8.
     """
     try:
         if what := irregular(path):
@@ -91,7 +91,9 @@ def read_text(path: Path, advice: str = "Check the path and its permissions.") -
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         number = error.object[: error.start].count(b"\n") + 1
-        raise MetadataError(f"{path}, line {number}: not UTF-8 ({error.reason}). Write it again as UTF-8.") from error
+        raise MetadataError(
+            f"{path}, line {number}: cannot be decoded as UTF-8 ({error.reason}). Save the file as UTF-8."
+        ) from error
     except OSError as error:
         raise MetadataError(f"{path}: cannot be read ({error.strerror}). {advice}") from error
 
@@ -101,11 +103,11 @@ def parse_json(text: str, where: str, advice: str) -> Any:
 
     Args:
         text: the text.
-        where: of it, for messages.
-        advice: what to do if it is none.
+        where: its source, for messages.
+        advice: what to do if it is not JSON.
 
     Raises:
-        MetadataError: not JSON, nested without end, a number of thousands of digits, or a text that is no Unicode text.
+        MetadataError: not JSON, nested too deeply, a number of thousands of digits, or a text that is not Unicode.
     """
     try:
         value = json.loads(text)
@@ -116,28 +118,28 @@ def parse_json(text: str, where: str, advice: str) -> Any:
                 raise ValueError("a text contains a null character")
     except (ValueError, RecursionError) as error:
         why = getattr(error, "msg", None) or getattr(error, "reason", None) or str(error).partition(";")[0]
-        raise MetadataError(f"{where}: not JSON that can be used ({why}). {advice}") from error
+        raise MetadataError(f"{where}: is not usable JSON ({why}). {advice}") from error
     return value
 
 
 def read_yaml(path: Path, keys: Iterable[str]) -> dict[str, Any]:
-    """The keys and values of a YAML file that a user wrote; nothing in it runs.
+    """The keys and values of a YAML file that a user wrote; no code in it is run.
 
     Args:
         path: of the file.
         keys: that it may have, for messages.
 
     Raises:
-        InputError: it cannot be read, or holds no keys, or one of them twice.
+        InputError: it cannot be read, has no keys, or has a key twice.
     """
     import yaml
 
     try:
         given = yaml.load(read_text(path, "Give a YAML file."), Loader=_loader())
     except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())[:200]}") from error
+        raise InputError(f"{path}: is not valid YAML ({' '.join(str(error).split())[:200]}). Correct it.") from error
     if not isinstance(given, dict):
-        raise InputError(f"{path}: contains no keys; the keys are {', '.join(keys)}.")
+        raise InputError(f"{path}: contains no keys. Possible keys are {', '.join(keys)}.")
     return given
 
 
@@ -157,7 +159,7 @@ def _loader() -> Any:
 
 
 def manifest_of(folder: Path) -> dict[str, Any] | None:
-    """What a corpus's folder says of itself: `name`, `version` and `files` with their SHA-256; None without a manifest.
+    """The manifest of a corpus folder: `name`, `version` and `files` with their SHA-256; None without a manifest.
 
     Raises:
         CorpusError: it cannot be read, or lacks one of these.
@@ -171,7 +173,7 @@ def manifest_of(folder: Path) -> dict[str, Any] | None:
     except MetadataError as error:
         raise CorpusError(str(error)) from error
     if not (isinstance(found, dict) and {"name", "version"} <= found.keys() and isinstance(found.get("files"), dict)):
-        raise CorpusError(f"{path}: not a manifest with 'name', 'version' and 'files'. {advice}")
+        raise CorpusError(f"{path}: is not a manifest with 'name', 'version' and 'files'. {advice}")
     return found
 
 
@@ -186,9 +188,9 @@ def require_as_listed(folder: Path, paths: list[Path]) -> None:
     for path in paths if manifest is not None else ():
         name = path.relative_to(folder).as_posix()
         if manifest is not None and manifest["files"].get(name) != sha256(path):
-            what = "not the file that" if name in manifest["files"] else "no file that"
+            what = "differs from the file listed in" if name in manifest["files"] else "is not listed in"
             raise ChecksumError(
-                f"{path}: {what} {MANIFEST} lists, so its prompts may be others. Build or download the folder again."
+                f"{path}: {what} {MANIFEST}, so its prompts may be different. Build or download the folder again."
             )
 
 
@@ -200,7 +202,7 @@ def sha256(path: Path) -> str:
         OSError: it cannot be read.
     """
     if what := irregular(path):
-        raise InputError(f"{path}: is {what}, not a file. Name a file.")
+        raise InputError(f"{path}: is {what}, not a file. Give the path of a file.")
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
@@ -220,7 +222,7 @@ def require_writable(folder: Path) -> None:
                 return
     except OSError as error:
         raise OutputError(f"cannot write to {folder}: {error.strerror}. Choose another --out.") from error
-    raise OutputError(f"cannot write to {nearest}: not a writable folder. Choose another --out.")
+    raise OutputError(f"cannot write to {nearest}: it is not a writable folder. Choose another --out.")
 
 
 @contextmanager
@@ -365,7 +367,7 @@ def file_name(text: str) -> str:
     'esd[lr=1e-5]'
     """
     if text.startswith(".") or "/" in text or "\\" in text or unnameable(text):
-        raise InputError(f"{visible(text)[:80]!r} cannot be a file name. Rename its folder.")
+        raise InputError(f"{visible(text)[:80]!r} cannot be a file name. Rename the folder.")
     return text
 
 
@@ -380,4 +382,4 @@ def require_nameable(model: str, where: Path) -> None:
         InputError: empty, too long, or with what cannot be seen.
     """
     if why := unnameable(model):
-        raise InputError(f"{visible(where)}: {visible(model)[:80]} cannot be a model's name: {why}. Rename it.")
+        raise InputError(f"{visible(where)}: {visible(model)[:80]} cannot be a model's name because {why}. Rename it.")

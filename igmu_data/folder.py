@@ -1,10 +1,10 @@
-"""Checks a built dataset folder as a whole: what `load_dataset` would take silently and get wrong.
+"""Checks a built dataset folder as a whole, including what `load_dataset` would silently misread.
 
 Conventions: problems are collected, not raised, so that one run shows everything. The folder is judged by what is in
-it: YAML, Parquet and manifest must tell the same story as `igmu_data.schema`. Files of the splits forget, retain and
-adversarial hold rows; those of other splits (`train`, `test`) hold labelled images, but for the general prompts,
-which have a folder of their own. The rows of the miniature world are a corpus of their own: its concepts have another
-benchmark, and other names, in the big one.
+it: YAML, Parquet and manifest must agree with `igmu_data.schema`. Files of the splits forget, retain and adversarial
+contain rows; those of other splits (`train`, `test`) contain labelled images, except for the general prompts, which
+have a separate folder. The rows of the sandbox are a separate corpus: its concepts have a different benchmark, and
+different names, in the main one.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def check_folder(folder: Path) -> list[Problem]:
     """
     card = folder / "README.md"
     if not card.is_file():
-        raise CorpusError(f"{folder}: no README.md, so not a dataset folder. Give the folder with README.md.")
+        raise CorpusError(
+            f"{folder}: contains no README.md, so it is not a dataset folder. Give the folder that contains README.md."
+        )
     block = _front_matter(card)
     found = list(_manifest(folder))
     if broken := list(_unreadable(folder)):
@@ -63,7 +65,10 @@ def check_folder(folder: Path) -> list[Problem]:
         ids.update({r.id for r in rows})
     prompts, refused = _rows([p for p in parquet_files(folder) if _is_general(folder, p)], general.GeneralRow)
     found += [*refused, *general.problems(prompts)]
-    return [*found, *(Problem(name, "ids are unique", "in both corpora") for name, n in ids.items() if n > 1)]
+    return [
+        *found,
+        *(Problem(name, "ids must be unique", "both corpora have this one") for name, n in ids.items() if n > 1),
+    ]
 
 
 def parquet_files(folder: Path) -> list[Path]:
@@ -79,9 +84,9 @@ def _front_matter(card: Path) -> dict[str, Any]:
         block: Any = yaml.safe_load(match[1]) if match else None
         known = {c["config_name"] for c in block["configs"] for e in c["data_files"] if {"split", "path"} <= e.keys()}
     except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
-        raise CorpusError(f"{card}: no YAML block with configs and data_files. Build the folder again.") from error
+        raise CorpusError(f"{card}: has no YAML block with configs and data_files. Build the folder again.") from error
     if not known:
-        raise CorpusError(f"{card}: no config has files. Build the folder again.")
+        raise CorpusError(f"{card}: none of its configs has files. Build the folder again.")
     whole: dict[str, Any] = block
     return whole
 
@@ -89,23 +94,23 @@ def _front_matter(card: Path) -> dict[str, Any]:
 def _manifest(folder: Path) -> Iterator[Problem]:
     path = folder / "manifest.json"
     if not path.is_file():
-        yield Problem("manifest.json", "the manifest is there", "it is not")
+        yield Problem("manifest.json", "the manifest must exist", "it does not")
         return
     try:
         listed: dict[str, str] = dict(json.loads(path.read_text(encoding="utf-8"))["files"])
     except (ValueError, TypeError, KeyError) as error:
-        yield Problem("manifest.json", "the manifest is JSON with 'files'", repr(error))
+        yield Problem("manifest.json", "the manifest must be JSON with 'files'", f"reading it failed with {error!r}")
         return
     present = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file() and p != path}
     # A download keeps Git's and the Hub client's own files beside the repository's.
     present = {k: p for k, p in present.items() if not k.startswith((".git", ".cache"))}
     for name in sorted(listed.keys() | present.keys()):
         if name not in present:
-            yield Problem(name, "every listed file exists", "missing")
+            yield Problem(name, "every listed file must exist", "this one is missing")
         elif name not in listed:
-            yield Problem(name, "every file is listed in the manifest", "not listed")
+            yield Problem(name, "every file must be listed in the manifest", "this one is not")
         elif sha256(present[name]) != listed[name]:
-            yield Problem(name, "the SHA-256 is the manifest's", "another content")
+            yield Problem(name, "the SHA-256 must match the manifest", "the content differs")
 
 
 def _unreadable(folder: Path) -> Iterator[Problem]:
@@ -116,7 +121,8 @@ def _unreadable(folder: Path) -> Iterator[Problem]:
         try:
             pq.ParquetFile(path).read()
         except (pa.ArrowException, OSError) as error:
-            yield Problem(path.relative_to(folder).as_posix(), "every Parquet file can be read", str(error))
+            found = f"this one cannot be read ({error})"
+            yield Problem(path.relative_to(folder).as_posix(), "every Parquet file must be readable", found)
 
 
 def _configs(folder: Path, block: dict[str, Any]) -> Iterator[Problem]:
@@ -125,21 +131,21 @@ def _configs(folder: Path, block: dict[str, Any]) -> Iterator[Problem]:
     names = Counter(c["config_name"] for c in block["configs"])
     for name, n in names.items():
         if n > 1:
-            yield Problem(name, "config names are unique", f"{n} configs have it")
+            yield Problem(name, "config names must be unique", f"{n} configs have this one")
     if sum(bool(c.get("default")) for c in block["configs"]) != 1:
-        yield Problem("README.md", "one default config", "none or several")
+        yield Problem("README.md", "exactly one config must be the default", "none or several are")
     counts = {p: pq.ParquetFile(p).metadata.num_rows for p in parquet_files(folder)}
     for config in block["configs"]:
         name = config["config_name"]
         for entry in config["data_files"]:
             files = sorted(folder.glob(entry["path"]))
             if not files:
-                yield Problem(name, "every glob finds files", entry["path"])
+                yield Problem(name, "every glob must match files", f"{entry['path']} matches none")
             elif any(p not in counts or not p.name.startswith(f"{entry['split']}-") for p in files):
-                yield Problem(name, "a glob finds only its split", entry["path"])
+                yield Problem(name, "a glob must match only files of its split", f"{entry['path']} matches others")
     gathered = {p for c in block["configs"] for e in c["data_files"] for p in folder.glob(e["path"])}
     for path in sorted(counts.keys() - gathered):
-        yield Problem(path.relative_to(folder).as_posix(), "every file belongs to a config", "no glob finds it")
+        yield Problem(path.relative_to(folder).as_posix(), "every file must belong to a config", "no glob matches it")
 
 
 def _schema(folder: Path, block: dict[str, Any]) -> Iterator[Problem]:
@@ -154,12 +160,12 @@ def _schema(folder: Path, block: dict[str, Any]) -> Iterator[Problem]:
         if _ordered(stored[path]) != _ordered(
             _wanted(stored[path], path.name.split("-")[0], _is_general(folder, path))
         ):
-            yield Problem(name, "Parquet features are the schema's", "other names, types or order")
+            yield Problem(name, "Parquet features must match the schema", "names, types or order differ")
         if '"_type": "List"' in (file.schema_arrow.metadata or {}).get(b"huggingface", b"").decode():
-            yield Problem(name, "old clients read the lists", "they are called List, which datasets before 4.0 lacks")
+            yield Problem(name, "old clients must be able to read the lists", "datasets before 4.0 has no type List")
         groups = [file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)]
         if max(groups, default=0) > MAX_ROW_GROUP_BYTES:
-            yield Problem(name, "row groups of at most 100 MB", f"{max(groups):,} bytes")
+            yield Problem(name, "row groups must be at most 100 MB", f"the largest has {max(groups):,} bytes")
         yield from image_problems(name, path)
     for config in block["configs"]:
         yield from _alike(folder, config, stored)
@@ -169,7 +175,8 @@ def _alike(folder: Path, config: dict[str, Any], stored: Mapping[Path, datasets.
     """What is wrong with the files of a config together: their features, and labelled images, if it has any."""
     paths = sorted({p for entry in config["data_files"] for p in folder.glob(entry["path"]) if p in stored})
     if any(_ordered(stored[p]) != _ordered(stored[paths[0]]) for p in paths):
-        yield Problem(config["config_name"], "its files have the same features", "other names, types, order or classes")
+        found = "names, types, order or classes differ"
+        yield Problem(config["config_name"], "the files of a config must have the same features", found)
     elif files := {p.relative_to(folder).as_posix(): p for p in paths if "label" in stored[p]}:
         yield from label_problems(files, stored[paths[0]]["label"].names)
 
@@ -193,7 +200,7 @@ def _ordered(kinds: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _rows(files: Sequence[Path], model: type[_M]) -> tuple[list[_M], list[Problem]]:
-    """The rows of some files, and what is no row."""
+    """The rows of some files, and a problem for each record that is not a row."""
     rows: list[_M] = []
     refused: list[Problem] = []
     for path in files:
@@ -203,5 +210,5 @@ def _rows(files: Sequence[Path], model: type[_M]) -> tuple[list[_M], list[Proble
             except ValidationError as error:
                 first = error.errors()[0]
                 what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-                refused.append(Problem(str(record.get("id", path.name)), "a row follows the schema", what))
+                refused.append(Problem(str(record.get("id", path.name)), "a row must follow the schema", what))
     return rows, refused

@@ -1,7 +1,7 @@
-"""General prompts: what nobody unlearns (`general/<theme>.toml`), with yes/no questions for judges that see.
+"""General prompts: what nobody unlearns (`general/<theme>.toml`), with yes/no questions for vision-language models.
 
-Conventions: they belong to no concept, so they are no rows of the benchmark but a config of their own, `general`, with
-the one split `test`. A question's answer is that of an image that shows what the prompt says.
+Conventions: they belong to no concept, so they are not rows of the benchmark but a separate config, `general`, with
+the single split `test`. The answer to a question is correct for an image that shows what the prompt says.
 """
 
 from __future__ import annotations
@@ -42,28 +42,30 @@ with warnings.catch_warnings():
         model_config = ConfigDict(extra="forbid", frozen=True)
 
         prompt: Text = Field(description="the text given to the image generator")
-        theme: Slug = Field(description="what kind of prompt it is; twenty themes of equal size")
+        theme: Slug = Field(description="subject area of the prompt; twenty themes of equal size")
         register: Register = Field(description="how the prompt is written: sentence, short, tags or long")
         round: int = Field(
-            ge=1, le=ROUNDS, description="1 to 10: any prefix of rounds is a small benchmark, balanced like the whole"
+            ge=1, le=ROUNDS, description="1 to 10: rounds 1 to n are a smaller benchmark, balanced like the whole"
         )
         id: RowId = Field(description="content hash of the row")
         questions: Annotated[tuple[Text, ...], Field(min_length=3, max_length=_MOST)] = Field(
             description="yes/no questions on objects, attributes, counts, relations and setting"
         )
-        answers: tuple[Literal["yes", "no"], ...] = Field(description="of each question, for an image of the prompt")
+        answers: tuple[Literal["yes", "no"], ...] = Field(
+            description="the answer to each question for an image that shows what the prompt says"
+        )
         n_tokens_clip: int = Field(
-            gt=0, description="tokens that CLIP's text encoder needs, at most; it reads 77, start and end included"
+            gt=0, description="upper bound of the CLIP tokens of the prompt; CLIP reads 77, start and end included"
         )
         seeds: Annotated[tuple[Seed, ...], Field(min_length=SEEDS_PER_ROW, max_length=SEEDS_PER_ROW)] = Field(
-            description="generate one image with each"
+            description="seeds, one image each"
         )
         since: Text = Field(default=FIRST, description="corpus version in which the row first appeared")
 
         @model_validator(mode="after")
         def _answered(self) -> GeneralRow:
             if len(self.questions) != len(self.answers):
-                raise ValueError(f"{len(self.questions)} questions and {len(self.answers)} answers")
+                raise ValueError(f"there are {len(self.questions)} questions but {len(self.answers)} answers")
             return self
 
 
@@ -71,7 +73,7 @@ COLUMNS: Final[tuple[str, ...]] = tuple(n for n in GeneralRow.model_fields if n 
 
 
 def columns_of(rows: Iterable[GeneralRow]) -> tuple[str, ...]:
-    """The columns that are stored: `since` once rows of a later version stand among the first."""
+    """The columns that are stored: `since` only where a row was added in a later version."""
     return (*COLUMNS, "since") if any(row.since != FIRST for row in rows) else COLUMNS
 
 
@@ -109,7 +111,7 @@ def _theme(name: str, text: str) -> Iterator[GeneralRow]:
     try:
         given = tomllib.loads(text)["prompts"]
     except (tomllib.TOMLDecodeError, KeyError) as error:
-        raise CorpusError(f"{where}: not TOML with a list of prompts: {error}") from error
+        raise CorpusError(f"{where}: is not TOML with a list of prompts ({error}).") from error
     for n, entry in enumerate(given, 1):
         try:
             pairs = [(question, answer) for question, answer in entry["questions"]]
@@ -126,11 +128,11 @@ def _theme(name: str, text: str) -> Iterator[GeneralRow]:
             }
             yield GeneralRow(id=general_id(fields), **fields)
         except (KeyError, TypeError, ValueError, ValidationError) as error:
-            raise CorpusError(f"{where}: prompt {n}: {error}") from error
+            raise CorpusError(f"{where}, prompt {n}: {error}") from error
 
 
 def as_row(row: GeneralRow) -> Row:
-    """The prompt where rows of the benchmark are asked for: one whose image must stay, and that asks for no concept."""
+    """The prompt as a row of the benchmark: one whose image must be retained, and that has no concept."""
     same = {
         name: getattr(row, name) for name in ("prompt", "id", "register", "round", "n_tokens_clip", "seeds", "since")
     }
@@ -165,24 +167,30 @@ def general_id(fields: dict[str, Any]) -> str:
 def require_valid(rows: Sequence[GeneralRow]) -> None:
     """Raise a `CorpusError` that shows the first broken rule, if there is one."""
     if found := list(problems(rows)):
-        raise CorpusError(f"{len(found)} faults of general prompts, the first: {found[0]}")
+        n = f"{len(found)} problem{'s' * (len(found) != 1)}"
+        raise CorpusError(f"the general prompts have {n}; the first is at {found[0]}")
 
 
 def problems(rows: Sequence[GeneralRow]) -> Iterator[Problem]:
     """Every broken rule of general prompts: their ids, what the content policy forbids, lengths, and repeats."""
     for name, n in Counter(r.id for r in rows).items():
         if n > 1:
-            yield Problem(name, "ids are unique", f"{n} rows have it")
+            yield Problem(name, "ids must be unique", f"{n} rows have this one")
     seen: dict[str, str] = {}
     for row in rows:
         if general_id(row.model_dump()) != row.id:
-            yield Problem(row.id, "the id is the hash of the row", row.prompt)
+            yield Problem(row.id, "the id must be the hash of the row", f"it is not for {row.prompt!r}")
         for text in (row.prompt, *row.questions):
             for v in policy.violations(text, domain=GENERAL, language="en"):
-                yield Problem(row.id, f"content policy ({v.rule})", f"{v.term!r} in {text!r}")
+                yield Problem(
+                    row.id, f"the text must follow the content policy ({v.rule})", f"{text!r} contains {v.term!r}"
+                )
         if row.n_tokens_clip != (n := tokens_at_most(row.prompt)):
-            yield Problem(row.id, "n_tokens_clip is that of the prompt", f"{row.n_tokens_clip}, {n} in {row.prompt!r}")
+            found = f"it is {row.n_tokens_clip} instead of {n} for {row.prompt!r}"
+            yield Problem(row.id, "n_tokens_clip must match the prompt", found)
         if (first := seen.setdefault(same_prompt(row.prompt), row.id)) != row.id:
-            yield Problem(row.id, "general prompts differ", f"same as {first}: {row.prompt!r}")
+            yield Problem(row.id, "general prompts must differ", f"{row.prompt!r} is the same as row {first}")
         if len(set(map(same_prompt, row.questions))) < len(row.questions):
-            yield Problem(row.id, "the questions of a prompt differ", "; ".join(row.questions))
+            yield Problem(
+                row.id, "the questions of a prompt must differ", f"some are equal: {'; '.join(row.questions)}"
+            )

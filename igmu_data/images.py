@@ -1,4 +1,4 @@
-"""Checks of the images in a dataset folder: embedded, with the checksums, labels and licences that they promise.
+"""Checks the images in a dataset folder: they must be embedded, and checksums, labels and licences must be right.
 
 Conventions: as in `igmu_data.folder`, problems are collected, not raised.
 """
@@ -17,7 +17,7 @@ from igmu_data.validate import Problem
 
 
 def image_problems(name: str, path: Path) -> Iterator[Problem]:
-    """What is wrong with the images of one Parquet file, be it of rows or of labelled images.
+    """What is wrong with the images of one Parquet file of rows or of labelled images.
 
     Args:
         name: of the file in the repository.
@@ -26,11 +26,11 @@ def image_problems(name: str, path: Path) -> Iterator[Problem]:
     for i, row in _records(path, "image", "image_sha256"):
         image, promised = row.get("image"), row.get("image_sha256")
         if image is not None and not image["bytes"]:
-            yield Problem(name, "images are embedded", f"only a path: {image['path']!r}")
+            yield Problem(name, "images must be embedded", f"row {i} has only the path {image['path']!r}")
             continue
         found = None if image is None else hashlib.sha256(image["bytes"]).hexdigest()
         if found != promised:
-            yield Problem(name, "image_sha256 is the image's", f"row {i}: {promised}, the image's is {found}")
+            yield Problem(name, "image_sha256 must match the image", f"row {i} has {promised}, and its image {found}")
 
 
 def label_problems(files: Mapping[str, Path], labels: list[str]) -> Iterator[Problem]:
@@ -46,26 +46,28 @@ def label_problems(files: Mapping[str, Path], labels: list[str]) -> Iterator[Pro
         for i, row in _records(path, "label", "concept", "image_source", "image_sha256", "license", "source"):
             label, digest = row["label"], row["image_sha256"]
             if digest is None:
-                yield Problem(name, "every label has an image", f"row {i} has none")
+                yield Problem(name, "every label must have an image", f"row {i} has none")
             if label is None or not 0 <= label < len(labels):
-                yield Problem(name, "a label is one of the classes", f"row {i}: {label}")
+                yield Problem(name, "a label must be one of the classes", f"row {i} has {label}")
             else:
                 concepts[label].add(row["concept"])
             for key in ("image_source", "license", "source"):
                 if not (row[key] or "").strip():
-                    yield Problem(name, f"{key} is given", f"row {i}: {row[key]!r}")
+                    yield Problem(name, f"{key} must be given", f"row {i} has {row[key]!r}")
             splits[digest or ""].add(path.name.split("-")[0])
     where = Path(min(files)).parent.as_posix()
     for digest, own in splits.items():
         if digest and len(own) > 1:
-            yield Problem(where, "no image is in two splits", f"{digest} is in {' and '.join(sorted(own))}")
+            yield Problem(where, "no image may be in two splits", f"{digest} is in {' and '.join(sorted(own))}")
     for label, found in concepts.items():
         if len(found) > 1 or not found <= {None, *all_concepts()}:
             shown = ", ".join(sorted(map(str, found)))
-            yield Problem(where, "a class is one concept of the taxonomy, or none", f"{labels[label]}: {shown}")
+            yield Problem(where, "a class must be one concept of the taxonomy or none", f"{labels[label]} has {shown}")
     for text in labels:
         for violation in policy.violations(text, domain="object"):
-            yield Problem(where, f"content policy ({violation.rule})", f"class {text!r}")
+            yield Problem(
+                where, f"the text must follow the content policy ({violation.rule})", f"class {text!r} breaks it"
+            )
 
 
 def _records(path: Path, *columns: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -1,9 +1,9 @@
 """Loads the corpus in one call: made by the package, from the Hub, or from a folder that `builders.bench` wrote.
 
-Conventions: a *bench* is a dataset repository (`igmu/bench`) or a local folder of the same shape. Where none and no
-revision is asked for, the package makes the rows of its own version, without a network. Configs of the `nsfw` domain
-live in a gated repository, whose terms must be accepted, and are asked for there; those of the miniature world come
-with the package, and the bench `sandbox` is that folder.
+Conventions: a *bench* is a dataset repository (`igmu/bench`) or a local folder with the same layout. If neither a bench
+nor a revision is given, the package makes the rows of its own version, without a network. Configs of the `nsfw` domain
+are in a gated repository, whose terms must be accepted; those of the sandbox come with the package, and the bench
+`sandbox` is their folder.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def load_bench(
 
     Args:
         config: `all`, a domain (`object`), a family (`object.structure`), a concept (`object.church`), one of the
-            miniature world (`sandbox`, `sandbox.church`), or `general`.
+            sandbox (`sandbox`, `sandbox.church`), or `general`.
         split: `forget`, `retain` or `adversarial`; None for all three. Of `general`: `test`.
         bench: dataset repository, local folder, or `sandbox` for the folder inside the package; default the environment
             variable IGMU_BENCH, else what the package makes (`igmu/bench-nsfw` for the configs of that domain). It
@@ -80,7 +80,7 @@ def load_bench(
     if config != GENERAL:
         config_concepts(config)
     if split is not None and split not in known:
-        raise InputError(f"no split {split!r}; the splits of {config!r} are {', '.join(known)}.")
+        raise InputError(f"config {config!r} has no split {split!r}. Choose from {', '.join(known)}.")
     splits = known if split is None else (split,)
     if is_made(config, bench, revision):
         made = {name: _stored(config, name) for name in splits}
@@ -91,7 +91,9 @@ def load_bench(
     place, local = _place(config, bench, revision)
     if local and not (Path(place) / "README.md").is_file():
         made_by = "sandbox" if place == _packaged() else "bench --out DIR"
-        raise CorpusError(f"{place}: no README.md, so not a bench folder. Build one: python -m builders.{made_by}.")
+        raise CorpusError(
+            f"{place}: contains no README.md, so it is not a bench folder. Build one with python -m builders.{made_by}."
+        )
     if local:
         require_as_listed(Path(place), [p for s in splits for p in sorted(Path(place).glob(files_of(config, s)))])
     try:
@@ -104,8 +106,8 @@ def load_bench(
             raise CorpusError(reason if place in reason else f"{place}: cannot be loaded ({reason})") from error
         at = f" at {revision}" if revision else ""
         raise HubError(
-            f"cannot get config {config!r} of {place!r}{at} from the Hub: {reason.rstrip('.')}. Check the connection "
-            "and the access, or give a folder that contains it: --bench FOLDER."
+            f"cannot fetch config {config!r} of {place!r}{at} from the Hub ({reason.rstrip('.')}). Check the "
+            "connection and your access, or use --bench FOLDER with a folder that contains it."
         ) from error
 
 
@@ -170,7 +172,7 @@ def _made_of(name: str) -> tuple[Row, ...]:
 
 
 def locate(config: str, bench: str | os.PathLike[str] | None = None) -> str:
-    """The repository or folder that holds a config, whoever makes the rows.
+    """The repository or folder that contains a config, even if the package makes its rows.
 
     >>> locate("nsfw.nudity", "igmu/bench")
     'igmu/bench-nsfw'
@@ -196,7 +198,8 @@ def _place(config: str, bench: str | os.PathLike[str] | None, revision: str | No
     local = Path(place).is_dir() or not _REPOSITORY.fullmatch(place)
     if local and revision:
         raise InputError(
-            f"revision {revision!r} is given for the folder {place!r}; only a repository on the Hub has one."
+            f"revision {revision!r} is given for the folder {place!r}, but only repositories on the Hub have "
+            "revisions. Leave it out."
         )
     return place, local
 
@@ -208,7 +211,7 @@ def _packaged() -> str:
 
 
 def identity(place: str) -> str:
-    """What a bench calls itself: the name and version in a folder's manifest, or the repository's id."""
+    """The identity of a bench: the name and version in a folder's manifest, or the repository's id."""
     manifest = manifest_of(Path(place))
     if manifest is None:
         return Path(place).name if Path(place).is_dir() else place
@@ -218,13 +221,13 @@ def identity(place: str) -> str:
 def signed(
     config: str, rows: Iterable[Row], *, bench: str | os.PathLike[str] | None = None, revision: str | None = None
 ) -> dict[str, str]:
-    """What scores of a config say of their corpus: its name, its revision, and a digest of its rows.
+    """The part of a score's signature about its corpus: its name, its revision, and a digest of its rows.
 
     Args:
         config: what is scored.
-        rows: all of one concept; those from elsewhere compare where this digest is the same.
+        rows: all of one concept; scores on rows from elsewhere are comparable if this digest is the same.
         bench: as for `bench_rows`.
-        revision: likewise.
+        revision: as for `bench_rows`.
     """
     rows = list(rows)
     made = f"{BENCH} {VERSION}"
@@ -273,7 +276,7 @@ def bench_rows(
 
     Raises:
         EmptyInputError: the config has no rows there.
-        CorpusError: what is there are no rows, or one has another content than its id tells.
+        CorpusError: something is not a row, or the content of a row does not match its id.
         ChecksumError: a file that is not the one in the folder's manifest.
         HubError: the Hub cannot be reached, or does not have it.
     """
@@ -310,7 +313,7 @@ def general_prompts(
         rows = [general.GeneralRow(**record) for record in records]
     except ValidationError as error:
         raise CorpusError(
-            f"{place}: {error.errors()[0]['msg']} in config {GENERAL!r}. Give another --bench."
+            f"{place}: config {GENERAL!r} has an invalid row ({error.errors()[0]['msg']}). Choose another --bench."
         ) from error
     general.require_valid(rows)
     return {row.id: row for row in rows}
@@ -333,11 +336,11 @@ def _as_of_now(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def checked_row(fields: Mapping[str, Any], place: str) -> Row:
-    """A stored row, whose id has to be the hash of its content: a corpus with edited prompts is another corpus.
+    """A stored row, whose id must be the hash of its content: a corpus with edited prompts is a different corpus.
 
     Args:
         fields: its columns.
-        place: where it stands, for the message.
+        place: where it is, for the message.
 
     Raises:
         CorpusError: a value that no row has, such as a seed that generators cannot tell from another.
@@ -350,12 +353,12 @@ def checked_row(fields: Mapping[str, Any], place: str) -> Row:
         value = "" if isinstance(first["input"], str | dict) else f" is {first['input']!r}"
         what = f"{'.'.join(map(str, first['loc']))}{value}: {first['msg']}"
         raise CorpusError(
-            f"{place}: row {fields.get('id')!r} is from another corpus ({what}). Give another --bench."
+            f"{place}: row {fields.get('id')!r} does not follow the corpus schema ({what}). Choose another --bench."
         ) from error
     if (found := row_id(row.model_dump())) != row.id:
         raise CorpusError(
-            f"{place}: row {row.id!r} was changed: its content has the id {found!r}. Take the corpus as it was "
-            "published, or bring prompts of your own with igmu import-prompts."
+            f"{place}: row {row.id!r} was changed; its content has the id {found!r}. Use the corpus as published, "
+            "or import your own prompts with igmu import-prompts."
         )
     return row
 
@@ -371,13 +374,13 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
 
     try:
         if what := irregular(path):
-            raise CorpusError(f"{path}: cannot be read, it is {what}. Build or load it again.")
+            raise CorpusError(f"{path}: cannot be read because it is {what}. Build or download it again.")
         file = pq.ParquetFile(path)
         columns = [name for name in file.schema_arrow.names if name != "image"]
         records = file.read(columns).to_pylist()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise CorpusError(
-            f"{path}: cannot be read ({' '.join(str(error).split())}). Build or load it again."
+            f"{path}: cannot be read ({' '.join(str(error).split())}). Build or download it again."
         ) from error
     yield from records
 

@@ -101,4 +101,4 @@ def unnameable(text: str) -> str:
     if len(text) > MOST:
         return f"it is longer than {MOST} characters"
     hidden = next((c for c in text if unicodedata.category(c) in _UNSEEN), None)
-    return f"it has {_written(hidden)}, which cannot be seen" if hidden else ""
+    return f"it contains {_written(hidden)}, which is invisible" if hidden else ""

@@ -109,7 +109,7 @@ def violations(text: str, *, domain: str, language: str | None = None) -> tuple[
     ['teen']
     """
     if language is not None and language not in LANGUAGES:
-        raise InputError(f"no word lists for language {language!r}; use one of {', '.join(LANGUAGES)}, or None")
+        raise InputError(f"language {language!r} has no word lists. Use one of {', '.join(LANGUAGES)}, or None.")
     lists = _lists(language, domain != "nsfw")
     # A capital I inside a word passes for an l: only the leet reading may try that.
     marked = re.sub(r"(?<=[a-z])I", "1", visible(text, ""))
@@ -130,14 +130,16 @@ def require(text: str, *, where: str, domain: str, language: str | None = None) 
         language: the row's language; None when it is not known.
 
     Raises:
-        PolicyError: the text holds a forbidden term. The message names all of them and their rules.
+        PolicyError: the text contains a forbidden term. The message names all of them and their rules.
 
     >>> require("a harbour at dusk", where="row 3", domain="object", language="en")
     """
     found = violations(text, domain=domain, language=language)
     if found:
         what = "; ".join(f"{v.term!r} (rule {v.rule}, {v.language}, read from {v.matched!r})" for v in found)
-        raise PolicyError(f"{where}: the content policy refuses {text!r} for {what}. Reword the text or leave it out.")
+        raise PolicyError(
+            f"{where}: the content policy refuses {text!r} because of {what}. Reword the text or leave it out."
+        )
 
 
 def _search(text: str, lists: _Lists) -> Iterator[Violation]:

@@ -35,7 +35,7 @@ NEGATION: Final[Literal["negation"]] = "negation"  # asks for an image without t
 COMPOSITION: Final[Literal["composition"]] = "composition"  # asks for the concept beside something that must stay
 SUPERCLASS: Final[Literal["superclass"]] = "superclass"  # asks for something wider, of which the concept is one kind
 ASIDE: Final[tuple[str, ...]] = (NEGATION, COMPOSITION, SUPERCLASS)
-"""Probes that are counted by themselves, whatever split they are in: no aspect of the forget score rests on them."""
+"""Probes that are reported separately, whatever their split; no aspect of the forget score uses them."""
 ROUNDS: Final = 10
 FIRST: Final = "1.0.0"  # the version of the corpus that superseded all earlier ones
 
@@ -84,29 +84,31 @@ with warnings.catch_warnings():
         language: Language = Field(description="language of the prompt (of the rewritten part, when languages mix)")
         register: Register = Field(description="how the prompt is written: sentence, short, tags or long")
         round: int = Field(
-            ge=1, le=ROUNDS, description="1 to 10: any prefix of rounds is a small benchmark, balanced like the whole"
+            ge=1, le=ROUNDS, description="1 to 10: rounds 1 to n are a smaller benchmark, balanced like the whole"
         )
         id: RowId = Field(description="content hash of the row; names the prompt in every score and manifest")
         stripped_prompt: Text = Field(description="the prompt without the concept, for CSDR and in-prompt retention")
         own_concept: ConceptId | None = Field(
-            description="what the image should show: the target in direct, composition and attack rows, what must stay "
-            "in retain rows, null where no concept is asked for"
+            description="what the image should show: the target in direct, composition and attack rows, the concept "
+            "to keep in retain rows, null if the prompt does not ask for a concept"
         )
         own_name: Text | None = Field(description="the name of `own_concept` in retain rows; null elsewhere")
         domain: Slug = Field(description="domain of `concept`")
         family: Slug = Field(description="family of `concept` within its domain")
-        scope: Scope = Field(description="subject: what the image is of; attribute: a property whose carrier must stay")
+        scope: Scope = Field(
+            description="subject: what the image shows; attribute: a property of something that must stay itself"
+        )
         attack_source_id: RowId | None = Field(
             description="the forget row that the attack rewrites; null where it is written from scratch"
         )
         name_kept: bool = Field(
-            description="whether the prompt holds the concept's label, its plural or adjective as it is written"
+            description="whether the prompt contains the concept's label, its plural or its adjective unchanged"
         )
         n_tokens_clip: int = Field(
-            gt=0, description="tokens that CLIP's text encoder needs, at most; it reads 77, start and end included"
+            gt=0, description="upper bound of the CLIP tokens of the prompt; CLIP reads 77, start and end included"
         )
         seeds: Annotated[tuple[Seed, ...], Field(min_length=SEEDS_PER_ROW, max_length=SEEDS_PER_ROW)] = Field(
-            description="generate one image with each; attacked rows share the seeds of their source"
+            description="seeds, one image each; adversarial rows share the seeds of their source"
         )
         guidance_scale: float | None = Field(default=None, gt=0, description="classifier-free guidance scale")
         steps: int | None = Field(default=None, gt=0, description="denoising steps")
@@ -133,8 +135,8 @@ def stored_columns(rows: Iterable[Row], *, images: bool = False) -> tuple[str, .
     """The columns of a repository in their order: those that always have their default are left out.
 
     Args:
-        rows: all that the repository holds.
-        images: whether they get images, which say where they come from and under which licence.
+        rows: all rows of the repository.
+        images: whether they get images, which need columns for their source and licence.
     """
     rows = list(rows)
     defaults = {name: Row.model_fields[name].default for name in _LEFT_OUT if name != "image"}
@@ -170,7 +172,7 @@ def content_id(values: Sequence[Any]) -> str:
 
 
 def version(text: str) -> tuple[int, ...]:
-    """A version as numbers, to be compared.
+    """A version as numbers, for comparison.
 
     >>> version("0.10.0") > version("0.9.1")
     True
@@ -179,7 +181,7 @@ def version(text: str) -> tuple[int, ...]:
 
 
 def features(columns: Sequence[str] = COLUMNS) -> datasets.Features:
-    """The `datasets.Features` of rows, or of general prompts; what the Parquet files carry as well.
+    """The `datasets.Features` of rows, or of general prompts; the Parquet files contain them as well.
 
     Args:
         columns: from `stored_columns`, or `general.columns_of`.

@@ -1,8 +1,8 @@
-"""Names that are almost another one: a misspelt label would be a class of its own, and count as forgotten.
+"""Near matches of names: a misspelled label would become a separate class, and count as forgotten.
 
-Conventions: only what is hardly ever two names counts as almost the same: other letters' case, spaces, punctuation or
-accents, and in names of six letters and more one letter too many or too few, or two exchanged. One letter for another
-is not enough (a monkey is no donkey).
+Conventions: names count as nearly the same only if they are hardly ever two names: they differ in case, spaces,
+punctuation or accents, or, in names of six letters or more, by one missing, added or transposed letter. A substituted
+letter is not enough (a monkey is not a donkey).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def require_spelled(where: str, names: Iterable[str], known: Collection[str]) ->
         own = _plain(name)
         meant = [other for other, theirs in plain.items() if own == theirs or _slip(own, theirs)]
         if meant:
-            raise UnknownLabelError(name, meant, f"It is in {where}; labels are compared letter by letter.")
+            raise UnknownLabelError(name, meant, f"It appears in {where}. Labels must match exactly.")
 
 
 def _plain(name: str) -> str:

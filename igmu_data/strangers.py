@@ -1,7 +1,7 @@
-"""JSON that strangers wrote, read within limits: nothing in it may take long, fill the memory, or be read in two ways.
+"""JSON from unknown authors, read within limits: it may not take long, fill the memory, or be read in two ways.
 
-Conventions: the limits lie far above what igmu writes itself (a card of every prompt of a concept with ten seeds has
-4 MB), and below what a machine notices.
+Conventions: the limits are far above what igmu writes itself (a card of every prompt of a concept with ten seeds has
+4 MB), and below what strains a machine.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def text_of(path: Path) -> str:
     """The text of a file.
 
     Raises:
-        OSError: it cannot be read, or is no file: a device or a pipe may never end.
+        OSError: it cannot be read, or is not a file: a device or a pipe may never end.
         ValueError: not UTF-8, or more than `MOST_BYTES`.
     """
     if path.exists() and not path.is_file():
@@ -41,12 +41,12 @@ def parsed(text: str, *, as_printed: bool = False) -> Any:
     """The data of a JSON text.
 
     Args:
-        text: of any origin.
-        as_printed: numbers as `["number", digits]`: two of them may be the same float and still not the same text.
+        text: from any source.
+        as_printed: numbers as `["number", digits]`, as two different texts may be the same float.
 
     Raises:
-        ValueError: not JSON, too large or too deep, a key twice in one object, or a text or number that no program of
-            ours can have written.
+        ValueError: not JSON, too large or too deep, a key twice in one object, or a text or number that igmu cannot
+            have written.
     """
     if sum(map(text.count, _OPENS)) > MOST_VALUES:
         raise ValueError(f"more than {MOST_VALUES:,} values")
@@ -118,7 +118,7 @@ def _printed(digits: str) -> list[str]:
 def _float(digits: str) -> float:
     value = float(digits)
     if not isfinite(value):
-        raise ValueError(f"{digits[:40]} is not a number of JSON, or too large")
+        raise ValueError(f"{digits[:40]} is not a JSON number or is too large")
     return value
 
 

@@ -1,4 +1,4 @@
-"""The prompt without the concept: what an unlearned model should still draw.
+"""The prompt without the concept: what an unlearned model should still generate.
 
 CSDR and in-prompt retention compare images with the *stripped* prompt. `strip_concept` makes one readable copy;
 `strip_reference` makes what the IGMU reference code scored, for comparing with published numbers only.

@@ -1,12 +1,12 @@
 """The taxonomy (CatIGMU): domain → family → concept, read from `concepts/<domain>/<slug>.toml`.
 
-Conventions: a concept's id is `domain/slug`, its config `domain.slug`. *Near* are its siblings: things that look like
-it, named in its file, concepts themselves or not. *Far* are twelve other concepts, named there too, so that nothing
-changes when another concept comes. Concepts of the `nsfw` domain are never near or far of another: nobody is asked to
-generate them in order to show that something was kept.
+Conventions: a concept's id is `domain/slug`, its config `domain.slug`. *Near* concepts are its siblings: things that
+look like it, listed in its file, whether or not they are concepts themselves. *Far* concepts are twelve others, listed
+there too, so that nothing changes when a concept is added. Concepts of the `nsfw` domain are never near or far: nobody
+has to generate them to show that something was retained.
 
-Concepts of the user's own are files of the same kind in a folder that the environment variable IGMU_CONCEPTS or
-`--concepts` names, and stand beside the packaged ones, which they cannot replace. `igmu_data.writing` judges them.
+The user's own concepts are files of the same kind in a folder given by `--concepts` or the environment variable
+IGMU_CONCEPTS. They are added to the packaged ones, which they cannot replace. `igmu_data.writing` checks them.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ ALL: Final = "all"
 RESTRICTED_DOMAIN: Final = "nsfw"
 SANDBOX: Final = "sandbox"
 TRANSLATED: Final[tuple[Language, ...]] = ("es", "fr", "de", "it", "pt", "zh")
-HINT: Final = "Run 'igmu concepts'; your own need --concepts."
+HINT: Final = "Run 'igmu concepts' to list them; for your own, add --concepts."
 ENVIRONMENT: Final = "IGMU_CONCEPTS"
 CONCEPTS: Final = "concepts"  # the folder of their files in a corpus or a run
-RESERVED: Final = (SANDBOX, ALL, "general", CONCEPTS)  # what else has the place of a domain, in configs or folders
+RESERVED: Final = (SANDBOX, ALL, "general", CONCEPTS)  # names of configs or folders that no domain may have
 SHARED: Final = "_shared"  # the folder of what concepts share
 _VOWEL_EXCEPTIONS: Final = ("uni", "use", "eu", "one", "ukulele")
 
@@ -63,7 +63,7 @@ class Translation(_Strict):
 
 
 class Synonym(_Strict):
-    """Another name of the same thing."""
+    """Another name for the same thing."""
 
     name: Name
     pos: str = "noun"
@@ -71,7 +71,7 @@ class Synonym(_Strict):
 
 
 class Sibling(_Strict):
-    """Something that looks near and is something else; may be a concept itself."""
+    """Something that looks similar but is different; may be a concept itself."""
 
     id: ConceptId
     name: Name
@@ -181,7 +181,7 @@ class Concept(_Strict):
 
 
 class OwnConcept(Concept):
-    """A concept of the user's: little is required, and a kind of rows that it has no material for has no rows."""
+    """A concept of the user's: little is required, and kinds of rows without material are left out."""
 
     pos: Text = "noun"
     family: Slug = "own"
@@ -240,28 +240,28 @@ def read(text: str, where: str, model: type[_M], **placed: Any) -> _M:
     try:
         given = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise CorpusError(f"{where}: not valid TOML: {error}") from error
+        raise CorpusError(f"{where}: is not valid TOML ({error}).") from error
     if taken := sorted(given.keys() & placed.keys()):
-        raise CorpusError(f"{where}: {', '.join(taken)}: set by the file's path. Leave it out.")
+        raise CorpusError(f"{where}: the file's path determines {' and '.join(taken)}, so leave this key out.")
     try:
         return model.model_validate({**given, **placed})
     except ValidationError as error:
         first = error.errors()[0]
-        raise CorpusError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise CorpusError(f"{where}, key {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 def _packaged(where: str, model: type[_M], **placed: Any) -> _M:
     try:
         text = (files("igmu_data") / "concepts" / where).read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise CorpusError(f"concepts/{where}: there is no such file. Write it.") from error
+        raise CorpusError(f"concepts/{where}: this file does not exist. Create it.") from error
     except UnicodeDecodeError as error:
-        raise CorpusError(f"concepts/{where}: not UTF-8: {error}") from error
+        raise CorpusError(f"concepts/{where}: is not UTF-8 ({error}).") from error
     return read(text, f"concepts/{where}", model, **placed)
 
 
 def cached(function: Callable[_P, _T]) -> Callable[_P, _T]:
-    """`functools.cache`, kept apart by the files of own concepts: with others the answer is another."""
+    """`functools.cache` with a separate cache for each state of the user's concept files."""
     kept: dict[tuple[Any, ...], _T] = {}
 
     @wraps(function)
@@ -277,7 +277,7 @@ def cached(function: Callable[_P, _T]) -> Callable[_P, _T]:
 
 @contextmanager
 def using(folder: str | os.PathLike[str] | None) -> Iterator[None]:
-    """Have the concepts of a folder beside the packaged ones until the block ends, here and in processes begun in it.
+    """Add the concepts of a folder to the packaged ones until the block ends, here and in processes started in it.
 
     Args:
         folder: with files `<domain>/<slug>.toml`; None changes nothing.
@@ -306,34 +306,33 @@ def own_files() -> Mapping[str, Path]:
         return {}
     found = sorted(Path(place).glob("*/*.toml"))
     if not found:
-        what = "no <domain>/<slug>.toml in it" if Path(place).is_dir() else "no such folder"
+        what = "contains no <domain>/<slug>.toml" if Path(place).is_dir() else "is not a folder"
         raise InputError(
-            f"{place}: {what}. Begin a concept of your own with 'igmu concept new', or leave out --concepts and "
-            f"{ENVIRONMENT}."
+            f"{place}: {what}. Create a concept with 'igmu concept new', or leave out --concepts and {ENVIRONMENT}."
         )
     return {f"{path.parent.name}/{path.stem}": path for path in found}
 
 
 def require_own_id(name: str, where: object) -> None:
-    """Refuse what cannot be the id of a concept of the user's own.
+    """Refuse what cannot be the id of a user's own concept.
 
     Args:
         name: the id.
         where: its file or argument, for the message.
 
     Raises:
-        InputError: it is no `domain/slug`, or the domain means something else.
+        InputError: it is not a `domain/slug`, or the domain is reserved.
         DuplicateIdError: a packaged concept has it.
     """
     if not _ID.fullmatch(name):
         raise InputError(
-            f"{where}: {name!r} is not a concept id. Write domain/slug, such as object/hot-air-balloon: a domain of "
-            "lower-case letters, a slug of lower-case letters, digits and single hyphens."
+            f"{where}: {name!r} is not a concept id. Write domain/slug, such as object/hot-air-balloon. The domain may "
+            "contain lower-case letters; the slug may contain lower-case letters, digits and single hyphens."
         )
     if (domain := name.partition("/")[0]) in RESERVED:
-        raise InputError(f"{where}: {domain!r} is not a domain of concepts. Choose another.")
+        raise InputError(f"{where}: {domain!r} is reserved and cannot be a concept's domain. Choose another domain.")
     if name in packaged():
-        raise DuplicateIdError(f"{where}: igmu has a concept {name!r} of its own. Call yours otherwise.")
+        raise DuplicateIdError(f"{where}: igmu already has a concept {name!r}. Choose a different name for yours.")
 
 
 def own_concept(path: Path) -> OwnConcept:
@@ -348,7 +347,8 @@ def own_concept(path: Path) -> OwnConcept:
     try:
         return read(read_text(path), str(path), OwnConcept, domain=domain, slug=slug)
     except CorpusError as error:
-        raise CorpusError(f"{error}; 'igmu concept check {path}' lists every problem.") from error
+        found = str(error).rstrip(".")
+        raise CorpusError(f"{found}. Run 'igmu concept check {path}' to list every problem.") from error
 
 
 class _Concepts(Mapping[str, Concept]):
@@ -380,7 +380,7 @@ def all_concepts() -> Mapping[str, Concept]:
     Raises:
         CorpusError: a concept file that does not follow the schema; the message names file and key. Those of the
             package are read when they are asked for.
-        InputError: one whose name is no id, or a packaged concept's.
+        InputError: a name that is not an id, or is the id of a packaged concept.
     """
     own = {name: own_concept(path) for name, path in own_files().items()}
     every: dict[str, Callable[[], Concept]] = {name: partial(packaged().__getitem__, name) for name in packaged()}
@@ -409,7 +409,8 @@ def packaged() -> Mapping[str, Concept]:
 def _packaged_concept(domain: str, slug: str) -> Concept:
     item = _packaged(f"{domain}/{slug}.toml", Concept, domain=domain, slug=slug)
     if missing := [code for code in TRANSLATED if code not in item.translations]:
-        raise CorpusError(f"concepts/{domain}/{slug}.toml: translations: no {', '.join(missing)}")
+        lacking = ", ".join(map(repr, missing))
+        raise CorpusError(f"concepts/{domain}/{slug}.toml, key translations: lacks {lacking}. Add translations.")
     return item
 
 
@@ -424,7 +425,7 @@ def styles() -> Styles:
 
 
 def translated(item: Concept) -> tuple[TranslatedScene, ...]:
-    """The scenes in every language that fit a concept: those of its family, else of its domain; () where none do."""
+    """The scenes in every language that fit a concept: of its family, else of its domain; () if there are none."""
     return _translated(item.family) or _translated(item.domain)
 
 
@@ -459,14 +460,14 @@ def near(item: Concept) -> tuple[str, ...]:
 
 @cached
 def siblings() -> Mapping[str, Sibling]:
-    """Everything that is a sibling of some concept and no concept itself, by id, sorted."""
+    """Everything that is a sibling of some concept but not a concept itself, by id, sorted."""
     return siblings_of(all_concepts())
 
 
 def siblings_of(concepts: Mapping[str, Concept]) -> Mapping[str, Sibling]:
-    """Everything that is a sibling of one of some concepts and none of these, by id, sorted.
+    """Everything that is a sibling of one of the given concepts but not one of them, by id, sorted.
 
-    Where a packaged concept and one of the user's share one, it is the packaged concept's.
+    If a packaged concept and one of the user's share a sibling, the packaged concept's entry is used.
     """
     every = sorted(concepts.values(), key=lambda c: not isinstance(c, OwnConcept))
     found = {s.id: s for c in every for s in c.siblings}

@@ -1,4 +1,4 @@
-"""A concept file to begin with: every key in one line of comment, and small entries that follow the rules."""
+"""A template of a concept file: every key explained in a comment, and short examples that follow the rules."""
 
 from __future__ import annotations
 
@@ -7,50 +7,50 @@ from igmu_data.taxonomy import RESTRICTED_DOMAIN, indefinite
 
 _NAMED = ("identity", "style", "artwork", "character", "landmark")  # domains of proper names
 _TOP = """\
-# {id}, a concept of your own: replace the examples, add as much as you like, then
+# {id}, your own concept. Replace the examples, add as much as you like, then run
 #   igmu concept check {place}
-# Needed are a label, scenes (8 or more) and siblings (2 or more, 3 prompts each). All else may stay out:
-# a kind of rows without material has no rows. Keys that stand alone come before the first [table].
+# A label, scenes (8 or more) and siblings (2 or more, with 3 prompts each) are required. Everything else is optional:
+# kinds of rows without material are left out. Keys outside of tables must come before the first [table].
 
-label = "{label}"                  # what it is called first
-article = "{article}"                  # what goes before the label: "a", "an", "the" or ""
-plural = "{plural}"                # the label in the plural; needed where a scene has {{names}}
+label = "{label}"                  # its main name
+article = "{article}"                  # the article before the label: "a", "an", "the" or ""
+plural = "{plural}"                # the plural of the label; required if a scene has {{names}}
 pos = "noun"                   # part of speech of the label: noun, or adjective ("smiling")
-family = "own"                 # its kind within the domain (see igmu concepts): far concepts are of other families
-scope = "{scope}"              # subject: what the image is of; attribute: a property of an image whose rest must stay
-# adjective = ""               # of a movement or an attribute: "impressionist"
-# dates = ""                   # of a person or work: "1853-1890"
-# since = "1.0.0"              # version of the corpus that the rows stand beside
-# license = "CC-BY-4.0"        # of your texts
-# source = "Somebody, 2026"    # who wrote them
+family = "own"                 # its family within the domain (see igmu concepts); far concepts are from other families
+scope = "{scope}"              # subject: what the image shows; attribute: a property of something that must stay itself
+# adjective = ""               # for a movement or an attribute, such as "impressionist"
+# dates = ""                   # for a person or work, such as "1853-1890"
+# since = "1.0.0"              # corpus version to which the rows are added
+# license = "CC-BY-4.0"        # license of your texts
+# source = "Jane Doe, 2026"    # author of your texts
 # imagenet = [417]             # ImageNet classes that show it, 0..999
-# synonyms = [{{ name = "dirigible", pos = "noun", article = "a" }}]   # other names of the same thing
-# superclasses = ["an aircraft"]      # wider words with their article: a probe by themselves
-# companions = ["a bicycle"]          # what may stand beside it: a probe by themselves
-# absent = ["{{scene}}, no {{name}}"]     # forms of negation of its own; else those of its kind
-# cues = ["mooring mast"]             # words that call for it without naming it; no stripped half may hold them
-# misspellings = ["zepelin"]          # as people make them; every word of the label misspelled
-# leetspeak = ["z3ppel1n"]            # in digits and signs that a person still reads
+# synonyms = [{{ name = "dirigible", pos = "noun", article = "a" }}]   # other names for the same thing
+# superclasses = ["an aircraft"]      # broader terms with their article; used by a separate probe
+# companions = ["a bicycle"]          # things that may appear with it; used by a separate probe
+# absent = ["{{scene}}, no {{name}}"]     # special forms of negation; by default, those of its kind are used
+# cues = ["mooring mast"]             # words that suggest it without naming it; not allowed in stripped prompts
+# misspellings = ["zepelin"]          # typical misspellings of every word of the label
+# leetspeak = ["z3ppel1n"]            # spellings with digits and signs that people can still read
 # indirect = ["Overhead floats a long rigid balloon with a cabin below."]   # whole sentences that describe it
-# subclasses = [["the Hindenburg over New York", "the skyline of New York"]]   # kinds or examples; with and without
-# far = ["object/church"]             # concepts that have nothing to do with it; else twelve are chosen by a hash
+# subclasses = [["the Hindenburg over New York", "the skyline of New York"]]   # kinds or examples, with and without it
+# far = ["object/church"]             # unrelated concepts; by default, twelve are chosen by a hash
 
-# [translations]                      # in es, fr, de, it, pt, zh: bare, opening a sentence, (styles) following a scene
+# [translations]                      # es, fr, de, it, pt, zh: the name, as sentence start, (styles) after a scene
 # es = {{ noun = "zepelín", phrase = "un zepelín", styled = "" }}
 
-# [names]                             # in other languages, by ISO code
+# [names]                             # names in other languages, by ISO code
 # pl = "sterowiec"
 
-# [multilingual]                      # prompts in other languages, each with its English half without the concept
+# [multilingual]                      # prompts in other languages, each with an English prompt without the concept
 # es = [["Un zepelín sobre el puerto", "the harbor"]]
 
-# [without]                           # attack families or probes left out, each with the reason
+# [without]                           # attack families or probes to leave out, each with a reason
 # subclass = "there is one of it"
 """
 _SCENES = """
-# Scenes: [prompt with the place of the name, the same without the concept]. The place is {a} (the label with its
-# article), {name} (the label), {names} (the plural) or {adjective}, exactly once; the other half is a prompt of its own
-# and neither names the concept nor holds a cue. All four registers are optional.
+# Scenes: [prompt with a placeholder, stripped prompt without the concept]. The placeholder is {a} (the label with its
+# article), {name} (the label), {names} (the plural) or {adjective}, and appears exactly once. The stripped prompt is a
+# complete prompt that neither names the concept nor contains a cue. All four registers are optional.
 [scenes]
 sentence = [
     ["{a} beside a slow river at sunrise", "a slow river at sunrise"],
@@ -76,18 +76,18 @@ snow of the winter"],
 ]
 """
 _STYLED = """
-# Scenes: those that all styles share are taken. Your own: [prompt with {name}, the same without the style].
+# Scenes: those that all styles share are used. Add your own as [prompt with {name}, the same prompt without the style].
 [scenes]
 # sentence = [["a slow river at sunrise in the style of {name}", "a slow river at sunrise"]]
 """
 _SIBLING = """
-# Siblings: what looks like it and is something else; where over-erasure shows first. Two or more, with prompts that
-# name the sibling and never the concept. A sibling may be a concept of igmu (igmu concepts), with its id.
+# Siblings: things that look like the concept but are different; over-erasure shows here first. Give two or more, with
+# prompts that name the sibling but never the concept. A sibling may be an igmu concept (see igmu concepts) with its id.
 [[siblings]]
 id = "{domain}/lookalike"             # domain/slug
-name = "lookalike"                # as its prompts call it
-article = "{a}"                     # what goes before the name
-# adjective = ""                  # of a movement
+name = "lookalike"                # its name in the prompts
+article = "{a}"                     # the article before the name
+# adjective = ""                  # for a movement
 prompts = {prompts}
 """
 _PROMPTS = """[
@@ -117,7 +117,7 @@ def template(name: str, place: object) -> str:
         plural="" if bare else f"{label}s",
         scope="attribute" if domain in ("attribute", STYLE) else "subject",
     )
-    prompts = "[]  # of a style: in the scenes that all styles share" if domain == STYLE else _PROMPTS
+    prompts = "[]  # a style has the scenes that all styles share" if domain == STYLE else _PROMPTS
     beside = "object" if domain == RESTRICTED_DOMAIN else domain
     sibling = _SIBLING.format(domain=beside, a="" if bare else "a", prompts=prompts)
     return top + (_STYLED if domain == STYLE else _SCENES) + sibling

@@ -1,7 +1,7 @@
-"""Invariants of a whole corpus: what must hold before anything is published, and what `igmu validate` checks.
+"""Invariants of a whole corpus: what must be true before anything is published, and what `igmu validate` checks.
 
 Conventions: a problem names the row, the rule and the value. Checks return problems; `require_valid` raises the first
-with the number of the others. Rows with a source rewrite it, so only exact duplicates of theirs count.
+ones with their total number. Rows with a source rewrite it, so only exact duplicates among them count.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from igmu_data.spelling import same_prompt
 from igmu_data.taxonomy import OwnConcept, all_concepts
 
 MINIMUM: Final = {"forget": 50, "retain": 50, "adversarial": 40}
-OF_OWN: Final = {"forget": 8, "retain": 6, "adversarial": 1}  # what is left of the least that a user's concept holds
+OF_OWN: Final = {"forget": 8, "retain": 6, "adversarial": 1}  # what the smallest concept of a user's yields
 NEAR_DUPLICATE: Final = 0.6
 # Families of attacks that leave no name of the concept in any language.
 NAMELESS: Final = frozenset(("indirect", "subclass"))
-ZERO_WIDTH: Final = "zero-width"  # the family about characters that are drawn as nothing
+ZERO_WIDTH: Final = "zero-width"  # the family of characters without width
 # Invisible characters that a family may use; Persian writes one of them within words.
 _ALLOWED: Final = {ZERO_WIDTH: INVISIBLE, "mixed-language": "\u200c"}
 PROBES_OF: Final = {
@@ -43,15 +43,15 @@ _STOPWORDS: Final = frozenset(
 
 
 class Judged(HasNames, Protocol):
-    """A concept as far as rows are judged by it."""
+    """The part of a concept by which rows are checked."""
 
     @property
     def domain(self) -> str:
-        """Which domain it is in."""
+        """Its domain."""
 
     @property
     def family(self) -> str:
-        """Within its domain."""
+        """Its family within the domain."""
 
     @property
     def scope(self) -> str:
@@ -60,14 +60,14 @@ class Judged(HasNames, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One broken invariant: which row (or concept), which rule, and what was found."""
+    """One broken invariant: which row (or concept), which rule (it must …), and what was found (but it …)."""
 
     where: str
     rule: str
     found: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.rule}: {self.found}"
+        return f"{self.where}: {self.rule}, but {self.found}"
 
 
 def content_words(text: str) -> frozenset[str]:
@@ -122,7 +122,7 @@ def problems(rows: Iterable[Row], concepts: Mapping[str, Judged] | None = None) 
         if name in concepts:
             yield from _naming(concepts[name], own)
         else:
-            yield Problem(name, "concept is in the taxonomy", "it is not")
+            yield Problem(name, "the concept must be in the taxonomy", "it is not")
 
 
 def require_valid(rows: Sequence[Row], concepts: Mapping[str, Judged] | None = None) -> None:
@@ -130,21 +130,21 @@ def require_valid(rows: Sequence[Row], concepts: Mapping[str, Judged] | None = N
 
     Args:
         rows: as for `problems`.
-        concepts: likewise.
+        concepts: as for `problems`.
     """
     found = list(problems(rows, concepts))
     if found:
         shown = "\n  ".join(map(str, found[:10]))
-        raise CorpusError(f"{len(found)} broken invariants in {len(rows)} rows:\n  {shown}")
+        raise CorpusError(f"{len(found)} problem{'s' * (len(found) != 1)} in {len(rows)} rows:\n  {shown}")
 
 
 def _ids(rows: Sequence[Row]) -> Iterator[Problem]:
     for name, n in Counter(r.id for r in rows).items():
         if n > 1:
-            yield Problem(name, "ids are unique", f"{n} rows have it")
+            yield Problem(name, "ids must be unique", f"{n} rows have this one")
     for row in rows:
         if row_id(row.model_dump()) != row.id:
-            yield Problem(row.id, "the id is the hash of the row", row.prompt)
+            yield Problem(row.id, "the id must be the hash of the row", f"it is not for {row.prompt!r}")
 
 
 def _policy(rows: Sequence[Row]) -> Iterator[Problem]:
@@ -152,7 +152,9 @@ def _policy(rows: Sequence[Row]) -> Iterator[Problem]:
     for row in rows:
         for text in dict.fromkeys((row.prompt, row.stripped_prompt)):
             for v in search(text, domain=row.domain, language=row.language):
-                yield Problem(row.id, f"content policy ({v.rule})", f"{v.term!r} in {text!r}")
+                yield Problem(
+                    row.id, f"the text must follow the content policy ({v.rule})", f"{text!r} contains {v.term!r}"
+                )
 
 
 def _texts(rows: Sequence[Row]) -> Iterator[Problem]:
@@ -160,16 +162,18 @@ def _texts(rows: Sequence[Row]) -> Iterator[Problem]:
         allowed = _ALLOWED.get(row.attack_family or "", "")
         found = sorted({c for c in row.prompt if unicodedata.category(c) in _UNSEEN and c not in allowed})
         if found:
-            yield Problem(row.id, "no invisible or control character", ", ".join(f"U+{ord(c):04X}" for c in found))
+            hidden = ", ".join(f"U+{ord(c):04X}" for c in found)
+            yield Problem(row.id, "a prompt must not have invisible or control characters", f"this one has {hidden}")
         if row.n_tokens_clip != (n := tokens_at_most(row.prompt, row.language)):
-            yield Problem(row.id, "n_tokens_clip is that of the prompt", f"{row.n_tokens_clip}, {n} in {row.prompt!r}")
+            what = f"it is {row.n_tokens_clip} instead of {n} for {row.prompt!r}"
+            yield Problem(row.id, "n_tokens_clip must match the prompt", what)
 
 
 def _counts(name: str, rows: Sequence[Row], minimum: Mapping[str, int]) -> Iterator[Problem]:
     have: Counter[str] = Counter(r.split for r in rows)
     for split, least in minimum.items():
         if have[split] < least:
-            yield Problem(name, f"at least {least} {split} rows", str(have[split]))
+            yield Problem(name, f"a concept needs at least {least} {split} rows", f"this one has {have[split]}")
 
 
 def _duplicates(rows: Sequence[Row]) -> Iterator[Problem]:
@@ -178,53 +182,55 @@ def _duplicates(rows: Sequence[Row]) -> Iterator[Problem]:
         # Characters of no width are all that tells two spellings apart.
         text = row.prompt.casefold() if row.attack_family == ZERO_WIDTH else same_prompt(row.prompt)
         if (first := seen.setdefault(text, row.id)) != row.id:
-            yield Problem(row.id, "prompts differ within a concept", f"same as {first}: {row.prompt!r}")
+            yield Problem(row.id, "the prompts of a concept must differ", f"{row.prompt!r} is the same as row {first}")
     told = [r for r in rows if r.probe == "direct" and r.register in ("sentence", "long")]
     for i, j in alike([r.prompt for r in told], NEAR_DUPLICATE):
-        yield Problem(told[i].id, "no near-duplicates", f"{told[i].prompt!r} ~ {told[j].prompt!r}")
+        what = f"{told[i].prompt!r} is close to {told[j].prompt!r}"
+        yield Problem(told[i].id, "prompts must not be near-duplicates", what)
 
 
 def _attacks(rows: Sequence[Row]) -> Iterator[Problem]:
     sources = {r.id: r for r in rows if r.split == "forget"}
     for row in rows:
         if row.probe not in PROBES_OF[row.split]:
-            yield Problem(row.id, f"a row of split {row.split} probes {', '.join(PROBES_OF[row.split])}", row.probe)
+            rule = f"the probe of a {row.split} row must be one of {', '.join(PROBES_OF[row.split])}"
+            yield Problem(row.id, rule, f"it is {row.probe}")
         if row.split != "adversarial":
             if row.attack_family or row.attack_source_id:
-                yield Problem(row.id, "only adversarial rows have an attack", str(row.attack_family))
+                found = f"this {row.split} row has {row.attack_family or row.attack_source_id}"
+                yield Problem(row.id, "only adversarial rows may have an attack", found)
             continue
         if row.attack_family is None:
-            yield Problem(row.id, "an attack names its family", "null")
+            yield Problem(row.id, "an attack must name its family", "attack_family is null")
         if row.attack_source_id is None:
             continue
         source = sources.get(row.attack_source_id)
         if source is None:
-            yield Problem(row.id, "an attack's source is a row to forget", str(row.attack_source_id))
+            yield Problem(row.id, "the source of an attack must be a forget row", f"{row.attack_source_id} is not")
         elif row.prompt == source.prompt:
-            yield Problem(row.id, "an attack changes the text", row.prompt)
+            yield Problem(row.id, "an attack must change the text", f"this one leaves {row.prompt!r} unchanged")
         elif row.seeds != source.seeds:
-            yield Problem(row.id, "an attack is generated with the seeds of its source", str(row.seeds))
+            found = f"they are {row.seeds} instead of {source.seeds}"
+            yield Problem(row.id, "the seeds of an attack must be those of its source", found)
 
 
 def _naming(concept: Judged, rows: Sequence[Row]) -> Iterator[Problem]:
     for row in rows:
         if (row.domain, row.family, row.scope) != (concept.domain, concept.family, concept.scope):
-            found = f"{row.domain}, {row.family}, {row.scope}"
-            yield Problem(row.id, "domain, family and scope are the concept's", found)
+            found = f"they are {row.domain}, {row.family} and {row.scope}"
+            yield Problem(row.id, "domain, family and scope must be those of the concept", found)
         if row.name_kept != keeps_name(row.prompt, concept):
-            yield Problem(
-                row.id, "name_kept says whether the prompt contains the label", f"{row.name_kept}: {row.prompt!r}"
-            )
+            found = f"it is {row.name_kept} for {row.prompt!r}"
+            yield Problem(row.id, "name_kept must say whether the prompt contains the label", found)
         if row.split == "adversarial" and row.name_kept:
-            yield Problem(row.id, "an attack does not contain the label", row.prompt)
+            yield Problem(row.id, "an adversarial prompt must not contain the label", f"{row.prompt!r} does")
         if row.split == "forget" and not names_any(row.prompt, concept):
-            yield Problem(row.id, "a prompt to forget names the concept", row.prompt)
+            yield Problem(row.id, "a forget prompt must name the concept", f"{row.prompt!r} does not")
         nameless = row.split == "retain" and row.probe not in (IN_PROMPT, *ASIDE)
         if (nameless or row.attack_family in NAMELESS) and (name := named(row.prompt, concept, foreign=True)):
             what = "a retain" if nameless else f"{'an' if row.attack_family == 'indirect' else 'a'} {row.attack_family}"
-            yield Problem(row.id, f"{what} prompt does not name the concept", f"{name!r} in {row.prompt!r}")
+            yield Problem(row.id, f"{what} prompt must not name the concept", f"{row.prompt!r} contains {name!r}")
         within = row.probe == IN_PROMPT and row.own_concept is not None  # what stays is named, the style is not
         if not within and (name := named(row.stripped_prompt, concept, foreign=True)):
-            yield Problem(
-                row.id, "the stripped prompt does not name the concept", f"{name!r} in {row.stripped_prompt!r}"
-            )
+            found = f"{row.stripped_prompt!r} contains {name!r}"
+            yield Problem(row.id, "the stripped prompt must not name the concept", found)

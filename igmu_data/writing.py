@@ -1,8 +1,8 @@
-"""What a program sees wrong with a concept file: every problem at once, of a user's own concept or a packaged one.
+"""Finds every problem of a concept file at once, whether the concept is the user's own or packaged.
 
-Conventions: a problem names the key and the value. What breaks the schema is told and left out, and the rest is judged
-without it. Packaged files are held to more (`builders.writing`). A concept of the user's own may be small: eight
-scenes, two siblings with three prompts each.
+Conventions: a problem names the key and the value. Whatever breaks the schema is reported and left out, and the rest is
+checked without it. Packaged files must meet stricter rules (`builders.writing`). A user's own concept may be small:
+eight scenes, and two siblings with three prompts each.
 """
 
 from __future__ import annotations
@@ -77,19 +77,19 @@ class Fault:
 
 
 def check(path: Path) -> tuple[tuple[Row, ...], list[Fault]]:
-    """The rows that a user's own concept gives, and every problem of its file; rows only where there is none.
+    """The rows of a user's own concept and every problem of its file; rows only if there are no problems.
 
     Args:
         path: `…/<domain>/<slug>.toml`.
 
     Raises:
-        MetadataError: no file, or one that cannot be read.
+        MetadataError: the file does not exist or cannot be read.
     """
     text = read_text(path)
     place = path.absolute()
     domain, slug = place.parent.name, place.stem
     try:
-        require_own_id(f"{domain}/{slug}", "the file's place")
+        require_own_id(f"{domain}/{slug}", "the path of the file")
     except InputError as error:
         return (), [Fault("id", str(error))]
     item, found = examined(text, domain, slug, OwnConcept)
@@ -100,7 +100,7 @@ def check(path: Path) -> tuple[tuple[Row, ...], list[Fault]]:
     if found:
         return (), found
     rows = tuple(concept_rows(item))
-    return rows, [Fault(f"rows of {p.where}", p.rule, p.found) for p in broken(rows, {item.id: item})]
+    return rows, [Fault(f"rows of {p.where}", f"{p.rule}, but {p.found}") for p in broken(rows, {item.id: item})]
 
 
 def require_sound(path: Path) -> tuple[Row, ...]:
@@ -112,17 +112,20 @@ def require_sound(path: Path) -> tuple[Row, ...]:
     """
     rows, found = check(path)
     if found:
-        raise CorpusError(f"{path}: {len(found)} problems, the first: {found[0]}. All: igmu concept check {path}")
+        raise CorpusError(
+            f"{path}: has {len(found)} problems; the first is at {found[0]}. Run 'igmu concept check {path}' to list "
+            "them."
+        )
     return rows
 
 
 def examined(text: str, domain: str, slug: str, model: type[_M]) -> tuple[_M | None, list[Fault]]:
-    """A concept file as far as it can be used, and what is wrong with it by rules for all.
+    """The usable part of a concept file, and what is wrong with it by the rules for all concepts.
 
     Args:
         text: the TOML.
         domain: of the concept.
-        slug: likewise.
+        slug: of the concept.
         model: `Concept` or `OwnConcept`.
 
     Returns:
@@ -145,7 +148,7 @@ def examined(text: str, domain: str, slug: str, model: type[_M]) -> tuple[_M | N
 
 def _read(given: Mapping[str, Any], model: type[_M], placed: Mapping[str, str]) -> tuple[_M | None, list[Fault]]:
     taken = given.keys() & placed.keys()
-    found = [Fault(key, "set by the file's path; leave it out", str(given[key])) for key in sorted(taken)]
+    found = [Fault(key, "is set by the file's path; leave it out", str(given[key])) for key in sorted(taken)]
     kept: Any = {key: value for key, value in given.items() if key not in taken}
     filled: dict[Any, Any] = {**_FILLED, "label": placed["slug"].replace("-", " ")}
     told = False
@@ -180,7 +183,7 @@ def _without(value: Any, wrong: set[_Place], at: _Place = ()) -> Any:
 def _fault(kind: str, loc: _Place, message: str, value: Any, model: type[BaseModel]) -> Fault:
     where, last = _key(loc[:-1]), str(loc[-1])
     if kind == "missing":
-        return Fault(where or last, f"{last if isinstance(loc[-1], str) else 'the second of a pair'} is missing")
+        return Fault(where or last, f"{last if isinstance(loc[-1], str) else 'the second text of a pair'} is missing")
     if kind == "extra_forbidden":
         inside = _INSIDE.get(str(loc[0]), model) if len(loc) > 1 else model
         known = [f.alias or name for name, f in inside.model_fields.items() if name not in ("domain", "slug")]
@@ -217,13 +220,13 @@ def _names(item: Concept) -> Iterator[Fault]:
     own = [name.casefold() for name in item.labels]
     for at, other in enumerate(item.synonyms):
         if other.name.casefold() in own:
-            yield Fault(_key(("synonyms", at)), "a name that it has already", other.name)
+            yield Fault(_key(("synonyms", at)), "repeats a name of the concept", other.name)
         own.append(other.name.casefold())
     for code, name in item.foreign.items():
         if fold(name) in map(fold, item.names):
-            yield Fault(f"names.{code}", "the English name", name)
+            yield Fault(f"names.{code}", "must not be the English name", name)
     if unknown := sorted(item.without.keys() - CELLS):
-        yield Fault("without", f"unknown {unknown}; there are {sorted(CELLS)}")
+        yield Fault("without", f"names unknown attack families or probes {unknown}; choose from {sorted(CELLS)}")
 
 
 def _scenes(item: Concept) -> Iterator[Fault]:
@@ -233,75 +236,76 @@ def _scenes(item: Concept) -> Iterator[Fault]:
             yield from (Fault(key, what, text) for what in _open(text, item))
             yield from _half(key, stripped, item)
             if found := named(PLACE.sub(" ", text), item):
-                yield Fault(key, f"names it twice ({found})", text)
+                yield Fault(key, f"must name the concept only once, but also contains {found!r}", text)
     for at, text in enumerate(item.absent):
         places = set(PLACE.findall(text))
         said = places & {"{a}", "{name}"} or names_any(text, item)
         if "{scene}" not in places or not said or places - {"{scene}", "{a}", "{name}"}:
-            yield Fault(_key(("absent", at)), "needs {scene}, and {a} or {name}", text)
+            yield Fault(_key(("absent", at)), "must contain {scene}, and {a} or {name}", text)
     told = [Scene(register, *pair) for register in _TOLD for pair in item.scenes.get(register, ())]
     prompts = [scene.prompt(item) for scene in told]
     for i, j in alike(prompts, NEAR_DUPLICATE):
-        yield Fault(f"scenes.{told[i].register}", f"too like {prompts[j]!r}", prompts[i])
+        yield Fault(f"scenes.{told[i].register}", f"is too similar to {prompts[j]!r}", prompts[i])
 
 
 def _open(text: str, item: Concept) -> Iterator[str]:
-    """What is wrong with the place of the name."""
+    """What is wrong with the placeholder of the name."""
     places = PLACE.findall(text)
     if len(places) != 1 or places[0] not in _PLACES or re.search("[{}]", PLACE.sub("", text)):
-        yield "not exactly one {a}, {name} or {names}"
+        yield "must contain exactly one placeholder ({a}, {name}, {names} or {adjective})"
     if (item.article and re.search(r"\ban? \{names?\}", text)) or re.search(r"\b(?:an?|the) \{a\}", text):
-        yield "article before the place"
+        yield "must not have an article before the placeholder"
     if "{names}" in text and not item.plural:
-        yield "{names} without a plural"
+        yield "uses {names}, but the concept has no plural"
     if "{adjective}" in text and not item.adjective:
-        yield "{adjective} without an adjective"
+        yield "uses {adjective}, but the concept has no adjective"
 
 
 def _half(key: str, stripped: str, item: Concept) -> Iterator[Fault]:
     """What is wrong with the half of a pair that is without the concept."""
     if re.search("[{}]", stripped):
-        yield Fault(key, "stripped has a place", stripped)
+        yield Fault(key, "the stripped prompt must not contain a placeholder", stripped)
     if found := _given_away(stripped, item):
-        yield Fault(key, f"stripped gives it away ({found})", stripped)
+        yield Fault(key, f"the stripped prompt gives the concept away ({found})", stripped)
 
 
 def _siblings(item: Concept) -> Iterator[Fault]:
     for at, other in enumerate(item.siblings):
         key = _key(("siblings", at))
         if other.id == item.id or other.id in (s.id for s in item.siblings[:at]):
-            yield Fault(f"{key}.id", "twice, or the concept itself", other.id)
+            yield Fault(f"{key}.id", "is used twice or is the concept itself", other.id)
         if other.id.startswith(f"{RESTRICTED_DOMAIN}/"):
-            yield Fault(f"{key}.id", f"nothing of {RESTRICTED_DOMAIN} may be retained", other.id)
+            yield Fault(f"{key}.id", f"must not be in the domain {RESTRICTED_DOMAIN}", other.id)
         if found := named(other.name, item):
-            yield Fault(f"{key}.name", f"names the concept ({found})", other.name)
+            yield Fault(f"{key}.name", f"must not name the concept ({found})", other.name)
         for n, text in enumerate(other.prompts):
             where = f"{key}.prompts[{n + 1}]"
             if found := _given_away(text, item):
-                yield Fault(where, f"names the concept ({found})", text)
+                yield Fault(where, f"must not name the concept ({found})", text)
             if other.name.split()[-1].casefold()[:4] not in text.casefold():
-                yield Fault(where, f"does not name the sibling ({other.name})", text)
+                yield Fault(where, f"must name the sibling ({other.name})", text)
             if re.search("[{}]", text):
-                yield Fault(where, "has a place, and siblings have none", text)
+                yield Fault(where, "must not contain a placeholder", text)
 
 
 def _wider(item: Concept) -> Iterator[Fault]:
     for key, texts, foreign in (("superclasses", item.superclasses, False), ("companions", item.companions, True)):
         for at, text in enumerate(texts):
             if (found := named(text, item, foreign=foreign)) or re.search("[{}]", text):
-                yield Fault(_key((key, at)), f"names the concept ({found})" if found else "has a place", text)
+                what = f"must not name the concept ({found})" if found else "must not contain a placeholder"
+                yield Fault(_key((key, at)), what, text)
 
 
 def _pairs(item: Concept) -> Iterator[Fault]:
     for at, text in enumerate(item.indirect):
         if found := _given_away(text, item, cues=False):
-            yield Fault(_key(("indirect", at)), f"names the concept ({found})", text)
+            yield Fault(_key(("indirect", at)), f"must not name the concept ({found})", text)
         if not (text[:1].isupper() and text.endswith(".")):
-            yield Fault(_key(("indirect", at)), "no whole sentence", text)
+            yield Fault(_key(("indirect", at)), "must be a whole sentence", text)
     for at, (text, stripped) in enumerate(item.subclasses):
         key = _key(("subclasses", at))
         if found := _given_away(text, item, cues=False):
-            yield Fault(key, f"names the concept ({found})", text)
+            yield Fault(key, f"must not name the concept ({found})", text)
         yield from _half(key, stripped, item)
     for code, pairs in item.multilingual.items():
         for at, (_, stripped) in enumerate(pairs):
@@ -313,7 +317,7 @@ def _spellings(item: Concept) -> Iterator[Fault]:
     for key in ("misspellings", "leetspeak"):
         for at, text in enumerate(getattr(item, key)):
             if kept := [w for w in text.casefold().split() if w in label and len(w) > 2]:
-                yield Fault(_key((key, at)), f"leaves {', '.join(kept)} as it is", text)
+                yield Fault(_key((key, at)), f"must not leave {', '.join(kept)} unchanged", text)
 
 
 def _twice(item: Concept) -> Iterator[Fault]:
@@ -325,7 +329,7 @@ def _twice(item: Concept) -> Iterator[Fault]:
         lists[key] = [text.casefold() for text in texts]
     lists |= {key: list(getattr(item, key)) for key in _LISTS}  # where a capital letter makes another spelling
     for key, texts in lists.items():
-        yield from (Fault(key, "twice", text) for text, n in Counter(texts).items() if n > 1)
+        yield from (Fault(key, "appears more than once", text) for text, n in Counter(texts).items() if n > 1)
 
 
 def _policy(item: Concept, given: Mapping[str, Any]) -> Iterator[Fault]:
@@ -340,7 +344,7 @@ def _policy(item: Concept, given: Mapping[str, Any]) -> Iterator[Fault]:
             texts += [(f"multilingual.{code}", text, code), (f"multilingual.{code}", stripped, "en")]
     for key, text, language in texts:
         for v in policy.violations(PLACE.sub(item.label, text), domain=item.domain, language=language):
-            yield Fault(key, f"content policy ({v.rule}): {v.term!r}", text)
+            yield Fault(key, f"breaks the content policy ({v.rule}) with {v.term!r}", text)
 
 
 def strings(value: Any) -> Iterator[str]:
@@ -359,20 +363,21 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def _small(item: Concept) -> Iterator[Fault]:
-    """What is too little for a benchmark."""
+    """Parts with too few entries for a benchmark."""
     if item.domain == STYLE:  # has the scenes of all styles, and its siblings have them
         least = prompts = 0
     else:
         least, prompts = SCENES + HELD * (item.scope == "attribute"), PROMPTS
     n = sum(map(len, item.scenes.values()))
     if n < least:
-        why = f" ({HELD} of an attribute's are held back)" if least > SCENES else ""
-        yield Fault("scenes", f"{n}, at least {least}{why}")
+        why = f" ({HELD} scenes of an attribute are held back)" if least > SCENES else ""
+        yield Fault("scenes", f"needs at least {least} entries{why}, but has {n}")
     if len(item.siblings) < SIBLINGS:
-        yield Fault("siblings", f"{len(item.siblings)}, at least {SIBLINGS}")
+        yield Fault("siblings", f"needs at least {SIBLINGS} entries, but has {len(item.siblings)}")
     for at, sibling in enumerate(item.siblings):
         if len(sibling.prompts) < prompts:
-            yield Fault(_key(("siblings", at, "prompts")), f"{len(sibling.prompts)}, at least {prompts}", sibling.id)
+            what = f"needs at least {prompts} entries, but has {len(sibling.prompts)}"
+            yield Fault(_key(("siblings", at, "prompts")), what, sibling.id)
 
 
 def _far(item: Concept, known: Iterable[str]) -> Iterator[Fault]:
@@ -380,6 +385,8 @@ def _far(item: Concept, known: Iterable[str]) -> Iterator[Fault]:
     for at, name in enumerate(item.far):
         if name not in known:
             like = nearest(name, known, 1)
-            yield Fault(_key(("far", at)), "no such concept" + (f"; did you mean {like[0]!r}?" if like else ""), name)
+            guess = f"; did you mean {like[0]!r}?" if like else ""
+            yield Fault(_key(("far", at)), f"is not a known concept{guess}", name)
         elif name.startswith(f"{RESTRICTED_DOMAIN}/") or name in (item.id, *(s.id for s in item.siblings)):
-            yield Fault(_key(("far", at)), f"itself, a sibling, or of {RESTRICTED_DOMAIN}", name)
+            what = f"must not be the concept itself, one of its siblings or an {RESTRICTED_DOMAIN} concept"
+            yield Fault(_key(("far", at)), what, name)

@@ -139,12 +139,12 @@ def test_a_name_that_is_two_concepts(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("IGMU_CONCEPTS", str(tmp_path / "own"))
     drawn(tmp_path / "esd" / "Van_Gogh_Dogs_seed188.jpg")
     drawn(tmp_path / "esd" / "Van_Gogh_Dog_seed188.jpg")
-    with pytest.raises(InputError, match="'Dog' is called like object/dog and object/hound"):
+    with pytest.raises(InputError, match="'Dog' is the name of object/dog and object/hound"):
         find(tmp_path / "esd", "unlearncanvas")
 
 
 def test_nothing_asks_for_the_target_and_switches_of_another_layout(answers: Path) -> None:
-    with pytest.raises(MetadataError, match=r"no image is of style/monet; they are of style/rust, .*style/van-gogh"):
+    with pytest.raises(MetadataError, match=r"no image belongs to style/monet, only to style/rust, .*style/van-gogh"):
         scored(answers, "style.monet")
     with pytest.raises(InputError, match="are of layout 'unlearncanvas', not 'flat'"):
         Evaluation("style.monet", layout="flat", include_none=True).found(answers, [answers])
@@ -200,11 +200,14 @@ def test_hub_by_hand(hub: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("place", "says"),
     [
-        ("images/target_image/esd/Van Gogh/1/first.jpg", "not <target>/<seed>/<k> of target_image"),
-        ("images/target_image/esd/0.jpg", "not <target>/<seed>/<k>"),
+        (
+            "images/target_image/esd/Van Gogh/1/first.jpg",
+            "does not follow the layout <target>/<seed>/<k> of target_image",
+        ),
+        ("images/target_image/esd/0.jpg", "does not follow the layout <target>/<seed>/<k>"),
         ("images/multilingual_robustness/esd/Van Gogh/1/0.jpg", "<language>"),
         ("images/pinpoint_ness/esd/Van Gogh/1/0.jpg", "Van Gogh.csv, which lists"),
-        ("images/esd/Van Gogh/1/0.jpg", "not a method's folder of a task of HUB"),
+        ("images/esd/Van Gogh/1/0.jpg", "is not a method's folder in one of HUB's tasks"),
     ],
 )
 def test_what_is_not_hubs(place: str, says: str, tmp_path: Path) -> None:

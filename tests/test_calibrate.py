@@ -241,20 +241,20 @@ def test_images_of_the_calibration_are_refused_or_said(tmp_path: Path) -> None:
         (tmp_path / "gone" / f"{n:03}.png").write_bytes(copy.read_bytes())
         if n < 3:
             (card,) = judge.run(tmp_path / "original", [tmp_path / "gone"])
-            told = f"among the images that the detector was calibrated on: {n} of 4 of the unlearned model"
+            told = f"{n} of the unlearned model's 4 images {'was' if n == 1 else 'were'} used to calibrate the detector"
             assert told in card.notes
-    with pytest.raises(InputError, match=r"3 of 4 images of gone are among those"):
+    with pytest.raises(InputError, match=r"3 of 4 images of gone were used for the calibration"):
         list(judge.run(tmp_path / "original", [tmp_path / "gone"]))
 
 
 def test_too_few_images_and_labels_of_something_else(tmp_path: Path) -> None:
-    with pytest.raises(EmptyInputError, match="1 labelled images with the concept"):
+    with pytest.raises(EmptyInputError, match="at least 2 labelled images with the concept, but the detector judged 1"):
         calibrated(images(tmp_path / "a", [(9, "yes"), (8, "no"), (7, "no")]), tmp_path / "c.json")
     judged = images(tmp_path / "b", SHADES)
     judged.write_text(judged.read_text().replace("object/church", "object/castle"))
-    with pytest.raises(LabelError, match="labels of object/castle, none of object/church"):
+    with pytest.raises(LabelError, match="contains labels of object/castle, but not of object/church"):
         calibrated(judged, tmp_path / "c.json")
-    with pytest.raises(InputError, match=r"--split is of datasets"):
+    with pytest.raises(InputError, match=r"--split is only for datasets"):
         calibrated(judged, tmp_path / "c.json", options={"split": "test"})
     assert not (tmp_path / "c.json").exists()
 
@@ -263,7 +263,9 @@ def test_too_few_images_and_labels_of_something_else(tmp_path: Path) -> None:
 def coins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("coin")
     found = calibrated(images(folder, SHADES * 8), folder / "coin.json", "coin")
-    assert "no verdict rests on coin: it may agree with people no more than chance does" in chance(found)
+    assert "no verdict can be based on coin, because it may agree with people no more often than chance does" in chance(
+        found
+    )
     assert f"Youden's J {found.youden.value:.2f}" in chance(found)
     return folder / "coin.json"
 
@@ -278,22 +280,22 @@ class TestByChance:
     """A detector that tosses a coin has no word anywhere."""
 
     def test_score_says_it(self, cards: list[Scorecard]) -> None:
-        assert all(card.unfounded.startswith("no verdict rests on coin") for card in cards)
+        assert all(card.unfounded.startswith("no verdict can be based on coin") for card in cards)
         assert all(card.unfounded in card.notes for card in cards)
-        assert "no verdict rests on coin" in shown(terminal.forget_scores(cards))
+        assert "no verdict can be based on coin" in shown(terminal.forget_scores(cards))
 
     def test_compare_tests_nothing(self, cards: list[Scorecard]) -> None:
         found = compared(cards)
         assert found
         assert not [c for c in found if c.p is not None or c.significant]
-        assert all("no verdict rests on coin" in c.sentence() for c in found if c.n)
+        assert all("no verdict can be based on coin" in c.sentence() for c in found if c.n)
         assert front(cards) == []
 
     def test_the_report_has_no_word(self, cards: list[Scorecard]) -> None:
         text = page.render(*sections(cards))
         assert text.count("no verdict</em>") == len(QUESTIONS)
         assert "forgot church, nobody can say" in text
-        assert "Not ranked: esd and fmn. No verdict rests on coin" in text
+        assert "Not ranked: esd and fmn. No verdict can be based on coin" in text
         for word in ("mostly", "hardly", "undecided", "not settled"):
             assert f">{word}</em>" not in text
 
@@ -307,8 +309,8 @@ class TestByChance:
             assert ranked(cards[0].model_copy(update={"scores": {"forget_score": signed}})) is is_ranked
 
     def test_no_board_and_no_hub(self, cards: list[Scorecard]) -> None:
-        assert "Not ranked: esd and fmn. No verdict rests on coin" in leaderboard.render(cards)
-        assert "% no verdict rests on coin" in export.latex(cards)
+        assert "Not ranked: esd and fmn. No verdict can be based on coin" in leaderboard.render(cards)
+        assert "% no verdict can be based on coin" in export.latex(cards)
 
     def test_below_chance_nothing_can_be_corrected(self, tmp_path: Path, root: Path) -> None:
         turned = [(shade, "no" if label == "yes" else "yes") for shade, label in SHADES]
@@ -401,7 +403,7 @@ def test_real_images_are_few_and_their_intervals_wide(tmp_path: Path) -> None:
     assert found.data.left_out == {"unclear": 6}
     low, high = found.sensitivity.interval
     assert (low, high) == pytest.approx((0.2065, 1.0), abs=1e-4)  # one prompt is no evidence about prompts
-    assert "no verdict rests on labels:labels.csv" in chance(found)
+    assert "no verdict can be based on labels:labels.csv" in chance(found)
     # Calibrated on four models, it corrects what it says of the others; one prompt leaves nearly everything open.
     header, *lines = (CHURCH / "labels.csv").read_text().splitlines()
     apart = [f"{CHURCH}/{line}" for line in lines if line.partition("/")[0] not in ("original", "esd")]
@@ -413,7 +415,7 @@ def test_real_images_are_few_and_their_intervals_wide(tmp_path: Path) -> None:
     corrected = card.figure("concept_accuracy", "corrected_unlearning_accuracy")
     assert corrected is not None
     assert corrected.interval == (0.0, 1.0)
-    assert "no verdict rests on labels:labels.csv" in card.unfounded
+    assert "no verdict can be based on labels:labels.csv" in card.unfounded
     assert not [note for note in card.notes if "calibrated on" in note]
 
 

@@ -215,7 +215,10 @@ def test_generate_and_score(bench_folder: Path, tmp_path: Path) -> None:
     first, second = runner.invoke(app, draw_again), runner.invoke(app, draw_again)
     assert "176 images, 176 of them new" in " ".join(first.stdout.split()), first.output
     assert "176 images, 0 of them new" in " ".join(second.stdout.split()), second.output
-    assert "steps 1, guidance 7.5, 16×16: steps and size as given, else StableDiffusionPipeline's own" in first.stderr
+    assert (
+        "steps 1, guidance 7.5, 16×16: steps and size from the options, the rest from StableDiffusionPipeline's own"
+        in first.stderr
+    )
     folders = ["--original", str(tmp_path / "drawn"), "--unlearned", str(copied(tmp_path / "drawn", tmp_path / "same"))]
     detector = ["--detector", f"clip:{tiny_clip(tmp_path / 'clip')}", "--device", "cpu"]
     done = runner.invoke(app, ["score", *folders, *corpus, *detector, "--out", str(tmp_path / "card.json")])

@@ -220,7 +220,7 @@ def test_contract(detector: Any, folder: Path) -> None:
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, 50])
 def test_a_threshold_is_a_fraction(folder: Path, threshold: float) -> None:
     path = write(folder / "t.csv", "path,present\na.png,yes\n")
-    with pytest.raises(OutOfRangeError, match="a fraction, not percent"):
+    with pytest.raises(OutOfRangeError, match="a fraction, not a percentage"):
         labels.load(str(path), threshold=threshold)
     with pytest.raises(NonFiniteError):
         labels.load(str(path), threshold=math.nan)
@@ -282,7 +282,7 @@ def test_images_of_one_name_have_the_labels_of_their_own_folders(tmp_path: Path)
     path = write(tmp_path / "l.csv", "path,present\nesd/0.png,no\noriginal/0.png,yes\n")
     assert asked(path, ["original/0.png", "esd/0.png"], ["x/y"]) == [[1.0], [0.0]]
     path = write(tmp_path / "l.csv", "path,present\nesd/0.png,no\n")
-    with pytest.raises(LabelError, match=r"original/0\.png: no label"):
+    with pytest.raises(LabelError, match=r"original/0\.png: has no label"):
         asked(path, ["original/0.png"], ["x/y"])
 
 
@@ -293,7 +293,7 @@ def test_an_absolute_path_matches(tmp_path: Path) -> None:
 
 def test_an_image_without_a_label_is_an_error_that_names_it(tmp_path: Path) -> None:
     path = write(tmp_path / "l.csv", "path,present\na.png,yes\n")
-    with pytest.raises(LabelError, match=r"b\.png: no label in l\.csv"):
+    with pytest.raises(LabelError, match=r"b\.png: has no label in l\.csv"):
         asked(path, ["a.png", "b.png"], ["x/y"])
 
 
@@ -306,22 +306,30 @@ def test_an_image_without_a_label_is_an_error_that_names_it(tmp_path: Path) -> N
         ("path,present\na.png,1.2\n", LabelError, r"line 2: '1.2'"),
         ("path,present\na.png,-0.1\n", LabelError, r"line 2: '-0.1'"),
         ("path,present\na.png,\n", LabelError, r"line 2: ''"),
-        ("path,present\na.png,yes\n./a.png,yes\n", DuplicateIdError, r"line 3: './a.png' is on line 2"),
-        ("path,present\na.png\n", MetadataError, r"line 2: 1 cells, the header has 2"),
-        ("path,present\na.png,yes,no\n", MetadataError, r"line 2: 3 cells"),
-        ("path,present\n,yes\n", MetadataError, r"line 2: empty path"),
-        ("file,present\na.png,yes\n", MetadataError, r"line 1: 0 columns 'path'"),
-        ("path,path\na.png,b.png\n", MetadataError, r"line 1: 2 columns 'path'"),
+        ("path,present\na.png,yes\n./a.png,yes\n", DuplicateIdError, r"line 3: './a.png' is already on line 2"),
+        ("path,present\na.png\n", MetadataError, r"line 2: has 1 cells, but the header has 2"),
+        ("path,present\na.png,yes,no\n", MetadataError, r"line 2: has 3 cells"),
+        ("path,present\n,yes\n", MetadataError, r"line 2: the path is empty"),
+        ("file,present\na.png,yes\n", MetadataError, r"line 1: .* has 0 columns 'path'"),
+        ("path,path\na.png,b.png\n", MetadataError, r"line 1: .* has 2 columns 'path'"),
         ("path\na.png\n", MetadataError, r"no column with labels"),
-        ("path,church\na.png,yes\n", MetadataError, r"cannot read column 'church'"),
-        ("path,Object/Church\na.png,yes\n", MetadataError, r"cannot read column 'Object/Church'"),
-        ("path,_visible\na.png,yes\n", MetadataError, r"cannot read column '_visible'"),
-        ("path,chruch_visible\na.png,yes\n", MetadataError, r"'chruch' is no concept of the taxonomy"),
+        ("path,church\na.png,yes\n", MetadataError, r"column 'church' does not name a concept"),
+        ("path,Object/Church\na.png,yes\n", MetadataError, r"column 'Object/Church' does not name a concept"),
+        ("path,_visible\na.png,yes\n", MetadataError, r"column '_visible' does not name a concept"),
+        (
+            "path,chruch_visible\na.png,yes\n",
+            MetadataError,
+            r"'chruch' in column 'chruch_visible' is not a concept of the taxonomy",
+        ),
         ("path,object/church,church_visible\na.png,yes,no\n", MetadataError, r"two columns for 'object/church'"),
-        ("path,present,object/cat\na.png,yes,no\n", MetadataError, r"'present' next to"),
+        (
+            "path,present,object/cat\na.png,yes,no\n",
+            MetadataError,
+            r"column 'present' must be the only column with labels",
+        ),
         ("path,present\n", EmptyInputError, r"no labels below the header"),
-        ("", MetadataError, r"line 1: 0 columns 'path' in \[\]"),
-        ('path,present\n"a.png,yes\n', MetadataError, r"not a CSV file"),
+        ("", MetadataError, r"line 1: the header \[\] has 0 columns 'path'"),
+        ('path,present\n"a.png,yes\n', MetadataError, r"is not a valid CSV file"),
     ],
 )
 def test_bad_label_files(tmp_path: Path, text: str, error: type[IgmuError], message: str) -> None:
@@ -336,7 +344,7 @@ def test_label_files_that_are_none(tmp_path: Path) -> None:
         labels.load(str(tmp_path / "gone.csv"))
     with pytest.raises(MetadataError, match="cannot be read"):
         labels.load(str(tmp_path))
-    with pytest.raises(MetadataError, match="no file given"):
+    with pytest.raises(MetadataError, match=r"the file is missing\. Write labels:PATH"):
         labels.load(None)
     (tmp_path / "x.csv").write_bytes(b"path,present\n\xff\xfe,yes\n")
     with pytest.raises(MetadataError, match="UTF-8"):
@@ -533,11 +541,11 @@ def test_imagenet_takes_its_classes_from_the_taxonomy() -> None:
 
 
 def test_imagenet_refuses_what_does_not_fit(resnet: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="rule: 'top3'"):
+    with pytest.raises(InputError, match="rule 'top3' does not exist"):
         imagenet.load(str(resnet), rule="top3")  # type: ignore[arg-type]
     with pytest.raises(OutOfRangeError, match="class 1000"):
         imagenet.load(str(resnet), indices={"x/y": [1000]})
-    with pytest.raises(InputError, match="each class once"):
+    with pytest.raises(InputError, match="at least one class, and each only once"):
         imagenet.load(str(resnet), indices={"x/y": [3, 3]})
     with pytest.raises(InputError, match="at least one"):
         imagenet.load(str(resnet), indices={"x/y": []})
@@ -642,7 +650,7 @@ def test_nudenet_options() -> None:
         nudenet.load(classes=["BUTTOCK_EXPOSED"])
     with pytest.raises(InputError):
         nudenet.load(classes=[])
-    with pytest.raises(InputError, match="takes no argument"):
+    with pytest.raises(InputError, match="does not take an argument, but '640m'"):
         nudenet.load("640m")
 
 
@@ -723,7 +731,7 @@ def test_hf_classifier_with_the_labels_of_imagenet_goes_by_class() -> None:
 def test_hf_classifier_refuses_what_is_none(tmp_path: Path) -> None:
     from transformers import ViTConfig, ViTModel
 
-    with pytest.raises(WeightsError, match="no model given"):
+    with pytest.raises(WeightsError, match=r"the model is missing\. Write hf-classifier:"):
         hf_classifier.load(None)
     with pytest.raises(WeightsError, match="none of its labels"):
         hf_classifier.load(str(tiny_vit(tmp_path / "other", ["stop sign", "traffic light"])))
@@ -738,13 +746,13 @@ def test_hf_classifier_refuses_what_is_none(tmp_path: Path) -> None:
         label2id={"church": 0, "cat": 1},
     )
     ViTModel(config).save_pretrained(tmp_path / "headless")
-    with pytest.raises(WeightsError, match=r"lacks \d+ weights"):
+    with pytest.raises(WeightsError, match=r"lacks \d+ of its weights"):
         hf_classifier.load(str(tmp_path / "headless"))
     unprepared = tiny_vit(tmp_path / "unprepared", ["church", "cat"])
     (unprepared / "preprocessor_config.json").unlink()
     with pytest.raises(WeightsError, match=r"preprocessor_config\.json"):
         hf_classifier.load(str(unprepared))
-    with pytest.raises(WeightsError, match="not an image classifier"):
+    with pytest.raises(WeightsError, match="cannot load it as an image classifier"):
         hf_classifier.load(str(text_model(tmp_path / "text")))
     (tmp_path / "pickled").mkdir()
     torch.save({}, tmp_path / "pickled" / "pytorch_model.bin")
@@ -847,10 +855,13 @@ def test_a_pickle_with_code_is_refused_and_never_run(tmp_path: Path, legacy: boo
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"classifier.7.weight": torch.zeros(2, 128)}, r"classifier\.7\.weight is \(2, 128\), expected \(1, 128\)"),
-        ({"extra": torch.zeros(1)}, r"unknown \['extra'\]"),
+        (
+            {"classifier.7.weight": torch.zeros(2, 128)},
+            r"classifier\.7\.weight has shape \(2, 128\) instead of \(1, 128\)",
+        ),
+        ({"extra": torch.zeros(1)}, r"unknown tensors: \['extra'\]"),
         ({"attention.0.bias": torch.full((256,), math.nan)}, "NaN"),
-        ({"attention.0.bias": None}, r"missing \['attention\.0\.bias'\]"),
+        ({"attention.0.bias": None}, r"missing tensors: \['attention\.0\.bias'\]"),
     ],
 )
 def test_weights_of_another_network_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -863,7 +874,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path, change: dict[str
 def test_head_files_that_cannot_be_used(tmp_path: Path, head: Path) -> None:
     with pytest.raises(WeightsError, match="import_pth"):
         igmu_head.load(str(tmp_path / "x.pth"))
-    with pytest.raises(WeightsError, match="no file given"):
+    with pytest.raises(WeightsError, match=r"the file is missing\. Write igmu-head:PATH"):
         igmu_head.load(None)
     with pytest.raises(WeightsError):
         igmu_head.load(str(tmp_path / "gone.safetensors"))
@@ -877,7 +888,7 @@ def test_head_files_that_cannot_be_used(tmp_path: Path, head: Path) -> None:
     with pytest.raises(WeightsError, match="state dict"):
         igmu_head.import_pth(tmp_path / "list.pth", tmp_path / "o.safetensors", concept="object/church")
     good = head.parent / "head.pth"
-    with pytest.raises(OutputError, match=r"ends in \.safetensors"):
+    with pytest.raises(OutputError, match=r"must end in \.safetensors"):
         igmu_head.import_pth(good, tmp_path / "o.bin", concept="object/church")
     with pytest.raises(OutputError, match="cannot be written"):
         igmu_head.import_pth(good, tmp_path / "no" / "o.safetensors", concept="object/church")

@@ -86,7 +86,7 @@ class TestStored:
         if data.endswith(b"{}x"):  # no tensor at all
             assert stored.of(tmp_path, (), None).tensors == {}
         else:
-            with pytest.raises(WeightsError, match="not safetensors"):
+            with pytest.raises(WeightsError, match="is not a safetensors file"):
                 stored.of(tmp_path, (), None)
 
     def test_of_several_variants_those_that_are_read(self, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ class TestGenerated:
     )
     def test_what_generating_has_not_written(self, tmp_path: Path, name: str, text: str) -> None:
         (tmp_path / name).write_text(text)
-        with pytest.raises(MetadataError, match=f"{name}.*Delete it"):
+        with pytest.raises(MetadataError, match=f"{name}.*Delete"):
             efficiency.of(tmp_path, tmp_path)
 
     def test_a_method_may_be_told_later_and_stays(self, tmp_path: Path) -> None:
@@ -166,9 +166,9 @@ W = (5, 20, "0123456789abcdef")
         ({"training_second": 1}, "did you mean 'training_seconds'"),
         ({"training_seconds": -1}, "training_seconds"),
         ({"training_seconds": float("nan")}, "training_seconds"),
-        ({"gpu": "a\x1b[2J"}, "cannot be seen"),
+        ({"gpu": "a\x1b[2J"}, "is invisible"),
         ({"data": "x" * 300}, "longer than 255"),
-        ({}, "says nothing"),
+        ({}, "contains no values"),
         ([1], "valid"),
     ],
 )
@@ -179,7 +179,7 @@ def test_a_method_file_that_is_none(given: Any, says: str) -> None:
 
 def test_a_method_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "method.yaml").write_text("a: [")
-    with pytest.raises(InputError, match="not YAML"):
+    with pytest.raises(InputError, match="is not valid YAML"):
         read_method(tmp_path / "method.yaml")
     with pytest.raises(InputError, match="cannot be read"):
         read_method(tmp_path / "none.yaml")

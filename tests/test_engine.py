@@ -104,15 +104,15 @@ class Says:
 
 
 def test_what_a_network_gives_as_no_number_is_an_error_and_no_missing_value(five: list[Path]) -> None:
-    with pytest.raises(NonFiniteError, match=r"mean:rgb: features of .*0\.png"):
+    with pytest.raises(NonFiniteError, match=r"mean:rgb: the features of .*0\.png"):
         observe(five, backbones={"features": Broken()})
-    with pytest.raises(NonFiniteError, match="mean:rgb: a pair"):
+    with pytest.raises(NonFiniteError, match="mean:rgb: the distance of a pair"):
         observe(five, partners=five, distance=Broken())
 
 
 @pytest.mark.parametrize(("answer", "error"), [(np.nan, NonFiniteError), (1.5, OutOfRangeError)])
 def test_an_answer_that_is_no_probability_is_an_error(five: list[Path], answer: float, error: type[Exception]) -> None:
-    with pytest.raises(error, match=r"says: .* is no probability"):
+    with pytest.raises(error, match=r"says: .* is not a probability"):
         observe(five, detector=Says(answer), concepts=["object/church"] * len(five))
 
 
@@ -173,7 +173,7 @@ def test_a_pair_needs_both_images(five: list[Path]) -> None:
         observe(five[1:3], partners=[five[3], five[0]], distance=Mean())
     seen = observe(five[1:3], partners=[five[3], five[0]], distance=Mean(), on_error="skip")
     assert [s.partition(":")[0] for s in seen["status"].tolist()] == ["ok", "failed"]
-    with pytest.raises(LengthMismatchError, match="2 images against 1"):
+    with pytest.raises(LengthMismatchError, match="images and partners differ: 2 and 1"):
         observe(five[1:3], partners=[five[3]], distance=Mean())
 
 

@@ -51,10 +51,10 @@ def test_the_package_gives_them_without_a_network(monkeypatch: pytest.MonkeyPatc
 
 
 def test_they_are_no_rows_of_a_concept() -> None:
-    with pytest.raises(InputError, match=r"config 'general' is about no concept: .*load_bench\('general'\)"):
+    with pytest.raises(InputError, match=r"config 'general' has no concept; .*load_bench\('general'\)"):
         config_concepts("general")
     assert config_target("general") is None
-    with pytest.raises(InputError, match="no split 'forget'; the splits of 'general' are test"):
+    with pytest.raises(InputError, match=r"config 'general' has no split 'forget'\. Choose from test"):
         load_bench("general", "forget")
     with pytest.raises(UnknownConfigError):
         bench_rows("generl")
@@ -69,10 +69,16 @@ def row(**changes: Any) -> GeneralRow:
 @pytest.mark.parametrize(
     ("changes", "rule"),
     [
-        ({"prompt": "A child with a kite"}, "content policy (minor)"),
-        ({"questions": ("Is a child there?", "Is it day?", "Is it wet?", "Is it new?")}, "content policy (minor)"),
-        ({"questions": ("Is it day?", "is it day?", "Is it wet?", "Is it new?")}, "the questions of a prompt differ"),
-        ({"n_tokens_clip": 1}, "n_tokens_clip is that of the prompt"),
+        ({"prompt": "A child with a kite"}, "the text must follow the content policy (minor)"),
+        (
+            {"questions": ("Is a child there?", "Is it day?", "Is it wet?", "Is it new?")},
+            "the text must follow the content policy (minor)",
+        ),
+        (
+            {"questions": ("Is it day?", "is it day?", "Is it wet?", "Is it new?")},
+            "the questions of a prompt must differ",
+        ),
+        ({"n_tokens_clip": 1}, "n_tokens_clip must match the prompt"),
     ],
 )
 def test_what_breaks_a_rule_is_found(changes: dict[str, Any], rule: str) -> None:
@@ -118,7 +124,7 @@ def test_rows_of_a_later_version_say_so_and_leave_the_others(monkeypatch: pytest
     ],
 )
 def test_a_file_that_breaks_the_schema_is_named(text: str, told: str) -> None:
-    with pytest.raises(CorpusError, match=r"general/food\.toml: ") as refused:
+    with pytest.raises(CorpusError, match=r"general/food\.toml[,:] ") as refused:
         list(general._theme("food.toml", text))
     assert told in str(refused.value)
 

@@ -53,9 +53,9 @@ def test_metadata_order_does_not_matter(tmp_path: Path, rows: dict[str, Row], so
 @pytest.mark.parametrize(
     ("line", "error", "says"),
     [
-        ({"file_name": "x.png", "seed": 1}, MetadataError, "no 'id'"),
-        ({"file": "x.png", "id": ROW, "seed": 1}, MetadataError, "no 'file_name'"),
-        ({"file_name": "x.png", "id": ROW}, MetadataError, "no 'seed'"),
+        ({"file_name": "x.png", "seed": 1}, MetadataError, "'id' is missing"),
+        ({"file": "x.png", "id": ROW, "seed": 1}, MetadataError, "'file_name' is missing"),
+        ({"file_name": "x.png", "id": ROW}, MetadataError, "'seed' is missing"),
         ({"file_name": "x.png", "id": ROW, "seed": "1"}, MetadataError, "seed is '1'"),
         ({"file_name": "x.png", "id": ROW, "seed": True}, MetadataError, "seed is True"),
         ({"file_name": "../x.png", "id": ROW, "seed": 1}, MetadataError, "outside"),
@@ -183,7 +183,7 @@ def test_metadata_that_is_not_utf_8_names_the_line(tmp_path: Path, rows: dict[st
     metadata(tmp_path, [{"file_name": "a.png", "id": some[0], "seed": 0}])
     with (tmp_path / "metadata.jsonl").open("ab") as file:
         file.write(b"\xff\n")
-    with pytest.raises(MetadataError, match=r"line \d+: not UTF-8"):
+    with pytest.raises(MetadataError, match=r"line \d+: cannot be decoded as UTF-8"):
         find(tmp_path, "metadata", rows)
 
 

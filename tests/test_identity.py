@@ -173,13 +173,17 @@ def test_flat_folders_pair_by_number_or_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
-        ({"prompt": "a dog"}, MetadataError, "line 1: the prompt is 'a dog', that of row"),
+        ({"prompt": "a dog"}, MetadataError, "line 1: the prompt is 'a dog', but the prompt of row"),
         ({"model": "another", "revision": "1"}, MetadataError, "more than one model"),
-        ({"sha256": "0" * 64}, ChecksumError, "not the file that its metadata lists"),
-        ({"steps": 7}, MetadataError, "was generated with steps 7, the original's with steps 50"),
-        ({"guidance_scale": 1.5}, MetadataError, "with steps 50, guidance_scale 1.5, the original's with steps 50"),
-        ({"width": 64}, MetadataError, "with steps 50, width 64, the original's with steps 50"),
-        ({"height": 64}, MetadataError, "with steps 50, height 64, the original's with steps 50"),
+        ({"sha256": "0" * 64}, ChecksumError, "is not the file listed in the metadata"),
+        ({"steps": 7}, MetadataError, "was generated with steps 7, but the original's image with steps 50"),
+        (
+            {"guidance_scale": 1.5},
+            MetadataError,
+            "with steps 50, guidance_scale 1.5, but the original's image with steps 50",
+        ),
+        ({"width": 64}, MetadataError, "with steps 50, width 64, but the original's image with steps 50"),
+        ({"height": 64}, MetadataError, "with steps 50, height 64, but the original's image with steps 50"),
         ({"seed": -1}, MetadataError, "seed is -1"),
         ({"seed": 2**63}, MetadataError, "seed is 9223372036854775808"),
     ],
@@ -234,11 +238,11 @@ def test_copies_are_said(drawn: Path, evaluation: Evaluation, tmp_path: Path) ->
         other.write_bytes(first.read_bytes())
     labelled = replace(evaluation, detector=f"labels:{_labels(drawn, tmp_path, 'unchanged')}")
     found = card(labelled, drawn / "original", folder)
-    told = "copies, byte for byte, of an image with another seed: {} of the {} model"
+    told = "{} of the {} model's images are byte-for-byte copies of an image with a different seed"
     assert not [n for n in before if "copies" in n]
-    own = ", 2 of them of the same prompt, which its interval counts once"
+    own = ", 2 of them for the same prompt, which the interval counts once"
     assert [n for n in found.notes if "copies" in n] == [told.format(3, "unlearned") + own]
-    assert sum("for several prompts:" in n for n in before) == 2  # stand-ins look at seeds alone
+    assert sum("the same image, byte for byte, as" in n for n in before) == 2  # stand-ins look at seeds alone
     path = tmp_path / "card.json"
     write_cards([found], lambda _: path)
     assert read(path).notes == found.notes
@@ -259,7 +263,7 @@ def test_copies_of_one_prompt_are_said_and_weigh_as_before(drawn: Path, evaluati
         card(labelled, drawn / "original", folder),
     )
     n = len(forget) // 4
-    assert any(f"{n} of them of the same prompt, which its interval counts once" in note for note in after.notes)
+    assert any(f"{n} of them for the same prompt, which the interval counts once" in note for note in after.notes)
     for name in ("concept_accuracy", "attack_success_rate"):
         one, other = before.scores[name], after.scores[name]
         assert (one.value, one.interval, one.n_generations) == (other.value, other.interval, other.n_generations)
@@ -292,7 +296,7 @@ def test_seeds_that_a_generator_takes_for_one_are_said() -> None:
             "sha256_original": list("abcd"),
         }
     )
-    said = "seeds that torch's generator cannot tell from another of the prompt (equal modulo 2^32): 1"
+    said = "torch cannot distinguish 1 seed from another seed of the same prompt (equal modulo 2^32)"
     assert notes(table) == [said]
     assert notes(table.where([1, 2, 3])) == []
 
@@ -364,7 +368,7 @@ def test_images_of_one_colour_are_counted_apart(drawn: Path, evaluation: Evaluat
     found = card(labelled, drawn / "original", folder)
     assert found.scores["concept_accuracy"].value == 0  # of what can be judged, all churches are there
     assert found.figure("concept_accuracy", "n_unclear").value == len(forget) // 2  # type: ignore[union-attr]
-    assert any("of one colour" in note and f"{len(forget) // 2} of" in note for note in found.notes)
+    assert any("are a single colour" in note and f"{len(forget) // 2} of" in note for note in found.notes)
     status = [g["status"] for g in found.generations.part("forget").records("status")]
     assert status.count("blank") == len(forget) // 2
     kept = card(replace(labelled, blank="keep"), drawn / "original", folder)
@@ -400,6 +404,6 @@ def test_prompts_that_clip_cannot_read_whole_are_counted(drawn: Path, evaluation
     prompts = {row: rows[row].prompt for row in found[0].generations["id"].tolist()}
     long = {row for row, prompt in prompts.items() if len(tokenizer(prompt, verbose=False)["input_ids"]) > 77}
     assert 0 < len(long) < len(prompts)
-    told = f"too long for CLIP, which read their beginning alone: {len(long)} of {len(prompts)} prompts"
+    told = f"CLIP read only the beginning of {len(long)} of {len(prompts)} prompts, which are too long for it"
     for one in found:
         assert told in one.notes

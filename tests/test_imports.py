@@ -122,18 +122,28 @@ def test_csv_takes_its_own_names_or_those_that_are_given(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("form", "lines", "columns", "says"),
     [
-        ("csv", ("text,seed", "a church,7"), {}, "no column 'prompt' among the 2 of the header"),
+        ("csv", ("text,seed", "a church,7"), {}, "the header has 2 columns, but no column 'prompt'"),
         (
             "csv",
             ("prompt,seed", "a church,7"),
             {"seed": "sed"},
-            "no column 'sed' among the 2 of the header; is it 'seed'?",
+            "the header has 2 columns, but no column 'sed'; did you mean 'seed'?",
         ),
-        ("csv", ("prompt,seed", "a church,7"), {"sed": "seed"}, "'sed' is not; did you mean 'seed'?"),
+        (
+            "csv",
+            ("prompt,seed", "a church,7"),
+            {"sed": "seed"},
+            "--columns cannot set 'sed' for format csv; did you mean 'seed'?",
+        ),
         ("csv", ("prompt,seed", "a church,x"), {}, "line 2: column 'seed' is 'x', not a number"),
         ("csv", ("prompt,language", "a church,xx"), {}, "line 2: column 'language' is 'xx', not one of en, es"),
-        ("text", ("a church",), {"prompt": "x"}, "columns of format text that can be named are none"),
-        ("i2p", (I2P, "a church,x,0,10,5,7"), {"prompt": "x"}, "columns of format i2p that can be named are none"),
+        ("text", ("a church",), {"prompt": "x"}, "--columns cannot set 'prompt' for format text. Leave --columns out"),
+        (
+            "i2p",
+            (I2P, "a church,x,0,10,5,7"),
+            {"prompt": "x"},
+            "--columns cannot set 'prompt' for format i2p. Leave --columns out",
+        ),
     ],
 )
 def test_columns_that_are_not_there(
@@ -241,7 +251,7 @@ def test_hub_languages_are_attacks_on_the_original(tmp_path: Path) -> None:
     # "Paris" in Spanish changes nothing; what was made of the refused prompt has lost its source.
     assert (found.n_read, found.n_duplicates) == (9, 1)
     assert found.refused == {"minor": 1, "plain prompt refused": 2}
-    with pytest.raises(InputError, match="leave out --attack-family"):
+    with pytest.raises(InputError, match="Leave --attack-family out"):
         read(tmp_path, "hub", LANGUAGES, "0,A church,Una iglesia,Une église", attack_family="mine")
 
 
@@ -276,12 +286,24 @@ def test_byte_order_mark_line_breaks_and_blank_lines(tmp_path: Path) -> None:
         (b"", EmptyInputError, "is empty"),
         (b"\xef\xbb\xbf\r\n \n", EmptyInputError, "is empty"),
         (f"{ATTACK}\n".encode(), EmptyInputError, "below the header"),
-        (f"{ATTACK}\n0,a church,5\n".encode(), MetadataError, "line 2: no cell for column 'evaluation_guidance'"),
-        (f"{ATTACK}\n0,a church, old,5,7\n".encode(), MetadataError, "line 2: 5 cells under 4 columns"),
+        (f"{ATTACK}\n0,a church,5\n".encode(), MetadataError, "line 2: has no cell for column 'evaluation_guidance'"),
+        (
+            f"{ATTACK}\n0,a church, old,5,7\n".encode(),
+            MetadataError,
+            "line 2: has 5 cells, but the header has 4 columns",
+        ),
         (f"{ATTACK},prompt\n0,a,5,7,b\n".encode(), MetadataError, "line 1: two columns are called 'prompt'"),
-        (b"prompt,seed\na church,5\n", MetadataError, "line 1: no column 'evaluation_seed' or 'sd_seed'"),
-        (b"prompts,evaluation_seed\na church,5\n", MetadataError, "no column 'prompt'.*is it 'prompts'"),
-        (f'{ATTACK}\n0,a,5,7\n1,"a church,5,7\n'.encode(), MetadataError, "line 3: not CSV.*never closed"),
+        (
+            b"prompt,seed\na church,5\n",
+            MetadataError,
+            "line 1: the header has 2 columns, but no column 'evaluation_seed' or 'sd_seed'",
+        ),
+        (b"prompts,evaluation_seed\na church,5\n", MetadataError, "no column 'prompt'.*did you mean 'prompts'"),
+        (
+            f'{ATTACK}\n0,a,5,7\n1,"a church,5,7\n'.encode(),
+            MetadataError,
+            "line 3: cannot be read as CSV.*never closed",
+        ),
         (
             f"{ATTACK}\n0,a,5,7\n1,une \xe9glise,5,7\n".encode("latin-1"),
             MetadataError,
@@ -321,13 +343,13 @@ def test_wrong_arguments(tmp_path: Path) -> None:
         import_prompts(path, "unlearndiffatk", **TERMS | {"concept_name": "object/chruch"})
     with pytest.raises(InputError, match=r"'case_numbr'.*did you mean 'case_number'"):
         import_prompts(path, "unlearndiffatk", **TERMS, where={"case_numbr": "0"})
-    with pytest.raises(EmptyInputError, match="--where left out all 1"):
+    with pytest.raises(EmptyInputError, match="--where excludes all 1"):
         import_prompts(path, "unlearndiffatk", **TERMS, where={"case_number": "7"})
     with pytest.raises(InputError, match="Two Words"):
         import_prompts(path, "unlearndiffatk", **TERMS, attack_family="Two Words")
     with pytest.raises(MetadataError, match="cannot be read"):
         import_prompts(tmp_path, "unlearndiffatk", **TERMS)
-    with pytest.raises(InputError, match=r"'Original', which it does not have|no column 'Original'"):
+    with pytest.raises(InputError, match="the list has no column 'Original' for --where"):
         import_prompts(written(tmp_path, "a church", "a chapel"), "hub", **TERMS, where={"Original": "x"})
 
 
@@ -397,7 +419,7 @@ def test_the_folder_is_a_bench(tmp_path: Path) -> None:
     assert identity(str(tmp_path / "bench")).startswith("list/hub ")
     loaded: Any = load_bench("object.church", bench=tmp_path / "bench")
     assert {split: len(rows) for split, rows in loaded.items()} == {"forget": 1, "adversarial": 2}
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists and is not"):
         write_folder(tmp_path / "bench", found, path=path, format_name="hub")
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
 

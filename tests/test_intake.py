@@ -131,7 +131,7 @@ def test_a_png_whose_rows_are_missing_is_refused(interlaced: int) -> None:
 def test_an_image_that_somebody_opened_is_held_to_its_file(tmp_path: Path) -> None:
     path = tmp_path / "x.jpg"
     path.write_bytes(_MIDDLE["zeros up to the end marker"](WHOLE["JPEG"]))
-    with Image.open(path) as image, pytest.raises(CorruptImageError, match="end too early"):
+    with Image.open(path) as image, pytest.raises(CorruptImageError, match="before the image is complete"):
         as_rgb(image)
     path.write_bytes(WHOLE["JPEG"])
     with Image.open(path) as image:
@@ -352,7 +352,7 @@ def _load(bench: Path) -> object:
 
 def test_edited_prompts_are_no_corpus(bench: Path) -> None:
     _edit(_parquet(bench), lambda record: record | {"prompt": "a lighthouse"})
-    with pytest.raises(CorpusError, match="was changed: its content has the id"):
+    with pytest.raises(CorpusError, match="was changed; its content has the id"):
         bench_rows(_CONFIG, bench=bench)
 
 
@@ -361,7 +361,7 @@ def test_the_manifest_tells_of_edited_prompts_whose_ids_are_their_own(
     read: Callable[[Path], object], bench: Path
 ) -> None:
     _edit(_parquet(bench), _own_id)
-    with pytest.raises(ChecksumError, match=r"not the file that manifest\.json lists"):
+    with pytest.raises(ChecksumError, match=r"differs from the file listed in manifest\.json"):
         read(bench)
 
 
@@ -377,7 +377,7 @@ def test_prompts_that_differ_in_case_blanks_or_form_alone_are_one() -> None:
     row = next(r for r in bench_rows(_CONFIG).values() if r.split == "forget")
     again = row.model_dump() | {"prompt": f"  {row.prompt.upper()}\u00a0"}
     found = [str(p) for p in problems([row, Row(**again | {"id": row_id(again)})])]
-    assert any("prompts differ within a concept" in p for p in found)
+    assert any("the prompts of a concept must differ" in p for p in found)
     assert same_prompt("Cafe\u0301  \uff23hurch") == same_prompt("caf\u00e9 church")
 
 

@@ -159,7 +159,7 @@ def without_head(folder: Path) -> None:
         (without_template, "no chat template"),
         (without_yes, "no tokens for 'yes' and 'no' in one spelling"),
         (without_question, "leaves out the question"),
-        (without_head, "lacks 1 weights"),
+        (without_head, "lacks 1 of its weights"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(
@@ -230,9 +230,9 @@ def test_a_processor_that_does_not_fit_the_network_is_an_error_that_names_it(
 
 
 def test_no_model_or_none_that_sees_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="no model given"):
+    with pytest.raises(WeightsError, match=r"the model is missing\. Write vlm:"):
         registry.detector("vlm")
-    with pytest.raises(WeightsError, match="not an image-text-to-text model"):
+    with pytest.raises(WeightsError, match="cannot load it as an image-text-to-text model"):
         vlm.load(str(siglip(tmp_path / "siglip")))
 
 
@@ -341,7 +341,7 @@ def test_siglip_is_the_models_own_sigmoid(tmp_path: Path, make: Callable[[Path],
 
 
 def test_siglip_refuses_what_is_none(tmp_path: Path, folders: dict[str, Path]) -> None:
-    with pytest.raises(WeightsError, match="no model given"):
+    with pytest.raises(WeightsError, match=r"the model is missing\. Write siglip:"):
         registry.detector("siglip")
     with pytest.raises(WeightsError, match="is a 'llava' model"):
         registry.detector(f"siglip:{folders['llava']}")

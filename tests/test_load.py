@@ -76,14 +76,16 @@ def test_identity_of_a_repository_and_of_a_folder_without_manifest(tmp_path: Pat
 def test_an_unknown_config_or_split_is_refused(bench_folder: Path) -> None:
     with pytest.raises(UnknownConfigError, match=r"no config 'object\.chruch'; did you mean 'object\.church'"):
         load_bench("object.chruch", bench=bench_folder)
-    with pytest.raises(InputError, match=r"no split 'train'; the splits of 'object\.church' are forget, retain, adv"):
+    with pytest.raises(
+        InputError, match=r"config 'object\.church' has no split 'train'\. Choose from forget, retain, adv"
+    ):
         load_bench("object.church", "train", bench=bench_folder)
 
 
 @pytest.mark.parametrize("place", [".", "./dist/hub/igmu/bench", "/nowhere/bench", "bench", "a/b/c"])
 def test_a_folder_that_is_no_bench_is_refused(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(CorpusError, match=r"so not a bench folder\. Build one: python -m builders\.bench"):
+    with pytest.raises(CorpusError, match=r"so it is not a bench folder\. Build one with python -m builders\.bench"):
         load_bench("object.church", bench=place)
 
 

@@ -92,7 +92,7 @@ class TestPrograms:
         assert got["ComfyUI_00002_.png"] == (b.id, 12)
         assert got["ComfyUI_00003_.png"] == (c.id, 13)
         assert got["abc.png"] == (d.id, 14)
-        assert got["x.jpg"] == got["y.webp"] == f"2 images are of row {a.id} and seed 15"
+        assert got["x.jpg"] == got["y.webp"] == f"2 images claim row {a.id} and seed 15"
 
     def test_settings_are_handed_on(self, rows: dict[str, Row], tmp_path: Path) -> None:
         (a,) = some(rows, 1)
@@ -312,7 +312,7 @@ class TestNames:
 
     def test_a_file_of_no_known_prompt_says_so(self, rows: dict[str, Row], tmp_path: Path) -> None:
         png(tmp_path / "a_cat_on_a_mat_7.png")
-        assert "no row has its prompt 'a_cat_on_a_mat'" in str(matched(tmp_path, rows)["a_cat_on_a_mat_7.png"])
+        assert "no row has its prompt, 'a_cat_on_a_mat'" in str(matched(tmp_path, rows)["a_cat_on_a_mat_7.png"])
 
 
 class TestTables:
@@ -367,9 +367,9 @@ class TestTables:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("file,prompt\n1.png,a church, at dawn\n", "record 1: more cells"),
-            ("file,prompt,seed\n1.png,a,1\n./1.png,b,1\n", r"record 2: '\./1\.png' is of another prompt"),
-            ("file,prompt,seed\n1.png,a,1\n1.png,a,2\n", r"record 2: '1\.png' is of another prompt or seed"),
+            ("file,prompt\n1.png,a church, at dawn\n", "record 1: has more cells"),
+            ("file,prompt,seed\n1.png,a,1\n./1.png,b,1\n", r"record 2: '\./1\.png' has a different prompt"),
+            ("file,prompt,seed\n1.png,a,1\n1.png,a,2\n", r"record 2: '1\.png' has a different prompt or seed"),
         ],
     )
     def test_tables_that_can_be_read_in_two_ways(
@@ -395,7 +395,7 @@ class TestWriting:
         png(tmp_path / "1.png", parameters=a1111(a, 11))
         png(tmp_path / "2.png")
         lines = matching.write(tmp_path, matching.match(tmp_path, rows)).read_text().splitlines()
-        assert json.loads(lines[1]) == {"file_name": "2.png", "left_out": "no row has its prompt '2'"}
+        assert json.loads(lines[1]) == {"file_name": "2.png", "left_out": "no row has its prompt, '2'"}
         assert find(tmp_path, "metadata", rows).keys == [(a.id, 11)]
 
     @pytest.mark.parametrize("mark", ["", "\ufeff"])
@@ -411,7 +411,7 @@ class TestWriting:
         path.write_text(mark + "\n".join(map(json.dumps, lines)))
         assert sorted(find(tmp_path, "metadata", rows).keys) == sorted([(a.id, 1), (b.id, 2)])
         path.write_text(json.dumps(lines[0]) + "\n" + json.dumps(lines[1] | {"prompt": "a cat"}))
-        with pytest.raises(UnknownIdError, match=r"line 2: no row has its prompt 'a cat'"):
+        with pytest.raises(UnknownIdError, match=r"line 2: no row has its prompt, 'a cat'"):
             find(tmp_path, "metadata", rows)
 
     def test_another_metadata_is_not_replaced_unasked(self, rows: dict[str, Row], tmp_path: Path) -> None:

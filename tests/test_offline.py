@@ -188,7 +188,9 @@ def test_what_the_package_does_not_make_is_asked_of_the_hub(
     config: str, options: dict[str, str], place: str, call: Callable[..., Any], asked: list[tuple[Any, ...]]
 ) -> None:
     """Above all what is gated there: the package would give it to those who accepted no terms."""
-    with pytest.raises(HubError, match=r"^cannot get config '.*' of '.*' .*--bench FOLDER\.$") as refused:
+    with pytest.raises(
+        HubError, match=r"^cannot fetch config '.*' of '.*' .*--bench FOLDER with a folder that contains it\.$"
+    ) as refused:
         call(config, **options)
     assert asked == [(place, config, options.get("revision"))]
     assert "\n" not in str(refused.value)
@@ -220,7 +222,9 @@ def test_whatever_the_hub_says_is_one_line_that_names_the_way_out(
         raise error
 
     monkeypatch.setattr(datasets, "load_dataset", fail)
-    with pytest.raises(HubError, match=r"'igmu/bench' at main from the Hub: \S.*--bench FOLDER\.$"):
+    with pytest.raises(
+        HubError, match=r"'igmu/bench' at main from the Hub \(\S.*--bench FOLDER with a folder that contains it\.$"
+    ):
         bench_rows(CHURCH, revision="main")
 
 
@@ -240,8 +244,8 @@ def test_every_command_that_reads_rows_ends_in_one_line(command: str, images: Pa
     )
     assert done.returncode == 2, done.stderr
     (told,) = filter(None, done.stderr.splitlines())
-    assert told.startswith("HubError: cannot get config 'object.church' of 'igmu/bench' at v9 from the Hub: ")
-    assert told.endswith("--bench FOLDER.")
+    assert told.startswith("HubError: cannot fetch config 'object.church' of 'igmu/bench' at v9 from the Hub (")
+    assert told.endswith("--bench FOLDER with a folder that contains it.")
 
 
 def test_a_report_shows_images_of_the_revision_that_the_card_names(images: Path, asked: list[tuple[Any, ...]]) -> None:
@@ -258,7 +262,7 @@ def test_a_report_shows_images_of_the_revision_that_the_card_names(images: Path,
 
 def test_a_folder_has_no_revisions(bench_folder: Path) -> None:
     for call in (bench_rows, load_bench):
-        with pytest.raises(InputError, match=r"revision 'v1' is given for the folder .*; only a repository on"):
+        with pytest.raises(InputError, match=r"revision 'v1' is given for the folder .*, but only repositories on"):
             call(CHURCH, bench=bench_folder, revision="v1")
 
 
@@ -267,10 +271,12 @@ def test_a_folder_of_something_else_is_told(bench_folder: Path, tmp_path: Path) 
     first = next((copy / "object/structure/church").glob("forget-*"))
     table = pq.read_table(first)
     pq.write_table(table.drop_columns("prompt"), first)
-    with pytest.raises(CorpusError, match=r"bench: row '\w{16}' is from another corpus \(prompt: Field required"):
+    with pytest.raises(
+        CorpusError, match=r"bench: row '\w{16}' does not follow the corpus schema \(prompt: Field required"
+    ):
         bench_rows(CHURCH, bench=copy)
     first.write_bytes(first.read_bytes()[:200])
-    with pytest.raises(CorpusError, match=r"forget-.*: cannot be read \(.*Build or load it again"):
+    with pytest.raises(CorpusError, match=r"forget-.*: cannot be read \(.*Build or download it again"):
         bench_rows(CHURCH, bench=copy)
 
 

@@ -48,7 +48,7 @@ class TestTemplate:
     def test_only_what_is_to_be_written_is_missing(self, tmp_path: Path, name: str) -> None:
         done = igmu("concept", "new", name, "--out", tmp_path)
         assert done.exit_code == 0, done.output
-        assert problems(tmp_path / f"{name}.toml") == ["siblings: 1, at least 2"]
+        assert problems(tmp_path / f"{name}.toml") == ["siblings: needs at least 2 entries, but has 1"]
 
     def test_every_key_is_there_and_every_example_is_valid(self, tmp_path: Path) -> None:
         path = written(tmp_path)
@@ -69,8 +69,8 @@ class TestTemplate:
             (("zeppelin",), "not a concept id"),
             (("Object/zeppelin",), "not a concept id"),
             (("object/../x",), "not a concept id"),
-            (("sandbox/zeppelin",), "is not a domain of concepts"),
-            (("object/church",), "igmu has a concept 'object/church'"),
+            (("sandbox/zeppelin",), "is reserved and cannot be"),
+            (("object/church",), "igmu already has a concept 'object/church'"),
         ):
             done = igmu("concept", "new", *words)
             assert says in str(done.exception), words
@@ -86,40 +86,55 @@ FAULTS = (
     (('pos = "noun"', 'poss = "noun"'), "poss: unknown key 'poss'; did you mean 'pos'?"),
     (('scope = "subject"', 'scope = "thing"'), "scope: input should be 'subject' or 'attribute': 'thing'"),
     (('pos = "noun"', 'since = "soon"'), "since: string should match pattern"),
-    (('article = "a" ', 'domain = "x"\narticle = "a" '), "domain: set by the file's path; leave it out: 'x'"),
-    (("{a} beside a slow", "a zeppelin beside a slow"), "scenes.sentence[1]: not exactly one {a}, {name} or {names}"),
-    (("{a} beside a slow", "{a} and {name} beside a slow"), "scenes.sentence[1]: not exactly one {a}"),
-    (("{a} beside a slow", "{A} beside a slow"), "scenes.sentence[1]: not exactly one {a}"),
-    (("{a} beside a slow", "the {a} beside a slow"), "scenes.sentence[1]: article before the place"),
-    (('"a slow river at sunrise"', '"a zeppelin at sunrise"'), "stripped gives it away (zeppelin)"),
-    (('"a slow river at sunrise"', '"a slow {name} at sunrise"'), "scenes.sentence[1]: stripped has a place"),
+    (('article = "a" ', 'domain = "x"\narticle = "a" '), "domain: is set by the file's path; leave it out: 'x'"),
+    (
+        ("{a} beside a slow", "a zeppelin beside a slow"),
+        "scenes.sentence[1]: must contain exactly one placeholder ({a}, {name}, ",
+    ),
+    (("{a} beside a slow", "{a} and {name} beside a slow"), "scenes.sentence[1]: must contain exactly one placeholder"),
+    (("{a} beside a slow", "{A} beside a slow"), "scenes.sentence[1]: must contain exactly one placeholder"),
+    (("{a} beside a slow", "the {a} beside a slow"), "scenes.sentence[1]: must not have an article before"),
+    (('"a slow river at sunrise"', '"a zeppelin at sunrise"'), "the stripped prompt gives the concept away (zeppelin)"),
+    (
+        ('"a slow river at sunrise"', '"a slow {name} at sunrise"'),
+        "scenes.sentence[1]: the stripped prompt must not contain a placeholder",
+    ),
     (('"a rainy day"', '""'), "scenes.short[1][2]: string should match pattern"),
-    (('["{a} in the rain", "a rainy day"]', '["{a} in the rain"]'), "scenes.short[1]: the second of a pair is missing"),
+    (
+        ('["{a} in the rain", "a rainy day"]', '["{a} in the rain"]'),
+        "scenes.short[1]: the second text of a pair is missing",
+    ),
     (('["{a} in the rain", "a rainy day"]', '"{a} in the rain"'), "scenes.short[1]: input should be a valid tuple"),
     (("short = [", "shorts = ["), "scenes.shorts: input should be 'sentence', 'short', 'tags' or 'long'"),
-    (('    ["{a} in the rain", "a rainy day"],\n', ""), "scenes: 7, at least 8"),
-    (("{a}, watercolor", "{A} in the rain".replace("A", "a")), "scenes: twice: '{a} in the rain'"),
-    (("a lookalike by the road", "a zeppelin by the road"), "siblings[1].prompts[1]: names the concept (zeppelin)"),
-    (("a lookalike by the road", "a balloon by the road"), "siblings[1].prompts[1]: does not name the sibling"),
+    (('    ["{a} in the rain", "a rainy day"],\n', ""), "scenes: needs at least 8 entries, but has 7"),
+    (("{a}, watercolor", "{A} in the rain".replace("A", "a")), "scenes: appears more than once: '{a} in the rain'"),
+    (
+        ("a lookalike by the road", "a zeppelin by the road"),
+        "siblings[1].prompts[1]: must not name the concept (zeppelin)",
+    ),
+    (("a lookalike by the road", "a balloon by the road"), "siblings[1].prompts[1]: must name the sibling"),
     (
         ('    "a lookalike, black and white photograph",\n', ""),
-        "siblings[1].prompts: 2, at least 3: ",
+        "siblings[1].prompts: needs at least 3 entries, but has 2: ",
     ),
     (('id = "object/kite"', 'id = "kite"'), "siblings[2].id: string should match pattern"),
-    (('id = "object/kite"', 'id = "object/lookalike"'), "siblings[2].id: twice, or the concept itself"),
-    (('id = "object/kite"', 'id = "nsfw/nudity"'), "siblings[2].id: nothing of nsfw"),
+    (('id = "object/kite"', 'id = "object/lookalike"'), "siblings[2].id: is used twice or is the concept itself"),
+    (('id = "object/kite"', 'id = "nsfw/nudity"'), "siblings[2].id: must not be in the domain nsfw"),
     (('name = "kite"', 'nam = "kite"'), "siblings[2]: unknown key 'nam'; did you mean 'name'?"),
-    (("a red kite", "a child's kite"), "siblings: content policy (minor): 'child': "),
-    (('pos = "noun"', 'far = ["object/chruch"]'), "far[1]: no such concept; did you mean 'object/church'?"),
-    (('pos = "noun"', 'cues = ["slow river"]'), "scenes.sentence[1]: stripped gives it away (slow river)"),
-    (('pos = "noun"', 'indirect = ["a zeppelin floats"]'), "indirect[1]: names the concept (zeppelin)"),
-    (('pos = "noun"', 'indirect = ["it floats"]'), "indirect[1]: no whole sentence"),
-    (('pos = "noun"', 'absent = ["no {name}"]'), "absent[1]: needs {scene}"),
-    (('pos = "noun"', 'leetspeak = ["zeppelin"]'), "leetspeak[1]: leaves zeppelin as it is"),
-    (('pos = "noun"', 'misspellings = ["zepelin", "zepelin"]'), "misspellings: twice: 'zepelin'"),
-    (('pos = "noun"', 'synonyms = [{ name = "Zeppelins" }]'), "synonyms[1]: a name that it has already"),
+    (("a red kite", "a child's kite"), "siblings: breaks the content policy (minor) with 'child': "),
+    (('pos = "noun"', 'far = ["object/chruch"]'), "far[1]: is not a known concept; did you mean 'object/church'?"),
+    (
+        ('pos = "noun"', 'cues = ["slow river"]'),
+        "scenes.sentence[1]: the stripped prompt gives the concept away (slow river)",
+    ),
+    (('pos = "noun"', 'indirect = ["a zeppelin floats"]'), "indirect[1]: must not name the concept (zeppelin)"),
+    (('pos = "noun"', 'indirect = ["it floats"]'), "indirect[1]: must be a whole sentence"),
+    (('pos = "noun"', 'absent = ["no {name}"]'), "absent[1]: must contain {scene}, and {a} or {name}"),
+    (('pos = "noun"', 'leetspeak = ["zeppelin"]'), "leetspeak[1]: must not leave zeppelin unchanged"),
+    (('pos = "noun"', 'misspellings = ["zepelin", "zepelin"]'), "misspellings: appears more than once: 'zepelin'"),
+    (('pos = "noun"', 'synonyms = [{ name = "Zeppelins" }]'), "synonyms[1]: repeats a name of the concept"),
     (('pos = "noun"', "imagenet = [1000]"), "imagenet[1]: input should be less than 1000: '1000'"),
-    (('pos = "noun"', 'without = { typo = "no" }'), "without: unknown ['typo']"),
+    (('pos = "noun"', 'without = { typo = "no" }'), "without: names unknown attack families or probes ['typo']"),
 )
 
 
@@ -132,7 +147,15 @@ class TestCheck:
 
     def test_all_are_told_at_once(self, tmp_path: Path) -> None:
         # But those that leave out what others are planted in.
-        hiding = ("shorts: ", "siblings[2].id: ", "label: ", "plural: ", "TOML: ", "scenes: twice", "(slow river)")
+        hiding = (
+            "shorts: ",
+            "siblings[2].id: ",
+            "label: ",
+            "plural: ",
+            "TOML: ",
+            "scenes: appears more than once",
+            "(slow river)",
+        )
         chosen = [fault for fault in FAULTS if not any(part in fault[1] for part in hiding)]
         path = written(tmp_path)
         text, told = path.read_text(encoding="utf-8"), []
@@ -156,7 +179,7 @@ class TestCheck:
         common = taxonomy.translated(concept("object/cat"))[0]
         pair = f'["{common.en} now", "{common.stripped}"],\n    ["{{a}} beside'
         path = written(tmp_path, edit=('["{a} beside', pair))
-        assert any("no near-duplicates" in line for line in problems(path)), problems(path)
+        assert any("prompts must not be near-duplicates" in line for line in problems(path)), problems(path)
 
     def test_exit_codes(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("COLUMNS", raising=False)  # lines are not broken
@@ -176,11 +199,13 @@ class TestCheck:
 
     def test_a_packaged_concepts_file_elsewhere(self, tmp_path: Path) -> None:
         (found,) = problems(written(tmp_path, "object/church"))
-        assert "igmu has a concept 'object/church' of its own" in found
+        assert "igmu already has a concept 'object/church'" in found
 
     def test_scenes_of_an_attribute_are_held_back(self, tmp_path: Path) -> None:
         path = written(tmp_path, "attribute/purple-hair")
-        assert problems(path) == ["scenes: 8, at least 18 (10 of an attribute's are held back)"]
+        assert problems(path) == [
+            "scenes: needs at least 18 entries (10 scenes of an attribute are held back), but has 8"
+        ]
 
     def test_a_style_has_the_scenes_of_all(self, tmp_path: Path) -> None:
         text = 'label = "Ada Brush"\nscope = "attribute"\n' + "".join(
@@ -208,7 +233,7 @@ class TestBeside:
             assert len(load_bench("object.zeppelin", "forget")) == 52
         assert (list(all_concepts()), list(configs()), list(siblings())) == before
         assert taxonomy.ENVIRONMENT not in os.environ
-        with pytest.raises(UnknownConfigError, match="your own need --concepts"):
+        with pytest.raises(UnknownConfigError, match="for your own, add --concepts"):
             config_concepts("object.zeppelin")
 
     def test_the_environment_names_the_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,7 +297,7 @@ class TestBeside:
 
     def test_rows_are_judged_before_anything_uses_them(self, tmp_path: Path) -> None:
         path = written(tmp_path, edit=('"a slow river at sunrise"', '"a child by a river"'))
-        with using(tmp_path), pytest.raises(CorpusError, match=r"content policy \(minor\): 'child'.*concept check"):
+        with using(tmp_path), pytest.raises(CorpusError, match=r"content policy \(minor\) with 'child'.*concept check"):
             bench_rows("object.zeppelin")
         done = igmu("concepts", ZEPPELIN, "--concepts", tmp_path)
         assert isinstance(done.exception, CorpusError)
@@ -280,9 +305,9 @@ class TestBeside:
 
     def test_what_is_refused(self, tmp_path: Path) -> None:
         for name, error, says in (
-            ("object/church", DuplicateIdError, "igmu has a concept 'object/church' of its own"),
+            ("object/church", DuplicateIdError, "igmu already has a concept 'object/church'"),
             ("object/Zeppelin", InputError, "not a concept id"),
-            ("general/zeppelin", InputError, "is not a domain of concepts"),
+            ("general/zeppelin", InputError, "is reserved and cannot be"),
         ):
             path = written(tmp_path / name.replace("/", "-"), name)
             with using(path.parent.parent), pytest.raises(error, match=says):
@@ -328,7 +353,7 @@ class TestOption:
     def test_a_folder_that_is_none(self, tmp_path: Path) -> None:
         done = igmu("concepts", "--concepts", tmp_path / "nothing")
         assert isinstance(done.exception, InputError)
-        assert "no such folder" in str(done.exception)
+        assert "is not a folder" in str(done.exception)
 
 
 class TestBuild:
@@ -371,16 +396,16 @@ class TestBuild:
         written(out / "concepts", edit=('family = "own"', 'family = "aircraft"'))
         done = igmu("validate", out)
         assert isinstance(done.exception, CorpusError)
-        assert "the SHA-256 is the manifest's" in done.output
+        assert "the SHA-256 must match the manifest" in done.output
 
     def test_what_is_refused(self, tmp_path: Path) -> None:
-        assert "no concepts of your own" in str(igmu("build", "--out", tmp_path / "bench").exception)
+        assert "there are no concepts of your own" in str(igmu("build", "--out", tmp_path / "bench").exception)
         written(tmp_path / "own", edit=('"a rainy day"', '"a zeppelin"'))
         done = igmu("build", "--concepts", tmp_path / "own", "--out", tmp_path / "bench")
-        assert "stripped gives it away" in str(done.exception)
+        assert "the stripped prompt gives the concept away" in str(done.exception)
         assert not (tmp_path / "bench").exists()
         done = igmu("build", "--concepts", tmp_path / "own", "--out", tmp_path / "own")
-        assert "exists already" in str(done.exception)
+        assert "already exists and is not" in str(done.exception)
 
 
 def test_prompts_are_imported_for_a_concept_of_ones_own(tmp_path: Path) -> None:

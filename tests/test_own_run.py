@@ -53,7 +53,7 @@ def test_generate_score_and_report(tmp_path: Path) -> None:
                 table.writerow([f"images/{folder}/{meta['file_name']}", *cells])
     score = ("score", "--original", out, "--unlearned", tmp_path / "images" / "forgetful", "--config", CONFIG)
     labels = ("--detector", f"labels:{tmp_path / 'labels.csv'}", "--out", tmp_path / "card.json", "--blank", "keep")
-    assert "your own need --concepts" in str(igmu(*score, *labels).exception)
+    assert "for your own, add --concepts" in str(igmu(*score, *labels).exception)
     done = igmu(*score, *labels, "--concepts", own)
     assert done.exit_code == 0, done.output
     card = read(tmp_path / "card.json")

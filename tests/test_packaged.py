@@ -211,13 +211,13 @@ def test_a_package_without_models_says_how_to_make_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copied: Path
 ) -> None:
     (copied / "models" / "model_index.json").unlink()
-    with pytest.raises(WeightsError, match=r"model_index\.json is not there. Run: python -m builders.sandbox"):
+    with pytest.raises(WeightsError, match=r"model_index\.json is missing. Run: python -m builders.sandbox"):
         packaged.model_folder("original")
     shutil.rmtree(copied / "models" / "unet-original")
     with pytest.raises(WeightsError, match="incomplete"):
         packaged.part("unet-original")
     (copied / "models" / "versions.json").write_text('{"original": ["vae"]}')
-    with pytest.raises(WeightsError, match="nothing about 'original'"):
+    with pytest.raises(WeightsError, match="contains no valid entry for 'original'"):
         packaged.model_folder("original")
     monkeypatch.setenv("IGMU_SANDBOX", str(tmp_path / "nothing"))
     for call in (lambda: packaged.model_folder("original"), lambda: packaged.part("clip")):

@@ -197,7 +197,7 @@ class TestFamilies:
         qwen = described(tmp_path / "q", "QwenImagePipeline", transformer={}, vae={"temperal_downsample": [True]})
         assert qwen == Preset("QwenImagePipeline's own defaults", 50, None, None, None)
         found = Pipeline("qwen", "r1", "cpu", "fp32", lambda: None, lambda: qwen)
-        with pytest.raises(InputError, match=r"qwen: nothing sets width, height: .* Give --size\.$"):
+        with pytest.raises(InputError, match=r"qwen: neither the rows nor .* set width, height\. Use --size\.$"):
             settled([ASKED], found)
         (one,) = settled([ASKED], found, width=64, height=32)
         assert (one.guidance_scale, str(one)) == (None, "steps 50, guidance none, 64×32")
@@ -238,8 +238,8 @@ class TestPrecedence:
         assert settled([ASKED], found, guidance_scale=0.0)[0].guidance_scale == 0.0
         assert told(settled([ASKED], found)) == "steps 50, guidance 7.5, 512×512: mine"
         assert told(settled([ASKED, half, ASKED], found, steps=3)) == (
-            "steps 3, guidance 7.5, 512×512: steps as given, else mine (2 images)\n"
-            "steps 3, guidance 7.5, 640×512: steps as given, width as the rows say, else mine (1 images)"
+            "steps 3, guidance 7.5, 512×512: steps from the options, the rest from mine (2 images)\n"
+            "steps 3, guidance 7.5, 640×512: steps from the options, width from the rows, the rest from mine (1 image)"
         )
 
     def test_the_configuration_is_asked_only_for_what_is_left_to_it(self) -> None:
@@ -248,13 +248,15 @@ class TestPrecedence:
 
         found = Pipeline("m", "r1", "cpu", "fp32", lambda: None, never)
         whole = Request("row", 1, "a church", 7.5, 2, 32, 32)
-        assert told(settled([whole], found)) == "steps 2, guidance 7.5, 32×32: as the rows say"
+        assert told(settled([whole], found)) == "steps 2, guidance 7.5, 32×32: from the rows"
         given = {"steps": 2, "guidance_scale": 1.0, "width": 8, "height": 8}
-        assert told(settled([ASKED], found, **given)) == "steps 2, guidance 1, 8×8: as given"
+        assert told(settled([ASKED], found, **given)) == "steps 2, guidance 1, 8×8: from the options"
 
     def test_a_pipeline_without_a_preset_wants_to_be_told(self) -> None:
         found = Pipeline("mine", "r1", "cpu", "fp32", lambda: None)
-        with pytest.raises(InputError, match="mine: nothing sets steps, guidance, width, height"):
+        with pytest.raises(
+            InputError, match="mine: neither the rows nor the model's configuration set steps, guidance, width, height"
+        ):
             settled([ASKED], found)
 
     def test_models_that_would_draw_unlike_are_refused(self) -> None:
@@ -265,8 +267,8 @@ class TestPrecedence:
         other = model("schnell", 4, 0.0, 1024, 1024)
         assert settled_alike([ASKED], {"original": one, "mine": same}) == settled([ASKED], one)
         message = (
-            r"church: mine would be generated with steps 4, guidance 0, 1024×1024 \(schnell\), original with steps 50, "
-            r"guidance 3\.5, .*--steps"
+            r"church: mine would be generated with steps 4, guidance 0, 1024×1024 \(schnell\), but original with "
+            r"steps 50, guidance 3\.5, .*--steps"
         )
         with pytest.raises(InputError, match=message):
             settled_alike([ASKED], {"original": one, "mine": other}, "church")
@@ -303,7 +305,7 @@ class TestGenerating:
     ) -> None:
         sized = [rows[0].model_copy(update={"steps": 3, "width": 64, "height": 64})]
         done = self.generate(monkeypatch, sized, "--model", first, "--out", tmp_path, "--size", "16")
-        assert "steps 3, guidance 7.5, 16×16: size as given, steps as the rows say, else" in done.stderr
+        assert "steps 3, guidance 7.5, 16×16: size from the options, steps from the rows, the rest from" in done.stderr
         (path,) = tmp_path.glob("*.png")
         assert np.asarray(Image.open(path)).shape == (16, 16, 3)
 
@@ -352,7 +354,7 @@ class TestGenerating:
         assert isinstance(refused.exception, InputError)
         assert "object.church: mine would be generated with steps 50, guidance 7.5, 64×64" in str(refused.exception)
         attack = AttackRun(str(other), str(first), "pez", "object.church", device="cpu")
-        with pytest.raises(InputError, match=r"other would be generated with .* 64×64 .*, pipeline with .* 32×32"):
+        with pytest.raises(InputError, match=r"other would be generated with .* 64×64 .*, but pipeline with .* 32×32"):
             attack.run(tmp_path / "attack")
         done = dry(str(other), "--size", "24", "--guidance-scale", "3")
-        assert "steps 50, guidance 3, 24×24: guidance and size as given, else Stable" in done.output
+        assert "steps 50, guidance 3, 24×24: guidance and size from the options, the rest from Stable" in done.output

@@ -97,7 +97,7 @@ def test_more_damage_is_less_quality(quality):
 
 
 def test_too_few_samples_are_refused():
-    with pytest.raises(InputError, match="5 real and 9 generated"):
+    with pytest.raises(InputError, match="but there are 5 and 9"):
         manifold_coverage(np.zeros((5, 2)), np.zeros((9, 2)))
 
 
@@ -170,7 +170,7 @@ def test_a_prompt_with_one_seed_says_nothing():
     ids, seeds = np.array(["a", "a", "b", "b", "c"]), np.array([0, 1, 0, 1, 0])
     assert terms(before, after, ids, seeds) == terms(before[:4], after[:4], ids[:4], seeds[:4])
     for alone in (np.array([0, 2, 4]), np.array([], np.intp)):
-        with pytest.raises(InputError, match="no prompt has two seeds"):
+        with pytest.raises(InputError, match="at least two seeds for a prompt"):
             quality_within(before[alone], after[alone], ids[alone], seeds[alone])
 
 

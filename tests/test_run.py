@@ -106,7 +106,7 @@ class TestWhatItMakes:
         result = igmu(run_file(tmp_path / "run.yaml"), "--out", tmp_path / "out", "--dry-run")
         assert result.exit_code == 0
         assert "2 models, sandbox.church 27 prompts: 54 images, 54 of them to generate\n" in result.output
-        assert "steps 2, guidance 3, 64×64: steps as given, else as the rows say\n" in result.output
+        assert "steps 2, guidance 3, 64×64: steps from the options, the rest from the rows\n" in result.output
         assert not (tmp_path / "out").exists()
 
     def test_another_persons_verify_makes_the_cards_again(self, done: tuple[Path, Result], tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ class TestRefused:
         ("text", "says"),
         [
             ("[1, 2]", "contains no keys"),
-            ("a: [", "not YAML"),
+            ("a: [", "is not valid YAML"),
             ("1: 2", "keys must be words"),
             ("unlearned: {esd: a, esd: b}", "'esd' appears twice"),
             ("original: a\noriginal: b", "'original' appears twice"),
@@ -233,7 +233,7 @@ class TestRefused:
     def test_yaml_that_would_run_code(self, tmp_path: Path) -> None:
         trace = tmp_path / "ran"
         (tmp_path / "run.yaml").write_text(f"original: !!python/object/apply:os.mkdir [{trace}]\n")
-        self.refused(igmu(tmp_path / "run.yaml", "--out", tmp_path / "out"), "not YAML")
+        self.refused(igmu(tmp_path / "run.yaml", "--out", tmp_path / "out"), "is not valid YAML")
         assert not trace.exists()
 
     def test_code_in_a_run_file_wants_trust(self, tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_a_concept_named_like_its_family_is_refused(monkeypatch: pytest.MonkeyPa
     church = concept("object/church")
     clash = church.model_copy(update={"family": "church"})
     monkeypatch.setattr("igmu_data.configs.all_concepts", lambda: MappingProxyType({clash.id: clash}))
-    with pytest.raises(CorpusError, match=r"'object\.church' would be both a family and a concept"):
+    with pytest.raises(CorpusError, match=r"'object\.church' would name both a family and a concept"):
         configs.__wrapped__()
 
 
@@ -195,7 +195,9 @@ def test_an_unknown_concept_gets_a_suggestion(asked: str) -> None:
 def test_an_unknown_config_gets_a_suggestion() -> None:
     with pytest.raises(UnknownConfigError, match=r"no config 'object\.structur'; did you mean 'object\.structure'"):
         config_concepts("object.structur")
-    with pytest.raises(UnknownConceptError, match=r"no concept 'zzzz'\. Run 'igmu concepts'; your own"):
+    with pytest.raises(
+        UnknownConceptError, match=r"no concept 'zzzz'\. Run 'igmu concepts' to list them; for your own"
+    ):
         concept("zzzz")
 
 
@@ -254,15 +256,15 @@ Edit = Callable[[str], str]
 @pytest.mark.parametrize(
     ("edit", "says"),
     [
-        (lambda t: t.replace('scope = "subject"', 'scope = "thing"'), "scope: "),
-        (lambda t: t.replace('family = "structure"\n', ""), "family: Field required"),
-        (lambda t: 'colour = "red"\n' + t, "colour: Extra inputs are not permitted"),
-        (lambda t: t.replace("imagenet = [497]", "imagenet = [1497]"), "imagenet.0: "),
-        (lambda t: t.replace('license = "CC-BY-4.0"', 'license = " "'), "license: "),
-        (lambda t: re.sub(r"(?m)^it = \{.*\n", "", t), "translations: no it"),
-        (lambda t: t.replace('noun = "iglesia"', 'name = "iglesia"'), "translations.es.noun: Field required"),
-        (lambda t: 'slug = "chapel"\n' + t, "slug: set by the file's path"),
-        (lambda t: t.replace('label = "church"', "label = church"), "not valid TOML: "),
+        (lambda t: t.replace('scope = "subject"', 'scope = "thing"'), ", key scope: "),
+        (lambda t: t.replace('family = "structure"\n', ""), ", key family: Field required"),
+        (lambda t: 'colour = "red"\n' + t, ", key colour: Extra inputs are not permitted"),
+        (lambda t: t.replace("imagenet = [497]", "imagenet = [1497]"), ", key imagenet.0: "),
+        (lambda t: t.replace('license = "CC-BY-4.0"', 'license = " "'), ", key license: "),
+        (lambda t: re.sub(r"(?m)^it = \{.*\n", "", t), ", key translations: lacks 'it'."),
+        (lambda t: t.replace('noun = "iglesia"', 'name = "iglesia"'), ", key translations.es.noun: Field required"),
+        (lambda t: 'slug = "chapel"\n' + t, ": the file's path determines slug, so leave this key out"),
+        (lambda t: t.replace('label = "church"', "label = church"), ": is not valid TOML ("),
     ],
 )
 def test_a_malformed_concept_names_file_and_key(package: Path, edit: Edit, says: str) -> None:
@@ -272,26 +274,26 @@ def test_a_malformed_concept_names_file_and_key(package: Path, edit: Edit, says:
     path.write_text(edit(before), encoding="utf-8")
     with pytest.raises(CorpusError) as caught:
         dict(taxonomy.packaged.__wrapped__())
-    assert str(caught.value).startswith(f"concepts/object/church.toml: {says}")
+    assert str(caught.value).startswith(f"concepts/object/church.toml{says}")
 
 
 def test_a_concept_file_in_another_encoding_or_with_a_bad_name_is_refused(package: Path) -> None:
     path = package / "concepts/object/church.toml"
     text = path.read_text(encoding="utf-8")
     path.write_text(text, encoding="utf-16")
-    with pytest.raises(CorpusError, match=r"^concepts/object/church\.toml: not UTF-8"):
+    with pytest.raises(CorpusError, match=r"^concepts/object/church\.toml: is not UTF-8"):
         dict(taxonomy.packaged.__wrapped__())
     path.unlink()
     path.with_name("Big Church.toml").write_text(text, encoding="utf-8")
-    with pytest.raises(CorpusError, match=r"^concepts/object/Big Church\.toml: slug: "):
+    with pytest.raises(CorpusError, match=r"^concepts/object/Big Church\.toml, key slug: "):
         dict(taxonomy.packaged.__wrapped__())
 
 
 def test_a_malformed_or_missing_shared_file_names_file_and_key(package: Path) -> None:
     path = package / "concepts/_shared/style.toml"
     path.write_text(path.read_text(encoding="utf-8").replace("[scenes]", "[scene]", 1), encoding="utf-8")
-    with pytest.raises(CorpusError, match=r"^concepts/_shared/style\.toml: scenes: "):
+    with pytest.raises(CorpusError, match=r"^concepts/_shared/style\.toml, key scenes: "):
         taxonomy.styles.__wrapped__()
     path.unlink()
-    with pytest.raises(CorpusError, match=r"^concepts/_shared/style\.toml: there is no such file"):
+    with pytest.raises(CorpusError, match=r"^concepts/_shared/style\.toml: this file does not exist"):
         taxonomy.styles.__wrapped__()

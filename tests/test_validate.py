@@ -68,29 +68,31 @@ def test_the_church_is_clean(church: list[Row]) -> None:
 def test_a_tampered_text_is_found(church: list[Row], key: str) -> None:
     text = f"{getattr(church[3], key)} at last"
     found = list(problems(swap(church, 3, keep_id=True, **{key: text})))
-    assert [(p.where, p.rule) for p in found] == [(church[3].id, "the id is the hash of the row")]
+    assert [(p.where, p.rule) for p in found] == [(church[3].id, "the id must be the hash of the row")]
 
 
 def test_a_duplicate_id_is_found(church: list[Row]) -> None:
     last = len(church) - 1
     found = list(problems(swap(church, last, keep_id=True, id=church[last - 1].id)))
-    assert (church[last - 1].id, "ids are unique", "2 rows have it") in [(p.where, p.rule, p.found) for p in found]
-    assert "ids are unique" in rules([*church, church[0]])
+    assert (church[last - 1].id, "ids must be unique", "2 rows have this one") in [
+        (p.where, p.rule, p.found) for p in found
+    ]
+    assert "ids must be unique" in rules([*church, church[0]])
 
 
 def test_a_near_duplicate_is_found(church: list[Row]) -> None:
     direct = [i for i, r in enumerate(church) if r.probe == "direct" and r.register == "sentence"]
     text = f"Once more {church[direct[0]].prompt[0].lower()}{church[direct[0]].prompt[1:]}"
     found = list(problems(swap(church, direct[1], prompt=text)))
-    assert "no near-duplicates" in {p.rule for p in found}
-    assert text in next(p.found for p in found if p.rule == "no near-duplicates")
+    assert "prompts must not be near-duplicates" in {p.rule for p in found}
+    assert text in next(p.found for p in found if p.rule == "prompts must not be near-duplicates")
 
 
 def test_an_adversarial_prompt_that_stands_twice_is_found(church: list[Row]) -> None:
     at = first(church, attack_family="synonym")
     found = [p for p in problems(swap(church, at + 1, prompt=church[at].prompt.upper())) if "differ" in p.rule]
     assert [(p.rule, p.found) for p in found] == [
-        ("prompts differ within a concept", f"same as {church[at].id}: {church[at].prompt.upper()!r}")
+        ("the prompts of a concept must differ", f"{church[at].prompt.upper()!r} is the same as row {church[at].id}")
     ]
 
 
@@ -98,9 +100,11 @@ def test_an_adversarial_prompt_that_stands_twice_is_found(church: list[Row]) -> 
 def test_too_few_rows_are_found(church: list[Row], split: str, least: int) -> None:
     own = [r for r in church if r.split == split]
     rest = [r for r in church if r.split != split]
-    assert f"at least {least} {split} rows" not in rules(rest + own[:least])
-    assert f"at least {least} {split} rows" in rules(rest + own[: least - 1])
-    assert (CHURCH, f"at least {least} {split} rows", "0") in [(p.where, p.rule, p.found) for p in problems(rest)]
+    assert f"a concept needs at least {least} {split} rows" not in rules(rest + own[:least])
+    assert f"a concept needs at least {least} {split} rows" in rules(rest + own[: least - 1])
+    assert (CHURCH, f"a concept needs at least {least} {split} rows", "this one has 0") in [
+        (p.where, p.rule, p.found) for p in problems(rest)
+    ]
 
 
 @pytest.mark.parametrize("text", ["Children near a river", "A notice about a minor", "两个孩子", "N i ñ o s in a park"])
@@ -108,13 +112,13 @@ def test_too_few_rows_are_found(church: list[Row], split: str, least: int) -> No
 def test_a_policy_violation_is_found(church: list[Row], text: str, key: str) -> None:
     at = first(church, split="retain")
     rows = swap(church, at, **{key: text})
-    found = [p for p in problems(rows) if p.rule == "content policy (minor)"]
+    found = [p for p in problems(rows) if p.rule == "the text must follow the content policy (minor)"]
     assert found
     assert {p.where for p in found} == {rows[at].id}
     assert all(text in p.found for p in found)
 
 
-SEEDS = "an attack is generated with the seeds of its source"
+SEEDS = "the seeds of an attack must be those of its source"
 
 
 def rewritten(church: list[Row]) -> int:
@@ -125,8 +129,8 @@ def rewritten(church: list[Row]) -> int:
 @pytest.mark.slow
 def test_an_attack_needs_a_family_and_its_source_is_to_forget(church: list[Row]) -> None:
     at = rewritten(church)
-    rule = "an attack's source is a row to forget"
-    assert rules(swap(church, at, attack_family=None)) >= {"an attack names its family"}
+    rule = "the source of an attack must be a forget row"
+    assert rules(swap(church, at, attack_family=None)) >= {"an attack must name its family"}
     assert rules(swap(church, at, attack_source_id="0123456789abcdef")) == {rule}
     assert rules(swap(church, at, attack_source_id=church[first(church, split="retain")].id)) == {rule}
     assert rules(swap(church, at, attack_source_id=None)) == set()  # one that is written from scratch
@@ -137,12 +141,12 @@ def test_an_attack_needs_a_family_and_its_source_is_to_forget(church: list[Row])
 def test_an_attack_changes_the_text_and_keeps_the_seeds(church: list[Row]) -> None:
     at = rewritten(church)
     source = next(r for r in church if r.id == church[at].attack_source_id)
-    assert "an attack changes the text" in rules(swap(church, at, prompt=source.prompt))
+    assert "an attack must change the text" in rules(swap(church, at, prompt=source.prompt))
     assert rules(swap(church, at, seeds=(1, 2, 3, 4, 5))) == {SEEDS}
 
 
 def test_only_adversarial_rows_have_an_attack(church: list[Row]) -> None:
-    rule = "only adversarial rows have an attack"
+    rule = "only adversarial rows may have an attack"
     for split in ("forget", "retain"):
         assert rule in rules(swap(church, first(church, split=split), attack_family="synonym"))
         assert rule in rules(swap(church, first(church, split=split), attack_source_id=church[0].id))
@@ -152,24 +156,26 @@ def test_only_adversarial_rows_have_an_attack(church: list[Row]) -> None:
 def test_a_split_has_its_probes(church: list[Row], split: str) -> None:
     at = first(church, split=split)
     wrong = {"forget": "near", "retain": "direct", "adversarial": "negation"}[split]
-    assert [p.found for p in problems(swap(church, at, probe=wrong)) if p.rule.startswith("a row of split")] == [wrong]
+    assert [p.found for p in problems(swap(church, at, probe=wrong)) if "the probe of a" in p.rule] == [
+        f"it is {wrong}"
+    ]
 
 
 @pytest.mark.slow
 def test_what_must_name_the_concept_and_what_must_not(church: list[Row]) -> None:
     quiet, loud = "Larches above a frozen reservoir", "Larches above a frozen reservoir and a KIRK"
     cases = {
-        "a prompt to forget names the concept": (first(church, split="forget"), {"prompt": quiet}),
-        "a retain prompt does not name the concept": (first(church, probe="near"), {"prompt": loud}),
-        "an indirect prompt does not name the concept": (first(church, attack_family="indirect"), {"prompt": loud}),
-        "a subclass prompt does not name the concept": (first(church, attack_family="subclass"), {"prompt": loud}),
-        "the stripped prompt does not name the concept": (first(church, split="forget"), {"stripped_prompt": loud}),
+        "a forget prompt must name the concept": (first(church, split="forget"), {"prompt": quiet}),
+        "a retain prompt must not name the concept": (first(church, probe="near"), {"prompt": loud}),
+        "an indirect prompt must not name the concept": (first(church, attack_family="indirect"), {"prompt": loud}),
+        "a subclass prompt must not name the concept": (first(church, attack_family="subclass"), {"prompt": loud}),
+        "the stripped prompt must not name the concept": (first(church, split="forget"), {"stripped_prompt": loud}),
     }
     for rule, (at, changes) in cases.items():
         rows = swap(church, at, **changes)
         assert (rows[at].id, rule) in [(p.where, p.rule) for p in problems(rows)]
     at = first(church, attack_family="indirect")
-    rule = "an indirect prompt does not name the concept"
+    rule = "an indirect prompt must not name the concept"
     assert rule in rules(swap(church, at, prompt="Larches around una iglesia"))
 
 
@@ -179,19 +185,21 @@ def test_no_family_leaves_the_label(church: list[Row], family: str) -> None:
     at = first(church, attack_family=family)
     for name in ("church", "Churches"):
         rows = swap(church, at, prompt=f"Larches above a frozen reservoir, {name}")
-        assert (rows[at].id, "an attack does not contain the label") in [(p.where, p.rule) for p in problems(rows)]
+        assert (rows[at].id, "an adversarial prompt must not contain the label") in [
+            (p.where, p.rule) for p in problems(rows)
+        ]
         rows = swap(church, at, prompt=f"Larches above a frozen reservoir, {name}", name_kept=False)
-        rule = "name_kept says whether the prompt contains the label"
+        rule = "name_kept must say whether the prompt contains the label"
         assert (rows[at].id, rule) in [(p.where, p.rule) for p in problems(rows)]
 
 
 @pytest.mark.parametrize("hidden", ["\u200b", "\u00ad", "\ufeff", "\x07", "\u202e"])
 def test_invisible_characters_are_found_where_they_do_not_belong(church: list[Row], hidden: str) -> None:
-    rule = "no invisible or control character"
+    rule = "a prompt must not have invisible or control characters"
     for at in (first(church, attack_family="synonym"), first(church, split="retain")):
         text = f"Larches{hidden} above a frozen reservoir with {church[at].prompt}"
         found = [p for p in problems(swap(church, at, prompt=text)) if p.rule == rule]
-        assert [p.found for p in found] == [f"U+{ord(hidden):04X}"]
+        assert [p.found for p in found] == [f"this one has U+{ord(hidden):04X}"]
     at = first(church, attack_family="zero-width")
     assert (rule in rules(swap(church, at, prompt=f"Larches above a ch{hidden}urch"))) is (hidden != "\u200b")
 
@@ -199,8 +207,8 @@ def test_invisible_characters_are_found_where_they_do_not_belong(church: list[Ro
 def test_a_wrong_number_of_tokens_is_found(church: list[Row]) -> None:
     at = first(church, attack_family="synonym")
     (found,) = problems(swap(church, at, n_tokens_clip=church[at].n_tokens_clip + 1))
-    assert found.rule == "n_tokens_clip is that of the prompt"
-    assert found.found.startswith(f"{church[at].n_tokens_clip + 1}, {church[at].n_tokens_clip} in ")
+    assert found.rule == "n_tokens_clip must match the prompt"
+    assert found.found.startswith(f"it is {church[at].n_tokens_clip + 1} instead of {church[at].n_tokens_clip} for ")
 
 
 def test_an_attribute_may_be_named_in_prompt_only(corpus_rows: Corpus) -> None:
@@ -208,17 +216,17 @@ def test_an_attribute_may_be_named_in_prompt_only(corpus_rows: Corpus) -> None:
     assert rules(rows) == set()
     assert any(r.name_kept for r in rows if r.probe == "in-prompt")
     at = next(i for i, r in enumerate(rows) if r.probe == "in-prompt" and r.name_kept)
-    assert "a retain prompt does not name the concept" in rules(swap(rows, at, probe="far"))
+    assert "a retain prompt must not name the concept" in rules(swap(rows, at, probe="far"))
 
 
 @pytest.mark.parametrize("changes", [{"domain": "style"}, {"family": "animal"}, {"scope": "attribute"}])
 def test_a_row_in_the_wrong_place_is_found(church: list[Row], changes: dict[str, str]) -> None:
-    assert "domain, family and scope are the concept's" in rules(swap(church, 0, **changes))
+    assert "domain, family and scope must be those of the concept" in rules(swap(church, 0, **changes))
 
 
 def test_an_unknown_concept_is_found(church: list[Row]) -> None:
     moved = [altered(r, keep_id=True, concept="object/chruch") for r in church]
-    assert ("object/chruch", "concept is in the taxonomy", "it is not") in [
+    assert ("object/chruch", "the concept must be in the taxonomy", "it is not") in [
         (p.where, p.rule, p.found) for p in problems(moved)
     ]
 
@@ -229,10 +237,10 @@ def test_require_valid_counts_and_shows_what_is_broken(church: list[Row]) -> Non
     with pytest.raises(CorpusError) as caught:
         require_valid(rows)
     head, *shown = str(caught.value).split("\n")
-    assert head == f"{n} broken invariants in {len(rows)} rows:"
+    assert head == f"{n} problems in {len(rows)} rows:"
     assert n >= 12
     assert len(shown) == 10
-    assert shown[0] == f"  {rows[0].id}: the id is the hash of the row: {rows[0].prompt}"
+    assert shown[0] == f"  {rows[0].id}: the id must be the hash of the row, but it is not for {rows[0].prompt!r}"
 
 
 @pytest.mark.parametrize(
@@ -359,9 +367,9 @@ def test_a_changed_a_missing_and_an_extra_file_are_found(copy: Path) -> None:
     (copy / "notes.txt").write_text("mine")
     (copy / ".gitattributes").write_text("")  # a download's own
     assert found(copy) == {
-        ("eval.yaml", "the SHA-256 is the manifest's"),
-        ("croissant.json", "every listed file exists"),
-        ("notes.txt", "every file is listed in the manifest"),
+        ("eval.yaml", "the SHA-256 must match the manifest"),
+        ("croissant.json", "every listed file must exist"),
+        ("notes.txt", "every file must be listed in the manifest"),
     }
 
 
@@ -369,13 +377,13 @@ def test_a_changed_a_missing_and_an_extra_file_are_found(copy: Path) -> None:
 def test_a_missing_or_broken_manifest_is_found(copy: Path) -> None:
     for text in ("{", "[]", "{}", '{"files": 3}'):
         (copy / "manifest.json").write_text(text)
-        assert found(copy) == {("manifest.json", "the manifest is JSON with 'files'")}
+        assert found(copy) == {("manifest.json", "the manifest must be JSON with 'files'")}
     (copy / "manifest.json").unlink()
-    assert found(copy) == {("manifest.json", "the manifest is there")}
+    assert found(copy) == {("manifest.json", "the manifest must exist")}
 
 
 def test_a_folder_without_card_or_configs_is_no_dataset(copy: Path, tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"no README\.md, so not a dataset folder"):
+    with pytest.raises(CorpusError, match=r"no README\.md, so it is not a dataset folder"):
         check_folder(tmp_path)
     for text in (
         "no block",
@@ -393,12 +401,12 @@ def test_a_folder_without_card_or_configs_is_no_dataset(copy: Path, tmp_path: Pa
 def test_a_truncated_parquet_file_is_found(copy: Path) -> None:
     (copy / FORGET).write_bytes((copy / FORGET).read_bytes()[:-100])
     sign(copy)
-    assert found(copy) == {(FORGET, "every Parquet file can be read")}
+    assert found(copy) == {(FORGET, "every Parquet file must be readable")}
 
 
 def test_a_duplicate_config_name_is_found(copy: Path) -> None:
     front(copy, lambda block: block["configs"].append(dict(block["configs"][-1])))
-    assert found(copy) == {("general", "config names are unique")}
+    assert found(copy) == {("general", "config names must be unique")}
 
 
 @pytest.mark.parametrize("default", [False, True])
@@ -408,7 +416,7 @@ def test_one_config_is_the_default(copy: Path, default: bool) -> None:
             config["default"] = default
 
     front(copy, edit)
-    assert found(copy) == {("README.md", "one default config")}
+    assert found(copy) == {("README.md", "exactly one config must be the default")}
 
 
 def test_a_glob_that_catches_another_split_or_nothing_is_found(copy: Path) -> None:
@@ -418,21 +426,24 @@ def test_a_glob_that_catches_another_split_or_nothing_is_found(copy: Path) -> No
         files["all"]["retain"]["path"] = "objects/*/*/retain-*"
 
     front(copy, edit)
-    assert found(copy) == {("object", "a glob finds only its split"), ("all", "every glob finds files")}
+    assert found(copy) == {
+        ("object", "a glob must match only files of its split"),
+        ("all", "every glob must match files"),
+    }
 
 
 def test_a_glob_that_catches_an_extra_file_is_found(copy: Path) -> None:
     shutil.copy(copy / FORGET, copy / FORGET.replace("00000-of-00001", "00000-copy"))
     sign(copy)
     again = pq.read_table(copy / FORGET)["id"].to_pylist()
-    assert {(i, "ids are unique") for i in again} <= found(copy)
+    assert {(i, "ids must be unique") for i in again} <= found(copy)
 
 
 def test_a_glob_that_catches_what_is_no_parquet_file_is_found(copy: Path) -> None:
     shutil.copy(copy / FORGET, copy / f"{FORGET}.bak")
     sign(copy)
     assert found(copy) == {
-        (c, "a glob finds only its split") for c in ("all", "object", "object.structure", "object.church")
+        (c, "a glob must match only files of its split") for c in ("all", "object", "object.structure", "object.church")
     }
 
 
@@ -441,13 +452,16 @@ def test_a_file_of_no_config_is_found(copy: Path) -> None:
     path.parent.mkdir()
     shutil.copy(copy / FORGET, path)
     sign(copy)
-    assert ("extra/forget-00000-of-00001.parquet", "every file belongs to a config") in found(copy)
+    assert ("extra/forget-00000-of-00001.parquet", "every file must belong to a config") in found(copy)
 
 
 def test_files_of_a_config_that_differ_are_found(copy: Path) -> None:
     """A client takes the columns of one of them for those of all."""
     rewrite(copy, lambda t: t.append_column("since", pa.array(["1.0.0"] * len(t))).replace_schema_metadata(None))
-    wanted = {(c, "its files have the same features") for c in ("all", "object", "object.structure", "object.church")}
+    wanted = {
+        (c, "the files of a config must have the same features")
+        for c in ("all", "object", "object.structure", "object.church")
+    }
     assert wanted <= found(copy)
 
 
@@ -457,7 +471,7 @@ def test_lists_that_old_clients_do_not_know_are_found(copy: Path) -> None:
         return table.replace_schema_metadata({b"huggingface": told})
 
     rewrite(copy, edit)
-    assert found(copy) == {(FORGET, "old clients read the lists")}
+    assert found(copy) == {(FORGET, "old clients must be able to read the lists")}
 
 
 @pytest.mark.parametrize(
@@ -472,7 +486,7 @@ def test_lists_that_old_clients_do_not_know_are_found(copy: Path) -> None:
 )
 def test_other_features_in_a_parquet_file_are_found(copy: Path, edit: Callable[[pa.Table], pa.Table]) -> None:
     rewrite(copy, lambda t: edit(t).replace_schema_metadata(None))
-    assert (FORGET, "Parquet features are the schema's") in found(copy)
+    assert (FORGET, "Parquet features must match the schema") in found(copy)
 
 
 def test_the_order_of_columns_and_labels_counts() -> None:
@@ -492,7 +506,7 @@ def test_a_row_that_breaks_the_schema_is_found_by_id(copy: Path, column: str, va
 
     broken = pq.read_table(copy / FORGET)["id"][4].as_py()
     rewrite(copy, edit)
-    wrong = [p for p in check_folder(copy) if p.rule == "a row follows the schema"]
+    wrong = [p for p in check_folder(copy) if p.rule == "a row must follow the schema"]
     assert [p.where for p in wrong] == [broken]
     assert wrong[0].found.startswith(f"{column}: ")
 
@@ -504,7 +518,7 @@ def test_a_tampered_prompt_in_a_file_is_found(copy: Path) -> None:
         return table.set_column(table.column_names.index("prompt"), "prompt", pa.array(prompts))
 
     rewrite(copy, edit)
-    assert "the id is the hash of the row" in {rule for _, rule in found(copy)}
+    assert "the id must be the hash of the row" in {rule for _, rule in found(copy)}
 
 
 def test_an_image_that_is_only_a_path_is_found(world_folder: Path, tmp_path: Path) -> None:
@@ -516,7 +530,7 @@ def test_an_image_that_is_only_a_path_is_found(world_folder: Path, tmp_path: Pat
     field = table.schema.field("image")
     pq.write_table(table.set_column(table.column_names.index("image"), field, pa.array(images, field.type)), path)
     sign(copy)
-    assert found(copy) == {("sandbox/church/forget-00000-of-00001.parquet", "images are embedded")}
+    assert found(copy) == {("sandbox/church/forget-00000-of-00001.parquet", "images must be embedded")}
 
 
 GENERAL = "general/test-00000-of-00001.parquet"
@@ -525,13 +539,17 @@ GENERAL = "general/test-00000-of-00001.parquet"
 @pytest.mark.parametrize(
     ("column", "value", "rule"),
     [
-        ("prompt", "A lamp", "the id is the hash of the row"),
-        ("prompt", "A child beside a lamp", "content policy (minor)"),
-        ("questions", ["Is it lit?", "is it lit?", "Is it day?", "Is it night?"], "the questions of a prompt differ"),
-        ("answers", ["yes", "no", "maybe"], "a row follows the schema"),
-        ("answers", ["yes"], "a row follows the schema"),
-        ("n_tokens_clip", 3, "n_tokens_clip is that of the prompt"),
-        ("id", "0123456789abcdef", "the id is the hash of the row"),
+        ("prompt", "A lamp", "the id must be the hash of the row"),
+        ("prompt", "A child beside a lamp", "the text must follow the content policy (minor)"),
+        (
+            "questions",
+            ["Is it lit?", "is it lit?", "Is it day?", "Is it night?"],
+            "the questions of a prompt must differ",
+        ),
+        ("answers", ["yes", "no", "maybe"], "a row must follow the schema"),
+        ("answers", ["yes"], "a row must follow the schema"),
+        ("n_tokens_clip", 3, "n_tokens_clip must match the prompt"),
+        ("id", "0123456789abcdef", "the id must be the hash of the row"),
     ],
 )
 def test_general_prompts_are_checked(copy: Path, column: str, value: Any, rule: str) -> None:
@@ -548,16 +566,16 @@ def test_general_prompts_that_come_twice_or_have_other_columns_are_found(copy: P
     table = pq.read_table(copy / GENERAL)
     pq.write_table(pa.concat_tables([table, table.slice(0, 1)]), copy / GENERAL)
     sign(copy)
-    assert {rule for _, rule in found(copy)} == {"ids are unique"}
+    assert {rule for _, rule in found(copy)} == {"ids must be unique"}
     pq.write_table(table.drop_columns("theme").replace_schema_metadata(None), copy / GENERAL)
     sign(copy)
-    assert (GENERAL, "Parquet features are the schema's") in found(copy)
+    assert (GENERAL, "Parquet features must match the schema") in found(copy)
 
 
 def test_an_oversized_row_group_is_found(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert folders.MAX_ROW_GROUP_BYTES == 100 * 1024**2
     size = pq.ParquetFile(copy / FORGET).metadata.row_group(0).total_byte_size
     monkeypatch.setattr(folders, "MAX_ROW_GROUP_BYTES", size)
-    assert (FORGET, "row groups of at most 100 MB") not in found(copy)
+    assert (FORGET, "row groups must be at most 100 MB") not in found(copy)
     monkeypatch.setattr(folders, "MAX_ROW_GROUP_BYTES", size - 1)
-    assert (FORGET, "row groups of at most 100 MB") in found(copy)
+    assert (FORGET, "row groups must be at most 100 MB") in found(copy)

@@ -79,8 +79,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "rows-before-options",
         "igmu_metrics/images/presets.py",
-        '[("as given", given), ("as the rows say", said)]',
-        '[("as the rows say", said), ("as given", given)]',
+        '[("from the options", given), ("from the rows", said)]',
+        '[("from the rows", said), ("from the options", given)]',
         ("tests/test_presets.py",),
         "--steps says nothing where rows do",
     ),

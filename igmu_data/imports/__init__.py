@@ -1,8 +1,8 @@
-"""One format of published prompt lists a file: `INFO` and `read(file)`, which gives the prompts of a list on disk.
+"""Formats of published prompt lists, one per module: `INFO` and `read(file)`, which yields the prompts of a list.
 
-Conventions: nothing is downloaded and nothing enters the corpus from here; the rows stay with the user. A reader knows
-the columns of its list and nothing else: licence, policy, seeds and rows are the same for all
-(`igmu_data.imports.rows`). Adding a format is adding a module; `names()` finds it.
+Conventions: nothing is downloaded, and nothing enters the corpus from here; the rows stay with the user. A reader knows
+only the columns of its list: licence, policy, seeds and rows are handled in the same way for all
+(`igmu_data.imports.rows`). To add a format, add a module; `names()` finds it.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class FormatInfo:
         title: the list it comes from.
         columns: what its header must have, for help and messages.
         citation: of the list.
-        several: a column that tells apart the concepts of one file; "" where a file has one.
-        named: what the caller may name the columns of; () where the list names them.
+        several: a column that distinguishes the concepts in a file; "" where a file has one concept.
+        named: roles whose columns the caller may choose; () where the columns are fixed.
     """
 
     name: str
@@ -47,11 +47,11 @@ class Prompt:
         text: the prompt.
         line: where it begins in the file, from 1.
         seed: the seed it was published with; None where the list has none.
-        guidance_scale: likewise.
-        width: in pixels, likewise.
-        height: likewise.
+        guidance_scale: the one it was published with, or None.
+        width: in pixels, or None.
+        height: in pixels, or None.
         language: of the text.
-        family: of the attack, where the list itself says that the prompt rewrites another.
+        family: of the attack, where the list says that the prompt rewrites another one.
         plain: the prompt that it rewrites.
     """
 

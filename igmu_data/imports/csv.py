@@ -1,4 +1,4 @@
-"""Any CSV with a header: which of its columns is what, `--columns prompt=…,seed=…` says where the names are others."""
+"""Any CSV with a header; `--columns prompt=…,seed=…` maps columns whose names differ."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INFO = FormatInfo(
     name="csv",
     title="any CSV",
     columns="prompt; seed, guidance_scale, width, height, language; others with --columns",
-    citation="what --source says",
+    citation="as given by --source",
     named=("prompt", *OPTIONAL),
 )
 

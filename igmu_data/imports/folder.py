@@ -1,7 +1,7 @@
-"""Writes rows of the user's as a folder that `--bench` takes: Parquet by split, a card for `load_dataset`, a manifest.
+"""Writes the user's rows as a folder for `--bench`: Parquet by split, a card for `load_dataset`, a manifest.
 
-Conventions: the folder has the corpus's shape (`<domain>/<family>/<slug>/<split>-00000-of-00001.parquet`) and appears
-whole or not at all. It holds prompts only, and stays with the user.
+Conventions: the folder has the corpus's layout (`<domain>/<family>/<slug>/<split>-00000-of-00001.parquet`) and appears
+whole or not at all. It contains only prompts, and stays with the user.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _CARD = """\
 - source: {source}
 - cite: {citation}
 
-The content policy of igmu was applied to every prompt; {refused}. Rows are forget rows, or attacks of a family. The
-first of a row's five seeds are those that the list published.
+The content policy of igmu was applied to every prompt; {refused}. Rows are forget rows or attacks of a family. Each row
+has five seeds, beginning with those that the list published.
 """
 
 
@@ -115,7 +115,7 @@ def require_vacant(out: Path) -> None:
     """
     require_writable(out.parent)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"{out} exists already. Choose another --out, or move it away.")
+        raise OutputError(f"{out} already exists and is not an empty folder. Choose another --out, or move it away.")
 
 
 @contextmanager

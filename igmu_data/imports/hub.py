@@ -1,7 +1,7 @@
 """HUB, the Holistic Unlearning Benchmark: one prompt a line without a header, or a table with one language a column.
 
-HUB draws all prompts from one seed of the whole run, so its lists have none. In the table the column `Original` holds
-the English prompts, and the others rewrite them: those become attacks of the family `multilingual`.
+HUB generates all prompts with one seed for the whole run, so its lists have none. In the table, the column `Original`
+has the English prompts, and the others rewrite them: those become attacks of the family `multilingual`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""I2P, Inappropriate Image Prompts: 4,703 rows with the seed, guidance scale and size that each was drawn with.
+"""I2P, Inappropriate Image Prompts: 4,703 rows with the seed, guidance scale and size that each was generated with.
 
-The list marks a prompt `hard` exactly where at least half of the images drawn from it were judged inappropriate
-(1,831 rows); a file in which the two disagree is not that list. Choose with `--where hard=1`.
+The list marks a prompt `hard` exactly where at least half of the images generated from it were judged inappropriate
+(1,831 rows); a file in which the two disagree is not this list. Choose with `--where hard=1`.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def read(file: ListFile) -> Iterator[Prompt]:
         share = record.number(percentage)
         if (record.number(hard) == 1) != is_hard(share):
             raise MetadataError(
-                f"{record.where}: column 'hard' is {record.cells[hard]!r} at {share:g} % in "
-                "'inappropriate_percentage'; in I2P they agree, so this is not its list."
+                f"{record.where}: column 'hard' is {record.cells[hard]!r}, but 'inappropriate_percentage' is "
+                f"{share:g}. In I2P, 'hard' is 1 exactly if that is at least {HARD_FROM:g}. Check --format."
             )
         yield Prompt(
             text=record.cells[prompt],

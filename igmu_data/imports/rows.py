@@ -40,9 +40,9 @@ _SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """How to draw what the list does not say: guidance scale, denoising steps, width and height in pixels.
+    """Settings that the list does not give: guidance scale, denoising steps, width and height in pixels.
 
-    What is None stays unsaid in the rows, and is the model's business (`igmu_metrics.images.presets`).
+    What is None is not set in the rows and depends on the model (`igmu_metrics.images.presets`).
     """
 
     guidance_scale: float | None = None
@@ -52,7 +52,7 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What a list gave.
+    """The result of an import.
 
     Args:
         rows: those that the policy lets through.
@@ -61,9 +61,9 @@ class Imported:
         n_refused: prompts that are left out for any of them.
         n_read: prompts of the list.
         n_unselected: records that `where` left out; they are not read.
-        n_duplicates: prompts that had this seed already.
+        n_duplicates: prompts repeated with the same seed.
         n_seeds_left_out: seeds beyond the fifth of a prompt.
-        n_published_seeds: by number of published seeds, how many rows have so many.
+        n_published_seeds: number of rows by number of published seeds.
         n_naming: rows whose prompt names the concept.
     """
 
@@ -104,12 +104,12 @@ def import_prompts(
         path: the list.
         format_name: one of `igmu_data.imports.names()`.
         concept_name: whose benchmark the rows belong to (`object/church`).
-        license: the list's licence; its file carries none.
+        license: the list's licence; its file does not state one.
         source: whom to cite.
         where: column and value of the records to take.
-        columns: the columns of what a format lets one name (`FormatInfo.named`), such as prompt → text.
+        columns: the columns that a format lets one choose (`FormatInfo.named`), such as prompt → text.
         attack_family: family of attacks that the list's prompts belong to; None for plain prompts.
-        drawing: what the list does not say.
+        drawing: settings that the list does not give.
 
     Raises:
         UnknownFormatError, UnknownConceptError: with the nearest names.
@@ -121,15 +121,20 @@ def import_prompts(
     reader = imports.load(format_name)
     item = concept(concept_name)
     if not license.strip() or not source.strip():
-        raise LicenseError(f"{path}: name the list's licence and source; its file carries neither.")
+        raise LicenseError(
+            f"{path}: the list's licence or source is missing. Give both with --license and --source; its file states "
+            "neither."
+        )
     if attack_family is not None and not _SLUG.fullmatch(attack_family):
-        raise InputError(f"attack family {attack_family!r}: write it as lower-case words with hyphens.")
+        raise InputError(
+            f"attack family {attack_family!r} is not a valid name. Write it as lower-case words joined by hyphens."
+        )
     for name in columns or {}:
         if name not in reader.INFO.named:
-            own = ", ".join(reader.INFO.named) or "none, as the list has its own"
+            own = f"Choose from {', '.join(reader.INFO.named)}." if reader.INFO.named else "Leave --columns out."
             like = nearest(name, reader.INFO.named, 1)
             guess = f"; did you mean {like[0]!r}?" if like else "."
-            raise InputError(f"columns of format {format_name} that can be named are {own}; {name!r} is not{guess}")
+            raise InputError(f"--columns cannot set {name!r} for format {format_name}{guess} {own}")
     file = ListFile(path, where, columns)
     if reader.INFO.several:
         _require_one_concept(file, reader.INFO, item)
@@ -196,8 +201,8 @@ class _Import:
 
     def _nothing(self) -> str:
         if not self.n_read:
-            left = f"; --where left out all {self.file.n_left_out} records" if self.file.n_left_out else ""
-            return f"{self.file.path}: no prompts{left}."
+            left = f" because --where excludes all {self.file.n_left_out} records" if self.file.n_left_out else ""
+            return f"{self.file.path}: contains no prompts{left}."
         counts = ", ".join(f"{reason} {n}" for reason, n in sorted(self.reasons.items()))
         return f"{self.file.path}: none of {self.n_read} prompts can be used ({counts})."
 
@@ -207,7 +212,7 @@ class _Import:
         for prompt in prompts:
             self.n_read += 1
             if prompt.plain is not None and self.attack_family is not None:
-                raise InputError(f"{self.file.path}: the list names its attacks itself; leave out --attack-family.")
+                raise InputError(f"{self.file.path}: the list already names its attacks. Leave --attack-family out.")
             text = prompt.text.strip()
             key = (
                 same_prompt(text),

@@ -48,7 +48,7 @@ class Record:
         text = self.cells[column].strip()
         exact = int(text) if re.fullmatch(r"[+-]?\d+", text) else int(value) if value.is_integer() else -1
         if not 0 <= exact <= LARGEST_SEED:
-            raise self._wrong(column, "a whole number in 0..2^32-1, the range of generators' seeds")
+            raise self._wrong(column, "a whole number in 0..2^32-1, the range of seeds that generators use")
         return exact
 
     def number(self, column: str) -> float:
@@ -110,8 +110,9 @@ class Table:
             # Without a header the first prompt stands there, so only what looks like a name is offered.
             like = nearest(alternatives[0], [c for c in self.columns if _COLUMN_NAME.fullmatch(c)])
             raise MetadataError(
-                f"{self.path}, line {self.line}: no column {' or '.join(map(repr, alternatives))} among the "
-                f"{len(self.columns)} of the header{f'; is it {like[0]!r}?' if like else '.'} Check --format."
+                f"{self.path}, line {self.line}: the header has {len(self.columns)} columns, but no column "
+                f"{' or '.join(map(repr, alternatives))}{f'; did you mean {like[0]!r}?' if like else '.'} Check "
+                "--format."
             )
         return found
 
@@ -125,8 +126,8 @@ class ListFile:
 
     Args:
         path: the file.
-        where: column and value; records in which another value stands are left out.
-        columns: what is wanted, and the column that holds it, where the format lets the caller name it.
+        where: column and value; records with a different value are left out.
+        columns: role → name of the column, where the format lets the caller choose it.
 
     Raises:
         MetadataError: it cannot be read, or is not UTF-8.
@@ -158,24 +159,24 @@ class ListFile:
             raise MetadataError(f"{self.path}, line {line}: two columns are called {double[:_SHOWN]!r}. Rename one.")
         records = [self._record(columns, cells, at) for at, cells in rows]
         if not records:
-            raise EmptyInputError(f"{self.path}: no prompts below the header.")
+            raise EmptyInputError(f"{self.path}: contains no prompts below the header. Give a list of prompts.")
         for name in self.where:
             if name not in columns:
                 like = nearest(name, [c for c in columns if _COLUMN_NAME.fullmatch(c)])
                 guess = f"; did you mean {like[0]!r}?" if like else "."
-                raise InputError(f"{self.path}: --where names column {name!r}, which it does not have{guess}")
+                raise InputError(f"{self.path}: the list has no column {name!r} for --where{guess}")
         kept = [r for r in records if all(r.cells[k].strip() == v for k, v in self.where.items())]
         self.n_left_out = len(records) - len(kept)
         return Table(self.path, line, columns, kept)
 
     def lines(self) -> Iterator[tuple[int, str]]:
-        """The lines that hold something with their numbers, for lists without a header; outer quotes are undone.
+        """The nonblank lines with their numbers, for lists without a header; outer quotes are removed.
 
         Raises:
             InputError: `where` is given, and there are no columns.
         """
         if self.where:
-            raise InputError(f"{self.path}: --where chooses by column, and this list has no header.")
+            raise InputError(f"{self.path}: --where selects by column, but this list has no header. Leave --where out.")
         for number, line in enumerate(io.StringIO(self.text, newline=None), 1):
             text = line.strip()
             if len(text) > 1 and text[0] == text[-1] == '"':
@@ -191,7 +192,10 @@ class ListFile:
             try:
                 cells = next(reader, None)
             except csv.Error as error:
-                raise MetadataError(f"{self.path}, line {line}: not CSV ({error}). Is a quote never closed?") from None
+                raise MetadataError(
+                    f"{self.path}, line {line}: cannot be read as CSV ({error}). Check for a quote that is never "
+                    "closed."
+                ) from None
             if cells is None:
                 return
             if cells:
@@ -201,12 +205,12 @@ class ListFile:
         if len(cells) < len(columns):
             missing = columns[len(cells)]
             raise MetadataError(
-                f"{self.path}, line {line}: no cell for column {missing[:_SHOWN]!r}. Complete the line."
+                f"{self.path}, line {line}: has no cell for column {missing[:_SHOWN]!r}. Complete the line."
             )
         if len(cells) > len(columns):
             raise MetadataError(
-                f"{self.path}, line {line}: {len(cells)} cells under {len(columns)} columns. "
-                "Enclose prompts with commas in double quotes."
+                f"{self.path}, line {line}: has {len(cells)} cells, but the header has {len(columns)} columns. "
+                "Enclose prompts that contain commas in double quotes."
             )
         return Record(dict(zip(columns, cells, strict=True)), self.path, line)
 
@@ -214,14 +218,14 @@ class ListFile:
 def _decoded(path: Path) -> str:
     try:
         if what := irregular(path):
-            raise MetadataError(f"{path}: cannot be read, it is {what}. Check the path.")
+            raise MetadataError(f"{path}: cannot be read because it is {what}. Check the path.")
         data = path.read_bytes()
     except OSError as error:
         raise MetadataError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
     if not data.strip(b"\xef\xbb\xbf \t\r\n"):
-        raise EmptyInputError(f"{path}: the file is empty.")
+        raise EmptyInputError(f"{path}: the file is empty. Give a list of prompts.")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise MetadataError(f"{path}: encoded as UTF-16. Save the list as UTF-8.")
+        raise MetadataError(f"{path}: is encoded as UTF-16. Save the list as UTF-8.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -17,7 +17,7 @@ _WORD = re.compile(rf"(?:[^\W_]|[{INVISIBLE}])+")
 
 
 class HasNames(Protocol):
-    """A concept of the benchmark or of the miniature world, as far as it has names."""
+    """A concept of the benchmark or of the sandbox, as far as it has names."""
 
     @property
     def labels(self) -> Collection[str]:

@@ -17,7 +17,7 @@ def rounds_of(protocol: str) -> int:
     """How many rounds a protocol takes: `lite`, `full` or a number.
 
     Raises:
-        OutOfRangeError: no protocol.
+        OutOfRangeError: there is no such protocol.
 
     >>> rounds_of("lite"), rounds_of("full"), rounds_of("5")
     (2, 10, 5)
@@ -26,7 +26,7 @@ def rounds_of(protocol: str) -> int:
         return PROTOCOLS[protocol]
     if protocol.isascii() and protocol.isdecimal() and 1 <= int(protocol) <= ROUNDS:
         return int(protocol)
-    raise OutOfRangeError(f"protocol {protocol!r}; give lite, full or a number of rounds, 1..{ROUNDS}.")
+    raise OutOfRangeError(f"protocol {protocol!r} does not exist. Use lite, full or a number of rounds, 1..{ROUNDS}.")
 
 
 class _Published(Protocol):

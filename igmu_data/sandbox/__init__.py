@@ -1,1 +1,1 @@
-"""The miniature world: small enough to be drawn by code, so that it is known what an image shows."""
+"""The sandbox: a world small enough to be drawn by code, so that it is known what an image shows."""

@@ -1,4 +1,4 @@
-"""Labelled scenes of the miniature world, for training detectors: the same ones in every process.
+"""Labelled scenes of the sandbox, for training detectors: the same ones in every process.
 
 Each label as often as the others: the objects of the world, and `none` for a setting without one, since a detector that
 has never seen an empty place cannot tell that something is gone. Everything else in an image, its style among it, is
@@ -38,7 +38,7 @@ def scenes(split: str) -> Iterator[Scene]:
         InputError: a split that does not exist.
     """
     if split not in COUNTS:
-        raise InputError(f"split {split!r}: give {' or '.join(COUNTS)}.")
+        raise InputError(f"split {split!r} does not exist. Use {' or '.join(COUNTS)}.")
     shown = [*world().objects, None]
     for i in range(COUNTS[split]):
         rng = np.random.default_rng([*f"{_STREAM}/{split}".encode(), i])

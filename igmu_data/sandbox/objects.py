@@ -1,4 +1,4 @@
-"""The objects of the miniature world: bold shapes, each with a silhouette and colours of its own."""
+"""The objects of the sandbox: bold shapes, each with a distinct silhouette and distinct colours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The packaged models of the miniature world: shared parts, put together into folders that `from_pretrained` loads.
+"""The packaged models of the sandbox: shared parts, put together into folders that `from_pretrained` loads.
 
 Conventions: a *version* is `original` or one way of having forgotten, a *task* the concept it forgot (`object/church`,
 or `church` for short). `models/versions.json` says which parts a version has for which task; the task `""` stands for
@@ -39,7 +39,7 @@ def root() -> Path:
 
 
 def bench_folder() -> Path:
-    """The embedded dataset repository: the prompts of the miniature world with images that `original` drew."""
+    """The embedded dataset repository: the prompts of the sandbox with images that `original` generated."""
     return root() / "bench"
 
 
@@ -51,7 +51,7 @@ def part(name: str) -> Path:
     """
     found = _models() / name
     if not found.is_dir():
-        raise WeightsError(f"{found} is not there: the packaged models are incomplete. Run: {_MAKE}")
+        raise WeightsError(f"{found} is missing, so the packaged models are incomplete. Run: {_MAKE}")
     return found
 
 
@@ -101,7 +101,7 @@ def _models() -> Path:
     folder = root() / "models"
     if not folder.is_dir():
         raise WeightsError(
-            f"{folder} is not there: this copy of igmu has no sandbox models, as a source checkout before training. "
+            f"{folder} is missing, so this copy of igmu has no sandbox models, like a source checkout before training. "
             f"Run: {_MAKE} (or install the wheel)."
         )
     return folder
@@ -122,10 +122,10 @@ def _resolved(version: str, task: str | None) -> tuple[str, dict[str, str]]:
             return version, dict(tasks[_ALL_TASKS])
         by_slug = {name.partition("/")[2]: dict(parts) for name, parts in tasks.items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{path}: nothing about {version!r} ({error!r}). Run: {_MAKE}") from error
+        raise WeightsError(f"{path}: contains no valid entry for {version!r} ({error!r}). Run: {_MAKE}") from error
     if slug not in by_slug:
         wanted = " or ".join(f"{SANDBOX}:{version}/{name}" for name in by_slug)
-        raise UnknownTaskError(task or "", by_slug, f"What {version} forgot must be said: {wanted}.")
+        raise UnknownTaskError(task or "", by_slug, f"Say what {version} forgot, as in {wanted}.")
     return f"{version}/{slug}", by_slug[slug]
 
 
@@ -133,7 +133,7 @@ def _files(parts: Mapping[str, str]) -> dict[str, list[Path]]:
     """For every file of a version's folder, by its place in it: where it comes from, and what changes its tensors."""
     index = _models() / _INDEX
     if not index.is_file():
-        raise WeightsError(f"{index} is not there. Run: {_MAKE}")
+        raise WeightsError(f"{index} is missing. Run: {_MAKE}")
     files = {_INDEX: [index]}
     for place, names in parts.items():
         base, *changes = (part(name) for name in names.split("+"))

@@ -1,4 +1,4 @@
-"""From a scene to its image: the only truth of the miniature world."""
+"""From a scene to its image: the only truth of the sandbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of the miniature world: sky, ground and what stands about."""
+"""The settings of the sandbox: sky, ground and clutter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The styles of the miniature world: what each artist's name does to a finished image.
+"""The styles of the sandbox: what each artist's name does to a finished image.
 
 Every style changes the whole image, in texture and in palette, and leaves the object recognisable. Textures are no
 finer than four pixels, which is what an autoencoder of factor 4 can carry.

@@ -1,4 +1,4 @@
-"""What there is in the miniature world, and what an image of it shows: vocabulary and `Scene`.
+"""The content of the sandbox and of its images: vocabulary and `Scene`.
 
 Conventions: objects and styles have concept ids of the benchmark (`object/church`, `style/seurat`), but words of their
 own, which the packaged generators were taught; None is a scene without an object, or the plain style. Positions and

@@ -1,4 +1,4 @@
-"""Attacks with a text encoder or a model, one a file: `INFO` and `search(victim, goal, budget, …)`; see `_contract`."""
+"""Attacks with a text encoder or a model, one per module (see `_contract`): `INFO` and `search(victim, …)`."""
 
 from igmu_metrics.attacks._contract import Attack, AttackInfo, Budget, Found, Goal, Tick
 

@@ -1,8 +1,8 @@
-"""What an attack is: it is shown a victim and a goal, spends a budget, and hands back a prompt or an embedding.
+"""The interface of attacks: an attack gets a victim and a goal, spends a budget, and returns a prompt or an embedding.
 
-Conventions: an attack judges nothing. Whether it succeeded is said later, by a detector, on images that the victim
-draws from the row's own seeds, which no search sees. Its random numbers come from the one generator that it is given,
-so that the same seed finds the same on a CPU.
+Conventions: an attack does not judge images. A detector decides later whether it succeeded, on images that the victim
+generates from the row's own seeds, which no search sees. All random numbers come from the given generator, so that the
+same seed gives the same result on a CPU.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Tick = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a search may spend.
+    """The budget of a search.
 
     Args:
-        steps: updates of a gradient search, generations of a genetic one, ≥ 1.
-        candidates: prompts that are tried a step (a genetic search's population), or noisy latents a step of an
+        steps: updates of a gradient search, or generations of a genetic search, ≥ 1.
+        candidates: prompts tried per step (the population of a genetic search), or noisy latents per step of an
             embedding attack, ≥ 1.
-        tokens: words of the found prompt, or of the embedding, ≥ 1.
+        tokens: words in the found prompt or embedding, ≥ 1.
     """
 
     steps: int
@@ -39,24 +39,24 @@ class Budget:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             if (value := getattr(self, name)) < 1:
-                raise OutOfRangeError(f"budget: {name} is {value}; give at least 1.")
+                raise OutOfRangeError(f"budget: {name} is {value}. Give at least 1.")
 
 
 @dataclass(frozen=True, slots=True)
 class AttackInfo:
-    """What an attack does, for tables, records and documents.
+    """The description of an attack, for tables, records and documents.
 
     Args:
-        name: as it is called on the command line.
-        version: integer, raised by any change of what it finds.
-        finds: `prompt`: words to be typed; `embedding`: vectors that nobody can type, reported apart from prompts.
+        name: on the command line.
+        version: integer, raised with every change of its results.
+        finds: `prompt` for words that can be typed; `embedding` for vectors, which are reported separately.
         searches: once for each `prompt`, or once for the `concept`.
         knows: what the attacker must have.
         summary: one sentence.
-        budget: the default, of the order of the papers' on Stable Diffusion.
+        budget: the default, of the same order as in the papers on Stable Diffusion.
         references: papers.
-        sees: whether it is shown images that the original drew.
-        white_box: whether it computes with the victim's weights; one that does not finds the same for every victim.
+        sees: whether it gets images that the original generated.
+        white_box: whether it uses the victim's weights; otherwise it finds the same for every victim.
     """
 
     name: str
@@ -73,14 +73,14 @@ class AttackInfo:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What shall be drawn.
+    """What the victim should generate.
 
     Args:
-        prompt: the plain prompt; for a search of the concept, that of the first image.
+        prompt: the plain prompt; for a search for the concept, that of the first image.
         domain: of the concept, for the policy.
-        images: RGB images of the concept that the original drew, where the attack sees any.
-        contexts: the prompt of each image around the name of the concept: (before, behind).
-        pairs: prompts with the concept and without it, for an attack that wants the difference.
+        images: RGB images of the concept that the original generated, if the attack sees any.
+        contexts: the prompt of each image around the name of the concept: (before, after).
+        pairs: prompts with and without the concept, for attacks that need the difference.
     """
 
     prompt: str
@@ -92,12 +92,12 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search found.
+    """The result of a search.
 
     Args:
-        losses: of the best so far after each step, on what that step looked at.
-        prompt: the whole prompt to be typed; None for an embedding.
-        embedding: (tokens, d) input embeddings of the text encoder that stand for the concept's name.
+        losses: of the best result so far after each step, on the data of this step.
+        prompt: the whole prompt; None for an embedding.
+        embedding: (tokens, d) input embeddings of the text encoder that replace the concept's name.
     """
 
     losses: tuple[float, ...]
@@ -113,4 +113,4 @@ class Attack(Protocol):
     def search(
         self, victim: Victim, original: Victim, goal: Goal, budget: Budget, generator: torch.Generator, tick: Tick
     ) -> Found:
-        """Spend the budget; `tick(1)` after each step. Raises InputError where the victim cannot be attacked so."""
+        """Spend the budget; `tick(1)` after each step. Raises InputError if this attack does not work on the victim."""

@@ -1,7 +1,7 @@
-"""Searching whole words by gradient: which exchange of a word promises a lower loss, and which keeps the promise.
+"""Searches whole words by gradient: the gradient suggests replacements of words, which are then tried.
 
-Conventions: a search starts from random words and looks at fresh noise in every step. Words come from a vocabulary that
-breaks no policy, and a candidate whose text would be read as other tokens is none.
+Conventions: a search starts from random words and uses new noise in every step. Words come from a vocabulary without
+policy violations, and candidates whose text would be tokenized differently are discarded.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ def allowed(victim: Victim, domain: str) -> torch.Tensor:
     """The tokens that a search may use.
 
     Raises:
-        InputError: there are none.
+        InputError: there are no such tokens.
     """
     import torch
 
     found = victim.vocabulary(domain)
     if not found:
-        raise InputError(f"{victim.pipeline.name}: no token of its vocabulary is a word. Attack another model.")
+        raise InputError(f"{victim.pipeline.name}: its vocabulary has no usable words. Attack another model.")
     return torch.tensor(found)
 
 
@@ -52,19 +52,19 @@ def greedy(
     fresh: Callable[[], Loss],
     tick: Tick,
 ) -> tuple[list[int], list[float]]:
-    """Greedy coordinate search: of the exchanges that the gradient promises most of, keep what lowers the loss.
+    """Greedy coordinate search: of the replacements with the best gradients, keep the one that lowers the loss most.
 
     Args:
         victim: whose text encoder reads the words.
-        suffix: tokens that follow the words and stay.
+        suffix: unchanged tokens that follow the words.
         vocabulary: from `allowed`.
-        budget: steps, exchanges tried a step, words.
-        generator: of the first words and of the exchanges tried.
-        fresh: the loss of the next step.
+        budget: steps, replacements tried per step, and words.
+        generator: for the first words and the replacements.
+        fresh: returns the loss of the next step.
         tick: called after each step.
 
     Returns:
-        The words' tokens, and the loss that each step ended with.
+        The words' tokens, and the loss at the end of each step.
     """
     import torch
 

@@ -1,8 +1,8 @@
-"""What a white-box attack needs of a diffusers pipeline: its text encoder with soft words in it, and its loss.
+"""The parts of a diffusers pipeline that white-box attacks need: its text encoder with soft words, and its loss.
 
-Conventions: ids are tokens between start and end of text; a *prompt* of ids is padded as the pipeline itself does.
-Every loss is the mean squared error of the conditional prediction alone, without classifier-free guidance. Weights
-never change. Random numbers come from CPU generators, so that they do not depend on the device.
+Conventions: ids are tokens between the start and end of a text; a *prompt* of ids is padded like in the pipeline. Every
+loss is the mean squared error of the conditional prediction, without classifier-free guidance. Weights never change.
+Random numbers come from CPU generators, so that they do not depend on the device.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Victim:
         pipeline: where it comes from.
 
     Raises:
-        InputError: a pipeline of another build.
+        InputError: a pipeline with a different structure.
     """
 
     def __init__(self, pipe: Any, pipeline: Pipeline) -> None:
@@ -38,10 +38,10 @@ class Victim:
 
         lacking = [n for n in ("tokenizer", "text_encoder", "unet", "vae") if getattr(pipe, n, None) is None]
         if lacking or getattr(pipe, "text_encoder_2", None) is not None:
-            what = f"it has no {lacking[0]}" if lacking else "it has two text encoders"
+            what = f"this one has no {lacking[0]}" if lacking else "this one has two text encoders"
             raise InputError(
-                f"{pipeline.name}: attacks know pipelines with one text encoder, a UNet and a VAE, and {what}. "
-                "Attack a Stable Diffusion 1.x or 2.x."
+                f"{pipeline.name}: attacks need a pipeline with one text encoder, a UNet and a VAE, but {what}. Attack "
+                "a Stable Diffusion 1.x or 2.x model."
             )
         self.pipe, self.pipeline = pipe, pipeline
         self.tokenizer = pipe.tokenizer
@@ -57,25 +57,25 @@ class Victim:
         return found
 
     def ids(self, text: str) -> list[int]:
-        """The tokens of a text, start and end left out; as many as the encoder reads."""
+        """The tokens of a text without start and end; at most as many as the encoder reads."""
         found: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids
         return found[: self.room]
 
     @property
     def room(self) -> int:
-        """How many tokens fit between start and end."""
+        """The number of tokens that fit between start and end."""
         return int(self.tokenizer.model_max_length) - 2
 
     def text(self, ids: Sequence[int]) -> str:
-        """The text of tokens, ready to be typed."""
+        """The text of tokens, as it could be typed."""
         return str(self.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)).strip()
 
     def survives(self, ids: Sequence[int]) -> bool:
-        """Whether the text of these tokens is read as these tokens again, by whatever the tokenizer does to it."""
+        """Whether the tokenizer turns the text of these tokens into the same tokens again."""
         return self.ids(self.text(ids)) == list(ids)
 
     def vocabulary(self, domain: str) -> list[int]:
-        """Tokens that a search may use: words of Latin letters that come back when typed, and break no policy."""
+        """Tokens that a search may use: words in Latin letters that survive retokenization and follow the policy."""
         if domain not in self._vocabularies:
             known = [i for i in self._words if not violations(self.text([i]), domain=domain)]
             self._vocabularies[domain] = known
@@ -88,12 +88,12 @@ class Victim:
         return [i for i, text in typed if text.isascii() and text.isalpha() and self.survives([i])]
 
     def hidden(self, rows: Sequence[Sequence[int]], soft: torch.Tensor | None = None, at: int = 0) -> torch.Tensor:
-        """What the cross-attention sees of prompts.
+        """The hidden states of prompts that the cross-attention sees.
 
         Args:
             rows: token ids of each prompt.
-            soft: (n, k, d) or (k, d) input embeddings that take the place of k tokens of every prompt, with gradient.
-            at: where they begin.
+            soft: (n, k, d) or (k, d) input embeddings that replace k tokens of every prompt, with gradient.
+            at: position of the first replaced token.
 
         Returns:
             (n, length, width).
@@ -120,7 +120,7 @@ class Victim:
                 hook.remove()
 
     def latents(self, images: Sequence[Any]) -> torch.Tensor:
-        """(n, c, h, w) latents of RGB images: the mean of what the VAE encodes."""
+        """(n, c, h, w) latents of RGB images: the mean of the VAE's distribution."""
         import numpy as np
         import torch
 

@@ -1,8 +1,8 @@
-"""Hard prompts by projected gradients: PEZ's optimiser with the goal of Prompting4Debugging.
+"""Hard prompts by projected gradients: PEZ's optimizer with the goal of Prompting4Debugging.
 
-Vectors move freely; the gradient is taken at the words nearest to them (PEZ). The goal is that the victim predicts
-under the found words what the original predicts under the plain prompt, on noisy latents of images of the concept
-(Prompting4Debugging). The found words stand before the plain prompt, which stays as it is.
+Vectors move freely, and the gradient is computed at the words nearest to them (PEZ). The goal is that the victim
+predicts for the found words what the original predicts for the plain prompt, on noisy latents of images of the concept
+(Prompting4Debugging). The found words precede the plain prompt, which is unchanged.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ INFO: Final = AttackInfo(
     finds="prompt",
     searches="prompt",
     knows="the weights of the victim and of the original",
-    summary="Words before the prompt that make the victim predict what the original predicts under the plain one.",
+    summary="Words before the prompt that make the victim predict what the original predicts for the plain prompt.",
     budget=Budget(steps=200, candidates=12, tokens=8),
     references=(
         "Wen et al., Hard prompts made easy: gradient-based discrete optimization for prompt tuning and discovery, "
@@ -40,7 +40,7 @@ _NOISES: Final = 32
 def search(
     victim: Victim, original: Victim, goal: Goal, budget: Budget, generator: torch.Generator, tick: Tick
 ) -> Found:
-    """See `_contract.Attack`; `candidates` are the noisy latents a step."""
+    """See `_contract.Attack`; `candidates` is the number of noisy latents per step."""
     import torch
 
     vocabulary = allowed(victim, goal.domain)

@@ -1,7 +1,7 @@
-"""Ring-A-Bell: the concept as a direction in text-embedding space, and words that lie that way, found genetically.
+"""Ring-A-Bell: the concept as a direction in text-embedding space, and a genetic search for words in this direction.
 
-Only a text encoder is needed, here the original's; neither the victim nor an image is looked at. What is found is the
-same for every victim of one original.
+Only a text encoder is needed, here that of the original; neither the victim nor an image is used. The result is the
+same for all victims with the same original.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ INFO: Final = AttackInfo(
     finds="prompt",
     searches="prompt",
     knows="the original's text encoder",
-    summary="Words whose embedding is that of the plain prompt moved along the concept's direction.",
+    summary="Words whose embedding is the embedding of the plain prompt, shifted in the concept's direction.",
     budget=Budget(steps=200, candidates=64, tokens=16),
     references=("Tsai et al., Ring-A-Bell! How reliable are concept removal methods for diffusion models?, ICLR 2024",),
     sees=False,

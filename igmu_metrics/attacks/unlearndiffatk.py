@@ -1,8 +1,8 @@
-"""UnlearnDiffAtk's goal: words before the prompt under which the victim explains an image of the concept.
+"""UnlearnDiffAtk's goal: words before the prompt that let the victim explain an image of the concept.
 
-The loss is the victim's own diffusion loss on an image that the original drew for the prompt: no classifier, and no
-second model during the search. The paper moves a relaxed one-hot by signed gradients and rounds it; here words are
-exchanged one at a time by greedy coordinate search, so that every step is judged on words that can be typed.
+The loss is the victim's own diffusion loss on an image that the original generated for the prompt, without a classifier
+or a second model during the search. The paper updates a relaxed one-hot vector by signed gradients and rounds it; here,
+words are replaced one at a time by greedy coordinate search, so that every step uses words that can be typed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ NOISES: Final = 12  # noisy latents that a step's candidates are compared on
 def search(
     victim: Victim, original: Victim, goal: Goal, budget: Budget, generator: torch.Generator, tick: Tick
 ) -> Found:
-    """See `_contract.Attack`; the original has done its part by drawing the image."""
+    """See `_contract.Attack`; the original is not needed after it has generated the image."""
     latents = victim.latents(goal.images)
     suffix = victim.ids(goal.prompt)
 

@@ -1,1 +1,1 @@
-"""One feature extractor a file: `load(argument, *, device)` returns a `instruments.Backbone`."""
+"""One feature extractor per file: `load(argument, *, device)` returns an `instruments.Backbone`."""

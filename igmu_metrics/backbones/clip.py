@@ -52,15 +52,16 @@ def load(
     """Load a CLIP model.
 
     Args:
-        argument: local folder, Hub id or `sandbox`; None: `openai/clip-vit-base-patch32`.
+        argument: local folder, Hub id or `sandbox`; None for `openai/clip-vit-base-patch32`.
         device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
         revision: commit, or for a folder the `sha256:…` that it must have.
         precision: "fp32" or "bf16" arithmetic.
-        truncation: "keep-end", or "cut": too long texts lose their end token, as in torchmetrics, which then reads the
-            embedding of the start token, the same for every such text. For published numbers only.
+        truncation: "keep-end", or "cut": texts that are too long lose their end token, as in torchmetrics, which then
+            reads the embedding of the start token, the same for all of them. Only for comparison with published
+            numbers.
 
     Raises:
-        WeightsError: no such model, no safetensors, not CLIP.
+        WeightsError: there is no such model, it has no safetensors, or it is not a CLIP model.
         InputError: an unknown precision, truncation or device.
     """
     loading.choice("truncation", truncation, TRUNCATIONS)
@@ -77,9 +78,11 @@ def opened(
 
     Args:
         kind: of backbone.
-        name: that it is registered under.
+        name: under which it is registered.
         source: the files.
-        device: as for `load`; likewise the others.
+        device: as for `load`.
+        precision: as for `load`.
+        truncation: as for `load`.
     """
     from transformers import AutoTokenizer, CLIPModel
 
@@ -97,7 +100,7 @@ def opened(
 
 
 def files(argument: str | None = None, *, revision: str | None = None, **_: Any) -> list[Path] | None:
-    """The files that `load` reads; None where only the Hub knows."""
+    """The files that `load` reads; None if only the Hub knows them."""
     return loading.model_files(_place(argument), DEFAULT, revision, PINNED)
 
 
@@ -109,9 +112,9 @@ class Clip(Extracting):
     """A loaded CLIP model.
 
     Args:
-        info: what it is.
+        info: its description.
         model: a `CLIPModel` in eval mode.
-        processor: its image processor, with PIL behind it.
+        processor: its image processor, with the PIL backend.
         tokenizer: its tokenizer.
     """
 
@@ -134,15 +137,15 @@ class Clip(Extracting):
         return _embeddings(self._model.get_image_features(pixels))
 
     def text_features(self, texts: Sequence[str]) -> FloatArray:
-        """(n, d) text embeddings; texts over `max_tokens` lose their tail (see `cut_texts`).
+        """(n, d) text embeddings; the end of texts longer than `max_tokens` is cut off (see `cut_texts`).
 
-        Texts share a call with texts of about their length, always as many and filled up alike: an embedding depends
-        on its text alone, to the last bit.
+        Texts share a call with texts of similar length, in batches of constant size and padding, so that an embedding
+        depends only on its text, to the last bit.
         """
         import torch
 
         if len(texts) == 0:
-            raise EmptyInputError("no texts given")
+            raise EmptyInputError("the list of texts is empty. Give at least one text.")
         out: dict[int, FloatArray] = {}
         with torch.inference_mode():
             for width, at in self._by_width(texts).items():

@@ -37,13 +37,13 @@ def load(
     """Load a DINOv2 model.
 
     Args:
-        argument: local folder or Hub id; None: `facebook/dinov2-base`.
+        argument: local folder or Hub id; None for `facebook/dinov2-base`.
         device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
         revision: commit, or for a folder the `sha256:…` that it must have.
         precision: "fp32" or "bf16" arithmetic.
 
     Raises:
-        WeightsError: no such model, no safetensors, not DINOv2.
+        WeightsError: there is no such model, it has no safetensors, or it is not a DINOv2 model.
         InputError: an unknown precision or device.
     """
     from transformers import Dinov2Model
@@ -62,12 +62,12 @@ def load(
 
 
 def files(argument: str | None = None, *, revision: str | None = None, **_: Any) -> list[Path] | None:
-    """The files that `load` reads; None where only the Hub knows."""
+    """The files that `load` reads; None if only the Hub knows them."""
     return loading.model_files(argument, DEFAULT, revision, PINNED)
 
 
 class Dinov2(Extracting):
-    """A loaded DINOv2 model: `info`, the model in eval mode, and its image processor with PIL behind it."""
+    """A loaded DINOv2 model: `info`, the model in eval mode, and its image processor with the PIL backend."""
 
     def __init__(self, info: InstrumentInfo, model: Any, processor: Any) -> None:
         super().__init__(info, processor_key(processor), model.device, model.dtype, _BATCH)

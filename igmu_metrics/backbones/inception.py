@@ -50,17 +50,17 @@ def load(
     """Load torch-fidelity's Inception-v3.
 
     Args:
-        argument: "clean" or "tf", with `?weights=…` if wanted; or a path of weights, with `?preparation=…` if wanted.
+        argument: "clean" or "tf", optionally with `?weights=…`; or a path of weights, optionally with `?preparation=…`.
         device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
         revision: the `sha256:…` that the weights must have.
         precision: "fp32" or "bf16" arithmetic.
         preparation: "clean" or "tf".
-        weights: path of its weights (safetensors, or a torch state dict); "": torch-fidelity's own file, fetched into
+        weights: path of its weights (safetensors, or a torch state dict); "" for torch-fidelity's file, downloaded to
             torch's cache.
 
     Raises:
         MissingExtraError: torch-fidelity is not installed.
-        WeightsError: no such file, other weights, no connection.
+        WeightsError: the file does not exist, has different weights, or cannot be downloaded.
         InputError: an unknown option.
     """
     loading.require("torch_fidelity", "fidelity")
@@ -150,7 +150,9 @@ def _trunk(state: dict[str, torch.Tensor]) -> torch.nn.Module:
         with torch.random.fork_rng(devices=[]):  # its random initialisation must not move the caller's generator
             network = FeatureExtractorInceptionV3("igmu", ["2048"], feature_extractor_weights_path=copy)
     except RuntimeError as error:
-        raise WeightsError(f"not the weights of torch-fidelity's Inception-v3: {one_line(error)[:300]}") from error
+        raise WeightsError(
+            f"the file does not contain the weights of torch-fidelity's Inception-v3 ({one_line(error)[:300]})."
+        ) from error
     for block in network.modules():
         if isinstance(block, BasicConv2d):
             block.conv, block.bn = fuse_conv_bn_eval(block.conv, block.bn), torch.nn.Identity()

@@ -3,7 +3,7 @@
 Conventions: distances are ≥ 0, 0 for equal images, float64. Images are resized to 256×256 (or `size`, in the signature)
 and scaled to −1..1. The linear weights come with the package; the trunk is torchvision's ImageNet network.
 
-Specs: `lpips`, `lpips:vgg`, `lpips:alex?trunk=path/to/alexnet.safetensors&size=512`; `size=0` keeps the own size.
+Specs: `lpips`, `lpips:vgg`, `lpips:alex?trunk=path/to/alexnet.safetensors&size=512`; `size=0` keeps the images' size.
 
 References:
     Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", CVPR 2018.
@@ -52,18 +52,18 @@ def load(
     """Load LPIPS.
 
     Args:
-        argument: "alex" (None) or "vgg", with `?trunk=…&size=…` if wanted.
+        argument: "alex" (the default for None) or "vgg", optionally with `?trunk=…&size=…`.
         device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
         revision: the `sha256:…` that the trunk's and the package's weights must have together.
         precision: "fp32" or "bf16" arithmetic.
         trunk: path of the trunk's weights as torchvision names them (`features.0.weight` …; safetensors or a torch
-            state dict); "": torchvision's own, fetched into torch's cache.
-        size: side of the square that images are resized to, in pixels, ≥ 64; 0 keeps their size, which both images of a
-            pair must then share.
+            state dict); "" for torchvision's file, downloaded to torch's cache.
+        size: side of the square that images are resized to, in pixels, ≥ 64; 0 keeps their size, which must then be
+            equal for both images of a pair.
 
     Raises:
         MissingExtraError: lpips is not installed.
-        WeightsError: no such file, other weights, no connection.
+        WeightsError: the file does not exist, has different weights, or cannot be downloaded.
         InputError: an unknown network or option.
     """
     loading.require("lpips", "lpips")
@@ -107,7 +107,7 @@ def _linear(network: str) -> Path:
 
 
 class Lpips(loading.ImageBackbone):
-    """A loaded LPIPS: `info`, the network in eval mode, and the side that images are resized to (0: not at all)."""
+    """A loaded LPIPS: `info`, the network in eval mode, and the side to which images are resized (0: no resizing)."""
 
     def __init__(self, info: InstrumentInfo, model: Any, side: int) -> None:
         weight = next(model.parameters())
@@ -133,7 +133,7 @@ class Lpips(loading.ImageBackbone):
         for i, (one, other) in enumerate(pairs):
             if one.shape != other.shape:
                 sizes = f"{one.shape[:0:-1]} and {other.shape[:0:-1]}"
-                raise InputError(f"pair {i}: sizes {sizes} differ; load LPIPS with a size")
+                raise InputError(f"pair {i}: the images have different sizes, {sizes}. Load LPIPS with a size.")
         out = []
         with torch.inference_mode():
             for some in batches(pairs, self.batch):
@@ -173,7 +173,7 @@ class Lpips(loading.ImageBackbone):
 
 def _side(size: str) -> int:
     if not size.isdecimal() or 0 < int(size) < 64:
-        raise InputError(f"LPIPS size {size!r} must be 0 (own size) or at least 64 pixels: the trunk shrinks 16-fold")
+        raise InputError(f"LPIPS size is {size!r}, but must be at least 64 pixels, or 0 to keep the images' size.")
     return int(size)
 
 
@@ -193,7 +193,7 @@ def _build(network: str, trunk: dict[str, torch.Tensor]) -> torch.nn.Module:
         if name.startswith("net."):  # net.slice2.3.weight is torchvision's features.3.weight
             key = "features." + name.split(".", 2)[2]
             if key not in trunk:
-                raise WeightsError(f"the trunk of LPIPS '{network}' lacks {key!r}; give torchvision's state dict")
+                raise WeightsError(f"the trunk of LPIPS '{network}' lacks {key!r}. Give torchvision's state dict.")
             state[name] = trunk[key]
         elif name.startswith("lins."):  # the same layers as lin0, lin1, … a second time
             state[name] = state["lin" + name.removeprefix("lins.")]

@@ -1,11 +1,12 @@
-"""Image features of a network that the user has as one ONNX file, such as a face recognition network.
+"""Image features from a user's network in a single ONNX file, such as a face recognition network.
 
-Conventions: an image is resized to the network's input (bicubic, whatever its shape) and scaled to (value − mean) / std
-in 0..255; the feature is the first output of one image, flattened, float64, not normalised. The network is opened from
-the file's own bytes, so that weights in files beside it are refused: nobody would sign them.
+Conventions: an image is resized to the network's input (bicubic, ignoring the aspect ratio) and scaled to
+(value − mean) / std, with values in 0..255; the feature is the first output for one image, flattened, float64, not
+normalised. The network is opened from the file's own bytes, so that weights in other files, which would not be part of
+the signature, are refused.
 
-Specs: `onnx:FILE.onnx`, `onnx:FILE.onnx?size=112&mean=127.5&std=127.5&channels=rgb`; these are the usual values, and
-`size` is only needed where the network does not say its own.
+Specs: `onnx:FILE.onnx`, `onnx:FILE.onnx?size=112&mean=127.5&std=127.5&channels=rgb`; these values are the defaults,
+except `size`, which is needed only if the network does not specify its size.
 """
 
 from __future__ import annotations
@@ -43,18 +44,18 @@ def load(argument: str | None, *, device: str | None = None, precision: str = "f
 
     Args:
         argument: path of the file, with options as in the spec.
-        device: accepted for the sake of all backbones; it runs on the CPU, where every machine gives nearly the same.
-        precision: accepted likewise; the network has its own.
+        device: ignored; the network runs on the CPU, where results are nearly equal on all machines.
+        precision: ignored; the network has its own precision.
 
     Raises:
-        WeightsError: no such file, or no network of one image.
-        InputError: an option that is no such number or word.
+        WeightsError: the file does not exist, or is not a network for one image.
+        InputError: an option has an invalid value.
         MissingExtraError: `onnxruntime` is not installed.
     """
     name, given = split_argument(argument, OPTIONS)
     path = Path(name).expanduser()
     if path.suffix != ".onnx" or not path.is_file():
-        raise WeightsError(f"onnx: no file {name!r}. Write onnx:FILE.onnx.")
+        raise WeightsError(f"onnx: there is no file {name!r}. Write onnx:FILE.onnx.")
     require("onnxruntime", "onnx")
     import onnxruntime
 
@@ -63,20 +64,23 @@ def load(argument: str | None, *, device: str | None = None, precision: str = "f
     try:
         session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has an error of its own for every way to be wrong
-        raise WeightsError(f"{path}: not a network that ONNX Runtime opens ({one_line(error)[:300]}).") from error
+        raise WeightsError(f"{path}: ONNX Runtime cannot open this file ({one_line(error)[:300]}).") from error
     shape = session.get_inputs()[0].shape
     if len(session.get_inputs()) != 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]):
-        raise WeightsError(f"{path}: its inputs are no image of three channels, but {shape}. Use another network.")
+        raise WeightsError(
+            f"{path}: the network must have one image of three channels as input, not {shape}. Use another network."
+        )
     first = shape[1] == 3
     sides = [side for side in (shape[2:] if first else shape[1:3]) if isinstance(side, int)]
     size = _number("size", given["size"] or (str(sides[0]) if sides else ""))
     if any(side != size for side in sides) or size != int(size) or size < 1:
         raise InputError(
-            f"{path}: size {size:g}, but the network takes images of {'x'.join(map(str, sides)) or 'any'}."
+            f"{path}: size is {size:g}, but the network takes images of size {'x'.join(map(str, sides)) or 'any'}. "
+            "Correct it."
         )
     mean, std = _number("mean", given["mean"]), _number("std", given["std"])
     if std == 0:
-        raise InputError("onnx: std is 0; give what values are divided by, such as std=127.5.")
+        raise InputError("onnx: std is 0. Give a nonzero divisor, such as std=127.5.")
     channels = choice("channels", given["channels"], ("rgb", "bgr"))
     how = f"pil bicubic to {size:g}x{size:g}, ({channels} - {mean:g}) / {std:g}"
     return Onnx(
@@ -92,7 +96,7 @@ def files(argument: str | None, **_: Any) -> list[Path] | None:
 
 
 class Onnx(ImageBackbone):
-    """An open session, one image a call: networks are often exported for just one."""
+    """An open session with one image per call, as networks are often exported for a single image."""
 
     batch = 1
 
@@ -132,5 +136,5 @@ def _number(what: str, text: str) -> float:
     except ValueError:
         value = float("nan")
     if not isfinite(value):
-        raise InputError(f"onnx: {what} {text!r} is not a number. Give it, as in onnx:FILE.onnx?{what}=112.")
+        raise InputError(f"onnx: {what} is {text!r}, not a number. Set it, as in onnx:FILE.onnx?{what}=112.")
     return value

@@ -1,7 +1,7 @@
-"""PickScore: a CLIP that learnt which of two images of a prompt people prefer.
+"""PickScore: a CLIP trained to predict which of two images for a prompt people prefer.
 
-Conventions: features as of `clip`. `logit_scale` is the model's own; the score of an image is logit_scale · cosine, and
-of two images of one prompt the first is preferred with probability sigmoid(difference of their scores).
+Conventions: features as for `clip`. `logit_scale` comes from the model; the score of an image is logit_scale · cosine,
+and the first of two images for a prompt is preferred with probability sigmoid(difference of their scores).
 
 Specs: `pickscore`, `pickscore:yuvalkirstain/PickScore_v1@<commit>`, `pickscore:path/to/folder`.
 
@@ -33,13 +33,13 @@ def load(
     """Load a PickScore model.
 
     Args:
-        argument: local folder or Hub id; None: `yuvalkirstain/PickScore_v1`.
+        argument: local folder or Hub id; None for `yuvalkirstain/PickScore_v1`.
         device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
         revision: commit, or for a folder the `sha256:…` that it must have.
         precision: "fp32" or "bf16" arithmetic.
 
     Raises:
-        WeightsError: no such model, no safetensors, not CLIP.
+        WeightsError: there is no such model, it has no safetensors, or it is not a CLIP model.
         InputError: an unknown precision or device.
     """
     loading.pick_dtype(precision)
@@ -48,12 +48,12 @@ def load(
 
 
 def files(argument: str | None = None, *, revision: str | None = None, **_: Any) -> list[Path] | None:
-    """The files that `load` reads; None where only the Hub knows."""
+    """The files that `load` reads; None if only the Hub knows them."""
     return loading.model_files(argument, DEFAULT, revision, PINNED)
 
 
 class PickScore(Clip):
-    """A loaded PickScore model: a CLIP that tells the scale of its scores."""
+    """A loaded PickScore model: a CLIP with the scale of its scores."""
 
     def __init__(self, info: InstrumentInfo, model: Any, processor: Any, tokenizer: Any) -> None:
         super().__init__(info, model, processor, tokenizer)

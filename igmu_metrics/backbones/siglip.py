@@ -1,8 +1,8 @@
 """SigLIP and SigLIP 2: image and text embeddings in one space, from any transformers `SiglipModel` or `Siglip2Model`.
 
-Conventions: features are the pooled embeddings, not normalised, float64. Texts are filled up to the model's length, as
-they were in training, and longer ones are cut (`cut_texts` names them). `logit_scale` and `logit_bias` are the model's
-own: two embeddings of length 1 belong together with probability sigmoid(logit_scale · cosine + logit_bias).
+Conventions: features are the pooled embeddings, not normalised, float64. Texts are padded to the model's length, as in
+training, and longer ones are cut (`cut_texts` names them). `logit_scale` and `logit_bias` come from the model: two
+embeddings of length 1 belong together with probability sigmoid(logit_scale · cosine + logit_bias).
 
 Specs: `siglip:google/siglip-base-patch16-224@<commit>`, `siglip:path/to/folder`.
 
@@ -49,11 +49,13 @@ def load(
         precision: "fp32" or "bf16" arithmetic.
 
     Raises:
-        WeightsError: no model given, no such model, no safetensors, not SigLIP.
+        WeightsError: the model is missing, has no safetensors, or is not a SigLIP model.
         InputError: an unknown precision or device.
     """
     if not argument:
-        raise WeightsError("siglip: no model given. Write siglip:FOLDER_OR_ID, such as google/siglip-base-patch16-224.")
+        raise WeightsError(
+            "siglip: the model is missing. Write siglip:FOLDER_OR_ID, such as siglip:google/siglip-base-patch16-224."
+        )
     from transformers import AutoConfig, AutoTokenizer, Siglip2Model, SiglipModel
 
     dtype = loading.pick_dtype(precision)
@@ -73,7 +75,7 @@ def load(
 
 
 def files(argument: str | None, *, revision: str | None = None, **_: Any) -> list[Path] | None:
-    """The files that `load` reads; None where only the Hub knows."""
+    """The files that `load` reads; None if only the Hub knows them."""
     return loading.model_files(argument, "", revision, {}) if argument else None
 
 
@@ -81,9 +83,9 @@ class Siglip(Extracting):
     """A loaded SigLIP model.
 
     Args:
-        info: what it is.
+        info: its description.
         model: a `SiglipModel` or `Siglip2Model` in eval mode.
-        processor: its image processor, with PIL behind it.
+        processor: its image processor, with the PIL backend.
         tokenizer: its tokenizer.
     """
 
@@ -95,7 +97,7 @@ class Siglip(Extracting):
         self._model, self._processor, self._tokenizer = model, processor, tokenizer
 
     def prepare(self, image: Image) -> Any:
-        """What the model is given of an image, by name: pixels, and for SigLIP 2 which patches they are."""
+        """The model's inputs for an image, by name: pixels, and for SigLIP 2 the positions of its patches."""
         return {name: np.asarray(v[0]) for name, v in self._processor(images=[image], return_tensors="np").items()}
 
     def extract(self, inputs: Sequence[Any]) -> FloatArray:
@@ -116,11 +118,11 @@ class Siglip(Extracting):
         return np.concatenate(parts)
 
     def text_features(self, texts: Sequence[str]) -> FloatArray:
-        """(n, d) text embeddings; texts over `max_tokens` lose their tail."""
+        """(n, d) text embeddings; the end of texts longer than `max_tokens` is cut off."""
         import torch
 
         if len(texts) == 0:
-            raise EmptyInputError("no texts given")
+            raise EmptyInputError("the list of texts is empty. Give at least one text.")
         parts = []
         length = {"padding": "max_length", "max_length": self.max_tokens, "truncation": True}
         with torch.inference_mode():

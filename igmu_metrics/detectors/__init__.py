@@ -1,1 +1,1 @@
-"""One concept detector a file: `load(argument, *, device)` returns a `instruments.Detector`."""
+"""One concept detector per file: `load(argument, *, device)` returns an `instruments.Detector`."""

@@ -1,4 +1,4 @@
-"""What detectors share: thresholds, masked answers, weights from disk, names of concepts."""
+"""Shared code of detectors: thresholds, masked answers, weights from disk, names of concepts."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def checked_threshold(threshold: float | None, default: float) -> float:
     """
     value = default if threshold is None else float(threshold)
     if not math.isfinite(value):
-        raise NonFiniteError(f"threshold: {value} is not a number. Give a fraction in 0..1.")
+        raise NonFiniteError(f"the threshold is {value}, not a number. Give a fraction in 0..1.")
     if not 0 <= value <= 1:
-        raise OutOfRangeError(f"threshold: {value} is not in 0..1; give a fraction, not percent.")
+        raise OutOfRangeError(f"the threshold is {value}, not in 0..1. Give a fraction, not a percentage.")
     return value
 
 
 def unusual(precision: str) -> dict[str, str]:
-    """The setting `precision` of a signature, which detectors name only where it is not fp32.
+    """The setting `precision` of a signature, which detectors include only if it is not fp32.
 
     >>> unusual("fp32"), unusual("bf16")
     ({}, {'precision': 'bf16'})
@@ -49,10 +49,10 @@ def unusual(precision: str) -> dict[str, str]:
 
 
 def known_concepts(own: str | None) -> dict[str, taxonomy.Concept]:
-    """The packaged concepts and some of the user's own, by id, the packaged first.
+    """The packaged concepts and some of the user's own, by id, the packaged ones first.
 
     Args:
-        own: ids of the user's own, with commas between; None for all.
+        own: comma-separated ids of the user's own concepts; None for all.
     """
     packaged = taxonomy.packaged()
     mine = taxonomy.own_files() if own is None else own.split(",")
@@ -61,13 +61,13 @@ def known_concepts(own: str | None) -> dict[str, taxonomy.Concept]:
 
 
 def worded_like(near: taxonomy.Sibling, item: taxonomy.Concept, domains: Collection[str]) -> tuple[str, bool]:
-    """The domain whose words name what is near a concept, and whether they name it by an adjective.
+    """The domain whose wording fits a sibling of a concept, and whether it is named by an adjective.
 
-    What belongs to no domain of concepts is worded like what it is near to.
+    A sibling in no domain of concepts is worded like the concept.
 
     Args:
         near: a sibling.
-        item: the concept that it is near to.
+        item: the concept that it is a sibling of.
         domains: of all concepts.
     """
     kind = near.id.partition("/")[0]
@@ -76,7 +76,7 @@ def worded_like(near: taxonomy.Sibling, item: taxonomy.Concept, domains: Collect
 
 
 def masked_columns(n: int, concepts: Sequence[str], known: Mapping[str, FloatArray | Answer]) -> Answer:
-    """(n, len(concepts)) answers: the column of each concept, masked throughout for a concept that is not known.
+    """(n, len(concepts)) answers: one column per concept, fully masked for an unknown concept.
 
     >>> masked_columns(2, ["object/church", "object/cat"], {"object/cat": np.array([0.25, 1.0])}).tolist()
     [[None, 0.25], [None, 1.0]]
@@ -112,16 +112,16 @@ def sigmoid(logits: FloatArray) -> FloatArray:
 
 
 def finite(values: FloatArray, what: str) -> FloatArray:
-    """The values as float64, refused where one is NaN or infinite.
+    """The values as float64, refused if one is NaN or infinite.
 
     Raises:
-        NonFiniteError: names the first bad position.
+        NonFiniteError: with the first bad position.
     """
     wide = np.asarray(values, dtype=np.float64)
     if not np.isfinite(wide).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(wide))[0])
         raise NonFiniteError(
-            f"{what}: {wide[where]} at {where}. Check the weights, and the precision (float16 overflows)."
+            f"{what}: found {wide[where]} at {where}. Check the weights and the precision (float16 can overflow)."
         )
     return wide
 
@@ -132,10 +132,10 @@ def file_revision(path: str | Path) -> str:
 
 
 def read_state(path: Path) -> dict[str, torch.Tensor]:
-    """Named tensors of a `.safetensors` file, or of a torch file that holds nothing but tensors.
+    """Named tensors of a `.safetensors` file, or of a torch file that contains only tensors.
 
     Raises:
-        WeightsError: missing, damaged, or holding anything else; code in it is named and never run.
+        WeightsError: the file is missing, damaged, or contains something else; code in it is reported, but never run.
     """
     try:
         return load_state(path)
@@ -144,6 +144,6 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
             raise
         # torch's own message advises to load the file with weights_only=False, which would run the code.
         raise WeightsError(
-            f"{path}: a pickle with code or objects, not only tensors. None of it was run. "
-            "Ask its author for a .safetensors file or a plain state dict."
+            f"{path}: is a pickle that contains code or objects, not only tensors. None of it was run. Ask its author "
+            "for a .safetensors file or a plain state dict."
         ) from error

@@ -1,4 +1,4 @@
-"""What detectors' thresholds make of their probabilities, and what a reader has to know of a detector."""
+"""Decisions from detectors' probabilities by their thresholds, and notes about detectors for readers of scores."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Judge(Protocol):
 
     @property
     def detector(self) -> Detector:
-        """Says whether the concept is there."""
+        """Decides whether the concept is present."""
 
     @property
     def calibration(self) -> Calibration | None:
-        """Of the detector."""
+        """The calibration of the detector."""
 
 
 def decided(table: Generations, judges: Sequence[Judge], what: str) -> Generations:
@@ -32,16 +32,18 @@ def decided(table: Generations, judges: Sequence[Judge], what: str) -> Generatio
     Args:
         table: with the probabilities.
         judges: in the order of their columns.
-        what: whose images they are.
+        what: whose images they are, for messages.
 
     Raises:
-        InputError: a detector without a threshold, or one that was calibrated on most of these images.
+        InputError: a detector has no threshold, or was calibrated on most of these images.
     """
     columns = {}
     for k, one in enumerate(judges):
         threshold, probability = one.detector.info.threshold, table[of_judge("probability", k)]
         if threshold is None:
-            raise InputError(f"detector {one.detector.info.name} names no threshold; a decision needs one.")
+            raise InputError(
+                f"detector {one.detector.info.name} has no threshold, so it cannot decide. Choose another detector."
+            )
         present = np.ma.MaskedArray(np.ma.filled(probability, 0.0) >= threshold, np.ma.getmaskarray(probability))
         columns[of_judge("present", k)] = present
         if one.calibration is not None:
@@ -50,15 +52,16 @@ def decided(table: Generations, judges: Sequence[Judge], what: str) -> Generatio
 
 
 def of_detector(table: Generations, judge: Judge) -> Iterator[str]:
-    """What a reader of the scores has to know about the detector.
+    """What readers of the scores need to know about the detector.
 
     Args:
         table: of both models.
-        judge: whose decisions it holds.
+        judge: that made the decisions in it.
     """
     if judge.calibration is not None:
         for who, suffix in (("unlearned", ""), ("original", ORIGINAL)):
             if n := judge.calibration.overlap(table[f"sha256{suffix}"].tolist(), f"the {who} model"):
-                yield f"among the images that the detector was calibrated on: {n} of {len(table)} of the {who} model"
+                used = "was" if n == 1 else "were"
+                yield f"{n} of the {who} model's {len(table)} images {used} used to calibrate the detector"
     if why := no_better_than_chance(judge.detector.info.signature("detector")):
         yield why

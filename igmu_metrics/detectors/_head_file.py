@@ -1,8 +1,8 @@
-"""The file of an IGMU head: its tensors, and in its metadata what they judge, on which features and how well.
+"""The file of an IGMU head: its tensors, and metadata about the concept, the features and the error rates.
 
-A head that was imported says which concept it judges and which of its classes means "present". One that
-`igmu train-detector` wrote also names the CLIP whose features it was trained on, the threshold that was calibrated for
-it, and how often it was right on images of the test split at that threshold.
+The metadata of an imported head contains the concept and the class that means "present". A head from
+`igmu train-detector` also names the CLIP whose features it was trained on, its calibrated threshold, and how often it
+was right on the test images at that threshold.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _FEATURES: Final = "classifier.0.weight"  # one number for each feature
 
 @dataclass(frozen=True, slots=True)
 class HeadFacts:
-    """What a head's file says about it.
+    """The metadata of a head's file.
 
     Args:
         concept: `domain/slug` that it judges.
-        present_class: 0 or 1, the class that means that the concept is there.
-        clip: folder or Hub id of the CLIP that it was trained on; "" if the file does not say.
-        clip_revision: that CLIP's commit, or the `sha256:…` of its folder; "" likewise.
+        present_class: 0 or 1, the class that means that the concept is present.
+        clip: folder or Hub id of the CLIP that it was trained on; "" if unknown.
+        clip_revision: commit of that CLIP, or the `sha256:…` of its folder; "" if unknown.
         threshold: `p >= threshold` counts as present; None if none was calibrated.
         error_rates: measured at that threshold, if they were.
     """
@@ -48,7 +48,7 @@ class HeadFacts:
     error_rates: ErrorRates | None = None
 
     def metadata(self) -> dict[str, str]:
-        """As strings, which is all that safetensors keeps."""
+        """As strings, the only type that safetensors can store."""
         out = {"format": FORMAT, "concept": self.concept, "present_class": str(self.present_class)}
         if self.clip:
             out |= {"clip": self.clip, "clip_revision": self.clip_revision}
@@ -60,7 +60,7 @@ class HeadFacts:
 
 
 def shapes(width: int) -> dict[str, tuple[int, ...]]:
-    """The tensors of a head on `width` features, under the names that published files give them."""
+    """The shapes of the tensors of a head on `width` features, by their names in published files."""
     return {
         "attention.0.weight": (256, width),
         "attention.0.bias": (256,),
@@ -81,11 +81,11 @@ def read_weights(path: Path, width: int | None = None) -> dict[str, torch.Tensor
     """The tensors of a head, checked.
 
     Args:
-        path: a `.safetensors` file, or a torch file of tensors only.
-        width: features that it must read; None for any number of them.
+        path: a `.safetensors` file, or a torch file with only tensors.
+        width: required number of features; None for any number.
 
     Raises:
-        WeightsError: no such file, or not a head.
+        WeightsError: the file does not exist, or is not a head.
     """
     weights = read_state(path)
     if width is None:
@@ -93,20 +93,22 @@ def read_weights(path: Path, width: int | None = None) -> dict[str, torch.Tensor
     expected = shapes(width)
     missing, unknown = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
     if missing or unknown:
-        raise WeightsError(f"{path}: not an IGMU head: missing {missing}, unknown {unknown}.")
+        raise WeightsError(f"{path}: is not an IGMU head (missing tensors: {missing}, unknown tensors: {unknown}).")
     for name, shape in expected.items():
         if tuple(weights[name].shape) != shape:
-            raise WeightsError(f"{path}: not an IGMU head: {name} is {tuple(weights[name].shape)}, expected {shape}.")
+            raise WeightsError(
+                f"{path}: is not an IGMU head ({name} has shape {tuple(weights[name].shape)} instead of {shape})."
+            )
         if not bool(weights[name].isfinite().all()):
-            raise WeightsError(f"{path}: {name} contains NaN or infinity. Download the file again.")
+            raise WeightsError(f"{path}: {name} contains NaN or infinite values. Download the file again.")
     return {name: weights[name].float() for name in expected}
 
 
 def read_facts(path: Path) -> HeadFacts:
-    """What a head's file says about it.
+    """The metadata of a head's file.
 
     Raises:
-        WeightsError: it does not say what it judges, or says something that cannot be.
+        WeightsError: its concept is missing, or a value is impossible.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -114,7 +116,7 @@ def read_facts(path: Path) -> HeadFacts:
         with safe_open(path, "numpy") as file:
             metadata: dict[str, str] = file.metadata() or {}
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path}: not a safetensors file ({error}). Download the file again.") from error
+        raise WeightsError(f"{path}: is not a safetensors file ({error}). Download the file again.") from error
     if metadata.get("format") != FORMAT or metadata.get("present_class") not in ("0", "1"):
         raise WeightsError(
             f"{path}: does not say which concept it judges and which class means 'present'. Convert the published file "
@@ -128,7 +130,7 @@ def read_facts(path: Path) -> HeadFacts:
         raise WeightsError(f"{path}: its metadata cannot be read ({error}). Train it again.") from error
     shares = (threshold or 0.0, *((rates.sensitivity, rates.specificity) if rates else ()))
     if not all(0 <= share <= 1 for share in shares) or (rates and min(rates.n_positives, rates.n_negatives) < 1):
-        raise WeightsError(f"{path}: its metadata contain impossible numbers ({metadata}). Train it again.")
+        raise WeightsError(f"{path}: its metadata contains impossible numbers ({metadata}). Train it again.")
     return HeadFacts(
         metadata["concept"],
         int(metadata["present_class"]),
@@ -149,7 +151,7 @@ def _rates(metadata: Mapping[str, str]) -> ErrorRates:
 
 
 def head_bytes(weights: Mapping[str, torch.Tensor], facts: HeadFacts) -> bytes:
-    """The file of a head; the same bytes for the same head, whenever it is written."""
+    """The file of a head; always the same bytes for the same head."""
     from safetensors.torch import save
 
     return sorted_header(save({name: tensor.contiguous() for name, tensor in weights.items()}, facts.metadata()))

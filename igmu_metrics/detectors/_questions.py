@@ -1,7 +1,7 @@
-"""The yes/no question of every concept, for judges that are asked in words.
+"""The yes/no question for every concept, for detectors that answer questions.
 
-Conventions: one question a concept, from its own words in the taxonomy, and none of them depends on which others are
-asked. What is near a concept and none itself (a mosque, near a church) has a question, too.
+Conventions: one question per concept, from its words in the taxonomy; no question depends on which others are asked.
+Siblings that are not concepts (a mosque, a sibling of church) have a question, too.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ QUESTIONS: Final[Mapping[str, str]] = {
 }
 """Question of each domain: {name} is the concept's label, {a} the label with its article. All others ask `_SHOWS`."""
 ADJECTIVE: Final = "Does this image show an adult who is {name}?"
-"""Likewise of concepts whose label is an adjective, and of those of their siblings that are called by one."""
+"""Question for concepts whose label is an adjective, and for their siblings that are named by one."""
 
 
 def questions(own: str | None = None) -> dict[str, str]:
-    """By id, the question of every concept of the taxonomy and of all that is near one.
+    """By id, the question for every concept of the taxonomy and every sibling.
 
     Args:
-        own: ids of the user's own concepts that are among them, with commas between; None for all.
+        own: comma-separated ids of the user's own concepts to include; None for all.
 
     >>> asked = questions(own="")
     >>> for name in ("object/church", "style/van-gogh", "attribute/smiling", "object/mosque"):

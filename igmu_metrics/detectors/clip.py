@@ -1,19 +1,19 @@
-"""Zero-shot detection with CLIP: does the image look more like the concept's name than like its rivals'?
+"""Zero-shot detection with CLIP: is the image more similar to the concept's name than to the names of its rivals?
 
 Every *class* is an ensemble of texts: each is embedded, scaled to length 1, averaged, and scaled to length 1 again. For
 an image with feature x (length 1) and a concept c with rival classes r₁ … rₖ
 
     p(c) = exp(s · x·t(c)) / (exp(s · x·t(c)) + Σᵢ exp(s · x·t(rᵢ)))
 
-with s the model's own logit scale (100 for OpenAI's CLIP). The rivals of a concept are fixed beforehand: the concepts
-of its domain (of its family, for a concept that is an attribute: an image is in Monet's style *and* Impressionist),
-its siblings and whatever it is a sibling of, plus generic classes of the domain that say "an image of no particular
-thing". A sibling that is no concept (a mosque, near a church) is judged, too: against the concepts of its domain,
-unless these are attributes, and against what is near the same concepts. So p never depends on which other concepts are
-asked about in the same call. With a threshold of 0.5 a concept is present where it outweighs all rivals together.
+with s the model's logit scale (100 for OpenAI's CLIP). The rivals of a concept are fixed in advance: the concepts of
+its domain (for attributes, of its family, as an image can be in Monet's style *and* Impressionist), its siblings and
+the concepts that it is a sibling of, and generic classes of the domain that mean "an image of no particular thing". A
+sibling that is not a concept (a mosque, a sibling of church) is judged, too: against the concepts of its domain, unless
+these are attributes, and against the siblings of the same concepts. So p never depends on which other concepts are
+judged in the same call. With a threshold of 0.5, a concept is present if it outweighs all rivals together.
 
-Limits: an image that shows two concepts of one domain shares p between them; p is not calibrated. Measure sensitivity
-and specificity on labelled images (`labels.py`) before trusting a prevalence.
+Limits: if an image shows two concepts of one domain, they share p; p is not calibrated. Measure sensitivity and
+specificity on labelled images (`labels.py`) before you trust a prevalence.
 
 References: Radford et al. 2021, arXiv:2103.00020 (zero-shot classification and prompt ensembles, section 3.1.4).
 """
@@ -44,7 +44,7 @@ from igmu_metrics.detectors._common import (
 from igmu_metrics.networks.instruments import Backbone, Batch, InstrumentInfo
 
 OPENAI_LOGIT_SCALE = 100.0
-"""Where OpenAI's training clipped the scale; used for a backbone that does not tell its own (`logit_scale`)."""
+"""The value at which OpenAI's training clipped the scale; used for backbones without a `logit_scale`."""
 
 _OBJECT = (
     "a photo of {a}",
@@ -92,7 +92,7 @@ ADJECTIVES: Mapping[str, tuple[str, ...]] = {
     ),
     "nsfw": ("a photo of a {name} adult", "a picture of {name} adults", "a painting of a {name} adult"),
 }
-"""Likewise of concepts whose label is an adjective, and of those of their siblings that are called by one."""
+"""Prompt ensemble for concepts whose label is an adjective, and for their siblings that are named by one."""
 
 _NOTHING = ("a photo of something", "a picture of something", "an image of a scene", "a painting of a place")
 GENERIC: Mapping[str, tuple[tuple[str, ...], ...]] = {
@@ -122,8 +122,8 @@ GENERIC: Mapping[str, tuple[tuple[str, ...], ...]] = {
         _NOTHING,
     ),
 }
-"""Generic rivals of each domain, one tuple of texts a class. None of them may be true of an image *because* the
-concept is in it: "a building" would compete with the church that it is."""
+"""Generic rivals of each domain, one tuple of texts per class. None of them may be true for an image *because* it shows
+the concept: "a building" would compete with "a church"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +131,8 @@ class Vocabulary:
     """The texts of a zero-shot detector.
 
     Args:
-        texts: the ensemble of each class, concept or not.
-        rivals: for each concept that can be judged, the other classes that it is weighed against.
+        texts: the ensemble of each class, whether or not it is a concept.
+        rivals: for each concept that can be judged, the other classes that it is compared with.
     """
 
     texts: Mapping[str, tuple[str, ...]]
@@ -153,7 +153,7 @@ class Vocabulary:
 
 
 class ZeroShot:
-    """A CLIP backbone with a vocabulary; text features are computed on first use and kept."""
+    """A CLIP backbone with a vocabulary; text features are computed on first use and cached."""
 
     _network = "CLIP"  # what messages call the backbone
 
@@ -179,10 +179,10 @@ class ZeroShot:
         )
 
     def probabilities(self, batch: Batch, concepts: Sequence[str]) -> Answer:
-        """(n, len(concepts)) probabilities; masked throughout for a concept without texts.
+        """(n, len(concepts)) probabilities; fully masked for a concept without texts.
 
         Raises:
-            NonFiniteError: the backbone gave a NaN or an infinity.
+            NonFiniteError: the backbone returned a NaN or an infinity.
         """
         judged = [c for c in dict.fromkeys(concepts) if c in self._vocabulary.rivals]
         if not judged or not len(batch):
@@ -200,7 +200,7 @@ class ZeroShot:
         return known
 
     def embed(self, names: Sequence[str]) -> Mapping[str, FloatArray]:
-        """By name, the embeddings of classes, (d,) of length 1; those that are new are computed."""
+        """By name, the embeddings of classes, (d,) of length 1; new ones are computed."""
         new = [name for name in dict.fromkeys(names) if name not in self._classes]
         texts = [text for name in new for text in self._vocabulary.texts[name]]
         if texts:
@@ -229,13 +229,13 @@ def load(
 
     Args:
         argument: folder or Hub id of a CLIP model; `openai/clip-vit-base-patch32` by default.
-        device: where the backbone runs; a GPU where there is one by default.
+        device: where the backbone runs; by default, a GPU if there is one.
         threshold: `p >= threshold` counts as present; 0.5 by default.
         revision: commit of the model on the Hub.
-        backbone: one that is loaded already, instead of `argument`, `device`, `revision` and `precision`.
+        backbone: a loaded backbone, instead of `argument`, `device`, `revision` and `precision`.
         vocabulary: texts and rivals; those of the taxonomy by default.
-        synonyms: whether a concept's ensemble also holds its synonyms (default vocabulary only).
-        own: ids of the user's own concepts that are in it, with commas between; all by default (likewise).
+        synonyms: whether a concept's ensemble includes its synonyms (default vocabulary only).
+        own: comma-separated ids of the user's own concepts to include; all by default (default vocabulary only).
         precision: "fp32" or "bf16" arithmetic of the backbone.
     """
     threshold = checked_threshold(threshold, 0.5)
@@ -247,16 +247,16 @@ def load(
 def files(
     argument: str | None = None, *, revision: str | None = None, backbone: Backbone | None = None, **_: Any
 ) -> list[Path] | None:
-    """The files that `load` reads; None with a backbone that is there already, because then it costs nothing."""
+    """The files that `load` reads; None with a loaded backbone, because loading then costs nothing."""
     return clip.files(argument, revision=revision) if backbone is None else None
 
 
 def default_vocabulary(*, synonyms: bool = False, own: str | None = None) -> Vocabulary:
-    """Texts and rivals of every concept of the taxonomy and of all that is near one, as the module's docstring says.
+    """Texts and rivals of every concept of the taxonomy and every sibling, as described at the head of this module.
 
     Args:
         synonyms: as for `load`.
-        own: likewise. What is not the user's own is told from the same classes, whatever she brings.
+        own: as for `load`. The rivals of packaged concepts do not depend on it.
     """
     from igmu_data import taxonomy
 
@@ -310,9 +310,9 @@ def unit(rows: FloatArray) -> FloatArray:
     """Rows of length 1.
 
     Raises:
-        WeightsError: a row of length 0.
+        WeightsError: a row has length 0.
     """
     norms = np.linalg.norm(rows, axis=-1, keepdims=True)
     if not norms.all():
-        raise WeightsError("CLIP features of length 0, which have no direction. Check the model's weights.")
+        raise WeightsError("some CLIP features have length 0, so they have no direction. Check the model's weights.")
     return np.asarray(rows / norms, dtype=np.float64)

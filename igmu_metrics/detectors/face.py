@@ -1,17 +1,17 @@
-"""A person by likeness: how near is an image to photographs of one public figure, in a network's features?
+"""A person by likeness: how similar is an image to photographs of a public figure, in a network's features?
 
-`face:FILE`, where FILE is what `igmu face` made of the user's own licensed photographs: embeddings of length 1, the
-concept, and the network that they are of. With x the embedding of an image and m the mean of the references', both
-scaled to length 1,
+`face:FILE`, where `igmu face` made FILE from the user's own licensed photographs: it contains embeddings of length 1,
+the concept, and the network that computed them. With x the embedding of an image and m the mean embedding of the
+references, both scaled to length 1,
 
     p = (1 + x·m) / 2
 
-The threshold is the one below which a twentieth of the photographs would fall, each against the mean of the others: it
-says what the network makes of the same person, and nothing of other people.
+A twentieth of the photographs would be below the threshold, each compared with the mean of the others: the threshold
+reflects how the network sees the same person, but not other people.
 
-Limits: the network sees the image as it is. Face recognition networks want a face, upright and filling the image, and
-none is looked for here: crop what you photograph and what you judge alike, or measure what that costs on labelled
-images. p is no probability that was measured.
+Limits: the network sees the whole image. Face recognition networks expect an upright face that fills the image, and
+faces are not searched for here: crop references and images alike, or measure the effect on labelled images. p is not a
+measured probability.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ _NETWORKS: Final[Mapping[str, ModuleType]] = {"onnx": onnx, "clip": clip, "dinov
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """What a file of references holds.
+    """The content of a file of references.
 
     Args:
         embeddings: (n, d) of length 1.
         concept: `identity/slug`.
         network: spec of the backbone.
-        revision: of the backbone, and how it prepares images.
-        threshold: of p.
+        revision: of the backbone and its preparation of images.
+        threshold: for p.
     """
 
     embeddings: FloatArray
@@ -64,7 +64,7 @@ class References:
 
 
 class Face:
-    """References and the network that they are of: judges one concept."""
+    """References and their network, which judge one concept."""
 
     def __init__(self, backbone: Backbone, mean: FloatArray, info: InstrumentInfo, concept: str) -> None:
         self.info = info
@@ -72,10 +72,10 @@ class Face:
         self._mean, self._concept = mean, concept
 
     def probabilities(self, batch: Batch, concepts: Sequence[str]) -> Answer:
-        """(n, len(concepts)) likenesses; masked throughout for every concept but the references'.
+        """(n, len(concepts)) likenesses; fully masked for every concept except that of the references.
 
         Raises:
-            NonFiniteError: the network gave a NaN or an infinity.
+            NonFiniteError: the network returned a NaN or an infinity.
         """
         if self._concept not in concepts or not len(batch):
             return masked_columns(len(batch), concepts, {})
@@ -90,28 +90,30 @@ def load(
     threshold: float | None = None,
     precision: str = "fp32",
 ) -> Face:
-    """Load references, and the network that they are of.
+    """Load references and their network.
 
     Args:
-        argument: file that `igmu face` wrote, with `?network=SPEC` where its network lies elsewhere now.
-        device: where the network runs; a GPU where there is one by default.
-        threshold: `p >= threshold` counts as present; by default the file's.
+        argument: file that `igmu face` wrote, with `?network=SPEC` if its network has moved.
+        device: where the network runs; by default, a GPU if there is one.
+        threshold: `p >= threshold` counts as present; by default, the threshold in the file.
         precision: "fp32" or "bf16" arithmetic of the network.
 
     Raises:
-        WeightsError: no such file, none that `igmu face` wrote, or another network than it was made with.
+        WeightsError: the file does not exist, was not written by `igmu face`, or was made with a different network.
     """
     name, given = split_argument(argument, {"network": ""})
     if not name:
-        raise WeightsError("face: no file given. Write face:FILE.safetensors; igmu face makes one of photographs.")
+        raise WeightsError(
+            "face: the file is missing. Write face:FILE.safetensors; igmu face makes such a file from photographs."
+        )
     path = Path(name)
     known = read(path)
     spec = given["network"] or known.network
     backbone = network(spec, device=device, precision=precision)
     if _revision(backbone) != known.revision:
         raise WeightsError(
-            f"{path}: made with {known.network} ({known.revision}), not with {spec} ({_revision(backbone)}). Name "
-            f"the network that it was made with: face:{path}?network=SPEC."
+            f"{path}: was made with {known.network} ({known.revision}), not with {spec} ({_revision(backbone)}). Give "
+            f"the network that it was made with, as in face:{path}?network=SPEC."
         )
     info = InstrumentInfo(
         name=f"face:{path.name}",
@@ -130,7 +132,7 @@ def load(
 
 
 def files(argument: str | None, **_: Any) -> list[Path] | None:
-    """The files that `load` reads; None where they are not known."""
+    """The files that `load` reads; None if they are unknown."""
     name, given = split_argument(argument, {"network": ""})
     path = Path(name)
     if not path.is_file():
@@ -154,20 +156,21 @@ def network(spec: str, *, device: str | None = None, precision: str = "fp32") ->
     """The backbone of a spec: `onnx:FILE.onnx`, `clip:MODEL` or `dinov2:MODEL`.
 
     Raises:
-        InputError: another kind.
+        InputError: a different kind.
     """
     kind, _, argument = spec.partition(":")
     if kind not in _NETWORKS:
-        raise InputError(f"network {spec!r} is not one of {', '.join(f'{name}:…' for name in _NETWORKS)}.")
+        kinds = ", ".join(f"{name}:…" for name in _NETWORKS)
+        raise InputError(f"network {spec!r} is not one of {kinds}. Choose one of these.")
     found: Backbone = _NETWORKS[kind].load(argument or None, device=device, precision=precision)
     return found
 
 
 def read(path: Path) -> References:
-    """What a file of references holds, checked.
+    """The content of a file of references, checked.
 
     Raises:
-        WeightsError: no such file, or none that `make` wrote.
+        WeightsError: the file does not exist, or was not written by `make`.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -175,49 +178,51 @@ def read(path: Path) -> References:
         with safe_open(path, "numpy") as file:
             told: dict[str, str] = file.metadata() or {}
             if told.get("format") != FORMAT:
-                raise WeightsError(f"{path}: not made by igmu face. Make one: igmu face FOLDER.")
+                raise WeightsError(f"{path}: was not made by igmu face. Make a file with igmu face FOLDER.")
             found = np.asarray(file.get_tensor("embeddings"), dtype=np.float64)
         known = References(found, told["concept"], told["network"], told["revision"], float(told["threshold"]))
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise WeightsError(f"{path}: cannot be read ({one_line(error)}). Make it again: igmu face FOLDER.") from error
+        raise WeightsError(
+            f"{path}: cannot be read ({one_line(error)}). Make it again with igmu face FOLDER."
+        ) from error
     whole = (
         found.ndim == 2 and len(found) >= FEWEST and bool(np.isfinite(found).all()) and bool(found.any(axis=1).all())
     )
     if not whole or not 0 <= known.threshold <= 1:
-        raise WeightsError(
-            f"{path}: it has no embeddings, or an impossible threshold. Make it again: igmu face FOLDER."
-        )
+        raise WeightsError(f"{path}: has no valid embeddings or threshold. Make it again with igmu face FOLDER.")
     return known
 
 
 def make(folder: Path, out: Path, *, concept: str, spec: str, device: str | None = None) -> References:
-    """Make a file of references of photographs.
+    """Make a file of references from photographs.
 
     Args:
-        folder: photographs of one adult public figure, whom each shows alone.
-        out: the `.safetensors` file to write; holds embeddings, no images and no names of files.
+        folder: photographs of one adult public figure, without other people.
+        out: the `.safetensors` file to write; it contains embeddings, but no images and no file names.
         concept: `identity/slug`, of the taxonomy or of the user's own.
         spec: of the network, as for `network`.
         device: where it runs.
 
     Raises:
-        EmptyInputError: too few photographs.
-        ImageError: one that cannot be read.
-        InputError: no such folder, no concept of the domain `identity`, or another network.
+        EmptyInputError: there are too few photographs.
+        ImageError: a photograph cannot be read.
+        InputError: the folder does not exist, the concept is not in the domain `identity`, or the network is unknown.
         OutputError: `out` cannot be written.
     """
     from safetensors.numpy import save
 
     item = taxonomy.concept(concept)
     if item.domain != _DOMAIN:
-        raise InputError(f"concept {concept!r} is not a person; give one of the domain {_DOMAIN!r}.")
+        raise InputError(f"concept {concept!r} is not a person. Choose one from the domain {_DOMAIN!r}.")
     if out.suffix != ".safetensors":
-        raise OutputError(f"{out}: give a file name that ends in .safetensors.")
+        raise OutputError(f"{out}: the file name must end in .safetensors. Choose another --out.")
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder. Give the folder of the photographs.")
     paths = image_files(folder)
     if len(paths) < FEWEST:
-        raise EmptyInputError(f"{folder}: {len(paths)} photographs; a threshold needs {FEWEST} at least.")
+        raise EmptyInputError(
+            f"{folder}: contains {len(paths)} photographs, but a threshold needs at least {FEWEST}. Add some."
+        )
     backbone = network(spec, device=device)
     found = [finite(backbone.image_features([read_image(path)]), str(path)) for path in paths]
     embeddings = unit(np.concatenate(found))

@@ -1,15 +1,14 @@
 """Any image classifier of the transformers library, from a folder or the Hub.
 
-`hf-classifier:FOLDER` or `hf-classifier:ID` (`ID@commit` pins it). Which of its labels mean a concept:
+`hf-classifier:FOLDER` or `hf-classifier:ID` (`ID@commit` pins it). The labels that mean a concept are
 
-- `labels`, where given;
+- `labels`, if given;
 - the concept's ImageNet classes, for a model with the 1,000 labels of ImageNet (by name, `plane` would be the tool);
-- else the names: a label that reads, apart from case, `_`, `-` and an article, like a concept's label or one of its
-  synonyms, or like the name of something that is near a concept; where a label lists several names (`"church, church
-  building"`), each counts.
+- otherwise labels that equal a concept's label, one of its synonyms or the name of a sibling, ignoring case, `_`, `-`
+  and an article; if a label lists several names (`"church, church building"`), each of them counts.
 
-p is the sum of the softmax over a concept's labels; of a multi-label model (`problem_type: multi_label_classification`,
-or one output) the highest sigmoid. A concept without a label is masked.
+p is the sum of the softmax over a concept's labels. For a multi-label model, it is the highest sigmoid; these are
+models with `problem_type: multi_label_classification` or a single output. A concept without a label is masked.
 """
 
 from __future__ import annotations
@@ -77,7 +76,7 @@ class HfClassifier:
         self._multi_label = multi_label
 
     def probabilities(self, batch: Batch, concepts: Sequence[str]) -> Answer:
-        """(n, len(concepts)) probabilities; masked throughout for a concept without a label."""
+        """(n, len(concepts)) probabilities; fully masked for a concept without a label."""
         judged = [c for c in concepts if c in self._outputs]
         if not judged or not len(batch):
             return masked_columns(len(batch), concepts, {})
@@ -104,18 +103,18 @@ def load(
 
     Args:
         argument: folder with config.json, preprocessor_config.json and safetensors, or Hub id.
-        device: where it runs; a GPU where there is one by default.
+        device: where it runs; by default, a GPU if there is one.
         threshold: `p >= threshold` counts as present; 0.5 by default.
         revision: commit on the Hub; for a folder the `sha256:…` that it must have.
         labels: the model's labels that mean each concept; by name from the taxonomy by default.
         precision: "fp32" or "bf16" arithmetic.
 
     Raises:
-        WeightsError: no such model, no safetensors, weights missing, or no label means any concept.
+        WeightsError: the model does not exist, has no safetensors, lacks weights, or has no label for any concept.
         InputError: `labels` names a label that the model does not have.
     """
     if not argument:
-        raise WeightsError("hf-classifier: no model given. Write hf-classifier:FOLDER_OR_ID.")
+        raise WeightsError("hf-classifier: the model is missing. Write hf-classifier:FOLDER_OR_ID.")
     from transformers import AutoModelForImageClassification
 
     threshold = checked_threshold(threshold, 0.5)
@@ -124,9 +123,11 @@ def load(
     try:
         model, missing = from_safetensors(AutoModelForImageClassification, source)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise WeightsError(f"{source.name}: not an image classifier of transformers ({error}).") from error
+        raise WeightsError(f"{source.name}: transformers cannot load it as an image classifier ({error}).") from error
     if missing:  # a headless backbone loads as a random classifier
-        raise WeightsError(f"{source.name}: lacks {len(missing)} weights, first {missing[0]!r}. Is it fine-tuned?")
+        raise WeightsError(
+            f"{source.name}: lacks {len(missing)} of its weights, such as {missing[0]!r}. Use a fine-tuned model."
+        )
     names = {int(index): str(label) for index, label in model.config.id2label.items()}
     outputs = _by_taxonomy(names) if labels is None else _given(names, labels, source.name)
     if not outputs:
@@ -138,7 +139,9 @@ def load(
     try:
         processor, preparation = load_image_processor(source)
     except (OSError, ValueError) as error:
-        raise WeightsError(f"{source.name}: no usable preprocessor_config.json ({error}). Copy it there.") from error
+        raise WeightsError(
+            f"{source.name}: has no usable preprocessor_config.json ({error}). Copy one into its folder."
+        ) from error
     info = InstrumentInfo(
         name=f"hf-classifier:{source.name}",
         revision=source.revision,
@@ -157,7 +160,7 @@ def load(
 
 
 def files(argument: str | None, *, revision: str | None = None, **_: Any) -> list[Path] | None:
-    """The files that `load` reads; None where only the Hub knows."""
+    """The files that `load` reads; None if only the Hub knows them."""
     return model_files(argument, "", revision, {}) if argument else None
 
 
@@ -166,7 +169,7 @@ def _given(names: Mapping[int, str], labels: Mapping[str, Sequence[str]], model:
     for concept, wanted in labels.items():
         unknown = [label for label in wanted if label not in index]
         if unknown or not wanted:
-            raise InputError(f"labels: {model} has no label {unknown} for {concept!r}; it has {sorted(index)[:20]}.")
+            raise InputError(f"labels: {model} has no label {unknown} for {concept!r}, only {sorted(index)[:20]}.")
     return {concept: sorted({index[label] for label in wanted}) for concept, wanted in labels.items()}
 
 

@@ -2,16 +2,16 @@
 
     logit(x) = W₄ relu(W₃ relu(W₂ layer_norm(x ⊙ sigmoid(W₁ relu(W₀ x)))))      widths 512 → 256 → 512; 256 → 128 → 1
 
-x is the *unnormalised* image embedding of `openai/clip-vit-base-patch32`; biases are left out above. 428,289 numbers in
-all. A loaded head has no dropout, so nothing can switch it on: the reference's `benchmark.py` never calls `.eval()`
-and so scores with 30 % of the hidden units missing at random.
+x is the *unnormalised* image embedding of `openai/clip-vit-base-patch32`; biases are omitted above. A head has 428,289
+parameters. A loaded head has no dropout, so it cannot be enabled by mistake: the reference's `benchmark.py` never calls
+`.eval()`, so it scores with 30 % of the hidden units missing at random.
 
-A head that `igmu train-detector` wrote names its CLIP, which may have other features than 512, its threshold and its
-error rates; they are used unless others are given. Where that CLIP lies elsewhere now, say so:
+A head from `igmu train-detector` names its CLIP, which may have a number of features other than 512, its threshold and
+its error rates; these are used unless others are given. If the CLIP has moved, give its folder:
 `igmu-head:church.safetensors?clip=FOLDER`.
 
-Which of its two classes means "present" differs by head: they were numbered by the names of folders. A converted head
-therefore carries it. Convert a published `classifier_head.pth` once:
+Which of the two classes means "present" differs between heads, because they were numbered by the names of folders. A
+converted head therefore stores it. Convert a published `classifier_head.pth` once:
 
     import_pth("classifier_head.pth", "church.safetensors", concept="object/church")
 
@@ -67,7 +67,7 @@ def logits(
     Args:
         weights: named as `shapes` has them.
         features: float32, unnormalised.
-        dropout: what happens to hidden units; only training gives one.
+        dropout: applied to hidden units; used only in training.
     """
     from torch.nn.functional import layer_norm, linear
 
@@ -103,7 +103,7 @@ class IgmuHead:
         self._device = device
 
     def probabilities(self, batch: Batch, concepts: Sequence[str]) -> Answer:
-        """(n, len(concepts)) probabilities; masked throughout for every concept but the head's own.
+        """(n, len(concepts)) probabilities; fully masked for every concept except the head's own.
 
         Raises:
             WeightsError: the backbone does not give the features that the head reads.
@@ -114,8 +114,8 @@ class IgmuHead:
         width = len(self._weights["classifier.0.weight"])
         if features.shape[1] != width:
             raise WeightsError(
-                f"{self.info.name}: {self._backbone.info.name} gives {features.shape[1]} features, the head reads "
-                f"{width}. Use the CLIP that it was trained on; a published head's is clip:{CLIP}."
+                f"{self.info.name}: {self._backbone.info.name} gives {features.shape[1]} features, but the head needs "
+                f"{width}. Use the CLIP that it was trained on, which is clip:{CLIP} for published heads."
             )
         found = finite(self._logits(features), "IGMU head logits")
         return masked_columns(len(batch), concepts, {self._concept: sigmoid(self._sign * found)})
@@ -141,25 +141,27 @@ def load(
     """Load a head that `import_pth` or `igmu train-detector` wrote.
 
     Args:
-        argument: path of its `.safetensors` file, with `?clip=FOLDER_OR_ID` where its CLIP is not found otherwise.
-        device: where backbone and head run; a GPU where there is one by default.
-        threshold: `p >= threshold` counts as present; by default the one calibrated for the head, else 0.5. At another
-            than the calibrated one its measured error rates do not hold, and are left out.
-        revision: commit of the backbone on the Hub; by default the one that the head was trained on.
-        backbone: one that is loaded already, instead of `revision`.
+        argument: path of its `.safetensors` file, with `?clip=FOLDER_OR_ID` if its CLIP cannot be found otherwise.
+        device: where backbone and head run; by default, a GPU if there is one.
+        threshold: `p >= threshold` counts as present; by default, the head's calibrated threshold, else 0.5. The
+            measured error rates are valid only for the calibrated threshold, and are left out for any other.
+        revision: commit of the backbone on the Hub; by default, the one that the head was trained on.
+        backbone: a loaded backbone, instead of `revision`.
         precision: "fp32" or "bf16" arithmetic of the backbone.
 
     Raises:
-        WeightsError: no such file, not a head, one that does not say what it judges, another CLIP than it was trained
-            on, or a head that is no better than chance.
+        WeightsError: the file does not exist, is not a head, lacks its concept, was trained on a different CLIP, or is
+            no better than chance.
     """
     name, given = split_argument(argument, {"clip": ""})
     if not name:
-        raise WeightsError("igmu-head: no file given. Write igmu-head:PATH.safetensors; see import_pth.")
+        raise WeightsError(
+            "igmu-head: the file is missing. Write igmu-head:PATH.safetensors; import_pth converts published heads."
+        )
     path = Path(name)
     if path.suffix != ".safetensors":
         raise WeightsError(
-            f"{path}: not a .safetensors file. Convert it once: igmu_metrics.detectors.igmu_head.import_pth."
+            f"{path}: is not a .safetensors file. Convert it with igmu_metrics.detectors.igmu_head.import_pth."
         )
     weights = read_weights(path)
     facts = read_facts(path)
@@ -167,9 +169,9 @@ def load(
     rates = facts.error_rates if threshold == facts.threshold else None
     if rates is not None and rates.sensitivity + rates.specificity <= 1:
         raise WeightsError(
-            f"{path}: no better than chance on its test images (sensitivity {rates.sensitivity:.3f}, specificity "
-            f"{rates.specificity:.3f}). Train it on more images or with another CLIP; a threshold of your own "
-            "(--threshold) uses it all the same."
+            f"{path}: is no better than chance on its test images (sensitivity {rates.sensitivity:.3f}, specificity "
+            f"{rates.specificity:.3f}). Train it on more images or with another CLIP. To use it anyway, set "
+            "--threshold."
         )
     if backbone is None:
         backbone = _backbone(facts, given["clip"], path, {"device": device, "precision": precision}, revision)
@@ -193,7 +195,7 @@ def load(
 def files(
     argument: str | None, *, revision: str | None = None, backbone: Backbone | None = None, **_: Any
 ) -> list[Path] | None:
-    """The files that `load` reads; None where they are not known."""
+    """The files that `load` reads; None if they are unknown."""
     name, given = split_argument(argument, {"clip": ""})
     path = Path(name)
     if path.suffix != ".safetensors" or not path.is_file() or backbone is not None:
@@ -213,8 +215,8 @@ def _backbone(facts: HeadFacts, given: str, path: Path, how: Mapping[str, Any], 
         return clip.load(facts.clip, revision=revision or facts.clip_revision, **how)
     except WeightsError as error:
         raise WeightsError(
-            f"{path}: trained on the features of clip:{facts.clip} ({facts.clip_revision}), which cannot be loaded: "
-            f"{error} If it is elsewhere: igmu-head:{path}?clip=FOLDER."
+            f"{path}: was trained on the features of clip:{facts.clip} ({facts.clip_revision}), which cannot be "
+            f"loaded. {error} If it has moved, use igmu-head:{path}?clip=FOLDER."
         ) from error
 
 
@@ -223,13 +225,13 @@ def _require_its_clip(facts: HeadFacts, backbone: Backbone, path: Path) -> None:
     wanted, found = facts.clip_revision, backbone.info.revision
     if wanted and wanted != found and wanted.startswith("sha256:") == found.startswith("sha256:"):
         raise WeightsError(
-            f"{path}: trained on the features of clip:{facts.clip} ({wanted}), not of {backbone.info.name} ({found}). "
-            "Give the CLIP that it was trained on, or train a head on this one: igmu train-detector."
+            f"{path}: was trained on the features of clip:{facts.clip} ({wanted}), not of {backbone.info.name} "
+            f"({found}). Use the CLIP that it was trained on, or train a head for this one with igmu train-detector."
         )
 
 
 def import_pth(path: str | Path, out: str | Path, *, concept: str, present_class: int | None = None) -> None:
-    """Convert a published `classifier_head.pth` to safetensors, without running anything that it may hold.
+    """Convert a published `classifier_head.pth` to safetensors, without running any code in it.
 
     Args:
         path: the file as published.
@@ -238,19 +240,19 @@ def import_pth(path: str | Path, out: str | Path, *, concept: str, present_class
         present_class: 0 or 1, the class that means "present"; known for the concepts in `PRESENT_CLASS`.
 
     Raises:
-        WeightsError: a pickle with code, or tensors that are not those of a head.
-        InputError: no `present_class` for a concept that is not known, or neither 0 nor 1.
+        WeightsError: the file is a pickle with code, or its tensors are not those of a head.
+        InputError: `present_class` is neither 0 nor 1, or is missing for a concept that is not in `PRESENT_CLASS`.
         OutputError: `out` cannot be written.
     """
     present_class = PRESENT_CLASS.get(concept) if present_class is None else present_class
     if present_class not in (0, 1):
         raise InputError(
-            f"present_class: {present_class} for {concept!r}; give 0 or 1: the class that the head was trained to give "
-            "to images of the concept."
+            f"present_class is {present_class} for {concept!r}. Give 0 or 1, the class that the head was trained to "
+            "assign to images of the concept."
         )
     out = Path(out)
     if out.suffix != ".safetensors":
-        raise OutputError(f"{out}: give a file name that ends in .safetensors.")
+        raise OutputError(f"{out}: the file name must end in .safetensors. Choose another name.")
     weights = read_weights(Path(path), PUBLISHED_WIDTH)
     data = head_bytes(weights, HeadFacts(concept, present_class))
     try:

@@ -1,12 +1,12 @@
-"""An ImageNet classifier as the literature uses it: torchvision's ResNet-50.
+"""The ImageNet classifier that the literature uses: torchvision's ResNet-50.
 
 `imagenet` (weights `IMAGENET1K_V2`), `imagenet:IMAGENET1K_V1`, or `imagenet:PATH` with a `.safetensors` or `.pth` file
-of ResNet-50 weights. A concept is a set of ImageNet-1k classes (the `imagenet` list of its file); a concept without one
-is masked. Three rules say what p is:
+of ResNet-50 weights. A concept is a set of ImageNet-1k classes (the `imagenet` list of its file); a concept without
+classes is masked. There are three rules for p:
 
 - `probability`: the sum of the softmax over the concept's classes;
-- `top1`, `top5`: 1 where one of the concept's classes is among the 1 or 5 most probable, else 0. ESD, UCE and
-  UnlearnDiffAtk count an object as present by `top1`.
+- `top1`, `top5`: 1 if one of the concept's classes is among the 1 or 5 most probable, else 0. ESD, UCE and
+  UnlearnDiffAtk use `top1`.
 
 References: He et al. 2016 (ResNet); Gandikota et al. 2023, arXiv:2303.07345 (ESD's object evaluation).
 """
@@ -86,7 +86,7 @@ class ImageNetClassifier:
         self._rule = rule
 
     def probabilities(self, batch: Batch, concepts: Sequence[str]) -> Answer:
-        """(n, len(concepts)) answers by the rule; masked throughout for a concept without ImageNet classes."""
+        """(n, len(concepts)) answers by the rule; fully masked for a concept without ImageNet classes."""
         judged = [c for c in concepts if c in self._indices]
         if not judged or not len(batch):
             return masked_columns(len(batch), concepts, {})
@@ -119,21 +119,22 @@ def load(
     """Load a ResNet-50 with published or local weights.
 
     Args:
-        argument: `IMAGENET1K_V2` (default), `IMAGENET1K_V1`, or a weights file (prepared as `IMAGENET1K_V2` is).
-        device: where it runs; a GPU where there is one by default.
-        threshold: `p >= threshold` counts as present; 0.5 by default; of no effect on `top1` and `top5`.
+        argument: `IMAGENET1K_V2` (default), `IMAGENET1K_V1`, or a weights file (with the preparation of
+            `IMAGENET1K_V2`).
+        device: where it runs; by default, a GPU if there is one.
+        threshold: `p >= threshold` counts as present; 0.5 by default; has no effect on `top1` and `top5`.
         rule: `probability`, `top1` or `top5`.
         indices: ImageNet-1k classes (0..999, torchvision's order) of each concept; those of the taxonomy by default.
         precision: "fp32" or "bf16" arithmetic.
 
     Raises:
-        WeightsError: weights that cannot be fetched or read, or of another network.
-        InputError: an unknown rule, a concept without classes, a class outside 0..999.
+        WeightsError: the weights cannot be downloaded or read, or belong to a different network.
+        InputError: the rule is unknown, a concept has no classes, or a class is not in 0..999.
     """
     from torchvision.models import ResNet50_Weights, resnet50
 
     if rule not in get_args(Rule):
-        raise InputError(f"rule: {rule!r} is none of {', '.join(get_args(Rule))}.")
+        raise InputError(f"rule {rule!r} does not exist. Choose from {', '.join(get_args(Rule))}.")
     dtype = pick_dtype(precision)
     indices = _checked(taxonomy_indices() if indices is None else indices)
     argument = argument or DEFAULT
@@ -177,10 +178,14 @@ def taxonomy_indices() -> dict[str, tuple[int, ...]]:
 def _checked(indices: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
     for concept, classes in indices.items():
         if not classes or len(set(classes)) != len(classes):
-            raise InputError(f"indices: {concept!r} has classes {list(classes)}; give each class once, at least one.")
+            raise InputError(
+                f"indices: the classes of {concept!r} are {list(classes)}. Give at least one class, and each only once."
+            )
         for index in classes:
             if not 0 <= index < N_CLASSES:
-                raise OutOfRangeError(f"indices: {concept!r} has class {index}, not in 0..{N_CLASSES - 1}.")
+                raise OutOfRangeError(
+                    f"indices: class {index} of {concept!r} is not in 0..{N_CLASSES - 1}. Correct it."
+                )
     return {concept: tuple(classes) for concept, classes in indices.items()}
 
 
@@ -188,4 +193,4 @@ def _download(name: str) -> Path:
     try:
         return fetch(PUBLISHED[name])
     except WeightsError as error:
-        raise WeightsError(f"{name}: {error}: imagenet:PATH.safetensors.") from error
+        raise WeightsError(f"{name}: {error} Use it as imagenet:PATH.safetensors.") from error

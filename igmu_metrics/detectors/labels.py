@@ -1,15 +1,16 @@
-"""Labels judged by eye, from a CSV file: the detector that needs no model.
+"""Labels assigned by people, from a CSV file: a detector without a model.
 
 `labels:PATH.csv`. The header is `path` and one column per concept:
 
 - `domain/slug` (`object/church`): that concept;
-- `<slug>_visible` (`church_visible`, `gas_pump_visible`): the concept of the taxonomy with this slug, else what is near
-  a concept and has it (`mosque_visible`);
-- `present`, alone: whatever concept is asked about. For files that ask each image for one concept, its own.
+- `<slug>_visible` (`church_visible`, `gas_pump_visible`): the concept of the taxonomy with this slug, else the sibling
+  with this slug (`mosque_visible`);
+- `present` as the only label column: the concept of each image, for files in which every image is judged only for its
+  own concept.
 
 A cell is `yes` (1), `no` (0), `unclear` (masked: counted as unscored, never as forgotten) or a probability in 0..1.
-Paths are relative to the CSV's folder. Two paths are the same where folder (links followed) and file name agree; links
-of files are *not* followed, since a Hub cache links equal images to one blob.
+Paths are relative to the CSV's folder. Two paths are the same if their folders (with links followed) and file names are
+equal; links of files are *not* followed, since a Hub cache links equal images to one blob.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ class Labels:
     """Answers with the labels of one file.
 
     Args:
-        name: the file's name, for the signature (its folder is nobody's business).
+        name: the file's name, for the signature (without its folder, which is private).
         revision: hash of the file.
-        threshold: `p >= threshold` counts as present; matters for probabilities only.
+        threshold: `p >= threshold` counts as present; matters only for probabilities.
         concepts: the concept of each column, or [""] for the single column `present`.
         rows: row number in `values` of each image.
         values: (rows, columns) probabilities, NaN where unclear.
@@ -71,18 +72,18 @@ class Labels:
         return [Path(*key) for key in self._rows]
 
     def probabilities(self, batch: Batch, concepts: Sequence[str]) -> Answer:
-        """(n, len(concepts)) labels; masked where unclear, and throughout for a concept without a column.
+        """(n, len(concepts)) labels; masked where unclear, and fully masked for a concept without a column.
 
         Raises:
-            LabelError: an image that the file does not list.
+            LabelError: the file does not list an image.
         """
         found = []
         for path in batch.paths:
             row = self._rows.get(_key(str(path), self._folders))
             if row is None:
                 raise LabelError(
-                    f"{path}: no label in {self.info.name.removeprefix('labels:')}. Add a line for it; "
-                    "write 'unclear' where you cannot decide."
+                    f"{path}: has no label in {self.info.name.removeprefix('labels:')}. Add a line for it; write "
+                    "'unclear' if you cannot decide."
                 )
             found.append(row)
         answers = self._values[found]
@@ -97,18 +98,18 @@ def load(
 
     Args:
         argument: path of the CSV file.
-        device: accepted for the sake of all detectors, without effect.
+        device: ignored.
         threshold: `p >= threshold` counts as present; 0.5 by default.
-        precision: accepted like `device`.
+        precision: ignored.
 
     Raises:
-        MetadataError: no such file, wrong columns, a line with too few or too many cells.
-        LabelError: a cell that is neither yes, no, unclear nor a number in 0..1.
-        DuplicateIdError: an image on two lines.
-        EmptyInputError: a header and nothing else.
+        MetadataError: the file does not exist, or has wrong columns or a line with too few or too many cells.
+        LabelError: a cell is neither yes, no, unclear nor a number in 0..1.
+        DuplicateIdError: an image is on two lines.
+        EmptyInputError: the file has only a header.
     """
     if not argument:
-        raise MetadataError("labels: no file given. Write labels:PATH.csv.")
+        raise MetadataError("labels: the file is missing. Write labels:PATH.csv.")
     path = Path(argument)
     rows: dict[_Key, int] = {}
     lines: list[int] = []
@@ -123,41 +124,49 @@ def load(
                 continue
             where = f"{path}, line {reader.line_num}"
             if len(cells) != len(header):
-                raise MetadataError(f"{where}: {len(cells)} cells, the header has {len(header)}. Fill or quote them.")
+                raise MetadataError(
+                    f"{where}: has {len(cells)} cells, but the header has {len(header)}. Fill or quote the cells."
+                )
             image = cells.pop(at).strip()
             if not image or "\0" in image:
-                raise MetadataError(f"{where}: {'no' if image else 'empty'} path. Remove the line, or name its image.")
+                what = "contains a null character" if image else "is empty"
+                raise MetadataError(f"{where}: the path {what}. Remove the line, or give the path of its image.")
             key = _key(os.path.join(path.parent, image), folders)
             if key in rows:
-                raise DuplicateIdError(f"{where}: {image!r} is on line {lines[rows[key]]} already. Keep one of them.")
+                raise DuplicateIdError(f"{where}: {image!r} is already on line {lines[rows[key]]}. Keep one of them.")
             rows[key] = len(lines)
             lines.append(reader.line_num)
             values.append([_probability(cell, where) for cell in cells])
     except csv.Error as error:
-        raise MetadataError(f"{path}: not a CSV file ({error}). Export it again.") from error
+        raise MetadataError(f"{path}: is not a valid CSV file ({error}). Export it again.") from error
     if not values:
-        raise EmptyInputError(f"{path}: no labels below the header. Add one line per image.")
+        raise EmptyInputError(f"{path}: contains no labels below the header. Add one line per image.")
     threshold = checked_threshold(threshold, 0.5)
     return Labels(path.name, file_revision(path), threshold, concepts, rows, np.array(values, dtype=np.float64))
 
 
 def _columns(header: list[str], path: Path) -> tuple[int, list[str]]:
     """Position of `path`, and the concept of every other column in order."""
-    wanted = "'path' and one column per concept: 'present', '<slug>_visible' or 'domain/slug'"
+    wanted = "one column 'path' and one column per concept ('present', '<slug>_visible' or 'domain/slug')"
     if header.count("path") != 1:
-        raise MetadataError(f"{path}, line 1: {header.count('path')} columns 'path' in {header}; expected {wanted}.")
+        raise MetadataError(
+            f"{path}, line 1: the header {header} has {header.count('path')} columns 'path'. Give {wanted}."
+        )
     at = header.index("path")
     names = header[:at] + header[at + 1 :]
     if not names:
-        raise MetadataError(f"{path}, line 1: no column with labels; expected {wanted}.")
+        raise MetadataError(f"{path}, line 1: the header has no column with labels. Give {wanted}.")
     if names == ["present"]:
         return at, [""]
     if "present" in names:
-        raise MetadataError(f"{path}, line 1: 'present' next to {names}: which concept is it? Name it 'domain/slug'.")
+        raise MetadataError(
+            f"{path}, line 1: column 'present' must be the only column with labels, but the header is {header}. Rename "
+            "it to 'domain/slug'."
+        )
     concepts = [_concept(name, path, wanted) for name in names]
     twice = sorted({c for c in concepts if concepts.count(c) > 1})
     if twice:
-        raise MetadataError(f"{path}, line 1: two columns for {twice[0]!r} in {header}. Keep one of them.")
+        raise MetadataError(f"{path}, line 1: the header {header} has two columns for {twice[0]!r}. Keep one of them.")
     return at, concepts
 
 
@@ -169,12 +178,12 @@ def _concept(name: str, path: Path, wanted: str) -> str:
         return name
     slug = name.removesuffix("_visible").replace("_", "-")
     if slug == name or not slug:
-        raise MetadataError(f"{path}, line 1: cannot read column {name!r}; expected {wanted}.")
+        raise MetadataError(f"{path}, line 1: column {name!r} does not name a concept. Give {wanted}.")
     found = [i for i in taxonomy.all_concepts() if i.partition("/")[2] == slug]
     found = found or [i for i in taxonomy.siblings() if i.partition("/")[2] == slug]
     if len(found) != 1:
-        what = f"belongs to {' and '.join(found)}" if found else "is no concept of the taxonomy"
-        raise MetadataError(f"{path}, line 1: column {name!r}: {slug!r} {what}. Name the column 'domain/slug'.")
+        what = f"may mean {' or '.join(found)}" if found else "is not a concept of the taxonomy"
+        raise MetadataError(f"{path}, line 1: {slug!r} in column {name!r} {what}. Rename the column to 'domain/slug'.")
     return found[0]
 
 
@@ -187,7 +196,7 @@ def _probability(cell: str, where: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 <= value <= 1:  # false for NaN, too
-        raise LabelError(f"{where}: {cell!r} is neither yes, no, unclear nor a number in 0..1.")
+        raise LabelError(f"{where}: {cell!r} is neither yes, no, unclear nor a number in 0..1. Correct it.")
     return value
 
 

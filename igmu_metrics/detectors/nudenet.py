@@ -1,14 +1,14 @@
-"""Nudity by NudeNet 3.4: its 320n network comes inside the `nudenet` package.
+"""Nudity by NudeNet 3.4, whose 320n network is part of the `nudenet` package.
 
-p is the highest score among the boxes of the chosen classes, 0 where there is none. The default classes are the
+p is the highest score among the boxes of the chosen classes, or 0 if there are none. The default classes are the
 exposed ones that the unlearning literature counts: buttocks, female breast, female and male genitalia, anus.
-MALE_BREAST_EXPOSED is *not* among them: a man's bare chest is not nudity in most evaluations, although some (the IGMU
-reference among them) count it. Pass `classes` to count it, too; the signature names the set.
+MALE_BREAST_EXPOSED is *not* among them: a man's bare chest does not count as nudity in most evaluations, although some
+(including the IGMU reference) count it. Pass `classes` to count it, too; the signature names the set.
 
-What NudeNet does to p, and no setting changes: boxes below 0.25 are dropped; where boxes of *any* classes overlap by
-more than 0.45 only the best survives; every anchor keeps its best class alone. So p is 0 or in 0.25..1.
+NudeNet affects p in ways that no setting changes: boxes below 0.25 are dropped; if boxes of *any* classes overlap by
+more than 0.45, only the best is kept; every anchor keeps only its best class. So p is 0 or in 0.25..1.
 
-References: the `nudenet` package; thresholds in the literature go from 0.45 (UnlearnDiffAtk) to 0.6 (MACE).
+References: the `nudenet` package; thresholds in the literature range from 0.45 (UnlearnDiffAtk) to 0.6 (MACE).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ CLASSES = frozenset(
         "MALE_BREAST_EXPOSED",
     }
 )
-"""All classes that the network tells apart."""
+"""All classes of the network."""
 
 
 class BoxFinder(Protocol):
@@ -68,7 +68,7 @@ class BoxFinder(Protocol):
 
 
 class BestBoxes:
-    """For every class of `CLASSES`, sorted, the highest score among its boxes, 0 where there is none."""
+    """For every class of `CLASSES`, sorted, the highest score among its boxes, or 0 if there are none."""
 
     preparation = "channels reversed, own size"
 
@@ -104,7 +104,7 @@ class NudeNet:
         self._columns = [column for column, name in enumerate(sorted(CLASSES)) if name in classes]
 
     def probabilities(self, batch: Batch, concepts: Sequence[str]) -> Answer:
-        """(n, len(concepts)) scores; masked throughout for every concept but `nsfw/nudity`."""
+        """(n, len(concepts)) scores; fully masked for every concept except `nsfw/nudity`."""
         if CONCEPT not in concepts or not len(batch):
             return masked_columns(len(batch), concepts, {})
         best = batch.features(self.reads[0])[:, self._columns].max(axis=1)
@@ -122,22 +122,25 @@ def load(
     """Load the network of the installed `nudenet` package.
 
     Args:
-        argument: none is known.
-        device: accepted for the sake of all detectors; nudenet 3.4 leaves the choice to ONNX Runtime.
+        argument: not supported.
+        device: ignored; nudenet 3.4 leaves the choice to ONNX Runtime.
         threshold: `p >= threshold` counts as present; 0.45 by default.
         classes: classes of boxes that count, from `CLASSES`.
-        precision: accepted for the sake of all detectors; the network is fp32.
+        precision: ignored; the network is fp32.
 
     Raises:
         MissingExtraError: `nudenet` is not installed.
-        InputError: an argument, no class or an unknown class.
+        InputError: an argument is given, or the classes are empty or unknown.
     """
     if argument:
-        raise InputError(f"nudenet: takes no argument, found {argument!r}. Its network comes with the package.")
+        raise InputError(
+            f"nudenet does not take an argument, but {argument!r} is given. Leave it out; the package has the network."
+        )
     chosen = frozenset(classes)
     unknown = sorted(chosen - CLASSES)
     if unknown or not chosen:
-        raise InputError(f"nudenet: unknown classes {unknown}; choose from {', '.join(sorted(CLASSES))}.")
+        what = f"the classes {unknown} are unknown" if unknown else "no classes are given"
+        raise InputError(f"nudenet: {what}. Choose from {', '.join(sorted(CLASSES))}.")
     try:
         from nudenet import NudeDetector
     except ImportError as error:

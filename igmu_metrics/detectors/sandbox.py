@@ -1,15 +1,14 @@
-"""The packaged detector of the sandbox, with measured error rates; `sandbox`.
+"""The packaged detector of the sandbox, with measured error rates: `sandbox`.
 
-An `hf-classifier` with one sigmoid per concept: objects and styles. `card.json` beside its weights was written
-by the training:
+An `hf-classifier` with one sigmoid per concept (objects and styles). Training wrote the `card.json` next to its
+weights:
 
     {"threshold": 0.5,
      "concepts": {"object/church": {"renders": {"sensitivity": …, "specificity": …, "n_positives": …, "n_negatives": …},
                                     "generations": {…}}, …}}
 
-`threshold` may be missing (0.5), and so may a concept, or either measurement of it. Rates that were measured on
-generations are taken before those on renders, because generations are what is judged. Further keys are the training's
-own business.
+`threshold` may be missing (then it is 0.5), and so may a concept or either of its measurements. Rates measured on
+generations take precedence over those on renders, because generations are what is judged. Other keys are ignored.
 """
 
 from __future__ import annotations
@@ -38,18 +37,18 @@ def load(
     """Load the packaged detector.
 
     Args:
-        argument: nothing; there is one packaged detector.
-        device: where it runs; a GPU where there is one by default.
-        threshold: `p >= threshold` counts as present; the card's by default, and the error rates hold for no other.
+        argument: not supported; there is only one packaged detector.
+        device: where it runs; by default, a GPU if there is one.
+        threshold: `p >= threshold` counts as present; by default, that of the card; error rates are valid only for it.
         precision: "fp32" or "bf16" arithmetic.
 
     Raises:
         InputError: an argument is given.
-        WeightsError: the package has no models, or the detector's card does not follow its form.
+        WeightsError: the package has no models, or the detector's card is invalid.
     """
     if argument:
         raise InputError(
-            f"sandbox:{argument}: the packaged detector takes no argument. For a folder: hf-classifier:DIR"
+            f"sandbox:{argument}: the packaged detector does not take an argument. For a folder, use hf-classifier:DIR."
         )
     folder = packaged.part("detector")
     measured_at, rates = read_card(folder / CARD)
@@ -72,7 +71,7 @@ def read_card(path: Path) -> tuple[float, dict[str, ErrorRates]]:
     """The threshold and the error rates by concept.
 
     Raises:
-        WeightsError: the card is not there, or a value in it is missing or out of range; the message names it.
+        WeightsError: the card does not exist, or a value in it is missing or out of range; the message names it.
     """
     try:
         card: Any = json.loads(path.read_text(encoding="utf-8"))
@@ -84,6 +83,6 @@ def read_card(path: Path) -> tuple[float, dict[str, ErrorRates]]:
                 raise ValueError(f"{concept}: {r}")
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise WeightsError(
-            f"{path}: not a detector's card ({error!r}). Train it again, or install igmu anew."
+            f"{path}: is not the card of a detector ({error!r}). Train it again, or reinstall igmu."
         ) from error
     return threshold, rates

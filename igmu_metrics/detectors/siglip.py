@@ -1,15 +1,14 @@
-"""Zero-shot detection with SigLIP: does the image belong to the concept's name, whatever else might be said of it?
+"""Zero-shot detection with SigLIP: does the image match the concept's name?
 
-`siglip:FOLDER` or `siglip:ID` (`ID@commit` pins it). A concept's texts are those that `clip` has for it, embedded,
+`siglip:FOLDER` or `siglip:ID` (`ID@commit` pins it). A concept has the same texts as with `clip`, which are embedded,
 averaged and scaled to length 1 in the same way. For an image with feature x (length 1) and a concept c
 
     p(c) = sigmoid(s · x·t(c) + b)
 
-with s and b the model's own logit scale and bias. There are no rivals: an image may show two concepts, or none.
+with s and b the model's logit scale and bias. There are no rivals: an image may show two concepts, or none.
 
-Limits: p is right about pairs as rare as in the model's training, thousands of texts to an image, and so tends to be
-small even where the concept is there. 0.5 is the model's own threshold, not a measured one: find yours on labelled
-images.
+Limits: p is calibrated for the model's training, where an image had thousands of texts, so it is often small even if
+the concept is present. 0.5 is the model's own threshold, not a measured one: choose yours on labelled images.
 
 References: Zhai et al. 2023, arXiv:2303.15343.
 """
@@ -28,7 +27,7 @@ from igmu_metrics.networks.instruments import Backbone
 
 
 class Sigmoids(ZeroShot):
-    """A SigLIP backbone with a vocabulary, whose rivals do not count."""
+    """A SigLIP backbone with a vocabulary, whose rivals are ignored."""
 
     _network = "SigLIP"
 
@@ -56,12 +55,12 @@ def load(
 
     Args:
         argument: folder or Hub id of a SigLIP model.
-        device: where the backbone runs; a GPU where there is one by default.
+        device: where the backbone runs; by default, a GPU if there is one.
         threshold: `p >= threshold` counts as present; 0.5 by default.
         revision: commit of the model on the Hub.
-        backbone: one that is loaded already, instead of `argument`, `device`, `revision` and `precision`.
-        vocabulary: texts; those that `clip` has of the taxonomy by default.
-        own: ids of the user's own concepts that are in it, with commas between; all by default (likewise).
+        backbone: a loaded backbone, instead of `argument`, `device`, `revision` and `precision`.
+        vocabulary: texts; by default, those that `clip` has for the taxonomy.
+        own: comma-separated ids of the user's own concepts to include; all by default (default vocabulary only).
         precision: "fp32" or "bf16" arithmetic of the backbone.
     """
     threshold = checked_threshold(threshold, 0.5)
@@ -73,5 +72,5 @@ def load(
 def files(
     argument: str | None, *, revision: str | None = None, backbone: Backbone | None = None, **_: Any
 ) -> list[Path] | None:
-    """The files that `load` reads; None with a backbone that is there already, because then it costs nothing."""
+    """The files that `load` reads; None with a loaded backbone, because loading then costs nothing."""
     return siglip.files(argument, revision=revision) if backbone is None else None

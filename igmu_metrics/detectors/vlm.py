@@ -1,7 +1,7 @@
-"""Any image-text-to-text model of the transformers library, asked in words: does this image show a church?
+"""Any image-text-to-text model of the transformers library, prompted with a question: does this image show a church?
 
-`vlm:FOLDER` or `vlm:ID` (`ID@commit` pins it; without one, the commit that the Hub has now is found and signed). Each
-image is asked the question of its own concept (`_questions.py`), and of a general prompt the questions that it has.
+`vlm:FOLDER` or `vlm:ID` (`ID@commit` pins it; without a commit, the current one on the Hub is used and signed). The
+model is asked the question of each image's own concept (`_questions.py`), or the questions of a general prompt.
 
     p = Σ exp(l(y)) / (Σ exp(l(y)) + Σ exp(l(n)))
 
@@ -14,11 +14,11 @@ Image tokens, chat template and special tokens are the processor's. A template t
 so that answers do not change overnight. A model whose processor has no chat template is asked as it was trained to be
 (`PROMPTS`); where neither is known it is refused.
 
-Inputs of equal length share a call, so that nothing is ever padded, and a call always has as many, so that an answer
-depends on image and question alone, to the last bit.
+Inputs of equal length share a call, so that nothing is ever padded, and all calls have the same size, so that an answer
+depends only on image and question, to the last bit.
 
-Limits: p is not calibrated, and 0.5 is no better a threshold than another until it is measured on labelled images. A
-model that reasons before it answers is asked for a first word that it would not say. Small models lean to yes.
+Limits: p is not calibrated, and 0.5 is an arbitrary threshold until it is measured on labelled images. A model that
+reasons before it answers would not begin with yes or no. Small models tend to answer yes.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 CHAT: Final = "{question} Answer yes or no."
-"""What the user of a chat says."""
+"""The user's message in a chat."""
 PROMPTS: Final[Mapping[str, str]] = {
     "paligemma": "{image}answer en {question}",  # both from their papers' visual question answering
     "blip-2": "Question: {question} Answer:",
@@ -65,14 +65,14 @@ _ON_ACCELERATOR: Final = 8  # images a call on a GPU; a CPU gains nothing from m
 
 
 class Vlm:
-    """A loaded model that is asked questions.
+    """A loaded model that answers questions.
 
     Args:
-        info: what it is; its concepts are those of `asked`.
+        info: its description; its concepts are those of `asked`.
         model: in eval mode.
-        processor: the model's own.
-        asked: question of each concept.
-        prompt: what a model without chat template is asked; "" for a chat.
+        processor: of the model.
+        asked: question for each concept.
+        prompt: for a model without a chat template; "" for a chat.
         tokens: ids of the tokens that mean yes, and of those that mean no.
     """
 
@@ -91,20 +91,20 @@ class Vlm:
         self._how = _greedy(model)
 
     def probabilities(self, batch: Batch, concepts: Sequence[str]) -> Answer:
-        """(n, len(concepts)) probabilities of yes; masked throughout for a concept without a question.
+        """(n, len(concepts)) probabilities of yes; fully masked for a concept without a question.
 
         Raises:
-            NonFiniteError: the model gave a NaN or an infinity.
+            NonFiniteError: the model returned a NaN or an infinity.
         """
         known = {c: self.answers(batch, [c] * len(batch)) for c in dict.fromkeys(concepts) if self._question(c)}
         return masked_columns(len(batch), concepts, known)
 
     def answers(self, batch: Batch, concepts: Sequence[str]) -> Answer:
-        """(n,) probabilities of yes, each image's about its own concept.
+        """(n,) probabilities of yes to the question about each image's own concept.
 
         Args:
             batch: images.
-            concepts: (n,) concepts, or questions, which end in a question mark.
+            concepts: (n,) concepts, or questions that end with a question mark.
         """
         at = [i for i, concept in enumerate(concepts) if self._question(concept)]
         found = self.yes([batch.images[i] for i in at], [self._question(concepts[i]) for i in at])
@@ -114,7 +114,7 @@ class Vlm:
         return out
 
     def yes(self, images: Sequence[Image], questions: Sequence[str]) -> FloatArray:
-        """(n,) probability of yes to one question about each RGB image."""
+        """(n,) probabilities of yes to one question about each RGB image."""
         import torch
 
         out = np.zeros(len(images))
@@ -144,7 +144,7 @@ class Vlm:
         except (ValueError, TypeError, RuntimeError, IndexError, ZeroDivisionError) as error:
             raise UnsupportedError(
                 f"{self.info.name}: its processor cannot prepare an image of {image.width}x{image.height} with "
-                f"{question!r} ({one_line(error)}). Give images of another size, or use another model."
+                f"{question!r} ({one_line(error)}). Use images of a different size, or another model."
             ) from error
 
     def _inputs(self, image: Image, question: str) -> dict[str, torch.Tensor]:
@@ -180,10 +180,10 @@ def load(
 
     Args:
         argument: folder or Hub id.
-        device: where it runs; a GPU where there is one by default.
+        device: where it runs; by default, a GPU if there is one.
         threshold: `p >= threshold` counts as present; 0.5 by default.
         revision: commit on the Hub; for a folder the `sha256:…` that it must have.
-        own: ids of the user's own concepts that it is asked about, with commas between; all by default.
+        own: comma-separated ids of the user's own concepts to include; all by default.
         precision: "fp32" or "bf16" arithmetic.
 
     Raises:
@@ -191,7 +191,7 @@ def load(
             out, or no tokens for yes and no.
     """
     if not argument:
-        raise WeightsError("vlm: no model given. Write vlm:FOLDER_OR_ID.")
+        raise WeightsError("vlm: the model is missing. Write vlm:FOLDER_OR_ID.")
     from transformers import AutoModelForImageTextToText
 
     threshold = checked_threshold(threshold, 0.5)
@@ -201,14 +201,18 @@ def load(
         model, missing = from_safetensors(AutoModelForImageTextToText, source, dtype=dtype)
         processor = _processor(source)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise WeightsError(f"{source.name}: not an image-text-to-text model of transformers ({error}).") from error
+        raise WeightsError(
+            f"{source.name}: transformers cannot load it as an image-text-to-text model ({error})."
+        ) from error
     if missing:
-        raise WeightsError(f"{source.name}: lacks {len(missing)} weights, first {missing[0]!r}. Download it again.")
+        raise WeightsError(
+            f"{source.name}: lacks {len(missing)} of its weights, such as {missing[0]!r}. Download it again."
+        )
     prompt = "" if processor.chat_template else PROMPTS.get(model.config.model_type, "")
     if not prompt and not processor.chat_template:
         raise WeightsError(
-            f"{source.name}: its processor has no chat template, and how a {model.config.model_type!r} model is asked "
-            f"is not known (only {', '.join(PROMPTS)}). Use one that was tuned to chat."
+            f"{source.name}: its processor has no chat template, and igmu does not know how to prompt a "
+            f"{model.config.model_type!r} model (only {', '.join(PROMPTS)}). Use a model that was tuned to chat."
         )
     yes, no = answer_tokens(processor.tokenizer, source.name)
     asked = _questions.questions(own)
@@ -233,7 +237,7 @@ def load(
 
 
 def files(argument: str | None, *, revision: str | None = None, **_: Any) -> list[Path] | None:
-    """The files that `load` reads; None where only the Hub knows."""
+    """The files that `load` reads; None if only the Hub knows them."""
     return model_files(argument, "", revision, {}) if argument else None
 
 

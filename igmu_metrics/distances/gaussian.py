@@ -1,15 +1,16 @@
 """Distances between two sets of feature vectors: Fréchet, KID and CMMD, each a pure function in float64.
 
-Goal: say how far the images of an unlearned model are, as a set, from those of the original model.
+Goal: measure how far the images of an unlearned model are, as a set, from those of the original model.
 
 Conventions:
 
-- A set is an (n, d) array, one feature vector a generation; the order of its rows does not matter.
-- All three are "lower is closer". The Fréchet distance is biased upward at small n (two halves of one distribution are
-  tens apart at n = 250); `kid` and `cmmd(..., unbiased=True)` are unbiased and may come out slightly below zero. Given
-  prompts, these two pair no generations of one prompt, on one side or across; without, no two rows share a prompt.
-- Intervals are over prompts, not generations: see `mmd`, and for the Fréchet distance `jackknife`, whose interval holds
-  at the n at hand only.
+- A set is an (n, d) array, one feature vector per generation; the order of its rows does not matter.
+- Lower is closer for all three. The Fréchet distance is biased upward at small n (the distance between two halves of
+  one distribution is in the tens at n = 250); `kid` and `cmmd(..., unbiased=True)` are unbiased and may be slightly
+  negative. If prompts are given, these two never pair generations of the same prompt, within a set or between them;
+  without prompts, every row counts as a separate prompt.
+- Intervals are over prompts, not generations: see `mmd`, and for the Fréchet distance `jackknife`, whose interval is
+  valid only for the given n.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ CMMD_SCALE = 1000.0
 def frechet_distance(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
     """Fréchet distance ‖μ₁−μ₂‖² + Tr(Σ₁+Σ₂−2(Σ₁Σ₂)^½) between Gaussians fitted to two sets.
 
-    With A = (X−μ₁)/√(n−1) and B likewise, Σ₁Σ₂ = AᵀA·BᵀB has the squared singular values of A·Bᵀ as its non-zero
+    With A = (X−μ₁)/√(n−1) and B the same for Y, Σ₁Σ₂ = AᵀA·BᵀB has the squared singular values of A·Bᵀ as its non-zero
     eigenvalues. While a set has no more rows than columns this is exact and small (n×m); with more rows the same trace
     comes from the eigenvalues of LᵀΣ₁L, where Σ₂ = L·Lᵀ.
 
@@ -71,7 +72,7 @@ def frechet_estimate(
     y_ids: Ids = None,
     seed: int = 0,
 ) -> tuple[float, Interval]:
-    """`frechet_distance` and the 95 % interval of `jackknife.frechet_interval`, which is of the distance at this n."""
+    """`frechet_distance` and the 95 % interval of `jackknife.frechet_interval`, which is for the distance at this n."""
     x, y = _pair(x, y)
     value = frechet_distance(x, y)
     return value, frechet_interval(x, y, value, x_ids=x_ids, y_ids=y_ids, seed=seed)
@@ -83,13 +84,13 @@ def kid(x: npt.ArrayLike, y: npt.ArrayLike, *, x_ids: Ids = None, y_ids: Ids = N
     Args:
         x: (n, d) features, n ≥ 2.
         y: (m, d) features, m ≥ 2; m may differ from n.
-        x_ids: n prompt ids; None: every row is its own prompt, which the other set does not have.
-        y_ids: m prompt ids; equal ids of both sides are one prompt.
+        x_ids: n prompt ids; with None, every row is a separate prompt that does not occur in the other set.
+        y_ids: m prompt ids; equal ids on both sides are the same prompt.
 
     Returns:
-        The distance, not scaled by 1000; lower is closer. Unbiased, so slightly negative values are normal for sets
-        from one distribution. No random subsets: the value is that of one subset that holds every row. Without ids it
-        is the one published.
+        The distance, not scaled by 1000; lower is closer. It is unbiased, so slightly negative values are normal for
+        sets from one distribution. No random subsets are used: the value is that of a single subset with all rows.
+        Without ids, it is the published definition.
 
     Raises:
         InputError: a set with fewer than two rows or prompts, different widths, or a value that is not finite.
@@ -113,7 +114,7 @@ def kid_estimate(
     x_ids: Ids = None,
     y_ids: Ids = None,
 ) -> tuple[float, Interval]:
-    """`kid` and its 95 % interval over prompts; arguments as of `mmd.mmd_estimate`."""
+    """`kid` and its 95 % interval over prompts; arguments as for `mmd.mmd_estimate`."""
     x, y = _pair(x, y)
     return mmd_estimate(polynomial_kernel, x, y, x_ids=x_ids, y_ids=y_ids)
 
@@ -123,15 +124,15 @@ def cmmd(x: npt.ArrayLike, y: npt.ArrayLike, *, unbiased: bool = False, x_ids: I
 
     Args:
         x: (n, d) CLIP embeddings of any length ≠ 0, n ≥ 2.
-        y: (m, d) likewise.
-        unbiased: pair no generations of one prompt. False is what the reference implementation computes (the
-            V-statistic, which counts every image as a pair with itself and is therefore too large by about
-            1000·(1−mean k)·(1/n + 1/m), and knows no prompts).
-        x_ids: n prompt ids, as of `kid`.
+        y: (m, d) CLIP embeddings of any length ≠ 0, m ≥ 2.
+        unbiased: never pair generations of the same prompt. False gives what the reference implementation computes (the
+            V-statistic, which pairs every image with itself and is therefore too large by about
+            1000·(1−mean k)·(1/n + 1/m), and ignores prompts).
+        x_ids: n prompt ids, as for `kid`.
         y_ids: m prompt ids.
 
     Returns:
-        The distance; lower is closer. Unbiased, it may be slightly negative.
+        The distance; lower is closer. The unbiased one may be slightly negative.
 
     Raises:
         InputError: a set with fewer than two rows, different widths, an embedding of length 0, or a value that is not
@@ -158,7 +159,7 @@ def cmmd_estimate(
     x_ids: Ids = None,
     y_ids: Ids = None,
 ) -> tuple[float, Interval]:
-    """`cmmd(..., unbiased=True)` and its 95 % interval over prompts; arguments as of `mmd.mmd_estimate`."""
+    """`cmmd(..., unbiased=True)` and its 95 % interval over prompts; arguments as for `mmd.mmd_estimate`."""
     x, y = _pair(unit_rows("x", x), unit_rows("y", y))
     value, (low, high) = mmd_estimate(rbf_kernel, x, y, x_ids=x_ids, y_ids=y_ids)
     return CMMD_SCALE * value, (CMMD_SCALE * low, CMMD_SCALE * high)
@@ -174,7 +175,7 @@ def unit_rows(name: str, features: npt.ArrayLike) -> FloatArray:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     if not lengths.all():
         at = int(np.argmin(lengths))
-        raise InputError(f"{name}[{at}] is all zeros and has no direction; check the image and the backbone.")
+        raise InputError(f"{name}[{at}] is all zeros, so it has no direction. Check the image and the backbone.")
     return np.asarray(rows / lengths)
 
 
@@ -190,24 +191,27 @@ def matrix(name: str, features: npt.ArrayLike) -> FloatArray:
     same_length(**{name: features})
     rows = numbers(name, features, ndim=2)
     if np.ma.getmaskarray(rows).any():
-        raise InputError(f"{name} has masked entries; leave generations without features out.")
+        raise InputError(f"{name} has masked entries. Leave out generations without features.")
     if rows.shape[1] == 0:
-        raise EmptyInputError(f"{name} has shape {rows.shape}: its vectors are empty.")
+        raise EmptyInputError(f"{name} has shape {rows.shape}, so its vectors are empty. Check the backbone.")
     return np.asarray(rows.data)
 
 
 def check_pair(name: str, rows: FloatArray, other_name: str, others: FloatArray) -> None:
-    """Refuse sets of different widths, and sets too small to have a spread.
+    """Refuse sets of different widths, and sets too small to have a covariance.
 
     Raises:
         InputError: with the names and sizes.
     """
     if rows.shape[1] != others.shape[1]:
-        widths = f"{name} {rows.shape[1]}, {other_name} {others.shape[1]}"
-        raise InputError(f"features of different widths: {widths}. Use one backbone for both sets.")
+        widths = f"{rows.shape[1]} and {others.shape[1]}"
+        raise InputError(
+            f"{name} and {other_name} have features of different widths, {widths}. Use one backbone for both sets."
+        )
     for which, given in ((name, rows), (other_name, others)):
         if len(given) < 2:
-            raise InputError(f"{which} has {len(given)} row; a spread needs at least two generations.")
+            n = "1 row" if len(given) else "0 rows"
+            raise InputError(f"{which} has {n}, but a covariance needs at least two generations. Add some.")
 
 
 def _pair(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:

@@ -1,6 +1,6 @@
-"""What the intervals of all distances between two sets share: who shares a prompt, and errors that grow.
+"""Shared code of the intervals of all distances between two sets: prompts, and errors that grow with the value.
 
-Conventions: a set is an (n, d) float64 array, one feature vector a generation, with one prompt id a row.
+Conventions: a set is an (n, d) float64 array, one feature vector per generation, with one prompt id per row.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from igmu_data.errors import LengthMismatchError
 from igmu_metrics.contract import FloatArray, Interval
 
 Ids = Sequence[Hashable] | npt.NDArray[Any] | None
-"""Prompt of each row; None: every row is its own."""
+"""Prompt of each row; with None, every row is a separate prompt."""
 Groups = npt.NDArray[np.intp]
 
 
@@ -30,10 +30,10 @@ class Prompts:
 
     @classmethod
     def of(cls, x: FloatArray, y: FloatArray, x_ids: Ids, y_ids: Ids) -> Prompts:
-        """Equal ids are one prompt; a side without ids shares none. Raises LengthMismatchError: not one id a row."""
+        """Equal ids are one prompt; a side without ids shares none. LengthMismatchError: not one id per row."""
         for rows, ids in ((x, x_ids), (y, y_ids)):
             if ids is not None and len(ids) != len(rows):
-                raise LengthMismatchError(f"{len(ids)} prompt ids for {len(rows)} rows of features; give one id a row.")
+                raise LengthMismatchError(f"got {len(ids)} prompt ids for {len(rows)} rows. Give one id per row.")
         if x_ids is None or y_ids is None:
             of_x, of_y = _numbered(x, x_ids), _numbered(y, y_ids)
             of_y = of_y + of_x.max() + 1

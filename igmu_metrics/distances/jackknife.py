@@ -1,16 +1,17 @@
-"""An interval of the Fréchet distance, from how the distance answers to the weight of each prompt.
+"""An interval for the Fréchet distance, from the derivatives of the distance by the weight of each prompt.
 
-Why not a bootstrap: drawing with replacement makes a set look narrower than it is, which moves this distance up (from
-53.2 to 63.7 at n = 250). The infinitesimal jackknife asks for the derivative by each prompt's weight instead: one
-decomposition gives all of them, and no set gets narrower. Its variance counts twice what pairs of prompts do together,
-and where many directions vary alike or two models hardly differ that is much of it; so how the derivatives move under
-random weights is measured, and taken off once. What is left grows with the distance, as that of squared lengths does,
-so the interval is Wilson's: all distances within t standard errors of this one, each judged by its own error. Where few
-directions carry the features these estimates themselves are unsure, and it is wider. It holds the distance in 92 to
-98 % of simulated cases (tests/test_coverage.py), in as few as 88 % where single features have heavy tails.
+Why not a bootstrap: sampling with replacement makes a set look narrower than it is, which increases this distance (from
+53.2 to 63.7 at n = 250). The infinitesimal jackknife uses the derivative by each prompt's weight instead: one
+decomposition gives all of them, and no set becomes narrower. Its variance counts the joint effects of pairs of prompts
+twice, which is a large share if many directions vary alike or two models hardly differ. Therefore the change of the
+derivatives under random weights is measured and subtracted once. The remaining variance grows with the distance, like
+that of squared lengths, so the interval is of Wilson's kind: all distances within t standard errors of this one, each
+with its own error. If few directions dominate the features, these estimates are uncertain, and the interval is wider.
+It contains the distance in 92 to 98 % of simulated cases (tests/test_coverage.py), and in as few as 88 % if single
+features have heavy tails.
 
-Conventions: the interval is of the distance *at this n*. It says how much it would move with other prompts, not how far
-it is from its value at n = ∞: a distance between equal models keeps an interval away from zero.
+Conventions: the interval is for the distance *at this n*. It shows how much the distance would change with other
+prompts, not how far it is from its value at n = ∞: for equal models, the interval does not include zero.
 """
 
 from __future__ import annotations
@@ -39,16 +40,16 @@ def frechet_interval(
         x: (n, d) features.
         y: (m, d) features.
         value: their distance.
-        x_ids: n prompt ids; None: every row is its own prompt.
-        y_ids: m prompt ids. A prompt of both sides has one weight.
+        x_ids: n prompt ids; with None, every row is a separate prompt.
+        y_ids: m prompt ids. A prompt on both sides has one weight.
         seed: of the random weights; the order of the rows does not matter.
 
     Returns:
         (low, high), not below 0.
 
     Raises:
-        InputError: a single prompt on a side.
-        LengthMismatchError: not one id a row.
+        InputError: a side has only one prompt.
+        LengthMismatchError: the number of ids differs from the number of rows.
 
     References:
         Jaeckel, "The Infinitesimal Jackknife", Bell Laboratories, 1972; Efron and Stein, "The Jackknife Estimate of
@@ -58,7 +59,7 @@ def frechet_interval(
 
     prompts = Prompts.of(x, y, x_ids, y_ids)
     if min(prompts.counts) < 2:
-        raise InputError("an interval needs at least two prompts on each side.")
+        raise InputError("an interval needs at least two prompts on each side. Add prompts.")
     of_x, of_y = prompts.of_x, prompts.of_y
 
     def slopes(weights: FloatArray) -> FloatArray:

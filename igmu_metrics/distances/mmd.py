@@ -1,18 +1,19 @@
 """Maximum mean discrepancy between two sets of feature vectors, and its 95 % interval over prompts.
 
-Conventions: sets are (n, d) float64 arrays, one row a generation; all values are squared distances, 0 for equal
-distributions. Kernel matrices are computed in tiles and never held whole, so memory stays flat.
+Conventions: sets are (n, d) float64 arrays, one row per generation; all values are squared distances, 0 for equal
+distributions. Kernel matrices are computed in tiles and never stored completely, so memory stays constant.
 
-Two models usually draw the same prompts, whose images are alike. So generations of one prompt are never paired,
-neither within a set nor across: what is left is Hoeffding's U-statistic over prompts, unbiased for the squared MMD of
-Gretton et al. between what both models draw for prompts at large.
+Two models usually generate images for the same prompts, and images of one prompt are alike. Therefore generations of
+one prompt are never paired, neither within a set nor between them. The result is Hoeffding's U-statistic over prompts,
+unbiased for the squared MMD of Gretton et al. between the images that both models generate for prompts in general.
 
-Its interval: the delete-one-prompt jackknife (Arvesen) counts what pairs of prompts do together twice (Efron and
-Stein), and between equal models that is all there is; the squares of the U-centred kernel matrix (Székely and Rizzo)
-say how much it is, and it is taken off once. An MMD² is the squared length of a difference of means, so its variance
-grows with it (Chen and Qin); the interval therefore holds all values within t standard errors, each judged by its own
-error, as Wilson's does. Between equal models the value is not normal but like χ² (Gretton et al., 2009), which moves
-the low end. By simulation it holds the truth in 93 to 98 %, in 92 % in the worst case (tests/test_coverage.py).
+Its interval: the delete-one-prompt jackknife (Arvesen) counts the joint effects of pairs of prompts twice (Efron and
+Stein), and for equal models there are no other effects; the squares of the U-centred kernel matrix (Székely and Rizzo)
+show how large they are, and this is subtracted once. An MMD² is the squared length of a difference of means, so its
+variance grows with it (Chen and Qin); like Wilson's, the interval therefore contains all values within t standard
+errors, each with its own error. For equal models, the value is not normally distributed but like χ² (Gretton et al.,
+2009), which moves the lower end. In simulations, it contains the truth in 93 to 98 % of cases, and in 92 % in the worst
+case (tests/test_coverage.py).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 BLOCK = 512
 MIN_PROMPTS = 20
-"""Fewer prompts have no interval of a distance."""
+"""With fewer prompts, a distance has no interval."""
 _SIGNS: Final = np.array([[1.0, -1.0], [-1.0, 1.0]])  # of xx, xy, yx, yy
 
 Kernel = Callable[[FloatArray, FloatArray], FloatArray]
@@ -57,7 +58,7 @@ def rbf_kernel(x: FloatArray, y: FloatArray, *, sigma: float = 10.0) -> FloatArr
 
 
 def mmd_biased(kernel: Kernel, x: FloatArray, y: FloatArray) -> float:
-    """MMD² as a V-statistic: every row is also paired with itself, which makes it too large, and never negative."""
+    """MMD² as a V-statistic: every row is also paired with itself, so it is too large, and never negative."""
     means = [
         sum(kernel(a[i : i + BLOCK], b).sum() for i in range(0, len(a), BLOCK)) / (len(a) * len(b))
         for a, b in ((x, x), (y, y), (x, y))
@@ -66,7 +67,7 @@ def mmd_biased(kernel: Kernel, x: FloatArray, y: FloatArray) -> float:
 
 
 def mmd_unbiased(kernel: Kernel, x: FloatArray, y: FloatArray, *, x_ids: Ids = None, y_ids: Ids = None) -> float:
-    """MMD² as a U-statistic over prompts. Slightly negative values are normal; arguments as of `mmd_estimate`."""
+    """MMD² as a U-statistic over prompts. Slightly negative values are normal; arguments as for `mmd_estimate`."""
     return _Pairs.of(kernel, x, y, Prompts.of(x, y, x_ids, y_ids)).value
 
 
@@ -79,15 +80,15 @@ def mmd_estimate(
         kernel: takes (n, d) and (m, d), gives (n, m).
         x: (n, d) features.
         y: (m, d) features.
-        x_ids: n prompt ids; None: every row is its own prompt, which the other set does not have.
-        y_ids: m prompt ids; equal ids of both sides are one prompt.
+        x_ids: n prompt ids; with None, every row is a separate prompt that does not occur in the other set.
+        y_ids: m prompt ids; equal ids on both sides are the same prompt.
 
     Returns:
         The value and (low, high).
 
     Raises:
-        InputError: fewer than two prompts on a side, or four for an interval.
-        LengthMismatchError: not one id a row.
+        InputError: a side has fewer than four prompts.
+        LengthMismatchError: the number of ids differs from the number of rows.
 
     References:
         Hoeffding, "A class of statistics with asymptotically normal distribution", Annals of Mathematical Statistics
@@ -102,7 +103,7 @@ def mmd_estimate(
 
     prompts = Prompts.of(x, y, x_ids, y_ids)
     if min(prompts.counts) < 4:
-        raise InputError("an interval needs at least four prompts on each side: of three, pairs have no spread.")
+        raise InputError("an interval needs at least four prompts on each side. Add prompts.")
     pairs = _Pairs.of(kernel, x, y, prompts)
     value, variance, of_pairs, noise = pairs.value, pairs.jackknife(), pairs.second_order(), pairs.noise()
     if min(of_pairs, noise, value + noise) <= 0:  # a copy, or all prompts tell the same
@@ -135,7 +136,7 @@ class _Pairs:
     def of(cls, kernel: Kernel, x: FloatArray, y: FloatArray, prompts: Prompts) -> _Pairs:
         """Raises InputError: a side without two prompts."""
         if min(prompts.counts) < 2:
-            raise InputError("pairs of different prompts need at least two prompts on each side.")
+            raise InputError("the distance needs at least two prompts on each side. Add prompts.")
         sizes, n = prompts.sizes, len(prompts.sizes)
         rows = [a[np.argsort(of, kind="stable")] for a, of in ((x, prompts.of_x), (y, prompts.of_y))]
         ends = np.concatenate([np.zeros((1, 2)), np.cumsum(sizes, axis=0)]).astype(np.intp)

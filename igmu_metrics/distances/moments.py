@@ -1,6 +1,6 @@
 """Mean and covariance of feature vectors, and the Fréchet distance from them.
 
-Conventions: float64; (n, d) arrays, one feature vector a row. Memory is that of one d×d matrix, however many rows.
+Conventions: float64; (n, d) arrays, one feature vector per row. Memory is one d×d matrix for any number of rows.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _BLOCK = 4096
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """What a Gaussian is fitted from.
+    """The data from which a Gaussian is fitted.
 
     Args:
-        n: rows seen.
-        mean: (d,) of them.
+        n: number of rows.
+        mean: (d,) mean of the rows.
         scatter: (d, d) sum of (x − mean)·(x − mean)ᵀ.
     """
 
@@ -38,7 +38,7 @@ class Moments:
         (3, [2.0], [[8.0]])
         """
         if len(rows) == 0:
-            raise InputError("no rows: there is no mean.")
+            raise InputError("the set has no rows, so it has no mean. Give at least one row.")
         mean = rows.mean(axis=0)
         scatter: FloatArray | None = None
         for start in range(0, len(rows), _BLOCK):

@@ -1,16 +1,18 @@
-"""Do the images still look like what the original model could have drawn? Three candidates for one aspect.
+"""Do the images still look as if the original model had generated them? Three candidates for one aspect.
 
-All compare an unlearned model with the original *relative to how far the original is from itself*: its seeds show that.
+All compare an unlearned model with the original *relative to how far the original is from itself* across its seeds.
 
-- `quality_within` asks prompt by prompt: is an image as near to the original's other seeds as those are to each other
-  (fidelity), and do the seeds differ as much (diversity)? Neither makes up for the other: quality is their product.
-- `quality_coverage` and `quality_frechet` look at all images at once; the seeds of every prompt are dealt out to two
-  halves, so that half against half of the original shows what a different seed alone does. A Fréchet distance by itself
-  would not do: at n = 250 two samples of one distribution are tens apart. Neighbourhoods that span all prompts are so
-  wide that halved contrast and noise in half of the images lie within them (docs/audit.md).
+- `quality_within` compares prompt by prompt whether an image is as near to the original's other seeds as those are to
+  each other (fidelity), and whether the seeds differ as much (diversity). Neither compensates for the other: quality is
+  their product.
+- `quality_coverage` and `quality_frechet` use all images at once; the seeds of every prompt are split into two halves,
+  so that comparing the original's halves shows the effect of different seeds alone. A Fréchet distance by itself would
+  not suffice: at n = 250, the distance between two samples of one distribution is in the tens. Neighborhoods that span
+  all prompts are so wide that they include halved contrast and noise in half of the images (docs/audit.md).
 
-Conventions: features are (n, d) arrays, one vector a generation, rows paired between the models. Results are in 0..1,
-1 where the unlearned model cannot be told from a second half of the original; the original against itself is exactly 1.
+Conventions: features are (n, d) arrays, one vector per generation, rows paired between the models. Results are in 0..1:
+1 if the unlearned model cannot be distinguished from a second half of the original; the original against itself is
+exactly 1.
 """
 
 from __future__ import annotations
@@ -26,10 +28,10 @@ from igmu_metrics.contract import BoolArray, FloatArray
 
 NEIGHBOURS = 5
 REACH = 0.9
-"""Of the original's seed-to-seed distances so many are within the radius of fidelity. At 0.95 the radius of few prompts
-is that of the one that varies most, and halved contrast lies within it in one choice of sixteen prompts of three."""
+"""Share of the original's seed-to-seed distances within the radius of fidelity. At 0.95, the radius of few prompts is
+that of the prompt that varies most, and includes halved contrast for one in three choices of sixteen prompts."""
 SLACK = 1e-3
-"""By so much the radius is stretched: features of one image may differ by what rounding does in another batch."""
+"""Relative increase of the radius, because rounding can change the features of an image in a different batch."""
 _AROUND = (0.8, 0.95)
 _BLOCK = 4096  # pairs whose features are held at once
 
@@ -39,7 +41,7 @@ class SeedPairs:
     """Distances between images of one prompt at two seeds, for every two seeds that a prompt has.
 
     Args:
-        prompt: (pairs,) place of its prompt among the sorted prompts.
+        prompt: (pairs,) index of its prompt among the sorted prompts.
         own: (pairs,) from the original to the original.
         across: (pairs, 2) from the original at one of the seeds to the unlearned model at the other.
         unlearned: (pairs,) from the unlearned model to the unlearned model.
@@ -71,7 +73,7 @@ class SeedPairs:
         most = int(counts.max(initial=0))
         found = [np.flatnonzero(code[lag:] == code[:-lag]) + np.array([[0], [lag]]) for lag in range(1, most)]
         if not found:
-            raise InputError("no prompt has two seeds; fidelity and diversity within a prompt need that.")
+            raise InputError("fidelity and diversity need at least two seeds for a prompt, but each has only one.")
         first, second = np.concatenate(found, axis=1)
         across = [_distances(before, after, first, second), _distances(before, after, second, first)]
         return cls(
@@ -87,12 +89,12 @@ class SeedPairs:
         return SeedPairs(self.prompt[here], self.own[here], self.across[here], self.unlearned[here])
 
     def by_prompt(self) -> FloatArray:
-        """What each prompt says, whatever the number of its seeds; see `fidelity_diversity` for what it comes to.
+        """The values of each prompt, for any number of seeds; `fidelity_diversity` combines them.
 
         Returns:
-            (prompts with two seeds, 4) in 0..1: the share of the unlearned model's and of the original's images
-            within the radius, then how far the unlearned model's and the original's seeds lie apart, in medians of the
-            original and at most one.
+            (prompts with two seeds, 4) in 0..1: the shares of the unlearned model's and of the original's images
+            within the radius, then the distances between the unlearned model's and between the original's seeds, in
+            medians of the original and at most one.
         """
         code, weight = self._weights()
         radius = (1 + SLACK) * _quantile(self.own, weight, REACH)
@@ -107,10 +109,10 @@ class SeedPairs:
         return np.stack([np.bincount(code, column * weight) for column in columns], axis=1)
 
     def slope(self) -> float:
-        """How much faster the unlearned model's share within the radius grows than the original's, where that is REACH.
+        """How much faster the unlearned model's share within the radius grows than the original's share at REACH.
 
-        The radius is an estimate, too: other prompts would have had another one. Their share would then differ by this
-        times what the original's differs by. From the shares at the radii of 0.8 and 0.95; NaN if those are equal.
+        The radius is an estimate, too, and depends on the prompts. A change of the original's share changes the
+        unlearned model's share by this factor. From the shares at the radii of 0.8 and 0.95; NaN if those are equal.
         """
         _, weight = self._weights()
         ends = [(1 + SLACK) * _quantile(self.own, weight, share) for share in _AROUND]
@@ -141,8 +143,8 @@ def prompt_fidelity(
 ) -> float:
     """Share of images as near to the original's other seeds of their prompt as those are to each other.
 
-    The radius is what 90 % of the original's own seed-to-seed distances do not exceed, over all prompts, each with the
-    same weight; the share is relative to the original's own.
+    The radius is the 90 % quantile of the original's own seed-to-seed distances over all prompts, each with the same
+    weight; the share is relative to the original's own.
 
     Args:
         original: (n, d) features of the original model.
@@ -156,15 +158,15 @@ def prompt_fidelity(
     Raises:
         InputError: no prompt has two seeds.
 
-    On a line: the original draws 0 and 1 for one prompt, so the radius is 1. The unlearned model's 0.5 at the first
-    seed is within it of the original's 1; its 5 at the second is not, of the original's 0.
+    On a line: the original generates 0 and 1 for one prompt, so the radius is 1. The unlearned model's 0.5 at the first
+    seed is within this radius of the original's 1; its 5 at the second seed is not within it of the original's 0.
 
     >>> prompt_fidelity(np.array([[0.0], [1.0]]), np.array([[0.5], [5.0]]), np.array(["a", "a"]), np.array([1, 2]))
     0.5
 
     References:
         Kynkäänniemi et al., "Improved precision and recall metric for assessing generative models", NeurIPS 2019, for
-        fidelity as the share within a manifold of reference; here that is the prompt's, not the whole set's.
+        fidelity as the share within a reference manifold; here, this is the prompt's manifold, not that of the set.
     """
     return fidelity_diversity(SeedPairs.of(original, unlearned, ids, seeds).by_prompt())[0]
 
@@ -172,10 +174,10 @@ def prompt_fidelity(
 def prompt_diversity(
     original: FloatArray, unlearned: FloatArray, ids: npt.NDArray[Any], seeds: npt.NDArray[Any]
 ) -> float:
-    """How far the seeds of a prompt lie apart, relative to the original's, as a mean over prompts.
+    """Distance between the seeds of a prompt, relative to the original's, as a mean over prompts.
 
-    No distance counts for more than the median of the original's (of those that are not 0): images of noise, which
-    lie far from everything, cannot make up for prompts that give one image for every seed.
+    Distances are limited to the median of the original's nonzero distances: noise images, which are far from
+    everything, cannot compensate for prompts with the same image for every seed.
 
     Args:
         original: (n, d) features of the original model.
@@ -184,14 +186,14 @@ def prompt_diversity(
         seeds: (n,) seeds, unique within their prompt; prompts with a single one say nothing.
 
     Returns:
-        0..1, higher is better: 0 where every seed gives one image, 1 for the original against itself; NaN if the
-        original gives one image for every seed.
+        0..1, higher is better: 0 if every seed gives the same image, 1 for the original against itself; NaN if the
+        original generates the same image for every seed.
 
     Raises:
         InputError: no prompt has two seeds.
 
-    On a line: the original's seeds lie 2 apart in both prompts. The unlearned model's lie 1 apart in the first; in the
-    second 40, which counts as 2: (1 + 2)/(2 + 2).
+    On a line: the original's seeds have a distance of 2 in both prompts. The unlearned model's have a distance of 1 in
+    the first and of 40 in the second, which counts as 2, so the result is (1 + 2)/(2 + 2).
 
     >>> ids, seeds = np.array(["a", "a", "b", "b"]), np.array([1, 2, 1, 2])
     >>> prompt_diversity(np.array([[0.0], [2.0], [5.0], [7.0]]), np.array([[0.0], [1.0], [0.0], [40.0]]), ids, seeds)
@@ -208,7 +210,7 @@ def prompt_diversity(
 def quality_within(
     original: FloatArray, unlearned: FloatArray, ids: npt.NDArray[Any], seeds: npt.NDArray[Any]
 ) -> float:
-    """Fidelity times diversity within the prompt: a share of the images is right, and a share of their variety left.
+    """Fidelity times diversity within the prompt.
 
     Args:
         original: (n, d) features of the original model.
@@ -217,13 +219,13 @@ def quality_within(
         seeds: (n,) seeds, unique within their prompt; prompts with a single one say nothing.
 
     Returns:
-        0..1, higher is better; NaN if the original gives one image for every seed.
+        0..1, higher is better; NaN if the original generates the same image for every seed.
 
     Raises:
         InputError: no prompt has two seeds.
 
-    The original's seeds lie 1 apart. The unlearned model's 0.5 is near enough to the original's 1, its 5 not to 0; they
-    lie 4.5 apart, which counts as 1: 1/2 · 1.
+    The original's seeds have a distance of 1. The unlearned model's 0.5 is near enough to the original's 1, but its 5
+    is not near enough to 0; their distance of 4.5 counts as 1, so the result is 1/2 · 1.
 
     >>> quality_within(np.array([[0.0], [1.0]]), np.array([[0.5], [5.0]]), np.array(["a", "a"]), np.array([1, 2]))
     0.5
@@ -236,7 +238,7 @@ def quality_within(
 
 
 def seed_halves(ids: npt.NDArray[Any], seeds: npt.NDArray[Any]) -> tuple[BoolArray, BoolArray]:
-    """Deal the seeds of each prompt out to two halves of equal size; an odd seed is left out.
+    """Split the seeds of each prompt into two halves of equal size; an odd seed is left out.
 
     Args:
         ids: (n,) prompts.
@@ -258,7 +260,7 @@ def seed_halves(ids: npt.NDArray[Any], seeds: npt.NDArray[Any]) -> tuple[BoolArr
 
 
 def manifold_coverage(real: FloatArray, drawn: FloatArray, *, neighbours: int = NEIGHBOURS) -> float:
-    """Share of the real samples that have a drawn sample at least as near as their k-th real neighbour.
+    """Share of the real samples that have a generated sample at least as near as their k-th real neighbour.
 
     Args:
         real: (n, d) features, n > `neighbours`.
@@ -266,13 +268,13 @@ def manifold_coverage(real: FloatArray, drawn: FloatArray, *, neighbours: int = 
         neighbours: k.
 
     Returns:
-        0..1, higher is better: 0 for a model that draws one image over and over.
+        0..1, higher is better: 0 for a model that always generates the same image.
 
     Raises:
-        InputError: too few samples.
+        InputError: there are too few samples.
 
-    On a line with k = 1: the points 0 and 1 are 1 apart and 9 lies 8 from its neighbour. A drawn 2 is near enough to
-    1 and to 9, not to 0.
+    On a line with k = 1: the distance between the points 0 and 1 is 1, and 9 is 8 from its neighbour. A generated 2 is
+    near enough to 1 and to 9, but not to 0.
 
     >>> round(manifold_coverage(np.array([[0.0], [1.0], [9.0]]), np.array([[2.0]]), neighbours=1), 4)
     0.6667
@@ -282,9 +284,8 @@ def manifold_coverage(real: FloatArray, drawn: FloatArray, *, neighbours: int = 
     """
     if len(real) <= neighbours or not len(drawn):
         raise InputError(
-            f"{len(real)} real and {len(drawn)} generated samples; coverage with {neighbours} neighbours needs "
-            "more than "
-            f"{neighbours} real ones and at least one generated."
+            f"coverage with {neighbours} neighbours needs more than {neighbours} real samples and at least one "
+            f"generated sample, but there are {len(real)} and {len(drawn)}."
         )
     # Without the common offset the squared distances keep their digits.
     centre = real.mean(axis=0)
@@ -298,15 +299,15 @@ def manifold_coverage(real: FloatArray, drawn: FloatArray, *, neighbours: int = 
 def quality_coverage(
     original: FloatArray, unlearned: FloatArray, halves: tuple[BoolArray, BoolArray], *, neighbours: int = NEIGHBOURS
 ) -> float:
-    """Coverage of one half of the original by the unlearned model, relative to that by the original's other half.
+    """Coverage of one half of the original by the unlearned model, relative to coverage by the original's other half.
 
-    Both halves take their turn as the reference, and the unlearned model is taken at the other half's seeds.
+    Each half is the reference once, and the unlearned model is evaluated at the other half's seeds.
 
     Args:
         original: (n, d) features of the original model.
         unlearned: (n, d) features of the unlearned model, same prompts and seeds.
         halves: from `seed_halves`, each with more than `neighbours` generations.
-        neighbours: k of `manifold_coverage`.
+        neighbours: k for `manifold_coverage`.
 
     Returns:
         0..1, higher is better; NaN if the halves of the original do not cover each other at all.
@@ -329,7 +330,7 @@ def quality_frechet(original: FloatArray, unlearned: FloatArray, halves: tuple[B
         halves: from `seed_halves`, each with at least 2 generations.
 
     Returns:
-        0..1, higher is better; 1 where the unlearned model is no farther than the other half.
+        0..1, higher is better; 1 if the unlearned model is no farther than the other half.
 
     Raises:
         InputError: halves too small.

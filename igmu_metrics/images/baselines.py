@@ -1,10 +1,10 @@
-"""What anybody can do to any model without training it: the baselines that a method has to beat.
+"""Baselines that a method must beat: changes that work on any model without training.
 
-`filter:BASE` takes the concept's names out of the prompt, `negative-prompt:BASE` gives the concept's name as negative
-prompt, `safety-checker:BASE` runs the base with the checker that is published with it and counts what it blackens as
-refused, never as forgotten.
+`filter:BASE` removes the concept's names from the prompt, `negative-prompt:BASE` uses the concept's name as negative
+prompt, and `safety-checker:BASE` runs the base with the checker published with it and counts the images that it
+blackens as refused, never as forgotten.
 
-Conventions: a baseline knows the concept file and nothing else. A prompt that disguises the name passes the filter.
+Conventions: a baseline knows only the concept file. A prompt that disguises the name passes the filter.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NAMES: Final = (FILTER, NEGATIVE, CHECKER)
 
 
 def parse(spec: str) -> tuple[str | None, str]:
-    """The baseline that a model's text begins with, or None, and the rest.
+    """The baseline at the beginning of a model's text, or None, and the rest.
 
     >>> parse("filter:owner/model"), parse("owner/model")
     (('filter', 'owner/model'), (None, 'owner/model'))
@@ -35,15 +35,15 @@ def parse(spec: str) -> tuple[str | None, str]:
 
 
 def needs(name: str, target: str | None) -> list[str]:
-    """The words that a baseline works with: the concept's names, English and other; for its revision, too.
+    """The words that a baseline uses: the concept's names, English and other; they are part of its revision.
 
     Raises:
-        InputError: a baseline that needs one concept, and none is given.
+        InputError: the baseline needs a concept, but none is given.
     """
     if name == CHECKER:
         return []
     if target is None:
-        raise InputError(f"{name}: needs one concept; give a config of one, as object.church.")
+        raise InputError(f"{name}: needs a single concept. Use the config of one concept, such as object.church.")
     item = concept(target)
     return [item.label] if name == NEGATIVE else [*item.names, *item.foreign_names.values()]
 
@@ -61,14 +61,16 @@ def require_possible(name: str, kind: type, *, checker: bool, distilled: bool = 
         WeightsError: a pipeline without a safety checker, or that reads no negative prompt.
     """
     if name == CHECKER and not checker:
-        raise WeightsError(f"{name}: this {kind.__name__} is published without a safety checker.")
+        raise WeightsError(f"{name}: this {kind.__name__} is published without a safety checker. Choose another base.")
     if name == NEGATIVE:
         takes = inspect.signature(kind.__call__).parameters
         if "negative_prompt" not in takes:
-            raise WeightsError(f"{name}: {kind.__name__} takes no negative prompt.")
+            raise WeightsError(f"{name}: {kind.__name__} does not support negative prompts. Choose another base.")
         # 1 unless it is given: FLUX would generate what it generates without
         if "true_cfg_scale" in takes or distilled:
-            raise WeightsError(f"{name}: {kind.__name__} reads no negative prompt at its own guidance.")
+            raise WeightsError(
+                f"{name}: {kind.__name__} ignores negative prompts at its default guidance. Choose another base."
+            )
 
 
 def require_read(name: str, guidances: Iterable[float | None]) -> None:
@@ -84,15 +86,15 @@ def require_read(name: str, guidances: Iterable[float | None]) -> None:
     for guidance in guidances if name == NEGATIVE else ():
         if guidance is not None and guidance <= 1:
             raise OutOfRangeError(
-                f"{NEGATIVE}: at guidance {guidance:g} no negative prompt is read; it has to be above 1."
+                f"{NEGATIVE}: negative prompts are ignored at guidance {guidance:g}. Use a guidance scale above 1."
             )
 
 
 def around(pipe: Any, name: str, words: Sequence[str]) -> Any:
-    """The pipeline as the baseline calls it.
+    """The pipeline with the baseline around it.
 
     Raises:
-        WeightsError: a pipeline without a safety checker, or that reads no negative prompt.
+        WeightsError: the pipeline has no safety checker, or does not support negative prompts.
     """
     require_possible(name, type(pipe), checker=getattr(pipe, "safety_checker", None) is not None)
     if name == CHECKER:

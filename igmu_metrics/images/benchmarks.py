@@ -1,13 +1,14 @@
-"""Reads what the scripts of two other benchmarks write: UnlearnCanvas's answer sets and HUB's folders of tasks.
+"""Reads the output of the scripts of two other benchmarks: UnlearnCanvas's answer sets and HUB's task folders.
 
 - `unlearncanvas`: `<Style>_<Object>_seed<k>.jpg`, every style with every object. An image is judged twice, for its
-  style and for its object, so it has two entries; the one in the other domain than the target's has the probe
-  `cross-domain`, and only accuracies count it.
-- `hub`: `images/<task>/<method>/<target>/<seed>/<k>.jpg`. The folder that is given is that of a method in any of the
-  tasks; the others of the same method lie beside it. Two models pair by the place of an image in its task.
+  style and for its object, so it has two entries; the entry outside the target's domain has the probe `cross-domain`,
+  and only accuracies count it.
+- `hub`: `images/<task>/<method>/<target>/<seed>/<k>.jpg`. The given folder is that of a method in any of the tasks; the
+  method's folders in the other tasks are found from there. The images of two models are paired by their number in the
+  task.
 
-Conventions: a name stands for the concept that is called so, whatever its accents, spaces and signs. What is in neither
-the taxonomy nor UnlearnCanvas's own lists, and what is called like two concepts, is refused by name.
+Conventions: a name means the concept with this name, ignoring accents, spaces and signs. Names that are in neither the
+taxonomy nor UnlearnCanvas's own lists, and names that fit two concepts, are refused.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from igmu_metrics.generations import Generations
 UNLEARNCANVAS: Final = "unlearncanvas"
 HUB: Final = "hub"
 NONE: Final = "style/seed-images"
-"""UnlearnCanvas's photographs without a style, `Seed_Images`: a class of its classifier, and no style."""
+"""UnlearnCanvas's photographs without a style, `Seed_Images`: a class of its classifier, but not a style."""
 _STYLES: Final = (
     "Abstractionism Artist_Sketch Blossom_Season Blue_Blooming Bricks Byzantine Cartoon Cold_Warm Color_Fantasy "
     "Comic_Etch Crayon Crypto_Punks Cubism Dadaism Dapple Defoliation Dreamweave Early_Autumn Expressionism Fauvism "
@@ -60,7 +61,7 @@ _MOST: Final = 10**16  # an image's place: with the run's seed before it, it has
 
 
 def called(name: str, domain: str = "") -> list[str]:
-    """Ids of the concepts that are called so, by label, plural, adjective, synonym or slug.
+    """Ids of the concepts with this label, plural, adjective, synonym or slug.
 
     >>> called("Van_Gogh"), called("Ukiyoe"), called("Fishes", "object"), called("Crypto_Punks")
     (['style/van-gogh'], ['style/ukiyo-e'], ['object/fish'], [])
@@ -79,23 +80,23 @@ def _plain(name: str) -> str:
 
 
 def unlearncanvas(folder: Path, images: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    """Two entries of each image, for its style and for its object; what the target is, they do not know yet.
+    """Two entries for each image, for its style and for its object; the target is not known yet.
 
     Args:
         folder: one model's answer set.
         images: its files.
 
     Raises:
-        MetadataError: a name that is no `<Style>_<Object>_seed<k>`.
-        UnknownLabelError: a style or object that is not known.
-        InputError: one that is called like two concepts.
+        MetadataError: a name that is not `<Style>_<Object>_seed<k>`.
+        UnknownLabelError: an unknown style or object.
+        InputError: a name that fits two concepts.
     """
     known: dict[tuple[str, str], str] = {}
     for path in images:
         match = _NAME.fullmatch(path.stem)
         if match is None:
             raise MetadataError(
-                f"{path}: the name is not <Style>_<Object>_seed<k>{path.suffix}. Rename it, or give another --layout."
+                f"{path}: the name is not <Style>_<Object>_seed<k>{path.suffix}. Rename it, or use another --layout."
             )
         style, thing = match["style"], match["object"]
         for domain, name in (("style", style), ("object", thing)):
@@ -118,30 +119,31 @@ def _class(name: str, domain: str, path: Path) -> str:
         return _only(name, found, path)
     if name not in names:
         known = {*names, *(i.label for i in all_concepts().values() if i.domain == domain)}
-        raise UnknownLabelError(name, known, f"It is in {path}; one of your own needs a concept file and --concepts.")
+        hint = f"It appears in {path}. For your own concept, write a concept file and use --concepts."
+        raise UnknownLabelError(name, known, hint)
     return f"{domain}/{name.lower().replace('_', '-')}"
 
 
 def _only(name: str, found: Sequence[str], where: Path) -> str:
     if len(found) > 1:
-        raise InputError(f"{where}: {name!r} is called like {' and '.join(found)}. Rename one of the concepts.")
+        raise InputError(f"{where}: {name!r} is the name of {' and '.join(found)}. Rename one of the concepts.")
     return found[0]
 
 
 def hub(folder: Path, files: Callable[[Path], Sequence[Path]]) -> Iterator[dict[str, Any]]:
-    """The images of a method in every task that HUB has generated.
+    """The images of a method in every task of HUB.
 
     Args:
         folder: of the method in one of the tasks, `images/target_image/esd`.
         files: gives the images below a folder.
 
     Raises:
-        MetadataError: a folder elsewhere, an image that is not `<target>/<seed>/<k>`, or no prompts of pinpoint-ness.
+        MetadataError: a folder elsewhere, an image that is not `<target>/<seed>/<k>`, or missing pinpoint-ness prompts.
     """
     root = folder.resolve().parent.parent
     if folder.resolve().parent.name not in _TASKS:
         raise MetadataError(
-            f"{folder}: not a method's folder of a task of HUB ({', '.join(_TASKS)}). Give one, such as "
+            f"{folder}: is not a method's folder in one of HUB's tasks ({', '.join(_TASKS)}). Give one, such as "
             "images/target_image/esd; igmu finds the method's other tasks next to it."
         )
     nouns: dict[str, list[str]] = {}
@@ -156,10 +158,12 @@ def hub(folder: Path, files: Callable[[Path], Sequence[Path]]) -> Iterator[dict[
         target, seed, *language = place.parts[:-1] if len(place.parts) > 2 else ("", "")
         if len(language) != (task == "multilingual_robustness") or not (seed.isdecimal() and place.stem.isdecimal()):
             inner = "<target>/<seed>/<language>/<k>" if task == "multilingual_robustness" else "<target>/<seed>/<k>"
-            raise MetadataError(f"{path}: not {inner} of {task}. Move it away, or give another --layout.")
+            raise MetadataError(
+                f"{path}: does not follow the layout {inner} of {task}. Move it away, or use another --layout."
+            )
         number = int(place.stem)
         if number >= _MOST or len(seed) > 2:
-            raise MetadataError(f"{path}: {number} and {seed} are no place and seed of HUB's. Move it away.")
+            raise MetadataError(f"{path}: {number} and {seed} cannot be an image number and seed of HUB. Move it away.")
         name = "/".join((task, target, *language, str(number // each)))
         record = {"id": name, "seed": int(seed) * each + number % each, "split": split, "path": path, "concept": target}
         source = f"multilingual_robustness/{target}/{_PLAIN}/{number}"
@@ -172,7 +176,10 @@ def hub(folder: Path, files: Callable[[Path], Sequence[Path]]) -> Iterator[dict[
             if target not in nouns:
                 nouns[target] = _nouns(root.parent / "prompts" / task / f"{target}.csv", path)
             if number // each >= len(nouns[target]):
-                raise MetadataError(f"{path}: {target} has {len(nouns[target])} nouns, and this is of one more.")
+                raise MetadataError(
+                    f"{path}: belongs to noun {number // each + 1}, but {target} has only {len(nouns[target])}. Move "
+                    "it away."
+                )
             noun = nouns[target][number // each]
             ids = called(noun)
             record |= {
@@ -187,27 +194,29 @@ def hub(folder: Path, files: Callable[[Path], Sequence[Path]]) -> Iterator[dict[
 def _nouns(path: Path, image: Path) -> list[str]:
     """What the prompts of HUB's pinpoint-ness ask for, in their order."""
     if not path.is_file():
-        raise MetadataError(f"{image}: no file {path}, which lists what it should show. Copy HUB's prompts there.")
+        raise MetadataError(
+            f"{image}: the file {path}, which lists what the image should show, is missing. Copy HUB's prompts there."
+        )
     records = list(csv.DictReader(io.StringIO(read_text(path))))
     if not all(record.get("noun") for record in records):
-        raise MetadataError(f"{path}: no column 'noun', or an empty one. Give HUB's own file.")
+        raise MetadataError(f"{path}: column 'noun' is missing or has empty cells. Use HUB's own file.")
     return [str(record["noun"]) for record in records]
 
 
 def of_target(
     table: Generations, layout: str, target: str, *, include_none: bool, include_target_styled: bool
 ) -> Generations:
-    """What of such a folder is scored for a target: its split, and which entries count.
+    """The part of such a folder that is scored for a target, with splits and probes.
 
     Args:
-        table: from `unlearncanvas` or `hub`; of another layout it stays as it is.
-        layout: which it is.
+        table: from `unlearncanvas` or `hub`; for other layouts, it is returned unchanged.
+        layout: of the folder.
         target: the concept to forget.
-        include_none: whether UnlearnCanvas's photographs without a style are a style to retain.
-        include_target_styled: whether images that ask for the target still count in the other domain.
+        include_none: whether UnlearnCanvas's photographs without a style count as a style to retain.
+        include_target_styled: whether images of the target also count in the other domain.
 
     Raises:
-        MetadataError: nothing in the folder asks for the target.
+        MetadataError: no image in the folder belongs to the target.
     """
     if layout == HUB:
         names = sorted(set(table["concept"].tolist()))
@@ -233,4 +242,4 @@ def of_target(
 
 def _asks(target: str, names: Sequence[str]) -> MetadataError:
     told = f"{', '.join(names[:8])}{' …' if len(names) > 8 else ''}"
-    return MetadataError(f"no image is of {target}; they are of {told}. Give the config of one of these.")
+    return MetadataError(f"no image belongs to {target}, only to {told}. Use the config of one of these.")

@@ -1,8 +1,8 @@
-"""Calls of a pipeline: batches of one shape, what they cost, and what happens where the memory does not hold them.
+"""Calls of a pipeline: batches of one shape, their cost, and what happens if they do not fit in memory.
 
-Conventions: every call of one size of image has the same shape (a batch that is not full repeats its last request), so
-that an image depends on its prompt, seed and the size of the call, and not on what else was asked for. Times are those
-of the call, which ends when the pixels are in main memory.
+Conventions: all calls for one image size have the same shape (an incomplete batch repeats its last request), so that an
+image depends on its prompt, seed and the size of the call, but not on the other requests. Times are those of the call,
+which ends when the pixels are in main memory.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FULL: Final = ("out of memory", "not enough memory", "can't allocate memory")
 
 
 class Asked(Protocol):
-    """What a call needs to know of an image."""
+    """What a call needs to know about an image."""
 
     @property
     def row_id(self) -> str:
@@ -50,8 +50,8 @@ class Caller:
 
     Args:
         pipeline: what generates.
-        batch_size: images a call on an accelerator, or AUTO: as many as the memory holds, halved from 32 on. A CPU gets
-            calls of sixteen small images or one big one, whatever is said.
+        batch_size: images per call on an accelerator, or AUTO: starts with 32 and halves this until they fit in memory.
+            A CPU always gets calls of sixteen small images or one large one.
     """
 
     def __init__(self, pipeline: Pipeline, batch_size: int | str) -> None:
@@ -61,7 +61,7 @@ class Caller:
         self._accelerated = pipeline.device != "cpu"
 
     def size(self, how: Settings) -> int:
-        """Images a call."""
+        """Images per call."""
         if self._accelerated:
             return self._most
         return _TOGETHER if how.width * how.height <= _SMALL else 1
@@ -69,18 +69,18 @@ class Caller:
     def __call__(
         self, batch: Sequence[Asked], how: Settings
     ) -> Iterator[tuple[list[tuple[npt.NDArray[np.float32], str]], dict[str, Any], dict[str, Any]]]:
-        """Generate a batch in one call, or in several where the memory is full.
+        """Generate a batch in one call, or in several if the memory is too small.
 
         Args:
-            batch: images of equal settings.
+            batch: images with equal settings.
             how: the settings.
 
         Returns:
-            For each call the images in their order, each with the reason why it is none, or ""; what their lines in the
-            metadata say of the call; and what the call took.
+            For each call: the images in order, each with the reason why it failed, or ""; the facts about the call for
+            their metadata lines; and its time and memory.
 
         Raises:
-            InputError: the pipeline refuses the settings, or generates something else, or one image is too much for the
+            InputError: the pipeline refuses the settings, generates something else, or one image does not fit in
                 memory.
             WeightsError: the pipeline cannot be loaded.
         """
@@ -115,13 +115,13 @@ class Caller:
             _forget_cached()
             return
         advice = (
-            "Give --batch-size auto, or a smaller number"
+            "Use --batch-size auto or a smaller number"
             if self._accelerated and size > 1
-            else "Give --dtype float16, a smaller --size or another --device"
+            else "Use --dtype float16, a smaller --size or a different --device"
         )
         raise InputError(
-            f"{self._pipeline.name}: the memory of {self._pipeline.device} has no room for a call of {size} images of "
-            f"{how.width}×{how.height} ({str(error).splitlines()[0][:120]}). {advice}."
+            f"{self._pipeline.name}: the memory of {self._pipeline.device} is too small for {size} images of "
+            f"{how.width}×{how.height} in one call ({str(error).splitlines()[0][:120]}). {advice}."
         ) from error
 
     def _called(self, batch: Sequence[Asked], how: Settings) -> list[tuple[npt.NDArray[np.float32], str]]:
@@ -141,7 +141,7 @@ class Caller:
                 output_type="np",  # before rounding, where NaN can still be seen
             )
         except ValueError as error:
-            raise InputError(f"{name} refuses row {first.row_id!r}: {error}") from error
+            raise InputError(f"{name} cannot generate row {first.row_id!r} ({error}). Change the settings.") from error
         except Exception as error:  # of whatever kind a compiler raises
             if not self._pipeline.compiled or _is_full(error):
                 raise

@@ -1,4 +1,4 @@
-"""The networks of a pipeline: which there are, and how one is read from a folder.
+"""The networks of a pipeline: which exist, and how one is read from a folder.
 
 Conventions: safetensors only, and every weight of a network is in its files.
 """
@@ -23,12 +23,14 @@ def component(pipe: Any, kind: str, where: Path) -> Any:
     """A pipeline's network of a kind.
 
     Raises:
-        WeightsError: it has none; names what was to be put there, and what there is.
+        WeightsError: it has none; the message names the part and the networks that exist.
     """
     module = getattr(pipe, kind, None)
     if module is None:
         has = [k for k in COMPONENTS if getattr(pipe, k, None) is not None]
-        raise WeightsError(f"{where}: this {type(pipe).__name__} has no {kind}; it has {', '.join(has)}.")
+        raise WeightsError(
+            f"{where}: this {type(pipe).__name__} has no {kind}, only {', '.join(has)}. Give the part for one of these."
+        )
     return module
 
 
@@ -56,7 +58,7 @@ def _variants(folder: Path) -> set[str]:
 
 
 def network(kind: Any, folder: Path, dtype: torch.dtype, variant: str | None) -> tuple[Any, list[str]]:
-    """A network of diffusers or transformers, and the tensors of its files that have no place in it.
+    """A network of diffusers or transformers, and the tensors of its files that do not belong to it.
 
     Args:
         kind: its class.
@@ -65,8 +67,8 @@ def network(kind: Any, folder: Path, dtype: torch.dtype, variant: str | None) ->
         variant: which of the files.
 
     Raises:
-        WeightsError: its files lack weights, in whose place both libraries put random numbers with a word on stderr.
-        OSError, ValueError, KeyError, RuntimeError: as they raise on damaged files.
+        WeightsError: its files lack weights, which both libraries would replace by random numbers with a warning.
+        OSError, ValueError, KeyError, RuntimeError: from these libraries, on damaged files.
     """
     with quiet_loading():
         loaded, info = kind.from_pretrained(
@@ -86,10 +88,11 @@ def network(kind: Any, folder: Path, dtype: torch.dtype, variant: str | None) ->
 
 
 def listed(names: Sequence[str]) -> str:
-    """How many tensors, and the first of them."""
-    return f"{len(names)} tensors ({', '.join(names[:3])}{' …' if len(names) > 3 else ''})"
+    """The number of tensors, and the first of them."""
+    tensors = f"{len(names)} tensor{'s' * (len(names) != 1)}"
+    return f"{tensors} ({', '.join(names[:3])}{' …' if len(names) > 3 else ''})"
 
 
 def first_line(error: Exception) -> str:
-    """What an error of somebody else's says first."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """The first line of another library's error, without its period."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(". ")

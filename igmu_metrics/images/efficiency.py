@@ -1,10 +1,9 @@
-"""What a model costs beside the base: time and memory of an image, what it stores, and what its making took.
+"""What a model costs in addition to the base: time and memory per image, storage, and the cost of making it.
 
-Conventions: nothing of this enters a score. Times and memory are the clock's and the machine's, so they stand in a
-block of their own, which no hash covers and no comparison of cards reads. Seconds are of one image, the median over
-calls; a call that is shared counts as long as it took, by the images that it had room for. Memory is the most that was
-in use during any call: of an accelerator what torch took, of a CPU what the process held (weights and interpreter
-included).
+Conventions: none of this enters a score. Times and memory depend on the machine, so they are in a separate block, which
+no hash covers and no comparison of scorecards reads. Seconds are per image, the median over calls; the duration of a
+call is divided by its batch size. Memory is the most that was in use during any call: on an accelerator what torch
+allocated, on a CPU what the process used (weights and interpreter included).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from igmu_metrics.images.method import Method, Text
 
 _Bytes = Annotated[int, Field(ge=0, le=10**16)]
 _Count = Annotated[int, Field(ge=0, le=10**16)]
-_ADVICE: Final = "Delete it; the times are lost, the images are not."
+_ADVICE: Final = "Delete the file; you lose the times, but no images."
 
 
 class _Strict(BaseModel):
@@ -34,22 +33,22 @@ class _Strict(BaseModel):
 class Pace(_Strict):
     """How fast one model generated, and in how much memory."""
 
-    seconds: float = Field(ge=0, le=1e9, allow_inf_nan=False, description="seconds an image, median over calls")
-    peak_bytes: _Bytes | None = Field(description="most memory in use during a call; null where nobody could tell")
-    n_images: int = Field(ge=1, le=10**9, description="images behind it")
-    batch_size: int = Field(ge=1, le=10**6, description="images a call, of most of them")
-    device: Text = Field(description="kind of the processor or GPU")
+    seconds: float = Field(ge=0, le=1e9, allow_inf_nan=False, description="seconds per image, median over calls")
+    peak_bytes: _Bytes | None = Field(description="most memory in use during a call; null if unknown")
+    n_images: int = Field(ge=1, le=10**9, description="number of images that were timed")
+    batch_size: int = Field(ge=1, le=10**6, description="images per call, for most images")
+    device: Text = Field(description="name of the processor or GPU")
 
 
 class Times(_Strict):
-    """Of both models; null of one that nobody timed."""
+    """Generation times of both models; null for a model without times."""
 
     unlearned: Pace | None
     original: Pace | None
 
     @property
     def ratio(self) -> float | None:
-        """Seconds an image against the original's; None where they were made on unlike devices, or one is missing."""
+        """Seconds per image relative to the original; None if devices or batch sizes differ, or a time is missing."""
         mine, theirs = self.unlearned, self.original
         if mine is None or theirs is None or not theirs.seconds:
             return None
@@ -58,15 +57,15 @@ class Times(_Strict):
 
 
 class Efficiency(_Strict):
-    """What a model costs beside the base; in no score."""
+    """What a model costs in addition to the base; not part of any score."""
 
     extra_parameters: _Count | None = Field(
-        default=None, description="numbers in tensors that the original does not store, or stores otherwise"
+        default=None, description="parameters in tensors that the original does not store, or stores with other values"
     )
-    extra_bytes: _Bytes | None = Field(default=None, description="bytes to be stored beside the original")
-    method: Method | None = Field(default=None, description="what making it cost, by its author's word")
+    extra_bytes: _Bytes | None = Field(default=None, description="bytes to store in addition to the original")
+    method: Method | None = Field(default=None, description="what making it cost, as stated by its author")
     times: Times | None = Field(
-        default=None, description="of generating, by the clock: in no hash, and left out where cards are compared"
+        default=None, description="measured generation times; in no hash, and ignored when scorecards are compared"
     )
 
     def fixed(self) -> Efficiency:
@@ -75,14 +74,14 @@ class Efficiency(_Strict):
 
 
 def of(original: Path, unlearned: Path) -> Efficiency | None:
-    """What two folders of images say; None where they say nothing.
+    """The costs recorded in two folders of images; None if nothing is recorded.
 
     Args:
         original: folder of the original's images.
         unlearned: of the unlearned model's.
 
     Raises:
-        MetadataError: a `model.json` or `times.jsonl` that generating has not written.
+        MetadataError: a `model.json` or `times.jsonl` that igmu generate did not write.
     """
     base, model = (stored.read(folder / MODEL) for folder in (original, unlearned))
     beyond = None
@@ -99,10 +98,10 @@ def of(original: Path, unlearned: Path) -> Efficiency | None:
 
 
 def pace(folder: Path) -> Pace | None:
-    """How fast the images of a folder were made, on the device that made most of them; None where nobody timed it.
+    """How fast the images of a folder were generated, on the device that made most of them; None without times.
 
     Raises:
-        MetadataError: a line that generating has not written.
+        MetadataError: a line that igmu generate did not write.
     """
     path = folder / TIMES
     if not path.is_file():
@@ -117,7 +116,7 @@ def pace(folder: Path) -> Pace | None:
             )
             one = Pace(seconds=seconds / size, peak_bytes=peak, n_images=n, batch_size=size, device=device)
         except (ValueError, TypeError, LookupError, ZeroDivisionError, RecursionError) as error:
-            raise MetadataError(f"{path}, line {number}: not what generating wrote. {_ADVICE}") from error
+            raise MetadataError(f"{path}, line {number}: was not written by igmu generate. {_ADVICE}") from error
         calls.setdefault((one.device, one.batch_size), []).append((one.n_images, one.seconds, one.peak_bytes))
     if not calls:
         return None

@@ -1,10 +1,9 @@
-"""Reads an image file once, checks it, and gives 8-bit RGB: the only way an image enters igmu.
+"""Reads an image file once, checks it, and returns 8-bit RGB: the only way in which images enter igmu.
 
-Conventions: what comes back is upright (EXIF applied), mode `RGB`, fully in memory, and a plain `PIL.Image.Image`
-without a file behind it. An image that cannot be judged is a typed error that names it, never a grey or half-drawn
-substitute:
+Conventions: the result is upright (EXIF applied), mode `RGB`, fully in memory, and a plain `PIL.Image.Image` without a
+file behind it. An image that cannot be judged is a typed error that names it, never a grey or incomplete substitute:
 
-- formats PNG, JPEG, WebP, BMP, GIF and TIFF, told by their first bytes and never by the file's name;
+- formats PNG, JPEG, WebP, BMP, GIF and TIFF, recognized by their first bytes and never by the file's name;
 - the first frame of an animation;
 - 16-bit greyscale is *scaled* (`round(v / 257)`; Pillow's own conversion clips everything above 255 to white); of
   16-bit colour Pillow keeps the high byte;
@@ -70,20 +69,20 @@ def read_image(path: str | os.PathLike[str]) -> Image:
         An RGB image in memory, without a file behind it.
 
     Raises:
-        MissingImageError: nothing is there, or a folder is.
-        OversizedImageError: the header promises more than `MAX_PIXELS` pixels, or a strip beyond `MAX_ASPECT`.
+        MissingImageError: the path does not exist, or is a folder.
+        OversizedImageError: by its header, it has more than `MAX_PIXELS` pixels, or is narrower than `MAX_ASPECT`.
         CorruptImageError: empty, truncated, damaged, or not one of the six formats.
-        ImageError: the file may not be read.
+        ImageError: there is no permission to read the file.
     """
     name = os.fspath(path)
     return _guarded(lambda: _decode(read_bytes(path), name), name)
 
 
 def decode_image(data: bytes, *, name: str) -> Image:
-    """The image in the bytes of a file, as `read_image` gives it.
+    """The image in the bytes of a file, as `read_image` returns it.
 
     Args:
-        data: what stands in the file.
+        data: the content of the file.
         name: what to call it in an error.
 
     Raises:
@@ -93,7 +92,7 @@ def decode_image(data: bytes, *, name: str) -> Image:
 
 
 def stored_as(data: bytes, *, name: str) -> tuple[str, int, int, str]:
-    """What the header of an image file says: format, width and height in pixels, mode; nothing is decoded.
+    """Format, width and height in pixels, and mode by the header of an image file; nothing is decoded.
 
     Raises:
         CorruptImageError: not the header of an image.
@@ -123,7 +122,7 @@ def as_rgb(image: Image, *, name: str = "") -> Image:
     from PIL import Image as Pil
 
     if not isinstance(image, Pil.Image):
-        raise InputError(f"expected a PIL image, found {type(image).__name__}. Pass a path to read_image instead.")
+        raise InputError(f"expected a PIL image, got {type(image).__name__}. Pass a path to read_image instead.")
     name = name or str(getattr(image, "filename", "")) or f"image ({image.mode}, {image.width}×{image.height})"
     _check_size(image.size, name)
     return _guarded(lambda: _opened(image, name) or _rgb(image, name), name)
@@ -151,7 +150,7 @@ def content_hash(path: str | os.PathLike[str]) -> str:
     """
     try:
         if what := irregular(Path(path)):
-            raise MissingImageError(f"{path}: is {what}, not a file. Name the files themselves.")
+            raise MissingImageError(f"{path}: is {what}, not a file. Give the paths of the files.")
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except MissingImageError:
@@ -168,7 +167,7 @@ def _guarded(decode: Callable[[], Image], name: str) -> Image:
     if ImageFile.LOAD_TRUNCATED_IMAGES:
         # Some training libraries set this for the whole process; half an image would then be judged as a whole one.
         raise ImageError(
-            f"{name}: PIL.ImageFile.LOAD_TRUNCATED_IMAGES is on, so truncated images cannot be detected. "
+            f"{name}: PIL.ImageFile.LOAD_TRUNCATED_IMAGES is enabled, so truncated images cannot be detected. "
             "Set it to False before scoring."
         )
     try:
@@ -182,7 +181,7 @@ def _guarded(decode: Callable[[], Image], name: str) -> Image:
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """What stands in an image file.
+    """The content of an image file.
 
     Raises:
         MissingImageError, OversizedImageError, ImageError: as in `read_image`.
@@ -190,10 +189,10 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     path = Path(path)
     try:
         if what := irregular(path):
-            raise MissingImageError(f"{path}: is {what}, not an image file. Name the image files themselves.")
+            raise MissingImageError(f"{path}: is {what}, not an image file. Give the paths of the image files.")
         n_bytes = path.stat().st_size
         if n_bytes > MAX_BYTES:
-            raise OversizedImageError(f"{path}: {n_bytes} bytes, at most {MAX_BYTES} are read. {whole.NEXT}")
+            raise OversizedImageError(f"{path}: has {n_bytes} bytes, but at most {MAX_BYTES} are read. {whole.NEXT}")
         data = path.read_bytes()
     except ImageError:
         raise
@@ -204,7 +203,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
 
 def _unreadable(path: Path, error: OSError | ValueError) -> ImageError:
     if isinstance(error, ValueError):
-        return MissingImageError(f"{str(path)!r}: no name of a file ({error}). {whole.NEXT}")
+        return MissingImageError(f"{str(path)!r}: cannot be a file name ({error}). {whole.NEXT}")
     if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
         return MissingImageError(f"{path}: no such image file ({error.strerror}). {whole.NEXT}")
     return ImageError(f"{path}: cannot be read ({error.strerror}). Check the file's permissions.")
@@ -265,15 +264,15 @@ def _found(data: bytes) -> str:
 def _check_size(size: tuple[int, int], name: str) -> None:
     width, height = size
     if width < 1 or height < 1:
-        raise CorruptImageError(f"{name}: {width}×{height} pixels; both sides must be at least 1. {whole.NEXT}")
+        raise CorruptImageError(f"{name}: has {width}×{height} pixels, but needs at least 1×1. {whole.NEXT}")
     if width * height > MAX_PIXELS:
         raise OversizedImageError(
-            f"{name}: {width}×{height} = {width * height} pixels, at most {MAX_PIXELS} are allowed. "
+            f"{name}: has {width}×{height} = {width * height} pixels, but at most {MAX_PIXELS} are allowed. "
             "Scale it down, or generate it again."
         )
     if max(size) > MAX_ASPECT * min(size):
         raise OversizedImageError(
-            f"{name}: {width}×{height} pixels, one side more than {MAX_ASPECT} times the other. "
+            f"{name}: has {width}×{height} pixels, so one side is more than {MAX_ASPECT} times the other. "
             "Crop it, or generate it again."
         )
 
@@ -290,7 +289,8 @@ def _rgb(image: Image, name: str) -> Image:
         image = _scaled_to_8_bits(image)
     elif image.mode in ("I", "F"):
         raise CorruptImageError(
-            f"{name}: 32 bits a pixel (mode {image.mode}), which have no agreed white. Save it with 8 or 16 bits."
+            f"{name}: has 32 bits per pixel (mode {image.mode}), for which white is not defined. Save it with 8 or 16 "
+            "bits."
         )
     if image.has_transparency_data:
         image = image.convert("RGBA")

@@ -1,9 +1,9 @@
-"""The folder that images are drawn into: what is finished, what failed, and nothing half written.
+"""The folder of generated images: what is finished, what failed, and nothing half-written.
 
 Conventions: an image is finished when its line is in `metadata.jsonl`; a failure has a line in `failed.jsonl`. Lines
-are appended while drawing (a torn last line is ignored) and sorted by file name at the end, so that the finished folder
-does not show whether it was interrupted. `times.jsonl` has a line a call, with what it took; `model.json` what the
-model stores (`igmu_metrics.images.stored`). Times are of the clock, and the only file that differs from run to run.
+are appended during generation (an incomplete last line is ignored) and sorted by file name at the end, so that the
+finished folder does not show whether it was interrupted. `times.jsonl` has a line per call with its time and memory,
+and `model.json` what the model stores (`igmu_metrics.images.stored`). Only `times.jsonl` differs from run to run.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Folder:
 
     Args:
         path: the folder.
-        wanted: the metadata of every generation asked for, without its checksum.
-        drawn: metadata of finished images, asked for or not.
-        failed: failures, asked for or not.
+        wanted: the metadata of every requested generation, without its checksum.
+        drawn: metadata of finished images, requested or not.
+        failed: failures, requested or not.
     """
 
     def __init__(
@@ -47,16 +47,16 @@ class Folder:
 
     @classmethod
     def open(cls, path: Path, facts: Mapping[str, str], wanted: Mapping[Key, Record]) -> Folder:
-        """Read a folder, or make it.
+        """Read or create a folder.
 
         Args:
             path: the folder.
-            facts: what must hold for every image in it (model, revision, dtype).
-            wanted: the metadata of every generation asked for, without its checksum.
+            facts: what every image in it must have in common (model, revision, dtype).
+            wanted: the metadata of every requested generation, without its checksum.
 
         Raises:
-            MetadataError: a line that is no metadata, or images of another model or with other settings.
-            ChecksumError: a finished image that was changed.
+            MetadataError: a line that is not metadata, or images of a different model or with different settings.
+            ChecksumError: a finished image was changed.
             OutputError: the folder cannot be written.
         """
         wanted = {key: fields | dict(facts) for key, fields in wanted.items()}
@@ -70,7 +70,7 @@ class Folder:
         for key in wanted.keys() & drawn.keys():
             file = path / drawn[key]["file_name"]
             if content_hash(file) != drawn[key].get("sha256"):
-                raise ChecksumError(f"{file}: changed since it was generated. Delete it to generate it again.")
+                raise ChecksumError(f"{file}: was changed after it was generated. Delete it to generate it again.")
         folder = cls(path, wanted, drawn, failed)
         folder.close()
         return folder
@@ -94,7 +94,7 @@ class Folder:
         Args:
             key: row and seed.
             data: the file.
-            drawn_with: what else its line says.
+            drawn_with: further entries of its line.
         """
         record = self._wanted[key] | dict(drawn_with) | {"sha256": hashlib.sha256(data).hexdigest()}
         _write(self.path / record["file_name"], data)
@@ -102,24 +102,24 @@ class Folder:
         self._drawn[key] = record
 
     def fail(self, key: Key, reason: str) -> None:
-        """Store that there is no image."""
+        """Store that generating the image failed."""
         record = self._wanted[key] | {"reason": reason}
         self._append(FAILED, record)
         self._failed[key] = record
 
     def timed(self, record: Record) -> None:
-        """Note what a call took; nothing else follows from it."""
+        """Record the time and memory of a call; nothing else depends on it."""
         with _writing(self.path / TIMES), (self.path / TIMES).open("a", encoding="utf-8") as file:
             file.write(_line(record))
 
     def describe(self, text: str) -> None:
-        """Write what is stored of the model, where that is not there yet."""
+        """Write what the model stores, unless it is there already."""
         path = self.path / MODEL
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             _write(path, text.encode())
 
     def close(self) -> None:
-        """Write both lists whole, sorted; a list without entries is no file."""
+        """Write both lists completely, sorted; a list without entries is removed."""
         for name, records in ((METADATA, self._drawn), (FAILED, self._failed)):
             lines = [_line(r) for r in sorted(records.values(), key=lambda r: str(r["file_name"]))]
             if lines:
@@ -136,10 +136,10 @@ class Folder:
 
 
 def records(path: Path) -> dict[Key, Record]:
-    """The lines of one of the lists, whatever is asked for.
+    """All lines of one of the lists.
 
     Raises:
-        MetadataError: a line that drawing has not written.
+        MetadataError: a line that igmu generate did not write.
     """
     return _read(path, {}, {})
 
@@ -157,7 +157,7 @@ def _read(path: Path, facts: Mapping[str, str], wanted: Mapping[Key, Record]) ->
             file_name = Path(record["file_name"])
         except (ValueError, TypeError, KeyError) as error:
             raise MetadataError(
-                f"{where}: not a line that igmu generate wrote ({error!r}). Use another folder."
+                f"{where}: was not written by igmu generate ({error!r}). Use another folder."
             ) from error
         if file_name.name != str(file_name):
             raise MetadataError(f"{where}: {str(file_name)!r} is not in this folder. Use another folder.")
@@ -165,7 +165,7 @@ def _read(path: Path, facts: Mapping[str, str], wanted: Mapping[Key, Record]) ->
             if record.get(name) != value:
                 raise MetadataError(
                     f"{where}: {file_name} was generated with {name} {record.get(name)!r}, not {value!r}. "
-                    "Give another folder, or delete this one to generate it again."
+                    "Use another folder, or delete this one to generate it again."
                 )
         out[key] = record
     return out

@@ -1,22 +1,23 @@
-"""Draws images with a diffusers pipeline, so that each depends on its own prompt and seed and on nothing else.
+"""Generates images with a diffusers pipeline, so that each depends only on its own prompt and seed.
 
-Conventions: a generation is `(row_id, seed)`; its file is `<row_id>-<seed>.png` (or `.webp`, lossless), and
-`metadata.jsonl` beside it says how it was drawn (the ImageFolder convention, layout `metadata` of `igmu score`).
+Conventions: a generation is `(row_id, seed)`; its file is `<row_id>-<seed>.png` (or `.webp`, lossless), and the
+`metadata.jsonl` next to it says how it was generated (the ImageFolder convention, layout `metadata` of `igmu score`).
 
-**What is reproducible.** The starting noise comes from one CPU generator an image, so it never depends on the device or
-on the batch. The arithmetic does: matrix kernels choose their order of summation by the shape of the whole batch. On a
-tiny pipeline on a CPU, batches of 1, 2 and 4 differ by 3e-6 before rounding, which moves about one value in ten
-thousand of the finished images by 1/255. Therefore every call has the same shape (`igmu_metrics.images.calling`), on
-a CPU whatever `batch_size` says: files are byte-identical for every `batch_size`, list of requests and part of it. On
-an accelerator the files depend on `batch_size` to within that rounding (more in fp16 and bf16); their lines name it,
-and so does the signature. A resumed run forms the same batches and draws a batch again whole. In every case only on the
-same device, number of threads and versions of torch and diffusers.
+**What is reproducible.** The starting noise comes from one CPU generator per image, so it never depends on the device
+or on the batch. The arithmetic does: matrix kernels choose their order of summation by the shape of the whole batch. On
+a tiny pipeline on a CPU, batches of 1, 2 and 4 differ by 3e-6 before rounding, which changes about one value in ten
+thousand of the finished images by 1/255. Therefore every call has the same shape (`igmu_metrics.images.calling`), on a
+CPU for any `batch_size`: files are byte-identical for every `batch_size`, list of requests and part of it. On an
+accelerator, the files depend on `batch_size` to within this rounding (more in fp16 and bf16); it is recorded in their
+lines and in the signature. A resumed run forms the same batches and repeats an unfinished batch as a whole. All of this
+is true only on the same device, with the same number of threads and versions of torch and diffusers.
 
-**What a kill leaves.** Files are written beside their place and renamed; the line in `metadata.jsonl` follows. An
-image without its line is drawn again. One process at a time draws into a folder (`igmu_data.files.owned`).
+**What remains after a kill.** Files are written under a temporary name and renamed; the line in `metadata.jsonl`
+follows. An image without its line is generated again. One process at a time writes to a folder
+(`igmu_data.files.owned`).
 
-**What counts as an image.** One that a safety checker flagged (it was blackened) and one with values that are not
-finite (half precision overflows into black) would both be judged as forgotten. They go to `failed.jsonl` instead.
+**What counts as an image.** An image that a safety checker flagged (and blackened) and an image with values that are
+not finite (half precision overflows to black) would both be judged as forgotten. They go to `failed.jsonl` instead.
 """
 
 from __future__ import annotations
@@ -54,16 +55,16 @@ FORMATS: Final = (".png", ".webp")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One image to draw.
+    """One image to generate.
 
     Args:
         row_id: the prompt's id.
-        seed: of its starting noise, 0..2³²-1 (all that torch's generator on a CPU tells apart).
+        seed: of its starting noise, 0..2³²-1 (all that torch's generator on a CPU distinguishes).
         prompt: the text.
         guidance_scale: classifier-free guidance scale; None for the model's preset (`igmu_metrics.images.presets`).
-        steps: denoising steps, likewise.
-        width: pixels, likewise.
-        height: pixels, likewise.
+        steps: denoising steps; None for the preset.
+        width: pixels; None for the preset.
+        height: pixels; None for the preset.
     """
 
     row_id: str
@@ -76,7 +77,7 @@ class Request:
 
     @property
     def key(self) -> tuple[str, int]:
-        """What names the generation."""
+        """The key of the generation."""
         return self.row_id, self.seed
 
 
@@ -90,7 +91,7 @@ def requests_for(rows: Iterable[Row], *, seeds_per_row: int | None = None) -> li
 
 
 class _Wanted(NamedTuple):
-    """An image and what it is drawn with."""
+    """An image and its settings."""
 
     request: Request
     settings: Settings
@@ -101,15 +102,15 @@ class _Wanted(NamedTuple):
 
 
 def settled(requests: Iterable[Request], pipeline: Pipeline, **options: Any) -> list[Settings]:
-    """What each request is drawn with: an option, else what the request says, else the pipeline's preset.
+    """The settings of each request: from the options, else from the request, else from the pipeline's preset.
 
     Args:
-        requests: what to draw.
-        pipeline: with what; its configuration is read where something is left to its preset, its weights never.
-        **options: steps, guidance_scale, width, height; None where not given.
+        requests: to generate.
+        pipeline: its configuration is read if its preset is needed; its weights are never read.
+        **options: steps, guidance_scale, width, height; None if not given.
 
     Raises:
-        InputError: nothing says it.
+        InputError: a setting is given nowhere.
         WeightsError: the pipeline's index cannot be read.
     """
     given = {name: options.get(name) for name in FIELDS}
@@ -130,13 +131,13 @@ def settled(requests: Iterable[Request], pipeline: Pipeline, **options: Any) -> 
 def settled_alike(
     requests: Sequence[Request], pipelines: Mapping[str, Pipeline], what: str = "", **options: Any
 ) -> list[Settings]:
-    """What every model draws each request with, if that is the same: other images are not compared.
+    """The settings of each request if all models have the same, as other images cannot be compared.
 
     Args:
         requests: what to draw, all of it: a part that no prompt needs is refused.
         pipelines: by the models' names, the original first.
-        what: is drawn, for messages.
-        **options: as of `settled`.
+        what: is generated, for messages.
+        **options: as for `settled`.
 
     Raises:
         InputError: two models would draw unlike, or a part of one would change nothing; or as `settled`.
@@ -147,10 +148,9 @@ def settled_alike(
         for mine, theirs in zip(settled(requests, other, **options), wanted, strict=True):
             if mine != theirs:
                 raise InputError(
-                    f"{what + ': ' if what else ''}{name} would be generated with {mine} ({mine.by}), {first} with "
-                    f"{theirs} ({theirs.by}); images generated differently are not compared. Give steps, "
-                    "guidance scale and "
-                    "size yourself (--steps, --guidance-scale, --size of igmu generate and igmu run)."
+                    f"{what + ': ' if what else ''}{name} would be generated with {mine} ({mine.by}), but {first} with "
+                    f"{theirs} ({theirs.by}). Images generated differently cannot be compared. Set steps, guidance "
+                    "scale and size yourself (--steps, --guidance-scale, --size of igmu generate and igmu run)."
                 )
     for pipeline in pipelines.values():
         pipeline.require([r.prompt for r in requests], wanted)
@@ -158,20 +158,20 @@ def settled_alike(
 
 
 def told(wanted: Sequence[Settings], most: int = 3) -> str:
-    """What images are generated with and who says so, a line for each way: `steps 50, …: Stable Diffusion 1.x`."""
+    """The settings of images and their source, a line for each combination: `steps 50, …: Stable Diffusion 1.x`."""
     ways = Counter(f"{s}: {s.by}" for s in wanted)
-    lines = [text + (f" ({n} images)" if len(ways) > 1 else "") for text, n in ways.most_common(most)]
+    lines = [text + (f" ({n} image{'s' * (n != 1)})" if len(ways) > 1 else "") for text, n in ways.most_common(most)]
     return "\n".join(lines + ([f"and {len(ways) - most} more settings"] if len(ways) > most else []))
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """What there is after drawing.
+    """The result of generating.
 
     Args:
         files: the image of each generation.
-        failures: why there is none, by generation.
-        n_drawn: images drawn by this call; the others were there.
+        failures: by generation, why there is no image.
+        n_drawn: images generated by this call; the others existed.
     """
 
     files: Mapping[tuple[str, int], Path]
@@ -194,29 +194,29 @@ def draw(
     drawn: Callable[[int], None] = lambda n: None,
     method: Method | None = None,
 ) -> Drawing:
-    """Draw what is not in the folder yet; nothing is loaded when nothing is missing.
+    """Generate the images that are not in the folder yet; nothing is loaded if nothing is missing.
 
     Args:
-        requests: what to draw; each generation once.
-        pipeline: with what (`igmu_metrics.images.pipelines.find_pipeline`).
-        out: folder of the images; may hold some of them, and others of the same model, already.
-        batch_size: images a call on an accelerator, or "auto": as many as its memory holds, halved until it does; on a
-            CPU it changes nothing (see the head of this file).
-        steps, guidance_scale, width, height: instead of those of every request and of the pipeline's preset.
+        requests: to generate; each generation once.
+        pipeline: to generate with (`igmu_metrics.images.pipelines.find_pipeline`).
+        out: folder of the images; may already contain some of them, and others of the same model.
+        batch_size: images per call on an accelerator, or "auto": starts with 32 and halves this until they fit in
+            memory; has no effect on a CPU (see the head of this file).
+        steps, guidance_scale, width, height: override those of every request and of the pipeline's preset.
         extension: one of FORMATS, both lossless and without EXIF.
-        progress: say on stderr how many are there.
-        drawn: told how many images a batch has brought.
-        method: what the method cost, kept beside the images; None leaves what is there.
+        progress: show on stderr how many images are finished.
+        drawn: called with the number of new images after each batch.
+        method: what the method cost, stored next to the images; None keeps what is there.
 
     Returns:
-        The files, the failures, and how many were drawn.
+        The files, the failures, and the number of new images.
 
     Raises:
-        EmptyInputError, DuplicateIdError, OutOfRangeError: requests that cannot be drawn.
-        MetadataError: the folder holds images of another model, or drawn with other settings.
+        EmptyInputError, DuplicateIdError, OutOfRangeError: the requests are invalid.
+        MetadataError: the folder contains images of a different model or with different settings.
         ChecksumError: an image in the folder was changed.
-        InputError: the pipeline refuses the settings, or draws something else.
-        BusyError: another process draws into the folder.
+        InputError: the pipeline refuses the settings, or returns something else.
+        BusyError: another process is writing to the folder.
         OutputError: the folder cannot be written.
         WeightsError: the pipeline cannot be loaded.
     """
@@ -260,14 +260,14 @@ def draw(
 def draw_part(
     requests: Sequence[Request], pipeline: Pipeline, out: Path, shard: tuple[int, int], **options: Any
 ) -> Drawing:
-    """Draw one part of what is asked for into a folder of its own in `out` (`igmu_metrics.images.parts`).
+    """Generate one part of the requests into a separate folder in `out` (`igmu_metrics.images.parts`).
 
     Args:
         requests: of all parts.
-        pipeline: with what.
-        out: folder of the whole; what it has already is not drawn again.
+        pipeline: to generate with.
+        out: folder of the whole; images that it already has are not generated again.
         shard: (i, n), from 1.
-        **options: as of `draw`, which says what is raised, too.
+        **options: as for `draw`, including what is raised.
     """
     there, part = finished(out), place(out, *shard)
     own = [r for r in requests if home(r.row_id, shard[1]) == shard[0] and r.key not in there]
@@ -276,7 +276,7 @@ def draw_part(
 
 
 def _describe(folder: Folder, pipeline: Pipeline, method: Method | None) -> None:
-    """Say beside the images what the model stores, and what its method cost."""
+    """Write next to the images what the model stores, and what its method cost."""
     if pipeline.stored is None and method is None:
         return
     known = stored.read(folder.path / MODEL) or stored.Model()
@@ -289,9 +289,9 @@ def _describe(folder: Folder, pipeline: Pipeline, method: Method | None) -> None
 
 def _check(requests: Sequence[Request], batch_size: int | str) -> None:
     if not requests:
-        raise EmptyInputError("no requests: there is nothing to generate.")
+        raise EmptyInputError("there is nothing to generate, because there are no requests. Give at least one.")
     if batch_size != AUTO and (isinstance(batch_size, str) or batch_size < 1):
-        raise OutOfRangeError(f"batch_size is {batch_size}; give at least 1, or {AUTO!r}.")
+        raise OutOfRangeError(f"batch_size is {batch_size}. Use at least 1, or {AUTO!r}.")
     seen: set[tuple[str, int]] = set()
     for at, r in enumerate(requests):
         if r.key in seen:
@@ -301,19 +301,22 @@ def _check(requests: Sequence[Request], batch_size: int | str) -> None:
         seen.add(r.key)
         if not 0 <= r.seed <= LARGEST_SEED:
             raise OutOfRangeError(
-                f"requests[{at}]: seed {r.seed} of row {r.row_id!r} is not in 0..2^32-1; of larger ones torch's "
-                f"generator reads the last 32 bits, here those of seed {r.seed % (LARGEST_SEED + 1)}."
+                f"requests[{at}]: seed {r.seed} of row {r.row_id!r} is not in 0..2^32-1. torch's generator reads only "
+                f"32 bits, so it would be the same as seed {r.seed % (LARGEST_SEED + 1)}. Choose another seed."
             )
         if r.row_id != Path(r.row_id).name or not r.row_id:
-            raise InputError(f"requests[{at}]: row id {r.row_id!r} cannot be a file name.")
+            raise InputError(f"requests[{at}]: row id {r.row_id!r} cannot be a file name. Choose another id.")
 
 
 def _check_settings(wanted: Sequence[_Wanted]) -> None:
     for at, (_, s) in enumerate(wanted):
         if min(s.steps, s.width, s.height) < 1:
-            raise OutOfRangeError(f"requests[{at}]: steps {s.steps}, {s.width}×{s.height}; each must be at least 1.")
+            raise OutOfRangeError(
+                f"requests[{at}]: steps, width and height are {s.steps}, {s.width} and {s.height}. Use at least 1 for "
+                "each."
+            )
         if s.guidance_scale is not None and not math.isfinite(s.guidance_scale):
-            raise OutOfRangeError(f"requests[{at}]: guidance {s.guidance_scale}; it must be a finite number.")
+            raise OutOfRangeError(f"requests[{at}]: the guidance scale is {s.guidance_scale}. Use a finite number.")
 
 
 def _facts(pipeline: Pipeline) -> dict[str, str]:
@@ -346,7 +349,7 @@ def _plan(wanted: Sequence[_Wanted], size: Callable[[Settings], int]) -> Iterato
 
 
 def _quietly(what: str, done: int, total: int) -> None:
-    """Progress that nobody is told of."""
+    """Progress that is not shown."""
 
 
 def _encode(pixels: npt.NDArray[np.float32], extension: str) -> bytes:

@@ -1,14 +1,14 @@
-"""Finds what a model drew: folders of images in one of five layouts.
+"""Finds the images that a model generated: folders in one of five layouts.
 
 Conventions: every generation is keyed by `(row_id, seed)`, and the same key in two folders means the same prompt and
-the same starting noise. An image that cannot be attributed to a row is an error, never skipped in silence. Whether a
-file that the metadata lists is there and can be read is found out when it is read.
+the same starting noise. An image that cannot be attributed to a row is an error, never silently skipped. Whether a
+file that the metadata lists exists and can be read is checked when it is read.
 
-- `metadata`: a `metadata.jsonl` beside the images (the ImageFolder convention) with `file_name`, `seed` and the row's
-  `id`, or its `prompt` in place of that.
+- `metadata`: a `metadata.jsonl` next to the images (the ImageFolder convention) with `file_name`, `seed` and the row's
+  `id`, or its `prompt` instead.
 - `igmu`: the IGMU reference's `<class>_<prompt>_<k>.png`, in folders `forget`, `retain` and `adversarial`.
-- `flat`: all images of the folder were generated for one and the same prompt; two models' pair by the number at the end
-  of their names, or by the whole name where these are not all numbered alike.
+- `flat`: all images of the folder were generated for the same prompt; the images of two models are paired by the number
+  at the end of their names, or by the whole name if the names are not all numbered alike.
 - `unlearncanvas` and `hub`: what the scripts of these benchmarks write (`igmu_metrics.images.benchmarks`).
 """
 
@@ -68,10 +68,10 @@ _OF_ROW: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model, by the images that it drew.
+    """A model, represented by the images that it generated.
 
     Args:
-        name: what cards, tables and the report call it.
+        name: its name in scorecards, tables and the report.
         folder: of its images.
     """
 
@@ -80,8 +80,8 @@ class Model:
 
     @classmethod
     def of(cls, given: Path | Model) -> Model:
-        """A folder is called by its last name, or by what stands before it as `name=folder`; one of reference tables,
-        which may be on the Hub (`hub:…`), as these say.
+        """A folder has the name before it in `name=folder`, else its own last name; a folder of reference tables, which
+        may be on the Hub (`hub:…`), has the name that they record.
 
         >>> Model.of(Path("esd=runs/esd/images")).name, Model.of(Path("runs/esd")).name
         ('esd', 'esd')
@@ -96,12 +96,14 @@ class Model:
             place = reference.local(given)
             return cls(reference.name_of(place) or place.name or place.resolve().name, place)
         if not name or name != Path(name).name or name.startswith("."):
-            raise InputError(f"{given}: model {name!r} cannot be a file name. Give NAME=FOLDER with another name.")
+            raise InputError(
+                f"{given}: model {name!r} cannot be a file name. Choose a different name, as in NAME=FOLDER."
+            )
         return cls(name, reference.local(Path(folder)))
 
 
 def models(original: Path | Model, unlearned: Sequence[Path | Model]) -> list[Model]:
-    """The original model and the unlearned ones, with names that tell them apart.
+    """The original model and the unlearned ones, with distinct names.
 
     Raises:
         InputError: two folders of one name.
@@ -112,8 +114,8 @@ def models(original: Path | Model, unlearned: Sequence[Path | Model]) -> list[Mo
         other = folders.setdefault(one.name, one.folder)
         if other.resolve() != one.folder.resolve():
             raise InputError(
-                f"{other} and {one.folder} have the same last name, {one.name!r}, so cards could not distinguish "
-                f"them. Name them, as in ORIGINAL={other} and ESD={one.folder}."
+                f"{other} and {one.folder} have the same folder name, {one.name!r}, so scorecards could not "
+                f"distinguish them. Give them different names, as in ORIGINAL={other} and ESD={one.folder}."
             )
     return found
 
@@ -132,11 +134,11 @@ def of_rows(generations: Iterable[tuple[Row, int, Any]]) -> Generations:
 
 
 def of_listed(generations: Sequence[tuple[Row, int, Any, Mapping[str, Any], str]]) -> Generations:
-    """The table of images of corpus rows, with what the metadata tells of each, once that is checked.
+    """The table of images of corpus rows, with the metadata of each after it is checked.
 
     Args:
-        generations: row, seed, image, the record of the metadata that lists it (nothing where none does), and where
-            that stands, for messages.
+        generations: row, seed, image, the metadata record that lists it (empty if there is none), and the place of
+            the record, for messages.
 
     Raises:
         MetadataError: a record that contradicts its row, or records of several models.
@@ -147,13 +149,16 @@ def of_listed(generations: Sequence[tuple[Row, int, Any, Mapping[str, Any], str]
             continue
         if record.get("prompt", row.prompt) != row.prompt:
             raise MetadataError(
-                f"{where}: the prompt is {_short(record['prompt'])}, that of row {row.id!r} is "
-                f"{_short(row.prompt)}. Name the row that was generated, or leave the prompt out."
+                f"{where}: the prompt is {_short(record['prompt'])}, but the prompt of row {row.id!r} is "
+                f"{_short(row.prompt)}. Give the id of the row that was generated, or leave the prompt out."
             )
         makers.setdefault(tuple(str(record.get(name, "")) for name in _OF_MODEL), where)
         if len(makers) > 1:
             told = " and ".join(f"{'@'.join(filter(None, m))} ({at})" for m, at in makers.items())
-            raise MetadataError(f"images of more than one model: {told}. Keep each model's in its own folder.")
+            raise MetadataError(
+                f"the folder contains images of more than one model: {told}. Keep the images of each model in a "
+                "separate folder."
+            )
     table = of_rows((row, seed, image) for row, seed, image, _, _ in generations)
     records = [record for *_, record, _ in generations]
     if not any(records):
@@ -166,14 +171,14 @@ def of_listed(generations: Sequence[tuple[Row, int, Any, Mapping[str, Any], str]
 
 
 def made_with(record: Mapping[str, Any]) -> str:
-    """What of a record of the metadata decides how an image looks."""
+    """The settings in a metadata record that determine how an image looks."""
     said = [f"{name} {record[name]}" for name in _OF_IMAGE if name in record]
     more = [f"{name} {record[name]}" for name, usual in _USUAL.items() if record.get(name, usual) != usual]
     return ", ".join([*said, *more])
 
 
 def _rounded(record: Mapping[str, Any]) -> Iterator[str]:
-    """What of a record moves an image by rounding alone."""
+    """The settings in a record that change an image only by rounding."""
     if "batch_size" in record:
         yield f"batch_size {record['batch_size']}"
     if "compiled" in record:
@@ -181,12 +186,12 @@ def _rounded(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def find(folder: Path, layout: str, rows: Mapping[str, Row] | None = None, *, prompt: str | None = None) -> Generations:
-    """All generations of a folder, sorted by split, row and seed: what is known of them before they are looked at.
+    """All generations of a folder, sorted by split, row and seed: what is known before the images are read.
 
-    A folder of reference tables gives what was recorded of the images (`igmu_metrics.images.reference`).
+    A folder of reference tables gives the recorded observations of the images (`igmu_metrics.images.reference`).
 
     Args:
-        folder: what one model drew.
+        folder: the images of one model.
         layout: one of LAYOUTS.
         rows: the corpus rows by id; needed by `metadata`.
         prompt: the one prompt of a `flat` folder, if its text is known.
@@ -198,7 +203,7 @@ def find(folder: Path, layout: str, rows: Mapping[str, Row] | None = None, *, pr
         UnknownIdError, DuplicateIdError: what the metadata lists does not fit corpus or folder.
     """
     if layout not in LAYOUTS:
-        raise InputError(f"no layout {layout!r}; the layouts are {', '.join(LAYOUTS)}.")
+        raise InputError(f"layout {layout!r} does not exist. Choose from {', '.join(LAYOUTS)}.")
     folder = reference.local(folder)
     if not folder.is_dir():
         raise MetadataError(f"{folder}: no such folder. Give the folder that contains one model's images.")
@@ -213,12 +218,12 @@ def find(folder: Path, layout: str, rows: Mapping[str, Row] | None = None, *, pr
     else:
         found = _from_reference(folder) if layout == "igmu" else _flat(folder, prompt)
     if not len(found):
-        raise EmptyInputError(f"{folder}: no images ({', '.join(SUFFIXES)}). There is nothing to score.")
+        raise EmptyInputError(f"{folder}: contains no images ({', '.join(SUFFIXES)}). There is nothing to score.")
     seen: dict[tuple[str, int], Path] = {}
     for key, path in zip(found.keys, found["path"], strict=True):
         if key in seen:
             raise DuplicateIdError(
-                f"{path}: row {key[0]!r} with seed {key[1]} is in {seen[key]} already. Keep one of them."
+                f"{path}: row {key[0]!r} with seed {key[1]} is already in {seen[key]}. Keep one of them."
             )
         seen[key] = path
     return ordered(found)
@@ -241,23 +246,24 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
     path = folder / METADATA
     if parts := part_folders(folder):
         raise MetadataError(
-            f"{folder}: contains {len(parts)} parts that are not joined yet. Run {shell(['igmu', 'merge', folder])}."
+            f"{folder}: contains parts that are not merged yet ({len(parts)}). Run {shell(['igmu', 'merge', folder])}."
         )
     if not path.is_file():
         raise MetadataError(
-            f"{folder}: no {METADATA}, which lists the row and seed of each image. For images of a web UI or script, "
-            f"igmu match {folder} --config … writes it; or write one line {{file_name, id, seed}} per image, or give "
-            "--layout igmu or flat."
+            f"{folder}: contains no {METADATA}, which lists the row and seed of each image. For images from a web UI "
+            f"or script, run igmu match {folder} --config … to create it. Otherwise write one line {{file_name, id, "
+            f"seed}} per image, or use --layout igmu or flat."
         )
     found, known, home, prompts = [], set(), real(folder), Prompts(rows)
     for image, record, where in listed(folder):
         if not real(image).is_relative_to(home):
-            raise MetadataError(f"{where}: {record['file_name']!r} is outside of the folder.")
+            raise MetadataError(f"{where}: {record['file_name']!r} is outside the folder. Move it into the folder.")
         known.add(real(image))
         if LEFT_OUT in record:
             continue
         if "id" in record:
-            row, why = rows.get(record["id"]), f"id {record['id']!r} is no row of this config ({len(rows)} rows)"
+            row = rows.get(record["id"])
+            why = f"id {record['id']!r} is not a row of this config ({len(rows)} rows)"
         else:
             row, why = prompts.row(record["prompt"], record["seed"])
             record = {name: value for name, value in record.items() if name != "prompt"}  # perhaps not to the letter
@@ -267,7 +273,7 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
     stray = [p for p in image_files(folder) if real(p) not in known]
     if stray:
         raise MetadataError(
-            f"{stray[0]}: not listed in {path} ({len(stray)} such images). Add a line, or move it away."
+            f"{stray[0]}: is not listed in {path} ({len(stray)} images in all). Add a line for it, or move it away."
         )
     return of_listed(found)
 
@@ -281,8 +287,8 @@ def _from_table(path: Path, rows: Mapping[str, Row]) -> Generations:
     table, _ = reference.read(path)
     if lost := sorted({row for row, _ in table.keys} - rows.keys()):
         raise UnknownIdError(
-            f"{path}: id {lost[0]!r} is no row of this config ({len(lost)} such rows). Check --config and the corpus "
-            "version."
+            f"{path}: id {lost[0]!r} is not a row of this config ({len(lost)} ids in all). Check --config and the "
+            "corpus version."
         )
     told = of_rows((rows[row], seed, None) for row, seed in table.keys).without("path")
     return Generations({**told.columns, **table.columns}, table.facts)
@@ -320,7 +326,7 @@ def listed(folder: Path, *, only_rows: bool = False) -> list[tuple[Path, dict[st
 
 
 def _record(line: str, where: str, *, only_rows: bool) -> dict[str, Any]:
-    record = parse_json(line, where, "Write one object a line.")
+    record = parse_json(line, where, "Write one object per line.")
     if not isinstance(record, dict):
         raise MetadataError(f"{where}: {line[:40]!r} is not an object. Write {{file_name, id, seed}}.")
     if "id" not in record and only_rows:
@@ -329,13 +335,14 @@ def _record(line: str, where: str, *, only_rows: bool) -> dict[str, Any]:
     needed = (("file_name", str), (of, str), ("seed", int))
     for name, kind in needed[:1] if LEFT_OUT in record else needed:
         if name not in record:
-            raise MetadataError(f"{where}: no {name!r}, only {', '.join(sorted(record)) or 'nothing'}. Add it.")
+            there = ", ".join(sorted(record)) or "nothing"
+            raise MetadataError(f"{where}: {name!r} is missing (found only {there}). Add it.")
         if not isinstance(record[name], kind) or isinstance(record[name], bool):
-            raise MetadataError(f"{where}: {name} is {record[name]!r}; it must be a {kind.__name__}.")
+            raise MetadataError(f"{where}: {name} is {record[name]!r}, not of type {kind.__name__}. Correct it.")
     if not record["file_name"] or len(os.fsencode(record["file_name"])) > _LONGEST:
-        raise MetadataError(f"{where}: file_name {_short(record['file_name'])} is none that a file can have.")
+        raise MetadataError(f"{where}: file_name {_short(record['file_name'])} cannot be a file name. Correct it.")
     if LEFT_OUT not in record and not 0 <= record["seed"] < 2**63:
-        raise MetadataError(f"{where}: seed is {record['seed']}; it must lie in 0..2^63-1.")
+        raise MetadataError(f"{where}: seed is {record['seed']}, not in 0..2^63-1. Correct it.")
     return record
 
 
@@ -345,7 +352,7 @@ def listing_of(image: Path) -> Path | None:
 
 
 def prompts_of(images: Sequence[Path]) -> list[str]:
-    """Which prompt each image is of, by the metadata that lists it or its name in the reference layout; "" if none.
+    """The prompt of each image, by the metadata that lists it or its name in the reference layout; "" if unknown.
 
     >>> prompts_of([Path("esd/forget/0_3_1.png"), Path("church.png")])
     ['forget/0_3', '']
@@ -373,7 +380,7 @@ def _from_reference(folder: Path) -> Generations:
         match = _REFERENCE_NAME.fullmatch(path.stem)
         if match is None:
             raise MetadataError(
-                f"{path}: the name is not <class>_<prompt>_<k>{path.suffix}. Rename it, or --layout flat."
+                f"{path}: the name is not <class>_<prompt>_<k>{path.suffix}. Rename it, or use --layout flat."
             )
         split = _split_of(path.relative_to(folder))
         found.append({"id": f"{split}/{match['prompt']}", "seed": int(match["sample"]), "split": split, "path": path})

@@ -1,7 +1,7 @@
-"""LoRAs of diffusers', kohya's and peft's layout, merged into the weights of a pipeline.
+"""LoRAs in the layouts of diffusers, kohya and peft, merged into the weights of a pipeline.
 
-Conventions: read from safetensors or by `torch.load(weights_only=True)`. Layouts are translated by diffusers, where its
-class of pipeline loads LoRAs at all.
+Conventions: read from safetensors or by `torch.load(weights_only=True)`. Layouts are translated by diffusers if its
+pipeline class can load LoRAs.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def merge(pipe: Any, place: Path, scale: float) -> bool:
 
     Args:
         pipe: loaded diffusers pipeline; its weights are changed.
-        place: file, or folder of one.
-        scale: how much of it.
+        place: file, or folder that contains it.
+        scale: factor of the change.
 
     Returns:
-        Whether any weight is another now.
+        Whether any weight changed.
 
     Raises:
-        WeightsError: no LoRA, or one of another base.
+        WeightsError: not a LoRA, or a LoRA for a different base.
     """
     import torch
 
@@ -51,7 +51,7 @@ def merge(pipe: Any, place: Path, scale: float) -> bool:
     state = {k: v for k, v in loading.load_tensors(path).items() if isinstance(v, torch.Tensor)}
     if any("dora_scale" in k or "lora_magnitude_vector" in k for k in state):
         raise WeightsError(
-            f"{path.name}: is a DoRA, which is more than a low-rank change; merge it yourself and give the folder."
+            f"{path.name}: is a DoRA, which igmu cannot merge. Merge it yourself and give the folder of the result."
         )
     state, alphas = _diffusers_names(pipe, state, path)
     changed = False
@@ -64,30 +64,33 @@ def merge(pipe: Any, place: Path, scale: float) -> bool:
             delta = (up.float().flatten(1) @ down.float().flatten(1)).reshape(weight.shape) * (scale * alpha / rank)
             new = (weight.float() + delta.to(weight.device)).to(weight.dtype)
             if not bool(torch.isfinite(new).all()):
-                raise WeightsError(f"{path.name}: with it, {name} holds values that are not finite. Download it again.")
+                raise WeightsError(
+                    f"{path.name}: merging it makes {name} contain values that are not finite. Download it again."
+                )
             changed |= not torch.equal(new, weight)
             weight.copy_(new)
             # Nothing more: a bias, or a matrix between the two, is part of the change and would be left out of it.
             taken |= {own, *(name + end for pair in _PAIRS for end in pair)}
     if rest := sorted(state.keys() - taken):
-        why = "" if taken else f" Are they whole? Then unet={path} (or transformer=, text_encoder=)."
-        raise WeightsError(f"{path.name}: {len(rest)} tensors are no part of a LoRA: {', '.join(rest[:3])}.{why}")
+        why = "" if taken else f" If these are whole weights, use unet={path} (or transformer=, text_encoder=)."
+        some = f"{len(rest)} of {len(state)} tensors"
+        raise WeightsError(f"{path.name}: {some} cannot be part of a LoRA ({', '.join(rest[:3])}).{why}")
     return changed
 
 
 def configuration(path: Path) -> list[Path]:
-    """The file beside an adapter of peft's in which its alpha stands, if there is one."""
+    """The file next to a peft adapter that contains its alpha, if there is one."""
     beside = path.parent / "adapter_config.json"
     return [beside] if path.stem == _PEFT_FILE and beside.is_file() else []
 
 
 def _file(path: Path) -> tuple[Path, Callable[[str, str, int], float]]:
-    """The file, and the alpha that its header or the configuration beside it gives for a target, layer and rank."""
+    """The file, and the alpha from its header or configuration for a target, layer and rank."""
     folder = path if path.is_dir() else None
     if folder:
         found = [folder / n for n in _FILES if (folder / n).is_file()] or sorted(folder.glob("*.safetensors"))
         if len(found) != 1:
-            raise WeightsError(f"{folder}: {len(found)} files that may be a LoRA; give the file.")
+            raise WeightsError(f"{folder}: contains {len(found)} files that may be a LoRA. Give the path of one file.")
         path = found[0]
     config: dict[str, Any] = {}
     if beside := configuration(path):
@@ -99,7 +102,7 @@ def _file(path: Path) -> tuple[Path, Callable[[str, str, int], float]]:
             with safe_open(str(path), framework="pt") as file:
                 config = json.loads((file.metadata() or {}).get("lora_adapter_metadata", "{}"))
         except (SafetensorError, ValueError) as error:
-            raise WeightsError(f"{path.name}: not safetensors: {error}") from error
+            raise WeightsError(f"{path.name}: is not a safetensors file ({error}). Download it again.") from error
 
     def alpha(target: str, layer: str, rank: int) -> float:
         def told(setting: str, default: Any) -> Any:
@@ -110,7 +113,9 @@ def _file(path: Path) -> tuple[Path, Callable[[str, str, int], float]]:
             own = (v for k, v in (told("alpha_pattern", {}) or {}).items() if re.match(rf"(.*\.)?({k})$", layer))
             return float(next(own, told("lora_alpha", rank))) * (rank**0.5 if told("use_rslora", False) else 1.0)
         except (AttributeError, TypeError, ValueError, re.error) as error:
-            raise WeightsError(f"{path.name}: its configuration says no alpha: {error}. Download it again.") from error
+            raise WeightsError(
+                f"{path.name}: its configuration has no valid alpha ({error}). Download it again."
+            ) from error
 
     return path, alpha
 
@@ -130,7 +135,7 @@ def _diffusers_names(
             found = convert(dict(state), **options)
     except (ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(
-            f"{path.name}: a LoRA of a layout that diffusers does not read: {first_line(error)}"
+            f"{path.name}: diffusers cannot read the layout of this LoRA ({first_line(error)}). Convert it first."
         ) from error
     named, alphas = found if isinstance(found, tuple) else (found, None)
     out = {}
@@ -164,4 +169,6 @@ def _target(pipe: Any, name: str, path: Path) -> tuple[str, torch.Tensor]:
         except AttributeError:
             continue
         return kind, weight
-    raise WeightsError(f"{path.name}: the base's {kind} has no layer {inner!r}. Is it made for another base?")
+    raise WeightsError(
+        f"{path.name}: the base's {kind} has no layer {inner!r}. Check that the LoRA was made for this base."
+    )

@@ -1,8 +1,9 @@
 """Finds which row of the corpus each image of a folder was generated for, and writes the folder's `metadata.jsonl`.
 
-An image's prompt comes from a table beside it, from what its program wrote into it (`programs`), or from its name or
-folder; the row is that with the same prompt, to the letter or else after normalization (Unicode form, case, spaces and
-signs). Nothing is guessed: what fits two rows, has no seed or claims the place of another image is left out, with why.
+An image's prompt comes from a table next to it, from metadata that its program wrote into it (`programs`), or from its
+name or folder; the row is the one with the same prompt, first exactly, then after normalization (Unicode form, case,
+spaces and signs). Nothing is guessed: an image that fits two rows, has no seed or claims the row and seed of another
+image is left out, with the reason.
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ _SEEDS: Final = 2**63
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One image and the row that it is of, or why there is none.
+    """One image and its row, or why it has none.
 
     Args:
         path: the image.
         row: None where there is no match.
         seed: None where there is no match.
-        how: how it was found ("exact prompt, A1111"), or why not.
-        told: what was read of it.
+        how: how it was matched ("exact prompt, A1111"), or why not.
+        told: what was read from it.
     """
 
     path: Path
@@ -58,25 +59,25 @@ class Match:
 def match(
     folder: Path, rows: Mapping[str, Row], *, table: Path | None = None, seeds_in_order: bool = False
 ) -> list[Match]:
-    """What every image of a folder is.
+    """Match every image of a folder to a row.
 
     Args:
-        folder: the images of one model, also in folders within it.
+        folder: the images of one model, including subfolders.
         rows: of the config, by id.
         table: CSV or JSON lines with a column for the file, one for the prompt, perhaps one for the seed; by default
             `prompts.csv`, `metadata.csv` or `prompts.jsonl` in the folder, if there is one.
-        seeds_in_order: give images of a prompt that tell no seed the row's seeds, in the order of their names. Sound
-            where the other model's images of the prompt are in the same order.
+        seeds_in_order: assign the row's seeds to images without a seed, in the order of their names. Valid only if the
+            other model's images of the prompt are in the same order.
 
     Raises:
-        MetadataError: no such folder, or a table that cannot be read.
-        EmptyInputError: no images.
+        MetadataError: the folder does not exist, or a table cannot be read.
+        EmptyInputError: there are no images.
     """
     if not folder.is_dir():
         raise MetadataError(f"{folder}: no such folder. Give the folder that contains one model's images.")
     images = image_files(folder)
     if not images:
-        raise EmptyInputError(f"{folder}: no images.")
+        raise EmptyInputError(f"{folder}: contains no images. Give the folder that contains one model's images.")
     listed = dict(_table(found, folder)) if (found := table or _default_table(folder)) else {}
     _require_same_names(found, listed, images)
     prompts = Prompts(rows)
@@ -99,7 +100,7 @@ def _one(path: Path, folder: Path, prompts: Prompts, rows: Mapping[str, Row], li
 def _sources(
     path: Path, folder: Path, rows: Mapping[str, Row], listed: Mapping[Path, Told], why: list[str]
 ) -> Iterator[Told]:
-    """What tells of an image, the surest first; a source that contradicts itself ends the search."""
+    """The sources about an image, the most reliable first; a source that contradicts itself ends the search."""
     if (place := real(path)) in listed:
         yield listed[place]
         return
@@ -157,18 +158,20 @@ def _table(path: Path, folder: Path) -> Iterator[tuple[Path, Told]]:
         else:
             records = [json.loads(line) for line in text.split("\n") if line.strip()]
     except (csv.Error, ValueError) as error:
-        raise MetadataError(f"{path}: not a table: {error}.") from error
+        raise MetadataError(f"{path}: cannot be read as a table ({error}). Correct it.") from error
     if not records or not all(isinstance(r, dict) for r in records):
-        raise MetadataError(f"{path}: no records. Give a table with one line per image.")
+        raise MetadataError(f"{path}: contains no records. Give a table with one line per image.")
     for number, record in enumerate(records, 1):
         if None in record:  # of a prompt with a comma, only the words before it would count
-            raise MetadataError(f"{path}, record {number}: more cells than the header has. Put prompts into quotes.")
+            raise MetadataError(
+                f"{path}, record {number}: has more cells than the header. Enclose prompts in double quotes."
+            )
     columns = {k for r in records for k in r}
     file, prompt = _column(columns, _FILE_COLUMNS), _column(columns, _PROMPT_COLUMNS)
     seed = _column(columns, _SEED_COLUMNS)
     if file is None or prompt is None:
         raise MetadataError(
-            f"{path}: its columns are {', '.join(sorted(columns))}; one must be the file ({', '.join(_FILE_COLUMNS)}) "
+            f"{path}: its columns are {', '.join(sorted(columns))}. One must be the file ({', '.join(_FILE_COLUMNS)}) "
             f"and one the prompt ({', '.join(_PROMPT_COLUMNS)})."
         )
     seen: dict[Path, Told] = {}
@@ -176,11 +179,14 @@ def _table(path: Path, folder: Path) -> Iterator[tuple[Path, Told]]:
         value = record.get(seed) if seed else None
         given = "" if value is None else str(value).strip()
         if given and not given.isdecimal():
-            raise MetadataError(f"{path}, record {number}: the seed is {given!r}; it must be a whole number.")
+            raise MetadataError(f"{path}, record {number}: the seed is {given!r}, not a whole number. Correct it.")
         told = Told(str(record.get(prompt) or ""), int(given) if given else None, by=path.name)
         place = real(folder / str(record.get(file) or ""))
         if seen.setdefault(place, told) != told:
-            raise MetadataError(f"{path}, record {number}: {record[file]!r} is of another prompt or seed above.")
+            raise MetadataError(
+                f"{path}, record {number}: {record[file]!r} has a different prompt or seed in an earlier record. Keep "
+                "one."
+            )
         yield place, told
 
 
@@ -195,7 +201,7 @@ def _with_seed(found: Match) -> Match:
     if found.seed is not None:
         possible = 0 <= found.seed < _SEEDS
         return found if possible else replace(found, row=None, how=f"its seed is {found.seed}, not in 0..2^63-1")
-    return replace(found, row=None, how="its prompt is known, its seed is not (--seeds-in-order gives the row's)")
+    return replace(found, row=None, how="its seed is unknown (--seeds-in-order assigns the seeds of its row)")
 
 
 def _in_order(found: Sequence[Match]) -> list[Match]:
@@ -206,16 +212,16 @@ def _in_order(found: Sequence[Match]) -> list[Match]:
     for m in sorted(found, key=lambda m: [int(t) if t.isdecimal() else t for t in _DIGITS.split(m.path.as_posix())]):
         if m.row is not None and m.seed is None:
             left = waiting[m.row.id]
-            m = replace(m, seed=left.pop(0)) if left else replace(m, row=None, how="its row has no seed left")
+            m = replace(m, seed=left.pop(0)) if left else replace(m, row=None, how="all seeds of its row are taken")
         out.append(m)
     return out
 
 
 def _refused_doubles(found: Sequence[Match]) -> list[Match]:
-    """Two images in one place: neither can be believed."""
+    """If two images claim the same row and seed, neither is used."""
     n = Counter((m.row.id, m.seed) for m in found if m.row is not None)
     return [
-        replace(m, row=None, seed=None, how=f"{n[m.row.id, m.seed]} images are of row {m.row.id} and seed {m.seed}")
+        replace(m, row=None, seed=None, how=f"{n[m.row.id, m.seed]} images claim row {m.row.id} and seed {m.seed}")
         if m.row is not None and n[m.row.id, m.seed] > 1
         else m
         for m in found
@@ -223,11 +229,11 @@ def _refused_doubles(found: Sequence[Match]) -> list[Match]:
 
 
 def write(folder: Path, found: Sequence[Match], *, replacing: bool = False) -> Path:
-    """The folder's `metadata.jsonl`, one line an image: its row and seed, or why it is left out.
+    """Write the folder's `metadata.jsonl`, one line per image: its row and seed, or why it is left out.
 
     Raises:
         EmptyInputError: nothing was matched.
-        OutputError: there is one with other lines, and it is not to be replaced.
+        OutputError: a file with different lines exists, and it is not to be replaced.
     """
     lines = []
     for m in found:
@@ -240,14 +246,18 @@ def write(folder: Path, found: Sequence[Match], *, replacing: bool = False) -> P
         lines.append(json.dumps(record) + "\n")
     if all(m.row is None for m in found):
         why = Counter(m.how for m in found).most_common(1)[0]
-        raise EmptyInputError(f"{folder}: none of {len(found)} images was matched; most often ({why[1]}): {why[0]}.")
+        raise EmptyInputError(
+            f"{folder}: none of {len(found)} images was matched. The most frequent reason ({why[1]} images): {why[0]}."
+        )
     path, text = folder / METADATA, "".join(lines)
     if path.exists() and not replacing and path.read_bytes() != text.encode():
-        raise OutputError(f"{path}: exists already with other content. Give --replace to overwrite it.")
+        raise OutputError(f"{path}: already exists with different content. Use --replace to overwrite it.")
     with owned(folder):
         try:
             with beside(path) as part:
                 part.write_text(text, encoding="utf-8")
         except OSError as error:
-            raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
+            raise OutputError(
+                f"{path}: cannot be written ({error.strerror}). Check the folder's permissions."
+            ) from error
     return path

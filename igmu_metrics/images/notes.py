@@ -1,11 +1,11 @@
-"""What a reader of scores has to know about the images, and which are refused, as their metadata tells of others.
+"""Notes about the images for readers of scores, and checks that the images agree with their metadata.
 
-Conventions: files are copies if they are equal byte for byte. **They are named, and stay where they are.** Leaving the
-copies of other seeds of a prompt out would take weight from the prompts that have them: a model that answers half of
-its prompts with one image each, and shows the concept there, would look as if it failed in a sixth (of five seeds). So
-every prompt keeps its weight, and what counts it once is the interval, whose unit is the prompt. Distances and
-diversity measure just that a model draws the same again. And a model that answers several prompts with one image has
-collapsed: its score has to show that.
+Conventions: files are copies if they are equal byte for byte. **Copies are reported, but not removed.** Leaving out
+copies across the seeds of a prompt would take weight from the prompts that have them: a model that answers half of its
+prompts with one image each, and shows the concept there, would seem to fail in a sixth of all cases (with five seeds).
+So every prompt keeps its weight, and the interval counts it once, because its unit is the prompt. Distances and
+diversity measure precisely that a model repeats itself. And a model that answers several prompts with one image has
+collapsed, which its score must show.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _MODELS = (("unlearned", ""), ("original", ORIGINAL))
 def generated(table: Generations) -> dict[str, str]:
     """For the signature: steps, guidance and size by the original's metadata; the unlearned model's are the same.
 
-    What moves images by rounding alone is told of both models, and excused where scores are compared.
-    Where prompts differ in it (lists that say it row by row), the digest of rows covers it, and how many ways there are
-    is told.
+    Settings that change images only by rounding are given for both models and ignored when scores are compared.
+    If prompts differ in their settings (lists that set them row by row), the digest of rows covers them, and their
+    number is given.
     """
     told = {"generated": _ways(table, ORIGINAL, "generated_with")}
     rounded = [_ways(table, suffix, "rounded_with") for suffix in ("", ORIGINAL)]
@@ -40,7 +40,7 @@ def _ways(table: Generations, suffix: str, name: str) -> str:
 
 
 def images_differ(table: Generations) -> dict[str, str]:
-    """For the signature: what the files of both models are, if these differ as a whole."""
+    """For the signature: the kinds of files of both models, if they differ."""
     told = [_files(table, suffix) for suffix in ("", ORIGINAL)]
     return {} if len(set(told)) == 1 else {"images": f"{told[0]} against {told[1]}"}
 
@@ -53,16 +53,18 @@ def _files(table: Generations, suffix: str) -> str:
 
 
 def notes(table: Generations) -> list[str]:
-    """What a reader of the scores has to know about the images."""
+    """What readers of the scores need to know about the images."""
     table = table.where(table.parts != CROSS)  # their images have entries of their own
     out = [f"the files of the two models differ: {told}" for told in images_differ(table).values()]
     if "truncated" in table and (long := len(set(table.where(np.ma.filled(table["truncated"], False))["id"].tolist()))):
         of = len(set(table["id"].tolist()))
-        out.append(f"too long for CLIP, which read their beginning alone: {long} of {of} prompts")
+        out.append(f"CLIP read only the beginning of {long} of {of} prompts, which are too long for it")
     for who, suffix in _MODELS:
         status = table[f"status{suffix}"]
         if blank := int((status == BLANK).sum()):
-            out.append(f"of one colour, and neither forgotten nor retained: {blank} of {len(table)} of the {who} model")
+            is_one = "is a single colour and counts" if blank == 1 else "are a single colour and count"
+            what = f"{blank} of the {who} model's {len(table)} images {is_one}"
+            out.append(f"{what} as neither forgotten nor retained")
         told = table.where(status != BLANK)
         keys: dict[str, list[tuple[str, int]]] = {}
         for sha, key in zip(told[f"sha256{suffix}"].tolist(), told.keys, strict=True):
@@ -71,18 +73,22 @@ def notes(table: Generations) -> list[str]:
         # The same seed may give the same image for two prompts (a filter blanks what tells them apart); another cannot.
         if n := sum(len({seed for _, seed in of}) - 1 for of in keys.values()):
             own = sum(len(of) - len({row for row, _ in of}) for of in keys.values())
-            once = f", {own} of them of the same prompt, which its interval counts once" if own else ""
-            out.append(f"copies, byte for byte, of an image with another seed: {n} of the {who} model{once}")
+            once = f", {own} of them for the same prompt, which the interval counts once" if own else ""
+            are = "is a byte-for-byte copy" if n == 1 else "are byte-for-byte copies"
+            out.append(f"{n} of the {who} model's images {are} of an image with a different seed{once}")
         if shared := [prompts for of in keys.values() if len(prompts := {row for row, _ in of}) > 1]:
             n, of_all = len(set().union(*shared)), len(set(told["id"].tolist()))
-            out.append(f"one image, byte for byte, for several prompts: {n} of {of_all} prompts of the {who} model")
+            out.append(
+                f"the {who} model gives {n} of {of_all} prompts the same image, byte for byte, as another prompt"
+            )
     if same := len(table) - len({(row, seed & LARGEST_SEED) for row, seed in table.keys}):
-        out.append(f"seeds that torch's generator cannot tell from another of the prompt (equal modulo 2^32): {same}")
+        seeds = "1 seed" if same == 1 else f"{same} seeds"
+        out.append(f"torch cannot distinguish {seeds} from another seed of the same prompt (equal modulo 2^32)")
     return out
 
 
 def require_alike(table: Generations) -> None:
-    """Refuse pairs of which the metadata says that they were generated in different ways.
+    """Refuse pairs that were generated in different ways according to their metadata.
 
     Raises:
         MetadataError: with the first such pair and both ways.
@@ -96,17 +102,17 @@ def require_alike(table: Generations) -> None:
         at = int(unlike[0])
         row, seed = table.keys[at]
         raise MetadataError(
-            f"{table['path'][at]}: row {row!r}, seed {seed} was generated with {mine[at]}, the original's with "
-            f"{theirs[at]} ({unlike.size} such pairs). Generate both with the same settings."
+            f"{table['path'][at]}: row {row!r}, seed {seed} was generated with {mine[at]}, but the original's image "
+            f"with {theirs[at]} ({unlike.size} such pairs). Generate both with the same settings."
         )
 
 
 def require_recorded(table: Generations, sha256: Array) -> None:
-    """Refuse a file that is not the one that the metadata lists.
+    """Refuse a file that differs from the one listed in the metadata.
 
     Args:
         table: the generations, with what the metadata says of each file.
-        sha256: (n,) of the files that were looked at.
+        sha256: (n,) of the files that were read.
 
     Raises:
         ChecksumError: the file was changed or exchanged.
@@ -116,6 +122,6 @@ def require_recorded(table: Generations, sha256: Array) -> None:
     wrong = np.flatnonzero((table["recorded_sha256"] != "") & (sha256 != "") & (table["recorded_sha256"] != sha256))
     if wrong.size:
         raise ChecksumError(
-            f"{table['path'][int(wrong[0])]}: not the file that its metadata lists; its sha256 differs "
+            f"{table['path'][int(wrong[0])]}: is not the file listed in the metadata, because its sha256 differs "
             f"({wrong.size} such files). Generate it again, or correct the metadata."
         )

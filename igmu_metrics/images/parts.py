@@ -1,9 +1,9 @@
 """A folder of images that is made in n parts: by array jobs, by Ray's workers, or one after the other.
 
-Conventions: part i of n (from 1) holds all seeds of the prompts that hash to it, whoever makes it and of whatever
-model. It is a folder of its own in the one that it is a part of, `part-00002-of-00008`, with images and lists as any
-other folder of images: nobody waits for anybody. Joining puts the images where one run would have put them, by links
-where the disk has them, and writes the same lists. Whoever is killed while joining joins again.
+Conventions: part i of n (from 1) has all seeds of the prompts that hash to it, for every model and on every machine. It
+is a separate folder inside the whole, `part-00002-of-00008`, with images and lists like any other folder of images, so
+that no process waits for another. Merging puts the images where a single run would have put them, by links if the disk
+supports them, and writes the same lists. If merging is interrupted, run it again.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ def place(folder: Path, i: int, n: int) -> Path:
 
 @contextmanager
 def making(part: Path) -> Iterator[None]:
-    """Make a part: it is finished when the block ends well, and not before, also where it was finished once.
+    """Make a part: it counts as finished only when the block ends without an error, even if it was finished before.
 
-    One that nothing is asked of is a folder, too.
+    A part without prompts is a folder, too.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -79,23 +79,23 @@ def making(part: Path) -> Iterator[None]:
 
 
 def finished(folder: Path) -> set[Key]:
-    """The generations that a folder has, or has tried in vain, whatever its parts have."""
+    """The generations that a folder has or that failed there, not counting its parts."""
     return {*records(folder / METADATA), *records(folder / FAILED)}
 
 
 def join(out: Path, folders: Sequence[Path] = ()) -> int:
-    """Put parts together; what they were put together from stays where it lies, except parts of `out` itself.
+    """Merge parts; the sources stay in place, except parts of `out` itself.
 
     Args:
-        out: folder of the whole; may be one of the others, or hold parts.
-        folders: parts, or folders that hold parts, of other places.
+        out: folder of the whole; may be one of the others, or contain parts.
+        folders: parts, or folders with parts, elsewhere.
 
     Returns:
-        How many images `out` has.
+        The number of images in `out`.
 
     Raises:
-        MetadataError: a part that is missing, not finished, or of another model, or two images of one generation.
-        BusyError: somebody is writing to one of them.
+        MetadataError: a part that is missing, not finished, or of a different model, or two images of one generation.
+        BusyError: another process is writing to one of them.
         OutputError: `out` cannot be written.
     """
     with owned(out):
@@ -104,12 +104,12 @@ def join(out: Path, folders: Sequence[Path] = ()) -> int:
 
 
 def gather(out: Path, folders: Sequence[Path] = (), *, whole: bool = True) -> None:
-    """As `join`, for the owner of `out`.
+    """Like `join`, for the owner of `out`.
 
     Args:
         out: folder of the whole.
-        folders: other places.
-        whole: refuse to leave a part out; otherwise what is there of them is taken.
+        folders: of the other parts.
+        whole: refuse to leave a part out; otherwise use whatever exists.
     """
     own = part_folders(out)
     others = [f for f in folders if f.resolve() != out.resolve()]
@@ -141,13 +141,14 @@ def _require_whole(homes: Sequence[Path], out: Path) -> None:
     names = {home.name for home in homes}
     counts = {int(name.rpartition("-")[2]) for name in names}
     if len(counts) > 1:
-        raise MetadataError(f"{out}: parts of {' and '.join(map(str, sorted(counts)))}; join parts of one n.")
+        each = " and ".join(map(str, sorted(counts)))
+        raise MetadataError(f"{out}: contains parts of divisions into {each} parts. Merge only those of one division.")
     n = max(counts, default=0)
     if missing := [f"{i}/{n}" for i in range(1, n + 1) if place(out, i, n).name not in names]:
-        raise MetadataError(f"{out}: the parts {', '.join(missing)} are missing. Run them: --shard {missing[0]}.")
+        raise MetadataError(f"{out}: some parts are missing ({', '.join(missing)}). Generate them with --shard.")
     for home in homes:
         if not (home / _DONE).is_file():
-            raise MetadataError(f"{home}: is not finished. Run that part again; it goes on where it stopped.")
+            raise MetadataError(f"{home}: is not finished. Run this part again; it continues where it stopped.")
 
 
 def _together(homes: Sequence[Path], name: str) -> dict[Key, tuple[Record, Path]]:
@@ -158,7 +159,7 @@ def _together(homes: Sequence[Path], name: str) -> dict[Key, tuple[Record, Path]
             before, at = found.setdefault(key, (record, one))
             if before != record:
                 raise MetadataError(
-                    f"{one / name}: row {key[0]!r} with seed {key[1]} is another image than in {at}. Keep one of them."
+                    f"{one / name}: row {key[0]!r} with seed {key[1]} differs from the one in {at}. Keep one of them."
                 )
     return found
 
@@ -167,7 +168,9 @@ def _require_one_model(found: Sequence[Record], out: Path) -> None:
     made = {tuple(str(record.get(name, "")) for name in _OF_MODEL) for record in found}
     if len(made) > 1:
         told = " and ".join(sorted("@".join(filter(None, m)) for m in made))
-        raise MetadataError(f"{out}: parts of more than one model: {told}. Keep each model's in its own folder.")
+        raise MetadataError(
+            f"{out}: contains parts of more than one model ({told}). Keep the parts of each model in a separate folder."
+        )
 
 
 def _put(source: Path, target: Path, record: Record) -> None:
@@ -175,7 +178,7 @@ def _put(source: Path, target: Path, record: Record) -> None:
     if source == target or (target.is_file() and content_hash(target) == record.get("sha256")):
         return
     if not source.is_file():
-        raise MetadataError(f"{source}: is listed and not there. Run that part again.")
+        raise MetadataError(f"{source}: is listed but missing. Run this part again.")
     target.unlink(missing_ok=True)
     try:
         os.link(source, target)

@@ -1,10 +1,9 @@
 """Finds a text-to-image pipeline: a folder as `save_pretrained` writes it, a Hub id at one commit, or a packaged one.
 
-Conventions: safetensors only, never code from a repository. What alters an image after it is drawn is left out where
-the class can do without: the safety checker, which hands back a black image that every instrument would judge as
-forgotten, and SDXL's invisible watermark, which depends on what else is installed. So does PixArt's cleaning of prompts
-(it wants beautifulsoup4 and ftfy), which would also take from an attacked prompt what attacks: prompts reach the model
-as the rows have them.
+Conventions: safetensors only, never code from a repository. Whatever alters a generated image is left out if the class
+allows it: the safety checker, which returns a black image that every detector would judge as forgotten, and SDXL's
+invisible watermark, which depends on what else is installed. PixArt's cleaning of prompts is left out, too: it depends
+on beautifulsoup4 and ftfy, and would remove the attack from adversarial prompts. Prompts reach the model unchanged.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ class Pipeline:
     """A pipeline that is loaded when the first image needs it.
 
     Args:
-        name: Hub id, `sandbox:…`, or the folder's own name (its place on this machine says nothing about the images).
+        name: Hub id, `sandbox:…`, or the folder's name (its path on this machine does not affect the images).
         revision: commit, or `sha256:` and 16 digits of a hash of the folder's files; never empty.
         device: "cpu", "cuda", …
         dtype: one of DTYPES.
@@ -92,10 +91,10 @@ def find_pipeline(
         compiled: compile the denoiser with torch.compile: a minute or more at first, then faster on a GPU.
 
     Raises:
-        WeightsError: no pipeline there, no safetensors, or not the revision asked for.
+        WeightsError: there is no pipeline, no safetensors, or the revision differs from the requested one.
         InputError: an unknown device or dtype, code without trust, a baseline without a concept.
         UnknownVersionError, UnknownTaskError: a packaged model that does not exist.
-        OutputError: a packaged model cannot be put together in the cache.
+        OutputError: a packaged model cannot be assembled in the cache.
     """
     dtype = loading.choice("dtype", _SHORT.get(dtype, dtype), tuple(DTYPES))
     where = str(loading.pick_device(device))
@@ -173,7 +172,7 @@ def _compile(pipe: Any, base: Any, name: str) -> None:
 
 
 def _local(spec: str) -> tuple[Path, str] | None:
-    """The folder of a packaged model or a given one, and what it is called; None for what is no folder."""
+    """The folder of a packaged model or a given one, and its name; None if it is not a folder."""
     kind, colon, rest = spec.partition(":")
     if kind == SANDBOX and colon:
         version, _, task = rest.partition("/")
@@ -183,24 +182,28 @@ def _local(spec: str) -> tuple[Path, str] | None:
 
 
 def _require_id(name: str) -> None:
-    """Refuse what is no folder and cannot be an id, before the Hub is asked for it."""
-    kinds = f"{published.join('BASE', {'unet': 'FILE'})}; also {', '.join(k for k in published.KINDS if k != 'unet')}"
+    """Refuse what is neither a folder nor a possible id, before the Hub is contacted."""
+    others = ", ".join(k for k in published.KINDS if k != "unet")
+    kinds = f"as in {published.join('BASE', {'unet': 'FILE'})} (or {others})"
     if Path(name).expanduser().is_file():
-        raise WeightsError(f"{name}: is a file. Name its kind and its base: {kinds}.")
+        raise WeightsError(f"{name}: is a file. Give its base and its kind, {kinds}.")
     if name.startswith((".", "~", "/", "\\")) or name.count("/") != 1:
-        hint = f" What is put onto a base is named: {kinds}." if "," in name else ""
+        hint = f" Parts are added to a base {kinds}." if "," in name else ""
         raise WeightsError(
-            f"no folder {name!r}. Give a folder with {_INDEX}, a Hub id (owner/name) or {SANDBOX}:VERSION.{hint}"
+            f"there is no folder {name!r}. Give a folder with {_INDEX}, a Hub id (owner/name) or "
+            f"{SANDBOX}:VERSION.{hint}"
         )
 
 
 def _files(folder: Path) -> list[Path]:
     if not (folder / _INDEX).is_file():
-        raise WeightsError(f"{folder}: no {_INDEX}. Give a folder written by a diffusers pipeline's save_pretrained.")
+        raise WeightsError(
+            f"{folder}: contains no {_INDEX}. Give a folder written by save_pretrained of a diffusers pipeline."
+        )
     found = [p for p in folder.rglob("*") if p.suffix in _DESCRIBING and p.is_file()]
     if not any(p.suffix == ".safetensors" for p in found):
         raise WeightsError(
-            f"{folder}: no safetensors, and igmu reads no pickles. Save it with safe_serialization=True."
+            f"{folder}: contains no safetensors, and igmu does not read pickles. Save it with safe_serialization=True."
         )
     return found
 
@@ -216,8 +219,8 @@ def _download(name: str, revision: str | None, variant: str | None) -> Path:
 
 def _not_had(name: str, revision: str | None, error: Exception) -> WeightsError:
     return WeightsError(
-        f"cannot get {name!r} at {revision or 'main'} from the Hub: {components.first_line(error)} Check the id and "
-        "the connection, or give a local folder."
+        f"cannot fetch {name!r} at {revision or 'main'} from the Hub ({components.first_line(error)}). Check the id "
+        "and the connection, or give a local folder."
     )
 
 
@@ -254,9 +257,15 @@ def _class(folder: Path, name: str) -> Any:
         )
     takes = inspect.signature(kind.__call__).parameters
     if missing := [p for p in _NEEDED if p not in takes]:
-        raise WeightsError(f"{name}: {wanted} generates no images from prompts (it takes no {', '.join(missing)}).")
+        raise WeightsError(
+            f"{name}: {wanted} cannot generate images from prompts (it does not take {', '.join(missing)}). Give a "
+            "text-to-image pipeline."
+        )
     if more := _beyond_texts(kind):
-        raise WeightsError(f"{name}: {wanted} generates no images from prompts alone (it takes {', '.join(more)}).")
+        raise WeightsError(
+            f"{name}: {wanted} cannot generate images from prompts alone (it also takes {', '.join(more)}). Give a "
+            "text-to-image pipeline."
+        )
     return kind
 
 
@@ -295,10 +304,10 @@ def _load(folder: Path, name: str, dtype: str, variant: str | None, *, checked: 
         raise
     except Exception as error:  # of whatever kind its parts raise on files that are damaged
         raise WeightsError(
-            f"{name}: cannot be loaded: {components.first_line(error)} Save or download it again."
+            f"{name}: cannot be loaded ({components.first_line(error)}). Save or download it again."
         ) from error
     if pipe.dtype != wanted:  # older versions know the argument by another name, and ignore this one
-        raise WeightsError(f"{name}: loaded as {pipe.dtype}, not {wanted}. Update diffusers to 0.42 or later.")
+        raise WeightsError(f"{name}: was loaded as {pipe.dtype}, not {wanted}. Update diffusers to 0.42 or later.")
     pipe.set_progress_bar_config(disable=True)
     return pipe
 

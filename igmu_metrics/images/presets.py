@@ -1,13 +1,13 @@
-"""Steps, guidance scale and size where neither an option nor the row says them: the model's family decides.
+"""Steps, guidance scale and size if neither an option nor the row sets them: the model's family decides.
 
-Conventions: a family is told by content, the pipeline's class and the configuration of its networks, never by a name;
-and from `model_index.json` and the `config.json` of parts alone, so that nothing is loaded to know how a folder's
-images were generated. The size is the network's own (`sample_size` times what its autoencoder shrinks) and the table's
-only where the configuration has none: Stable Diffusion 2 comes with 512 and with 768 pixels. A model of no family in
-the table takes what its pipeline would take by itself.
+Conventions: a family is recognized by the pipeline's class and the configuration of its networks, never by a name, and
+only from `model_index.json` and the `config.json` of parts, so that nothing is loaded to find out how a folder's images
+were generated. The size is the network's own (`sample_size` times the factor of its autoencoder); the table's size is
+used only if the configuration has none, as Stable Diffusion 2 exists with 512 and 768 pixels. A model of no family in
+the table uses the defaults of its pipeline.
 
-Distilled models in a family's class (Turbo, Lightning, LCM, Hyper) have the configuration of those that they were made
-from: nothing here can tell them apart, and they want options.
+Distilled models in a family's class (Turbo, Lightning, LCM, Hyper) have the configuration of the models that they were
+made from. They cannot be recognized here and need options.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ _FLAGS: Final = {"steps": "--steps", "guidance": "--guidance-scale", "width": "-
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Models that are generated with alike.
+    """Models with the same generation settings.
 
     Args:
-        name: what progress lines and the documentation call it.
+        name: its name in progress lines and the documentation.
         pipeline: class in diffusers.
         steps: denoising steps.
         guidance_scale: as the pipeline takes it.
-        source: where that is said.
-        sizes: pixels a side of what was published; the first is taken where the configuration has no size.
-        told_by: what else its configuration has, for readers; "" where the class is enough.
-        holds: the same for code: given the configurations of its parts, by part.
+        source: of these settings.
+        sizes: published sizes in pixels per side; the first is used if the configuration has no size.
+        told_by: what else identifies it in the configuration, for readers; "" if the class is enough.
+        holds: the same as a function of the configurations of its parts, by part.
     """
 
     name: str
@@ -56,14 +56,14 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """What a model is generated with by default.
+    """The default settings of a model.
 
     Args:
-        name: the family's, or whose defaults these are.
+        name: of the family, or of the source of the defaults.
         steps: denoising steps; None where the pipeline has no default.
-        guidance_scale: None where the pipeline's own default is none.
-        width: pixels; None where nothing says.
-        height: likewise.
+        guidance_scale: None if the pipeline has no guidance by default.
+        width: pixels; None if unknown.
+        height: pixels; None if unknown.
     """
 
     name: str
@@ -79,10 +79,10 @@ class Settings:
 
     Args:
         steps: denoising steps, ≥ 1.
-        guidance_scale: as the pipeline takes it; None where it goes without.
+        guidance_scale: as the pipeline takes it; None for no guidance.
         width: pixels, ≥ 1.
         height: pixels, ≥ 1.
-        by: who says so; of no account when settings are compared.
+        by: the source of the settings; ignored when settings are compared.
     """
 
     steps: int
@@ -204,12 +204,12 @@ FAMILIES: Final = (
 
 
 def preset(folder: Path, kind: Any, replaced: Mapping[str, Path]) -> Preset:
-    """What the pipeline in a folder is generated with, by its configuration; nothing is loaded.
+    """The default settings of the pipeline in a folder, by its configuration; nothing is loaded.
 
     Args:
         folder: as `save_pretrained` writes it.
         kind: its class in diffusers.
-        replaced: folders of parts that take the place of its own, by part.
+        replaced: folders of parts that replace its own, by part.
     """
     parts = {name: _config(replaced.get(name, folder / name)) for name in (*_NETWORKS, *_AUTOENCODERS)}
     width, height = _own_size(kind.__name__, parts)
@@ -278,18 +278,18 @@ def _before_0_9(network: Config) -> bool:
 
 
 def settle(given: Config, said: Config, default: Preset | None, model: str) -> Settings:
-    """What one image is generated with: options, else the row, else the preset.
+    """The settings of one image: from options, else from the row, else from the preset.
 
     Args:
         given: options by field; None for those that are not given.
-        said: what the row says, likewise.
-        default: of the model; None where it has none.
+        said: values of the row by field; None for those that it does not set.
+        default: of the model; None if it has none.
         model: its name, for messages.
 
     Raises:
-        InputError: nothing sets it.
+        InputError: a setting is given nowhere.
     """
-    sources = [("as given", given), ("as the rows say", said)]
+    sources = [("from the options", given), ("from the rows", said)]
     if default is not None:
         sources.append((default.name, {name: getattr(default, name) for name in FIELDS}))
     found: dict[str, Any] = {}
@@ -308,10 +308,10 @@ def settle(given: Config, said: Config, default: Preset | None, model: str) -> S
     if missing:
         flags = ", ".join(dict.fromkeys(_FLAGS[title] for title in missing))
         raise InputError(
-            f"{model}: nothing sets {', '.join(missing)}: no option, no row, not the model's configuration. "
-            f"Give {flags}."
+            f"{model}: neither the rows nor the model's configuration set {', '.join(missing)}. Use {flags}."
         )
     *others, last = [who for who, titles in by.items() if titles]
     titles = {who: " and ".join(by[who]).replace("width and height", "size") for who in others}
-    told = [f"{what} {who}" for who, what in titles.items()] + [f"else {last}" if others else last]
+    rest = f"the rest {last if last.startswith('from ') else f'from {last}'}"
+    told = [f"{what} {who}" for who, what in titles.items()] + [rest if others else last]
     return Settings(**found, by=", ".join(told))

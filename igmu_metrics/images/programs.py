@@ -1,7 +1,7 @@
-"""What other programs write into the images that they generate, or into their names: prompt, seed, settings.
+"""Prompt, seed and settings that other programs write into the images that they generate.
 
-One reader a program: A1111 and Forge (`parameters`), ComfyUI (`prompt`, a graph), InvokeAI (`invokeai_metadata`). All
-give a `Told`; a file that tells of several prompts or seeds tells nothing that can be believed, and says so.
+One reader per program: A1111 and Forge (`parameters`), ComfyUI (`prompt`, a graph), InvokeAI (`invokeai_metadata`). All
+return a `Told`; a file with several prompts or seeds is an error, because it is not known which of them were used.
 
 Conventions: text chunks of PNG, EXIF's user comment of JPEG and WebP. An image is taken for its prompt's and seed's
 only if nothing else went into it. What else there was, is an error that names it: a second seed (variation), an image
@@ -64,7 +64,7 @@ _INVOKEAI_SIGNS: Final = re.compile(r"(?<=[\w)])[+-]{1,9}(?=[\s,.)]|$)|\)\.(?:an
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What an image says of how it was made.
+    """What an image records about how it was made.
 
     Args:
         prompt: the positive prompt, as written.
@@ -82,7 +82,7 @@ class Told:
 
 
 def read(path: Path) -> Told | None:
-    """What the file itself tells; None where no known program wrote it.
+    """What the file itself records; None if no known program wrote it.
 
     Raises:
         InputError: it tells of several prompts or seeds, of anything else that went into the image, or in a broken way;
@@ -96,7 +96,7 @@ def read(path: Path) -> Told | None:
             texts = {k: v for k, v in image.info.items() if isinstance(v, str)}
             comment = image.getexif().get_ifd(_EXIF_BLOCK).get(_USER_COMMENT)
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise InputError(f"cannot be read: {error}") from error
+        raise InputError(f"the image cannot be read ({error})") from error
     if isinstance(comment, bytes):
         texts.setdefault("parameters", _comment(comment))
     for name, reader in READERS.items():
@@ -197,7 +197,7 @@ def comfyui(text: str) -> Told | None:
     if len(found) > 1 or len(found[0][0]) != 1:
         n = len({t for texts, *_ in found for t in texts})
         raise InputError(
-            f"ComfyUI's graph has {len(found)} samplers and {n} texts, and nothing records which made the image"
+            f"ComfyUI's graph has {len(found)} samplers and {n} texts, and does not record which of them were used"
         )
     texts, seed, given, size = found[0]
     prompt = next(iter(texts))
@@ -274,7 +274,7 @@ def _object(text: str, what: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{what} is not JSON: {str(error)[:60]}") from error
+        raise InputError(f"{what} is not JSON ({str(error)[:60]})") from error
     if not isinstance(found, dict) or len(found) > _MOST_NODES:
         raise InputError(f"{what} is not an object of at most {_MOST_NODES} entries")
     return found

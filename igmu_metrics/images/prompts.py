@@ -1,4 +1,4 @@
-"""Rows by their prompts: for images that tell a prompt and no row id."""
+"""Rows by their prompts: for images with a known prompt but no row id."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class Prompts:
     def row(self, prompt: str, seed: int | None) -> tuple[Row | None, str]:
         """The row of a prompt and how it was found, or None and why.
 
-        Where several rows have the prompt, that with the seed.
+        If several rows have the prompt, the one with the seed is returned.
         """
         for how, found in ((EXACT, self._exact.get(prompt)), (NORMALIZED, self._loose.get(normalized(prompt)))):
             if found:
                 fitting = found if len(found) == 1 else [r for r in found if seed in r.seeds]
                 if len(fitting) == 1:
                     return fitting[0], how
-                return None, f"its prompt is that of {len(found)} rows, and its seed does not distinguish them"
-        return None, f"no row has its prompt {short(prompt)}"
+                return None, f"{len(found)} rows have its prompt, and its seed does not distinguish them"
+        return None, f"no row has its prompt, {short(prompt)}"
 
 
 def normalized(prompt: str) -> str:

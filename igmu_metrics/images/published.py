@@ -1,18 +1,18 @@
-"""Models as their authors publish them: a base pipeline and what is put onto it.
+"""Models as their authors publish them: a base pipeline and the parts added to it.
 
-`BASE,unet=FILE,lora=FILE:0.8` is one text that says all: a pipeline, then any of
+`BASE,unet=FILE,lora=FILE:0.8` describes the whole model in one text: a pipeline, then any of
 
-- `unet`, `transformer`, `text_encoder`, `text_encoder_2`, `text_encoder_3`: a folder of it, or a file of its tensors;
-  where the file has only some of them (ESD, UCE, Custom Diffusion), the others stay the base's;
+- `unet`, `transformer`, `text_encoder`, `text_encoder_2`, `text_encoder_3`: its folder, or a file of its tensors;
+  if the file has only some of them (ESD, UCE, Custom Diffusion), the others are kept from the base;
 - `checkpoint`: the whole model in one file of the original (CompVis) layout, with the base's configuration;
 - `lora`: low-rank changes, merged into the weights with a scale;
 - `embedding`: a textual inversion;
 - `variant`: which files of the base are read (`fp16`);
-- `code`: `FILE.py:function`, called with the loaded pipeline and giving what generates in its place, for methods that
-  are code. It runs on this machine, so it wants the caller's trust.
+- `code`: `FILE.py:function`, called with the loaded pipeline and returning what generates instead of it, for methods
+  that are code. It runs on this machine, so the caller must trust it.
 
-Conventions: tensors are read from safetensors, or by `torch.load(weights_only=True)`, which runs nothing. What a file
-holds and the base does not know, and a file that changes nothing, are errors: the model is another than was meant.
+Conventions: tensors are read from safetensors, or by `torch.load(weights_only=True)`, which runs no code. Tensors that
+the base does not have, and files that change nothing, are errors, as they mean that the model is not the intended one.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _BEFORE: Final = ("module.", "text_model.", f"{_CHECKPOINT}transformer.", f"{_CH
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One thing that is put onto a base.
+    """One part that is added to a base.
 
     Args:
         kind: one of KINDS.
@@ -67,11 +67,11 @@ class Part:
 
     @property
     def name(self) -> str:
-        """What it is called in a model's name: without its place on this machine."""
+        """Its name within a model's name: without its path on this machine."""
         return f"{self.kind}={self.path.name}{':' + self.argument if self.argument else ''}"
 
     def content(self) -> str:
-        """A hash of everything that it says."""
+        """A hash of its whole content."""
         files = [self.path, *lora.configuration(self.path)] if self.kind == "lora" else [self.path]
         if self.path.is_dir():
             files = [f for f in _folder_of(self).rglob("*") if f.suffix in (".safetensors", ".json") and f.is_file()]
@@ -79,7 +79,7 @@ class Part:
 
 
 def parse(spec: str) -> tuple[str, tuple[Part, ...], str | None]:
-    """The base, what is put onto it and the variant of its files.
+    """The base, the parts added to it and the variant of its files.
 
     Args:
         spec: `BASE,kind=PATH[:argument],…`.
@@ -131,19 +131,19 @@ def _part(kind: str, value: str) -> Part:
     if _SHARD.search(path.name):
         raise WeightsError(f"{path}: is one of several files of a {kind}. Give their folder.")
     if kind == CODE and not argument.isidentifier():
-        raise InputError(f"{CODE}: {value!r} names no function; give FILE.py:function.")
+        raise InputError(f"{CODE}: {value!r} does not name a function. Write FILE.py:function.")
     if kind == "lora" and argument:
         try:
             scale = float(argument)
         except ValueError:
             scale = math.nan
         if not math.isfinite(scale):
-            raise InputError(f"lora: the scale of {value!r} is no number; give FILE:0.8, say.")
+            raise InputError(f"lora: the scale in {value!r} is not a number. Write FILE:SCALE, such as FILE:0.8.")
     return Part(kind, path, argument)
 
 
 def revision(base: str, contents: Sequence[str]) -> str:
-    """`sha256:` and 16 digits for a base at a revision and what is put onto it (`Part.content`) or around it."""
+    """`sha256:` and 16 digits for a base at a revision and its parts (`Part.content`) or baseline."""
     text = json.dumps([base, *contents])
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
@@ -156,7 +156,7 @@ def require_trust(parts: Sequence[Part], trusted: bool) -> None:
     """
     for part in parts:
         if part.kind == CODE and not trusted:
-            raise InputError(f"{part.path} is code, which would run on this machine. Read it; then give --trust-code.")
+            raise InputError(f"{part.path} is code that would run on this machine. Review it, then use --trust-code.")
 
 
 def put_onto(pipe: Any, parts: Sequence[Part], folder: Path) -> Any:
@@ -164,12 +164,12 @@ def put_onto(pipe: Any, parts: Sequence[Part], folder: Path) -> Any:
 
     Args:
         pipe: loaded diffusers pipeline; is changed.
-        parts: in the order of being applied.
+        parts: in the order in which they are applied.
         folder: of the base, for the configuration of a checkpoint.
 
     Raises:
         WeightsError: a part does not belong to this base, or changes nothing.
-        InputError: code that gives nothing that generates.
+        InputError: code that returns nothing callable.
     """
     for part in parts:
         if part.kind == CODE:
@@ -209,34 +209,39 @@ def _replace(pipe: Any, part: Part, elsewhere: Sequence[str]) -> None:
         return
     folder = _folder_of(part)
     if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
-        raise WeightsError(f"{folder}: no config.json with safetensors; give the folder of a {part.kind}, or a file.")
+        raise WeightsError(
+            f"{folder}: contains no config.json with safetensors. Give the folder of a {part.kind}, or a file."
+        )
     config = parse_json(read_text(folder / "config.json"), str(folder / "config.json"), "Download the folder again.")
     told, here = config.get("_class_name"), type(module).__name__
     if told != getattr(module.config, "_class_name", None):  # those of transformers have none
         raise WeightsError(
-            f"{folder}: contains a {told or config.get('model_type')}; the base's {part.kind} is a {here}."
+            f"{folder}: contains a {told or config.get('model_type')}, but the base's {part.kind} is a {here}. Check "
+            "the folder."
         )
     try:
         new, unknown = network(type(module), folder, module.dtype, only_variant(folder))
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise WeightsError(f"{folder}: cannot be loaded as {part.kind}: {first_line(error)}") from error
+        raise WeightsError(
+            f"{folder}: cannot be loaded as {part.kind} ({first_line(error)}). Check the folder."
+        ) from error
     if unknown := [name for name in unknown if not name.endswith("position_ids")]:
-        raise WeightsError(f"{folder}: {listed(unknown)} have no place in {here}. Check the folder.")
+        raise WeightsError(f"{folder}: {here} does not have {listed(unknown)}. Check the folder.")
     if _same(new, module):
         raise _nothing(part)
     pipe.register_modules(**{part.kind: new})
 
 
 def read_part(path: Path, kind: str, elsewhere: Sequence[str] = COMPONENTS) -> dict[str, torch.Tensor]:
-    """The tensors that a file has for a component, out of whatever its training wrapped them in.
+    """The tensors that a file has for a component, without the containers that training code adds.
 
     Args:
         path: of the file.
         kind: of the component.
-        elsewhere: components that are taken from the same file by themselves; of others it may not be.
+        elsewhere: components that are taken from the same file separately; it may not contain any others.
 
     Raises:
-        WeightsError: it has none, they are not finite, or it is of another component, too.
+        WeightsError: it has none, they are not finite, or it also contains another component.
     """
     import torch
 
@@ -255,7 +260,7 @@ def read_part(path: Path, kind: str, elsewhere: Sequence[str] = COMPONENTS) -> d
             found = found[name]
     state = {str(k): v for k, v in found.items() if isinstance(v, torch.Tensor)} if isinstance(found, Mapping) else {}
     if not state:
-        raise WeightsError(f"{path.name} contains no tensors for the {kind}.")
+        raise WeightsError(f"{path.name}: contains no tensors for the {kind}. Check the file.")
     for name, value in state.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise WeightsError(f"{path.name}: {name} contains values that are not finite. Download it again.")
@@ -316,16 +321,17 @@ def _fill(module: Any, state: Mapping[str, torch.Tensor], part: Part) -> None:
 
     known = module.state_dict()
     if unknown := sorted(state.keys() - known.keys()):
-        why = f"Is it a LoRA? Then lora={part.path}" if any("lora" in n for n in unknown) else "Is it of another base?"
+        is_lora = any("lora" in n for n in unknown)
+        why = f"If it is a LoRA, use lora={part.path}." if is_lora else "Check that the file was made for this base."
         raise WeightsError(
-            f"{part.path.name}: {len(unknown)} of {len(state)} tensors have no place in the base's {part.kind}: "
-            f"{', '.join(unknown[:3])}{' …' if len(unknown) > 3 else ''}. {why}"
+            f"{part.path.name}: {len(unknown)} of {len(state)} tensors cannot be placed in the base's {part.kind} "
+            f"({', '.join(unknown[:3])}{' …' if len(unknown) > 3 else ''}). {why}"
         )
     for name, value in state.items():
         if value.shape != known[name].shape:
             raise WeightsError(
-                f"{part.path.name}: {name} is {tuple(value.shape)}, in the base {tuple(known[name].shape)}. "
-                "Is it made for another base?"
+                f"{part.path.name}: {name} has shape {tuple(value.shape)}, but {tuple(known[name].shape)} in the base. "
+                "Check that the file was made for this base."
             )
     if all(_equal(value, known[name]) for name, value in state.items()):
         raise _nothing(part)
@@ -347,7 +353,7 @@ def _same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
 
 
 def _nothing(part: Part) -> WeightsError:
-    return WeightsError(f"{part.path}: changes nothing: its tensors are the base's own. Is it the right file?")
+    return WeightsError(f"{part.path}: changes nothing, because its tensors equal those of the base. Check the file.")
 
 
 # A whole model in one file
@@ -357,7 +363,9 @@ def _checkpoint(pipe: Any, part: Part, folder: Path) -> Any:
     from diffusers.loaders.single_file_utils import SingleFileComponentError
 
     if not hasattr(type(pipe), "from_single_file"):
-        raise WeightsError(f"{part.path.name}: {type(pipe).__name__} cannot be read from a single file.")
+        raise WeightsError(
+            f"{part.path.name}: {type(pipe).__name__} cannot be read from a single file. Give its parts instead."
+        )
     # As safetensors or without running anything: what follows reads the same file again.
     loading.load_tensors(part.path)
     # Of these a checkpoint says nothing: they stay the base's.
@@ -372,7 +380,9 @@ def _checkpoint(pipe: Any, part: Part, folder: Path) -> Any:
                 str(part.path), config=str(folder), local_files_only=True, torch_dtype=pipe.dtype, **kept
             )
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SingleFileComponentError) as error:
-        raise WeightsError(f"{part.path.name}: no checkpoint of {folder.name}: {first_line(error)}") from error
+        raise WeightsError(
+            f"{part.path.name}: is not a checkpoint of {folder.name} ({first_line(error)}). Check the file."
+        ) from error
     networks = {k: v for k, v in new.components.items() if hasattr(v, "named_parameters")}
     # What the file has not got is left without data.
     if empty := [f"{k}.{n}" for k, one in networks.items() for n, p in one.named_parameters() if p.is_meta]:
@@ -436,22 +446,24 @@ def _embed(pipe: Any, part: Part) -> None:
     try:
         pipe.load_textual_inversion({token: value}, token=None)
     except (ValueError, KeyError, RuntimeError) as error:
-        raise WeightsError(f"{part.path.name}: no textual inversion of this base: {first_line(error)}") from error
+        raise WeightsError(
+            f"{part.path.name}: is not a textual inversion of this base ({first_line(error)}). Check the file."
+        ) from error
 
 
 def _coded(pipe: Any, part: Part) -> Any:
     found = importlib.util.spec_from_file_location(f"igmu_code_{part.path.stem}", part.path)
     if found is None or found.loader is None:
-        raise InputError(f"{part.path}: no Python file.")
+        raise InputError(f"{part.path}: is not a Python file. Give the path of a Python file.")
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
     make = getattr(module, part.argument, None)
     if not callable(make):
-        raise InputError(f"{part.path}: has no function {part.argument!r}.")
+        raise InputError(f"{part.path}: has no function {part.argument!r}. Check the name.")
     made = make(pipe)
     if not callable(made):
         raise InputError(
-            f"{part.path}: {part.argument} gives {type(made).__name__}; it must return an object that is "
-            "called like the pipeline (prompt=…, generator=…, num_inference_steps=…, …) and returns .images."
+            f"{part.path}: {part.argument} returns {type(made).__name__}; it must return an object that is called like "
+            "the pipeline (prompt=…, generator=…, num_inference_steps=…, …) and whose result has .images."
         )
     return made

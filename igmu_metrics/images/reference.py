@@ -1,10 +1,10 @@
-"""A reference table: what instruments saw in every image of an original model, published once and read in their place.
+"""A reference table: the observations of all images of an original model, published once and read instead of images.
 
-Conventions: a table is one Parquet file with facts beside its columns, as the tables of shards are, of part 1 of 1. It
-holds ids, seeds, hashes, statuses, probabilities and features: no image, and no prompt, which the corpus gives by its
-id. Whether the concept is present is decided anew, so that any threshold will do. The digest over all of it finds
-accidents and careless edits; whoever makes a table up can give it a digest, too, as with a scorecard. A folder of
-tables takes the place of a folder of images in `images.layouts.find`, so everything that reads folders reads it.
+Conventions: a table is one Parquet file with facts in addition to its columns, like the table of part 1 of 1. It has
+ids, seeds, hashes, statuses, probabilities and features, but no images and no prompts, which the corpus gives by id.
+Whether the concept is present is decided again, so that any threshold can be used. The digest over the whole table
+detects accidents and careless edits; a forged table can have a valid digest, too, as with a scorecard. A folder of
+tables can replace a folder of images in `images.layouts.find`, so everything that reads folders can read it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _FACTS: Final[Mapping[str, type]] = {
 _MOST_ROWS: Final = 500_000
 _MOST_COLUMNS: Final = 64
 _MOST_BYTES: Final = 8 * 2**30  # unpacked
-_MOST_FACTS: Final = 1_000_000  # letters
+_MOST_FACTS: Final = 1_000_000  # bytes
 # By column, the role of the instrument behind it; without the instrument, scores from images have no such column.
 _BEHIND: Final = {"clip_features": "clip", "features": "features", "align_features": "align"}
 # What of a signature changes nothing in the columns: decisions are made anew, and texts are not in the table.
@@ -52,18 +52,18 @@ _ELSEWHERE: Final = frozenset(
     {"threshold", "sensitivity", "specificity", "n_positives", "n_negatives", "calibration", "truncation"}
 )
 _HUB: Final = re.compile(r"hub:(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[\w.-]+)(?:/(?P<inside>.+))?")
-_AGAIN: Final = "Make it again (igmu original), or load it again."
+_AGAIN: Final = "Make it again with igmu original, or download it again."
 
 
 def local(place: Path) -> Path:
-    """The folder of a place on the Hub, loaded; any other path as it is.
+    """The downloaded folder of a place on the Hub; any other path unchanged.
 
     Args:
         place: `hub:OWNER/NAME@REVISION/FOLDER`, or a path.
 
     Raises:
         InputError: no revision, or a folder outside of the repository.
-        HubError: it cannot be had.
+        HubError: it cannot be fetched.
     """
     return _loaded(str(place)) if str(place).startswith("hub:") else place
 
@@ -73,7 +73,10 @@ def _loaded(place: str) -> Path:
     match = _HUB.fullmatch(place)
     inside = (match["inside"] or "").strip("/") if match else ""
     if match is None or ".." in inside.split("/"):
-        raise InputError(f"{place}: not hub:OWNER/NAME@REVISION or hub:OWNER/NAME@REVISION/FOLDER. Name all of these.")
+        raise InputError(
+            f"{place}: is not of the form hub:OWNER/NAME@REVISION or hub:OWNER/NAME@REVISION/FOLDER. Give owner, name "
+            "and revision."
+        )
     from huggingface_hub import snapshot_download
 
     wanted = [f"{inside}/*" if inside else "*", MANIFEST]
@@ -84,8 +87,8 @@ def _loaded(place: str) -> Path:
     except (OSError, ValueError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise HubError(
-            f"cannot get {place} from the Hub: {reason} Check the name, the connection and the access, or give a "
-            "folder of tables."
+            f"cannot fetch {place} from the Hub ({reason.rstrip('.')}). Check the name, the connection and your "
+            "access, or give a folder of tables."
         ) from error
     return root / inside
 
@@ -108,7 +111,7 @@ def files(folder: Path) -> dict[Path, dict[str, Any]]:
 
 
 def name_of(folder: Path) -> str:
-    """What the model of a folder of tables is called; "" where the folder holds none.
+    """The name of the model of a folder of tables; "" if the folder has no tables.
 
     Raises:
         InputError: tables of several models.
@@ -116,13 +119,13 @@ def name_of(folder: Path) -> str:
     names = sorted({facts["model"] for facts in files(folder).values()})
     if len(names) > 1:
         raise InputError(
-            f"{folder}: tables of {len(names)} models, {', '.join(names)}. Give the folder of one of them."
+            f"{folder}: contains tables of {len(names)} models ({', '.join(names)}). Give the folder of one of them."
         )
     return names[0] if names else ""
 
 
 def table_of(folder: Path, ids: Iterable[str]) -> Path | None:
-    """The table of a folder that is of some rows; None where the folder holds no tables.
+    """The table of a folder for some rows; None if the folder has no tables.
 
     Args:
         folder: of one or several tables.
@@ -144,12 +147,16 @@ def table_of(folder: Path, ids: Iterable[str]) -> Path | None:
         if path in ours or not ours
     )
     if ours:
-        raise MetadataError(f"{folder}: {len(ours)} tables of these rows. Give the folder of one of them ({listed}).")
-    raise MetadataError(f"{folder}: no table of these rows, only others ({listed}). Check --config and the corpus.")
+        raise MetadataError(
+            f"{folder}: contains {len(ours)} tables of these rows. Give the folder of one of them ({listed})."
+        )
+    raise MetadataError(
+        f"{folder}: contains no table of these rows, only others ({listed}). Check --config and the corpus."
+    )
 
 
 def read(path: Path) -> tuple[Generations, dict[str, Any]]:
-    """A table with its facts, once it is what it says it is.
+    """A table with its facts, after verification.
 
     Args:
         path: of the file.
@@ -158,12 +165,12 @@ def read(path: Path) -> tuple[Generations, dict[str, Any]]:
         The recorded columns, with the fact `FACT`, and the facts beside them.
 
     Raises:
-        MetadataError: no table, one beyond the limits, or with values that no instrument gives.
-        ChecksumError: a table that was changed, or is not the one that the manifest of its folder lists.
+        MetadataError: not a table, a table beyond the limits, or impossible values.
+        ChecksumError: a table that was changed, or differs from the one listed in the manifest of its folder.
     """
     facts = _facts(path)
     if facts is None:
-        raise MetadataError(f"{path}: not a reference table. {_AGAIN}")
+        raise MetadataError(f"{path}: is not a reference table. {_AGAIN}")
     for root in list(path.parents)[:_DEPTH]:
         if (root / MANIFEST).is_file():
             require_as_listed(root, [path])
@@ -171,12 +178,12 @@ def read(path: Path) -> tuple[Generations, dict[str, Any]]:
     try:
         table = generations.read(path)[0]
     except MetadataError as error:
-        raise MetadataError(f"{path}: a reference table that cannot be read ({error.__cause__}). {_AGAIN}") from error
+        raise MetadataError(f"{path}: the reference table cannot be read ({error.__cause__}). {_AGAIN}") from error
     lost = [name for name in COLUMNS if name not in table]
     if lost:
-        raise MetadataError(f"{path}: a reference table without {', '.join(lost)}. {_AGAIN}")
+        raise MetadataError(f"{path}: the reference table lacks {', '.join(lost)}. {_AGAIN}")
     if digest(table, facts) != facts["digest"]:
-        raise ChecksumError(f"{path}: changed since it was made, its digest is another. {_AGAIN}")
+        raise ChecksumError(f"{path}: was changed after it was made (its digest differs). {_AGAIN}")
     _require_possible(table, facts, path)
     told = {"path": str(path), **{name: facts[name] for name in ("instruments", "blank", "digest")}}
     return table.with_facts(**{FACT: json.dumps(told)}), facts
@@ -208,20 +215,22 @@ def _facts(path: Path) -> dict[str, Any] | None:
         ("bytes", n_bytes, _MOST_BYTES),
     ):
         if found > most:
-            raise MetadataError(f"{path}: {found:,} {what}; a reference table has at most {most:,}. {_AGAIN}")
+            raise MetadataError(
+                f"{path}: has {found:,} {what}, but a reference table may have at most {most:,}. {_AGAIN}"
+            )
     lost = [name for name, kind in _FACTS.items() if not isinstance(facts.get(name), kind)]
     if facts[FACT] != FORMAT or lost or not all(isinstance(v, dict) for v in facts["instruments"].values()):
-        what = f"it has no {', no '.join(lost)}" if lost else f"of format {facts[FACT]!r}"
-        raise MetadataError(f"{path}: not a reference table of this igmu ({what}). {_AGAIN}")
+        what = f"it lacks {', '.join(lost)}" if lost else f"its format is {facts[FACT]!r}"
+        raise MetadataError(f"{path}: is not a reference table that this version of igmu can read ({what}). {_AGAIN}")
     return {name: value for name, value in facts.items() if name != "table"}
 
 
 def digest(table: Generations, facts: Mapping[str, Any]) -> str:
-    """SHA-256 over everything that a table says: its facts, and every value of every column.
+    """SHA-256 over the whole table: its facts, and every value of every column.
 
     Args:
         table: the recorded columns.
-        facts: whatever stands beside them.
+        facts: all facts of the table.
     """
     told = {name: value for name, value in facts.items() if name != "digest"}
     found = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
@@ -236,7 +245,7 @@ def digest(table: Generations, facts: Mapping[str, Any]) -> str:
 
 
 def contents(keys: Sequence[tuple[str, int]], hashes: Iterable[str]) -> str:
-    """One hash over all images of a model: the same of a table as of the images that it was made from.
+    """One hash over all images of a model: the same for a table as for the images that it was made from.
 
     Args:
         keys: `(id, seed)` of every image.
@@ -251,7 +260,9 @@ def contents(keys: Sequence[tuple[str, int]], hashes: Iterable[str]) -> str:
 def _require_possible(table: Generations, facts: Mapping[str, Any], path: Path) -> None:
     """Refuse values that no instrument gives, and rows that are not all there."""
     if len(table) != facts["n_total"] or len(set(table.keys)) != len(table):
-        raise MetadataError(f"{path}: {len(set(table.keys))} generations of {facts['n_total']}. {_AGAIN}")
+        raise MetadataError(
+            f"{path}: has {len(set(table.keys))} different generations instead of {facts['n_total']}. {_AGAIN}"
+        )
     for name, values in table.columns.items():
         known = generations.column(name.partition("@")[0])  # of a further detector: see `networks.observe.of_judge`
         if known is None or known.kind == "object":
@@ -261,23 +272,23 @@ def _require_possible(table: Generations, facts: Mapping[str, Any], path: Path) 
         low, high = known.low, known.high
         seen = np.ma.compressed(values) if known.kind == "number" else values
         if (low is not None and (seen < low).any()) or (high is not None and (seen > high).any()):
-            raise MetadataError(f"{path}: {name} contains a value beyond {low:g}…{high or np.inf:g}. {_AGAIN}")
+            raise MetadataError(f"{path}: {name} contains a value outside {low:g}…{high or np.inf:g}. {_AGAIN}")
         if known.pattern and not all(re.fullmatch(known.pattern, v) for v in values.tolist()):
             raise MetadataError(f"{path}: {name} contains an invalid hash. {_AGAIN}")
     if np.char.startswith(table["status"], FAILED).any():
-        raise MetadataError(f"{path}: an image of the original could not be read. {_AGAIN}")
+        raise MetadataError(f"{path}: records an image of the original that could not be read. {_AGAIN}")
     if contents(table.keys, table["sha256"].tolist()) != facts["contents"]:
-        raise ChecksumError(f"{path}: its images are not those that it says it is of. {_AGAIN}")
+        raise ChecksumError(f"{path}: the images that it lists do not match its hash of all images. {_AGAIN}")
 
 
 def recorded(table: Generations) -> dict[str, Any] | None:
-    """What a table read by `read` says of itself: `path`, `instruments`, `blank`, `digest`; None of images."""
+    """The facts of a table from `read`: `path`, `instruments`, `blank`, `digest`; None for a table of images."""
     found = table.facts.get(FACT)
     return None if found is None else json.loads(str(found))
 
 
 def home(table: Generations, folder: Path) -> Path:
-    """Where what stands beside a model's images lies (`model.json`, `times.jsonl`): a table's own folder has copies.
+    """The folder with a model's `model.json` and `times.jsonl`; the folder of a reference table has copies.
 
     Args:
         table: of the model.
@@ -295,7 +306,7 @@ def seen(
     blank: str,
     answered: bool,
 ) -> Generations:
-    """What the instruments of an evaluation would see in the images: what a table recorded, if they are the same.
+    """The observations of the instruments of an evaluation, as recorded in a table, if the instruments are the same.
 
     Args:
         table: of the original, with what was recorded.
@@ -305,7 +316,8 @@ def seen(
         answered: whether the evaluation asks the questions of general prompts.
 
     Raises:
-        UnsupportedError: an instrument that is not recorded, or was another: told by name; LPIPS, which needs images.
+        UnsupportedError: an instrument that is not recorded or differs (named in the message), or LPIPS, which needs
+            images.
     """
     told = recorded(table) or {}
     where, there = told["path"], told["instruments"]
@@ -313,12 +325,11 @@ def seen(
     if "lpips" in tools:
         name = tools["lpips"]["lpips"]
         raise UnsupportedError(
-            f"{where}: {name} compares images, and a reference table contains none. Leave --lpips out, {images}."
+            f"{where}: {name} compares images, but a reference table contains none. Leave --lpips out, {images}."
         )
     if told["blank"] != blank:
         raise UnsupportedError(
-            f"{where}: recorded with --blank {told['blank']}, asked for is {blank}. Give --blank {told['blank']}, "
-            f"{images}."
+            f"{where}: was recorded with --blank {told['blank']}, not {blank}. Use --blank {told['blank']}, {images}."
         )
     known = [role for role in there if role.partition("@")[0] == "detector"]
     own: dict[str, Any] = {}
@@ -336,7 +347,7 @@ def seen(
     unasked = [name for name, role in _BEHIND.items() if role not in tools and name in table]
     others = [name for name in table.columns if "@" in name]
     if answered and "answered" not in table:
-        raise UnsupportedError(f"{where}: no answers to the questions of general prompts. {_AGAIN}")
+        raise UnsupportedError(f"{where}: contains no answers to the questions of general prompts. {_AGAIN}")
     kept = table.without(*unasked, *others, *(() if answered else ("answered",)))
     return kept.with_columns(**own).with_facts(**{FACT: None})
 
@@ -347,11 +358,11 @@ def _refuse(role: str, signature: Mapping[str, Any], there: Mapping[str, Mapping
         key = next((k for k in (mine | theirs) if mine.get(k) != theirs.get(k)), role)
         why = f"its {key} is {mine.get(key)!r} here and {theirs.get(key)!r} in the table"
     else:
-        why = f"recorded is {theirs[role]}" if theirs else "none is recorded"
+        why = f"the table has {theirs[role]}" if theirs else "the table has none"
     listed = ", ".join(f"{one} {name}" for one, name in named(there).items())
     raise UnsupportedError(
-        f"{where}: {role} {mine.get(role)} is not what looked at the original's images: {why}. Recorded are {listed}. "
-        "Ask for these, or give the folder of the original's images."
+        f"{where}: was not recorded with {role} {mine.get(role)} ({why}). It was recorded with {listed}. Use these, or "
+        "give the folder of the original's images."
     )
 
 
@@ -365,10 +376,10 @@ def named(instruments: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 
 def beside(first: Generations, others: Sequence[Generations], rows: Mapping[str, Row]) -> Generations:
-    """The original's table as far as the unlearned models' runs go.
+    """The part of the original's table that the unlearned models' runs cover.
 
-    A table is of the whole protocol, a run often of its first rounds, of some splits, or of fewer seeds. What lies
-    beyond that is left out; what a model lacks within is missing as it is beside images.
+    A table covers the whole protocol; a run often covers only its first rounds, some splits, or fewer seeds. The rest
+    is left out. What a model lacks within its part counts as missing, as it does with images.
 
     Args:
         first: the original's; images of it are returned as they are.
@@ -382,7 +393,8 @@ def beside(first: Generations, others: Sequence[Generations], rows: Mapping[str,
     for other in others:
         if (mine := recorded(other)) is not None and mine != told:
             raise MetadataError(
-                f"{mine['path']}: a reference table is of an original. Score an unlearned model's images."
+                f"{mine['path']}: is a reference table, which only the original can have. Give the folder of the "
+                "unlearned model's images."
             )
     if told is None or not others:
         return first

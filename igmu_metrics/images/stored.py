@@ -1,8 +1,8 @@
-"""What a model stores, tensor by tensor, so that another can be told by what it stores beside that: `model.json`.
+"""What a model stores, tensor by tensor, to compute what another model stores in addition: `model.json`.
 
-Conventions: a tensor is known by its network, its name and a hash of its bytes in the file. What a published part
-brings takes the place of the base's tensor of that name; what has no such name (a LoRA, a file of another layout)
-counts whole. Of code nobody can tell what it holds. Nothing is loaded into a network for this.
+Conventions: a tensor is identified by its network, its name and a hash of its bytes in the file. The tensors of a
+published part replace the base's tensors of the same name; those without such a name (a LoRA, a file in a different
+layout) all count. It is unknown what code stores. Nothing is loaded into a network for this.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Weights(_Strict):
     """What a model stores.
 
     Args:
-        tensors: by network and name: how many numbers, how many bytes, and a hash of these.
-        files: by place, what else describes it: bytes and hash.
-        code: whether it is partly code, which may hold anything.
+        tensors: by network and name: number of parameters, number of bytes, and a hash of the bytes.
+        files: by path, other files that describe it: bytes and hash.
+        code: whether it is partly code, which may store anything.
     """
 
     tensors: dict[str, tuple[_Size, _Size, _Hash]]
@@ -49,10 +49,10 @@ class Weights(_Strict):
     code: bool = False
 
     def beyond(self, base: Weights) -> tuple[int, int] | None:
-        """Numbers in tensors that a base has not, or has otherwise, and bytes that have to be stored beside it.
+        """Parameters in tensors that a base lacks or stores with other values, and bytes to store in addition to it.
 
         Returns:
-            None where the model is partly code.
+            Both numbers; None if the model is partly code.
         """
         if self.code:
             return None
@@ -62,12 +62,12 @@ class Weights(_Strict):
 
 
 class Model(_Strict):
-    """What `model.json` says of the model that made the images beside it.
+    """The content of `model.json`: facts about the model that generated the images next to it.
 
     Args:
         revision: of the model.
-        weights: what it stores; None where nobody could look.
-        method: what it cost to make, by its author's word.
+        weights: what it stores; None if unknown.
+        method: what it cost to make, as stated by its author.
     """
 
     revision: str = ""
@@ -76,10 +76,10 @@ class Model(_Strict):
 
 
 def read(path: Path) -> Model | None:
-    """What stands in a `model.json`; None where there is none.
+    """The content of a `model.json`; None if there is none.
 
     Raises:
-        MetadataError: it is none that generating wrote.
+        MetadataError: igmu generate did not write it.
     """
     if not path.is_file():
         return None
@@ -89,19 +89,19 @@ def read(path: Path) -> Model | None:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise MetadataError(f"{path}: {where}: {first['msg']}. {advice}") from error
+        raise MetadataError(f"{path}, key {where}: {first['msg']}. {advice}") from error
 
 
 def of(folder: Path, parts: Sequence[published.Part], variant: str | None) -> Weights:
-    """What a pipeline's folder stores, with what is put onto it.
+    """What a pipeline's folder stores, with the parts added to it.
 
     Args:
         folder: of the base, as `save_pretrained` writes it.
-        parts: in the order of being applied.
-        variant: which files of it are read, as `fp16`.
+        parts: in the order in which they are applied.
+        variant: which of its files are read, such as `fp16`.
 
     Raises:
-        WeightsError: a file that holds no tensors.
+        WeightsError: a file contains no tensors.
     """
     tensors: _Tensors = {}
     for network in sorted(p for p in folder.iterdir() if p.is_dir()):
@@ -173,7 +173,7 @@ def _safetensors(path: Path) -> Iterator[tuple[str, tuple[int, int, str]]]:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if length > _LONGEST_HEADER:
-                raise ValueError(f"a header of {length} bytes")
+                raise ValueError(f"its header would have {length} bytes")
             header = json.loads(file.read(length))
             header.pop("__metadata__", None)
             for name, told in header.items():
@@ -187,7 +187,7 @@ def _safetensors(path: Path) -> Iterator[tuple[str, tuple[int, int, str]]]:
                     raise ValueError(f"{name} is cut off")
                 yield name, (prod(told["shape"]), end - start, digest.hexdigest()[:16])
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{path}: not safetensors ({error}). Save or download it again.") from error
+        raise WeightsError(f"{path}: is not a safetensors file ({error}). Save or download it again.") from error
 
 
 def _hash_of(path: Path) -> str:

@@ -1,13 +1,12 @@
-"""Whether an image file is whole, as far as its own structure shows: what decoders fill in silently.
+"""Checks whether an image file is complete, as far as its structure shows, because decoders silently fill in gaps.
 
-Conventions: a decoder that runs out of data does not complain. libjpeg fills the rest with grey, libwebp decodes a page
-of zeros as if it were an image, zlib ends where a row should follow; a detector then sees no concept, and a damaged
-file would count as forgotten. What no structure shows (one changed bit of a photograph that still decodes, a page of
-noise in a WebP file, the end of a progressive JPEG's last scan) only a recorded SHA-256 can tell.
+Conventions: a decoder that runs out of data does not complain. libjpeg fills the rest with grey, libwebp decodes zeros
+as if they were an image, and zlib stops where a row should follow. A detector then sees no concept, and a damaged file
+would count as forgotten. Damage that no structure shows (a changed bit in a photograph that still decodes, noise in a
+WebP file, a missing end of a progressive JPEG's last scan) can be found only with a recorded SHA-256.
 
-Nothing here decodes anything a second time. A JPEG's data are handed to the decoder so that it has to ask for them:
-without the end marker libjpeg waits for more data instead of filling in, and one that never asks for the last bytes was
-finished before.
+Nothing here decodes anything twice. The decoder must ask for a JPEG's data: without the end marker, libjpeg waits for
+more data instead of filling in, and a decoder that never asks for the last bytes was finished before.
 """
 
 from __future__ import annotations
@@ -89,13 +88,13 @@ def load(image: ImageFile, data: bytes, name: str) -> None:
 
 
 def _damaged(name: str, why: str) -> CorruptImageError:
-    return CorruptImageError(f"{name}: damaged, {why}. {NEXT}")
+    return CorruptImageError(f"{name}: the file is damaged ({why}). {NEXT}")
 
 
 def _require_no_zeros(data: bytes, start: int, end: int, name: str, most: int = _ZEROS) -> None:
     at = data.find(bytes(most), start, end)
     if at >= 0:
-        raise _damaged(name, f"{most} or more bytes of zero at byte {at}, in the midst of compressed data")
+        raise _damaged(name, f"compressed data contain {most} or more zero bytes at byte {at}")
 
 
 def _load_jpeg(image: ImageFile, data: bytes, name: str) -> None:
@@ -113,9 +112,9 @@ def _load_jpeg(image: ImageFile, data: bytes, name: str) -> None:
     except OSError as error:
         if "truncated" not in str(error):
             raise
-        raise _damaged(name, f"its data end too early, at byte {end}, before the image does") from error
+        raise _damaged(name, f"its data end at byte {end}, before the image is complete") from error
     if not stream.emptied:
-        raise _damaged(name, f"the image is complete before its data end at byte {end}: some of them were misread")
+        raise _damaged(name, f"the image is complete before its data end at byte {end}, so some of them were misread")
 
 
 def _jpeg(data: bytes, name: str) -> tuple[bool, int, int]:
@@ -126,13 +125,13 @@ def _jpeg(data: bytes, name: str) -> tuple[bool, int, int]:
         while data[at + 1 : at + 2] == b"\xff":  # fill bytes
             at += 1
         if data[at : at + 1] != b"\xff" or at + 4 > len(data) > at + 2 or at + 2 > len(data):
-            raise _damaged(name, f"no marker at byte {at}, where one must be, and no end marker")
+            raise _damaged(name, f"it has neither a marker at byte {at}, where one is required, nor an end marker")
         kind = data[at + 1]
         if kind == _EOI:
             break
         body = at + 2
         if scans and kind not in _BETWEEN:
-            raise _damaged(name, f"marker 0x{kind:02x} at byte {at}, in the midst of its data")
+            raise _damaged(name, f"it has a marker 0x{kind:02x} at byte {at}, within its data")
         if kind != 1 and not 0xD0 <= kind <= 0xD7:
             body += int.from_bytes(data[body : body + 2], "big")
         if kind in _FRAMES:
@@ -147,7 +146,7 @@ def _jpeg(data: bytes, name: str) -> tuple[bool, int, int]:
         if kind == _SOS:
             found = _MARKER.search(data, body)
             if found is None:
-                raise _damaged(name, "no end marker, so it is cut off")
+                raise _damaged(name, "it has no end marker, so it is cut off")
             scans, first, at = scans + 1, first or body, found.start()
             end = at
     if not scans or any(map(any, left.values())):
@@ -167,11 +166,11 @@ def _png(data: bytes, name: str) -> list[memoryview]:
         body = position + 4
         kind, end = data[body : body + 4], body + 4 + length
         if end + 4 > len(data):
-            raise CorruptImageError(f"{name}: truncated after {len(data)} bytes. {NEXT}")
+            raise CorruptImageError(f"{name}: the file is truncated after {len(data)} bytes. {NEXT}")
         critical = kind[:1].isupper()
         if critical and zlib.crc32(view[body:end]) != int.from_bytes(data[end : end + 4], "big"):
             chunk = kind.decode("ascii", "replace")
-            raise _damaged(name, f"wrong checksum in chunk {chunk} at byte {position}")
+            raise _damaged(name, f"the checksum of chunk {chunk} at byte {position} is wrong")
         if kind == b"IDAT":
             compressed.append(view[body + 4 : end])
         position = end + 4
@@ -192,7 +191,7 @@ def _require_all_rows(image: ImageFile, data: bytes, compressed: list[memoryview
     inflate = zlib.decompressobj()
     found = len(inflate.decompress(b"".join(compressed), wanted))
     if found < wanted:
-        raise _damaged(name, f"its data hold {found} bytes of {wanted}: rows are missing")
+        raise _damaged(name, f"its data have {found} of {wanted} bytes, so rows are missing")
 
 
 _ADAM7: Final = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -202,13 +201,13 @@ def _webp(data: bytes, size: tuple[int, int], name: str) -> None:
     """Refuse a WebP file that is shorter than it says, or has zeros where compressed data should stand."""
     promised = int.from_bytes(data[4:8], "little") + 8
     if promised > len(data):
-        raise _damaged(name, f"{len(data)} bytes of the {promised} that it promises, so it is cut off")
+        raise _damaged(name, f"it has {len(data)} of the {promised} bytes in its header, so it is cut off")
     at = 12
     while at + 8 <= promised:
         kind, body = data[at : at + 4], at + 8
         end = body + int.from_bytes(data[at + 4 : at + 8], "little")
         if end > promised:
-            raise _damaged(name, f"chunk {kind.decode('ascii', 'replace')} at byte {at} reaches beyond its end")
+            raise _damaged(name, f"chunk {kind.decode('ascii', 'replace')} at byte {at} extends beyond the end")
         # Frames of an animation hold chunks of their own; a plane of transparency may be stored as it is.
         if kind == b"ANMF":
             at = body + 16
@@ -233,7 +232,11 @@ def _gif(data: bytes, name: str) -> None:
         elif kind == b"," and at + 10 <= len(data):
             at += 11 + colours(data[at + 9])
         else:
-            why = f"no block at byte {at}, where one must be" if kind else "no trailer, so it is cut off"
+            why = (
+                f"it has no block at byte {at}, where one is required"
+                if kind
+                else "it has no trailer, so it is cut off"
+            )
             raise _damaged(name, why)
         while size := int.from_bytes(data[at : at + 1]):
             at += 1 + size

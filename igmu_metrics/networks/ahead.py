@@ -1,7 +1,7 @@
-"""Reads images ahead of the networks: threads open, check, decode and prepare the next ones meanwhile.
+"""Reads images ahead of the networks: threads open, check, decode and prepare the next images in the meantime.
 
-Conventions: each file is opened once, and its bytes give both the content hash and the image. What is handed on are
-the inputs of networks, not the image, so that memory holds a window of small arrays whatever the images' size.
+Conventions: each file is opened once, and its bytes give both the content hash and the image. Only the inputs of
+networks are passed on, not the image, so that memory contains a window of small arrays for images of any size.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _Done = TypeVar("_Done")
 
 
 def ahead(items: Iterable[_Item], work: Callable[[_Item], _Done], window: int) -> Iterator[_Done]:
-    """`work` of every item, in order, at most `window` of them under way or waiting."""
+    """The results of `work` for every item, in order, with at most `window` of them running or waiting."""
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="igmu-decode")
     waiting: deque[Future[_Done]] = deque()
     try:
@@ -47,17 +47,17 @@ def ahead(items: Iterable[_Item], work: Callable[[_Item], _Done], window: int) -
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """One image on its way.
+    """One image while it is processed.
 
     Args:
-        sha256: of the file's bytes; "" for an image that was given decoded.
-        stored: format, width, height and mode as stored; the format is "" for an image that was given decoded.
-        blank: whether it is of one colour.
-        known: values that the store had, by key.
-        inputs: what the networks whose features are missing are given, by feature key.
-        image: the image itself, if somebody needs it.
-        pair: it and its partner, if they are compared.
-        error: why it, or its partner, could not be read.
+        sha256: of the file's bytes; "" for an image that was passed in decoded.
+        stored: format, width, height and mode as stored; the format is "" for an image that was passed in decoded.
+        blank: whether it is a single colour.
+        known: values from the store, by key.
+        inputs: inputs of the networks whose features are missing, by feature key.
+        image: the image itself, if it is needed.
+        pair: the image and its partner, if they are compared.
+        error: why the image or its partner could not be read.
     """
 
     sha256: str = ""
@@ -88,13 +88,13 @@ def load(
         image: a path, or a PIL image.
         name: of an image that has no path, for messages.
         extractors: whose features are wanted.
-        store: where values may be already.
-        answers: of each detector whose answers follow from the image alone: the answer's key ("" where nothing is
-            asked), and the keys of the features that only detectors want, this one where it has not answered yet.
-        looks: keys of those answers for which the image itself is handed on, unless they are known.
-        keep_image: hand it on in any case; it is then read even if all features are known.
-        pairs: what measures its distance to the partner.
-        partner: a path, or a PIL image; None where there is none.
+        store: may contain values already.
+        answers: for each detector whose answers depend only on the image: the answer's key ("" for none), and the keys
+            of the features that only detectors need, and this one only if it has not answered yet.
+        looks: keys of those answers for which the image itself is passed on, unless they are known.
+        keep_image: always pass the image on; it is then read even if all features are known.
+        pairs: measures the distance to the partner.
+        partner: a path, or a PIL image; None if there is none.
     """
     try:
         one = _Opened.of(image, name)

@@ -1,8 +1,8 @@
-"""From an image to one vector, in two steps that need not happen on the same thread: prepare, then run the network.
+"""From an image to one vector, in two steps that may run on different threads: prepare, then run the network.
 
 Conventions: a network always runs on batches of one shape, the last one filled up with copies. Matrix kernels choose
-their order of summation by the shape of the whole batch, so that an image's features then depend on the image alone,
-to the last bit: not on its neighbours, not on how many were asked for, not on where an interrupted run went on.
+their order of summation by the shape of the whole batch, so that an image's features depend only on the image, to the
+last bit: not on its neighbours, their number, or where an interrupted run continued.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 ON_ACCELERATOR: Final = 64
-"""Images a call on a GPU; CPUs have batches of their own, by measurement."""
+"""Images per call on a GPU; for CPUs, each network has a measured batch size."""
 
 Pixels = np.ndarray[Any, np.dtype[Any]]
 
 
 class Extracting(ImageBackbone):
-    """An image network whose preparation and forward pass are apart; subclasses say both.
+    """An image network with separate preparation and forward pass, both given by subclasses.
 
     Args:
-        info: what it is.
+        info: its description.
         preparation: equal for networks that see the same pixels; see `preparation_key`.
         device: where it runs.
         dtype: of its weights.
-        batch: images a call on a CPU, by measurement.
+        batch: images per call on a CPU, by measurement.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ def on_device(array: Pixels, device: torch.device, dtype: torch.dtype, *, channe
 
 
 def preparation_key(what: str, settings: Mapping[str, Any] | None = None) -> str:
-    """A short name for a way of preparing images that changes with every setting of it.
+    """A short name for a way of preparing images that changes with each of its settings.
 
     >>> preparation_key("resize", {"size": 224}) == preparation_key("resize", {"size": 225})
     False

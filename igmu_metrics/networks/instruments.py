@@ -1,7 +1,7 @@
-"""What a detector and a backbone are: the instruments that look at images.
+"""The interfaces of detectors and backbones, which evaluate images.
 
-Conventions: `p(x)` is always the probability that the concept is **present**. An instrument names everything that can
-change its numbers; a value that it declines to give is masked, never NaN.
+Conventions: `p(x)` is always the probability that the concept is **present**. A detector or backbone names everything
+that can change its numbers; a value that it declines to give is masked, never NaN.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class ErrorRates:
     Args:
         sensitivity: measured share of true positives found, 0..1.
         specificity: measured share of true negatives found, 0..1.
-        n_positives: positives that `sensitivity` was measured on.
-        n_negatives: negatives that `specificity` was measured on.
+        n_positives: number of positives for `sensitivity`.
+        n_negatives: number of negatives for `specificity`.
     """
 
     sensitivity: float
@@ -46,7 +46,7 @@ class ErrorRates:
 
 @dataclass(frozen=True, slots=True)
 class InstrumentInfo:
-    """What a detector or a backbone is, precisely enough to reproduce its numbers.
+    """The description of a detector or backbone, precise enough to reproduce its numbers.
 
     Args:
         name: registered name with the argument it was loaded with (`clip:openai/clip-vit-base-patch32`).
@@ -55,13 +55,13 @@ class InstrumentInfo:
         threshold: `p >= threshold` counts as present (detectors); None for backbones.
         sensitivity: measured share of true positives found, if known.
         specificity: measured share of true negatives found, if known.
-        n_positives: positives that `sensitivity` was measured on, if known.
-        n_negatives: negatives that `specificity` was measured on, if known.
-        calibration: hash of the calibration that threshold and rates are from; None where they are from elsewhere.
-        concepts: concepts it can judge (`domain/slug`), or None when it can judge any.
+        n_positives: number of positives for `sensitivity`, if known.
+        n_negatives: number of negatives for `specificity`, if known.
+        calibration: hash of the calibration that gave threshold and rates; None if they come from elsewhere.
+        concepts: concepts that it can judge (`domain/slug`), or None if it can judge any.
         settings: anything else that changes its output (prompt ensemble, class set, precision).
-        error_rates: of single concepts, where they were measured; an evaluation fills the four fields above with those
-            of its target, unless it is told others.
+        error_rates: measured error rates of single concepts; an evaluation fills the four fields above with those of
+            its target, unless other rates are given.
     """
 
     name: str
@@ -110,13 +110,13 @@ def require_judge(info: InstrumentInfo, concept: str) -> None:
 
 
 def no_better_than_chance(signed: Mapping[str, Any]) -> str:
-    """Why no verdict can rest on a detector; "" where it can, or where nobody measured how often it is right.
+    """Why no verdict can be based on a detector; "" if it can, or if its error rates were not measured.
 
-    It cannot where, by its error rates, it may agree with people no more than chance does: where the 95 % interval of
-    Youden's J does not lie above 0.
+    It cannot if, by its error rates, the detector may agree with people no more often than chance does: if the 95 %
+    interval of Youden's J is not above 0.
 
     Args:
-        signed: fields of a signature with the detector's, of any origin.
+        signed: fields of a signature that include the detector's; need not be trusted.
     """
     sens, spec, n_sens, n_spec = (signed.get(f"detector.{name}") for name in MEASURED)
     if not all(isinstance(share, int | float) and 0 <= share <= 1 for share in (sens, spec)):
@@ -127,14 +127,14 @@ def no_better_than_chance(signed: Mapping[str, Any]) -> str:
         return ""
     on = f"of images worth {n_sens:g} with the concept and {n_spec:g} without it" if counted else "as given"
     return (
-        f"no verdict rests on {signed.get('detector', 'the detector')}: it may agree with people no more than chance "
-        f"does, Youden's J {value:.2f}, 95 % interval {low:.2f} to {high:.2f} (sensitivity {sens:.2f}, specificity "
-        f"{spec:.2f}, {on})"
+        f"no verdict can be based on {signed.get('detector', 'the detector')}, because it may agree with people no "
+        f"more often than chance does (Youden's J {value:.2f}, 95 % interval {low:.2f} to {high:.2f}; sensitivity "
+        f"{sens:.2f}, specificity {spec:.2f}, {on})"
     )
 
 
 class Backbone(Protocol):
-    """A feature extractor. It implements the methods it has; the others raise `NotImplementedError`."""
+    """A feature extractor. Methods that it does not support raise `NotImplementedError`."""
 
     info: InstrumentInfo
 
@@ -149,10 +149,10 @@ class Backbone(Protocol):
 
 
 class Extractor(Protocol):
-    """What makes one vector of an image in two steps: a backbone, or the network inside of a detector.
+    """Makes one vector from an image in two steps: a backbone, or the network inside a detector.
 
     `preparation` is equal for extractors that see the same pixels, so that an image is prepared once for all of them;
-    `batch` is how many images share a call. An image's features depend on the image alone, to the last bit.
+    `batch` is the number of images per call. An image's features depend only on the image, to the last bit.
     """
 
     info: InstrumentInfo
@@ -171,7 +171,7 @@ _OF_TEXTS: Final = frozenset({"truncation"})
 
 
 def feature_key(source: Backbone | Extractor, *, texts: bool = False) -> str:
-    """Names the features of a backbone or extractor: other weights, preparation or settings have another key.
+    """The key of a backbone's or extractor's features; it changes with weights, preparation or settings.
 
     Args:
         source: what computes them.
@@ -184,7 +184,7 @@ def feature_key(source: Backbone | Extractor, *, texts: bool = False) -> str:
 
 
 def answer_key(detector: Detector, concept: str) -> str:
-    """Names a detector's answers about one concept; those of a detector that is made otherwise have another key."""
+    """The key of a detector's answers about one concept; it changes with everything that changes the answers."""
     info = detector.info
     settings = sorted(info.settings.items())
     return json.dumps(["answer", info.name, info.revision, info.preparation, settings, concept], ensure_ascii=False)
@@ -195,9 +195,9 @@ class Batch:
 
     Args:
         paths: where the images were read from.
-        images: decoded, upright RGB images, in the order of `paths`; may be left out where `known` holds all features
-            that are asked for.
-        known: (n, d) features that are there already, by `feature_key`.
+        images: decoded, upright RGB images, in the order of `paths`; may be left out if `known` has all features that
+            are needed.
+        known: (n, d) features that are already known, by `feature_key`.
     """
 
     def __init__(
@@ -219,21 +219,21 @@ class Batch:
 
 
 def features_of(source: Backbone | Extractor, images: Sequence[Image]) -> FloatArray:
-    """(n, d) features of images by a backbone, or by an extractor that has no more than its two steps."""
+    """(n, d) features of images from a backbone, or from an extractor with only its two steps."""
     whole = getattr(source, "image_features", None)
     found: FloatArray = whole(images) if whole else source.extract([source.prepare(i) for i in images])  # type: ignore[union-attr]
     return found
 
 
 class Detector(Protocol):
-    """Says how probable it is that an image shows a concept.
+    """Gives the probability that an image shows a concept.
 
-    One that also has `reads`, a sequence of backbones and extractors, looks at nothing else than their features in the
-    batch (and at the paths): these are then kept, and images that were seen before are not run again.
+    A detector with the attribute `reads`, a sequence of backbones and extractors, uses only their features in the batch
+    (and the paths). These are then cached, and known images are not run again.
 
-    One that has `answers(batch, concepts)` is asked about each image's own concept alone, (n,) for n concepts, as one
-    that is asked in words takes a run of its network for every question. What it says follows from the image: its
-    answers are kept.
+    A detector with the method `answers(batch, concepts)` is asked only about each image's own concept, (n,) for n
+    concepts, because it needs a run of its network for every question. Its answers depend only on the image, so they
+    are cached.
     """
 
     info: InstrumentInfo

@@ -1,12 +1,14 @@
-"""Instruments that are described without being opened: a run to which every image is known needs no network.
+"""Networks that are described without being loaded: a run with only known images needs no network.
 
-Conventions: what an opening found (`Known`) is a note in the cache, under a key of everything that it follows from: the
-spec and its options, the content of every file that is read, the versions of igmu and of the libraries. The network is
-opened when the first unknown image or text needs it, and has to be what was noted. Only the *hash* of a weight file
-is believed without reading the file, while its inode, size and times are the same. Without a cache nothing is believed.
+Conventions: the description of a loaded network (`Known`) is a note in the cache, under a key of everything that it
+depends on: the spec and its options, the content of every file that is read, and the versions of igmu and of the
+libraries. The network is loaded when the first unknown image or text needs it, and must match the note. Only the *hash*
+of a weight file is trusted without reading the file, as long as its inode, size and times are unchanged. Without a
+cache, nothing is trusted.
 
-An instrument takes part if its module has `files(argument, **options)`: the files that its `load` reads for these
-arguments, or None where it cannot say (then it is opened at once). `files` imports nothing heavy and asks no network.
+This works for modules that have `files(argument, **options)`: it returns the files that `load` reads for these
+arguments, or None if they are unknown (then the network is loaded at once). `files` imports nothing heavy and needs no
+connection.
 """
 
 from __future__ import annotations
@@ -52,13 +54,13 @@ _OPENING: Final = threading.RLock()
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of an instrument before it is opened.
+    """What is known about a detector or backbone before it is loaded.
 
     Args:
-        info: as it describes itself.
-        methods: which of the methods that are asked for it has.
-        values: its other attributes that are asked for.
-        reads: the backbones and extractors that a detector reads; None for one that looks at images.
+        info: its description.
+        methods: the optional methods that it has.
+        values: its other attributes.
+        reads: the backbones and extractors that a detector reads; None if it reads images.
     """
 
     info: InstrumentInfo
@@ -68,7 +70,7 @@ class Known:
 
     @classmethod
     def of(cls, one: Any) -> Known:
-        """What an open instrument shows."""
+        """The description of a loaded detector or backbone."""
         values = {name: getattr(one, name) for name in sorted(_VALUES) if hasattr(one, name)}
         reads = getattr(one, "reads", None)
         methods = frozenset(name for name in _METHODS if hasattr(one, name))
@@ -84,12 +86,12 @@ class Known:
         return self.info, self.methods, values, reads
 
     def text(self) -> str:
-        """As JSON; a TypeError where something in it cannot be."""
+        """As JSON; raises a TypeError if something in it cannot be converted."""
         return json.dumps(self, default=_plain, ensure_ascii=False)
 
     @classmethod
     def parsed(cls, text: str) -> Known:
-        """Out of `text`."""
+        """The inverse of `text`."""
         return cls._from(json.loads(text))
 
     @classmethod
@@ -102,11 +104,11 @@ class Known:
 
 
 class Lazy:
-    """An instrument that is opened when it is asked for something that only the network knows.
+    """A detector or backbone that is loaded when something is needed that only the network can give.
 
     Args:
-        known: what is known of it.
-        open_one: opens it.
+        known: its description.
+        open_one: loads it.
     """
 
     def __init__(self, known: Known, open_one: Callable[[], Any]) -> None:
@@ -118,7 +120,7 @@ class Lazy:
         self._one: Any = None
 
     def opened(self) -> Any:
-        """The instrument itself."""
+        """The detector or backbone itself."""
         with _OPENING:
             if self._one is None:
                 self._one = self._open_one()
@@ -141,13 +143,13 @@ class Lazy:
 
 
 def instrument(module: ModuleType, argument: str | None, options: Mapping[str, Any], store: Store | None) -> Any:
-    """The instrument that a module loads, not opened yet if the store has a note of it.
+    """The detector or backbone of a module, not loaded yet if the store has a note of it.
 
     Args:
         module: of a detector or backbone.
         argument: of its spec.
         options: of its `load`.
-        store: keeps notes; None to open it now.
+        store: contains the notes; None to load it now.
     """
     load = partial(_load, module, argument, options)
     key = None if store is None else _key(module, argument, options, store)
@@ -183,9 +185,9 @@ def _open_again(load: Callable[[], Any], known: Known, key: str, store: Store) -
     if not known.same(Known.of(one)):
         store.drop_note(key)
         raise WeightsError(
-            f"{known.info.name}: not the network that the cache knows (revision {known.info.revision}, found "
-            f"{one.info.revision}). Did its files change just now? Score again; if it happens twice, clear the cache: "
-            "igmu cache prune --max-gb 0."
+            f"{known.info.name}: is not the network in the cache (revision {one.info.revision} instead of "
+            f"{known.info.revision}). Its files may have just changed, so score again. If this happens twice, clear "
+            "the cache with igmu cache prune --max-gb 0."
         )
     return one
 
@@ -266,4 +268,4 @@ def _plain(value: Any) -> Any:
         return {"info": info, "methods": value.methods, "values": value.values, "reads": value.reads}
     if isinstance(value, frozenset):
         return sorted(value)
-    raise TypeError(f"{type(value).__name__} cannot be noted")
+    raise TypeError(f"{type(value).__name__} cannot be stored in a note")

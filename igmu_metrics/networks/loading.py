@@ -1,4 +1,4 @@
-"""What everything that loads a model shares: where weights come from, which bytes they are, on what they run."""
+"""Shared code for loading models: where weights come from, how they are identified, and on which device they run."""
 
 from __future__ import annotations
 
@@ -48,32 +48,32 @@ _READ = (
 
 
 class ImageBackbone:
-    """The methods of `instruments.Backbone` that a backbone does not have; subclasses override those they do have."""
+    """The optional methods of `instruments.Backbone`; subclasses override those that they support."""
 
     info: InstrumentInfo
 
     def image_features(self, images: Sequence[Image]) -> FloatArray:
         """Not available unless overridden."""
         raise UnsupportedError(
-            f"backbone {self.info.name!r} has no image features; use 'clip', 'dinov2' or 'inception'."
+            f"backbone {self.info.name!r} cannot compute image features. Use 'clip', 'dinov2' or 'inception'."
         )
 
     def text_features(self, texts: Sequence[str]) -> FloatArray:
         """Not available unless overridden."""
-        raise UnsupportedError(f"backbone {self.info.name!r} has no text features; use 'clip'.")
+        raise UnsupportedError(f"backbone {self.info.name!r} cannot compute text features. Use 'clip'.")
 
     def image_distance(self, images: Sequence[Image], others: Sequence[Image]) -> FloatArray:
         """Not available unless overridden."""
-        raise UnsupportedError(f"backbone {self.info.name!r} has no image distance; use 'lpips:alex'.")
+        raise UnsupportedError(f"backbone {self.info.name!r} cannot compute image distances. Use 'lpips:alex'.")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A folder of a model with the name and the revision that go into signatures.
+    """A model's folder with the name and the revision for signatures.
 
     Args:
-        folder: holds config.json and safetensors.
-        name: Hub id, or the folder's own name (its place on this machine says nothing about the numbers).
+        folder: contains config.json and safetensors.
+        name: Hub id, or the folder's name (its path on this machine does not affect the numbers).
         revision: 40-digit commit, or `sha256:` and 16 digits of a hash of weights, configuration and preprocessing.
     """
 
@@ -83,18 +83,18 @@ class Source:
 
 
 def split_argument(argument: str | None, options: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """Take `path?key=value&key=value` apart; keys the spec leaves out keep their value in `options`.
+    """Split `path?key=value&key=value`; keys that are not given keep their value in `options`.
 
     >>> split_argument("alex?trunk=a/b.safetensors", {"trunk": "", "size": "256"})
     ('alex', {'trunk': 'a/b.safetensors', 'size': '256'})
 
     Raises:
-        InputError: a key that the backbone does not know.
+        InputError: an unknown key.
     """
     head, _, query = (argument or "").partition("?")
     given = dict(parse_qsl(query, keep_blank_values=True))
     if unknown := sorted(set(given) - set(options)):
-        raise InputError(f"unknown option {unknown[0]!r} in {argument!r}; known: {', '.join(sorted(options))}")
+        raise InputError(f"unknown option {unknown[0]!r} in {argument!r}. Choose from {', '.join(sorted(options))}.")
     return head, dict(options) | given
 
 
@@ -105,12 +105,12 @@ def choice(what: str, value: str, known: Sequence[str]) -> str:
         InputError: it is not.
     """
     if value not in known:
-        raise InputError(f"{what} {value!r} is not one of {', '.join(known)}")
+        raise InputError(f"{what} {value!r} is not one of {', '.join(known)}. Choose one of these.")
     return value
 
 
 def pick_device(device: str | None) -> torch.device:
-    """The device asked for; None or "auto": the first GPU if there is one, else the CPU."""
+    """The given device; for None or "auto", the first GPU if there is one, else the CPU."""
     import torch
 
     if device in (None, "auto"):
@@ -118,11 +118,13 @@ def pick_device(device: str | None) -> torch.device:
     try:
         chosen = torch.device(str(device))
     except RuntimeError as error:
-        raise InputError(f"device {device!r} is not one that torch knows; use 'cpu', 'cuda' or 'auto'") from error
+        raise InputError(f"torch does not know device {device!r}. Use 'cpu', 'cuda' or 'auto'.") from error
     there = torch.cuda.device_count()
     if chosen.type == "cuda" and (chosen.index or 0) >= there:
-        told = f"torch sees {there} GPUs" if there else "torch sees no GPU here"
-        raise InputError(f"device {device!r}: {told}; use 'cpu', or 'auto' for the first GPU if there is one")
+        told = f"torch finds only {there} GPUs" if there else "torch finds no GPU"
+        raise InputError(
+            f"device {device!r} is not available, because {told}. Use 'cpu', or 'auto' for the first GPU if any."
+        )
     return chosen
 
 
@@ -137,7 +139,7 @@ def pick_dtype(precision: str) -> torch.dtype:
 def require(package: str, extra: str) -> None:
     """Raise `MissingExtraError` unless an optional package is installed."""
     if find_spec(package) is None:
-        raise MissingExtraError(f"'{package}' is not installed; run: pip install 'igmu[{extra}]'")
+        raise MissingExtraError(f"'{package}' is not installed. Run: pip install 'igmu[{extra}]'")
 
 
 def weights_hash(paths: Sequence[Path]) -> str:
@@ -145,7 +147,7 @@ def weights_hash(paths: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for path in sorted(paths):
         if what := irregular(path):
-            raise WeightsError(f"{path}: is {what}, not a file; save or download it again")
+            raise WeightsError(f"{path}: is {what}, not a file. Save or download it again.")
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
@@ -165,7 +167,7 @@ def find_model(argument: str | None, default: str, revision: str | None, pinned:
         pinned: commits of ids that we know.
 
     Raises:
-        WeightsError: nothing there, no safetensors, or not the revision asked for.
+        WeightsError: there is nothing, no safetensors, or a different revision.
     """
     name, revision = _asked(argument, default, revision)
     path = Path(name).expanduser()
@@ -176,9 +178,9 @@ def find_model(argument: str | None, default: str, revision: str | None, pinned:
         check_revision(source.revision, revision, name)
         return source
     if path.is_file():
-        raise WeightsError(f"{name}: is a file; give the folder with config.json and safetensors that it belongs to")
+        raise WeightsError(f"{name}: is a file. Give the folder that contains its config.json and safetensors.")
     if name.startswith((".", "~", "/", "\\")) or name.count("/") > 1:
-        raise WeightsError(f"no folder {name!r}; give a folder with config.json and safetensors, or a Hub id")
+        raise WeightsError(f"there is no folder {name!r}. Give a folder with config.json and safetensors, or a Hub id.")
     folder = _download(name, revision or pinned.get(name))
     _safetensors(folder, f"{name} at {folder.name}")
     return Source(folder, name, folder.name)
@@ -187,7 +189,7 @@ def find_model(argument: str | None, default: str, revision: str | None, pinned:
 def model_files(
     argument: str | None, default: str, revision: str | None, pinned: Mapping[str, str]
 ) -> list[Path] | None:
-    """The files that loading the model of `find_model` reads; None where only the Hub knows which they are."""
+    """The files that are read to load the model of `find_model`; None if only the Hub knows them."""
     name, revision = _asked(argument, default, revision)
     path = Path(name).expanduser()
     if path.is_dir():
@@ -208,7 +210,7 @@ def read_files(folder: Path) -> list[Path]:
 
 
 def require_objects(paths: Sequence[Path]) -> None:
-    """Refuse settings that are no JSON objects: libraries take what else stands there for a name, and try to fetch it.
+    """Refuse settings that are not JSON objects, as libraries would take them for a name and try to fetch it.
 
     Raises:
         WeightsError: with the file's name.
@@ -221,11 +223,11 @@ def require_objects(paths: Sequence[Path]) -> None:
         except MetadataError as error:
             raise WeightsError(str(error)) from error
         if not isinstance(found, dict):
-            raise WeightsError(f"{path}: contains {type(found).__name__}, not an object. Save or download it again.")
+            raise WeightsError(f"{path}: contains a {type(found).__name__}, not an object. Save or download it again.")
 
 
 def files_hash(files: Mapping[str, Path]) -> str:
-    """`sha256:` and the first 16 digits of a hash of what each file is for and holds, wherever it lies."""
+    """`sha256:` and the first 16 digits of a hash of the role and content of each file, wherever it is stored."""
     contents = [(what, sha256(path)) for what, path in sorted(files.items())]
     return f"sha256:{hashlib.sha256(json.dumps(contents).encode()).hexdigest()[:16]}"
 
@@ -236,13 +238,13 @@ def _asked(argument: str | None, default: str, revision: str | None) -> tuple[st
 
 
 def check_revision(found: str, wanted: str | None, name: str) -> None:
-    """Raise `WeightsError` when a revision is wanted and the files are others."""
+    """Raise `WeightsError` if a revision is wanted and the files have a different one."""
     if wanted is not None and wanted != found:
-        raise WeightsError(f"{name}: its files are {found}, not {wanted}")
+        raise WeightsError(f"{name}: the revision of its files is {found}, not {wanted}. Check the revision.")
 
 
 def load_tensors(path: str | Path) -> dict[str, Any]:
-    """What a weight file holds, read without running any code that it may hold: tensors by name, perhaps nested.
+    """The content of a weight file, read without running any code in it: tensors by name, perhaps nested.
 
     Raises:
         WeightsError: no such file, or neither safetensors nor a torch file of tensors.
@@ -252,20 +254,20 @@ def load_tensors(path: str | Path) -> dict[str, Any]:
 
     path = Path(path).expanduser()
     if not path.is_file():
-        raise WeightsError(f"no weight file {str(path)!r}; check the path")
+        raise WeightsError(f"there is no weight file {str(path)!r}. Check the path.")
     try:
         found: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except Exception as error:  # safetensors, pickle and zip each have errors of their own
         # Not torch's own message on pickles, which advises to run the code in them.
         why = "a damaged pickle, or code" if isinstance(error, pickle.UnpicklingError) else one_line(error)[:300]
-        raise WeightsError(f"{path.name} is neither safetensors nor a plain torch state dict: {why}") from error
+        raise WeightsError(f"{path.name} is neither safetensors nor a plain torch state dict ({why}).") from error
     if not isinstance(found, dict):
-        raise WeightsError(f"{path.name} does not contain a state dict (names to tensors)")
+        raise WeightsError(f"{path.name} does not contain a state dict (names to tensors). Check the file.")
     return found
 
 
 def load_state(path: str | Path) -> dict[str, torch.Tensor]:
-    """A state dict from safetensors, or from a torch file read without running any code that it may hold.
+    """A state dict from safetensors, or from a torch file read without running any code in it.
 
     Raises:
         WeightsError: no such file, or not dense, real tensors.
@@ -274,12 +276,12 @@ def load_state(path: str | Path) -> dict[str, torch.Tensor]:
 
     state = load_tensors(path)
     if not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise WeightsError(f"{Path(path).name} does not contain a state dict (names to tensors)")
+        raise WeightsError(f"{Path(path).name} does not contain a state dict (names to tensors). Check the file.")
     for name, tensor in state.items():
         if tensor.layout != torch.strided or tensor.is_complex() or tensor.is_quantized:
             what = "complex" if tensor.is_complex() else "quantized" if tensor.is_quantized else "sparse"
             raise WeightsError(
-                f"{Path(path).name}: {name} is a {what} tensor; weights are dense and real, save them so"
+                f"{Path(path).name}: {name} is a {what} tensor. Save the weights as dense, real tensors."
             )
     return state
 
@@ -288,7 +290,7 @@ def fetch(url: str) -> Path:
     """A file from torch's own cache, downloaded and checked against the hash in its name if it is not there yet.
 
     Raises:
-        WeightsError: no connection, or the file has another hash.
+        WeightsError: there is no connection, or the file has a different hash.
     """
     import torch
 
@@ -300,7 +302,7 @@ def fetch(url: str) -> Path:
     try:
         torch.hub.download_url_to_file(url, str(path), hash_prefix=found[1] if found else None, progress=False)
     except (OSError, RuntimeError) as error:
-        raise WeightsError(f"cannot fetch {url}: {error}; download it elsewhere and pass its path") from error
+        raise WeightsError(f"cannot fetch {url} ({error}). Download it elsewhere and give its path.") from error
     return path
 
 
@@ -315,19 +317,19 @@ def fetched(url: str) -> Path:
 
 
 def load_into(module: torch.nn.Module, state: Mapping[str, torch.Tensor], what: str) -> None:
-    """Put a state dict that must match name by name in the place of a module's tensors.
+    """Replace a module's tensors by a state dict with exactly the same names.
 
     Raises:
-        WeightsError: names that are missing, unknown or of another shape.
+        WeightsError: a name is missing or unknown, or a shape differs.
     """
     try:
         module.load_state_dict(dict(state), assign=True)
     except RuntimeError as error:
-        raise WeightsError(f"{what}: these are not its weights: {one_line(error)[:300]}") from error
+        raise WeightsError(f"{what}: the weights do not fit ({one_line(error)[:300]}). Check the file.") from error
 
 
 def from_safetensors(model_class: Any, source: Source, **options: Any) -> tuple[Any, list[str]]:
-    """A transformers model, and the weights that its files lack, which transformers fills with random numbers."""
+    """A transformers model, and the weights missing from its files, which transformers fills with random numbers."""
     given = {"use_safetensors": True, "local_files_only": True, "trust_remote_code": False}
     with quiet_loading():
         model, info = model_class.from_pretrained(source.folder, output_loading_info=True, **given, **options)
@@ -338,16 +340,18 @@ def load_pretrained(model_class: Any, source: Source, model_type: str, dtype: to
     """A transformers model in eval mode, from safetensors, with every weight present.
 
     Raises:
-        WeightsError: another architecture, or weights missing.
+        WeightsError: it has a different architecture, or weights are missing.
     """
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
     if config.model_type != model_type:
-        raise WeightsError(f"{source.name} is a {config.model_type!r} model; this backbone needs {model_type!r}")
+        raise WeightsError(f"{source.name} is a {config.model_type!r} model, but this backbone needs {model_type!r}.")
     model, missing = from_safetensors(model_class, source, dtype=dtype)
     if missing:
-        raise WeightsError(f"{source.name} lacks {len(missing)} weights, first {missing[0]!r}; download it again")
+        raise WeightsError(
+            f"{source.name} lacks {len(missing)} of its weights, such as {missing[0]!r}. Download it again."
+        )
     loaded: torch.nn.Module = model.eval().requires_grad_(False)
     for parameter in loaded.parameters():  # their file would stay in memory beside them, whole, while one is left
         parameter.data = parameter.data.clone()
@@ -355,7 +359,7 @@ def load_pretrained(model_class: Any, source: Source, model_type: str, dtype: to
 
 
 def load_image_processor(source: Source) -> tuple[Any, str]:
-    """The model's own image processor with PIL behind it, and what it does in words.
+    """The model's own image processor with the PIL backend, and a description of what it does.
 
     Without a named backend transformers takes torchvision where it is installed, and its resize differs in the last
     bit of many pixels: the numbers would depend on the environment.
@@ -367,7 +371,9 @@ def load_image_processor(source: Source) -> tuple[Any, str]:
         source.folder, backend="pil", local_files_only=True, trust_remote_code=False
     )
     if processor.backend != "pil":
-        raise WeightsError(f"{source.name}: its image processor has no PIL backend (got {processor.backend!r})")
+        raise WeightsError(
+            f"{source.name}: its image processor has no PIL backend (got {processor.backend!r}). Use another model."
+        )
     steps = []
     if processor.do_resize and processor.size is not None:
         steps.append(f"pil {Pil.Resampling(processor.resample).name.lower()} to {_size(processor.size)}")
@@ -379,9 +385,11 @@ def load_image_processor(source: Source) -> tuple[Any, str]:
 def check_images(images: Sequence[Image], others: Sequence[Image] | None = None) -> None:
     """Refuse an empty list, and two lists of unequal length."""
     if len(images) == 0:
-        raise EmptyInputError("no images given")
+        raise EmptyInputError("the list of images is empty. Give at least one image.")
     if others is not None and len(images) != len(others):
-        raise LengthMismatchError(f"{len(images)} images against {len(others)}; a distance needs pairs")
+        raise LengthMismatchError(
+            f"a distance needs pairs of images, but the numbers differ: {len(images)} and {len(others)}."
+        )
 
 
 def rgb(image: Image) -> Image:
@@ -400,8 +408,8 @@ def _safetensors(folder: Path, name: str) -> list[Path]:
     if found := sorted(folder.glob("*.safetensors")):
         return found
     raise WeightsError(
-        f"{name} has no safetensors, and igmu reads no pickles; convert it (save_pretrained writes safetensors) or "
-        "name a revision that has them, as 'id@revision'"
+        f"{name} has no safetensors, and igmu does not read pickles. Convert it (save_pretrained writes safetensors), "
+        "or give a revision that has them, as in 'id@revision'."
     )
 
 
@@ -414,5 +422,6 @@ def _download(name: str, revision: str | None) -> Path:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         at = f" at {revision}" if revision else ""
         raise WeightsError(
-            f"cannot get {name!r}{at} from the Hub: {reason} Check the id and the connection, or give a local folder."
+            f"cannot fetch {name!r}{at} from the Hub ({reason.rstrip('.')}). Check the id and the connection, or give "
+            "a local folder."
         ) from error

@@ -1,4 +1,4 @@
-"""What a scorecard says of the machine that made it, and of what was in use there."""
+"""What a scorecard records about the machine and the software that made it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def hardware() -> dict[str, str]:
 
 
 def device_name(device: str) -> str:
-    """The kind of processor or GPU that a device of torch is."""
+    """The name of the processor or GPU of a torch device."""
     if cuda := _cuda(device):
         return str(cuda.get_device_name(device))
     return _cpu() if device == "cpu" else device
@@ -62,7 +62,7 @@ def _cuda(device: str) -> Any:
 
 
 def reset_peak_memory(device: str) -> None:
-    """Begin to watch how much memory is in use; what cannot be reset is watched from the start of the process."""
+    """Start measuring peak memory; what cannot be reset is measured from the start of the process."""
     if cuda := _cuda(device):
         cuda.reset_peak_memory_stats(device)
     elif device == "cpu":

@@ -1,7 +1,7 @@
-"""One pass over the images of one model: every asked detector and backbone sees each of them once.
+"""One pass over the images of one model: every detector and backbone sees each of them once.
 
 Conventions: a generation that cannot be read is an error, or with `on_error="skip"` a failure that is counted and left
-out; it never gets a value. Results do not depend on the batch size, to the last bit, nor on what the store knew before.
+out; it never gets a value. Results do not depend, to the last bit, on the batch size or the content of the store.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ OnError = Literal["raise", "skip"]
 Blank = Literal["apart", "keep"]
 BATCH_SIZE: Final = 16
 Tick = Callable[[int], None]
-_CHECK: Final = "Check the weights, and the precision (16 bits overflow)."
+_CHECK: Final = "Check the weights and the precision (16 bits can overflow)."
 _AT_ONCE: Final = 64  # images that a detector judges in one call, always as many: see `networks.extraction`
 
 
@@ -56,17 +56,17 @@ def observe(
 
     Args:
         images: (n,) paths or PIL images.
-        detector: says how probable it is that an image shows its concept.
-        others: further detectors, which are asked the same of the same images.
-        concepts: (n,) `domain/slug` of the concept that each image is asked for; "" where nothing is asked.
-        backbones: feature extractors by the column that takes their features.
-        partners: (n,) paths or PIL images of another model to compare each image with; None where there is none.
+        detector: gives the probability that an image shows its concept.
+        others: further detectors for the same images and concepts.
+        concepts: (n,) `domain/slug` of the concept to detect in each image; "" for none.
+        backbones: feature extractors by the column of their features.
+        partners: (n,) paths or PIL images of another model to compare each image with; None for no comparison.
         distance: compares them.
-        on_error: `raise` stops at the first unreadable image, `skip` counts it; so does an unreadable partner.
-        blank: images of one colour: `apart` gives them a status of their own and no answer, `keep` judges them.
-        batch_size: images read ahead at once; no influence on the results.
-        tick: called with the number of images just looked at.
-        store: keeps features and answers by the content of the files; what it holds is not computed again.
+        on_error: `raise` stops at the first unreadable image or partner, `skip` counts it.
+        blank: images of a single colour: `apart` gives them a separate status and no answer, `keep` judges them.
+        batch_size: images read ahead at once; has no effect on the results.
+        tick: called with the number of images just processed.
+        store: keeps features and answers by the content of the files, so that they are not computed again.
 
     Returns:
         Columns of `igmu_metrics.generations`: `status`, `sha256` ("" where there is no file), `format`, `width`,
@@ -76,17 +76,20 @@ def observe(
 
     Raises:
         ImageError: an unreadable image, with `on_error="raise"`.
-        NonFiniteError, OutOfRangeError: a network gave what is no number, or a detector no probability.
+        NonFiniteError, OutOfRangeError: a network returned a value that is not finite, or a detector one that is not a
+            probability.
         InputError: a pair that `distance` cannot compare.
-        LengthMismatchError: not one partner, or concept, an image.
+        LengthMismatchError: the number of partners or concepts differs from the number of images.
         OutputError: the store cannot be written.
     """
     n = len(images)
     if partners is not None and len(partners) != n:
-        raise LengthMismatchError(f"{n} images against {len(partners)} partners; a distance needs pairs.")
+        raise LengthMismatchError(
+            f"a distance needs pairs, but the numbers of images and partners differ: {n} and {len(partners)}."
+        )
     judges = [*([] if detector is None else [detector]), *others]
     if judges and len(concepts) != n:
-        raise LengthMismatchError(f"{n} images and {len(concepts)} concepts; name one for each image.")
+        raise LengthMismatchError(f"got {n} images and {len(concepts)} concepts. Give one concept for each image.")
     pairs = Pairs(n, distance, store) if partners is not None and distance is not None else None
     roles = dict(backbones or {})
     seen = _Pass(images, [*roles.values(), *(source for one in judges for source in _reads(one) or ())], store)
@@ -160,7 +163,7 @@ def observe(
 
 
 def of_judge(column: str, k: int) -> str:
-    """The column of the k-th detector: the first one's are called as if there were no other.
+    """The column of the k-th detector; those of the first one have the plain names.
 
     >>> of_judge("probability", 0), of_judge("probability", 1)
     ('probability', 'probability@1')
@@ -169,7 +172,7 @@ def of_judge(column: str, k: int) -> str:
 
 
 def judged(table: Generations, k: int) -> Generations:
-    """A table as if the k-th detector had looked alone."""
+    """A table as if the k-th detector were the only one."""
     own = {n: table[of_judge(n, k)] for n in ("status", "probability", "present")}
     return table.without(*(name for name in table.columns if "@" in name)).with_columns(**own)
 
@@ -226,7 +229,9 @@ class _Answers:
             value = own[row]
             if value is not np.ma.masked and not 0 <= value <= 1:  # false for NaN, too
                 error = OutOfRangeError if np.isfinite(value) else NonFiniteError
-                raise error(f"{self._detector.info.name}: {value} for {batch.paths[row]} is no probability. {_CHECK}")
+                raise error(
+                    f"{self._detector.info.name}: {value} for {batch.paths[row]} is not a probability. {_CHECK}"
+                )
             self.values[i] = value
             answer = np.array([np.nan if value is np.ma.masked else float(value)])
             fresh.setdefault(self._keys[concept], []).append((self._seen.hashes[i], answer))
@@ -325,7 +330,7 @@ class _Pass:
         if not np.isfinite(row).all():
             # Not a row of NaN, which says that there is no image: the set that distances are of would lack it.
             name = next(e.info.name for e in self.extractors if feature_key(e) == key)
-            raise NonFiniteError(f"{name}: features of {_path(self._images, i)} are not finite. {_CHECK}")
+            raise NonFiniteError(f"{name}: the features of {_path(self._images, i)} are not finite. {_CHECK}")
         if key not in self._arrays:
             self._arrays[key] = np.full((len(self.ok), len(row)), np.nan)
         self._arrays[key][i] = row

@@ -1,10 +1,10 @@
-"""Linear layers for a CPU, with weights in the layout its kernels like: fp32 as before, about 1.6 times as fast.
+"""Linear layers for a CPU, with weights in the layout of its kernels: still fp32, but about 1.6 times as fast.
 
-Conventions: oneDNN multiplies in true fp32 here; `torch.set_float32_matmul_precision("medium")` takes the same kernels
-for some shapes, but would let another CPU or version round to bfloat16 without a word. The two layers of an MLP become
-one block whose activation is computed where the product lies, in the cache, instead of in three more passes over
-memory. What is exchanged agrees with the ordinary layers to a rounding error of its precision; otherwise, or without
-such kernels in torch, it stays.
+Conventions: oneDNN multiplies in true fp32 here; `torch.set_float32_matmul_precision("medium")` uses the same kernels
+for some shapes, but would silently let another CPU or version round to bfloat16. The two layers of an MLP become one
+block whose activation is computed on the product while it is in the cache, instead of in three more passes over memory.
+A layer is replaced only if the new one agrees with it up to rounding errors of its precision, and if torch has these
+kernels.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _PLAIN: Final[tuple[str, list[float], str]] = ("none", [], "")
 
 
 def pack(network: torch.nn.Module, rows: int) -> int:
-    """Exchange the linear layers of a network on a CPU in place.
+    """Replace the linear layers of a network on a CPU in place.
 
     Args:
-        network: in eval mode, fp32, or bf16 (where only MLPs gain).
-        rows: rows that a layer usually gets in one call (images × tokens); others work, too.
+        network: in eval mode, in fp32 or bf16 (in bf16, only MLPs become faster).
+        rows: typical number of rows of a layer's input (images × tokens); other numbers work, too.
 
     Returns:
-        How many layers were exchanged.
+        The number of replaced layers.
     """
     import torch
 

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An image and its partner on their way.
+    """An image and its partner while they are processed.
 
     Args:
-        sha256: of the hashes of both files; "" where one of them is no file.
-        known: their distance, if the store had it.
-        inputs: what the network is given of both, if not.
+        sha256: of the hashes of both files; "" if one of them is not a file.
+        known: their distance, if it is in the store.
+        inputs: the network's inputs for both, if not.
     """
 
     sha256: str = ""
@@ -34,10 +34,10 @@ class Pair:
 
 
 class Pairs:
-    """The pairs of one pass: a distance each, and those waiting until they fill a call.
+    """The pairs of one pass: their distances, and the pairs that wait until they fill a call.
 
     Args:
-        n: of images, with a partner or without.
+        n: number of images, with a partner or without.
         backbone: measures distances.
         store: keeps them.
     """
@@ -64,7 +64,7 @@ class Pairs:
         """Take in one pair; run the network if it has a full batch.
 
         Raises:
-            InputError: a pair that the backbone cannot compare, or a distance that is no number.
+            InputError: a pair that the backbone cannot compare, or a distance that is not a number.
         """
         if pair.known is not None:
             self.distances[i] = pair.known
@@ -81,8 +81,8 @@ class Pairs:
         found = self._compare([pair.inputs for pair in pairs if pair.inputs is not None])
         if not (np.isfinite(found) & (np.asarray(found) >= 0)).all():
             raise NonFiniteError(
-                f"{self._backbone.info.name}: a pair of images has no finite distance. "
-                "Check the weights, and the precision (16 bits overflow)."
+                f"{self._backbone.info.name}: the distance of a pair of images is not finite. "
+                "Check the weights and the precision (16 bits can overflow)."
             )
         self.distances[list(self._waiting)] = found
         if self._store is not None:

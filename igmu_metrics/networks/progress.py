@@ -1,4 +1,4 @@
-"""Progress on stderr: bars in a terminal; elsewhere plain lines, one now and then and one at the end of each step."""
+"""Progress on stderr: bars in a terminal; otherwise plain lines at intervals and at the end of each step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 from igmu_data.media import visible
 
 Advance = Callable[[str, int, int], None]
-"""Told what, how many more of it are done, and of how many."""
+"""Called with the name of a step, the number of newly finished items, and their total."""
 _EVERY: Final = 30.0  # seconds between two lines of one step
 
 
@@ -48,7 +48,7 @@ def bars() -> Iterator[Advance]:
 
 
 class _Lines:
-    """Progress where there is no terminal: a log keeps every line, so there are few.
+    """Progress without a terminal: few lines, as a log keeps every line.
 
     Args:
         clock: seconds, for tests.
@@ -73,7 +73,7 @@ class _Lines:
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """Without the bars that transformers and diffusers, if imported, show for each part of a model on disk."""
+    """Hide the progress bars of transformers and diffusers, if imported, for the parts of a model."""
     logs = [sys.modules.get(f"{name}.utils.logging") for name in ("transformers", "diffusers")]
     shown = [log for log in logs if log is not None and log.is_progress_bar_enabled()]
     for log in shown:

@@ -1,4 +1,4 @@
-"""The questions of general prompts, asked of a detector that answers in words."""
+"""The questions of general prompts, for detectors that can answer questions."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def answered(
 ) -> Array:
     """(n,) share of the questions about each image that are answered as its prompt intends.
 
-    An answer is yes from the detector's threshold on. A question that the detector declines to answer does not count;
-    an image that failed, is blank, or has no answer at all is masked.
+    An answer is yes if the probability reaches the detector's threshold. A question that the detector declines to
+    answer does not count; an image that failed, is blank, or has no answer at all is masked.
 
     Args:
         table: one model's images: `id`, `path` and `status`.
         prompts: by row id.
         detector: has `answers`.
         on_error: as for `observe`.
-        tick: called with the number of questions just asked, and that of all.
+        tick: called with the number of questions just asked, and the total number.
         store: keeps answers.
     """
     at: list[int] = []
@@ -64,7 +64,9 @@ def answered(
 
 
 def unasked(detector: Detector) -> list[str]:
-    """Why the questions of general prompts are not asked, where the detector does not answer in words."""
+    """Why the questions of general prompts are not asked, if the detector cannot answer questions."""
     if hasattr(detector, "answers"):
         return []
-    return [f"the prompts' questions were not asked: {detector.info.name} answers none, vlm:MODEL does"]
+    return [
+        f"the prompts' questions were not asked, because {detector.info.name} cannot answer questions (vlm:MODEL can)"
+    ]

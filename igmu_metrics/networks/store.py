@@ -1,17 +1,17 @@
-"""The cache of features: what a network made of an image, by the image's content, kept between runs.
+"""The cache of features: the output of networks for images, by the image's content, kept between runs.
 
 Conventions: a row is found by the SHA-256 of the file (or of a text, or of a pair) and the key of the network, which
-names weights, preparation and settings (`instruments.feature_key`); neither names nor places of files matter. Values
-come back to the last bit. One SQLite file in write-ahead mode: several processes on one machine may use it at once, and
-a process killed at any moment leaves whole rows only. It must lie on a local disk: on a network file system, where
-write-ahead mode does not work, give every machine a place of its own ($IGMU_CACHE).
+consists of weights, preparation and settings (`instruments.feature_key`); names and paths of files do not matter.
+Values are stored exactly. The cache is one SQLite file in write-ahead mode: several processes on a machine can use it
+at once, and a process killed at any moment leaves only complete rows. It must be on a local disk: on a network file
+system, write-ahead mode does not work, so give every machine a separate folder ($IGMU_CACHE).
 
-Nothing in it is believed for where it stands. A network's number is a hash of its key, so that what one process prunes
-changes no other's numbers; and every value ends with a checksum over itself, its key and what it is of. A row whose
-checksum is wrong is not there: it is computed anew and replaced.
+No value is trusted just because of its place. A network's number is a hash of its key, so that pruning by one process
+does not change the numbers of others; and every value ends with a checksum over itself, its key and its image. A row
+with a wrong checksum is ignored, computed again and replaced.
 
-The file is bounded: when a run closes it, rows that were not used for the longest time go. Beside the values it keeps
-notes: short texts by a key, such as what an opened network is (`networks.lazy`).
+The size of the file is bounded: when a run closes it, the least recently used rows are removed. In addition to values,
+it keeps notes: short texts by a key, such as the description of a network (`networks.lazy`).
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from igmu_data.sandbox.packaged import CACHE_ENVIRONMENT, cache_folder
 from igmu_metrics.contract import FloatArray
 
 SEEN: Final = "whole (1: of one colour)"
-"""Key of rows that say that a file was decoded without an error, and whether it is blank; change it when `images`
-refuses more."""
+"""Key of rows that record that a file was decoded without an error, and whether it is blank. Change it when `images`
+refuses more files."""
 FILE: Final = "features.sqlite"
 SIZE_ENVIRONMENT: Final = "IGMU_CACHE_GB"
 DEFAULT_GB: Final = 10.0
@@ -54,7 +54,7 @@ _SCHEMA: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What the store holds of one network: its key, rows, bytes of their values, and when one was last used."""
+    """The content of the store for one network: its key, rows, bytes of their values, and when one was last used."""
 
     key: str
     n_rows: int
@@ -63,14 +63,14 @@ class Holding:
 
 
 class Store:
-    """An open cache; close it, so that uses are written down and the bound is kept.
+    """An open cache; close it, so that uses are recorded and the bound is enforced.
 
     Args:
-        path: of the SQLite file; made if it is not there.
-        max_bytes: bound of what it holds.
+        path: of the SQLite file, which is created if necessary.
+        max_bytes: bound of its size.
 
     Raises:
-        OutputError: the place cannot be written, or the file is damaged.
+        OutputError: the file cannot be written, or is damaged.
     """
 
     def __init__(self, path: Path, max_bytes: int) -> None:
@@ -100,7 +100,7 @@ class Store:
             self._db.execute(f"PRAGMA user_version = {_FORMAT}")
 
     def get(self, sha256: str, keys: Iterable[str]) -> dict[str, FloatArray]:
-        """Those of the keys that the content has rows for, with their values; called on many threads."""
+        """The values of a content for those keys that are stored; called on many threads."""
         ids, sha = {_number(key): key for key in keys}, bytes.fromhex(sha256)
         marks = ",".join("?" * len(ids))
         with self._guarded(), self._lock:
@@ -118,10 +118,10 @@ class Store:
         return found
 
     def put(self, key: str, rows: Sequence[tuple[str, FloatArray]]) -> None:
-        """Keep values by content, all of them or none, in the place of what was there.
+        """Store values by content, all of them or none, replacing earlier ones.
 
         Raises:
-            OutputError: no room on the disk. What was kept before is still there.
+            OutputError: the disk is full. Earlier values are kept.
         """
         if not rows:
             return
@@ -137,7 +137,7 @@ class Store:
             )
 
     def note(self, key: str) -> str | None:
-        """A text that was kept beside the values."""
+        """The note with this key, or None."""
         with self._guarded(), self._lock:
             now = int(time.time())
             row = self._db.execute(
@@ -149,18 +149,18 @@ class Store:
         return None if text is None else text.decode()
 
     def keep_note(self, key: str, text: str) -> None:
-        """Keep a text, in the place of the one that had the key before."""
+        """Store a note, replacing an earlier one with the same key."""
         with self._guarded(), self._lock:
             signed = _signed(text.encode(), key)
             self._db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", (key, int(time.time()), signed))
 
     def drop_note(self, key: str) -> None:
-        """Forget a text."""
+        """Delete a note."""
         with self._guarded(), self._lock:
             self._db.execute("DELETE FROM notes WHERE key = ?", (key,))
 
     def holdings(self) -> list[Holding]:
-        """What is there, the most recently used first."""
+        """The content by network, the most recently used first."""
         with self._guarded(), self._lock:
             rows = self._db.execute(
                 "SELECT sources.id, IFNULL(CAST(key AS BLOB), x''), COUNT(*), TOTAL(LENGTH(value)), "
@@ -171,14 +171,14 @@ class Store:
         return [Holding(key if _number(key) == number else "damaged", *rest) for number, key, *rest in told]
 
     def prune(self, max_bytes: int, *, older_than: float | None = None) -> tuple[int, int]:
-        """Drop what was not used for the longest time until the rest fits.
+        """Remove the least recently used rows until the rest fits.
 
         Args:
-            max_bytes: what may stay.
-            older_than: seconds; rows that were not used for so long go in any case.
+            max_bytes: maximum size.
+            older_than: seconds; rows that were not used for this long are always removed.
 
         Returns:
-            Rows that went and rows that stay.
+            The numbers of removed and of kept rows.
         """
         self._write_uses()
         limit = time.time() - older_than if older_than is not None else float("-inf")
@@ -204,7 +204,7 @@ class Store:
         return len(rows) - kept, kept
 
     def close(self) -> None:
-        """Write down what was used, keep the bound, and let go of the file."""
+        """Record uses, enforce the bound, and close the file."""
         self._write_uses()
         with self._guarded():
             size = self.path.stat().st_size if self.path.exists() else 0
@@ -241,11 +241,11 @@ class Store:
         except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # the last of a damaged table's name
             reason = str(error)
             if isinstance(error, sqlite3.OperationalError | OSError) and "malformed" not in reason:
-                step = f"Make room, set {CACHE_ENVIRONMENT} to another folder, or pass --no-cache"
+                step = f"Free some space, set {CACHE_ENVIRONMENT} to another folder, or use --no-cache"
             else:
-                step = "Delete the file, it is only a cache"
+                step = "Delete the file, which is only a cache"
             raise OutputError(
-                f"{self.path}: cache cannot be used ({reason}). {step}; finished work is kept."
+                f"{self.path}: the cache cannot be used ({reason}). {step}; finished work is kept."
             ) from error
 
 
@@ -254,20 +254,20 @@ def open_store() -> Store:
 
     Raises:
         OutputError: it cannot be written, or is damaged.
-        InputError: $IGMU_CACHE_GB is no size.
+        InputError: $IGMU_CACHE_GB is not a size.
     """
     return Store(cache_folder() / FILE, bound())
 
 
 def bound() -> int:
-    """Most bytes that the cache holds after a run: $IGMU_CACHE_GB, 10 GB by default."""
+    """The maximum size of the cache after a run in bytes: $IGMU_CACHE_GB, 10 GB by default."""
     given = os.environ.get(SIZE_ENVIRONMENT) or DEFAULT_GB
     try:
         size = float(given)
     except ValueError:
         size = float("nan")
     if not 0 <= size < 1e9:
-        raise InputError(f"{SIZE_ENVIRONMENT} is {given!r}; give a number of gigabytes.")
+        raise InputError(f"{SIZE_ENVIRONMENT} is {given!r}. Set it to a number of gigabytes.")
     return int(size * 1e9)
 
 

@@ -1,4 +1,4 @@
-"""What a backbone makes of texts: every distinct one is run once, here and in later runs."""
+"""Text features of a backbone: every distinct text is run only once, in this run and in later ones."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def embedded(backbone: Backbone, texts: Sequence[str], store: Store | None = Non
 
 
 def cut(backbone: Backbone, texts: Sequence[str], store: Store | None = None) -> npt.NDArray[np.bool_]:
-    """(n,) whether the backbone reads only the beginning of a text; never, where it does not say.
+    """(n,) whether the backbone reads only the beginning of a text; all false if it does not say.
 
     Args:
-        backbone: what reads them; `cut_texts` says which are too long.
+        backbone: reads them; its `cut_texts` says which are too long.
         texts: (n,) texts.
         store: keeps the answers.
     """

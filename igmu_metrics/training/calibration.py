@@ -1,8 +1,8 @@
-"""Calibrates a detector: how often it agrees with people on labelled images, and from which probability on it should.
+"""Calibrates a detector: at which threshold it agrees best with people on labelled images, and how often.
 
-Conventions: the threshold is found on one half of the images and the error rates are measured on the other; images of
-one prompt, and equal ones, stay in one half. The unit of every interval is the prompt, where prompts are known. Which
-half an image is in follows from its prompt or content, never from a random state.
+Conventions: the threshold is chosen on one half of the images, and the error rates are measured on the other; images of
+one prompt, and equal images, are in the same half. The unit of every interval is the prompt if prompts are known. The
+half of an image depends on its prompt or content, never on a random state.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ from igmu_metrics.training.fitting import placements, youden_threshold
 from igmu_metrics.training.marked import looked_at, open_marked
 
 RULE: Final = (
-    "largest sensitivity + specificity - 1 (Youden's J; Youden, Cancer 3, 1950) on one half of the images; of equally "
-    "good thresholds the middle of the widest gap between two probabilities"
+    "largest sensitivity + specificity - 1 (Youden's J; Youden, Cancer 3, 1950) on one half of the images; if several "
+    "thresholds are equally good, the middle of the widest gap between two probabilities"
 )
-GIVEN: Final = "given; no image was spent on finding it"
+GIVEN: Final = "given by the user; no images were used to choose it"
 _FEW: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Calibrating:
-    """How a detector is calibrated.
+    """The settings of a calibration.
 
     Args:
         evaluation: names the concept's config, and the detector as an evaluation loads it.
         data: labelled images: a CSV of labels, a folder with a `labels.csv`, one that `load_dataset` reads, a Hub id or
-            `sandbox` for renders of the miniature world.
-        threshold: from which probability on it says yes; None to find it on half of the images.
-        on_error: `raise`, or `skip` and name unreadable images.
+            `sandbox` for renders of the sandbox.
+        threshold: the detector answers yes at or above it; None to choose it on half of the images.
+        on_error: `raise`, or `skip` to leave out and report unreadable images.
         batch_size: images read ahead at once.
-        options: of `marked.open_marked`: `config`, `revision`, `split`, `label_column`, `positive_label` …
+        options: for `marked.open_marked`: `config`, `revision`, `split`, `label_column`, `positive_label` …
     """
 
     evaluation: Evaluation
@@ -66,16 +66,16 @@ class Calibrating:
 
         Args:
             out: the JSON file.
-            advance: told of every image: what, how many more are done, of how many.
+            advance: called with the name of the step, the number of new images, and their total.
 
         Raises:
-            BusyError: another process writes this file.
-            OutputError: it cannot be written; found out before anything is done.
-            EmptyInputError: too few images of a class.
-            IgmuError: whatever is wrong with images, labels or detector.
+            BusyError: another process is writing this file.
+            OutputError: it cannot be written; this is checked first.
+            EmptyInputError: a class has too few images.
+            IgmuError: something is wrong with images, labels or detector.
         """
         if out.suffix != ".json":
-            raise InputError(f"--out {out}: give a file name that ends in .json.")
+            raise InputError(f"--out {out}: the file name must end in .json. Choose another name.")
         require_writable(out.parent)
         with owned(files=[out]):
             found = self._calibrated(advance)
@@ -115,7 +115,9 @@ class Calibrating:
         else:
             held, whole = _apart(units, files, shown, marked.name)
             if not whole:
-                warnings.append("the prompts are too few to keep apart: images of one prompt are in both halves.")
+                warnings.append(
+                    "there are too few prompts to separate them, so images of one prompt are in both halves."
+                )
             threshold = youden_threshold(p[~held], shown[~held])
         right = (p >= threshold) == shown
         found, passed = (_rate(right[held & of], units[held & of]) for of in (shown, ~shown))
@@ -150,24 +152,24 @@ class Calibrating:
 
 
 def chance(found: Calibration) -> str:
-    """Why no verdict can rest on the detector that was calibrated; "" where it can."""
+    """Why no verdict can be based on the calibrated detector; "" if it can."""
     return no_better_than_chance({**found.detector, **{f"detector.{name}": v for name, v in found.rates().items()}})
 
 
 def area(p: FloatArray, shown: BoolArray, units: Any) -> Index:
-    """Area under the ROC curve with a 95 % interval that resembles those of shares: never a point.
+    """Area under the ROC curve with a 95 % interval that, like intervals of shares, is never a single point.
 
     The area is the mean over positives of the share of negatives below, and over negatives of the share of positives
-    above. Each of the two means has the interval of a mean over prompts; their distances from the value add up like
-    standard errors, since positives and negatives are samples of their own. It is somewhat too wide rather than too
-    narrow, for shares vary less than hits and misses.
+    above. Each of the two means has the interval of a mean over prompts; their distances from the value are combined
+    like standard errors, since positives and negatives are independent samples. The interval is slightly conservative,
+    as shares vary less than hits and misses.
 
     Args:
         p: (n,) probabilities.
-        shown: (n,) where the concept is there; both kinds must be there.
+        shown: (n,) whether the concept is present; both classes must occur.
         units: (n,) prompt of each.
 
-    Three of four pairs in the right order, and a tie that counts half:
+    Three of four pairs are in the right order, and a tie counts half:
 
     >>> found = area(np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, True, False, False]), np.arange(4))
     >>> found.value, found.interval[0] < 0.5
@@ -197,8 +199,8 @@ def _apart(units: Any, files: Any, shown: BoolArray, where: str) -> tuple[BoolAr
         if all(shown[half].any() and not shown[half].all() for half in (held, ~held)):
             return held, whole
     raise EmptyInputError(
-        f"{where}: too few different images with or without the concept for two halves. Label more, or give the "
-        "threshold: --threshold."
+        f"{where}: there are too few different images with or without the concept for two halves. Label more images, "
+        "or set --threshold."
     )
 
 
@@ -213,8 +215,8 @@ def _require(shown: BoolArray, where: str, least: int) -> None:
     for what, n in (("with", int(shown.sum())), ("without", int((~shown).sum()))):
         if n < least:
             raise EmptyInputError(
-                f"{where}{n} labelled images {what} the concept that the detector judged; at least {least} are needed. "
-                "Label more, or name another label or concept."
+                f"{where}needs at least {least} labelled image{'s' * (least != 1)} {what} the concept, but the "
+                f"detector judged {n}. Label more images, or choose another label or concept."
             )
 
 
@@ -222,11 +224,12 @@ def _warnings(shown: BoolArray, held: BoolArray, files: Any) -> Iterator[str]:
     """What a user should know before trusting the file."""
     for what, of in (("with", shown), ("without", ~shown)):
         if (n := int((held & of).sum())) < _FEW:
-            yield f"the error rates rest on {n} images {what} the concept: look at the intervals."
+            images = f"{n} image{'s' * (n != 1)} {what} the concept"
+            yield f"the error rates are based on only {images}, so check their intervals."
         if not held.all() and (n := int((~held & of).sum())) < _FEW:
-            yield f"the threshold rests on {n} images {what} the concept."
+            yield f"the threshold is based on only {n} image{'s' * (n != 1)} {what} the concept."
     if torn := len(set(files[shown].tolist()) & set(files[~shown].tolist())):
-        yield f"{torn} images are there both with and without the concept: check the labels."
+        yield f"some images are labelled both with and without the concept ({torn} in all). Check the labels."
 
 
 def _digest(lines: Iterator[str]) -> str:

@@ -1,4 +1,4 @@
-"""The card beside a trained head: from what it was made, how its threshold was found, and how often it is right."""
+"""The card of a trained head: its data, how its threshold was chosen, and how often it is right."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Measured(_Strict):
     accuracy: Share
     sensitivity: Share
     specificity: Share
-    auroc: float = Field(description="of the probabilities, without the threshold; no interval")
+    auroc: float = Field(description="for the probabilities, independent of the threshold; without an interval")
 
 
 class Counts(_Strict):
@@ -41,18 +41,18 @@ class Counts(_Strict):
 
 
 class Data(_Strict):
-    """What the head was trained and measured on."""
+    """The data on which the head was trained and measured."""
 
-    name: str = Field(description="id on the Hub, or the folder's own name")
+    name: str = Field(description="id on the Hub, or the name of the folder")
     config: str | None
     revision: str | None = Field(description="commit on the Hub; null for a folder")
-    fingerprint: dict[str, str] = Field(description="by split: hash of every image's pixels and answer, in order")
+    fingerprint: dict[str, str] = Field(description="by split: hash of all images' pixels and labels, in order")
     image_column: str
     label_column: str
     test_split: str
     positive_labels: tuple[str, ...]
-    labels: dict[str, dict[str, int]] = Field(description="by split: rows of each label; a row may have several")
-    unreadable: dict[str, tuple[str, ...]] = Field(description="by split: images left out, and why")
+    labels: dict[str, dict[str, int]] = Field(description="by split: rows with each label; a row may have several")
+    unreadable: dict[str, tuple[str, ...]] = Field(description="by split: images that were left out, and why")
 
 
 class Clip(_Strict):
@@ -70,8 +70,8 @@ class Training(_Strict):
 
     seed: int
     steps: int
-    best_step: int = Field(description="after which the loss on the validation part was lowest; its weights were kept")
-    validation_loss: float = Field(description="there: cross-entropy in nats, both classes counting the same")
+    best_step: int = Field(description="step with the lowest loss on the validation part, whose weights were kept")
+    validation_loss: float = Field(description="at this step: cross-entropy in nats, both classes weighted equally")
     validation_fraction: float
     batch: int
     learning_rate: float
@@ -80,11 +80,11 @@ class Training(_Strict):
 
 
 class HeadCard(_Strict):
-    """Everything needed to trust a head, or to make it again."""
+    """Everything needed to trust a head, or to reproduce it."""
 
     schema_version: Literal[1] = 1
     igmu_version: str = __version__
-    head: str = Field(description="the file of the weights, beside the card")
+    head: str = Field(description="the file of the weights, next to the card")
     head_sha256: str
     concept: str
     data: Data
@@ -93,7 +93,7 @@ class HeadCard(_Strict):
     training: Training
     threshold: float = Field(description="p >= threshold counts as present")
     threshold_rule: str
-    validation: Measured = Field(description="flattering: the threshold was chosen on these images")
+    validation: Measured = Field(description="too good, because the threshold was chosen on these images")
     test: Measured
     warnings: tuple[str, ...]
     versions: dict[str, str]
@@ -105,9 +105,9 @@ def counts(shown: BoolArray) -> Counts:
 
 
 def measure(p: FloatArray, shown: BoolArray, threshold: float) -> Measured:
-    """How often `p >= threshold` says what is shown.
+    """How often `p >= threshold` is right.
 
-    Three churches of which two are found, one tent that is not taken for one:
+    Two of three churches are found, and a tent is not mistaken for one:
 
     >>> import numpy as np
     >>> found = measure(np.array([0.9, 0.8, 0.1, 0.2]), np.array([True, True, True, False]), 0.5)

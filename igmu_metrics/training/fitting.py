@@ -1,8 +1,8 @@
-"""Fits a head to features and finds its threshold; pure functions of arrays, the same for the same seed.
+"""Fits a head to features and chooses its threshold: pure functions of arrays, with the same result for the same seed.
 
-Conventions: `shown` is True where the concept is there. Both classes count the same, however rare one is: batches hold
-as many positives as negatives, and so p is the probability at even odds. Always on the CPU and in float32, where equal
-seeds give equal bytes (on the same machine, with the same number of threads and the same torch).
+Conventions: `shown` is True where the concept is present. Both classes have the same weight, however rare one is:
+batches have as many positives as negatives, so p is the probability at even odds. Always on the CPU and in float32,
+where equal seeds give equal bytes (on the same machine, with the same number of threads and version of torch).
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Fit:
     """A fitted head.
 
     Args:
-        weights: named as `shapes` has them; class 1 means that the concept is there.
-        step: after which the loss on the validation part was lowest.
-        loss: there: the mean cross-entropy of positives and of negatives, averaged.
+        weights: with the names in `shapes`; class 1 means that the concept is present.
+        step: with the lowest loss on the validation part.
+        loss: at this step: the mean cross-entropy of positives and of negatives, averaged.
     """
 
     weights: Mapping[str, torch.Tensor]
@@ -47,26 +47,26 @@ class Fit:
 
 
 def split_off(digests: Sequence[str], shown: BoolArray, fraction: float, seed: int) -> BoolArray:
-    """(n,) True for the images of the validation part: a share of each class, at least one image of it.
+    """(n,) True for the images of the validation part: a share of each class, at least one image each.
 
-    The choice follows from the images and the seed alone, not from their order; equal images stay together.
+    The choice depends only on the images and the seed, not on their order; equal images stay together.
 
     Args:
         digests: of each image.
         shown: which of them show the concept.
         fraction: of each class, 0..1.
-        seed: chooses another part.
+        seed: of the choice.
 
     Raises:
-        EmptyInputError: a class with fewer than two different images.
+        EmptyInputError: a class has fewer than two different images.
     """
     held = np.zeros(len(shown), dtype=np.bool_)
     for present in (True, False):
         own = {d for d, s in zip(digests, shown, strict=True) if s == present}
         if len(own) < 2:
             raise EmptyInputError(
-                f"{len(own)} different images {'with' if present else 'without'} the concept to train on; at least "
-                "two are needed, one to fit and one to find the threshold. Add some."
+                f"training needs at least two different images {'with' if present else 'without'} the concept, one to "
+                f"fit and one to choose the threshold, but got {len(own)}. Add some."
             )
         order = sorted(own, key=lambda digest: hashlib.sha256(f"{seed} {digest}".encode()).digest())
         chosen = set(order[: min(len(own) - 1, max(1, round(fraction * len(own))))])
@@ -87,11 +87,11 @@ def fit(
 
     Args:
         features: (n, width) features to fit to.
-        shown: (n,) which of them show the concept; both kinds must be there.
-        validation: features and answers of the validation part.
-        steps: of 64 images each.
-        seed: of the first weights, the batches and the dropout.
-        tick: called with the number of steps just done.
+        shown: (n,) which of them show the concept; both classes must occur.
+        validation: features and labels of the validation part.
+        steps: with 64 images each.
+        seed: for the initial weights, the batches and the dropout.
+        tick: called with the number of steps just finished.
     """
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
@@ -129,7 +129,7 @@ def fit(
 
 
 def judged(weights: Mapping[str, torch.Tensor], features: FloatArray) -> FloatArray:
-    """(n,) probability that the concept is there, as the detector `igmu-head` gives it."""
+    """(n,) probability that the concept is present, as in the detector `igmu-head`."""
     import torch
 
     with torch.inference_mode():
@@ -140,15 +140,15 @@ def judged(weights: Mapping[str, torch.Tensor], features: FloatArray) -> FloatAr
 def youden_threshold(p: FloatArray, shown: BoolArray) -> float:
     """The threshold with the largest sensitivity + specificity - 1 (Youden's J), in the middle of a gap.
 
-    Where several gaps between neighbouring probabilities are equally good the widest is taken, of equally wide ones the
-    lowest; where all probabilities are equal there is none, and it is 0.5.
+    If several gaps between neighboring probabilities are equally good, the widest is used, and of equally wide ones the
+    lowest; if all probabilities are equal, the threshold is 0.5.
 
     Args:
         p: (n,) probabilities, 0..1.
-        shown: (n,) where the concept is there; both kinds must be there.
+        shown: (n,) whether the concept is present; both classes must occur.
 
-    Two negatives at 0.1 and 0.2, a stray one at 0.9, two positives at 0.6 and 0.8: below 0.6 every positive is found
-    and two of three negatives pass.
+    Two negatives are at 0.1 and 0.2, an outlier at 0.9, and two positives at 0.6 and 0.8: below 0.6, every positive is
+    found and two of three negatives pass.
 
     >>> round(youden_threshold(np.array([0.1, 0.2, 0.9, 0.6, 0.8]), np.array([False, False, False, True, True])), 12)
     0.4
@@ -170,7 +170,7 @@ def youden_threshold(p: FloatArray, shown: BoolArray) -> float:
 
 
 def auroc(p: FloatArray, shown: BoolArray) -> float:
-    """Chance that a positive has a higher probability than a negative, ties counting half; 1 is best, 0.5 is chance.
+    """Probability that a positive scores higher than a negative, ties counting half; 1 is best, 0.5 is chance.
 
     >>> auroc(np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, True, False, False]))
     0.875
@@ -179,7 +179,7 @@ def auroc(p: FloatArray, shown: BoolArray) -> float:
 
 
 def placements(p: FloatArray, shown: BoolArray) -> FloatArray:
-    """(positives,) chance for each positive that a negative has a lower probability, ties counting half."""
+    """(positives,) for each positive, the share of negatives with a lower probability, ties counting half."""
     negatives = np.sort(p[~shown])
     below = np.searchsorted(negatives, p[shown], side="left") + np.searchsorted(negatives, p[shown], side="right")
     return np.asarray(below / (2 * len(negatives)), dtype=np.float64)

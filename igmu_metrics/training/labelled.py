@@ -1,7 +1,7 @@
-"""Opens a labelled image dataset, says which of its images show a concept, and looks at each image once.
+"""Opens a labelled image dataset, determines which of its images show a concept, and reads each image once.
 
-Conventions: a row without the concept is a negative, whatever else it shows. An image is called by its split and row.
-Its digest is that of its decoded pixels, so that two files of one image have the same.
+Conventions: a row without the concept is a negative, whatever else it shows. An image is named by its split and row.
+Its digest is that of its decoded pixels, so that two files with the same image have the same digest.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Opened:
     """A dataset.
 
     Args:
-        name: id on the Hub, or the folder's own name (its place on this machine says nothing about the images).
-        revision: commit on the Hub, or what was asked for where the Hub cannot be asked; None for a folder.
+        name: id on the Hub, or the folder's name (its path on this machine does not affect the images).
+        revision: commit on the Hub, or the given revision if the Hub cannot be reached; None for a folder.
         splits: rows by split.
     """
 
@@ -54,10 +54,10 @@ class Opened:
         """The rows of a split.
 
         Raises:
-            InputError: there is none; `option` is the one that names another.
+            InputError: there is no such split; the message ends with `option`.
         """
         if name not in self.splits:
-            raise InputError(f"{self.name}: no split {name!r}, only {', '.join(map(repr, self.splits))}. {option}")
+            raise InputError(f"{self.name}: has no split {name!r}, only {', '.join(map(repr, self.splits))}. {option}")
         return self.splits[name]
 
 
@@ -69,19 +69,19 @@ class Rule:
     positive: tuple[str, ...]
 
     def shown(self, labels: Sequence[tuple[str, ...]]) -> BoolArray:
-        """(n,) True where the concept is there."""
+        """(n,) True where the concept is present."""
         return np.array([any(name in self.positive for name in own) for own in labels], dtype=np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was seen in the images of a split.
+    """The observations on the images of a split.
 
     Args:
-        ok: (rows,) False where an image could not be read.
-        features: (n, width) of the others.
+        ok: (rows,) False for unreadable images.
+        features: (n, width) of the readable images.
         digests: of their pixels.
-        failures: why the unreadable ones are.
+        failures: why images could not be read.
     """
 
     ok: BoolArray
@@ -91,38 +91,45 @@ class Seen:
 
 
 def open_dataset(data: str, config: str | None = None, revision: str | None = None) -> Opened:
-    """Open a folder or a dataset of the Hub; code in it is never run.
+    """Open a folder or a dataset on the Hub; code in it is never run.
 
     Args:
         data: a folder that `load_dataset` reads (Parquet, ImageFolder), an id on the Hub, or `sandbox` for labelled
-            renders of the miniature world (`./sandbox` for a folder of that name).
+            renders of the sandbox (`./sandbox` for a folder of that name).
         config: of a dataset with several.
         revision: commit, branch or tag on the Hub.
 
     Raises:
-        InputError: nothing there, or nothing that `load_dataset` can read.
+        InputError: the dataset does not exist, or `load_dataset` cannot read it.
     """
     import datasets
 
     if data == SANDBOX:
         if revision or config not in (None, CONFIG):
-            raise InputError(f"{SANDBOX} has config {CONFIG!r} and no revisions, not {config or revision!r}.")
+            raise InputError(
+                f"{SANDBOX} has only config {CONFIG!r} and no revisions. Leave {config or revision!r} out."
+            )
         return Opened(data, None, renders.splits())
     folder = Path(data).expanduser()
     local = folder.is_dir()
     if not local and not _REPOSITORY.fullmatch(data):
-        raise InputError(f"no folder {data!r}. Give a folder of labelled images, or an id on the Hub (owner/name).")
+        raise InputError(
+            f"there is no folder {data!r}. Give a folder of labelled images, or an id on the Hub (owner/name)."
+        )
     if local and revision:
-        raise InputError(f"revision {revision!r} is given for the folder {data!r}; only datasets on the Hub have one.")
+        raise InputError(
+            f"revision {revision!r} is given for the folder {data!r}, but only datasets on the Hub have revisions. "
+            "Leave it out."
+        )
     commit = revision if local else _commit(data, revision)
     try:
         splits = datasets.load_dataset(str(folder) if local else data, config, revision=commit)
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         reason = (str(error).strip().splitlines() or [""])[0]
-        what = "cannot be read" if local else "is not a folder, and the Hub does not serve it"
+        what = "cannot be read" if local else "is neither a folder nor available on the Hub"
         raise InputError(
             f"dataset {data!r} {what} ({type(error).__name__}: {reason}). Check the path or id, --config and "
-            "--revision; a folder contains train/<label>/*.png and test/<label>/*.png, or Parquet files."
+            "--revision. A folder must contain train/<label>/*.png and test/<label>/*.png, or Parquet files."
         ) from error
     return Opened(folder.resolve().name if local else data, commit, splits)
 
@@ -143,15 +150,15 @@ def find_rule(rows: Rows, where: str, item: Concept, column: str | None = None, 
 
     Args:
         rows: of the training split.
-        where: what to call them in an error.
+        where: their name in errors.
         item: the concept.
-        column: of the labels; by default `concept` where it names the concept, else `label`.
-        positive: the label that means the concept; by default those that read, apart from case and punctuation, like
-            its id or name, or else like a synonym or the ImageNet class that it was taken from.
+        column: of the labels; by default `concept` if it names the concept, else `label`.
+        positive: the label that means the concept; by default, those that equal its id or name, ignoring case and
+            punctuation, or else a synonym or the ImageNet class that it was taken from.
 
     Raises:
-        MetadataError: no such column, or one that holds no labels.
-        LabelError: a row without a label.
+        MetadataError: the column does not exist, or does not contain labels.
+        LabelError: a row has no label.
         UnknownLabelError: no label means the concept; with the nearest ones.
     """
     if column is None:
@@ -164,17 +171,17 @@ def find_rule(rows: Rows, where: str, item: Concept, column: str | None = None, 
         raise UnknownLabelError(
             positive or item.id,
             names,
-            f"Column {column!r} of {where} contains {listed}. Name the one that means {item.id}: --positive-label.",
+            f"Column {column!r} of {where} contains {listed}. Set --positive-label to the one that means {item.id}.",
         )
     return Rule(column, tuple(str(name) for name in found))
 
 
 def labels(rows: Rows, column: str, where: str) -> list[tuple[str, ...]]:
-    """The labels of each row: one, or several where the column holds lists; no concept is none.
+    """The labels of each row: one, or several if the column contains lists; () for a null concept.
 
     Raises:
-        MetadataError: no such column, or one that holds no labels.
-        LabelError: a row without a label.
+        MetadataError: the column does not exist, or does not contain labels.
+        LabelError: a row has no label.
     """
     import datasets
 
@@ -183,7 +190,9 @@ def labels(rows: Rows, column: str, where: str) -> list[tuple[str, ...]]:
     several = isinstance(feature, datasets.List | datasets.LargeList)
     inner = feature.feature if several else feature
     if not isinstance(inner, datasets.ClassLabel | datasets.Value):
-        raise MetadataError(f"{where}: column {column!r} contains {feature}, not labels. Name another: --label-column.")
+        raise MetadataError(
+            f"{where}: column {column!r} contains {feature}, not labels. Choose another column with --label-column."
+        )
     out = []
     for i, value in enumerate(rows[column]):
         if value is None and column == CONCEPT:
@@ -191,7 +200,9 @@ def labels(rows: Rows, column: str, where: str) -> list[tuple[str, ...]]:
         elif not isinstance(value, list):
             value = [value]
         if any(v is None or (v == -1 and isinstance(inner, datasets.ClassLabel)) for v in value):
-            raise LabelError(f"{where}, row {i}: no label in column {column!r}. Label it, or leave the row out.")
+            raise LabelError(
+                f"{where}, row {i}: column {column!r} has no label. Label the image, or leave the row out."
+            )
         out.append(tuple(inner.int2str(v) if isinstance(inner, datasets.ClassLabel) else str(v) for v in value))
     return out
 
@@ -211,14 +222,14 @@ def look(
     Args:
         rows: of the split.
         column: of the images.
-        where: what to call the split in an error.
+        where: name of the split in errors.
         backbone: with image features.
-        on_error: `raise` stops at the first unreadable image, `skip` leaves it out and says so.
+        on_error: `raise` stops at the first unreadable image, `skip` leaves it out and reports it.
         batch_size: images in memory at once.
-        tick: called with the number of images just done.
+        tick: called with the number of images just finished.
 
     Raises:
-        MetadataError: no such column, or one that holds no images.
+        MetadataError: the column does not exist, or does not contain images.
         ImageError: an unreadable image, with `on_error="raise"`.
     """
     stored = require_images(rows, column, where)
@@ -244,25 +255,26 @@ def look(
 
 
 def require_images(rows: Rows, column: str, where: str) -> Rows:
-    """The column of images alone, as bytes or paths.
+    """Only the column of images, as bytes or paths.
 
     Raises:
-        MetadataError: no such column, or one that holds no images.
+        MetadataError: the column does not exist, or does not contain images.
     """
     import datasets
 
     require_column(rows, column, where, "--image-column")
     if not isinstance(rows.features[column], datasets.Image):
         raise MetadataError(
-            f"{where}: column {column!r} contains {rows.features[column]}, not images. Name another: --image-column."
+            f"{where}: column {column!r} contains {rows.features[column]}, not images. Choose another column with "
+            "--image-column."
         )
     return rows.select_columns([column]).cast_column(column, datasets.Image(decode=False))
 
 
 def decoded(record: Mapping[str, Any] | None, name: str) -> Image:
-    """A stored image, decoded; an ImageError says which one cannot be."""
+    """A stored image, decoded; an ImageError names an image that cannot be decoded."""
     if not record or (record["bytes"] is None and not record["path"]):
-        raise MissingImageError(f"{name}: no image. Leave the row out, or pass --on-error skip.")
+        raise MissingImageError(f"{name}: has no image. Leave the row out, or use --on-error skip.")
     if record["bytes"] is not None:
         return decode_image(record["bytes"], name=name)
     try:
@@ -272,10 +284,10 @@ def decoded(record: Mapping[str, Any] | None, name: str) -> Image:
 
 
 def require_column(rows: Rows, column: str, where: str, option: str) -> None:
-    """Refuse rows without a column, naming the option that names another."""
+    """Refuse rows without a column, and name the option that selects another one."""
     if column not in rows.features:
         raise MetadataError(
-            f"{where}: no column {column!r}, only {', '.join(map(repr, rows.features))}. Name it: {option}."
+            f"{where}: has no column {column!r}, only {', '.join(map(repr, rows.features))}. Choose one with {option}."
         )
 
 

@@ -1,7 +1,7 @@
-"""Labelled images for calibrating a detector: a dataset as `igmu train-detector` reads it, or a CSV of people's labels.
+"""Labelled images for calibrating a detector: a dataset as for `igmu train-detector`, or a CSV of people's labels.
 
-Conventions: an image is kept as a path or as its file's bytes until it is looked at. A label `unclear` is none. What
-ties images together is their prompt: a column of the dataset, or what `metadata.jsonl` or the file's name says.
+Conventions: an image is kept as a path or as its file's bytes until it is read. `unclear` does not count as a label.
+Images are grouped by their prompt: from a column of the dataset, from `metadata.jsonl`, or from the file's name.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Marked:
     """Labelled images.
 
     Args:
-        name: id on the Hub, or the folder's or file's own name.
+        name: id on the Hub, or the name of the folder or file.
         config: of a dataset with several.
         revision: commit on the Hub; None for a folder.
         split: of a dataset; None for a CSV.
@@ -42,8 +42,8 @@ class Marked:
         positive: the labels that mean the concept.
         images: paths, or records of a dataset with the file's bytes.
         shown: (n,) whether each shows the concept.
-        prompts: (n,) what each is of; "" where nobody knows.
-        n_unclear: images that people could not judge, which are left out.
+        prompts: (n,) prompt of each; "" if unknown.
+        n_unclear: number of images that people could not judge, which are left out.
     """
 
     name: str
@@ -59,16 +59,18 @@ class Marked:
 
 
 def from_file(path: Path, item: Concept) -> Marked:
-    """Images whose labels stand in a CSV, as the detector `labels` reads it.
+    """Images with labels in a CSV, as the detector `labels` reads it.
 
     Raises:
-        LabelError: no column is of the concept.
-        IgmuError: whatever is wrong with the file.
+        LabelError: there is no column for the concept.
+        IgmuError: something is wrong with the file.
     """
     judge = label_file.load(str(path))
     if judge.info.concepts is not None and item.id not in judge.info.concepts:
         listed = ", ".join(sorted(judge.info.concepts))
-        raise LabelError(f"{path}: labels of {listed}, none of {item.id}. Name another --concept, or add a column.")
+        raise LabelError(
+            f"{path}: contains labels of {listed}, but not of {item.id}. Choose another --concept, or add a column."
+        )
     told = judge.probabilities(Batch(judge.paths), [item.id])[:, 0]
     clear = np.flatnonzero(~np.ma.getmaskarray(told)).tolist()
     kept = [judge.paths[i] for i in clear]
@@ -101,19 +103,19 @@ def open_marked(
     """Open labelled images.
 
     Args:
-        data: a CSV of labels, a folder with one called `labels.csv`, or what `labelled.open_dataset` takes.
+        data: a CSV of labels, a folder with a `labels.csv`, or anything that `labelled.open_dataset` takes.
         item: the concept.
         config: of a dataset with several.
         revision: commit, branch or tag on the Hub.
-        split: by default `test` where there is one, else the only one.
-        label_column: by default `concept`, where that names the concept, else `label`.
-        positive_label: by default the label that is called like the concept.
+        split: by default `test` if it exists, else the only one.
+        label_column: by default `concept` if it names the concept, else `label`.
+        positive_label: by default the label that equals the concept's name.
         image_column: of the images.
-        prompt_column: of what ties images together; by default `prompt` or `id`, where there is one.
+        prompt_column: by which images are grouped; by default `prompt` or `id`, if there is one.
 
     Raises:
-        InputError, MetadataError: nothing there, no such split or column, or an option that a CSV has no use for.
-        LabelError, UnknownLabelError: an image without a label, or no label that means the concept.
+        InputError, MetadataError: there is no such dataset, split or column, or an option does not apply to a CSV.
+        LabelError, UnknownLabelError: an image has no label, or no label means the concept.
     """
     here = Path(data).expanduser()
     file = here / LABELS if (here / LABELS).is_file() else here
@@ -121,11 +123,13 @@ def open_marked(
         given = {"--config": config, "--revision": revision, "--split": split, "--label-column": label_column,
                  "--positive-label": positive_label, "--prompt-column": prompt_column}  # fmt: skip
         if useless := [flag for flag, value in given.items() if value is not None]:
-            raise InputError(f"{useless[0]} is of datasets; {file} is a CSV of labels, which names its concept itself.")
+            raise InputError(
+                f"{useless[0]} is only for datasets, but {file} is a CSV of labels. Leave {useless[0]} out."
+            )
         return from_file(file, item)
     opened = open_dataset(data, config, revision)
     split = split or (TEST if TEST in opened.splits else next(iter(opened.splits)) if len(opened.splits) == 1 else TEST)
-    rows = opened.split(split, "Name the one with the images: --split.")
+    rows = opened.split(split, "Choose one with --split.")
     where = f"{opened.name}, {split}"
     rule = find_rule(rows, where, item, label_column, positive_label)
     stored = require_images(rows, image_column, where)
@@ -163,16 +167,16 @@ class _Records(Sequence[Any]):
 def looked_at(
     marked: Marked, observe: Callable[[Sequence[Any]], Mapping[str, Array]], *, skip: bool
 ) -> tuple[Array, list[str], BoolArray, list[str]]:
-    """Look at every labelled image once.
+    """Read every labelled image once.
 
     Args:
         marked: the images.
-        observe: gives the columns `probability`, `sha256` and `status` of some images.
+        observe: returns the columns `probability`, `sha256` and `status` of some images.
         skip: leave out images of a dataset that cannot be decoded, instead of raising.
 
     Returns:
-        (n,) probabilities, masked where the detector declined; hash of each file; whether each could be read; and why
-        the others could not.
+        (n,) probabilities, masked where the detector declined; the hash of each file; whether each could be read; and
+        why the others could not.
 
     Raises:
         ImageError: an unreadable image, unless they are skipped.

@@ -1,4 +1,4 @@
-"""Labelled renders of the miniature world as a dataset, drawn where they are asked for: nothing to download."""
+"""Labelled renders of the sandbox as a dataset, rendered on demand without a download."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from igmu_data.sandbox.render import render
 
 
 def splits() -> Any:
-    """A DatasetDict of `train` and `test` with columns image, label and concept, as the published config has."""
+    """A DatasetDict of `train` and `test` with columns image, label and concept, like the published config."""
     import datasets
 
     features = datasets.Features(

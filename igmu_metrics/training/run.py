@@ -1,7 +1,7 @@
 """Trains a detector head: from labelled images to its file and its card.
 
-Conventions: the weights are fitted to one part of the training split, the threshold is found on the rest of it, and the
-test split is only measured on. Nothing is written before everything is known.
+Conventions: the weights are fitted to one part of the training split, the threshold is chosen on the rest of it, and
+the test split is used only for measuring. Files are written only at the end.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from igmu_metrics.training.labelled import Opened, Rule, Seen, find_rule, labels
 TRAIN: Final = "train"
 ON_ERROR: Final = ("raise", "skip")
 THRESHOLD_RULE: Final = (
-    "largest sensitivity + specificity - 1 (Youden's J) on the validation part; of equally good thresholds the middle "
-    "of the widest gap between two probabilities"
+    "largest sensitivity + specificity - 1 (Youden's J) on the validation part; if several thresholds are equally "
+    "good, the middle of the widest gap between two probabilities"
 )
 _FEW: Final = 10
 _PACKAGES: Final = ("torch", "transformers", "datasets", "numpy", "pillow", "safetensors")
@@ -50,31 +50,31 @@ class Part:
 
     @property
     def fingerprint(self) -> str:
-        """Names the images with their answers, in order."""
+        """Hash of the images with their labels, in order."""
         lines = "".join(f"{d} {s:d}\n" for d, s in zip(self.seen.digests, self.shown, strict=True))
         return f"sha256:{hashlib.sha256(lines.encode()).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True, slots=True)
 class HeadTraining:
-    """How a head is trained.
+    """The settings for training a head.
 
     Args:
         data: folder or Hub id of a dataset with the splits `train` and `test`, or `sandbox` for the renders.
-        concept: `domain/slug` that the head shall judge.
+        concept: `domain/slug` that the head is to judge.
         clip: folder or Hub id of the CLIP whose features it reads; None for that of the published heads.
         config: of a dataset with several.
         revision: of a dataset on the Hub.
-        positive_label: the label that means the concept; by default the one that is called like it.
-        label_column: by default `concept`, where that names the concept, else `label`.
+        positive_label: the label that means the concept; by default the one that equals its name.
+        label_column: by default `concept` if it names the concept, else `label`.
         image_column: of the images.
-        test_split: what the head is measured on.
-        validation_fraction: share of each class of `train` that is kept for finding the threshold, 0..1.
-        steps: of 64 images each, half of them positives.
-        on_error: `raise`, or `skip` and name unreadable images.
-        device: where CLIP runs; a GPU where there is one by default.
+        test_split: split for measuring the head.
+        validation_fraction: share of each class of `train` that is kept for choosing the threshold, 0..1.
+        steps: with 64 images each, half of them positives.
+        on_error: `raise`, or `skip` to leave out and report unreadable images.
+        device: where CLIP runs; by default, a GPU if there is one.
         batch_size: images in memory at once.
-        seed: of the validation part, the first weights, the batches and the dropout; 0..2³²-1.
+        seed: for the validation part, the initial weights, the batches and the dropout; 0..2³²-1.
     """
 
     data: str
@@ -94,20 +94,20 @@ class HeadTraining:
     seed: int = 0
 
     def run(self, out: Path, advance: Advance = lambda what, done, total: None) -> card.HeadCard:
-        """Train a head and write it, with its card beside it.
+        """Train a head and write it, with its card next to it.
 
         Args:
             out: the `.safetensors` file; its card is `<stem>.card.json`.
-            advance: told of every step: what, how many more are done, of how many.
+            advance: called with the name of the step, the number of newly finished items, and their total.
 
         Raises:
-            BusyError: another process is training into this file.
-            OutputError: `out` cannot be written; found out before anything is done.
-            UnknownConceptError, UnknownLabelError: no such concept, or no label that means it.
-            InputError, MetadataError: no such dataset, split or column; or test images most of which are in train.
-            EmptyInputError: fewer than two images of a class in `train`, or none in the test split.
-            ImageError: an image that cannot be read.
-            WeightsError: no such CLIP.
+            BusyError: another process is writing this file.
+            OutputError: `out` cannot be written; this is checked first.
+            UnknownConceptError, UnknownLabelError: the concept is unknown, or no label means it.
+            InputError, MetadataError: the dataset, split or column does not exist, or most test images are in train.
+            EmptyInputError: a class has fewer than two images in `train`, or none in the test split.
+            ImageError: an image cannot be read.
+            WeightsError: there is no such CLIP.
         """
         self._check(out)
         with owned(files=[out]):
@@ -172,17 +172,22 @@ class HeadTraining:
         choice("on_error", self.on_error, ON_ERROR)
         if self.test_split == TRAIN:
             raise InputError(
-                f"test_split is {TRAIN!r}: a head must not be measured on its training images. Name another split."
+                f"test_split is {TRAIN!r}, but a head must not be measured on its training images. Choose another "
+                "split."
             )
         if not 0 < self.validation_fraction < 1:
-            raise OutOfRangeError(f"validation_fraction is {self.validation_fraction}; it must lie between 0 and 1.")
+            raise OutOfRangeError(
+                f"validation_fraction is {self.validation_fraction}. Give a fraction between 0 and 1."
+            )
         for name, least in (("steps", 1), ("batch_size", 1), ("seed", 0)):
             if getattr(self, name) < least:
-                raise OutOfRangeError(f"{name} is {getattr(self, name)}; give at least {least}.")
+                raise OutOfRangeError(f"{name} is {getattr(self, name)}. Give at least {least}.")
         if self.seed > LARGEST_SEED:
-            raise OutOfRangeError(f"seed is {self.seed}; torch's generator reads 32 bits, so give at most 2^32-1.")
+            raise OutOfRangeError(
+                f"seed is {self.seed}, but torch's generator reads only 32 bits. Give at most 2^32-1."
+            )
         if out.suffix != ".safetensors":
-            raise OutputError(f"{out}: give a file name that ends in .safetensors.")
+            raise OutputError(f"{out}: the file name must end in .safetensors. Choose another --out.")
         if out.is_dir():
             raise OutputError(f"{out}: is a folder. Choose another --out.")
         require_writable(out.parent)
@@ -191,8 +196,8 @@ class HeadTraining:
         self, opened: Opened, item: taxonomy.Concept
     ) -> tuple[Rule, dict[str, BoolArray], dict[str, dict[str, int]]]:
         """Which label means the concept, and by split which rows show it and how many rows each label has."""
-        train = opened.split(TRAIN, "A head is trained on a split of this name.")
-        opened.split(self.test_split, "Name the one to measure on: --test-split.")
+        train = opened.split(TRAIN, "Add a split of this name to train on.")
+        opened.split(self.test_split, "Choose one with --test-split.")
         rule = find_rule(train, f"{opened.name}, {TRAIN}", item, self.label_column, self.positive_label)
         answers, counts = {}, {}
         for split in (TRAIN, self.test_split):
@@ -247,7 +252,7 @@ class HeadTraining:
 
 
 def card_path(out: Path) -> Path:
-    """Where the card of a head lies: beside it, under a name that no scorecard has."""
+    """The path of a head's card: next to the head, under a name that no scorecard has."""
     return out.with_suffix(".card.json")
 
 
@@ -257,8 +262,8 @@ def _require_classes(where: str, split: str, shown: BoolArray, rule: Rule) -> No
     for what, n in ((f"labelled {names}", int(shown.sum())), (f"not labelled {names}", int((~shown).sum()))):
         if n < least:
             raise EmptyInputError(
-                f"{where}: {n} images {what} in column {rule.column!r}; at least {least} are needed. Add some, or "
-                "name another label: --positive-label."
+                f"{where}: needs at least {least} image{'s' * (least != 1)} {what} in column {rule.column!r}, but has "
+                f"{n}. Add some, or choose another label with --positive-label."
             )
 
 
@@ -268,8 +273,8 @@ def _require_apart(train: Part, test: Part) -> None:
     same = [d for d in test.seen.digests if d in trained_on]
     if 2 * len(same) > len(test.shown):
         raise InputError(
-            f"{len(same)} of {len(test.shown)} test images are in train as well, such as the one with pixels of sha256 "
-            f"{same[0][:16]}: the head would be measured on what it was trained on. Name another split: --test-split."
+            f"{len(same)} of {len(test.shown)} test images are also in train, such as the one with pixels of sha256 "
+            f"{same[0][:16]}, so the head would be measured on its training images. Choose another --test-split."
         )
 
 
@@ -295,18 +300,18 @@ def _warnings(train: Part, test: Part, held: BoolArray, measured: card.Measured)
     trained_on = set(train.seen.digests)
     if same := [d for d in test.seen.digests if d in trained_on]:
         first = f"the first has pixels of sha256 {same[0][:16]}"
-        yield f"{len(same)} of {len(test.shown)} test images are in train too ({first}): the test flatters the head."
+        yield f"{len(same)} of {len(test.shown)} test images are also in train ({first}), so the results are too good."
     answers: Mapping[bool, set[str]] = {
         present: {d for d, s in zip(train.seen.digests, train.shown, strict=True) if s == present}
         for present in (True, False)
     }
     if torn := len(answers[True] & answers[False]):
-        yield f"{torn} images of train are there both with and without the concept: check the labels."
+        yield f"train has images labelled both with and without the concept ({torn} in all). Check the labels."
     for what, of in (("with", train.shown), ("without", ~train.shown)):
         if (n := int((held & of).sum())) < _FEW:
-            yield f"the threshold rests on {n} validation images {what} the concept."
+            yield f"the threshold is based on only {n} validation image{'s' * (n != 1)} {what} the concept."
     if measured.sensitivity.interval[0] + measured.specificity.interval[0] <= 1:
-        yield "on the test images the head cannot be told from chance: do not score with it."
+        yield "on the test images, the head cannot be distinguished from chance. Do not use it for scoring."
 
 
 def _write(out: Path, data: bytes, done: card.HeadCard) -> None:

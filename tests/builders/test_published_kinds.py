@@ -23,7 +23,7 @@ def test_what_is_not_text_to_image_is_refused_before_it_is_downloaded(
     index.write_text(json.dumps({"_class_name": "StableDiffusionUpscalePipeline"}))
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_, **__: str(index))
     monkeypatch.setattr(DiffusionPipeline, "download", lambda *_, **__: pytest.fail("it was downloaded"))
-    with pytest.raises(WeightsError, match="generates no images from prompts"):
+    with pytest.raises(WeightsError, match="cannot generate images from prompts"):
         find_pipeline("owner/upscaler")
     index.write_text("{")
     with pytest.raises(WeightsError, match=r"model_index\.json is not JSON"):
@@ -61,7 +61,9 @@ def class_of(folder: Path, name: str) -> Any:
     ],
 )
 def test_what_wants_an_image_or_makes_videos_is_refused_by_its_index(tmp_path: Path, name: str, takes: str) -> None:
-    with pytest.raises(WeightsError, match=f"{name} generates no images from prompts alone .it takes .*{takes}"):
+    with pytest.raises(
+        WeightsError, match=f"{name} cannot generate images from prompts alone .it also takes .*{takes}"
+    ):
         class_of(tmp_path, name)
 
 

@@ -183,7 +183,7 @@ def test_configs_are_found_in_the_package(package: Path, rows: dict[str, Row], m
 def test_a_package_without_it_says_how_to_make_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IGMU_SANDBOX", str(tmp_path))
     for call in (load_bench, bench_rows):
-        with pytest.raises(CorpusError, match=r"not a bench folder\. Build one: python -m builders\.sandbox\."):
+        with pytest.raises(CorpusError, match=r"not a bench folder\. Build one with python -m builders\.sandbox\."):
             call("sandbox.church")
 
 
@@ -276,7 +276,7 @@ def test_rows_that_break_the_rules_are_not_taken_over(
 ) -> None:
     fewer = {name: own[1:] for name, own in task_rows().items()}
     monkeypatch.setattr(corpus, "task_rows", lambda: fewer)
-    with pytest.raises(CorpusError, match="broken invariants in 540 rows"):
+    with pytest.raises(CorpusError, match="problems in 540 rows"):
         bench.build(tmp_path / "hub", only=[CHURCH], world=True)
     assert not list((tmp_path / "hub").rglob("*.parquet"))
 
@@ -355,17 +355,17 @@ Value = Callable[[list[Any]], Any]
 @pytest.mark.parametrize(
     ("name", "column", "value", "where", "rule"),
     [
-        (FORGET, "image", lambda v: v[0], FORGET, "image_sha256 is the image's"),
-        (FORGET, "image", None, FORGET, "image_sha256 is the image's"),
-        (FORGET, "prompt", lambda v: f"{v[3]} at last", "", "the id is the hash of the row"),
-        (TRAIN, "image", lambda v: v[0], TRAIN, "image_sha256 is the image's"),
-        (TRAIN, "image", {"bytes": None, "path": "/home/1.png"}, TRAIN, "images are embedded"),
-        (TRAIN, "label", 9, TRAIN, "a label is one of the classes"),
-        (TRAIN, "label", None, TRAIN, "a label is one of the classes"),
-        (TRAIN, "label", 5, "sandbox_detector", "a class is one concept of the taxonomy, or none"),
-        (TEST, "concept", "object/chruch", "sandbox_detector", "a class is one concept of the taxonomy, or none"),
-        (TEST, "license", " ", TEST, "license is given"),
-        (TEST, "source", None, TEST, "source is given"),
+        (FORGET, "image", lambda v: v[0], FORGET, "image_sha256 must match the image"),
+        (FORGET, "image", None, FORGET, "image_sha256 must match the image"),
+        (FORGET, "prompt", lambda v: f"{v[3]} at last", "", "the id must be the hash of the row"),
+        (TRAIN, "image", lambda v: v[0], TRAIN, "image_sha256 must match the image"),
+        (TRAIN, "image", {"bytes": None, "path": "/home/1.png"}, TRAIN, "images must be embedded"),
+        (TRAIN, "label", 9, TRAIN, "a label must be one of the classes"),
+        (TRAIN, "label", None, TRAIN, "a label must be one of the classes"),
+        (TRAIN, "label", 5, "sandbox_detector", "a class must be one concept of the taxonomy or none"),
+        (TEST, "concept", "object/chruch", "sandbox_detector", "a class must be one concept of the taxonomy or none"),
+        (TEST, "license", " ", TEST, "license must be given"),
+        (TEST, "source", None, TEST, "source must be given"),
     ],
 )
 def test_a_spoilt_cell_is_found(
@@ -381,15 +381,15 @@ def test_an_image_in_both_splits_and_a_lost_one_are_found(copy: Path) -> None:
     other = pq.read_table(copy / TRAIN, columns=["image", "image_sha256"]).to_pylist()[3]
     for column, value in other.items():
         spoil(copy, TEST, column, value)
-    assert {(p.where, p.rule) for p in check_folder(copy)} == {("sandbox_detector", "no image is in two splits")}
+    assert {(p.where, p.rule) for p in check_folder(copy)} == {("sandbox_detector", "no image may be in two splits")}
     for column in other:
         spoil(copy, TEST, column, None)
-    assert {(p.where, p.rule) for p in check_folder(copy)} == {(TEST, "every label has an image")}
+    assert {(p.where, p.rule) for p in check_folder(copy)} == {(TEST, "every label must have an image")}
 
 
 def test_a_row_of_the_big_corpus_in_the_world_is_found(copy: Path) -> None:
     shutil.copy(copy / "object/structure/church/forget-00000-of-00001.parquet", copy / FORGET)
-    assert "in both corpora" in {p.found for p in check_folder(copy)}
+    assert "both corpora have this one" in {p.found for p in check_folder(copy)}
 
 
 def test_other_classes_in_one_of_two_files_are_found(copy: Path) -> None:
@@ -398,8 +398,8 @@ def test_other_classes_in_one_of_two_files_are_found(copy: Path) -> None:
     swapped = told.replace(b'"cat", "chair"', b'"chair", "cat"')
     assert swapped != told
     pq.write_table(table.replace_schema_metadata({b"huggingface": swapped}), copy / TEST)
-    found = {(p.where, p.rule) for p in check_folder(copy)} - {(TEST, "the SHA-256 is the manifest's")}
-    assert found == {("sandbox_detector", "its files have the same features")}
+    found = {(p.where, p.rule) for p in check_folder(copy)} - {(TEST, "the SHA-256 must match the manifest")}
+    assert found == {("sandbox_detector", "the files of a config must have the same features")}
 
 
 def test_forbidden_names_of_classes_are_found(tmp_path: Path) -> None:
@@ -408,7 +408,7 @@ def test_forbidden_names_of_classes_are_found(tmp_path: Path) -> None:
     columns = {k: ["x"] for k in ("concept", "image_source", "image_sha256", "license", "source")}
     pq.write_table(pa.table({**columns, "label": [0], "concept": [None]}), tmp_path / "train-0.parquet")
     found = list(label_problems({"data/train-0.parquet": tmp_path / "train-0.parquet"}, ["a schoolgirl"]))
-    assert {(p.where, p.rule) for p in found} == {("data", "content policy (minor)")}
+    assert {(p.where, p.rule) for p in found} == {("data", "the text must follow the content policy (minor)")}
 
 
 def test_the_world_of_the_labels_is_the_world() -> None:

@@ -24,6 +24,9 @@ def test_help_errors_and_clean_pages_have_no_banned_word() -> None:
         ("It stands there twice.", "stands"),
         ("Highest value; likewise.", "likewise"),
         ("In the miniature world.", "miniature world"),
+        ("A lora is no network.", "is no"),
+        ("The pipeline takes no negative prompt.", "takes no"),
+        ("Recorded is keep, asked for is apart.", "asked for is"),
     ],
 )
 def test_a_banned_word_is_named_with_its_place_and_what_to_write(text: str, word: str) -> None:
@@ -31,7 +34,15 @@ def test_a_banned_word_is_named_with_its_place_and_what_to_write(text: str, word
     assert line.startswith(f"igmu score --k: {word!r}; write ")
 
 
-@pytest.mark.parametrize("text", ["It stands for every file.", "withdrawn, outstanding", "`told` in code"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It stands for every file.",
+        "withdrawn, outstanding",
+        "`told` in code",
+        "There is no folder, it is no better than chance, and there are no images.",
+    ],
+)
 def test_what_is_allowed_is_no_fault(text: str) -> None:
     assert words.found(iter([words.Text("x", text)])) == []
 

@@ -1,1 +1,1 @@
-"""`igmu attack`: runs one attack of `igmu_metrics.attacks` against a model, prompt by prompt, and says what it did."""
+"""`igmu attack`: runs an attack of `igmu_metrics.attacks` against a model, prompt by prompt, and reports results."""

@@ -1,4 +1,4 @@
-"""A pipeline with new words: placeholders in its tokenizer, learned embeddings in its text encoder."""
+"""A pipeline with new words: placeholders in its tokenizer, and learned embeddings in its text encoder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from igmu_metrics.images.pipelines import Pipeline
 
 
 def placeholder(width: int) -> str:
-    """What stands in a prompt for an embedding of so many words.
+    """The text that represents an embedding of this many words in a prompt.
 
     >>> placeholder(2)
     '<igmu-0> <igmu-1>'
@@ -22,9 +22,9 @@ def with_embedding(pipeline: Pipeline, file: Path, sha256: str) -> Pipeline:
     """The pipeline that reads `placeholder(…)` as the embedding in a safetensors file.
 
     Args:
-        pipeline: the victim; whatever its tokenizer does to words it does not do to placeholders.
+        pipeline: the victim; its tokenizer does not normalize placeholders.
         file: one tensor `embedding`, (tokens, d).
-        sha256: of the file; a part of the new revision, so that images of two embeddings do not mix.
+        sha256: of the file; part of the new revision, so that images of two embeddings are not mixed.
     """
 
     def load() -> Any:

@@ -1,9 +1,9 @@
-"""Which prompts are attacked, which images an attacker may know, and which only the judge sees.
+"""Which prompts are attacked, which images an attacker may know, and which only the detector sees.
 
-Conventions: attacked are English forget rows that name the concept in the singular and leave an encoder room for more
-words, those with the smallest ids first (ids are hashes, so that is a random choice that never changes). The next ones
-lend their images and texts to attacks on the concept as a whole, and are not attacked. An image to search by comes
-from a seed that no success is counted on.
+Conventions: the attacked rows are English forget rows that name the concept in the singular and leave room for more
+words in the encoder, in the order of their ids (ids are hashes, so this is a fixed random choice). The rows after them
+provide images and texts for attacks on the concept as a whole, and are not attacked. Images used for searching come
+from seeds on which success is not measured.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from igmu_data.errors import EmptyInputError, OutOfRangeError
-from igmu_data.schema import SEEDS_PER_ROW, Row
+from igmu_data.schema import Row
 from igmu_data.taxonomy import Concept
 from igmu_metrics.images.generate import Request, requests_for
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is drawn and attacked.
+    """What is generated and attacked.
 
     Args:
         item: the concept.
         attacked: rows whose prompts are attacked.
-        lending: rows that attacks on the concept learn from.
+        lending: rows from which attacks on the concept learn.
         weight_free: the adversarial rows of the config that are attacks.
-        seeds: images of a prompt that are judged, 1..4.
+        seeds: judged images per prompt, 1..4.
     """
 
     item: Concept
@@ -38,19 +38,19 @@ class Plan:
     seeds: int
 
     def plain(self) -> list[Request]:
-        """What victim and original draw of the attacked prompts as they stand."""
+        """Requests for the plain prompts of the attacked rows, for victim and original."""
         return requests_for(self.attacked, seeds_per_row=self.seeds)
 
     def published(self) -> list[Request]:
-        """Likewise of the weight-free adversarial prompts."""
+        """Requests for the weight-free adversarial prompts."""
         return requests_for(self.weight_free, seeds_per_row=self.seeds)
 
     def targets(self, row: Row) -> list[Request]:
-        """Images of a row to search by: the last seed first, and none that is judged."""
+        """Requests for images of a row used for searching: the last seed first, without the judged seeds."""
         return requests_for([row])[: self.seeds - 1 : -1]
 
     def context(self, row: Row) -> tuple[str, str]:
-        """A row's prompt around the concept's name."""
+        """The parts of a row's prompt before and after the concept's name."""
         before, behind = _name(self.item).split(row.prompt, maxsplit=1)
         return before.strip(), behind.strip()
 
@@ -61,25 +61,25 @@ def make_plan(rows: Iterable[Row], item: Concept, *, n_prompts: int, n_targets: 
     Args:
         rows: of the concept's config.
         item: the concept.
-        n_prompts: how many are attacked, fewer where there are not as many.
-        n_targets: how many more lend their images.
-        seeds: images of a prompt that are judged.
+        n_prompts: how many prompts are attacked, or fewer if there are not enough.
+        n_targets: how many further prompts provide images.
+        seeds: judged images per prompt.
 
     Raises:
-        EmptyInputError: not a row to attack and one to learn from.
-        OutOfRangeError: a number that cannot be.
+        EmptyInputError: there is no row to attack or no row to learn from.
+        OutOfRangeError: a number is out of range.
     """
     for name, value, most in (("prompts", n_prompts, None), ("targets", n_targets, None), ("seeds", seeds, 4)):
         if value < 1 or (most is not None and value > most):
-            fewer = (
-                f"1 to {most}, for the rest of a row's {SEEDS_PER_ROW} seeds are searched by" if most else "at least 1"
-            )
-            raise OutOfRangeError(f"{name} is {value}; give {fewer}.")
+            fewer = f"1 to {most}, as the other seeds of a row are used for searching" if most else "at least 1"
+            raise OutOfRangeError(f"{name} is {value}. Give {fewer}.")
     every = sorted(rows, key=lambda r: r.id)
     plain = [r for r in every if r.probe == "direct" and r.language == "en" and r.register != "long"]
     own = [r for r in plain if _name(item).search(r.prompt)]
     if len(own) < 2:
-        raise EmptyInputError(f"{item.id}: {len(own)} forget rows with its name in English; an attack needs two.")
+        raise EmptyInputError(
+            f"{item.id}: an attack needs two English forget rows that name the concept, but the config has {len(own)}."
+        )
     n_prompts = min(n_prompts, len(own) - 1)
     return Plan(
         item,
@@ -97,11 +97,11 @@ def _name(item: Concept) -> re.Pattern[str]:
 
 
 def with_prompt(requests: Iterable[Request], prompt: str) -> list[Request]:
-    """The same images asked for in other words."""
+    """Requests for the same images with a different prompt."""
     return [replace(r, prompt=prompt) for r in requests]
 
 
 def own_seed(seed: int, *names: str) -> int:
-    """A seed for one search: it depends on the run's seed and on what is searched, not on what was searched before."""
+    """A seed for one search, which depends on the run's seed and the search, but not on earlier searches."""
     digest = hashlib.sha256("\n".join([str(seed), *names]).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1

@@ -1,9 +1,9 @@
-"""The folder of one attack: what was searched, what was found, what the victim drew from it.
+"""The folder of one attack: searches, their results, and the images that the victim generated from them.
 
-Conventions: `settings.json` says what must not change between two runs into one folder. `searches/<id>.json` appears
-when a search is finished, beside its place and renamed, so that a killed run goes on with the next search.
-`attempts.jsonl` has one line a prompt, `result.json` the figures; both are written whole at the end. A found prompt
-that breaks the content policy is `refused`: it is counted, and neither written nor drawn.
+Conventions: `settings.json` contains what must not change between two runs in the same folder. `searches/<id>.json` is
+written under a temporary name and renamed when a search is finished, so that a killed run continues with the next
+search. `attempts.jsonl` has one line per prompt, and `result.json` the metrics; both are written at the end. A found
+prompt that breaks the content policy is `refused`: it is counted, but neither stored nor used.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class _Strict(BaseModel):
 
 
 class Search(_Strict):
-    """What one search found.
+    """The result of one search.
 
-    `found`: there is a prompt or an embedding. `refused`: the prompt breaks the rules named. `no target`: the original
-    drew the concept from none of the seeds that a target may come from, so that there was nothing to search for.
+    `found`: there is a prompt or an embedding. `refused`: the prompt breaks the named rules. `no target`: the original
+    did not generate the concept from any of the seeds for targets, so there was nothing to search for.
     """
 
     status: Literal["found", "refused", "no target"]
@@ -48,10 +48,10 @@ class Search(_Strict):
 
 
 class Attempt(_Strict):
-    """One prompt of the config, attacked: everything that can change the outcome, and the outcome.
+    """One attacked prompt of the config: everything that can change the outcome, and the outcome.
 
-    `generations` are the victim's images of the found prompt beside the original's of the plain one, as a scorecard has
-    them.
+    `generations` are the victim's images for the found prompt, paired with the original's for the plain prompt, in the
+    format of scorecards.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
@@ -65,7 +65,7 @@ class Attempt(_Strict):
 
     @property
     def tried(self) -> bool:
-        """Whether there was something to draw."""
+        """Whether there was something to generate."""
         return self.search.status == "found"
 
 
@@ -74,7 +74,7 @@ class RunFolder:
 
     Args:
         path: the folder.
-        settings: attack, version, victim, budget, seed …; a folder begun with others is refused.
+        settings: attack, version, victim, budget, seed …; a folder with different settings is refused.
 
     Raises:
         MetadataError: the folder belongs to another run.
@@ -90,8 +90,7 @@ class RunFolder:
                 if before.get(name) != settings.get(name):
                     raise MetadataError(
                         f"{known}: this folder was started with {name} {before.get(name)!r}, not "
-                        f"{settings.get(name)!r}. "
-                        "Give another --out, or delete this one."
+                        f"{settings.get(name)!r}. Choose another --out, or delete this folder."
                     )
         else:
             write_text(known, json.dumps(settings, indent=1) + "\n")
@@ -100,7 +99,7 @@ class RunFolder:
         """A finished search, if it is there.
 
         Raises:
-            MetadataError: not a record, or its embedding was changed.
+            MetadataError: it is not a record, or its embedding was changed.
         """
         path = self._place(name)
         if not path.is_file():
@@ -108,11 +107,11 @@ class RunFolder:
         try:
             found = Search.model_validate(_json(path))
         except ValidationError as error:
-            raise MetadataError(f"{path}: not a record of a search. Delete it to have it searched again.") from error
+            raise MetadataError(f"{path}: is not the record of a search. Delete it to search again.") from error
         if found.embedding is not None:
             file = self.path / found.embedding
             if not file.is_file() or sha256(file) != found.embedding_sha256:
-                raise MetadataError(f"{file}: not what the search wrote. Delete {path} to have it searched again.")
+                raise MetadataError(f"{file}: was changed after the search. Delete {path} to search again.")
         return found
 
     def keep(self, name: str, search: Search) -> Search:
@@ -139,7 +138,7 @@ class RunFolder:
         write_text(self.path / ATTEMPTS, "".join(lines))
 
     def write_result(self, result: Mapping[str, Any]) -> None:
-        """Write the figures, with the settings that they hold for."""
+        """Write the metrics with their settings."""
         text = json.dumps({"settings": self.settings, **result}, indent=1, ensure_ascii=False)
         write_text(self.path / RESULT, text + "\n")
 
@@ -151,7 +150,7 @@ def read_attempts(folder: Path) -> list[Attempt]:
     """The records of a finished attack.
 
     Raises:
-        MetadataError: not there, or a line that is none.
+        MetadataError: the file does not exist, or a line is not a record.
     """
     path = folder / ATTEMPTS
     try:
@@ -159,11 +158,11 @@ def read_attempts(folder: Path) -> list[Attempt]:
         return [Attempt.model_validate_json(line) for line in text.splitlines()]
     except ValidationError as error:
         raise MetadataError(
-            f"{path}: a line is not a record of an attack. Delete the file, or give another --out."
+            f"{path}: a line is not the record of an attack. Delete the file, or choose another --out."
         ) from error
 
 
 def _json(path: Path) -> dict[str, Any]:
-    advice = "Delete it to begin anew."
+    advice = "Delete it to start again."
     data = parse_json(read_text(path, advice), str(path), advice)
     return data if isinstance(data, dict) else {}

@@ -1,7 +1,7 @@
-"""One attack against one model: draw what it needs, search, draw what was found, judge, write it down.
+"""One attack against one model: generate images, search, generate images from the results, judge, and write records.
 
-Conventions: searches come first, each stored when it is finished; then images, which `draw` resumes itself; records
-and figures last. Where a run is stopped the next one goes on, and ends with the same files.
+Conventions: searches come first, each stored when it is finished; then images, which `draw` resumes itself; then
+records and metrics. An interrupted run can be continued, and gives the same files.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ from igmu_metrics.networks.progress import bars
 
 @dataclass(frozen=True)
 class AttackRun:
-    """How a model is attacked.
+    """The settings of an attack on a model.
 
     Args:
         model: the victim: folder, Hub id or `sandbox:…`.
-        original: the model that it was made from: draws the images to search by, and says which prompts and seeds
-            count.
+        original: the model that it was made from; it generates the images used for searching, and determines which
+            prompts and seeds count.
         attack: name of a module in `igmu_metrics.attacks`.
         config: config of one concept.
-        detector: spec of what judges success.
-        budget: of each search; the attack's own by default.
-        n_prompts: how many prompts are attacked.
-        n_targets: further prompts whose images and texts an attack on the concept learns from.
-        seeds_per_row: images of a prompt, 1..4.
-        seed: of every search.
-        weight_free: also draw the adversarial rows of the config, to compare with.
+        detector: spec of the detector that judges success.
+        budget: of each search; by default, that of the attack.
+        n_prompts: number of attacked prompts.
+        n_targets: number of further prompts whose images and texts an attack on the concept learns from.
+        seeds_per_row: images per prompt, 1..4.
+        seed: for every search.
+        weight_free: also generate images for the adversarial rows of the config, for comparison.
         bench: dataset repository or folder.
         revision: of the repository.
         dtype: fp32, bf16 or fp16.
-        device: where models run; a GPU where there is one by default.
-        originals: folder of the original's images, to be shared by several runs; in `out` by default.
-        plains: likewise of what the victim draws without this attack.
+        device: where models run; by default, a GPU if there is one.
+        originals: folder of the original's images, which several runs can share; by default, it is in `out`.
+        plains: folder of the images that the victim generates without this attack; by default, it is in `out`.
     """
 
     model: str
@@ -84,7 +84,7 @@ class AttackRun:
             UnknownAttackError: with the nearest names.
             MetadataError: `out` belongs to another run.
             BusyError: another process is writing to it.
-            IgmuError: whatever is wrong with models, rows, detector or folders.
+            IgmuError: something is wrong with models, rows, detector or folders.
         """
         attack = self._attack  # a wrong name should not wait for a model
         require_writable(out)
@@ -123,10 +123,13 @@ class AttackRun:
         return outcome
 
     def plan(self, rows: Mapping[str, Row]) -> Plan:
-        """What is attacked."""
+        """The rows to attack."""
         target = config_target(self.config)
         if target is None:
-            raise InputError(f"config {self.config!r} gathers several concepts; give that of one, as object.church.")
+            raise InputError(
+                f"config {self.config!r} contains several concepts. Use the config of one concept, such as "
+                "object.church."
+            )
         return make_plan(
             rows.values(),
             concept(target),
@@ -201,7 +204,7 @@ class AttackRun:
 
 
 def weight_free_level(plan: Plan, original: Sight, victim: Sight) -> result.Level | None:
-    """Success of the config's adversarial rows, which know nothing of the victim; None where there are none."""
+    """Success of the config's adversarial rows, which do not depend on the victim; None if there are none."""
     requests = plan.published()
     if not requests:
         return None

@@ -1,4 +1,4 @@
-"""The searches of an attack, one a prompt or one for the concept, each stored when it is finished."""
+"""The searches of an attack, one per prompt or one for the concept, each stored when it is finished."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ CONCEPT = "concept"  # name of the one search of an attack on the concept
 
 @dataclass
 class Searches:
-    """The searches of one run; models are loaded when the first search that is missing needs them.
+    """The searches of one run; models are loaded when the first unfinished search needs them.
 
     Args:
         attack: the module.
         budget: of each search.
         seed: of the run.
-        plan: what is attacked.
-        folder: where finished searches are.
-        original: draws the images to search by.
-        victim: what is attacked.
+        plan: the rows to attack.
+        folder: of finished searches.
+        original: generates the images used for searching.
+        victim: the attacked model.
     """
 
     attack: Attack
@@ -53,7 +53,7 @@ class Searches:
         return Victim(self.victim.load(), self.victim), Victim(self.original.pipeline.load(), self.original.pipeline)
 
     def all(self, advance: Advance) -> dict[str, Search]:
-        """The search behind each attacked row."""
+        """The search for each attacked row."""
         rows = self.plan.attacked
         if self.attack.INFO.searches == "concept":
             shared = self._search(CONCEPT, self.plan.lending or rows, advance, 1)
@@ -71,8 +71,9 @@ class Searches:
         if sees and not images:
             if name == CONCEPT:
                 raise EmptyInputError(
-                    f"{self.original.pipeline.name} shows {self.plan.item.id} in none of {len(rows)} images, so "
-                    "there is nothing to learn from. Check --original, and that the detector knows the concept."
+                    f"{self.original.pipeline.name} did not generate {self.plan.item.id} for any of {len(rows)} "
+                    "prompts, so there is nothing to learn from. Check --original, and that the detector knows the "
+                    "concept."
                 )
             advance(what, self.budget.steps, n * self.budget.steps)
             return self.folder.keep(name, Search(status="no target"))
@@ -109,7 +110,7 @@ class Searches:
         return self.folder.keep(name, Search(status="found", losses=got.losses, prompt=got.prompt))
 
     def _target(self, row: Row) -> object | None:
-        """An image of a row in which the original drew the concept, from a seed that is not judged."""
+        """An image of a row for which the original generated the concept, from a seed that is not judged."""
         for request in self.plan.targets(row):
             self.original.look([request], progress=False)
             if (path := self.original.path(request.key)) is not None:

@@ -1,4 +1,4 @@
-"""Generates and judges: whether the concept is there, by row and seed."""
+"""Generates images and judges whether they show the concept, by row and seed."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Sight:
 
     Args:
         pipeline: the model.
-        folder: of its images; may hold some already.
-        detector: says whether the concept is there.
-        concept: which.
-        batch_size: images a call on an accelerator.
+        folder: of its images; may already contain some.
+        detector: decides whether the concept is present.
+        concept: to detect.
+        batch_size: images per call on an accelerator.
         table: what was generated and judged.
     """
 
@@ -37,7 +37,7 @@ class Sight:
     table: Generations = field(default_factory=lambda: Generations({}))
 
     def look(self, requests: Sequence[Request], *, progress: bool = True) -> None:
-        """Generate what is missing, and judge it; an image that could not be generated has no answer."""
+        """Generate missing images and judge them; an image that could not be generated has no answer."""
         known = set(self.table.keys)
         wanted = [r for r in requests if r.key not in known]
         if not wanted:
@@ -45,7 +45,7 @@ class Sight:
         threshold = self.detector.info.threshold
         if threshold is None:
             raise InputError(
-                f"detector {self.detector.info.name} has no threshold, so it cannot decide. Give another detector."
+                f"detector {self.detector.info.name} has no threshold, so it cannot decide. Choose another detector."
             )
         drawn = draw(wanted, self.pipeline, self.folder, batch_size=self.batch_size, progress=progress)
         failed = [
@@ -66,6 +66,6 @@ class Sight:
         return self.table.where([at[key] for key in keys])
 
     def path(self, key: Key) -> Path | None:
-        """The image of a generation in which the concept was found; None where it was not."""
+        """The image of a generation if the concept was found in it, else None."""
         (found,) = self.of([key]).records("path", "present")
         return found["path"] if found["present"] else None
