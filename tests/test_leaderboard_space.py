@@ -110,7 +110,7 @@ def test_a_good_card_gets_its_command(root: Path, cards: list[Scorecard]) -> Non
     path = root / "cards/esd.json"
     n = len(esd.generations)
     own = leaderboard.checked(str(path), [], "2026-11-30")
-    assert own.startswith(f"{len(esd.scores)} scores of {n} generations: the card is consistent.\n")
+    assert own.startswith(f"{len(esd.scores)} scores of {n} generations: the scorecard is consistent.\n")
     assert "esd would be ranked in a table of its own" in own
     assert own.endswith(
         f"hf upload igmu/leaderboard esd.json scorecards/{CONFIG}/esd.2026-11-30.json --repo-type space --create-pr"

@@ -192,7 +192,7 @@ def test_the_command_writes_a_folder_a_detector(labels: Path, tmp_path: Path) ->
     assert "detector.calibration" not in signed[1]
     assert "agreement of the detectors on the same images" in done.output
     for more, says in (
-        (["--shard", "1/2", "--out", "x"], "take one detector"),
+        (["--shard", "1/2", "--out", "x"], "support only one detector"),
         (["--out", "x.json"], "Give a folder"),
         (["--threshold", "0.5"], "threshold is given for 2 detectors"),
     ):

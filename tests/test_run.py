@@ -110,7 +110,7 @@ class TestWhatItMakes:
         copy = shutil.copytree(done[0], tmp_path / "copy")
         whole = CliRunner().invoke(app, ["verify", str(copy)])
         assert whole.exit_code == 0, whole.output
-        assert "scoring its images again gives the same lines" in " ".join(whole.output.split())
+        assert "scoring its images again gave the same lines" in " ".join(whole.output.split())
         first, second = sorted((copy / "images" / "sandbox.church" / "esd").glob("*.png"))[:2]
         data = first.read_bytes()
         first.write_bytes(second.read_bytes())
@@ -159,7 +159,7 @@ def test_made_in_parts_it_is_the_same_run(done: tuple[Path, Result], tmp_path: P
     for i in (2, 1):
         told = igmu(*words, "--shard", f"{i}/2")
         assert told.exit_code == 0, told.output
-        assert "run the same without --shard" in told.output
+        assert "run the same command without --shard" in told.output
     assert not list((out / "cards").glob("*.json"))
     assert igmu(*words).exit_code == 0
     assert stable(out) == stable(done[0])
@@ -277,7 +277,7 @@ class TestRefused:
 
     def test_a_part_of_a_run_that_looks(self, tmp_path: Path) -> None:
         words = [run_file(tmp_path / "run.yaml"), "--until", "decided", "--shard", "1/2", "--out", tmp_path / "out"]
-        self.refused(igmu(*words), "--until", "leave --shard out")
+        self.refused(igmu(*words), "--until", "Omit --shard")
 
     def test_without_models(self, tmp_path: Path) -> None:
         self.refused(igmu("--config", "object.church", "--out", tmp_path / "out"), "--original is missing")

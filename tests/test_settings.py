@@ -90,7 +90,7 @@ def test_the_documentation_says_it(option: Option) -> None:
 def test_a_closed_choice_is_refused(option: Option, kind: type[Settings]) -> None:
     for choice in option.choices:
         kind(CONFIG, **{option.name: choice})
-    with pytest.raises(InputError, match=f"no {option.name} 'other'; it is .*{option.choices[-1]}"):
+    with pytest.raises(InputError, match=f"{option.name} is 'other'; it must be .*{option.choices[-1]}"):
         kind(CONFIG, **{option.name: "other"})
 
 
@@ -111,7 +111,7 @@ def test_the_command_line_refuses_a_closed_choice_in_one_line(
 
 @pytest.mark.parametrize("name", ["k", "batch_size"])
 def test_a_number_below_its_minimum_is_refused(name: str) -> None:
-    with pytest.raises(OutOfRangeError, match=f"{name} is 0; it is at least 1"):
+    with pytest.raises(OutOfRangeError, match=f"{name} is 0; it must be at least 1"):
         Settings(CONFIG, **{name: 0})  # type: ignore[arg-type]
 
 

@@ -120,7 +120,7 @@ class TestPlanted:
         ("families {card} --chart {card}", "this is an input file, and would be overwritten"),
         ("leaderboard {cards} --out {card}", "exists already, and the new file would not be a .json file"),
         ("power {card} --alpha 2", "alpha is 2.0; it must lie between 0 and 1"),
-        ("verify {card} --detector labels:x.csv", "applies to scoring again only. Give --images"),
+        ("verify {card} --detector labels:x.csv", "applies only to scoring again. Give --images"),
     ],
 )
 def test_what_is_said(words: str, says: str, world: World) -> None:

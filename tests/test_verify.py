@@ -249,7 +249,7 @@ def test_the_cache_is_neither_read_nor_written(
     assert list(verify_images(read(card), folder / "forgetful", folder / "original", detector=labels, cache=True)) == []
     images = ["--images", str(folder / "forgetful"), "--original-images", str(folder / "original")]
     done = CliRunner().invoke(app, ["verify", str(card), *images, "--detector", labels])
-    assert "and scoring its images again gives the same lines" in " ".join(done.output.split())
+    assert "and scoring its images again gave the same lines" in " ".join(done.output.split())
 
 
 @pytest.mark.slow
@@ -409,7 +409,7 @@ def test_tables_that_cannot_be_checked(tmp_path: Path, lines: tuple[str, ...], s
 
 def test_verify_as_a_user_meets_it(card: Path, tmp_path: Path) -> None:
     runner = CliRunner()
-    assert "the card is consistent" in runner.invoke(app, ["verify", str(card)]).output
+    assert "the scorecard is consistent" in runner.invoke(app, ["verify", str(card)]).output
     (tmp_path / "card.json").write_text(card.read_text().replace('"n_prompts": 1', '"n_prompts": 2', 1))
     done = runner.invoke(app, ["verify", str(tmp_path / "card.json")])
     assert isinstance(done.exception, VerificationError)
@@ -422,7 +422,7 @@ def test_several_cards_and_folders_of_cards(card: Path, tmp_path: Path) -> None:
     (tmp_path / "cards").mkdir()
     (tmp_path / "cards/a.json").write_text(card.read_text())
     folder = runner.invoke(app, ["verify", str(tmp_path / "cards"), str(card)])
-    assert folder.output.count("the card is consistent") == 2
+    assert folder.output.count("the scorecard is consistent") == 2
     assert "unlearning accuracy" in runner.invoke(app, ["compare", str(tmp_path / "cards")]).output
     (tmp_path / "cards/b.json").write_text(card.read_text().replace('"n_prompts": 1', '"n_prompts": 2', 1))
     done = runner.invoke(app, ["verify", str(tmp_path / "cards")])

@@ -123,16 +123,16 @@ def test_what_is_left_to_believe_is_said(folder: Path, labels: str) -> None:
     card = folder / "cards" / "forgetful.json"
     alone = CliRunner().invoke(app, ["verify", str(card)], catch_exceptions=False).output
     alone = " ".join(alone.split())
-    assert "the card is consistent." in alone
+    assert "the scorecard is consistent." in alone
     assert "its lines were not checked against images" in alone
     arguments = ["--images", folder / "forgetful", "--original-images", folder / "original", "--detector", labels]
     done = CliRunner().invoke(app, ["verify", str(card), *map(str, arguments)], catch_exceptions=False).output
     done = " ".join(done.split())
-    assert "scoring its images again gives the same lines, figures and signatures" in done
+    assert "scoring its images again gave the same lines, values and signatures" in done
     assert "are not checked" in done
     told = " ".join(CliRunner().invoke(app, ["verify", "--help"], env={"COLUMNS": "200"}).output.split())
-    assert "Check that a scorecard is consistent" in told
-    assert "It cannot find invented lines" in told
+    assert "Check that scorecards are consistent" in told
+    assert "It cannot detect invented lines" in told
     for word in ("hold together", "holds together", "verified", "is true"):
         assert word not in alone + told
 

@@ -71,7 +71,7 @@ def test_a_reader_that_has_seen_enough(arguments: tuple[str, ...]) -> None:
 
 
 def test_seeds_below_nought() -> None:
-    with pytest.raises(OutOfRangeError, match="seed is -1; it is at least 0"):
+    with pytest.raises(OutOfRangeError, match="seed is -1; it must be at least 0"):
         Settings("object.church", seed=-1)
     done = igmu("score", "--original", "a", "--unlearned", "b", "--config", "sandbox.church", "--seed", "-1")
     assert done.returncode == 2

@@ -166,7 +166,7 @@ def test_five_images_of_one_prompt_are_no_certainty():
     estimate = found["unlearning_accuracy"]
     assert (estimate.value, estimate.n_prompts, estimate.n_generations) == (1.0, 1, 5)
     assert estimate.interval == pytest.approx(wilson(1, 1))
-    assert estimate.reason.endswith("Wilson interval on 1 prompt")
+    assert estimate.reason.endswith("so the interval is Wilson's for 1 prompt")
 
 
 CHURCH = Path(__file__).parents[3] / "shared" / "church" / "labels.csv"
@@ -349,11 +349,11 @@ def test_labels_of_which_nothing_could_be_judged_are_counted_and_named():
     found = figures(predictions=seen, references=asked, near=near)
     figure = found["near_retain_accuracy"]
     assert (figure.value, figure.n_generations) == (1.0, 2)
-    assert "nothing judged of 2 of 3 labels: object/mosque, object/pagoda" in figure.reason
+    assert "no image was judged for 2 of 3 labels: object/mosque, object/pagoda" in figure.reason
     assert found["n_unclear"].value == 5
     blind = figures(predictions=[None] * 7, references=asked, near=near)["near_retain_accuracy"]
     assert isnan(blind.value)
-    assert "nothing judged of 3 of 3 labels" in blind.reason
+    assert "no image was judged for 3 of 3 labels" in blind.reason
     whole = figures(predictions=asked, references=asked, near=near)
     assert not any("nothing judged" in figure.reason for figure in whole.values())
 

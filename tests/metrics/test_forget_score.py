@@ -507,6 +507,6 @@ def test_own_concepts_of_which_nothing_could_be_judged_are_named():
     ]
     found = figures(inputs)
     for name in ("preservation", "preservation_near"):
-        assert "nothing judged of 1 of" in found[name].reason
+        assert "no image was judged for 1 of" in found[name].reason
         assert near[0] in found[name].reason
     assert "nothing judged" not in found["preservation_far"].reason
