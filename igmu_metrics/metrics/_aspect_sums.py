@@ -84,7 +84,7 @@ def probes_of(rows: Generations) -> tuple[str, ...]:
 
 
 def prompt_sums(rows: Generations) -> Sums:
-    """The sums of every prompt that contributes; prompts whose concept the original never showed, for example, do not."""
+    """The sums of every prompt that contributes; prompts whose concept the original never showed, say, do not."""
     ids, first, prompt = np.unique(rows["id"], return_index=True, return_inverse=True)
     split, probe, own = rows["split"][first], rows["probe"][first], rows["own_concept"][first]
     present, drawn = rows["shown"], rows["drawn"]

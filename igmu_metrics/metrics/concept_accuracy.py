@@ -113,10 +113,10 @@ def rows(
         include_none: whether `none_labels` count as labels to retain.
         none_labels: labels that mean "nothing of this domain" (UnlearnCanvas's photographs without a style).
         ids: (n,) prompt of each entry, the unit of resampling; None if each image has its own prompt.
-        seeds: (n,) seed of each entry; together with `ids` it identifies generations, so that duplicates are refused.
+        seeds: (n,) seed of each entry; with `ids` it identifies generations, so that duplicates are refused.
         image_ids: (n,) image of each entry, which connects the entries of one image in different domains.
-        include_target_styled: whether images whose prompts ask for the target still count for other domains (`image_ids`
-            are required if not); a portrait in the forgotten style may look different for a good reason.
+        include_target_styled: whether images whose prompts ask for the target count for other domains (if not,
+            `image_ids` are required); a portrait in the forgotten style may look different for a good reason.
         original_predictions: (n,) what the classifier sees in the original model's image for the same prompt and seed.
         near: labels of the target's family; all other labels are far.
         probes: (n,) `in-prompt` if an entry judges what else a prompt with the target asks for; any other word or None
@@ -155,7 +155,7 @@ def rows(
     for name, chosen in (("none_labels", none), ("near", close or [])):
         if target in chosen:
             raise InputError(
-                f"{name} contains the target {target!r}, which is the concept to forget and not one to retain. Remove it."
+                f"{name} contains the target {target!r}, which is to be forgotten, not retained. Remove it."
             )
     asked, known = set(reference.tolist()), known_ids()
     if target not in asked and target not in known:
@@ -215,7 +215,7 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
 
     Args:
         table: from `rows`, or from an evaluation: `id`, `own_concept` (rows without one are left out), `present`, and
-            possibly `present_original` and `probe`. Facts: `target`, and possibly `near` and the detector's error rates.
+            possibly `present_original` and `probe`. Facts: `target`, possibly `near` and the detector's error rates.
         seed: not used, since nothing is resampled.
         resamples: not used either.
 

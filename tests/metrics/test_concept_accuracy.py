@@ -249,9 +249,9 @@ def test_the_settings_name_every_switch():
         ({"image_ids": ["i", "i"]}, DuplicateIdError, "entries 0 and 1"),
         ({"ids": ["p", "p"], "seeds": [3, 3]}, DuplicateIdError, "seed 3"),
         ({"seeds": [1, 2]}, InputError, "without ids"),
-        ({"include_target_styled": False}, InputError, "needs image_ids"),
-        ({"near": [TARGET]}, InputError, "near holds the target"),
-        ({"none_labels": [TARGET]}, InputError, "none_labels holds the target"),
+        ({"include_target_styled": False}, InputError, "without image_ids"),
+        ({"near": [TARGET]}, InputError, "near contains the target"),
+        ({"none_labels": [TARGET]}, InputError, "none_labels contains the target"),
         ({"original_predictions": [TARGET]}, LengthMismatchError, "original_predictions 1"),
     ],
 )
@@ -368,5 +368,5 @@ def test_a_sibling_that_is_no_concept_is_a_label_and_a_slip_of_it_is_none():
 def test_what_is_counted_by_itself_is_scored_alone_or_not_at_all(probe):
     given = {"predictions": [TARGET, None], "references": [TARGET] * 2}
     assert figures(**given, probes=[probe] * 2)["unlearning_accuracy"].value == 0.0
-    with pytest.raises(InputError, match=rf"probes\[1\] is '{probe}', which is counted by itself"):
+    with pytest.raises(InputError, match=rf"probes\[1\] is '{probe}', a probe that is counted separately"):
         figures(**given, probes=["direct", probe])
