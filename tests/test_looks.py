@@ -182,7 +182,7 @@ class TestComparing:
 
     def test_another_boundary_is_refused(self) -> None:
         fields = Looks(2, 11).fields | {"looks.alpha": 0.5}
-        with pytest.raises(InputError, match="known here"):
+        with pytest.raises(InputError, match="this igmu knows only"):
             Looks.of(forgetting("esd", [("p", True, True)], **fields))  # type: ignore[arg-type]
 
 
@@ -462,8 +462,8 @@ class TestCosts:
         command = ["power", "--rate", "0.5", "--rate", "0.7"]
         found = CliRunner().invoke(app, [*command, "--gpu", "A100=3.6,2", "--looks", "5"])
         assert found.exit_code == 0
-        assert "202 images of both models; with 5 looks 162 expected, 249 at worst" in found.output
-        assert "A100: 0.2 h, 0.40 €; with 5 looks 0.2 h, 0.32 € expected, 0.2 h, 0.50 € at worst" in " ".join(
+        assert "202 images of both models; with 5 interim checks, 162 expected, 249 at most" in found.output
+        assert "A100: 0.2 h, 0.40 €; with 5 interim checks, 0.2 h, 0.32 € expected, 0.2 h, 0.50 € at most" in " ".join(
             found.output.split()
         )
         same = CliRunner().invoke(

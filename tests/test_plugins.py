@@ -586,7 +586,7 @@ def test_a_package_that_was_installed(environment: Path, drawn: Path, tmp_path: 
     ]
     planted = igmu(environment, "verify", changed(out, tmp_path / "planted.json", SCORE, "agreement", value=0.321))
     assert planted.returncode == 2
-    assert f"scores.{SCORE}.figures.agreement: the card has 0.321" in planted.stdout
+    assert f"scores.{SCORE}.figures.agreement: the scorecard has 0.321" in planted.stdout
     refused = igmu(environment, "score", *folders, "--detector", "broken-too")
     assert refused.returncode == 2
     assert "PluginError: plugin broken-too of igmu-broken 1.2: cannot be imported (RuntimeError: not my day)" in (

@@ -535,7 +535,7 @@ def test_a_card_that_does_not_verify_is_refused_with_its_problems(tmp_path: Path
     assert "0.987 of 16 generations" in page
     assert "<code>sandbox.church</code>" in page
     assert "esd.json:\n  content_sha256: the content was changed" in said
-    assert "figures.unlearning_accuracy: 0.987 of 16 generations are 15.7920: no whole number" in said
+    assert "figures.unlearning_accuracy: 0.987 of 16 generations is 15.7920, which is not a whole number" in said
     assert "other.json:\n  " in said
     assert "fmn.json" not in said
 

@@ -106,7 +106,7 @@ def test_the_command_line_refuses_a_closed_choice_in_one_line(
     assert end.value.code == 2
     assert said.out == ""
     assert said.err.count("\n") == 1
-    assert said.err.startswith(f"InputError: no {option.name} 'other'; it is ")
+    assert said.err.startswith(f"InputError: {option.name} is 'other'; it must be one of ")
 
 
 @pytest.mark.parametrize("name", ["k", "batch_size"])

@@ -379,7 +379,7 @@ def test_several_attacks_on_a_source_are_told():
     }
     found = figures(**inputs)
     assert "counts if any of its 2 adversarial prompts succeeds" in found["post_asr/fr"].reason
-    assert "any of 1 to 2 attacked prompts a source counts" in found["post_asr"].reason
+    assert "counts if any of its 1 to 2 adversarial prompts succeeds" in found["post_asr"].reason
     assert "attacked prompts" not in found["post_asr/typo"].reason + found["pre_asr"].reason
 
 
