@@ -141,7 +141,7 @@ def test_a_card_takes_no_other_cards_place(drawn: Path, evaluation: Evaluation, 
             write_cards([other], lambda _: path)
         assert path.read_bytes() == before
     path.write_text("notes of mine")
-    with pytest.raises(OutputError, match="contains no unchanged scorecard"):
+    with pytest.raises(OutputError, match="is not an unchanged scorecard"):
         write_cards([one], lambda _: path)
     assert path.read_text() == "notes of mine"
 

@@ -332,7 +332,7 @@ class TestStopping:
         assert [(c.model, str(Looks.of(c))) for c in found] == [("esd", "3/11:decided"), ("gold", "2/11:decided")]
         assert fake.size == sum(map(len, fake.generated.values()))
         assert len(fake.lines) == 3
-        assert "look 3 of 11" in fake.lines[2]
+        assert "check 3 of 11" in fake.lines[2]
 
     def test_graded_goes_on_where_a_word_may_become_another(self) -> None:
         fake = Fake({"esd": every(MOSTLY, MOSTLY, YES)}, ROWS)
@@ -368,7 +368,7 @@ class TestStopping:
         fake.run(most=600, max_images=600)
         assert fake.size <= 600
         assert "stopped" in fake.lines[-1]
-        with pytest.raises(OutOfRangeError, match="the first look alone"):
+        with pytest.raises(OutOfRangeError, match="the first check alone"):
             Fake({"esd": every(OPEN)}, ROWS).run(most=10)
 
     def test_models_whose_difference_is_open_wait_for_it(self) -> None:
@@ -376,7 +376,7 @@ class TestStopping:
         fake.run()
         assert fake.splits("esd")["forget"] == fake.splits("uce")["forget"] > 1
         assert fake.splits("esd")["adversarial"] == 1
-        assert "undecided difference between esd and uce" in fake.lines[0]
+        assert "the difference between esd and uce is undecided" in fake.lines[0]
 
 
 def test_words_and_widths() -> None:
@@ -445,7 +445,7 @@ class TestPlan:
         assert [grows(lite, full), grows(full, lite), grows(full, looks), grows(looks, full)] == [1, 0, 1, 0]
         assert grows(looks, Plan(**PLAN, until="0.05"))
         (tmp_path / "run.yaml").write_text(written(looks))
-        with pytest.raises(MetadataError, match="another run"):
+        with pytest.raises(MetadataError, match="belongs to another run"):
             require_alike(full, tmp_path)
 
     def test_a_number_of_images_is_a_number_of_rounds(self, tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ class TestMemory:
         for wrong in ("0", "-1", "most", "2.5", "²"):
             with pytest.raises(InputError, match="must be auto or a whole number"):
                 batch_of(wrong)
-        with pytest.raises(InputError, match="--shard .* and --engine ray are both given"):
+        with pytest.raises(InputError, match=r"--shard .* and --engine ray are both given"):
             ray_wanted("ray", "1/2")
         with pytest.raises(InputError, match="engine 'spark' is not one of local, ray"):
             ray_wanted("spark", None)

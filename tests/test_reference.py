@@ -291,7 +291,7 @@ class TestRefused:
     ) -> None:
         place = copied(folder / "original", tmp_path / "original")
         sorted(place.rglob("*.png"))[0].write_bytes(b"nothing")
-        with pytest.raises(ImageError, match="an original for everybody has all images"):
+        with pytest.raises(ImageError, match="A reference table requires all images"):
             originals.record(replace(evaluation, on_error="skip"), place, tmp_path / "out")
         assert not list(tmp_path.rglob("*.parquet"))
 
@@ -414,8 +414,8 @@ class TestRuns:
     @pytest.mark.parametrize(
         ("changes", "told"),
         [
-            ({"generation": {"steps": 4}}, "generated with steps 3, .* the models would be with steps 4"),
-            ({"generation": {"dtype": "bf16"}}, "the models would be with steps 3, .*, dtype bf16"),
+            ({"generation": {"steps": 4}}, "generated with steps 3, .* the models would be generated with steps 4"),
+            ({"generation": {"dtype": "bf16"}}, "the models would be generated with steps 3, .*, dtype bf16"),
             ({"protocol": "2"}, "is recorded .* lack"),
             ({"seeds_per_row": 2}, "is recorded .* lack"),
             ({"scoring": {"detector": "sandbox", "clip": "sandbox"}}, "clip:sandbox is not .* none is recorded"),

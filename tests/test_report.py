@@ -163,7 +163,7 @@ def test_what_the_original_does_not_show_either_is_no_failure(seen: View) -> Non
 def test_few_lines_say_how_many_there_are(root: Path, cards: list[Scorecard]) -> None:
     text = page.render(*sections(cards, images=root / "drawn"), most_lines=3)
     assert text.partition('<ol class="lines" role="list">')[2].partition("</ol>")[0].count("<li ") == 3
-    assert f"Shown are the 3 worst of {2 * len(chosen())}." in text
+    assert f"The 3 worst of {2 * len(chosen())} are shown." in text
 
 
 def test_without_images_everything_else_is_there(cards: list[Scorecard], html: str) -> None:
@@ -361,7 +361,7 @@ def test_the_verdict_tells_the_models_apart(seen: View) -> None:
         "100\u00a0% of the images in which the original generated a church no longer show it"
         in forget.findings[0].sentence
     )
-    assert "0\u00a0% of the attacked prompts bring it back within" in robust.findings[0].sentence
+    assert "0\u00a0% of the adversarial prompts bring it back within" in robust.findings[0].sentence
     assert "Weakest against" in robust.findings[1].sentence
     assert "near 50\u00a0%, far 100\u00a0%" in broke.findings[0].sentence
     assert "Hardest hit" in broke.findings[0].sentence
@@ -383,7 +383,7 @@ def test_what_is_counted_by_itself_has_a_table_of_its_own(cards: list[Scorecard]
     assert told == {probe: [everywhere, nowhere, everywhere] for probe in ASIDE}
     shades = {name: cells[2].shade for name, _, cells in found.lines}
     assert shades == {"negation": 1.0, "composition": 1.0, "superclass": None}
-    assert all(probe in html.partition("What is counted by itself?")[2] for probe in ASIDE)
+    assert all(probe in html.partition("Which probes are counted separately?")[2] for probe in ASIDE)
     for figure, n in (("conditional_unlearning_accuracy", 16), ("near_retain_accuracy", 12)):
         assert cards[0].scores["concept_accuracy"].figures[figure].n_generations == n
     without = [c.model_copy(update={"scores": {"concept_accuracy": c.scores["concept_accuracy"]}}) for c in cards]
@@ -565,7 +565,7 @@ def test_without_a_forget_score_nothing_is_ranked(cards: list[Scorecard]) -> Non
         assert "score again with --clip" in text
         assert "class=best" not in text
         assert "comes first" not in text
-    assert "Who has really forgotten?" not in board
+    assert "Which models have really forgotten?" not in board
     assert 'class="span mark"' not in report
 
 
@@ -577,7 +577,7 @@ def test_those_with_a_forget_score_are_ranked_before_those_without(cards: list[S
     assert table.unranked.startswith("Not ranked: esd. ")
     text = leaderboard.render([esd, best])
     assert text.count("class=best") == 1
-    assert "Who has really forgotten?" in text
+    assert "Which models have really forgotten?" in text
 
 
 def test_the_best_comes_first(cards: list[Scorecard]) -> None:

@@ -78,14 +78,17 @@ def test_errors_of_the_detector_are_told_or_unknown(cards: list[Scorecard]) -> N
     def errors(of: list[Scorecard]) -> str:
         return next(line.text for line in ground(view(Section(of, {}))) if line.title == "Its errors")
 
-    assert errors(cards) == "None of a detector: people labelled the images."
+    assert errors(cards) == "Not applicable, because people labelled the images."
     assert errors(rates(cards, detector="clip")).startswith("Unknown.")
     known = rates(cards, detector="clip", sensitivity=0.9, specificity=0.8, n_positives=20, n_negatives=30)
     assert errors(known) == (
-        "It sees the concept in 90 % of 20 images that show it, and rightly sees none in 80 % of 30 images that do not."
+        "The detector sees the concept in 90 % of 20 images that show it, and correctly does not see it in 80 % of 30 images that do not show it."
     )
     without = rates(cards, detector="clip", sensitivity=0.9, specificity=0.8)
-    assert errors(without) == "It sees the concept in 90 % that show it, and rightly sees none in 80 % that do not."
+    assert (
+        errors(without)
+        == "The detector sees the concept in 90 % that show it, and correctly does not see it in 80 % that do not show it."
+    )
 
 
 def test_seeds_and_images_are_counted(seen: View) -> None:
@@ -163,7 +166,7 @@ def test_few_images_stay_in_the_page(
     monkeypatch.setattr(page, "MOST_INSIDE", 3)
     page.write(tmp_path / "r.html", *shown, beside=False)
     assert [p.name for p in tmp_path.iterdir()] == ["r.html"]
-    assert "Keep the two together" in page.write(tmp_path / "r.html", *shown)
+    assert "Keep both in the same folder" in page.write(tmp_path / "r.html", *shown)
 
 
 # --- two people ---------------------------------------------------------------------------------------------------
@@ -225,7 +228,7 @@ def test_labels_of_other_images_and_three_files_are_refused(
     root: Path, cards: list[Scorecard], labels: list[Path], tmp_path: Path
 ) -> None:
     (tmp_path / "other.csv").write_text("path,present\nx.png,yes\n", encoding="utf-8")
-    with pytest.raises(InputError, match="labels of none of the images"):
+    with pytest.raises(InputError, match="do not refer to any of the images"):
         page.render(*sections(cards, images=root / "drawn", labels=[tmp_path / "other.csv"]))
     with pytest.raises(InputError, match="3 times"):
         page.render(*sections(cards, images=root / "drawn", labels=[*labels, labels[0]]))

@@ -102,7 +102,7 @@ class TestWhatItMakes:
     def test_a_dry_run_says_how_many_and_makes_nothing(self, tmp_path: Path) -> None:
         result = igmu(run_file(tmp_path / "run.yaml"), "--out", tmp_path / "out", "--dry-run")
         assert result.exit_code == 0
-        assert "2 models, sandbox.church 27 prompts: 54 images, 54 of them to generate\n" in result.output
+        assert "2 models, sandbox.church 27 prompts: 54 images, of which 54 must be generated\n" in result.output
         assert "steps 2, guidance 3, 64×64: steps as given, else as the rows say\n" in result.output
         assert not (tmp_path / "out").exists()
 
@@ -218,7 +218,7 @@ class TestRefused:
         [
             ("[1, 2]", "contains no keys"),
             ("a: [", "not YAML"),
-            ("1: 2", "keys must be words"),
+            ("1: 2", "all keys must be strings"),
             ("unlearned: {esd: a, esd: b}", "'esd' appears twice"),
             ("original: a\noriginal: b", "'original' appears twice"),
         ],
@@ -251,7 +251,9 @@ class TestRefused:
     def test_another_run_in_the_folder(self, done: tuple[Path, Result], tmp_path: Path) -> None:
         copy = shutil.copytree(done[0], tmp_path / "copy")
         before = stable(copy)
-        self.refused(igmu(copy / "run.yaml", "--out", copy, "--seeds-per-row", "2"), "another run", "seeds_per_row")
+        self.refused(
+            igmu(copy / "run.yaml", "--out", copy, "--seeds-per-row", "2"), "belongs to another run", "seeds_per_row"
+        )
         assert stable(copy) == before
 
     @pytest.mark.parametrize("how", [(), ("--dry-run",)])

@@ -210,7 +210,7 @@ print(json.dumps(out))
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
     assert found.pop("concept_accuracy") == ["unlearning_accuracy", "1.0"]
-    assert set(found.values()) == {"no predictions: give one entry a generation."}
+    assert set(found.values()) == {"predictions is empty. Give one entry per generation."}
 
 
 def test_labels_on_a_page(tmp_path: Path) -> None:
@@ -324,10 +324,10 @@ def test_a_metric_of_another_package_has_a_space(foreign: str, gradio: ModuleTyp
 
 def test_check_says_what_is_wrong(foreign: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["red_metrics"], "__doc__", ">>> 1 + 1\n3\n")
-    with pytest.raises(AssertionError, match="1 of 1 lines of examples give something else"):
+    with pytest.raises(AssertionError, match="1 of 1 example lines give a different result"):
         check(foreign)
     monkeypatch.setattr(sys.modules["red_metrics"], "__doc__", "No example.")
-    with pytest.raises(AssertionError, match="no docstring works out an example"):
+    with pytest.raises(AssertionError, match="the docstrings contain no examples"):
         check(foreign)
 
 

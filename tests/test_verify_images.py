@@ -188,7 +188,7 @@ def test_a_sample_of_the_images(folder: Path, tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(sampling.tempfile, "TemporaryDirectory", emptied)
     assert "Choose a scorecard" in sampling.resampled(None, *zips)
-    assert "is not opened here" in sampling.resampled(str(card), *zips), "a file of labels that only its owner has"
+    assert "cannot be used here" in sampling.resampled(str(card), *zips), "a file of labels that only its owner has"
     known = {**sampling._KNOWN, "detector": frozenset({"labels:labels.csv"})}
     monkeypatch.setattr(sampling, "_KNOWN", known)
     monkeypatch.chdir(place)
@@ -198,7 +198,7 @@ def test_a_sample_of_the_images(folder: Path, tmp_path: Path, monkeypatch: pytes
     assert "20 of them, drawn at random, were scored again and are the same" in told
     assert "12.2%" in told
     told = sampling.resampled(str(tmp_path / "lie.json"), *zips, n=10)
-    assert told.startswith("The images do not give this card.")
+    assert told.startswith("The images do not give this scorecard:")
     assert "probability" in told
     swapped = sampling.resampled(str(card), zips[1], zips[0])
     assert "is not the image that was scored" in swapped
@@ -222,7 +222,7 @@ def test_zips_of_strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(InputError, match="is not a plain file within the zip"):
         sampling._unpacked(packed("a", b"/etc/passwd", stat.S_IFLNK | 0o777), place)
     monkeypatch.setattr(sampling, "MOST_BYTES", 1000)
-    with pytest.raises(InputError, match="too large to unpack"):
+    with pytest.raises(InputError, match="too large to be unpacked"):
         sampling._unpacked(packed("a.png", bytes(10**6)), tmp_path / "bomb")
     monkeypatch.setattr(sampling, "MOST_FILES", 0)
     with pytest.raises(InputError, match="at most 0"):

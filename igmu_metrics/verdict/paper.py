@@ -56,7 +56,7 @@ def _sentence(card: Scorecard) -> str:
         told.append(f"shows it again within {_k(card)} images for {_share(back)} of {back.n_prompts} adversarial "
                     f"prompts{beside}")  # fmt: skip
     if value_of(kept) is not None:
-        told.append(f"preserves {_share(kept)} of the concepts to retain")
+        told.append(f"preserves {_share(kept)} of what should be retained")
     if score is not None and score.value is not None:
         told.append(f"has a forget score of {number(score.value)}{between(score, ' [{}, {}]')}")
     if not told:

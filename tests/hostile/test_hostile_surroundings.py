@@ -108,7 +108,7 @@ def test_power_says_where_it_stops() -> None:
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999999"])
 def test_a_cluster_where_nobody_is(address: str) -> None:
     began = time.monotonic()
-    with pytest.raises(ClusterError, match="no Ray cluster answers"):
+    with pytest.raises(ClusterError, match="no Ray cluster responds"):
         pool._require_reachable(address)
     assert time.monotonic() - began < 10
     for known in ("", "auto", "local"):

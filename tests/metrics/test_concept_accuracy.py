@@ -336,7 +336,7 @@ def test_a_target_that_nobody_asks_for_and_nobody_knows_is_refused_with_a_sugges
 
 
 def test_what_is_missing_or_unknown_is_named_in_the_callers_words() -> None:
-    told = r"concept_accuracy needs references and target, and has no use for colour\. It takes "
+    told = r"concept_accuracy requires references and target, and does not use colour\. Its arguments are "
     with pytest.raises(InputError, match=told):
         igmu_metrics.score("concept_accuracy", predictions=["object/church"], colour="red")
 
