@@ -134,8 +134,8 @@ def test_unclear_pairs_do_not_count() -> None:
     (found,) = compared([card("esd", seen[:2])])
     assert (found.n, found.interval, found.why) == (0, None, "no forget generation was judged for both models")
     (found,) = compared([card("esd", [("a", False, False)])])
-    assert found.why == "the original generated the concept in no generation that both could be judged on"
-    assert "no difference can be measured" in found.sentence()
+    assert found.why == "the original did not generate the concept in any pair that was judged for both models"
+    assert "the difference cannot be measured" in found.sentence()
 
 
 def test_holm_over_all_tests_of_the_cards() -> None:

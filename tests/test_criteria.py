@@ -122,7 +122,7 @@ def test_what_is_missing_is_an_error_that_names_every_card(cards: dict[str, Scor
         check(lacking, [parsed("quality=0.5", least=True)])
     with pytest.raises(EmptyInputError, match="no criterion"):
         check([cards["esd"]], [])
-    with pytest.raises(EmptyInputError, match="nothing to check"):
+    with pytest.raises(EmptyInputError, match="none of the scorecards is of an unlearned model"):
         check([cards["original"]], [parsed("quality=0.5", least=True)])
 
 

@@ -416,7 +416,7 @@ def test_figures_are_named() -> None:
     entry = next(iter(made.scores.values())).model_copy(update={"figures": {"robustness": figure}})
     made = made.model_copy(update={"scores": {"a": entry, "b": entry}})
     assert named(made, "a.robustness") is figure
-    with pytest.raises(InputError, match="give one"):
+    with pytest.raises(InputError, match="ambiguous"):
         named(made, "robustness")
 
 

@@ -444,7 +444,7 @@ def _writes(table: Any, *, seed: int = 0, resamples: int = 2000) -> Result:
         ({"score": figure(0.5, n_prompts=9, n_generations=2)}, "9 prompts and 2 generations"),
         ({"score": figure(0.5, n_generations=10**6)}, "1000000 generations of a table of 48"),
         ({"score": _first_row}, "a different order of the rows"),
-        ({"score": _below_the_mask}, "other values under the mask of present"),
+        ({"score": _below_the_mask}, "depends on masked values of present"),
         ({"score": _chance}, "use only the seed for randomness"),
         ({"score": _writes}, "changes the table it is given: present"),
         ({"score": figure(0.5)}, "nothing was measured"),
@@ -501,7 +501,7 @@ def detector(**changes: str) -> Any:
             "single image gets a different probability",
         ),
         ("threshold=threshold)", 'threshold=threshold, concepts=frozenset({"object/cat"}))', "mask it"),
-        ("return np.ma.MaskedArray(", "return np.ma.getdata(", "cannot be called|unexpected|no masked array"),
+        ("return np.ma.MaskedArray(", "return np.ma.getdata(", "cannot be called|unexpected|must be a masked array"),
         ("len(concepts), axis=1", "1, axis=1", "have shape (6, 1)"),
         (
             "return Bright(0.5",

@@ -280,7 +280,9 @@ class TestRefused:
         with pytest.raises(MetadataError, match="2 tables of these rows"):
             find(root, "metadata", bench_rows(CONFIG))
         other = copied(folder / "forgetful", tmp_path / "forgetful")
-        with pytest.raises(MetadataError, match="the table of other images of a model called 'original'"):
+        with pytest.raises(
+            MetadataError, match="already contains measurements of other images of a model called 'original'"
+        ):
             originals.record(Evaluation(CONFIG, detector="sandbox", cache=False), Model("original", other), root)
         originals.record(Evaluation(CONFIG, detector="sandbox", cache=False), other, root)
         with pytest.raises(InputError, match="tables of 2 models, forgetful, original"):
@@ -456,7 +458,7 @@ class TestRuns:
         assert by[0].model_dump_json() == by[1].model_dump_json()
         assert by[0].efficiency is not None
         assert "not in the reference table" in (tmp_path / "b" / "report.html").read_text()
-        assert "the reference table's word alone" in " ".join(igmu("verify", tmp_path / "b").split())
+        assert "their measurements come from a reference table" in " ".join(igmu("verify", tmp_path / "b").split())
         again = igmu("run", "--original", tables, *how, "--out", tmp_path / "b")
         assert "report:" in again
         place = next((tmp_path / "b" / "images").rglob("*.parquet"))

@@ -451,7 +451,7 @@ def test_a_single_prompt_and_no_difference_give_no_number(seen: View) -> None:
 
 def test_what_was_not_tested_is_neither_real_nor_settled(seen: View) -> None:
     """One prompt with twenty seeds was "yes", with p = 1.9e-06, and every difference "settled"."""
-    why = "one prompt is no evidence about prompts"
+    why = "there is only one prompt"
     one = replace(seen.against[0], difference=1.0, n=20, n_prompts=1, test="", p=None, p_holm=None, why=why)
     real, more = verdict.answers(replace(seen, tests=(one,)))[3:5]
     assert [f.word for f in real.findings] == ["no test"]
@@ -513,7 +513,7 @@ def test_one_model_twice_in_a_table_is_refused(tmp_path: Path, cards: list[Score
     found = read_folder(tmp_path)
     assert [c.model for c in found.cards] == ["esd"]
     (why,) = found.refused
-    assert re.search(r"b\.json:\n  of 'esd', scored alike, as is .*a\.json, which is ranked", why)
+    assert re.search(r"b\.json:\n  .*a\.json, which is ranked, is also of 'esd'", why)
     with pytest.raises(EmptyInputError, match="no scorecards"):
         read_folder(tmp_path / "nothing")
 

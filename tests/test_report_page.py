@@ -98,7 +98,7 @@ def test_seeds_and_images_are_counted(seen: View) -> None:
     assert told["Seeds"] == "2 seeds per prompt, the same for every model and the original."
     n = len(seen.lines)
     assert told["Images and prompts"] == f"{n} images of {n // 2} prompts by each model"
-    assert "no labels given" in told["Agreement with people"]
+    assert "no labels were given" in told["Agreement with people"]
 
 
 # --- definitions and links ----------------------------------------------------------------------------------------
@@ -219,11 +219,11 @@ def test_the_page_shows_the_queue_and_agreement_with_people(
     assert queue["file"] == "merged.csv"
     assert list(queue["settled"].values()).count("unclear") == 3
     assert len(queue["settled"]) == 40
-    assert "Where the two raters disagree" in text
+    assert "On which images do the two raters disagree?" in text
     assert "ann.csv: agreement on" in text
     one = page.render(*sections(cards, images=root / "drawn", labels=labels[:1]))
     assert "ann.csv: agreement on" in one
-    assert "Where the two raters disagree" not in one
+    assert "On which images do the two raters disagree?" not in one
 
 
 def test_labels_of_other_images_and_three_files_are_refused(
@@ -255,7 +255,7 @@ def test_the_latest_card_is_ranked_and_earlier_ones_are_its_history(cards: list[
     assert next(c.notes for c in found.cards if c.model == "esd") == esd.notes
     assert [c.notes for c in found.earlier] == [("of other images",)]
     text = leaderboard.render(found.cards, found.refused, found.earlier, found.days)
-    history = text.partition("Cards of each model, the latest first")[2]
+    history = text.partition("Scorecards of each model, the latest first")[2]
     assert history.index("2026-11-30") < history.index("2026-01-31")
     assert "<th scope=row role=rowheader>fmn" not in history.partition("</table>")[0]
 

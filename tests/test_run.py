@@ -181,13 +181,13 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("changes", "says"),
         [
-            ({"configs": ["sandbox"]}, "gathers 2 concepts"),
+            ({"configs": ["sandbox"]}, "contains 2 concepts"),
             ({"configs": ["sandbox.church", "sandbox.church"]}, "twice"),
             ({"protocol": "most"}, "lite, full or a number"),
             ({"protocol": 11}, "1..10"),
             ({"unlearned": {}}, "unlearned"),
-            ({"unlearned": {"original": "sandbox:esd/church"}}, "model name 'original'"),
-            ({"unlearned": {"../x": "sandbox:esd/church"}}, "model name '../x'"),
+            ({"unlearned": {"original": "sandbox:esd/church"}}, "'original' is not allowed as the name of a model"),
+            ({"unlearned": {"../x": "sandbox:esd/church"}}, "'../x' is not allowed as the name of a model"),
             ({"scoring": {"detektor": "sandbox"}}, "did you mean 'detector'?"),
             ({"scoring": {"config": "object.cat"}}, "no setting 'config'"),
             ({"generation": {"steps": 0}}, "generation.steps"),
@@ -200,11 +200,11 @@ class TestRefused:
             ({"generation": {"guidance_scale": float("nan")}}, "generation.guidance_scale"),
             ({"generation": {"guidance_scale": float("inf")}}, "generation.guidance_scale"),
             ({"generation": {"guidance_scale": -1.0}}, "generation.guidance_scale"),
-            ({"scoring": {"detector": 5}}, "detector is 5; it is a text"),
-            ({"scoring": {"detector": "sandbox", "threshold": "high"}}, "threshold is 'high'; it is a number"),
-            ({"scoring": {"detector": "sandbox", "cache": "no"}}, "cache is 'no'; it is true or false"),
-            ({"scoring": {"detector": "sandbox", "k": 2.5}}, "k is 2.5; it is a whole number"),
-            ({"scoring": {"detector": "sandbox", "seed": True}}, "seed is True; it is a whole number"),
+            ({"scoring": {"detector": 5}}, "detector is 5; it must be a string"),
+            ({"scoring": {"detector": "sandbox", "threshold": "high"}}, "threshold is 'high'; it must be a number"),
+            ({"scoring": {"detector": "sandbox", "cache": "no"}}, "cache is 'no'; it must be true or false"),
+            ({"scoring": {"detector": "sandbox", "k": 2.5}}, "k is 2.5; it must be a whole number"),
+            ({"scoring": {"detector": "sandbox", "seed": True}}, "seed is True; it must be a whole number"),
             ({"scoring": {"detector": "sandbox", "include_none": True}}, "no setting 'include_none'"),
         ],
     )
@@ -292,7 +292,7 @@ def test_models_are_named() -> None:
         "name-v1": "owner/name@v1",
         "filter": "filter:owner/base",
     }
-    with pytest.raises(InputError, match="a name of its own"):
+    with pytest.raises(InputError, match="has no unique name"):
         named(["a/model", "b/model"])
 
 
@@ -308,7 +308,7 @@ def test_the_time_is_told_once_the_first_images_are_there() -> None:
     for _ in range(5):
         now[0] += 8.0
         pace.drawn(4)
-    assert said == ["2 s an image: about 33 min for 988 more\n"]
+    assert said == ["2 s per image; the remaining 988 images take about 33 min\n"]
 
 
 class TestRounds:

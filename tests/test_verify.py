@@ -116,7 +116,7 @@ def _drop(column: str) -> Change:
         (_bump("attack_success_rate", "asr_any@k", 0.001), "its headline metric"),
         (_bump("forget_score", "robustness", 1e-7), "forget_score.figures.robustness"),
         (put("scores", "forget_score", "figures", "preservation", "value", to=1.5), "not a fraction"),
-        (put("scores", "concept_accuracy", "figures", "n_unclear", "value", to=0.5), "not a count"),
+        (put("scores", "concept_accuracy", "figures", "n_unclear", "value", to=0.5), "not a possible count"),
         (put("scores", "concept_accuracy", "figures", "unlearning_accuracy", "interval", to=[0.9, 0.1]), "is above"),
         (put("scores", "concept_accuracy", "figures", "unlearning_accuracy", "n_generations", to=3), "generations"),
         (put("scores", "attack_success_rate", "signature", "model", to="other"), "but the scorecard has 'forgetful'"),

@@ -195,7 +195,7 @@ def test_a_sample_of_the_images(folder: Path, tmp_path: Path, monkeypatch: pytes
     for _ in range(3):  # other samples, of unequal numbers of seeds
         assert "were scored again and are the same" in sampling.resampled(str(card), *zips, n=7)
     told = sampling.resampled(str(card), *zips, n=20)
-    assert "20 of them, drawn at random, were scored again and are the same" in told
+    assert "20 randomly chosen lines were scored again and are the same" in told
     assert "12.2%" in told
     told = sampling.resampled(str(tmp_path / "lie.json"), *zips, n=10)
     assert told.startswith("The images do not give this scorecard:")

@@ -51,7 +51,7 @@ def generate(
         typer.Option(help="Split to generate: forget, retain or adversarial; default: all. Repeat for several."),
     ] = None,
     seeds_per_row: Annotated[
-        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default: all seeds in the corpus.")
+        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default: all that the corpus lists.")
     ] = None,
     bench: Bench = None,
     revision: Revision = None,

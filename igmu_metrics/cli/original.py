@@ -50,7 +50,7 @@ def original(
         ),
     ] = None,
     seeds_per_row: Annotated[
-        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default: all seeds in the corpus.")
+        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default: all that the corpus lists.")
     ] = None,
     steps: Steps = None,
     guidance_scale: GuidanceScale = None,

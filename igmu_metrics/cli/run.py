@@ -69,7 +69,7 @@ def run(
         ),
     ] = None,
     seeds_per_row: Annotated[
-        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default: all seeds in the corpus.")
+        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default: all that the corpus lists.")
     ] = None,
     until: Annotated[
         str | None,
