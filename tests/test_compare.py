@@ -198,7 +198,7 @@ def test_unlike_signatures_are_refused_with_the_field() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("{", "not JSON"), ("{}", "model"), ('{"model": 3}', "model"), ("[]", "not a scorecard")]
+    ("text", "says"), [("{", "not valid JSON"), ("{}", "model"), ('{"model": 3}', "model"), ("[]", "not a scorecard")]
 )
 def test_a_file_that_is_no_scorecard(tmp_path: Path, text: str, says: str) -> None:
     path = tmp_path / "card.json"

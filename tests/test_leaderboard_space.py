@@ -116,7 +116,7 @@ def test_a_good_card_gets_its_command(root: Path, cards: list[Scorecard]) -> Non
         f"hf upload igmu/leaderboard esd.json scorecards/{CONFIG}/esd.2026-11-30.json --repo-type space --create-pr"
     )
     assert "in a table with 1 other model.\n" in leaderboard.checked(str(path), [fmn])
-    assert "in place of the card that is there already" in leaderboard.checked(str(path), [esd, fmn])
+    assert "instead of its current scorecard" in leaderboard.checked(str(path), [esd, fmn])
 
 
 def test_a_name_becomes_a_path(cards: list[Scorecard], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -253,10 +253,10 @@ def test_own_metrics_do_not_pass_for_somebody_elses(card: Path, tmp_path: Path) 
         ("def score(): ...\ndef search(): ...", "metric and attack"),
         (EXAMPLES["agreement.py"].replace("INFO =", "ABOUT ="), "INFO is missing"),
         (EXAMPLES["agreement.py"].replace("version=1,", "version=None,"), "INFO.version is None"),
-        (EXAMPLES["agreement.py"].replace("(0.0, 1.0)", "(0.0,)"), "no pair of numbers"),
+        (EXAMPLES["agreement.py"].replace("(0.0, 1.0)", "(0.0,)"), "not a pair of numbers"),
         (
             EXAMPLES["agreement.py"].replace('("id", "present", "present_original")', '("id")'),
-            "NEEDS is 'id', no tuple",
+            "NEEDS is 'id', which is not a tuple",
         ),
         (EXAMPLES["agreement.py"].replace(", *, seed=0, resamples=2000", ""), "score.* cannot be called"),
         (EXAMPLES["agreement.py"].replace('name="agreement"', 'name="a/b"'), "'a/b' is not of the form"),
@@ -351,12 +351,12 @@ _HALF = Estimate(0.5, None, 1, 1)
 @pytest.mark.parametrize(
     ("result", "says"),
     [
-        (Result(_HALF, None), "no mapping"),  # type: ignore[arg-type]
-        (Result(_HALF, {"h": _HALF, 3: _HALF}), "a name is 3"),  # type: ignore[dict-item]
-        (Result(_HALF, {"h": _HALF, "\ud800": _HALF}), "no text"),
-        (Result(Estimate(float("inf")), {"h": Estimate(float("inf"))}), "not finite"),
-        (Result(Estimate(0.5, (0.6, 0.4)), {"h": Estimate(0.5, (0.6, 0.4))}), "is above"),
-        (Result(Estimate(0.5, (0.6,)), {"h": Estimate(0.5, (0.6,))}), "no interval"),  # type: ignore[arg-type]
+        (Result(_HALF, None), "not a mapping"),  # type: ignore[arg-type]
+        (Result(_HALF, {"h": _HALF, 3: _HALF}), "the name 3 is not"),  # type: ignore[dict-item]
+        (Result(_HALF, {"h": _HALF, "\ud800": _HALF}), "is not a valid string"),
+        (Result(Estimate(float("inf")), {"h": Estimate(float("inf"))}), "not all finite"),
+        (Result(Estimate(0.5, (0.6, 0.4)), {"h": Estimate(0.5, (0.6, 0.4))}), "is above the upper end"),
+        (Result(Estimate(0.5, (0.6,)), {"h": Estimate(0.5, (0.6,))}), "is not an interval"),  # type: ignore[arg-type]
         (Result(_HALF, {"h": _HALF}, {"x": float("nan")}), "not finite"),
         (Result(_HALF, {"h": _HALF}, {"x": 10**400}), "too large"),
         (Result(_HALF, {"h": _HALF}, {"model": "another"}), "is signed with 'esd'"),
@@ -442,7 +442,7 @@ def _writes(table: Any, *, seed: int = 0, resamples: int = 2000) -> Result:
         ({"score": figure(float("nan"))}, "NaN without a reason"),
         ({"score": figure(np.float32(0.5))}, "not all Python floats"),
         ({"score": figure(0.5, n_prompts=9, n_generations=2)}, "9 prompts and 2 generations"),
-        ({"score": figure(0.5, n_generations=10**6)}, "1000000 generations of a table of 48"),
+        ({"score": figure(0.5, n_generations=10**6)}, "1000000 generations, but the table has only 48"),
         ({"score": _first_row}, "a different order of the rows"),
         ({"score": _below_the_mask}, "depends on masked values of present"),
         ({"score": _chance}, "use only the seed for randomness"),
@@ -460,7 +460,7 @@ def test_what_is_wrong_with_a_metric_is_said(parts: dict[str, Any], said: str) -
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
     about = replace(spoilt().INFO, version=0, title="", direction="up", range=(1.0, 0.0))
-    with pytest.raises(AssertionError, match="4 things to mend") as caught:
+    with pytest.raises(AssertionError, match="4 problems to fix") as caught:
         check_metric(spoilt(INFO=about))
     assert len(caught.value.wrong) == 4  # type: ignore[attr-defined]
 

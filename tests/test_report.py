@@ -362,7 +362,7 @@ def test_the_verdict_tells_the_models_apart(seen: View) -> None:
         in forget.findings[0].sentence
     )
     assert "0\u00a0% of the adversarial prompts bring it back within" in robust.findings[0].sentence
-    assert "Weakest against" in robust.findings[1].sentence
+    assert "It is weakest against" in robust.findings[1].sentence
     assert "near 50\u00a0%, far 100\u00a0%" in broke.findings[0].sentence
     assert "Hardest hit" in broke.findings[0].sentence
     # Eight prompts, all of them forgotten by one model and by the other none: 2·2^-8, times three tests.
@@ -442,7 +442,7 @@ def test_the_report_calls_for_as_many_prompts_as_igmu_power_plans(seen: View) ->
 
 
 def test_a_single_prompt_and_no_difference_give_no_number(seen: View) -> None:
-    for changed, words in (({"variance": float("nan")}, "One prompt"), ({"difference": 0.0}, "No difference")):
+    for changed, words in (({"variance": float("nan")}, "One prompt"), ({"difference": 0.0}, "There is no difference")):
         one = replace(seen.against[0], difference=0.2, n_prompts=1, p_holm=0.2)
         found = verdict.answers(replace(seen, tests=(replace(one, **changed),)))[4].findings
         assert [f.word for f in found] == [verdict.NO_NUMBER]
@@ -529,7 +529,7 @@ def test_a_card_that_does_not_verify_is_refused_with_its_problems(tmp_path: Path
     done = CliRunner().invoke(app, ["leaderboard", str(tmp_path), "--out", str(tmp_path / "page.html")])
     assert isinstance(done.exception, VerificationError)
     said = str(done.exception)
-    assert "2 scorecards of 3 refused" in said
+    assert "2 scorecards of 3 were refused" in said
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "Not ranked" in page
     assert "0.987 of 16 generations" in page
@@ -557,7 +557,9 @@ def test_without_a_forget_score_nothing_is_ranked(cards: list[Scorecard]) -> Non
     seen = view(Section([noise, cards[1]], {}))
     table = ranking(seen)
     assert [(line.model, line.rank) for line in table.lines] == [("fmn", None), ("zz-noise", None)]
-    assert table.unranked.startswith("Not ranked: fmn and zz-noise. No forget score, because of missing alignment (")
+    assert table.unranked.startswith(
+        "Not ranked: fmn and zz-noise. There is no forget score, because of missing alignment ("
+    )
     assert "alignment (no cosines given: score again with --clip)" in table.unranked
     assert seen.winner is None
     board, report = leaderboard.render([noise, cards[1]]), page.render(Section([noise, cards[1]], {}))

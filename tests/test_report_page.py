@@ -95,7 +95,7 @@ def test_errors_of_the_detector_are_told_or_unknown(cards: list[Scorecard]) -> N
 
 def test_seeds_and_images_are_counted(seen: View) -> None:
     told = {line.title: line.text for line in ground(seen)}
-    assert told["Seeds"] == "2 seeds per prompt, the same for every model and the original."
+    assert told["Seeds"] == "2 seeds per prompt, the same for all models and the original."
     n = len(seen.lines)
     assert told["Images and prompts"] == f"{n} images of {n // 2} prompts by each model"
     assert "no labels were given" in told["Agreement with people"]
@@ -203,7 +203,7 @@ def test_two_people_agree_so_far_and_the_rest_is_to_be_settled(seen: View, label
     said = raters.between_people(found)
     assert f"agreement on {36 / 38:.2f}" in said
     assert f"Cohen's kappa {by_hand.value:.2f}" in said
-    assert said.endswith("3 images to settle.")
+    assert said.endswith("They disagree on 3 images.")
 
 
 def test_the_page_shows_the_queue_and_agreement_with_people(

@@ -174,7 +174,7 @@ def test_page_of_a_space(name: str, gradio: ModuleType) -> None:
     assert isinstance(runpy.run_path(str(spaces.RENDERED / name / "app.py"))["demo"], Widget)
     assert len(Widget.made) == len(Widget.inputs)
     with pytest.raises(
-        gradio.Error, match="Choose a CSV file" if references_of(name) == "labels" else "no predictions"
+        gradio.Error, match="Choose a CSV file" if references_of(name) == "labels" else "predictions is empty"
     ):
         Widget.behind(*[None] * len(Widget.inputs))
 
@@ -384,12 +384,12 @@ def test_checked_cuts_images_loose_and_refuses_nothing(tmp_path: Path) -> None:
     assert not getattr(loose, "filename", "")
     assert loose.getpixel((0, 0)) == (255, 0, 0)
     for nothing in (None, [], ()):
-        with pytest.raises(EmptyInputError, match="no predictions"):
+        with pytest.raises(EmptyInputError, match="predictions is empty"):
             checked("predictions", nothing)
 
 
 def test_bad_calls_are_typed() -> None:
-    with pytest.raises(LengthMismatchError, match="1 predictions and 2 references"):
+    with pytest.raises(LengthMismatchError, match="there are 1 predictions, but 2 references"):
         compute("lpips", ["a.png"], ["a.png", "b.png"])
     with pytest.raises(InputError, match="no option 'detectr'"):
         compute("forget_score", ["a.png"], ["0" * 16], detectr="clip")
@@ -416,7 +416,7 @@ def test_entries_that_a_metric_does_not_take(name: str, wrong: Any, way: str, tm
         "Space": lambda: metric.compute(**given),
         "one by one": lambda: metric.add(prediction=wrong, reference=reference),
     }
-    with pytest.raises(InputError, match=r"predictions\[[01]\] is .*; give the |are mixed"):
+    with pytest.raises(InputError, match=r"predictions\[[01]\] is .*\. Expected: |are mixed"):
         ways[way]()
-    with pytest.raises(InputError, match=r"references\[0\] is True; give the "):
+    with pytest.raises(InputError, match=r"references\[0\] is True\. Expected: "):
         metric.compute(predictions=[right], references=[True])

@@ -125,7 +125,7 @@ def test_a_comparison_has_one_p_value_everywhere(cards: list[Path]) -> None:
     said = " ".join(f.sentence for a in verdict.answers(seen) for f in a.findings)
     printed = run("compare", *cards)
     for c in (*seen.against, *seen.pairs):
-        assert f"p = {c.p_holm:.2g} after Holm over {c.tests} tests" in said
+        assert f"p = {c.p_holm:.2g} after Holm correction over {c.tests} tests" in said
         assert f"{c.p_holm:.3g}" in printed
     assert {p.comparison for p in plans(read)} == set(found)
 
@@ -134,12 +134,12 @@ def test_every_interval_of_a_difference_is_called_unadjusted(cards: list[Path]) 
     read = read_all(cards)
     said = [f.sentence for f in verdict.answers(view(Section(read, {})))[3].findings]
     assert all("unadjusted 95 % interval" in s for s in (*said, *(c.sentence() for c in compared(read))))
-    assert "unadjusted 95 % intervals" in run("compare", *cards)
+    assert "Intervals: 95 %, unadjusted" in " ".join(run("compare", *cards).split())
 
 
 def test_compare_prints_differences_and_front(cards: list[Path]) -> None:
     printed = run("compare", "--verbose", *cards)
-    assert "Differences where the original generated the concept, unadjusted 95 % intervals" in printed
+    assert "Differences where the original generated the concept; unadjusted 95 % intervals" in printed
     assert "resistance to attacks" in printed
     assert "Forgetting against preservation" in printed
     with pytest.raises(EmptyInputError):

@@ -84,7 +84,7 @@ def entries(name: str, predictions: Any, references: Any) -> tuple[list[Any], li
             types = tuple(t for columns in kind.columns for t in taken[columns[at]])
             for i, value in enumerate(values):
                 if not isinstance(value, types):
-                    raise InputError(f"{what}[{i}] is {value!r:.80}; it must be one of the {getattr(kind, what)}.")
+                    raise InputError(f"{what}[{i}] is {value!r:.80}. Expected: {getattr(kind, what)}.")
         raise InputError("paths and PIL images are mixed. Give all images as paths, or all as PIL images.")
     return predictions, references
 
