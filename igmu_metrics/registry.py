@@ -273,7 +273,9 @@ def load_file(path: Path) -> Plugin:
     groups = [group for group in GROUPS if _is(group, found)]
     if len(groups) != 1:
         what = " and ".join(group.removesuffix("s") for group in groups)
-        what = f"defines {what}" if what else "defines none: it has no `score`, no `search`, and no suitable `load`"
+        what = (
+            f"defines {what}" if what else "defines no plugin: it has no `score`, no `search`, and no suitable `load`"
+        )
         raise PluginError(
             path.stem, package, f"it {what}; a file must define exactly one metric, detector, backbone or attack"
         )

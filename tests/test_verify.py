@@ -139,7 +139,7 @@ def _drop(column: str) -> Change:
             put("scores", "concept_accuracy", "figures", "in_domain_retain_accuracy", "interval", to=[0.49, 0.51]),
             "in_domain_retain_accuracy.interval: the scorecard has",
         ),
-        (_drop("own_concept"), "scores.concept_accuracy: the generations do not give it"),
+        (_drop("own_concept"), "scores.concept_accuracy: the generations lack a column that this score requires"),
         (_drop("present_original"), "generations.0.present_original: None with a probability"),
         (put("scores", "concept_accuracy", "signature", "bootstrap", to="x"), "which cannot be repeated"),
         (put("scores", "concept_accuracy", "signature", "bootstrap", to="9999999999@0"), "which cannot be repeated"),
