@@ -369,7 +369,7 @@ def test_the_verdict_tells_the_models_apart(seen: View) -> None:
     words = {about: f.word for f in real.findings for about in f.about}
     assert words == {"esd – original": "yes", "fmn – original": "not settled", "esd – fmn": "yes"}
     assert [f.about for f in more.findings] == [("fmn – original",)]
-    assert more.findings[0].word == "no number"
+    assert more.findings[0].word == "no estimate"
     opening, _ = verdict.lead(seen)
     assert "fmn did not forget church." in opening
 
@@ -566,7 +566,7 @@ def test_without_a_forget_score_nothing_is_ranked(cards: list[Scorecard]) -> Non
     for text in (board, report):
         assert "score again with --clip" in text
         assert "class=best" not in text
-        assert "comes first" not in text
+        assert "ranks first" not in text
     assert "Which models have really forgotten?" not in board
     assert 'class="span mark"' not in report
 
