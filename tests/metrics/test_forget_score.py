@@ -511,4 +511,4 @@ def test_own_concepts_of_which_nothing_could_be_judged_are_named():
     for name in ("preservation", "preservation_near"):
         assert "no image was judged for 1 of" in found[name].reason
         assert near[0] in found[name].reason
-    assert "nothing judged" not in found["preservation_far"].reason
+    assert "no image was judged" not in found["preservation_far"].reason
