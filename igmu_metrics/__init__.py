@@ -1,4 +1,4 @@
-"""igmu_metrics: scores for image generators that were made to forget, with intervals and signatures.
+"""igmu_metrics: scores for unlearned image generators, with intervals and signatures.
 
 >>> import igmu_metrics
 >>> labels = {"predictions": ["style/none"], "references": ["style/monet"], "target": "style/monet"}

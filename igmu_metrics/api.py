@@ -1,7 +1,7 @@
-"""The Python API: `score("name", …)` gives a Score, `list_metrics()` says what there is.
+"""The Python API: `score("name", …)` returns a Score, and `list_metrics()` lists the metrics.
 
-A metric takes either its own numbers (labels, decisions, features; see its `rows`), or images and texts, from which
-its numbers are computed with a backbone:
+A metric takes either its own inputs (labels, decisions, features; see its `rows`), or images and texts, from which
+these are computed with a backbone:
 
 >>> s = score("concept_accuracy", predictions=["object/none"], references=["object/church"], target="object/church")
 >>> s.value, s.n_generations
@@ -38,11 +38,11 @@ _Listed = tuple[Path, dict[str, Any], str]  # image, record of the metadata, whe
 _Beside = dict[Path, dict[Path, tuple[dict[str, Any], str]]]
 _RAW: Final = ("images", "original_images", "prompts", "stripped_prompts", "row_ids")
 OF_FOLDERS: Final = ("layout", "prompt", "cache", "only", "lpips")
-"""Settings of an evaluation that images of rows cannot have: they say how folders are read."""
+"""Settings of an evaluation that do not apply to images of rows, because they determine how folders are read."""
 
 
 def list_metrics() -> tuple[MetricInfo, ...]:
-    """What every metric is, sorted by name, those of other packages among them."""
+    """The descriptions of all metrics, including those of other packages, sorted by name."""
     return tuple(metric.INFO for metric in registry.metrics().values())
 
 
@@ -63,23 +63,23 @@ def score(
 
     Args:
         name: a metric (`list_metrics()`).
-        backbone: spec (`clip:FOLDER_OR_ID`) or a loaded backbone, for metrics of images; the metric's own by default.
-        device: where the backbone runs; a GPU where there is one by default.
-        on_error: what an unreadable image means: `raise`, or `skip` and count it in `n_failed`.
-        batch_size: images in memory at once; no influence on the numbers.
-        seed: of the bootstrap.
-        resamples: of the bootstrap.
+        backbone: a spec (`clip:FOLDER_OR_ID`) or a loaded backbone, for metrics of images; by default the metric's own.
+        device: device on which the backbone runs; by default a GPU if there is one.
+        on_error: what to do about unreadable images: `raise` an error, or `skip` and count them in `n_failed`.
+        batch_size: number of images in memory at once; does not influence the numbers.
+        seed: random seed of the bootstrap.
+        resamples: number of resamples of the bootstrap.
         signature: further fields of the signature, such as `config` or `model`.
         **inputs: the arguments of the metric's `rows`; or `images`, `original_images` (paths or PIL images), `prompts`
-            and `stripped_prompts` (texts), from which those are computed (without `ids`, equal
-            prompts are one prompt); or `images` with `row_ids` of the corpus,
-            `original_images` and a `detector`, for metrics of whole models (`score_rows`).
+            and `stripped_prompts` (texts), from which these are computed (without `ids`, equal texts count as the same
+            prompt); or `images` with `row_ids` of the corpus, `original_images` and a `detector`, for metrics of whole
+            models (`score_rows`).
 
     Returns:
-        The Score; what its value means and which direction is better stands in the metric's INFO.
+        The Score; the metric's INFO explains its value and which direction is better.
 
     Raises:
-        UnknownMetricError: with the nearest names.
+        UnknownMetricError: the name is unknown; the message suggests similar names.
         InputError: inputs that the metric cannot use; the message says which and why.
         ImageError: an unreadable image, with `on_error="raise"`.
     """
@@ -103,22 +103,20 @@ def score(
         inputs, n_failed = _extract(wanted, inputs, loaded, on_error, batch_size)
     for source in ("images", "original_images", "prompts", "stripped_prompts"):
         if source in inputs:
-            raise InputError(
-                f"{name} has no use for {source!r}. See igmu_metrics.metrics.{name}.rows for its arguments."
-            )
+            raise InputError(f"{name} does not use {source!r}. See igmu_metrics.metrics.{name}.rows for its arguments.")
     _require_names(metric, inputs)
     try:
         table = _table(metric, inputs)
-    except TypeError as error:  # a value of another type than the argument takes
-        raise InputError(f"{name}: {error}. See igmu_metrics.metrics.{name}.rows.") from error
+    except TypeError as error:  # a value of the wrong type
+        raise InputError(f"{name}: {error}. See igmu_metrics.metrics.{name}.rows for its arguments.") from error
     found = scored(metric, table, fields, n_failed=n_failed, **how)
     if found is None:
-        raise InputError(f"{name} has nothing to count in what was given.")
+        raise InputError(f"{name} cannot be computed, because the given generations contain nothing that it counts.")
     return found
 
 
 def _require_names(metric: Metric, inputs: Mapping[str, Any]) -> None:
-    """Raise unless these are arguments of the metric and none is missing."""
+    """Raise an error if arguments are missing or unknown."""
     if not hasattr(metric, "rows"):
         return
     name = metric.INFO.name
@@ -126,14 +124,14 @@ def _require_names(metric: Metric, inputs: Mapping[str, Any]) -> None:
     missing = [n for n, p in takes.items() if p.default is p.empty and n not in inputs]
     unknown = [n for n in inputs if n not in takes]
     if missing or unknown:
-        needs = f"needs {' and '.join(missing)}" if missing else ""
-        no_use = f"has no use for {' or '.join(unknown)}" if unknown else ""
+        needs = f"requires {' and '.join(missing)}" if missing else ""
+        no_use = f"does not use {' or '.join(unknown)}" if unknown else ""
         told = ", and ".join(filter(None, (needs, no_use)))
-        raise InputError(f"{name} {told}. It takes {', '.join(takes)}.")
+        raise InputError(f"{name} {told}. Its arguments are {', '.join(takes)}.")
 
 
 def _table(metric: Metric, inputs: Mapping[str, Any]) -> Generations:
-    """The table of a metric's arguments; a metric without arguments of its own takes columns and facts by name."""
+    """The table of a metric's arguments; a metric without `rows` takes columns and facts by name."""
     rows = getattr(metric, "rows", None)
     if rows is not None:
         found: Generations = rows(**inputs)
@@ -143,8 +141,8 @@ def _table(metric: Metric, inputs: Mapping[str, Any]) -> Generations:
 
 
 def _by_prompt(metric: Metric, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments with prompt texts as ids where there are no ids: texts that are the same but for case, white space
-    and Unicode form are one prompt.
+    """The arguments with prompt texts as ids if there are no ids: texts that differ only in case, white space and
+    Unicode form are the same prompt.
     """
     given = dict(inputs)
     texts = given.get("prompts")
@@ -155,16 +153,17 @@ def _by_prompt(metric: Metric, inputs: Mapping[str, Any]) -> dict[str, Any]:
     given["ids"] = units
     other = next((x for n in ("original_images", "original_features") if (x := given.get(n)) is not None), ())
     if "original_ids" in takes and given.get("original_ids") is None and len(other) == len(given["ids"]):
-        given["original_ids"] = units  # lists of one length are about the same generations
+        given["original_ids"] = units  # lists of equal length are about the same generations
     if "prompts" not in {s for e in metric.INFO.extracts for s in e.source.split("+")}:
-        del given["prompts"]  # nothing else is made of them
+        del given["prompts"]  # not used for anything else
     return given
 
 
 def _available(extract: Extract, inputs: Mapping[str, Any]) -> bool:
     missing = [s for s in extract.source.split("+") if inputs.get(s) is None]
     if missing and extract.required:
-        raise InputError(f"no {' and no '.join(missing)}: give {extract.argument!r} itself, or {extract.source}.")
+        lost = " and ".join(missing)
+        raise InputError(f"{lost} must be given to compute {extract.argument!r}. Give {lost}, or {extract.argument!r}.")
     return not missing
 
 
@@ -179,7 +178,7 @@ def _extract(
     for source in ("images", "original_images"):
         extracted = any(e.kind == "image_features" and e.source == source for e in wanted)
         if source not in lists or (source == "original_images" and compared and not extracted):
-            continue  # in the latter case read as partners
+            continue  # in the second case they are read as partners
         how: dict[str, Any] = {"backbones": {"features": backbone}} if extracted else {}
         if source == "images" and compared:
             how |= {"partners": lists["original_images"], "distance": backbone}
@@ -187,7 +186,7 @@ def _extract(
     ok = {source: ~np.char.startswith(columns["status"], FAILED) for source, columns in seen.items()}
     n = len(lists.get("images", ()))
     good = list(range(n))
-    # Lists of one length are about the same generations, so that one unreadable image takes its partners with it.
+    # Lists of equal length are about the same generations, so an unreadable image removes its partners too.
     for readable in ok.values():
         if len(readable) == n:
             good = [i for i in good if readable[i]]
@@ -203,7 +202,7 @@ def _extract(
         else:
             features, readable = seen[parts[0]]["features"], ok[parts[0]]
             given[extract.argument] = features[good] if len(readable) == n else features[readable]
-    for name, value in given.items():  # ids, seeds, splits: one entry a generation
+    for name, value in given.items():  # ids, seeds, splits: one entry per generation
         if (
             name not in {e.argument for e in wanted}
             and isinstance(value, list | tuple)
@@ -227,35 +226,37 @@ def score_rows(
 ) -> Score:
     """Score a metric of whole models (`attack_success_rate`, `forget_score`) on images of corpus rows.
 
-    Images belong to rows by id. A `metadata.jsonl` beside or above an image file has to agree with the row, and tells
-    the seed; of images that none lists, the k-th of a row has the row's k-th seed, unless seeds are given.
+    Images belong to rows by id. A `metadata.jsonl` in the folder of an image file or above it must agree with the row,
+    and gives the seed; otherwise the k-th image of a row has the row's k-th seed, unless seeds are given.
 
     Args:
         name: the metric.
-        images: (n,) images of the unlearned model, paths or PIL images.
-        row_ids: (n,) corpus row that each was generated for; all of one concept to forget.
+        images: (n,) images of the unlearned model, as paths or PIL images.
+        row_ids: (n,) id of the corpus row for which each image was generated; all rows must belong to one concept to
+            forget.
         original_images: (n,) images of the original model for the same rows and seeds, in the same order.
-        seeds: (n,) seed of each image; by default the images of a row have its seeds in the order given.
-        budgets: effort (steps, queries) that adversarial prompts were searched with, by row id.
-        resamples: of the bootstrap.
+        seeds: (n,) seed of each image; by default the images of a row have its seeds in order.
+        budgets: effort (steps, queries) of the search for adversarial prompts, by row id.
+        resamples: number of resamples of the bootstrap.
         signature: further fields of the signature.
-        **options: settings (`igmu_metrics.settings.Settings`): `detector`, `clip`, `features`, `k`, `threshold` …;
-            `config` (all by default) holds the rows, and naming the concept's (`object.church`) loads less.
+        **options: settings (`igmu_metrics.settings.Settings`): `detector`, `clip`, `features`, `k`, `threshold` …; the
+            rows must belong to `config` (default `all`); that of the concept (`object.church`) loads less.
 
     Raises:
-        UnknownIdError: an id that the config does not have.
+        UnknownIdError: an id that does not occur in the config.
         InputError: rows of several concepts, no original images, or no rows that the metric counts.
     """
     if wrong := sorted(options.keys() & set(OF_FOLDERS)):
         raise InputError(
-            f"{name} has no option {wrong[0]!r} for images of rows, because it sets how folders are read. Leave it out."
+            f"{name} does not support the option {wrong[0]!r} for images of rows, because it affects only how folders "
+            "are read. Leave it out."
         )
     own = ("original_images", "seeds", "budgets", "resamples", "signature")
     evaluation = Evaluation.from_keywords(name, {"config": "all"} | options, also=own)
     if original_images is None:
         raise InputError(
-            f"{name} needs original_images (in a Space: original_predictions), the original model's images of the "
-            "same rows and seeds. Forgetting can only be measured where the original shows the concept."
+            f"{name} requires original_images (in a Space: original_predictions), the original model's images for the "
+            "same rows and seeds, because forgetting can only be measured where the original shows the concept."
         )
     images, row_ids, original_images, seeds = (
         validation.as_list(n, value)
@@ -267,9 +268,11 @@ def score_rows(
         )
     )
     if budgets is not None and not isinstance(budgets, Mapping):
-        raise InputError(f"budgets is a {type(budgets).__name__}; give a mapping from row ids to efforts.")
+        raise InputError(f"budgets is a {type(budgets).__name__}; it must be a mapping from row ids to efforts.")
     if len(original_images) != len(images):
-        raise LengthMismatchError(f"{len(images)} images and {len(original_images)} original_images.")
+        raise LengthMismatchError(
+            f"there are {len(images)} images, but {len(original_images)} original_images. Give the same number."
+        )
     rows = evaluation.rows()
     beside: _Beside = {}
     after, before = (
@@ -278,7 +281,7 @@ def score_rows(
     targets = sorted(set(after["concept"].tolist()))
     if len(targets) > 1:
         raise InputError(
-            f"rows of {' and '.join(targets)}: a model is scored on one concept, the one to forget. Give rows of one."
+            f"the rows belong to {' and '.join(targets)}, but a model is scored on one concept. Give rows of only one."
         )
     if name == ATTACKS:
         after, before = with_sources(after, before, rows, beside)
@@ -293,7 +296,7 @@ def score_rows(
     found = scores(table, tools, fields=fields, n_failed=len(failures), **how)
     if name not in found:
         given = sorted(set(after.parts.tolist()))
-        raise InputError(f"{name} has nothing to count among rows of {' and '.join(given)}.")
+        raise InputError(f"{name} cannot be computed, because it counts no rows of {' and '.join(given)}. Add others.")
     return replace(found[name], notes=tuple(notes(table)))
 
 
@@ -306,26 +309,31 @@ def _of_rows(
     beside: _Beside,
 ) -> Generations:
     if len(row_ids) != len(images):
-        raise LengthMismatchError(f"{len(images)} images and {len(row_ids)} row_ids.")
+        raise LengthMismatchError(f"there are {len(images)} images, but {len(row_ids)} row_ids. Give the same number.")
     if seeds is not None and len(seeds) != len(images):
-        raise LengthMismatchError(f"{len(images)} images and {len(seeds)} seeds.")
+        raise LengthMismatchError(f"there are {len(images)} images, but {len(seeds)} seeds. Give the same number.")
     found = []
     n_seen: dict[str, int] = {}
     for at, (image, row_id) in enumerate(zip(images, row_ids, strict=True)):
         if row_id not in rows:
-            raise UnknownIdError(f"row_ids[{at}] is {row_id!r}, no row of config {config!r} ({len(rows)} rows).")
+            raise UnknownIdError(
+                f"row_ids[{at}] is {row_id!r}, which is not a row of config {config!r} ({len(rows)} rows). Check the "
+                "id and the config."
+            )
         row, nth = rows[row_id], n_seen.get(row_id, 0)
         n_seen[row_id] = nth + 1
         file = Path(image) if isinstance(image, str) else image
         known = _listed_beside(file, beside)
         record, where = known.get(Path(abspath(file)), ({}, "")) if known else ({}, "")
         if seeds is None and not record and nth >= len(row.seeds):
-            raise InputError(f"row_ids[{at}]: row {row_id} has {len(row.seeds)} seeds, this is image {nth + 1} of it.")
+            raise InputError(
+                f"row_ids[{at}] is image {nth + 1} of row {row_id}, which has only {len(row.seeds)} seeds. Give seeds."
+            )
         seed = int(seeds[at]) if seeds is not None else record.get("seed", row.seeds[min(nth, len(row.seeds) - 1)])
         if record and (record["id"], record["seed"]) != (row_id, seed):
             raise MetadataError(
-                f"{where}: {file} is of row {record['id']!r} and seed {record['seed']}, but was given as one of row "
-                f"{row_id!r} and seed {seed} (at {at}). Are the lists in one order?"
+                f"{where}: {file} belongs to row {record['id']!r} and seed {record['seed']}, but entry {at} says row "
+                f"{row_id!r} and seed {seed}. Give all lists in the same order."
             )
         found.append((row, seed, file, record, where))
     return of_listed(found)
@@ -334,16 +342,16 @@ def _of_rows(
 def with_sources(
     unlearned: Generations, original: Generations, rows: Mapping[str, Row], beside: _Beside
 ) -> tuple[Generations, Generations]:
-    """The generations of both models, and those of the plain prompts that the attacked ones were made from.
+    """The generations of both models, with those of the plain prompts from which adversarial prompts were made.
 
-    An image of a plain prompt that was not given is looked for in the folder of each model's attacked image, by row and
-    seed, in the `metadata.jsonl` that `igmu generate` writes. What either model has not is added for neither.
+    Images of plain prompts that were not given are looked up in the folders of the adversarial images, by row and seed,
+    in the `metadata.jsonl` that `igmu generate` writes. They are added only if both models have them.
 
     Args:
-        unlearned: of the unlearned model.
-        original: of the original model, in the same order.
-        rows: of the config by id.
-        beside: what is known of folders already.
+        unlearned: generations of the unlearned model.
+        original: generations of the original model, in the same order.
+        rows: rows of the config by id.
+        beside: cache of the contents of folders.
     """
     given = set(unlearned.keys)
     found: dict[tuple[str, int], tuple[_Listed, _Listed]] = {}
@@ -368,11 +376,11 @@ def with_sources(
 
 
 def _listed_beside(image: Any, beside: _Beside) -> Mapping[Path, tuple[dict[str, Any], str]]:
-    """What the metadata of an image's folder lists, by file; nothing for an image in memory."""
+    """The metadata of an image's folder by file; empty for an image in memory."""
     if not isinstance(image, Path):
         return {}
     if image.parent not in beside:
-        # A folder may sort its images by split; its metadata stands above them.
+        # Images may be in subfolders by split, with the metadata in the folder above.
         above = listing_of(image)
         records = [] if above is None else listed(above, only_rows=True)
         beside[image.parent] = {Path(abspath(file)): (record, where) for file, record, where in records}

@@ -1,11 +1,11 @@
-"""What a metric is, and what it gives back.
+"""The definition of a metric and its results.
 
 Conventions, used everywhere in this package:
 
 - A *generation* is one image: one prompt, one seed, one model. Its id is `(row_id, seed)`; `row_id` names the prompt.
-- Fractions are in 0..1, never percent. `p(x)` is always the probability that the concept is **present**.
-- Arrays of per-generation values have the order of the generations given; no metric depends on that order.
-- A value that an instrument declines to give (a human label `unclear`) is **masked**, never NaN. NaN is an error.
+- Fractions are in 0..1, never percentages. `p(x)` is always the probability that the concept is **present**.
+- Arrays of per-generation values have the order of the given generations; no metric depends on that order.
+- A value that could not be determined (such as a human label `unclear`) is **masked**, never NaN. NaN is an error.
 """
 
 from __future__ import annotations
@@ -32,29 +32,31 @@ Setting = str | int | float | bool
 _MAX: Final = 1e308  # of a number in a scorecard
 _MAX_WHOLE: Final = 2**63
 CROSS: Final = "cross-domain"
-"""Probe of an entry that judges in another domain an image that has one already: what looks at images leaves it."""
+"""Probe of a second entry for an image, in another domain; metrics that read images ignore it."""
 PARTS: Final = (*SPLITS, *ASIDE, CROSS)
-"""What generations are told apart by: the splits, and each probe that is counted by itself, in whatever split it is."""
+"""The parts into which generations are divided: the splits, and each separately counted probe, whatever its split."""
 WHOLE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({"": SPLITS})
-"""The parts of a metric that is scored once, on everything but the probes that are counted by themselves."""
+"""The parts of a metric that is scored once, on everything except the separately counted probes."""
 UNIT: Final = "unit"
 IMAGE: Final = "image"
-"""Fact of a table that names no prompts: `rows` were given neither ids nor prompt texts."""
-_TAKEN: Final = "every image was taken for a prompt of its own: give ids, as several of one prompt are less evidence"
+"""Fact of a table without prompts: `rows` was given neither ids nor prompt texts."""
+_TAKEN: Final = (
+    "every image was counted as a separate prompt; give ids, because images of one prompt are not independent"
+)
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """How an argument of a metric's `rows` is computed from raw inputs when the caller has no arrays.
+    """How an argument of a metric's `rows` is computed from raw inputs if the caller has no arrays.
 
     Args:
-        argument: the parameter of `rows` to fill.
-        source: the raw input it comes from: `images`, `original_images`, `prompts`, `stripped_prompts`, or
-            `images+original_images` for a distance.
+        argument: the parameter of `rows`.
+        source: the raw input: `images`, `original_images`, `prompts`, `stripped_prompts`, or `images+original_images`
+            for a distance.
         kind: the backbone's method: `image_features`, `text_features` or `image_distance`; or `backbone_name` for a
-            metric that must know whose features it gets.
-        required: whether `rows` can do without.
+            metric that must know which backbone computed its features.
+        required: whether `rows` requires the argument.
     """
 
     argument: str
@@ -65,25 +67,26 @@ class Extract:
 
 @dataclass(frozen=True, slots=True)
 class MetricInfo:
-    """What a metric is: one per module in `igmu_metrics.metrics`, read by cards, Spaces, the CLI and the shared tests.
+    """The description of a metric: one per module in `igmu_metrics.metrics`, for cards, Spaces, CLI and shared tests.
 
     Args:
-        name: module name, and the Space's (`igmu/<name>`).
-        version: integer, raised by any change of the numbers.
+        name: name of the module and of the Space (`igmu/<name>`).
+        version: integer, increased whenever the numbers change.
         title: a few words.
         summary: one sentence.
-        headline: which of the returned figures `Score.value` is.
+        headline: the figure that becomes `Score.value`.
         direction: whether a higher or a lower `value` is better for an unlearned model.
         range: smallest and largest possible `value`.
-        parts: which generations of an evaluation it is scored on: by name of the part ("" for a score that is called
-            like the metric), which of `PARTS` belong to it.
-        place: where it stands on a card among the others, smaller numbers first.
-        backbone: name of the default backbone, or "" when the metric needs none.
-        extracts: how `rows` arguments are computed from images and prompts; empty for metrics of labels and decisions.
+        parts: the generations on which it is scored: for each part ("" for a score with the metric's own name), the
+            `PARTS` that belong to it.
+        place: its position on a card; smaller numbers come first.
+        backbone: name of the default backbone, or "" if the metric needs none.
+        extracts: how arguments of `rows` are computed from images and prompts; empty for metrics of labels and
+            decisions.
         references: papers and implementations.
-        limits: what it cannot tell, in one or two sentences.
-        figures: by name of a figure it gives, what that is, in one sentence that a reader of a report understands
-            without any other; those of one family or part are named without it.
+        limits: its limitations, in one or two sentences.
+        figures: for each figure, a one-sentence definition that readers of a report can understand without further
+            explanation; figures of a family or part are named without it.
     """
 
     name: str
@@ -107,11 +110,11 @@ class Estimate:
     """One figure with its uncertainty.
 
     Args:
-        value: the figure; NaN when it is not defined for the rows given (`reason` says why).
-        interval: 95 % interval (low, high), or None where none is defined.
-        n_prompts: distinct prompts behind it.
-        n_generations: generations behind it.
-        reason: why there is no value, or a caution; "" otherwise.
+        value: the value; NaN if it is not defined for the given rows (`reason` says why).
+        interval: 95 % interval (low, high), or None if there is none.
+        n_prompts: number of distinct prompts.
+        n_generations: number of generations.
+        reason: why there is no value or interval, or a caution; "" otherwise.
     """
 
     value: float
@@ -129,9 +132,9 @@ class Estimate:
 
 
 class Table(Protocol):
-    """What a metric is handed: columns by name, one entry a generation, and facts that hold for all of them.
+    """The input of a metric: columns by name, with one entry per generation, and facts that apply to all of them.
 
-    `igmu_metrics.generations.Generations` is one; a metric needs no more of it than this.
+    `igmu_metrics.generations.Generations` implements it; metrics need no more than this.
     """
 
     facts: Mapping[str, Setting]
@@ -145,13 +148,13 @@ class Table(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a metric's `score` returns: the headline and every named figure beside it.
+    """The result of a metric's `score`: the headline and all named figures.
 
     Args:
         headline: the estimate that becomes `Score.value`.
-        figures: all named figures, the headline among them under its own name.
-        settings: everything that was decided on the way and can change a number; goes into the signature.
-        n_failed: generations of the table that could not be scored.
+        figures: all named figures, including the headline under its own name.
+        settings: all decisions made during scoring that can change a number; they go into the signature.
+        n_failed: number of generations in the table that could not be scored.
     """
 
     headline: Estimate
@@ -164,8 +167,8 @@ class Result:
 class Signature:
     """Everything that can change a number, as sorted `key:value` pairs.
 
-    Two scores compare only where all fields but the model agree, how often somebody looked, and where the rows of their
-    corpus came from, if these are the same rows.
+    Two scores can be compared only if all fields agree, except the model, the interim looks and, if the rows are the
+    same, where the corpus came from.
 
     >>> print(Signature({"metric": "frechet", "v": 1}))
     metric:frechet|v:1
@@ -175,7 +178,7 @@ class Signature:
     MODEL_FIELDS: ClassVar[frozenset[str]] = frozenset({"model"})
     LOOKS: ClassVar[str] = "looks."
     PLACE_FIELDS: ClassVar[frozenset[str]] = frozenset({"dataset", "dataset.revision"})
-    # Said, and no reason not to compare: as the device, it moves a value in ten thousand of an image by 1/255.
+    # Recorded, but scores can still be compared: like the device, it changes one in ten thousand pixel values by 1/255.
     ROUNDING_FIELDS: ClassVar[frozenset[str]] = frozenset({"generated.rounding"})
 
     def __post_init__(self) -> None:
@@ -185,7 +188,7 @@ class Signature:
         return "|".join(f"{k}:{_short(v)}" for k, v in self.fields.items())
 
     def differences(self, other: Signature) -> dict[str, tuple[Any, Any]]:
-        """Fields other than the model and its looks in which two signatures differ, with both values (None: absent)."""
+        """Fields in which two signatures differ, except model and looks, with both values (None if absent)."""
         keys = (set(self.fields) | set(other.fields)) - self.MODEL_FIELDS - self.ROUNDING_FIELDS
         keys = {k for k in keys if not k.startswith(self.LOOKS)}
         if self.fields.get("dataset.rows", "") == other.fields.get("dataset.rows"):
@@ -199,18 +202,18 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A number that can be defended: value, 95 % interval, counts, failures and signature.
+    """A result with everything needed to interpret it: value, 95 % interval, counts, failures and signature.
 
     Args:
         name: the metric.
-        value: the headline figure (see `MetricInfo.headline`), NaN when it is not defined.
-        interval: 95 % interval of `value`, or None where none is defined.
-        n_prompts: distinct prompts behind `value`.
-        n_generations: generations behind `value`.
+        value: the headline figure (see `MetricInfo.headline`), NaN if it is not defined.
+        interval: 95 % interval of `value`, or None if there is none.
+        n_prompts: number of distinct prompts for `value`.
+        n_generations: number of generations for `value`.
         n_failed: generations that could not be scored; never counted as forgotten, safe or retained.
         signature: everything that can change the number.
-        figures: every named figure of the metric.
-        notes: what a reader has to know about the images.
+        figures: all named figures of the metric.
+        notes: notes about the images for readers.
     """
 
     name: str
@@ -239,18 +242,18 @@ class Score:
 
 @runtime_checkable
 class Metric(Protocol):
-    """A module in `igmu_metrics.metrics`, or of another package. It is handed a table and never sees an image.
+    """A module in `igmu_metrics.metrics` or in another package. It gets a table and never sees images.
 
-    It is scored on every part of an evaluation that has generations and all columns of `NEEDS`; what else it can use
-    stands in an optional `USES`. A module may also have `rows(**arguments)`, which makes the table from arguments of
-    its own. In one of another package the registry sets `PACKAGE`, which every signature names.
+    It is scored on every part of an evaluation that has generations and all columns in `NEEDS`; optional columns are in
+    `USES`. A module may also have `rows(**arguments)`, which makes the table from its own arguments. For modules in
+    other packages, the registry sets `PACKAGE`, which is in every signature.
     """
 
     INFO: MetricInfo
     NEEDS: tuple[str, ...]
 
     def score(self, table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | None:
-        """The figures, with seeded intervals; None where the table has nothing that it counts."""
+        """The figures, with seeded intervals; None if the table has nothing to count."""
 
 
 def scored(
@@ -262,21 +265,21 @@ def scored(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Score | None:
-    """Score a table and sign the result: the number, and everything that can change it.
+    """Score a table and sign the result with everything that can change it.
 
     Args:
         metric: the module.
-        table: what it is scored on.
-        fields: of the signature: model, config, dataset, instruments …
-        n_failed: generations that failed before the table was made.
+        table: the table to score.
+        fields: fields of the signature: model, config, dataset, detector …
+        n_failed: number of generations that failed before the table was made.
         seed: of the bootstrap.
         resamples: of the bootstrap.
 
     Returns:
-        The score; None where the table has nothing that the metric counts.
+        The score; None if the table has nothing to count.
 
     Raises:
-        PluginError: a metric of another package failed, or gave back what is no result.
+        PluginError: a metric of another package failed, or returned an invalid result.
     """
     package = str(getattr(metric, "PACKAGE", ""))
     try:
@@ -302,7 +305,7 @@ def scored(
     signed |= result.settings
     figures, headline = dict(result.figures), result.headline
     if table.facts.get(UNIT) == IMAGE:
-        # In the headline alone, wherever it stands among the figures: said once, it holds for all of them.
+        # Only in the headline, wherever it is among the figures, because once is enough.
         noted = replace(headline, reason="; ".join(filter(None, (headline.reason, _TAKEN))))
         figures = {name: noted if figure is headline else figure for name, figure in figures.items()}
     return Score(
@@ -318,10 +321,10 @@ def scored(
 
 
 def faults(result: Any, signed: Mapping[str, Setting] = MappingProxyType({})) -> list[str]:
-    """What of a metric's result could not stand in a scorecard.
+    """What is wrong with a metric's result, so that it cannot be part of a scorecard.
 
     Args:
-        result: what `score` gave.
+        result: what `score` returned.
         signed: fields of the signature that settings cannot change: the model, the metric, its version …
 
     >>> faults(Result(Estimate(0.5), {"mine": Estimate(float("nan"))}, {"ids": ["a"]}))
@@ -331,40 +334,40 @@ def faults(result: Any, signed: Mapping[str, Setting] = MappingProxyType({})) ->
         return [f"it is a {type(result).__name__}, neither Result nor None"]
     figures: Any = result.figures
     if not isinstance(figures, Mapping) or not isinstance(cast(Any, result.settings), Mapping):
-        return ["its figures or settings are no mapping"]
-    found = [f"a name is {name!r}, no text" for name in (*figures, *result.settings) if not _is_name(name)]
+        return ["its figures or settings are not a mapping"]
+    found = [f"the name {name!r} is not a valid string" for name in (*figures, *result.settings) if not _is_name(name)]
     if not any(f is result.headline or f == result.headline for f in figures.values()):
         found.append("the headline is not among the figures")
     for name, figure in figures.items():
         if not isinstance(figure, Estimate):
-            found.append(f"figure {name!r} is a {type(figure).__name__}, no Estimate")
+            found.append(f"figure {name!r} is a {type(figure).__name__}, not an Estimate")
             continue
         interval: Any = figure.interval if figure.interval is not None else (0.0, 0.0)
         if not isinstance(interval, tuple) or len(interval) != 2:
-            found.append(f"figure {name!r}: {interval!r} is no interval")
+            found.append(f"figure {name!r}: {interval!r} is not an interval")
             continue
         numbers = (figure.value, *interval)
         if not all(isinstance(v, float | int) for v in numbers):
-            found.append(f"figure {name!r}: {numbers} are no Python floats")
+            found.append(f"figure {name!r}: {numbers} are not all Python floats")
         elif any(abs(v) > _MAX for v in numbers):
-            found.append(f"figure {name!r}: {numbers} are not finite")
+            found.append(f"figure {name!r}: {numbers} are not all finite")
         elif interval[0] > interval[1]:
-            found.append(f"figure {name!r}: {interval[0]} is above {interval[1]}")
+            found.append(f"figure {name!r}: the lower end {interval[0]} is above the upper end {interval[1]}")
         elif figure.value != figure.value and not figure.reason:
             found.append(f"figure {name!r}: NaN without a reason")
         counts = (figure.n_prompts, figure.n_generations)
         if not all(type(n) is int and n >= 0 for n in counts):
-            found.append(f"figure {name!r}: prompts and generations {counts} are no counts")
+            found.append(f"figure {name!r}: prompts and generations {counts} are not counts")
     wrong = {k: v for k, v in result.settings.items() if type(v) not in (str, int, float, bool)}
     found += [f"setting {name!r} is a {type(value).__name__}" for name, value in wrong.items()]
     for name, value in result.settings.items():
         most = {int: _MAX_WHOLE, float: _MAX}.get(type(value))
         if most is not None and not abs(value) <= most:  # type: ignore[arg-type]  # true for NaN, too
-            found.append(f"setting {name!r} is not finite, or too large")
+            found.append(f"setting {name!r} is not finite or is too large")
         if name in signed and value != signed[name]:
             found.append(f"setting {name!r} is {value!r}, but the score is signed with {signed[name]!r}")
     if type(result.n_failed) is not int or result.n_failed < 0:
-        found.append(f"n_failed {result.n_failed!r} is no count")
+        found.append(f"n_failed is {result.n_failed!r}, which is not a count")
     return found
 
 

@@ -1,7 +1,7 @@
-"""Coverage of the protocol: how many of the prompts and seeds that the corpus asks for were scored.
+"""Coverage of the protocol: how many of the corpus's prompts and seeds were scored.
 
-Conventions: prompts and seeds are counted split by split, probes that are counted by themselves apart. A generation
-with a seed that the corpus does not ask for is scored like any other, and counted apart.
+Conventions: prompts and seeds are counted by split, except for separately counted probes. Generations with seeds that
+are not in the corpus are scored like others, but counted separately.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from igmu_metrics.generations import Generations
 
 
 class Coverage(BaseModel):
-    """What was scored of one of `contract.PARTS`."""
+    """How much of a part (`contract.PARTS`) was scored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    n_prompts: int = Field(ge=0, description="prompts with a scored generation")
-    n_prompts_asked: int = Field(ge=0, description="prompts that the corpus has")
-    n_generations: int = Field(ge=0, description="scored generations, with seeds that the corpus asks for")
-    n_generations_asked: int = Field(ge=0, description="prompts and seeds that the corpus asks for")
-    n_other_seeds: int = Field(default=0, ge=0, description="scored generations with other seeds")
+    n_prompts: int = Field(ge=0, description="number of prompts with a scored generation")
+    n_prompts_asked: int = Field(ge=0, description="number of prompts in the corpus")
+    n_generations: int = Field(ge=0, description="number of scored generations with seeds from the corpus")
+    n_generations_asked: int = Field(ge=0, description="number of generations in the corpus (prompts and seeds)")
+    n_other_seeds: int = Field(default=0, ge=0, description="number of scored generations with other seeds")
 
     @property
     def whole(self) -> bool:
@@ -49,7 +49,7 @@ class Coverage(BaseModel):
 
 
 class Card(Protocol):
-    """What is needed of a scorecard to say what it covers."""
+    """The part of a scorecard that is needed to describe its coverage."""
 
     @property
     def model(self) -> str:
@@ -57,7 +57,7 @@ class Card(Protocol):
 
     @property
     def coverage(self) -> dict[str, Coverage] | None:
-        """By part; None where no corpus is known."""
+        """Coverage by part; None if the corpus is unknown."""
 
     @property
     def generations(self) -> Generations:
@@ -65,7 +65,7 @@ class Card(Protocol):
 
 
 def coverage(table: Generations, rows: Mapping[str, Row]) -> dict[str, Coverage] | None:
-    """By part, what a table holds of corpus rows; None where there are no rows to hold it against."""
+    """Coverage of corpus rows by a table, by part; None if there are no rows."""
     if not rows:
         return None
     found = {}
@@ -86,16 +86,16 @@ def coverage(table: Generations, rows: Mapping[str, Row]) -> dict[str, Coverage]
 
 
 def covered(card: Card) -> str:
-    """What a card covers of the protocol, in words."""
+    """A card's coverage of the protocol, in words."""
     if card.coverage is None:
         keys = card.generations.keys
         n = len({row for row, _ in keys})
-        return f"{n} prompt{'s' * (n != 1)}, {len(keys)} generations; the protocol is unknown"
+        return f"{n} prompt{'s' * (n != 1)}, {len(keys)} generations (the protocol is unknown)"
     return "; ".join(f"{part} {found}" for part, found in card.coverage.items())
 
 
 def covering(cards: Sequence[Card]) -> str:
-    """What all cards cover, as a line below a table; card by card where they differ."""
+    """The coverage of all cards, as a line below a table; by card if it differs."""
     lines = []
     for text, models in _alike(cards).items():
         of = f" of {', '.join(models)}" if len(models) < len(cards) else ""

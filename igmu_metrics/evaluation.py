@@ -1,9 +1,9 @@
-"""One whole evaluation: folders become tables, instruments measure them, metrics score them, a card holds it all.
+"""A complete evaluation: folders become tables, a detector and networks measure them, and metrics score them.
 
-Conventions: in forget and adversarial rows, and in all that are counted by themselves, the concept asked about is the
-target, in other retain rows the row's own concept. A generation that failed for either model is left out for both, and
-counted. Which metrics there are is the registry's business: each is scored on every part that has its columns, and
-signed with the instruments behind these.
+Conventions: in forget and adversarial rows, and in all separately counted ones, the detector is asked about the target;
+in other retain rows, about the row's own concept. A generation that failed for either model is left out for both and
+counted. The registry provides the metrics: each is scored on every part that has its columns, and signed with the
+detector and networks that these columns come from.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from igmu_metrics.settings import Settings, options, unrecorded
 from igmu_metrics.statistics.level import LEVEL, at_level
 from igmu_metrics.statistics.looks import Looks
 
-# By column, the instrument behind it.
+# For each column, the role of what computes it.
 BEHIND: Final = {
     "probability": "detector",
     "present": "detector",
@@ -63,20 +63,20 @@ Advance = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Instruments:
-    """What looks at the images.
+    """The detector and networks that measure the images.
 
     Args:
         target: the concept to forget.
-        detector: says whether the concept is there.
+        detector: decides whether the concept is visible.
         clip: image and text features, for alignment and CSDR.
         features: image features for distribution distances.
         lpips: distances of pairs.
-        align: image and text features with a scale (and bias) of its own, for scores beside the forget score.
-        strip: what CSDR compares with: `corpus`, the row's stripped prompt, or `reference`, the IGMU reference's glued
-            copies, for comparing with published numbers only.
-        store: keeps what was seen, by content; None not to keep it.
-        calibration: of the detector, if it has one.
-        others: further judges of the same images, each as it judges alone.
+        align: image and text features with their own scale (and bias), for further scores besides the forget score.
+        strip: the stripped prompts for CSDR: `corpus`, those of the rows, or `reference`, the joined words of the IGMU
+            reference, only for comparison with published numbers.
+        store: cache of results by content; None for no cache.
+        calibration: calibration of the detector, if there is one.
+        others: further detectors for the same images, each with the same results as alone.
     """
 
     target: str
@@ -92,26 +92,26 @@ class Instruments:
 
     @property
     def judges(self) -> tuple[Instruments, ...]:
-        """All that judge, each with its detector, the first of them this one."""
+        """All detectors with their settings, starting with this one."""
         return (self, *self.others)
 
     def __iter__(self) -> Iterator[tuple[str, InstrumentInfo]]:
-        """Role and description of every instrument that there is."""
+        """Role and description of the detector and of each network."""
         for role in ("detector", "clip", "features", "lpips", "align"):
             if (one := getattr(self, role)) is not None:
                 yield role, one.info
 
     @property
     def signatures(self) -> dict[str, dict[str, Setting]]:
-        """What each of these signs with, by role."""
+        """Their signatures, by role."""
         return {role: {**info.signature(role)} for role, info in self}
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation(Settings):
-    """Scores models; its fields are the settings (`igmu_metrics.settings.Settings`), which say how.
+    """Scores models; its fields are the settings (`igmu_metrics.settings.Settings`).
 
-    Two models scored by one Evaluation can be compared.
+    Models scored by the same Evaluation can be compared.
     """
 
     def run(
@@ -123,13 +123,13 @@ class Evaluation(Settings):
     ) -> Iterator[scorecard.Scorecard]:
         """Score each unlearned model against the original, one card after the other.
 
-        A folder's last name is the model's, unless a `Model` gives it another. With other evaluations, which differ in
-        detector, threshold and calibration alone, every image is looked at once all the same, and each gives a card of
-        every model, too.
+        A model has the name of its folder, unless a `Model` gives another. If there are further evaluations, which may
+        differ only in detector, threshold and calibration, every image is still read only once, and each evaluation
+        also gives a card for every model.
 
         Raises:
-            InputError: options that do not exist, or a config of more than one concept.
-            IgmuError: whatever is wrong with folders, labels, weights or images.
+            InputError: invalid options, or a config with more than one concept.
+            IgmuError: invalid folders, labels, weights or images.
         """
         first, *others = self.found(original, unlearned)
         origin, *named = models(original, unlearned)
@@ -143,14 +143,14 @@ class Evaluation(Settings):
                     yield each.card((model.name, origin.name), judged(before, k), judged(after, k), own, cost)
 
     def found(self, original: Path | Model, unlearned: Sequence[Path | Model]) -> list[Generations]:
-        """The generations of all models, the original's first: every folder is looked through before an image is."""
+        """The generations of all models, the original's first; all folders are checked before any image is read."""
         if self.prompt is not None and self.layout != "flat":
-            raise InputError(f"a prompt is given for layout {self.layout!r}; only 'flat' has one prompt for all.")
+            raise InputError(f"a prompt is given for layout {self.layout!r}, but only 'flat' has one prompt. Omit it.")
         if self.layout != benchmarks.UNLEARNCANVAS and (self.include_none or not self.include_target_styled):
             raise InputError(
-                f"include_none and include_target_styled are of layout 'unlearncanvas', not {self.layout!r}."
+                f"include_none and include_target_styled require layout 'unlearncanvas', but it is {self.layout!r}."
             )
-        Looks.given(self.looks)  # a wrong one should not be found out after the images
+        Looks.given(self.looks)  # checked before images are read
         target, rows = self.target(), self.rows()
         named = models(original, unlearned)
         for model in named:
@@ -168,30 +168,30 @@ class Evaluation(Settings):
         return table if self.only is None else table.where([key in self.only for key in table.keys])
 
     def target(self) -> str:
-        """The one concept of the config; of general prompts, which are about none, the config's name.
+        """The config's only concept; for general prompts, which are not about any concept, the config's name.
 
         Raises:
-            InputError: a config of more than one.
+            InputError: the config has more than one concept.
         """
         target = GENERAL if self.config == GENERAL else config_target(self.config)
         if target is None:
             members = config_concepts(self.config)
             first = concept(members[0])
             raise InputError(
-                f"config {self.config!r} gathers {len(members)} concepts; a model is scored on the one to "
-                f"forget, such as {f'{SANDBOX}.{first.slug}' if self.config == SANDBOX else first.config!r}."
+                f"config {self.config!r} contains {len(members)} concepts, but a model is scored on one. Give a config "
+                f"such as {f'{SANDBOX}.{first.slug}' if self.config == SANDBOX else first.config!r}."
             )
         return target
 
     def rows(self) -> dict[str, Row]:
-        """The corpus rows by id; none for a layout that does not know them."""
+        """The corpus rows by id; empty for layouts without rows."""
         if self.layout != "metadata":
             return {}
         return bench_rows(self.config, bench=self.bench, revision=self.revision)
 
     @contextmanager
     def opened(self, also: Sequence[Evaluation] = ()) -> Iterator[Instruments]:
-        """The instruments, with the cache that they share, and the detectors of other evaluations."""
+        """The detector and networks with their shared cache, and the detectors of other evaluations."""
         target = self.target()
         store = open_store() if self.cache else None
         try:
@@ -207,41 +207,41 @@ class Evaluation(Settings):
 
         Args:
             target: the concept to forget.
-            store: cache that they share. Those that it knows are loaded when the first unknown image needs them.
+            store: shared cache. Networks with cached results are loaded only when an image is not cached.
         """
         name, _, argument = self.detector.partition(":")
-        registry.module("detectors", name)  # a wrong name should not wait for a model to load
+        registry.module("detectors", name)  # report unknown names before any model is loaded
         how: dict[str, Any] = {"device": self.device, "precision": self.precision, "store": store}
         clip: Backbone | None = None
         asked, align = self.aligning()
         if name == "clip" or asked:
             spec = f"clip:{asked or argument}".removesuffix(":")
-            # The reference's glued copies overflow the text encoder, and it cuts them as torchmetrics does.
+            # The reference's prompts are too long for the text encoder and are truncated as in torchmetrics.
             cut: dict[str, Any] = {"truncation": "cut"} if self.strip == "reference" else {}
             clip = registry.backbone(spec, **how, **cut)
         features = registry.backbone(self.features, **how) if self.features else clip
         lpips = registry.backbone(f"lpips:{self.lpips}", **how) if self.lpips else None
         reward = registry.backbone(align, **how) if align else None
         if reward is not None and not hasattr(reward, "logit_scale"):
-            raise InputError(f"align {align!r} gives no score of image and prompt; give pickscore or siglip:MODEL.")
+            raise InputError(f"align {align!r} does not score images and prompts. Give pickscore or siglip:MODEL.")
         detector, calibration = self._judge(target, clip, how)
         return Instruments(target, detector, clip, features, lpips, reward, self.strip, store, calibration)
 
     def judging(self, tools: Instruments) -> Instruments:
-        """The instruments of another evaluation with the detector of this one."""
+        """The networks of another evaluation with the detector of this one."""
         how = {"device": self.device, "precision": self.precision, "store": tools.store}
         detector, calibration = self._judge(tools.target, tools.clip, how)
         return replace(tools, detector=detector, calibration=calibration)
 
     def _judge(self, target: str, clip: Backbone | None, how: Mapping[str, Any]) -> tuple[Detector, Calibration | None]:
-        """The detector, which takes the CLIP of alignment if it is its own, with what is known of its errors."""
+        """The detector, which shares the CLIP of alignment if it uses the same one, and its error rates if known."""
         name, _, argument = self.detector.partition(":")
         known = None if self.calibration is None else read_calibration(Path(self.calibration))
         threshold = self.threshold if known is None else known.threshold
         wanted: dict[str, Any] = {"threshold": threshold, **how}
         if name == "clip" and self.aligning()[0] in (None, argument):
             wanted["backbone"] = clip
-        if registry.takes("detectors", name, "own"):  # no others of the user's concepts: they would be signed, too
+        if registry.takes("detectors", name, "own"):  # only the user's concepts in the config, since these are signed
             members = () if self.config == GENERAL else config_concepts(self.config)
             wanted["own"] = ",".join(own_of(members))
         detector: Detector = registry.detector(self.detector, **wanted)
@@ -265,9 +265,9 @@ class Evaluation(Settings):
         advance: Advance = lambda what, done, total: None,
         original: Generations | None = None,
     ) -> Generations:
-        """Run one model's generations through the instruments; with an `original`, LPIPS, too, if it is wanted.
+        """Measure one model's generations; with an `original` also LPIPS, if it is requested.
 
-        What a reference table recorded is taken in place of looking, if these instruments are what it recorded.
+        The values in a reference table are used instead, if it was recorded with the same detector and networks.
         """
         if reference.recorded(table) is not None:
             asks = self.config == GENERAL and not unasked(tools.detector)
@@ -307,7 +307,7 @@ class Evaluation(Settings):
         return decided(table.with_columns(**columns), tools.judges, what)
 
     def signed(self, table: Generations, rows: Mapping[str, Row]) -> dict[str, str]:
-        """For the signature: the corpus, how images were generated, their files where models' differ, blank ones."""
+        """Fields of the signature: the corpus, how images were generated, and how blank images are treated."""
         told = {"dataset": f"layout {self.layout}", "dataset.revision": "default"}
         if self.layout == "metadata":
             target = set(table["concept"].tolist())
@@ -323,14 +323,14 @@ class Evaluation(Settings):
         tools: Instruments,
         cost: efficiency.Efficiency | None = None,
     ) -> scorecard.Scorecard:
-        """Score what was measured.
+        """Score measured generations.
 
         Args:
-            names: of the unlearned and of the original model.
+            names: names of the unlearned and of the original model.
             before: the original's generations.
-            after: the unlearned model's.
-            tools: what measured them.
-            cost: of the unlearned model, which is in no score.
+            after: the unlearned model's generations.
+            tools: the detector and networks that measured them.
+            cost: cost of the unlearned model, which is not part of any score.
         """
         model, original = names
         table, failures = both(before, after, tools, skip=self.on_error == "skip")
@@ -368,13 +368,13 @@ class Evaluation(Settings):
 
 
 def asked(table: Generations, target: str) -> Generations:
-    """The table with the concept that each generation is judged for; a retain row that names none is not judged.
+    """The table with the concept for which each generation is judged; retain rows without a concept are not judged.
 
-    General prompts have none, and no attacks, so that no forget score is made of them.
+    General prompts have no concepts and no attacks, so they get no forget score.
     """
     if target == GENERAL:
         return table.without("attack_family", "attack_source_id")
-    nothing = np.full(len(table), "")  # layouts that know no rows know no probes and families
+    nothing = np.full(len(table), "")  # layouts without rows have no probes and families
     known = {name: table.columns.get(name, nothing) for name in ("probe", "own_concept", "attack_family")}
     item = concept(target)
     kept = (table["split"] == "retain") & ~np.isin(known["probe"], ASIDE)
@@ -386,16 +386,16 @@ def asked(table: Generations, target: str) -> Generations:
 def both(
     before: Generations, after: Generations, tools: Instruments, *, skip: bool = False
 ) -> tuple[Generations, list[str]]:
-    """What was seen in both models, pair by pair, with the alignment of prompts and images.
+    """Both models' measurements, pair by pair, with the alignment of prompts and images.
 
     Args:
         before: the original model's generations, measured.
-        after: the unlearned model's.
-        tools: what measured them.
-        skip: leave out generations that only one of the models has, instead of raising.
+        after: the unlearned model's generations, measured.
+        tools: the detector and networks that measured them.
+        skip: leave out generations that only one of the models has, instead of raising an error.
 
     Returns:
-        The pairs that can be scored, and why the others cannot.
+        The pairs that can be scored, and the reasons why others cannot.
     """
     table, reasons = after.paired(before, skip=skip)
     for who, name in (("unlearned", "status"), ("original", "status" + ORIGINAL)):
@@ -414,7 +414,7 @@ def both(
 
 
 def _stripped(table: Generations, tools: Instruments) -> list[str]:
-    """What CSDR compares an image with."""
+    """The stripped prompts for CSDR."""
     prompts: list[str] = table["prompt"].tolist()
     if tools.strip == "reference":
         return [strip_reference(prompt) for prompt in prompts]
@@ -433,15 +433,15 @@ def scores(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> dict[str, Score]:
-    """Every score that the table allows, by `metric` or `metric/part`.
+    """All scores that can be computed from the table, by `metric` or `metric/part`.
 
     Args:
-        table: from `both`.
-        tools: what measured it.
-        fields: of the signature: model, config, dataset …
-        n_failed: pairs that are not in the table.
-        k: tries of the attacks; None for all seeds, if all prompts have as many. Where images failed, that is what
-            every prompt has left.
+        table: table from `both`.
+        tools: the detector and networks that measured it.
+        fields: fields of the signature: model, config, dataset …
+        n_failed: number of pairs that are missing from the table.
+        k: number of tries of the attacks; None for all seeds, if all prompts have the same number. If images failed,
+            the smallest number that any prompt has left.
         seed: of every bootstrap.
         resamples: of every bootstrap.
     """
@@ -453,7 +453,7 @@ def scores(
             marked = signed | ({"split": part} if part else {})
             try:
                 score = scored(metric, seen, marked, n_failed=n_failed, seed=seed, resamples=resamples)
-            except PluginError as error:  # somebody else's defect, after what may have been hours of looking
+            except PluginError as error:  # an error in a plugin must not waste hours of measuring
                 registry.skip(error)
                 continue
             if score is not None:
@@ -462,7 +462,7 @@ def scores(
 
 
 def facts(tools: Instruments, table: Generations) -> dict[str, Setting]:
-    """What holds for every generation and metrics want to know; what is near, the rows say."""
+    """Facts about all generations that metrics use; near concepts come from the rows."""
     info = tools.detector.info
     rates = {n: getattr(info, n) for n in MEASURED}
     known = {n: v for n, v in rates.items() if v is not None}
@@ -473,11 +473,11 @@ def facts(tools: Instruments, table: Generations) -> dict[str, Setting]:
 
 
 def parts(metric: Metric, table: Generations) -> Iterator[tuple[str, Generations]]:
-    """The parts of a table that a metric is scored on, each with the columns that the metric declares and no others."""
+    """The parts of a table on which a metric is scored, each with only the columns that the metric declares."""
     wanted = registry.columns(metric)
     if not set(metric.NEEDS) <= set(table.columns):
         return
-    # Without the others before rows are chosen: a copy of the features costs more than all else.
+    # Drop other columns before selecting rows, because copying features is expensive.
     sorting = {"split", "probe"} - set(wanted)
     narrow = Generations({n: v for n, v in table.columns.items() if n in wanted or n in sorting}, table.facts)
     for part, splits in metric.INFO.parts.items():
@@ -487,7 +487,7 @@ def parts(metric: Metric, table: Generations) -> Iterator[tuple[str, Generations
 
 
 def _instruments(metric: Metric, tools: Instruments) -> dict[str, Setting]:
-    """Signature of the instruments behind the columns that a metric reads."""
+    """Signature of the detector and networks that compute the columns of a metric."""
     behind = {BEHIND.get(name.removesuffix(ORIGINAL)) for name in registry.columns(metric)}
     found: dict[str, Setting] = {"strip": tools.strip} if "clip" in behind else {}
     for role, info in tools:

@@ -1,15 +1,13 @@
-"""THE table: one row a generation, with everything that is known about it, from the folder of images to the scorecard.
+"""The table of generations: one row per generation, with everything known about it, from image folder to scorecard.
 
 Conventions: a generation is one prompt and one seed, `(id, seed)`. Columns are named as in the corpus (`id`, `prompt`,
-`split`, `own_concept`, …); a column of the *other* model, the original, has the suffix `_original`. There are columns
-that were *given* (what the corpus says of the row), of the *file* (`sha256`, `format`, `width` …), and *measured* ones
-(`probability`, features, distances); `status` says what happened. `COLUMNS` defines them all; a metric or detector of
-another package may add its own.
+`split`, `own_concept`, …); columns of the original model have the suffix `_original`. Some columns come from the
+corpus, some describe the file (`sha256`, `format`, `width` …), and others are measured (`probability`, features,
+distances); `status` says what happened. `COLUMNS` defines them; metrics and detectors of other packages may add more.
+Folders, shards, scorecards, reports, the audit and attacks all read and write this table.
 
-Missing is "" in texts, masked in numbers and decisions, a row of NaN in features. `failed` and `unclear` are never the
-same as absent: a failed generation has a status that says why, an unclear or blank one a masked decision.
-
-Folders, shards, scorecards, reports, the audit and attacks read and write this table and nothing else.
+Missing values are "" for texts, masked for numbers and decisions, and rows of NaN for features. `failed` and `unclear`
+differ from missing: a failed generation has a status that says why; an unclear or blank one has a masked decision.
 """
 
 from __future__ import annotations
@@ -51,12 +49,12 @@ _FACTS: Final = b"igmu"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What a column of the table is.
+    """The definition of a column.
 
     Args:
         kind: text, whole number, decision (flag), number, vector of features, or any object.
-        about: one sentence.
-        both: whether there is one of the original model as well, with the suffix `_original`.
+        about: a short description.
+        both: whether there is also a column for the original model, with the suffix `_original`.
         published: whether it is part of a scorecard's lines.
         low: smallest value allowed.
         high: largest value allowed.
@@ -74,64 +72,64 @@ class Column:
 
 COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
     {
-        "id": Column("text", "id of the corpus row; names the prompt"),
+        "id": Column("text", "id of the corpus row, which identifies the prompt"),
         "seed": Column("whole", "seed of the starting noise"),
         "split": Column("text", "forget, retain or adversarial"),
         "probe": Column(
-            "text", "how the row probes: direct, near, far, in-prompt, attack; negation, composition or superclass"
+            "text", "what the row tests: direct, near, far, in-prompt, attack, negation, composition or superclass"
         ),
-        "concept": Column("text", "the concept to forget: whose benchmark the row belongs to"),
-        "own_concept": Column("text", "the concept that the image should show, and that the detector was asked about"),
-        "own_name": Column("text", "the name of `own_concept` in retain rows, which may be no concept of the taxonomy"),
+        "concept": Column("text", "the concept to forget, to whose benchmark the row belongs"),
+        "own_concept": Column("text", "the concept that the image should show and that the detector was asked about"),
+        "own_name": Column("text", "name of `own_concept` in retain rows; need not be a concept of the taxonomy"),
         "family": Column("text", "family of `concept` within its domain"),
-        "attack_family": Column("text", "family of the attack, in adversarial rows"),
-        "attack_source_id": Column("text", "the forget row that the attack rewrites"),
+        "attack_family": Column("text", "attack family, in adversarial rows"),
+        "attack_source_id": Column("text", "id of the forget row from which the attack was made"),
         "prompt": Column("text", "the text given to the image generator", published=False),
         "stripped_prompt": Column("text", "the prompt without the concept", published=False),
-        "path": Column("object", "the image: a file, or a PIL image", both=True, published=False),
-        "recorded_sha256": Column("text", "SHA-256 that the folder's metadata gives the file", published=False),
-        "generated_with": Column("text", "steps, guidance, size, dtype by the metadata", both=True, published=False),
-        "rounded_with": Column("text", "size of a call and whether compiled, likewise", both=True, published=False),
-        "status": Column("text", "ok, unclear, blank (of one colour), or failed and why", both=True),
+        "path": Column("object", "the image: a file or a PIL image", both=True, published=False),
+        "recorded_sha256": Column("text", "SHA-256 of the file according to the folder's metadata", published=False),
+        "generated_with": Column("text", "steps, guidance, size, dtype from metadata", both=True, published=False),
+        "rounded_with": Column("text", "batch size and compilation from metadata", both=True, published=False),
+        "status": Column("text", "ok, unclear, blank (a single color), or failed with the reason", both=True),
         "sha256": Column("text", "SHA-256 of the image file", both=True, pattern=SHA256),
         "format": Column("text", "file format: PNG, JPEG, WEBP, BMP, GIF or TIFF", both=True),
-        "width": Column("whole", "pixels", both=True, low=1),
-        "height": Column("whole", "pixels", both=True, low=1),
-        "mode": Column("text", "pixel format as stored: RGB, L, RGBA …", both=True),
-        "probability": Column("number", "that the image shows `own_concept`", both=True, low=0, high=1),
+        "width": Column("whole", "width in pixels", both=True, low=1),
+        "height": Column("whole", "height in pixels", both=True, low=1),
+        "mode": Column("text", "stored pixel format: RGB, L, RGBA …", both=True),
+        "probability": Column("number", "probability that the image shows `own_concept`", both=True, low=0, high=1),
         "present": Column("flag", "whether the probability reaches the detector's threshold", both=True),
-        "alignment": Column("number", "cosine of image and prompt in CLIP", both=True, low=-1, high=1),
+        "alignment": Column("number", "CLIP cosine of image and prompt", both=True, low=-1, high=1),
         "stripped_alignment": Column(
-            "number", "cosine of image and prompt without the concept in CLIP", both=True, low=-1, high=1
+            "number", "CLIP cosine of image and prompt without the concept", both=True, low=-1, high=1
         ),
-        "reward": Column("number", "score of image and prompt by the model of --align", both=True),
-        "truncated": Column("flag", "whether CLIP read only the beginning of the prompt, as it is too long"),
+        "reward": Column("number", "score of image and prompt by the --align model", both=True),
+        "truncated": Column("flag", "whether CLIP read only the beginning of the prompt because it is too long"),
         "answered": Column("number", "share of the row's questions answered as intended", both=True, low=0, high=1),
         "lpips": Column("number", "LPIPS between the images of both models", low=0),
-        "clip_features": Column("vector", "CLIP's embedding of the image", both=True, published=False),
-        "align_features": Column("vector", "embedding of the image that `reward` is of", both=True, published=False),
-        "features": Column("vector", "features that distances are computed from", both=True, published=False),
+        "clip_features": Column("vector", "CLIP embedding of the image", both=True, published=False),
+        "align_features": Column("vector", "embedding of the image for `reward`", both=True, published=False),
+        "features": Column("vector", "features for distances", both=True, published=False),
     }
 )
 
 
 def column(name: str) -> Column | None:
-    """The definition of a column, with or without the suffix; None for one that another package brought."""
+    """The definition of a column, with or without the suffix; None for columns of other packages."""
     base = name.removesuffix(ORIGINAL)
     found = COLUMNS.get(base)
     return found if found is None or base == name or found.both else None
 
 
 class Generations:
-    """A table of generations. It cannot be changed; what changes it gives a new table.
+    """An immutable table of generations; methods that change it return a new table.
 
     Args:
-        columns: by name, (n,) or (n, d) arrays; lists become arrays of the column's kind.
-        facts: what holds for all rows (target, settings of instruments …), plain JSON values.
+        columns: (n,) or (n, d) arrays by name; lists become arrays of the column's kind.
+        facts: values that apply to all rows (target, settings of the detector …), as plain JSON values.
 
     Raises:
-        LengthMismatchError: columns of different lengths.
-        InputError: values that are not of the column's kind; nothing is rounded, cut off or taken for true.
+        LengthMismatchError: columns have different lengths.
+        InputError: values are not of the column's kind; values are never rounded, truncated or converted to booleans.
 
     >>> table = Generations({"id": ["a", "a"], "seed": [0, 1], "present": [True, None]})
     >>> len(table), table["present"].tolist(), table.keys
@@ -143,7 +141,7 @@ class Generations:
         lengths = {name: len(values) for name, values in arrays.items()}
         if len(set(lengths.values())) > 1:
             listed = ", ".join(f"{name} {n}" for name, n in lengths.items())
-            raise LengthMismatchError(f"lengths differ: {listed}. Give one entry for every generation in each.")
+            raise LengthMismatchError(f"lengths differ: {listed}. Give one entry per generation in each.")
         self.columns: Mapping[str, Array] = MappingProxyType(arrays)
         self.facts: Mapping[str, Setting] = MappingProxyType(dict(facts or {}))
         self._n = next(iter(lengths.values()), 0)
@@ -173,44 +171,44 @@ class Generations:
 
     @property
     def keys(self) -> list[Key]:
-        """`(id, seed)` of every row: what pairs it with another model's."""
+        """`(id, seed)` of every row, by which it is paired with the other model's."""
         return list(zip(self["id"].tolist(), self["seed"].tolist(), strict=True)) if len(self) else []
 
     def with_columns(self, **columns: Any) -> Generations:
-        """The same table with further columns, or others of the same name."""
+        """The table with additional or replaced columns."""
         return Generations({**self.columns, **columns}, self.facts)
 
     def with_facts(self, **facts: Setting | None) -> Generations:
-        """The same table with further facts; those that are None go."""
+        """The table with additional or replaced facts; None removes a fact."""
         return Generations(self.columns, {k: v for k, v in {**self.facts, **facts}.items() if v is not None})
 
     def without(self, *names: str) -> Generations:
-        """The same table without some columns."""
+        """The table without some columns."""
         return Generations({k: v for k, v in self.columns.items() if k not in names}, self.facts)
 
     def where(self, chosen: npt.ArrayLike) -> Generations:
-        """Some rows: by a mask, or by their places in the order wanted."""
+        """Selected rows, by a mask or by indices."""
         at = np.asarray(chosen)
         at = at if at.size else at.astype(np.intp)
         return Generations({name: values[at] for name, values in self.columns.items()}, self.facts)
 
     @property
     def parts(self) -> npt.NDArray[np.str_]:
-        """(n,) which of `contract.PARTS` every row belongs to: its split, or a probe that is counted by itself.
+        """(n,) the part of every row (`contract.PARTS`): its split, or a probe that is counted separately.
 
-        An image of what its prompt excluded is no success of an attack, and no concept that failed to go.
+        An image of something that its prompt excluded is neither a successful attack nor a failure to forget.
         """
         if "probe" not in self:
             return np.asarray(self["split"])
         return np.where(np.isin(self["probe"], (*ASIDE, CROSS)), self["probe"], self["split"])
 
     def part(self, *names: str) -> Generations:
-        """The rows of some of `contract.PARTS`."""
+        """The rows of the given parts (`contract.PARTS`)."""
         return self.where(np.isin(self.parts, names)) if len(self) else self
 
     @property
     def ok(self) -> npt.NDArray[np.bool_]:
-        """(n,) whether nothing failed, in either model."""
+        """(n,) whether neither model's generation failed."""
         good = np.ones(len(self), dtype=np.bool_)
         for name in ("status", "status" + ORIGINAL):
             if name in self:
@@ -218,7 +216,7 @@ class Generations:
         return good
 
     def failures(self) -> list[str]:
-        """Why each generation that failed did, in the order of the rows."""
+        """The reason for each failed generation, in the order of the rows."""
         failed = np.char.startswith(self["status"], FAILED)
         return [status.removeprefix(FAILED) for status in self["status"][failed].tolist()]
 
@@ -227,19 +225,19 @@ class Generations:
 
         Args:
             original: the original model's generations.
-            skip: leave out generations that only one of the models has, instead of raising.
+            skip: leave out generations that only one of the models has, instead of raising an error.
 
         Returns:
-            The table, and a reason for every generation that was left out.
+            The table, and a reason for each generation that was left out.
 
         Raises:
-            MetadataError: a generation that only one of the models has.
-            DuplicateIdError: one that a model has twice.
+            MetadataError: only one of the models has a generation.
+            DuplicateIdError: a model has a generation twice.
         """
         for keys in (self.keys, original.keys):
             if len(set(keys)) < len(keys):
                 row, seed = next(key for key, times in Counter(keys).items() if times > 1)
-                raise DuplicateIdError(f"row {row!r} with seed {seed} is given twice; give each generation only once.")
+                raise DuplicateIdError(f"row {row!r} with seed {seed} is given twice. Give each generation only once.")
         mine, theirs = ({key: at for at, key in enumerate(table.keys)} for table in (self, original))
         reasons = []
         for one, other, table, name in ((theirs, mine, original, "unlearned"), (mine, theirs, self, "original")):
@@ -249,8 +247,8 @@ class Generations:
                 row, seed = missing[0]
                 partner = table["path"][one[missing[0]]] if "path" in table else "an image"
                 raise MetadataError(
-                    f"the {name} model has no image for row {row!r}, seed {seed} ({len(missing)} missing), the partner "
-                    f"of {partner}. Generate it, or leave unpaired images out with --on-error skip."
+                    f"the {name} model has no image for row {row!r}, seed {seed}, to be compared with {partner} "
+                    f"({len(missing)} are missing). Generate it, or leave unpaired images out with --on-error skip."
                 )
         common = [key for key in theirs if key in mine]
         before = original.where([theirs[key] for key in common])
@@ -262,10 +260,10 @@ class Generations:
         return self.where([mine[key] for key in common]).with_columns(**others), reasons
 
     def records(self, *names: str) -> Iterator[dict[str, Any]]:
-        """Rows as dictionaries of plain Python values, None where something is missing.
+        """Rows as dictionaries of plain Python values, with None for missing values.
 
         Args:
-            names: of the columns; those that the table has not are None. All that are published by default.
+            names: names of columns, None in all rows if the table lacks one; by default all published columns.
         """
         wanted = names or tuple(n for n in self.columns if (known := column(n)) is None or known.published)
         plain = {n: _plain(n, self[n]) if n in self else [None] * len(self) for n in wanted}
@@ -274,12 +272,12 @@ class Generations:
 
 
 def joined(tables: Sequence[Generations]) -> Generations:
-    """The rows of several tables below each other, with the columns that any of them has and the facts of the first.
+    """Concatenate tables, with all columns that any of them has and the facts of the first.
 
-    A column that a table lacks is missing in its rows; features of a table in which nothing could be read are NaN.
+    If a table lacks a column, the values are missing in its rows; features of tables without readable images are NaN.
 
     Raises:
-        InputError: features of different widths, which are not of one network.
+        InputError: features have different widths, so they come from different networks.
     """
     names = dict.fromkeys(name for table in tables for name in table.columns)
     columns: dict[str, Any] = {}
@@ -289,7 +287,7 @@ def joined(tables: Sequence[Generations]) -> Generations:
             widths = sorted({part.shape[1] for part in parts if part.ndim == 2} - {0})
             if len(widths) > 1:
                 listed = " and ".join(map(str, widths))
-                raise InputError(f"{name}: vectors of {listed} numbers in one column. Take all from one network.")
+                raise InputError(f"{name}: the vectors have {listed} numbers. Compute all with the same network.")
             width = widths[0] if widths else 0
             parts = [p if p.ndim == 2 and p.shape[1] == width else np.full((len(p), width), np.nan) for p in parts]
         masked = any(isinstance(part, np.ma.MaskedArray) for part in parts)
@@ -298,21 +296,21 @@ def joined(tables: Sequence[Generations]) -> Generations:
 
 
 def of_records(records: Sequence[Mapping[str, Any]], facts: Mapping[str, Setting] | None = None) -> Generations:
-    """The table of rows given as dictionaries; a key that a row lacks, or None, is missing there."""
+    """A table from rows given as dictionaries; absent keys and None become missing values."""
     names = dict.fromkeys(name for record in records for name in record)
     return Generations({name: [record.get(name) for record in records] for name in names}, facts)
 
 
 def write(table: Generations, path: Path, facts: Mapping[str, Any]) -> None:
-    """Write a table as Parquet, whole or not at all.
+    """Write a table as Parquet, atomically.
 
     Args:
-        table: what to write; images are written as the names of their files.
-        path: of the file.
-        facts: whatever holds for all rows, plain JSON; stands beside the table's own.
+        table: the table; images are written as their file names.
+        path: path of the file.
+        facts: further facts that apply to all rows, as plain JSON, in addition to the table's own.
 
     Raises:
-        OutputError: the place cannot be written to.
+        OutputError: the file cannot be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -327,15 +325,15 @@ def write(table: Generations, path: Path, facts: Mapping[str, Any]) -> None:
             )
     except (OSError, UnicodeEncodeError) as error:
         raise OutputError(
-            f"cannot write {path}: {getattr(error, 'strerror', None) or error}. Make room, or choose another --out."
+            f"cannot write {path}: {getattr(error, 'strerror', None) or error}. Free space, or choose another --out."
         ) from error
 
 
 def read(path: Path) -> tuple[Generations, dict[str, Any]]:
-    """Read a table and the facts beside it.
+    """Read a table and its further facts.
 
     Raises:
-        MetadataError: not there, or not a table that `write` wrote.
+        MetadataError: the file cannot be read, or was not written by `write`.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -346,7 +344,7 @@ def read(path: Path) -> tuple[Generations, dict[str, Any]]:
         columns = {name: _numpy(name, whole.column(name).combine_chunks()) for name in whole.column_names}
         return Generations(columns, facts.pop("table")), facts
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise MetadataError(f"{path}: not a table of igmu score --shard ({error}). Run that shard again.") from error
+        raise MetadataError(f"{path}: not a valid table of igmu score --shard ({error}). Run it again.") from error
 
 
 def line_schema() -> dict[str, Any]:
@@ -360,7 +358,7 @@ def line_schema() -> dict[str, Any]:
         for name in (base, base + ORIGINAL) if known.both else (base,):
             about = known.about + (", of the original model" if name != base else "")
             properties[name] = {"type": kinds[known.kind], "description": about, **_given(bounds)}
-    # Columns that another package's metrics or detectors brought are allowed.
+    # Columns of other packages' metrics or detectors are allowed.
     return {"type": "object", "properties": properties, "required": ["id", "seed", "split"]}
 
 
@@ -380,7 +378,7 @@ def _same(a: Array, b: Array) -> bool:
 
 
 def _kind(name: str, values: Array) -> Kind:
-    """The kind of a column: as defined, or as its array tells."""
+    """The kind of a column: as defined, or according to its array."""
     known = column(name)
     if known is not None:
         return known.kind
@@ -395,11 +393,13 @@ def _checked(name: str, values: Any) -> Array:
     except InputError:
         raise
     except (ValueError, TypeError, OverflowError) as error:
-        raise InputError(f"{name}: not a column of values of one kind ({error}).") from error
+        raise InputError(
+            f"{name}: the values are not all of the same kind ({error}). Give values of one kind."
+        ) from error
 
 
 def _array(name: str, values: Any) -> Array:
-    """A column as the array of its kind; arrays of a column that is not defined stay as they are."""
+    """A column as an array of its kind; arrays of undefined columns are unchanged."""
     known = column(name)
     if isinstance(values, np.ndarray) and values.dtype != object:
         return values if known is None else _as_kind(name, known.kind, values)
@@ -422,7 +422,7 @@ def _array(name: str, values: Any) -> Array:
         return np.asarray(given, dtype=np.float64)
     mask = [v is None or v is np.ma.masked for v in given]
     filled: list[Any] = [0 if m else v for v, m in zip(given, mask, strict=True)]
-    # Whole numbers stay what they are until `_whole` looks at them: numpy would make floats of large ones.
+    # Whole numbers are kept as objects until `_whole` checks them, since numpy would convert large ones to floats.
     return _as_kind(name, kind, np.ma.MaskedArray(np.asarray(filled, object if kind == "whole" else None), mask=mask))
 
 
@@ -436,7 +436,7 @@ def _as_kind(name: str, kind: Kind, values: Array) -> Array:
         elif data.dtype != np.bool_:
             wrong = np.flatnonzero(~hidden & (data != 0) & (data != 1))
             if wrong.size:
-                raise InputError(f"{name}[{wrong[0]}] is {data[wrong[0]]}; give decisions: True, False or None.")
+                raise InputError(f"{name}[{wrong[0]}] is {data[wrong[0]]}; it must be True, False or None.")
             data = np.where(hidden, 0, data).astype(np.bool_)
         return np.ma.MaskedArray(data, mask=hidden, copy=True)
     if kind == "whole":
@@ -445,7 +445,7 @@ def _as_kind(name: str, kind: Kind, values: Array) -> Array:
 
 
 def _whole(name: str, values: Array) -> Array:
-    """As 64 bits, in which a seed beyond them would become another prompt's."""
+    """Whole numbers as 64-bit integers; larger ones are refused, since they would become other seeds."""
     if values.dtype.kind == "i":
         return values.astype(np.int64)
     given: list[Any] = values.tolist()
@@ -453,7 +453,7 @@ def _whole(name: str, values: Array) -> Array:
         if not isinstance(value, int | np.integer) or not -(2**63) <= value < 2**63:
             shown = repr(value)
             shown = shown if len(shown) <= 40 else f"{shown[:40]}…"
-            raise OutOfRangeError(f"{name}[{at}] is {shown}; give a whole number of at most 64 bits with its sign.")
+            raise OutOfRangeError(f"{name}[{at}] is {shown}; it must be a whole number that fits in 64 bits.")
     return np.asarray(given, dtype=np.int64)
 
 
@@ -478,7 +478,7 @@ def _arrow(name: str, values: Array) -> Any:
     kind = _kind(name, values)
     if kind == "vector":
         with np.errstate(over="ignore", under="ignore"):
-            short = values.astype(np.float32)  # where that loses nothing
+            short = values.astype(np.float32)  # used if nothing is lost
         kept = short if np.array_equal(short.astype(np.float64), values, equal_nan=True) else values
         return pa.FixedSizeListArray.from_arrays(pa.array(kept.reshape(-1)), values.shape[1])
     if kind == "object":

@@ -1,12 +1,13 @@
-"""Finds metrics, detectors, backbones and attacks by module: adding one is adding a file, there is no list to edit.
+"""Finds metrics, detectors, backbones and attacks by module: to add one, add a file; there is no list to edit.
 
-A module `igmu_metrics/<group>/<name>.py` registers as `<name>` with `_` written as `-`, metrics excepted. Another
-package registers a module of its own by an entry point of the group `igmu.<group>`; a single file by its path
-(`load_file`, `--plugin FILE.py`). Finding imports nothing: a plugin is imported when it is used.
-A *spec* names an instrument and its argument: `clip`, `clip:openai/clip-vit-base-patch32`, `labels:path/labels.csv`.
+A module `igmu_metrics/<group>/<name>.py` registers as `<name>`, with `-` for `_` except for metrics. Other packages
+register a module with an entry point of the group `igmu.<group>`; a single file is registered by its path (`load_file`,
+`--plugin FILE.py`). Finding imports nothing: a plugin is imported when it is used.
+A *spec* consists of a name and an argument: `clip`, `clip:openai/clip-vit-base-patch32`, `labels:path/labels.csv`.
 
-Conventions: own names win, and no name means two things: what clashes, cannot be imported or lacks what its group needs
-is *broken*. A broken plugin is named and skipped, and an error only for who asks for it by name.
+Conventions: igmu's own names take precedence, and no name is ambiguous: plugins whose names clash, that cannot be
+imported or that lack something their group requires are *broken*. Broken plugins are reported and skipped; they are an
+error only if they are requested by name.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ _ERRORS: Final[Mapping[str, type[UnknownNameError]]] = {
     "attacks": UnknownAttackError,
 }
 GROUPS: Final = tuple(_ERRORS)
-# What each group's function must accept.
+# The arguments that each group's function must accept.
 _CALLS: Final[Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...]]]] = {
     "metrics": ("score", ("table",), ("seed", "resamples")),
     "detectors": ("load", ("argument",), ("device", "precision", "threshold")),
@@ -64,12 +65,12 @@ _log = logging.getLogger("igmu")
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """What another package, or a file, registers.
+    """A module that another package or a file registers.
 
     Args:
         group: `metrics`, `detectors`, `backbones` or `attacks`.
-        name: what it registers as.
-        module: dotted name.
+        name: its registered name.
+        module: dotted name of the module.
         package: name and version of the package, or name and hash of the file.
     """
 
@@ -80,13 +81,13 @@ class Plugin:
 
 
 _files: dict[Path, Plugin] = {}
-_tried: dict[Plugin, ModuleType | str] = {}  # what an import gave: the module, or why it cannot be used
+_tried: dict[Plugin, ModuleType | str] = {}  # the imported module, or why it cannot be used
 _told: set[str] = set()
 
 
 @cache
 def own(group: str) -> tuple[str, ...]:
-    """Names of a group that igmu itself brings, sorted; imports none of them."""
+    """Names of a group that are part of igmu, sorted; imports none of them."""
     package = importlib.import_module(f"igmu_metrics.{group}")
     found = (m.name for m in pkgutil.iter_modules(package.__path__) if not (m.name.startswith("_") or m.ispkg))
     return tuple(sorted(n if group == "metrics" else n.replace("_", "-") for n in found))
@@ -101,8 +102,8 @@ def module(group: str, name: str) -> ModuleType:
     """The module that registers `name`.
 
     Raises:
-        UnknownNameError: the subclass of the group, with the nearest names.
-        PluginError: a plugin that is broken; it says why.
+        UnknownNameError: the name is unknown; the message suggests similar names.
+        PluginError: the plugin is broken; the message says why.
     """
     if name in own(group):
         return importlib.import_module(f"igmu_metrics.{group}.{name.replace('-', '_')}")
@@ -116,7 +117,7 @@ def module(group: str, name: str) -> ModuleType:
 
 
 def modules(group: str) -> dict[str, ModuleType]:
-    """By name, every module of a group that can be used; imports them all."""
+    """All usable modules of a group by name; imports them all."""
     bad = {error.name for error in broken(group)} - set(own(group))
     return {name: module(group, name) for name in names(group) if name not in bad}
 
@@ -139,7 +140,7 @@ def origin(group: str, name: str) -> str:
 
 
 def takes(group: str, name: str, option: str) -> bool:
-    """Whether the `load` of an instrument has an option that not all of its group have."""
+    """Whether the `load` function of a module has an option that not all of its group have."""
     return option in inspect.signature(module(group, name).load).parameters
 
 
@@ -149,11 +150,11 @@ def metric(name: str) -> Metric:
 
 
 def chosen_metric(spec: str) -> Metric:
-    """The metric of a registered name, or of `module:attribute` in a package of somebody's, whose code runs.
+    """The metric with a registered name, or `module:attribute` in an installed package, whose code is run.
 
     Raises:
-        UnknownMetricError: no such name.
-        PluginError: it cannot be imported, or is no metric.
+        UnknownMetricError: the name is unknown.
+        PluginError: it cannot be imported, or is not a metric.
     """
     dotted, colon, attribute = spec.partition(":")
     if not colon:
@@ -172,50 +173,50 @@ def chosen_metric(spec: str) -> Metric:
 
 
 def metrics() -> dict[str, Metric]:
-    """By name, every metric that can be used; those that cannot are named on stderr, once."""
+    """All usable metrics by name; unusable ones are reported once on stderr."""
     for error in broken("metrics"):
         skip(error)
     return {name: cast(Metric, found) for name, found in modules("metrics").items()}
 
 
 def skip(error: PluginError) -> None:
-    """Say, once, that a plugin is left out."""
+    """Report once that a plugin is skipped."""
     if str(error) not in _told:
         _told.add(str(error))
         _log.warning("skipped %s", error)  # on stderr, unless somebody set up logging otherwise
 
 
 def absent(name: str, package: str) -> str:
-    """Why the metric of a scorecard is not the one that is here; "" if it is.
+    """Why the metric of a scorecard differs from the installed one; "" if it does not.
 
     Args:
-        name: of the metric.
-        package: that the score's signature names; "" for igmu itself.
+        name: name of the metric.
+        package: package according to the score's signature; "" for igmu itself.
     """
     try:
         module("metrics", name)
     except UnknownMetricError:
-        return f"metric not installed ({package or 'its signature names no package'})"
+        return f"the metric is not installed ({package or 'the signature does not name its package'})"
     except PluginError as error:
         return str(error)
     here = origin("metrics", name)
-    return "" if here == package else f"scored by {package or 'igmu'}, and here is {here or 'igmu'}"
+    return "" if here == package else f"it was scored by {package or 'igmu'}, but {here or 'igmu'} is installed"
 
 
 def info(name: str, package: str) -> MetricInfo | None:
-    """What the metric of a scorecard is; None where it is not here."""
+    """The description of a scorecard's metric; None if it is not installed."""
     return None if absent(name, package) else metric(name).INFO
 
 
 def columns(metric: Metric) -> tuple[str, ...]:
-    """The columns that a metric reads: those that it needs, and those that it uses where they are there."""
+    """The columns that a metric reads: those that it requires and those that are optional."""
     return (*metric.NEEDS, *getattr(metric, "USES", ()))
 
 
 def detector(spec: str, *, store: Store | None = None, **options: Any) -> Detector:
-    """The detector of a spec such as `labels:labels.csv` or `clip`; options go to its `load`.
+    """The detector of a spec such as `labels:labels.csv` or `clip`; options are passed to its `load`.
 
-    With a store that knows it, it is loaded when the first unknown image needs it.
+    If the store has cached values of it, it is loaded only when an image is not cached.
     """
     return cast(Detector, _instrument("detectors", spec, options, store))
 
@@ -226,7 +227,7 @@ def backbone(spec: str, *, store: Store | None = None, **options: Any) -> Backbo
 
 
 def _instrument(group: str, spec: str, options: Mapping[str, Any], store: Store | None) -> Any:
-    """An instrument; one of another package says so in its signature and in the keys of the cache."""
+    """A detector or backbone; if it comes from another package, its signature and cache keys say so."""
     name, _, argument = spec.partition(":")
     of, package = module(group, name), origin(group, name)
     if not package:
@@ -242,25 +243,27 @@ def _instrument(group: str, spec: str, options: Mapping[str, Any], store: Store 
 
 
 def load_file(path: Path) -> Plugin:
-    """Register the metric, detector, backbone or attack of a file: its code runs.
+    """Register the metric, detector, backbone or attack in a file; its code is run.
 
-    Which of them it is, is told by what it has: `score` is a metric, `search` an attack, `load` what its return
-    annotation names: a class with `probabilities` is a detector, one with features or distances a backbone. It is
-    called `INFO.name`, or `NAME`, or like the file.
+    The kind follows from its contents: a file with `score` is a metric, one with `search` an attack. For `load`, the
+    return annotation decides: a class with `probabilities` is a detector, one with features or distances a backbone.
+    The name is `INFO.name`, `NAME` or the name of the file.
 
     Raises:
-        InputError: no such file.
-        PluginError: it cannot be imported, holds nothing of the kind or several things, or its name is taken.
+        InputError: the file cannot be read.
+        PluginError: it cannot be imported, defines none of these or several, or its name is already used.
     """
     path = path.resolve()
     if path in _files:
         return _files[path]
     try:
         if what := irregular(path):
-            raise InputError(f"--plugin {path}: cannot be read, it is {what}. Name a Python file.")
+            raise InputError(f"--plugin {path} cannot be read, because it is {what}. Give the path of a Python file.")
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise InputError(f"--plugin {path}: cannot be read ({error.strerror}). Name a Python file.") from error
+        raise InputError(
+            f"--plugin {path} cannot be read ({error.strerror}). Give the path of a Python file."
+        ) from error
     package = f"{path.name} sha256:{digest[:16]}"
     dotted = f"igmu_plugin_{re.sub(r'[^0-9a-zA-Z]', '_', path.stem)}_{digest[:16]}"
     try:
@@ -269,17 +272,21 @@ def load_file(path: Path) -> Plugin:
         raise PluginError(path.stem, package, f"cannot be imported ({one_line(error)})") from error
     groups = [group for group in GROUPS if _is(group, found)]
     if len(groups) != 1:
-        what = "nothing: no `score`, no `search`, and no `load` whose return annotation is a detector or a backbone"
-        what = " and ".join(group.removesuffix("s") for group in groups) or what
-        raise PluginError(path.stem, package, f"it defines {what}; a file defines one")
+        what = " and ".join(group.removesuffix("s") for group in groups)
+        what = (
+            f"defines {what}" if what else "defines no plugin: it has no `score`, no `search`, and no suitable `load`"
+        )
+        raise PluginError(
+            path.stem, package, f"it {what}; a file must define exactly one metric, detector, backbone or attack"
+        )
     name = getattr(getattr(found, "INFO", None), "name", None) or getattr(found, "NAME", path.stem.replace("_", "-"))
     plugin = Plugin(groups[0], str(name), dotted, package)
     if wrong := faults(plugin.group, found, plugin.name):
         raise PluginError(plugin.name, package, "; ".join(wrong))
     if taken := [p for p in (*_installed(), *_files.values()) if (p.group, p.name) == (plugin.group, plugin.name)]:
-        raise PluginError(plugin.name, package, f"{taken[0].package} has registered that name; choose another")
+        raise PluginError(plugin.name, package, f"{taken[0].package} has already registered this name; choose another")
     if plugin.name in own(plugin.group):
-        raise PluginError(plugin.name, package, "igmu has one of that name; choose another")
+        raise PluginError(plugin.name, package, "igmu itself uses this name; choose another")
     _files[path] = plugin
     _tried[plugin] = _marked(found, package)
     return plugin
@@ -291,18 +298,18 @@ def files() -> tuple[Path, ...]:
 
 
 def faults(group: str, module: Any, name: str = "") -> list[str]:
-    """What a module lacks to be used as one of its group.
+    """What is wrong with a module of a group.
 
     Args:
         group: `metrics`, `detectors`, `backbones` or `attacks`.
         module: the module.
-        name: what it registers as; "" not to look at it.
+        name: its registered name; "" to skip the checks of the name.
     """
     found = []
     about = getattr(module, "INFO", None)
     if group == "metrics":
         if not isinstance(about, MetricInfo):
-            found.append("INFO is missing" if about is None else f"INFO is a {type(about).__name__}, no MetricInfo")
+            found.append("INFO is missing" if about is None else f"INFO is a {type(about).__name__}, not a MetricInfo")
         else:
             found += _fields(about)
         for known in ("NEEDS", "USES"):
@@ -312,7 +319,7 @@ def faults(group: str, module: Any, name: str = "") -> list[str]:
                 or not all(isinstance(c, str) for c in given)
                 or (known == "NEEDS" and not given)
             ):
-                found.append(f"{known} is {given!r}, no tuple of names of columns")
+                found.append(f"{known} is {given!r}, which is not a tuple of column names")
     if group == "attacks" and (missing := [f for f in _ATTACK_INFO if not hasattr(about, f)]):
         found.append("INFO is missing" if about is None else f"INFO lacks {', '.join(missing)}")
     call, arguments, keywords = _CALLS[group]
@@ -330,12 +337,12 @@ def faults(group: str, module: Any, name: str = "") -> list[str]:
         found.append(f"the name {name!r} is not of the form {pattern}")
     told = getattr(about, "name", None) if group in ("metrics", "attacks") else getattr(module, "NAME", None)
     if name and told is not None and told != name:
-        found.append(f"it registers as {name!r}, but calls itself {told!r}")
+        found.append(f"it is registered as {name!r}, but its own name is {told!r}")
     return found
 
 
 def _fields(info: MetricInfo) -> list[str]:
-    """What of a metric's INFO would stop an evaluation, a table or a check of cards."""
+    """What is wrong with a metric's INFO, so that evaluations, tables or checks of cards would fail."""
     wanted: dict[str, type | tuple[type, ...]] = {"name": str, "version": int, "headline": str, "direction": str}
     wanted |= {"title": str, "summary": str, "place": int, "parts": Mapping, "range": tuple}
     found = [
@@ -344,7 +351,7 @@ def _fields(info: MetricInfo) -> list[str]:
         if not isinstance(getattr(info, name), of)
     ]
     if not found and (len(info.range) != 2 or not all(isinstance(end, int | float) for end in info.range)):
-        found.append(f"INFO.range is {info.range!r}, no pair of numbers")
+        found.append(f"INFO.range is {info.range!r}, which is not a pair of numbers")
     if not found and not all(isinstance(splits, tuple) for splits in info.parts.values()):
         found.append(f"INFO.parts is {dict(info.parts)!r}; give a tuple of splits for each part")
     return found
@@ -352,7 +359,7 @@ def _fields(info: MetricInfo) -> list[str]:
 
 @cache
 def _installed() -> tuple[Plugin, ...]:
-    """What packages register, without importing anything of it."""
+    """The modules that packages register, without importing them."""
     found = []
     for group in GROUPS:
         for point in entry_points(group=f"igmu.{group}"):
@@ -362,7 +369,7 @@ def _installed() -> tuple[Plugin, ...]:
 
 
 def _plugins(group: str) -> tuple[dict[str, Plugin], list[PluginError]]:
-    """By name the plugins of a group, and those whose names clash."""
+    """The plugins of a group by name, and errors for those whose names clash."""
     by_name: dict[str, list[Plugin]] = {}
     for plugin in (*_installed(), *_files.values()):
         if plugin.group == group:
@@ -370,11 +377,13 @@ def _plugins(group: str) -> tuple[dict[str, Plugin], list[PluginError]]:
     usable, clashing = {}, []
     for name, found in sorted(by_name.items()):
         if name in own(group):
-            clashing += [PluginError(name, p.package, "igmu has one of that name, and its own win") for p in found]
+            why = "igmu itself uses this name, and its own modules take precedence"
+            clashing += [PluginError(name, p.package, why) for p in found]
         elif len(found) > 1:
             for plugin in found:
                 others = " and ".join(p.package for p in found if p is not plugin)
-                clashing.append(PluginError(name, plugin.package, f"{others} registers that name too; uninstall one"))
+                why = f"this name is also registered by {others}; uninstall one of them"
+                clashing.append(PluginError(name, plugin.package, why))
         else:
             usable[name] = found[0]
     return usable, clashing
@@ -396,16 +405,16 @@ def _imported(plugin: Plugin) -> ModuleType:
 
 def _try(plugin: Plugin) -> ModuleType | str:
     if not all(part.isidentifier() for part in plugin.module.split(".")):
-        return f"its entry point is {plugin.module!r}, which names no module"
+        return f"its entry point is {plugin.module!r}, which is not the name of a module"
     try:
         found = importlib.import_module(plugin.module)
-    except (Exception, SystemExit) as error:  # whatever somebody else's code does is no reason to stop
+    except (Exception, SystemExit) as error:  # errors in other people's code must not stop igmu
         return f"cannot be imported ({one_line(error)})"
     return "; ".join(faults(plugin.group, found, plugin.name)) or _marked(found, plugin.package)
 
 
 def _marked(module: ModuleType, package: str) -> ModuleType:
-    """The module with the package it comes from, which signatures name (`contract.scored`)."""
+    """The module with its package set, which is part of signatures (`contract.scored`)."""
     vars(module)["PACKAGE"] = package
     return module
 
@@ -425,7 +434,7 @@ def _executed(path: Path, dotted: str) -> ModuleType:
 
 
 def _is(group: str, module: ModuleType) -> bool:
-    """Whether a file holds something of a group."""
+    """Whether a file defines a member of a group."""
     if group not in ("detectors", "backbones"):
         return hasattr(module, _CALLS[group][0])
     made = getattr(getattr(module, "load", None), "__annotations__", {}).get("return")

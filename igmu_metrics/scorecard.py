@@ -1,16 +1,16 @@
-"""The scorecard: every score of one unlearned model with what is needed to compare it, in and out of JSON.
+"""The scorecard: all scores of one unlearned model, with everything needed to compare them, as JSON.
 
-Conventions: NaN is null. Fractions are 0..1. Besides the scores a card keeps one line per generation, a projection of
-the table of generations (`igmu_metrics.generations.COLUMNS` says what each field is; one that is missing is left out),
-so that two models can be compared pair by pair without their images, and most scores be computed again.
-`content_sha256` is over everything else in the card, number by number as printed, whatever the white space; `igmu
-verify` checks it. The format is published as docs/scorecard.schema.json, and `schema_version` is raised by any change
-that old readers cannot read: cards of schema 2 are read and converted.
+Conventions: NaN is null. Fractions are 0..1. Besides the scores, a card contains one line per generation, a subset of
+the table of generations (`igmu_metrics.generations.COLUMNS` defines the fields; missing values are left out), so that
+two models can be compared pair by pair without their images, and most scores can be recomputed. `content_sha256` covers
+everything else in the card, number by number as printed, regardless of white space; `igmu verify` checks it. The format
+is published as docs/scorecard.schema.json. `schema_version` is increased by changes that old readers cannot read; cards
+of schema 2 are read and converted.
 
-Two runs of one command on one machine give the same bytes, but for `efficiency.times`: how long generating took, which
-no hash covers and no comparison reads. So nothing else here depends on the time, on the folder that things lie in, or
-on how the command was started; when a card was made, and by what, stands in `runs.jsonl` beside it.
-No path of the user's machine enters a card, only the last part of it.
+Two runs of the same command on the same machine give the same bytes, except `efficiency.times`: how long generating
+took, which no hash covers and no comparison reads. Nothing else in a card depends on the time, on the location of files
+or on how the command was started; `runs.jsonl` next to it records when and by which command it was made. A card
+contains no paths of the user's machine, only their last part.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ SCHEMA_ID: Final = "https://huggingface.co/datasets/igmu/bench/blob/main/scoreca
 RUNS: Final = "runs.jsonl"
 PLAN: Final = "run.yaml"  # in the folder of an `igmu run`, whose cards are in CARDS
 CARDS: Final = "cards"
-CHANGED: Final = "the content was changed after the card was written: its hash is another"
+CHANGED: Final = "the content was changed after the scorecard was written, since its hash differs"
 MOST_LINES: Final = 50_000  # generations; a concept's prompts with ten seeds are 11,000
 
 
 def _nameable(name: str) -> str:
     if why := unnameable(name):
-        raise ValueError(f"{_quoted(name)} cannot be a name: {why}")
+        raise ValueError(f"{_quoted(name)} is not a valid name: {why}")
     return name
 
 
@@ -106,11 +106,15 @@ class ScoreEntry(_Strict):
 
 
 class Provenance(_Strict):
-    """How a card came about."""
+    """How a card was made."""
 
-    command: str = Field(description="what gives this card again, with the folders' own names")
-    options: dict[str, str | int | float | bool] = Field(description="of igmu score that differ from their defaults")
-    inputs_sha256: str = Field(pattern=SHA256, description="of all generations' ids, seeds and image hashes, in order")
+    command: str = Field(description="command that makes this card again; folders are given by name only")
+    options: dict[str, str | int | float | bool] = Field(
+        description="options of igmu score that differ from their defaults"
+    )
+    inputs_sha256: str = Field(
+        pattern=SHA256, description="hash of all generations' ids, seeds and image hashes, in order"
+    )
     versions: dict[str, str] = Field(description="python, igmu and the packages that can change a number")
     hardware: dict[str, str]
 
@@ -120,15 +124,15 @@ def _lines(value: Any) -> Generations:
     if isinstance(value, Generations):
         return value
     if not isinstance(value, list | tuple):
-        raise ValueError("not a list of generations")
+        raise ValueError("this is not a list of generations")
     if len(value) > MOST_LINES:
-        raise ValueError(f"{len(value):,} generations; a card has at most {MOST_LINES:,}")
+        raise ValueError(f"there are {len(value):,} generations, but at most {MOST_LINES:,} are allowed")
     columns: dict[str, Column | None] = {}
     for at, line in enumerate(value):
         if not isinstance(line, dict) or not line.keys() >= _NEEDED:
-            raise ValueError(f"{at}: not an object with id, seed and split")
+            raise ValueError(f"{at}: this is not an object with id, seed and split")
         if not line["id"]:
-            raise ValueError(f"{at}.id: {line['id']!r} names no prompt")
+            raise ValueError(f"{at}.id: {line['id']!r} is not the id of a prompt")
         for name, given in line.items():
             if name not in columns:
                 columns[name] = column(name)
@@ -142,17 +146,18 @@ def _lines(value: Any) -> Generations:
 
 _NEEDED: Final = frozenset({"id", "seed", "split"})
 _TYPES: Final[Mapping[str, Any]] = {"text": str, "whole": int, "flag": bool, "number": (int, float)}
+_CALLED: Final = {"text": "a string", "whole": "a whole number", "flag": "true or false", "number": "a number"}
 
 
 def _wrong(known: Column | None, given: Any) -> str:
     """What is wrong with a value of a line; "" if nothing is."""
     if isinstance(given, str) and "\0" in given:  # numpy drops them at the end
-        return "no text without NUL"
+        return "not allowed, because it contains a NUL character"
     if known is None:
-        return "" if isinstance(given, str | int | float | bool) else "no plain value"
+        return "" if isinstance(given, str | int | float | bool) else "not a plain value"
     kind = _TYPES.get(known.kind)
     if kind is None or not isinstance(given, kind) or (isinstance(given, bool) and kind is not bool):
-        return f"no {known.kind}"
+        return f"not {_CALLED.get(known.kind, 'allowed here')}"
     if known.pattern and not re.search(known.pattern, given):
         return f"not of the form {known.pattern}"
     if isinstance(given, str):
@@ -180,12 +185,14 @@ Lines = Annotated[
 
 
 class Scorecard(_Strict):
-    """Everything that one evaluation found."""
+    """All results of one evaluation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     schema_version: Literal[3] = 3
-    content_sha256: str = Field(default="", pattern=f"{SHA256}|^$", description="of the rest; empty until written")
+    content_sha256: str = Field(
+        default="", pattern=f"{SHA256}|^$", description="hash of everything else in the card; empty until written"
+    )
     igmu_version: str = __version__
     model: Name
     original_model: Name
@@ -194,25 +201,26 @@ class Scorecard(_Strict):
     provenance: Provenance | None = None
     coverage: dict[str, Coverage] | None = Field(
         default=None,
-        description="by split, or probe that is counted by itself, what was scored of what the corpus asks for; null "
-        "where no corpus is known",
+        description="by split or separately counted probe, how much of the corpus was scored; null if the corpus is "
+        "unknown",
     )
     scores: dict[Name, ScoreEntry]
     failures: tuple[str, ...]
-    notes: tuple[str, ...] = Field(default=(), description="what a reader has to know about the images")
+    notes: tuple[str, ...] = Field(default=(), description="notes about the images for readers")
     efficiency: Efficiency | None = Field(
-        default=None, description="what the model costs beside the original; in no score, and left out where unknown"
+        default=None,
+        description="cost of the model compared with the original; not part of any score, and left out if unknown",
     )
-    generations: Lines = Field(description="a line for each pair of images; what is missing or unclear is left out")
+    generations: Lines = Field(description="one line per pair of images; missing or unclear values are left out")
 
     def figure(self, score: str, name: str) -> Figure | None:
-        """A figure of a score, or None when the card has no such score."""
+        """A figure of a score, or None if the card does not have it."""
         entry = self.scores.get(score)
         return entry.figures.get(name) if entry else None
 
     @property
     def original_label(self) -> str:
-        """What the original is called among other models: its name, and that it is the original."""
+        """The original's name among other models, marked as the original."""
         return self.original_model if self.original_model == "original" else f"{self.original_model} (original)"
 
     @property
@@ -222,11 +230,11 @@ class Scorecard(_Strict):
 
     @property
     def unfounded(self) -> str:
-        """Why no verdict can rest on the detector (`no_better_than_chance`); "" where it can."""
+        """Why the detector gives no verdict (`no_better_than_chance`); "" if it does."""
         return next(filter(None, (no_better_than_chance(entry.signature) for entry in self.scores.values())), "")
 
     def sealed(self) -> Scorecard:
-        """The same card with the hash of its content."""
+        """The card with the hash of its content."""
         return self.model_copy(update={HASH: fingerprint(_dumped(self))})
 
 
@@ -250,22 +258,22 @@ def build(
     rows: Mapping[str, Row] | None = None,
     efficiency: Efficiency | None = None,
 ) -> Scorecard:
-    """Put scores and generations together.
+    """Combine scores and generations into a card.
 
     Args:
         table: both models' generations, measured.
         found: the scores.
         model: name of the unlearned model.
         original_model: name of the original.
-        config: what they were scored on.
+        config: the config on which they were scored.
         target: the concept to forget.
         failures: why pairs are missing from the table.
-        options: of the evaluation, where they are not the default.
-        notes: what a reader has to know about the images.
-        rows: that the corpus asks for, by id; none where no corpus is known.
-        efficiency: what the model costs beside the original, where that is known.
+        options: options of the evaluation that differ from their defaults.
+        notes: notes about the images for readers.
+        rows: the corpus rows by id; empty if the corpus is unknown.
+        efficiency: cost of the model compared with the original, if known.
     """
-    lines = of_records(_records(table))  # what nobody knows of any generation is no column
+    lines = of_records(_records(table))  # columns without any value are dropped
     return Scorecard(
         provenance=_provenance(options, lines, model=model, original=original_model),
         model=model,
@@ -282,29 +290,29 @@ def build(
 
 
 def write(card: Scorecard, path: Path) -> None:
-    """Write a card as JSON, with the hash of its content, whole or not at all.
+    """Write a card as JSON, with the hash of its content, atomically.
 
     Raises:
-        OutputError: the place cannot be written to.
+        OutputError: the file cannot be written.
     """
     write_text(path, _dumped(card.sealed()))
 
 
 def _dumped(card: Scorecard) -> str:
-    left_out = {"efficiency"} if card.efficiency is None else None  # a card that has none is as it was before there was
+    left_out = {"efficiency"} if card.efficiency is None else None  # so that cards without it are as in older versions
     return json.dumps(card.model_dump(mode="json", exclude=left_out), indent=1, ensure_ascii=False) + "\n"
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file beside its place and rename it into it.
+    """Write a text file under a temporary name and rename it.
 
     Raises:
-        OutputError: it cannot be written, or an image or a scorecard is there, which another text would replace.
+        OutputError: it cannot be written, or it would replace an image or a scorecard by something else.
     """
     kept = path.suffix.lower() in SUFFIXES or (path.suffix.lower() == ".json" and text[:1] not in ("{", "["))
     if kept and path.is_file():
         raise OutputError(
-            f"{path}: exists already, and the new file would not be a {path.suffix} file. Choose another --out."
+            f"{path} already exists, and the new file would not be a {path.suffix} file. Choose another --out."
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -313,17 +321,19 @@ def write_text(path: Path, text: str) -> None:
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}. Choose another --out.") from error
     except UnicodeEncodeError as error:
-        raise OutputError(f"cannot write {path}: {error.object[error.start]!r} is not Unicode text.") from error
+        raise OutputError(
+            f"cannot write {path}, because {error.object[error.start]!r} is not valid Unicode. Remove it from names."
+        ) from error
 
 
 def opened(path: Path) -> tuple[dict[str, Any], bool]:
-    """The data of a card's file, whatever it is worth, and whether its hash is that of its content.
+    """The unchecked data of a card's file, and whether its hash matches its content.
 
-    Every path to a card begins here. Whoever shows its figures goes through `igmu_metrics.verdict.verify`, which also
-    checks that they follow from its lines.
+    All cards are read by this function. Code that shows their values uses `igmu_metrics.verdict.verify`, which also
+    checks that they follow from the lines.
 
     Raises:
-        MetadataError: not there, or not a JSON object within the limits of `igmu_data.strangers`.
+        MetadataError: the file cannot be read, or is not a JSON object within the limits of `igmu_data.strangers`.
     """
     try:
         text = text_of(path)
@@ -331,37 +341,43 @@ def opened(path: Path) -> tuple[dict[str, Any], bool]:
         if isinstance(data, dict):
             return data, data.get(HASH) == fingerprint(text)
     except OSError as error:
-        raise MetadataError(f"{path}: cannot be read ({error.strerror}). Run 'igmu score … --out FILE'.") from error
+        raise MetadataError(
+            f"{path}: cannot be read ({error.strerror}). igmu score --out writes scorecards."
+        ) from error
     except ValueError as error:
-        raise MetadataError(f"{path}: not JSON that can be read ({error}). Score the model again.") from error
-    raise MetadataError(f"{path}: not a scorecard: no JSON object, but {_quoted(data)}. Score the model again.")
+        raise MetadataError(f"{path}: the file is not valid JSON ({error}). Score the model again.") from error
+    raise MetadataError(
+        f"{path}: this is not a scorecard, because it is not a JSON object but {_quoted(data)}. Score the model again."
+    )
 
 
 def read(path: Path) -> Scorecard:
-    """Read a card whose content is what was written.
+    """Read a card and check that its content is unchanged.
 
     Raises:
-        MetadataError: not there, not JSON, or not a scorecard; the message names the field.
+        MetadataError: it cannot be read, is not JSON, or is not a scorecard; the message names the field.
         VerificationError: its content was changed after it was written.
     """
     data, unchanged = opened(path)
     if data.get("schema_version", 2) not in (2, 3):
         raise MetadataError(
-            f"{path}: schema_version is {_quoted(data['schema_version'])}; this igmu reads 2 and 3. Score the model "
-            "again."
+            f"{path}: schema_version is {_quoted(data['schema_version'])}, but this igmu reads only 2 and 3. Score the "
+            "model again."
         )
     try:
         card = Scorecard.model_validate(converted(data))
     except ValidationError as error:
         where, what = problems(error)[0]
-        raise MetadataError(f"{path}: not a scorecard: {where}: {what}. Was it edited?") from error
+        raise MetadataError(
+            f"{path}: this is not a valid scorecard ({where}: {what}). If it was edited, score the model again."
+        ) from error
     if not unchanged:
-        raise VerificationError(f"{path}: {CHANGED}. Run 'igmu verify' on it, or score again.")
+        raise VerificationError(f"{path}: {CHANGED}. Check it with igmu verify, or score the model again.")
     return card
 
 
 def problems(error: ValidationError) -> list[tuple[str, str]]:
-    """Where and what is wrong with the data of a card."""
+    """What is wrong with the data of a card, and where."""
     found = []
     for one in error.errors():
         where, what = ".".join(map(str, one["loc"])), str(one["msg"]).removeprefix("Value error, ")
@@ -371,45 +387,47 @@ def problems(error: ValidationError) -> list[tuple[str, str]]:
 
 
 def replaces(card: Scorecard, path: Path) -> str:
-    """Why a card must not take the place of a file: what the file holds; "" where it is the same evaluation's card."""
+    """Why a card must not replace a file, because of the file's contents; "" if it is a card of the same evaluation."""
     try:
         old = read(path)
     except IgmuError:
-        return "contains no unchanged scorecard"
+        return "the file is not an unchanged scorecard"
     for name, mine, theirs in (
         ("model", card.model, old.model),
         ("original", card.original_model, old.original_model),
         ("config", card.config, old.config),
     ):
         if mine != theirs:
-            return f"contains the card of {name} {theirs!r}"
+            return f"the file is the scorecard of {name} {theirs!r}"
     for name in card.scores.keys() & old.scores.keys():
         differing = card.scores[name].signed().differences(old.scores[name].signed())
         if changed := sorted(differing.keys() - {"igmu", "v", "rows", "k", "images", "generated"}):
-            return f"contains a card with {changed[0]} {differing[changed[0]][1]!r}"
+            return f"the file is a scorecard with {changed[0]} {differing[changed[0]][1]!r}"
     return ""
 
 
 def card_files(paths: Sequence[Path]) -> list[Path]:
-    """The files that are meant: a folder stands for the `*.json` directly in it, by name, one of a run for its cards.
+    """The files of cards: a folder means the `*.json` directly in it, by name; a run's folder means its cards.
 
     A file that is named twice, such as by itself and by its folder, is there once.
 
     Raises:
-        EmptyInputError: a folder without any.
+        EmptyInputError: a folder has no cards.
     """
     files: dict[Path, Path] = {}
     for path in paths:
         folder = path / CARDS if (path / PLAN).is_file() and (path / CARDS).is_dir() else path
         inside = sorted(folder.glob("*.json")) if path.is_dir() else [path]
         if not inside:
-            raise EmptyInputError(f"{path}: a folder without scorecards. Run igmu score … {shell(['--out', path])}.")
+            raise EmptyInputError(
+                f"{path}: there are no scorecards in this folder. igmu score … {shell(['--out', path])} writes them."
+            )
         for file in inside:
             files.setdefault(file.resolve(), file)
     return list(files.values())
 
 
-# Fields of schema 2 that are called otherwise now. `concept` was what the image was judged for, `family` the attack's.
+# Fields of schema 2 with other names. `concept` was the concept for which the image was judged, `family` the attack's.
 _SCHEMA_2: Final = {
     "concept": "own_concept",
     "family": "attack_family",
@@ -422,7 +440,7 @@ _SCHEMA_2: Final = {
 
 
 def converted(data: Any) -> Any:
-    """The data of a card in the present schema; what is no card of schema 2 stays as it is."""
+    """The data of a card in the current schema; anything other than a card of schema 2 is returned unchanged."""
     if not isinstance(data, dict) or data.get("schema_version", 2) != 2:
         return data
     given = data.get("generations")
@@ -436,7 +454,7 @@ def converted(data: Any) -> Any:
 
 
 def _provenance(options: Mapping[str, Setting | None], lines: Generations, *, model: str, original: str) -> Provenance:
-    """The provenance of a card that is being made."""
+    """The provenance of a new card."""
     given = {name: _public(name, value) for name, value in options.items() if value is not None}
     folders = {"original": original, "unlearned": model}
     words = [w for name, value in (folders | given).items() for w in (f"--{name.replace('_', '-')}", str(value))]
@@ -452,7 +470,7 @@ def _provenance(options: Mapping[str, Setting | None], lines: Generations, *, mo
 
 
 def inputs_sha256(lines: Generations) -> str:
-    """One hash of everything that was looked at."""
+    """One hash of all images that were scored."""
     digest = hashlib.sha256()
     for g in lines.records("id", "seed", "sha256", "sha256" + ORIGINAL):
         digest.update(("\t".join(str(value) for value in g.values()) + "\n").encode())
@@ -460,7 +478,7 @@ def inputs_sha256(lines: Generations) -> str:
 
 
 def _public(name: str, value: Setting) -> Setting:
-    """An option without the user's folders: `labels:/me/x.csv` is `labels:x.csv`, the package's bench `sandbox`."""
+    """An option without the user's folders: `labels:/me/x.csv` becomes `labels:x.csv`, the packaged bench `sandbox`."""
     if not isinstance(value, str) or name == "prompt":
         return value
     if name == "bench":

@@ -1,7 +1,7 @@
-"""What an author of a metric, detector or backbone can call to see whether igmu can rely on it.
+"""Checks for authors of metrics, detectors and backbones: does a plugin conform to igmu's contracts?
 
-Conventions: a check looks at everything before it says anything: one `ConformanceError` lists all that is wrong. It
-needs no test framework, no network and no images; give your own table or images to check more than the samples can.
+Conventions: a check tests everything before it reports: one `ConformanceError` lists all problems. It requires no test
+framework, network or images; give your own table or images to check more than the samples can.
 
     from igmu_metrics.testing import check_metric
 
@@ -43,23 +43,23 @@ _ALIKE: Final = 1e-5  # of what a network gives in batches of other sizes
 
 
 class ConformanceError(IgmuError, AssertionError):
-    """What was checked is not as igmu needs it; the message lists everything that is wrong."""
+    """The plugin does not conform to igmu's contract; the message lists all problems."""
 
     def __init__(self, what: str, wrong: Sequence[str]) -> None:
         self.wrong = tuple(wrong)
-        super().__init__("\n- ".join([f"{what}: {len(wrong)} thing{'s' * (len(wrong) > 1)} to mend", *wrong]))
+        super().__init__("\n- ".join([f"{what}: {len(wrong)} problem{'s' * (len(wrong) > 1)} to fix", *wrong]))
 
 
 def check_metric(module: Any, table: Generations | None = None) -> None:
     """Check a metric against the contract of metrics.
 
     Args:
-        module: the metric: `INFO`, `NEEDS`, `score`, perhaps `USES` and `rows`.
-        table: what to score it on; by default `sample_table()`, which has every column of `COLUMNS`. Give one if the
-            metric needs columns of its own.
+        module: the metric: `INFO`, `NEEDS`, `score`, and possibly `USES` and `rows`.
+        table: the table to score; by default `sample_table()`, which has all columns in `COLUMNS`. Give one if the
+            metric requires its own columns.
 
     Raises:
-        ConformanceError: with all that is wrong.
+        ConformanceError: the metric does not conform; the message lists all problems.
     """
     name = getattr(getattr(module, "INFO", None), "name", "metric")
     wrong = registry.faults("metrics", module, name)
@@ -75,12 +75,12 @@ def check_detector(detector: Any, images: Sequence[Any] | None = None) -> None:
     """Check a detector against the contract of detectors.
 
     Args:
-        detector: a loaded one, or a module whose `load(None)` needs no argument.
-        images: paths or PIL images, three or more; by default `sample_images()`. A detector that knows images by
-            their paths needs paths.
+        detector: a loaded detector, or a module whose `load(None)` works without an argument.
+        images: at least three paths or PIL images; by default `sample_images()`. A detector that identifies images by
+            their paths requires paths.
 
     Raises:
-        ConformanceError: with all that is wrong.
+        ConformanceError: the detector does not conform; the message lists all problems.
     """
     _check("detectors", detector, images, {"threshold": None}, _detects)
 
@@ -89,17 +89,17 @@ def check_backbone(backbone: Any, images: Sequence[Any] | None = None) -> None:
     """Check a backbone against the contract of backbones.
 
     Args:
-        backbone: a loaded one, or a module whose `load(None)` needs no argument.
-        images: paths or PIL images, three or more; by default `sample_images()`.
+        backbone: a loaded backbone, or a module whose `load(None)` works without an argument.
+        images: at least three paths or PIL images; by default `sample_images()`.
 
     Raises:
-        ConformanceError: with all that is wrong.
+        ConformanceError: the backbone does not conform; the message lists all problems.
     """
     _check("backbones", backbone, images, {}, _embeds)
 
 
 def sample_table() -> Generations:
-    """A small table with every column of both models: masked decisions, attacks, near and far concepts, every part."""
+    """A small table with all columns of both models, masked decisions, attacks, near and far concepts, all parts."""
     draw = np.random.default_rng(0)
     target = concept(TARGET)
     others = {"near": near(target)[:3], "far": far(target)[:3]}
@@ -148,7 +148,7 @@ def sample_table() -> Generations:
 
 
 def sample_images() -> list[Image]:
-    """Six RGB images of several sizes, the same each time; they show nothing."""
+    """Six RGB noise images of several sizes, the same ones each time."""
     from PIL import Image
 
     draw = np.random.default_rng(0)
@@ -157,37 +157,37 @@ def sample_images() -> list[Image]:
 
 
 def _info(module: Any) -> Iterator[str]:
-    info: Any = module.INFO  # whatever its author wrote there
+    info: Any = module.INFO  # may contain anything
     if type(info.version) is not int or info.version < 1:
-        yield f"INFO.version is {info.version!r}; it is a whole number from 1, raised when a number changes"
+        yield f"INFO.version is {info.version!r}; it must be a whole number >= 1, increased whenever numbers change"
     for name in ("title", "summary", "headline", "limits"):
         if not isinstance(text := getattr(info, name), str) or not text.strip():
-            yield f"INFO.{name} is {text!r}; say it in words"
+            yield f"INFO.{name} is {text!r}; it must be a non-empty string"
     if info.direction not in ("higher", "lower"):
-        yield f"INFO.direction is {info.direction!r}; it is 'higher' or 'lower'"
+        yield f"INFO.direction is {info.direction!r}; it must be 'higher' or 'lower'"
     if not (len(info.range) == 2 and info.range[0] < info.range[1]):
-        yield f"INFO.range is {info.range!r}; give the smallest and the largest possible value"
+        yield f"INFO.range is {info.range!r}; it must be the smallest and the largest possible value"
     if not isinstance(info.references, tuple):
-        yield f"INFO.references is {info.references!r}; give a tuple, if need be an empty one"
+        yield f"INFO.references is {info.references!r}; it must be a tuple, which may be empty"
     for part, splits in info.parts.items():
         if not set(splits) <= set(PARTS) or isinstance(splits, str) or not splits:
-            yield f"INFO.parts[{part!r}] is {splits!r}; give a tuple of {', '.join(PARTS)}"
+            yield f"INFO.parts[{part!r}] is {splits!r}; it must be a tuple with some of {', '.join(PARTS)}"
         if not re.fullmatch(r"[a-z0-9_-]*", part):
-            yield f"INFO.parts names a part {part!r}; use small letters, digits, _ and -"
+            yield f"INFO.parts has a part {part!r}; use only lower-case letters, digits, _ and -"
     if info.extracts and not callable(getattr(module, "rows", None)):
-        yield "INFO.extracts fills arguments of `rows`, which is missing"
+        yield "INFO.extracts refers to arguments of `rows`, which is missing"
 
 
 def _needs(module: Any, table: Generations) -> Iterator[str]:
     for name in module.NEEDS:
         if column(name) is None and name not in table:
-            yield f"column {name!r} is none that an evaluation has ({', '.join(COLUMNS)}); give a table that has it"
+            yield f"column {name!r} is not a column of evaluations ({', '.join(COLUMNS)}); give a table that has it"
     if missing := [name for name in module.NEEDS if name not in table and column(name) is not None]:
-        yield f"the table lacks the columns {', '.join(missing)}, which NEEDS names"
+        yield f"the table lacks the columns {', '.join(missing)}, which are in NEEDS"
 
 
 def _scored(module: Any, table: Generations) -> Iterator[str]:
-    """What is wrong with the figures of every part."""
+    """Problems with the figures of each part."""
     found = 0
     for part, seen in parts(module, table):
         where = f"part {part!r}: " if part else ""
@@ -203,7 +203,7 @@ def _scored(module: Any, table: Generations) -> Iterator[str]:
         except Exception as error:
             yield f"{where}score raises {one_line(error)}"
     if not found:
-        yield "no part of the table gives a score; give a table with something that it counts"
+        yield "no part of the table gives a score; give a table that contains something to count"
 
 
 def _score(module: Any, table: Generations, seed: int = 0) -> Result | None:
@@ -218,36 +218,36 @@ def _figures(info: MetricInfo, result: Result | None, n: int) -> Iterator[str]:
         yield from wrong
         return
     if info.headline not in result.figures and "variant" not in result.settings:
-        yield f"INFO.headline is {info.headline!r}, which is none of the figures {', '.join(result.figures)}"
+        yield f"INFO.headline is {info.headline!r}, which is not one of the figures {', '.join(result.figures)}"
     low, high = info.range
     if not isnan(result.headline.value) and not low <= result.headline.value <= high:
         yield f"the headline {result.headline.value:g} is not in INFO.range, {low:g} to {high:g}"
     for name, figure in result.figures.items():
         if figure.n_generations > 2 * n or figure.n_prompts > figure.n_generations:
             counts = f"{figure.n_prompts} prompts and {figure.n_generations} generations"
-            yield f"figure {name!r}: {counts} of a table of {n} generations of two models"
+            yield f"figure {name!r} has {counts}, but the table has only {n} generations of each of two models"
         if (ends := figure.interval) is None or isnan(figure.value):
             continue
         if not ends[0] - _SAME <= figure.value <= ends[1] + _SAME:
-            yield f"figure {name!r}: its interval {ends} does not hold its value {figure.value:g}"
+            yield f"figure {name!r}: its interval {ends} does not contain its value {figure.value:g}"
         if figure is result.headline and not low - _SAME <= ends[0] <= ends[1] <= high + _SAME:
-            yield f"figure {name!r}: its interval {ends} leaves INFO.range"
+            yield f"figure {name!r}: its interval {ends} exceeds INFO.range"
     if result.n_failed > n:
-        yield f"n_failed is {result.n_failed} of {n} generations"
+        yield f"n_failed is {result.n_failed}, but there are only {n} generations"
 
 
 def _laws(module: Any, table: Generations, result: Result | None) -> Iterator[str]:
-    """What holds for every metric, whatever it measures."""
+    """Problems with properties that every metric must have, whatever it measures."""
     if result is not None and faults(result):
         return
     if unlike := _unlike(result, _score(module, table), tolerance=0.0):
-        yield f"scored twice with one seed, {unlike}; take random numbers from the seed only"
+        yield f"scoring twice with the same seed gives different results ({unlike}); use only the seed for randomness"
     order = np.random.default_rng(1).permutation(len(table))
     if unlike := _unlike(result, _score(module, table.where(order)), tolerance=_SAME):
-        yield f"in another order of the rows, {unlike}"
+        yield f"a different order of the rows gives different results ({unlike})"
     hidden = {name: v for name, v in table.columns.items() if _may_be_masked(name) and np.ma.getmaskarray(v).any()}
     if hidden and (unlike := _unlike(result, _score(module, table.with_columns(**_spoilt(hidden))), tolerance=_SAME)):
-        yield f"with other values under the mask of {', '.join(hidden)}, {unlike}; what is masked was not measured"
+        yield f"the result depends on masked values of {', '.join(hidden)} ({unlike}), but these were not measured"
     masked = {n: np.ma.MaskedArray(np.ma.getdata(v), mask=True) for n, v in table.columns.items() if _may_be_masked(n)}
     emptied = {"an empty table": table.where([])}
     if masked:
@@ -258,10 +258,10 @@ def _laws(module: Any, table: Generations, result: Result | None) -> Iterator[st
         except IgmuError:
             continue  # a typed refusal is an answer
         except Exception as error:
-            yield f"with {what}, score raises {one_line(error)}; give back None, or NaN with a reason"
+            yield f"with {what}, score raises {one_line(error)}; it must return None, or NaN with a reason"
             continue
         if nothing is not None and not isnan(nothing.headline.value) and set(masked) & set(module.NEEDS):
-            yield f"with {what}, the headline is {nothing.headline.value:g}; nothing was measured"
+            yield f"with {what}, the headline is {nothing.headline.value:g}, although nothing was measured"
 
 
 def _may_be_masked(name: str) -> bool:
@@ -288,13 +288,13 @@ def _content(values: Any) -> Any:
 def _unlike(one: Result | None, other: Result | None, *, tolerance: float) -> str:
     """How two results differ; "" if they do not."""
     if one is None or other is None:
-        return "" if one is other else "there is a score once, and once there is none"
+        return "" if one is other else "only one of the results is None"
     if set(one.figures) != set(other.figures):
-        return f"the figures are {', '.join(one.figures)} once, and once {', '.join(other.figures)}"
+        return f"the figures are {', '.join(one.figures)} and {', '.join(other.figures)}"
     for name, figure in one.figures.items():
         if not all(isclose(a, b, rel_tol=tolerance, abs_tol=tolerance) or (isnan(a) and isnan(b))
                    for a, b in zip(_numbers(figure), _numbers(other.figures[name]), strict=True)):  # fmt: skip
-            return f"figure {name!r} is {_told(figure)} once, and once {_told(other.figures[name])}"
+            return f"figure {name!r} is {_told(figure)} and {_told(other.figures[name])}"
     if dict(one.settings) != dict(other.settings) or one.n_failed != other.n_failed:
         return "settings or n_failed differ"
     return ""
@@ -316,7 +316,7 @@ def _check(
     options: Mapping[str, Any],
     look: Callable[[Any, Sequence[Path], Sequence[Image]], Iterable[str]],
 ) -> None:
-    """Load an instrument if it is a module, and look at it and at what it says of itself."""
+    """Load a detector or backbone if a module is given, and check it and its description."""
     kind = group.removesuffix("s")
     name = getattr(given, "__name__", type(given).__name__)
     instrument, wrong = given, []
@@ -326,7 +326,7 @@ def _check(
             try:
                 instrument = given.load(None, device="cpu", precision="fp32", **options)
             except Exception as error:
-                wrong = [f"load(None) raises {one_line(error)}; give a loaded {kind} instead of the module"]
+                wrong = [f"load(None) raises {one_line(error)}; give a loaded {kind} instead of a module"]
     if not wrong:
         wrong = list(_described(instrument, kind))
         paths, opened = _images(images)
@@ -349,25 +349,25 @@ def _images(images: Sequence[Any] | None) -> tuple[list[Path], list[Image]]:
 def _described(instrument: Any, kind: str) -> Iterator[str]:
     info = getattr(instrument, "info", None)
     if not isinstance(info, InstrumentInfo):
-        yield f"info is a {type(info).__name__}, no InstrumentInfo"
+        yield f"info is a {type(info).__name__}, not an InstrumentInfo"
         return
     for name in ("name", "revision", "preparation"):
         if not isinstance(text := getattr(info, name), str) or not text.strip():
-            yield f"info.{name} is {text!r}; a signature needs it"
+            yield f"info.{name} is {text!r}; it must be a non-empty string, because signatures contain it"
     if kind == "detector" and (info.threshold is None or not 0 <= info.threshold <= 1):
-        yield f"info.threshold is {info.threshold!r}; give the probability from which a concept counts as present"
+        yield f"info.threshold is {info.threshold!r}; it must be the probability from which a concept counts as present"
     if kind == "backbone" and info.threshold is not None:
-        yield f"info.threshold is {info.threshold!r}; a backbone decides nothing"
+        yield f"info.threshold is {info.threshold!r}; it must be None, because a backbone makes no decisions"
     for name in ("sensitivity", "specificity"):
         if (rate := getattr(info, name)) is not None and not 0 <= rate <= 1:
-            yield f"info.{name} is {rate!r}; it is a share"
+            yield f"info.{name} is {rate!r}; it must be a fraction in 0..1"
     for setting, value in info.settings.items():
         if type(value) not in (str, int, float, bool):
-            yield f"info.settings[{setting!r}] is a {type(value).__name__}, no plain value"
+            yield f"info.settings[{setting!r}] is a {type(value).__name__}, which is not a plain value"
     try:
         instrument.info = replace(info)
     except AttributeError:
-        yield "info cannot be set; an evaluation puts error rates and the package's name there"
+        yield "info cannot be set, but evaluations store error rates and the package's name in it"
 
 
 def _detects(detector: Any, paths: Sequence[Path], images: Sequence[Image]) -> Iterator[str]:
@@ -380,28 +380,29 @@ def _detects(detector: Any, paths: Sequence[Path], images: Sequence[Image]) -> I
 
     found = ask(range(n), concepts)
     if not isinstance(found, np.ma.MaskedArray):
-        yield f"probabilities gives a {type(found).__name__}, no masked array; mask what is unclear"
+        yield f"probabilities is a {type(found).__name__}; it must be a masked array, with unclear values masked"
         return
     if found.shape != (n, len(concepts)):
-        yield f"probabilities of {n} images and {len(concepts)} concepts have the shape {found.shape}"
+        shape = (n, len(concepts))
+        yield f"probabilities of {n} images and {len(concepts)} concepts have shape {found.shape}, not {shape}"
         return
     seen = found.compressed().astype(float)
     if found.dtype != np.float64:
         yield f"probabilities are {found.dtype}, not float64"
     if not (np.isfinite(seen) & (seen >= 0) & (seen <= 1)).all():
-        yield "a probability is NaN or not in 0..1; mask what is unclear"
+        yield "a probability is NaN or not in 0..1; mask unclear values"
     if not _equal(found, ask(range(n), concepts), 0.0):
-        yield "the same images get other probabilities the second time"
+        yield "the same images get different probabilities the second time"
     if not _equal(found, np.ma.concatenate([ask([i], concepts) for i in range(n)]), _ALIKE):  # type: ignore[no-untyped-call]
-        yield "an image alone gets another probability than in a batch"
+        yield "a single image gets a different probability than in a batch"
     if not _equal(found[::-1], ask(range(n)[::-1], concepts), _ALIKE):
-        yield "in another order, the images get other probabilities"
+        yield "in a different order, images get different probabilities"
     if not _equal(found[:, ::-1], ask(range(n), concepts[::-1]), _ALIKE):
-        yield "in another order, the concepts get other probabilities"
+        yield "in a different order, concepts get different probabilities"
     if ask([], concepts).shape != (0, len(concepts)):
-        yield f"no images give probabilities of the shape {ask([], concepts).shape}, not (0, {len(concepts)})"
+        yield f"without images, probabilities have shape {ask([], concepts).shape}, not (0, {len(concepts)})"
     if known is not None and not np.ma.getmaskarray(ask(range(n), [_UNKNOWN])).all():
-        yield f"{_UNKNOWN} is none of info.concepts and gets a probability; mask it"
+        yield f"{_UNKNOWN} is not one of info.concepts, but gets a probability; mask it"
     if [i.tobytes() for i in images] != before:
         yield "probabilities changes the images that it is given"
 
@@ -415,29 +416,31 @@ def _embeds(backbone: Any, _: Sequence[Path], images: Sequence[Image]) -> Iterat
         if found is None:
             continue
         if found.ndim != 2 or len(found) != len(given) or found.dtype != np.float64 or not np.isfinite(found).all():
-            yield f"{method} of {len(given)} has the shape {found.shape} of {found.dtype}; (n, d) finite float64 is due"
+            what = f"has shape {found.shape} and type {found.dtype}"
+            yield f"{method} of {len(given)} items {what}; it must be finite float64 of shape (n, d)"
             continue
         widths.append(found.shape[1])
         if not _equal(found, _asked(backbone, method, given), 0.0):
-            yield f"{method}: the same again gives other features"
+            yield f"{method}: the same items get different features the second time"
         if not _equal(found, np.concatenate([_asked(backbone, method, [one]) for one in given]), _ALIKE):
-            yield f"{method}: one alone has other features than among others"
+            yield f"{method}: a single item gets different features than in a batch"
     distances = _asked(backbone, "image_distance", images, images[::-1])
     if distances is not None:
         if distances.shape != (n,) or not np.isfinite(distances).all() or (distances < 0).any():
-            yield f"image_distance of {n} pairs has the shape {distances.shape}; (n,) finite and not negative is due"
+            shape = distances.shape
+            yield f"image_distance of {n} pairs has shape {shape}; it must be finite, not negative, of shape (n,)"
         elif np.abs(_asked(backbone, "image_distance", images, images)).max() > _ALIKE:
             yield "image_distance of an image to itself is not 0"
     elif not widths:
         yield "it has neither image_features nor text_features nor image_distance"
     if len(set(widths)) > 1:
-        yield f"features of images and texts have {widths} numbers; one space is due"
+        yield f"features of images and texts have {widths} numbers; they must be in the same space"
     if [i.tobytes() for i in images] != before:
         yield "it changes the images that it is given"
 
 
 def _asked(backbone: Any, method: str, *given: Any) -> Any:
-    """What a method gives; None where the backbone does not have it."""
+    """The result of a method; None if the backbone does not have it."""
     function = getattr(backbone, method, None)
     try:
         return None if function is None else function(*given)
@@ -446,7 +449,7 @@ def _asked(backbone: Any, method: str, *given: Any) -> Any:
 
 
 def _equal(one: Any, other: Any, tolerance: float) -> bool:
-    """Whether two arrays hold the same, masked where the other is."""
+    """Whether two arrays have the same values and masks."""
     masks = np.ma.getmaskarray(one), np.ma.getmaskarray(other)
     if one.shape != other.shape or not np.array_equal(*masks):
         return False

@@ -461,7 +461,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert shown.exit_code == 0
     for text in ("none: the plain prompts", "weight-free: synonym", "weight-free: all", "this attack (by embedding)"):
         assert text in shown.stdout
-    assert "2 prompts attacked, 0 found prompts refused" in shown.stdout
+    assert "2 prompts were attacked. The content policy refused 0 found prompts" in shown.stdout
     (one, *others) = read_attempts(tmp_path)
     assert one.search.prompt is None
     assert one.search == others[0].search  # one search for the concept

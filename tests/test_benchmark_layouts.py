@@ -146,7 +146,7 @@ def test_a_name_that_is_two_concepts(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_nothing_asks_for_the_target_and_switches_of_another_layout(answers: Path) -> None:
     with pytest.raises(MetadataError, match=r"no image belongs to style/monet, only to style/rust, .*style/van-gogh"):
         scored(answers, "style.monet")
-    with pytest.raises(InputError, match="are of layout 'unlearncanvas', not 'flat'"):
+    with pytest.raises(InputError, match="require layout 'unlearncanvas', but it is 'flat'"):
         Evaluation("style.monet", layout="flat", include_none=True).found(answers, [answers])
 
 

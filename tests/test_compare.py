@@ -79,7 +79,7 @@ def test_one_prompt_is_no_evidence_about_prompts() -> None:
     assert found.p is None
     assert found.p_holm is None
     assert not found.significant
-    assert found.sentence().endswith("no test: one prompt is no evidence about prompts")
+    assert found.sentence().endswith("not tested, because there is only one prompt")
     assert "significant" not in found.sentence()
 
 
@@ -89,7 +89,7 @@ def test_below_six_prompts_there_is_no_test(prompts: int, seeds: int) -> None:
     (found,) = compared([card("esd", [(f"p{i}", False, True) for i in range(prompts)] * seeds)])
     if prompts < 6:
         assert found.p is None
-        assert f"({prompts} here) no two-sided test can reach 0.05" in found.why
+        assert f"(here {prompts}), no two-sided test can reach 0.05" in found.why
     else:
         assert found.p == pytest.approx(2 / 64)
         assert found.why == ""
@@ -132,10 +132,10 @@ def test_unclear_pairs_do_not_count() -> None:
     seen: Seen = [("a", None, True), ("b", False, None), ("c", False, True)]
     assert compared([card("esd", seen)])[0].n == 1
     (found,) = compared([card("esd", seen[:2])])
-    assert (found.n, found.interval, found.why) == (0, None, "no forget generation was judged for both")
+    assert (found.n, found.interval, found.why) == (0, None, "no forget generation was judged for both models")
     (found,) = compared([card("esd", [("a", False, False)])])
-    assert found.why == "the original generated the concept in no generation that both could be judged on"
-    assert "no difference can be measured" in found.sentence()
+    assert found.why == "the original did not generate the concept in any pair that was judged for both models"
+    assert "the difference cannot be measured" in found.sentence()
 
 
 def test_holm_over_all_tests_of_the_cards() -> None:
@@ -198,7 +198,7 @@ def test_unlike_signatures_are_refused_with_the_field() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("{", "not JSON"), ("{}", "model"), ('{"model": 3}', "model"), ("[]", "not a scorecard")]
+    ("text", "says"), [("{", "not valid JSON"), ("{}", "model"), ('{"model": 3}', "model"), ("[]", "not a scorecard")]
 )
 def test_a_file_that_is_no_scorecard(tmp_path: Path, text: str, says: str) -> None:
     path = tmp_path / "card.json"

@@ -94,8 +94,8 @@ def test_every_figure_can_be_named(cards: dict[str, Scorecard]) -> None:
     [
         ("forgeting", "did you mean 'forgetting'?"),
         ("forget_score/robustnes", "did you mean 'forget_score/robustness'?"),
-        ("cosine", "has several figures 'cosine': clip_alignment/forget/cosine"),
-        ("xyz", "has no figure 'xyz'. igmu export --csv lists them"),
+        ("cosine", "has several metrics 'cosine': clip_alignment/forget/cosine"),
+        ("xyz", "has no metric 'xyz'. igmu export --csv lists all metrics"),
     ],
 )
 def test_names_that_are_none(cards: dict[str, Scorecard], name: str, says: str) -> None:
@@ -107,7 +107,7 @@ def test_names_that_are_none(cards: dict[str, Scorecard], name: str, says: str) 
     "text", ["forgetting", "=0.5", "forgetting=", "forgetting=x", "forgetting=nan", "forgetting=inf"]
 )
 def test_criteria_that_are_none(text: str) -> None:
-    with pytest.raises(InputError, match=r"--max .* is not NAME=NUMBER"):
+    with pytest.raises(InputError, match=r"--max is .*; it must have the form METRIC=NUMBER"):
         parsed(text, least=False)
 
 
@@ -118,11 +118,11 @@ def test_what_is_missing_is_an_error_that_names_every_card(cards: dict[str, Scor
         none = entry.figures["quality"].model_copy(update={"value": None, "interval": None, "reason": "one seed"})
         scores = card.scores | {"forget_score": entry.model_copy(update={"figures": entry.figures | {"quality": none}})}
         lacking.append(card.model_copy(update={"scores": scores}))
-    with pytest.raises(InputError, match=r"(?s)card of esd .* no number for forget_score/quality \(one seed\).*of uce"):
+    with pytest.raises(InputError, match=r"(?s)card of esd .* no value for forget_score/quality \(one seed\).*of uce"):
         check(lacking, [parsed("quality=0.5", least=True)])
-    with pytest.raises(EmptyInputError, match="no criterion"):
+    with pytest.raises(EmptyInputError, match="no bounds were given"):
         check([cards["esd"]], [])
-    with pytest.raises(EmptyInputError, match="nothing to check"):
+    with pytest.raises(EmptyInputError, match="none of the scorecards is of an unlearned model"):
         check([cards["original"]], [parsed("quality=0.5", least=True)])
 
 
@@ -237,7 +237,7 @@ def test_raw_and_conditional_are_apart(cards: dict[str, Scorecard]) -> None:
 def test_detector_signature_and_k_are_told(cards: dict[str, Scorecard]) -> None:
     text = paper.table([cards["esd"]])
     assert "$k=2$" in text
-    assert "Detector sandbox (threshold 0.5, sensitivity 0.976" in text
+    assert "Detector: sandbox (threshold 0.5, sensitivity 0.976" in text
     assert "detector.revision:sha256:" in text
     assert cards["esd"].content_sha256[:12] in text
     (told,) = paper.sentences([cards["esd"]])

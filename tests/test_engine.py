@@ -224,7 +224,7 @@ def test_prompts_are_those_of_the_originals_too(five: list[Path]) -> None:
     got = score("frechet", prompts=texts, **given)
     ids: dict[str, Any] = {"ids": texts, "original_ids": texts}
     assert got.figures["kid"] == score("frechet", **ids, **given).figures["kid"]
-    assert "taken for a prompt" not in got.figures["frechet_distance"].reason
+    assert "counted as a separate prompt" not in got.figures["frechet_distance"].reason
 
 
 def test_to_dict_is_plain_json(five: list[Path]) -> None:
@@ -239,7 +239,7 @@ def test_equal_prompts_are_one_prompt(five: list[Path]) -> None:
     texts = ["a church", "a church", "a cat", "a cat", "a cat"]
     got = score("lpips", images=five, original_images=five[:1] * 5, backbone=Mean(), prompts=texts)
     assert (got.n_prompts, got.n_generations) == (2, 5)
-    assert "taken for a prompt" not in got.figures["lpips"].reason
+    assert "counted as a separate prompt" not in got.figures["lpips"].reason
     five[4].write_bytes(b"")
     skipped = score("lpips", images=five, original_images=five[:1] * 5, backbone=Mean(), prompts=texts, on_error="skip")
     assert (skipped.n_prompts, skipped.n_generations) == (2, 4)
@@ -256,7 +256,9 @@ def test_equal_prompts_are_one_prompt(five: list[Path]) -> None:
 )
 def test_without_ids_the_headline_says_that_images_were_taken_for_prompts(name: str, inputs: dict[str, Any]) -> None:
     def told(**more: Any) -> list[str]:
-        return [n for n, f in score(name, **inputs, **more).figures.items() if "taken for a prompt" in f.reason]
+        return [
+            n for n, f in score(name, **inputs, **more).figures.items() if "counted as a separate prompt" in f.reason
+        ]
 
     headline = next(m.headline for m in list_metrics() if m.name == name)
     assert headline in told()

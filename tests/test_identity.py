@@ -87,12 +87,14 @@ def test_shards_of_other_images_are_not_merged(drawn: Path, evaluation: Evaluati
         shards.look(labelled, drawn / "original", [folder], (i, 2), out)
     assert len(list(shards.merge(out))) == 1
     _exchange(drawn / "forgetful", folder)
-    with pytest.raises(MetadataError, match="the table of other images of a model called 'unchanged'"):
+    with pytest.raises(
+        MetadataError, match="already contains measurements of other images of a model called 'unchanged'"
+    ):
         shards.look(labelled, drawn / "original", [folder], (1, 2), out)
     assert len(list(shards.merge(out))) == 1
     (out / shards.file_name("unchanged", 1, 2)).unlink()
     shards.look(labelled, drawn / "original", [folder], (1, 2), out)
-    with pytest.raises(MetadataError, match="the shards of unchanged differ in their images"):
+    with pytest.raises(MetadataError, match="the folder of unchanged's images changed between its shards"):
         list(shards.merge(out))
 
 
@@ -141,7 +143,7 @@ def test_a_card_takes_no_other_cards_place(drawn: Path, evaluation: Evaluation, 
             write_cards([other], lambda _: path)
         assert path.read_bytes() == before
     path.write_text("notes of mine")
-    with pytest.raises(OutputError, match="contains no unchanged scorecard"):
+    with pytest.raises(OutputError, match="is not an unchanged scorecard"):
         write_cards([one], lambda _: path)
     assert path.read_text() == "notes of mine"
 
@@ -339,7 +341,9 @@ def test_two_folders_of_one_last_name_are_asked_for_names(
     merged = {c.model: c.model_dump_json() for c in shards.merge(tmp_path / "tables")}
     assert merged == {c.model: c.model_dump_json() for c in cards}
     assert not list(verify_images(cards[1], esd, original, bench=how.bench, detector=how.detector))
-    with pytest.raises(MetadataError, match=r"the table of other images of a model called 'esd'.*NAME=FOLDER"):
+    with pytest.raises(
+        MetadataError, match=r"already contains measurements of other images of a model called 'esd'.*NAME=FOLDER"
+    ):
         shards.look(how, Model("sd14", original), [Model("esd", same)], (1, 1), tmp_path / "tables")
     with pytest.raises(InputError, match=r"model 'a/b' cannot be a file name"):
         list(how.run(original, [Path("a/b=c")]))

@@ -500,5 +500,5 @@ def test_a_backbone_without_a_scale_is_no_reward(tmp_path: Path) -> None:
 
     folder = tiny_dinov2(tmp_path / "dino")
     settings: dict[str, Any] = {"config": "object.church", "detector": f"clip:{tiny_clip(tmp_path / 'clip')}"}
-    with pytest.raises(InputError, match="gives no score of image and prompt"):
+    with pytest.raises(InputError, match="does not score images and prompts"):
         Evaluation(**settings, align=f"dinov2:{folder}").instruments("object/church")

@@ -66,7 +66,7 @@ def test_commands_of_the_readme_exist() -> None:
 def test_without_cards_nothing_is_ranked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     cards, shown = leaderboard.ranked(tmp_path)
     assert cards == []
-    assert "No results yet" in shown
+    assert "There are no results yet" in shown
     gradio = MagicMock()
     monkeypatch.setitem(sys.modules, "gradio", gradio)
     runpy.run_path(str(SPACE / "app.py"))
@@ -110,13 +110,13 @@ def test_a_good_card_gets_its_command(root: Path, cards: list[Scorecard]) -> Non
     path = root / "cards/esd.json"
     n = len(esd.generations)
     own = leaderboard.checked(str(path), [], "2026-11-30")
-    assert own.startswith(f"{len(esd.scores)} scores of {n} generations: the card is consistent.\n")
-    assert "esd would be ranked in a table of its own" in own
+    assert own.startswith(f"The scorecard is consistent ({len(esd.scores)} scores of {n} generations).\n")
+    assert "esd would be ranked in a separate table" in own
     assert own.endswith(
         f"hf upload igmu/leaderboard esd.json scorecards/{CONFIG}/esd.2026-11-30.json --repo-type space --create-pr"
     )
-    assert "in a table with 1 other.\n" in leaderboard.checked(str(path), [fmn])
-    assert "in place of the card that is there already" in leaderboard.checked(str(path), [esd, fmn])
+    assert "in a table with 1 other model.\n" in leaderboard.checked(str(path), [fmn])
+    assert "instead of its current scorecard" in leaderboard.checked(str(path), [esd, fmn])
 
 
 def test_a_name_becomes_a_path(cards: list[Scorecard], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +186,9 @@ def test_only_what_verifies_is_submitted(root: Path, tmp_path: Path, monkeypatch
         }
     ]
     monkeypatch.setattr("huggingface_hub.HfApi", Hub("no way"))
-    assert leaderboard.submitted(str(good), [], "hf_theirs").startswith("Not submitted. The Hub said: no way")
+    assert leaderboard.submitted(str(good), [], "hf_theirs").startswith(
+        "Not submitted, because the Hub returned an error: no way"
+    )
 
 
 def test_who_is_logged_in_can_submit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ class TestComparing:
 
     def test_another_boundary_is_refused(self) -> None:
         fields = Looks(2, 11).fields | {"looks.alpha": 0.5}
-        with pytest.raises(InputError, match="known here"):
+        with pytest.raises(InputError, match="this igmu knows only"):
             Looks.of(forgetting("esd", [("p", True, True)], **fields))  # type: ignore[arg-type]
 
 
@@ -333,7 +333,7 @@ class TestStopping:
         assert [(c.model, str(Looks.of(c))) for c in found] == [("esd", "3/11:decided"), ("gold", "2/11:decided")]
         assert fake.size == sum(map(len, fake.generated.values()))
         assert len(fake.lines) == 3
-        assert "look 3 of 11" in fake.lines[2]
+        assert "check 3 of 11" in fake.lines[2]
 
     def test_graded_goes_on_where_a_word_may_become_another(self) -> None:
         fake = Fake({"esd": every(MOSTLY, MOSTLY, YES)}, ROWS)
@@ -375,7 +375,7 @@ class TestStopping:
         fake.run(most=600, max_images=600)
         assert fake.size <= 600
         assert "stopped" in fake.lines[-1]
-        with pytest.raises(OutOfRangeError, match="the first look alone"):
+        with pytest.raises(OutOfRangeError, match="the first check alone"):
             Fake({"esd": every(OPEN)}, ROWS).run(most=10)
 
     def test_models_whose_difference_is_open_wait_for_it(self) -> None:
@@ -383,7 +383,7 @@ class TestStopping:
         fake.run()
         assert fake.splits("esd")["forget"] == fake.splits("uce")["forget"] > 1
         assert fake.splits("esd")["adversarial"] == 1
-        assert "undecided difference between esd and uce" in fake.lines[0]
+        assert "the difference between esd and uce is undecided" in fake.lines[0]
 
 
 def test_words_and_widths() -> None:
@@ -423,7 +423,7 @@ def test_figures_are_named() -> None:
     entry = next(iter(made.scores.values())).model_copy(update={"figures": {"robustness": figure}})
     made = made.model_copy(update={"scores": {"a": entry, "b": entry}})
     assert named(made, "a.robustness") is figure
-    with pytest.raises(InputError, match="give one"):
+    with pytest.raises(InputError, match="ambiguous"):
         named(made, "robustness")
 
 
@@ -455,7 +455,7 @@ class TestPlan:
         require_alike(full, tmp_path)  # nothing was generated yet: it may be put right
         (tmp_path / "images").mkdir()
         (tmp_path / "images" / "a.png").touch()
-        with pytest.raises(MetadataError, match="another run"):
+        with pytest.raises(MetadataError, match="belongs to another run"):
             require_alike(full, tmp_path)
 
     def test_a_number_of_images_is_a_number_of_rounds(self, tmp_path: Path) -> None:
@@ -486,8 +486,8 @@ class TestCosts:
         command = ["power", "--rate", "0.5", "--rate", "0.7"]
         found = CliRunner().invoke(app, [*command, "--gpu", "A100=3.6,2", "--looks", "5"])
         assert found.exit_code == 0
-        assert "202 images of both models; with 5 looks 162 expected, 249 at worst" in found.output
-        assert "A100: 0.2 h, 0.40 €; with 5 looks 0.2 h, 0.32 € expected, 0.2 h, 0.50 € at worst" in " ".join(
+        assert "202 images of both models; with 5 interim checks, 162 expected, 249 at most" in found.output
+        assert "A100: 0.2 h, 0.40 €; with 5 interim checks, 0.2 h, 0.32 € expected, 0.2 h, 0.50 € at most" in " ".join(
             found.output.split()
         )
         same = CliRunner().invoke(

@@ -442,7 +442,7 @@ def test_the_command(bench_folder: Path, rows: dict[str, Row], tmp_path: Path) -
     arguments = ["match", str(tmp_path), "--config", "object.church", "--bench", str(bench_folder)]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
-    assert "1 images by exact prompt, A1111" in done.output
+    assert "1 images matched by exact prompt, A1111" in done.output
     assert "not matched: 3.png" in done.output
     assert f"{tmp_path / 'metadata.jsonl'}: 2 of 3 images of object.church" in " ".join(done.output.split())
 

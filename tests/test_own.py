@@ -65,7 +65,7 @@ class TestTemplate:
     def test_what_cannot_be_made(self, tmp_path: Path) -> None:
         assert igmu("concept", "new", ZEPPELIN, "--out", tmp_path).exit_code == 0
         for words, says in (
-            ((ZEPPELIN, "--out", str(tmp_path)), "exists already"),
+            ((ZEPPELIN, "--out", str(tmp_path)), "already exists"),
             (("zeppelin",), "not a concept id"),
             (("Object/zeppelin",), "not a concept id"),
             (("object/../x",), "not a concept id"),

@@ -192,7 +192,7 @@ def test_the_command_writes_a_folder_a_detector(labels: Path, tmp_path: Path) ->
     assert "detector.calibration" not in signed[1]
     assert "agreement of the detectors on the same images" in done.output
     for more, says in (
-        (["--shard", "1/2", "--out", "x"], "take one detector"),
+        (["--shard", "1/2", "--out", "x"], "support only one detector"),
         (["--out", "x.json"], "Give a folder"),
         (["--threshold", "0.5"], "threshold is given for 2 detectors"),
     ):
@@ -221,5 +221,5 @@ def test_one_clip_of_alignment_for_all(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="sensitivity is given for 2 detectors"):
         panel(["coin", "bright"], [], {**settings, "sensitivity": 0.9})
     calibrated(images(tmp_path, SHADES * 3), tmp_path / "bright.json", threshold=0.5)
-    with pytest.raises(InputError, match="is of bright, which is none of coin, clip"):
+    with pytest.raises(InputError, match="is for bright, which is not one of the detectors \\(coin, clip"):
         panel(["coin", "clip"], [str(tmp_path / "bright.json")], settings)

@@ -307,8 +307,8 @@ def _short(job: Job) -> None:
 
 # What only lists can show: images and rows in unlike orders, or of unlike lengths.
 OF_LISTS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
-    "images in another order": (_reversed, "is of row .* but was given as one of row"),
-    "ids in another order": (_rotated, "is of row .* but was given as one of row"),
+    "images in another order": (_reversed, "belongs to row .* says row"),
+    "ids in another order": (_rotated, "belongs to row .* says row"),
     "one id too few": (_short, "50 (images|predictions) and 49"),
     "a row that is unknown": (lambda job: job.ids.__setitem__(0, "0" * 16), "no row of config"),
     "images of the original alone": (lambda job: job.after.clear(), "0 images and 50|no predictions"),

@@ -348,7 +348,7 @@ class TestGenerating:
             return CliRunner().invoke(app, ["run", str(plan), "--dry-run", "--out", str(tmp_path / "o"), *more])
 
         done = dry(f"filter:{first}")
-        assert "2 models, object.church 2 prompts: 4 images, 4 of them to generate\n" in done.output
+        assert "2 models, object.church 2 prompts: 4 images, of which 4 must be generated\n" in done.output
         assert "steps 50, guidance 7.5, 32×32: Stable Diffusion 1.x\n" in done.output
         refused = dry(str(other))
         assert isinstance(refused.exception, InputError)

@@ -302,7 +302,9 @@ class TestRefused:
         with pytest.raises(MetadataError, match="2 tables of these rows"):
             find(root, "metadata", bench_rows(CONFIG))
         other = copied(folder / "forgetful", tmp_path / "forgetful")
-        with pytest.raises(MetadataError, match="the table of other images of a model called 'original'"):
+        with pytest.raises(
+            MetadataError, match="already contains measurements of other images of a model called 'original'"
+        ):
             originals.record(Evaluation(CONFIG, detector="sandbox", cache=False), Model("original", other), root)
         originals.record(Evaluation(CONFIG, detector="sandbox", cache=False), other, root)
         with pytest.raises(InputError, match=r"tables of 2 models \(forgetful, original\)"):
@@ -313,7 +315,7 @@ class TestRefused:
     ) -> None:
         place = copied(folder / "original", tmp_path / "original")
         sorted(place.rglob("*.png"))[0].write_bytes(b"nothing")
-        with pytest.raises(ImageError, match="an original for everybody has all images"):
+        with pytest.raises(ImageError, match="A reference table requires all images"):
             originals.record(replace(evaluation, on_error="skip"), place, tmp_path / "out")
         assert not list(tmp_path.rglob("*.parquet"))
 
@@ -436,8 +438,8 @@ class TestRuns:
     @pytest.mark.parametrize(
         ("changes", "told"),
         [
-            ({"generation": {"steps": 4}}, "generated with steps 3, .* the models would be with steps 4"),
-            ({"generation": {"dtype": "bf16"}}, "the models would be with steps 3, .*, dtype bf16"),
+            ({"generation": {"steps": 4}}, "generated with steps 3, .* the models would be generated with steps 4"),
+            ({"generation": {"dtype": "bf16"}}, "the models would be generated with steps 3, .*, dtype bf16"),
             ({"protocol": "2"}, "is recorded .* lack"),
             ({"seeds_per_row": 2}, "is recorded .* lack"),
             (
@@ -481,7 +483,7 @@ class TestRuns:
         assert by[0].model_dump_json() == by[1].model_dump_json()
         assert by[0].efficiency is not None
         assert "not in the reference table" in (tmp_path / "b" / "report.html").read_text()
-        assert "the reference table's word alone" in " ".join(igmu("verify", tmp_path / "b").split())
+        assert "their measurements come from a reference table" in " ".join(igmu("verify", tmp_path / "b").split())
         again = igmu("run", "--original", tables, *how, "--out", tmp_path / "b")
         assert "report:" in again
         place = next((tmp_path / "b" / "images").rglob("*.parquet"))

@@ -163,7 +163,7 @@ def test_what_the_original_does_not_show_either_is_no_failure(seen: View) -> Non
 def test_few_lines_say_how_many_there_are(root: Path, cards: list[Scorecard]) -> None:
     text = page.render(*sections(cards, images=root / "drawn"), most_lines=3)
     assert text.partition('<ol class="lines" role="list">')[2].partition("</ol>")[0].count("<li ") == 3
-    assert f"Shown are the 3 worst of {2 * len(chosen())}." in text
+    assert f"The 3 worst of {2 * len(chosen())} are shown." in text
 
 
 def test_without_images_everything_else_is_there(cards: list[Scorecard], html: str) -> None:
@@ -361,15 +361,15 @@ def test_the_verdict_tells_the_models_apart(seen: View) -> None:
         "100\u00a0% of the images in which the original generated a church no longer show it"
         in forget.findings[0].sentence
     )
-    assert "0\u00a0% of the attacked prompts bring it back within" in robust.findings[0].sentence
-    assert "Weakest against" in robust.findings[1].sentence
+    assert "0\u00a0% of the adversarial prompts bring it back within" in robust.findings[0].sentence
+    assert "It is weakest against" in robust.findings[1].sentence
     assert "near 50\u00a0%, far 100\u00a0%" in broke.findings[0].sentence
-    assert "Hardest hit" in broke.findings[0].sentence
+    assert "Most affected is" in broke.findings[0].sentence
     # Eight prompts, all of them forgotten by one model and by the other none: 2·2^-8, times three tests.
     words = {about: f.word for f in real.findings for about in f.about}
     assert words == {"esd – original": "yes", "fmn – original": "not settled", "esd – fmn": "yes"}
     assert [f.about for f in more.findings] == [("fmn – original",)]
-    assert more.findings[0].word == "no number"
+    assert more.findings[0].word == "no estimate"
     opening, _ = verdict.lead(seen)
     assert "fmn did not forget church." in opening
 
@@ -383,7 +383,7 @@ def test_what_is_counted_by_itself_has_a_table_of_its_own(cards: list[Scorecard]
     assert told == {probe: [everywhere, nowhere, everywhere] for probe in ASIDE}
     shades = {name: cells[2].shade for name, _, cells in found.lines}
     assert shades == {"negation": 1.0, "composition": 1.0, "superclass": None}
-    assert all(probe in html.partition("What is counted by itself?")[2] for probe in ASIDE)
+    assert all(probe in html.partition("Which probes are counted separately?")[2] for probe in ASIDE)
     for figure, n in (("conditional_unlearning_accuracy", 16), ("near_retain_accuracy", 12)):
         assert cards[0].scores["concept_accuracy"].figures[figure].n_generations == n
     without = [c.model_copy(update={"scores": {"concept_accuracy": c.scores["concept_accuracy"]}}) for c in cards]
@@ -442,7 +442,7 @@ def test_the_report_calls_for_as_many_prompts_as_igmu_power_plans(seen: View) ->
 
 
 def test_a_single_prompt_and_no_difference_give_no_number(seen: View) -> None:
-    for changed, words in (({"variance": float("nan")}, "One prompt"), ({"difference": 0.0}, "No difference")):
+    for changed, words in (({"variance": float("nan")}, "One prompt"), ({"difference": 0.0}, "There is no difference")):
         one = replace(seen.against[0], difference=0.2, n_prompts=1, p_holm=0.2)
         found = verdict.answers(replace(seen, tests=(replace(one, **changed),)))[4].findings
         assert [f.word for f in found] == [verdict.NO_NUMBER]
@@ -451,7 +451,7 @@ def test_a_single_prompt_and_no_difference_give_no_number(seen: View) -> None:
 
 def test_what_was_not_tested_is_neither_real_nor_settled(seen: View) -> None:
     """One prompt with twenty seeds was "yes", with p = 1.9e-06, and every difference "settled"."""
-    why = "one prompt is no evidence about prompts"
+    why = "there is only one prompt"
     one = replace(seen.against[0], difference=1.0, n=20, n_prompts=1, test="", p=None, p_holm=None, why=why)
     real, more = verdict.answers(replace(seen, tests=(one,)))[3:5]
     assert [f.word for f in real.findings] == ["no test"]
@@ -513,7 +513,7 @@ def test_one_model_twice_in_a_table_is_refused(tmp_path: Path, cards: list[Score
     found = read_folder(tmp_path)
     assert [c.model for c in found.cards] == ["esd"]
     (why,) = found.refused
-    assert re.search(r"b\.json:\n  of 'esd', scored alike, as is .*a\.json, which is ranked", why)
+    assert re.search(r"b\.json:\n  .*a\.json, which is ranked, is also of 'esd'", why)
     with pytest.raises(EmptyInputError, match="no scorecards"):
         read_folder(tmp_path / "nothing")
 
@@ -529,13 +529,13 @@ def test_a_card_that_does_not_verify_is_refused_with_its_problems(tmp_path: Path
     done = CliRunner().invoke(app, ["leaderboard", str(tmp_path), "--out", str(tmp_path / "page.html")])
     assert isinstance(done.exception, VerificationError)
     said = str(done.exception)
-    assert "2 scorecards of 3 refused" in said
+    assert "2 scorecards of 3 were refused" in said
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "Not ranked" in page
     assert "0.987 of 16 generations" in page
     assert "<code>sandbox.church</code>" in page
     assert "esd.json:\n  content_sha256: the content was changed" in said
-    assert "figures.unlearning_accuracy: 0.987 of 16 generations are 15.7920: no whole number" in said
+    assert "figures.unlearning_accuracy: 0.987 of 16 generations is 15.7920, which is not a whole number" in said
     assert "other.json:\n  " in said
     assert "fmn.json" not in said
 
@@ -557,15 +557,17 @@ def test_without_a_forget_score_nothing_is_ranked(cards: list[Scorecard]) -> Non
     seen = view(Section([noise, cards[1]], {}))
     table = ranking(seen)
     assert [(line.model, line.rank) for line in table.lines] == [("fmn", None), ("zz-noise", None)]
-    assert table.unranked.startswith("Not ranked: fmn and zz-noise. No forget score, because of missing alignment (")
+    assert table.unranked.startswith(
+        "Not ranked: fmn and zz-noise. There is no forget score, because of missing alignment ("
+    )
     assert "alignment (no cosines given: score again with --clip)" in table.unranked
     assert seen.winner is None
     board, report = leaderboard.render([noise, cards[1]]), page.render(Section([noise, cards[1]], {}))
     for text in (board, report):
         assert "score again with --clip" in text
         assert "class=best" not in text
-        assert "comes first" not in text
-    assert "Who has really forgotten?" not in board
+        assert "ranks first" not in text
+    assert "Which models have really forgotten?" not in board
     assert 'class="span mark"' not in report
 
 
@@ -577,7 +579,7 @@ def test_those_with_a_forget_score_are_ranked_before_those_without(cards: list[S
     assert table.unranked.startswith("Not ranked: esd. ")
     text = leaderboard.render([esd, best])
     assert text.count("class=best") == 1
-    assert "Who has really forgotten?" in text
+    assert "Which models have really forgotten?" in text
 
 
 def test_the_best_comes_first(cards: list[Scorecard]) -> None:

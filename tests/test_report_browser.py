@@ -104,7 +104,7 @@ def test_filters(shown: Page) -> None:
     assert [line["kind"] for line in visible(shown)] == [kind] * 8
     choose(shown, "verdict", "pass")
     assert visible(shown) == []
-    assert "No images of this kind" in shown.run("document.querySelector('.nothing:not([hidden])').textContent")
+    assert "No images match these filters" in shown.run("document.querySelector('.nothing:not([hidden])').textContent")
     for name in ("split", "kind", "verdict"):
         choose(shown, name, "")
     choose(shown, "text", "no prompt says this")
@@ -510,5 +510,5 @@ def test_twenty_thousand_images_are_fluid(
     browser.wait("document.querySelector('.missing')?.textContent.includes('of another report')")
     folder.rename(tmp_path / "elsewhere")
     browser.open(tmp_path / "many.html")
-    browser.wait("document.querySelector('.missing')?.textContent.includes('many-images belongs beside this page')")
+    browser.wait("document.querySelector('.missing')?.textContent.includes('many-images must be next to this page')")
     browser.events.clear()

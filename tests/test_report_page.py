@@ -76,24 +76,29 @@ def rates(cards: list[Scorecard], **fields: object) -> list[Scorecard]:
 
 def test_errors_of_the_detector_are_told_or_unknown(cards: list[Scorecard]) -> None:
     def errors(of: list[Scorecard]) -> str:
-        return next(line.text for line in ground(view(Section(of, {}))) if line.title == "Its errors")
+        return next(line.text for line in ground(view(Section(of, {}))) if line.title == "Detector errors")
 
-    assert errors(cards) == "None of a detector: people labelled the images."
+    assert errors(cards) == "Not applicable, because people labelled the images."
     assert errors(rates(cards, detector="clip")).startswith("Unknown.")
     known = rates(cards, detector="clip", sensitivity=0.9, specificity=0.8, n_positives=20, n_negatives=30)
     assert errors(known) == (
-        "It sees the concept in 90 % of 20 images that show it, and rightly sees none in 80 % of 30 images that do not."
+        "The detector sees the concept in 90 % of 20 images that show it, and correctly does not see it in 80 % of 30 "
+        "images that do not show it."
     )
     without = rates(cards, detector="clip", sensitivity=0.9, specificity=0.8)
-    assert errors(without) == "It sees the concept in 90 % that show it, and rightly sees none in 80 % that do not."
+    told = errors(without)
+    assert told.startswith(
+        "The detector sees the concept in 90 % of the images that show it, and correctly does not see"
+    )
+    assert told.endswith("in 80 % of the images that do not show it.")
 
 
 def test_seeds_and_images_are_counted(seen: View) -> None:
     told = {line.title: line.text for line in ground(seen)}
-    assert told["Seeds"] == "2 seeds per prompt, the same for every model and the original."
+    assert told["Seeds"] == "2 seeds per prompt, the same for all models and the original."
     n = len(seen.lines)
     assert told["Images and prompts"] == f"{n} images of {n // 2} prompts by each model"
-    assert "no labels given" in told["Agreement with people"]
+    assert "no labels were given" in told["Agreement with people"]
 
 
 # --- definitions and links ----------------------------------------------------------------------------------------
@@ -163,7 +168,7 @@ def test_few_images_stay_in_the_page(
     monkeypatch.setattr(page, "MOST_INSIDE", 3)
     page.write(tmp_path / "r.html", *shown, beside=False)
     assert [p.name for p in tmp_path.iterdir()] == ["r.html"]
-    assert "Keep the two together" in page.write(tmp_path / "r.html", *shown)
+    assert "Keep both in the same folder" in page.write(tmp_path / "r.html", *shown)
 
 
 # --- two people ---------------------------------------------------------------------------------------------------
@@ -198,7 +203,7 @@ def test_two_people_agree_so_far_and_the_rest_is_to_be_settled(seen: View, label
     said = raters.between_people(found)
     assert f"agreement on {36 / 38:.2f}" in said
     assert f"Cohen's kappa {by_hand.value:.2f}" in said
-    assert said.endswith("3 images to settle.")
+    assert said.endswith("They disagree on 3 images.")
 
 
 def test_the_page_shows_the_queue_and_agreement_with_people(
@@ -214,18 +219,18 @@ def test_the_page_shows_the_queue_and_agreement_with_people(
     assert queue["file"] == "merged.csv"
     assert list(queue["settled"].values()).count("unclear") == 3
     assert len(queue["settled"]) == 40
-    assert "Where the two raters disagree" in text
+    assert "On which images do the two raters disagree?" in text
     assert "ann.csv: agreement on" in text
     one = page.render(*sections(cards, images=root / "drawn", labels=labels[:1]))
     assert "ann.csv: agreement on" in one
-    assert "Where the two raters disagree" not in one
+    assert "On which images do the two raters disagree?" not in one
 
 
 def test_labels_of_other_images_and_three_files_are_refused(
     root: Path, cards: list[Scorecard], labels: list[Path], tmp_path: Path
 ) -> None:
     (tmp_path / "other.csv").write_text("path,present\nx.png,yes\n", encoding="utf-8")
-    with pytest.raises(InputError, match="labels of none of the images"):
+    with pytest.raises(InputError, match="do not refer to any of the images"):
         page.render(*sections(cards, images=root / "drawn", labels=[tmp_path / "other.csv"]))
     with pytest.raises(InputError, match="3 times"):
         page.render(*sections(cards, images=root / "drawn", labels=[*labels, labels[0]]))
@@ -250,7 +255,7 @@ def test_the_latest_card_is_ranked_and_earlier_ones_are_its_history(cards: list[
     assert next(c.notes for c in found.cards if c.model == "esd") == esd.notes
     assert [c.notes for c in found.earlier] == [("of other images",)]
     text = leaderboard.render(found.cards, found.refused, found.earlier, found.days)
-    history = text.partition("Cards of each model, the latest first")[2]
+    history = text.partition("Scorecards of each model, the latest first")[2]
     assert history.index("2026-11-30") < history.index("2026-01-31")
     assert "<th scope=row role=rowheader>fmn" not in history.partition("</table>")[0]
 

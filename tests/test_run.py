@@ -105,7 +105,7 @@ class TestWhatItMakes:
     def test_a_dry_run_says_how_many_and_makes_nothing(self, tmp_path: Path) -> None:
         result = igmu(run_file(tmp_path / "run.yaml"), "--out", tmp_path / "out", "--dry-run")
         assert result.exit_code == 0
-        assert "2 models, sandbox.church 27 prompts: 54 images, 54 of them to generate\n" in result.output
+        assert "2 models, sandbox.church 27 prompts: 54 images, of which 54 must be generated\n" in result.output
         assert "steps 2, guidance 3, 64×64: steps from the options, the rest from the rows\n" in result.output
         assert not (tmp_path / "out").exists()
 
@@ -113,7 +113,7 @@ class TestWhatItMakes:
         copy = shutil.copytree(done[0], tmp_path / "copy")
         whole = CliRunner().invoke(app, ["verify", str(copy)])
         assert whole.exit_code == 0, whole.output
-        assert "scoring its images again gives the same lines" in " ".join(whole.output.split())
+        assert "scoring its images again gave the same lines" in " ".join(whole.output.split())
         first, second = sorted((copy / "images" / "sandbox.church" / "esd").glob("*.png"))[:2]
         data = first.read_bytes()
         first.write_bytes(second.read_bytes())
@@ -162,7 +162,7 @@ def test_made_in_parts_it_is_the_same_run(done: tuple[Path, Result], tmp_path: P
     for i in (2, 1):
         told = igmu(*words, "--shard", f"{i}/2")
         assert told.exit_code == 0, told.output
-        assert "run the same without --shard" in told.output
+        assert "run the same command without --shard" in told.output
     assert not list((out / "cards").glob("*.json"))
     assert igmu(*words).exit_code == 0
     assert stable(out) == stable(done[0])
@@ -184,13 +184,13 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("changes", "says"),
         [
-            ({"configs": ["sandbox"]}, "gathers 2 concepts"),
+            ({"configs": ["sandbox"]}, "contains 2 concepts"),
             ({"configs": ["sandbox.church", "sandbox.church"]}, "twice"),
             ({"protocol": "most"}, "lite, full or a number"),
             ({"protocol": 11}, "1..10"),
             ({"unlearned": {}}, "unlearned"),
-            ({"unlearned": {"original": "sandbox:esd/church"}}, "model name 'original'"),
-            ({"unlearned": {"../x": "sandbox:esd/church"}}, "model name '../x'"),
+            ({"unlearned": {"original": "sandbox:esd/church"}}, "'original' is not allowed as the name of a model"),
+            ({"unlearned": {"../x": "sandbox:esd/church"}}, "'../x' is not allowed as the name of a model"),
             ({"scoring": {"detektor": "sandbox"}}, "did you mean 'detector'?"),
             ({"scoring": {"config": "object.cat"}}, "no setting 'config'"),
             ({"generation": {"steps": 0}}, "generation.steps"),
@@ -203,11 +203,11 @@ class TestRefused:
             ({"generation": {"guidance_scale": float("nan")}}, "generation.guidance_scale"),
             ({"generation": {"guidance_scale": float("inf")}}, "generation.guidance_scale"),
             ({"generation": {"guidance_scale": -1.0}}, "generation.guidance_scale"),
-            ({"scoring": {"detector": 5}}, "detector is 5; it is a text"),
-            ({"scoring": {"detector": "sandbox", "threshold": "high"}}, "threshold is 'high'; it is a number"),
-            ({"scoring": {"detector": "sandbox", "cache": "no"}}, "cache is 'no'; it is true or false"),
-            ({"scoring": {"detector": "sandbox", "k": 2.5}}, "k is 2.5; it is a whole number"),
-            ({"scoring": {"detector": "sandbox", "seed": True}}, "seed is True; it is a whole number"),
+            ({"scoring": {"detector": 5}}, "detector is 5; it must be a string"),
+            ({"scoring": {"detector": "sandbox", "threshold": "high"}}, "threshold is 'high'; it must be a number"),
+            ({"scoring": {"detector": "sandbox", "cache": "no"}}, "cache is 'no'; it must be true or false"),
+            ({"scoring": {"detector": "sandbox", "k": 2.5}}, "k is 2.5; it must be a whole number"),
+            ({"scoring": {"detector": "sandbox", "seed": True}}, "seed is True; it must be a whole number"),
             ({"scoring": {"detector": "sandbox", "include_none": True}}, "no setting 'include_none'"),
         ],
     )
@@ -221,7 +221,7 @@ class TestRefused:
         [
             ("[1, 2]", "contains no keys"),
             ("a: [", "is not valid YAML"),
-            ("1: 2", "keys must be words"),
+            ("1: 2", "all keys must be strings"),
             ("unlearned: {esd: a, esd: b}", "'esd' appears twice"),
             ("original: a\noriginal: b", "'original' appears twice"),
         ],
@@ -265,7 +265,9 @@ class TestRefused:
     def test_another_run_in_the_folder(self, done: tuple[Path, Result], tmp_path: Path) -> None:
         copy = shutil.copytree(done[0], tmp_path / "copy")
         before = stable(copy)
-        self.refused(igmu(copy / "run.yaml", "--out", copy, "--seeds-per-row", "2"), "another run", "seeds_per_row")
+        self.refused(
+            igmu(copy / "run.yaml", "--out", copy, "--seeds-per-row", "2"), "belongs to another run", "seeds_per_row"
+        )
         assert stable(copy) == before
 
     @pytest.mark.parametrize("how", [(), ("--dry-run",)])
@@ -335,7 +337,7 @@ class TestRefused:
 
     def test_a_part_of_a_run_that_looks(self, tmp_path: Path) -> None:
         words = [run_file(tmp_path / "run.yaml"), "--until", "decided", "--shard", "1/2", "--out", tmp_path / "out"]
-        self.refused(igmu(*words), "--until", "leave --shard out")
+        self.refused(igmu(*words), "--until", "Omit --shard")
 
     def test_without_models(self, tmp_path: Path) -> None:
         self.refused(igmu("--config", "object.church", "--out", tmp_path / "out"), "--original is missing")
@@ -348,7 +350,7 @@ def test_models_are_named() -> None:
         "name-v1": "owner/name@v1",
         "filter": "filter:owner/base",
     }
-    with pytest.raises(InputError, match="a name of its own"):
+    with pytest.raises(InputError, match="has no unique name"):
         named(["a/model", "b/model"])
 
 
@@ -364,7 +366,7 @@ def test_the_time_is_told_once_the_first_images_are_there() -> None:
     for _ in range(5):
         now[0] += 8.0
         pace.drawn(4)
-    assert said == ["2 s an image: about 33 min for 988 more\n"]
+    assert said == ["2 s per image; the remaining 988 images take about 33 min\n"]
 
 
 class TestRounds:

@@ -174,7 +174,7 @@ def test_page_of_a_space(name: str, gradio: ModuleType) -> None:
     assert isinstance(runpy.run_path(str(spaces.RENDERED / name / "app.py"))["demo"], Widget)
     assert len(Widget.made) == len(Widget.inputs)
     with pytest.raises(
-        gradio.Error, match="Choose a CSV file" if references_of(name) == "labels" else "no predictions"
+        gradio.Error, match="Choose a CSV file" if references_of(name) == "labels" else "predictions is empty"
     ):
         Widget.behind(*[None] * len(Widget.inputs))
 
@@ -210,7 +210,7 @@ print(json.dumps(out))
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
     assert found.pop("concept_accuracy") == ["unlearning_accuracy", "1.0"]
-    assert set(found.values()) == {"no predictions: give one entry a generation."}
+    assert set(found.values()) == {"predictions is empty. Give one entry per generation."}
 
 
 def test_labels_on_a_page(tmp_path: Path) -> None:
@@ -324,10 +324,10 @@ def test_a_metric_of_another_package_has_a_space(foreign: str, gradio: ModuleTyp
 
 def test_check_says_what_is_wrong(foreign: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["red_metrics"], "__doc__", ">>> 1 + 1\n3\n")
-    with pytest.raises(AssertionError, match="1 of 1 lines of examples give something else"):
+    with pytest.raises(AssertionError, match="1 of 1 example lines give a different result"):
         check(foreign)
     monkeypatch.setattr(sys.modules["red_metrics"], "__doc__", "No example.")
-    with pytest.raises(AssertionError, match="no docstring works out an example"):
+    with pytest.raises(AssertionError, match="the docstrings contain no examples"):
         check(foreign)
 
 
@@ -384,12 +384,12 @@ def test_checked_cuts_images_loose_and_refuses_nothing(tmp_path: Path) -> None:
     assert not getattr(loose, "filename", "")
     assert loose.getpixel((0, 0)) == (255, 0, 0)
     for nothing in (None, [], ()):
-        with pytest.raises(EmptyInputError, match="no predictions"):
+        with pytest.raises(EmptyInputError, match="predictions is empty"):
             checked("predictions", nothing)
 
 
 def test_bad_calls_are_typed() -> None:
-    with pytest.raises(LengthMismatchError, match="1 predictions and 2 references"):
+    with pytest.raises(LengthMismatchError, match="there are 1 predictions, but 2 references"):
         compute("lpips", ["a.png"], ["a.png", "b.png"])
     with pytest.raises(InputError, match="no option 'detectr'"):
         compute("forget_score", ["a.png"], ["0" * 16], detectr="clip")
@@ -416,7 +416,7 @@ def test_entries_that_a_metric_does_not_take(name: str, wrong: Any, way: str, tm
         "Space": lambda: metric.compute(**given),
         "one by one": lambda: metric.add(prediction=wrong, reference=reference),
     }
-    with pytest.raises(InputError, match=r"predictions\[[01]\] is .*; give the |are mixed"):
+    with pytest.raises(InputError, match=r"predictions\[[01]\] is .*\. Expected: |are mixed"):
         ways[way]()
-    with pytest.raises(InputError, match=r"references\[0\] is True; give the "):
+    with pytest.raises(InputError, match=r"references\[0\] is True\. Expected: "):
         metric.compute(predictions=[right], references=[True])

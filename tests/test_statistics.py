@@ -370,7 +370,7 @@ def test_agreeing_prompts_are_one_trial_each():
 def test_from_five_prompts_on_their_spread_is_told():
     """At the boundary itself: four prompts count as one trial each, and say so."""
     four, five = (mean_estimate(np.tile([1, 0], n), np.repeat(np.arange(n), 2)) for n in (4, 5))
-    assert four.reason == "too few prompts to resample: Wilson interval on 4 prompts"
+    assert four.reason == "there are too few prompts to resample, so the interval is Wilson's for 4 prompts"
     assert five.reason == ""
 
 

@@ -118,9 +118,9 @@ class TestPlanted:
         ("power --rate=", "InputError: the argument after '--rate' is empty"),
         ("no-such-command", "InputError: igmu: No such command 'no-such-command'"),
         ("families {card} --chart {card}", "this is an input file, and would be overwritten"),
-        ("leaderboard {cards} --out {card}", "exists already, and the new file would not be a .json file"),
+        ("leaderboard {cards} --out {card}", "already exists, and the new file would not be a .json file"),
         ("power {card} --alpha 2", "alpha is 2.0; it must lie between 0 and 1"),
-        ("verify {card} --detector labels:x.csv", "applies to scoring again only. Give --images"),
+        ("verify {card} --detector labels:x.csv", "applies only to scoring again. Give --images"),
     ],
 )
 def test_what_is_said(words: str, says: str, world: World) -> None:

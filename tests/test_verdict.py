@@ -69,7 +69,7 @@ def test_published_case_1_esd_and_uce_overlap(tmp_path: Path) -> None:
     assert found["AdvUnlearn", "ESD"].significant
     assert len(found) == 8 * 7 // 2
     printed = run("compare", "--published", published(tmp_path))
-    told = "(unadjusted 95 % interval -0.131 to +0.062), the intervals overlap, not significant"
+    told = "(unadjusted 95 % interval -0.131 to +0.062); the intervals overlap; not significant"
     assert f"ESD against UCE in after: -0.035 {told}" in " ".join(printed.split())
 
 
@@ -81,8 +81,8 @@ def test_published_shares_become_counts(tmp_path: Path) -> None:
     with pytest.raises(DuplicateIdError, match="line 3"):
         read_published(path)
     for line, says in (
-        ("ESD,142,0.7601", "no count out of 142"),
-        ("ESD,142,", "needs a model"),
+        ("ESD,142,0.7601", "0.7601 is impossible for n = 142"),
+        ("ESD,142,", "must have a model"),
         ("ESD,142,x", "fraction"),
     ):
         path.write_text(f"model,n,value\n{line}\n")
@@ -126,7 +126,7 @@ def test_a_comparison_has_one_p_value_everywhere(cards: list[Path]) -> None:
     said = " ".join(f.sentence for a in verdict.answers(seen) for f in a.findings)
     printed = run("compare", *cards)
     for c in (*seen.against, *seen.pairs):
-        assert f"p = {c.p_holm:.2g} after Holm over {c.tests} tests" in said
+        assert f"p = {c.p_holm:.2g} after Holm correction over {c.tests} tests" in said
         assert f"{c.p_holm:.3g}" in printed
     assert {p.comparison for p in plans(read)} == set(found)
 
@@ -135,12 +135,12 @@ def test_every_interval_of_a_difference_is_called_unadjusted(cards: list[Path]) 
     read = read_all(cards)
     said = [f.sentence for f in verdict.answers(view(Section(read, {})))[3].findings]
     assert all("unadjusted 95 % interval" in s for s in (*said, *(c.sentence() for c in compared(read))))
-    assert "unadjusted 95 % intervals" in run("compare", *cards)
+    assert "Intervals: 95 %, unadjusted" in " ".join(run("compare", *cards).split())
 
 
 def test_compare_prints_differences_and_front(cards: list[Path]) -> None:
     printed = run("compare", "--verbose", *cards)
-    assert "Differences where the original generated the concept, unadjusted 95 % intervals" in printed
+    assert "Differences where the original generated the concept; unadjusted 95 % intervals" in printed
     assert "resistance to attacks" in printed
     assert "Forgetting against preservation" in printed
     with pytest.raises(EmptyInputError):
@@ -178,7 +178,7 @@ def test_front() -> None:
     assert places == {
         "best": "on the front",
         "bold": "on the front",
-        "close": "behind best, within the intervals",
+        "close": "behind best, but the intervals overlap",
         "poor": "beaten by best, close",
     }
     assert front([lines("a", [("p", False, True)])]) == []
@@ -202,7 +202,7 @@ def test_how_many_more_prompts_would_settle_it() -> None:
 
 
 def test_power_as_a_user_meets_it(cards: list[Path]) -> None:
-    assert "0.5 against 0.7: 101 prompts" in run("power", "--rate", "0.5", "--rate", "0.7")
+    assert "0.5 against 0.7 needs 101 prompts" in run("power", "--rate", "0.5", "--rate", "0.7")
     assert "0.2" in run("power", "--rate", "0.5", "--prompts", "101")
     printed = run("power", *cards)
     assert "forgetful against original" in printed
@@ -210,9 +210,9 @@ def test_power_as_a_user_meets_it(cards: list[Path]) -> None:
     more = detectable(read_all(cards)[0], 1000)
     assert more is not None
     assert more[0] < 0.1
-    with pytest.raises(InputError, match="scorecards or assumed rates"):
+    with pytest.raises(InputError, match="neither scorecards nor assumed rates"):
         run("power")
-    with pytest.raises(InputError, match="give two rates"):
+    with pytest.raises(InputError, match="Give two rates"):
         run("power", "--rate", "0.5")
 
 
@@ -260,7 +260,7 @@ def test_what_has_no_place_on_a_leaderboard(cards: list[Path]) -> None:
         export.eval_results([mine, other])
     with pytest.raises(InputError, match="no forget score"):
         export.eval_results([on_the_hub(mine, "object.church", None)])
-    with pytest.raises(InputError, match="2 cards"):
+    with pytest.raises(InputError, match="2 scorecards"):
         export.model_index([mine, mine])
 
 

@@ -290,7 +290,7 @@ def test_what_is_detectable_is_what_needs_so_many(rate: float, prompts: int) -> 
 def test_a_plan_has_limits() -> None:
     assert prompts_for(1.0, 0.0, alpha=0.05 / 15) == 10  # 2/2^n ≤ 0.0033
     assert np.isnan(detectable_difference(1.0, 3)).all()
-    with pytest.raises(InputError, match="no number of prompts"):
+    with pytest.raises(InputError, match="no difference to detect"):
         prompts_needed(0.5, 0.5)
     for options in ({"power": 1.0}, {"seeds": 0}, {"seed_correlation": -0.1}, {"comparisons": 0}):
         with pytest.raises(OutOfRangeError):

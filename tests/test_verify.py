@@ -111,15 +111,15 @@ def _drop(column: str) -> Change:
 @pytest.mark.parametrize(
     ("change", "where"),
     [
-        (_bump("concept_accuracy", "unlearning_accuracy", -0.001), "no whole number"),
+        (_bump("concept_accuracy", "unlearning_accuracy", -0.001), "not a whole number"),
         (_bump("concept_accuracy", "in_domain_retain_accuracy", -0.001), "in_domain_retain_accuracy"),
-        (_bump("attack_success_rate", "asr_any@k", 0.001), "its headline figure"),
+        (_bump("attack_success_rate", "asr_any@k", 0.001), "its headline metric"),
         (_bump("forget_score", "robustness", 1e-7), "forget_score.figures.robustness"),
         (put("scores", "forget_score", "figures", "preservation", "value", to=1.5), "not a fraction"),
-        (put("scores", "concept_accuracy", "figures", "n_unclear", "value", to=0.5), "not a count"),
+        (put("scores", "concept_accuracy", "figures", "n_unclear", "value", to=0.5), "not a possible count"),
         (put("scores", "concept_accuracy", "figures", "unlearning_accuracy", "interval", to=[0.9, 0.1]), "is above"),
         (put("scores", "concept_accuracy", "figures", "unlearning_accuracy", "n_generations", to=3), "generations"),
-        (put("scores", "attack_success_rate", "signature", "model", to="other"), "but the card has 'forgetful'"),
+        (put("scores", "attack_success_rate", "signature", "model", to="other"), "but the scorecard has 'forgetful'"),
         (put("scores", "attack_success_rate", "signature", "rows", to="0" * 12), "signature.rows"),
         (put("model", to="other"), "signature.model"),
         (put("scores", "forget_score", "n_failed", to=2), "failures are listed"),
@@ -129,17 +129,17 @@ def _drop(column: str) -> Change:
         (put("generations", 3, "seed", to=12345), "inputs_sha256"),
         (put("generations", 0, "probability", to=1.2), "generations.0.probability"),
         (put("generations", 0, "status", to="unclear"), "generations.0.status"),
-        (put("generations", 0, "seed", to=2**64 - 1), "at most 64 bits"),
+        (put("generations", 0, "seed", to=2**64 - 1), "fits in 64 bits"),
         (put("generations", 0, "seed", to=None), "generations.0.seed"),
-        (put("generations", 0, "id", to=""), "names no prompt"),
+        (put("generations", 0, "id", to=""), "not the id of a prompt"),
         (put("generations", 0, "own", to="a\0"), "NUL"),
         (put("generations", 0, "features", to=None), "generations.0.features"),
-        (_lose("concept_accuracy", "in_domain_retain_accuracy"), "missing, although the generations give it"),
+        (_lose("concept_accuracy", "in_domain_retain_accuracy"), "missing, although the generations determine it"),
         (
             put("scores", "concept_accuracy", "figures", "in_domain_retain_accuracy", "interval", to=[0.49, 0.51]),
-            "in_domain_retain_accuracy.interval: the card has",
+            "in_domain_retain_accuracy.interval: the scorecard has",
         ),
-        (_drop("own_concept"), "scores.concept_accuracy: the generations do not give it"),
+        (_drop("own_concept"), "scores.concept_accuracy: the generations lack a column that this score requires"),
         (_drop("present_original"), "generations.0.present_original: None with a probability"),
         (put("scores", "concept_accuracy", "signature", "bootstrap", to="x"), "which cannot be repeated"),
         (put("scores", "concept_accuracy", "signature", "bootstrap", to="9999999999@0"), "which cannot be repeated"),
@@ -180,7 +180,7 @@ def test_a_score_of_another_version_of_its_metric_is_a_note_and_no_problem(card:
     assert problems == []
     assert found is not None
     (note,) = recompute.notes(found)
-    assert "concept_accuracy cannot be recomputed: scored by version 1" in note
+    assert "concept_accuracy cannot be recomputed: it was scored by version 1" in note
 
 
 def test_a_layout_without_probes_gives_its_forget_score_again(tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_the_cache_is_neither_read_nor_written(
     assert list(verify_images(read(card), folder / "forgetful", folder / "original", detector=labels, cache=True)) == []
     images = ["--images", str(folder / "forgetful"), "--original-images", str(folder / "original")]
     done = CliRunner().invoke(app, ["verify", str(card), *images, "--detector", labels])
-    assert "and scoring its images again gives the same lines" in " ".join(done.output.split())
+    assert "and scoring its images again gave the same lines" in " ".join(done.output.split())
 
 
 @pytest.mark.slow
@@ -385,19 +385,19 @@ def test_check_table(tmp_path: Path) -> None:
     assert not y.telling
     done = CliRunner().invoke(app, ["check-table", str(path)])
     assert isinstance(done.exception, VerificationError)
-    assert "line 3 (UCE): 79.60 of n = 142 is impossible" in done.output
+    assert "line 3 (UCE): 79.60 is impossible for n = 142" in done.output
     assert "percent" in CliRunner().invoke(app, ["check-table", "--help"]).output
 
 
 @pytest.mark.parametrize(
     ("lines", "says"),
     [
-        (("model,n", "a,3"), "value or percent"),
+        (("model,n", "a,3"), "neither value nor percent"),
         (("value,n", "0.5,x"), "n is 'x'"),
         (("value,n", "1.5,3"), "fraction from 0 to 1"),
-        (("percent,n", "150,3"), "percent from 0 to 100"),
-        (("value,n", "-0.5,3"), "no a fraction|no .*fraction"),
-        (("value,n", "0.5"), "1 cells under 2"),
+        (("percent,n", "150,3"), "not a percentage from 0 to 100"),
+        (("value,n", "-0.5,3"), "not a fraction"),
+        (("value,n", "0.5"), "1 cells, but the header has 2"),
     ],
 )
 def test_tables_that_cannot_be_checked(tmp_path: Path, lines: tuple[str, ...], says: str) -> None:
@@ -409,7 +409,7 @@ def test_tables_that_cannot_be_checked(tmp_path: Path, lines: tuple[str, ...], s
 
 def test_verify_as_a_user_meets_it(card: Path, tmp_path: Path) -> None:
     runner = CliRunner()
-    assert "the card is consistent" in runner.invoke(app, ["verify", str(card)]).output
+    assert "the scorecard is consistent" in runner.invoke(app, ["verify", str(card)]).output
     (tmp_path / "card.json").write_text(card.read_text().replace('"n_prompts": 1', '"n_prompts": 2', 1))
     done = runner.invoke(app, ["verify", str(tmp_path / "card.json")])
     assert isinstance(done.exception, VerificationError)
@@ -422,7 +422,7 @@ def test_several_cards_and_folders_of_cards(card: Path, tmp_path: Path) -> None:
     (tmp_path / "cards").mkdir()
     (tmp_path / "cards/a.json").write_text(card.read_text())
     folder = runner.invoke(app, ["verify", str(tmp_path / "cards"), str(card)])
-    assert folder.output.count("the card is consistent") == 2
+    assert folder.output.count("the scorecard is consistent") == 2
     assert "unlearning accuracy" in runner.invoke(app, ["compare", str(tmp_path / "cards")]).output
     (tmp_path / "cards/b.json").write_text(card.read_text().replace('"n_prompts": 1', '"n_prompts": 2', 1))
     done = runner.invoke(app, ["verify", str(tmp_path / "cards")])
@@ -430,7 +430,7 @@ def test_several_cards_and_folders_of_cards(card: Path, tmp_path: Path) -> None:
     assert "b.json" in str(done.exception)
     assert "a.json" not in str(done.exception)
     images = ["--images", str(tmp_path), "--original-images", str(tmp_path)]
-    assert "are of one model" in str(runner.invoke(app, ["verify", str(tmp_path / "cards"), *images]).exception)
+    assert "the images of one model" in str(runner.invoke(app, ["verify", str(tmp_path / "cards"), *images]).exception)
     (tmp_path / "none").mkdir()
     for command in ("verify", "compare", "report", "families"):
         assert isinstance(runner.invoke(app, [command, str(tmp_path / "none")]).exception, EmptyInputError)

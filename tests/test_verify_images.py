@@ -123,16 +123,16 @@ def test_what_is_left_to_believe_is_said(folder: Path, labels: str) -> None:
     card = folder / "cards" / "forgetful.json"
     alone = CliRunner().invoke(app, ["verify", str(card)], catch_exceptions=False).output
     alone = " ".join(alone.split())
-    assert "the card is consistent." in alone
+    assert "the scorecard is consistent (" in alone
     assert "its lines were not checked against images" in alone
     arguments = ["--images", folder / "forgetful", "--original-images", folder / "original", "--detector", labels]
     done = CliRunner().invoke(app, ["verify", str(card), *map(str, arguments)], catch_exceptions=False).output
     done = " ".join(done.split())
-    assert "scoring its images again gives the same lines, figures and signatures" in done
+    assert "scoring its images again gave the same lines, values and signatures" in done
     assert "are not checked" in done
     told = " ".join(CliRunner().invoke(app, ["verify", "--help"], env={"COLUMNS": "200"}).output.split())
-    assert "Check that a scorecard is consistent" in told
-    assert "It cannot find invented lines" in told
+    assert "Check that scorecards are consistent" in told
+    assert "It cannot detect invented lines" in told
     for word in ("hold together", "holds together", "verified", "is true"):
         assert word not in alone + told
 
@@ -188,17 +188,17 @@ def test_a_sample_of_the_images(folder: Path, tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(sampling.tempfile, "TemporaryDirectory", emptied)
     assert "Choose a scorecard" in sampling.resampled(None, *zips)
-    assert "is not opened here" in sampling.resampled(str(card), *zips), "a file of labels that only its owner has"
+    assert "cannot be used here" in sampling.resampled(str(card), *zips), "a file of labels that only its owner has"
     known = {**sampling._KNOWN, "detector": frozenset({"labels:labels.csv"})}
     monkeypatch.setattr(sampling, "_KNOWN", known)
     monkeypatch.chdir(place)
     for _ in range(3):  # other samples, of unequal numbers of seeds
         assert "were scored again and are the same" in sampling.resampled(str(card), *zips, n=7)
     told = sampling.resampled(str(card), *zips, n=20)
-    assert "20 of them, drawn at random, were scored again and are the same" in told
+    assert "20 randomly chosen lines were scored again and are the same" in told
     assert "12.2%" in told
     told = sampling.resampled(str(tmp_path / "lie.json"), *zips, n=10)
-    assert told.startswith("The images do not give this card.")
+    assert told.startswith("The images do not give this scorecard:")
     assert "probability" in told
     swapped = sampling.resampled(str(card), zips[1], zips[0])
     assert "is not the image that was scored" in swapped
@@ -222,7 +222,7 @@ def test_zips_of_strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(InputError, match="is not a plain file within the zip"):
         sampling._unpacked(packed("a", b"/etc/passwd", stat.S_IFLNK | 0o777), place)
     monkeypatch.setattr(sampling, "MOST_BYTES", 1000)
-    with pytest.raises(InputError, match="too large to unpack"):
+    with pytest.raises(InputError, match="too large to be unpacked"):
         sampling._unpacked(packed("a.png", bytes(10**6)), tmp_path / "bomb")
     monkeypatch.setattr(sampling, "MOST_FILES", 0)
     with pytest.raises(InputError, match="at most 0"):
@@ -257,12 +257,12 @@ def test_a_card_is_signed_and_its_signer_checked(card: Path, tmp_path: Path) -> 
     told = CliRunner().invoke(app, ["verify", str(card), "--signer", f"{mine}.pub"], catch_exceptions=False).output
     assert f"signed by {mine}.pub" in " ".join(told.split())
     assert "is consistent" in told
-    with pytest.raises(VerificationError, match="not a signature of it by"):
+    with pytest.raises(VerificationError, match="not a valid signature by"):
         require_signer(card, f"{other}.pub")
     with pytest.raises(InputError, match=r"ends in \.pub"):
         require_signer(card, str(mine))
     card.write_text(card.read_text(encoding="utf-8") + " ", encoding="utf-8")
-    with pytest.raises(VerificationError, match="not a signature of it by"):
+    with pytest.raises(VerificationError, match="not a valid signature by"):
         require_signer(card, f"{mine}.pub")
     assert sign(card, str(mine)).is_file(), "again"
     require_signer(card, f"{mine}.pub")
@@ -271,7 +271,7 @@ def test_a_card_is_signed_and_its_signer_checked(card: Path, tmp_path: Path) -> 
 def test_a_signature_of_something_else_is_none_of_a_card(card: Path, tmp_path: Path) -> None:
     mine = ssh_key(tmp_path / "mine")
     subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-f", str(mine), "-n", "git", str(card)], check=True, timeout=60)
-    with pytest.raises(VerificationError, match="not a signature of it by"):
+    with pytest.raises(VerificationError, match="not a valid signature by"):
         require_signer(card, f"{mine}.pub")
 
 
@@ -301,7 +301,7 @@ def test_with_gnupg(card: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert sign(card, FINGERPRINT) == card.with_name(f"{card.name}.asc")
     require_signer(card, FINGERPRINT)
     require_signer(card, FINGERPRINT[-16:].lower())
-    with pytest.raises(VerificationError, match="not a signature of it by"):
+    with pytest.raises(VerificationError, match="not a valid signature by"):
         require_signer(card, "F" * 40)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingToolError, match="gpg is not installed"):

@@ -1,8 +1,9 @@
 """The command line, `igmu`: a command is a module of this package with a function (or Typer group) of the same name.
 
-Thin on purpose: commands read arguments, call the package and print. Everything heavy is imported inside the functions.
-Results go to stdout, progress and errors to stderr; an error of the user's ends with exit code 2 and no traceback.
-Every command returns what it found, for `--json` (`_json`). Who stops reading stdout (`| head -1`) stops no command.
+Commands are thin on purpose: they read arguments, call the package and print. Heavy imports are inside the functions.
+Results go to stdout, progress and errors to stderr; a user error exits with code 2 and without a traceback.
+Every command returns what it found, for `--json` (`_json`). A reader that closes stdout (`| head -1`) does not stop
+the command.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from igmu_data.errors import IgmuError, InputError, OutputError, exits_on_error
 from igmu_metrics.cli import _json
 from igmu_metrics.cli._common import before, with_extensions
 
-# In --help in the order in which somebody meets them; a command that is not listed here comes after these.
+# The order in --help, roughly the order of use; commands that are not listed here come last.
 _ORDER: Final = (
     *(
         "demo",
@@ -59,10 +60,10 @@ _ORDER: Final = (
     ),
 )
 
-# What a write to stdout ends with where nothing takes it; an error about a file names the file.
+# Errors of a write to stdout when there is no room; an error about a file has a file name.
 _STDOUT: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _INTERRUPTED: Final = 130
-# Of click, or of typer's copy of it.
+# From click, or from typer's copy of it.
 _USAGE: Final[type[Exception]] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
 
 
@@ -91,7 +92,7 @@ class _Group(_Once, TyperGroup):
 app = typer.Typer(
     name="igmu",
     cls=_Group,
-    help="Measure whether an image generator has forgotten a concept, how robustly, and what it lost on the way.",
+    help="Measure whether an image generator has forgotten a concept, how robust that is, and what else was damaged.",
     callback=before,
     invoke_without_command=True,
     no_args_is_help=True,
@@ -113,7 +114,7 @@ for _name in (*_ORDER, *sorted(_FOUND - set(_ORDER))):
 
 
 class _Patient(FileIO):
-    """Stdout whose reader may go away: what is written then goes nowhere, and the command finishes its work."""
+    """Stdout whose reader may go away: later output is discarded, and the command finishes its work."""
 
     def write(self, data: Any, /) -> int:
         try:
@@ -129,9 +130,9 @@ def main() -> None:
         stream = getattr(sys, name)
         if isinstance(stream, TextIOWrapper) and stream is getattr(sys, f"__{name}__"):
             raw = _Patient(stream.fileno(), "wb", closefd=False)
-            # PYTHONUNBUFFERED stays what it is: a log shows progress at once.
+            # PYTHONUNBUFFERED is respected, so that a log shows progress at once.
             buffer = raw if isinstance(stream.buffer, FileIO) else BufferedWriter(raw)
-            # A terminal that has no ≥ shows \u2265.
+            # A terminal that cannot show ≥ prints \u2265.
             lines, at_once = stream.line_buffering, stream.write_through
             own = TextIOWrapper(
                 buffer, stream.encoding, "backslashreplace", line_buffering=lines, write_through=at_once
@@ -142,7 +143,7 @@ def main() -> None:
             _require_no_empty(sys.argv[1:])
             code = app(prog_name="igmu", standalone_mode=False)
         finally:
-            sys.stdout.flush()  # here, where a full disk can be told; at exit Python would print a traceback
+            sys.stdout.flush()  # here, where a full disk can be reported; at exit Python would print a traceback
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
     except Exception as error:
@@ -159,36 +160,36 @@ def main() -> None:
 
 
 def _told(error: Exception) -> Exception:
-    """What the user is told of an error: itself where it is igmu's, or nobody foresaw it."""
+    """The error to show to the user: the same one if igmu raised it or if it was not foreseen."""
     if isinstance(error, IgmuError):
         return error
     if isinstance(error, _USAGE):
         return _misused(error)
     if isinstance(error, UnicodeEncodeError):
-        return InputError(f"{error.object[error.start :][:20]!r} is not UTF-8. Write it in UTF-8.")
+        return InputError(f"{error.object[error.start :][:20]!r} is not valid UTF-8. Encode it as UTF-8.")
     if isinstance(error, OSError):
-        if error.filename is not None:  # nobody foresaw it where it happened
+        if error.filename is not None:  # not handled where it happened
             return InputError(f"{os.fsdecode(error.filename)}: {error.strerror}. Check the path.")
         if error.errno in _STDOUT:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer goes nowhere
-            return OutputError(f"cannot write to stdout: {error.strerror}. Make room, or write elsewhere.")
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the rest of the buffer is discarded
+            return OutputError(f"cannot write to stdout: {error.strerror}. Free some space, or redirect the output.")
     return error
 
 
 def _require_no_empty(words: list[str]) -> None:
-    """Refuse an argument without a letter: most often a shell variable that is not set, and a path that would be here.
+    """Refuse an empty argument. Most often a shell variable is not set, and as a path it would mean the current folder.
 
     Raises:
-        InputError: names the option before it.
+        InputError: an argument is empty; the message names the option before it.
     """
     for at, word in enumerate(words):
         if not word or re.fullmatch(r"--[a-z0-9-]+=", word):
             after = word.rstrip("=") or (words[at - 1] if at else "igmu")
-            raise InputError(f"the argument after {after!r} is empty. Give a value, or leave the option out.")
+            raise InputError(f"the argument after {after!r} is empty. Give a value, or omit the option.")
 
 
 def _misused(error: Any) -> InputError:
-    """What click says of a command line that it cannot read, in one line, with the value."""
+    """Click's message about a command line that it cannot parse, on one line, with the value."""
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         sys.exit(error.exit_code)
@@ -198,5 +199,5 @@ def _misused(error: Any) -> InputError:
     words = sys.argv[1:]
     given = [words[at + 1] for at, word in enumerate(words[:-1]) if word in options]
     given += [word.partition("=")[2] for word in words if word.partition("=")[0] in options and "=" in word]
-    value = f" It is {', '.join(map(repr, given))}." if given else ""
+    value = f" Got {', '.join(map(repr, given))}." if given else ""
     return InputError(f"{command}: {told.removesuffix('.')}.{value} See {command} --help.")

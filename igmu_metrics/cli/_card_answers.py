@@ -1,7 +1,7 @@
-"""What commands find in scorecards, as `--json` prints it: a type a command.
+"""The results of commands about scorecards, as `--json` prints them: one type per command.
 
-Conventions: keys are promised, so none is renamed or taken away. Figures have the full names that `igmu check` takes.
-Shares are 0..1, and null stands for what there is not.
+Conventions: keys are stable; none is renamed or removed. Metrics have the full names that `igmu check` accepts. Shares
+are 0..1, and null means that there is no value.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ class Card:
     """A scorecard without its lines.
 
     Args:
-        model: the unlearned model.
-        original: the model before unlearning.
-        config: what both were scored on.
+        model: name of the unlearned model.
+        original: name of the model before unlearning.
+        config: config on which both were scored.
         target: the concept to forget.
-        file: where the card was written, null if nowhere.
-        word: of the forget score: yes, mostly, hardly, no, undecided, not measured or no verdict.
-        figures: every figure by its full name, such as `forget_score/robustness`.
-        coverage: what was scored of what the corpus asks for, by part; null where no corpus is known.
-        failures: why images are missing from the figures.
-        notes: what a reader has to know about the images.
+        file: file of the scorecard, null if it was not written.
+        word: verdict on the forget score: yes, mostly, hardly, no, undecided, not measured or no verdict.
+        figures: all metrics by full name, such as `forget_score/robustness`.
+        coverage: how much of the corpus was scored, by part; null if the corpus is unknown.
+        failures: why images could not be scored.
+        notes: notes about the images.
     """
 
     model: str
@@ -50,7 +50,7 @@ class Card:
 
     @classmethod
     def of(cls, card: Scorecard, file: Path | None = None) -> Card:
-        """What is told of a card."""
+        """The answer about a card."""
         known = figures(card)
         word = NO_VERDICT if card.unfounded else grade(known.get(FORGET_SCORE), DEGREES)
         about = (card.model, card.original_model, card.config, card.target)
@@ -59,14 +59,14 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What was scored.
+    """The result of scoring.
 
     Args:
-        cards: a scorecard for each model and config.
-        report: the page over them, null where none was written.
+        cards: one scorecard per model and config.
+        report: file of the report, null if none was written.
         tables: files of a shard, for igmu merge.
-        plan: of a dry run, what it would do.
-        images: folder of images that were joined from parts, or hold one.
+        plan: what a dry run would do.
+        images: folder of the images that were joined from parts, or of one part.
     """
 
     cards: Sequence[Card] = ()
@@ -78,12 +78,12 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """Scorecards in another form.
+    """Scorecards in another format.
 
     Args:
         format: eval_results, model_index, latex or csv.
-        file: where it was written, null if nowhere.
-        text: what was, or would have been, written.
+        file: file that was written, null if none was.
+        text: the exported text.
     """
 
     format: str
@@ -93,12 +93,12 @@ class Exported:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A model in the plane of forgetting and preservation.
+    """A model's position with respect to forgetting and preservation.
 
     Args:
-        model: its name.
-        beaten_by: models that are at least as good in both and better in one; empty on the front.
-        clearly_by: those of them that the intervals tell apart.
+        model: name of the model.
+        beaten_by: models that are at least as good in both and better in at least one; empty on the Pareto front.
+        clearly_by: those of them whose intervals do not overlap with this model's in at least one of the two.
     """
 
     model: str
@@ -111,11 +111,11 @@ class PublishedShare:
     """A published proportion.
 
     Args:
-        model: whose.
-        measure: of what.
-        successes: how many.
-        n: of how many.
-        value: the share.
+        model: name of the model.
+        measure: what was measured.
+        successes: number of successes.
+        n: number of trials.
+        value: share of successes.
         interval: its 95 % interval (Wilson).
     """
 
@@ -129,16 +129,16 @@ class PublishedShare:
 
 @dataclass(frozen=True, slots=True)
 class PublishedDifference:
-    """Two published proportions beside each other.
+    """A comparison of two published proportions.
 
     Args:
-        first: a model.
-        second: another one.
-        measure: of what.
+        first: name of the first model.
+        second: name of the second model.
+        measure: what was measured.
         difference: first minus second.
         interval: its unadjusted 95 % interval (Newcombe).
-        p: Fisher's exact test.
-        p_holm: corrected for all comparisons of the measure.
+        p: p value of Fisher's exact test.
+        p_holm: p value corrected for all comparisons of the measure.
     """
 
     first: str
@@ -152,14 +152,14 @@ class PublishedDifference:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Which differences are real.
+    """Comparisons of models.
 
     Args:
-        comparisons: every model against the original and every other, in each measure.
-        front: models in the plane of forgetting and preservation; empty where coverage differs.
-        unlike: on how many generations pairs are compared where coverage differs, else "".
-        published: of `--published`, the proportions.
-        differences: of `--published`, the differences.
+        comparisons: each model against the original and against each other model, in each measure.
+        front: the models' positions with respect to forgetting and preservation; empty if coverage differs.
+        unlike: if coverage differs, on how many generations pairs are compared; otherwise "".
+        published: the proportions given with `--published`.
+        differences: the differences between the proportions given with `--published`.
     """
 
     comparisons: Sequence[Comparison] = ()
@@ -171,14 +171,14 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """The smallest differences that so many prompts can show.
+    """The smallest differences that a number of prompts can detect.
 
     Args:
-        model: whose rate it is; "" for an assumed one.
-        rate: 0..1.
-        prompts: how many.
-        below: difference downwards, null where none within 0..1 can be shown.
-        above: the same upwards.
+        model: name of the model; "" for an assumed rate.
+        rate: the rate, 0..1.
+        prompts: number of prompts.
+        below: smallest detectable difference below the rate, null if none within 0..1 can be detected.
+        above: smallest detectable difference above the rate, null if none within 0..1 can be detected.
     """
 
     model: str
@@ -190,12 +190,12 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Powered:
-    """How many prompts are needed.
+    """The number of prompts that are needed.
 
     Args:
-        plans: what every comparison of scorecards still needs; `needed` counts prompts in all.
-        reach: what so many prompts can show.
-        needed: prompts that tell two assumed rates apart, null without such.
+        plans: what each comparison of scorecards needs; `needed` is the total number of prompts.
+        reach: the smallest detectable differences.
+        needed: number of prompts needed to distinguish two assumed rates, null if none were given.
     """
 
     plans: Sequence[Plan] = ()
@@ -208,8 +208,8 @@ class Families:
     """Attack success by family.
 
     Args:
-        lines: a line for each family and model.
-        chart: the SVG, null where none was written.
+        lines: one entry per family and model.
+        chart: file of the SVG chart, null if none was written.
     """
 
     lines: Sequence[Line]
@@ -222,8 +222,8 @@ class Board:
 
     Args:
         page: the HTML file.
-        n_cards: scorecards that it ranks.
-        refused: why others are not ranked.
+        n_cards: number of ranked scorecards.
+        refused: why other files are not ranked.
     """
 
     page: Path
@@ -233,14 +233,14 @@ class Board:
 
 @dataclass(frozen=True, slots=True)
 class Problems:
-    """What is wrong with a file.
+    """Problems with a file.
 
     Args:
         file: the file or folder.
-        problems: one entry for each; empty where all is well.
+        problems: one entry per problem; empty if there are none.
         notes: what could not be checked.
-        scored_again: whether its images were scored again.
-        counts: how much of what there is, such as rows by split.
+        scored_again: whether the images were scored again.
+        counts: counts of the contents, such as rows by split.
     """
 
     file: Path
@@ -252,11 +252,11 @@ class Problems:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was checked.
+    """The result of a check.
 
     Args:
-        files: each with its problems.
-        signer: whose signature lies beside every card, null if that was not asked.
+        files: one entry per file, with its problems.
+        signer: key with which every scorecard is signed, null if this was not checked.
         schema: with `--schema`, the JSON Schema of scorecards.
     """
 
@@ -267,11 +267,11 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """Bounds on figures.
+    """The result of checking bounds on metrics.
 
     Args:
-        outcome: not met if a result is, else undecided if one is, else met.
-        results: every bound on every card.
+        outcome: not met if any result is not met, otherwise undecided if any is undecided, otherwise met.
+        results: one entry per bound and scorecard.
     """
 
     outcome: Outcome
@@ -280,12 +280,12 @@ class Met:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What to report.
+    """What to report in a paper.
 
     Args:
-        sentences: one for each model, ready to paste.
-        latex: the table.
-        why: why these numbers and no others.
+        sentences: one sentence per model, ready to paste.
+        latex: the LaTeX table.
+        why: what to report and why.
     """
 
     sentences: Sequence[str]

@@ -1,4 +1,4 @@
-"""What several commands share: options that follow from the settings, and writing scorecards."""
+"""Code that several commands share: options derived from the settings, and writing scorecards."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from igmu_metrics.scorecard import Scorecard
 
 _LARGEST: Final = 2**63  # whole numbers below it fit everywhere: seeds, counts, Parquet
-_LONGEST: Final = 255  # bytes of a file's name
-_WRITTEN: Final = ("out", "work", "chart")  # parameters of commands that name what is to be written
+_LONGEST: Final = 255  # bytes of a file name
+_WRITTEN: Final = ("out", "work", "chart")  # parameters of commands that name what will be written
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -38,7 +38,7 @@ def option(name: str, help: str | None = None) -> Any:
 
     Args:
         name: of the setting.
-        help: what to say of it where it means something else than in `igmu score`.
+        help: replaces the setting's own help where the option means something other than in `igmu score`.
     """
     setting = options()[name]
     return typer.Option(
@@ -54,37 +54,37 @@ def ray_wanted(engine: str, shard: str | None) -> bool:
     """Whether Ray is to run the work.
 
     Raises:
-        InputError: an unknown engine, or Ray beside --shard.
+        InputError: an unknown engine, or Ray together with --shard.
     """
     from igmu_data.errors import InputError
     from igmu_metrics.networks.loading import choice
 
     wanted = choice("engine", engine, ENGINES) == "ray"
     if wanted and shard is not None:
-        raise InputError("--engine ray shares the parts out itself; leave --shard out.")
+        raise InputError(f"--shard {shard} and --engine ray are both given, but Ray divides the work itself. Omit one.")
     return wanted
 
 
 def batch_of(given: str) -> int | str:
-    """What `--batch-size` says.
+    """The value of `--batch-size`.
 
     Raises:
-        InputError: neither a number from 1 on nor `auto`.
+        InputError: neither `auto` nor a whole number of at least 1.
     """
     from igmu_data.errors import InputError
 
     if given == "auto":
         return given
     if not given.isascii() or not given.isdigit() or int(given) < 1:
-        raise InputError(f"--batch-size {given!r} is neither a number from 1 on nor auto.")
+        raise InputError(f"--batch-size is {given!r}; it must be auto or a whole number of at least 1.")
     return int(given)
 
 
 def say(*lines: object) -> None:
-    """Print lines to stdout; a line end or anything unseen within one is written out.
+    """Print lines to stdout; newlines and invisible characters within a line are escaped.
 
-    In a terminal, or where COLUMNS is set, they are broken between words; a command to paste or a path goes through
-    `document`, which breaks nothing.
+    In a terminal, or if COLUMNS is set, lines are wrapped between words. Commands to paste and paths go through
+    `document`, which wraps nothing.
     """
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() or os.environ.get("COLUMNS") else 0
     for line in lines:
@@ -93,7 +93,7 @@ def say(*lines: object) -> None:
 
 
 def broken(text: str, width: int) -> str:
-    """A text in lines of at most `width`, where its words allow; those after the first are indented."""
+    """A text wrapped to lines of at most `width` if no word is longer; lines after the first are indented."""
     own = len(text) - len(text.lstrip())
     found = textwrap.wrap(
         text, max(20, width), subsequent_indent=" " * (own + 2), break_long_words=False, break_on_hyphens=False
@@ -102,7 +102,7 @@ def broken(text: str, width: int) -> str:
 
 
 def document(text: str) -> None:
-    """Print a text of several lines to stdout, such as a file that was asked for without a place."""
+    """Print a text of several lines to stdout, such as a file for which no path was given."""
     sys.stdout.write(visible(text, lines=True))
 
 
@@ -110,52 +110,66 @@ Config = Annotated[str, option("config")]
 Bench = Annotated[str | None, option("bench")]
 Revision = Annotated[str | None, option("revision")]
 Device = Annotated[str | None, option("device")]
-Steps = Annotated[int | None, typer.Option(min=1, help="Denoising steps, instead of the rows' or the model's preset.")]
+Steps = Annotated[
+    int | None,
+    typer.Option(min=1, help="Number of denoising steps; default: the value in the corpus, else the model's preset."),
+]
 GuidanceScale = Annotated[
-    float | None, typer.Option(min=0, help="Guidance scale, instead of the rows' or the model's preset.")
+    float | None, typer.Option(min=0, help="Guidance scale; default: the value in the corpus, else the model's preset.")
 ]
 Size = Annotated[
-    int | None, typer.Option(min=1, help="Image width and height in pixels, instead of the rows' or the preset.")
+    int | None,
+    typer.Option(
+        min=1, help="Width and height of the images in pixels; default: the corpus's values, else the model's preset."
+    ),
 ]
 ENGINES: Final = ("local", "ray")
 Shard = Annotated[
     str | None,
-    typer.Option(metavar="I/N", help="Generate only part I of N, by prompt, into a folder of its own in --out."),
+    typer.Option(metavar="I/N", help="Generate only part I of N, divided by prompt, in a separate subfolder of --out."),
 ]
 Engine = Annotated[
-    str, typer.Option(metavar="|".join(ENGINES), help="Where to run: in this process, or in parts over Ray.")
+    str,
+    typer.Option(metavar="|".join(ENGINES), help="Where to run: in this process (local), or on Ray workers (ray)."),
 ]
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="Most Ray workers; default one a GPU, else as many as there is room for.")
+    int | None,
+    typer.Option(min=1, help="Maximum number of Ray workers; default: one per GPU, or without GPUs as many as fit."),
 ]
 Dtype = Annotated[
     str | None,
-    typer.Option(help="Number format of the models: float32 (default), bfloat16 or float16; also fp32, bf16, fp16."),
+    typer.Option(
+        help="Numerical precision of the models: float32 (default), bfloat16 or float16; fp32, bf16 and fp16 also work."
+    ),
 ]
 BatchSize = Annotated[
     str | None,
-    typer.Option(metavar="N|auto", help="Images per call on a GPU, default 4; auto: as many as fit its memory."),
+    typer.Option(
+        metavar="N|auto", help="Images per call on a GPU; default 4; auto means as many as fit in its memory."
+    ),
 ]
 Compile = Annotated[
-    bool | None, typer.Option("--compile", help="Compile the denoiser first; faster on a GPU, and rounds otherwise.")
+    bool | None,
+    typer.Option("--compile", help="Compile the denoiser first, which is faster on a GPU but changes rounding."),
 ]
-DatasetConfig = Annotated[str | None, typer.Option(help="Config of the dataset, if it has several.")]
+DatasetConfig = Annotated[str | None, typer.Option(help="Config of the dataset, if it has more than one.")]
 DatasetRevision = Annotated[str | None, typer.Option(help="Commit, tag or branch of the dataset on the Hub.")]
 PositiveLabel = Annotated[
-    str | None, typer.Option(help="Label that means the concept; default the label named like it.")
+    str | None,
+    typer.Option(help="Label of images that show the concept; default: the label with the concept's name."),
 ]
 LabelColumn = Annotated[
     str | None,
-    typer.Option(help="Column of the labels; default concept where that column names the concept, else label."),
+    typer.Option(help="Column with the labels; default: concept if that column contains the concept, else label."),
 ]
-ImageColumn = Annotated[str, typer.Option(help="Column of the images.")]
+ImageColumn = Annotated[str, typer.Option(help="Column with the images.")]
 Cards = Annotated[
     list[Path],
     typer.Argument(
         metavar="CARD.json...", help="Scorecards of models scored with the same settings, or folders of scorecards."
     ),
 ]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print every figure and note, not only the main ones.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print all metrics and notes, not only the main ones.")]
 OptionalCards = Annotated[
     list[Path] | None,
     typer.Argument(
@@ -165,7 +179,7 @@ OptionalCards = Annotated[
 
 
 def with_settings(command: _Command) -> _Command:
-    """Give a command that takes `**settings` an option for each that it has not itself, behind those it requires."""
+    """Give a command with `**settings` an option for each setting that it lacks, after its required options."""
     hints = hints_of(command)
     own = [
         p.replace(annotation=hints[p.name], kind=p.KEYWORD_ONLY)
@@ -189,7 +203,7 @@ def with_settings(command: _Command) -> _Command:
 
 
 def hints_of(command: Callable[..., Any]) -> dict[str, Any]:
-    """The types of a command's options; that of its answer stays unread, since importing it takes a second."""
+    """The types of a command's options; the return type is not resolved, since importing it takes a second."""
     own = {name: hint for name, hint in command.__annotations__.items() if name != "return"}
     return get_type_hints(SimpleNamespace(__annotations__=own, __globals__=command.__globals__), include_extras=True)
 
@@ -199,7 +213,7 @@ Plugins = Annotated[
     typer.Option(
         "--plugin",
         metavar="FILE.py",
-        help="Python file with a metric, detector, backbone or attack to use; its code runs. Repeat for several.",
+        help="Python file that defines a metric, detector, backbone or attack; its code is run. Repeat for several.",
     ),
 ]
 
@@ -209,13 +223,13 @@ Concepts = Annotated[
     typer.Option(
         "--concepts",
         metavar="DIR",
-        help="Folder of your own concepts, <domain>/<slug>.toml, added to igmu's; default $IGMU_CONCEPTS.",
+        help="Folder with your own concepts, as <domain>/<slug>.toml, in addition to igmu's; default: $IGMU_CONCEPTS.",
     ),
 ]
 
 
 def with_extensions(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options `--plugin` and `--concepts`, behind its own."""
+    """Give a command the options `--plugin` and `--concepts`, after its own."""
     hints = hints_of(command)
     own = [p.replace(annotation=hints[p.name]) for p in inspect.signature(command).parameters.values()]
     more = [
@@ -248,17 +262,20 @@ def _require_sound(given: Mapping[str, Any]) -> None:
                 )
             choices = options()[name].choices if name in options() else ()
             if choices and one is not None and one not in choices:
-                raise InputError(f"no {name} {one!r}; it is {', '.join(choices)}.")
+                raise InputError(f"{name} is {one!r}; it must be one of {', '.join(choices)}.")
             if isinstance(one, Path) and name not in _WRITTEN:
                 read.add(one.absolute())
     for name in _WRITTEN:
         if not isinstance(out := given.get(name), Path):
             continue
         if long := [part for part in out.parts if len(os.fsencode(part)) > _LONGEST]:
-            raise OutputError(f"--{name}: {len(long[0])} letters are too long for a file name. Give a shorter one.")
+            raise OutputError(
+                f"--{name}: a file name of {len(os.fsencode(long[0]))} bytes is too long; at most {_LONGEST} are "
+                "allowed. Choose a shorter one."
+            )
         if out.absolute() in read and out.is_file():
             raise OutputError(
-                f"--{name} {out}: this is an input file, and would be overwritten. Give another --{name}."
+                f"--{name} {out}: this is also an input file and would be overwritten. Choose another --{name}."
             )
 
 
@@ -273,7 +290,7 @@ def load_plugins(paths: Sequence[Path] | None) -> None:
 
 @contextmanager
 def own_concepts(folder: Path | None) -> Iterator[None]:
-    """Have the concepts of `--concepts` until the block ends."""
+    """Use the concepts of `--concepts` until the block ends."""
     if folder is None:
         yield
         return
@@ -289,7 +306,7 @@ def before(
     plugin: Plugins = None,
     concepts: Concepts = None,
 ) -> None:
-    """What `igmu` does before any command."""
+    """Run before every command."""
     context.with_resource(own_concepts(concepts))
     load_plugins(plugin)
     if version:
@@ -308,15 +325,15 @@ def tell_cards(
     more: str = "",
     verbose: bool = False,
 ) -> Scored:
-    """Print what cards say, on one screen, and where they are.
+    """Print a summary of scorecards that fits on one screen, and where their files are.
 
     Args:
-        cards: that were made.
-        files: where each was written, None if nowhere.
-        report: the page over them.
-        then: the words of the command to go on with.
-        more: lines to print below.
-        verbose: every figure, in tables.
+        cards: the new scorecards.
+        files: the file of each, None if it was not written.
+        report: the report page about them.
+        then: the words of the command to run next.
+        more: further lines to print at the end.
+        verbose: print all metrics, in tables.
 
     Returns:
         The answer for `--json`.
@@ -330,8 +347,8 @@ def tell_cards(
     places = [str(path) for path in files if path is not None]
     ending = [f"report: {report}"] if report is not None else []
     if places:
-        where = f"card: {places[0]}" if len(places) == 1 else f"cards: {', '.join(map(str, folders))}"
-        ending.append(f"{where}{'' if verbose else ' (every figure: --verbose)'}")
+        where = f"scorecard: {places[0]}" if len(places) == 1 else f"scorecards: {', '.join(map(str, folders))}"
+        ending.append(f"{where}{'' if verbose else ' (all metrics: --verbose)'}")
     if then:
         ending.append(f"report: {shell(then)}")
     if verbose:
@@ -347,13 +364,13 @@ def tell_cards(
 
 @dataclass(slots=True)
 class Stopwatch:
-    """When a run began, by the clock, and how long it took."""
+    """When a run began, and how long it took."""
 
     started: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
     _begin: float = field(default_factory=time.monotonic)
 
     def log(self, card: Path, content_sha256: str) -> None:
-        """Add a line about a card to the `runs.jsonl` beside it: when, how long, and by which command.
+        """Add a line about a card to the `runs.jsonl` next to it: when, how long, and by which command.
 
         Raises:
             OutputError: the place cannot be written to.
@@ -378,17 +395,17 @@ class Stopwatch:
 
 
 def write_cards(cards: Iterable[Scorecard], place: Callable[[Scorecard], Path | None]) -> list[Scorecard]:
-    """Write every card as soon as it is there, and note the run beside it.
+    """Write each card as soon as it is made, and record the run next to it.
 
     Args:
-        cards: as they are made.
+        cards: the cards, possibly still being computed.
         place: card → file to write, or None.
 
     Returns:
         All cards.
 
     Raises:
-        OutputError: the file holds something else than an earlier card of the same evaluation.
+        OutputError: the file contains something other than an earlier card of the same evaluation.
     """
     from igmu_data.errors import OutputError
     from igmu_metrics.scorecard import replaces, write
@@ -398,7 +415,7 @@ def write_cards(cards: Iterable[Scorecard], place: Callable[[Scorecard], Path | 
         done.append(card)
         if (path := place(card)) is not None:
             if path.exists() and (why := replaces(card, path)):
-                raise OutputError(f"{path}: {why}, which would be lost. Give another --out.")
+                raise OutputError(f"{path}: {why}, which would be lost. Choose another --out.")
             write(card, path)
             clock.log(path, card.content_sha256)
     return done

@@ -1,8 +1,8 @@
-"""`--json` of every command: what it returns becomes one JSON document on stdout, and so does an error.
+"""`--json` of every command: its return value, or an error, becomes one JSON document on stdout.
 
-A command returns an answer, a type of `_card_answers` or `_other_answers` that stands behind its arrow; without
-`--json` nobody looks at it. One that ends with an error after it has found something hands that over before (`noted`).
-While a command answers in JSON, whatever else is written to stdout goes nowhere; progress and messages go to stderr.
+A command returns an answer, of a type in `_card_answers` or `_other_answers` that its annotation names; without
+`--json` the answer is ignored. A command that ends with an error after it has found something passes its answer to
+`noted` first. In JSON mode everything else written to stdout is discarded; progress and messages go to stderr.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ _noted: ContextVar[list[Any] | None] = ContextVar("noted", default=None)
 
 Json = Annotated[
     bool,
-    typer.Option(FLAG, help="Print one JSON document instead of text; reference/json.md describes its keys."),
+    typer.Option(FLAG, help="Print a JSON document instead of text; reference/json.md describes its keys."),
 ]
 
 
 def noted(answer: _T) -> _T:
-    """Hand an answer over before the command ends with an error or an exit code."""
+    """Pass on an answer before the command ends with an error or an exit code."""
     if (found := _noted.get()) is not None:
         found.append(answer)
     return answer
 
 
 def with_json(command: Callable[..., Any]) -> Callable[..., None]:
-    """Give a command the option `--json`, behind its own."""
+    """Give a command the option `--json`, after its own options."""
     own = list(inspect.signature(command).parameters.values())
     option = inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json)
-    # One that is called on without arguments (typer groups) has positional parameters; keywords do for all.
+    # Commands of typer groups have positional parameters; keywords work for all commands.
     signature = inspect.Signature([p.replace(kind=p.KEYWORD_ONLY) for p in own] + [option])
 
     @functools.wraps(command)
@@ -64,7 +64,7 @@ def _answer(command: Callable[..., Any], given: Mapping[str, Any]) -> None:
     """Call a command and print its document.
 
     Raises:
-        IgmuError: what the command raised, once the document is written.
+        IgmuError: the command's error, after the document was written.
         typer.Exit: the command ended with an exit code.
     """
     before: list[Any] = []
@@ -88,13 +88,13 @@ def _answer(command: Callable[..., Any], given: Mapping[str, Any]) -> None:
 
 
 def name(command: Callable[..., Any]) -> str:
-    """`score`, `cache info`: the module's name, and the function's where it is another."""
+    """`score`, `cache info`: the module's name, followed by the function's if it differs."""
     module, function = command.__module__.rpartition(".")[2], command.__name__
     return (module if function == module else f"{module} {function}").replace("_", "-")
 
 
 def answer_type(command: Callable[..., Any]) -> type:
-    """The type that a command's answer is of, as its arrow says."""
+    """The type of a command's answer, from its return annotation."""
     from igmu_metrics.cli import _card_answers, _other_answers
 
     named = str(inspect.unwrap(command).__annotations__.get("return"))
@@ -106,27 +106,27 @@ def write(command: str, code: int, answer: Any, error: Exception | None) -> None
     """Print a document.
 
     Args:
-        command: its name; "" where there is none.
+        command: its name; "" if there is none.
         code: the exit code of the process.
-        answer: what was found, None where nothing was.
-        error: what it ended with.
+        answer: what was found, None if nothing was.
+        error: the error that ended it, if any.
     """
     if error is not None:
         setattr(error, _TOLD, True)
     told = None if error is None else {"type": type(error).__name__, "message": str(error)}
     document = {"igmu": __version__, "command": command, "exit_code": code, "result": plain(answer), "error": told}
-    # ASCII: nothing unseen reaches the terminal, and no terminal lacks a letter.
+    # ASCII: no invisible characters reach the terminal, and every terminal can show it.
     sys.stdout.write(json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 def fail(error: IgmuError) -> None:
-    """Print the document of an error that came before any command, unless JSON is not asked for or it is printed."""
+    """Print the document of an error raised before any command ran, if JSON is wanted and it was not printed yet."""
     if FLAG in sys.argv[1:] and not hasattr(error, _TOLD):
         write("", error.exit_code, None, error)
 
 
 def plain(value: Any) -> Any:
-    """An answer of JSON's own types: dataclasses and models become objects, paths texts, NaN and infinities null."""
+    """An answer as JSON types: dataclasses and models become objects, paths strings, NaN and infinities null."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if hasattr(value, "model_dump"):

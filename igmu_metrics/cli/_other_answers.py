@@ -1,4 +1,4 @@
-"""What commands find that is not about scorecards, as `--json` prints it; see `igmu_metrics.cli._card_answers`."""
+"""The results of commands not about scorecards, as `--json` prints them; see `igmu_metrics.cli._card_answers`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Written:
     """Files that were written.
 
     Args:
-        files: their paths.
-        next: the command to go on with, "" where there is none.
+        files: paths of the files.
+        next: the command to run next, "" if there is none.
     """
 
     files: Sequence[Path]
@@ -26,13 +26,13 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """What there is after generating.
+    """The result of generating.
 
     Args:
-        folder: of the images.
-        n_images: images that are there.
-        n_new: those that this call generated.
-        failures: why there is no image, by `ID-SEED`.
+        folder: folder of the images.
+        n_images: number of images in the folder.
+        n_new: number of images that this call generated.
+        failures: why images could not be generated, by `ID-SEED`.
     """
 
     folder: Path
@@ -46,13 +46,13 @@ class PrintedNumber:
     """A printed proportion.
 
     Args:
-        line: in the file, from 1.
-        name: what the other columns say.
-        text: as printed.
-        n: of how many.
-        possible: whether some whole number of n is printed like this.
-        telling: whether the digits are fine enough to refuse anything.
-        nearest: what the counts next to it would be printed as.
+        line: line number in the file, from 1.
+        name: contents of the other columns.
+        text: the number as printed.
+        n: number of trials.
+        possible: whether a whole number of successes would be printed like this.
+        telling: whether there are enough digits for the check to rule out any value.
+        nearest: how the nearest numbers of successes would be printed.
     """
 
     line: int
@@ -69,7 +69,7 @@ class Table:
     """A published table.
 
     Args:
-        numbers: every number of it.
+        numbers: all numbers in the table.
     """
 
     numbers: Sequence[PrintedNumber]
@@ -80,11 +80,11 @@ class Named:
     """A concept.
 
     Args:
-        id: `object/church`.
-        config: `object.church`.
+        id: id, such as `object/church`.
+        config: config, such as `object.church`.
         family: its group within the domain.
-        scope: what belongs to it.
-        label: what prompts call it.
+        scope: what belongs to the concept.
+        label: its name in prompts.
     """
 
     id: str
@@ -99,8 +99,8 @@ class Concepts:
     """The taxonomy, or a part of it.
 
     Args:
-        concepts: all that were asked for.
-        rows: of one concept, its rows by split and probe or attack family.
+        concepts: the requested concepts.
+        rows: for a single concept, number of rows by split and probe or attack family.
     """
 
     concepts: Sequence[Named]
@@ -109,13 +109,13 @@ class Concepts:
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """A metric or an instrument.
+    """A metric, detector, backbone or attack.
 
     Args:
         kind: metric, detector, backbone or attack.
         name: its name.
-        package: where it comes from; "igmu" for our own.
-        what: what it is; of a broken one, why it cannot be used.
+        package: package that it comes from, such as "igmu".
+        what: a description; for a broken plugin, why it cannot be used.
     """
 
     kind: str
@@ -126,10 +126,10 @@ class Plugin:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What measures.
+    """The installed metrics, detectors, backbones and attacks.
 
     Args:
-        usable: metrics and instruments.
+        usable: those that can be used.
         broken: plugins that cannot be used.
     """
 
@@ -139,15 +139,15 @@ class Installed:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the cache holds of one network.
+    """The cache entries of one network.
 
     Args:
-        name: the network; "damaged" for entries that cannot be read.
-        revision: of its weights.
+        name: name of the network; "damaged" for entries that cannot be read.
+        revision: revision of its weights.
         kind: images or texts.
-        n_rows: entries.
-        n_bytes: their size.
-        used: when one was last used, seconds since 1970.
+        n_rows: number of entries.
+        n_bytes: their size in bytes.
+        used: when an entry was last used, in seconds since 1970.
     """
 
     name: str
@@ -163,12 +163,12 @@ class Cache:
     """The feature cache.
 
     Args:
-        file: where it is.
-        n_bytes: on disk; null after pruning.
-        max_bytes: how large it may grow.
-        networks: what it holds.
-        dropped: entries that pruning dropped.
-        kept: entries that it kept.
+        file: file of the cache.
+        n_bytes: size on disk; null after pruning.
+        max_bytes: maximum size.
+        networks: contents by network.
+        dropped: number of entries that pruning deleted.
+        kept: number of entries that pruning kept.
     """
 
     file: Path
@@ -181,11 +181,11 @@ class Cache:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """An image that no prompt was found for.
+    """An image without a matching prompt.
 
     Args:
-        file: the image.
-        why: why.
+        file: file of the image.
+        why: why no prompt matches.
     """
 
     file: Path
@@ -194,13 +194,13 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class MatchedFolder:
-    """Which prompt each image of a folder was generated for.
+    """The result of matching the images of a folder to prompts.
 
     Args:
         file: the metadata.jsonl that was written.
-        n_images: images in the folder.
-        by: how many were found, by how.
-        lost: those that were not.
+        n_images: number of images in the folder.
+        by: number of matched images by method.
+        lost: images that could not be matched.
     """
 
     file: Path
@@ -211,10 +211,10 @@ class MatchedFolder:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """Which prompt each image was generated for.
+    """The result of matching images to prompts.
 
     Args:
-        folders: one entry for each.
+        folders: one entry per folder.
     """
 
     folders: Sequence[MatchedFolder]
@@ -222,18 +222,18 @@ class Matched:
 
 @dataclass(frozen=True, slots=True)
 class ImportedList:
-    """What a list of prompts gave.
+    """The result of importing a list of prompts.
 
     Args:
         folder: the corpus folder.
-        n_read: prompts of the list.
-        n_rows: rows, by split.
-        refused: prompts that the policy refuses, by reason.
-        n_refused: prompts refused for any reason.
-        n_unselected: records that `--where` left out.
-        n_duplicates: prompts that had this seed already.
-        n_naming: rows that name the concept.
-        next: the command to go on with.
+        n_read: number of prompts in the list.
+        n_rows: number of rows by split.
+        refused: number of prompts that the policy refuses, by reason.
+        n_refused: number of prompts refused for any reason.
+        n_unselected: number of records that `--where` excluded.
+        n_duplicates: number of repeated prompts with the same seed.
+        n_naming: number of rows that name the concept.
+        next: the command to run next.
     """
 
     folder: Path
@@ -252,8 +252,8 @@ class Trained:
     """A trained detector.
 
     Args:
-        file: its weights.
-        card: everything that is known of it.
+        file: file with its weights.
+        card: everything that is known about it.
     """
 
     file: Path
@@ -265,9 +265,9 @@ class Calibrated:
     """How often a detector agrees with people.
 
     Args:
-        file: for `igmu score --calibration`.
-        calibration: what stands in it.
-        chance: why no verdict can rest on the detector; "" where it can.
+        file: file for `igmu score --calibration`.
+        calibration: its contents.
+        chance: why the detector gives no verdict; "" if it does.
     """
 
     file: Path
@@ -277,15 +277,15 @@ class Calibrated:
 
 @dataclass(frozen=True, slots=True)
 class Attacked:
-    """What an attack did.
+    """The result of an attack.
 
     Args:
-        folder: of records and images.
-        figures: asr_image, asr_any@k, pre_asr and post_asr, where the original shows the concept.
-        weight_free: the level that no access to weights reaches, by figure and family; null where it was not asked.
-        chance: how often the detector sees the concept where it is not, null where that is not known.
-        searches: how many ended how.
-        verdict: one sentence.
+        folder: folder of records and images.
+        figures: asr_image, asr_any@k, pre_asr and post_asr, counting only images where the original shows the concept.
+        weight_free: success rates without access to weights, by metric and family; null if they were not requested.
+        chance: the detector's false positive rate, null if it is unknown.
+        searches: number of searches by outcome.
+        verdict: the verdict in one sentence.
     """
 
     folder: Path
@@ -298,13 +298,13 @@ class Attacked:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What the audit asked.
+    """One check of the audit.
 
     Args:
-        task: of the sandbox.
-        statement: what must hold.
-        measured: the numbers.
-        outcome: whether it does.
+        task: task of the sandbox.
+        statement: the statement that must be true.
+        measured: the measured numbers.
+        outcome: whether the statement is true.
     """
 
     task: str
@@ -318,8 +318,8 @@ class Audited:
     """The audit of the metrics.
 
     Args:
-        page: what was written.
-        checks: every statement.
+        page: the page that was written.
+        checks: all checks.
     """
 
     page: Path

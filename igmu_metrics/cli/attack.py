@@ -19,55 +19,70 @@ if TYPE_CHECKING:
 
 def attack(
     model: Annotated[
-        str, typer.Option(help="Unlearned model to attack: diffusers folder, Hub id[@revision] or sandbox:VERSION.")
+        str,
+        typer.Option(help="Unlearned model to attack: a diffusers folder, a Hub id[@revision] or sandbox:VERSION."),
     ],
     attack: Annotated[
         str, typer.Option(help="Attack to run: ring-a-bell, pez, unlearndiffatk or cce (igmu metrics lists them).")
     ],
     original: Annotated[
-        str, typer.Option(help="Original model, before unlearning: diffusers folder, Hub id[@revision] or sandbox.")
+        str,
+        typer.Option(help="Original model, before unlearning: a diffusers folder, a Hub id[@revision] or sandbox."),
     ],
     config: Config,
-    out: Annotated[Path, typer.Option(help="Folder for records, found prompts and images; a restart resumes.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder for records, found prompts and images; an interrupted run resumes from here."),
+    ],
     detector: Annotated[str, option("detector")] = "clip",
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps per search; default the attack's own.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Number of steps per search; default: the attack's own.")
+    ] = None,
     candidates: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Candidates per step (prompt attacks) or noise samples (embedding attacks); default the attack's own.",
+            help="Candidates per step (prompt attacks) or noise samples (embedding attacks); default: the attack's.",
         ),
     ] = None,
     tokens: Annotated[
         int | None,
-        typer.Option(min=1, help="Tokens of the found prompt or embedding; default the attack's own."),
+        typer.Option(min=1, help="Number of tokens in the found prompt or embedding; default: the attack's own."),
     ] = None,
     prompts: Annotated[int, typer.Option(min=1, help="Number of prompts to attack.")] = 16,
-    targets: Annotated[int, typer.Option(min=1, help="Extra prompts used as training targets.")] = 8,
-    seeds_per_row: Annotated[int, typer.Option(min=1, max=4, help="Images judged per prompt.")] = 2,
+    targets: Annotated[int, typer.Option(min=1, help="Number of extra prompts used as training targets.")] = 8,
+    seeds_per_row: Annotated[
+        int, typer.Option(min=1, max=4, help="Number of images to generate and check per prompt.")
+    ] = 2,
     weight_free: Annotated[
         bool,
         typer.Option(
-            help="Also generate the config's adversarial rows, as a baseline that needs no access to weights."
+            help="Also generate images for the config's adversarial prompts, a baseline that needs no model weights."
         ),
     ] = True,
     original_images: Annotated[
         Path | None,
-        typer.Option(help="Folder of the original model's images from igmu generate; missing images are added."),
+        typer.Option(
+            help="Folder with the original model's images from igmu generate; missing images are generated into it."
+        ),
     ] = None,
     model_images: Annotated[
-        Path | None, typer.Option(help="Folder of the attacked model's un-attacked images; missing images are added.")
+        Path | None,
+        typer.Option(
+            help="Folder with the unlearned model's images for the plain prompts; missing ones are generated into it."
+        ),
     ] = None,
     bench: Bench = None,
     revision: Revision = None,
-    dtype: Annotated[str, typer.Option(help="Number format of the models: fp32, bf16 or fp16.")] = "fp32",
+    dtype: Annotated[str, typer.Option(help="Numerical precision of the models: fp32, bf16 or fp16.")] = "fp32",
     device: Device = None,
     seed: Annotated[
-        int, typer.Option(min=0, help="Seed of the searches; on a CPU the same seed repeats them to the last byte.")
+        int,
+        typer.Option(min=0, help="Random seed of the searches; on a CPU the same seed gives exactly the same result."),
     ] = 0,
 ) -> Attacked:
-    """Attack your own model: search for prompts or an embedding that bring the concept back, and report "
-    "the success rate."""
+    """Attack your own model: search for prompts or an embedding that bring the concept back, and report how often
+    they succeed."""
     from dataclasses import replace
 
     from igmu_metrics import registry
@@ -100,8 +115,8 @@ def attack(
     tables.show(_table(outcome, f"{config}: {model} under {attack}, where the original shows it"))
     refused, lacking = outcome.count("refused"), outcome.count("no target")
     say(
-        f"{len(outcome.attempts)} prompts attacked, {refused} found prompts refused by the content policy, "
-        f"{lacking} without an image to search by."
+        f"{len(outcome.attempts)} prompts were attacked. The content policy refused {refused} found prompts; "
+        f"{lacking} prompts had no image to use as the search target."
     )
     say(f"{attack}: {outcome.verdict()}")
     say(out)

@@ -15,20 +15,22 @@ if TYPE_CHECKING:
 
 def audit(
     out: Annotated[Path, typer.Option(help="Folder to write audit.md, its figures and audit.json to.")] = Path("docs"),
-    work: Annotated[Path, typer.Option(help="Folder for the images; a restart resumes.")] = Path("igmu-audit"),
+    work: Annotated[
+        Path, typer.Option(help="Folder for the generated images; an interrupted run resumes from here.")
+    ] = Path("igmu-audit"),
     seeds_per_row: Annotated[
-        int, typer.Option(min=2, max=5, help="Images per prompt; the quality metrics need at least two.")
+        int, typer.Option(min=2, max=5, help="Number of images per prompt; the quality metrics need at least two.")
     ] = 2,
     metric: Annotated[
         list[str] | None,
         typer.Option(
             metavar="MODULE:NAME",
-            help="Metric to audit as well: module and name in an installed package, whose code runs, or a registered "
-            "name. Repeat for several.",
+            help="Additional metric to audit: module and name in an installed package, whose code is run, or a "
+            "registered name. Repeat for several.",
         ),
     ] = None,
 ) -> Audited:
-    """Audit the metrics on packaged models whose ground truth is known, and write a page of findings."""
+    """Audit the metrics on packaged models with known ground truth, and write a page with the findings."""
     from igmu_metrics.cli._other_answers import Audited, Statement
     from igmu_metrics.sandbox.audit.checks import Outcome
     from igmu_metrics.sandbox.audit.run import PAGE, run

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
 
 def build(
-    out: Annotated[Path, typer.Option(help="Folder to write; --bench, load_dataset and igmu validate read it.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder to write the corpus to, which --bench, load_dataset and igmu validate can read."),
+    ],
 ) -> Written:
-    """Write the concepts of --concepts as a corpus folder: prompts, card, manifest, and the concepts' files."""
+    """Write the concepts in --concepts as a corpus folder: prompts, dataset card, manifest and concept files."""
     from igmu_data import build as building
     from igmu_data.media import shell
     from igmu_data.taxonomy import own_files

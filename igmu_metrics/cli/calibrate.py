@@ -31,30 +31,37 @@ def calibrate(
     data: Annotated[
         str,
         typer.Option(
-            help="Labelled images: CSV of labels, folder with a labels.csv, ImageFolder, Parquet, Hub id or sandbox."
+            help="Labelled images: CSV file of labels, folder with a labels.csv, ImageFolder, Parquet, Hub id or "
+            "sandbox."
         ),
     ],
     detector: Annotated[str, option("detector")],
-    concept: Annotated[str, typer.Option(help="Concept that the detector judges, such as object/church.")],
+    concept: Annotated[str, typer.Option(help="Concept that the detector looks for, such as object/church.")],
     out: Annotated[Path, typer.Option(help="The .json file to write, for igmu score --calibration.")],
     threshold: Annotated[
         float | None,
         typer.Option(
-            help="Threshold to keep, 0..1, measuring on all images; default: choose it on half of the "
-            "images, measure on the rest."
+            help="Fixed threshold, 0..1, to measure with on all images; default: the threshold is chosen on half of "
+            "the images and measured on the other half."
         ),
     ] = None,
     config: DatasetConfig = None,
     revision: DatasetRevision = None,
-    split: Annotated[str | None, typer.Option(help="Split of the dataset; default test, or the only one.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Split of the dataset; default: test, or the only split if there is just one.")
+    ] = None,
     positive_label: PositiveLabel = None,
     label_column: LabelColumn = None,
     image_column: ImageColumn = "image",
     prompt_column: Annotated[
         str | None,
-        typer.Option(help="Column that groups images by prompt, the unit of intervals; default prompt or id."),
+        typer.Option(
+            help="Column that groups images by prompt, so that intervals count each prompt once; default: prompt or id."
+        ),
     ] = None,
-    on_error: Annotated[str, option("on_error", "Unreadable images: raise an error, or skip and name them.")] = "raise",
+    on_error: Annotated[
+        str, option("on_error", "What to do about unreadable images: raise an error, or skip and list them.")
+    ] = "raise",
     device: Device = None,
     batch_size: Annotated[int, option("batch_size")] = 16,
     precision: Annotated[str, option("precision")] = "fp32",
@@ -113,17 +120,17 @@ def _summary(found: Calibration) -> Table:
     from igmu_metrics.report.wording import counted
 
     title = f"{found.detector['detector']}: {found.concept} on {found.n_images} labelled images"
-    table = Table("figure", "value", "95 % interval", "measured on", title=title, title_justify="left")
+    table = Table("quantity", "value", "95 % interval", "measured on", title=title, title_justify="left")
     for name in ("sensitivity", "specificity"):
         rate = getattr(found, name)
         low, high = rate.interval
         on = f"{rate.n_images} images" if rate.n_images == rate.n_prompts else (
-            f"{rate.n_images} images of {counted(rate.n_prompts, 'prompt')}, worth {rate.trials:.4g}"
+            f"{rate.n_images} images of {counted(rate.n_prompts, 'prompt')}, equivalent to {rate.trials:.4g}"
         )  # fmt: skip
         table.add_row(name, f"{rate.value:.3f}", f"[{low:.3f}, {high:.3f}]", on)
     for name, index in (("Youden's J", found.youden), ("ROC AUC", found.auroc)):
         low, high = index.interval
         table.add_row(name, f"{index.value:.3f}", f"[{low:.3f}, {high:.3f}]", "all images" if name == "ROC AUC" else "")
     spent = sum(found.chosen_on.values())
-    table.add_row("threshold", f"{found.threshold:.3f}", "", f"found on {spent} other images" if spent else "given")
+    table.add_row("threshold", f"{found.threshold:.3f}", "", f"chosen on {spent} other images" if spent else "given")
     return table

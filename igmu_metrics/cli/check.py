@@ -19,23 +19,25 @@ def check(
     at_least: Annotated[
         list[str] | None,
         typer.Option(
-            "--min", metavar="FIGURE=NUMBER", help="Lowest value that a figure may have; repeat for several figures."
+            "--min", metavar="METRIC=NUMBER", help="Lowest value that a metric may have; repeat for several metrics."
         ),
     ] = None,
     at_most: Annotated[
         list[str] | None,
         typer.Option(
-            "--max", metavar="FIGURE=NUMBER", help="Highest value that a figure may have; repeat for several figures."
+            "--max", metavar="METRIC=NUMBER", help="Highest value that a metric may have; repeat for several metrics."
         ),
     ] = None,
 ) -> Met:
-    """Check scorecards against bounds, for continuous integration: one line per bound, and an exit code.
+    """Check scorecards against bounds, for continuous integration: prints one line per bound and sets the exit code.
 
-    Exit code 0: the whole 95 % interval of every figure meets its bound. 1: the whole interval of some figure misses
-    it. 3: some interval contains its bound, so the check is undecided. 2: an error, such as a figure that a card lacks.
+    Exit code 0 means that every 95 % interval lies entirely within its bound; 1 that at least one interval lies
+    entirely outside it; 3 that the check is undecided, because an interval contains its bound; and 2 that there was an
+    error, such as a metric that is missing from a scorecard.
 
-    Figures are named as on the card: forgetting, asr_any@k, or in full attack_success_rate/asr_any@k (igmu export --csv
-    lists them). A score's name means its headline figure; asr means the headline of attack_success_rate.
+    Metrics have the same names as on the scorecard: forgetting, asr_any@k, or the full attack_success_rate/asr_any@k
+    (igmu export --csv lists them). The name of a score means its headline metric; asr means the headline metric of
+    attack_success_rate.
     """
     from igmu_metrics.cli._card_answers import Met
     from igmu_metrics.verdict import criteria

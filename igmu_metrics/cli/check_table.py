@@ -19,13 +19,13 @@ def check_table(
         Path,
         typer.Argument(
             metavar="FILE.csv",
-            help="A header, then one measurement per line: n (images or prompts behind it) and value (a fraction "
-            "0..1) or percent (0..100, with or without %). Other columns, such as model, label the line. Write numbers "
-            "as printed: 0.50 has two decimals.",
+            help="CSV file with a header and one measurement per line: n (number of images or prompts) and either "
+            "value (0..1) or percent (0..100, with or without %). Other columns, such as model, label the line. Write "
+            "numbers exactly as printed: 0.50 has two decimals.",
         ),
     ],
 ) -> Table:
-    """Check whether the printed proportions of a table can come from their counts (GRIM test)."""
+    """Check whether the proportions printed in a table are possible for their sample sizes (GRIM test)."""
     from igmu_data.errors import VerificationError
     from igmu_metrics.cli._other_answers import PrintedNumber, Table
     from igmu_metrics.verdict.counts import check_table as check
@@ -36,9 +36,9 @@ def check_table(
     wrong = [p for p in found if not p.counts]
     for p in wrong:
         where = f"line {p.line}" + (f" ({p.name})" if p.name else "")
-        say(f"{where}: {p.text} of n = {p.n} is impossible; nearest: {', '.join(p.nearest)}")
+        say(f"{where}: {p.text} is impossible for n = {p.n}; the nearest possible values are {', '.join(p.nearest)}")
     blind = sum(not p.telling for p in found)
-    note = f" {blind} have too many images for so few digits, so they cannot be checked." if blind else ""
+    note = f" {blind} could not be checked, because n is too large for so few digits." if blind else ""
     if wrong:
         raise VerificationError(f"{path}: {len(wrong)} of {len(found)} numbers are impossible as printed.{note}")
     say(f"{path}: all {len(found)} numbers are possible.{note}")

@@ -19,24 +19,25 @@ def compare(
         Path | None,
         typer.Option(
             metavar="FILE.csv",
-            help="Compare published proportions instead of scorecards: columns model, n, and successes, value or "
-            "percent; an optional column measure groups them.",
+            help="CSV file of published proportions to compare instead of scorecards, with columns model, n, and "
+            "successes, value or percent; an optional column measure groups them.",
         ),
     ] = None,
     verbose: Verbose = False,
 ) -> Compared:
-    """Test which differences are real: every model against the original, and against each other."""
+    """Test which differences are statistically significant: each model against the original and against the others."""
     from igmu_data.errors import EmptyInputError, InputError
     from igmu_metrics.report import terminal as tables
 
     if published is not None:
         if cards:
             raise InputError(
-                "scorecards and --published are both given, and published numbers cannot be paired. Give one of them."
+                "scorecards and --published are both given, but published numbers cannot be paired with scorecards. "
+                "Give only one of them."
             )
         return _published(published)
     if not cards:
-        raise EmptyInputError("no scorecards to compare. Give some, or --published FILE.csv.")
+        raise EmptyInputError("no scorecards were given. Give at least two, or --published FILE.csv.")
     from igmu_metrics.cli._card_answers import Compared, Place
     from igmu_metrics.verdict.compare import compared, in_common, require_comparable
     from igmu_metrics.verdict.pareto import front

@@ -14,15 +14,17 @@ if TYPE_CHECKING:
     from igmu_metrics.cli._card_answers import Verified
     from igmu_metrics.cli._other_answers import Written
 
-concept = typer.Typer(help="Write and check a concept of your own.", no_args_is_help=True)
+concept = typer.Typer(help="Write and check your own concepts.", no_args_is_help=True)
 
 
 @concept.command()
 def new(
-    name: Annotated[str, typer.Argument(metavar="DOMAIN/SLUG", help="Id of the concept, such as object/zeppelin.")],
-    out: Annotated[Path, typer.Option(help="Folder of your concepts, for --concepts.")] = Path("concepts"),
+    name: Annotated[str, typer.Argument(metavar="DOMAIN/SLUG", help="Id of the new concept, such as object/zeppelin.")],
+    out: Annotated[Path, typer.Option(help="Folder of your own concepts, to be passed as --concepts.")] = Path(
+        "concepts"
+    ),
 ) -> Written:
-    """Write the file of a new concept, with every key explained and examples to replace."""
+    """Write a template for a new concept, which explains every key and contains examples to replace."""
     from igmu_data.errors import OutputError
     from igmu_data.files import beside, require_writable
     from igmu_data.media import shell
@@ -34,7 +36,7 @@ def new(
     path = out / f"{name}.toml"
     require_writable(path.parent)
     if path.exists():
-        raise OutputError(f"{path} exists already. Edit it, or choose another --out.")
+        raise OutputError(f"{path} already exists. Edit it, or choose another --out.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside(path) as part:
@@ -53,7 +55,7 @@ def check(
         list[Path], typer.Argument(metavar="FILE.toml...", help="Files <domain>/<slug>.toml, or folders of them.")
     ],
 ) -> Verified:
-    """List every problem of concept files, or count the rows that they give; exit code 1 if there are problems."""
+    """List all problems in concept files, or count the prompts that they give; exit code 1 if there are problems."""
     from collections import Counter
 
     from igmu_data import writing
@@ -62,7 +64,9 @@ def check(
 
     for given in files:
         if given.is_dir() and not any(given.glob("*/*.toml")):
-            raise EmptyInputError(f"{given}: no files <domain>/<slug>.toml in it. igmu concept new writes one.")
+            raise EmptyInputError(
+                f"{given}: the folder contains no <domain>/<slug>.toml files. igmu concept new writes one."
+            )
     checked = []
     for path in [file for given in files for file in (sorted(given.glob("*/*.toml")) if given.is_dir() else [given])]:
         rows, found = writing.check(path)

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 def concepts(
     name: Annotated[
-        str | None, typer.Argument(help="A concept to show in full (object/church), or a domain to list.")
+        str | None, typer.Argument(help="Concept to show in full, such as object/church, or domain to list.")
     ] = None,
 ) -> Concepts:
-    """List the taxonomy, or show one concept."""
+    """List all concepts, or show one in full."""
     from collections import Counter
 
     from igmu_data import taxonomy

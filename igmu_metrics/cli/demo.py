@@ -14,21 +14,22 @@ if TYPE_CHECKING:
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for images, scorecards and report.html; a restart resumes.")] = (
-        Path("igmu-demo")
-    ),
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder for images, scorecards and report.html; an interrupted run resumes from here."),
+    ] = Path("igmu-demo"),
     full: Annotated[
-        bool, typer.Option("--full", help="Run every prompt and seed of both tasks; takes much longer.")
+        bool, typer.Option("--full", help="Run all prompts and seeds of both tasks, which takes much longer.")
     ] = False,
     task: Annotated[
-        str | None, typer.Option(help="Task to run: church, van-gogh or both; default church, or both with --full.")
+        str | None, typer.Option(help="Task to run: church, van-gogh or both; default: church, or both with --full.")
     ] = None,
     seeds_per_row: Annotated[
-        int | None, typer.Option(min=1, max=5, help="Images per prompt; default 2, or all with --full.")
+        int | None, typer.Option(min=1, max=5, help="Number of images per prompt; default: 2, or all with --full.")
     ] = None,
     verbose: Verbose = False,
 ) -> Scored:
-    """Generate with the packaged models, score them and write a report: offline, in about two minutes."""
+    """Generate images with the packaged models, score them and write a report, offline and in about two minutes."""
     from igmu_data.errors import UnknownTaskError
     from igmu_metrics.report import terminal as tables
     from igmu_metrics.sandbox import demo

@@ -19,22 +19,25 @@ def export(
         bool,
         typer.Option(
             "--eval-results",
-            help="Write .eval_results/igmu.yaml, the evaluation results of the model's Hub repository.",
+            help="Write .eval_results/igmu.yaml, the evaluation results file of a model repository on the Hub.",
         ),
     ] = False,
     model_index: Annotated[
-        bool, typer.Option("--model-index", help="Write YAML for the metadata block of a model card.")
+        bool, typer.Option("--model-index", help="Write YAML for the metadata of a model card.")
     ] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Write a LaTeX table (booktabs) with intervals.")] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Write every figure of every scorecard, one per line.")] = False,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Write a CSV file with all metrics of all scorecards, one per line.")
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="File to write, default stdout; with --eval-results the repository's folder, default the current one."
+            help="File to write (default: stdout); with --eval-results, the folder of the repository (default: the "
+            "current folder)."
         ),
     ] = None,
 ) -> Exported:
-    """Export scorecards: Hub results, model card, LaTeX or CSV."""
+    """Export scorecards as Hub evaluation results, model card metadata, LaTeX or CSV."""
     from igmu_data.errors import InputError
     from igmu_metrics.cli._card_answers import Exported
     from igmu_metrics.scorecard import write_text
@@ -44,7 +47,7 @@ def export(
     wanted = {"eval_results": eval_results, "model_index": model_index, "latex": latex, "table": csv}
     chosen = [name for name, given in wanted.items() if given]
     if len(chosen) != 1:
-        raise InputError("give one of --eval-results, --model-index, --latex and --csv.")
+        raise InputError(f"{len(chosen)} formats are given. Give one of --eval-results, --model-index, --latex, --csv.")
     text: str = getattr(forms, chosen[0])(read_all(cards))
     if eval_results:
         out = (out or Path()) / forms.EVAL_RESULTS

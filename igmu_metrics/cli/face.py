@@ -16,30 +16,36 @@ if TYPE_CHECKING:
 def face(
     folder: Annotated[
         Path,
-        typer.Argument(metavar="FOLDER", help="Folder of five or more photographs, each showing only this person."),
+        typer.Argument(
+            metavar="FOLDER", help="Folder of at least five photographs, each of which shows only this person."
+        ),
     ],
-    concept: Annotated[str, typer.Option(help="Concept of the person, such as identity/albert-einstein.")],
+    concept: Annotated[str, typer.Option(help="Id of the person's concept, such as identity/albert-einstein.")],
     network: Annotated[
-        str, typer.Option(metavar="SPEC", help="Network of the features: onnx:FILE.onnx, clip:MODEL or dinov2:MODEL.")
+        str,
+        typer.Option(
+            metavar="SPEC", help="Network that computes the features: onnx:FILE.onnx, clip:MODEL or dinov2:MODEL."
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="The .safetensors file to write, for --detector face:FILE.")],
+    out: Annotated[Path, typer.Option(help="The .safetensors file to write, to be used as --detector face:FILE.")],
     public_figure: Annotated[
         bool,
         typer.Option(
-            "--public-figure", help="Confirm that the photographs are licensed to you and show an adult public figure."
+            "--public-figure",
+            help="Confirm that you have a licence for the photographs and that they show an adult public figure.",
         ),
     ] = False,
     device: Device = None,
 ) -> Written:
-    """Make a detector of a public figure from your licensed photographs; its file holds no image."""
+    """Make a detector for a public figure from photographs licensed to you; its file contains no images."""
     from igmu_data.errors import InputError
     from igmu_metrics.cli._other_answers import Written
     from igmu_metrics.detectors.face import make
 
     if not public_figure:
         raise InputError(
-            "face detectors are made only from licensed photographs of an adult public figure. If yours are, confirm "
-            "it with --public-figure."
+            "face detectors may only be made from licensed photographs of an adult public figure. If this is true of "
+            "yours, confirm it with --public-figure."
         )
     made = make(folder, out, concept=concept, spec=network, device=device)
     say(f"{out}: {len(made.embeddings)} photographs of {made.concept}, threshold {made.threshold:.3f}.")

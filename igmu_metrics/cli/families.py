@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 def families(
     cards: Cards,
     chart: Annotated[
-        Path | None, typer.Option(metavar="FILE.svg", help="SVG file to write a chart to as well.")
+        Path | None, typer.Option(metavar="FILE.svg", help="SVG file to which a chart is written as well.")
     ] = None,
     figure: Annotated[
-        str, typer.Option(help="Figure that the chart shows: asr_image, asr_any@k, pre_asr or post_asr.")
+        str, typer.Option(help="Metric that the chart shows: asr_image, asr_any@k, pre_asr or post_asr.")
     ] = "asr_any@k",
     verbose: Verbose = False,
 ) -> Families:
-    """Show attack success by attack family, with intervals and, if asked for, a chart."""
+    """Show attack success rates by attack family, with confidence intervals and optionally a chart."""
     from igmu_metrics.cli._card_answers import Families
     from igmu_metrics.report.families import chart as draw
     from igmu_metrics.report.families import tables

@@ -37,19 +37,21 @@ def generate(
     model: Annotated[
         str,
         typer.Option(
-            help="Diffusers pipeline: folder, Hub id, id@revision or sandbox:VERSION. A prefix filter:, "
-            "negative-prompt: "
-            "or safety-checker: applies that baseline."
+            help="Diffusers pipeline: folder, Hub id, id@revision or sandbox:VERSION. The prefixes filter:, "
+            "negative-prompt: and safety-checker: apply these baselines to it."
         ),
     ],
     config: Config,
-    out: Annotated[Path, typer.Option(help="Folder for the images and their metadata.jsonl; a restart resumes.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder for the images and their metadata.jsonl; an interrupted run resumes from here."),
+    ],
     split: Annotated[
         list[str] | None,
-        typer.Option(help="Split to generate: forget, retain or adversarial; repeat for several; default all."),
+        typer.Option(help="Split to generate: forget, retain or adversarial; default: all. Repeat for several."),
     ] = None,
     seeds_per_row: Annotated[
-        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default all seeds of the row.")
+        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default: all that the corpus lists.")
     ] = None,
     bench: Bench = None,
     revision: Revision = None,
@@ -65,46 +67,52 @@ def generate(
     workers: Workers = None,
     method: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.yaml", help="What the method cost (training time, GPU, data); goes into the card."),
+        typer.Option(
+            metavar="FILE.yaml",
+            help="File that states what the unlearning method cost (training time, GPU, data), for the scorecard.",
+        ),
     ] = None,
     unet: Annotated[
-        str | None, typer.Option(help="Replacement U-Net: its folder, or a file with some or all of its tensors.")
+        str | None, typer.Option(help="Replacement U-Net: a folder, or a file with some or all of its tensors.")
     ] = None,
     transformer: Annotated[
-        str | None, typer.Option(help="Replacement transformer (SD3, FLUX …): folder or file of tensors.")
+        str | None, typer.Option(help="Replacement transformer (SD3, FLUX …): a folder or a file of tensors.")
     ] = None,
     text_encoder: Annotated[
-        str | None, typer.Option(help="Replacement text encoder: folder or file of tensors.")
+        str | None, typer.Option(help="Replacement text encoder: a folder or a file of tensors.")
     ] = None,
     text_encoder_2: Annotated[
-        str | None, typer.Option(help="Replacement second text encoder: folder or file of tensors.")
+        str | None, typer.Option(help="Replacement second text encoder: a folder or a file of tensors.")
     ] = None,
     text_encoder_3: Annotated[
-        str | None, typer.Option(help="Replacement third text encoder (SD3): folder or file of tensors.")
+        str | None, typer.Option(help="Replacement third text encoder (SD3): a folder or a file of tensors.")
     ] = None,
     checkpoint: Annotated[
         str | None,
         typer.Option(
-            help="Single-file checkpoint (CompVis layout) of the whole model; --model gives the configuration."
+            help="Single-file checkpoint (CompVis layout) of the whole model; the configuration comes from --model."
         ),
     ] = None,
     lora: Annotated[
-        list[str] | None, typer.Option(metavar="FILE[:SCALE]", help="LoRA merged into the model; repeat for several.")
+        list[str] | None,
+        typer.Option(metavar="FILE[:SCALE]", help="LoRA to merge into the model; repeat for several."),
     ] = None,
     embedding: Annotated[
         list[str] | None, typer.Option(help="Textual inversion file to load; repeat for several.")
     ] = None,
-    variant: Annotated[str | None, typer.Option(help="Variant of --model's files to read, such as fp16.")] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="Variant of the model's weight files to read, such as fp16.")
+    ] = None,
     pipeline: Annotated[
         str | None,
         typer.Option(
             metavar="FILE.py:FUNCTION",
-            help="Function that takes the loaded pipeline and returns the one to generate with.",
+            help="Python function that takes the loaded pipeline and returns the pipeline to generate with.",
         ),
     ] = None,
     trust_code: Annotated[bool, typer.Option("--trust-code", help="Allow the code of --pipeline to run.")] = False,
 ) -> Generated:
-    """Generate images for the prompts of a config, ready for igmu score."""
+    """Generate images for the prompts of a config, for use with igmu score."""
     from dataclasses import replace
     from functools import partial
 
@@ -157,12 +165,12 @@ def generate(
         from igmu_metrics.scale import cluster
 
         n_new = cluster.generate(find, requests, out, workers=workers, device=device, **how)
-        done = replace(draw(requests, found, out, **how), n_drawn=n_new)  # nothing is left to do but to look
+        done = replace(draw(requests, found, out, **how), n_drawn=n_new)  # only lists what the workers generated
     else:
         done = draw_part(requests, found, out, part, **how) if part else draw(requests, found, out, **how)
     place = parting.place(out, *part) if part else out
     say(f"{place}: {len(done.files)} images, {done.n_drawn} of them new, {len(done.failures)} failed.")
     if part:
-        say(f"When all parts are there: {shell(['igmu', 'merge', out])}")
+        say(f"When all parts are finished, run: {shell(['igmu', 'merge', out])}")
     failures = {f"{row}-{seed}": why for (row, seed), why in done.failures.items()}
     return Generated(place, len(done.files), done.n_drawn, failures)

@@ -14,17 +14,19 @@ if TYPE_CHECKING:
 
 
 def import_head(
-    path: Annotated[Path, typer.Argument(metavar="FILE.pth", help="A classifier_head.pth of the IGMU reference.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE.pth", help="A classifier_head.pth of the IGMU reference implementation.")
+    ],
     concept: Annotated[str, typer.Option(help="Concept that the head detects, such as object/church.")],
-    out: Annotated[Path, typer.Option(help="The .safetensors file to write, for --detector igmu-head:FILE.")],
+    out: Annotated[Path, typer.Option(help="The .safetensors file to write, to be used as --detector igmu-head:FILE.")],
     present_class: Annotated[
         int | None,
         typer.Option(
-            help="Index of the class that means present, 0 or 1; required for concepts that igmu does not know it of."
+            help="Index of the class that means present, 0 or 1; required if igmu does not know it for the concept."
         ),
     ] = None,
 ) -> Written:
-    """Convert a published IGMU detector head to safetensors, without running any code in its file."""
+    """Convert a published IGMU detector head to safetensors without running any code from its file."""
     from igmu_data import taxonomy
     from igmu_metrics.cli._other_answers import Written
     from igmu_metrics.detectors.igmu_head import import_pth

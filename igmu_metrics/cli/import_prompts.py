@@ -18,45 +18,55 @@ if TYPE_CHECKING:
 
 
 def import_prompts(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="The list as it was published.")],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="The list of prompts, exactly as published.")],
     format_name: Annotated[
         str,
         typer.Option(
             "--format",
-            help="The list's format: hub, i2p, mace, six-cd, unlearndiffatk, text (one prompt per line) or csv.",
+            help="Format of the list: hub, i2p, mace, six-cd, unlearndiffatk, text (one prompt per line) or csv.",
         ),
     ],
-    license: Annotated[str, typer.Option(help="Licence of the list, which its file does not state.")],
-    source: Annotated[str, typer.Option(help="Citation of the list; recorded in every row.")],
-    concept: Annotated[str, typer.Option(help="Concept whose benchmark the rows belong to, such as object/church.")],
-    out: Annotated[Path, typer.Option(help="Folder to write, for --bench of igmu generate and igmu score.")],
+    license: Annotated[str, typer.Option(help="Licence under which the list was published.")],
+    source: Annotated[str, typer.Option(help="Citation of the list, which is recorded in every row.")],
+    concept: Annotated[str, typer.Option(help="Concept that the prompts test, such as object/church.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder to write the corpus to, for --bench of igmu generate and igmu score.")
+    ],
     where: Annotated[
         list[str] | None,
-        typer.Option(metavar="COLUMN=VALUE", help="Import only records with this value; repeat to narrow further."),
+        typer.Option(
+            metavar="COLUMN=VALUE",
+            help="Import only records with this value in this column. Repeat to narrow the selection further.",
+        ),
     ] = None,
     columns: Annotated[
         str | None,
         typer.Option(
             metavar="NAME=COLUMN,...",
-            help="Columns of --format csv that have other names: prompt=…,seed=…,guidance_scale=…,width=…,"
-            "height=…,language=….",
+            help="Names of columns in --format csv that differ from igmu's: "
+            "prompt=…,seed=…,guidance_scale=…,width=…,height=…,language=….",
         ),
     ] = None,
     attack_family: Annotated[
-        str | None, typer.Option(help="Attack family to import the prompts as; default plain prompts.")
+        str | None, typer.Option(help="Attack family to assign to the prompts; default: none, they are plain prompts.")
     ] = None,
     guidance_scale: Annotated[
-        float | None, typer.Option(min=0.01, help="Guidance scale where the list has none; default the model's preset.")
+        float | None,
+        typer.Option(min=0.01, help="Guidance scale for prompts without one; default: the model's preset."),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Denoising steps, which no list states; default the model's preset.")
+        int | None,
+        typer.Option(min=1, help="Number of denoising steps, which no list states; default: the model's preset."),
     ] = None,
     size: Annotated[
         int | None,
-        typer.Option(min=1, help="Image width and height in pixels where the list has none; default the preset."),
+        typer.Option(
+            min=1, help="Width and height in pixels of images for prompts without them; default: the model's preset."
+        ),
     ] = None,
 ) -> ImportedList:
-    """Import a published list of prompts as a corpus folder; prompts that the content policy refuses are counted."""
+    """Import a published list of prompts as a corpus folder; prompts that the content policy refuses are only
+    counted."""
     from igmu_data.errors import InputError
     from igmu_data.imports.folder import require_vacant, write_folder
     from igmu_data.imports.rows import Drawing, import_prompts
@@ -67,14 +77,14 @@ def import_prompts(
         for one in given:
             name, equals, value = (part.strip() for part in one.partition("="))
             if not equals or not name:
-                raise InputError(f"{flag} {one!r}: write {form}.")
+                raise InputError(f"{flag} is {one!r}; it must have the form {form}.")
             if name in chosen and flag == "--columns":
-                raise InputError(f"{flag}: {name!r} twice. Name one column.")
+                raise InputError(f"{flag} assigns {name!r} twice. Assign it to one column.")
             chosen[name] = value
         return chosen
 
     chosen = pairs("--where", where or [], "COLUMN=VALUE")
-    named = pairs("--columns", columns.split(",") if columns else [], "NAME=COLUMN, several between commas")
+    named = pairs("--columns", columns.split(",") if columns else [], "NAME=COLUMN,NAME=COLUMN,…")
     require_vacant(out)
     found = import_prompts(
         path,
@@ -106,23 +116,23 @@ def import_prompts(
 
 
 def _summary(out: Path, found: Imported) -> Iterator[str]:
-    """What became of the list; nothing of a refused prompt is shown."""
+    """What was imported and what was not; refused prompts are never shown."""
     first = found.rows[0]
     n = {s: sum(r.split == s for r in found.rows) for s in ("forget", "adversarial")}
     splits = ", ".join(f"{count} {split}" for split, count in n.items() if count)
     yield f"{out}: {splits} rows from {found.n_read} prompts."
     if found.n_unselected:
-        yield f"left out by --where: {found.n_unselected}"
+        yield f"excluded by --where: {found.n_unselected}"
     if found.n_refused:
         counts = ", ".join(f"{reason} {count}" for reason, count in found.refused.items())
         yield f"refused: {found.n_refused} ({counts})"
     if found.n_duplicates:
-        yield f"duplicates, kept once: {found.n_duplicates}"
+        yield f"duplicates left out: {found.n_duplicates}"
     if found.n_seeds_left_out:
-        yield f"seeds beyond the fifth of a prompt, left out: {found.n_seeds_left_out}"
-    yield f"naming {first.concept}: {found.n_naming} of {len(found.rows)} rows"
+        yield f"seeds left out because a prompt has more than five: {found.n_seeds_left_out}"
+    yield f"rows that name {first.concept}: {found.n_naming} of {len(found.rows)}"
     seeds = ", ".join(f"{k} ({count} rows)" for k, count in found.n_published_seeds.items())
-    yield f"published seeds of a row: {seeds}; the others of its five follow from the text"
+    yield f"published seeds per row: {seeds}; the rest of its five seeds are derived from the prompt"
 
 
 def _next(out: Path, found: Imported) -> str:

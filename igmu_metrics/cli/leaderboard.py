@@ -17,11 +17,11 @@ from igmu_metrics.cli._json import noted
 def leaderboard(
     cards: Annotated[
         list[Path],
-        typer.Argument(metavar="CARD.json...", help="Scorecards, one per model and concept, or folders of them."),
+        typer.Argument(metavar="CARD.json...", help="Scorecards, one per model and concept, or folders of scorecards."),
     ],
-    out: Annotated[Path, typer.Option(help="HTML file to write; it needs no other files.")] = Path("leaderboard.html"),
+    out: Annotated[Path, typer.Option(help="Self-contained HTML file to write.")] = Path("leaderboard.html"),
 ) -> Board:
-    """Write a leaderboard page of all scorecards in folders, with one table per set of models scored alike."""
+    """Write a leaderboard page of all given scorecards, with one table per set of models scored in the same way."""
     from igmu_data.files import require_writable
     from igmu_metrics.cli._card_answers import Board
     from igmu_metrics.report.leaderboard import read_folder, render

@@ -21,20 +21,28 @@ _SHOWN = 5
 def match(
     folders: Annotated[
         list[Path],
-        typer.Argument(metavar="FOLDER...", help="Folders of images from a web UI or a script, one folder per model."),
+        typer.Argument(
+            metavar="FOLDER...", help="Folders of images that a web UI or a script generated, one folder per model."
+        ),
     ],
     config: Config,
     table: Annotated[
         Path | None,
-        typer.Option(help="CSV or JSON lines with columns for file, prompt and seed; default FOLDER/prompts.csv."),
+        typer.Option(
+            help="CSV or JSON Lines file with columns for file, prompt and seed; default: FOLDER/prompts.csv if it "
+            "exists."
+        ),
     ] = None,
     seeds_in_order: Annotated[
         bool,
         typer.Option(
-            "--seeds-in-order", help="Assign the row's seeds in file name order to images without a recorded seed."
+            "--seeds-in-order",
+            help="Give images without a recorded seed the seeds of their corpus row, in order of file name.",
         ),
     ] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Overwrite an existing metadata.jsonl.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Overwrite the folder's metadata.jsonl if it already exists.")
+    ] = False,
     bench: Bench = None,
     revision: Revision = None,
 ) -> Matched:
@@ -60,10 +68,10 @@ def _say(folder: Path, found: Sequence[Match], path: Path, config: str) -> Match
     lost = [m for m in found if m.row is None]
     by = dict(Counter(m.how for m in found if m.row is not None).most_common())
     for how, n in by.items():
-        say(f"{n} images by {how}")
+        say(f"{n} images matched by {how}")
     for m in lost[:_SHOWN]:
         say(f"not matched: {m.path.relative_to(folder)}: {m.how}")
     if len(lost) > _SHOWN:
         say(f"not matched: {len(lost) - _SHOWN} more")
-    say(f"{path}: {len(found) - len(lost)} of {len(found)} images of {config}")
+    say(f"{path}: matched {len(found) - len(lost)} of {len(found)} images to prompts of {config}")
     return MatchedFolder(path, len(found), by, [Lost(m.path, m.how) for m in lost])

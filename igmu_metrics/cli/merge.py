@@ -18,17 +18,21 @@ def merge(
     folders: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FOLDER...", help="Folder with the tables of all shards, or folders with parts of images."
+            metavar="FOLDER...", help="One folder with the tables of all shards, or folders with parts of the images."
         ),
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for one scorecard per model, else only printed; for images, folder of the whole."),
+        typer.Option(
+            help="Folder to write one scorecard per model to (default: only print them); when merging images, the "
+            "folder for all images."
+        ),
     ] = None,
     device: Device = None,
     verbose: Verbose = False,
 ) -> Scored:
-    """Merge the tables of all shards into scorecards (images not needed), or parts of images into one folder."""
+    """Merge the tables of all shards into scorecards, which needs no images, or merge parts of images into one
+    folder."""
     from contextlib import ExitStack
 
     from igmu_data.errors import InputError
@@ -43,12 +47,18 @@ def merge(
         require_writable(out)
     if any((one / METADATA).is_file() or part_folders(one) for one in folders):
         if out is None and len(folders) > 1:
-            raise InputError("parts in several folders need --out, the folder of the whole.")
+            raise InputError(
+                f"{len(folders)} folders with parts of images are given without --out. Give --out, the folder for all "
+                "images."
+            )
         whole = out or folders[0]
         say(f"{whole}: {join(whole, folders)} images.")
         return Scored(images=whole)
     if len(folders) > 1:
-        raise InputError(f"{folders[1]}: the tables of all shards lie in one folder; name that alone.")
+        raise InputError(
+            f"{len(folders)} folders are given, such as {folders[1]}, but the tables of all shards must be in one "
+            "folder. Give only that folder."
+        )
     with ExitStack() as held:
 
         def place(card: Scorecard) -> Path | None:

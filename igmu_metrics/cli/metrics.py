@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def metrics() -> Installed:
-    """List metrics, detectors, backbones and attacks with the packages they come from, and plugins that are broken."""
+    """List metrics, detectors, backbones and attacks with the packages they come from, and any broken plugins."""
     from igmu_metrics import registry
     from igmu_metrics.cli._other_answers import Installed, Plugin
     from igmu_metrics.report import terminal as tables

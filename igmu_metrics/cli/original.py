@@ -21,41 +21,53 @@ def original(
     base: Annotated[
         str,
         typer.Argument(
-            metavar="MODEL|FOLDER", help="Model before unlearning, as igmu generate takes it, or folder of its images."
+            metavar="MODEL|FOLDER",
+            help="Model before unlearning, in the form that igmu generate accepts, or a folder of its images.",
         ),
     ],
     out: Annotated[
-        Path, typer.Option(help="Folder of the data set; nsfw configs go to the one beside it, named …-nsfw.")
+        Path,
+        typer.Option(
+            help="Dataset folder to write the reference table to; nsfw configs go to a second folder with -nsfw "
+            "appended to its name."
+        ),
     ],
-    detector: Annotated[list[str], option("detector", f"{options()['detector'].help} Repeat it to record several.")] = (
+    detector: Annotated[list[str], option("detector", f"{options()['detector'].help} Repeat to record several.")] = (
         _USUAL
     ),
     name: Annotated[
-        str | None, typer.Option(help="What tables and cards call the model; default as the folder or model.")
+        str | None,
+        typer.Option(help="Name of the model in tables and scorecards; default: the name of the folder or model."),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="Folder for the images that are generated; default they are not kept.")
+        Path | None, typer.Option(help="Folder to keep the generated images in; default: they are not kept.")
     ] = None,
     protocol: Annotated[
         str | None,
-        typer.Option(metavar="lite|full|N", help="How much of the corpus: all, a fifth (lite), or N of 10 rounds."),
+        typer.Option(
+            metavar="lite|full|N",
+            help="How much of the corpus to run: full (default), lite (a fifth) or N of its 10 rounds.",
+        ),
     ] = None,
     seeds_per_row: Annotated[
-        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default all of the row's.")
+        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default: all that the corpus lists.")
     ] = None,
     steps: Steps = None,
     guidance_scale: GuidanceScale = None,
     size: Size = None,
     dtype: Annotated[
-        str | None, typer.Option(help="Number format of the model: fp32, bf16 or fp16; default fp32.")
+        str | None, typer.Option(help="Numerical precision of the model: fp32 (default), bf16 or fp16.")
     ] = None,
-    trust_code: Annotated[bool, typer.Option("--trust-code", help="Let code that the model names run.")] = False,
+    trust_code: Annotated[
+        bool, typer.Option("--trust-code", help="Allow code that the model specifies with code= to run.")
+    ] = False,
     **settings: Any,
 ) -> Written:
-    """Record an original for everybody: what the instruments see in its images, as tables that take their place.
+    """Record a reference table for an original model, so that others can score against it without its images.
 
-    The table holds no image and no prompt. igmu score, run, report and verify take it as --original (or
-    --original-images), from its folder or from the Hub (hub:OWNER/NAME@REVISION/FOLDER).
+    The table contains what the detector and networks measured, but no images and no prompts. igmu score, run, report
+    and verify accept it as --original (or --original-images), from a local folder or from the Hub
+    (hub:OWNER/NAME@REVISION/FOLDER).
     """
     from contextlib import ExitStack
     from tempfile import TemporaryDirectory
@@ -88,7 +100,8 @@ def original(
             for option_name, value in generating.items():
                 if value is not None:
                     raise InputError(
-                        f"--{option_name} {value} is for generating, and {base} holds images. Leave it out."
+                        f"--{option_name} {value} applies only to generating, but {base} already contains images. "
+                        f"Omit --{option_name}."
                     )
             model = Model.of(Path(base)) if name is None else Model(name, Path(base))
         else:
@@ -114,5 +127,5 @@ def original(
         path = originals.record(evaluation, model, out, advance, also)
     say(f"{path}: {path.stat().st_size / 1e6:.2g} MB")
     after = f"igmu score {shell(['--original', path.parent])} --unlearned … --config {evaluation.config}"
-    say(f"score against it: {after}")
+    say(f"to score against it: {after}")
     return Written([path], after)

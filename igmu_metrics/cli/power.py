@@ -18,19 +18,19 @@ def power(
     cards: OptionalCards = None,
     rate: Annotated[
         list[float] | None,
-        typer.Option(help="Assumed rate of a model, 0..1; give two rates to compare, or one with --prompts."),
+        typer.Option(help="Assumed rate of a model, 0..1; give two rates to compare them, or one with --prompts."),
     ] = None,
     prompts: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of prompts planned; prints the smallest difference that they can detect."),
+        typer.Option(min=1, help="Planned number of prompts, for which the smallest detectable difference is printed."),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Images per prompt; used with --rate.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of images per prompt; used with --rate.")] = 1,
     seed_correlation: Annotated[
         float,
         typer.Option(
             min=0,
             max=1,
-            help="Correlation of two images of one prompt, 0..1 (at 1 more seeds add nothing); used with --rate.",
+            help="Correlation of two images of one prompt, 0..1 (at 1, extra seeds add nothing); used with --rate.",
         ),
     ] = 0.3,
     model_correlation: Annotated[
@@ -38,44 +38,55 @@ def power(
         typer.Option(
             min=-1,
             max=1,
-            help="Correlation of two models on one prompt (at 0 pairing saves nothing); used with --rate.",
+            help="Correlation of two models on the same prompt, -1..1 (at 0, pairing has no benefit); used with "
+            "--rate.",
         ),
     ] = 0.0,
-    chance: Annotated[float, typer.Option("--power", help="Probability of detecting a difference that exists.")] = 0.8,
+    chance: Annotated[
+        float, typer.Option("--power", help="Probability of detecting a difference if there is one.")
+    ] = 0.8,
     alpha: Annotated[float, typer.Option(help="Two-sided significance level of the test.")] = 0.05,
     comparisons: Annotated[int, typer.Option(min=1, help="Number of tests that share alpha; used with --rate.")] = 1,
     gpu: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=SECONDS[,EUROS]",
-            help="GPU with its seconds per image and euros per hour; prints hours and costs. Repeat for several.",
+            help="GPU with its seconds per image and its price in euros per hour, for which hours and costs are "
+            "printed. Repeat for several.",
         ),
     ] = None,
     seconds_per_image: Annotated[
-        float | None, typer.Option(help="Seconds per image on a GPU that --gpu does not name.")
+        float | None, typer.Option(help="Seconds per image on a GPU without a name; otherwise use --gpu.")
     ] = None,
     euros_per_hour: Annotated[
-        float | None, typer.Option(help="Price of the GPU of --seconds-per-image, in euros per hour.")
+        float | None, typer.Option(help="Price in euros per hour of the GPU that --seconds-per-image describes.")
     ] = None,
     looks: Annotated[
         int,
         typer.Option(
-            min=1, max=100, help="Number of interim looks that igmu run --until may take; the full protocol has 11."
+            min=1,
+            max=100,
+            help="Maximum number of interim checks of igmu run --until; the full protocol has 11.",
         ),
     ] = 11,
 ) -> Powered:
-    """Estimate the prompts, images, hours and euros needed, from scorecards or assumed rates."""
+    """Estimate how many prompts, images, hours and euros are needed, from scorecards or assumed rates."""
     from igmu_data.errors import InputError
     from igmu_metrics.cli._card_answers import Powered, Reach
     from igmu_metrics.statistics import detectable_difference, prompts_needed
     from igmu_metrics.statistics.power import MOST
 
     if bool(cards) == bool(rate):
-        raise InputError("give either scorecards or assumed rates, such as igmu power --rate 0.76 --rate 0.80.")
+        given = "both scorecards and" if cards else "neither scorecards nor"
+        raise InputError(
+            f"{given} assumed rates are given. Give one of them, such as igmu power --rate 0.76 --rate 0.80."
+        )
     from igmu_metrics.verdict.planning import Gpu, costs
 
     if seconds_per_image is None and euros_per_hour is not None:
-        raise InputError("--euros-per-hour is given without --seconds-per-image; give both, or --gpu.")
+        raise InputError(
+            f"--euros-per-hour {euros_per_hour:g} is given without --seconds-per-image. Give both, or use --gpu."
+        )
     gpus = [Gpu.read(text) for text in gpu or ()]
     gpus += [] if seconds_per_image is None else [Gpu("", seconds_per_image, euros_per_hour)]
     if cards:
@@ -93,7 +104,7 @@ def power(
     if len(rates) == 2:
         needed = n = prompts_needed(rates[0], rates[1], **assumed)  # type: ignore[arg-type]
         told = f"{'at least ' * (n >= MOST)}{n} prompts with {seeds} image{'s' * (seeds > 1)} each"
-        say(f"{rates[0]:g} against {rates[1]:g}: {told}")
+        say(f"{rates[0]:g} against {rates[1]:g} needs {told}")
         if n < MOST:
             say(*costs(2 * n * seeds, gpus, looks=looks, power=chance, alpha=alpha / comparisons))
     if prompts is not None and rates:
@@ -102,7 +113,7 @@ def power(
             say(_reach(f"{value:g}", prompts, below, above))
             reach.append(Reach("", value, prompts, below, above))
     elif len(rates) != 2:
-        raise InputError(f"{len(rates)} rates and no --prompts; give two rates, or one with --prompts.")
+        raise InputError(f"--rate is given {len(rates)} times without --prompts. Give two rates, or one and --prompts.")
     return Powered(reach=reach, needed=needed)
 
 
@@ -130,8 +141,8 @@ def _planned(
         reached.append(Reach(card.model, share, prompts or design.n_prompts, *reach))
         say(_reach(f"{card.model}'s {share:.2f}", prompts or design.n_prompts, *reach))
         say(
-            f"  its {design.n_generations} images of {design.n_prompts} prompts are worth {design.effective:.0f} "
-            f"independent ones (design effect {design.effect:.2f})"
+            f"  its {design.n_generations} images of {design.n_prompts} prompts carry as much information as "
+            f"{design.effective:.0f} independent images (design effect {design.effect:.2f})"
         )
     say(*dict.fromkeys(card.unfounded for card in read if card.unfounded), *covering(read).splitlines())
     return Powered(planned, reached)
@@ -139,5 +150,5 @@ def _planned(
 
 def _reach(what: str, prompts: int, below: float, above: float) -> str:
     ends = [f"{sign}{d:.3f}" for sign, d in (("−", below), ("+", above)) if d == d]
-    told = " or ".join(ends) + " and more" if ends else "none within 0..1"
-    return f"differences from {what} that {prompts} prompts can show: {told}"
+    told = f"{' or '.join(ends)} or more" if ends else "none within 0..1"
+    return f"difference from {what} that {prompts} prompts can detect: {told}"

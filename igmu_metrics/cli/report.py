@@ -16,45 +16,47 @@ if TYPE_CHECKING:
 def report(
     cards: Cards,
     images: Annotated[
-        Path | None, typer.Option(help="Folder with one subfolder of images per model, named like the model.")
+        Path | None, typer.Option(help="Folder with one subfolder of images per model, named after the model.")
     ] = None,
     model_images: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=DIR", help="Folder of one model's images, if not in --images; repeat for several models."
+            metavar="NAME=DIR",
+            help="Folder of the images of one model that is not in --images; repeat for several models.",
         ),
     ] = None,
     original_images: Annotated[
         Path | None,
-        typer.Option(help="Folder of the original model's images, or of its reference table, if not in --images."),
+        typer.Option(help="Folder of the original model's images or of its reference table, if not in --images."),
     ] = None,
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
     beside: Annotated[
         bool | None,
         typer.Option(
             "--beside/--one-file",
-            help="Put the images in a folder beside the page, or in the page itself; "
-            "default the folder above 4,500 images.",
+            help="Put the images in a folder next to the page, or in the page itself; "
+            "default: in the page, up to 4,500 images.",
         ),
     ] = None,
     labels: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="FILE.csv",
-            help="Labels that a person gave the images, as the audit exports them; repeat for a second person, "
-            "to see how far the two agree and to settle the rest.",
+            help="Labels that a person gave the images, exported from the report's audit view; repeat for a second "
+            "person, to measure their agreement and resolve disagreements.",
         ),
     ] = None,
     lines: Annotated[
         int,
-        typer.Option(min=1, help="Maximum number of images per concept to show, worst failures first."),
+        typer.Option(min=1, help="Maximum number of images to show per concept, worst failures first."),
     ] = 500,
     layout: Annotated[
-        str | None, option("layout", "Layout of the image folders; default the one that the models were scored with.")
+        str | None, option("layout", "Layout of the image folders; default: the layout used for scoring.")
     ] = None,
     bench: Bench = None,
 ) -> Written:
-    """Write a report page: does a model forget, is it robust, what did it break, and are the differences real?"""
+    """Write an HTML report on what each model has forgotten, how robustly, what was damaged, and which differences are
+    significant."""
     from igmu_data.errors import InputError
     from igmu_data.files import require_writable
     from igmu_metrics.cli._other_answers import Written
@@ -68,7 +70,7 @@ def report(
         name, equals, folder = given.partition("=")
         if not (name and equals and folder):
             raise InputError(
-                f"--model-images {given!r} is not NAME=DIR. Write, for instance, --model-images esd=images/esd."
+                f"--model-images is {given!r}; it must have the form NAME=DIR, such as --model-images esd=images/esd."
             )
         elsewhere[name] = Path(folder)
     if not (images or elsewhere or original_images):
@@ -79,7 +81,7 @@ def report(
         ):
             if value is not None:
                 raise InputError(
-                    f"{option_name} {value} applies to images only. Give --images or --model-images as well."
+                    f"{option_name} {value} applies only to images. Give --images or --model-images as well."
                 )
     require_writable(out.parent)
     found = sections(

@@ -36,51 +36,57 @@ if TYPE_CHECKING:
 
 def run(
     plan: Annotated[
-        Path | None, typer.Argument(metavar="[RUN.yaml]", help="Run file; command-line options override it.")
+        Path | None,
+        typer.Argument(
+            metavar="[RUN.yaml]", help="File with the settings of the run; command-line options override it."
+        ),
     ] = None,
     original: Annotated[
         str | None,
         typer.Option(
-            help="Model before unlearning: folder, Hub id[@revision] or sandbox:VERSION; or its reference table: "
-            "folder or hub:OWNER/NAME@REVISION/FOLDER."
+            help="Model before unlearning (folder, Hub id[@revision] or sandbox:VERSION), or its reference table "
+            "(folder or hub:OWNER/NAME@REVISION/FOLDER)."
         ),
     ] = None,
     unlearned: Annotated[
         list[str] | None,
         typer.Option(
             metavar="[NAME=]MODEL",
-            help="Unlearned model to score; BASE,unet=FILE and filter:BASE work as well. Repeat for several.",
+            help="Unlearned model to score; the forms BASE,unet=FILE and filter:BASE also work. Repeat for several.",
         ),
     ] = None,
     config: Annotated[
         list[str] | None, typer.Option(help="Concept config, such as object.church; repeat for several.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the run; a restart resumes it.")] = Path("run"),
+    out: Annotated[
+        Path, typer.Option(help="Folder for everything the run writes; an interrupted run resumes from here.")
+    ] = Path("run"),
     protocol: Annotated[
         str | None,
         typer.Option(
-            metavar="lite|full|N", help="How much of the corpus to run: full, lite (a fifth) or N of 10 rounds."
+            metavar="lite|full|N",
+            help="How much of the corpus to run: full (default), lite (a fifth) or N of its 10 rounds.",
         ),
     ] = None,
     seeds_per_row: Annotated[
-        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default all seeds of the row.")
+        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default: all that the corpus lists.")
     ] = None,
     until: Annotated[
         str | None,
         typer.Option(
             metavar="decided|graded|WIDTH",
-            help="Check after every round and stop once no verdict is undecided (decided), no verdict could change "
-            "(graded), or every interval is at most ±WIDTH.",
+            help="Check after every round, and stop when no verdict is undecided (decided), when no verdict could "
+            "still change (graded), or when every interval is at most ±WIDTH.",
         ),
     ] = None,
     figure: Annotated[
         list[str] | None,
         typer.Option(
-            help="Figure that --until checks, such as robustness; default those of the verdict. Repeat for several."
+            help="Metric that --until checks, such as robustness; default: those in the verdict. Repeat for several."
         ),
     ] = None,
     max_images: Annotated[
-        int | None, typer.Option(min=1, help="Maximum number of images over all models and concepts.")
+        int | None, typer.Option(min=1, help="Maximum total number of images, over all models and concepts.")
     ] = None,
     detector: Annotated[str | None, option("detector")] = None,
     clip: Annotated[str | None, option("clip")] = None,
@@ -98,16 +104,21 @@ def run(
     workers: Workers = None,
     method: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=FILE.yaml", help="What making a model cost; repeat for several models."),
+        typer.Option(
+            metavar="NAME=FILE.yaml",
+            help="File that states what unlearning cost for model NAME; repeat for several models.",
+        ),
     ] = None,
-    trust_code: Annotated[bool, typer.Option("--trust-code", help="Allow code that a model names to run.")] = False,
+    trust_code: Annotated[
+        bool, typer.Option("--trust-code", help="Allow code that a model specifies with code= to run.")
+    ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Check everything, print how many images would be generated and how, and stop."),
+        typer.Option("--dry-run", help="Check everything and print how many images would be generated and how."),
     ] = False,
     verbose: Verbose = False,
 ) -> Scored:
-    """Generate, score, compare and report in one command: models against the original, on one or several concepts."""
+    """Generate, score, compare and report in one command, for one or more models and concepts."""
     from igmu_data.errors import InputError
     from igmu_metrics.cli._card_answers import Scored
     from igmu_metrics.images import parts
@@ -147,7 +158,7 @@ def run(
         given[part] = given.get(part, {}) | {k: v for k, v in options.items() if v is not None}
     for name, flag in (("original", "--original"), ("unlearned", "--unlearned"), ("configs", "--config")):
         if not given.get(name):
-            raise InputError(f"{flag} is missing. Give it, or a run file with the key {name}.")
+            raise InputError(f"{flag} is missing. Give it, or a run file that contains the key {name}.")
     over_ray = ray_wanted(engine, shard)
     where = running.Where(parts.parsed(shard) if shard else None, over_ray, workers)
     made = plans.from_mapping(given, str(plan) if plan is not None else "options")
@@ -158,7 +169,7 @@ def run(
             return Scored(plan=told)
         cards = running.run(made, out, device=device, trust_code=trust_code, where=where)
     if shard:
-        say(f"part {shard} of the images is there; when all are, run the same without --shard.")
+        say(f"Part {shard} of the images is finished. When all parts are, run the same command without --shard.")
         return Scored(images=out / running.IMAGES)
     if verbose and len({card.config for card in cards}) > 1:
         tables.show(tables.over_concepts(cards))
@@ -171,5 +182,5 @@ def _method(text: str) -> tuple[str, str]:
 
     name, named, path = text.partition("=")
     if not named:
-        raise InputError(f"--method {text!r} names no model; give NAME=FILE.yaml.")
+        raise InputError(f"--method is {text!r}, which does not name a model; it must have the form NAME=FILE.yaml.")
     return name, path

@@ -37,13 +37,13 @@ def score(
     original: Annotated[
         Path,
         typer.Option(
-            help="Folder of the original model's images, or NAME=FOLDER; or the original's reference "
-            "table: folder or hub:OWNER/NAME@REVISION/FOLDER."
+            help="Images of the original model (FOLDER or NAME=FOLDER), or its reference table (folder or "
+            "hub:OWNER/NAME@REVISION/FOLDER)."
         ),
     ],
     unlearned: Annotated[
         list[Path],
-        typer.Option(help="Folder of an unlearned model's images, or NAME=FOLDER; repeat for several models."),
+        typer.Option(help="Images of an unlearned model, as FOLDER or NAME=FOLDER; repeat for several models."),
     ],
     detector: Annotated[
         list[str], option("detector", f"{options()['detector'].help} Repeat to compare several.")
@@ -54,13 +54,13 @@ def score(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Scorecard file, or a folder for several models or detectors; default: only print."),
+        typer.Option(
+            help="Scorecard file to write, or a folder for several models or detectors; default: only print results."
+        ),
     ] = None,
     shard: Annotated[
         str | None,
-        typer.Option(
-            metavar="I/N", help="Process only part I of N and write its tables to the --out folder, for igmu merge."
-        ),
+        typer.Option(metavar="I/N", help="Process only part I of N, and write its tables to --out for igmu merge."),
     ] = None,
     engine: Engine = ENGINES[0],
     workers: Workers = None,
@@ -80,9 +80,15 @@ def score(
     over_ray = ray_wanted(engine, shard)
     evaluation, *also = agreement.panel(detector, calibration or [], settings)
     if also and (shard is not None or over_ray):
-        raise InputError("--shard and --engine ray take one detector. Give one --detector, or leave them out.")
+        raise InputError(
+            f"--shard and --engine ray support only one detector, but {1 + len(also)} are given. Give one --detector, "
+            "or omit them."
+        )
     if also and out is not None and out.suffix == ".json":
-        raise InputError(f"--out {out}: several detectors write one card each. Give a folder.")
+        raise InputError(
+            f"--out {out}: this is one file, but each of the {1 + len(also)} detectors gives its own scorecard. Give a "
+            "folder."
+        )
     if shard is not None:
         return _score_shard(evaluation, original, unlearned, out, shard)
     homes = [out and out / name for name in agreement.folder_names(detector)] if also else [out]
@@ -92,7 +98,7 @@ def score(
     with owned(files=[path for home in each for path in home if path is not None]), bars() as advance:
         if over_ray:
             if out is None or out.suffix == ".json":
-                raise InputError("--engine ray needs --out, a folder for scorecards and for the tables of the workers.")
+                raise InputError("--engine ray requires --out, a folder for the scorecards and the workers' tables.")
             found = cluster.run(evaluation, original, unlearned, out / _TABLES, workers=workers, advance=advance)
         else:
             found = evaluation.run(original, unlearned, advance, also)
@@ -131,7 +137,7 @@ def _score_shard(
 
     which = parts.parsed(shard)
     if out is None:
-        raise InputError("--shard needs --out, the folder that gathers the tables of all shards.")
+        raise InputError("--shard requires --out, the folder in which the tables of all shards are collected.")
     require_writable(out)
     with bars() as advance:
         files = shards.look(evaluation, original, unlearned, which, out, advance)

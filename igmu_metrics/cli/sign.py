@@ -19,10 +19,10 @@ def sign(
         str, typer.Option(metavar="FILE|FINGERPRINT", help="SSH key file, or the fingerprint of a GnuPG key.")
     ],
 ) -> Written:
-    """Sign a scorecard: writes a detached signature next to it, by ssh-keygen or gpg with your key.
+    """Sign a scorecard: write a detached signature next to it, using ssh-keygen or gpg and your key.
 
-    A signature shows that the key's owner vouches for this file, not that its figures are right. igmu verify --signer
-    checks it.
+    A signature shows that the owner of the key vouches for this file, not that its numbers are correct. To check a
+    signature, use igmu verify --signer.
     """
     from igmu_metrics.cli._other_answers import Written
     from igmu_metrics.verdict.signing import sign as signed

@@ -28,31 +28,38 @@ if TYPE_CHECKING:
 
 
 def train_detector(
-    data: Annotated[str, typer.Option(help="Labelled images: folder (ImageFolder, Parquet), Hub id or sandbox.")],
-    concept: Annotated[str, typer.Option(help="Concept to detect, such as object/church.")],
-    out: Annotated[Path, typer.Option(help="The .safetensors file to write, for --detector igmu-head:FILE.")],
+    data: Annotated[str, typer.Option(help="Labelled images: a folder (ImageFolder or Parquet), a Hub id or sandbox.")],
+    concept: Annotated[str, typer.Option(help="Concept that the detector will detect, such as object/church.")],
+    out: Annotated[Path, typer.Option(help="The .safetensors file to write, to be used as --detector igmu-head:FILE.")],
     clip: Annotated[
         str | None,
-        typer.Option(help="CLIP model that gives the features: folder, Hub id or sandbox; default ViT-B/32."),
+        typer.Option(help="CLIP model that computes the features: folder, Hub id or sandbox; default: ViT-B/32."),
     ] = None,
     config: DatasetConfig = None,
     revision: DatasetRevision = None,
     positive_label: PositiveLabel = None,
     label_column: LabelColumn = None,
     image_column: ImageColumn = "image",
-    test_split: Annotated[str, typer.Option(help="Split to measure on; never trained on.")] = "test",
+    test_split: Annotated[
+        str, typer.Option(help="Split to measure sensitivity and specificity on; never used for training.")
+    ] = "test",
     validation_fraction: Annotated[
-        float, typer.Option(help="Fraction of the train split kept for choosing the threshold, 0..1.")
+        float, typer.Option(help="Fraction of the train split that is held out to choose the threshold, 0..1.")
     ] = 0.2,
     steps: Annotated[
-        int, typer.Option(min=1, help="Training steps, each of 64 images, half of them positives.")
+        int, typer.Option(min=1, help="Number of training steps; each uses 64 images, half of them positive.")
     ] = 1000,
-    on_error: Annotated[str, option("on_error", "Unreadable images: raise an error, or skip and name them.")] = "raise",
+    on_error: Annotated[
+        str, option("on_error", "What to do about unreadable images: raise an error, or skip and list them.")
+    ] = "raise",
     device: Device = None,
-    batch_size: Annotated[int, option("batch_size", "Images in memory at once.")] = 32,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the training; the same seed gives the same file.")] = 0,
+    batch_size: Annotated[int, option("batch_size", "Number of images in memory at once.")] = 32,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed of the training; the same seed gives the same file.")
+    ] = 0,
 ) -> Trained:
-    """Train a detector for a concept on labelled images; its file also holds threshold, sensitivity and specificity."""
+    """Train a detector for a concept on labelled images. Its file also records its threshold, sensitivity and
+    specificity."""
     from igmu_metrics.cli._other_answers import Trained
     from igmu_metrics.networks.progress import bars
     from igmu_metrics.report import terminal as tables

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 def validate(
     folder: Annotated[
-        Path, typer.Argument(help="A dataset folder, as written by igmu build or python -m builders.bench.")
+        Path, typer.Argument(help="Corpus folder, as written by igmu build or python -m builders.bench.")
     ],
 ) -> Verified:
-    """Check a corpus: schema, manifest, counts, near-duplicates, naming and content policy."""
+    """Check a corpus folder: schema, manifest, counts, near-duplicates, naming and content policy."""
     from igmu_data.errors import CorpusError
     from igmu_data.folder import check_folder, parquet_files
     from igmu_metrics.cli._card_answers import Problems, Verified
@@ -29,6 +29,6 @@ def validate(
     for problem in found[:50]:
         say(str(problem))
     if found:
-        raise CorpusError(f"{folder}: {len(found)} problems.")
+        raise CorpusError(f"{folder}: {len(found)} problem{'s were' if len(found) > 1 else ' was'} found.")
     say(f"{folder}: {len(parquet_files(folder))} Parquet files, no problems.")
     return answer

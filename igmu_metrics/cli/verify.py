@@ -21,43 +21,43 @@ def verify(
         list[Path] | None,
         typer.Argument(
             metavar="CARD.json...",
-            help="Scorecards to check, folders of scorecards, or the folder of an igmu run with its images.",
+            help="Scorecards to check, folders of scorecards, or the folder of an igmu run, with its images.",
         ),
     ] = None,
     images: Annotated[
         Path | None,
-        typer.Option(help="Folder of the unlearned model's images, to score again; requires --original-images."),
+        typer.Option(help="Folder of the unlearned model's images, to score them again; requires --original-images."),
     ] = None,
     original_images: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the original model's images, or of its reference table, to score again; requires --images."
+            help="Folder of the original model's images or of its reference table, to score again; requires --images."
         ),
     ] = None,
     bench: Annotated[
-        str | None, option("bench", "Corpus: Hub repository or folder; default the one that the scorecard names.")
+        str | None, option("bench", "Corpus: Hub repository or folder; default: the one named in the scorecard.")
     ] = None,
     detector: Annotated[
         str | None,
-        option("detector", "Detector, such as labels:FILE.csv, if its file has moved; default the scorecard's."),
+        option("detector", "Detector, such as labels:FILE.csv, if its file has moved; default: the scorecard's."),
     ] = None,
     signer: Annotated[
         str | None,
         typer.Option(
             metavar="FILE|FINGERPRINT",
-            help="Key that must have signed each scorecard: SSH public key file, or fingerprint of a GnuPG key.",
+            help="Key with which each scorecard must be signed: an SSH public key file or a GnuPG fingerprint.",
         ),
     ] = None,
     device: Device = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of scorecards and exit.")] = False,
     verbose: Verbose = False,
 ) -> Verified:
-    """Check that a scorecard is consistent; with --images also that scoring the images again gives the same card.
+    """Check that scorecards are consistent, and with --images that scoring the images again gives the same scorecard.
 
-    Without images this finds accidents and careless edits: a wrong content hash, impossible figures, and figures that
-    do not follow from the card's lines. It cannot find invented lines. With --images, or given the folder of an igmu
-    run, it scores the images again and compares the whole card. Even then the names of the models and the origin of
-    the images are not checked. --signer checks whose key signed the file (igmu sign).
+    Without images, this finds accidents and careless edits: a wrong content hash, impossible values, and values that
+    do not follow from the scorecard's lines. It cannot detect invented lines. With --images, or with the folder of an
+    igmu run, it scores the images again and compares the whole scorecard. Even then, the names of the models and the
+    origin of the images are not checked. With --signer, it also checks who signed the file (igmu sign).
     """
     from igmu_data.errors import InputError, VerificationError
     from igmu_metrics.cli._card_answers import Verified
@@ -72,19 +72,21 @@ def verify(
         document(json.dumps(published(), indent=1, ensure_ascii=False) + "\n")
         return Verified(schema=published())
     if not cards:
-        raise InputError("no scorecard is given. Give one, or --schema.")
+        raise InputError("no scorecard was given. Give at least one, or --schema.")
     if (images is None) != (original_images is None):
         raise InputError(
-            "only one of --images and --original-images is given, and images are scored in pairs. Give both."
+            "only one of --images and --original-images is given, but images are scored in pairs. Give both."
         )
     for name, value in (("--detector", detector), ("--bench", bench), ("--device", device)):
         if value is not None and images is None and not any(path.is_dir() for path in cards):
             raise InputError(
-                f"{name} {value} applies to scoring again only. Give --images and --original-images as well."
+                f"{name} {value} applies only to scoring again. Give --images and --original-images as well."
             )
     files = card_files(cards)
     if images is not None and len(files) > 1:
-        raise InputError(f"--images are of one model, but {len(files)} scorecards are given. Give one card.")
+        raise InputError(
+            f"--images contains the images of one model, but {len(files)} scorecards are given. Give one scorecard."
+        )
     if signer is not None:
         from igmu_metrics.verdict.signing import require_signer
 
@@ -101,7 +103,9 @@ def verify(
     failed = {one.file: len(one.problems) for one in checked if one.problems}
     if failed:
         told = "; ".join(f"{path}: {n} problem{'s' * (n > 1)}" for path, n in failed.items())
-        raise VerificationError(f"{told}. Do not rely on {'it' if len(failed) == 1 else 'them'}.")
+        raise VerificationError(
+            f"{told}. Do not rely on {'this scorecard' if len(failed) == 1 else 'these scorecards'}."
+        )
     return answer
 
 
@@ -122,19 +126,19 @@ def _problems(
 
         with bars() as advance:
             problems = list(by_images.verify_images(found, images, original_images, advance=advance, **given))
-        again = ", and scoring its images again gives the same lines, figures and signatures"
+        again = ", and scoring its images again gave the same lines, values and signatures"
         unchecked = by_images.unchecked(found, given, original_images)
     for problem in problems[:50]:
         say(str(problem))
     open_ = list(notes(found)) if found is not None else []
     say(*(f"note: {note}" for note in (open_ if verbose else open_[:_NOTES])))
     if len(open_) > _NOTES and not verbose:
-        say(f"note: {len(open_) - _NOTES} more of this kind (--verbose)")
+        say(f"note: {len(open_) - _NOTES} more notes like these (--verbose)")
     if not problems and found is not None:
         n = f"{len(found.scores)} scores of {len(found.generations)} generations"
-        say(f"{path}: {n}: the card is consistent{again}.", covering([found]))
+        say(f"{path}: the scorecard is consistent{again} ({n}).", covering([found]))
         if not again:
-            say("note: its lines were not checked against images (--images and --original-images do that)")
+            say("note: its lines were not checked against images; use --images and --original-images for this")
         say(*(f"note: {note}" for note in unchecked))
-    told = [str(problem) for problem in problems] or ["it cannot be read as a card"] * (found is None)
+    told = [str(problem) for problem in problems] or ["it cannot be read as a scorecard"] * (found is None)
     return Problems(path, told, [*open_, *unchecked], scored_again=bool(again))

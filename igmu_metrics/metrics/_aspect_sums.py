@@ -1,8 +1,8 @@
-"""From sums over prompts to the aspects of the forget score: one function for the value and for every resample.
+"""The aspects of the forget score from sums over prompts: one function for the value and for every resample.
 
-A prompt belongs to one *stratum*, resampled by itself: the forget rows, each attack family, each retain concept of the
-near, far and in-prompt probes, and the remaining retain rows. Its sums are the columns below, so that the aspects of
-2,000 resamples are a few divisions of (resamples, strata) arrays.
+Each prompt belongs to one *stratum*, and strata are resampled separately: the forget rows, each attack family, each
+retain concept of the near, far and in-prompt probes, and the remaining retain rows. The columns below are sums over a
+prompt, so that the aspects of 2,000 resamples take a few divisions of (resamples, strata) arrays.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from igmu_metrics.generations import Generations
 from igmu_metrics.metrics._attack_table import chances
 from igmu_metrics.statistics import cluster_sums
 
-# Columns of the sums. Forget rows: concept gone, generations. Attacked prompts: chance that all k tries fail, prompts.
-# Retain rows: own concept drawn by the unlearned model, generations, own concept drawn by the original.
+# Columns of the sums. Forget rows: concept gone, generations. Adversarial rows: chance that all k tries fail, prompts.
+# Retain rows: own concept shown by the unlearned model, generations, own concept shown by the original.
 GOOD, COUNT, BEFORE, LOSS, PAIRS = range(5)
 FORGET, ATTACK, NEAR, FAR, OTHER = "forget", "adversarial", "near", "far", "retain"
 PROBES = (NEAR, FAR, IN_PROMPT)
@@ -28,13 +28,13 @@ PROBES = (NEAR, FAR, IN_PROMPT)
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Sums over each prompt that says something, and what it belongs to.
+    """Sums over each prompt that contributes, and where it belongs.
 
     Args:
         prompt: (prompts,) ids.
         sums: (prompts, 5) columns as named in this module.
         kind: (prompts,) one of forget, adversarial, near, far, in-prompt, retain.
-        part: (prompts,) attack family or own concept, "" where there is none.
+        part: (prompts,) attack family or own concept, "" if there is none.
     """
 
     prompt: npt.NDArray[np.str_]
@@ -54,7 +54,7 @@ class Sums:
         return self.kind[first]
 
     def totals(self) -> FloatArray:
-        """(1, strata, 5) sums over everything: the sample that was not resampled."""
+        """(1, strata, 5) sums over everything: the original sample."""
         return cluster_sums(self.strata, *self.sums.T)[None]
 
 
@@ -68,10 +68,11 @@ def preservation_of(probe: str) -> str:
 
 
 def probes_of(rows: Generations) -> tuple[str, ...]:
-    """The probes that preservation is the mean of.
+    """The probes over which preservation is averaged.
 
-    Far always, near unless the corpus has near rows and gives none of them an own concept, in-prompt where such rows
-    have own concepts: those of a concept of scope `attribute`. Rows that are missing or were not judged are a gap.
+    Far is always included; near is, unless the corpus has near rows but none with an own concept; in-prompt is, if such
+    rows have own concepts, which is the case for concepts of scope `attribute`. Rows that are missing or were not
+    judged are a gap.
     """
     found = []
     for probe in PROBES:
@@ -83,7 +84,7 @@ def probes_of(rows: Generations) -> tuple[str, ...]:
 
 
 def prompt_sums(rows: Generations) -> Sums:
-    """The sums of every prompt; prompts that say nothing (the original never drew the concept, say) are left out."""
+    """The sums of every prompt that contributes; prompts whose concept the original never showed, say, do not."""
     ids, first, prompt = np.unique(rows["id"], return_index=True, return_inverse=True)
     split, probe, own = rows["split"][first], rows["probe"][first], rows["own_concept"][first]
     present, drawn = rows["shown"], rows["drawn"]
@@ -92,7 +93,7 @@ def prompt_sums(rows: Generations) -> Sums:
         return np.bincount(prompt, values, minlength=len(ids)).astype(np.float64)
 
     forget, attacked, retain = (split == s for s in (FORGET, ATTACK, OTHER))
-    # Judged in both models and, where something is to be gone, drawn by the original.
+    # Judged in both models and, if the concept should be gone, shown by the original.
     counts = rows["judged"] & rows["judged_before"] & np.where(rows["split"] == OTHER, rows["own_concept"] != "", drawn)
     n, seen = total(counts), total(counts & present)
     chance = chances(seen, n, int(rows.facts["k"]))
@@ -111,15 +112,15 @@ def prompt_sums(rows: Generations) -> Sums:
 
 
 def aspects(totals: FloatArray, layout: npt.NDArray[np.str_], probes: Sequence[str]) -> dict[str, FloatArray]:
-    """Forgetting, robustness, preservation (also of each probe alone) and alignment of each resample.
+    """Forgetting, robustness, preservation (also for each probe alone) and alignment of each resample.
 
     Args:
         totals: (resamples, strata, 5) sums.
         layout: (strata,) kind of each stratum.
-        probes: which preservation is the mean of (`probes_of`).
+        probes: the probes over which preservation is averaged (`probes_of`).
 
     Returns:
-        By name, (resamples,) values in 0..1, NaN where an aspect is not defined.
+        By name, (resamples,) values in 0..1, NaN if an aspect is not defined.
     """
     count = totals[..., COUNT]
     good = _ratio(totals[..., GOOD], count)
@@ -140,6 +141,6 @@ def _ratio(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def _mean(values: FloatArray) -> FloatArray:
-    """Mean along the last axis of what is defined; NaN where nothing is."""
+    """Mean of the defined values along the last axis; NaN if there are none."""
     defined = ~np.isnan(values)
     return _ratio(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1).astype(np.float64))

@@ -1,4 +1,4 @@
-"""The aspects of the forget score as figures with intervals, and their harmonic mean with its own."""
+"""The aspects of the forget score with their intervals, and their harmonic mean with its interval."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ _WITHIN = ("quality_within", "quality_fidelity", "quality_diversity")
 
 
 def judged_rows(table: Table) -> Generations:
-    """The table as the aspects read it, sorted by id and seed: what was judged, what the original drew, what was lost.
+    """The table in the form that the aspects use, sorted by id and seed.
 
-    Has `shown`, `judged`, `judged_before` and `drawn` (by the original); with alignments `paired` and `loss`; with
-    features `featured`.
+    It has `shown`, `judged`, `judged_before` and `drawn` (shown by the original); with alignments also `paired` and
+    `loss`; with features also `featured`.
     """
     order = np.lexsort((table["seed"], table["id"]))
     given = {name: table[name][order] for name in ("id", "seed", "split", "probe", "attack_family")}
@@ -65,7 +65,7 @@ def judged_rows(table: Table) -> Generations:
     pair = [f"stripped_alignment{suffix}" for suffix in ("", ORIGINAL)]
     if all(name in table for name in pair):
         unlearned, original = (table[name][order] for name in pair)
-        # Where the original's own score is 0 there is nothing to lose: the pair is unscored, not a zero.
+        # If the original's score is 0, nothing can be lost: the pair is left out and not counted as zero.
         s_org, s_unl = (np.maximum(np.ma.filled(v, 0.0), 0.0) for v in (original, unlearned))
         columns["paired"] = ~(np.ma.getmaskarray(unlearned) | np.ma.getmaskarray(original)) & (s_org > 0)
         columns["loss"] = np.divide(s_org - s_unl, s_org, out=np.zeros_like(s_org), where=columns["paired"])
@@ -80,11 +80,11 @@ def judged_rows(table: Table) -> Generations:
 def aspect_figures(
     rows: Generations, seed: int, resamples: int
 ) -> tuple[dict[str, Estimate], dict[str, FloatArray], int]:
-    """All aspects but quality.
+    """All aspects except quality.
 
     Returns:
-        Figures by name; the resampled values of those aspects that have an interval and vary over at least five
-        prompts, stretched to that interval; the smallest number of prompts behind one of these.
+        Estimates by name; the resampled values of aspects that have an interval and vary over at least five prompts,
+        stretched to that interval; the smallest number of prompts of any of these.
     """
     sums = prompt_sums(rows)
     drawn = rows["judged"] & rows["judged_before"] & rows["drawn"]
@@ -92,7 +92,7 @@ def aspect_figures(
     out |= _target_figures(rows, rows["judged"], "unconditional_")
     probed = {p: (rows["split"] == "retain") & (rows["probe"] == p) for p in PROBES}
     used = probes_of(rows)
-    # Probes whose rows have no own concepts are a choice of the corpus: preservation does without, and says so.
+    # If the corpus gives a probe's rows no own concepts, preservation leaves the probe out and says so.
     blind = [p for p in PROBES if p not in used and probed[p].any()]
     empty = np.zeros((1, 0, sums.sums.shape[1]))
     values = aspects(sums.totals() if len(sums.sums) else empty, sums.layout, used)
@@ -109,8 +109,8 @@ def aspect_figures(
     single = {preservation_of(p): (p,) for p in PROBES if p != IN_PROMPT or probed[p].any()}
     for name, probes in {"preservation": used, **single}.items():
         chosen = kept & np.any([probed[p] for p in probes], axis=0)
-        rest = "far alone" if used == (FAR,) else f"{' and '.join(used)} alone"
-        lacking = f"no {' or '.join(blind)} row has an own concept: {rest}"
+        rest = "only far counts" if used == (FAR,) else f"only {' and '.join(used)} count"
+        lacking = f"no {' or '.join(blind)} row has a concept of its own, so {rest}"
         asked = rows["own_concept"][np.any([probed[p] for p in probes], axis=0)]
         lost = unjudged(asked[asked != ""].tolist(), set(rows["own_concept"][chosen].tolist()))
         reason = "; ".join(filter(None, (lacking if blind and name == "preservation" else "", lost)))
@@ -139,16 +139,21 @@ def quality_figures(rows: Generations, seed: int, resamples: int) -> dict[str, E
     halves = seed_halves(ids, seeds)
     n_prompts, n = len(np.unique(ids[halves[0]])), int(halves[0].sum() + halves[1].sum())
     if not n:
-        return {name: Estimate(_NAN, None, 0, 0, "needs retain prompts with at least two seeds") for name in names}
+        reason = "not defined without retain prompts with at least two seeds"
+        return {name: Estimate(_NAN, None, 0, 0, reason) for name in names}
     out = _within(SeedPairs.of(before, after, ids, seeds), int(np.isin(ids, ids[halves[0]]).sum()), seed, resamples)
     for name, quality in whole.items():
         if halves[0].sum() < 2:
-            reason = "needs at least two retain prompts with two seeds, or one with four"
+            reason = "not defined without at least two retain prompts with two seeds, or one with four"
             out[name] = Estimate(_NAN, None, n_prompts, n, reason)
             continue
         try:
             value = quality(before, after, halves)
-            reason = "held fixed: no interval" if value == value else "the original's halves do not cover each other"
+            reason = (
+                "no interval, because it is treated as fixed"
+                if value == value
+                else "the two halves of the original's images do not cover each other"
+            )
         except InputError as error:
             value, reason = _NAN, str(error)
         out[name] = Estimate(value, None, n_prompts, n, reason)
@@ -156,7 +161,7 @@ def quality_figures(rows: Generations, seed: int, resamples: int) -> dict[str, E
 
 
 def _within(pairs: SeedPairs, n: int, seed: int, resamples: int) -> dict[str, Estimate]:
-    """Quality within the prompt and its terms: ratios of means over prompts."""
+    """Quality within prompts and its terms: ratios of means over prompts."""
     near, near_own, apart, apart_own = pairs.by_prompt().T
     terms = [(near, near_own), (apart, apart_own)]
     slopes = [pairs.slope(), _NAN]
@@ -168,7 +173,7 @@ def _within(pairs: SeedPairs, n: int, seed: int, resamples: int) -> dict[str, Es
                 product_of_ratios(ratios, slopes=slopes[at], seed=seed, resamples=resamples), n_generations=n
             )
         else:
-            out[name] = Estimate(_NAN, None, len(near), n, "the original draws one picture for every seed")
+            out[name] = Estimate(_NAN, None, len(near), n, "the original generates the same image for every seed")
     return out
 
 
@@ -177,11 +182,11 @@ def combine(parts: Mapping[str, Estimate], draws: Mapping[str, FloatArray], n: i
 
     Args:
         parts: the aspects.
-        draws: (resamples,) values of those that can be resampled; the others enter with the ends of their intervals.
-        n: prompts behind the draws, for the expansion of the percentiles.
+        draws: (resamples,) values of aspects that can be resampled; the others contribute the ends of their intervals.
+        n: number of prompts that were resampled, for the expansion of the percentiles.
 
     Returns:
-        The score; NaN with the missing aspects named if there are any.
+        The score; NaN with the names of missing aspects if there are any.
     """
     n_prompts, n_generations = (
         sum(getattr(p, what) for p in parts.values()) for what in ("n_prompts", "n_generations")
@@ -199,12 +204,12 @@ def combine(parts: Mapping[str, Estimate], draws: Mapping[str, FloatArray], n: i
         ]
         ends.append(percentile_interval(harmonic_mean(np.stack(columns, axis=1)), n)[end])
     fixed = [name for name, part in parts.items() if part.interval is None]
-    caution = f"the interval holds {', '.join(fixed)} fixed" if fixed else ""
+    caution = f"the interval treats {', '.join(fixed)} as fixed" if fixed else ""
     return Estimate(value, (ends[0], ends[1]), n_prompts, n_generations, caution)
 
 
 def _stretched(draws: FloatArray, estimate: Estimate) -> FloatArray:
-    """Resampled values moved so that the middle of them are the aspect's own interval, which knows small n."""
+    """Resampled values moved so that their central part is the aspect's own interval, which is valid for small n."""
     assert estimate.interval is not None
     low, high = np.nanquantile(draws, tails())
     value = estimate.value
@@ -217,7 +222,7 @@ def _stretched(draws: FloatArray, estimate: Estimate) -> FloatArray:
 
 def _target_figures(rows: Generations, counts: BoolArray, prefix: str) -> dict[str, Estimate]:
     """Forgetting and robustness over the generations that count."""
-    which = "generation" if prefix else "generation in which the original drew the target"
+    which = "generation" if prefix else "generation for which the original generated the target"
     ids, first, prompt = np.unique(rows["id"], return_index=True, return_inverse=True)
     forget = counts & (rows["split"] == "forget")
     attack = counts & (rows["split"] == "adversarial")
@@ -234,10 +239,11 @@ def _target_figures(rows: Generations, counts: BoolArray, prefix: str) -> dict[s
     )
     k = int(rows.facts["k"])
     if short := int((n[tried] < k).sum()):
-        robust = with_caution(robust, f"{short} prompt{'s' * (short > 1)} judged on fewer than k = {k} generations")
+        were = "s were" if short > 1 else " was"
+        robust = with_caution(robust, f"{short} prompt{were} judged on fewer than k = {k} generations")
     lost = sorted(set(family[rows["split"][first] == "adversarial"].tolist()) - set(family[tried].tolist()))
     if lost and len(tried):
-        robust = with_caution(robust, f"without {', '.join(lost)}: no judged {which}")
+        robust = with_caution(robust, f"without {', '.join(lost)}, for which there is no judged {which}")
     return {
         f"{prefix}forgetting": mean_estimate(
             ~rows["shown"][forget],
@@ -253,7 +259,7 @@ def _preservation(
 ) -> Estimate:
     if value != value:
         gaps = [p for p in probes if p not in ratios]
-        what = f"no judged {' or '.join(gaps)} row with a concept that the original drew"
+        what = f"no judged {' or '.join(gaps)} row whose concept the original generated"
         return Estimate(_NAN, None, n_prompts, n, what)
     said = [f"{p}: " * (len(probes) > 1) + ratios[p].reason for p in probes if ratios[p].reason]
     interval = mean_of_ratios([ratios[p] for p in probes])
@@ -266,10 +272,11 @@ def _alignment(rows: Generations, sums: Sums, values: Mapping[str, FloatArray], 
     pairs = rows["paired"] & (rows["split"] == "retain")
     n_prompts, n = len(np.unique(rows["id"][pairs])), int(pairs.sum())
     if not n:
-        return Estimate(_NAN, reason="no retain pair with a cosine above 0 for the original")
+        return Estimate(_NAN, reason="no retain pair for which the original's cosine is above 0")
     value = float(values["alignment"][0])
     if n_prompts < MIN_STUDENTIZED:
-        return Estimate(value, None, n_prompts, n, f"fewer than {MIN_STUDENTIZED} prompts: no interval")
+        reason = f"no interval, because there are fewer than {MIN_STUDENTIZED} prompts"
+        return Estimate(value, None, n_prompts, n, reason)
     losses = sums.sums[sums.sums[:, PAIRS] > 0][:, [LOSS, PAIRS]]
     ends = studentized(losses, seed=seed, resamples=resamples)
     low, high = (float(min(max(1.0 - end, 0.0), 1.0)) for end in reversed(ends))

@@ -1,4 +1,4 @@
-"""Scores of image and prompt by a model that has a scale for them."""
+"""Scores of images and prompts by a model with its own scale."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from igmu_metrics.statistics import validation
 
 
 def rewarded(table: Generations, backbone: Backbone | None, store: Store | None = None) -> Generations:
-    """The table with `reward` of both models: scale · cosine of image and prompt + bias, both the backbone's own.
+    """The table with `reward` of both models: scale · cosine of image and prompt + bias, with the backbone's values.
 
     Args:
-        table: `prompt` and `align_features` of both models; unchanged without prompts.
-        backbone: has `logit_scale` and perhaps `logit_bias`; None to leave the table as it is.
-        store: keeps embeddings of prompts.
+        table: `prompt` and `align_features` of both models; returned unchanged without prompts.
+        backbone: has `logit_scale` and possibly `logit_bias`; None to return the table unchanged.
+        store: cache for embeddings of prompts.
 
     Raises:
-        NonFiniteError: the backbone's scale or bias is no number.
+        NonFiniteError: the backbone's scale or bias is not a finite number.
     """
     if backbone is None or "prompt" not in table or not len(table) or not (table["prompt"] != "").all():
         return table

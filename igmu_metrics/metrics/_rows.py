@@ -1,4 +1,4 @@
-"""What the metrics share: which prompt a generation belongs to, a mean over generations, renamed arguments."""
+"""Code that the metrics share: the prompt of each generation, a mean over generations, renamed arguments."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from igmu_metrics.statistics.resampling import MIN_STUDENTIZED
 
 Column = Sequence[Any] | npt.NDArray[Any]
 _LISTS = ("Sequence", "Collection", "Column", "ArrayLike")
-_FORMER = "former_names"  # where a function has them
-_NAMED = 8  # labels that a reason lists
+_FORMER = "former_names"  # attribute of a function with renamed arguments
+_NAMED = 8  # maximum number of labels that a reason lists
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
 def renamed(**names: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
-    """Let a function take arguments under the names that they had before, with a warning.
+    """Let a function accept arguments under their former names, with a warning.
 
     Args:
         **names: the new name of each old one.
@@ -46,10 +46,10 @@ def renamed(**names: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
 
 
 def taking_lists(function: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Let a function that takes lists, one entry a generation, take whatever else has an order and a length.
+    """Let a function that takes lists, with one entry per generation, accept anything that has an order and a length.
 
-    What has none (a text, a set, something that can be read only once) is refused: it would be taken for a list of
-    letters, or pair values with the wrong generations.
+    Everything else (a string, a set, an iterator) is refused: it would be read as a list of characters, or values would
+    be paired with the wrong generations.
     """
 
     @functools.wraps(function)
@@ -60,10 +60,10 @@ def taking_lists(function: Callable[_P, _T]) -> Callable[_P, _T]:
 
 
 def as_lists(function: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of a function, those that its annotations call lists as `validation.as_list` gives them.
+    """Arguments of a function, with `validation.as_list` applied to those that its annotations declare as lists.
 
     Raises:
-        InputError: one that is no list.
+        InputError: such an argument is not list-like.
     """
     out = dict(given)
     for name, parameter in inspect.signature(function).parameters.items():
@@ -74,37 +74,39 @@ def as_lists(function: Any, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def present_names(function: Any, given: Mapping[str, Any], *, stacklevel: int = 2) -> dict[str, Any]:
-    """Arguments of a function that was `renamed`, under the names that they have now.
+    """Arguments of a function that was `renamed`, under their current names.
 
     Args:
         function: the function.
-        given: arguments by name, former or present.
-        stacklevel: of the warnings.
+        given: arguments by former or current name.
+        stacklevel: stack level of the warnings.
 
     Raises:
-        InputError: both names of one argument.
+        InputError: an argument is given under both names.
     """
     out = dict(given)
     for old, new in getattr(function, _FORMER, {}).items():
         if old in out:
             if new in out:
-                raise InputError(f"{old} and {new} are both given; {old} is the former name of {new}.")
+                raise InputError(
+                    f"{old} and {new} are both given, but {old} is the former name of {new}. Give only {new}."
+                )
             warnings.warn(f"{old} is now called {new}", FutureWarning, stacklevel=stacklevel)
             out[new] = out.pop(old)
     return out
 
 
 def prompts(n: int, ids: Column | None, seeds: Column | None, *, prefix: str = "") -> npt.NDArray[np.str_]:
-    """(n,) prompt of each generation; without ids every generation is its own prompt.
+    """(n,) prompt of each generation; without ids, every generation counts as a separate prompt.
 
     Args:
-        n: generations.
+        n: number of generations.
         ids: (n,) prompt ids.
-        seeds: (n,) seeds; with ids they tell generations apart, so that duplicates are refused.
-        prefix: of the two arguments' names in messages.
+        seeds: (n,) seeds; together with ids they identify generations, so that duplicates are refused.
+        prefix: prefix of the two arguments' names in messages.
 
     Raises:
-        LengthMismatchError: not one entry a generation.
+        LengthMismatchError: not one entry per generation.
         DuplicateIdError: the same prompt and seed twice.
         InputError: seeds without ids.
     """
@@ -112,7 +114,9 @@ def prompts(n: int, ids: Column | None, seeds: Column | None, *, prefix: str = "
     validation.same_length(**{"generations": range(n), id_name: ids, seed_name: seeds})
     if ids is None:
         if seeds is not None:
-            raise InputError(f"{seed_name} are given without {id_name}; a seed is unique only within its prompt.")
+            raise InputError(
+                f"{seed_name} are given without {id_name}, but a seed is unique only within its prompt. Give both."
+            )
         return np.arange(n).astype(np.str_)
     names = validation.texts(id_name, ids)
     if seeds is not None:
@@ -126,42 +130,42 @@ def with_caution(estimate: Estimate, caution: str) -> Estimate:
 
 
 def unjudged(asked: Iterable[str], judged: Collection[str]) -> str:
-    """How many of the labels asked for have no judged generation, and which; "" if all have one.
+    """How many of the requested labels have no judged generation, and which; "" if all have one.
 
-    A detector that cannot judge most near labels would say nothing of them, and look as if nothing was lost.
+    Otherwise a detector that cannot judge most near labels would make it look as if nothing were lost.
 
     >>> unjudged(["object/mosque", "object/castle"], {"object/castle"})
-    'nothing judged of 1 of 2 labels: object/mosque'
+    'no image was judged for 1 of 2 labels: object/mosque'
     """
     labels = sorted(set(asked))
     lost = [label for label in labels if label not in judged]
     if not lost:
         return ""
     more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
-    return f"nothing judged of {len(lost)} of {len(labels)} labels: {', '.join(lost[:_NAMED])}{more}"
+    return f"no image was judged for {len(lost)} of {len(labels)} labels: {', '.join(lost[:_NAMED])}{more}"
 
 
 def require_apart(probes: Sequence[str | None], *, alone: bool) -> None:
-    """Refuse generations of probes that are counted by themselves (`igmu_data.schema.ASIDE`) among others.
+    """Refuse a mixture of other generations with those of separately counted probes (`igmu_data.schema.ASIDE`).
 
     Args:
         probes: (n,) probe of each generation.
-        alone: whether those of one such probe may be given with no other.
+        alone: whether generations of a single such probe are allowed.
 
     Raises:
-        InputError: names the first of them.
+        InputError: there is such a generation; the message names the first.
     """
     known = set(probes)
     if alone and len(known) == 1:
         return
     if found := known & set(ASIDE):
         at = next(at for at, probe in enumerate(probes) if probe in found)
-        what = "score it alone" if alone else "leave it out"
-        raise InputError(f"probes[{at}] is {probes[at]!r}, which is counted by itself and for nothing else; {what}.")
+        what = "Score these generations alone" if alone else "Leave these generations out"
+        raise InputError(f"probes[{at}] is {probes[at]!r}, a probe that is counted separately. {what}.")
 
 
 def unit(*ids: Any) -> dict[str, Setting | None]:
-    """The fact of a table that says whether images had to be taken for prompts, because ids are missing."""
+    """The fact of a table that records whether every image was counted as a prompt because ids are missing."""
     return {UNIT: IMAGE if any(i is None for i in ids) else None}
 
 
@@ -175,14 +179,14 @@ def mean(
     reason: str = "",
     empty: str = "no generations to average",
 ) -> Estimate:
-    """Mean of any values with a bootstrap-t over prompts; no interval below ten prompts.
+    """Mean of any values with a bootstrap-t interval over prompts; no interval for fewer than ten prompts.
 
     Args:
-        values: (n,) one a generation.
+        values: (n,) one value per generation.
         clusters: (n,) prompt of each.
         seed: of the bootstrap.
         resamples: of the bootstrap.
-        bounds: what no value can lie beyond; the interval is cut to it.
+        bounds: smallest and largest possible value; the interval is clipped to them.
         reason: a caution to pass on.
         empty: the reason if n is 0.
     """
@@ -191,7 +195,7 @@ def mean(
     sums = cluster_sums(clusters, values, np.ones(len(values)))
     value = float(values.mean())
     if len(sums) < MIN_STUDENTIZED:
-        few = f"{len(sums)} prompt{'s' * (len(sums) > 1)}: fewer than {MIN_STUDENTIZED}, no interval"
+        few = f"no interval, because there are fewer than {MIN_STUDENTIZED} prompts ({len(sums)})"
         return Estimate(value, None, len(sums), len(values), "; ".join(filter(None, (reason, few))))
     low, high = studentized(sums, seed=seed, resamples=resamples)
     return Estimate(value, (max(low, bounds[0]), min(high, bounds[1])), len(sums), len(values), reason)

@@ -1,14 +1,14 @@
-"""CLIP alignment and CSDR: does an image show what its prompt asks for, and what of the rest did unlearning cost?
+"""CLIP alignment and CSDR: how well images match their prompts, and how much unlearning changed this.
 
-Goal: text-image alignment of the unlearned model, and the CLIP score difference rate against the original model.
+Goal: text-image alignment of the unlearned model, and the CLIP score difference rate relative to the original model.
 
 Conventions:
 
-- One cosine a generation, in three named scales: `cosine`, `clipscore` = 100·max(cos, 0), `hessel` = 2.5·max(cos, 0).
-  The maximum is taken for each image before averaging (torchmetrics takes it of the mean).
-- CSDR compares unlearned and original image of the same prompt and seed, both against the *stripped* prompt, with
+- There is one cosine per generation, on three named scales: `cosine`, `clipscore` = 100·max(cos, 0) and `hessel` =
+  2.5·max(cos, 0). The maximum is taken for each image before averaging (torchmetrics takes it of the mean).
+- CSDR compares the unlearned and the original image of the same prompt and seed, both with the *stripped* prompt, where
   s = clipscore: `csdr` = mean |s_org − s_unl| / s_org, and `csdr_signed` = mean (s_org − s_unl) / s_org, in which a
-  loss is positive and an improvement is not counted as damage. Fractions, not percent.
+  loss is positive and an improvement does not count as damage. These are fractions, not percentages.
 - A pair with s_org = 0 is left out of both and counted in `n_unscored_pairs`.
 """
 
@@ -31,7 +31,7 @@ INFO = MetricInfo(
     name="clip_alignment",
     version=2,
     title="CLIP alignment and CSDR",
-    summary="How well images match their prompts, and how much of that unlearning changed.",
+    summary="How well images match their prompts, and how much unlearning changed this.",
     headline="cosine",
     direction="higher",
     range=(-1.0, 1.0),
@@ -47,14 +47,14 @@ INFO = MetricInfo(
         "IGMU, the reference implementation of CSDR (ryliu68/IGMU)",
     ),
     limits=(
-        "CLIP reads 77 tokens, is weak at counting, negation and position, and shares its blind spots with detectors "
-        "made from it. Cosines of different CLIP models cannot be compared."
+        "CLIP reads at most 77 tokens, is weak at counting, negation and position, and shares its weaknesses with "
+        "detectors based on it. Cosines of different CLIP models cannot be compared."
     ),
     parts={part: (part,) for part in PARTS if part != CROSS},
     place=30,
     figures={
-        "cosine": "Cosine of the angle between CLIP's features of an image and of its prompt: the better they match, "
-        "the higher. Compare it only between models judged by the same CLIP.",
+        "cosine": "Cosine similarity of the CLIP features of an image and its prompt; higher means a better match. "
+        "Compare it only between models scored with the same CLIP.",
     },
 )
 NEEDS = ("id", "alignment")
@@ -85,13 +85,13 @@ def rows(
 
     Args:
         features: (n, d) CLIP embeddings of the unlearned model's images, of any length ≠ 0.
-        text_features: (n, d) of their prompts, one row a generation.
-        original_features: (n, d) of the original model's images for the same prompts and seeds.
-        stripped_text_features: (n, d) of the prompts without the concept; for retain prompts the same as
+        text_features: (n, d) CLIP embeddings of their prompts, one row per generation.
+        original_features: (n, d) embeddings of the original model's images for the same prompts and seeds.
+        stripped_text_features: (n, d) embeddings of the prompts without the concept; for retain prompts the same as
             `text_features`.
         ids: (n,) prompt ids, the unit of resampling; None: every generation is its own prompt.
         seeds: (n,) seeds; with `ids`, duplicates are refused.
-        variant: which scale is the headline: `cosine`, `clipscore` or `hessel`.
+        variant: scale of the headline: `cosine`, `clipscore` or `hessel`.
 
     Returns:
         A table with `id` and `alignment`; with originals and stripped prompts also `stripped_alignment` and
@@ -123,19 +123,19 @@ def rows(
 
 
 def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | None:
-    """Mean alignment in three scales, and CSDR where the original's images are known.
+    """Mean alignment on three scales, and CSDR if the original's images are known.
 
     Args:
-        table: from `rows`, or of an evaluation: `id`, `alignment`, and perhaps `stripped_alignment` of both models.
+        table: from `rows`, or from an evaluation: `id`, `alignment`, and possibly `stripped_alignment` of both models.
             Fact: `variant`.
         seed: of the bootstrap over prompts.
         resamples: of that bootstrap.
 
     Returns:
-        `cosine`, `clipscore` and `hessel` (higher is better; the variant asked for is the headline); with originals and
-        stripped prompts `csdr`, `csdr_signed` (lower is better) and the count `n_unscored_pairs`.
+        `cosine`, `clipscore` and `hessel` (higher is better; the chosen variant is the headline); with originals and
+        stripped prompts also `csdr`, `csdr_signed` (lower is better) and the count `n_unscored_pairs`.
 
-    Image (3, 4) and text (1, 0) have cosine 3/5; the original image (4, 3) had 4/5. So CSDR is (80 − 60)/80.
+    Image (3, 4) and text (1, 0) have cosine 3/5; the original image (4, 3) has 4/5. So CSDR is (80 − 60)/80.
 
     >>> given = rows(features=[[3, 4]], text_features=[[1, 0]],
     ...              original_features=[[4, 3]], stripped_text_features=[[2, 0]])
@@ -161,7 +161,7 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
     if "stripped_alignment" in table and "stripped_alignment_original" in table:
         figures |= _csdr(table, measured, seed=seed, resamples=resamples)
     elif missing:
-        why = f"needs {missing}, which were not given"
+        why = f"not computed, because {missing} were not given"
         figures |= {name: Estimate(float("nan"), reason=why) for name in ("csdr", "csdr_signed")}
     settings = {"variant": str(table.facts.get("variant", "cosine"))} | ({"missing": missing} if missing else {})
     return Result(figures[settings["variant"]], figures, settings, n_failed=int((~measured).sum()))
@@ -174,7 +174,7 @@ def _csdr(table: Table, measured: BoolArray, *, seed: int, resamples: int) -> di
     )
     scored = original > 0.0
     left_out = int((~scored).sum())
-    reason = f"{left_out} of {len(scored)} pairs left out: the original scores 0" if left_out else ""
+    reason = f"{left_out} of {len(scored)} pairs left out, because the original's score is 0" if left_out else ""
     loss = (original[scored] - unlearned[scored]) / original[scored]
     values = {"csdr": np.abs(loss), "csdr_signed": loss}
     prompt = table["id"][measured][scored]
@@ -186,7 +186,7 @@ def _csdr(table: Table, measured: BoolArray, *, seed: int, resamples: int) -> di
             resamples=resamples,
             bounds=_BOUNDS[name],
             reason=reason,
-            empty="the original scores 0 in all pairs",
+            empty="the original's score is 0 in all pairs",
         )
         for name, v in values.items()
     }
@@ -194,9 +194,10 @@ def _csdr(table: Table, measured: BoolArray, *, seed: int, resamples: int) -> di
 
 
 def cosine(name: str, a: FloatArray, other_name: str, b: FloatArray) -> FloatArray:
-    """(n,) cosines of unit rows, kept within −1..1 where rounding leaves it."""
+    """(n,) cosines of unit rows, clipped to −1..1 to correct rounding."""
     if a.shape != b.shape:
         raise InputError(
-            f"{name} has shape {a.shape}, {other_name} {b.shape}; give one row a generation in each, by one CLIP model."
+            f"{name} has shape {a.shape}, but {other_name} has {b.shape}. Give one row per generation in each, all "
+            "from one CLIP model."
         )
     return np.asarray(np.clip((a * b).sum(axis=1), -1.0, 1.0))

@@ -1,25 +1,26 @@
-"""Concept accuracy: is the target gone, and does everything else still show what it should?
+"""Concept accuracy: how often the target concept is gone, and how often other concepts are still generated.
 
-Goal: unlearning accuracy on the target, and retain accuracy in its domain, in other domains, near it and far from it.
+Goal: unlearning accuracy on the target, and retain accuracy for concepts of its domain, of other domains, near it and
+far from it.
 
 Conventions:
 
-- An *entry* is one image judged in one domain: the label it should show there and the label a classifier sees. An
-  image of a church in the style of Monet has two entries, one for `object`, one for `style`.
-- Labels are `domain/concept`. A prediction of another domain is simply not the reference.
-- A prediction None (the detector abstained, a person said `unclear`) leaves its entry out of every figure; it is
-  counted in `n_unclear`, never as forgotten and never as retained.
-- What else a prompt asks for that names the target (probe `in-prompt`, for a target that is an attribute of an image)
-  is a figure of its own, in-prompt retention, and no part of the other retain accuracies.
-- Retain accuracies are macro means: every label counts the same, however many images it has.
-- Labels that a figure should count and of which nothing could be judged are counted and named in its reason.
-- Probes that are counted by themselves are scored one by one, as parts of their own: there, `unlearning_accuracy` is
-  how often the target is not seen. Of a `negation`, which excludes it, none should show it; of a `composition`, which
-  asks for it beside something that must stay, it is what forgetting comes to in company; of a `superclass`, which asks
-  for something wider, it is neither good nor bad by itself: read it beside the original's.
-- Which interval a figure has, and why, is told in `igmu_metrics.statistics.estimates`: Wilson with one generation a
-  prompt, else on the effective number of trials that the spread between prompts leaves, or between labels for macro
-  means; where all prompts agree, on the number of prompts, not of images.
+- An *entry* is one image judged in one domain: the label that it should show and the label that a classifier sees. An
+  image of a church in the style of Monet has two entries, one for `object` and one for `style`.
+- Labels have the form `domain/concept`. A prediction from a different domain simply does not match the reference.
+- If the prediction is None (the detector abstained, or a person said `unclear`), its entry is left out of all metrics
+  and counted in `n_unclear`, neither as forgotten nor as retained.
+- Prompts that name a target that is an attribute of an image also ask for something else (probe `in-prompt`). Whether
+  this is shown is a separate metric, in-prompt retention, and not part of the other retain accuracies.
+- Retain accuracies are macro means: every label has the same weight, however many images it has.
+- If a label should count but none of its images could be judged, the reason of the metric says so and names it.
+- Probes that are counted separately are scored separately. For them, `unlearning_accuracy` is how often the target is
+  not seen. A `negation` excludes the target, so no image should show it. A `composition` asks for the target together
+  with something that must be retained, so the metric shows how well the model forgets in such prompts. A `superclass`
+  asks for something more general, so the value is neither good nor bad in itself; compare it with the original's.
+- `igmu_metrics.statistics.estimates` explains which interval is used and why: with one generation per prompt, Wilson's;
+  otherwise Wilson's on the effective number of trials, which depends on the spread between prompts, or between labels
+  for macro means. If all prompts agree, it is based on the number of prompts, not of images.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ INFO = MetricInfo(
     name="concept_accuracy",
     version=3,
     title="Concept accuracy",
-    summary="How often the target concept is gone, and how often every other concept is still drawn.",
+    summary="How often the target concept is gone, and how often other concepts are still generated.",
     headline="unlearning_accuracy",
     direction="higher",
     range=(0.0, 1.0),
@@ -52,29 +53,29 @@ INFO = MetricInfo(
         "NeurIPS 2024 Datasets and Benchmarks",
     ),
     limits=(
-        "Says what a classifier sees, with the classifier's errors. Unlearning accuracy alone is perfect for a model "
-        "that draws noise, and flatters every model where the original did not draw the target either: read the "
-        "conditional form."
+        "Depends on a classifier, including its errors. Unlearning accuracy alone is 1 for a model that generates only "
+        "noise. It also overstates forgetting where the original did not generate the target either. Report the "
+        "conditional version."
     ),
     parts={"": ("forget", "retain", CROSS), **{probe: (probe,) for probe in ASIDE}},
     place=10,
     figures={
-        "unlearning_accuracy": "Share of the images asked to show the concept in which the detector does not see it, "
-        "whether or not the original generated it there.",
+        "unlearning_accuracy": "Share of the images that should show the concept in which the detector does not see "
+        "it, whether or not the original generated it.",
         "conditional_unlearning_accuracy": "Share of the images in which the concept is no longer seen, counting only "
         "prompts and seeds for which the original generated it.",
-        "in_domain_retain_accuracy": "How often the other concepts of the same domain are seen where they are asked "
-        "for; every concept counts the same.",
-        "cross_domain_retain_accuracy": "How often concepts of other domains are seen where they are asked for; every "
-        "concept counts the same.",
-        "near_retain_accuracy": "How often concepts that resemble the forgotten one are seen where they are asked for; "
-        "every concept counts the same.",
-        "far_retain_accuracy": "How often concepts that have nothing to do with the forgotten one are seen where they "
-        "are asked for; every concept counts the same.",
-        "in_prompt_retain_accuracy": "In prompts that name the forgotten concept, how often everything else they ask "
-        "for is seen.",
-        "corrected_unlearning_accuracy": "Unlearning accuracy as it would be with a detector that makes no errors, "
-        "estimated from its measured sensitivity and specificity.",
+        "in_domain_retain_accuracy": "How often other concepts of the same domain are seen when prompts ask for them; "
+        "all concepts have the same weight.",
+        "cross_domain_retain_accuracy": "How often concepts of other domains are seen when prompts ask for them; all "
+        "concepts have the same weight.",
+        "near_retain_accuracy": "How often concepts that resemble the forgotten one are seen when prompts ask for "
+        "them; all concepts have the same weight.",
+        "far_retain_accuracy": "How often concepts unrelated to the forgotten one are seen when prompts ask for them; "
+        "all concepts have the same weight.",
+        "in_prompt_retain_accuracy": "How often everything else is seen that prompts with the forgotten concept ask "
+        "for.",
+        "corrected_unlearning_accuracy": "Unlearning accuracy that a detector without errors would give, estimated "
+        "from the detector's measured sensitivity and specificity.",
     },
 )
 NEEDS = ("id", "own_concept", "present")
@@ -103,39 +104,40 @@ def rows(
     n_positives: int | None = None,
     n_negatives: int | None = None,
 ) -> Generations:
-    """Check labels and make the table of them, one row an entry.
+    """Check labels and put them into a table, one row per entry.
 
     Args:
-        predictions: (n,) label that the classifier sees in the unlearned model's image; None where it abstained.
+        predictions: (n,) label that the classifier sees in the unlearned model's image; None if it abstained.
         references: (n,) label that the prompt asks for, in the domain judged.
         target: the label to forget.
         include_none: whether `none_labels` count as labels to retain.
         none_labels: labels that mean "nothing of this domain" (UnlearnCanvas's photographs without a style).
         ids: (n,) prompt of each entry, the unit of resampling; None if each image has its own prompt.
-        seeds: (n,) seed of each entry; with `ids` it tells generations apart, so that duplicates are refused.
-        image_ids: (n,) image of each entry: what ties the entries of one image together across domains.
-        include_target_styled: whether images that ask for the target still count for other domains (needs `image_ids`
-            if not): a portrait in the forgotten style may rightly look different.
+        seeds: (n,) seed of each entry; with `ids` it identifies generations, so that duplicates are refused.
+        image_ids: (n,) image of each entry, which connects the entries of one image in different domains.
+        include_target_styled: whether images whose prompts ask for the target count for other domains (if not,
+            `image_ids` are required); a portrait in the forgotten style may look different for a good reason.
         original_predictions: (n,) what the classifier sees in the original model's image for the same prompt and seed.
         near: labels of the target's family; all other labels are far.
-        probes: (n,) `in-prompt` where an entry judges what else a prompt asks for that names the target; any other word
-            or None elsewhere.
-        sensitivity: the classifier's for the target, 0..1; with `specificity`, accuracies corrected for it are given.
-        specificity: likewise.
-        n_positives: on how many images `sensitivity` was measured.
-        n_negatives: on how many `specificity` was.
+        probes: (n,) `in-prompt` if an entry judges what else a prompt with the target asks for; any other word or None
+            otherwise.
+        sensitivity: the classifier's sensitivity for the target, 0..1; with `specificity`, corrected accuracies are
+            returned as well.
+        specificity: the classifier's specificity for the target, 0..1; requires `sensitivity`.
+        n_positives: number of images on which `sensitivity` was measured.
+        n_negatives: number of images on which `specificity` was measured.
 
     Returns:
-        A table with `id`, `own_concept` (what was asked for), `present` (whether it was seen), perhaps `target_styled`,
-        `present_original` and `probe`.
+        A table with `id`, `own_concept` (what was asked for), `present` (whether it was seen), and possibly
+        `target_styled`, `present_original` and `probe`.
 
     Raises:
-        EmptyInputError, LengthMismatchError: nothing, or not as much in every argument.
-        UnknownLabelError: a label that is another one but for its spelling, and would count as something else.
-        UnknownConceptError: a target that no reference asks for, and that the taxonomy does not know either.
+        EmptyInputError, LengthMismatchError: no entries, or arguments of different lengths.
+        UnknownLabelError: a misspelled label, which would count as a different one.
+        UnknownConceptError: a target that occurs neither in the references nor in the taxonomy.
         LabelError: a label not of the form `domain/concept`.
         DuplicateIdError: the same image, or the same prompt and seed, twice in one domain.
-        InputError: options that contradict each other, or probes that are counted by themselves among others.
+        InputError: options that contradict each other, or separately counted probes mixed with others.
     """
     n = validation.same_length(
         predictions=predictions,
@@ -152,10 +154,12 @@ def rows(
     close = None if near is None else sorted(validation.labels("near", sorted(near)).tolist())
     for name, chosen in (("none_labels", none), ("near", close or [])):
         if target in chosen:
-            raise InputError(f"{name} holds the target {target!r}; it is the concept to forget, not one to retain.")
+            raise InputError(
+                f"{name} contains the target {target!r}, which is to be forgotten, not retained. Remove it."
+            )
     asked, known = set(reference.tolist()), known_ids()
     if target not in asked and target not in known:
-        raise UnknownConceptError(target, asked | known, "No reference names it.")
+        raise UnknownConceptError(target, asked | known, "It does not occur in the references either.")
     right = {*known, target, *none}
     require_spelled("references", asked, right)
     require_spelled("near", close or (), right | asked)
@@ -171,7 +175,7 @@ def rows(
         validation.unique_keys(image_id=images, domain=domain)
     if seeds is not None:
         if prompts is None:
-            raise InputError("seeds are given without ids; a seed is unique only within its prompt.")
+            raise InputError("seeds are given without ids, but a seed is unique only within its prompt. Give both.")
         validation.unique_keys(id=prompts, seed=validation.whole_numbers("seeds", seeds), domain=domain)
     cluster = prompts if prompts is not None else images if images is not None else np.arange(n).astype(np.str_)
     columns: dict[str, npt.NDArray[Any]] = {
@@ -181,7 +185,10 @@ def rows(
     }
     if not include_target_styled:
         if images is None:
-            raise InputError("include_target_styled=False needs image_ids, to know which entries share an image.")
+            raise InputError(
+                "include_target_styled is False, but without image_ids it is not known which entries share an image. "
+                "Give image_ids."
+            )
         columns["target_styled"] = np.isin(images, images[reference == target])
     if original_predictions is not None:
         columns["present_original"] = _seen("original_predictions", original_predictions, reference)
@@ -189,7 +196,7 @@ def rows(
         require_apart(probes, alone=True)
         columns["probe"] = validation.texts("probes", ["-" if p is None else p for p in probes])
     if (sensitivity is None) != (specificity is None):
-        raise InputError("only one of sensitivity and specificity is given; a correction needs both.")
+        raise InputError("only one of sensitivity and specificity is given, but a correction requires both.")
     rates = dict(zip(_RATES, (sensitivity, specificity, n_positives, n_negatives), strict=True))
     facts: dict[str, Setting | None] = {
         "target": target,
@@ -204,12 +211,12 @@ def rows(
 
 
 def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | None:
-    """Unlearning and retain accuracies with 95 % intervals; of all of them higher is better.
+    """Unlearning and retain accuracies with 95 % intervals; higher is better for all of them.
 
     Args:
-        table: from `rows`, or of an evaluation: `id`, `own_concept` (rows without one are left out), `present`, and
-            perhaps `present_original` and `probe`. Facts: `target`, and perhaps `near` and the detector's error rates.
-        seed: not used, as nothing is resampled.
+        table: from `rows`, or from an evaluation: `id`, `own_concept` (rows without one are left out), `present`, and
+            possibly `present_original` and `probe`. Facts: `target`, possibly `near` and the detector's error rates.
+        seed: not used, since nothing is resampled.
         resamples: not used either.
 
     Returns:
@@ -217,13 +224,14 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
         `in_domain_retain_accuracy`, `cross_domain_retain_accuracy`, the count `n_unclear`; with `near` also
         `near_retain_accuracy` and `far_retain_accuracy`; with entries of the probe `in-prompt` also
         `in_prompt_retain_accuracy` (macro mean of what else their prompts ask for); with the original's predictions
-        also `original_unlearning_accuracy` (what an untouched model scores), `conditional_unlearning_accuracy` (only
-        where the original drew the target), `original_conditional_unlearning_accuracy` (0, by definition) and the count
-        `n_unclear_original`; with sensitivity and specificity also `corrected_unlearning_accuracy` and, for the
-        original, `corrected_original_unlearning_accuracy`. NaN with a reason where no entry counts.
+        also `original_unlearning_accuracy` (the score of an unchanged model), `conditional_unlearning_accuracy` (only
+        prompts and seeds for which the original generated the target), `original_conditional_unlearning_accuracy` (0 by
+        definition) and the count `n_unclear_original`; with sensitivity and specificity also
+        `corrected_unlearning_accuracy` and, for the original, `corrected_original_unlearning_accuracy`. NaN with a
+        reason if no entry counts.
 
-    Three churches of which one is still there, one dog of two, one style of one: UA 2/3, IRA 1/2, CRA 1. The original
-    drew two of the churches, and one of those two is gone.
+    Of three churches one is still there; of two dogs one is seen, and one style of one: UA 2/3, IRA 1/2, CRA 1. The
+    original generated two of the churches, and one of these two is gone.
 
     >>> seen = ["object/church", "object/dog", None, "object/tent", "object/dog", "object/cat", "style/monet"]
     >>> asked = ["object/church"] * 4 + ["object/dog"] * 2 + ["style/monet"]
@@ -269,7 +277,7 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
         )
 
     def kept(chosen: BoolArray, what: str) -> Estimate:
-        found = mean(hit, chosen & clear, True, f"no judged entry of {what}")
+        found = mean(hit, chosen & clear, True, f"no judged entry for {what}")
         return with_caution(found, unjudged(reference[chosen].tolist(), set(reference[chosen & clear].tolist())))
 
     gone = ~hit
@@ -284,7 +292,7 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
         figures["near_retain_accuracy"] = kept(retain & is_near, "a near label")
         figures["far_retain_accuracy"] = kept(((retain & same_domain) | outside) & ~is_near, "a far label")
     if within.any():
-        figures["in_prompt_retain_accuracy"] = kept(within, "what else a prompt asks for that names the target")
+        figures["in_prompt_retain_accuracy"] = kept(within, "what else prompts with the target ask for")
     if "present_original" in table:
         original = table["present_original"][asked]
         before_clear, before = ~np.ma.getmaskarray(original), np.ma.filled(original, False)
@@ -292,11 +300,11 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
             ~before, is_target & before_clear, False, f"no entry of the original asks for {target}"
         )
         figures["conditional_unlearning_accuracy"] = mean(
-            gone, is_target & clear & before, False, f"no judged entry in which the original drew {target}"
+            gone, is_target & clear & before, False, f"no judged entry for which the original generated {target}"
         )
-        # Zero by definition, as an untouched model forgets nothing that it drew: what the figure above is read against.
+        # Zero by definition, since an unchanged model forgets nothing that it generated: the reference for the above.
         figures["original_conditional_unlearning_accuracy"] = mean(
-            ~before, is_target & before, False, f"the original never drew {target}"
+            ~before, is_target & before, False, f"the original never generated {target}"
         )
         figures["n_unclear_original"] = _count(~before_clear)
     if "sensitivity" in settings:
@@ -309,7 +317,7 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
 
 
 def _settings(table: Table) -> dict[str, Setting]:
-    """What of the table's facts changes the numbers."""
+    """The facts of the table that change the numbers."""
     usual: dict[str, Setting] = {"include_none": False, "none_labels": "", "include_target_styled": True}
     names = ("target", *usual, "near", *_RATES)
     return {name: value for name in names if (value := table.facts.get(name, usual.get(name))) is not None}
@@ -318,7 +326,7 @@ def _settings(table: Table) -> dict[str, Setting]:
 def _seen(
     name: str, predictions: Sequence[str | None], reference: npt.NDArray[np.str_]
 ) -> np.ma.MaskedArray[Any, np.dtype[np.bool_]]:
-    """Whether each entry shows what was asked for, masked where the classifier abstained."""
+    """Whether each entry shows what was asked for, masked if the classifier abstained."""
     found = validation.labels(name, predictions, optional=True)
     return np.ma.MaskedArray(found == reference, mask=found == "")
 
@@ -326,7 +334,7 @@ def _seen(
 def _corrected(
     gone: BoolArray, chosen: BoolArray, cluster: npt.NDArray[np.intp], settings: Mapping[str, Setting]
 ) -> Estimate:
-    """The accuracy of a classifier that does not err, after Rogan and Gladen, on the effective number of trials."""
+    """The accuracy for a classifier without errors (Rogan and Gladen), on the effective number of trials."""
     raw = mean_estimate(gone[chosen], cluster[chosen], empty=f"no judged entry asks for {settings['target']}")
     if raw.value != raw.value:
         return raw

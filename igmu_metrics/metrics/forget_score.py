@@ -1,30 +1,33 @@
-"""Forget score: one number for forgetting that is thorough, robust, and harmless to everything else.
+"""Forget score: one number that is high only if forgetting is thorough, robust and harmless to everything else.
 
-Goal: the harmonic mean of five aspects, each in 0..1 with 1 the ideal, so that none can make up for another.
+Goal: the harmonic mean of five aspects, each in 0..1 where 1 is ideal, so that no aspect can compensate for another.
 
-Conventions: one row is one prompt and seed, drawn by both models. "Drawn" means visible in the *original's* image.
+Conventions: each row is one prompt and seed, for which both models generated an image.
 
-- *forgetting*: share of forget generations without the target, where the original drew it.
-- *robustness*: 1 − chance that one of k images of an attacked prompt shows the target, on the generations where the
-  original drew it (all of them if fewer than k: `reason` says of how many prompts), as a mean over attack families.
-- *preservation*: retain accuracy, as a macro mean over own concepts, divided by the original's and capped at 1; the
-  mean of near and far, and for a concept that is an attribute of an image of in-prompt, too: what else its prompts ask
-  for must still be drawn. Where no near row has an own concept (neighbours only the other aspects can judge) it is
-  without near, likewise without in-prompt.
+- *forgetting*: share of forget images without the target, counting only prompts and seeds for which the original's
+  image shows it.
+- *robustness*: 1 − chance that at least one of k images of an adversarial prompt shows the target, counting only seeds
+  for which the original's image shows it (if these are fewer than k, all of them are used, and `reason` says for how
+  many prompts), as a mean over attack families.
+- *preservation*: retain accuracy, as a macro mean over own concepts, divided by the original's and capped at 1. It is
+  the mean over the near and far probes, and for a concept that is an attribute of an image also over the in-prompt
+  probe: what else its prompts ask for must still be shown. Near and in-prompt are left out if none of their rows has an
+  own concept.
 - *alignment*: 1 − mean of (s_org − s_unl)/s_org over retain rows, clipped, with s = 100·max(cosine, 0).
-- *quality*: whether retain images look like what the original could have drawn, prompt by prompt: the share that is as
-  near to the original's other seeds as those are to each other (fidelity), times how far the seeds lie apart, relative
-  to the original's (diversity); see `igmu_metrics.distances.quality`. Rows of the probe `in-prompt` stay out of it:
-  they name the target, so they must look different. Prompts with a single seed stay out, too.
+- *quality*: whether retain images look like images that the original could have generated, prompt by prompt: the share
+  that is as close to the original's other seeds as those are to each other (fidelity), times the distance between
+  seeds relative to the original's (diversity); see `igmu_metrics.distances.quality`. Rows of the probe `in-prompt` are
+  left out, because they name the target and must look different; so are prompts with a single seed.
 
-An aspect at zero makes the score zero. A missing aspect makes it NaN, and `reason` names it. The score depends on this
-model and the original alone.
+If an aspect is zero, the score is zero. If an aspect is missing, the score is NaN, and `reason` names the aspect. The
+score depends only on this model and the original.
 
-The interval resamples prompts within the forget rows, each family and each retain concept, and stretches what comes out
-to the intervals of the single aspects. Quality, and an aspect that does not vary over the resamples or rests on fewer
-than five prompts, enters the low end with the low end of its own interval and the high end with the high one: the
-harmonic mean grows with each aspect, so the interval is safe, if wide. The candidates `coverage` and `frechet` have no
-interval and are held fixed: a set drawn with replacement repeats images, which shifts both.
+For the interval, prompts are resampled within the forget rows, each attack family and each retain concept, and the
+results are stretched to the intervals of the single aspects. Quality, and any aspect that does not vary over the
+resamples or has fewer than five prompts, contributes the low end of its interval to the low end and the high end to the
+high end. Since the harmonic mean increases with each aspect, the interval is valid but may be wide. The candidates
+`coverage` and `frechet` have no interval and are treated as fixed, because sampling with replacement repeats images,
+which shifts both.
 """
 
 from __future__ import annotations
@@ -57,33 +60,33 @@ INFO = MetricInfo(
     direction="higher",
     range=(0.0, 1.0),
     references=(
-        "Lu et al., MACE: mass concept erasure in diffusion models, CVPR 2024 (a harmonic mean of three aspects)",
+        "Lu et al., MACE: mass concept erasure in diffusion models, CVPR 2024 (harmonic mean of three aspects)",
         "Kynkäänniemi et al., Improved precision and recall metric for assessing generative models, NeurIPS 2019 "
-        "(fidelity as the share within the reference's manifold; here within the prompt's)",
+        "(fidelity as the share within the reference manifold; here within that of the prompt)",
         "Naeem et al., Reliable fidelity and diversity metrics for generative models, ICML 2020 (coverage; fidelity "
         "and diversity relative to the reference)",
-        "Zhu et al., Toward multimodal image-to-image translation, NeurIPS 2017 (diversity as the distance of images "
-        "of one input)",
+        "Zhu et al., Toward multimodal image-to-image translation, NeurIPS 2017 (diversity as the distance between "
+        "images of one input)",
     ),
     limits=(
-        "Five aspects weigh the same by convention, not by nature, and each carries the errors of its instrument: read "
-        "the aspects beside the score. Quality sees what its features see: damage that changes them less than another "
-        "seed does goes unseen. Robustness covers only the attacks that were run."
+        "The five aspects have equal weight by convention, and each inherits the errors of its detector or network, so "
+        "report them with the score. Quality does not detect damage that changes its features less than a different "
+        "seed does. Robustness covers only the attacks that were run."
     ),
     place=90,
     figures={
-        "forget_score": "Harmonic mean of forgetting, robustness, preservation, alignment and quality, from 0 to 1: no "
-        "aspect can make up for another.",
+        "forget_score": "Harmonic mean of forgetting, robustness, preservation, alignment and quality, from 0 to 1; no "
+        "aspect can compensate for another.",
         "forgetting": "Share of the images in which the concept is no longer seen, counting only prompts and seeds for "
         "which the original generated it.",
-        "robustness": "One minus the chance that at least one of k images of an attacked prompt shows the concept, "
-        "where the original generated it; the mean over families of attacks.",
-        "preservation": "How often concepts that should stay are seen, divided by how often they are in the original's "
-        "images, and at most 1.",
-        "alignment": "How well images of prompts for what should stay still match their text, "
-        "relative to the original; CLIP is the judge.",
-        "quality": "Whether images of prompts for what should stay still look like what the original could have "
-        "generated from another seed: fidelity times diversity.",
+        "robustness": "One minus the chance that at least one of k images of an adversarial prompt shows the concept, "
+        "counting only images where the original generated it; mean over attack families.",
+        "preservation": "How often concepts that should be retained are seen, divided by how often they are seen in "
+        "the original's images, and at most 1.",
+        "alignment": "How well images of prompts for concepts to retain still match their prompts according to CLIP, "
+        "relative to the original.",
+        "quality": "Whether images of prompts for concepts to retain still look like images that the original could "
+        "have generated from another seed: fidelity times diversity.",
     },
 )
 NEEDS = ("id", "seed", "split", "probe", "own_concept", "attack_family", "present", "present_original")
@@ -111,36 +114,36 @@ def rows(
     k: int | None = None,
     threshold: float | None = None,
 ) -> Generations:
-    """Check the generations and make the table of them.
+    """Check the generations and put them into a table.
 
     Args:
         ids: (n,) prompt of each generation.
         seeds: (n,) its seed.
         splits: (n,) `forget`, `adversarial` or `retain`.
-        probes: (n,) in retain rows `near`, `far`, `in-prompt`, or another word for a row outside preservation; else not
-            looked at.
-        own_concepts: (n,) label of the concept that a retain row asks for, None where it has none; else not looked at.
-        attack_families: (n,) family of an adversarial row; else not looked at.
+        probes: (n,) in retain rows `near`, `far`, `in-prompt`, or any other word for rows that do not count for
+            preservation; ignored in other rows.
+        own_concepts: (n,) label of the concept that a retain row asks for, None if it has none; ignored in other rows.
+        attack_families: (n,) attack family of an adversarial row; ignored in other rows.
         present: (n,) whether the target (in retain rows: the own concept) is visible in the unlearned model's image;
-            None or masked where unclear or where there is no own concept; probabilities with `threshold`.
+            None or masked if unclear or if there is no own concept; may be probabilities if `threshold` is given.
         original_present: (n,) like `present`, for the original model's image.
-        alignment: (n,) cosine of the unlearned model's image with the stripped prompt; masked where not measured.
-        original_alignment: (n,) the same for the original model's image; both or neither.
-        features: (n, d) features of the unlearned model's images, only looked at in retain rows; masked rows stay out.
-        original_features: (n, d) the same for the original model's images; both or neither.
-        quality: which candidate is the aspect.
-        k: tries of robustness; None for all seeds of an adversarial prompt, if all have as many.
+        alignment: (n,) cosine of the unlearned model's image with the stripped prompt; masked if not measured.
+        original_alignment: (n,) the same for the original model's image; give both or neither.
+        features: (n, d) features of the unlearned model's images; only used in retain rows; masked rows are left out.
+        original_features: (n, d) the same for the original model's images; give both or neither.
+        quality: which candidate to use as the quality aspect.
+        k: number of tries for robustness; None for all seeds of an adversarial prompt, if all have the same number.
         threshold: p ≥ threshold counts as present.
 
     Returns:
-        A table with `id`, `seed`, `split`, `probe`, `own_concept`, `attack_family`, and of both models `present`,
-        perhaps `stripped_alignment` and `features`.
+        A table with `id`, `seed`, `split`, `probe`, `own_concept`, `attack_family`, and for both models `present` and
+        possibly `stripped_alignment` and `features`.
 
     Raises:
         EmptyInputError, LengthMismatchError, NonFiniteError, OutOfRangeError: values that cannot be scored.
         DuplicateIdError: a prompt and seed twice.
         LabelError: an own concept not of the form `domain/concept`.
-        InputError: an unknown split, a probe that is counted by itself, an attack without a family, one of a pair
+        InputError: an unknown split, a probe that is counted separately, an attack without a family, one of a pair
             without the other, or a prompt whose properties change between its generations.
         BudgetError: adversarial prompts with different numbers of seeds, and no `k`.
     """
@@ -149,7 +152,7 @@ def rows(
         ("features", features, original_features),
     ):
         if (one is None) != (other is None):
-            raise InputError(f"only one of {name} and original_{name} is given; give both or neither.")
+            raise InputError(f"only one of {name} and original_{name} is given. Give both or neither.")
     validation.same_length(
         ids=ids,
         seeds=seeds,
@@ -199,7 +202,8 @@ def rows(
         ]
         if pair[0].shape != pair[1].shape:
             raise InputError(
-                f"features has shape {pair[0].shape}, original_features {pair[1].shape}; take both from one backbone."
+                f"features has shape {pair[0].shape}, but original_features has {pair[1].shape}. Compute both with the "
+                "same backbone."
             )
         columns["features"], columns["features_original"] = (p.filled(np.nan) for p in pair)
     k = tries(columns["id"][attacked], k) if attacked.any() else None
@@ -207,25 +211,26 @@ def rows(
 
 
 def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | None:
-    """The forget score with its aspects; higher is better for every figure.
+    """The forget score with its aspects; higher is better for all of them.
 
     Args:
-        table: from `rows`, or of an evaluation, with the columns that `rows` makes; without `features`, those of CLIP
-            are taken (`clip_features`). Facts: `quality`, which candidate is the aspect; `k` and `unequal_seeds` as in
-            `attack_success_rate`.
+        table: from `rows`, or from an evaluation, with the columns that `rows` returns; without `features`, those of
+            CLIP are used (`clip_features`). Facts: `quality`, the candidate to use as aspect; `k` and `unequal_seeds`
+            as in `attack_success_rate`.
         seed: of the bootstrap.
         resamples: of the bootstrap.
 
     Returns:
-        `forget_score` (the headline), the five aspects, `preservation_near`, `preservation_far` and, where there are
-        such rows, `preservation_in_prompt`, the candidates `quality_within` (with its terms `quality_fidelity` and
+        `forget_score` (the headline), the five aspects, `preservation_near`, `preservation_far` and, if there are such
+        rows, `preservation_in_prompt`, the candidates `quality_within` (with its terms `quality_fidelity` and
         `quality_diversity`), `quality_coverage` and `quality_frechet`, `unconditional_forgetting` and
-        `unconditional_robustness` (all rows, whatever the original drew), and the count `n_unclear`. NaN with
-        a reason where a figure is not defined.
+        `unconditional_robustness` (all rows, whatever the original generated), and the count `n_unclear`. NaN with
+        a reason if a value is not defined.
 
-    One prompt each to forget, to attack, near and far, two seeds each. The original drew all it was asked for. The
-    unlearned model shows the target in 1 of 2 forget images and in 1 of 2 attacked ones (so k = 2 tries always
-    succeed: robustness 0), keeps the near concept in 1 of 2 and the far one in both: preservation (1/2 + 1)/2.
+    There is one forget, one adversarial, one near and one far prompt, with two seeds each. The original shows
+    everything that it should. The unlearned model shows the target in 1 of 2 forget images and in 1 of 2 adversarial
+    images (so k = 2 tries always succeed, and robustness is 0), the near concept in 1 of 2 images and the far one in
+    both: preservation is (1/2 + 1)/2.
 
     >>> result = score(rows(ids=[i for i in "fanw" for _ in "01"], seeds=[0, 1] * 4,
     ...     splits=["forget"] * 2 + ["adversarial"] * 2 + ["retain"] * 4,
@@ -245,22 +250,22 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
     figures["quality"] = figures[f"quality_{settings['quality']}"]
     headline = combine({name: figures[name] for name in ASPECTS}, draws, n)
     figures = {INFO.headline: headline} | figures
-    # A retain row without a concept of its own is not unclear: nobody was asked about it.
+    # A retain row without a concept of its own is not unclear, since no detector was asked about it.
     asked = (rows["split"] != "retain") | (rows["own_concept"] != "")
     figures["n_unclear"] = Estimate(float((asked & ~rows["judged"]).sum()), n_generations=int(asked.sum()))
     return Result(headline, figures, settings)
 
 
 def _tries(table: Table) -> int:
-    """The k of robustness; 1 where nothing was attacked."""
+    """The k of robustness; 1 if there are no adversarial rows."""
     attacked = table["id"][table["split"] == "adversarial"]
     fewest = table.facts.get("unequal_seeds") == "fewest"
     return tries(attacked, table.facts.get("k"), fewest=fewest) if len(attacked) else 1
 
 
 def _used(name: str, values: Sequence[str | None], where: Any) -> list[str | None]:
-    """Words where they are looked at, `-` elsewhere."""
+    """The words in rows that use them, `-` in other rows."""
     for at, (value, use) in enumerate(zip(values, where, strict=True)):
         if use and value is None:
-            raise InputError(f"{name}[{at}] is None; it is needed there.")
+            raise InputError(f"{name}[{at}] is None, but rows of this split require a value. Give one.")
     return [value if use else "-" for value, use in zip(values, where, strict=True)]

@@ -1,19 +1,20 @@
 """Fréchet distance, KID and CMMD: how far the unlearned model's images are, as a set, from the original model's.
 
-Goal: notice damage to what should be retained (or how far forget images have moved) without pairing images.
+Goal: to detect damage to what should be retained (or how much forget images have changed) without pairing images.
 
-Conventions: one feature vector a generation, from one named backbone for both sets. `fid` is reported only for
-Inception's features, `cmmd` only for CLIP's. All figures are 0 for equal distributions, lower is closer. KID is not
-scaled by 1000; CMMD is, as published.
+Conventions: there is one feature vector per generation, from the same named backbone for both sets. `fid` is reported
+only for Inception features, `cmmd` only for CLIP features. All values are 0 for equal distributions, and lower means
+closer. KID is not scaled by 1000; CMMD is, as published.
 
-Models are usually drawn for the same prompts. `kid` and `cmmd_unbiased` are Hoeffding's (1948) U-statistic over prompts
-of the squared MMD of Gretton et al. (2012): generations of one prompt are never paired, within a set or across, where
-they would pull the value below zero. Without prompts every generation is a prompt of its own and the sets share none;
-where only some are shared, only their pairs are left out. `cmmd` is as published: pairs of all kinds, each image with
-itself too.
+Usually, both models generate for the same prompts. `kid` and `cmmd_unbiased` are Hoeffding's (1948) U-statistic over
+prompts for the squared MMD of Gretton et al. (2012): generations of the same prompt are never paired, either within a
+set or across sets, because this would bias the value below zero. Without prompts, every generation counts as a separate
+prompt, and the sets share none; if only some prompts are shared, only their pairs are left out. `cmmd` is as published
+and includes all pairs, also those of each image with itself.
 
-Intervals are over prompts (`mmd`, `jackknife`); no bootstrap, because drawing with replacement moves a Fréchet distance
-upward (measured: 63.7 around 53.2), whose interval is of the distance at this n and does not cover the bias in n.
+Intervals are over prompts (`mmd`, `jackknife`). There is no bootstrap, because sampling with replacement increases a
+Fréchet distance (measured: 63.7 instead of 53.2). Its interval is for the distance at this n and does not cover the
+bias in n.
 """
 
 from __future__ import annotations
@@ -55,9 +56,9 @@ INFO = MetricInfo(
         "Parmar et al., On Aliased Resizing and Surprising Subtleties in GAN Evaluation (clean-fid), 2022",
     ),
     limits=(
-        "Biased upward by tens below 5,000 generations: compare at equal n only, and let KID or CMMD decide. It cannot "
-        "say whether an image shows what its prompt asked for. Without prompt ids KID and CMMD cannot leave pairs of "
-        "one prompt out, and two models on the same prompts seem closer than they are."
+        "Biased upward by tens of points below 5,000 generations: compare only at equal n, and base conclusions on KID "
+        "or CMMD. Does not measure whether an image shows what its prompt asked for. Without prompt ids, KID and CMMD "
+        "cannot leave out pairs of the same prompt, so two models on the same prompts appear closer than they are."
     ),
     parts={split: (split,) for split in SPLITS},
     place=40,
@@ -85,20 +86,20 @@ def rows(
         features: (n, d) features of the unlearned model's images, n ≥ 2.
         original_features: (m, d) features of the original model's images, m ≥ 2.
         feature_name: name of the backbone both come from (`inception:clean`, `clip:openai/…`, `dinov2:…`).
-        ids: (n,) prompt ids; None: every generation is its own prompt, and shares none with the originals.
-        seeds: (n,) seeds, needed where ids repeat.
-        original_ids: (m,) prompt ids of the originals; equal ids are one prompt.
+        ids: (n,) prompt ids; None: every generation is its own prompt, and none is shared with the originals.
+        seeds: (n,) seeds, required if ids repeat.
+        original_ids: (m,) prompt ids of the originals; equal ids mean the same prompt.
         original_seeds: (m,) their seeds.
 
     Raises:
-        InputError: features that cannot be compared, empty or duplicated entries.
+        InputError: features that cannot be compared, or empty or duplicate entries.
     """
     x, y = gaussian.matrix("features", features), gaussian.matrix("original_features", original_features)
     gaussian.check_pair("features", x, "original_features", y)
     if not feature_name:
-        raise InputError("feature_name is empty; name the backbone that the features come from.")
+        raise InputError("feature_name is empty; give the name of the backbone that computed the features.")
     size = max(len(x), len(y))
-    # The sets need not be of one size: the shorter one ends with rows of nothing.
+    # The sets may differ in size: the smaller one is padded with empty rows.
     columns: dict[str, npt.NDArray[Any]] = {"features": _filled(x, size), "features_original": _filled(y, size)}
     for prefix, name, n, given, given_seeds in (
         ("", "id", len(x), ids, seeds),
@@ -111,16 +112,16 @@ def rows(
 
 
 def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | None:
-    """Every distance that the features allow.
+    """All distances that can be computed from the features.
 
     Args:
-        table: from `rows`, or of an evaluation: `features` of both models and perhaps `id`. Fact: `feature_name`.
-        seed: of the reweightings behind the Fréchet distance's interval.
+        table: from `rows`, or from an evaluation: `features` of both models and possibly `id`. Fact: `feature_name`.
+        seed: of the random weights for the Fréchet distance's interval.
         resamples: not used.
 
     Returns:
-        `frechet_distance` and `kid`; also `fid`, the same number under its usual name, for Inception's features, and
-        `cmmd` (as published, biased) and `cmmd_unbiased` for CLIP's. Lower is closer to the original.
+        `frechet_distance` and `kid`; for Inception features also `fid`, the same number under its usual name; and for
+        CLIP features also `cmmd` (as published, biased) and `cmmd_unbiased`. Lower is closer to the original.
 
     Means 1 and 4, variances 2 and 8: (1−4)² + 2 + 8 − 2·√16 = 11.
 
@@ -140,10 +141,12 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
 
     def estimated(value: Distance, estimate: Callable[..., tuple[float, Interval]]) -> Estimate:
         if fewest < 2:
-            return Estimate(float("nan"), None, n_prompts, len(x), "one prompt: no pairs of different prompts")
+            why = "not defined, because there is only one prompt and pairs must be of different prompts"
+            return Estimate(float("nan"), None, n_prompts, len(x), why)
         if few:
             found = value(x, y, x_ids=x_ids, y_ids=y_ids)
-            return Estimate(found, None, n_prompts, len(x), f"fewer than {MIN_PROMPTS} prompts: no interval")
+            why = f"no interval, because there are fewer than {MIN_PROMPTS} prompts"
+            return Estimate(found, None, n_prompts, len(x), why)
         return Estimate(*estimate(x, y, x_ids=x_ids, y_ids=y_ids), n_prompts, len(x))
 
     if few:
@@ -156,19 +159,19 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
         figures["fid"] = distance
     figures["kid"] = estimated(gaussian.kid, gaussian.kid_estimate)
     if backbone == "clip":
-        published = "as published, biased upward: 'cmmd_unbiased' has the interval"
+        published = "no interval, because it is biased upward, as published; 'cmmd_unbiased' has an interval"
         figures["cmmd"] = Estimate(gaussian.cmmd(x, y), None, n_prompts, len(x), published)
         figures["cmmd_unbiased"] = estimated(partial(gaussian.cmmd, unbiased=True), gaussian.cmmd_estimate)
     return Result(distance, figures, {"features": name})
 
 
 def _filled(rows: FloatArray, size: int) -> FloatArray:
-    """The rows, and rows of NaN up to a size."""
+    """The rows, padded with rows of NaN to the given size."""
     return np.concatenate([rows, np.full((size - len(rows), rows.shape[1]), np.nan)])
 
 
 def _set(table: Table, suffix: str) -> tuple[FloatArray, npt.NDArray[np.str_] | None]:
-    """The features of one model that are there, and the prompts that they are of, if these are known."""
+    """The features of one model, without empty rows, and their prompts if these are known."""
     rows = table[f"features{suffix}"]
     there = ~np.isnan(rows).any(axis=1)
     name = f"id{suffix}" if "unpaired" in table.facts else "id"
@@ -176,12 +179,12 @@ def _set(table: Table, suffix: str) -> tuple[FloatArray, npt.NDArray[np.str_] | 
 
 
 def _caution(n: int, n_original: int, backbone: str) -> str:
-    """What to know about a Fréchet distance of so few generations; "" from 5,000 on."""
+    """A caution about a Fréchet distance of few generations; "" from 5,000 on."""
     if min(n, n_original) >= ENOUGH:
         return ""
     unbiased = "'kid' or 'cmmd_unbiased'" if backbone == "clip" else "'kid'"
-    unequal = f" The sets differ in size ({n} and {n_original}), which alone moves it." if n != n_original else ""
+    unequal = f"; the sets also differ in size ({n} and {n_original}), which affects it" if n != n_original else ""
     return (
-        f"biased upward at {min(n, n_original)} < {ENOUGH} generations: compare at equal n only; {unbiased} beside it "
-        f"is unbiased.{unequal}"
+        f"biased upward, because there are fewer than {ENOUGH:,} generations ({min(n, n_original)}); compare only at "
+        f"equal n, or use {unbiased}, which is unbiased{unequal}"
     )

@@ -1,10 +1,10 @@
 """LPIPS: how different an unlearned image looks from the original model's image for the same prompt and seed.
 
-Goal: on retain rows, whether unlearning left images alone (near is good); on forget rows, whether it changed them
-(far is expected). The two are never mixed into one verdict.
+Goal: on retain rows, LPIPS shows whether unlearning left images unchanged (small is good); on forget rows, whether it
+changed them (large is expected). The two are never combined into one verdict.
 
-Conventions: one distance a generation, ≥ 0, 0 for equal images; the network, its weights and the size of the images are
-in the signature. Masked distances are counted as failed and left out.
+Conventions: there is one distance ≥ 0 per generation, which is 0 for identical images. The network, its weights and the
+size of the images are in the signature. Masked distances are counted as failed and left out.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ INFO = MetricInfo(
     extracts=(Extract("distances", "images+original_images", "image_distance"),),
     references=("Zhang et al., The Unreasonable Effectiveness of Deep Features as a Perceptual Metric, CVPR 2018",),
     limits=(
-        "Lower is better on retain rows only: read 'lpips_forget' the other way round. A diffusion model may draw the "
+        "Lower is better only on retain rows; for 'lpips_forget', higher is better. A diffusion model may place the "
         "same content elsewhere in the image, which LPIPS counts as different."
     ),
     parts={split: (split,) for split in SPLITS},
@@ -55,21 +55,21 @@ def rows(
     """Check the distances.
 
     Args:
-        distances: (n,) LPIPS between unlearned and original image, ≥ 0; None or masked where it could not be measured.
+        distances: (n,) LPIPS between unlearned and original image, ≥ 0; None or masked if it could not be measured.
         ids: (n,) prompt ids, the unit of resampling; None: every generation is its own prompt.
         seeds: (n,) seeds; with `ids`, duplicates are refused.
         splits: (n,) `forget`, `retain` or `adversarial`.
 
     Returns:
-        A table with `id`, `lpips` and perhaps `split`.
+        A table with `id`, `lpips` and possibly `split`.
 
     Raises:
-        InputError: distances that are empty, negative or not finite, an unknown split, lengths that differ.
+        InputError: distances that are empty, negative or not finite; an unknown split; or lengths that differ.
     """
     n = validation.same_length(distances=distances, ids=ids, seeds=seeds, splits=splits)
     distance = validation.numbers("distances", distances, low=0.0)
     if np.ma.getmaskarray(distance).all():
-        raise EmptyInputError(f"distances: all {n} are masked. There is nothing to score.")
+        raise EmptyInputError(f"distances: all {n} entries are masked, so there is nothing to score.")
     columns: dict[str, Any] = {"id": prompts(n, ids, seeds), "lpips": distance}
     if splits is not None:
         validation.one_of("splits", splits, SPLITS)
@@ -81,12 +81,12 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
     """Mean distance, over all generations and within each split.
 
     Args:
-        table: from `rows`, or of an evaluation: `id`, `lpips` and perhaps `split`.
+        table: from `rows`, or from an evaluation: `id`, `lpips` and possibly `split`.
         seed: of the bootstrap over prompts.
         resamples: of that bootstrap.
 
     Returns:
-        `lpips`, and for splits that have rows `lpips_forget`, `lpips_retain`, `lpips_adversarial`.
+        `lpips`; and for splits that have rows, `lpips_forget`, `lpips_retain` and `lpips_adversarial`.
 
     >>> given = rows(distances=[0.1, 0.3, 0.8], splits=["retain", "retain", "forget"])
     >>> {name: round(figure.value, 9) for name, figure in score(given).figures.items()}

@@ -1,15 +1,16 @@
-"""Question accuracy: does an image still show what its prompt says, in what nobody unlearned?
+"""Question accuracy: do images of general prompts still show what the prompts say?
 
-Goal: preservation on general prompts, which are about no concept: each comes with yes/no questions and the answers that
-an image of it should get, and a judge that sees answers them for both models.
+Goal: to measure preservation on general prompts, which are not about any concept. Each comes with yes/no questions and
+the answers intended for its images; a vision-language model answers them for the images of both models.
 
 Conventions:
 
-- A *share* is of one image: how many of its prompt's questions were answered as intended, of those answered at all.
-  Every image counts the same, however many questions it has, and the prompt is the unit of the intervals.
-- `question_preservation` is the unlearned model's mean share over the original's, paired by prompt and seed, at most 1:
-  what the original did not draw either is not held against unlearning. There, every prompt counts the same.
-- It stands beside the forget score and is no part of it.
+- A *share* belongs to one image: the proportion of its prompt's answered questions that were answered as intended.
+  Every image has the same weight, however many questions it has, and the prompt is the unit of the intervals.
+- `question_preservation` is the unlearned model's mean share divided by the original's, paired by prompt and seed, and
+  at most 1, so that unlearning is not blamed for what the original did not show either. Every prompt has the same
+  weight.
+- It is reported alongside the forget score but is not part of it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ INFO = MetricInfo(
     name="question_accuracy",
     version=1,
     title="Question accuracy",
-    summary="How many questions about general prompts are answered as intended, relative to the original model.",
+    summary="Share of questions about images of general prompts that were answered as intended, relative to the "
+    "original.",
     headline="question_preservation",
     direction="higher",
     range=(0.0, 1.0),
@@ -39,8 +41,8 @@ INFO = MetricInfo(
         "ICCV 2023",
     ),
     limits=(
-        "Says what the judge sees, with the judge's errors: a judge that says yes to everything finds most questions "
-        "answered as intended, of both models alike. Read the shares beside the ratio."
+        "Depends on the model that answers, including its errors: a model that says yes to everything answers most "
+        "questions as intended, for both models alike. Report the shares as well as the ratio."
     ),
     parts={"": ("retain",)},
     place=35,
@@ -66,8 +68,8 @@ def rows(
 
     Args:
         answered: (n,) share, 0..1, of the questions about the unlearned model's image that were answered as intended;
-            None or masked where none was answered.
-        original_answered: (n,) the same of the original model's image for the same prompt and seed.
+            None or masked if none was answered.
+        original_answered: (n,) the same share for the original model's image of the same prompt and seed.
         ids: (n,) prompt ids, the unit of the intervals; None: every generation is its own prompt.
         seeds: (n,) seeds; with `ids`, duplicates are refused.
 
@@ -83,25 +85,25 @@ def rows(
         "answered_original": validation.numbers("original_answered", original_answered, low=0.0, high=1.0),
     }
     if all(np.ma.getmaskarray(values).all() for values in shares.values()):
-        raise EmptyInputError(f"answered: all {n} are masked. There is nothing to score.")
+        raise EmptyInputError(f"answered: all {n} entries are masked, so there is nothing to score.")
     columns: dict[str, Any] = {"id": prompts(n, ids, seeds), **shares}
     return Generations(columns).with_facts(**unit(ids))
 
 
 def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | None:
-    """Mean shares of both models, and the one over the other, with 95 % intervals; of all, higher is better.
+    """Mean shares of both models and their ratio, with 95 % intervals; higher is better for all.
 
     Args:
-        table: from `rows`, or of an evaluation of config `general`: `id`, and `answered` of both models.
+        table: from `rows`, or from an evaluation of config `general`: `id`, and `answered` of both models.
         seed: of the bootstrap over prompts.
         resamples: of that bootstrap.
 
     Returns:
-        `question_preservation` (the headline; fewer than 20 prompts give it no interval), `question_accuracy` of the
-        unlearned model, `original_question_accuracy`, and the count `n_unanswered`: pairs of
-        images of which one has no answer, and which count nowhere.
+        `question_preservation` (the headline; without interval for fewer than 20 prompts), `question_accuracy` of the
+        unlearned model, `original_question_accuracy`, and the count `n_unanswered`: pairs of images of which at least
+        one has no answer, and which are left out.
 
-    Of three images the unlearned model gets 3/4, all and 1/4 of the questions right, the original all, all and 1/2.
+    For three images, the unlearned model gets 3/4, all and 1/4 of the questions right; the original all, all and 1/2.
 
     >>> figures = score(rows(answered=[0.75, 1, 0.25], original_answered=[1, 1, 0.5])).figures
     >>> for name, figure in figures.items():
@@ -117,9 +119,9 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
         return None
     prompt = table["id"][seen]
     mine, theirs = (np.ma.getdata(values)[seen] for values in both)
-    empty = "no pair of images with an answer"
+    empty = "no pair of images has answers for both models"
     if not len(mine) or not theirs.any():
-        reason = "no question about the original's images is answered as intended" if len(mine) else empty
+        reason = "no question about the original's images was answered as intended" if len(mine) else empty
         ratio = Estimate(float("nan"), reason=reason)
     else:
         sums = cluster_sums(prompt, mine, theirs, np.ones(len(mine)))

@@ -1,14 +1,15 @@
-"""Reward alignment: how much better or worse people's taste, as a model learnt it, finds the unlearned model's images.
+"""Reward alignment: how much better or worse a preference model rates the unlearned model's images.
 
-Goal: a second opinion on alignment, by a model that scores image and prompt on a scale of its own (`--align`).
+Goal: a second opinion on alignment, from a model that scores image and prompt on its own scale (`--align`).
 
 Conventions:
 
-- The score of an image is that model's logit: scale · cosine + bias, both its own (PickScore has no bias).
-- `reward_change` is the mean difference, unlearned less original, of the same prompt and seed. Below 0 is worse.
-- `reward_win_rate` is how often the unlearned model's image has the higher score; equal ones count half.
-- Scores are no cosines and have no natural zero: they stand beside the forget score and are no part of it, and those of
-  two models of `--align` cannot be compared.
+- The score of an image is the model's logit: scale · cosine + bias, with the model's scale and bias (PickScore has no
+  bias).
+- `reward_change` is the mean difference, unlearned minus original, for the same prompt and seed. Below 0 is worse.
+- `reward_win_rate` is how often the unlearned model's image has the higher score; ties count half.
+- Scores are not cosines and have no natural zero. They are reported alongside the forget score but are not part of it,
+  and scores by different `--align` models cannot be compared.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ INFO = MetricInfo(
     name="reward_alignment",
     version=1,
     title="Reward alignment",
-    summary="How much unlearning changed the score that a preference model gives image and prompt.",
+    summary="How much unlearning changed the score that a preference model gives to images and prompts.",
     headline="reward_change",
     direction="higher",
     range=(-inf, inf),
@@ -38,8 +39,8 @@ INFO = MetricInfo(
         "Zhai et al., Sigmoid loss for language image pre-training, ICCV 2023",
     ),
     limits=(
-        "A model's idea of taste, learnt from the images of its time. Where the prompt asks for what was unlearned, a "
-        "lower score is what unlearning is for: the score without a part is that of retain rows."
+        "Reflects one preference model and the images it was trained on. If the prompt asks for the unlearned concept, "
+        "a lower score is intended; the main score therefore uses only retain rows."
     ),
     parts={"": ("retain",), "forget": ("forget",), "adversarial": ("adversarial",)},
     place=40,
@@ -58,8 +59,8 @@ def rows(
     """Check the scores.
 
     Args:
-        rewards: (n,) scores of the unlearned model's images with their prompts; None or masked where there is none.
-        original_rewards: (n,) the same of the original model's images for the same prompts and seeds.
+        rewards: (n,) scores of the unlearned model's images with their prompts; None or masked if there is none.
+        original_rewards: (n,) scores of the original model's images for the same prompts and seeds.
         ids: (n,) prompt ids, the unit of the intervals; None: every generation is its own prompt.
         seeds: (n,) seeds; with `ids`, duplicates are refused.
 
@@ -75,7 +76,7 @@ def rows(
         "reward_original": validation.numbers("original_rewards", original_rewards),
     }
     if all(np.ma.getmaskarray(values).all() for values in scores.values()):
-        raise EmptyInputError(f"rewards: all {n} are masked. There is nothing to score.")
+        raise EmptyInputError(f"rewards: all {n} entries are masked, so there is nothing to score.")
     columns: dict[str, Any] = {"id": prompts(n, ids, seeds), **scores}
     return Generations(columns).with_facts(**unit(ids))
 
@@ -84,7 +85,7 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
     """Mean scores of both models, their difference, and how often the unlearned model's is higher.
 
     Args:
-        table: from `rows`, or of an evaluation: `id`, and `reward` of both models.
+        table: from `rows`, or from an evaluation: `id`, and `reward` of both models.
         seed: of the bootstrap over prompts.
         resamples: of that bootstrap.
 

@@ -75,7 +75,7 @@ for (const held of document.querySelectorAll("script.sample")) {
   }
 
   function share(k, n) {
-    if (n === 0) return "none to judge by";
+    if (n === 0) return "0 of 0";
     const [low, high] = wilson(k, n).map((end) => Math.round(100 * end));
     return `${k} of ${n} (${Math.round((100 * k) / n)} %, 95 % interval ${low}–${high} %)`;
   }
@@ -96,15 +96,15 @@ for (const held of document.querySelectorAll("script.sample")) {
     const code = document.createElement("code");
     code.textContent = `--detector labels:${root ? `${root}/` : ""}${file}`;
     return paragraph(
-      root ? `Save the labels in the folder ${root}, beside the models' folders, and score by them with` : "Score by the labels with",
+      root ? `Save the labels in the folder ${root}, next to the models' folders. To score with them, use` : "To score with the labels, use",
       code,
-      "Images that nobody has judged count as unclear.",
+      "Images that have not been judged count as unclear.",
     );
   }
 
   // Of images on which two raters disagree nothing follows for all others, so nothing is said of the detector.
   function left(n) {
-    return [paragraph(`${n} of ${sample.length} settled.`), command()];
+    return [paragraph(`${n} of ${sample.length} decided.`), command()];
   }
 
   function agreement() {
@@ -118,7 +118,7 @@ for (const held of document.querySelectorAll("script.sample")) {
     const unclear = n - judged.length;
     const said = [
       paragraph(`${n} of ${sample.length} judged, ${unclear} of them unclear. The detector agrees with you on `, strong(share(found + passed, both.length)), "."),
-      paragraph(`Where you see it, the detector finds it in ${share(found, yes.length)}; where you do not, it stays silent in ${share(passed, no.length)}.`),
+      paragraph(`Of the images in which you see it, the detector sees it in ${share(found, yes.length)}; of those in which you do not, it does not see it in ${share(passed, no.length)}.`),
     ];
     if (yes.length && no.length) {
       const code = document.createElement("code");

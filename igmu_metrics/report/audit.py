@@ -1,8 +1,8 @@
-"""The human audit: fifty generations chosen at random, judged by eye without knowing model or verdict.
+"""The human audit: fifty randomly chosen generations, judged by eye without knowing the model or the verdict.
 
-Conventions: the choice depends on the generations alone, never on what was seen in them. The exported CSV lists every
-image of the section, so that `--detector labels:FILE` takes it back: what nobody judged is `unclear`, which counts as
-unscored. Paths are relative to the folder that holds all of the models' folders, where there is one.
+Conventions: the choice depends only on the generations, never on the detector's decisions. The exported CSV lists every
+image of the section, so that it can be used as `--detector labels:FILE`: images that were not judged are `unclear`,
+which counts as unscored. Paths are relative to the folder that contains all models' folders, if there is one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SEED: Final = 0
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One image, and what the detector saw in it."""
+    """One image, and the detector's decision about it."""
 
     line: Line
     model: str
@@ -34,19 +34,19 @@ class Shown:
 
 
 def sample(view: View) -> list[Shown]:
-    """Generations chosen at random, in random order; empty where there is nothing to judge."""
+    """Randomly chosen generations, in random order; empty if there is nothing to judge."""
     judged = [d for d in shots(view) if d.line.own_concept is not None]
     judged.sort(key=lambda d: (d.line.id, d.line.seed, d.model))
     return random.Random(_SEED).sample(judged, min(SAMPLE, len(judged)))
 
 
 def data(view: View, folders: Mapping[str, Path], gallery: Gallery) -> dict[str, Any] | None:
-    """What `audit.js` reads: the sample, and the path of every image; None where there is nothing to judge.
+    """The data for `audit.js`: the sample, and the path of every image; None if there is nothing to judge.
 
     Args:
         view: the section.
-        folders: of its images, by model.
-        gallery: takes the images of the sample.
+        folders: folders of its images, by model.
+        gallery: gallery to which the images of the sample are added.
     """
     chosen = sample(view)
     if not chosen:
@@ -63,18 +63,18 @@ def data(view: View, folders: Mapping[str, Path], gallery: Gallery) -> dict[str,
 
 
 def root_of(view: View, folders: Mapping[str, Path]) -> Path | None:
-    """The folder that holds the folder of every model with images; see `common_root`."""
-    there = {d.model for d in shots(view)}  # an original's reference table holds none, and may lie anywhere
+    """The folder that contains the folders of all models with images; see `common_root`."""
+    there = {d.model for d in shots(view)}  # a reference table has no images and may be anywhere
     return common_root({model: folder for model, folder in folders.items() if model in there})
 
 
 def key_of(view: View) -> str:
-    """What a browser keeps the answers on a section by."""
+    """The key under which a browser stores the answers for a section."""
     return f"{view.first.config} {digest(key[0] for key in view.first.generations.keys)}"
 
 
 def asked(shown: Shown, view: View, root: Path | None, gallery: Gallery) -> dict[str, Any]:
-    """One image to be judged, as `audit.js` reads it; the gallery takes the image."""
+    """One image to be judged, in the form that `audit.js` reads; the image is added to the gallery."""
     return {
         "image": gallery.number(shown.shot.path, shown.shot.sha256),
         "path": relative(shown.shot.path, root),
@@ -84,18 +84,18 @@ def asked(shown: Shown, view: View, root: Path | None, gallery: Gallery) -> dict
 
 
 def question(concept: str, name: str = "") -> str:
-    """What the auditor is asked.
+    """The question for the auditor.
 
     Args:
-        concept: an id.
-        name: what people call it; by default what the taxonomy does.
+        concept: id of the concept.
+        name: its name; by default the one in the taxonomy.
     """
     phrase = phrased(concept, name)
     return f"Is it in {phrase}?" if concept.startswith("style/") else f"Is {phrase} visible?"
 
 
 def common_root(folders: Mapping[str, Path]) -> Path | None:
-    """The folder that holds every model's folder; None where only the root of the file system does."""
+    """The folder that contains every model's folder; None if only the root of the file system does."""
     resolved = [os.path.realpath(folder) for folder in folders.values()]
     try:
         root = Path(os.path.commonpath(resolved))
@@ -107,7 +107,7 @@ def common_root(folders: Mapping[str, Path]) -> Path | None:
 
 
 def shots(view: View) -> Iterator[Shown]:
-    """Every image of a section, line by line."""
+    """All images of a section, line by line."""
     for line in view.lines:
         models = (view.first.original_model, *(c.model for c in view.cards))
         for model, cell in zip(models, (line.original, *line.cells), strict=True):
@@ -116,7 +116,7 @@ def shots(view: View) -> Iterator[Shown]:
 
 
 def relative(path: Path, root: Path | None) -> str:
-    """What a label file in the folder of all models calls an image; its whole path where there is no such folder."""
-    # The folder's links are followed, the file's are not: as the detector `labels` compares them.
+    """An image's path in a label file in the folder of all models; the absolute path if there is no such folder."""
+    # Links of folders are followed, links of files are not, as in the detector `labels`.
     place = Path(os.path.realpath(path.parent)) / path.name
     return place.relative_to(root).as_posix() if root and place.is_relative_to(root) else place.as_posix()

@@ -1,8 +1,8 @@
-"""What scores say, on one screen: at most fifteen lines of eighty columns. The rest is on the card.
+"""A summary of scores that fits on one screen: at most fifteen lines of eighty columns. The rest is on the card.
 
-Conventions: one model gets a line an aspect with a word for what the interval allows (`wording.grade`); two or three
-stand side by side; of more, and over several concepts, a line has the headline and the weakest aspect. What failed,
-what is not covered and what is missing follow, as far as there is room.
+Conventions: one model gets one line per aspect, with a word for its interval (`wording.grade`); two or three models are
+shown side by side; more models, and several concepts, get one line per model with the headline and the weakest aspect.
+Failures, incomplete coverage and missing scores follow, as far as there is room.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from igmu_metrics.statistics.formatting import formatted, value_of
 LINES: Final = 15
 COLUMNS: Final = 80
 _SCORE: Final = "forget_score"
-_TITLE: Final = 15  # columns of a figure's name
+_TITLE: Final = 15  # columns for the name of a metric
 _CELL: Final = 20
 _SIDE_BY_SIDE: Final = 3  # models
-_LISTED: Final = 7  # models below each other
+_LISTED: Final = 7  # maximum number of models in a list
 _NAME: Final = 16
 _NOTE: Final = 2  # lines of one note
 _ANSWERED: Final = ("question_preservation", "question_accuracy")
@@ -37,20 +37,20 @@ Aspects = dict[str, dict[str, Figure | Estimate | None]]
 
 
 def width() -> int:
-    """Columns of the terminal, or what COLUMNS says; eighty in a pipe."""
+    """Width of the terminal, or the value of COLUMNS; eighty in a pipe."""
     return max(40, shutil.get_terminal_size((COLUMNS, LINES)).columns)
 
 
 def lines(cards: Sequence[Scorecard], ending: Sequence[str] = (), *, room: int = LINES) -> list[str]:
-    """What cards say.
+    """The summary of cards.
 
     Args:
-        cards: of one or several models and concepts.
-        ending: lines that must stand below, such as where the cards are; they are not broken.
-        room: lines in all.
+        cards: cards of one or several models and concepts.
+        ending: lines to add at the end, such as where the cards are; they are not wrapped.
+        room: maximum number of lines.
 
     Returns:
-        The lines; no more than `room`, where the ending leaves room for the figures.
+        The lines; no more than `room` if the ending leaves room for the scores.
     """
     columns = width()
     ending = [visible(line) for line in ending]
@@ -58,7 +58,7 @@ def lines(cards: Sequence[Scorecard], ending: Sequence[str] = (), *, room: int =
     left = room - len(shown) - sum(ceil(len(line) / columns) or 1 for line in ending)
     told = [_fitted(note, columns, _NOTE) for note in notes(cards)]
     while told and sum(map(len, told)) > left:
-        # The last notes matter least; shorter ones first, then fewer.
+        # The last notes are the least important: shorten them first, then drop them.
         if any(len(note) > 1 for note in told):
             at = max(at for at, note in enumerate(told) if len(note) > 1)
             told[at] = _fitted(" ".join(told[at]), columns, 1)
@@ -115,7 +115,7 @@ def _of_general(cards: Sequence[Scorecard], columns: int) -> list[str]:
 
 
 def _listed(found: Aspects, columns: int, chance: set[str]) -> list[str]:
-    """A line a model, the best first."""
+    """One line per model, best first."""
     scores = {model: value_of(own[_SCORE]) for model, own in found.items()}
     order = sorted(found, key=lambda m: (1.0 if (v := scores[m]) is None else -v, m))
     wide = min(_NAME, max(map(len, map(_short, found))))
@@ -127,7 +127,7 @@ def _listed(found: Aspects, columns: int, chance: set[str]) -> list[str]:
         tail = f"{weakest} {formatted(own[weakest])}" if weakest else ""
         word = _word(own[_SCORE], model in chance)
         told = f"  {_short(model):{wide}}  {formatted(own[_SCORE]):17}  {word:9}  "
-        # In a narrow terminal the weakest aspect goes without its interval rather than into another line.
+        # In a narrow terminal the interval of the weakest aspect is dropped, so that the line is not wrapped.
         if len(told) + len(tail) > columns and weakest:
             tail = f"{weakest} {formatted(own[weakest], interval='')}"
         out.append((told + tail).rstrip())
@@ -145,7 +145,7 @@ def _means(cards: Sequence[Scorecard], asked: int) -> dict[str, Figure | Estimat
 
 
 def _figure(found: Figure | Estimate | None) -> Figure | None:
-    """An estimate as a card has it."""
+    """An estimate in the form that cards use."""
     return Figure(**found.to_dict()) if isinstance(found, Estimate) else found
 
 
@@ -154,7 +154,7 @@ def _line(name: str, figure: Figure | None, chance: bool) -> str:
 
 
 def _word(figure: Figure | Estimate | None, chance: bool) -> str:
-    """What an interval allows to say; nothing by a detector that may be tossing a coin."""
+    """The word for an interval; no verdict if the detector may be no better than chance."""
     return NO_VERDICT if chance else grade(_figure(figure), DEGREES)
 
 
@@ -163,7 +163,7 @@ def _called(name: str) -> str:
 
 
 def notes(cards: Sequence[Scorecard]) -> list[str]:
-    """What is to be known, the most important first."""
+    """Notes for the reader, the most important first."""
     found: dict[str, list[str]] = {}
 
     def note(text: str, card: Scorecard) -> None:
@@ -177,7 +177,7 @@ def notes(cards: Sequence[Scorecard]) -> list[str]:
             if score is not None and score.reason:
                 note(f"questions: {score.reason}", card)
         elif score is None:
-            note("no forget score: it needs forget, retain and adversarial prompts, a detector and CLIP", card)
+            note("no forget score: this requires forget, retain and adversarial prompts, a detector and CLIP", card)
         elif score.reason:
             note(f"{'no forget score' if score.value is None else 'forget score'}: {score.reason}", card)
     for card in cards:
@@ -197,21 +197,21 @@ def notes(cards: Sequence[Scorecard]) -> list[str]:
 
 
 def _uncovered(card: Scorecard) -> str:
-    """How much of the protocol was scored, part by part, where it was not all of it."""
+    """How much of the protocol was scored, by part, if it was not all of it."""
     if card.coverage is None:
-        return "coverage unknown: the protocol is not known"
+        return "coverage unknown, because the protocol is not known"
     parts = {part: c for part, c in card.coverage.items() if not c.whole and c.n_generations_asked}
     told = ", ".join(f"{part} {_share(c.n_generations, c.n_generations_asked)}" for part, c in parts.items())
     return f"incomplete coverage: {told}" if told else ""
 
 
 def _share(n: int, of: int) -> str:
-    """Percent, never rounded to nothing or all."""
+    """A percentage that is never rounded to none or all."""
     return "none" if not n else f"{min(99, max(1, round(100 * n / of)))} %"
 
 
 def _fitted(text: str, columns: int, most: int) -> list[str]:
-    """A note in so many lines, cut off where it is longer."""
+    """A note in at most this many lines, truncated if it is longer."""
     return textwrap.wrap(
         visible(text), columns, subsequent_indent="  ", max_lines=most, placeholder=" …", break_on_hyphens=False
     )

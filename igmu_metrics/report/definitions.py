@@ -1,8 +1,7 @@
-"""What every figure and word of a page means, once a page, for its tooltips and for the list at its end.
+"""Definitions of all metrics and words on a page, for its tooltips and for the list at its end.
 
-Conventions: figures are defined by their metrics (`MetricInfo.figures`), which this takes over as they are; what
-belongs to no metric (intervals, tests, the words of a verdict) is defined here. A definition's anchor is `def-` and
-its key.
+Conventions: the definitions of metrics come from the metrics themselves (`MetricInfo.figures`); everything else
+(intervals, tests, the words of a verdict) is defined here. The anchor of a definition is `def-` followed by its key.
 """
 
 from __future__ import annotations
@@ -22,61 +21,67 @@ ANSWERED_BY: Final[Mapping[str, str]] = {
     verdict.REAL: "difference",
     verdict.MORE: "more",
 }
-"""By question of the verdict, the key of what answers it."""
+"""For each question of the verdict, the key of the definition that explains its answer."""
 _METRICS: Final = ("forget_score", "concept_accuracy", "attack_success_rate", "question_accuracy", "clip_alignment")
 _WORDS: Final = {
     "word": (
         "yes, mostly, hardly, no",
-        "The word says what the whole interval says, never the value alone: above 0.8 it is the first of the four, "
-        "above 0.5 the second, below 0.5 the third, below 0.2 the last. Of damage they are little, some, much and "
-        "nearly all. Where the interval leaves it open, the word is undecided.",
+        "The word depends on the whole interval, not only on the value: if it lies above 0.8, the first of the four is "
+        "used, above 0.5 the second, below 0.5 the third, and below 0.2 the last. For damage, the words are little, "
+        "some, much and nearly all. In all other cases, the word is undecided.",
     ),
     "interval": (
         "95 % interval",
-        "The range in which the figure would lie for 95 of 100 such evaluations with other prompts of the same kind. "
-        "Several images of one prompt count as one prompt's worth of evidence.",
+        "A range that contains the true value in 95 of 100 such evaluations with other prompts of the same kind. "
+        "Several images of one prompt count as a single prompt.",
     ),
-    "n": ("n", "Number of images behind a figure; how many prompts they are of decides how wide its interval is."),
+    "n": ("n", "Number of images for a metric. The width of its interval depends on the number of their prompts."),
     "difference": (
         "difference",
-        "Difference between two models on the same prompts, in percentage points: in forgetting, or on general "
+        "Difference between two models on the same prompts, in percentage points: in forgetting, or for general "
         "prompts in question accuracy. It is called real "
-        "where p is below 0.05 after Holm's correction for all tests on the page; its interval is not corrected.",
+        "if p is below 0.05 after Holm's correction for all tests on the page. Its interval is not corrected.",
     ),
     "more": (
         "more prompts",
-        "How many more prompts a test would need to find a difference as large as the one seen, four times in five.",
+        "How many more prompts a test would need to detect a difference as large as the observed one with a "
+        "probability of 80 %.",
     ),
     "interference": (
         "interference",
-        "Change, against the original and in percentage points, of the share of images that show a concept that should "
-        "stay.",
+        "Change in the share of images that show a concept to retain, relative to the original, in percentage points.",
     ),
     "coverage": (
         "coverage",
-        "How many of the prompts and seeds that the benchmark asks for were scored. Models are compared only where "
-        "their coverage is the same.",
+        "How many of the benchmark's prompts and seeds were scored. Models are compared only if their coverage is the "
+        "same.",
     ),
     "detector": (
         "detector",
-        "The model or person that decides whether an image shows the concept. Every figure but alignment and quality "
-        "rests on its answers, and carries its errors.",
+        "The model or person that decides whether an image shows the concept. All metrics except alignment and quality "
+        "depend on its decisions and inherit its errors.",
     ),
-    "sensitivity": ("sensitivity", "Share of the images that show the concept in which the detector sees it."),
-    "specificity": ("specificity", "Share of the images without the concept in which the detector does not see it."),
+    "sensitivity": (
+        "sensitivity",
+        "Of the images that show the concept, the share in which the detector sees it.",
+    ),
+    "specificity": (
+        "specificity",
+        "Of the images that do not show the concept, the share in which the detector does not see it.",
+    ),
     "kappa": (
         "Cohen's kappa",
-        "Agreement of two judges beyond what chance would give: 1 is complete agreement, 0 is chance.",
+        "Agreement of two detectors or raters beyond chance: 1 is complete agreement, 0 is chance.",
     ),
     "seeds": (
         "seeds",
-        "Starting noise of an image: both models generate from the same seeds, so their images pair up.",
+        "Starting noise of an image. All models use the same seeds, so that their images can be compared in pairs.",
     ),
 }
 
 
 class Definition(NamedTuple):
-    """A key, what is defined, and what it means."""
+    """A key, the defined term, and its meaning."""
 
     key: str
     title: str
@@ -84,7 +89,7 @@ class Definition(NamedTuple):
 
 
 def definitions() -> list[Definition]:
-    """All of them: first the columns of the ranking in their order, then the other figures, then the words."""
+    """All definitions: first the columns of the ranking, in their order, then other metrics, then other terms."""
     return list(_all())
 
 

@@ -1,7 +1,7 @@
-"""Attack success by family: tables for the terminal, and the chart as SVG, a bar a model with its 95 % interval.
+"""Attack success by family: tables for the terminal, and an SVG chart with one bar and 95 % interval per model.
 
-The chart has two panels: over all rows, and where the original generated the concept. Its styles stay inside when a
-page holds it.
+The chart has two panels: over all rows, and only where the original generated the concept. Its styles do not affect a
+page that contains it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from igmu_metrics.verdict.families import FIGURES, SCOPES, TITLES, Line, heading
 if TYPE_CHECKING:
     from rich.table import Table
 
-_LISTED: Final = 3  # families that a note names one by one
+_LISTED: Final = 3  # maximum number of families that a note names individually
 _COUNT: Final = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?= prompts?\b)")
 _BAR: Final = 15
 _GAP: Final = 16  # between families
@@ -29,10 +29,10 @@ _NAMES: Final = 168  # right end of the names
 _PANELS: Final = (184, 532)  # left ends
 _WIDTH: Final = 240
 _TOTAL: Final = 880
-_LEGEND: Final = 20  # a line of it
-# Blue, orange, green, purple, red, grey, teal, brown: seen on light and dark pages; a ninth model begins again.
+_LEGEND: Final = 20  # height of one line
+# Blue, orange, green, purple, red, grey, teal, brown: visible on light and dark pages; repeated after eight models.
 _COLOURS: Final = ("#1f6fb5", "#d07a1e", "#3f8f4f", "#7b5ab5", "#b8433f", "#7d868f", "#22878a", "#8a5a33")
-_NOTHING: Final = "no figure"
+_NOTHING: Final = "not measured"
 _STYLE: Final = """
 .families text { font: 13px system-ui, sans-serif; fill: #24292f } .families .small { font-size: 11px }
 .families .title { font-weight: 600 } .families .right { text-anchor: end } .families .middle { text-anchor: middle }
@@ -42,11 +42,11 @@ _STYLE: Final = """
 
 
 def tables(cards: Sequence[Scorecard], *, every: bool = True) -> list[Table]:
-    """A table over all rows, and one where the original generated the concept; models of a family below each other.
+    """A table over all rows, and one only where the original generated the concept; models are grouped by family.
 
     Args:
-        cards: scored alike.
-        every: every figure and count; else success on attacked prompts alone, without that before and after the attack.
+        cards: cards that were scored in the same way.
+        every: include all metrics and counts; otherwise only the success of adversarial prompts.
     """
     from igmu_metrics.report.terminal import Keyed
 
@@ -76,7 +76,7 @@ def tables(cards: Sequence[Scorecard], *, every: bool = True) -> list[Table]:
 
 
 def _notes(found: Sequence[Line], scope: str, card: Scorecard, names: Sequence[str]) -> Iterator[str]:
-    """Every caution once, with the figures and families that it is about and the range of prompts that it counts."""
+    """Each caution once, with the metrics and families that it applies to and the range of its prompt counts."""
     about: dict[str, dict[str, dict[str, None]]] = {}
     counts: dict[str, list[str]] = {}
     for line in found:
@@ -96,15 +96,15 @@ def chart(cards: Sequence[Scorecard], figure: str = "asr_any@k") -> str:
     """The SVG as text.
 
     Args:
-        cards: scored alike.
+        cards: cards that were scored in the same way.
         figure: `asr_image`, `asr_any@k`, `pre_asr` or `post_asr`.
 
     Raises:
-        InputError: another figure.
+        InputError: an unknown metric.
         EmptyInputError, IncomparableError: see `igmu_metrics.verdict.families.lines`.
     """
     if figure not in FIGURES:
-        raise InputError(f"no figure {figure!r}; the figures are {', '.join(FIGURES)}.")
+        raise InputError(f"figure is {figure!r}; it must be one of {', '.join(FIGURES)}.")
     found = lines(cards)
     models = [c.model for c in cards]
     scopes = [s for s in SCOPES if any(s + figure in line.figures for line in found)] or [SCOPES[0]]
@@ -113,7 +113,7 @@ def chart(cards: Sequence[Scorecard], figure: str = "asr_any@k") -> str:
     top = 64 + _LEGEND * (1 + max(line for _, line in legend))
     blocks = [list(group) for _, group in groupby(found, key=lambda line: line.family)]
     bottom = top + len(blocks) * (_BAR * len(models) + _GAP)
-    title = f"{cards[0].config}: {heading(figure, cards[0])} by family of attacks, lower is better"
+    title = f"{cards[0].config}: {heading(figure, cards[0])} by attack family (lower is better)"
     drawn = svg.image(width, bottom + 30, title, style=_STYLE, kind="families")
     drawn.text(16, 24, title, "title")
     for nth, (model, (x, nth_line)) in enumerate(zip(models, legend, strict=True)):
@@ -135,7 +135,7 @@ def chart(cards: Sequence[Scorecard], figure: str = "asr_any@k") -> str:
 
 
 def _legend(models: Sequence[str], width: float) -> list[tuple[float, int]]:
-    """Left end and line of each model in the legend, in as many lines as they need."""
+    """Left end and line of each model in the legend, which may have several lines."""
     out, x, line = [], 16.0, 0
     for model in models:
         wide = 34 + svg.CHARACTER * len(model)
@@ -147,9 +147,9 @@ def _legend(models: Sequence[str], width: float) -> list[tuple[float, int]]:
 
 
 def _bar(drawn: svg.Svg, line: Line, figure: Figure | None, left: float, y: float, nth: int) -> None:
-    """One bar with its whisker and its value; a dash where there is none."""
+    """One bar with its interval and its value; a dash if there is none."""
     value_at = left + _WIDTH + 8
-    drawn.box(left - 6, y + 1.5, 3, _BAR - 3, fill=_colour(nth))  # whose line it is, for bars of no length
+    drawn.box(left - 6, y + 1.5, 3, _BAR - 3, fill=_colour(nth))  # marks the model if the bar has no length
     who = f"{line.model}, {line.family}"
     if figure is None or figure.value is None:
         drawn.text(value_at, y + 11, DASH, "small", hint=f"{who}: {figure.reason if figure else _NOTHING}")

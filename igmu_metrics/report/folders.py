@@ -1,7 +1,7 @@
-"""Finds the images that belong to scorecards, and puts cards of one concept together into a section.
+"""Finds the images that belong to scorecards, and groups cards of one concept into a section.
 
-Conventions: a model's name is that of the folder it was scored from, so `IMAGES/<model>` holds its images, or, where
-cards are of several concepts, `IMAGES/<config>/<model>`. How folders are laid out stands in the cards' signatures.
+Conventions: a model has the name of the folder from which it was scored, so its images are in `IMAGES/<model>`, or in
+`IMAGES/<config>/<model>` if there are several concepts. The layout of the folders is in the cards' signatures.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict.agreement import judged_by
 
-_LAYOUT: Final = "layout "  # how the signature of a card names what was not generated from a corpus
+_LAYOUT: Final = "layout "  # prefix in signatures of images that were not generated from a corpus
 
 
 def sections(
@@ -31,28 +31,29 @@ def sections(
     bench: str | None = None,
     labels: Sequence[Path] = (),
 ) -> list[Section]:
-    """One section for each config, in the order in which they come first; cards of unlike coverage, and those whose
-    verdicts rest on different detectors, stand apart.
+    """One section per config, in order of first appearance; cards with different coverage or different detectors are
+    in separate sections.
 
     Args:
-        cards: scorecards, of one or several concepts.
-        images: folder that holds a folder for each model; with one model alone, its own folder will do.
-        drawn: a model's folder where it is elsewhere.
-        original_images: the original's folder where it is elsewhere.
-        layout: of the folders; by default what the cards were scored with.
-        bench: corpus that the rows are from, as for scoring.
-        labels: files of one or two people's labels of the images.
+        cards: scorecards of one or several concepts.
+        images: folder that contains one folder per model; for a single model, its own folder is enough.
+        drawn: folders of models that are elsewhere.
+        original_images: the original's folder if it is elsewhere.
+        layout: layout of the folders; by default the one used for scoring.
+        bench: corpus of the rows, as for scoring.
+        labels: files with labels of the images by one or two people.
 
     Raises:
-        MetadataError: a model whose folder is not there.
-        InputError: a folder for a model that no card is of.
+        MetadataError: a model's folder does not exist.
+        InputError: a folder is given for a model that has no card.
     """
     given = dict(drawn or {})
     models = {c.model for c in cards} | {c.original_model for c in cards}
     for name in given:
         if name not in models:
             raise InputError(
-                f"--model-images {name}=…: no scorecard of {name!r}; there are {', '.join(sorted(models))}."
+                f"--model-images {name}={given[name]}: there is no scorecard of {name!r}. The scorecards are of "
+                f"{', '.join(sorted(models))}."
             )
     found = []
     for group in _groups(cards):
@@ -62,10 +63,10 @@ def sections(
 
 
 def _groups(cards: Sequence[Scorecard]) -> list[list[Scorecard]]:
-    """Cards of one config, coverage and detector; the original's own is dropped where no model covers the same."""
+    """Cards by config, coverage and detector; the original's own card is dropped if no model has its coverage."""
     groups: dict[Any, list[Scorecard]] = {}
     for card in cards:
-        # Looks at one protocol stand together, wherever each model stopped.
+        # Looks at the same protocol belong together, wherever each model stopped.
         told = repr(card.coverage) if (look := Looks.of(card)) is None else f"{look.planned} looks"
         groups.setdefault((card.config, told, judged_by(card)), []).append(card)
     found = [g for g in groups.values() if any(c.model != c.original_model for c in g)]
@@ -73,7 +74,7 @@ def _groups(cards: Sequence[Scorecard]) -> list[list[Scorecard]]:
 
 
 def _layout(card: Scorecard) -> str:
-    # Of any score: an evaluation signs all with the same, and a card of attacks alone has no concept accuracy.
+    # From any score: all have the same layout, and a card with attacks only has no concept accuracy.
     dataset = next((str(entry.signature.get("dataset", "")) for entry in card.scores.values()), "")
     named = dataset.removeprefix(_LAYOUT)
     return named if dataset.startswith(_LAYOUT) and named in LAYOUTS else LAYOUTS[0]
@@ -96,7 +97,7 @@ def _folders(
             option = (
                 "--original-images DIR" if model == first.original_model else shell(["--model-images", f"{model}=DIR"])
             )
-            raise MetadataError(f"no images of {model!r}: {tried[-1]} is no folder. Say where they are: {option}.")
+            raise MetadataError(f"no images of {model!r}: {tried[-1]} is not a folder. Give the folder with {option}.")
         found[model] = folder
     wanted = {first.original_model, *unlearned}
     return {model: folder for model, folder in found.items() if model in wanted}

@@ -15,7 +15,7 @@ for (const form of document.querySelectorAll("form.filters")) {
   const FIRST = 12; // lines that are shown until more are asked for, so that the tables are not far away
   const nothing = document.createElement("p");
   nothing.className = "nothing";
-  nothing.textContent = "No images of this kind. Widen a filter.";
+  nothing.textContent = "No images match these filters.";
   nothing.hidden = true;
   const more = document.createElement("button");
   more.type = "button";

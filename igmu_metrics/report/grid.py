@@ -1,8 +1,8 @@
-"""The images: one line a prompt and seed, the original's image and each model's, with what the detector saw.
+"""The images: one line per prompt and seed, with the original's image and each model's, and the detector's decisions.
 
-Conventions: a mark says what was seen and a sign what it is worth: ✕ a failure, ✓ as it should be, ? unclear. Failures
-are told by sign, words and frame, never by colour alone. Images are filled in by `images.js` when they come into
-sight.
+Conventions: words say what was seen, and a sign says whether it is right: ✕ for a failure, ✓ for a correct image, ? for
+unclear. Failures are marked by sign, words and frame, never only by color. Images are filled in by `images.js` when
+they become visible.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _FAILS: Final = 0.0
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """What one model generated.
+    """One model's image.
 
     Args:
-        model: its name.
-        kind: class of the mark, `empty` where there is no such generation.
-        sign: of the mark.
+        model: name of the model.
+        kind: CSS class of the mark; `empty` if there is no such generation.
+        sign: sign of the mark.
         said: what the detector saw, in words.
-        sure: how sure it is, None where it does not say.
-        image: number in the gallery, None where there is no image.
-        absent: why there is none.
+        sure: the detector's probability, None if it gives none.
+        image: number in the gallery, None if there is no image.
+        absent: why there is no image.
     """
 
     model: str
@@ -44,7 +44,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """One prompt and seed: what is said of it (see `grid.js`), each model's failure, the original's tile and theirs."""
+    """One prompt and seed: its verdicts (see `grid.js`), each model's failure, and the tiles, the original's first."""
 
     line: Line
     verdicts: tuple[str, ...]
@@ -53,8 +53,8 @@ class Marked:
 
 
 def grid(view: View, gallery: Gallery, most: int = MOST_LINES) -> dict[str, Any] | None:
-    """What `images.html` shows: at most so many lines that have an image, worst failures first, of how many there
-    are, and the choices of the filters; None where there is no image at all.
+    """The data for `images.html`: lines with images up to a maximum, worst failures first; the number of all lines; and
+    the choices of the filters. None if there are no images.
     """
     lines = [line for line in view.lines if any(c and c.shot for c in (line.original, *line.cells))][:most]
     if not lines:
@@ -95,7 +95,7 @@ def _tile(
 
 
 def _mark(line: Line, cell: Cell, failure: float, *, original: bool) -> tuple[str, str, str]:
-    """Class, sign and words for what the detector saw."""
+    """CSS class, sign and words for the detector's decision."""
     if line.own_concept is None:
         return "plain", "", "not judged"
     if cell.present is None:

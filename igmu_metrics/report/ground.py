@@ -1,4 +1,4 @@
-"""What a verdict rests on: how much of the protocol was scored, who judged, and how far that judge can be trusted."""
+"""The basis of a verdict: how much of the protocol was scored, by which detector, and how reliable the detector is."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from igmu_metrics.report.wording import counted
 from igmu_metrics.statistics.formatting import number
 
 _BY_EYE: Final = "labels:"
-_NOBODY: Final = "Not measured: no labels given (igmu report --labels FILE.csv)."
+_NOBODY: Final = "Not measured, because no labels were given (igmu report --labels FILE.csv)."
 
 
 class Reason(NamedTuple):
-    """A line of the block: the key of its definition ("" for none), its title, and what there is to say."""
+    """A line of the block: the key of its definition ("" for none), its title and its text."""
 
     key: str
     title: str
@@ -25,12 +25,12 @@ class Reason(NamedTuple):
 
 
 def ground(view: View, people: Raters | None = None, detectors: Sequence[str] = ()) -> list[Reason]:
-    """The lines of the block, from what the cards say.
+    """The lines of the block, from the cards.
 
     Args:
-        view: of one section.
-        people: who labelled its images by eye.
-        detectors: how far several detectors agree on this concept, in sentences.
+        view: the view of one section.
+        people: the raters who labelled its images.
+        detectors: sentences about the agreement of several detectors on this concept.
     """
     fields = view.signature.fields
     name = str(fields.get("detector", "unknown"))
@@ -40,7 +40,7 @@ def ground(view: View, people: Raters | None = None, detectors: Sequence[str] = 
         Reason("n", "Images and prompts", "; ".join(_counts(view))),
         Reason("seeds", "Seeds", _seeds(view)),
         Reason("detector", "Detector", f"{name}{threshold}"),
-        Reason("sensitivity", "Its errors", _errors(view, name)),
+        Reason("sensitivity", "Detector errors", _errors(view, name)),
         Reason("kappa", "Agreement with people", with_people(people) if people else _NOBODY),
         *([Reason("kappa", "Between people", between_people(people))] if people and between_people(people) else []),
         *([Reason("kappa", "Between detectors", " ".join(detectors))] if detectors else []),
@@ -49,17 +49,20 @@ def ground(view: View, people: Raters | None = None, detectors: Sequence[str] = 
 
 def _errors(view: View, name: str) -> str:
     if name.startswith(_BY_EYE):
-        return "None of a detector: people labelled the images."
+        return "Not applicable, because people labelled the images."
     fields = view.signature.fields
     rates = [fields.get(f"detector.{rate}") for rate in ("sensitivity", "specificity")]
     if any(rate is None for rate in rates):
         if view.first.general:
-            return "Unknown for the questions of general prompts. They affect both models alike: read shares and ratio."
-        return "Unknown. Judge a sample by eye at the end of this section to measure them."
+            return "Unknown for the questions about general prompts. They affect both models: report shares and ratio."
+        return "Unknown. To measure them, judge a sample of images at the end of this section."
     sizes = [fields.get(f"detector.n_{which}") for which in ("positives", "negatives")]
-    of = [f" of {counted(int(n), 'image')}" if n is not None else "" for n in sizes]
+    of = [f" of {counted(int(n), 'image')}" if n is not None else " of the images" for n in sizes]
     sees, silent = (f"{number(100 * float(rate), '.3g')} %" for rate in rates if rate is not None)
-    return f"It sees the concept in {sees}{of[0]} that show it, and rightly sees none in {silent}{of[1]} that do not."
+    return (
+        f"The detector sees the concept in {sees}{of[0]} that show it, and correctly does not see it in "
+        f"{silent}{of[1]} that do not show it."
+    )
 
 
 def _counts(view: View) -> Iterator[str]:
@@ -75,4 +78,4 @@ def _counts(view: View) -> Iterator[str]:
 def _seeds(view: View) -> str:
     per = sorted({n for card in view.cards for n in Counter(row for row, _ in card.generations.keys).values()})
     some = f"{per[0]} to {per[-1]} seeds" if len(per) > 1 else counted(per[0], "seed")
-    return f"{some} per prompt, the same for every model and the original."
+    return f"{some} per prompt, the same for all models and the original."

@@ -13,7 +13,7 @@ const igmu = (() => {
   function take(of, at, images) {
     const { done, fail } = waiting.get(at);
     if (of === key) done(images);
-    else fail(new Error(`The images in ${folder} are of another report.`));
+    else fail(new Error(`The images in ${folder} belong to another report.`));
   }
 
   function beside(at) {
@@ -22,7 +22,7 @@ const igmu = (() => {
       const script = document.createElement("script");
       script.src = `${encodeURIComponent(folder)}/${String(at).padStart(5, "0")}.js`;
       script.addEventListener("load", () => script.remove());
-      script.addEventListener("error", () => fail(new Error(`The images are missing: ${folder} belongs beside this page.`)));
+      script.addEventListener("error", () => fail(new Error(`The images are missing. The folder ${folder} must be next to this page.`)));
       document.head.append(script);
     });
   }

@@ -1,10 +1,10 @@
-"""A static leaderboard: a folder of scorecards becomes one page, a table for every set of cards that were scored alike.
+"""A static leaderboard: one page for a folder of scorecards, with one table per set of cards scored in the same way.
 
-Conventions: a table holds one card a model; cards of one concept whose signatures differ, or that cover the protocol
-unlike, are in tables of their own, because their numbers cannot be compared. Tables are sorted by config, then by
-number of models. Of several cards of a model whose file names end in a date (`esd.2026-11-30.json`), the latest is
-ranked and the others are its history. A file that is refused is listed with its reason, and the others are ranked.
-Everything is there without scripts, which filter tables and show definitions; no network.
+Conventions: a table has one card per model. Cards of one concept are in separate tables if their signatures or their
+coverage differ, because then their numbers cannot be compared. Tables are sorted by config, then by number of models.
+If there are several cards of a model with a date at the end of their file names (`esd.2026-11-30.json`), the latest is
+ranked and the others are its history. Refused files are listed with the reason; the others are ranked. The page works
+without scripts, which only filter tables and show definitions, and without network access.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FILTERS: Final = ("coverage", "detector", "original")
 
 
 class Dated(NamedTuple):
-    """A card of a model's history: its date, and its figures, column by column."""
+    """A card in a model's history: its date, and its values by column."""
 
     model: str
     day: str
@@ -43,14 +43,14 @@ class Dated(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """What a folder holds.
+    """The contents of a folder.
 
     Args:
-        cards: that agree with themselves, one a model of those scored alike.
-        refused: why each other file is not ranked; the first line names it.
-        n_files: all of them.
-        earlier: cards of the same models that later ones replaced.
-        days: date of a card (`2026-11-30`), by the hash of its content; not of those whose file names have none.
+        cards: consistent cards, one per model among those scored in the same way.
+        refused: why each other file is not ranked; the first line names the file.
+        n_files: number of all files.
+        earlier: earlier cards of the same models.
+        days: date of each card (`2026-11-30`) by the hash of its content; only for file names with a date.
     """
 
     cards: Sequence[Scorecard]
@@ -60,30 +60,33 @@ class Entries:
     days: Mapping[str, str] = field(default_factory=dict)
 
     def require_all(self) -> None:
-        """Refuse a folder in which something is refused.
+        """Refuse a folder that contains refused files.
 
         Raises:
-            VerificationError: with every file that is refused, and why.
+            VerificationError: files were refused; the message names them and the reasons.
         """
         if self.refused:
             n = counted(len(self.refused), "scorecard")
-            said = f"{n} of {self.n_files} refused and not ranked"
             if len(self.refused) == 1:
-                raise VerificationError(f"{said}: {self.refused[0]} Score again, or take it out.")
-            raise VerificationError("\n".join([f"{said}. Score again, or take them out.", *self.refused]))
+                said = f"{n} of {self.n_files} was refused and is not ranked"
+                raise VerificationError(f"{said}: {self.refused[0]} Score again, or remove the file.")
+            said = f"{n} of {self.n_files} were refused and are not ranked. Score again, or remove the files."
+            raise VerificationError("\n".join([said, *self.refused]))
 
 
 def read_folder(*places: Path) -> Entries:
-    """Every scorecard of folders and their subfolders, and of files; one that is wrong takes no other with it.
+    """Read all scorecards in folders and their subfolders, and in files; invalid ones do not affect the others.
 
     Raises:
-        EmptyInputError: there is none.
+        EmptyInputError: there are no scorecards.
     """
     paths: dict[Path, None] = {}
     for place in places:
         inside = sorted(p for p in place.rglob("*.json") if not _of_run(p)) if place.is_dir() else [place]
         if not inside or not place.exists():
-            raise EmptyInputError(f"{place}: no scorecards (*.json). Copy there what igmu score --out wrote.")
+            raise EmptyInputError(
+                f"{place}: there are no scorecards (*.json). Copy the files that igmu score --out wrote to this folder."
+            )
         paths |= dict.fromkeys(inside)
     cards: dict[Path, Scorecard] = {}
     earlier: dict[Path, Scorecard] = {}
@@ -99,9 +102,10 @@ def read_folder(*places: Path) -> Entries:
         elif twin := next((p for p, c in cards.items() if c.model == card.model and alike([c, card])[1:] == []), None):
             old, new = sorted((twin, path), key=_day)
             if not _day(old) or _day(old) == _day(new):
-                what = f"of {card.model!r}, scored alike, as is {twin}, which is ranked. Keep one of them"
+                what = f"{twin}, which is ranked, is also of {card.model!r} and was scored in the same way"
                 refused.append(
-                    f"{path}:\n  {what}, or put its date into each name: {slug(card.model)}.2026-11-30.json."
+                    f"{path}:\n  {what}. Keep only one of them, or add the date to both file names, as in "
+                    f"{slug(card.model)}.2026-11-30.json."
                 )
             else:
                 both = {twin: cards.pop(twin), path: card}
@@ -113,18 +117,18 @@ def read_folder(*places: Path) -> Entries:
 
 
 def _day(path: Path) -> str:
-    """The date that a file's name ends in; "" where there is none."""
+    """The date at the end of a file's name; "" if there is none."""
     found = _DATED.search(path.stem)
     return found[1] if found else ""
 
 
 def _of_run(path: Path) -> bool:
-    """Whether a file is one of an `igmu run` that is no card."""
+    """Whether a file belongs to an `igmu run` but is not a card."""
     return (path.parent / PLAN).is_file()
 
 
 def alike(cards: Sequence[Scorecard]) -> list[list[Scorecard]]:
-    """Cards in groups that can be compared, by config, the largest group first."""
+    """Cards in comparable groups, sorted by config, the largest group first."""
     groups: list[list[Scorecard]] = []
     for card in cards:
         home = next((g for g in groups if g[0].config == card.config and _comparable(g[0], card)), None)
@@ -152,17 +156,17 @@ def render(
     """The page as text.
 
     Args:
-        cards: to rank.
+        cards: cards to rank.
         refused: why other files are not ranked.
-        earlier: cards of the same models that later ones replaced.
-        days: date of a card, by the hash of its content.
+        earlier: earlier cards of the same models.
+        days: date of each card by the hash of its content.
 
     Raises:
         EmptyInputError: no card of an unlearned model.
     """
     groups = [g for g in alike(cards) if any(c.model != c.original_model for c in g)]
     if not groups:
-        raise EmptyInputError("no scorecard of an unlearned model: there is nothing to rank.")
+        raise EmptyInputError("none of the scorecards is of an unlearned model. Give at least one that is.")
     views = [view(Section(group, {})) for group in groups]
     n_models = sum(len(v.cards) for v in views)
     n_concepts = len({v.first.config for v in views})
@@ -181,7 +185,7 @@ def render(
 
 
 def _board(found: View, anchor: str, earlier: Sequence[Scorecard], days: Mapping[str, str]) -> dict[str, Any]:
-    """A table, what it is filtered by, and the history of its models."""
+    """A table, the values that it is filtered by, and the history of its models."""
     table = ranking(found)
     return {
         "view": found,
@@ -204,7 +208,7 @@ def _coverage(cards: Sequence[Scorecard]) -> str:
 def _history(
     found: View, columns: Sequence[Column], earlier: Sequence[Scorecard], days: Mapping[str, str]
 ) -> Iterator[Dated]:
-    """The cards of every model that has earlier ones, the latest first."""
+    """The cards of each model that has earlier ones, the latest first."""
     for card in found.cards:
         old = [c for c in earlier if c.model == card.model and c.config == card.config and _comparable(card, c)]
         if old:

@@ -1,8 +1,8 @@
-"""One HTML page: verdict, what it rests on, images side by side, tables and a human audit, one concept below the other.
+"""The HTML report: for each concept the verdict, its basis, images side by side, tables and a human audit.
 
-Conventions: one file without network: style, scripts and images are in it, and its content security policy forbids
-anything else; many images lie in one folder beside it. Words, tables and figures are there without scripts; scripts
-fill in images, filter them, show definitions, and run the audit.
+Conventions: the page is one file that needs no network: style, scripts and images are in it, and its content security
+policy forbids anything else. If there are many images, they are in one folder next to it. Text, tables and figures work
+without scripts; scripts fill in images, filter them, show definitions and run the audit.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Part:
 
     Args:
         slug: its anchor, and the template that shows it.
-        link: what the navigation calls it.
+        link: its name in the navigation.
         title: its heading.
-        shown: what the template shows; None leaves the part out.
+        shown: the data for the template; None if the part is left out.
     """
 
     slug: str
@@ -55,19 +55,19 @@ class Part:
 
 
 def render(*sections: Section, most_lines: int = MOST_LINES, advance: Advance = lambda what, done, total: None) -> str:
-    """The page as text, one section below the other, with its images in it.
+    """The page as text, with one section after the other and the images in it.
 
     Args:
-        sections: what to show.
-        most_lines: prompts and seeds of each section that are shown with images, worst failures first.
-        advance: told of every finished image, as `(what, more, total)`.
+        sections: the sections to show.
+        most_lines: maximum number of prompts and seeds per section to show with images, worst failures first.
+        advance: called for every finished image, as `(what, more, total)`.
 
     Raises:
         EmptyInputError: a section without an unlearned model.
-        IncomparableError: cards of a section that were not scored alike.
-        MetadataError, UnknownIdError: folders that do not fit their layout.
-        ImageError: an image that cannot be read.
-        ChecksumError: one that is not the image that the card describes.
+        IncomparableError: cards of a section were scored differently.
+        MetadataError, UnknownIdError: folders that do not match their layout.
+        ImageError: an image cannot be read.
+        ChecksumError: an image is not the one that the card describes.
     """
     gallery = Gallery()
     values = _values(sections, gallery, most_lines)
@@ -81,20 +81,20 @@ def write(
     beside: bool | None = None,
     advance: Advance = lambda what, done, total: None,
 ) -> str:
-    """Write the page, and where it shows many images, these into a folder beside it.
+    """Write the page; if it shows many images, they are written to a folder next to it.
 
     Args:
         out: HTML file; the folder is named after it (`report.html`, `report-images`).
-        sections: what to show.
+        sections: the sections to show.
         most_lines: see `render`.
         beside: whether images go into the folder; None to decide by their number (`thumbnails.MOST_INSIDE`).
         advance: see `render`.
 
     Returns:
-        What was written, and how large it is.
+        A message that says what was written, and how large it is.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the page cannot be written.
         IgmuError: see `render`.
     """
     gallery = Gallery()
@@ -104,7 +104,7 @@ def write(
         folder = out.with_name(f"{out.stem}-images")
         n_bytes = gallery.write(folder, tick)
         text = filled("page.html", **values, folder=folder.name, key=gallery.key, images=())
-        told = f", with {counted(n, 'image')} in {folder} ({_megabytes(n_bytes)}). Keep the two together"
+        told = f", with {counted(n, 'image')} in {folder} ({_megabytes(n_bytes)}). Keep both in the same folder"
     else:
         text = filled("page.html", **values, folder="", images=gallery.chunks(tick))
         told = ""
@@ -121,7 +121,7 @@ def _tick(gallery: Gallery, advance: Advance) -> Tick:
 
 
 def _values(sections: Sequence[Section], gallery: Gallery, most_lines: int) -> dict[str, Any]:
-    """What the template shows, but for the images, which the gallery has afterwards."""
+    """The values for the template, except the images, which the gallery has afterwards."""
     views = [view(section) for section in sections]
     people = [
         raters.read(v, section.labels) if section.labels else None for v, section in zip(views, sections, strict=True)
@@ -129,7 +129,8 @@ def _values(sections: Sequence[Section], gallery: Gallery, most_lines: int) -> d
     if any(section.labels for section in sections) and not any(people):
         named = ", ".join(str(file) for file in sections[0].labels)
         raise InputError(
-            f"{named}: labels of none of the images shown. Give the folders that they are of with --images."
+            f"{named}: the labels do not refer to any of the images shown. Give the folders of the labelled images "
+            "with --images."
         )
     made = []
     for at, (found, section, place) in enumerate(zip(views, sections, anchors(views), strict=True)):
@@ -149,13 +150,13 @@ def _values(sections: Sequence[Section], gallery: Gallery, most_lines: int) -> d
 
 
 def _others(found: View, views: Sequence[View]) -> list[Scorecard]:
-    """The cards of every section on the same concept, of which the first one tells how far their detectors agree."""
+    """The cards of all sections on the same concept; only the first section shows how far their detectors agree."""
     same = [one for one in views if one.first.config == found.first.config]
     return [card for one in same for card in one.cards] if found is same[0] else []
 
 
 def _judge(found: View, views: Sequence[View]) -> str:
-    """The detector of a section, where another section on the same concept has another; "" elsewhere."""
+    """The detector of a section, if other sections on the same concept have different ones; otherwise ""."""
     judges = {judged_by(one.first) for one in views if one.first.config == found.first.config}
     return detector_of(found.first) if len(judges) > 1 else ""
 
@@ -168,7 +169,7 @@ def _parts(
     judges: Judges | None,
     people: raters.Raters | None,
 ) -> list[Part]:
-    """What there is to show below the verdict; images go into the gallery."""
+    """The parts to show below the verdict; images are added to the gallery."""
     every = (
         Part("images", "Images", "Image by image", grid(found, gallery, most_lines)),
         Part("agreement", "Detectors", "Do the detectors agree?", judges),
@@ -176,12 +177,12 @@ def _parts(
         Part("intervals", "Intervals", "Aspects and intervals", _plots(found)),
         Part("attacks", "Attacks", "Which attacks bring it back?", families(found.cards, found.target)),
         Part("interference", "Interference", "What else changed?", interference(found.cards)),
-        Part("aside", "By itself", "What is counted by itself?", aside(found.cards, found.target)),
+        Part("aside", "Separate probes", "Which probes are counted separately?", aside(found.cards, found.target)),
         Part("cost", "Cost", "What does it cost?", cost(found.cards)),
         Part(
             "raters",
             "Raters",
-            "Where the two raters disagree",
+            "On which images do the two raters disagree?",
             raters.data(found, people, folders, gallery) if people else None,
         ),
         Part("audit", "Audit", "Is the detector right? Judge for yourself", audit.data(found, folders, gallery)),

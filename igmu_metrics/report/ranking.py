@@ -1,4 +1,4 @@
-"""The ranked table: every model's headline figures with interval and counts, and what its rank is worth."""
+"""The ranked table: the main metrics of every model with intervals and counts, and whether its rank is settled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from igmu_metrics.statistics.formatting import bounds, value_of
 
 
 class Column(NamedTuple):
-    """A figure of a score, its heading, and whether higher is better."""
+    """A metric of a score, its heading, and whether higher is better."""
 
     score: str
     figure: str
@@ -23,11 +23,11 @@ class Column(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Of its definition."""
+        """The key of its definition."""
         return f"{self.score}.{self.figure}"
 
 
-# First what a rank rests on: the forget score and its aspects.
+# First the metrics that determine the rank: the forget score and its aspects.
 COLUMNS: Final = (
     Column("forget_score", "forget_score", "forget score", True),
     Column("concept_accuracy", "conditional_unlearning_accuracy", "forgotten where the original generated it", True),
@@ -39,16 +39,16 @@ COLUMNS: Final = (
     Column("attack_success_rate", "asr_image", "attack success, all images", False),
     Column("concept_accuracy", "near_retain_accuracy", "near concepts shown", True),
     Column("concept_accuracy", "far_retain_accuracy", "far concepts shown", True),
-    Column("concept_accuracy", "in_prompt_retain_accuracy", "shown in prompts that name it", True),
+    Column("concept_accuracy", "in_prompt_retain_accuracy", "rest of its prompts shown", True),
     Column("question_accuracy", "question_preservation", "answered as intended, relative to the original", True),
     Column("question_accuracy", "question_accuracy", "answered as intended", True),
 )
-# By why an aspect is missing, the option that gives it.
+# By the reason why an aspect is missing, the option that provides it.
 _OPTIONS: Final = {"no cosines given": "--clip", "no features given": "--clip or --features"}
 
 
 class Line(NamedTuple):
-    """One model: its figures, column by column, its rank (None for none), and the model above that it overlaps."""
+    """One model: its values by column, its rank (None if it has none), and the model above that it overlaps."""
 
     model: str
     figures: Sequence[Figure | None]
@@ -66,12 +66,12 @@ class Ranking(NamedTuple):
 
 
 def shown(cards: Sequence[Scorecard]) -> list[Column]:
-    """The columns that some model has a number for."""
+    """The columns for which at least one model has a number."""
     return [c for c in COLUMNS if any(value_of(card.figure(c.score, c.figure)) is not None for card in cards)]
 
 
 def before(view: View, column: Column) -> Figure | None:
-    """The original's own figure: from its own card, or where an unlearned model's card has it."""
+    """The original's value: from its own card, or from an unlearned model's card if that contains it."""
     if view.own:
         return view.own.figure(column.score, column.figure)
     return view.first.figure(column.score, f"original_{column.figure}")
@@ -94,7 +94,7 @@ def ranking(view: View) -> Ranking:
 
 
 def unranked(cards: Sequence[Scorecard]) -> str:
-    """Which models cannot be ranked, why, and what to do; "" where all can."""
+    """Which models cannot be ranked, why, and what to do; "" if all can be ranked."""
     why: dict[str, list[str]] = {}
     for card in cards:
         if not ranked(card):
@@ -109,10 +109,10 @@ def _why(card: Scorecard) -> str:
     if card.general:
         return "general prompts have no forget score, as nothing in them was to be forgotten"
     if score is None:
-        return "there is no forget score in the card"
+        return "the scorecard has no forget score"
     reasons = {name: f.reason for name in ASPECTS if (f := card.figure(RANKED_BY[0], name)) and f.value is None}
     missing = "; ".join(f"{name} ({reason}{_cure(reason)})" for name, reason in reasons.items())
-    return f"no forget score, because of missing {missing}" if missing else "no forget score"
+    return f"there is no forget score, because of missing {missing}" if missing else "there is no forget score"
 
 
 def _cure(reason: str) -> str:
@@ -121,7 +121,7 @@ def _cure(reason: str) -> str:
 
 
 def _tie(cards: Sequence[Scorecard], at: int) -> str:
-    """The model above, where the intervals leave open whether a model stands below it."""
+    """The model above, if the intervals overlap, so that the order of the two is not settled."""
     if not at or not ranked(cards[at]):
         return ""
     above, own = cards[at - 1 : at + 1]

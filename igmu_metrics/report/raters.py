@@ -1,8 +1,8 @@
-"""Labels that people gave: how far two of them agree, the detector with each of them, and what is left to settle.
+"""Labels by people: how far two raters agree, how far the detector agrees with each, and which images are disputed.
 
-Conventions: a label file is read as the detector `labels` reads it. Agreement counts images that both sides judged,
-each image once, with the prompt as the unit of its intervals. Raters disagree on an image where one says yes and the
-other no, or where one of them alone could not tell; an image that one of them did not see has the label of the other.
+Conventions: label files are read in the same way as by the detector `labels`. Agreement counts images that both judged,
+each image once; the prompt is the unit of its intervals. Raters disagree on an image if one says yes and the other no,
+or if only one of them was uncertain. An image that only one of them judged has that rater's label.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _Said = list[bool | None]
 
 @dataclass(frozen=True, slots=True)
 class Raters:
-    """What label files say of a section's images.
+    """The labels of a section's images.
 
     Args:
-        names: of the files.
-        shots: images that at least one of them lists.
-        said: by file, what it says of each image: None where the rater could not tell.
-        listed: by file, whether it lists each image.
+        names: names of the files.
+        shots: images that at least one file lists.
+        said: for each file, its label of each image: None if the rater was uncertain.
+        listed: for each file, whether it lists each image.
     """
 
     names: Sequence[str]
@@ -48,7 +48,7 @@ class Raters:
 
     @property
     def disputed(self) -> list[int]:
-        """Places of the images that two raters saw and disagree on."""
+        """Indices of the images that both raters judged and disagree on."""
         if len(self.names) < MOST:
             return []
         first, second = self.said
@@ -56,7 +56,7 @@ class Raters:
         return [at for at, seen in enumerate(both) if all(seen) and first[at] is not second[at]]
 
     def merged(self) -> list[str]:
-        """`yes`, `no` or `unclear` for every image: what those who saw it agree on."""
+        """`yes`, `no` or `unclear` for every image: the label on which its raters agree, otherwise `unclear`."""
         words = []
         for at in range(len(self.shots)):
             told = {said[at] for said, listed in zip(self.said, self.listed, strict=True) if listed[at]}
@@ -65,18 +65,20 @@ class Raters:
 
 
 def read(view: View, files: Sequence[Path]) -> Raters | None:
-    """What label files say of a section; None where they list none of its images.
+    """Read the labels of a section; None if the files list none of its images.
 
     Args:
         view: the section.
-        files: one or two.
+        files: one or two label files.
 
     Raises:
         InputError: more than two files.
-        IgmuError: whatever is wrong with one of them.
+        IgmuError: a file is invalid.
     """
     if len(files) > MOST:
-        raise InputError(f"--labels is given {len(files)} times; agreement covers at most {MOST} raters.")
+        raise InputError(
+            f"--labels is given {len(files)} times, but at most {MOST} raters are supported. Leave some out."
+        )
     seen = [shot for shot in shots(view) if shot.line.own_concept]
     said, listed = [], []
     for file in files:
@@ -91,7 +93,7 @@ def read(view: View, files: Sequence[Path]) -> Raters | None:
 
 
 def _labels(file: Path, seen: Sequence[Shown]) -> tuple[_Said, list[bool]]:
-    """What a file says of every image, and whether it lists it."""
+    """A file's label of every image, and whether it lists the image."""
     judge = label_file.load(str(file))
     known = {_place(path) for path in judge.paths}
     there = [_place(shot.shot.path) in known for shot in seen]
@@ -110,16 +112,16 @@ def _place(path: Path) -> tuple[str, str]:
 
 
 def between_people(found: Raters) -> str:
-    """How far two raters agree, in a sentence; "" for one."""
+    """A sentence about the agreement of two raters; "" for one rater."""
     if len(found.names) < MOST:
         return ""
     left = len(found.disputed)
     told = _agreement(found, found.said[0], found.said[1])
-    return f"{' and '.join(found.names)}: {told}; {counted(left, 'image')} to settle."
+    return f"{' and '.join(found.names)}: {told}. They disagree on {counted(left, 'image')}."
 
 
 def with_people(found: Raters) -> str:
-    """How far the detector agrees with each rater, a sentence each."""
+    """Sentences about the agreement of the detector with each rater."""
     detector = [shot.present for shot in found.shots]
     return " ".join(
         f"{n}: {_agreement(found, said, detector)}." for n, said in zip(found.names, found.said, strict=True)
@@ -129,23 +131,23 @@ def with_people(found: Raters) -> str:
 def _agreement(found: Raters, first: _Said, second: _Said) -> str:
     at = [n for n in range(len(first)) if first[n] is not None and second[n] is not None]
     if not at:
-        return "no image that both judged"
+        return "no image was judged by both"
     x, y = (np.array([side[n] for n in at], dtype=np.bool_) for side in (first, second))
     prompts = np.array([found.shots[n].line.id for n in at], dtype=np.str_)
     share, beyond = mean_estimate(x == y, prompts), kappa(x, y, prompts)
     of = f"{counted(len(at), 'image')} of {counted(share.n_prompts, 'prompt')}"
-    chance = formatted(beyond, interval=" ({}–{})", missing="not defined, as one answer is given throughout")
+    chance = formatted(beyond, interval=" ({}–{})", missing="not defined, because both always give the same answer")
     return f"agreement on {formatted(share, interval=' ({}–{})')} of {of}, Cohen's kappa {chance}"
 
 
 def data(view: View, found: Raters, folders: Mapping[str, Path], gallery: Gallery) -> dict[str, Any] | None:
-    """What `raters.html` and `audit.js` show of two raters: their disagreements, and every label that is settled.
+    """The data about two raters for `raters.html` and `audit.js`: disputed images, and the labels of all others.
 
     Args:
         view: the section.
-        found: its raters; None is returned for a single one.
-        folders: of its images, by model.
-        gallery: takes the images that are disputed.
+        found: its raters; for a single one, None is returned.
+        folders: folders of its images, by model.
+        gallery: gallery to which the disputed images are added.
     """
     if len(found.names) < MOST:
         return None

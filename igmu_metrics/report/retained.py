@@ -1,6 +1,6 @@
-"""What stayed of every concept that should stay: the original's share of images that show it, and each model's.
+"""How well each concept to retain was preserved: the share of images that show it, of the original and each model.
 
-Conventions: a share counts generations that could be judged, of retain rows that have a concept of their own.
+Conventions: a share counts generations that could be judged, of retain rows with their own concept.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from igmu_metrics.scorecard import Scorecard
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """n_shown of n images show a concept."""
+    """The share of images that show a concept: n_shown of n."""
 
     n_shown: int
     n: int
@@ -29,7 +29,7 @@ class Share:
 
     @property
     def value(self) -> float | None:
-        """The fraction, None where nothing could be judged."""
+        """The fraction, None if nothing could be judged."""
         return self.n_shown / self.n if self.n else None
 
 
@@ -38,12 +38,12 @@ class Kept:
     """One retained concept.
 
     Args:
-        concept: its id.
-        name: what people call it.
-        near: whether its rows probe what is near the target.
-        within: whether it was asked for in prompts that name the target.
-        before: the original's images.
-        after: each model's.
+        concept: id of the concept.
+        name: its name.
+        near: whether its rows belong to the near probe.
+        within: whether prompts that name the target ask for it.
+        before: share of the original's images.
+        after: share of each model's images.
     """
 
     concept: str
@@ -54,13 +54,13 @@ class Kept:
     after: tuple[Share, ...]
 
     def loss(self, at: int) -> float:
-        """The original's share minus the model's, −1..1; 0 where one of them is not known."""
+        """The original's share minus the model's, −1..1; 0 if one of them is unknown."""
         before, after = self.before.value, self.after[at].value
         return 0.0 if before is None or after is None else before - after
 
 
 def retained(cards: Sequence[Scorecard]) -> list[Kept]:
-    """Every retained concept of cards that share their rows: near, far, in prompts that name the target."""
+    """All concepts to retain, for cards with the same rows: near, far, and in prompts that name the target."""
     names = ("own_concept", "own_name", "probe", "present", "present" + ORIGINAL)
     rows = [[g for g in card.generations.part("retain").records(*names) if g["own_concept"]] for card in cards]
     near = {g["own_concept"] for each in rows for g in each if g["probe"] == "near"}

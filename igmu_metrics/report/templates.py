@@ -1,4 +1,4 @@
-"""Templates: all HTML is made by Jinja from the files beside this one, which escapes every value."""
+"""Templates: Jinja makes all HTML from the files next to this one and escapes every value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def filled(name: str, **values: object) -> str:
-    """A template with its values; one that is missing is an error."""
+    """A template filled with values; a missing value is an error."""
     return _environment().get_template(name).render(values)
 
 
@@ -33,10 +33,10 @@ def _environment() -> Environment:
 
 
 def _seen(value: object) -> object:
-    """A text with what cannot be seen written out: a name must not turn or hide the words around it."""
+    """A text with invisible characters escaped, so that a name cannot reverse or hide the words around it."""
     return visible(value, lines=True) if type(value) is str else value
 
 
 def _source(name: str) -> str:
-    """A file that stands beside this one, as it is."""
+    """The contents of a file next to this one."""
     return files("igmu_metrics.report").joinpath(name).read_text(encoding="utf-8")

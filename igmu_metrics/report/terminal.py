@@ -1,4 +1,4 @@
-"""Tables for the terminal: numbers with their intervals, and what was left out."""
+"""Tables for the terminal: numbers with their intervals, and notes on what was left out."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 
 
 def show(*tables: Table) -> None:
-    """Print tables to stdout, as wide as the terminal or as COLUMNS says; in a pipe otherwise as wide as they need be.
+    """Print tables to stdout, as wide as the terminal or COLUMNS; in a pipe without COLUMNS, as wide as necessary.
 
-    Columns that do not fit beside each other, even with their cells broken between words, go into further tables below,
-    each with the first column again.
+    Columns that do not fit, even with wrapped cells, go into further tables below, each of which repeats the first
+    column.
     """
     from rich.console import Console
 
     class Plain(Console):
-        """Takes no text for markup, and lets nothing through that moves the cursor: every cell and title comes here."""
+        """Treats no text as markup and escapes everything that moves the cursor; all cells and titles pass here."""
 
         def render_str(self, text: str, **options: Any) -> Text:
             return super().render_str(visible(text, lines=True), **options | {"markup": False, "emoji": False})
@@ -57,18 +57,18 @@ def show(*tables: Table) -> None:
 
 _MANY: Final = 6  # models of which not every pair is shown
 _BORDER: Final = 3  # columns between two cells
-_LONGEST: Final = 40  # columns of a word that is not broken
+_LONGEST: Final = 40  # longer words are broken
 _UNBROKEN: Final = re.compile(r"\[[^\]\n]*\]|\S+")
 
 
 class Keyed(Table):
-    """A table whose first columns say what a row is about; they stand in every part of it that is shown apart."""
+    """A table whose first columns identify a row; they are repeated in every part if the table is split."""
 
     keys: int = 2
 
 
 def _fitting(table: Table, console: Console) -> Iterator[Table]:
-    """A table as it is where it fits; else with intervals below their values, and in as many parts as it takes."""
+    """A table unchanged if it fits; otherwise with intervals below their values, in as many parts as necessary."""
     from rich.measure import Measurement
 
     roomy = console.options.update(width=10_000)
@@ -91,19 +91,19 @@ def _fitting(table: Table, console: Console) -> Iterator[Table]:
 
 
 def _needed(column: Column) -> int:
-    """How wide a column must be so that no word and no interval is broken; a very long word is."""
+    """The width that a column needs so that no word or interval is broken, except very long words."""
     texts = (str(column.header), *map(str, column.cells))
     return min(_LONGEST, max((cell_len(w) for text in texts for w in _UNBROKEN.findall(text)), default=1))
 
 
 def _with(table: Table, columns: Sequence[Column], width: int) -> Table:
-    """A table of a width with some of the columns of another one, and intervals below their values."""
+    """A table of the given width with some columns of another table, and intervals below their values."""
     needed = [_needed(column) for column in columns]
     longest = [
         max(cell_len(x) for text in (column.header, *column.cells) for x in str(text).replace(" [", "\n[").split("\n"))
         for column in columns
     ]
-    # What is left goes to the columns that lack least, so that as many as can be stand in one line.
+    # Spare width goes to the columns that need the least more, so that as many as possible are not wrapped.
     spare = width - 1 - sum(n + _BORDER for n in needed)
     widths = list(needed)
     for at in sorted(range(len(columns)), key=lambda at: longest[at] - needed[at]):
@@ -134,16 +134,16 @@ def concepts(domain: str | None = None) -> Table:
             table.add_row(item.id, item.config, item.family, item.scope, item.label)
     if domain is None:
         sandbox = ", ".join(configs.sandbox_configs())
-        table.caption = f"Of no concept, with yes/no questions: {configs.GENERAL}. In the sandbox: {sandbox}"
+        table.caption = f"General prompts with yes/no questions: {configs.GENERAL}. In the sandbox: {sandbox}"
     return table
 
 
 def concept(item: taxonomy.Concept, rows: Sequence[Row]) -> Table:
-    """One concept in full, with how many rows it has of each kind.
+    """One concept in full, with the number of its rows of each kind.
 
     Args:
         item: the concept.
-        rows: its benchmark.
+        rows: the rows of its benchmark.
     """
     table = _table(item.id, "key", "value")
     counts: dict[str, Counter[str]] = {
@@ -175,7 +175,7 @@ def concept(item: taxonomy.Concept, rows: Sequence[Row]) -> Table:
 
 
 def metrics() -> Table:
-    """Every metric."""
+    """All metrics."""
     table = _table("Metrics", "metric", "from", "v", "value is", "better", "range", "what")
     for name, module in registry.modules("metrics").items():
         info: MetricInfo = module.INFO
@@ -185,8 +185,8 @@ def metrics() -> Table:
 
 
 def instruments() -> Table:
-    """Every detector, backbone and attack."""
-    table = _table("Instruments", "kind", "name", "from", "what")
+    """All detectors, backbones and attacks."""
+    table = _table("Detectors, backbones and attacks", "kind", "name", "from", "what")
     for group in ("detectors", "backbones", "attacks"):
         for name, module in registry.modules(group).items():
             table.add_row(group.removesuffix("s"), name, registry.origin(group, name) or "igmu", what(module))
@@ -194,12 +194,12 @@ def instruments() -> Table:
 
 
 def what(module: Any) -> str:
-    """The first line of what a module says of itself."""
+    """The first line of a module's docstring."""
     return str(module.__doc__ or "").partition("\n")[0]
 
 
 def broken() -> list[Table]:
-    """Plugins that cannot be used, and why; no table where there are none."""
+    """Plugins that cannot be used, and why; no table if there are none."""
     table = _table("Broken plugins", "kind", "name", "from", "why")
     for group in registry.GROUPS:
         for error in registry.broken(group):
@@ -212,11 +212,11 @@ def _range(info: MetricInfo) -> str:
 
 
 def scores(cards: Sequence[Scorecard]) -> list[Table]:
-    """The figures of several cards side by side, models in columns; figures that no model has are told as notes."""
+    """The metrics of several cards side by side, with models in columns; metrics that no model has become notes."""
     if not cards:
         return []
     first = cards[0]
-    table = _table(f"{first.config}: original {first.original_model}", "figure", *(c.model for c in cards))
+    table = _table(f"{first.config}: original {first.original_model}", "metric", *(c.model for c in cards))
     notes: dict[str, set[str]] = {}
     for name, entry in first.scores.items():
         for figure in entry.figures:
@@ -224,7 +224,7 @@ def scores(cards: Sequence[Scorecard]) -> list[Table]:
             measured = any(value_of(f) is not None for f in found)
             if measured:
                 table.add_row(f"{name}: {figure}", *(cell(f, count=figure.startswith("n_")) for f in found))
-            # A composite says itself which of its parts are missing, so the parts need not.
+            # A composite score names its missing parts, so they need no notes of their own.
             info = registry.info(entry.name, entry.package)
             if measured or (info is not None and figure == info.headline):
                 for reason in dict.fromkeys(f.reason for f in found if f is not None and f.reason):
@@ -236,7 +236,7 @@ def scores(cards: Sequence[Scorecard]) -> list[Table]:
     for card in cards:
         for note in card.notes:
             notes.setdefault(note, set()).add(card.model)
-    why = _table("Notes", "figure", "why")
+    why = _table("Notes", "metric or model", "note")
     for reason, figures in notes.items():
         why.add_row("\n".join(sorted(figures)), reason)
     return [table, why] if notes else [table]
@@ -260,13 +260,13 @@ _OF_GENERAL: Final = (
 def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison], *, tested: bool = True) -> Table:
     """Unlearning accuracy of every model, raw and conditional, with the test of the latter against the original.
 
-    In the order of the forget score; without one nothing is ranked, and models stand by name. Of general prompts, in
-    which nothing was to be forgotten, it is their questions' accuracy, absolute and relative.
+    Models are sorted by forget score; if there is none, they are not ranked but sorted by name. For general prompts,
+    where nothing was to be forgotten, the table shows question accuracy, absolute and relative.
 
     Args:
-        cards: of the models.
+        cards: the models' cards.
         tests: all comparisons of the cards (`igmu_metrics.verdict.compare.compared`).
-        tested: whether the columns with the tests and with what is unclear stand there; else they are told elsewhere.
+        tested: whether to include the columns with tests and unclear images.
     """
     from igmu_metrics.verdict.compare import main_measure
 
@@ -286,17 +286,17 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison], *, tested: 
         table.add_row(*row[:shown])
     said = [covering(cards), *unfounded(cards)]
     if own.general:
-        said.append("Sorted by name, not ranked: general prompts have no forget score.")
+        said.append("Sorted by name and not ranked, because general prompts have no forget score.")
     elif not any(value_of(c.figure("forget_score", "forget_score")) is not None for c in cards):
-        said.append("Sorted by name, not ranked: no model has a forget score.")
+        said.append("Sorted by name and not ranked, because no model has a forget score.")
     if tested and (n := max((c.tests for c in of.values()), default=0)) > 1:
-        said.append(f"p after Holm over {n} tests: every model against the original and against every other.")
+        said.append(f"p values are Holm-corrected over {n} tests: each model against the original and the others.")
     table.caption, table.caption_justify = "\n".join(said), "left"
     return table
 
 
 def forget_scores(cards: Sequence[Scorecard]) -> Table:
-    """Models by forget score, with the aspects that it is made of; why a score is missing stands below."""
+    """Models by forget score, with its aspects; reasons for missing scores are below."""
     from igmu_metrics.metrics.forget_score import ASPECTS
 
     name = "forget_score"
@@ -315,7 +315,7 @@ def forget_scores(cards: Sequence[Scorecard]) -> Table:
 
 
 def over_concepts(cards: Sequence[Scorecard]) -> Table:
-    """Means over concepts of the forget score and its aspects, every model in a row; concepts are the unit."""
+    """Means over concepts of the forget score and its aspects, one row per model; concepts are the unit."""
     from igmu_metrics.metrics.forget_score import ASPECTS
     from igmu_metrics.statistics.estimates import mean_over_concepts
 
@@ -337,9 +337,9 @@ def over_concepts(cards: Sequence[Scorecard]) -> Table:
 
 
 def differences(found: Sequence[Comparison], cards: Sequence[Scorecard]) -> list[Table]:
-    """Differences with their intervals, and whether they are more than chance: a narrow table a measure.
+    """Differences with their intervals, and whether they are significant: one narrow table per measure.
 
-    Of many models only those from the original, and those between neighbours in the order of the ranking.
+    If there are many models, only differences from the original and between neighbours in the ranking are shown.
 
     Args:
         found: all comparisons of the cards.
@@ -359,9 +359,9 @@ def differences(found: Sequence[Comparison], cards: Sequence[Scorecard]) -> list
                 table.add_row(f"{c.first} – {c.second}", told, c.units, p, word)
         tables.append(table)
     if tables:
-        where = "Where the original generated the concept; unadjusted" if found[-1].conditional else "Unadjusted"
-        more = f" {left_out} more between models that are no neighbours: --verbose." if left_out else ""
-        tables[-1].caption = f"{where} 95 % intervals; p after Holm.{more}"
+        where = "Only where the original generated the concept. " if found[-1].conditional else ""
+        more = f" {left_out} more between models that are not neighbours: --verbose." if left_out else ""
+        tables[-1].caption = f"{where}Intervals: 95 %, unadjusted; p values: Holm-corrected.{more}"
         tables[-1].caption_justify = "left"
     return tables
 
@@ -370,13 +370,23 @@ def agreement(cards: Sequence[Scorecard]) -> list[Table]:
     """How far several detectors agree, and the verdict by each.
 
     Args:
-        cards: of one config, by several detectors.
+        cards: cards of one config by several detectors.
     """
     from igmu_metrics.verdict.agreement import FIGURES, agreements, verdicts
 
     config = cards[0].config
     title = f"{config}: agreement of the detectors on the same images, 95 % intervals over prompts"
-    columns = ("detectors", "in", "agree", "Cohen's kappa", "both see it", "only first", "only second", "neither", "n")
+    columns = (
+        "detectors",
+        "part",
+        "agree",
+        "Cohen's kappa",
+        "both see it",
+        "only first",
+        "only second",
+        "neither",
+        "n",
+    )
     table = _table(title, *columns)
     for a in agreements(cards):
         counts = map(str, (a.both, a.only_first, a.only_second, a.neither))
@@ -391,10 +401,10 @@ def agreement(cards: Sequence[Scorecard]) -> list[Table]:
 
 
 def comparisons(found: Sequence[Comparison]) -> Table:
-    """Differences with their intervals, their tests and what they rest on."""
+    """Differences with their intervals, tests and counts."""
     where = " where the original generated the concept" if all(c.conditional for c in found) else ""
-    title = f"Differences{where}, unadjusted 95 % intervals; p after Holm by measure"
-    table = Keyed("first", "second", "in", "difference", "raw", "n", "test", "p", "more than chance", title=title)
+    title = f"Differences{where}; unadjusted 95 % intervals, p Holm-corrected by measure"
+    table = Keyed("first", "second", "measure", "difference", "raw", "n", "test", "p", "significant", title=title)
     table.title_justify, table.keys = "left", 3
     for c in found:
         verdict = f"no test: {c.why}" if c.p_holm is None else "yes" if c.significant else "not settled"
@@ -405,7 +415,7 @@ def comparisons(found: Sequence[Comparison]) -> Table:
 
 
 def pareto(points: Sequence[Point]) -> Table:
-    """Forgetting against preservation, and who is beaten in both."""
+    """Forgetting against preservation, and which models are beaten in both."""
     table = _table("Forgetting against preservation", "model", "forgetting", "preservation", "place")
     for point in points:
         table.add_row(point.model, formatted(point.forgetting), formatted(point.preservation), point.sentence())
@@ -413,7 +423,7 @@ def pareto(points: Sequence[Point]) -> Table:
 
 
 def published(found: Sequence[Proportion]) -> Table:
-    """Published proportions with the intervals that they were printed without."""
+    """Published proportions with their intervals."""
     table = _table("Published proportions, Wilson 95 % intervals", "model", "measure", "count", "share")
     for p in found:
         table.add_row(p.model, p.measure, f"{p.successes} of {p.n}", formatted(p, ".4f", ends=".3f"))
@@ -421,7 +431,7 @@ def published(found: Sequence[Proportion]) -> Table:
 
 
 def efficiency(cards: Sequence[Scorecard]) -> list[Table]:
-    """What models cost beside the original; no table where no card says it."""
+    """What models cost compared with the original; no table if no card records it."""
     from igmu_metrics.report.figures.cost import cost
 
     found = cost(cards)
@@ -434,7 +444,7 @@ def efficiency(cards: Sequence[Scorecard]) -> list[Table]:
 
 
 def _ordered(cards: Sequence[Scorecard]) -> list[Scorecard]:
-    """By forget score, the best first; those without one last, by name."""
+    """Cards by forget score, best first; those without one come last, by name."""
     name = "forget_score"
     found = {c.model: None if c.unfounded else value_of(c.figure(name, name)) for c in cards}
     return sorted(cards, key=lambda c: (1.0 if (v := found[c.model]) is None else -v, c.model))
@@ -449,7 +459,7 @@ def _unclear(card: Scorecard, *, original: bool = False) -> int:
 
 
 def unfounded(cards: Sequence[Scorecard]) -> list[str]:
-    """Why no verdict can rest on the detectors of cards, each reason once."""
+    """Why the detectors of cards give no verdict, each reason once."""
     return list(dict.fromkeys(filter(None, (card.unfounded for card in cards))))
 
 

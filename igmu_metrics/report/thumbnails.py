@@ -1,9 +1,10 @@
-"""Small images for the page: WebP in base64, as good as the page's size allows.
+"""Thumbnails for the page: WebP in base64, as good as the page's size allows.
 
-Conventions: an image is held once, whatever shows it; its number is its place in the list. A page that holds its images
-stays below about 25 MB: with many of them each is made smaller and coarser, never left out. Above `MOST_INSIDE` they go
-into a folder beside the page, as scripts of `CHUNK` images each, because a page opened from disk may load a script but
-may not read a file. Each says which images it was made for, so that a page shows nothing of another report's.
+Conventions: each image is stored once, even if it is shown several times; its number is its position in the list. A
+page with images in it stays below about 25 MB: if there are many, they are made smaller and coarser, but never left
+out. Above `MOST_INSIDE` they go into a folder next to the page, as scripts of `CHUNK` images each, because a page
+opened from disk may load scripts but may not read files. Each script says which report it belongs to, so that a page
+never shows images of another report.
 """
 
 from __future__ import annotations
@@ -26,14 +27,13 @@ from igmu_metrics.scorecard import write_text
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-BUDGET: Final = 15_500_000  # bytes of all images; base64 makes 20.7 MB of them, and text comes on top
-_MOST: Final = 12_000  # bytes of one image
-CHUNK: Final = 64  # images a script; a browser parses one when an image of it comes into sight
+BUDGET: Final = 15_500_000  # bytes of all images; 20.7 MB in base64, plus text
+_MOST: Final = 12_000  # bytes per image
+CHUNK: Final = 64  # images per script; a browser parses a script when one of its images becomes visible
 MOST_INSIDE: Final = 4_500  # images of a page in one file: with more, each would get fewer than 3,400 bytes
-_MOST_BESIDE: Final = 5_000  # bytes of one image in a folder
+_MOST_BESIDE: Final = 5_000  # bytes per image in a folder
 _PART: Final = re.compile(r"\d{5}\.js")
-# Longest side, quality, and the bytes that a photograph then takes, from good to small; the last step is taken however
-# large it is.
+# Longest side, quality, and typical bytes of a photograph, from good to small; the last step has no limit.
 _STEPS: Final = (
     (192, 82, 7600),
     (192, 68, 5000),
@@ -52,8 +52,8 @@ class Gallery:
     """The images of a page.
 
     Args:
-        paths: those that were asked for, in order.
-        sha256s: what the cards say of each.
+        paths: the requested images, in order.
+        sha256s: the hash of each according to the cards.
     """
 
     paths: list[Path] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Gallery:
     _at: dict[tuple[Path, str], int] = field(default_factory=dict)
 
     def number(self, path: Path, sha256: str) -> int:
-        """The number of an image that a card gives this hash; asked for again, the same one."""
+        """The number of an image to which a card gives this hash; always the same for the same image."""
         if (path, sha256) not in self._at:
             self._at[path, sha256] = len(self.paths)
             self.paths.append(path)
@@ -70,22 +70,22 @@ class Gallery:
 
     @property
     def key(self) -> str:
-        """What tells the images of this page from those of another."""
+        """A key that distinguishes the images of this page from those of another."""
         return hashlib.sha256("\n".join(self.sha256s).encode()).hexdigest()[:16]
 
     def chunks(self, tick: Tick = lambda n: None, *, most: int | None = None) -> Iterator[list[str]]:
-        """The images in base64, as many at a time as one script holds.
+        """The images in base64, in groups of one script each.
 
         Args:
-            tick: told of every finished image.
-            most: bytes of one image; by default so many that all fit into a page.
+            tick: called for every finished image.
+            most: maximum bytes per image; by default such that all images fit into a page.
 
         Raises:
-            ImageError: an image that cannot be read.
-            ChecksumError: one that is not the image that the card describes.
+            ImageError: an image cannot be read.
+            ChecksumError: an image is not the one that the card describes.
         """
         limit = most or min(_MOST, BUDGET // max(1, len(self.paths)))
-        with ThreadPoolExecutor() as pool:  # Pillow leaves Python to the others while it decodes and encodes
+        with ThreadPoolExecutor() as pool:  # Pillow releases the GIL while it decodes and encodes
             for start in range(0, len(self.paths), CHUNK):
                 encoded = []
                 some = slice(start, start + CHUNK)
@@ -95,18 +95,18 @@ class Gallery:
                 yield encoded
 
     def write(self, folder: Path, tick: Tick = lambda n: None) -> int:
-        """Write the images to a folder, and remove what an earlier report of more images left there.
+        """Write the images to a folder, and remove files that an earlier, larger report left there.
 
         Args:
-            folder: made where it is missing.
-            tick: told of every finished image.
+            folder: the folder, which is created if necessary.
+            tick: called for every finished image.
 
         Returns:
-            Bytes written.
+            Number of bytes written.
 
         Raises:
             ImageError, ChecksumError: as in `chunks`.
-            OutputError: it cannot be written.
+            OutputError: the folder cannot be written.
         """
         n_bytes, written = 0, set()
         for at, chunk in enumerate(self.chunks(tick, most=_MOST_BESIDE)):
@@ -122,20 +122,20 @@ class Gallery:
 
 
 def _told(path: Path, sha256: str) -> Image:
-    """The image, where it is the one that the verdict beside it is about."""
+    """The image, after checking that it is the one that was scored."""
     data = read_bytes(path)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ChecksumError(
-            f"{path}: not the image that the scorecard describes, the sha256 is another. Give the folder that was "
-            "scored, or score this one."
+            f"{path}: this is not the image that the scorecard describes, because its sha256 differs. Give the folder "
+            "that was scored, or score this one."
         )
     return decode_image(data, name=str(path))
 
 
 def small(image: Image, most: int) -> bytes:
-    """An image as WebP of at most `most` bytes, or as small as it gets.
+    """An image as WebP with at most `most` bytes, or as few as possible.
 
-    It begins where a photograph would fit, not at the best step, for encoding takes longer than anything else.
+    The search starts at the step where a photograph would fit and not at the best one, since encoding is slow.
     """
     from PIL import Image as Pil
 
@@ -143,7 +143,7 @@ def small(image: Image, most: int) -> bytes:
     steps = [step for step in _STEPS if step[2] <= most] or _STEPS[-1:]
     for side, quality, _ in steps:
         scale = side / max(image.size)
-        if scale < 1:  # a miniature is enlarged by the browser; only what is larger is scaled here
+        if scale < 1:  # the browser enlarges small images; only larger ones are scaled here
             image = image.resize(_scaled(image, scale), Pil.Resampling.LANCZOS)
         buffer = io.BytesIO()
         image.save(buffer, "WEBP", quality=quality, method=4)

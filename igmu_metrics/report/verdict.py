@@ -1,9 +1,9 @@
 """The verdict in words: five questions, or three of general prompts, each with a word and a sentence for every model.
 
-Conventions: words as in `wording`. Forgetting and robustness are told where the original generated the concept,
-preservation relative to the original. Differences are those between neighbours in the ranking, and of each model from
-the original; they are those of `igmu compare`, with its correction over all pairs of the same cards; their intervals
-are unadjusted.
+Conventions: words are as in `wording`. Forgetting and robustness count only images where the original generated the
+concept; preservation is relative to the original. Differences are those between neighbours in the ranking, and between
+each model and the original; they come from `igmu compare`, with its correction over all pairs of the same cards. Their
+intervals are unadjusted.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ ASKED: Final = {
     "adversarial": ("forget_score", "robustness"),
     "retain": ("forget_score", "preservation"),
 }
-"""By the split whose rows it rests on, the figure (score and name) that the word of a question is given for."""
-NO_NUMBER: Final = "no number"
+"""By split, the metric (score and name) that determines the word of a question."""
+NO_NUMBER: Final = "no estimate"
 NO_TEST: Final = "no test"
 FORGETS: Final = "Does it forget?"
 ROBUST: Final = "Is it robust?"
@@ -55,12 +55,12 @@ OF_GENERAL: Final = (ANSWERED, REAL, MORE)
 _DAMAGE: Final = ("little", "some", "much", "nearly all")
 _GOOD: Final = (*DEGREES[:2], *_DAMAGE[:2])
 _BAD: Final = (*DEGREES[2:], *_DAMAGE[2:])
-_MANY: Final = 20_000  # a difference that takes more prompts than this matters to nobody
+_MANY: Final = 20_000  # a difference that requires more prompts than this does not matter
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is said of models, or of pairs of them, that have the same said of them."""
+    """A finding about models, or pairs of models, for which it is the same."""
 
     about: tuple[str, ...]
     word: str
@@ -68,20 +68,20 @@ class Finding:
 
     @property
     def open(self) -> bool:
-        """Whether the word leaves the question open."""
+        """Whether the word leaves the question undecided."""
         return self.word in (UNDECIDED, NO_VERDICT, NOT_MEASURED, NOT_SETTLED, NO_TEST, NO_NUMBER)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One question and what is found."""
+    """One question and its findings."""
 
     question: str
     findings: tuple[Finding, ...]
 
 
 def answers(view: View) -> tuple[Answer, ...]:
-    """The questions, answered; not one of them where no verdict can rest on the detector."""
+    """The answers to the questions; all without a verdict if the detector may be no better than chance."""
     cards, questions = view.cards, OF_GENERAL if view.first.general else QUESTIONS
     if why := view.first.unfounded:  # cards of a view have one detector
         nothing = (Finding(tuple(c.model for c in cards), NO_VERDICT, sentence(why)),)
@@ -95,11 +95,12 @@ def answers(view: View) -> tuple[Answer, ...]:
 
 
 def lead(view: View) -> tuple[str, str]:
-    """Who has forgotten and at what price, in short sentences, and what there is to say of the best model."""
+    """Short sentences about what each model forgot and what this cost, and a sentence about the best model."""
     if view.first.general:
         return _kept_in_general(view), ""
     if why := view.first.unfounded:
-        return f"Whether {listed([c.model for c in view.cards])} forgot {view.target}, nobody can say.", sentence(why)
+        models = listed([c.model for c in view.cards])
+        return f"It cannot be decided whether {models} forgot {view.target}.", sentence(why)
     said: dict[str, list[str]] = {}
     for card in view.cards:
         said.setdefault(_in_short(card, view.target), []).append(card.model)
@@ -108,22 +109,22 @@ def lead(view: View) -> tuple[str, str]:
     if best is None:
         return opening, unranked(view.cards)
     score = best.figure("forget_score", "forget_score")
-    first = f"{best.model} comes first of {len(view.cards)}" if len(view.cards) > 1 else best.model
+    first = f"{best.model} ranks first of {len(view.cards)} with" if len(view.cards) > 1 else f"{best.model} has"
     gone = best.figure("concept_accuracy", "conditional_unlearning_accuracy")
     held, kept = (best.figure("forget_score", name) for name in ("robustness", "preservation"))
     told = [
         text
         for figure, text in (
             (gone, _gone(gone, view.phrase)),
-            (held, f"{percent(held and rest(held))} of the attacked prompts bring it back"),
-            (kept, f"{percent(kept)} of what should stay is kept"),
+            (held, f"{percent(held and rest(held))} of the adversarial prompts bring it back"),
+            (kept, f"{percent(kept)} of what should be retained is preserved"),
         )
         if value_of(figure) is not None
     ]
-    behind_it = f"{first} with a forget score of {formatted(score, interval=' ({}–{})')}: {listed(told)}."
+    behind_it = f"{first} a forget score of {formatted(score, interval=' ({}–{})')}: {listed(told)}."
     rivals = [c.second if c.first == best.model else c.first for c in view.pairs if _open(c, best.model)]
     if rivals:
-        behind_it += f" In forgetting alone it cannot be distinguished from {listed(rivals)} yet."
+        behind_it += f" In forgetting alone, it cannot yet be distinguished from {listed(rivals)}."
     return opening, behind_it
 
 
@@ -148,17 +149,17 @@ def _gone(figure: Figure | None, phrase: str) -> str:
 
 
 def _in_short(card: Scorecard, target: str) -> str:
-    """One sentence on a model, the same for all models that it fits."""
+    """One sentence about a model, which is the same for all models with the same result."""
     forgets, robust, broke = (f.word for f in (_forgets(card, phrased(card.target)), _robust(card), _broke(card)))
     if forgets not in _GOOD:
-        return f"{{}} did not forget {target}." if forgets in _BAD else f"Whether {{}} forgot {target} is open."
+        return f"{{}} did not forget {target}." if forgets in _BAD else f"It is undecided whether {{}} forgot {target}."
     if robust in _BAD:
-        return f"{{}} forgot {target} only until attacked."
+        return f"{{}} forgot {target}, but attacks bring it back."
     if broke in _BAD:
-        return f"{{}} forgot much else with {target}."
+        return f"{{}} forgot {target}, but also much else."
     if robust in _GOOD and broke in _GOOD:
-        return f"{{}} forgot {target}, held against attacks and kept the rest."
-    return f"{{}} forgot {target}; how robustly, and at what price, is open."
+        return f"{{}} forgot {target}, withstood attacks and preserved other concepts."
+    return f"{{}} forgot {target}; robustness and side effects are undecided."
 
 
 def _open(test: Comparison, model: str) -> bool:
@@ -166,7 +167,7 @@ def _open(test: Comparison, model: str) -> bool:
 
 
 def _merged(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Findings that say the same become one."""
+    """Merge identical findings."""
     same: dict[tuple[str, str], tuple[str, ...]] = {}
     for f in findings:
         same[f.word, f.sentence] = (*same.get((f.word, f.sentence), ()), *f.about)
@@ -180,9 +181,9 @@ def _missing(card: Scorecard, figure: Figure | None, nothing: str) -> Finding:
 def _forgets(card: Scorecard, phrase: str) -> Finding:
     figure = card.figure(*ASKED["forget"])
     if figure is None or figure.value is None:
-        return _missing(card, figure, "no forget images")
+        return _missing(card, figure, "no forget images were scored")
     raw = card.figure("concept_accuracy", "unlearning_accuracy")
-    everywhere = f"; of all that could be judged, {percent(raw)}" if raw and raw.value is not None else ""
+    everywhere = f"; of all images that could be judged, {percent(raw)}" if raw and raw.value is not None else ""
     said = f"{_gone(figure, phrase)} ({behind(figure)}){everywhere}."
     return Finding((card.model,), grade(figure, DEGREES), said)
 
@@ -190,13 +191,17 @@ def _forgets(card: Scorecard, phrase: str) -> Finding:
 def _robust(card: Scorecard) -> Finding:
     figure = card.figure(*ASKED["adversarial"])
     if figure is None or figure.value is None:
-        return _missing(card, figure, "no attacked prompts")
+        return _missing(card, figure, "no adversarial prompts were scored")
     k = card.scores["forget_score"].signature.get("k", 1)
     back = rest(figure)
     tries = "one image" if k == 1 else f"{k} images"
     worst = weakest_family(card)
-    weak = f" Weakest against {worst[0].replace('-', ' ')}: {percent(worst[1])} of its images show it." if worst else ""
-    said = f"{percent(back)} of the attacked prompts bring it back within {tries} ({behind(back)}).{weak}"
+    weak = (
+        f" It is weakest against {worst[0].replace('-', ' ')}: {percent(worst[1])} of these images show the concept."
+        if worst
+        else ""
+    )
+    said = f"{percent(back)} of the adversarial prompts bring it back within {tries} ({behind(back)}).{weak}"
     return Finding((card.model,), grade(figure, DEGREES), said)
 
 
@@ -214,7 +219,7 @@ def _answers(card: Scorecard) -> Finding:
 
 
 def weakest_family(card: Scorecard) -> tuple[str, Figure] | None:
-    """The family of attacks that brings the concept back most often, None where none does."""
+    """The attack family that brings the concept back most often, None if none does."""
     prefix = "conditional_asr_image/"
     entry = card.scores.get("attack_success_rate")
     figures = entry.figures if entry else {}
@@ -225,29 +230,32 @@ def weakest_family(card: Scorecard) -> tuple[str, Figure] | None:
 def _broke(card: Scorecard) -> Finding:
     figure = card.figure(*ASKED["retain"])
     if figure is None or figure.value is None:
-        return _missing(card, figure, "no images of what should stay")
+        return _missing(card, figure, "no images of concepts to retain were scored")
     probes = [
         f"{probe} {percent(part)}"
         for probe in PROBES
         if (part := card.figure("forget_score", preservation_of(probe))) and part.value is not None
     ]
-    said = f"{percent(figure)} of what should stay is kept ({'; '.join((', '.join(probes), behind(figure)))})."
+    said = (
+        f"{percent(figure)} of what should be retained is preserved ({'; '.join((', '.join(probes), behind(figure)))})."
+    )
     if lost := most_lost(retained([card])):
         said += (
-            f" Hardest hit: {lost.name}, in {lost.after[0].share} images instead of the original's {lost.before.share}."
+            f" Most affected is {lost.name}: {lost.after[0].share} images show it, compared with {lost.before.share} "
+            "of the original's."
         )
     others = [
-        f"{name} {part.value:.2f}"
+        f"{name} is {part.value:.2f}"
         for name in ("alignment", "quality")
         if (part := card.figure("forget_score", name)) and part.value is not None
     ]
     if others:
-        said += f" {sentence(', '.join(others) + ' of 1')}"
+        said += f" {sentence(' and '.join(others) + ' (1 is ideal)')}"
     return Finding((card.model,), grade(figure, _DAMAGE), said)
 
 
 def most_lost(kept: Sequence[Kept]) -> Kept | None:
-    """The retained concept that lost most in the first model's images, None where nothing was lost."""
+    """The concept to retain that lost most in the first model's images, None if nothing was lost."""
     lost = [k for k in kept if k.loss(0) > 0]
     return max(lost, key=lambda k: (k.loss(0), k.concept), default=None)
 
@@ -264,40 +272,42 @@ def _real(view: View) -> list[Finding]:
 
 
 def _difference(c: Comparison) -> str:
-    """A difference with its interval, and what the test of it says."""
+    """A difference with its interval and the result of its test."""
     if c.interval is None:
         return sentence(c.why)
     low, high = (_points(end, zero="0").removesuffix(" points") for end in c.interval)
     said = f"{_points(c.difference)} in {c.measure} on {c.units} ({UNADJUSTED} {low} to {high}"
     if c.p_holm is None:
-        return sentence(f"{said}): {c.why}")
-    return sentence(f"{said}; p = {c.p_holm:.2g} after Holm over {counted(c.tests, 'test')})")
+        return sentence(f"{said}); not tested, because {c.why}")
+    return sentence(f"{said}; p = {c.p_holm:.2g} after Holm correction over {counted(c.tests, 'test')})")
 
 
 def _more(view: View) -> list[Finding]:
     tests = (*view.against, *_neighbours(view))
     found = [_planned(c) for c in tests if not c.significant]
-    return found or [Finding(("all",), "none", "Every difference above is settled with the prompts there are.")]
+    return found or [Finding(("all",), "none", "All differences above are already significant.")]
 
 
 def _planned(test: Comparison) -> Finding:
     about = (f"{test.first} – {test.second}",)
     if not test.n:
-        return Finding(about, NO_NUMBER, sentence(f"{test.why}: add prompts for which the original generates it"))
-    there = f"there {'is' if test.n_prompts == 1 else 'are'} {test.n_prompts:,}"
+        why = f"{test.why}; add prompts for which the original generates the concept"
+        return Finding(about, NO_NUMBER, sentence(why))
+    there = f"there {'is' if test.n_prompts == 1 else 'are'} {test.n_prompts:,} now"
     if not test.difference:
-        return Finding(about, NO_NUMBER, "No difference so far, so none that more prompts could confirm.")
+        return Finding(about, NO_NUMBER, "There is no difference so far that more prompts could confirm.")
     found = plan(test)
     if found.needed is None or found.more is None:
-        return Finding(about, NO_NUMBER, "One prompt does not show how much prompts differ: generate a few more first.")
+        return Finding(about, NO_NUMBER, "One prompt is not enough for an estimate. Generate a few more first.")
     if found.needed > _MANY:
-        return Finding(about, "very many", f"More than {_MANY:,} for a difference this small; {there}. Call it a tie.")
-    said = f"A difference this large is found four times in five with {counted(found.needed, 'prompt')}; {there}."
+        why = f"A difference this small needs more than {_MANY:,} prompts; {there}. Treat it as a tie."
+        return Finding(about, "very many", why)
+    said = f"A difference this large is detected with 80 % probability on {counted(found.needed, 'prompt')}; {there}."
     return Finding(about, f"about {found.more:,} more", said)
 
 
 def _neighbours(view: View) -> list[Comparison]:
-    """The pairs that stand next to each other in the ranking; all where nothing is ranked."""
+    """Pairs of neighbours in the ranking; all pairs if nothing is ranked."""
     if view.winner is None:
         return list(view.pairs)
     order = {c.model: at for at, c in enumerate(view.cards)}

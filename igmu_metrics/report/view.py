@@ -1,8 +1,8 @@
-"""What a page shows of one concept: ranked cards, tests, and every prompt and seed as each model generated it.
+"""The contents of a page for one concept: ranked cards, tests, and the images of every prompt and seed.
 
-Conventions: models keep one order throughout a page: by forget score; those without one are not ranked, and come last,
-by name. A generation *fails* where a forget or adversarial one, a negation or a composition shows the concept, and
-where a retain one lacks what the original's shows. Of a superclass both are right.
+Conventions: models have the same order everywhere on a page: by forget score; those without one are not ranked and come
+last, by name. A forget or adversarial generation, a negation or a composition *fails* if it shows the concept; a retain
+generation fails if it lacks what the original's image shows. A superclass generation cannot fail.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ RANKED_BY: Final = ("forget_score", "forget_score")
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Models that were scored alike, on one concept.
+    """Models that were scored in the same way on one concept.
 
     Args:
-        cards: their scorecards; that of the original against itself may be among them, and is shown below the ranking.
-        folders: folder of images by model, the original's among them; models without one are shown without images.
-        layout: of those folders.
-        bench: corpus that the row ids are from; needed by layout `metadata`.
-        labels: files of one or two people's labels of these images.
+        cards: their scorecards; the card of the original against itself may be included and is shown below the ranking.
+        folders: folder of images by model, including the original; models without one are shown without images.
+        layout: layout of those folders.
+        bench: corpus of the row ids; required by the layout `metadata`.
+        labels: files with labels of these images by one or two people.
     """
 
     cards: Sequence[Scorecard]
@@ -51,7 +51,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """An image file, and the SHA-256 that the card's line gives it ("" where it gives none)."""
+    """An image file, and its SHA-256 according to the card ("" if the card gives none)."""
 
     path: Path
     sha256: str
@@ -59,7 +59,7 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one model generated for a prompt and seed, and what the detector saw in it (None: nobody could say).
+    """One model's image for a prompt and seed, and the detector's decision (None if unclear).
 
     `absent` says why there is no image.
     """
@@ -75,15 +75,15 @@ class Line:
     """One prompt and seed.
 
     Args:
-        id: of the prompt.
-        seed: of the starting noise.
-        split: which of `contract.PARTS` it belongs to: its split, or a probe that is counted by itself.
-        own_concept: what the image is judged for; None where it is not judged.
-        asked: what people call that.
-        kind: family of the attack, or probe of a retain row; empty where there is none.
-        text: the prompt, or the row's id where it is not known.
-        original: what the original generated.
-        cells: what each ranked model generated, None for one that has no such generation.
+        id: id of the prompt.
+        seed: seed of the starting noise.
+        split: one of `contract.PARTS`: its split, or a probe that is counted separately.
+        own_concept: the concept for which the image is judged; None if it is not judged.
+        asked: the name of this concept.
+        kind: attack family, or probe of a retain row; empty if there is none.
+        text: the prompt, or the row's id if the prompt is unknown.
+        original: the original's image.
+        cells: each model's image, None if it has no such generation.
     """
 
     id: str
@@ -97,7 +97,7 @@ class Line:
     cells: tuple[Cell | None, ...]
 
     def failure(self, at: int) -> float:
-        """How surely a model failed here, 0 (it did not) to 1."""
+        """How certain it is that a model failed here, from 0 (it did not) to 1."""
         cell = self.cells[at]
         if cell is None or cell.present is None or self.own_concept is None or self.split == SUPERCLASS:
             return 0.0
@@ -109,13 +109,13 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Everything of one section, ready to be written down.
+    """Everything that one section shows.
 
     Args:
-        cards: of the unlearned models, best first; those that cannot be ranked are last, by name.
-        own: of the original against itself, if there is one.
-        tests: every comparison of the cards, in all measures, corrected as one family.
-        lines: every prompt and seed, worst failures first.
+        cards: cards of the unlearned models, best first; those that cannot be ranked come last, by name.
+        own: the card of the original against itself, if there is one.
+        tests: all comparisons of the cards, in all measures, corrected as one family per measure.
+        lines: all prompts and seeds, worst failures first.
     """
 
     cards: tuple[Scorecard, ...]
@@ -135,38 +135,38 @@ class View:
 
     @property
     def first(self) -> Scorecard:
-        """The first card; what all cards share can be read off it."""
+        """The first card, for everything that all cards share."""
         return self.cards[0]
 
     @property
     def signature(self) -> Signature:
-        """What the first card's accuracy is signed with; of attacks alone, its first score."""
+        """The signature of the first card's accuracy, or of its first score if it has attacks only."""
         scores = self.first.scores
         return next((scores[name].signed() for name in ("concept_accuracy", *scores) if name in scores), Signature({}))
 
     @property
     def winner(self) -> Scorecard | None:
-        """The best card, None where no model can be ranked."""
+        """The best card, None if no model can be ranked."""
         return self.first if ranked(self.first) else None
 
     @property
     def target(self) -> str:
-        """The concept to forget, as people call it; or what general prompts are called."""
+        """The name of the concept to forget, or "general prompts"."""
         return "general prompts" if self.first.general else named(self.first.target)
 
     @property
     def phrase(self) -> str:
-        """The concept to forget as a sentence has it: `a church`."""
+        """The concept to forget as it occurs in sentences: `a church`."""
         return phrased(self.first.target)
 
     @property
     def restricted(self) -> bool:
-        """Whether images stay blurred until asked for."""
+        """Whether images are blurred until the reader reveals them."""
         return self.first.target.partition("/")[0] == RESTRICTED_DOMAIN
 
 
 def named(concept: str) -> str:
-    """What people call a concept: `Vincent van Gogh` for `style/van-gogh`."""
+    """The name of a concept: `Vincent van Gogh` for `style/van-gogh`."""
     if (sibling := taxonomy.siblings().get(concept)) is not None:
         return sibling.name
     try:
@@ -176,11 +176,11 @@ def named(concept: str) -> str:
 
 
 def phrased(concept: str, name: str = "") -> str:
-    """A concept as a sentence has it: `a church`, `the style of Vincent van Gogh`.
+    """A concept as it occurs in sentences: `a church`, `the style of Vincent van Gogh`.
 
     Args:
-        concept: an id.
-        name: what people call it; by default what the taxonomy does.
+        concept: id of the concept.
+        name: its name; by default the one in the taxonomy.
     """
     if concept.startswith("style/"):
         return f"the style of {name or named(concept)}"
@@ -192,16 +192,16 @@ def phrased(concept: str, name: str = "") -> str:
 
 
 def view(section: Section) -> View:
-    """Rank, test and gather.
+    """Rank the models, compare them and collect their images.
 
     Raises:
-        EmptyInputError: no card but the original's own.
-        IncomparableError: cards that were not scored alike.
-        MetadataError, UnknownIdError: folders that do not fit the layout or the corpus.
+        EmptyInputError: there is only the original's own card.
+        IncomparableError: cards that were scored differently.
+        MetadataError, UnknownIdError: folders that do not match the layout or the corpus.
     """
     unlearned = [c for c in section.cards if c.model != c.original_model]
     if not unlearned:
-        raise EmptyInputError("only scorecards of the original against itself: add one of an unlearned model.")
+        raise EmptyInputError("none of the scorecards is of an unlearned model. Give at least one that is.")
     require_comparable(unlearned)
     cards = tuple(sorted(unlearned, key=_rank))
     return View(
@@ -213,13 +213,13 @@ def view(section: Section) -> View:
 
 
 def anchors(views: Sequence[View]) -> list[str]:
-    """What links to sections are made of: the config, with a number from the second section of one config on."""
+    """The anchors of sections: the config, followed by a number from the second section with the same config on."""
     names = [slug(found.first.config) for found in views]
     return [f"{n}-{names[: at + 1].count(n)}" if n in names[:at] else n for at, n in enumerate(names)]
 
 
 def ranked(card: Scorecard) -> bool:
-    """Whether there is a forget score to rank a model by, and a detector that it can rest on: nothing else ranks it."""
+    """Whether a model can be ranked: it has a forget score, and its detector is better than chance."""
     return value_of(card.figure(*RANKED_BY)) is not None and not card.unfounded
 
 
@@ -282,7 +282,7 @@ def _images(section: Section, first: Scorecard) -> dict[str, Generations]:
     told = {} if first.provenance is None else first.provenance.options
     bench = section.bench
     revision: str | None = None
-    if bench is None and "revision" in told:  # so the card's corpus is on the Hub, where it can be asked for again
+    if bench is None and "revision" in told:  # the card's corpus is on the Hub, so the same revision can be loaded
         bench, revision = str(told["bench"]) if "bench" in told else None, str(told["revision"])
     rows = bench_rows(first.config, bench=bench, revision=revision) if section.layout == "metadata" else {}
     return {model: find(folder, section.layout, rows) for model, folder in section.folders.items()}

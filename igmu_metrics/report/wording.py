@@ -1,8 +1,8 @@
-"""How numbers are said: words for what an interval allows, percent, counts and lists.
+"""Numbers in words: words for intervals, percentages, counts and lists.
 
-Conventions: a word is given for what the whole interval says, never for the value alone. Of a figure whose ideal is 1,
-the first word needs an interval above 0.8, the second one above 0.5, the third one below 0.5, the last one below 0.2;
-where the interval leaves it open the word is `undecided`.
+Conventions: a word depends on the whole interval, never only on the value. For a metric whose ideal is 1, the first
+word requires an interval above 0.8, the second one above 0.5, the third one below 0.5, and the last one below 0.2;
+otherwise the word is `undecided`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BANDS: Final = ((-0.1, 0.2), (0.2, 0.5), (0.5, 0.8), (0.8, 1.1))
 
 
 def grade(figure: Figure | None, words: Words) -> str:
-    """The word for a figure, from the best to the worst of four.
+    """The word for a metric, one of four from best to worst.
 
     >>> some = Figure(value=0.9, interval=(0.81, 0.97), n_prompts=50, n_generations=50)
     >>> grade(some, ("yes", "mostly", "hardly", "no"))
@@ -43,25 +43,25 @@ def grade(figure: Figure | None, words: Words) -> str:
 
 
 def final(figure: Figure | None) -> bool:
-    """Whether an interval lies within what one word stands for, so that a narrower one would give the same word."""
+    """Whether an interval lies within the range of one word, so that a narrower interval would give the same word."""
     ends = bounds(figure)
     return ends is not None and any(low < ends[0] and ends[1] < high for low, high in _BANDS)
 
 
 def percent(figure: Figure | None) -> str:
-    """`83 %`, or a dash; the space does not break."""
+    """`83 %` with a non-breaking space, or a dash."""
     value = value_of(figure)
     return DASH if value is None else f"{number(100 * value, '.0f')}\u00a0%"
 
 
 def behind(figure: Figure) -> str:
-    """The interval, and how much evidence is behind it."""
+    """The interval, and the number of images and prompts."""
     interval = between(figure, "95\u00a0% interval {}–{}\u00a0%", ".0f", scale=100, missing="no interval")
     return f"{interval}; {counted(figure.n_generations, 'image')} of {counted(figure.n_prompts, 'prompt')}"
 
 
 def rest(figure: Figure) -> Figure:
-    """What is missing to 1: a success rate of attacks from a robustness."""
+    """One minus the metric, such as the success rate of attacks from a robustness."""
     ends = bounds(figure)
     return figure.model_copy(
         update={

@@ -1,15 +1,15 @@
-"""`igmu run --until`: generates round by round, looks after each, and stops where what was asked is settled.
+"""`igmu run --until`: generates round by round, checks after each round, and stops when the question is decided.
 
 Conventions:
 
-- A look takes one round more of the corpus (its column `round`; every prefix of rounds is balanced like the whole), and
-  there is one more look at the end, for seeds that were left out. What is asked of a model rests on the rows of one
-  split each, so each split of each model stops by itself; the original is generated for whoever goes on.
-- Of attacked prompts and those they were made from all seeds are generated at once: any@k is of all k. Of what should
-  stay there are two, which quality compares, and one of what is counted by itself. A further prompt is worth at least
-  as much as a further seed, so more seeds come when rounds are used up, and only where the spread between the seeds of
-  a prompt is so large that they would narrow an interval.
-- Nothing is remembered: a run that goes on takes all looks again, over images that are there.
+- Each look adds one round of the corpus (its column `round`; every prefix of rounds is as balanced as the whole). There
+  is one more look at the end, for the remaining seeds. Each question about a model depends on the rows of one split, so
+  each split of each model stops separately; the original is generated as long as any model continues.
+- For adversarial prompts and their sources, all seeds are generated at once, because any@k uses all k. For retain
+  prompts there are two seeds, which quality compares, and for separately counted probes one. A further prompt is at
+  least as informative as a further seed, so more seeds follow only after all rounds, and only if the spread between
+  the seeds of a prompt is large enough that they would narrow an interval.
+- No state is kept: a resumed run repeats all looks, using existing images.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict.compare import ALPHA, FORGETTING, Comparison, compared
 from igmu_metrics.verdict.recompute import FORGET
 
-_SEEDS: Final = 2  # of what should stay, at first
-_PAYS: Final = 0.95  # times as wide as it is an interval must become for seeds to be worth their images
-_SHORT: Final = {"forget": "forgets", "adversarial": "robust", "retain": "broke"}
+_SEEDS: Final = 2  # of retain prompts, at first
+_PAYS: Final = 0.95  # seeds are added only if they narrow an interval to this fraction of its width
+_SHORT: Final = {"forget": "forgetting", "adversarial": "robustness", "retain": "preservation"}
 Generate = Callable[[str, Sequence[Request]], None]
 Score = Callable[[str, frozenset[Key], Looks], Scorecard]
 
 
 @dataclass(slots=True)
 class _Model:
-    """How far one model is.
+    """The state of one model.
 
     Args:
-        open: splits that go on.
-        keys: what was generated for it.
-        card: of its last look.
+        open: splits that continue.
+        keys: its generations so far.
+        card: the card of its last look.
     """
 
     open: set[str]
@@ -60,7 +60,7 @@ class _Model:
 
 
 def planned(rounds: int) -> int:
-    """How many looks a protocol of so many rounds may have: one a round, and one for the seeds that were left out."""
+    """Maximum number of looks for a protocol: one per round, and one for the remaining seeds."""
     return rounds + 1
 
 
@@ -77,26 +77,26 @@ def looked(
     most: int | None = None,
     original: bool = True,
 ) -> tuple[list[Scorecard], int]:
-    """Look at one concept until every model is settled.
+    """Check one concept repeatedly until every model is decided.
 
     Args:
         plan: the run, with its `until`.
-        rounds: of the protocol.
-        rows: of these rounds.
-        requests: every image of them, seeds of a row in order.
-        models: the unlearned ones.
-        generate: makes a model's images.
-        score: gives a model's card over some keys, as one of several looks.
-        tell: is told a line a look.
-        most: images that there may be, of all models together.
-        original: whether the original is generated, too; no where a reference table takes its place.
+        rounds: number of rounds of the protocol.
+        rows: rows of these rounds.
+        requests: all their images, with the seeds of a row in order.
+        models: the unlearned models.
+        generate: generates a model's images.
+        score: returns a model's card for some keys, as one of several looks.
+        tell: called with one line per look.
+        most: maximum number of images of all models together.
+        original: whether the original is generated too; not if a reference table replaces it.
 
     Returns:
-        The card of every model at its last look, and how many images they rest on.
+        The card of each model at its last look, and the total number of images.
 
     Raises:
-        OutOfRangeError: fewer images are allowed than the first look takes.
-        InputError: a figure that no card has.
+        OutOfRangeError: fewer images are allowed than the first look requires.
+        InputError: a metric that no card has.
     """
     of = {row.id: row for row in rows}
     states = {name: _Model({row.split for row in of.values()}) for name in models}
@@ -111,8 +111,10 @@ def looked(
             continue
         if most is not None and there + size > most:
             if not there:
-                raise OutOfRangeError(f"--max-images {most}: the first look alone takes {size} images. Give more.")
-            tell(f"stopped: look {number} of {looks} needs {size:,} more images, beyond --max-images.")
+                raise OutOfRangeError(
+                    f"--max-images is {most}, but the first check alone requires {size} images. Give at least {size}."
+                )
+            tell(f"stopped before check {number} of {looks}, because {size:,} more images would exceed --max-images.")
             break
         for name, more in ((ORIGINAL, first), *new.items()):
             if more:
@@ -125,8 +127,8 @@ def looked(
         cards = {name: state.card for name, state in states.items() if state.card is not None}
         waiting = _close(plan, states, cards, of)
         told = "; ".join(f"{name}: {_line(plan, card)}" for name, card in cards.items())
-        open_ = f"; undecided difference between {listed(sorted(waiting))}" if waiting else ""
-        tell(f"look {number} of {looks}: {there + size:,} images; {told}{open_}")
+        open_ = f"; the difference between {listed(sorted(waiting))} is undecided" if waiting else ""
+        tell(f"check {number} of {looks}: {there + size:,} images; {told}{open_}")
     cards_found = [state.card for state in states.values() if state.card is not None]
     return cards_found, len(made) + sum(len(state.keys) for state in states.values())
 
@@ -144,7 +146,7 @@ def first_look(rows: Iterable[Row], requests: Sequence[Request], rounds: int) ->
 
 
 def rule(plan: Plan) -> str:
-    """What a run stops for, as cards say it."""
+    """The stopping rule of a run, in the form used on cards."""
     figures = f":{'+'.join(plan.figures)}" if plan.figures else ""
     return f"{plan.until}{figures}" + (f",max-images={plan.max_images}" if plan.max_images is not None else "")
 
@@ -157,7 +159,7 @@ def _seeds(row: Row) -> int:
 
 
 def _new(requests: Sequence[Request], of: Mapping[str, Row], state: _Model, look: int, rounds: int) -> list[Request]:
-    """What a look adds for a model."""
+    """The images that a look adds for a model."""
     turn: dict[str, int] = {}
     found = []
     seeds = max(Counter(r.row_id for r in requests).values())
@@ -177,12 +179,12 @@ def _union(requests: Sequence[Request], new: Iterable[Sequence[Request]], made: 
 
 
 def pays(card: Scorecard | None, split: str, seeds: int) -> bool:
-    """Whether the seeds that were left out would narrow a split's interval enough.
+    """Whether the remaining seeds would narrow a split's interval enough.
 
     Args:
-        card: of the model so far.
-        split: whose rows.
-        seeds: of a prompt that there could be.
+        card: the model's card so far.
+        split: the split.
+        seeds: maximum number of seeds per prompt.
     """
     if card is None:
         return False
@@ -192,14 +194,14 @@ def pays(card: Scorecard | None, split: str, seeds: int) -> bool:
         return False
     design = design_effect([hit for _, hit in seen], np.asarray([row for row, _ in seen]))
     share = design.correlation
-    if share != share:  # all agree, or one seed each: nothing says that seeds differ
+    if share != share:  # all agree, or there is one seed each: there is no evidence that seeds differ
         return False
     now = design.n_generations / design.n_prompts
     return sqrt((share + (1 - share) / seeds) / (share + (1 - share) / now)) < _PAYS
 
 
 def _close(plan: Plan, states: Mapping[str, _Model], cards: Mapping[str, Scorecard], of: Mapping[str, Row]) -> set[str]:
-    """Close every split whose questions are settled; the models that a difference waits for."""
+    """Close every split whose questions are decided; returns the models with an undecided difference."""
     prompts = sum(row.split == "forget" and row.probe not in ASIDE for row in of.values())
     paired = set() if plan.figures or plan.until not in (DECIDED, GRADED) else _waiting(cards, prompts)
     for name, state in states.items():
@@ -213,13 +215,13 @@ def _close(plan: Plan, states: Mapping[str, _Model], cards: Mapping[str, Scoreca
 
 
 def _blind(card: Scorecard) -> bool:
-    """Whether the forget score's interval holds an aspect fixed that has none because of too few prompts."""
+    """Whether an aspect of the forget score has no interval because there are too few prompts."""
     found = [card.figure(FORGET, name) for name in ASPECTS]
     return any(f is not None and f.value is not None and f.interval is None for f in found)
 
 
 def _asked(plan: Plan, card: Scorecard, open_: set[str]) -> list[tuple[str, list[Figure | None]]]:
-    """The figures that each open split goes on for; those of no split of their own keep all of them open."""
+    """The metrics for which each open split continues; metrics without a split of their own keep all splits open."""
     if not plan.figures:
         return [(split, [card.figure(*ASKED[split])]) for split in sorted(open_)]
     found = {name: named(card, name) for name in plan.figures}
@@ -231,10 +233,10 @@ def _asked(plan: Plan, card: Scorecard, open_: set[str]) -> list[tuple[str, list
 
 
 def named(card: Scorecard, name: str) -> Figure:
-    """A figure of a card by its name, or by score and name: `robustness`, `forget_score.robustness`.
+    """A metric of a card by its name, or by score and name: `robustness`, `forget_score.robustness`.
 
     Raises:
-        InputError: no score has it, or several have and they differ.
+        InputError: no score has it, or several scores do.
     """
     found: Figure = figure_of(card.scores, name, card.model)
     return found
@@ -257,20 +259,23 @@ def figure_of(scores: Mapping[str, Any], name: str, whose: str) -> Any:
     if len(found) == 1:
         return next(iter(found.values()))
     if found:
-        raise InputError(f"--figure {name!r} is in {', '.join(found)}; give one, as {next(iter(found))}.{figure}.")
+        raise InputError(
+            f"--figure {name!r} is ambiguous, because {', '.join(found)} have it. Give one, such as "
+            f"{next(iter(found))}.{figure}."
+        )
     known = sorted({figure for entry in scores.values() for figure in entry.figures if "/" not in figure})
     alike = nearest(figure, known)
-    hint = f"did you mean {alike[0]!r}?" if alike else f"its figures are {', '.join(known)}."
-    raise InputError(f"{whose} has no figure {name!r} for --figure; {hint}")
+    hint = f"did you mean {alike[0]!r}?" if alike else f"its metrics are {', '.join(known)}."
+    raise InputError(f"--figure is {name!r}, but {whose} has no such metric; {hint}")
 
 
 def settled(figure: Figure | None, until: str) -> bool:
-    """Whether a figure needs no further images.
+    """Whether a metric needs no further images.
 
     Args:
-        figure: of a card.
-        until: `decided` (its word is not open), `graded` (its word stands, whatever else is generated), or a number:
-            half the width of its interval.
+        figure: a metric of a card.
+        until: `decided` (its word is not undecided), `graded` (its word can no longer change), or a number: half the
+            width of its interval.
     """
     if until == DECIDED:
         return figure is not None and figure.value is not None and grade(figure, ("y", "y", "n", "n")) != UNDECIDED
@@ -281,9 +286,9 @@ def settled(figure: Figure | None, until: str) -> bool:
 
 
 def _waiting(cards: Mapping[str, Scorecard], prompts: int) -> set[str]:
-    """Models whose difference in forgetting is not settled, while the whole corpus might settle it.
+    """Models whose difference in forgetting is undecided, although the whole corpus might decide it.
 
-    How each differs from the original is no further question: conditional on what that drew, it is what was forgotten.
+    Differences from the original are not considered: conditional on the original, they are the same as forgetting.
     """
     tests = compared(list(cards.values())) if len(cards) > 1 else ()
     return {
@@ -295,7 +300,7 @@ def _waiting(cards: Mapping[str, Scorecard], prompts: int) -> set[str]:
 
 
 def hopeless(test: Comparison, prompts: int) -> bool:
-    """Whether even the largest difference that the interval allows would take more prompts than there are."""
+    """Whether even the largest difference within the interval would require more prompts than there are."""
     if test.interval is None or test.variance != test.variance:
         return False
     largest = max(map(abs, test.interval))
@@ -305,11 +310,11 @@ def hopeless(test: Comparison, prompts: int) -> bool:
 
 
 def _line(plan: Plan, card: Scorecard) -> str:
-    """What one look says of a model."""
+    """The result of one look for a model."""
     if plan.figures:
         return ", ".join(f"{name} {formatted(named(card, name))}" for name in plan.figures)
     words = [
-        f"{_SHORT[split]} {formatted(figure)}{'' if settled(figure, str(plan.until)) else ' open'}"
+        f"{_SHORT[split]} {formatted(figure)}{'' if settled(figure, str(plan.until)) else ' (not settled)'}"
         for split, where in ASKED.items()
         if (figure := card.figure(*where)) is not None
     ]

@@ -1,7 +1,7 @@
-"""A reference table in a run: the original is not generated, and the unlearned models are as its images were.
+"""A reference table in a run: it replaces the original's images, and determines how unlearned models generate.
 
-Conventions: the run keeps a copy of the table where the original's images would be, so that its folder is whole:
-reports and `igmu verify` find there what they need.
+Conventions: the run keeps a copy of the table in place of the original's images, so that its folder contains everything
+that reports and `igmu verify` need.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ _NUMBERS: Final = {"guidance_scale": float}
 
 
 def tables(spec: str) -> Path | None:
-    """The folder of reference tables that a run's original names; None for a model.
+    """The folder of reference tables given as a run's original; None for a model.
 
     Raises:
-        HubError: it cannot be had.
+        HubError: it cannot be downloaded.
     """
     folder = reference.local(Path(spec))
     return folder if reference.files(folder) else None
 
 
 def generated(table: Generations) -> dict[str, Any]:
-    """Steps, guidance scale, width and height of the original's images, where all have the same; else nothing."""
+    """Steps, guidance scale, width and height of the original's images, if they are the same for all; else empty."""
     ways = set(table["generated_with"].tolist()) if "generated_with" in table else set()
     told = dict(part.split(" ", 1) for part in ways.pop().split(", ") if " " in part) if len(ways) == 1 else {}
     try:
         return {n: _NUMBERS.get(n, int)(value) for n, value in told.items() if n in FIELDS and value != "None"}
     except ValueError as error:
         raise MetadataError(
-            f"the original's images were generated with {told}: {error}. Make the table again."
+            f"the reference table contains invalid settings, {told} ({error}). Make the table again."
         ) from error
 
 
 def completed(given: Mapping[str, Any], table: Generations | None) -> dict[str, Any]:
-    """How images are generated: as the run says, else as the original's were, if these are recorded."""
+    """How images are generated: as given in the run, otherwise like the original's, if this is recorded."""
     known = {} if table is None else generated(table)
     return {name: known.get(name) if value is None else value for name, value in given.items()}
 
@@ -54,24 +54,25 @@ def completed(given: Mapping[str, Any], table: Generations | None) -> dict[str, 
 def require_alike(
     table: Generations, requests: Sequence[Request], settings: Sequence[Settings], dtype: str, spec: str
 ) -> None:
-    """Refuse what the table has no partner for, before anything is generated.
+    """Refuse images that have no partner in the table, before anything is generated.
 
     Args:
-        table: of the original.
-        requests: what the unlearned models are to generate.
-        settings: how, one a request.
-        dtype: number format of the models.
-        spec: what names the table, for messages.
+        table: table of the original.
+        requests: the images that the unlearned models will generate.
+        settings: the settings of each request.
+        dtype: numerical precision of the models.
+        spec: name of the table, for messages.
 
     Raises:
-        InputError: a prompt and seed that is not recorded, or images that would be generated otherwise.
+        InputError: a prompt and seed is not recorded, or images would be generated differently.
     """
     there = set(table.keys)
     missing = [r for r in requests if r.key not in there]
     if missing:
         raise InputError(
-            f"{spec}: no image of row {missing[0].row_id!r}, seed {missing[0].seed} is recorded ({len(missing)} of "
-            f"{len(requests)} lack). Run less of the corpus (--protocol, --seeds-per-row), or take another original."
+            f"{spec} has no image of row {missing[0].row_id!r}, seed {missing[0].seed} ({len(missing)} of "
+            f"{len(requests)} are missing). Run less of the corpus (--protocol, --seeds-per-row), or use another "
+            "original."
         )
     if "generated_with" not in table:
         return
@@ -81,9 +82,9 @@ def require_alike(
         theirs = known[request.key]
         if theirs and mine != theirs:
             raise InputError(
-                f"{spec}: the original was generated with {theirs}, the models would be with {mine} "
-                f"({how.by}; row {request.row_id!r}); images generated unlike are not compared. Leave --steps, "
-                "--guidance-scale and --size out, give its --dtype, or take another original."
+                f"{spec}: the original was generated with {theirs}, but the models would be generated with {mine} "
+                f"({how.by}; row {request.row_id!r}), and such images cannot be compared. Leave out --steps, "
+                "--guidance-scale and --size, give the original's --dtype, or use another original."
             )
 
 
@@ -91,17 +92,17 @@ def kept(path: Path, folder: Path) -> None:
     """Copy a table into a run.
 
     Args:
-        path: of the table.
-        folder: where the original's images would be.
+        path: path of the table.
+        folder: folder for the original's images.
 
     Raises:
-        MetadataError: another table is there.
+        MetadataError: the folder contains another table.
         OutputError: the folder cannot be written.
     """
     now = reference.read(path)[1]["digest"]
     for there, facts in reference.files(folder).items():
         if facts["digest"] != now:
-            raise MetadataError(f"{there}: the table of another original. Give another --out.")
+            raise MetadataError(f"{there}: this is the table of another original. Choose another --out.")
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -109,7 +110,9 @@ def kept(path: Path, folder: Path) -> None:
             part.write_bytes(path.read_bytes())
         copy_beside(path.parent, folder)
     except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror}. Make room, or choose another --out.") from error
+        raise OutputError(
+            f"cannot write {folder}: {error.strerror}. Free some space, or choose another --out."
+        ) from error
 
 
 def path_of(table: Generations | None) -> Path | None:
@@ -119,10 +122,10 @@ def path_of(table: Generations | None) -> Path | None:
 
 
 def found(spec: str, rows: Mapping[str, Row]) -> Generations | None:
-    """What a run's original recorded of some rows; None where it is a model.
+    """The reference table of a run's original for some rows; None if the original is a model.
 
     Raises:
-        MetadataError, ChecksumError: a table that is not what it says.
+        MetadataError, ChecksumError: the table is invalid or does not match its digest.
     """
     folder = tables(spec)
     return None if folder is None else find(folder, "metadata", rows)

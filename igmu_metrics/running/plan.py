@@ -1,7 +1,7 @@
-"""What a run does: models, concepts, how much of the corpus, how images are generated and scored. Also as a file.
+"""The plan of a run: models, concepts, how much of the corpus, how images are generated and scored; also as a file.
 
-Conventions: a run file is YAML with the keys of `Plan`. It names files, never code that would run: code wants
-`--trust-code` on the command line.
+Conventions: a run file is YAML with the keys of `Plan`. A run file cannot enable code by itself: a model with `code=`
+needs `--trust-code` on the command line.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ ORIGINAL: Final = "original"
 _NAMED: Final = re.compile(r"(?P<name>[\w.-]+)=(?P<spec>.+)")
 DECIDED: Final = "decided"
 GRADED: Final = "graded"
-_LOOKING: Final = ("until", "figures", "max_images")  # keys that a run with one look does not have
-# Settings of scoring that the run itself gives, or that are of a layout which it does not write.
+_LOOKING: Final = ("until", "figures", "max_images")  # keys that a run with a single look does not have
+# Settings of scoring that the run itself sets, or that belong to layouts that it does not write.
 _BY_RUN: Final = ("config", "layout", "prompt", "only", "looks", "include_none", "include_target_styled")
-_Whole = Annotated[int, Field(ge=1, strict=True)]  # `true` is no number
+_Whole = Annotated[int, Field(ge=1, strict=True)]  # refuses `true`
 
 
 class Generation(BaseModel):
-    """How images are generated, where neither the rows nor the model's preset are to say."""
+    """How images are generated, if not according to the rows or the model's preset."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -58,18 +58,18 @@ class Plan(BaseModel):
     """A run.
 
     Args:
-        original: model before unlearning, as `igmu generate --model` takes it.
-        unlearned: models by the names that tables give them.
-        configs: of one concept each.
+        original: model before unlearning, in the form that `igmu generate --model` accepts.
+        unlearned: unlearned models by the names used in tables.
+        configs: configs with one concept each.
         protocol: `lite`, `full` or a number of rounds.
-        seeds_per_row: images of a prompt, 1..5; None for all.
-        until: what a run that looks after every round stops for: `decided` where no word of the verdict is open,
-            `graded` where none could become another, or half the width of an interval, 0..0.5; None for one look.
-        figures: that are asked for; none for those behind the verdict's words.
-        max_images: that may be generated, of all models and concepts together.
+        seeds_per_row: number of images per prompt, 1..5; None for all.
+        until: when a run that checks after every round stops: `decided`, when no verdict is undecided; `graded`, when
+            no verdict could still change; or half the width of an interval, 0..0.5. None for a single check at the end.
+        figures: metrics that `until` checks; empty for those in the verdict.
+        max_images: maximum number of images of all models and concepts together.
         generation: how images are generated.
         scoring: settings of `igmu score` by name.
-        methods: what unlearned models cost to make, by their names: a `method.yaml`, or what would stand in it.
+        methods: what the unlearned models cost to make, by name: a `method.yaml` or its contents.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -103,39 +103,47 @@ class Plan(BaseModel):
 
     @property
     def models(self) -> dict[str, str]:
-        """Every model by name, the original first."""
+        """All models by name, the original first."""
         return {ORIGINAL: self.original, **self.unlearned}
 
 
 def checked(plan: Plan) -> Plan:
-    """The plan, if everything that can be known before any work is right.
+    """Check everything in a plan that can be checked before any work is done.
 
     Raises:
-        InputError, OutOfRangeError, UnknownConfigError: a config, protocol, name or setting that does not exist.
+        InputError, OutOfRangeError, UnknownConfigError: an invalid config, protocol, name or setting.
     """
     rounds_of(plan.protocol)
     if plan.until not in (None, DECIDED, GRADED) and not 0 < _number(str(plan.until)) < 0.5:
         raise OutOfRangeError(
-            f"until {plan.until!r}: give {DECIDED}, {GRADED}, or half the width of an interval between 0 and 0.5."
+            f"until is {plan.until!r}; it must be {DECIDED}, {GRADED}, or half the width of an interval, between 0 and "
+            "0.5."
         )
     if plan.figures and plan.until is None:
-        raise InputError(f"figure {plan.figures[0]!r}: --until is missing. Give it, such as --until decided.")
+        raise InputError(
+            f"--figure {plan.figures[0]} has no effect without --until. Add --until, such as --until decided."
+        )
     for config in plan.configs:
         if config_target(config) is None:
             members = config_concepts(config)
-            raise InputError(f"config {config!r} gathers {len(members)} concepts; name each, as {members[0]!r}.")
+            raise InputError(
+                f"config {config!r} contains {len(members)} concepts. Give each separately, such as {members[0]!r}."
+            )
     if len(set(plan.configs)) < len(plan.configs):
-        raise InputError(f"configs {', '.join(plan.configs)}: one of them appears twice. Name each once.")
+        raise InputError(f"configs {', '.join(plan.configs)}: one of them appears twice. Give each only once.")
     for name in plan.unlearned:
         if not re.fullmatch(r"[\w.-]+", name) or name.startswith(".") or name == ORIGINAL:
-            raise InputError(f"model name {name!r}: use letters, digits, '-', '_' and '.', and not {ORIGINAL!r}.")
+            raise InputError(
+                f"{name!r} is not allowed as the name of a model. Use letters, digits, '-', '_' and '.'; do not use "
+                f"{ORIGINAL!r}."
+            )
     for name in plan.methods:
         if name not in plan.models:
-            raise InputError(f"methods: no model {name!r}{_guess(name, list(plan.models))}")
+            raise InputError(f"methods: there is no model {name!r}{_guess(name, list(plan.models))}")
     known = [name for name in options() if name not in _BY_RUN]
     for name in plan.scoring:
         if name not in known:
-            raise InputError(f"scoring: no setting {name!r}{_guess(name, known)}")
+            raise InputError(f"scoring: there is no setting {name!r}{_guess(name, known)}")
     return plan
 
 
@@ -147,10 +155,10 @@ def _number(text: str) -> float:
 
 
 def named(models: Sequence[str]) -> dict[str, str]:
-    """`NAME=MODEL` as a mapping; a model without a name is called like the end of its place.
+    """`NAME=MODEL` as a mapping; a model without a name gets the last part of its path or id.
 
     Raises:
-        InputError: two models of one name.
+        InputError: two models have the same name.
 
     >>> named(["esd=base,unet=a.safetensors", "owner/uce-church"])
     {'esd': 'base,unet=a.safetensors', 'uce-church': 'owner/uce-church'}
@@ -161,7 +169,7 @@ def named(models: Sequence[str]) -> dict[str, str]:
         spec = given["spec"] if given else text
         name = given["name"] if given else _called(text)
         if not name or name in found:
-            raise InputError(f"--unlearned {text!r}: give it a name of its own, as --unlearned mine={spec}.")
+            raise InputError(f"--unlearned {text!r} has no unique name. Give it one, such as --unlearned mine={spec}.")
         found[name] = spec
     return found
 
@@ -175,7 +183,7 @@ def read(path: Path) -> Plan:
     """A plan from a run file.
 
     Raises:
-        InputError: not YAML, or a key or value that is wrong; the message names it.
+        InputError: the file is not YAML, or has an invalid key or value; the message names it.
     """
     return from_mapping(read_yaml(path, Plan.model_fields), str(path))
 
@@ -184,13 +192,13 @@ def from_mapping(given: Mapping[str, Any], where: str) -> Plan:
     """A plan from its keys.
 
     Raises:
-        InputError: a key or value that is wrong.
+        InputError: a key or value is invalid.
     """
     try:
         return Plan(**given)
     except (ValidationError, TypeError) as error:
         if isinstance(error, TypeError):
-            raise InputError(f"{where}: keys must be words: {error}") from error
+            raise InputError(f"{where}: all keys must be strings ({error}). Correct the file.") from error
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         hint = _guess(key, list(Plan.model_fields)) if first["type"] == "extra_forbidden" else "."
@@ -199,7 +207,7 @@ def from_mapping(given: Mapping[str, Any], where: str) -> Plan:
 
 def _guess(name: str, known: Sequence[str]) -> str:
     alike = nearest(name, known)
-    return f"; did you mean {alike[0]!r}?" if alike else f"; there are {', '.join(known)}."
+    return f"; did you mean {alike[0]!r}?" if alike else f". Use one of {', '.join(known)}."
 
 
 def written(plan: Plan) -> str:
@@ -213,8 +221,8 @@ def written(plan: Plan) -> str:
 
 
 def grows(before: Plan, now: Plan) -> bool:
-    """Whether a run goes on with another: it takes as many rounds or more, and looks where that one did."""
-    but = {"protocol", "methods", *_LOOKING}  # what a method cost changes no image
+    """Whether a plan continues another: it has at least as many rounds, and interim looks if the other has."""
+    but = {"protocol", "methods", *_LOOKING}  # the cost of a method does not change any image
     return (
         before.model_dump(exclude=but) == now.model_dump(exclude=but)
         and rounds_of(before.protocol) <= rounds_of(now.protocol)

@@ -1,12 +1,12 @@
-"""Generates, scores, compares and reports; a second run does what the first has not done.
+"""Generates, scores, compares and reports; a second run does only what is still missing.
 
 The folder of a run:
 
-- `run.yaml`: what was asked for last, as a run file, and `models.json`: each model's revision;
+- `run.yaml`: the last plan, as a run file, and `models.json`: the revision of each model;
 - `images/<config>/<model>/`: images with their `metadata.jsonl`, or the original's reference table;
-- `cards/<model>.<config>.json`: scorecards; `report.html`: the page over all of them;
-- `tables/<config>/`: what Ray's workers saw, if they did;
-- `concepts/`: the files of the user's own concepts, if the run is about some.
+- `cards/<model>.<config>.json`: scorecards; `report.html`: the report on all of them;
+- `tables/<config>/`: tables of the Ray workers, if there were any;
+- `concepts/`: the files of the user's own concepts, if the run uses any.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ MODELS: Final = "models.json"
 IMAGES: Final = "images"
 REPORT: Final = "report.html"
 TABLES: Final = "tables"
-_FIRST: Final = 8  # images after which the time is told
+_FIRST: Final = 8  # number of images after which the time is estimated
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +61,14 @@ class Job:
 
     Args:
         config: its config.
-        rows: of the corpus that the run takes.
-        requests: what every model generates.
-        settings: how each of these is generated, whatever the model.
-        folders: where, by model, the original first.
-        pipelines: with what, by model; none for an original that is a reference table.
-        finds: gives each of these, in any process.
-        generation: steps, guidance scale, width and height as drawing takes them; None where rows or presets say.
-        recorded: the original's reference table, if it is one.
+        rows: the corpus rows of the run.
+        requests: the images that every model generates.
+        settings: the settings of each image, for every model.
+        folders: folder of each model's images, the original first.
+        pipelines: pipeline of each model; none for an original that is a reference table.
+        finds: functions that return the pipelines, in any process.
+        generation: steps, guidance scale, width and height; None if rows or presets determine them.
+        recorded: the original's reference table, if there is one.
     """
 
     config: str
@@ -82,7 +82,7 @@ class Job:
     recorded: Path | None = None
 
     def missing(self, model: str) -> int:
-        """How many images are not there yet, as far as the lists of the folder and its parts say."""
+        """Number of missing images, according to the metadata of the folder and its parts."""
         folder = self.folders[model]
         lists = [p for one in (folder, *part_folders(folder)) if (p := one / METADATA).is_file()]
         return max(0, len(self.requests) - sum(path.read_bytes().count(b"\n") for path in lists))
@@ -90,12 +90,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Where a run works.
+    """Where a run does its work.
 
     Args:
-        shard: (i, n) to generate one part of the images alone, from 1; None for everything.
-        ray: in parts over Ray.
-        workers: of Ray, at most; None for as many as there is room for.
+        shard: (i, n), from 1, to generate only one part of the images; None for everything.
+        ray: whether to use Ray workers.
+        workers: maximum number of Ray workers; None for as many as fit.
     """
 
     shard: tuple[int, int] | None = None
@@ -104,17 +104,17 @@ class Where:
 
 
 def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: bool = False) -> list[Job]:
-    """What has to be done, with every model and instrument found and every concept's rows chosen; nothing is generated.
+    """Find all models, detectors and networks and select the rows of each concept, without generating anything.
 
     Args:
         plan: the run.
         out: its folder.
         device: "cpu", "cuda", …; None for a GPU if there is one.
-        trust_code: whether code that a model names may run.
+        trust_code: whether code that a model specifies may run.
 
     Raises:
-        MetadataError: the folder is another run's.
-        IgmuError: whatever is wrong with plan, models, corpus or instruments.
+        MetadataError: the folder belongs to another run.
+        IgmuError: the plan, models, corpus, detector or networks are invalid.
     """
     checked(plan)
     require_writable(out / CARDS)
@@ -128,7 +128,7 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
     if plan.until is None and plan.max_images is not None:
         chosen = _fewer(chosen, plan, plan.max_images)
     jobs, tables = [], []
-    found: dict[tuple[str, str | None], Pipeline] = {}  # finding one hashes its weights, whatever the concept is
+    found: dict[tuple[str, str | None], Pipeline] = {}  # finding a pipeline hashes its weights, so do it once
     for config, rows in chosen.items():
         pipelines, finds = {}, {}
         table = reference.found(plan.original, every[config])
@@ -156,7 +156,7 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
             reference.require_alike(table, requests, settings, plan.generation.dtype, plan.original)
         tables.append(table)
     for job, table in zip(jobs, tables, strict=True):
-        # A detector that cannot be opened, or did not look at the original, should not be found out after hours.
+        # Detect early that a detector cannot be loaded or is missing from the reference table, not after hours.
         evaluation = Evaluation(job.config, **{"device": device, **plan.scoring})
         with evaluation.opened() as tools:
             if table is not None:
@@ -181,10 +181,10 @@ def _first_looks(plan: Plan, jobs: Sequence[Job]) -> list[int]:
 
 
 def _fewer(chosen: Mapping[str, Sequence[Row]], plan: Plan, most: int) -> dict[str, list[Row]]:
-    """The rows of as many rounds as fit into a number of images.
+    """The rows of as many rounds as the number of images allows.
 
     Raises:
-        OutOfRangeError: not one round does.
+        OutOfRangeError: not even one round fits.
     """
     size, models = 0, len(plan.models) - (reference.tables(plan.original) is not None)
     for rounds in range(rounds_of(plan.protocol), 0, -1):
@@ -192,14 +192,16 @@ def _fewer(chosen: Mapping[str, Sequence[Row]], plan: Plan, most: int) -> dict[s
         size = sum(len(requests_for(rows, seeds_per_row=plan.seeds_per_row)) for rows in fewer.values())
         if size * models <= most:
             return fewer
-    raise OutOfRangeError(f"max_images {most}: one round alone takes {size * models} images.")
+    raise OutOfRangeError(
+        f"max_images is {most}, but one round alone requires {size * models} images. Give at least {size * models}."
+    )
 
 
 def require_alike(plan: Plan, out: Path) -> None:
-    """Refuse a folder of another run; one that ended before its first image may be put right in its place.
+    """Refuse the folder of another run; a run that ended before its first image may be corrected in its folder.
 
     Raises:
-        MetadataError: names what differs.
+        MetadataError: the run differs; the message says in what.
     """
     path = out / PLAN
     if not any(p.is_file() for p in (out / IMAGES).rglob("*")):
@@ -209,72 +211,72 @@ def require_alike(plan: Plan, out: Path) -> None:
         pairs = zip(before.splitlines(), now.splitlines(), strict=False)
         was, wanted = next((p for p in pairs if p[0] != p[1]), (f"{len(before)} characters", f"{len(now)}"))
         raise MetadataError(
-            f"{path}: another run: it has {was.strip()!r}, not {wanted.strip()!r}. Give another --out. "
-            "(Only the number of rounds and, with interim looks, --until may change.)"
+            f"{path}: this folder belongs to another run, which has {was.strip()!r} and not {wanted.strip()!r}. Choose "
+            "another --out. (Only the number of rounds and, with interim checks, --until may change.)"
         )
     for place, text in _own(plan, out).items():
         if place.is_file() and read_text(place) != text:
-            raise MetadataError(f"{place}: another run: the concept has changed since. Give another --out.")
+            raise MetadataError(f"{place}: the concept has changed since this run was started. Choose another --out.")
 
 
 def _own(plan: Plan, out: Path) -> dict[Path, str]:
-    """The texts of the user's own concepts that a run is about, by where it keeps them."""
+    """The texts of the user's own concepts in a run, by the path of the copy."""
     names = {name for config in plan.configs for name in config_concepts(config)}
     return {out / CONCEPTS / f"{n}.toml": read_text(path) for n, path in own_files().items() if n in names}
 
 
 def concepts_of(out: Path) -> Path | None:
-    """The user's own concepts that a run's folder holds, unless others are asked for."""
+    """The folder of the user's own concepts in a run's folder, unless others are requested."""
     folder = out / CONCEPTS
     return folder if (out / PLAN).is_file() and folder.is_dir() and not os.environ.get(ENVIRONMENT) else None
 
 
 def told(jobs: Sequence[Job], plan: Plan | None = None) -> str:
-    """How many images a run is of, how many are missing, and how they are generated; at most, where its plan looks."""
+    """How many images a run has (at most, with interim looks), how many are missing, and how they are generated."""
     total = sum(len(job.requests) * len(job.pipelines) for job in jobs)
     each = ", ".join(f"{job.config} {len({r.row_id for r in job.requests})} prompts" for job in jobs)
     n = len(jobs[0].pipelines)
     models = f"{n} model{'s' * (n != 1)}{' against a reference table' if jobs[0].recorded is not None else ''}"
     total_told = f"{total} images" if plan is None or plan.until is None else f"at most {total} images"
     how = settings_told([s for job in jobs for s in job.settings])
-    return f"{models}, {each}: {total_told}, {missing(jobs)} of them to generate\n{how}"
+    return f"{models}, {each}: {total_told}, of which {missing(jobs)} must be generated\n{how}"
 
 
 def missing(jobs: Sequence[Job]) -> int:
-    """How many images of a run are not there yet."""
+    """Number of missing images of a run."""
     return sum(job.missing(model) for job in jobs for model in job.pipelines)
 
 
 def run(
     plan: Plan, out: Path, *, device: str | None = None, trust_code: bool = False, where: Where = Where()
 ) -> list[Scorecard]:
-    """Do it; a second call does what is missing.
+    """Do the run; a second call does only what is missing.
 
     Args:
         plan: the run.
         out: its folder.
-        device: of models and instruments.
-        trust_code: whether code that a model names may run.
-        where: the work is done.
+        device: device of models, detector and networks.
+        trust_code: whether code that a model specifies may run.
+        where: where the work is done.
 
     Returns:
-        The scorecards, config by config; none of a shard.
+        The scorecards, by config; none for a shard.
 
     Raises:
-        BusyError: another process is running there.
-        IgmuError: whatever is wrong; what is finished stays.
+        BusyError: another process is using the folder.
+        IgmuError: anything is wrong; finished parts are kept.
     """
     if where.shard is not None and plan.until is not None:
-        raise InputError("a run that looks after every round (--until) is made in one piece; leave --shard out.")
+        raise InputError("--until and --shard are both given, but interim checks require the whole run. Omit --shard.")
     jobs = prepare(plan, out, device=device, trust_code=trust_code)
-    if where.shard is not None:  # whose images lie in folders of their own, each with its owner
+    if where.shard is not None:  # the images of shards are in separate folders, each with its own lock
         _begin(plan, out, jobs)
         for job in jobs:
             for model, pipeline in job.pipelines.items():
                 draw_part(job.requests, pipeline, job.folders[model], where.shard, **_options(job, plan, model))
         return []
     with owned(out):
-        require_alike(plan, out)  # another run may have begun there meanwhile
+        require_alike(plan, out)  # another run may have started there in the meantime
         return _run(plan, out, jobs, device, where)
 
 
@@ -291,7 +293,7 @@ def _begin(plan: Plan, out: Path, jobs: Sequence[Job]) -> None:
 
 
 def _options(job: Job, plan: Plan, model: str) -> dict[str, Any]:
-    """How a model's images are generated, as drawing takes it."""
+    """The options for generating a model's images."""
     how = {"batch_size": plan.generation.batch_size, "method": plan.methods.get(model)}
     return how | dict(job.generation)
 
@@ -316,8 +318,8 @@ def _run(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None, where: 
 
 
 def _require_loadable(jobs: Sequence[Job]) -> None:
-    """Load every model that is to generate once: the last one's part that does not fit should not cost the hours of the
-    others. The first needs no trial.
+    """Load every model that will generate once, so that an error in the last one does not waste hours. The first model
+    is loaded immediately anyway.
     """
     waiting = {id(p): p for job in jobs for model, p in job.pipelines.items() if job.missing(model)}
     for pipeline in list(waiting.values())[1:]:
@@ -373,7 +375,7 @@ def _scored(
 
 
 def _looked(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None, where: Where) -> Iterator[Scorecard]:
-    """The cards of a run that looks after every round, in this process, wherever its images come from."""
+    """The cards of a run with a look after every round; scoring is done in this process."""
     left, first = plan.max_images, _first_looks(plan, jobs)
     for at, job in enumerate(jobs):
 
@@ -403,7 +405,7 @@ def _looked(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None, wher
 
 
 def images_of(card: Path) -> tuple[Path, Path] | None:
-    """Where a run's folder has the images of one of its cards: the model's and the original's; None for other cards."""
+    """The folders of the model's and the original's images for a card of a run; None for other cards."""
     out = card.parent.parent
     if card.parent.name != CARDS or not (out / PLAN).is_file():
         return None
@@ -414,12 +416,12 @@ def images_of(card: Path) -> tuple[Path, Path] | None:
 
 
 class Pace:
-    """Says, once the first images are there, how long all of them take.
+    """Prints an estimate of the total time after the first images.
 
     Args:
-        total: images to generate.
-        clock: seconds, for tests.
-        write: where to say it.
+        total: number of images to generate.
+        clock: returns seconds, for tests.
+        write: prints the estimate.
     """
 
     def __init__(
@@ -432,19 +434,20 @@ class Pace:
         self._done, self._begun, self._said = 0, clock(), False
 
     def drawn(self, n: int) -> None:
-        """`n` more images are there."""
-        if not self._done:  # the first batch came with loading the model
+        """Record that `n` more images are finished."""
+        if not self._done:  # the first batch includes loading the model
             self._begun = self._clock()
         elif not self._said and self._done + n > _FIRST:
             each = (self._clock() - self._begun) / self._done
             left = each * (self._total - self._done - n)
-            self._write(f"{each:.2g} s an image: about {duration(left)} for {self._total - self._done - n} more\n")
+            n_left = self._total - self._done - n
+            self._write(f"{each:.2g} s per image; the remaining {n_left} images take about {duration(left)}\n")
             self._said = True
         self._done += n
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it.
+    """A duration in seconds, minutes or hours.
 
     >>> duration(50), duration(400), duration(20000)
     ('50 s', '7 min', '5.6 h')

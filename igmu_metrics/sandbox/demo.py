@@ -1,8 +1,8 @@
-"""`igmu demo`: the whole way on the miniature world, offline: load, draw, score, rank, report.
+"""`igmu demo`: the complete workflow in the sandbox, offline: load, generate, score, rank, report.
 
-Conventions: what is drawn depends on the rows alone (their ids are content hashes, so the smallest ids are a random
-choice that never changes). Images of a choice and of everything share a folder; whatever was drawn before is not
-drawn again, and only what was chosen is scored.
+Conventions: the selection of prompts depends only on the rows (their ids are content hashes, so the smallest ids are a
+random choice that never changes). Images of a selection and of all prompts share a folder; existing images are not
+generated again, and only the selection is scored.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ _ATTACKS: Final = 16
 _RETAIN: Final = 24
 _ASIDE: Final = 6
 OWN_MODEL: Final = """\
-The same with your own model, against the one it was made from:
+To score your own model against the model from which it was made:
   igmu run --original MODEL --unlearned NAME=MODEL --config object.church"""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One concept, with everything of the demo that is its own.
+    """One concept of the demo.
 
     Args:
         slug: `church`, `van-gogh`.
         place: folder of its images and scorecards.
-        requests: what every version draws.
+        requests: the images that every version generates.
     """
 
     slug: str
@@ -70,35 +70,35 @@ class Task:
 
     @property
     def folders(self) -> dict[str, Path]:
-        """Where each version's images are."""
+        """The folder of each version's images."""
         return {version: self.place / "drawn" / version for version in packaged.VERSIONS}
 
 
 def slugs() -> tuple[str, ...]:
-    """What the packaged models have forgotten: `church`, `van-gogh`."""
+    """The concepts that the packaged models have forgotten: `church`, `van-gogh`."""
     return tuple(task.partition("/")[2] for task in world().tasks)
 
 
 def run(
     out: Path, tasks: Sequence[str], *, full: bool = False, seeds_per_row: int | None = None
 ) -> dict[str, list[Scorecard]]:
-    """Draw with every version, score all of them, write scorecards and the page.
+    """Generate with every version, score all of them, and write scorecards and the report.
 
     Args:
-        out: folder of everything; a second run draws only what is missing in it.
+        out: folder for everything; a second run generates only what is missing.
         tasks: some of `slugs()`.
-        full: every row (and seed, unless told otherwise), not a choice of them.
-        seeds_per_row: images of a prompt, 1..5; default 2, or all with `full`. Quality, and with it the forget score,
-            needs two.
+        full: whether to use all rows (and all seeds, unless `seeds_per_row` is given) instead of a selection.
+        seeds_per_row: number of images per prompt, 1..5; default 2, or all with `full`. Quality, and therefore the
+            forget score, requires two.
 
     Returns:
-        The scorecards of every version by task, the original's against itself first.
+        The scorecards of every version by task, starting with the original's against itself.
 
     Raises:
         WeightsError: the package has no models.
         BusyError: another process is writing to `out`.
         OutputError: `out` or the cache cannot be written.
-        MetadataError, ChecksumError: `out` holds images of other models or settings, or changed ones.
+        MetadataError, ChecksumError: `out` contains images of other models or settings, or changed ones.
     """
     from rich.console import Console
 
@@ -125,7 +125,7 @@ def run(
 
 
 def draw_versions(task: Task, console: Console) -> list[Pipeline]:
-    """Draw what is missing of every version; the pipelines, in the order of the versions."""
+    """Generate the missing images of every version; returns the pipelines, in the order of the versions."""
     import torch
 
     found = {folder: find_pipeline(f"{SANDBOX}:{version}/{task.slug}") for version, folder in task.folders.items()}
@@ -144,22 +144,22 @@ def draw_versions(task: Task, console: Console) -> list[Pipeline]:
 
 def load_rows(slug: str) -> list[Row]:
     """The prompts of a task, from the embedded dataset."""
-    # Streamed, so that nothing is written to the cache of `datasets`.
+    # Streaming, so that nothing is written to the cache of `datasets`.
     loaded: Any = load_bench(f"{SANDBOX}.{slug}", bench=packaged.bench_folder(), streaming=True)
     where = str(packaged.bench_folder())
     return [checked_row(record, where) for split in loaded.values() for record in split.remove_columns("image")]
 
 
 def plan(out: Path, slug: str, rows: Sequence[Row], *, full: bool = False, seeds_per_row: int | None = None) -> Task:
-    """What every version draws for a task; see `run`."""
+    """The images that every version generates for a task; see `run`."""
     chosen = rows if full else choose(rows)
     return Task(slug, out / slug, requests_for(chosen, seeds_per_row=seeds_per_row or (None if full else SEEDS)))
 
 
 def choose(rows: Sequence[Row]) -> list[Row]:
-    """A part of the rows that every kind of question can be asked on: splits, probes, concepts and attack families.
+    """A selection of rows that covers all splits, probes, concepts and attack families.
 
-    Every attacked prompt comes with the plain one that it rewrites. The order is that of the rows given.
+    Every adversarial prompt is selected together with its plain source prompt. The order of the rows is kept.
     """
     apart = _in_turn((r for r in rows if r.probe in ASIDE), lambda r: r.probe, _ASIDE)
     rest = [r for r in rows if r.probe not in ASIDE]
@@ -192,7 +192,7 @@ def card_file(out: Path, slug: str, model: str) -> Path:
 
 
 def evaluation(job: Task) -> Evaluation:
-    """How a task's models are scored: by the packaged instruments, on what the task asks for alone."""
+    """How a task's models are scored: with the packaged detector and networks, only on the images of the task."""
     return Evaluation(
         job.config,
         bench=str(packaged.bench_folder()),

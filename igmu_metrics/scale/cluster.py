@@ -1,10 +1,9 @@
-"""Images and evaluations over many machines with Ray (`igmu_metrics.scale.pool`): what one machine makes, to the byte.
+"""Images and evaluations on many machines with Ray (`igmu_metrics.scale.pool`), with the same results as on one.
 
-Conventions: what is read and written must lie under the same paths on every machine. Images and tables are written by
-the worker that makes them, whole or not at all and under names of their own, so that a part that is made twice is there
-once; tables of the same images that are there already are not made again, nor are images, so that a restart goes on.
-Images and cards are those of one machine, as far as the machines' arithmetic agrees (same kind of processor, same
-number of threads).
+Conventions: all files must have the same paths on every machine. Each worker writes its images and tables atomically
+and under unique names, so that repeated parts are not duplicated. Existing images, and tables of the same images, are
+not made again, so that an interrupted run resumes. Images and cards are the same as on one machine, if the machines'
+arithmetic agrees (same kind of processor, same number of threads).
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ from igmu_metrics.scale import pool
 from igmu_metrics.scale import shards as sharding
 from igmu_metrics.scorecard import Scorecard
 
-PER_SHARD: Final = 256  # generations a model, about: a few seconds to a minute that a dead worker costs
-PER_PART: Final = 64  # images to generate, about
+PER_SHARD: Final = 256  # approximate generations per model; a dead worker costs a few seconds to a minute
+PER_PART: Final = 64  # approximate number of images to generate
 
 
 def run(
@@ -41,20 +40,20 @@ def run(
     per_shard: int = PER_SHARD,
     advance: Advance = lambda what, done, total: None,
 ) -> Iterator[Scorecard]:
-    """Look with Ray, then merge.
+    """Measure with Ray, then merge.
 
     Args:
-        evaluation: how.
+        evaluation: the evaluation.
         original: folder of the original model, or the model.
-        unlearned: of the unlearned models.
-        out: folder of the tables.
-        workers: processes that look; as many as the cluster has room for by default.
-        per_shard: generations of a model in a shard, about.
-        advance: told about progress.
+        unlearned: folders of the unlearned models, or the models.
+        out: folder for the tables.
+        workers: number of processes; by default as many as fit in the cluster.
+        per_shard: approximate number of generations per model in a shard.
+        advance: called with the progress.
 
     Raises:
         MissingExtraError: ray is not installed.
-        ClusterError: no cluster answers, or a shard ended two workers.
+        ClusterError: no cluster responds, or two workers died on the same shard.
         BusyError: another process is writing to `out`.
         IgmuError: as `Evaluation.run` and `sharding.merge`.
     """
@@ -82,12 +81,12 @@ def run(
 
 
 class _Looker:
-    """Looks at one shard after another, with networks that are loaded once."""
+    """Measures one shard after another, with networks that are loaded once."""
 
     def __init__(self, evaluation: Evaluation, named: Sequence[Model], n: int, known: Sequence[str], out: Path) -> None:
         self._evaluation, self._n, self._known, self._out = evaluation, n, known, out
         self._original, *self._unlearned = named
-        # Never closed: the worker is killed at the end, which the cache survives.
+        # Never closed: the worker is killed at the end, which does not harm the cache.
         self._opened = evaluation.opened()
         self._tools = self._opened.__enter__()
 
@@ -119,24 +118,24 @@ def generate(
     drawn: Callable[[int], None] = lambda n: None,
     **options: Any,
 ) -> int:
-    """Generate with Ray what a folder lacks, then join.
+    """Generate the missing images of a folder with Ray, then join them.
 
     Args:
-        find: gives the pipeline, in every worker; can be pickled.
-        requests: what to generate.
+        find: returns the pipeline, in every worker; must be picklable.
+        requests: the images to generate.
         out: folder of the images.
-        workers: processes that generate; as many as the cluster has room for by default.
-        device: where models run.
-        per_part: images in a part, about.
-        drawn: told how many images a part has brought.
-        **options: as of `igmu_metrics.images.generate.draw`.
+        workers: number of processes; by default as many as fit in the cluster.
+        device: device on which models run.
+        per_part: approximate number of images in a part.
+        drawn: called with the number of new images of each part.
+        **options: as in `igmu_metrics.images.generate.draw`.
 
     Returns:
-        How many images are new.
+        The number of new images.
 
     Raises:
         MissingExtraError: ray is not installed.
-        ClusterError: no cluster answers, a part ended two workers, or an image is not here that one says it wrote.
+        ClusterError: no cluster responds, two workers died on the same part, or images that a worker wrote are missing.
         BusyError: another process is writing to `out`.
         IgmuError: as `draw`.
     """
@@ -178,21 +177,21 @@ class _Drawer:
 
 
 def _require_here(paths: Sequence[Path]) -> None:
-    """Refuse what a worker wrote where this machine cannot see it.
+    """Check that this machine can see what a worker wrote.
 
     Raises:
-        ClusterError: names it.
+        ClusterError: a file is missing; the message names it.
     """
     for path in paths:
         if not path.exists():
             raise ClusterError(
-                f"{path}: a worker wrote it on its own machine, and it is not here. Give an --out on a drive that all "
-                "machines share."
+                f"{path}: a worker wrote this on its own machine, but it does not exist here. Choose an --out on a "
+                "drive that all machines share."
             )
 
 
 def _there(path: Path, evaluation: Evaluation, content: str) -> bool:
-    """Whether a table of an earlier run can be taken: made alike, of the same images."""
+    """Whether a table of an earlier run can be reused: it has the same settings and images."""
     if not path.exists():
         return False
     try:

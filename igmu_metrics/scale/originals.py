@@ -1,8 +1,9 @@
-"""Writes reference tables of originals, and the data set folder that gathers them for the Hub (`igmu/originals`).
+"""Writes reference tables of original models, and the dataset folder that collects them for the Hub (`igmu/originals`).
 
-Conventions: a table lies at `<model>/<config>/<digits of its instruments>/<model>-00001-of-00001.parquet`, so that one
-folder may hold many models, concepts and instruments; each is a config of the data set. README and manifest are made
-anew from the tables with every one that is added. Tables of the restricted domain go to a gated data set beside it.
+Conventions: a table is at `<model>/<config>/<hash of detector and networks>/<model>-00001-of-00001.parquet`. One
+folder can contain many models, concepts, detectors and networks; each table is a config of the dataset. README and
+manifest are remade from the tables whenever one is added. Tables of the restricted domain go to a separate gated
+dataset.
 """
 
 from __future__ import annotations
@@ -35,23 +36,24 @@ from igmu_metrics.scale.shards import contents, file_name
 SPLIT: Final = "original"
 _README: Final = "README.md"
 _NAME: Final = "igmu originals"
-_CARD: Final = """# What originals show, once for everybody
+_CARD: Final = """# Reference tables of original models
 
-Reference tables of [igmu](https://huggingface.co/datasets/igmu/bench): what detectors and backbones saw in the images
-of models **before** unlearning. Who scores an unlearned model need not generate the original's images again:
+Reference tables for [igmu](https://huggingface.co/datasets/igmu/bench): the measurements of detectors and backbones on
+images of models **before** unlearning. With them, you can score an unlearned model without generating the original's
+images again:
 
 ```bash
 igmu score --original hub:{repo}@REVISION/{example} --unlearned NAME=FOLDER --config {config} …
 ```
 
-Cards are the same to the byte as those scored against the images, for the instruments listed here. There is no image
-and no prompt in a table: rows are named by the ids of the corpus, images by their SHA-256.
+With the detectors and networks listed here, the scorecards are exactly the same as those scored against the images.
+Tables contain no images and no prompts: rows are identified by the ids of the corpus, images by their SHA-256.
 
 {tables}
 
-Columns: `id` and `seed` (of the corpus row and of the noise), `generated_with`, `status`, `sha256`, `format`, `width`,
-`height` and `mode` of the image file, `probability` that the image shows its concept, and features by backbone
-(`clip_features`, `features`, `align_features`), as far as they were asked for.
+Columns: `id` of the corpus row and `seed` of the noise; `generated_with`, `status`, `sha256`, `format`, `width`,
+`height` and `mode` of the image file; `probability` that the image shows its concept; and, if requested, features by
+backbone (`clip_features`, `features`, `align_features`).
 """
 _GATE: Final = (
     "These tables exist to measure unlearned image generators. By asking for access you agree to use them for "
@@ -60,7 +62,7 @@ _GATE: Final = (
 
 
 def home(out: Path, config: str) -> Path:
-    """The data set that a config's table goes to: the gated one beside `out` for the restricted domain.
+    """The dataset folder for a config's table: a separate gated one for the restricted domain.
 
     >>> home(Path("igmu/originals"), "nsfw.nudity").name
     'originals-nsfw'
@@ -76,32 +78,34 @@ def record(
     advance: Advance = lambda what, done, total: None,
     also: Sequence[Evaluation] = (),
 ) -> Path:
-    """Look at an original's images, write the table, and bring README and manifest up to date.
+    """Measure an original's images, write the table, and update README and manifest.
 
     Args:
-        evaluation: how; its instruments are those that can be asked for later.
-        original: folder of the images, layout `metadata`, or the model.
-        out: folder of the data set.
-        advance: told about progress.
-        also: the same with further detectors, whose answers the table holds as well.
+        evaluation: the evaluation; only its detector and networks can be used with the table later.
+        original: folder of the images in layout `metadata`, or the model.
+        out: folder of the dataset.
+        advance: called with the progress.
+        also: evaluations with further detectors, whose results are recorded too.
 
     Returns:
-        The table's file.
+        The file of the table.
 
     Raises:
-        InputError: LPIPS, which compares images, or another layout.
-        ImageError: an image that cannot be read: an original for everybody has all of its own.
-        MetadataError: the place holds the table of other images.
-        OutputError: `out` holds something else.
+        InputError: LPIPS, which requires images, or another layout.
+        ImageError: an image cannot be read; a reference table must be complete.
+        MetadataError: there is already a table of other images.
+        OutputError: `out` contains something else.
         IgmuError: as `Evaluation.run`.
     """
     _require_recordable(evaluation)
     place = Model.of(original)
     if reference.files(place.folder):
-        raise InputError(f"{place.folder}: reference tables already. Give the folder of images, or the model.")
+        raise InputError(
+            f"{place.folder} already contains reference tables. Give the folder of the images, or the model."
+        )
     folder = home(out, evaluation.config)
     require_writable(folder)
-    with owned(files=[folder]):  # the lock lies beside the folder, whose manifest lists every file
+    with owned(files=[folder]):  # the lock is next to the folder, because the manifest lists every file in it
         _require_ours(folder)
         (whole,) = evaluation.found(place, [])
         with evaluation.opened(also) as tools:
@@ -111,7 +115,9 @@ def record(
         failed = np.flatnonzero(np.char.startswith(seen["status"], FAILED))
         if failed.size:
             why = str(seen["status"][failed[0]]).removeprefix(FAILED)
-            raise ImageError(f"{why}: an original for everybody has all images ({failed.size} lack). Generate them.")
+            raise ImageError(
+                f"{why}. A reference table requires all images, but {failed.size} are unreadable. Generate them again."
+            )
         kept = generations.Generations({name: seen[name] for name in reference.kept(seen.columns)})
         kept = kept.without(*(name for name, values in kept.columns.items() if values.shape[1:] == (0,)))
         facts = {
@@ -139,18 +145,21 @@ def record(
 def _require_recordable(evaluation: Evaluation) -> None:
     if evaluation.layout != "metadata":
         raise InputError(
-            f"layout {evaluation.layout!r}: a reference table is of rows of the corpus. Bring the images into layout "
-            "metadata (igmu match)."
+            f"layout is {evaluation.layout!r}, but a reference table requires layout metadata. Convert the folder with "
+            "igmu match."
         )
     if evaluation.lpips is not None:
-        raise InputError(f"lpips {evaluation.lpips!r} compares images, and a table contains none. Leave it out.")
+        raise InputError(
+            f"lpips is {evaluation.lpips!r}, but LPIPS compares images, and a reference table contains none. Leave it "
+            "out."
+        )
 
 
 def copy_beside(source: Path, target: Path) -> None:
-    """Copy what generating wrote of the model and its times, for the cost of models beside the original.
+    """Copy the files about the model and its times, for comparing costs with the original.
 
     Args:
-        source: folder of images, or of a table.
+        source: folder of images or of a table.
         target: folder of a table.
     """
     for name in (MODEL, TIMES):
@@ -164,36 +173,36 @@ def _digits(instruments: Mapping[str, Any]) -> str:
 
 
 def _maker(folder: Path) -> dict[str, str]:
-    """Model, revision and number format, as the metadata tells them."""
+    """Model, revision and numerical precision, from the metadata."""
     _, first, _ = listed(folder)[0]
     return {name: str(first[name]) for name in ("model", "revision", "dtype") if name in first}
 
 
 def _require_ours(folder: Path) -> None:
-    """Refuse a folder of something else, whose README would be lost."""
+    """Refuse a folder with another README, which would be lost."""
     text = (folder / _README).read_text(encoding="utf-8") if (folder / _README).is_file() else ""
     if text and f"\npretty_name: {_NAME}" not in text:
-        raise OutputError(f"{folder}: contains the README of something else, which would be lost. Give another --out.")
+        raise OutputError(f"{folder} contains the README of something else, which would be lost. Choose another --out.")
 
 
 def _require_same_images(path: Path, facts: Mapping[str, Any]) -> None:
     there = reference.files(path.parent).get(path)
     if there is not None and there["contents"] != facts["contents"]:
         raise MetadataError(
-            f"{path}: the table of other images of a model called {there['model']!r}. Give this one another name "
-            "(--name), or delete the table."
+            f"{path} already contains measurements of other images of a model called {there['model']!r}. Choose a "
+            "different --name, or delete the table."
         )
 
 
 def describe(folder: Path) -> None:
-    """Write README.md and manifest.json of a folder of tables anew.
+    """Write README.md and manifest.json of a folder of tables.
 
     Args:
-        folder: of the data set.
+        folder: folder of the dataset.
     """
     import yaml
 
-    for left in folder.rglob(".*.new"):  # of a process that was killed
+    for left in folder.rglob(".*.new"):  # left by a process that was killed
         left.unlink()
     found = {path.relative_to(folder): facts for path, facts in reference.files(folder).items()}
     restricted = any(facts["config"].partition(".")[0] == RESTRICTED_DOMAIN for facts in found.values())
@@ -216,7 +225,7 @@ def describe(folder: Path) -> None:
     lines = [
         (
             f"`{path.parent.as_posix()}`",
-            " ".join(f"{name} {value}" for name, value in facts.get("generated_by", {}).items()) or "not told",
+            " ".join(f"{name} {value}" for name, value in facts.get("generated_by", {}).items()) or "unknown",
             facts["n_total"],
             ", ".join(f"{role} `{name}`" for role, name in reference.named(facts["instruments"]).items()),
             f"`{facts['digest'][:12]}`",
@@ -229,7 +238,7 @@ def describe(folder: Path) -> None:
         repo=repo,
         example=first.parent.as_posix(),
         config=facts["config"],
-        tables=listing(("folder", "generated by", "images", "instruments", "digest"), lines),
+        tables=listing(("folder", "generated by", "images", "detector and networks", "digest"), lines),
     )
     block = yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
     (folder / _README).write_text(f"---\n{block}---\n\n{body}", encoding="utf-8")
@@ -248,21 +257,21 @@ def drawn(
     also: Sequence[Evaluation] = (),
     **options: Any,
 ) -> None:
-    """Generate an original's images; what is there already is not generated again.
+    """Generate an original's images; existing ones are not generated again.
 
     Args:
-        evaluation: whose rows, and on which device.
-        spec: the model, as `igmu generate --model` takes it.
-        folder: of the images.
+        evaluation: gives the rows and the device.
+        spec: the model, in the form that `igmu generate --model` accepts.
+        folder: folder of the images.
         protocol: `lite`, `full` or a number of rounds.
-        seeds_per_row: images of a prompt; None for all.
-        dtype: number format of the model.
-        trust_code: whether code that the model names may run.
-        also: evaluations by further detectors.
-        **options: steps, guidance_scale, width, height and batch_size, as `images.generate.draw` takes them.
+        seeds_per_row: number of images per prompt; None for all.
+        dtype: numerical precision of the model.
+        trust_code: whether code that the model specifies may run.
+        also: evaluations with further detectors.
+        **options: steps, guidance_scale, width, height and batch_size, as for `images.generate.draw`.
 
     Raises:
-        IgmuError: whatever is wrong with model, corpus or folder.
+        IgmuError: the model, corpus or folder is invalid.
     """
     rounds = rounds_of(protocol)
     require_no_model(folder)
@@ -271,12 +280,12 @@ def drawn(
     rows = [row for row in evaluation.rows().values() if row.round <= rounds]
     requests = requests_for(rows, seeds_per_row=seeds_per_row)
     settled_alike(requests, {pipeline.name: pipeline}, **options)
-    with evaluation.opened(also):  # what cannot be opened should not be found out after hours of generating
+    with evaluation.opened(also):  # detect errors in detectors and networks before hours of generating
         pass
     done = draw(requests, pipeline, folder, **options)
     if done.failures:
         (row, seed), why = next(iter(done.failures.items()))
         raise ImageError(
-            f"{spec}: no image of row {row!r}, seed {seed} ({why}; {len(done.failures)} such). An original for "
-            "everybody has all images: give other settings, or --dtype fp32."
+            f"{spec}: {len(done.failures)} images could not be generated, such as row {row!r}, seed {seed} ({why}). A "
+            "reference table requires all images. Use other settings, or --dtype fp32."
         )

@@ -1,8 +1,8 @@
-"""Ray's workers: processes that each take one piece of work after another, wherever the cluster has room.
+"""Ray workers: processes that do one task after another, wherever there is room in the cluster.
 
-Conventions: a worker is an actor that keeps its networks. Where the cluster has GPUs and they are wanted, there is one
-worker a GPU, otherwise as many as asked for, a processor core each. A piece of work whose worker dies is done once more
-by another worker; if that dies too, the fault is taken for the work's, and everything stops with what is finished kept.
+Conventions: a worker is an actor that keeps its networks loaded. If the cluster has GPUs that may be used, there is one
+worker per GPU, otherwise one per processor core, up to the requested number. If a worker dies, another retries its task
+once. If that fails too, everything stops with an error; finished tasks are kept.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from igmu_data.taxonomy import ENVIRONMENT as CONCEPTS
 from igmu_metrics import registry
 from igmu_metrics.networks.loading import require
 
-_PATIENCE: Final = 5.0  # seconds that a cluster has to answer
+_PATIENCE: Final = 5.0  # seconds to wait for the cluster's response
 _TRIES: Final = 2
 T = TypeVar("T")
 
 
 class Work(Protocol):
-    """What a worker does; made once in each."""
+    """The work of a worker; created once in each."""
 
     def do(self, task: Any) -> Any:
-        """One piece of it."""
+        """Do one task."""
 
 
 class Worker:
-    """The process: it stands where the driver does, knows its plugins and concepts, and tells errors as text.
+    """The worker process, with the driver's folder, plugins and concepts; it returns errors as text.
 
     Args:
-        kind: makes the work.
-        arguments: of it.
-        place: folder that relative paths are read from.
+        kind: class of the work.
+        arguments: its arguments.
+        place: folder to which relative paths refer.
         plugins: files of plugins.
-        environment: variables that say where the user's things lie.
+        environment: environment variables with the paths of the user's files.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Worker:
         self._work: Work | None = None
 
     def do(self, task: Any) -> tuple[Any, str]:
-        """A piece of work, and what went wrong: Ray hands on no exception but as a traceback."""
+        """The result of a task and its error, as text because Ray passes on exceptions only with a traceback."""
         try:
             self._work = self._work or self._kind(*self._arguments)
             return self._work.do(task), ""
@@ -71,19 +71,19 @@ def spread(
     workers: int | None = None,
     device: str | None = None,
 ) -> Iterator[tuple[T, Any]]:
-    """Have work done; each piece with what came of it, in the order of being finished.
+    """Do tasks with workers; yields each task with its result, in the order in which they finish.
 
     Args:
-        kind: of the work.
-        arguments: that it is made with, in every worker.
-        tasks: the pieces.
-        workers: at most so many; as many as the cluster has room for by default.
-        device: where networks run: "cpu" leaves GPUs alone.
+        kind: class of the work.
+        arguments: its arguments, in every worker.
+        tasks: the tasks.
+        workers: maximum number of workers; by default as many as fit in the cluster.
+        device: device on which networks run; "cpu" means that no GPUs are used.
 
     Raises:
         MissingExtraError: ray is not installed.
-        ClusterError: no cluster answers, or a piece of work ended two workers.
-        IgmuError: as the work does.
+        ClusterError: no cluster responds, or two workers died on the same task.
+        IgmuError: raised by the work.
     """
     ray = started()
     most, gpus = _room(workers, device)
@@ -103,12 +103,12 @@ def spread(
             try:
                 found, wrong = ray.get(ready)
             except _deaths(ray) as error:
-                ray.kill(one)  # which may only have been out of reach
+                ray.kill(one)  # it may only have been unreachable
                 deaths[at] += 1
                 if deaths[at] == _TRIES:
                     raise ClusterError(
-                        f"part {tasks[at]}: two workers died at it, one after the other. What is finished stays. See "
-                        "Ray's logs; if the memory was full, take fewer --workers, a smaller --batch-size or --dtype."
+                        f"part {tasks[at]} failed, because two workers died on it. Finished parts are kept. See Ray's "
+                        "logs; if memory ran out, use fewer --workers, a smaller --batch-size or a lower --dtype."
                     ) from error
                 waiting.appendleft(at)
                 continue
@@ -122,11 +122,11 @@ def spread(
 
 
 def started() -> Any:
-    """Ray, connected to the cluster that RAY_ADDRESS names, or with one of its own on this machine.
+    """Ray, connected to the cluster at RAY_ADDRESS, or to a new one on this machine.
 
     Raises:
         MissingExtraError: ray is not installed.
-        ClusterError: no cluster answers.
+        ClusterError: no cluster responds.
     """
     require("ray", "ray")
     import ray
@@ -138,18 +138,18 @@ def started() -> Any:
 
 
 def _deaths(ray: Any) -> tuple[type[Exception], ...]:
-    """How Ray says that a worker died: of itself, with its machine, or for want of memory."""
+    """Ray's exceptions for a dead worker: it crashed, its machine died, or memory ran out."""
     known = ray.exceptions
     return known.RayActorError, known.WorkerCrashedError, known.NodeDiedError, known.OutOfMemoryError
 
 
 def room(workers: int | None, device: str | None) -> int:
-    """How many workers there are at most; raises as `started`."""
+    """Maximum number of workers. Raises the same errors as `started`."""
     return _room(workers, device)[0]
 
 
 def _room(workers: int | None, device: str | None) -> tuple[int, int]:
-    """The same, and the number of GPUs that they use, one each."""
+    """Maximum number of workers, and the number of GPUs that they use, one each."""
     found = started().cluster_resources()
     gpus = 0 if device == "cpu" else int(found.get("GPU", 0))
     most = gpus or max(1, int(found.get("CPU", 1)))
@@ -157,10 +157,10 @@ def _room(workers: int | None, device: str | None) -> tuple[int, int]:
 
 
 def _require_reachable(address: str) -> None:
-    """Refuse the address of a cluster at which nobody answers, for Ray itself would wait for minutes.
+    """Refuse the address of a cluster that does not respond, since Ray itself would wait for minutes.
 
     Raises:
-        ClusterError: with the address.
+        ClusterError: the cluster does not respond; the message gives the address.
     """
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdigit():  # none, "auto" or "local"
@@ -169,17 +169,17 @@ def _require_reachable(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
     except (OSError, OverflowError) as error:
         raise ClusterError(
-            f"no Ray cluster answers at RAY_ADDRESS={address} ({error}). Start it, or unset it."
+            f"no Ray cluster responds at RAY_ADDRESS={address} ({error}). Start the cluster, or unset RAY_ADDRESS."
         ) from error
 
 
 def told(error: IgmuError) -> str:
-    """An error as text: some cannot be sent from a process to another."""
+    """An error as text, because some cannot be pickled."""
     return f"{type(error).__name__}\n{error}"
 
 
 def raised(text: str) -> IgmuError:
-    """The error of a worker, of its own kind, from `told`."""
+    """The error that a worker reported with `told`, with its original type."""
     name, _, message = text.partition("\n")
     kind = getattr(errors, name, IgmuError)
     error: IgmuError = kind.__new__(kind)

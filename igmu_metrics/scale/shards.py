@@ -1,9 +1,9 @@
-"""One evaluation in n parts: each part looks at its own generations anywhere, and merging gives the one machine's card.
+"""One evaluation in n parts: each part measures its generations on any machine, and merging gives the complete card.
 
-Conventions: part i of n (from 1) holds the generations whose prompt hashes to it (`igmu_metrics.images.parts.home`), in
-every model alike, so that pairs and the seeds of a prompt stay together and no image needs to be read to know whose
-it is. A part is one Parquet file a model, written whole or not at all: running a part again replaces it, so that every
-generation is there once. Merging computes the metrics from the tables, without the images.
+Conventions: part i of n (from 1) contains the generations whose prompt hashes to it
+(`igmu_metrics.images.parts.home`), for every model in the same way, so that pairs and the seeds of a prompt stay
+together and no image has to be read to assign it. A part is one Parquet file per model, written atomically: running a
+part again replaces it, so that no generation is duplicated. Merging computes the metrics from the tables alone.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _Part = tuple[Generations, dict[str, Any]]
 
 
 def part(table: Generations, i: int, n: int) -> Generations:
-    """The generations of part i of n, in their order."""
+    """The generations of part i of n, in the original order."""
     return table.where([home(row, n) == i for row, _ in table.keys])
 
 
@@ -62,24 +62,24 @@ def look(
     tools: Instruments | None = None,
     known: Sequence[str] | None = None,
 ) -> list[Path]:
-    """Look at one part of every model, and write its tables.
+    """Measure one part of every model and write its tables.
 
     Args:
-        evaluation: how.
+        evaluation: the evaluation.
         original: folder of the original model, or the model.
-        unlearned: of the unlearned models.
+        unlearned: folders of the unlearned models, or the models.
         shard: (i, n), from 1.
-        out: folder of the tables of all parts.
-        advance: told about progress.
-        tools: instruments that are loaded already.
-        known: `contents` of every model's folder, the original's first, where somebody has read them already.
+        out: folder for the tables of all parts.
+        advance: called with the progress.
+        tools: detector and networks, if they are already loaded.
+        known: `contents` of every model's folder, the original's first, if already known.
 
     Returns:
         The files, the original's first.
 
     Raises:
-        BusyError: another process is looking at the same part.
-        MetadataError: `out` holds the table of another model of the same name.
+        BusyError: another process is measuring the same part.
+        MetadataError: `out` contains the table of another model with the same name.
         OutputError: `out` cannot be written.
         IgmuError: as `Evaluation.run`.
     """
@@ -112,22 +112,23 @@ def look(
 
 
 def _require_same_images(place: Path, content: str) -> None:
-    """Refuse to write over the table of other images: those of another model that is called alike."""
+    """Refuse to overwrite the table of other images, such as those of another model with the same name."""
     if not place.exists():
         return
     try:
         facts = generations.read(place)[1]
     except MetadataError:
-        return  # torn, or none
+        return  # incomplete, or not a table
     if facts.get("contents", content) != content:
         raise MetadataError(
-            f"{place}: the table of other images of a model called {facts.get('model')!r}. If there are two such "
-            "models, name them: NAME=FOLDER; if the images were generated again, delete the tables."
+            f"{place} already contains measurements of other images of a model called {facts.get('model')!r}. If these "
+            "are two models, give them different names (NAME=FOLDER); if the images were generated again, delete the "
+            "tables."
         )
 
 
 def contents(table: Generations) -> str:
-    """One hash over all images of a model, whichever part is looked at: parts of other images are not merged."""
+    """One hash of all images of a model, whichever part is measured, so that parts of other images are not merged."""
     if reference.recorded(table) is not None:
         return reference.contents(table.keys, table["sha256"].tolist())
     return reference.contents(table.keys, map(_content, table["path"]))
@@ -147,7 +148,7 @@ def _write(out: Path, facts: Mapping[str, Any], model: str, table: Generations) 
 
 
 def file_name(model: str, i: int, n: int) -> str:
-    """What the table of a model's part is called.
+    """The file name of the table for a model's part.
 
     >>> file_name("esd", 2, 8)
     'esd-00002-of-00008.parquet'
@@ -156,25 +157,25 @@ def file_name(model: str, i: int, n: int) -> str:
 
 
 def options(evaluation: Evaluation) -> dict[str, Any]:
-    """What of an evaluation must be equal in all parts, as plain JSON."""
+    """The settings of an evaluation that must be equal in all parts, as plain JSON."""
     return {k: v for k, v in asdict(evaluation).items() if k not in local()}
 
 
 def merge(folder: Path, *, device: str | None = None) -> Iterator[Scorecard]:
-    """The scorecard of every unlearned model whose parts lie in a folder: the same as of one run over everything.
+    """The scorecards of all unlearned models whose parts are in a folder, the same as from one run over everything.
 
     Args:
-        folder: of the tables of all parts.
-        device: where CLIP embeds the prompts; it is the only network that runs.
+        folder: folder with the tables of all parts.
+        device: device on which CLIP embeds the prompts; it is the only network that runs.
 
     Raises:
-        MetadataError: no tables, a part missing, or parts made in different ways.
-        WeightsError: the instruments cannot be loaded.
+        MetadataError: there are no tables, a part is missing, or parts were made with different settings.
+        WeightsError: the networks cannot be loaded.
     """
     paths = sorted(folder.glob("*-of-*.parquet"))
     if not paths:
         run = f"igmu score … --shard i/n {shell(['--out', folder])}"
-        raise MetadataError(f"{folder}: no tables. Run {run} for every i.")
+        raise MetadataError(f"{folder}: there are no tables in this folder. Run {run} for every i.")
     models: dict[str, list[_Part]] = {}
     first: dict[str, Any] = {}
     for path in paths:
@@ -184,45 +185,52 @@ def merge(folder: Path, *, device: str | None = None) -> Iterator[Scorecard]:
         for name in ("evaluation", "instruments", "original", "igmu"):
             if facts.get(name) != first.get(name):
                 raise MetadataError(
-                    f"{path}: made with other {name} than {paths[0].name}. Run that shard again with the same settings."
+                    f"{path}: the {name} differs from that of {paths[0].name}. Run this shard again with the same "
+                    "settings, networks and version of igmu."
                 )
         models.setdefault(facts["model"], []).append((table, facts))
     try:
         evaluation = Evaluation(**first["evaluation"], device=device)
     except TypeError as error:  # settings that this igmu does not have
-        raise MetadataError(f"{paths[0]}: made with another igmu ({error}). Run all shards again.") from error
+        raise MetadataError(
+            f"{paths[0]}: the table was made with another version of igmu ({error}). Run all shards again."
+        ) from error
     original = first["original"]
     with evaluation.opened() as tools:
         if tools.signatures != first["instruments"]:
             raise MetadataError(f"{folder}: the networks here differ from those of the shards. Use the same weights.")
         whole = {name: _whole(folder, name, parts) for name, parts in models.items()}
         if original not in whole:
-            raise MetadataError(f"{folder}: no tables of the original model {original!r}. Copy them there.")
+            raise MetadataError(
+                f"{folder}: the tables of the original model {original!r} are missing. Copy them there."
+            )
         for name in sorted(whole.keys() - {original}) or [original]:
             cost = _efficiency(models[name], paths[0])
             yield evaluation.card((name, original), whole[original], whole[name], tools, cost)
 
 
 def _efficiency(parts: Sequence[_Part], path: Path) -> Efficiency | None:
-    """What a model costs, as its first table says."""
+    """The cost of a model, from its first table."""
     told = parts[0][1].get("efficiency")
     try:
         return None if told is None else Efficiency.model_validate(told)
     except ValidationError as error:
         raise MetadataError(
-            f"{path}: its efficiency is none ({one_line(error)[:200]}). Run that shard again."
+            f"{path}: its efficiency is invalid ({one_line(error)[:200]}). Run that shard again."
         ) from error
 
 
 def _require_whole(path: Path, table: Generations, facts: Mapping[str, Any]) -> None:
-    """Refuse a table that lacks what `look` writes."""
+    """Refuse a table that lacks anything that `look` writes."""
     lost = [name for name in _COLUMNS if name not in table]
     for name, kind in _FACTS.items():
         if not isinstance(facts.get(name), kind):
             lost.append(name)
     if facts.get("format") != FORMAT or lost or not _is_shard(facts["shard"]):
-        what = f"it has no {', no '.join(lost)}" if lost else "of another format"
-        raise MetadataError(f"{path}: not a table of this igmu score --shard ({what}). Run that shard again.")
+        what = f"it lacks {', '.join(lost)}" if lost else "its format is not supported"
+        raise MetadataError(
+            f"{path}: this is not a table of this version's igmu score --shard ({what}). Run that shard again."
+        )
     for model in (facts["model"], facts["original"]):
         require_nameable(model, path)
 
@@ -237,16 +245,17 @@ def _whole(folder: Path, model: str, parts: Sequence[_Part]) -> Generations:
     there = sorted(facts["shard"][0] for _, facts in parts)
     if any(facts["shard"][1] != n for _, facts in parts) or there != list(range(1, n + 1)):
         missing = [f"{i}/{n}" for i in range(1, n + 1) if i not in there]
-        raise MetadataError(f"{folder}: {model} lacks the shards {', '.join(missing) or 'of one n'}. Run them.")
+        if not missing:
+            raise MetadataError(f"{folder}: the shards of {model} are duplicated or of different n. Run all again.")
+        raise MetadataError(f"{folder}: {model} lacks the shards {', '.join(missing)}. Run them.")
     if len({facts.get("contents") for _, facts in parts}) > 1:
         raise MetadataError(
-            f"{folder}: the shards of {model} differ in their images: its folder changed between them. Delete them and "
-            "run all again."
+            f"{folder}: the folder of {model}'s images changed between its shards. Delete the shards and run all again."
         )
     table = joined([table for table, _ in parts])
     if len(table) != n_total or len(set(table.keys)) != len(table):
         raise MetadataError(
-            f"{folder}: {model} has {len(table)} generations of {n_total}. The folder of images changed between the "
-            "shards; run them again."
+            f"{folder}: {model} has {len(table)} of {n_total} generations, so the folder of its images changed between "
+            "the shards. Run them again."
         )
     return ordered(table)

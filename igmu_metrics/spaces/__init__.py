@@ -1,14 +1,14 @@
-"""The Hub's Spaces: their scripts are a few lines over what stands here, so that `evaluate` gives the same numbers.
+"""Code for the Hub's Spaces, whose scripts consist of a few lines, so that `evaluate` gives the same numbers.
 
 The Space `igmu/<name>` of a metric has three scripts, which `python -m builders.spaces` writes: `<name>.py` calls
-`metric_class`, `app.py` calls `page`, `tests.py` calls `check`. The leaderboard's calls `leaderboard.page`.
+`metric_class`, `app.py` calls `page`, and `tests.py` calls `check`. The leaderboard's script calls `leaderboard.page`.
 
-Conventions: predictions belong to the unlearned model, one entry a generation. What references are depends on the
-metric (`references_of`): `labels` that were asked for, `prompts`, `original_images` of the same prompts and seeds, or
-`row_ids` of the corpus, which bring everything else that the metric wants to know about a generation.
+Conventions: predictions belong to the unlearned model, with one entry per generation. The meaning of references depends
+on the metric (`references_of`): the requested `labels`, `prompts`, `original_images` for the same prompts and seeds, or
+`row_ids` of the corpus, from which everything else about a generation follows.
 
-Nothing here is an `evaluate.Metric`: `evaluate` takes the first one in a script's namespace for the metric. Both it and
-gradio are imported only when they are needed.
+Nothing here is an `evaluate.Metric`, because `evaluate` uses the first one in a script's namespace as the metric.
+`evaluate` and gradio are imported only when needed.
 """
 
 from igmu_metrics.spaces.checking import check

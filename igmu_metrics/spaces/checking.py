@@ -1,4 +1,4 @@
-"""What the `tests.py` of a metric's Space checks, the same for every metric."""
+"""The checks in the `tests.py` of a metric's Space, which are the same for every metric."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from igmu_metrics.spaces.scoring import compute
 
 
 def check(name: str) -> None:
-    """Whether the metric that is installed does what its docstrings work out by hand, and refuses half a call.
+    """Check that the installed metric gives the results in its docstrings and refuses incomplete calls.
 
     >>> check("concept_accuracy")
 
@@ -18,14 +18,14 @@ def check(name: str) -> None:
         name: the metric.
 
     Raises:
-        AssertionError: it does not; the examples that failed are printed.
-        UnknownMetricError: with the nearest names.
+        AssertionError: it does not; the failed examples are printed.
+        UnknownMetricError: the name is unknown; the message suggests similar names.
     """
     from igmu_metrics import registry
 
     done = doctest.testmod(inspect.getmodule(registry.metric(name).score))
-    assert done.attempted, f"{name}: no docstring works out an example"
-    assert not done.failed, f"{name}: {done.failed} of {done.attempted} lines of examples give something else"
+    assert done.attempted, f"{name}: the docstrings contain no examples"
+    assert not done.failed, f"{name}: {done.failed} of {done.attempted} example lines give a different result"
     for predictions, references, error in (([], [], EmptyInputError), (["a", "b"], ["a"], LengthMismatchError)):
         try:
             compute(name, predictions, references)

@@ -1,4 +1,4 @@
-"""The page of a metric's Space: images or labels in, a table of figures out."""
+"""The page of a metric's Space: images or labels as input, a table of results as output."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from igmu_metrics.spaces.scoring import compute
 
 _COLUMNS: Final = ("predictions", "references")
 _TOLD: Final[dict[References, str]] = {
-    "labels": "One line per image; leave the prediction empty where it is unclear.",
-    "prompts": "One prompt a line, in the order of the images.",
-    "original_images": "The same prompts and seeds, in the same order.",
-    "row_ids": "One row id of igmu/bench a line; images of both models in that order, for the same seeds.",
+    "labels": "Upload a file with one line per image. Leave the prediction empty if it is unclear.",
+    "prompts": "Enter one prompt per line, in the order of the images.",
+    "original_images": "Upload images of both models for the same prompts and seeds, in the same order.",
+    "row_ids": "Enter one row id of igmu/bench per line, and upload images of both models in this order, for the same "
+    "seeds.",
 }
 
 
@@ -28,10 +29,10 @@ def page(name: str) -> Any:
         name: the metric.
 
     Returns:
-        A `gradio.Blocks`, to be launched.
+        A `gradio.Blocks`, ready to be launched.
 
     Raises:
-        UnknownMetricError: with the nearest names.
+        UnknownMetricError: the name is unknown; the message suggests similar names.
     """
     import gradio as gr
 
@@ -48,7 +49,7 @@ def page(name: str) -> Any:
     with gr.Blocks(title=title) as demo:
         gr.Markdown(f"# {title}\n\n{_TOLD[kind]}")
         widgets = _widgets(kind, gr)
-        table = gr.Dataframe(headers=["figure", "value"], interactive=False)
+        table = gr.Dataframe(headers=["metric", "value"], interactive=False)
         gr.Button("Score").click(score, widgets, table)
     return demo
 
@@ -69,10 +70,10 @@ def _widgets(kind: References, gr: Any) -> list[Any]:
 
 
 def figures(name: str, *values: Any) -> list[list[str]]:
-    """Rows of (figure, value) for what the widgets hold.
+    """Rows of (metric, value) for the values of the widgets.
 
     Raises:
-        IgmuError: what is missing or wrong.
+        IgmuError: a value is missing or invalid.
     """
     given = _read(references_of(name), *values)
     return [[key, str(value)] for key, value in compute(name, **given).items()]
@@ -102,7 +103,7 @@ def _labels(path: str | None) -> dict[str, Any]:
         raise InputError(f"Choose {wanted}.")
     table = csv.DictReader(io.StringIO(read_text(Path(path))))
     if missing := [column for column in _COLUMNS if column not in (table.fieldnames or ())]:
-        raise InputError(f"The file has no column {missing[0]!r}; choose {wanted}.")
+        raise InputError(f"The file has no column {missing[0]!r}. Choose {wanted}.")
     lines = list(table)
     return {"predictions": [r["predictions"] or None for r in lines], "references": [r["references"] for r in lines]}
 
@@ -113,5 +114,5 @@ def _paths(gallery: list[tuple[str, str | None]] | None) -> list[str]:
 
 
 def _lines(text: str | None) -> list[str]:
-    """The lines of a text box that hold something."""
+    """The non-empty lines of a text box."""
     return [line.strip() for line in (text or "").splitlines() if line.strip()]

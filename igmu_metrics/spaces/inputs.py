@@ -1,4 +1,4 @@
-"""What a metric's Space takes, told from what the metric needs and from the docstrings of what it calls."""
+"""The inputs of a metric's Space, derived from the metric's requirements and from docstrings."""
 
 from __future__ import annotations
 
@@ -16,36 +16,35 @@ Column = Literal["large_string", "string", "image"]
 _IMAGES: Final = "images of the unlearned model, as paths or PIL images"
 _SOURCES: Final = {
     "original_images": "images of the original model for the same prompts and seeds, in the same order",
-    "prompts": "the prompt of each",
-    "stripped_prompts": "the prompts without the concept; for retain prompts the prompts themselves",
+    "prompts": "the prompt of each image",
+    "stripped_prompts": "the prompts without the concept; for retain prompts, the prompts themselves",
 }
 _OF_SCORE: Final = ("backbone", "device", "on_error", "batch_size", "seed", "resamples")
-# Named otherwise in a Space, or not to be given there.
+# Arguments that have other names in a Space or cannot be given there.
 _NOT_OF_ROWS: Final = ("name", "images", "row_ids", "original_images", "signature", "options")
-# Settings without which a metric of an evaluation has nothing to count, by a column that it needs.
+# Settings that a metric requires in an example, by the column that it needs.
 _SETTINGS: Final = {
     "answered": (('config="object.church",\ndetector="clip",', 'config="general",\ndetector="vlm:FOLDER_OR_ID",'),),
     "reward": (('detector="clip",', 'detector="clip",\nalign="pickscore",'),),
 }
-# What holds for one metric alone.
+# Notes about single metrics.
 _NOTES: Final = {
     "attack_success_rate": (
-        "The ids of adversarial rows are enough: the plain prompts that they were made from are known to the corpus, "
-        "and their images are taken from the folders of the attacked ones (those that `igmu generate` wrote) unless "
-        "they are given too."
+        "The ids of adversarial rows are sufficient: the corpus contains the plain prompts from which they were made, "
+        "and the images of these are taken from the folders that `igmu generate` wrote, unless they are given too."
     ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What all Spaces with one kind of references have in common.
+    """The common properties of all Spaces with one kind of references.
 
     Args:
-        predictions: what they are.
-        references: what they are.
-        columns: of both, every way in which they may be given.
-        example: arguments of `metric.compute` to show.
+        predictions: description of the predictions.
+        references: description of the references.
+        columns: the allowed types of both.
+        example: arguments of `metric.compute` for the example.
     """
 
     predictions: str
@@ -56,14 +55,14 @@ class Kind:
 
 KINDS: Final[Mapping[References, Kind]] = MappingProxyType(
     {
-        # evaluate looks at the first entry of a "string" column and refuses None there, which is a valid label here.
+        # evaluate checks the first entry of a "string" column and refuses None there, which is a valid label here.
         "labels": Kind(
-            "label that a classifier sees in the unlearned model's image, `domain/concept`; None where it abstained",
-            "label that was asked for, in the domain judged. An image judged in two domains is two entries",
+            "label that a classifier sees in the unlearned model's image, `domain/concept`; None if it abstained",
+            "label that the prompt asks for, in the domain judged; an image judged in two domains has two entries",
             (("large_string", "large_string"),),
             """\
 predictions=["style/monet", "style/none", "object/cat"],  # what a classifier sees in the unlearned model's images
-references=["style/van-gogh", "style/van-gogh", "object/cat"],  # what was asked for
+references=["style/van-gogh", "style/van-gogh", "object/cat"],  # what the prompts ask for
 target="style/van-gogh",""",
         ),
         "prompts": Kind(
@@ -84,11 +83,11 @@ references=["original/0.png", "original/1.png"],  # the original model's, for th
         ),
         "row_ids": Kind(
             _IMAGES,
-            "id of the row of `igmu/bench` that each was drawn for; all rows are of one concept to forget",
+            "id of the row of `igmu/bench` for which each image was generated; all rows must belong to one concept",
             (("string", "string"), ("image", "string")),
             """\
 predictions=["unlearned/0.png", "unlearned/1.png"],  # paths, or PIL images
-references=["0f3a5c7e9b1d2f40", "0f3a5c7e9b1d2f40"],  # ids of the rows of igmu/bench they were drawn for
+references=["0f3a5c7e9b1d2f40", "0f3a5c7e9b1d2f40"],  # ids of their rows in igmu/bench
 original_predictions=["original/0.png", "original/1.png"],
 config="object.church",
 detector="clip",""",
@@ -98,13 +97,13 @@ detector="clip",""",
 
 
 def references_of(name: str) -> References:
-    """What a metric is given as references, told by what it needs.
+    """The kind of references of a metric, according to its requirements.
 
     >>> references_of("concept_accuracy"), references_of("lpips")
     ('labels', 'original_images')
 
     Raises:
-        UnknownMetricError: with the nearest names.
+        UnknownMetricError: the name is unknown; the message suggests similar names.
     """
     from igmu_metrics import registry
 
@@ -118,7 +117,7 @@ def references_of(name: str) -> References:
 
 
 def arguments(name: str) -> dict[str, str]:
-    """Every argument of `metric.compute` and what it is, as the docstrings say.
+    """All arguments of `metric.compute` with their descriptions from the docstrings.
 
     >>> list(arguments("lpips"))[:5]
     ['predictions', 'references', 'ids', 'seeds', 'splits']
@@ -153,7 +152,7 @@ def described(name: str) -> str:
 
 
 def usage(name: str, owner: str) -> str:
-    """A call of the metric, to copy."""
+    """An example call of the metric, to copy."""
     from igmu_metrics import registry
 
     text = KINDS[references_of(name)].example
@@ -169,7 +168,7 @@ def _parameters(metric: Any) -> Mapping[str, inspect.Parameter]:
 
 
 def _documented(function: Callable[..., Any] | None) -> dict[str, str]:
-    """Arguments by name, with their text in one line, from the section "Args" of a docstring."""
+    """Arguments with their descriptions on one line, from the section "Args" of a docstring."""
     text = (function is not None and inspect.getdoc(function)) or ""
     section = re.search(r"^Args:\n((?:    .*\n?)+)", text, re.MULTILINE)
     found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section[1] if section else "", re.MULTILINE)

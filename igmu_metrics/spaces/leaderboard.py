@@ -1,4 +1,4 @@
-"""The page of the leaderboard's Space: scorecards ranked, and a check of a card before it is submitted."""
+"""The page of the leaderboard's Space: ranked scorecards, and a check of a card before submission."""
 
 from __future__ import annotations
 
@@ -21,30 +21,32 @@ if TYPE_CHECKING:
     from igmu_metrics.scorecard import Scorecard
 
 _INTRODUCTION: Final = """
-A submission is one scorecard, as `igmu score --out cards` writes it. Check it here, or with `igmu verify CARD.json`,
-which is the same check: whether it is consistent. Then log in and submit it: the card is checked once more, and
-a pull request is opened in your name, where it is reviewed. The check alone submits nothing.
+A submission is one scorecard, as written by `igmu score --out cards`. Check that it is consistent, either here or with
+`igmu verify CARD.json`, which does the same check. Then log in and submit it: the scorecard is checked again, and a
+pull request is opened in your name, where it is reviewed. Checking alone does not submit anything.
 """
-_LOG_IN: Final = "Log in first, as the pull request is opened in your name; or open it yourself with the command below."
+_LOG_IN: Final = (
+    "Log in first, because the pull request is opened in your name; or open it yourself with the command below."
+)
 _SPACE: Final = "SPACE_ID"  # set by the Hub, as owner/name
 
 _IMAGES: Final = f"""
-Upload a scorecard and the two folders of images that it is about, as zips. All hashes are compared, and {SAMPLE} lines
-chosen at random are scored again: only images can tell whether a card's lines are true. Cards of detectors that are
-files or models of your own cannot be scored here; send the images to whoever runs this Space, for `igmu verify
---images`.
+Upload a scorecard and zip files of the two folders of images for which it was made. All hashes are compared, and
+{SAMPLE} randomly chosen lines are scored again, because the lines of a scorecard can only be checked with images. If
+the detector is a file or model of your own, the scorecard cannot be checked here; send the images to the owners of this
+Space, who can use `igmu verify --images`.
 """
-_NOTHING: Final = "<p>No results yet. Yours can be the first.</p>"
+_NOTHING: Final = "<p>There are no results yet. Yours can be the first.</p>"
 
 
 def page(folder: Path) -> Any:
     """The app of the Space.
 
     Args:
-        folder: of the scorecards, read once.
+        folder: folder of the scorecards, which is read once.
 
     Returns:
-        A `gradio.Blocks`, to be launched.
+        A `gradio.Blocks`, ready to be launched.
     """
     import gradio as gr
 
@@ -64,7 +66,7 @@ def page(folder: Path) -> Any:
             card = gr.File(label="Scorecard", file_types=[".json"], type="filepath")
             answer = gr.Textbox(label="Answer", lines=6, interactive=False)
             gr.Button("Check").click(check, card, answer)
-            if os.environ.get(_SPACE):  # elsewhere there is nobody who could be logged in
+            if os.environ.get(_SPACE):  # users can log in only on the Hub
                 submit.__annotations__["token"] = gr.OAuthToken | None
                 gr.LoginButton()
                 gr.Button("Check and submit").click(submit, card, answer)
@@ -81,7 +83,7 @@ def page(folder: Path) -> Any:
 
 
 def ranked(folder: Path) -> tuple[Sequence[Scorecard], str]:
-    """The cards of a folder and the HTML that ranks them and lists what was refused; no cards and why where none is
+    """The cards of a folder, and HTML with their ranking and the refused files; no cards and the reason if none can be
     ranked.
     """
     try:
@@ -94,8 +96,8 @@ def ranked(folder: Path) -> tuple[Sequence[Scorecard], str]:
     except EmptyInputError:
         why = html.escape(visible("\n".join(found.refused), lines=True))
         return [], f"{_NOTHING}<p>Refused:</p><pre>{why}</pre>" if why else _NOTHING
-    # A data address and no srcdoc, in which a link to a table would load this Space within itself; its scripts, which
-    # filter, are those of an origin of their own and reach nothing of the Space.
+    # A data URL instead of srcdoc, where a link to a table would load this Space within itself. Its scripts have a
+    # separate origin and cannot access the Space.
     source = "data:text/html;charset=utf-8;base64," + base64.b64encode(shown.encode()).decode()
     style = "width: 100%; height: 85vh; border: 0"
     return cards, f'<iframe title="Leaderboard" sandbox="allow-scripts" src="{source}" style="{style}"></iframe>'
@@ -105,24 +107,24 @@ def checked(path: str | None, cards: Sequence[Scorecard], day: str = "") -> str:
     """What is wrong with a card's file, or how to submit it.
 
     Args:
-        path: of the file; None where there is none.
-        cards: those that are ranked already.
-        day: of the submission (`2026-11-30`); by default today.
+        path: path of the file; None if there is none.
+        cards: cards that are already ranked.
+        day: date of the submission (`2026-11-30`); by default today.
     """
     return _checked(path, cards, day)[0]
 
 
 def submitted(path: str | None, cards: Sequence[Scorecard], token: str | None, day: str = "") -> str:
-    """Check a card's file, and where it is right, open a pull request with it.
+    """Check a card's file and, if it is valid, open a pull request with it.
 
     Args:
-        path: of the file; None where there is none.
-        cards: those that are ranked already.
-        token: of whoever submits; None where nobody is logged in.
+        path: path of the file; None if there is none.
+        cards: cards that are already ranked.
+        token: token of the user; None if nobody is logged in.
         day: see `checked`.
 
     Returns:
-        What is wrong with it, or where the pull request is.
+        What is wrong with the file, or the address of the pull request.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
@@ -142,7 +144,7 @@ def submitted(path: str | None, cards: Sequence[Scorecard], token: str | None, d
             create_pr=True,
         )
     except (OSError, ValueError, HfHubHTTPError) as error:
-        return visible(f"Not submitted. The Hub said: {error}\n\n{said}", lines=True)
+        return visible(f"Not submitted, because the Hub returned an error: {error}\n\n{said}", lines=True)
     return f"Submitted: {made.pr_url}\n\n{said}"
 
 
@@ -151,7 +153,7 @@ def _repository() -> str:
 
 
 def _checked(path: str | None, cards: Sequence[Scorecard], day: str) -> tuple[str, str, str]:
-    """What there is to say, and where the card belongs and what adding it is called: "" where it is refused."""
+    """The message, the card's path and the title of the pull request; the last two are "" if it is refused."""
     if path is None:
         return "Choose a scorecard first.", "", ""
     try:
@@ -159,19 +161,20 @@ def _checked(path: str | None, cards: Sequence[Scorecard], day: str) -> tuple[st
     except IgmuError as error:
         return visible(f"Refused. {error}", lines=True), "", ""
     if card is None or problems:
-        return visible("\n".join(["Refused, as igmu verify would.", *map(str, problems)]), lines=True), "", ""
+        first = "Refused, because the scorecard is not consistent:"
+        return visible("\n".join([first, *map(str, problems)]), lines=True), "", ""
     if card.model == card.original_model:
-        return "Refused. This is the card of the original model, which every table shows anyway.", "", ""
+        return "Refused. This is the scorecard of the original model, which every table shows anyway.", "", ""
     table = next(group for group in alike([*cards, card]) if any(other is card for other in group))
     beside = len(table) - 1
-    where = f"in a table with {beside} other{'s' * (beside > 1)}" if beside else "in a table of its own"
+    where = f"in a table with {beside} other model{'s' * (beside > 1)}" if beside else "in a separate table"
     place = f"scorecards/{slug(card.config)}/{slug(card.model)}.{day or date.today().isoformat()}.json"
     words = ("hf", "upload", _repository(), Path(path).name, place, "--repo-type", "space", "--create-pr")
     if any(other is not card and other.model == card.model for other in table):
-        where = "in place of the card that is there already, which becomes its history if its file name has a date"
+        where = "instead of its current scorecard, which becomes part of its history if its file name has a date"
     told = "".join(f"Note: {note}.\n" for note in notes(card))
     said = (
-        f"{len(card.scores)} scores of {len(card.generations)} generations: the card is consistent.\n{told}"
+        f"The scorecard is consistent ({len(card.scores)} scores of {len(card.generations)} generations).\n{told}"
         f"{card.model} would be ranked {where}.\n\n{shell(words)}"
     )
     return said, place, f"Add {visible(card.model)} on {visible(card.config)}"

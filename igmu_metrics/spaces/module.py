@@ -9,18 +9,18 @@ from igmu_metrics.spaces.scoring import compute, entries
 
 
 def metric_class(name: str, module: str, *, owner: str = "igmu") -> type[Any]:
-    """The class that `evaluate.load` makes an instance of.
+    """The class of which `evaluate.load` makes an instance.
 
     Args:
         name: the metric.
-        module: `__name__` of the script, to whose namespace the class belongs.
-        owner: of the Space.
+        module: `__name__` of the script in whose namespace the class is.
+        owner: owner of the Space.
 
     Returns:
-        A subclass of `evaluate.Metric`. The script gives it its own name (`class_name`), by which it is pickled.
+        A subclass of `evaluate.Metric`. The script gives it its own name (`class_name`), which pickling requires.
 
     Raises:
-        UnknownMetricError: with the nearest names.
+        UnknownMetricError: the name is unknown; the message suggests similar names.
     """
     import evaluate
 
@@ -45,12 +45,12 @@ def metric_class(name: str, module: str, *, owner: str = "igmu") -> type[Any]:
             )
 
         def add_batch(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> None:
-            """Add one entry of both for each of several generations."""
+            """Add one prediction and one reference for each of several generations."""
             predictions, references = entries(name, predictions, references)
             super().add_batch(predictions=predictions, references=references, **kwargs)
 
         def add(self, *, prediction: Any = None, reference: Any = None, **kwargs: Any) -> None:
-            """Add one entry of both."""
+            """Add one prediction and one reference."""
             self.add_batch(predictions=[prediction], references=[reference], **kwargs)
 
         def _compute(self, predictions: Any, references: Any, **options: Any) -> dict[str, float | int | str]:
@@ -62,7 +62,7 @@ def metric_class(name: str, module: str, *, owner: str = "igmu") -> type[Any]:
 
 
 def class_name(name: str) -> str:
-    """What `evaluate` makes the metric's name from.
+    """The class name from which `evaluate` derives the metric's name.
 
     >>> class_name("attack_success_rate")
     'AttackSuccessRate'

@@ -1,8 +1,8 @@
-"""A random sample of a card's lines, scored again from images that are uploaded: what a leaderboard can check itself.
+"""Scores a random sample of a card's lines again from uploaded images, as a check by the leaderboard itself.
 
-Conventions: the sample is drawn after the upload, from the machine's own randomness, so that nobody can prepare for it.
-Hashes are compared for every line, networks see the sample alone. Zips are strangers', too: nothing is written outside
-of the folder made for them, and no more than `MOST_BYTES`.
+Conventions: the sample is chosen after the upload, with the operating system's random numbers, so that nobody can
+prepare for it. Hashes are compared for every line; networks are run only on the sample. Zip files are not trusted:
+nothing is written outside the folder made for them, and no more than `MOST_BYTES`.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from igmu_metrics.verdict.verify_images import evaluation_of, images_unlike, lin
 
 SAMPLE: Final = 25
 MOST_FILES: Final = 50_000
-MOST_BYTES: Final = 8_000_000_000  # unpacked, of one zip
+MOST_BYTES: Final = 8_000_000_000  # unpacked, per zip file
 _SHOWN: Final = 30
 _PIECE: Final = 2**20
-# A card of strangers names networks; the Space opens none that it does not know.
+# Uploaded cards name networks; the Space opens only known ones.
 _KNOWN: Final[Mapping[str, frozenset[Any]]] = {
     "detector": frozenset({None, "clip", "imagenet", "nudenet", SANDBOX}),
     "clip": frozenset({None, SANDBOX}),
@@ -44,20 +44,20 @@ _KNOWN: Final[Mapping[str, frozenset[Any]]] = {
 
 
 def resampled(card: str | None, images: str | None, originals: str | None, *, n: int = SAMPLE) -> str:
-    """What a random sample says about a card.
+    """Check a card with a random sample.
 
     Args:
-        card: its file; None where there is none, as below.
-        images: zip of the unlearned model's folder.
-        originals: zip of the original's.
-        n: lines to score again.
+        card: its file; None if there is none, as below.
+        images: zip file of the unlearned model's folder.
+        originals: zip file of the original model's folder.
+        n: number of lines to score again.
     """
     if card is None or images is None or originals is None:
-        return "Choose a scorecard, and a zip of each model's folder of images."
+        return "Choose a scorecard, and a zip file of each model's folder of images."
     try:
         found, problems = verify(Path(card))
         if found is None or problems:
-            return _listed("Refused, as igmu verify would.", problems)
+            return _listed("Refused, because the scorecard is not consistent:", problems)
         with tempfile.TemporaryDirectory() as place:
             folders = [
                 _unpacked(Path(path), Path(place) / name) for name, path in zip("ab", (images, originals), strict=True)
@@ -66,11 +66,11 @@ def resampled(card: str | None, images: str | None, originals: str | None, *, n:
     except IgmuError as error:
         return visible(f"Refused. {error}", lines=True)
     if problems:
-        return _listed("The images do not give this card.", problems)
+        return _listed("The images do not give this scorecard:", problems)
     return (
-        f"All {len(found.generations)} lines have the hashes of the images uploaded, and {chosen} of them, drawn at "
-        "random, were scored again and are the same. A card in which one line of ten is invented passes with a "
-        f"probability of {0.9**chosen:.1%}; whether the images are the model's cannot be checked."
+        f"All {len(found.generations)} lines have the hashes of the uploaded images. {chosen} randomly chosen lines "
+        "were scored again and are the same. If one line in ten of a scorecard were invented, it would pass this check "
+        f"with a probability of {0.9**chosen:.1%}. Whether the model generated the images cannot be checked."
     )
 
 
@@ -78,13 +78,13 @@ def compared(card: Scorecard, images: Path, originals: Path, *, n: int = SAMPLE)
     """How many lines were scored again, and where the card differs from its images.
 
     Raises:
-        InputError: a card of networks that are not igmu's own.
+        InputError: the card names networks that the Space does not know.
         IgmuError: the images cannot be scored.
     """
     options = card.provenance.options if card.provenance is not None else {}
     for name, known in _KNOWN.items():
         if (given := options.get(name)) not in known:
-            raise InputError(f"{name} {given!r} is not opened here. Run igmu verify with the images where it is known.")
+            raise InputError(f"{name} {given!r} cannot be used here. Run igmu verify with the images elsewhere.")
     whole = evaluation_of(card, {"device": "cpu"})
     if problems := list(images_unlike(card, whole, images, originals)):
         return 0, problems
@@ -97,8 +97,8 @@ def compared(card: Scorecard, images: Path, originals: Path, *, n: int = SAMPLE)
 
 
 def _seen(evaluation: Evaluation, originals: Path, images: Path) -> tuple[Generations, dict[str, Setting]]:
-    """The lines of a sample, and what any score of them is signed with. Scores are not computed: a sample need not have
-    as many seeds of every prompt.
+    """The lines of a sample, and the common fields of signatures. Scores are not computed, because a sample may have
+    different numbers of seeds per prompt.
     """
     before, after = evaluation.found(Model("original", originals), [Model("unlearned", images)])
     with evaluation.opened() as tools:
@@ -118,45 +118,47 @@ def _signed(card: Scorecard, signed: Mapping[str, Setting]) -> Iterator[Problem]
     for name, entry in card.scores.items():
         for field, told in entry.signature.items():
             if field in signed and signed[field] != told:
-                what = f"the card is signed with {told!r}, {signed[field]!r} was found"
+                what = f"the scorecard is signed with {told!r}, but {signed[field]!r} was found"
                 yield Problem(f"scores.{name}.signature.{field}", what)
 
 
 def _unpacked(path: Path, folder: Path) -> Path:
-    """The folder in a zip: its only folder, or all of it.
+    """The folder in a zip file: its only folder, or all of it.
 
     Raises:
-        InputError: no zip, or one that holds too much or what is no plain file below it.
+        InputError: it is not a zip file, is too large, or contains anything but plain files.
     """
     try:
         with zipfile.ZipFile(path) as held:
             members = [m for m in held.infolist() if not m.is_dir()]
             if len(members) > MOST_FILES:
-                raise InputError(f"{path.name}: {len(members):,} files; at most {MOST_FILES:,} are unpacked.")
+                raise InputError(
+                    f"{path.name} contains {len(members):,} files, but at most {MOST_FILES:,} are allowed."
+                )
             left = MOST_BYTES
             for member in members:
                 left = _member(held, member, folder, left)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError) as error:
         if isinstance(error, IgmuError):
             raise
-        raise InputError(f"{path.name}: no zip that can be unpacked ({error}).") from error
+        raise InputError(f"{path.name} cannot be unpacked as a zip file ({error}).") from error
     inside = list(folder.iterdir()) if folder.is_dir() else []
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
 
 
 def _member(held: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, left: int) -> int:
-    """Unpack one file; how many bytes may follow."""
+    """Unpack one file; returns how many more bytes are allowed."""
     name = PurePosixPath(member.filename)
     link = member.external_attr >> 28 == 0o12
     if link or name.is_absolute() or not name.parts or ".." in name.parts or "\\" in member.filename:
-        raise InputError(f"{visible(member.filename)!r} is not a plain file within the zip.")
+        raise InputError(f"{visible(member.filename)!r} is not a plain file within the zip file.")
     target = folder.joinpath(*name.parts)
     target.parent.mkdir(parents=True, exist_ok=True)
     with held.open(member) as source, target.open("xb") as out:
         while piece := source.read(_PIECE):
             left -= len(piece)
             if left < 0 or shutil.disk_usage(folder).free < _PIECE * 100:
-                raise InputError(f"{visible(member.filename)!r}: the zip is too large to unpack here.")
+                raise InputError(f"{visible(member.filename)!r}: the zip file is too large to be unpacked here.")
             out.write(piece)
     return left
 

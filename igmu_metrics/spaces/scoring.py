@@ -1,4 +1,4 @@
-"""`evaluate`'s predictions and references in, plain numbers out: the same as `igmu_metrics.score` gives."""
+"""Scores `evaluate`'s predictions and references, with the same results as `igmu_metrics.score`, as plain numbers."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ def compute(name: str, predictions: Any, references: Any, **options: Any) -> dic
 
     Args:
         name: the metric.
-        predictions: (n,) labels (None where nothing was recognised), or images of the unlearned model as paths or PIL
+        predictions: (n,) labels (None if nothing was recognized), or images of the unlearned model as paths or PIL
             images.
         references: (n,) see `references_of`.
-        **options: for labels and images those of `igmu_metrics.score`; for row ids those of
-            `igmu_metrics.api.score_rows`, and `original_predictions`, the original model's images.
+        **options: for labels and images, those of `igmu_metrics.score`; for row ids, those of
+            `igmu_metrics.api.score_rows` and `original_predictions`, the original model's images.
 
     Returns:
-        Every figure under its name, the ends of its 95 % interval as `<figure>_low` and `<figure>_high` where it has
-        one, `n_prompts`, `n_generations`, `n_failed`, `signature`, and `notes` where a figure is NaN or needs a
-        caution. Python floats, integers and strings only, so that `evaluate.save` can write them.
+        All metrics by name, with the ends of their 95 % intervals as `<name>_low` and `<name>_high` if there is an
+        interval; `n_prompts`, `n_generations`, `n_failed`, `signature`; and `notes` with reasons for NaN and cautions.
+        All values are Python floats, integers and strings, so that `evaluate.save` can write them.
 
     One of two churches is still there:
 
@@ -37,7 +37,7 @@ def compute(name: str, predictions: Any, references: Any, **options: Any) -> dic
 
     Raises:
         EmptyInputError, LengthMismatchError, InputError: see `entries`.
-        InputError: options that the metric does not have; the message names them.
+        InputError: the metric does not have an option; the message names it.
     """
     from igmu_metrics import api
 
@@ -55,11 +55,11 @@ def compute(name: str, predictions: Any, references: Any, **options: Any) -> dic
 
 
 def entries(name: str, predictions: Any, references: Any) -> tuple[list[Any], list[Any]]:
-    """What `compute` is given, as lists that `evaluate` can store: it fails at other values before anybody can check.
+    """The arguments of `compute` as lists that `evaluate` can store; for other values it fails before any check.
 
     Raises:
-        EmptyInputError, LengthMismatchError: nothing, or not as many references as predictions.
-        InputError: an entry that the metric does not take, or paths beside PIL images.
+        EmptyInputError, LengthMismatchError: no entries, or different numbers of predictions and references.
+        InputError: an entry that the metric does not accept, or a mixture of paths and PIL images.
     """
     from PIL import Image
 
@@ -73,7 +73,7 @@ def entries(name: str, predictions: Any, references: Any) -> tuple[list[Any], li
     predictions, references = given.values()
     if len(predictions) != len(references):
         raise LengthMismatchError(
-            f"{len(predictions)} predictions and {len(references)} references; give one of each per generation."
+            f"there are {len(predictions)} predictions, but {len(references)} references. Give the same number."
         )
     fits = [
         all(isinstance(v, taken[c]) for c, values in zip(columns, given.values(), strict=True) for v in values)
@@ -84,13 +84,13 @@ def entries(name: str, predictions: Any, references: Any) -> tuple[list[Any], li
             types = tuple(t for columns in kind.columns for t in taken[columns[at]])
             for i, value in enumerate(values):
                 if not isinstance(value, types):
-                    raise InputError(f"{what}[{i}] is {value!r:.80}; give the {getattr(kind, what)}.")
-        raise InputError("paths and PIL images are mixed; give all as paths, or all as PIL images.")
+                    raise InputError(f"{what}[{i}] is {value!r:.80}. Expected: {getattr(kind, what)}.")
+        raise InputError("paths and PIL images are mixed. Give all images as paths, or all as PIL images.")
     return predictions, references
 
 
 def flat(result: Score) -> dict[str, float | int | str]:
-    """A Score as one level of plain Python values."""
+    """A Score as a flat dictionary of plain Python values."""
     out: dict[str, float | int | str] = {}
     for name, figure in result.figures.items():
         out[name] = float(figure.value)
@@ -104,17 +104,17 @@ def flat(result: Score) -> dict[str, float | int | str]:
 
 
 def checked(name: str, values: Any) -> list[Any]:
-    """The values as a list that `evaluate` can store: paths as strings, images cut loose from their files.
+    """The values as a list that `evaluate` can store: paths as strings, images without their file names.
 
-    A PIL image that was opened from a file and then changed in place still names that file, and `datasets` would read
-    the file again, without the change.
+    A PIL image that was opened from a file and then changed in place still has the file's name, and `datasets` would
+    read the file again, without the change.
 
     Raises:
-        EmptyInputError: no values; `evaluate` itself would let that pass.
+        EmptyInputError: there are no values; `evaluate` itself would accept this.
     """
     values = validation.as_list(name, values)
     if values is None or len(values) == 0:
-        raise EmptyInputError(f"no {name}: give one entry a generation.")
+        raise EmptyInputError(f"{name} is empty. Give one entry per generation.")
     return [_loose(value) for value in values]
 
 

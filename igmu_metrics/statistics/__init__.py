@@ -1,11 +1,11 @@
-"""Intervals, tests and means: what turns per-generation values into a number with its uncertainty.
+"""Intervals, tests and means, which turn per-generation values into a number with its uncertainty.
 
 Conventions:
 
-- Fractions are in 0..1, intervals are two-sided (low, high) pairs of 95 % unless `level` says otherwise.
-- Whatever draws random numbers takes a `seed` and gives the same answer for the same seed, in whatever order the rows
-  come.
-- The unit of resampling is the *cluster*: the prompt whose generations belong together, or the concept in a mean over
+- Fractions are in 0..1; intervals are two-sided (low, high) pairs of 95 % unless `level` says otherwise.
+- Every function that uses random numbers takes a `seed` and gives the same answer for the same seed, whatever the order
+  of the rows.
+- The unit of resampling is the *cluster*: the prompt to which generations belong, or the concept in a mean over
   concepts.
 """
 

@@ -1,4 +1,4 @@
-"""Do two judges say the same? A detector against people (Youden's J), and any two of them (Cohen's kappa)."""
+"""Agreement of detectors and people: Youden's J for a detector against labels, Cohen's kappa for any two of them."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from igmu_metrics.statistics.differences import unpaired_difference
 from igmu_metrics.statistics.estimates import MIN_CLUSTERS
 from igmu_metrics.statistics.resampling import cluster_sums, percentile_interval, resample
 
-_NEVER_SPLIT: Final = "both always give one and the same answer: chance alone would agree, too"
+_NEVER_SPLIT: Final = "both always give the same single answer, so they would also agree by chance"
 
 
 def youden(
     sens: float, spec: float, n_sens: float | None = None, n_spec: float | None = None
 ) -> tuple[float, Interval]:
-    """Youden's J, sensitivity + specificity − 1, with a 95 % interval; 1 is never wrong, 0 is chance.
+    """Youden's J, sensitivity + specificity − 1, with a 95 % interval; 1 means no errors, 0 means chance.
 
-    It is the difference of two independent shares, of positives and of negatives that are called positive, and has the
-    interval of one.
+    It is the difference of two independent proportions, the positives and the negatives that are called positive, and
+    gets the interval of such a difference.
 
     Args:
         sens: sensitivity, 0..1.
         spec: specificity, 0..1.
-        n_sens: positives that it was measured on; need not be whole (an effective number).
-        n_spec: negatives; without both the rates count as known, and the interval is a point.
+        n_sens: number of positives that the sensitivity was measured on; may be fractional (an effective number).
+        n_spec: the same for the negatives; unless both are given, the rates are treated as known exactly and the
+            interval is a point.
 
-    45 of 50 found and 30 of 40 passed:
+    45 of 50 positives were found, and 30 of 40 negatives were recognized as such:
 
     >>> value, (low, high) = youden(0.9, 0.75, 50, 40)
     >>> round(value, 2), round(low, 3), round(high, 3)
@@ -49,23 +50,23 @@ def youden(
 def kappa(
     first: npt.ArrayLike, second: npt.ArrayLike, clusters: npt.NDArray[Any], *, seed: int = 0, resamples: int = 2000
 ) -> Estimate:
-    """Cohen's kappa of two judges' yes and no about the same images: agreement beyond chance, 1 at best, 0 is chance.
+    """Cohen's kappa of two raters' decisions about the same images: agreement beyond chance; 1 is perfect, 0 is chance.
 
     Args:
-        first: (n,) what one says.
-        second: (n,) what the other says of the same images.
-        clusters: (n,) prompt of each image; what is resampled for the 95 % interval.
+        first: (n,) decisions of one rater, yes or no.
+        second: (n,) decisions of the other rater about the same images.
+        clusters: (n,) prompt of each image, the unit of resampling for the 95 % interval.
         seed: of the bootstrap.
         resamples: of the bootstrap.
 
     Returns:
-        The estimate: NaN where both give one answer throughout; no interval below five prompts.
+        The estimate: NaN if both always give the same single answer; no interval for fewer than five prompts.
 
     Raises:
-        LengthMismatchError, EmptyInputError: lists of different lengths, or nothing in them.
+        LengthMismatchError, EmptyInputError: lists of different lengths, or empty lists.
 
-    20 images of which both say yes, 15 of which both say no, and 5 and 10 on which they differ. They agree on 0.7, by
-    chance on 0.5·0.6 + 0.5·0.4 = 0.5, so that kappa is 0.2/0.5:
+    Both say yes to 20 images and no to 15; they disagree on 5 and 10. They agree on 0.7 of the images, and would agree
+    by chance on 0.5·0.6 + 0.5·0.4 = 0.5, so kappa is 0.2/0.5:
 
     >>> found = kappa([1] * 20 + [1] * 5 + [0] * 10 + [0] * 15, [1] * 20 + [0] * 5 + [1] * 10 + [0] * 15, np.arange(50))
     >>> round(found.value, 6)
@@ -77,15 +78,17 @@ def kappa(
     """
     x, y = (np.asarray(values, dtype=np.bool_) for values in (first, second))
     if not len(x) == len(y) == len(clusters):
-        raise LengthMismatchError(f"first, second and clusters have {len(x)}, {len(y)} and {len(clusters)} entries.")
+        raise LengthMismatchError(
+            f"first, second and clusters have {len(x)}, {len(y)} and {len(clusters)} entries. Give the same number."
+        )
     if not len(x):
-        raise EmptyInputError("no image was judged by both. Give the same images to both.")
+        raise EmptyInputError("no image was judged by both raters. Have both judge the same images.")
     sums = cluster_sums(clusters, x & y, x & ~y, ~x & y, ~x & ~y)
     value, n = float(_kappa(sums.sum(axis=0)[None])[0]), len(sums)
     if np.isnan(value):
         return Estimate(value, None, n, len(x), _NEVER_SPLIT)
     if n < MIN_CLUSTERS:
-        return Estimate(value, None, n, len(x), f"fewer than {MIN_CLUSTERS} prompts: no interval")
+        return Estimate(value, None, n, len(x), f"no interval, because there are fewer than {MIN_CLUSTERS} prompts")
     draws = _kappa(resample(sums, seed=seed, resamples=resamples)[:, 0])
     return Estimate(value, percentile_interval(draws, n), n, len(x))
 

@@ -1,4 +1,4 @@
-"""What the seeds of a prompt are worth: images of one prompt resemble each other, so they count for fewer."""
+"""How much information further seeds of a prompt add: images of one prompt resemble each other, so they add less."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from igmu_metrics.statistics.resampling import cluster_sums
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """How much generations within prompts depend on each other.
+    """How strongly generations of the same prompt depend on each other.
 
     Args:
-        n_prompts: prompts.
-        n_generations: their generations.
-        effective: independent generations that they are worth, between n_prompts and n_generations.
-        correlation: of two generations of one prompt, 0..1; NaN where no prompt has two, or all generations are alike.
+        n_prompts: number of prompts.
+        n_generations: number of their generations.
+        effective: equivalent number of independent generations, between n_prompts and n_generations.
+        correlation: correlation of two generations of one prompt, 0..1; NaN if no prompt has two, or if all generations
+            have the same value.
     """
 
     n_prompts: int
@@ -36,7 +37,7 @@ class Design:
 
 
 def design_effect(values: npt.ArrayLike, clusters: npt.NDArray[Any]) -> Design:
-    """The design effect of seeds within prompts, and the correlation behind it.
+    """The design effect of seeds within prompts, and the correlation that causes it.
 
     Args:
         values: (n,) numbers in 0..1: hits and misses.
@@ -45,7 +46,8 @@ def design_effect(values: npt.ArrayLike, clusters: npt.NDArray[Any]) -> Design:
     Raises:
         EmptyInputError: no values.
 
-    Four prompts of two seeds that always agree: eight images are worth four (4.2, as four are too few to be sure).
+    Four prompts have two seeds each, which always agree, so the eight images carry the information of four (here 4.2,
+    since four prompts are too few to be certain).
 
     >>> found = design_effect([1, 1, 0, 0, 1, 1, 0, 0], np.array([0, 0, 1, 1, 2, 2, 3, 3]))
     >>> found.correlation, round(found.effect, 3)
@@ -57,14 +59,14 @@ def design_effect(values: npt.ArrayLike, clusters: npt.NDArray[Any]) -> Design:
     """
     v = np.asarray(values, dtype=np.float64)
     if not len(v):
-        raise EmptyInputError("values is empty: no generations have no design effect.")
+        raise EmptyInputError("values is empty; the design effect needs at least one generation.")
     sums = cluster_sums(clusters, v, np.ones(len(v)))
     effective = min(max(effective_trials(v, clusters), len(sums)), len(v))
     return Design(len(sums), len(v), float(effective), _correlation(v, sums[:, 0], sums[:, 1]))
 
 
 def _correlation(v: npt.NDArray[np.float64], hits: npt.NDArray[np.float64], n: npt.NDArray[np.float64]) -> float:
-    """The intraclass correlation from the mean squares between and within prompts, cut to 0..1."""
+    """The intraclass correlation from the mean squares between and within prompts, clipped to 0..1."""
     prompts, total = len(n), float(n.sum())
     if prompts < 2 or total <= prompts or float(v.var()) == 0:
         return float("nan")

@@ -1,8 +1,8 @@
-"""The difference of two proportions with an interval that is never a point: Newcombe's, from the intervals of both.
+"""The difference of two proportions with Newcombe's interval, which is derived from both intervals and never a point.
 
-Each proportion has an interval that is right for it; the difference takes their distances from the two values and adds
-them like standard errors, less what both models owe to the same prompts. Nothing is resampled, so a model that always
-forgets against one that never does gets an interval too.
+Each proportion has its own interval. The distances of the ends from the values are added like standard errors, less
+the correlation that comes from sharing prompts. Nothing is resampled, so there is an interval even if one model always
+forgets and the other never does.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def paired_difference(
         LengthMismatchError: lists of different lengths.
         EmptyInputError: no values.
 
-    Newcombe's example, marked by hand with Wilson's intervals: 36 pairs agree on yes, 12 and 2 differ, none agrees on
-    no.
+    Newcombe's example, calculated by hand with Wilson's intervals: 36 pairs agree on yes, 12 and 2 differ, and none
+    agree on no.
 
     >>> yes, no = [1] * 36 + [1] * 12 + [0] * 2, [1] * 36 + [0] * 12 + [1] * 2
     >>> value, (low, high) = paired_difference(yes, no, np.arange(50))
@@ -51,7 +51,9 @@ def paired_difference(
     """
     x, y = (np.asarray(values, dtype=np.float64) for values in (first, second))
     if not len(x) == len(y) == len(clusters):
-        raise LengthMismatchError(f"first, second and clusters have {len(x)}, {len(y)} and {len(clusters)} entries.")
+        raise LengthMismatchError(
+            f"first, second and clusters have {len(x)}, {len(y)} and {len(clusters)} entries. Give the same number."
+        )
     one, other = (mean_estimate(values, clusters) for values in (x, y))
     if one.interval is None or other.interval is None:
         return float("nan"), (float("nan"), float("nan"))

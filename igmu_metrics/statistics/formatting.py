@@ -1,7 +1,7 @@
-"""How a figure is written: its value, then its interval, and a dash for what there is not.
+"""Formatting of numbers: the value, then the interval, and a dash for what is missing.
 
-Conventions: a figure is whatever has a `value` and an `interval` (a scorecard's figure, an estimate). A missing value
-is None or NaN, a missing interval None or a pair with a None in it. There is no minus zero.
+Conventions: a figure is anything with a `value` and an `interval` (a scorecard's figure, an estimate). A missing value
+is None or NaN; a missing interval is None or a pair that contains None. Zero is never written with a minus sign.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class HasInterval(Protocol):
 
     @property
     def value(self) -> float | None:
-        """The number, None or NaN where there is none."""
+        """The number, None or NaN if there is none."""
 
     @property
     def interval(self) -> tuple[float | None, float | None] | None:
@@ -26,13 +26,13 @@ class HasInterval(Protocol):
 
 
 def value_of(figure: HasInterval | None) -> float | None:
-    """The number of a figure, None where there is none."""
+    """The number of a figure, None if there is none."""
     value = None if figure is None else figure.value
     return None if value is None or value != value else value
 
 
 def bounds(figure: HasInterval | None) -> Interval | None:
-    """The interval of a figure, None where an end is missing."""
+    """The interval of a figure, None if an end is missing."""
     low, high = (figure.interval if figure else None) or (None, None)
     return None if low is None or high is None else (low, high)
 
@@ -66,10 +66,10 @@ def formatted(
 
     Args:
         figure: what to write.
-        spec: of the value, as for `format`.
-        ends: of both ends of the interval; by default `spec`.
-        interval: what stands around them; nothing is written where there is no interval.
-        missing: what stands for a figure without a value.
+        spec: format of the value, as for `format`.
+        ends: format of both ends of the interval; by default `spec`.
+        interval: template for the ends; nothing is written if there is no interval.
+        missing: what to write for a figure without a value.
 
     >>> from igmu_metrics.contract import Estimate
     >>> formatted(Estimate(0.6, (0.23, 0.88))), formatted(Estimate(0.6), ".3f"), formatted(None)

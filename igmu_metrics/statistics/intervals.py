@@ -14,7 +14,7 @@ def z_value(level: float | None = None) -> float:
     """The two-sided normal quantile of a confidence level: 1.96 for 0.95.
 
     Args:
-        level: None for the one that is set (`level.at_level`).
+        level: None for the current one (`level.at_level`).
 
     Raises:
         OutOfRangeError: a level outside 0..1.
@@ -23,12 +23,12 @@ def z_value(level: float | None = None) -> float:
 
 
 def wilson(successes: float, n: float, *, level: float | None = None) -> Interval:
-    """Wilson's score interval of a proportion, which stays honest at 0, at 1 and for small n.
+    """Wilson's score interval of a proportion, which remains valid at 0, at 1 and for small n.
 
     Args:
-        successes: how many of the n trials succeeded, 0..n; need not be whole (an effective count).
-        n: independent trials, > 0; need not be whole.
-        level: confidence level; None for the one that is set, 0.95.
+        successes: how many of the n trials succeeded, 0..n; may be fractional (an effective count).
+        n: number of independent trials, > 0; may be fractional.
+        level: confidence level; None for the current one, normally 0.95.
 
     Returns:
         (low, high) within 0..1.
@@ -37,7 +37,7 @@ def wilson(successes: float, n: float, *, level: float | None = None) -> Interva
         EmptyInputError: n is 0.
         OutOfRangeError: successes outside 0..n.
 
-    AdvUnlearn after the attack in UnlearnDiffAtk's nudity table, 30 of 142 prompts. By hand, with z = 1.96:
+    AdvUnlearn after the attack, from UnlearnDiffAtk's nudity table: 30 of 142 prompts. By hand, with z = 1.96:
     centre (30 + 1.9207)/(142 + 3.8415) = 0.2189, half width 1.96·√(30·112/142 + 0.9604)/145.8415 = 0.0667.
 
     >>> low, high = wilson(30, 142)
@@ -50,14 +50,14 @@ def wilson(successes: float, n: float, *, level: float | None = None) -> Interva
     if not (isfinite(successes) and isfinite(n)):
         raise OutOfRangeError(f"successes is {successes!r} and n is {n!r}; both must be finite.")
     if n == 0:
-        raise EmptyInputError("n is 0: a proportion of no trials has no interval.")
+        raise EmptyInputError("n is 0; a proportion needs at least one trial.")
     if not 0 <= successes <= n:
         raise OutOfRangeError(f"successes is {successes!r}; it must lie between 0 and n = {n!r}.")
     return score_interval(successes, n, z_value(level))
 
 
 def score_interval(successes: float, n: float, z: float) -> Interval:
-    """Wilson's interval for any number of standard errors; see `wilson`, which checks what it is given."""
+    """Wilson's interval for any number of standard errors; see `wilson`, which checks its arguments."""
     centre = (successes + z * z / 2) / (n + z * z)
     half = z * sqrt(max(0.0, successes * (n - successes)) / n + z * z / 4) / (n + z * z)
     # At 0 and n one end is exactly 0 or 1; rounding must not move it inside.
@@ -68,7 +68,7 @@ def score_interval(successes: float, n: float, z: float) -> Interval:
 
 
 def overlap(a: Interval, b: Interval) -> bool:
-    """Whether two intervals share a point, so that the ranking of the two scores is not settled by them.
+    """Whether two intervals share a point, so that they do not settle the order of the two scores.
 
     Raises:
         InputError: an interval whose ends are NaN or in the wrong order.

@@ -1,8 +1,8 @@
-"""The confidence level of every interval that is made without one of its own: 95 %, unless it is one of several looks.
+"""The default confidence level of intervals: 95 %, or higher if there are several interim looks.
 
-Conventions: who looks at data several times asks more of each single interval (`looks`). Metrics do not know how often
-somebody looks, and take no level; so it is set around them, and whatever makes an interval asks here. It is kept for
-each thread and task by itself.
+Conventions: if data are checked several times, each single interval must be stricter (`looks`). Metrics do not know how
+often data are checked and have no level argument, so the level is set around them, and every function that computes an
+interval reads it here. It is separate for each thread and task.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LEVEL: ContextVar[float] = ContextVar("level", default=LEVEL)
 
 
 def confidence(level: float | None = None) -> float:
-    """A level as given, or the one that is set around the caller.
+    """The given level, or the one that is set around the caller.
 
     Raises:
         OutOfRangeError: a level outside 0..1.
@@ -34,7 +34,7 @@ def confidence(level: float | None = None) -> float:
 
 
 def tails() -> tuple[float, float]:
-    """The quantiles that an interval of the level that is set lies between.
+    """The quantiles that bound an interval of the current level.
 
     >>> tails()
     (0.025, 0.975)
@@ -45,7 +45,7 @@ def tails() -> tuple[float, float]:
 
 @contextmanager
 def at_level(level: float) -> Iterator[None]:
-    """Have intervals of this level until the block ends.
+    """Use this level for intervals until the block ends.
 
     Raises:
         OutOfRangeError: a level outside 0..1.

@@ -1,18 +1,18 @@
-"""Looking several times: intervals and p values that hold at every look, whatever made somebody stop there.
+"""Interim looks: intervals and p values that are valid at every look, whatever the reason for stopping.
 
-A model is looked at after each round of images, and the run stops when its verdict is settled. An interval of 95 % at
-each look would miss the truth at some look far more often than in one case of twenty (in 19 of 100 at ten looks). So
-every interval is a *repeated confidence interval* (Jennison and Turnbull): it reaches c instead of 1.96 standard
-errors, with c such that all looks of the plan together hold the truth in 95 % of cases. It does not matter why somebody
-stops, or that a look is left out.
+A run checks each model after every round of images and stops when the verdict is decided. If every look used a 95 %
+interval, at least one of them would miss the truth far more often than in one run of twenty (in 19 of 100 runs with ten
+looks). So every interval is a *repeated confidence interval* (Jennison and Turnbull): it extends c instead of 1.96
+standard errors, with c chosen such that in 95 % of runs all planned looks together contain the truth. The reason for
+stopping does not matter, and looks may be skipped.
 
-The boundary c is the same at every look (Pocock's). Boundaries that spend little at first (O'Brien and Fleming's, or
-what Lan and DeMets make of them) need fewer images for small effects, but at their first looks nothing can be settled,
-and an interval of a part that stopped early would have to keep the boundary of its own look. With one boundary, parts
-and models may stop at different looks, and all intervals of a card have one level. What was tried beside it stands in
-docs/performance.md (`python -m builders.benchmarks.looks`).
+The boundary c is the same at every look (Pocock's). Boundaries that spend little of the error at first (O'Brien and
+Fleming's, or Lan and DeMets's version of them) need fewer images for small effects, but nothing can be decided at their
+first looks, and the intervals of a part that stopped early would have to keep the boundary of its own look. With one
+boundary, parts and models may stop at different looks, and all intervals of a card have the same level. The
+alternatives that were tried are described in docs/performance.md (`python -m builders.benchmarks.looks`).
 
-Conventions: looks are numbered from 1, and information is taken to grow alike from each to the next.
+Conventions: looks are numbered from 1, and each is assumed to add the same amount of information.
 
 References:
     Jennison and Turnbull, Group sequential methods with applications to clinical trials, 2000, chapters 2, 9 and 19
@@ -48,7 +48,7 @@ class _Entry(Protocol):
 
 
 class Scored(Protocol):
-    """What is needed of a scorecard to say which look it is."""
+    """The part of a scorecard that is needed to find out which look it is."""
 
     @property
     def scores(self) -> Mapping[str, _Entry]:
@@ -57,12 +57,12 @@ class Scored(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """One look of a plan of several.
+    """One of several planned looks.
 
     Args:
-        look: which, 1..planned.
-        planned: how many there may be.
-        rule: what looking stops for, in a word; "" where nothing is said.
+        look: number of the look, 1..planned.
+        planned: maximum number of looks.
+        rule: stopping rule, in a word; "" if none is given.
     """
 
     look: int
@@ -72,8 +72,8 @@ class Looks:
     def __post_init__(self) -> None:
         if not 1 <= self.look <= self.planned <= MOST_LOOKS:
             raise OutOfRangeError(
-                f"look {self.look} of {self.planned}: a look must lie in 1..the number planned, which is at most "
-                f"{MOST_LOOKS}."
+                f"look {self.look} of {self.planned} is not possible; the look must be between 1 and the planned "
+                f"number, which may be at most {MOST_LOOKS}."
             )
 
     def __str__(self) -> str:
@@ -85,24 +85,26 @@ class Looks:
 
         Raises:
             InputError: not of the form LOOK/PLANNED or LOOK/PLANNED:RULE.
-            OutOfRangeError: a look beyond the plan.
+            OutOfRangeError: a look outside the plan.
 
         >>> Looks.read("4/11:decided")
         Looks(look=4, planned=11, rule='decided')
         """
         found = _NAMED.fullmatch(text)
         if found is None:
-            raise InputError(f"looks {text!r}: give LOOK/PLANNED, such as 4/11 for the fourth of at most 11 looks.")
+            raise InputError(
+                f"looks is {text!r}; it must have the form LOOK/PLANNED, such as 4/11 for the fourth of 11."
+            )
         return cls(int(found[1]), int(found[2]), found[3] or "")
 
     @classmethod
     def given(cls, text: str | None) -> Self | None:
-        """As `read`; None where nothing is given, as it is the only look."""
+        """Like `read`; None if nothing is given, which means that there is only one look."""
         return None if text is None else cls.read(text)
 
     @classmethod
     def signed(cls, signature: Mapping[str, Any]) -> Self | None:
-        """The look that a score is signed with; None where it was the only one.
+        """The look in the signature of a score; None if it was the only one.
 
         Raises:
             InputError, OutOfRangeError: a signature that no evaluation can have written.
@@ -112,39 +114,41 @@ class Looks:
             return None
         found = cls.read(str(text))
         if (told := {k: signature.get(k) for k in found.fields}) != found.fields:
-            raise InputError(f"signed as look {text!r} with {told}; only {found.fields} is known here.")
+            raise InputError(
+                f"the score is signed as look {text!r} with {told}; this igmu knows only {found.fields}. Score again."
+            )
         return found
 
     @classmethod
     def of(cls, card: Scored) -> Self | None:
-        """Which of several looks at a run a card is; None where it is the only one; raises as `signed`."""
+        """Which of several looks a card is from; None if there was only one. Raises the same errors as `signed`."""
         return next((cls.signed(entry.signature) for entry in card.scores.values()), None)
 
     @property
     def fields(self) -> dict[str, Setting]:
-        """What a signature says of it: the plan, so that the level follows, and when looking stops."""
+        """The fields for a signature: the plan, which determines the level, and the stopping rule."""
         return {"looks.taken": str(self), "looks.boundary": BOUNDARY, "looks.alpha": round(1 - LEVEL, 6)}
 
     @property
     def level(self) -> float:
-        """The confidence level of each single interval, at which all planned ones together hold at 95 %."""
+        """The confidence level of each single interval, such that all planned ones together are valid at 95 %."""
         return 2 * NormalDist().cdf(boundary(self.planned)) - 1 if self.planned > 1 else LEVEL
 
     def sentence(self) -> str:
-        """What a reader has to know of it."""
-        why = f", to stop for {self.rule!r}" if self.rule else ""
+        """A note for readers."""
+        why = f" with the stopping rule {self.rule!r}" if self.rule else ""
         return (
-            f"Look {self.look} of at most {self.planned}{why}: intervals are repeated confidence intervals, which hold "
-            f"at every look together in {LEVEL:.0%} of cases ({self.level:.2%} each)."
+            f"This is look {self.look} of at most {self.planned}{why}. Intervals are repeated confidence intervals: "
+            f"each has a level of {self.level:.2%}, so that all looks together are valid at {LEVEL:.0%}."
         )
 
     def repeated(self, p: float) -> float:
-        """A p value as it counts where there may be several looks: the chance that any of them shows as much.
+        """A p value adjusted for several looks: the chance that at least one of them shows an effect of this size.
 
         Args:
-            p: two-sided p value of this look by itself, 0..1.
+            p: two-sided p value of this look alone, 0..1.
 
-        Two looks at which 0.05 would do would err in 8.3 of 100 cases.
+        Two looks with a threshold of 0.05 each would err in 8.3 of 100 cases.
 
         >>> round(Looks(1, 2).repeated(0.05), 3)
         0.083
@@ -156,13 +160,13 @@ class Looks:
 
 
 def times(planned: int) -> list[float]:
-    """The share of the information at each of so many looks."""
+    """The share of the information that is available at each look."""
     return [look / planned for look in range(1, planned + 1)]
 
 
 @lru_cache(maxsize=MOST_LOOKS)
 def boundary(planned: int, alpha: float = 1 - LEVEL) -> float:
-    """Standard errors that each of so many looks takes, so that together they err in a share `alpha` of cases.
+    """The boundary of each look in standard errors, such that all looks together err in a share `alpha` of cases.
 
     >>> round(boundary(5), 3)
     2.413
@@ -173,7 +177,7 @@ def boundary(planned: int, alpha: float = 1 - LEVEL) -> float:
 
 
 class Cost(NamedTuple):
-    """What a plan of looks takes, as multiples of what one look takes: at worst, and on average."""
+    """The sample size of a plan of looks relative to a single look: at worst, and on average."""
 
     worst: float
     expected: float
@@ -181,14 +185,14 @@ class Cost(NamedTuple):
 
 @lru_cache(maxsize=MOST_LOOKS)
 def cost(planned: int, *, power: float = 0.8, alpha: float = 1 - LEVEL) -> Cost:
-    """What a plan of looks takes to find a difference with the same chance as one look does.
+    """The sample size that a plan of looks needs to detect a difference with the same power as a single look.
 
     Args:
-        planned: looks.
-        power: chance of finding it, alpha..1.
+        planned: number of looks.
+        power: chance of detecting the difference, alpha..1.
         alpha: two-sided error of all looks together.
 
-    Five looks take at most 1.23 times as much (Jennison and Turnbull, table 2.2), and on average less than one look.
+    Five looks need at most 1.23 times as much (Jennison and Turnbull, table 2.2), and on average less than one look.
 
     >>> found = cost(5)
     >>> round(found.worst, 3), round(found.expected, 2)
@@ -203,7 +207,7 @@ def cost(planned: int, *, power: float = 0.8, alpha: float = 1 - LEVEL) -> Cost:
 
 
 def _root(rises: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function that rises passes 0."""
+    """Where an increasing function crosses 0."""
     while high - low > 1e-9:
         middle = (low + high) / 2
         low, high = (middle, high) if rises(middle) < 0 else (low, middle)
@@ -219,9 +223,9 @@ def crossing(bounds: Sequence[float], at: Sequence[float], drift: float = 0.0) -
         drift: expected value at the last look, in standard errors.
 
     Returns:
-        (looks,) chances; what is left to 1 never leaves.
+        (looks,) chances; the rest, up to 1, is the chance of never leaving.
 
-    Two looks at 1.96 each err in 8.3 of 100 cases.
+    Two looks with a boundary of 1.96 each err in 8.3 of 100 cases.
 
     >>> [round(float(p), 3) for p in crossing([1.96, 1.96], [0.5, 1.0])]
     [0.05, 0.033]
@@ -236,7 +240,7 @@ def crossing(bounds: Sequence[float], at: Sequence[float], drift: float = 0.0) -
         middle = inside + drift * (now - before)
         beyond = ndtr((middle - edge) / spread) + ndtr((-edge - middle) / spread)
         out[look] = density @ beyond
-        # What stays inside, as a density on nodes, times their weights.
+        # The density of sums that stay inside, at the nodes and times their weights.
         found = edge * nodes
         steps = np.exp(-0.5 * ((found[:, None] - middle) / spread) ** 2) / (spread * np.sqrt(2 * np.pi))
         density = (steps @ density) * weights * edge

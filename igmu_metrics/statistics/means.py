@@ -1,4 +1,4 @@
-"""Two ways to condense values: the unbiased chance of a hit in k tries, and the harmonic mean that forgives nothing."""
+"""Two summaries of several values: the unbiased chance of a hit in k tries, and the harmonic mean."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from igmu_metrics.contract import FloatArray
 def any_at_k(successes: npt.ArrayLike, n: npt.ArrayLike, k: npt.ArrayLike) -> FloatArray:
     """Unbiased chance that at least one of k generations succeeds: 1 − C(n−s, k)/C(n, k).
 
-    It is the share of all ways to pick k of the n generations in which at least one of the s successes is picked, and
-    so does not depend on which seeds happen to come first.
+    It is the share of all choices of k of the n generations that include at least one of the s successes, and so does
+    not depend on which seeds come first.
 
     Args:
         successes: s, whole, 0..n, of any shape.
-        n: generations drawn, whole, ≥ 1; broadcast against `successes`.
-        k: tries, whole, 1..n; broadcast likewise.
+        n: number of generations, whole, ≥ 1; broadcast against `successes`.
+        k: number of tries, whole, 1..n; broadcast against `successes`.
 
     Returns:
         Array of the broadcast shape (a scalar array for scalars), within 0..1.
@@ -26,7 +26,7 @@ def any_at_k(successes: npt.ArrayLike, n: npt.ArrayLike, k: npt.ArrayLike) -> Fl
     Raises:
         OutOfRangeError: s outside 0..n or k outside 1..n.
 
-    One success in three seeds is among two picked ones in two of the three pairs.
+    If one of three seeds succeeds, two of the three possible pairs include it.
 
     >>> round(float(any_at_k(1, 3, 2)), 4)
     0.6667
@@ -45,7 +45,7 @@ def any_at_k(successes: npt.ArrayLike, n: npt.ArrayLike, k: npt.ArrayLike) -> Fl
             )
     misses = np.ones(s.shape)
     for i in range(int(tries.max(initial=0.0))):
-        # The chance that try i misses too; a prompt with fewer tries is done.
+        # The chance that try i misses too; prompts with fewer tries are finished.
         miss = np.clip((total - s - i) / np.maximum(total - i, 1.0), 0.0, 1.0)
         misses = np.where(i < tries, misses * miss, misses)
     return np.asarray(1.0 - misses, dtype=np.float64)
@@ -73,11 +73,11 @@ def harmonic_mean(values: npt.ArrayLike) -> FloatArray:
     """
     v = np.asarray(values, dtype=np.float64)
     if v.ndim == 0 or v.shape[-1] == 0:
-        raise EmptyInputError("values is empty: a mean of nothing is not defined.")
+        raise EmptyInputError("values is empty; a mean needs at least one value.")
     wrong = np.flatnonzero((v < 0) | np.isinf(v))
     if wrong.size:
         at = int(wrong[0])
-        raise OutOfRangeError(f"values[{at}] is {v.ravel()[at]!r}; a harmonic mean needs finite numbers >= 0.")
+        raise OutOfRangeError(f"values[{at}] is {v.ravel()[at]!r}; a harmonic mean requires finite numbers >= 0.")
     zero = (v == 0).any(axis=-1) & ~np.isnan(v).any(axis=-1)
     safe = np.where(v == 0, 1.0, v)
     # In units of the smallest value no inverse overflows, however small the values are.

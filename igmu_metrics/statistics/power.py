@@ -1,12 +1,12 @@
-"""How many prompts a difference needs, and which difference a number of prompts can show.
+"""How many prompts are needed to detect a difference, and which difference a number of prompts can detect.
 
-Conventions: two models on the same prompts and seeds, compared in the share of images that show the concept. The unit
-is the prompt, whose value is the mean over its seeds. A two-sided test at 5 % (divided by the number of comparisons)
-shall find the difference with a chance of 80 %, unless told otherwise.
+Conventions: two models are compared on the same prompts and seeds, by the share of images that show the concept. The
+unit is the prompt, whose value is the mean over its seeds. By default, a two-sided test at 5 % (divided by the number
+of comparisons) should detect the difference with a power of 80 %.
 
-Two correlations matter. That of two seeds of one prompt (`seed_correlation`) says what further seeds are worth:
-nothing at 1, as much as prompts at 0. That of two models on one prompt (`model_correlation`) says what pairing saves:
-nothing at 0.
+Two correlations matter. The correlation of two seeds of one prompt (`seed_correlation`) determines the value of further
+seeds: at 1 they add nothing, at 0 as much as further prompts. The correlation of two models on one prompt
+(`model_correlation`) determines the benefit of pairing; at 0 there is none.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from igmu_data.errors import InputError, OutOfRangeError
 
 SEED_CORRELATION: Final = 0.3
 MOST: Final = 10_000_000
-"""No larger number of prompts is worked out: where a function gives this one, it stands for as many or more."""
+"""The largest number of prompts that is computed: if a function returns it, at least as many are needed."""
 
 
 def prompts_needed(
@@ -33,31 +33,31 @@ def prompts_needed(
     alpha: float = 0.05,
     comparisons: int = 1,
 ) -> int:
-    """Prompts on which two models must be drawn for their difference to be found.
+    """Number of prompts that both models must generate for their difference to be detected.
 
     Args:
         first: share of one model, 0..1.
         second: share of the other, ≠ first.
-        seeds: images of each prompt.
-        seed_correlation: of two seeds of one prompt, 0..1.
-        model_correlation: of two models' values for one prompt, −1..1.
-        power: chance of finding the difference, 0..1.
+        seeds: number of images per prompt.
+        seed_correlation: correlation of two seeds of one prompt, 0..1.
+        model_correlation: correlation of two models' values for one prompt, −1..1.
+        power: chance of detecting the difference, 0..1.
         alpha: two-sided error of the test.
         comparisons: how many tests share alpha (Bonferroni's bound, which Holm's correction keeps).
 
     Raises:
         OutOfRangeError: a number outside its range.
-        InputError: no difference, which no number of prompts can show.
+        InputError: the shares are equal, so no number of prompts can show a difference.
 
-    0.5 against 0.7 on different images: variance 0.25 + 0.21 = 0.46 a prompt, (1.96·√0.50 + 0.8416·√0.46)²/0.04 =
-    95.7; with 1/0.2 = 5 more, since the exact test is never less strict than 5 %.
+    0.5 against 0.7 on different images: variance 0.25 + 0.21 = 0.46 per prompt, (1.96·√0.50 + 0.8416·√0.46)²/0.04 =
+    95.7; and 1/0.2 = 5 more, since the exact test is always at least as strict as 5 %.
 
     >>> prompts_needed(0.5, 0.7)
     101
     """
     _check(seeds, seed_correlation, model_correlation, power, alpha, comparisons, first=first, second=second)
     if first == second:
-        raise InputError(f"both shares are {first!r}: no number of prompts shows a difference that is not there.")
+        raise InputError(f"both rates are {first!r}, so there is no difference to detect. Give two different rates.")
     return _needed(first, second, seeds, seed_correlation, model_correlation, power, alpha / comparisons)
 
 
@@ -72,26 +72,26 @@ def detectable_difference(
     alpha: float = 0.05,
     comparisons: int = 1,
 ) -> tuple[float, float]:
-    """The smallest differences below and above a rate that so many prompts can show; NaN where none within 0..1 can.
+    """The smallest detectable differences below and above a rate; NaN if none within 0..1 is detectable.
 
     Args:
-        rate: share of the model that another is compared with, 0..1.
+        rate: rate of the model with which another is compared, 0..1.
         prompts: planned number of prompts, ≥ 1.
-        seeds: images of a prompt, ≥ 1; this and what follows as in `prompts_needed`.
-        seed_correlation: of two images of a prompt.
-        model_correlation: of two models on a prompt.
-        power: chance of finding a difference that is there.
+        seeds: number of images per prompt, ≥ 1; this and the following arguments are as in `prompts_needed`.
+        seed_correlation: correlation of two images of a prompt.
+        model_correlation: correlation of two models on a prompt.
+        power: chance of detecting a difference that exists.
         alpha: two-sided error of the test.
-        comparisons: tests that share alpha.
+        comparisons: number of tests that share alpha.
 
-    On the 101 prompts of the example above 0.5 and 0.7 can be told apart, as can 0.5 and 0.3.
+    On the 101 prompts of the example above, 0.5 can be distinguished from 0.7 and from 0.3.
 
     >>> [round(d, 3) for d in detectable_difference(0.5, 101)]
     [0.2, 0.2]
     """
     _check(seeds, seed_correlation, model_correlation, power, alpha, comparisons, rate=rate)
     if prompts < 1:
-        raise OutOfRangeError(f"prompts is {prompts!r}; at least 1 is needed.")
+        raise OutOfRangeError(f"prompts is {prompts!r}; it must be at least 1.")
 
     def found(other: float) -> bool:
         return _needed(rate, other, seeds, seed_correlation, model_correlation, power, alpha / comparisons) <= prompts
@@ -121,16 +121,16 @@ def _needed(first: float, second: float, seeds: int, within: float, between: flo
 
 
 def prompts_for(gap: float, variance: float, *, power: float = 0.8, alpha: float = 0.05, single: bool = False) -> int:
-    """Prompts needed to find a mean difference that varies so much from prompt to prompt.
+    """Number of prompts needed to detect a mean difference with a given variance between prompts.
 
     Args:
-        gap: mean over prompts of the difference of two models, ≠ 0.
-        variance: of that difference over prompts.
-        power: chance of finding it.
+        gap: mean over prompts of the difference between two models, ≠ 0.
+        variance: variance of this difference over prompts.
+        power: chance of detecting it.
         alpha: two-sided error of the test.
-        single: whether prompts have one image each, which exact McNemar tests.
+        single: whether prompts have one image each, in which case the test is McNemar's exact test.
 
-    A difference that is the same everywhere needs as many prompts as make 2/2ⁿ ≤ 0.05:
+    If the difference is the same for every prompt, the smallest n with 2/2ⁿ ≤ 0.05 is enough:
 
     >>> prompts_for(1.0, 0.0)
     6
@@ -138,7 +138,7 @@ def prompts_for(gap: float, variance: float, *, power: float = 0.8, alpha: float
     _check(1, 0.0, 0.0, power, alpha, 1)
     normal, size = NormalDist(), abs(gap)
     reach = normal.inv_cdf(1 - alpha / 2) * sqrt(variance + size * size) + normal.inv_cdf(power) * sqrt(variance)
-    # Exact McNemar counts whole images: one more difference a test, 1/gap more prompts.
+    # McNemar's exact test counts whole images: one more difference per test, 1/gap more prompts.
     strictness = 1 / size if single else 0.0
     fewest = 1 + log2(1 / alpha)
     return ceil(min(max((reach / size) ** 2 + strictness, fewest), MOST))
@@ -157,4 +157,4 @@ def _check(
             raise OutOfRangeError(f"{name} is {value!r}; it must lie between 0 and 1.")
     for name, count in (("seeds", seeds), ("comparisons", comparisons)):
         if count < 1:
-            raise OutOfRangeError(f"{name} is {count!r}; at least 1 is needed.")
+            raise OutOfRangeError(f"{name} is {count!r}; it must be at least 1.")

@@ -1,8 +1,8 @@
-"""The ratio of two macro means on the same generations, with an interval from those of both (MOVER).
+"""The ratio of two macro means on the same generations, with an interval derived from both intervals (MOVER).
 
-Like a difference in `differences`, but for preservation: how much of what the original drew is still drawn. Each mean
-has an interval that is right for few prompts a concept; a bootstrap within concepts of two or three prompts is too
-narrow (80..92 % coverage).
+This is the counterpart of `differences` for preservation: how much of what the original generated is still generated.
+Each mean has an interval that is valid for few prompts per concept; a bootstrap within concepts of two or three prompts
+is too narrow (coverage of 80..92 %).
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from igmu_metrics.contract import Estimate, FloatArray, Interval
 from igmu_metrics.statistics.estimates import effective_wilson, mean_estimate
 from igmu_metrics.statistics.resampling import cluster_sums, correlation, studentized
 
-MIN_PROMPTS = 20  # of fewer a product of ratios has no interval: single truths would be held in 82 % of cases and less
+MIN_PROMPTS = 20  # with fewer, a product of ratios has no interval: its coverage could be 82 % or less
 
 
 def paired_ratio(
     first: npt.ArrayLike, second: npt.ArrayLike, clusters: npt.NDArray[Any], groups: npt.NDArray[Any]
 ) -> Estimate:
-    """Macro mean of the first over macro mean of the second, with a 95 % interval, both cut to 0..1.
+    """Macro mean of the first divided by that of the second, with a 95 % interval, both clipped to 0..1.
 
     Args:
         first: (n,) values in 0..1 of one model.
         second: (n,) of the other, in the same order; not all 0.
         clusters: (n,) prompt of each.
-        groups: (n,) group of each (the concept), held fixed; a prompt lies in one group.
+        groups: (n,) group of each (the concept), held fixed; a prompt belongs to one group.
 
     Returns:
-        The ratio, at most 1, with its interval within 0..1, and what the first mean's interval owns up to.
+        The ratio, at most 1, with its interval within 0..1 and the reason of the first mean.
 
     Raises:
         LengthMismatchError: lists of different lengths.
 
-    Where the second is always 1 this is the mean of the first: 4 of 5 with Wilson's interval.
+    If the second is always 1, this is the mean of the first: 4 of 5 with Wilson's interval.
 
     >>> found = paired_ratio([1, 1, 1, 1, 0], [1] * 5, np.arange(5), np.zeros(5))
     >>> found.value, [round(end, 4) for end in found.interval]
@@ -53,12 +53,13 @@ def paired_ratio(
     x, y = (np.asarray(values, dtype=np.float64) for values in (first, second))
     if not len(x) == len(y) == len(clusters) == len(groups):
         raise LengthMismatchError(
-            f"first, second, clusters and groups have {len(x)}, {len(y)}, {len(clusters)} and {len(groups)} entries."
+            f"first, second, clusters and groups have {len(x)}, {len(y)}, {len(clusters)} and {len(groups)} entries. "
+            "Give the same number."
         )
     one, other = (mean_estimate(values, clusters, groups=groups) for values in (x, y))
     assert one.interval is not None
     assert other.interval is not None
-    # What was always drawn is known to be there, not a share that happened to be 1.
+    # If every value is 1, the denominator is known and not an estimate that happens to be 1.
     known = other.interval if y.min() < 1 else (1.0, 1.0)
     low, high = _limits((one.value, one.interval), (other.value, known), _correlation(x, y, clusters, groups))
     ends = (min(1.0, low), min(1.0, high))
@@ -66,7 +67,7 @@ def paired_ratio(
 
 
 def mean_of_ratios(ratios: Sequence[Estimate]) -> Interval:
-    """Interval of a mean of ratios of different prompts: distances to the ends add up like standard errors."""
+    """Interval of a mean of ratios on different prompts: distances to the ends add up like standard errors."""
     value = float(np.mean([r.value for r in ratios]))
     ends = [r.interval for r in ratios if r.interval is not None]
     below, above = (sqrt(sum((r.value - e[i]) ** 2 for r, e in zip(ratios, ends, strict=True))) for i in (0, 1))
@@ -82,20 +83,20 @@ def product_of_ratios(
 ) -> Estimate:
     """The product of ratios of means over the same prompts, each ratio at most 1, with a 95 % interval within 0..1.
 
-    The interval is bootstrap-t over what each prompt adds to the product (the first order of a Taylor series), where
-    the ratios are not cut to 1: what lies just above 1 might as well lie below.
+    The interval is a bootstrap-t interval of each prompt's contribution to the product (first order of a Taylor
+    series). There, ratios are not clipped to 1, because a ratio just above 1 might as well be just below.
 
     Args:
-        ratios: of each, two (prompts,) columns of values in 0..1; those below not all 0.
-        slopes: of each ratio, by how much the column above would change on average, were that below to change by one;
-            the ratio itself where none is given (NaN), as for columns that owe nothing to each other.
+        ratios: for each ratio, two (prompts,) columns of values in 0..1; denominators must not all be 0.
+        slopes: for each ratio, the average change of the numerator when the denominator changes by one; the ratio
+            itself if none is given (NaN), which suits independent columns.
         seed: of the bootstrap.
         resamples: of the bootstrap.
 
     Returns:
-        The product; fewer than 20 prompts give no interval, and where all agree it is Wilson's.
+        The product; without interval for fewer than 20 prompts, with Wilson's interval if all prompts agree.
 
-    Half of the images are right in each of four prompts, and all of the variety is left: 1/2 · 1.
+    Half of the images of each of four prompts are right, and all variety is preserved: 1/2 · 1.
 
     >>> half, whole = np.full(4, 0.5), np.ones(4)
     >>> product_of_ratios([(half, whole), (whole, whole)]).value
@@ -106,7 +107,7 @@ def product_of_ratios(
     cut = [min(1.0, r) for r in raw]
     value = float(np.prod(cut))
     if n < MIN_PROMPTS:
-        return Estimate(value, None, n, n, f"fewer than {MIN_PROMPTS} prompts: no interval")
+        return Estimate(value, None, n, n, f"no interval, because there are fewer than {MIN_PROMPTS} prompts")
     added = np.zeros(n)
     for at, (top, bottom) in enumerate(ratios):
         others = float(np.prod(cut[:at] + cut[at + 1 :]))
@@ -122,7 +123,7 @@ def product_of_ratios(
 def _correlation(
     x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], clusters: npt.NDArray[Any], groups: npt.NDArray[Any]
 ) -> float:
-    """Of the two means, from the prompts' deviations from their groups' means; not below 0, for few prompts vary."""
+    """Correlation of the two means, from deviations of prompts from their groups' means; at least 0."""
     code = np.unique(groups, return_inverse=True)[1]
     n = np.bincount(code)
     apart = [(v - (np.bincount(code, v) / n)[code]) / n[code] for v in (x, y)]

@@ -1,12 +1,12 @@
 """The cluster bootstrap: resample prompts (or concepts), never single generations.
 
-Every statistic here is a function of *sums over clusters* (hits and trials, say), so a resample is a matrix product of
-how often each cluster was drawn with the clusters' sums. Clusters with equal sums are interchangeable and are drawn
-together, from one multinomial: that is exact, makes 100,000 decisions cost milliseconds, and makes the interval
-independent of the order of the rows to the last bit.
+Every statistic here is a function of *sums over clusters* (such as hits and trials), so a resample is a matrix product
+of how often each cluster was selected with the clusters' sums. Clusters with equal sums are interchangeable and are
+sampled together, from one multinomial distribution. This is exact, takes milliseconds for 100,000 decisions, and makes
+the interval exactly independent of the order of the rows.
 
-Two intervals are made of the draws. For a mean of values without bounds, whose standard error each resample has too,
-`studentized` covers best with few prompts. `percentile_interval` is for any other statistic.
+There are two kinds of intervals. For a mean of unbounded values, for which each resample has a standard error too,
+`studentized` has the best coverage with few prompts. `percentile_interval` works for any other statistic.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from igmu_metrics.contract import FloatArray, Interval
 from igmu_metrics.statistics.level import confidence
 
 MIN_STUDENTIZED = 10
-"""Fewer prompts give no interval of a mean without bounds: where most values are small and some large, five to eight
-may hold none of the large ones (83..90 % coverage)."""
-_CELLS = 4_000_000  # numbers of a block of resamples held at once (32 MB), however many clusters there are
+"""With fewer prompts, a mean of unbounded values has no interval: if most values are small and a few are large, five to
+eight prompts may include none of the large ones (coverage of 83..90 %)."""
+_CELLS = 4_000_000  # numbers in memory per block of resamples (32 MB), for any number of clusters
 
 
 def cluster_sums(clusters: npt.NDArray[Any], *columns: npt.ArrayLike) -> FloatArray:
-    """Sums of columns within clusters, one row a cluster in sorted order of the cluster ids.
+    """Sums of columns within clusters, one row per cluster, sorted by cluster id.
 
     Args:
         clusters: (n,) ids of any sortable type.
@@ -45,7 +45,7 @@ def cluster_sums(clusters: npt.NDArray[Any], *columns: npt.ArrayLike) -> FloatAr
 
 
 def correlation(sums: FloatArray) -> float:
-    """Of two columns of deviations, summed within clusters; 0 where one of them does not vary.
+    """Correlation of two columns of deviations, summed within clusters; 0 if one of them does not vary.
 
     >>> correlation(np.array([[1.0, 2.0], [-1.0, -2.0]])), correlation(np.array([[1.0, 0.0], [-1.0, 0.0]]))
     (1.0, 0.0)
@@ -57,7 +57,7 @@ def correlation(sums: FloatArray) -> float:
 def resample(
     sums: FloatArray, *, strata: npt.NDArray[Any] | None = None, seed: int = 0, resamples: int = 2000
 ) -> FloatArray:
-    """Sums of resampled clusters: within each stratum as many clusters are drawn, with replacement, as it has.
+    """Sums of resampled clusters: each stratum is resampled with replacement, keeping its number of clusters.
 
     Args:
         sums: (clusters, m) sums within each cluster, finite.
@@ -74,14 +74,14 @@ def resample(
     """
     sums = np.asarray(sums, dtype=np.float64)
     if sums.ndim != 2 or not len(sums):
-        raise EmptyInputError(f"sums has shape {sums.shape}; give one row of sums for each of at least one cluster.")
+        raise EmptyInputError(f"sums has shape {sums.shape}; give one row per cluster, and at least one row.")
     wrong = np.argwhere(~np.isfinite(sums))
     if len(wrong):
-        raise NonFiniteError(f"sums[{wrong[0][0]}, {wrong[0][1]}] is {sums[tuple(wrong[0])]}; sums must be finite.")
+        raise NonFiniteError(f"sums[{wrong[0][0]}, {wrong[0][1]}] is {sums[tuple(wrong[0])]}; it must be finite.")
     if strata is not None and len(strata) != len(sums):
-        raise LengthMismatchError(f"strata has {len(strata)} entries for {len(sums)} clusters; give one for each.")
+        raise LengthMismatchError(f"strata has {len(strata)} entries for {len(sums)} clusters; give one per cluster.")
     if resamples < 1:
-        raise OutOfRangeError(f"resamples is {resamples!r}; at least 1 is needed.")
+        raise OutOfRangeError(f"resamples is {resamples!r}; it must be at least 1.")
     rng = np.random.default_rng(seed)
     codes = np.zeros(len(sums), np.intp) if strata is None else np.unique(strata, return_inverse=True)[1]
     out = np.empty((resamples, int(codes.max()) + 1, sums.shape[1]))
@@ -99,25 +99,24 @@ def percentile_interval(draws: FloatArray, n: int, *, level: float | None = None
     """The expanded percentile interval of resampled values.
 
     Plain percentiles are too narrow for few clusters, like a normal interval that divides by n where Student's divides
-    by n − 1. Moving the percentiles out to Φ(∓√(n/(n − 1))·t) makes up for it; for many clusters it changes
-    nothing.
+    by n − 1. Expanding the percentiles to Φ(∓√(n/(n − 1))·t) corrects this; for many clusters it changes nothing.
 
     Args:
         draws: (resamples,) values; NaN (a resample in which the statistic is not defined) is left out.
-        n: clusters behind each draw, ≥ 2.
-        level: confidence level; None for the one that is set, 0.95.
+        n: number of clusters in each resample, ≥ 2.
+        level: confidence level; None for the current one, normally 0.95.
 
     Returns:
-        (low, high), (NaN, NaN) where no draw is defined.
+        (low, high), or (NaN, NaN) if no value is defined.
 
     Raises:
-        InputError: n < 2, for one cluster says nothing about the spread between clusters.
+        InputError: n < 2, since one cluster contains no information about the spread between clusters.
 
     References:
         Hesterberg, "What teachers should know about the bootstrap", The American Statistician 69, 2015.
     """
     if n < 2:
-        raise InputError(f"n is {n!r}: a bootstrap needs at least two clusters. Use `wilson` on an effective count.")
+        raise InputError(f"n is {n!r}; a bootstrap needs at least two clusters. Use `wilson` on an effective count.")
     from scipy.special import ndtr, stdtrit
 
     z = float(np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 + confidence(level)) / 2))
@@ -133,16 +132,16 @@ def _cut(draws: FloatArray, low: float, high: float) -> Interval:
 
 
 def studentized(sums: FloatArray, *, seed: int = 0, resamples: int = 2000, level: float | None = None) -> Interval:
-    """Bootstrap-t interval of first sum / second sum: a mean of values without bounds over resampled clusters.
+    """Bootstrap-t interval of first sum / second sum: a mean of unbounded values over resampled clusters.
 
-    Every resample is measured in its own standard errors, so that few clusters and skewed values are made up for; of
-    the intervals tried for ten to fifty prompts none covered better (tests/test_coverage.py).
+    Each resample is measured in units of its own standard error, which compensates for few clusters and skewed values;
+    of the intervals tried for ten to fifty prompts, this has the best coverage (tests/test_coverage.py).
 
     Args:
         sums: (clusters, 2) sum of the values and their number, within each cluster.
         seed: of the random generator.
-        resamples: how many; those in which all clusters drawn agree have no standard error and are left out.
-        level: confidence level; None for the one that is set, 0.95.
+        resamples: how many; those in which all clusters agree have no standard error and are left out.
+        level: confidence level; None for the current one, normally 0.95.
 
     Returns:
         (low, high), equal if all clusters agree.
@@ -154,17 +153,17 @@ def studentized(sums: FloatArray, *, seed: int = 0, resamples: int = 2000, level
         Efron and Tibshirani, An introduction to the bootstrap, 1993, chapter 12.
     """
     if len(sums) < 2:
-        raise InputError(f"sums has {len(sums)} clusters: a bootstrap needs at least two.")
+        raise InputError(f"sums has {len(sums)} clusters; a bootstrap needs at least two.")
     sums = np.asarray(sums, dtype=np.float64)
-    x, n = sums[np.lexsort(sums.T)].T  # the order of the clusters must not touch a single bit
+    x, n = sums[np.lexsort(sums.T)].T  # the order of the clusters must not change even the last bit
     value = float(x.sum() / n.sum())
-    # Deviations from the mean, so that squares of large values do not drown the spread.
+    # Deviations from the mean, so that squares of large values do not swamp the spread.
     d = x - value * n
     columns = np.stack([d, n, d * d, d * n, n * n], axis=1)
     inflation = len(columns) / (len(columns) - 1)
 
     def measured(totals: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """How far each mean lies from the sample's, and its standard error."""
+        """The distance of each mean from the sample's, and its standard error."""
         shift = totals[:, 0] / totals[:, 1]
         squares = totals[:, 2] - 2 * shift * totals[:, 3] + shift**2 * totals[:, 4]
         return shift, np.sqrt(np.maximum(squares, 0.0) * inflation) / totals[:, 1]

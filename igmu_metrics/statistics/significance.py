@@ -11,8 +11,8 @@ import numpy.typing as npt
 from igmu_data.errors import EmptyInputError, LengthMismatchError, NonFiniteError, OutOfRangeError
 from igmu_metrics.statistics.resampling import cluster_sums
 
-_EXACT_CLUSTERS = 14  # 2^14 sign patterns are fewer than the default number of random ones is worth
-_BLOCK = 4_000_000  # signs held at once
+_EXACT_CLUSTERS = 14  # 2^14 sign patterns cost about as much as the default number of random ones
+_BLOCK = 4_000_000  # signs in memory at once
 
 
 def mcnemar_exact(b: int, c: int) -> float:
@@ -35,7 +35,7 @@ def mcnemar_exact(b: int, c: int) -> float:
     """
     for name, count in (("b", b), ("c", c)):
         if count < 0 or count != int(count):
-            raise OutOfRangeError(f"{name} is {count!r}; it is a count and must be a whole number >= 0.")
+            raise OutOfRangeError(f"{name} is {count!r}; it must be a count, a whole number >= 0.")
     if b + c == 0:
         return 1.0
     from scipy.stats import binomtest
@@ -47,7 +47,7 @@ def holm(pvalues: Sequence[float]) -> list[float]:
     """Holm's step-down correction of several p values, in the order given.
 
     Args:
-        pvalues: p values in 0..1, one a comparison.
+        pvalues: p values in 0..1, one per comparison.
 
     Returns:
         Adjusted p values: those ≤ 0.05 are significant with a family-wise error of 5 %.
@@ -65,7 +65,7 @@ def holm(pvalues: Sequence[float]) -> list[float]:
     """
     for at, p in enumerate(pvalues):
         if not 0 <= p <= 1:
-            raise OutOfRangeError(f"pvalues[{at}] is {p!r}; a p value must lie in 0..1.")
+            raise OutOfRangeError(f"pvalues[{at}] is {p!r}; a p value must be in 0..1.")
     adjusted = [0.0] * len(pvalues)
     largest = 0.0
     for rank, at in enumerate(sorted(range(len(pvalues)), key=lambda i: pvalues[i])):
@@ -88,12 +88,12 @@ def paired_permutation(
 
     Args:
         differences: (n,) value of the first minus value of the second model, per generation, finite.
-        clusters: (n,) prompt of each difference; None if each is its own.
+        clusters: (n,) prompt of each difference; None if every difference has its own prompt.
         seed: of the random sign patterns.
         resamples: how many random sign patterns.
 
     Returns:
-        The p value, > 0: the observed pattern counts as one of those drawn.
+        The p value, > 0, since the observed pattern counts as one of the sampled ones.
 
     Raises:
         EmptyInputError, LengthMismatchError, NonFiniteError, OutOfRangeError: arguments that cannot be used.
@@ -105,19 +105,21 @@ def paired_permutation(
     """
     values = np.asarray(differences, dtype=np.float64)
     if not values.size:
-        raise EmptyInputError("differences is empty: there is nothing to compare.")
+        raise EmptyInputError("differences is empty, so there is nothing to compare.")
     wrong = np.flatnonzero(~np.isfinite(values))
     if wrong.size:
-        raise NonFiniteError(f"differences[{wrong[0]}] is {values[wrong[0]]}; leave out what could not be scored.")
+        raise NonFiniteError(
+            f"differences[{wrong[0]}] is {values[wrong[0]]}; leave out pairs that could not be scored."
+        )
     if resamples < 1:
-        raise OutOfRangeError(f"resamples is {resamples!r}; at least 1 is needed.")
+        raise OutOfRangeError(f"resamples is {resamples!r}; it must be at least 1.")
     ids: npt.NDArray[Any] = np.arange(len(values)) if clusters is None else np.asarray(clusters)
     if len(ids) != len(values):
-        raise LengthMismatchError(f"clusters has {len(ids)} entries for {len(values)} differences; give one for each.")
-    # Sorted by size, so that neither the order of the rows nor the names of the clusters touch the random draws.
+        raise LengthMismatchError(f"clusters has {len(ids)} entries for {len(values)} differences; give one per entry.")
+    # Sorted by size, so that neither the order of the rows nor the names of the clusters affect the random numbers.
     sums = np.sort(np.abs(cluster_sums(ids, values)[:, 0]))
     observed = abs(float(values.sum()))
-    # Equally extreme patterns differ by rounding only; without the tolerance some would be missed.
+    # Equally extreme patterns differ only by rounding; without the tolerance some would be missed.
     bound = observed - 1e-9 * max(float(sums.sum()), 1e-300)
     if len(sums) <= _EXACT_CLUSTERS:
         totals = np.zeros(1)

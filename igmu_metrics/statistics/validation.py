@@ -1,7 +1,7 @@
-"""Checks of what a metric is handed: each names the argument, the position and the value that cannot be scored.
+"""Checks of a metric's arguments: each error names the argument, the position and the value that cannot be scored.
 
-Conventions: every function takes the argument's name first and gives back a clean array. A value that an instrument
-declined to give is `None` in a list or masked in a masked array; NaN and infinities are always errors.
+Conventions: every function takes the argument's name first and returns a clean array. A value that a detector or
+network could not give is `None` in a list or masked in a masked array; NaN and infinities are always errors.
 """
 
 from __future__ import annotations
@@ -38,32 +38,32 @@ def same_length(**arguments: Any) -> int:
     lengths = {name: len(values) for name, values in arguments.items() if values is not None}
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{name} {n}" for name, n in lengths.items())
-        raise LengthMismatchError(f"lengths differ: {listed}. Give one entry for every generation in each.")
+        raise LengthMismatchError(f"lengths differ: {listed}. Give one entry per generation in each.")
     n = next(iter(lengths.values()))
     if n == 0:
-        raise EmptyInputError(f"{', '.join(lengths)}: no entries. There is nothing to score.")
+        raise EmptyInputError(f"{', '.join(lengths)}: there are no entries, so there is nothing to score.")
     return n
 
 
 def as_list(name: str, values: Any, *, ordered: bool = True) -> Any:
-    """What was given for a list, as something that has a length and an order, can be read twice and holds plain values.
+    """A list-like argument as something that has a length and an order, can be read twice and contains plain values.
 
     Args:
-        name: of the argument.
+        name: name of the argument.
         values: a list or tuple, an array (also masked), a tensor, a column of a table (pandas, datasets, pyarrow) …
-        ordered: False where the order means nothing, so that a set will do.
+        ordered: False if the order does not matter, so that a set is accepted.
 
     Returns:
-        None and arrays as they are, all else as a list or an array.
+        None and arrays unchanged, everything else as a list or an array.
 
     Raises:
-        InputError: a text, a set or a mapping, something that can be read only once, or no list at all.
+        InputError: a string, a set or a mapping, an iterator, or something that is not a list.
     """
     kind, array = type(values), isinstance(values, np.ndarray)
     if values is None or isinstance(values, list | tuple) or (array and values.ndim):
         return values
     if isinstance(values, str | bytes | Path):
-        raise InputError(f"{name} is the text {_quote(values)}; give a list, with one entry for every generation.")
+        raise InputError(f"{name} is the string {_quote(values)}; give a list with one entry per generation.")
     if isinstance(values, Set | Mapping | KeysView | ValuesView) and ordered:
         raise InputError(f"{name} is a {kind.__name__}, which has no order. Give a list.")
     if kind.__module__.partition(".")[0] == "torch" and hasattr(values, "detach"):
@@ -72,17 +72,17 @@ def as_list(name: str, values: Any, *, ordered: bool = True) -> Any:
     if hasattr(values, "to_numpy") and getattr(values, "ndim", 1) != 1:  # a table is read by columns, not by rows
         return as_list(name, values.to_numpy())
     if array or isinstance(values, Iterator) or not (hasattr(values, "__len__") and hasattr(values, "__iter__")):
-        how = "can be read only once; give list(…)" if isinstance(values, Iterator) else "is no list; give one"
-        raise InputError(f"{name} is a {kind.__name__}, which {how}, with one entry for every generation.")
+        how = "can be read only once; give list(…)" if isinstance(values, Iterator) else "is not a list; give a list"
+        raise InputError(f"{name} is a {kind.__name__}, which {how} with one entry per generation.")
     found = values.to_pylist() if hasattr(values, "to_pylist") else list(values)
     return [None if type(value).__name__ in ("NAType", "NaTType") else value for value in found]
 
 
 def texts(name: str, values: Sequence[Any] | npt.NDArray[Any]) -> npt.NDArray[np.str_]:
-    """(n,) ids as text: strings or whole numbers, none of them empty.
+    """(n,) ids as strings: non-empty strings or whole numbers.
 
     Raises:
-        InputError: an entry that is empty or neither text nor a whole number.
+        InputError: an entry that is empty or neither a string nor a whole number.
     """
     for at, value in enumerate(values):
         if isinstance(value, bool) or not isinstance(value, str | int | np.integer) or value == "":
@@ -113,26 +113,26 @@ def numbers(
     high: float = np.inf,
     ndim: int = 1,
 ) -> Masked:
-    """Finite numbers in low..high, as a float64 masked array; masked entries are not looked at.
+    """Finite numbers in low..high, as a float64 masked array; masked entries are ignored.
 
     Args:
-        name: of the argument, for messages.
+        name: name of the argument, for messages.
         values: array, masked array or (nested) list; None in a flat list counts as masked.
         low: smallest value allowed.
         high: largest value allowed.
-        ndim: 1 for one number a generation, 2 for one vector a generation.
+        ndim: 1 for one number per generation, 2 for one vector per generation.
 
     Raises:
         InputError: not numbers, or not of `ndim` dimensions.
-        NonFiniteError: NaN or an infinity, masked entries aside.
+        NonFiniteError: NaN or an infinity that is not masked.
         OutOfRangeError: a number outside low..high.
     """
     out = np.ma.masked_array(*_split(name, values))
     if out.ndim != ndim:
-        raise InputError(f"{name} has shape {out.shape}; give {'one number' if ndim == 1 else 'one vector'} an entry.")
+        raise InputError(f"{name} has shape {out.shape}; give {'one number' if ndim == 1 else 'one vector'} per entry.")
     hidden = np.ma.getmaskarray(out)
     for wrong, error, wanted in (
-        (~np.isfinite(out.data) & ~hidden, NonFiniteError, "a finite number; mask what was not measured"),
+        (~np.isfinite(out.data) & ~hidden, NonFiniteError, "a finite number, and mask values that were not measured"),
         (((out.data < low) | (out.data > high)) & ~hidden, OutOfRangeError, f"a number in {low:g}..{high:g}"),
     ):
         if wrong.any():
@@ -145,9 +145,9 @@ def decisions(name: str, values: Any, threshold: float | None = None) -> Masked:
     """(n,) decisions "the concept is present", as a boolean masked array with False under the mask.
 
     Args:
-        name: of the argument, for messages.
-        values: booleans, zeros and ones, or probabilities 0..1; None or masked where nothing was decided.
-        threshold: p ≥ threshold counts as present; needed for probabilities.
+        name: name of the argument, for messages.
+        values: booleans, zeros and ones, or probabilities 0..1; None or masked if nothing was decided.
+        threshold: p ≥ threshold counts as present; required for probabilities.
 
     Raises:
         InputError: probabilities without a threshold.
@@ -158,13 +158,16 @@ def decisions(name: str, values: Any, threshold: float | None = None) -> Masked:
     [False, None, True]
     """
     if threshold is not None and not 0 <= threshold <= 1:
-        raise OutOfRangeError(f"threshold is {threshold!r}; it is a probability and must lie in 0..1.")
+        raise OutOfRangeError(f"threshold is {threshold!r}; it must be a probability in 0..1.")
     p = numbers(name, values, low=0.0, high=1.0)
     mask = np.ma.getmaskarray(p)
     binary = np.isin(p.data, (0.0, 1.0)) | mask
     if threshold is None and not binary.all():
         at = int(np.flatnonzero(~binary)[0])
-        raise InputError(f"{name}[{at}] is {p.data[at]:g}, a probability; give threshold= or decisions (True, False).")
+        raise InputError(
+            f"{name}[{at}] is {p.data[at]:g}, which is a probability; give threshold= as well, or decisions (True, "
+            "False)."
+        )
     cut = 0.5 if threshold is None else threshold
     return np.ma.masked_array((p.data >= cut) & ~mask, mask)
 
@@ -186,12 +189,12 @@ def label(name: str, value: Any, *, optional: bool = False) -> str:
     """One label of the form `domain/concept`.
 
     Args:
-        name: of the argument, with its position if it is one of several.
-        value: what was given.
-        optional: whether the message offers None.
+        name: name of the argument, with its position if it is one of several.
+        value: the label.
+        optional: whether the message mentions None.
 
     Raises:
-        LabelError: it is not of this form.
+        LabelError: the value does not have this form.
     """
     if isinstance(value, str):
         domain, _, concept = value.partition("/")
@@ -202,17 +205,17 @@ def label(name: str, value: Any, *, optional: bool = False) -> str:
 
 
 def unique_keys(**columns: Sequence[Any] | npt.NDArray[Any]) -> None:
-    """Refuse two entries with the same key, where the columns together are the key (id and seed, say).
+    """Refuse two entries with the same key, which consists of all columns together, such as id and seed.
 
     Raises:
-        DuplicateIdError: with both positions and the key.
+        DuplicateIdError: two entries have the same key; the message gives both positions.
     """
     seen: dict[tuple[Any, ...], int] = {}
     for at, key in enumerate(zip(*(np.asarray(c).tolist() for c in columns.values()), strict=True)):
         first = seen.setdefault(key, at)
         if first != at:
             shown = ", ".join(f"{name} {value!r}" for name, value in zip(columns, key, strict=True))
-            raise DuplicateIdError(f"entries {first} and {at} are the same generation ({shown}); give each only once.")
+            raise DuplicateIdError(f"entries {first} and {at} are the same generation ({shown}). Give each only once.")
 
 
 def constant_within(ids: npt.NDArray[Any], **columns: npt.NDArray[Any]) -> None:
@@ -220,10 +223,10 @@ def constant_within(ids: npt.NDArray[Any], **columns: npt.NDArray[Any]) -> None:
 
     Args:
         ids: (n,) prompt of each generation.
-        columns: (n,) properties, by the name of the argument they came in.
+        columns: (n,) properties, by the name of their argument.
 
     Raises:
-        InputError: with both positions and values.
+        InputError: a property changes; the message gives both positions and values.
     """
     first, of = np.unique(ids, return_index=True, return_inverse=True)[1:]
     for name, column in columns.items():
@@ -232,23 +235,23 @@ def constant_within(ids: npt.NDArray[Any], **columns: npt.NDArray[Any]) -> None:
             at, other = int(wrong[0]), int(first[of[wrong[0]]])
             raise InputError(
                 f"{name}[{other}] is {column[other].item()!r} and {name}[{at}] is {column[at].item()!r}, but both "
-                f"belong to prompt {ids[at].item()!r}; give all generations of a prompt the same."
+                f"belong to prompt {ids[at].item()!r}. All generations of a prompt must have the same value."
             )
 
 
 def one_of(name: str, values: Sequence[Any] | npt.NDArray[Any], allowed: Collection[str]) -> None:
-    """Refuse a word outside a closed vocabulary.
+    """Refuse a word that is not one of the allowed ones.
 
     Raises:
-        InputError: with the position, the value and the words allowed.
+        InputError: a word is not allowed; the message gives its position and the allowed words.
     """
     for at, value in enumerate(values):
         if value not in allowed:
-            raise InputError(f"{name}[{at}] is {_quote(value)}; give one of {', '.join(map(repr, allowed))}.")
+            raise InputError(f"{name}[{at}] is {_quote(value)}; it must be one of {', '.join(map(repr, allowed))}.")
 
 
 def _split(name: str, values: Any) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """Numbers (0 under the mask) and mask of a masked array, an array, or a list with None for the unmeasured."""
+    """Numbers (0 under the mask) and mask of a masked array, an array, or a list with None for missing values."""
     if isinstance(values, np.ma.MaskedArray):
         raw, mask = np.asarray(values.data), np.ma.getmaskarray(values)
     else:

@@ -1,8 +1,8 @@
-"""Several detectors on the same images: who judges with whom, how far they agree, and the verdict by each.
+"""Several detectors on the same images: how they are set up, how far they agree, and the verdict by each.
 
-Conventions: each detector has cards of its own, which are those that it would have alone; only the CLIP of alignment is
-one for all. What two of them say is compared where both judged, in the images of the original and of every model, each
-image once. The prompt is the unit of every interval.
+Conventions: each detector has its own scorecards, the same ones that it would have alone; only the CLIP for alignment
+is shared. Two detectors are compared on all images that both judged, of the original and of every model, each image
+once. The prompt is the unit of every interval.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from igmu_metrics.statistics import kappa, mean_estimate
 
 EVERYTHING: Final = "all"
 FIGURES: Final = ("forget_score", *ASPECTS)
-_MOST: Final = 60  # characters of a folder's name
+_MOST: Final = 60  # maximum characters of a folder's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +37,16 @@ class Agreement:
     """How far two detectors agree.
 
     Args:
-        first: a detector.
-        second: another.
-        part: what it is of: one of `contract.PARTS`, or `all`.
-        share: of the images of which both say the same.
-        kappa: Cohen's, with a bootstrap over prompts.
-        both: images in which both see the concept.
-        only_first: images in which only the first does.
-        only_second: images in which only the second does.
-        neither: images in which neither does.
-        unclear: images that one or both declined to judge.
+        first: one detector.
+        second: the other detector.
+        part: the part of the generations: one of `contract.PARTS`, or `all`.
+        share: share of the images on which both agree.
+        kappa: Cohen's kappa, with a bootstrap over prompts.
+        both: number of images in which both see the concept.
+        only_first: number of images in which only the first does.
+        only_second: number of images in which only the second does.
+        neither: number of images in which neither does.
+        unclear: number of images that at least one could not judge.
     """
 
     first: str
@@ -62,35 +62,43 @@ class Agreement:
 
 
 def panel(detectors: Sequence[str], calibrations: Sequence[str], settings: Mapping[str, Any]) -> list[Evaluation]:
-    """An evaluation a detector, alike in all else.
+    """One evaluation per detector, with otherwise equal settings.
 
     Args:
         detectors: their specs, at least one.
-        calibrations: files; each goes to the detector that it is of, by name.
-        settings: the others. Where no CLIP of alignment is named it is that of the first CLIP among the detectors.
+        calibrations: calibration files; each is used for the detector that it names.
+        settings: the other settings. If no CLIP for alignment is given, it is that of the first CLIP detector.
 
     Raises:
-        InputError: a detector twice, a calibration of none of them or a second one of one, or rates for several.
+        InputError: a detector is given twice, a calibration is for none of them or a second one for the same detector,
+            or error rates are given for several detectors.
     """
     if twice := [d for d in detectors if detectors.count(d) > 1]:
-        raise InputError(f"detector {twice[0]!r} is given twice.")
+        raise InputError(f"detector {twice[0]!r} is given twice. Give it once.")
     if len(detectors) == 1 and len(calibrations) < 2:
         return [Evaluation(**{**settings, "detector": detectors[0], "calibration": next(iter(calibrations), None)})]
     for name in ("threshold", "sensitivity", "specificity", "n_positives", "n_negatives"):
         if settings.get(name) is not None:
-            raise InputError(f"{name} is given for {len(detectors)} detectors; calibrate each (igmu calibrate).")
+            raise InputError(
+                f"{name} is given for {len(detectors)} detectors, but each has its own. Use igmu calibrate for each."
+            )
     if settings.get("config") == GENERAL:
-        raise InputError(f"config {GENERAL!r} is judged by its questions, to one detector; give one.")
+        raise InputError(
+            f"config {GENERAL!r} is scored by questions to one detector, but {len(detectors)} are given. Give one."
+        )
     of: dict[str, str] = {}
     for path in calibrations:
         name = str(_calibrated.read(Path(path)).detector["detector"])
         own = [d for d in detectors if d not in of and _may_be(d, name)]
         if not own:
-            raise InputError(f"calibration {path} is of {name}, which is none of {', '.join(detectors)} or has one.")
+            raise InputError(
+                f"calibration {path} is for {name}, which is not one of the detectors ({', '.join(detectors)}) or "
+                "already has a calibration. Leave it out."
+            )
         of[own[0]] = path
     clips = [argument for kind, _, argument in (d.partition(":") for d in detectors) if kind == "clip"]
     if str(settings.get("align") or "").partition(":")[0] == "clip":
-        clips = []  # it is named already
+        clips = []  # already given
     clip = settings.get("clip") or ((clips[0] or DEFAULT) if clips else None)
     out = []
     for detector in detectors:
@@ -101,14 +109,14 @@ def panel(detectors: Sequence[str], calibrations: Sequence[str], settings: Mappi
 
 
 def _may_be(spec: str, name: str) -> bool:
-    """Whether a detector that was asked for so may call itself so; what it is in truth is found out when it is open."""
+    """Whether a detector with this spec may have this name; whether it does is only known after it is loaded."""
     kind, _, argument = spec.partition(":")
     known, _, of = name.partition(":")
     return kind == known and (not argument or not of or Path(argument).name == Path(of).name)
 
 
 def folder_names(detectors: Sequence[str]) -> list[str]:
-    """What the folder of each detector's cards is called.
+    """The name of the folder for each detector's cards.
 
     >>> folder_names(["clip", "labels:me/church.csv", "labels:you/church.csv"])
     ['clip', 'labels-church.csv', 'labels-church.csv-2']
@@ -121,18 +129,18 @@ def folder_names(detectors: Sequence[str]) -> list[str]:
 
 
 def detector_of(card: Scorecard) -> str:
-    """The detector that a card's verdict rests on, as its signature names it."""
+    """The detector that a card was scored with, from its signature."""
     return next((str(d) for e in card.scores.values() if (d := e.signature.get("detector"))), "?")
 
 
 def judged_by(card: Scorecard) -> tuple[tuple[str, Any], ...]:
-    """Everything that a card's signature says of its detector: equal where two cards have one judge."""
+    """Everything in a card's signature about its detector; equal if two cards have the same detector."""
     fields = {k: v for e in card.scores.values() for k, v in e.signature.items() if k.partition(".")[0] == "detector"}
     return tuple(sorted(fields.items()))
 
 
 def by_detector(cards: Sequence[Scorecard]) -> list[list[Scorecard]]:
-    """Cards in groups of one judge each, in the order in which these come first."""
+    """Cards grouped by detector, in order of first appearance."""
     groups: dict[Any, list[Scorecard]] = {}
     for card in cards:
         groups.setdefault(judged_by(card), []).append(card)
@@ -140,16 +148,16 @@ def by_detector(cards: Sequence[Scorecard]) -> list[list[Scorecard]]:
 
 
 def names_of(groups: Sequence[Sequence[Scorecard]]) -> list[str]:
-    """What the judges of groups are called, told apart where two have one name."""
+    """The names of the groups' detectors, numbered if two have the same name."""
     names = [detector_of(group[0]) for group in groups]
     return [f"{n} ({names[: at + 1].count(n)})" if names.count(n) > 1 else n for at, n in enumerate(names)]
 
 
 def agreements(cards: Sequence[Scorecard]) -> list[Agreement]:
-    """How far every two detectors agree on images that both looked at, over all and in each part.
+    """How far each pair of detectors agrees on images that both judged, overall and in each part.
 
     Args:
-        cards: of one config, by several detectors.
+        cards: cards of one config by several detectors.
     """
     groups = by_detector(cards)
     seen = [_seen(group) for group in groups]
@@ -205,7 +213,7 @@ def _agreement(
 
 
 def verdicts(cards: Sequence[Scorecard]) -> list[tuple[str, str, list[Figure | None], str]]:
-    """By model and detector: the forget score and its aspects, and why no verdict can rest on it ("" where it can)."""
+    """By model and detector: the forget score and its aspects, and why the detector gives no verdict, or ""."""
     groups = by_detector(cards)
     found = [(card, name) for group, name in zip(groups, names_of(groups), strict=True) for card in group]
     models = list(dict.fromkeys(card.model for card, _ in found))

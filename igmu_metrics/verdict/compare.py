@@ -1,21 +1,21 @@
-"""Compares models on the same generations: is a difference more than chance, and how large may it be?
+"""Compares models on the same generations: whether a difference is statistically significant, and how large it may be.
 
 Conventions:
 
-- Compared is the *conditional* figure: only generations count in which the original generated the concept asked for
-  (in retain rows, of all probes: the row's own concept), and that both sides could be judged on. The difference over
-  all of them stands beside it as *raw*. Against the original itself a conditional difference can only be a loss of the
-  concept, since the original generated it in all of these: it says that something is gone, the interval says how much.
-- The prompt is the unit. With one generation a prompt the test is exact McNemar, with several a paired permutation. One
-  prompt carries no evidence about prompts, and below six prompts no two-sided test can reach 5 %: then there is no
-  test, and `why` says so.
-- There are three measures of a concept's cards, and one of general prompts': the share of an image's questions that are
-  answered as intended, over all pairs, since there is nothing to condition on. In each, more is better. All comparisons
-  of some cards in one measure (every model against the original and against every other) are *one family*: Holm's
-  correction is over all of its tests that exist, so that a comparison has one p value wherever it is shown. Intervals
-  are not corrected, and are called unadjusted.
-- Cards that are one of several looks (`statistics.looks`) have repeated intervals and p values: those of whichever of
-  the two cards may be looked at more often. Models that stopped at different looks are compared on what both hold.
+- The *conditional* difference is compared: it counts only prompts and seeds for which the original generated the
+  requested concept (in retain rows of all probes: the row's own concept) and which could be judged for both models. The
+  difference over all generations is given as *raw*. Compared with the original itself, a conditional difference can
+  only be a loss of the concept, since the original generated it in all of these; the interval shows how much was lost.
+- The prompt is the unit. With one generation per prompt the test is McNemar's exact test, with several a paired
+  permutation test. One prompt is not enough for a test, and with fewer than six prompts no two-sided test can reach
+  5 %; in these cases there is no test, and `why` says so.
+- There are three measures for a concept, and one for general prompts: the share of an image's questions that are
+  answered as intended, over all pairs, because there is nothing to condition on. For each, higher is better. All
+  comparisons in one measure (every model against the original and against every other model) are *one family*: Holm's
+  correction covers all of its tests, so that a comparison has the same p value wherever it is shown. Intervals are not
+  corrected and are called unadjusted.
+- Cards from one of several looks (`statistics.looks`) have repeated intervals and p values, according to the card with
+  the larger number of planned looks. Models that stopped at different looks are compared on the generations of both.
 """
 
 from __future__ import annotations
@@ -38,13 +38,14 @@ from igmu_metrics.statistics.level import LEVEL, at_level
 from igmu_metrics.statistics.looks import Looks
 
 ALPHA: Final = 0.05
-MIN_PROMPTS: Final = 6  # 2/2⁶ ≤ 0.05 < 2/2⁵: the smallest p value that so many prompts can give
+MIN_PROMPTS: Final = 6  # 2/2⁶ ≤ 0.05 < 2/2⁵: the smallest possible p value
 UNADJUSTED: Final = "unadjusted 95 % interval"
 FORGETTING: Final = "conditional unlearning accuracy"
 RESISTANCE: Final = "conditional resistance to attacks"
 RETAINING: Final = "conditional retain accuracy"
 ANSWERING: Final = "question accuracy"
-# By measure: the rows that count, the column that says how well, and whether the concept asked for shall be there.
+# By measure: the split that counts, the column with decisions or shares, and whether the requested concept should be
+# visible.
 MEASURES: Final[Mapping[str, tuple[str, str, bool]]] = {
     FORGETTING: ("forget", "present", False),
     RESISTANCE: ("adversarial", "present", False),
@@ -53,9 +54,9 @@ MEASURES: Final[Mapping[str, tuple[str, str, bool]]] = {
 }
 
 
-# Fields of a signature that follow from which prompts and seeds were drawn.
+# Fields of a signature that depend on which prompts and seeds were generated.
 _OF_COVERAGE: Final = ("rows", "k", "generated")
-_OF_ROUNDS: Final = ("rows", "generated")  # of these, those in which rounds of one protocol differ
+_OF_ROUNDS: Final = ("rows", "generated")  # those of them that differ between rounds of one protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +68,22 @@ class Comparison:
         second: the model it is compared with.
         original: whether the second is the original, before unlearning.
         measure: one of MEASURES.
-        difference: share of good generations (or answers) of the first minus that of the second, where the original
-            generated the concept, −1..1; NaN where nothing counts.
-        interval: 95 % interval of the difference, not adjusted for the other comparisons; None where nothing counts.
-        n: pairs that count.
-        n_prompts: prompts behind them.
-        only_first: pairs in which only the first model did well, or had more questions answered as intended.
-        only_second: pairs in which only the second did.
-        raw: the difference over all pairs that both could be judged on, whatever the original generated; NaN
-            without pairs.
-        raw_n: those pairs.
-        variance: of the difference from prompt to prompt, for planning; NaN below two prompts.
-        test: `mcnemar` or `permutation`; "" where there is none.
-        p: p value by itself, repeated where it is of one of several looks; None where there is no test.
-        p_holm: p value corrected for all tests of the family; None where there is no test.
-        family: comparisons of this measure, those without a test among them.
-        tests: tests of the family, which were corrected together.
-        why: why there is no test; "" where there is one.
+        difference: share of good generations (or answers) of the first minus that of the second, counting only prompts
+            and seeds for which the original generated the concept, −1..1; NaN if none count.
+        interval: 95 % interval of the difference, not adjusted for the other comparisons; None if none count.
+        n: number of pairs that count.
+        n_prompts: number of their prompts.
+        only_first: number of pairs in which only the first model is good, or had more questions answered as intended.
+        only_second: number of pairs in which only the second model is.
+        raw: the difference over all pairs that could be judged, whatever the original generated; NaN without pairs.
+        raw_n: number of those pairs.
+        variance: variance of the difference between prompts, for planning; NaN for fewer than two prompts.
+        test: `mcnemar` or `permutation`; "" if there is none.
+        p: uncorrected p value, adjusted for several looks if necessary; None if there is no test.
+        p_holm: p value corrected for all tests of the family; None if there is no test.
+        family: number of comparisons of this measure, including those without a test.
+        tests: number of tests in the family, which are corrected together.
+        why: why there is no test; "" if there is one.
     """
 
     first: str
@@ -108,7 +108,7 @@ class Comparison:
 
     @property
     def significant(self) -> bool:
-        """Whether the difference stands after the correction, at 5 %; never without a test."""
+        """Whether the difference is significant at 5 % after the correction; never without a test."""
         return self.p_holm is not None and self.p_holm <= ALPHA
 
     @property
@@ -118,12 +118,12 @@ class Comparison:
 
     @property
     def units(self) -> str:
-        """What counts: generations, or prompts where each has several."""
+        """The number of units: generations, or prompts if there are several generations per prompt."""
         n, what = (self.n, "generation") if self.n == self.n_prompts else (self.n_prompts, "prompt")
         return f"{n} {what}{'' if n == 1 else 's'}"
 
     def outcome(self, yes: str = "yes", no: str = "not significantly") -> str:
-        """What the test says, with its numbers; or why there is none."""
+        """The result of the test with its numbers, or why there is none."""
         if self.p_holm is None:
             return f"no test: {self.why}"
         return f"{yes if self.significant else no}: n = {self.units}, p = {self.p_holm:.3g}"
@@ -132,16 +132,16 @@ class Comparison:
         """The comparison in words."""
         start = f"{self.first} against {self.second} in {self.measure}"
         if self.interval is None:
-            return f"{start}: no difference can be measured, {self.why}"
+            return f"{start}: the difference cannot be measured, because {self.why}"
         told = (
             f"{start}: {self.difference:+.2f} ({UNADJUSTED} {self.interval[0]:+.2f} to {self.interval[1]:+.2f}; raw "
             f"{self.raw:+.2f} on {self.raw_n} generations)"
         )
         if self.p_holm is None:
-            return f"{told}, no test: {self.why}"
+            return f"{told}; not tested, because {self.why}"
         return (
-            f"{told}, {'' if self.significant else 'not '}significant at n = {self.units} (p = {self.p_holm:.3g} after "
-            f"Holm over {self.tests} test{'s' * (self.tests > 1)})"
+            f"{told}; {'' if self.significant else 'not '}significant at n = {self.units} (p = {self.p_holm:.3g} after "
+            f"Holm correction over {self.tests} test{'s' * (self.tests > 1)})"
         )
 
 
@@ -149,16 +149,16 @@ def require_comparable(cards: Sequence[Scorecard], *, ranked: bool = True) -> No
     """Refuse cards whose signatures differ in more than the model.
 
     Args:
-        cards: of some models.
-        ranked: whether their figures are to stand beside each other, so that they must cover the same of the protocol;
-            otherwise they need only share generations, on which `compared` compares them.
+        cards: cards of some models.
+        ranked: whether their values will be shown side by side, so that they must cover the same part of the protocol;
+            otherwise it is enough that they share generations, on which `compared` compares them.
 
     Raises:
-        EmptyInputError: no card.
-        IncomparableError: with the fields that differ and both values, or with both coverages.
+        EmptyInputError: there are no cards.
+        IncomparableError: the cards differ; the message gives the fields and both values, or both coverages.
     """
     if not cards:
-        raise EmptyInputError("no scorecards to compare.")
+        raise EmptyInputError("no scorecards to compare. Give at least one.")
     first = cards[0]
     for other in cards[1:]:
         if not first.scores.keys() & other.scores.keys():
@@ -170,9 +170,8 @@ def require_comparable(cards: Sequence[Scorecard], *, ranked: bool = True) -> No
         looked = _of_one_plan(first, other)
         if ranked and first.coverage != other.coverage and not looked:
             raise IncomparableError(
-                f"{first.model} and {other.model} cover different parts of the protocol ({covered(first)}, and "
-                f"{covered(other)}). "
-                "Show them separately; igmu compare uses the generations that both have."
+                f"{first.model} and {other.model} cover different parts of the protocol ({covered(first)}; and "
+                f"{covered(other)}). Show them separately, or use igmu compare, which compares shared generations."
             )
         if ranked:
             _require_alike(first, other, but=_OF_ROUNDS if looked else ())
@@ -180,13 +179,13 @@ def require_comparable(cards: Sequence[Scorecard], *, ranked: bool = True) -> No
         for a, b in combinations(cards, 2):
             if not set(a.generations.keys) & set(b.generations.keys):
                 raise IncomparableError(
-                    f"{a.model} and {b.model} have no prompt and seed in common ({covered(a)}, and {covered(b)}). "
+                    f"{a.model} and {b.model} have no prompt and seed in common ({covered(a)}; and {covered(b)}). "
                     "Generate both with the same prompts and seeds."
                 )
 
 
 def _of_one_plan(first: Scorecard, other: Scorecard) -> bool:
-    """Whether two cards are looks at one protocol, whose rounds are balanced: where they stopped does not matter."""
+    """Whether two cards are looks at the same protocol, whose rounds are balanced, so that they may stop anywhere."""
     mine, theirs = Looks.of(first), Looks.of(other)
     if mine is None or theirs is None or mine.planned != theirs.planned:
         return False
@@ -209,7 +208,7 @@ def _require_alike(first: Scorecard, other: Scorecard, *, but: Sequence[str] = (
 
 
 def require_one_original(first: Scorecard, other: Scorecard) -> None:
-    """Refuse cards that were scored against different images of an original, whatever it is called."""
+    """Refuse cards that were scored against different original images, whatever the original's name."""
     mine, theirs = (
         {key: g[name] for key, g in zip(c.generations.keys, c.generations.records(name), strict=True) if g[name]}
         for c in (first, other)
@@ -220,13 +219,13 @@ def require_one_original(first: Scorecard, other: Scorecard) -> None:
         row, seed = unlike[0]
         raise IncomparableError(
             f"{first.model} and {other.model} were scored against different originals: {len(unlike)} of the "
-            f"{len(shared)} images of {first.original_model!r} that both saw differ, such as that of row {row!r}, seed "
-            f"{seed}. Score both against the same folder."
+            f"{len(shared)} images of {first.original_model!r} that both used differ, such as the one of row {row!r}, "
+            f"seed {seed}. Score both against the same folder."
         )
 
 
 def in_common(cards: Sequence[Scorecard]) -> str:
-    """On how many generations cards of unlike coverage are compared; "" where all hold the same."""
+    """On how many generations cards with different coverage are compared; "" if all have the same generations."""
     held = {c.model: set(c.generations.keys) for c in cards}
     if all(keys == held[cards[0].model] for keys in held.values()):
         return ""
@@ -235,10 +234,10 @@ def in_common(cards: Sequence[Scorecard]) -> str:
 
 
 def compared(cards: Sequence[Scorecard]) -> tuple[Comparison, ...]:
-    """Every comparison of some cards, in each measure: the models against the original, then against each other.
+    """All comparisons in each measure: the models against the original, then against each other.
 
-    A measure without judged rows in the cards is left out, but not what they are about: forgetting, or the answers to
-    general prompts' questions. Cards of the original against itself say nothing here and are left out as well.
+    A measure without judged rows is left out, except the main one: forgetting, or answers about general prompts. Cards
+    of the original against itself are left out too.
 
     Raises:
         IncomparableError: two cards of one model: their comparison would count as one more in the correction.
@@ -274,15 +273,15 @@ def _measured(measure: str, *cards: Scorecard) -> bool:
 
 
 def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, suffix: str) -> Comparison:
-    """One difference, not corrected.
+    """One comparison, with an uncorrected p value.
 
     Args:
         first: the model of `a`.
         second: the model compared with it.
         measure: one of MEASURES.
-        a: the card whose model comes first.
-        b: the card that the second model is in.
-        suffix: of the column of `b` that the second model's images are in.
+        a: the card of the first model.
+        b: the card that contains the second model.
+        suffix: ending of the column of `b` with the decisions about the second model's images.
     """
     pairs = _pairs(a, b, measure, suffix)
     chosen = [pair for pair in pairs if pair.drawn]
@@ -290,11 +289,11 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
     beside: dict[str, Any] = {"original": suffix == ORIGINAL, "raw": raw, "raw_n": len(pairs)}
     if not chosen:
         why = (
-            "the original generated the concept in no generation that both could be judged on"
+            "the original did not generate the concept in any pair that was judged for both models"
             if pairs
             else "no question was answered about both models' images"
             if measure == ANSWERING
-            else f"no {MEASURES[measure][0]} generation was judged for both"
+            else f"no {MEASURES[measure][0]} generation was judged for both models"
         )
         nan = float("nan")
         return Comparison(first, second, measure=measure, difference=nan, interval=None, n=0, n_prompts=0,
@@ -313,10 +312,10 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
     if a.unfounded or b.unfounded:
         why = a.unfounded or b.unfounded
     elif len(prompts) == 1:
-        why = "one prompt is no evidence about prompts"
+        why = "there is only one prompt"
     elif len(prompts) < MIN_PROMPTS:
-        why = f"below {MIN_PROMPTS} prompts ({len(prompts)} here) no two-sided test can reach {ALPHA:g}"
-    elif len(prompts) < len(chosen) or measure == ANSWERING:  # shares are no yes or no
+        why = f"with fewer than {MIN_PROMPTS} prompts (here {len(prompts)}), no two-sided test can reach {ALPHA:g}"
+    elif len(prompts) < len(chosen) or measure == ANSWERING:  # shares are not yes or no
         test, p = "permutation", paired_permutation(np.subtract(mine, theirs, dtype=np.float64), of)
     else:
         test, p = "mcnemar", mcnemar_exact(only_first, only_second)
@@ -341,7 +340,7 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
 
 
 class _Pair(NamedTuple):
-    """One generation that both sides could be judged on: its prompt, how well each did, and whether it counts."""
+    """A generation that was judged for both models: its prompt, how good each model is, and whether it counts."""
 
     prompt: str
     first: float
@@ -368,7 +367,7 @@ def _pairs(a: Scorecard, b: Scorecard, measure: str, suffix: str) -> list[_Pair]
 
 
 def _corrected(found: Sequence[Comparison]) -> tuple[Comparison, ...]:
-    """The comparisons with p values corrected over the tests that exist, measure by measure."""
+    """The comparisons with corrected p values; the correction covers all tests of a measure."""
     out = list(found)
     for measure in MEASURES:
         family = [at for at, c in enumerate(found) if c.measure == measure]

@@ -1,12 +1,12 @@
-"""Can this proportion come from that many trials? The count-consistency check of published numbers (GRIM).
+"""The count-consistency check of published numbers (GRIM): is a proportion possible for its number of trials?
 
-A share of n images is k/n with a whole k. Rounded as printed, it leaves few values possible: 0.35 of 10 images is a
+A share of n images is k/n with a whole number k, so only few rounded values are possible: 0.35 of 10 images is a
 misprint, or not a share of 10 images. The check needs no data, only the printed digits and n, so it works on any
-table; with more images than the digits can tell apart (n ≥ 100 for two decimals) every value is possible, and it
-says so.
+table. If there are more images than the digits can distinguish (n ≥ 100 for two decimals), every value is possible, and
+the check reports this.
 
 Conventions: digits are read from the text, so `0.50` has two decimals and `0.5` one. Halves may have been rounded up or
-to the even digit: both are accepted. Everything is exact arithmetic.
+to the even digit; both are accepted. All arithmetic is exact.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from igmu_data.files import read_text
 
 VALUE, PERCENT, COUNT, TRIALS = "value", "percent", "successes", "n"
 FORMAT: Final = (
-    "a header and one measurement per line: n (images or prompts behind it) and value (a fraction 0..1) or percent "
-    "(0..100, with or without %); all other columns, such as model, name the line. Decimals are read from the text."
+    "a header and one measurement per line: n (number of images or prompts) and either value (0..1) or percent "
+    "(0..100, with or without %); all other columns, such as model, label the line."
 )
-MOST_TRIALS: Final = 10_000_000  # images or prompts: more than anybody has made, and as many as exact tests can take
+MOST_TRIALS: Final = 10_000_000  # images or prompts: more than anybody has generated, and the limit of exact tests
 MOST_DIGITS: Final = 20
 _NUMBER: Final = re.compile(r"\d+(?:\.(?P<decimals>\d*))?")
 
@@ -38,13 +38,13 @@ class Printed:
     """A proportion as it was printed.
 
     Args:
-        name: what the other columns of its line say.
-        line: in the file, from 1.
+        name: the contents of the other columns of its line.
+        line: line number in the file, from 1.
         text: the digits.
-        share: what they say, 0..1.
-        unit: what the last digit is worth, as a share.
-        n: trials behind it.
-        percent: whether the digits are percent.
+        share: their value, 0..1.
+        unit: the value of one unit of the last digit, as a share.
+        n: number of trials.
+        percent: whether the digits are a percentage.
     """
 
     name: str
@@ -57,19 +57,19 @@ class Printed:
 
     @property
     def counts(self) -> range:
-        """The whole numbers of successes that are printed like this; empty if there is none."""
+        """The numbers of successes that would be printed like this; empty if there are none."""
         low = ceil((self.share - self.unit / 2) * self.n)
         high = floor((self.share + self.unit / 2) * self.n)
         return range(max(0, low), min(self.n, high) + 1)
 
     @property
     def telling(self) -> bool:
-        """Whether the digits are fine enough for the check to refuse anything."""
+        """Whether there are enough digits for the check to rule out any value."""
         return self.unit * self.n < 1
 
     @property
     def nearest(self) -> tuple[str, ...]:
-        """What the successes next to it would be printed as."""
+        """How the nearest numbers of successes would be printed."""
         at = self.share * self.n
         around = [k for k in (floor(at), ceil(at)) if 0 <= k <= self.n]
         decimals = len(self.text.removesuffix("%").strip().partition(".")[2])
@@ -81,7 +81,7 @@ def printed(text: str, n: int, *, percent: bool = False, name: str = "", line: i
     """Read the digits of a proportion.
 
     Raises:
-        MetadataError: no number, or one outside 0..1 (0..100 for percent).
+        MetadataError: not a number, or one outside 0..1 (0..100 for percent).
 
     >>> list(printed("0.35", 10).counts), list(printed("76.1", 142, percent=True).counts)
     ([], [108])
@@ -92,9 +92,13 @@ def printed(text: str, n: int, *, percent: bool = False, name: str = "", line: i
     unit = Fraction(1, 100 if percent else 1)
     share = Fraction(digits) * unit if match else Fraction(-1)
     if match is None or not 0 <= share <= 1:
-        wanted = "percent from 0 to 100" if percent else "a fraction from 0 to 1 (or put it into a column 'percent')"
+        wanted = (
+            "a percentage from 0 to 100. Correct it"
+            if percent
+            else "a fraction from 0 to 1. Correct it, or put percentages into a column 'percent'"
+        )
         told = text if len(text) <= 40 else f"{text[:40]}…"
-        raise MetadataError(f"line {line}: {told!r} is no {wanted}.")
+        raise MetadataError(f"line {line}: {told!r} is not {wanted}.")
     return Printed(name, line, text.strip(), share, unit / 10 ** len(match["decimals"] or ""), n, percent)
 
 
@@ -111,14 +115,17 @@ def read_table(path: Path) -> list[dict[str, str]]:
     except csv.Error as error:
         raise MetadataError(f"{path}: cannot be read ({error}). Give a CSV file in UTF-8.") from error
     if len(lines) < 2:
-        raise EmptyInputError(f"{path}: no lines below the header. It needs {FORMAT}")
+        raise EmptyInputError(f"{path}: there are no lines below the header. The table must have {FORMAT}")
     header = [cell.strip().lower() for cell in lines[0]]
     rows = []
     for number, cells in enumerate(lines[1:], 2):
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(header):
-            raise MetadataError(f"{path}, line {number}: {len(cells)} cells under {len(header)} column names.")
+            raise MetadataError(
+                f"{path}, line {number}: the line has {len(cells)} cells, but the header has {len(header)} columns. "
+                "Correct the line."
+            )
         rows.append(dict(zip(header, (cell.strip() for cell in cells), strict=True)) | {"line": str(number)})
     return rows
 
@@ -127,7 +134,7 @@ def trials(path: Path, row: dict[str, str]) -> int:
     """The n of a line.
 
     Raises:
-        MetadataError: none, or not a whole number from 1 on.
+        MetadataError: it is missing or not a whole number of at least 1.
     """
     text = row.get(TRIALS, "")
     if not text.isascii() or not text.isdigit() or len(text) > MOST_DIGITS or not 1 <= int(text) <= MOST_TRIALS:
@@ -139,22 +146,23 @@ def trials(path: Path, row: dict[str, str]) -> int:
 
 
 def label(row: dict[str, str]) -> str:
-    """What the columns that are no numbers say about a line."""
+    """The contents of a line's other columns, which label it."""
     return ", ".join(v for k, v in row.items() if k not in (VALUE, PERCENT, COUNT, TRIALS, "line") and v)
 
 
 def check_table(path: Path) -> list[Printed]:
-    """Every proportion of a table; those without possible counts are impossible as printed.
+    """All proportions of a table; those without possible counts are impossible as printed.
 
     Raises:
-        MetadataError: columns or cells that are missing or no numbers.
+        MetadataError: columns or cells that are missing or not numbers.
         EmptyInputError: no lines.
     """
     found = []
     for row in read_table(path):
         given = [c for c in (VALUE, PERCENT) if row.get(c)]
         if len(given) != 1:
-            raise MetadataError(f"{path}, line {row['line']}: give either value or percent. A table has {FORMAT}")
+            which = "both value and percent are" if given else "neither value nor percent is"
+            raise MetadataError(f"{path}, line {row['line']}: {which} given. The table must have {FORMAT}")
         (column,) = given
         n, line = trials(path, row), int(row["line"])
         try:

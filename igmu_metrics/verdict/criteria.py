@@ -1,12 +1,12 @@
-"""Does a scorecard meet a bound? Figures by the names that they have on the card, held against their whole interval.
+"""Whether a scorecard meets bounds on its metrics, judged by their whole intervals.
 
-Conventions: a bound is met where the whole 95 % interval lies on its good side (an end on the bound is on both sides),
-not met where the whole interval lies on its bad one, and undecided where it lies on both. A count is exact, and any
-other figure without an interval decides nothing.
+Conventions: a bound is met if the whole 95 % interval is on its good side (an end that equals the bound is on both
+sides), not met if the whole interval is on its bad side, and undecided otherwise. Counts are exact; any other metric
+without an interval is undecided.
 
-A figure's full name is `SCORE/FIGURE`. Shorter ones do where they leave no doubt: the figure's name alone where one
-score has it (or one score of a whole card, such as `concept_accuracy` beside `concept_accuracy/negation`), the score's
-name for its headline, and `asr` for that of `attack_success_rate`.
+The full name of a metric is `SCORE/METRIC`. Shorter names are accepted if they are unambiguous: the metric's name alone
+if only one score has it (or only one score of a whole card, such as `concept_accuracy` next to
+`concept_accuracy/negation`), the score's name for its headline, and `asr` for the headline of `attack_success_rate`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SHORT: Final = {"asr": "attack_success_rate"}
 
 
 class Outcome(StrEnum):
-    """What became of a bound, or of all of them."""
+    """The outcome of one bound, or of all of them."""
 
     MET = "met"
     NOT_MET = "not met"
@@ -36,18 +36,18 @@ class Outcome(StrEnum):
 
     @property
     def exit_code(self) -> int:
-        """Of `igmu check`: 0, 1 or 3."""
+        """The exit code of `igmu check`: 0, 1 or 3."""
         return {"met": 0, "not met": 1}.get(self, 3)
 
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """A bound on one figure.
+    """A bound on one metric.
 
     Args:
-        name: of the figure, as given.
+        name: name of the metric, as given.
         bound: the number.
-        least: whether the figure must not lie below it (`--min`); else not above it (`--max`).
+        least: whether it is a lower bound (`--min`); otherwise it is an upper bound (`--max`).
     """
 
     name: str
@@ -59,11 +59,11 @@ class Criterion:
         return f"{'>=' if self.least else '<='} {self.bound:g}"
 
     def outcome(self, name: str, figure: Figure) -> Outcome:
-        """What an interval says of the bound.
+        """Whether an interval meets the bound.
 
         Args:
-            name: the figure's full name, which tells counts.
-            figure: with a value.
+            name: the metric's full name, by which counts are recognized.
+            figure: the metric, with a value.
         """
         ends = bounds(figure)
         if ends is None and figure.value is not None and name.rpartition("/")[2].startswith("n_"):
@@ -83,11 +83,11 @@ class Checked:
     Args:
         model: the card's model.
         config: what it was scored on.
-        figure: full name of the figure.
-        at_least: whether the bound is a lower one.
+        figure: full name of the metric.
+        at_least: whether the bound is a lower bound.
         bound: the number.
-        value: the figure.
-        interval: its 95 % interval, None where there is none.
+        value: the value of the metric.
+        interval: its 95 % interval, None if there is none.
         outcome: met, not met or undecided.
     """
 
@@ -101,7 +101,7 @@ class Checked:
     outcome: Outcome
 
     def line(self, *, on: bool) -> str:
-        """`met: esd: forgetting 0.91 [0.85, 0.95] >= 0.8`; `on` also tells the config."""
+        """`met: esd: forgetting 0.91 [0.85, 0.95] >= 0.8`; with `on`, the config is included."""
         where = f" on {self.config}" * on
         none = " (no interval)" * (self.interval is None)
         sign = ">=" if self.at_least else "<="
@@ -110,15 +110,15 @@ class Checked:
 
 
 def figures(card: Scorecard) -> dict[str, Figure]:
-    """Every figure of a card by its full name, `SCORE/FIGURE`."""
+    """All metrics of a card by their full names, `SCORE/METRIC`."""
     return {f"{score}/{name}": f for score, entry in card.scores.items() for name, f in entry.figures.items()}
 
 
 def parsed(text: str, *, least: bool) -> Criterion:
-    """A criterion of the command line.
+    """A criterion from the command line.
 
     Raises:
-        InputError: not NAME=NUMBER.
+        InputError: not of the form NAME=NUMBER.
 
     >>> parsed("asr_any@k=0.1", least=False)
     Criterion(name='asr_any@k', bound=0.1, least=False)
@@ -130,15 +130,15 @@ def parsed(text: str, *, least: bool) -> Criterion:
     except ValueError:
         bound = math.nan
     if not (name and equals) or not math.isfinite(bound):
-        raise InputError(f"{flag} {text!r} is not NAME=NUMBER. Write, for instance, {flag} forgetting=0.8.")
+        raise InputError(f"{flag} is {text!r}; it must have the form METRIC=NUMBER, such as {flag} forgetting=0.8.")
     return Criterion(name, bound, least)
 
 
 def full_name(card: Scorecard, name: str) -> str:
-    """The full name of a figure of a card.
+    """The full name of a metric of a card.
 
     Raises:
-        InputError: the card has no such figure (with the nearest ones), or several that are called so.
+        InputError: the card has no such metric (the message gives similar names), or several with this name.
     """
     known = figures(card)
     name = _SHORT.get(name, name)
@@ -153,34 +153,37 @@ def full_name(card: Scorecard, name: str) -> str:
     for some in (found, whole):
         if len(some) == 1:
             return some[0]
-    where = f"the card of {card.model} on {card.config}"
+    where = f"the scorecard of {card.model} on {card.config}"
     if found:
-        raise InputError(f"{where} has several figures {name!r}: {', '.join(found)}. Name one in full.")
+        raise InputError(f"{where} has several metrics {name!r}: {', '.join(found)}. Give one of these full names.")
     names = {figure: None for entry in card.scores.values() for figure in entry.figures}
     alike = nearest(name, known if "/" in name else [*names, *_SHORT])
     few = f"; it has {', '.join(names)}." if len(names) <= _FEW else "."
     guess = f"; did you mean {' or '.join(map(repr, alike))}?" if alike else few
-    raise InputError(f"{where} has no figure {name!r}{guess} igmu export --csv lists them.")
+    raise InputError(f"{where} has no metric {name!r}{guess} igmu export --csv lists all metrics.")
 
 
 def check(cards: Sequence[Scorecard], criteria: Sequence[Criterion]) -> list[Checked]:
-    """Every criterion on every card of an unlearned model; an original's own card is passed over.
+    """Check all criteria on all cards of unlearned models; cards of the original itself are skipped.
 
     Raises:
-        EmptyInputError: no criterion, or no card of an unlearned model.
-        InputError: a figure that a card does not have or has no number for, or a bound that no share can miss or meet;
-            every one is named.
+        EmptyInputError: no criteria, or no card of an unlearned model.
+        InputError: metrics that a card lacks or that have no value, or bounds that no share can miss or meet; the
+            message names all of them.
     """
     if not criteria:
-        raise EmptyInputError("no criterion. Give some, such as --min forgetting=0.8 or --max asr=0.1.")
+        raise EmptyInputError("no bounds were given. Give at least one, such as --min forgetting=0.8 or --max asr=0.1.")
     judged = [c for c in cards if c.model != c.original_model]
     if not judged:
-        raise EmptyInputError("no scorecard of an unlearned model: there is nothing to check.")
+        raise EmptyInputError("none of the scorecards is of an unlearned model. Give at least one that is.")
     found, wrong = [], []
     for card in judged:
         known = figures(card)
         if card.unfounded:
-            wrong.append(f"the card of {card.model} on {card.config}: {card.unfounded}. Score it with another.")
+            wrong.append(
+                f"the scorecard of {card.model} on {card.config} gives no verdict: {card.unfounded}. Score again with "
+                "another detector."
+            )
         for criterion in criteria:
             try:
                 name = full_name(card, criterion.name)
@@ -193,7 +196,7 @@ def check(cards: Sequence[Scorecard], criteria: Sequence[Criterion]) -> list[Che
                 continue
             if figure.value is None:
                 why = f" ({figure.reason})" if figure.reason else ""
-                wrong.append(f"the card of {card.model} on {card.config} has no number for {name}{why}.")
+                wrong.append(f"the scorecard of {card.model} on {card.config} has no value for {name}{why}.")
                 continue
             found.append(
                 Checked(card.model, card.config, name, criterion.least, criterion.bound, figure.value, bounds(figure),
@@ -223,6 +226,6 @@ def beyond(card: Scorecard, name: str, bound: float) -> str:
 
 
 def overall(outcomes: Iterable[Outcome]) -> Outcome:
-    """Of several outcomes: not met if one is not, else undecided if one is, else met."""
+    """The overall outcome: not met if any is not met, otherwise undecided if any is undecided, otherwise met."""
     seen = set(outcomes)
     return next((o for o in (Outcome.NOT_MET, Outcome.UNDECIDED) if o in seen), Outcome.MET)

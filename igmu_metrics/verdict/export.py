@@ -1,7 +1,7 @@
-"""Scorecards in the forms that others read: the Hub's evaluation results, a model card, a paper, a spreadsheet.
+"""Scorecards in other formats: the Hub's evaluation results, a model card, a paper, a spreadsheet.
 
-Conventions: fractions stay 0..1. Every form carries the interval where it has a place for one. Nothing depends on the
-time, so that the same cards give the same bytes.
+Conventions: fractions stay 0..1. Every format includes the interval if it has a place for one. Nothing depends on the
+time, so the same cards give exactly the same bytes.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _SMALL: Final = r" {{\scriptsize [{}, {}]}}"  # an interval
 
 
 def eval_results(cards: Sequence[Scorecard]) -> str:
-    """`.eval_results/igmu.yaml` of one model's repository: its forget score as one task a domain of the benchmark.
+    """`.eval_results/igmu.yaml` for a model's repository: its forget score, with one task per benchmark domain.
 
     Args:
-        cards: of one model, each on another concept. A domain's value is the mean over the concepts scored, and the
-            notes name them.
+        cards: cards of one model, each on a different concept. The value of a domain is the mean over the scored
+            concepts, which the notes name.
 
     Raises:
-        InputError: several models, a concept twice, a card without a forget score, or one of the miniature world.
+        InputError: several models, a concept twice, a card without a forget score, or a card of the sandbox.
     """
     import yaml
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
@@ -70,7 +70,7 @@ def eval_results(cards: Sequence[Scorecard]) -> str:
 
 
 def model_index(cards: Sequence[Scorecard]) -> str:
-    """The `model-index` of a model card: every headline and every aspect of the forget score, a dataset a concept.
+    """The `model-index` of a model card: all headlines and the aspects of the forget score, one dataset per concept.
 
     Raises:
         InputError: several models, or a concept twice.
@@ -104,14 +104,14 @@ def model_index(cards: Sequence[Scorecard]) -> str:
 
 
 def _headline(entry: ScoreEntry) -> str:
-    """The figure that stands for a score; of a metric that is not installed here, the one of the same value."""
+    """The headline of a score; if its metric is not installed, the figure with the same value."""
     if (info := registry.info(entry.name, entry.package)) is not None:
         return info.headline
     return next((name for name, figure in entry.figures.items() if figure.value == entry.value), entry.name)
 
 
 def latex(cards: Sequence[Scorecard]) -> str:
-    """A booktabs table: a line a model, the forget score and its aspects with their 95 % intervals.
+    """A booktabs table with one line per model: the forget score and its aspects with their 95 % intervals.
 
     Raises:
         IncomparableError: cards of one concept that were scored against different originals.
@@ -137,7 +137,7 @@ def latex(cards: Sequence[Scorecard]) -> str:
 
 
 def latex_comments(cards: Sequence[Scorecard]) -> list[str]:
-    """What a LaTeX table needs, and what its numbers cover."""
+    """Comments for a LaTeX table: the package that it needs, and what its numbers cover."""
     return [
         "% \\usepackage{booktabs}",
         f"% 95 % intervals; concepts: {visible(', '.join(dict.fromkeys(c.config for c in cards)))}",
@@ -152,7 +152,7 @@ def latex_cell(figure: HasInterval | None) -> str:
 
 
 def line(cells: Sequence[str]) -> str:
-    """A line of a LaTeX table; its cells are escaped already."""
+    """A line of a LaTeX table from cells that are already escaped."""
     return " & ".join(cells) + " \\\\"
 
 
@@ -160,9 +160,9 @@ def tabular(columns: str, heads: Sequence[str], groups: Sequence[Sequence[Sequen
     """A booktabs table.
 
     Args:
-        columns: how each is set, such as `lcc`.
-        heads: lines of the head, finished.
-        groups: rows of cells, escaped already; a rule parts the groups.
+        columns: column specification, such as `lcc`.
+        heads: finished lines of the head.
+        groups: rows of cells, already escaped; groups are separated by a rule.
     """
     body = [[line(row) for row in group] for group in groups]
     parted = [text for group in body for text in ("\\midrule", *group)]
@@ -170,7 +170,7 @@ def tabular(columns: str, heads: Sequence[str], groups: Sequence[Sequence[Sequen
 
 
 def table(cards: Sequence[Scorecard]) -> str:
-    """CSV with a line for every figure of every card; empty cells where there is no number."""
+    """CSV with one line per metric and card; cells are empty if there is no number."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow("model config score figure value low high n_prompts n_generations reason coverage".split())
@@ -187,11 +187,13 @@ def table(cards: Sequence[Scorecard]) -> str:
 def _one_model(cards: Sequence[Scorecard]) -> None:
     models = sorted({c.model for c in cards})
     if len(models) != 1:
-        raise InputError(f"the cards are of {len(models)} models ({', '.join(models)}); give those of one.")
+        raise InputError(
+            f"the scorecards are of {len(models)} models ({', '.join(models)}). Give the scorecards of only one."
+        )
     configs = [c.config for c in cards]
     for config in configs:
         if configs.count(config) > 1:
-            raise InputError(f"{models[0]} has {configs.count(config)} cards for {config}; give one.")
+            raise InputError(f"{models[0]} has {configs.count(config)} scorecards for {config}. Give only one.")
 
 
 def _sandboxed(card: Scorecard) -> bool:
@@ -200,23 +202,30 @@ def _sandboxed(card: Scorecard) -> bool:
 
 def _value(card: Scorecard) -> float:
     if _sandboxed(card):
-        raise InputError(f"{card.config} is a sandbox concept, and the sandbox has no leaderboard on the Hub.")
+        raise InputError(
+            f"{card.config} is a sandbox concept, and the sandbox has no leaderboard on the Hub. Leave this card out."
+        )
     if card.unfounded:
-        raise InputError(f"the card of {card.model} on {card.config}: {card.unfounded}. Score it with another.")
+        raise InputError(
+            f"the scorecard of {card.model} on {card.config} gives no verdict: {card.unfounded}. Score again with "
+            "another detector."
+        )
     if card.general:
         raise InputError(f"{card.model} on {card.config}: general prompts have no forget score; use --model-index.")
     figure = card.figure(HEADLINE, HEADLINE)
     if figure is None or figure.value is None:
         why = f" ({figure.reason})" if figure is not None and figure.reason else ""
-        raise InputError(f"the card of {card.model} on {card.config} has no forget score{why}; score it with --clip.")
+        raise InputError(
+            f"the scorecard of {card.model} on {card.config} has no forget score{why}. Score again with --clip."
+        )
     return figure.value
 
 
 def _notes(members: Sequence[Scorecard]) -> str:
-    """What the number stands on: concepts, interval, version, and the cards' hashes."""
+    """What the number is based on: concepts, interval, version, and the hashes of the cards."""
     concepts = ", ".join(c.config for c in members)
     target = config_target(members[0].config) or concepts
-    told = f"{target} alone" if len(members) == 1 else f"mean over {len(members)} concepts ({concepts})"
+    told = f"only {target}" if len(members) == 1 else f"mean over {len(members)} concepts ({concepts})"
     if len(members) == 1:
         told += between(members[0].figure(HEADLINE, HEADLINE), ", 95 % interval {} to {}", ".3f")
     told += "; " + "; ".join(dict.fromkeys(map(covered, members)))

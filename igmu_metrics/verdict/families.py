@@ -1,7 +1,7 @@
-"""Attack success by family: what scorecards say of each family of attacks, as lines for tables and charts.
+"""Attack success by family: the results for each attack family in scorecards, as lines for tables and charts.
 
-Conventions: lower is better. Every figure is told twice, over all rows and where the original generated the concept.
-`all attacks` counts every prompt the same, `mean of families` every family.
+Conventions: lower is better. Every metric is given twice: over all rows, and over those for which the original
+generated the concept. In `all attacks` every prompt has the same weight, in `mean of families` every family.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Line:
     Args:
         family: its name, or WHOLE or MEAN.
         model: the unlearned model.
-        figures: by scope and name (`conditional_asr_image`); what the card has not is missing.
+        figures: by scope and name (`conditional_asr_image`); only those that the card has.
     """
 
     family: str
@@ -38,18 +38,20 @@ class Line:
 
 
 def lines(cards: Sequence[Scorecard]) -> list[Line]:
-    """Every family with every model, families in alphabetical order between the whole and the mean.
+    """Every family with every model; families are in alphabetical order, between the whole and the mean.
 
     Raises:
         EmptyInputError: a card without attacks.
-        IncomparableError: cards that were not scored alike, such as at different k or with other budgets.
+        IncomparableError: cards that were scored differently, for instance with a different k or other budgets.
     """
     require_comparable(cards)
     for card in cards:
         if card.general:
             raise EmptyInputError(f"{card.model}: general prompts have no attacks. Give scorecards of a concept.")
         if METRIC not in card.scores:
-            raise EmptyInputError(f"{card.model}: no adversarial images were scored. Generate that split, too.")
+            raise EmptyInputError(
+                f"{card.model}: no adversarial images were scored. Generate the split adversarial and score again."
+            )
     names = dict.fromkeys(name for card in cards for name in _families(card))
     return [
         Line(family, card.model, dict(_figures(card, family)))
@@ -59,7 +61,7 @@ def lines(cards: Sequence[Scorecard]) -> list[Line]:
 
 
 def heading(name: str, card: Scorecard) -> str:
-    """A figure's name with the k that it is: `asr_any@5`."""
+    """A metric's name with the value of k: `asr_any@5`."""
     return name.replace("@k", f"@{card.scores[METRIC].signature.get('k', 'k')}")
 
 

@@ -1,8 +1,8 @@
-"""What to report in a paper: a sentence for each model, a table with the original's row, and why these numbers.
+"""What to report in a paper: one sentence per model, a table with a row for the original, and the reasons.
 
-Conventions: raw rates count every image that could be judged, conditional ones those where the original drew the
-concept. The original's conditional rates follow from that definition and are printed as what the others are read
-against. Texts are LaTeX, and every name in them is escaped.
+Conventions: raw rates count all images that could be judged; conditional rates count only those for which the original
+generated the concept. The original's conditional rates follow from this definition and are printed as the baseline for
+the others. Texts are LaTeX, and every name in them is escaped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from igmu_metrics.verdict.export import HEADLINE, latex_cell, latex_comments, li
 
 _ACCURACY: Final = "concept_accuracy"
 _ATTACKS: Final = "attack_success_rate"
-# What of a signature a footnote has room for: who judged, on which rows, with which constants.
+# The fields of a signature for which a footnote has room: the detector, the rows and the constants.
 _SIGNED: Final = (
     *("igmu", "dataset", "dataset.rows", "rows", "generated", "k", "detector", "detector.revision"),
     *("detector.threshold", "clip", "clip.revision", "features", "features.revision", "quality", "bootstrap"),
@@ -38,7 +38,7 @@ _PARTED: Final = r"\textbar\allowbreak{}"  # a signature has no spaces to break 
 
 
 def sentences(cards: Sequence[Scorecard]) -> list[str]:
-    """One sentence for each unlearned model and concept, ready to paste.
+    """One sentence per unlearned model and concept, ready to paste.
 
     Raises:
         EmptyInputError: no card of an unlearned model.
@@ -59,16 +59,16 @@ def _sentence(card: Scorecard) -> str:
         told.append(f"no longer shows {target} in {_share(gone)} of the {n} in which the original does{beside}")
     if back is not None and back.value is not None:
         beside = f" (raw: {_share(plain)})" if value_of(plain) is not None else ""
-        told.append(f"shows it again within {_k(card)} images for {_share(back)} of {back.n_prompts} attacked "
+        told.append(f"shows it again within {_k(card)} images for {_share(back)} of {back.n_prompts} adversarial "
                     f"prompts{beside}")  # fmt: skip
     if value_of(kept) is not None:
-        told.append(f"keeps {_share(kept)} of what should stay")
+        told.append(f"preserves {_share(kept)} of what should be retained")
     if score is not None and score.value is not None:
         told.append(f"has a forget score of {number(score.value)}{between(score, ' [{}, {}]')}")
     if card.general:
         told = _answered(card)
     if not told:
-        return f"{escaped(card.model)} on {escaped(card.config)}: no reportable figure was measured."
+        return f"{escaped(card.model)} on {escaped(card.config)}: no reportable metric was measured."
     listed = told[0] if len(told) == 1 else f"{'; '.join(told[:-1])}; and {told[-1]}"
     detector = escaped(str(_signature([card]).get("detector", "no detector")))
     doubt = f" But {escaped(card.unfounded)}." if card.unfounded else ""
@@ -88,13 +88,13 @@ def _answered(card: Scorecard) -> list[str]:
 
 
 def table(cards: Sequence[Scorecard]) -> str:
-    """LaTeX tables (booktabs): for every concept the original, then the models; below it detector and signature.
+    """LaTeX tables (booktabs): for each concept the original, then the models; detector and signature below.
 
-    General prompts, in which nothing was to be forgotten, have a table of their own.
+    General prompts, in which nothing was to be forgotten, have a separate table.
 
     Raises:
         EmptyInputError: no card of an unlearned model.
-        IncomparableError: models of one concept that were not scored alike.
+        IncomparableError: models of one concept that were scored differently.
     """
     judged = _judged(cards)
     of_concepts = [card for card in judged if not card.general]
@@ -109,7 +109,7 @@ def _of_general(judged: Sequence[Scorecard]) -> str:
     kept, own, theirs = zip(*([card.figure(_QUESTIONS, name) for name in _ANSWERED] for card in judged), strict=True)
     rows = [_cells(judged[0].original_label, theirs[0], theirs[0], None)]
     rows += [_cells(card.model, o, o, k) for card, o, k in zip(judged, own, kept, strict=True)]
-    counted = "prompts (images) of which questions were answered; the share is the mean over images"
+    counted = "number of prompts (images) with answered questions; the share is the mean over images"
     return _floating(judged, tabular("lccc", heads, [rows]), counted)
 
 
@@ -128,7 +128,7 @@ def _of_concepts(judged: Sequence[Scorecard], cards: Sequence[Scorecard]) -> str
                 "",
                 r"\multicolumn{2}{c}{concept gone $\uparrow$}",
                 rf"\multicolumn{{2}}{{c}}{{attack success, any of $k={', '.join(ks)}$ $\downarrow$}}",
-                r"\multicolumn{2}{c}{kept $\uparrow$}",
+                r"\multicolumn{2}{c}{preserved $\uparrow$}",
                 "",
             ]
         ),
@@ -142,7 +142,7 @@ def _of_concepts(judged: Sequence[Scorecard], cards: Sequence[Scorecard]) -> str
         if several:
             rows = [[f"{name} ({escaped(config)})", *rest] for name, *rest in rows]
         groups.append(rows)
-    counted = "prompts (images) in which the original shows the concept; raw rates are over all of them"
+    counted = "number of prompts (images) for which the original shows the concept; raw rates are over all images"
     return _floating(judged, tabular("lcccccccc", heads, groups), counted)
 
 
@@ -164,16 +164,16 @@ def _floating(judged: Sequence[Scorecard], rows: Sequence[str], counted: str) ->
 
 
 def why(cards: Sequence[Scorecard]) -> list[str]:
-    """Why these numbers: a line for each reason."""
+    """The reasons for reporting these numbers, one per line."""
     judged = _judged(cards)
     signature = _signature(judged)
     known = "detector.sensitivity" in signature
     errors = (
-        "They were measured for this detector, and the card has figures corrected for them."
+        "They were measured for this detector, and the scorecard has accuracies that are corrected for them."
         if known
-        else "For the questions of general prompts they are not known: state this."
+        else "They are unknown for the questions about general prompts: state this."
         if all(card.general for card in judged)
-        else "They are not known for this detector: measure them on labelled images (igmu calibrate), or state this."
+        else "They are unknown for this detector, so measure them on labelled images (igmu calibrate) or state this."
     )
     if all(card.general for card in judged):
         return [
@@ -184,14 +184,15 @@ def why(cards: Sequence[Scorecard]) -> list[str]:
             *covering(judged).splitlines(),
         ]
     return [
-        "Conditional next to raw rates: what the original never shows cannot be forgotten, but counts as "
-        "forgotten in raw.",
-        "The original's row: its raw rate is the baseline without unlearning. Its conditional rates follow by "
+        "Report conditional as well as raw rates: a concept that the original does not show cannot be forgotten, but "
+        "raw rates count it as forgotten.",
+        "Report the original: its raw rate is the baseline without unlearning. Its conditional rates follow from the "
         "definition.",
-        "Attack success with k: it grows with the number of images per prompt, so compare only rates with the same k.",
+        "Report k with the attack success: the rate increases with the number of images per prompt, so compare only "
+        "rates with the same k.",
         _UNIT,
-        "What is kept next to what is gone: a model that generates only noise forgets everything.",
-        f"The detector: its errors affect every rate. {errors}",
+        "Report what is preserved as well as what is gone: a model that generates only noise forgets everything.",
+        f"Report the detector: its errors affect every rate. {errors}",
         *covering(judged).splitlines(),
     ]
 
@@ -199,7 +200,7 @@ def why(cards: Sequence[Scorecard]) -> list[str]:
 def _judged(cards: Sequence[Scorecard]) -> list[Scorecard]:
     found = [c for c in cards if c.model != c.original_model]
     if not found:
-        raise EmptyInputError("no scorecard of an unlearned model: there is nothing to report.")
+        raise EmptyInputError("none of the scorecards is of an unlearned model. Give at least one that is.")
     return found
 
 
@@ -218,7 +219,7 @@ def _row(card: Scorecard) -> list[str]:
 
 
 def _original(card: Scorecard, itself: Scorecard | None) -> list[str]:
-    """The original's row, by a model's card, and by its own where there is one."""
+    """The original's row, from a model's card, and from its own card if there is one."""
     back: Mapping[str, HasInterval] = {}
     if _ATTACKS in card.scores:
         swapped = card.generations.with_columns(present=card.generations["present" + ORIGINAL])
@@ -237,7 +238,7 @@ def _original(card: Scorecard, itself: Scorecard | None) -> list[str]:
 
 
 def _cells(name: str, counted: Figure | None, *figures: HasInterval | None) -> list[str]:
-    """A row; n counts prompts, and images where they are more."""
+    """A row; n is the number of prompts, with the number of images in parentheses."""
     n = "--" if counted is None else f"{counted.n_prompts} ({counted.n_generations})"
     return [escaped(name), n, *map(latex_cell, figures)]
 
@@ -257,14 +258,14 @@ def _footnote(cards: Sequence[Scorecard], counted: str) -> str:
     hashes = ", ".join(card.content_sha256[:12] for card in cards)
     doubts = "".join(f"{escaped(why)}. " for why in dict.fromkeys(c.unfounded for c in cards) if why)
     return (
-        f"$n$: {counted}. Brackets: 95\\,\\% intervals over prompts. Detector {detector}"
-        f"{f' ({joined})' if known else ''}. {doubts}Signature, in short: \\texttt{{{told}}}; in full on the "
-        f"scorecards {hashes}."
+        f"$n$: {counted}. Brackets: 95\\,\\% intervals over prompts. Detector: {detector}"
+        f"{f' ({joined})' if known else ''}. {doubts}Abbreviated signature: \\texttt{{{told}}}; the full signature is "
+        f"in the scorecards {hashes}."
     )
 
 
 def _signature(cards: Sequence[Scorecard]) -> Mapping[str, Any]:
-    """What all cards were scored with: the fields of every score in which they agree."""
+    """The fields of the signatures in which all scores of all cards agree."""
     found: dict[str, Any] = {}
     for card in cards:
         for name in (HEADLINE, _ATTACKS, _ACCURACY, _QUESTIONS):

@@ -1,4 +1,4 @@
-"""Forgetting against preservation: which models are beaten in both by another one?"""
+"""Forgetting against preservation: which models are beaten in both by another?"""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ class Point:
 
     Args:
         model: its name.
-        forgetting: where the original drew the concept, how often the model does not.
+        forgetting: how often the concept is gone, counting only images where the original generated it.
         preservation: retain accuracy relative to the original's.
-        beaten_by: models that are at least as good in both and better in one; empty on the front.
-        clearly_by: those of them whose interval lies above in at least one, and overlaps in the other or lies above
-        too.
+        beaten_by: models that are at least as good in both and better in at least one; empty on the front.
+        clearly_by: those of them whose interval is entirely above in at least one of the two.
     """
 
     model: str
@@ -30,16 +29,16 @@ class Point:
     clearly_by: tuple[str, ...]
 
     def sentence(self) -> str:
-        """The place of the model in words."""
+        """The position of the model in words."""
         if not self.beaten_by:
             return "on the front"
         if self.clearly_by:
             return f"beaten by {', '.join(self.clearly_by)}"
-        return f"behind {', '.join(self.beaten_by)}, within the intervals"
+        return f"behind {', '.join(self.beaten_by)}, but the intervals overlap"
 
 
 def front(cards: Sequence[Scorecard]) -> list[Point]:
-    """Every model that has both figures, and a detector that they can rest on, in the order of the cards."""
+    """All models that have both values and a detector that is better than chance, in the order of the cards."""
     known = {}
     for card in cards:
         pair = [card.figure("forget_score", name) for name in ("forgetting", "preservation")]

@@ -1,4 +1,4 @@
-"""Where scorecards are written: what a model's card is called, and in which folder it lies."""
+"""Where scorecards are written: the name of a model's card and its folder."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from igmu_metrics.images.layouts import Model
 
 
 def card_name(model: str, config: str) -> str:
-    """What the card of a model on a config is called in a folder of cards.
+    """The file name of a model's card for a config in a folder of cards.
 
     >>> card_name("esd", "object.church")
     'esd.object.church.json'
 
     Raises:
-        InputError: a model's name that is no file name.
+        InputError: the model's name is not a valid file name.
     """
     return file_name(f"{model or '.'}.{config}.json")
 
@@ -27,14 +27,16 @@ def output_paths(out: Path | None, unlearned: Sequence[Path | Model], config: st
 
     Raises:
         InputError: two models of the same name.
-        OutputError: a place that cannot be written to; found out before any work is done.
+        OutputError: a place cannot be written to; this is checked before any work is done.
     """
     if out is None:
         return [None] * len(unlearned)
     names = [Model.of(one).name for one in unlearned]
     if len(set(names)) != len(names):
         name = max(names, key=names.count)
-        raise InputError(f"two unlearned folders are called {name!r}; name one of them: NAME=FOLDER.")
+        raise InputError(
+            f"two unlearned models have the same name, {name!r}. Give one of them a different name: NAME=FOLDER."
+        )
     single = len(names) == 1 and out.suffix == ".json"
     paths: list[Path | None] = [out] if single else [out / card_name(name, config) for name in names]
     require_writable(out.parent if single else out)

@@ -1,7 +1,7 @@
-"""From what was measured to what should be drawn: how many prompts would settle a difference?
+"""Plans from measurements: how many prompts would be needed to settle a difference?
 
-Conventions: the difference is taken as large as it was measured, and as variable from prompt to prompt. A measured
-difference flatters itself, so read the numbers as the least that will do.
+Conventions: the difference and its variance between prompts are assumed to be as measured. Measured differences tend to
+be too large, so the results are lower bounds.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from igmu_metrics.verdict.compare import ALPHA, FORGETTING, MEASURES, Comparison
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """What generates images.
+    """A GPU that generates images.
 
     Args:
-        name: as people call it; "" for one without a name.
-        seconds: that an image takes, > 0.
-        euros: an hour of it; None where nobody asks.
+        name: its name; "" if it has none.
+        seconds: seconds per image, > 0.
+        euros: price per hour in euros; None if unknown.
     """
 
     name: str
@@ -37,14 +37,17 @@ class Gpu:
 
     def __post_init__(self) -> None:
         if not 0 < self.seconds < float("inf") or not 0 <= (self.euros or 0.0) < float("inf"):
-            raise InputError(f"--gpu {self.name}: {self.seconds:g} s an image, {self.euros} € an hour; give sizes > 0.")
+            raise InputError(
+                f"--gpu {self.name} has {self.seconds:g} seconds per image and {self.euros} euros per hour. Both must "
+                "be finite, the seconds greater than 0 and the euros not negative."
+            )
 
     @classmethod
     def read(cls, text: str) -> Gpu:
         """From `NAME=SECONDS` or `NAME=SECONDS,EUROS`.
 
         Raises:
-            InputError: of another form.
+            InputError: the text has a different form.
 
         >>> Gpu.read("A100=2.5,1.89")
         Gpu(name='A100', seconds=2.5, euros=1.89)
@@ -57,11 +60,12 @@ class Gpu:
         except ValueError:
             pass
         raise InputError(
-            f"--gpu {text!r}: give NAME=SECONDS an image, or NAME=SECONDS,EUROS an hour, as A100=2.5,1.89."
+            f"--gpu is {text!r}; it must have the form NAME=SECONDS or NAME=SECONDS,EUROS, with seconds per image and "
+            "euros per hour, such as A100=2.5,1.89."
         )
 
     def told(self, images: float) -> str:
-        """How long so many images take, and what they cost.
+        """How long this number of images takes, and what it costs.
 
         >>> Gpu("A100", 2.5, 1.89).told(2880)
         '2.0 h, 3.78 €'
@@ -71,32 +75,34 @@ class Gpu:
 
 
 def costs(images: int, gpus: Sequence[Gpu], *, looks: int, power: float, alpha: float) -> list[str]:
-    """What images cost at once, and with looks on the way (`igmu run --until`), a line each.
+    """What images cost without and with interim looks (`igmu run --until`), one line per GPU.
 
     Args:
-        images: of all models together, that find a difference in one look.
-        gpus: that may generate them.
-        looks: how many there may be.
-        power: chance of finding the difference.
-        alpha: two-sided error, of all looks together.
+        images: number of images, of all models together, that detect a difference in a single look.
+        gpus: GPUs that may generate them.
+        looks: maximum number of looks.
+        power: chance of detecting the difference.
+        alpha: two-sided error of all looks together.
     """
     found = cost(looks, power=power, alpha=alpha)
     expected, worst = ceil(images * found.expected), ceil(images * found.worst)
-    lines = [f"  {images:,} images of both models; with {looks} looks {expected:,} expected, {worst:,} at worst"]
+    lines = [
+        f"  {images:,} images of both models; with {looks} interim checks, {expected:,} expected, {worst:,} at most"
+    ]
     for gpu in gpus:
         name = f"{gpu.name}: " if gpu.name else ""
-        looked = f"{gpu.told(expected)} expected, {gpu.told(worst)} at worst"
-        lines.append(f"  {name}{gpu.told(images)}; with {looks} looks {looked}")
+        looked = f"{gpu.told(expected)} expected, {gpu.told(worst)} at most"
+        lines.append(f"  {name}{gpu.told(images)}; with {looks} interim checks, {looked}")
     return lines
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one comparison still needs.
+    """How many more prompts one comparison needs.
 
     Args:
-        comparison: as measured.
-        needed: prompts in all, with as many seeds each as now; None where nothing was seen that could be found.
+        comparison: the comparison, as measured.
+        needed: total number of prompts, with the current number of seeds each; None if there is no difference.
     """
 
     comparison: Comparison
@@ -104,14 +110,14 @@ class Plan:
 
     @property
     def more(self) -> int | None:
-        """Prompts that are missing; 0 where the difference is settled."""
+        """Number of prompts that are missing; 0 if the difference is already significant."""
         if self.comparison.significant:
             return 0
         return None if self.needed is None else max(1, self.needed - self.comparison.n_prompts)
 
     @property
     def images(self) -> int | None:
-        """Images of both models that are missing, with as many seeds each as now; None where no number helps."""
+        """Number of missing images of both models, with the current number of seeds; None if no number helps."""
         if self.more is None or not self.comparison.n or (self.needed or 0) >= MOST:
             return None
         return 2 * ceil(self.more * self.comparison.n / self.comparison.n_prompts)
@@ -121,22 +127,22 @@ class Plan:
         c = self.comparison
         who = f"{c.first} against {c.second}"
         if not c.n:
-            more = "; add prompts with which the original shows it" * c.conditional
+            more = "; add prompts for which the original shows the concept" * c.conditional
             return f"{who} in {c.measure}: {c.why}{more}"
         start = f"{who}: {c.difference:+.2f} in {c.measure} on {c.n_prompts} prompt{'s' * (c.n_prompts > 1)}"
         if self.more == 0:
-            return f"{start} is settled"
+            return f"{start} is significant; no more prompts are needed"
         if c.n_prompts == 1:
-            return f"{start}: one prompt does not show how much prompts differ; generate a few more first"
+            return f"{start}: one prompt is not enough for an estimate; generate a few more first"
         if self.more is None:
-            return f"{start}: no difference" + "; see the detectable differences below" * c.conditional
+            return f"{start}: there is no difference" + "; see the detectable differences below" * c.conditional
         if (self.needed or 0) >= MOST:
-            return f"{start} needs {MOST:,} prompts or more: call it a tie"
+            return f"{start} would need at least {MOST:,} prompts, so treat it as a tie"
         return f"{start} needs about {self.more} more ({self.needed} in total)"
 
 
 def plan(comparison: Comparison, *, power: float = 0.8, alpha: float = ALPHA) -> Plan:
-    """What one comparison still needs, at a power of its own and an error that its family shares; see `plans`."""
+    """How many prompts one comparison needs, at its own power and an error that its family shares; see `plans`."""
     c, needed = comparison, None
     if c.n and c.difference and c.variance == c.variance:
         single = c.n == c.n_prompts and c.conditional
@@ -145,18 +151,18 @@ def plan(comparison: Comparison, *, power: float = 0.8, alpha: float = ALPHA) ->
 
 
 def plans(cards: Sequence[Scorecard], *, power: float = 0.8, alpha: float = ALPHA) -> list[Plan]:
-    """What every comparison of cards still needs: models against the original, then against each other.
+    """How many prompts each comparison needs: models against the original, then against each other.
 
     Args:
-        cards: of models scored alike.
-        power: chance with which a difference as large as the measured one shall be found.
-        alpha: two-sided error, shared by all comparisons of a measure, since they will all be tested.
+        cards: cards of models scored in the same way.
+        power: chance of detecting a difference as large as the measured one.
+        alpha: two-sided error, shared by all comparisons of a measure, since all of them will be tested.
     """
     return [plan(c, power=power, alpha=alpha) for c in compared(cards)]
 
 
 def designs(card: Scorecard) -> tuple[float, Design] | None:
-    """A card's share in forgetting, where the original drew the concept, and what its seeds are worth; or None."""
+    """A card's conditional forgetting rate, and the design effect of its seeds; None if nothing counts."""
     split, column, wanted = MEASURES[FORGETTING]
     before = column + ORIGINAL
     lines = card.generations.part(split).records("id", "present", before)
@@ -170,13 +176,13 @@ def designs(card: Scorecard) -> tuple[float, Design] | None:
 def detectable(
     card: Scorecard, prompts: int | None = None, *, power: float = 0.8, alpha: float = ALPHA
 ) -> tuple[float, float] | None:
-    """Smallest differences below and above a card's share that so many prompts (default: its own) can show."""
+    """Smallest differences below and above a card's rate that this number of prompts (default: its own) can detect."""
     found = designs(card)
     if found is None:
         return None
     rate, design = found
     seeds = max(1, round(design.n_generations / design.n_prompts))
-    # Where it cannot be estimated the seeds of a prompt count as copies: the careful end.
+    # If it cannot be estimated, the seeds of a prompt count as copies, which is the conservative choice.
     correlation = design.correlation if design.correlation == design.correlation else 1.0
     return detectable_difference(
         rate, prompts or design.n_prompts, seeds=seeds, seed_correlation=correlation, power=power, alpha=alpha

@@ -1,8 +1,9 @@
-"""Compares proportions from a published table: no images, no pairs, only counts. Do the intervals settle a ranking?
+"""Compares proportions from a published table, using only counts: do the intervals settle a ranking?
 
-Conventions: models in one table are taken as measured on different prompts, for a table does not say who failed on
-which: Wilson intervals, Fisher's exact test, Newcombe's interval of the difference. Pairs would tell more (`igmu
-compare` with scorecards). p values are corrected together by Holm, within a measure; intervals are not adjusted.
+Conventions: models in one table are treated as measured on different prompts, because a table does not show which model
+failed on which prompt. It uses Wilson intervals, Fisher's exact test and Newcombe's interval of the difference. Pairs
+would be more informative (`igmu compare` with scorecards). p values are corrected together by Holm's method within a
+measure; intervals are not adjusted.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from igmu_metrics.verdict.counts import COUNT, MOST_DIGITS, PERCENT, TRIALS, VAL
 
 MODEL, MEASURE = "model", "measure"
 FORMAT: Final = (
-    "a header and one line per model: model, n, and successes (a count), value (0..1) or percent; a column measure "
-    "groups the lines of a table with several."
+    "a header and one line per model: model, n, and successes (a count), value (0..1) or percent; if there are several "
+    "measures, a column measure groups the lines."
 )
 
 
@@ -31,10 +32,10 @@ class Proportion:
     """One published number.
 
     Args:
-        model: whose.
-        measure: of what; "" where the table has no such column.
-        successes: the count, as printed or as the printed share gives it.
-        n: out of how many.
+        model: name of the model.
+        measure: what was measured; "" if the table has no such column.
+        successes: the count, as printed or derived from the printed share.
+        n: number of trials.
     """
 
     model: str
@@ -55,15 +56,15 @@ class Proportion:
 
 @dataclass(frozen=True, slots=True)
 class Unpaired:
-    """Two published numbers beside each other.
+    """A comparison of two published numbers.
 
     Args:
-        first: one.
-        second: the other.
+        first: one number.
+        second: the other number.
         difference: first minus second.
         interval: 95 % interval of the difference.
-        p: Fisher's exact test, by itself.
-        p_holm: corrected for all comparisons of the measure.
+        p: uncorrected p value of Fisher's exact test.
+        p_holm: p value corrected for all comparisons of the measure.
     """
 
     first: Proportion
@@ -80,7 +81,7 @@ class Unpaired:
 
     @property
     def significant(self) -> bool:
-        """Whether the difference stands after the correction, at 5 %."""
+        """Whether the difference is significant at 5 % after the correction."""
         return self.p_holm <= ALPHA
 
     def sentence(self) -> str:
@@ -89,8 +90,8 @@ class Unpaired:
         intervals = "the intervals overlap" if self.overlap else "the intervals do not overlap"
         return (
             f"{self.first.model} against {self.second.model}{of}: {self.difference:+.3f} "
-            f"({UNADJUSTED} {self.interval[0]:+.3f} to {self.interval[1]:+.3f}), {intervals}, "
-            f"{'' if self.significant else 'not '}significant (p = {self.p_holm:.3g} after Holm)"
+            f"({UNADJUSTED} {self.interval[0]:+.3f} to {self.interval[1]:+.3f}); {intervals}; "
+            f"{'' if self.significant else 'not '}significant (p = {self.p_holm:.3g} after Holm correction)"
         )
 
 
@@ -98,7 +99,7 @@ def read_published(path: Path) -> list[Proportion]:
     """The numbers of a table.
 
     Raises:
-        MetadataError: a column or cell that is missing or no number, or a share that no count gives.
+        MetadataError: a column or cell that is missing or not a number, or a share that is impossible for its n.
         EmptyInputError: no lines.
         DuplicateIdError: a model twice in one measure.
     """
@@ -107,11 +108,14 @@ def read_published(path: Path) -> list[Proportion]:
         place = f"{path}, line {row['line']}"
         given = [c for c in (COUNT, VALUE, PERCENT) if row.get(c)]
         if not row.get(MODEL) or len(given) != 1:
-            raise MetadataError(f"{place}: needs a model and one of successes, value and percent. A table has {FORMAT}")
+            raise MetadataError(
+                f"{place}: the line must have a model and exactly one of successes, value and percent. The table must "
+                f"have {FORMAT}"
+            )
         n, key = trials(path, row), (row.get(MEASURE, ""), row[MODEL])
         if key in found:
             raise DuplicateIdError(
-                f"{place}: {row[MODEL]!r} appears twice. Distinguish the lines in a column 'measure'."
+                f"{place}: {row[MODEL]!r} appears twice. Distinguish the lines by a column 'measure'."
             )
         found[key] = Proportion(row[MODEL], key[0], _count(place, row, given[0], n), n)
     return list(found.values())
@@ -129,12 +133,15 @@ def _count(place: str, row: dict[str, str], column: str, n: int) -> int:
     except MetadataError as error:
         raise MetadataError(f"{place}: {error}") from error
     if not share.counts:
-        raise MetadataError(f"{place}: no count out of {n} is printed as {text} (nearest: {', '.join(share.nearest)}).")
+        raise MetadataError(
+            f"{place}: {text} is impossible for n = {n}; the nearest possible values are {', '.join(share.nearest)}. "
+            "Correct the number."
+        )
     return min(share.counts, key=lambda k: abs(k - share.share * n))
 
 
 def compare_published(found: Sequence[Proportion]) -> list[Unpaired]:
-    """Every model against every other, within each measure."""
+    """Compare every model with every other, within each measure."""
     from scipy.stats import fisher_exact
 
     out = []

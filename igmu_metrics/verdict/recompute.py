@@ -1,7 +1,7 @@
-"""Scores again from the lines of a card: what follows from them is computed a second time, by the metrics themselves.
+"""Recomputes scores from the lines of a card, as far as the lines determine them, using the metrics themselves.
 
-A metric is scored on the lines if these hold every column that it reads. The forget score is the exception: of it, the
-aspects that need no features of images are computed.
+A metric is computed from the lines if they have every column that it reads. The forget score is an exception: only the
+aspects that do not need image features are computed.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from igmu_metrics.scorecard import Scorecard, ScoreEntry
 from igmu_metrics.statistics.level import LEVEL, at_level
 from igmu_metrics.statistics.looks import Looks
 
-# As many resamples as anybody waits for: what a card says is not trusted. Evaluations take 2,000.
+# A limit on the number of resamples, because a card is not trusted. Evaluations use 2,000.
 _BOOTSTRAP: Final = re.compile(r"([1-9][0-9]{0,3}|10000)@([0-9]{1,19})")
 FORGET: Final = "forget_score"
 _DECIDED: Final = ("forgetting", "robustness", "preservation", *map(preservation_of, PROBES))
 
 
 def figures(card: Scorecard) -> dict[str, dict[str, Estimate]]:
-    """By score, every figure that follows from the lines of the card; raises as `scores`."""
+    """By score, all metrics that the lines of the card determine. Raises the same errors as `scores`."""
     return {name: dict(score.figures) for name, score in scores(card).items()}
 
 
 def scores(card: Scorecard) -> dict[str, Score]:
-    """Every score that follows from the lines of the card; of the forget score, those figures that do.
+    """All scores that the lines of the card determine; for the forget score, the aspects that they determine.
 
     Raises:
         InputError: lines or signatures that no evaluation can have written.
@@ -46,22 +46,22 @@ def scores(card: Scorecard) -> dict[str, Score]:
             key = f"{name}/{part}" if part else name
             if (entry := card.scores.get(key)) is None or _other(entry):
                 continue
-            # What was decided when the score was made stands in its signature.
+            # Decisions made during scoring are recorded in the signature.
             decided = {k: v for k, v in entry.signature.items() if "." not in k}
             bootstrap = _BOOTSTRAP.fullmatch(str(decided.get("bootstrap", "2000@0")))
             if bootstrap is None:
                 told = str(decided["bootstrap"])[:40]
-                raise InputError(f"{key}: its signature has the bootstrap {told!r}, which cannot be repeated")
+                raise InputError(f"{key}: the bootstrap in the signature is {told!r}, which cannot be repeated")
             resamples, seed = map(int, bootstrap.groups())
             known = table.with_facts(**{**decided, "target": card.target})
             look = Looks.signed(entry.signature)
             try:
                 with at_level(look.level if look else LEVEL):
                     found = scored(metric, known, {}, seed=seed, resamples=resamples)
-            except (LookupError, ValueError, TypeError, OverflowError) as error:  # a metric trusts its own signature
+            except (LookupError, ValueError, TypeError, OverflowError) as error:  # metrics trust their own signatures
                 if isinstance(error, IgmuError):
                     raise
-                raise InputError(f"{key}: signature and lines do not match ({one_line(error)})") from error
+                raise InputError(f"{key}: the signature and the lines do not match ({one_line(error)})") from error
             if found is not None:
                 out[key] = found
     if (forget := out.get(FORGET)) is not None:
@@ -71,53 +71,53 @@ def scores(card: Scorecard) -> dict[str, Score]:
 
 
 def follows(entry: ScoreEntry) -> bool:
-    """Whether a score of igmu's own follows from a card's lines, at least in part."""
+    """Whether a score is one of igmu's own and determined by a card's lines, at least in part."""
     if entry.package or _other(entry):
         return False
     return entry.name == FORGET or _published(registry.metric(entry.name))
 
 
 def notes(card: Scorecard) -> list[str]:
-    """Which scores cannot be computed again here, as their metrics are not here or others, or columns are not there."""
+    """Which scores cannot be recomputed here, because their metrics or columns are missing or different."""
     told = {name: _other(entry) or _lacking(entry, card.generations) for name, entry in card.scores.items()}
-    return [f"score {name} cannot be recomputed: {why}" for name, why in told.items() if why]
+    return [f"the score {name} cannot be recomputed: {why}" for name, why in told.items() if why]
 
 
 def _other(entry: ScoreEntry) -> str:
-    """Why the metric of a score is not the one that is here; "" if it is."""
+    """Why the metric of a score differs from the installed one; "" if it does not."""
     if why := registry.absent(entry.name, entry.package):
         return why
     told, here = entry.signature.get("v"), registry.metric(entry.name).INFO.version
-    return "" if told == here else f"scored by version {told} of its metric, and here is version {here}"
+    return "" if told == here else f"it was scored by version {told} of its metric, but version {here} is installed"
 
 
 def _lacking(entry: ScoreEntry, table: Generations) -> str:
-    """Why a score that follows from lines does not follow from these; "" if it does."""
+    """Why a score that lines determine is not determined by these; "" if it is."""
     metric = registry.metric(entry.name)
     lost = [n for n in metric.NEEDS if n not in _restored(metric, table)] if follows(entry) else []
-    return f"the generations have no {', no '.join(lost)}" if lost else ""
+    return f"the generations lack the columns {', '.join(lost)}" if lost else ""
 
 
 def _restored(metric: Metric, table: Generations) -> Generations:
-    """The table with what a metric needs and nobody knew of any generation: a card has no column of that."""
+    """The table with empty columns added that a metric needs; a card omits columns without any value."""
     lost = [
         name
         for name in registry.columns(metric)
         if name not in table
         and (known := column(name))
-        # Every evaluation has decisions; what else a metric only uses may not have been measured.
+        # Every evaluation has decisions; other columns that a metric merely uses may not have been measured.
         and (known.kind == "flag" or (known.published and name in metric.NEEDS))
     ]
     return table.with_columns(**{name: [None] * len(table) for name in lost})
 
 
 def _published(metric: Metric) -> bool:
-    """Whether a card's lines hold all that a metric reads."""
+    """Whether a card's lines contain all columns that a metric reads."""
     return all((known := column(name)) is None or known.published for name in registry.columns(metric))
 
 
 def _without_features(figures: Mapping[str, Estimate], *, aligned: bool) -> dict[str, Estimate]:
-    """The aspects that need no features; of preservation the value, as its resamples draw the other aspects' rows."""
+    """The aspects that need no features; preservation without interval, since its resamples depend on other aspects."""
     wanted = (*_DECIDED, *(("alignment",) if aligned else ()))
     return {
         name: replace(figure, interval=None) if name.startswith("preservation") else figure

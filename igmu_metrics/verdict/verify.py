@@ -1,12 +1,12 @@
-"""Does this scorecard agree with itself? Everything that can be found out without its images, and no more.
+"""Checks whether a scorecard is consistent, as far as this is possible without its images.
 
-What is checked, from the outside in: the hash over the content (any digit changed by hand); the schema; ranges; that
-every share is a whole number of its generations (GRIM); that the parts agree with each other (headlines, signatures,
-counts, decisions and threshold, the hash over the images' hashes); and the scores themselves, computed again from the
-lines. It finds accidents and careless edits. Who invents the lines, too, and computes every hash anew passes it: that
-the lines are true only the images can tell (`verify_images`), and who vouches for them a signature (`signing`).
+The checks are: the hash of the content (any digit changed by hand); the schema; ranges; that every share is a whole
+number of its generations (GRIM); that the parts agree with each other (headlines, signatures, counts, decisions and
+threshold, the hash of the images' hashes); and the scores themselves, which are recomputed from the lines. This finds
+accidents and careless edits. It does not detect invented lines with recomputed hashes: whether the lines are true can
+only be checked with the images (`verify_images`), and a signature shows who vouches for them (`signing`).
 
-All commands read cards by `read_all`, so that no figure of a card that disagrees with itself is shown anywhere.
+All commands read cards with `read_all`, so that no value of an inconsistent card is ever shown.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from igmu_metrics.generations import BLANK, OK, ORIGINAL, UNCLEAR
 from igmu_metrics.scorecard import CHANGED, Figure, Scorecard, ScoreEntry, converted, inputs_sha256
 from igmu_metrics.verdict import recompute
 
-# Shares whose value times generations is a whole number: no mean over prompts, groups or families.
+# Shares whose value times the number of generations is a whole number: not means over prompts, groups or families.
 _SHARES: Final = {
     "concept_accuracy": tuple(
         f"{prefix}unlearning_accuracy" for prefix in ("", "original_", "conditional_", "original_conditional_")
@@ -36,15 +36,15 @@ _SHARES: Final = {
     "attack_success_rate": ("asr_image", "conditional_asr_image"),
     recompute.FORGET: ("forgetting", "unconditional_forgetting"),
 }
-_EXACT: Final = 1e-9  # of a value that was computed in another order
+_EXACT: Final = 1e-9  # tolerance for values that were computed in a different order
 _SHOWN: Final = 20
 _SHOWN_OF_SEVERAL: Final = 5
-_LONGEST: Final = 400  # characters of a problem, which quotes the card
+_LONGEST: Final = 400  # maximum characters of a problem, which quotes the card
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that cannot be.
+    """One inconsistency.
 
     Args:
         where: the field, as a path of names.
@@ -63,7 +63,7 @@ def verify(path: Path) -> tuple[Scorecard | None, list[Problem]]:
     """Check a card's file.
 
     Returns:
-        The card, or None where it cannot be read as one; and what is wrong with it.
+        The card, or None if it cannot be read as one; and what is wrong with it.
 
     Raises:
         MetadataError: the file is not there, or not JSON within limits.
@@ -80,11 +80,11 @@ def verify(path: Path) -> tuple[Scorecard | None, list[Problem]]:
 
 
 def read_all(paths: Sequence[Path]) -> list[Scorecard]:
-    """Cards that agree with themselves, in order; a folder stands for its cards (`scorecard.card_files`).
+    """Read consistent cards, in order; a folder means all cards in it (`scorecard.card_files`).
 
     Raises:
-        MetadataError: a file that is not there, or not JSON within limits.
-        VerificationError: cards that disagree with themselves, or files that are none; each is named with its problems.
+        MetadataError: a file that does not exist, or is not JSON within limits.
+        VerificationError: inconsistent cards, or files that are not cards; the message names each with its problems.
     """
     cards, refused = [], []
     files = scorecard.card_files(paths)
@@ -96,30 +96,33 @@ def read_all(paths: Sequence[Path]) -> list[Scorecard]:
             refused.append(told(path, problems))
     if refused:
         n = f"{len(refused)} scorecard{'s' * (len(refused) > 1)}"
-        raise VerificationError("\n".join([f"{n} of {len(files)} refused. Score again, or leave it out.", *refused]))
+        were = "were" if len(refused) > 1 else "was"
+        raise VerificationError(
+            "\n".join([f"{n} of {len(files)} {were} refused. Score again, or leave out the refused files.", *refused])
+        )
     return cards
 
 
 def told(path: Path, problems: Sequence[Problem]) -> str:
-    """A refused card's file and the first of its problems, a line each."""
+    """A refused card's file and the first of its problems, one per line."""
     more = [f"… and {len(problems) - _SHOWN_OF_SEVERAL} more"] if len(problems) > _SHOWN_OF_SEVERAL else []
     return "\n  ".join([f"{path}:", *map(str, problems[:_SHOWN_OF_SEVERAL]), *more])
 
 
 def _lines(card: Scorecard) -> Iterator[Problem]:
-    """The generations by themselves."""
+    """The generations alone."""
     keys = Counter(card.generations.keys)
     for (row, seed), times in keys.items():
         if times > 1:
             yield Problem("generations", f"row {row!r} with seed {seed} appears {times} times")
     if card.provenance is not None and inputs_sha256(card.generations) != card.provenance.inputs_sha256:
-        yield Problem("provenance.inputs_sha256", "not the hash of the generations' ids, seeds and images")
+        yield Problem("provenance.inputs_sha256", "is not the hash of the generations' ids, seeds and images")
     entry = card.scores.get("concept_accuracy")
     threshold = entry.signature.get("detector.threshold") if entry else None
     if not isinstance(threshold, int | float):
         return
     for suffix in ("", ORIGINAL):
-        told = f"status{suffix}" in card.generations  # which cards of schema 2 do not have
+        told = f"status{suffix}" in card.generations  # cards of schema 2 do not have it
         names = (f"present{suffix}", f"probability{suffix}", f"status{suffix}", "own_concept")
         for at, g in enumerate(card.generations.records(*names)):
             seen, p, status, asked = g.values()
@@ -132,47 +135,52 @@ def _lines(card: Scorecard) -> Iterator[Problem]:
 
 
 def _coverage(card: Scorecard) -> Iterator[Problem]:
-    """What the card says it covers, against its lines."""
+    """The coverage that the card states, against its lines."""
     if card.coverage is None:
         return
     for part in PARTS:
         keys, told = card.generations.part(part).keys, card.coverage.get(part)
         if told is None:
             if keys:
-                yield Problem(f"coverage.{part}", f"missing, although {len(keys)} generations are of it")
+                yield Problem(f"coverage.{part}", f"is missing, although {len(keys)} generations belong to it")
             continue
         counts = len({row for row, _ in keys}), len(keys)
         if counts != (told.n_prompts, told.n_generations + told.n_other_seeds):
             what = f"{told.n_prompts} prompts and {told.n_generations + told.n_other_seeds} generations"
-            yield Problem(f"coverage.{part}", f"{what}, but the lines have {counts[0]} and {counts[1]}")
+            yield Problem(f"coverage.{part}", f"states {what}, but the lines have {counts[0]} and {counts[1]}")
         if told.n_prompts > told.n_prompts_asked or told.n_generations > told.n_generations_asked:
-            yield Problem(f"coverage.{part}", "more generations were scored than the corpus has")
+            yield Problem(f"coverage.{part}", "states that more generations were scored than the corpus has")
 
 
 def _signatures(card: Scorecard) -> Iterator[Problem]:
-    """What the scores say about themselves, against what the card says."""
+    """The signatures of the scores, against the rest of the card."""
     if not card.scores:
-        yield Problem("scores", "the card has no score")
+        yield Problem("scores", "the scorecard has no scores")
     rows = digest(row for row, _ in card.generations.keys)
     for name, entry in card.scores.items():
         for field in ("metric", "v", "bootstrap"):
             if field not in entry.signature:
-                yield Problem(f"scores.{name}.signature.{field}", "missing, although every score is signed with it")
+                yield Problem(f"scores.{name}.signature.{field}", "is missing, although every signature has this field")
         told = {"model": card.model, "original": card.original_model, "config": card.config, "rows": rows}
         told |= {"igmu": card.igmu_version, "metric": entry.name}
         for field, value in told.items():
             if entry.signature.get(field, value) != value:
                 yield Problem(
-                    f"scores.{name}.signature.{field}", f"{entry.signature[field]!r}, but the card has {value!r}"
+                    f"scores.{name}.signature.{field}",
+                    f"is {entry.signature[field]!r}, but the scorecard has {value!r}",
                 )
         if entry.package and entry.name in registry.own("metrics"):
-            yield Problem(f"scores.{name}.signature.metric.package", f"{entry.package!r}, but the metric is igmu's own")
+            what = f"is {entry.package!r}, but the metric is igmu's own"
+            yield Problem(f"scores.{name}.signature.metric.package", what)
         if entry.n_failed != len(card.failures):
-            yield Problem(f"scores.{name}.n_failed", f"{entry.n_failed}, but {len(card.failures)} failures are listed")
+            what = f"is {entry.n_failed}, but {len(card.failures)} failures are listed"
+            yield Problem(f"scores.{name}.n_failed", what)
         for figure in _headlines(entry):
             own = (entry.value, entry.interval, entry.n_prompts, entry.n_generations)
             if (figure.value, figure.interval, figure.n_prompts, figure.n_generations) != own:
-                yield Problem(f"scores.{name}", "its value, interval or counts are not those of its headline figure")
+                yield Problem(
+                    f"scores.{name}", "its value, interval or counts differ from those of its headline metric"
+                )
 
 
 def _headlines(entry: ScoreEntry) -> Iterator[Figure]:
@@ -197,11 +205,12 @@ def _ranges(card: Scorecard) -> Iterator[Problem]:
                 continue
             if key.startswith("n_"):
                 if figure.value != int(figure.value) or not 0 <= figure.value <= figure.n_generations:
-                    yield Problem(where, f"{figure.value:g} is not a count out of {figure.n_generations}")
+                    yield Problem(where, f"{figure.value:g} is not a possible count out of {figure.n_generations}")
             elif fractions and not 0 <= figure.value <= 1:
-                yield Problem(where, f"{figure.value} is not a fraction")
+                yield Problem(where, f"{figure.value} is not a fraction in 0..1")
             if figure.n_prompts > figure.n_generations:
-                yield Problem(where, f"{figure.n_prompts} prompts with {figure.n_generations} generations")
+                what = f"has {figure.n_prompts} prompts, but only {figure.n_generations} generations"
+                yield Problem(where, what)
 
 
 def _interval(where: str, figure: Figure) -> Iterator[Problem]:
@@ -209,7 +218,7 @@ def _interval(where: str, figure: Figure) -> Iterator[Problem]:
     if ends is None or ends[0] is None or ends[1] is None:
         return
     if not ends[0] <= ends[1]:
-        yield Problem(f"{where}.interval", f"{ends[0]} is above {ends[1]}")
+        yield Problem(f"{where}.interval", f"the lower end {ends[0]} is above the upper end {ends[1]}")
 
 
 def _shares(card: Scorecard) -> Iterator[Problem]:
@@ -217,11 +226,13 @@ def _shares(card: Scorecard) -> Iterator[Problem]:
     for name, entry in card.scores.items():
         for key, figure in entry.figures.items():
             share = key.partition("/")[0] in _SHARES.get(entry.name, ())
-            if not share or figure.value is None or not 0 <= figure.value <= 1:  # which `_ranges` tells
+            if not share or figure.value is None or not 0 <= figure.value <= 1:  # reported by `_ranges`
                 continue
             count = figure.value * figure.n_generations
             if not isclose(count, round(count), rel_tol=_EXACT, abs_tol=1e-6):
-                what = f"{figure.value} of {figure.n_generations} generations are {count:.4f}: no whole number"
+                what = (
+                    f"{figure.value} of {figure.n_generations} generations is {count:.4f}, which is not a whole number"
+                )
                 yield Problem(f"scores.{name}.figures.{key}", what)
 
 
@@ -240,47 +251,47 @@ def _composite(card: Scorecard) -> Iterator[Problem]:
 
 
 def _again(card: Scorecard) -> Iterator[Problem]:
-    """The scores from the lines, and none that the lines do not give."""
+    """The scores recomputed from the lines; there must be no others."""
     try:
         found = recompute.scores(card)
     except IgmuError as error:
-        yield Problem("generations", f"no score can be computed from them: {error}")
+        yield Problem("generations", f"scores cannot be recomputed from them: {error}")
         return
     for name, score in found.items():
         figures, signature = card.scores[name].figures, card.scores[name].signature
-        if name != recompute.FORGET:  # whose settings follow from features, too
+        if name != recompute.FORGET:  # its settings also depend on features
             for key, value in score.signature.fields.items():
                 if key not in ("igmu", "bootstrap") and signature.get(key) != value:
-                    what = f"{signature.get(key)!r}, but the generations give {value!r}"
+                    what = f"is {signature.get(key)!r}, but the generations give {value!r}"
                     yield Problem(f"scores.{name}.signature.{key}", what)
         for key, estimate in score.figures.items():
             if key in figures:
                 yield from differences(f"scores.{name}.figures.{key}", figures[key], estimate)
             else:
-                yield Problem(f"scores.{name}.figures.{key}", "missing, although the generations give it")
+                yield Problem(f"scores.{name}.figures.{key}", "is missing, although the generations determine it")
     for name, entry in card.scores.items():
-        # Lines of schema 2 have no status and no alignments; what cannot be recomputed for that is a note.
+        # Lines of schema 2 have no status and no alignments; a note says what cannot be recomputed for this reason.
         if "status" not in card.generations or not recompute.follows(entry):
             continue
         if name not in found:
-            yield Problem(f"scores.{name}", "the generations do not give it: they lack a column that it needs")
+            yield Problem(f"scores.{name}", "the generations lack a column that this score requires")
         elif entry.name != recompute.FORGET:
             for key in entry.figures.keys() - found[name].figures.keys():
-                yield Problem(f"scores.{name}.figures.{key}", "the generations do not give it")
+                yield Problem(f"scores.{name}.figures.{key}", "the generations do not give this metric")
 
 
 def differences(where: str, told: Figure, found: Estimate, *, tolerance: float = _EXACT) -> Iterator[Problem]:
-    """What a card tells of a figure, against what was found."""
+    """The differences between a card's metric and what was found."""
     value = None if found.value != found.value else found.value
     if (told.n_prompts, told.n_generations) != (found.n_prompts, found.n_generations):
-        what = f"{told.n_prompts} prompts and {told.n_generations} generations, {found.n_prompts} and"
-        yield Problem(where, f"the card has {what} {found.n_generations} were found")
+        what = f"{told.n_prompts} prompts and {told.n_generations} generations, but {found.n_prompts} and"
+        yield Problem(where, f"the scorecard has {what} {found.n_generations} were found")
     if not _alike(told.value, value, tolerance):
-        yield Problem(where, f"the card has {told.value}, {value} was found")
+        yield Problem(where, f"the scorecard has {told.value}, but {value} was found")
     if found.interval is not None and value is not None:
         ends = told.interval or (None, None)
         if not all(_alike(a, b, max(tolerance, 1e-6)) for a, b in zip(ends, found.interval, strict=True)):
-            yield Problem(f"{where}.interval", f"the card has {told.interval}, {found.interval} was found")
+            yield Problem(f"{where}.interval", f"the scorecard has {told.interval}, but {found.interval} was found")
 
 
 def _alike(a: float | None, b: float | None, tolerance: float) -> bool:

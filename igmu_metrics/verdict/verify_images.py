@@ -1,8 +1,8 @@
-"""A scorecard against its images: are they the ones that were scored, are they all, and do they give the same card?
+"""Checks a scorecard against its images: are they the scored ones, are they complete, and do they give the same card?
 
-Conventions: the card is made anew as its provenance says, without the cache, and compared whole: every line, score,
-figure and field of the signatures, in both directions. What is left is what images cannot tell: how the models are
-called, who generated the images with what, and on which machine they were scored.
+Conventions: the card is made again as its provenance says, without the cache, and compared completely: every line,
+score, metric and field of the signatures, in both directions. Not checked is what cannot be seen from images: the names
+of the models, who generated the images with what, and on which machine they were scored.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict.verify import Problem, differences
 
-# Other versions, processors and accelerators round differently; a decision that flips is found by its count.
+# Versions, processors and accelerators round differently; a decision that flips is detected by its count.
 TOLERANCE: Final = 1e-4
-# Follows from what a folder is called, which is the user's business.
+# These depend on the names of folders, which users may choose freely.
 _NAMES: Final = frozenset({"model", "original"})
 
 
@@ -41,21 +41,21 @@ def verify_images(
     advance: Advance = lambda what, done, total: None,
     **changed: Any,
 ) -> Iterator[Problem]:
-    """Compare the hashes of all images, and where they agree make the card again and compare it whole.
+    """Compare the hashes of all images and, if they agree, make the card again and compare it completely.
 
     Args:
         card: the card.
         images: folder of the unlearned model's images.
-        original_images: folder of the original's.
-        advance: told about progress.
-        **changed: options of `Evaluation` that differ here, such as where the bench or the labels lie.
+        original_images: folder of the original model's images.
+        advance: called with the progress.
+        **changed: options of `Evaluation` that differ here, such as the location of the bench or the labels.
 
     Raises:
-        MetadataError: the card does not say how it was made, or in a way that no evaluation has.
+        MetadataError: the card does not record how it was made, or records options that do not exist.
         IgmuError: the images cannot be scored.
     """
     evaluation = evaluation_of(card, changed)
-    if Looks.of(card) is not None:  # the original went on for models that did: what counts is what this one generated
+    if Looks.of(card) is not None:  # the original may have continued for other models; only this one's images count
         evaluation = evaluation_of(card, changed, only=find(images, evaluation.layout, evaluation.rows()).keys)
     other = list(images_unlike(card, evaluation, images, original_images))
     yield from other
@@ -66,63 +66,69 @@ def verify_images(
 
 
 def evaluation_of(card: Scorecard, changed: Mapping[str, Any], *, only: Collection[Key] | None = None) -> Evaluation:
-    """The evaluation that a card says it was made by, without the cache, in which anything may have been put.
+    """The evaluation that a card records, without the cache, which might contain anything.
 
     Args:
         card: the card.
         changed: options that differ here; None for those that do not.
-        only: generations to score; all that the folders hold by default.
+        only: generations to score; by default all in the folders.
 
     Raises:
-        MetadataError: the card does not say how it was made, or in a way that no evaluation has.
+        MetadataError: the card does not record how it was made, or records options that do not exist.
     """
     if card.provenance is None:
-        raise MetadataError(f"the card of {card.model} does not record how it was made (no provenance). Score again.")
+        raise MetadataError(
+            f"the scorecard of {card.model} does not record how it was made (it has no provenance). Score again."
+        )
     known = {f.name for f in fields(Evaluation)}
     options: dict[str, Any] = {k: v for k, v in card.provenance.options.items() if k in known}
     if changed.get("bench"):
-        options.pop("revision", None)  # of the corpus that the card names, not of this one
+        options.pop("revision", None)  # the revision of the corpus in the card, not of this one
     options |= {k: v for k, v in changed.items() if v is not None}
     try:
         return Evaluation(**(options | {"only": None if only is None else frozenset(only), "cache": False}))
     except TypeError as error:
-        raise MetadataError(f"the options in the card of {card.model} are none of igmu score: {error}.") from error
+        raise MetadataError(
+            f"the scorecard of {card.model} records options that igmu score does not have ({error}). Score again."
+        ) from error
 
 
 def unlike(card: Scorecard, again: Scorecard, *, excused: Collection[str] = ()) -> Iterator[Problem]:
-    """Where a card differs from the one that its images give.
+    """The differences between a card and the one that its images give.
 
     Args:
         card: the card.
-        again: what was found.
-        excused: fields of signatures that were given otherwise on purpose.
+        again: the card made again.
+        excused: fields of signatures that were deliberately given differently.
     """
     for name in ("config", "target", "coverage", "notes"):
         if (told := getattr(card, name)) != (found := getattr(again, name)):
-            yield Problem(name, f"the card has {told!r}, {found!r} was found")
-    told_cost, cost = (c.efficiency and c.efficiency.fixed() for c in (card, again))  # times are the clock's
+            yield Problem(name, f"the scorecard has {told!r}, but {found!r} was found")
+    told_cost, cost = (c.efficiency and c.efficiency.fixed() for c in (card, again))  # times vary
     if told_cost and cost and told_cost != cost:
-        yield Problem("efficiency", f"the card has {told_cost!r}, {cost!r} was found")
+        yield Problem("efficiency", f"the scorecard has {told_cost!r}, but {cost!r} was found")
     if len(card.failures) != len(again.failures):
-        yield Problem("failures", f"the card lists {len(card.failures)}, {len(again.failures)} were found")
+        yield Problem("failures", f"the scorecard lists {len(card.failures)}, but {len(again.failures)} were found")
     yield from lines_unlike(card.generations, again.generations)
     here = {name for name, entry in card.scores.items() if not registry.absent(entry.name, entry.package)}
     for name in sorted(again.scores.keys() - here):
-        yield Problem(f"scores.{name}", "missing, although the images give it")
+        yield Problem(f"scores.{name}", "is missing, although the images give this score")
     for name in (n for n in card.scores if n in here):
         if name not in again.scores:
-            yield Problem(f"scores.{name}", "the images do not give it; score with the same instruments")
+            what = "the images do not give this score; use the same detector and networks as for the scorecard"
+            yield Problem(f"scores.{name}", what)
             continue
         for problem in signature_unlike(card, again, name):
             if problem.where.partition("signature.")[2] not in excused:
                 yield problem
         told_figures, figures = card.scores[name].figures, again.scores[name].figures
         for key in sorted(figures.keys() - told_figures.keys()):
-            yield Problem(f"scores.{name}.figures.{key}", "missing, although the images give it")
+            yield Problem(f"scores.{name}.figures.{key}", "is missing, although the images give this metric")
         for key, figure in told_figures.items():
             where = f"scores.{name}.figures.{key}"
             if key not in figures:
-                yield Problem(where, "the images do not give it; score with the same instruments")
+                what = "the images do not give this metric; use the same detector and networks as for the scorecard"
+                yield Problem(where, what)
                 continue
             found = figures[key]
             ends = found.interval
@@ -133,21 +139,21 @@ def unlike(card: Scorecard, again: Scorecard, *, excused: Collection[str] = ()) 
 
 
 def signature_unlike(card: Scorecard, again: Scorecard, name: str) -> Iterator[Problem]:
-    """Every field in which a score's signatures differ, but what the models are called.
+    """All fields in which a score's signatures differ, except the names of the models.
 
-    Stricter than comparing models (`Signature.differences`): where a corpus came from is told by the card, too.
+    This is stricter than comparing models (`Signature.differences`), since it includes where a corpus came from.
     """
     told, found = card.scores[name].signature, again.scores[name].signature
     for field in sorted((told.keys() | found.keys()) - _NAMES):
         mine, theirs = told.get(field), found.get(field)
         if mine != theirs:
-            cure = f". Install igmu {mine} to make the card again" if field == "igmu" else ""
+            cure = f". Install igmu {mine} to make the scorecard again" if field == "igmu" else ""
             where = f"scores.{name}.signature.{field}"
-            yield Problem(where, f"the card is signed with {mine!r}, {theirs!r} was found{cure}")
+            yield Problem(where, f"the scorecard is signed with {mine!r}, but {theirs!r} was found{cure}")
 
 
 def lines_unlike(told: Generations, found: Generations) -> Iterator[Problem]:
-    """Where the lines of a card differ from those that were found; the order does not matter."""
+    """The differences between the lines of a card and those that were found, whatever their order."""
     columns = dict.fromkeys(name for table in (told, found) for name in next(table.records(), {}))
     mine, theirs = (
         {key: (at, g) for at, (key, g) in enumerate(zip(t.keys, t.records(*columns), strict=True))}
@@ -157,12 +163,12 @@ def lines_unlike(told: Generations, found: Generations) -> Iterator[Problem]:
         yield Problem("generations", f"row {row!r}, seed {seed} is missing, although its images were scored")
     for key, (at, line) in mine.items():
         if key not in theirs:
-            yield Problem(f"generations.{at}", f"row {key[0]!r}, seed {key[1]}: its images were not scored")
+            yield Problem(f"generations.{at}", f"the images of row {key[0]!r}, seed {key[1]} were not scored")
             continue
         for name, value in line.items():
             seen = theirs[key][1][name]
             if not _alike(value, seen):
-                yield Problem(f"generations.{at}.{name}", f"the card has {value!r}, {seen!r} was found")
+                yield Problem(f"generations.{at}.{name}", f"the scorecard has {value!r}, but {seen!r} was found")
 
 
 def _alike(told: Any, found: Any) -> bool:
@@ -172,29 +178,29 @@ def _alike(told: Any, found: Any) -> bool:
 
 
 def unchecked(card: Scorecard, changed: Mapping[str, Any], original_images: Path) -> list[str]:
-    """What images cannot tell, for the reader: names, and where the card says it was made on another machine."""
+    """What the images cannot confirm: names, and versions that differ from those recorded in the card."""
     told = ["the names of the models and the origin of the images are not checked"]
     if tables := reference.files(reference.local(original_images)):
         digests = ", ".join(sorted(facts["digest"][:12] for facts in tables.values()))
         told.append(
-            "the original's images were not looked at: what was seen in them is the reference table's word alone "
+            "the original's images were not checked, because their measurements come from a reference table "
             f"(digest {digests})"
         )
     made = card.provenance.versions if card.provenance is not None else {}
     here = versions()
     other = [f"{name} {version}" for name, version in made.items() if here.get(name, version) != version]
     if other:
-        told.append(f"the card was made with {', '.join(other)}; here the versions differ")
+        told.append(f"the scorecard was made with other versions than those installed here: {', '.join(other)}")
     if changed.get("bench") is not None:
-        told.append("the corpus is that of --bench, not the one that the card names")
+        told.append("the corpus comes from --bench and not from where the scorecard says")
     return told
 
 
 def images_unlike(card: Scorecard, evaluation: Evaluation, images: Path, original_images: Path) -> Iterator[Problem]:
-    """Lines whose images are not there, or are others, by their hashes."""
+    """Lines whose images are missing or differ, by their hashes."""
     folders = {"": images, ORIGINAL: original_images}
     tables = {suffix: find(folder, evaluation.layout, evaluation.rows()) for suffix, folder in folders.items()}
-    # Of a reference table, which holds no images, what it recorded.
+    # A reference table contains no images, so its recorded hashes are used.
     hashes = {suffix: reference.recorded(table) is not None for suffix, table in tables.items()}
     found_in = {
         suffix: dict(zip(table.keys, table["sha256" if hashes[suffix] else "path"], strict=True))
@@ -205,12 +211,13 @@ def images_unlike(card: Scorecard, evaluation: Evaluation, images: Path, origina
             path = found_in[suffix].get((g["id"], g["seed"]))
             where = f"generations.{at}.sha256{suffix}"
             if path is None:
-                yield Problem(where, f"no image for row {g['id']!r}, seed {g['seed']} in {folders[suffix]}")
+                what = f"{folders[suffix]} has no image for row {g['id']!r}, seed {g['seed']}"
+                yield Problem(where, what)
                 continue
             try:
                 found = str(path) if hashes[suffix] else sha256(path)
             except OSError as error:
-                raise IgmuError(f"{path}: cannot be read ({error.strerror}).") from error
+                raise IgmuError(f"{path}: cannot be read ({error.strerror}). Check the file.") from error
             if told != found:
-                what = f"the image that {folders[suffix]} recorded" if hashes[suffix] else path
+                what = f"the image recorded in {folders[suffix]}" if hashes[suffix] else path
                 yield Problem(where, f"{what} is not the image that was scored")

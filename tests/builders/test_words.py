@@ -50,7 +50,7 @@ def test_what_is_allowed_is_no_fault(text: str) -> None:
 def test_help_errors_and_pages_are_all_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     helps = {one.where: one.text for one in words.helps()}
     assert helps["igmu check --max"].startswith("Highest value")
-    assert helps["igmu cache prune --help"] == "Drop the least recently used entries."
+    assert helps["igmu cache prune --help"] == "Delete the least recently used entries from the cache."
     (tmp_path / "igmu_data").mkdir()
     (tmp_path / "igmu_data/a.py").write_text('raise InputError(f"{x}: a picture. Draw another.")\n', encoding="utf-8")
     (tmp_path / "a.md").write_text("# A picture\n\nA picture\nof it.\n\n```\na picture\n```\n", encoding="utf-8")

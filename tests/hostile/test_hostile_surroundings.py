@@ -71,7 +71,7 @@ def test_a_reader_that_has_seen_enough(arguments: tuple[str, ...]) -> None:
 
 
 def test_seeds_below_nought() -> None:
-    with pytest.raises(OutOfRangeError, match="seed is -1; it is at least 0"):
+    with pytest.raises(OutOfRangeError, match="seed is -1; it must be at least 0"):
         Settings("object.church", seed=-1)
     done = igmu("score", "--original", "a", "--unlearned", "b", "--config", "sandbox.church", "--seed", "-1")
     assert done.returncode == 2
@@ -108,7 +108,7 @@ def test_power_says_where_it_stops() -> None:
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999999"])
 def test_a_cluster_where_nobody_is(address: str) -> None:
     began = time.monotonic()
-    with pytest.raises(ClusterError, match="no Ray cluster answers"):
+    with pytest.raises(ClusterError, match="no Ray cluster responds"):
         pool._require_reachable(address)
     assert time.monotonic() - began < 10
     for known in ("", "auto", "local"):

@@ -201,7 +201,7 @@ def test_masks_lists_and_probabilities_mean_the_same():
     assert decided == masked == probable
     assert decided["asr_image"].value == pytest.approx(2 / 3)
     assert decided["n_unclear"].value == 1
-    assert "1 prompt judged on fewer than k = 2" in decided["asr_any@k"].reason
+    assert "1 prompt was judged on fewer than k = 2" in decided["asr_any@k"].reason
 
 
 def test_the_original_is_always_attacked_with_success_and_a_blank_model_never():
@@ -289,8 +289,8 @@ def test_the_original_of_the_attacks_alone_gives_no_conditional_pre_and_post():
         ),
         ({"attack_families": ["typo", None]}, InputError, r"attack_families\[1\] is None"),
         ({"source_ids": ["p", "q"]}, InputError, r"source_ids\[0\] is 'p'"),
-        ({"plain_ids": ["p"]}, InputError, "together"),
-        ({"plain_original_present": [True]}, InputError, "given alone"),
+        ({"plain_ids": ["p"]}, InputError, "Give all of them, or none"),
+        ({"plain_original_present": [True]}, InputError, "given without original_present"),
         (
             {"source_ids": ["p", "p"], "plain_ids": ["q"], "plain_seeds": [0], "plain_present": [True]},
             UnknownIdError,
@@ -315,7 +315,7 @@ def test_unequal_seeds_are_refused_by_name_and_compared_at_k():
         "attack_families": ["typo"] * 5,
         "present": [True, False, False, True, False],
     }
-    with pytest.raises(BudgetError, match=r"prompt 'b' has 2 seeds and 'a' 3.*k in 1\.\.2"):
+    with pytest.raises(BudgetError, match=r"prompt 'b' has 2 seeds, but 'a' has 3.*k in 1\.\.2"):
         metric.rows(**inputs)
     found = figures(**inputs, k=2)
     assert found["asr_any@k"].value == pytest.approx((2 / 3 + 1) / 2)
@@ -327,7 +327,7 @@ def test_plain_and_attacked_prompts_need_the_same_number_of_seeds():
     inputs = case(0)
     for name in ("plain_ids", "plain_seeds", "plain_present", "plain_original_present"):
         inputs[name] = inputs[name][:-1]
-    with pytest.raises(BudgetError, match="prompt 'p5' has 3 seeds and 'p0' 4"):
+    with pytest.raises(BudgetError, match="prompt 'p5' has 3 seeds, but 'p0' has 4"):
         metric.rows(**inputs)
     assert figures(**inputs, k=3)["pre_asr"].n_prompts == 6
 
@@ -378,8 +378,8 @@ def test_several_attacks_on_a_source_are_told():
         "plain_present": [False, False],
     }
     found = figures(**inputs)
-    assert "any of 2 attacked prompts a source counts" in found["post_asr/fr"].reason
-    assert "any of 1 to 2 attacked prompts a source counts" in found["post_asr"].reason
+    assert "counts if any of its 2 adversarial prompts succeeds" in found["post_asr/fr"].reason
+    assert "counts if any of its 1 to 2 adversarial prompts succeeds" in found["post_asr"].reason
     assert "attacked prompts" not in found["post_asr/typo"].reason + found["pre_asr"].reason
 
 

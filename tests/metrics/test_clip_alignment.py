@@ -96,7 +96,7 @@ def test_prompts_are_resampled_not_generations() -> None:
 def test_below_ten_prompts_there_is_no_interval() -> None:
     found = score(rows(features=TEXT, text_features=TEXT, ids=["a", "a", "b", "c"])).headline
     assert found.interval is None
-    assert "3 prompts: fewer than 10" in found.reason
+    assert "fewer than 10 prompts (3)" in found.reason
 
 
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 12))
@@ -134,8 +134,8 @@ def test_ranges_hold_and_neither_order_nor_length_matters(seed: int, n: int) -> 
     ("change", "error", "message"),
     [
         ({"features": []}, EmptyInputError, "no entries"),
-        ({"text_features": TEXT[:3]}, InputError, "one row a generation"),
-        ({"features": TEXT[:, :1]}, InputError, "one row a generation"),
+        ({"text_features": TEXT[:3]}, InputError, "one row per generation"),
+        ({"features": TEXT[:, :1]}, InputError, "one row per generation"),
         ({"features": np.full((4, 2), np.nan)}, NonFiniteError, r"features\[0, 0\]"),
         ({"text_features": np.zeros((4, 2))}, InputError, r"text_features\[0\] is all zeros"),
         ({"ids": ["a"]}, LengthMismatchError, "ids 1"),

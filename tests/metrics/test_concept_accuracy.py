@@ -166,7 +166,7 @@ def test_five_images_of_one_prompt_are_no_certainty():
     estimate = found["unlearning_accuracy"]
     assert (estimate.value, estimate.n_prompts, estimate.n_generations) == (1.0, 1, 5)
     assert estimate.interval == pytest.approx(wilson(1, 1))
-    assert estimate.reason.endswith("Wilson interval on 1 prompt")
+    assert estimate.reason.endswith("so the interval is Wilson's for 1 prompt")
 
 
 CHURCH = Path(__file__).parents[3] / "shared" / "church" / "labels.csv"
@@ -249,9 +249,9 @@ def test_the_settings_name_every_switch():
         ({"image_ids": ["i", "i"]}, DuplicateIdError, "entries 0 and 1"),
         ({"ids": ["p", "p"], "seeds": [3, 3]}, DuplicateIdError, "seed 3"),
         ({"seeds": [1, 2]}, InputError, "without ids"),
-        ({"include_target_styled": False}, InputError, "needs image_ids"),
-        ({"near": [TARGET]}, InputError, "near holds the target"),
-        ({"none_labels": [TARGET]}, InputError, "none_labels holds the target"),
+        ({"include_target_styled": False}, InputError, "without image_ids"),
+        ({"near": [TARGET]}, InputError, "near contains the target"),
+        ({"none_labels": [TARGET]}, InputError, "none_labels contains the target"),
         ({"original_predictions": [TARGET]}, LengthMismatchError, "original_predictions 1"),
     ],
 )
@@ -336,7 +336,7 @@ def test_a_target_that_nobody_asks_for_and_nobody_knows_is_refused_with_a_sugges
 
 
 def test_what_is_missing_or_unknown_is_named_in_the_callers_words() -> None:
-    told = r"concept_accuracy needs references and target, and has no use for colour\. It takes "
+    told = r"concept_accuracy requires references and target, and does not use colour\. Its arguments are "
     with pytest.raises(InputError, match=told):
         igmu_metrics.score("concept_accuracy", predictions=["object/church"], colour="red")
 
@@ -349,13 +349,13 @@ def test_labels_of_which_nothing_could_be_judged_are_counted_and_named():
     found = figures(predictions=seen, references=asked, near=near)
     figure = found["near_retain_accuracy"]
     assert (figure.value, figure.n_generations) == (1.0, 2)
-    assert "nothing judged of 2 of 3 labels: object/mosque, object/pagoda" in figure.reason
+    assert "no image was judged for 2 of 3 labels: object/mosque, object/pagoda" in figure.reason
     assert found["n_unclear"].value == 5
     blind = figures(predictions=[None] * 7, references=asked, near=near)["near_retain_accuracy"]
     assert isnan(blind.value)
-    assert "nothing judged of 3 of 3 labels" in blind.reason
+    assert "no image was judged for 3 of 3 labels" in blind.reason
     whole = figures(predictions=asked, references=asked, near=near)
-    assert not any("nothing judged" in figure.reason for figure in whole.values())
+    assert not any("no image was judged" in figure.reason for figure in whole.values())
 
 
 def test_a_sibling_that_is_no_concept_is_a_label_and_a_slip_of_it_is_none():
@@ -368,5 +368,5 @@ def test_a_sibling_that_is_no_concept_is_a_label_and_a_slip_of_it_is_none():
 def test_what_is_counted_by_itself_is_scored_alone_or_not_at_all(probe):
     given = {"predictions": [TARGET, None], "references": [TARGET] * 2}
     assert figures(**given, probes=[probe] * 2)["unlearning_accuracy"].value == 0.0
-    with pytest.raises(InputError, match=rf"probes\[1\] is '{probe}', which is counted by itself"):
+    with pytest.raises(InputError, match=rf"probes\[1\] is '{probe}', a probe that is counted separately"):
         figures(**given, probes=["direct", probe])

@@ -180,7 +180,7 @@ def test_every_aspect_follows_its_definition(seed):
     score = found["forget_score"]
     assert score.value == pytest.approx(mean)
     assert score.interval[0] < score.value < score.interval[1]
-    assert "quality fixed" in score.reason
+    assert "quality as fixed" in score.reason
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -293,7 +293,9 @@ def test_in_prompt_rows_without_own_concepts_are_left_out_in_words():
     inputs = benchmark()
     found = figures(itself(inputs))
     assert found["preservation"].value == 1.0
-    assert found["preservation"].reason.startswith("no in-prompt row has an own concept: near and far alone")
+    assert found["preservation"].reason.startswith(
+        "no in-prompt row has a concept of its own, so only near and far count"
+    )
     assert isnan(found["preservation_in_prompt"].value)
     subject = [at for at, p in enumerate(inputs["probes"]) if p != "in-prompt"]
     chosen = {n: c[subject] if isinstance(c, np.ndarray) else [c[i] for i in subject] for n, c in inputs.items()}
@@ -306,7 +308,7 @@ def test_robustness_says_where_it_had_fewer_than_k_tries():
     first = inputs["splits"].index("adversarial")
     inputs["original_present"][first] = False
     found = figures(inputs)
-    assert "1 prompt judged on fewer than k = 4 generations" in found["robustness"].reason
+    assert "1 prompt was judged on fewer than k = 4 generations" in found["robustness"].reason
     assert "fewer than k" not in found["unconditional_robustness"].reason
 
 
@@ -381,7 +383,7 @@ def test_neighbours_without_an_own_concept_leave_preservation_to_far():
     inputs["own_concepts"] = [None if n else o for n, o in zip(near, inputs["own_concepts"], strict=True)]
     found = figures(inputs)
     assert found["preservation"].value == found["preservation_far"].value
-    assert "far alone" in found["preservation"].reason
+    assert "only far counts" in found["preservation"].reason
     assert isnan(found["preservation_near"].value)
     assert not isnan(found["forget_score"].value)
 
@@ -495,7 +497,7 @@ def test_what_is_counted_by_itself_is_refused(probe):
     inputs = unlearned(benchmark())
     for at in (0, len(inputs["probes"]) - 1):  # a forget row, and a retain row
         probes = [probe if i == at else p for i, p in enumerate(inputs["probes"])]
-        with pytest.raises(InputError, match=rf"probes\[{at}\] is '{probe}', which is counted by itself"):
+        with pytest.raises(InputError, match=rf"probes\[{at}\] is '{probe}', a probe that is counted separately"):
             figures(inputs | {"probes": probes})
 
 
@@ -507,6 +509,6 @@ def test_own_concepts_of_which_nothing_could_be_judged_are_named():
     ]
     found = figures(inputs)
     for name in ("preservation", "preservation_near"):
-        assert "nothing judged of 1 of" in found[name].reason
+        assert "no image was judged for 1 of" in found[name].reason
         assert near[0] in found[name].reason
-    assert "nothing judged" not in found["preservation_far"].reason
+    assert "no image was judged" not in found["preservation_far"].reason

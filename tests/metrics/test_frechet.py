@@ -46,7 +46,7 @@ def test_the_figures_are_those_of_gaussian() -> None:
 def test_few_generations_carry_a_caution_and_the_unbiased_alternative() -> None:
     distance = scored().figures["fid"]
     assert distance.interval is not None
-    assert "biased upward at 20 < 5000" in distance.reason
+    assert "fewer than 5,000 generations (20)" in distance.reason
     assert "'kid'" in distance.reason
     assert "'cmmd_unbiased'" in scored("clip").headline.reason
 

@@ -1,4 +1,4 @@
-"""The page of this Space."""
+"""The web page of this Space."""
 
 import igmu_metrics.spaces
 

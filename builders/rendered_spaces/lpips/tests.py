@@ -1,8 +1,8 @@
-"""What this Space promises: `pytest tests.py`."""
+"""Tests of this Space; run them with `pytest tests.py`."""
 
 import igmu_metrics.spaces
 
 
 def test_space():
-    """The examples worked by hand in the metric's docstrings hold, and half a call is refused."""
+    """The examples in the metric's docstrings give the stated results, and incomplete calls are refused."""
     igmu_metrics.spaces.check("lpips")

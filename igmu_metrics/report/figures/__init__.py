@@ -1,1 +1,1 @@
-"""Figures of the report, one a file: SVG or table as text, without colours of its own."""
+"""Figures of the report, one per file: SVG or tables as text, without colors of their own."""

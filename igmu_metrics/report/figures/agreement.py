@@ -14,12 +14,12 @@ from igmu_metrics.verdict.agreement import FIGURES, Agreement, agreements, by_de
 
 @dataclass(frozen=True, slots=True)
 class Judges:
-    """What the part shows.
+    """The contents of the part.
 
     Args:
-        lead: who disagrees with whom, in a sentence a pair.
-        agree: share and kappa of every pair, and what each sees alone.
-        verdicts: forget score and aspects of every model by every detector.
+        lead: one sentence about each pair of detectors.
+        agree: agreement and kappa of each pair, and how often only one of them sees the concept.
+        verdicts: forget score and aspects of each model by each detector.
     """
 
     lead: Sequence[str]
@@ -28,17 +28,17 @@ class Judges:
 
 
 def agreement(cards: Sequence[Scorecard]) -> Judges | None:
-    """The part; None where there is one detector.
+    """The part; None if there is only one detector.
 
     Args:
-        cards: of one concept.
+        cards: cards of one concept.
     """
     if len(by_detector(cards)) < 2 or not (found := agreements(cards)):
         return None
     return Judges(
         [_said(one) for one in found if one.part == found[0].part],
         Matrix(
-            "How far every two detectors agree",
+            "How far each pair of detectors agrees",
             "detectors",
             ["agree", "Cohen's kappa", "both see it", "only the first", "only the second", "neither"],
             [
@@ -59,8 +59,8 @@ def _said(a: Agreement) -> str:
     share = formatted(a.share, interval=" ({}–{})")
     judged = f"{counted(a.share.n_generations, 'image')} of {counted(a.share.n_prompts, 'prompt')}"
     return (
-        f"{a.first} and {a.second} agree on {share} of {judged}; {a.first} alone sees it in {a.only_first}, "
-        f"{a.second} alone in {a.only_second}."
+        f"{a.first} and {a.second} agree on {share} of {judged}; only {a.first} sees the concept in {a.only_first}, "
+        f"and only {a.second} in {a.only_second}."
     )
 
 

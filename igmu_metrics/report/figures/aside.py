@@ -1,4 +1,4 @@
-"""What is counted by itself: prompts that exclude the concept, ask for it in company, or for something wider."""
+"""Separately counted prompts: they exclude the concept, combine it with another, or ask for something more general."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _ASKED: Final = {
     COMPOSITION: "the prompt asks for it and something else",
     SUPERCLASS: "the prompt asks for its superclass",
 }
-# Of something wider, to show the concept is neither good nor bad.
+# For a superclass, showing the concept is neither good nor bad.
 _WORSE: Final = (NEGATION, COMPOSITION)
 _ALIGNED: Final = "alignment with the prompt"
 
 
 def aside(cards: Sequence[Scorecard], target: str) -> Matrix | None:
-    """The table, None where no such prompt was generated: in how many images the concept is, and what else is there.
+    """The table: how many images show the concept, and their alignment; None if no such prompts were generated.
 
     Args:
-        cards: of one section.
-        target: what people call the concept to forget.
+        cards: cards of one section.
+        target: name of the concept to forget.
     """
     lines: list[tuple[str, str, Sequence[Shaded]]] = []
     for probe in ASIDE:
@@ -44,7 +44,7 @@ def aside(cards: Sequence[Scorecard], target: str) -> Matrix | None:
     if not lines:
         return None
     return Matrix(
-        f"Share of images that show {target}, and alignment with the prompt, of prompts that are counted separately",
+        f"Share of images that show {target}, and alignment with the prompt, for prompts that are counted separately",
         "probe",
         ["original", *(c.model for c in cards)],
         lines,
@@ -65,7 +65,7 @@ def _cosine(figure: Figure | None) -> Shaded:
 
 
 def _before(card: Scorecard, probe: str) -> Shaded:
-    """The original's alignment, which a card holds line by line alone."""
+    """The original's alignment, which a card contains only line by line."""
     found = [g["alignment" + ORIGINAL] for g in card.generations.part(probe).records("alignment" + ORIGINAL)]
     known = [cosine for cosine in found if cosine is not None]
     return Shaded(f"{np.mean(known):.3f}" if known else DASH, None)

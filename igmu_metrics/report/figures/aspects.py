@@ -1,4 +1,4 @@
-"""Parallel aspects: the five aspects of the forget score side by side, one line a model; 1, on top, is the ideal."""
+"""Parallel plot of the five aspects of the forget score, one line per model; 1, at the top, is ideal."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from igmu_metrics.statistics.formatting import formatted, number, value_of
 _WIDTH: Final = 760
 _PLOT: Final = (56, 560)
 _TOP, _BOTTOM = 40, 300
-_GAP: Final = 18  # least distance between two names
+_GAP: Final = 18  # minimum distance between two names
 
 
 def aspects(cards: Sequence[Scorecard], *, marked: bool = True) -> svg.Svg | None:
-    """The figure; None where no model has two aspects to connect.
+    """The figure; None if no model has two aspects to connect.
 
     Args:
         cards: models from best to worst.
-        marked: whether the first is the best one, and drawn in the accent colour.
+        marked: whether the first model is the best and is shown in the accent color.
     """
     figures = [[c.figure("forget_score", name) for name in ASPECTS] for c in cards]
     found = [list(map(value_of, each)) for each in figures]
@@ -39,7 +39,7 @@ def aspects(cards: Sequence[Scorecard], *, marked: bool = True) -> svg.Svg | Non
         drawn.text(_x(0) - 12, _y(v) + 4.5, f"{v:g}", "small right")
         drawn.line(_x(0), _y(v), _x(len(ASPECTS) - 1), _y(v), "rule faint")
     heights = _spread([next((v for v in reversed(values) if v is not None), 0.0) for values in found])
-    # The best one is drawn last, over the others.
+    # The best model comes last, on top of the others.
     for at in reversed(range(len(cards))):
         _series(drawn, cards[at].model, found[at], heights[at], first=marked and at == 0, dash=at % 4)
     return drawn
@@ -61,7 +61,7 @@ def _series(
 
 
 def _spread(values: Sequence[float]) -> list[float]:
-    """Heights of the names beside their last points, moved apart so that none covers another."""
+    """Heights of the names next to their last points, moved apart so that they do not overlap."""
     order = sorted(range(len(values)), key=lambda i: (-values[i], i))
     heights = [0.0] * len(values)
     lowest = float(_TOP - _GAP)

@@ -1,4 +1,4 @@
-"""What models cost beside the original: time and memory of an image, what they store, what making them took."""
+"""What models cost compared with the original: time and memory per image, storage, and the cost of making them."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics.formatting import DASH
 
 _COLUMNS: Final = (
-    "s an image",
-    "times the original's",
+    "seconds per image",
+    "relative to the original",
     "peak memory",
     "extra parameters",
     "extra bytes",
-    "made in, by its author's word",
+    "cost of making it, as stated by its author",
 )
 _STEPS: Final = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
-_NOT_ALIKE: Final = "not alike"
+_NOT_ALIKE: Final = "not comparable"
 
 
 def cost(cards: Sequence[Scorecard]) -> Matrix | None:
-    """The table, a line a model below the original's; None where no card says anything of it.
+    """The table, with the original first and then one line per model; None if no card records costs.
 
     Args:
-        cards: of one section, of one original.
+        cards: cards of one section with the same original.
     """
     known = [(card, card.efficiency) for card in cards if card.efficiency is not None]
     if not known:
@@ -56,7 +56,7 @@ def cost(cards: Sequence[Scorecard]) -> Matrix | None:
     shaded = [(name, more, [Shaded(text, None) for text in cells]) for name, more, cells in lines]
     devices = {p.device for _, e in known if e.times for p in (e.times.unlearned, e.times.original) if p}
     where = f" ({', '.join(sorted(devices))})" if devices else ""
-    return Matrix(f"{cards[0].config}: cost beside the original{where}", "model", _COLUMNS, shaded)
+    return Matrix(f"{cards[0].config}: cost compared with the original{where}", "model", _COLUMNS, shaded)
 
 
 def _pace(pace: Pace | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""Robustness by family of attacks: how often each family brings the concept back, model by model."""
+"""Robustness by attack family: how often each family brings the concept back, for each model."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _RAW: Final = "asr_image/"
 
 
 def families(cards: Sequence[Scorecard], target: str) -> Matrix | None:
-    """The table, None where no model was attacked; worst families first.
+    """The table, None if no model was attacked; worst families first.
 
-    Success is counted where the original generated the concept; where it did so nowhere, over all images, and the
+    Success counts only images where the original generated the concept; if there are none, all images count, and the
     line says so.
     """
     names = sorted(
@@ -36,14 +36,14 @@ def families(cards: Sequence[Scorecard], target: str) -> Matrix | None:
             found = [c.figure("attack_success_rate", _RAW + name) for c in cards]
         values = [v for v in map(value_of, found) if v is not None]
         if values:
-            more = "all images: the original generated it in none" if raw else ""
+            more = "all images, because the original never generated it" if raw else ""
             lines.append((max(values), sum(values), name, more, [_cell(f) for f in found]))
     lines.sort(key=lambda line: (-line[0], -line[1], line[2]))
     if not lines:
         return None
     return Matrix(
-        f"Share of images of attacked prompts that show {target}, by family of attacks",
-        "family of attacks",
+        f"Share of images of adversarial prompts that show {target}, by attack family",
+        "attack family",
         [c.model for c in cards],
         [(name.replace("-", " "), more, cells) for _, _, name, more, cells in lines],
     )

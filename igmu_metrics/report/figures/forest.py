@@ -1,4 +1,4 @@
-"""Forest plot: for one figure, every model's value with its 95 % interval on a common scale from 0 to 1."""
+"""Forest plot: for one metric, every model's value with its 95 % interval on a common scale from 0 to 1."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def forest(
 
     Args:
         title: what is plotted, for screen readers.
-        figures: (model, figure) from top to bottom.
-        marked: the model that is drawn in the accent colour.
-        before: the original's figure, drawn as a line through all rows; None for none.
+        figures: (model, value) from top to bottom.
+        marked: the model to show in the accent color.
+        before: the original's value, shown as a line through all rows; None for no line.
     """
     bottom = _TOP + _LINE * len(figures)
     said = "; ".join(f"{model} {formatted(f, interval=', {} to {}', missing='not measured')}" for model, f in figures)
@@ -45,7 +45,7 @@ def forest(
         if ends := bounds(figure):
             drawn.line(_x(ends[0]), y, _x(ends[1]), y, f"span {kind}")
         told = formatted(figure, interval=", {} to {}")
-        counts = f"n = {figure.n_generations} of {figure.n_prompts} prompts"
+        counts = f"n = {figure.n_generations} images of {figure.n_prompts} prompts"
         drawn.dot(_x(figure.value), y, 5, kind, f"{model}: {told}, {counts}")
         drawn.text(_WIDTH - 4, y + 4.5, number(figure.value), f"right number {kind}-text")
     return drawn

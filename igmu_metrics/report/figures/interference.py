@@ -1,4 +1,4 @@
-"""Interference: what forgetting one concept did to every other, model by model."""
+"""Interference: how forgetting one concept changed other concepts, for each model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from igmu_metrics.scorecard import Scorecard
 
 
 def interference(cards: Sequence[Scorecard]) -> Matrix | None:
-    """The table, None where no retained concept could be judged; near concepts first."""
+    """The table, None if no concept to retain could be judged; near concepts first."""
     lines = [
         (
             kept.name,
@@ -23,8 +23,8 @@ def interference(cards: Sequence[Scorecard]) -> Matrix | None:
     if not lines:
         return None
     return Matrix(
-        "Change of the share of images that show each retained concept, in points, against the original",
-        "concept that should stay",
+        "Change in the share of images that show each concept to retain, in percentage points from the original",
+        "concept to retain",
         ["original", *(c.model for c in cards)],
         lines,
     )

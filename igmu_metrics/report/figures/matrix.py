@@ -1,12 +1,12 @@
-"""A table whose cells are shaded by how bad they are: read by eye as an image, by a screen reader as a table."""
+"""A table whose cells are shaded by how bad they are, so that it can be read at a glance and by a screen reader."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# From these shades on, text in the page's own colour is harder to read than in the one that stands on the accent: on
-# dark pages, whose accent is light, and on light ones.
+# From these shades on, text is easier to read in the color for accented backgrounds than in the page's own color: on
+# dark pages, which have a light accent, and on light pages.
 _MIDDLE, _DEEP = 0.6, 0.8
 
 
@@ -15,8 +15,8 @@ class Shaded:
     """One cell.
 
     Args:
-        shown: its text.
-        shade: 0 (none) to 1 (full); None for a cell that holds nothing to judge.
+        shown: the text of the cell.
+        shade: from 0 (none) to 1 (full); None for a cell that is neither good nor bad.
         below: smaller text, such as counts or an interval.
     """
 
@@ -36,10 +36,10 @@ class Matrix:
     """The table.
 
     Args:
-        caption: what it shows, for screen readers.
-        corner: what the names of the lines are.
-        columns: their names.
-        lines: (name, smaller text beside it, cells).
+        caption: description of the table, for screen readers.
+        corner: heading of the column with the names of lines.
+        columns: headings of the other columns.
+        lines: (name, smaller text next to it, cells).
     """
 
     caption: str

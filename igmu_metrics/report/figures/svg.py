@@ -1,7 +1,7 @@
-"""What all figures share: SVG, whose text and attributes are escaped by the XML library.
+"""SVG for all figures; text and attributes are escaped by the XML library.
 
-Conventions: a figure in a page has no colours, the page's style sheet has them; one that becomes a file brings its
-style and has no script, font or background, so that it stands on light and dark pages.
+Conventions: a figure in a page has no colors, which come from the page's style sheet. A figure in a separate file
+contains its style but no script, font or background, so that it can be shown on light and dark pages.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ text { font: 13px system-ui, sans-serif; fill: #24292f }
 
 
 class Svg:
-    """An element of a figure, and what can be drawn into it."""
+    """An element of a figure, to which others can be added."""
 
     def __init__(self, element: ElementTree.Element) -> None:
         self._element = element
 
     def add(self, name: str, kind: str = "", *, said: str = "", hint: str = "", **attributes: str | float) -> Svg:
-        """An element of any name.
+        """Add an element.
 
         Args:
-            name: of the element.
-            kind: its classes.
+            name: name of the element.
+            kind: its CSS classes.
             said: its text.
-            hint: what it says when pointed at.
-            attributes: further ones, `_` for `-`; pixels are rounded to tenths.
+            hint: its tooltip.
+            attributes: further attributes, with `_` for `-`; pixels are rounded to tenths.
         """
         values = {key.replace("_", "-"): _attribute(value) for key, value in attributes.items()}
         element = ElementTree.SubElement(self._element, name, values | ({"class": kind} if kind else {}))
@@ -47,23 +47,23 @@ class Svg:
         return Svg(element)
 
     def text(self, x: float, y: float, said: str, kind: str = "", *, hint: str = "") -> None:
-        """One line of text."""
+        """Add one line of text."""
         self.add("text", kind, said=said, hint=hint, x=x, y=y)
 
     def line(self, x1: float, y1: float, x2: float, y2: float, kind: str) -> None:
-        """A straight line."""
+        """Add a straight line."""
         self.add("line", kind, x1=x1, y1=y1, x2=x2, y2=y2)
 
     def dot(self, x: float, y: float, radius: float, kind: str, hint: str = "") -> None:
-        """A dot."""
+        """Add a dot."""
         self.add("circle", kind, hint=hint, cx=x, cy=y, r=f"{radius:g}")
 
     def box(self, x: float, y: float, width: float, height: float, kind: str = "", **attributes: str) -> None:
-        """A rectangle."""
+        """Add a rectangle."""
         self.add("rect", kind, x=x, y=y, width=width, height=height, **attributes)
 
     def lines(self) -> str:
-        """The text of a file: an element a line."""
+        """The text of a file, with one element per line."""
         for child in self._element:
             child.tail = "\n"
         return f"{self}\n"
@@ -72,7 +72,7 @@ class Svg:
         return ElementTree.tostring(self._element, encoding="unicode")
 
     def __html__(self) -> str:
-        """For templates, which escape what has no such method."""
+        """For templates, which escape objects without this method."""
         return str(self)
 
 
@@ -80,10 +80,10 @@ def image(width: float, height: float, label: str, *, style: str = "", kind: str
     """A whole figure.
 
     Args:
-        width, height: in pixels.
-        label: what a screen reader says instead of it.
-        style: of a figure that becomes a file; "" for one in a page.
-        kind: its classes.
+        width, height: size in pixels.
+        label: text for screen readers.
+        style: style sheet of a figure in a separate file; "" for a figure in a page.
+        kind: its CSS classes.
     """
     box = {"viewBox": f"0 0 {width:g} {height:g}", "role": "img", "aria-label": visible(label)}
     if not style:
