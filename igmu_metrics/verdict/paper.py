@@ -31,7 +31,7 @@ _QUESTIONS: Final = "question_accuracy"
 _ANSWERED: Final = ("question_preservation", "question_accuracy", "original_question_accuracy")
 _KEPT: Final = ("preservation_near", "preservation_far")
 _UNIT: Final = (
-    "n and intervals: the unit is the prompt, because images of one prompt are not independent. Overlapping "
+    "Report n and intervals: the unit is the prompt, because images of one prompt are not independent. Overlapping "
     "intervals do not settle a ranking; igmu compare tests the differences."
 )
 _PARTED: Final = r"\textbar\allowbreak{}"  # a signature has no spaces to break at
