@@ -78,7 +78,7 @@ _THE: Final = re.compile(r"^[Tt]he \{name\}")
 TOGETHER: Final = (
     "{a} and {other}",
     "{a} next to {other}",
-    "{other} in the foreground and {a} behind it",
+    "{other} in the foreground, {a} in the background",
     "{a} on the left, {other} on the right",
     "{other} beside {a}",
     "{a} together with {other}",
