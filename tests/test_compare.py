@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from igmu_data.errors import EmptyInputError, IncomparableError, MetadataError
 from igmu_metrics.generations import joined, of_records
 from igmu_metrics.scorecard import Scorecard, ScoreEntry, read
-from igmu_metrics.verdict.compare import FORGETTING, RETAINING, compared, require_comparable
+from igmu_metrics.verdict.compare import FORGETTING, RESISTANCE, RETAINING, compared, require_comparable
 
 Seen = list[tuple[str, bool | None, bool | None]]
 
@@ -70,6 +70,15 @@ def test_several_generations_a_prompt_are_one_unit() -> None:
     (found,) = compared([card("esd", seen)])
     assert (found.test, found.n, found.n_prompts) == ("permutation", 14, 7)
     assert found.p == pytest.approx(2 / 128)
+
+
+def test_rewritings_of_one_prompt_are_one_unit() -> None:
+    # Sixteen adversarial prompts that differ, made from eight prompts: 2·(1/2)^8, not 2·(1/2)^16.
+    attacked = card("esd", [(f"a{i}", False, True) for i in range(16)], split="adversarial")
+    table = attacked.generations.with_columns(attack_source_id=[f"p{i // 2}" for i in range(16)])
+    found = {c.measure: c for c in compared([attacked.model_copy(update={"generations": table})])}[RESISTANCE]
+    assert (found.test, found.n, found.n_prompts, found.units) == ("permutation", 16, 8, "8 source prompts")
+    assert found.p == pytest.approx(2 / 256)
 
 
 def test_one_prompt_is_no_evidence_about_prompts() -> None:

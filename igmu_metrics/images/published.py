@@ -441,7 +441,9 @@ def _learned(path: Path) -> tuple[str, torch.Tensor]:
 
 def _embed(pipe: Any, part: Part) -> None:
     if not hasattr(pipe, "load_textual_inversion"):
-        raise WeightsError(f"{part.path.name}: {type(pipe).__name__} does not support textual inversion. Leave --embedding out.")
+        raise WeightsError(
+            f"{part.path.name}: {type(pipe).__name__} does not support textual inversion. Leave --embedding out."
+        )
     token, value = _learned(part.path)
     try:
         pipe.load_textual_inversion({token: value}, token=None)

@@ -6,9 +6,10 @@ Conventions:
   requested concept (in retain rows of all probes: the row's own concept) and which could be judged for both models. The
   difference over all generations is given as *raw*. Compared with the original itself, a conditional difference can
   only be a loss of the concept, since the original generated it in all of these; the interval shows how much was lost.
-- The prompt is the unit. With one generation per prompt the test is McNemar's exact test, with several a paired
-  permutation test. One prompt is not enough for a test, and with fewer than six prompts no two-sided test can reach
-  5 %; in these cases there is no test, and `why` says so.
+- The prompt is the unit; of adversarial prompts it is the source prompt, since rewritings of one prompt depend on each
+  other. With one generation per unit the test is McNemar's exact test, with several a paired permutation test. One
+  prompt is not enough for a test, and with fewer than six no two-sided test can reach 5 %; in these cases there is no
+  test, and `why` says so.
 - There are three measures for a concept, and one for general prompts: the share of an image's questions that are
   answered as intended, over all pairs, because there is nothing to condition on. For each, higher is better. All
   comparisons in one measure (every model against the original and against every other model) are *one family*: Holm's
@@ -72,7 +73,7 @@ class Comparison:
             and seeds for which the original generated the concept, −1..1; NaN if none count.
         interval: 95 % interval of the difference, not adjusted for the other comparisons; None if none count.
         n: number of pairs that count.
-        n_prompts: number of their prompts.
+        n_prompts: number of their prompts; of source prompts for resistance to attacks.
         only_first: number of pairs in which only the first model is good, or had more questions answered as intended.
         only_second: number of pairs in which only the second model is.
         raw: the difference over all pairs that could be judged, whatever the original generated; NaN without pairs.
@@ -119,7 +120,8 @@ class Comparison:
     @property
     def units(self) -> str:
         """The number of units: generations, or prompts if there are several generations per prompt."""
-        n, what = (self.n, "generation") if self.n == self.n_prompts else (self.n_prompts, "prompt")
+        source = "source " * (self.measure == RESISTANCE)
+        n, what = (self.n, "generation") if self.n == self.n_prompts else (self.n_prompts, f"{source}prompt")
         return f"{n} {what}{'' if n == 1 else 's'}"
 
     def outcome(self, yes: str = "yes", no: str = "not significantly") -> str:
@@ -340,7 +342,10 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
 
 
 class _Pair(NamedTuple):
-    """A generation that was judged for both models: its prompt, how good each model is, and whether it counts."""
+    """A generation that was judged for both models: its unit, how good each model is, and whether it counts.
+
+    The unit is the prompt, or the source prompt of an adversarial one.
+    """
 
     prompt: str
     first: float
@@ -354,15 +359,16 @@ def _pairs(a: Scorecard, b: Scorecard, measure: str, suffix: str) -> list[_Pair]
     before, against = column + ORIGINAL, column + suffix
     others = dict(zip(theirs.keys, theirs.records(against, before), strict=True))
     out = []
-    for key, g in zip(mine.keys, mine.records(column, before), strict=True):
+    for key, g in zip(mine.keys, mine.records(column, before, "attack_source_id"), strict=True):
         other = others.get(key)
         if other is None or g[column] is None or other[against] is None:
             continue
+        unit = g["attack_source_id"] or key[0]
         if measure == ANSWERING:
-            out.append(_Pair(key[0], g[column], other[against], drawn=True))
+            out.append(_Pair(unit, g[column], other[against], drawn=True))
         else:
             drawn = g[before] is True and other[before] is True
-            out.append(_Pair(key[0], g[column] is wanted, other[against] is wanted, drawn))
+            out.append(_Pair(unit, g[column] is wanted, other[against] is wanted, drawn))
     return out
 
 
