@@ -161,9 +161,9 @@ def test_columns_on_the_command_line(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert bench_rows("object.church", bench=tmp_path / "out").popitem()[1].seeds[0] == 7
     for columns, says in (
-        ("prompt", "write NAME=COLUMN"),
+        ("prompt", "'prompt'; it must have the form NAME=COLUMN"),
         ("prompt=a,prompt=b", "'prompt' twice"),
-        ("=a", "write NAME"),
+        ("=a", "'=a'; it must have the form NAME=COLUMN"),
     ):
         done = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "no"), "--columns", columns])
         assert says in str(done.exception)

@@ -444,7 +444,9 @@ def test_the_command(bench_folder: Path, rows: dict[str, Row], tmp_path: Path) -
     assert done.exit_code == 0, done.output
     assert "1 images matched by exact prompt, A1111" in done.output
     assert "not matched: 3.png" in done.output
-    assert f"{tmp_path / 'metadata.jsonl'}: 2 of 3 images of object.church" in " ".join(done.output.split())
+    assert f"{tmp_path / 'metadata.jsonl'}: matched 2 of 3 images to prompts of object.church" in " ".join(
+        done.output.split()
+    )
 
 
 def test_two_folders_at_once_as_the_error_of_scoring_them_says(
@@ -458,5 +460,5 @@ def test_two_folders_at_once_as_the_error_of_scoring_them_says(
         find(folders[0], "metadata", rows)
     words = ["match", *map(str, folders), "--config", "object.church", "--bench", str(bench_folder)]
     done = CliRunner().invoke(app, words)
-    assert done.output.count("1 of 1 images of object.church") == 2, done.output
+    assert done.output.count("matched 1 of 1 images to prompts of object.church") == 2, done.output
     assert [len(find(folder, "metadata", rows)) for folder in folders] == [1, 1]

@@ -50,7 +50,7 @@ SAYS: dict[str, tuple[str, ...]] = {
         r"\toprule",
     ),
     "04_score_your_images": (
-        "mine/esd/metadata.jsonl: 54 of 54 images",
+        "mine/esd/metadata.jsonl: matched 54 of 54 images",
         "robustness 0.95 [0.62, 1.00]",
         # 6 of the 7 judged; 2 of 8 of the original's lack it; 4 of the 5 judged where the original has it
         "unlearning_accuracy 0.857 0.487 0.974 7",

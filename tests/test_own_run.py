@@ -35,7 +35,7 @@ def test_generate_score_and_report(tmp_path: Path) -> None:
     model, out = tiny_pipeline(tmp_path / "model"), tmp_path / "images" / "original"
     small = ("--seeds-per-row", 1, "--steps", 1, "--size", 16, "--device", "cpu")
     done = igmu("generate", "--model", model, "--config", CONFIG, "--out", out, *small, "--concepts", own)
-    assert "194 images, 194 of them new, 0 failed" in done.output.replace("\n", " "), done.output
+    assert "194 images, 194 of them new, 0 failed" in " ".join(done.output.split()), done.output
     copied(out, tmp_path / "images" / "forgetful")
     with using(own):
         rows = bench_rows(CONFIG)

@@ -247,7 +247,7 @@ def _pair_gone(job: Job) -> None:
 DEFECTS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
     "two models in one folder": (lambda job: _lines(job, _two_models), "more than one model"),
     "another prompt": (_all("prompt", "a lighthouse at night", some=True), "the prompt is 'a lighthouse"),
-    "lines exchanged": (lambda job: _lines(job, _swap_ids), "the prompt is|is of row"),
+    "lines exchanged": (lambda job: _lines(job, _swap_ids), "the prompt is|belongs to row"),
     "another file than listed": (_all("sha256", "0" * 64, some=True), "its sha256 differs"),
     "other steps than the original": (_other_steps, "steps 20.* steps 50"),
     "a safety checker's black": (_black, "are a single colour"),
@@ -309,9 +309,9 @@ def _short(job: Job) -> None:
 OF_LISTS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
     "images in another order": (_reversed, "belongs to row .* says row"),
     "ids in another order": (_rotated, "belongs to row .* says row"),
-    "one id too few": (_short, "50 (images|predictions) and 49"),
-    "a row that is unknown": (lambda job: job.ids.__setitem__(0, "0" * 16), "no row of config"),
-    "images of the original alone": (lambda job: job.after.clear(), "0 images and 50|no predictions"),
+    "one id too few": (_short, "50 (images|predictions), but 49"),
+    "a row that is unknown": (lambda job: job.ids.__setitem__(0, "0" * 16), "is not a row of config"),
+    "images of the original alone": (lambda job: job.after.clear(), "0 images, but 50|predictions is empty"),
 }
 
 CASES: Final = [

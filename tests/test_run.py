@@ -305,12 +305,15 @@ class TestRefused:
         ("words", "says"),
         [
             (("--until", "0.1", "--figure", "robustnes"), "did you mean 'robustness'?"),
-            (("--until", "0.1", "--figure", "robustness", "--figure", "kid_of_faces"), "no figure 'kid_of_faces'"),
-            (("--until", "decided", "--figure", "lpips.mean_lpips"), "no figure 'lpips.mean_lpips'"),
+            (
+                ("--until", "0.1", "--figure", "robustness", "--figure", "kid_of_faces"),
+                "--figure is 'kid_of_faces', but ",
+            ),
+            (("--until", "decided", "--figure", "lpips.mean_lpips"), "--figure is 'lpips.mean_lpips', but "),
             (("--unlearned", "a=safety-checker:sandbox:original/church"), "published without a safety checker"),
             (
                 ("--unlearned", "a=negative-prompt:sandbox:original/church", "--guidance-scale", "1"),
-                "at guidance 1 no negative prompt is read",
+                "negative prompts are ignored at guidance 1.",
             ),
             (("--until", "decided", "--max-images", "5"), "the first look alone takes 54 images"),
             (("--original", "a", "--original", "b"), "it takes one value and is given 2 times"),
@@ -332,7 +335,7 @@ class TestRefused:
         with tools.opened() as opened:
             found = foreseen(tools, kept, [r for r in job.requests if r.row_id in {row.id for row in kept}], opened)
         assert figure_of(found, "concept_accuracy.unlearning_accuracy", "x").value is not None
-        with pytest.raises(InputError, match="no figure 'asr_image'"):
+        with pytest.raises(InputError, match="'asr_image', but x has no such metric"):
             figure_of(found, "asr_image", "x")
 
     def test_a_part_of_a_run_that_looks(self, tmp_path: Path) -> None:

@@ -26,7 +26,14 @@ SLOW_TO_READ = (
     *("concept new object/zeppelin", "cache info", "leaderboard cards", "report cards", "check-table table.csv"),
     *("paper cards --json", "compare --published published.csv", "cache prune", "--version"),
 )
-PASTED = ("report: ", "card: ", "\\", "%", "$n$", "the card of ")  # never broken: commands, paths, LaTeX, errors
+PASTED = (
+    "report: ",
+    "scorecard: ",
+    "\\",
+    "%",
+    "$n$",
+    "the scorecard of ",
+)  # never broken: commands, paths, LaTeX, errors
 
 
 @pytest.fixture(scope="module")
