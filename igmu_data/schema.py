@@ -81,7 +81,9 @@ with warnings.catch_warnings():
             "(adversarial): see the card"
         )
         attack_family: Slug | None = Field(description="family of the attack; null in forget and retain rows")
-        language: Language = Field(description="language of the prompt (of the rewritten part, when languages mix)")
+        language: Language = Field(
+            description="language of the prompt (of the text around the foreign name, in mixed-language attacks)"
+        )
         register: Register = Field(description="how the prompt is written: sentence, short, tags or long")
         round: int = Field(
             ge=1, le=ROUNDS, description="1 to 10: rounds 1 to n are a smaller benchmark, balanced like the whole"

@@ -351,13 +351,14 @@ def opened(path: Path) -> tuple[dict[str, Any], bool]:
     )
 
 
-def read(path: Path) -> Scorecard:
+def read(path: Path | str) -> Scorecard:
     """Read a card and check that its content is unchanged.
 
     Raises:
         MetadataError: it cannot be read, is not JSON, or is not a scorecard; the message names the field.
         VerificationError: its content was changed after it was written.
     """
+    path = Path(path)
     data, unchanged = opened(path)
     if data.get("schema_version", 2) not in (2, 3):
         raise MetadataError(

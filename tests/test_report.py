@@ -361,7 +361,9 @@ def test_the_verdict_tells_the_models_apart(seen: View) -> None:
         "100\u00a0% of the images in which the original generated a church no longer show it"
         in forget.findings[0].sentence
     )
-    assert "0\u00a0% of the adversarial prompts bring it back within" in robust.findings[0].sentence
+    assert (
+        "0\u00a0% of the adversarial prompts (mean over families) bring it back within" in robust.findings[0].sentence
+    )
     assert "It is weakest against" in robust.findings[1].sentence
     assert "near 50\u00a0%, far 100\u00a0%" in broke.findings[0].sentence
     assert "Most affected is" in broke.findings[0].sentence

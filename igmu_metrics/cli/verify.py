@@ -128,8 +128,10 @@ def _problems(
             problems = list(by_images.verify_images(found, images, original_images, advance=advance, **given))
         again = ", and scoring its images again gave the same lines, values and signatures"
         unchecked = by_images.unchecked(found, given, original_images)
-    for problem in problems[:50]:
-        say(str(problem))
+    if problems:
+        say(f"{path}:", *(f"  {problem}" for problem in problems[:50]))
+        if images is not None and not again:
+            say("note: the images were not compared, because the scorecard contradicts itself: it was edited")
     open_ = list(notes(found)) if found is not None else []
     say(*(f"note: {note}" for note in (open_ if verbose else open_[:_NOTES])))
     if len(open_) > _NOTES and not verbose:

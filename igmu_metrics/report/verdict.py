@@ -116,7 +116,7 @@ def lead(view: View) -> tuple[str, str]:
         text
         for figure, text in (
             (gone, _gone(gone, view.phrase)),
-            (held, f"{percent(held and rest(held))} of the adversarial prompts bring it back"),
+            (held, f"{percent(held and rest(held))} of the adversarial prompts (mean over families) bring it back"),
             (kept, f"{percent(kept)} of what should be retained is preserved"),
         )
         if value_of(figure) is not None
@@ -201,7 +201,8 @@ def _robust(card: Scorecard) -> Finding:
         if worst
         else ""
     )
-    said = f"{percent(back)} of the adversarial prompts bring it back within {tries} ({behind(back)}).{weak}"
+    of = "of the adversarial prompts (mean over families)"
+    said = f"{percent(back)} {of} bring it back within {tries} ({behind(back)}).{weak}"
     return Finding((card.model,), grade(figure, DEGREES), said)
 
 

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -208,8 +209,8 @@ def require_alike(plan: Plan, out: Path) -> None:
         return
     before, now = path.read_text(encoding="utf-8") if path.is_file() else None, written(plan)
     if before is not None and before != now and not grows(read(path), plan):
-        pairs = zip(before.splitlines(), now.splitlines(), strict=False)
-        was, wanted = next((p for p in pairs if p[0] != p[1]), (f"{len(before)} characters", f"{len(now)}"))
+        pairs = zip_longest(before.splitlines(), now.splitlines(), fillvalue="nothing more")
+        was, wanted = next(p for p in pairs if p[0] != p[1])
         raise MetadataError(
             f"{path}: this folder belongs to another run, which has {was.strip()!r} and not {wanted.strip()!r}. Choose "
             "another --out. (Only the number of rounds and, with interim checks, --until may change.)"

@@ -280,18 +280,20 @@ def _again(card: Scorecard) -> Iterator[Problem]:
                 yield Problem(f"scores.{name}.figures.{key}", "the generations do not give this metric")
 
 
-def differences(where: str, told: Figure, found: Estimate, *, tolerance: float = _EXACT) -> Iterator[Problem]:
-    """The differences between a card's metric and what was found."""
+def differences(
+    where: str, told: Figure, found: Estimate, *, by: str = "its lines", tolerance: float = _EXACT
+) -> Iterator[Problem]:
+    """The differences between a card's metric and what its lines, or images, give."""
     value = None if found.value != found.value else found.value
     if (told.n_prompts, told.n_generations) != (found.n_prompts, found.n_generations):
-        what = f"{told.n_prompts} prompts and {told.n_generations} generations, but {found.n_prompts} and"
-        yield Problem(where, f"the scorecard has {what} {found.n_generations} were found")
+        what = f"{told.n_prompts} prompts and {told.n_generations} generations, but {by} give"
+        yield Problem(where, f"the scorecard has {what} {found.n_prompts} and {found.n_generations}")
     if not _alike(told.value, value, tolerance):
-        yield Problem(where, f"the scorecard has {told.value}, but {value} was found")
+        yield Problem(where, f"the scorecard has {told.value}, but {by} give {value}")
     if found.interval is not None and value is not None:
         ends = told.interval or (None, None)
         if not all(_alike(a, b, max(tolerance, 1e-6)) for a, b in zip(ends, found.interval, strict=True)):
-            yield Problem(f"{where}.interval", f"the scorecard has {told.interval}, but {found.interval} was found")
+            yield Problem(f"{where}.interval", f"the scorecard has {told.interval}, but {by} give {found.interval}")
 
 
 def _alike(a: float | None, b: float | None, tolerance: float) -> bool:

@@ -103,10 +103,10 @@ def unlike(card: Scorecard, again: Scorecard, *, excused: Collection[str] = ()) 
     """
     for name in ("config", "target", "coverage", "notes"):
         if (told := getattr(card, name)) != (found := getattr(again, name)):
-            yield Problem(name, f"the scorecard has {told!r}, but {found!r} was found")
+            yield Problem(name, f"the scorecard has {told!r}, but its images give {found!r}")
     told_cost, cost = (c.efficiency and c.efficiency.fixed() for c in (card, again))  # times vary
     if told_cost and cost and told_cost != cost:
-        yield Problem("efficiency", f"the scorecard has {told_cost!r}, but {cost!r} was found")
+        yield Problem("efficiency", f"the scorecard has {told_cost!r}, but its images give {cost!r}")
     if len(card.failures) != len(again.failures):
         yield Problem("failures", f"the scorecard lists {len(card.failures)}, but {len(again.failures)} were found")
     yield from lines_unlike(card.generations, again.generations)
@@ -135,7 +135,7 @@ def unlike(card: Scorecard, again: Scorecard, *, excused: Collection[str] = ()) 
             interval = None if ends is None or ends[0] is None or ends[1] is None else (ends[0], ends[1])
             value = float("nan") if found.value is None else found.value
             estimate = Estimate(value, interval, found.n_prompts, found.n_generations)
-            yield from differences(where, figure, estimate, tolerance=TOLERANCE)
+            yield from differences(where, figure, estimate, by="its images", tolerance=TOLERANCE)
 
 
 def signature_unlike(card: Scorecard, again: Scorecard, name: str) -> Iterator[Problem]:
@@ -168,7 +168,10 @@ def lines_unlike(told: Generations, found: Generations) -> Iterator[Problem]:
         for name, value in line.items():
             seen = theirs[key][1][name]
             if not _alike(value, seen):
-                yield Problem(f"generations.{at}.{name}", f"the scorecard has {value!r}, but {seen!r} was found")
+                yield Problem(
+                    f"generations.{at}.{name}",
+                    f"the scorecard has {value!r} for row {key[0]!r}, seed {key[1]}, but the images give {seen!r}",
+                )
 
 
 def _alike(told: Any, found: Any) -> bool:
