@@ -82,7 +82,9 @@ def test_the_leaderboard_and_its_space_name_the_edited_card_and_rank_the_other(r
     cards, shown = leaderboard.ranked(esd.parent)
     assert [c.model for c in cards] == ["fmn"]
     assert "<iframe" in shown
-    with pytest.raises(VerificationError, match="1 scorecard of 2 was refused and is not ranked. Score again, or remove the file."):
+    with pytest.raises(
+        VerificationError, match=r"1 scorecard of 2 was refused and is not ranked\. Score again, or remove the file\."
+    ):
         command("leaderboard", esd.parent)
     page = Path("leaderboard.html").read_text(encoding="utf-8")
     assert "the scorecard has 0.123" in page
