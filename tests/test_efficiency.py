@@ -261,7 +261,7 @@ class TestShown:
     def test_unlike_devices_are_not_compared(self, card: Scorecard) -> None:
         other = EFFICIENCY["times"]["unlearned"] | {"device": "another"}
         times = {"unlearned": other, "original": EFFICIENCY["times"]["original"]}
-        assert self.lines(with_cost(card, times=times))[1][2] == "not alike"
+        assert self.lines(with_cost(card, times=times))[1][2] == "not comparable"
 
     def test_of_what_nobody_knows_nothing_is_shown(self, card: Scorecard) -> None:
         assert cost([card]) is None

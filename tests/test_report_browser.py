@@ -405,7 +405,7 @@ def test_two_people_settle_what_they_disagree_on(browser: Page, root: Path, tmp_
     assert browser.run(f"{desk}.querySelector('.progress').textContent") == "Image 1 of 2"
     browser.key("y")
     browser.key("n")
-    assert "2 of 2 settled." in browser.run(f"{desk}.querySelector('.agreement').textContent")
+    assert "2 of 2 decided." in browser.run(f"{desk}.querySelector('.agreement').textContent")
     browser.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
     browser.click(".of-raters .export")
     file, end = tmp_path / "merged.csv", monotonic() + 20
@@ -507,7 +507,7 @@ def test_twenty_thousand_images_are_fluid(
     script = folder / "00000.js"
     script.write_text(script.read_text(encoding="utf-8").replace('igmu.take("', 'igmu.take("0'), encoding="utf-8")
     browser.open(tmp_path / "many.html")
-    browser.wait("document.querySelector('.missing')?.textContent.includes('of another report')")
+    browser.wait("document.querySelector('.missing')?.textContent.includes('belong to another report')")
     folder.rename(tmp_path / "elsewhere")
     browser.open(tmp_path / "many.html")
     browser.wait("document.querySelector('.missing')?.textContent.includes('many-images must be next to this page')")

@@ -314,7 +314,7 @@ def test_without_a_cache_nothing_is_believed(package: Path, drawn: Path, tmp_pat
 def test_a_network_that_is_not_what_was_noted(package: Path, drawn: Path, tmp_path: Path) -> None:
     first = scored(drawn)
     _poison(tmp_path / "cache" / FILE, values=False)
-    with pytest.raises(WeightsError, match=r"revision sha512:.*igmu cache prune --max-gb 0"):
+    with pytest.raises(WeightsError, match=r"instead of sha512:.*igmu cache prune --max-gb 0"):
         scored(drawn)
     for _ in range(2):  # one network after the other is forgotten
         try:

@@ -23,7 +23,7 @@ def test_lengths():
     assert v.same_length(a=[1, 2], b=None, c=np.zeros((2, 3))) == 2
     with pytest.raises(LengthMismatchError, match="a 2, b 1"):
         v.same_length(a=[1, 2], b=[1])
-    with pytest.raises(EmptyInputError, match="a: no entries"):
+    with pytest.raises(EmptyInputError, match="a: there are no entries"):
         v.same_length(a=[])
 
 
@@ -117,5 +117,5 @@ def test_properties_of_a_prompt_may_not_change():
 
 
 def test_a_word_outside_the_vocabulary():
-    with pytest.raises(InputError, match=r"split\[1\] is 'train'; give one of 'forget', 'retain'"):
+    with pytest.raises(InputError, match=r"split\[1\] is 'train'; it must be one of 'forget', 'retain'"):
         v.one_of("split", ["forget", "train"], ("forget", "retain"))

@@ -66,11 +66,9 @@ class Entries:
             VerificationError: files were refused; the message names them and the reasons.
         """
         if self.refused:
-            n = counted(len(self.refused), "scorecard")
-            if len(self.refused) == 1:
-                said = f"{n} of {self.n_files} was refused and is not ranked"
-                raise VerificationError(f"{said}: {self.refused[0]} Score again, or remove the file.")
-            said = f"{n} of {self.n_files} were refused and are not ranked. Score again, or remove the files."
+            n, one = counted(len(self.refused), "scorecard"), len(self.refused) == 1
+            what = "was refused and is not ranked" if one else "were refused and are not ranked"
+            said = f"{n} of {self.n_files} {what}. Score again, or remove the {'file' if one else 'files'}."
             raise VerificationError("\n".join([said, *self.refused]))
 
 

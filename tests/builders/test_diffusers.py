@@ -469,7 +469,9 @@ class TestFindPipeline:
 
         with pytest.raises(WeightsError, match="no folder"):
             find_pipeline(str(tmp_path / "nothing"))
-        with pytest.raises(WeightsError, match=r"Parts are added to a base as in BASE,unet=FILE \(or transformer"):
+        with pytest.raises(
+            WeightsError, match=r"Parts are added to a base as in BASE,unet=FILE \(or checkpoint, transformer"
+        ):
             find_pipeline(f"{model},esd.safetensors")
         (tmp_path / "models").mkdir()
         (tmp_path / "models" / "esd.pt").touch()

@@ -190,7 +190,7 @@ def test_a_package_without_it_says_how_to_make_it(tmp_path: Path, monkeypatch: p
 def test_a_config_of_one_concept_can_be_evaluated() -> None:
     assert Evaluation("sandbox.church").target() == CHURCH
     assert Evaluation("sandbox.van-gogh").target() == "style/van-gogh"
-    with pytest.raises(InputError, match=r"'sandbox' gathers 2 concepts; .* such as 'sandbox\.church'"):
+    with pytest.raises(InputError, match=r"'sandbox' contains 2 concepts, .* such as 'sandbox\.church'"):
         Evaluation("sandbox").target()
 
 

@@ -82,7 +82,9 @@ def test_the_leaderboard_and_its_space_name_the_edited_card_and_rank_the_other(r
     cards, shown = leaderboard.ranked(esd.parent)
     assert [c.model for c in cards] == ["fmn"]
     assert "<iframe" in shown
-    with pytest.raises(VerificationError, match="1 scorecard of 2 refused"):
+    with pytest.raises(
+        VerificationError, match=r"1 scorecard of 2 was refused and is not ranked\. Score again, or remove the file\."
+    ):
         command("leaderboard", esd.parent)
     page = Path("leaderboard.html").read_text(encoding="utf-8")
     assert "the scorecard has 0.123" in page
@@ -159,8 +161,8 @@ COSTLY: Sequence[tuple[Change, str]] = (
     (put("scores", "concept_accuracy", "n_prompts", to=10**18), "concept_accuracy.n_prompts"),
     (put("scores", "concept_accuracy", "figures", to={}), "missing, although the generations determine it"),
     (put("scores", to={}), "the scorecard has no scores"),
-    (put("model", to="a\x1b[2Jb"), "cannot be a name"),
-    (put("model", to="x" * 10_000), "cannot be a name"),
+    (put("model", to="a\x1b[2Jb"), "is not a valid name"),
+    (put("model", to="x" * 10_000), "is not a valid name"),
 )
 
 
@@ -258,7 +260,7 @@ def test_nothing_unseen_reaches_the_terminal(root: Path, tmp_path: Path, name: s
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.strip().startswith("InputError: ")
-    assert "which cannot be seen" in done.stderr
+    assert "which is invisible" in done.stderr
     assert visible(name) in done.stderr
 
 
