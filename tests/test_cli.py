@@ -65,6 +65,7 @@ def test_score_and_compare(drawn: Path, bench_folder: Path, tmp_path: Path) -> N
     assert len(told) <= 15
     assert told[0] == "2 models on object.church, against original"
     command = shlex.split(told[-1].removeprefix("report: "))  # pip, igmu score, and this: a report
+    assert command[-2:] == ["--bench", str(bench_folder)]  # its rows may not be those that the package makes
     reported = igmu(*command[1:], "--out", tmp_path / "report.html")
     assert (command[:2], reported.returncode) == (["igmu", "report"], 0), reported.stderr
     assert len(told) + len(reported.stdout.splitlines()) <= 15

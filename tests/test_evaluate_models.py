@@ -84,7 +84,7 @@ def test_bf16_is_near_and_signed(evaluation: Evaluation, folder: Path, cards: li
     assert (ours.signature["clip.precision"], theirs.signature["clip.precision"]) == ("fp32", "bf16")
     assert theirs.signature["clip.precision"] == half.scores["concept_accuracy"].signature["detector.precision"]
     assert 0 < abs(theirs.value - ours.value) < 0.01  # type: ignore[operator]
-    with pytest.raises(InputError, match="fp32 or bf16"):
+    with pytest.raises(InputError, match="must be one of fp32, bf16"):
         next(iter(replace(evaluation, precision="fp16").run(folder / "original", [folder / "forgetful"])))
 
 
