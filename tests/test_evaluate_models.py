@@ -116,7 +116,7 @@ def test_the_references_glued_prompts(evaluation: Evaluation, folder: Path, card
     assert (ours.signature["strip"], theirs.signature["strip"]) == ("corpus", "reference")
     assert theirs.signature["clip.truncation"] == "cut"
     assert ours.figures["csdr"].value != theirs.figures["csdr"].value
-    with pytest.raises(InputError, match="corpus or reference"):
+    with pytest.raises(InputError, match="must be one of corpus, reference"):
         next(iter(replace(evaluation, strip="igmu").run(folder / "original", [folder / "forgetful"])))
 
 
