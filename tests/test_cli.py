@@ -79,8 +79,8 @@ def test_score_and_compare(drawn: Path, bench_folder: Path, tmp_path: Path) -> N
     told = re.split(r"\n(?! )", compared.stdout)  # a long line goes on indented
     said = {line.partition(" in ")[0]: " ".join(line.split()) for line in told if "unlearning accuracy:" in line}
     assert "in conditional unlearning accuracy: +1.00 (" in said["forgetful against original"]
-    assert "raw +1.00 on 54 generations), significant at n = 27 prompts" in said["forgetful against original"]
-    assert "raw +0.00 on 54 generations), not significant" in said["unchanged against original"]
+    assert "raw +1.00 on 54 generations); significant at n = 27 prompts" in said["forgetful against original"]
+    assert "raw +0.00 on 54 generations); not significant" in said["unchanged against original"]
 
 
 def test_flat_layout(tmp_path: Path) -> None:
