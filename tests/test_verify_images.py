@@ -312,5 +312,5 @@ def test_with_gnupg(card: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for name in ("somebody", "../x", "-n", "--homedir=x"):
         with pytest.raises(InputError, match="must be an SSH key file or the fingerprint of a GnuPG key"):
             sign(card, name)
-        with pytest.raises(InputError, match="must be an SSH key file or the fingerprint of a GnuPG key"):
+        with pytest.raises(InputError, match="must be an SSH public key file or a GnuPG fingerprint"):
             require_signer(card, name)
