@@ -15,7 +15,7 @@ def test_church_ends_with_a_table_and_a_report(tmp_path: Path, capsys: pytest.Ca
     assert [c.model for c in cards] == list(church.MODELS)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.count("data-image=") == 6 * page.count("<li data-split=") > 0
-    assert "Whether esd, fmn, mace, spm and uce forgot church is open." in page  # one prompt decides nothing
+    assert "It is undecided whether esd, fmn, mace, spm and uce forgot church." in page  # one prompt decides nothing
     assert not re.search(r"(src|href)=.?http", page)  # self-contained
 
 

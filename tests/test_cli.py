@@ -65,6 +65,7 @@ def test_score_and_compare(drawn: Path, bench_folder: Path, tmp_path: Path) -> N
     assert len(told) <= 15
     assert told[0] == "2 models on object.church, against original"
     command = shlex.split(told[-1].removeprefix("report: "))  # pip, igmu score, and this: a report
+    assert command[-2:] == ["--bench", str(bench_folder)]  # its rows may not be those that the package makes
     reported = igmu(*command[1:], "--out", tmp_path / "report.html")
     assert (command[:2], reported.returncode) == (["igmu", "report"], 0), reported.stderr
     assert len(told) + len(reported.stdout.splitlines()) <= 15
@@ -78,8 +79,8 @@ def test_score_and_compare(drawn: Path, bench_folder: Path, tmp_path: Path) -> N
     told = re.split(r"\n(?! )", compared.stdout)  # a long line goes on indented
     said = {line.partition(" in ")[0]: " ".join(line.split()) for line in told if "unlearning accuracy:" in line}
     assert "in conditional unlearning accuracy: +1.00 (" in said["forgetful against original"]
-    assert "raw +1.00 on 54 generations), significant at n = 27 prompts" in said["forgetful against original"]
-    assert "raw +0.00 on 54 generations), not significant" in said["unchanged against original"]
+    assert "raw +1.00 on 54 generations); significant at n = 27 prompts" in said["forgetful against original"]
+    assert "raw +0.00 on 54 generations); not significant" in said["unchanged against original"]
 
 
 def test_flat_layout(tmp_path: Path) -> None:

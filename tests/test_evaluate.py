@@ -228,8 +228,8 @@ def test_an_unpaired_generation_is_an_error(folder: Path, evaluation: Evaluation
     ("change", "error", "says"),
     [
         ({"config": "object.chruch"}, UnknownConfigError, "object.church"),
-        ({"config": "object"}, InputError, "gathers"),
-        ({"config": "object.structure"}, InputError, "gathers"),
+        ({"config": "object"}, InputError, "contains 48 concepts, but a model is scored on one"),
+        ({"config": "object.structure"}, InputError, "contains 8 concepts, but a model is scored on one"),
         ({"detector": "labls:x.csv"}, UnknownDetectorError, "labels"),
         ({"detector": "labels:nothing.csv"}, MetadataError, "nothing.csv"),
         ({"on_error": "ignore"}, InputError, "skip"),
@@ -328,7 +328,7 @@ def test_unequal_seeds_need_a_k_unless_images_failed(folder: Path, evaluation: E
         metadata(spoilt / model, lines)
         (spoilt / model / adversarial["file_name"]).unlink()
     there = replace(evaluation, detector=f"labels:{spoilt / 'labels.csv'}")
-    with pytest.raises(BudgetError, match="has 1 seed and"):
+    with pytest.raises(BudgetError, match="has 1 seed, but '"):
         one(there, spoilt / "original", spoilt / "forgetful")
     card = one(replace(there, k=1), spoilt / "original", spoilt / "forgetful")
     assert card.scores["attack_success_rate"].signature["k"] == card.scores["forget_score"].signature["k"] == 1

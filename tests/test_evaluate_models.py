@@ -84,7 +84,7 @@ def test_bf16_is_near_and_signed(evaluation: Evaluation, folder: Path, cards: li
     assert (ours.signature["clip.precision"], theirs.signature["clip.precision"]) == ("fp32", "bf16")
     assert theirs.signature["clip.precision"] == half.scores["concept_accuracy"].signature["detector.precision"]
     assert 0 < abs(theirs.value - ours.value) < 0.01  # type: ignore[operator]
-    with pytest.raises(InputError, match="fp32 or bf16"):
+    with pytest.raises(InputError, match="must be one of fp32, bf16"):
         next(iter(replace(evaluation, precision="fp16").run(folder / "original", [folder / "forgetful"])))
 
 
@@ -116,7 +116,7 @@ def test_the_references_glued_prompts(evaluation: Evaluation, folder: Path, card
     assert (ours.signature["strip"], theirs.signature["strip"]) == ("corpus", "reference")
     assert theirs.signature["clip.truncation"] == "cut"
     assert ours.figures["csdr"].value != theirs.figures["csdr"].value
-    with pytest.raises(InputError, match="corpus or reference"):
+    with pytest.raises(InputError, match="must be one of corpus, reference"):
         next(iter(replace(evaluation, strip="igmu").run(folder / "original", [folder / "forgetful"])))
 
 

@@ -47,7 +47,9 @@ def holder(folder: Path, file: Path) -> Iterator[subprocess.Popen[str]]:
 def test_one_at_a_time_and_nothing_is_left(tmp_path: Path) -> None:
     folder, file = tmp_path / "a" / "images", tmp_path / "cards" / "card.json"
     with owned(folder, files=[file]):
-        with pytest.raises(BusyError, match=f"{folder}: process {os.getpid()} on {socket.gethostname()} since 2"):
+        with pytest.raises(
+            BusyError, match=f"{folder}: process {os.getpid()} on {socket.gethostname()} has been writing there since 2"
+        ):
             owned(folder).__enter__()
         with pytest.raises(BusyError, match=r"card.json: process .* choose another --out"):
             owned(files=[file]).__enter__()
@@ -94,7 +96,7 @@ def test_without_locks_the_owner_s_name_decides(tmp_path: Path, monkeypatch: pyt
     dead = [me | {"pid": 999999999}, me | {"started": "1"}, {}]  # another process got the number since
     for owner in alive:
         lock.write_text(json.dumps(owner))
-        with pytest.raises(BusyError, match=rf"{owner['host']} since .* delete {lock}"):
+        with pytest.raises(BusyError, match=rf"{owner['host']} has been writing there since .* delete {lock}"):
             owned(tmp_path).__enter__()
         assert json.loads(lock.read_text()) == owner
     for owner in dead:

@@ -141,7 +141,7 @@ def test_a_card_cannot_claim_more_than_its_lines(cards: list[Scorecard], tmp_pat
 
 def test_a_layout_without_corpus_has_no_protocol(cards: list[Scorecard]) -> None:
     unknown = cards[0].model_copy(update={"coverage": None})
-    assert covered(unknown).endswith("the protocol is unknown")
+    assert covered(unknown).endswith("(the protocol is unknown)")
     assert json.loads(unknown.model_dump_json())["coverage"] is None
 
 

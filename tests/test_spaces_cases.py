@@ -107,7 +107,7 @@ class TestLpips:
         assert 0 < both == pytest.approx(one / 2)
 
     def test_each_image_needs_its_original(self, alex: dict[str, str]) -> None:
-        with pytest.raises(LengthMismatchError, match="2 predictions and 1 references"):
+        with pytest.raises(LengthMismatchError, match="2 predictions, but 1 references"):
             compute("lpips", squares("red", "blue"), squares("red"), **alex)
 
 

@@ -447,4 +447,4 @@ def test_the_commands_say_what_is_there_and_drop_it(
     assert "siglip:mine" in said
     assert SEEN.split(" ")[0] in said
     cli_cache.prune(max_gb=0)
-    assert "4 rows dropped, 0 kept" in capsys.readouterr().out.replace("\n", " ")
+    assert "4 entries deleted, 0 kept" in capsys.readouterr().out.replace("\n", " ")

@@ -110,7 +110,8 @@ def score(
 
         cards = write_cards(found, place)
     written = [path for path in files if path is not None]
-    then = ["igmu", "report", *written, *_images(before, after)] if written else []
+    corpus = ["--bench", evaluation.bench] if evaluation.bench else []
+    then = ["igmu", "report", *written, *_images(before, after), *corpus] if written else []
     if also:
         tables.show(*tables.agreement(cards))
     return tell_cards(cards, files, then=then, verbose=verbose)

@@ -73,7 +73,7 @@ def test_every_space_loads_and_labels_are_scored(published: Hub, client: Client)
     assert found["none"]["in_domain_retain_accuracy"] == 0.75
     assert found["batches"] == found["plain"] == found["score"]
     assert found["abstained"] == found["plain"] | {"n_unclear": 1.0}
-    assert found["empty"].startswith("no predictions")
+    assert found["empty"].startswith("predictions is empty")
     assert found["saved"] == 0.75
     asked = [path for method, path, _ in published.log if "/resolve/" in path and path.endswith(".py")]
     assert "/spaces/igmu/lpips/resolve/v0.4.6/lpips.py" in asked, "why a Space must never have that tag"
