@@ -64,7 +64,8 @@ def _sentence(card: Scorecard) -> str:
     if value_of(kept) is not None:
         told.append(f"preserves {_share(kept)} of what should be retained")
     if score is not None and score.value is not None:
-        told.append(f"has a forget score of {number(score.value)}{between(score, ' [{}, {}]')}")
+        caution = f" ({escaped(score.reason)})" if score.reason else ""
+        told.append(f"has a forget score of {number(score.value)}{between(score, ' [{}, {}]')}{caution}")
     if card.general:
         told = _answered(card)
     if not told:
@@ -256,7 +257,9 @@ def _footnote(cards: Sequence[Scorecard], counted: str) -> str:
     told = _PARTED.join(escaped(f"{k}:{v:g}" if isinstance(v, float) else f"{k}:{v}") for k, v in short.items())
     joined = ", ".join(known)
     hashes = ", ".join(card.content_sha256[:12] for card in cards)
-    doubts = "".join(f"{escaped(why)}. " for why in dict.fromkeys(c.unfounded for c in cards) if why)
+    scores = (card.figure(HEADLINE, HEADLINE) for card in cards)
+    cautions = [f"Forget score: {s.reason}" for s in scores if s is not None and s.value is not None and s.reason]
+    doubts = "".join(f"{escaped(why)}. " for why in dict.fromkeys((*(c.unfounded for c in cards), *cautions)) if why)
     return (
         f"$n$: {counted}. Brackets: 95\\,\\% intervals over prompts. Detector: {detector}"
         f"{f' ({joined})' if known else ''}. {doubts}Abbreviated signature: \\texttt{{{told}}}; the full signature is "
