@@ -562,7 +562,7 @@ def test_without_a_forget_score_nothing_is_ranked(cards: list[Scorecard]) -> Non
     assert table.unranked.startswith(
         "Not ranked: fmn and zz-noise. There is no forget score, because of missing alignment ("
     )
-    assert "alignment (no cosines given: score again with --clip)" in table.unranked
+    assert "alignment (no cosines given: add --clip)" in table.unranked
     assert seen.winner is None
     board, report = leaderboard.render([noise, cards[1]]), page.render(Section([noise, cards[1]], {}))
     for text in (board, report):

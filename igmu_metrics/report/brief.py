@@ -16,7 +16,7 @@ from typing import Final
 from igmu_data.media import visible
 from igmu_metrics.contract import Estimate
 from igmu_metrics.metrics.forget_score import ASPECTS
-from igmu_metrics.report.wording import DEGREES, NO_VERDICT, counted, grade
+from igmu_metrics.report.wording import DEGREES, NO_VERDICT, counted, cured, grade
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.estimates import mean_over_concepts
 from igmu_metrics.statistics.formatting import formatted, value_of
@@ -179,7 +179,7 @@ def notes(cards: Sequence[Scorecard]) -> list[str]:
         elif score is None:
             note("no forget score: this requires forget, retain and adversarial prompts, a detector and CLIP", card)
         elif score.reason:
-            note(f"{'no forget score' if score.value is None else 'forget score'}: {score.reason}", card)
+            note(f"{'no forget score' if score.value is None else 'forget score'}: {cured(score.reason)}", card)
     for card in cards:
         if card.failures:
             note(f"failed: {counted(len(card.failures), 'image')}, such as {card.failures[0]}", card)

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.report.view import RANKED_BY, View, ranked
-from igmu_metrics.report.wording import listed, sentence
+from igmu_metrics.report.wording import cured, listed, sentence
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics import overlap
 from igmu_metrics.statistics.formatting import bounds, value_of
@@ -43,8 +43,6 @@ COLUMNS: Final = (
     Column("question_accuracy", "question_preservation", "answered as intended, relative to the original", True),
     Column("question_accuracy", "question_accuracy", "answered as intended", True),
 )
-# By the reason why an aspect is missing, the option that provides it.
-_OPTIONS: Final = {"no cosines given": "--clip", "no features given": "--clip or --features"}
 
 
 class Line(NamedTuple):
@@ -111,13 +109,8 @@ def _why(card: Scorecard) -> str:
     if score is None:
         return "the scorecard has no forget score"
     reasons = {name: f.reason for name in ASPECTS if (f := card.figure(RANKED_BY[0], name)) and f.value is None}
-    missing = "; ".join(f"{name} ({reason}{_cure(reason)})" for name, reason in reasons.items())
+    missing = "; ".join(f"{name} ({cured(reason)})" for name, reason in reasons.items())
     return f"there is no forget score, because of missing {missing}" if missing else "there is no forget score"
-
-
-def _cure(reason: str) -> str:
-    option = _OPTIONS.get(reason)
-    return f": score again with {option}" if option else ""
 
 
 def _tie(cards: Sequence[Scorecard], at: int) -> str:

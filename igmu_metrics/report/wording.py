@@ -20,6 +20,12 @@ NO_VERDICT: Final = "no verdict"
 Words = tuple[str, str, str, str]
 DEGREES: Final[Words] = ("yes", "mostly", "hardly", "no")
 _BANDS: Final = ((-0.1, 0.2), (0.2, 0.5), (0.5, 0.8), (0.8, 1.1))
+# By the reason why an aspect is missing, the option that provides it.
+_OPTIONS: Final = {
+    "no cosines given": "--clip",
+    "no features given": "--clip or --features",
+    "not defined without retain prompts with at least two seeds": "--seeds-per-row 2",
+}
 
 
 def grade(figure: Figure | None, words: Words) -> str:
@@ -46,6 +52,17 @@ def final(figure: Figure | None) -> bool:
     """Whether an interval lies within the range of one word, so that a narrower interval would give the same word."""
     ends = bounds(figure)
     return ends is not None and any(low < ends[0] and ends[1] < high for low, high in _BANDS)
+
+
+def cured(reason: str) -> str:
+    """A reason why something is missing, with the option that provides it.
+
+    >>> cured("missing: alignment (no cosines given)")
+    'missing: alignment (no cosines given: add --clip)'
+    """
+    for why, option in _OPTIONS.items():
+        reason = reason.replace(why, f"{why}: add {option}")
+    return reason
 
 
 def percent(figure: Figure | None) -> str:
