@@ -417,8 +417,11 @@ def card_files(paths: Sequence[Path]) -> list[Path]:
     """
     files: dict[Path, Path] = {}
     for path in paths:
-        folder = path / CARDS if (path / PLAN).is_file() and (path / CARDS).is_dir() else path
-        inside = sorted(folder.glob("*.json")) if path.is_dir() else [path]
+        run = (path / PLAN).is_file()
+        inside = sorted((path / CARDS if run else path).glob("*.json")) if path.is_dir() else [path]
+        if run and not inside:
+            again = shell(["igmu", "run", path / PLAN, "--out", path])
+            raise EmptyInputError(f"{path}: this run has no scorecards yet. {again} continues it.")
         if not inside:
             raise EmptyInputError(
                 f"{path}: there are no scorecards in this folder. igmu score … {shell(['--out', path])} writes them."

@@ -142,6 +142,9 @@ def test_a_runs_folder_stands_for_its_cards(place: Path, tmp_path: Path) -> None
     shutil.copytree(place / "cards", tmp_path / "cards")
     names = ["esd.json", "filter.json", "original.json", "uce.json"]
     assert [path.name for path in card_files([tmp_path])] == names
+    (tmp_path / "run.yaml").touch()  # a run that was cut off: what else its folder holds is not a scorecard
+    with pytest.raises(EmptyInputError, match="has no scorecards yet"):
+        card_files([tmp_path])
     done = CliRunner().invoke(app, ["leaderboard", str(tmp_path), "--out", str(tmp_path / "board.html")])
     assert done.exit_code == 0, (done.output, done.exception)
     assert "4 scorecards" in done.output
