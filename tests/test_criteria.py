@@ -139,12 +139,12 @@ def test_a_folder_of_cards_is_checked(place: Path, options: str, code: int) -> N
 def test_a_runs_folder_stands_for_its_cards(place: Path, tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("")
     (tmp_path / "models.json").write_text("{}")
+    # A run that was cut off: what else its folder holds is not a scorecard.
+    with pytest.raises(EmptyInputError, match="has no scorecards yet"):
+        card_files([tmp_path])
     shutil.copytree(place / "cards", tmp_path / "cards")
     names = ["esd.json", "filter.json", "original.json", "uce.json"]
     assert [path.name for path in card_files([tmp_path])] == names
-    (tmp_path / "run.yaml").touch()  # a run that was cut off: what else its folder holds is not a scorecard
-    with pytest.raises(EmptyInputError, match="has no scorecards yet"):
-        card_files([tmp_path])
     done = CliRunner().invoke(app, ["leaderboard", str(tmp_path), "--out", str(tmp_path / "board.html")])
     assert done.exit_code == 0, (done.output, done.exception)
     assert "4 scorecards" in done.output

@@ -566,7 +566,7 @@ def test_without_a_forget_score_nothing_is_ranked(cards: list[Scorecard]) -> Non
     assert seen.winner is None
     board, report = leaderboard.render([noise, cards[1]]), page.render(Section([noise, cards[1]], {}))
     for text in (board, report):
-        assert "score again with --clip" in text
+        assert "no cosines given: add --clip" in text
         assert "class=best" not in text
         assert "ranks first" not in text
     assert "Which models have really forgotten?" not in board
