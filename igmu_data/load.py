@@ -358,7 +358,7 @@ def checked_row(fields: Mapping[str, Any], place: str) -> Row:
     if (found := row_id(row.model_dump())) != row.id:
         raise CorpusError(
             f"{place}: row {row.id!r} was changed; its content has the id {found!r}. Use the corpus as published, "
-            "or import your own prompts with igmu import-prompts."
+            "or import your own prompts with 'igmu import-prompts'."
         )
     return row
 

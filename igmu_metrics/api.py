@@ -268,7 +268,7 @@ def score_rows(
         )
     )
     if budgets is not None and not isinstance(budgets, Mapping):
-        raise InputError(f"budgets is a {type(budgets).__name__}; it must be a mapping from row ids to efforts.")
+        raise InputError(f"budgets has type {type(budgets).__name__}; it must be a mapping from row ids to efforts.")
     if len(original_images) != len(images):
         raise LengthMismatchError(
             f"there are {len(images)} images, but {len(original_images)} original_images. Give the same number."

@@ -289,7 +289,7 @@ def scored(
     except Exception as error:
         if not package:
             raise
-        raise PluginError(metric.INFO.name, package, f"score failed ({one_line(error)})") from error
+        raise PluginError(metric.INFO.name, package, f"score() failed ({one_line(error)})") from error
     if result is None:
         return None
     signed: dict[str, Setting] = {
@@ -301,7 +301,7 @@ def scored(
         **fields,
     }
     if package and (wrong := faults(result, signed)):
-        raise PluginError(metric.INFO.name, package, f"score returned an invalid result: {'; '.join(wrong)}")
+        raise PluginError(metric.INFO.name, package, f"score() returned an invalid result: {'; '.join(wrong)}")
     signed |= result.settings
     figures, headline = dict(result.figures), result.headline
     if table.facts.get(UNIT) == IMAGE:
@@ -328,10 +328,10 @@ def faults(result: Any, signed: Mapping[str, Setting] = MappingProxyType({})) ->
         signed: fields of the signature that settings cannot change: the model, the metric, its version …
 
     >>> faults(Result(Estimate(0.5), {"mine": Estimate(float("nan"))}, {"ids": ["a"]}))
-    ['the headline is not among the figures', "figure 'mine': NaN without a reason", "setting 'ids' is a list"]
+    ['the headline is not among the figures', "figure 'mine': NaN without a reason", "setting 'ids' has type list"]
     """
     if not isinstance(result, Result):
-        return [f"it is a {type(result).__name__}, neither Result nor None"]
+        return [f"its type is {type(result).__name__}; it must be Result or None"]
     figures: Any = result.figures
     if not isinstance(figures, Mapping) or not isinstance(cast(Any, result.settings), Mapping):
         return ["its figures or settings are not a mapping"]
@@ -340,7 +340,7 @@ def faults(result: Any, signed: Mapping[str, Setting] = MappingProxyType({})) ->
         found.append("the headline is not among the figures")
     for name, figure in figures.items():
         if not isinstance(figure, Estimate):
-            found.append(f"figure {name!r} is a {type(figure).__name__}, not an Estimate")
+            found.append(f"figure {name!r} has type {type(figure).__name__}, not Estimate")
             continue
         interval: Any = figure.interval if figure.interval is not None else (0.0, 0.0)
         if not isinstance(interval, tuple) or len(interval) != 2:
@@ -359,7 +359,7 @@ def faults(result: Any, signed: Mapping[str, Setting] = MappingProxyType({})) ->
         if not all(type(n) is int and n >= 0 for n in counts):
             found.append(f"figure {name!r}: prompts and generations {counts} are not counts")
     wrong = {k: v for k, v in result.settings.items() if type(v) not in (str, int, float, bool)}
-    found += [f"setting {name!r} is a {type(value).__name__}" for name, value in wrong.items()]
+    found += [f"setting {name!r} has type {type(value).__name__}" for name, value in wrong.items()]
     for name, value in result.settings.items():
         most = {int: _MAX_WHOLE, float: _MAX}.get(type(value))
         if most is not None and not abs(value) <= most:  # type: ignore[arg-type]  # true for NaN, too

@@ -344,7 +344,7 @@ def read(path: Path) -> tuple[Generations, dict[str, Any]]:
         columns = {name: _numpy(name, whole.column(name).combine_chunks()) for name in whole.column_names}
         return Generations(columns, facts.pop("table")), facts
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise MetadataError(f"{path}: not a valid table of igmu score --shard ({error}). Run it again.") from error
+        raise MetadataError(f"{path}: not a valid table of 'igmu score --shard' ({error}). Run it again.") from error
 
 
 def line_schema() -> dict[str, Any]:

@@ -309,7 +309,9 @@ def faults(group: str, module: Any, name: str = "") -> list[str]:
     about = getattr(module, "INFO", None)
     if group == "metrics":
         if not isinstance(about, MetricInfo):
-            found.append("INFO is missing" if about is None else f"INFO is a {type(about).__name__}, not a MetricInfo")
+            found.append(
+                "INFO is missing" if about is None else f"INFO has type {type(about).__name__}, not MetricInfo"
+            )
         else:
             found += _fields(about)
         for known in ("NEEDS", "USES"):

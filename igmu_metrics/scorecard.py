@@ -342,7 +342,7 @@ def opened(path: Path) -> tuple[dict[str, Any], bool]:
             return data, data.get(HASH) == fingerprint(text)
     except OSError as error:
         raise MetadataError(
-            f"{path}: cannot be read ({error.strerror}). igmu score --out writes scorecards."
+            f"{path}: cannot be read ({error.strerror}). 'igmu score --out' writes scorecards."
         ) from error
     except ValueError as error:
         raise MetadataError(f"{path}: the file is not valid JSON ({error}). Score the model again.") from error
@@ -373,7 +373,7 @@ def read(path: Path | str) -> Scorecard:
             f"{path}: this is not a valid scorecard ({where}: {what}). If it was edited, score the model again."
         ) from error
     if not unchanged:
-        raise VerificationError(f"{path}: {CHANGED}. Check it with igmu verify, or score the model again.")
+        raise VerificationError(f"{path}: {CHANGED}. Check it with 'igmu verify', or score the model again.")
     return card
 
 

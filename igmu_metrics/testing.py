@@ -349,7 +349,7 @@ def _images(images: Sequence[Any] | None) -> tuple[list[Path], list[Image]]:
 def _described(instrument: Any, kind: str) -> Iterator[str]:
     info = getattr(instrument, "info", None)
     if not isinstance(info, InstrumentInfo):
-        yield f"info is a {type(info).__name__}, not an InstrumentInfo"
+        yield f"info has type {type(info).__name__}, not InstrumentInfo"
         return
     for name in ("name", "revision", "preparation"):
         if not isinstance(text := getattr(info, name), str) or not text.strip():
@@ -363,7 +363,7 @@ def _described(instrument: Any, kind: str) -> Iterator[str]:
             yield f"info.{name} is {rate!r}; it must be a fraction in 0..1"
     for setting, value in info.settings.items():
         if type(value) not in (str, int, float, bool):
-            yield f"info.settings[{setting!r}] is a {type(value).__name__}, which is not a plain value"
+            yield f"info.settings[{setting!r}] has type {type(value).__name__}, which is not a plain value"
     try:
         instrument.info = replace(info)
     except AttributeError:
@@ -380,7 +380,7 @@ def _detects(detector: Any, paths: Sequence[Path], images: Sequence[Image]) -> I
 
     found = ask(range(n), concepts)
     if not isinstance(found, np.ma.MaskedArray):
-        yield f"probabilities is a {type(found).__name__}; it must be a masked array, with unclear values masked"
+        yield f"probabilities has type {type(found).__name__}; it must be a masked array, with unclear values masked"
         return
     if found.shape != (n, len(concepts)):
         shape = (n, len(concepts))

@@ -467,7 +467,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert one.search == others[0].search  # one search for the concept
     assert (tmp_path / (one.search.embedding or "")).is_file()
     (tmp_path / (one.search.embedding or "")).write_bytes(b"other")
-    with pytest.raises(MetadataError, match="was changed after the search"):
+    with pytest.raises(MetadataError, match="has changed since the search"):
         CliRunner().invoke(app, arguments, catch_exceptions=False)
 
 

@@ -95,7 +95,7 @@ def test_every_figure_can_be_named(cards: dict[str, Scorecard]) -> None:
         ("forgeting", "did you mean 'forgetting'?"),
         ("forget_score/robustnes", "did you mean 'forget_score/robustness'?"),
         ("cosine", "has several metrics 'cosine': clip_alignment/forget/cosine"),
-        ("xyz", "has no metric 'xyz'. igmu export --csv lists all metrics"),
+        ("xyz", "has no metric 'xyz'. 'igmu export --csv' lists all metrics"),
     ],
 )
 def test_names_that_are_none(cards: dict[str, Scorecard], name: str, says: str) -> None:

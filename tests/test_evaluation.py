@@ -169,7 +169,7 @@ def test_every_row_is_of_one_part() -> None:
 
 @pytest.mark.parametrize(("probe", "judged"), [("negation", TARGET), ("superclass", TARGET), ("far", "object/bear")])
 def test_what_is_counted_by_itself_is_judged_for_the_target(probe: str, judged: str) -> None:
-    """Also where its rows are among those of what must stay."""
+    """Also where its rows are among the retain rows."""
     columns = {"id": ["a"], "seed": [0], "split": ["retain"], "probe": [probe], "own_concept": ["object/bear"]}
     assert asked(Generations(columns), TARGET)["own_concept"].tolist() == [judged]
 

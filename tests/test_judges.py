@@ -343,7 +343,7 @@ def test_siglip_is_the_models_own_sigmoid(tmp_path: Path, make: Callable[[Path],
 def test_siglip_refuses_what_is_none(tmp_path: Path, folders: dict[str, Path]) -> None:
     with pytest.raises(WeightsError, match=r"the model is missing\. Write siglip:"):
         registry.detector("siglip")
-    with pytest.raises(WeightsError, match="is a 'llava' model"):
+    with pytest.raises(WeightsError, match="has model type 'llava'"):
         registry.detector(f"siglip:{folders['llava']}")
 
 

@@ -278,7 +278,7 @@ class TestMoreThanPromptAndSeed:
         wide = a1111(a, 11).replace("Size: 8x8", "Size: 512x512")
         png(tmp_path / "1.png", parameters=wide)
         assert matched(tmp_path, rows) == {
-            "1.png": "its file is 8×8, and A1111 generated 512×512: it is a grid, cropped or resized"
+            "1.png": "the file is 8×8, but A1111 generated 512×512, so it may be a grid, or was cropped or resized"
         }
         (tmp_path / "prompts.csv").write_text(f'file,prompt,seed\n1.png,"{a.prompt}",11\n')
         assert matched(tmp_path, rows) == {"1.png": (a.id, 11)}  # who says so in a table is believed

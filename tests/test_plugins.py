@@ -342,7 +342,7 @@ def test_a_result_that_could_stand_on_no_card_is_refused(
     with caplog.at_level(logging.WARNING):
         (made,) = Evaluation(CONFIG, detector=labels, cache=False).run(drawn / "original", [drawn / "forgetful"])
     assert SCORE not in made.scores
-    assert "setting 'ids' is a list" in caplog.text
+    assert "setting 'ids' has type list" in caplog.text
 
 
 _HALF = Estimate(0.5, None, 1, 1)
@@ -450,7 +450,7 @@ def _writes(table: Any, *, seed: int = 0, resamples: int = 2000) -> Result:
         ({"score": figure(0.5)}, "nothing was measured"),
         ({"score": lambda table, *, seed, resamples: table["gone"]}, "score raises KeyError"),
         ({"score": lambda table, *, seed, resamples: None}, "no part of the table gives a score"),
-        ({"score": lambda table, *, seed, resamples: 0.5}, "it is a float"),
+        ({"score": lambda table, *, seed, resamples: 0.5}, "its type is float"),
     ],
 )
 def test_what_is_wrong_with_a_metric_is_said(parts: dict[str, Any], said: str) -> None:

@@ -220,14 +220,14 @@ class TestRefused:
                 lambda t, f: t.with_columns(probability=t["probability"] / 2),
                 False,
                 ChecksumError,
-                "was changed after it was made",
+                "has changed since it was made",
             ),
-            (lambda t, f: f.update(blank="keep") or t, False, ChecksumError, "was changed after it was made"),
+            (lambda t, f: f.update(blank="keep") or t, False, ChecksumError, "has changed since it was made"),
             (
                 lambda t, f: t.with_columns(clip_features=-t["clip_features"]),
                 False,
                 ChecksumError,
-                "was changed after it was made",
+                "has changed since it was made",
             ),
             (lambda t, f: t.where(np.arange(len(t)) > 0), True, MetadataError, "different generations instead of"),
             (

@@ -65,10 +65,11 @@ def load(argument: str | None, *, device: str | None = None, precision: str = "f
         session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has an error of its own for every way to be wrong
         raise WeightsError(f"{path}: ONNX Runtime cannot open this file ({one_line(error)[:300]}).") from error
-    shape = session.get_inputs()[0].shape
-    if len(session.get_inputs()) != 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]):
+    n, shape = len(session.get_inputs()), session.get_inputs()[0].shape
+    if n != 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]):
         raise WeightsError(
-            f"{path}: the network must have one image of three channels as input, not {shape}. Use another network."
+            f"{path}: the network must take a single three-channel image as its only input, but it has {n} "
+            f"input{'s' * (n > 1)}, the first of shape {shape}. Use another network."
         )
     first = shape[1] == 3
     sides = [side for side in (shape[2:] if first else shape[1:3]) if isinstance(side, int)]

@@ -65,7 +65,7 @@ def check(
     for given in files:
         if given.is_dir() and not any(given.glob("*/*.toml")):
             raise EmptyInputError(
-                f"{given}: the folder contains no <domain>/<slug>.toml files. igmu concept new writes one."
+                f"{given}: the folder contains no <domain>/<slug>.toml files. 'igmu concept new' writes one."
             )
     checked = []
     for path in [file for given in files for file in (sorted(given.glob("*/*.toml")) if given.is_dir() else [given])]:

@@ -61,7 +61,9 @@ def import_prompts(
     size: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Width and height in pixels of images for prompts without them; default: the model's preset."
+            min=1,
+            help="Image width and height in pixels (one number) for prompts that give no size; default: the model's "
+            "preset.",
         ),
     ] = None,
 ) -> ImportedList:

@@ -22,7 +22,7 @@ def original(
         str,
         typer.Argument(
             metavar="MODEL|FOLDER",
-            help="Model before unlearning, in the form that igmu generate accepts, or a folder of its images.",
+            help="Model before unlearning (anything that 'igmu generate --model' accepts), or a folder of its images.",
         ),
     ],
     out: Annotated[

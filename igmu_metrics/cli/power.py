@@ -70,7 +70,8 @@ def power(
         ),
     ] = 11,
 ) -> Powered:
-    """Estimate how many prompts, images, hours and euros are needed, from scorecards or assumed rates."""
+    """From scorecards or assumed rates, estimate how many prompts and images a comparison needs, and its time and
+    cost (hours, euros)."""
     from igmu_data.errors import InputError
     from igmu_metrics.cli._card_answers import Powered, Reach
     from igmu_metrics.statistics import detectable_difference, prompts_needed
@@ -79,7 +80,7 @@ def power(
     if bool(cards) == bool(rate):
         given = "both scorecards and" if cards else "neither scorecards nor"
         raise InputError(
-            f"{given} assumed rates are given. Give one of them, such as igmu power --rate 0.76 --rate 0.80."
+            f"{given} assumed rates are given. Give one of them, such as 'igmu power --rate 0.76 --rate 0.80'."
         )
     from igmu_metrics.verdict.planning import Gpu, costs
 

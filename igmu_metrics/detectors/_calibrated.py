@@ -22,7 +22,7 @@ from igmu_metrics.networks.instruments import MEASURED, Detector, InstrumentInfo
 
 _MOST: Final = 10**9  # images
 SHORT: Final = 16  # digits of an image's hash
-_AGAIN: Final = "Run igmu calibrate again."
+_AGAIN: Final = "Run 'igmu calibrate' again."
 
 
 class _Strict(BaseModel):
@@ -110,7 +110,7 @@ class Calibration(_Strict):
         if told:
             raise IncomparableError(
                 f"the calibration is for a different detector or concept ({'; '.join(told)}). Calibrate this one with "
-                f"igmu calibrate --concept {target} …"
+                f"'igmu calibrate --concept {target} …'"
             )
         detector.info = replace(detector.info, threshold=self.threshold, **self.rates())
 
@@ -154,7 +154,7 @@ def read(path: Path) -> Calibration:
         unchanged = isinstance(data, Mapping) and data.get(HASH) == fingerprint(text)
         found = Calibration.model_validate(data)
     except OSError as error:
-        raise MetadataError(f"{path}: cannot be read ({error.strerror}). Give a file from igmu calibrate.") from error
+        raise MetadataError(f"{path}: cannot be read ({error.strerror}). Give a file from 'igmu calibrate'.") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

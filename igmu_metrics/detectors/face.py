@@ -104,7 +104,7 @@ def load(
     name, given = split_argument(argument, {"network": ""})
     if not name:
         raise WeightsError(
-            "face: the file is missing. Write face:FILE.safetensors; igmu face makes such a file from photographs."
+            "face: the file is missing. Write face:FILE.safetensors; 'igmu face' creates such a file from photographs."
         )
     path = Path(name)
     known = read(path)
@@ -178,18 +178,20 @@ def read(path: Path) -> References:
         with safe_open(path, "numpy") as file:
             told: dict[str, str] = file.metadata() or {}
             if told.get("format") != FORMAT:
-                raise WeightsError(f"{path}: was not made by igmu face. Make a file with igmu face FOLDER.")
+                raise WeightsError(
+                    f"{path}: was not created by 'igmu face'. Create a reference file with 'igmu face FOLDER'."
+                )
             found = np.asarray(file.get_tensor("embeddings"), dtype=np.float64)
         known = References(found, told["concept"], told["network"], told["revision"], float(told["threshold"]))
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise WeightsError(
-            f"{path}: cannot be read ({one_line(error)}). Make it again with igmu face FOLDER."
+            f"{path}: cannot be read ({one_line(error)}). Create it again with 'igmu face FOLDER'."
         ) from error
     whole = (
         found.ndim == 2 and len(found) >= FEWEST and bool(np.isfinite(found).all()) and bool(found.any(axis=1).all())
     )
     if not whole or not 0 <= known.threshold <= 1:
-        raise WeightsError(f"{path}: has no valid embeddings or threshold. Make it again with igmu face FOLDER.")
+        raise WeightsError(f"{path}: has no valid embeddings or threshold. Create it again with 'igmu face FOLDER'.")
     return known
 
 

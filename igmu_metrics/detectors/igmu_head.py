@@ -226,7 +226,7 @@ def _require_its_clip(facts: HeadFacts, backbone: Backbone, path: Path) -> None:
     if wanted and wanted != found and wanted.startswith("sha256:") == found.startswith("sha256:"):
         raise WeightsError(
             f"{path}: was trained on the features of clip:{facts.clip} ({wanted}), not of {backbone.info.name} "
-            f"({found}). Use the CLIP that it was trained on, or train a head for this one with igmu train-detector."
+            f"({found}). Use the CLIP that it was trained on, or train a head for this one with 'igmu train-detector'."
         )
 
 

@@ -19,17 +19,26 @@ if TYPE_CHECKING:
 COMPONENTS: Final = ("unet", "transformer", "text_encoder", "text_encoder_2", "text_encoder_3")
 
 
-def component(pipe: Any, kind: str, where: Path) -> Any:
+def component(pipe: Any, kind: str, where: Path, advice: str = "") -> Any:
     """A pipeline's network of a kind.
 
+    Args:
+        pipe: a pipeline of diffusers.
+        kind: of the network.
+        where: file or folder to be put into it, for the message.
+        advice: the message's next step; by default, to replace another component.
+
     Raises:
-        WeightsError: it has none; the message names the part and the networks that exist.
+        WeightsError: it has none; the message names the file and the networks that exist.
     """
     module = getattr(pipe, kind, None)
     if module is None:
         has = [k for k in COMPONENTS if getattr(pipe, k, None) is not None]
+        if has and not advice:
+            advice = f"Replace a component that the pipeline has, for example {has[0]}=FILE."
+        there = ", ".join(has) or "components that igmu cannot replace"
         raise WeightsError(
-            f"{where}: this {type(pipe).__name__} has no {kind}, only {', '.join(has)}. Give the part for one of these."
+            f"{where}: this {type(pipe).__name__} has no {kind}; it has only {there}. {advice or 'Use another model.'}"
         )
     return module
 

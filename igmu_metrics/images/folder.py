@@ -157,7 +157,7 @@ def _read(path: Path, facts: Mapping[str, str], wanted: Mapping[Key, Record]) ->
             file_name = Path(record["file_name"])
         except (ValueError, TypeError, KeyError) as error:
             raise MetadataError(
-                f"{where}: was not written by igmu generate ({error!r}). Use another folder."
+                f"{where}: was not written by 'igmu generate' ({error!r}). Use another folder."
             ) from error
         if file_name.name != str(file_name):
             raise MetadataError(f"{where}: {str(file_name)!r} is not in this folder. Use another folder.")

@@ -150,7 +150,7 @@ def settled_alike(
                 raise InputError(
                     f"{what + ': ' if what else ''}{name} would be generated with {mine} ({mine.by}), but {first} with "
                     f"{theirs} ({theirs.by}). Images generated differently cannot be compared. Set steps, guidance "
-                    "scale and size yourself (--steps, --guidance-scale, --size of igmu generate and igmu run)."
+                    "scale and size yourself (--steps, --guidance-scale, --size of 'igmu generate' and 'igmu run')."
                 )
     for pipeline in pipelines.values():
         pipeline.require([r.prompt for r in requests], wanted)

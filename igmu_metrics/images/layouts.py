@@ -251,7 +251,7 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
     if not path.is_file():
         raise MetadataError(
             f"{folder}: contains no {METADATA}, which lists the row and seed of each image. For images from a web UI "
-            f"or script, run igmu match {folder} --config … to create it. Otherwise write one line {{file_name, id, "
+            f"or script, run 'igmu match {folder} --config …' to create it. Otherwise write one line {{file_name, id, "
             f"seed}} per image, or use --layout igmu or flat."
         )
     found, known, home, prompts = [], set(), real(folder), Prompts(rows)

@@ -162,7 +162,7 @@ def _pairs(state: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, torch.Tenso
 
 def _target(pipe: Any, name: str, path: Path) -> tuple[str, torch.Tensor]:
     kind, _, inner = name.partition(".")
-    module = component(pipe, kind, path)
+    module = component(pipe, kind, path, "Check that the LoRA was made for this base.")
     for candidate in (inner, inner.removeprefix("text_model."), f"text_model.{inner}"):
         try:
             weight: torch.Tensor = module.get_submodule(candidate).weight
@@ -170,5 +170,5 @@ def _target(pipe: Any, name: str, path: Path) -> tuple[str, torch.Tensor]:
             continue
         return kind, weight
     raise WeightsError(
-        f"{path.name}: the base's {kind} has no layer {inner!r}. Check that the LoRA was made for this base."
+        f"{path.name}: the base model's {kind} has no layer {inner!r}. Check that the LoRA was made for this base."
     )

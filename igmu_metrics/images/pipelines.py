@@ -203,7 +203,8 @@ def _files(folder: Path) -> list[Path]:
     found = [p for p in folder.rglob("*") if p.suffix in _DESCRIBING and p.is_file()]
     if not any(p.suffix == ".safetensors" for p in found):
         raise WeightsError(
-            f"{folder}: contains no safetensors, and igmu does not read pickles. Save it with safe_serialization=True."
+            f"{folder}: contains no safetensors files, and igmu does not read pickle files. Save the model with "
+            "safe_serialization=True."
         )
     return found
 

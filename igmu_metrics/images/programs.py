@@ -112,8 +112,8 @@ def _require_size(told: Told, size: tuple[int, int]) -> None:
     given = tuple(told.settings.get(name, pixels) for name, pixels in zip(("width", "height"), size, strict=True))
     if any(abs(one - other) >= _ROUNDED for one, other in zip(given, size, strict=True)):
         raise InputError(
-            f"its file is {size[0]}×{size[1]}, and {told.by} generated {given[0]}×{given[1]}: it is a grid, cropped or "
-            "resized"
+            f"the file is {size[0]}×{size[1]}, but {told.by} generated {given[0]}×{given[1]}, so it may be a grid, or "
+            "was cropped or resized"
         )
 
 

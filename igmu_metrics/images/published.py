@@ -129,7 +129,7 @@ def _part(kind: str, value: str) -> Part:
     if not path.exists():
         raise WeightsError(f"{kind}: no file or folder {value!r}; check the path.")
     if _SHARD.search(path.name):
-        raise WeightsError(f"{path}: is one of several files of a {kind}. Give their folder.")
+        raise WeightsError(f"{kind}: {path} is one of several files. Give their folder.")
     if kind == CODE and not argument.isidentifier():
         raise InputError(f"{CODE}: {value!r} does not name a function. Write FILE.py:function.")
     if kind == "lora" and argument:
@@ -216,8 +216,8 @@ def _replace(pipe: Any, part: Part, elsewhere: Sequence[str]) -> None:
     told, here = config.get("_class_name"), type(module).__name__
     if told != getattr(module.config, "_class_name", None):  # those of transformers have none
         raise WeightsError(
-            f"{folder}: contains a {told or config.get('model_type')}, but the base's {part.kind} is a {here}. Check "
-            "the folder."
+            f"{folder}: contains a network of type {told or config.get('model_type')}, but the base model's "
+            f"{part.kind} has type {here}. Check the folder."
         )
     try:
         new, unknown = network(type(module), folder, module.dtype, only_variant(folder))
@@ -324,14 +324,14 @@ def _fill(module: Any, state: Mapping[str, torch.Tensor], part: Part) -> None:
         is_lora = any("lora" in n for n in unknown)
         why = f"If it is a LoRA, use lora={part.path}." if is_lora else "Check that the file was made for this base."
         raise WeightsError(
-            f"{part.path.name}: {len(unknown)} of {len(state)} tensors cannot be placed in the base's {part.kind} "
-            f"({', '.join(unknown[:3])}{' …' if len(unknown) > 3 else ''}). {why}"
+            f"{part.path.name}: {len(unknown)} of {len(state)} tensors ({', '.join(unknown[:3])}"
+            f"{' …' if len(unknown) > 3 else ''}) do not match any tensor of the base model's {part.kind}. {why}"
         )
     for name, value in state.items():
         if value.shape != known[name].shape:
             raise WeightsError(
-                f"{part.path.name}: {name} has shape {tuple(value.shape)}, but {tuple(known[name].shape)} in the base. "
-                "Check that the file was made for this base."
+                f"{part.path.name}: {name} has shape {tuple(value.shape)}, but {tuple(known[name].shape)} in the base "
+                "model. Check that the file was made for this base."
             )
     if all(_equal(value, known[name]) for name, value in state.items()):
         raise _nothing(part)

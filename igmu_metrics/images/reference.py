@@ -52,7 +52,7 @@ _ELSEWHERE: Final = frozenset(
     {"threshold", "sensitivity", "specificity", "n_positives", "n_negatives", "calibration", "truncation"}
 )
 _HUB: Final = re.compile(r"hub:(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[\w.-]+)(?:/(?P<inside>.+))?")
-_AGAIN: Final = "Make it again with igmu original, or download it again."
+_AGAIN: Final = "Make it again with 'igmu original', or download it again."
 
 
 def local(place: Path) -> Path:
@@ -183,7 +183,7 @@ def read(path: Path) -> tuple[Generations, dict[str, Any]]:
     if lost:
         raise MetadataError(f"{path}: the reference table lacks {', '.join(lost)}. {_AGAIN}")
     if digest(table, facts) != facts["digest"]:
-        raise ChecksumError(f"{path}: was changed after it was made (its digest differs). {_AGAIN}")
+        raise ChecksumError(f"{path}: has changed since it was made (its digest no longer matches). {_AGAIN}")
     _require_possible(table, facts, path)
     told = {"path": str(path), **{name: facts[name] for name in ("instruments", "blank", "digest")}}
     return table.with_facts(**{FACT: json.dumps(told)}), facts

@@ -83,7 +83,7 @@ def read(path: Path) -> Model | None:
     """
     if not path.is_file():
         return None
-    advice = "Delete it, and run igmu generate again."
+    advice = "Delete it, and run 'igmu generate' again."
     try:
         return Model.model_validate(parse_json(read_text(path, advice), str(path), advice))
     except ValidationError as error:

@@ -187,7 +187,7 @@ def _open_again(load: Callable[[], Any], known: Known, key: str, store: Store) -
         raise WeightsError(
             f"{known.info.name}: is not the network in the cache (revision {one.info.revision} instead of "
             f"{known.info.revision}). Its files may have just changed, so score again. If this happens twice, clear "
-            "the cache with igmu cache prune --max-gb 0."
+            "the cache with 'igmu cache prune --max-gb 0'."
         )
     return one
 

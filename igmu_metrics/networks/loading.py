@@ -223,7 +223,9 @@ def require_objects(paths: Sequence[Path]) -> None:
         except MetadataError as error:
             raise WeightsError(str(error)) from error
         if not isinstance(found, dict):
-            raise WeightsError(f"{path}: contains a {type(found).__name__}, not an object. Save or download it again.")
+            raise WeightsError(
+                f"{path}: contains a value of type {type(found).__name__}, not an object. Save or download it again."
+            )
 
 
 def files_hash(files: Mapping[str, Path]) -> str:
@@ -346,7 +348,9 @@ def load_pretrained(model_class: Any, source: Source, model_type: str, dtype: to
 
     config = AutoConfig.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
     if config.model_type != model_type:
-        raise WeightsError(f"{source.name} is a {config.model_type!r} model, but this backbone needs {model_type!r}.")
+        raise WeightsError(
+            f"{source.name} has model type {config.model_type!r}, but this backbone needs {model_type!r}."
+        )
     model, missing = from_safetensors(model_class, source, dtype=dtype)
     if missing:
         raise WeightsError(
@@ -408,8 +412,8 @@ def _safetensors(folder: Path, name: str) -> list[Path]:
     if found := sorted(folder.glob("*.safetensors")):
         return found
     raise WeightsError(
-        f"{name} has no safetensors, and igmu does not read pickles. Convert it (save_pretrained writes safetensors), "
-        "or give a revision that has them, as in 'id@revision'."
+        f"{name} has no safetensors files, and igmu does not read pickle files. Convert the model (save_pretrained "
+        "writes safetensors files), or give a revision that has safetensors files, as in 'id@revision'."
     )
 
 

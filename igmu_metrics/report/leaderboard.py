@@ -83,7 +83,8 @@ def read_folder(*places: Path) -> Entries:
         inside = sorted(p for p in place.rglob("*.json") if not _of_run(p)) if place.is_dir() else [place]
         if not inside or not place.exists():
             raise EmptyInputError(
-                f"{place}: there are no scorecards (*.json). Copy the files that igmu score --out wrote to this folder."
+                f"{place}: there are no scorecards (*.json). Copy the files that 'igmu score --out' wrote to this "
+                "folder."
             )
         paths |= dict.fromkeys(inside)
     cards: dict[Path, Scorecard] = {}

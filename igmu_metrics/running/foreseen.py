@@ -73,5 +73,5 @@ def require_labelled(tools: Instruments, paths: Sequence[Path]) -> None:
         except LabelError as error:
             raise InputError(
                 f"{tools.detector.info.name} knows images by their files, and {path} is not among them. Generate "
-                "first (igmu generate), label the images, and score them with igmu score."
+                "first ('igmu generate'), label the images, and score them with 'igmu score'."
             ) from error

@@ -146,7 +146,7 @@ def _require_recordable(evaluation: Evaluation) -> None:
     if evaluation.layout != "metadata":
         raise InputError(
             f"layout is {evaluation.layout!r}, but a reference table requires layout metadata. Convert the folder with "
-            "igmu match."
+            "'igmu match'."
         )
     if evaluation.lpips is not None:
         raise InputError(

@@ -229,7 +229,7 @@ def _require_whole(path: Path, table: Generations, facts: Mapping[str, Any]) -> 
     if facts.get("format") != FORMAT or lost or not _is_shard(facts["shard"]):
         what = f"it lacks {', '.join(lost)}" if lost else "its format is not supported"
         raise MetadataError(
-            f"{path}: this is not a table of this version's igmu score --shard ({what}). Run that shard again."
+            f"{path}: this is not a table of this version's 'igmu score --shard' ({what}). Run that shard again."
         )
     for model in (facts["model"], facts["original"]):
         require_nameable(model, path)

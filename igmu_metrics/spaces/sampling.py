@@ -84,7 +84,7 @@ def compared(card: Scorecard, images: Path, originals: Path, *, n: int = SAMPLE)
     options = card.provenance.options if card.provenance is not None else {}
     for name, known in _KNOWN.items():
         if (given := options.get(name)) not in known:
-            raise InputError(f"{name} {given!r} cannot be used here. Run igmu verify with the images elsewhere.")
+            raise InputError(f"{name} {given!r} cannot be used here. Run 'igmu verify' with the images elsewhere.")
     whole = evaluation_of(card, {"device": "cpu"})
     if problems := list(images_unlike(card, whole, images, originals)):
         return 0, problems

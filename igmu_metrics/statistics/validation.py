@@ -65,15 +65,15 @@ def as_list(name: str, values: Any, *, ordered: bool = True) -> Any:
     if isinstance(values, str | bytes | Path):
         raise InputError(f"{name} is the string {_quote(values)}; give a list with one entry per generation.")
     if isinstance(values, Set | Mapping | KeysView | ValuesView) and ordered:
-        raise InputError(f"{name} is a {kind.__name__}, which has no order. Give a list.")
+        raise InputError(f"{name} has type {kind.__name__}, which has no order. Give a list.")
     if kind.__module__.partition(".")[0] == "torch" and hasattr(values, "detach"):
         tensor = values.detach().cpu()
         return as_list(name, (tensor.double() if tensor.is_floating_point() else tensor).numpy())
     if hasattr(values, "to_numpy") and getattr(values, "ndim", 1) != 1:  # a table is read by columns, not by rows
         return as_list(name, values.to_numpy())
     if array or isinstance(values, Iterator) or not (hasattr(values, "__len__") and hasattr(values, "__iter__")):
-        how = "can be read only once; give list(…)" if isinstance(values, Iterator) else "is not a list; give a list"
-        raise InputError(f"{name} is a {kind.__name__}, which {how} with one entry per generation.")
+        how = ", which can be read only once; give list(…)" if isinstance(values, Iterator) else "; give a list"
+        raise InputError(f"{name} has type {kind.__name__}{how} with one entry per generation.")
     found = values.to_pylist() if hasattr(values, "to_pylist") else list(values)
     return [None if type(value).__name__ in ("NAType", "NaTType") else value for value in found]
 
@@ -165,8 +165,8 @@ def decisions(name: str, values: Any, threshold: float | None = None) -> Masked:
     if threshold is None and not binary.all():
         at = int(np.flatnonzero(~binary)[0])
         raise InputError(
-            f"{name}[{at}] is {p.data[at]:g}, which is a probability; give threshold= as well, or decisions (True, "
-            "False)."
+            f"{name}[{at}] is {p.data[at]:g}, which is a probability; also give threshold=, or give decisions (True "
+            "or False) instead."
         )
     cut = 0.5 if threshold is None else threshold
     return np.ma.masked_array((p.data >= cut) & ~mask, mask)

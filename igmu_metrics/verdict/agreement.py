@@ -80,7 +80,7 @@ def panel(detectors: Sequence[str], calibrations: Sequence[str], settings: Mappi
     for name in ("threshold", "sensitivity", "specificity", "n_positives", "n_negatives"):
         if settings.get(name) is not None:
             raise InputError(
-                f"{name} is given for {len(detectors)} detectors, but each has its own. Use igmu calibrate for each."
+                f"{name} is given for {len(detectors)} detectors, but each has its own. Use 'igmu calibrate' for each."
             )
     if settings.get("config") == GENERAL:
         raise InputError(

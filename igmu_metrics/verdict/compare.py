@@ -173,7 +173,7 @@ def require_comparable(cards: Sequence[Scorecard], *, ranked: bool = True) -> No
         if ranked and first.coverage != other.coverage and not looked:
             raise IncomparableError(
                 f"{first.model} and {other.model} cover different parts of the protocol ({covered(first)}; and "
-                f"{covered(other)}). Show them separately, or use igmu compare, which compares shared generations."
+                f"{covered(other)}). Show them separately, or use 'igmu compare', which compares shared generations."
             )
         if ranked:
             _require_alike(first, other, but=_OF_ROUNDS if looked else ())

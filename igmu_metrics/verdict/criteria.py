@@ -160,7 +160,7 @@ def full_name(card: Scorecard, name: str) -> str:
     alike = nearest(name, known if "/" in name else [*names, *_SHORT])
     few = f"; it has {', '.join(names)}." if len(names) <= _FEW else "."
     guess = f"; did you mean {' or '.join(map(repr, alike))}?" if alike else few
-    raise InputError(f"{where} has no metric {name!r}{guess} igmu export --csv lists all metrics.")
+    raise InputError(f"{where} has no metric {name!r}{guess} 'igmu export --csv' lists all metrics.")
 
 
 def check(cards: Sequence[Scorecard], criteria: Sequence[Criterion]) -> list[Checked]:

@@ -89,7 +89,7 @@ def evaluation_of(card: Scorecard, changed: Mapping[str, Any], *, only: Collecti
         return Evaluation(**(options | {"only": None if only is None else frozenset(only), "cache": False}))
     except TypeError as error:
         raise MetadataError(
-            f"the scorecard of {card.model} records options that igmu score does not have ({error}). Score again."
+            f"the scorecard of {card.model} records options that 'igmu score' does not have ({error}). Score again."
         ) from error
 
 

@@ -197,7 +197,7 @@ class TestTheRest:
     def test_a_unet_has_no_place(self, kind: str, models: Callable[[str], Made], tmp_path: Path) -> None:
         m = models(kind)
         file = saved(m.changed, tmp_path / "a.safetensors")
-        with pytest.raises(WeightsError, match=r"has no unet, only transformer, text_encoder"):
+        with pytest.raises(WeightsError, match=r"has no unet; it has only transformer, text_encoder"):
             find_pipeline(f"{m.base},unet={file}", device="cpu").load()
 
 
