@@ -327,7 +327,7 @@ def test_two_folders_of_one_last_name_are_asked_for_names(
     ]
     for way in ways:
         for first, others in ((original, [esd]), (drawn / "original", [same, esd])):
-            with pytest.raises(InputError, match=r"same last name.*ESD="):
+            with pytest.raises(InputError, match=r"same folder name.*ESD="):
                 way(first, others)
     monkeypatch.chdir(tmp_path)
     named = [Path("same=same/images"), Path("esd=esd/images")]

@@ -522,7 +522,7 @@ def test_a_run_that_looks(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(SMALL))
     command = [sys.executable, "-c", "from igmu_metrics.cli import main; main()", "run", str(file), "--out"]
     told = subprocess.run([*command, str(out)], check=True, capture_output=True, text=True).stderr
-    assert "look 1 of 3" in told
+    assert "check 1 of 3" in told
     made = read_card(out / "cards" / "esd.sandbox.church.json")
     assert (look := Looks.of(made)) is not None
     assert look.planned == 3

@@ -69,7 +69,8 @@ class Entries:
             n, one = counted(len(self.refused), "scorecard"), len(self.refused) == 1
             what = "was refused and is not ranked" if one else "were refused and are not ranked"
             said = f"{n} of {self.n_files} {what}. Score again, or remove the {'file' if one else 'files'}."
-            raise VerificationError("\n".join([said, *self.refused]))
+            single = one and "\n" not in self.refused[0].strip()
+            raise VerificationError(f"{said} {self.refused[0].strip()}" if single else "\n".join([said, *self.refused]))
 
 
 def read_folder(*places: Path) -> Entries:
