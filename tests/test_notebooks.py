@@ -208,7 +208,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], str
                 elif output.output_type in ("execute_result", "display_data"):
                     texts.append(output.data.get("text/plain", ""))
         text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", "\n".join(texts))
-        return " ".join(re.sub(r"(?m)^.* s per image: .*$", "", text).split())
+        return " ".join(re.sub(r"(?m)^.* s per image; .*$", "", text).split())
 
     return execute
 
