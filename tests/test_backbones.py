@@ -205,7 +205,7 @@ def test_weights_that_lack_a_tensor_are_refused(models: dict, tmp_path: Path) ->
 
 
 def test_another_architecture_is_refused(models: dict) -> None:
-    with pytest.raises(WeightsError, match="'dinov2' model, but this backbone needs 'clip'"):
+    with pytest.raises(WeightsError, match="model type 'dinov2', but this backbone needs 'clip'"):
         clip.load(str(models["dinov2"]))
 
 
