@@ -163,7 +163,8 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
             if table is not None:
                 evaluation.measured(table, tools, ORIGINAL)
             require_labelled(tools, [job.folders[m] / file_of(r) for m in job.pipelines for r in job.requests])
-            first = {row.id for row in job.rows if row.round == min(r.round for r in job.rows)}
+            start = min(row.round for row in job.rows)
+            first = {row.id for row in job.rows if row.round == start}
             scores = foreseen(evaluation, job.rows, [r for r in job.requests if r.row_id in first], tools)
         for name in plan.figures:
             figure_of(scores, name, job.config)

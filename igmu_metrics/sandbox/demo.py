@@ -129,14 +129,14 @@ def draw_versions(task: Task, console: Console) -> list[Pipeline]:
     import torch
 
     found = {folder: find_pipeline(f"{SANDBOX}:{version}/{task.slug}") for version, folder in task.folders.items()}
-    here, at_once = next(iter(found.values())).device, torch.get_num_threads()
-    if here == "cpu" and at_once > 1:
+    at_once = torch.get_num_threads() if next(iter(found.values())).device == "cpu" else 1
+    if at_once > 1:
         n = len(task.requests)
         console.print(f"{task.slug}: {n} images by each of {', '.join(task.folders)}; {at_once} processes")
         with bars() as advance:
             generate(task.requests, found, advance, processes=at_once)
     for number, (folder, pipeline) in enumerate(found.items(), 1):
-        if at_once == 1 or here != "cpu":
+        if at_once == 1:
             console.print(f"{task.slug} {number}/{len(found)}: {len(task.requests)} images by {folder.name}")
         draw(task.requests, pipeline, folder)  # or compare what is there
     return list(found.values())

@@ -47,6 +47,17 @@ def sentences(cards: Sequence[Scorecard]) -> list[str]:
 
 
 def _sentence(card: Scorecard) -> str:
+    told = _answered(card) if card.general else _forgotten(card)
+    if not told:
+        return f"{escaped(card.model)} on {escaped(card.config)}: no reportable metric was measured."
+    listed = told[0] if len(told) == 1 else f"{'; '.join(told[:-1])}; and {told[-1]}"
+    detector = escaped(str(_signature([card]).get("detector", "no detector")))
+    doubt = f" But {escaped(card.unfounded)}." if card.unfounded else ""
+    return f"{escaped(card.model)} {listed} (95\\,\\% intervals over prompts; detector {detector}).{doubt}"
+
+
+def _forgotten(card: Scorecard) -> list[str]:
+    """What a card of a concept says: what is gone, what comes back and what stays."""
     gone = card.figure(_ACCURACY, "conditional_unlearning_accuracy")
     raw = card.figure(_ACCURACY, "unlearning_accuracy")
     back, plain = (card.figure(_ATTACKS, name) for name in ("conditional_asr_any@k", "asr_any@k"))
@@ -66,14 +77,7 @@ def _sentence(card: Scorecard) -> str:
     if score is not None and score.value is not None:
         caution = f" ({escaped(score.reason)})" if score.reason else ""
         told.append(f"has a forget score of {number(score.value)}{between(score, ' [{}, {}]')}{caution}")
-    if card.general:
-        told = _answered(card)
-    if not told:
-        return f"{escaped(card.model)} on {escaped(card.config)}: no reportable metric was measured."
-    listed = told[0] if len(told) == 1 else f"{'; '.join(told[:-1])}; and {told[-1]}"
-    detector = escaped(str(_signature([card]).get("detector", "no detector")))
-    doubt = f" But {escaped(card.unfounded)}." if card.unfounded else ""
-    return f"{escaped(card.model)} {listed} (95\\,\\% intervals over prompts; detector {detector}).{doubt}"
+    return told
 
 
 def _answered(card: Scorecard) -> list[str]:
