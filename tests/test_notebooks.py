@@ -214,7 +214,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], str
 
 
 def errors(text: str) -> list[str]:
-    return re.findall(r"\b[A-Z]\w*Error(?=: )|command not found", text)
+    return re.findall(r"\b[A-Z]\w*Error(?=: )|command not found|sh: \d+: \S+: not found", text)  # bash, dash
 
 
 def cpu() -> float:
