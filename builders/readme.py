@@ -38,10 +38,11 @@ def corpus() -> str:
     families = attacks.families()
     languages = len({r.language for r in rows})
     return (
-        f"{len(all_concepts())} concepts in {len(domains())} domains ({', '.join(domains())}); {len(rows):,} prompts "
-        f"({split}), with five seeds each.\n{len(families)} families of attacks that hide the name "
-        f"({', '.join(families)}); three probes that are not attacks ({', '.join(ASIDE)}); {languages} languages; "
-        "four styles of wording; ten rounds, each with a tenth of the prompts.\n"
+        f"The corpus has {len(all_concepts())} concepts in {len(domains())} domains ({', '.join(domains())}), and "
+        f"{len(rows):,} prompts ({split}) with five seeds each.\nIt has {len(families)} families of attacks that hide "
+        f"the name of the concept ({', '.join(families)}) and three probes that are not attacks ({', '.join(ASIDE)}).\n"
+        f"The prompts are in {languages} languages and four styles of wording, and are divided into ten rounds, each "
+        "with a tenth of the prompts.\n"
     )
 
 
