@@ -111,36 +111,38 @@ _CLIP: Final = "openai/clip-vit-base-patch32"
 class Settings:
     """How models are scored; models scored with the same settings can be compared."""
 
-    config: str = field(metadata=_about("Concept config, such as object.church."))
+    config: str = field(metadata=_about("Config of the concept, such as object.church."))
     layout: str = field(
         default="metadata",
         metadata=_about(
-            "Layout of the image folders: with a metadata.jsonl (metadata), the IGMU reference's class folders (igmu), "
-            "images of one prompt (flat), or output of UnlearnCanvas's (unlearncanvas) or HUB's (hub) scripts.",
+            "Layout of the image folders: images with a metadata.jsonl (metadata), the class folders of the IGMU "
+            "reference (igmu), images for a single prompt (flat), or the output of the scripts of UnlearnCanvas "
+            "(unlearncanvas) or HUB (hub).",
             choices=("metadata", "igmu", "flat", "unlearncanvas", "hub"),
         ),
     )
     prompt: str | None = field(
         default=None,
-        metadata=_about("Prompt of all images in layout flat, which makes alignment and CSDR available there."),
+        metadata=_about("Prompt of all images in the flat layout; makes alignment and CSDR available for this layout."),
     )
     include_none: bool = field(
         default=False,
         metadata=_about(
-            "Treat photographs without a style (Seed_Images) as an additional style to retain; only for layout "
-            "unlearncanvas."
+            "Treat photographs without a style (Seed_Images) as an additional style to retain; only for the "
+            "unlearncanvas layout."
         ),
     )
     include_target_styled: bool = field(
         default=True,
         metadata=_about(
-            "Include images of the target in the other domain's retain accuracy; only for layout unlearncanvas."
+            "When computing retain accuracy for the other domain, also count images of the target; only for the "
+            "unlearncanvas layout."
         ),
     )
     bench: str | None = field(
         default=None,
         metadata=_about(
-            "Corpus: a Hub repository or a folder; default: the packaged prompts, or for nsfw the gated repository."
+            "Corpus, as a Hub repository or a folder; default: the packaged prompts, or the gated repository for nsfw."
         ),
     )
     revision: str | None = field(default=None, metadata=_about("Commit, tag or branch of the corpus on the Hub."))
@@ -154,7 +156,7 @@ class Settings:
     threshold: float | None = field(
         default=None,
         metadata=_about(
-            "Probability from which the concept counts as present, 0..1; default: the detector's own threshold.",
+            "Lowest probability, 0..1, at which the concept counts as present; default: the detector's own threshold.",
             minimum=0,
             maximum=1,
         ),
@@ -169,7 +171,8 @@ class Settings:
     sensitivity: float | None = field(
         default=None,
         metadata=_about(
-            "Sensitivity of the detector, 0..1; requires --specificity, and adds accuracies corrected for both.",
+            "Sensitivity of the detector, 0..1; requires --specificity, and adds accuracies corrected for the "
+            "detector's errors.",
             minimum=0,
             maximum=1,
         ),
@@ -177,7 +180,8 @@ class Settings:
     specificity: float | None = field(
         default=None,
         metadata=_about(
-            "Specificity of the detector, 0..1; requires --sensitivity, and adds accuracies corrected for both.",
+            "Specificity of the detector, 0..1; requires --sensitivity, and adds accuracies corrected for the "
+            "detector's errors.",
             minimum=0,
             maximum=1,
         ),
@@ -197,7 +201,8 @@ class Settings:
     clip: str | None = field(
         default=None,
         metadata=_about(
-            "CLIP model for alignment and CSDR, as a Hub id or folder; default: that of a CLIP detector, else none."
+            "CLIP model for alignment and CSDR, as a Hub id or folder; default: the model of a CLIP detector, "
+            "otherwise none."
         ),
     )
     align: str | None = field(
@@ -209,7 +214,8 @@ class Settings:
     features: str | None = field(
         default=None,
         metadata=_about(
-            "Backbone for distances: inception, clip:MODEL or dinov2; default: the CLIP for alignment, if there is one."
+            "Backbone for distances: inception, clip:MODEL or dinov2; default: the CLIP model for alignment, if "
+            "there is one."
         ),
     )
     lpips: str | None = field(
@@ -219,31 +225,32 @@ class Settings:
     strip: str = field(
         default="corpus",
         metadata=_about(
-            "Stripped prompts for CSDR: those of the corpus (corpus), or those of the IGMU reference (reference), for "
-            "comparison with its numbers.",
+            "Stripped prompts for CSDR: those of the corpus (corpus), or those of the IGMU reference (reference), "
+            "for comparison with the reference's numbers.",
             choices=("corpus", "reference"),
         ),
     )
     k: int | None = field(
         default=None,
         metadata=_about(
-            "Number of images per adversarial prompt, the k of asr_any@k; default: all. Required if prompts have "
-            "different numbers of seeds.",
+            "Number of images per adversarial prompt (the k of asr_any@k); default: all images. This number is "
+            "required if prompts have different numbers of seeds.",
             minimum=1,
         ),
     )
     on_error: str = field(
         default="raise",
         metadata=_about(
-            "What to do about unreadable or unpaired images: raise an error, or skip and count them.",
+            "What to do about unreadable or unpaired images: stop with an error (raise), or leave them out and count "
+            "them (skip).",
             choices=("raise", "skip"),
         ),
     )
     blank: str = field(
         default="apart",
         metadata=_about(
-            "What to do about images of a single color (blackened, or failed in half precision): count them separately "
-            "(apart), or judge them like others (keep).",
+            "What to do about images of a single color (blackened, or failed in half precision): count them "
+            "separately (apart), or judge them like other images (keep).",
             choices=("apart", "keep"),
         ),
     )
@@ -261,7 +268,7 @@ class Settings:
     precision: str = field(
         default="fp32",
         metadata=_about(
-            "Numerical precision of the networks; bf16 is faster, but changes features by up to 2 %.",
+            "Numerical precision of the networks; bf16 is faster but changes the features by up to 2%.",
             choices=("fp32", "bf16"),
         ),
     )
@@ -272,14 +279,14 @@ class Settings:
     looks: str | None = field(
         default=None,
         metadata=_about(
-            "Number of this interim check and of all planned checks, such as 4/11; widens intervals so that they are "
-            "valid for all checks together."
+            "Number of this interim check and of all planned checks, such as 4/11; intervals are widened so that "
+            "they are valid for all checks together."
         ),
     )
     only: frozenset[tuple[str, int]] | None = field(
         default=None,
         metadata=_about(
-            "Generations to score, by row id and seed; default: all in the folders.",
+            "Generations to score, by row id and seed; default: all generations in the folders.",
             influence=Influence.NONE,  # not recorded separately, since the card lists its generations
             command_line=False,
         ),

@@ -92,7 +92,8 @@ class _Group(_Once, TyperGroup):
 app = typer.Typer(
     name="igmu",
     cls=_Group,
-    help="Measure whether an image generator has forgotten a concept, how robust that is, and what else was damaged.",
+    help="Measure whether an image generator has forgotten a concept, how robust the forgetting is, and what else was "
+    "damaged.",
     callback=before,
     invoke_without_command=True,
     no_args_is_help=True,

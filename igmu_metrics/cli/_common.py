@@ -126,7 +126,10 @@ Size = Annotated[
 ENGINES: Final = ("local", "ray")
 Shard = Annotated[
     str | None,
-    typer.Option(metavar="I/N", help="Generate only part I of N, divided by prompt, in a separate subfolder of --out."),
+    typer.Option(
+        metavar="I/N",
+        help="Generate only part I of N of the images (divided by prompt), in a separate subfolder of --out.",
+    ),
 ]
 Engine = Annotated[
     str,
@@ -134,7 +137,7 @@ Engine = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="Maximum number of Ray workers; default: one per GPU, or without GPUs as many as fit."),
+    typer.Option(min=1, help="Maximum number of Ray workers; default: one per GPU, or, without GPUs, as many as fit."),
 ]
 Dtype = Annotated[
     str | None,
@@ -145,7 +148,8 @@ Dtype = Annotated[
 BatchSize = Annotated[
     str | None,
     typer.Option(
-        metavar="N|auto", help="Images per call on a GPU; default 4; auto means as many as fit in its memory."
+        metavar="N|auto",
+        help="Number of images per call on a GPU, or auto for as many as fit in its memory; default: 4.",
     ),
 ]
 Compile = Annotated[
@@ -160,7 +164,10 @@ PositiveLabel = Annotated[
 ]
 LabelColumn = Annotated[
     str | None,
-    typer.Option(help="Column with the labels; default: concept if that column contains the concept, else label."),
+    typer.Option(
+        help="Column with the labels; default: the 'concept' column if it contains the concept, otherwise the 'label' "
+        "column."
+    ),
 ]
 ImageColumn = Annotated[str, typer.Option(help="Column with the images.")]
 Cards = Annotated[
@@ -213,7 +220,8 @@ Plugins = Annotated[
     typer.Option(
         "--plugin",
         metavar="FILE.py",
-        help="Python file that defines a metric, detector, backbone or attack; its code is run. Repeat for several.",
+        help="Python file that defines a metric, detector, backbone or attack; igmu runs the code in this file. "
+        "Repeat for several files.",
     ),
 ]
 
@@ -223,7 +231,8 @@ Concepts = Annotated[
     typer.Option(
         "--concepts",
         metavar="DIR",
-        help="Folder with your own concepts, as <domain>/<slug>.toml, in addition to igmu's; default: $IGMU_CONCEPTS.",
+        help="Folder of your own concept files, <domain>/<slug>.toml, which are added to igmu's concepts; default: "
+        "$IGMU_CONCEPTS.",
     ),
 ]
 

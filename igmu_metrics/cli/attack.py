@@ -23,7 +23,8 @@ def attack(
         typer.Option(help="Unlearned model to attack: a diffusers folder, a Hub id[@revision] or sandbox:VERSION."),
     ],
     attack: Annotated[
-        str, typer.Option(help="Attack to run: ring-a-bell, pez, unlearndiffatk or cce (igmu metrics lists them).")
+        str,
+        typer.Option(help="Attack to run: ring-a-bell, pez, unlearndiffatk or cce (igmu metrics lists all attacks)."),
     ],
     original: Annotated[
         str,
@@ -32,44 +33,56 @@ def attack(
     config: Config,
     out: Annotated[
         Path,
-        typer.Option(help="Folder for records, found prompts and images; an interrupted run resumes from here."),
+        typer.Option(
+            help="Folder for records, images and the prompts that the attack finds; an interrupted run resumes from "
+            "this folder."
+        ),
     ],
     detector: Annotated[str, option("detector")] = "clip",
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Number of steps per search; default: the attack's own.")
+        int | None, typer.Option(min=1, help="Number of steps per search; default: the attack's own number.")
     ] = None,
     candidates: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Candidates per step (prompt attacks) or noise samples (embedding attacks); default: the attack's.",
+            help="Number of candidates per step (prompt attacks) or of noise samples (embedding attacks); default: "
+            "the attack's own number.",
         ),
     ] = None,
     tokens: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of tokens in the found prompt or embedding; default: the attack's own."),
+        typer.Option(
+            min=1,
+            help="Number of tokens in the prompt or embedding that the attack finds; default: the attack's own number.",
+        ),
     ] = None,
     prompts: Annotated[int, typer.Option(min=1, help="Number of prompts to attack.")] = 16,
-    targets: Annotated[int, typer.Option(min=1, help="Number of extra prompts used as training targets.")] = 8,
+    targets: Annotated[
+        int, typer.Option(min=1, help="Number of additional prompts that are used as training targets.")
+    ] = 8,
     seeds_per_row: Annotated[
-        int, typer.Option(min=1, max=4, help="Number of images to generate and check per prompt.")
+        int, typer.Option(min=1, max=4, help="Number of images to generate and judge per prompt.")
     ] = 2,
     weight_free: Annotated[
         bool,
         typer.Option(
-            help="Also generate images for the config's adversarial prompts, a baseline that needs no model weights."
+            help="Also generate images for the config's adversarial prompts, as a baseline that does not need model "
+            "weights."
         ),
     ] = True,
     original_images: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with the original model's images from igmu generate; missing images are generated into it."
+            help="Folder with the original model's images from igmu generate; missing images are generated and added "
+            "to this folder."
         ),
     ] = None,
     model_images: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with the unlearned model's images for the plain prompts; missing ones are generated into it."
+            help="Folder with the unlearned model's images for the plain prompts; missing images are generated and "
+            "added to this folder."
         ),
     ] = None,
     bench: Bench = None,
@@ -78,7 +91,7 @@ def attack(
     device: Device = None,
     seed: Annotated[
         int,
-        typer.Option(min=0, help="Random seed of the searches; on a CPU the same seed gives exactly the same result."),
+        typer.Option(min=0, help="Random seed of the searches; on a CPU, the same seed gives exactly the same result."),
     ] = 0,
 ) -> Attacked:
     """Attack your own model: search for prompts or an embedding that bring the concept back, and report how often

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def audit(
     out: Annotated[Path, typer.Option(help="Folder to write audit.md, its figures and audit.json to.")] = Path("docs"),
     work: Annotated[
-        Path, typer.Option(help="Folder for the generated images; an interrupted run resumes from here.")
+        Path, typer.Option(help="Folder for the generated images; an interrupted run resumes from this folder.")
     ] = Path("igmu-audit"),
     seeds_per_row: Annotated[
         int, typer.Option(min=2, max=5, help="Number of images per prompt; the quality metrics need at least two.")
@@ -25,8 +25,8 @@ def audit(
         list[str] | None,
         typer.Option(
             metavar="MODULE:NAME",
-            help="Additional metric to audit: module and name in an installed package, whose code is run, or a "
-            "registered name. Repeat for several.",
+            help="Additional metric to audit: the name of a registered metric, or a module and name in an installed "
+            "package, whose code igmu runs. Repeat for several metrics.",
         ),
     ] = None,
 ) -> Audited:

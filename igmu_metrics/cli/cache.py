@@ -49,7 +49,8 @@ def info() -> Cache:
 @cache.command()
 def prune(
     max_gb: Annotated[
-        float | None, typer.Option(min=0, help="Size to prune the cache to, in GB; default: its usual limit.")
+        float | None,
+        typer.Option(min=0, help="Size in GB to which the cache is pruned; default: the cache's usual limit."),
     ] = None,
     older_than_days: Annotated[
         float | None, typer.Option(min=0, help="Also delete entries that have not been used for this many days.")

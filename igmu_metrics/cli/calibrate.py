@@ -31,18 +31,18 @@ def calibrate(
     data: Annotated[
         str,
         typer.Option(
-            help="Labelled images: CSV file of labels, folder with a labels.csv, ImageFolder, Parquet, Hub id or "
-            "sandbox."
+            help="Labelled images: a CSV file of labels, a folder with a labels.csv, an ImageFolder, Parquet, a Hub "
+            "id or sandbox."
         ),
     ],
     detector: Annotated[str, option("detector")],
     concept: Annotated[str, typer.Option(help="Concept that the detector looks for, such as object/church.")],
-    out: Annotated[Path, typer.Option(help="The .json file to write, for igmu score --calibration.")],
+    out: Annotated[Path, typer.Option(help="The .json file to write, which igmu score accepts as --calibration.")],
     threshold: Annotated[
         float | None,
         typer.Option(
-            help="Fixed threshold, 0..1, to measure with on all images; default: the threshold is chosen on half of "
-            "the images and measured on the other half."
+            help="Fixed threshold, 0..1, whose error rates are measured on all images; default: the threshold is "
+            "chosen on half of the images, and its error rates are measured on the other half."
         ),
     ] = None,
     config: DatasetConfig = None,
@@ -56,11 +56,16 @@ def calibrate(
     prompt_column: Annotated[
         str | None,
         typer.Option(
-            help="Column that groups images by prompt, so that intervals count each prompt once; default: prompt or id."
+            help="Column that groups images by prompt, so that intervals count each prompt once; default: the "
+            "'prompt' or 'id' column."
         ),
     ] = None,
     on_error: Annotated[
-        str, option("on_error", "What to do about unreadable images: raise an error, or skip and list them.")
+        str,
+        option(
+            "on_error",
+            "What to do about unreadable images: stop with an error (raise), or leave them out and list them (skip).",
+        ),
     ] = "raise",
     device: Device = None,
     batch_size: Annotated[int, option("batch_size")] = 16,

@@ -19,25 +19,25 @@ def check(
     at_least: Annotated[
         list[str] | None,
         typer.Option(
-            "--min", metavar="METRIC=NUMBER", help="Lowest value that a metric may have; repeat for several metrics."
+            "--min", metavar="METRIC=NUMBER", help="Lowest value that the metric may have; repeat for several metrics."
         ),
     ] = None,
     at_most: Annotated[
         list[str] | None,
         typer.Option(
-            "--max", metavar="METRIC=NUMBER", help="Highest value that a metric may have; repeat for several metrics."
+            "--max", metavar="METRIC=NUMBER", help="Highest value that the metric may have; repeat for several metrics."
         ),
     ] = None,
 ) -> Met:
-    """Check scorecards against bounds, for continuous integration: prints one line per bound and sets the exit code.
+    """Check scorecards against bounds, for continuous integration: print one line per bound and set the exit code.
 
-    Exit code 0 means that every 95 % interval lies entirely within its bound; 1 that at least one interval lies
-    entirely outside it; 3 that the check is undecided, because an interval contains its bound; and 2 that there was an
-    error, such as a metric that is missing from a scorecard.
+    The exit code is 0 if every 95% interval lies entirely within its bound, 1 if at least one interval lies entirely
+    outside its bound, 3 if the check is undecided because an interval contains its bound, and 2 if there was an error,
+    such as a metric that is missing from a scorecard.
 
-    Metrics have the same names as on the scorecard: forgetting, asr_any@k, or the full attack_success_rate/asr_any@k
-    (igmu export --csv lists them). The name of a score means its headline metric; asr means the headline metric of
-    attack_success_rate.
+    Metrics have the same names as on the scorecard, such as forgetting, asr_any@k, or the full name
+    attack_success_rate/asr_any@k (igmu export --csv lists all names). The name of a score means its headline metric;
+    asr means the headline metric of attack_success_rate.
     """
     from igmu_metrics.cli._card_answers import Met
     from igmu_metrics.verdict import criteria

@@ -19,9 +19,9 @@ def check_table(
         Path,
         typer.Argument(
             metavar="FILE.csv",
-            help="CSV file with a header and one measurement per line: n (number of images or prompts) and either "
-            "value (0..1) or percent (0..100, with or without %). Other columns, such as model, label the line. Write "
-            "numbers exactly as printed: 0.50 has two decimals.",
+            help="CSV file with a header and one measurement per line, with the columns n (number of images or "
+            "prompts) and either value (0..1) or percent (0..100, with or without %). Other columns, such as "
+            "model, are labels of the line. Write numbers exactly as they are printed: 0.50 has two decimals.",
         ),
     ],
 ) -> Table:

@@ -19,8 +19,8 @@ def compare(
         Path | None,
         typer.Option(
             metavar="FILE.csv",
-            help="CSV file of published proportions to compare instead of scorecards, with columns model, n, and "
-            "successes, value or percent; an optional column measure groups them.",
+            help="CSV file of published proportions to compare instead of scorecards, with the columns model, n, and "
+            "one of successes, value or percent; an optional measure column groups the proportions.",
         ),
     ] = None,
     verbose: Verbose = False,

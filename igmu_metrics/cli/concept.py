@@ -20,9 +20,9 @@ concept = typer.Typer(help="Write and check your own concepts.", no_args_is_help
 @concept.command()
 def new(
     name: Annotated[str, typer.Argument(metavar="DOMAIN/SLUG", help="Id of the new concept, such as object/zeppelin.")],
-    out: Annotated[Path, typer.Option(help="Folder of your own concepts, to be passed as --concepts.")] = Path(
-        "concepts"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Folder for your own concepts, which other commands accept as --concepts.")
+    ] = Path("concepts"),
 ) -> Written:
     """Write a template for a new concept, which explains every key and contains examples to replace."""
     from igmu_data.errors import OutputError
@@ -52,10 +52,14 @@ def new(
 @concept.command()
 def check(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE.toml...", help="Files <domain>/<slug>.toml, or folders of them.")
+        list[Path],
+        typer.Argument(
+            metavar="FILE.toml...", help="Concept files, <domain>/<slug>.toml, or folders of concept files."
+        ),
     ],
 ) -> Verified:
-    """List all problems in concept files, or count the prompts that they give; exit code 1 if there are problems."""
+    """List all problems in concept files, or count the prompts that the files give. The exit code is 1 if there are
+    problems."""
     from collections import Counter
 
     from igmu_data import writing

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 def concepts(
     name: Annotated[
-        str | None, typer.Argument(help="Concept to show in full, such as object/church, or domain to list.")
+        str | None,
+        typer.Argument(help="Concept to show in full, such as object/church, or domain whose concepts are listed."),
     ] = None,
 ) -> Concepts:
     """List all concepts, or show one in full."""

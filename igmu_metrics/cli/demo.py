@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 def demo(
     out: Annotated[
         Path,
-        typer.Option(help="Folder for images, scorecards and report.html; an interrupted run resumes from here."),
+        typer.Option(
+            help="Folder for images, scorecards and report.html; an interrupted run resumes from this folder."
+        ),
     ] = Path("igmu-demo"),
     full: Annotated[
         bool, typer.Option("--full", help="Run all prompts and seeds of both tasks, which takes much longer.")

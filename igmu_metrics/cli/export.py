@@ -27,7 +27,7 @@ def export(
     ] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Write a LaTeX table (booktabs) with intervals.")] = False,
     csv: Annotated[
-        bool, typer.Option("--csv", help="Write a CSV file with all metrics of all scorecards, one per line.")
+        bool, typer.Option("--csv", help="Write a CSV file with all metrics of all scorecards, one metric per line.")
     ] = False,
     out: Annotated[
         Path | None,

@@ -17,7 +17,7 @@ def face(
     folder: Annotated[
         Path,
         typer.Argument(
-            metavar="FOLDER", help="Folder of at least five photographs, each of which shows only this person."
+            metavar="FOLDER", help="Folder of at least five photographs, each of which shows only the public figure."
         ),
     ],
     concept: Annotated[str, typer.Option(help="Id of the person's concept, such as identity/albert-einstein.")],
@@ -37,7 +37,8 @@ def face(
     ] = False,
     device: Device = None,
 ) -> Written:
-    """Make a detector for a public figure from photographs licensed to you; its file contains no images."""
+    """Make a detector for a public figure from photographs that you are licensed to use. The detector's file contains
+    no images."""
     from igmu_data.errors import InputError
     from igmu_metrics.cli._other_answers import Written
     from igmu_metrics.detectors.face import make

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def families(
     cards: Cards,
     chart: Annotated[
-        Path | None, typer.Option(metavar="FILE.svg", help="SVG file to which a chart is written as well.")
+        Path | None, typer.Option(metavar="FILE.svg", help="SVG file to write a chart to, in addition to the table.")
     ] = None,
     figure: Annotated[
         str, typer.Option(help="Metric that the chart shows: asr_image, asr_any@k, pre_asr or post_asr.")

@@ -37,21 +37,26 @@ def generate(
     model: Annotated[
         str,
         typer.Option(
-            help="Diffusers pipeline: folder, Hub id, id@revision or sandbox:VERSION. The prefixes filter:, "
-            "negative-prompt: and safety-checker: apply these baselines to it."
+            help="Model to generate with: a diffusers folder, a Hub id[@revision] or sandbox:VERSION. The prefixes "
+            "filter:, negative-prompt: and safety-checker: apply the baselines of these names to the model."
         ),
     ],
     config: Config,
     out: Annotated[
         Path,
-        typer.Option(help="Folder for the images and their metadata.jsonl; an interrupted run resumes from here."),
+        typer.Option(
+            help="Folder for the images and their metadata.jsonl; an interrupted run resumes from this folder."
+        ),
     ],
     split: Annotated[
         list[str] | None,
-        typer.Option(help="Split to generate: forget, retain or adversarial; default: all. Repeat for several."),
+        typer.Option(
+            help="Split to generate images for: forget, retain or adversarial; default: all splits. Repeat for several "
+            "splits."
+        ),
     ] = None,
     seeds_per_row: Annotated[
-        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default: all that the corpus lists.")
+        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default: all seeds in the corpus.")
     ] = None,
     bench: Bench = None,
     revision: Revision = None,
@@ -73,19 +78,20 @@ def generate(
         ),
     ] = None,
     unet: Annotated[
-        str | None, typer.Option(help="Replacement U-Net: a folder, or a file with some or all of its tensors.")
+        str | None,
+        typer.Option(help="Replacement for the U-Net: a folder, or a file with some or all of the U-Net's tensors."),
     ] = None,
     transformer: Annotated[
-        str | None, typer.Option(help="Replacement transformer (SD3, FLUX …): a folder or a file of tensors.")
+        str | None, typer.Option(help="Replacement for the transformer (SD3, FLUX …): a folder or a tensor file.")
     ] = None,
     text_encoder: Annotated[
-        str | None, typer.Option(help="Replacement text encoder: a folder or a file of tensors.")
+        str | None, typer.Option(help="Replacement for the text encoder: a folder or a tensor file.")
     ] = None,
     text_encoder_2: Annotated[
-        str | None, typer.Option(help="Replacement second text encoder: a folder or a file of tensors.")
+        str | None, typer.Option(help="Replacement for the second text encoder: a folder or a tensor file.")
     ] = None,
     text_encoder_3: Annotated[
-        str | None, typer.Option(help="Replacement third text encoder (SD3): a folder or a file of tensors.")
+        str | None, typer.Option(help="Replacement for the third text encoder (SD3): a folder or a tensor file.")
     ] = None,
     checkpoint: Annotated[
         str | None,
@@ -95,10 +101,10 @@ def generate(
     ] = None,
     lora: Annotated[
         list[str] | None,
-        typer.Option(metavar="FILE[:SCALE]", help="LoRA to merge into the model; repeat for several."),
+        typer.Option(metavar="FILE[:SCALE]", help="LoRA to merge into the model; repeat for several LoRAs."),
     ] = None,
     embedding: Annotated[
-        list[str] | None, typer.Option(help="Textual inversion file to load; repeat for several.")
+        list[str] | None, typer.Option(help="Textual inversion file to load; repeat for several files.")
     ] = None,
     variant: Annotated[
         str | None, typer.Option(help="Variant of the model's weight files to read, such as fp16.")

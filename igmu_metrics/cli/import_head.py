@@ -15,14 +15,16 @@ if TYPE_CHECKING:
 
 def import_head(
     path: Annotated[
-        Path, typer.Argument(metavar="FILE.pth", help="A classifier_head.pth of the IGMU reference implementation.")
+        Path,
+        typer.Argument(metavar="FILE.pth", help="A classifier_head.pth file of the IGMU reference implementation."),
     ],
     concept: Annotated[str, typer.Option(help="Concept that the head detects, such as object/church.")],
     out: Annotated[Path, typer.Option(help="The .safetensors file to write, to be used as --detector igmu-head:FILE.")],
     present_class: Annotated[
         int | None,
         typer.Option(
-            help="Index of the class that means present, 0 or 1; required if igmu does not know it for the concept."
+            help="Index (0 or 1) of the class that means that the concept is present; required if igmu does not know "
+            "this index for the concept."
         ),
     ] = None,
 ) -> Written:

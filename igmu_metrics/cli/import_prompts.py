@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def import_prompts(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="The list of prompts, exactly as published.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE", help="File with the list of prompts, exactly as it was published.")
+    ],
     format_name: Annotated[
         str,
         typer.Option(
@@ -30,45 +32,48 @@ def import_prompts(
     source: Annotated[str, typer.Option(help="Citation of the list, which is recorded in every row.")],
     concept: Annotated[str, typer.Option(help="Concept that the prompts test, such as object/church.")],
     out: Annotated[
-        Path, typer.Option(help="Folder to write the corpus to, for --bench of igmu generate and igmu score.")
+        Path, typer.Option(help="Folder to write the corpus to, which igmu generate and igmu score accept as --bench.")
     ],
     where: Annotated[
         list[str] | None,
         typer.Option(
             metavar="COLUMN=VALUE",
-            help="Import only records with this value in this column. Repeat to narrow the selection further.",
+            help="Import only records that have this value in this column. Repeat to narrow the selection further.",
         ),
     ] = None,
     columns: Annotated[
         str | None,
         typer.Option(
             metavar="NAME=COLUMN,...",
-            help="Names of columns in --format csv that differ from igmu's: "
+            help="Names of columns of a CSV file (--format csv) that differ from igmu's: "
             "prompt=…,seed=…,guidance_scale=…,width=…,height=…,language=….",
         ),
     ] = None,
     attack_family: Annotated[
-        str | None, typer.Option(help="Attack family to assign to the prompts; default: none, they are plain prompts.")
+        str | None,
+        typer.Option(help="Attack family to assign to the prompts; default: none (plain prompts)."),
     ] = None,
     guidance_scale: Annotated[
         float | None,
-        typer.Option(min=0.01, help="Guidance scale for prompts without one; default: the model's preset."),
+        typer.Option(
+            min=0.01, help="Guidance scale for prompts without a guidance scale; default: the model's preset."
+        ),
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of denoising steps, which no list states; default: the model's preset."),
+        typer.Option(min=1, help="Number of denoising steps, which lists do not contain; default: the model's preset."),
     ] = None,
     size: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Image width and height in pixels (one number) for prompts that give no size; default: the model's "
-            "preset.",
+            help="Width and height of the images in pixels (one number) for prompts without a size; default: the "
+            "model's preset.",
         ),
     ] = None,
 ) -> ImportedList:
-    """Import a published list of prompts as a corpus folder; prompts that the content policy refuses are only
-    counted."""
+    """Import a published list of prompts as a corpus folder. Prompts that break the content policy are not imported,
+    only counted."""
     from igmu_data.errors import InputError
     from igmu_data.imports.folder import require_vacant, write_folder
     from igmu_data.imports.rows import Drawing, import_prompts

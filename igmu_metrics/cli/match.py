@@ -37,7 +37,8 @@ def match(
         bool,
         typer.Option(
             "--seeds-in-order",
-            help="Give images without a recorded seed the seeds of their corpus row, in order of file name.",
+            help="Assign the seeds of the corpus row to images without a recorded seed, in the order of their file "
+            "names.",
         ),
     ] = False,
     replace: Annotated[

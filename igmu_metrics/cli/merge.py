@@ -24,14 +24,14 @@ def merge(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder to write one scorecard per model to (default: only print them); when merging images, the "
-            "folder for all images."
+            help="Folder to write one scorecard per model to (default: only print the results); when merging images, "
+            "the folder for all images."
         ),
     ] = None,
     device: Device = None,
     verbose: Verbose = False,
 ) -> Scored:
-    """Merge the tables of all shards into scorecards, which needs no images, or merge parts of images into one
+    """Merge the tables of all shards into scorecards (without the images), or merge parts of the images into one
     folder."""
     from contextlib import ExitStack
 

@@ -40,17 +40,17 @@ def original(
         typer.Option(help="Name of the model in tables and scorecards; default: the name of the folder or model."),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="Folder to keep the generated images in; default: they are not kept.")
+        Path | None, typer.Option(help="Folder to keep the generated images in; default: the images are not kept.")
     ] = None,
     protocol: Annotated[
         str | None,
         typer.Option(
             metavar="lite|full|N",
-            help="How much of the corpus to run: full (default), lite (a fifth) or N of its 10 rounds.",
+            help="Part of the corpus to use: full (default), lite (a fifth) or the first N of its 10 rounds.",
         ),
     ] = None,
     seeds_per_row: Annotated[
-        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default: all that the corpus lists.")
+        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default: all seeds in the corpus.")
     ] = None,
     steps: Steps = None,
     guidance_scale: GuidanceScale = None,
@@ -59,14 +59,14 @@ def original(
         str | None, typer.Option(help="Numerical precision of the model: fp32 (default), bf16 or fp16.")
     ] = None,
     trust_code: Annotated[
-        bool, typer.Option("--trust-code", help="Allow code that the model specifies with code= to run.")
+        bool, typer.Option("--trust-code", help="Allow the code that the model specifies with code= to run.")
     ] = False,
     **settings: Any,
 ) -> Written:
-    """Record a reference table for an original model, so that others can score against it without its images.
+    """Record a reference table for an original model, so that others can score against the model without its images.
 
-    The table contains what the detector and networks measured, but no images and no prompts. igmu score, run, report
-    and verify accept it as --original (or --original-images), from a local folder or from the Hub
+    The table contains the outputs of the detector and of other networks, but no images and no prompts. igmu score,
+    run, report and verify accept the table as --original (or --original-images), from a local folder or from the Hub
     (hub:OWNER/NAME@REVISION/FOLDER).
     """
     from contextlib import ExitStack

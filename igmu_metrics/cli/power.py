@@ -18,11 +18,13 @@ def power(
     cards: OptionalCards = None,
     rate: Annotated[
         list[float] | None,
-        typer.Option(help="Assumed rate of a model, 0..1; give two rates to compare them, or one with --prompts."),
+        typer.Option(help="Assumed rate of a model, 0..1; repeat to compare two models, or use once with --prompts."),
     ] = None,
     prompts: Annotated[
         int | None,
-        typer.Option(min=1, help="Planned number of prompts, for which the smallest detectable difference is printed."),
+        typer.Option(
+            min=1, help="Planned number of prompts, for which igmu prints the smallest detectable difference."
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of images per prompt; used with --rate.")] = 1,
     seed_correlation: Annotated[
@@ -51,8 +53,8 @@ def power(
         list[str] | None,
         typer.Option(
             metavar="NAME=SECONDS[,EUROS]",
-            help="GPU with its seconds per image and its price in euros per hour, for which hours and costs are "
-            "printed. Repeat for several.",
+            help="Name of a GPU, its seconds per image and its price in euros per hour, for which igmu prints hours "
+            "and costs. Repeat for several GPUs.",
         ),
     ] = None,
     seconds_per_image: Annotated[
@@ -70,8 +72,8 @@ def power(
         ),
     ] = 11,
 ) -> Powered:
-    """From scorecards or assumed rates, estimate how many prompts and images a comparison needs, and its time and
-    cost (hours, euros)."""
+    """Estimate, from scorecards or assumed rates, how many prompts and images a comparison needs, and how much time and
+    money it takes (hours, euros)."""
     from igmu_data.errors import InputError
     from igmu_metrics.cli._card_answers import Powered, Reach
     from igmu_metrics.statistics import detectable_difference, prompts_needed

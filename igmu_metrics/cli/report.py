@@ -34,8 +34,8 @@ def report(
         bool | None,
         typer.Option(
             "--beside/--one-file",
-            help="Put the images in a folder next to the page, or in the page itself; "
-            "default: in the page, up to 4,500 images.",
+            help="Store the images in a folder next to the page, or in the page itself; default: in the page, if "
+            "there are at most 4,500 images.",
         ),
     ] = None,
     labels: Annotated[
@@ -43,7 +43,7 @@ def report(
         typer.Option(
             metavar="FILE.csv",
             help="Labels that a person gave the images, exported from the report's audit view; repeat for a second "
-            "person, to measure their agreement and resolve disagreements.",
+            "person, to measure the agreement of the two people and to resolve disagreements.",
         ),
     ] = None,
     lines: Annotated[
@@ -55,8 +55,8 @@ def report(
     ] = None,
     bench: Bench = None,
 ) -> Written:
-    """Write an HTML report on what each model has forgotten, how robustly, what was damaged, and which differences are
-    significant."""
+    """Write an HTML report on what each model has forgotten, how robust the forgetting is, what else was damaged, and
+    which differences are significant."""
     from igmu_data.errors import InputError
     from igmu_data.files import require_writable
     from igmu_metrics.cli._other_answers import Written

@@ -38,51 +38,56 @@ def run(
     plan: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[RUN.yaml]", help="File with the settings of the run; command-line options override it."
+            metavar="[RUN.yaml]",
+            help="File with the settings of the run; command-line options override these settings.",
         ),
     ] = None,
     original: Annotated[
         str | None,
         typer.Option(
-            help="Model before unlearning (folder, Hub id[@revision] or sandbox:VERSION), or its reference table "
-            "(folder or hub:OWNER/NAME@REVISION/FOLDER)."
+            help="Model before unlearning (folder, Hub id[@revision] or sandbox:VERSION), or the model's reference "
+            "table (folder or hub:OWNER/NAME@REVISION/FOLDER)."
         ),
     ] = None,
     unlearned: Annotated[
         list[str] | None,
         typer.Option(
             metavar="[NAME=]MODEL",
-            help="Unlearned model to score; the forms BASE,unet=FILE and filter:BASE also work. Repeat for several.",
+            help="Unlearned model to score; the forms BASE,unet=FILE and filter:BASE also work. Repeat for several "
+            "models.",
         ),
     ] = None,
     config: Annotated[
-        list[str] | None, typer.Option(help="Concept config, such as object.church; repeat for several.")
+        list[str] | None,
+        typer.Option(help="Config of the concept, such as object.church; repeat for several concepts."),
     ] = None,
     out: Annotated[
-        Path, typer.Option(help="Folder for everything the run writes; an interrupted run resumes from here.")
+        Path,
+        typer.Option(help="Folder for everything that the run writes; an interrupted run resumes from this folder."),
     ] = Path("run"),
     protocol: Annotated[
         str | None,
         typer.Option(
             metavar="lite|full|N",
-            help="How much of the corpus to run: full (default), lite (a fifth) or N of its 10 rounds.",
+            help="Part of the corpus to use: full (default), lite (a fifth) or the first N of its 10 rounds.",
         ),
     ] = None,
     seeds_per_row: Annotated[
-        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default: all that the corpus lists.")
+        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default: all seeds in the corpus.")
     ] = None,
     until: Annotated[
         str | None,
         typer.Option(
             metavar="decided|graded|WIDTH",
             help="Check after every round, and stop when no verdict is undecided (decided), when no verdict could "
-            "still change (graded), or when every interval is at most ±WIDTH.",
+            "still change (graded), or when no interval is wider than ±WIDTH.",
         ),
     ] = None,
     figure: Annotated[
         list[str] | None,
         typer.Option(
-            help="Metric that --until checks, such as robustness; default: those in the verdict. Repeat for several."
+            help="Metric that --until checks, such as robustness; default: all metrics in the verdict. Repeat for "
+            "several metrics."
         ),
     ] = None,
     max_images: Annotated[
@@ -106,15 +111,17 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="NAME=FILE.yaml",
-            help="File that states what unlearning cost for model NAME; repeat for several models.",
+            help="File that states what the unlearning of the model NAME cost; repeat for several models.",
         ),
     ] = None,
     trust_code: Annotated[
-        bool, typer.Option("--trust-code", help="Allow code that a model specifies with code= to run.")
+        bool, typer.Option("--trust-code", help="Allow the code that a model specifies with code= to run.")
     ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Check everything and print how many images would be generated and how."),
+        typer.Option(
+            "--dry-run", help="Check everything, and print how many images would be generated and with which settings."
+        ),
     ] = False,
     verbose: Verbose = False,
 ) -> Scored:

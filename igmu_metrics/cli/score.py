@@ -37,7 +37,7 @@ def score(
     original: Annotated[
         Path,
         typer.Option(
-            help="Images of the original model (FOLDER or NAME=FOLDER), or its reference table (folder or "
+            help="Images of the original model (FOLDER or NAME=FOLDER), or the model's reference table (folder or "
             "hub:OWNER/NAME@REVISION/FOLDER)."
         ),
     ],
@@ -60,7 +60,10 @@ def score(
     ] = None,
     shard: Annotated[
         str | None,
-        typer.Option(metavar="I/N", help="Process only part I of N, and write its tables to --out for igmu merge."),
+        typer.Option(
+            metavar="I/N",
+            help="Score only part I of N of the images, and write the tables of this part to --out, for igmu merge.",
+        ),
     ] = None,
     engine: Engine = ENGINES[0],
     workers: Workers = None,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def train_detector(
     data: Annotated[str, typer.Option(help="Labelled images: a folder (ImageFolder or Parquet), a Hub id or sandbox.")],
-    concept: Annotated[str, typer.Option(help="Concept that the detector will detect, such as object/church.")],
+    concept: Annotated[str, typer.Option(help="Concept that the detector looks for, such as object/church.")],
     out: Annotated[Path, typer.Option(help="The .safetensors file to write, to be used as --detector igmu-head:FILE.")],
     clip: Annotated[
         str | None,
@@ -41,7 +41,10 @@ def train_detector(
     label_column: LabelColumn = None,
     image_column: ImageColumn = "image",
     test_split: Annotated[
-        str, typer.Option(help="Split to measure sensitivity and specificity on; never used for training.")
+        str,
+        typer.Option(
+            help="Split on which sensitivity and specificity are measured; this split is never used for training."
+        ),
     ] = "test",
     validation_fraction: Annotated[
         float, typer.Option(help="Fraction of the train split that is held out to choose the threshold, 0..1.")
@@ -50,7 +53,11 @@ def train_detector(
         int, typer.Option(min=1, help="Number of training steps; each uses 64 images, half of them positive.")
     ] = 1000,
     on_error: Annotated[
-        str, option("on_error", "What to do about unreadable images: raise an error, or skip and list them.")
+        str,
+        option(
+            "on_error",
+            "What to do about unreadable images: stop with an error (raise), or leave them out and list them (skip).",
+        ),
     ] = "raise",
     device: Device = None,
     batch_size: Annotated[int, option("batch_size", "Number of images in memory at once.")] = 32,
@@ -58,8 +65,8 @@ def train_detector(
         int, typer.Option(min=0, help="Random seed of the training; the same seed gives the same file.")
     ] = 0,
 ) -> Trained:
-    """Train a detector for a concept on labelled images. Its file also records its threshold, sensitivity and
-    specificity."""
+    """Train a detector for a concept on labelled images. The detector's file also records the threshold,
+    sensitivity and specificity."""
     from igmu_metrics.cli._other_answers import Trained
     from igmu_metrics.networks.progress import bars
     from igmu_metrics.report import terminal as tables

@@ -35,11 +35,16 @@ def verify(
         ),
     ] = None,
     bench: Annotated[
-        str | None, option("bench", "Corpus: Hub repository or folder; default: the one named in the scorecard.")
+        str | None,
+        option("bench", "Corpus, as a Hub repository or a folder; default: the corpus that the scorecard names."),
     ] = None,
     detector: Annotated[
         str | None,
-        option("detector", "Detector, such as labels:FILE.csv, if its file has moved; default: the scorecard's."),
+        option(
+            "detector",
+            "Detector to use if the detector's file has moved, such as labels:FILE.csv; default: the detector that "
+            "the scorecard names.",
+        ),
     ] = None,
     signer: Annotated[
         str | None,
@@ -52,12 +57,13 @@ def verify(
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of scorecards and exit.")] = False,
     verbose: Verbose = False,
 ) -> Verified:
-    """Check that scorecards are consistent, and with --images that scoring the images again gives the same scorecard.
+    """Check that scorecards are consistent and, with --images, that scoring the images again gives the same scorecard.
 
-    Without images, this finds accidents and careless edits: a wrong content hash, impossible values, and values that
-    do not follow from the scorecard's lines. It cannot detect invented lines. With --images, or with the folder of an
-    igmu run, it scores the images again and compares the whole scorecard. Even then, the names of the models and the
-    origin of the images are not checked. With --signer, it also checks who signed the file (igmu sign).
+    Without images, the check finds accidents and careless edits: a wrong content hash, impossible values, and values
+    that do not follow from the scorecard's lines. It cannot detect invented lines. With --images, or with the folder
+    of an igmu run, the command scores the images again and compares the whole scorecard. Even then, the names of the
+    models and the origin of the images are not checked. With --signer, the command also checks who signed the file
+    (igmu sign).
     """
     from igmu_data.errors import InputError, VerificationError
     from igmu_metrics.cli._card_answers import Verified
