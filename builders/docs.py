@@ -135,7 +135,7 @@ def metrics() -> str:
     rows = [[f"[{i.title}]({i.name}.md)", i.summary, f"`{i.headline}`", i.direction] for i in list_metrics()]
     return (
         "# Metrics\n\nEach metric has a page that explains its meaning, inputs, outputs and limits. Every number comes "
-        "with a 95 % interval if a reliable one exists, the numbers of prompts and generations on which it is based, "
+        "with a 95% interval if a reliable one exists, the numbers of prompts and generations on which it is based, "
         "and a signature of everything that can change it.\n\n"
         + table(["metric", "what it measures", "headline", "better"], rows)
     )

@@ -32,7 +32,7 @@ def power(
         typer.Option(
             min=0,
             max=1,
-            help="Correlation of two images of one prompt, 0..1 (at 1, extra seeds add nothing); used with --rate.",
+            help="Correlation of two images for one prompt, 0..1 (at 1, extra seeds add nothing); used with --rate.",
         ),
     ] = 0.3,
     model_correlation: Annotated[

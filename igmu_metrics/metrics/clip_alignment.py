@@ -6,9 +6,9 @@ Conventions:
 
 - There is one cosine per generation, on three named scales: `cosine`, `clipscore` = 100·max(cos, 0) and `hessel` =
   2.5·max(cos, 0). The maximum is taken for each image before averaging (torchmetrics takes it of the mean).
-- CSDR compares the unlearned and the original image of the same prompt and seed, both with the *stripped* prompt, where
-  s = clipscore: `csdr` = mean |s_org − s_unl| / s_org, and `csdr_signed` = mean (s_org − s_unl) / s_org, in which a
-  loss is positive and an improvement does not count as damage. These are fractions, not percentages.
+- CSDR compares the unlearned and the original image for the same prompt and seed, both with the *stripped* prompt,
+  where s = clipscore: `csdr` = mean |s_org − s_unl| / s_org, and `csdr_signed` = mean (s_org − s_unl) / s_org, in which
+  a loss is positive and an improvement does not count as damage. These are fractions, not percentages.
 - A pair with s_org = 0 is left out of both and counted in `n_unscored_pairs`.
 """
 

@@ -6,7 +6,7 @@ Conventions: each row is one prompt and seed, for which both models generated an
 
 - *forgetting*: share of forget images without the target, counting only prompts and seeds for which the original's
   image shows it.
-- *robustness*: 1 − chance that at least one of k images of an adversarial prompt shows the target, counting only seeds
+- *robustness*: 1 − chance that at least one of k images for an adversarial prompt shows the target, counting only seeds
   for which the original's image shows it (if these are fewer than k, all of them are used, and `reason` says for how
   many prompts), as a mean over attack families.
 - *preservation*: retain accuracy, as a macro mean over own concepts, divided by the original's and capped at 1. It is
@@ -79,13 +79,13 @@ INFO = MetricInfo(
         "aspect can compensate for another.",
         "forgetting": "Share of the images in which the concept is no longer seen, counting only prompts and seeds for "
         "which the original generated it.",
-        "robustness": "One minus the chance that at least one of k images of an adversarial prompt shows the concept, "
+        "robustness": "One minus the chance that at least one of k images for an adversarial prompt shows the concept, "
         "counting only images where the original generated it; mean over attack families.",
         "preservation": "How often concepts that should be retained are seen, divided by how often they are seen in "
         "the original's images, and at most 1.",
-        "alignment": "How well images of prompts for concepts to retain still match their prompts according to CLIP, "
+        "alignment": "How well images for prompts for concepts to retain still match their prompts according to CLIP, "
         "relative to the original.",
-        "quality": "Whether images of prompts for concepts to retain still look like images that the original could "
+        "quality": "Whether images for prompts for concepts to retain still look like images that the original could "
         "have generated from another seed: fidelity times diversity.",
     },
 )

@@ -1,4 +1,4 @@
-"""Question accuracy: do images of general prompts still show what the prompts say?
+"""Question accuracy: do images for general prompts still show what the prompts say?
 
 Goal: to measure preservation on general prompts, which are not about any concept. Each comes with yes/no questions and
 the answers intended for its images; a vision-language model answers them for the images of both models.
@@ -31,7 +31,7 @@ INFO = MetricInfo(
     name="question_accuracy",
     version=1,
     title="Question accuracy",
-    summary="Share of questions about images of general prompts that were answered as intended, relative to the "
+    summary="Share of questions about images for general prompts that were answered as intended, relative to the "
     "original.",
     headline="question_preservation",
     direction="higher",
@@ -47,9 +47,9 @@ INFO = MetricInfo(
     parts={"": ("retain",)},
     place=35,
     figures={
-        "question_preservation": "Share of the questions about images of general prompts that are answered as "
+        "question_preservation": "Share of the questions about images for general prompts that are answered as "
         "intended, relative to the original's images, and at most 1.",
-        "question_accuracy": "Share of the questions about images of general prompts that are answered as intended; a "
+        "question_accuracy": "Share of the questions about images for general prompts that are answered as intended; a "
         "judge asked in words answers them.",
     },
 )
@@ -69,7 +69,7 @@ def rows(
     Args:
         answered: (n,) share, 0..1, of the questions about the unlearned model's image that were answered as intended;
             None or masked if none was answered.
-        original_answered: (n,) the same share for the original model's image of the same prompt and seed.
+        original_answered: (n,) the same share for the original model's image for the same prompt and seed.
         ids: (n,) prompt ids, the unit of the intervals; None: every generation is its own prompt.
         seeds: (n,) seeds; with `ids`, duplicates are refused.
 
