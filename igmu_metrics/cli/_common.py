@@ -133,7 +133,9 @@ Shard = Annotated[
 ]
 Engine = Annotated[
     str,
-    typer.Option(metavar="|".join(ENGINES), help="Where to run: in this process (local), or on Ray workers (ray)."),
+    typer.Option(
+        metavar="|".join(ENGINES), help="Where the work is done: in this process (local), or by Ray workers (ray)."
+    ),
 ]
 Workers = Annotated[
     int | None,
@@ -221,7 +223,7 @@ Plugins = Annotated[
         "--plugin",
         metavar="FILE.py",
         help="Python file that defines a metric, detector, backbone or attack; igmu runs the code in this file. "
-        "Repeat for several files.",
+        "Repeat this option for several files.",
     ),
 ]
 

@@ -26,7 +26,7 @@ def audit(
         typer.Option(
             metavar="MODULE:NAME",
             help="Additional metric to audit: the name of a registered metric, or a module and name in an installed "
-            "package, whose code igmu runs. Repeat for several metrics.",
+            "package, whose code igmu runs. Repeat this option for several metrics.",
         ),
     ] = None,
 ) -> Audited:

@@ -35,9 +35,9 @@ def check(
     outside its bound, 3 if the check is undecided because an interval contains its bound, and 2 if there was an error,
     such as a metric that is missing from a scorecard.
 
-    Metrics have the same names as on the scorecard, such as forgetting, asr_any@k, or the full name
-    attack_success_rate/asr_any@k (igmu export --csv lists all names). The name of a score means its headline metric;
-    asr means the headline metric of attack_success_rate.
+    Metrics have the same names as on the scorecard: short names, such as forgetting and asr_any@k, or full names, such
+    as attack_success_rate/asr_any@k (igmu export --csv lists all names). The name of a score means its headline
+    metric; asr means the headline metric of attack_success_rate.
     """
     from igmu_metrics.cli._card_answers import Met
     from igmu_metrics.verdict import criteria

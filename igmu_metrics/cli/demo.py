@@ -31,7 +31,7 @@ def demo(
     ] = None,
     verbose: Verbose = False,
 ) -> Scored:
-    """Generate images with the packaged models, score them and write a report, offline and in about two minutes."""
+    "Generate images with the packaged models, score them and write a report, offline and in about two minutes."
     from igmu_data.errors import UnknownTaskError
     from igmu_metrics.report import terminal as tables
     from igmu_metrics.sandbox import demo

@@ -32,7 +32,7 @@ def export(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="File to write (default: stdout); with --eval-results, the folder of the repository (default: the "
+            help="File to write (default: stdout) or, with --eval-results, the folder of the repository (default: the "
             "current folder)."
         ),
     ] = None,

@@ -51,8 +51,8 @@ def generate(
     split: Annotated[
         list[str] | None,
         typer.Option(
-            help="Split to generate images for: forget, retain or adversarial; default: all splits. Repeat for several "
-            "splits."
+            help="Split to generate images for: forget, retain or adversarial; default: all splits. Repeat this "
+            "option for several splits."
         ),
     ] = None,
     seeds_per_row: Annotated[

@@ -38,7 +38,8 @@ def import_prompts(
         list[str] | None,
         typer.Option(
             metavar="COLUMN=VALUE",
-            help="Import only records that have this value in this column. Repeat to narrow the selection further.",
+            help="Import only records that have this value in this column. Repeat this option to narrow the selection "
+            "further.",
         ),
     ] = None,
     columns: Annotated[

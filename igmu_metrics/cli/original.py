@@ -32,9 +32,9 @@ def original(
             "appended to its name."
         ),
     ],
-    detector: Annotated[list[str], option("detector", f"{options()['detector'].help} Repeat to record several.")] = (
-        _USUAL
-    ),
+    detector: Annotated[
+        list[str], option("detector", f"{options()['detector'].help} Repeat this option to record several detectors.")
+    ] = (_USUAL),
     name: Annotated[
         str | None,
         typer.Option(help="Name of the model in tables and scorecards; default: the name of the folder or model."),

@@ -32,7 +32,8 @@ def power(
         typer.Option(
             min=0,
             max=1,
-            help="Correlation of two images for one prompt, 0..1 (at 1, extra seeds add nothing); used with --rate.",
+            help="Correlation between two images for one prompt, 0..1 (at 1, extra seeds add nothing); used with "
+            "--rate.",
         ),
     ] = 0.3,
     model_correlation: Annotated[
@@ -40,7 +41,7 @@ def power(
         typer.Option(
             min=-1,
             max=1,
-            help="Correlation of two models on the same prompt, -1..1 (at 0, pairing has no benefit); used with "
+            help="Correlation between two models on the same prompt, -1..1 (at 0, pairing has no benefit); used with "
             "--rate.",
         ),
     ] = 0.0,
@@ -54,7 +55,7 @@ def power(
         typer.Option(
             metavar="NAME=SECONDS[,EUROS]",
             help="Name of a GPU, its seconds per image and its price in euros per hour, for which igmu prints hours "
-            "and costs. Repeat for several GPUs.",
+            "and costs. Repeat this option for several GPUs.",
         ),
     ] = None,
     seconds_per_image: Annotated[

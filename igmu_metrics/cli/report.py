@@ -27,7 +27,7 @@ def report(
     ] = None,
     original_images: Annotated[
         Path | None,
-        typer.Option(help="Folder of the original model's images or of its reference table, if not in --images."),
+        typer.Option(help="Folder of the original model's images or of its reference table, if it is not in --images."),
     ] = None,
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
     beside: Annotated[

@@ -53,8 +53,8 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="[NAME=]MODEL",
-            help="Unlearned model to score; the forms BASE,unet=FILE and filter:BASE also work. Repeat for several "
-            "models.",
+            help="Unlearned model to score; the forms BASE,unet=FILE and filter:BASE also work. Repeat this option "
+            "for several models.",
         ),
     ] = None,
     config: Annotated[
@@ -86,8 +86,8 @@ def run(
     figure: Annotated[
         list[str] | None,
         typer.Option(
-            help="Metric that --until checks, such as robustness; default: all metrics in the verdict. Repeat for "
-            "several metrics."
+            help="Metric that --until checks, such as robustness; default: all metrics in the verdict. Repeat this "
+            "option for several metrics."
         ),
     ] = None,
     max_images: Annotated[

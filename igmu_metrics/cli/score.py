@@ -46,11 +46,11 @@ def score(
         typer.Option(help="Images of an unlearned model, as FOLDER or NAME=FOLDER; repeat for several models."),
     ],
     detector: Annotated[
-        list[str], option("detector", f"{options()['detector'].help} Repeat to compare several.")
+        list[str], option("detector", f"{options()['detector'].help} Repeat this option to compare several detectors.")
     ] = _USUAL,
     calibration: Annotated[
         list[str] | None,
-        option("calibration", f"{options()['calibration'].help} Repeat for several, one per detector."),
+        option("calibration", f"{options()['calibration'].help} Repeat this option for several detectors."),
     ] = None,
     out: Annotated[
         Path | None,

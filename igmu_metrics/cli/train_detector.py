@@ -50,7 +50,8 @@ def train_detector(
         float, typer.Option(help="Fraction of the train split that is held out to choose the threshold, 0..1.")
     ] = 0.2,
     steps: Annotated[
-        int, typer.Option(min=1, help="Number of training steps; each uses 64 images, half of them positive.")
+        int,
+        typer.Option(min=1, help="Number of training steps; each step uses 64 images, half of which show the concept."),
     ] = 1000,
     on_error: Annotated[
         str,

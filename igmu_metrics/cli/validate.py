@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 
 def validate(
-    folder: Annotated[
-        Path, typer.Argument(help="Corpus folder, as written by igmu build or python -m builders.bench.")
-    ],
+    folder: Annotated[Path, typer.Argument(help="Corpus folder that igmu build or python -m builders.bench wrote.")],
 ) -> Verified:
     """Check a corpus folder: schema, manifest, counts, near-duplicates, naming and content policy."""
     from igmu_data.errors import CorpusError

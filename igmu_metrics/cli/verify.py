@@ -26,12 +26,15 @@ def verify(
     ] = None,
     images: Annotated[
         Path | None,
-        typer.Option(help="Folder of the unlearned model's images, to score them again; requires --original-images."),
+        typer.Option(
+            help="Folder of the unlearned model's images, which are scored again; requires --original-images."
+        ),
     ] = None,
     original_images: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the original model's images or of its reference table, to score again; requires --images."
+            help="Folder of the original model's images, which are scored again, or of its reference table; requires "
+            "--images."
         ),
     ] = None,
     bench: Annotated[
@@ -60,10 +63,10 @@ def verify(
     """Check that scorecards are consistent and, with --images, that scoring the images again gives the same scorecard.
 
     Without images, the check finds accidents and careless edits: a wrong content hash, impossible values, and values
-    that do not follow from the scorecard's lines. It cannot detect invented lines. With --images, or with the folder
-    of an igmu run, the command scores the images again and compares the whole scorecard. Even then, the names of the
-    models and the origin of the images are not checked. With --signer, the command also checks who signed the file
-    (igmu sign).
+    that do not follow from the scorecard's lines. Invented lines cannot be detected without the images. With
+    --images, or with the folder of an igmu run, the command scores the images again and compares the whole scorecard.
+    The names of the models and the origin of the images are never checked. With --signer, the command also checks who
+    signed the file (igmu sign).
     """
     from igmu_data.errors import InputError, VerificationError
     from igmu_metrics.cli._card_answers import Verified
