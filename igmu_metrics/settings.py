@@ -123,7 +123,9 @@ class Settings:
     )
     prompt: str | None = field(
         default=None,
-        metadata=_about("Prompt of all images in the flat layout; makes alignment and CSDR available for this layout."),
+        metadata=_about(
+            "Prompt of all images in the flat layout; required to compute alignment and CSDR for this layout."
+        ),
     )
     include_none: bool = field(
         default=False,
@@ -208,7 +210,8 @@ class Settings:
     align: str | None = field(
         default=None,
         metadata=_about(
-            "Additional image-text alignment score: pickscore[:MODEL] or siglip:MODEL; clip:MODEL means --clip MODEL."
+            "Additional image-text alignment score: pickscore[:MODEL] or siglip:MODEL; clip:MODEL is equivalent to "
+            "--clip MODEL."
         ),
     )
     features: str | None = field(

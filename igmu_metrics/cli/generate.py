@@ -116,7 +116,9 @@ def generate(
             help="Python function that takes the loaded pipeline and returns the pipeline to generate with.",
         ),
     ] = None,
-    trust_code: Annotated[bool, typer.Option("--trust-code", help="Allow the code of --pipeline to run.")] = False,
+    trust_code: Annotated[
+        bool, typer.Option("--trust-code", help="Allow the code given as --pipeline to run.")
+    ] = False,
 ) -> Generated:
     """Generate images for the prompts of a config, for use with igmu score."""
     from dataclasses import replace
