@@ -134,9 +134,7 @@ def write_further(folder: Path, further: Mapping[str, Sequence[Row]], images: Ma
             _describe(fresh, stored, rows, images, FURTHER)
 
 
-def _written(
-    folder: Path, rows: Mapping[str, Sequence[Row]], images: Mapping[str, StoredImage]
-) -> list[Stored]:
+def _written(folder: Path, rows: Mapping[str, Sequence[Row]], images: Mapping[str, StoredImage]) -> list[Stored]:
     columns = stored_columns([r for own in rows.values() for r in own], images=True)
     return [
         write_split(folder, world_folder(world().known[name]), split, mine, images, columns)

@@ -112,9 +112,7 @@ class Trainer:
         self.curves[plan.name] = Curve(tuple(record["losses"]), record["seconds"])
 
 
-def train_all(
-    work: Path, packaged: Path, keep: Collection[str] = (), *, tasks: Sequence[str] | None = None
-) -> Models:
+def train_all(work: Path, packaged: Path, keep: Collection[str] = (), *, tasks: Sequence[str] | None = None) -> Models:
     """Train what is not trained yet. One after the other: two at a time would each take four times as long.
 
     Args:

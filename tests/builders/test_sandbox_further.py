@@ -17,7 +17,8 @@ from world_corpus import image_of
 from builders import graded
 from builders.sandbox import further, generator, loop, prompts, train, versions
 from builders.sandbox.corpus import task_rows
-from builders.sandbox.tokenizer import LENGTH, packaged as tokenizer
+from builders.sandbox.tokenizer import LENGTH
+from builders.sandbox.tokenizer import packaged as tokenizer
 from igmu_data.configs import sandbox_configs
 from igmu_data.errors import OutputError, UnknownTaskError
 from igmu_data.load import bench_rows, identity

@@ -82,7 +82,11 @@ def render(findings: Findings, *, figure: str, scatter: str, seeds_per_row: int)
             "## Statements that must hold",
             table(("task", "statement", "measured", "verdict", "reason"), _checks(findings)),
         ],
-        ["## Agreement with the truth", _AGREEMENT.format(tasks=tasks), table(_AGREES, map(_agrees, findings.agreements))],
+        [
+            "## Agreement with the truth",
+            _AGREEMENT.format(tasks=tasks),
+            table(_AGREES, map(_agrees, findings.agreements)),
+        ],
         ["## Where each metric misorders the versions", *_misorders(findings)],
         [
             "## How many prompts are needed",
