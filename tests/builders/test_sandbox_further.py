@@ -106,6 +106,34 @@ def test_only_concepts_with_words_of_their_own_can_be_asked_for(tmp_path: Path) 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ('{"gold": {"object/church": {}, "object/castle": {}, "object/palace": {}}}', (CASTLE,)),
+        ('{"gold": ["style/seurat"]}', (SEURAT,)),
+        ('{"gold": 1}', ()),
+        ("[]", ()),
+        ("{", ()),
+        (None, ()),
+    ],
+)
+def test_tasks_are_those_that_the_models_say(
+    text: str | None, more: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").mkdir()
+    if text is not None:
+        (tmp_path / "models" / "versions.json").write_text(text)
+    monkeypatch.setenv("IGMU_SANDBOX", "/elsewhere")
+    with packaged.using(tmp_path):
+        assert packaged.tasks() == (*world().tasks, *more)
+        assert list(sandbox_configs()) == ["sandbox", *(f"sandbox.{KNOWN[t].slug}" for t in packaged.tasks())]
+    assert str(packaged.root()) == "/elsewhere"
+    monkeypatch.delenv("IGMU_SANDBOX")
+    with packaged.using(tmp_path):
+        pass
+    assert packaged.elsewhere() is None
+
+
 # --- models -------------------------------------------------------------------------------------------------------
 
 
