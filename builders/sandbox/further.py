@@ -44,12 +44,17 @@ def make(work: Path, tasks: Sequence[str]) -> None:
     kept = work / "training"
     kept.mkdir(parents=True, exist_ok=True)
     with owned(work):
-        for task in tasks:
+        for task in tasks:  # and what is there can be used while the next one is trained
             _add(task, work, kept)
-        there = [task for task in prompts.known() if task in _tasks(work)]
-        rows = {task: prompts.rows(task, corpus.task_rows()) for task in there}
-        images = diffusers.images([r for own in rows.values() for r in own], corpus.ORIGINAL, work=kept / "images")
-        corpus.write_further(work / "bench", rows, {image.row_id: image for image in images})
+            _write_prompts(work, kept)
+
+
+def _write_prompts(work: Path, kept: Path) -> None:
+    """Write the prompts of every task that has models, with the images of the packaged original."""
+    packaged_rows = corpus.task_rows()
+    rows = {task: prompts.rows(task, packaged_rows) for task in prompts.known() if task in _tasks(work)}
+    images = diffusers.images([r for own in rows.values() for r in own], corpus.ORIGINAL, work=kept / "images")
+    corpus.write_further(work / "bench", rows, {image.row_id: image for image in images})
 
 
 def _tasks(root: Path) -> tuple[str, ...]:
