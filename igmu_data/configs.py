@@ -7,11 +7,11 @@ domain but `nsfw`, which has a separate repository. The sandbox, made of the sam
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from types import MappingProxyType
 from typing import Final
 
 from igmu_data.errors import CorpusError, InputError, UnknownConfigError
+from igmu_data.sandbox.packaged import tasks
 from igmu_data.sandbox.world import world
 from igmu_data.taxonomy import ALL, HINT, RESTRICTED_DOMAIN, SANDBOX, all_concepts, cached, own_files, packaged
 
@@ -44,15 +44,13 @@ def configs(restricted: bool = False) -> Mapping[str, tuple[str, ...]]:
     return MappingProxyType({k: tuple(v) for k, v in sorted(out.items(), key=lambda kv: (kv[0] != ALL, kv[0]))})
 
 
-@cache
 def sandbox_configs() -> Mapping[str, tuple[str, ...]]:
     """The configs of the sandbox with the concepts that they gather: `sandbox`, `sandbox.church`, …
 
     No other config contains their rows.
     """
-    tasks = world().tasks
-    single = {f"{SANDBOX}.{world().known[name].slug}": (name,) for name in tasks}
-    return MappingProxyType({SANDBOX: tasks, **single})
+    single = {f"{SANDBOX}.{world().known[name].slug}": (name,) for name in tasks()}
+    return MappingProxyType({SANDBOX: tasks(), **single})
 
 
 def config_target(config: str) -> str | None:

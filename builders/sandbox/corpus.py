@@ -33,7 +33,7 @@ from igmu_data.errors import CorpusError
 from igmu_data.load import bench_rows
 from igmu_data.rows import VERSION
 from igmu_data.sandbox.labelled import CONFIG as DETECTOR
-from igmu_data.sandbox.packaged import bench_folder
+from igmu_data.sandbox.packaged import bench_folder, tasks, using
 from igmu_data.sandbox.world import world
 from igmu_data.schema import SPLITS, Row, detector_features, stored_columns
 from igmu_data.stored import Stored, write_manifest
@@ -41,8 +41,9 @@ from igmu_data.taxonomy import SANDBOX
 from igmu_data.validate import require_valid
 
 REPO: Final = "igmu/sandbox"
+FURTHER: Final = "igmu/sandbox-further"  # in a folder, never on the Hub
 MAKE: Final = "python -m builders.sandbox"
-_ORIGINAL: Final = f"{SANDBOX}:original?license=CC-BY-4.0&seeds=first"
+ORIGINAL: Final = f"{SANDBOX}:original?license=CC-BY-4.0&seeds=first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def task_rows() -> dict[str, list[Row]]:
         CorpusError: the package does not hold them, or they are no rows.
     """
     text = {"image_source": None, "image_sha256": None, "license": Row.model_fields["license"].default}
-    found: dict[str, list[Row]] = {name: [] for name in world().tasks}
+    found: dict[str, list[Row]] = {name: [] for name in tasks()}
     for row in bench_rows(SANDBOX, bench=SANDBOX).values():
         found[row.concept].append(row.model_copy(update=text))
     return found
@@ -89,7 +90,7 @@ def draw_bench(folder: Path, work: Path) -> None:
         CorpusError, OutputError: as in `write_bench`.
     """
     rows = [r for own in task_rows().values() for r in own]
-    write_bench(folder, {p.row_id: p for p in diffusers.images(rows, _ORIGINAL, work=work)})
+    write_bench(folder, {p.row_id: p for p in diffusers.images(rows, ORIGINAL, work=work)})
 
 
 def write_bench(folder: Path, images: Mapping[str, StoredImage]) -> None:
@@ -108,19 +109,56 @@ def write_bench(folder: Path, images: Mapping[str, StoredImage]) -> None:
     require_valid(everything, world().known)
     if wrong := sorted({r.id for r in everything} ^ images.keys()):
         raise CorpusError(f"{len(wrong)} rows without an image or images without a row, the first is {wrong[0]}.")
-    columns = stored_columns(everything, images=True)
     with replaced(folder) as fresh:
-        stored = [
-            write_split(fresh, world_folder(world().known[name]), split, mine, images, columns)
-            for name, own in rows.items()
-            for split in SPLITS
-            if (mine := [r for r in own if r.split == split])
-        ]
-        front = card_yaml(stored, world_configs(columns, default=SANDBOX), header=card.world_header(everything))
-        (fresh / "README.md").write_text(f"---\n{front}---\n\n{card.world_body(REPO, everything)}", encoding="utf-8")
-        origins = ", ".join(sorted({p.origin for p in images.values()}))
-        facts = {"name": REPO, "version": VERSION, "images": origins}
-        write_manifest(fresh, facts | {"n_rows": len(everything), "n_concepts": len(rows)})
+        _describe(fresh, _written(fresh, rows, images), rows, images, REPO)
+
+
+def write_further(folder: Path, further: Mapping[str, Sequence[Row]], images: Mapping[str, StoredImage]) -> None:
+    """Write a repository of the packaged rows and those of further tasks; it appears complete or not at all.
+
+    Args:
+        folder: `bench` of a folder whose `models` have forgotten the further concepts.
+        further: rows of each.
+        images: of every further row, by its id.
+
+    Raises:
+        CorpusError: the package does not hold its rows.
+        OutputError: the place cannot be written.
+    """
+    rows = {**task_rows(), **further}
+    packaged = sorted((bench_folder() / SANDBOX).glob("*/*.parquet"))
+    with replaced(folder) as fresh:
+        stored = [_copied(path, fresh) for path in packaged]
+        with using(folder.parent):
+            stored += _written(fresh, further, images)
+            _describe(fresh, stored, rows, images, FURTHER)
+
+
+def _written(folder: Path, rows: Mapping[str, Sequence[Row]], images: Mapping[str, StoredImage]) -> list[Stored]:
+    columns = stored_columns([r for own in rows.values() for r in own], images=True)
+    return [
+        write_split(folder, world_folder(world().known[name]), split, mine, images, columns)
+        for name, own in rows.items()
+        for split in SPLITS
+        if (mine := [r for r in own if r.split == split])
+    ]
+
+
+def _describe(
+    folder: Path,
+    stored: Sequence[Stored],
+    rows: Mapping[str, Sequence[Row]],
+    images: Mapping[str, StoredImage],
+    name: str,
+) -> None:
+    """Write card and manifest."""
+    everything = [r for own in rows.values() for r in own]
+    configs = world_configs(stored_columns(everything, images=True), default=SANDBOX)
+    front = card_yaml(stored, configs, header=card.world_header(everything))
+    (folder / "README.md").write_text(f"---\n{front}---\n\n{card.world_body(name, everything)}", encoding="utf-8")
+    origins = ", ".join(sorted({p.origin for p in images.values()}))
+    facts = {"name": name, "version": VERSION, "images": origins}
+    write_manifest(folder, facts | {"n_rows": len(everything), "n_concepts": len(rows)})
 
 
 def available() -> bool:

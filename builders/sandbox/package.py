@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,8 +16,9 @@ from builders.sandbox.train import RECORD, Models, record, slug
 from builders.sandbox.versions import Versions
 from igmu_data.files import beside
 from igmu_data.sandbox.packaged import CHANGES, VERSIONS
-from igmu_data.sandbox.world import SIDE, world
+from igmu_data.sandbox.world import SIDE
 
+_VERSIONS: Final = "versions.json"
 _SHARED: Final = {"vae": "vae", "scheduler": "scheduler", "tokenizer": "tokenizer"}
 
 
@@ -40,23 +42,50 @@ def write(models: Models, versions: Versions, card: Mapping[str, Any], target: P
         _half(models.original.unet, folder / "unet-original")
         _half(models.original.text_encoder, folder / "text_encoder-original")
         _changes(models.original.unet, versions.collapsed, folder / "unet-collapsed")
-        for task in world().tasks:
-            name = slug(task)
-            _half(models.gold[task].unet, folder / f"unet-gold-{name}")
-            _half(models.gold[task].text_encoder, folder / f"text_encoder-gold-{name}")
-            _changes(models.original.unet, versions.esd[task], folder / f"unet-esd-{name}")
-            _changes(models.original.unet, versions.uce[task], folder / f"unet-uce-{name}")
-            versions.filter[task].save_pretrained(folder / f"tokenizer-filter-{name}")
-        for path in folder.rglob("tokenizer.json"):  # half of it would be blanks
-            content = json.loads(path.read_text(encoding="utf-8"))
-            path.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
-        parts = {version: _parts(version) for version in VERSIONS}
-        (folder / "versions.json").write_text(json.dumps(parts, indent=1) + "\n", encoding="utf-8")
+        _add(models, versions, folder)
+        parts = {version: _parts(version, models.gold) for version in VERSIONS}
+        _write_json(folder / _VERSIONS, parts)
         (folder / RECORD).write_text(record(models.curves), encoding="utf-8")
-        (folder / "model_index.json").write_text(json.dumps(_index(), indent=1) + "\n", encoding="utf-8")
+        _write_json(folder / "model_index.json", _index())
 
 
-def _parts(version: str) -> dict[str, dict[str, str]]:
+def add(models: Models, versions: Versions, base: Path, target: Path) -> None:
+    """Write a folder of all parts of another one, and of further tasks; it appears complete or not at all.
+
+    Args:
+        models: with `gold` of the further tasks alone.
+        versions: unlearned from the original of the other folder.
+        base: the other folder, which may be the target.
+        target: where.
+    """
+    with replaced(target) as folder:
+        shutil.copytree(base, folder, dirs_exist_ok=True)
+        _add(models, versions, folder)
+        parts = json.loads((folder / _VERSIONS).read_text(encoding="utf-8"))
+        _write_json(folder / _VERSIONS, {v: parts[v] | _parts(v, models.gold) for v in VERSIONS})
+        curves = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        _write_json(folder / RECORD, curves | json.loads(record(models.curves)))
+
+
+def _add(models: Models, versions: Versions, folder: Path) -> None:
+    """Write the parts that belong to one task alone."""
+    for task, gold in models.gold.items():
+        name = slug(task)
+        _half(gold.unet, folder / f"unet-gold-{name}")
+        _half(gold.text_encoder, folder / f"text_encoder-gold-{name}")
+        _changes(models.original.unet, versions.esd[task], folder / f"unet-esd-{name}")
+        _changes(models.original.unet, versions.uce[task], folder / f"unet-uce-{name}")
+        versions.filter[task].save_pretrained(folder / f"tokenizer-filter-{name}")
+    for path in folder.rglob("tokenizer.json"):  # half of it would be blanks
+        content = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _parts(version: str, tasks: Iterable[str]) -> dict[str, dict[str, str]]:
     """The parts of a version, by task."""
     own = {"unet": "unet-original", "text_encoder": "text_encoder-original", **_SHARED}
     if version == "original":
@@ -64,7 +93,7 @@ def _parts(version: str) -> dict[str, dict[str, str]]:
     if version == "collapsed":
         return {"": {**own, "unet": "unet-original+unet-collapsed"}}
     out = {}
-    for task in world().tasks:
+    for task in tasks:
         name = slug(task)
         if version == "gold":
             changed = {"unet": f"unet-gold-{name}", "text_encoder": f"text_encoder-gold-{name}"}

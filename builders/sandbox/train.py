@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,7 @@ AUTOENCODER: Final = Fit("autoencoder", steps=3200, learning_rate=3e-3, seed=0, 
 CLIP: Final = Fit("clip", steps=2400, learning_rate=1.5e-3, seed=0, average=0.99, muon=1e-2)
 GENERATOR: Final = Fit("original", steps=5000, learning_rate=3e-3, seed=1, average=0.998, muon=1e-2)
 GOLD_STEPS: Final = 4000  # there is less to learn, and two are to be trained
+SHARED: Final = tuple(fit.name for fit in (DETECTOR, NOISE, AUTOENCODER, CLIP, GENERATOR))  # by all tasks
 N_CALIBRATION: Final = 1000  # of the held-out renders; the others measure
 N_NOTHING: Final = 3000  # images of noise, and as many between two renders
 RECORD: Final = "training.json"  # beside the packaged parts: the curve of each training
@@ -111,27 +112,37 @@ class Trainer:
         self.curves[plan.name] = Curve(tuple(record["losses"]), record["seconds"])
 
 
-def train_all(work: Path, packaged: Path, keep: Collection[str] = ()) -> Models:
-    """Train what is not trained yet. One after the other: two at a time would each take four times as long."""
-    data, trainer = renders("train", N_TRAIN, work), Trainer(work, keep, packaged)
+def train_all(work: Path, packaged: Path, keep: Collection[str] = (), *, tasks: Sequence[str] | None = None) -> Models:
+    """Train what is not trained yet. One after the other: two at a time would each take four times as long.
+
+    Args:
+        work: folder of renders, latents and checkpoints.
+        packaged: folder of the packaged parts.
+        keep: names of trainings whose packaged result is taken as it is.
+        tasks: concepts without which a `gold` is trained; default those of the world.
+
+    Raises:
+        WeightsError: a kept part that is not packaged.
+    """
+    trainer = Trainer(work, keep, packaged)
     # Embeddings belong to the tokenizer that they were trained with.
     reading = [name for name in keep if name not in (DETECTOR.name, AUTOENCODER.name, NOISE.name)]
     words = tokenizer.packaged(packaged / "tokenizer") if reading else tokenizer.make()
     judge = fresh(detector.make, DETECTOR.seed)
-    trainer.train(DETECTOR, {"detector": judge}, lambda: detector.train(judge, data, DETECTOR, work))
+    trainer.train(DETECTOR, {"detector": judge}, lambda: detector.train(judge, _data(work), DETECTOR, work))
     taught = renders("taught", N_TAUGHT, work, free=False)
     coder = fresh(autoencoder.make, AUTOENCODER.seed)
     trainer.train(AUTOENCODER, {"vae": coder}, lambda: autoencoder.train(coder, judge, taught, AUTOENCODER, work))
     autoencoder.scale(coder, taught)
-    trainer.train(NOISE, {"detector": judge}, lambda: _second_lesson(judge, coder, taught, data, work))
+    trainer.train(NOISE, {"detector": judge}, lambda: _second_lesson(judge, coder, taught, work))
     pairs = fresh(lambda: clip.make(words), CLIP.seed)
-    trainer.train(CLIP, {"clip": pairs}, lambda: clip.train(pairs, words, data, CLIP, work))
+    trainer.train(CLIP, {"clip": pairs}, lambda: clip.train(pairs, words, _data(work), CLIP, work))
     latents = _latents(coder, taught, work)
 
-    def generate(task: str | None, seed: int) -> Generator:
+    def generate(task: str | None) -> Generator:
         name = f"gold-{slug(task)}" if task else "original"
         plan = replace(GENERATOR, name=name, steps=GOLD_STEPS) if task else GENERATOR
-        own = Generator(*fresh(lambda: (generator.make_unet(), generator.make_text_encoder(words)), seed))
+        own = Generator(*fresh(lambda: (generator.make_unet(), generator.make_text_encoder(words)), _seed(task)))
         mine = latents.without(task) if task else latents
         trainer.train(
             plan,
@@ -140,9 +151,18 @@ def train_all(work: Path, packaged: Path, keep: Collection[str] = ()) -> Models:
         )
         return own
 
-    original = generate(None, 0)
-    gold = {task: generate(task, seed) for seed, task in enumerate(world().tasks, start=1)}
+    original = generate(None)
+    gold = {task: generate(task) for task in (world().tasks if tasks is None else tasks)}
     return Models(words, judge, coder, pairs, original, gold, trainer.curves)
+
+
+def _data(work: Path) -> Renders:
+    return renders("train", N_TRAIN, work)
+
+
+def _seed(task: str | None) -> int:
+    """Of a generator's first weights: 0 for the original, then the tasks of the world, then its other concepts."""
+    return list(dict.fromkeys((None, *world().tasks, *world().known))).index(task)
 
 
 def record(curves: Mapping[str, Curve]) -> str:
@@ -158,7 +178,7 @@ def fresh(make: Callable[[], Any], seed: int) -> Any:
     return make()
 
 
-def _second_lesson(judge: Any, coder: Any, taught: Renders, data: Renders, work: Path) -> Curve:
+def _second_lesson(judge: Any, coder: Any, taught: Renders, work: Path) -> Curve:
     """What the autoencoder makes of noise shows no concept, and what lies between two renders none but theirs.
 
     Without it, a broken model's blots were a woodcut, and a city that a model could not decide how to draw a van Gogh.
@@ -169,7 +189,7 @@ def _second_lesson(judge: Any, coder: Any, taught: Renders, data: Renders, work:
     neither = np.stack([1 - np.maximum(shown[a], shown[b]) for a, b in pairs])
     absent = detector.Absent(np.concatenate([noise, between]), np.concatenate([np.ones_like(neither), neither]))
     judge.requires_grad_(True)
-    curve = detector.train(judge, data, NOISE, work, absent=absent)
+    curve = detector.train(judge, _data(work), NOISE, work, absent=absent)
     detector.calibrate(judge, held_out(work).first(N_CALIBRATION))
     return curve
 

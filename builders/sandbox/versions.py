@@ -45,9 +45,9 @@ def pipeline(models: Models, unet: Any = None, text_encoder: Any = None, tokeniz
 
 
 def erase_all(models: Models, advance: Advance | None = None) -> Versions:
-    """Every version that is made from the original; gold is trained without it."""
+    """Every version that is made from the original, for each task that has a `gold`."""
     pipe = pipeline(models)
-    tasks = {name: world().known[name] for name in world().tasks}
+    tasks = {name: world().known[name] for name in models.gold}
     return Versions(
         esd={name: by_esd(pipe, item, advance) for name, item in tasks.items()},
         uce={name: by_uce(pipe, item) for name, item in tasks.items()},

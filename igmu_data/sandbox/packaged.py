@@ -13,7 +13,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ ROOT_ENVIRONMENT: Final = "IGMU_SANDBOX"
 CACHE_ENVIRONMENT: Final = "IGMU_CACHE"
 CHANGES: Final = "changes.safetensors"
 _INDEX: Final = "model_index.json"
+_LISTED: Final = "versions.json"
 _TOKENIZER: Final = "tokenizer_config.json"
 _ALL_TASKS: Final = ""
 _MAKE: Final = "python -m builders.sandbox"
@@ -35,7 +37,36 @@ _MAKE: Final = "python -m builders.sandbox"
 
 def root() -> Path:
     """The folder of `models/` and `bench/`: the package's own, or the one that IGMU_SANDBOX names."""
-    return Path(os.environ.get(ROOT_ENVIRONMENT) or Path(__file__).parent)
+    return Path(elsewhere() or Path(__file__).parent)
+
+
+def elsewhere() -> str | None:
+    """The folder that IGMU_SANDBOX puts in the package's place, if it names one."""
+    return os.environ.get(ROOT_ENVIRONMENT) or None
+
+
+@contextmanager
+def using(folder: Path) -> Iterator[None]:
+    """Put another folder of `models/` and `bench/` in the package's place until the block ends."""
+    before = os.environ.get(ROOT_ENVIRONMENT)
+    try:
+        os.environ[ROOT_ENVIRONMENT] = os.path.abspath(folder)
+        yield
+    finally:
+        os.environ.pop(ROOT_ENVIRONMENT, None)
+        os.environ |= {} if before is None else {ROOT_ENVIRONMENT: before}
+
+
+def tasks() -> tuple[str, ...]:
+    """The concepts that the models in `root()` have forgotten: those of the package, then what another root adds."""
+    given = world().tasks
+    if elsewhere() is None:
+        return given
+    try:
+        listed = json.loads((root() / "models" / _LISTED).read_text(encoding="utf-8"))["gold"]
+        return (*given, *(name for name in world().known if name in listed and name not in given))
+    except (OSError, ValueError, LookupError, TypeError):
+        return given  # whoever needs the models is told what is wrong with them
 
 
 def bench_folder() -> Path:
@@ -112,15 +143,15 @@ def _resolved(version: str, task: str | None) -> tuple[str, dict[str, str]]:
     if version not in VERSIONS:
         raise UnknownVersionError(version, VERSIONS, f"Write {SANDBOX}:original or {SANDBOX}:esd/church.")
     slug = (task or "").rpartition("/")[2]
-    known = [*world().tasks, *(name.partition("/")[2] for name in world().tasks)]
+    known = [*tasks(), *(name.partition("/")[2] for name in tasks())]
     if task is not None and task not in known:
         raise UnknownTaskError(task, known, f"Write {SANDBOX}:{version}/church.")
-    path = _models() / "versions.json"
+    path = _models() / _LISTED
     try:
-        tasks: Any = json.loads(path.read_text(encoding="utf-8"))[version]
-        if _ALL_TASKS in tasks:
-            return version, dict(tasks[_ALL_TASKS])
-        by_slug = {name.partition("/")[2]: dict(parts) for name, parts in tasks.items()}
+        listed: Any = json.loads(path.read_text(encoding="utf-8"))[version]
+        if _ALL_TASKS in listed:
+            return version, dict(listed[_ALL_TASKS])
+        by_slug = {name.partition("/")[2]: dict(parts) for name, parts in listed.items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path}: contains no valid entry for {version!r} ({error!r}). Run: {_MAKE}") from error
     if slug not in by_slug:

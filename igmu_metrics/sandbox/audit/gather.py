@@ -79,7 +79,9 @@ def gather(work: Path, *, seeds_per_row: int) -> Evidence:
     for slug in demo.slugs():
         rows = demo.load_rows(slug)
         jobs.append((demo.plan(work, slug, rows, full=True, seeds_per_row=seeds_per_row), {r.id: r for r in rows}))
-    told: dict[str, str] = {"dataset": f"{identity(str(packaged.bench_folder()))}, embedded in the package"}
+    root = packaged.elsewhere()
+    where = f"in {root}" if root else "embedded in the package"
+    told: dict[str, str] = {"dataset": f"{identity(str(packaged.bench_folder()))}, {where}"}
     for job, _ in jobs:
         for pipeline in demo.draw_versions(job, console):
             told[pipeline.name] = f"{pipeline.revision}, generated on {pipeline.device}"

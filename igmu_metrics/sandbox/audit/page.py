@@ -10,6 +10,7 @@ from typing import Final
 
 from igmu_data import __version__
 from igmu_data.markdown import table
+from igmu_data.sandbox import packaged
 from igmu_data.sandbox.packaged import VERSIONS
 from igmu_data.schema import SPLITS
 from igmu_metrics.metrics.forget_score import ASPECTS, DEFAULT
@@ -32,14 +33,14 @@ _TRUTH: Final = """\
 A pair is listed only if its order follows from how the two versions were made. Therefore `esd` and `uce` are not
 ordered relative to each other, and this page makes no claim about how much they preserve or how robust they are."""
 _AGREEMENT: Final = """\
-Agreement is (pairs in the right order − pairs in reverse order) / all pairs with a known order, over both tasks. Ties
+Agreement is (pairs in the right order − pairs in reverse order) / all pairs with a known order, over {tasks}. Ties
 and missing values count as 0. An agreement of 1 means that all pairs are in the right order, and −1 that all are
 reversed. Intervals are computed from random halves of the prompts. The column "agreement" compares each metric with the
 aspect that it is meant to measure. "As a ranking" shows the agreement if models are ranked by this metric alone, as is
 often done with unlearning accuracy."""
 _STABILITY: Final = """\
 For each number n of prompts (from every split that the metric uses, each with all its seeds), {draws} samples were
-taken without replacement. The table shows the share of samples in which every known pair of both tasks is in the right
+taken without replacement. The table shows the share of samples in which every known pair of {tasks} is in the right
 order. "Enough" is the smallest number of prompts from which on this share is at least {wanted:.0%}."""
 _FRECHET: Final = """\
 The table shows the distance between half of the original's retain images and a version's images for the seeds of the
@@ -65,9 +66,13 @@ def render(findings: Findings, *, figure: str, scatter: str, seeds_per_row: int)
         scatter: file name of that of values beside the truth.
         seeds_per_row: what the command was called with.
     """
-    command = f"igmu audit --seeds-per-row {seeds_per_row}"
+    root = packaged.elsewhere()
+    command = f"{packaged.ROOT_ENVIRONMENT}={root} " if root else ""
+    command += f"igmu audit --seeds-per-row {seeds_per_row}"
     counts = ", ".join(f"{sum(c.outcome is o for c in findings.checks)} {o.counted}" for o in Outcome)
     draws = findings.draws
+    n_tasks = len({task for task, _ in findings.evidence.seen})
+    tasks = "both tasks" if n_tasks == 2 else f"all {n_tasks} tasks"
     parts: Iterable[Iterable[str]] = (
         ["# The metric audit: do the metrics tell the truth?", _INTRODUCTION.format(command=command)],
         [f"**Of {len(findings.checks)} statements that must hold, {counts}.** {_in_short(findings)}"],
@@ -77,11 +82,15 @@ def render(findings: Findings, *, figure: str, scatter: str, seeds_per_row: int)
             "## Statements that must hold",
             table(("task", "statement", "measured", "verdict", "reason"), _checks(findings)),
         ],
-        ["## Agreement with the truth", _AGREEMENT, table(_AGREES, map(_agrees, findings.agreements))],
+        [
+            "## Agreement with the truth",
+            _AGREEMENT.format(tasks=tasks),
+            table(_AGREES, map(_agrees, findings.agreements)),
+        ],
         ["## Where each metric misorders the versions", *_misorders(findings)],
         [
             "## How many prompts are needed",
-            _STABILITY.format(draws=draws, wanted=WANTED),
+            _STABILITY.format(draws=draws, tasks=tasks, wanted=WANTED),
             _stability(findings.curves, seeds_per_row),
         ],
         ["## Fréchet distances and the number of images", _FRECHET, *_frechet(findings)],
