@@ -115,7 +115,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "signatures-not-compared",
         _COMPARE,
-        "        _require_alike(first, other, but=_OF_COVERAGE)\n",
+        "        _require_alike(first, other, but=_OF_COVERAGE, ranked=ranked)\n",
         "",
         _TESTS,
         "cards of unlike signatures are compared pair by pair",
