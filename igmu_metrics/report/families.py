@@ -80,8 +80,9 @@ def tables(cards: Sequence[Scorecard], *, every: bool = True) -> list[Table]:
 def _original(card: Scorecard, names: Sequence[str]) -> list[str]:
     """The original's own attack success, as a note, because rates over all rows can only be read next to it."""
     own = of_original(card).get(METRIC, {})
-    told = [f"{heading(name, card)} {formatted(own[name])}" for name in names if value_of(own.get(name)) is not None]
-    return [f"{card.original_label}, all attacks: {', '.join(told)}"] if told else []
+    shown = [name for name in names if value_of(own.get(name)) is not None]
+    told = ", ".join(f"{heading(name, card)} {formatted(own[name], interval=' ({}–{})')}" for name in shown)
+    return [f"{card.original_label}, all attacks: {told}"] if told else []
 
 
 def _notes(found: Sequence[Line], scope: str, card: Scorecard, names: Sequence[str]) -> Iterator[str]:

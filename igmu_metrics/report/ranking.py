@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from igmu_data.errors import IgmuError
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.report.view import RANKED_BY, View, ranked
 from igmu_metrics.report.wording import cured, listed, sentence
@@ -73,7 +74,10 @@ def before(view: View, columns: Sequence[Column]) -> list[Figure | None]:
     """The original's values: from its own card, or from a model's card, whose lines also contain the original's."""
     if view.own:
         return [view.own.figure(column.score, column.figure) for column in columns]
-    again = of_original(view.first)
+    try:
+        again = of_original(view.first)
+    except IgmuError:  # lines that no evaluation has written, which nobody verified: shown as they are
+        again = {}
     found = []
     for column in columns:
         told = view.first.figure(column.score, f"original_{column.figure}")
