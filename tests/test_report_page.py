@@ -81,7 +81,7 @@ def test_only_a_word_that_seems_wrong_is_explained(value: float, interval: tuple
 
 
 def test_the_originals_own_rates_stand_beside_the_models(cards: list[Scorecard]) -> None:
-    """Prompts of which the original shows nothing say nothing about attacks, and what it never showed cannot be kept."""
+    """Prompts of which the original shows nothing say nothing about attacks."""
     lines = cards[0].generations
     lost = [split in ("adversarial", "retain") and at % 4 == 0 for at, split in enumerate(lines["split"].tolist())]
     before = np.where(lost, False, np.ma.filled(lines["present_original"], False))
