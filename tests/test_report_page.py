@@ -60,7 +60,7 @@ def test_the_verdict_comes_before_what_it_rests_on_and_images_before_tables(text
 
 
 def test_a_word_beside_all_or_none_says_which_end_of_the_interval_it_follows(seen: View) -> None:
-    """ "mostly" and "some" beside 100 % looked like mistakes; Wilson's intervals of eight prompts end at 68 and 32 %."""
+    """It looked like a mistake. Wilson's intervals of eight prompts end at 68 and 32 %."""
     forget, _, _ = verdict.answers(seen)[:3]
     assert [f.word for f in forget.findings] == ["mostly", "hardly"]
     for finding, end in zip(forget.findings, (68, 32), strict=True):
