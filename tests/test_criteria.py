@@ -168,6 +168,8 @@ def test_cards_by_two_clips_are_compared_but_not_ranked(
     unlike = CliRunner().invoke(app, ["compare", str(place / "cards/esd.json"), str(place / "cards/uce.json")])
     told, before = done.output.splitlines(), unlike.output.splitlines()
     assert [line for line in told if "[" in line][-9:] == [line for line in before if "[" in line][-9:]
+    rows = [[line.split()[1] for line in lines if line.startswith("│")][1:3] for lines in (told, before)]
+    assert rows == [["esd", "uce"], ["uce", "esd"]]
     said = " ".join(done.output.split())
     assert "not ranked, because the forget scores have different settings" in said
     assert "Not compared, because the settings differ (clip: clip:sandbox and clip:another): clip_align" in done.output
