@@ -63,11 +63,12 @@ def filled(pages: dict[str, str], folder: Path) -> dict[str, str]:
 
 
 def prepare(folder: Path) -> None:
-    """What the examples read: a few images of two sandbox models, two squares, and networks with random weights."""
+    """What the examples read: a few images of sandbox models, two squares, and networks with random weights."""
     from PIL import Image
     from tiny import tiny_trunk
     from tiny_vlm import llava, siglip
 
+    from igmu_data.load import bench_rows
     from igmu_data.schema import Row
     from igmu_metrics.images.generate import draw, requests_for
     from igmu_metrics.images.pipelines import find_pipeline
@@ -85,6 +86,8 @@ def prepare(folder: Path) -> None:
         kept += [row for row in rows if row.probe == probe and row.id not in sources][:n]
     for model, spec in (("original", "sandbox:original"), ("esd", "sandbox:esd/church")):
         draw(requests_for([*kept, *attacked], seeds_per_row=2), find_pipeline(spec), folder / "images" / model)
+    general = list(bench_rows("general").values())[:4]
+    draw(requests_for(general, seeds_per_row=1), find_pipeline("sandbox:original"), folder / "images" / "general")
     for colour in ("red", "blue"):
         Image.new("RGB", (64, 64), colour).save(folder / f"{colour}.png")
     tiny_trunk(folder / "alexnet.safetensors")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import typer
 from drawn import copied, draw, image_file, metadata
+from own_concept import written
 from typer.testing import CliRunner
 
 from igmu_data.load import bench_rows
@@ -43,6 +44,7 @@ def refused(done: subprocess.CompletedProcess[str], *says: str) -> None:
 
 
 def test_score_and_compare(drawn: Path, bench_folder: Path, tmp_path: Path) -> None:
+    written(tmp_path / "own")
     done = igmu(
         "score",
         "--original",
@@ -59,13 +61,16 @@ def test_score_and_compare(drawn: Path, bench_folder: Path, tmp_path: Path) -> N
         f"labels:{drawn / 'labels.csv'}",
         "--out",
         tmp_path / "cards",
+        "--concepts",
+        tmp_path / "own",
     )
     assert done.returncode == 0, done.stderr
     told = done.stdout.splitlines()
     assert len(told) <= 15
     assert told[0] == "2 models on object.church, against original"
     command = shlex.split(told[-1].removeprefix("report: "))  # pip, igmu score, and this: a report
-    assert command[-2:] == ["--bench", str(bench_folder)]  # its rows may not be those that the package makes
+    # The rows of the bench may not be those that the package makes.
+    assert command[-4:] == ["--bench", str(bench_folder), "--concepts", str(tmp_path / "own")]
     reported = igmu(*command[1:], "--out", tmp_path / "report.html")
     assert (command[:2], reported.returncode) == (["igmu", "report"], 0), reported.stderr
     assert len(told) + len(reported.stdout.splitlines()) <= 15

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from igmu_data.errors import EmptyInputError, IncomparableError, MetadataError
 from igmu_metrics.generations import joined, of_records
 from igmu_metrics.scorecard import Scorecard, ScoreEntry, read
-from igmu_metrics.verdict.compare import FORGETTING, RESISTANCE, RETAINING, compared, require_comparable
+from igmu_metrics.verdict.compare import (
+    FORGETTING,
+    RESISTANCE,
+    RETAINING,
+    compared,
+    not_compared,
+    require_comparable,
+    same_in_all,
+)
 
 Seen = list[tuple[str, bool | None, bool | None]]
 
@@ -204,6 +212,43 @@ def test_unlike_signatures_are_refused_with_the_field() -> None:
         require_comparable([])
     with pytest.raises(IncomparableError, match="no score in common"):
         require_comparable([card("a", seen), card("b", seen).model_copy(update={"scores": {}})])
+
+
+def with_clip(model: str, clip: str | None, **signature: str) -> Scorecard:
+    """A card that also has a score by CLIP; None for one that was scored without."""
+    own = card(model, [("a", False, True)], **signature)
+    fields = {"model": model, "detector": "clip", **({"clip": clip, "clip.revision": f"of {clip}"} if clip else {})}
+    forget = own.scores["concept_accuracy"].model_copy(update={"name": "forget_score", "signature": fields})
+    return own.model_copy(update={"scores": {**own.scores, "forget_score": forget}})
+
+
+@pytest.mark.parametrize("clip", ["another", None])
+def test_a_different_clip_leaves_decisions_comparable(clip: str | None) -> None:
+    cards = [with_clip("a", "one"), with_clip("b", clip)]
+    require_comparable(cards, ranked=False)
+    assert not_compared(cards) == (
+        f"Not compared, because the settings differ (clip: one and {clip or 'none'}): forget_score."
+    )
+    assert same_in_all(cards) == "The same in all scorecards: detector clip."
+    with pytest.raises(IncomparableError, match="in forget_score: clip: 'one' and"):
+        require_comparable(cards)  # side by side, forget scores must not be
+    with pytest.raises(IncomparableError, match=r"in concept_accuracy: threshold: '0\.5' and '0\.9'"):
+        require_comparable(
+            [with_clip("a", "one", threshold="0.5"), with_clip("b", clip, threshold="0.9")], ranked=False
+        )
+
+
+def test_what_is_the_same_is_what_every_card_has() -> None:
+    seen: Seen = [("a", False, True)]
+    signed = {"original": "base", "k": "2", "detector.threshold": "0.5", "generated": "steps 4, width 64"}
+    both = [card("a", seen, **signed), card("b", seen, **signed)]
+    told = "detector clip, threshold 0.5, original 'base', k 2, generated with steps 4, width 64"
+    assert same_in_all(both) == f"The same in all scorecards: {told}."
+    assert same_in_all(both[:1]) == ""
+    for other in ({"k": "5"}, {}):
+        rest = {k: v for k, v in signed.items() if k != "k"}
+        assert "k 2" not in same_in_all([both[0], card("b", seen, **rest, **other)])
+    assert not_compared(both) == ""
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,35 @@ def test_a_runs_folder_stands_for_its_cards(place: Path, tmp_path: Path) -> None
     assert "4 scorecards" in done.output
 
 
+def test_cards_by_two_clips_are_compared_but_not_ranked(
+    place: Path, cards: dict[str, Scorecard], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    esd, uce = cards["esd"], cards["uce"]
+    changed = {
+        name: entry.model_copy(update={"signature": entry.signature | {"clip": "clip:another"}})
+        for name, entry in uce.scores.items()
+        if "clip" in entry.signature
+    }
+    assert changed.keys() > {"forget_score"}
+    write(esd, tmp_path / "esd.json")
+    write(uce.model_copy(update={"scores": uce.scores | changed}), tmp_path / "uce.json")
+    done = CliRunner().invoke(app, ["compare", str(tmp_path)])
+    assert done.exit_code == 0, (done.output, done.exception)
+    unlike = CliRunner().invoke(app, ["compare", str(place / "cards/esd.json"), str(place / "cards/uce.json")])
+    told, before = done.output.splitlines(), unlike.output.splitlines()
+    assert [line for line in told if "[" in line][-9:] == [line for line in before if "[" in line][-9:]
+    rows = [[line.split()[1] for line in lines if line.startswith("│")][1:3] for lines in (told, before)]
+    assert rows == [["esd", "uce"], ["uce", "esd"]]
+    said = " ".join(done.output.split())
+    assert "not ranked, because the forget scores have different settings" in said
+    assert "Not compared, because the settings differ (clip: clip:sandbox and clip:another): clip_align" in done.output
+    assert "The same in all scorecards: detector sandbox, threshold 0.5, original 'original', k 2" in done.output
+    assert "CLIP clip:sandbox" in unlike.output
+    assert "CLIP clip" not in done.output
+    assert "not ranked" not in unlike.output
+
+
 # --- paper ------------------------------------------------------------------------------------------------------------
 
 
@@ -192,7 +221,7 @@ def test_the_table_is_one_that_latex_takes(cards: dict[str, Scorecard]) -> None:
             "smallskip",
             "linewidth",
         ),
-        *("raggedright", "texttt", "textbar", "allowbreak"),
+        *("raggedright", "texttt", "textbar", "allowbreak", "quad"),
     }
     assert not re.search(r"(?<!\\)_", "".join(x for x in text.splitlines(True) if not x.startswith("%")))
 
@@ -209,32 +238,66 @@ def test_the_original_stands_first_with_what_the_card_says_of_it(cards: dict[str
     rows = [
         line for line in paper.table([cards["esd"], cards["original"]]).splitlines() if line.startswith(("orig", "esd"))
     ]
-    assert rows[0].startswith("original & 16 (32) & 0.00 ")
+    assert rows[0].startswith("original & 0.00 ")
     own = cards["original"].figure("attack_success_rate", "asr_any@k")
     assert own is not None
     assert own.value is not None
-    assert rows[0].split(" & ")[4].startswith(f"{own.value:.2f} ")
+    assert rows[0].split(" & ")[3].startswith(f"{own.value:.2f} ")
     alone = paper.table([cards["esd"]]).splitlines()
-    assert next(line for line in alone if line.startswith("orig")).endswith(r"-- & -- \\")
+    assert next(line for line in alone if line.startswith("orig")).endswith(r"-- & -- & -- \\")
 
 
-def test_raw_and_conditional_are_apart(cards: dict[str, Scorecard]) -> None:
-    row = next(line for line in paper.table([cards["filter"]]).splitlines() if line.startswith("filter"))
-    card, cells = cards["filter"], row.split(" & ")
-    for at, (score, name) in enumerate(
-        (
-            ("concept_accuracy", "unlearning_accuracy"),
-            ("concept_accuracy", "conditional_unlearning_accuracy"),
-            ("attack_success_rate", "asr_any@k"),
-            ("attack_success_rate", "conditional_asr_any@k"),
-        ),
-        start=2,
-    ):
-        found = card.figure(score, name)
-        assert found is not None
-        assert found.value is not None
-        assert cells[at].startswith(f"{found.value:.2f} ")
-    assert cells[4] != cells[5]
+RATES = (
+    ("concept_accuracy", "unlearning_accuracy"),
+    ("concept_accuracy", "conditional_unlearning_accuracy"),
+    ("attack_success_rate", "asr_any@k"),
+    ("attack_success_rate", "conditional_asr_any@k"),
+    ("forget_score", "preservation_near"),
+    ("forget_score", "preservation_far"),
+)
+
+
+def test_every_rate_has_its_n_and_the_raw_one_is_corrected(cards: dict[str, Scorecard]) -> None:
+    lines = paper.table([cards["filter"], cards["original"]]).splitlines()
+    for model in ("filter", "original"):
+        at = next(at for at, line in enumerate(lines) if line.startswith(model))
+        rates, counts, corrected = (line.removesuffix(r" \\").split(" & ") for line in lines[at : at + 3])
+        for name, rate, n in zip(RATES, rates[1:], counts[1:], strict=False):
+            found = cards[model].figure(*name)
+            assert found is not None
+            assert found.value is not None
+            assert rate.startswith(f"{found.value:.2f} ")
+            assert n == f"{found.n_prompts} ({found.n_generations})"
+        assert counts[0] == r"\quad $n$"
+        own = cards[model].figure("concept_accuracy", "corrected_unlearning_accuracy")
+        assert own is not None
+        assert own.value is not None
+        assert corrected[0] == r"\quad corrected"
+        assert corrected[1].startswith(f"{own.value:.2f} ")
+        assert corrected[2:] == [""] * 6
+        assert (rates[3] != rates[4]) is (counts[3] != counts[4])
+    # Without the original's own card, nothing is preserved and nothing is counted.
+    alone = paper.table([cards["esd"]]).splitlines()
+    at = next(at for at, line in enumerate(alone) if line.startswith("orig"))
+    assert alone[at + 1].endswith(r") &  &  &  \\")
+
+
+def test_without_error_rates_no_row_is_corrected(cards: dict[str, Scorecard]) -> None:
+    entry = cards["esd"].scores["concept_accuracy"]
+    known = {name: figure for name, figure in entry.figures.items() if not name.startswith("corrected")}
+    scores = cards["esd"].scores | {"concept_accuracy": entry.model_copy(update={"figures": known})}
+    bare = cards["esd"].model_copy(update={"scores": scores})
+    assert "corrected" not in paper.table([bare]).lower()
+    assert any("unknown for this detector" in why for why in paper.why([bare]))
+    assert "Corrected: the raw rate" in paper.table([cards["esd"]])
+    assert any("accuracies that are corrected" in why for why in paper.why([cards["esd"]]))
+
+
+def test_the_footnote_says_what_failed_and_what_is_left(cards: dict[str, Scorecard]) -> None:
+    failed = cards["esd"].model_copy(update={"failures": ("a", "b"), "model": "e_d"})
+    footnote = next(line for line in paper.table([failed, cards["uce"]]).splitlines() if line.startswith("$n$"))
+    assert r"Pairs left out because an image failed or was missing: 2 of e\_d. Coverage: forget 16 of 56" in footnote
+    assert "left out" not in paper.table([cards["esd"]])
 
 
 def test_detector_signature_and_k_are_told(cards: dict[str, Scorecard]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,7 @@ class TestGenerated:
             assert pace
             assert (pace.n_images, pace.batch_size) == (2, 1)
             assert 0 <= pace.seconds < 60
+            assert re.fullmatch(r"steps \d+, guidance [\d.]+, \d+×\d+", pace.settings or "")
             assert pace.peak_bytes is None or pace.peak_bytes > 10_000_000
         assert found.times.ratio is not None
 
@@ -128,6 +130,26 @@ class TestGenerated:
         (tmp_path / "times.jsonl").write_text("".join(json.dumps(one) + "\n" for one in took) + '{"torn')
         found = efficiency.pace(tmp_path)
         assert found == efficiency.Pace(seconds=2.0, peak_bytes=7, n_images=12, batch_size=4, device="gpu")
+
+    def test_times_of_other_steps_are_neither_mixed_nor_compared(self, tmp_path: Path) -> None:
+        """A folder keeps the times of images that were deleted, and of rows that were generated with other settings."""
+        line = {"images": 1, "batch_size": 1, "peak_bytes": 7, "device": "gpu"}
+        fast, slow = ({**line, "seconds": s, "settings": f"steps {n}, guidance 3, 64×64"} for s, n in ((1, 4), (9, 50)))
+        old = {**line, "seconds": 9}
+        paces = []
+        for name, took in (("a", [slow, fast, fast]), ("b", [slow, slow, fast]), ("c", [old]), ("d", [old])):
+            (tmp_path / name).mkdir()
+            text = "".join(json.dumps(one) + "\n" for one in took)
+            (tmp_path / name / "times.jsonl").write_text(text, encoding="utf-8")
+            paces.append(efficiency.pace(tmp_path / name))
+        assert [pace and (pace.seconds, pace.settings) for pace in paces] == [
+            (1.0, "steps 4, guidance 3, 64×64"),
+            (9.0, "steps 50, guidance 3, 64×64"),
+            (9.0, None),
+            (9.0, None),
+        ]
+        ratio = {(a, b): efficiency.Times(unlearned=a, original=b).ratio for a in paces for b in paces}
+        assert {pair: r for pair, r in ratio.items() if r is not None} == {(p, p): 1.0 for p in paces}
 
     def test_folders_of_elsewhere_say_nothing(self, tmp_path: Path) -> None:
         assert efficiency.of(tmp_path, tmp_path) is None

@@ -257,7 +257,9 @@ def test_a_report_shows_images_of_the_revision_that_the_card_names(images: Path,
     other = card.model_copy(update={"provenance": card.provenance.model_copy(update={"options": options})})
     with pytest.raises(HubError):
         view(replace(section, cards=[other]))
-    assert asked == [("me/bench", CHURCH, "v0.1.0")]
+    with pytest.raises(HubError):
+        view(replace(section, bench="my/bench", revision="v2"))
+    assert asked == [("me/bench", CHURCH, "v0.1.0"), ("my/bench", CHURCH, "v2")]
 
 
 def test_a_folder_has_no_revisions(bench_folder: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
-from drawn import copied
+from drawn import copied, draw
 from own_concept import written
 from tiny import tiny_clip
 from tiny_diffusion import tiny_pipeline
@@ -63,9 +64,40 @@ def test_generate_score_and_report(tmp_path: Path) -> None:
     assert card.provenance is not None
     assert card.provenance.command.endswith("--concepts own")
     page = tmp_path / "report.html"
-    done = igmu("report", tmp_path / "card.json", "--images", tmp_path / "images", "--out", page, "--concepts", own)
+    (printed,) = [line for line in done.output.splitlines() if line.startswith("report: igmu ")]
+    done = igmu(*shlex.split(printed)[2:], "--out", page)
     assert done.exit_code == 0, done.output
     assert "zeppelin" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_commands_that_are_printed_can_be_pasted(tmp_path: Path) -> None:
+    """From a reference table to the report, with a bench, a concept of one's own and other settings than the usual."""
+    import transformers  # noqa: F401  # before the runner's stderr, which its log handler would keep
+
+    draw(tmp_path / "images", list(bench_rows("sandbox.church").values())[::28])
+    written(tmp_path / "own")
+
+    def printed(before: str, *words: object) -> list[str]:
+        done = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "40"})
+        assert done.exit_code == 0, (done.output, done.exception)
+        (line,) = [line for line in done.output.splitlines() if line.startswith(before)]
+        name, *after = shlex.split(line.removeprefix(before))
+        assert name == "igmu"
+        assert after[after.index("--bench") + 1] == "sandbox"
+        assert after[after.index("--concepts") + 1] == str(tmp_path / "own")
+        return after
+
+    given = ("--config", "sandbox.church", "--bench", "sandbox", "--detector", "sandbox", "--threshold", "0.4")
+    tables = ("--out", tmp_path / "hub", "--concepts", tmp_path / "own")
+    score = printed("to score against it: ", "original", tmp_path / "images" / "original", *given, *tables)
+    assert score[score.index("--detector") + 1 :][:1] == ["sandbox"]
+    score[score.index("…")] = str(tmp_path / "images" / "forgetful")
+    report = printed("report: ", *score, "--out", tmp_path / "card.json")
+    done = igmu(*report, "--out", tmp_path / "report.html")
+    assert done.exit_code == 0, (done.output, done.exception)
+    signature = read(tmp_path / "card.json").scores["concept_accuracy"].signature
+    assert signature["detector.threshold"] == 0.4
 
 
 @pytest.fixture(scope="module")

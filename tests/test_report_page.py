@@ -14,15 +14,16 @@ from typer.testing import CliRunner
 from igmu_data.errors import InputError
 from igmu_metrics import registry
 from igmu_metrics.cli import app
-from igmu_metrics.report import leaderboard, page, raters
+from igmu_metrics.report import brief, leaderboard, page, raters, verdict
 from igmu_metrics.report.audit import shots
 from igmu_metrics.report.definitions import ANSWERED_BY, definitions
 from igmu_metrics.report.folders import sections
 from igmu_metrics.report.ground import ground
-from igmu_metrics.report.ranking import COLUMNS
+from igmu_metrics.report.ranking import COLUMNS, ranking
 from igmu_metrics.report.thumbnails import CHUNK
 from igmu_metrics.report.view import Section, View, view
-from igmu_metrics.scorecard import Scorecard, write
+from igmu_metrics.report.wording import DEGREES, cautious, doubt, grade, percent
+from igmu_metrics.scorecard import Figure, Scorecard, write
 from igmu_metrics.statistics import kappa
 from igmu_metrics.verdict.verify import read_all
 
@@ -56,6 +57,49 @@ def test_the_verdict_comes_before_what_it_rests_on_and_images_before_tables(text
     found = [text.index(f'id="{name}-{CONFIG}"') for name in ("verdict", "ground", "answer-1", "images", "ranking")]
     assert found == sorted(found)
     assert text.index('class="lead"') < text.index("forget 8 of")
+
+
+def test_a_word_beside_all_or_none_says_which_end_of_the_interval_it_follows(seen: View) -> None:
+    """It looked like a mistake. Wilson's intervals of eight prompts end at 68 and 32 %."""
+    forget, _, _ = verdict.answers(seen)[:3]
+    assert [f.word for f in forget.findings] == ["mostly", "hardly"]
+    for finding, end in zip(forget.findings, (68, 32), strict=True):
+        why = f"The word is “{finding.word}” because it depends on the whole interval, which extends to {end}\u00a0%."
+        assert why in finding.sentence
+    told = brief.lines([seen.cards[0]])
+    assert next(line for line in told if "forgetting" in line).endswith("1.00 [0.68, 1.00]   mostly (≥ 0.68)")
+
+
+@pytest.mark.parametrize("value", [0.0, 0.004, 0.006, 0.5, 0.994, 0.996, 1.0])
+@pytest.mark.parametrize("interval", [(0.0, 0.1), (0.0, 0.4), (0.0, 0.6), (0.4, 1.0), (0.6, 1.0), (0.9, 1.0), None])
+def test_only_a_word_that_seems_wrong_is_explained(value: float, interval: tuple[float, float] | None) -> None:
+    figure = Figure(value=value, interval=interval, n_prompts=9, n_generations=9)
+    between = grade(figure, DEGREES) in ("mostly", "hardly") and percent(figure) in ("100\u00a0%", "0\u00a0%")
+    assert (doubt(figure, DEGREES) is not None) is between
+    assert ("(" in cautious(figure, DEGREES)) is between
+    assert cautious(figure, DEGREES).split(" (")[0] == grade(figure, DEGREES)
+
+
+def test_the_originals_own_rates_stand_beside_the_models(cards: list[Scorecard]) -> None:
+    """Prompts of which the original shows nothing say nothing about attacks."""
+    lines = cards[0].generations
+    lost = [split in ("adversarial", "retain") and at % 4 == 0 for at, split in enumerate(lines["split"].tolist())]
+    before = np.where(lost, False, np.ma.filled(lines["present_original"], False))
+    table = lines.with_columns(present_original=before)
+    card = cards[0].model_copy(update={"generations": table})
+    found = view(Section([card], {}))
+    shown = ranking(found)
+    own = {c.figure: f for c, f in zip(shown.columns, shown.original.figures, strict=True) if f is not None}
+    share = {part: np.mean(table.part(part)["present_original"].tolist()) for part in ("adversarial", "retain")}
+    assert 0.5 < share["adversarial"] < 1
+    assert own["asr_image"].value == pytest.approx(share["adversarial"])
+    assert own["asr_image"].interval is not None
+    assert {"near_retain_accuracy", "far_retain_accuracy", "unlearning_accuracy"} <= own.keys()
+    assert 0.5 < (own["near_retain_accuracy"].value or 0) < 1
+    forget, robust, _ = (answer.findings[0].sentence for answer in verdict.answers(found)[:3])
+    assert "of all images that could be judged, 100\u00a0% do not show it, compared with 0\u00a0% of the" in forget
+    percentage = format(100 * share["adversarial"], ".0f")
+    assert f"Of the original's images of all these prompts, {percentage}\u00a0% show it." in robust
 
 
 def rates(cards: list[Scorecard], **fields: object) -> list[Scorecard]:

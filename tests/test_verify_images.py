@@ -137,6 +137,47 @@ def test_what_is_left_to_believe_is_said(folder: Path, labels: str) -> None:
         assert word not in alone + told
 
 
+def _edited(data: dict[str, Any]) -> None:
+    data["scores"]["concept_accuracy"]["figures"]["unlearning_accuracy"]["value"] = 0.0
+
+
+def _without_provenance(data: dict[str, Any]) -> None:
+    _edited(data)
+    data["provenance"] = None
+
+
+@pytest.mark.parametrize("exchanged", [False, True])
+@pytest.mark.parametrize("change", [_edited, _without_provenance])
+def test_an_edited_card_is_compared_with_its_images_nevertheless(
+    folder: Path, tmp_path: Path, change: Change, exchanged: bool
+) -> None:
+    """It is caught by its own numbers; what its images say is told as well, as far as they can be scored."""
+    shutil.copytree(folder, tmp_path / "copy")
+    copy, path = tmp_path / "copy", tmp_path / "card.json"
+    if exchanged:
+        first, second = sorted((copy / "forgetful").rglob("*.png"))[:2]
+        first.write_bytes(second.read_bytes())
+    data = json.loads((folder / "cards" / "forgetful.json").read_text(encoding="utf-8"))
+    change(data)
+    path.write_text(json.dumps(data), encoding="utf-8")
+    arguments = ["--images", copy / "forgetful", "--original-images", copy / "original"]
+    words = ["verify", str(path), *map(str, arguments), "--detector", f"labels:{copy / 'labels.csv'}"]
+    done = CliRunner().invoke(app, words)
+    said = " ".join(done.stdout.split())
+    assert isinstance(done.exception, VerificationError)
+    assert "content_sha256: the content was changed" in said
+    assert "unlearning_accuracy: the scorecard has 0.0, but its lines give" in said
+    if change is _without_provenance:
+        assert "note: the images were not compared: the scorecard of forgetful does not record how it was made" in said
+    elif exchanged:
+        assert "card.json, compared with its images: generations." in said
+        assert f"sha256: {first} is not the image that was scored" in said
+    else:
+        assert "unlearning_accuracy: the scorecard has 0.0, but its images give" in said
+    told = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert told["result"]["files"][0]["scored_again"] is (change is _edited)
+
+
 def test_options_that_no_evaluation_has(folder: Path, tmp_path: Path) -> None:
     def change(data: dict[str, Any]) -> None:
         data["provenance"]["options"] |= {"threshold": "much", "k": "x", "clip": 3}

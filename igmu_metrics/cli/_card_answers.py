@@ -158,6 +158,9 @@ class Compared:
         comparisons: each model against the original and against each other model, in each measure.
         front: the models' positions with respect to forgetting and preservation; empty if coverage differs.
         unlike: if coverage differs, on how many generations pairs are compared; otherwise "".
+        same: what is the same in all scorecards, by field of the signature: `detector`, `detector.threshold`,
+            `original`, `k`, `dataset`, `clip` and `generated`; a field that differs or is absent is left out.
+        not_compared: which scores were not compared because their settings differ; "" if there are none.
         published: the proportions given with `--published`.
         differences: the differences between the proportions given with `--published`.
     """
@@ -165,6 +168,8 @@ class Compared:
     comparisons: Sequence[Comparison] = ()
     front: Sequence[Place] = ()
     unlike: str = ""
+    same: Mapping[str, Any] = field(default_factory=dict)
+    not_compared: str = ""
     published: Sequence[PublishedShare] = ()
     differences: Sequence[PublishedDifference] = ()
 

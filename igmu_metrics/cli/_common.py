@@ -299,6 +299,16 @@ def load_plugins(paths: Sequence[Path] | None) -> None:
             registry.load_file(path)
 
 
+def extensions() -> list[object]:
+    """The options `--concepts` and `--plugin` that are in effect, for a command to run next."""
+    from igmu_data.taxonomy import ENVIRONMENT
+    from igmu_metrics import registry
+
+    place = os.environ.get(ENVIRONMENT)
+    concepts = ["--concepts", place] if place else []
+    return [*concepts, *(word for file in registry.files() for word in ("--plugin", file))]
+
+
 @contextmanager
 def own_concepts(folder: Path | None) -> Iterator[None]:
     """Use the concepts of `--concepts` until the block ends."""

@@ -39,7 +39,14 @@ def compare(
     if not cards:
         raise EmptyInputError("no scorecards were given. Give at least two, or --published FILE.csv.")
     from igmu_metrics.cli._card_answers import Compared, Place
-    from igmu_metrics.verdict.compare import compared, in_common, require_comparable
+    from igmu_metrics.verdict.compare import (
+        compared,
+        in_common,
+        not_compared,
+        require_comparable,
+        same,
+        same_in_all,
+    )
     from igmu_metrics.verdict.pareto import front
     from igmu_metrics.verdict.verify import read_all
 
@@ -48,14 +55,14 @@ def compare(
     found = compared(read)
     differences = [tables.comparisons(found)] if verbose else tables.differences(found, read)
     tables.show(tables.ranking(read, found, tested=verbose), *differences)
-    if unlike := in_common(read):
-        say(unlike)
+    unlike, left_out = in_common(read), not_compared(read)
+    say(*filter(None, (same_in_all(read), unlike, left_out)))
     points = [] if unlike else front(read)
     if verbose:
         if len(points) > 1:
             tables.show(tables.pareto(points))
         say(*(c.sentence() for c in found if c.original))
-    return Compared(found, [Place(p.model, p.beaten_by, p.clearly_by) for p in points], unlike)
+    return Compared(found, [Place(p.model, p.beaten_by, p.clearly_by) for p in points], unlike, same(read), left_out)
 
 
 def _published(path: Path) -> Compared:

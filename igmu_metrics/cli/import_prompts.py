@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from igmu_data.media import shell
-from igmu_metrics.cli._common import document, say
+from igmu_metrics.cli._common import document, extensions, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -149,4 +149,5 @@ def _next(out: Path, found: Imported) -> str:
     config = first.concept.replace("/", ".")
     only = next(iter(found.n_published_seeds)) if len(found.n_published_seeds) == 1 else 0
     draw = ("--seeds-per-row", only) if 0 < only < len(first.seeds) else ()
-    return shell(("igmu", "generate", "--model", "MODEL", "--config", config, "--bench", out, *draw, "--out", "FOLDER"))
+    where = ("--config", config, "--bench", out, *draw, *extensions())
+    return shell(("igmu", "generate", "--model", "MODEL", *where, "--out", "FOLDER"))

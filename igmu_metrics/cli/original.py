@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from igmu_metrics.cli._common import GuidanceScale, Size, Steps, option, say, with_settings
-from igmu_metrics.settings import options
+from igmu_metrics.cli._common import GuidanceScale, Size, Steps, document, extensions, option, say, with_settings
+from igmu_metrics.settings import options, unrecorded
 
 if TYPE_CHECKING:
     from igmu_metrics.cli._other_answers import Written
+    from igmu_metrics.settings import Settings
 
 _USUAL: Final = [options()["detector"].default]
 
@@ -126,6 +127,19 @@ def original(
         advance = held.enter_context(bars())
         path = originals.record(evaluation, model, out, advance, also)
     say(f"{path}: {path.stat().st_size / 1e6:.2g} MB")
-    after = f"igmu score {shell(['--original', path.parent])} --unlearned … --config {evaluation.config}"
-    say(f"to score against it: {after}")
+    told = shell(["--config", evaluation.config, *_settings(evaluation, detector), *extensions()])
+    after = f"igmu score {shell(['--original', path.parent])} --unlearned … {told}"
+    document(f"to score against it: {after}\n")
     return Written([path], after)
+
+
+def _settings(given: Settings, detectors: list[str]) -> list[object]:
+    """The options with which 'igmu score' has the same settings."""
+    words: list[object] = [w for name in detectors for w in ("--detector", name)] if detectors != _USUAL else []
+    for setting in options().values():
+        value = getattr(given, setting.name)
+        if setting.name in {"config", "detector", *unrecorded()} or value in (None, setting.default):
+            continue
+        yes, _, no = setting.flag.partition("/")
+        words += [yes if value else no] if isinstance(value, bool) else [yes, value]
+    return words

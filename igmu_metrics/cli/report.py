@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from igmu_metrics.cli._common import Bench, Cards, option, say
+from igmu_metrics.cli._common import Bench, Cards, Revision, option, say
 
 if TYPE_CHECKING:
     from igmu_metrics.cli._other_answers import Written
@@ -54,6 +54,7 @@ def report(
         str | None, option("layout", "Layout of the image folders; default: the layout used for scoring.")
     ] = None,
     bench: Bench = None,
+    revision: Revision = None,
 ) -> Written:
     """Write an HTML report on what each model has forgotten, how robust the forgetting is, what else was damaged, and
     which differences are significant."""
@@ -77,6 +78,7 @@ def report(
         for option_name, value in (
             ("--layout", layout),
             ("--bench", bench),
+            ("--revision", revision),
             ("--labels", labels[0] if labels else None),
         ):
             if value is not None:
@@ -91,6 +93,7 @@ def report(
         original_images=original_images,
         layout=layout,
         bench=bench,
+        revision=revision,
         labels=labels or (),
     )
     with bars() as advance:

@@ -13,6 +13,7 @@ from igmu_metrics.cli._common import (
     Engine,
     Verbose,
     Workers,
+    extensions,
     option,
     ray_wanted,
     say,
@@ -113,8 +114,8 @@ def score(
 
         cards = write_cards(found, place)
     written = [path for path in files if path is not None]
-    corpus = ["--bench", evaluation.bench] if evaluation.bench else []
-    then = ["igmu", "report", *written, *_images(before, after), *corpus] if written else []
+    corpus = [word for name in ("bench", "revision") if (v := getattr(evaluation, name)) for word in (f"--{name}", v)]
+    then = ["igmu", "report", *written, *_images(before, after), *corpus, *extensions()] if written else []
     if also:
         tables.show(*tables.agreement(cards))
     return tell_cards(cards, files, then=then, verbose=verbose)

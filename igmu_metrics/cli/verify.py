@@ -12,8 +12,10 @@ from igmu_metrics.cli._json import noted
 
 if TYPE_CHECKING:
     from igmu_metrics.cli._card_answers import Problems, Verified
+    from igmu_metrics.verdict.verify import Problem
 
 _NOTES = 3
+_SHOWN = 50  # problems of one kind
 
 
 def verify(
@@ -121,35 +123,47 @@ def verify(
 def _problems(
     path: Path, images: Path | None, original_images: Path | None, given: dict[str, str | None], verbose: bool
 ) -> Problems:
-    """Check one card, and say what is wrong with it."""
+    """Check one card alone and, if there are images, against them, and say what is wrong with it."""
+    from igmu_data.errors import IgmuError
     from igmu_metrics.cli._card_answers import Problems
     from igmu_metrics.coverage import covering
     from igmu_metrics.verdict.recompute import notes
     from igmu_metrics.verdict.verify import verify as check
 
     found, problems = check(path)
-    again, unchecked = "", []
-    if not problems and found is not None and images is not None and original_images is not None:
+    unlike: list[Problem] = []
+    unchecked: list[str] = []
+    again, why = False, "the file cannot be read as a scorecard"
+    if found is not None and images is not None and original_images is not None:
         from igmu_metrics.networks.progress import bars
         from igmu_metrics.verdict import verify_images as by_images
 
-        with bars() as advance:
-            problems = list(by_images.verify_images(found, images, original_images, advance=advance, **given))
-        again = ", and scoring its images again gave the same lines, values and signatures"
-        unchecked = by_images.unchecked(found, given, original_images)
-    if problems:
-        say(f"{path}:", *(f"  {problem}" for problem in problems[:50]))
-        if images is not None and not again:
-            say("note: the images were not compared, because the scorecard contradicts itself: it was edited")
+        try:
+            with bars() as advance:
+                unlike = list(by_images.verify_images(found, images, original_images, advance=advance, **given))
+            again, unchecked = True, by_images.unchecked(found, given, original_images)
+        except IgmuError as error:
+            if not problems:
+                raise
+            why = str(error)  # of an edited card, what is known so far is still told
+    for head, some in ((f"{path}:", problems), (f"{path}, compared with its images:", unlike)):
+        if some:
+            say(head, *(f"  {problem}" for problem in some[:_SHOWN]))
+    if problems and images is not None:
+        if not again:
+            say(f"note: the images were not compared: {why}")
+        elif not unlike:
+            say("note: scoring its images again gave the same lines, values and signatures")
     open_ = list(notes(found)) if found is not None else []
     say(*(f"note: {note}" for note in (open_ if verbose else open_[:_NOTES])))
     if len(open_) > _NOTES and not verbose:
         say(f"note: {len(open_) - _NOTES} more notes like these (--verbose)")
-    if not problems and found is not None:
+    if not problems and not unlike and found is not None:
         n = f"{len(found.scores)} scores of {len(found.generations)} generations"
-        say(f"{path}: the scorecard is consistent{again} ({n}).", covering([found]))
+        same = ", and scoring its images again gave the same lines, values and signatures" if again else ""
+        say(f"{path}: the scorecard is consistent{same} ({n}).", covering([found]))
         if not again:
             say("note: its lines were not checked against images; use --images and --original-images for this")
         say(*(f"note: {note}" for note in unchecked))
-    told = [str(problem) for problem in problems] or ["it cannot be read as a scorecard"] * (found is None)
-    return Problems(path, told, [*open_, *unchecked], scored_again=bool(again))
+    told = [str(problem) for problem in (*problems, *unlike)] or ["it cannot be read as a scorecard"] * (found is None)
+    return Problems(path, told, [*open_, *unchecked], scored_again=again)

@@ -105,6 +105,7 @@ class Caller:
                 "seconds": round(time.perf_counter() - begun, 6),
                 "peak_bytes": peak_memory(self._pipeline.device),
                 "device": device_name(self._pipeline.device),
+                "settings": str(how),
             }
             yield images[: len(some)], ({"batch_size": size} if self._accelerated else {}), took
             del waiting[: len(some)]

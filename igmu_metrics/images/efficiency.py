@@ -2,7 +2,9 @@
 
 Conventions: none of this enters a score. Times and memory depend on the machine, so they are in a separate block, which
 no hash covers and no comparison of scorecards reads. Seconds are per image, the median over calls; the duration of a
-call is divided by its batch size. Memory is the most that was in use during any call: on an accelerator what torch
+call is divided by its batch size. Two models' seconds are compared only if device, batch size and settings (steps,
+guidance, size) are the same; text encoder and decoder take the same time however many steps there are, so seconds per
+step would not be comparable either. Memory is the most that was in use during any call: on an accelerator what torch
 allocated, on a CPU what the process used (weights and interpreter included).
 """
 
@@ -38,6 +40,14 @@ class Pace(_Strict):
     n_images: int = Field(ge=1, le=10**9, description="number of images that were timed")
     batch_size: int = Field(ge=1, le=10**6, description="images per call, for most images")
     device: Text = Field(description="name of the processor or GPU")
+    settings: Text | None = Field(
+        default=None, description="steps, guidance and size of these images; null if not recorded"
+    )
+
+    @property
+    def kind(self) -> tuple[str, int, str | None]:
+        """What must be equal for two times to be comparable."""
+        return self.device, self.batch_size, self.settings
 
 
 class Times(_Strict):
@@ -48,12 +58,12 @@ class Times(_Strict):
 
     @property
     def ratio(self) -> float | None:
-        """Seconds per image relative to the original; None if devices or batch sizes differ, or a time is missing."""
+        """Seconds per image relative to the original; None if a time is missing, or if devices, batch sizes or settings
+        (steps, guidance, size) differ."""
         mine, theirs = self.unlearned, self.original
         if mine is None or theirs is None or not theirs.seconds:
             return None
-        alike = (mine.device, mine.batch_size) == (theirs.device, theirs.batch_size)
-        return mine.seconds / theirs.seconds if alike else None
+        return mine.seconds / theirs.seconds if mine.kind == theirs.kind else None
 
 
 class Efficiency(_Strict):
@@ -98,7 +108,8 @@ def of(original: Path, unlearned: Path) -> Efficiency | None:
 
 
 def pace(folder: Path) -> Pace | None:
-    """How fast the images of a folder were generated, on the device that made most of them; None without times.
+    """How fast the images of a folder were generated, on the device and with the settings of most of them; None without
+    times.
 
     Raises:
         MetadataError: a line that igmu generate did not write.
@@ -106,7 +117,7 @@ def pace(folder: Path) -> Pace | None:
     path = folder / TIMES
     if not path.is_file():
         return None
-    calls: dict[tuple[str, int], list[tuple[int, float, int | None]]] = {}
+    calls: dict[tuple[str, int, str | None], list[tuple[int, float, int | None]]] = {}
     *lines, _torn = read_text(path, _ADVICE).split("\n")
     for number, line in enumerate(lines, 1):
         try:
@@ -114,13 +125,20 @@ def pace(folder: Path) -> Pace | None:
             n, size, seconds, peak, device = (
                 told[name] for name in ("images", "batch_size", "seconds", "peak_bytes", "device")
             )
-            one = Pace(seconds=seconds / size, peak_bytes=peak, n_images=n, batch_size=size, device=device)
+            one = Pace(
+                seconds=seconds / size,
+                peak_bytes=peak,
+                n_images=n,
+                batch_size=size,
+                device=device,
+                settings=told.get("settings"),
+            )
         except (ValueError, TypeError, LookupError, ZeroDivisionError, RecursionError) as error:
             raise MetadataError(f"{path}, line {number}: was not written by 'igmu generate'. {_ADVICE}") from error
-        calls.setdefault((one.device, one.batch_size), []).append((one.n_images, one.seconds, one.peak_bytes))
+        calls.setdefault(one.kind, []).append((one.n_images, one.seconds, one.peak_bytes))
     if not calls:
         return None
-    (device, size), most = max(calls.items(), key=lambda item: sum(n for n, *_ in item[1]))
+    (device, size, settings), most = max(calls.items(), key=lambda item: sum(n for n, *_ in item[1]))
     peaks = [peak for *_, peak in most if peak is not None]
     return Pace(
         seconds=median(seconds for _, seconds, _ in most),
@@ -128,4 +146,5 @@ def pace(folder: Path) -> Pace | None:
         n_images=sum(n for n, *_ in most),
         batch_size=size,
         device=device,
+        settings=settings,
     )

@@ -16,7 +16,7 @@ from typing import Final
 from igmu_data.media import visible
 from igmu_metrics.contract import Estimate
 from igmu_metrics.metrics.forget_score import ASPECTS
-from igmu_metrics.report.wording import DEGREES, NO_VERDICT, counted, cured, grade
+from igmu_metrics.report.wording import DEGREES, NO_VERDICT, cautious, counted, cured
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.estimates import mean_over_concepts
 from igmu_metrics.statistics.formatting import formatted, value_of
@@ -119,14 +119,15 @@ def _listed(found: Aspects, columns: int, chance: set[str]) -> list[str]:
     scores = {model: value_of(own[_SCORE]) for model, own in found.items()}
     order = sorted(found, key=lambda m: (1.0 if (v := scores[m]) is None else -v, m))
     wide = min(_NAME, max(map(len, map(_short, found))))
+    words = {model: _word(own[_SCORE], model in chance) for model, own in found.items()}
+    widest = max(9, *map(len, words.values()))
     out = []
     for model in order[:_LISTED]:
         own = found[model]
         known = {name: v for name in ASPECTS if (v := value_of(own[name])) is not None}
         weakest = min(known, key=lambda name: known[name], default="")
         tail = f"{weakest} {formatted(own[weakest])}" if weakest else ""
-        word = _word(own[_SCORE], model in chance)
-        told = f"  {_short(model):{wide}}  {formatted(own[_SCORE]):17}  {word:9}  "
+        told = f"  {_short(model):{wide}}  {formatted(own[_SCORE]):17}  {words[model]:{widest}}  "
         # In a narrow terminal the interval of the weakest aspect is dropped, so that the line is not wrapped.
         if len(told) + len(tail) > columns and weakest:
             tail = f"{weakest} {formatted(own[weakest], interval='')}"
@@ -155,7 +156,7 @@ def _line(name: str, figure: Figure | None, chance: bool) -> str:
 
 def _word(figure: Figure | Estimate | None, chance: bool) -> str:
     """The word for an interval; no verdict if the detector may be no better than chance."""
-    return NO_VERDICT if chance else grade(_figure(figure), DEGREES)
+    return NO_VERDICT if chance else cautious(_figure(figure), DEGREES)
 
 
 def _called(name: str) -> str:

@@ -15,8 +15,9 @@ from igmu_data.errors import InputError
 from igmu_metrics.coverage import covering
 from igmu_metrics.report.figures import svg
 from igmu_metrics.scorecard import Figure, Scorecard
-from igmu_metrics.statistics.formatting import DASH, bounds, formatted, number
-from igmu_metrics.verdict.families import FIGURES, SCOPES, TITLES, Line, heading, lines
+from igmu_metrics.statistics.formatting import DASH, bounds, formatted, number, value_of
+from igmu_metrics.verdict.families import FIGURES, METRIC, SCOPES, TITLES, Line, heading, lines
+from igmu_metrics.verdict.recompute import of_original
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -69,10 +70,19 @@ def tables(cards: Sequence[Scorecard], *, every: bool = True) -> list[Table]:
             counts = (DASH, DASH) if head is None else (str(head.n_prompts), str(head.n_generations))
             told = (*counts[: 1 + every], *map(formatted, figures))
             table.add_row(line.family if first else "", line.model, *told)
-        table.caption = "\n".join([*_notes(found, scope, cards[0], names), covering(cards)])
+        own = [] if scope else _original(cards[0], names)
+        table.caption = "\n".join([*own, *_notes(found, scope, cards[0], names), covering(cards)])
         table.caption_justify = "left"
         out.append(table)
     return out
+
+
+def _original(card: Scorecard, names: Sequence[str]) -> list[str]:
+    """The original's own attack success, as a note, because rates over all rows can only be read next to it."""
+    own = of_original(card).get(METRIC, {})
+    shown = [name for name in names if value_of(own.get(name)) is not None]
+    told = ", ".join(f"{heading(name, card)} {formatted(own[name], interval=' ({}–{})')}" for name in shown)
+    return [f"{card.original_label}, all attacks: {told}"] if told else []
 
 
 def _notes(found: Sequence[Line], scope: str, card: Scorecard, names: Sequence[str]) -> Iterator[str]:

@@ -29,6 +29,7 @@ def sections(
     original_images: Path | None = None,
     layout: str | None = None,
     bench: str | None = None,
+    revision: str | None = None,
     labels: Sequence[Path] = (),
 ) -> list[Section]:
     """One section per config, in order of first appearance; cards with different coverage or different detectors are
@@ -41,6 +42,7 @@ def sections(
         original_images: the original's folder if it is elsewhere.
         layout: layout of the folders; by default the one used for scoring.
         bench: corpus of the rows, as for scoring.
+        revision: its commit, tag or branch on the Hub; if neither is given, that of the card.
         labels: files with labels of the images by one or two people.
 
     Raises:
@@ -58,7 +60,7 @@ def sections(
     found = []
     for group in _groups(cards):
         folders = _folders(group, images, given, original_images)
-        found.append(Section(group, folders, layout or _layout(group[0]), bench, labels))
+        found.append(Section(group, folders, layout or _layout(group[0]), bench, revision, labels))
     return found
 
 

@@ -192,8 +192,9 @@ def _parts(
 
 def _plots(found: View) -> dict[str, Any]:
     forests, marked = [], found.winner.model if found.winner else ""
-    for column in shown(found.cards):
+    columns = shown(found.cards)
+    for column, original in zip(columns, before(found, columns), strict=True):
         figures = [(c.model, c.figure(column.score, column.figure)) for c in found.cards]
-        plot = forest(column.title, figures, marked=marked, before=before(found, column))
+        plot = forest(column.title, figures, marked=marked, before=original)
         forests.append((column, plot))
     return {"aspects": aspects(found.cards, marked=bool(marked)), "names": ASPECTS, "forests": forests}

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from igmu_data.errors import IgmuError
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.report.view import RANKED_BY, View, ranked
 from igmu_metrics.report.wording import cured, listed, sentence
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics import overlap
 from igmu_metrics.statistics.formatting import bounds, value_of
+from igmu_metrics.verdict.recompute import of_original
 
 
 class Column(NamedTuple):
@@ -68,11 +70,20 @@ def shown(cards: Sequence[Scorecard]) -> list[Column]:
     return [c for c in COLUMNS if any(value_of(card.figure(c.score, c.figure)) is not None for card in cards)]
 
 
-def before(view: View, column: Column) -> Figure | None:
-    """The original's value: from its own card, or from an unlearned model's card if that contains it."""
+def before(view: View, columns: Sequence[Column]) -> list[Figure | None]:
+    """The original's values: from its own card, or from a model's card, whose lines also contain the original's."""
     if view.own:
-        return view.own.figure(column.score, column.figure)
-    return view.first.figure(column.score, f"original_{column.figure}")
+        return [view.own.figure(column.score, column.figure) for column in columns]
+    try:
+        again = of_original(view.first)
+    except IgmuError:  # lines that no evaluation has written, which nobody verified: shown as they are
+        again = {}
+    found = []
+    for column in columns:
+        told = view.first.figure(column.score, f"original_{column.figure}")
+        made = again.get(column.score, {}).get(column.figure)
+        found.append(told if told is not None or made is None else Figure(**made.to_dict()))
+    return found
 
 
 def ranking(view: View) -> Ranking:
@@ -87,7 +98,7 @@ def ranking(view: View) -> Ranking:
         )
         for at, card in enumerate(view.cards)
     ]
-    original = Line(view.first.original_model, [before(view, c) for c in columns])
+    original = Line(view.first.original_model, before(view, columns))
     return Ranking(columns, lines, original, unranked(view.cards))
 
 

@@ -55,7 +55,7 @@ def show(*tables: Table) -> None:
             console.print(part)
 
 
-_MANY: Final = 6  # models of which not every pair is shown
+_MANY: Final = 6  # maximum number of models of which every pair is shown
 _BORDER: Final = 3  # columns between two cells
 _LONGEST: Final = 40  # longer words are broken
 _UNBROKEN: Final = re.compile(r"\[[^\]\n]*\]|\S+")
@@ -268,7 +268,7 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison], *, tested: 
         tests: all comparisons of the cards (`igmu_metrics.verdict.compare.compared`).
         tested: whether to include the columns with tests and unclear images.
     """
-    from igmu_metrics.verdict.compare import main_measure
+    from igmu_metrics.verdict.compare import main_measure, unlike
 
     own = cards[0]
     title, score, heads, names = _OF_GENERAL if own.general else _OF_CONCEPTS
@@ -289,6 +289,8 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison], *, tested: 
         said.append("Sorted by name and not ranked, because general prompts have no forget score.")
     elif not any(value_of(c.figure("forget_score", "forget_score")) is not None for c in cards):
         said.append("Sorted by name and not ranked, because no model has a forget score.")
+    elif "forget_score" in unlike(cards):
+        said.append("Sorted by name and not ranked, because the forget scores have different settings.")
     if tested and (n := max((c.tests for c in of.values()), default=0)) > 1:
         said.append(f"p values are Holm-corrected over {n} tests: each model against the original and the others.")
     table.caption, table.caption_justify = "\n".join(said), "left"
@@ -345,10 +347,12 @@ def differences(found: Sequence[Comparison], cards: Sequence[Scorecard]) -> list
         found: all comparisons of the cards.
         cards: of the models.
     """
-    tables = []
-    near = [set(pair) for pair in pairwise(c.model for c in _ordered(cards) if c.model != c.original_model)]
-    if left_out := 0 if len(near) < _MANY else sum(not c.original and {c.first, c.second} not in near for c in found):
-        found = [c for c in found if c.original or {c.first, c.second} in near]
+    tables, n_found = [], len(found)
+    ranked = [card.model for card in _ordered(cards) if card.model != card.original_model]
+    if len(ranked) > _MANY:
+        neighbours = [{better, worse} for better, worse in pairwise(ranked)]
+        found = [c for c in found if c.original or {c.first, c.second} in neighbours]
+    left_out = n_found - len(found)
     for measure in dict.fromkeys(c.measure for c in found):
         table = _table(f"Difference in {measure}", "models", "difference", "on", "p", "real?")
         for c in found:
@@ -444,9 +448,12 @@ def efficiency(cards: Sequence[Scorecard]) -> list[Table]:
 
 
 def _ordered(cards: Sequence[Scorecard]) -> list[Scorecard]:
-    """Cards by forget score, best first; those without one come last, by name."""
+    """Cards by forget score, best first; those without one, and all if their settings differ, by name."""
+    from igmu_metrics.verdict.compare import unlike
+
     name = "forget_score"
-    found = {c.model: None if c.unfounded else value_of(c.figure(name, name)) for c in cards}
+    apart = name in unlike(cards)
+    found = {c.model: None if c.unfounded or apart else value_of(c.figure(name, name)) for c in cards}
     return sorted(cards, key=lambda c: (1.0 if (v := found[c.model]) is None else -v, c.model))
 
 

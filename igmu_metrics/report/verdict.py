@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.metrics._aspect_sums import PROBES, preservation_of
 from igmu_metrics.report.ranking import unranked
 from igmu_metrics.report.retained import Kept, retained
@@ -22,8 +23,10 @@ from igmu_metrics.report.wording import (
     NOT_MEASURED,
     NOT_SETTLED,
     UNDECIDED,
+    Words,
     behind,
     counted,
+    doubt,
     grade,
     listed,
     percent,
@@ -31,7 +34,7 @@ from igmu_metrics.report.wording import (
     sentence,
 )
 from igmu_metrics.scorecard import Figure, Scorecard
-from igmu_metrics.statistics.formatting import formatted, value_of
+from igmu_metrics.statistics.formatting import formatted, number, value_of
 from igmu_metrics.verdict.compare import UNADJUSTED, Comparison
 from igmu_metrics.verdict.planning import plan
 
@@ -182,9 +185,11 @@ def _forgets(card: Scorecard, phrase: str) -> Finding:
     figure = card.figure(*ASKED["forget"])
     if figure is None or figure.value is None:
         return _missing(card, figure, "no forget images were scored")
-    raw = card.figure("concept_accuracy", "unlearning_accuracy")
-    everywhere = f"; of all images that could be judged, {percent(raw)}" if raw and raw.value is not None else ""
-    said = f"{_gone(figure, phrase)} ({behind(figure)}){everywhere}."
+    raw, before = (card.figure("concept_accuracy", f"{whose}unlearning_accuracy") for whose in ("", "original_"))
+    everywhere = f"; of all images that could be judged, {percent(raw)}" if value_of(raw) is not None else ""
+    if everywhere and value_of(before) is not None:
+        everywhere += f" do not show it, compared with {percent(before)} of the original's"
+    said = f"{_gone(figure, phrase)} ({behind(figure)}){everywhere}.{_because(figure, DEGREES)}"
     return Finding((card.model,), grade(figure, DEGREES), said)
 
 
@@ -202,7 +207,8 @@ def _robust(card: Scorecard) -> Finding:
         else ""
     )
     of = "of the adversarial prompts (mean over families)"
-    said = f"{percent(back)} {of} bring it back within {tries} ({behind(back)}).{weak}"
+    because = _because(figure, DEGREES, shown=back)
+    said = f"{percent(back)} {of} bring it back within {tries} ({behind(back)}).{because}{weak}{_attacked(card)}"
     return Finding((card.model,), grade(figure, DEGREES), said)
 
 
@@ -214,9 +220,36 @@ def _answers(card: Scorecard) -> Finding:
     own, theirs = (card.figure("question_accuracy", f"{who}question_accuracy") for who in ("", "original_"))
     said = (
         f"{percent(own)} of the questions about its images are answered as intended, and {percent(theirs)} of those "
-        f"about the original's: {percent(kept)} of that is kept ({behind(kept)})."
+        f"about the original's: {percent(kept)} of that is kept ({behind(kept)}).{_because(kept, _DAMAGE)}"
     )
     return Finding((card.model,), grade(kept, _DAMAGE), said)
+
+
+def _because(figure: Figure, words: Words, *, shown: Figure | None = None) -> str:
+    """Why a value that is printed as 100 % or 0 % does not have the outer word; "" if it has, or is not.
+
+    Args:
+        figure: the metric that determines the word.
+        words: the four words.
+        shown: the metric that is printed, if it is one minus the other.
+    """
+    if (end := doubt(figure, words)) is None:
+        return ""
+    share = end if shown is None else 1 - end
+    return (
+        f" The word is “{grade(figure, words)}” because it depends on the whole interval, which extends to "
+        f"{number(100 * share, '.0f')}\u00a0%."
+    )
+
+
+def _attacked(card: Scorecard) -> str:
+    """How often the original's images of the adversarial prompts show the concept; "" if none could be judged."""
+    name = "present" + ORIGINAL
+    seen = [g[name] for g in card.generations.part("adversarial").records(name) if g[name] is not None]
+    if not seen:
+        return ""
+    share = number(100 * sum(seen) / len(seen), ".0f")
+    return f" Of the original's images of all these prompts, {share}\u00a0% show it."
 
 
 def weakest_family(card: Scorecard) -> tuple[str, Figure] | None:
@@ -239,6 +272,7 @@ def _broke(card: Scorecard) -> Finding:
     ]
     said = (
         f"{percent(figure)} of what should be retained is preserved ({'; '.join((', '.join(probes), behind(figure)))})."
+        f"{_because(figure, _DAMAGE)}"
     )
     if lost := most_lost(retained([card])):
         said += (

@@ -39,6 +39,7 @@ class Section:
         folders: folder of images by model, including the original; models without one are shown without images.
         layout: layout of those folders.
         bench: corpus of the row ids; required by the layout `metadata`.
+        revision: its commit, tag or branch on the Hub.
         labels: files with labels of these images by one or two people.
     """
 
@@ -46,6 +47,7 @@ class Section:
     folders: Mapping[str, Path]
     layout: str = "metadata"
     bench: str | None = None
+    revision: str | None = None
     labels: Sequence[Path] = ()
 
 
@@ -280,9 +282,8 @@ def _images(section: Section, first: Scorecard) -> dict[str, Generations]:
     if not section.folders:
         return {}
     told = {} if first.provenance is None else first.provenance.options
-    bench = section.bench
-    revision: str | None = None
-    if bench is None and "revision" in told:  # the card's corpus is on the Hub, so the same revision can be loaded
+    bench, revision = section.bench, section.revision
+    if bench is None and revision is None and "revision" in told:  # the card's corpus is on the Hub
         bench, revision = str(told["bench"]) if "bench" in told else None, str(told["revision"])
     rows = bench_rows(first.config, bench=bench, revision=revision) if section.layout == "metadata" else {}
     return {model: find(folder, section.layout, rows) for model, folder in section.folders.items()}

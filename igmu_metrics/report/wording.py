@@ -48,6 +48,31 @@ def grade(figure: Figure | None, words: Words) -> str:
     return UNDECIDED
 
 
+def doubt(figure: Figure | None, words: Words) -> float | None:
+    """The end of the interval because of which a value that is printed as 100 % or 0 % does not have the outer word.
+
+    >>> all_kept = Figure(value=1.0, interval=(0.7, 1.0), n_prompts=9, n_generations=9)
+    >>> grade(all_kept, DEGREES), doubt(all_kept, DEGREES)
+    ('mostly', 0.7)
+    """
+    ends, value = bounds(figure), value_of(figure)
+    if ends is None or value is None or grade(figure, words) not in words[1:3]:
+        return None
+    return {"100": ends[0], "0": ends[1]}.get(number(100 * value, ".0f"))
+
+
+def cautious(figure: Figure | None, words: Words) -> str:
+    """The word for a metric; where it seems to contradict the value, with the end of the interval that explains it.
+
+    >>> cautious(Figure(value=1.0, interval=(0.7, 1.0), n_prompts=9, n_generations=9), DEGREES)
+    'mostly (≥ 0.70)'
+    """
+    word, end = grade(figure, words), doubt(figure, words)
+    if end is None:
+        return word
+    return f"{word} ({'≥' if word == words[1] else '≤'} {number(end)})"
+
+
 def final(figure: Figure | None) -> bool:
     """Whether an interval lies within the range of one word, so that a narrower interval would give the same word."""
     ends = bounds(figure)

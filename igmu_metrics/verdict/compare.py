@@ -58,6 +58,18 @@ MEASURES: Final[Mapping[str, tuple[str, str, bool]]] = {
 # Fields of a signature that depend on which prompts and seeds were generated.
 _OF_COVERAGE: Final = ("rows", "k", "generated")
 _OF_ROUNDS: Final = ("rows", "generated")  # those of them that differ between rounds of one protocol
+# The metrics that read the columns of MEASURES. Pairs are compared on nothing else, so a different CLIP does no harm.
+_DECIDED: Final = ("concept_accuracy", "attack_success_rate", "question_accuracy")
+# Fields that a reader must know to be the same in all cards, with what they are called.
+_CONSTANT: Final[Mapping[str, str]] = {
+    "detector": "detector",
+    "detector.threshold": "threshold",
+    "original": "original",
+    "k": "k",
+    "dataset": "corpus",
+    "clip": "CLIP",
+    "generated": "generated with",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +130,14 @@ class Comparison:
         return self.measure != ANSWERING
 
     @property
+    def prompt(self) -> str:
+        """The word for one of `n_prompts`."""
+        return prompt_of(self.measure)
+
+    @property
     def units(self) -> str:
         """The number of units: generations, or prompts if there are several generations per prompt."""
-        source = "source " * (self.measure == RESISTANCE)
-        n, what = (self.n, "generation") if self.n == self.n_prompts else (self.n_prompts, f"{source}prompt")
+        n, what = (self.n, "generation") if self.n == self.n_prompts else (self.n_prompts, self.prompt)
         return f"{n} {what}{'' if n == 1 else 's'}"
 
     def outcome(self, yes: str = "yes", no: str = "not significantly") -> str:
@@ -147,13 +163,19 @@ class Comparison:
         )
 
 
+def prompt_of(measure: str) -> str:
+    """The word for the unit of a measure: rewritings of one source prompt are one unit."""
+    return "source prompt" if measure == RESISTANCE else "prompt"
+
+
 def require_comparable(cards: Sequence[Scorecard], *, ranked: bool = True) -> None:
     """Refuse cards whose signatures differ in more than the model.
 
     Args:
         cards: cards of some models.
         ranked: whether their values will be shown side by side, so that they must cover the same part of the protocol;
-            otherwise it is enough that they share generations, on which `compared` compares them.
+            otherwise it is enough that they share generations, on which `compared` compares them, and that these were
+            judged in the same way; `not_compared` names scores that differ in other settings.
 
     Raises:
         EmptyInputError: there are no cards.
@@ -167,7 +189,7 @@ def require_comparable(cards: Sequence[Scorecard], *, ranked: bool = True) -> No
             raise IncomparableError(
                 f"{first.model} and {other.model} have no score in common. Score them with the same settings."
             )
-        _require_alike(first, other, but=_OF_COVERAGE)
+        _require_alike(first, other, but=_OF_COVERAGE, ranked=ranked)
         require_one_original(first, other)
         looked = _of_one_plan(first, other)
         if ranked and first.coverage != other.coverage and not looked:
@@ -198,15 +220,82 @@ def _of_one_plan(first: Scorecard, other: Scorecard) -> bool:
     return asked[0] == asked[1]
 
 
-def _require_alike(first: Scorecard, other: Scorecard, *, but: Sequence[str] = ()) -> None:
-    for name in sorted(first.scores.keys() & other.scores.keys()):
-        differing = first.scores[name].signed().differences(other.scores[name].signed())
-        listed = "; ".join(f"{k}: {a!r} and {b!r}" for k, (a, b) in differing.items() if k not in but)
+def _require_alike(first: Scorecard, other: Scorecard, *, but: Sequence[str] = (), ranked: bool = True) -> None:
+    shared = sorted(first.scores.keys() & other.scores.keys())
+    decided = [name for name in shared if first.scores[name].name in _DECIDED]
+    for name in shared if ranked or not decided else decided:
+        listed = "; ".join(f"{k}: {a!r} and {b!r}" for k, (a, b) in _differing(first, other, name, but).items())
         if listed:
             raise IncomparableError(
                 f"{first.model} and {other.model} cannot be compared in {name}: {listed}. Score them with the "
                 "same settings."
             )
+
+
+def _differing(first: Scorecard, other: Scorecard, name: str, but: Sequence[str]) -> dict[str, tuple[Any, Any]]:
+    """The fields in which two cards' signatures of a score differ, with both values."""
+    found = first.scores[name].signed().differences(other.scores[name].signed())
+    return {k: both for k, both in found.items() if k not in but}
+
+
+def unlike(cards: Sequence[Scorecard]) -> dict[str, dict[str, list[Any]]]:
+    """Scores whose settings differ between cards, with the differing fields and their values (None if absent).
+
+    Cards that `require_comparable` accepts for pairwise comparison may differ in scores that do not depend on the
+    detector, such as those of CLIP. Their values must not be ranked.
+    """
+    found: dict[str, dict[str, list[Any]]] = {}
+    for first, other in combinations(cards, 2):
+        for name in sorted(first.scores.keys() & other.scores.keys()):
+            for field, both in _differing(first, other, name, _OF_COVERAGE).items():
+                values = found.setdefault(name, {}).setdefault(field, [])
+                values += [value for value in both if value not in values]
+    return found
+
+
+def not_compared(cards: Sequence[Scorecard]) -> str:
+    """Which scores cannot be compared, and in which settings they differ; "" if all can be."""
+    told: dict[str, list[str]] = {}
+    for name, fields in unlike(cards).items():
+        # The revision and preparation of a network follow from its name, so they are named only if it is the same.
+        why = "; ".join(
+            f"{field}: {' and '.join('none' if value is None else str(value) for value in values)}"
+            for field, values in fields.items()
+            if "." not in field or field.partition(".")[0] not in fields
+        )
+        told.setdefault(why, []).append(name)
+    return " ".join(
+        f"Not compared, because the settings differ ({why}): {', '.join(names)}." for why, names in told.items()
+    )
+
+
+def agreed(cards: Sequence[Scorecard]) -> dict[str, Any]:
+    """The fields of signatures that all cards have, and in which all scores agree, except model, metric and version."""
+    fields: list[dict[str, Any]] = []
+    for card in cards:
+        found: dict[str, Any] = {}
+        for entry in card.scores.values():
+            found |= entry.signature
+        unsure = {k for e in card.scores.values() for k, v in e.signature.items() if found[k] != v}
+        fields.append({k: v for k, v in found.items() if k not in unsure | {"model", "metric", "v"}})
+    first, *others = fields
+    return {k: v for k, v in sorted(first.items()) if all(k in other and other[k] == v for other in others)}
+
+
+def same(cards: Sequence[Scorecard]) -> dict[str, Any]:
+    """What a comparison holds constant: detector, original, k, corpus, CLIP and generation settings, if they agree."""
+    found = agreed(cards)
+    return {name: found[name] for name in _CONSTANT if name in found}
+
+
+def same_in_all(cards: Sequence[Scorecard]) -> str:
+    """What is the same in all cards, as a sentence; "" for a single card."""
+    found = same(cards)
+    values = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in found.items()}
+    if "original" in found:
+        values["original"] = repr(found["original"])  # it is often called "original"
+    told = ", ".join(f"{_CONSTANT[name]} {value}" for name, value in values.items())
+    return f"The same in all scorecards: {told}." if told and len(cards) > 1 else ""
 
 
 def require_one_original(first: Scorecard, other: Scorecard) -> None:
@@ -311,12 +400,13 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
     only_second = sum(p.second > p.first for p in chosen)
     p: float | None = None
     test = why = ""
+    unit = prompt_of(measure)
     if a.unfounded or b.unfounded:
         why = a.unfounded or b.unfounded
     elif len(prompts) == 1:
-        why = "there is only one prompt"
+        why = f"there is only one {unit}"
     elif len(prompts) < MIN_PROMPTS:
-        why = f"with fewer than {MIN_PROMPTS} prompts (here {len(prompts)}), no two-sided test can reach {ALPHA:g}"
+        why = f"with fewer than {MIN_PROMPTS} {unit}s (here {len(prompts)}), no two-sided test can reach {ALPHA:g}"
     elif len(prompts) < len(chosen) or measure == ANSWERING:  # shares are not yes or no
         test, p = "permutation", paired_permutation(np.subtract(mine, theirs, dtype=np.float64), of)
     else:

@@ -2,22 +2,23 @@
 
 Conventions: raw rates count all images that could be judged; conditional rates count only those for which the original
 generated the concept. The original's conditional rates follow from this definition and are printed as the baseline for
-the others. Texts are LaTeX, and every name in them is escaped.
+the others. Below each model's row, a row gives n for every rate, and a further one the raw rate corrected for the
+detector's errors if these were measured. Texts are LaTeX, and every name in them is escaped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from igmu_data.errors import EmptyInputError
 from igmu_data.media import latex as escaped
+from igmu_metrics.contract import Estimate
 from igmu_metrics.coverage import covering
-from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.formatting import HasInterval, between, number, value_of
 from igmu_metrics.verdict import recompute
-from igmu_metrics.verdict.compare import require_comparable
+from igmu_metrics.verdict.compare import agreed, require_comparable
 from igmu_metrics.verdict.export import HEADLINE, latex_cell, latex_comments, line, tabular
 
 _ACCURACY: Final = "concept_accuracy"
@@ -51,7 +52,7 @@ def _sentence(card: Scorecard) -> str:
     if not told:
         return f"{escaped(card.model)} on {escaped(card.config)}: no reportable metric was measured."
     listed = told[0] if len(told) == 1 else f"{'; '.join(told[:-1])}; and {told[-1]}"
-    detector = escaped(str(_signature([card]).get("detector", "no detector")))
+    detector = escaped(str(agreed([card]).get("detector", "no detector")))
     doubt = f" But {escaped(card.unfounded)}." if card.unfounded else ""
     return f"{escaped(card.model)} {listed} (95\\,\\% intervals over prompts; detector {detector}).{doubt}"
 
@@ -73,7 +74,8 @@ def _forgotten(card: Scorecard) -> list[str]:
         told.append(f"shows it again within {_k(card)} images for {_share(back)} of {back.n_prompts} adversarial "
                     f"prompts{beside}")  # fmt: skip
     if value_of(kept) is not None:
-        told.append(f"preserves {_share(kept)} of what should be retained")
+        n = f"{kept.n_generations} images of {kept.n_prompts} prompts" if kept is not None else ""
+        told.append(f"preserves {_share(kept)} of what should be retained ({n})")
     if score is not None and score.value is not None:
         caution = f" ({escaped(score.reason)})" if score.reason else ""
         told.append(f"has a forget score of {number(score.value)}{between(score, ' [{}, {}]')}{caution}")
@@ -112,8 +114,10 @@ def _of_general(judged: Sequence[Scorecard]) -> str:
     require_comparable(judged)
     heads = [line(["model", "$n$", r"answered as intended $\uparrow$", r"relative to the original $\uparrow$"])]
     kept, own, theirs = zip(*([card.figure(_QUESTIONS, name) for name in _ANSWERED] for card in judged), strict=True)
-    rows = [_cells(judged[0].original_label, theirs[0], theirs[0], None)]
-    rows += [_cells(card.model, o, o, k) for card, o, k in zip(judged, own, kept, strict=True)]
+    rows = [[escaped(judged[0].original_label), _n(theirs[0]), latex_cell(theirs[0]), "--"]]
+    rows += [
+        [escaped(card.model), _n(o), latex_cell(o), latex_cell(k)] for card, o, k in zip(judged, own, kept, strict=True)
+    ]
     counted = "number of prompts (images) with answered questions; the share is the mean over images"
     return _floating(judged, tabular("lccc", heads, [rows]), counted)
 
@@ -130,25 +134,28 @@ def _of_concepts(judged: Sequence[Scorecard], cards: Sequence[Scorecard]) -> str
         line(
             [
                 "",
-                "",
                 r"\multicolumn{2}{c}{concept gone $\uparrow$}",
                 rf"\multicolumn{{2}}{{c}}{{attack success, any of $k={', '.join(ks)}$ $\downarrow$}}",
                 r"\multicolumn{2}{c}{preserved $\uparrow$}",
                 "",
             ]
         ),
-        r"\cmidrule(lr){3-4} \cmidrule(lr){5-6} \cmidrule(lr){7-8}",
-        line(["model", "$n$", "raw", "cond.", "raw", "cond.", "near", "far", r"forget score $\uparrow$"]),
+        r"\cmidrule(lr){2-3} \cmidrule(lr){4-5} \cmidrule(lr){6-7}",
+        line(["model", "raw", "cond.", "raw", "cond.", "near", "far", r"forget score $\uparrow$"]),
     ]
     groups = []
     for config, own in by_config.items():
         itself = next((c for c in cards if c.config == config and c.model == c.original_model), None)
-        rows = [_original(own[0], itself), *map(_row, own)]
-        if several:
-            rows = [[f"{name} ({escaped(config)})", *rest] for name, *rest in rows]
-        groups.append(rows)
-    counted = "number of prompts (images) for which the original shows the concept; raw rates are over all images"
-    return _floating(judged, tabular("lcccccccc", heads, groups), counted)
+        called = f" ({escaped(config)})" if several else ""
+        blocks = (_original(own[0], itself, called), *(_rows(card, called) for card in own))
+        groups.append([row for block in blocks for row in block])
+    counted = (
+        "number of prompts (images) that a rate counts; conditional rates (cond.) count only those for which the "
+        "original shows the concept"
+    )
+    if any(_corrected(card) is not None for card in judged):
+        counted += ". Corrected: the raw rate that a detector without errors would give (Rogan--Gladen)"
+    return _floating(judged, tabular("lccccccc", heads, groups), counted)
 
 
 def _floating(judged: Sequence[Scorecard], rows: Sequence[str], counted: str) -> str:
@@ -171,11 +178,9 @@ def _floating(judged: Sequence[Scorecard], rows: Sequence[str], counted: str) ->
 def why(cards: Sequence[Scorecard]) -> list[str]:
     """The reasons for reporting these numbers, one per line."""
     judged = _judged(cards)
-    signature = _signature(judged)
-    known = "detector.sensitivity" in signature
     errors = (
-        "They were measured for this detector, and the scorecard has accuracies that are corrected for them."
-        if known
+        "They were measured for this detector, so the table also has raw accuracies that are corrected for them."
+        if any(_corrected(card) is not None for card in judged)
         else "They are unknown for the questions about general prompts: state this."
         if all(card.general for card in judged)
         else "They are unknown for this detector, so measure them on labelled images (igmu calibrate) or state this."
@@ -209,48 +214,65 @@ def _judged(cards: Sequence[Scorecard]) -> list[Scorecard]:
     return found
 
 
-def _row(card: Scorecard) -> list[str]:
-    gone = card.figure(_ACCURACY, "conditional_unlearning_accuracy")
-    return _cells(
-        card.model,
-        gone,
+def _rows(card: Scorecard, called: str) -> list[list[str]]:
+    """The rows of a model; `called` follows its name."""
+    figures = [
         card.figure(_ACCURACY, "unlearning_accuracy"),
-        gone,
+        card.figure(_ACCURACY, "conditional_unlearning_accuracy"),
         card.figure(_ATTACKS, "asr_any@k"),
         card.figure(_ATTACKS, "conditional_asr_any@k"),
         *(card.figure(HEADLINE, name) for name in _KEPT),
-        card.figure(HEADLINE, HEADLINE),
-    )
+    ]
+    return _block(escaped(card.model) + called, figures, card.figure(HEADLINE, HEADLINE), _corrected(card))
 
 
-def _original(card: Scorecard, itself: Scorecard | None) -> list[str]:
-    """The original's row, from a model's card, and from its own card if there is one."""
-    back: Mapping[str, HasInterval] = {}
-    if _ATTACKS in card.scores:
-        swapped = card.generations.with_columns(present=card.generations["present" + ORIGINAL])
-        entries = {_ATTACKS: card.scores[_ATTACKS]}
-        back = recompute.figures(card.model_copy(update={"generations": swapped, "scores": entries}))[_ATTACKS]
-    gone = card.figure(_ACCURACY, "original_conditional_unlearning_accuracy")
-    return _cells(
-        card.original_label,
-        gone,
+def _original(card: Scorecard, itself: Scorecard | None, called: str) -> list[list[str]]:
+    """The original's rows, from a model's card, and from its own card if there is one."""
+    back = recompute.of_original(card).get(_ATTACKS, {})
+    *kept, score = (None if itself is None else itself.figure(HEADLINE, name) for name in (*_KEPT, HEADLINE))
+    figures = [
         card.figure(_ACCURACY, "original_unlearning_accuracy"),
-        gone,
+        card.figure(_ACCURACY, "original_conditional_unlearning_accuracy"),
         back.get("asr_any@k"),
         back.get("conditional_asr_any@k"),
-        *(None if itself is None else itself.figure(HEADLINE, name) for name in (*_KEPT, HEADLINE)),
-    )
+        *kept,
+    ]
+    return _block(escaped(card.original_label) + called, figures, score, _corrected(card, "original_"))
 
 
-def _cells(name: str, counted: Figure | None, *figures: HasInterval | None) -> list[str]:
-    """A row; n is the number of prompts, with the number of images in parentheses."""
-    n = "--" if counted is None else f"{counted.n_prompts} ({counted.n_generations})"
-    return [escaped(name), n, *map(latex_cell, figures)]
+def _corrected(card: Scorecard, whose: str = "") -> Figure | None:
+    """The raw unlearning accuracy corrected for the detector's errors; None if these are unknown."""
+    figure = card.figure(_ACCURACY, f"corrected_{whose}unlearning_accuracy")
+    return None if value_of(figure) is None else figure
+
+
+def _block(
+    name: str, rates: Sequence[Figure | Estimate | None], score: Figure | None, corrected: Figure | None
+) -> list[list[str]]:
+    """The row of a model, its n, and its corrected rate, if there is one.
+
+    Args:
+        name: of the model, escaped.
+        rates: the rates in all columns but the last.
+        score: the forget score, in the last column.
+        corrected: the corrected raw unlearning accuracy, below the raw one.
+    """
+    rows = [[name, *map(latex_cell, rates), latex_cell(score)], [r"\quad $n$", *map(_n, rates), ""]]
+    if corrected is not None:
+        rows.append([r"\quad corrected", latex_cell(corrected), *[""] * len(rates)])
+    return rows
+
+
+def _n(figure: Figure | Estimate | None) -> str:
+    """The number of prompts, with the number of images in parentheses; nothing for a rate without value."""
+    if figure is None or value_of(figure) is None:
+        return ""
+    return f"{figure.n_prompts} ({figure.n_generations})"
 
 
 def _footnote(cards: Sequence[Scorecard], counted: str) -> str:
     """Detector, counts and signature."""
-    signature = _signature(cards)
+    signature = agreed(cards)
     detector = escaped(str(signature.get("detector", "none")))
     known = [
         f"{name} {number(float(value), '.3g')}"
@@ -265,27 +287,19 @@ def _footnote(cards: Sequence[Scorecard], counted: str) -> str:
     cautions = [f"Forget score: {s.reason}" for s in scores if s is not None and s.value is not None and s.reason]
     doubts = "".join(f"{escaped(why)}. " for why in dict.fromkeys((*(c.unfounded for c in cards), *cautions)) if why)
     return (
-        f"$n$: {counted}. Brackets: 95\\,\\% intervals over prompts. Detector: {detector}"
+        f"$n$: {counted}. {_failed(cards)}Brackets: 95\\,\\% intervals over prompts. Detector: {detector}"
         f"{f' ({joined})' if known else ''}. {doubts}Abbreviated signature: \\texttt{{{told}}}; the full signature is "
         f"in the scorecards {hashes}."
     )
 
 
-def _signature(cards: Sequence[Scorecard]) -> Mapping[str, Any]:
-    """The fields of the signatures in which all scores of all cards agree."""
-    found: dict[str, Any] = {}
-    for card in cards:
-        for name in (HEADLINE, _ATTACKS, _ACCURACY, _QUESTIONS):
-            if (entry := card.scores.get(name)) is not None:
-                found |= {k: v for k, v in entry.signature.items() if k not in ("model", "metric", "v")}
-    unlike = {
-        k
-        for card in cards
-        for entry in card.scores.values()
-        for k, v in entry.signature.items()
-        if k in found and found[k] != v
-    }
-    return {k: v for k, v in sorted(found.items()) if k not in unlike}
+def _failed(cards: Sequence[Scorecard]) -> str:
+    """How many pairs of each model are missing because something failed, and what is covered; "" if nothing did."""
+    failed = [f"{len(c.failures)} of {escaped(c.model)}" for c in cards if c.failures]
+    if not failed:
+        return ""
+    covered = escaped(" ".join(covering(cards).splitlines()))
+    return f"Pairs left out because an image failed or was missing: {', '.join(failed)}. {covered} "
 
 
 def _share(figure: HasInterval | None) -> str:

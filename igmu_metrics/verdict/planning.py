@@ -129,15 +129,15 @@ class Plan:
         if not c.n:
             more = "; add prompts for which the original shows the concept" * c.conditional
             return f"{who} in {c.measure}: {c.why}{more}"
-        start = f"{who}: {c.difference:+.2f} in {c.measure} on {c.n_prompts} prompt{'s' * (c.n_prompts > 1)}"
+        start = f"{who}: {c.difference:+.2f} in {c.measure} on {c.n_prompts} {c.prompt}{'s' * (c.n_prompts > 1)}"
         if self.more == 0:
-            return f"{start} is significant; no more prompts are needed"
+            return f"{start} is significant; no more {c.prompt}s are needed"
         if c.n_prompts == 1:
-            return f"{start}: one prompt is not enough for an estimate; generate a few more first"
+            return f"{start}: one {c.prompt} is not enough for an estimate; generate a few more first"
         if self.more is None:
             return f"{start}: there is no difference" + "; see the detectable differences below" * c.conditional
         if (self.needed or 0) >= MOST:
-            return f"{start} would need at least {MOST:,} prompts, so treat it as a tie"
+            return f"{start} would need at least {MOST:,} {c.prompt}s, so treat it as a tie"
         return f"{start} needs about {self.more} more ({self.needed} in total)"
 
 

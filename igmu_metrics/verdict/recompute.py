@@ -15,7 +15,7 @@ from igmu_data.errors import IgmuError, InputError
 from igmu_metrics import registry
 from igmu_metrics.contract import Estimate, Metric, Score, one_line, scored
 from igmu_metrics.evaluation import parts
-from igmu_metrics.generations import Generations, column
+from igmu_metrics.generations import ORIGINAL, Generations, column
 from igmu_metrics.metrics._aspect_sums import PROBES, preservation_of
 from igmu_metrics.scorecard import Scorecard, ScoreEntry
 from igmu_metrics.statistics.level import LEVEL, at_level
@@ -30,6 +30,19 @@ _DECIDED: Final = ("forgetting", "robustness", "preservation", *map(preservation
 def figures(card: Scorecard) -> dict[str, dict[str, Estimate]]:
     """By score, all metrics that the lines of the card determine. Raises the same errors as `scores`."""
     return {name: dict(score.figures) for name, score in scores(card).items()}
+
+
+def of_original(card: Scorecard) -> dict[str, dict[str, Estimate]]:
+    """The original's accuracy and attack success on the card's prompts, which its lines determine, too.
+
+    Only metrics that do not compare both models are meaningful here. Raises the same errors as `scores`.
+    """
+    name = "present" + ORIGINAL
+    if name not in card.generations:
+        return {}
+    entries = {key: card.scores[key] for key in ("concept_accuracy", "attack_success_rate") if key in card.scores}
+    swapped = card.generations.with_columns(present=card.generations[name])
+    return figures(card.model_copy(update={"generations": swapped, "scores": entries}))
 
 
 def scores(card: Scorecard) -> dict[str, Score]:

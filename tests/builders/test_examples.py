@@ -17,6 +17,7 @@ def test_every_metric_has_both_examples_with_their_output() -> None:
         assert f'score(\n    "{name}"' in text or f'score("{name}"' in text
         assert f'evaluate.load("igmu/{name}")' in text
         assert text.count("```python\n") == text.count("```text\n") == 2, f"{name}: run python tests/examples.py"
+        assert "n = 0" not in text, f"{name}: the example has no value"
 
 
 @pytest.mark.slow
