@@ -20,9 +20,9 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     ),
     Mutation(
         "figures-not-foreseen",
-        "igmu_metrics/running/run.py",
-        "        for name in plan.figures:\n",
-        "        for name in ():\n",
+        "igmu_metrics/running/looking.py",
+        "    for name in plan.figures:\n",
+        "    for name in ():\n",
         ("tests/test_run.py",),
         "a mistyped figure is found out after the first round",
     ),
