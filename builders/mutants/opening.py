@@ -58,4 +58,20 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         ("tests/test_match.py",),
         "an image of two seeds is scored as that of one",
     ),
+    Mutation(
+        "delivery-short-in-silence",
+        "igmu_metrics/images/matching.py",
+        "    if missing and not allow_missing:\n",
+        "    if False:\n",
+        ("tests/test_match.py",),
+        "a delivery without half of the images that its table lists is matched as if it were whole",
+    ),
+    Mutation(
+        "seeds-assumed-in-silence",
+        "igmu_metrics/images/matching.py",
+        "{SEED_FROM: IN_ORDER} if m.assumed else {}",
+        "{}",
+        ("tests/test_match.py",),
+        "a scorecard does not say that its seeds are an assumption",
+    ),
 )
