@@ -275,7 +275,7 @@ def _checked(card: Scorecard, criterion: Criterion) -> Checked:
         figure=name,
         at_least=criterion.least,
         bound=criterion.bound,
-        value=figure and figure.value,
+        value=None if figure is None else figure.value,
         interval=bounds(figure),
         outcome=Outcome.ERROR if figure is None else criterion.outcome(name, figure),
         why=why,
