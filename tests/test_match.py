@@ -364,7 +364,7 @@ class TestTables:
         (a,) = some(rows, 1)
         png(tmp_path / "1.png")
         (tmp_path / "deliverables.csv").write_text(f'Image File,Caption,{seed}\n1.png,"{a.prompt}",7\n')
-        assert "deliverables.csv was not read; to use it, give --table" in str(matched(tmp_path, rows)["1.png"])
+        assert "deliverables.csv was not read; give its path with --table" in str(matched(tmp_path, rows)["1.png"])
         assert matched(tmp_path, rows, table=tmp_path / "deliverables.csv") == {"1.png": (a.id, 7)}
 
     def test_columns_are_named(self, rows: dict[str, Row], tmp_path: Path) -> None:

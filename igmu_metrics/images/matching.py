@@ -178,7 +178,7 @@ def _default_table(folder: Path) -> Path | None:
 def _unread(folder: Path) -> str:
     """A hint at a table in the folder that is not read, because it has another name."""
     tables = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in (".csv", ".jsonl") and p.name != METADATA)
-    return f" ({tables[0]} was not read; to use it, give --table {tables[0]} with its path)" if tables else ""
+    return f" ({tables[0]} was not read; give its path with --table to use it)" if tables else ""
 
 
 def _names(files: Sequence[Path], folder: Path) -> str:
