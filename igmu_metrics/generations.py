@@ -90,6 +90,7 @@ COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "recorded_sha256": Column("text", "SHA-256 of the file according to the folder's metadata", published=False),
         "generated_with": Column("text", "steps, guidance, size, dtype from metadata", both=True, published=False),
         "rounded_with": Column("text", "batch size and compilation from metadata", both=True, published=False),
+        "seed_from": Column("text", "how an assumed seed was chosen", both=True, published=False),
         "status": Column("text", "ok, unclear, blank (a single color), or failed with the reason", both=True),
         "sha256": Column("text", "SHA-256 of the image file", both=True, pattern=SHA256),
         "format": Column("text", "file format: PNG, JPEG, WEBP, BMP, GIF or TIFF", both=True),
@@ -246,9 +247,13 @@ class Generations:
             if missing and not skip:
                 row, seed = missing[0]
                 partner = table["path"][one[missing[0]]] if "path" in table else "an image"
+                seeds = [s for of, s in sorted(other) if of == row]
+                has = f"It has images of this row with seeds {', '.join(map(str, seeds[:5]))}. Use the same for both"
+                cure = has if seeds and not any((row, s) in one for s in seeds) else "Generate it"
                 raise MetadataError(
                     f"the {name} model has no image for row {row!r}, seed {seed}, to be compared with {partner} "
-                    f"({len(missing)} are missing). Generate it, or leave unpaired images out with --on-error skip."
+                    f"({len(missing)} are missing). {cure}, or leave unpaired images out with "
+                    "--on-error skip."
                 )
         common = [key for key in theirs if key in mine]
         before = original.where([theirs[key] for key in common])
@@ -354,16 +359,13 @@ def line_schema() -> dict[str, Any]:
     for base, known in COLUMNS.items():
         if not known.published:
             continue
-        bounds: dict[str, Any] = {"minimum": known.low, "maximum": known.high, "pattern": known.pattern or None}
+        limits = {"minimum": known.low, "maximum": known.high, "pattern": known.pattern or None}
+        given = {limit: value for limit, value in limits.items() if value is not None}
         for name in (base, base + ORIGINAL) if known.both else (base,):
             about = known.about + (", of the original model" if name != base else "")
-            properties[name] = {"type": kinds[known.kind], "description": about, **_given(bounds)}
+            properties[name] = {"type": kinds[known.kind], "description": about, **given}
     # Columns of other packages' metrics or detectors are allowed.
     return {"type": "object", "properties": properties, "required": ["id", "seed", "split"]}
-
-
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def texts(values: Iterable[str | None]) -> npt.NDArray[np.str_]:
@@ -451,8 +453,7 @@ def _whole(name: str, values: Array) -> Array:
     given: list[Any] = values.tolist()
     for at, value in enumerate(given):
         if not isinstance(value, int | np.integer) or not -(2**63) <= value < 2**63:
-            shown = repr(value)
-            shown = shown if len(shown) <= 40 else f"{shown[:40]}…"
+            shown = f"{value!r:.40}{'…' * (len(repr(value)) > 40)}"
             raise OutOfRangeError(f"{name}[{at}] is {shown}; it must be a whole number that fits in 64 bits.")
     return np.asarray(given, dtype=np.int64)
 
@@ -465,11 +466,8 @@ def _missing(name: str, n: int) -> Array:
 def _plain(name: str, values: Array) -> list[Any]:
     kind = _kind(name, values)
     found: list[Any] = values.tolist()
-    if kind == "text":
-        return [v or None for v in found]
-    if kind == "whole" and name != "seed":
-        return [v or None for v in found]
-    return found
+    optional = kind == "text" or (kind == "whole" and name != "seed")
+    return [v or None for v in found] if optional else found
 
 
 def _arrow(name: str, values: Array) -> Any:

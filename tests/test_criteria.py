@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -64,7 +65,8 @@ def test_the_worst_outcome_is_that_of_all() -> None:
     assert overall([]) is overall([Outcome.MET]) is Outcome.MET
     assert overall([Outcome.MET, Outcome.UNDECIDED]) is Outcome.UNDECIDED
     assert overall([Outcome.UNDECIDED, Outcome.NOT_MET, Outcome.MET]) is Outcome.NOT_MET
-    assert [o.exit_code for o in (Outcome.MET, Outcome.NOT_MET, Outcome.UNDECIDED)] == [0, 1, 3]
+    assert overall([Outcome.NOT_MET, Outcome.ERROR]) is Outcome.ERROR
+    assert [o.exit_code for o in (Outcome.MET, Outcome.NOT_MET, Outcome.UNDECIDED, Outcome.ERROR)] == [0, 1, 3, 2]
 
 
 @pytest.mark.parametrize(
@@ -80,12 +82,12 @@ def test_the_worst_outcome_is_that_of_all() -> None:
     ],
 )
 def test_names_of_figures(cards: dict[str, Scorecard], short: str, full: str) -> None:
-    assert full_name(cards["esd"], short) == full
+    assert full_name(cards["esd"].scores, short, "the scorecard") == full
 
 
 def test_every_figure_can_be_named(cards: dict[str, Scorecard]) -> None:
     card = cards["esd"]
-    assert all(full_name(card, name) == name for name in figures(card))
+    assert all(full_name(card.scores, name, "the scorecard") == name for name in figures(card))
     assert len(figures(card)) == sum(len(entry.figures) for entry in card.scores.values())
 
 
@@ -99,8 +101,10 @@ def test_every_figure_can_be_named(cards: dict[str, Scorecard]) -> None:
     ],
 )
 def test_names_that_are_none(cards: dict[str, Scorecard], name: str, says: str) -> None:
-    with pytest.raises(InputError, match=re.escape(says)):
-        check([cards["esd"]], [Criterion(name, 0.5, least=True)])
+    (found,) = check([cards["esd"]], [Criterion(name, 0.5, least=True)])
+    assert found.outcome is Outcome.ERROR
+    assert says in found.why
+    assert f"the scorecard of esd on {cards['esd'].config} has" in found.why
 
 
 @pytest.mark.parametrize(
@@ -111,6 +115,90 @@ def test_criteria_that_are_none(text: str) -> None:
         parsed(text, least=False)
 
 
+def test_one_bound_that_cannot_be_checked_hides_no_other(place: Path) -> None:
+    command = ["check", str(place / "cards"), "--min", "qualitty=0.5", "--min", "forgetting=0.5", "--max", "asr=10"]
+    done = CliRunner().invoke(app, command)
+    assert [line.partition(": forgetting")[0] for line in done.stdout.splitlines()] == [
+        "met: esd",
+        "met: filter",
+        "met: uce",
+    ]
+    assert isinstance(done.exception, InputError)
+    assert str(done.exception).count("did you mean 'quality'?") == 3
+    assert str(done.exception).count("asr_any@k lies in 0..1") == 1
+    found = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
+    assert found["exit_code"] == 2
+    assert found["result"]["outcome"] == "error"
+    assert [one["outcome"] for one in found["result"]["results"]] == ["error", "met", "error"] * 3
+    assert found["result"]["results"][0]["value"] is None
+
+
+class TestImages:
+    """Bounds on how much was scored."""
+
+    @pytest.fixture
+    def lacking(self, cards: dict[str, Scorecard], tmp_path: Path) -> Path:
+        """A card half of whose images failed, those of retain prompts more often than others."""
+        card, shares = cards["esd"], {"retain": 4}
+        assert card.coverage is not None
+        covered = {
+            part: one.model_copy(update={"n_generations_asked": shares.get(part, 2) * one.n_generations})
+            for part, one in card.coverage.items()
+        }
+        failures = ("unlearned model: gone",) * len(card.generations)
+        scores = {name: e.model_copy(update={"n_failed": len(failures)}) for name, e in card.scores.items()}
+        card = card.model_copy(update={"coverage": covered, "failures": failures, "scores": scores})
+        write(card, tmp_path / "esd.json")
+        return tmp_path / "esd.json"
+
+    @pytest.mark.parametrize(
+        ("bound", "line", "code"),
+        [
+            ("--min coverage=0.95", "not met: esd: coverage 0.25 (exact) >= 0.95", 1),
+            ("--min coverage=0.25", "met: esd: coverage 0.25 (exact) >= 0.25", 0),
+            ("--min coverage/forget=0.5", "met: esd: coverage/forget 0.5 (exact) >= 0.5", 0),
+            ("--max failed=0.1", "not met: esd: failed 0.5 (exact) <= 0.1", 1),
+            ("--max images/failed=0.5", "met: esd: failed 0.5 (exact) <= 0.5", 0),
+        ],
+    )
+    def test_a_gate(self, lacking: Path, bound: str, line: str, code: int) -> None:
+        done = CliRunner().invoke(app, ["check", str(lacking), *bound.split()])
+        assert (done.output, done.exit_code) == (line + "\n", code)
+
+    def test_without_a_gate_a_note_says_how_to_get_one(self, lacking: Path) -> None:
+        done = CliRunner().invoke(app, ["check", str(lacking), "--min", "forgetting=0.5"])
+        assert done.exit_code == 0
+        assert "failed or are missing, and no bound is about them. Add one, such as --max failed=0.01." in done.output
+
+    @pytest.mark.parametrize(
+        ("bound", "says"),
+        [
+            ("--min coverage=95", "coverage lies in 0..1, so a bound of 95 is the same for every model"),
+            ("--min coverage/forgot=0.9", "has no 'coverage/forgot', only images/coverage, images/coverage/"),
+        ],
+    )
+    def test_what_no_card_can_meet(self, lacking: Path, bound: str, says: str) -> None:
+        assert says in str(CliRunner().invoke(app, ["check", str(lacking), *bound.split()]).exception)
+
+    def test_of_an_unknown_corpus(self, cards: dict[str, Scorecard]) -> None:
+        unknown = cards["esd"].model_copy(update={"coverage": None})
+        (found,) = check([unknown], [parsed("coverage=0.9", least=True)])
+        assert "has no value for images/coverage (the scorecard is not of prompts of a corpus)" in found.why
+
+
+def test_with_two_detectors_lines_name_the_detector(cards: dict[str, Scorecard], tmp_path: Path) -> None:
+    card = cards["esd"]
+    scores = {k: e.model_copy(update={"signature": e.signature | {"detector": "clip"}}) for k, e in card.scores.items()}
+    write(card, tmp_path / "a.json")
+    write(card.model_copy(update={"scores": scores}), tmp_path / "b.json")
+    done = CliRunner().invoke(app, ["check", str(tmp_path), "--min", "forgetting=0.5", "--min", "xyz=0"])
+    assert done.stdout.splitlines() == [
+        "met: sandbox: esd: forgetting 0.969 [0.818, 0.995] >= 0.5",
+        "met: clip: esd: forgetting 0.969 [0.818, 0.995] >= 0.5",
+    ]
+    assert [line.partition(": the scorecard")[0] for line in str(done.exception).splitlines()] == ["sandbox", "clip"]
+
+
 def test_what_is_missing_is_an_error_that_names_every_card(cards: dict[str, Scorecard]) -> None:
     lacking = []
     for card in (cards["esd"], cards["uce"]):
@@ -118,8 +206,10 @@ def test_what_is_missing_is_an_error_that_names_every_card(cards: dict[str, Scor
         none = entry.figures["quality"].model_copy(update={"value": None, "interval": None, "reason": "one seed"})
         scores = card.scores | {"forget_score": entry.model_copy(update={"figures": entry.figures | {"quality": none}})}
         lacking.append(card.model_copy(update={"scores": scores}))
-    with pytest.raises(InputError, match=r"(?s)card of esd .* no value for forget_score/quality \(one seed\).*of uce"):
-        check(lacking, [parsed("quality=0.5", least=True)])
+    found = check(lacking, [parsed("quality=0.5", least=True), parsed("forgetting=0.5", least=True)])
+    assert [one.outcome.value for one in found] == ["error", "met"] * 2
+    for one, model in zip(found[::2], ("esd", "uce"), strict=True):
+        assert f"card of {model} on {one.config} has no value for forget_score/quality (one seed)." in one.why
     with pytest.raises(EmptyInputError, match="no bounds were given"):
         check([cards["esd"]], [])
     with pytest.raises(EmptyInputError, match="none of the scorecards is of an unlearned model"):

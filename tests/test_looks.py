@@ -36,7 +36,7 @@ from igmu_metrics.images.generate import Request, requests_for
 from igmu_metrics.report.folders import sections
 from igmu_metrics.report.verdict import ASKED
 from igmu_metrics.running import looking, run
-from igmu_metrics.running.looking import first_look, hopeless, looked, named, pays, settled
+from igmu_metrics.running.looking import first_look, hopeless, looked, pays, questions, settled
 from igmu_metrics.running.plan import Plan, checked, grows, written
 from igmu_metrics.running.run import prepare, require_alike
 from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry, write
@@ -54,6 +54,7 @@ from igmu_metrics.statistics import (
 from igmu_metrics.statistics.level import LEVEL, at_level, confidence
 from igmu_metrics.statistics.looks import Looks, boundary, cost, crossing, times
 from igmu_metrics.verdict.compare import compared, require_comparable
+from igmu_metrics.verdict.criteria import Outcome, Unsettled, bounds_of, check
 from igmu_metrics.verdict.planning import Gpu
 from igmu_metrics.verdict.verify import verify
 from igmu_metrics.verdict.verify_images import verify_images
@@ -282,7 +283,7 @@ class Fake:
         plan = Plan(
             original="o", unlearned={m: m for m in self.script}, configs=("sandbox.church",), until=until, **more
         )
-        found, self.size = looked(
+        found, self.size, self.unsettled = looked(
             plan, 10, self.rows.values(), requests_for(self.rows.values()), list(self.script),
             generate=self.generate, score=self.score, tell=self.lines.append, most=most,
         )  # fmt: skip
@@ -332,6 +333,7 @@ class TestStopping:
         assert {r.key for r in fake.generated["original"]} == {r.key for r in fake.generated["esd"]}
         assert [(c.model, str(Looks.of(c))) for c in found] == [("esd", "3/11:decided"), ("gold", "2/11:decided")]
         assert fake.size == sum(map(len, fake.generated.values()))
+        assert fake.unsettled == []
         assert len(fake.lines) == 3
         assert "check 3 of 11" in fake.lines[2]
 
@@ -354,6 +356,10 @@ class TestStopping:
         (found,) = fake.run()
         assert set(fake.splits("esd").values()) == {10}
         assert str(Looks.of(found)) == "10/11:decided"
+        assert {one.figure for one in fake.unsettled} == {"/".join(where) for where in ASKED.values()}
+        assert fake.unsettled[0] == Unsettled(
+            "object.church", "esd", "concept_accuracy/conditional_unlearning_accuracy", "forgetting 0.50 [0.40, 0.90]"
+        )
 
     def test_one_model_alone_is_compared_with_nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(looking, "compared", None)
@@ -384,6 +390,53 @@ class TestStopping:
         assert fake.splits("esd")["forget"] == fake.splits("uce")["forget"] > 1
         assert fake.splits("esd")["adversarial"] == 1
         assert "the difference between esd and uce is undecided" in fake.lines[0]
+
+    def test_bounds_are_decided_by_whole_intervals(self) -> None:
+        bounds: dict[str, Any] = {"min": ("conditional_unlearning_accuracy=0.8",), "max": ("robustness=0.5",)}
+        esd = {"forget": [OPEN, YES], "adversarial": [OPEN, OPEN, YES], "retain": [OPEN]}
+        fake = Fake({"esd": esd}, ROWS)
+        (card,) = fake.run(**bounds)
+        # Met after two rounds, not met after three; nobody asks about preservation.
+        assert fake.splits("esd") == {"forget": 2, "adversarial": 3, "retain": 1}
+        assert fake.unsettled == []
+        assert str(Looks.of(card)) == "3/11:decided:conditional_unlearning_accuracy>=0.8+robustness<=0.5"
+        assert "robustness 0.50 [0.40, 0.90] <= 0.5 (not settled)" in fake.lines[0]
+        outcomes = [one.outcome for one in check([card], bounds_of(bounds["min"], bounds["max"]))]
+        assert outcomes == [Outcome.MET, Outcome.NOT_MET]
+
+    def test_bounds_that_stay_undecided_are_told(self) -> None:
+        fake = Fake({"esd": every(OPEN)}, ROWS)
+        (card,) = fake.run(min=("robustness=0.8",))
+        assert fake.splits("esd") == {"forget": 1, "adversarial": 10, "retain": 1}
+        assert [(one.figure, one.text) for one in fake.unsettled] == [
+            ("forget_score/robustness", "robustness 0.50 [0.40, 0.90] >= 0.8")
+        ]
+        assert check([card], bounds_of(["robustness=0.8"], []))[0].outcome is Outcome.UNDECIDED
+
+    def test_each_metric_keeps_only_the_splits_open_on_which_it_depends(self) -> None:
+        (card,) = Fake({"esd": every(YES)}, ROWS).run()
+        entry = card.scores["forget_score"]
+        figure = entry.figures["robustness"]
+        attacks = entry.model_copy(update={"name": "attack_success_rate", "figures": {"post_asr": figure}})
+        more = dict.fromkeys(("forgetting", "quality", "forget_score"), figure)
+        card = card.model_copy(
+            update={
+                "scores": card.scores
+                | {"forget_score": entry.model_copy(update={"figures": dict(entry.figures) | more})}
+                | {"attack_success_rate": attacks}
+            }
+        )
+        found = {
+            name: questions(Plan(**PLAN, until="0.1", figures=(name,)), card)[0].parts
+            for name in ("forgetting", "robustness", "quality", "post_asr", "forget_score")
+        }
+        assert found == {
+            "forgetting": ("forget",),
+            "robustness": ("adversarial",),
+            "quality": ("retain",),
+            "post_asr": ("forget", "adversarial"),
+            "forget_score": ("forget", "retain", "adversarial"),
+        }
 
 
 def test_words_and_widths() -> None:
@@ -422,9 +475,10 @@ def test_figures_are_named() -> None:
     made = forgetting("m", [("p", True, True)])
     entry = next(iter(made.scores.values())).model_copy(update={"figures": {"robustness": figure}})
     made = made.model_copy(update={"scores": {"a": entry, "b": entry}})
-    assert named(made, "a.robustness") is figure
-    with pytest.raises(InputError, match="ambiguous"):
-        named(made, "robustness")
+    (asked,) = questions(Plan(**PLAN, until="0.05", figures=("a/robustness",)), made)
+    assert (asked.figure, asked.parts, asked.settled) == ("a/robustness", ("adversarial",), False)
+    with pytest.raises(InputError, match="several metrics 'robustness': a/robustness, b/robustness"):
+        questions(Plan(**PLAN, until="0.05", figures=("robustness",)), made)
 
 
 PLAN: dict[str, Any] = {
@@ -440,7 +494,18 @@ class TestPlan:
         assert yaml.safe_load(written(Plan(**PLAN, until=0.05)))["until"] == "0.05"
 
     @pytest.mark.parametrize(
-        "changes", [{"until": "soon"}, {"until": 0.5}, {"until": "nan"}, {"figures": ["robustness"]}]
+        "changes",
+        [
+            {"until": "soon"},
+            {"until": 0.5},
+            {"until": "nan"},
+            {"figures": ["robustness"]},
+            {"min": ["forgetting=0.8"]},
+            {"min": ["forgetting=0.8"], "until": "graded"},
+            {"max": ["asr=0.1"], "until": "0.05"},
+            {"max": ["asr"], "until": "decided"},
+            {"max": ["asr=0.1"], "figures": ["robustness"], "until": "decided"},
+        ],
     )
     def test_what_nobody_can_stop_for(self, changes: dict[str, Any]) -> None:
         with pytest.raises((InputError, OutOfRangeError)):
@@ -451,6 +516,10 @@ class TestPlan:
         looks = Plan(**PLAN, until="decided")
         assert [grows(lite, full), grows(full, lite), grows(full, looks), grows(looks, full)] == [1, 0, 1, 0]
         assert grows(looks, Plan(**PLAN, until="0.05"))
+        bounded, others = (Plan(**PLAN, until="decided", min=(f"forgetting={n}",)) for n in (0.8, 0.9))
+        assert [grows(looks, bounded), grows(bounded, others), grows(bounded, looks)] == [1, 1, 1]
+        assert not grows(bounded, full)
+        assert yaml.safe_load(written(bounded))["min"] == ["forgetting=0.8"]
         (tmp_path / "run.yaml").write_text(written(looks))
         require_alike(full, tmp_path)  # nothing was generated yet: it may be put right
         (tmp_path / "images").mkdir()
@@ -476,8 +545,8 @@ def test_every_concept_gets_its_first_look(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(OutOfRangeError, match=f"the first look alone takes {sum(sizes)} images"):
         prepare(Plan(**plan, max_images=sum(sizes) - 1), tmp_path)
     given: list[int | None] = []
-    monkeypatch.setattr(run, "looked", lambda *_, most, **__: (given.append(most), ([], 7))[1])
-    list(run._looked(Plan(**plan, max_images=sum(sizes) + 9), tmp_path, jobs, None, run.Where()))
+    monkeypatch.setattr(run, "looked", lambda *_, most, **__: (given.append(most), ([], 7, []))[1])
+    run._looked(Plan(**plan, max_images=sum(sizes) + 9), tmp_path, jobs, None, run.Where())
     assert given == [sizes[0] + 9, sum(sizes) + 2]
 
 
@@ -540,6 +609,29 @@ def test_a_run_that_looks(tmp_path: Path) -> None:
         process.wait()
     subprocess.run([*command, str(tmp_path / "killed")], check=True, capture_output=True)
     assert stable(tmp_path / "killed") == stable(out)
+
+
+@pytest.mark.slow
+def test_a_run_for_bounds_goes_on_for_others_and_check_agrees(tmp_path: Path) -> None:
+    out, file = tmp_path / "out", tmp_path / "run.yaml"
+    file.write_text(yaml.safe_dump(SMALL))
+    before: dict[str, int] = {}
+    for bound, settled_ in (("unlearning_accuracy=0", True), ("unlearning_accuracy=0.999", None), ("asr=0", None)):
+        words = ["run", str(file), "--out", str(out), "--until", "decided", "--min", bound, "--json"]
+        found = json.loads(CliRunner().invoke(app, words).stdout)
+        assert found["exit_code"] == 0, found
+        now = {str(p): p.stat().st_mtime_ns for p in out.rglob("*.png")}
+        assert before.items() <= now.items()
+        before = now
+        result = found["result"]
+        assert settled_ is None or result["settled"] is settled_
+        assert result["settled"] is not bool(result["unsettled"])
+        checked_ = CliRunner().invoke(app, ["check", str(out), "--min", bound]).exit_code
+        assert (checked_ in (0, 1)) is result["settled"]
+        name, _, number = bound.partition("=")
+        (look,) = {str(Looks.of(card)) for card in (read_card(p) for p in (out / "cards").glob("*.json"))}
+        assert look.endswith(f":decided:{name}>={number}")
+    assert CliRunner().invoke(app, ["verify", str(out)]).exit_code == 0
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from igmu_data.errors import EmptyInputError, InputError, MetadataError, OutputError, UnknownIdError
 from igmu_data.schema import Row
 from igmu_metrics.cli import app
+from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.images import matching, programs
 from igmu_metrics.images.layouts import find
 from igmu_metrics.images.prompts import normalized
@@ -348,10 +349,39 @@ class TestTables:
         a, b = some(rows, 2)
         png(tmp_path / "1.png")
         (tmp_path / "prompts.csv").write_text(f"file;prompt;seed\n1.png;{b.prompt};77\n2.png;{a.prompt};78\n")
-        assert matched(tmp_path, rows) == {"1.png": (b.id, 77)}
+        with pytest.raises(
+            MetadataError, match=r"1 of the 2 files that it lists are not in .*'2\.png'.*--allow-missing"
+        ):
+            matched(tmp_path, rows)
+        assert matched(tmp_path, rows, allow_missing=True) == {"1.png": (b.id, 77)}
+        assert [p.name for p in matching.match(tmp_path, rows, allow_missing=True).missing] == ["2.png"]
         png(tmp_path / "2.png")
         png(tmp_path / "3.png", parameters=a1111(a, 11))
         assert matched(tmp_path, rows)["3.png"] == (a.id, 11)
+
+    @pytest.mark.parametrize("seed", ["seed", "Seed", "noise_seed", "evaluation_seed", "Random Seed", "RNG-seed"])
+    def test_usual_names_of_columns(self, rows: dict[str, Row], tmp_path: Path, seed: str) -> None:
+        (a,) = some(rows, 1)
+        png(tmp_path / "1.png")
+        (tmp_path / "deliverables.csv").write_text(f'Image File,Caption,{seed}\n1.png,"{a.prompt}",7\n')
+        assert "deliverables.csv was not read; give its path with --table" in str(matched(tmp_path, rows)["1.png"])
+        assert matched(tmp_path, rows, table=tmp_path / "deliverables.csv") == {"1.png": (a.id, 7)}
+
+    def test_columns_are_named(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        (a,) = some(rows, 1)
+        png(tmp_path / "1.png")
+        table = tmp_path / "t.csv"
+        table.write_text(f'Bild,Satz,Rauschen\n1.png,"{a.prompt}",7\n')
+        columns = {"file": "Bild", "prompt": "Satz"}
+        assert "--columns seed=" in str(matched(tmp_path, rows, table=table, columns=columns)["1.png"])
+        assert matched(tmp_path, rows, table=table, columns=columns | {"seed": "Rauschen"}) == {"1.png": (a.id, 7)}
+        for given, wrong, says in (
+            (table, {"seed": "Samen"}, "has no column 'Samen'; its columns are Bild, Rauschen, Satz"),
+            (table, {"sed": "Rauschen"}, "--columns assigns 'sed'; the names are file, prompt, seed"),
+            (None, {"seed": "Rauschen"}, "contains no table. Give the table with --table"),
+        ):
+            with pytest.raises(InputError, match=says):
+                matching.match(tmp_path, rows, table=given, columns=wrong)
 
     @pytest.mark.parametrize("name", ["t.csv", "T.CSV", "t.jsonl"])
     def test_what_windows_and_spreadsheets_write(self, rows: dict[str, Row], tmp_path: Path, name: str) -> None:
@@ -447,6 +477,54 @@ def test_the_command(bench_folder: Path, rows: dict[str, Row], tmp_path: Path) -
     assert f"{tmp_path / 'metadata.jsonl'}: matched 2 of 3 images to prompts of object.church" in " ".join(
         done.output.split()
     )
+
+
+def test_what_is_missing_and_seeds_of_ones_own_are_told(
+    bench_folder: Path, rows: dict[str, Row], tmp_path: Path
+) -> None:
+    a, b = some(rows, 2)
+    png(tmp_path / "1.png")
+    table = tmp_path / "list.csv"
+    table.write_text(f'Bild,prompt,seed\n1.png,"{a.prompt}",7\n2.png,"{b.prompt}",8\n')
+    words = ["match", str(tmp_path), "--config", "object.church", "--bench", str(bench_folder), "--table", str(table)]
+    words += ["--columns", "file=Bild"]
+    refused = CliRunner().invoke(app, words)
+    assert "--allow-missing" in str(refused.exception)
+    assert not (tmp_path / "metadata.jsonl").exists()
+    done = CliRunner().invoke(app, [*words, "--allow-missing"])
+    assert done.exit_code == 0, done.output
+    assert "missing: 2.png" in done.output
+    assert f"1 of the {len(rows)} prompts of object.church have an image" in done.output
+    assert f"seeds of 1 image, such as seed 7 of row {a.id}, whose seeds are {a.seeds[0]}, " in done.output
+    found = json.loads(CliRunner().invoke(app, [*words, "--allow-missing", "--json"]).output)["result"]["folders"][0]
+    assert [Path(p).name for p in found["missing"]] == ["2.png"]
+    assert (found["n_prompts"], found["n_prompts_asked"], found["n_other_seeds"]) == (1, len(rows), 1)
+
+
+def test_seeds_by_order_are_noted_on_the_scorecard_and_other_seeds_refused_with_a_next_step(
+    bench_folder: Path, rows: dict[str, Row], tmp_path: Path
+) -> None:
+    (a,) = some(rows, 1)
+    folders = [tmp_path / "before", tmp_path / "after"]
+    lines = []
+    for folder in folders:
+        for name in ("first", "second"):
+            lines.append(f"{png(folder / normalized(a.prompt) / f'{folder.name}-{name}.png')},yes")
+        matching.write(folder, matching.match(folder, rows, seeds_in_order=True))
+    (tmp_path / "labels.csv").write_text("\n".join(["path,object/church", *lines]))
+    evaluation = Evaluation("object.church", detector=f"labels:{tmp_path / 'labels.csv'}", bench=str(bench_folder))
+    (card,) = evaluation.run(folders[0], [folders[1]])
+    assert [note for note in card.notes if "assumed" in note] == [
+        f"the seeds of 2 of the {who} model's 2 images are assumed, not recorded (in the order of the file names)"
+        for who in ("unlearned", "original")
+    ]
+    path = folders[1] / "metadata.jsonl"
+    text = path.read_text()
+    for seed, other in zip(a.seeds, (3, 4), strict=False):
+        text = text.replace(f'"seed": {seed},', f'"seed": {other},')
+    path.write_text(text)
+    with pytest.raises(MetadataError, match=r"It has images of this row with seeds .*\. Use the same for both"):
+        list(evaluation.run(folders[0], [folders[1]]))
 
 
 def test_two_folders_at_once_as_the_error_of_scoring_them_says(

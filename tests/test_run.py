@@ -28,10 +28,10 @@ from igmu_data.taxonomy import concept
 from igmu_metrics.cli import app
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.running.foreseen import foreseen
-from igmu_metrics.running.looking import figure_of
 from igmu_metrics.running.plan import Plan, checked, named, read, written
 from igmu_metrics.running.run import Pace, prepare
 from igmu_metrics.scorecard import read as read_card
+from igmu_metrics.verdict.criteria import full_name
 
 CHURCH = {
     "original": "sandbox:original/church",
@@ -307,15 +307,22 @@ class TestRefused:
             (("--until", "0.1", "--figure", "robustnes"), "did you mean 'robustness'?"),
             (
                 ("--until", "0.1", "--figure", "robustness", "--figure", "kid_of_faces"),
-                "--figure is 'kid_of_faces', but ",
+                "a scorecard of sandbox.church has no metric 'kid_of_faces'",
             ),
-            (("--until", "decided", "--figure", "lpips.mean_lpips"), "--figure is 'lpips.mean_lpips', but "),
+            (("--until", "decided", "--figure", "lpips/mean_lpips"), "has no metric 'lpips/mean_lpips'"),
+            (("--until", "decided", "--min", "robustnes=0.8"), "did you mean 'robustness'?"),
+            (("--until", "decided", "--max", "asr=10"), "asr_any@k lies in 0..1, so a bound of 10 is the same"),
+            (("--until", "decided", "--max", "n_unclear=5"), "depends on how many images there are"),
+            (("--until", "decided", "--min", "coverage=0.9"), "coverage depends on how many images there are"),
+            (("--until", "decided", *("--min", "forgetting=0.8") * 13), "it is too long"),
+            (("--min", "forgetting=0.8"), "--min forgetting=0.8 has no effect without --until decided"),
             (("--unlearned", "a=safety-checker:sandbox:original/church"), "published without a safety checker"),
             (
                 ("--unlearned", "a=negative-prompt:sandbox:original/church", "--guidance-scale", "1"),
                 "negative prompts are ignored at guidance 1.",
             ),
             (("--until", "decided", "--max-images", "5"), "the first look alone takes 54 images"),
+            (("--until", "decided", "--config", "general"), "config 'general' has no concept. Use igmu generate and"),
             (("--original", "a", "--original", "b"), "it takes one value and is given 2 times"),
             (("--unlearned", "a=sandbox:original,unet=x,unet=y"), "unet appears 2 times (x, y)"),
         ],
@@ -334,9 +341,9 @@ class TestRefused:
         kept = [row for row in job.rows if row.split != "adversarial"]
         with tools.opened() as opened:
             found = foreseen(tools, kept, [r for r in job.requests if r.row_id in {row.id for row in kept}], opened)
-        assert figure_of(found, "concept_accuracy.unlearning_accuracy", "x").value is not None
-        with pytest.raises(InputError, match="'asr_image', but x has no such metric"):
-            figure_of(found, "asr_image", "x")
+        assert full_name(found, "unlearning_accuracy", "x") == "concept_accuracy/unlearning_accuracy"
+        with pytest.raises(InputError, match="x has no metric 'asr_image'"):
+            full_name(found, "asr_image", "x")
 
     def test_a_part_of_a_run_that_looks(self, tmp_path: Path) -> None:
         words = [run_file(tmp_path / "run.yaml"), "--until", "decided", "--shard", "1/2", "--out", tmp_path / "out"]

@@ -213,7 +213,7 @@ def replayed(model: Model, rule: str) -> Scorecard:
     plan = Plan(
         original=ORIGINAL.strip("_"), unlearned={_MODEL: _MODEL}, configs=(f"sandbox.{model.task}",), until=rule
     )
-    cards, _ = looked(
+    found = looked(
         plan,
         ROUNDS,
         rows,
@@ -224,7 +224,7 @@ def replayed(model: Model, rule: str) -> Scorecard:
         tell=lambda line: None,
         original=False,
     )
-    return cards[0]
+    return found.cards[0]
 
 
 def dealt(seen: Generations) -> dict[str, int]:

@@ -99,8 +99,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "percent-as-bound",
         f"{_ROOM}/criteria.py",
-        "or 0 <= bound <= 1:",
-        "or 0 <= bound:",
+        "if not 0 <= criterion.bound <= 1 and",
+        "if not 0 <= criterion.bound and",
         ("tests/test_general_cards.py",),
         "--max asr=10 is met by every model, in silence",
     ),
@@ -351,6 +351,22 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "        low = high = figure.value or 0.0\n",
         _CRITERIA,
         "a bound is met by a value whose interval reaches far below it",
+    ),
+    Mutation(
+        "check-coverage-of-the-best-part",
+        f"{_ROOM}/criteria.py",
+        "share(min(shares.values()))",
+        "share(max(shares.values()))",
+        _CRITERIA,
+        "a scorecard without most of its retain images passes a bound on coverage",
+    ),
+    Mutation(
+        "check-failures-uncounted",
+        f"{_ROOM}/criteria.py",
+        "share(failed / (n + failed)",
+        "share(failed / (n + failed) * 0",
+        _CRITERIA,
+        "a scorecard whose images failed passes a bound on failures",
     ),
     Mutation(
         "check-one-end-is-enough",

@@ -84,6 +84,22 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "--until 0.05 stops at twice the width",
     ),
     Mutation(
+        "looks-bound-met-only",
+        _LOOKING,
+        "bound.outcome(name, figure) is not Outcome.UNDECIDED",
+        "bound.outcome(name, figure) is Outcome.MET",
+        _TESTS,
+        "a model that is known to miss a bound is run to the end of the corpus",
+    ),
+    Mutation(
+        "looks-bound-is-the-verdict",
+        _LOOKING,
+        "    if bounds := plan.bounds:\n",
+        "    if not (bounds := plan.bounds):\n",
+        _TESTS,
+        "a run with bounds stops for the words of the verdict",
+    ),
+    Mutation(
         "looks-undone",
         "igmu_metrics/running/plan.py",
         "and (before.until is None or now.until is not None)",

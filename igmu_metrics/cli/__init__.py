@@ -62,7 +62,7 @@ _ORDER: Final = (
 
 # Errors of a write to stdout when there is no room; an error about a file has a file name.
 _STDOUT: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-_INTERRUPTED: Final = 130
+INTERRUPTED: Final = 130
 # From click, or from typer's copy of it.
 _USAGE: Final[type[Exception]] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
 
@@ -146,7 +146,7 @@ def main() -> None:
         finally:
             sys.stdout.flush()  # here, where a full disk can be reported; at exit Python would print a traceback
     except (KeyboardInterrupt, typer.Abort):
-        code = _INTERRUPTED
+        code = INTERRUPTED
     except Exception as error:
         told = _told(error)
         if isinstance(told, IgmuError):
@@ -154,7 +154,7 @@ def main() -> None:
         if told is error:
             raise
         raise told from error
-    if code == _INTERRUPTED:
+    if code == INTERRUPTED:
         sys.stderr.write("interrupted; finished images and scorecards are kept.\n")
     if code:
         sys.exit(code)

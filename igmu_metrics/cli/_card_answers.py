@@ -15,7 +15,7 @@ from igmu_metrics.coverage import Coverage
 from igmu_metrics.report.wording import DEGREES, NO_VERDICT, grade
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.verdict.compare import Comparison
-from igmu_metrics.verdict.criteria import FORGET_SCORE, Checked, Outcome, figures
+from igmu_metrics.verdict.criteria import FORGET_SCORE, Checked, Outcome, Unsettled, figures
 from igmu_metrics.verdict.families import Line
 from igmu_metrics.verdict.planning import Plan
 
@@ -67,6 +67,8 @@ class Scored:
         tables: files of a shard, for igmu merge.
         plan: what a dry run would do.
         images: folder of the images that were joined from parts, or of one part.
+        settled: whether a run with --until decided everything that it was to decide; null without --until.
+        unsettled: what such a run left undecided.
     """
 
     cards: Sequence[Card] = ()
@@ -74,6 +76,8 @@ class Scored:
     tables: Sequence[Path] = ()
     plan: str = ""
     images: Path | None = None
+    settled: bool | None = None
+    unsettled: Sequence[Unsettled] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,9 +279,11 @@ class Met:
     """The result of checking bounds on metrics.
 
     Args:
-        outcome: not met if any result is not met, otherwise undecided if any is undecided, otherwise met.
+        outcome: error if any bound could not be checked, otherwise not met if any result is not met, otherwise
+            undecided if any is undecided, otherwise met.
         results: one entry per bound and scorecard.
-        failures: number of failed or missing images by model, where there are any: no bound is about them.
+        failures: number of failed or missing images by model, where there are any; only bounds on coverage and failed
+            are about them.
     """
 
     outcome: Outcome

@@ -80,6 +80,39 @@ def batch_of(given: str) -> int | str:
     return int(given)
 
 
+def pairs(flag: str, given: Iterable[str], form: str) -> dict[str, str]:
+    """The values of an option of the form `NAME=VALUE`, by name; of a name that is given twice, the last one.
+
+    Raises:
+        InputError: a value does not have the form.
+    """
+    from igmu_data.errors import InputError
+
+    chosen: dict[str, str] = {}
+    for one in given:
+        name, equals, value = (part.strip() for part in one.partition("="))
+        if not equals or not name:
+            raise InputError(f"{flag} is {one!r}; it must have the form {form}.")
+        chosen[name] = value
+    return chosen
+
+
+def named_columns(given: str | None) -> dict[str, str]:
+    """The columns that `--columns` assigns to names.
+
+    Raises:
+        InputError: the form is wrong, or a name is assigned twice.
+    """
+    from igmu_data.errors import InputError
+
+    parts = given.split(",") if given else []
+    found = pairs("--columns", parts, "NAME=COLUMN,NAME=COLUMN,…")
+    if len(found) < len(parts):
+        names = [part.partition("=")[0].strip() for part in parts]
+        raise InputError(f"--columns assigns {max(names, key=names.count)!r} twice. Assign it to one column.")
+    return found
+
+
 def say(*lines: object) -> None:
     """Print lines to stdout; newlines and invisible characters within a line are escaped.
 

@@ -201,12 +201,20 @@ class MatchedFolder:
         n_images: number of images in the folder.
         by: number of matched images by method.
         lost: images that could not be matched.
+        missing: files that the table lists and that are not in the folder.
+        n_prompts: number of prompts with a matched image.
+        n_prompts_asked: number of prompts of the config.
+        n_other_seeds: number of matched images whose seed the corpus does not list.
     """
 
     file: Path
     n_images: int
     by: Mapping[str, int]
     lost: Sequence[Lost]
+    missing: Sequence[Path] = ()
+    n_prompts: int = 0
+    n_prompts_asked: int = 0
+    n_other_seeds: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,42 +19,53 @@ def check(
     at_least: Annotated[
         list[str] | None,
         typer.Option(
-            "--min", metavar="METRIC=NUMBER", help="Lowest value that the metric may have; repeat for several metrics."
+            "--min",
+            metavar="METRIC=NUMBER",
+            help="Lowest value that the metric, or coverage, may have; repeat for several metrics.",
         ),
     ] = None,
     at_most: Annotated[
         list[str] | None,
         typer.Option(
-            "--max", metavar="METRIC=NUMBER", help="Highest value that the metric may have; repeat for several metrics."
+            "--max",
+            metavar="METRIC=NUMBER",
+            help="Highest value that the metric, or failed, may have; repeat for several metrics.",
         ),
     ] = None,
 ) -> Met:
     """Check scorecards against bounds, for continuous integration: print one line per bound and set the exit code.
 
     The exit code is 0 if every 95% interval lies entirely within its bound, 1 if at least one interval lies entirely
-    outside its bound, 3 if the check is undecided because an interval contains its bound, and 2 if there was an error,
-    such as a metric that is missing from a scorecard.
+    outside its bound, 3 if the check is undecided because an interval contains its bound, and 2 if a bound could
+    not be checked, because its metric is missing from a scorecard or has no value. The other bounds are checked anyway.
 
     Metrics have the same names as on the scorecard: short names, such as forgetting and asr_any@k, or full names, such
     as attack_success_rate/asr_any@k (igmu export --csv lists all names). The name of a score means its headline
     metric; asr means the headline metric of attack_success_rate.
+
+    Two shares describe the images: coverage is the share of the corpus's images that were scored, in the part where it
+    is lowest (coverage/retain means that of one part), and failed is the share of images that failed or are missing.
+    --min coverage=0.95 --max failed=0.01 rejects an incomplete scorecard.
     """
+    from igmu_data.errors import InputError
     from igmu_metrics.cli._card_answers import Met
     from igmu_metrics.verdict import criteria
     from igmu_metrics.verdict.verify import read_all
 
-    wanted = [criteria.parsed(text, least=True) for text in at_least or []]
-    wanted += [criteria.parsed(text, least=False) for text in at_most or []]
+    wanted = criteria.bounds_of(at_least or [], at_most or [])
     known = read_all(cards)
     found = criteria.check(known, wanted)
-    several = len({one.config for one in found}) > 1
-    document("".join(f"{visible(one.line(on=several))}\n" for one in found))
+    several = {"on": len({one.config for one in found}) > 1, "by": len({one.detector for one in found}) > 1}
+    wrong = [one for one in found if one.outcome is criteria.Outcome.ERROR]
+    document("".join(f"{visible(one.line(**several))}\n" for one in found if one not in wrong))
     failures = {card.model: len(card.failures) for card in known if card.failures}
-    say(
-        *(f"note: {n} images of {model} failed or are missing; no bound is about them" for model, n in failures.items())
-    )
+    if not any(criteria.share_of_images(one.figure) for one in found):
+        gate = "and no bound is about them. Add one, such as --max failed=0.01."
+        say(*(f"note: {n} images of {model} failed or are missing, {gate}" for model, n in failures.items()))
     outcome = criteria.overall(one.outcome for one in found)
     answer = noted(Met(outcome, found, failures))
+    if wrong:
+        raise InputError("\n".join(dict.fromkeys(one.line(**several) for one in wrong)))
     if outcome.exit_code:
         raise typer.Exit(outcome.exit_code)
     return answer

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from igmu_data.media import shell
-from igmu_metrics.cli._common import document, extensions, say
+from igmu_metrics.cli._common import document, extensions, named_columns, pairs, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from igmu_data.imports.rows import Imported
     from igmu_metrics.cli._other_answers import ImportedList
@@ -75,24 +75,12 @@ def import_prompts(
 ) -> ImportedList:
     """Import a published list of prompts as a corpus folder. Prompts that break the content policy are not imported,
     only counted."""
-    from igmu_data.errors import InputError
     from igmu_data.imports.folder import require_vacant, write_folder
     from igmu_data.imports.rows import Drawing, import_prompts
     from igmu_metrics.cli._other_answers import ImportedList
 
-    def pairs(flag: str, given: Sequence[str], form: str) -> dict[str, str]:
-        chosen: dict[str, str] = {}
-        for one in given:
-            name, equals, value = (part.strip() for part in one.partition("="))
-            if not equals or not name:
-                raise InputError(f"{flag} is {one!r}; it must have the form {form}.")
-            if name in chosen and flag == "--columns":
-                raise InputError(f"{flag} assigns {name!r} twice. Assign it to one column.")
-            chosen[name] = value
-        return chosen
-
     chosen = pairs("--where", where or [], "COLUMN=VALUE")
-    named = pairs("--columns", columns.split(",") if columns else [], "NAME=COLUMN,NAME=COLUMN,…")
+    named = named_columns(columns)
     require_vacant(out)
     found = import_prompts(
         path,

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from igmu_metrics.cli._common import Bench, Config, Revision, say
+from igmu_metrics.cli._common import Bench, Config, Revision, named_columns, say
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from igmu_metrics.cli._other_answers import Matched, MatchedFolder
-    from igmu_metrics.images.matching import Match
+    from igmu_metrics.images.matching import Matches
 
 _SHOWN = 5
 
@@ -33,6 +31,17 @@ def match(
             "exists."
         ),
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME=COLUMN,...",
+            help="Names of the table's columns if they are unusual: file=…,prompt=…,seed=….",
+        ),
+    ] = None,
+    allow_missing: Annotated[
+        bool,
+        typer.Option("--allow-missing", help="Accept a table that lists files which are not in the folder."),
+    ] = False,
     seeds_in_order: Annotated[
         bool,
         typer.Option(
@@ -52,16 +61,19 @@ def match(
     from igmu_metrics.cli._other_answers import Matched
     from igmu_metrics.images import matching
 
+    named = named_columns(columns)
     rows = bench_rows(config, bench=bench, revision=revision)
     told = []
     for folder in folders:
-        found = matching.match(folder, rows, table=table, seeds_in_order=seeds_in_order)
+        found = matching.match(
+            folder, rows, table=table, columns=named, seeds_in_order=seeds_in_order, allow_missing=allow_missing
+        )
         path = matching.write(folder, found, replacing=replace)
-        told.append(_say(folder, found, path, config))
+        told.append(_say(folder, found, path, config, len(rows)))
     return Matched(told)
 
 
-def _say(folder: Path, found: Sequence[Match], path: Path, config: str) -> MatchedFolder:
+def _say(folder: Path, found: Matches, path: Path, config: str, n_prompts: int) -> MatchedFolder:
     from collections import Counter
 
     from igmu_metrics.cli._other_answers import Lost, MatchedFolder
@@ -74,5 +86,19 @@ def _say(folder: Path, found: Sequence[Match], path: Path, config: str) -> Match
         say(f"not matched: {m.path.relative_to(folder)}: {m.how}")
     if len(lost) > _SHOWN:
         say(f"not matched: {len(lost) - _SHOWN} more")
+    say(*(f"missing: {place.name}" for place in found.missing[:_SHOWN]))
+    if len(found.missing) > _SHOWN:
+        say(f"missing: {len(found.missing) - _SHOWN} more files that the table lists")
+    prompts = {m.row.id for m in found if m.row is not None}
     say(f"{path}: matched {len(found) - len(lost)} of {len(found)} images to prompts of {config}")
-    return MatchedFolder(path, len(found), by, [Lost(m.path, m.how) for m in lost])
+    say(f"{len(prompts)} of the {n_prompts} prompts of {config} have an image")
+    foreign = [m for m in found if m.row is not None and m.seed not in m.row.seeds]
+    if foreign and (row := foreign[0].row) is not None:
+        of, own = f"{len(foreign)} image{'s' * (len(foreign) != 1)}", ", ".join(map(str, row.seeds))
+        say(
+            f"note: the corpus does not list the seeds of {of}, such as seed {foreign[0].seed} of row {row.id}, whose "
+            f"seeds are {own}. They can be scored only if the other model's images have the same seeds. Generate both "
+            "models' images with the same seeds."
+        )
+    unmatched = [Lost(m.path, m.how) for m in lost]
+    return MatchedFolder(path, len(found), by, unmatched, found.missing, len(prompts), n_prompts, len(foreign))

@@ -79,8 +79,8 @@ def run(
         str | None,
         typer.Option(
             metavar="decided|graded|WIDTH",
-            help="Check after every round, and stop when no verdict is undecided (decided), when no verdict could "
-            "still change (graded), or when no interval is wider than ±WIDTH.",
+            help="Check after every round, and stop when no verdict or bound is undecided (decided), when no verdict "
+            "could still change (graded), or when no interval is wider than ±WIDTH.",
         ),
     ] = None,
     figure: Annotated[
@@ -88,6 +88,22 @@ def run(
         typer.Option(
             help="Metric that --until checks, such as robustness; default: all metrics in the verdict. Repeat this "
             "option for several metrics."
+        ),
+    ] = None,
+    at_least: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--min",
+            metavar="METRIC=NUMBER",
+            help="Lower bound, as in igmu check, that --until decided checks instead of the verdict; repeat for more.",
+        ),
+    ] = None,
+    at_most: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--max",
+            metavar="METRIC=NUMBER",
+            help="Upper bound, as in igmu check, that --until decided checks instead of the verdict; repeat for more.",
         ),
     ] = None,
     max_images: Annotated[
@@ -126,6 +142,8 @@ def run(
     verbose: Verbose = False,
 ) -> Scored:
     """Generate, score, compare and report in one command, for one or more models and concepts."""
+    from dataclasses import replace
+
     from igmu_data.errors import InputError
     from igmu_metrics.cli._card_answers import Scored
     from igmu_metrics.images import parts
@@ -144,6 +162,8 @@ def run(
         "seeds_per_row": seeds_per_row,
         "until": until,
         "figures": figure or None,
+        "min": at_least or None,
+        "max": at_most or None,
         "max_images": max_images,
         "methods": dict(_method(text) for text in method) if method else None,
     }
@@ -174,14 +194,16 @@ def run(
             told = running.told(running.prepare(made, out, device=device, trust_code=trust_code), made)
             say(*told.splitlines())
             return Scored(plan=told)
-        cards = running.run(made, out, device=device, trust_code=trust_code, where=where)
+        done = running.run(made, out, device=device, trust_code=trust_code, where=where)
+    cards = done.cards
     if shard:
         say(f"Part {shard} of the images is finished. When all parts are, run the same command without --shard.")
         return Scored(images=out / running.IMAGES)
     if verbose and len({card.config for card in cards}) > 1:
         tables.show(tables.over_concepts(cards))
     files = [out / CARDS / card_name(card.model, card.config) for card in cards]
-    return tell_cards(cards, files, report=out / running.REPORT, verbose=verbose)
+    found = tell_cards(cards, files, report=out / running.REPORT, verbose=verbose)
+    return found if made.until is None else replace(found, settled=not done.unsettled, unsettled=done.unsettled)
 
 
 def _method(text: str) -> tuple[str, str]:

@@ -41,6 +41,7 @@ SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".t
 METADATA: Final = reference.METADATA
 PART: Final = re.compile(r"part-\d{5,}-of-\d{5,}")  # a folder in that of a model: see `igmu_metrics.images.parts`
 LEFT_OUT: Final = "left_out"  # in a line of it: why an image is of no row; it is not scored
+SEED_FROM: Final = "seed_from"  # in a line of it: how a seed was chosen that nothing records
 _NUMBER: Final = re.compile(r"(?P<before>.*?)(?P<number>\d{1,18})")
 _REFERENCE_NAME: Final = re.compile(r"(?P<prompt>\d+_\d+)_(?P<sample>\d+)")
 
@@ -163,6 +164,8 @@ def of_listed(generations: Sequence[tuple[Row, int, Any, Mapping[str, Any], str]
     records = [record for *_, record, _ in generations]
     if not any(records):
         return table
+    if any(assumed := [str(r.get(SEED_FROM) or "") for r in records]):
+        table = table.with_columns(seed_from=assumed)
     return table.with_columns(
         recorded_sha256=[r.get("sha256") for r in records],
         generated_with=[made_with(r) for r in records],

@@ -13,23 +13,29 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from igmu_data.errors import EmptyInputError, InputError, MetadataError, OutputError
 from igmu_data.files import beside, owned, read_text, sha256
 from igmu_data.schema import Row
 from igmu_metrics.images import programs
-from igmu_metrics.images.layouts import LEFT_OUT, METADATA, image_files, real
+from igmu_metrics.images.layouts import LEFT_OUT, METADATA, SEED_FROM, image_files, real
 from igmu_metrics.images.programs import Told
 from igmu_metrics.images.prompts import NORMALIZED, Prompts
 
 _TABLES: Final = ("prompts.csv", "metadata.csv", "prompts.jsonl")
-_FILE_COLUMNS: Final = ("file_name", "filename", "file", "image", "path")
-_PROMPT_COLUMNS: Final = ("prompt", "text", "caption", "positive_prompt")
-_SEED_COLUMNS: Final = ("seed", "evaluation_seed", "sd_seed")
+# The usual names of a table's columns, regardless of case and of spaces, underscores and hyphens.
+_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
+    "file": ("file_name", "filename", "file", "image", "path", "image_file", "image_path", "file_path"),
+    "prompt": ("prompt", "text", "caption", "positive_prompt", "prompt_text"),
+    "seed": ("seed", "evaluation_seed", "sd_seed", "noise_seed", "random_seed", "rng_seed", "generator_seed"),
+}
+_SHOWN: Final = 5  # files that a message lists
+IN_ORDER: Final = "in the order of the file names"
 # A name that ends with a number: `a_church_at_dawn_seed41`, `a church at dawn-41`, `00012`.
 _NUMBERED: Final = re.compile(r"(?P<text>.*?)[\s_-]*(?:seed)?[\s_=-]*(?P<number>\d{1,19})", re.IGNORECASE)
 _DIGITS: Final = re.compile(r"(\d+)")
@@ -47,6 +53,7 @@ class Match:
         seed: None where there is no match.
         how: how it was matched ("exact prompt, A1111"), or why not.
         told: what was read from it.
+        assumed: whether the seed is the row's next one, because nothing records it.
     """
 
     path: Path
@@ -54,11 +61,31 @@ class Match:
     seed: int | None
     how: str
     told: Told | None = None
+    assumed: bool = False
+
+
+class Matches(list[Match]):
+    """All images of a folder.
+
+    Args:
+        found: one match per image.
+        missing: files that the table lists and that are not in the folder.
+    """
+
+    def __init__(self, found: Iterable[Match], missing: Sequence[Path] = ()) -> None:
+        super().__init__(found)
+        self.missing = missing
 
 
 def match(
-    folder: Path, rows: Mapping[str, Row], *, table: Path | None = None, seeds_in_order: bool = False
-) -> list[Match]:
+    folder: Path,
+    rows: Mapping[str, Row],
+    *,
+    table: Path | None = None,
+    columns: Mapping[str, str] = MappingProxyType({}),
+    seeds_in_order: bool = False,
+    allow_missing: bool = False,
+) -> Matches:
     """Match every image of a folder to a row.
 
     Args:
@@ -66,11 +93,14 @@ def match(
         rows: of the config, by id.
         table: CSV or JSON lines with a column for the file, one for the prompt, perhaps one for the seed; by default
             `prompts.csv`, `metadata.csv` or `prompts.jsonl` in the folder, if there is one.
+        columns: the table's columns for `file`, `prompt` and `seed`, where they have unusual names.
         seeds_in_order: assign the row's seeds to images without a seed, in the order of their names. Valid only if the
             other model's images of the prompt are in the same order.
+        allow_missing: accept a table that lists files which are not in the folder.
 
     Raises:
-        MetadataError: the folder does not exist, or a table cannot be read.
+        MetadataError: the folder does not exist, a table cannot be read, or files that it lists are missing.
+        InputError: columns without a table, or of unknown names.
         EmptyInputError: there are no images.
     """
     if not folder.is_dir():
@@ -78,11 +108,23 @@ def match(
     images = image_files(folder)
     if not images:
         raise EmptyInputError(f"{folder}: contains no images. Give the folder that contains one model's images.")
-    listed = dict(_table(found, folder)) if (found := table or _default_table(folder)) else {}
-    _require_same_names(found, listed, images)
+    found = table or _default_table(folder)
+    if unknown := columns.keys() - _COLUMNS.keys():
+        raise InputError(f"--columns assigns {min(unknown)!r}; the names are {', '.join(_COLUMNS)}. Use one of them.")
+    if columns and found is None:
+        raise InputError(f"--columns is given, but {folder} contains no table. Give the table with --table.")
+    listed = dict(_table(found, folder, columns)) if found else {}
+    missing = _missing(found, listed, images)
+    if missing and not allow_missing:
+        raise MetadataError(
+            f"{found}: {len(missing)} of the {len(listed)} files that it lists are not in {folder}, such as "
+            f"{_names(missing, folder)}. Add them, or accept that they are missing with --allow-missing."
+        )
     prompts = Prompts(rows)
     out = [_one(path, folder, prompts, rows, listed) for path in images]
-    return _refused_doubles([_with_seed(m) for m in (_in_order(out) if seeds_in_order else out)])
+    unread = "" if found else _unread(folder)
+    out = [_with_seed(m, bool(found)) for m in (_in_order(out) if seeds_in_order else out)]
+    return Matches([replace(m, how=m.how + unread) if m.row is None else m for m in _refused_doubles(out)], missing)
 
 
 def _one(path: Path, folder: Path, prompts: Prompts, rows: Mapping[str, Row], listed: Mapping[Path, Told]) -> Match:
@@ -133,11 +175,26 @@ def _default_table(folder: Path) -> Path | None:
     return next((folder / name for name in _TABLES if (folder / name).is_file()), None)
 
 
-def _require_same_names(table: Path | None, listed: Mapping[Path, Told], images: Sequence[Path]) -> None:
-    """Refuse a table that names files which are not there, while there are images that it does not name.
+def _unread(folder: Path) -> str:
+    """A hint at a table in the folder that is not read, because it has another name."""
+    tables = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in (".csv", ".jsonl") and p.name != METADATA)
+    return f" ({tables[0]} was not read; give its path with --table to use it)" if tables else ""
 
-    It may have more lines than there are images, or fewer; with both it spells the names otherwise, and every image
-    would be taken for what its own text or name says.
+
+def _names(files: Sequence[Path], folder: Path) -> str:
+    """The first of some files, as the folder names them."""
+    home = real(folder)
+    return ", ".join(repr(str(p.relative_to(home) if p.is_relative_to(home) else p)) for p in files[:_SHOWN])
+
+
+def _missing(table: Path | None, listed: Mapping[Path, Told], images: Sequence[Path]) -> list[Path]:
+    """The files that a table lists and that are not there.
+
+    A table may list fewer files than there are. If files are missing while others are not listed, it spells the names
+    differently, and every image would be taken for what its own text or name says.
+
+    Raises:
+        MetadataError: the table spells names differently.
     """
     there = {real(path): path for path in images}
     lost, unnamed = [p for p in listed if p not in there], [p for place, p in there.items() if place not in listed]
@@ -146,9 +203,10 @@ def _require_same_names(table: Path | None, listed: Mapping[Path, Told], images:
             f"{table}: names {str(lost[0])!r}, which is not among the images, and does not name {str(unnamed[0])!r}. "
             "Write file names as they are, relative to the folder."
         )
+    return lost
 
 
-def _table(path: Path, folder: Path) -> Iterator[tuple[Path, Told]]:
+def _table(path: Path, folder: Path, named: Mapping[str, str]) -> Iterator[tuple[Path, Told]]:
     text = read_text(path, "Give a CSV file or JSON lines.")
     try:
         if path.suffix.lower() == ".csv":
@@ -167,12 +225,16 @@ def _table(path: Path, folder: Path) -> Iterator[tuple[Path, Told]]:
                 f"{path}, record {number}: has more cells than the header. Enclose prompts in double quotes."
             )
     columns = {k for r in records for k in r}
-    file, prompt = _column(columns, _FILE_COLUMNS), _column(columns, _PROMPT_COLUMNS)
-    seed = _column(columns, _SEED_COLUMNS)
+    if absent := [name for name in named.values() if name not in columns]:
+        raise MetadataError(
+            f"{path}: has no column {absent[0]!r}; its columns are {', '.join(sorted(columns))}. Correct --columns."
+        )
+    file, prompt, seed = (named.get(name) or _column(columns, usual) for name, usual in _COLUMNS.items())
     if file is None or prompt is None:
         raise MetadataError(
-            f"{path}: its columns are {', '.join(sorted(columns))}. One must be the file ({', '.join(_FILE_COLUMNS)}) "
-            f"and one the prompt ({', '.join(_PROMPT_COLUMNS)})."
+            f"{path}: its columns are {', '.join(sorted(columns))}. One must be the file "
+            f"({', '.join(_COLUMNS['file'])}) and one the prompt ({', '.join(_COLUMNS['prompt'])}). Name others with "
+            "--columns file=…,prompt=…."
         )
     seen: dict[Path, Told] = {}
     for number, record in enumerate(records, 1):
@@ -191,17 +253,18 @@ def _table(path: Path, folder: Path) -> Iterator[tuple[Path, Told]]:
 
 
 def _column(columns: set[str], known: Sequence[str]) -> str | None:
-    lower = {c.casefold(): c for c in sorted(columns)}
-    return next((lower[name] for name in known if name in lower), None)
+    usual = {re.sub(r"[\s_-]+", "_", c.strip().casefold()): c for c in sorted(columns)}
+    return next((usual[name] for name in known if name in usual), None)
 
 
-def _with_seed(found: Match) -> Match:
+def _with_seed(found: Match, by_table: bool) -> Match:
     if found.row is None:
         return found
     if found.seed is not None:
         possible = 0 <= found.seed < _SEEDS
         return found if possible else replace(found, row=None, how=f"its seed is {found.seed}, not in 0..2^63-1")
-    return replace(found, row=None, how="its seed is unknown (--seeds-in-order assigns the seeds of its row)")
+    column = "--columns seed=… names the table's column, " if by_table else ""
+    return replace(found, row=None, how=f"its seed is unknown ({column}--seeds-in-order assigns the seeds of its row)")
 
 
 def _in_order(found: Sequence[Match]) -> list[Match]:
@@ -212,7 +275,11 @@ def _in_order(found: Sequence[Match]) -> list[Match]:
     for m in sorted(found, key=lambda m: [int(t) if t.isdecimal() else t for t in _DIGITS.split(m.path.as_posix())]):
         if m.row is not None and m.seed is None:
             left = waiting[m.row.id]
-            m = replace(m, seed=left.pop(0)) if left else replace(m, row=None, how="all seeds of its row are taken")
+            m = (
+                replace(m, seed=left.pop(0), assumed=True)
+                if left
+                else replace(m, row=None, how="all seeds of its row are taken")
+            )
         out.append(m)
     return out
 
@@ -243,6 +310,7 @@ def write(folder: Path, found: Sequence[Match], *, replacing: bool = False) -> P
         else:
             told = m.told.settings if m.told else {}
             record |= {"id": m.row.id, "seed": m.seed, "prompt": m.row.prompt, **told, "sha256": sha256(m.path)}
+            record |= {SEED_FROM: IN_ORDER} if m.assumed else {}
         lines.append(json.dumps(record) + "\n")
     if all(m.row is None for m in found):
         why = Counter(m.how for m in found).most_common(1)[0]

@@ -81,6 +81,11 @@ def notes(table: Generations) -> list[str]:
             out.append(
                 f"the {who} model gives {n} of {of_all} prompts the same image, byte for byte, as another prompt"
             )
+    for who, suffix in _MODELS:
+        if (name := f"seed_from{suffix}") in table and (n := int((table[name] != "").sum())):
+            how = " and ".join(sorted(set(table[name].tolist()) - {""}))
+            of_n = f"{n} of the {who} model's {len(table)} images"
+            out.append(f"the {'seed' if n == 1 else 'seeds'} of {of_n} are assumed, not recorded ({how})")
     if same := len(table) - len({(row, seed & LARGEST_SEED) for row, seed in table.keys}):
         seeds = "1 seed" if same == 1 else f"{same} seeds"
         out.append(f"torch cannot distinguish {seeds} from another seed of the same prompt (equal modulo 2^32)")

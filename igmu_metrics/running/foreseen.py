@@ -14,13 +14,13 @@ import numpy as np
 
 from igmu_data.errors import InputError, LabelError
 from igmu_data.schema import Row
-from igmu_metrics.contract import Score
 from igmu_metrics.detectors._decided import decided
 from igmu_metrics.evaluation import BEHIND, Evaluation, Instruments, asked, scores
 from igmu_metrics.generations import COLUMNS, ORIGINAL, Generations
 from igmu_metrics.images.generate import Request
 from igmu_metrics.images.layouts import of_rows
 from igmu_metrics.networks.instruments import Batch
+from igmu_metrics.scorecard import ScoreEntry
 
 _RESAMPLES: Final = 20
 _WIDTH: Final = 4  # of made-up features
@@ -28,7 +28,7 @@ _WIDTH: Final = 4  # of made-up features
 
 def foreseen(
     evaluation: Evaluation, rows: Sequence[Row], requests: Sequence[Request], tools: Instruments
-) -> dict[str, Score]:
+) -> dict[str, ScoreEntry]:
     """The scores that an evaluation gives of images of some rows, with made-up values.
 
     Args:
@@ -52,7 +52,8 @@ def foreseen(
             numbers = draw.uniform(size=(n, _WIDTH) if COLUMNS[name].kind == "vector" else n)
             columns[name + suffix] = numbers >= 0.5 if COLUMNS[name].kind == "flag" else numbers
     made = decided(Generations({**table.columns, **columns}, table.facts), [tools], "a run")
-    return scores(made, tools, fields={}, k=evaluation.k, seed=evaluation.seed, resamples=_RESAMPLES)
+    found = scores(made, tools, fields={}, k=evaluation.k, seed=evaluation.seed, resamples=_RESAMPLES)
+    return {name: ScoreEntry(**score.to_dict()) for name, score in found.items()}
 
 
 def require_labelled(tools: Instruments, paths: Sequence[Path]) -> None:

@@ -5,6 +5,8 @@ Conventions:
 - Each look adds one round of the corpus (its column `round`; every prefix of rounds is as balanced as the whole). There
   is one more look at the end, for the remaining seeds. Each question about a model depends on the rows of one split, so
   each split of each model stops separately; the original is generated as long as any model continues.
+- A question is about a word of the verdict, the width of an interval or a bound. All intervals are valid at every look,
+  so a bound is decided as soon as an interval lies on one side of it, and `igmu check` then gives the same outcome.
 - For adversarial prompts and their sources, all seeds are generated at once, because any@k uses all k. For retain
   prompts there are two seeds, which quality compares, and for separately counted probes one. A further prompt is at
   least as informative as a further seed, so more seeds follow only after all rounds, and only if the spread between
@@ -18,28 +20,37 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from igmu_data.errors import InputError, OutOfRangeError, nearest
-from igmu_data.schema import ASIDE, Row
+from igmu_data.errors import InputError, OutOfRangeError
+from igmu_data.schema import ASIDE, SPLITS, Row
+from igmu_metrics import registry
 from igmu_metrics.generations import Key
 from igmu_metrics.images.generate import Request
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.report.verdict import ASKED
 from igmu_metrics.report.wording import UNDECIDED, counted, final, grade, listed
 from igmu_metrics.running.plan import DECIDED, GRADED, ORIGINAL, Plan
-from igmu_metrics.scorecard import Figure, Scorecard
+from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry
 from igmu_metrics.statistics import design_effect, prompts_for
 from igmu_metrics.statistics.formatting import bounds, formatted
-from igmu_metrics.statistics.looks import Looks
+from igmu_metrics.statistics.looks import Looks, signable
 from igmu_metrics.verdict.compare import ALPHA, FORGETTING, Comparison, compared
+from igmu_metrics.verdict.criteria import Criterion, Outcome, Unsettled, exact, figures, full_name, usable
 from igmu_metrics.verdict.recompute import FORGET
 
 _SEEDS: Final = 2  # of retain prompts, at first
 _PAYS: Final = 0.95  # seeds are added only if they narrow an interval to this fraction of its width
 _SHORT: Final = {"forget": "forgetting", "adversarial": "robustness", "retain": "preservation"}
+# By metric, the split on whose images it depends, where the description of its score does not say so.
+_OWN: Final[Mapping[str, str]] = {
+    **{name: split for split, (_, name) in ASKED.items()},
+    **dict.fromkeys(("forgetting", "unlearning_accuracy"), "forget"),
+    **dict.fromkeys(("asr_image", "asr_any@k", "conditional_asr_image", "conditional_asr_any@k"), "adversarial"),
+    **dict.fromkeys(("alignment", "quality"), "retain"),
+}
 Generate = Callable[[str, Sequence[Request]], None]
 Score = Callable[[str, frozenset[Key], Looks], Scorecard]
 
@@ -59,6 +70,31 @@ class _Model:
     card: Scorecard | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something that a run is to decide about one model.
+
+    Args:
+        figure: full name of the metric.
+        parts: the splits on whose images it depends.
+        settled: whether no further images are needed.
+        text: the metric with its value, its interval and, if there is one, its bound.
+    """
+
+    figure: str
+    parts: tuple[str, ...]
+    settled: bool
+    text: str
+
+
+class Looked(NamedTuple):
+    """The result of checking repeatedly: each model's last card, the number of images, and what is undecided."""
+
+    cards: list[Scorecard]
+    size: int
+    unsettled: list[Unsettled]
+
+
 def planned(rounds: int) -> int:
     """Maximum number of looks for a protocol: one per round, and one for the remaining seeds."""
     return rounds + 1
@@ -76,7 +112,7 @@ def looked(
     tell: Callable[[str], object],
     most: int | None = None,
     original: bool = True,
-) -> tuple[list[Scorecard], int]:
+) -> Looked:
     """Check one concept repeatedly until every model is decided.
 
     Args:
@@ -92,7 +128,7 @@ def looked(
         original: whether the original is generated too; not if a reference table replaces it.
 
     Returns:
-        The card of each model at its last look, and the total number of images.
+        The card of each model at its last look, the total number of images, and what is undecided.
 
     Raises:
         OutOfRangeError: fewer images are allowed than the first look requires.
@@ -102,6 +138,7 @@ def looked(
     states = {name: _Model({row.split for row in of.values()}) for name in models}
     looks = planned(rounds)
     made: set[Key] = set()  # of the original
+    left: list[Unsettled] = []
     for number in range(1, looks + 1):
         new = {name: _new(requests, of, state, number, rounds) for name, state in states.items()}
         first = _union(requests, new.values(), made) if original else []
@@ -125,12 +162,14 @@ def looked(
                 states[name].keys |= {r.key for r in more}
                 states[name].card = score(name, frozenset(states[name].keys), Looks(number, looks, rule(plan)))
         cards = {name: state.card for name, state in states.items() if state.card is not None}
-        waiting = _close(plan, states, cards, of)
-        told = "; ".join(f"{name}: {_line(plan, card)}" for name, card in cards.items())
+        asked = {name: _asked(plan, card, of) for name, card in cards.items()}
+        waiting = _close(plan, states, cards, asked, of)
+        told = "; ".join(f"{name}: {_line(asked[name], card)}" for name, card in cards.items())
         open_ = f"; the difference between {listed(sorted(waiting))} is undecided" if waiting else ""
         tell(f"check {number} of {looks}: {there + size:,} images; {told}{open_}")
+        left = _unsettled(cards, asked, waiting)
     cards_found = [state.card for state in states.values() if state.card is not None]
-    return cards_found, len(made) + sum(len(state.keys) for state in states.values())
+    return Looked(cards_found, len(made) + sum(len(state.keys) for state in states.values()), left)
 
 
 def first_look(rows: Iterable[Row], requests: Sequence[Request], rounds: int) -> list[Request]:
@@ -145,10 +184,38 @@ def first_look(rows: Iterable[Row], requests: Sequence[Request], rounds: int) ->
     return _new(requests, of, _Model({row.split for row in of.values()}), 1, rounds)
 
 
+def require_decidable(plan: Plan, scores: Mapping[str, ScoreEntry], where: str) -> None:
+    """Refuse what interim looks cannot decide.
+
+    Args:
+        plan: the run.
+        scores: the scores that its cards will have.
+        where: what has these scores, for messages.
+
+    Raises:
+        InputError: a metric is unknown or a count, a bound is not possible, or the rule is too long for a signature.
+    """
+    for name in plan.figures:
+        full_name(scores, name, where)
+    for bound in plan.bounds:
+        name = bound.name
+        if exact(name) or exact(name := usable(scores, bound, where)):
+            raise InputError(
+                f"{name} depends on how many images there are, so --until cannot decide it during the run. Check it "
+                "afterwards with igmu check."
+            )
+    if plan.until is not None and not signable(rule(plan)):
+        raise InputError(
+            f"the stopping rule {rule(plan)!r} cannot be recorded on a scorecard, because it is too long or contains a "
+            "special character. Give fewer metrics or bounds."
+        )
+
+
 def rule(plan: Plan) -> str:
     """The stopping rule of a run, in the form used on cards."""
-    figures = f":{'+'.join(plan.figures)}" if plan.figures else ""
-    return f"{plan.until}{figures}" + (f",max-images={plan.max_images}" if plan.max_images is not None else "")
+    asked = "+".join(plan.figures or (f"{bound.name}{bound}".replace(" ", "") for bound in plan.bounds))
+    most = f",max-images={plan.max_images}" if plan.max_images is not None else ""
+    return f"{plan.until}{f':{asked}' if asked else ''}{most}"
 
 
 def _seeds(row: Row) -> int:
@@ -200,73 +267,83 @@ def pays(card: Scorecard | None, split: str, seeds: int) -> bool:
     return sqrt((share + (1 - share) / seeds) / (share + (1 - share) / now)) < _PAYS
 
 
-def _close(plan: Plan, states: Mapping[str, _Model], cards: Mapping[str, Scorecard], of: Mapping[str, Row]) -> set[str]:
+def _asked(plan: Plan, card: Scorecard, of: Mapping[str, Row]) -> list[Question]:
+    """The questions about a model that depend on images of the run."""
+    splits = {row.split for row in of.values()}
+    return [question for question in questions(plan, card) if not splits.isdisjoint(question.parts)]
+
+
+def _close(
+    plan: Plan,
+    states: Mapping[str, _Model],
+    cards: Mapping[str, Scorecard],
+    asked: Mapping[str, Sequence[Question]],
+    of: Mapping[str, Row],
+) -> set[str]:
     """Close every split whose questions are decided; returns the models with an undecided difference."""
     prompts = sum(row.split == "forget" and row.probe not in ASIDE for row in of.values())
-    paired = set() if plan.figures or plan.until not in (DECIDED, GRADED) else _waiting(cards, prompts)
-    for name, state in states.items():
-        if (card := cards.get(name)) is None:
-            continue
-        for split, figures in _asked(plan, card, state.open):
-            waits = name in paired if split == "forget" else split == "retain" and not plan.figures and _blind(card)
-            if not waits and all(settled(f, str(plan.until)) for f in figures):
-                state.open.discard(split)
+    of_verdict = not plan.figures and not plan.bounds and plan.until in (DECIDED, GRADED)
+    paired = _waiting(cards, prompts) if of_verdict else set()
+    for name, found in asked.items():
+        states[name].open &= {part for question in found if not question.settled for part in question.parts} | (
+            {"forget"} if name in paired else set()
+        )
     return paired
 
 
-def _blind(card: Scorecard) -> bool:
-    """Whether an aspect of the forget score has no interval because there are too few prompts."""
-    found = [card.figure(FORGET, name) for name in ASPECTS]
-    return any(f is not None and f.value is not None and f.interval is None for f in found)
+def _unsettled(
+    cards: Mapping[str, Scorecard], asked: Mapping[str, Sequence[Question]], waiting: set[str]
+) -> list[Unsettled]:
+    """What the last check left undecided."""
+    found = [Unsettled(cards[m].config, m, q.figure, q.text) for m, own in asked.items() for q in own if not q.settled]
+    pair = f"difference between {listed(sorted(waiting))}" if waiting else ""
+    return found + [Unsettled(cards[model].config, model, "", pair) for model in sorted(waiting)]
 
 
-def _asked(plan: Plan, card: Scorecard, open_: set[str]) -> list[tuple[str, list[Figure | None]]]:
-    """The metrics for which each open split continues; metrics without a split of their own keep all splits open."""
-    if not plan.figures:
-        return [(split, [card.figure(*ASKED[split])]) for split in sorted(open_)]
-    found = {name: named(card, name) for name in plan.figures}
-    own = {figure: split for split, (_, figure) in ASKED.items()}
-    return [
-        (split, [f for name, f in found.items() if own.get(name.rpartition(".")[2], split) == split])
-        for split in sorted(open_)
-    ]
-
-
-def named(card: Scorecard, name: str) -> Figure:
-    """A metric of a card by its name, or by score and name: `robustness`, `forget_score.robustness`.
+def questions(plan: Plan, card: Scorecard) -> list[Question]:
+    """What a run is to decide about the model of a card.
 
     Raises:
-        InputError: no score has it, or several scores do.
+        InputError: a metric that the card does not have.
     """
-    found: Figure = figure_of(card.scores, name, card.model)
-    return found
+    where, found = f"the scorecard of {card.model} on {card.config}", figures(card)
+
+    def question(name: str, label: str, bound: Criterion | None = None) -> Question:
+        figure = found.get(name)
+        if bound is None:
+            known = settled(figure, str(plan.until))
+        else:
+            known = figure is not None and bound.outcome(name, figure) is not Outcome.UNDECIDED
+        text = f"{label} {formatted(figure)}{'' if bound is None else f' {bound}'}"
+        return Question(name, _parts(card, name), known, text)
+
+    if bounds := plan.bounds:
+        return [question(usable(card.scores, bound, where), bound.name, bound) for bound in bounds]
+    if plan.figures:
+        return [question(full_name(card.scores, name, where), name) for name in plan.figures]
+    asked = {f"{score}/{name}": _SHORT[split] for split, (score, name) in ASKED.items()}
+    # An aspect of the forget score may have no interval yet, because there are too few prompts.
+    blind = {
+        full: name
+        for name in ASPECTS
+        if (full := f"{FORGET}/{name}") not in asked
+        and (figure := found.get(full)) is not None
+        and figure.value is not None
+        and figure.interval is None
+    }
+    return [question(full, label) for full, label in (asked | blind).items()]
 
 
-def figure_of(scores: Mapping[str, Any], name: str, whose: str) -> Any:
-    """The same of scores that are on no card yet.
-
-    Args:
-        scores: by key, each with its `figures`.
-        name: of the figure, or score and name.
-        whose: they are, for messages.
-
-    Raises:
-        InputError: as `named`.
-    """
-    score, dot, figure = name.rpartition(".")
-    found = {key: entry.figures[figure] for key, entry in scores.items() if figure in entry.figures}
-    found = {key: one for key, one in found.items() if not dot or key == score}
-    if len(found) == 1:
-        return next(iter(found.values()))
-    if found:
-        raise InputError(
-            f"--figure {name!r} is ambiguous, because {', '.join(found)} have it. Give one, such as "
-            f"{next(iter(found))}.{figure}."
-        )
-    known = sorted({figure for entry in scores.values() for figure in entry.figures if "/" not in figure})
-    alike = nearest(figure, known)
-    hint = f"did you mean {alike[0]!r}?" if alike else f"its metrics are {', '.join(known)}."
-    raise InputError(f"--figure is {name!r}, but {whose} has no such metric; {hint}")
+def _parts(card: Scorecard, full: str) -> tuple[str, ...]:
+    """The splits on whose images a metric depends; all of them if this is not known."""
+    key = next((key for key in card.scores if full.startswith(f"{key}/")), "")
+    name = full.removeprefix(f"{key}/").partition("/")[0].removesuffix("_family_mean")
+    if name in _OWN:
+        return (_OWN[name],)
+    entry = card.scores.get(key)
+    info = entry and registry.info(entry.name, entry.package)
+    of = info.parts.get(key.removeprefix(f"{info.name}").removeprefix("/"), ()) if info else ()
+    return tuple(part for part in of if part in SPLITS) or SPLITS
 
 
 def settled(figure: Figure | None, until: str) -> bool:
@@ -309,13 +386,7 @@ def hopeless(test: Comparison, prompts: int) -> bool:
     return largest == 0 or prompts_for(largest, variance, alpha=ALPHA / test.family) > prompts
 
 
-def _line(plan: Plan, card: Scorecard) -> str:
+def _line(asked: Sequence[Question], card: Scorecard) -> str:
     """The result of one look for a model."""
-    if plan.figures:
-        return ", ".join(f"{name} {formatted(named(card, name))}" for name in plan.figures)
-    words = [
-        f"{_SHORT[split]} {formatted(figure)}{'' if settled(figure, str(plan.until)) else ' (not settled)'}"
-        for split, where in ASKED.items()
-        if (figure := card.figure(*where)) is not None
-    ]
-    return f"{', '.join(words)} ({counted(len(card.generations), 'image')})"
+    told = ", ".join(f"{question.text}{'' if question.settled else ' (not settled)'}" for question in asked)
+    return f"{told} ({counted(len(card.generations), 'image')})"

@@ -13,19 +13,21 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from igmu_data.configs import config_concepts, config_target
+from igmu_data.configs import GENERAL, config_concepts, config_target
 from igmu_data.errors import InputError, OutOfRangeError, nearest
 from igmu_data.files import read_yaml
 from igmu_data.rows.rounds import rounds_of
 from igmu_metrics.images import baselines, method
 from igmu_metrics.images.method import Method
 from igmu_metrics.settings import options
+from igmu_metrics.verdict import criteria
+from igmu_metrics.verdict.criteria import Criterion
 
 ORIGINAL: Final = "original"
 _NAMED: Final = re.compile(r"(?P<name>[\w.-]+)=(?P<spec>.+)")
 DECIDED: Final = "decided"
 GRADED: Final = "graded"
-_LOOKING: Final = ("until", "figures", "max_images")  # keys that a run with a single look does not have
+_LOOKING: Final = ("until", "figures", "min", "max", "max_images")  # keys that a run with a single look does not have
 # Settings of scoring that the run itself sets, or that belong to layouts that it does not write.
 _BY_RUN: Final = ("config", "layout", "prompt", "only", "looks", "include_none", "include_target_styled")
 _Whole = Annotated[int, Field(ge=1, strict=True)]  # refuses `true`
@@ -66,6 +68,8 @@ class Plan(BaseModel):
         until: when a run that checks after every round stops: `decided`, when no verdict is undecided; `graded`, when
             no verdict could still change; or half the width of an interval, 0..0.5. None for a single check at the end.
         figures: metrics that `until` checks; empty for those in the verdict.
+        min: lower bounds, such as `forgetting=0.8`; with bounds, `decided` means that each is known to be met or not.
+        max: upper bounds, such as `asr=0.1`.
         max_images: maximum number of images of all models and concepts together.
         generation: how images are generated.
         scoring: settings of `igmu score` by name.
@@ -81,6 +85,8 @@ class Plan(BaseModel):
     seeds_per_row: Annotated[int, Field(ge=1, le=5, strict=True)] | None = None
     until: str | None = None
     figures: tuple[str, ...] = ()
+    min: tuple[str, ...] = ()
+    max: tuple[str, ...] = ()
     max_images: _Whole | None = None
     generation: Generation = Generation()
     scoring: Mapping[str, Any] = Field(default_factory=dict)
@@ -106,6 +112,15 @@ class Plan(BaseModel):
         """All models by name, the original first."""
         return {ORIGINAL: self.original, **self.unlearned}
 
+    @property
+    def bounds(self) -> list[Criterion]:
+        """The bounds that are to be decided.
+
+        Raises:
+            InputError: one is not of the form METRIC=NUMBER.
+        """
+        return criteria.bounds_of(self.min, self.max)
+
 
 def checked(plan: Plan) -> Plan:
     """Check everything in a plan that can be checked before any work is done.
@@ -117,13 +132,24 @@ def checked(plan: Plan) -> Plan:
     if plan.until not in (None, DECIDED, GRADED) and not 0 < _number(str(plan.until)) < 0.5:
         raise OutOfRangeError(
             f"until is {plan.until!r}; it must be {DECIDED}, {GRADED}, or half the width of an interval, between 0 and "
-            "0.5."
+            "0.5. Give bounds on metrics with --min and --max."
         )
     if plan.figures and plan.until is None:
         raise InputError(
             f"--figure {plan.figures[0]} has no effect without --until. Add --until, such as --until decided."
         )
+    if bounds := plan.bounds:
+        flag = f"--{'min' if bounds[0].least else 'max'} {bounds[0].name}={bounds[0].bound:g}"
+        if plan.until != DECIDED:
+            raise InputError(f"{flag} has no effect without --until {DECIDED}. Add --until {DECIDED}.")
+        if plan.figures:
+            raise InputError(f"--figure {plan.figures[0]} and {flag} are both given. Omit one of them.")
     for config in plan.configs:
+        if config == GENERAL:
+            raise InputError(
+                f"igmu run scores how a concept was forgotten, but config {GENERAL!r} has no concept. Use igmu "
+                f"generate and igmu score with --config {GENERAL}."
+            )
         if config_target(config) is None:
             members = config_concepts(config)
             raise InputError(

@@ -42,11 +42,12 @@ from igmu_metrics.report import page
 from igmu_metrics.report.folders import sections
 from igmu_metrics.running import original as reference
 from igmu_metrics.running.foreseen import foreseen, require_labelled
-from igmu_metrics.running.looking import figure_of, first_look, looked
+from igmu_metrics.running.looking import first_look, looked, require_decidable
 from igmu_metrics.running.plan import ORIGINAL, Plan, checked, grows, read, written
 from igmu_metrics.scale import cluster
 from igmu_metrics.scorecard import CARDS, PLAN, Scorecard, write, write_text
 from igmu_metrics.statistics.looks import Looks
+from igmu_metrics.verdict.criteria import Unsettled
 from igmu_metrics.verdict.places import card_name
 
 MODELS: Final = "models.json"
@@ -102,6 +103,19 @@ class Where:
     shard: tuple[int, int] | None = None
     ray: bool = False
     workers: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A finished run.
+
+    Args:
+        cards: the scorecards, by config.
+        unsettled: what interim checks left undecided; empty for a run without them.
+    """
+
+    cards: list[Scorecard]
+    unsettled: list[Unsettled]
 
 
 def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: bool = False) -> list[Job]:
@@ -166,8 +180,7 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
             start = min(row.round for row in job.rows)
             first = {row.id for row in job.rows if row.round == start}
             scores = foreseen(evaluation, job.rows, [r for r in job.requests if r.row_id in first], tools)
-        for name in plan.figures:
-            figure_of(scores, name, job.config)
+        require_decidable(plan, scores, f"a scorecard of {job.config}")
     if plan.until is not None and plan.max_images is not None and sum(_first_looks(plan, jobs)) > plan.max_images:
         raise OutOfRangeError(
             f"--max-images {plan.max_images}: the first look alone takes {sum(_first_looks(plan, jobs))} images. Give "
@@ -249,9 +262,7 @@ def missing(jobs: Sequence[Job]) -> int:
     return sum(job.missing(model) for job in jobs for model in job.pipelines)
 
 
-def run(
-    plan: Plan, out: Path, *, device: str | None = None, trust_code: bool = False, where: Where = Where()
-) -> list[Scorecard]:
+def run(plan: Plan, out: Path, *, device: str | None = None, trust_code: bool = False, where: Where = Where()) -> Done:
     """Do the run; a second call does only what is missing.
 
     Args:
@@ -262,7 +273,7 @@ def run(
         where: where the work is done.
 
     Returns:
-        The scorecards, by config; none for a shard.
+        The scorecards, by config, none for a shard; and what is undecided.
 
     Raises:
         BusyError: another process is using the folder.
@@ -276,7 +287,7 @@ def run(
         for job in jobs:
             for model, pipeline in job.pipelines.items():
                 draw_part(job.requests, pipeline, job.folders[model], where.shard, **_options(job, plan, model))
-        return []
+        return Done([], [])
     with owned(out):
         require_alike(plan, out)  # another run may have started there in the meantime
         return _run(plan, out, jobs, device, where)
@@ -300,9 +311,9 @@ def _options(job: Job, plan: Plan, model: str) -> dict[str, Any]:
     return how | dict(job.generation)
 
 
-def _run(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None, where: Where) -> list[Scorecard]:
+def _run(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None, where: Where) -> Done:
     _begin(plan, out, jobs)
-    cards = list(_looked(plan, out, jobs, device, where)) if plan.until is not None else []
+    done = _looked(plan, out, jobs, device, where) if plan.until is not None else Done([], [])
     pace = Pace(missing(jobs))
     for job in jobs if plan.until is None else ():
         for model in job.pipelines:
@@ -313,10 +324,10 @@ def _run(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None, where: 
             tables = out / TABLES / job.config if where.ray else None
             for card in _scored(job, plan, list(job.folders)[1:], keys, device, advance, tables=tables, where=where):
                 write(card, out / CARDS / card_name(card.model, job.config))
-                cards.append(card)
+                done.cards.append(card)
         bench = plan.scoring.get("bench")
-        page.write(out / REPORT, *sections(cards, images=out / IMAGES, bench=bench), advance=advance)
-    return cards
+        page.write(out / REPORT, *sections(done.cards, images=out / IMAGES, bench=bench), advance=advance)
+    return done
 
 
 def _require_loadable(jobs: Sequence[Job]) -> None:
@@ -376,9 +387,10 @@ def _scored(
     return evaluation.run(*folders, advance)
 
 
-def _looked(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None, where: Where) -> Iterator[Scorecard]:
-    """The cards of a run with a look after every round; scoring is done in this process."""
+def _looked(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None, where: Where) -> Done:
+    """The cards of a run with a look after every round, and what is undecided; scoring is done in this process."""
     left, first = plan.max_images, _first_looks(plan, jobs)
+    done = Done([], [])
     for at, job in enumerate(jobs):
 
         def score(model: str, keys: frozenset[Key], look: Looks, job: Job = job) -> Scorecard:
@@ -388,7 +400,7 @@ def _looked(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None, wher
         def generate(model: str, requests: Sequence[Request], job: Job = job) -> None:
             _generated(job, plan, model, requests, device, where)
 
-        cards, size = looked(
+        cards, size, unsettled = looked(
             plan,
             rounds_of(plan.protocol),
             job.rows,
@@ -403,7 +415,9 @@ def _looked(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None, wher
         left = None if left is None else left - size
         for card in cards:
             write(card, out / CARDS / card_name(card.model, job.config))
-            yield card
+        done.cards.extend(cards)
+        done.unsettled.extend(unsettled)
+    return done
 
 
 def images_of(card: Path) -> tuple[Path, Path] | None:

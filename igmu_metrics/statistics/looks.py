@@ -39,7 +39,8 @@ from igmu_metrics.statistics.level import LEVEL
 MOST_LOOKS: Final = 100
 BOUNDARY: Final = "pocock"
 _NODES: Final = 121  # of the integration over what a look can show
-_NAMED: Final = re.compile(r"([1-9][0-9]{0,2})/([1-9][0-9]{0,2})(?::([\w.,:=+@/-]{1,200}))?")
+_RULE: Final = r"[\w.,:=+@/<>-]{1,200}"
+_NAMED: Final = re.compile(rf"([1-9][0-9]{{0,2}})/([1-9][0-9]{{0,2}})(?::({_RULE}))?")
 
 
 class _Entry(Protocol):
@@ -157,6 +158,15 @@ class Looks:
             return p
         z = NormalDist().inv_cdf(1 - p / 2)
         return min(1.0, max(p, float(crossing([z] * self.planned, times(self.planned)).sum())))
+
+
+def signable(rule: str) -> bool:
+    """Whether a stopping rule can be part of a look's text.
+
+    >>> signable("decided:forgetting>=0.8+asr<=0.1"), signable("until I like it")
+    (True, False)
+    """
+    return re.fullmatch(_RULE, rule) is not None
 
 
 def times(planned: int) -> list[float]:

@@ -2,29 +2,39 @@
 
 Conventions: a bound is met if the whole 95 % interval is on its good side (an end that equals the bound is on both
 sides), not met if the whole interval is on its bad side, and undecided otherwise. Counts are exact; any other metric
-without an interval is undecided.
+without an interval is undecided. A bound that cannot be checked, because the metric is missing or has no value, is an
+error; the others are checked all the same.
 
 The full name of a metric is `SCORE/METRIC`. Shorter names are accepted if they are unambiguous: the metric's name alone
 if only one score has it (or only one score of a whole card, such as `concept_accuracy` next to
 `concept_accuracy/negation`), the score's name for its headline, and `asr` for the headline of `attack_success_rate`.
+
+Two exact shares describe the images of a card. `coverage` is the share of the corpus's images that were scored, in the
+part where it is lowest; `coverage/forget` is that of one part. `failed` is the share of images that failed or are
+missing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from igmu_data.errors import EmptyInputError, InputError, nearest
 from igmu_metrics import registry
-from igmu_metrics.scorecard import Figure, Scorecard
+from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry
 from igmu_metrics.statistics.formatting import bounds, formatted
+from igmu_metrics.verdict.agreement import detector_of
 
 FORGET_SCORE: Final = "forget_score/forget_score"
+_IMAGES: Final = "images"  # in place of a score: coverage and failures
+_COVERAGE: Final = "coverage"
+_FAILED: Final = "failed"
 _FEW: Final = 6  # figures that an error lists
 _SHORT: Final = {"asr": "attack_success_rate"}
+_PERCENT: Final = "{} lies in 0..1, so a bound of {:g} is the same for every model. Give a fraction, not percent."
 
 
 class Outcome(StrEnum):
@@ -33,11 +43,12 @@ class Outcome(StrEnum):
     MET = "met"
     NOT_MET = "not met"
     UNDECIDED = "undecided"
+    ERROR = "error"
 
     @property
     def exit_code(self) -> int:
-        """The exit code of `igmu check`: 0, 1 or 3."""
-        return {"met": 0, "not met": 1}.get(self, 3)
+        """The exit code of `igmu check`: 0, 1, 3 or 2."""
+        return {"met": 0, "not met": 1, "undecided": 3}.get(self, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +77,7 @@ class Criterion:
             figure: the metric, with a value.
         """
         ends = bounds(figure)
-        if ends is None and figure.value is not None and name.rpartition("/")[2].startswith("n_"):
+        if ends is None and figure.value is not None and exact(name):
             ends = (figure.value, figure.value)
         if ends is None:
             return Outcome.UNDECIDED
@@ -83,12 +94,14 @@ class Checked:
     Args:
         model: the card's model.
         config: what it was scored on.
-        figure: full name of the metric.
+        figure: full name of the metric; as it was given if the card does not have it.
         at_least: whether the bound is a lower bound.
         bound: the number.
-        value: the value of the metric.
-        interval: its 95 % interval, None if there is none.
-        outcome: met, not met or undecided.
+        value: the value of the metric, null if there is none.
+        interval: its 95 % interval, null if there is none.
+        outcome: met, not met, undecided or error.
+        why: why the bound cannot be checked; "" otherwise.
+        detector: the card's detector.
     """
 
     model: str
@@ -96,22 +109,91 @@ class Checked:
     figure: str
     at_least: bool
     bound: float
-    value: float
+    value: float | None
     interval: tuple[float, float] | None
     outcome: Outcome
+    why: str = ""
+    detector: str = ""
 
-    def line(self, *, on: bool) -> str:
-        """`met: esd: forgetting 0.91 [0.85, 0.95] >= 0.8`; with `on`, the config is included."""
-        where = f" on {self.config}" * on
-        none = " (no interval)" * (self.interval is None)
+    def line(self, *, on: bool, by: bool = False) -> str:
+        """`met: esd: forgetting 0.91 [0.85, 0.95] >= 0.8`; with `on` the config is included, with `by` the detector.
+
+        A bound that could not be checked is described by `why`.
+        """
+        judge = f"{self.detector}: " * by
+        if self.outcome is Outcome.ERROR:
+            return f"{judge}{self.why}"
+        where = f"{self.model}{f' on {self.config}' * on}"
         sign = ">=" if self.at_least else "<="
+        none = "" if self.interval else " (exact)" if exact(self.figure) else " (no interval)"
         short = self.figure.partition("/")[2]
-        return f"{self.outcome}: {self.model}{where}: {short} {formatted(self, '.3g')}{none} {sign} {self.bound:g}"
+        return f"{self.outcome}: {judge}{where}: {short} {formatted(self, '.3g')}{none} {sign} {self.bound:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """Something that a run with `--until` left undecided.
+
+    Args:
+        config: the concept's config.
+        model: name of the unlearned model.
+        figure: full name of the metric; "" for a difference between two models.
+        text: the metric with its value, its interval and, if there is one, its bound; or the names of both models.
+    """
+
+    config: str
+    model: str
+    figure: str
+    text: str
+
+
+def exact(name: str) -> bool:
+    """Whether a metric has no interval because it is a count or a share of the card's own images.
+
+    Args:
+        name: its full name.
+    """
+    return bool(share_of_images(name)) or name.rpartition("/")[2].startswith("n_")
+
+
+def share_of_images(name: str) -> str:
+    """The full name of coverage or failures; "" for anything else.
+
+    >>> share_of_images("coverage"), share_of_images("images/coverage/retain"), share_of_images("forgetting")
+    ('images/coverage', 'images/coverage/retain', '')
+    """
+    own = name.removeprefix(f"{_IMAGES}/")
+    return f"{_IMAGES}/{own}" if own.partition("/")[0] in (_COVERAGE, _FAILED) else ""
 
 
 def figures(card: Scorecard) -> dict[str, Figure]:
     """All metrics of a card by their full names, `SCORE/METRIC`."""
-    return {f"{score}/{name}": f for score, entry in card.scores.items() for name, f in entry.figures.items()}
+    return named(card.scores)
+
+
+def named(scores: Mapping[str, ScoreEntry]) -> dict[str, Figure]:
+    """The same of scores that are not on a card."""
+    return {f"{score}/{name}": f for score, entry in scores.items() for name, f in entry.figures.items()}
+
+
+def of_images(card: Scorecard) -> dict[str, Figure]:
+    """Coverage and failures of a card, by full name; coverage has no value if the corpus is unknown."""
+    n, failed = len(card.generations), len(card.failures)
+    parts = {part: one for part, one in (card.coverage or {}).items() if one.n_generations_asked}
+    shares = {part: one.n_generations / one.n_generations_asked for part, one in parts.items()}
+
+    def share(value: float | None, reason: str = "") -> Figure:
+        return Figure(value=value, interval=None, n_prompts=0, n_generations=n, reason=reason)
+
+    least = share(min(shares.values())) if shares else share(None, "the scorecard is not of prompts of a corpus")
+    found = {_COVERAGE: least, **{f"{_COVERAGE}/{part}": share(value) for part, value in shares.items()}}
+    found[_FAILED] = share(failed / (n + failed) if n + failed else None, "there are no images")
+    return {f"{_IMAGES}/{name}": figure for name, figure in found.items()}
+
+
+def bounds_of(at_least: Iterable[str], at_most: Iterable[str]) -> list[Criterion]:
+    """The criteria of `--min` and `--max`; raises the same errors as `parsed`."""
+    return [parsed(text, least=True) for text in at_least] + [parsed(text, least=False) for text in at_most]
 
 
 def parsed(text: str, *, least: bool) -> Criterion:
@@ -134,29 +216,33 @@ def parsed(text: str, *, least: bool) -> Criterion:
     return Criterion(name, bound, least)
 
 
-def full_name(card: Scorecard, name: str) -> str:
-    """The full name of a metric of a card.
+def full_name(scores: Mapping[str, ScoreEntry], name: str, where: str) -> str:
+    """The full name of a metric.
+
+    Args:
+        scores: the scores by key.
+        name: the metric's name, as given.
+        where: what has these scores, for messages.
 
     Raises:
-        InputError: the card has no such metric (the message gives similar names), or several with this name.
+        InputError: there is no such metric (the message gives similar names), or there are several with this name.
     """
-    known = figures(card)
+    known = named(scores)
     name = _SHORT.get(name, name)
     if name in known:
         return name
-    if (entry := card.scores.get(name)) is not None:
+    if (entry := scores.get(name)) is not None:
         info = registry.info(entry.name, entry.package)
         if info is not None and f"{name}/{info.headline}" in known:
             return f"{name}/{info.headline}"
-    found = [f"{score}/{name}" for score, entry in card.scores.items() if name in entry.figures]
-    whole = [full for full in found if full == f"{card.scores[full.removesuffix(f'/{name}')].name}/{name}"]
+    found = [f"{score}/{name}" for score, entry in scores.items() if name in entry.figures]
+    whole = [full for full in found if full == f"{scores[full.removesuffix(f'/{name}')].name}/{name}"]
     for some in (found, whole):
         if len(some) == 1:
             return some[0]
-    where = f"the scorecard of {card.model} on {card.config}"
     if found:
         raise InputError(f"{where} has several metrics {name!r}: {', '.join(found)}. Give one of these full names.")
-    names = {figure: None for entry in card.scores.values() for figure in entry.figures}
+    names = {figure: None for entry in scores.values() for figure in entry.figures}
     alike = nearest(name, known if "/" in name else [*names, *_SHORT])
     few = f"; it has {', '.join(names)}." if len(names) <= _FEW else "."
     guess = f"; did you mean {' or '.join(map(repr, alike))}?" if alike else few
@@ -168,64 +254,86 @@ def check(cards: Sequence[Scorecard], criteria: Sequence[Criterion]) -> list[Che
 
     Raises:
         EmptyInputError: no criteria, or no card of an unlearned model.
-        InputError: metrics that a card lacks or that have no value, or bounds that no share can miss or meet; the
-            message names all of them.
     """
     if not criteria:
         raise EmptyInputError("no bounds were given. Give at least one, such as --min forgetting=0.8 or --max asr=0.1.")
     judged = [c for c in cards if c.model != c.original_model]
     if not judged:
         raise EmptyInputError("none of the scorecards is of an unlearned model. Give at least one that is.")
-    found, wrong = [], []
-    for card in judged:
-        known = figures(card)
-        if card.unfounded:
-            wrong.append(
-                f"the scorecard of {card.model} on {card.config} gives no verdict: {card.unfounded}. Score again with "
-                "another detector."
-            )
-        for criterion in criteria:
-            try:
-                name = full_name(card, criterion.name)
-            except InputError as error:
-                wrong.append(str(error))
-                continue
-            figure = known[name]
-            if why := beyond(card, name, criterion.bound):
-                wrong.append(f"{criterion.name}={criterion.bound:g}: {why}")
-                continue
-            if figure.value is None:
-                why = f" ({figure.reason})" if figure.reason else ""
-                wrong.append(f"the scorecard of {card.model} on {card.config} has no value for {name}{why}.")
-                continue
-            found.append(
-                Checked(card.model, card.config, name, criterion.least, criterion.bound, figure.value, bounds(figure),
-                        criterion.outcome(name, figure))
-            )  # fmt: skip
-    if wrong:
-        raise InputError("\n".join(dict.fromkeys(wrong)))
-    return found
+    return [_checked(card, criterion) for card in judged for criterion in criteria]
 
 
-def beyond(card: Scorecard, name: str, bound: float) -> str:
-    """Why a bound says nothing about a figure: that is a share, and the bound is none, such as percent; else "".
+def _checked(card: Scorecard, criterion: Criterion) -> Checked:
+    name, figure, why = criterion.name, None, ""
+    try:
+        name, figure = _usable(card, criterion)
+    except InputError as error:
+        why = str(error)
+    return Checked(
+        model=card.model,
+        config=card.config,
+        figure=name,
+        at_least=criterion.least,
+        bound=criterion.bound,
+        value=None if figure is None else figure.value,
+        interval=bounds(figure),
+        outcome=Outcome.ERROR if figure is None else criterion.outcome(name, figure),
+        why=why,
+        detector=detector_of(card),
+    )
+
+
+def _usable(card: Scorecard, criterion: Criterion) -> tuple[str, Figure]:
+    """The full name of a criterion's metric on a card, and the metric, which has a value.
+
+    Raises:
+        InputError: the card lacks the metric or has no value for it, or the bound is not one for it.
+    """
+    where = f"the scorecard of {card.model} on {card.config}"
+    if name := share_of_images(criterion.name):
+        known = of_images(card)
+        if name not in known:
+            raise InputError(f"{where} has no {criterion.name!r}, only {', '.join(known)}. Give one of these.")
+        if not 0 <= criterion.bound <= 1:
+            raise InputError(_PERCENT.format(criterion.name, criterion.bound))
+        figure = known[name]
+    elif card.unfounded:
+        raise InputError(f"{where} gives no verdict: {card.unfounded}. Score again with another detector.")
+    else:
+        name = usable(card.scores, criterion, where)
+        figure = named(card.scores)[name]
+    if figure.value is None:
+        raise InputError(f"{where} has no value for {name}{f' ({figure.reason})' if figure.reason else ''}.")
+    return name, figure
+
+
+def usable(scores: Mapping[str, ScoreEntry], criterion: Criterion, where: str) -> str:
+    """The full name of a criterion's metric.
 
     Args:
-        card: which has the figure.
-        name: the figure's full name.
-        bound: the number.
+        scores: the scores by key.
+        criterion: a bound on one of their metrics.
+        where: what has these scores, for messages.
+
+    Raises:
+        InputError: as of `full_name`, or the metric is a share and the bound is not, such as percent.
     """
-    own = name.rpartition("/")[2]
-    entry = next(entry for named, entry in card.scores.items() if name.startswith(f"{named}/"))
+    full = full_name(scores, criterion.name, where)
+    if not 0 <= criterion.bound <= 1 and _is_share(scores, full):
+        raise InputError(_PERCENT.format(full.rpartition("/")[2], criterion.bound))
+    return full
+
+
+def _is_share(scores: Mapping[str, ScoreEntry], full: str) -> bool:
+    """Whether a metric lies in 0..1 according to its description."""
+    own, entry = full.rpartition("/")[2], next(e for key, e in scores.items() if full.startswith(f"{key}/"))
     info = registry.info(entry.name, entry.package)
-    if info is None or info.range != (0.0, 1.0) or 0 <= bound <= 1:
-        return ""
-    if own.startswith("n_") or (entry.package and own != info.headline):
-        return ""
-    return f"{own} lies in 0..1, so this bound is the same for every model. Give a fraction, not percent."
+    if info is None or own.startswith("n_") or (entry.package and own != info.headline):
+        return False
+    return info.range == (0.0, 1.0)
 
 
 def overall(outcomes: Iterable[Outcome]) -> Outcome:
-    """The overall outcome: not met if any is not met, otherwise undecided if any is undecided, otherwise met."""
+    """The worst outcome: an error, then not met, then undecided, otherwise met."""
     seen = set(outcomes)
-    return next((o for o in (Outcome.NOT_MET, Outcome.UNDECIDED) if o in seen), Outcome.MET)
+    return next((o for o in (Outcome.ERROR, Outcome.NOT_MET, Outcome.UNDECIDED) if o in seen), Outcome.MET)

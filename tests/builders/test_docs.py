@@ -13,9 +13,11 @@ import yaml
 from typer.testing import CliRunner
 
 from builders import docs
+from igmu_data import errors
 from igmu_data.taxonomy import all_concepts
 from igmu_metrics import registry
-from igmu_metrics.cli import app
+from igmu_metrics.cli import INTERRUPTED, app
+from igmu_metrics.verdict.criteria import Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITTEN = sorted(
@@ -44,6 +46,19 @@ def understood(words: list[str]) -> None:
 
 def test_generated_pages_are_up_to_date() -> None:
     assert docs.stale() == [], "run python -m builders.docs"
+
+
+def test_every_error_has_a_meaning_and_a_place() -> None:
+    known = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.IgmuError)]
+    lines = {
+        line.split("`")[1]: line for line in docs.pages()["reference/errors.md"].splitlines() if "Error` |" in line
+    }
+    assert lines.keys() == {one.__name__ for one in known}
+    for line in lines.values():
+        assert all(cell.strip() for cell in line.strip("|").split("|")), line
+    assert [name for name, line in lines.items() if "only as one of its kinds" in line] == ["UnknownNameError"]
+    codes = re.findall(r"^\| (\d+) \|", docs.pages()["reference/errors.md"], re.MULTILINE)
+    assert set(map(int, codes)) == {*(outcome.exit_code for outcome in Outcome), INTERRUPTED}
 
 
 def test_stale_pages_are_found(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ COMMANDS: Final = {
     "check": "check cards --min forgetting=0.5 --max asr=0.5",
     "check-met": "check cards/esd.json --min forgetting=0.5",
     "check-undecided": "check cards/uce.json --min unlearning_accuracy=0.8",
+    "check-images": "check cards/esd.json --min coverage=0.95 --max failed=0.01",
+    "check-some": "check cards/esd.json --min forgetting=0.5 --min forgeting=0.8",
     "check-missing": "check cards --min forgeting=0.8",
     "check-json": "check cards/esd.json --min forgetting=0.5 --max asr=0.1 --json",
     "check-error-json": "check cards/esd.json --min forgeting=0.8 --json",
