@@ -1,25 +1,31 @@
 """`python -m builders.docs [--check]`: writes the pages of docs/ that follow from the code; nothing is typed twice.
 
 Conventions: a page is Markdown and says in its first line that it is generated. Metric cards come from each metric's
-`INFO`, their arguments and figures from its docstrings when the site is built, their examples from `builders/examples`,
-into which `python tests/examples.py` writes what these print. Tables come from the modules that register, the command
-line from Typer's own help, concepts from their files. `make docs` has Zensical build the site of them.
+`INFO`, their arguments and figures from its docstrings, their examples from `builders/examples`, into which
+`python tests/examples.py` writes what these print. Tables come from the modules that register, the command line from
+Typer's own help, concepts from their files. Pages are plain Markdown, so that they can be read in a clone of the
+repository, too. `make docs` has Zensical build the site of them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
+from builders.card import PROBES, REGISTER_KINDS
+from builders.docstrings import prose, written
 from igmu_data import attacks, general, imports, schema, taxonomy
 from igmu_data.errors import CorpusError, exits_on_error
 from igmu_data.files import read_text
 from igmu_data.markdown import table
+from igmu_data.rows.rounds import PROTOCOLS
+from igmu_data.validate import PROBES_OF
 from igmu_metrics import registry
 from igmu_metrics import settings as definition
 from igmu_metrics.api import list_metrics
@@ -42,10 +48,9 @@ _CARD: Final = """\
 | headline | `{headline}`: {direction} is better for an unlearned model |
 | range | {low} to {high} |
 | reads | {reads} |
+| intervals | [which, and why](../intervals.md) |
 
-!!! warning "What it cannot show"
-
-    {limits}
+**What it cannot show:** {limits}
 
 ## In action
 
@@ -53,10 +58,15 @@ _CARD: Final = """\
 
 ## Definition
 
-::: igmu_metrics.metrics.{name}
-    options:
-      members: [rows, score]
-      heading_level: 3
+{definition}
+
+## Numbers
+
+{figures}
+
+## Python
+
+{members}
 
 ## References
 
@@ -92,6 +102,47 @@ igmu score … --json | jq '.result.cards[0].figures["forget_score/robustness"].
 {types}
 """
 
+_PYTHON: Final[tuple[tuple[str, str, Mapping[str, tuple[str, ...]]], ...]] = (
+    ("Load the corpus", "", {"igmu_data.load": ("load_bench", "bench_rows")}),
+    ("Score", "", {"igmu_metrics.api": ("score", "list_metrics")}),
+    (
+        "Settings",
+        "[One table](settings.md) lists every setting with its default and meaning. The options of `igmu score` and "
+        "the fields of `Settings` and `Evaluation` are the same.",
+        {"igmu_metrics.settings": ("Settings", "Option", "Influence", "options")},
+    ),
+    ("Evaluate models", "", {"igmu_metrics.evaluation": ("Evaluation",)}),
+    (
+        "Results",
+        "",
+        {"igmu_metrics.contract": ("MetricInfo", "Extract", "Table", "Result", "Estimate", "Score", "Signature")},
+    ),
+    ("Scorecards", "", {"igmu_metrics.scorecard": ("Scorecard", "Figure", "read", "write", "schema")}),
+    (
+        "Statistics",
+        "[Intervals](../intervals.md) explains which interval belongs to which number.",
+        {
+            "igmu_metrics.statistics.intervals": ("wilson", "overlap"),
+            "igmu_metrics.statistics.resampling": ("studentized", "percentile_interval"),
+            "igmu_metrics.statistics.estimates": ("mean_estimate",),
+            "igmu_metrics.statistics.significance": ("mcnemar_exact", "paired_permutation", "holm"),
+            "igmu_metrics.statistics.corrected": ("rogan_gladen",),
+            "igmu_metrics.statistics.power": ("prompts_needed", "detectable_difference"),
+        },
+    ),
+    (
+        "Check a plugin",
+        "",
+        {
+            "igmu_metrics.testing": (
+                *("check_metric", "check_detector", "check_backbone"),
+                *("ConformanceError", "sample_table", "sample_images"),
+            )
+        },
+    ),
+)
+"""Title, introduction, and members of modules: what `reference/python.md` shows."""
+
 
 def pages() -> dict[str, str]:
     """Every generated page: path under docs/ → text."""
@@ -105,6 +156,7 @@ def pages() -> dict[str, str]:
     found["reference/presets.md"] = preset_table()
     found["reference/cli.md"] = command_line()
     found["reference/json.md"] = json_answers()
+    found["reference/python.md"] = python()
     found["reference/settings.md"] = settings()
     return {path: _MARK + text.rstrip() + "\n" for path, text in found.items()}
 
@@ -114,6 +166,7 @@ def card(info: MetricInfo) -> str:
     low, high = (f"{end:g}".replace("inf", "∞").replace("-", "−") for end in info.range)
     reads = f"features of the backbone `{info.backbone}`" if info.backbone else "results for each image"
     references = "\n".join(f"- {r}" for r in info.references)
+    module = registry.metric(info.name)
     return _CARD.format(
         title=info.title,
         summary=info.summary,
@@ -126,6 +179,9 @@ def card(info: MetricInfo) -> str:
         reads=reads,
         limits=info.limits,
         example=read_text(EXAMPLES / f"{info.name}.md", "Write it, and run python tests/examples.py.").rstrip(),
+        definition=prose(module),
+        figures=table(["number", "meaning"], [[f"`{name}`", escaped(what)] for name, what in info.figures.items()]),
+        members="\n\n".join(written(getattr(module, name), name, 3) for name in ("rows", "score")),
         references=references,
     )
 
@@ -135,8 +191,8 @@ def metrics() -> str:
     rows = [[f"[{i.title}]({i.name}.md)", i.summary, f"`{i.headline}`", i.direction] for i in list_metrics()]
     return (
         "# Metrics\n\nEach metric has a page that explains its meaning, inputs, outputs and limits. Every number comes "
-        "with a 95 % interval if a reliable one exists, the numbers of prompts and generations on which it is based, "
-        "and a signature of everything that can change it.\n\n"
+        "with a 95 % interval if a reliable one exists ([which one, and why](../intervals.md)), the numbers of prompts "
+        "and generations on which it is based, and a signature of everything that can change it.\n\n"
         + table(["metric", "what it measures", "headline", "better"], rows)
     )
 
@@ -151,7 +207,7 @@ def instruments() -> str:
     for group in ("detectors", "backbones"):
         parts.append(f"## {group.capitalize()}")
         for name in registry.own(group):
-            parts.append(f"### `{name}`\n\n{described(registry.module(group, name))}")
+            parts.append(f"### `{name}`\n\n{prose(registry.module(group, name))}")
     return "\n\n".join(parts)
 
 
@@ -182,7 +238,7 @@ def attack_tables() -> str:
     for name in registry.own("attacks"):
         module = registry.module("attacks", name)
         references = "\n".join(f"- {r}" for r in module.INFO.references)
-        parts.append(f"### `{name}`\n\n{described(module)}\n\n{references}")
+        parts.append(f"### `{name}`\n\n{prose(module)}\n\n{references}")
     return "\n\n".join(parts)
 
 
@@ -226,6 +282,7 @@ def _near(item: taxonomy.Concept) -> str:
 
 def columns() -> str:
     """The row of the corpus, and the general prompt."""
+    aside = ", ".join(f"`{p}`" for p in schema.ASIDE)
     of_row, of_prompt = (
         table(["column", "meaning"], [[f"`{k}`", escaped(f.description or "")] for k, f in model.model_fields.items()])
         for model in (schema.Row, general.GeneralRow)
@@ -233,8 +290,20 @@ def columns() -> str:
     return (
         "# Columns of the corpus\n\nOne row is one prompt of one concept's benchmark. In addition, the column "
         "`image` contains an image for the first seed if the build has one. On the Hub, a column is left out if every "
-        f"row of the repository has its default value.\n\n{of_row}\n\n## General prompts\n\nThe config `general` has "
-        f"one split, `{general.SPLIT}`. Load it with `igmu_data.load.load_bench('general')`.\n\n{of_prompt}"
+        f"row of the repository has its default value.\n\n{of_row}\n\n## Splits and probes\n\nWithin a split, "
+        "`probe` describes what a row tests:\n\n"
+        + table(["split", "probe", "what it tests"], [[s, f"`{p}`", PROBES[p]] for s in PROBES_OF for p in PROBES_OF[s]])
+        + f"\n\n{aside} are counted separately, whatever the split; they do not affect any aspect of the forget score."
+        "\n\n## Registers\n\nPrompts are written in four ways that are common for different models:\n\n"
+        + table(["register", "what it is"], [[f"`{r}`", what] for r, what in REGISTER_KINDS.items()])
+        + f"\n\n## Rounds\n\n`round` runs from 1 to {schema.ROUNDS}. The first rounds, up to any number, form a smaller "
+        "benchmark in which splits, probes, families, siblings, languages and registers have the same shares as in the "
+        f"whole. The lite protocol is `round <= {PROTOCOLS['lite']}`.\n\n## Configs\n\nEvery level of the taxonomy is a "
+        "config, such as `object`, `object.structure` and `object.church`. The config `all` has every domain except "
+        "`nsfw`, whose prompts are in a separate, gated repository and have their own configs (`nsfw`, `nsfw.nudity`). "
+        "The prompts of the sandbox are the configs `sandbox`, `sandbox.church` and `sandbox.van-gogh`.\n\n## General "
+        f"prompts\n\nThe config `general` has one split, `{general.SPLIT}`. Load it with "
+        f"`igmu_data.load.load_bench('general')`.\n\n{of_prompt}"
     )
 
 
@@ -250,7 +319,7 @@ def preset_table() -> str:
         "from the model's family, unless an option or the row gives them "
         "([which settings](../guides/run.md#which-settings)).\n\n"
         + table(["family", "recognized by", "steps", "guidance", "pixels per side", "source"], rows)
-        + f"\n\n{described(presets)}"
+        + f"\n\n{prose(presets)}"
     )
 
 
@@ -286,6 +355,20 @@ def _helps(command: Any, name: str) -> Iterator[tuple[str, str]]:
     yield name, "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
     for key, below in sorted(getattr(command, "commands", {}).items()):
         yield from _helps(below, f"{name} {key}")
+
+
+def python() -> str:
+    """The public functions and classes of the package."""
+    parts = [
+        "# Python\n\nThis page documents the package's public functions from their docstrings. Each metric has a "
+        "separate [page](../metrics/index.md)."
+    ]
+    for title, about, members in _PYTHON:
+        parts += [f"## {title}", *filter(None, [about])]
+        for path, names in members.items():
+            module = import_module(path)
+            parts += [prose(module), *(written(getattr(module, name), name, 3) for name in names)]
+    return "\n\n".join(parts)
 
 
 def json_answers() -> str:
@@ -347,10 +430,6 @@ def _json_kind(schema: dict[str, Any]) -> str:
 def _linked(name: str) -> str:
     return f"[{name}](#{name.lower()})"
 
-
-def described(module: Any) -> str:
-    """A module's docstring as Markdown; what it indents is an example or a formula."""
-    return (module.__doc__ or "").strip()
 
 
 def escaped(text: str) -> str:

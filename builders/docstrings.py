@@ -1,15 +1,22 @@
-"""A Griffe extension for the documentation site: examples in docstrings become code.
+"""Python as plain Markdown: signatures and docstrings, as the documentation shows them on the site and in a clone.
 
-Docstrings here put a worked example behind its own sentence, with no heading; Markdown would read `>>>` as a quotation.
+Docstrings here have sections with a heading and an indented text (`Args:`), and put a worked example behind its own
+sentence, with no heading. Markdown would read the former as a paragraph and `>>>` as a quotation.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
+from types import FunctionType
 from typing import Any, Final
 
-import griffe
-
+WIDTH: Final = 88  # of a signature in characters; a longer one has a line per parameter
+_TITLES: Final = {"Args": "Parameters", "Returns": "Returns", "Raises": "Raises", "References": "References"}
+_SECTION: Final = re.compile(rf"^({'|'.join(_TITLES)}):\n((?:(?: +\S.*)?(?:\n|\Z))+)", re.MULTILINE)
+_ENTRY: Final = re.compile(r"^(\*{0,2}\w[\w, ]*): ")  # `name: what it is`, or the names of several errors
 _EXAMPLE: Final = re.compile(r"^( *)>>> .*(?:\n *\S.*)*", re.MULTILINE)
 
 
@@ -22,10 +29,105 @@ def fenced(text: str) -> str:
     return _EXAMPLE.sub(lambda m: f"{m[1]}```pycon\n{m[0]}\n{m[1]}```", text)
 
 
-class FencedDoctests(griffe.Extension):
-    """Applies `fenced` to every docstring that the site shows."""
+def prose(documented: Any) -> str:
+    """The docstring of an object as Markdown: its sections are titled lists, its examples code.
 
-    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
-        """Called for every module, class and function once it is loaded."""
-        if obj.docstring is not None:
-            obj.docstring.value = fenced(obj.docstring.value)
+    Args:
+        documented: a module, class, function or property.
+    """
+    text = fenced(inspect.getdoc(documented) or "")
+    return re.sub(r"\n{3,}", "\n\n", _SECTION.sub(lambda m: f"{_section(m[1], m[2])}\n\n", f"{text}\n")).strip()
+
+
+def _section(name: str, text: str) -> str:
+    """One section: its entries as a list, or its paragraph."""
+    text = inspect.cleandoc(text)
+    title = f"**{_TITLES[name]}:**"
+    entries = re.split(r"\n(?=\S)", text)
+    if name in ("Args", "Raises") and all(map(_ENTRY.match, entries)):
+        return f"{title}\n\n" + "\n".join(map(_item, entries))
+    return f"{title}\n\n{text}" if "\n\n" in text else f"{title} {text}"
+
+
+def _item(entry: str) -> str:
+    """An argument, or the errors with one cause, as an item of a list."""
+    names, _, what = entry.partition(": ")
+    named = ", ".join(f"`{name.strip()}`" for name in names.split(","))
+    return f"- {named}: {' '.join(what.split())}"
+
+
+def signature(function: Any, name: str) -> str:
+    """A call as Python code: parameters with types and defaults, one per line if they do not fit in one.
+
+    Args:
+        function: a function, or a class.
+        name: what it is called.
+
+    >>> def double(n: int, *, times: int = 1) -> int: ...
+    >>> print(signature(double, "double"))
+    double(n: int, *, times: int = 1) -> int
+    """
+    found = inspect.signature(function)
+    parts = list(_parameters([p for p in found.parameters.values() if p.name not in ("self", "cls")]))
+    returned = "" if isinstance(function, type) or found.return_annotation is found.empty else found.return_annotation
+    end = f" -> {_type(returned)}" if returned else ""
+    line = f"{name}({', '.join(parts)}){end}"
+    if len(line) <= WIDTH:
+        return line
+    return f"{name}(\n" + "".join(f"    {part},\n" for part in parts) + f"){end}"
+
+
+def _parameters(parameters: Sequence[inspect.Parameter]) -> Iterator[str]:
+    keyword = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    for p in parameters:
+        if p.kind is p.KEYWORD_ONLY and not keyword:
+            keyword = True
+            yield "*"
+        stars = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
+        annotated = "" if p.annotation is p.empty else f": {_type(p.annotation)}"
+        equals = " = " if annotated else "="
+        yield f"{stars}{p.name}{annotated}" + ("" if p.default is p.empty else f"{equals}{_default(p.default)}")
+
+
+def _type(annotation: Any) -> str:
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+
+
+def _default(value: Any) -> str:
+    """A default as code; `...` for what a factory makes."""
+    if isinstance(value, Enum):
+        return f"{type(value).__name__}.{value.name}"
+    text = repr(value)
+    return "..." if text.startswith("<") else text
+
+
+def written(documented: Any, name: str, level: int) -> str:
+    """A function or class with what is public in it, from a heading on.
+
+    Args:
+        documented: the function or class.
+        name: what it is called.
+        level: of its heading.
+    """
+    parts = [f"{'#' * level} `{name}`"]
+    if callable(documented) and (code := _code(documented, name)):
+        parts.append(f"```python\n{code}\n```")
+    parts.append(prose(documented))
+    if isinstance(documented, type):
+        parts += [written(inner, f"{name}.{own}", level + 1) for own, inner in _members(documented)]
+    return "\n\n".join(parts)
+
+
+def _code(documented: Callable[..., Any], name: str) -> str:
+    """The signature; "" for a class that nobody calls to make one."""
+    if isinstance(documented, type) and issubclass(documented, Enum | BaseException):
+        return ""
+    return signature(documented, name)
+
+
+def _members(cls: type) -> Iterator[tuple[str, Any]]:
+    """Public functions and properties that a class itself defines and documents."""
+    for name, found in vars(cls).items():
+        inner = found.__func__ if isinstance(found, classmethod | staticmethod) else found
+        if not name.startswith("_") and isinstance(inner, FunctionType | property) and inner.__doc__:
+            yield name, inner
