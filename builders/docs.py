@@ -10,17 +10,17 @@ repository, too. `make docs` has Zensical build the site of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import fields
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from builders.card import PROBES, REGISTER_KINDS
-from builders.docstrings import prose, written
+from builders.docstrings import prose, python_page, written
 from igmu_data import attacks, general, imports, schema, taxonomy
+from igmu_data.configs import sandbox_configs
 from igmu_data.errors import CorpusError, exits_on_error
 from igmu_data.files import read_text
 from igmu_data.markdown import table
@@ -74,6 +74,45 @@ _CARD: Final = """\
 """
 
 
+_COLUMNS: Final = """# Columns of the corpus
+
+One row is one prompt of one concept's benchmark. In addition, the column `image` contains an image for the first seed \
+if the build has one. On the Hub, a column is left out if every row of the repository has its default value.
+
+{row}
+
+## Splits and probes
+
+Within a split, `probe` describes what a row tests:
+
+{probes}
+
+{aside} are counted separately, whatever the split; they do not affect any aspect of the forget score.
+
+## Registers
+
+Prompts are written in four ways that are common for different models:
+
+{registers}
+
+## Rounds
+
+`round` runs from 1 to {rounds}. The first rounds, up to any number, form a smaller benchmark in which splits, \
+probes, families, siblings, languages and registers have the same shares as in the whole. The lite protocol is \
+`round <= {lite}`.
+
+## Configs
+
+Every level of the taxonomy is a config, such as `object`, `object.structure` and `object.church`. The config `all` \
+has every domain except `nsfw`, whose prompts are in a separate, gated repository and have their own configs (`nsfw`, \
+`nsfw.nudity`). The prompts of the sandbox have the configs {sandbox}. [Concepts](concepts.md) lists all concepts.
+
+## General prompts
+
+The config `general` has one split, `{split}`. Load it with `igmu_data.load.load_bench('general')`.
+
+{prompt}
+"""
 _JSON: Final = """# JSON
 
 Every command accepts `--json`. It then prints a single document to stdout, and nothing else; progress and messages go
@@ -102,47 +141,6 @@ igmu score … --json | jq '.result.cards[0].figures["forget_score/robustness"].
 {types}
 """
 
-_PYTHON: Final[tuple[tuple[str, str, Mapping[str, tuple[str, ...]]], ...]] = (
-    ("Load the corpus", "", {"igmu_data.load": ("load_bench", "bench_rows")}),
-    ("Score", "", {"igmu_metrics.api": ("score", "list_metrics")}),
-    (
-        "Settings",
-        "[One table](settings.md) lists every setting with its default and meaning. The options of `igmu score` and "
-        "the fields of `Settings` and `Evaluation` are the same.",
-        {"igmu_metrics.settings": ("Settings", "Option", "Influence", "options")},
-    ),
-    ("Evaluate models", "", {"igmu_metrics.evaluation": ("Evaluation",)}),
-    (
-        "Results",
-        "",
-        {"igmu_metrics.contract": ("MetricInfo", "Extract", "Table", "Result", "Estimate", "Score", "Signature")},
-    ),
-    ("Scorecards", "", {"igmu_metrics.scorecard": ("Scorecard", "Figure", "read", "write", "schema")}),
-    (
-        "Statistics",
-        "[Intervals](../intervals.md) explains which interval belongs to which number.",
-        {
-            "igmu_metrics.statistics.intervals": ("wilson", "overlap"),
-            "igmu_metrics.statistics.resampling": ("studentized", "percentile_interval"),
-            "igmu_metrics.statistics.estimates": ("mean_estimate",),
-            "igmu_metrics.statistics.significance": ("mcnemar_exact", "paired_permutation", "holm"),
-            "igmu_metrics.statistics.corrected": ("rogan_gladen",),
-            "igmu_metrics.statistics.power": ("prompts_needed", "detectable_difference"),
-        },
-    ),
-    (
-        "Check a plugin",
-        "",
-        {
-            "igmu_metrics.testing": (
-                *("check_metric", "check_detector", "check_backbone"),
-                *("ConformanceError", "sample_table", "sample_images"),
-            )
-        },
-    ),
-)
-"""Title, introduction, and members of modules: what `reference/python.md` shows."""
-
 
 def pages() -> dict[str, str]:
     """Every generated page: path under docs/ → text."""
@@ -156,7 +154,7 @@ def pages() -> dict[str, str]:
     found["reference/presets.md"] = preset_table()
     found["reference/cli.md"] = command_line()
     found["reference/json.md"] = json_answers()
-    found["reference/python.md"] = python()
+    found["reference/python.md"] = python_page()
     found["reference/settings.md"] = settings()
     return {path: _MARK + text.rstrip() + "\n" for path, text in found.items()}
 
@@ -282,28 +280,21 @@ def _near(item: taxonomy.Concept) -> str:
 
 def columns() -> str:
     """The row of the corpus, and the general prompt."""
-    aside = ", ".join(f"`{p}`" for p in schema.ASIDE)
     of_row, of_prompt = (
         table(["column", "meaning"], [[f"`{k}`", escaped(f.description or "")] for k, f in model.model_fields.items()])
         for model in (schema.Row, general.GeneralRow)
     )
-    return (
-        "# Columns of the corpus\n\nOne row is one prompt of one concept's benchmark. In addition, the column "
-        "`image` contains an image for the first seed if the build has one. On the Hub, a column is left out if every "
-        f"row of the repository has its default value.\n\n{of_row}\n\n## Splits and probes\n\nWithin a split, "
-        "`probe` describes what a row tests:\n\n"
-        + table(["split", "probe", "what it tests"], [[s, f"`{p}`", PROBES[p]] for s in PROBES_OF for p in PROBES_OF[s]])
-        + f"\n\n{aside} are counted separately, whatever the split; they do not affect any aspect of the forget score."
-        "\n\n## Registers\n\nPrompts are written in four ways that are common for different models:\n\n"
-        + table(["register", "what it is"], [[f"`{r}`", what] for r, what in REGISTER_KINDS.items()])
-        + f"\n\n## Rounds\n\n`round` runs from 1 to {schema.ROUNDS}. The first rounds, up to any number, form a smaller "
-        "benchmark in which splits, probes, families, siblings, languages and registers have the same shares as in the "
-        f"whole. The lite protocol is `round <= {PROTOCOLS['lite']}`.\n\n## Configs\n\nEvery level of the taxonomy is a "
-        "config, such as `object`, `object.structure` and `object.church`. The config `all` has every domain except "
-        "`nsfw`, whose prompts are in a separate, gated repository and have their own configs (`nsfw`, `nsfw.nudity`). "
-        "The prompts of the sandbox are the configs `sandbox`, `sandbox.church` and `sandbox.van-gogh`.\n\n## General "
-        f"prompts\n\nThe config `general` has one split, `{general.SPLIT}`. Load it with "
-        f"`igmu_data.load.load_bench('general')`.\n\n{of_prompt}"
+    probes = [[split, f"`{probe}`", PROBES[probe]] for split, own in PROBES_OF.items() for probe in own]
+    return _COLUMNS.format(
+        row=of_row,
+        probes=table(["split", "probe", "what it tests"], probes),
+        aside=", ".join(f"`{probe}`" for probe in schema.ASIDE),
+        registers=table(["register", "what it is"], [[f"`{kind}`", what] for kind, what in REGISTER_KINDS.items()]),
+        rounds=schema.ROUNDS,
+        lite=PROTOCOLS["lite"],
+        sandbox=", ".join(f"`{name}`" for name in sandbox_configs()),
+        split=general.SPLIT,
+        prompt=of_prompt,
     )
 
 
@@ -355,20 +346,6 @@ def _helps(command: Any, name: str) -> Iterator[tuple[str, str]]:
     yield name, "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
     for key, below in sorted(getattr(command, "commands", {}).items()):
         yield from _helps(below, f"{name} {key}")
-
-
-def python() -> str:
-    """The public functions and classes of the package."""
-    parts = [
-        "# Python\n\nThis page documents the package's public functions from their docstrings. Each metric has a "
-        "separate [page](../metrics/index.md)."
-    ]
-    for title, about, members in _PYTHON:
-        parts += [f"## {title}", *filter(None, [about])]
-        for path, names in members.items():
-            module = import_module(path)
-            parts += [prose(module), *(written(getattr(module, name), name, 3) for name in names)]
-    return "\n\n".join(parts)
 
 
 def json_answers() -> str:
@@ -429,7 +406,6 @@ def _json_kind(schema: dict[str, Any]) -> str:
 
 def _linked(name: str) -> str:
     return f"[{name}](#{name.lower()})"
-
 
 
 def escaped(text: str) -> str:

@@ -7,9 +7,12 @@ sentence, with no heading. Markdown would read the former as a paragraph and `>>
 from __future__ import annotations
 
 import inspect
+import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
 from enum import Enum
+from importlib import import_module
 from types import FunctionType
 from typing import Any, Final
 
@@ -18,6 +21,61 @@ _TITLES: Final = {"Args": "Parameters", "Returns": "Returns", "Raises": "Raises"
 _SECTION: Final = re.compile(rf"^({'|'.join(_TITLES)}):\n((?:(?: +\S.*)?(?:\n|\Z))+)", re.MULTILINE)
 _ENTRY: Final = re.compile(r"^(\*{0,2}\w[\w, ]*): ")  # `name: what it is`, or the names of several errors
 _EXAMPLE: Final = re.compile(r"^( *)>>> .*(?:\n *\S.*)*", re.MULTILINE)
+
+_PYTHON: Final[tuple[tuple[str, str, Mapping[str, tuple[str, ...]]], ...]] = (
+    ("Load the corpus", "", {"igmu_data.load": ("load_bench", "bench_rows")}),
+    ("Score", "", {"igmu_metrics.api": ("score", "list_metrics")}),
+    (
+        "Settings",
+        "[One table](settings.md) lists every setting with its default and meaning. The options of `igmu score` and "
+        "the fields of `Settings` and `Evaluation` are the same.",
+        {"igmu_metrics.settings": ("Settings", "Option", "Influence", "options")},
+    ),
+    ("Evaluate models", "", {"igmu_metrics.evaluation": ("Evaluation",)}),
+    (
+        "Results",
+        "",
+        {"igmu_metrics.contract": ("MetricInfo", "Extract", "Table", "Result", "Estimate", "Score", "Signature")},
+    ),
+    ("Scorecards", "", {"igmu_metrics.scorecard": ("Scorecard", "Figure", "read", "write", "schema")}),
+    (
+        "Statistics",
+        "[Intervals](../intervals.md) explains which interval belongs to which number.",
+        {
+            "igmu_metrics.statistics.intervals": ("wilson", "overlap"),
+            "igmu_metrics.statistics.resampling": ("studentized", "percentile_interval"),
+            "igmu_metrics.statistics.estimates": ("mean_estimate",),
+            "igmu_metrics.statistics.significance": ("mcnemar_exact", "paired_permutation", "holm"),
+            "igmu_metrics.statistics.corrected": ("rogan_gladen",),
+            "igmu_metrics.statistics.power": ("prompts_needed", "detectable_difference"),
+        },
+    ),
+    (
+        "Check a plugin",
+        "",
+        {
+            "igmu_metrics.testing": (
+                *("check_metric", "check_detector", "check_backbone"),
+                *("ConformanceError", "sample_table", "sample_images"),
+            )
+        },
+    ),
+)
+"""Title, introduction, and members of modules: what `reference/python.md` shows."""
+
+
+def python_page() -> str:
+    """`reference/python.md`: the public functions and classes of the package."""
+    parts = [
+        "# Python\n\nThis page documents the package's public functions from their docstrings. Each metric has a "
+        "separate [page](../metrics/index.md)."
+    ]
+    for title, about, members in _PYTHON:
+        parts += [f"## {title}", *filter(None, [about])]
+        for path, names in members.items():
+            module = import_module(path)
+            parts += [prose(module), *(written(getattr(module, name), name, 3) for name in names)]
+    return "\n\n".join(parts)
 
 
 def fenced(text: str) -> str:
@@ -97,7 +155,7 @@ def _default(value: Any) -> str:
     """A default as code; `...` for what a factory makes."""
     if isinstance(value, Enum):
         return f"{type(value).__name__}.{value.name}"
-    text = repr(value)
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
     return "..." if text.startswith("<") else text
 
 
@@ -119,10 +177,12 @@ def written(documented: Any, name: str, level: int) -> str:
 
 
 def _code(documented: Callable[..., Any], name: str) -> str:
-    """The signature; "" for a class that nobody calls to make one."""
-    if isinstance(documented, type) and issubclass(documented, Enum | BaseException):
+    """The signature; "" for a class that nobody calls to make one, or whose defaults Python cannot put in order."""
+    called = not isinstance(documented, type) or is_dataclass(documented)
+    try:
+        return signature(documented, name) if called else ""
+    except ValueError:  # a field of `Option` has the default "no default"
         return ""
-    return signature(documented, name)
 
 
 def _members(cls: type) -> Iterator[tuple[str, Any]]:

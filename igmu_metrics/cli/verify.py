@@ -121,7 +121,7 @@ def _problems(
     found, problems = check(path)
     again, unchecked = "", []
     if not problems and found is not None and images is not None and original_images is not None:
-        from igmu_metrics.networks.progress import bars
+        from igmu_data.progress import bars
         from igmu_metrics.verdict import verify_images as by_images
 
         with bars() as advance:
