@@ -343,7 +343,7 @@ def _as_of_now(fields: Mapping[str, Any]) -> dict[str, Any]:
     if "template_id" not in fields:
         return dict(fields)
     known = {name: value for name, value in fields.items() if name != "template_id"}
-    return known | filled(fields["prompt"], fields["language"], concept(fields["concept"]))
+    return known | filled(fields["prompt"], concept(fields["concept"]))
 
 
 def checked_row(fields: Mapping[str, Any], place: str) -> Row:
