@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import Final
 
 LIMIT: Final = 77  # tokens that CLIP reads, start and end included
@@ -42,7 +43,7 @@ def _tokens(run: str) -> int:
     parts = [_sign(byte) for byte in run.encode()]
     parts[-1] += _END
     while len(parts) > 1:
-        first = min(zip(parts, parts[1:], strict=False), key=lambda pair: order.get(pair, len(order)))
+        first = min(pairwise(parts), key=lambda pair: order.get(pair, len(order)))
         if first not in order:
             break
         joined: list[str] = []

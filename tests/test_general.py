@@ -78,7 +78,7 @@ def row(**changes: Any) -> GeneralRow:
             {"questions": ("Is it day?", "is it day?", "Is it wet?", "Is it new?")},
             "the questions of a prompt must differ",
         ),
-        ({"n_tokens_clip": 1}, "n_tokens_clip must match the prompt"),
+        ({"n_tokens_clip": 3}, "n_tokens_clip must match the prompt"),
     ],
 )
 def test_what_breaks_a_rule_is_found(changes: dict[str, Any], rule: str) -> None:
