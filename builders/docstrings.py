@@ -141,7 +141,7 @@ def _parameters(parameters: Sequence[inspect.Parameter]) -> Iterator[str]:
         if p.kind is p.KEYWORD_ONLY and not keyword:
             keyword = True
             yield "*"
-        stars = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
+        stars = "*" if p.kind is p.VAR_POSITIONAL else "**" if p.kind is p.VAR_KEYWORD else ""
         annotated = "" if p.annotation is p.empty else f": {_type(p.annotation)}"
         equals = " = " if annotated else "="
         yield f"{stars}{p.name}{annotated}" + ("" if p.default is p.empty else f"{equals}{_default(p.default)}")
