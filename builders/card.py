@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -34,8 +35,9 @@ from igmu_data.schema import (
 )
 from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, concept
 
-CITATION: Final = Path(__file__).resolve().parent.parent / "CITATION.cff"
-TEMPLATE: Final = Path(__file__).resolve().parent.parent / "dataset_card.md"
+ROOT: Final = Path(__file__).resolve().parent.parent
+CITATION: Final = ROOT / "CITATION.cff"
+TEMPLATE: Final = ROOT / "dataset_card.md"
 REPO: Final = {False: "igmu/bench", True: "igmu/bench-nsfw"}
 _INTRO: Final = {
     False: "Prompts for measuring whether an image generator has **forgotten** a concept (a church, a painter's style, "
@@ -44,12 +46,17 @@ _INTRO: Final = {
     "for measuring whether an image generator has forgotten nudity of adults or violence. The prompts are mild by "
     "design, and every person in them is an adult.",
 }
+_GATHERED: Final = {
+    False: "`all` contains every domain except `nsfw`, which is in the gated repository "
+    "[igmu/bench-nsfw](https://huggingface.co/datasets/igmu/bench-nsfw).",
+    True: "All other domains are in [igmu/bench](https://huggingface.co/datasets/igmu/bench).",
+}
 _POLICY: Final = {
     False: "The `nsfw` domain is in a separate, gated repository, `igmu/bench-nsfw`, without images.",
     True: "This repository is gated and contains only prompts.",
 }
 _SIZES: Final = (("n<1K", 1000), ("1K<n<10K", 10_000), ("10K<n<100K", 100_000), ("100K<n<1M", 1_000_000))
-_PROBES: Final = {
+PROBES: Final = {
     "direct": "names the concept: a model that has forgotten it generates something else",
     NEGATION: "names the concept to exclude it (“a village without a church”): the concept should not appear",
     COMPOSITION: "asks for the concept next to something else, which must stay",
@@ -59,7 +66,7 @@ _PROBES: Final = {
     SUPERCLASS: "asks for a broader term that includes the concept: other kinds must stay",
     "attack": "asks for the concept without its label: see the families",
 }
-_REGISTERS: Final = {
+REGISTER_KINDS: Final = {
     "sentence": "one sentence",
     "short": "two to six words",
     "tags": "a comma-separated list with quality words, typical of Stable Diffusion users",
@@ -117,6 +124,9 @@ def body(
         "repo": REPO[restricted],
         "example": example,
         "default": RESTRICTED_DOMAIN if restricted else ALL,
+        "gathered": _GATHERED[restricted],
+        "repository": urls()["Repository"],
+        "documentation": urls()["Documentation"],
         "version": VERSION,
         "counts": _counts(rows),
         "config_examples": "`nsfw`, `nsfw.nudity`, `nsfw.violence`"
@@ -190,6 +200,11 @@ def _world(rows: Sequence[Row]) -> str:
     )
 
 
+def urls() -> dict[str, str]:
+    """The project's addresses by label, as `[project.urls]` of pyproject.toml has them."""
+    return dict(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"])
+
+
 def citation() -> dict[str, Any]:
     """What CITATION.cff says: the corpus, and as `preferred-citation` the paper."""
     import yaml
@@ -255,7 +270,7 @@ def _probes(rows: Sequence[Row]) -> str:
     n = Counter((r.split, r.probe) for r in rows)
     return table(
         ["split", "probe", "what it tests", "rows"],
-        [[s, p, _PROBES[p], f"{n[s, p]:,}"] for s in SPLITS for p in _PROBES if n[s, p]],  # type: ignore[index]
+        [[s, p, PROBES[p], f"{n[s, p]:,}"] for s in SPLITS for p in PROBES if n[s, p]],  # type: ignore[index]
     )
 
 
@@ -263,7 +278,7 @@ def _registers(rows: Sequence[Row]) -> str:
     n = Counter(r.register for r in rows if r.probe == "direct")
     return table(
         ["register", "what it is", "share of direct rows"],
-        [[r, _REGISTERS[r], f"{n[r] / max(1, n.total()):.0%}"] for r in REGISTERS],
+        [[r, REGISTER_KINDS[r], f"{n[r] / max(1, n.total()):.0%}"] for r in REGISTERS],
     )
 
 

@@ -1,9 +1,10 @@
 """`python -m builders.docs [--check]`: writes the pages of docs/ that follow from the code; nothing is typed twice.
 
 Conventions: a page is Markdown and says in its first line that it is generated. Metric cards come from each metric's
-`INFO`, their arguments and figures from its docstrings when the site is built, their examples from `builders/examples`,
-into which `python tests/examples.py` writes what these print. Tables come from the modules that register, the command
-line from Typer's own help, concepts from their files. `make docs` has Zensical build the site of them.
+`INFO`, their arguments and figures from its docstrings, their examples from `builders/examples`, into which
+`python tests/examples.py` writes what these print. Tables come from the modules that register, the command line from
+Typer's own help, concepts from their files. Pages are plain Markdown, so that they can be read in a clone of the
+repository, too. `make docs` has Zensical build the site of them.
 """
 
 from __future__ import annotations
@@ -17,11 +18,16 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from builders.card import PROBES, REGISTER_KINDS
+from builders.docstrings import prose, python_page, written
 from igmu_data import attacks, general, imports, schema, taxonomy
 from igmu_data import errors as typed
+from igmu_data.configs import sandbox_configs
 from igmu_data.errors import CorpusError, IgmuError, exits_on_error
 from igmu_data.files import read_text
 from igmu_data.markdown import table
+from igmu_data.rows.rounds import PROTOCOLS
+from igmu_data.validate import PROBES_OF
 from igmu_metrics import registry
 from igmu_metrics import settings as definition
 from igmu_metrics.api import list_metrics
@@ -45,10 +51,9 @@ _CARD: Final = """\
 | headline | `{headline}`: {direction} is better for an unlearned model |
 | range | {low} to {high} |
 | reads | {reads} |
+| intervals | [which, and why](../intervals.md) |
 
-!!! warning "What it cannot show"
-
-    {limits}
+**What it cannot show:** {limits}
 
 ## In action
 
@@ -56,10 +61,15 @@ _CARD: Final = """\
 
 ## Definition
 
-::: igmu_metrics.metrics.{name}
-    options:
-      members: [rows, score]
-      heading_level: 3
+{definition}
+
+## Numbers
+
+{figures}
+
+## Python
+
+{members}
 
 ## References
 
@@ -67,6 +77,45 @@ _CARD: Final = """\
 """
 
 
+_COLUMNS: Final = """# Columns of the corpus
+
+One row is one prompt of one concept's benchmark. In addition, the column `image` contains an image for the first seed \
+if the build has one. On the Hub, a column is left out if every row of the repository has its default value.
+
+{row}
+
+## Splits and probes
+
+Within a split, `probe` describes what a row tests:
+
+{probes}
+
+{aside} are counted separately, whatever the split; they do not affect any aspect of the forget score.
+
+## Registers
+
+Prompts are written in four ways that are common for different models:
+
+{registers}
+
+## Rounds
+
+`round` runs from 1 to {rounds}. The first rounds, up to any number, form a smaller benchmark in which splits, \
+probes, families, siblings, languages and registers have the same shares as in the whole. The lite protocol is \
+`round <= {lite}`.
+
+## Configs
+
+Every level of the taxonomy is a config, such as `object`, `object.structure` and `object.church`. The config `all` \
+has every domain except `nsfw`, whose prompts are in a separate, gated repository and have their own configs (`nsfw`, \
+`nsfw.nudity`). The prompts of the sandbox have the configs {sandbox}. [Concepts](concepts.md) lists all concepts.
+
+## General prompts
+
+The config `general` has one split, `{split}`. Load it with `igmu_data.load.load_bench('general')`.
+
+{prompt}
+"""
 _JSON: Final = """# JSON
 
 Every command accepts `--json`. It then prints a single document to stdout, and nothing else; progress and messages go
@@ -129,6 +178,7 @@ def pages() -> dict[str, str]:
     found["reference/cli.md"] = command_line()
     found["reference/json.md"] = json_answers()
     found["reference/errors.md"] = errors()
+    found["reference/python.md"] = python_page()
     found["reference/settings.md"] = settings()
     return {path: _MARK + text.rstrip() + "\n" for path, text in found.items()}
 
@@ -138,6 +188,7 @@ def card(info: MetricInfo) -> str:
     low, high = (f"{end:g}".replace("inf", "∞").replace("-", "−") for end in info.range)
     reads = f"features of the backbone `{info.backbone}`" if info.backbone else "results for each image"
     references = "\n".join(f"- {r}" for r in info.references)
+    module = registry.metric(info.name)
     return _CARD.format(
         title=info.title,
         summary=info.summary,
@@ -150,6 +201,9 @@ def card(info: MetricInfo) -> str:
         reads=reads,
         limits=info.limits,
         example=read_text(EXAMPLES / f"{info.name}.md", "Write it, and run python tests/examples.py.").rstrip(),
+        definition=prose(module),
+        figures=table(["number", "meaning"], [[f"`{name}`", escaped(what)] for name, what in info.figures.items()]),
+        members="\n\n".join(written(getattr(module, name), name, 3) for name in ("rows", "score")),
         references=references,
     )
 
@@ -159,8 +213,8 @@ def metrics() -> str:
     rows = [[f"[{i.title}]({i.name}.md)", i.summary, f"`{i.headline}`", i.direction] for i in list_metrics()]
     return (
         "# Metrics\n\nEach metric has a page that explains its meaning, inputs, outputs and limits. Every number comes "
-        "with a 95% interval if a reliable one exists, the numbers of prompts and generations on which it is based, "
-        "and a signature of everything that can change it.\n\n"
+        "with a 95% interval if a reliable one exists ([which one, and why](../intervals.md)), the numbers of prompts "
+        "and generations on which it is based, and a signature of everything that can change it.\n\n"
         + table(["metric", "what it measures", "headline", "better"], rows)
     )
 
@@ -175,7 +229,7 @@ def instruments() -> str:
     for group in ("detectors", "backbones"):
         parts.append(f"## {group.capitalize()}")
         for name in registry.own(group):
-            parts.append(f"### `{name}`\n\n{described(registry.module(group, name))}")
+            parts.append(f"### `{name}`\n\n{prose(registry.module(group, name))}")
     return "\n\n".join(parts)
 
 
@@ -206,7 +260,7 @@ def attack_tables() -> str:
     for name in registry.own("attacks"):
         module = registry.module("attacks", name)
         references = "\n".join(f"- {r}" for r in module.INFO.references)
-        parts.append(f"### `{name}`\n\n{described(module)}\n\n{references}")
+        parts.append(f"### `{name}`\n\n{prose(module)}\n\n{references}")
     return "\n\n".join(parts)
 
 
@@ -254,11 +308,17 @@ def columns() -> str:
         table(["column", "meaning"], [[f"`{k}`", escaped(f.description or "")] for k, f in model.model_fields.items()])
         for model in (schema.Row, general.GeneralRow)
     )
-    return (
-        "# Columns of the corpus\n\nOne row is one prompt of one concept's benchmark. In addition, the column "
-        "`image` contains an image for the first seed if the build has one. On the Hub, a column is left out if every "
-        f"row of the repository has its default value.\n\n{of_row}\n\n## General prompts\n\nThe config `general` has "
-        f"one split, `{general.SPLIT}`. Load it with `igmu_data.load.load_bench('general')`.\n\n{of_prompt}"
+    probes = [[split, f"`{probe}`", PROBES[probe]] for split, own in PROBES_OF.items() for probe in own]
+    return _COLUMNS.format(
+        row=of_row,
+        probes=table(["split", "probe", "what it tests"], probes),
+        aside=", ".join(f"`{probe}`" for probe in schema.ASIDE),
+        registers=table(["register", "what it is"], [[f"`{kind}`", what] for kind, what in REGISTER_KINDS.items()]),
+        rounds=schema.ROUNDS,
+        lite=PROTOCOLS["lite"],
+        sandbox=", ".join(f"`{name}`" for name in sandbox_configs()),
+        split=general.SPLIT,
+        prompt=of_prompt,
     )
 
 
@@ -274,7 +334,7 @@ def preset_table() -> str:
         "from the model's family, unless an option or the row gives them "
         "([which settings](../guides/run.md#which-settings)).\n\n"
         + table(["family", "recognized by", "steps", "guidance", "pixels per side", "source"], rows)
-        + f"\n\n{described(presets)}"
+        + f"\n\n{prose(presets)}"
     )
 
 
@@ -420,11 +480,6 @@ def _json_kind(schema: dict[str, Any]) -> str:
 
 def _linked(name: str) -> str:
     return f"[{name}](#{name.lower()})"
-
-
-def described(module: Any) -> str:
-    """A module's docstring as Markdown; what it indents is an example or a formula."""
-    return (module.__doc__ or "").strip()
 
 
 def escaped(text: str) -> str:

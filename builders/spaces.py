@@ -20,6 +20,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from builders.card import urls
 from builders.hubfolder import replaced
 from igmu_data import __version__
 from igmu_data.errors import IgmuError, exits_on_error
@@ -56,7 +57,7 @@ def render(name: str, owner: str = OWNER) -> dict[str, str]:
         owner: of the Space.
     """
     if name == LEADERBOARD:
-        values = {"version": __version__, "sdk_version": GRADIO}
+        values = {"version": __version__, "sdk_version": GRADIO} | _addresses()
         return {path: _fill(f"{name}/{path}", values) for path in ("README.md", "app.py", "requirements.txt")}
     values = _values(name, registry.metric(name), owner)
     scripts = {path: _fill(path, values) for path in ("README.md", "app.py", "requirements.txt", "tests.py")}
@@ -67,8 +68,10 @@ def _values(name: str, metric: Metric, owner: str) -> dict[str, str]:
     info = metric.INFO
     low, high = (f"{end:g}".replace("inf", "∞") for end in info.range)
     extra = _EXTRAS.get(info.backbone)
+    to, package = _addresses(), _package(metric)
+    page = f"[page of this metric]({to['metrics']}/{name}.md)"
     requirements, imports = [f"igmu[{extra}]>={__version__}" if extra else f"igmu>={__version__}"], ""
-    if (package := _package(metric)) != "igmu_metrics":
+    if package != "igmu_metrics":
         (distribution, *_) = metadata.packages_distributions()[package]
         requirements.append(f"{distribution}>={metadata.version(distribution)}")
         imports = f"\nimport {package}  # From: {distribution}"  # so that evaluate tells what to install
@@ -93,7 +96,17 @@ def _values(name: str, metric: Metric, owner: str) -> dict[str, str]:
         "limits": info.limits,
         "references": "\n".join(f"- {r}" for r in info.references),
         "requirements": "\n".join(requirements),
-    }
+        # Another package's metric has no page in igmu's documentation.
+        "page": page if package == "igmu_metrics" else f"[all metrics of igmu]({to['metrics']}/index.md)",
+    } | to
+
+
+def _addresses() -> dict[str, str]:
+    """Where the corpus, the repository, the documentation and its pages on metrics are, by the templates' names."""
+    known = {label.lower(): url for label, url in urls().items()}
+    home = known["documentation"].removesuffix("index.md")
+    named = {name: known[name] for name in ("corpus", "repository", "documentation")}
+    return named | {"metrics": f"{home}metrics", "intervals": f"{home}intervals.md"}
 
 
 def _package(metric: Metric) -> str:

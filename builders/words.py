@@ -46,6 +46,7 @@ CLEAN: Final = (
     "docs/comparison.md",
     "docs/faq.md",
     "docs/index.md",
+    "docs/intervals.md",
     "docs/limits.md",
     "docs/performance.md",
     "docs/reporting.md",

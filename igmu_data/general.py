@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from igmu_data import policy, schema
 from igmu_data.configs import GENERAL
 from igmu_data.errors import CorpusError
-from igmu_data.lengths import tokens_at_most
+from igmu_data.lengths import clip_tokens
 from igmu_data.rows.choose import seeds
 from igmu_data.rows.rounds import with_rounds
 from igmu_data.schema import FIRST, ROUNDS, SEEDS_PER_ROW, Register, Row, RowId, Seed, Slug, Text
@@ -55,7 +55,7 @@ with warnings.catch_warnings():
             description="the answer to each question for an image that shows what the prompt says"
         )
         n_tokens_clip: int = Field(
-            gt=0, description="upper bound of the CLIP tokens of the prompt; CLIP reads 77, start and end included"
+            ge=3, description="number of CLIP tokens of the prompt, start and end included; CLIP reads only 77"
         )
         seeds: Annotated[tuple[Seed, ...], Field(min_length=SEEDS_PER_ROW, max_length=SEEDS_PER_ROW)] = Field(
             description="seeds, one image each"
@@ -122,7 +122,7 @@ def _theme(name: str, text: str) -> Iterator[GeneralRow]:
                 "round": 1,
                 "questions": [question for question, _ in pairs],
                 "answers": [answer for _, answer in pairs],
-                "n_tokens_clip": tokens_at_most(entry["text"]),
+                "n_tokens_clip": clip_tokens(entry["text"]),
                 "seeds": seeds(entry["text"]),
                 "since": entry.get("since", FIRST),
             }
@@ -185,7 +185,7 @@ def problems(rows: Sequence[GeneralRow]) -> Iterator[Problem]:
                 yield Problem(
                     row.id, f"the text must follow the content policy ({v.rule})", f"{text!r} contains {v.term!r}"
                 )
-        if row.n_tokens_clip != (n := tokens_at_most(row.prompt)):
+        if row.n_tokens_clip != (n := clip_tokens(row.prompt)):
             found = f"it is {row.n_tokens_clip} instead of {n} for {row.prompt!r}"
             yield Problem(row.id, "n_tokens_clip must match the prompt", found)
         if (first := seen.setdefault(same_prompt(row.prompt), row.id)) != row.id:

@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +25,7 @@ from igmu_data.attacks import load as family
 from igmu_data.configs import GENERAL, config_concepts
 from igmu_data.errors import CorpusError, EmptyInputError, HubError, InputError
 from igmu_data.files import irregular, manifest_of, require_as_listed
+from igmu_data.progress import bars
 from igmu_data.rows import VERSION, checked
 from igmu_data.rows.make import filled
 from igmu_data.rows.rounds import with_rounds
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
 BENCH: Final = "igmu/bench"
 ENVIRONMENT: Final = "IGMU_BENCH"
+_MANY: Final = 20  # concepts whose rows take seconds to make
 _REPOSITORY: Final = re.compile(r"(hf://datasets/)?\w[\w.-]*/[\w.-]+")
 
 
@@ -58,8 +61,9 @@ def load_bench(
     """The prompts (and images, where the build has them) of a config.
 
     Args:
-        config: `all`, a domain (`object`), a family (`object.structure`), a concept (`object.church`), one of the
-            sandbox (`sandbox`, `sandbox.church`), or `general`.
+        config: `all` (every domain except `nsfw`, whose prompts are in a gated repository), a domain (`object`), a
+            family (`object.structure`), a concept (`object.church`), one of the sandbox (`sandbox`, `sandbox.church`),
+            or `general`.
         split: `forget`, `retain` or `adversarial`; None for all three. Of `general`: `test`.
         bench: dataset repository, local folder, or `sandbox` for the folder inside the package; default the environment
             variable IGMU_BENCH, else what the package makes (`igmu/bench-nsfw` for the configs of that domain). It
@@ -119,10 +123,17 @@ def is_made(config: str, bench: str | os.PathLike[str] | None = None, revision: 
     return not elsewhere and (own or group not in (RESTRICTED_DOMAIN, SANDBOX))
 
 
-def _made(config: str) -> dict[str, Row]:
-    """The rows of a config by id, in the order of a bench's files."""
+@cached
+def _made(config: str) -> Mapping[str, Row]:
+    """The rows of a config by id, in the order of a bench's files; many concepts take a while and show progress."""
     items = sorted((concept(name) for name in config_concepts(config)), key=lambda c: (c.domain, c.family, c.slug))
-    every = [row for item in items for row in _made_of(item.id)]
+    shown = bars() if len(items) >= _MANY else nullcontext(None)
+    every: list[Row] = []
+    with shown as advance:
+        for item in items:
+            every += _made_of(item.id)
+            if advance is not None:
+                advance(f"prompts of config {config}" + " (without nsfw)" * (config == ALL), 1, len(items))
     return {row.id: row for split in SPLITS for row in every if row.split == split}
 
 
@@ -283,7 +294,7 @@ def bench_rows(
     if config == GENERAL:
         return {i: general.as_row(row) for i, row in general_prompts(bench=bench, revision=revision).items()}
     if is_made(config, bench, revision):
-        return _made(config)
+        return dict(_made(config))
     place, local = _place(config, bench, revision)
     rows: dict[str, Row] = {}
     for split in SPLITS:
@@ -332,7 +343,7 @@ def _as_of_now(fields: Mapping[str, Any]) -> dict[str, Any]:
     if "template_id" not in fields:
         return dict(fields)
     known = {name: value for name, value in fields.items() if name != "template_id"}
-    return known | filled(fields["prompt"], fields["language"], concept(fields["concept"]))
+    return known | filled(fields["prompt"], concept(fields["concept"]))
 
 
 def checked_row(fields: Mapping[str, Any], place: str) -> Row:

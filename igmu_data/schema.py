@@ -107,7 +107,7 @@ with warnings.catch_warnings():
             description="whether the prompt contains the concept's label, its plural or its adjective unchanged"
         )
         n_tokens_clip: int = Field(
-            gt=0, description="upper bound of the CLIP tokens of the prompt; CLIP reads 77, start and end included"
+            ge=3, description="number of CLIP tokens of the prompt, start and end included; CLIP reads only 77"
         )
         seeds: Annotated[tuple[Seed, ...], Field(min_length=SEEDS_PER_ROW, max_length=SEEDS_PER_ROW)] = Field(
             description="seeds, one image each; adversarial rows share the seeds of their source"

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from igmu_data import policy
 from igmu_data.errors import CorpusError
-from igmu_data.lengths import tokens_at_most
+from igmu_data.lengths import clip_tokens
 from igmu_data.rows.naming import INVISIBLE, HasNames, keeps_name, named, names_any
 from igmu_data.schema import ASIDE, COMPOSITION, IN_PROMPT, NEGATION, SUPERCLASS, Row, row_id
 from igmu_data.spelling import same_prompt
@@ -164,7 +164,7 @@ def _texts(rows: Sequence[Row]) -> Iterator[Problem]:
         if found:
             hidden = ", ".join(f"U+{ord(c):04X}" for c in found)
             yield Problem(row.id, "a prompt must not have invisible or control characters", f"this one has {hidden}")
-        if row.n_tokens_clip != (n := tokens_at_most(row.prompt, row.language)):
+        if row.n_tokens_clip != (n := clip_tokens(row.prompt)):
             what = f"it is {row.n_tokens_clip} instead of {n} for {row.prompt!r}"
             yield Problem(row.id, "n_tokens_clip must match the prompt", what)
 

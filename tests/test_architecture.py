@@ -31,6 +31,7 @@ LAYERS = {
             "markdown",
             "media",
             "modules",
+            "progress",
             "stored",
             "strangers",
             "stripping",

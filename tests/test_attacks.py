@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,13 +16,13 @@ from hypothesis import strategies as st
 from naming import mentioned
 from sampled import SAMPLE
 
-from igmu_data import attacks, policy
+from igmu_data import attacks, lengths, policy
 from igmu_data.attacks import LEAST, Attacked, AttackInfo, attack_rows, families, load
 from igmu_data.attacks._letters import LOOK_ALIKES, homoglyphs, zero_width
 from igmu_data.attacks._names import respelled
 from igmu_data.errors import UnknownFamilyError
 from igmu_data.folding import terms, visible
-from igmu_data.lengths import tokens_at_most
+from igmu_data.lengths import clip_tokens
 from igmu_data.rows.naming import INVISIBLE
 from igmu_data.rows.scenes import Scene, asked
 from igmu_data.schema import Row
@@ -216,15 +218,31 @@ def test_a_translation_is_in_the_column_of_its_language(corpus_rows: Corpus) -> 
             assert len(n) >= 3
 
 
-@given(st.text(max_size=80), st.sampled_from(["en", "de"]))
-def test_the_bound_of_tokens_grows_with_the_text(text: str, language: str) -> None:
-    n = tokens_at_most(text, language)
-    assert 2 <= n <= 2 + len(text.casefold().encode())
-    assert tokens_at_most(f"{text} church", language) >= n
-    assert tokens_at_most(text, "de") >= tokens_at_most(text, "en")
+@given(st.text(max_size=80))
+def test_tokens_grow_with_the_text(text: str) -> None:
+    n = clip_tokens(text)
+    assert 2 <= n <= 2 + len(unicodedata.normalize("NFC", text).lower().encode())
+    assert clip_tokens(f"{text} church") == n + 1
 
 
 def test_lengths_by_hand() -> None:
-    # start, end; "a" 1, "church" 1 + 6 // 4, "." 1
-    assert tokens_at_most("A church.") == 6
-    assert tokens_at_most("c\u200bat") == 2 + 1 + 3 + 1
+    assert clip_tokens("A church.") == 2 + 3
+    assert clip_tokens("2026") == 2 + 4
+    assert clip_tokens("c\u200bat") == 2 + 1 + clip_tokens("\u200b") - 2 + 1
+
+
+@pytest.mark.slow
+def test_lengths_are_those_of_clips_tokenizer(corpus_rows: Corpus, tmp_path: Path) -> None:
+    """The pairs are CLIP's, since with their vocabulary it has 49,408 entries; what follows from them is compared."""
+    from transformers import CLIPTokenizer
+
+    order = lengths._pairs()
+    signs = sorted(map(lengths._sign, range(256)))
+    vocabulary = [*signs, *(f"{sign}</w>" for sign in signs), *map("".join, order), "<|startoftext|>", "<|endoftext|>"]
+    assert len(set(vocabulary)) == 49_408
+    (tmp_path / "vocab.json").write_text(json.dumps({word: n for n, word in enumerate(vocabulary)}))
+    (tmp_path / "merges.txt").write_text("\n".join(["#version: 0.2", *map(" ".join, order)]))
+    tokenizer: Any = CLIPTokenizer(str(tmp_path / "vocab.json"), str(tmp_path / "merges.txt"))
+    texts = [row.prompt for rows in corpus_rows.values() for row in rows]
+    texts += ["²x½ Ⅷ 10th", "don't 'safe' it's", "_a_b__", "  x  ", "ÆØ ﬁ", "a…b", "nn nnn nnnn"]
+    assert list(map(clip_tokens, texts)) == [len(ids) for ids in tokenizer(texts)["input_ids"]]

@@ -16,6 +16,7 @@ from drawn import copied, draw, image_file, metadata
 from own_concept import written
 from typer.testing import CliRunner
 
+from igmu_data.errors import IgmuError
 from igmu_data.load import bench_rows
 from igmu_data.taxonomy import all_concepts, domains
 from igmu_metrics import cli
@@ -196,6 +197,18 @@ def test_listings() -> None:
         own = runner.invoke(app, ["concepts", domain])
         assert all(name in own.stdout for name in names)
         assert runner.invoke(app, ["concepts", names[0]]).exit_code == 0
+    assert "sandbox.van-gogh" in runner.invoke(app, ["concepts", "sandbox"]).stdout
+    for name in ("sandbox.church", "sandbox/church"):
+        task = " ".join(runner.invoke(app, ["concepts", name]).stdout.replace("│", " ").split())
+        assert "concept object/church" in task
+        assert "near castle, lighthouse" in task
+        assert "forget/direct 56" in task
+    for name, message in (("sandbox.chruch", "did you mean 'sandbox.church'"), ("general", r"load_bench\('general'\)")):
+        with pytest.raises(IgmuError, match=message):
+            runner.invoke(app, ["concepts", name], catch_exceptions=False)
+    family = runner.invoke(app, ["concepts", "object.structure"]).stdout
+    assert "object/church" in family
+    assert "object/cat" not in family
     metrics = runner.invoke(app, ["metrics"])
     for name in ("concept_accuracy", "forget_score", "igmu-head", "dinov2"):
         assert name in metrics.stdout

@@ -78,7 +78,7 @@ def row(**changes: Any) -> GeneralRow:
             {"questions": ("Is it day?", "is it day?", "Is it wet?", "Is it new?")},
             "the questions of a prompt must differ",
         ),
-        ({"n_tokens_clip": 1}, "n_tokens_clip must match the prompt"),
+        ({"n_tokens_clip": 3}, "n_tokens_clip must match the prompt"),
     ],
 )
 def test_what_breaks_a_rule_is_found(changes: dict[str, Any], rule: str) -> None:
@@ -89,7 +89,7 @@ def test_rows_of_a_later_version_say_so_and_leave_the_others(monkeypatch: pytest
     before = general_rows()
     assert general.columns_of(before) == general.COLUMNS
     late = row(
-        prompt="A lamp on a windowsill", n_tokens_clip=general.tokens_at_most("A lamp on a windowsill"), since="1.1.0"
+        prompt="A lamp on a windowsill", n_tokens_clip=general.clip_tokens("A lamp on a windowsill"), since="1.1.0"
     )
     assert general.columns_of([*before, late]) == (*general.COLUMNS, "since")
     real = general._theme

@@ -9,6 +9,7 @@ from typing import Any
 import datasets
 import pytest
 
+from igmu_data import load
 from igmu_data.errors import CorpusError, EmptyInputError, InputError, UnknownConfigError
 from igmu_data.load import bench_rows, digest, files_of, identity, load_bench, locate
 from igmu_data.rows import VERSION
@@ -117,3 +118,22 @@ def test_a_digest_names_a_set() -> None:
     # printf 'a\nb' | sha256sum
     assert digest(["b", "a", "b"]) == digest(iter(["a", "b"])) == "7e18f737311b"
     assert digest([]) != digest(["a"])
+
+
+def test_many_concepts_show_progress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    made: Any = vars(load._made)["__wrapped__"]
+    concepts = ("object/church", "style/van-gogh")
+    monkeypatch.setattr(load, "config_concepts", lambda config: concepts)
+    rows = made("all")
+    assert {row.concept for row in rows.values()} == set(concepts)
+    assert capsys.readouterr() == ("", ""), "two concepts take half a second"
+    monkeypatch.setattr(load, "_MANY", 2)
+    assert made("all") == rows
+    assert capsys.readouterr() == ("", "prompts of config all (without nsfw): 2 of 2\n")
+
+
+def test_rows_are_made_once_and_no_caller_changes_them() -> None:
+    rows = bench_rows("object.church")
+    number = len(rows)
+    rows.clear()
+    assert len(bench_rows("object.church")) == number > 0

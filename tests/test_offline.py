@@ -299,6 +299,7 @@ def test_rows_that_were_not_checked_are(monkeypatch: pytest.MonkeyPatch, corpus_
     fields = last.model_dump() | {"prompt": "A child beside a church"}
     planted = [*others, Row(**fields | {"id": row_id(fields)})]
     monkeypatch.setattr(rows_of_concept, "concept_rows", lambda item: planted)
-    monkeypatch.setattr(load, "_made_of", load._made_of.__wrapped__)  # not the kept ones
+    for kept in ("_made", "_made_of"):
+        monkeypatch.setattr(load, kept, vars(getattr(load, kept))["__wrapped__"])
     with pytest.raises(CorpusError, match="content policy"):
         bench_rows(CHURCH)

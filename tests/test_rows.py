@@ -13,7 +13,7 @@ from naming import mentioned, mentions
 from sampled import SAMPLE
 
 from igmu_data import taxonomy
-from igmu_data.lengths import tokens_at_most
+from igmu_data.lengths import clip_tokens
 from igmu_data.rows import kept
 from igmu_data.rows.choose import ordered, seeds
 from igmu_data.rows.concept import concept_rows
@@ -47,7 +47,7 @@ def test_a_row_says_where_it_belongs(corpus_rows: Corpus, name: str) -> None:
         if row.split != "retain":
             assert row.own_concept == (None if row.probe == "negation" else name)
         assert (row.attack_family is not None) == (row.split == "adversarial")
-        assert row.n_tokens_clip == tokens_at_most(row.prompt, row.language)
+        assert row.n_tokens_clip == clip_tokens(row.prompt)
         assert row.guidance_scale is row.steps is row.width is row.height is None
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from golden.record import COMMANDS, HERE, SCORED, printed, unpack
 
-from igmu_metrics.networks import progress
+from igmu_data import progress
 from igmu_metrics.report import brief
 from igmu_metrics.report import terminal as tables
 from igmu_metrics.report.families import tables as families

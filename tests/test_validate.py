@@ -21,7 +21,7 @@ from igmu_data import folder as folders
 from igmu_data.attacks import families
 from igmu_data.errors import CorpusError
 from igmu_data.folder import check_folder, parquet_files
-from igmu_data.lengths import tokens_at_most
+from igmu_data.lengths import clip_tokens
 from igmu_data.rows.naming import keeps_name
 from igmu_data.schema import COLUMNS, Row, detector_features, features, row_id
 from igmu_data.taxonomy import all_concepts, concept
@@ -40,7 +40,7 @@ def altered(row: Row, *, keep_id: bool = False, **changes: Any) -> Row:
     """The row with other values, what follows from its prompt, and, unless it is to be kept, the id."""
     given = row.model_dump() | changes
     if "prompt" in changes:
-        follows = {"n_tokens_clip": tokens_at_most(given["prompt"], given["language"])}
+        follows = {"n_tokens_clip": clip_tokens(given["prompt"])}
         if row.concept in all_concepts():
             follows["name_kept"] = keeps_name(given["prompt"], concept(row.concept))
         given |= follows | {key: changes[key] for key in follows if key in changes}
@@ -267,7 +267,7 @@ def test_require_valid_counts_and_shows_what_is_broken(church: list[Row]) -> Non
         {"round": 0},
         {"round": 11},
         {"register": "haiku"},
-        {"n_tokens_clip": 0},
+        {"n_tokens_clip": 2},
     ],
 )
 def test_a_row_outside_the_vocabulary_cannot_be_made(church: list[Row], changes: dict[str, Any]) -> None:

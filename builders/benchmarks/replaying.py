@@ -244,7 +244,7 @@ def gathered(work: Path, seeds: int = SEEDS) -> tuple[list[Model], dict[str, Poo
     """
     from rich.console import Console
 
-    from igmu_metrics.networks.progress import bars
+    from igmu_data.progress import bars
 
     versions, pools = [], {}
     for slug in demo.slugs():

@@ -272,7 +272,7 @@ class _Import:
             "scope": self.item.scope,
             "split": "adversarial" if family else "forget",
             "probe": "attack" if family else "direct",
-            **filled(text, prompt.language, self.item),
+            **filled(text, self.item),
             "attack_family": family,
             "attack_source_id": origin.id if origin else None,
             "language": prompt.language,

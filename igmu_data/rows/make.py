@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from igmu_data.lengths import tokens_at_most
+from igmu_data.lengths import clip_tokens
 from igmu_data.rows.choose import seeds
 from igmu_data.rows.naming import keeps_name
 from igmu_data.rows.scenes import opening, register_of
@@ -40,7 +40,7 @@ def make_row(concept: Concept, register: Register, prompt: str, *, split: str, p
         "scope": concept.scope,
         "attack_source_id": None,
         "name_kept": keeps_name(prompt, concept),
-        "n_tokens_clip": tokens_at_most(prompt, more.get("language", "en")),
+        "n_tokens_clip": clip_tokens(prompt),
         "seeds": seeds(prompt),
         "license": concept.license,
         "source": concept.source,
@@ -51,14 +51,14 @@ def make_row(concept: Concept, register: Register, prompt: str, *, split: str, p
     return Row(id=row_id(given), **given)
 
 
-def filled(prompt: str, language: str, concept: Concept) -> dict[str, Any]:
+def filled(prompt: str, concept: Concept) -> dict[str, Any]:
     """Columns of a row whose source has none of them: they follow from its prompt, and the round from the others."""
     return {
         "register": register_of(prompt),
         "round": 1,
         "own_name": None,
         "name_kept": keeps_name(prompt, concept),
-        "n_tokens_clip": tokens_at_most(prompt, language),
+        "n_tokens_clip": clip_tokens(prompt),
     }
 
 

@@ -74,10 +74,10 @@ def calibrate(
 ) -> Calibrated:
     """Measure how often a detector agrees with human labels, and choose its threshold."""
     from igmu_data import taxonomy
+    from igmu_data.progress import bars
     from igmu_metrics.cli._other_answers import Calibrated
     from igmu_metrics.detectors._common import checked_threshold
     from igmu_metrics.evaluation import Evaluation
-    from igmu_metrics.networks.progress import bars
     from igmu_metrics.report import terminal as tables
     from igmu_metrics.training.calibration import Calibrating, chance
 

@@ -76,9 +76,9 @@ def original(
     from igmu_data.errors import InputError
     from igmu_data.files import require_writable
     from igmu_data.media import shell
+    from igmu_data.progress import bars
     from igmu_metrics.cli._other_answers import Written
     from igmu_metrics.images.layouts import METADATA, Model
-    from igmu_metrics.networks.progress import bars
     from igmu_metrics.running.plan import named
     from igmu_metrics.scale import originals
     from igmu_metrics.verdict import agreement

@@ -60,8 +60,8 @@ def report(
     which differences are significant."""
     from igmu_data.errors import InputError
     from igmu_data.files import require_writable
+    from igmu_data.progress import bars
     from igmu_metrics.cli._other_answers import Written
-    from igmu_metrics.networks.progress import bars
     from igmu_metrics.report import page
     from igmu_metrics.report.folders import sections
     from igmu_metrics.verdict.verify import read_all

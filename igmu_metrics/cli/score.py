@@ -74,8 +74,8 @@ def score(
     """Score unlearned models against the original on the same prompts and seeds."""
     from igmu_data.errors import InputError
     from igmu_data.files import owned
+    from igmu_data.progress import bars
     from igmu_metrics.images.layouts import models
-    from igmu_metrics.networks.progress import bars
     from igmu_metrics.report import terminal as tables
     from igmu_metrics.scale import cluster
     from igmu_metrics.verdict import agreement
@@ -135,9 +135,9 @@ def _score_shard(
 ) -> Scored:
     from igmu_data.errors import InputError
     from igmu_data.files import require_writable
+    from igmu_data.progress import bars
     from igmu_metrics.cli._card_answers import Scored
     from igmu_metrics.images import parts
-    from igmu_metrics.networks.progress import bars
     from igmu_metrics.scale import shards
 
     which = parts.parsed(shard)

@@ -68,8 +68,8 @@ def train_detector(
 ) -> Trained:
     """Train a detector for a concept on labelled images. The detector's file also records the threshold,
     sensitivity and specificity."""
+    from igmu_data.progress import bars
     from igmu_metrics.cli._other_answers import Trained
-    from igmu_metrics.networks.progress import bars
     from igmu_metrics.report import terminal as tables
     from igmu_metrics.training.run import HeadTraining
 

@@ -135,7 +135,7 @@ def _problems(
     unchecked: list[str] = []
     again, why = False, "the file cannot be read as a scorecard"
     if found is not None and images is not None and original_images is not None:
-        from igmu_metrics.networks.progress import bars
+        from igmu_data.progress import bars
         from igmu_metrics.verdict import verify_images as by_images
 
         try:

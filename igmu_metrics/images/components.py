@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from igmu_data.errors import WeightsError
-from igmu_metrics.networks.progress import quiet_loading
+from igmu_data.progress import quiet_loading
 
 if TYPE_CHECKING:
     import torch

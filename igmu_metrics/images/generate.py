@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from igmu_data.errors import DuplicateIdError, EmptyInputError, InputError, OutOfRangeError
 from igmu_data.files import owned
+from igmu_data.progress import bars
 from igmu_data.schema import LARGEST_SEED, Row
 from igmu_metrics.contract import batches
 from igmu_metrics.images import stored
@@ -41,7 +42,6 @@ from igmu_metrics.images.folder import MODEL, Folder
 from igmu_metrics.images.parts import finished, gather, home, making, place
 from igmu_metrics.images.presets import FIELDS, Preset, Settings, settle
 from igmu_metrics.networks.loading import choice
-from igmu_metrics.networks.progress import bars
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from igmu_data.errors import InputError, OutputError, WeightsError
+from igmu_data.progress import quiet_loading
 from igmu_data.sandbox import packaged
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics.images import baselines, components, presets, published, stored
 from igmu_metrics.networks import loading
-from igmu_metrics.networks.progress import quiet_loading
 
 if TYPE_CHECKING:
     import torch

@@ -30,10 +30,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from igmu_data.errors import InputError, WeightsError
 from igmu_data.files import parse_json, read_text
+from igmu_data.progress import quiet_loading
 from igmu_metrics.images import lora
 from igmu_metrics.images.components import COMPONENTS, component, first_line, listed, network, only_variant
 from igmu_metrics.networks import loading
-from igmu_metrics.networks.progress import quiet_loading
 
 if TYPE_CHECKING:
     import torch

@@ -18,9 +18,9 @@ Conventions:
   not seen. A `negation` excludes the target, so no image should show it. A `composition` asks for the target together
   with something that must be retained, so the metric shows how well the model forgets in such prompts. A `superclass`
   asks for something more general, so the value is neither good nor bad in itself; compare it with the original's.
-- `igmu_metrics.statistics.estimates` explains which interval is used and why: with one generation per prompt, Wilson's;
-  otherwise Wilson's on the effective number of trials, which depends on the spread between prompts, or between labels
-  for macro means. If all prompts agree, it is based on the number of prompts, not of images.
+- The interval (docs/intervals.md) is Wilson's if there is one generation per prompt, and otherwise Wilson's on the
+  effective number of trials, which depends on the spread between prompts, or between labels for macro means. If all
+  prompts agree, it is based on the number of prompts, not of images.
 """
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ from igmu_data.errors import (
     WeightsError,
 )
 from igmu_data.files import irregular, parse_json, read_text, sha256
+from igmu_data.progress import quiet_loading
 from igmu_metrics.contract import FloatArray, one_line
 from igmu_metrics.networks.instruments import InstrumentInfo
-from igmu_metrics.networks.progress import quiet_loading
 
 if TYPE_CHECKING:
     import torch

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from igmu_data.errors import InputError
+from igmu_data.progress import Advance
 from igmu_metrics.metrics.forget_score import ASPECTS
-from igmu_metrics.networks.progress import Advance
 from igmu_metrics.report import audit, raters, verdict
 from igmu_metrics.report.definitions import ANSWERED_BY, definitions
 from igmu_metrics.report.figures.agreement import Judges, agreement

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.cells import cell_len
 from rich.table import Column, Table
 
-from igmu_data import configs, taxonomy
+from igmu_data import taxonomy
 from igmu_data.media import visible
 from igmu_data.rows.far import far
 from igmu_metrics import registry
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from igmu_data.sandbox.world import Known
     from igmu_data.schema import Row
     from igmu_metrics.contract import MetricInfo
     from igmu_metrics.scorecard import Figure, Scorecard
@@ -126,15 +127,12 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def concepts(domain: str | None = None) -> Table:
-    """The taxonomy, or one domain of it."""
+def concepts(listed: Sequence[Sequence[str]], note: str = "") -> Table:
+    """Concepts, one per line: id, config, family, scope and label; and a note below."""
     table = _table("Concepts", "concept", "config", "family", "scope", "label")
-    for item in taxonomy.all_concepts().values():
-        if domain in (None, item.domain):
-            table.add_row(item.id, item.config, item.family, item.scope, item.label)
-    if domain is None:
-        sandbox = ", ".join(configs.sandbox_configs())
-        table.caption = f"General prompts with yes/no questions: {configs.GENERAL}. In the sandbox: {sandbox}"
+    for row in listed:
+        table.add_row(*row)
+    table.caption = note or None
     return table
 
 
@@ -145,13 +143,8 @@ def concept(item: taxonomy.Concept, rows: Sequence[Row]) -> Table:
         item: the concept.
         rows: the rows of its benchmark.
     """
-    table = _table(item.id, "key", "value")
-    counts: dict[str, Counter[str]] = {
-        "rows by split and probe": Counter(f"{row.split}/{row.probe}" for row in rows if not row.attack_family),
-        "attacks by family": Counter(row.attack_family for row in rows if row.attack_family),
-        "rows by register": Counter(row.register for row in rows),
-    }
-    for key, value in (
+    return _described(
+        item.id,
         ("config", item.config),
         ("family", item.family),
         ("scope", item.scope),
@@ -165,10 +158,41 @@ def concept(item: taxonomy.Concept, rows: Sequence[Row]) -> Table:
         ("names in other languages", ", ".join(f"{code} {name}" for code, name in item.foreign_names.items())),
         ("near", ", ".join(f"{s.name} ({s.id})" for s in item.siblings)),
         ("far", ", ".join(far(item))),
-        *((key, ", ".join(f"{kind} {n}" for kind, n in found.items())) for key, found in counts.items()),
+        *_counted(rows),
         ("source", item.source),
         ("license", item.license),
-    ):
+    )
+
+
+def task(config: str, item: Known, rows: Sequence[Row]) -> Table:
+    """One concept as the sandbox knows it, with the number of its rows of each kind."""
+    kept = {probe: sorted({row.own_name or "" for row in rows if row.probe == probe}) for probe in ("near", "far")}
+    return _described(
+        config,
+        ("concept", item.id),
+        ("family", item.family),
+        ("scope", item.scope),
+        ("label", item.phrase()),
+        ("synonyms", ", ".join(item.synonyms)),
+        ("names in other languages", ", ".join(f"{code} {name}" for code, name in item.foreign_names.items())),
+        *((probe, ", ".join(filter(None, names))) for probe, names in kept.items()),
+        *_counted(rows),
+    )
+
+
+def _counted(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
+    counts: dict[str, Counter[str]] = {
+        "rows by split and probe": Counter(f"{row.split}/{row.probe}" for row in rows if not row.attack_family),
+        "attacks by family": Counter(row.attack_family for row in rows if row.attack_family),
+        "rows by register": Counter(row.register for row in rows),
+    }
+    for key, found in counts.items():
+        yield key, ", ".join(f"{kind} {n}" for kind, n in found.items())
+
+
+def _described(title: str, *facts: tuple[str, str]) -> Table:
+    table = _table(title, "key", "value")
+    for key, value in facts:
         if value:
             table.add_row(key, value)
     return table

@@ -26,6 +26,7 @@ from igmu_data.configs import config_concepts, config_target
 from igmu_data.errors import InputError, MetadataError, OutOfRangeError
 from igmu_data.files import owned, read_text, require_writable
 from igmu_data.load import bench_rows
+from igmu_data.progress import Advance, bars
 from igmu_data.rows.rounds import rounds_of
 from igmu_data.schema import Row
 from igmu_data.taxonomy import CONCEPTS, ENVIRONMENT, own_files
@@ -37,7 +38,6 @@ from igmu_metrics.images.generate import told as settings_told
 from igmu_metrics.images.layouts import METADATA, Model, part_folders
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline, require_no_model
 from igmu_metrics.images.presets import Settings
-from igmu_metrics.networks.progress import Advance, bars
 from igmu_metrics.report import page
 from igmu_metrics.report.folders import sections
 from igmu_metrics.running import original as reference

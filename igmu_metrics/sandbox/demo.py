@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 from igmu_data.configs import config_concepts
 from igmu_data.files import owned, require_writable
 from igmu_data.load import checked_row, load_bench
+from igmu_data.progress import bars
 from igmu_data.sandbox import packaged
 from igmu_data.schema import ASIDE, Row
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.images.generate import Request, draw, requests_for
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline
-from igmu_metrics.networks.progress import bars
 from igmu_metrics.report import page
 from igmu_metrics.sandbox.processes import generate
 from igmu_metrics.scorecard import Scorecard, write

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Final
 
 from igmu_data.errors import IgmuError
+from igmu_data.progress import Advance
 from igmu_metrics.images.generate import Request, draw
 from igmu_metrics.images.parts import finished
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline
-from igmu_metrics.networks.progress import Advance
 from igmu_metrics.scale.pool import raised, told
 
 _SECONDS: Final = 0.5  # between two looks at what is there

@@ -20,6 +20,7 @@ import numpy as np
 from igmu_data import taxonomy
 from igmu_data.errors import EmptyInputError, InputError
 from igmu_data.files import owned, require_writable
+from igmu_data.progress import Advance
 from igmu_data.strangers import HASH, fingerprint
 from igmu_metrics import scorecard
 from igmu_metrics.contract import BoolArray, FloatArray, Interval
@@ -27,7 +28,6 @@ from igmu_metrics.detectors._calibrated import SHORT, Calibration, Index, Labell
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.networks.instruments import no_better_than_chance
 from igmu_metrics.networks.observe import observe
-from igmu_metrics.networks.progress import Advance
 from igmu_metrics.statistics import effective_trials, mean_estimate, youden
 from igmu_metrics.training.fitting import placements, youden_threshold
 from igmu_metrics.training.marked import looked_at, open_marked

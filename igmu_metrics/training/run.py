@@ -19,6 +19,7 @@ from typing import Final
 from igmu_data import taxonomy
 from igmu_data.errors import EmptyInputError, InputError, OutOfRangeError, OutputError
 from igmu_data.files import beside, owned, require_writable
+from igmu_data.progress import Advance
 from igmu_data.schema import LARGEST_SEED
 from igmu_data.spelling import require_spelled
 from igmu_data.taxonomy import SANDBOX
@@ -27,7 +28,6 @@ from igmu_metrics.contract import BoolArray
 from igmu_metrics.detectors._head_file import HeadFacts, head_bytes
 from igmu_metrics.networks.instruments import Backbone, ErrorRates, InstrumentInfo
 from igmu_metrics.networks.loading import choice
-from igmu_metrics.networks.progress import Advance
 from igmu_metrics.training import card, fitting
 from igmu_metrics.training.labelled import Opened, Rule, Seen, find_rule, labels, look, open_dataset, require_images
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from igmu_data.errors import IgmuError, MetadataError
 from igmu_data.files import sha256
+from igmu_data.progress import Advance
 from igmu_metrics import registry
 from igmu_metrics.contract import Estimate, Signature
 from igmu_metrics.evaluation import Evaluation
@@ -22,7 +23,6 @@ from igmu_metrics.generations import ORIGINAL, Generations, Key
 from igmu_metrics.images import reference
 from igmu_metrics.images.layouts import Model, find
 from igmu_metrics.networks.machine import versions
-from igmu_metrics.networks.progress import Advance
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict.verify import Problem, differences

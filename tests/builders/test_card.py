@@ -42,7 +42,7 @@ def test_the_card_has_a_datasheet_and_both_citations(bench_folder: Path) -> None
         assert "Rethinking Machine Unlearning in Image Generation Models" in text
         assert f"note   = {{version {VERSION}}}" in text
         assert ("### General prompts" in text) is (folder == bench_folder)
-        assert all(f"`{probe}`" in text or f"| {probe} |" in text for probe in card._PROBES)
+        assert all(f"`{probe}`" in text or f"| {probe} |" in text for probe in card.PROBES)
 
 
 def test_the_citation_file_is_valid_and_this_versions() -> None:

@@ -12,7 +12,7 @@ import typer
 import yaml
 from typer.testing import CliRunner
 
-from builders import docs
+from builders import card, docs, spaces
 from igmu_data import errors
 from igmu_data.taxonomy import all_concepts
 from igmu_metrics import registry
@@ -109,10 +109,69 @@ def test_the_check_of_commands_can_fail() -> None:
 def test_links_from_the_front_pages_lead_somewhere(name: str) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / name).read_text(encoding="utf-8"))
     assert [link for link in links if not (ROOT / link).exists()] == []
+    pages = [ROOT / link for link in links if link.endswith(".md")]
+    assert [page.name for page in pages if "{{" in page.read_text(encoding="utf-8")] == [], "a template"
 
 
-def test_every_generated_page_is_in_the_navigation() -> None:
-    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
-    listed = set(re.findall(r"[\w/-]+\.md", str(nav)))
-    assert set(docs.pages()) <= listed
-    assert [page for page in listed if not (ROOT / "docs" / page).is_file()] == []
+def listed(configuration: str) -> set[str]:
+    """Every page in the navigation."""
+    return set(re.findall(r"[\w/-]+\.md", str(yaml.safe_load(configuration)["nav"])))
+
+
+def test_the_navigation_has_every_page_and_no_other() -> None:
+    configuration = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    there = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    assert listed(configuration) == there
+    assert {f"metrics/{name}.md" for name in registry.names("metrics")} < there
+    assert listed(configuration.replace("      - LPIPS: metrics/lpips.md\n", "")) != there, "the check can fail"
+
+
+# What Markdown renders only on the site: mkdocstrings' directives, admonitions, collapsed blocks, tabs.
+DIRECTIVE = re.compile(r"^ *(?:::: \w|!!! |\?\?\?\+? |=== [\"'])", re.MULTILINE)
+
+
+@pytest.mark.parametrize("text", ["::: igmu_data.load", '!!! warning "What"', "??? note", '=== "Tab"'])
+def test_a_directive_would_be_found(text: str) -> None:
+    assert DIRECTIVE.search(f"Before.\n\n{text}\n")
+
+
+def test_pages_can_be_read_in_a_clone() -> None:
+    """Nothing on a page is filled in only when the site is built."""
+    pages = {path: path.read_text(encoding="utf-8") for path in (ROOT / "docs").rglob("*.md")}
+    assert {path.name: found[0] for path, text in pages.items() if (found := DIRECTIVE.findall(text))} == {}
+    accuracy = (ROOT / "docs/metrics/concept_accuracy.md").read_text(encoding="utf-8")
+    assert "\n    include_none: bool = False,\n" in accuracy, "the signature"
+    assert "\n- `target`: the label to forget.\n" in accuracy, "the arguments"
+    assert "\n- Retain accuracies are macro means:" in accuracy, "the definition"
+    assert "```pycon\n>>> seen = [" in accuracy, "the example"
+
+
+def test_every_metric_has_its_interval_explained() -> None:
+    text = (ROOT / "docs/intervals.md").read_text(encoding="utf-8")
+    assert [name for name in registry.own("metrics") if f"(metrics/{name}.md)" not in text] == []
+    body, _, references = text.partition("\n## References\n")
+    known = re.findall(r"^(\d+)\. ", references, re.MULTILINE)
+    groups = re.findall(r"\[(\d[^\].]*)\](?!\()", body)  # not an interval, which has a point
+    cited = {number for group in groups for number in re.findall(r"\d+", group.partition(", ")[0])}
+    assert known == [str(n + 1) for n in range(len(known))]
+    assert set(known) <= cited
+
+
+def test_the_package_names_its_addresses() -> None:
+    urls = card.urls()
+    assert {"Repository", "Documentation", "Issues", "Changelog", "Corpus"} <= urls.keys()
+    for label in ("Documentation", "Issues", "Changelog"):
+        assert urls[label].startswith(f"{urls['Repository']}/")
+    for label in ("Documentation", "Changelog"):  # of a file that is there
+        assert (ROOT / urls[label].partition("/blob/main/")[2]).is_file()
+
+
+def test_every_space_links_to_prompts_documentation_and_code() -> None:
+    urls = card.urls()
+    for name in spaces.names():
+        text = spaces.render(name)["README.md"]
+        for label in ("Corpus", "Documentation", "Repository"):
+            assert f"]({urls[label]})" in text, name
+        pages = re.findall(r"/blob/main/([\w/.]+)\)", text)
+        assert len(pages) > 1
+        assert [page for page in pages if not (ROOT / page).is_file()] == []

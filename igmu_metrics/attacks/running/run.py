@@ -16,6 +16,7 @@ from igmu_data.configs import config_concepts, config_target
 from igmu_data.errors import InputError
 from igmu_data.files import owned, require_writable
 from igmu_data.load import bench_rows, signed
+from igmu_data.progress import bars
 from igmu_data.rows.naming import named
 from igmu_data.schema import Row
 from igmu_data.taxonomy import concept, own_of
@@ -31,7 +32,6 @@ from igmu_metrics.generations import Generations, Key
 from igmu_metrics.images.generate import settled_alike
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline
 from igmu_metrics.networks.instruments import Detector, require_judge
-from igmu_metrics.networks.progress import bars
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from igmu_data.errors import EmptyInputError
 from igmu_data.policy import violations
+from igmu_data.progress import Advance
 from igmu_data.schema import Row
 from igmu_metrics.attacks._contract import Attack, Budget, Goal
 from igmu_metrics.attacks.running.plan import Plan, own_seed
@@ -16,7 +17,6 @@ from igmu_metrics.attacks.running.records import RunFolder, Search
 from igmu_metrics.attacks.running.sight import Sight
 from igmu_metrics.images.files import read_image
 from igmu_metrics.images.pipelines import Pipeline
-from igmu_metrics.networks.progress import Advance
 
 if TYPE_CHECKING:
     from igmu_metrics.attacks._victim import Victim

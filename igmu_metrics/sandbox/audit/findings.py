@@ -9,9 +9,9 @@ from typing import Final
 
 import numpy as np
 
+from igmu_data.progress import bars
 from igmu_metrics.contract import Metric
 from igmu_metrics.metrics.forget_score import DEFAULT
-from igmu_metrics.networks.progress import bars
 from igmu_metrics.sandbox.audit import noisy, stability
 from igmu_metrics.sandbox.audit.agreement import Agreement, agreements
 from igmu_metrics.sandbox.audit.candidates import Candidate, candidates

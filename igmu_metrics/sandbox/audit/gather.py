@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from igmu_data.load import identity
+from igmu_data.progress import Advance, bars
 from igmu_data.sandbox import packaged
 from igmu_data.schema import IN_PROMPT, SPLITS, Row
 from igmu_data.stripping import strip_reference
@@ -29,7 +30,6 @@ from igmu_metrics.metrics._aspects import judged_rows
 from igmu_metrics.metrics._attack_table import tries
 from igmu_metrics.metrics.clip_alignment import cosine
 from igmu_metrics.networks.observe import observe
-from igmu_metrics.networks.progress import Advance, bars
 from igmu_metrics.networks.texts import cut, embedded
 from igmu_metrics.sandbox import demo
 from igmu_metrics.sandbox.audit.measures import GLUED

@@ -39,7 +39,8 @@ bootstraps.
   lower is better are reversed.
 - **coverage** is the share of 95 % intervals that include the truth. The number after the comma is this share for
   models whose truth is neither 0 nor 1. If nothing leaks at all, a single false alarm of the detector makes an
-  interval miss the truth.
+  interval miss the truth. The truth is what the model does, so this coverage includes the detector's errors, in
+  contrast to that of simulations in which the detector's answers are the truth.
 - **rank** is Spearman's correlation with the truth over all models, with an interval from {resampled} resamples of the
   models. The next column is the correlation with the true forget score (the harmonic mean of the five true aspects), as
   if models were ranked by this metric alone.

@@ -25,7 +25,7 @@ def bars() -> Iterator[Advance]:
     # The kernel of a notebook sets these two for `!igmu …`: a terminal, but one that cannot move the cursor up, so bars
     # would pile up in the output.
     notebook = (os.environ.get("TERM"), os.environ.get("PAGER")) == ("xterm-color", "cat")
-    if notebook or not console.is_interactive:
+    if notebook or console.is_jupyter or not console.is_interactive:
         yield _Lines().advance
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
