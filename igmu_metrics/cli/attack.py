@@ -34,7 +34,7 @@ def attack(
         Path,
         typer.Option(help="Folder for records, found prompts and images; an interrupted run resumes from here."),
     ],
-    detector: Annotated[str, option("detector")] = "clip",
+    detector: Annotated[str | None, option("detector")] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Number of steps per search; default: the attack's own.")
     ] = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,8 +12,6 @@ from igmu_metrics.settings import options
 
 if TYPE_CHECKING:
     from igmu_metrics.cli._other_answers import Written
-
-_USUAL: Final = [options()["detector"].default]
 
 
 @with_settings
@@ -32,9 +30,9 @@ def original(
             "appended to its name."
         ),
     ],
-    detector: Annotated[list[str], option("detector", f"{options()['detector'].help} Repeat to record several.")] = (
-        _USUAL
-    ),
+    detector: Annotated[
+        list[str] | None, option("detector", f"{options()['detector'].help} Repeat to record several.")
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(help="Name of the model in tables and scorecards; default: the name of the folder or model."),
@@ -83,7 +81,7 @@ def original(
     from igmu_metrics.verdict import agreement
 
     calibration = settings.pop("calibration")
-    evaluation, *also = agreement.panel(detector, [calibration] if calibration else [], settings)
+    evaluation, *also = agreement.panel(detector or [], [calibration] if calibration else [], settings)
     require_writable(originals.home(out, evaluation.config))
     with ExitStack() as held:
         if (Path(base) / METADATA).is_file():
