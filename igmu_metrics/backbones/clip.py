@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from igmu_data.errors import EmptyInputError
+from igmu_data.errors import EmptyInputError, WeightsError, nearest
 from igmu_data.sandbox import packaged
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics.contract import FloatArray, batches
@@ -105,6 +105,9 @@ def files(argument: str | None = None, *, revision: str | None = None, **_: Any)
 
 
 def _place(argument: str | None) -> str | None:
+    typed = argument not in (None, SANDBOX) and nearest(str(argument), [SANDBOX])
+    if typed and "/" not in str(argument) and not Path(str(argument)).exists():
+        raise WeightsError(f"there is no CLIP model {argument!r}; did you mean {SANDBOX!r}?")
     return str(packaged.part("clip")) if argument == SANDBOX else argument
 
 
