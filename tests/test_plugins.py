@@ -202,6 +202,22 @@ def test_a_score_of_ones_own_numbers_is_signed_too(examples: Path) -> None:
     assert str(found.signature.fields["metric.package"]).startswith("agreement.py sha256:")
 
 
+def test_the_report_shows_it(card: Path, examples: Path, tmp_path: Path) -> None:
+    """With its description if it is installed, and without it if it is not."""
+    for here in (False, True):
+        if here:
+            registry.load_file(examples / "agreement.py")
+        done = CliRunner().invoke(app, ["report", str(card), "--out", str(tmp_path / "report.html")])
+        assert done.exit_code == 0, done.exception
+        text = (tmp_path / "report.html").read_text(encoding="utf-8")
+        assert "What do plugins measure?" in text
+        (line,) = re.findall(rf"<tr[^>]*><th scope=row>{SCORE}: agreement .*?</tr>", text)
+        value = read(card).scores[SCORE].figures["agreement"].value
+        assert f"<td>{value:.2f}<small>" in line
+        assert "agreement.py sha256:" in line
+        assert ("higher is better" in line) is here
+
+
 # Where it is not installed
 
 
