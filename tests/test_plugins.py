@@ -271,7 +271,10 @@ def test_own_metrics_do_not_pass_for_somebody_elses(card: Path, tmp_path: Path) 
         (EXAMPLES["agreement.py"].replace("INFO =", "ABOUT ="), "INFO is missing"),
         (EXAMPLES["agreement.py"].replace("version=1,", "version=None,"), "INFO.version is None"),
         (EXAMPLES["agreement.py"].replace("(0.0, 1.0)", "(0.0,)"), r"INFO.range is \(0.0,\)"),
-        (EXAMPLES["agreement.py"].replace('("retain",)', '("near", "far")'), r"INFO.parts\['retain'\] is .* some of forget"),
+        (
+            EXAMPLES["agreement.py"].replace('("retain",)', '("near", "far")'),
+            r"INFO.parts\['retain'\] is .* some of forget",
+        ),
         (
             EXAMPLES["agreement.py"].replace('("id", "present", "present_original")', '("id")'),
             "NEEDS is 'id', which is not a tuple",
@@ -338,7 +341,12 @@ def test_broken_packages_are_named_and_skipped(
 
 
 _LOST = (
-    ('"present_original")', '"presnt_original")', "NEEDS contains 'presnt_original', which is not a column", "present_original"),
+    (
+        '"present_original")',
+        '"presnt_original")',
+        "NEEDS contains 'presnt_original', which is not a column",
+        "present_original",
+    ),
     ('("id", "present",', '("id", "lpips_original",', "NEEDS contains 'lpips_original'", "lpips"),
     ("NEEDS =", 'USES = ("probabilty",)\nNEEDS =', "USES contains 'probabilty'", "probability"),
 )
@@ -388,7 +396,9 @@ def test_a_listing_goes_on_after_a_file_that_cannot_be_used(
     files = ["--plugin", str(bad), "--plugin", str(examples / "agreement.py")]
     for command in (["metrics", *files], [*files, "metrics"]):
         listed = CliRunner().invoke(app, command)
-        assert re.search(rf"│ file +│ mine +│ mine\.py sha256:\w+ +│ cannot be imported \({bad}, line 3: Zero", listed.stdout)
+        assert re.search(
+            rf"│ file +│ mine +│ mine\.py sha256:\w+ +│ cannot be imported \({bad}, line 3: Zero", listed.stdout
+        )
         assert re.search(r"│ agreement +│ agreement\.py", listed.stdout)
         assert isinstance(listed.exception, PluginError)
     told = json.loads(CliRunner().invoke(app, ["metrics", "--json", *files]).stdout)

@@ -66,7 +66,13 @@ def load(
     """
     loading.choice("truncation", truncation, TRUNCATIONS)
     loading.pick_dtype(precision)
-    source = loading.find_model(_place(argument), DEFAULT, revision, PINNED)
+    try:
+        source = loading.find_model(_place(argument), DEFAULT, revision, PINNED)
+    except WeightsError as error:
+        if argument:
+            raise
+        more = "This is the default model. Choose others with --detector and --clip."
+        raise WeightsError(f"{error} {more}") from error
     source = replace(source, name=SANDBOX) if argument == SANDBOX else source
     return opened(Clip, NAME, source, device=device, precision=precision, truncation=truncation)
 
