@@ -149,7 +149,7 @@ class Settings:
         metadata=_about(
             "Detector that decides whether an image shows the concept: clip[:MODEL], labels:FILE.csv, imagenet, "
             "nudenet, hf-classifier:MODEL, vlm:MODEL, siglip:MODEL, igmu-head:FILE, face:FILE or sandbox; default: "
-            "clip, or sandbox for sandbox configs."
+            "clip, or the sandbox's own for sandbox configs."
         ),
     )
     threshold: float | None = field(
@@ -198,8 +198,8 @@ class Settings:
     clip: str | None = field(
         default=None,
         metadata=_about(
-            "CLIP model for alignment and CSDR, as a Hub id, folder or sandbox; default: that of a CLIP detector, for "
-            "sandbox configs without --detector the sandbox's, else none."
+            "CLIP model for alignment and CSDR, as a Hub id, folder or sandbox; default: that of a CLIP detector, or "
+            "the sandbox's for sandbox configs without --detector; otherwise none."
         ),
     )
     align: str | None = field(
