@@ -23,6 +23,6 @@ def metrics() -> Installed:
     ]
     broken = [Plugin(kind, error.name, error.package, error.why) for kind, error in registry.unusable()]
     answer = noted(Installed(usable, broken))
-    for error in registry.failed():  # files that the user gave
-        raise error
+    if failed := registry.failed():
+        raise failed[0]
     return answer
