@@ -25,7 +25,7 @@ def unsound(module: Any) -> list[str]:
     if getattr(about, "extracts", ()) and not callable(getattr(module, "rows", None)):
         found.append("INFO.extracts refers to arguments of `rows`, which is missing")
     for known in ("NEEDS", "USES"):
-        given = getattr(module, known, () if known == "USES" else None)
+        given: Any = getattr(module, known, () if known == "USES" else None)
         texts = isinstance(given, tuple) and all(isinstance(c, str) for c in given)
         if not texts or (known == "NEEDS" and not given):
             found.append(f"{known} is {given!r}, which is not a tuple of column names")
