@@ -84,7 +84,7 @@ COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "family": Column("text", "family of `concept` within its domain"),
         "attack_family": Column("text", "attack family, in adversarial rows"),
         "attack_source_id": Column("text", "id of the forget row from which the attack was made"),
-        "budget": Column("text", "effort of the search for the prompt, in adversarial rows", published=False),
+        "budget": Column("text", "effort of the search for the prompt, in adversarial rows"),
         "prompt": Column("text", "the text given to the image generator", published=False),
         "stripped_prompt": Column("text", "the prompt without the concept", published=False),
         "path": Column("object", "the image: a file or a PIL image", both=True, published=False),
