@@ -86,8 +86,9 @@ def evaluation_of(card: Scorecard, changed: Mapping[str, Any], *, only: Collecti
         options.pop("revision", None)  # the revision of the corpus in the card, not of this one
     chosen = {k: v for k, v in changed.items() if v is not None}
     try:
-        made = Evaluation(**(options | {"only": None if only is None else frozenset(only), "cache": False}))
-        return replace(made.settled() if chosen else made, **chosen)
+        made = Evaluation(**options)
+        chosen |= {"only": None if only is None else frozenset(only), "cache": False}
+        return replace(made.settled(), **chosen)
     except TypeError as error:
         raise MetadataError(
             f"the scorecard of {card.model} records options that 'igmu score' does not have ({error}). Score again."
