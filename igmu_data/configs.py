@@ -86,7 +86,10 @@ def config_concepts(config: str) -> tuple[str, ...]:
     if (name := config.replace(".", "/", 1)) in packaged() and not own_files():
         return (name,)  # without reading the others
     known = {**configs(restricted=True), **configs()}
-    if config.split(".")[0] not in known:
+    if config.partition(".")[0] == SANDBOX:
+        small = ", ".join(sandbox_configs())
+        raise UnknownConfigError(config, sandbox_configs(), f"The configs of the sandbox are {small}.")
+    if config.partition(".")[0] not in known:
         known |= sandbox_configs()
     if config not in known:
         raise UnknownConfigError(config, known, HINT)

@@ -226,11 +226,12 @@ class PluginError(IgmuError):
         name: of what it registers.
         package: that it comes from, or the file.
         why: what is wrong with it.
+        step: what to do next.
     """
 
-    def __init__(self, name: str, package: str, why: str) -> None:
-        self.name, self.package, self.why = name, package, why
-        super().__init__(f"plugin {name} of {package}: {why}")
+    def __init__(self, name: str, package: str, why: str, step: str = "Correct the plugin, or leave it out.") -> None:
+        self.name, self.package, self.why = name, package, f"{why}{'' if why.endswith('?') else '.'} {step}"
+        super().__init__(f"plugin {name} of {package}: {self.why}")
 
 
 def exits_on_error(command: Callable[_P, _T]) -> Callable[_P, _T]:

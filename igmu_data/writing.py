@@ -112,10 +112,8 @@ def require_sound(path: Path) -> tuple[Row, ...]:
     """
     rows, found = check(path)
     if found:
-        raise CorpusError(
-            f"{path}: has {len(found)} problems; the first is at {found[0]}. Run 'igmu concept check {path}' to list "
-            "them."
-        )
+        several = f" (the first of {len(found)} problems)" if len(found) > 1 else ""
+        raise CorpusError(f"{path}: {found[0]}{several}. Correct the file, then run 'igmu concept check {path}'.")
     return rows
 
 

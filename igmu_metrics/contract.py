@@ -10,6 +10,7 @@ Conventions, used everywhere in this package:
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -78,7 +79,8 @@ class MetricInfo:
         direction: whether a higher or a lower `value` is better for an unlearned model.
         range: smallest and largest possible `value`.
         parts: the generations on which it is scored: for each part ("" for a score with the metric's own name), the
-            `PARTS` that belong to it.
+            `PARTS` that belong to it. If it is empty, the metric is never scored in an evaluation, only by
+            `igmu_metrics.score`, and may have its own columns.
         place: its position on a card; smaller numbers come first.
         backbone: name of the default backbone, or "" if the metric needs none.
         extracts: how arguments of `rows` are computed from images and prompts; empty for metrics of labels and
@@ -289,7 +291,8 @@ def scored(
     except Exception as error:
         if not package:
             raise
-        raise PluginError(metric.INFO.name, package, f"score() failed ({one_line(error)})") from error
+        why = f"score() failed ({placed(error, getattr(metric.score, '__module__', ''))})"
+        raise PluginError(metric.INFO.name, package, why) from error
     if result is None:
         return None
     signed: dict[str, Setting] = {
@@ -378,6 +381,24 @@ def _is_name(name: Any) -> bool:
 def one_line(error: BaseException) -> str:
     """An error by its type and message, without line breaks."""
     return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def placed(error: BaseException, module: str) -> str:
+    """An error in a plugin on one line, after the file and the last line of the plugin that led to it, if there is one.
+
+    Args:
+        error: the error.
+        module: dotted name of the plugin's module; other modules of its package count as the plugin.
+    """
+    package = module.partition(".")[0]
+    lines = [
+        f"{frame.f_code.co_filename}, line {line}: "
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).partition(".")[0] == package
+    ]
+    if not lines and isinstance(error, SyntaxError) and error.filename:  # not even its first line was run
+        return f"{error.filename}, line {error.lineno}: {type(error).__name__}: {error.msg}"
+    return "".join(lines[-1:]) + one_line(error)
 
 
 def plain(value: float) -> float | None:

@@ -209,7 +209,7 @@ class Evaluation(Settings):
             target: the concept to forget.
             store: shared cache. Networks with cached results are loaded only when an image is not cached.
         """
-        name, _, argument = self.detector.partition(":")
+        name, _, argument = self.detecting().partition(":")
         registry.module("detectors", name)  # report unknown names before any model is loaded
         how: dict[str, Any] = {"device": self.device, "precision": self.precision, "store": store}
         clip: Backbone | None = None
@@ -235,7 +235,7 @@ class Evaluation(Settings):
 
     def _judge(self, target: str, clip: Backbone | None, how: Mapping[str, Any]) -> tuple[Detector, Calibration | None]:
         """The detector, which shares the CLIP of alignment if it uses the same one, and its error rates if known."""
-        name, _, argument = self.detector.partition(":")
+        name, _, argument = self.detecting().partition(":")
         known = None if self.calibration is None else read_calibration(Path(self.calibration))
         threshold = self.threshold if known is None else known.threshold
         wanted: dict[str, Any] = {"threshold": threshold, **how}
@@ -244,7 +244,7 @@ class Evaluation(Settings):
         if registry.takes("detectors", name, "own"):  # only the user's concepts in the config, since these are signed
             members = () if self.config == GENERAL else config_concepts(self.config)
             wanted["own"] = ",".join(own_of(members))
-        detector: Detector = registry.detector(self.detector, **wanted)
+        detector: Detector = registry.detector(self.detecting(), **wanted)
         if self.config != GENERAL:
             require_judge(detector.info, target)
         if known is not None:

@@ -3,8 +3,8 @@
 Conventions: a generation is one prompt and one seed, `(id, seed)`. Columns are named as in the corpus (`id`, `prompt`,
 `split`, `own_concept`, …); columns of the original model have the suffix `_original`. Some columns come from the
 corpus, some describe the file (`sha256`, `format`, `width` …), and others are measured (`probability`, features,
-distances); `status` says what happened. `COLUMNS` defines them; metrics and detectors of other packages may add more.
-Folders, shards, scorecards, reports, the audit and attacks all read and write this table.
+distances); `status` says what happened. `COLUMNS` defines all columns of evaluations; tables made by callers may have
+more. Folders, shards, scorecards, reports, the audit and attacks all read and write this table.
 
 Missing values are "" for texts, masked for numbers and decisions, and rows of NaN for features. `failed` and `unclear`
 differ from missing: a failed generation has a status that says why; an unclear or blank one has a masked decision.
@@ -84,6 +84,7 @@ COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "family": Column("text", "family of `concept` within its domain"),
         "attack_family": Column("text", "attack family, in adversarial rows"),
         "attack_source_id": Column("text", "id of the forget row from which the attack was made"),
+        "budget": Column("text", "effort of the search for the prompt, in adversarial rows"),
         "prompt": Column("text", "the text given to the image generator", published=False),
         "stripped_prompt": Column("text", "the prompt without the concept", published=False),
         "path": Column("object", "the image: a file or a PIL image", both=True, published=False),
@@ -115,9 +116,8 @@ COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
 
 
 def column(name: str) -> Column | None:
-    """The definition of a column, with or without the suffix; None for columns of other packages."""
-    base = name.removesuffix(ORIGINAL)
-    found = COLUMNS.get(base)
+    """The definition of a column, with or without the suffix; None for columns that evaluations do not have."""
+    found = COLUMNS.get(base := name.removesuffix(ORIGINAL))
     return found if found is None or base == name or found.both else None
 
 
@@ -364,7 +364,7 @@ def line_schema() -> dict[str, Any]:
         for name in (base, base + ORIGINAL) if known.both else (base,):
             about = known.about + (", of the original model" if name != base else "")
             properties[name] = {"type": kinds[known.kind], "description": about, **given}
-    # Columns of other packages' metrics or detectors are allowed.
+    # Other columns are allowed.
     return {"type": "object", "properties": properties, "required": ["id", "seed", "split"]}
 
 

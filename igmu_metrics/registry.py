@@ -20,7 +20,7 @@ import logging
 import pkgutil
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
@@ -39,7 +39,8 @@ from igmu_data.errors import (
     UnknownNameError,
 )
 from igmu_data.files import irregular
-from igmu_metrics.contract import Metric, MetricInfo, one_line
+from igmu_metrics.contract import Metric, MetricInfo, placed
+from igmu_metrics.metrics._contract import unsound
 from igmu_metrics.networks import lazy
 from igmu_metrics.networks.instruments import Backbone, Detector
 from igmu_metrics.networks.store import Store
@@ -59,6 +60,7 @@ _CALLS: Final[Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...]]]] = {
     "attacks": ("search", ("victim", "original", "goal", "budget", "generator", "tick"), ()),
 }
 _ATTACK_INFO: Final = ("name", "version", "finds", "searches", "knows", "summary", "budget", "references")
+_RENAME: Final = "Choose another name."
 _FEATURES: Final = ("image_features", "text_features", "image_distance", "extract")
 _log = logging.getLogger("igmu")
 
@@ -83,6 +85,7 @@ class Plugin:
 _files: dict[Path, Plugin] = {}
 _tried: dict[Plugin, ModuleType | str] = {}  # the imported module, or why it cannot be used
 _told: set[str] = set()
+_failed: dict[Path, PluginError] = {}
 
 
 @cache
@@ -162,9 +165,12 @@ def chosen_metric(spec: str) -> Metric:
     try:
         found: Any = importlib.import_module(dotted)
         for name in attribute.split("."):
+            if not hasattr(found, name):  # perhaps a module that nothing has imported yet
+                importlib.import_module(f"{found.__name__}.{name}")
             found = getattr(found, name)
     except (Exception, SystemExit) as error:
-        raise PluginError(spec, dotted, f"cannot be imported ({one_line(error)})") from error
+        why = f"cannot be imported ({placed(error, dotted)})"
+        raise PluginError(spec, dotted, why, "Correct the module, or its name.") from error
     if wrong := faults("metrics", found):
         raise PluginError(spec, dotted, "; ".join(wrong))
     if dotted.partition(".")[0] != __package__:
@@ -238,7 +244,7 @@ def _instrument(group: str, spec: str, options: Mapping[str, Any], store: Store 
     except IgmuError:
         raise
     except Exception as error:
-        raise PluginError(name, package, f"cannot be loaded as {spec!r} ({one_line(error)})") from error
+        raise PluginError(name, package, f"cannot be loaded as {spec!r} ({placed(error, of.__name__)})") from error
     return found
 
 
@@ -269,32 +275,58 @@ def load_file(path: Path) -> Plugin:
     try:
         found = _executed(path, dotted)
     except (Exception, SystemExit) as error:
-        raise PluginError(path.stem, package, f"cannot be imported ({one_line(error)})") from error
+        raise PluginError(path.stem, package, f"cannot be imported ({placed(error, dotted)})") from error
     groups = [group for group in GROUPS if _is(group, found)]
     if len(groups) != 1:
         what = " and ".join(group.removesuffix("s") for group in groups)
-        what = (
-            f"defines {what}" if what else "defines no plugin: it has no `score`, no `search`, and no suitable `load`"
-        )
-        raise PluginError(
-            path.stem, package, f"it {what}; a file must define exactly one metric, detector, backbone or attack"
-        )
+        what = f"{path} defines {what}" if what else f"{path} has no `score`, no `search`, and no suitable `load`"
+        raise PluginError(path.stem, package, what, "Define exactly one metric, detector, backbone or attack per file.")
     name = getattr(getattr(found, "INFO", None), "name", None) or getattr(found, "NAME", path.stem.replace("_", "-"))
     plugin = Plugin(groups[0], str(name), dotted, package)
     if wrong := faults(plugin.group, found, plugin.name):
         raise PluginError(plugin.name, package, "; ".join(wrong))
     if taken := [p for p in (*_installed(), *_files.values()) if (p.group, p.name) == (plugin.group, plugin.name)]:
-        raise PluginError(plugin.name, package, f"{taken[0].package} has already registered this name; choose another")
+        raise PluginError(plugin.name, package, f"{taken[0].package} has already registered this name", _RENAME)
     if plugin.name in own(plugin.group):
-        raise PluginError(plugin.name, package, "igmu itself uses this name; choose another")
+        raise PluginError(plugin.name, package, "igmu itself uses this name", _RENAME)
     _files[path] = plugin
     _tried[plugin] = _marked(found, package)
     return plugin
 
 
+def load_files(paths: Sequence[Path], *, listing: bool = False) -> None:
+    """Register several files.
+
+    Args:
+        paths: the files.
+        listing: whether plugins will be listed; `failed` then returns the errors of files that cannot be used.
+
+    Raises:
+        InputError, PluginError: as `load_file`.
+    """
+    for path in paths:
+        try:
+            load_file(path)
+        except PluginError as error:
+            if not listing:
+                raise
+            _failed[path.resolve()] = error
+
+
 def files() -> tuple[Path, ...]:
     """The files that are registered, in order."""
     return tuple(_files)
+
+
+def failed() -> tuple[PluginError, ...]:
+    """The errors of the files that `load_files` could not register."""
+    return tuple(_failed.values())
+
+
+def unusable() -> list[tuple[str, PluginError]]:
+    """Everything that cannot be used: its kind (`metric` …, or `file`), and why; imports all plugins."""
+    found = [(group.removesuffix("s"), error) for group in GROUPS for error in broken(group)]
+    return [*found, *(("file", error) for error in failed())]
 
 
 def faults(group: str, module: Any, name: str = "") -> list[str]:
@@ -305,23 +337,8 @@ def faults(group: str, module: Any, name: str = "") -> list[str]:
         module: the module.
         name: its registered name; "" to skip the checks of the name.
     """
-    found = []
+    found = unsound(module) if group == "metrics" else []
     about = getattr(module, "INFO", None)
-    if group == "metrics":
-        if not isinstance(about, MetricInfo):
-            found.append(
-                "INFO is missing" if about is None else f"INFO has type {type(about).__name__}, not MetricInfo"
-            )
-        else:
-            found += _fields(about)
-        for known in ("NEEDS", "USES"):
-            given = getattr(module, known, () if known == "USES" else None)
-            if (
-                not isinstance(given, tuple)
-                or not all(isinstance(c, str) for c in given)
-                or (known == "NEEDS" and not given)
-            ):
-                found.append(f"{known} is {given!r}, which is not a tuple of column names")
     if group == "attacks" and (missing := [f for f in _ATTACK_INFO if not hasattr(about, f)]):
         found.append("INFO is missing" if about is None else f"INFO lacks {', '.join(missing)}")
     call, arguments, keywords = _CALLS[group]
@@ -340,22 +357,6 @@ def faults(group: str, module: Any, name: str = "") -> list[str]:
     told = getattr(about, "name", None) if group in ("metrics", "attacks") else getattr(module, "NAME", None)
     if name and told is not None and told != name:
         found.append(f"it is registered as {name!r}, but its own name is {told!r}")
-    return found
-
-
-def _fields(info: MetricInfo) -> list[str]:
-    """What is wrong with a metric's INFO, so that evaluations, tables or checks of cards would fail."""
-    wanted: dict[str, type | tuple[type, ...]] = {"name": str, "version": int, "headline": str, "direction": str}
-    wanted |= {"title": str, "summary": str, "place": int, "parts": Mapping, "range": tuple}
-    found = [
-        f"INFO.{name} is {getattr(info, name)!r}"
-        for name, of in wanted.items()
-        if not isinstance(getattr(info, name), of)
-    ]
-    if not found and (len(info.range) != 2 or not all(isinstance(end, int | float) for end in info.range)):
-        found.append(f"INFO.range is {info.range!r}, which is not a pair of numbers")
-    if not found and not all(isinstance(splits, tuple) for splits in info.parts.values()):
-        found.append(f"INFO.parts is {dict(info.parts)!r}; give a tuple of splits for each part")
     return found
 
 
@@ -380,12 +381,12 @@ def _plugins(group: str) -> tuple[dict[str, Plugin], list[PluginError]]:
     for name, found in sorted(by_name.items()):
         if name in own(group):
             why = "igmu itself uses this name, and its own modules take precedence"
-            clashing += [PluginError(name, p.package, why) for p in found]
+            clashing += [PluginError(name, p.package, why, _RENAME) for p in found]
         elif len(found) > 1:
             for plugin in found:
                 others = " and ".join(p.package for p in found if p is not plugin)
-                why = f"this name is also registered by {others}; uninstall one of them"
-                clashing.append(PluginError(name, plugin.package, why))
+                why = f"this name is also registered by {others}"
+                clashing.append(PluginError(name, plugin.package, why, "Uninstall one of them."))
         else:
             usable[name] = found[0]
     return usable, clashing
@@ -411,7 +412,7 @@ def _try(plugin: Plugin) -> ModuleType | str:
     try:
         found = importlib.import_module(plugin.module)
     except (Exception, SystemExit) as error:  # errors in other people's code must not stop igmu
-        return f"cannot be imported ({one_line(error)})"
+        return f"cannot be imported ({placed(error, plugin.module)})"
     return "; ".join(faults(plugin.group, found, plugin.name)) or _marked(found, plugin.package)
 
 

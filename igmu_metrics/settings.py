@@ -148,11 +148,12 @@ class Settings:
         ),
     )
     revision: str | None = field(default=None, metadata=_about("Commit, tag or branch of the corpus on the Hub."))
-    detector: str = field(
-        default="clip",
+    detector: str | None = field(
+        default=None,
         metadata=_about(
             "Detector that decides whether an image shows the concept: clip[:MODEL], labels:FILE.csv, imagenet, "
-            "nudenet, hf-classifier:MODEL, vlm:MODEL, siglip:MODEL, igmu-head:FILE, face:FILE or sandbox."
+            "nudenet, hf-classifier:MODEL, vlm:MODEL, siglip:MODEL, igmu-head:FILE, face:FILE or sandbox; default: "
+            "clip, or the sandbox's own for sandbox configs."
         ),
     )
     threshold: float | None = field(
@@ -203,8 +204,8 @@ class Settings:
     clip: str | None = field(
         default=None,
         metadata=_about(
-            "CLIP model for alignment and CSDR, as a Hub id or folder; default: the model of a CLIP detector, "
-            "otherwise none."
+            "CLIP model for alignment and CSDR, as a Hub id, folder or sandbox; default: the model of a CLIP detector, "
+            "or the sandbox's model for sandbox configs without --detector; otherwise none."
         ),
     )
     align: str | None = field(
@@ -317,6 +318,19 @@ class Settings:
             )
         self.aligning()
 
+    def detecting(self) -> str:
+        """The detector: as given, or the default for the config."""
+        return self.detector or self._own() or "clip"
+
+    def settled(self) -> Self:
+        """The same settings, with a detector and CLIP that no longer depend on whether a detector is given."""
+        aligned = (self.align or "").partition(":")[0] == "clip"  # which gives the CLIP itself
+        return replace(self, detector=self.detecting(), clip=self.clip if aligned else self.aligning()[0])
+
+    def _own(self) -> str | None:
+        """The sandbox's own networks, if images of the sandbox are scored and no detector is given."""
+        return "sandbox" if self.detector is None and self.config.partition(".")[0] == "sandbox" else None
+
     def aligning(self) -> tuple[str | None, str | None]:
         """The CLIP model for alignment, and the backbone of the additional score; None if it is not requested.
 
@@ -327,7 +341,7 @@ class Settings:
         if name in _UNSERVED:
             raise InputError(f"align is {self.align!r}. {_UNSERVED[name]}")
         if name != "clip":
-            return self.clip, self.align
+            return self.clip or self._own(), self.align
         if self.clip not in (None, argument):
             raise InputError(f"clip {self.clip!r} and align {self.align!r} are two CLIP models. Give only one of them.")
         return argument or self.clip or _CLIP, None

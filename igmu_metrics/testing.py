@@ -11,7 +11,6 @@ framework, network or images; give your own table or images to check more than t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf, isclose, isnan
@@ -25,9 +24,9 @@ from igmu_data.rows.far import far
 from igmu_data.schema import COMPOSITION, NEGATION, SUPERCLASS
 from igmu_data.taxonomy import concept, near
 from igmu_metrics import registry
-from igmu_metrics.contract import PARTS, Estimate, MetricInfo, Result, faults, one_line
+from igmu_metrics.contract import Estimate, MetricInfo, Result, faults, one_line
 from igmu_metrics.evaluation import parts
-from igmu_metrics.generations import COLUMNS, ORIGINAL, Generations, column
+from igmu_metrics.generations import ORIGINAL, Generations, column
 from igmu_metrics.networks.instruments import Batch, InstrumentInfo
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def check_metric(module: Any, table: Generations | None = None) -> None:
     Args:
         module: the metric: `INFO`, `NEEDS`, `score`, and possibly `USES` and `rows`.
         table: the table to score; by default `sample_table()`, which has all columns in `COLUMNS`. Give one if the
-            metric requires its own columns.
+            metric requires its own columns, which is possible if `INFO.parts` is empty.
 
     Raises:
         ConformanceError: the metric does not conform; the message lists all problems.
@@ -65,7 +64,8 @@ def check_metric(module: Any, table: Generations | None = None) -> None:
     wrong = registry.faults("metrics", module, name)
     if not wrong:
         given = sample_table() if table is None else table
-        wrong = [*_info(module), *_needs(module, given)]
+        missing = [name for name in module.NEEDS if name not in given]
+        wrong = [f"the table lacks the columns {', '.join(missing)}, which are in NEEDS"] if missing else []
         wrong += [] if wrong else _scored(module, given)
     if wrong:
         raise ConformanceError(f"metric {name}", wrong)
@@ -156,40 +156,10 @@ def sample_images() -> list[Image]:
     return [Image.fromarray(draw.integers(0, 256, (h, w, 3), dtype=np.uint8)) for w, h in sizes]
 
 
-def _info(module: Any) -> Iterator[str]:
-    info: Any = module.INFO  # may contain anything
-    if type(info.version) is not int or info.version < 1:
-        yield f"INFO.version is {info.version!r}; it must be a whole number >= 1, increased whenever numbers change"
-    for name in ("title", "summary", "headline", "limits"):
-        if not isinstance(text := getattr(info, name), str) or not text.strip():
-            yield f"INFO.{name} is {text!r}; it must be a non-empty string"
-    if info.direction not in ("higher", "lower"):
-        yield f"INFO.direction is {info.direction!r}; it must be 'higher' or 'lower'"
-    if not (len(info.range) == 2 and info.range[0] < info.range[1]):
-        yield f"INFO.range is {info.range!r}; it must be the smallest and the largest possible value"
-    if not isinstance(info.references, tuple):
-        yield f"INFO.references is {info.references!r}; it must be a tuple, which may be empty"
-    for part, splits in info.parts.items():
-        if not set(splits) <= set(PARTS) or isinstance(splits, str) or not splits:
-            yield f"INFO.parts[{part!r}] is {splits!r}; it must be a tuple with some of {', '.join(PARTS)}"
-        if not re.fullmatch(r"[a-z0-9_-]*", part):
-            yield f"INFO.parts has a part {part!r}; use only lower-case letters, digits, _ and -"
-    if info.extracts and not callable(getattr(module, "rows", None)):
-        yield "INFO.extracts refers to arguments of `rows`, which is missing"
-
-
-def _needs(module: Any, table: Generations) -> Iterator[str]:
-    for name in module.NEEDS:
-        if column(name) is None and name not in table:
-            yield f"column {name!r} is not a column of evaluations ({', '.join(COLUMNS)}); give a table that has it"
-    if missing := [name for name in module.NEEDS if name not in table and column(name) is not None]:
-        yield f"the table lacks the columns {', '.join(missing)}, which are in NEEDS"
-
-
 def _scored(module: Any, table: Generations) -> Iterator[str]:
     """Problems with the figures of each part."""
     found = 0
-    for part, seen in parts(module, table):
+    for part, seen in parts(module, table) if module.INFO.parts else [("", table)]:
         where = f"part {part!r}: " if part else ""
         before = {name: _content(values) for name, values in seen.columns.items()}
         try:

@@ -455,7 +455,7 @@ def test_without_an_image_to_search_by(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_the_command(tmp_path: Path) -> None:
     arguments = ["attack", "--model", "sandbox:filter/church", "--original", "sandbox:original", "--attack", "cce"]
-    arguments += ["--config", "sandbox.church", "--bench", "sandbox", "--detector", "sandbox", "--out", str(tmp_path)]
+    arguments += ["--config", "sandbox.church", "--bench", "sandbox", "--out", str(tmp_path)]  # the default detector
     arguments += ["--steps", "1", "--candidates", "2", "--tokens", "2", "--prompts", "2", "--device", "cpu"]
     shown = CliRunner().invoke(app, arguments, catch_exceptions=False, env={"COLUMNS": "200"})
     assert shown.exit_code == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,19 @@ def no_models(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a model was loaded")
 
     monkeypatch.setattr(pipelines, "_load", load)
+
+
+def test_it_leaves_other_pages_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless a folder is given, even where the user's own project has pages of these names."""
+    said: list[Path] = []
+
+    def recorded(out: Path, work: Path, **options: Any) -> Any:
+        said.extend((out, work))
+        return SimpleNamespace(checks=())
+
+    monkeypatch.setattr("igmu_metrics.sandbox.audit.run.run", recorded)
+    assert CliRunner().invoke(app, ["audit"], catch_exceptions=False).exit_code == 0
+    assert said == [Path("igmu-audit"), Path("igmu-audit/work")]
 
 
 def test_it_writes_the_page_and_its_figure(done: tuple[Path, str]) -> None:

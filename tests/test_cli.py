@@ -171,6 +171,34 @@ def test_typing_errors_get_a_suggestion(tmp_path: Path) -> None:
     refused(wrong, "UnknownConfigError", "did you mean 'object.church'?")
 
 
+_MODELS = ["--original", "sandbox:original", "--unlearned", "sandbox:esd/church"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["generate", "--model", "sandbx:esd/church"], "did you mean 'sandbox:esd/church'?"),
+        (["generate", "--model", "filtr:sandbox:original"], "did you mean 'filter:sandbox:original'?"),
+        (["generate", "--model", "nothing:x"], "'nothing' must be sandbox or filter"),
+        (["generate", "--model", "sandbox:edd/church"], "did you mean 'esd'?"),
+        (["generate", "--model", "esd/church"], "Did you mean 'sandbox:esd/church'?"),
+        (["run", *_MODELS, "--clip", "sandbx"], "did you mean 'sandbox'?"),
+        (["run", *_MODELS, "--detector", "sandbx"], "did you mean 'sandbox'?"),
+        (["run", *_MODELS, "--detector", "clip"], "Choose others with --detector and --clip."),
+        (["run", *_MODELS, "--config", "sandbox.chruch"], "did you mean 'sandbox.church'?"),
+        (["run", *_MODELS, "--config", "sandbox.dog"], "are sandbox, sandbox.church, sandbox.van-gogh"),
+    ],
+)
+def test_wrong_names_of_the_sandbox_get_a_suggestion(
+    words: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    config = [] if "--config" in words else ["--config", "sandbox.church"]
+    done = CliRunner().invoke(app, [*words, *config, "--out", str(tmp_path / "out")])
+    assert isinstance(done.exception, IgmuError)
+    assert says in str(done.exception)
+
+
 def test_usage_errors_exit_with_2() -> None:
     assert igmu("score").returncode == 2
     assert igmu("nonsense").returncode == 2

@@ -56,6 +56,7 @@ def _nothing_registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_files", {})
     monkeypatch.setattr(registry, "_tried", {})
     monkeypatch.setattr(registry, "_told", set())
+    monkeypatch.setattr(registry, "_failed", {})
     monkeypatch.setattr(registry, "_installed", lambda: ())
 
 
@@ -201,6 +202,22 @@ def test_a_score_of_ones_own_numbers_is_signed_too(examples: Path) -> None:
     assert str(found.signature.fields["metric.package"]).startswith("agreement.py sha256:")
 
 
+def test_the_report_shows_it(card: Path, examples: Path, tmp_path: Path) -> None:
+    """With its description if it is installed, and without it if it is not."""
+    for here in (False, True):
+        if here:
+            registry.load_file(examples / "agreement.py")
+        done = CliRunner().invoke(app, ["report", str(card), "--out", str(tmp_path / "report.html")])
+        assert done.exit_code == 0, done.exception
+        text = (tmp_path / "report.html").read_text(encoding="utf-8")
+        assert "What do plugins measure?" in text
+        (line,) = re.findall(rf"<tr[^>]*><th scope=row>{SCORE}: agreement .*?</tr>", text)
+        value = read(card).scores[SCORE].figures["agreement"].value
+        assert f"<td>{value:.2f}<small>" in line
+        assert "agreement.py sha256:" in line
+        assert ("higher is better" in line) is here
+
+
 # Where it is not installed
 
 
@@ -245,15 +262,19 @@ def test_own_metrics_do_not_pass_for_somebody_elses(card: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("import nothing_of_the_kind", "cannot be imported .ModuleNotFoundError"),
-        ("raise SystemExit(3)", "cannot be imported .SystemExit"),
-        ("def f(:", "cannot be imported .SyntaxError"),
-        ("x = 1", "it defines no plugin"),
-        ("def load(argument, *, device, precision, threshold): ...", "it defines no plugin"),
+        ("import nothing_of_the_kind", r"cannot be imported \(\S+mine\.py, line 1: ModuleNotFoundError"),
+        ("\nraise SystemExit(3)", r"cannot be imported \(\S+mine\.py, line 2: SystemExit"),
+        ("\n\ndef f(:", r"cannot be imported \(\S+mine\.py, line 3: SyntaxError: invalid syntax"),
+        ("x = 1", "has no `score`, no `search`"),
+        ("def load(argument, *, device, precision, threshold): ...", "has no `score`, no `search`"),
         ("def score(): ...\ndef search(): ...", "metric and attack"),
         (EXAMPLES["agreement.py"].replace("INFO =", "ABOUT ="), "INFO is missing"),
         (EXAMPLES["agreement.py"].replace("version=1,", "version=None,"), "INFO.version is None"),
-        (EXAMPLES["agreement.py"].replace("(0.0, 1.0)", "(0.0,)"), "not a pair of numbers"),
+        (EXAMPLES["agreement.py"].replace("(0.0, 1.0)", "(0.0,)"), r"INFO.range is \(0.0,\)"),
+        (
+            EXAMPLES["agreement.py"].replace('("retain",)', '("near", "far")'),
+            r"INFO.parts\['retain'\] is .* some of forget",
+        ),
         (
             EXAMPLES["agreement.py"].replace('("id", "present", "present_original")', '("id")'),
             "NEEDS is 'id', which is not a tuple",
@@ -267,7 +288,7 @@ def test_own_metrics_do_not_pass_for_somebody_elses(card: Path, tmp_path: Path) 
 )
 def test_a_file_that_is_none_is_an_error_that_says_why(tmp_path: Path, text: str, why: str) -> None:
     before = {group: registry.names(group) for group in registry.GROUPS}
-    with pytest.raises(PluginError, match=rf"mine\.py sha256:\w+: .*{why}"):
+    with pytest.raises(PluginError, match=rf"mine\.py sha256:\w+: .*{why}.*\. (Correct|Choose|Define) .*\.$"):
         registry.load_file(written(tmp_path, text))
     assert {group: registry.names(group) for group in registry.GROUPS} == before
     assert not [name for name in sys.modules if name.startswith("igmu_plugin_mine_")] or "import" not in why
@@ -319,6 +340,72 @@ def test_broken_packages_are_named_and_skipped(
         registry.detector("thrice")
 
 
+_LOST = (
+    (
+        '"present_original")',
+        '"presnt_original")',
+        "NEEDS contains 'presnt_original', which is not a column",
+        "present_original",
+    ),
+    ('("id", "present",', '("id", "lpips_original",', "NEEDS contains 'lpips_original'", "lpips"),
+    ("NEEDS =", 'USES = ("probabilty",)\nNEEDS =', "USES contains 'probabilty'", "probability"),
+)
+
+
+@pytest.mark.parametrize(("old", "new", "says", "near"), _LOST)
+def test_a_metric_that_no_evaluation_could_score_is_not_left_out_in_silence(
+    old: str, new: str, says: str, near: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any, drawn: Path
+) -> None:
+    """By `--plugin`, as an entry point, and in Python."""
+    assert old in EXAMPLES["agreement.py"]
+    text = EXAMPLES["agreement.py"].replace(old, new, 1)
+    (tmp_path / "typed").mkdir()
+    path = written(tmp_path / "typed", text, "wrong.py")
+    monkeypatch.setenv("COLUMNS", "400")
+    folders = ["--original", drawn / "original", "--unlearned", drawn / "forgetful", "--config", CONFIG]
+    how = ["--detector", f"labels:{drawn / 'labels.csv'}", "--no-cache"]
+    for command in (["metrics"], ["score", *folders, *how]):
+        refused = CliRunner().invoke(app, [*map(str, command), "--plugin", str(path)])
+        assert isinstance(refused.exception, PluginError)
+        told = str(refused.exception)
+        assert "plugin agreement of wrong.py" in told
+        assert says in told
+        assert re.search(rf"did you mean .*'{near}'", told)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "_failed", {})
+    installed(monkeypatch, registry.Plugin("metrics", "agreement", "typed.wrong", "typed 1.0"))
+    listed = CliRunner().invoke(app, ["metrics"])
+    assert listed.exit_code == 0
+    assert says in listed.stdout
+    with caplog.at_level(logging.WARNING):
+        scored = CliRunner().invoke(app, [*map(str, ["score", *folders, *how])])
+    assert scored.exit_code == 0, scored.exception
+    assert f"skipped plugin agreement of typed 1.0: {says}" in caplog.text
+    for asked in (lambda: score("agreement", id=["a"]), lambda: registry.chosen_metric("typed:wrong")):
+        with pytest.raises(PluginError, match=re.escape(says)):
+            asked()
+    for name in ("typed", "typed.wrong"):
+        sys.modules.pop(name)
+
+
+def test_a_listing_goes_on_after_a_file_that_cannot_be_used(
+    examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    bad = written(tmp_path, "import os\n\nx = 1 / 0\n")
+    files = ["--plugin", str(bad), "--plugin", str(examples / "agreement.py")]
+    for command in (["metrics", *files], [*files, "metrics"]):
+        listed = CliRunner().invoke(app, command)
+        assert re.search(
+            rf"│ file +│ mine +│ mine\.py sha256:\w+ +│ cannot be imported \({bad}, line 3: Zero", listed.stdout
+        )
+        assert re.search(r"│ agreement +│ agreement\.py", listed.stdout)
+        assert isinstance(listed.exception, PluginError)
+    told = json.loads(CliRunner().invoke(app, ["metrics", "--json", *files]).stdout)
+    assert [p["name"] for p in told["result"]["broken"] if p["kind"] == "file"] == ["mine"]
+    assert (told["exit_code"], told["error"]["type"]) == (2, "PluginError")
+
+
 def test_a_metric_that_fails_costs_its_own_score_only(
     drawn: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -330,7 +417,7 @@ def test_a_metric_that_fails_costs_its_own_score_only(
     assert "concept_accuracy" in made.scores
     assert SCORE not in made.scores
     assert "skipped plugin agreement of agreement.py" in caplog.text
-    assert "KeyError: 'nothing'" in caplog.text
+    assert re.search(r"score\(\) failed \(\S+agreement\.py, line \d+: KeyError: 'nothing'\)\. Correct", caplog.text)
 
 
 def test_a_result_that_could_stand_on_no_card_is_refused(
@@ -368,7 +455,8 @@ def test_what_no_card_could_hold_is_a_fault(result: Result, says: str) -> None:
 
 def test_a_detector_that_cannot_be_loaded_is_an_error_that_names_it(tmp_path: Path) -> None:
     registry.load_file(written(tmp_path, EXAMPLES["bright.py"].replace("return Bright(", "return Bright(1 / 0, ")))
-    with pytest.raises(PluginError, match=r"bright of mine\.py .* cannot be loaded as 'bright:x' \(ZeroDivisionError"):
+    why = r"bright of mine\.py .* cannot be loaded as 'bright:x' \(\S+mine\.py, line \d+: ZeroDivisionError"
+    with pytest.raises(PluginError, match=why):
         registry.detector("bright:x")
 
 
@@ -436,7 +524,7 @@ def _writes(table: Any, *, seed: int = 0, resamples: int = 2000) -> Result:
     ("parts", "said"),
     [
         ({"score": None}, "score is missing"),
-        ({"NEEDS": ("id", "nothing")}, "'nothing' is not a column of evaluations"),
+        ({"NEEDS": ("id", "nothing")}, "'nothing', which is not a column of evaluations"),
         ({"score": figure(1.5)}, "1.5 is not in INFO.range"),
         ({"score": figure(0.5, interval=(0.6, 0.7))}, "does not contain its value"),
         ({"score": figure(float("nan"))}, "NaN without a reason"),
@@ -472,7 +560,8 @@ def test_a_table_of_ones_own() -> None:
         value = float(np.median(table["mine"])) if len(table) else float("nan")
         return Result(made := Estimate(value, reason="few"), {"agreement": made})
 
-    check_metric(spoilt(NEEDS=("mine",), score=score), given)
+    about = replace(spoilt().INFO, parts={})
+    check_metric(spoilt(NEEDS=("mine",), score=score, INFO=about), given)
     with pytest.raises(ConformanceError, match="table lacks the columns lpips"):
         check_metric(spoilt(NEEDS=("lpips",)), Generations({"id": ["a"]}))
 
@@ -566,7 +655,8 @@ def test_a_package_that_was_installed(environment: Path, drawn: Path, tmp_path: 
     assert listed.returncode == 0, listed.stderr
     for name in ("agreement", "bright", "colours", "babble"):
         assert re.search(rf"│ {name} +│ igmu-agreement 1\.2", listed.stdout), listed.stdout
-    assert re.search(r"│ broken +│ igmu-broken 1\.2 │ cannot be imported \(RuntimeError: not my day\)", listed.stdout)
+    why = r"cannot be imported \(\S+broken\.py, line 1: RuntimeError: not my day\)"
+    assert re.search(rf"│ broken +│ igmu-broken 1\.2 │ {why}", listed.stdout)
     assert re.search(r"│ lpips +│ igmu-broken 1\.2 │ igmu itself uses this name", listed.stdout)
     folders = ["--original", drawn / "original", "--unlearned", drawn / "forgetful", "--config", CONFIG]
     out = tmp_path / "card.json"
@@ -589,9 +679,7 @@ def test_a_package_that_was_installed(environment: Path, drawn: Path, tmp_path: 
     assert f"scores.{SCORE}.figures.agreement: the scorecard has 0.321" in planted.stdout
     refused = igmu(environment, "score", *folders, "--detector", "broken-too")
     assert refused.returncode == 2
-    assert "PluginError: plugin broken-too of igmu-broken 1.2: cannot be imported (RuntimeError: not my day)" in (
-        refused.stderr
-    )
+    assert re.search(rf"PluginError: plugin broken-too of igmu-broken 1\.2: {why}", refused.stderr)
     tested = written(tmp_path, EXAMPLES["test_agreement.py"], "test_agreement.py")
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     call = [str(environment), "-c", f"import runpy; runpy.run_path({str(tested)!r})['test_they_are_sound']()"]

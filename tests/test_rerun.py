@@ -24,11 +24,13 @@ from tiny import sample_images, tiny_clip, tiny_dinov2, tiny_inception, tiny_tru
 from tiny_onnx import tiny_onnx
 from tiny_sandbox import tiny_detector
 from tiny_vlm import llava, siglip
+from typer.testing import CliRunner
 
 from igmu_data.errors import IgmuError, WeightsError
 from igmu_data.load import bench_rows
 from igmu_metrics import registry
 from igmu_metrics.backbones import clip, dinov2, inception, lpips
+from igmu_metrics.cli import app
 from igmu_metrics.detectors import clip as clip_detector
 from igmu_metrics.detectors import face, hf_classifier, igmu_head, imagenet, nudenet, sandbox
 from igmu_metrics.detectors._head_file import HeadFacts, head_bytes, shapes
@@ -119,6 +121,30 @@ def scored(drawn: Path, **settings: Any) -> Scorecard:
 def content(card: Scorecard) -> str:
     """Equal for equal cards, to the last digit."""
     return card.sealed().content_sha256
+
+
+def test_the_sandbox_is_judged_by_its_own_networks(package: Path, drawn: Path, tmp_path: Path) -> None:
+    """If none are given, in Python and by every command that scores; a card records only what was given."""
+    spelled, usual = scored(drawn), scored(drawn, detector=None, clip=None)
+    assert usual.scores == spelled.scores
+    images = ["--images", str(drawn / "forgetful"), "--original-images", str(drawn / "original")]
+    how = ["--config", "sandbox.church", "--bench", "sandbox", "--no-cache"]
+    folders = ["--original", str(drawn / "original"), "--unlearned", str(drawn / "forgetful")]
+    done = CliRunner().invoke(app, ["score", *folders, *how, "--out", str(tmp_path / "card.json")])
+    assert done.exit_code == 0, done.exception
+    card = read(tmp_path / "card.json")
+    assert card.scores == usual.scores
+    assert card.provenance is not None
+    assert set(card.provenance.options) == {"bench", "config"}
+    for more in ([], ["--detector", "sandbox"]):
+        checked = CliRunner().invoke(app, ["verify", str(tmp_path / "card.json"), *images, *more])
+        assert checked.exit_code == 0, (checked.stdout, checked.exception)
+    recorded = CliRunner().invoke(app, ["original", str(drawn / "original"), *how, "--out", str(tmp_path / "table")])
+    assert recorded.exit_code == 0, recorded.exception
+    folders[1] = str(tmp_path / "table")
+    done = CliRunner().invoke(app, ["score", *folders, *how, "--out", str(tmp_path / "other.json")])
+    assert done.exit_code == 0, done.exception
+    assert read(tmp_path / "other.json").scores.keys() == usual.scores.keys()
 
 
 SCORE = """

@@ -102,8 +102,9 @@ class TestWhatItMakes:
         assert igmu(copy / "run.yaml", "--out", copy).exit_code == 0
         assert stable(copy) == before
 
-    def test_a_dry_run_says_how_many_and_makes_nothing(self, tmp_path: Path) -> None:
-        result = igmu(run_file(tmp_path / "run.yaml"), "--out", tmp_path / "out", "--dry-run")
+    @pytest.mark.parametrize("scoring", [CHURCH["scoring"], {}], ids=["given", "default"])
+    def test_a_dry_run_says_how_many_and_makes_nothing(self, tmp_path: Path, scoring: dict[str, str]) -> None:
+        result = igmu(run_file(tmp_path / "run.yaml", scoring=scoring), "--out", tmp_path / "out", "--dry-run")
         assert result.exit_code == 0
         assert "2 models, sandbox.church 27 prompts: 54 images, of which 54 must be generated\n" in result.output
         assert "steps 2, guidance 3, 64×64: steps from the options, the rest from the rows\n" in result.output

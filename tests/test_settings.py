@@ -60,7 +60,7 @@ def test_the_command_line_offers_a_setting_with_its_help(option: Option, score_h
 def test_the_command_line_has_the_defaults(option: Option) -> None:
     (parameter,) = (p for p in score_parameters() if p.name == option.name)
     assert parameter.required is option.required
-    assert option.required or parameter.default in (option.default, [option.default])  # the latter can be repeated
+    assert option.required or parameter.default == option.default
 
 
 def score_parameters() -> list[Any]:
@@ -113,6 +113,28 @@ def test_the_command_line_refuses_a_closed_choice_in_one_line(
 def test_a_number_below_its_minimum_is_refused(name: str) -> None:
     with pytest.raises(OutOfRangeError, match=f"{name} is 0; it must be at least 1"):
         Settings(CONFIG, **{name: 0})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("config", "given", "detector", "clip"),
+    [
+        ("object.church", {}, "clip", None),
+        ("sandbox.church", {}, "sandbox", "sandbox"),
+        ("sandbox.church", {"align": "pickscore"}, "sandbox", "sandbox"),
+        ("sandbox.church", {"align": "clip:mine"}, "sandbox", "mine"),
+        ("sandbox.church", {"clip": "mine"}, "sandbox", "mine"),
+        ("sandbox.church", {"detector": "sandbox"}, "sandbox", None),
+        ("sandbox.church", {"detector": "clip"}, "clip", None),
+        ("sandbox.church", {"detector": "labels:me.csv"}, "labels:me.csv", None),
+    ],
+)
+def test_the_sandbox_has_its_own_detector_and_clip(
+    config: str, given: dict[str, Any], detector: str, clip: str | None
+) -> None:
+    made = Evaluation.from_keywords("forget_score", {"config": config, **given})
+    for settings in (made, made.settled()):
+        assert (settings.detecting(), settings.aligning()[0]) == (detector, clip)
+    assert made.detector == given.get("detector")  # which is recorded: only what was given
 
 
 def test_settings_from_keywords() -> None:

@@ -491,7 +491,7 @@ def test_the_renders_of_the_sandbox_and_its_clip(
     monkeypatch.setenv("IGMU_SANDBOX", str(embedded))
     monkeypatch.setattr(labelled, "COUNTS", {"train": 90, "test": 27})
     monkeypatch.chdir(tmp_path)
-    training = replace(training, data="sandbox", clip="sandbox", steps=1)
+    training = replace(training, data="sandbox", clip=None, steps=1)
     shutil.copytree(clip, embedded / "models" / "clip")
     (tmp_path / "sandbox").mkdir()  # a folder of that name does not count
     card = training.run(tmp_path / "x.safetensors")

@@ -18,7 +18,9 @@ def main() -> None:
     """Read the arguments, measure, write."""
     parser = argparse.ArgumentParser(prog="python -m builders.benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes, one round: shows that it runs, not how fast")
-    parser.add_argument("--work", type=Path, default=Path("igmu-benchmarks"), help="folder for images and networks")
+    parser.add_argument(
+        "--work", type=Path, default=ROOT / "dist" / "benchmarks", help="folder for images and networks"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "performance.md")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--rounds", type=int, help="default 3, or 1 with --quick")

@@ -239,7 +239,7 @@ def told(group: str, found: Sequence[Cell]) -> Iterator[str]:
 def main() -> None:
     """Replay, and put the section into the page."""
     parser = argparse.ArgumentParser(prog="python -m builders.benchmarks.replay", description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path("igmu-audit"), help="work folder of an `igmu audit`")
+    parser.add_argument("--work", type=Path, default=Path("igmu-audit/work"), help="work folder of an `igmu audit`")
     parser.add_argument("--seeds-per-row", type=int, default=SEEDS, help="that the audit was made with")
     parser.add_argument("--grades", type=int, default=GRADES, help="virtual models of each kind and task")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "performance.md")

@@ -331,8 +331,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "verify-images-with-the-cache",
         f"{_ROOM}/verify_images.py",
-        ', "cache": False}))',
-        "}))",
+        'frozenset(only), "cache": False}',
+        "frozenset(only)}",
         ("tests/test_verify.py::test_values_that_somebody_wrote_into_the_cache_are_found_out",),
         "whoever can write the cache verifies any card",
     ),

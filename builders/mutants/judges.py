@@ -123,4 +123,12 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         _FACE,
         "likeness in one network's features is measured against another's",
     ),
+    Mutation(
+        "sandbox-judged-by-strangers",
+        "igmu_metrics/settings.py",
+        'return self.detector or self._own() or "clip"',
+        'return self.detector or "clip"',
+        ("tests/test_settings.py",),
+        "images of the sandbox are judged by a network that has never seen it",
+    ),
 )

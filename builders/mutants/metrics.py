@@ -313,4 +313,20 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         _FRECHET,
         "a copy of the original has a KID below zero",
     ),
+    Mutation(
+        "needs-of-no-evaluation",
+        "igmu_metrics/metrics/_contract.py",
+        "for c in given if column(c) is None]",
+        "for c in given if not c]",
+        ("tests/test_plugins.py",),
+        "a metric with a mistyped column is left out of every card in silence",
+    ),
+    Mutation(
+        "parts-of-no-evaluation",
+        "igmu_metrics/metrics/_contract.py",
+        "not all(split in PARTS for split in splits)",
+        "not all(splits)",
+        ("tests/test_plugins.py",),
+        "a metric of parts that do not exist is listed and never scored",
+    ),
 )

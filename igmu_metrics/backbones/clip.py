@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from igmu_data.errors import EmptyInputError
+from igmu_data.errors import EmptyInputError, WeightsError, nearest
 from igmu_data.sandbox import packaged
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics.contract import FloatArray, batches
@@ -66,7 +66,13 @@ def load(
     """
     loading.choice("truncation", truncation, TRUNCATIONS)
     loading.pick_dtype(precision)
-    source = loading.find_model(_place(argument), DEFAULT, revision, PINNED)
+    try:
+        source = loading.find_model(_place(argument), DEFAULT, revision, PINNED)
+    except WeightsError as error:
+        if argument:
+            raise
+        more = "This is the default model. Choose others with --detector and --clip."
+        raise WeightsError(f"{error} {more}") from error
     source = replace(source, name=SANDBOX) if argument == SANDBOX else source
     return opened(Clip, NAME, source, device=device, precision=precision, truncation=truncation)
 
@@ -105,6 +111,9 @@ def files(argument: str | None = None, *, revision: str | None = None, **_: Any)
 
 
 def _place(argument: str | None) -> str | None:
+    typed = argument not in (None, SANDBOX) and nearest(str(argument), [SANDBOX])
+    if typed and "/" not in str(argument) and not Path(str(argument)).exists():
+        raise WeightsError(f"there is no CLIP model {argument!r}; did you mean {SANDBOX!r}?")
     return str(packaged.part("clip")) if argument == SANDBOX else argument
 
 

@@ -285,7 +285,7 @@ def with_extensions(command: Callable[..., Any]) -> Callable[..., Any]:
     def loading(plugin: Sequence[Path] | None = None, concepts: Path | None = None, **given: Any) -> Any:
         _require_sound(given)
         with own_concepts(concepts):
-            load_plugins(plugin)
+            load_plugins(plugin, command.__name__)
             return command(**given)
 
     signature = inspect.Signature([*own, *more])
@@ -323,13 +323,12 @@ def _require_sound(given: Mapping[str, Any]) -> None:
             )
 
 
-def load_plugins(paths: Sequence[Path] | None) -> None:
-    """Register the files of `--plugin`."""
+def load_plugins(paths: Sequence[Path] | None, command: str | None) -> None:
+    """Register the files of `--plugin` for a command; the one that lists plugins lists broken files, too."""
     if paths:
         from igmu_metrics import registry
 
-        for path in paths:
-            registry.load_file(path)
+        registry.load_files(paths, listing=command == "metrics")
 
 
 def extensions() -> list[object]:
@@ -362,7 +361,7 @@ def before(
 ) -> None:
     """Run before every command."""
     context.with_resource(own_concepts(concepts))
-    load_plugins(plugin)
+    load_plugins(plugin, context.invoked_subcommand)
     if version:
         from igmu_data import __version__
 

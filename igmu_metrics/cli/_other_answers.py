@@ -112,7 +112,7 @@ class Plugin:
     """A metric, detector, backbone or attack.
 
     Args:
-        kind: metric, detector, backbone or attack.
+        kind: metric, detector, backbone or attack; file for a file of --plugin that cannot be used.
         name: its name.
         package: package that it comes from, such as "igmu".
         what: a description; for a broken plugin, why it cannot be used.

@@ -38,7 +38,7 @@ def attack(
             "this folder."
         ),
     ],
-    detector: Annotated[str, option("detector")] = "clip",
+    detector: Annotated[str | None, option("detector")] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Number of steps per search; default: the attack's own number.")
     ] = None,

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 
 def audit(
-    out: Annotated[Path, typer.Option(help="Folder to write audit.md, its figures and audit.json to.")] = Path("docs"),
+    out: Annotated[Path, typer.Option(help="Folder to write audit.md, its figures and audit.json to.")] = Path(
+        "igmu-audit"
+    ),
     work: Annotated[
         Path, typer.Option(help="Folder for the generated images; an interrupted run resumes from this folder.")
-    ] = Path("igmu-audit"),
+    ] = Path("igmu-audit/work"),
     seeds_per_row: Annotated[
         int, typer.Option(min=2, max=5, help="Number of images per prompt; the quality metrics need at least two.")
     ] = 2,

@@ -35,7 +35,7 @@ def calibrate(
             "id or sandbox."
         ),
     ],
-    detector: Annotated[str, option("detector")],
+    detector: Annotated[str, option("detector", "Detector to measure, such as clip, siglip:MODEL or sandbox.")],
     concept: Annotated[str, typer.Option(help="Concept that the detector looks for, such as object/church.")],
     out: Annotated[Path, typer.Option(help="The .json file to write, which igmu score accepts as --calibration.")],
     threshold: Annotated[

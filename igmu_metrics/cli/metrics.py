@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 def metrics() -> Installed:
     """List metrics, detectors, backbones and attacks with the packages they come from, and any broken plugins."""
     from igmu_metrics import registry
+    from igmu_metrics.cli._json import noted
     from igmu_metrics.cli._other_answers import Installed, Plugin
     from igmu_metrics.report import terminal as tables
 
@@ -20,9 +21,8 @@ def metrics() -> Installed:
         for group in registry.GROUPS
         for name, module in registry.modules(group).items()
     ]
-    broken = [
-        Plugin(group.removesuffix("s"), error.name, error.package, error.why)
-        for group in registry.GROUPS
-        for error in registry.broken(group)
-    ]
-    return Installed(usable, broken)
+    broken = [Plugin(kind, error.name, error.package, error.why) for kind, error in registry.unusable()]
+    answer = noted(Installed(usable, broken))
+    if failed := registry.failed():
+        raise failed[0]
+    return answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,8 +13,6 @@ from igmu_metrics.settings import options, unrecorded
 if TYPE_CHECKING:
     from igmu_metrics.cli._other_answers import Written
     from igmu_metrics.settings import Settings
-
-_USUAL: Final = [options()["detector"].default]
 
 
 @with_settings
@@ -34,8 +32,9 @@ def original(
         ),
     ],
     detector: Annotated[
-        list[str], option("detector", f"{options()['detector'].help} Repeat this option to record several detectors.")
-    ] = (_USUAL),
+        list[str] | None,
+        option("detector", f"{options()['detector'].help} Repeat this option to record several detectors."),
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(help="Name of the model in tables and scorecards; default: the name of the folder or model."),
@@ -84,7 +83,7 @@ def original(
     from igmu_metrics.verdict import agreement
 
     calibration = settings.pop("calibration")
-    evaluation, *also = agreement.panel(detector, [calibration] if calibration else [], settings)
+    evaluation, *also = agreement.panel(detector or [], [calibration] if calibration else [], settings)
     require_writable(originals.home(out, evaluation.config))
     with ExitStack() as held:
         if (Path(base) / METADATA).is_file():
@@ -127,7 +126,7 @@ def original(
         advance = held.enter_context(bars())
         path = originals.record(evaluation, model, out, advance, also)
     say(f"{path}: {path.stat().st_size / 1e6:.2g} MB")
-    told = shell(["--config", evaluation.config, *_settings(evaluation, detector), *extensions()])
+    told = shell(["--config", evaluation.config, *_settings(evaluation, detector or []), *extensions()])
     after = f"igmu score {shell(['--original', path.parent])} --unlearned … {told}"
     document(f"to score against it: {after}\n")
     return Written([path], after)
@@ -135,7 +134,7 @@ def original(
 
 def _settings(given: Settings, detectors: list[str]) -> list[object]:
     """The options with which 'igmu score' has the same settings."""
-    words: list[object] = [w for name in detectors for w in ("--detector", name)] if detectors != _USUAL else []
+    words: list[object] = [w for name in detectors for w in ("--detector", name)]
     for setting in options().values():
         value = getattr(given, setting.name)
         if setting.name in {"config", "detector", *unrecorded()} or value in (None, setting.default):

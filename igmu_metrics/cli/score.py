@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from igmu_metrics.scorecard import Scorecard
 
 _TABLES: Final = "tables"
-_USUAL: Final = [options()["detector"].default]
 
 
 @with_settings
@@ -47,8 +46,9 @@ def score(
         typer.Option(help="Images of an unlearned model, as FOLDER or NAME=FOLDER; repeat for several models."),
     ],
     detector: Annotated[
-        list[str], option("detector", f"{options()['detector'].help} Repeat this option to compare several detectors.")
-    ] = _USUAL,
+        list[str] | None,
+        option("detector", f"{options()['detector'].help} Repeat this option to compare several detectors."),
+    ] = None,
     calibration: Annotated[
         list[str] | None,
         option("calibration", f"{options()['calibration'].help} Repeat this option for several detectors."),
@@ -82,7 +82,7 @@ def score(
     from igmu_metrics.verdict.places import output_paths
 
     over_ray = ray_wanted(engine, shard)
-    evaluation, *also = agreement.panel(detector, calibration or [], settings)
+    evaluation, *also = agreement.panel(detector or [], calibration or [], settings)
     if also and (shard is not None or over_ray):
         raise InputError(
             f"--shard and --engine ray support only one detector, but {1 + len(also)} are given. Give one --detector, "
@@ -95,7 +95,7 @@ def score(
         )
     if shard is not None:
         return _score_shard(evaluation, original, unlearned, out, shard)
-    homes = [out and out / name for name in agreement.folder_names(detector)] if also else [out]
+    homes = [out and out / name for name in agreement.folder_names(detector or [])] if also else [out]
     each = [output_paths(home, unlearned, evaluation.config) for home in homes]
     before, *after = models(original, unlearned)
     places = {model.name: iter(of_model) for model, of_model in zip(after, zip(*each, strict=True), strict=True)}

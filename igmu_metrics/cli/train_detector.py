@@ -33,7 +33,10 @@ def train_detector(
     out: Annotated[Path, typer.Option(help="The .safetensors file to write, to be used as --detector igmu-head:FILE.")],
     clip: Annotated[
         str | None,
-        typer.Option(help="CLIP model that computes the features: folder, Hub id or sandbox; default: ViT-B/32."),
+        typer.Option(
+            help="CLIP model that computes the features: folder, Hub id or sandbox; default: ViT-B/32, or sandbox for "
+            "--data sandbox."
+        ),
     ] = None,
     config: DatasetConfig = None,
     revision: DatasetRevision = None,

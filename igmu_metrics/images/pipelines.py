@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from igmu_data.errors import InputError, OutputError, WeightsError
+from igmu_data.errors import InputError, OutputError, WeightsError, nearest
 from igmu_data.progress import quiet_loading
 from igmu_data.sandbox import packaged
 from igmu_data.taxonomy import SANDBOX
@@ -187,6 +187,12 @@ def _require_id(name: str) -> None:
     kinds = f"as in {published.join('BASE', {'unet': 'FILE'})} (or {others})"
     if Path(name).expanduser().is_file():
         raise WeightsError(f"{name}: is a file. Give its base and its kind, {kinds}.")
+    kind, colon, rest = name.partition(":")
+    if colon and not name.startswith((".", "~", "/", "\\")):  # no id of the Hub contains one
+        known = (SANDBOX, *baselines.NAMES)
+        alike = nearest(kind, known, 1)
+        guess = f"did you mean {f'{alike[0]}:{rest}'!r}?" if alike else f"{kind!r} must be {' or '.join(known)}."
+        raise WeightsError(f"there is no model {name!r}; {guess} igmu generate --help lists the forms of a model.")
     if name.startswith((".", "~", "/", "\\")) or name.count("/") != 1:
         hint = f" Parts are added to a base {kinds}." if "," in name else ""
         raise WeightsError(
@@ -219,9 +225,10 @@ def _download(name: str, revision: str | None, variant: str | None) -> Path:
 
 
 def _not_had(name: str, revision: str | None, error: Exception) -> WeightsError:
+    small = f" Did you mean {f'{SANDBOX}:{name}'!r}?" if name.partition("/")[0] in packaged.VERSIONS else ""
     return WeightsError(
         f"cannot fetch {name!r} at {revision or 'main'} from the Hub ({components.first_line(error)}). Check the id "
-        "and the connection, or give a local folder."
+        f"and the connection, or give a local folder.{small}"
     )
 
 

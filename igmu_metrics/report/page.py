@@ -24,6 +24,7 @@ from igmu_metrics.report.figures.cost import cost
 from igmu_metrics.report.figures.families import families
 from igmu_metrics.report.figures.forest import forest
 from igmu_metrics.report.figures.interference import interference
+from igmu_metrics.report.figures.plugins import plugins
 from igmu_metrics.report.grid import MOST_LINES, grid
 from igmu_metrics.report.ground import ground
 from igmu_metrics.report.ranking import before, ranking, shown
@@ -178,6 +179,7 @@ def _parts(
         Part("attacks", "Attacks", "Which attacks bring it back?", families(found.cards, found.target)),
         Part("interference", "Interference", "What else changed?", interference(found.cards)),
         Part("aside", "Separate probes", "Which probes are counted separately?", aside(found.cards, found.target)),
+        Part("plugins", "Plugins", "What do plugins measure?", plugins(found.cards)),
         Part("cost", "Cost", "What does it cost?", cost(found.cards)),
         Part(
             "raters",

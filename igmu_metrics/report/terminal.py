@@ -225,9 +225,8 @@ def what(module: Any) -> str:
 def broken() -> list[Table]:
     """Plugins that cannot be used, and why; no table if there are none."""
     table = _table("Broken plugins", "kind", "name", "from", "why")
-    for group in registry.GROUPS:
-        for error in registry.broken(group):
-            table.add_row(group.removesuffix("s"), error.name, error.package, error.why)
+    for kind, error in registry.unusable():
+        table.add_row(kind, error.name, error.package, error.why)
     return [table] if table.row_count else []
 
 

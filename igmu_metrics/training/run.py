@@ -62,7 +62,8 @@ class HeadTraining:
     Args:
         data: folder or Hub id of a dataset with the splits `train` and `test`, or `sandbox` for the renders.
         concept: `domain/slug` that the head is to judge.
-        clip: folder or Hub id of the CLIP whose features it reads; None for that of the published heads.
+        clip: folder or Hub id of the CLIP whose features it reads; None for that of the published heads, or for images
+            of the sandbox for the sandbox's.
         config: of a dataset with several.
         revision: of a dataset on the Hub.
         positive_label: the label that means the concept; by default the one that equals its name.
@@ -116,7 +117,8 @@ class HeadTraining:
     def _trained(self, out: Path, advance: Advance) -> card.HeadCard:
         item = taxonomy.concept(self.concept)
         # Before the images, as those of the sandbox are rendered, which takes longer.
-        backbone = registry.backbone(f"clip:{self.clip}" if self.clip else "clip", device=self.device)
+        chosen = self.clip or (SANDBOX if self.data == SANDBOX else "")
+        backbone = registry.backbone(f"clip:{chosen}".removesuffix(":"), device=self.device)
         opened = open_dataset(self.data, self.config, self.revision)
         rule, answers, labelled = self._labelled(opened, item)
         train, test = (self._look(opened, s, shown, rule, backbone, advance) for s, shown in answers.items())

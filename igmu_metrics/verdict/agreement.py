@@ -25,6 +25,7 @@ from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.scorecard import Figure, Scorecard
+from igmu_metrics.settings import Settings
 from igmu_metrics.statistics import kappa, mean_estimate
 
 EVERYTHING: Final = "all"
@@ -65,7 +66,7 @@ def panel(detectors: Sequence[str], calibrations: Sequence[str], settings: Mappi
     """One evaluation per detector, with otherwise equal settings.
 
     Args:
-        detectors: their specs, at least one.
+        detectors: their specs; none for the default.
         calibrations: calibration files; each is used for the detector that it names.
         settings: the other settings. If no CLIP for alignment is given, it is that of the first CLIP detector.
 
@@ -75,8 +76,10 @@ def panel(detectors: Sequence[str], calibrations: Sequence[str], settings: Mappi
     """
     if twice := [d for d in detectors if detectors.count(d) > 1]:
         raise InputError(f"detector {twice[0]!r} is given twice. Give it once.")
-    if len(detectors) == 1 and len(calibrations) < 2:
-        return [Evaluation(**{**settings, "detector": detectors[0], "calibration": next(iter(calibrations), None)})]
+    if len(detectors) <= 1 and len(calibrations) < 2:
+        one = {"detector": next(iter(detectors), None), "calibration": next(iter(calibrations), None)}
+        return [Evaluation(**{**settings, **one})]
+    detectors = detectors or [Settings(settings["config"]).detecting()]
     for name in ("threshold", "sensitivity", "specificity", "n_positives", "n_negatives"):
         if settings.get(name) is not None:
             raise InputError(

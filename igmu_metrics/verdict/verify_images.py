@@ -8,7 +8,7 @@ of the models, who generated the images with what, and on which machine they wer
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from math import isclose
 from pathlib import Path
 from typing import Any, Final
@@ -84,9 +84,11 @@ def evaluation_of(card: Scorecard, changed: Mapping[str, Any], *, only: Collecti
     options: dict[str, Any] = {k: v for k, v in card.provenance.options.items() if k in known}
     if changed.get("bench"):
         options.pop("revision", None)  # the revision of the corpus in the card, not of this one
-    options |= {k: v for k, v in changed.items() if v is not None}
+    chosen = {k: v for k, v in changed.items() if v is not None}
     try:
-        return Evaluation(**(options | {"only": None if only is None else frozenset(only), "cache": False}))
+        made = Evaluation(**options)
+        chosen |= {"only": None if only is None else frozenset(only), "cache": False}
+        return replace(made.settled(), **chosen)
     except TypeError as error:
         raise MetadataError(
             f"the scorecard of {card.model} records options that 'igmu score' does not have ({error}). Score again."

@@ -32,6 +32,7 @@ from igmu_metrics.generations import Generations, Key
 from igmu_metrics.images.generate import settled_alike
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline
 from igmu_metrics.networks.instruments import Detector, require_judge
+from igmu_metrics.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class AttackRun:
     original: str
     attack: str
     config: str
-    detector: str = "clip"
+    detector: str | None = None
     budget: Budget | None = None
     n_prompts: int = 16
     n_targets: int = 8
@@ -97,9 +98,10 @@ class AttackRun:
         victim, original = (find_pipeline(m, device=self.device, dtype=self.dtype) for m in (self.model, self.original))
         settled_alike(plan.plain(), {original.name: original, victim.name: victim})
         mine: dict[str, Any] = {}
-        if self.detector.partition(":")[0] == "clip":
+        spec = Settings(self.config, detector=self.detector).detecting()
+        if spec.partition(":")[0] == "clip":
             mine["own"] = ",".join(own_of(config_concepts(self.config)))
-        detector = registry.detector(self.detector, device=self.device, **mine)
+        detector = registry.detector(spec, device=self.device, **mine)
         require_judge(detector.info, plan.item.id)
         folder = RunFolder(out, self._settings(victim, original, detector, rows.values()))
         first = Sight(original, self.originals or out / "original", detector, plan.item.id)
