@@ -342,7 +342,7 @@ def opened(path: Path) -> tuple[dict[str, Any], bool]:
             return data, data.get(HASH) == fingerprint(text)
     except OSError as error:
         raise MetadataError(
-            f"{path}: cannot be read ({error.strerror}). 'igmu score --out' writes scorecards."
+            f"{path} cannot be read ({error.strerror}). 'igmu score --out' writes scorecards."
         ) from error
     except ValueError as error:
         raise MetadataError(f"{path}: the file is not valid JSON ({error}). Score the model again.") from error

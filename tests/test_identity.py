@@ -153,7 +153,7 @@ def test_two_concepts_leave_two_cards(tmp_path: Path) -> None:
 
     names = {output_paths(tmp_path, [Path("esd")], config)[0] for config in ("object.church", "object.cat")}
     assert len(names) == 2
-    with pytest.raises(InputError, match="cannot be a file name"):
+    with pytest.raises(InputError, match="cannot be used as a file name"):
         output_paths(tmp_path, [Path("esd/..")], "object.church")
 
 

@@ -127,7 +127,7 @@ def test_a_part_that_was_finished_once_is_not_while_more_is_made(tmp_path: Path)
     more = [*REQUESTS, *(r for row in ROWS for r in asked(4, side=8, row=row))]
     with pytest.raises(InputError):
         draw_part(more, fake(broken), tmp_path, (2, N))
-    with pytest.raises(MetadataError, match="00002-of-00003: is not finished"):
+    with pytest.raises(MetadataError, match="00002-of-00003 is not finished"):
         parts.join(tmp_path)
 
 
@@ -138,7 +138,7 @@ def test_parts_that_cannot_be_joined(tmp_path: Path) -> None:
     made(out, 2)
     part = parts.place(out, 2, N)
     (part / ".done").unlink()
-    with pytest.raises(MetadataError, match="00002-of-00003: is not finished"):
+    with pytest.raises(MetadataError, match="00002-of-00003 is not finished"):
         parts.join(out)
     (part / ".done").touch()
     with owned(part), pytest.raises(BusyError):

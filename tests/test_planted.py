@@ -279,7 +279,7 @@ DEFECTS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
     "a seed that is no number": (_all("seed", "0", some=True), "seed is '0'"),
     "metadata that is no JSON": (
         lambda job: (job.unlearned / "metadata.jsonl").write_text("id,seed\n"),
-        "is not usable JSON",
+        "cannot be read as JSON",
     ),
 }
 # What only folders can show: there, images are those that the metadata lists.

@@ -260,7 +260,7 @@ class TestRefused:
                 MetadataError,
                 "is not a reference table that this",
             ),
-            (lambda t, f: f.update(model="a\u202eb") or t, True, InputError, "cannot be a model's name"),
+            (lambda t, f: f.update(model="a\u202eb") or t, True, InputError, "cannot be used as the name of a model"),
         ],
     )
     def test_a_table_that_was_changed(

@@ -508,10 +508,10 @@ def test_folders_without_a_split_or_without_labels(training: HeadTraining, sampl
     with pytest.raises(InputError, match="doesn't contain any data files"):
         replace(training, data=str(tmp_path / "empty")).run(tmp_path / "x.safetensors")
     shutil.copytree(sample_images / "train", tmp_path / "half" / "train")
-    with pytest.raises(InputError, match=r"half: has no split 'test', only 'train'"):
+    with pytest.raises(InputError, match=r"half has no split 'test', only 'train'"):
         replace(training, data=str(tmp_path / "half")).run(tmp_path / "x.safetensors")
     shutil.copytree(sample_images / "test", tmp_path / "other" / "test")
-    with pytest.raises(InputError, match=r"other: has no split 'train', only 'test'"):
+    with pytest.raises(InputError, match=r"other has no split 'train', only 'test'"):
         replace(training, data=str(tmp_path / "other")).run(tmp_path / "x.safetensors")
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["church", "tent"])})
     some = [{"image": stored(sample_images / "test" / "church" / "00.png"), "label": label} for label in (0, 1, -1)]
@@ -595,7 +595,7 @@ def test_errors_are_one_message_and_exit_code_2(sample_images: Path, clip: Path,
     command = [sys.executable, "-c", code, tmp_path / "cache", "train-detector", *given]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 2, done.stderr
-    assert "UnknownLabelError: no label 'object/castle'" in done.stderr
+    assert "UnknownLabelError: there is no label 'object/castle'" in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
 

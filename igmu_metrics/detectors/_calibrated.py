@@ -154,13 +154,13 @@ def read(path: Path) -> Calibration:
         unchanged = isinstance(data, Mapping) and data.get(HASH) == fingerprint(text)
         found = Calibration.model_validate(data)
     except OSError as error:
-        raise MetadataError(f"{path}: cannot be read ({error.strerror}). Give a file from 'igmu calibrate'.") from error
+        raise MetadataError(f"{path} cannot be read ({error.strerror}). Give a file from 'igmu calibrate'.") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise MetadataError(f"{path}: is not a calibration ({where}: {first['msg']}). {_AGAIN}") from error
+        raise MetadataError(f"{path} is not a calibration ({where}: {first['msg']}). {_AGAIN}") from error
     except ValueError as error:
-        raise MetadataError(f"{path}: is not usable JSON ({error}). {_AGAIN}") from error
+        raise MetadataError(f"{path} is not usable JSON ({error}). {_AGAIN}") from error
     if not unchanged:
-        raise VerificationError(f"{path}: was changed after it was written. {_AGAIN}")
+        raise VerificationError(f"{path} was changed after it was written. {_AGAIN}")
     return found.model_copy(update={"revision": file_revision(path)})

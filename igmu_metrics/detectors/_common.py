@@ -144,6 +144,6 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
             raise
         # torch's own message advises to load the file with weights_only=False, which would run the code.
         raise WeightsError(
-            f"{path}: is a pickle that contains code or objects, not only tensors. None of it was run. Ask its author "
+            f"{path} is a pickle that contains code or objects, not only tensors. None of it was run. Ask its author "
             "for a .safetensors file or a plain state dict."
         ) from error

@@ -112,7 +112,7 @@ def load(
     backbone = network(spec, device=device, precision=precision)
     if _revision(backbone) != known.revision:
         raise WeightsError(
-            f"{path}: was made with {known.network} ({known.revision}), not with {spec} ({_revision(backbone)}). Give "
+            f"{path} was made with {known.network} ({known.revision}), not with {spec} ({_revision(backbone)}). Give "
             f"the network that it was made with, as in face:{path}?network=SPEC."
         )
     info = InstrumentInfo(
@@ -179,19 +179,19 @@ def read(path: Path) -> References:
             told: dict[str, str] = file.metadata() or {}
             if told.get("format") != FORMAT:
                 raise WeightsError(
-                    f"{path}: was not created by 'igmu face'. Create a reference file with 'igmu face FOLDER'."
+                    f"{path} was not created by 'igmu face'. Create a reference file with 'igmu face FOLDER'."
                 )
             found = np.asarray(file.get_tensor("embeddings"), dtype=np.float64)
         known = References(found, told["concept"], told["network"], told["revision"], float(told["threshold"]))
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise WeightsError(
-            f"{path}: cannot be read ({one_line(error)}). Create it again with 'igmu face FOLDER'."
+            f"{path} cannot be read ({one_line(error)}). Create it again with 'igmu face FOLDER'."
         ) from error
     whole = (
         found.ndim == 2 and len(found) >= FEWEST and bool(np.isfinite(found).all()) and bool(found.any(axis=1).all())
     )
     if not whole or not 0 <= known.threshold <= 1:
-        raise WeightsError(f"{path}: has no valid embeddings or threshold. Create it again with 'igmu face FOLDER'.")
+        raise WeightsError(f"{path} has no valid embeddings or threshold. Create it again with 'igmu face FOLDER'.")
     return known
 
 
@@ -223,7 +223,7 @@ def make(folder: Path, out: Path, *, concept: str, spec: str, device: str | None
     paths = image_files(folder)
     if len(paths) < FEWEST:
         raise EmptyInputError(
-            f"{folder}: contains {len(paths)} photographs, but a threshold needs at least {FEWEST}. Add some."
+            f"{folder} contains {len(paths)} photographs, but a threshold needs at least {FEWEST}. Add some."
         )
     backbone = network(spec, device=device)
     found = [finite(backbone.image_features([read_image(path)]), str(path)) for path in paths]
@@ -242,7 +242,7 @@ def make(folder: Path, out: Path, *, concept: str, spec: str, device: str | None
         with beside(out) as part:
             part.write_bytes(sorted_header(save({"embeddings": embeddings.astype(np.float32)}, told)))
     except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error}). Check the folder.") from error
+        raise OutputError(f"{out} cannot be written ({error}). Check the folder.") from error
     return known
 
 

@@ -126,7 +126,7 @@ def load(
         raise WeightsError(f"{source.name}: transformers cannot load it as an image classifier ({error}).") from error
     if missing:  # a headless backbone loads as a random classifier
         raise WeightsError(
-            f"{source.name}: lacks {len(missing)} of its weights, such as {missing[0]!r}. Use a fine-tuned model."
+            f"{source.name} lacks {len(missing)} of its weights, such as {missing[0]!r}. Use a fine-tuned model."
         )
     names = {int(index): str(label) for index, label in model.config.id2label.items()}
     outputs = _by_taxonomy(names) if labels is None else _given(names, labels, source.name)
@@ -140,7 +140,7 @@ def load(
         processor, preparation = load_image_processor(source)
     except (OSError, ValueError) as error:
         raise WeightsError(
-            f"{source.name}: has no usable preprocessor_config.json ({error}). Copy one into its folder."
+            f"{source.name} has no usable preprocessor_config.json ({error}). Copy one into its folder."
         ) from error
     info = InstrumentInfo(
         name=f"hf-classifier:{source.name}",

@@ -161,7 +161,7 @@ def load(
     path = Path(name)
     if path.suffix != ".safetensors":
         raise WeightsError(
-            f"{path}: is not a .safetensors file. Convert it with igmu_metrics.detectors.igmu_head.import_pth."
+            f"{path} is not a .safetensors file. Convert it with igmu_metrics.detectors.igmu_head.import_pth."
         )
     weights = read_weights(path)
     facts = read_facts(path)
@@ -169,7 +169,7 @@ def load(
     rates = facts.error_rates if threshold == facts.threshold else None
     if rates is not None and rates.sensitivity + rates.specificity <= 1:
         raise WeightsError(
-            f"{path}: is no better than chance on its test images (sensitivity {rates.sensitivity:.3f}, specificity "
+            f"{path} is no better than chance on its test images (sensitivity {rates.sensitivity:.3f}, specificity "
             f"{rates.specificity:.3f}). Train it on more images or with another CLIP. To use it anyway, set "
             "--threshold."
         )
@@ -215,8 +215,8 @@ def _backbone(facts: HeadFacts, given: str, path: Path, how: Mapping[str, Any], 
         return clip.load(facts.clip, revision=revision or facts.clip_revision, **how)
     except WeightsError as error:
         raise WeightsError(
-            f"{path}: was trained on the features of clip:{facts.clip} ({facts.clip_revision}), which cannot be "
-            f"loaded. {error} If it has moved, use igmu-head:{path}?clip=FOLDER."
+            f"{path} was trained on the features of clip:{facts.clip} ({facts.clip_revision}), which cannot be loaded. "
+            f"{error} If it has moved, use igmu-head:{path}?clip=FOLDER."
         ) from error
 
 
@@ -225,7 +225,7 @@ def _require_its_clip(facts: HeadFacts, backbone: Backbone, path: Path) -> None:
     wanted, found = facts.clip_revision, backbone.info.revision
     if wanted and wanted != found and wanted.startswith("sha256:") == found.startswith("sha256:"):
         raise WeightsError(
-            f"{path}: was trained on the features of clip:{facts.clip} ({wanted}), not of {backbone.info.name} "
+            f"{path} was trained on the features of clip:{facts.clip} ({wanted}), not of {backbone.info.name} "
             f"({found}). Use the CLIP that it was trained on, or train a head for this one with 'igmu train-detector'."
         )
 
@@ -259,4 +259,4 @@ def import_pth(path: str | Path, out: str | Path, *, concept: str, present_class
         with beside(out) as part:
             part.write_bytes(data)
     except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error}). Check the folder.") from error
+        raise OutputError(f"{out} cannot be written ({error}). Check the folder.") from error

@@ -82,7 +82,7 @@ class Labels:
             row = self._rows.get(_key(str(path), self._folders))
             if row is None:
                 raise LabelError(
-                    f"{path}: has no label in {self.info.name.removeprefix('labels:')}. Add a line for it; write "
+                    f"{path} has no label in {self.info.name.removeprefix('labels:')}. Add a line for it; write "
                     "'unclear' if you cannot decide."
                 )
             found.append(row)
@@ -138,9 +138,9 @@ def load(
             lines.append(reader.line_num)
             values.append([_probability(cell, where) for cell in cells])
     except csv.Error as error:
-        raise MetadataError(f"{path}: is not a valid CSV file ({error}). Export it again.") from error
+        raise MetadataError(f"{path} is not a valid CSV file ({error}). Export it again.") from error
     if not values:
-        raise EmptyInputError(f"{path}: contains no labels below the header. Add one line per image.")
+        raise EmptyInputError(f"{path} contains no labels below the header. Add one line per image.")
     threshold = checked_threshold(threshold, 0.5)
     return Labels(path.name, file_revision(path), threshold, concepts, rows, np.array(values, dtype=np.float64))
 

@@ -206,7 +206,7 @@ def load(
         ) from error
     if missing:
         raise WeightsError(
-            f"{source.name}: lacks {len(missing)} of its weights, such as {missing[0]!r}. Download it again."
+            f"{source.name} lacks {len(missing)} of its weights, such as {missing[0]!r}. Download it again."
         )
     prompt = "" if processor.chat_template else PROMPTS.get(model.config.model_type, "")
     if not prompt and not processor.chat_template:

@@ -143,7 +143,7 @@ def hub(folder: Path, files: Callable[[Path], Sequence[Path]]) -> Iterator[dict[
     root = folder.resolve().parent.parent
     if folder.resolve().parent.name not in _TASKS:
         raise MetadataError(
-            f"{folder}: is not a method's folder in one of HUB's tasks ({', '.join(_TASKS)}). Give one, such as "
+            f"{folder} is not a method's folder in one of HUB's tasks ({', '.join(_TASKS)}). Give one, such as "
             "images/target_image/esd; igmu finds the method's other tasks next to it."
         )
     nouns: dict[str, list[str]] = {}
@@ -159,7 +159,7 @@ def hub(folder: Path, files: Callable[[Path], Sequence[Path]]) -> Iterator[dict[
         if len(language) != (task == "multilingual_robustness") or not (seed.isdecimal() and place.stem.isdecimal()):
             inner = "<target>/<seed>/<language>/<k>" if task == "multilingual_robustness" else "<target>/<seed>/<k>"
             raise MetadataError(
-                f"{path}: does not follow the layout {inner} of {task}. Move it away, or use another --layout."
+                f"{path} does not follow the layout {inner} of {task}. Move it away, or use another --layout."
             )
         number = int(place.stem)
         if number >= _MOST or len(seed) > 2:
@@ -177,8 +177,8 @@ def hub(folder: Path, files: Callable[[Path], Sequence[Path]]) -> Iterator[dict[
                 nouns[target] = _nouns(root.parent / "prompts" / task / f"{target}.csv", path)
             if number // each >= len(nouns[target]):
                 raise MetadataError(
-                    f"{path}: belongs to noun {number // each + 1}, but {target} has only {len(nouns[target])}. Move "
-                    "it away."
+                    f"{path} belongs to noun {number // each + 1}, but {target} has only {len(nouns[target])}. Move it "
+                    "away."
                 )
             noun = nouns[target][number // each]
             ids = called(noun)

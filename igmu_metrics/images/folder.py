@@ -70,7 +70,7 @@ class Folder:
         for key in wanted.keys() & drawn.keys():
             file = path / drawn[key]["file_name"]
             if content_hash(file) != drawn[key].get("sha256"):
-                raise ChecksumError(f"{file}: was changed after it was generated. Delete it to generate it again.")
+                raise ChecksumError(f"{file} was changed after it was generated. Delete it to generate it again.")
         folder = cls(path, wanted, drawn, failed)
         folder.close()
         return folder
@@ -185,4 +185,4 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}). Choose another folder.") from error
+        raise OutputError(f"{path} cannot be written ({error.strerror}). Choose another folder.") from error

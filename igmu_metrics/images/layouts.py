@@ -218,7 +218,7 @@ def find(folder: Path, layout: str, rows: Mapping[str, Row] | None = None, *, pr
     else:
         found = _from_reference(folder) if layout == "igmu" else _flat(folder, prompt)
     if not len(found):
-        raise EmptyInputError(f"{folder}: contains no images ({', '.join(SUFFIXES)}). There is nothing to score.")
+        raise EmptyInputError(f"{folder} contains no images ({', '.join(SUFFIXES)}). There is nothing to score.")
     seen: dict[tuple[str, int], Path] = {}
     for key, path in zip(found.keys, found["path"], strict=True):
         if key in seen:
@@ -246,13 +246,13 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
     path = folder / METADATA
     if parts := part_folders(folder):
         raise MetadataError(
-            f"{folder}: contains parts that are not merged yet ({len(parts)}). Run {shell(['igmu', 'merge', folder])}."
+            f"{folder} contains parts that are not merged yet ({len(parts)}). Run {shell(['igmu', 'merge', folder])}."
         )
     if not path.is_file():
         raise MetadataError(
-            f"{folder}: contains no {METADATA}, which lists the row and seed of each image. For images from a web UI "
-            f"or script, run 'igmu match {folder} --config …' to create it. Otherwise write one line {{file_name, id, "
-            f"seed}} per image, or use --layout igmu or flat."
+            f"{folder} contains no {METADATA}, which lists the row and seed of each image. For images from a web UI or "
+            f"script, run 'igmu match {folder} --config …' to create it. Otherwise write one line {{file_name, id, "
+            "seed} per image, or use --layout igmu or flat."
         )
     found, known, home, prompts = [], set(), real(folder), Prompts(rows)
     for image, record, where in listed(folder):
@@ -273,7 +273,7 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
     stray = [p for p in image_files(folder) if real(p) not in known]
     if stray:
         raise MetadataError(
-            f"{stray[0]}: is not listed in {path} ({len(stray)} images in all). Add a line for it, or move it away."
+            f"{stray[0]} is not listed in {path} ({len(stray)} images in all). Add a line for it, or move it away."
         )
     return of_listed(found)
 

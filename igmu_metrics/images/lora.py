@@ -51,7 +51,7 @@ def merge(pipe: Any, place: Path, scale: float) -> bool:
     state = {k: v for k, v in loading.load_tensors(path).items() if isinstance(v, torch.Tensor)}
     if any("dora_scale" in k or "lora_magnitude_vector" in k for k in state):
         raise WeightsError(
-            f"{path.name}: is a DoRA, which igmu cannot merge. Merge it yourself and give the folder of the result."
+            f"{path.name} is a DoRA, which igmu cannot merge. Merge it yourself and give the folder of the result."
         )
     state, alphas = _diffusers_names(pipe, state, path)
     changed = False
@@ -90,7 +90,7 @@ def _file(path: Path) -> tuple[Path, Callable[[str, str, int], float]]:
     if folder:
         found = [folder / n for n in _FILES if (folder / n).is_file()] or sorted(folder.glob("*.safetensors"))
         if len(found) != 1:
-            raise WeightsError(f"{folder}: contains {len(found)} files that may be a LoRA. Give the path of one file.")
+            raise WeightsError(f"{folder} contains {len(found)} files that may be a LoRA. Give the path of one file.")
         path = found[0]
     config: dict[str, Any] = {}
     if beside := configuration(path):
@@ -102,7 +102,7 @@ def _file(path: Path) -> tuple[Path, Callable[[str, str, int], float]]:
             with safe_open(str(path), framework="pt") as file:
                 config = json.loads((file.metadata() or {}).get("lora_adapter_metadata", "{}"))
         except (SafetensorError, ValueError) as error:
-            raise WeightsError(f"{path.name}: is not a safetensors file ({error}). Download it again.") from error
+            raise WeightsError(f"{path.name} is not a safetensors file ({error}). Download it again.") from error
 
     def alpha(target: str, layer: str, rank: int) -> float:
         def told(setting: str, default: Any) -> Any:

@@ -77,7 +77,7 @@ def match(
         raise MetadataError(f"{folder}: no such folder. Give the folder that contains one model's images.")
     images = image_files(folder)
     if not images:
-        raise EmptyInputError(f"{folder}: contains no images. Give the folder that contains one model's images.")
+        raise EmptyInputError(f"{folder} contains no images. Give the folder that contains one model's images.")
     listed = dict(_table(found, folder)) if (found := table or _default_table(folder)) else {}
     _require_same_names(found, listed, images)
     prompts = Prompts(rows)
@@ -158,9 +158,9 @@ def _table(path: Path, folder: Path) -> Iterator[tuple[Path, Told]]:
         else:
             records = [json.loads(line) for line in text.split("\n") if line.strip()]
     except (csv.Error, ValueError) as error:
-        raise MetadataError(f"{path}: cannot be read as a table ({error}). Correct it.") from error
+        raise MetadataError(f"{path} cannot be read as a table ({error}). Correct it.") from error
     if not records or not all(isinstance(r, dict) for r in records):
-        raise MetadataError(f"{path}: contains no records. Give a table with one line per image.")
+        raise MetadataError(f"{path} contains no records. Give a table with one line per image.")
     for number, record in enumerate(records, 1):
         if None in record:  # of a prompt with a comma, only the words before it would count
             raise MetadataError(
@@ -251,13 +251,13 @@ def write(folder: Path, found: Sequence[Match], *, replacing: bool = False) -> P
         )
     path, text = folder / METADATA, "".join(lines)
     if path.exists() and not replacing and path.read_bytes() != text.encode():
-        raise OutputError(f"{path}: already exists with different content. Use --replace to overwrite it.")
+        raise OutputError(f"{path} already exists with different content. Use --replace to overwrite it.")
     with owned(folder):
         try:
             with beside(path) as part:
                 part.write_text(text, encoding="utf-8")
         except OSError as error:
             raise OutputError(
-                f"{path}: cannot be written ({error.strerror}). Check the folder's permissions."
+                f"{path} cannot be written ({error.strerror}). Check the folder's permissions."
             ) from error
     return path

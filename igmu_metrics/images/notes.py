@@ -122,6 +122,6 @@ def require_recorded(table: Generations, sha256: Array) -> None:
     wrong = np.flatnonzero((table["recorded_sha256"] != "") & (sha256 != "") & (table["recorded_sha256"] != sha256))
     if wrong.size:
         raise ChecksumError(
-            f"{table['path'][int(wrong[0])]}: is not the file listed in the metadata, because its sha256 differs "
+            f"{table['path'][int(wrong[0])]} is not the file listed in the metadata, because its sha256 differs "
             f"({wrong.size} such files). Generate it again, or correct the metadata."
         )

@@ -167,7 +167,7 @@ def _compile(pipe: Any, base: Any, name: str) -> None:
     """Compile the denoiser in its place; of a method that is code that of the pipeline that it was given."""
     networks = [n for of in (pipe, base) for kind in _COMPILED if (n := getattr(of, kind, None)) is not None]
     if not networks:
-        raise InputError(f"{name}: has no {' or '.join(_COMPILED)} that could be compiled. Leave --compile out.")
+        raise InputError(f"{name} has no {' or '.join(_COMPILED)} that could be compiled. Leave --compile out.")
     networks[0].compile()
 
 
@@ -186,7 +186,7 @@ def _require_id(name: str) -> None:
     others = ", ".join(k for k in published.KINDS if k != "unet")
     kinds = f"as in {published.join('BASE', {'unet': 'FILE'})} (or {others})"
     if Path(name).expanduser().is_file():
-        raise WeightsError(f"{name}: is a file. Give its base and its kind, {kinds}.")
+        raise WeightsError(f"{name} is a file. Give its base and its kind, {kinds}.")
     if name.startswith((".", "~", "/", "\\")) or name.count("/") != 1:
         hint = f" Parts are added to a base {kinds}." if "," in name else ""
         raise WeightsError(
@@ -198,12 +198,12 @@ def _require_id(name: str) -> None:
 def _files(folder: Path) -> list[Path]:
     if not (folder / _INDEX).is_file():
         raise WeightsError(
-            f"{folder}: contains no {_INDEX}. Give a folder written by save_pretrained of a diffusers pipeline."
+            f"{folder} contains no {_INDEX}. Give a folder written by save_pretrained of a diffusers pipeline."
         )
     found = [p for p in folder.rglob("*") if p.suffix in _DESCRIBING and p.is_file()]
     if not any(p.suffix == ".safetensors" for p in found):
         raise WeightsError(
-            f"{folder}: contains no safetensors files, and igmu does not read pickle files. Save the model with "
+            f"{folder} contains no safetensors files, and igmu does not read pickle files. Save the model with "
             "safe_serialization=True."
         )
     return found
@@ -305,10 +305,10 @@ def _load(folder: Path, name: str, dtype: str, variant: str | None, *, checked: 
         raise
     except Exception as error:  # of whatever kind its parts raise on files that are damaged
         raise WeightsError(
-            f"{name}: cannot be loaded ({components.first_line(error)}). Save or download it again."
+            f"{name} cannot be loaded ({components.first_line(error)}). Save or download it again."
         ) from error
     if pipe.dtype != wanted:  # older versions know the argument by another name, and ignore this one
-        raise WeightsError(f"{name}: was loaded as {pipe.dtype}, not {wanted}. Update diffusers to 0.42 or later.")
+        raise WeightsError(f"{name} was loaded as {pipe.dtype}, not {wanted}. Update diffusers to 0.42 or later.")
     pipe.set_progress_bar_config(disable=True)
     return pipe
 

@@ -185,7 +185,7 @@ def _open_again(load: Callable[[], Any], known: Known, key: str, store: Store) -
     if not known.same(Known.of(one)):
         store.drop_note(key)
         raise WeightsError(
-            f"{known.info.name}: is not the network in the cache (revision {one.info.revision} instead of "
+            f"{known.info.name} is not the network in the cache (revision {one.info.revision} instead of "
             f"{known.info.revision}). Its files may have just changed, so score again. If this happens twice, clear "
             "the cache with 'igmu cache prune --max-gb 0'."
         )

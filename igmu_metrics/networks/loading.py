@@ -147,7 +147,7 @@ def weights_hash(paths: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for path in sorted(paths):
         if what := irregular(path):
-            raise WeightsError(f"{path}: is {what}, not a file. Save or download it again.")
+            raise WeightsError(f"{path} is {what}, not a file. Save or download it again.")
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
@@ -178,7 +178,7 @@ def find_model(argument: str | None, default: str, revision: str | None, pinned:
         check_revision(source.revision, revision, name)
         return source
     if path.is_file():
-        raise WeightsError(f"{name}: is a file. Give the folder that contains its config.json and safetensors.")
+        raise WeightsError(f"{name} is a file. Give the folder that contains its config.json and safetensors.")
     if name.startswith((".", "~", "/", "\\")) or name.count("/") > 1:
         raise WeightsError(f"there is no folder {name!r}. Give a folder with config.json and safetensors, or a Hub id.")
     folder = _download(name, revision or pinned.get(name))
@@ -224,7 +224,7 @@ def require_objects(paths: Sequence[Path]) -> None:
             raise WeightsError(str(error)) from error
         if not isinstance(found, dict):
             raise WeightsError(
-                f"{path}: contains a value of type {type(found).__name__}, not an object. Save or download it again."
+                f"{path} contains a value of type {type(found).__name__}, not an object. Save or download it again."
             )
 
 

@@ -57,7 +57,7 @@ class Opened:
             InputError: there is no such split; the message ends with `option`.
         """
         if name not in self.splits:
-            raise InputError(f"{self.name}: has no split {name!r}, only {', '.join(map(repr, self.splits))}. {option}")
+            raise InputError(f"{self.name} has no split {name!r}, only {', '.join(map(repr, self.splits))}. {option}")
         return self.splits[name]
 
 
@@ -274,7 +274,7 @@ def require_images(rows: Rows, column: str, where: str) -> Rows:
 def decoded(record: Mapping[str, Any] | None, name: str) -> Image:
     """A stored image, decoded; an ImageError names an image that cannot be decoded."""
     if not record or (record["bytes"] is None and not record["path"]):
-        raise MissingImageError(f"{name}: has no image. Leave the row out, or use --on-error skip.")
+        raise MissingImageError(f"{name} has no image. Leave the row out, or use --on-error skip.")
     if record["bytes"] is not None:
         return decode_image(record["bytes"], name=name)
     try:

@@ -69,7 +69,7 @@ def from_file(path: Path, item: Concept) -> Marked:
     if judge.info.concepts is not None and item.id not in judge.info.concepts:
         listed = ", ".join(sorted(judge.info.concepts))
         raise LabelError(
-            f"{path}: contains labels of {listed}, but not of {item.id}. Choose another --concept, or add a column."
+            f"{path} contains labels of {listed}, but not of {item.id}. Choose another --concept, or add a column."
         )
     told = judge.probabilities(Batch(judge.paths), [item.id])[:, 0]
     clear = np.flatnonzero(~np.ma.getmaskarray(told)).tolist()

@@ -189,7 +189,7 @@ class HeadTraining:
         if out.suffix != ".safetensors":
             raise OutputError(f"{out}: the file name must end in .safetensors. Choose another --out.")
         if out.is_dir():
-            raise OutputError(f"{out}: is a folder. Choose another --out.")
+            raise OutputError(f"{out} is a folder. Choose another --out.")
         require_writable(out.parent)
 
     def _labelled(
@@ -322,4 +322,4 @@ def _write(out: Path, data: bytes, done: card.HeadCard) -> None:
             head.write_bytes(data)
             description.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror}). Choose another --out.") from error
+        raise OutputError(f"{out} cannot be written ({error.strerror}). Choose another --out.") from error

@@ -113,7 +113,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
     try:
         lines = list(csv.reader(io.StringIO(text, newline="")))
     except csv.Error as error:
-        raise MetadataError(f"{path}: cannot be read ({error}). Give a CSV file in UTF-8.") from error
+        raise MetadataError(f"{path} cannot be read ({error}). Give a CSV file in UTF-8.") from error
     if len(lines) < 2:
         raise EmptyInputError(f"{path}: there are no lines below the header. The table must have {FORMAT}")
     header = [cell.strip().lower() for cell in lines[0]]

@@ -99,7 +99,7 @@ def _require_ssh(card: Path, signature: Path, key: Path) -> None:
         public = _PUBLIC.match(key.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{key}: cannot be read as an SSH public key ({error}). Give the file that ends in .pub."
+            f"{key} cannot be read as an SSH public key ({error}). Give the file that ends in .pub."
         ) from error
     if public is None:
         raise InputError(f"{key}: this is not an SSH public key. Give the file that ends in .pub.")

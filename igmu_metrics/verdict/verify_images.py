@@ -220,7 +220,7 @@ def images_unlike(card: Scorecard, evaluation: Evaluation, images: Path, origina
             try:
                 found = str(path) if hashes[suffix] else sha256(path)
             except OSError as error:
-                raise IgmuError(f"{path}: cannot be read ({error.strerror}). Check the file.") from error
+                raise IgmuError(f"{path} cannot be read ({error.strerror}). Check the file.") from error
             if told != found:
                 what = f"the image recorded in {folders[suffix]}" if hashes[suffix] else path
                 yield Problem(where, f"{what} is not the image that was scored")

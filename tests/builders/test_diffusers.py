@@ -477,7 +477,7 @@ class TestFindPipeline:
         (tmp_path / "models" / "esd.pt").touch()
         monkeypatch.chdir(tmp_path)
         with pytest.raises(
-            WeightsError, match=r"models/esd\.pt: is a file\. Give its base and its kind, as in BASE,unet=FILE"
+            WeightsError, match=r"models/esd\.pt is a file\. Specify its base and its kind, as in BASE,unet=FILE"
         ):
             find_pipeline("models/esd.pt")
         with pytest.raises(WeightsError, match="model_index"):

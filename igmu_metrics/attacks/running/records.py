@@ -108,12 +108,12 @@ class RunFolder:
             found = Search.model_validate(_json(path))
         except ValidationError as error:
             raise MetadataError(
-                f"{path}: is not a valid record of an attack's search. Delete the file to repeat the search."
+                f"{path} is not a valid record of an attack's search. Delete the file to repeat the search."
             ) from error
         if found.embedding is not None:
             file = self.path / found.embedding
             if not file.is_file() or sha256(file) != found.embedding_sha256:
-                raise MetadataError(f"{file}: has changed since the search. Delete {path} to repeat the search.")
+                raise MetadataError(f"{file} has changed since the search. Delete {path} to repeat the search.")
         return found
 
     def keep(self, name: str, search: Search) -> Search:
