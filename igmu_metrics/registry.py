@@ -258,11 +258,13 @@ def load_file(path: Path) -> Plugin:
         return _files[path]
     try:
         if what := irregular(path):
-            raise InputError(f"--plugin {path} cannot be read, because it is {what}. Give the path of a Python file.")
+            raise InputError(
+                f"--plugin {path} cannot be read, because it is {what}. Specify the path of a Python file."
+            )
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise InputError(
-            f"--plugin {path} cannot be read ({error.strerror}). Give the path of a Python file."
+            f"--plugin {path} cannot be read ({error.strerror}). Specify the path of a Python file."
         ) from error
     package = f"{path.name} sha256:{digest[:16]}"
     dotted = f"igmu_plugin_{re.sub(r'[^0-9a-zA-Z]', '_', path.stem)}_{digest[:16]}"
@@ -355,7 +357,7 @@ def _fields(info: MetricInfo) -> list[str]:
     if not found and (len(info.range) != 2 or not all(isinstance(end, int | float) for end in info.range)):
         found.append(f"INFO.range is {info.range!r}, which is not a pair of numbers")
     if not found and not all(isinstance(splits, tuple) for splits in info.parts.values()):
-        found.append(f"INFO.parts is {dict(info.parts)!r}; give a tuple of splits for each part")
+        found.append(f"INFO.parts is {dict(info.parts)!r}; it must contain a tuple of splits for each part")
     return found
 
 

@@ -241,7 +241,7 @@ def test_numbers_that_cannot_be() -> None:
         make_plan(rows, CHURCH, n_prompts=0, n_targets=1, seeds=1)
     with pytest.raises(OutOfRangeError, match="budget: tokens is 0"):
         Budget(steps=1, candidates=1, tokens=0)
-    with pytest.raises(EmptyInputError, match="the config has 0"):
+    with pytest.raises(EmptyInputError, match="the config contains 0"):
         make_plan([r for r in rows if r.split == "retain"], CHURCH, n_prompts=1, n_targets=1, seeds=1)
 
 
@@ -461,7 +461,9 @@ def test_the_command(tmp_path: Path) -> None:
     assert shown.exit_code == 0
     for text in ("none: the plain prompts", "weight-free: synonym", "weight-free: all", "this attack (by embedding)"):
         assert text in shown.stdout
-    assert "2 prompts were attacked. The content policy refused 0 found prompts" in shown.stdout
+    assert (
+        "2 prompts were attacked. Of the prompts found, 0 were discarded because of the content policy" in shown.stdout
+    )
     (one, *others) = read_attempts(tmp_path)
     assert one.search.prompt is None
     assert one.search == others[0].search  # one search for the concept

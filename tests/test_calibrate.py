@@ -254,7 +254,7 @@ def test_too_few_images_and_labels_of_something_else(tmp_path: Path) -> None:
     judged.write_text(judged.read_text().replace("object/church", "object/castle"))
     with pytest.raises(LabelError, match="contains labels of object/castle, but not of object/church"):
         calibrated(judged, tmp_path / "c.json")
-    with pytest.raises(InputError, match=r"--split is only for datasets"):
+    with pytest.raises(InputError, match=r"--split applies only to datasets"):
         calibrated(judged, tmp_path / "c.json", options={"split": "test"})
     assert not (tmp_path / "c.json").exists()
 

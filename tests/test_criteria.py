@@ -95,7 +95,7 @@ def test_every_figure_can_be_named(cards: dict[str, Scorecard]) -> None:
         ("forgeting", "did you mean 'forgetting'?"),
         ("forget_score/robustnes", "did you mean 'forget_score/robustness'?"),
         ("cosine", "has several metrics 'cosine': clip_alignment/forget/cosine"),
-        ("xyz", "has no metric 'xyz'. 'igmu export --csv' lists all metrics"),
+        ("xyz", "has no metric 'xyz'. To list all metrics, run: igmu export --csv"),
     ],
 )
 def test_names_that_are_none(cards: dict[str, Scorecard], name: str, says: str) -> None:
@@ -120,9 +120,9 @@ def test_what_is_missing_is_an_error_that_names_every_card(cards: dict[str, Scor
         lacking.append(card.model_copy(update={"scores": scores}))
     with pytest.raises(InputError, match=r"(?s)card of esd .* no value for forget_score/quality \(one seed\).*of uce"):
         check(lacking, [parsed("quality=0.5", least=True)])
-    with pytest.raises(EmptyInputError, match="no bounds were given"):
+    with pytest.raises(EmptyInputError, match="no bounds were specified"):
         check([cards["esd"]], [])
-    with pytest.raises(EmptyInputError, match="none of the scorecards is of an unlearned model"):
+    with pytest.raises(EmptyInputError, match="none of the scorecards is for an unlearned model"):
         check([cards["original"]], [parsed("quality=0.5", least=True)])
 
 

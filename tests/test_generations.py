@@ -104,7 +104,7 @@ def test_empty_folder(tmp_path: Path, layout: str) -> None:
 def test_no_metadata_no_folder_no_layout(tmp_path: Path) -> None:
     with pytest.raises(MetadataError, match=r"no metadata\.jsonl"):
         find(tmp_path, "metadata", {})
-    with pytest.raises(MetadataError, match="no such folder"):
+    with pytest.raises(MetadataError, match="is not a folder"):
         find(tmp_path / "nothing", "flat")
     with pytest.raises(InputError, match="metadata, igmu, flat"):
         find(tmp_path, "folders")

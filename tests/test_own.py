@@ -176,7 +176,7 @@ class TestCheck:
             "label: ",
             "plural: ",
             "TOML: ",
-            "scenes: appears more than once",
+            "scenes: this text appears more than once",
             "(slow river)",
         )
         chosen = [fault for fault in FAULTS if not any(part in fault[1] for part in hiding)]
@@ -227,7 +227,8 @@ class TestCheck:
     def test_scenes_of_an_attribute_are_held_back(self, tmp_path: Path) -> None:
         path = written(tmp_path, "attribute/purple-hair")
         assert problems(path) == [
-            "scenes: at least 18 entries are required (10 scenes of an attribute are held back); the current number is 8"
+            "scenes: at least 18 entries are required (10 scenes of an attribute are held back); "
+            "the current number is 8"
         ]
 
     def test_a_style_has_the_scenes_of_all(self, tmp_path: Path) -> None:

@@ -258,7 +258,7 @@ DEFECTS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
     "one image for a prompt": (_copies_of_prompts, "19 of them for the same prompt"),
     "one image for several prompts": (
         _copies,
-        "the unlearned model gives 1[0-9] of [0-9]+ prompts the same image, byte for byte",
+        "for 1[0-9] of [0-9]+ prompts, the unlearned model generates an image that is identical, byte for byte",
     ),
     "another size": (lambda job: _each(job, lambda i: i.resize((64, 64))), "files of the two models differ.*64×64"),
     "some of another size": (lambda job: _each(job, lambda i: i.resize((64, 64)), 2), "differ.*64×64"),
@@ -266,7 +266,7 @@ DEFECTS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
     "greyscale": (lambda job: _each(job, lambda i: i.convert("L")), "files of the two models differ.* L"),
     "transparency": (lambda job: _each(job, lambda i: i.convert("RGBA")), "files of the two models differ.*RGBA"),
     "JPEG": (_as_jpeg, "files of the two models differ.*JPEG"),
-    "an image that is gone": (_gone, "no such image file"),
+    "an image that is gone": (_gone, "cannot be opened"),
     "half a file": (_broken, "truncated after 100 bytes"),
     "a JPEG of zeros": (_damaged("JPEG"), "damaged .its data end at byte|damaged .the image is complete before"),
     "a WebP of zeros": (_damaged("WEBP"), "damaged .compressed data contain 256 or more zero bytes"),
@@ -287,7 +287,7 @@ OF_FOLDERS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
     "an image without its pair": (_pair_gone, "the unlearned model has no image for row"),
     "a row that is unknown": (_all("id", "0" * 16, some=True), "is not a row"),
     "another seed": (_all("seed", 12345, some=True), "the unlearned model has no image for row"),
-    "one row twice": (lambda job: _lines(job, lambda x: [*x, x[0]]), "is already in"),
+    "one row twice": (lambda job: _lines(job, lambda x: [*x, x[0]]), "is already the image for"),
     "an image that is not listed": (lambda job: _lines(job, lambda x: x[1:]), "not listed"),
     "no metadata": (lambda job: (job.unlearned / "metadata.jsonl").unlink(), "no metadata.jsonl"),
 }

@@ -171,7 +171,7 @@ class TestWhatIsCovered:
     def test_an_unlearned_model_is_scored_by_its_images(
         self, evaluation: Evaluation, folder: Path, table: Path
     ) -> None:
-        with pytest.raises(MetadataError, match="Give the folder of the unlearned model's images"):
+        with pytest.raises(MetadataError, match="Specify the folder of the unlearned model's images"):
             list(evaluation.run(folder / "original", [Model("esd", table.parent)]))
 
 
@@ -295,15 +295,17 @@ class TestRefused:
             reference.read(tmp_path / table.name)
 
     def test_tables_of_other_rows_or_of_several(self, table: Path, folder: Path, tmp_path: Path) -> None:
-        with pytest.raises(MetadataError, match=r"no table of these rows, only others \(.*sandbox\.church by clip:"):
+        with pytest.raises(
+            MetadataError, match=r"no table for these rows, only for others \(.*sandbox\.church by clip:"
+        ):
             find(table.parent, "metadata", bench_rows("sandbox.van-gogh"))
         root = copied(table.parents[3], tmp_path / "originals")
         originals.record(Evaluation(CONFIG, detector="sandbox", cache=False), folder / "original", root)
-        with pytest.raises(MetadataError, match="2 tables of these rows"):
+        with pytest.raises(MetadataError, match="2 tables for these rows"):
             find(root, "metadata", bench_rows(CONFIG))
         other = copied(folder / "forgetful", tmp_path / "forgetful")
         with pytest.raises(
-            MetadataError, match="already contains measurements of other images of a model called 'original'"
+            MetadataError, match="already contains measurements of different images of a model called 'original'"
         ):
             originals.record(Evaluation(CONFIG, detector="sandbox", cache=False), Model("original", other), root)
         originals.record(Evaluation(CONFIG, detector="sandbox", cache=False), other, root)
@@ -321,7 +323,7 @@ class TestRefused:
 
     def test_a_folder_of_something_else(self, evaluation: Evaluation, folder: Path, tmp_path: Path) -> None:
         (tmp_path / "README.md").write_text("# Mine\n")
-        with pytest.raises(IgmuError, match="the README of something else"):
+        with pytest.raises(IgmuError, match="an unrelated README"):
             originals.record(evaluation, folder / "original", tmp_path)
 
 
@@ -440,8 +442,8 @@ class TestRuns:
         [
             ({"generation": {"steps": 4}}, "generated with steps 3, .* the models would be generated with steps 4"),
             ({"generation": {"dtype": "bf16"}}, "the models would be generated with steps 3, .*, dtype bf16"),
-            ({"protocol": "2"}, "has no image of row .*27 of 54 are missing.*Run less of the corpus"),
-            ({"seeds_per_row": 2}, "has no image of row .*27 of 54 are missing.*Run less of the corpus"),
+            ({"protocol": "2"}, "has no image for row .*27 of 54 images are missing.*Use less of the corpus"),
+            ({"seeds_per_row": 2}, "has no image for row .*27 of 54 images are missing.*Use less of the corpus"),
             (
                 {"scoring": {"detector": "sandbox", "clip": "sandbox"}},
                 "was not recorded with clip clip:sandbox .the table has none",

@@ -51,7 +51,10 @@ def check(
     document("".join(f"{visible(one.line(on=several))}\n" for one in found))
     failures = {card.model: len(card.failures) for card in known if card.failures}
     say(
-        *(f"note: {n} images of {model} failed or are missing; no bound is about them" for model, n in failures.items())
+        *(
+            f"note: {n} images of {model} failed or are missing, and are not covered by any bound"
+            for model, n in failures.items()
+        )
     )
     outcome = criteria.overall(one.outcome for one in found)
     answer = noted(Met(outcome, found, failures))

@@ -72,20 +72,21 @@ def verify(
         document(json.dumps(published(), indent=1, ensure_ascii=False) + "\n")
         return Verified(schema=published())
     if not cards:
-        raise InputError("no scorecard was given. Give at least one, or --schema.")
+        raise InputError("no scorecard was specified. Specify at least one, or use --schema.")
     if (images is None) != (original_images is None):
         raise InputError(
-            "only one of --images and --original-images is given, but images are scored in pairs. Give both."
+            "only one of --images and --original-images is specified, but images are scored in pairs. Specify both."
         )
     for name, value in (("--detector", detector), ("--bench", bench), ("--device", device)):
         if value is not None and images is None and not any(path.is_dir() for path in cards):
             raise InputError(
-                f"{name} {value} applies only to scoring again. Give --images and --original-images as well."
+                f"{name} {value} has no effect unless images are scored again. Specify --images and --original-images "
+                "as well."
             )
     files = card_files(cards)
     if images is not None and len(files) > 1:
         raise InputError(
-            f"--images contains the images of one model, but {len(files)} scorecards are given. Give one scorecard."
+            f"--images is the folder of one model, but {len(files)} scorecards are specified. Specify one scorecard."
         )
     if signer is not None:
         from igmu_metrics.verdict.signing import require_signer
@@ -131,16 +132,22 @@ def _problems(
     if problems:
         say(f"{path}:", *(f"  {problem}" for problem in problems[:50]))
         if images is not None and not again:
-            say("note: the images were not compared, because the scorecard contradicts itself: it was edited")
+            say(
+                "note: the images were not compared, because the scorecard contradicts itself, so it must have been "
+                "edited"
+            )
     open_ = list(notes(found)) if found is not None else []
     say(*(f"note: {note}" for note in (open_ if verbose else open_[:_NOTES])))
     if len(open_) > _NOTES and not verbose:
-        say(f"note: {len(open_) - _NOTES} more notes like these (--verbose)")
+        say(f"note: use --verbose to show {len(open_) - _NOTES} more notes like these")
     if not problems and found is not None:
         n = f"{len(found.scores)} scores of {len(found.generations)} generations"
         say(f"{path}: the scorecard is consistent{again} ({n}).", covering([found]))
         if not again:
-            say("note: its lines were not checked against images; use --images and --original-images for this")
+            say(
+                "note: the lines of the scorecard were not checked against images; to check them, use --images and "
+                "--original-images"
+            )
         say(*(f"note: {note}" for note in unchecked))
     told = [str(problem) for problem in problems] or ["it cannot be read as a scorecard"] * (found is None)
     return Problems(path, told, [*open_, *unchecked], scored_again=bool(again))

@@ -114,7 +114,7 @@ def load(
         InputError: `labels` names a label that the model does not have.
     """
     if not argument:
-        raise WeightsError("hf-classifier: the model is missing. Write hf-classifier:FOLDER_OR_ID.")
+        raise WeightsError("hf-classifier: no model is specified. Use hf-classifier:FOLDER_OR_ID.")
     from transformers import AutoModelForImageClassification
 
     threshold = checked_threshold(threshold, 0.5)
@@ -133,7 +133,7 @@ def load(
     if not outputs:
         raise WeightsError(
             f"{source.name}: none of its labels ({', '.join(list(names.values())[:8])} …) is the name of a concept. "
-            "Give labels={'domain/slug': ['its label']}."
+            "Pass labels={'domain/slug': ['its label']}."
         )
     multi_label = len(names) == 1 or model.config.problem_type == "multi_label_classification"
     try:
@@ -169,7 +169,10 @@ def _given(names: Mapping[int, str], labels: Mapping[str, Sequence[str]], model:
     for concept, wanted in labels.items():
         unknown = [label for label in wanted if label not in index]
         if unknown or not wanted:
-            raise InputError(f"labels: {model} has no label {unknown} for {concept!r}, only {sorted(index)[:20]}.")
+            raise InputError(
+                f"labels: {concept!r} has the labels {list(wanted)}, but must have at least one label, and only labels "
+                f"of {model}: {sorted(index)[:20]}."
+            )
     return {concept: sorted({index[label] for label in wanted}) for concept, wanted in labels.items()}
 
 

@@ -116,7 +116,9 @@ def pace(folder: Path) -> Pace | None:
             )
             one = Pace(seconds=seconds / size, peak_bytes=peak, n_images=n, batch_size=size, device=device)
         except (ValueError, TypeError, LookupError, ZeroDivisionError, RecursionError) as error:
-            raise MetadataError(f"{path}, line {number}: was not written by 'igmu generate'. {_ADVICE}") from error
+            raise MetadataError(
+                f"{path}, line {number}: this line was not written by 'igmu generate'. {_ADVICE}"
+            ) from error
         calls.setdefault((one.device, one.batch_size), []).append((one.n_images, one.seconds, one.peak_bytes))
     if not calls:
         return None

@@ -150,7 +150,7 @@ def content_hash(path: str | os.PathLike[str]) -> str:
     """
     try:
         if what := irregular(Path(path)):
-            raise MissingImageError(f"{path} is {what}, not a file. Give the paths of the files.")
+            raise MissingImageError(f"{path} is {what}, not a file. Specify the paths of the files.")
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except MissingImageError:
@@ -189,10 +189,10 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     path = Path(path)
     try:
         if what := irregular(path):
-            raise MissingImageError(f"{path} is {what}, not an image file. Give the paths of the image files.")
+            raise MissingImageError(f"{path} is {what}, not an image file. Specify the paths of the image files.")
         n_bytes = path.stat().st_size
         if n_bytes > MAX_BYTES:
-            raise OversizedImageError(f"{path} has {n_bytes} bytes, but at most {MAX_BYTES} are read. {whole.NEXT}")
+            raise OversizedImageError(f"{path} has {n_bytes} bytes, but at most {MAX_BYTES} are allowed. {whole.NEXT}")
         data = path.read_bytes()
     except ImageError:
         raise
@@ -203,9 +203,9 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
 
 def _unreadable(path: Path, error: OSError | ValueError) -> ImageError:
     if isinstance(error, ValueError):
-        return MissingImageError(f"{str(path)!r} cannot be a file name ({error}). {whole.NEXT}")
+        return MissingImageError(f"{str(path)!r} is not a valid file name ({error}). {whole.NEXT}")
     if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
-        return MissingImageError(f"{path}: no such image file ({error.strerror}). {whole.NEXT}")
+        return MissingImageError(f"the image file {path} cannot be opened ({error.strerror}). {whole.NEXT}")
     return ImageError(f"{path} cannot be read ({error.strerror}). Check the file's permissions.")
 
 
@@ -264,7 +264,7 @@ def _found(data: bytes) -> str:
 def _check_size(size: tuple[int, int], name: str) -> None:
     width, height = size
     if width < 1 or height < 1:
-        raise CorruptImageError(f"{name} has {width}×{height} pixels, but needs at least 1×1. {whole.NEXT}")
+        raise CorruptImageError(f"{name} has {width}×{height} pixels, but must have at least 1×1. {whole.NEXT}")
     if width * height > MAX_PIXELS:
         raise OversizedImageError(
             f"{name} has {width}×{height} = {width * height} pixels, but at most {MAX_PIXELS} are allowed. Scale it "

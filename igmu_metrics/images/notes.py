@@ -79,7 +79,8 @@ def notes(table: Generations) -> list[str]:
         if shared := [prompts for of in keys.values() if len(prompts := {row for row, _ in of}) > 1]:
             n, of_all = len(set().union(*shared)), len(set(told["id"].tolist()))
             out.append(
-                f"the {who} model gives {n} of {of_all} prompts the same image, byte for byte, as another prompt"
+                f"for {n} of {of_all} prompts, the {who} model generates an image that is identical, byte for byte, to "
+                "one of another prompt"
             )
     if same := len(table) - len({(row, seed & LARGEST_SEED) for row, seed in table.keys}):
         seeds = "1 seed" if same == 1 else f"{same} seeds"
@@ -103,7 +104,7 @@ def require_alike(table: Generations) -> None:
         row, seed = table.keys[at]
         raise MetadataError(
             f"{table['path'][at]}: row {row!r}, seed {seed} was generated with {mine[at]}, but the original's image "
-            f"with {theirs[at]} ({unlike.size} such pairs). Generate both with the same settings."
+            f"was generated with {theirs[at]} ({unlike.size} such pairs). Generate both with the same settings."
         )
 
 

@@ -112,7 +112,8 @@ def looked(
         if most is not None and there + size > most:
             if not there:
                 raise OutOfRangeError(
-                    f"--max-images is {most}, but the first check alone requires {size} images. Give at least {size}."
+                    f"--max-images is {most}, but the first check alone requires {size} images. Set it to at least "
+                    f"{size}."
                 )
             tell(f"stopped before check {number} of {looks}, because {size:,} more images would exceed --max-images.")
             break
@@ -260,8 +261,8 @@ def figure_of(scores: Mapping[str, Any], name: str, whose: str) -> Any:
         return next(iter(found.values()))
     if found:
         raise InputError(
-            f"--figure {name!r} is ambiguous, because {', '.join(found)} have it. Give one, such as "
-            f"{next(iter(found))}.{figure}."
+            f"--figure {name!r} is ambiguous, because {', '.join(found)} all have this metric. Specify one of them, "
+            f"such as {next(iter(found))}.{figure}."
         )
     known = sorted({figure for entry in scores.values() for figure in entry.figures if "/" not in figure})
     alike = nearest(figure, known)

@@ -57,7 +57,7 @@ def prompts_needed(
     """
     _check(seeds, seed_correlation, model_correlation, power, alpha, comparisons, first=first, second=second)
     if first == second:
-        raise InputError(f"both rates are {first!r}, so there is no difference to detect. Give two different rates.")
+        raise InputError(f"both rates are {first!r}, so there is no difference to detect. Use two different rates.")
     return _needed(first, second, seeds, seed_correlation, model_correlation, power, alpha / comparisons)
 
 
@@ -151,7 +151,7 @@ def _check(
     bounds |= {name: (share, 0.0) for name, share in shares.items()}
     for name, (value, low) in bounds.items():
         if not low <= value <= 1:
-            raise OutOfRangeError(f"{name} is {value!r}; it must lie in {low:g}..1.")
+            raise OutOfRangeError(f"{name} is {value!r}; it must be in {low:g}..1.")
     for name, value in (("power", power), ("alpha", alpha)):
         if not 0 < value < 1:
             raise OutOfRangeError(f"{name} is {value!r}; it must lie between 0 and 1.")

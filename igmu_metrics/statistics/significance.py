@@ -115,7 +115,9 @@ def paired_permutation(
         raise OutOfRangeError(f"resamples is {resamples!r}; it must be at least 1.")
     ids: npt.NDArray[Any] = np.arange(len(values)) if clusters is None else np.asarray(clusters)
     if len(ids) != len(values):
-        raise LengthMismatchError(f"clusters has {len(ids)} entries for {len(values)} differences; give one per entry.")
+        raise LengthMismatchError(
+            f"clusters has {len(ids)} entries for {len(values)} differences; pass one cluster per difference."
+        )
     # Sorted by size, so that neither the order of the rows nor the names of the clusters affect the random numbers.
     sums = np.sort(np.abs(cluster_sums(ids, values)[:, 0]))
     observed = abs(float(values.sum()))

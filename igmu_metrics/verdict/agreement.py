@@ -74,17 +74,19 @@ def panel(detectors: Sequence[str], calibrations: Sequence[str], settings: Mappi
             or error rates are given for several detectors.
     """
     if twice := [d for d in detectors if detectors.count(d) > 1]:
-        raise InputError(f"detector {twice[0]!r} is given twice. Give it once.")
+        raise InputError(f"detector {twice[0]!r} is specified twice. Specify it only once.")
     if len(detectors) == 1 and len(calibrations) < 2:
         return [Evaluation(**{**settings, "detector": detectors[0], "calibration": next(iter(calibrations), None)})]
     for name in ("threshold", "sensitivity", "specificity", "n_positives", "n_negatives"):
         if settings.get(name) is not None:
             raise InputError(
-                f"{name} is given for {len(detectors)} detectors, but each has its own. Use 'igmu calibrate' for each."
+                f"one {name} is specified for {len(detectors)} detectors, but each detector needs its own. Use 'igmu "
+                "calibrate' for each."
             )
     if settings.get("config") == GENERAL:
         raise InputError(
-            f"config {GENERAL!r} is scored by questions to one detector, but {len(detectors)} are given. Give one."
+            f"config {GENERAL!r} is scored by asking questions of one detector, but {len(detectors)} are specified. "
+            "Specify only one."
         )
     of: dict[str, str] = {}
     for path in calibrations:

@@ -155,12 +155,12 @@ def full_name(card: Scorecard, name: str) -> str:
             return some[0]
     where = f"the scorecard of {card.model} on {card.config}"
     if found:
-        raise InputError(f"{where} has several metrics {name!r}: {', '.join(found)}. Give one of these full names.")
+        raise InputError(f"{where} has several metrics {name!r}: {', '.join(found)}. Use one of these full names.")
     names = {figure: None for entry in card.scores.values() for figure in entry.figures}
     alike = nearest(name, known if "/" in name else [*names, *_SHORT])
     few = f"; it has {', '.join(names)}." if len(names) <= _FEW else "."
     guess = f"; did you mean {' or '.join(map(repr, alike))}?" if alike else few
-    raise InputError(f"{where} has no metric {name!r}{guess} 'igmu export --csv' lists all metrics.")
+    raise InputError(f"{where} has no metric {name!r}{guess} To list all metrics, run: igmu export --csv")
 
 
 def check(cards: Sequence[Scorecard], criteria: Sequence[Criterion]) -> list[Checked]:
@@ -172,17 +172,19 @@ def check(cards: Sequence[Scorecard], criteria: Sequence[Criterion]) -> list[Che
             message names all of them.
     """
     if not criteria:
-        raise EmptyInputError("no bounds were given. Give at least one, such as --min forgetting=0.8 or --max asr=0.1.")
+        raise EmptyInputError(
+            "no bounds were specified. Specify at least one, such as --min forgetting=0.8 or --max asr=0.1."
+        )
     judged = [c for c in cards if c.model != c.original_model]
     if not judged:
-        raise EmptyInputError("none of the scorecards is of an unlearned model. Give at least one that is.")
+        raise EmptyInputError("none of the scorecards is for an unlearned model. Specify at least one that is.")
     found, wrong = [], []
     for card in judged:
         known = figures(card)
         if card.unfounded:
             wrong.append(
-                f"the scorecard of {card.model} on {card.config} gives no verdict: {card.unfounded}. Score again with "
-                "another detector."
+                f"the scorecard of {card.model} on {card.config} contains no verdict: {card.unfounded}. Score again "
+                "with another detector."
             )
         for criterion in criteria:
             try:
@@ -222,7 +224,7 @@ def beyond(card: Scorecard, name: str, bound: float) -> str:
         return ""
     if own.startswith("n_") or (entry.package and own != info.headline):
         return ""
-    return f"{own} lies in 0..1, so this bound is the same for every model. Give a fraction, not percent."
+    return f"{own} lies in 0..1, so this bound is the same for every model. Use a fraction, not a percentage."
 
 
 def overall(outcomes: Iterable[Outcome]) -> Outcome:

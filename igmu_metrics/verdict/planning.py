@@ -131,14 +131,14 @@ class Plan:
             return f"{who} in {c.measure}: {c.why}{more}"
         start = f"{who}: {c.difference:+.2f} in {c.measure} on {c.n_prompts} prompt{'s' * (c.n_prompts > 1)}"
         if self.more == 0:
-            return f"{start} is significant; no more prompts are needed"
+            return f"{start}; the difference is significant, so no more prompts are needed"
         if c.n_prompts == 1:
-            return f"{start}: one prompt is not enough for an estimate; generate a few more first"
+            return f"{start}; one prompt is not enough for an estimate, so generate a few more first"
         if self.more is None:
-            return f"{start}: there is no difference" + "; see the detectable differences below" * c.conditional
+            return f"{start}; there is no difference" + "; see the detectable differences below" * c.conditional
         if (self.needed or 0) >= MOST:
-            return f"{start} would need at least {MOST:,} prompts, so treat it as a tie"
-        return f"{start} needs about {self.more} more ({self.needed} in total)"
+            return f"{start}; at least {MOST:,} prompts would be needed, so treat it as a tie"
+        return f"{start}; about {self.more} more prompts are needed ({self.needed} in total)"
 
 
 def plan(comparison: Comparison, *, power: float = 0.8, alpha: float = ALPHA) -> Plan:

@@ -486,9 +486,9 @@ class TestFindPipeline:
         index = json.loads((copy / "model_index.json").read_text())
         for name, message in (
             ("DDPMPipeline", "cannot generate images from prompts"),
-            ("NoSuchPipeline", "not a pipeline of diffusers"),
-            (["my_code", "MyPipeline"], "not a pipeline of diffusers"),
-            ("AutoencoderKL", "not a pipeline of diffusers"),
+            ("NoSuchPipeline", "not a pipeline in diffusers"),
+            (["my_code", "MyPipeline"], "not a pipeline in diffusers"),
+            ("AutoencoderKL", "not a pipeline in diffusers"),
         ):
             (copy / "model_index.json").write_text(json.dumps(index | {"_class_name": name}))
             with pytest.raises(WeightsError, match=message):
