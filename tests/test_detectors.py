@@ -310,8 +310,8 @@ def test_an_image_without_a_label_is_an_error_that_names_it(tmp_path: Path) -> N
         ("path,present\na.png\n", MetadataError, r"line 2: this line has 1 cell, but the header has 2"),
         ("path,present\na.png,yes,no\n", MetadataError, r"line 2: this line has 3 cells"),
         ("path,present\n,yes\n", MetadataError, r"line 2: the path is empty"),
-        ("file,present\na.png,yes\n", MetadataError, r"line 1: .* has 0 columns 'path'"),
-        ("path,path\na.png,b.png\n", MetadataError, r"line 1: .* has 2 columns 'path'"),
+        ("file,present\na.png,yes\n", MetadataError, r"line 1: .* has 0 columns named 'path'"),
+        ("path,path\na.png,b.png\n", MetadataError, r"line 1: .* has 2 columns named 'path'"),
         ("path\na.png\n", MetadataError, r"no column with labels"),
         ("path,church\na.png,yes\n", MetadataError, r"column 'church' does not name a concept"),
         ("path,Object/Church\na.png,yes\n", MetadataError, r"column 'Object/Church' does not name a concept"),
@@ -328,7 +328,7 @@ def test_an_image_without_a_label_is_an_error_that_names_it(tmp_path: Path) -> N
             r"column 'present' must be the only column with labels",
         ),
         ("path,present\n", EmptyInputError, r"no labels below the header"),
-        ("", MetadataError, r"line 1: the header \[\] has 0 columns 'path'"),
+        ("", MetadataError, r"line 1: the header \[\] has 0 columns named 'path'"),
         ('path,present\n"a.png,yes\n', MetadataError, r"is not a valid CSV file"),
     ],
 )
@@ -701,7 +701,7 @@ def test_hf_classifier_with_a_mapping_of_its_own(vit: Path) -> None:
     np.testing.assert_allclose(got.data[:, 0], shares[:, 2], atol=1e-5)
     assert got.mask[:, 1].all()
     for wrong in ({"x/y": ["aquarium"]}, {"x/y": []}):
-        with pytest.raises(InputError, match="has no label"):
+        with pytest.raises(InputError, match="is not valid for"):
             hf_classifier.load(str(vit), labels=wrong)
 
 

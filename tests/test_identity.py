@@ -135,9 +135,12 @@ def test_a_card_takes_no_other_cards_place(drawn: Path, evaluation: Evaluation, 
     write_cards([one], lambda _: path)  # the same evaluation again
     before = path.read_bytes()
     for other, says in (
-        (one.model_copy(update={"config": "object.castle"}), "config 'object.church'"),
-        (one.model_copy(update={"model": "another"}), "model 'forgetful'"),
-        (card(replace(evaluation, threshold=0.9), drawn / "original", drawn / "forgetful"), "detector.threshold 0.5"),
+        (one.model_copy(update={"config": "object.castle"}), "different config, 'object.church'"),
+        (one.model_copy(update={"model": "another"}), "different model, 'forgetful'"),
+        (
+            card(replace(evaluation, threshold=0.9), drawn / "original", drawn / "forgetful"),
+            "different detector.threshold, 0.5",
+        ),
     ):
         with pytest.raises(OutputError, match=says):
             write_cards([other], lambda _: path)

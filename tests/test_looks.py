@@ -455,7 +455,7 @@ class TestPlan:
         require_alike(full, tmp_path)  # nothing was generated yet: it may be put right
         (tmp_path / "images").mkdir()
         (tmp_path / "images" / "a.png").touch()
-        with pytest.raises(MetadataError, match="belongs to another run"):
+        with pytest.raises(MetadataError, match="belongs to a different run"):
             require_alike(full, tmp_path)
 
     def test_a_number_of_images_is_a_number_of_rounds(self, tmp_path: Path) -> None:

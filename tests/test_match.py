@@ -430,7 +430,7 @@ class TestWriting:
 
     def test_nothing_matched(self, rows: dict[str, Row], tmp_path: Path) -> None:
         png(tmp_path / "1.png")
-        with pytest.raises(EmptyInputError, match="none of 1 images"):
+        with pytest.raises(EmptyInputError, match="0 of 1 images"):
             matching.write(tmp_path, matching.match(tmp_path, rows))
         (tmp_path / "empty").mkdir()
         with pytest.raises(EmptyInputError, match="no images"):

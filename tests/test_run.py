@@ -266,7 +266,9 @@ class TestRefused:
         copy = shutil.copytree(done[0], tmp_path / "copy")
         before = stable(copy)
         self.refused(
-            igmu(copy / "run.yaml", "--out", copy, "--seeds-per-row", "2"), "belongs to another run", "seeds_per_row"
+            igmu(copy / "run.yaml", "--out", copy, "--seeds-per-row", "2"),
+            "belongs to a different run",
+            "seeds_per_row",
         )
         assert stable(copy) == before
 

@@ -202,7 +202,7 @@ def test_how_many_more_prompts_would_settle_it() -> None:
 
 
 def test_power_as_a_user_meets_it(cards: list[Path]) -> None:
-    assert "0.5 against 0.7 needs 101 prompts" in run("power", "--rate", "0.5", "--rate", "0.7")
+    assert "Comparing 0.5 with 0.7 requires 101 prompts" in run("power", "--rate", "0.5", "--rate", "0.7")
     assert "0.2" in run("power", "--rate", "0.5", "--prompts", "101")
     printed = run("power", *cards)
     assert "forgetful against original" in printed

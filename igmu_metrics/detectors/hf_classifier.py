@@ -170,8 +170,8 @@ def _given(names: Mapping[int, str], labels: Mapping[str, Sequence[str]], model:
         unknown = [label for label in wanted if label not in index]
         if unknown or not wanted:
             raise InputError(
-                f"labels: {concept!r} has the labels {list(wanted)}, but must have at least one label, and only labels "
-                f"of {model}: {sorted(index)[:20]}."
+                f"labels: {list(wanted)} is not valid for {concept!r}. Choose one or more labels of {model}: "
+                f"{', '.join(map(repr, sorted(index)[:20]))}."
             )
     return {concept: sorted({index[label] for label in wanted}) for concept, wanted in labels.items()}
 

@@ -243,7 +243,7 @@ def _target_figures(rows: Generations, counts: BoolArray, prefix: str) -> dict[s
         robust = with_caution(robust, f"{short} prompt{were} judged on fewer than k = {k} generations")
     lost = sorted(set(family[rows["split"][first] == "adversarial"].tolist()) - set(family[tried].tolist()))
     if lost and len(tried):
-        robust = with_caution(robust, f"{', '.join(lost)} left out, because there is no judged {which}")
+        robust = with_caution(robust, f"without {', '.join(lost)}, because there is no judged {which}")
     return {
         f"{prefix}forgetting": mean_estimate(
             ~rows["shown"][forget],

@@ -195,7 +195,7 @@ class AttackTable:
             mean = replace(
                 mean,
                 reason="; ".join(
-                    filter(None, (f"{', '.join(empty)} left out, because no generation qualifies", mean.reason))
+                    filter(None, (f"without {', '.join(empty)}, because no generation qualifies", mean.reason))
                 ),
             )
         return out | {f"{name}_family_mean": mean}
