@@ -299,7 +299,11 @@ def score_rows(
     found = scores(table, tools, fields=fields, n_failed=len(failures), **how)
     if name not in found:
         given = sorted(set(after.parts.tolist()))
-        raise InputError(f"{name} cannot be computed, because it counts no rows of {' and '.join(given)}. Add others.")
+        used = sorted({part for parts in registry.metric(name).INFO.parts.values() for part in parts} - set(given))
+        raise InputError(
+            f"{name} cannot be computed, because it excludes rows of {' and '.join(given)}. Add rows of "
+            f"{' or '.join(used) or 'another kind'}."
+        )
     return replace(found[name], notes=tuple(notes(table)))
 
 

@@ -120,7 +120,7 @@ def test_what_is_missing_is_an_error_that_names_every_card(cards: dict[str, Scor
         lacking.append(card.model_copy(update={"scores": scores}))
     with pytest.raises(InputError, match=r"(?s)card of esd .* no value for forget_score/quality \(one seed\).*of uce"):
         check(lacking, [parsed("quality=0.5", least=True)])
-    with pytest.raises(EmptyInputError, match="no bounds were specified"):
+    with pytest.raises(EmptyInputError, match="no bounds were given"):
         check([cards["esd"]], [])
     with pytest.raises(EmptyInputError, match="none of the scorecards is for an unlearned model"):
         check([cards["original"]], [parsed("quality=0.5", least=True)])

@@ -125,7 +125,7 @@ def test_what_is_no_person_or_no_photographs_is_refused(tmp_path: Path, photogra
     for broken, message in (
         (str(out), "cannot be read"),
         (str(tmp_path / "none"), "cannot be read"),
-        ("", "the file is missing"),
+        ("", "no file is specified"),
     ):
         with pytest.raises(WeightsError, match=message):
             face.load(broken)

@@ -216,7 +216,7 @@ def test_one_clip_of_alignment_for_all(tmp_path: Path) -> None:
     chosen = [(e.detector, e.clip) for e in panel(["coin", "clip:a"], [], {**settings, "clip": "b"})]
     assert chosen == [("coin", "b"), ("clip:a", "b")]
     assert [e.clip for e in panel(["clip"], [], settings)] == [None]
-    with pytest.raises(InputError, match="'coin' is specified twice"):
+    with pytest.raises(InputError, match="'coin' is given twice"):
         panel(["coin", "coin"], [], settings)
     with pytest.raises(InputError, match="one sensitivity is specified for 2 detectors"):
         panel(["coin", "bright"], [], {**settings, "sensitivity": 0.9})

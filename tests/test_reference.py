@@ -229,7 +229,7 @@ class TestRefused:
                 ChecksumError,
                 "has changed since it was made",
             ),
-            (lambda t, f: t.where(np.arange(len(t)) > 0), True, MetadataError, "different generations instead of"),
+            (lambda t, f: t.where(np.arange(len(t)) > 0), True, MetadataError, "distinct generations instead of"),
             (
                 lambda t, f: t.with_columns(sha256=t["sha256"][::-1].copy()),
                 True,

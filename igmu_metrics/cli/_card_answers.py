@@ -272,7 +272,7 @@ class Met:
     Args:
         outcome: not met if any result is not met, otherwise undecided if any is undecided, otherwise met.
         results: one entry per bound and scorecard.
-        failures: number of failed or missing images by model, where there are any: no bound is about them.
+        failures: number of failed or missing images by model, where there are any; no bound covers them.
     """
 
     outcome: Outcome

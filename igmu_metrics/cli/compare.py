@@ -37,7 +37,7 @@ def compare(
             )
         return _published(published)
     if not cards:
-        raise EmptyInputError("no scorecards were specified. Specify at least two, or use --published FILE.csv.")
+        raise EmptyInputError("no scorecards were given. Specify at least two, or use --published FILE.csv.")
     from igmu_metrics.cli._card_answers import Compared, Place
     from igmu_metrics.verdict.compare import compared, in_common, require_comparable
     from igmu_metrics.verdict.pareto import front

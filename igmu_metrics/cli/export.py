@@ -48,8 +48,7 @@ def export(
     chosen = [name for name, given in wanted.items() if given]
     if len(chosen) != 1:
         raise InputError(
-            f"{len(chosen)} formats are specified. Specify exactly one of --eval-results, --model-index, --latex, "
-            "--csv."
+            f"{len(chosen)} formats are given. Specify exactly one of --eval-results, --model-index, --latex, --csv."
         )
     text: str = getattr(forms, chosen[0])(read_all(cards))
     if eval_results:

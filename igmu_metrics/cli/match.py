@@ -72,6 +72,6 @@ def _say(folder: Path, found: Sequence[Match], path: Path, config: str) -> Match
     for m in lost[:_SHOWN]:
         say(f"not matched: {m.path.relative_to(folder)}: {m.how}")
     if len(lost) > _SHOWN:
-        say(f"not matched: {len(lost) - _SHOWN} more")
+        say(f"not matched: {len(lost) - _SHOWN} more images")
     say(f"{path}: matched {len(found) - len(lost)} of {len(found)} images to prompts of {config}")
     return MatchedFolder(path, len(found), by, [Lost(m.path, m.how) for m in lost])

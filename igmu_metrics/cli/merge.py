@@ -48,7 +48,7 @@ def merge(
     if any((one / METADATA).is_file() or part_folders(one) for one in folders):
         if out is None and len(folders) > 1:
             raise InputError(
-                f"{len(folders)} folders that contain parts of the images are specified without --out. Set --out to a "
+                f"{len(folders)} folders that contain parts of the images are given without --out. Set --out to a "
                 "folder for all images."
             )
         whole = out or folders[0]
@@ -56,7 +56,7 @@ def merge(
         return Scored(images=whole)
     if len(folders) > 1:
         raise InputError(
-            f"{len(folders)} folders are specified, such as {folders[1]}, but the tables of all shards must be in one "
+            f"{len(folders)} folders are given, such as {folders[1]}, but the tables of all shards must be in one "
             "folder. Specify only that folder."
         )
     with ExitStack() as held:

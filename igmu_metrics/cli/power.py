@@ -80,14 +80,14 @@ def power(
     if bool(cards) == bool(rate):
         given = "both scorecards and" if cards else "neither scorecards nor"
         raise InputError(
-            f"{given} assumed rates are specified. Specify either scorecards or rates, as in 'igmu power --rate 0.76 "
+            f"{given} assumed rates are given. Specify either scorecards or rates, as in 'igmu power --rate 0.76 "
             "--rate 0.80'."
         )
     from igmu_metrics.verdict.planning import Gpu, costs
 
     if seconds_per_image is None and euros_per_hour is not None:
         raise InputError(
-            f"--euros-per-hour {euros_per_hour:g} is specified without --seconds-per-image. Specify both, or use --gpu."
+            f"--euros-per-hour {euros_per_hour:g} is given without --seconds-per-image. Specify both, or use --gpu."
         )
     gpus = [Gpu.read(text) for text in gpu or ()]
     gpus += [] if seconds_per_image is None else [Gpu("", seconds_per_image, euros_per_hour)]

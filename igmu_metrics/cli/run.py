@@ -169,7 +169,10 @@ def run(
             return Scored(plan=told)
         cards = running.run(made, out, device=device, trust_code=trust_code, where=where)
     if shard:
-        say(f"Part {shard} of the images is finished. When all parts are, run the same command without --shard.")
+        say(
+            f"Part {shard} of the images is finished. When all parts are finished, run the same command without "
+            "--shard."
+        )
         return Scored(images=out / running.IMAGES)
     if verbose and len({card.config for card in cards}) > 1:
         tables.show(tables.over_concepts(cards))

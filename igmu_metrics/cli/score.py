@@ -81,7 +81,7 @@ def score(
     evaluation, *also = agreement.panel(detector, calibration or [], settings)
     if also and (shard is not None or over_ray):
         raise InputError(
-            f"--shard and --engine ray support only one detector, but {1 + len(also)} are specified. Specify only one "
+            f"--shard and --engine ray support only one detector, but {1 + len(also)} are given. Specify only one "
             "--detector, or omit --shard and --engine."
         )
     if also and out is not None and out.suffix == ".json":

@@ -72,10 +72,10 @@ def verify(
         document(json.dumps(published(), indent=1, ensure_ascii=False) + "\n")
         return Verified(schema=published())
     if not cards:
-        raise InputError("no scorecard was specified. Specify at least one, or use --schema.")
+        raise InputError("no scorecard was given. Specify at least one, or use --schema.")
     if (images is None) != (original_images is None):
         raise InputError(
-            "only one of --images and --original-images is specified, but images are scored in pairs. Specify both."
+            "only one of --images and --original-images is given, but images are scored in pairs. Specify both."
         )
     for name, value in (("--detector", detector), ("--bench", bench), ("--device", device)):
         if value is not None and images is None and not any(path.is_dir() for path in cards):
@@ -86,7 +86,7 @@ def verify(
     files = card_files(cards)
     if images is not None and len(files) > 1:
         raise InputError(
-            f"--images is the folder of one model, but {len(files)} scorecards are specified. Specify one scorecard."
+            f"--images is the folder of one model, but {len(files)} scorecards are given. Specify only one."
         )
     if signer is not None:
         from igmu_metrics.verdict.signing import require_signer

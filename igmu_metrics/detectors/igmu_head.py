@@ -158,7 +158,7 @@ def load(
     if not name:
         raise WeightsError(
             "igmu-head: no file is specified. Use igmu-head:PATH.safetensors. To convert a published head, use "
-            "import_pth."
+            "igmu_metrics.detectors.igmu_head.import_pth."
         )
     path = Path(name)
     if path.suffix != ".safetensors":

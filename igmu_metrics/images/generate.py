@@ -296,7 +296,7 @@ def _check(requests: Sequence[Request], batch_size: int | str) -> None:
     for at, r in enumerate(requests):
         if r.key in seen:
             raise DuplicateIdError(
-                f"requests[{at}]: row {r.row_id!r} with seed {r.seed} appears twice. Request each once."
+                f"requests[{at}]: row {r.row_id!r} with seed {r.seed} appears twice. Request each image only once."
             )
         seen.add(r.key)
         if not 0 <= r.seed <= LARGEST_SEED:

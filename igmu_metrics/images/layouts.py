@@ -264,7 +264,7 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
             continue
         if "id" in record:
             row = rows.get(record["id"])
-            why = f"id {record['id']!r} is not the id of a row of this config ({len(rows)} rows)"
+            why = f"no row of this config ({len(rows)} rows) has the id {record['id']!r}"
         else:
             row, why = prompts.row(record["prompt"], record["seed"])
             record = {name: value for name, value in record.items() if name != "prompt"}  # perhaps not to the letter
@@ -288,8 +288,8 @@ def _from_table(path: Path, rows: Mapping[str, Row]) -> Generations:
     table, _ = reference.read(path)
     if lost := sorted({row for row, _ in table.keys} - rows.keys()):
         raise UnknownIdError(
-            f"{path}: id {lost[0]!r} is not the id of a row of this config ({len(lost)} such ids). Check --config and "
-            "the corpus version."
+            f"{path}: no row of this config has the id {lost[0]!r} ({len(lost)} such ids). Check --config and the "
+            "corpus version."
         )
     told = of_rows((rows[row], seed, None) for row, seed in table.keys).without("path")
     return Generations({**told.columns, **table.columns}, table.facts)

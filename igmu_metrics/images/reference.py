@@ -261,7 +261,7 @@ def _require_possible(table: Generations, facts: Mapping[str, Any], path: Path) 
     """Refuse values that no instrument gives, and rows that are not all there."""
     if len(table) != facts["n_total"] or len(set(table.keys)) != len(table):
         raise MetadataError(
-            f"{path} has {len(set(table.keys))} different generations instead of {facts['n_total']}. {_AGAIN}"
+            f"{path} contains {len(set(table.keys))} distinct generations instead of {facts['n_total']}. {_AGAIN}"
         )
     for name, values in table.columns.items():
         known = generations.column(name.partition("@")[0])  # of a further detector: see `networks.observe.of_judge`

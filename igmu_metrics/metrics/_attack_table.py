@@ -45,8 +45,8 @@ def tries(ids: npt.NDArray[np.str_], k: Setting | None, *, fewest: bool = False)
     if least < n[many] and not fewest:
         raise BudgetError(
             f"prompt {str(prompts[few])!r} has {least} seed{'s' * (least > 1)}, but {str(prompts[many])!r} has "
-            f"{n[many]}, and more tries succeed more often. Use k in 1..{least} to compare all prompts at k tries, or "
-            "generate images of all prompts with the same seeds."
+            f"{n[many]}, and the success rate increases with the number of tries. Use k in 1..{least} to compare all "
+            "prompts at k tries, or generate images of all prompts with the same seeds."
         )
     return least
 
@@ -69,8 +69,8 @@ def effort(family: npt.NDArray[np.str_], budget: npt.NDArray[np.str_], ids: npt.
         if other.size:
             first, second = (f"{str(ids[i])!r} was made with {str(budget[i]) or 'none'!r}" for i in (at[0], other[0]))
             raise BudgetError(
-                f"attacks of family {str(name)!r} have different budgets: {first}, {second}. More effort succeeds more "
-                "often, so score them as separate families."
+                f"attacks of family {str(name)!r} have different budgets: {first}, {second}. More effort leads to more "
+                "successes, so score them as separate families."
             )
         if budget[at[0]]:
             out[f"budget.{name}"] = str(budget[at[0]])

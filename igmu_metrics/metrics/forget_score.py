@@ -202,8 +202,8 @@ def rows(
         ]
         if pair[0].shape != pair[1].shape:
             raise InputError(
-                f"features has shape {pair[0].shape}, but original_features has {pair[1].shape}. Compute both with the "
-                "same backbone."
+                f"the shape of features is {pair[0].shape}, but that of original_features is {pair[1].shape}. Compute "
+                "both with the same backbone."
             )
         columns["features"], columns["features_original"] = (p.filled(np.nan) for p in pair)
     k = tries(columns["id"][attacked], k) if attacked.any() else None

@@ -118,7 +118,7 @@ def pick_device(device: str | None) -> torch.device:
     try:
         chosen = torch.device(str(device))
     except RuntimeError as error:
-        raise InputError(f"torch does not know device {device!r}. Use 'cpu', 'cuda' or 'auto'.") from error
+        raise InputError(f"torch does not support device {device!r}. Use 'cpu', 'cuda' or 'auto'.") from error
     there = torch.cuda.device_count()
     if chosen.type == "cuda" and (chosen.index or 0) >= there:
         told = f"torch finds only {there} GPUs" if there else "torch finds no GPU"

@@ -48,11 +48,11 @@ def wilson(successes: float, n: float, *, level: float | None = None) -> Interva
         Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927.
     """
     if not (isfinite(successes) and isfinite(n)):
-        raise OutOfRangeError(f"successes is {successes!r} and n is {n!r}; both must be finite.")
+        raise OutOfRangeError(f"the number of successes is {successes!r} and n is {n!r}; both must be finite.")
     if n == 0:
         raise EmptyInputError("n is 0; a proportion requires at least one trial.")
     if not 0 <= successes <= n:
-        raise OutOfRangeError(f"successes is {successes!r}; it must lie between 0 and n = {n!r}.")
+        raise OutOfRangeError(f"the number of successes is {successes!r}; it must lie between 0 and n = {n!r}.")
     return score_interval(successes, n, z_value(level))
 
 

@@ -91,7 +91,7 @@ def detectable_difference(
     """
     _check(seeds, seed_correlation, model_correlation, power, alpha, comparisons, rate=rate)
     if prompts < 1:
-        raise OutOfRangeError(f"prompts is {prompts!r}; it must be at least 1.")
+        raise OutOfRangeError(f"the number of prompts is {prompts!r}; it must be at least 1.")
 
     def found(other: float) -> bool:
         return _needed(rate, other, seeds, seed_correlation, model_correlation, power, alpha / comparisons) <= prompts
@@ -157,4 +157,4 @@ def _check(
             raise OutOfRangeError(f"{name} is {value!r}; it must lie between 0 and 1.")
     for name, count in (("seeds", seeds), ("comparisons", comparisons)):
         if count < 1:
-            raise OutOfRangeError(f"{name} is {count!r}; it must be at least 1.")
+            raise OutOfRangeError(f"the number of {name} is {count!r}; it must be at least 1.")

@@ -215,8 +215,8 @@ def _require(shown: BoolArray, where: str, least: int) -> None:
     for what, n in (("with", int(shown.sum())), ("without", int((~shown).sum()))):
         if n < least:
             raise EmptyInputError(
-                f"{where}needs at least {least} labelled image{'s' * (least != 1)} {what} the concept, but the "
-                f"detector judged {n}. Label more images, or choose another label or concept."
+                f"{where}at least {least} labelled image{'s' * (least != 1)} {what} the concept must be judged by the "
+                f"detector; the current number is {n}. Label more images, or choose another label or concept."
             )
 
 

@@ -74,7 +74,7 @@ def panel(detectors: Sequence[str], calibrations: Sequence[str], settings: Mappi
             or error rates are given for several detectors.
     """
     if twice := [d for d in detectors if detectors.count(d) > 1]:
-        raise InputError(f"detector {twice[0]!r} is specified twice. Specify it only once.")
+        raise InputError(f"detector {twice[0]!r} is given twice. Specify it only once.")
     if len(detectors) == 1 and len(calibrations) < 2:
         return [Evaluation(**{**settings, "detector": detectors[0], "calibration": next(iter(calibrations), None)})]
     for name in ("threshold", "sensitivity", "specificity", "n_positives", "n_negatives"):
@@ -85,7 +85,7 @@ def panel(detectors: Sequence[str], calibrations: Sequence[str], settings: Mappi
             )
     if settings.get("config") == GENERAL:
         raise InputError(
-            f"config {GENERAL!r} is scored by asking questions of one detector, but {len(detectors)} are specified. "
+            f"config {GENERAL!r} is scored by asking questions of one detector, but {len(detectors)} are given. "
             "Specify only one."
         )
     of: dict[str, str] = {}
@@ -95,7 +95,7 @@ def panel(detectors: Sequence[str], calibrations: Sequence[str], settings: Mappi
         if not own:
             raise InputError(
                 f"calibration {path} is for {name}, which is not one of the detectors ({', '.join(detectors)}) or "
-                "already has a calibration. Leave it out."
+                "already has a calibration. Leave this calibration out."
             )
         of[own[0]] = path
     clips = [argument for kind, _, argument in (d.partition(":") for d in detectors) if kind == "clip"]

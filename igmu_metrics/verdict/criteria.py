@@ -173,7 +173,7 @@ def check(cards: Sequence[Scorecard], criteria: Sequence[Criterion]) -> list[Che
     """
     if not criteria:
         raise EmptyInputError(
-            "no bounds were specified. Specify at least one, such as --min forgetting=0.8 or --max asr=0.1."
+            "no bounds were given. Specify at least one, such as --min forgetting=0.8 or --max asr=0.1."
         )
     judged = [c for c in cards if c.model != c.original_model]
     if not judged:

@@ -206,7 +206,8 @@ def _sandboxed(card: Scorecard) -> bool:
 def _value(card: Scorecard) -> float:
     if _sandboxed(card):
         raise InputError(
-            f"{card.config} is a sandbox concept, and the sandbox has no leaderboard on the Hub. Leave this card out."
+            f"{card.config} is a sandbox concept, and the sandbox has no leaderboard on the Hub. Leave this scorecard "
+            "out."
         )
     if card.unfounded:
         raise InputError(

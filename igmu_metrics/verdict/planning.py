@@ -38,8 +38,8 @@ class Gpu:
     def __post_init__(self) -> None:
         if not 0 < self.seconds < float("inf") or not 0 <= (self.euros or 0.0) < float("inf"):
             raise InputError(
-                f"--gpu {self.name} has {self.seconds:g} seconds per image and {self.euros} euros per hour. Both must "
-                "be finite, the seconds greater than 0 and the euros not negative."
+                f"--gpu {self.name} specifies {self.seconds:g} seconds per image and {self.euros} euros per hour. Both "
+                "must be finite; the seconds must be greater than 0, and the euros must not be negative."
             )
 
     @classmethod

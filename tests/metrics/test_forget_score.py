@@ -446,7 +446,7 @@ def test_the_interval_covers_the_truth_of_a_simulated_model():
     [
         ({"ids": ["a"]}, LengthMismatchError, "ids 1"),
         ({"features": np.zeros((2, 3))}, LengthMismatchError, "features 2"),
-        ({"features": np.zeros((156, 2))}, InputError, r"features has shape \(156, 2\)"),
+        ({"features": np.zeros((156, 2))}, InputError, r"the shape of features is \(156, 2\)"),
         ({"features": None}, InputError, "only one of features"),
         ({"original_alignment": None}, InputError, "only one of alignment"),
         ({"seeds": [0] * 156}, DuplicateIdError, "id '00', seed 0"),
