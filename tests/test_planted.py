@@ -285,7 +285,7 @@ DEFECTS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
 # What only folders can show: there, images are those that the metadata lists.
 OF_FOLDERS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
     "an image without its pair": (_pair_gone, "the unlearned model has no image for row"),
-    "a row that is unknown": (_all("id", "0" * 16, some=True), "is not a row"),
+    "a row that is unknown": (_all("id", "0" * 16, some=True), "no row of this config"),
     "another seed": (_all("seed", 12345, some=True), "the unlearned model has no image for row"),
     "one row twice": (lambda job: _lines(job, lambda x: [*x, x[0]]), "is already the image for"),
     "an image that is not listed": (lambda job: _lines(job, lambda x: x[1:]), "not listed"),
@@ -307,10 +307,10 @@ def _short(job: Job) -> None:
 
 # What only lists can show: images and rows in unlike orders, or of unlike lengths.
 OF_LISTS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
-    "images in another order": (_reversed, "belongs to row .* says row"),
-    "ids in another order": (_rotated, "belongs to row .* says row"),
+    "images in another order": (_reversed, "belongs to row .* specifies row"),
+    "ids in another order": (_rotated, "belongs to row .* specifies row"),
     "one id too few": (_short, "50 (images|predictions), but 49"),
-    "a row that is unknown": (lambda job: job.ids.__setitem__(0, "0" * 16), "is not a row of config"),
+    "a row that is unknown": (lambda job: job.ids.__setitem__(0, "0" * 16), "is not the id of a row of config"),
     "images of the original alone": (lambda job: job.after.clear(), "0 images, but 50|predictions is empty"),
 }
 

@@ -291,7 +291,7 @@ class TestRefused:
         (tmp_path / f"{table.name}-00001-of-00001.parquet").write_bytes(b"PAR1 not at all PAR1")
         with pytest.raises(MetadataError, match=r"no metadata\.jsonl"):
             find(tmp_path, "metadata", bench_rows(CONFIG))
-        with pytest.raises(MetadataError, match="is not a reference table"):
+        with pytest.raises(MetadataError, match="is not a valid reference table"):
             reference.read(tmp_path / table.name)
 
     def test_tables_of_other_rows_or_of_several(self, table: Path, folder: Path, tmp_path: Path) -> None:
@@ -379,7 +379,7 @@ class TestTheDataSet:
         assert cards(evaluation, place, folder) == cards(evaluation, folder / "original", folder)
         assert asked == [("igmu/originals", "dataset", "abc123")]
         for wrong in ("hub:igmu/originals", "hub:igmu/originals@a/../../b", "hub:originals@a"):
-            with pytest.raises(InputError, match="is not of the form hub:OWNER/NAME@REVISION"):
+            with pytest.raises(InputError, match="does not have the form hub:OWNER/NAME@REVISION"):
                 reference.local(Path(wrong))
 
 

@@ -544,7 +544,9 @@ def test_the_same_image_twice_is_one_image(training: HeadTraining, sample_images
     folder = shutil.copytree(sample_images, tmp_path / "copies")
     for path in sorted((folder / "train" / "church").iterdir())[1:]:
         shutil.copy(folder / "train" / "church" / "00.png", path)
-    with pytest.raises(EmptyInputError, match=r"at least two different images with the concept, .*; the current number is 1"):
+    with pytest.raises(
+        EmptyInputError, match=r"at least two different images with the concept, .*; the current number is 1"
+    ):
         replace(training, data=str(folder)).run(tmp_path / "x.safetensors")
 
 
