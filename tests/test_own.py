@@ -209,7 +209,7 @@ class TestCheck:
         good, bad = written(tmp_path), written(tmp_path, "object/airship", ('pos = "noun"', 'poss = "noun"'))
         done = igmu("concept", "check", good)
         assert (done.exit_code, done.output.count("\n")) == (0, 1)
-        assert "no problems; 194 rows: forget/direct 24, retain/near 6, retain/far 72" in done.output
+        assert "no problems found; 194 rows (forget/direct 24, retain/near 6, retain/far 72" in done.output
         done = igmu("concept", "check", good, bad)
         assert done.exit_code == 1
         assert f"{bad}: poss: unknown key 'poss'; did you mean 'pos'?" in done.output

@@ -250,7 +250,7 @@ def ssh_key(path: Path) -> Path:
 
 def test_a_card_is_signed_and_its_signer_checked(card: Path, tmp_path: Path) -> None:
     mine, other = ssh_key(tmp_path / "mine"), ssh_key(tmp_path / "other")
-    with pytest.raises(MetadataError, match="the signature .* was not found"):
+    with pytest.raises(MetadataError, match=r"the signature .* was not found"):
         require_signer(card, f"{mine}.pub")
     done = CliRunner().invoke(app, ["sign", str(card), "--key", str(mine)], catch_exceptions=False)
     assert done.output.strip() == f"{card}.sig"
