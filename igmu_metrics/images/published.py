@@ -231,7 +231,7 @@ def _replace(pipe: Any, part: Part, elsewhere: Sequence[str]) -> None:
             f"{folder} cannot be loaded as {part.kind} ({first_line(error)}). Check the folder."
         ) from error
     if unknown := [name for name in unknown if not name.endswith("position_ids")]:
-        raise WeightsError(f"{folder} contains tensors that {here} does not have: {listed(unknown)}. Check the folder.")
+        raise WeightsError(f"{folder} contains {listed(unknown)} that {here} does not have. Check the folder.")
     if _same(new, module):
         raise _nothing(part)
     pipe.register_modules(**{part.kind: new})
