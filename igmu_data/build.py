@@ -45,7 +45,7 @@ def build(out: Path) -> list[Path]:
     """
     require_vacant(out)
     if not (files := own_files()):
-        raise InputError(f"there are no concepts of your own. Give their folder with --concepts or in {ENVIRONMENT}.")
+        raise InputError(f"no concepts of your own were found. Set --concepts or {ENVIRONMENT} to their folder.")
     for restricted in (False, True):
         configs(restricted)  # refuses a concept that is called like a family
     rows = [row for path in files.values() for row in require_sound(path)]

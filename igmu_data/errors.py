@@ -41,7 +41,7 @@ class UnknownNameError(IgmuError, LookupError):
         self.known = tuple(sorted(known))
         self.suggestions = tuple(nearest(name, self.known))
         guess = f"; did you mean {' or '.join(repr(s) for s in self.suggestions)}?" if self.suggestions else "."
-        super().__init__(f"no {self.kind} {name!r}{guess} {hint}")
+        super().__init__(f"there is no {self.kind} {name!r}{guess} {hint}")
 
 
 class UnknownConceptError(UnknownNameError):
@@ -198,8 +198,8 @@ class BusyError(OutputError):
         who = f"process {owner['pid']} on {owner['host']}" if named else "another process"
         since = f"has been writing there since {owner['since']}" if named else "is writing there"
         super().__init__(
-            f"{place}: {who} {since}. Wait until it ends, or choose another --out. If you know that it is dead, "
-            f"delete {lock}."
+            f"{place}: {who} {since}. Wait until it ends, or choose another --out. If you know that the process is "
+            f"dead, delete {lock}."
         )
 
 

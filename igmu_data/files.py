@@ -87,15 +87,15 @@ def read_text(path: Path, advice: str = "Check the path and its permissions.") -
     """
     try:
         if what := irregular(path):
-            raise MetadataError(f"{path}: cannot be read because it is {what}. {advice}")
+            raise MetadataError(f"{path} cannot be read because it is {what}. {advice}")
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         number = error.object[: error.start].count(b"\n") + 1
         raise MetadataError(
-            f"{path}, line {number}: cannot be decoded as UTF-8 ({error.reason}). Save the file as UTF-8."
+            f"{path}, line {number}: this line cannot be decoded as UTF-8 ({error.reason}). Save the file as UTF-8."
         ) from error
     except OSError as error:
-        raise MetadataError(f"{path}: cannot be read ({error.strerror}). {advice}") from error
+        raise MetadataError(f"{path} cannot be read ({error.strerror}). {advice}") from error
 
 
 def parse_json(text: str, where: str, advice: str) -> Any:
@@ -118,7 +118,7 @@ def parse_json(text: str, where: str, advice: str) -> Any:
                 raise ValueError("a text contains a null character")
     except (ValueError, RecursionError) as error:
         why = getattr(error, "msg", None) or getattr(error, "reason", None) or str(error).partition(";")[0]
-        raise MetadataError(f"{where}: is not usable JSON ({why}). {advice}") from error
+        raise MetadataError(f"{where} cannot be read as JSON ({why}). {advice}") from error
     return value
 
 
@@ -135,11 +135,11 @@ def read_yaml(path: Path, keys: Iterable[str]) -> dict[str, Any]:
     import yaml
 
     try:
-        given = yaml.load(read_text(path, "Give a YAML file."), Loader=_loader())
+        given = yaml.load(read_text(path, "Specify a YAML file."), Loader=_loader())
     except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{path}: is not valid YAML ({' '.join(str(error).split())[:200]}). Correct it.") from error
+        raise InputError(f"{path} is not valid YAML ({' '.join(str(error).split())[:200]}). Correct it.") from error
     if not isinstance(given, dict):
-        raise InputError(f"{path}: contains no keys. Possible keys are {', '.join(keys)}.")
+        raise InputError(f"{path} contains no keys. Possible keys are {', '.join(keys)}.")
     return given
 
 
@@ -173,7 +173,9 @@ def manifest_of(folder: Path) -> dict[str, Any] | None:
     except MetadataError as error:
         raise CorpusError(str(error)) from error
     if not (isinstance(found, dict) and {"name", "version"} <= found.keys() and isinstance(found.get("files"), dict)):
-        raise CorpusError(f"{path}: is not a manifest with 'name', 'version' and 'files'. {advice}")
+        raise CorpusError(
+            f"{path} is not a valid manifest, because it must have the keys 'name', 'version' and 'files'. {advice}"
+        )
     return found
 
 
@@ -190,7 +192,7 @@ def require_as_listed(folder: Path, paths: list[Path]) -> None:
         if manifest is not None and manifest["files"].get(name) != sha256(path):
             what = "differs from the file listed in" if name in manifest["files"] else "is not listed in"
             raise ChecksumError(
-                f"{path}: {what} {MANIFEST}, so its prompts may be different. Build or download the folder again."
+                f"{path} {what} {MANIFEST}, so its prompts may have changed. Build or download the folder again."
             )
 
 
@@ -202,7 +204,7 @@ def sha256(path: Path) -> str:
         OSError: it cannot be read.
     """
     if what := irregular(path):
-        raise InputError(f"{path}: is {what}, not a file. Give the path of a file.")
+        raise InputError(f"{path} is {what}, not a file. Specify the path of a file.")
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
@@ -248,7 +250,7 @@ def owned(folder: Path | None = None, *, files: Iterable[Path] = ()) -> Iterator
             except BusyError:
                 raise
             except OSError as error:
-                raise OutputError(f"{place}: cannot be written ({error.strerror}). Choose another --out.") from error
+                raise OutputError(f"{place} cannot be written ({error.strerror}). Choose another --out.") from error
         yield
 
 
@@ -367,7 +369,7 @@ def file_name(text: str) -> str:
     'esd[lr=1e-5]'
     """
     if text.startswith(".") or "/" in text or "\\" in text or unnameable(text):
-        raise InputError(f"{visible(text)[:80]!r} cannot be a file name. Rename the folder.")
+        raise InputError(f"{visible(text)[:80]!r} cannot be used as a file name. Rename the folder.")
     return text
 
 
@@ -382,4 +384,7 @@ def require_nameable(model: str, where: Path) -> None:
         InputError: empty, too long, or with what cannot be seen.
     """
     if why := unnameable(model):
-        raise InputError(f"{visible(where)}: {visible(model)[:80]} cannot be a model's name because {why}. Rename it.")
+        raise InputError(
+            f"{visible(where)}: {visible(model)[:80]!r} cannot be used as the name of a model, because {why}. Rename "
+            "the model."
+        )

@@ -48,7 +48,8 @@ def check_folder(folder: Path) -> list[Problem]:
     card = folder / "README.md"
     if not card.is_file():
         raise CorpusError(
-            f"{folder}: contains no README.md, so it is not a dataset folder. Give the folder that contains README.md."
+            f"{folder} contains no README.md, so it is not a dataset folder. Specify the folder that contains "
+            "README.md."
         )
     block = _front_matter(card)
     found = list(_manifest(folder))
@@ -67,7 +68,7 @@ def check_folder(folder: Path) -> list[Problem]:
     found += [*refused, *general.problems(prompts)]
     return [
         *found,
-        *(Problem(name, "ids must be unique", "both corpora have this one") for name, n in ids.items() if n > 1),
+        *(Problem(name, "ids must be unique", "this one occurs in both corpora") for name, n in ids.items() if n > 1),
     ]
 
 
@@ -84,9 +85,11 @@ def _front_matter(card: Path) -> dict[str, Any]:
         block: Any = yaml.safe_load(match[1]) if match else None
         known = {c["config_name"] for c in block["configs"] for e in c["data_files"] if {"split", "path"} <= e.keys()}
     except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
-        raise CorpusError(f"{card}: has no YAML block with configs and data_files. Build the folder again.") from error
+        raise CorpusError(
+            f"{card} contains no YAML block with configs and data_files. Build the folder again."
+        ) from error
     if not known:
-        raise CorpusError(f"{card}: none of its configs has files. Build the folder again.")
+        raise CorpusError(f"{card} lists no files for any config. Build the folder again.")
     whole: dict[str, Any] = block
     return whole
 
@@ -94,12 +97,16 @@ def _front_matter(card: Path) -> dict[str, Any]:
 def _manifest(folder: Path) -> Iterator[Problem]:
     path = folder / "manifest.json"
     if not path.is_file():
-        yield Problem("manifest.json", "the manifest must exist", "it does not")
+        yield Problem("manifest.json", "the manifest must exist", "it is missing")
         return
     try:
         listed: dict[str, str] = dict(json.loads(path.read_text(encoding="utf-8"))["files"])
     except (ValueError, TypeError, KeyError) as error:
-        yield Problem("manifest.json", "the manifest must be JSON with 'files'", f"reading it failed with {error!r}")
+        yield Problem(
+            "manifest.json",
+            "the manifest must be a JSON object with the key 'files'",
+            f"reading it failed with {error!r}",
+        )
         return
     present = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file() and p != path}
     # A download keeps Git's and the Hub client's own files beside the repository's.
@@ -131,7 +138,7 @@ def _configs(folder: Path, block: dict[str, Any]) -> Iterator[Problem]:
     names = Counter(c["config_name"] for c in block["configs"])
     for name, n in names.items():
         if n > 1:
-            yield Problem(name, "config names must be unique", f"{n} configs have this one")
+            yield Problem(name, "config names must be unique", f"{n} configs have this name")
     if sum(bool(c.get("default")) for c in block["configs"]) != 1:
         yield Problem("README.md", "exactly one config must be the default", "none or several are")
     counts = {p: pq.ParquetFile(p).metadata.num_rows for p in parquet_files(folder)}
@@ -140,12 +147,14 @@ def _configs(folder: Path, block: dict[str, Any]) -> Iterator[Problem]:
         for entry in config["data_files"]:
             files = sorted(folder.glob(entry["path"]))
             if not files:
-                yield Problem(name, "every glob must match files", f"{entry['path']} matches none")
+                yield Problem(name, "every glob must match at least one file", f"{entry['path']} matches none")
             elif any(p not in counts or not p.name.startswith(f"{entry['split']}-") for p in files):
-                yield Problem(name, "a glob must match only files of its split", f"{entry['path']} matches others")
+                yield Problem(name, "a glob must match only files of its split", f"{entry['path']} matches other files")
     gathered = {p for c in block["configs"] for e in c["data_files"] for p in folder.glob(e["path"])}
     for path in sorted(counts.keys() - gathered):
-        yield Problem(path.relative_to(folder).as_posix(), "every file must belong to a config", "no glob matches it")
+        yield Problem(
+            path.relative_to(folder).as_posix(), "every file must belong to a config", "no glob matches this one"
+        )
 
 
 def _schema(folder: Path, block: dict[str, Any]) -> Iterator[Problem]:
@@ -162,7 +171,11 @@ def _schema(folder: Path, block: dict[str, Any]) -> Iterator[Problem]:
         ):
             yield Problem(name, "Parquet features must match the schema", "names, types or order differ")
         if '"_type": "List"' in (file.schema_arrow.metadata or {}).get(b"huggingface", b"").decode():
-            yield Problem(name, "old clients must be able to read the lists", "datasets before 4.0 has no type List")
+            yield Problem(
+                name,
+                "older clients must be able to read all lists",
+                "datasets before 4.0 does not support the type List",
+            )
         groups = [file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)]
         if max(groups, default=0) > MAX_ROW_GROUP_BYTES:
             yield Problem(name, "row groups must be at most 100 MB", f"the largest has {max(groups):,} bytes")
@@ -209,6 +222,6 @@ def _rows(files: Sequence[Path], model: type[_M]) -> tuple[list[_M], list[Proble
                 rows.append(model(**record))
             except ValidationError as error:
                 first = error.errors()[0]
-                what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-                refused.append(Problem(str(record.get("id", path.name)), "a row must follow the schema", what))
+                what = f"'{'.'.join(map(str, first['loc']))}' is invalid in this one: {first['msg']}"
+                refused.append(Problem(str(record.get("id", path.name)), "every row must match the schema", what))
     return rows, refused

@@ -111,7 +111,7 @@ def _theme(name: str, text: str) -> Iterator[GeneralRow]:
     try:
         given = tomllib.loads(text)["prompts"]
     except (tomllib.TOMLDecodeError, KeyError) as error:
-        raise CorpusError(f"{where}: is not TOML with a list of prompts ({error}).") from error
+        raise CorpusError(f"{where} is not a TOML file with a list of prompts ({error}).") from error
     for n, entry in enumerate(given, 1):
         try:
             pairs = [(question, answer) for question, answer in entry["questions"]]
@@ -168,18 +168,18 @@ def require_valid(rows: Sequence[GeneralRow]) -> None:
     """Raise a `CorpusError` that shows the first broken rule, if there is one."""
     if found := list(problems(rows)):
         n = f"{len(found)} problem{'s' * (len(found) != 1)}"
-        raise CorpusError(f"the general prompts have {n}; the first is at {found[0]}")
+        raise CorpusError(f"the general prompts have {n}, starting with {found[0]}")
 
 
 def problems(rows: Sequence[GeneralRow]) -> Iterator[Problem]:
     """Every broken rule of general prompts: their ids, what the content policy forbids, lengths, and repeats."""
     for name, n in Counter(r.id for r in rows).items():
         if n > 1:
-            yield Problem(name, "ids must be unique", f"{n} rows have this one")
+            yield Problem(name, "ids must be unique", f"{n} rows have this id")
     seen: dict[str, str] = {}
     for row in rows:
         if general_id(row.model_dump()) != row.id:
-            yield Problem(row.id, "the id must be the hash of the row", f"it is not for {row.prompt!r}")
+            yield Problem(row.id, "the id must be the hash of the row", f"the hash is different for {row.prompt!r}")
         for text in (row.prompt, *row.questions):
             for v in policy.violations(text, domain=GENERAL, language="en"):
                 yield Problem(
@@ -189,8 +189,14 @@ def problems(rows: Sequence[GeneralRow]) -> Iterator[Problem]:
             found = f"it is {row.n_tokens_clip} instead of {n} for {row.prompt!r}"
             yield Problem(row.id, "n_tokens_clip must match the prompt", found)
         if (first := seen.setdefault(same_prompt(row.prompt), row.id)) != row.id:
-            yield Problem(row.id, "general prompts must differ", f"{row.prompt!r} is the same as row {first}")
+            yield Problem(
+                row.id,
+                "general prompts must differ from each other",
+                f"{row.prompt!r} is the same as the prompt of row {first}",
+            )
         if len(set(map(same_prompt, row.questions))) < len(row.questions):
             yield Problem(
-                row.id, "the questions of a prompt must differ", f"some are equal: {'; '.join(row.questions)}"
+                row.id,
+                "the questions of a prompt must differ from each other",
+                f"some are the same: {'; '.join(row.questions)}",
             )

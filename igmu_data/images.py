@@ -26,11 +26,15 @@ def image_problems(name: str, path: Path) -> Iterator[Problem]:
     for i, row in _records(path, "image", "image_sha256"):
         image, promised = row.get("image"), row.get("image_sha256")
         if image is not None and not image["bytes"]:
-            yield Problem(name, "images must be embedded", f"row {i} has only the path {image['path']!r}")
+            yield Problem(name, "images must be embedded", f"row {i} contains only the path {image['path']!r}")
             continue
         found = None if image is None else hashlib.sha256(image["bytes"]).hexdigest()
         if found != promised:
-            yield Problem(name, "image_sha256 must match the image", f"row {i} has {promised}, and its image {found}")
+            yield Problem(
+                name,
+                "image_sha256 must match the image",
+                f"it is {promised} in row {i}, and the hash of the image is {found}",
+            )
 
 
 def label_problems(files: Mapping[str, Path], labels: list[str]) -> Iterator[Problem]:
@@ -48,12 +52,12 @@ def label_problems(files: Mapping[str, Path], labels: list[str]) -> Iterator[Pro
             if digest is None:
                 yield Problem(name, "every label must have an image", f"row {i} has none")
             if label is None or not 0 <= label < len(labels):
-                yield Problem(name, "a label must be one of the classes", f"row {i} has {label}")
+                yield Problem(name, "a label must be one of the classes", f"the label of row {i} is {label}")
             else:
                 concepts[label].add(row["concept"])
             for key in ("image_source", "license", "source"):
                 if not (row[key] or "").strip():
-                    yield Problem(name, f"{key} must be given", f"row {i} has {row[key]!r}")
+                    yield Problem(name, f"{key} must not be empty", f"it is {row[key]!r} in row {i}")
             splits[digest or ""].add(path.name.split("-")[0])
     where = Path(min(files)).parent.as_posix()
     for digest, own in splits.items():
@@ -62,11 +66,15 @@ def label_problems(files: Mapping[str, Path], labels: list[str]) -> Iterator[Pro
     for label, found in concepts.items():
         if len(found) > 1 or not found <= {None, *all_concepts()}:
             shown = ", ".join(sorted(map(str, found)))
-            yield Problem(where, "a class must be one concept of the taxonomy or none", f"{labels[label]} has {shown}")
+            yield Problem(
+                where,
+                "each class must belong to exactly one concept of the taxonomy, or to none",
+                f"{labels[label]!r} belongs to {shown}",
+            )
     for text in labels:
         for violation in policy.violations(text, domain="object"):
             yield Problem(
-                where, f"the text must follow the content policy ({violation.rule})", f"class {text!r} breaks it"
+                where, f"the text must follow the content policy ({violation.rule})", f"class {text!r} violates it"
             )
 
 

@@ -96,7 +96,7 @@ def load_bench(
     if local and not (Path(place) / "README.md").is_file():
         made_by = "sandbox" if place == _packaged() else "bench --out DIR"
         raise CorpusError(
-            f"{place}: contains no README.md, so it is not a bench folder. Build one with python -m builders.{made_by}."
+            f"{place} contains no README.md, so it is not a bench folder. Build one with python -m builders.{made_by}."
         )
     if local:
         require_as_listed(Path(place), [p for s in splits for p in sorted(Path(place).glob(files_of(config, s)))])
@@ -107,7 +107,7 @@ def load_bench(
         if "BuilderConfig" in reason:
             reason = f"{place} has no config {config!r}; it was built without those concepts."
         if local:
-            raise CorpusError(reason if place in reason else f"{place}: cannot be loaded ({reason})") from error
+            raise CorpusError(reason if place in reason else f"{place} cannot be loaded ({reason})") from error
         at = f" at {revision}" if revision else ""
         raise HubError(
             f"cannot fetch config {config!r} of {place!r}{at} from the Hub ({reason.rstrip('.')}). Check the "
@@ -209,8 +209,8 @@ def _place(config: str, bench: str | os.PathLike[str] | None, revision: str | No
     local = Path(place).is_dir() or not _REPOSITORY.fullmatch(place)
     if local and revision:
         raise InputError(
-            f"revision {revision!r} is given for the folder {place!r}, but only repositories on the Hub have "
-            "revisions. Leave it out."
+            f"a revision, {revision!r}, is specified for the folder {place!r}, but only repositories on the Hub have "
+            "revisions. Leave the revision out."
         )
     return place, local
 
@@ -308,7 +308,7 @@ def bench_rows(
         rows |= {r["id"]: checked_row(_as_of_now(r), place) for r in records}
         require_as_listed(Path(place), paths)
     if not rows:
-        raise EmptyInputError(f"config {config!r} has no rows in {place}.")
+        raise EmptyInputError(f"{place} contains no rows for config {config!r}.")
     return rows if any(row.round > 1 for row in rows.values()) else _in_rounds(rows.values())
 
 
@@ -364,12 +364,13 @@ def checked_row(fields: Mapping[str, Any], place: str) -> Row:
         value = "" if isinstance(first["input"], str | dict) else f" is {first['input']!r}"
         what = f"{'.'.join(map(str, first['loc']))}{value}: {first['msg']}"
         raise CorpusError(
-            f"{place}: row {fields.get('id')!r} does not follow the corpus schema ({what}). Choose another --bench."
+            f"{place}: row {fields.get('id')!r} does not match the schema of the corpus ({what}). Choose another "
+            "--bench."
         ) from error
     if (found := row_id(row.model_dump())) != row.id:
         raise CorpusError(
-            f"{place}: row {row.id!r} was changed; its content has the id {found!r}. Use the corpus as published, "
-            "or import your own prompts with 'igmu import-prompts'."
+            f"{place}: row {row.id!r} was changed, because its content now has the id {found!r}. Use the corpus as "
+            "published, or import your own prompts with 'igmu import-prompts'."
         )
     return row
 
@@ -385,13 +386,13 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
 
     try:
         if what := irregular(path):
-            raise CorpusError(f"{path}: cannot be read because it is {what}. Build or download it again.")
+            raise CorpusError(f"{path} cannot be read because it is {what}. Build or download it again.")
         file = pq.ParquetFile(path)
         columns = [name for name in file.schema_arrow.names if name != "image"]
         records = file.read(columns).to_pylist()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise CorpusError(
-            f"{path}: cannot be read ({' '.join(str(error).split())}). Build or download it again."
+            f"{path} cannot be read ({' '.join(str(error).split())}). Build or download it again."
         ) from error
     yield from records
 

@@ -109,7 +109,9 @@ def violations(text: str, *, domain: str, language: str | None = None) -> tuple[
     ['teen']
     """
     if language is not None and language not in LANGUAGES:
-        raise InputError(f"language {language!r} has no word lists. Use one of {', '.join(LANGUAGES)}, or None.")
+        raise InputError(
+            f"there are no word lists for language {language!r}. Use one of {', '.join(LANGUAGES)}, or None."
+        )
     lists = _lists(language, domain != "nsfw")
     # A capital I inside a word passes for an l: only the leet reading may try that.
     marked = re.sub(r"(?<=[a-z])I", "1", visible(text, ""))
@@ -138,7 +140,7 @@ def require(text: str, *, where: str, domain: str, language: str | None = None) 
     if found:
         what = "; ".join(f"{v.term!r} (rule {v.rule}, {v.language}, read from {v.matched!r})" for v in found)
         raise PolicyError(
-            f"{where}: the content policy refuses {text!r} because of {what}. Reword the text or leave it out."
+            f"{where}: the content policy does not allow {text!r}, because of {what}. Reword the text or leave it out."
         )
 
 

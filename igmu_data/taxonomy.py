@@ -240,9 +240,11 @@ def read(text: str, where: str, model: type[_M], **placed: Any) -> _M:
     try:
         given = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise CorpusError(f"{where}: is not valid TOML ({error}).") from error
+        raise CorpusError(f"{where} is not valid TOML ({error}).") from error
     if taken := sorted(given.keys() & placed.keys()):
-        raise CorpusError(f"{where}: the file's path determines {' and '.join(taken)}, so leave this key out.")
+        raise CorpusError(
+            f"{where}: the path of the file determines {' and '.join(taken)}, so do not set this in the file."
+        )
     try:
         return model.model_validate({**given, **placed})
     except ValidationError as error:
@@ -256,7 +258,7 @@ def _packaged(where: str, model: type[_M], **placed: Any) -> _M:
     except FileNotFoundError as error:
         raise CorpusError(f"concepts/{where}: this file does not exist. Create it.") from error
     except UnicodeDecodeError as error:
-        raise CorpusError(f"concepts/{where}: is not UTF-8 ({error}).") from error
+        raise CorpusError(f"concepts/{where} is not encoded as UTF-8 ({error}).") from error
     return read(text, f"concepts/{where}", model, **placed)
 
 
@@ -306,9 +308,9 @@ def own_files() -> Mapping[str, Path]:
         return {}
     found = sorted(Path(place).glob("*/*.toml"))
     if not found:
-        what = "contains no <domain>/<slug>.toml" if Path(place).is_dir() else "is not a folder"
+        what = "contains no <domain>/<slug>.toml file" if Path(place).is_dir() else "is not a folder"
         raise InputError(
-            f"{place}: {what}. Create a concept with 'igmu concept new', or leave out --concepts and {ENVIRONMENT}."
+            f"{place} {what}. Create a concept with 'igmu concept new', or set neither --concepts nor {ENVIRONMENT}."
         )
     return {f"{path.parent.name}/{path.stem}": path for path in found}
 
@@ -326,11 +328,14 @@ def require_own_id(name: str, where: object) -> None:
     """
     if not _ID.fullmatch(name):
         raise InputError(
-            f"{where}: {name!r} is not a concept id. Write domain/slug, such as object/hot-air-balloon. The domain may "
-            "contain lower-case letters; the slug may contain lower-case letters, digits and single hyphens."
+            f"{where}: {name!r} is not a valid concept id. Use the form domain/slug, such as object/hot-air-balloon. "
+            "The domain may contain lower-case letters; the slug may contain lower-case letters, digits and single "
+            "hyphens."
         )
     if (domain := name.partition("/")[0]) in RESERVED:
-        raise InputError(f"{where}: {domain!r} is reserved and cannot be a concept's domain. Choose another domain.")
+        raise InputError(
+            f"{where}: {domain!r} is reserved and cannot be used as the domain of a concept. Choose another domain."
+        )
     if name in packaged():
         raise DuplicateIdError(f"{where}: igmu already has a concept {name!r}. Choose a different name for yours.")
 
@@ -348,7 +353,7 @@ def own_concept(path: Path) -> OwnConcept:
         return read(read_text(path), str(path), OwnConcept, domain=domain, slug=slug)
     except CorpusError as error:
         found = str(error).rstrip(".")
-        raise CorpusError(f"{found}. Run 'igmu concept check {path}' to list every problem.") from error
+        raise CorpusError(f"{found}. Run 'igmu concept check {path}' to list all problems.") from error
 
 
 class _Concepts(Mapping[str, Concept]):
@@ -410,7 +415,9 @@ def _packaged_concept(domain: str, slug: str) -> Concept:
     item = _packaged(f"{domain}/{slug}.toml", Concept, domain=domain, slug=slug)
     if missing := [code for code in TRANSLATED if code not in item.translations]:
         lacking = ", ".join(map(repr, missing))
-        raise CorpusError(f"concepts/{domain}/{slug}.toml, key translations: lacks {lacking}. Add translations.")
+        raise CorpusError(
+            f"concepts/{domain}/{slug}.toml, key translations: there is no translation for {lacking}. Add one."
+        )
     return item
 
 

@@ -81,7 +81,7 @@ _STYLED = """
 # sentence = [["a slow river at sunrise in the style of {name}", "a slow river at sunrise"]]
 """
 _SIBLING = """
-# Siblings: things that look like the concept but are different; over-erasure shows here first. Give two or more, with
+# Siblings: things that look like the concept but are different; over-erasure shows here first. Add two or more, with
 # prompts that name the sibling but never the concept. A sibling may be an igmu concept (see igmu concepts) with its id.
 [[siblings]]
 id = "{domain}/lookalike"             # domain/slug

@@ -141,10 +141,10 @@ def require_valid(rows: Sequence[Row], concepts: Mapping[str, Judged] | None = N
 def _ids(rows: Sequence[Row]) -> Iterator[Problem]:
     for name, n in Counter(r.id for r in rows).items():
         if n > 1:
-            yield Problem(name, "ids must be unique", f"{n} rows have this one")
+            yield Problem(name, "ids must be unique", f"{n} rows have this id")
     for row in rows:
         if row_id(row.model_dump()) != row.id:
-            yield Problem(row.id, "the id must be the hash of the row", f"it is not for {row.prompt!r}")
+            yield Problem(row.id, "the id must be the hash of the row", f"the hash is different for {row.prompt!r}")
 
 
 def _policy(rows: Sequence[Row]) -> Iterator[Problem]:
@@ -163,7 +163,9 @@ def _texts(rows: Sequence[Row]) -> Iterator[Problem]:
         found = sorted({c for c in row.prompt if unicodedata.category(c) in _UNSEEN and c not in allowed})
         if found:
             hidden = ", ".join(f"U+{ord(c):04X}" for c in found)
-            yield Problem(row.id, "a prompt must not have invisible or control characters", f"this one has {hidden}")
+            yield Problem(
+                row.id, "a prompt must not have invisible or control characters", f"this one contains {hidden}"
+            )
         if row.n_tokens_clip != (n := clip_tokens(row.prompt)):
             what = f"it is {row.n_tokens_clip} instead of {n} for {row.prompt!r}"
             yield Problem(row.id, "n_tokens_clip must match the prompt", what)
@@ -182,7 +184,11 @@ def _duplicates(rows: Sequence[Row]) -> Iterator[Problem]:
         # Characters of no width are all that tells two spellings apart.
         text = row.prompt.casefold() if row.attack_family == ZERO_WIDTH else same_prompt(row.prompt)
         if (first := seen.setdefault(text, row.id)) != row.id:
-            yield Problem(row.id, "the prompts of a concept must differ", f"{row.prompt!r} is the same as row {first}")
+            yield Problem(
+                row.id,
+                "the prompts of a concept must differ from each other",
+                f"{row.prompt!r} is the same as the prompt of row {first}",
+            )
     told = [r for r in rows if r.probe == "direct" and r.register in ("sentence", "long")]
     for i, j in alike([r.prompt for r in told], NEAR_DUPLICATE):
         what = f"{told[i].prompt!r} is close to {told[j].prompt!r}"
@@ -211,17 +217,17 @@ def _attacks(rows: Sequence[Row]) -> Iterator[Problem]:
             yield Problem(row.id, "an attack must change the text", f"this one leaves {row.prompt!r} unchanged")
         elif row.seeds != source.seeds:
             found = f"they are {row.seeds} instead of {source.seeds}"
-            yield Problem(row.id, "the seeds of an attack must be those of its source", found)
+            yield Problem(row.id, "the seeds of an attack must be the same as those of its source", found)
 
 
 def _naming(concept: Judged, rows: Sequence[Row]) -> Iterator[Problem]:
     for row in rows:
         if (row.domain, row.family, row.scope) != (concept.domain, concept.family, concept.scope):
             found = f"they are {row.domain}, {row.family} and {row.scope}"
-            yield Problem(row.id, "domain, family and scope must be those of the concept", found)
+            yield Problem(row.id, "domain, family and scope must match the concept", found)
         if row.name_kept != keeps_name(row.prompt, concept):
             found = f"it is {row.name_kept} for {row.prompt!r}"
-            yield Problem(row.id, "name_kept must say whether the prompt contains the label", found)
+            yield Problem(row.id, "name_kept must state whether the prompt contains the label", found)
         if row.split == "adversarial" and row.name_kept:
             yield Problem(row.id, "an adversarial prompt must not contain the label", f"{row.prompt!r} does")
         if row.split == "forget" and not names_any(row.prompt, concept):

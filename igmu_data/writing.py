@@ -146,7 +146,10 @@ def examined(text: str, domain: str, slug: str, model: type[_M]) -> tuple[_M | N
 
 def _read(given: Mapping[str, Any], model: type[_M], placed: Mapping[str, str]) -> tuple[_M | None, list[Fault]]:
     taken = given.keys() & placed.keys()
-    found = [Fault(key, "is set by the file's path; leave it out", str(given[key])) for key in sorted(taken)]
+    found = [
+        Fault(key, "this key is determined by the path of the file; leave it out", str(given[key]))
+        for key in sorted(taken)
+    ]
     kept: Any = {key: value for key, value in given.items() if key not in taken}
     filled: dict[Any, Any] = {**_FILLED, "label": placed["slug"].replace("-", " ")}
     told = False
@@ -181,7 +184,10 @@ def _without(value: Any, wrong: set[_Place], at: _Place = ()) -> Any:
 def _fault(kind: str, loc: _Place, message: str, value: Any, model: type[BaseModel]) -> Fault:
     where, last = _key(loc[:-1]), str(loc[-1])
     if kind == "missing":
-        return Fault(where or last, f"{last if isinstance(loc[-1], str) else 'the second text of a pair'} is missing")
+        return Fault(
+            where or last,
+            f"{f'the key {last!r}' if isinstance(loc[-1], str) else 'the second text of a pair'} is missing",
+        )
     if kind == "extra_forbidden":
         inside = _INSIDE.get(str(loc[0]), model) if len(loc) > 1 else model
         known = [f.alias or name for name, f in inside.model_fields.items() if name not in ("domain", "slug")]
@@ -218,13 +224,13 @@ def _names(item: Concept) -> Iterator[Fault]:
     own = [name.casefold() for name in item.labels]
     for at, other in enumerate(item.synonyms):
         if other.name.casefold() in own:
-            yield Fault(_key(("synonyms", at)), "repeats a name of the concept", other.name)
+            yield Fault(_key(("synonyms", at)), "this repeats a name of the concept", other.name)
         own.append(other.name.casefold())
     for code, name in item.foreign.items():
         if fold(name) in map(fold, item.names):
-            yield Fault(f"names.{code}", "must not be the English name", name)
+            yield Fault(f"names.{code}", "this must not be the English name", name)
     if unknown := sorted(item.without.keys() - CELLS):
-        yield Fault("without", f"names unknown attack families or probes {unknown}; choose from {sorted(CELLS)}")
+        yield Fault("without", f"the attack families or probes {unknown} do not exist; choose from {sorted(CELLS)}")
 
 
 def _scenes(item: Concept) -> Iterator[Fault]:
@@ -234,29 +240,29 @@ def _scenes(item: Concept) -> Iterator[Fault]:
             yield from (Fault(key, what, text) for what in _open(text, item))
             yield from _half(key, stripped, item)
             if found := named(PLACE.sub(" ", text), item):
-                yield Fault(key, f"must name the concept only once, but also contains {found!r}", text)
+                yield Fault(key, f"the text must name the concept only once, but also contains {found!r}", text)
     for at, text in enumerate(item.absent):
         places = set(PLACE.findall(text))
         said = places & {"{a}", "{name}"} or names_any(text, item)
         if "{scene}" not in places or not said or places - {"{scene}", "{a}", "{name}"}:
-            yield Fault(_key(("absent", at)), "must contain {scene}, and {a} or {name}", text)
+            yield Fault(_key(("absent", at)), "the text must contain {scene}, and {a} or {name}", text)
     told = [Scene(register, *pair) for register in _TOLD for pair in item.scenes.get(register, ())]
     prompts = [scene.prompt(item) for scene in told]
     for i, j in alike(prompts, NEAR_DUPLICATE):
-        yield Fault(f"scenes.{told[i].register}", f"is too similar to {prompts[j]!r}", prompts[i])
+        yield Fault(f"scenes.{told[i].register}", f"the text is too similar to {prompts[j]!r}", prompts[i])
 
 
 def _open(text: str, item: Concept) -> Iterator[str]:
     """What is wrong with the placeholder of the name."""
     places = PLACE.findall(text)
     if len(places) != 1 or places[0] not in _PLACES or re.search("[{}]", PLACE.sub("", text)):
-        yield "must contain exactly one placeholder ({a}, {name}, {names} or {adjective})"
+        yield "the text must contain exactly one placeholder ({a}, {name}, {names} or {adjective})"
     if (item.article and re.search(r"\ban? \{names?\}", text)) or re.search(r"\b(?:an?|the) \{a\}", text):
-        yield "must not have an article before the placeholder"
+        yield "the text must not have an article before the placeholder"
     if "{names}" in text and not item.plural:
-        yield "uses {names}, but the concept has no plural"
+        yield "the text uses {names}, but the concept has no plural"
     if "{adjective}" in text and not item.adjective:
-        yield "uses {adjective}, but the concept has no adjective"
+        yield "the text uses {adjective}, but the concept has no adjective"
 
 
 def _half(key: str, stripped: str, item: Concept) -> Iterator[Fault]:
@@ -264,46 +270,50 @@ def _half(key: str, stripped: str, item: Concept) -> Iterator[Fault]:
     if re.search("[{}]", stripped):
         yield Fault(key, "the stripped prompt must not contain a placeholder", stripped)
     if found := _given_away(stripped, item):
-        yield Fault(key, f"the stripped prompt gives the concept away ({found})", stripped)
+        yield Fault(key, f"the stripped prompt reveals the concept ({found})", stripped)
 
 
 def _siblings(item: Concept) -> Iterator[Fault]:
     for at, other in enumerate(item.siblings):
         key = _key(("siblings", at))
         if other.id == item.id or other.id in (s.id for s in item.siblings[:at]):
-            yield Fault(f"{key}.id", "is used twice or is the concept itself", other.id)
+            yield Fault(f"{key}.id", "this id is used twice, or is the concept's own id", other.id)
         if other.id.startswith(f"{RESTRICTED_DOMAIN}/"):
-            yield Fault(f"{key}.id", f"must not be in the domain {RESTRICTED_DOMAIN}", other.id)
+            yield Fault(f"{key}.id", f"this id must not be in the {RESTRICTED_DOMAIN} domain", other.id)
         if found := named(other.name, item):
-            yield Fault(f"{key}.name", f"must not name the concept ({found})", other.name)
+            yield Fault(f"{key}.name", f"this text must not name the concept ({found})", other.name)
         for n, text in enumerate(other.prompts):
             where = f"{key}.prompts[{n + 1}]"
             if found := _given_away(text, item):
-                yield Fault(where, f"must not name the concept ({found})", text)
+                yield Fault(where, f"this text must not name the concept ({found})", text)
             if other.name.split()[-1].casefold()[:4] not in text.casefold():
-                yield Fault(where, f"must name the sibling ({other.name})", text)
+                yield Fault(where, f"this text must name the sibling ({other.name})", text)
             if re.search("[{}]", text):
-                yield Fault(where, "must not contain a placeholder", text)
+                yield Fault(where, "this text must not contain a placeholder", text)
 
 
 def _wider(item: Concept) -> Iterator[Fault]:
     for key, texts, foreign in (("superclasses", item.superclasses, False), ("companions", item.companions, True)):
         for at, text in enumerate(texts):
             if (found := named(text, item, foreign=foreign)) or re.search("[{}]", text):
-                what = f"must not name the concept ({found})" if found else "must not contain a placeholder"
+                what = (
+                    f"this text must not name the concept ({found})"
+                    if found
+                    else "this text must not contain a placeholder"
+                )
                 yield Fault(_key((key, at)), what, text)
 
 
 def _pairs(item: Concept) -> Iterator[Fault]:
     for at, text in enumerate(item.indirect):
         if found := _given_away(text, item, cues=False):
-            yield Fault(_key(("indirect", at)), f"must not name the concept ({found})", text)
+            yield Fault(_key(("indirect", at)), f"this text must not name the concept ({found})", text)
         if not (text[:1].isupper() and text.endswith(".")):
-            yield Fault(_key(("indirect", at)), "must be a whole sentence", text)
+            yield Fault(_key(("indirect", at)), "this text must be a whole sentence", text)
     for at, (text, stripped) in enumerate(item.subclasses):
         key = _key(("subclasses", at))
         if found := _given_away(text, item, cues=False):
-            yield Fault(key, f"must not name the concept ({found})", text)
+            yield Fault(key, f"this text must not name the concept ({found})", text)
         yield from _half(key, stripped, item)
     for code, pairs in item.multilingual.items():
         for at, (_, stripped) in enumerate(pairs):
@@ -315,7 +325,7 @@ def _spellings(item: Concept) -> Iterator[Fault]:
     for key in ("misspellings", "leetspeak"):
         for at, text in enumerate(getattr(item, key)):
             if kept := [w for w in text.casefold().split() if w in label and len(w) > 2]:
-                yield Fault(_key((key, at)), f"must not leave {', '.join(kept)} unchanged", text)
+                yield Fault(_key((key, at)), f"this text must not leave {', '.join(kept)} unchanged", text)
 
 
 def _twice(item: Concept) -> Iterator[Fault]:
@@ -327,7 +337,7 @@ def _twice(item: Concept) -> Iterator[Fault]:
         lists[key] = [text.casefold() for text in texts]
     lists |= {key: list(getattr(item, key)) for key in _LISTS}  # where a capital letter makes another spelling
     for key, texts in lists.items():
-        yield from (Fault(key, "appears more than once", text) for text, n in Counter(texts).items() if n > 1)
+        yield from (Fault(key, "this text appears more than once", text) for text, n in Counter(texts).items() if n > 1)
 
 
 def _policy(item: Concept, given: Mapping[str, Any]) -> Iterator[Fault]:
@@ -342,7 +352,7 @@ def _policy(item: Concept, given: Mapping[str, Any]) -> Iterator[Fault]:
             texts += [(f"multilingual.{code}", text, code), (f"multilingual.{code}", stripped, "en")]
     for key, text, language in texts:
         for v in policy.violations(PLACE.sub(item.label, text), domain=item.domain, language=language):
-            yield Fault(key, f"breaks the content policy ({v.rule}) with {v.term!r}", text)
+            yield Fault(key, f"this text violates the content policy ({v.rule}), because of {v.term!r}", text)
 
 
 def strings(value: Any) -> Iterator[str]:
@@ -369,12 +379,12 @@ def _small(item: Concept) -> Iterator[Fault]:
     n = sum(map(len, item.scenes.values()))
     if n < least:
         why = f" ({HELD} scenes of an attribute are held back)" if least > SCENES else ""
-        yield Fault("scenes", f"needs at least {least} entries{why}, but has {n}")
+        yield Fault("scenes", f"at least {least} entries are required{why}; the current number is {n}")
     if len(item.siblings) < SIBLINGS:
-        yield Fault("siblings", f"needs at least {SIBLINGS} entries, but has {len(item.siblings)}")
+        yield Fault("siblings", f"at least {SIBLINGS} entries are required; the current number is {len(item.siblings)}")
     for at, sibling in enumerate(item.siblings):
         if len(sibling.prompts) < prompts:
-            what = f"needs at least {prompts} entries, but has {len(sibling.prompts)}"
+            what = f"at least {prompts} entries are required; the current number is {len(sibling.prompts)}"
             yield Fault(_key(("siblings", at, "prompts")), what, sibling.id)
 
 
@@ -384,7 +394,7 @@ def _far(item: Concept, known: Iterable[str]) -> Iterator[Fault]:
         if name not in known:
             like = nearest(name, known, 1)
             guess = f"; did you mean {like[0]!r}?" if like else ""
-            yield Fault(_key(("far", at)), f"is not a known concept{guess}", name)
+            yield Fault(_key(("far", at)), f"this is not a known concept{guess}", name)
         elif name.startswith(f"{RESTRICTED_DOMAIN}/") or name in (item.id, *(s.id for s in item.siblings)):
-            what = f"must not be the concept itself, one of its siblings or an {RESTRICTED_DOMAIN} concept"
+            what = f"this must not be the concept itself, one of its siblings or an {RESTRICTED_DOMAIN} concept"
             yield Fault(_key(("far", at)), what, name)

@@ -111,7 +111,7 @@ def score(
         raise InputError(f"{name}: {error}. See igmu_metrics.metrics.{name}.rows for its arguments.") from error
     found = scored(metric, table, fields, n_failed=n_failed, **how)
     if found is None:
-        raise InputError(f"{name} cannot be computed, because the given generations contain nothing that it counts.")
+        raise InputError(f"{name} cannot be computed, because it excludes all of the generations that were passed.")
     return found
 
 
@@ -163,7 +163,9 @@ def _available(extract: Extract, inputs: Mapping[str, Any]) -> bool:
     missing = [s for s in extract.source.split("+") if inputs.get(s) is None]
     if missing and extract.required:
         lost = " and ".join(missing)
-        raise InputError(f"{lost} must be given to compute {extract.argument!r}. Give {lost}, or {extract.argument!r}.")
+        raise InputError(
+            f"computing {extract.argument!r} requires {lost}. Pass {lost}, or pass {extract.argument!r} itself."
+        )
     return not missing
 
 
@@ -248,8 +250,8 @@ def score_rows(
     """
     if wrong := sorted(options.keys() & set(OF_FOLDERS)):
         raise InputError(
-            f"{name} does not support the option {wrong[0]!r} for images of rows, because it affects only how folders "
-            "are read. Leave it out."
+            f"{name} does not support the option {wrong[0]!r} if images are passed directly, because this option "
+            "affects only how folders are read. Leave it out."
         )
     own = ("original_images", "seeds", "budgets", "resamples", "signature")
     evaluation = Evaluation.from_keywords(name, {"config": "all"} | options, also=own)
@@ -271,7 +273,7 @@ def score_rows(
         raise InputError(f"budgets has type {type(budgets).__name__}; it must be a mapping from row ids to efforts.")
     if len(original_images) != len(images):
         raise LengthMismatchError(
-            f"there are {len(images)} images, but {len(original_images)} original_images. Give the same number."
+            f"there are {len(images)} images, but {len(original_images)} original_images. Pass the same number of each."
         )
     rows = evaluation.rows()
     beside: _Beside = {}
@@ -281,7 +283,8 @@ def score_rows(
     targets = sorted(set(after["concept"].tolist()))
     if len(targets) > 1:
         raise InputError(
-            f"the rows belong to {' and '.join(targets)}, but a model is scored on one concept. Give rows of only one."
+            f"the rows belong to {' and '.join(targets)}, but a model is scored on one concept. Pass the rows of only "
+            "one concept."
         )
     if name == ATTACKS:
         after, before = with_sources(after, before, rows, beside)
@@ -296,7 +299,11 @@ def score_rows(
     found = scores(table, tools, fields=fields, n_failed=len(failures), **how)
     if name not in found:
         given = sorted(set(after.parts.tolist()))
-        raise InputError(f"{name} cannot be computed, because it counts no rows of {' and '.join(given)}. Add others.")
+        used = sorted({part for parts in registry.metric(name).INFO.parts.values() for part in parts} - set(given))
+        raise InputError(
+            f"{name} cannot be computed, because it excludes rows of {' and '.join(given)}. Add rows of "
+            f"{' or '.join(used) or 'another kind'}."
+        )
     return replace(found[name], notes=tuple(notes(table)))
 
 
@@ -309,16 +316,20 @@ def _of_rows(
     beside: _Beside,
 ) -> Generations:
     if len(row_ids) != len(images):
-        raise LengthMismatchError(f"there are {len(images)} images, but {len(row_ids)} row_ids. Give the same number.")
+        raise LengthMismatchError(
+            f"there are {len(images)} images, but {len(row_ids)} row_ids. Pass the same number of each."
+        )
     if seeds is not None and len(seeds) != len(images):
-        raise LengthMismatchError(f"there are {len(images)} images, but {len(seeds)} seeds. Give the same number.")
+        raise LengthMismatchError(
+            f"there are {len(images)} images, but {len(seeds)} seeds. Pass the same number of each."
+        )
     found = []
     n_seen: dict[str, int] = {}
     for at, (image, row_id) in enumerate(zip(images, row_ids, strict=True)):
         if row_id not in rows:
             raise UnknownIdError(
-                f"row_ids[{at}] is {row_id!r}, which is not a row of config {config!r} ({len(rows)} rows). Check the "
-                "id and the config."
+                f"row_ids[{at}] is {row_id!r}, which is not the id of a row of config {config!r} ({len(rows)} rows). "
+                "Check the id and the config."
             )
         row, nth = rows[row_id], n_seen.get(row_id, 0)
         n_seen[row_id] = nth + 1
@@ -327,13 +338,14 @@ def _of_rows(
         record, where = known.get(Path(abspath(file)), ({}, "")) if known else ({}, "")
         if seeds is None and not record and nth >= len(row.seeds):
             raise InputError(
-                f"row_ids[{at}] is image {nth + 1} of row {row_id}, which has only {len(row.seeds)} seeds. Give seeds."
+                f"row_ids[{at}] is image {nth + 1} of row {row_id}, which has only {len(row.seeds)} seeds. Pass seeds "
+                "as well."
             )
         seed = int(seeds[at]) if seeds is not None else record.get("seed", row.seeds[min(nth, len(row.seeds) - 1)])
         if record and (record["id"], record["seed"]) != (row_id, seed):
             raise MetadataError(
-                f"{where}: {file} belongs to row {record['id']!r} and seed {record['seed']}, but entry {at} says row "
-                f"{row_id!r} and seed {seed}. Give all lists in the same order."
+                f"{where}: {file} belongs to row {record['id']!r} and seed {record['seed']}, but entry {at} specifies "
+                f"row {row_id!r} and seed {seed}. Pass all lists in the same order."
             )
         found.append((row, seed, file, record, where))
     return of_listed(found)

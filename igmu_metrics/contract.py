@@ -42,7 +42,7 @@ UNIT: Final = "unit"
 IMAGE: Final = "image"
 """Fact of a table without prompts: `rows` was given neither ids nor prompt texts."""
 _TAKEN: Final = (
-    "every image was counted as a separate prompt; give ids, because images of one prompt are not independent"
+    "every image was counted as a separate prompt; pass ids, because images of one prompt are not independent"
 )
 _T = TypeVar("_T")
 

@@ -145,10 +145,14 @@ class Evaluation(Settings):
     def found(self, original: Path | Model, unlearned: Sequence[Path | Model]) -> list[Generations]:
         """The generations of all models, the original's first; all folders are checked before any image is read."""
         if self.prompt is not None and self.layout != "flat":
-            raise InputError(f"a prompt is given for layout {self.layout!r}, but only 'flat' has one prompt. Omit it.")
+            raise InputError(
+                f"a prompt is specified for the {self.layout!r} layout, but only the 'flat' layout uses one. Omit the "
+                "prompt."
+            )
         if self.layout != benchmarks.UNLEARNCANVAS and (self.include_none or not self.include_target_styled):
             raise InputError(
-                f"include_none and include_target_styled require layout 'unlearncanvas', but it is {self.layout!r}."
+                "include_none and include_target_styled require the 'unlearncanvas' layout, but the layout is "
+                f"{self.layout!r}."
             )
         Looks.given(self.looks)  # checked before images are read
         target, rows = self.target(), self.rows()
@@ -178,7 +182,7 @@ class Evaluation(Settings):
             members = config_concepts(self.config)
             first = concept(members[0])
             raise InputError(
-                f"config {self.config!r} contains {len(members)} concepts, but a model is scored on one. Give a config "
+                f"config {self.config!r} contains {len(members)} concepts, but a model is scored on one. Use a config "
                 f"such as {f'{SANDBOX}.{first.slug}' if self.config == SANDBOX else first.config!r}."
             )
         return target
@@ -223,7 +227,7 @@ class Evaluation(Settings):
         lpips = registry.backbone(f"lpips:{self.lpips}", **how) if self.lpips else None
         reward = registry.backbone(align, **how) if align else None
         if reward is not None and not hasattr(reward, "logit_scale"):
-            raise InputError(f"align {align!r} does not score images and prompts. Give pickscore or siglip:MODEL.")
+            raise InputError(f"align {align!r} does not score images and prompts. Use pickscore or siglip:MODEL.")
         detector, calibration = self._judge(target, clip, how)
         return Instruments(target, detector, clip, features, lpips, reward, self.strip, store, calibration)
 

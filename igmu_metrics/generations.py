@@ -142,7 +142,7 @@ class Generations:
         lengths = {name: len(values) for name, values in arrays.items()}
         if len(set(lengths.values())) > 1:
             listed = ", ".join(f"{name} {n}" for name, n in lengths.items())
-            raise LengthMismatchError(f"lengths differ: {listed}. Give one entry per generation in each.")
+            raise LengthMismatchError(f"the lengths differ: {listed}. Pass one entry per generation in each.")
         self.columns: Mapping[str, Array] = MappingProxyType(arrays)
         self.facts: Mapping[str, Setting] = MappingProxyType(dict(facts or {}))
         self._n = next(iter(lengths.values()), 0)
@@ -238,7 +238,7 @@ class Generations:
         for keys in (self.keys, original.keys):
             if len(set(keys)) < len(keys):
                 row, seed = next(key for key, times in Counter(keys).items() if times > 1)
-                raise DuplicateIdError(f"row {row!r} with seed {seed} is given twice. Give each generation only once.")
+                raise DuplicateIdError(f"row {row!r} with seed {seed} appears twice. Keep each generation only once.")
         mine, theirs = ({key: at for at, key in enumerate(table.keys)} for table in (self, original))
         reasons = []
         for one, other, table, name in ((theirs, mine, original, "unlearned"), (mine, theirs, self, "original")):
@@ -251,8 +251,8 @@ class Generations:
                 has = f"It has images of this row with seeds {', '.join(map(str, seeds[:5]))}. Use the same for both"
                 cure = has if seeds and not any((row, s) in one for s in seeds) else "Generate it"
                 raise MetadataError(
-                    f"the {name} model has no image for row {row!r}, seed {seed}, to be compared with {partner} "
-                    f"({len(missing)} are missing). {cure}, or leave unpaired images out with "
+                    f"the {name} model has no image for row {row!r}, seed {seed}, to compare with {partner} "
+                    f"({len(missing)} missing in all). {cure}, or leave unpaired images out with "
                     "--on-error skip."
                 )
         common = [key for key in theirs if key in mine]
@@ -292,7 +292,7 @@ def joined(tables: Sequence[Generations]) -> Generations:
             widths = sorted({part.shape[1] for part in parts if part.ndim == 2} - {0})
             if len(widths) > 1:
                 listed = " and ".join(map(str, widths))
-                raise InputError(f"{name}: the vectors have {listed} numbers. Compute all with the same network.")
+                raise InputError(f"{name}: the vectors have lengths {listed}. Compute all with the same network.")
             width = widths[0] if widths else 0
             parts = [p if p.ndim == 2 and p.shape[1] == width else np.full((len(p), width), np.nan) for p in parts]
         masked = any(isinstance(part, np.ma.MaskedArray) for part in parts)
@@ -330,7 +330,7 @@ def write(table: Generations, path: Path, facts: Mapping[str, Any]) -> None:
             )
     except (OSError, UnicodeEncodeError) as error:
         raise OutputError(
-            f"cannot write {path}: {getattr(error, 'strerror', None) or error}. Free space, or choose another --out."
+            f"cannot write {path}: {getattr(error, 'strerror', None) or error}. Free some space, or change --out."
         ) from error
 
 
@@ -349,7 +349,7 @@ def read(path: Path) -> tuple[Generations, dict[str, Any]]:
         columns = {name: _numpy(name, whole.column(name).combine_chunks()) for name in whole.column_names}
         return Generations(columns, facts.pop("table")), facts
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise MetadataError(f"{path}: not a valid table of 'igmu score --shard' ({error}). Run it again.") from error
+        raise MetadataError(f"{path} is not a valid table of 'igmu score --shard' ({error}). Run it again.") from error
 
 
 def line_schema() -> dict[str, Any]:
@@ -396,7 +396,7 @@ def _checked(name: str, values: Any) -> Array:
         raise
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(
-            f"{name}: the values are not all of the same kind ({error}). Give values of one kind."
+            f"{name}: the values are not all of the same type ({error}). Pass values of one type."
         ) from error
 
 

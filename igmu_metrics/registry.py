@@ -264,11 +264,13 @@ def load_file(path: Path) -> Plugin:
         return _files[path]
     try:
         if what := irregular(path):
-            raise InputError(f"--plugin {path} cannot be read, because it is {what}. Give the path of a Python file.")
+            raise InputError(
+                f"--plugin {path} cannot be read, because it is {what}. Specify the path of a Python file."
+            )
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise InputError(
-            f"--plugin {path} cannot be read ({error.strerror}). Give the path of a Python file."
+            f"--plugin {path} cannot be read ({error.strerror}). Specify the path of a Python file."
         ) from error
     package = f"{path.name} sha256:{digest[:16]}"
     dotted = f"igmu_plugin_{re.sub(r'[^0-9a-zA-Z]', '_', path.stem)}_{digest[:16]}"

@@ -342,12 +342,13 @@ def opened(path: Path) -> tuple[dict[str, Any], bool]:
             return data, data.get(HASH) == fingerprint(text)
     except OSError as error:
         raise MetadataError(
-            f"{path}: cannot be read ({error.strerror}). 'igmu score --out' writes scorecards."
+            f"{path} cannot be read ({error.strerror}). Specify a scorecard written by 'igmu score --out'."
         ) from error
     except ValueError as error:
         raise MetadataError(f"{path}: the file is not valid JSON ({error}). Score the model again.") from error
     raise MetadataError(
-        f"{path}: this is not a scorecard, because it is not a JSON object but {_quoted(data)}. Score the model again."
+        f"{path}: this is not a scorecard, because it contains {_quoted(data)} instead of a JSON object. Score the "
+        "model again."
     )
 
 
@@ -362,8 +363,8 @@ def read(path: Path | str) -> Scorecard:
     data, unchanged = opened(path)
     if data.get("schema_version", 2) not in (2, 3):
         raise MetadataError(
-            f"{path}: schema_version is {_quoted(data['schema_version'])}, but this igmu reads only 2 and 3. Score the "
-            "model again."
+            f"{path}: schema_version is {_quoted(data['schema_version'])}, but this version of igmu reads only 2 and "
+            "3. Score the model again."
         )
     try:
         card = Scorecard.model_validate(converted(data))
@@ -392,18 +393,18 @@ def replaces(card: Scorecard, path: Path) -> str:
     try:
         old = read(path)
     except IgmuError:
-        return "the file is not an unchanged scorecard"
+        return "it is not an unchanged scorecard"
     for name, mine, theirs in (
         ("model", card.model, old.model),
         ("original", card.original_model, old.original_model),
         ("config", card.config, old.config),
     ):
         if mine != theirs:
-            return f"the file is the scorecard of {name} {theirs!r}"
+            return f"it is the scorecard of a different {name}, {theirs!r}"
     for name in card.scores.keys() & old.scores.keys():
         differing = card.scores[name].signed().differences(old.scores[name].signed())
         if changed := sorted(differing.keys() - {"igmu", "v", "rows", "k", "images", "generated"}):
-            return f"the file is a scorecard with {changed[0]} {differing[changed[0]][1]!r}"
+            return f"it is a scorecard with a different {changed[0]}, {differing[changed[0]][1]!r}"
     return ""
 
 
@@ -421,10 +422,10 @@ def card_files(paths: Sequence[Path]) -> list[Path]:
         inside = sorted((path / CARDS if run else path).glob("*.json")) if path.is_dir() else [path]
         if run and not inside:
             again = shell(["igmu", "run", path / PLAN, "--out", path])
-            raise EmptyInputError(f"{path}: this run has no scorecards yet. {again} continues it.")
+            raise EmptyInputError(f"{path}: this run has no scorecards yet. To continue it, run: {again}")
         if not inside:
             raise EmptyInputError(
-                f"{path}: there are no scorecards in this folder. igmu score … {shell(['--out', path])} writes them."
+                f"{path} contains no scorecards. To write them, run: igmu score … {shell(['--out', path])}"
             )
         for file in inside:
             files.setdefault(file.resolve(), file)

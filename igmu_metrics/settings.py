@@ -99,8 +99,8 @@ def _about(help: str, **more: Any) -> dict[str, Option]:
 # Well-known scores that are not supported, each with an alternative.
 _UNSERVED: Final = {
     "hpsv2": "HPSv2 is not supported, because its weights are published for open_clip as a pickle, which igmu does not "
-    "read. Convert them to a CLIPModel with safetensors (its score is the cosine) and give --align clip:FOLDER, or use "
-    "pickscore.",
+    "read. Convert them to a CLIPModel with safetensors (its score is the cosine) and use --align clip:FOLDER, or "
+    "use pickscore.",
     "imagereward": "ImageReward is not supported, because it is a BLIP with a custom head that transformers cannot "
     "load, and igmu runs no code from model repositories. Use pickscore.",
 }
@@ -313,7 +313,7 @@ class Settings:
         twice = [name for name in _CALIBRATED if getattr(self, name) is not None]
         if self.calibration is not None and twice:
             raise InputError(
-                f"calibration and {twice[0]} are both given, but the calibration already contains the {twice[0]}. Give "
+                f"calibration and {twice[0]} are both given, but the calibration already contains the {twice[0]}. Pass "
                 "only one of them."
             )
         self.aligning()
@@ -343,7 +343,7 @@ class Settings:
         if name != "clip":
             return self.clip or self._own(), self.align
         if self.clip not in (None, argument):
-            raise InputError(f"clip {self.clip!r} and align {self.align!r} are two CLIP models. Give only one of them.")
+            raise InputError(f"clip {self.clip!r} and align {self.align!r} are two CLIP models. Pass only one of them.")
         return argument or self.clip or _CLIP, None
 
     @classmethod
@@ -371,7 +371,7 @@ class Settings:
             hint = f"; did you mean {alike[0]!r}?" if alike else "."
             raise InputError(f"{name} has no option {unknown[0]!r}{hint} Its options are {', '.join(known)}.")
         if missing := [o.name for o in options().values() if o.required and o.name not in given]:
-            raise InputError(f"{name} requires {_listed(missing, 'and')}. Give {_listed(missing, 'and')} as well.")
+            raise InputError(f"{name} requires {_listed(missing, 'and')}. Pass {_listed(missing, 'and')} as well.")
         return cls(**given)
 
 

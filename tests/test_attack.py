@@ -235,13 +235,13 @@ def test_what_is_searched_by_is_not_judged() -> None:
 
 def test_numbers_that_cannot_be() -> None:
     rows = concept_rows(CHURCH)
-    with pytest.raises(OutOfRangeError, match=r"seeds is 5\. Give 1 to 4"):
+    with pytest.raises(OutOfRangeError, match=r"the number of seeds is 5; it must be in 1\.\.4"):
         make_plan(rows, CHURCH, n_prompts=1, n_targets=1, seeds=5)
-    with pytest.raises(OutOfRangeError, match="prompts is 0"):
+    with pytest.raises(OutOfRangeError, match="the number of prompts is 0"):
         make_plan(rows, CHURCH, n_prompts=0, n_targets=1, seeds=1)
     with pytest.raises(OutOfRangeError, match="budget: tokens is 0"):
         Budget(steps=1, candidates=1, tokens=0)
-    with pytest.raises(EmptyInputError, match="the config has 0"):
+    with pytest.raises(EmptyInputError, match="the config contains 0"):
         make_plan([r for r in rows if r.split == "retain"], CHURCH, n_prompts=1, n_targets=1, seeds=1)
 
 
@@ -418,7 +418,7 @@ def test_killed_and_started_again(
 
 
 def test_a_folder_of_another_run_is_refused(done: Path) -> None:
-    with pytest.raises(MetadataError, match=r"budget\.steps 1, not 2"):
+    with pytest.raises(MetadataError, match=r"budget\.steps=1, not 2"):
         replace(RUN, budget=Budget(steps=2, candidates=2, tokens=2)).run(done)
     with pytest.raises(MetadataError, match="started with seed 0, not 7"):
         replace(RUN, seed=7).run(done)
@@ -461,7 +461,9 @@ def test_the_command(tmp_path: Path) -> None:
     assert shown.exit_code == 0
     for text in ("none: the plain prompts", "weight-free: synonym", "weight-free: all", "this attack (by embedding)"):
         assert text in shown.stdout
-    assert "2 prompts were attacked. The content policy refused 0 found prompts" in shown.stdout
+    assert (
+        "2 prompts were attacked. Of the prompts found, 0 were discarded because of the content policy" in shown.stdout
+    )
     (one, *others) = read_attempts(tmp_path)
     assert one.search.prompt is None
     assert one.search == others[0].search  # one search for the concept

@@ -125,7 +125,7 @@ def test_the_published_definition_is_the_default(answers: Path, tmp_path: Path) 
     [
         ("Dragons", UnknownLabelError, "no label 'Dragons'"),
         ("Dgos", UnknownLabelError, "did you mean 'Dogs'"),
-        ("x-1", MetadataError, "is not <Style>_<Object>_seed<k>"),
+        ("x-1", MetadataError, "does not have the form <Style>_<Object>_seed<k>"),
     ],
 )
 def test_names_that_are_not_known(name: str, error: type[IgmuError], says: str, tmp_path: Path) -> None:
@@ -139,14 +139,16 @@ def test_a_name_that_is_two_concepts(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("IGMU_CONCEPTS", str(tmp_path / "own"))
     drawn(tmp_path / "esd" / "Van_Gogh_Dogs_seed188.jpg")
     drawn(tmp_path / "esd" / "Van_Gogh_Dog_seed188.jpg")
-    with pytest.raises(InputError, match="'Dog' is the name of object/dog and object/hound"):
+    with pytest.raises(InputError, match="'Dog' is the name of several concepts, object/dog and object/hound"):
         find(tmp_path / "esd", "unlearncanvas")
 
 
 def test_nothing_asks_for_the_target_and_switches_of_another_layout(answers: Path) -> None:
-    with pytest.raises(MetadataError, match=r"no image belongs to style/monet, only to style/rust, .*style/van-gogh"):
+    with pytest.raises(
+        MetadataError, match=r"none of the images belong to style/monet; they belong to style/rust, .*style/van-gogh"
+    ):
         scored(answers, "style.monet")
-    with pytest.raises(InputError, match="require layout 'unlearncanvas', but it is 'flat'"):
+    with pytest.raises(InputError, match="require the 'unlearncanvas' layout, but the layout is 'flat'"):
         Evaluation("style.monet", layout="flat", include_none=True).found(answers, [answers])
 
 
@@ -202,9 +204,9 @@ def test_hub_by_hand(hub: Path, tmp_path: Path) -> None:
     [
         (
             "images/target_image/esd/Van Gogh/1/first.jpg",
-            "does not follow the layout <target>/<seed>/<k> of target_image",
+            "does not match the layout <target>/<seed>/<k> of the task target_image",
         ),
-        ("images/target_image/esd/0.jpg", "does not follow the layout <target>/<seed>/<k>"),
+        ("images/target_image/esd/0.jpg", "does not match the layout <target>/<seed>/<k>"),
         ("images/multilingual_robustness/esd/Van Gogh/1/0.jpg", "<language>"),
         ("images/pinpoint_ness/esd/Van Gogh/1/0.jpg", "Van Gogh.csv, which lists"),
         ("images/esd/Van Gogh/1/0.jpg", "is not a method's folder in one of HUB's tasks"),

@@ -222,7 +222,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MetadataError, match="threshold"):
         _calibrated.read(path)
     path.write_text("[]")
-    with pytest.raises(MetadataError, match="not a calibration"):
+    with pytest.raises(MetadataError, match="not a valid calibration file"):
         _calibrated.read(path)
 
 
@@ -248,13 +248,16 @@ def test_images_of_the_calibration_are_refused_or_said(tmp_path: Path) -> None:
 
 
 def test_too_few_images_and_labels_of_something_else(tmp_path: Path) -> None:
-    with pytest.raises(EmptyInputError, match="at least 2 labelled images with the concept, but the detector judged 1"):
+    with pytest.raises(
+        EmptyInputError,
+        match="at least 2 labelled images with the concept must be judged by the detector; the current number is 1",
+    ):
         calibrated(images(tmp_path / "a", [(9, "yes"), (8, "no"), (7, "no")]), tmp_path / "c.json")
     judged = images(tmp_path / "b", SHADES)
     judged.write_text(judged.read_text().replace("object/church", "object/castle"))
     with pytest.raises(LabelError, match="contains labels of object/castle, but not of object/church"):
         calibrated(judged, tmp_path / "c.json")
-    with pytest.raises(InputError, match=r"--split is only for datasets"):
+    with pytest.raises(InputError, match=r"--split applies only to datasets"):
         calibrated(judged, tmp_path / "c.json", options={"split": "test"})
     assert not (tmp_path / "c.json").exists()
 

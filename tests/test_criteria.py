@@ -97,7 +97,7 @@ def test_every_figure_can_be_named(cards: dict[str, Scorecard]) -> None:
         ("forgeting", "did you mean 'forgetting'?"),
         ("forget_score/robustnes", "did you mean 'forget_score/robustness'?"),
         ("cosine", "has several metrics 'cosine': clip_alignment/forget/cosine"),
-        ("xyz", "has no metric 'xyz'. 'igmu export --csv' lists all metrics"),
+        ("xyz", "has no metric 'xyz'. To list all metrics, run: igmu export --csv"),
     ],
 )
 def test_names_that_are_none(cards: dict[str, Scorecard], name: str, says: str) -> None:
@@ -212,7 +212,7 @@ def test_what_is_missing_is_an_error_that_names_every_card(cards: dict[str, Scor
         assert f"card of {model} on {one.config} has no value for forget_score/quality (one seed)." in one.why
     with pytest.raises(EmptyInputError, match="no bounds were given"):
         check([cards["esd"]], [])
-    with pytest.raises(EmptyInputError, match="none of the scorecards is of an unlearned model"):
+    with pytest.raises(EmptyInputError, match="none of the scorecards is for an unlearned model"):
         check([cards["original"]], [parsed("quality=0.5", least=True)])
 
 

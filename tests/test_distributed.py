@@ -181,6 +181,6 @@ def test_work_is_done_again_once_and_what_kills_twice_is_told(tmp_path: Path) ->
     done(DYING, tmp_path, tmp_path / "told.json", cache=tmp_path / "cache")
     told = json.loads((tmp_path / "told.json").read_text())
     assert told["once"] == [[1, 10], [2, 20], [3, 30]]
-    assert told["twice"].startswith("ClusterError: part 2 failed, because two workers died on it")
+    assert told["twice"].startswith("ClusterError: part 2 failed, because two workers died while processing it")
     assert len(list((tmp_path / "twice").glob("2-*"))) == 2
     assert told["wrong"] == "InputError: seven is wrong"

@@ -348,7 +348,7 @@ def test_what_cannot_be_compared_is_refused(distance, bad, error, message: str) 
 
 
 def test_an_embedding_without_direction_is_refused() -> None:
-    with pytest.raises(InputError, match=r"y\[1\] is all zeros"):
+    with pytest.raises(InputError, match=r"y\[1\] contains only zeros"):
         cmmd([[1.0, 2.0], [3.0, 4.0]], [[1.0, 0.0], [0.0, 0.0]])
 
 

@@ -151,14 +151,14 @@ def test_a_card_whose_questions_nobody_asked_says_what_to_do() -> None:
     silent = card("esd", 0.0, asked=False)
     text = page.render(page.Section([silent], {}))
     assert "score with a detector that answers them, vlm:MODEL" in text
-    assert "What esd lost on general prompts is open." in text
+    assert "It is undecided what esd lost on general prompts." in text
     assert "no reportable metric was measured" in paper.sentences([silent])[0]
 
 
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("families", "general prompts have no attacks. Give scorecards of a concept"),
+        ("families", "general prompts have no attacks. Use scorecards of a concept"),
         ("check --min forgetting=0.5", "no metric 'forgetting'; it has question_preservation, question_accuracy"),
         ("export --eval-results", "general prompts have no forget score; use --model-index"),
     ],

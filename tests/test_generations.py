@@ -104,7 +104,7 @@ def test_empty_folder(tmp_path: Path, layout: str) -> None:
 def test_no_metadata_no_folder_no_layout(tmp_path: Path) -> None:
     with pytest.raises(MetadataError, match=r"no metadata\.jsonl"):
         find(tmp_path, "metadata", {})
-    with pytest.raises(MetadataError, match="no such folder"):
+    with pytest.raises(MetadataError, match="is not a folder"):
         find(tmp_path / "nothing", "flat")
     with pytest.raises(InputError, match="metadata, igmu, flat"):
         find(tmp_path, "folders")
@@ -183,7 +183,7 @@ def test_metadata_that_is_not_utf_8_names_the_line(tmp_path: Path, rows: dict[st
     metadata(tmp_path, [{"file_name": "a.png", "id": some[0], "seed": 0}])
     with (tmp_path / "metadata.jsonl").open("ab") as file:
         file.write(b"\xff\n")
-    with pytest.raises(MetadataError, match=r"line \d+: cannot be decoded as UTF-8"):
+    with pytest.raises(MetadataError, match=r"line \d+: this line cannot be decoded as UTF-8"):
         find(tmp_path, "metadata", rows)
 
 

@@ -88,7 +88,7 @@ def test_shards_of_other_images_are_not_merged(drawn: Path, evaluation: Evaluati
     assert len(list(shards.merge(out))) == 1
     _exchange(drawn / "forgetful", folder)
     with pytest.raises(
-        MetadataError, match="already contains measurements of other images of a model called 'unchanged'"
+        MetadataError, match="already contains measurements of different images of a model called 'unchanged'"
     ):
         shards.look(labelled, drawn / "original", [folder], (1, 2), out)
     assert len(list(shards.merge(out))) == 1
@@ -135,9 +135,12 @@ def test_a_card_takes_no_other_cards_place(drawn: Path, evaluation: Evaluation, 
     write_cards([one], lambda _: path)  # the same evaluation again
     before = path.read_bytes()
     for other, says in (
-        (one.model_copy(update={"config": "object.castle"}), "config 'object.church'"),
-        (one.model_copy(update={"model": "another"}), "model 'forgetful'"),
-        (card(replace(evaluation, threshold=0.9), drawn / "original", drawn / "forgetful"), "detector.threshold 0.5"),
+        (one.model_copy(update={"config": "object.castle"}), "different config, 'object.church'"),
+        (one.model_copy(update={"model": "another"}), "different model, 'forgetful'"),
+        (
+            card(replace(evaluation, threshold=0.9), drawn / "original", drawn / "forgetful"),
+            "different detector.threshold, 0.5",
+        ),
     ):
         with pytest.raises(OutputError, match=says):
             write_cards([other], lambda _: path)
@@ -153,7 +156,7 @@ def test_two_concepts_leave_two_cards(tmp_path: Path) -> None:
 
     names = {output_paths(tmp_path, [Path("esd")], config)[0] for config in ("object.church", "object.cat")}
     assert len(names) == 2
-    with pytest.raises(InputError, match="cannot be a file name"):
+    with pytest.raises(InputError, match="cannot be used as a file name"):
         output_paths(tmp_path, [Path("esd/..")], "object.church")
 
 
@@ -178,14 +181,22 @@ def test_flat_folders_pair_by_number_or_by_name(tmp_path: Path) -> None:
         ({"prompt": "a dog"}, MetadataError, "line 1: the prompt is 'a dog', but the prompt of row"),
         ({"model": "another", "revision": "1"}, MetadataError, "more than one model"),
         ({"sha256": "0" * 64}, ChecksumError, "is not the file listed in the metadata"),
-        ({"steps": 7}, MetadataError, "was generated with steps 7, but the original's image with steps 50"),
+        (
+            {"steps": 7},
+            MetadataError,
+            "was generated with steps 7, but the original's image was generated with steps 50",
+        ),
         (
             {"guidance_scale": 1.5},
             MetadataError,
-            "with steps 50, guidance_scale 1.5, but the original's image with steps 50",
+            "with steps 50, guidance_scale 1.5, but the original's image was generated with steps 50",
         ),
-        ({"width": 64}, MetadataError, "with steps 50, width 64, but the original's image with steps 50"),
-        ({"height": 64}, MetadataError, "with steps 50, height 64, but the original's image with steps 50"),
+        ({"width": 64}, MetadataError, "with steps 50, width 64, but the original's image was generated with steps 50"),
+        (
+            {"height": 64},
+            MetadataError,
+            "with steps 50, height 64, but the original's image was generated with steps 50",
+        ),
         ({"seed": -1}, MetadataError, "seed is -1"),
         ({"seed": 2**63}, MetadataError, "seed is 9223372036854775808"),
     ],
@@ -244,7 +255,7 @@ def test_copies_are_said(drawn: Path, evaluation: Evaluation, tmp_path: Path) ->
     assert not [n for n in before if "copies" in n]
     own = ", 2 of them for the same prompt, which the interval counts once"
     assert [n for n in found.notes if "copies" in n] == [told.format(3, "unlearned") + own]
-    assert sum("the same image, byte for byte, as" in n for n in before) == 2  # stand-ins look at seeds alone
+    assert sum("identical, byte for byte, to" in n for n in before) == 2  # stand-ins look at seeds alone
     path = tmp_path / "card.json"
     write_cards([found], lambda _: path)
     assert read(path).notes == found.notes
@@ -342,10 +353,10 @@ def test_two_folders_of_one_last_name_are_asked_for_names(
     assert merged == {c.model: c.model_dump_json() for c in cards}
     assert not list(verify_images(cards[1], esd, original, bench=how.bench, detector=how.detector))
     with pytest.raises(
-        MetadataError, match=r"already contains measurements of other images of a model called 'esd'.*NAME=FOLDER"
+        MetadataError, match=r"already contains measurements of different images of a model called 'esd'.*NAME=FOLDER"
     ):
         shards.look(how, Model("sd14", original), [Model("esd", same)], (1, 1), tmp_path / "tables")
-    with pytest.raises(InputError, match=r"model 'a/b' cannot be a file name"):
+    with pytest.raises(InputError, match=r"the model name 'a/b' cannot be used as a file name"):
         list(how.run(original, [Path("a/b=c")]))
 
 

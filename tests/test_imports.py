@@ -122,27 +122,37 @@ def test_csv_takes_its_own_names_or_those_that_are_given(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("form", "lines", "columns", "says"),
     [
-        ("csv", ("text,seed", "a church,7"), {}, "the header has 2 columns, but no column 'prompt'"),
+        ("csv", ("text,seed", "a church,7"), {}, "the header has 2 columns, but none is named 'prompt'"),
         (
             "csv",
             ("prompt,seed", "a church,7"),
             {"seed": "sed"},
-            "the header has 2 columns, but no column 'sed'; did you mean 'seed'?",
+            "the header has 2 columns, but none is named 'sed'; did you mean 'seed'?",
         ),
         (
             "csv",
             ("prompt,seed", "a church,7"),
             {"sed": "seed"},
-            "--columns cannot set 'sed' for format csv; did you mean 'seed'?",
+            "--columns cannot set 'sed' for the csv format; did you mean 'seed'?",
         ),
-        ("csv", ("prompt,seed", "a church,x"), {}, "line 2: column 'seed' is 'x', not a number"),
-        ("csv", ("prompt,language", "a church,xx"), {}, "line 2: column 'language' is 'xx', not one of en, es"),
-        ("text", ("a church",), {"prompt": "x"}, "--columns cannot set 'prompt' for format text. Leave --columns out"),
+        ("csv", ("prompt,seed", "a church,x"), {}, "line 2: column 'seed' contains 'x'; expected a number"),
+        (
+            "csv",
+            ("prompt,language", "a church,xx"),
+            {},
+            "line 2: column 'language' contains 'xx'; expected one of en, es",
+        ),
+        (
+            "text",
+            ("a church",),
+            {"prompt": "x"},
+            "--columns cannot set 'prompt' for the text format. Leave --columns out",
+        ),
         (
             "i2p",
             (I2P, "a church,x,0,10,5,7"),
             {"prompt": "x"},
-            "--columns cannot set 'prompt' for format i2p. Leave --columns out",
+            "--columns cannot set 'prompt' for the i2p format. Leave --columns out",
         ),
     ],
 )
@@ -208,7 +218,7 @@ def test_mace_seeds_of_one_prompt_are_one_row(tmp_path: Path) -> None:
     assert second.seeds[0] == 4
     assert len(set(second.seeds)) == 5
     assert (found.n_duplicates, found.n_seeds_left_out, found.n_published_seeds) == (1, 1, {1: 1, 5: 1})
-    with pytest.raises(MetadataError, match="no column 'type'"):
+    with pytest.raises(MetadataError, match="none is named 'type'"):
         read(tmp_path, "mace", SIX, "0,a church,7,church")
 
 
@@ -272,7 +282,8 @@ def test_byte_order_mark_line_breaks_and_blank_lines(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_bytes(f'\ufeff{ATTACK}\r\n\r\n0,"a church,\r\nold",5,7\r\n1,a chapel,x,7\r\n'.encode())
     with pytest.raises(
-        MetadataError, match=r"line 5: column 'evaluation_seed' is 'x', not a whole|line 5: .*not a number"
+        MetadataError,
+        match=r"line 5: column 'evaluation_seed' contains 'x'; expected a whole|line 5: .*expected a number",
     ):
         import_prompts(path, "unlearndiffatk", **TERMS)
     path.write_bytes(path.read_bytes().replace(b",x,", b",6,"))
@@ -286,23 +297,27 @@ def test_byte_order_mark_line_breaks_and_blank_lines(tmp_path: Path) -> None:
         (b"", EmptyInputError, "is empty"),
         (b"\xef\xbb\xbf\r\n \n", EmptyInputError, "is empty"),
         (f"{ATTACK}\n".encode(), EmptyInputError, "below the header"),
-        (f"{ATTACK}\n0,a church,5\n".encode(), MetadataError, "line 2: has no cell for column 'evaluation_guidance'"),
+        (
+            f"{ATTACK}\n0,a church,5\n".encode(),
+            MetadataError,
+            "line 2: this line has no cell for column 'evaluation_guidance'",
+        ),
         (
             f"{ATTACK}\n0,a church, old,5,7\n".encode(),
             MetadataError,
-            "line 2: has 5 cells, but the header has 4 columns",
+            "line 2: this line has 5 cells, but the header has 4 columns",
         ),
-        (f"{ATTACK},prompt\n0,a,5,7,b\n".encode(), MetadataError, "line 1: two columns are called 'prompt'"),
+        (f"{ATTACK},prompt\n0,a,5,7,b\n".encode(), MetadataError, "line 1: two columns have the name 'prompt'"),
         (
             b"prompt,seed\na church,5\n",
             MetadataError,
-            "line 1: the header has 2 columns, but no column 'evaluation_seed' or 'sd_seed'",
+            "line 1: the header has 2 columns, but none is named 'evaluation_seed' or 'sd_seed'",
         ),
-        (b"prompts,evaluation_seed\na church,5\n", MetadataError, "no column 'prompt'.*did you mean 'prompts'"),
+        (b"prompts,evaluation_seed\na church,5\n", MetadataError, "none is named 'prompt'.*did you mean 'prompts'"),
         (
             f'{ATTACK}\n0,a,5,7\n1,"a church,5,7\n'.encode(),
             MetadataError,
-            "line 3: cannot be read as CSV.*never closed",
+            "line 3: this line cannot be read as CSV.*never closed",
         ),
         (
             f"{ATTACK}\n0,a,5,7\n1,une \xe9glise,5,7\n".encode("latin-1"),
@@ -310,13 +325,17 @@ def test_byte_order_mark_line_breaks_and_blank_lines(tmp_path: Path) -> None:
             "line 3: byte 0xe9 is not UTF-8",
         ),
         (f"{ATTACK}\n0,a,5,7\n".encode("utf-16"), MetadataError, "UTF-16"),
-        (f"{ATTACK}\n0,a church,5.5,7\n".encode(), MetadataError, "line 2: column 'evaluation_seed' is '5.5'"),
-        (f"{ATTACK}\n0,a church,-5,7\n".encode(), MetadataError, "'evaluation_seed' is '-5'"),
-        (f"{ATTACK}\n0,a church,nan,7\n".encode(), MetadataError, "'evaluation_seed' is 'nan'"),
-        (f"{ATTACK}\n0,a church,,7\n".encode(), MetadataError, "'evaluation_seed' is ''"),
+        (f"{ATTACK}\n0,a church,5.5,7\n".encode(), MetadataError, "line 2: column 'evaluation_seed' contains '5.5'"),
+        (f"{ATTACK}\n0,a church,-5,7\n".encode(), MetadataError, "'evaluation_seed' contains '-5'"),
+        (f"{ATTACK}\n0,a church,nan,7\n".encode(), MetadataError, "'evaluation_seed' contains 'nan'"),
+        (f"{ATTACK}\n0,a church,,7\n".encode(), MetadataError, "'evaluation_seed' contains ''"),
         (f"{ATTACK}\n0,a church,9223372036854775808,7\n".encode(), MetadataError, "'evaluation_seed'"),
-        (f"{ATTACK}\n0,a church,5,0\n".encode(), MetadataError, "'evaluation_guidance' is '0', not a number above 0"),
-        (f"{ATTACK}\n0,a church,5,inf\n".encode(), MetadataError, "'evaluation_guidance' is 'inf'"),
+        (
+            f"{ATTACK}\n0,a church,5,0\n".encode(),
+            MetadataError,
+            "'evaluation_guidance' contains '0'; expected a number above 0",
+        ),
+        (f"{ATTACK}\n0,a church,5,inf\n".encode(), MetadataError, "'evaluation_guidance' contains 'inf'"),
         (f"{ATTACK}\n0,a church,{'x' * 99},7\n".encode(), MetadataError, f"is '{'x' * 20}…'"),
     ],
 )
@@ -378,7 +397,7 @@ def test_the_strictest_reading_applies_in_every_domain(tmp_path: Path) -> None:
 
     text = "kid leather gloves in a church"
     assert not policy.violations(text, domain="object", language="en")
-    with pytest.raises(EmptyInputError, match=r"none of 1 prompts can be used \(minor 1\)"):
+    with pytest.raises(EmptyInputError, match=r"0 of 1 prompts can be used \(minor 1\)"):
         read(tmp_path, "hub", text)
 
 

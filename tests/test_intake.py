@@ -352,7 +352,7 @@ def _load(bench: Path) -> object:
 
 def test_edited_prompts_are_no_corpus(bench: Path) -> None:
     _edit(_parquet(bench), lambda record: record | {"prompt": "a lighthouse"})
-    with pytest.raises(CorpusError, match="was changed; its content has the id"):
+    with pytest.raises(CorpusError, match="was changed, because its content now has the id"):
         bench_rows(_CONFIG, bench=bench)
 
 

@@ -157,7 +157,7 @@ def without_head(folder: Path) -> None:
     ("damage", "message"),
     [
         (without_template, "no chat template"),
-        (without_yes, "no tokens for 'yes' and 'no' in one spelling"),
+        (without_yes, "no tokens for 'yes' and 'no' in the same spelling"),
         (without_question, "leaves out the question"),
         (without_head, "lacks 1 of its weights"),
     ],
@@ -225,12 +225,14 @@ def test_a_processor_that_does_not_fit_the_network_is_an_error_that_names_it(
         if name == "pickscore"
         else lambda: observe(paths, detector=registry.detector(f"{kind}:{folder}"), concepts=CONCEPTS)
     )
-    with pytest.raises(WeightsError, match=f"{name}.*: the network does not take what its processor prepares"):
+    with pytest.raises(
+        WeightsError, match=f"{name}.*: the network does not accept the input that its processor prepares"
+    ):
         look()
 
 
 def test_no_model_or_none_that_sees_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"the model is missing\. Write vlm:"):
+    with pytest.raises(WeightsError, match=r"no model is specified\. Use vlm:"):
         registry.detector("vlm")
     with pytest.raises(WeightsError, match="cannot load it as an image-text-to-text model"):
         vlm.load(str(siglip(tmp_path / "siglip")))
@@ -341,7 +343,7 @@ def test_siglip_is_the_models_own_sigmoid(tmp_path: Path, make: Callable[[Path],
 
 
 def test_siglip_refuses_what_is_none(tmp_path: Path, folders: dict[str, Path]) -> None:
-    with pytest.raises(WeightsError, match=r"the model is missing\. Write siglip:"):
+    with pytest.raises(WeightsError, match=r"no model is specified\. Use siglip:"):
         registry.detector("siglip")
     with pytest.raises(WeightsError, match="has model type 'llava'"):
         registry.detector(f"siglip:{folders['llava']}")

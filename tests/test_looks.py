@@ -184,7 +184,7 @@ class TestComparing:
 
     def test_another_boundary_is_refused(self) -> None:
         fields = Looks(2, 11).fields | {"looks.alpha": 0.5}
-        with pytest.raises(InputError, match="this igmu knows only"):
+        with pytest.raises(InputError, match="this version of igmu supports only"):
             Looks.of(forgetting("esd", [("p", True, True)], **fields))  # type: ignore[arg-type]
 
 
@@ -524,7 +524,7 @@ class TestPlan:
         require_alike(full, tmp_path)  # nothing was generated yet: it may be put right
         (tmp_path / "images").mkdir()
         (tmp_path / "images" / "a.png").touch()
-        with pytest.raises(MetadataError, match="belongs to another run"):
+        with pytest.raises(MetadataError, match="belongs to a different run"):
             require_alike(full, tmp_path)
 
     def test_a_number_of_images_is_a_number_of_rounds(self, tmp_path: Path) -> None:
@@ -542,7 +542,7 @@ def test_every_concept_gets_its_first_look(tmp_path: Path, monkeypatch: pytest.M
     plan |= {"scoring": {"detector": "sandbox", "clip": "sandbox"}}
     jobs = prepare(Plan(**plan), tmp_path)
     sizes = [2 * len(first_look(job.rows, job.requests, 2)) for job in jobs]
-    with pytest.raises(OutOfRangeError, match=f"the first look alone takes {sum(sizes)} images"):
+    with pytest.raises(OutOfRangeError, match=f"the first check alone requires {sum(sizes)} images"):
         prepare(Plan(**plan, max_images=sum(sizes) - 1), tmp_path)
     given: list[int | None] = []
     monkeypatch.setattr(run, "looked", lambda *_, most, **__: (given.append(most), ([], 7, []))[1])

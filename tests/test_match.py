@@ -93,7 +93,7 @@ class TestPrograms:
         assert got["ComfyUI_00002_.png"] == (b.id, 12)
         assert got["ComfyUI_00003_.png"] == (c.id, 13)
         assert got["abc.png"] == (d.id, 14)
-        assert got["x.jpg"] == got["y.webp"] == f"2 images claim row {a.id} and seed 15"
+        assert got["x.jpg"] == got["y.webp"] == f"2 images have row {a.id} and seed 15"
 
     def test_settings_are_handed_on(self, rows: dict[str, Row], tmp_path: Path) -> None:
         (a,) = some(rows, 1)
@@ -128,7 +128,7 @@ class TestPrograms:
         png(tmp_path / "3.png", prompt=json.dumps({"9": {"inputs": {"image": "a.png"}}}))
         got = matched(tmp_path, rows)
         assert "2 samplers and 2 texts" in got["1.png"]
-        assert "graph is not JSON" in got["2.png"]
+        assert "graph is not valid JSON" in got["2.png"]
         assert "no row has its prompt" in got["3.png"]
 
     def test_a_graph_that_leads_in_circles(self) -> None:
@@ -181,7 +181,7 @@ class TestMoreThanPromptAndSeed:
         found = matched(tmp_path, rows)
         assert found["2.png"] == (a.id, 12)
         assert next(iter(settings)).split()[0] in found["1.png"] or "Hires" in str(found["1.png"])
-        assert "went into it, beside prompt and seed" in str(found["1.png"])
+        assert "not only on its prompt and seed" in str(found["1.png"])
 
     def test_settings_of_no_effect(self, rows: dict[str, Row], tmp_path: Path) -> None:
         (a,) = some(rows, 1)
@@ -205,7 +205,9 @@ class TestMoreThanPromptAndSeed:
     def test_comfyuis_nodes(self, rows: dict[str, Row], tmp_path: Path, node: str) -> None:
         (a,) = some(rows, 1)
         png(tmp_path / "1.png", prompt=comfy(a.prompt, 11, **{"20": {"class_type": node, "inputs": {}}}))
-        assert matched(tmp_path, rows)["1.png"].startswith(f"{node} (a node of ComfyUI's graph) went into it")  # type: ignore[union-attr]
+        assert matched(tmp_path, rows)["1.png"].startswith(
+            f"the image also depends on {node} (a node of ComfyUI's graph)"
+        )  # type: ignore[union-attr]
 
     def test_comfyuis_passes_and_what_is_put_onto_the_model(self, rows: dict[str, Row], tmp_path: Path) -> None:
         (a,) = some(rows, 1)
@@ -245,7 +247,7 @@ class TestMoreThanPromptAndSeed:
     def test_invokeai(self, rows: dict[str, Row], tmp_path: Path, more: dict[str, Any]) -> None:
         (a,) = some(rows, 1)
         png(tmp_path / "1.png", invokeai_metadata=json.dumps(INVOKE | {"positive_prompt": a.prompt} | more))
-        assert "went into it, beside prompt and seed" in matched(tmp_path, rows)["1.png"]
+        assert "not only on its prompt and seed" in matched(tmp_path, rows)["1.png"]
 
     def test_invokeai_without_effect(self, rows: dict[str, Row], tmp_path: Path) -> None:
         (a,) = some(rows, 1)
@@ -279,7 +281,8 @@ class TestMoreThanPromptAndSeed:
         wide = a1111(a, 11).replace("Size: 8x8", "Size: 512x512")
         png(tmp_path / "1.png", parameters=wide)
         assert matched(tmp_path, rows) == {
-            "1.png": "the file is 8×8, but A1111 generated 512×512, so it may be a grid, or was cropped or resized"
+            "1.png": "the file is 8×8, but A1111 generated 512×512, so it may be a grid, "
+            "or may have been cropped or resized"
         }
         (tmp_path / "prompts.csv").write_text(f'file,prompt,seed\n1.png,"{a.prompt}",11\n')
         assert matched(tmp_path, rows) == {"1.png": (a.id, 11)}  # who says so in a table is believed
@@ -326,7 +329,7 @@ class TestTables:
     def test_tables_that_cannot_be_read(self, rows: dict[str, Row], tmp_path: Path) -> None:
         png(tmp_path / "1.png")
         for text, message in (
-            ("a,b\n1,2\n", "its columns are a, b"),
+            ("a,b\n1,2\n", "has the columns a, b"),
             ("", "no records"),
             ("file,prompt,seed\n1.png,x,1.5\n", r"record 1: the seed is '1\.5'"),
         ):
@@ -342,7 +345,7 @@ class TestTables:
         a, b = some(rows, 2)
         png(tmp_path / "1.png", parameters=a1111(a, 11))
         (tmp_path / "prompts.csv").write_text(f'file,prompt,seed\n{name},"{b.prompt}",77\n')
-        with pytest.raises(MetadataError, match=r"which is not among the images, and does not name '.*1\.png'"):
+        with pytest.raises(MetadataError, match=r"which is not among the images, but does not list '.*1\.png'"):
             matching.match(tmp_path, rows)
 
     def test_a_table_of_more_and_of_fewer_images_than_there_are(self, rows: dict[str, Row], tmp_path: Path) -> None:
@@ -397,7 +400,7 @@ class TestTables:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("file,prompt\n1.png,a church, at dawn\n", "record 1: has more cells"),
+            ("file,prompt\n1.png,a church, at dawn\n", "record 1: this record has more cells"),
             ("file,prompt,seed\n1.png,a,1\n./1.png,b,1\n", r"record 2: '\./1\.png' has a different prompt"),
             ("file,prompt,seed\n1.png,a,1\n1.png,a,2\n", r"record 2: '1\.png' has a different prompt or seed"),
         ],
@@ -457,7 +460,7 @@ class TestWriting:
 
     def test_nothing_matched(self, rows: dict[str, Row], tmp_path: Path) -> None:
         png(tmp_path / "1.png")
-        with pytest.raises(EmptyInputError, match="none of 1 images"):
+        with pytest.raises(EmptyInputError, match="0 of 1 images"):
             matching.write(tmp_path, matching.match(tmp_path, rows))
         (tmp_path / "empty").mkdir()
         with pytest.raises(EmptyInputError, match="no images"):

@@ -264,7 +264,9 @@ def test_a_report_shows_images_of_the_revision_that_the_card_names(images: Path,
 
 def test_a_folder_has_no_revisions(bench_folder: Path) -> None:
     for call in (bench_rows, load_bench):
-        with pytest.raises(InputError, match=r"revision 'v1' is given for the folder .*, but only repositories on"):
+        with pytest.raises(
+            InputError, match=r"a revision, 'v1', is specified for the folder .*, but only repositories on"
+        ):
             call(CHURCH, bench=bench_folder, revision="v1")
 
 
@@ -274,11 +276,11 @@ def test_a_folder_of_something_else_is_told(bench_folder: Path, tmp_path: Path) 
     table = pq.read_table(first)
     pq.write_table(table.drop_columns("prompt"), first)
     with pytest.raises(
-        CorpusError, match=r"bench: row '\w{16}' does not follow the corpus schema \(prompt: Field required"
+        CorpusError, match=r"bench: row '\w{16}' does not match the schema of the corpus \(prompt: Field required"
     ):
         bench_rows(CHURCH, bench=copy)
     first.write_bytes(first.read_bytes()[:200])
-    with pytest.raises(CorpusError, match=r"forget-.*: cannot be read \(.*Build or download it again"):
+    with pytest.raises(CorpusError, match=r"forget-.* cannot be read \(.*Build or download it again"):
         bench_rows(CHURCH, bench=copy)
 
 

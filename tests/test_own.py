@@ -48,7 +48,9 @@ class TestTemplate:
     def test_only_what_is_to_be_written_is_missing(self, tmp_path: Path, name: str) -> None:
         done = igmu("concept", "new", name, "--out", tmp_path)
         assert done.exit_code == 0, done.output
-        assert problems(tmp_path / f"{name}.toml") == ["siblings: needs at least 2 entries, but has 1"]
+        assert problems(tmp_path / f"{name}.toml") == [
+            "siblings: at least 2 entries are required; the current number is 1"
+        ]
 
     def test_every_key_is_there_and_every_example_is_valid(self, tmp_path: Path) -> None:
         path = written(tmp_path)
@@ -66,9 +68,9 @@ class TestTemplate:
         assert igmu("concept", "new", ZEPPELIN, "--out", tmp_path).exit_code == 0
         for words, says in (
             ((ZEPPELIN, "--out", str(tmp_path)), "already exists"),
-            (("zeppelin",), "not a concept id"),
-            (("Object/zeppelin",), "not a concept id"),
-            (("object/../x",), "not a concept id"),
+            (("zeppelin",), "not a valid concept id"),
+            (("Object/zeppelin",), "not a valid concept id"),
+            (("object/../x",), "not a valid concept id"),
             (("sandbox/zeppelin",), "is reserved and cannot be"),
             (("object/church",), "igmu already has a concept 'object/church'"),
         ):
@@ -79,22 +81,28 @@ class TestTemplate:
 
 FAULTS = (
     (('label = "zeppelin"', "label = 3"), "label: input should be a valid string: '3'"),
-    (('label = "zeppelin"', ""), "label: label is missing"),
+    (('label = "zeppelin"', ""), "label: the key 'label' is missing"),
     (('label = "zeppelin"', 'label = "\u200b"'), "label: string should match pattern"),
     (('plural = "zeppelins"', 'plural = "!"'), "plural: string should match pattern"),
     (('pos = "noun"', f"cues = {'[' * 9999}"), "TOML: "),
     (('pos = "noun"', 'poss = "noun"'), "poss: unknown key 'poss'; did you mean 'pos'?"),
     (('scope = "subject"', 'scope = "thing"'), "scope: input should be 'subject' or 'attribute': 'thing'"),
     (('pos = "noun"', 'since = "soon"'), "since: string should match pattern"),
-    (('article = "a" ', 'domain = "x"\narticle = "a" '), "domain: is set by the file's path; leave it out: 'x'"),
+    (
+        ('article = "a" ', 'domain = "x"\narticle = "a" '),
+        "domain: this key is determined by the path of the file; leave it out: 'x'",
+    ),
     (
         ("{a} beside a slow", "a zeppelin beside a slow"),
-        "scenes.sentence[1]: must contain exactly one placeholder ({a}, {name}, ",
+        "scenes.sentence[1]: the text must contain exactly one placeholder ({a}, {name}, ",
     ),
-    (("{a} beside a slow", "{a} and {name} beside a slow"), "scenes.sentence[1]: must contain exactly one placeholder"),
-    (("{a} beside a slow", "{A} beside a slow"), "scenes.sentence[1]: must contain exactly one placeholder"),
-    (("{a} beside a slow", "the {a} beside a slow"), "scenes.sentence[1]: must not have an article before"),
-    (('"a slow river at sunrise"', '"a zeppelin at sunrise"'), "the stripped prompt gives the concept away (zeppelin)"),
+    (
+        ("{a} beside a slow", "{a} and {name} beside a slow"),
+        "scenes.sentence[1]: the text must contain exactly one placeholder",
+    ),
+    (("{a} beside a slow", "{A} beside a slow"), "scenes.sentence[1]: the text must contain exactly one placeholder"),
+    (("{a} beside a slow", "the {a} beside a slow"), "scenes.sentence[1]: the text must not have an article before"),
+    (('"a slow river at sunrise"', '"a zeppelin at sunrise"'), "the stripped prompt reveals the concept (zeppelin)"),
     (
         ('"a slow river at sunrise"', '"a slow {name} at sunrise"'),
         "scenes.sentence[1]: the stripped prompt must not contain a placeholder",
@@ -106,35 +114,50 @@ FAULTS = (
     ),
     (('["{a} in the rain", "a rainy day"]', '"{a} in the rain"'), "scenes.short[1]: input should be a valid tuple"),
     (("short = [", "shorts = ["), "scenes.shorts: input should be 'sentence', 'short', 'tags' or 'long'"),
-    (('    ["{a} in the rain", "a rainy day"],\n', ""), "scenes: needs at least 8 entries, but has 7"),
-    (("{a}, watercolor", "{A} in the rain".replace("A", "a")), "scenes: appears more than once: '{a} in the rain'"),
+    (
+        ('    ["{a} in the rain", "a rainy day"],\n', ""),
+        "scenes: at least 8 entries are required; the current number is 7",
+    ),
+    (
+        ("{a}, watercolor", "{A} in the rain".replace("A", "a")),
+        "scenes: this text appears more than once: '{a} in the rain'",
+    ),
     (
         ("a lookalike by the road", "a zeppelin by the road"),
-        "siblings[1].prompts[1]: must not name the concept (zeppelin)",
+        "siblings[1].prompts[1]: this text must not name the concept (zeppelin)",
     ),
-    (("a lookalike by the road", "a balloon by the road"), "siblings[1].prompts[1]: must name the sibling"),
+    (("a lookalike by the road", "a balloon by the road"), "siblings[1].prompts[1]: this text must name the sibling"),
     (
         ('    "a lookalike, black and white photograph",\n', ""),
-        "siblings[1].prompts: needs at least 3 entries, but has 2: ",
+        "siblings[1].prompts: at least 3 entries are required; the current number is 2: ",
     ),
     (('id = "object/kite"', 'id = "kite"'), "siblings[2].id: string should match pattern"),
-    (('id = "object/kite"', 'id = "object/lookalike"'), "siblings[2].id: is used twice or is the concept itself"),
-    (('id = "object/kite"', 'id = "nsfw/nudity"'), "siblings[2].id: must not be in the domain nsfw"),
+    (
+        ('id = "object/kite"', 'id = "object/lookalike"'),
+        "siblings[2].id: this id is used twice, or is the concept's own id",
+    ),
+    (('id = "object/kite"', 'id = "nsfw/nudity"'), "siblings[2].id: this id must not be in the nsfw domain"),
     (('name = "kite"', 'nam = "kite"'), "siblings[2]: unknown key 'nam'; did you mean 'name'?"),
-    (("a red kite", "a child's kite"), "siblings: breaks the content policy (minor) with 'child': "),
-    (('pos = "noun"', 'far = ["object/chruch"]'), "far[1]: is not a known concept; did you mean 'object/church'?"),
+    (("a red kite", "a child's kite"), "siblings: this text violates the content policy (minor), because of 'child': "),
+    (('pos = "noun"', 'far = ["object/chruch"]'), "far[1]: this is not a known concept; did you mean 'object/church'?"),
     (
         ('pos = "noun"', 'cues = ["slow river"]'),
-        "scenes.sentence[1]: the stripped prompt gives the concept away (slow river)",
+        "scenes.sentence[1]: the stripped prompt reveals the concept (slow river)",
     ),
-    (('pos = "noun"', 'indirect = ["a zeppelin floats"]'), "indirect[1]: must not name the concept (zeppelin)"),
-    (('pos = "noun"', 'indirect = ["it floats"]'), "indirect[1]: must be a whole sentence"),
-    (('pos = "noun"', 'absent = ["no {name}"]'), "absent[1]: must contain {scene}, and {a} or {name}"),
-    (('pos = "noun"', 'leetspeak = ["zeppelin"]'), "leetspeak[1]: must not leave zeppelin unchanged"),
-    (('pos = "noun"', 'misspellings = ["zepelin", "zepelin"]'), "misspellings: appears more than once: 'zepelin'"),
-    (('pos = "noun"', 'synonyms = [{ name = "Zeppelins" }]'), "synonyms[1]: repeats a name of the concept"),
+    (
+        ('pos = "noun"', 'indirect = ["a zeppelin floats"]'),
+        "indirect[1]: this text must not name the concept (zeppelin)",
+    ),
+    (('pos = "noun"', 'indirect = ["it floats"]'), "indirect[1]: this text must be a whole sentence"),
+    (('pos = "noun"', 'absent = ["no {name}"]'), "absent[1]: the text must contain {scene}, and {a} or {name}"),
+    (('pos = "noun"', 'leetspeak = ["zeppelin"]'), "leetspeak[1]: this text must not leave zeppelin unchanged"),
+    (
+        ('pos = "noun"', 'misspellings = ["zepelin", "zepelin"]'),
+        "misspellings: this text appears more than once: 'zepelin'",
+    ),
+    (('pos = "noun"', 'synonyms = [{ name = "Zeppelins" }]'), "synonyms[1]: this repeats a name of the concept"),
     (('pos = "noun"', "imagenet = [1000]"), "imagenet[1]: input should be less than 1000: '1000'"),
-    (('pos = "noun"', 'without = { typo = "no" }'), "without: names unknown attack families or probes ['typo']"),
+    (('pos = "noun"', 'without = { typo = "no" }'), "without: the attack families or probes ['typo'] do not exist"),
 )
 
 
@@ -153,7 +176,7 @@ class TestCheck:
             "label: ",
             "plural: ",
             "TOML: ",
-            "scenes: appears more than once",
+            "scenes: this text appears more than once",
             "(slow river)",
         )
         chosen = [fault for fault in FAULTS if not any(part in fault[1] for part in hiding)]
@@ -186,7 +209,7 @@ class TestCheck:
         good, bad = written(tmp_path), written(tmp_path, "object/airship", ('pos = "noun"', 'poss = "noun"'))
         done = igmu("concept", "check", good)
         assert (done.exit_code, done.output.count("\n")) == (0, 1)
-        assert "no problems; 194 rows: forget/direct 24, retain/near 6, retain/far 72" in done.output
+        assert "no problems found; 194 rows (forget/direct 24, retain/near 6, retain/far 72" in done.output
         done = igmu("concept", "check", good, bad)
         assert done.exit_code == 1
         assert f"{bad}: poss: unknown key 'poss'; did you mean 'pos'?" in done.output
@@ -204,7 +227,8 @@ class TestCheck:
     def test_scenes_of_an_attribute_are_held_back(self, tmp_path: Path) -> None:
         path = written(tmp_path, "attribute/purple-hair")
         assert problems(path) == [
-            "scenes: needs at least 18 entries (10 scenes of an attribute are held back), but has 8"
+            "scenes: at least 18 entries are required (10 scenes of an attribute are held back); "
+            "the current number is 8"
         ]
 
     def test_a_style_has_the_scenes_of_all(self, tmp_path: Path) -> None:
@@ -297,7 +321,10 @@ class TestBeside:
 
     def test_rows_are_judged_before_anything_uses_them(self, tmp_path: Path) -> None:
         path = written(tmp_path, edit=('"a slow river at sunrise"', '"a child by a river"'))
-        with using(tmp_path), pytest.raises(CorpusError, match=r"content policy \(minor\) with 'child'.*concept check"):
+        with (
+            using(tmp_path),
+            pytest.raises(CorpusError, match=r"content policy \(minor\), because of 'child'.*concept check"),
+        ):
             bench_rows("object.zeppelin")
         done = igmu("concepts", ZEPPELIN, "--concepts", tmp_path)
         assert isinstance(done.exception, CorpusError)
@@ -306,7 +333,7 @@ class TestBeside:
     def test_what_is_refused(self, tmp_path: Path) -> None:
         for name, error, says in (
             ("object/church", DuplicateIdError, "igmu already has a concept 'object/church'"),
-            ("object/Zeppelin", InputError, "not a concept id"),
+            ("object/Zeppelin", InputError, "not a valid concept id"),
             ("general/zeppelin", InputError, "is reserved and cannot be"),
         ):
             path = written(tmp_path / name.replace("/", "-"), name)
@@ -399,10 +426,10 @@ class TestBuild:
         assert "the SHA-256 must match the manifest" in done.output
 
     def test_what_is_refused(self, tmp_path: Path) -> None:
-        assert "there are no concepts of your own" in str(igmu("build", "--out", tmp_path / "bench").exception)
+        assert "no concepts of your own were found" in str(igmu("build", "--out", tmp_path / "bench").exception)
         written(tmp_path / "own", edit=('"a rainy day"', '"a zeppelin"'))
         done = igmu("build", "--concepts", tmp_path / "own", "--out", tmp_path / "bench")
-        assert "the stripped prompt gives the concept away" in str(done.exception)
+        assert "the stripped prompt reveals the concept" in str(done.exception)
         assert not (tmp_path / "bench").exists()
         done = igmu("build", "--concepts", tmp_path / "own", "--out", tmp_path / "own")
         assert "already exists and is not" in str(done.exception)

@@ -193,8 +193,8 @@ def test_the_command_writes_a_folder_a_detector(labels: Path, tmp_path: Path) ->
     assert "agreement of the detectors on the same images" in done.output
     for more, says in (
         (["--shard", "1/2", "--out", "x"], "support only one detector"),
-        (["--out", "x.json"], "Give a folder"),
-        (["--threshold", "0.5"], "threshold is given for 2 detectors"),
+        (["--out", "x.json"], "Specify a folder"),
+        (["--threshold", "0.5"], "one threshold is specified for 2 detectors"),
     ):
         refused = CliRunner().invoke(app, [*map(str, words), *more, "--no-cache"])
         assert says in f"{refused.output}{refused.exception}", more
@@ -218,7 +218,7 @@ def test_one_clip_of_alignment_for_all(tmp_path: Path) -> None:
     assert [e.clip for e in panel(["clip"], [], settings)] == [None]
     with pytest.raises(InputError, match="'coin' is given twice"):
         panel(["coin", "coin"], [], settings)
-    with pytest.raises(InputError, match="sensitivity is given for 2 detectors"):
+    with pytest.raises(InputError, match="one sensitivity is specified for 2 detectors"):
         panel(["coin", "bright"], [], {**settings, "sensitivity": 0.9})
     calibrated(images(tmp_path, SHADES * 3), tmp_path / "bright.json", threshold=0.5)
     with pytest.raises(InputError, match="is for bright, which is not one of the detectors \\(coin, clip"):

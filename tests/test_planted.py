@@ -258,7 +258,7 @@ DEFECTS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
     "one image for a prompt": (_copies_of_prompts, "19 of them for the same prompt"),
     "one image for several prompts": (
         _copies,
-        "the unlearned model gives 1[0-9] of [0-9]+ prompts the same image, byte for byte",
+        "for 1[0-9] of [0-9]+ prompts, the unlearned model generates an image that is identical, byte for byte",
     ),
     "another size": (lambda job: _each(job, lambda i: i.resize((64, 64))), "files of the two models differ.*64×64"),
     "some of another size": (lambda job: _each(job, lambda i: i.resize((64, 64)), 2), "differ.*64×64"),
@@ -266,7 +266,7 @@ DEFECTS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
     "greyscale": (lambda job: _each(job, lambda i: i.convert("L")), "files of the two models differ.* L"),
     "transparency": (lambda job: _each(job, lambda i: i.convert("RGBA")), "files of the two models differ.*RGBA"),
     "JPEG": (_as_jpeg, "files of the two models differ.*JPEG"),
-    "an image that is gone": (_gone, "no such image file"),
+    "an image that is gone": (_gone, "cannot be opened"),
     "half a file": (_broken, "truncated after 100 bytes"),
     "a JPEG of zeros": (_damaged("JPEG"), "damaged .its data end at byte|damaged .the image is complete before"),
     "a WebP of zeros": (_damaged("WEBP"), "damaged .compressed data contain 256 or more zero bytes"),
@@ -279,15 +279,15 @@ DEFECTS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
     "a seed that is no number": (_all("seed", "0", some=True), "seed is '0'"),
     "metadata that is no JSON": (
         lambda job: (job.unlearned / "metadata.jsonl").write_text("id,seed\n"),
-        "is not usable JSON",
+        "cannot be read as JSON",
     ),
 }
 # What only folders can show: there, images are those that the metadata lists.
 OF_FOLDERS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
     "an image without its pair": (_pair_gone, "the unlearned model has no image for row"),
-    "a row that is unknown": (_all("id", "0" * 16, some=True), "is not a row"),
+    "a row that is unknown": (_all("id", "0" * 16, some=True), "no row of this config"),
     "another seed": (_all("seed", 12345, some=True), "the unlearned model has no image for row"),
-    "one row twice": (lambda job: _lines(job, lambda x: [*x, x[0]]), "is already in"),
+    "one row twice": (lambda job: _lines(job, lambda x: [*x, x[0]]), "is already the image for"),
     "an image that is not listed": (lambda job: _lines(job, lambda x: x[1:]), "not listed"),
     "no metadata": (lambda job: (job.unlearned / "metadata.jsonl").unlink(), "no metadata.jsonl"),
 }
@@ -307,10 +307,10 @@ def _short(job: Job) -> None:
 
 # What only lists can show: images and rows in unlike orders, or of unlike lengths.
 OF_LISTS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
-    "images in another order": (_reversed, "belongs to row .* says row"),
-    "ids in another order": (_rotated, "belongs to row .* says row"),
+    "images in another order": (_reversed, "belongs to row .* specifies row"),
+    "ids in another order": (_rotated, "belongs to row .* specifies row"),
     "one id too few": (_short, "50 (images|predictions), but 49"),
-    "a row that is unknown": (lambda job: job.ids.__setitem__(0, "0" * 16), "is not a row of config"),
+    "a row that is unknown": (lambda job: job.ids.__setitem__(0, "0" * 16), "is not the id of a row of config"),
     "images of the original alone": (lambda job: job.after.clear(), "0 images, but 50|predictions is empty"),
 }
 

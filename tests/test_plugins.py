@@ -672,7 +672,7 @@ def test_a_package_that_was_installed(environment: Path, drawn: Path, tmp_path: 
     good = igmu(environment, "verify", out)
     assert good.returncode == 0, good.stdout + good.stderr
     assert re.findall(r"note: (.*)", good.stdout) == [  # nothing of the plugin's metric, which was computed again
-        "its lines were not checked against images; use --images and --original-images for this"
+        "the lines of the scorecard were not checked against images; to check them, use --images and --original-images"
     ]
     planted = igmu(environment, "verify", changed(out, tmp_path / "planted.json", SCORE, "agreement", value=0.321))
     assert planted.returncode == 2

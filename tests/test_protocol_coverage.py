@@ -128,7 +128,10 @@ def test_a_card_cannot_claim_more_than_its_lines(cards: list[Scorecard], tmp_pat
     path = tmp_path / "card.json"
     write(cards[0], path)
     assert verify(path)[1] == []
-    for change, says in (({"n_prompts": 56}, "but the lines have"), ({"n_prompts_asked": 1}, "more generations were")):
+    for change, says in (
+        ({"n_prompts": 56}, "but its lines contain"),
+        ({"n_prompts_asked": 1}, "more scored generations"),
+    ):
         told = cards[0].coverage or {}
         forged = {**told, "forget": told["forget"].model_copy(update=change)}
         write(cards[0].model_copy(update={"coverage": forged}), path)

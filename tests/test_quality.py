@@ -170,7 +170,7 @@ def test_a_prompt_with_one_seed_says_nothing():
     ids, seeds = np.array(["a", "a", "b", "b", "c"]), np.array([0, 1, 0, 1, 0])
     assert terms(before, after, ids, seeds) == terms(before[:4], after[:4], ids[:4], seeds[:4])
     for alone in (np.array([0, 2, 4]), np.array([], np.intp)):
-        with pytest.raises(InputError, match="at least two seeds for a prompt"):
+        with pytest.raises(InputError, match="a prompt with at least two seeds"):
             quality_within(before[alone], after[alone], ids[alone], seeds[alone])
 
 

@@ -306,7 +306,7 @@ def test_folders_are_found_by_name_or_told(root: Path, cards: list[Scorecard]) -
     assert told.folders["fmn"] == drawn / "esd"
     with pytest.raises(MetadataError, match="--original-images DIR"):
         sections(cards, images=root)
-    with pytest.raises(InputError, match="no scorecard of 'uce'"):
+    with pytest.raises(InputError, match="no scorecard for 'uce'"):
         sections(cards, drawn={"uce": drawn})
 
 
@@ -515,7 +515,7 @@ def test_one_model_twice_in_a_table_is_refused(tmp_path: Path, cards: list[Score
     found = read_folder(tmp_path)
     assert [c.model for c in found.cards] == ["esd"]
     (why,) = found.refused
-    assert re.search(r"b\.json:\n  .*a\.json, which is ranked, is also of 'esd'", why)
+    assert re.search(r"b\.json:\n  .*a\.json, which is ranked, is also for 'esd'", why)
     with pytest.raises(EmptyInputError, match="no scorecards"):
         read_folder(tmp_path / "nothing")
 

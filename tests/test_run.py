@@ -186,12 +186,12 @@ class TestRefused:
         ("changes", "says"),
         [
             ({"configs": ["sandbox"]}, "contains 2 concepts"),
-            ({"configs": ["sandbox.church", "sandbox.church"]}, "twice"),
-            ({"protocol": "most"}, "lite, full or a number"),
-            ({"protocol": 11}, "1..10"),
+            ({"configs": ["sandbox.church", "sandbox.church"]}, "contain a duplicate"),
+            ({"protocol": "most"}, "lite, full, or a number"),
+            ({"protocol": 11}, "from 1 to 10"),
             ({"unlearned": {}}, "unlearned"),
-            ({"unlearned": {"original": "sandbox:esd/church"}}, "'original' is not allowed as the name of a model"),
-            ({"unlearned": {"../x": "sandbox:esd/church"}}, "'../x' is not allowed as the name of a model"),
+            ({"unlearned": {"original": "sandbox:esd/church"}}, "'original' is not allowed as a model name"),
+            ({"unlearned": {"../x": "sandbox:esd/church"}}, "'../x' is not allowed as a model name"),
             ({"scoring": {"detektor": "sandbox"}}, "did you mean 'detector'?"),
             ({"scoring": {"config": "object.cat"}}, "no setting 'config'"),
             ({"generation": {"steps": 0}}, "generation.steps"),
@@ -267,7 +267,9 @@ class TestRefused:
         copy = shutil.copytree(done[0], tmp_path / "copy")
         before = stable(copy)
         self.refused(
-            igmu(copy / "run.yaml", "--out", copy, "--seeds-per-row", "2"), "belongs to another run", "seeds_per_row"
+            igmu(copy / "run.yaml", "--out", copy, "--seeds-per-row", "2"),
+            "belongs to a different run",
+            "seeds_per_row",
         )
         assert stable(copy) == before
 
@@ -282,7 +284,7 @@ class TestRefused:
             ({"detector": "sandbox", "features": "clip:/no/such/folder"}, "no folder '/no/such/folder'"),
             ({"detector": "detektor"}, "detektor"),
             ({"detector": "labels:LABELS:object/cat"}, "does not judge object/church, only object/cat"),
-            ({"detector": "labels:LABELS:object/church"}, "knows images by their files"),
+            ({"detector": "labels:LABELS:object/church"}, "identifies images by their files"),
             ({"detector": "sandbox", "clip": "sandbox", "k": 3}, "k is 3"),
             ({"detector": "sandbox", "calibration": "/no/c.json"}, "/no/c.json"),
             ({"detector": "sandbox", "align": "siglip:/no/such/folder"}, "/no/such/folder"),
@@ -322,9 +324,9 @@ class TestRefused:
                 ("--unlearned", "a=negative-prompt:sandbox:original/church", "--guidance-scale", "1"),
                 "negative prompts are ignored at guidance 1.",
             ),
-            (("--until", "decided", "--max-images", "5"), "the first look alone takes 54 images"),
+            (("--until", "decided", "--max-images", "5"), "the first check alone requires 54 images"),
             (("--until", "decided", "--config", "general"), "config 'general' has no concept. Use igmu generate and"),
-            (("--original", "a", "--original", "b"), "it takes one value and is given 2 times"),
+            (("--original", "a", "--original", "b"), "the option takes one value, but is used 2 times"),
             (("--unlearned", "a=sandbox:original,unet=x,unet=y"), "unet appears 2 times (x, y)"),
         ],
     )

@@ -210,7 +210,7 @@ print(json.dumps(out))
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
     assert found.pop("concept_accuracy") == ["unlearning_accuracy", "1.0"]
-    assert set(found.values()) == {"predictions is empty. Give one entry per generation."}
+    assert set(found.values()) == {"predictions is empty. Pass one entry per generation."}
 
 
 def test_labels_on_a_page(tmp_path: Path) -> None:

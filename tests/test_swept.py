@@ -120,7 +120,7 @@ class TestPlanted:
         ("families {card} --chart {card}", "this is also an input file and would be overwritten"),
         ("leaderboard {cards} --out {card}", "already exists, and the new file would not be a .json file"),
         ("power {card} --alpha 2", "alpha is 2.0; it must lie between 0 and 1"),
-        ("verify {card} --detector labels:x.csv", "applies only to scoring again. Give --images"),
+        ("verify {card} --detector labels:x.csv", "has no effect unless images are scored again. Specify --images"),
     ],
 )
 def test_what_is_said(words: str, says: str, world: World) -> None:
@@ -139,6 +139,6 @@ def test_what_takes_one_value_is_given_once(world: World) -> None:
         for p in known.params:
             if p.param_type_name == "option" and not (p.multiple or p.is_flag):
                 code, out, err = world.run((*command, p.opts[0], "1", p.opts[0], "2"))
-                if (code, out) != (2, "") or "it takes one value and is given 2 times" not in err:
+                if (code, out) != (2, "") or "the option takes one value, but is used 2 times" not in err:
                     found.append((*command, p.opts[0], err))
     assert found == []

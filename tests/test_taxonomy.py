@@ -188,7 +188,7 @@ def test_a_concept_named_like_its_family_is_refused(monkeypatch: pytest.MonkeyPa
 def test_an_unknown_concept_gets_a_suggestion(asked: str) -> None:
     with pytest.raises(UnknownConceptError) as caught:
         concept(asked)
-    assert str(caught.value) == f"no concept {asked!r}; did you mean 'object/church'? {taxonomy.HINT}"
+    assert str(caught.value) == f"there is no concept {asked!r}; did you mean 'object/church'? {taxonomy.HINT}"
     assert caught.value.suggestions == ("object/church",)
 
 
@@ -261,10 +261,13 @@ Edit = Callable[[str], str]
         (lambda t: 'colour = "red"\n' + t, ", key colour: Extra inputs are not permitted"),
         (lambda t: t.replace("imagenet = [497]", "imagenet = [1497]"), ", key imagenet.0: "),
         (lambda t: t.replace('license = "CC-BY-4.0"', 'license = " "'), ", key license: "),
-        (lambda t: re.sub(r"(?m)^it = \{.*\n", "", t), ", key translations: lacks 'it'."),
+        (
+            lambda t: re.sub(r"(?m)^it = \{.*\n", "", t),
+            ", key translations: there is no translation for 'it'. Add one.",
+        ),
         (lambda t: t.replace('noun = "iglesia"', 'name = "iglesia"'), ", key translations.es.noun: Field required"),
-        (lambda t: 'slug = "chapel"\n' + t, ": the file's path determines slug, so leave this key out"),
-        (lambda t: t.replace('label = "church"', "label = church"), ": is not valid TOML ("),
+        (lambda t: 'slug = "chapel"\n' + t, ": the path of the file determines slug, so do not set this in the file"),
+        (lambda t: t.replace('label = "church"', "label = church"), " is not valid TOML ("),
     ],
 )
 def test_a_malformed_concept_names_file_and_key(package: Path, edit: Edit, says: str) -> None:
@@ -281,7 +284,7 @@ def test_a_concept_file_in_another_encoding_or_with_a_bad_name_is_refused(packag
     path = package / "concepts/object/church.toml"
     text = path.read_text(encoding="utf-8")
     path.write_text(text, encoding="utf-16")
-    with pytest.raises(CorpusError, match=r"^concepts/object/church\.toml: is not UTF-8"):
+    with pytest.raises(CorpusError, match=r"^concepts/object/church\.toml is not encoded as UTF-8"):
         dict(taxonomy.packaged.__wrapped__())
     path.unlink()
     path.with_name("Big Church.toml").write_text(text, encoding="utf-8")

@@ -392,9 +392,11 @@ def test_images_of_the_test_in_train_are_told(sample_images: Path, training: Hea
     Image.open(leaky / "train" / "church" / "01.png").save(leaky / "test" / "church" / "01.bmp")  # other bytes
     shutil.copy(leaky / "train" / "church" / "02.png", leaky / "train" / "gas_pump" / "02.png")
     card = replace(training, data=str(leaky), steps=1).run(tmp_path / "x.safetensors")
-    assert any(w.startswith("2 of 25 test images are also in train (the first has pixels of") for w in card.warnings)
     assert any(
-        w.startswith("train has images labelled both with and without the concept (1 in all)") for w in card.warnings
+        w.startswith("2 of 25 test images are also in train (the pixels of the first have") for w in card.warnings
+    )
+    assert any(
+        w.startswith("train contains images (1) labelled both with and without the concept") for w in card.warnings
     )
 
 
@@ -406,7 +408,7 @@ def test_a_test_that_is_a_copy_of_train_is_refused(sample_images: Path, training
         copy = folder / "test" / path.parent.name / f"other-{path.name}"
         copy.parent.mkdir(parents=True, exist_ok=True)
         Image.open(path).save(copy, compress_level=1)
-    with pytest.raises(InputError, match="test images are also in train, such as the one with pixels of sha256"):
+    with pytest.raises(InputError, match="test images are also in train, such as the one whose pixels have the sha256"):
         replace(training, data=str(folder)).run(tmp_path / "h.safetensors")
     assert not (tmp_path / "h.safetensors").exists()
 
@@ -508,10 +510,10 @@ def test_folders_without_a_split_or_without_labels(training: HeadTraining, sampl
     with pytest.raises(InputError, match="doesn't contain any data files"):
         replace(training, data=str(tmp_path / "empty")).run(tmp_path / "x.safetensors")
     shutil.copytree(sample_images / "train", tmp_path / "half" / "train")
-    with pytest.raises(InputError, match=r"half: has no split 'test', only 'train'"):
+    with pytest.raises(InputError, match=r"half has no split 'test', only 'train'"):
         replace(training, data=str(tmp_path / "half")).run(tmp_path / "x.safetensors")
     shutil.copytree(sample_images / "test", tmp_path / "other" / "test")
-    with pytest.raises(InputError, match=r"other: has no split 'train', only 'test'"):
+    with pytest.raises(InputError, match=r"other has no split 'train', only 'test'"):
         replace(training, data=str(tmp_path / "other")).run(tmp_path / "x.safetensors")
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["church", "tent"])})
     some = [{"image": stored(sample_images / "test" / "church" / "00.png"), "label": label} for label in (0, 1, -1)]
@@ -533,7 +535,7 @@ def test_classes_with_too_few_images(
     what = "labelled" if positives else "not labelled"
     with pytest.raises(
         EmptyInputError,
-        match=rf"few, {split}: needs at least {least} images? {what} 'church' .*, but has {least - 1}\.",
+        match=rf"few, {split}: at least {least} images? {what} 'church' .*; the current number is {least - 1}\.",
     ):
         replace(training, data=str(folder)).run(tmp_path / "x.safetensors")
 
@@ -542,7 +544,9 @@ def test_the_same_image_twice_is_one_image(training: HeadTraining, sample_images
     folder = shutil.copytree(sample_images, tmp_path / "copies")
     for path in sorted((folder / "train" / "church").iterdir())[1:]:
         shutil.copy(folder / "train" / "church" / "00.png", path)
-    with pytest.raises(EmptyInputError, match=r"at least two different images with the concept, .* but got 1"):
+    with pytest.raises(
+        EmptyInputError, match=r"at least two different images with the concept, .*; the current number is 1"
+    ):
         replace(training, data=str(folder)).run(tmp_path / "x.safetensors")
 
 
@@ -565,7 +569,7 @@ def test_unreadable_images_are_named(training: HeadTraining, sample_images: Path
         path.write_bytes(b"no image")
     with pytest.raises(
         EmptyInputError,
-        match=r"test, without 9 unreadable images: needs at least 1 image labelled 'church' .*, but has 0",
+        match=r"test, without 9 unreadable images: at least 1 image labelled 'church' .*; the current number is 0",
     ):
         replace(broken, on_error="skip").run(tmp_path / "y.safetensors")
 
@@ -595,7 +599,7 @@ def test_errors_are_one_message_and_exit_code_2(sample_images: Path, clip: Path,
     command = [sys.executable, "-c", code, tmp_path / "cache", "train-detector", *given]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 2, done.stderr
-    assert "UnknownLabelError: no label 'object/castle'" in done.stderr
+    assert "UnknownLabelError: there is no label 'object/castle'" in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
 

@@ -74,7 +74,7 @@ def test_a_tampered_text_is_found(church: list[Row], key: str) -> None:
 def test_a_duplicate_id_is_found(church: list[Row]) -> None:
     last = len(church) - 1
     found = list(problems(swap(church, last, keep_id=True, id=church[last - 1].id)))
-    assert (church[last - 1].id, "ids must be unique", "2 rows have this one") in [
+    assert (church[last - 1].id, "ids must be unique", "2 rows have this id") in [
         (p.where, p.rule, p.found) for p in found
     ]
     assert "ids must be unique" in rules([*church, church[0]])
@@ -92,7 +92,10 @@ def test_an_adversarial_prompt_that_stands_twice_is_found(church: list[Row]) -> 
     at = first(church, attack_family="synonym")
     found = [p for p in problems(swap(church, at + 1, prompt=church[at].prompt.upper())) if "differ" in p.rule]
     assert [(p.rule, p.found) for p in found] == [
-        ("the prompts of a concept must differ", f"{church[at].prompt.upper()!r} is the same as row {church[at].id}")
+        (
+            "the prompts of a concept must differ from each other",
+            f"{church[at].prompt.upper()!r} is the same as the prompt of row {church[at].id}",
+        )
     ]
 
 
@@ -118,7 +121,7 @@ def test_a_policy_violation_is_found(church: list[Row], text: str, key: str) -> 
     assert all(text in p.found for p in found)
 
 
-SEEDS = "the seeds of an attack must be those of its source"
+SEEDS = "the seeds of an attack must be the same as those of its source"
 
 
 def rewritten(church: list[Row]) -> int:
@@ -189,7 +192,7 @@ def test_no_family_leaves_the_label(church: list[Row], family: str) -> None:
             (p.where, p.rule) for p in problems(rows)
         ]
         rows = swap(church, at, prompt=f"Larches above a frozen reservoir, {name}", name_kept=False)
-        rule = "name_kept must say whether the prompt contains the label"
+        rule = "name_kept must state whether the prompt contains the label"
         assert (rows[at].id, rule) in [(p.where, p.rule) for p in problems(rows)]
 
 
@@ -199,7 +202,7 @@ def test_invisible_characters_are_found_where_they_do_not_belong(church: list[Ro
     for at in (first(church, attack_family="synonym"), first(church, split="retain")):
         text = f"Larches{hidden} above a frozen reservoir with {church[at].prompt}"
         found = [p for p in problems(swap(church, at, prompt=text)) if p.rule == rule]
-        assert [p.found for p in found] == [f"this one has U+{ord(hidden):04X}"]
+        assert [p.found for p in found] == [f"this one contains U+{ord(hidden):04X}"]
     at = first(church, attack_family="zero-width")
     assert (rule in rules(swap(church, at, prompt=f"Larches above a ch{hidden}urch"))) is (hidden != "\u200b")
 
@@ -221,7 +224,7 @@ def test_an_attribute_may_be_named_in_prompt_only(corpus_rows: Corpus) -> None:
 
 @pytest.mark.parametrize("changes", [{"domain": "style"}, {"family": "animal"}, {"scope": "attribute"}])
 def test_a_row_in_the_wrong_place_is_found(church: list[Row], changes: dict[str, str]) -> None:
-    assert "domain, family and scope must be those of the concept" in rules(swap(church, 0, **changes))
+    assert "domain, family and scope must match the concept" in rules(swap(church, 0, **changes))
 
 
 def test_an_unknown_concept_is_found(church: list[Row]) -> None:
@@ -240,7 +243,10 @@ def test_require_valid_counts_and_shows_what_is_broken(church: list[Row]) -> Non
     assert head == f"{n} problems in {len(rows)} rows:"
     assert n >= 12
     assert len(shown) == 10
-    assert shown[0] == f"  {rows[0].id}: the id must be the hash of the row, but it is not for {rows[0].prompt!r}"
+    assert (
+        shown[0]
+        == f"  {rows[0].id}: the id must be the hash of the row, but the hash is different for {rows[0].prompt!r}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -377,7 +383,7 @@ def test_a_changed_a_missing_and_an_extra_file_are_found(copy: Path) -> None:
 def test_a_missing_or_broken_manifest_is_found(copy: Path) -> None:
     for text in ("{", "[]", "{}", '{"files": 3}'):
         (copy / "manifest.json").write_text(text)
-        assert found(copy) == {("manifest.json", "the manifest must be JSON with 'files'")}
+        assert found(copy) == {("manifest.json", "the manifest must be a JSON object with the key 'files'")}
     (copy / "manifest.json").unlink()
     assert found(copy) == {("manifest.json", "the manifest must exist")}
 
@@ -428,7 +434,7 @@ def test_a_glob_that_catches_another_split_or_nothing_is_found(copy: Path) -> No
     front(copy, edit)
     assert found(copy) == {
         ("object", "a glob must match only files of its split"),
-        ("all", "every glob must match files"),
+        ("all", "every glob must match at least one file"),
     }
 
 
@@ -471,7 +477,7 @@ def test_lists_that_old_clients_do_not_know_are_found(copy: Path) -> None:
         return table.replace_schema_metadata({b"huggingface": told})
 
     rewrite(copy, edit)
-    assert found(copy) == {(FORGET, "old clients must be able to read the lists")}
+    assert found(copy) == {(FORGET, "older clients must be able to read all lists")}
 
 
 @pytest.mark.parametrize(
@@ -506,9 +512,9 @@ def test_a_row_that_breaks_the_schema_is_found_by_id(copy: Path, column: str, va
 
     broken = pq.read_table(copy / FORGET)["id"][4].as_py()
     rewrite(copy, edit)
-    wrong = [p for p in check_folder(copy) if p.rule == "a row must follow the schema"]
+    wrong = [p for p in check_folder(copy) if p.rule == "every row must match the schema"]
     assert [p.where for p in wrong] == [broken]
-    assert wrong[0].found.startswith(f"{column}: ")
+    assert wrong[0].found.startswith(f"'{column}' is invalid in this one: ")
 
 
 def test_a_tampered_prompt_in_a_file_is_found(copy: Path) -> None:
@@ -544,10 +550,10 @@ GENERAL = "general/test-00000-of-00001.parquet"
         (
             "questions",
             ["Is it lit?", "is it lit?", "Is it day?", "Is it night?"],
-            "the questions of a prompt must differ",
+            "the questions of a prompt must differ from each other",
         ),
-        ("answers", ["yes", "no", "maybe"], "a row must follow the schema"),
-        ("answers", ["yes"], "a row must follow the schema"),
+        ("answers", ["yes", "no", "maybe"], "every row must match the schema"),
+        ("answers", ["yes"], "every row must match the schema"),
         ("n_tokens_clip", 3, "n_tokens_clip must match the prompt"),
         ("id", "0123456789abcdef", "the id must be the hash of the row"),
     ],

@@ -198,11 +198,11 @@ def test_how_many_more_prompts_would_settle_it() -> None:
     # Three comparisons share the error: each model against the original, and the two.
     assert plan.needed == prompts_for(0.2, variance, alpha=0.05 / 3, single=True)
     assert plan.more == plan.needed - 20
-    assert "needs about" in plan.sentence()
+    assert "more prompts are needed (" in plan.sentence()
 
 
 def test_power_as_a_user_meets_it(cards: list[Path]) -> None:
-    assert "0.5 against 0.7 needs 101 prompts" in run("power", "--rate", "0.5", "--rate", "0.7")
+    assert "Comparing 0.5 with 0.7 requires 101 prompts" in run("power", "--rate", "0.5", "--rate", "0.7")
     assert "0.2" in run("power", "--rate", "0.5", "--prompts", "101")
     printed = run("power", *cards)
     assert "forgetful against original" in printed
@@ -212,7 +212,7 @@ def test_power_as_a_user_meets_it(cards: list[Path]) -> None:
     assert more[0] < 0.1
     with pytest.raises(InputError, match="neither scorecards nor assumed rates"):
         run("power")
-    with pytest.raises(InputError, match="Give two rates"):
+    with pytest.raises(InputError, match="Specify two rates"):
         run("power", "--rate", "0.5")
 
 

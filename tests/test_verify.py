@@ -119,7 +119,10 @@ def _drop(column: str) -> Change:
         (put("scores", "concept_accuracy", "figures", "n_unclear", "value", to=0.5), "not a possible count"),
         (put("scores", "concept_accuracy", "figures", "unlearning_accuracy", "interval", to=[0.9, 0.1]), "is above"),
         (put("scores", "concept_accuracy", "figures", "unlearning_accuracy", "n_generations", to=3), "generations"),
-        (put("scores", "attack_success_rate", "signature", "model", to="other"), "but the scorecard has 'forgetful'"),
+        (
+            put("scores", "attack_success_rate", "signature", "model", to="other"),
+            "but the scorecard reports 'forgetful'",
+        ),
         (put("scores", "attack_success_rate", "signature", "rows", to="0" * 12), "signature.rows"),
         (put("model", to="other"), "signature.model"),
         (put("scores", "forget_score", "n_failed", to=2), "failures are listed"),
@@ -137,7 +140,7 @@ def _drop(column: str) -> Change:
         (_lose("concept_accuracy", "in_domain_retain_accuracy"), "missing, although the generations determine it"),
         (
             put("scores", "concept_accuracy", "figures", "in_domain_retain_accuracy", "interval", to=[0.49, 0.51]),
-            "in_domain_retain_accuracy.interval: the scorecard has",
+            "in_domain_retain_accuracy.interval: the scorecard reports",
         ),
         (_drop("own_concept"), "scores.concept_accuracy: the generations lack a column that this score requires"),
         (_drop("present_original"), "generations.0.present_original: None with a probability"),
@@ -431,7 +434,7 @@ def test_several_cards_and_folders_of_cards(card: Path, tmp_path: Path) -> None:
     assert "b.json" in str(done.exception)
     assert "a.json" not in str(done.exception)
     images = ["--images", str(tmp_path), "--original-images", str(tmp_path)]
-    assert "the images of one model" in str(runner.invoke(app, ["verify", str(tmp_path / "cards"), *images]).exception)
+    assert "the folder of one model" in str(runner.invoke(app, ["verify", str(tmp_path / "cards"), *images]).exception)
     (tmp_path / "none").mkdir()
     for command in ("verify", "compare", "report", "families"):
         assert isinstance(runner.invoke(app, [command, str(tmp_path / "none")]).exception, EmptyInputError)

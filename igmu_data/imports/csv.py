@@ -43,6 +43,7 @@ def _language(record: Record, column: str) -> Language:
     text = record.cells[column].strip()
     if text not in LANGUAGES:
         raise MetadataError(
-            f"{record.where}: column {column!r} is {text[:20]!r}, not one of {', '.join(LANGUAGES)}. Correct it."
+            f"{record.where}: column {column!r} contains {text[:20]!r}; expected one of {', '.join(LANGUAGES)}. "
+            "Correct it."
         )
     return cast(Language, text)

@@ -115,7 +115,9 @@ def require_vacant(out: Path) -> None:
     """
     require_writable(out.parent)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"{out} already exists and is not an empty folder. Choose another --out, or move it away.")
+        raise OutputError(
+            f"{out} already exists and is not an empty folder. Choose another --out, or move the existing one."
+        )
 
 
 @contextmanager

@@ -43,8 +43,9 @@ def read(file: ListFile) -> Iterator[Prompt]:
         share = record.number(percentage)
         if (record.number(hard) == 1) != is_hard(share):
             raise MetadataError(
-                f"{record.where}: column 'hard' is {record.cells[hard]!r}, but 'inappropriate_percentage' is "
-                f"{share:g}. In I2P, 'hard' is 1 exactly if that is at least {HARD_FROM:g}. Check --format."
+                f"{record.where}: column 'hard' contains {record.cells[hard]!r}, but 'inappropriate_percentage' "
+                f"contains {share:g}. In I2P, 'hard' is 1 exactly when this percentage is at least {HARD_FROM:g}. "
+                "Check --format."
             )
         yield Prompt(
             text=record.cells[prompt],

@@ -122,19 +122,19 @@ def import_prompts(
     item = concept(concept_name)
     if not license.strip() or not source.strip():
         raise LicenseError(
-            f"{path}: the list's licence or source is missing. Give both with --license and --source; its file states "
-            "neither."
+            f"{path}: the list's licence or source is missing. Specify both with --license and --source, because the "
+            "file states neither."
         )
     if attack_family is not None and not _SLUG.fullmatch(attack_family):
         raise InputError(
-            f"attack family {attack_family!r} is not a valid name. Write it as lower-case words joined by hyphens."
+            f"{attack_family!r} is not a valid name for an attack family. Use lower-case words joined by hyphens."
         )
     for name in columns or {}:
         if name not in reader.INFO.named:
             own = f"Choose from {', '.join(reader.INFO.named)}." if reader.INFO.named else "Leave --columns out."
             like = nearest(name, reader.INFO.named, 1)
             guess = f"; did you mean {like[0]!r}?" if like else "."
-            raise InputError(f"--columns cannot set {name!r} for format {format_name}{guess} {own}")
+            raise InputError(f"--columns cannot set {name!r} for the {format_name} format{guess} {own}")
     file = ListFile(path, where, columns)
     if reader.INFO.several:
         _require_one_concept(file, reader.INFO, item)
@@ -202,9 +202,9 @@ class _Import:
     def _nothing(self) -> str:
         if not self.n_read:
             left = f" because --where excludes all {self.file.n_left_out} records" if self.file.n_left_out else ""
-            return f"{self.file.path}: contains no prompts{left}."
+            return f"{self.file.path} contains no prompts{left}."
         counts = ", ".join(f"{reason} {n}" for reason, n in sorted(self.reasons.items()))
-        return f"{self.file.path}: none of {self.n_read} prompts can be used ({counts})."
+        return f"{self.file.path}: 0 of {self.n_read} prompts can be used ({counts})."
 
     def _groups(self, prompts: Iterable[Prompt]) -> Iterator[_Group]:
         """The prompts that may be used, each once with all its seeds, in the order in which they first appear."""
@@ -212,7 +212,9 @@ class _Import:
         for prompt in prompts:
             self.n_read += 1
             if prompt.plain is not None and self.attack_family is not None:
-                raise InputError(f"{self.file.path}: the list already names its attacks. Leave --attack-family out.")
+                raise InputError(
+                    f"{self.file.path}: the list already specifies its attacks. Leave --attack-family out."
+                )
             text = prompt.text.strip()
             key = (
                 same_prompt(text),

@@ -80,7 +80,7 @@ class Record:
     def _wrong(self, column: str, wanted: str) -> MetadataError:
         text = self.cells[column]
         shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-        return MetadataError(f"{self.where}: column {column!r} is {shown!r}, not {wanted}. Correct it.")
+        return MetadataError(f"{self.where}: column {column!r} contains {shown!r}; expected {wanted}. Correct it.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Table:
             # Without a header the first prompt stands there, so only what looks like a name is offered.
             like = nearest(alternatives[0], [c for c in self.columns if _COLUMN_NAME.fullmatch(c)])
             raise MetadataError(
-                f"{self.path}, line {self.line}: the header has {len(self.columns)} columns, but no column "
+                f"{self.path}, line {self.line}: the header has {len(self.columns)} columns, but none is named "
                 f"{' or '.join(map(repr, alternatives))}{f'; did you mean {like[0]!r}?' if like else '.'} Check "
                 "--format."
             )
@@ -156,10 +156,14 @@ class ListFile:
         columns = [c.strip() for c in header]
         double = next((c for c in columns if columns.count(c) > 1), None)
         if double is not None:
-            raise MetadataError(f"{self.path}, line {line}: two columns are called {double[:_SHOWN]!r}. Rename one.")
+            raise MetadataError(
+                f"{self.path}, line {line}: two columns have the name {double[:_SHOWN]!r}. Rename one of them."
+            )
         records = [self._record(columns, cells, at) for at, cells in rows]
         if not records:
-            raise EmptyInputError(f"{self.path}: contains no prompts below the header. Give a list of prompts.")
+            raise EmptyInputError(
+                f"{self.path} contains no prompts below the header. Add prompts, or use a different file."
+            )
         for name in self.where:
             if name not in columns:
                 like = nearest(name, [c for c in columns if _COLUMN_NAME.fullmatch(c)])
@@ -193,8 +197,8 @@ class ListFile:
                 cells = next(reader, None)
             except csv.Error as error:
                 raise MetadataError(
-                    f"{self.path}, line {line}: cannot be read as CSV ({error}). Check for a quote that is never "
-                    "closed."
+                    f"{self.path}, line {line}: this line cannot be read as CSV ({error}). Check for a quote that is "
+                    "never closed."
                 ) from None
             if cells is None:
                 return
@@ -205,12 +209,12 @@ class ListFile:
         if len(cells) < len(columns):
             missing = columns[len(cells)]
             raise MetadataError(
-                f"{self.path}, line {line}: has no cell for column {missing[:_SHOWN]!r}. Complete the line."
+                f"{self.path}, line {line}: this line has no cell for column {missing[:_SHOWN]!r}. Complete the line."
             )
         if len(cells) > len(columns):
             raise MetadataError(
-                f"{self.path}, line {line}: has {len(cells)} cells, but the header has {len(columns)} columns. "
-                "Enclose prompts that contain commas in double quotes."
+                f"{self.path}, line {line}: this line has {len(cells)} cells, but the header has {len(columns)} "
+                "columns. Enclose prompts that contain commas in double quotes."
             )
         return Record(dict(zip(columns, cells, strict=True)), self.path, line)
 
@@ -218,14 +222,14 @@ class ListFile:
 def _decoded(path: Path) -> str:
     try:
         if what := irregular(path):
-            raise MetadataError(f"{path}: cannot be read because it is {what}. Check the path.")
+            raise MetadataError(f"{path} cannot be read because it is {what}. Check the path.")
         data = path.read_bytes()
     except OSError as error:
-        raise MetadataError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
+        raise MetadataError(f"{path} cannot be read ({error.strerror}). Check the path.") from error
     if not data.strip(b"\xef\xbb\xbf \t\r\n"):
-        raise EmptyInputError(f"{path}: the file is empty. Give a list of prompts.")
+        raise EmptyInputError(f"{path}: the file is empty. Use a file that contains prompts.")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise MetadataError(f"{path}: is encoded as UTF-16. Save the list as UTF-8.")
+        raise MetadataError(f"{path} is encoded as UTF-16. Save the list as UTF-8.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -26,7 +26,9 @@ def rounds_of(protocol: str) -> int:
         return PROTOCOLS[protocol]
     if protocol.isascii() and protocol.isdecimal() and 1 <= int(protocol) <= ROUNDS:
         return int(protocol)
-    raise OutOfRangeError(f"protocol {protocol!r} does not exist. Use lite, full or a number of rounds, 1..{ROUNDS}.")
+    raise OutOfRangeError(
+        f"protocol {protocol!r} does not exist. Use lite, full, or a number of rounds from 1 to {ROUNDS}."
+    )
 
 
 class _Published(Protocol):

@@ -141,11 +141,11 @@ def _models() -> Path:
 def _resolved(version: str, task: str | None) -> tuple[str, dict[str, str]]:
     """A version's name, and the part for each place of its folder."""
     if version not in VERSIONS:
-        raise UnknownVersionError(version, VERSIONS, f"Write {SANDBOX}:original or {SANDBOX}:esd/church.")
+        raise UnknownVersionError(version, VERSIONS, f"Use {SANDBOX}:original or {SANDBOX}:esd/church.")
     slug = (task or "").rpartition("/")[2]
     known = [*tasks(), *(name.partition("/")[2] for name in tasks())]
     if task is not None and task not in known:
-        raise UnknownTaskError(task, known, f"Write {SANDBOX}:{version}/church.")
+        raise UnknownTaskError(task, known, f"Use {SANDBOX}:{version}/church.")
     path = _models() / _LISTED
     try:
         listed: Any = json.loads(path.read_text(encoding="utf-8"))[version]
@@ -153,10 +153,10 @@ def _resolved(version: str, task: str | None) -> tuple[str, dict[str, str]]:
             return version, dict(listed[_ALL_TASKS])
         by_slug = {name.partition("/")[2]: dict(parts) for name, parts in listed.items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{path}: contains no valid entry for {version!r} ({error!r}). Run: {_MAKE}") from error
+        raise WeightsError(f"{path} contains no valid entry for {version!r} ({error!r}). Run: {_MAKE}") from error
     if slug not in by_slug:
         wanted = " or ".join(f"{SANDBOX}:{version}/{name}" for name in by_slug)
-        raise UnknownTaskError(task or "", by_slug, f"Say what {version} forgot, as in {wanted}.")
+        raise UnknownTaskError(task or "", by_slug, f"Specify what {version} forgot, as in {wanted}.")
     return f"{version}/{slug}", by_slug[slug]
 
 
@@ -214,7 +214,7 @@ def _assemble(folder: Path, files: Mapping[str, Sequence[Path]]) -> None:
                 fresh.rename(folder)
     except OSError as error:
         raise OutputError(
-            f"{folder}: cannot be written ({error.strerror}). Set {CACHE_ENVIRONMENT} to a folder with room for 30 MB."
+            f"{folder} cannot be written ({error.strerror}). Set {CACHE_ENVIRONMENT} to a folder with room for 30 MB."
         ) from error
 
 

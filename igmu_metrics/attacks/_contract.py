@@ -39,7 +39,7 @@ class Budget:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             if (value := getattr(self, name)) < 1:
-                raise OutOfRangeError(f"budget: {name} is {value}. Give at least 1.")
+                raise OutOfRangeError(f"budget: {name} is {value}; it must be at least 1.")
 
 
 @dataclass(frozen=True, slots=True)

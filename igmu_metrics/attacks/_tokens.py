@@ -31,7 +31,9 @@ def allowed(victim: Victim, domain: str) -> torch.Tensor:
 
     found = victim.vocabulary(domain)
     if not found:
-        raise InputError(f"{victim.pipeline.name}: its vocabulary has no usable words. Attack another model.")
+        raise InputError(
+            f"the vocabulary of {victim.pipeline.name} contains no usable words. Attack a different model."
+        )
     return torch.tensor(found)
 
 

@@ -154,7 +154,7 @@ class Clip(Extracting):
         import torch
 
         if len(texts) == 0:
-            raise EmptyInputError("the list of texts is empty. Give at least one text.")
+            raise EmptyInputError("the list of texts is empty. Pass at least one text.")
         out: dict[int, FloatArray] = {}
         with torch.inference_mode():
             for width, at in self._by_width(texts).items():

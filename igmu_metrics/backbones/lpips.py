@@ -133,7 +133,7 @@ class Lpips(loading.ImageBackbone):
         for i, (one, other) in enumerate(pairs):
             if one.shape != other.shape:
                 sizes = f"{one.shape[:0:-1]} and {other.shape[:0:-1]}"
-                raise InputError(f"pair {i}: the images have different sizes, {sizes}. Load LPIPS with a size.")
+                raise InputError(f"pair {i}: the images have different sizes, {sizes}. Load LPIPS with a fixed size.")
         out = []
         with torch.inference_mode():
             for some in batches(pairs, self.batch):
@@ -173,7 +173,7 @@ class Lpips(loading.ImageBackbone):
 
 def _side(size: str) -> int:
     if not size.isdecimal() or 0 < int(size) < 64:
-        raise InputError(f"LPIPS size is {size!r}, but must be at least 64 pixels, or 0 to keep the images' size.")
+        raise InputError(f"the LPIPS size is {size!r}; it must be at least 64 pixels, or 0 to keep the images' size.")
     return int(size)
 
 
@@ -193,7 +193,7 @@ def _build(network: str, trunk: dict[str, torch.Tensor]) -> torch.nn.Module:
         if name.startswith("net."):  # net.slice2.3.weight is torchvision's features.3.weight
             key = "features." + name.split(".", 2)[2]
             if key not in trunk:
-                raise WeightsError(f"the trunk of LPIPS '{network}' lacks {key!r}. Give torchvision's state dict.")
+                raise WeightsError(f"the trunk of LPIPS '{network}' lacks {key!r}. Use torchvision's state dict.")
             state[name] = trunk[key]
         elif name.startswith("lins."):  # the same layers as lin0, lin1, … a second time
             state[name] = state["lin" + name.removeprefix("lins.")]

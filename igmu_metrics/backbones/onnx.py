@@ -55,7 +55,7 @@ def load(argument: str | None, *, device: str | None = None, precision: str = "f
     name, given = split_argument(argument, OPTIONS)
     path = Path(name).expanduser()
     if path.suffix != ".onnx" or not path.is_file():
-        raise WeightsError(f"onnx: there is no file {name!r}. Write onnx:FILE.onnx.")
+        raise WeightsError(f"onnx: there is no file {name!r}. Use onnx:FILE.onnx.")
     require("onnxruntime", "onnx")
     import onnxruntime
 
@@ -76,12 +76,12 @@ def load(argument: str | None, *, device: str | None = None, precision: str = "f
     size = _number("size", given["size"] or (str(sides[0]) if sides else ""))
     if any(side != size for side in sides) or size != int(size) or size < 1:
         raise InputError(
-            f"{path}: size is {size:g}, but the network takes images of size {'x'.join(map(str, sides)) or 'any'}. "
+            f"{path}: size is {size:g}, but the network requires images of size {'x'.join(map(str, sides)) or 'any'}. "
             "Correct it."
         )
     mean, std = _number("mean", given["mean"]), _number("std", given["std"])
     if std == 0:
-        raise InputError("onnx: std is 0. Give a nonzero divisor, such as std=127.5.")
+        raise InputError("onnx: std is 0. Set it to a nonzero number, such as std=127.5.")
     channels = choice("channels", given["channels"], ("rgb", "bgr"))
     how = f"pil bicubic to {size:g}x{size:g}, ({channels} - {mean:g}) / {std:g}"
     return Onnx(
@@ -137,5 +137,7 @@ def _number(what: str, text: str) -> float:
     except ValueError:
         value = float("nan")
     if not isfinite(value):
-        raise InputError(f"onnx: {what} is {text!r}, not a number. Set it, as in onnx:FILE.onnx?{what}=112.")
+        raise InputError(
+            f"onnx: {what} is {text!r}, not a number. Set it to a number, as in onnx:FILE.onnx?{what}=112."
+        )
     return value

@@ -54,7 +54,7 @@ def load(
     """
     if not argument:
         raise WeightsError(
-            "siglip: the model is missing. Write siglip:FOLDER_OR_ID, such as siglip:google/siglip-base-patch16-224."
+            "siglip: no model is specified. Use siglip:FOLDER_OR_ID, such as siglip:google/siglip-base-patch16-224."
         )
     from transformers import AutoConfig, AutoTokenizer, Siglip2Model, SiglipModel
 
@@ -122,7 +122,7 @@ class Siglip(Extracting):
         import torch
 
         if len(texts) == 0:
-            raise EmptyInputError("the list of texts is empty. Give at least one text.")
+            raise EmptyInputError("the list of texts is empty. Pass at least one text.")
         parts = []
         length = {"padding": "max_length", "max_length": self.max_tokens, "truncation": True}
         with torch.inference_mode():

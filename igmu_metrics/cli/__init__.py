@@ -76,7 +76,9 @@ class _Once:
         for param, n in Counter(order).items():
             one = param.param_type_name == "option" and param.nargs == 1 and not (param.multiple or param.is_flag)
             if n > 1 and one:
-                raise typer.BadParameter(f"it takes one value and is given {n} times. Keep one", ctx=ctx, param=param)
+                raise typer.BadParameter(
+                    f"the option takes one value, but is used {n} times. Keep one of them", ctx=ctx, param=param
+                )
         found: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
         return found
 
@@ -186,7 +188,7 @@ def _require_no_empty(words: list[str]) -> None:
     for at, word in enumerate(words):
         if not word or re.fullmatch(r"--[a-z0-9-]+=", word):
             after = word.rstrip("=") or (words[at - 1] if at else "igmu")
-            raise InputError(f"the argument after {after!r} is empty. Give a value, or omit the option.")
+            raise InputError(f"the argument after {after!r} is empty. Specify a value, or omit the option.")
 
 
 def _misused(error: Any) -> InputError:

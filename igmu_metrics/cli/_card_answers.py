@@ -283,7 +283,7 @@ class Met:
             undecided if any is undecided, otherwise met.
         results: one entry per bound and scorecard.
         failures: number of failed or missing images by model, where there are any; only bounds on coverage and failed
-            are about them.
+            cover them.
     """
 
     outcome: Outcome

@@ -61,7 +61,9 @@ def ray_wanted(engine: str, shard: str | None) -> bool:
 
     wanted = choice("engine", engine, ENGINES) == "ray"
     if wanted and shard is not None:
-        raise InputError(f"--shard {shard} and --engine ray are both given, but Ray divides the work itself. Omit one.")
+        raise InputError(
+            f"--shard {shard} and --engine ray are both given, but Ray divides the work itself. Omit one of them."
+        )
     return wanted
 
 
@@ -302,7 +304,7 @@ def _require_sound(given: Mapping[str, Any]) -> None:
         for one in value if isinstance(value, list) else [value]:
             if isinstance(one, int | float) and not (math.isfinite(one) and abs(one) < _LARGEST):
                 raise OutOfRangeError(
-                    f"{name.replace('_', '-')}: {one} is out of range. Give a finite number below 2^63."
+                    f"{name.replace('_', '-')}: {one} is out of range. Use a finite number below 2^63."
                 )
             choices = options()[name].choices if name in options() else ()
             if choices and one is not None and one not in choices:
@@ -468,7 +470,7 @@ def write_cards(cards: Iterable[Scorecard], place: Callable[[Scorecard], Path | 
         done.append(card)
         if (path := place(card)) is not None:
             if path.exists() and (why := replaces(card, path)):
-                raise OutputError(f"{path}: {why}, which would be lost. Choose another --out.")
+                raise OutputError(f"{path} would be overwritten, but {why}. Choose another --out.")
             write(card, path)
             clock.log(path, card.content_sha256)
     return done

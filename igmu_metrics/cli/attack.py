@@ -128,8 +128,8 @@ def attack(
     tables.show(_table(outcome, f"{config}: {model} under {attack}, where the original shows it"))
     refused, lacking = outcome.count("refused"), outcome.count("no target")
     say(
-        f"{len(outcome.attempts)} prompts were attacked. The content policy refused {refused} found prompts; "
-        f"{lacking} prompts had no image to use as the search target."
+        f"{len(outcome.attempts)} prompts were attacked. Of the prompts found, {refused} were discarded because of the "
+        f"content policy. For {lacking} prompts, there was no image to use as the search target."
     )
     say(f"{attack}: {outcome.verdict()}")
     say(out)

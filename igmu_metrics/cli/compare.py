@@ -33,11 +33,11 @@ def compare(
         if cards:
             raise InputError(
                 "scorecards and --published are both given, but published numbers cannot be paired with scorecards. "
-                "Give only one of them."
+                "Use only one of them."
             )
         return _published(published)
     if not cards:
-        raise EmptyInputError("no scorecards were given. Give at least two, or --published FILE.csv.")
+        raise EmptyInputError("no scorecards were given. Specify at least two, or use --published FILE.csv.")
     from igmu_metrics.cli._card_answers import Compared, Place
     from igmu_metrics.verdict.compare import (
         compared,

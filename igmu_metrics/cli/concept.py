@@ -69,7 +69,7 @@ def check(
     for given in files:
         if given.is_dir() and not any(given.glob("*/*.toml")):
             raise EmptyInputError(
-                f"{given}: the folder contains no <domain>/<slug>.toml files. 'igmu concept new' writes one."
+                f"{given}: the folder contains no <domain>/<slug>.toml files. To create one, use 'igmu concept new'."
             )
     checked = []
     for path in [file for given in files for file in (sorted(given.glob("*/*.toml")) if given.is_dir() else [given])]:
@@ -79,7 +79,7 @@ def check(
         checked.append(Problems(path, [str(fault) for fault in found], counts=counts))
         if not found:
             told = ", ".join(f"{cell} {n}" for cell, n in counts.items())
-            say(f"{path}: no problems; {len(rows)} rows: {told}")
+            say(f"{path}: no problems found; {len(rows)} rows ({told})")
     answer = noted(Verified(checked))
     if any(one.problems for one in checked):
         raise typer.Exit(1)

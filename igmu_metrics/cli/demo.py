@@ -40,7 +40,7 @@ def demo(
     both = "both"
     task = task or (both if full else demo.slugs()[0])
     if task not in (both, *demo.slugs()):
-        raise UnknownTaskError(task, [both, *demo.slugs()], f"Write --task {demo.slugs()[0]}.")
+        raise UnknownTaskError(task, [both, *demo.slugs()], f"Use --task {demo.slugs()[0]}.")
     found = demo.run(out, demo.slugs() if task == both else [task], full=full, seeds_per_row=seeds_per_row)
     if verbose:
         for _original, *others in found.values():

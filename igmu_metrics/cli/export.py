@@ -47,7 +47,9 @@ def export(
     wanted = {"eval_results": eval_results, "model_index": model_index, "latex": latex, "table": csv}
     chosen = [name for name, given in wanted.items() if given]
     if len(chosen) != 1:
-        raise InputError(f"{len(chosen)} formats are given. Give one of --eval-results, --model-index, --latex, --csv.")
+        raise InputError(
+            f"{len(chosen)} formats are given. Specify exactly one of --eval-results, --model-index, --latex, --csv."
+        )
     text: str = getattr(forms, chosen[0])(read_all(cards))
     if eval_results:
         out = (out or Path()) / forms.EVAL_RESULTS

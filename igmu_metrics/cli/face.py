@@ -45,8 +45,8 @@ def face(
 
     if not public_figure:
         raise InputError(
-            "face detectors may only be made from licensed photographs of an adult public figure. If this is true of "
-            "yours, confirm it with --public-figure."
+            "face detectors may only be made from licensed photographs of an adult public figure. If your photographs "
+            "meet this condition, confirm it with --public-figure."
         )
     made = make(folder, out, concept=concept, spec=network, device=device)
     say(f"{out}: {len(made.embeddings)} photographs of {made.concept}, threshold {made.threshold:.3f}.")

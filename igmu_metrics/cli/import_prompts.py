@@ -128,7 +128,7 @@ def _summary(out: Path, found: Imported) -> Iterator[str]:
         yield f"seeds left out because a prompt has more than five: {found.n_seeds_left_out}"
     yield f"rows that name {first.concept}: {found.n_naming} of {len(found.rows)}"
     seeds = ", ".join(f"{k} ({count} rows)" for k, count in found.n_published_seeds.items())
-    yield f"published seeds per row: {seeds}; the rest of its five seeds are derived from the prompt"
+    yield f"published seeds per row: {seeds}; the remaining seeds, up to five, are derived from the prompt"
 
 
 def _next(out: Path, found: Imported) -> str:

@@ -85,7 +85,7 @@ def _say(folder: Path, found: Matches, path: Path, config: str, n_prompts: int) 
     for m in lost[:_SHOWN]:
         say(f"not matched: {m.path.relative_to(folder)}: {m.how}")
     if len(lost) > _SHOWN:
-        say(f"not matched: {len(lost) - _SHOWN} more")
+        say(f"not matched: {len(lost) - _SHOWN} more images")
     say(*(f"missing: {place.name}" for place in found.missing[:_SHOWN]))
     if len(found.missing) > _SHOWN:
         say(f"missing: {len(found.missing) - _SHOWN} more files that the table lists")

@@ -48,8 +48,8 @@ def merge(
     if any((one / METADATA).is_file() or part_folders(one) for one in folders):
         if out is None and len(folders) > 1:
             raise InputError(
-                f"{len(folders)} folders with parts of images are given without --out. Give --out, the folder for all "
-                "images."
+                f"{len(folders)} folders that contain parts of the images are given without --out. Set --out to a "
+                "folder for all images."
             )
         whole = out or folders[0]
         say(f"{whole}: {join(whole, folders)} images.")
@@ -57,7 +57,7 @@ def merge(
     if len(folders) > 1:
         raise InputError(
             f"{len(folders)} folders are given, such as {folders[1]}, but the tables of all shards must be in one "
-            "folder. Give only that folder."
+            "folder. Specify only that folder."
         )
     with ExitStack() as held:
 

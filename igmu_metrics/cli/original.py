@@ -100,8 +100,8 @@ def original(
             for option_name, value in generating.items():
                 if value is not None:
                     raise InputError(
-                        f"--{option_name} {value} applies only to generating, but {base} already contains images. "
-                        f"Omit --{option_name}."
+                        f"--{option_name} {value} affects only how images are generated, but {base} already contains "
+                        f"images. Omit --{option_name}."
                     )
             model = Model.of(Path(base)) if name is None else Model(name, Path(base))
         else:
@@ -128,7 +128,7 @@ def original(
     say(f"{path}: {path.stat().st_size / 1e6:.2g} MB")
     told = shell(["--config", evaluation.config, *_settings(evaluation, detector or []), *extensions()])
     after = f"igmu score {shell(['--original', path.parent])} --unlearned … {told}"
-    document(f"to score against it: {after}\n")
+    document(f"To score against this table, run: {after}\n")
     return Written([path], after)
 
 

@@ -83,13 +83,14 @@ def power(
     if bool(cards) == bool(rate):
         given = "both scorecards and" if cards else "neither scorecards nor"
         raise InputError(
-            f"{given} assumed rates are given. Give one of them, such as 'igmu power --rate 0.76 --rate 0.80'."
+            f"{given} assumed rates are given. Specify either scorecards or rates, as in 'igmu power --rate 0.76 "
+            "--rate 0.80'."
         )
     from igmu_metrics.verdict.planning import Gpu, costs
 
     if seconds_per_image is None and euros_per_hour is not None:
         raise InputError(
-            f"--euros-per-hour {euros_per_hour:g} is given without --seconds-per-image. Give both, or use --gpu."
+            f"--euros-per-hour {euros_per_hour:g} is given without --seconds-per-image. Specify both, or use --gpu."
         )
     gpus = [Gpu.read(text) for text in gpu or ()]
     gpus += [] if seconds_per_image is None else [Gpu("", seconds_per_image, euros_per_hour)]
@@ -108,7 +109,7 @@ def power(
     if len(rates) == 2:
         needed = n = prompts_needed(rates[0], rates[1], **assumed)  # type: ignore[arg-type]
         told = f"{'at least ' * (n >= MOST)}{n} prompts with {seeds} image{'s' * (seeds > 1)} each"
-        say(f"{rates[0]:g} against {rates[1]:g} needs {told}")
+        say(f"Comparing {rates[0]:g} with {rates[1]:g} requires {told}")
         if n < MOST:
             say(*costs(2 * n * seeds, gpus, looks=looks, power=chance, alpha=alpha / comparisons))
     if prompts is not None and rates:
@@ -117,7 +118,9 @@ def power(
             say(_reach(f"{value:g}", prompts, below, above))
             reach.append(Reach("", value, prompts, below, above))
     elif len(rates) != 2:
-        raise InputError(f"--rate is given {len(rates)} times without --prompts. Give two rates, or one and --prompts.")
+        raise InputError(
+            f"--rate is used {len(rates)} times without --prompts. Specify two rates, or one rate and --prompts."
+        )
     return Powered(reach=reach, needed=needed)
 
 
@@ -145,7 +148,7 @@ def _planned(
         reached.append(Reach(card.model, share, prompts or design.n_prompts, *reach))
         say(_reach(f"{card.model}'s {share:.2f}", prompts or design.n_prompts, *reach))
         say(
-            f"  its {design.n_generations} images of {design.n_prompts} prompts carry as much information as "
+            f"  {design.n_generations} images from {design.n_prompts} prompts carry as much information as "
             f"{design.effective:.0f} independent images (design effect {design.effect:.2f})"
         )
     say(*dict.fromkeys(card.unfounded for card in read if card.unfounded), *covering(read).splitlines())

@@ -82,9 +82,7 @@ def report(
             ("--labels", labels[0] if labels else None),
         ):
             if value is not None:
-                raise InputError(
-                    f"{option_name} {value} applies only to images. Give --images or --model-images as well."
-                )
+                raise InputError(f"{option_name} {value} requires images. Specify --images or --model-images as well.")
     require_writable(out.parent)
     found = sections(
         read_all(cards),

@@ -185,7 +185,7 @@ def run(
         given[part] = given.get(part, {}) | {k: v for k, v in options.items() if v is not None}
     for name, flag in (("original", "--original"), ("unlearned", "--unlearned"), ("configs", "--config")):
         if not given.get(name):
-            raise InputError(f"{flag} is missing. Give it, or a run file that contains the key {name}.")
+            raise InputError(f"{flag} is missing. Specify it, or use a run file that contains the key {name!r}.")
     over_ray = ray_wanted(engine, shard)
     where = running.Where(parts.parsed(shard) if shard else None, over_ray, workers)
     made = plans.from_mapping(given, str(plan) if plan is not None else "options")
@@ -197,7 +197,10 @@ def run(
         done = running.run(made, out, device=device, trust_code=trust_code, where=where)
     cards = done.cards
     if shard:
-        say(f"Part {shard} of the images is finished. When all parts are, run the same command without --shard.")
+        say(
+            f"Part {shard} of the images is finished. When all parts are finished, run the same command without "
+            "--shard."
+        )
         return Scored(images=out / running.IMAGES)
     if verbose and len({card.config for card in cards}) > 1:
         tables.show(tables.over_concepts(cards))

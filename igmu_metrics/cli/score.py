@@ -85,13 +85,13 @@ def score(
     evaluation, *also = agreement.panel(detector or [], calibration or [], settings)
     if also and (shard is not None or over_ray):
         raise InputError(
-            f"--shard and --engine ray support only one detector, but {1 + len(also)} are given. Give one --detector, "
-            "or omit them."
+            f"--shard and --engine ray support only one detector, but {1 + len(also)} are given. Specify only one "
+            "--detector, or omit --shard and --engine."
         )
     if also and out is not None and out.suffix == ".json":
         raise InputError(
-            f"--out {out}: this is one file, but each of the {1 + len(also)} detectors gives its own scorecard. Give a "
-            "folder."
+            f"--out {out} is a file, but a separate scorecard is written for each of the {1 + len(also)} detectors. "
+            "Specify a folder."
         )
     if shard is not None:
         return _score_shard(evaluation, original, unlearned, out, shard)

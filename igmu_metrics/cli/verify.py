@@ -83,20 +83,21 @@ def verify(
         document(json.dumps(published(), indent=1, ensure_ascii=False) + "\n")
         return Verified(schema=published())
     if not cards:
-        raise InputError("no scorecard was given. Give at least one, or --schema.")
+        raise InputError("no scorecard was given. Specify at least one, or use --schema.")
     if (images is None) != (original_images is None):
         raise InputError(
-            "only one of --images and --original-images is given, but images are scored in pairs. Give both."
+            "only one of --images and --original-images is given, but images are scored in pairs. Specify both."
         )
     for name, value in (("--detector", detector), ("--bench", bench), ("--device", device)):
         if value is not None and images is None and not any(path.is_dir() for path in cards):
             raise InputError(
-                f"{name} {value} applies only to scoring again. Give --images and --original-images as well."
+                f"{name} {value} has no effect unless images are scored again. Specify --images and --original-images "
+                "as well."
             )
     files = card_files(cards)
     if images is not None and len(files) > 1:
         raise InputError(
-            f"--images contains the images of one model, but {len(files)} scorecards are given. Give one scorecard."
+            f"--images is the folder of one model, but {len(files)} scorecards are given. Specify only one."
         )
     if signer is not None:
         from igmu_metrics.verdict.signing import require_signer
@@ -157,13 +158,16 @@ def _problems(
     open_ = list(notes(found)) if found is not None else []
     say(*(f"note: {note}" for note in (open_ if verbose else open_[:_NOTES])))
     if len(open_) > _NOTES and not verbose:
-        say(f"note: {len(open_) - _NOTES} more notes like these (--verbose)")
+        say(f"note: use --verbose to show {len(open_) - _NOTES} more notes like these")
     if not problems and not unlike and found is not None:
         n = f"{len(found.scores)} scores of {len(found.generations)} generations"
         same = ", and scoring its images again gave the same lines, values and signatures" if again else ""
         say(f"{path}: the scorecard is consistent{same} ({n}).", covering([found]))
         if not again:
-            say("note: its lines were not checked against images; use --images and --original-images for this")
+            say(
+                "note: the lines of the scorecard were not checked against images; to check them, use --images and "
+                "--original-images"
+            )
         say(*(f"note: {note}" for note in unchecked))
     told = [str(problem) for problem in (*problems, *unlike)] or ["it cannot be read as a scorecard"] * (found is None)
     return Problems(path, told, [*open_, *unchecked], scored_again=again)

@@ -109,8 +109,8 @@ class Calibration(_Strict):
             told.insert(0, f"concept {self.concept!r} there, {target!r} here")
         if told:
             raise IncomparableError(
-                f"the calibration is for a different detector or concept ({'; '.join(told)}). Calibrate this one with "
-                f"'igmu calibrate --concept {target} …'"
+                f"the calibration is for a different detector or concept ({'; '.join(told)}). Calibrate this detector "
+                f"with 'igmu calibrate --concept {target} …'"
             )
         detector.info = replace(detector.info, threshold=self.threshold, **self.rates())
 
@@ -154,13 +154,15 @@ def read(path: Path) -> Calibration:
         unchanged = isinstance(data, Mapping) and data.get(HASH) == fingerprint(text)
         found = Calibration.model_validate(data)
     except OSError as error:
-        raise MetadataError(f"{path}: cannot be read ({error.strerror}). Give a file from 'igmu calibrate'.") from error
+        raise MetadataError(
+            f"{path} cannot be read ({error.strerror}). Specify a file written by 'igmu calibrate'."
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise MetadataError(f"{path}: is not a calibration ({where}: {first['msg']}). {_AGAIN}") from error
+        raise MetadataError(f"{path} is not a valid calibration file ({where}: {first['msg']}). {_AGAIN}") from error
     except ValueError as error:
-        raise MetadataError(f"{path}: is not usable JSON ({error}). {_AGAIN}") from error
+        raise MetadataError(f"{path} cannot be read as JSON ({error}). {_AGAIN}") from error
     if not unchanged:
-        raise VerificationError(f"{path}: was changed after it was written. {_AGAIN}")
+        raise VerificationError(f"{path} was changed after it was written. {_AGAIN}")
     return found.model_copy(update={"revision": file_revision(path)})

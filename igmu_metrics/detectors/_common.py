@@ -33,9 +33,9 @@ def checked_threshold(threshold: float | None, default: float) -> float:
     """
     value = default if threshold is None else float(threshold)
     if not math.isfinite(value):
-        raise NonFiniteError(f"the threshold is {value}, not a number. Give a fraction in 0..1.")
+        raise NonFiniteError(f"the threshold is {value}; it must be a fraction in 0..1.")
     if not 0 <= value <= 1:
-        raise OutOfRangeError(f"the threshold is {value}, not in 0..1. Give a fraction, not a percentage.")
+        raise OutOfRangeError(f"the threshold is {value}; it must be in 0..1. Use a fraction, not a percentage.")
     return value
 
 
@@ -121,7 +121,8 @@ def finite(values: FloatArray, what: str) -> FloatArray:
     if not np.isfinite(wide).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(wide))[0])
         raise NonFiniteError(
-            f"{what}: found {wide[where]} at {where}. Check the weights and the precision (float16 can overflow)."
+            f"{what}: the value at {where} is {wide[where]}. Check the weights and the precision (float16 can "
+            "overflow)."
         )
     return wide
 
@@ -144,6 +145,6 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
             raise
         # torch's own message advises to load the file with weights_only=False, which would run the code.
         raise WeightsError(
-            f"{path}: is a pickle that contains code or objects, not only tensors. None of it was run. Ask its author "
+            f"{path} is a pickle that contains code or objects, not only tensors. Its code was not run. Ask its author "
             "for a .safetensors file or a plain state dict."
         ) from error

@@ -42,7 +42,8 @@ def decided(table: Generations, judges: Sequence[Judge], what: str) -> Generatio
         threshold, probability = one.detector.info.threshold, table[of_judge("probability", k)]
         if threshold is None:
             raise InputError(
-                f"detector {one.detector.info.name} has no threshold, so it cannot decide. Choose another detector."
+                f"detector {one.detector.info.name!r} has no threshold, so it cannot decide whether the concept is "
+                "present. Choose another detector."
             )
         present = np.ma.MaskedArray(np.ma.filled(probability, 0.0) >= threshold, np.ma.getmaskarray(probability))
         columns[of_judge("present", k)] = present

@@ -93,11 +93,11 @@ def read_weights(path: Path, width: int | None = None) -> dict[str, torch.Tensor
     expected = shapes(width)
     missing, unknown = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
     if missing or unknown:
-        raise WeightsError(f"{path}: is not an IGMU head (missing tensors: {missing}, unknown tensors: {unknown}).")
+        raise WeightsError(f"{path} is not a valid IGMU head (missing tensors: {missing}, unknown tensors: {unknown}).")
     for name, shape in expected.items():
         if tuple(weights[name].shape) != shape:
             raise WeightsError(
-                f"{path}: is not an IGMU head ({name} has shape {tuple(weights[name].shape)} instead of {shape})."
+                f"{path} is not a valid IGMU head ({name} has shape {tuple(weights[name].shape)} instead of {shape})."
             )
         if not bool(weights[name].isfinite().all()):
             raise WeightsError(f"{path}: {name} contains NaN or infinite values. Download the file again.")
@@ -116,21 +116,21 @@ def read_facts(path: Path) -> HeadFacts:
         with safe_open(path, "numpy") as file:
             metadata: dict[str, str] = file.metadata() or {}
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path}: is not a safetensors file ({error}). Download the file again.") from error
+        raise WeightsError(f"{path} is not a safetensors file ({error}). Download the file again.") from error
     if metadata.get("format") != FORMAT or metadata.get("present_class") not in ("0", "1"):
         raise WeightsError(
-            f"{path}: does not say which concept it judges and which class means 'present'. Convert the published file "
-            "with igmu_metrics.detectors.igmu_head.import_pth."
+            f"{path} does not specify which concept it judges and which class means 'present'. Convert the published "
+            "file with igmu_metrics.detectors.igmu_head.import_pth."
         )
     require_spelled(str(path), [metadata.get("concept", "")], known_ids())
     try:
         threshold = float(metadata["threshold"]) if "threshold" in metadata else None
         rates = _rates(metadata) if "sensitivity" in metadata else None
     except (KeyError, ValueError) as error:
-        raise WeightsError(f"{path}: its metadata cannot be read ({error}). Train it again.") from error
+        raise WeightsError(f"{path}: the metadata cannot be read ({error}). Train the head again.") from error
     shares = (threshold or 0.0, *((rates.sensitivity, rates.specificity) if rates else ()))
     if not all(0 <= share <= 1 for share in shares) or (rates and min(rates.n_positives, rates.n_negatives) < 1):
-        raise WeightsError(f"{path}: its metadata contains impossible numbers ({metadata}). Train it again.")
+        raise WeightsError(f"{path}: the metadata contains impossible numbers ({metadata}). Train the head again.")
     return HeadFacts(
         metadata["concept"],
         int(metadata["present_class"]),

@@ -144,7 +144,7 @@ class Vocabulary:
                 raise EmptyInputError(f"vocabulary: {concept!r} needs at least one rival class other than itself.")
             for name in (concept, *others):
                 if not self.texts.get(name):
-                    raise EmptyInputError(f"vocabulary: class {name!r} has no texts. Give at least one.")
+                    raise EmptyInputError(f"vocabulary: class {name!r} has no texts. Add at least one.")
 
     def digest(self) -> str:
         """Twelve digits that change with any text or rival."""

@@ -104,7 +104,8 @@ def load(
     name, given = split_argument(argument, {"network": ""})
     if not name:
         raise WeightsError(
-            "face: the file is missing. Write face:FILE.safetensors; 'igmu face' creates such a file from photographs."
+            "face: no file is specified. Use face:FILE.safetensors. To create such a file from photographs, use 'igmu "
+            "face'."
         )
     path = Path(name)
     known = read(path)
@@ -112,8 +113,8 @@ def load(
     backbone = network(spec, device=device, precision=precision)
     if _revision(backbone) != known.revision:
         raise WeightsError(
-            f"{path}: was made with {known.network} ({known.revision}), not with {spec} ({_revision(backbone)}). Give "
-            f"the network that it was made with, as in face:{path}?network=SPEC."
+            f"{path} was made with {known.network} ({known.revision}), not with {spec} ({_revision(backbone)}). "
+            f"Specify the network that it was made with, as in face:{path}?network=SPEC."
         )
     info = InstrumentInfo(
         name=f"face:{path.name}",
@@ -161,7 +162,7 @@ def network(spec: str, *, device: str | None = None, precision: str = "fp32") ->
     kind, _, argument = spec.partition(":")
     if kind not in _NETWORKS:
         kinds = ", ".join(f"{name}:…" for name in _NETWORKS)
-        raise InputError(f"network {spec!r} is not one of {kinds}. Choose one of these.")
+        raise InputError(f"network {spec!r} is not supported. Choose one of {kinds}.")
     found: Backbone = _NETWORKS[kind].load(argument or None, device=device, precision=precision)
     return found
 
@@ -179,19 +180,19 @@ def read(path: Path) -> References:
             told: dict[str, str] = file.metadata() or {}
             if told.get("format") != FORMAT:
                 raise WeightsError(
-                    f"{path}: was not created by 'igmu face'. Create a reference file with 'igmu face FOLDER'."
+                    f"{path} was not created by 'igmu face'. Create a reference file with 'igmu face FOLDER'."
                 )
             found = np.asarray(file.get_tensor("embeddings"), dtype=np.float64)
         known = References(found, told["concept"], told["network"], told["revision"], float(told["threshold"]))
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise WeightsError(
-            f"{path}: cannot be read ({one_line(error)}). Create it again with 'igmu face FOLDER'."
+            f"{path} cannot be read ({one_line(error)}). Create it again with 'igmu face FOLDER'."
         ) from error
     whole = (
         found.ndim == 2 and len(found) >= FEWEST and bool(np.isfinite(found).all()) and bool(found.any(axis=1).all())
     )
     if not whole or not 0 <= known.threshold <= 1:
-        raise WeightsError(f"{path}: has no valid embeddings or threshold. Create it again with 'igmu face FOLDER'.")
+        raise WeightsError(f"{path} has no valid embeddings or threshold. Create it again with 'igmu face FOLDER'.")
     return known
 
 
@@ -215,15 +216,16 @@ def make(folder: Path, out: Path, *, concept: str, spec: str, device: str | None
 
     item = taxonomy.concept(concept)
     if item.domain != _DOMAIN:
-        raise InputError(f"concept {concept!r} is not a person. Choose one from the domain {_DOMAIN!r}.")
+        raise InputError(f"concept {concept!r} is not a person. Choose a concept from the domain {_DOMAIN!r}.")
     if out.suffix != ".safetensors":
         raise OutputError(f"{out}: the file name must end in .safetensors. Choose another --out.")
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder. Give the folder of the photographs.")
+        raise InputError(f"{folder} is not a folder. Specify the folder with the photographs.")
     paths = image_files(folder)
     if len(paths) < FEWEST:
         raise EmptyInputError(
-            f"{folder}: contains {len(paths)} photographs, but a threshold needs at least {FEWEST}. Add some."
+            f"{folder} contains {len(paths)} photographs, but at least {FEWEST} are needed to determine a threshold. "
+            "Add photographs."
         )
     backbone = network(spec, device=device)
     found = [finite(backbone.image_features([read_image(path)]), str(path)) for path in paths]
@@ -242,7 +244,7 @@ def make(folder: Path, out: Path, *, concept: str, spec: str, device: str | None
         with beside(out) as part:
             part.write_bytes(sorted_header(save({"embeddings": embeddings.astype(np.float32)}, told)))
     except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error}). Check the folder.") from error
+        raise OutputError(f"{out} cannot be written ({error}). Check the folder.") from error
     return known
 
 

@@ -114,7 +114,7 @@ def load(
         InputError: `labels` names a label that the model does not have.
     """
     if not argument:
-        raise WeightsError("hf-classifier: the model is missing. Write hf-classifier:FOLDER_OR_ID.")
+        raise WeightsError("hf-classifier: no model is specified. Use hf-classifier:FOLDER_OR_ID.")
     from transformers import AutoModelForImageClassification
 
     threshold = checked_threshold(threshold, 0.5)
@@ -126,21 +126,21 @@ def load(
         raise WeightsError(f"{source.name}: transformers cannot load it as an image classifier ({error}).") from error
     if missing:  # a headless backbone loads as a random classifier
         raise WeightsError(
-            f"{source.name}: lacks {len(missing)} of its weights, such as {missing[0]!r}. Use a fine-tuned model."
+            f"{source.name} lacks {len(missing)} of its weights, such as {missing[0]!r}. Use a fine-tuned model."
         )
     names = {int(index): str(label) for index, label in model.config.id2label.items()}
     outputs = _by_taxonomy(names) if labels is None else _given(names, labels, source.name)
     if not outputs:
         raise WeightsError(
             f"{source.name}: none of its labels ({', '.join(list(names.values())[:8])} …) is the name of a concept. "
-            "Give labels={'domain/slug': ['its label']}."
+            "Pass labels={'domain/slug': ['its label']}."
         )
     multi_label = len(names) == 1 or model.config.problem_type == "multi_label_classification"
     try:
         processor, preparation = load_image_processor(source)
     except (OSError, ValueError) as error:
         raise WeightsError(
-            f"{source.name}: has no usable preprocessor_config.json ({error}). Copy one into its folder."
+            f"{source.name} has no usable preprocessor_config.json ({error}). Copy one into its folder."
         ) from error
     info = InstrumentInfo(
         name=f"hf-classifier:{source.name}",
@@ -169,7 +169,10 @@ def _given(names: Mapping[int, str], labels: Mapping[str, Sequence[str]], model:
     for concept, wanted in labels.items():
         unknown = [label for label in wanted if label not in index]
         if unknown or not wanted:
-            raise InputError(f"labels: {model} has no label {unknown} for {concept!r}, only {sorted(index)[:20]}.")
+            raise InputError(
+                f"labels: {list(wanted)} is not valid for {concept!r}. Choose one or more labels of {model}: "
+                f"{', '.join(map(repr, sorted(index)[:20]))}."
+            )
     return {concept: sorted({index[label] for label in wanted}) for concept, wanted in labels.items()}
 
 

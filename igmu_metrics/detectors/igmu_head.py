@@ -114,8 +114,9 @@ class IgmuHead:
         width = len(self._weights["classifier.0.weight"])
         if features.shape[1] != width:
             raise WeightsError(
-                f"{self.info.name}: {self._backbone.info.name} gives {features.shape[1]} features, but the head needs "
-                f"{width}. Use the CLIP that it was trained on, which is clip:{CLIP} for published heads."
+                f"{self.info.name}: {self._backbone.info.name} computes {features.shape[1]} features, but the head "
+                f"requires {width}. Use the CLIP model that it was trained on, which is clip:{CLIP} for published "
+                "heads."
             )
         found = finite(self._logits(features), "IGMU head logits")
         return masked_columns(len(batch), concepts, {self._concept: sigmoid(self._sign * found)})
@@ -156,12 +157,13 @@ def load(
     name, given = split_argument(argument, {"clip": ""})
     if not name:
         raise WeightsError(
-            "igmu-head: the file is missing. Write igmu-head:PATH.safetensors; import_pth converts published heads."
+            "igmu-head: no file is specified. Use igmu-head:PATH.safetensors. To convert a published head, use "
+            "igmu_metrics.detectors.igmu_head.import_pth."
         )
     path = Path(name)
     if path.suffix != ".safetensors":
         raise WeightsError(
-            f"{path}: is not a .safetensors file. Convert it with igmu_metrics.detectors.igmu_head.import_pth."
+            f"{path} is not a .safetensors file. Convert it with igmu_metrics.detectors.igmu_head.import_pth."
         )
     weights = read_weights(path)
     facts = read_facts(path)
@@ -169,9 +171,9 @@ def load(
     rates = facts.error_rates if threshold == facts.threshold else None
     if rates is not None and rates.sensitivity + rates.specificity <= 1:
         raise WeightsError(
-            f"{path}: is no better than chance on its test images (sensitivity {rates.sensitivity:.3f}, specificity "
-            f"{rates.specificity:.3f}). Train it on more images or with another CLIP. To use it anyway, set "
-            "--threshold."
+            f"{path}: this head is no better than chance on its test images (sensitivity {rates.sensitivity:.3f}, "
+            f"specificity {rates.specificity:.3f}). Train it on more images or with a different CLIP model. To use it "
+            "anyway, set --threshold."
         )
     if backbone is None:
         backbone = _backbone(facts, given["clip"], path, {"device": device, "precision": precision}, revision)
@@ -215,8 +217,8 @@ def _backbone(facts: HeadFacts, given: str, path: Path, how: Mapping[str, Any], 
         return clip.load(facts.clip, revision=revision or facts.clip_revision, **how)
     except WeightsError as error:
         raise WeightsError(
-            f"{path}: was trained on the features of clip:{facts.clip} ({facts.clip_revision}), which cannot be "
-            f"loaded. {error} If it has moved, use igmu-head:{path}?clip=FOLDER."
+            f"{path} was trained on the features of clip:{facts.clip} ({facts.clip_revision}), which cannot be loaded. "
+            f"{error} If the CLIP model has moved, use igmu-head:{path}?clip=FOLDER."
         ) from error
 
 
@@ -225,8 +227,9 @@ def _require_its_clip(facts: HeadFacts, backbone: Backbone, path: Path) -> None:
     wanted, found = facts.clip_revision, backbone.info.revision
     if wanted and wanted != found and wanted.startswith("sha256:") == found.startswith("sha256:"):
         raise WeightsError(
-            f"{path}: was trained on the features of clip:{facts.clip} ({wanted}), not of {backbone.info.name} "
-            f"({found}). Use the CLIP that it was trained on, or train a head for this one with 'igmu train-detector'."
+            f"{path} was trained on the features of clip:{facts.clip} ({wanted}), not of {backbone.info.name} "
+            f"({found}). Use the CLIP model that it was trained on, or train a head for this one with 'igmu "
+            "train-detector'."
         )
 
 
@@ -247,8 +250,8 @@ def import_pth(path: str | Path, out: str | Path, *, concept: str, present_class
     present_class = PRESENT_CLASS.get(concept) if present_class is None else present_class
     if present_class not in (0, 1):
         raise InputError(
-            f"present_class is {present_class} for {concept!r}. Give 0 or 1, the class that the head was trained to "
-            "assign to images of the concept."
+            f"present_class is {present_class} for {concept!r}. Set it to 0 or 1, whichever class the head was trained "
+            "to assign to images of the concept."
         )
     out = Path(out)
     if out.suffix != ".safetensors":
@@ -259,4 +262,4 @@ def import_pth(path: str | Path, out: str | Path, *, concept: str, present_class
         with beside(out) as part:
             part.write_bytes(data)
     except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error}). Check the folder.") from error
+        raise OutputError(f"{out} cannot be written ({error}). Check the folder.") from error

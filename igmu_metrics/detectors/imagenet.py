@@ -179,7 +179,8 @@ def _checked(indices: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]
     for concept, classes in indices.items():
         if not classes or len(set(classes)) != len(classes):
             raise InputError(
-                f"indices: the classes of {concept!r} are {list(classes)}. Give at least one class, and each only once."
+                f"indices: the classes of {concept!r} are {list(classes)}. Specify at least one class, and each class "
+                "only once."
             )
         for index in classes:
             if not 0 <= index < N_CLASSES:
@@ -193,4 +194,4 @@ def _download(name: str) -> Path:
     try:
         return fetch(PUBLISHED[name])
     except WeightsError as error:
-        raise WeightsError(f"{name}: {error} Use it as imagenet:PATH.safetensors.") from error
+        raise WeightsError(f"{name}: {error} Then use imagenet:PATH.safetensors.") from error

@@ -82,7 +82,7 @@ class Labels:
             row = self._rows.get(_key(str(path), self._folders))
             if row is None:
                 raise LabelError(
-                    f"{path}: has no label in {self.info.name.removeprefix('labels:')}. Add a line for it; write "
+                    f"{path} has no label in {self.info.name.removeprefix('labels:')}. Add a line for it; write "
                     "'unclear' if you cannot decide."
                 )
             found.append(row)
@@ -109,7 +109,7 @@ def load(
         EmptyInputError: the file has only a header.
     """
     if not argument:
-        raise MetadataError("labels: the file is missing. Write labels:PATH.csv.")
+        raise MetadataError("labels: no file is specified. Use labels:PATH.csv.")
     path = Path(argument)
     rows: dict[_Key, int] = {}
     lines: list[int] = []
@@ -125,12 +125,13 @@ def load(
             where = f"{path}, line {reader.line_num}"
             if len(cells) != len(header):
                 raise MetadataError(
-                    f"{where}: has {len(cells)} cells, but the header has {len(header)}. Fill or quote the cells."
+                    f"{where}: this line has {len(cells)} cell{'s' * (len(cells) != 1)}, but the header has "
+                    f"{len(header)}. Fill or quote the cells."
                 )
             image = cells.pop(at).strip()
             if not image or "\0" in image:
                 what = "contains a null character" if image else "is empty"
-                raise MetadataError(f"{where}: the path {what}. Remove the line, or give the path of its image.")
+                raise MetadataError(f"{where}: the path {what}. Remove the line, or enter the path of its image.")
             key = _key(os.path.join(path.parent, image), folders)
             if key in rows:
                 raise DuplicateIdError(f"{where}: {image!r} is already on line {lines[rows[key]]}. Keep one of them.")
@@ -138,9 +139,9 @@ def load(
             lines.append(reader.line_num)
             values.append([_probability(cell, where) for cell in cells])
     except csv.Error as error:
-        raise MetadataError(f"{path}: is not a valid CSV file ({error}). Export it again.") from error
+        raise MetadataError(f"{path} is not a valid CSV file ({error}). Export it again.") from error
     if not values:
-        raise EmptyInputError(f"{path}: contains no labels below the header. Add one line per image.")
+        raise EmptyInputError(f"{path} contains no labels below the header. Add one line per image.")
     threshold = checked_threshold(threshold, 0.5)
     return Labels(path.name, file_revision(path), threshold, concepts, rows, np.array(values, dtype=np.float64))
 
@@ -150,12 +151,12 @@ def _columns(header: list[str], path: Path) -> tuple[int, list[str]]:
     wanted = "one column 'path' and one column per concept ('present', '<slug>_visible' or 'domain/slug')"
     if header.count("path") != 1:
         raise MetadataError(
-            f"{path}, line 1: the header {header} has {header.count('path')} columns 'path'. Give {wanted}."
+            f"{path}, line 1: the header {header} has {header.count('path')} columns named 'path'. Use {wanted}."
         )
     at = header.index("path")
     names = header[:at] + header[at + 1 :]
     if not names:
-        raise MetadataError(f"{path}, line 1: the header has no column with labels. Give {wanted}.")
+        raise MetadataError(f"{path}, line 1: the header has no column with labels. Use {wanted}.")
     if names == ["present"]:
         return at, [""]
     if "present" in names:
@@ -178,7 +179,7 @@ def _concept(name: str, path: Path, wanted: str) -> str:
         return name
     slug = name.removesuffix("_visible").replace("_", "-")
     if slug == name or not slug:
-        raise MetadataError(f"{path}, line 1: column {name!r} does not name a concept. Give {wanted}.")
+        raise MetadataError(f"{path}, line 1: column {name!r} does not name a concept. Use {wanted}.")
     found = [i for i in taxonomy.all_concepts() if i.partition("/")[2] == slug]
     found = found or [i for i in taxonomy.siblings() if i.partition("/")[2] == slug]
     if len(found) != 1:
@@ -196,7 +197,7 @@ def _probability(cell: str, where: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 <= value <= 1:  # false for NaN, too
-        raise LabelError(f"{where}: {cell!r} is neither yes, no, unclear nor a number in 0..1. Correct it.")
+        raise LabelError(f"{where}: {cell!r} is not yes, no, unclear or a number in 0..1. Correct it.")
     return value
 
 

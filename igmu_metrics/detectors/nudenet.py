@@ -134,12 +134,13 @@ def load(
     """
     if argument:
         raise InputError(
-            f"nudenet does not take an argument, but {argument!r} is given. Leave it out; the package has the network."
+            f"nudenet does not take an argument, but {argument!r} is given. Leave it out; the nudenet package contains "
+            "the network."
         )
     chosen = frozenset(classes)
     unknown = sorted(chosen - CLASSES)
     if unknown or not chosen:
-        what = f"the classes {unknown} are unknown" if unknown else "no classes are given"
+        what = f"the classes {unknown} are unknown" if unknown else "no classes are specified"
         raise InputError(f"nudenet: {what}. Choose from {', '.join(sorted(CLASSES))}.")
     try:
         from nudenet import NudeDetector

@@ -83,6 +83,6 @@ def read_card(path: Path) -> tuple[float, dict[str, ErrorRates]]:
                 raise ValueError(f"{concept}: {r}")
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise WeightsError(
-            f"{path}: is not the card of a detector ({error!r}). Train it again, or reinstall igmu."
+            f"{path} is not a valid detector card ({error!r}). Train the detector again, or reinstall igmu."
         ) from error
     return threshold, rates

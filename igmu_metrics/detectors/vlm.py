@@ -191,7 +191,7 @@ def load(
             out, or no tokens for yes and no.
     """
     if not argument:
-        raise WeightsError("vlm: the model is missing. Write vlm:FOLDER_OR_ID.")
+        raise WeightsError("vlm: no model is specified. Use vlm:FOLDER_OR_ID.")
     from transformers import AutoModelForImageTextToText
 
     threshold = checked_threshold(threshold, 0.5)
@@ -206,13 +206,13 @@ def load(
         ) from error
     if missing:
         raise WeightsError(
-            f"{source.name}: lacks {len(missing)} of its weights, such as {missing[0]!r}. Download it again."
+            f"{source.name} lacks {len(missing)} of its weights, such as {missing[0]!r}. Download it again."
         )
     prompt = "" if processor.chat_template else PROMPTS.get(model.config.model_type, "")
     if not prompt and not processor.chat_template:
         raise WeightsError(
-            f"{source.name}: its processor has no chat template, and igmu does not know how to prompt a "
-            f"{model.config.model_type!r} model (only {', '.join(PROMPTS)}). Use a model that was tuned to chat."
+            f"{source.name}: its processor has no chat template, and igmu has no prompt for models of type "
+            f"{model.config.model_type!r} (only for {', '.join(PROMPTS)}). Use a model that was tuned for chat."
         )
     yes, no = answer_tokens(processor.tokenizer, source.name)
     asked = _questions.questions(own)
@@ -256,8 +256,8 @@ def answer_tokens(tokenizer: Any, name: str) -> tuple[list[int], list[int]]:
                     known[pieces[0]] = None
     if not found[0]:
         raise WeightsError(
-            f"{name}: its tokenizer has no tokens for 'yes' and 'no' in one spelling, so its answer cannot be read "
-            "from one token. Use another model."
+            f"{name}: its tokenizer has no tokens for 'yes' and 'no' in the same spelling, so its answer cannot be "
+            "read from one token. Use another model."
         )
     return list(found[0]), list(found[1])
 

@@ -175,7 +175,7 @@ def unit_rows(name: str, features: npt.ArrayLike) -> FloatArray:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     if not lengths.all():
         at = int(np.argmin(lengths))
-        raise InputError(f"{name}[{at}] is all zeros, so it has no direction. Check the image and the backbone.")
+        raise InputError(f"{name}[{at}] contains only zeros, so it has no direction. Check the image and the backbone.")
     return np.asarray(rows / lengths)
 
 
@@ -191,7 +191,7 @@ def matrix(name: str, features: npt.ArrayLike) -> FloatArray:
     same_length(**{name: features})
     rows = numbers(name, features, ndim=2)
     if np.ma.getmaskarray(rows).any():
-        raise InputError(f"{name} has masked entries. Leave out generations without features.")
+        raise InputError(f"{name} contains masked entries. Leave out generations without features.")
     if rows.shape[1] == 0:
         raise EmptyInputError(f"{name} has shape {rows.shape}, so its vectors are empty. Check the backbone.")
     return np.asarray(rows.data)
@@ -211,7 +211,7 @@ def check_pair(name: str, rows: FloatArray, other_name: str, others: FloatArray)
     for which, given in ((name, rows), (other_name, others)):
         if len(given) < 2:
             n = "1 row" if len(given) else "0 rows"
-            raise InputError(f"{which} has {n}, but a covariance needs at least two generations. Add some.")
+            raise InputError(f"{which} has {n}, but a covariance requires at least two generations. Add generations.")
 
 
 def _pair(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:

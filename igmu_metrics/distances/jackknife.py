@@ -59,7 +59,7 @@ def frechet_interval(
 
     prompts = Prompts.of(x, y, x_ids, y_ids)
     if min(prompts.counts) < 2:
-        raise InputError("an interval needs images of at least two prompts in each of the two sets. Add prompts.")
+        raise InputError("an interval requires images from at least two prompts in each of the two sets. Add prompts.")
     of_x, of_y = prompts.of_x, prompts.of_y
 
     def slopes(weights: FloatArray) -> FloatArray:

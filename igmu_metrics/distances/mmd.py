@@ -103,7 +103,7 @@ def mmd_estimate(
 
     prompts = Prompts.of(x, y, x_ids, y_ids)
     if min(prompts.counts) < 4:
-        raise InputError("an interval needs images of at least four prompts in each of the two sets. Add prompts.")
+        raise InputError("an interval requires images from at least four prompts in each of the two sets. Add prompts.")
     pairs = _Pairs.of(kernel, x, y, prompts)
     value, variance, of_pairs, noise = pairs.value, pairs.jackknife(), pairs.second_order(), pairs.noise()
     if min(of_pairs, noise, value + noise) <= 0:  # a copy, or all prompts tell the same
@@ -136,7 +136,9 @@ class _Pairs:
     def of(cls, kernel: Kernel, x: FloatArray, y: FloatArray, prompts: Prompts) -> _Pairs:
         """Raises InputError: a side without two prompts."""
         if min(prompts.counts) < 2:
-            raise InputError("the distance needs images of at least two prompts in each of the two sets. Add prompts.")
+            raise InputError(
+                "the distance requires images from at least two prompts in each of the two sets. Add prompts."
+            )
         sizes, n = prompts.sizes, len(prompts.sizes)
         rows = [a[np.argsort(of, kind="stable")] for a, of in ((x, prompts.of_x), (y, prompts.of_y))]
         ends = np.concatenate([np.zeros((1, 2)), np.cumsum(sizes, axis=0)]).astype(np.intp)

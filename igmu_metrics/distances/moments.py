@@ -38,7 +38,7 @@ class Moments:
         (3, [2.0], [[8.0]])
         """
         if len(rows) == 0:
-            raise InputError("the set has no rows, so it has no mean. Give at least one row.")
+            raise InputError("the set has no rows, so it has no mean. Pass at least one row.")
         mean = rows.mean(axis=0)
         scatter: FloatArray | None = None
         for start in range(0, len(rows), _BLOCK):

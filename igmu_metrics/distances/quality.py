@@ -73,7 +73,9 @@ class SeedPairs:
         most = int(counts.max(initial=0))
         found = [np.flatnonzero(code[lag:] == code[:-lag]) + np.array([[0], [lag]]) for lag in range(1, most)]
         if not found:
-            raise InputError("fidelity and diversity need at least two seeds for a prompt, but each has only one.")
+            raise InputError(
+                "fidelity and diversity require a prompt with at least two seeds, but each prompt has only one."
+            )
         first, second = np.concatenate(found, axis=1)
         across = [_distances(before, after, first, second), _distances(before, after, second, first)]
         return cls(
@@ -284,7 +286,7 @@ def manifold_coverage(real: FloatArray, drawn: FloatArray, *, neighbours: int = 
     """
     if len(real) <= neighbours or not len(drawn):
         raise InputError(
-            f"coverage with {neighbours} neighbours needs more than {neighbours} real samples and at least one "
+            f"coverage with {neighbours} neighbours requires more than {neighbours} real samples and at least one "
             f"generated sample, but there are {len(real)} and {len(drawn)}."
         )
     # Without the common offset the squared distances keep their digits.

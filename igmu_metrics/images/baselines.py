@@ -43,7 +43,7 @@ def needs(name: str, target: str | None) -> list[str]:
     if name == CHECKER:
         return []
     if target is None:
-        raise InputError(f"{name}: needs a single concept. Use the config of one concept, such as object.church.")
+        raise InputError(f"{name} requires a single concept. Use the config of one concept, such as object.church.")
     item = concept(target)
     return [item.label] if name == NEGATIVE else [*item.names, *item.foreign_names.values()]
 

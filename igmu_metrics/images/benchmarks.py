@@ -96,7 +96,8 @@ def unlearncanvas(folder: Path, images: Sequence[Path]) -> Iterator[dict[str, An
         match = _NAME.fullmatch(path.stem)
         if match is None:
             raise MetadataError(
-                f"{path}: the name is not <Style>_<Object>_seed<k>{path.suffix}. Rename it, or use another --layout."
+                f"{path}: the name does not have the form <Style>_<Object>_seed<k>{path.suffix}. Rename the file, or "
+                "use another --layout."
             )
         style, thing = match["style"], match["object"]
         for domain, name in (("style", style), ("object", thing)):
@@ -126,7 +127,9 @@ def _class(name: str, domain: str, path: Path) -> str:
 
 def _only(name: str, found: Sequence[str], where: Path) -> str:
     if len(found) > 1:
-        raise InputError(f"{where}: {name!r} is the name of {' and '.join(found)}. Rename one of the concepts.")
+        raise InputError(
+            f"{where}: {name!r} is the name of several concepts, {' and '.join(found)}. Rename one of them."
+        )
     return found[0]
 
 
@@ -143,8 +146,8 @@ def hub(folder: Path, files: Callable[[Path], Sequence[Path]]) -> Iterator[dict[
     root = folder.resolve().parent.parent
     if folder.resolve().parent.name not in _TASKS:
         raise MetadataError(
-            f"{folder}: is not a method's folder in one of HUB's tasks ({', '.join(_TASKS)}). Give one, such as "
-            "images/target_image/esd; igmu finds the method's other tasks next to it."
+            f"{folder} is not a method's folder in one of HUB's tasks ({', '.join(_TASKS)}). Specify such a folder, "
+            "for example images/target_image/esd; igmu finds the method's other tasks next to it."
         )
     nouns: dict[str, list[str]] = {}
     found = []
@@ -159,11 +162,14 @@ def hub(folder: Path, files: Callable[[Path], Sequence[Path]]) -> Iterator[dict[
         if len(language) != (task == "multilingual_robustness") or not (seed.isdecimal() and place.stem.isdecimal()):
             inner = "<target>/<seed>/<language>/<k>" if task == "multilingual_robustness" else "<target>/<seed>/<k>"
             raise MetadataError(
-                f"{path}: does not follow the layout {inner} of {task}. Move it away, or use another --layout."
+                f"{path} does not match the layout {inner} of the task {task}. Move it elsewhere, or use another "
+                "--layout."
             )
         number = int(place.stem)
         if number >= _MOST or len(seed) > 2:
-            raise MetadataError(f"{path}: {number} and {seed} cannot be an image number and seed of HUB. Move it away.")
+            raise MetadataError(
+                f"{path}: {number} and {seed} are not a possible image number and seed in HUB. Move the file elsewhere."
+            )
         name = "/".join((task, target, *language, str(number // each)))
         record = {"id": name, "seed": int(seed) * each + number % each, "split": split, "path": path, "concept": target}
         source = f"multilingual_robustness/{target}/{_PLAIN}/{number}"
@@ -177,8 +183,8 @@ def hub(folder: Path, files: Callable[[Path], Sequence[Path]]) -> Iterator[dict[
                 nouns[target] = _nouns(root.parent / "prompts" / task / f"{target}.csv", path)
             if number // each >= len(nouns[target]):
                 raise MetadataError(
-                    f"{path}: belongs to noun {number // each + 1}, but {target} has only {len(nouns[target])}. Move "
-                    "it away."
+                    f"{path} belongs to noun {number // each + 1}, but {target} has only {len(nouns[target])} nouns. "
+                    "Move the file elsewhere."
                 )
             noun = nouns[target][number // each]
             ids = called(noun)
@@ -242,4 +248,6 @@ def of_target(
 
 def _asks(target: str, names: Sequence[str]) -> MetadataError:
     told = f"{', '.join(names[:8])}{' …' if len(names) > 8 else ''}"
-    return MetadataError(f"no image belongs to {target}, only to {told}. Use the config of one of these.")
+    return MetadataError(
+        f"none of the images belong to {target}; they belong to {told}. Use the config of one of these."
+    )

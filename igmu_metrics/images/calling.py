@@ -147,7 +147,7 @@ class Caller:
             if not self._pipeline.compiled or _is_full(error):
                 raise
             raise WeightsError(
-                f"{name}: cannot be compiled here ({one_line(error)[:200]}). Leave --compile out."
+                f"{name} cannot be compiled here ({one_line(error)[:200]}). Leave --compile out."
             ) from error
         images = np.asarray(result.images)
         if images.shape != (len(batch), how.height, how.width, 3):

@@ -57,7 +57,7 @@ def require_variant(folder: Path, variant: str | None) -> None:
     """
     if variant is not None and variant not in (found := _variants(folder)):
         there = ", ".join(sorted(found - {""})) or "none"
-        raise WeightsError(f"{folder}: no weights of variant {variant!r}; there are variants: {there}.")
+        raise WeightsError(f"{folder} contains no weights of variant {variant!r} (available variants: {there}).")
 
 
 def _variants(folder: Path) -> set[str]:
@@ -90,8 +90,8 @@ def network(kind: Any, folder: Path, dtype: torch.dtype, variant: str | None) ->
         )
     if missing := sorted(info["missing_keys"]):
         raise WeightsError(
-            f"{folder}: lacks {listed(missing)} of {kind.__name__}. Save all of its weights, or give the file as a "
-            "part of its base (BASE,unet=FILE)."
+            f"{folder} lacks {listed(missing)} of {kind.__name__}. Save all of its weights, or use the file as a part "
+            "of its base (BASE,unet=FILE)."
         )
     return loaded, sorted(info["unexpected_keys"])
 

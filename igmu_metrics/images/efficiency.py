@@ -134,7 +134,9 @@ def pace(folder: Path) -> Pace | None:
                 settings=told.get("settings"),
             )
         except (ValueError, TypeError, LookupError, ZeroDivisionError, RecursionError) as error:
-            raise MetadataError(f"{path}, line {number}: was not written by 'igmu generate'. {_ADVICE}") from error
+            raise MetadataError(
+                f"{path}, line {number}: this line was not written by 'igmu generate'. {_ADVICE}"
+            ) from error
         calls.setdefault(one.kind, []).append((one.n_images, one.seconds, one.peak_bytes))
     if not calls:
         return None

@@ -150,7 +150,7 @@ def content_hash(path: str | os.PathLike[str]) -> str:
     """
     try:
         if what := irregular(Path(path)):
-            raise MissingImageError(f"{path}: is {what}, not a file. Give the paths of the files.")
+            raise MissingImageError(f"{path} is {what}, not a file. Specify the paths of the files.")
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except MissingImageError:
@@ -177,7 +177,7 @@ def _guarded(decode: Callable[[], Image], name: str) -> Image:
     except (Pil.DecompressionBombError, Pil.DecompressionBombWarning) as error:
         raise OversizedImageError(f"{name}: {error} {whole.NEXT}") from error
     except Exception as error:  # Pillow's decoders raise anything at all on damaged bytes: zlib.error, struct.error, …
-        raise CorruptImageError(f"{name}: cannot be decoded ({type(error).__name__}: {error}). {whole.NEXT}") from error
+        raise CorruptImageError(f"{name} cannot be decoded ({type(error).__name__}: {error}). {whole.NEXT}") from error
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
@@ -189,10 +189,10 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     path = Path(path)
     try:
         if what := irregular(path):
-            raise MissingImageError(f"{path}: is {what}, not an image file. Give the paths of the image files.")
+            raise MissingImageError(f"{path} is {what}, not an image file. Specify the paths of the image files.")
         n_bytes = path.stat().st_size
         if n_bytes > MAX_BYTES:
-            raise OversizedImageError(f"{path}: has {n_bytes} bytes, but at most {MAX_BYTES} are read. {whole.NEXT}")
+            raise OversizedImageError(f"{path} has {n_bytes} bytes, but at most {MAX_BYTES} are allowed. {whole.NEXT}")
         data = path.read_bytes()
     except ImageError:
         raise
@@ -203,10 +203,10 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
 
 def _unreadable(path: Path, error: OSError | ValueError) -> ImageError:
     if isinstance(error, ValueError):
-        return MissingImageError(f"{str(path)!r}: cannot be a file name ({error}). {whole.NEXT}")
+        return MissingImageError(f"{str(path)!r} is not a valid file name ({error}). {whole.NEXT}")
     if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
-        return MissingImageError(f"{path}: no such image file ({error.strerror}). {whole.NEXT}")
-    return ImageError(f"{path}: cannot be read ({error.strerror}). Check the file's permissions.")
+        return MissingImageError(f"the image file {path} cannot be opened ({error.strerror}). {whole.NEXT}")
+    return ImageError(f"{path} cannot be read ({error.strerror}). Check the file's permissions.")
 
 
 def _decode(data: bytes, name: str) -> Image:
@@ -264,16 +264,16 @@ def _found(data: bytes) -> str:
 def _check_size(size: tuple[int, int], name: str) -> None:
     width, height = size
     if width < 1 or height < 1:
-        raise CorruptImageError(f"{name}: has {width}×{height} pixels, but needs at least 1×1. {whole.NEXT}")
+        raise CorruptImageError(f"{name} has {width}×{height} pixels, but must have at least 1×1. {whole.NEXT}")
     if width * height > MAX_PIXELS:
         raise OversizedImageError(
-            f"{name}: has {width}×{height} = {width * height} pixels, but at most {MAX_PIXELS} are allowed. "
-            "Scale it down, or generate it again."
+            f"{name} has {width}×{height} = {width * height} pixels, but at most {MAX_PIXELS} are allowed. Scale it "
+            "down, or generate it again."
         )
     if max(size) > MAX_ASPECT * min(size):
         raise OversizedImageError(
-            f"{name}: has {width}×{height} pixels, so one side is more than {MAX_ASPECT} times the other. "
-            "Crop it, or generate it again."
+            f"{name} has {width}×{height} pixels, so one side is more than {MAX_ASPECT} times the other. Crop it, or "
+            "generate it again."
         )
 
 
@@ -289,7 +289,7 @@ def _rgb(image: Image, name: str) -> Image:
         image = _scaled_to_8_bits(image)
     elif image.mode in ("I", "F"):
         raise CorruptImageError(
-            f"{name}: has 32 bits per pixel (mode {image.mode}), for which white is not defined. Save it with 8 or 16 "
+            f"{name} has 32 bits per pixel (mode {image.mode}), for which white is not defined. Save it with 8 or 16 "
             "bits."
         )
     if image.has_transparency_data:

@@ -70,7 +70,7 @@ class Folder:
         for key in wanted.keys() & drawn.keys():
             file = path / drawn[key]["file_name"]
             if content_hash(file) != drawn[key].get("sha256"):
-                raise ChecksumError(f"{file}: was changed after it was generated. Delete it to generate it again.")
+                raise ChecksumError(f"{file} was changed after it was generated. Delete it to generate it again.")
         folder = cls(path, wanted, drawn, failed)
         folder.close()
         return folder
@@ -157,15 +157,15 @@ def _read(path: Path, facts: Mapping[str, str], wanted: Mapping[Key, Record]) ->
             file_name = Path(record["file_name"])
         except (ValueError, TypeError, KeyError) as error:
             raise MetadataError(
-                f"{where}: was not written by 'igmu generate' ({error!r}). Use another folder."
+                f"{where}: this line was not written by 'igmu generate' ({error!r}). Use another folder."
             ) from error
         if file_name.name != str(file_name):
             raise MetadataError(f"{where}: {str(file_name)!r} is not in this folder. Use another folder.")
         for name, value in wanted.get(key, facts).items():
             if record.get(name) != value:
                 raise MetadataError(
-                    f"{where}: {file_name} was generated with {name} {record.get(name)!r}, not {value!r}. "
-                    "Use another folder, or delete this one to generate it again."
+                    f"{where}: {file_name} was generated with {name}={record.get(name)!r}, not {value!r}. Use another "
+                    "folder, or delete this one to generate it again."
                 )
         out[key] = record
     return out
@@ -185,4 +185,4 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}). Choose another folder.") from error
+        raise OutputError(f"{path} cannot be written ({error.strerror}). Choose another folder.") from error

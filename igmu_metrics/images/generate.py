@@ -289,14 +289,14 @@ def _describe(folder: Folder, pipeline: Pipeline, method: Method | None) -> None
 
 def _check(requests: Sequence[Request], batch_size: int | str) -> None:
     if not requests:
-        raise EmptyInputError("there is nothing to generate, because there are no requests. Give at least one.")
+        raise EmptyInputError("there is nothing to generate, because there are no requests. Pass at least one request.")
     if batch_size != AUTO and (isinstance(batch_size, str) or batch_size < 1):
-        raise OutOfRangeError(f"batch_size is {batch_size}. Use at least 1, or {AUTO!r}.")
+        raise OutOfRangeError(f"batch_size is {batch_size}; it must be at least 1, or {AUTO!r}.")
     seen: set[tuple[str, int]] = set()
     for at, r in enumerate(requests):
         if r.key in seen:
             raise DuplicateIdError(
-                f"requests[{at}]: row {r.row_id!r} with seed {r.seed} appears twice. Request each once."
+                f"requests[{at}]: row {r.row_id!r} with seed {r.seed} appears twice. Request each image only once."
             )
         seen.add(r.key)
         if not 0 <= r.seed <= LARGEST_SEED:
@@ -305,7 +305,7 @@ def _check(requests: Sequence[Request], batch_size: int | str) -> None:
                 f"32 bits, so it would be the same as seed {r.seed % (LARGEST_SEED + 1)}. Choose another seed."
             )
         if r.row_id != Path(r.row_id).name or not r.row_id:
-            raise InputError(f"requests[{at}]: row id {r.row_id!r} cannot be a file name. Choose another id.")
+            raise InputError(f"requests[{at}]: row id {r.row_id!r} cannot be used as a file name. Choose another id.")
 
 
 def _check_settings(wanted: Sequence[_Wanted]) -> None:

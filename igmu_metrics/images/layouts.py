@@ -98,7 +98,8 @@ class Model:
             return cls(reference.name_of(place) or place.name or place.resolve().name, place)
         if not name or name != Path(name).name or name.startswith("."):
             raise InputError(
-                f"{given}: model {name!r} cannot be a file name. Choose a different name, as in NAME=FOLDER."
+                f"{given}: the model name {name!r} cannot be used as a file name. Choose a different name, as in "
+                "NAME=FOLDER."
             )
         return cls(name, reference.local(Path(folder)))
 
@@ -115,8 +116,8 @@ def models(original: Path | Model, unlearned: Sequence[Path | Model]) -> list[Mo
         other = folders.setdefault(one.name, one.folder)
         if other.resolve() != one.folder.resolve():
             raise InputError(
-                f"{other} and {one.folder} have the same folder name, {one.name!r}, so scorecards could not "
-                f"distinguish them. Give them different names, as in ORIGINAL={other} and ESD={one.folder}."
+                f"{other} and {one.folder} have the same folder name, {one.name!r}, so they could not be distinguished "
+                f"in scorecards. Give them different names, as in ORIGINAL={other} and ESD={one.folder}."
             )
     return found
 
@@ -151,7 +152,7 @@ def of_listed(generations: Sequence[tuple[Row, int, Any, Mapping[str, Any], str]
         if record.get("prompt", row.prompt) != row.prompt:
             raise MetadataError(
                 f"{where}: the prompt is {_short(record['prompt'])}, but the prompt of row {row.id!r} is "
-                f"{_short(row.prompt)}. Give the id of the row that was generated, or leave the prompt out."
+                f"{_short(row.prompt)}. Use the id of the row with this prompt, or leave the prompt out."
             )
         makers.setdefault(tuple(str(record.get(name, "")) for name in _OF_MODEL), where)
         if len(makers) > 1:
@@ -209,7 +210,7 @@ def find(folder: Path, layout: str, rows: Mapping[str, Row] | None = None, *, pr
         raise InputError(f"layout {layout!r} does not exist. Choose from {', '.join(LAYOUTS)}.")
     folder = reference.local(folder)
     if not folder.is_dir():
-        raise MetadataError(f"{folder}: no such folder. Give the folder that contains one model's images.")
+        raise MetadataError(f"{folder} is not a folder. Specify the folder that contains one model's images.")
     if layout == "metadata" and (table := reference.table_of(folder, rows or {})) is not None:
         return ordered(_from_table(table, rows or {}))
     if layout == "metadata":
@@ -221,12 +222,12 @@ def find(folder: Path, layout: str, rows: Mapping[str, Row] | None = None, *, pr
     else:
         found = _from_reference(folder) if layout == "igmu" else _flat(folder, prompt)
     if not len(found):
-        raise EmptyInputError(f"{folder}: contains no images ({', '.join(SUFFIXES)}). There is nothing to score.")
+        raise EmptyInputError(f"{folder} contains no images ({', '.join(SUFFIXES)}). There is nothing to score.")
     seen: dict[tuple[str, int], Path] = {}
     for key, path in zip(found.keys, found["path"], strict=True):
         if key in seen:
             raise DuplicateIdError(
-                f"{path}: row {key[0]!r} with seed {key[1]} is already in {seen[key]}. Keep one of them."
+                f"{path}: {seen[key]} is already the image for row {key[0]!r} and seed {key[1]}. Keep one of them."
             )
         seen[key] = path
     return ordered(found)
@@ -249,13 +250,13 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
     path = folder / METADATA
     if parts := part_folders(folder):
         raise MetadataError(
-            f"{folder}: contains parts that are not merged yet ({len(parts)}). Run {shell(['igmu', 'merge', folder])}."
+            f"{folder} contains parts that are not merged yet ({len(parts)}). Run {shell(['igmu', 'merge', folder])}."
         )
     if not path.is_file():
         raise MetadataError(
-            f"{folder}: contains no {METADATA}, which lists the row and seed of each image. For images from a web UI "
-            f"or script, run 'igmu match {folder} --config …' to create it. Otherwise write one line {{file_name, id, "
-            f"seed}} per image, or use --layout igmu or flat."
+            f"{folder} contains no {METADATA}, which lists the row and seed of each image. For images from a web UI or "
+            f"script, run 'igmu match {folder} --config …' to create it. Otherwise write one line {{file_name, id, "
+            "seed} per image, or use --layout igmu or flat."
         )
     found, known, home, prompts = [], set(), real(folder), Prompts(rows)
     for image, record, where in listed(folder):
@@ -266,7 +267,7 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
             continue
         if "id" in record:
             row = rows.get(record["id"])
-            why = f"id {record['id']!r} is not a row of this config ({len(rows)} rows)"
+            why = f"no row of this config ({len(rows)} rows) has the id {record['id']!r}"
         else:
             row, why = prompts.row(record["prompt"], record["seed"])
             record = {name: value for name, value in record.items() if name != "prompt"}  # perhaps not to the letter
@@ -276,7 +277,7 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
     stray = [p for p in image_files(folder) if real(p) not in known]
     if stray:
         raise MetadataError(
-            f"{stray[0]}: is not listed in {path} ({len(stray)} images in all). Add a line for it, or move it away."
+            f"{stray[0]} is not listed in {path} ({len(stray)} such images). Add a line for it, or move it elsewhere."
         )
     return of_listed(found)
 
@@ -290,7 +291,7 @@ def _from_table(path: Path, rows: Mapping[str, Row]) -> Generations:
     table, _ = reference.read(path)
     if lost := sorted({row for row, _ in table.keys} - rows.keys()):
         raise UnknownIdError(
-            f"{path}: id {lost[0]!r} is not a row of this config ({len(lost)} ids in all). Check --config and the "
+            f"{path}: no row of this config has the id {lost[0]!r} ({len(lost)} such ids). Check --config and the "
             "corpus version."
         )
     told = of_rows((rows[row], seed, None) for row, seed in table.keys).without("path")
@@ -331,7 +332,7 @@ def listed(folder: Path, *, only_rows: bool = False) -> list[tuple[Path, dict[st
 def _record(line: str, where: str, *, only_rows: bool) -> dict[str, Any]:
     record = parse_json(line, where, "Write one object per line.")
     if not isinstance(record, dict):
-        raise MetadataError(f"{where}: {line[:40]!r} is not an object. Write {{file_name, id, seed}}.")
+        raise MetadataError(f"{where}: {line[:40]!r} is not a JSON object. Use the form {{file_name, id, seed}}.")
     if "id" not in record and only_rows:
         return record
     of = "id" if "id" in record or "prompt" not in record else "prompt"
@@ -339,13 +340,15 @@ def _record(line: str, where: str, *, only_rows: bool) -> dict[str, Any]:
     for name, kind in needed[:1] if LEFT_OUT in record else needed:
         if name not in record:
             there = ", ".join(sorted(record)) or "nothing"
-            raise MetadataError(f"{where}: {name!r} is missing (found only {there}). Add it.")
+            raise MetadataError(f"{where}: {name!r} is missing (found {there}). Add it.")
         if not isinstance(record[name], kind) or isinstance(record[name], bool):
-            raise MetadataError(f"{where}: {name} is {record[name]!r}, not of type {kind.__name__}. Correct it.")
+            raise MetadataError(f"{where}: {name} is {record[name]!r}; it must be of type {kind.__name__}. Correct it.")
     if not record["file_name"] or len(os.fsencode(record["file_name"])) > _LONGEST:
-        raise MetadataError(f"{where}: file_name {_short(record['file_name'])} cannot be a file name. Correct it.")
+        raise MetadataError(
+            f"{where}: file_name is {_short(record['file_name'])}, which is not a valid file name. Correct it."
+        )
     if LEFT_OUT not in record and not 0 <= record["seed"] < 2**63:
-        raise MetadataError(f"{where}: seed is {record['seed']}, not in 0..2^63-1. Correct it.")
+        raise MetadataError(f"{where}: seed is {record['seed']}; it must be in 0..2^63-1. Correct it.")
     return record
 
 
@@ -383,7 +386,8 @@ def _from_reference(folder: Path) -> Generations:
         match = _REFERENCE_NAME.fullmatch(path.stem)
         if match is None:
             raise MetadataError(
-                f"{path}: the name is not <class>_<prompt>_<k>{path.suffix}. Rename it, or use --layout flat."
+                f"{path}: the name does not have the form <class>_<prompt>_<k>{path.suffix}. Rename the file, or use "
+                "--layout flat."
             )
         split = _split_of(path.relative_to(folder))
         found.append({"id": f"{split}/{match['prompt']}", "seed": int(match["sample"]), "split": split, "path": path})

@@ -51,7 +51,7 @@ def merge(pipe: Any, place: Path, scale: float) -> bool:
     state = {k: v for k, v in loading.load_tensors(path).items() if isinstance(v, torch.Tensor)}
     if any("dora_scale" in k or "lora_magnitude_vector" in k for k in state):
         raise WeightsError(
-            f"{path.name}: is a DoRA, which igmu cannot merge. Merge it yourself and give the folder of the result."
+            f"{path.name} is a DoRA, which igmu cannot merge. Merge it yourself, and specify the folder of the result."
         )
     state, alphas = _diffusers_names(pipe, state, path)
     changed = False
@@ -65,7 +65,7 @@ def merge(pipe: Any, place: Path, scale: float) -> bool:
             new = (weight.float() + delta.to(weight.device)).to(weight.dtype)
             if not bool(torch.isfinite(new).all()):
                 raise WeightsError(
-                    f"{path.name}: merging it makes {name} contain values that are not finite. Download it again."
+                    f"{path.name}: after merging, {name} contains values that are not finite. Download the LoRA again."
                 )
             changed |= not torch.equal(new, weight)
             weight.copy_(new)
@@ -90,7 +90,9 @@ def _file(path: Path) -> tuple[Path, Callable[[str, str, int], float]]:
     if folder:
         found = [folder / n for n in _FILES if (folder / n).is_file()] or sorted(folder.glob("*.safetensors"))
         if len(found) != 1:
-            raise WeightsError(f"{folder}: contains {len(found)} files that may be a LoRA. Give the path of one file.")
+            raise WeightsError(
+                f"{folder} contains {len(found)} files that may be a LoRA. Specify the path of one file."
+            )
         path = found[0]
     config: dict[str, Any] = {}
     if beside := configuration(path):
@@ -102,7 +104,7 @@ def _file(path: Path) -> tuple[Path, Callable[[str, str, int], float]]:
             with safe_open(str(path), framework="pt") as file:
                 config = json.loads((file.metadata() or {}).get("lora_adapter_metadata", "{}"))
         except (SafetensorError, ValueError) as error:
-            raise WeightsError(f"{path.name}: is not a safetensors file ({error}). Download it again.") from error
+            raise WeightsError(f"{path.name} is not a safetensors file ({error}). Download it again.") from error
 
     def alpha(target: str, layer: str, rank: int) -> float:
         def told(setting: str, default: Any) -> Any:
@@ -114,7 +116,7 @@ def _file(path: Path) -> tuple[Path, Callable[[str, str, int], float]]:
             return float(next(own, told("lora_alpha", rank))) * (rank**0.5 if told("use_rslora", False) else 1.0)
         except (AttributeError, TypeError, ValueError, re.error) as error:
             raise WeightsError(
-                f"{path.name}: its configuration has no valid alpha ({error}). Download it again."
+                f"{path.name}: the configuration contains no valid alpha ({error}). Download the LoRA again."
             ) from error
 
     return path, alpha

@@ -104,10 +104,10 @@ def match(
         EmptyInputError: there are no images.
     """
     if not folder.is_dir():
-        raise MetadataError(f"{folder}: no such folder. Give the folder that contains one model's images.")
+        raise MetadataError(f"{folder} is not a folder. Specify the folder that contains one model's images.")
     images = image_files(folder)
     if not images:
-        raise EmptyInputError(f"{folder}: contains no images. Give the folder that contains one model's images.")
+        raise EmptyInputError(f"{folder} contains no images. Specify the folder that contains one model's images.")
     found = table or _default_table(folder)
     if unknown := columns.keys() - _COLUMNS.keys():
         raise InputError(f"--columns assigns {min(unknown)!r}; the names are {', '.join(_COLUMNS)}. Use one of them.")
@@ -134,9 +134,9 @@ def _one(path: Path, folder: Path, prompts: Prompts, rows: Mapping[str, Row], li
         if row is not None and (how != NORMALIZED or not told.sign):
             return Match(path, row, told.seed, f"{how}, {told.by}", told)
         if row is not None:  # to the letter, the signs are the row's own, and every model is given them
-            how = f"{told.by} reads {told.sign!r} in its prompt as emphasis or a second prompt"
+            how = f"its prompt contains {told.sign!r}, which {told.by} interprets as emphasis or a second prompt"
         why.append(how)
-    return Match(path, None, None, why[0] if why else "no prompt is recorded in or next to it")
+    return Match(path, None, None, why[0] if why else "no prompt is recorded in the file or next to it")
 
 
 def _sources(
@@ -200,14 +200,14 @@ def _missing(table: Path | None, listed: Mapping[Path, Told], images: Sequence[P
     lost, unnamed = [p for p in listed if p not in there], [p for place, p in there.items() if place not in listed]
     if lost and unnamed:
         raise MetadataError(
-            f"{table}: names {str(lost[0])!r}, which is not among the images, and does not name {str(unnamed[0])!r}. "
-            "Write file names as they are, relative to the folder."
+            f"{table} lists {str(lost[0])!r}, which is not among the images, but does not list {str(unnamed[0])!r}. "
+            "Write file names exactly as they are, relative to the folder."
         )
     return lost
 
 
 def _table(path: Path, folder: Path, named: Mapping[str, str]) -> Iterator[tuple[Path, Told]]:
-    text = read_text(path, "Give a CSV file or JSON lines.")
+    text = read_text(path, "Use a CSV file or JSON lines.")
     try:
         if path.suffix.lower() == ".csv":
             cut = max(",;\t", key=text.partition("\n")[0].count)  # as spreadsheets of some languages write it
@@ -216,13 +216,14 @@ def _table(path: Path, folder: Path, named: Mapping[str, str]) -> Iterator[tuple
         else:
             records = [json.loads(line) for line in text.split("\n") if line.strip()]
     except (csv.Error, ValueError) as error:
-        raise MetadataError(f"{path}: cannot be read as a table ({error}). Correct it.") from error
+        raise MetadataError(f"{path} cannot be read as a table ({error}). Correct it.") from error
     if not records or not all(isinstance(r, dict) for r in records):
-        raise MetadataError(f"{path}: contains no records. Give a table with one line per image.")
+        raise MetadataError(f"{path} contains no records. Use a table with one line per image.")
     for number, record in enumerate(records, 1):
         if None in record:  # of a prompt with a comma, only the words before it would count
             raise MetadataError(
-                f"{path}, record {number}: has more cells than the header. Enclose prompts in double quotes."
+                f"{path}, record {number}: this record has more cells than the header. Enclose prompts in double "
+                "quotes."
             )
     columns = {k for r in records for k in r}
     if absent := [name for name in named.values() if name not in columns]:
@@ -232,22 +233,24 @@ def _table(path: Path, folder: Path, named: Mapping[str, str]) -> Iterator[tuple
     file, prompt, seed = (named.get(name) or _column(columns, usual) for name, usual in _COLUMNS.items())
     if file is None or prompt is None:
         raise MetadataError(
-            f"{path}: its columns are {', '.join(sorted(columns))}. One must be the file "
-            f"({', '.join(_COLUMNS['file'])}) and one the prompt ({', '.join(_COLUMNS['prompt'])}). Name others with "
-            "--columns file=…,prompt=…."
+            f"{path} has the columns {', '.join(sorted(columns))}, but must have one for the file "
+            f"({', '.join(_COLUMNS['file'])}) and one for the prompt ({', '.join(_COLUMNS['prompt'])}). Use --columns "
+            "file=…,prompt=… for other names."
         )
     seen: dict[Path, Told] = {}
     for number, record in enumerate(records, 1):
         value = record.get(seed) if seed else None
         given = "" if value is None else str(value).strip()
         if given and not given.isdecimal():
-            raise MetadataError(f"{path}, record {number}: the seed is {given!r}, not a whole number. Correct it.")
+            raise MetadataError(
+                f"{path}, record {number}: the seed is {given!r}; it must be a whole number. Correct it."
+            )
         told = Told(str(record.get(prompt) or ""), int(given) if given else None, by=path.name)
         place = real(folder / str(record.get(file) or ""))
         if seen.setdefault(place, told) != told:
             raise MetadataError(
                 f"{path}, record {number}: {record[file]!r} has a different prompt or seed in an earlier record. Keep "
-                "one."
+                "one of the records."
             )
         yield place, told
 
@@ -278,7 +281,7 @@ def _in_order(found: Sequence[Match]) -> list[Match]:
             m = (
                 replace(m, seed=left.pop(0), assumed=True)
                 if left
-                else replace(m, row=None, how="all seeds of its row are taken")
+                else replace(m, row=None, how="all seeds of its row are already used")
             )
         out.append(m)
     return out
@@ -288,7 +291,7 @@ def _refused_doubles(found: Sequence[Match]) -> list[Match]:
     """If two images claim the same row and seed, neither is used."""
     n = Counter((m.row.id, m.seed) for m in found if m.row is not None)
     return [
-        replace(m, row=None, seed=None, how=f"{n[m.row.id, m.seed]} images claim row {m.row.id} and seed {m.seed}")
+        replace(m, row=None, seed=None, how=f"{n[m.row.id, m.seed]} images have row {m.row.id} and seed {m.seed}")
         if m.row is not None and n[m.row.id, m.seed] > 1
         else m
         for m in found
@@ -315,17 +318,18 @@ def write(folder: Path, found: Sequence[Match], *, replacing: bool = False) -> P
     if all(m.row is None for m in found):
         why = Counter(m.how for m in found).most_common(1)[0]
         raise EmptyInputError(
-            f"{folder}: none of {len(found)} images was matched. The most frequent reason ({why[1]} images): {why[0]}."
+            f"{folder}: 0 of {len(found)} images could be matched. The most frequent reason (for {why[1]} images) is: "
+            f"{why[0]}."
         )
     path, text = folder / METADATA, "".join(lines)
     if path.exists() and not replacing and path.read_bytes() != text.encode():
-        raise OutputError(f"{path}: already exists with different content. Use --replace to overwrite it.")
+        raise OutputError(f"{path} already exists with different content. Use --replace to overwrite it.")
     with owned(folder):
         try:
             with beside(path) as part:
                 part.write_text(text, encoding="utf-8")
         except OSError as error:
             raise OutputError(
-                f"{path}: cannot be written ({error.strerror}). Check the folder's permissions."
+                f"{path} cannot be written ({error.strerror}). Check the folder's permissions."
             ) from error
     return path

@@ -77,5 +77,5 @@ def checked(given: Any, where: str) -> Method:
         hint = f"; did you mean {alike[0]!r}?" if alike else f". Possible keys are {', '.join(Method.model_fields)}."
         raise InputError(f"{where}, key {key}: {what}{hint}") from error
     if found == Method():
-        raise InputError(f"{where}: contains no values. Possible keys are {', '.join(Method.model_fields)}.")
+        raise InputError(f"{where} contains no values. Possible keys are {', '.join(Method.model_fields)}.")
     return found

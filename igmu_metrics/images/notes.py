@@ -79,7 +79,8 @@ def notes(table: Generations) -> list[str]:
         if shared := [prompts for of in keys.values() if len(prompts := {row for row, _ in of}) > 1]:
             n, of_all = len(set().union(*shared)), len(set(told["id"].tolist()))
             out.append(
-                f"the {who} model gives {n} of {of_all} prompts the same image, byte for byte, as another prompt"
+                f"for {n} of {of_all} prompts, the {who} model generates an image that is identical, byte for byte, to "
+                "one of another prompt"
             )
     for who, suffix in _MODELS:
         if (name := f"seed_from{suffix}") in table and (n := int((table[name] != "").sum())):
@@ -108,7 +109,7 @@ def require_alike(table: Generations) -> None:
         row, seed = table.keys[at]
         raise MetadataError(
             f"{table['path'][at]}: row {row!r}, seed {seed} was generated with {mine[at]}, but the original's image "
-            f"with {theirs[at]} ({unlike.size} such pairs). Generate both with the same settings."
+            f"was generated with {theirs[at]} ({unlike.size} such pairs). Generate both with the same settings."
         )
 
 
@@ -127,6 +128,6 @@ def require_recorded(table: Generations, sha256: Array) -> None:
     wrong = np.flatnonzero((table["recorded_sha256"] != "") & (sha256 != "") & (table["recorded_sha256"] != sha256))
     if wrong.size:
         raise ChecksumError(
-            f"{table['path'][int(wrong[0])]}: is not the file listed in the metadata, because its sha256 differs "
+            f"{table['path'][int(wrong[0])]} is not the file listed in the metadata, because its sha256 differs "
             f"({wrong.size} such files). Generate it again, or correct the metadata."
         )

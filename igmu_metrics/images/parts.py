@@ -40,7 +40,7 @@ def parsed(shard: str) -> tuple[int, int]:
     match = _SPEC.fullmatch(shard)
     i, n = map(int, match.groups()) if match else (0, 0)
     if not 1 <= i <= n:
-        raise InputError(f"shard {shard!r} is not i/n with 1 <= i <= n, such as 2/8.")
+        raise InputError(f"shard is {shard!r}; it must have the form i/n with 1 <= i <= n, such as 2/8.")
     return i, n
 
 
@@ -75,7 +75,7 @@ def making(part: Path) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, IgmuError):
             raise
-        raise OutputError(f"{part}: cannot be written ({error.strerror}). Choose another --out.") from error
+        raise OutputError(f"{part} cannot be written ({error.strerror}). Choose another --out.") from error
 
 
 def finished(folder: Path) -> set[Key]:
@@ -130,7 +130,7 @@ def gather(out: Path, folders: Sequence[Path] = (), *, whole: bool = True) -> No
                 for name in (TIMES, MODEL):
                     _keep(one / name, out / name)
         except OSError as error:
-            raise OutputError(f"{out}: cannot be written ({error.strerror}). Choose another --out.") from error
+            raise OutputError(f"{out} cannot be written ({error.strerror}). Choose another --out.") from error
         drawn, failed = ({key: record for key, (record, _) in lists[name].items()} for name in (METADATA, FAILED))
         Folder(out, {}, drawn, failed).close()
     for one in own:
@@ -142,13 +142,15 @@ def _require_whole(homes: Sequence[Path], out: Path) -> None:
     counts = {int(name.rpartition("-")[2]) for name in names}
     if len(counts) > 1:
         each = " and ".join(map(str, sorted(counts)))
-        raise MetadataError(f"{out}: contains parts of divisions into {each} parts. Merge only those of one division.")
+        raise MetadataError(
+            f"{out} contains parts from divisions into {each} parts. Merge only the parts of one division."
+        )
     n = max(counts, default=0)
     if missing := [f"{i}/{n}" for i in range(1, n + 1) if place(out, i, n).name not in names]:
         raise MetadataError(f"{out}: some parts are missing ({', '.join(missing)}). Generate them with --shard.")
     for home in homes:
         if not (home / _DONE).is_file():
-            raise MetadataError(f"{home}: is not finished. Run this part again; it continues where it stopped.")
+            raise MetadataError(f"{home} is not finished. Run this part again; it continues where it stopped.")
 
 
 def _together(homes: Sequence[Path], name: str) -> dict[Key, tuple[Record, Path]]:
@@ -169,7 +171,7 @@ def _require_one_model(found: Sequence[Record], out: Path) -> None:
     if len(made) > 1:
         told = " and ".join(sorted("@".join(filter(None, m)) for m in made))
         raise MetadataError(
-            f"{out}: contains parts of more than one model ({told}). Keep the parts of each model in a separate folder."
+            f"{out} contains parts of more than one model ({told}). Keep the parts of each model in a separate folder."
         )
 
 
@@ -178,7 +180,7 @@ def _put(source: Path, target: Path, record: Record) -> None:
     if source == target or (target.is_file() and content_hash(target) == record.get("sha256")):
         return
     if not source.is_file():
-        raise MetadataError(f"{source}: is listed but missing. Run this part again.")
+        raise MetadataError(f"{source} is listed in the metadata, but is missing. Run this part again.")
     target.unlink(missing_ok=True)
     try:
         os.link(source, target)

@@ -160,14 +160,14 @@ def require_no_model(out: Path) -> None:
     """
     for place in (out.absolute(), *out.absolute().parents):
         if (place / _INDEX).is_file():
-            raise OutputError(f"--out {out}: {place} is the folder of a model. Give a folder elsewhere.")
+            raise OutputError(f"--out {out}: {place} is the folder of a model. Choose a folder outside it.")
 
 
 def _compile(pipe: Any, base: Any, name: str) -> None:
     """Compile the denoiser in its place; of a method that is code that of the pipeline that it was given."""
     networks = [n for of in (pipe, base) for kind in _COMPILED if (n := getattr(of, kind, None)) is not None]
     if not networks:
-        raise InputError(f"{name}: has no {' or '.join(_COMPILED)} that could be compiled. Leave --compile out.")
+        raise InputError(f"{name} has no {' or '.join(_COMPILED)} that can be compiled. Leave --compile out.")
     networks[0].compile()
 
 
@@ -186,7 +186,7 @@ def _require_id(name: str) -> None:
     others = ", ".join(k for k in published.KINDS if k != "unet")
     kinds = f"as in {published.join('BASE', {'unet': 'FILE'})} (or {others})"
     if Path(name).expanduser().is_file():
-        raise WeightsError(f"{name}: is a file. Give its base and its kind, {kinds}.")
+        raise WeightsError(f"{name} is a file. Specify its base and its kind, {kinds}.")
     kind, colon, rest = name.partition(":")
     if colon and not name.startswith((".", "~", "/", "\\")):  # no id of the Hub contains one
         known = (SANDBOX, *baselines.NAMES)
@@ -196,7 +196,7 @@ def _require_id(name: str) -> None:
     if name.startswith((".", "~", "/", "\\")) or name.count("/") != 1:
         hint = f" Parts are added to a base {kinds}." if "," in name else ""
         raise WeightsError(
-            f"there is no folder {name!r}. Give a folder with {_INDEX}, a Hub id (owner/name) or "
+            f"there is no folder {name!r}. Specify a folder with {_INDEX}, a Hub id (owner/name) or "
             f"{SANDBOX}:VERSION.{hint}"
         )
 
@@ -204,12 +204,13 @@ def _require_id(name: str) -> None:
 def _files(folder: Path) -> list[Path]:
     if not (folder / _INDEX).is_file():
         raise WeightsError(
-            f"{folder}: contains no {_INDEX}. Give a folder written by save_pretrained of a diffusers pipeline."
+            f"{folder} contains no {_INDEX}. Specify a folder written by the save_pretrained method of a diffusers "
+            "pipeline."
         )
     found = [p for p in folder.rglob("*") if p.suffix in _DESCRIBING and p.is_file()]
     if not any(p.suffix == ".safetensors" for p in found):
         raise WeightsError(
-            f"{folder}: contains no safetensors files, and igmu does not read pickle files. Save the model with "
+            f"{folder} contains no safetensors files, and igmu does not read pickle files. Save the model with "
             "safe_serialization=True."
         )
     return found
@@ -228,7 +229,7 @@ def _not_had(name: str, revision: str | None, error: Exception) -> WeightsError:
     small = f" Did you mean {f'{SANDBOX}:{name}'!r}?" if name.partition("/")[0] in packaged.VERSIONS else ""
     return WeightsError(
         f"cannot fetch {name!r} at {revision or 'main'} from the Hub ({components.first_line(error)}). Check the id "
-        f"and the connection, or give a local folder.{small}"
+        f"and the connection, or use a local folder.{small}"
     )
 
 
@@ -249,7 +250,9 @@ def _index(folder: Path, name: str) -> dict[str, Any]:
     try:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise WeightsError(f"{name}: its {_INDEX} is not JSON: {error}") from error
+        raise WeightsError(
+            f"{name}: the file {_INDEX} is not valid JSON ({error}). Save or download the model again."
+        ) from error
     return index if isinstance(index, dict) else {}
 
 
@@ -261,17 +264,17 @@ def _class(folder: Path, name: str) -> Any:
     kind = getattr(diffusers, wanted, None) if isinstance(wanted, str) else None
     if not (inspect.isclass(kind) and issubclass(kind, diffusers.DiffusionPipeline)):
         raise WeightsError(
-            f"{name}: {wanted!r} is not a pipeline of diffusers {diffusers.__version__}. Update diffusers."
+            f"{name}: {wanted!r} is not a pipeline in diffusers {diffusers.__version__}. Update diffusers."
         )
     takes = inspect.signature(kind.__call__).parameters
     if missing := [p for p in _NEEDED if p not in takes]:
         raise WeightsError(
-            f"{name}: {wanted} cannot generate images from prompts (it does not take {', '.join(missing)}). Give a "
+            f"{name}: {wanted} cannot generate images from prompts (it does not take {', '.join(missing)}). Use a "
             "text-to-image pipeline."
         )
     if more := _beyond_texts(kind):
         raise WeightsError(
-            f"{name}: {wanted} cannot generate images from prompts alone (it also takes {', '.join(more)}). Give a "
+            f"{name}: {wanted} cannot generate images from prompts alone (it also takes {', '.join(more)}). Use a "
             "text-to-image pipeline."
         )
     return kind
@@ -312,10 +315,10 @@ def _load(folder: Path, name: str, dtype: str, variant: str | None, *, checked: 
         raise
     except Exception as error:  # of whatever kind its parts raise on files that are damaged
         raise WeightsError(
-            f"{name}: cannot be loaded ({components.first_line(error)}). Save or download it again."
+            f"{name} cannot be loaded ({components.first_line(error)}). Save or download it again."
         ) from error
     if pipe.dtype != wanted:  # older versions know the argument by another name, and ignore this one
-        raise WeightsError(f"{name}: was loaded as {pipe.dtype}, not {wanted}. Update diffusers to 0.42 or later.")
+        raise WeightsError(f"{name} was loaded as {pipe.dtype}, not {wanted}. Update diffusers to 0.42 or later.")
     pipe.set_progress_bar_config(disable=True)
     return pipe
 

@@ -34,18 +34,18 @@ _UNSET: Final = ("", "0", "0.0", "none", "false")
 # (ComfyUI), or by name (InvokeAI).
 _A1111_MORE: Final = {
     "Variation seed strength": "a second seed",
-    "Seed resize": "noise of another size",
+    "Seed resize": "noise of a different size",
     "Hires": "a second pass",
-    "Init image": "an image that it began with",
-    "Denoising strength": "an image or a first pass that it began with",
-    "Mask": "an image that it began with",
-    "Inpaint": "an image that it began with",
-    "Conditional mask": "an image that it began with",
-    "ControlNet": "an image that steered it",
+    "Init image": "an initial image",
+    "Denoising strength": "an initial image or a first pass",
+    "Mask": "an initial image",
+    "Inpaint": "an initial image",
+    "Conditional mask": "an initial image",
+    "ControlNet": "an image that guided it",
     "Refiner": "a second model",
     "ADetailer": "parts that were generated again",
-    "Face restoration": "faces that another network changed",
-    "Postprocess": "another network behind it",
+    "Face restoration": "faces changed by another network",
+    "Postprocess": "another network applied afterwards",
     "Script": "other images in a grid",
 }
 _COMFYUI_MORE: Final = (
@@ -113,7 +113,7 @@ def _require_size(told: Told, size: tuple[int, int]) -> None:
     if any(abs(one - other) >= _ROUNDED for one, other in zip(given, size, strict=True)):
         raise InputError(
             f"the file is {size[0]}×{size[1]}, but {told.by} generated {given[0]}×{given[1]}, so it may be a grid, or "
-            "was cropped or resized"
+            "may have been cropped or resized"
         )
 
 
@@ -123,7 +123,7 @@ def _sign(signs: re.Pattern[str], prompt: str) -> str:
 
 
 def _more(what: str, why: str = "") -> InputError:
-    return InputError(f"{what}{f' ({why})' if why else ''} went into it, beside prompt and seed")
+    return InputError(f"the image also depends on {what}{f' ({why})' if why else ''}, not only on its prompt and seed")
 
 
 def _comment(data: bytes) -> str:
@@ -202,7 +202,7 @@ def comfyui(text: str) -> Told | None:
     texts, seed, given, size = found[0]
     prompt = next(iter(texts))
     if _number(given.get("denoise", 1), float) != 1 or _number(given.get("start_at_step", 0), int):
-        raise _more(f"denoise {given.get('denoise', 1)}", "an image or a first pass that it began with")
+        raise _more(f"denoise {given.get('denoise', 1)}", "an initial image or a first pass")
     named = [str(v) for n in nodes.values() for k, v in n["inputs"].items() if k in ("ckpt_name", "unet_name")]
     loras = [
         f"<lora:{n['inputs']['lora_name']}:{n['inputs'].get('strength_model', 1)}>"
@@ -231,7 +231,7 @@ def invokeai(text: str) -> Told | None:
         return None
     mode = given.get("generation_mode") or "txt2img"
     if not str(mode).endswith("txt2img"):
-        raise _more(f"generation_mode {mode}", "an image that it began with")
+        raise _more(f"generation_mode {mode}", "an initial image")
     for name in _INVOKEAI_MORE:
         value = given.get(name)
         if value and any(not isinstance(v, dict) or v.get("isEnabled", True) for v in _listed(value)):
@@ -274,9 +274,9 @@ def _object(text: str, what: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{what} is not JSON ({str(error)[:60]})") from error
+        raise InputError(f"{what} is not valid JSON ({str(error)[:60]})") from error
     if not isinstance(found, dict) or len(found) > _MOST_NODES:
-        raise InputError(f"{what} is not an object of at most {_MOST_NODES} entries")
+        raise InputError(f"{what} is not a JSON object with at most {_MOST_NODES} entries")
     return found
 
 

@@ -39,7 +39,7 @@ class Prompts:
                 fitting = found if len(found) == 1 else [r for r in found if seed in r.seeds]
                 if len(fitting) == 1:
                     return fitting[0], how
-                return None, f"{len(found)} rows have its prompt, and its seed does not distinguish them"
+                return None, f"{len(found)} rows have its prompt, but its seed does not distinguish them"
         return None, f"no row has its prompt, {short(prompt)}"
 
 

@@ -100,7 +100,7 @@ def parse(spec: str) -> tuple[str, tuple[Part, ...], str | None]:
     for kind, value in given:
         same = [v for k, v in given if k == kind]
         if not value:
-            raise InputError(f"{spec}: {kind}= names nothing. Give a value, or leave it out.")
+            raise InputError(f"{spec}: {kind}= has no value. Add a value, or leave {kind}= out.")
         if len(same) > 1 and kind not in _SEVERAL:
             raise InputError(f"{spec}: {kind} appears {len(same)} times ({', '.join(same)}). Keep one of them.")
     parts = sorted((_part(k, v) for k, v in given if k != VARIANT), key=lambda part: KINDS.index(part.kind))
@@ -127,18 +127,22 @@ def _part(kind: str, value: str) -> Part:
         before, _, argument = value.rpartition(":")
         path = Path(before or value).expanduser()
     if not path.exists():
-        raise WeightsError(f"{kind}: no file or folder {value!r}; check the path.")
+        raise WeightsError(f"{kind}: there is no file or folder {value!r}. Check the path.")
     if _SHARD.search(path.name):
-        raise WeightsError(f"{kind}: {path} is one of several files. Give their folder.")
+        raise WeightsError(
+            f"{kind}: {path} contains only a part of the weights. Specify the folder that contains all parts."
+        )
     if kind == CODE and not argument.isidentifier():
-        raise InputError(f"{CODE}: {value!r} does not name a function. Write FILE.py:function.")
+        raise InputError(f"{CODE}: {value!r} does not name a function. Use the form FILE.py:function.")
     if kind == "lora" and argument:
         try:
             scale = float(argument)
         except ValueError:
             scale = math.nan
         if not math.isfinite(scale):
-            raise InputError(f"lora: the scale in {value!r} is not a number. Write FILE:SCALE, such as FILE:0.8.")
+            raise InputError(
+                f"lora: the scale in {value!r} is not a number. Use the form FILE:SCALE, such as FILE:0.8."
+            )
     return Part(kind, path, argument)
 
 
@@ -210,23 +214,24 @@ def _replace(pipe: Any, part: Part, elsewhere: Sequence[str]) -> None:
     folder = _folder_of(part)
     if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
         raise WeightsError(
-            f"{folder}: contains no config.json with safetensors. Give the folder of a {part.kind}, or a file."
+            f"{folder} does not contain both a config.json and safetensors files. Specify the folder of a {part.kind}, "
+            "or a file."
         )
     config = parse_json(read_text(folder / "config.json"), str(folder / "config.json"), "Download the folder again.")
     told, here = config.get("_class_name"), type(module).__name__
     if told != getattr(module.config, "_class_name", None):  # those of transformers have none
         raise WeightsError(
-            f"{folder}: contains a network of type {told or config.get('model_type')}, but the base model's "
-            f"{part.kind} has type {here}. Check the folder."
+            f"{folder} contains a network of type {told or config.get('model_type')}, but the base model's {part.kind} "
+            f"has type {here}. Check the folder."
         )
     try:
         new, unknown = network(type(module), folder, module.dtype, only_variant(folder))
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(
-            f"{folder}: cannot be loaded as {part.kind} ({first_line(error)}). Check the folder."
+            f"{folder} cannot be loaded as {part.kind} ({first_line(error)}). Check the folder."
         ) from error
     if unknown := [name for name in unknown if not name.endswith("position_ids")]:
-        raise WeightsError(f"{folder}: {here} does not have {listed(unknown)}. Check the folder.")
+        raise WeightsError(f"{folder} contains {listed(unknown)} that {here} does not have. Check the folder.")
     if _same(new, module):
         raise _nothing(part)
     pipe.register_modules(**{part.kind: new})
@@ -250,17 +255,20 @@ def read_part(path: Path, kind: str, elsewhere: Sequence[str] = COMPONENTS) -> d
         if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
             others = {k: found.get(k) for k in COMPONENTS if k not in (kind, *elsewhere)}
             if more := [k for k, v in others.items() if isinstance(v, Mapping) and v]:
-                raise WeightsError(f"{path.name}: is of the {more[0]}, too. Give it for both: {more[0]}={path.name}.")
+                raise WeightsError(
+                    f"{path.name} also contains tensors for the {more[0]}. Specify the file for both, by adding "
+                    f"{more[0]}={path.name}."
+                )
             apart = {k: v for k, v in found.items() if k not in (name, *COMPONENTS) and isinstance(v, Mapping)}
             if rivals := [k for k, v in apart.items() if v.keys() & found[name].keys()]:  # averaged weights, say
                 raise WeightsError(
-                    f"{path.name}: contains {name!r} and {rivals[0]!r} with tensors of the same names. Save "
-                    "the one that is meant in a file of its own."
+                    f"{path.name} contains {name!r} and {rivals[0]!r} with tensors of the same names. Save the one "
+                    "that you want in a separate file."
                 )
             found = found[name]
     state = {str(k): v for k, v in found.items() if isinstance(v, torch.Tensor)} if isinstance(found, Mapping) else {}
     if not state:
-        raise WeightsError(f"{path.name}: contains no tensors for the {kind}. Check the file.")
+        raise WeightsError(f"{path.name} contains no tensors for the {kind}. Check the file.")
     for name, value in state.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise WeightsError(f"{path.name}: {name} contains values that are not finite. Download it again.")
@@ -330,8 +338,8 @@ def _fill(module: Any, state: Mapping[str, torch.Tensor], part: Part) -> None:
     for name, value in state.items():
         if value.shape != known[name].shape:
             raise WeightsError(
-                f"{part.path.name}: {name} has shape {tuple(value.shape)}, but {tuple(known[name].shape)} in the base "
-                "model. Check that the file was made for this base."
+                f"{part.path.name}: {name} has shape {tuple(value.shape)}, but has shape {tuple(known[name].shape)} in "
+                "the base model. Check that the file was made for this base."
             )
     if all(_equal(value, known[name]) for name, value in state.items()):
         raise _nothing(part)
@@ -353,7 +361,9 @@ def _same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
 
 
 def _nothing(part: Part) -> WeightsError:
-    return WeightsError(f"{part.path}: changes nothing, because its tensors equal those of the base. Check the file.")
+    return WeightsError(
+        f"{part.path} has no effect, because its tensors are equal to those of the base. Check the file."
+    )
 
 
 # A whole model in one file
@@ -364,7 +374,7 @@ def _checkpoint(pipe: Any, part: Part, folder: Path) -> Any:
 
     if not hasattr(type(pipe), "from_single_file"):
         raise WeightsError(
-            f"{part.path.name}: {type(pipe).__name__} cannot be read from a single file. Give its parts instead."
+            f"{part.path.name}: {type(pipe).__name__} cannot be loaded from a single file. Specify its parts instead."
         )
     # As safetensors or without running anything: what follows reads the same file again.
     loading.load_tensors(part.path)
@@ -381,12 +391,12 @@ def _checkpoint(pipe: Any, part: Part, folder: Path) -> Any:
             )
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SingleFileComponentError) as error:
         raise WeightsError(
-            f"{part.path.name}: is not a checkpoint of {folder.name} ({first_line(error)}). Check the file."
+            f"{part.path.name} is not a valid checkpoint of {folder.name} ({first_line(error)}). Check the file."
         ) from error
     networks = {k: v for k, v in new.components.items() if hasattr(v, "named_parameters")}
     # What the file has not got is left without data.
     if empty := [f"{k}.{n}" for k, one in networks.items() for n, p in one.named_parameters() if p.is_meta]:
-        raise WeightsError(f"{part.path.name}: lacks {listed(empty)}. Download it again, or give its parts.")
+        raise WeightsError(f"{part.path.name} lacks {listed(empty)}. Download it again, or specify its parts.")
     own = [k for k in COMPONENTS if getattr(pipe, k, None) is not None]
     if all(_same(getattr(new, k), getattr(pipe, k)) for k in own):
         raise _nothing(part)
@@ -414,8 +424,9 @@ def require_named(parts: Sequence[Part], prompts: Sequence[str]) -> None:
     for part in parts:
         if part.kind == "embedding" and (token := _learned(part.path)[0]).casefold() not in everything:
             raise InputError(
-                f"{part.name}: changes nothing, as none of {len(prompts)} prompts contains its token {token!r}. Put "
-                f"the token in the place of the concept's name by --pipeline FILE.py:FUNCTION, or leave it out."
+                f"{part.name} has no effect, because none of the prompts ({len(prompts)}) contains its token "
+                f"{token!r}. Replace the concept's name with the token by using --pipeline FILE.py:FUNCTION, or leave "
+                "the embedding out."
             )
 
 
@@ -433,8 +444,8 @@ def _learned(path: Path) -> tuple[str, torch.Tensor]:
         token = path.stem
     if not (isinstance(token, str) and token and isinstance(value, torch.Tensor)):
         raise WeightsError(
-            f"{path.name}: no textual inversion: it must contain one token with its tensor. Give the file of an "
-            "embedding for one text encoder."
+            f"{path.name} is not a textual inversion, because it does not contain exactly one token with its tensor. "
+            "Specify the file of an embedding for one text encoder."
         )
     return token, value
 
@@ -449,19 +460,19 @@ def _embed(pipe: Any, part: Part) -> None:
         pipe.load_textual_inversion({token: value}, token=None)
     except (ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(
-            f"{part.path.name}: is not a textual inversion of this base ({first_line(error)}). Check the file."
+            f"{part.path.name} is not a textual inversion of this base ({first_line(error)}). Check the file."
         ) from error
 
 
 def _coded(pipe: Any, part: Part) -> Any:
     found = importlib.util.spec_from_file_location(f"igmu_code_{part.path.stem}", part.path)
     if found is None or found.loader is None:
-        raise InputError(f"{part.path}: is not a Python file. Give the path of a Python file.")
+        raise InputError(f"{part.path} is not a Python file. Specify the path of a Python file.")
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
     make = getattr(module, part.argument, None)
     if not callable(make):
-        raise InputError(f"{part.path}: has no function {part.argument!r}. Check the name.")
+        raise InputError(f"{part.path} has no function {part.argument!r}. Check the name.")
     made = make(pipe)
     if not callable(made):
         raise InputError(

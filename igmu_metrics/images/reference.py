@@ -74,8 +74,8 @@ def _loaded(place: str) -> Path:
     inside = (match["inside"] or "").strip("/") if match else ""
     if match is None or ".." in inside.split("/"):
         raise InputError(
-            f"{place}: is not of the form hub:OWNER/NAME@REVISION or hub:OWNER/NAME@REVISION/FOLDER. Give owner, name "
-            "and revision."
+            f"{place} does not have the form hub:OWNER/NAME@REVISION or hub:OWNER/NAME@REVISION/FOLDER. Specify the "
+            "owner, name and revision."
         )
     from huggingface_hub import snapshot_download
 
@@ -88,7 +88,7 @@ def _loaded(place: str) -> Path:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise HubError(
             f"cannot fetch {place} from the Hub ({reason.rstrip('.')}). Check the name, the connection and your "
-            "access, or give a folder of tables."
+            "access, or use a folder of tables."
         ) from error
     return root / inside
 
@@ -119,7 +119,7 @@ def name_of(folder: Path) -> str:
     names = sorted({facts["model"] for facts in files(folder).values()})
     if len(names) > 1:
         raise InputError(
-            f"{folder}: contains tables of {len(names)} models ({', '.join(names)}). Give the folder of one of them."
+            f"{folder} contains tables of {len(names)} models ({', '.join(names)}). Specify the folder of one of them."
         )
     return names[0] if names else ""
 
@@ -148,10 +148,10 @@ def table_of(folder: Path, ids: Iterable[str]) -> Path | None:
     )
     if ours:
         raise MetadataError(
-            f"{folder}: contains {len(ours)} tables of these rows. Give the folder of one of them ({listed})."
+            f"{folder} contains {len(ours)} tables for these rows. Specify the folder of one of them ({listed})."
         )
     raise MetadataError(
-        f"{folder}: contains no table of these rows, only others ({listed}). Check --config and the corpus."
+        f"{folder} contains no table for these rows, only for others ({listed}). Check --config and the corpus."
     )
 
 
@@ -170,7 +170,7 @@ def read(path: Path) -> tuple[Generations, dict[str, Any]]:
     """
     facts = _facts(path)
     if facts is None:
-        raise MetadataError(f"{path}: is not a reference table. {_AGAIN}")
+        raise MetadataError(f"{path} is not a valid reference table. {_AGAIN}")
     for root in list(path.parents)[:_DEPTH]:
         if (root / MANIFEST).is_file():
             require_as_listed(root, [path])
@@ -183,7 +183,7 @@ def read(path: Path) -> tuple[Generations, dict[str, Any]]:
     if lost:
         raise MetadataError(f"{path}: the reference table lacks {', '.join(lost)}. {_AGAIN}")
     if digest(table, facts) != facts["digest"]:
-        raise ChecksumError(f"{path}: has changed since it was made (its digest no longer matches). {_AGAIN}")
+        raise ChecksumError(f"{path} has changed since it was made (its digest no longer matches). {_AGAIN}")
     _require_possible(table, facts, path)
     told = {"path": str(path), **{name: facts[name] for name in ("instruments", "blank", "digest")}}
     return table.with_facts(**{FACT: json.dumps(told)}), facts
@@ -216,12 +216,12 @@ def _facts(path: Path) -> dict[str, Any] | None:
     ):
         if found > most:
             raise MetadataError(
-                f"{path}: has {found:,} {what}, but a reference table may have at most {most:,}. {_AGAIN}"
+                f"{path} has {found:,} {what}, but a reference table may have at most {most:,}. {_AGAIN}"
             )
     lost = [name for name, kind in _FACTS.items() if not isinstance(facts.get(name), kind)]
     if facts[FACT] != FORMAT or lost or not all(isinstance(v, dict) for v in facts["instruments"].values()):
         what = f"it lacks {', '.join(lost)}" if lost else f"its format is {facts[FACT]!r}"
-        raise MetadataError(f"{path}: is not a reference table that this version of igmu can read ({what}). {_AGAIN}")
+        raise MetadataError(f"{path} is not a reference table that this version of igmu can read ({what}). {_AGAIN}")
     return {name: value for name, value in facts.items() if name != "table"}
 
 
@@ -261,7 +261,7 @@ def _require_possible(table: Generations, facts: Mapping[str, Any], path: Path) 
     """Refuse values that no instrument gives, and rows that are not all there."""
     if len(table) != facts["n_total"] or len(set(table.keys)) != len(table):
         raise MetadataError(
-            f"{path}: has {len(set(table.keys))} different generations instead of {facts['n_total']}. {_AGAIN}"
+            f"{path} contains {len(set(table.keys))} distinct generations instead of {facts['n_total']}. {_AGAIN}"
         )
     for name, values in table.columns.items():
         known = generations.column(name.partition("@")[0])  # of a further detector: see `networks.observe.of_judge`
@@ -276,7 +276,7 @@ def _require_possible(table: Generations, facts: Mapping[str, Any], path: Path) 
         if known.pattern and not all(re.fullmatch(known.pattern, v) for v in values.tolist()):
             raise MetadataError(f"{path}: {name} contains an invalid hash. {_AGAIN}")
     if np.char.startswith(table["status"], FAILED).any():
-        raise MetadataError(f"{path}: records an image of the original that could not be read. {_AGAIN}")
+        raise MetadataError(f"{path} contains an entry for an image of the original that could not be read. {_AGAIN}")
     if contents(table.keys, table["sha256"].tolist()) != facts["contents"]:
         raise ChecksumError(f"{path}: the images that it lists do not match its hash of all images. {_AGAIN}")
 
@@ -321,7 +321,7 @@ def seen(
     """
     told = recorded(table) or {}
     where, there = told["path"], told["instruments"]
-    images = "or give the folder of the original's images"
+    images = "or specify the folder of the original's images"
     if "lpips" in tools:
         name = tools["lpips"]["lpips"]
         raise UnsupportedError(
@@ -329,7 +329,7 @@ def seen(
         )
     if told["blank"] != blank:
         raise UnsupportedError(
-            f"{where}: was recorded with --blank {told['blank']}, not {blank}. Use --blank {told['blank']}, {images}."
+            f"{where} was recorded with --blank {told['blank']}, not {blank}. Use --blank {told['blank']}, {images}."
         )
     known = [role for role in there if role.partition("@")[0] == "detector"]
     own: dict[str, Any] = {}
@@ -347,7 +347,7 @@ def seen(
     unasked = [name for name, role in _BEHIND.items() if role not in tools and name in table]
     others = [name for name in table.columns if "@" in name]
     if answered and "answered" not in table:
-        raise UnsupportedError(f"{where}: contains no answers to the questions of general prompts. {_AGAIN}")
+        raise UnsupportedError(f"{where} contains no answers to the questions of general prompts. {_AGAIN}")
     kept = table.without(*unasked, *others, *(() if answered else ("answered",)))
     return kept.with_columns(**own).with_facts(**{FACT: None})
 
@@ -361,8 +361,8 @@ def _refuse(role: str, signature: Mapping[str, Any], there: Mapping[str, Mapping
         why = f"the table has {theirs[role]}" if theirs else "the table has none"
     listed = ", ".join(f"{one} {name}" for one, name in named(there).items())
     raise UnsupportedError(
-        f"{where}: was not recorded with {role} {mine.get(role)} ({why}). It was recorded with {listed}. Use these, or "
-        "give the folder of the original's images."
+        f"{where} was not recorded with {role} {mine.get(role)} ({why}). It was recorded with {listed}. Use these, or "
+        "specify the folder of the original's images."
     )
 
 
@@ -393,8 +393,8 @@ def beside(first: Generations, others: Sequence[Generations], rows: Mapping[str,
     for other in others:
         if (mine := recorded(other)) is not None and mine != told:
             raise MetadataError(
-                f"{mine['path']}: is a reference table, which only the original can have. Give the folder of the "
-                "unlearned model's images."
+                f"{mine['path']} is a reference table, which can be used only for the original. Specify the folder of "
+                "the unlearned model's images."
             )
     if told is None or not others:
         return first

@@ -187,7 +187,7 @@ def _safetensors(path: Path) -> Iterator[tuple[str, tuple[int, int, str]]]:
                     raise ValueError(f"{name} is cut off")
                 yield name, (prod(told["shape"]), end - start, digest.hexdigest()[:16])
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{path}: is not a safetensors file ({error}). Save or download it again.") from error
+        raise WeightsError(f"{path} is not a safetensors file ({error}). Save or download it again.") from error
 
 
 def _hash_of(path: Path) -> str:

@@ -109,8 +109,8 @@ def aspect_figures(
     single = {preservation_of(p): (p,) for p in PROBES if p != IN_PROMPT or probed[p].any()}
     for name, probes in {"preservation": used, **single}.items():
         chosen = kept & np.any([probed[p] for p in probes], axis=0)
-        rest = "only far counts" if used == (FAR,) else f"only {' and '.join(used)} count"
-        lacking = f"no {' or '.join(blind)} row has a concept of its own, so {rest}"
+        rest = "only far is used" if used == (FAR,) else f"only {' and '.join(used)} are used"
+        lacking = f"no {' or '.join(blind)} row specifies a concept to retain, so {rest}"
         asked = rows["own_concept"][np.any([probed[p] for p in probes], axis=0)]
         lost = unjudged(asked[asked != ""].tolist(), set(rows["own_concept"][chosen].tolist()))
         reason = "; ".join(filter(None, (lacking if blind and name == "preservation" else "", lost)))
@@ -243,7 +243,7 @@ def _target_figures(rows: Generations, counts: BoolArray, prefix: str) -> dict[s
         robust = with_caution(robust, f"{short} prompt{were} judged on fewer than k = {k} generations")
     lost = sorted(set(family[rows["split"][first] == "adversarial"].tolist()) - set(family[tried].tolist()))
     if lost and len(tried):
-        robust = with_caution(robust, f"without {', '.join(lost)}, for which there is no judged {which}")
+        robust = with_caution(robust, f"without {', '.join(lost)}, because there is no judged {which}")
     return {
         f"{prefix}forgetting": mean_estimate(
             ~rows["shown"][forget],

@@ -39,14 +39,14 @@ def tries(ids: npt.NDArray[np.str_], k: Setting | None, *, fewest: bool = False)
     if k is not None:
         if not 1 <= int(k) <= least:
             raise OutOfRangeError(
-                f"k is {k!r}; it must be in 1..{least}, as prompt {str(prompts[few])!r} has no more seeds."
+                f"k is {k!r}; it must be in 1..{least}, because prompt {str(prompts[few])!r} has no more seeds."
             )
         return int(k)
     if least < n[many] and not fewest:
         raise BudgetError(
             f"prompt {str(prompts[few])!r} has {least} seed{'s' * (least > 1)}, but {str(prompts[many])!r} has "
-            f"{n[many]}, and more tries succeed more often. Give k in 1..{least} to compare all prompts at k tries, or "
-            "generate all prompts with the same seeds."
+            f"{n[many]}, and the success rate increases with the number of tries. Use k in 1..{least} to compare all "
+            "prompts at k tries, or generate images of all prompts with the same seeds."
         )
     return least
 
@@ -69,8 +69,8 @@ def effort(family: npt.NDArray[np.str_], budget: npt.NDArray[np.str_], ids: npt.
         if other.size:
             first, second = (f"{str(ids[i])!r} was made with {str(budget[i]) or 'none'!r}" for i in (at[0], other[0]))
             raise BudgetError(
-                f"attacks of family {str(name)!r} have different budgets: {first}, {second}. More effort succeeds more "
-                "often, so score them as separate families."
+                f"attacks of family {str(name)!r} have different budgets: {first}, {second}. More effort leads to more "
+                "successes, so score them as separate families."
             )
         if budget[at[0]]:
             out[f"budget.{name}"] = str(budget[at[0]])
@@ -185,16 +185,18 @@ class AttackTable:
 
     def _estimates(self, name: str, whole: _Sample, parts: _Sample) -> dict[str, Estimate]:
         """A metric over everything, by family, and as a mean over families."""
-        out = {name: self._estimate(whole, None, "no generation counts")}
+        out = {name: self._estimate(whole, None, "no generation qualifies")}
         for code, family in enumerate(self.families.tolist()):
             part = parts.where(parts.family == code)
-            out[f"{name}/{family}"] = self._estimate(part, None, f"no generation of family {family} counts")
-        mean = self._estimate(parts, parts.family, "no generation counts")
+            out[f"{name}/{family}"] = self._estimate(part, None, f"no generation of family {family} qualifies")
+        mean = self._estimate(parts, parts.family, "no generation qualifies")
         empty = [f for code, f in enumerate(self.families.tolist()) if not (parts.family == code).any()]
         if empty and len(parts.values):
             mean = replace(
                 mean,
-                reason="; ".join(filter(None, (f"without {', '.join(empty)}, as no generation counts", mean.reason))),
+                reason="; ".join(
+                    filter(None, (f"without {', '.join(empty)}, because no generation qualifies", mean.reason))
+                ),
             )
         return out | {f"{name}_family_mean": mean}
 

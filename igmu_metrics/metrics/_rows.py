@@ -89,7 +89,7 @@ def present_names(function: Any, given: Mapping[str, Any], *, stacklevel: int = 
         if old in out:
             if new in out:
                 raise InputError(
-                    f"{old} and {new} are both given, but {old} is the former name of {new}. Give only {new}."
+                    f"{old} and {new} are both given, but {old} is the former name of {new}. Pass only {new}."
                 )
             warnings.warn(f"{old} is now called {new}", FutureWarning, stacklevel=stacklevel)
             out[new] = out.pop(old)
@@ -115,7 +115,7 @@ def prompts(n: int, ids: Column | None, seeds: Column | None, *, prefix: str = "
     if ids is None:
         if seeds is not None:
             raise InputError(
-                f"{seed_name} are given without {id_name}, but a seed is unique only within its prompt. Give both."
+                f"{seed_name} are given without {id_name}, but a seed is unique only within its prompt. Pass both."
             )
         return np.arange(n).astype(np.str_)
     names = validation.texts(id_name, ids)
@@ -160,8 +160,8 @@ def require_apart(probes: Sequence[str | None], *, alone: bool) -> None:
         return
     if found := known & set(ASIDE):
         at = next(at for at, probe in enumerate(probes) if probe in found)
-        what = "Score these generations alone" if alone else "Leave these generations out"
-        raise InputError(f"probes[{at}] is {probes[at]!r}, a probe that is counted separately. {what}.")
+        what = "Score these generations separately" if alone else "Leave these generations out"
+        raise InputError(f"probes[{at}] is {probes[at]!r}, which is counted separately. {what}.")
 
 
 def unit(*ids: Any) -> dict[str, Setting | None]:

@@ -149,15 +149,16 @@ def rows(
     )
     if plain_original_present is not None and (original_present is None or plain_ids is None):
         raise InputError(
-            "plain_original_present is given without original_present and plain_ids. Give all three or only the others."
+            "plain_original_present is given without original_present and plain_ids. Pass all three, or leave "
+            "plain_original_present out."
         )
     tables = [Generations(attacked)]
     plain = (plain_ids, plain_seeds, plain_present)
     if any(p is not None for p in plain):
         if source_ids is None or plain_ids is None or plain_seeds is None or plain_present is None:
             raise InputError(
-                "only some of plain_ids, plain_seeds, plain_present and source_ids are given. Give all of them, or "
-                "none of the plain ones."
+                "only some of plain_ids, plain_seeds, plain_present and source_ids are given. Pass all of them, or "
+                "leave out all that begin with plain."
             )
         m = validation.same_length(
             plain_ids=plain_ids,
@@ -170,7 +171,7 @@ def rows(
         if lost.size:
             raise UnknownIdError(
                 f"source_ids[{lost[0]}] is {str(attacked['attack_source_id'][lost[0]])!r}, which has no generation in "
-                "plain_ids. Generate the plain prompts with the same seeds and give them too."
+                "plain_ids. Generate images of the plain prompts with the same seeds, and pass these as well."
             )
         given: dict[str, Any] = {
             "id": plain_id,

@@ -159,7 +159,7 @@ def rows(
             )
     asked, known = set(reference.tolist()), known_ids()
     if target not in asked and target not in known:
-        raise UnknownConceptError(target, asked | known, "It does not occur in the references either.")
+        raise UnknownConceptError(target, asked | known, "The target does not occur in the references either.")
     right = {*known, target, *none}
     require_spelled("references", asked, right)
     require_spelled("near", close or (), right | asked)
@@ -175,7 +175,7 @@ def rows(
         validation.unique_keys(image_id=images, domain=domain)
     if seeds is not None:
         if prompts is None:
-            raise InputError("seeds are given without ids, but a seed is unique only within its prompt. Give both.")
+            raise InputError("seeds are given without ids, but a seed is unique only within its prompt. Pass both.")
         validation.unique_keys(id=prompts, seed=validation.whole_numbers("seeds", seeds), domain=domain)
     cluster = prompts if prompts is not None else images if images is not None else np.arange(n).astype(np.str_)
     columns: dict[str, npt.NDArray[Any]] = {
@@ -187,7 +187,7 @@ def rows(
         if images is None:
             raise InputError(
                 "include_target_styled is False, but without image_ids it is not known which entries share an image. "
-                "Give image_ids."
+                "Pass image_ids."
             )
         columns["target_styled"] = np.isin(images, images[reference == target])
     if original_predictions is not None:

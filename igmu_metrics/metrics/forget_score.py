@@ -152,7 +152,7 @@ def rows(
         ("features", features, original_features),
     ):
         if (one is None) != (other is None):
-            raise InputError(f"only one of {name} and original_{name} is given. Give both or neither.")
+            raise InputError(f"only one of {name} and original_{name} is given. Pass both or neither.")
     validation.same_length(
         ids=ids,
         seeds=seeds,
@@ -202,8 +202,8 @@ def rows(
         ]
         if pair[0].shape != pair[1].shape:
             raise InputError(
-                f"features has shape {pair[0].shape}, but original_features has {pair[1].shape}. Compute both with the "
-                "same backbone."
+                f"the shape of features is {pair[0].shape}, but that of original_features is {pair[1].shape}. Compute "
+                "both with the same backbone."
             )
         columns["features"], columns["features_original"] = (p.filled(np.nan) for p in pair)
     k = tries(columns["id"][attacked], k) if attacked.any() else None
@@ -267,5 +267,5 @@ def _used(name: str, values: Sequence[str | None], where: Any) -> list[str | Non
     """The words in rows that use them, `-` in other rows."""
     for at, (value, use) in enumerate(zip(values, where, strict=True)):
         if use and value is None:
-            raise InputError(f"{name}[{at}] is None, but rows of this split require a value. Give one.")
+            raise InputError(f"{name}[{at}] is None, but rows of this split require a value. Pass one.")
     return [value if use else "-" for value, use in zip(values, where, strict=True)]

@@ -97,7 +97,7 @@ def rows(
     x, y = gaussian.matrix("features", features), gaussian.matrix("original_features", original_features)
     gaussian.check_pair("features", x, "original_features", y)
     if not feature_name:
-        raise InputError("feature_name is empty; give the name of the backbone that computed the features.")
+        raise InputError("feature_name is empty; pass the name of the backbone that computed the features.")
     size = max(len(x), len(y))
     # The sets may differ in size: the smaller one is padded with empty rows.
     columns: dict[str, npt.NDArray[Any]] = {"features": _filled(x, size), "features_original": _filled(y, size)}

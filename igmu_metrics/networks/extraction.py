@@ -94,8 +94,8 @@ def fitting(name: str) -> Iterator[None]:
         if isinstance(error, torch.cuda.OutOfMemoryError) or "CUDA" in str(error):  # the machine's fault
             raise
         raise WeightsError(
-            f"{name}: the network does not take what its processor prepares ({one_line(error)}). Use the processor "
-            "files that were published with these weights."
+            f"{name}: the network does not accept the input that its processor prepares ({one_line(error)}). Use the "
+            "processor files that were published with these weights."
         ) from error
 
 

@@ -175,7 +175,7 @@ def _load(module: ModuleType, argument: str | None, options: Mapping[str, Any]) 
     except Exception as error:
         name = module.__name__.rsplit(".", 1)[-1]
         raise WeightsError(
-            f"{name}{f':{argument}' if argument else ''}: cannot be loaded ({one_line(error)}). Download or save its "
+            f"{name}{f':{argument}' if argument else ''} cannot be loaded ({one_line(error)}). Download or save its "
             "files again."
         ) from error
 
@@ -185,8 +185,8 @@ def _open_again(load: Callable[[], Any], known: Known, key: str, store: Store) -
     if not known.same(Known.of(one)):
         store.drop_note(key)
         raise WeightsError(
-            f"{known.info.name}: is not the network in the cache (revision {one.info.revision} instead of "
-            f"{known.info.revision}). Its files may have just changed, so score again. If this happens twice, clear "
+            f"{known.info.name} is not the network in the cache (revision {one.info.revision} instead of "
+            f"{known.info.revision}). Its files may have just changed, so score again. If this happens again, clear "
             "the cache with 'igmu cache prune --max-gb 0'."
         )
     return one

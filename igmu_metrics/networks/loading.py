@@ -105,7 +105,7 @@ def choice(what: str, value: str, known: Sequence[str]) -> str:
         InputError: it is not.
     """
     if value not in known:
-        raise InputError(f"{what} {value!r} is not one of {', '.join(known)}. Choose one of these.")
+        raise InputError(f"{what} {value!r} does not exist. Choose from {', '.join(known)}.")
     return value
 
 
@@ -118,12 +118,13 @@ def pick_device(device: str | None) -> torch.device:
     try:
         chosen = torch.device(str(device))
     except RuntimeError as error:
-        raise InputError(f"torch does not know device {device!r}. Use 'cpu', 'cuda' or 'auto'.") from error
+        raise InputError(f"torch does not support device {device!r}. Use 'cpu', 'cuda' or 'auto'.") from error
     there = torch.cuda.device_count()
     if chosen.type == "cuda" and (chosen.index or 0) >= there:
         told = f"torch finds only {there} GPUs" if there else "torch finds no GPU"
         raise InputError(
-            f"device {device!r} is not available, because {told}. Use 'cpu', or 'auto' for the first GPU if any."
+            f"device {device!r} is not available, because {told}. Use 'cpu', or 'auto' to use the first GPU if there "
+            "is one."
         )
     return chosen
 
@@ -147,7 +148,7 @@ def weights_hash(paths: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for path in sorted(paths):
         if what := irregular(path):
-            raise WeightsError(f"{path}: is {what}, not a file. Save or download it again.")
+            raise WeightsError(f"{path} is {what}, not a file. Save or download it again.")
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
@@ -178,9 +179,11 @@ def find_model(argument: str | None, default: str, revision: str | None, pinned:
         check_revision(source.revision, revision, name)
         return source
     if path.is_file():
-        raise WeightsError(f"{name}: is a file. Give the folder that contains its config.json and safetensors.")
+        raise WeightsError(f"{name} is a file. Specify the folder that contains its config.json and safetensors files.")
     if name.startswith((".", "~", "/", "\\")) or name.count("/") > 1:
-        raise WeightsError(f"there is no folder {name!r}. Give a folder with config.json and safetensors, or a Hub id.")
+        raise WeightsError(
+            f"there is no folder {name!r}. Specify a folder with config.json and safetensors files, or a Hub id."
+        )
     folder = _download(name, revision or pinned.get(name))
     _safetensors(folder, f"{name} at {folder.name}")
     return Source(folder, name, folder.name)
@@ -224,7 +227,7 @@ def require_objects(paths: Sequence[Path]) -> None:
             raise WeightsError(str(error)) from error
         if not isinstance(found, dict):
             raise WeightsError(
-                f"{path}: contains a value of type {type(found).__name__}, not an object. Save or download it again."
+                f"{path} contains a value of type {type(found).__name__}, not an object. Save or download it again."
             )
 
 
@@ -242,7 +245,7 @@ def _asked(argument: str | None, default: str, revision: str | None) -> tuple[st
 def check_revision(found: str, wanted: str | None, name: str) -> None:
     """Raise `WeightsError` if a revision is wanted and the files have a different one."""
     if wanted is not None and wanted != found:
-        raise WeightsError(f"{name}: the revision of its files is {found}, not {wanted}. Check the revision.")
+        raise WeightsError(f"{name}: the revision of the files is {found}, not {wanted}. Check the revision.")
 
 
 def load_tensors(path: str | Path) -> dict[str, Any]:
@@ -262,7 +265,9 @@ def load_tensors(path: str | Path) -> dict[str, Any]:
     except Exception as error:  # safetensors, pickle and zip each have errors of their own
         # Not torch's own message on pickles, which advises to run the code in them.
         why = "a damaged pickle, or code" if isinstance(error, pickle.UnpicklingError) else one_line(error)[:300]
-        raise WeightsError(f"{path.name} is neither safetensors nor a plain torch state dict ({why}).") from error
+        raise WeightsError(
+            f"{path.name} is neither a safetensors file nor a plain torch state dict ({why})."
+        ) from error
     if not isinstance(found, dict):
         raise WeightsError(f"{path.name} does not contain a state dict (names to tensors). Check the file.")
     return found
@@ -304,7 +309,9 @@ def fetch(url: str) -> Path:
     try:
         torch.hub.download_url_to_file(url, str(path), hash_prefix=found[1] if found else None, progress=False)
     except (OSError, RuntimeError) as error:
-        raise WeightsError(f"cannot fetch {url} ({error}). Download it elsewhere and give its path.") from error
+        raise WeightsError(
+            f"cannot fetch {url} ({error}). Download the file elsewhere, and specify its path."
+        ) from error
     return path
 
 
@@ -327,7 +334,9 @@ def load_into(module: torch.nn.Module, state: Mapping[str, torch.Tensor], what: 
     try:
         module.load_state_dict(dict(state), assign=True)
     except RuntimeError as error:
-        raise WeightsError(f"{what}: the weights do not fit ({one_line(error)[:300]}). Check the file.") from error
+        raise WeightsError(
+            f"{what}: the weights do not fit the network ({one_line(error)[:300]}). Check the file."
+        ) from error
 
 
 def from_safetensors(model_class: Any, source: Source, **options: Any) -> tuple[Any, list[str]]:
@@ -349,7 +358,7 @@ def load_pretrained(model_class: Any, source: Source, model_type: str, dtype: to
     config = AutoConfig.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
     if config.model_type != model_type:
         raise WeightsError(
-            f"{source.name} has model type {config.model_type!r}, but this backbone needs {model_type!r}."
+            f"{source.name} has model type {config.model_type!r}, but this backbone requires {model_type!r}."
         )
     model, missing = from_safetensors(model_class, source, dtype=dtype)
     if missing:
@@ -389,10 +398,10 @@ def load_image_processor(source: Source) -> tuple[Any, str]:
 def check_images(images: Sequence[Image], others: Sequence[Image] | None = None) -> None:
     """Refuse an empty list, and two lists of unequal length."""
     if len(images) == 0:
-        raise EmptyInputError("the list of images is empty. Give at least one image.")
+        raise EmptyInputError("the list of images is empty. Pass at least one image.")
     if others is not None and len(images) != len(others):
         raise LengthMismatchError(
-            f"a distance needs pairs of images, but the numbers differ: {len(images)} and {len(others)}."
+            f"a distance requires pairs of images, but the two sets differ in size ({len(images)} and {len(others)})."
         )
 
 
@@ -413,7 +422,7 @@ def _safetensors(folder: Path, name: str) -> list[Path]:
         return found
     raise WeightsError(
         f"{name} has no safetensors files, and igmu does not read pickle files. Convert the model (save_pretrained "
-        "writes safetensors files), or give a revision that has safetensors files, as in 'id@revision'."
+        "writes safetensors), or specify a revision that has them, as in 'id@revision'."
     )
 
 
@@ -426,6 +435,6 @@ def _download(name: str, revision: str | None) -> Path:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         at = f" at {revision}" if revision else ""
         raise WeightsError(
-            f"cannot fetch {name!r}{at} from the Hub ({reason.rstrip('.')}). Check the id and the connection, or give "
-            "a local folder."
+            f"cannot fetch {name!r}{at} from the Hub ({reason.rstrip('.')}). Check the id and the connection, or use a "
+            "local folder."
         ) from error

@@ -84,12 +84,12 @@ def observe(
     """
     n = len(images)
     if partners is not None and len(partners) != n:
-        raise LengthMismatchError(
-            f"a distance needs pairs, but the numbers of images and partners differ: {n} and {len(partners)}."
-        )
+        raise LengthMismatchError(f"a distance requires pairs, but there are {n} images and {len(partners)} partners.")
     judges = [*([] if detector is None else [detector]), *others]
     if judges and len(concepts) != n:
-        raise LengthMismatchError(f"got {n} images and {len(concepts)} concepts. Give one concept for each image.")
+        raise LengthMismatchError(
+            f"there are {n} images, but {len(concepts)} concepts. Pass one concept for each image."
+        )
     pairs = Pairs(n, distance, store) if partners is not None and distance is not None else None
     roles = dict(backbones or {})
     seen = _Pass(images, [*roles.values(), *(source for one in judges for source in _reads(one) or ())], store)

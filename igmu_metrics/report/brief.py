@@ -200,7 +200,7 @@ def notes(cards: Sequence[Scorecard]) -> list[str]:
 def _uncovered(card: Scorecard) -> str:
     """How much of the protocol was scored, by part, if it was not all of it."""
     if card.coverage is None:
-        return "coverage unknown, because the protocol is not known"
+        return "the coverage is unknown, because the protocol is not known"
     parts = {part: c for part, c in card.coverage.items() if not c.whole and c.n_generations_asked}
     told = ", ".join(f"{part} {_share(c.n_generations, c.n_generations_asked)}" for part, c in parts.items())
     return f"incomplete coverage: {told}" if told else ""

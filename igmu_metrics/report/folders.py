@@ -54,7 +54,7 @@ def sections(
     for name in given:
         if name not in models:
             raise InputError(
-                f"--model-images {name}={given[name]}: there is no scorecard of {name!r}. The scorecards are of "
+                f"--model-images {name}={given[name]}: there is no scorecard for {name!r}. There are scorecards for "
                 f"{', '.join(sorted(models))}."
             )
     found = []
@@ -99,7 +99,10 @@ def _folders(
             option = (
                 "--original-images DIR" if model == first.original_model else shell(["--model-images", f"{model}=DIR"])
             )
-            raise MetadataError(f"no images of {model!r}: {tried[-1]} is not a folder. Give the folder with {option}.")
+            raise MetadataError(
+                f"the images of {model!r} were not found, because {tried[-1]} is not a folder. Specify the folder with "
+                f"{option}."
+            )
         found[model] = folder
     wanted = {first.original_model, *unlearned}
     return {model: folder for model, folder in found.items() if model in wanted}

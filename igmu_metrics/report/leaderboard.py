@@ -84,8 +84,7 @@ def read_folder(*places: Path) -> Entries:
         inside = sorted(p for p in place.rglob("*.json") if not _of_run(p)) if place.is_dir() else [place]
         if not inside or not place.exists():
             raise EmptyInputError(
-                f"{place}: there are no scorecards (*.json). Copy the files that 'igmu score --out' wrote to this "
-                "folder."
+                f"{place} contains no scorecards (*.json). Copy the files written by 'igmu score --out' to this folder."
             )
         paths |= dict.fromkeys(inside)
     cards: dict[Path, Scorecard] = {}
@@ -102,7 +101,7 @@ def read_folder(*places: Path) -> Entries:
         elif twin := next((p for p, c in cards.items() if c.model == card.model and alike([c, card])[1:] == []), None):
             old, new = sorted((twin, path), key=_day)
             if not _day(old) or _day(old) == _day(new):
-                what = f"{twin}, which is ranked, is also of {card.model!r} and was scored in the same way"
+                what = f"{twin}, which is ranked, is also for {card.model!r} and was scored in the same way"
                 refused.append(
                     f"{path}:\n  {what}. Keep only one of them, or add the date to both file names, as in "
                     f"{slug(card.model)}.2026-11-30.json."
@@ -166,7 +165,7 @@ def render(
     """
     groups = [g for g in alike(cards) if any(c.model != c.original_model for c in g)]
     if not groups:
-        raise EmptyInputError("none of the scorecards is of an unlearned model. Give at least one that is.")
+        raise EmptyInputError("none of the scorecards is for an unlearned model. Specify at least one that is.")
     views = [view(Section(group, {})) for group in groups]
     n_models = sum(len(v.cards) for v in views)
     n_concepts = len({v.first.config for v in views})

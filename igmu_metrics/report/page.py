@@ -130,7 +130,7 @@ def _values(sections: Sequence[Section], gallery: Gallery, most_lines: int) -> d
     if any(section.labels for section in sections) and not any(people):
         named = ", ".join(str(file) for file in sections[0].labels)
         raise InputError(
-            f"{named}: the labels do not refer to any of the images shown. Give the folders of the labelled images "
+            f"{named}: the labels do not refer to any of the images shown. Specify the folders of the labelled images "
             "with --images."
         )
     made = []

@@ -77,7 +77,8 @@ def read(view: View, files: Sequence[Path]) -> Raters | None:
     """
     if len(files) > MOST:
         raise InputError(
-            f"--labels is given {len(files)} times, but at most {MOST} raters are supported. Leave some out."
+            f"--labels is used {len(files)} times, but at most {MOST} raters are supported. Use it at most {MOST} "
+            "times."
         )
     seen = [shot for shot in shots(view) if shot.line.own_concept]
     said, listed = [], []

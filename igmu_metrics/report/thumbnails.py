@@ -126,7 +126,7 @@ def _told(path: Path, sha256: str) -> Image:
     data = read_bytes(path)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ChecksumError(
-            f"{path}: this is not the image that the scorecard describes, because its sha256 differs. Give the folder "
+            f"{path} is not the image that the scorecard describes, because its sha256 differs. Specify the folder "
             "that was scored, or score this one."
         )
     return decode_image(data, name=str(path))

@@ -142,7 +142,7 @@ def _kept_in_general(view: View) -> str:
     return " ".join(
         f"{listed(models)} {word} on general prompts."
         if word
-        else f"What {listed(models)} lost on general prompts is open."
+        else f"It is undecided what {listed(models)} lost on general prompts."
         for word, models in said.items()
     )
 

@@ -203,7 +203,7 @@ def view(section: Section) -> View:
     """
     unlearned = [c for c in section.cards if c.model != c.original_model]
     if not unlearned:
-        raise EmptyInputError("none of the scorecards is of an unlearned model. Give at least one that is.")
+        raise EmptyInputError("none of the scorecards is for an unlearned model. Specify at least one that is.")
     require_comparable(unlearned)
     cards = tuple(sorted(unlearned, key=_rank))
     return View(

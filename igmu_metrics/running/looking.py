@@ -149,7 +149,8 @@ def looked(
         if most is not None and there + size > most:
             if not there:
                 raise OutOfRangeError(
-                    f"--max-images is {most}, but the first check alone requires {size} images. Give at least {size}."
+                    f"--max-images is {most}, but the first check alone requires {size} images. Set it to at least "
+                    f"{size}."
                 )
             tell(f"stopped before check {number} of {looks}, because {size:,} more images would exceed --max-images.")
             break

@@ -70,9 +70,9 @@ def require_alike(
     missing = [r for r in requests if r.key not in there]
     if missing:
         raise InputError(
-            f"{spec} has no image of row {missing[0].row_id!r}, seed {missing[0].seed} ({len(missing)} of "
-            f"{len(requests)} are missing). Run less of the corpus (--protocol, --seeds-per-row), or use another "
-            "original."
+            f"{spec} has no image for row {missing[0].row_id!r}, seed {missing[0].seed} ({len(missing)} of "
+            f"{len(requests)} images are missing). Use less of the corpus (--protocol, --seeds-per-row), or use "
+            "another original."
         )
     if "generated_with" not in table:
         return
@@ -84,7 +84,7 @@ def require_alike(
             raise InputError(
                 f"{spec}: the original was generated with {theirs}, but the models would be generated with {mine} "
                 f"({how.by}; row {request.row_id!r}), and such images cannot be compared. Leave out --steps, "
-                "--guidance-scale and --size, give the original's --dtype, or use another original."
+                "--guidance-scale and --size, set --dtype to that of the original, or use another original."
             )
 
 
@@ -102,7 +102,7 @@ def kept(path: Path, folder: Path) -> None:
     now = reference.read(path)[1]["digest"]
     for there, facts in reference.files(folder).items():
         if facts["digest"] != now:
-            raise MetadataError(f"{there}: this is the table of another original. Choose another --out.")
+            raise MetadataError(f"{there} is the table of a different original. Choose another --out.")
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)

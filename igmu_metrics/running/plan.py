@@ -153,14 +153,15 @@ def checked(plan: Plan) -> Plan:
         if config_target(config) is None:
             members = config_concepts(config)
             raise InputError(
-                f"config {config!r} contains {len(members)} concepts. Give each separately, such as {members[0]!r}."
+                f"config {config!r} contains {len(members)} concepts. Specify each of them separately, such as "
+                f"{members[0]!r}."
             )
     if len(set(plan.configs)) < len(plan.configs):
-        raise InputError(f"configs {', '.join(plan.configs)}: one of them appears twice. Give each only once.")
+        raise InputError(f"the configs ({', '.join(plan.configs)}) contain a duplicate. Specify each config only once.")
     for name in plan.unlearned:
         if not re.fullmatch(r"[\w.-]+", name) or name.startswith(".") or name == ORIGINAL:
             raise InputError(
-                f"{name!r} is not allowed as the name of a model. Use letters, digits, '-', '_' and '.'; do not use "
+                f"{name!r} is not allowed as a model name. Use letters, digits, '-', '_' and '.'; do not use "
                 f"{ORIGINAL!r}."
             )
     for name in plan.methods:
@@ -195,7 +196,9 @@ def named(models: Sequence[str]) -> dict[str, str]:
         spec = given["spec"] if given else text
         name = given["name"] if given else _called(text)
         if not name or name in found:
-            raise InputError(f"--unlearned {text!r} has no unique name. Give it one, such as --unlearned mine={spec}.")
+            raise InputError(
+                f"--unlearned {text!r} has no unique name. Give it a unique name, as in --unlearned mine={spec}."
+            )
         found[name] = spec
     return found
 

@@ -183,8 +183,8 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
         require_decidable(plan, scores, f"a scorecard of {job.config}")
     if plan.until is not None and plan.max_images is not None and sum(_first_looks(plan, jobs)) > plan.max_images:
         raise OutOfRangeError(
-            f"--max-images {plan.max_images}: the first look alone takes {sum(_first_looks(plan, jobs))} images. Give "
-            "more."
+            f"--max-images is {plan.max_images}, but the first check alone requires {sum(_first_looks(plan, jobs))} "
+            "images. Set it to a larger number."
         )
     return jobs
 
@@ -208,7 +208,8 @@ def _fewer(chosen: Mapping[str, Sequence[Row]], plan: Plan, most: int) -> dict[s
         if size * models <= most:
             return fewer
     raise OutOfRangeError(
-        f"max_images is {most}, but one round alone requires {size * models} images. Give at least {size * models}."
+        f"max_images is {most}, but one round alone requires {size * models} images. Set it to at least "
+        f"{size * models}."
     )
 
 
@@ -226,8 +227,8 @@ def require_alike(plan: Plan, out: Path) -> None:
         pairs = zip_longest(before.splitlines(), now.splitlines(), fillvalue="nothing more")
         was, wanted = next(p for p in pairs if p[0] != p[1])
         raise MetadataError(
-            f"{path}: this folder belongs to another run, which has {was.strip()!r} and not {wanted.strip()!r}. Choose "
-            "another --out. (Only the number of rounds and, with interim checks, --until may change.)"
+            f"{path}: this folder belongs to a different run, which has {was.strip()!r} instead of {wanted.strip()!r}. "
+            "Choose another --out. (Only the number of rounds and, with interim checks, --until may change.)"
         )
     for place, text in _own(plan, out).items():
         if place.is_file() and read_text(place) != text:

@@ -101,7 +101,7 @@ def record(
     place = Model.of(original)
     if reference.files(place.folder):
         raise InputError(
-            f"{place.folder} already contains reference tables. Give the folder of the images, or the model."
+            f"{place.folder} already contains reference tables. Specify the folder of the images, or the model."
         )
     folder = home(out, evaluation.config)
     require_writable(folder)
@@ -145,13 +145,13 @@ def record(
 def _require_recordable(evaluation: Evaluation) -> None:
     if evaluation.layout != "metadata":
         raise InputError(
-            f"layout is {evaluation.layout!r}, but a reference table requires layout metadata. Convert the folder with "
-            "'igmu match'."
+            f"layout is {evaluation.layout!r}, but a reference table requires the metadata layout. Convert the folder "
+            "with 'igmu match'."
         )
     if evaluation.lpips is not None:
         raise InputError(
-            f"lpips is {evaluation.lpips!r}, but LPIPS compares images, and a reference table contains none. Leave it "
-            "out."
+            f"lpips is {evaluation.lpips!r}, but LPIPS compares images, and a reference table contains none. Leave "
+            "lpips out."
         )
 
 
@@ -182,14 +182,14 @@ def _require_ours(folder: Path) -> None:
     """Refuse a folder with another README, which would be lost."""
     text = (folder / _README).read_text(encoding="utf-8") if (folder / _README).is_file() else ""
     if text and f"\npretty_name: {_NAME}" not in text:
-        raise OutputError(f"{folder} contains the README of something else, which would be lost. Choose another --out.")
+        raise OutputError(f"{folder} contains an unrelated README, which would be overwritten. Choose another --out.")
 
 
 def _require_same_images(path: Path, facts: Mapping[str, Any]) -> None:
     there = reference.files(path.parent).get(path)
     if there is not None and there["contents"] != facts["contents"]:
         raise MetadataError(
-            f"{path} already contains measurements of other images of a model called {there['model']!r}. Choose a "
+            f"{path} already contains measurements of different images of a model called {there['model']!r}. Choose a "
             "different --name, or delete the table."
         )
 
@@ -287,5 +287,5 @@ def drawn(
         (row, seed), why = next(iter(done.failures.items()))
         raise ImageError(
             f"{spec}: {len(done.failures)} images could not be generated, such as row {row!r}, seed {seed} ({why}). A "
-            "reference table requires all images. Use other settings, or --dtype fp32."
+            "reference table requires all images. Use different settings, or --dtype fp32."
         )

@@ -107,8 +107,9 @@ def spread(
                 deaths[at] += 1
                 if deaths[at] == _TRIES:
                     raise ClusterError(
-                        f"part {tasks[at]} failed, because two workers died on it. Finished parts are kept. See Ray's "
-                        "logs; if memory ran out, use fewer --workers, a smaller --batch-size or a lower --dtype."
+                        f"part {tasks[at]} failed, because two workers died while processing it. Finished parts are "
+                        "kept. See Ray's logs; if memory ran out, use fewer --workers, a smaller --batch-size or a "
+                        "lower --dtype."
                     ) from error
                 waiting.appendleft(at)
                 continue

@@ -121,9 +121,9 @@ def _require_same_images(place: Path, content: str) -> None:
         return  # incomplete, or not a table
     if facts.get("contents", content) != content:
         raise MetadataError(
-            f"{place} already contains measurements of other images of a model called {facts.get('model')!r}. If these "
-            "are two models, give them different names (NAME=FOLDER); if the images were generated again, delete the "
-            "tables."
+            f"{place} already contains measurements of different images of a model called {facts.get('model')!r}. If "
+            "these are two models, give them different names (NAME=FOLDER); if the images were generated again, delete "
+            "the tables."
         )
 
 
@@ -175,7 +175,7 @@ def merge(folder: Path, *, device: str | None = None) -> Iterator[Scorecard]:
     paths = sorted(folder.glob("*-of-*.parquet"))
     if not paths:
         run = f"igmu score … --shard i/n {shell(['--out', folder])}"
-        raise MetadataError(f"{folder}: there are no tables in this folder. Run {run} for every i.")
+        raise MetadataError(f"{folder} contains no tables. Run {run} for every i.")
     models: dict[str, list[_Part]] = {}
     first: dict[str, Any] = {}
     for path in paths:
@@ -198,11 +198,13 @@ def merge(folder: Path, *, device: str | None = None) -> Iterator[Scorecard]:
     original = first["original"]
     with evaluation.opened() as tools:
         if tools.signatures != first["instruments"]:
-            raise MetadataError(f"{folder}: the networks here differ from those of the shards. Use the same weights.")
+            raise MetadataError(
+                f"{folder}: the networks on this machine differ from those used for the shards. Use the same weights."
+            )
         whole = {name: _whole(folder, name, parts) for name, parts in models.items()}
         if original not in whole:
             raise MetadataError(
-                f"{folder}: the tables of the original model {original!r} are missing. Copy them there."
+                f"{folder}: the tables of the original model {original!r} are missing. Copy them to this folder."
             )
         for name in sorted(whole.keys() - {original}) or [original]:
             cost = _efficiency(models[name], paths[0])
@@ -216,7 +218,7 @@ def _efficiency(parts: Sequence[_Part], path: Path) -> Efficiency | None:
         return None if told is None else Efficiency.model_validate(told)
     except ValidationError as error:
         raise MetadataError(
-            f"{path}: its efficiency is invalid ({one_line(error)[:200]}). Run that shard again."
+            f"{path}: the efficiency is invalid ({one_line(error)[:200]}). Run that shard again."
         ) from error
 
 
@@ -229,7 +231,8 @@ def _require_whole(path: Path, table: Generations, facts: Mapping[str, Any]) -> 
     if facts.get("format") != FORMAT or lost or not _is_shard(facts["shard"]):
         what = f"it lacks {', '.join(lost)}" if lost else "its format is not supported"
         raise MetadataError(
-            f"{path}: this is not a table of this version's 'igmu score --shard' ({what}). Run that shard again."
+            f"{path} is not a valid table written by this version of 'igmu score --shard' ({what}). Run that shard "
+            "again."
         )
     for model in (facts["model"], facts["original"]):
         require_nameable(model, path)
@@ -246,11 +249,14 @@ def _whole(folder: Path, model: str, parts: Sequence[_Part]) -> Generations:
     if any(facts["shard"][1] != n for _, facts in parts) or there != list(range(1, n + 1)):
         missing = [f"{i}/{n}" for i in range(1, n + 1) if i not in there]
         if not missing:
-            raise MetadataError(f"{folder}: the shards of {model} are duplicated or of different n. Run all again.")
-        raise MetadataError(f"{folder}: {model} lacks the shards {', '.join(missing)}. Run them.")
+            raise MetadataError(
+                f"{folder}: the shards of {model} are duplicated or have different n. Run all of them again."
+            )
+        raise MetadataError(f"{folder}: shards of {model} are missing ({', '.join(missing)}). Run them.")
     if len({facts.get("contents") for _, facts in parts}) > 1:
         raise MetadataError(
-            f"{folder}: the folder of {model}'s images changed between its shards. Delete the shards and run all again."
+            f"{folder}: the folder of {model}'s images changed between its shards. Delete the shards and run all of "
+            "them again."
         )
     table = joined([table for table, _ in parts])
     if len(table) != n_total or len(set(table.keys)) != len(table):

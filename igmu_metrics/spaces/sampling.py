@@ -66,7 +66,7 @@ def resampled(card: str | None, images: str | None, originals: str | None, *, n:
     except IgmuError as error:
         return visible(f"Refused. {error}", lines=True)
     if problems:
-        return _listed("The images do not give this scorecard:", problems)
+        return _listed("The images do not result in this scorecard:", problems)
     return (
         f"All {len(found.generations)} lines have the hashes of the uploaded images. {chosen} randomly chosen lines "
         "were scored again and are the same. If one line in ten of a scorecard were invented, it would pass this check "
@@ -84,7 +84,9 @@ def compared(card: Scorecard, images: Path, originals: Path, *, n: int = SAMPLE)
     options = card.provenance.options if card.provenance is not None else {}
     for name, known in _KNOWN.items():
         if (given := options.get(name)) not in known:
-            raise InputError(f"{name} {given!r} cannot be used here. Run 'igmu verify' with the images elsewhere.")
+            raise InputError(
+                f"{name} {given!r} cannot be used here. Run 'igmu verify' with the images on another machine."
+            )
     whole = evaluation_of(card, {"device": "cpu"})
     if problems := list(images_unlike(card, whole, images, originals)):
         return 0, problems
@@ -151,7 +153,7 @@ def _member(held: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, left: 
     name = PurePosixPath(member.filename)
     link = member.external_attr >> 28 == 0o12
     if link or name.is_absolute() or not name.parts or ".." in name.parts or "\\" in member.filename:
-        raise InputError(f"{visible(member.filename)!r} is not a plain file within the zip file.")
+        raise InputError(f"{visible(member.filename)!r} is not a regular file within the zip file.")
     target = folder.joinpath(*name.parts)
     target.parent.mkdir(parents=True, exist_ok=True)
     with held.open(member) as source, target.open("xb") as out:

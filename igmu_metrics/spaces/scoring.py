@@ -73,7 +73,7 @@ def entries(name: str, predictions: Any, references: Any) -> tuple[list[Any], li
     predictions, references = given.values()
     if len(predictions) != len(references):
         raise LengthMismatchError(
-            f"there are {len(predictions)} predictions, but {len(references)} references. Give the same number."
+            f"there are {len(predictions)} predictions, but {len(references)} references. Pass the same number of each."
         )
     fits = [
         all(isinstance(v, taken[c]) for c, values in zip(columns, given.values(), strict=True) for v in values)
@@ -85,7 +85,7 @@ def entries(name: str, predictions: Any, references: Any) -> tuple[list[Any], li
             for i, value in enumerate(values):
                 if not isinstance(value, types):
                     raise InputError(f"{what}[{i}] is {value!r:.80}. Expected: {getattr(kind, what)}.")
-        raise InputError("paths and PIL images are mixed. Give all images as paths, or all as PIL images.")
+        raise InputError("paths and PIL images are mixed. Pass all images as paths, or all as PIL images.")
     return predictions, references
 
 
@@ -114,7 +114,7 @@ def checked(name: str, values: Any) -> list[Any]:
     """
     values = validation.as_list(name, values)
     if values is None or len(values) == 0:
-        raise EmptyInputError(f"{name} is empty. Give one entry per generation.")
+        raise EmptyInputError(f"{name} is empty. Pass one entry per generation.")
     return [_loose(value) for value in values]
 
 

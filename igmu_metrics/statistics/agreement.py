@@ -79,7 +79,8 @@ def kappa(
     x, y = (np.asarray(values, dtype=np.bool_) for values in (first, second))
     if not len(x) == len(y) == len(clusters):
         raise LengthMismatchError(
-            f"first, second and clusters have {len(x)}, {len(y)} and {len(clusters)} entries. Give the same number."
+            f"first, second and clusters have {len(x)}, {len(y)} and {len(clusters)} entries. Pass the same number of "
+            "each."
         )
     if not len(x):
         raise EmptyInputError("no image was judged by both raters. Have both judge the same images.")

@@ -66,7 +66,7 @@ def rogan_gladen(
         if not 0 <= share <= 1:
             raise OutOfRangeError(f"{name} is {share!r}; it must be a fraction in 0..1.")
     if (n_sens is None) != (n_spec is None):
-        raise InputError(f"n_sens is {n_sens!r} and n_spec is {n_spec!r}; give both counts or neither.")
+        raise InputError(f"n_sens is {n_sens!r} and n_spec is {n_spec!r}; pass both counts or neither.")
     for name, count in (("n", n), ("n_sens", n_sens), ("n_spec", n_spec)):
         if count is not None and not count >= 1:
             raise OutOfRangeError(f"{name} is {count!r}; it must be a count of at least 1.")

@@ -59,7 +59,7 @@ def design_effect(values: npt.ArrayLike, clusters: npt.NDArray[Any]) -> Design:
     """
     v = np.asarray(values, dtype=np.float64)
     if not len(v):
-        raise EmptyInputError("values is empty; the design effect needs at least one generation.")
+        raise EmptyInputError("the list of values is empty; the design effect requires at least one generation.")
     sums = cluster_sums(clusters, v, np.ones(len(v)))
     effective = min(max(effective_trials(v, clusters), len(sums)), len(v))
     return Design(len(sums), len(v), float(effective), _correlation(v, sums[:, 0], sums[:, 1]))

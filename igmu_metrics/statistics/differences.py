@@ -52,7 +52,8 @@ def paired_difference(
     x, y = (np.asarray(values, dtype=np.float64) for values in (first, second))
     if not len(x) == len(y) == len(clusters):
         raise LengthMismatchError(
-            f"first, second and clusters have {len(x)}, {len(y)} and {len(clusters)} entries. Give the same number."
+            f"first, second and clusters have {len(x)}, {len(y)} and {len(clusters)} entries. Pass the same number of "
+            "each."
         )
     one, other = (mean_estimate(values, clusters) for values in (x, y))
     if one.interval is None or other.interval is None:

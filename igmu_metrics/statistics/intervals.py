@@ -48,11 +48,11 @@ def wilson(successes: float, n: float, *, level: float | None = None) -> Interva
         Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927.
     """
     if not (isfinite(successes) and isfinite(n)):
-        raise OutOfRangeError(f"successes is {successes!r} and n is {n!r}; both must be finite.")
+        raise OutOfRangeError(f"the number of successes is {successes!r} and n is {n!r}; both must be finite.")
     if n == 0:
-        raise EmptyInputError("n is 0; a proportion needs at least one trial.")
+        raise EmptyInputError("n is 0; a proportion requires at least one trial.")
     if not 0 <= successes <= n:
-        raise OutOfRangeError(f"successes is {successes!r}; it must lie between 0 and n = {n!r}.")
+        raise OutOfRangeError(f"the number of successes is {successes!r}; it must lie between 0 and n = {n!r}.")
     return score_interval(successes, n, z_value(level))
 
 
@@ -78,5 +78,5 @@ def overlap(a: Interval, b: Interval) -> bool:
     """
     for name, (low, high) in (("a", a), ("b", b)):
         if not low <= high:
-            raise InputError(f"interval {name} is ({low!r}, {high!r}); give (low, high) with low <= high.")
+            raise InputError(f"interval {name} is ({low!r}, {high!r}); pass (low, high) with low <= high.")
     return a[0] <= b[1] and b[0] <= a[1]

@@ -29,7 +29,7 @@ def confidence(level: float | None = None) -> float:
     """
     found = _LEVEL.get() if level is None else level
     if not 0 < found < 1:
-        raise OutOfRangeError(f"level is {found!r}; give a confidence level between 0 and 1, such as 0.95.")
+        raise OutOfRangeError(f"level is {found!r}; it must be a confidence level between 0 and 1, such as 0.95.")
     return found
 
 

@@ -116,7 +116,8 @@ class Looks:
         found = cls.read(str(text))
         if (told := {k: signature.get(k) for k in found.fields}) != found.fields:
             raise InputError(
-                f"the score is signed as look {text!r} with {told}; this igmu knows only {found.fields}. Score again."
+                f"the score is signed as look {text!r} with {told}, but this version of igmu supports only "
+                f"{found.fields}. Score again."
             )
         return found
 

@@ -73,7 +73,7 @@ def harmonic_mean(values: npt.ArrayLike) -> FloatArray:
     """
     v = np.asarray(values, dtype=np.float64)
     if v.ndim == 0 or v.shape[-1] == 0:
-        raise EmptyInputError("values is empty; a mean needs at least one value.")
+        raise EmptyInputError("the list of values is empty; a mean requires at least one value.")
     wrong = np.flatnonzero((v < 0) | np.isinf(v))
     if wrong.size:
         at = int(wrong[0])

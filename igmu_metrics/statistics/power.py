@@ -57,7 +57,7 @@ def prompts_needed(
     """
     _check(seeds, seed_correlation, model_correlation, power, alpha, comparisons, first=first, second=second)
     if first == second:
-        raise InputError(f"both rates are {first!r}, so there is no difference to detect. Give two different rates.")
+        raise InputError(f"both rates are {first!r}, so there is no difference to detect. Use two different rates.")
     return _needed(first, second, seeds, seed_correlation, model_correlation, power, alpha / comparisons)
 
 
@@ -91,7 +91,7 @@ def detectable_difference(
     """
     _check(seeds, seed_correlation, model_correlation, power, alpha, comparisons, rate=rate)
     if prompts < 1:
-        raise OutOfRangeError(f"prompts is {prompts!r}; it must be at least 1.")
+        raise OutOfRangeError(f"the number of prompts is {prompts!r}; it must be at least 1.")
 
     def found(other: float) -> bool:
         return _needed(rate, other, seeds, seed_correlation, model_correlation, power, alpha / comparisons) <= prompts
@@ -151,10 +151,10 @@ def _check(
     bounds |= {name: (share, 0.0) for name, share in shares.items()}
     for name, (value, low) in bounds.items():
         if not low <= value <= 1:
-            raise OutOfRangeError(f"{name} is {value!r}; it must lie in {low:g}..1.")
+            raise OutOfRangeError(f"{name} is {value!r}; it must be in {low:g}..1.")
     for name, value in (("power", power), ("alpha", alpha)):
         if not 0 < value < 1:
             raise OutOfRangeError(f"{name} is {value!r}; it must lie between 0 and 1.")
     for name, count in (("seeds", seeds), ("comparisons", comparisons)):
         if count < 1:
-            raise OutOfRangeError(f"{name} is {count!r}; it must be at least 1.")
+            raise OutOfRangeError(f"the number of {name} is {count!r}; it must be at least 1.")

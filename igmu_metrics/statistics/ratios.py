@@ -54,7 +54,7 @@ def paired_ratio(
     if not len(x) == len(y) == len(clusters) == len(groups):
         raise LengthMismatchError(
             f"first, second, clusters and groups have {len(x)}, {len(y)}, {len(clusters)} and {len(groups)} entries. "
-            "Give the same number."
+            "Pass the same number of each."
         )
     one, other = (mean_estimate(values, clusters, groups=groups) for values in (x, y))
     assert one.interval is not None

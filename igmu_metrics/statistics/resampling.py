@@ -74,14 +74,16 @@ def resample(
     """
     sums = np.asarray(sums, dtype=np.float64)
     if sums.ndim != 2 or not len(sums):
-        raise EmptyInputError(f"sums has shape {sums.shape}; give one row per cluster, and at least one row.")
+        raise EmptyInputError(f"sums has shape {sums.shape}; pass one row per cluster, and at least one row.")
     wrong = np.argwhere(~np.isfinite(sums))
     if len(wrong):
         raise NonFiniteError(f"sums[{wrong[0][0]}, {wrong[0][1]}] is {sums[tuple(wrong[0])]}; it must be finite.")
     if strata is not None and len(strata) != len(sums):
-        raise LengthMismatchError(f"strata has {len(strata)} entries for {len(sums)} clusters; give one per cluster.")
+        raise LengthMismatchError(
+            f"there are {len(strata)} strata for {len(sums)} clusters; pass one stratum per cluster."
+        )
     if resamples < 1:
-        raise OutOfRangeError(f"resamples is {resamples!r}; it must be at least 1.")
+        raise OutOfRangeError(f"the number of resamples is {resamples!r}; it must be at least 1.")
     rng = np.random.default_rng(seed)
     codes = np.zeros(len(sums), np.intp) if strata is None else np.unique(strata, return_inverse=True)[1]
     out = np.empty((resamples, int(codes.max()) + 1, sums.shape[1]))
@@ -116,7 +118,7 @@ def percentile_interval(draws: FloatArray, n: int, *, level: float | None = None
         Hesterberg, "What teachers should know about the bootstrap", The American Statistician 69, 2015.
     """
     if n < 2:
-        raise InputError(f"n is {n!r}; a bootstrap needs at least two clusters. Use `wilson` on an effective count.")
+        raise InputError(f"n is {n!r}; a bootstrap requires at least two clusters. Use `wilson` on an effective count.")
     from scipy.special import ndtr, stdtrit
 
     z = float(np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 + confidence(level)) / 2))
@@ -153,7 +155,7 @@ def studentized(sums: FloatArray, *, seed: int = 0, resamples: int = 2000, level
         Efron and Tibshirani, An introduction to the bootstrap, 1993, chapter 12.
     """
     if len(sums) < 2:
-        raise InputError(f"sums has {len(sums)} clusters; a bootstrap needs at least two.")
+        raise InputError(f"there are sums for {len(sums)} clusters, but a bootstrap requires at least two.")
     sums = np.asarray(sums, dtype=np.float64)
     x, n = sums[np.lexsort(sums.T)].T  # the order of the clusters must not change even the last bit
     value = float(x.sum() / n.sum())

@@ -105,17 +105,19 @@ def paired_permutation(
     """
     values = np.asarray(differences, dtype=np.float64)
     if not values.size:
-        raise EmptyInputError("differences is empty, so there is nothing to compare.")
+        raise EmptyInputError("the list of differences is empty, so there is nothing to compare.")
     wrong = np.flatnonzero(~np.isfinite(values))
     if wrong.size:
         raise NonFiniteError(
             f"differences[{wrong[0]}] is {values[wrong[0]]}; leave out pairs that could not be scored."
         )
     if resamples < 1:
-        raise OutOfRangeError(f"resamples is {resamples!r}; it must be at least 1.")
+        raise OutOfRangeError(f"the number of resamples is {resamples!r}; it must be at least 1.")
     ids: npt.NDArray[Any] = np.arange(len(values)) if clusters is None else np.asarray(clusters)
     if len(ids) != len(values):
-        raise LengthMismatchError(f"clusters has {len(ids)} entries for {len(values)} differences; give one per entry.")
+        raise LengthMismatchError(
+            f"there are {len(ids)} clusters for {len(values)} differences; pass one cluster per difference."
+        )
     # Sorted by size, so that neither the order of the rows nor the names of the clusters affect the random numbers.
     sums = np.sort(np.abs(cluster_sums(ids, values)[:, 0]))
     observed = abs(float(values.sum()))

@@ -38,7 +38,7 @@ def same_length(**arguments: Any) -> int:
     lengths = {name: len(values) for name, values in arguments.items() if values is not None}
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{name} {n}" for name, n in lengths.items())
-        raise LengthMismatchError(f"lengths differ: {listed}. Give one entry per generation in each.")
+        raise LengthMismatchError(f"the lengths differ: {listed}. Pass one entry per generation in each.")
     n = next(iter(lengths.values()))
     if n == 0:
         raise EmptyInputError(f"{', '.join(lengths)}: there are no entries, so there is nothing to score.")
@@ -63,16 +63,16 @@ def as_list(name: str, values: Any, *, ordered: bool = True) -> Any:
     if values is None or isinstance(values, list | tuple) or (array and values.ndim):
         return values
     if isinstance(values, str | bytes | Path):
-        raise InputError(f"{name} is the string {_quote(values)}; give a list with one entry per generation.")
+        raise InputError(f"{name} is the string {_quote(values)}; pass a list with one entry per generation.")
     if isinstance(values, Set | Mapping | KeysView | ValuesView) and ordered:
-        raise InputError(f"{name} has type {kind.__name__}, which has no order. Give a list.")
+        raise InputError(f"{name} has type {kind.__name__}, which has no order. Pass a list.")
     if kind.__module__.partition(".")[0] == "torch" and hasattr(values, "detach"):
         tensor = values.detach().cpu()
         return as_list(name, (tensor.double() if tensor.is_floating_point() else tensor).numpy())
     if hasattr(values, "to_numpy") and getattr(values, "ndim", 1) != 1:  # a table is read by columns, not by rows
         return as_list(name, values.to_numpy())
     if array or isinstance(values, Iterator) or not (hasattr(values, "__len__") and hasattr(values, "__iter__")):
-        how = ", which can be read only once; give list(…)" if isinstance(values, Iterator) else "; give a list"
+        how = ", which can be read only once; pass list(…)" if isinstance(values, Iterator) else "; pass a list"
         raise InputError(f"{name} has type {kind.__name__}{how} with one entry per generation.")
     found = values.to_pylist() if hasattr(values, "to_pylist") else list(values)
     return [None if type(value).__name__ in ("NAType", "NaTType") else value for value in found]
@@ -86,7 +86,7 @@ def texts(name: str, values: Sequence[Any] | npt.NDArray[Any]) -> npt.NDArray[np
     """
     for at, value in enumerate(values):
         if isinstance(value, bool) or not isinstance(value, str | int | np.integer) or value == "":
-            raise InputError(f"{name}[{at}] is {_quote(value)}; give a non-empty string or a whole number.")
+            raise InputError(f"{name}[{at}] is {_quote(value)}; it must be a non-empty string or a whole number.")
     return np.asarray([str(value) for value in values], dtype=np.str_)
 
 
@@ -99,9 +99,9 @@ def whole_numbers(name: str, values: Sequence[Any] | npt.NDArray[Any]) -> npt.ND
     """
     for at, value in enumerate(values):
         if isinstance(value, float | np.floating) and not np.isfinite(value):
-            raise NonFiniteError(f"{name}[{at}] is {value}; give a whole number.")
+            raise NonFiniteError(f"{name}[{at}] is {value}; it must be a whole number.")
         if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-            raise InputError(f"{name}[{at}] is {_quote(value)}; give a whole number.")
+            raise InputError(f"{name}[{at}] is {_quote(value)}; it must be a whole number.")
     return np.asarray([int(value) for value in values], dtype=np.int64)
 
 
@@ -129,7 +129,7 @@ def numbers(
     """
     out = np.ma.masked_array(*_split(name, values))
     if out.ndim != ndim:
-        raise InputError(f"{name} has shape {out.shape}; give {'one number' if ndim == 1 else 'one vector'} per entry.")
+        raise InputError(f"{name} has shape {out.shape}; pass {'one number' if ndim == 1 else 'one vector'} per entry.")
     hidden = np.ma.getmaskarray(out)
     for wrong, error, wanted in (
         (~np.isfinite(out.data) & ~hidden, NonFiniteError, "a finite number, and mask values that were not measured"),
@@ -165,8 +165,8 @@ def decisions(name: str, values: Any, threshold: float | None = None) -> Masked:
     if threshold is None and not binary.all():
         at = int(np.flatnonzero(~binary)[0])
         raise InputError(
-            f"{name}[{at}] is {p.data[at]:g}, which is a probability; also give threshold=, or give decisions (True "
-            "or False) instead."
+            f"{name}[{at}] is {p.data[at]:g}, which is a probability; also pass threshold=, or pass decisions (True or "
+            "False) instead."
         )
     cut = 0.5 if threshold is None else threshold
     return np.ma.masked_array((p.data >= cut) & ~mask, mask)
@@ -201,7 +201,9 @@ def label(name: str, value: Any, *, optional: bool = False) -> str:
         if domain and concept and "/" not in concept and value == "".join(value.split()):
             return str(value)
     hint = " or None" if optional else ""
-    raise LabelError(f"{name} is {_quote(value)}; give 'domain/concept' such as 'object/church'{hint}.")
+    raise LabelError(
+        f"{name} is {_quote(value)}; it must have the form 'domain/concept', such as 'object/church'{hint}."
+    )
 
 
 def unique_keys(**columns: Sequence[Any] | npt.NDArray[Any]) -> None:
@@ -215,7 +217,9 @@ def unique_keys(**columns: Sequence[Any] | npt.NDArray[Any]) -> None:
         first = seen.setdefault(key, at)
         if first != at:
             shown = ", ".join(f"{name} {value!r}" for name, value in zip(columns, key, strict=True))
-            raise DuplicateIdError(f"entries {first} and {at} are the same generation ({shown}). Give each only once.")
+            raise DuplicateIdError(
+                f"entries {first} and {at} are the same generation ({shown}). Pass each generation only once."
+            )
 
 
 def constant_within(ids: npt.NDArray[Any], **columns: npt.NDArray[Any]) -> None:
@@ -261,7 +265,7 @@ def _split(name: str, values: Any) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
             mask = np.asarray([value is None for value in raw.ravel()], dtype=np.bool_).reshape(raw.shape)
     for at, value in enumerate(raw.ravel()) if raw.dtype.kind not in "biuf" else ():
         if value is not None and not isinstance(value, bool | int | float | np.number | np.bool_):
-            raise InputError(f"{name}, entry {at}, is {_quote(value)}; give a number.")
+            raise InputError(f"{name}, entry {at}, is {_quote(value)}; it must be a number.")
     return np.where(mask, 0.0, raw).astype(np.float64), mask
 
 

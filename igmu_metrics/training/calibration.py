@@ -199,8 +199,8 @@ def _apart(units: Any, files: Any, shown: BoolArray, where: str) -> tuple[BoolAr
         if all(shown[half].any() and not shown[half].all() for half in (held, ~held)):
             return held, whole
     raise EmptyInputError(
-        f"{where}: there are too few different images with or without the concept for two halves. Label more images, "
-        "or set --threshold."
+        f"{where}: there are too few different images with or without the concept to form two halves. Label more "
+        "images, or set --threshold."
     )
 
 
@@ -215,8 +215,8 @@ def _require(shown: BoolArray, where: str, least: int) -> None:
     for what, n in (("with", int(shown.sum())), ("without", int((~shown).sum()))):
         if n < least:
             raise EmptyInputError(
-                f"{where}needs at least {least} labelled image{'s' * (least != 1)} {what} the concept, but the "
-                f"detector judged {n}. Label more images, or choose another label or concept."
+                f"{where}at least {least} labelled image{'s' * (least != 1)} {what} the concept must be judged by the "
+                f"detector; the current number is {n}. Label more images, or choose another label or concept."
             )
 
 
@@ -229,7 +229,7 @@ def _warnings(shown: BoolArray, held: BoolArray, files: Any) -> Iterator[str]:
         if not held.all() and (n := int((~held & of).sum())) < _FEW:
             yield f"the threshold is based on only {n} image{'s' * (n != 1)} {what} the concept."
     if torn := len(set(files[shown].tolist()) & set(files[~shown].tolist())):
-        yield f"some images are labelled both with and without the concept ({torn} in all). Check the labels."
+        yield f"some images ({torn}) are labelled both with and without the concept. Check the labels."
 
 
 def _digest(lines: Iterator[str]) -> str:

@@ -57,7 +57,7 @@ class Opened:
             InputError: there is no such split; the message ends with `option`.
         """
         if name not in self.splits:
-            raise InputError(f"{self.name}: has no split {name!r}, only {', '.join(map(repr, self.splits))}. {option}")
+            raise InputError(f"{self.name} has no split {name!r}, only {', '.join(map(repr, self.splits))}. {option}")
         return self.splits[name]
 
 
@@ -114,12 +114,12 @@ def open_dataset(data: str, config: str | None = None, revision: str | None = No
     local = folder.is_dir()
     if not local and not _REPOSITORY.fullmatch(data):
         raise InputError(
-            f"there is no folder {data!r}. Give a folder of labelled images, or an id on the Hub (owner/name)."
+            f"there is no folder {data!r}. Specify a folder of labelled images, or an id on the Hub (owner/name)."
         )
     if local and revision:
         raise InputError(
-            f"revision {revision!r} is given for the folder {data!r}, but only datasets on the Hub have revisions. "
-            "Leave it out."
+            f"a revision, {revision!r}, is specified for the folder {data!r}, but only datasets on the Hub have "
+            "revisions. Leave the revision out."
         )
     commit = revision if local else _commit(data, revision)
     try:
@@ -171,7 +171,7 @@ def find_rule(rows: Rows, where: str, item: Concept, column: str | None = None, 
         raise UnknownLabelError(
             positive or item.id,
             names,
-            f"Column {column!r} of {where} contains {listed}. Set --positive-label to the one that means {item.id}.",
+            f"Column {column!r} of {where} contains {listed}. Set --positive-label to the label that means {item.id}.",
         )
     return Rule(column, tuple(str(name) for name in found))
 
@@ -274,7 +274,7 @@ def require_images(rows: Rows, column: str, where: str) -> Rows:
 def decoded(record: Mapping[str, Any] | None, name: str) -> Image:
     """A stored image, decoded; an ImageError names an image that cannot be decoded."""
     if not record or (record["bytes"] is None and not record["path"]):
-        raise MissingImageError(f"{name}: has no image. Leave the row out, or use --on-error skip.")
+        raise MissingImageError(f"{name} has no image. Leave the row out, or use --on-error skip.")
     if record["bytes"] is not None:
         return decode_image(record["bytes"], name=name)
     try:
@@ -287,7 +287,8 @@ def require_column(rows: Rows, column: str, where: str, option: str) -> None:
     """Refuse rows without a column, and name the option that selects another one."""
     if column not in rows.features:
         raise MetadataError(
-            f"{where}: has no column {column!r}, only {', '.join(map(repr, rows.features))}. Choose one with {option}."
+            f"{where}: there is no column {column!r}, only {', '.join(map(repr, rows.features))}. Choose one of them "
+            f"with {option}."
         )
 
 

@@ -69,7 +69,7 @@ def from_file(path: Path, item: Concept) -> Marked:
     if judge.info.concepts is not None and item.id not in judge.info.concepts:
         listed = ", ".join(sorted(judge.info.concepts))
         raise LabelError(
-            f"{path}: contains labels of {listed}, but not of {item.id}. Choose another --concept, or add a column."
+            f"{path} contains labels of {listed}, but not of {item.id}. Choose another --concept, or add a column."
         )
     told = judge.probabilities(Batch(judge.paths), [item.id])[:, 0]
     clear = np.flatnonzero(~np.ma.getmaskarray(told)).tolist()
@@ -124,7 +124,7 @@ def open_marked(
                  "--positive-label": positive_label, "--prompt-column": prompt_column}  # fmt: skip
         if useless := [flag for flag, value in given.items() if value is not None]:
             raise InputError(
-                f"{useless[0]} is only for datasets, but {file} is a CSV of labels. Leave {useless[0]} out."
+                f"{useless[0]} applies only to datasets, but {file} is a CSV file of labels. Leave {useless[0]} out."
             )
         return from_file(file, item)
     opened = open_dataset(data, config, revision)

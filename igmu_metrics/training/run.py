@@ -179,19 +179,17 @@ class HeadTraining:
             )
         if not 0 < self.validation_fraction < 1:
             raise OutOfRangeError(
-                f"validation_fraction is {self.validation_fraction}. Give a fraction between 0 and 1."
+                f"validation_fraction is {self.validation_fraction}; it must be a fraction between 0 and 1."
             )
         for name, least in (("steps", 1), ("batch_size", 1), ("seed", 0)):
             if getattr(self, name) < least:
-                raise OutOfRangeError(f"{name} is {getattr(self, name)}. Give at least {least}.")
+                raise OutOfRangeError(f"{name} is {getattr(self, name)}; it must be at least {least}.")
         if self.seed > LARGEST_SEED:
-            raise OutOfRangeError(
-                f"seed is {self.seed}, but torch's generator reads only 32 bits. Give at most 2^32-1."
-            )
+            raise OutOfRangeError(f"seed is {self.seed}, but torch's generator reads only 32 bits. Use at most 2^32-1.")
         if out.suffix != ".safetensors":
             raise OutputError(f"{out}: the file name must end in .safetensors. Choose another --out.")
         if out.is_dir():
-            raise OutputError(f"{out}: is a folder. Choose another --out.")
+            raise OutputError(f"{out} is a folder. Choose another --out.")
         require_writable(out.parent)
 
     def _labelled(
@@ -264,8 +262,8 @@ def _require_classes(where: str, split: str, shown: BoolArray, rule: Rule) -> No
     for what, n in ((f"labelled {names}", int(shown.sum())), (f"not labelled {names}", int((~shown).sum()))):
         if n < least:
             raise EmptyInputError(
-                f"{where}: needs at least {least} image{'s' * (least != 1)} {what} in column {rule.column!r}, but has "
-                f"{n}. Add some, or choose another label with --positive-label."
+                f"{where}: at least {least} image{'s' * (least != 1)} {what} in column {rule.column!r} must be "
+                f"available; the current number is {n}. Add images, or choose another label with --positive-label."
             )
 
 
@@ -275,8 +273,9 @@ def _require_apart(train: Part, test: Part) -> None:
     same = [d for d in test.seen.digests if d in trained_on]
     if 2 * len(same) > len(test.shown):
         raise InputError(
-            f"{len(same)} of {len(test.shown)} test images are also in train, such as the one with pixels of sha256 "
-            f"{same[0][:16]}, so the head would be measured on its training images. Choose another --test-split."
+            f"{len(same)} of {len(test.shown)} test images are also in train, such as the one whose pixels have the "
+            f"sha256 {same[0][:16]}, so the head would be measured on its training images. Choose another "
+            "--test-split."
         )
 
 
@@ -301,14 +300,14 @@ def _warnings(train: Part, test: Part, held: BoolArray, measured: card.Measured)
     """What a user should know before trusting the head."""
     trained_on = set(train.seen.digests)
     if same := [d for d in test.seen.digests if d in trained_on]:
-        first = f"the first has pixels of sha256 {same[0][:16]}"
+        first = f"the pixels of the first have the sha256 {same[0][:16]}"
         yield f"{len(same)} of {len(test.shown)} test images are also in train ({first}), so the results are too good."
     answers: Mapping[bool, set[str]] = {
         present: {d for d, s in zip(train.seen.digests, train.shown, strict=True) if s == present}
         for present in (True, False)
     }
     if torn := len(answers[True] & answers[False]):
-        yield f"train has images labelled both with and without the concept ({torn} in all). Check the labels."
+        yield f"train contains images ({torn}) labelled both with and without the concept. Check the labels."
     for what, of in (("with", train.shown), ("without", ~train.shown)):
         if (n := int((held & of).sum())) < _FEW:
             yield f"the threshold is based on only {n} validation image{'s' * (n != 1)} {what} the concept."
@@ -324,4 +323,4 @@ def _write(out: Path, data: bytes, done: card.HeadCard) -> None:
             head.write_bytes(data)
             description.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror}). Choose another --out.") from error
+        raise OutputError(f"{out} cannot be written ({error.strerror}). Choose another --out.") from error

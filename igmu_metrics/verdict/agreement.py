@@ -75,7 +75,7 @@ def panel(detectors: Sequence[str], calibrations: Sequence[str], settings: Mappi
             or error rates are given for several detectors.
     """
     if twice := [d for d in detectors if detectors.count(d) > 1]:
-        raise InputError(f"detector {twice[0]!r} is given twice. Give it once.")
+        raise InputError(f"detector {twice[0]!r} is given twice. Specify it only once.")
     if len(detectors) <= 1 and len(calibrations) < 2:
         one = {"detector": next(iter(detectors), None), "calibration": next(iter(calibrations), None)}
         return [Evaluation(**{**settings, **one})]
@@ -83,11 +83,13 @@ def panel(detectors: Sequence[str], calibrations: Sequence[str], settings: Mappi
     for name in ("threshold", "sensitivity", "specificity", "n_positives", "n_negatives"):
         if settings.get(name) is not None:
             raise InputError(
-                f"{name} is given for {len(detectors)} detectors, but each has its own. Use 'igmu calibrate' for each."
+                f"one {name} is specified for {len(detectors)} detectors, but each detector needs its own. Use 'igmu "
+                "calibrate' for each."
             )
     if settings.get("config") == GENERAL:
         raise InputError(
-            f"config {GENERAL!r} is scored by questions to one detector, but {len(detectors)} are given. Give one."
+            f"config {GENERAL!r} is scored by asking questions of one detector, but {len(detectors)} are given. "
+            "Specify only one."
         )
     of: dict[str, str] = {}
     for path in calibrations:
@@ -96,7 +98,7 @@ def panel(detectors: Sequence[str], calibrations: Sequence[str], settings: Mappi
         if not own:
             raise InputError(
                 f"calibration {path} is for {name}, which is not one of the detectors ({', '.join(detectors)}) or "
-                "already has a calibration. Leave it out."
+                "already has a calibration. Leave this calibration out."
             )
         of[own[0]] = path
     clips = [argument for kind, _, argument in (d.partition(":") for d in detectors) if kind == "clip"]

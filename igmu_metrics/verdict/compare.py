@@ -182,7 +182,7 @@ def require_comparable(cards: Sequence[Scorecard], *, ranked: bool = True) -> No
         IncomparableError: the cards differ; the message gives the fields and both values, or both coverages.
     """
     if not cards:
-        raise EmptyInputError("no scorecards to compare. Give at least one.")
+        raise EmptyInputError("there are no scorecards to compare. Specify at least one.")
     first = cards[0]
     for other in cards[1:]:
         if not first.scores.keys() & other.scores.keys():
@@ -336,7 +336,9 @@ def compared(cards: Sequence[Scorecard]) -> tuple[Comparison, ...]:
     models = [c for c in cards if c.model != c.original_model]
     for model, n in Counter(c.model for c in models).items():
         if n > 1:
-            raise IncomparableError(f"{n} scorecards of {model!r} on {models[0].config}. Give one scorecard per model.")
+            raise IncomparableError(
+                f"there are {n} scorecards of {model!r} for {models[0].config}. Specify one scorecard per model."
+            )
     found = [
         _compare(c.model, c.original_model, m, c, c, ORIGINAL) for m in MEASURES for c in models if _measured(m, c)
     ]

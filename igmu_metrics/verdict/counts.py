@@ -109,13 +109,13 @@ def read_table(path: Path) -> list[dict[str, str]]:
         MetadataError: it cannot be read, or a line is longer or shorter than the header.
         EmptyInputError: it has no lines.
     """
-    text = read_text(path, "Give a CSV file in UTF-8.")
+    text = read_text(path, "Use a CSV file encoded as UTF-8.")
     try:
         lines = list(csv.reader(io.StringIO(text, newline="")))
     except csv.Error as error:
-        raise MetadataError(f"{path}: cannot be read ({error}). Give a CSV file in UTF-8.") from error
+        raise MetadataError(f"{path} cannot be read ({error}). Use a CSV file encoded as UTF-8.") from error
     if len(lines) < 2:
-        raise EmptyInputError(f"{path}: there are no lines below the header. The table must have {FORMAT}")
+        raise EmptyInputError(f"{path} contains no lines below the header. The table must have {FORMAT}")
     header = [cell.strip().lower() for cell in lines[0]]
     rows = []
     for number, cells in enumerate(lines[1:], 2):

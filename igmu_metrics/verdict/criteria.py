@@ -34,7 +34,7 @@ _COVERAGE: Final = "coverage"
 _FAILED: Final = "failed"
 _FEW: Final = 6  # figures that an error lists
 _SHORT: Final = {"asr": "attack_success_rate"}
-_PERCENT: Final = "{} lies in 0..1, so a bound of {:g} is the same for every model. Give a fraction, not percent."
+_PERCENT: Final = "{} lies in 0..1, so a bound of {:g} is the same for every model. Use a fraction, not a percentage."
 
 
 class Outcome(StrEnum):
@@ -241,12 +241,12 @@ def full_name(scores: Mapping[str, ScoreEntry], name: str, where: str) -> str:
         if len(some) == 1:
             return some[0]
     if found:
-        raise InputError(f"{where} has several metrics {name!r}: {', '.join(found)}. Give one of these full names.")
+        raise InputError(f"{where} has several metrics {name!r}: {', '.join(found)}. Use one of these full names.")
     names = {figure: None for entry in scores.values() for figure in entry.figures}
     alike = nearest(name, known if "/" in name else [*names, *_SHORT])
     few = f"; it has {', '.join(names)}." if len(names) <= _FEW else "."
     guess = f"; did you mean {' or '.join(map(repr, alike))}?" if alike else few
-    raise InputError(f"{where} has no metric {name!r}{guess} 'igmu export --csv' lists all metrics.")
+    raise InputError(f"{where} has no metric {name!r}{guess} To list all metrics, run: igmu export --csv")
 
 
 def check(cards: Sequence[Scorecard], criteria: Sequence[Criterion]) -> list[Checked]:
@@ -256,10 +256,12 @@ def check(cards: Sequence[Scorecard], criteria: Sequence[Criterion]) -> list[Che
         EmptyInputError: no criteria, or no card of an unlearned model.
     """
     if not criteria:
-        raise EmptyInputError("no bounds were given. Give at least one, such as --min forgetting=0.8 or --max asr=0.1.")
+        raise EmptyInputError(
+            "no bounds were given. Specify at least one, such as --min forgetting=0.8 or --max asr=0.1."
+        )
     judged = [c for c in cards if c.model != c.original_model]
     if not judged:
-        raise EmptyInputError("none of the scorecards is of an unlearned model. Give at least one that is.")
+        raise EmptyInputError("none of the scorecards is for an unlearned model. Specify at least one that is.")
     return [_checked(card, criterion) for card in judged for criterion in criteria]
 
 
@@ -298,7 +300,7 @@ def _usable(card: Scorecard, criterion: Criterion) -> tuple[str, Figure]:
             raise InputError(_PERCENT.format(criterion.name, criterion.bound))
         figure = known[name]
     elif card.unfounded:
-        raise InputError(f"{where} gives no verdict: {card.unfounded}. Score again with another detector.")
+        raise InputError(f"{where} contains no verdict: {card.unfounded}. Score again with another detector.")
     else:
         name = usable(card.scores, criterion, where)
         figure = named(card.scores)[name]

@@ -188,12 +188,15 @@ def _one_model(cards: Sequence[Scorecard]) -> None:
     models = sorted({c.model for c in cards})
     if len(models) != 1:
         raise InputError(
-            f"the scorecards are of {len(models)} models ({', '.join(models)}). Give the scorecards of only one."
+            f"the scorecards are for {len(models)} models ({', '.join(models)}). Specify the scorecards of only one "
+            "model."
         )
     configs = [c.config for c in cards]
     for config in configs:
         if configs.count(config) > 1:
-            raise InputError(f"{models[0]} has {configs.count(config)} scorecards for {config}. Give only one.")
+            raise InputError(
+                f"{models[0]} has {configs.count(config)} scorecards for {config}. Specify only one of them."
+            )
 
 
 def _sandboxed(card: Scorecard) -> bool:
@@ -203,11 +206,12 @@ def _sandboxed(card: Scorecard) -> bool:
 def _value(card: Scorecard) -> float:
     if _sandboxed(card):
         raise InputError(
-            f"{card.config} is a sandbox concept, and the sandbox has no leaderboard on the Hub. Leave this card out."
+            f"{card.config} is a sandbox concept, and the sandbox has no leaderboard on the Hub. Leave this scorecard "
+            "out."
         )
     if card.unfounded:
         raise InputError(
-            f"the scorecard of {card.model} on {card.config} gives no verdict: {card.unfounded}. Score again with "
+            f"the scorecard of {card.model} on {card.config} contains no verdict: {card.unfounded}. Score again with "
             "another detector."
         )
     if card.general:

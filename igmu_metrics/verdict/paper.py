@@ -187,10 +187,12 @@ def why(cards: Sequence[Scorecard]) -> list[str]:
     )
     if all(card.general for card in judged):
         return [
-            "Questions answered as intended, of both models: a judge that always says yes finds most of them so.",
-            "Relative to the original: what it does not show either is not held against unlearning.",
+            "Report the shares of both models: according to a judge that always says yes, most questions are answered "
+            "as intended.",
+            "Report the ratio to the original: what the original does not show either is not counted against "
+            "unlearning.",
             _UNIT,
-            f"The detector: its errors affect every rate. {errors}",
+            f"Report the judge: its errors affect every rate. {errors}",
             *covering(judged).splitlines(),
         ]
     return [
@@ -210,7 +212,7 @@ def why(cards: Sequence[Scorecard]) -> list[str]:
 def _judged(cards: Sequence[Scorecard]) -> list[Scorecard]:
     found = [c for c in cards if c.model != c.original_model]
     if not found:
-        raise EmptyInputError("none of the scorecards is of an unlearned model. Give at least one that is.")
+        raise EmptyInputError("none of the scorecards is for an unlearned model. Specify at least one that is.")
     return found
 
 

@@ -35,7 +35,7 @@ def output_paths(out: Path | None, unlearned: Sequence[Path | Model], config: st
     if len(set(names)) != len(names):
         name = max(names, key=names.count)
         raise InputError(
-            f"two unlearned models have the same name, {name!r}. Give one of them a different name: NAME=FOLDER."
+            f"two unlearned models have the same name, {name!r}. Give one of them a different name, as in NAME=FOLDER."
         )
     single = len(names) == 1 and out.suffix == ".json"
     paths: list[Path | None] = [out] if single else [out / card_name(name, config) for name in names]

@@ -38,8 +38,8 @@ class Gpu:
     def __post_init__(self) -> None:
         if not 0 < self.seconds < float("inf") or not 0 <= (self.euros or 0.0) < float("inf"):
             raise InputError(
-                f"--gpu {self.name} has {self.seconds:g} seconds per image and {self.euros} euros per hour. Both must "
-                "be finite, the seconds greater than 0 and the euros not negative."
+                f"--gpu {self.name} specifies {self.seconds:g} seconds per image and {self.euros} euros per hour. Both "
+                "must be finite; the seconds must be greater than 0, and the euros must not be negative."
             )
 
     @classmethod
@@ -131,14 +131,14 @@ class Plan:
             return f"{who} in {c.measure}: {c.why}{more}"
         start = f"{who}: {c.difference:+.2f} in {c.measure} on {c.n_prompts} {c.prompt}{'s' * (c.n_prompts > 1)}"
         if self.more == 0:
-            return f"{start} is significant; no more {c.prompt}s are needed"
+            return f"{start}; the difference is significant, so no more {c.prompt}s are needed"
         if c.n_prompts == 1:
-            return f"{start}: one {c.prompt} is not enough for an estimate; generate a few more first"
+            return f"{start}; one {c.prompt} is not enough for an estimate, so generate a few more first"
         if self.more is None:
-            return f"{start}: there is no difference" + "; see the detectable differences below" * c.conditional
+            return f"{start}; there is no difference" + "; see the detectable differences below" * c.conditional
         if (self.needed or 0) >= MOST:
-            return f"{start} would need at least {MOST:,} {c.prompt}s, so treat it as a tie"
-        return f"{start} needs about {self.more} more ({self.needed} in total)"
+            return f"{start}; at least {MOST:,} {c.prompt}s would be needed, so treat it as a tie"
+        return f"{start}; about {self.more} more {c.prompt}s are needed ({self.needed} in total)"
 
 
 def plan(comparison: Comparison, *, power: float = 0.8, alpha: float = ALPHA) -> Plan:

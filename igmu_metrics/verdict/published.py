@@ -115,8 +115,8 @@ def read_published(path: Path) -> list[Proportion]:
         n, key = trials(path, row), (row.get(MEASURE, ""), row[MODEL])
         if key in found:
             raise DuplicateIdError(
-                f"{place}: {row[MODEL]!r} appears twice. If the lines are different measures, add a 'measure' "
-                "column to tell them apart."
+                f"{place}: {row[MODEL]!r} appears twice. If the lines contain different measures, add a 'measure' "
+                "column to distinguish them."
             )
         found[key] = Proportion(row[MODEL], key[0], _count(place, row, given[0], n), n)
     return list(found.values())

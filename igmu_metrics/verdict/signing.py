@@ -57,7 +57,7 @@ def sign(card: Path, key: str) -> Path:
         words = ["gpg", "--batch", "--yes", "--armor", "--local-user", key, "--output", str(place), "--detach-sign"]
         done = _run([*words, str(card.absolute())], wait=None)
     if done.returncode:
-        raise InputError(f"{key} cannot sign: {_said(done)}")
+        raise InputError(f"signing with {key} failed: {_said(done)}")
     if not place.is_file():
         raise OutputError(f"cannot write {place}. Make the scorecard's folder writable.")
     return place
@@ -82,7 +82,9 @@ def require_signer(card: Path, signer: str) -> None:
         raise InputError(f"--signer is {signer!r}; it must be an SSH public key file or a GnuPG fingerprint.")
     signature = signature_of(card, ssh=ssh)
     if not signature.is_file():
-        raise MetadataError(f"{card}: there is no signature {signature.name} next to it. Run 'igmu sign' with the key.")
+        raise MetadataError(
+            f"{card}: the signature {signature.name} was not found next to the scorecard. Run 'igmu sign' with the key."
+        )
     if ssh:
         _require_ssh(card, signature, file)
     else:
@@ -99,10 +101,10 @@ def _require_ssh(card: Path, signature: Path, key: Path) -> None:
         public = _PUBLIC.match(key.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{key}: cannot be read as an SSH public key ({error}). Give the file that ends in .pub."
+            f"{key} cannot be read as an SSH public key ({error}). Specify the file that ends in .pub."
         ) from error
     if public is None:
-        raise InputError(f"{key}: this is not an SSH public key. Give the file that ends in .pub.")
+        raise InputError(f"{key} is not an SSH public key. Specify the file that ends in .pub.")
     with tempfile.TemporaryDirectory() as place, card.open("rb") as content:
         allowed = Path(place) / "allowed_signers"
         allowed.write_text(f'{_PRINCIPAL} namespaces="{NAMESPACE}" {public[0]}\n', encoding="utf-8")

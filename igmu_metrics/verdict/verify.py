@@ -116,7 +116,7 @@ def _lines(card: Scorecard) -> Iterator[Problem]:
         if times > 1:
             yield Problem("generations", f"row {row!r} with seed {seed} appears {times} times")
     if card.provenance is not None and inputs_sha256(card.generations) != card.provenance.inputs_sha256:
-        yield Problem("provenance.inputs_sha256", "is not the hash of the generations' ids, seeds and images")
+        yield Problem("provenance.inputs_sha256", "this is not the hash of the generations' ids, seeds and images")
     entry = card.scores.get("concept_accuracy")
     threshold = entry.signature.get("detector.threshold") if entry else None
     if not isinstance(threshold, int | float):
@@ -142,38 +142,45 @@ def _coverage(card: Scorecard) -> Iterator[Problem]:
         keys, told = card.generations.part(part).keys, card.coverage.get(part)
         if told is None:
             if keys:
-                yield Problem(f"coverage.{part}", f"is missing, although {len(keys)} generations belong to it")
+                yield Problem(
+                    f"coverage.{part}", f"this part is missing, although {len(keys)} generations belong to it"
+                )
             continue
         counts = len({row for row, _ in keys}), len(keys)
         if counts != (told.n_prompts, told.n_generations + told.n_other_seeds):
             what = f"{told.n_prompts} prompts and {told.n_generations + told.n_other_seeds} generations"
-            yield Problem(f"coverage.{part}", f"states {what}, but the lines have {counts[0]} and {counts[1]}")
+            yield Problem(
+                f"coverage.{part}", f"the scorecard reports {what}, but its lines contain {counts[0]} and {counts[1]}"
+            )
         if told.n_prompts > told.n_prompts_asked or told.n_generations > told.n_generations_asked:
-            yield Problem(f"coverage.{part}", "states that more generations were scored than the corpus has")
+            yield Problem(f"coverage.{part}", "the scorecard reports more scored generations than the corpus contains")
 
 
 def _signatures(card: Scorecard) -> Iterator[Problem]:
     """The signatures of the scores, against the rest of the card."""
     if not card.scores:
-        yield Problem("scores", "the scorecard has no scores")
+        yield Problem("scores", "the scorecard contains no scores")
     rows = digest(row for row, _ in card.generations.keys)
     for name, entry in card.scores.items():
         for field in ("metric", "v", "bootstrap"):
             if field not in entry.signature:
-                yield Problem(f"scores.{name}.signature.{field}", "is missing, although every signature has this field")
+                yield Problem(
+                    f"scores.{name}.signature.{field}",
+                    "this field is missing, although every signature must contain it",
+                )
         told = {"model": card.model, "original": card.original_model, "config": card.config, "rows": rows}
         told |= {"igmu": card.igmu_version, "metric": entry.name}
         for field, value in told.items():
             if entry.signature.get(field, value) != value:
                 yield Problem(
                     f"scores.{name}.signature.{field}",
-                    f"is {entry.signature[field]!r}, but the scorecard has {value!r}",
+                    f"the value is {entry.signature[field]!r}, but the scorecard reports {value!r}",
                 )
         if entry.package and entry.name in registry.own("metrics"):
-            what = f"is {entry.package!r}, but the metric is igmu's own"
+            what = f"the package is {entry.package!r}, but the metric is part of igmu"
             yield Problem(f"scores.{name}.signature.metric.package", what)
         if entry.n_failed != len(card.failures):
-            what = f"is {entry.n_failed}, but {len(card.failures)} failures are listed"
+            what = f"the value is {entry.n_failed}, but {len(card.failures)} failures are listed"
             yield Problem(f"scores.{name}.n_failed", what)
         for figure in _headlines(entry):
             own = (entry.value, entry.interval, entry.n_prompts, entry.n_generations)
@@ -209,7 +216,7 @@ def _ranges(card: Scorecard) -> Iterator[Problem]:
             elif fractions and not 0 <= figure.value <= 1:
                 yield Problem(where, f"{figure.value} is not a fraction in 0..1")
             if figure.n_prompts > figure.n_generations:
-                what = f"has {figure.n_prompts} prompts, but only {figure.n_generations} generations"
+                what = f"there are {figure.n_prompts} prompts, but only {figure.n_generations} generations"
                 yield Problem(where, what)
 
 
@@ -262,13 +269,13 @@ def _again(card: Scorecard) -> Iterator[Problem]:
         if name != recompute.FORGET:  # its settings also depend on features
             for key, value in score.signature.fields.items():
                 if key not in ("igmu", "bootstrap") and signature.get(key) != value:
-                    what = f"is {signature.get(key)!r}, but the generations give {value!r}"
+                    what = f"the value is {signature.get(key)!r}, but the generations result in {value!r}"
                     yield Problem(f"scores.{name}.signature.{key}", what)
         for key, estimate in score.figures.items():
             if key in figures:
                 yield from differences(f"scores.{name}.figures.{key}", figures[key], estimate)
             else:
-                yield Problem(f"scores.{name}.figures.{key}", "is missing, although the generations determine it")
+                yield Problem(f"scores.{name}.figures.{key}", "this is missing, although the generations determine it")
     for name, entry in card.scores.items():
         # Lines of schema 2 have no status and no alignments; a note says what cannot be recomputed for this reason.
         if "status" not in card.generations or not recompute.follows(entry):
@@ -277,7 +284,7 @@ def _again(card: Scorecard) -> Iterator[Problem]:
             yield Problem(f"scores.{name}", "the generations lack a column that this score requires")
         elif entry.name != recompute.FORGET:
             for key in entry.figures.keys() - found[name].figures.keys():
-                yield Problem(f"scores.{name}.figures.{key}", "the generations do not give this metric")
+                yield Problem(f"scores.{name}.figures.{key}", "this metric cannot be computed from the generations")
 
 
 def differences(
@@ -286,14 +293,16 @@ def differences(
     """The differences between a card's metric and what its lines, or images, give."""
     value = None if found.value != found.value else found.value
     if (told.n_prompts, told.n_generations) != (found.n_prompts, found.n_generations):
-        what = f"{told.n_prompts} prompts and {told.n_generations} generations, but {by} give"
-        yield Problem(where, f"the scorecard has {what} {found.n_prompts} and {found.n_generations}")
+        what = f"{told.n_prompts} prompts and {told.n_generations} generations, but {by} result in"
+        yield Problem(where, f"the scorecard reports {what} {found.n_prompts} and {found.n_generations}")
     if not _alike(told.value, value, tolerance):
-        yield Problem(where, f"the scorecard has {told.value}, but {by} give {value}")
+        yield Problem(where, f"the scorecard reports {told.value}, but {by} result in {value}")
     if found.interval is not None and value is not None:
         ends = told.interval or (None, None)
         if not all(_alike(a, b, max(tolerance, 1e-6)) for a, b in zip(ends, found.interval, strict=True)):
-            yield Problem(f"{where}.interval", f"the scorecard has {told.interval}, but {by} give {found.interval}")
+            yield Problem(
+                f"{where}.interval", f"the scorecard reports {told.interval}, but {by} result in {found.interval}"
+            )
 
 
 def _alike(a: float | None, b: float | None, tolerance: float) -> bool:

@@ -105,19 +105,21 @@ def unlike(card: Scorecard, again: Scorecard, *, excused: Collection[str] = ()) 
     """
     for name in ("config", "target", "coverage", "notes"):
         if (told := getattr(card, name)) != (found := getattr(again, name)):
-            yield Problem(name, f"the scorecard has {told!r}, but its images give {found!r}")
+            yield Problem(name, f"the scorecard reports {told!r}, but its images result in {found!r}")
     told_cost, cost = (c.efficiency and c.efficiency.fixed() for c in (card, again))  # times vary
     if told_cost and cost and told_cost != cost:
-        yield Problem("efficiency", f"the scorecard has {told_cost!r}, but its images give {cost!r}")
+        yield Problem("efficiency", f"the scorecard reports {told_cost!r}, but its images result in {cost!r}")
     if len(card.failures) != len(again.failures):
-        yield Problem("failures", f"the scorecard lists {len(card.failures)}, but {len(again.failures)} were found")
+        yield Problem(
+            "failures", f"the scorecard lists {len(card.failures)} failures, but {len(again.failures)} were found"
+        )
     yield from lines_unlike(card.generations, again.generations)
     here = {name for name, entry in card.scores.items() if not registry.absent(entry.name, entry.package)}
     for name in sorted(again.scores.keys() - here):
-        yield Problem(f"scores.{name}", "is missing, although the images give this score")
+        yield Problem(f"scores.{name}", "this score is missing, although the images determine it")
     for name in (n for n in card.scores if n in here):
         if name not in again.scores:
-            what = "the images do not give this score; use the same detector and networks as for the scorecard"
+            what = "this score cannot be computed from the images; use the detector and networks of the scorecard"
             yield Problem(f"scores.{name}", what)
             continue
         for problem in signature_unlike(card, again, name):
@@ -125,11 +127,11 @@ def unlike(card: Scorecard, again: Scorecard, *, excused: Collection[str] = ()) 
                 yield problem
         told_figures, figures = card.scores[name].figures, again.scores[name].figures
         for key in sorted(figures.keys() - told_figures.keys()):
-            yield Problem(f"scores.{name}.figures.{key}", "is missing, although the images give this metric")
+            yield Problem(f"scores.{name}.figures.{key}", "this metric is missing, although the images determine it")
         for key, figure in told_figures.items():
             where = f"scores.{name}.figures.{key}"
             if key not in figures:
-                what = "the images do not give this metric; use the same detector and networks as for the scorecard"
+                what = "this metric cannot be computed from the images; use the detector and networks of the scorecard"
                 yield Problem(where, what)
                 continue
             found = figures[key]
@@ -172,7 +174,8 @@ def lines_unlike(told: Generations, found: Generations) -> Iterator[Problem]:
             if not _alike(value, seen):
                 yield Problem(
                     f"generations.{at}.{name}",
-                    f"the scorecard has {value!r} for row {key[0]!r}, seed {key[1]}, but the images give {seen!r}",
+                    f"the scorecard reports {value!r} for row {key[0]!r}, seed {key[1]}, but the images result in "
+                    f"{seen!r}",
                 )
 
 
@@ -222,7 +225,7 @@ def images_unlike(card: Scorecard, evaluation: Evaluation, images: Path, origina
             try:
                 found = str(path) if hashes[suffix] else sha256(path)
             except OSError as error:
-                raise IgmuError(f"{path}: cannot be read ({error.strerror}). Check the file.") from error
+                raise IgmuError(f"{path} cannot be read ({error.strerror}). Check the file.") from error
             if told != found:
                 what = f"the image recorded in {folders[suffix]}" if hashes[suffix] else path
                 yield Problem(where, f"{what} is not the image that was scored")

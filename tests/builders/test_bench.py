@@ -577,7 +577,7 @@ def test_a_misspelled_concept_gets_a_suggestion_and_no_traceback(tmp_path: Path)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == (
-        "UnknownConceptError: no concept 'object/chruch'; did you mean 'object/church'? "
+        "UnknownConceptError: there is no concept 'object/chruch'; did you mean 'object/church'? "
         "Run 'igmu concepts' to list them; for your own, add --concepts.\n"
     )
     assert not (tmp_path / "hub").exists()

@@ -477,7 +477,7 @@ class TestFindPipeline:
         (tmp_path / "models" / "esd.pt").touch()
         monkeypatch.chdir(tmp_path)
         with pytest.raises(
-            WeightsError, match=r"models/esd\.pt: is a file\. Give its base and its kind, as in BASE,unet=FILE"
+            WeightsError, match=r"models/esd\.pt is a file\. Specify its base and its kind, as in BASE,unet=FILE"
         ):
             find_pipeline("models/esd.pt")
         with pytest.raises(WeightsError, match="model_index"):
@@ -486,9 +486,9 @@ class TestFindPipeline:
         index = json.loads((copy / "model_index.json").read_text())
         for name, message in (
             ("DDPMPipeline", "cannot generate images from prompts"),
-            ("NoSuchPipeline", "not a pipeline of diffusers"),
-            (["my_code", "MyPipeline"], "not a pipeline of diffusers"),
-            ("AutoencoderKL", "not a pipeline of diffusers"),
+            ("NoSuchPipeline", "not a pipeline in diffusers"),
+            (["my_code", "MyPipeline"], "not a pipeline in diffusers"),
+            ("AutoencoderKL", "not a pipeline in diffusers"),
         ):
             (copy / "model_index.json").write_text(json.dumps(index | {"_class_name": name}))
             with pytest.raises(WeightsError, match=message):

@@ -26,7 +26,7 @@ def test_what_is_not_text_to_image_is_refused_before_it_is_downloaded(
     with pytest.raises(WeightsError, match="cannot generate images from prompts"):
         find_pipeline("owner/upscaler")
     index.write_text("{")
-    with pytest.raises(WeightsError, match=r"model_index\.json is not JSON"):
+    with pytest.raises(WeightsError, match=r"model_index\.json is not valid JSON"):
         find_pipeline("owner/broken")
 
 

@@ -187,7 +187,7 @@ class TestTheRest:
         m = models(kind)
         if kind not in QUICK:
             file = saved(load_file(m.full / WEIGHTS), tmp_path / "model.safetensors")
-            with pytest.raises(WeightsError, match=f"{kind}Pipeline cannot be read from a single file"):
+            with pytest.raises(WeightsError, match=f"{kind}Pipeline cannot be loaded from a single file"):
                 find_pipeline(f"{m.base},checkpoint={file}", device="cpu").load()
         if kind != "Flux":
             file = saved(lora_kohya(m.lora, "lora_transformer_"), tmp_path / "kohya.safetensors")

@@ -362,10 +362,22 @@ Value = Callable[[list[Any]], Any]
         (TRAIN, "image", {"bytes": None, "path": "/home/1.png"}, TRAIN, "images must be embedded"),
         (TRAIN, "label", 9, TRAIN, "a label must be one of the classes"),
         (TRAIN, "label", None, TRAIN, "a label must be one of the classes"),
-        (TRAIN, "label", 5, "sandbox_detector", "a class must be one concept of the taxonomy or none"),
-        (TEST, "concept", "object/chruch", "sandbox_detector", "a class must be one concept of the taxonomy or none"),
-        (TEST, "license", " ", TEST, "license must be given"),
-        (TEST, "source", None, TEST, "source must be given"),
+        (
+            TRAIN,
+            "label",
+            5,
+            "sandbox_detector",
+            "each class must belong to exactly one concept of the taxonomy, or to none",
+        ),
+        (
+            TEST,
+            "concept",
+            "object/chruch",
+            "sandbox_detector",
+            "each class must belong to exactly one concept of the taxonomy, or to none",
+        ),
+        (TEST, "license", " ", TEST, "license must not be empty"),
+        (TEST, "source", None, TEST, "source must not be empty"),
     ],
 )
 def test_a_spoilt_cell_is_found(
@@ -389,7 +401,7 @@ def test_an_image_in_both_splits_and_a_lost_one_are_found(copy: Path) -> None:
 
 def test_a_row_of_the_big_corpus_in_the_world_is_found(copy: Path) -> None:
     shutil.copy(copy / "object/structure/church/forget-00000-of-00001.parquet", copy / FORGET)
-    assert "both corpora have this one" in {p.found for p in check_folder(copy)}
+    assert "this one occurs in both corpora" in {p.found for p in check_folder(copy)}
 
 
 def test_other_classes_in_one_of_two_files_are_found(copy: Path) -> None:

@@ -54,8 +54,8 @@ def test_a_broken_file_is_found(tmp_path: Path) -> None:
     path.parent.mkdir()
     for old, new, says in (
         ("beside a slow river", "beside a colourful river", "US spelling: 'colourful'"),
-        ('"A slow river', '"A church by a slow river', "the stripped prompt gives the concept away (church)"),
-        ('"a slow river', '"a church by a slow river', "the stripped prompt gives the concept away (church)"),
+        ('"A slow river', '"A church by a slow river', "the stripped prompt reveals the concept (church)"),
+        ('"a slow river', '"a church by a slow river', "the stripped prompt reveals the concept (church)"),
         ('label = "church"', 'label = "church"\nshape = "tall"', "unknown key 'shape'"),
     ):
         if old in text:

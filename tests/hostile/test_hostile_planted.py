@@ -72,7 +72,9 @@ def test_no_command_shows_a_figure_of_an_edited_card(root: Path, esd: Path, read
     with pytest.raises(VerificationError) as refused:
         READERS[reader](esd, root / "cards" / "fmn.json")
     if reader:  # verify lists the problems before
-        assert "concept_accuracy.figures.conditional_unlearning_accuracy: the scorecard has 0.123" in str(refused.value)
+        assert "concept_accuracy.figures.conditional_unlearning_accuracy: the scorecard reports 0.123" in str(
+            refused.value
+        )
     assert sorted(p.name for p in Path().iterdir()) == ["cards"], "nothing was written"
 
 
@@ -87,7 +89,7 @@ def test_the_leaderboard_and_its_space_name_the_edited_card_and_rank_the_other(r
     ):
         command("leaderboard", esd.parent)
     page = Path("leaderboard.html").read_text(encoding="utf-8")
-    assert "the scorecard has 0.123" in page
+    assert "the scorecard reports 0.123" in page
     assert "fmn" in page
 
 
@@ -154,13 +156,13 @@ COSTLY: Sequence[tuple[Change, str]] = (
     (_signed("bootstrap", "300000@0"), "cannot be repeated"),
     (_signed("bootstrap", "abc@x"), "cannot be repeated"),
     (_signed("bootstrap", "2000@" + "9" * 300), "cannot be repeated"),
-    (_without("bootstrap"), "missing, although every signature has this field"),
-    (_without("v"), "missing, although every signature has this field"),
+    (_without("bootstrap"), "missing, although every signature must contain it"),
+    (_without("v"), "missing, although every signature must contain it"),
     (put("generations", 0, "seed", to=10**300), "too large"),
     (put("scores", "concept_accuracy", "n_prompts", to=1e300), "concept_accuracy.n_prompts"),
     (put("scores", "concept_accuracy", "n_prompts", to=10**18), "concept_accuracy.n_prompts"),
     (put("scores", "concept_accuracy", "figures", to={}), "missing, although the generations determine it"),
-    (put("scores", to={}), "the scorecard has no scores"),
+    (put("scores", to={}), "the scorecard contains no scores"),
     (put("model", to="a\x1b[2Jb"), "is not a valid name"),
     (put("model", to="x" * 10_000), "is not a valid name"),
 )
@@ -271,7 +273,7 @@ def test_a_merged_card_stays_in_its_folder(root: Path, esd: Path) -> None:
     table, facts = generations.read(Path("t/esd-00001-of-00001.parquet"))
     for name in ("../../x", "/tmp/x", "..", "a/b", "a\\b", ".x"):
         generations.write(table, Path("t/esd-00001-of-00001.parquet"), facts | {"model": name})
-        with pytest.raises(InputError, match="cannot be a file name"):
+        with pytest.raises(InputError, match="cannot be used as a file name"):
             command("merge", "t", "--out", "out")
         assert not list(Path("out").rglob("*"))
 

@@ -140,7 +140,11 @@ def test_nothing_is_asked_or_sent_with_a_wrong_manifest(bench_only: Path, hub: H
         (["--confirm"], "hf_wrong", "TokenError: the Hub does not know this token"),
         (["--confirm", "--revision-tag", "v0.4.6"], "hf_test", "TagError: igmu/"),
         (["--confirm", "--revision-tag", "v0.1.0", "--only", "igmu/lpips"], "hf_test", "TagError: tag 'v0.1.0'"),
-        (["--only", "igmu/bnech"], "hf_test", "UnknownRepositoryError: no repository 'igmu/bnech'; did you mean"),
+        (
+            ["--only", "igmu/bnech"],
+            "hf_test",
+            "UnknownRepositoryError: there is no repository 'igmu/bnech'; did you mean",
+        ),
     ],
 )
 def test_refusals(folders: Path, hub: Hub, push: Push, options: list[str], token: str, message: str) -> None:

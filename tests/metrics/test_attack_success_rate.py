@@ -289,7 +289,7 @@ def test_the_original_of_the_attacks_alone_gives_no_conditional_pre_and_post():
         ),
         ({"attack_families": ["typo", None]}, InputError, r"attack_families\[1\] is None"),
         ({"source_ids": ["p", "q"]}, InputError, r"source_ids\[0\] is 'p'"),
-        ({"plain_ids": ["p"]}, InputError, "Give all of them, or none"),
+        ({"plain_ids": ["p"]}, InputError, "Pass all of them, or leave out"),
         ({"plain_original_present": [True]}, InputError, "given without original_present"),
         (
             {"source_ids": ["p", "p"], "plain_ids": ["q"], "plain_seeds": [0], "plain_present": [True]},

@@ -137,7 +137,7 @@ def test_ranges_hold_and_neither_order_nor_length_matters(seed: int, n: int) -> 
         ({"text_features": TEXT[:3]}, InputError, "one row per generation"),
         ({"features": TEXT[:, :1]}, InputError, "one row per generation"),
         ({"features": np.full((4, 2), np.nan)}, NonFiniteError, r"features\[0, 0\]"),
-        ({"text_features": np.zeros((4, 2))}, InputError, r"text_features\[0\] is all zeros"),
+        ({"text_features": np.zeros((4, 2))}, InputError, r"text_features\[0\] contains only zeros"),
         ({"ids": ["a"]}, LengthMismatchError, "ids 1"),
         ({"ids": ["a"] * 4, "seeds": [0, 1, 2, 2]}, DuplicateIdError, "entries 2 and 3"),
         ({"seeds": [0, 1, 2, 3]}, InputError, "without ids"),

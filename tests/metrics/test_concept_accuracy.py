@@ -368,5 +368,5 @@ def test_a_sibling_that_is_no_concept_is_a_label_and_a_slip_of_it_is_none():
 def test_what_is_counted_by_itself_is_scored_alone_or_not_at_all(probe):
     given = {"predictions": [TARGET, None], "references": [TARGET] * 2}
     assert figures(**given, probes=[probe] * 2)["unlearning_accuracy"].value == 0.0
-    with pytest.raises(InputError, match=rf"probes\[1\] is '{probe}', a probe that is counted separately"):
+    with pytest.raises(InputError, match=rf"probes\[1\] is '{probe}', which is counted separately"):
         figures(**given, probes=["direct", probe])

@@ -294,7 +294,7 @@ def test_in_prompt_rows_without_own_concepts_are_left_out_in_words():
     found = figures(itself(inputs))
     assert found["preservation"].value == 1.0
     assert found["preservation"].reason.startswith(
-        "no in-prompt row has a concept of its own, so only near and far count"
+        "no in-prompt row specifies a concept to retain, so only near and far are used"
     )
     assert isnan(found["preservation_in_prompt"].value)
     subject = [at for at, p in enumerate(inputs["probes"]) if p != "in-prompt"]
@@ -383,7 +383,7 @@ def test_neighbours_without_an_own_concept_leave_preservation_to_far():
     inputs["own_concepts"] = [None if n else o for n, o in zip(near, inputs["own_concepts"], strict=True)]
     found = figures(inputs)
     assert found["preservation"].value == found["preservation_far"].value
-    assert "only far counts" in found["preservation"].reason
+    assert "only far is used" in found["preservation"].reason
     assert isnan(found["preservation_near"].value)
     assert not isnan(found["forget_score"].value)
 
@@ -446,7 +446,7 @@ def test_the_interval_covers_the_truth_of_a_simulated_model():
     [
         ({"ids": ["a"]}, LengthMismatchError, "ids 1"),
         ({"features": np.zeros((2, 3))}, LengthMismatchError, "features 2"),
-        ({"features": np.zeros((156, 2))}, InputError, r"features has shape \(156, 2\)"),
+        ({"features": np.zeros((156, 2))}, InputError, r"the shape of features is \(156, 2\)"),
         ({"features": None}, InputError, "only one of features"),
         ({"original_alignment": None}, InputError, "only one of alignment"),
         ({"seeds": [0] * 156}, DuplicateIdError, "id '00', seed 0"),
@@ -497,7 +497,7 @@ def test_what_is_counted_by_itself_is_refused(probe):
     inputs = unlearned(benchmark())
     for at in (0, len(inputs["probes"]) - 1):  # a forget row, and a retain row
         probes = [probe if i == at else p for i, p in enumerate(inputs["probes"])]
-        with pytest.raises(InputError, match=rf"probes\[{at}\] is '{probe}', a probe that is counted separately"):
+        with pytest.raises(InputError, match=rf"probes\[{at}\] is '{probe}', which is counted separately"):
             figures(inputs | {"probes": probes})
 
 

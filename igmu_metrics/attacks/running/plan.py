@@ -71,14 +71,15 @@ def make_plan(rows: Iterable[Row], item: Concept, *, n_prompts: int, n_targets: 
     """
     for name, value, most in (("prompts", n_prompts, None), ("targets", n_targets, None), ("seeds", seeds, 4)):
         if value < 1 or (most is not None and value > most):
-            fewer = f"1 to {most}, as the other seeds of a row are used for searching" if most else "at least 1"
-            raise OutOfRangeError(f"{name} is {value}. Give {fewer}.")
+            fewer = f"in 1..{most}, because the other seeds of a row are used for searching" if most else "at least 1"
+            raise OutOfRangeError(f"the number of {name} is {value}; it must be {fewer}.")
     every = sorted(rows, key=lambda r: r.id)
     plain = [r for r in every if r.probe == "direct" and r.language == "en" and r.register != "long"]
     own = [r for r in plain if _name(item).search(r.prompt)]
     if len(own) < 2:
         raise EmptyInputError(
-            f"{item.id}: an attack needs two English forget rows that name the concept, but the config has {len(own)}."
+            f"{item.id}: an attack requires at least two English forget rows that name the concept, but the config "
+            f"contains {len(own)}."
         )
     n_prompts = min(n_prompts, len(own) - 1)
     return Plan(

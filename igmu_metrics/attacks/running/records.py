@@ -89,7 +89,7 @@ class RunFolder:
             for name in {**before, **settings}:
                 if before.get(name) != settings.get(name):
                     raise MetadataError(
-                        f"{known}: this folder was started with {name} {before.get(name)!r}, not "
+                        f"{known}: the run in this folder was started with {name}={before.get(name)!r}, not "
                         f"{settings.get(name)!r}. Choose another --out, or delete this folder."
                     )
         else:
@@ -108,12 +108,12 @@ class RunFolder:
             found = Search.model_validate(_json(path))
         except ValidationError as error:
             raise MetadataError(
-                f"{path}: is not a valid record of an attack's search. Delete the file to repeat the search."
+                f"{path} is not a valid record of an attack's search. Delete the file to repeat the search."
             ) from error
         if found.embedding is not None:
             file = self.path / found.embedding
             if not file.is_file() or sha256(file) != found.embedding_sha256:
-                raise MetadataError(f"{file}: has changed since the search. Delete {path} to repeat the search.")
+                raise MetadataError(f"{file} has changed since the search. Delete {path} to repeat the search.")
         return found
 
     def keep(self, name: str, search: Search) -> Search:
@@ -156,11 +156,11 @@ def read_attempts(folder: Path) -> list[Attempt]:
     """
     path = folder / ATTEMPTS
     try:
-        text = read_text(path, f"Run igmu attack … {shell(['--out', folder])}.")
+        text = read_text(path, f"To create this file, run: igmu attack … {shell(['--out', folder])}.")
         return [Attempt.model_validate_json(line) for line in text.splitlines()]
     except ValidationError as error:
         raise MetadataError(
-            f"{path}: a line is not the record of an attack. Delete the file, or choose another --out."
+            f"{path} contains a line that is not a valid record of an attack. Delete the file, or choose another --out."
         ) from error
 
 

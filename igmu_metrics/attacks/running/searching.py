@@ -72,8 +72,8 @@ class Searches:
             if name == CONCEPT:
                 raise EmptyInputError(
                     f"{self.original.pipeline.name} did not generate {self.plan.item.id} for any of {len(rows)} "
-                    "prompts, so there is nothing to learn from. Check --original, and that the detector knows the "
-                    "concept."
+                    "prompts, so there is nothing to learn from. Check --original, and check that the detector can "
+                    "detect the concept."
                 )
             advance(what, self.budget.steps, n * self.budget.steps)
             return self.folder.keep(name, Search(status="no target"))

@@ -45,7 +45,8 @@ class Sight:
         threshold = self.detector.info.threshold
         if threshold is None:
             raise InputError(
-                f"detector {self.detector.info.name} has no threshold, so it cannot decide. Choose another detector."
+                f"detector {self.detector.info.name!r} has no threshold, so it cannot decide whether the concept is "
+                "present. Choose another detector."
             )
         drawn = draw(wanted, self.pipeline, self.folder, batch_size=self.batch_size, progress=progress)
         failed = [
