@@ -19,7 +19,7 @@ from builders.sandbox.misspelling import misspell
 from igmu_data.attacks import families
 from igmu_data.attacks._letters import homoglyphs, zero_width
 from igmu_data.errors import UnknownFamilyError
-from igmu_data.lengths import tokens_at_most
+from igmu_data.lengths import clip_tokens
 from igmu_data.rows.choose import seeds
 from igmu_data.rows.naming import keeps_name
 from igmu_data.rows.rounds import with_rounds
@@ -101,7 +101,7 @@ class _Exchange:
             "own_name": row.own_name and world().known[own or ""].label,
             "register": register_of(prompt),
             "name_kept": keeps_name(prompt, self.new),
-            "n_tokens_clip": tokens_at_most(prompt, row.language),
+            "n_tokens_clip": clip_tokens(prompt),
             "seeds": seeds(prompt),
             **more,
         }
