@@ -237,7 +237,7 @@ class Settings:
     k: int | None = field(
         default=None,
         metadata=_about(
-            "Number of images per adversarial prompt (the k of asr_any@k); default: all images. This option is "
+            "Number of images per adversarial prompt (the k in asr_any@k); default: all images. This option is "
             "required if prompts have different numbers of seeds.",
             minimum=1,
         ),

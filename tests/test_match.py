@@ -381,7 +381,7 @@ class TestTables:
         for given, wrong, says in (
             (table, {"seed": "Samen"}, "has no column 'Samen'; its columns are Bild, Rauschen, Satz"),
             (table, {"sed": "Rauschen"}, "--columns assigns 'sed'; the names are file, prompt, seed"),
-            (None, {"seed": "Rauschen"}, "contains no table. Give the table with --table"),
+            (None, {"seed": "Rauschen"}, "contains no table. Specify the table with --table"),
         ):
             with pytest.raises(InputError, match=says):
                 matching.match(tmp_path, rows, table=given, columns=wrong)

@@ -58,7 +58,7 @@ def check(
         ),
     ],
 ) -> Verified:
-    """List all problems in concept files, or count the prompts that the files give. The exit code is 1 if there are
+    """List all problems in concept files, or count the prompts that the files produce. The exit code is 1 if there are
     problems."""
     from collections import Counter
 

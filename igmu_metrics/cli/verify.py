@@ -68,7 +68,7 @@ def verify(
     that do not follow from the scorecard's lines. Invented lines cannot be detected without the images. With
     --images, or with the folder of an igmu run, the command scores the images again and compares the whole scorecard.
     The names of the models and the origin of the images are never checked. With --signer, the command also checks who
-    signed the file (igmu sign).
+    signed the file (see igmu sign).
     """
     from igmu_data.errors import InputError, VerificationError
     from igmu_metrics.cli._card_answers import Verified

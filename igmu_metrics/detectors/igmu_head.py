@@ -115,8 +115,8 @@ class IgmuHead:
         if features.shape[1] != width:
             raise WeightsError(
                 f"{self.info.name}: {self._backbone.info.name} computes {features.shape[1]} features, but the head "
-                f"requires {width}. Use the CLIP model that it was trained on, which is clip:{CLIP} for published "
-                "heads."
+                f"requires {width}. Use the CLIP model with which the head was trained; for published heads, "
+                f"this is clip:{CLIP}."
             )
         found = finite(self._logits(features), "IGMU head logits")
         return masked_columns(len(batch), concepts, {self._concept: sigmoid(self._sign * found)})
@@ -228,7 +228,7 @@ def _require_its_clip(facts: HeadFacts, backbone: Backbone, path: Path) -> None:
     if wanted and wanted != found and wanted.startswith("sha256:") == found.startswith("sha256:"):
         raise WeightsError(
             f"{path} was trained on the features of clip:{facts.clip} ({wanted}), not of {backbone.info.name} "
-            f"({found}). Use the CLIP model that it was trained on, or train a head for this one with 'igmu "
+            f"({found}). Use the CLIP model with which it was trained, or train a head for this one with 'igmu "
             "train-detector'."
         )
 

@@ -126,7 +126,7 @@ def load(
             if len(cells) != len(header):
                 raise MetadataError(
                     f"{where}: this line has {len(cells)} cell{'s' * (len(cells) != 1)}, but the header has "
-                    f"{len(header)}. Fill or quote the cells."
+                    f"{len(header)}. Add missing cells, or quote cells with commas."
                 )
             image = cells.pop(at).strip()
             if not image or "\0" in image:

@@ -112,7 +112,7 @@ def match(
     if unknown := columns.keys() - _COLUMNS.keys():
         raise InputError(f"--columns assigns {min(unknown)!r}; the names are {', '.join(_COLUMNS)}. Use one of them.")
     if columns and found is None:
-        raise InputError(f"--columns is given, but {folder} contains no table. Give the table with --table.")
+        raise InputError(f"--columns is given, but {folder} contains no table. Specify the table with --table.")
     listed = dict(_table(found, folder, columns)) if found else {}
     missing = _missing(found, listed, images)
     if missing and not allow_missing:

@@ -208,7 +208,7 @@ def require_decidable(plan: Plan, scores: Mapping[str, ScoreEntry], where: str) 
     if plan.until is not None and not signable(rule(plan)):
         raise InputError(
             f"the stopping rule {rule(plan)!r} cannot be recorded on a scorecard, because it is too long or contains a "
-            "special character. Give fewer metrics or bounds."
+            "special character. Use fewer metrics or bounds."
         )
 
 

@@ -132,7 +132,7 @@ def checked(plan: Plan) -> Plan:
     if plan.until not in (None, DECIDED, GRADED) and not 0 < _number(str(plan.until)) < 0.5:
         raise OutOfRangeError(
             f"until is {plan.until!r}; it must be {DECIDED}, {GRADED}, or half the width of an interval, between 0 and "
-            "0.5. Give bounds on metrics with --min and --max."
+            "0.5. Set bounds on metrics with --min and --max."
         )
     if plan.figures and plan.until is None:
         raise InputError(

@@ -295,7 +295,7 @@ def _usable(card: Scorecard, criterion: Criterion) -> tuple[str, Figure]:
     if name := share_of_images(criterion.name):
         known = of_images(card)
         if name not in known:
-            raise InputError(f"{where} has no {criterion.name!r}, only {', '.join(known)}. Give one of these.")
+            raise InputError(f"{where} has no {criterion.name!r}, only {', '.join(known)}. Use one of these.")
         if not 0 <= criterion.bound <= 1:
             raise InputError(_PERCENT.format(criterion.name, criterion.bound))
         figure = known[name]
