@@ -295,9 +295,9 @@ class TestResume:
     @pytest.mark.parametrize(
         ("changed", "message"),
         [
-            ({"revision": "r2"}, "generated with revision 'r1', not 'r2'"),
-            ({"name": "other"}, "generated with model 'fake', not 'other'"),
-            ({"dtype": "fp16"}, "generated with dtype 'fp32', not 'fp16'"),
+            ({"revision": "r2"}, "generated with revision='r1', not 'r2'"),
+            ({"name": "other"}, "generated with model='fake', not 'other'"),
+            ({"dtype": "fp16"}, "generated with dtype='fp32', not 'fp16'"),
         ],
     )
     def test_images_of_another_model_are_not_taken(self, tmp_path: Path, changed: dict[str, str], message: str) -> None:
@@ -307,7 +307,7 @@ class TestResume:
 
     def test_other_settings_a_changed_file_and_a_foreign_list_are_errors(self, tmp_path: Path) -> None:
         draw(asked(1), fake(Fake()), tmp_path)
-        with pytest.raises(MetadataError, match="generated with steps 2, not 9"):
+        with pytest.raises(MetadataError, match="generated with steps=2, not 9"):
             draw(asked(1), fake(Fake()), tmp_path, steps=9)
         with pytest.raises(MetadataError, match=r"line 1: .*file_name"):
             draw(asked(1), fake(Fake()), tmp_path, extension=".webp")
