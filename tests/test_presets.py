@@ -329,7 +329,7 @@ class TestGenerating:
         assert {p.name: p.read_bytes() for p in out.iterdir() if p.name != TIMES} == before
         # Images of another preset never mix with these.
         other = dataclasses.replace(pipeline, preset=lambda: Preset("of tomorrow", 2, 5.0, 32, 32))
-        with pytest.raises(MetadataError, match=r"generated with guidance_scale 7\.5, not 5\.0"):
+        with pytest.raises(MetadataError, match=r"generated with guidance_scale=7\.5, not 5\.0"):
             draw(requests, other, out, steps=2, progress=False)
 
     def test_a_run_says_it_and_refuses_models_that_differ(
