@@ -13,7 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from builders import docs
+from builders import docs, interface
 from igmu_data.errors import InputError, OutOfRangeError
 from igmu_metrics import cli
 from igmu_metrics.cli import app
@@ -77,7 +77,7 @@ def test_what_is_for_python_only_is_no_option() -> None:
 @pytest.mark.parametrize("option", ALL, ids=lambda o: o.name)
 def test_the_documentation_says_it(option: Option) -> None:
     (line,) = (x for x in docs.settings().splitlines() if x.startswith(f"| `{option.name}` "))
-    assert docs.escaped(option.help) in line
+    assert interface.escaped(option.help) in line
     assert line.endswith(f"| {option.influence} |")
     if option.command_line:
         assert f"`{option.flag}`" in line

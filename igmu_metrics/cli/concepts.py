@@ -31,7 +31,8 @@ def concepts(
     from igmu_data.sandbox.world import Known, world
     from igmu_data.writing import require_sound
     from igmu_metrics.cli._other_answers import Concepts, Named
-    from igmu_metrics.report import terminal as tables
+    from igmu_metrics.report import concept_tables as tables
+    from igmu_metrics.report.terminal import show
 
     def named(item: taxonomy.Concept | Known) -> Named:
         config = f"{taxonomy.SANDBOX}.{item.slug}" if isinstance(item, Known) else item.config
@@ -47,14 +48,14 @@ def concepts(
             f"General prompts with yes/no questions: {GENERAL}. In the sandbox: {', '.join(sandbox_configs())}. The "
             f"config {taxonomy.ALL!r} has every domain except {taxonomy.RESTRICTED_DOMAIN}."
         )
-        tables.show(tables.concepts([astuple(one) for one in listed], "" if name else note))
+        show(tables.concepts([astuple(one) for one in listed], "" if name else note))
         return Concepts(listed)
     item = every[config_concepts(config)[0]] if sandbox else taxonomy.concept(name)
     if isinstance(item, Known):
         rows = list(bench_rows(config).values())
-        tables.show(tables.task(config, item, rows))
+        show(tables.task(config, item, rows))
     else:
         own = taxonomy.own_files().get(item.id)
         rows = list(concept_rows(item) if own is None else require_sound(own))
-        tables.show(tables.concept(item, rows))
+        show(tables.concept(item, rows))
     return Concepts([named(item)], Counter(f"{row.split}/{row.attack_family or row.probe}" for row in rows))

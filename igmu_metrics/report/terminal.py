@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
@@ -12,9 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.cells import cell_len
 from rich.table import Column, Table
 
-from igmu_data import taxonomy
 from igmu_data.media import visible
-from igmu_data.rows.far import far
 from igmu_metrics import registry
 from igmu_metrics.contract import Estimate
 from igmu_metrics.coverage import covering
@@ -25,8 +22,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from igmu_data.sandbox.world import Known
-    from igmu_data.schema import Row
     from igmu_metrics.contract import MetricInfo
     from igmu_metrics.scorecard import Figure, Scorecard
     from igmu_metrics.verdict.compare import Comparison
@@ -120,87 +115,17 @@ def _with(table: Table, columns: Sequence[Column], width: int) -> Table:
     return found
 
 
-def _table(title: str, *columns: str) -> Table:
+def titled(title: str, *columns: str) -> Table:
+    """An empty table with these columns."""
     table = Table(title=title, title_justify="left")
     for column in columns:
         table.add_column(column)
     return table
 
 
-def concepts(listed: Sequence[Sequence[str]], note: str = "") -> Table:
-    """Concepts, one per line: id, config, family, scope and label; and a note below."""
-    table = _table("Concepts", "concept", "config", "family", "scope", "label")
-    for row in listed:
-        table.add_row(*row)
-    table.caption = note or None
-    return table
-
-
-def concept(item: taxonomy.Concept, rows: Sequence[Row]) -> Table:
-    """One concept in full, with the number of its rows of each kind.
-
-    Args:
-        item: the concept.
-        rows: the rows of its benchmark.
-    """
-    return _described(
-        item.id,
-        ("config", item.config),
-        ("family", item.family),
-        ("scope", item.scope),
-        ("label", f"{item.phrase()} ({item.pos})"),
-        ("other forms", ", ".join(n for n in item.labels if n != item.label)),
-        ("dates", item.dates),
-        ("synonyms", ", ".join(s.name for s in item.synonyms)),
-        ("superclasses", "\n".join(item.superclasses)),
-        ("companions", "\n".join(item.companions)),
-        ("left out", "\n".join(f"{k}: {v}" for k, v in item.without.items())),
-        ("names in other languages", ", ".join(f"{code} {name}" for code, name in item.foreign_names.items())),
-        ("near", ", ".join(f"{s.name} ({s.id})" for s in item.siblings)),
-        ("far", ", ".join(far(item))),
-        *_counted(rows),
-        ("source", item.source),
-        ("license", item.license),
-    )
-
-
-def task(config: str, item: Known, rows: Sequence[Row]) -> Table:
-    """One concept as the sandbox knows it, with the number of its rows of each kind."""
-    kept = {probe: sorted({row.own_name or "" for row in rows if row.probe == probe}) for probe in ("near", "far")}
-    return _described(
-        config,
-        ("concept", item.id),
-        ("family", item.family),
-        ("scope", item.scope),
-        ("label", item.phrase()),
-        ("synonyms", ", ".join(item.synonyms)),
-        ("names in other languages", ", ".join(f"{code} {name}" for code, name in item.foreign_names.items())),
-        *((probe, ", ".join(filter(None, names))) for probe, names in kept.items()),
-        *_counted(rows),
-    )
-
-
-def _counted(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
-    counts: dict[str, Counter[str]] = {
-        "rows by split and probe": Counter(f"{row.split}/{row.probe}" for row in rows if not row.attack_family),
-        "attacks by family": Counter(row.attack_family for row in rows if row.attack_family),
-        "rows by register": Counter(row.register for row in rows),
-    }
-    for key, found in counts.items():
-        yield key, ", ".join(f"{kind} {n}" for kind, n in found.items())
-
-
-def _described(title: str, *facts: tuple[str, str]) -> Table:
-    table = _table(title, "key", "value")
-    for key, value in facts:
-        if value:
-            table.add_row(key, value)
-    return table
-
-
 def metrics() -> Table:
     """All metrics."""
-    table = _table("Metrics", "metric", "from", "v", "value is", "better", "range", "what")
+    table = titled("Metrics", "metric", "from", "v", "value is", "better", "range", "what")
     for name, module in registry.modules("metrics").items():
         info: MetricInfo = module.INFO
         told = (str(info.version), info.headline, info.direction, _range(info), info.summary)
@@ -210,7 +135,7 @@ def metrics() -> Table:
 
 def instruments() -> Table:
     """All detectors, backbones and attacks."""
-    table = _table("Detectors, backbones and attacks", "kind", "name", "from", "what")
+    table = titled("Detectors, backbones and attacks", "kind", "name", "from", "what")
     for group in ("detectors", "backbones", "attacks"):
         for name, module in registry.modules(group).items():
             table.add_row(group.removesuffix("s"), name, registry.origin(group, name) or "igmu", what(module))
@@ -224,7 +149,7 @@ def what(module: Any) -> str:
 
 def broken() -> list[Table]:
     """Plugins that cannot be used, and why; no table if there are none."""
-    table = _table("Broken plugins", "kind", "name", "from", "why")
+    table = titled("Broken plugins", "kind", "name", "from", "why")
     for kind, error in registry.unusable():
         table.add_row(kind, error.name, error.package, error.why)
     return [table] if table.row_count else []
@@ -239,7 +164,7 @@ def scores(cards: Sequence[Scorecard]) -> list[Table]:
     if not cards:
         return []
     first = cards[0]
-    table = _table(f"{first.config}: original {first.original_model}", "metric", *(c.model for c in cards))
+    table = titled(f"{first.config}: original {first.original_model}", "metric", *(c.model for c in cards))
     notes: dict[str, set[str]] = {}
     for name, entry in first.scores.items():
         for figure in entry.figures:
@@ -259,7 +184,7 @@ def scores(cards: Sequence[Scorecard]) -> list[Table]:
     for card in cards:
         for note in card.notes:
             notes.setdefault(note, set()).add(card.model)
-    why = _table("Notes", "metric or model", "note")
+    why = titled("Notes", "metric or model", "note")
     for reason, figures in notes.items():
         why.add_row("\n".join(sorted(figures)), reason)
     return [table, why] if notes else [table]
@@ -296,7 +221,7 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison], *, tested: 
     own = cards[0]
     title, score, heads, names = _OF_GENERAL if own.general else _OF_CONCEPTS
     shown = len(heads) if tested else 3
-    table = _table(f"{own.config}: {title}, 95 % intervals", *heads[:shown])
+    table = titled(f"{own.config}: {title}, 95 % intervals", *heads[:shown])
     before = (cell(own.figure(score, f"original_{name}")) for name in names)
     first = (own.original_label, *before, str(_unclear(own, original=True)), "")
     table.add_row(*first[:shown])
@@ -325,7 +250,7 @@ def forget_scores(cards: Sequence[Scorecard]) -> Table:
     from igmu_metrics.metrics.forget_score import ASPECTS
 
     name = "forget_score"
-    table = _table(f"{cards[0].config}: forget score, 95 % intervals", "model", "forget score", *ASPECTS)
+    table = titled(f"{cards[0].config}: forget score, 95 % intervals", "model", "forget score", *ASPECTS)
     reasons: dict[str, list[str]] = {}
     for card in _ordered(cards):
         found = {figure: card.figure(name, figure) for figure in (name, *ASPECTS)}
@@ -346,7 +271,7 @@ def over_concepts(cards: Sequence[Scorecard]) -> Table:
 
     name = "forget_score"
     configs_ = dict.fromkeys(c.config for c in cards)
-    table = _table(f"Mean over {len(configs_)} concepts, 95 % intervals", "model", "forget score", *ASPECTS)
+    table = titled(f"Mean over {len(configs_)} concepts, 95 % intervals", "model", "forget score", *ASPECTS)
     reasons: dict[str, None] = {}
     for model in dict.fromkeys(c.model for c in cards):
         row = []
@@ -377,7 +302,7 @@ def differences(found: Sequence[Comparison], cards: Sequence[Scorecard]) -> list
         found = [c for c in found if c.original or {c.first, c.second} in neighbours]
     left_out = n_found - len(found)
     for measure in dict.fromkeys(c.measure for c in found):
-        table = _table(f"Difference in {measure}", "models", "difference", "on", "p", "real?")
+        table = titled(f"Difference in {measure}", "models", "difference", "on", "p", "real?")
         for c in found:
             if c.measure == measure:
                 told = formatted(Estimate(c.difference, c.interval), "+.2f")
@@ -414,12 +339,12 @@ def agreement(cards: Sequence[Scorecard]) -> list[Table]:
         "neither",
         "n",
     )
-    table = _table(title, *columns)
+    table = titled(title, *columns)
     for a in agreements(cards):
         counts = map(str, (a.both, a.only_first, a.only_second, a.neither))
         n = f"{a.share.n_generations} of {a.share.n_prompts} prompts" + (f", {a.unclear} unclear" if a.unclear else "")
         table.add_row(f"{a.first} – {a.second}", a.part, formatted(a.share), formatted(a.kappa), *counts, n)
-    each = _table(f"{config}: the verdict by each detector, 95 % intervals", "model", "detector", *FIGURES)
+    each = titled(f"{config}: the verdict by each detector, 95 % intervals", "model", "detector", *FIGURES)
     told = verdicts(cards)
     for model, name, figures, _ in told:
         each.add_row(model, name, *(formatted(figure) for figure in figures))
@@ -443,7 +368,7 @@ def comparisons(found: Sequence[Comparison]) -> Table:
 
 def pareto(points: Sequence[Point]) -> Table:
     """Forgetting against preservation, and which models are beaten in both."""
-    table = _table("Forgetting against preservation", "model", "forgetting", "preservation", "place")
+    table = titled("Forgetting against preservation", "model", "forgetting", "preservation", "place")
     for point in points:
         table.add_row(point.model, formatted(point.forgetting), formatted(point.preservation), point.sentence())
     return table
@@ -451,7 +376,7 @@ def pareto(points: Sequence[Point]) -> Table:
 
 def published(found: Sequence[Proportion]) -> Table:
     """Published proportions with their intervals."""
-    table = _table("Published proportions, Wilson 95 % intervals", "model", "measure", "count", "share")
+    table = titled("Published proportions, Wilson 95 % intervals", "model", "measure", "count", "share")
     for p in found:
         table.add_row(p.model, p.measure, f"{p.successes} of {p.n}", formatted(p, ".4f", ends=".3f"))
     return table
@@ -464,7 +389,7 @@ def efficiency(cards: Sequence[Scorecard]) -> list[Table]:
     found = cost(cards)
     if found is None:
         return []
-    table = _table(found.caption, found.corner, *found.columns)
+    table = titled(found.caption, found.corner, *found.columns)
     for name, _, cells in found.lines:
         table.add_row(name, *(cell.shown for cell in cells))
     return [table]

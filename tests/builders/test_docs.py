@@ -12,7 +12,7 @@ import typer
 import yaml
 from typer.testing import CliRunner
 
-from builders import card, docs, spaces
+from builders import card, docs, interface, spaces
 from igmu_data import errors
 from igmu_data.taxonomy import all_concepts
 from igmu_metrics import registry
@@ -84,7 +84,7 @@ def test_everything_registered_is_documented() -> None:
 
 @pytest.mark.parametrize("words", [["score"], ["attack"], ["cache", "prune"]])
 def test_the_command_line_page_is_what_help_prints(words: list[str]) -> None:
-    shown = CliRunner().invoke(app, [*words, "--help"], terminal_width=docs.WIDTH, prog_name="igmu").output
+    shown = CliRunner().invoke(app, [*words, "--help"], terminal_width=interface.WIDTH, prog_name="igmu").output
     assert "\n".join(line.rstrip() for line in shown.strip().splitlines()) in docs.pages()["reference/cli.md"]
 
 
